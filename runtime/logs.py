@@ -1,0 +1,77 @@
+"""
+Logs: one JSON object per line, an `action` from a closed set, numbers as fields.
+
+Promise P10: no line holds a health value, a pseudonym, an address or a name. So a log call takes
+an action and plain fields, never a sentence with values in it; of an exception only its type (and
+SQLSTATE) is written; of a foreign library's record only the template, without its arguments.
+"""
+
+import datetime as dt
+import json
+import logging
+import sys
+from typing import Any, Final, TextIO
+
+_OURS: Final = "vitalveil."
+Field = bool | int | float | str | None
+
+
+class Log:
+    """The log of one part of a program."""
+
+    def __init__(self, name: str) -> None:
+        self._logger = logging.getLogger(_OURS + name)
+
+    def debug(self, action: str, **fields: Field) -> None:
+        self._write(logging.DEBUG, action, fields)
+
+    def info(self, action: str, **fields: Field) -> None:
+        self._write(logging.INFO, action, fields)
+
+    def warning(self, action: str, **fields: Field) -> None:
+        self._write(logging.WARNING, action, fields)
+
+    def error(self, action: str, **fields: Field) -> None:
+        self._write(logging.ERROR, action, fields)
+
+    def _write(self, level: int, action: str, fields: dict[str, Field]) -> None:
+        if self._logger.isEnabledFor(level):
+            self._logger.log(level, action, extra={"fields": fields})
+
+
+class _JsonFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        at = dt.datetime.fromtimestamp(record.created, tz=dt.UTC)
+        line: dict[str, Any] = {
+            "at": at.isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+        }
+        if record.name.startswith(_OURS):
+            line["part"] = record.name.removeprefix(_OURS)
+            line["action"] = record.msg
+            line.update(getattr(record, "fields", {}))
+        else:
+            line["part"] = record.name
+            line["action"] = "library"
+            line["template"] = record.msg if isinstance(record.msg, str) else "not a template"
+        if record.exc_info and record.exc_info[1] is not None:
+            line["error"] = describe(record.exc_info[1])
+        return json.dumps(line, ensure_ascii=True)
+
+
+def describe(error: BaseException) -> str:
+    """Return all of *error* that is safe to say: its type, and its SQLSTATE if it has one."""
+    sqlstate = getattr(error, "sqlstate", None)
+    kind = type(error).__name__
+    return f"{kind} {sqlstate}" if isinstance(sqlstate, str) else kind
+
+
+def configure(level: str, *, stream: TextIO | None = None) -> None:
+    """Send every log line of this process to *stream*, standard error by default."""
+    handler = logging.StreamHandler(stream if stream is not None else sys.stderr)
+    handler.setFormatter(_JsonFormatter())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)
+    logging.getLogger(_OURS.rstrip(".")).setLevel(level.upper())
+    logging.captureWarnings(True)

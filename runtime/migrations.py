@@ -1,0 +1,103 @@
+"""
+Migrations: numbered SQL files, applied in order, each once, under a lock.
+
+A file stands in the folder itself, or in a sub-folder named for the variant that the database is
+(`native`, `timescale`); one number is one step in either. A file that was applied and then changed
+is refused: what runs in a hospital is what was tested.
+"""
+
+import hashlib
+import re
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import psycopg
+from psycopg.rows import scalar_row
+
+from runtime.errors import RuntimeSetupError
+
+_NAME: Final = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
+_LOCK: Final = 0x7676_6D69_6772  # "vvmigr": no other lock of ours has it
+
+
+class MigrationError(RuntimeSetupError):
+    """The database cannot be brought to the schema of this software."""
+
+
+class Migration(msgspec.Struct, frozen=True):
+    """One step."""
+
+    number: int
+    path: Path
+    sql: str
+
+    @property
+    def digest(self) -> str:
+        """What its text was when it was applied."""
+        return hashlib.sha256(self.sql.encode()).hexdigest()
+
+
+def read(folder: Path, *, variant: str | None = None) -> list[Migration]:
+    """
+    Return the migrations of *folder* and of its sub-folder *variant*, in order.
+
+    Raises:
+        MigrationError: Two files have one number, or a number is missing.
+    """
+    folders = [folder] if variant is None else [folder, folder / variant]
+    found: dict[int, Migration] = {}
+    for path in sorted(path for where in folders for path in where.glob("*.sql")):
+        match = _NAME.fullmatch(path.name)
+        if match is None:
+            raise MigrationError(f"{path.name} is not named NNNN_what.sql")
+        number = int(match.group(1))
+        if number in found:
+            raise MigrationError(f"{path.name} has the number of {found[number].path.name}")
+        found[number] = Migration(number, path, path.read_text(encoding="utf-8"))
+    if sorted(found) != list(range(1, len(found) + 1)):
+        raise MigrationError(f"{folder.name} has a gap in its numbers")
+    return [found[number] for number in sorted(found)]
+
+
+def apply(connection: psycopg.Connection, migrations: list[Migration]) -> list[Migration]:
+    """
+    Apply what is missing, all in one transaction; return what was applied.
+
+    Args:
+        connection: In autocommit, of a role that may create roles and schemas.
+
+        migrations: Every migration of the schema, in order.
+
+    Raises:
+        MigrationError: A file was changed after it was applied, or one failed.
+    """
+    with connection.transaction(), connection.cursor(row_factory=scalar_row) as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+        cursor.execute(
+            "CREATE TABLE IF NOT EXISTS public.vv_migrations (number integer PRIMARY KEY,"
+            " name text NOT NULL, digest text NOT NULL,"
+            " applied_at timestamptz NOT NULL DEFAULT now())"
+        )
+        with connection.cursor() as known_cursor:
+            known_cursor.execute("SELECT number, digest FROM public.vv_migrations")
+            known: dict[int, str] = dict(known_cursor.fetchall())
+        applied: list[Migration] = []
+        for migration in migrations:
+            if migration.number in known:
+                if known[migration.number] != migration.digest:
+                    raise MigrationError(f"{migration.path.name} was changed after it was applied")
+                continue
+            try:
+                cursor.execute(migration.sql.encode())
+            except psycopg.Error as exc:
+                raise MigrationError(
+                    f"{migration.path.name} failed with SQLSTATE {exc.sqlstate}:"
+                    f" {exc.diag.message_primary}"
+                ) from None
+            cursor.execute(
+                "INSERT INTO public.vv_migrations (number, name, digest) VALUES (%s, %s, %s)",
+                [migration.number, migration.path.name, migration.digest],
+            )
+            applied.append(migration)
+    return applied

@@ -1,0 +1,55 @@
+"""TLS contexts: 1.3 or nothing, our own CA and no other, a certificate on both sides."""
+
+import ssl
+
+from runtime.errors import ConfigError
+from runtime.settings import TlsSettings
+
+
+def client_context(settings: TlsSettings, *, section: str) -> ssl.SSLContext:
+    """
+    Return the context of a client that proves who it is.
+
+    Args:
+        settings: The files.
+
+        section: Where they stand in the settings, for errors: `broker.tls`.
+
+    Raises:
+        ConfigError: A file is missing, not readable, or not what it should be.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    for key, path in (
+        ("ca_file", settings.ca_file),
+        ("certificate_file", settings.certificate_file),
+        ("key_file", settings.key_file),
+    ):
+        try:
+            path.open("rb").close()
+        except OSError as exc:
+            raise ConfigError(
+                key=f"{section}.{key}",
+                source=str(path),
+                problem=f"the file cannot be read ({type(exc).__name__})",
+                mend="Check the path and its permissions.",
+            ) from None
+    try:
+        context.load_verify_locations(settings.ca_file)
+    except ssl.SSLError:
+        raise ConfigError(
+            key=f"{section}.ca_file",
+            source=str(settings.ca_file),
+            problem="not a PEM certificate",
+            mend="Point it at the CA certificate that trust issued.",
+        ) from None
+    try:
+        context.load_cert_chain(settings.certificate_file, settings.key_file)
+    except ssl.SSLError:
+        raise ConfigError(
+            key=f"{section}.certificate_file",
+            source=str(settings.certificate_file),
+            problem="not a PEM certificate with its key",
+            mend="Point certificate_file and key_file at a matching pair.",
+        ) from None
+    return context

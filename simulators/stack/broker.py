@@ -1,0 +1,150 @@
+"""mosquitto as a child process: TLS 1.3, certificates on both sides, one rule per role."""
+
+import os
+import shutil
+import signal
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from simulators.stack.child import Child, free_port, is_listening
+from simulators.stack.errors import DidNotStart, NotInstalled
+
+_ACL: Final = """\
+# Nobody may do what no line here allows. The user is the common name of the certificate.
+user ingest
+topic read vv1/obs/#
+topic read vv1/state/+
+topic write vv1/receipt/+
+user trust
+topic write vv1/lease/+
+topic read vv1/state/+
+pattern write vv1/obs/+/%u
+pattern write vv1/state/%u
+pattern read vv1/receipt/%u
+pattern read vv1/lease/%u
+"""
+
+_CONFIGURATION: Final = """\
+per_listener_settings false
+listener {port} 127.0.0.1
+cafile {pki}/ca.crt
+certfile {pki}/broker.crt
+keyfile {pki}/broker.key
+crlfile {pki}/crl.pem
+tls_version tlsv1.3
+require_certificate true
+use_identity_as_username true
+use_username_as_clientid true
+allow_anonymous false
+acl_file {folder}/acl
+persistence true
+persistence_location {folder}/data/
+autosave_interval 1800
+persistent_client_expiration 14d
+max_queued_messages 0
+max_queued_bytes 0
+max_inflight_messages 1000
+max_packet_size 131072
+retain_available true
+log_dest stdout
+log_type error
+log_type warning
+log_type notice
+connection_messages false
+{user}
+"""
+
+
+class Mosquitto(msgspec.Struct):
+    """
+    A broker on loopback.
+
+    Args:
+        folder: Its private folder.
+
+        pki: Folder with ca.crt, broker.crt, broker.key and crl.pem.
+
+        port: Where it listens; chosen at the first start when 0.
+    """
+
+    folder: Path
+    pki: Path
+    port: int = 0
+    child: Child | None = None
+
+    @property
+    def data(self) -> Path:
+        """Where it keeps sessions, retained and queued messages."""
+        return self.folder / "data"
+
+    @property
+    def log(self) -> Path:
+        """Its log."""
+        return self.folder / "mosquitto.log"
+
+    def start(self) -> None:
+        """
+        Start it and wait until it listens.
+
+        Raises:
+            NotInstalled: There is no mosquitto on this machine.
+            DidNotStart: It ended at once, or does not listen.
+        """
+        program = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+        if program is None:
+            raise NotInstalled("mosquitto", "On Debian: apt-get install mosquitto.")
+        self.data.mkdir(parents=True, exist_ok=True)
+        chosen = self.port
+        for attempt in range(5):
+            self.port = chosen or free_port()
+            child = Child(
+                "mosquitto", [program, "-c", str(self._write_configuration())], log=self.log
+            )
+            try:
+                child.wait_until(lambda: is_listening(self.port), timeout_s=15)
+            except DidNotStart:
+                # Somebody took the free port in between.
+                if chosen or attempt == 4:
+                    raise
+                continue
+            self.child = child
+            return
+
+    def _write_configuration(self) -> Path:
+        # As root, mosquitto would change to a user that cannot read the private folder.
+        user = "user root" if os.geteuid() == 0 else ""
+        (self.folder / "acl").write_text(_ACL)
+        (self.folder / "acl").chmod(0o600)
+        configuration = self.folder / "mosquitto.conf"
+        configuration.write_text(
+            _CONFIGURATION.format(port=self.port, pki=self.pki, folder=self.folder, user=user)
+        )
+        return configuration
+
+    def stop(self) -> None:
+        """Stop it; it saves its state first."""
+        if self.child is not None:
+            self.child.stop()
+            self.child = None
+
+    def kill(self) -> None:
+        """End it as a power cut would: what it did not save is gone."""
+        if self.child is not None:
+            self.child.kill()
+            self.child = None
+
+    def save(self) -> None:
+        """Have it write its state to disk now."""
+        if self.child is not None:
+            self.child.send(signal.SIGUSR1)
+
+    def reload(self) -> None:
+        """Have it read its ACL and revocation list again."""
+        if self.child is not None:
+            self.child.send(signal.SIGHUP)
+
+    def wipe(self) -> None:
+        """Delete its state, while it is stopped."""
+        shutil.rmtree(self.data, ignore_errors=True)

@@ -1,0 +1,123 @@
+"""A child process that never outlives its parent, and whose output goes to a file."""
+
+import contextlib
+import ctypes
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from signal import Signals
+from typing import Final
+
+from simulators.stack.errors import DidNotStart
+
+_PR_SET_PDEATHSIG: Final = 1
+_libc = ctypes.CDLL(None)
+
+
+def _die_with_parent() -> None:
+    _libc.prctl(_PR_SET_PDEATHSIG, Signals.SIGKILL)
+
+
+def free_port() -> int:
+    """Return a TCP port of loopback that nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def is_listening(port: int) -> bool:
+    """Tell whether someone listens on *port* of loopback."""
+    with socket.socket() as probe:
+        probe.settimeout(0.2)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+class Child:
+    """
+    A running child process.
+
+    Args:
+        name: For errors.
+
+        command: Program and arguments.
+
+        log: Where its output is appended.
+
+        environ: Added to this process's environment.
+
+        user: A user id to run as, when this process is root.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        log: Path,
+        environ: Mapping[str, str] | None = None,
+        user: int | None = None,
+    ) -> None:
+        self.name = name
+        self.log = log
+        with log.open("ab") as output:
+            # A thread-unsafe hook in general; this one makes a single system call.
+            self._process = subprocess.Popen(
+                list(command),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **(environ or {})},
+                user=user,
+                group=user,
+                extra_groups=[] if user is not None else None,
+                preexec_fn=_die_with_parent,
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        """Its exit code, or None while it runs."""
+        return self._process.poll()
+
+    def wait_until(self, ready: Callable[[], bool], *, timeout_s: float = 30.0) -> None:
+        """
+        Return once *ready*.
+
+        Raises:
+            DidNotStart: It ended first, or *timeout_s* passed.
+        """
+        deadline = time.monotonic() + timeout_s
+        while not ready():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self.kill()
+                raise DidNotStart(self.name, self.log)
+            time.sleep(0.02)
+
+    def send(self, number: Signals) -> None:
+        """Send it a signal, if it still runs."""
+        if self._process.poll() is None:
+            self._process.send_signal(number)
+
+    def stop(self, *, number: Signals = Signals.SIGTERM, timeout_s: float = 20.0) -> int | None:
+        """Ask it to end, and make it end after *timeout_s*; return its exit code."""
+        self.send(number)
+        try:
+            return self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            return None
+
+    def kill(self) -> None:
+        """End it as a power cut would, with all that it started."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, Signals.SIGKILL)
+        self._process.wait()

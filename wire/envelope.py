@@ -1,0 +1,288 @@
+"""
+The envelope: the unit of publish, spool and acknowledgement, outside and inside.
+
+Outside, in clear: who sealed it under which sequence. Inside, sealed: one handle and columns of
+observations. Both are msgpack arrays, so that a reader needs no schema and a byte is no name.
+Columns, because ingest joins thousands of them without a Python object per observation.
+"""
+
+import itertools
+import struct
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from wire.errors import Malformed, TooLarge, UnsupportedVersion
+from wire.quantities import MISSING
+
+VERSION: Final = 1
+SUITE_X25519: Final = 1
+"""HPKE with X25519, HKDF-SHA256 and AES-256-GCM (RFC 9180); the body AES-256-GCM."""
+
+MAX_ENVELOPE_BYTES: Final = 65_536
+MAX_BLOCKS: Final = 64
+MAX_OBSERVATIONS: Final = 10_000
+"""Per envelope."""
+
+WRAPPED_KEY_BYTES: Final = 80
+SPOOL_ID_BYTES: Final = 16
+HANDLE_BYTES: Final = 16
+_TAG_BYTES: Final = 16
+
+MAX_TIME_MS: Final = 253_402_300_799_999
+"""9999-12-31T23:59:59.999Z, the last instant that every part of the system can write."""
+
+_NARROW_MISSING: Final = -128
+
+# What msgspec raises on hostile input, besides its own family.
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
+
+class Envelope(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The outside. `(agent, spool_id, sequence)` is its identity, for ever."""
+
+    version: int
+    suite: int
+    spool_id: bytes
+    sequence: int
+    """1, 2, 3 and so on in a spool; never restarts."""
+    wrapped_key: bytes
+    sealed: bytes
+
+
+class Block(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """
+    A column: a run of observations of one quantity.
+
+    Args:
+        quantity: The code.
+
+        start_ms: Time of the first step, ms since 1970.
+
+        step: Either the regular step in ms, or the packed offsets of each observation from
+            `start_ms`: uint32, little-endian, in ms.
+
+        values: Packed little-endian int16 in steps of the quantity's resolution, −32768 for
+            missing; or, when `base` is given, packed int8 to be added to it, −128 for missing.
+
+        base: What the narrow values count from.
+
+        flags: One uint8 per observation.
+    """
+
+    quantity: int
+    start_ms: int
+    step: int | bytes
+    values: bytes
+    base: int | None = None
+    flags: bytes | None = None
+
+    def __len__(self) -> int:
+        return len(self.values) if self.base is not None else len(self.values) // 2
+
+    def times_ms(self) -> list[int]:
+        """Return the time of each observation, ms since 1970."""
+        if isinstance(self.step, int):
+            return [self.start_ms + i * self.step for i in range(len(self))]
+        return [self.start_ms + offset for offset in struct.unpack(f"<{len(self)}I", self.step)]
+
+    def unpacked_values(self) -> list[int]:
+        """Return each value in steps of resolution, `MISSING` where there is none."""
+        if self.base is None:
+            return list(struct.unpack(f"<{len(self)}h", self.values))
+        narrow = struct.unpack(f"<{len(self)}b", self.values)
+        return [MISSING if v == _NARROW_MISSING else self.base + v for v in narrow]
+
+
+class Body(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The inside: what was observed of one subject at one gateway."""
+
+    handle: bytes
+    lease: int
+    """Version of the lease under which it was measured."""
+    blocks: list[Block]
+
+    def __len__(self) -> int:
+        """Return the number of observations."""
+        return sum(map(len, self.blocks))
+
+
+_envelope_decoder = msgspec.msgpack.Decoder(Envelope)
+_body_decoder = msgspec.msgpack.Decoder(Body)
+_encoder = msgspec.msgpack.Encoder()
+
+
+def encode_envelope(envelope: Envelope) -> bytes:
+    """Return *envelope* as it is published."""
+    return _encoder.encode(envelope)
+
+
+def decode_envelope(payload: bytes) -> Envelope:
+    """
+    Read the outside of an envelope.
+
+    Raises:
+        TooLarge: More than `MAX_ENVELOPE_BYTES`.
+        UnsupportedVersion: The version or suite is not ours.
+        Malformed: Not an envelope.
+    """
+    if len(payload) > MAX_ENVELOPE_BYTES:
+        raise TooLarge("bytes in an envelope", limit=MAX_ENVELOPE_BYTES, got=len(payload))
+    try:
+        envelope = _envelope_decoder.decode(payload)
+    except _UNREADABLE:
+        # The version first: to a strict decoder a later version with one more field is
+        # malformed, and that would blame the sender for being ahead.
+        _raise_if_ahead(payload)
+        raise Malformed("the outside of the envelope is not readable") from None
+    if envelope.version != VERSION:
+        raise UnsupportedVersion("envelope version")
+    if envelope.suite != SUITE_X25519:
+        raise UnsupportedVersion("cipher suite")
+    if not (
+        len(envelope.spool_id) == SPOOL_ID_BYTES
+        and 0 < envelope.sequence < 1 << 63
+        and len(envelope.wrapped_key) == WRAPPED_KEY_BYTES
+        and len(envelope.sealed) > _TAG_BYTES
+    ):
+        raise Malformed("a field of the envelope has a wrong length or value")
+    return envelope
+
+
+def _raise_if_ahead(payload: bytes) -> None:
+    """Raise UnsupportedVersion if *payload* is an array that starts with another version."""
+    try:
+        fields = msgspec.msgpack.decode(payload, type=list[msgspec.Raw])
+        version = msgspec.msgpack.decode(fields[0], type=int) if fields else VERSION
+        suite = msgspec.msgpack.decode(fields[1], type=int) if len(fields) > 1 else SUITE_X25519
+    except _UNREADABLE:
+        return
+    if version != VERSION:
+        raise UnsupportedVersion("envelope version")
+    if suite != SUITE_X25519:
+        raise UnsupportedVersion("cipher suite")
+
+
+def encode_body(body: Body) -> bytes:
+    """Return *body* as it is padded and sealed."""
+    return _encoder.encode(body)
+
+
+def decode_body(data: bytes) -> Body:
+    """
+    Read the inside of an envelope, and hold it to the contract.
+
+    Raises:
+        TooLarge: More blocks or observations than allowed.
+        Malformed: Not a body: a length contradicts another, or a number is out of its range.
+    """
+    try:
+        body = _body_decoder.decode(data)
+    except _UNREADABLE:
+        raise Malformed("the inside of the envelope is not readable") from None
+    check_body(body)
+    return body
+
+
+def check_body(body: Body) -> None:
+    """
+    Hold *body* to the contract.
+
+    Raises:
+        TooLarge: More blocks or observations than allowed.
+        Malformed: A length contradicts another, or a number is out of its range.
+    """
+    if len(body.handle) != HANDLE_BYTES or not 0 <= body.lease < 1 << 32 or not body.blocks:
+        raise Malformed("a field of the body has a wrong length or value")
+    if len(body.blocks) > MAX_BLOCKS:
+        raise TooLarge("blocks in a body", limit=MAX_BLOCKS, got=len(body.blocks))
+    for block in body.blocks:
+        if not _is_sound(block):
+            raise Malformed("a block has a wrong length or value")
+    if len(body) > MAX_OBSERVATIONS:
+        raise TooLarge("observations in a body", limit=MAX_OBSERVATIONS, got=len(body))
+
+
+def _is_sound(block: Block) -> bool:
+    count = len(block)
+    values_fit = block.base is not None or len(block.values) % 2 == 0
+    base_fits = block.base is None or -0x7F00 <= block.base <= 0x7F00
+    flags_fit = block.flags is None or len(block.flags) == count
+    return (
+        count > 0
+        and values_fit
+        and base_fits
+        and flags_fit
+        and 0 <= block.quantity < 1 << 16
+        and 0 <= block.start_ms <= MAX_TIME_MS
+        and _step_fits(block, count)
+    )
+
+
+def _step_fits(block: Block, count: int) -> bool:
+    if isinstance(block.step, bytes):
+        return len(block.step) == 4 * count
+    # A step of 0 would put two observations on one instant; alone, it says nothing.
+    return 0 < block.step < 1 << 32 and block.start_ms + (count - 1) * block.step <= MAX_TIME_MS
+
+
+def pack_block(
+    quantity: int,
+    times_ms: Sequence[int],
+    values: Sequence[int],
+    flags: Sequence[int] | None = None,
+) -> Block:
+    """
+    Return the shortest block that holds these observations.
+
+    Args:
+        quantity: The code.
+
+        times_ms: Not decreasing, within 49 days of the first.
+
+        values: In steps of resolution, each an int16; `MISSING` where there is none.
+
+        flags: One uint8 for each, or None when all are 0.
+
+    Raises:
+        ValueError: Not a run: empty, of unlike lengths, out of order, or out of range.
+    """
+    if not times_ms or len(times_ms) != len(values):
+        raise ValueError("a block needs a time and a value for each of its observations")
+    start = times_ms[0]
+    steps = {b - a for a, b in itertools.pairwise(times_ms)}
+    step: int | bytes
+    if not steps:
+        step = 1
+    elif len(steps) == 1 and (only := steps.pop()) > 0:
+        step = only
+    else:
+        try:
+            step = struct.pack(f"<{len(times_ms)}I", *(t - start for t in times_ms))
+        except struct.error:
+            raise ValueError("an offset is negative or over 49 days") from None
+    base = _base_of(values)
+    try:
+        packed = (
+            struct.pack(f"<{len(values)}h", *values)
+            if base is None
+            else struct.pack(
+                f"<{len(values)}b",
+                *(_NARROW_MISSING if v == MISSING else v - base for v in values),
+            )
+        )
+    except struct.error:
+        raise ValueError("a value is not an int16") from None
+    return Block(quantity, start, step, packed, base, bytes(flags) if flags is not None else None)
+
+
+def _base_of(values: Sequence[int]) -> int | None:
+    """Return what int8 differences may count from, or None when the values spread too far."""
+    present = [v for v in values if v != MISSING]
+    if not present:
+        return 0
+    low, high = min(present), max(present)
+    middle = (low + high) // 2
+    fits = low - middle >= -127 and high - middle <= 127 and -0x7F00 <= middle <= 0x7F00
+    return middle if fits else None

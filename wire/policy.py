@@ -1,0 +1,70 @@
+"""
+What a purpose needs of one quantity, and no more: the one rule that edge and ingest share.
+
+The edge makes observations conform (`coarsen`); ingest asks whether they do (`conforms`) and
+refuses what is finer. Both read the same integers: values in steps of the quantity's
+resolution, times in ms since 1970-01-01T00:00Z.
+"""
+
+import enum
+from collections.abc import Sequence
+
+import msgspec
+
+from wire.quantities import MISSING
+
+
+class Aggregate(enum.StrEnum):
+    """Which value stands for an interval in which several were measured."""
+
+    FIRST = "first"
+    """Known at once: nothing waits for the interval to end."""
+    LAST = "last"
+    MEAN = "mean"
+    MIN = "min"
+    MAX = "max"
+
+
+class Rule(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The finest that may leave the gateway, for one quantity."""
+
+    quantity: int
+    step: int = 1
+    """Values are whole multiples of so many steps of resolution."""
+    interval_ms: int = 1
+    """At most one observation in each interval of this length, counted from 1970."""
+    time_step_ms: int = 1
+    """Times are whole multiples of this."""
+    aggregate: Aggregate = Aggregate.FIRST
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.quantity < 1 << 16):
+            raise ValueError("quantity is not a uint16")
+        if not (1 <= self.step < 1 << 15):
+            raise ValueError("step is not in 1..32767")
+        if self.interval_ms < 1 or self.time_step_ms < 1:
+            raise ValueError("interval_ms and time_step_ms are at least 1")
+        # Else coarsening a time could carry an observation into the interval before its own.
+        if self.interval_ms % self.time_step_ms:
+            raise ValueError("time_step_ms does not divide interval_ms")
+
+    def interval_of(self, time_ms: int) -> int:
+        """Return the number of the interval that *time_ms* falls in."""
+        return time_ms // self.interval_ms
+
+    def coarsen_time(self, time_ms: int) -> int:
+        """Return the latest allowed time that is not after *time_ms*."""
+        return time_ms - time_ms % self.time_step_ms
+
+    def coarsen_value(self, steps: int) -> int:
+        """Return the allowed value nearest to *steps*, a tie going up."""
+        return (steps + self.step // 2) // self.step * self.step
+
+    def conforms(self, times_ms: Sequence[int], values: Sequence[int]) -> bool:
+        """Tell whether a run of observations is no finer than this rule allows."""
+        intervals = {self.interval_of(t) for t in times_ms}
+        return (
+            len(intervals) == len(times_ms)
+            and all(t % self.time_step_ms == 0 for t in times_ms)
+            and all(v == MISSING or v % self.step == 0 for v in values)
+        )

@@ -1,0 +1,119 @@
+"""
+What can be measured: each quantity with its unit, code, resolution and plausible range.
+
+On the wire a value is a whole number of the quantity's resolution, so that nobody rounds twice
+and a policy is checked by integer arithmetic. UCUM units (https://ucum.org), LOINC codes
+(https://loinc.org). The range is what a living person under care can show, widened: outside it
+a value is refused as implausible, never stored and never turned into 0.
+"""
+
+import enum
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+
+import msgspec
+
+MISSING = -32768
+"""The value of a sample that was not measured, in packed values."""
+
+GLUCOSE_MG_DL_PER_MMOL_L = 18.0156
+"""1 mmol/L of glucose in mg/dL: C6H12O6 has a molar mass of 180.156 g/mol."""
+
+
+class GdprClass(enum.StrEnum):
+    """What a quantity says of a person, in the terms of GDPR art. 4 and 9."""
+
+    HEALTH = "health"
+    TECHNICAL = "technical"
+
+
+class Code(enum.IntEnum):
+    """The number of a quantity on the wire and in the database. Never re-used."""
+
+    HEART_RATE = 1
+    RR_INTERVAL = 2
+    GLUCOSE_CAPILLARY = 3
+    GLUCOSE_INTERSTITIAL = 4
+    SPO2 = 5
+    PULSE_RATE = 6
+    BLOOD_PRESSURE_SYSTOLIC = 7
+    BLOOD_PRESSURE_DIASTOLIC = 8
+    BLOOD_PRESSURE_MEAN = 9
+    BODY_TEMPERATURE = 10
+    BODY_WEIGHT = 11
+    ENERGY_EXPENDED = 12
+    BATTERY_LEVEL = 13
+
+
+class Quantity(msgspec.Struct, frozen=True):
+    """A kind of observation."""
+
+    code: Code
+    name: str
+    unit: str
+    """UCUM."""
+    loinc: str | None
+    per_unit: int
+    """How many steps of resolution make one unit: 100 means a resolution of 0.01."""
+    low: int
+    """Least plausible value, in steps of resolution."""
+    high: int
+    """Greatest plausible value, in steps of resolution."""
+    gdpr_class: GdprClass = GdprClass.HEALTH
+
+    def to_steps(self, value: float) -> int:
+        """Return *value* (in `unit`) as the nearest whole number of steps."""
+        return round(value * self.per_unit)
+
+    def to_unit(self, steps: int) -> float:
+        """Return *steps* of resolution in `unit`."""
+        return steps / self.per_unit
+
+    def is_plausible(self, steps: int) -> bool:
+        """Tell whether *steps* lies in the plausible range."""
+        return self.low <= steps <= self.high
+
+
+_ALL = (
+    Quantity(Code.HEART_RATE, "heart_rate", "/min", "8867-4", 1, 20, 300),
+    Quantity(Code.RR_INTERVAL, "rr_interval", "ms", "80404-7", 1, 180, 4000),
+    Quantity(Code.GLUCOSE_CAPILLARY, "glucose_capillary", "mmol/L", "15074-8", 100, 30, 5000),
+    Quantity(
+        Code.GLUCOSE_INTERSTITIAL, "glucose_interstitial", "mmol/L", "105272-9", 100, 100, 3400
+    ),
+    Quantity(Code.SPO2, "spo2", "%", "59408-5", 10, 300, 1000),
+    Quantity(Code.PULSE_RATE, "pulse_rate", "/min", "8889-8", 1, 20, 300),
+    Quantity(
+        Code.BLOOD_PRESSURE_SYSTOLIC, "blood_pressure_systolic", "mm[Hg]", "8480-6", 10, 300, 3000
+    ),
+    Quantity(
+        Code.BLOOD_PRESSURE_DIASTOLIC,
+        "blood_pressure_diastolic",
+        "mm[Hg]",
+        "8462-4",
+        10,
+        150,
+        2500,
+    ),
+    Quantity(Code.BLOOD_PRESSURE_MEAN, "blood_pressure_mean", "mm[Hg]", "8478-0", 10, 200, 2700),
+    Quantity(Code.BODY_TEMPERATURE, "body_temperature", "Cel", "8310-5", 100, 2500, 4500),
+    Quantity(Code.BODY_WEIGHT, "body_weight", "kg", "29463-7", 100, 40, 32767),
+    Quantity(Code.ENERGY_EXPENDED, "energy_expended", "kJ", None, 1, 0, 32767),
+    Quantity(Code.BATTERY_LEVEL, "battery_level", "%", None, 1, 0, 100, GdprClass.TECHNICAL),
+)
+
+QUANTITIES: Mapping[int, Quantity] = MappingProxyType({q.code: q for q in _ALL})
+"""Every quantity, by its code."""
+
+BY_NAME: Mapping[str, Quantity] = MappingProxyType({q.name: q for q in _ALL})
+"""Every quantity, by its name."""
+
+
+def all_quantities() -> Iterator[Quantity]:
+    """Yield every quantity, in the order of its code."""
+    return iter(_ALL)
+
+
+def glucose_from_mg_dl(mg_dl: float) -> float:
+    """Return a glucose concentration of *mg_dl* (mg/dL) in mmol/L."""
+    return mg_dl / GLUCOSE_MG_DL_PER_MMOL_L
