@@ -1,0 +1,41 @@
+# Everything a newcomer types. Each target sets up what is missing first, and works as root and as
+# an ordinary user.
+
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test test-long check format setup system clean
+
+demo: setup  ## Run the whole system on this machine for a minute
+	$(BIN)/vitalveil demo $(ARGS)
+
+test: setup  ## Run every test that can run here
+	$(BIN)/python -m pytest -q -m "not long" $(ARGS)
+
+test-long: setup  ## The long campaigns: a thousand kills, ten thousand withdrawals
+	$(BIN)/python -m pytest -q -m long $(ARGS)
+
+check: setup  ## Format, lint, types, import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy .
+	$(BIN)/lint-imports
+
+format: setup
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+setup: system $(STAMP)
+
+system:
+	@scripts/install-system-packages
+
+$(STAMP): pyproject.toml constraints.txt scripts/make-venv
+	scripts/make-venv $(PYTHON) $(VENV)
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info

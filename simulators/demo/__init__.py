@@ -1,0 +1,1 @@
+"""`vitalveil demo`: the whole system on one machine, a withdrawal on the way, and the books."""

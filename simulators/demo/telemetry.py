@@ -1,0 +1,93 @@
+"""What the demo asks the telemetry database, as its administrator."""
+
+import datetime as dt
+
+import msgspec
+import psycopg
+
+from simulators.demo.accounts import Stored
+from wire.quantities import QUANTITIES
+
+_BY_QUANTITY = """
+SELECT s.quantity, count(*) FROM vv.observations o JOIN vv.series s USING (series_id)
+GROUP BY s.quantity ORDER BY s.quantity
+"""
+_LEDGER = """
+SELECT coalesce(sum(observations), 0), count(*) FILTER (WHERE outcome = 0),
+       count(*) FILTER (WHERE outcome = 1), count(*) FILTER (WHERE outcome = 2)
+FROM vv.envelopes
+"""
+# With commit timestamps the database itself says which COMMIT came first. Her handle was withdrawn
+# for good, so every row of her series belongs to it.
+_AFTER_COMMIT = """
+WITH gone AS (
+    SELECT DISTINCT series_id, pg_xact_commit_timestamp(xmin) AS committed_at
+    FROM vv.permissions WHERE withdrawn_at IS NOT NULL
+), hers AS (
+    SELECT pg_xact_commit_timestamp(o.xmin) AS row_at, gone.committed_at
+    FROM vv.observations o JOIN gone USING (series_id)
+)
+SELECT count(*) FILTER (WHERE row_at > committed_at),
+       max(committed_at) - max(row_at) FILTER (WHERE row_at <= committed_at),
+       max(committed_at)
+FROM hers
+"""
+# Without them, all that is left is to count her rows once the COMMIT has returned, and at the end.
+_HERS = """
+SELECT count(*) FROM vv.observations
+WHERE series_id IN (SELECT series_id FROM vv.permissions WHERE withdrawn_at IS NOT NULL)
+"""
+
+
+class AfterWithdrawal(msgspec.Struct, frozen=True):
+    """Rows of the withdrawn scope around the COMMIT of the withdrawal."""
+
+    rows_after_commit: int
+    last_row_before_ms: float | None
+    committed_at: dt.datetime | None
+
+
+def stored(dsn: str) -> Stored:
+    """Return what the database holds."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        quantities = connection.execute(_BY_QUANTITY).fetchall()
+        ledger = connection.execute(_LEDGER).fetchone() or (0, 0, 0, 0)
+    counts = {QUANTITIES[code].name: int(count) for code, count in quantities}
+    return Stored(
+        observations=sum(counts.values()),
+        by_quantity=counts,
+        ledger_observations=int(ledger[0]),
+        accepted_envelopes=int(ledger[1]),
+        refused_envelopes=int(ledger[2]),
+        quarantined_envelopes=int(ledger[3]),
+    )
+
+
+def rows_of_withdrawn(dsn: str) -> int:
+    """Return how many rows of the withdrawn scope there are now."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        found = connection.execute(_HERS).fetchone()
+    return int(found[0]) if found else 0
+
+
+def after_withdrawal(dsn: str, *, rows_at_commit: int) -> AfterWithdrawal:
+    """
+    Return which rows of the withdrawn scope were committed after the withdrawal.
+
+    Args:
+        dsn: An administrator's connection string.
+
+        rows_at_commit: `rows_of_withdrawn` just after the COMMIT, for a server that keeps no
+            commit timestamps.
+    """
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        if connection.execute("SHOW track_commit_timestamp").fetchone() != ("on",):
+            return AfterWithdrawal(rows_of_withdrawn(dsn) - rows_at_commit, None, None)
+        rows, before, committed_at = connection.execute(_AFTER_COMMIT).fetchone() or (
+            0,
+            None,
+            None,
+        )
+    return AfterWithdrawal(
+        int(rows), None if before is None else before / dt.timedelta(milliseconds=1), committed_at
+    )

@@ -1,0 +1,130 @@
+"""The two databases of a system on one machine, on a server of our own or on one that is given."""
+
+import secrets
+from pathlib import Path
+from typing import Final
+
+import psycopg
+from psycopg import conninfo, sql
+
+from simulators.stack.errors import StackError
+from simulators.stack.postgres import Postgres
+from simulators.stack.toml import Table
+
+_ROLES: Final = ("vv_ingest", "vv_trust")
+_ALL_ROLES: Final = ("vv_ingest", "vv_trust", "vv_reader", "vv_grafana", "vv_owner")
+_NAMES: Final = ("telemetry", "vault")
+
+
+class Databases:
+    """
+    `vv_telemetry` and `vv_vault`, with a password for each role in a file of its own.
+
+    Args:
+        server: A server of our own, started here; or None to use *admin_dsn*.
+
+        admin_dsn: An administrator's connection string of somebody else's server.
+
+        suffix: Added to the databases' names.
+    """
+
+    def __init__(
+        self, server: Postgres | None, *, admin_dsn: str | None = None, suffix: str = ""
+    ) -> None:
+        self.server = server
+        self._admin_dsn = admin_dsn
+        self._suffix = suffix
+        self._folder = Path()
+        self._created: list[str] = []
+        self._made_roles = False
+
+    def name(self, which: str) -> str:
+        """Return the name of the telemetry or vault database."""
+        return f"vv_{which}" + (f"_{self._suffix}" if self._suffix else "")
+
+    def admin(self, which: str | None = None) -> str:
+        """Return an administrator's connection string of one of them, or of the server."""
+        if self.server is not None:
+            return self.server.dsn(self.name(which) if which else "postgres")
+        assert self._admin_dsn is not None  # noqa: S101 - one of the two is given
+        return conninfo.make_conninfo(
+            self._admin_dsn, **({"dbname": self.name(which)} if which else {})
+        )
+
+    def create(self, folder: Path) -> None:
+        """
+        Start the server if it is ours, make both databases and a password for each role.
+
+        Raises:
+            StackError: The server given has our roles already, or refuses.
+        """
+        self._folder = folder
+        if self.server is not None:
+            self.server.start()
+        for role in _ROLES:
+            path = self.password_file(role)
+            path.touch(mode=0o600)
+            path.write_text(secrets.token_urlsafe(24))
+        try:
+            with psycopg.connect(self.admin(), autocommit=True) as connection:
+                self._refuse_foreign_roles(connection)
+                for which in _NAMES:
+                    connection.execute(
+                        sql.SQL("CREATE DATABASE {}").format(sql.Identifier(self.name(which)))
+                    )
+                    self._created.append(self.name(which))
+            with psycopg.connect(self.admin("telemetry"), autocommit=True) as connection:
+                if connection.execute(
+                    "SELECT FROM pg_available_extensions WHERE name = 'timescaledb'"
+                ).fetchall():
+                    connection.execute("CREATE EXTENSION IF NOT EXISTS timescaledb")
+        except psycopg.Error as exc:
+            raise StackError(f"the database server refused ({type(exc).__name__})") from None
+
+    def _refuse_foreign_roles(self, connection: psycopg.Connection) -> None:
+        found = connection.execute(
+            "SELECT FROM pg_roles WHERE rolname = ANY(%s)", [list(_ALL_ROLES)]
+        ).fetchall()
+        if found:
+            raise StackError(
+                "the server that --dsn names already serves a VitalVeil (it has roles vv_*), whose"
+                " passwords this would change. Use a server without one"
+            )
+        self._made_roles = True
+
+    def password_file(self, role: str) -> Path:
+        """Return the file with the password of *role*."""
+        return self._folder / f"{role}.password"
+
+    def settings(self, which: str, role: str) -> Table:
+        """Return how a program reaches one of them as *role*."""
+        parts = conninfo.conninfo_to_dict(self.admin())
+        parts.pop("password", None)
+        parts.update(dbname=self.name(which), user=role)
+        return {
+            "dsn": conninfo.make_conninfo("", **parts),
+            "password_file": self.password_file(role),
+        }
+
+    def role_passwords(self) -> list[str]:
+        """Return the arguments that give each role its password."""
+        return [
+            argument
+            for role in _ROLES
+            for argument in ("--role-password", f"{role}={self.password_file(role)}")
+        ]
+
+    def close(self) -> None:
+        """Stop our server; of somebody else's, drop what was made there."""
+        if self.server is not None:
+            self.server.kill()
+            return
+        if not self._created:
+            return
+        with psycopg.connect(self.admin(), autocommit=True) as connection:
+            for name in self._created:
+                connection.execute(
+                    sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
+                )
+            for role in _ALL_ROLES if self._made_roles else ():
+                connection.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(role)))

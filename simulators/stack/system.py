@@ -1,0 +1,293 @@
+"""
+The whole system on one machine: database, broker, trust, ingest and agents as child processes.
+
+Everything lies in one private folder and listens on loopback, on free ports. The demo runs it, the
+acceptance tests break it.
+"""
+
+import contextlib
+import functools
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from signal import Signals
+from typing import Any, Final
+
+import msgspec
+
+from simulators.stack.broker import Mosquitto
+from simulators.stack.child import Child, free_port
+from simulators.stack.databases import Databases
+from simulators.stack.errors import StackError
+from simulators.stack.postgres import Postgres
+from simulators.stack.scrape import is_ready
+from simulators.stack.toml import Table, format_toml
+from simulators.stack.trust_shell import TrustShell
+
+_VITALVEIL: Final = [sys.executable, "-m", "vitalveil"]
+_ROOT: Final = Path(__file__).parents[2]
+
+
+class CommandFailed(StackError):
+    """A command of ours ended with an error."""
+
+
+class Gateway(msgspec.Struct):
+    """An agent on this machine."""
+
+    agent: str
+    folder: Path
+    http_port: int
+    child: Child | None = None
+
+    @property
+    def sensors(self) -> Path:
+        """The socket on which it waits for its recorded sensors."""
+        return self.folder / "sensors.sock"
+
+    @property
+    def configuration(self) -> Path:
+        """Its settings."""
+        return self.folder / "agent.toml"
+
+    @property
+    def spool(self) -> Path:
+        """Its spool."""
+        return self.folder / "spool.sqlite"
+
+    @property
+    def log(self) -> Path:
+        """Its log."""
+        return self.folder / "agent.log"
+
+
+class System:
+    """
+    The parts, each of which can be started, stopped and killed.
+
+    Use `system` to have it torn down.
+    """
+
+    def __init__(self, folder: Path, *, databases: Databases, broker: Mosquitto) -> None:
+        self.folder = folder
+        self.databases = databases
+        self.broker = broker
+        self.gateways: list[Gateway] = []
+        self.ingest: Child | None = None
+        self.ingest_port = free_port()
+        self.trust: Child | None = None
+        self.trust_port = free_port()
+
+    @property
+    def pki(self) -> Path:
+        """Certificates of broker and services."""
+        return self.folder / "pki"
+
+    @property
+    def keys(self) -> Path:
+        """Ingest's key pair."""
+        return self.folder / "ingest-keys"
+
+    @property
+    def ingest_log(self) -> Path:
+        """Ingest's log."""
+        return self.folder / "ingest.log"
+
+    def prepare(self, *, ingest: Table | None = None, lease_ttl_s: float = 3600.0) -> None:
+        """
+        Make keys, certificates, databases and settings; start the broker.
+
+        Args:
+            ingest: Settings of ingest beyond the usual.
+
+            lease_ttl_s: How long a lease lasts.
+
+        Raises:
+            StackError: A step failed.
+        """
+        self._write("trust.toml", self._trust_settings(lease_ttl_s))
+        self._write("ingest.toml", {**self._ingest_settings(), **(ingest or {})})
+        self.run("trust", "init", "--config", str(self.folder / "trust.toml"))
+        self.run(
+            "trust", "pki", "init", "--config", str(self.folder / "trust.toml"),
+            "--out", str(self.pki), "--broker-host", "127.0.0.1",
+        )  # fmt: skip
+        self.run("ingest", "keygen", "--out", str(self.keys))
+        self.databases.create(self.folder)
+        self.run(
+            "ingest", "migrate", "--config", str(self.folder / "ingest.toml"),
+            "--admin-dsn-file", str(self.databases.admin_file("telemetry")),
+            *self.databases.role_passwords(),
+        )  # fmt: skip
+        self.run(
+            "trust", "migrate", "--config", str(self.folder / "trust.toml"),
+            "--admin-dsn-file", str(self.databases.admin_file("vault")),
+        )  # fmt: skip
+        self.broker.start()
+        self._write("trust.toml", self._trust_settings(lease_ttl_s))
+        self._write("ingest.toml", {**self._ingest_settings(), **(ingest or {})})
+
+    def run(self, *arguments: str) -> str:
+        """
+        Run a `vitalveil` command to its end; return what it printed.
+
+        Raises:
+            CommandFailed: It ended with an error.
+        """
+        done = subprocess.run(
+            [*_VITALVEIL, *arguments], capture_output=True, text=True, check=False, cwd=_ROOT
+        )
+        if done.returncode != 0:
+            last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
+            raise CommandFailed(f"vitalveil {' '.join(arguments[:2])}: {' '.join(last)}")
+        return done.stdout
+
+    def _write(self, name: str, table: Table) -> None:
+        path = self.folder / name
+        path.touch(mode=0o600)
+        path.write_text(format_toml(table))
+
+    def _broker_settings(self, folder: Path, name: str) -> Table:
+        return {
+            "host": "127.0.0.1",
+            "port": self.broker.port or 8883,
+            "tls": {
+                "ca_file": folder / "ca.crt",
+                "certificate_file": folder / f"{name}.crt",
+                "key_file": folder / f"{name}.key",
+            },
+        }
+
+    def _trust_settings(self, lease_ttl_s: float) -> Table:
+        return {
+            "controller": "demo",
+            "vault": self.databases.settings("vault", "vv_trust"),
+            "telemetry": self.databases.settings("telemetry", "vv_trust"),
+            "broker": self._broker_settings(self.pki, "trust"),
+            "keys": {"folder": self.folder / "trust-keys"},
+            "lease": {"ttl_s": lease_ttl_s},
+            "http": {"port": self.trust_port},
+        }
+
+    def _ingest_settings(self) -> Table:
+        return {
+            "broker": self._broker_settings(self.pki, "ingest"),
+            "database": self.databases.settings("telemetry", "vv_ingest"),
+            "keys": {"files": [str(self.keys / "ingest.key")]},
+            "http": {"port": self.ingest_port},
+        }
+
+    def trust_shell(self) -> TrustShell:
+        """Return a shell for many commands of trust."""
+        return TrustShell(self.folder / "trust.toml", log=self.folder / "trust-shell.log")
+
+    def enrol(self, shell: TrustShell, *, agent: Table | None = None) -> Gateway:
+        """Enrol one more agent and write its settings; *agent* adds to the usual ones."""
+        folder = self.folder / "agents" / str(len(self.gateways) + 1)
+        folder.mkdir(parents=True)
+        reply: dict[str, Any] = shell.run(
+            "agent", "enrol", "--ingest-key", str(self.keys / "ingest.pub"), "--out", str(folder)
+        )
+        gateway = Gateway(reply["agent"], folder, free_port())
+        self.gateways.append(gateway)
+        self._write(
+            str(gateway.configuration.relative_to(self.folder)),
+            {
+                "agent": gateway.agent,
+                "broker": self._broker_settings(folder, "agent"),
+                "keys": {
+                    "trust_file": folder / "trust.pub",
+                    "ingest_file": folder / "ingest.pub",
+                    "lease_file": folder / "lease.key",
+                },
+                "spool": {"path": gateway.spool},
+                "sensors": {"source": "recorded", "socket": gateway.sensors},
+                "batch": {"max_age_s": 0.2},
+                "http": {"port": gateway.http_port},
+                **(agent or {}),
+            },
+        )
+        return gateway
+
+    def _start(self, name: str, *arguments: str, log: Path) -> Child:
+        return Child(name, [*_VITALVEIL, *arguments], log=log, environ={"PYTHONPATH": str(_ROOT)})
+
+    def start_trust(self) -> None:
+        """Start trust's daemon and wait until it is ready."""
+        self.trust = self._start(
+            "trust", "trust", "run", "--config", str(self.folder / "trust.toml"),
+            log=self.folder / "trust.log",
+        )  # fmt: skip
+        self.trust.wait_until(lambda: is_ready(self.trust_port))
+
+    def start_ingest(self, *, wait: bool = True) -> None:
+        """Start ingest and, if asked to, wait until it is ready."""
+        self.ingest = self._start(
+            "ingest", "ingest", "run", "--config", str(self.folder / "ingest.toml"),
+            log=self.ingest_log,
+        )  # fmt: skip
+        if wait:
+            self.ingest.wait_until(lambda: is_ready(self.ingest_port))
+
+    def start_agent(self, gateway: Gateway) -> None:
+        """Start one agent."""
+        gateway.child = self._start(
+            f"agent in {gateway.folder.name}", "agent", "run", "--config",
+            str(gateway.configuration), log=gateway.log,
+        )  # fmt: skip
+
+    def wait_for_agents(self) -> None:
+        """Wait until every agent that runs says that it is ready."""
+        for gateway in self.gateways:
+            if gateway.child is not None:
+                gateway.child.wait_until(functools.partial(is_ready, gateway.http_port))
+
+    def stop_agents(self) -> None:
+        """Stop the agents, each keeping in its spool what is not settled."""
+        children = [gateway.child for gateway in self.gateways if gateway.child is not None]
+        for child in children:
+            child.send(Signals.SIGTERM)
+        for child in children:
+            child.stop()
+
+    def close(self) -> None:
+        """Stop everything."""
+        self.stop_agents()
+        for child in (self.ingest, self.trust):
+            if child is not None:
+                child.stop()
+        self.broker.stop()
+        self.databases.close()
+
+
+@contextlib.contextmanager
+def system(*, dsn: str | None = None, programs: Path | None = None) -> Iterator[System]:
+    """
+    Yield a system that is not prepared yet; tear it down, and delete its folder, at the end.
+
+    Args:
+        dsn: An administrator's connection string of a server to use, instead of a child process.
+
+        programs: Folder of another PostgreSQL's programs.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="vitalveil-"))
+    # PostgreSQL, when this process is root, runs as another user and must pass through.
+    folder.chmod(0o711 if os.geteuid() == 0 else 0o700)
+    server = None if dsn is not None else Postgres(folder / "postgres", programs=programs)
+    broker_folder = folder / "broker"
+    broker_folder.mkdir(mode=0o700)
+    whole = System(
+        folder,
+        databases=Databases(server, admin_dsn=dsn, suffix=secrets.token_hex(4) if dsn else ""),
+        broker=Mosquitto(folder=broker_folder, pki=folder / "pki"),
+    )
+    try:
+        yield whole
+    finally:
+        whole.close()
+        shutil.rmtree(folder, ignore_errors=True)

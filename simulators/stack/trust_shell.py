@@ -1,0 +1,79 @@
+"""`vitalveil trust batch` as a child: many commands of trust in one process."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from simulators.stack.errors import StackError
+
+
+class CommandFailed(StackError):
+    """Trust refused a command."""
+
+    def __init__(self, command: str, error: str) -> None:
+        super().__init__(f"trust {command}: {error}")
+
+
+class TrustShell:
+    """Speaks to trust in the only way that an outsider can: its command line."""
+
+    def __init__(self, configuration: Path, *, log: Path) -> None:
+        self._log = log.open("ab")
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "vitalveil", "trust", "batch", "--config", str(configuration)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            env=dict(os.environ),
+            text=True,
+        )
+
+    def run(self, *arguments: str) -> dict[str, Any]:
+        """
+        Run one command; return what it says.
+
+        Raises:
+            CommandFailed: Trust refused it, or is gone.
+        """
+        assert self._process.stdin is not None  # noqa: S101 - both are pipes
+        assert self._process.stdout is not None  # noqa: S101
+        try:
+            self._process.stdin.write(json.dumps(arguments) + "\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            raise CommandFailed(arguments[0], f"it has ended; see {self._log.name}") from None
+        line = self._process.stdout.readline()
+        if not line:
+            raise CommandFailed(arguments[0], f"it has ended; see {self._log.name}")
+        reply: dict[str, Any] = json.loads(line)
+        if not reply.get("ok"):
+            raise CommandFailed(" ".join(arguments[:2]), str(reply.get("error")))
+        return reply
+
+    def close(self) -> None:
+        """End it."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+        self._log.close()
+
+    def __enter__(self) -> "TrustShell":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
