@@ -1,0 +1,204 @@
+"""`vitalveil simulate`: people with sensors, where there are none."""
+
+import argparse
+import asyncio
+import itertools
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from simulators import listing
+from simulators.people import DEFAULT_SOURCE, Person, pick
+from simulators.replay import Report, replay, source_of
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run what *argv* asks for; return the exit code."""
+    arguments = _parser().parse_args(argv)
+    source: Path | None = arguments.source
+    if source is not None and not source.exists():
+        print(f"vitalveil simulate: there is no {source}", file=sys.stderr)
+        return 2
+    if source is None and DEFAULT_SOURCE.is_dir():
+        source = DEFAULT_SOURCE
+    try:
+        return _list(source, arguments) if arguments.list else _play(source, arguments)
+    except BrokenPipeError:
+        # Whoever reads has seen enough; nothing more may be flushed to it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="vitalveil simulate", description="Play everybody else's part."
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    command = commands.add_parser(
+        "replay",
+        help="play recorded or invented people to agents",
+        description="Play recordings in their original formats to agents; invented people serve"
+        " where no recording is at hand.",
+    )
+    command.add_argument(
+        "--source",
+        type=Path,
+        metavar="PATH",
+        help="file or folder of recordings (default: ../shared/data beside the project)",
+    )
+    what = command.add_mutually_exclusive_group()
+    what.add_argument(
+        "--agents",
+        type=_sockets,
+        metavar="SOCKET[,SOCKET...]",
+        help="Unix sockets on which agents listen for recorded sensors",
+    )
+    what.add_argument("--list", action="store_true", help="list the recordings and stop")
+    what.add_argument(
+        "--people", action="store_true", help="list the people and their sensors and stop"
+    )
+    what.add_argument("--print", action="store_true", help="print samples as JSON lines")
+    command.add_argument(
+        "--speed", type=_positive, default=60.0, metavar="X", help="times life (default: 60)"
+    )
+    command.add_argument(
+        "--max-rate",
+        type=_positive,
+        default=4.0,
+        metavar="HZ",
+        help="most measurements a second of one sensor, whatever the speed (default: 4)",
+    )
+    command.add_argument(
+        "--duration",
+        type=_positive,
+        metavar="S",
+        help="seconds to play (default: until stopped; with --print: 60)",
+    )
+    command.add_argument(
+        "--subjects", type=_count, default=3, metavar="N", help="how many people (default: 3)"
+    )
+    command.add_argument(
+        "--seed", type=int, default=1, metavar="N", help="chooses all that is left to chance"
+    )
+    command.add_argument("--json", action="store_true", help="write the result as one JSON object")
+    return parser
+
+
+def _sockets(text: str) -> list[Path]:
+    paths = [Path(part) for part in text.split(",") if part]
+    if not paths or len(set(paths)) < len(paths):
+        raise argparse.ArgumentTypeError("name each socket once")
+    return paths
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1e9:
+        raise argparse.ArgumentTypeError("a number above 0")
+    return value
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if not 1 <= value <= 100_000:
+        raise argparse.ArgumentTypeError("1 to 100000")
+    return value
+
+
+def _list(source: Path | None, arguments: argparse.Namespace) -> int:
+    if source is None:
+        print("no recordings at hand: name them with --source", file=sys.stderr)
+        return 1
+    found = listing.listing_of(source)
+    _say(found if arguments.json else None, listing.lines_of(found))
+    return 0 if found.recordings else 1
+
+
+def _play(source: Path | None, arguments: argparse.Namespace) -> int:
+    people = pick(source, arguments.subjects, seed=arguments.seed)
+    print(_origin_of(people), file=sys.stderr)
+    if arguments.people:
+        _say(_described(people) if arguments.json else None, _people_lines(people))
+        return 0
+    if arguments.agents is None:
+        if not arguments.print:
+            print("vitalveil simulate: --agents, --list, --people or --print?", file=sys.stderr)
+            return 2
+        duration_s = arguments.duration or 60.0
+        for line in listing.printed(people, until_ms=duration_s * arguments.speed * 1000):
+            sys.stdout.buffer.write(line + b"\n")
+        sys.stdout.flush()
+        return 0
+    result = asyncio.run(
+        replay(
+            people,
+            arguments.agents,
+            speed=arguments.speed,
+            max_hz=arguments.max_rate,
+            duration_s=arguments.duration,
+        )
+    )
+    _say(result if arguments.json else None, _report_lines(result))
+    return 0
+
+
+def _origin_of(people: Sequence[Person]) -> str:
+    return {
+        "recorded": "source: recorded - every sensor plays a recording of a real person",
+        "persona": "source: persona - no recording is at hand, so all people are invented",
+        "recorded+persona": "source: recorded+persona - more people than recordings, so some"
+        " are invented",
+    }[source_of(people)]
+
+
+def _say(value: object | None, lines: Iterable[str]) -> None:
+    """Print *value* as JSON, or *lines* when it is None."""
+    if value is not None:
+        sys.stdout.buffer.write(msgspec.json.encode(value) + b"\n")
+        sys.stdout.flush()
+        return
+    for line in lines:
+        print(line)
+
+
+def _described(people: Sequence[Person]) -> list[dict[str, object]]:
+    return [
+        {
+            "name": person.name,
+            "origin": person.origin,
+            "description": person.description,
+            "attribution": person.attribution,
+            "sensors": [
+                {
+                    "address": sensor.address,
+                    "kind": sensor.kind,
+                    "quantities": sensor.quantities,
+                    "step_ms": sensor.step_ms,
+                }
+                for sensor in person.sensors
+            ],
+        }
+        for person in people
+    ]
+
+
+def _people_lines(people: Sequence[Person]) -> Iterable[str]:
+    for person in people:
+        yield f"{person.name}  {person.origin}  {person.description}"
+        for sensor in person.sensors:
+            yield (
+                f"    {sensor.address}  {sensor.kind}: {', '.join(sensor.quantities)},"
+                f" every {sensor.step_ms / 1000:g} s"
+            )
+
+
+def _report_lines(result: Report) -> Iterable[str]:
+    yield f"{result.handed_over} records handed over in {result.seconds:.1f} s"
+    yield from (f"    {count} {quantity}" for quantity, count in result.values.items())
+    yield from itertools.chain(
+        (f"    {count} without a value: {fault}" for fault, count in result.faults.items()),
+        [f"{result.repeated} repeated, {result.overrun} overrun, {result.pending} not fetched"],
+    )

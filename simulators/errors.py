@@ -1,0 +1,37 @@
+"""
+Errors of the simulators.
+
+* SimulatorError
+    * RecordingError        (the file's: leave that recording out, say so, go on)
+        * Unreadable
+        * NothingInIt
+    * ListenError           (the agent's: drop the connection, connect again)
+"""
+
+
+class SimulatorError(Exception):
+    """Something that a simulator was given is not what it should be."""
+
+
+class RecordingError(SimulatorError):
+    """A recording cannot be played."""
+
+
+class Unreadable(RecordingError):
+    """A file ends early, is damaged, or may not be read."""
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(f"a recording cannot be read ({cause})")
+        self.cause = cause
+
+
+class NothingInIt(RecordingError):
+    """A recording has the right form and not one measurement."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(f"a recording of kind {kind} holds no measurement")
+        self.kind = kind
+
+
+class ListenError(SimulatorError):
+    """What an agent sent is no listen message."""

@@ -1,0 +1,27 @@
+"""What the glucose exports of two vendors have in common: units, limits and clocks."""
+
+from typing import Final
+
+from simulators.recordings.fields import number
+from simulators.sample import Fault, Sample
+from wire.quantities import glucose_from_mg_dl
+
+_OUT_OF_RANGE: Final = frozenset({"HI", "LO", "HIGH", "LOW"})
+
+
+def glucose_sample(at_ms: int, text: str, *, in_mg_dl: bool) -> Sample | None:
+    """
+    Return the sample that *text* stands for, or None when it is neither a number nor a limit.
+
+    "High" and "Low" say that the sensor is beyond what it can measure; 0 is a sensor that has
+    nothing to say, never a concentration.
+    """
+    if text.strip().upper() in _OUT_OF_RANGE:
+        return Sample(at_ms, "glucose_interstitial", None, Fault.SATURATED)
+    value = number(text)
+    if value is None or value < 0:
+        return None
+    if value == 0:
+        return Sample(at_ms, "glucose_interstitial", None, Fault.SENSOR_FAULT)
+    mmol_l = glucose_from_mg_dl(value) if in_mg_dl else value
+    return Sample(at_ms, "glucose_interstitial", round(mmol_l, 4))

@@ -1,0 +1,102 @@
+"""
+T1D-UOM: glucose and wrist heart rate of people with type 1 diabetes, free living.
+
+Its README promises MM/DD/YYYY; the files hold DD/MM/YYYY, by the clock on a British wall. A heart
+rate of 0 is a watch off the wrist. Some sensors stop at 22.2 or 27.8 mmol/L: such a value says
+"at least", and is no measurement.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final
+
+from simulators.recordings.fields import ascending, number, wall_ms
+from simulators.recordings.tally import Reason, Tally
+from simulators.recordings.wall_clock import UkClock
+from simulators.sample import Fault, Sample
+
+KIND: Final = "t1d_uom"
+_GLUCOSE_NAME: Final = re.compile(r"UoMGlucose(\d+)\.csv")
+_HEART_RATE_NAME: Final = re.compile(r"UoMsleep(\d+)\.csv")
+_DATE: Final = re.compile(r"(\d{2})/(\d{2})/(\d{4}) (\S+)", re.ASCII)
+_SATURATED: Final = frozenset({22.2, 27.8})
+_SampleOf = Callable[[int, float], Sample | None]
+
+
+def person_of(name: str) -> str | None:
+    """Return the number under which a file called *name* keeps a person, or None."""
+    match = _GLUCOSE_NAME.fullmatch(name) or _HEART_RATE_NAME.fullmatch(name)
+    return match[1] if match else None
+
+
+def is_glucose(name: str, head: str) -> bool:
+    """Tell whether a file is one of glucose."""
+    return _GLUCOSE_NAME.fullmatch(name) is not None and head.startswith("bg_ts,value")
+
+
+def is_heart_rate(name: str, head: str) -> bool:
+    """Tell whether a file is one of heart rates: those came with the sleep."""
+    return _HEART_RATE_NAME.fullmatch(name) is not None and head.startswith("sleep_ts,")
+
+
+def parse_glucose(lines: Iterable[str], tally: Tally) -> Iterator[Sample]:
+    """Yield the samples of a glucose file."""
+    return ascending(_parse(lines, tally, "value", _glucose), tally)
+
+
+def parse_heart_rate(lines: Iterable[str], tally: Tally) -> Iterator[Sample]:
+    """Yield the heart rates of a sleep file."""
+    return ascending(_parse(lines, tally, "heart_rate", _heart_rate), tally)
+
+
+def _glucose(at_ms: int, value: float) -> Sample | None:
+    if value in _SATURATED:
+        return Sample(at_ms, "glucose_interstitial", None, Fault.SATURATED)
+    return Sample(at_ms, "glucose_interstitial", value) if value > 0 else None
+
+
+def _heart_rate(at_ms: int, value: float) -> Sample | None:
+    if value == 0:
+        return Sample(at_ms, "heart_rate", None, Fault.OFF_BODY)
+    return Sample(at_ms, "heart_rate", value) if value > 0 else None
+
+
+def _parse(
+    lines: Iterable[str], tally: Tally, column: str, sample_of: _SampleOf
+) -> Iterator[Sample]:
+    clock = UkClock()
+    place: int | None = None
+    for line in lines:
+        fields = line.strip().split(",")
+        if place is None:
+            if column in fields:
+                place = fields.index(column)
+            tally.passed_over += 1
+            continue
+        if fields == [""]:
+            continue
+        tally.rows += 1
+        if len(fields) <= place:
+            tally.reject(Reason.UNREADABLE)
+            continue
+        at_ms = _instant_ms(fields[0], clock)
+        if at_ms is None:
+            tally.reject(Reason.BAD_TIME)
+            continue
+        if not fields[place]:
+            tally.reject(Reason.NO_VALUE)
+            continue
+        value = number(fields[place])
+        sample = sample_of(at_ms, value) if value is not None else None
+        if sample is None:
+            tally.reject(Reason.BAD_NUMBER)
+            continue
+        yield sample
+
+
+def _instant_ms(text: str, clock: UkClock) -> int | None:
+    match = _DATE.fullmatch(text)
+    if match is None:
+        return None
+    wall = wall_ms(int(match[3]), int(match[2]), int(match[1]), match[4])
+    return None if wall is None else clock.instant_ms(wall)
