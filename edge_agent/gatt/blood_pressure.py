@@ -1,0 +1,141 @@
+"""Blood pressure monitors: Blood Pressure Measurement (0x2A35)."""
+
+import enum
+import struct
+from typing import Final
+
+import msgspec
+
+from edge_agent.gatt import date_time
+from edge_agent.gatt.date_time import DateTime
+from edge_agent.gatt.ieee11073 import Number, to_sfloat
+from edge_agent.gatt.meaning import Observation, Outcome, Refusal, date, judge
+from edge_agent.gatt.octets import Octets, Value
+from wire.quantities import Code
+
+# Blood Pressure Service 1.1.1, section 3.1.1.1: flags.
+_KILOPASCAL: Final = 0x01
+_TIMESTAMP: Final = 0x02
+_PULSE: Final = 0x04
+_USER: Final = 0x08
+_STATUS: Final = 0x10
+# 1 mmHg = 133.322387415 Pa, as ISO 80000-4 has the conventional millimetre of mercury.
+_MMHG_PER_KPA: Final = 1000 / 133.322387415
+
+USER_UNKNOWN: Final = 0xFF
+
+
+class Status(enum.IntFlag):
+    """Section 3.1.1.7: how the measurement was taken; bits 6 to 15 are reserved."""
+
+    BODY_MOVEMENT = 1 << 0
+    CUFF_TOO_LOOSE = 1 << 1
+    IRREGULAR_PULSE = 1 << 2
+    PULSE_ABOVE_RANGE = 1 << 3
+    PULSE_BELOW_RANGE = 1 << 4
+    IMPROPER_POSITION = 1 << 5
+
+
+class Unit(enum.Enum):
+    """What the three pressures are in."""
+
+    MMHG = "mmHg"
+    KPA = "kPa"
+
+    def mmhg(self, pressure: float) -> float:
+        """Return *pressure*, in this unit, in mmHg."""
+        return pressure * _MMHG_PER_KPA if self is Unit.KPA else pressure
+
+
+class BloodPressureMeasurement(msgspec.Struct, frozen=True, kw_only=True):
+    """One inflation of the cuff, live or stored."""
+
+    systolic: Number
+    diastolic: Number
+    mean: Number
+    """Mean arterial pressure; NaN from those that do not compute it."""
+    unit: Unit = Unit.MMHG
+    timestamp: DateTime | None = None
+    pulse_bpm: Number | None = None
+    user: int | None = None
+    """Which of those that share the monitor; `USER_UNKNOWN` if it does not know."""
+    status: int | None = None
+    """Bits of `Status`; None if the monitor does not tell."""
+
+
+def decode(value: Value) -> BloodPressureMeasurement:
+    """
+    Read a Blood Pressure Measurement, 0x2A35.
+
+    Raises:
+        DecodeError: A field is cut off, or the timestamp is none.
+    """
+    octets = Octets(value)
+    flags = octets.uint8()
+    return BloodPressureMeasurement(
+        systolic=octets.sfloat(),
+        diastolic=octets.sfloat(),
+        mean=octets.sfloat(),
+        unit=Unit.KPA if flags & _KILOPASCAL else Unit.MMHG,
+        timestamp=date_time.take(octets) if flags & _TIMESTAMP else None,
+        pulse_bpm=octets.sfloat() if flags & _PULSE else None,
+        user=octets.uint8() if flags & _USER else None,
+        status=octets.uint16() if flags & _STATUS else None,
+    )
+
+
+def encode(measurement: BloodPressureMeasurement) -> bytes:
+    """Return *measurement* as a monitor sends it."""
+    flags = _KILOPASCAL if measurement.unit is Unit.KPA else 0
+    pressures = (measurement.systolic, measurement.diastolic, measurement.mean)
+    body = struct.pack("<3H", *map(to_sfloat, pressures))
+    if measurement.timestamp is not None:
+        flags |= _TIMESTAMP
+        body += date_time.encode(measurement.timestamp)
+    if measurement.pulse_bpm is not None:
+        flags |= _PULSE
+        body += struct.pack("<H", to_sfloat(measurement.pulse_bpm))
+    if measurement.user is not None:
+        flags |= _USER
+        body += bytes((measurement.user,))
+    if measurement.status is not None:
+        flags |= _STATUS
+        body += struct.pack("<H", measurement.status)
+    return bytes((flags,)) + body
+
+
+def observations(measurement: BloodPressureMeasurement) -> list[Outcome]:
+    """
+    Return what *measurement* observes: three pressures and, if there is one, a pulse.
+
+    Whose they are is told by *user*, where people share a monitor: ask before.
+    """
+    when, fault = date(measurement.timestamp)
+    pressures = (
+        (Code.BLOOD_PRESSURE_SYSTOLIC, measurement.systolic),
+        (Code.BLOOD_PRESSURE_DIASTOLIC, measurement.diastolic),
+        (Code.BLOOD_PRESSURE_MEAN, measurement.mean),
+    )
+    convert = measurement.unit.mmhg
+    outcomes = [judge(code, p, convert=convert, when=when, fault=fault) for code, p in pressures]
+    systolic, diastolic, _ = outcomes
+    if _contradict(systolic, diastolic):
+        contradiction = Refusal.IMPLAUSIBLE
+        outcomes = [judge(code, p, fault=contradiction) for code, p in pressures]
+    if measurement.pulse_bpm is not None:
+        fault = fault or _pulse_fault(measurement.status or 0)
+        outcomes.append(judge(Code.PULSE_RATE, measurement.pulse_bpm, when=when, fault=fault))
+    return outcomes
+
+
+def _contradict(systolic: Outcome, diastolic: Outcome) -> bool:
+    return (
+        isinstance(systolic, Observation)
+        and isinstance(diastolic, Observation)
+        and systolic.steps <= diastolic.steps
+    )
+
+
+def _pulse_fault(status: int) -> Refusal | None:
+    outside = Status.PULSE_ABOVE_RANGE | Status.PULSE_BELOW_RANGE
+    return Refusal.SATURATED if status & outside else None

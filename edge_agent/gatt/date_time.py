@@ -1,0 +1,240 @@
+"""
+Clocks of sensors: Date Time (0x2A08), Current Time (0x2A2B), zones (0x2A0E, 0x2A0F, 0x2A14).
+
+Date and time are what the sensor's owner set: local, without a zone, often never set at all.
+"""
+
+import datetime
+import struct
+from typing import Final
+
+import msgspec
+
+from edge_agent.gatt.errors import ReservedValue
+from edge_agent.gatt.octets import Octets, Value
+
+# GSS, Date Time: years 1582 to 9999; 0 means not known, and so it does for month and day.
+_FIRST_YEAR: Final = 1582
+_LAST_YEAR: Final = 9999
+# GSS, Time Zone: -48 to +56 quarters of an hour; -128 means not known.
+_ZONES: Final = range(-48, 57)
+_ZONE_UNKNOWN: Final = -128
+# GSS, DST Offset: in quarters of an hour too; 255 means not known.
+_DST: Final = frozenset({0, 2, 4, 8})
+_DST_UNKNOWN: Final = 255
+MINUTES_PER_QUARTER: Final = 15
+
+
+class DateTime(msgspec.Struct, frozen=True):
+    """A date and time of day, as a sensor writes it. Not necessarily a day that exists."""
+
+    year: int | None
+    month: int | None
+    day: int | None
+    hour: int
+    minute: int
+    second: int
+
+    def as_datetime(self) -> datetime.datetime | None:
+        """Return it without a zone, which no sensor tells; None if it is no date."""
+        if self.year is None or self.month is None or self.day is None:
+            return None
+        try:
+            return datetime.datetime(  # noqa: DTZ001 (the sensor does not tell its zone)
+                self.year, self.month, self.day, self.hour, self.minute, self.second
+            )
+        except ValueError:
+            # Each field is in its range, but not every month has 31 days.
+            return None
+
+
+class Zone(msgspec.Struct, frozen=True):
+    """Where a clock runs. Local time is UTC plus zone plus DST."""
+
+    zone_quarters: int | None
+    """Offset from UTC in quarters of an hour; None if not known."""
+    dst_quarters: int | None
+    """What daylight saving adds to it."""
+
+
+class CurrentTime(msgspec.Struct, frozen=True):
+    """What the clock of a sensor shows."""
+
+    date_time: DateTime
+    day_of_week: int
+    """1 Monday .. 7 Sunday; 0 if not known."""
+    fractions256: int
+    """In 1/256 s."""
+    adjust_reason: int
+    """Bits: 0 by hand, 1 by a reference, 2 other zone, 3 other DST; the rest reserved."""
+
+
+class ReferenceTime(msgspec.Struct, frozen=True):
+    """Where a clock takes its time from, and how long ago that was."""
+
+    source: int
+    accuracy_eighths_s: int
+    """254 means worse than it can say, 255 not known."""
+    days: int
+    hours: int
+    """255 in both means 255 days or more."""
+
+
+def take(octets: Octets) -> DateTime:
+    """
+    Take the seven bytes of a Date Time out of a longer value.
+
+    Raises:
+        DecodeError: They are not all there, or a field is out of its range.
+    """
+    year = octets.uint16()
+    month, day, hour, minute, second = (octets.uint8() for _ in range(5))
+    if year and not _FIRST_YEAR <= year <= _LAST_YEAR:
+        raise ReservedValue("year")
+    if month > 12 or day > 31:
+        raise ReservedValue("date")
+    if hour > 23 or minute > 59 or second > 59:
+        raise ReservedValue("time of day")
+    return DateTime(year or None, month or None, day or None, hour, minute, second)
+
+
+def decode(value: Value) -> DateTime:
+    """
+    Read a Date Time, 0x2A08.
+
+    Raises:
+        DecodeError: It is none.
+    """
+    octets = Octets(value)
+    date_time = take(octets)
+    octets.end()
+    return date_time
+
+
+def encode(date_time: DateTime) -> bytes:
+    """Return *date_time* as a sensor sends it."""
+    return struct.pack(
+        "<H5B",
+        date_time.year or 0,
+        date_time.month or 0,
+        date_time.day or 0,
+        date_time.hour,
+        date_time.minute,
+        date_time.second,
+    )
+
+
+def decode_current_time(value: Value) -> CurrentTime:
+    """
+    Read a Current Time, 0x2A2B.
+
+    Raises:
+        DecodeError: It is none.
+    """
+    octets = Octets(value)
+    date_time = take(octets)
+    day_of_week = octets.uint8()
+    if day_of_week > 7:
+        raise ReservedValue("day of week")
+    current = CurrentTime(date_time, day_of_week, octets.uint8(), octets.uint8())
+    octets.end()
+    return current
+
+
+def encode_current_time(current: CurrentTime) -> bytes:
+    """Return *current* as a sensor sends it."""
+    return encode(current.date_time) + bytes(
+        (current.day_of_week, current.fractions256, current.adjust_reason)
+    )
+
+
+def take_zone(octets: Octets) -> int | None:
+    """
+    Take a Time Zone out of a longer value.
+
+    Raises:
+        DecodeError: It is not there, or reserved.
+    """
+    # GSS says sint8 for the characteristic and uint8 where CGM Session Start Time refers to it;
+    # the same bits, and a zone west of Greenwich must not become one far in the east.
+    zone = octets.signed(1)
+    if zone == _ZONE_UNKNOWN:
+        return None
+    if zone not in _ZONES:
+        raise ReservedValue("time zone")
+    return zone
+
+
+def take_dst(octets: Octets) -> int | None:
+    """
+    Take a DST Offset out of a longer value.
+
+    Raises:
+        DecodeError: It is not there, or reserved.
+    """
+    dst = octets.uint8()
+    if dst == _DST_UNKNOWN:
+        return None
+    if dst not in _DST:
+        raise ReservedValue("DST offset")
+    return dst
+
+
+def decode_zone(value: Value) -> Zone:
+    """
+    Read a Time Zone, 0x2A0E, whose DST is not known.
+
+    Raises:
+        DecodeError: It is none.
+    """
+    octets = Octets(value)
+    zone = Zone(take_zone(octets), None)
+    octets.end()
+    return zone
+
+
+def decode_local_time(value: Value) -> Zone:
+    """
+    Read a Local Time Information, 0x2A0F.
+
+    Raises:
+        DecodeError: It is none.
+    """
+    octets = Octets(value)
+    zone = Zone(take_zone(octets), take_dst(octets))
+    octets.end()
+    return zone
+
+
+def encode_zone(zone: Zone) -> bytes:
+    """Return *zone* as a Time Zone, without its DST."""
+    return encode_local_time(zone)[:1]
+
+
+def encode_local_time(zone: Zone) -> bytes:
+    """Return *zone* as a Local Time Information."""
+    return struct.pack(
+        "<bB",
+        _ZONE_UNKNOWN if zone.zone_quarters is None else zone.zone_quarters,
+        _DST_UNKNOWN if zone.dst_quarters is None else zone.dst_quarters,
+    )
+
+
+def decode_reference_time(value: Value) -> ReferenceTime:
+    """
+    Read a Reference Time Information, 0x2A14.
+
+    Raises:
+        DecodeError: It is none.
+    """
+    octets = Octets(value)
+    reference = ReferenceTime(octets.uint8(), octets.uint8(), octets.uint8(), octets.uint8())
+    if reference.hours > 23 and reference.hours != 255:
+        raise ReservedValue("hours since update")
+    octets.end()
+    return reference
+
+
+def encode_reference_time(reference: ReferenceTime) -> bytes:
+    """Return *reference* as a sensor sends it."""
+    return bytes((reference.source, reference.accuracy_eighths_s, reference.days, reference.hours))

@@ -1,0 +1,233 @@
+"""Pulse oximeters: PLX Spot-check (0x2A5E) and Continuous Measurement (0x2A5F)."""
+
+import enum
+import struct
+from typing import Final
+
+import msgspec
+
+from edge_agent.gatt import date_time
+from edge_agent.gatt.date_time import DateTime
+from edge_agent.gatt.ieee11073 import Number, to_sfloat
+from edge_agent.gatt.meaning import LIVE, Outcome, Refusal, Refused, When, first_of, judge
+from edge_agent.gatt.octets import Octets, Value
+from wire.quantities import Code
+
+# Pulse Oximeter Service 1.0.1, section 3.2.1.1: flags of a spot check.
+_TIMESTAMP: Final = 0x01
+_SPOT_STATUS: Final = 0x02
+_SPOT_SENSOR: Final = 0x04
+_SPOT_AMPLITUDE: Final = 0x08
+_CLOCK_NOT_SET: Final = 0x10
+# Section 3.3.1.1: flags of a continuous measurement.
+_FAST: Final = 0x01
+_SLOW: Final = 0x02
+_STATUS: Final = 0x04
+_SENSOR: Final = 0x08
+_AMPLITUDE: Final = 0x10
+
+
+class Status(enum.IntFlag):
+    """Section 3.2.1.5: what the oximeter says of the measurement; bits 0 to 4 are reserved."""
+
+    ONGOING = 1 << 5
+    EARLY_ESTIMATE = 1 << 6
+    VALIDATED = 1 << 7
+    FULLY_QUALIFIED = 1 << 8
+    FROM_STORAGE = 1 << 9
+    DEMONSTRATION = 1 << 10
+    TESTING = 1 << 11
+    CALIBRATION_ONGOING = 1 << 12
+    UNAVAILABLE = 1 << 13
+    QUESTIONABLE = 1 << 14
+    INVALID = 1 << 15
+
+
+class SensorStatus(enum.IntFlag):
+    """Section 3.2.1.6: what it says of itself; bits 16 to 23 are reserved."""
+
+    DISPLAY_UPDATE_ONGOING = 1 << 0
+    EQUIPMENT_MALFUNCTION = 1 << 1
+    PROCESSING_IRREGULARITY = 1 << 2
+    INADEQUATE_SIGNAL = 1 << 3
+    POOR_SIGNAL = 1 << 4
+    LOW_PERFUSION = 1 << 5
+    ERRATIC_SIGNAL = 1 << 6
+    NON_PULSATILE_SIGNAL = 1 << 7
+    QUESTIONABLE_PULSE = 1 << 8
+    ANALYSIS_ONGOING = 1 << 9
+    INTERFERENCE = 1 << 10
+    UNCONNECTED_TO_USER = 1 << 11
+    UNKNOWN_SENSOR = 1 << 12
+    DISPLACED = 1 << 13
+    SENSOR_MALFUNCTION = 1 << 14
+    DISCONNECTED = 1 << 15
+
+
+# Low perfusion is no fault: cold fingers have it, and the number is still the oximeter's best.
+_SENSOR_FAULTS: Final[dict[int, Refusal]] = {
+    SensorStatus.UNCONNECTED_TO_USER | SensorStatus.DISPLACED: Refusal.OFF_BODY,
+    SensorStatus.EQUIPMENT_MALFUNCTION
+    | SensorStatus.UNKNOWN_SENSOR
+    | SensorStatus.SENSOR_MALFUNCTION
+    | SensorStatus.DISCONNECTED: Refusal.SENSOR_FAULT,
+    SensorStatus.PROCESSING_IRREGULARITY
+    | SensorStatus.INADEQUATE_SIGNAL
+    | SensorStatus.POOR_SIGNAL
+    | SensorStatus.ERRATIC_SIGNAL
+    | SensorStatus.NON_PULSATILE_SIGNAL
+    | SensorStatus.QUESTIONABLE_PULSE
+    | SensorStatus.INTERFERENCE: Refusal.POOR_SIGNAL,
+}
+_FAULTS: Final[dict[int, Refusal]] = {
+    Status.DEMONSTRATION | Status.TESTING: Refusal.DEMONSTRATION,
+    Status.UNAVAILABLE: Refusal.NO_VALUE,
+    Status.QUESTIONABLE | Status.INVALID: Refusal.POOR_SIGNAL,
+    Status.EARLY_ESTIMATE | Status.CALIBRATION_ONGOING: Refusal.WARM_UP,
+}
+
+
+class Oximetry(msgspec.Struct, frozen=True):
+    """A saturation and the pulse that it was taken from."""
+
+    spo2_percent: Number
+    pulse_bpm: Number
+
+
+class SpotCheck(msgspec.Struct, frozen=True, kw_only=True):
+    """One measurement, live or stored."""
+
+    oximetry: Oximetry
+    timestamp: DateTime | None = None
+    status: int | None = None
+    """Bits of `Status`."""
+    sensor_status: int | None = None
+    """Bits of `SensorStatus`."""
+    pulse_amplitude_percent: Number | None = None
+    clock_not_set: bool = False
+    """The timestamp is not to be believed."""
+
+
+class ContinuousOximetry(msgspec.Struct, frozen=True, kw_only=True):
+    """What an oximeter that is worn sends, usually once a second."""
+
+    normal: Oximetry
+    fast: Oximetry | None = None
+    """Averaged over a shorter time."""
+    slow: Oximetry | None = None
+    status: int | None = None
+    sensor_status: int | None = None
+    pulse_amplitude_percent: Number | None = None
+
+
+def decode_spot_check(value: Value) -> SpotCheck:
+    """
+    Read a PLX Spot-check Measurement, 0x2A5E.
+
+    Raises:
+        DecodeError: A field is cut off, or the timestamp is none.
+    """
+    octets = Octets(value)
+    flags = octets.uint8()
+    return SpotCheck(
+        oximetry=_take(octets),
+        timestamp=date_time.take(octets) if flags & _TIMESTAMP else None,
+        status=octets.uint16() if flags & _SPOT_STATUS else None,
+        sensor_status=octets.unsigned(3) if flags & _SPOT_SENSOR else None,
+        pulse_amplitude_percent=octets.sfloat() if flags & _SPOT_AMPLITUDE else None,
+        clock_not_set=bool(flags & _CLOCK_NOT_SET),
+    )
+
+
+def encode_spot_check(spot: SpotCheck) -> bytes:
+    """Return *spot* as an oximeter sends it."""
+    flags = _CLOCK_NOT_SET if spot.clock_not_set else 0
+    body = _encode(spot.oximetry)
+    if spot.timestamp is not None:
+        flags |= _TIMESTAMP
+        body += date_time.encode(spot.timestamp)
+    present, tail = _encode_tail(spot)
+    return bytes((flags | present * _SPOT_STATUS,)) + body + tail
+
+
+def decode_continuous(value: Value) -> ContinuousOximetry:
+    """
+    Read a PLX Continuous Measurement, 0x2A5F.
+
+    Raises:
+        DecodeError: A field is cut off.
+    """
+    octets = Octets(value)
+    flags = octets.uint8()
+    return ContinuousOximetry(
+        normal=_take(octets),
+        fast=_take(octets) if flags & _FAST else None,
+        slow=_take(octets) if flags & _SLOW else None,
+        status=octets.uint16() if flags & _STATUS else None,
+        sensor_status=octets.unsigned(3) if flags & _SENSOR else None,
+        pulse_amplitude_percent=octets.sfloat() if flags & _AMPLITUDE else None,
+    )
+
+
+def encode_continuous(measurement: ContinuousOximetry) -> bytes:
+    """Return *measurement* as an oximeter sends it."""
+    flags, body = 0, _encode(measurement.normal)
+    for flag, oximetry in ((_FAST, measurement.fast), (_SLOW, measurement.slow)):
+        if oximetry is not None:
+            flags |= flag
+            body += _encode(oximetry)
+    present, tail = _encode_tail(measurement)
+    return bytes((flags | present * _STATUS,)) + body + tail
+
+
+def observations(measurement: SpotCheck | ContinuousOximetry) -> list[Outcome]:
+    """
+    Return what *measurement* observes: a saturation and a pulse, of the normal averaging.
+
+    Both come from one signal. Without a saturation to believe in there is no pulse either: an
+    oximeter without a finger sends, for example, 127 % and 255 beats.
+    """
+    fault = first_of(measurement.sensor_status or 0, _SENSOR_FAULTS) or first_of(
+        measurement.status or 0, _FAULTS
+    )
+    if isinstance(measurement, SpotCheck):
+        when, undated = _dated(measurement)
+        oximetry, fault = measurement.oximetry, fault or undated
+    else:
+        when, oximetry = LIVE, measurement.normal
+    spo2 = judge(Code.SPO2, oximetry.spo2_percent, when=when, fault=fault)
+    doubt = spo2.reason if isinstance(spo2, Refused) else None
+    return [spo2, judge(Code.PULSE_RATE, oximetry.pulse_bpm, when=when, fault=doubt)]
+
+
+def _dated(spot: SpotCheck) -> tuple[When, Refusal | None]:
+    """Return when *spot* was measured, and whether that cannot be told."""
+    if spot.timestamp is None:
+        return LIVE, None
+    shown = None if spot.clock_not_set else spot.timestamp.as_datetime()
+    if shown is not None:
+        return When(sensor_time=shown), None
+    # The clock is of no use. That does no harm to what is sent while the finger is in; but only
+    # a status tells that from a record out of the memory.
+    is_live = spot.status is not None and not spot.status & Status.FROM_STORAGE
+    return LIVE, None if is_live else Refusal.UNDATED
+
+
+def _take(octets: Octets) -> Oximetry:
+    return Oximetry(octets.sfloat(), octets.sfloat())
+
+
+def _encode(oximetry: Oximetry) -> bytes:
+    return struct.pack("<HH", to_sfloat(oximetry.spo2_percent), to_sfloat(oximetry.pulse_bpm))
+
+
+def _encode_tail(measurement: SpotCheck | ContinuousOximetry) -> tuple[int, bytes]:
+    """Return the last three fields, and which are there: bit 0, 1 and 2."""
+    present, tail = 0, b""
+    if measurement.status is not None:
+        present, tail = present | 1, tail + struct.pack("<H", measurement.status)
+    if measurement.sensor_status is not None:
+        present, tail = present | 2, tail + measurement.sensor_status.to_bytes(3, "little")
+    if (amplitude := measurement.pulse_amplitude_percent) is not None:
+        present, tail = present | 4, tail + struct.pack("<H", to_sfloat(amplitude))
+    return present, tail

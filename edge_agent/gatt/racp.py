@@ -1,0 +1,179 @@
+"""Asking for stored records: Record Access Control Point (0x2A52), of meters and CGM sensors."""
+
+import enum
+import struct
+from typing import Final
+
+import msgspec
+
+from edge_agent.gatt import date_time
+from edge_agent.gatt.date_time import DateTime
+from edge_agent.gatt.errors import ReservedValue
+from edge_agent.gatt.octets import Octets, Value
+
+
+class OpCode(enum.IntEnum):
+    """GSS, Record Access Control Point: what is asked, or answered."""
+
+    REPORT = 1
+    DELETE = 2
+    ABORT = 3
+    COUNT = 4
+    COUNT_RESPONSE = 5
+    RESPONSE = 6
+    COMBINED_REPORT = 7
+    COMBINED_RESPONSE = 8
+
+
+class Operator(enum.IntEnum):
+    """Which records."""
+
+    NULL = 0
+    ALL = 1
+    UP_TO = 2
+    FROM = 3
+    RANGE = 4
+    FIRST = 5
+    LAST = 6
+
+
+class Filter(enum.IntEnum):
+    """What bounds are compared with."""
+
+    SEQUENCE = 1
+    """The sequence of a glucose record; the time offset, in minutes, of one of a CGM session."""
+    SHOWN_TIME = 2
+    """The clock that the owner sees; glucose only."""
+
+
+class ResponseCode(enum.IntEnum):
+    """How a request went; the numbers above are reserved."""
+
+    SUCCESS = 1
+    OP_CODE_NOT_SUPPORTED = 2
+    INVALID_OPERATOR = 3
+    OPERATOR_NOT_SUPPORTED = 4
+    INVALID_OPERAND = 5
+    NO_RECORDS = 6
+    ABORT_UNSUCCESSFUL = 7
+    NOT_COMPLETED = 8
+    OPERAND_NOT_SUPPORTED = 9
+    BUSY = 10
+
+
+Bound = int | DateTime
+
+_REQUESTS: Final = frozenset(
+    {OpCode.REPORT, OpCode.DELETE, OpCode.ABORT, OpCode.COUNT, OpCode.COMBINED_REPORT}
+)
+_COUNTS: Final = frozenset({OpCode.COUNT_RESPONSE, OpCode.COMBINED_RESPONSE})
+_BOUNDS: Final = {Operator.UP_TO: 1, Operator.FROM: 1, Operator.RANGE: 2}
+# Glucose Service 1.0.1, section 3.4: a count is a uint16. Other services have it in 4 bytes.
+_COUNT_BYTES: Final = (2, 4)
+
+
+class Request(msgspec.Struct, frozen=True):
+    """What a collector asks of a sensor."""
+
+    op_code: OpCode
+    operator: Operator = Operator.NULL
+    bounds: tuple[Bound, ...] = ()
+    """One for up to and from, two for a range; whole numbers, or times of the owner's clock."""
+
+
+class Count(msgspec.Struct, frozen=True):
+    """How many records there are, or were sent by a combined report. 0 is an answer too."""
+
+    op_code: OpCode
+    count: int
+    size: int = 2
+    """In so many bytes it was sent."""
+
+
+class Response(msgspec.Struct, frozen=True):
+    """How a request went."""
+
+    request: int
+    """Its op code."""
+    code: int
+    """A `ResponseCode`, or a reserved number."""
+
+
+def report_from(sequence: int) -> Request:
+    """Return the request for every record from *sequence* on."""
+    return Request(OpCode.REPORT, Operator.FROM, (sequence,))
+
+
+def decode_request(value: Value) -> Request:
+    """
+    Read what a collector writes: the sensor's side of the control point.
+
+    Raises:
+        DecodeError: It is no request.
+    """
+    octets = Octets(value)
+    op_code = octets.uint8()
+    if op_code not in _REQUESTS:
+        raise ReservedValue("op code of a request")
+    operator = octets.uint8()
+    if operator > Operator.LAST or (operator == Operator.NULL) != (op_code == OpCode.ABORT):
+        raise ReservedValue("operator")
+    bounds = _take_bounds(octets, _BOUNDS.get(Operator(operator), 0))
+    octets.end()
+    return Request(OpCode(op_code), Operator(operator), bounds)
+
+
+def decode_response(value: Value) -> Count | Response:
+    """
+    Read what a sensor indicates: the collector's side of the control point.
+
+    Raises:
+        DecodeError: It is neither a count nor a response. A sensor never sends a request.
+    """
+    octets = Octets(value)
+    op_code = octets.uint8()
+    if op_code not in _COUNTS and op_code != OpCode.RESPONSE:
+        raise ReservedValue("op code of a response")
+    if octets.uint8() != Operator.NULL:
+        raise ReservedValue("operator of a response")
+    if op_code == OpCode.RESPONSE:
+        response = Response(octets.uint8(), octets.uint8())
+        octets.end()
+        return response
+    # Of the two lengths, the one that all bytes fill; with 3 bytes the greater one is cut off.
+    size = _COUNT_BYTES[octets.left > _COUNT_BYTES[0]]
+    count = Count(OpCode(op_code), octets.unsigned(size), size)
+    octets.end()
+    return count
+
+
+def encode_request(request: Request) -> bytes:
+    """Return *request* as a collector writes it."""
+    head = bytes((request.op_code, request.operator))
+    if not request.bounds:
+        return head
+    kind = Filter.SEQUENCE if isinstance(request.bounds[0], int) else Filter.SHOWN_TIME
+    return head + bytes((kind,)) + b"".join(map(_encode_bound, request.bounds))
+
+
+def encode_response(response: Count | Response) -> bytes:
+    """Return *response* as a sensor indicates it."""
+    if isinstance(response, Response):
+        return bytes((OpCode.RESPONSE, Operator.NULL, response.request, response.code))
+    head = bytes((response.op_code, Operator.NULL))
+    return head + response.count.to_bytes(response.size, "little")
+
+
+def _take_bounds(octets: Octets, count: int) -> tuple[Bound, ...]:
+    if not count:
+        return ()
+    kind = octets.uint8()
+    if kind == Filter.SEQUENCE:
+        return tuple(octets.uint16() for _ in range(count))
+    if kind == Filter.SHOWN_TIME:
+        return tuple(date_time.take(octets) for _ in range(count))
+    raise ReservedValue("filter type")
+
+
+def _encode_bound(bound: Bound) -> bytes:
+    return struct.pack("<H", bound) if isinstance(bound, int) else date_time.encode(bound)

@@ -1,0 +1,107 @@
+"""Weight scales: Weight Measurement (0x2A9D)."""
+
+import enum
+import struct
+from typing import Final
+
+import msgspec
+
+from edge_agent.gatt import date_time
+from edge_agent.gatt.date_time import DateTime
+from edge_agent.gatt.meaning import Outcome, date, judge
+from edge_agent.gatt.octets import Octets, Value
+from wire.quantities import Code
+
+# Weight Scale Service 1.0.1, section 3.2.1.1: flags.
+_IMPERIAL: Final = 0x01
+_TIMESTAMP: Final = 0x02
+_USER: Final = 0x04
+_BMI_AND_HEIGHT: Final = 0x08
+# Section 3.2.1.2: steps of 0.005 kg or 0.01 lb; 0xFFFF stands for an unsuccessful measurement.
+_STEPS_PER_KG: Final = 200
+_STEPS_PER_LB: Final = 100
+_UNSUCCESSFUL: Final = 0xFFFF
+_KG_PER_LB: Final = 0.45359237
+
+USER_UNKNOWN: Final = 0xFF
+
+
+class Unit(enum.Enum):
+    """What the weight is in; the height is in mm, or in tenths of an inch."""
+
+    KG = "kg"
+    LB = "[lb_av]"
+
+    def kg(self, steps: float) -> float:
+        """Return a weight of so many *steps* of this unit in kg."""
+        if self is Unit.LB:
+            return steps * _KG_PER_LB / _STEPS_PER_LB
+        return steps / _STEPS_PER_KG
+
+
+class BodySize(msgspec.Struct, frozen=True):
+    """What a scale makes of a height that it was told."""
+
+    bmi_tenths: int
+    height_steps: int
+
+
+class WeightMeasurement(msgspec.Struct, frozen=True, kw_only=True):
+    """One weighing, live or stored."""
+
+    weight_steps: int | None
+    """In 0.005 kg or 0.01 lb; None if it did not succeed."""
+    unit: Unit = Unit.KG
+    timestamp: DateTime | None = None
+    user: int | None = None
+    """Which of those that share the scale; `USER_UNKNOWN` if it does not know."""
+    body_size: BodySize | None = None
+
+
+def decode(value: Value) -> WeightMeasurement:
+    """
+    Read a Weight Measurement, 0x2A9D.
+
+    Raises:
+        DecodeError: A field is cut off, or the timestamp is none.
+    """
+    octets = Octets(value)
+    flags = octets.uint8()
+    steps = octets.uint16()
+    return WeightMeasurement(
+        weight_steps=None if steps == _UNSUCCESSFUL else steps,
+        unit=Unit.LB if flags & _IMPERIAL else Unit.KG,
+        timestamp=date_time.take(octets) if flags & _TIMESTAMP else None,
+        user=octets.uint8() if flags & _USER else None,
+        body_size=(
+            BodySize(octets.uint16(), octets.uint16()) if flags & _BMI_AND_HEIGHT else None
+        ),
+    )
+
+
+def encode(measurement: WeightMeasurement) -> bytes:
+    """Return *measurement* as a scale sends it."""
+    flags = _IMPERIAL if measurement.unit is Unit.LB else 0
+    steps = measurement.weight_steps
+    body = struct.pack("<H", _UNSUCCESSFUL if steps is None else steps)
+    if measurement.timestamp is not None:
+        flags |= _TIMESTAMP
+        body += date_time.encode(measurement.timestamp)
+    if measurement.user is not None:
+        flags |= _USER
+        body += bytes((measurement.user,))
+    if (size := measurement.body_size) is not None:
+        flags |= _BMI_AND_HEIGHT
+        body += struct.pack("<HH", size.bmi_tenths, size.height_steps)
+    return bytes((flags,)) + body
+
+
+def observations(measurement: WeightMeasurement) -> list[Outcome]:
+    """
+    Return what *measurement* observes.
+
+    Whose weight it is is told by *user*, where people share a scale: ask before.
+    """
+    when, fault = date(measurement.timestamp)
+    steps, convert = measurement.weight_steps, measurement.unit.kg
+    return [judge(Code.BODY_WEIGHT, steps, convert=convert, when=when, fault=fault)]
