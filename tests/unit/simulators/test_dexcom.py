@@ -1,0 +1,97 @@
+"""Dexcom exports."""
+
+import pytest
+
+from simulators.recordings import dexcom
+from simulators.recordings.tally import Reason, Tally
+from simulators.sample import Fault, Sample
+
+HEADING = (
+    "Index\tTimestamp (YYYY-MM-DDThh:mm:ss)\tEvent Type\tEvent Subtype\tPatient Info\t"
+    "Device Info\tSource Device ID\tGlucose Value (mg/dL)\tInsulin Value (u)\r\n"
+)
+
+
+def export(*rows: str, heading: str = HEADING) -> tuple[list[Sample], Tally]:
+    """Return what an export of *rows* holds."""
+    tally = Tally()
+    return list(dexcom.parse([heading, *(r + "\r\n" for r in rows)], tally)), tally
+
+
+def egv(minute: int, value: str, mark: str = "") -> str:
+    """Return a row with a glucose value."""
+    return f"17\t2018-11-01T00:{minute:02}:05\tEGV\t{mark}\t\t\t11AAAA\t{value}\t"
+
+
+def test_mg_dl_become_mmol_l() -> None:
+    """115 mg/dL are 115 / 18.0156 mmol/L."""
+    samples, _ = export(egv(2, "115"))
+
+    assert [(s.quantity, s.value) for s in samples] == [("glucose_interstitial", 6.3834)]
+    assert samples[0].offset_ms == 1_541_030_525_000
+
+
+def test_unit_is_what_the_heading_says() -> None:
+    """An export in mmol/L is not divided again."""
+    samples, _ = export(egv(2, "6.4"), heading=HEADING.replace("mg/dL", "mmol/L"))
+
+    assert samples[0].value == 6.4
+
+
+def test_who_the_person_is_is_passed_over() -> None:
+    """Name, birthday, alarms and calibrations are neither samples nor bad rows."""
+    samples, tally = export(
+        "1\t\tFirstName\t\tTest\t\t\t\t",
+        "4\t\tDateOfBirth\t\t1/1/00\t\t\t\t",
+        "7\t\tAlert\tHigh\t\t\t11AAAA\t140\t",
+        "85\t2018-11-01T05:41:47\tCalibration\t\t\t\t11AAAA\t86\t",
+        egv(2, "115"),
+    )
+
+    assert len(samples) == 1
+    assert tally == Tally(rows=1, passed_over=5)
+
+
+@pytest.mark.parametrize(
+    ("value", "mark"), [("Low", ""), ("High", ""), ("35", "Low"), ("", "High")]
+)
+def test_end_of_the_range_is_saturated(value: str, mark: str) -> None:
+    """Low and High say where the sensor ends; a number beside the mark is not believed."""
+    samples, _ = export(egv(2, value, mark))
+
+    assert [(s.value, s.fault) for s in samples] == [(None, Fault.SATURATED)]
+
+
+def test_zero_is_a_fault() -> None:
+    """A sensor that warms up sends 0, which is no concentration."""
+    assert export(egv(2, "0"))[0][0].fault is Fault.SENSOR_FAULT
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("17\t2018-11-01T00:02:05\tEGV", Reason.UNREADABLE),
+        ('17\t"2018\tEGV\t\t\t\t\t115', Reason.UNREADABLE),
+        ("17\t11/01/2018 00:02\tEGV\t\t\t\t\t115", Reason.BAD_TIME),
+        (egv(2, ""), Reason.NO_VALUE),
+        (egv(2, "nan"), Reason.BAD_NUMBER),
+    ],
+)
+def test_bad_row_of_an_export_is_counted(text: str, reason: Reason) -> None:
+    """No row ends the reading, and none is lost silently."""
+    samples, tally = export(text, "", egv(7, "115"))
+
+    assert len(samples) == 1
+    assert tally.bad == {reason: 1}
+    assert tally.rows == 2
+
+
+def test_export_is_known_by_its_heading() -> None:
+    """A tab-separated heading with subtypes and glucose is one; a CSV is not."""
+    assert dexcom.matches("any.txt", HEADING)
+    assert not dexcom.matches("any.txt", HEADING.replace("\t", ","))
+
+
+def test_file_without_a_heading_holds_nothing() -> None:
+    """Where no heading says which column is which, nothing is guessed."""
+    assert export(egv(2, "115"), heading="nothing\n") == ([], Tally(passed_over=2))

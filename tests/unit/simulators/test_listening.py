@@ -1,0 +1,66 @@
+"""What agent and player say to each other."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from simulators.errors import ListenError
+from simulators.listening import decode_listen, encode_record
+from simulators.sample import Fault, Sample
+from simulators.timetable import Record
+
+
+def test_listen_names_sensors_and_cursors() -> None:
+    """The message is an object with the key listen; further keys are left to later versions."""
+    line = b'{"listen": {"C0:FF:EE:00:00:01": 12}, "later": 1}\n'
+
+    assert decode_listen(line) == {"C0:FF:EE:00:00:01": 12}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"", b"{}", b"[]", b'{"listen": {"a": -1}}', b'{"listen": {"a": 1.5}}', b"\xff", b"[" * 9999],
+)
+def test_other_lines_are_no_listen_message(line: bytes) -> None:
+    """Whatever an agent sends instead is one error."""
+    with pytest.raises(ListenError):
+        decode_listen(line)
+
+
+@given(st.binary(max_size=80))
+def test_no_line_raises_anything_else(line: bytes) -> None:
+    """No bytes escape as another error."""
+    try:
+        decode_listen(line)
+    except ListenError:
+        pass
+
+
+def test_value_is_shown() -> None:
+    """A record with a value has no fault, and the names that the agent expects."""
+    record = Record(3, 1_767_225_600_000, Sample(0, "heart_rate", 72.0))
+    line = encode_record("02:00:00:00:00:01", record)
+
+    assert line.endswith(b"\n")
+    assert json.loads(line) == {
+        "sensor": "02:00:00:00:00:01",
+        "record": 3,
+        "quantity": "heart_rate",
+        "value": 72.0,
+        "at_ms": 1_767_225_600_000,
+    }
+
+
+def test_fault_is_shown_instead_of_a_value() -> None:
+    """A record without a value says why, and is never a 0."""
+    record = Record(3, 5, Sample(0, "heart_rate", None, Fault.OFF_BODY))
+
+    assert json.loads(encode_record("02:00:00:00:00:01", record)) == {
+        "sensor": "02:00:00:00:00:01",
+        "record": 3,
+        "quantity": "heart_rate",
+        "fault": "off_body",
+        "at_ms": 5,
+    }

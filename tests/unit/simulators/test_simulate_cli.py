@@ -1,0 +1,111 @@
+"""`vitalveil simulate`."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from simulators.cli import main
+
+STRAP = b"epoch_s,hr_bpm,rr_ms\n" + b"".join(b"%d.0,60,1000\n" % n for n in range(1, 600))
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """A folder with one recording and one damaged file."""
+    (tmp_path / "a.csv").write_bytes(STRAP + b"what,is,this\n")
+    (tmp_path / "b.csv.gz").write_bytes(b"no gzip")
+    return tmp_path
+
+
+def test_list_tells_what_is_there(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Kind, length, rows, missing share and attribution of each recording; damage is counted."""
+    assert main(["replay", "--source", str(source), "--list", "--json"]) == 0
+
+    listing = json.loads(capsys.readouterr().out)
+    [entry] = listing["recordings"]
+    assert listing["damaged_files"] == 1
+    assert entry["kind"] == "polar_h10"
+    assert entry["rows"] == 600
+    assert entry["samples"] == {"heart_rate": 599, "rr_interval": 599}
+    assert entry["bad_rows"] == {"bad_time": 1}
+    assert entry["missing_share"] == pytest.approx(1 / 600, abs=1e-4)
+    assert "yours" in entry["attribution"]
+
+
+def test_list_is_readable(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without --json it is text."""
+    assert main(["replay", "--source", str(source), "--list"]) == 0
+
+    out = capsys.readouterr().out
+    assert "599 heart_rate" in out
+    assert "1 file(s) damaged or empty, left out" in out
+
+
+def test_list_of_nothing_is_an_error(tmp_path: Path) -> None:
+    """Whoever asks for recordings and has none is told by the exit code."""
+    assert main(["replay", "--source", str(tmp_path), "--list"]) == 1
+
+
+def test_print_shows_samples_in_order(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each line is a sample as a sensor would show it; the duration bounds the recording."""
+    arguments = ["--print", "--duration", "10", "--speed", "1", "--subjects", "1"]
+    assert main(["replay", "--source", str(source), *arguments]) == 0
+
+    captured = capsys.readouterr()
+    lines = [json.loads(line) for line in captured.out.splitlines()]
+    assert [line["record"] for line in lines] == list(range(1, 23))
+    assert max(line["offset_ms"] for line in lines) == 10_000
+    assert captured.err.startswith("source: recorded ")
+
+
+def test_screen_says_when_people_are_invented(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A persona is never taken for a recording."""
+    assert main(["replay", "--source", str(tmp_path), "--people", "--json"]) == 0
+
+    captured = capsys.readouterr()
+    assert captured.err.startswith("source: persona ")
+    assert {person["origin"] for person in json.loads(captured.out)} == {"persona"}
+
+
+def test_people_are_readable(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """More people than recordings: some are invented, and the screen says so."""
+    assert main(["replay", "--source", str(source), "--people", "--subjects", "2"]) == 0
+
+    captured = capsys.readouterr()
+    assert captured.err.startswith("source: recorded+persona ")
+    assert "person 1  recorded  Polar H10" in captured.out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--speed", "0"],
+        ["--speed", "nan"],
+        ["--speed", "fast"],
+        ["--duration", "-1"],
+        ["--subjects", "0"],
+        ["--agents", ","],
+        ["--agents", "a,a"],
+        ["--list", "--print"],
+        ["--unknown"],
+    ],
+)
+def test_wrong_arguments_are_refused(arguments: list[str]) -> None:
+    """A typing mistake never runs silently."""
+    with pytest.raises(SystemExit) as raised:
+        main(["replay", *arguments])
+
+    assert raised.value.code == 2
+
+
+def test_source_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    """A wrong path does not quietly turn into invented people."""
+    assert main(["replay", "--source", str(tmp_path / "gone"), "--people"]) == 2
+
+
+def test_nothing_to_do_is_refused(source: Path) -> None:
+    """Without agents and without a question there is nothing to do."""
+    assert main(["replay", "--source", str(source)]) == 2

@@ -1,0 +1,125 @@
+"""T1D-UOM: glucose and wrist heart rate."""
+
+import datetime as dt
+
+import pytest
+
+from simulators.recordings import t1d_uom
+from simulators.recordings.tally import Reason, Tally
+from simulators.sample import Fault, Sample
+
+GLUCOSE = "bg_ts,value\r\n"
+SLEEP = (
+    "sleep_ts,step_count,heart_rate,current_activity_type_intensity,stress_level_value,"
+    "sleep_level,resting_heart_rate\r\n"
+)
+
+
+def at(text: str) -> int:
+    """Return the instant *text*, UTC, in ms since 1970."""
+    return round(dt.datetime.fromisoformat(text + "+00:00").timestamp() * 1000)
+
+
+def glucose(*rows: str) -> tuple[list[Sample], Tally]:
+    """Return what a glucose file of *rows* holds."""
+    tally = Tally()
+    return list(t1d_uom.parse_glucose([GLUCOSE, *(r + "\r\n" for r in rows)], tally)), tally
+
+
+def heart_rate(*rows: str) -> tuple[list[Sample], Tally]:
+    """Return what a sleep file of *rows* holds."""
+    tally = Tally()
+    return list(t1d_uom.parse_heart_rate([SLEEP, *(r + "\r\n" for r in rows)], tally)), tally
+
+
+def test_day_comes_before_month() -> None:
+    """08/10/2023 is the eighth of October, whatever the data's own README says."""
+    samples, _ = glucose("08/10/2023 00:03,11.1")
+
+    assert samples == [Sample(at("2023-10-07T23:03"), "glucose_interstitial", 11.1)]
+
+
+def test_month_thirteen_is_no_month() -> None:
+    """A date that only makes sense the other way round is refused, not turned."""
+    samples, tally = glucose("10/13/2023 00:03,11.1", "2023-10-08 00:03,11.1")
+
+    assert samples == []
+    assert tally.bad == {Reason.BAD_TIME: 2}
+
+
+def test_autumn_hour_is_read_twice() -> None:
+    """The hour that the clocks give back is an hour of data, not of duplicates."""
+    samples, tally = glucose(
+        "29/10/2023 01:30,5.0", "29/10/2023 01:55,5.1", "29/10/2023 01:30,5.2"
+    )
+
+    assert [s.offset_ms for s in samples] == [
+        at("2023-10-29T00:30"),
+        at("2023-10-29T00:55"),
+        at("2023-10-29T01:30"),
+    ]
+    assert tally.bad == {}
+
+
+def test_spring_hour_is_refused() -> None:
+    """A time between 01:00 and 02:00 on the last Sunday of March never was."""
+    assert glucose("31/03/2024 01:30,5.0")[1].bad == {Reason.BAD_TIME: 1}
+
+
+def test_heart_rate_zero_is_off_the_wrist() -> None:
+    """0 is a watch on the table, not a heart that stands still."""
+    samples, _ = heart_rate("17/10/2023 00:00,0,0,0,42,0,0", "17/10/2023 00:05,59,93,200,88,0,0")
+
+    assert [(s.value, s.fault) for s in samples] == [(None, Fault.OFF_BODY), (93.0, None)]
+
+
+@pytest.mark.parametrize("value", ["22.2", "27.8"])
+def test_saturated_glucose_is_no_value(value: str) -> None:
+    """The highest that a sensor can say means at least that."""
+    samples, _ = glucose(f"08/10/2023 00:03,{value}", "08/10/2023 00:08,22.1")
+
+    assert [(s.value, s.fault) for s in samples] == [(None, Fault.SATURATED), (22.1, None)]
+
+
+def test_hypoglycaemia_is_a_value() -> None:
+    """A low is what this is for, and is kept."""
+    assert glucose("08/10/2023 00:03,2.3")[0][0].value == 2.3
+
+
+def test_minute_that_occurs_twice_counts_once() -> None:
+    """The first value of a minute stands; a second one is counted, the same or another."""
+    samples, tally = glucose(
+        "08/10/2023 00:03,5.0", "08/10/2023 00:03,5.0", "08/10/2023 00:03,6.0"
+    )
+
+    assert [s.value for s in samples] == [5.0]
+    assert tally.bad == {Reason.DUPLICATE: 1, Reason.CONFLICTING: 1}
+    assert tally.rows == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("08/10/2023 00:03", Reason.UNREADABLE),
+        ("08/10/2023 00:03,", Reason.NO_VALUE),
+        ("08/10/2023 00:03,nan", Reason.BAD_NUMBER),
+        ("08/10/2023 00:03,0", Reason.BAD_NUMBER),
+        ("08/10/2023 00:03,-5", Reason.BAD_NUMBER),
+    ],
+)
+def test_bad_row_is_counted_with_its_reason(text: str, reason: Reason) -> None:
+    """No row ends the reading, and none is lost silently."""
+    samples, tally = glucose(text, "", "08/10/2023 00:08,5.0")
+
+    assert len(samples) == 1
+    assert tally == Tally(rows=2, passed_over=1, bad={reason: 1})
+
+
+def test_files_are_known_by_name_and_heading() -> None:
+    """Only glucose and sleep files are read; the person is the number in the name."""
+    assert t1d_uom.is_glucose("UoMGlucose2303.csv", GLUCOSE)
+    assert t1d_uom.is_heart_rate("UoMsleep2303.csv", SLEEP)
+    assert not t1d_uom.is_heart_rate("UoM2303sleeptime.csv", "calendar_date,")
+    assert not t1d_uom.is_glucose("UoMGlucose2303.csv", "something,else")
+    assert t1d_uom.person_of("UoMsleep2303.csv") == "2303"
+    assert t1d_uom.person_of("UoMBolus2306.csv") is None
