@@ -1,0 +1,287 @@
+"""Enrolment, decisions and withdrawals against a real vault and a real telemetry database."""
+
+import datetime as dt
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests.fix_vault import Office, Refusal
+from trust.errors import Tampered
+
+pytestmark = pytest.mark.database
+
+PERMISSIONS = """
+SELECT p.handle, q.quantity, p.agent, p.withdrawn_at IS NOT NULL, p.step, p.interval_ms,
+       p.time_step_ms FROM vv.permissions p JOIN vv.series q USING (series_id)
+ORDER BY p.handle, q.quantity
+"""
+
+
+def test_grant_becomes_lease_and_permissions(office: Office) -> None:
+    """What a person accepts is in the agent's lease and in the permissions, as its policy says."""
+    office.load_policy()
+    subject = office.add_subject()
+    agent, bundle = office.enrol()
+
+    reply = office.accept(subject, agent, "--quantities", "heart_rate,glucose_interstitial")
+
+    lease = office.lease(agent, bundle)
+    handle = bytes.fromhex(reply["handle"])
+    assert [(g.handle, g.bindings) for g in lease.grants] == [(handle, ["C0:FF:EE:00:00:01"])]
+    assert [(r.quantity, r.step, r.interval_ms) for r in lease.grants[0].rules] == [
+        (4, 10, 1000),
+        (1, 1, 1000),
+    ]
+    assert office.telemetry.fetch(PERMISSIONS) == [
+        (handle, 1, agent, False, 1, 1000, 1),
+        (handle, 4, agent, False, 10, 1000, 1),
+    ]
+    leases = office.telemetry.fetch(
+        "SELECT version, floor(extract(epoch FROM not_after) * 1000) FROM vv.leases"
+    )
+    assert leases == [(lease.version, lease.not_after_ms)] == [(1, lease.not_after_ms)]
+    assert reply["lease_version"] == 1
+
+
+def test_enrolment_alone_registers_the_agent(office: Office) -> None:
+    """Ingest knows an agent as soon as it is enrolled; nobody is measured there yet."""
+    agent, bundle = office.enrol()
+
+    assert office.telemetry.fetch("SELECT agent, format, revoked_at FROM vv.agents") == [
+        (agent, "sealed", None)
+    ]
+    assert office.telemetry.fetch("SELECT count(*) FROM vv.leases") == [(0,)]
+    assert sorted(path.name for path in bundle.iterdir()) == [
+        "agent.crt", "agent.key", "ca.crt", "ingest.pub", "lease.key", "trust.pub",
+    ]  # fmt: skip
+    assert {path.name for path in bundle.iterdir() if not path.stat().st_mode & 0o077} == {
+        "agent.key",
+        "lease.key",
+    }
+
+
+def test_withdrawal_empties_lease_and_permissions(office: Office) -> None:
+    """A withdrawal marks each permission at once and issues a lease without the handle."""
+    office.load_policy()
+    subject = office.add_subject()
+    agent, bundle = office.enrol()
+    office.accept(subject, agent)
+
+    reply = office.withdraw(subject)
+
+    assert office.lease(agent, bundle).grants == []
+    assert reply["lease_version"] == office.lease(agent, bundle).version == 2
+    assert office.telemetry.fetch("SELECT bool_and(withdrawn_at IS NOT NULL) FROM vv.permissions")
+    withdrawn_at = dt.datetime.fromisoformat(reply["withdrawn_at"])
+    assert office.telemetry.fetch("SELECT max(withdrawn_at) FROM vv.permissions") == [
+        (withdrawn_at,)
+    ]
+    assert withdrawn_at <= dt.datetime.fromisoformat(reply["committed_at"])
+
+
+def test_withdrawn_handle_never_returns(office: Office) -> None:
+    """A new grant gets a new handle under the same pseudonym; the old one stays withdrawn."""
+    office.load_policy()
+    subject = office.add_subject()
+    agent, bundle = office.enrol()
+    first = office.accept(subject, agent)["handle"]
+    office.withdraw(subject)
+
+    second = office.accept(subject, agent)["handle"]
+
+    assert first != second
+    assert [g.handle.hex() for g in office.lease(agent, bundle).grants] == [second]
+    assert office.telemetry.fetch(
+        "SELECT encode(handle, 'hex') FROM vv.permissions WHERE withdrawn_at IS NULL"
+        " GROUP BY handle"
+    ) == [(second,)]
+    assert office.telemetry.fetch("SELECT count(DISTINCT pseudonym) FROM vv.series") == [(1,)]
+
+
+def test_later_decision_narrows_at_other_agents(office: Office) -> None:
+    """A narrower decision, given at one agent, takes away at the others and adds nothing."""
+    office.load_policy()
+    subject = office.add_subject()
+    home, home_bundle = office.enrol()
+    ward, _ = office.enrol()
+    office.accept(subject, home, "--quantities", "heart_rate,spo2")
+
+    office.accept(subject, ward, "--quantities", "heart_rate,glucose_interstitial")
+
+    rules = office.lease(home, home_bundle).grants[0].rules
+    assert [rule.quantity for rule in rules] == [1]
+
+
+def test_withdrawal_reaches_every_agent(office: Office) -> None:
+    """A person who is measured at two gateways withdraws at both in one transaction."""
+    office.load_policy()
+    subject = office.add_subject()
+    agents = [office.enrol() for _ in range(2)]
+    for agent, _ in agents:
+        office.accept(subject, agent)
+
+    reply = office.withdraw(subject)
+
+    assert set(reply["leases"]) == {agent for agent, _ in agents}
+    assert all(office.lease(*agent).grants == [] for agent in agents)
+    assert office.telemetry.fetch("SELECT count(DISTINCT xmin::text) FROM vv.permissions") == [
+        (1,)
+    ]
+
+
+def test_withdrawal_leaves_others_alone(office: Office) -> None:
+    """Another person at the same gateway goes on being measured, under the same rows."""
+    office.load_policy()
+    ada, bob = office.add_subject(), office.add_subject("Bob")
+    agent, bundle = office.enrol()
+    office.accept(ada, agent)
+    bobs = office.accept(bob, agent, binding="C0:FF:EE:00:00:02")["handle"]
+    query = "SELECT *, xmin::text FROM vv.permissions WHERE encode(handle, 'hex') = %s"
+    before = office.telemetry.fetch(query, bobs)
+
+    office.withdraw(ada)
+
+    assert [g.handle.hex() for g in office.lease(agent, bundle).grants] == [bobs]
+    assert office.telemetry.fetch(query, bobs) == before
+
+
+def test_revoked_agent_measures_nobody(office: Office, tmp_path: Path) -> None:
+    """Revoking withdraws what the agent was permitted, empties its lease and fills the CRL."""
+    office.load_policy()
+    subject = office.add_subject()
+    agent, bundle = office.enrol()
+    office.accept(subject, agent)
+
+    office.run("pki", "revoke", agent, "--crl", str(tmp_path / "crl.pem"))
+
+    assert office.lease(agent, bundle).grants == []
+    assert office.telemetry.fetch("SELECT revoked_at IS NULL FROM vv.agents") == [(False,)]
+    assert office.telemetry.fetch(
+        "SELECT count(*) FROM vv.permissions WHERE withdrawn_at IS NULL"
+    ) == [(0,)]
+    assert b"BEGIN X509 CRL" in (tmp_path / "crl.pem").read_bytes()
+    with pytest.raises(Refusal, match="revoked"):
+        office.accept(subject, agent)
+
+
+def test_concurrent_changes_lose_nothing(office: Office) -> None:
+    """Grants and withdrawals of many people at shared gateways all take effect."""
+    office.load_policy()
+    agents = [office.enrol() for _ in range(2)]
+    people = [office.add_subject() for _ in range(12)]
+    failures: list[Exception] = []
+
+    def live(number: int, other: Office) -> None:
+        try:
+            for agent, _ in agents:
+                other.accept(people[number], agent, binding=f"C0:FF:EE:00:00:{number:02X}")
+            if number % 2:
+                other.withdraw(people[number])
+        except Exception as exc:  # noqa: BLE001 - told to the test below
+            failures.append(exc)
+
+    others = [
+        Office(office.settings, office.folder, office.vault, office.telemetry) for _ in people
+    ]
+    threads = [
+        threading.Thread(target=live, args=(number, other)) for number, other in enumerate(others)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for other in others:
+        other.app.close()
+
+    assert failures == []
+    assert [len(office.lease(*agent).grants) for agent in agents] == [6, 6]
+    assert office.telemetry.fetch(
+        "SELECT count(DISTINCT handle) FROM vv.permissions WHERE withdrawn_at IS NULL"
+    ) == [(12,)]
+    assert office.vault.fetch("SELECT count(*) FROM vault.agents WHERE applied < wanted") == [(0,)]
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        pytest.param(["--quantities", "rr_interval"], "does not allow", id="denied quantity"),
+        pytest.param(["--binding", "Ada's strap"], "address", id="no address"),
+        pytest.param(["--valid-to", "2020-01-01T00:00:00Z"], "--valid-to", id="past"),
+        pytest.param(["--valid-to", "tomorrow"], "--valid-to", id="no time"),
+        pytest.param(["--purpose", "home-monitoring@9"], "no such purpose", id="purpose"),
+        pytest.param(["--agent", "0123456789abcdef"], "no such agent", id="agent"),
+        pytest.param(["Ada"], "does not take", id="stray word"),
+    ],
+)
+def test_bad_grant_is_refused(office: Office, argv: list[str], message: str) -> None:
+    """A refused grant says what to change, quotes nothing that was given, and records nothing."""
+    office.load_policy()
+    subject = office.add_subject()
+    agent, _ = office.enrol()
+
+    with pytest.raises(Refusal, match=message) as refusal:
+        office.accept(subject, agent, *argv)
+
+    assert "Ada" not in str(refusal.value)
+    assert office.vault.fetch("SELECT count(*) FROM vault.decisions") == [(0,)]
+
+
+def test_sensor_of_two_people_is_refused(office: Office) -> None:
+    """One sensor cannot stand for two people at one gateway."""
+    office.load_policy()
+    ada, bob = office.add_subject(), office.add_subject("Bob")
+    agent, _ = office.enrol()
+    office.accept(ada, agent)
+
+    with pytest.raises(Refusal, match="in use"):
+        office.accept(bob, agent)
+
+
+def test_withdrawing_nothing_is_refused(office: Office) -> None:
+    """Who never accepted, or has withdrawn, has nothing to withdraw."""
+    office.load_policy()
+    subject = office.add_subject()
+
+    with pytest.raises(Refusal, match="no accepted decision"):
+        office.withdraw(subject)
+
+
+def test_decisions_are_append_only(office: Office) -> None:
+    """The role of trust may neither change nor delete a decision."""
+    privileges = office.vault.fetch(
+        "SELECT DISTINCT privilege_type FROM information_schema.table_privileges"
+        " WHERE grantee = 'vv_trust' AND table_name IN ('decisions', 'purposes', 'subjects')"
+        " UNION SELECT DISTINCT privilege_type FROM information_schema.column_privileges"
+        " WHERE grantee = 'vv_trust' AND table_name IN ('decisions', 'purposes', 'subjects')"
+    )
+    assert set(privileges) == {("INSERT",), ("SELECT",)}
+    owned = office.vault.fetch("SELECT count(*) FROM pg_tables WHERE tableowner = 'vv_trust'")
+    assert owned == [(0,)]
+
+
+def test_forged_decision_is_not_used(office: Office) -> None:
+    """A decision changed in the database stops what rests on it."""
+    office.load_policy()
+    subject = office.add_subject()
+    agent, _ = office.enrol()
+    office.accept(subject, agent, "--quantities", "heart_rate")
+    office.vault.execute(
+        "UPDATE vault.decisions SET document ="
+        " convert_to(replace(convert_from(document, 'UTF8'), 'heart_rate', 'spo2'), 'UTF8')"
+    )
+
+    with pytest.raises(Tampered):
+        office.app.upkeep.bring([agent], renew=True)
+
+
+def test_changed_policy_needs_a_new_version(office: Office, tmp_path: Path) -> None:
+    """Loading the same policy again is nothing; another under its version is refused."""
+    office.load_policy()
+    office.load_policy()
+    text = (Path(__file__).parents[2] / "trust" / "policies" / "demo.yaml").read_text()
+    changed = tmp_path / "changed.yaml"
+    changed.write_text(text.replace("0.1", "0.2"))
+
+    with pytest.raises(Refusal, match="new version"):
+        office.run("policy", "load", str(changed))

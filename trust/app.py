@@ -1,0 +1,181 @@
+"""The composition root: builds trust from its settings, and runs the daemon."""
+
+import asyncio
+import datetime as dt
+from collections.abc import Iterable
+
+from runtime import http
+from runtime.errors import ConfigError
+from runtime.logs import Log, describe
+from runtime.stop import stop_requested
+from trust.certificates import Authority
+from trust.config import Settings
+from trust.consent import Consent
+from trust.courier import Courier, publish_once
+from trust.enrolment import Enrolment
+from trust.errors import KeyFileError, Unavailable
+from trust.keys import FileKeys
+from trust.metrics import Metrics
+from trust.publisher import MqttBroker
+from trust.telemetry import Telemetry
+from trust.upkeep import Upkeep
+from trust.vault import Vault
+
+_log = Log("trust")
+
+
+def now() -> dt.datetime:
+    """Return the time, from the one clock that trust has."""
+    return dt.datetime.now(dt.UTC)
+
+
+class App:
+    """
+    Trust, for commands: everything opened at its first use and kept open.
+
+    Args:
+        settings: What it is built from.
+
+    Raises:
+        KeyFileError: A key is missing or damaged.
+        ConfigError: A setting is wrong.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.keys = FileKeys(settings.keys.folder)
+        self.authority = Authority(settings.keys.folder, settings.certificates)
+        self.vault = Vault(settings.vault, self.keys)
+        self.telemetry = Telemetry(settings.telemetry)
+        self.upkeep = _upkeep(settings, self.keys, self.vault, self.telemetry)
+        self.consent = Consent(self.vault, self.upkeep, clock=now)
+        self.enrolment = Enrolment(self.vault, self.upkeep, self.keys, self.authority, clock=now)
+
+    def close(self) -> None:
+        """Close both databases."""
+        self.vault.close()
+        self.telemetry.close()
+
+    async def publish(self, *, patience_s: float) -> bool:
+        """
+        See to it that every lease is published; return whether all were.
+
+        Raises:
+            Unavailable: Not all were; the daemon does it later.
+            ConfigError: There is no broker in the settings.
+        """
+        courier, broker, opened = _courier(self.settings, self.keys, Metrics())
+        try:
+            return await publish_once(courier, broker, self.settings.vault, patience_s=patience_s)
+        finally:
+            courier.close()
+            opened.close()
+
+
+class _Opened:
+    """The connections of a courier: its own, because it works in a thread."""
+
+    def __init__(self, settings: Settings, keys: FileKeys) -> None:
+        self.vault = Vault(settings.vault, keys)
+        self.telemetry = Telemetry(settings.telemetry)
+
+    def close(self) -> None:
+        self.vault.close()
+        self.telemetry.close()
+
+
+def _upkeep(settings: Settings, keys: FileKeys, vault: Vault, telemetry: Telemetry) -> Upkeep:
+    return Upkeep(
+        vault,
+        telemetry,
+        keys,
+        controller=settings.controller,
+        lease=settings.lease,
+        clock=now,
+    )
+
+
+def _courier(
+    settings: Settings, keys: FileKeys, metrics: Metrics
+) -> tuple[Courier, MqttBroker, _Opened]:
+    if settings.broker is None:
+        raise ConfigError(
+            key="broker",
+            source="settings",
+            problem="it is not set, and leases are published there",
+            mend="Add a section [broker] with [broker.tls].",
+        )
+    broker = MqttBroker(settings.broker)
+    opened = _Opened(settings, keys)
+    courier = Courier(
+        opened.vault,
+        _upkeep(settings, keys, opened.vault, opened.telemetry),
+        broker,
+        listen_to=settings.vault,
+        metrics=metrics,
+        repair_after=dt.timedelta(seconds=settings.repair.after_s),
+    )
+    return courier, broker, opened
+
+
+def run(settings: Settings) -> int:
+    """
+    Run the daemon until it is asked to stop; return the exit code.
+
+    Raises:
+        KeyFileError: A key is missing or damaged.
+        ConfigError: A setting is wrong.
+    """
+    keys = FileKeys(settings.keys.folder)
+    metrics = Metrics()
+    courier, _, opened = _courier(settings, keys, metrics)
+
+    def missing() -> Iterable[str]:
+        for sample in next(iter(metrics.connected.collect())).samples:
+            if not sample.value:
+                yield sample.labels["to"]
+
+    try:
+        with http.serve(settings.http, metrics.registry, missing=missing) as port:
+            _log.info("started", http_port=port)
+            asyncio.run(_serve(settings, courier))
+    except (ConfigError, KeyFileError):
+        raise
+    except Exception as exc:  # noqa: BLE001 - the one broad catch: say its type, and leave
+        _log.error("failed", error=describe(exc))
+        return 1
+    finally:
+        courier.close()
+        opened.close()
+    _log.info("stopped")
+    return 0
+
+
+async def _serve(settings: Settings, courier: Courier) -> None:
+    async with stop_requested() as stop:
+        renewing = asyncio.create_task(_keep_revocations(settings), name="revocations")
+        try:
+            await courier.run(stop)
+        finally:
+            renewing.cancel()
+            await asyncio.gather(renewing, return_exceptions=True)
+
+
+async def _keep_revocations(settings: Settings) -> None:
+    """Write the revocation list again each day: one that has run out keeps everybody out."""
+    path = settings.certificates.crl_file
+    while path is not None:
+        try:
+            await asyncio.to_thread(_write_revocations, settings)
+        except (Unavailable, KeyFileError) as exc:
+            _log.error("revocations_not_written", error=describe(exc))
+        await asyncio.sleep(86400)
+
+
+def _write_revocations(settings: Settings) -> None:
+    app = App(settings)
+    try:
+        if settings.certificates.crl_file is not None:
+            app.enrolment.write_revocations(settings.certificates.crl_file)
+    finally:
+        app.close()

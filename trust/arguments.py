@@ -1,0 +1,155 @@
+"""The commands of trust, and what each takes."""
+
+import argparse
+import datetime as dt
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NoReturn
+from uuid import UUID
+
+from trust.decisions import GivenBy
+from trust.errors import UsageError
+
+if TYPE_CHECKING:
+    # argparse has no public name for what add_subparsers returns.
+    Subparsers = argparse._SubParsersAction["Parser"]
+
+_ARGUMENT: Final = re.compile(r"argument ([^:]+):")
+_MISSING: Final = "the following arguments are required"
+
+
+class Parser(argparse.ArgumentParser):
+    """Raises instead of leaving; and never quotes a value, because it may be a name."""
+
+    def error(self, message: str) -> NoReturn:
+        mend = f" See `{self.prog} --help`."
+        found = _ARGUMENT.match(message)
+        if message.startswith(_MISSING):
+            raise UsageError(f"{message}.{mend}")
+        if found and found.group(1).startswith("-"):
+            raise UsageError(f"the value of {found.group(1)} is missing or wrong.{mend}")
+        if found:
+            raise UsageError(f"there is no such {found.group(1).lower()}.{mend}")
+        raise UsageError(f"there are arguments that the command does not take.{mend}")
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """
+    Return the arguments of a command; `command` is its words, joined by a blank.
+
+    Raises:
+        UsageError: It is no command.
+    """
+    found = _parser().parse_args(argv)
+    words = [getattr(found, name, None) for name in ("command", "action")]
+    found.command = " ".join(word for word in words if word)
+    return found
+
+
+def _parser() -> Parser:
+    parser = Parser(prog="vitalveil trust", description="Who may be measured, for what, how long.")
+    options = _options()
+    parser.add_argument("--config", type=Path, default=None, help="settings, TOML")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    simple = {
+        "init": "make the keys of a new installation",
+        "run": "renew and publish leases, finish what was cut off",
+        "batch": "run a JSON array of arguments per line of standard input",
+        "check-config": "read the settings and say whether they can be used",
+    }
+    for name, text in simple.items():
+        commands.add_parser(name, help=text, description=text, parents=[options])
+    migrate = commands.add_parser("migrate", help="create or update the vault", parents=[options])
+    migrate.add_argument("--admin-dsn-file", type=Path, required=True, metavar="FILE")
+    migrate.add_argument("--role-password", default=None, metavar="vv_trust=FILE")
+    _add_pki(_group(commands, "pki", "certificates"), options)
+    _add_records(commands, options)
+    _add_decisions(_group(commands, "decision", "what a person decides"), options)
+    lease = _group(commands, "lease", "what agents may measure")
+    publish = lease.add_parser("publish", help="publish what waits", parents=[options])
+    publish.add_argument("--renew", default=None, metavar="AGENT", help="issue a new one first")
+    return parser
+
+
+def _options() -> Parser:
+    """Return the options that may stand behind a command as well as before it."""
+    options = Parser(add_help=False)
+    options.add_argument("--config", type=Path, default=argparse.SUPPRESS, help="settings, TOML")
+    options.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="as JSON")
+    return options
+
+
+def _group(commands: "Subparsers", name: str, text: str) -> "Subparsers":
+    group = commands.add_parser(name, help=text, description=text)
+    return group.add_subparsers(dest="action", required=True, metavar="ACTION")
+
+
+def _add_pki(pki: "Subparsers", options: Parser) -> None:
+    init = pki.add_parser("init", help="the CA, broker and services", parents=[options])
+    init.add_argument("--out", type=Path, required=True, metavar="DIR")
+    init.add_argument(
+        "--broker-host",
+        action="append",
+        default=[],
+        metavar="HOST",
+        help="a name or address that the broker is reached by; may be repeated",
+    )
+    issue = pki.add_parser("issue-agent", help="a new certificate of an agent", parents=[options])
+    issue.add_argument("agent", metavar="AGENT")
+    issue.add_argument("--out", type=Path, required=True, metavar="DIR")
+    revoke = pki.add_parser("revoke", help="trust an agent no more", parents=[options])
+    revoke.add_argument("agent", metavar="AGENT")
+    revoke.add_argument("--crl", type=Path, default=None, metavar="FILE", help="list to write")
+
+
+def _add_records(commands: "Subparsers", options: Parser) -> None:
+    policy = _group(commands, "policy", "what a purpose needs")
+    load = policy.add_parser("load", help="load a version of a purpose", parents=[options])
+    load.add_argument("file", type=Path, metavar="FILE")
+    subject = _group(commands, "subject", "people")
+    add = subject.add_parser("add", help="keep a person, sealed", parents=[options])
+    add.add_argument("--name", required=True, help="or - to read it from standard input")
+    agent = _group(commands, "agent", "gateways")
+    enrol = agent.add_parser("enrol", help="id, certificate and keys", parents=[options])
+    enrol.add_argument("--ingest-key", type=Path, required=True, metavar="FILE")
+    enrol.add_argument("--out", type=Path, required=True, metavar="DIR")
+    enrol.add_argument("--format", choices=("sealed", "json"), default="sealed")
+
+
+def _add_decisions(decision: "Subparsers", options: Parser) -> None:
+    record = decision.add_parser("record", help="a person accepts", parents=[options])
+    record.add_argument("--subject", type=UUID, required=True, metavar="ID")
+    record.add_argument("--purpose", required=True, metavar="NAME@VERSION")
+    record.add_argument(
+        "--quantities", type=_names, action="extend", default=[], help="all by default"
+    )
+    record.add_argument("--agent", required=True, metavar="AGENT")
+    record.add_argument("--binding", action="append", required=True, metavar="ADDRESS")
+    record.add_argument("--valid-from", type=_instant, default=None, metavar="TIME")
+    record.add_argument("--valid-to", type=_instant, default=None, metavar="TIME")
+    record.add_argument("--given-by", type=GivenBy, choices=list(GivenBy), default=GivenBy.SELF)
+    record.add_argument("--captured-by", default="signature", metavar="METHOD")
+    record.add_argument("--text-sha256", type=_sha256, default=None, metavar="HEX")
+    record.add_argument("--locale", default=None)
+    withdraw = decision.add_parser("withdraw", help="a person withdraws", parents=[options])
+    withdraw.add_argument("--subject", type=UUID, required=True, metavar="ID")
+    withdraw.add_argument("--purpose", required=True, metavar="NAME[@VERSION]")
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _instant(text: str) -> dt.datetime:
+    at = dt.datetime.fromisoformat(text)
+    if at.tzinfo is None:
+        raise ValueError("no zone")
+    return at.astimezone(dt.UTC)
+
+
+def _sha256(text: str) -> str:
+    if re.fullmatch(r"[0-9a-f]{64}", text, re.ASCII) is None:
+        raise ValueError("not a SHA-256")
+    return text

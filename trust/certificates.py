@@ -1,0 +1,135 @@
+"""
+The CA on disk: its key stays in the keys' folder; what others need is written where they look.
+
+The files of `trust pki init` are those that mosquitto, ingest and trust are pointed at.
+"""
+
+import datetime as dt
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from trust import files, pki
+from trust.config import CertificateSettings
+from trust.errors import KeyFileError
+
+CA_KEY_FILE: Final = "ca.key"
+CA_FILE: Final = "ca.crt"
+CRL_FILE: Final = "crl.pem"
+SERVICES: Final = ("ingest", "trust")
+Revocations = Iterable[tuple[int, dt.datetime]]
+
+
+class Authority:
+    """
+    The certificate authority of a keys' folder.
+
+    Args:
+        folder: Where its key and certificate are.
+
+        settings: How long what it signs is valid.
+    """
+
+    def __init__(self, folder: Path, settings: CertificateSettings) -> None:
+        self._folder = folder
+        self._settings = settings
+
+    def create(self, *, now: dt.datetime) -> None:
+        """
+        Make the CA, unless it is there.
+
+        Raises:
+            KeyFileError: It cannot be written.
+        """
+        if (self._folder / CA_KEY_FILE).exists():
+            return
+        files.make_folder(self._folder)
+        ca = pki.create_ca(now=now, valid_for=dt.timedelta(days=self._settings.ca_days))
+        # The key last: its presence says that the CA is whole.
+        certificate_file = self._folder / CA_FILE
+        files.write(certificate_file, ca.certificate_pem(), mode=files.PUBLIC, replace=True)
+        files.write(self._folder / CA_KEY_FILE, ca.key_pem(), mode=files.SECRET)
+
+    def _ca(self) -> pki.Holder:
+        key = files.private_key(files.read_secret(self._folder / CA_KEY_FILE), name=CA_KEY_FILE)
+        if not isinstance(key, Ed25519PrivateKey):
+            raise KeyFileError(CA_KEY_FILE, "not an Ed25519 key", "Restore it from its backup.")
+        try:
+            certificate = x509.load_pem_x509_certificate(self.certificate_pem())
+        except ValueError:
+            raise KeyFileError(
+                CA_FILE, "not a certificate", "Restore it from its backup."
+            ) from None
+        return pki.Holder(key, certificate)
+
+    def certificate_pem(self) -> bytes:
+        """
+        Return the CA's certificate.
+
+        Raises:
+            KeyFileError: There is none.
+        """
+        return files.read(self._folder / CA_FILE)
+
+    def issue_services(self, out: Path, *, hosts: list[str], now: dt.datetime) -> None:
+        """
+        Write certificates of the broker and the services into *out*.
+
+        Args:
+            out: The folder.
+
+            hosts: Names and addresses that the broker is reached by.
+
+            now: The time of issue.
+
+        Raises:
+            KeyFileError: A file is there already, or cannot be written.
+        """
+        files.make_folder(out)
+        ca = self._ca()
+        valid_for = dt.timedelta(days=self._settings.service_days)
+        # CA and CRL after the certificates, so that a second run fails before it changes anything.
+        broker = pki.issue(
+            ca, "broker", role=pki.Role.SERVER, now=now, valid_for=valid_for, hosts=hosts
+        )
+        write_holder(out, "broker", broker)
+        for name in SERVICES:
+            holder = pki.issue(ca, name, role=pki.Role.CLIENT, now=now, valid_for=valid_for)
+            write_holder(out, name, holder)
+        files.write(out / CA_FILE, self.certificate_pem(), mode=files.PUBLIC, replace=True)
+        self.write_revocations([], out / CRL_FILE, now=now)
+
+    def issue_agent(self, agent: str, *, now: dt.datetime) -> pki.Holder:
+        """
+        Return a new key and certificate of *agent*.
+
+        Raises:
+            KeyFileError: There is no CA.
+        """
+        valid_for = dt.timedelta(days=self._settings.agent_days)
+        return pki.issue(self._ca(), agent, role=pki.Role.CLIENT, now=now, valid_for=valid_for)
+
+    def write_revocations(self, revoked: Revocations, path: Path, *, now: dt.datetime) -> None:
+        """
+        Write the revocation list that the broker reads.
+
+        Raises:
+            KeyFileError: It cannot be written.
+        """
+        valid_for = dt.timedelta(days=self._settings.crl_days)
+        crl = pki.revocation_list(self._ca(), revoked, now=now, valid_for=valid_for)
+        files.write(path, crl, mode=files.PUBLIC, replace=True)
+
+
+def write_holder(folder: Path, name: str, holder: pki.Holder) -> None:
+    """
+    Write *holder* as name.crt and name.key.
+
+    Raises:
+        KeyFileError: A file is there already, or cannot be written.
+    """
+    files.write(folder / f"{name}.key", holder.key_pem(), mode=files.SECRET)
+    files.write(folder / f"{name}.crt", holder.certificate_pem(), mode=files.PUBLIC)

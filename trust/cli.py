@@ -1,0 +1,78 @@
+"""`vitalveil trust`: reads the arguments and the settings, and prints what came of it."""
+
+import asyncio
+import json
+import os
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from runtime import logs, settings
+from runtime.errors import RuntimeSetupError
+from trust import app, arguments, batch, commands
+from trust.config import Settings
+from trust.errors import KeyFileError, TrustError, Unavailable, UsageError
+
+_PATIENCE_S: Final = 2.0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command that *argv* names; return the exit code."""
+    try:
+        found = arguments.parse(sys.argv[1:] if argv is None else argv)
+        read = settings.load(Settings, program="trust", path=found.config, environ=os.environ)
+        logs.configure(read.log.level)
+        return _run(read, found)
+    except (UsageError, RuntimeSetupError, KeyFileError) as exc:
+        print(f"vitalveil trust: {exc}", file=sys.stderr)
+        return 2
+    except TrustError as exc:
+        print(f"vitalveil trust: {exc}", file=sys.stderr)
+        return 1
+
+
+def _run(read: Settings, found: Namespace) -> int:
+    if found.command == "run":
+        return app.run(read)
+    if found.command in commands.BEFORE_KEYS:
+        _print(commands.BEFORE_KEYS[found.command](read, found), as_json=found.json)
+        return 0
+    opened = app.App(read)
+    try:
+        if found.command == "batch":
+            refused = asyncio.run(batch.run(opened, lines=sys.stdin, out=_print_line))
+            return 1 if refused else 0
+        return _run_one(opened, found)
+    finally:
+        opened.close()
+
+
+def _run_one(opened: app.App, found: Namespace) -> int:
+    if getattr(found, "name", None) == "-":
+        found.name = sys.stdin.readline()
+    result = commands.ON_RECORDS[found.command](opened, found)
+    if found.command in commands.CHANGES_LEASES and opened.settings.broker is not None:
+        # Printed in any case: what it says has happened.
+        result["published"] = False
+        try:
+            result["published"] = asyncio.run(opened.publish(patience_s=_PATIENCE_S))
+        except Unavailable as exc:
+            print(f"vitalveil trust: not published yet: {exc}", file=sys.stderr)
+    _print(result, as_json=found.json)
+    return 0
+
+
+def _print_line(line: str) -> None:
+    print(line, flush=True)
+
+
+def _print(result: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print(msgspec.json.encode(result).decode())
+        return
+    for name, value in result.items():
+        text = value if isinstance(value, str) else json.dumps(value)
+        print(f"{name.replace('_', ' ')}: {text}")

@@ -1,0 +1,196 @@
+"""What each command does: parsed arguments in, what is printed out."""
+
+import argparse
+import datetime as dt
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from runtime.tls import client_context
+from trust import canonical, files, keys, policy_file, schema
+from trust.app import App, now
+from trust.certificates import Authority
+from trust.config import Settings
+from trust.consent import Grant, Taken
+from trust.database import parameters
+from trust.decisions import Capture
+from trust.errors import Conflict, NotFound, PolicyError, Refused, UsageError
+from trust.keys import FileKeys
+from trust.purposes import parse_reference
+from trust.subjects import Identity
+from trust.upkeep import Done
+
+Result = dict[str, Any]
+MAX_NAME: Final = 200
+
+
+def init(settings: Settings) -> Result:
+    """Make the keys."""
+    made = keys.create(settings.keys.folder)
+    return {"folder": str(settings.keys.folder), "files": [path.name for path in made]}
+
+
+def pki_init(settings: Settings, arguments: argparse.Namespace) -> Result:
+    """Make the CA, and the certificates of broker and services."""
+    authority = Authority(settings.keys.folder, settings.certificates)
+    authority.create(now=now())
+    hosts = arguments.broker_host or ["localhost", "127.0.0.1"]
+    authority.issue_services(arguments.out, hosts=hosts, now=now())
+    return {"folder": str(arguments.out)}
+
+
+def migrate(_settings: Settings, arguments: argparse.Namespace) -> Result:
+    """Create or update the vault's schema."""
+    dsn = files.read(arguments.admin_dsn_file).decode().strip()
+    password = None
+    if arguments.role_password is not None:
+        role, _, path = arguments.role_password.partition("=")
+        if role != "vv_trust" or not path:
+            raise UsageError("write it as --role-password vv_trust=FILE")
+        password = files.read(Path(path)).decode().strip()
+    return {"applied": schema.migrate(dsn, role_password=password)}
+
+
+def check_config(settings: Settings, _arguments: argparse.Namespace) -> Result:
+    """See that every file that the settings name can be used."""
+    parameters(settings.vault, section="vault")
+    parameters(settings.telemetry, section="telemetry")
+    FileKeys(settings.keys.folder)
+    if settings.broker is not None:
+        client_context(settings.broker.tls, section="broker.tls")
+    return {"config": "usable"}
+
+
+def _policy_load(app: App, arguments: argparse.Namespace) -> Result:
+    try:
+        text = arguments.file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise PolicyError(
+            "file", f"it cannot be read ({type(exc).__name__})", "Check the path."
+        ) from None
+    purpose = policy_file.parse(text)
+    with app.vault.transaction() as records:
+        added = records.add_purpose(purpose)
+        known = records.purpose(purpose.name, purpose.version)
+    if known != purpose:
+        raise Conflict(
+            f"{purpose.reference} is loaded with other contents, which people may have consented"
+            " to. Give the changed policy a new version"
+        )
+    digest = canonical.digest(canonical.encode(purpose)).hex()
+    return {"purpose": purpose.reference, "sha256": digest, "added": added}
+
+
+def _subject_add(app: App, arguments: argparse.Namespace) -> Result:
+    name = arguments.name.strip()
+    if not 1 <= len(name) <= MAX_NAME:
+        raise Refused(f"--name has 1 to {MAX_NAME} characters")
+    subject = uuid.uuid4()
+    with app.vault.transaction() as records:
+        records.add_subject(subject, Identity(name))
+    return {"subject": str(subject)}
+
+
+def _agent_enrol(app: App, arguments: argparse.Namespace) -> Result:
+    agent = app.enrolment.enrol(
+        ingest_key=arguments.ingest_key,
+        out=arguments.out,
+        sealed=arguments.format == "sealed",
+    )
+    return {"agent": agent, "folder": str(arguments.out)}
+
+
+def _pki_issue_agent(app: App, arguments: argparse.Namespace) -> Result:
+    app.enrolment.issue(arguments.agent, out=arguments.out)
+    return {"agent": arguments.agent, "folder": str(arguments.out)}
+
+
+def _pki_revoke(app: App, arguments: argparse.Namespace) -> Result:
+    crl = arguments.crl or app.settings.certificates.crl_file
+    done = app.enrolment.revoke(arguments.agent, crl=crl)
+    mend = "" if crl else "set certificates.crl_file or give --crl: no revocation list was written"
+    return {
+        "agent": arguments.agent,
+        **_done(done),
+        "crl": None if crl is None else str(crl),
+        "next": mend or "have the broker read the list again (SIGHUP)",
+    }
+
+
+def _decision_record(app: App, arguments: argparse.Namespace) -> Result:
+    reference = parse_reference(arguments.purpose)
+    if reference is None:
+        raise Refused("--purpose is not a name with a version; write it as home-monitoring@1")
+    grant = Grant(
+        subject=arguments.subject,
+        purpose=reference[0],
+        version=reference[1],
+        quantities=arguments.quantities,
+        agent=arguments.agent,
+        bindings=arguments.binding,
+        given_by=arguments.given_by,
+        capture=Capture(arguments.captured_by, arguments.text_sha256, arguments.locale),
+        valid_from=arguments.valid_from,
+        valid_to=arguments.valid_to,
+    )
+    return _taken(app.consent.accept(grant))
+
+
+def _decision_withdraw(app: App, arguments: argparse.Namespace) -> Result:
+    name = arguments.purpose.partition("@")[0]
+    return _taken(app.consent.withdraw(arguments.subject, name))
+
+
+def _lease_publish(app: App, arguments: argparse.Namespace) -> Result:
+    if arguments.renew is None:
+        return {}
+    done = app.upkeep.bring([arguments.renew], renew=True)
+    if arguments.renew not in done.versions and done.committed_at is None:
+        raise NotFound("agent", "Enrol one with `vitalveil trust agent enrol`.")
+    return _done(done)
+
+
+def _taken(taken: Taken) -> Result:
+    handle = {} if taken.handle is None else {"handle": taken.handle.hex()}
+    return {"decision": str(taken.decision), **handle, **_done(taken.done)}
+
+
+def _done(done: Done) -> Result:
+    versions = done.versions
+    return {
+        "withdrawn_at": _instant(done.withdrawn_at),
+        # When the daemon was faster, all that is known is that it was before now.
+        "committed_at": _instant(done.committed_at or now()),
+        "lease_version": max(versions.values(), default=None),
+        "leases": versions,
+    }
+
+
+def _instant(at: dt.datetime | None) -> str | None:
+    return None if at is None else at.astimezone(dt.UTC).isoformat(timespec="microseconds")
+
+
+BEFORE_KEYS: Final[Mapping[str, Callable[[Settings, argparse.Namespace], Result]]] = {
+    "init": lambda settings, _: init(settings),
+    "pki init": pki_init,
+    "migrate": migrate,
+    "check-config": check_config,
+}
+"""Commands that need no keys, or no database."""
+
+ON_RECORDS: Final[Mapping[str, Callable[[App, argparse.Namespace], Result]]] = {
+    "policy load": _policy_load,
+    "subject add": _subject_add,
+    "agent enrol": _agent_enrol,
+    "pki issue-agent": _pki_issue_agent,
+    "pki revoke": _pki_revoke,
+    "decision record": _decision_record,
+    "decision withdraw": _decision_withdraw,
+    "lease publish": _lease_publish,
+}
+"""Commands on the vault: those that `batch` takes."""
+
+CHANGES_LEASES: Final = frozenset(
+    {"pki revoke", "decision record", "decision withdraw", "lease publish"}
+)

@@ -1,0 +1,64 @@
+"""Settings of trust."""
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from runtime.settings import BrokerSettings, HttpSettings, LogSettings, Seconds
+
+
+class DatabaseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a database is, as the role `vv_trust`."""
+
+    dsn: str
+    """Without a password."""
+    password_file: Path | None = None
+
+
+class KeysSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the keys are: not where the vault's backups go."""
+
+    folder: Path
+
+
+class LeaseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How long an agent may measure without hearing of us."""
+
+    ttl_s: Annotated[float, Meta(ge=1, le=30 * 86400)] = 86400.0
+    refresh_at: Annotated[float, Meta(gt=0, lt=1)] = 0.5
+    """The fraction of its life after which a lease is renewed."""
+
+
+class CertificateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How long certificates last, and where the broker reads the revocation list."""
+
+    agent_days: Annotated[int, Meta(ge=1, le=3650)] = 365
+    service_days: Annotated[int, Meta(ge=1, le=3650)] = 825
+    ca_days: Annotated[int, Meta(ge=1, le=7300)] = 3650
+    crl_days: Annotated[int, Meta(ge=1, le=3650)] = 365
+    crl_file: Path | None = None
+
+
+class RepairSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """When the daemon finishes what a command began."""
+
+    after_s: Seconds = 2.0
+    """A command finishes its own work within this; later it is taken for dead."""
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All of it."""
+
+    vault: DatabaseSettings
+    telemetry: DatabaseSettings
+    keys: KeysSettings
+    controller: Annotated[str, Meta(min_length=1, max_length=200)]
+    """Who answers for the processing. Never change it: pseudonyms hang on it."""
+    broker: BrokerSettings | None = None
+    lease: LeaseSettings = LeaseSettings()
+    certificates: CertificateSettings = CertificateSettings()
+    repair: RepairSettings = RepairSettings()
+    http: HttpSettings = HttpSettings()
+    log: LogSettings = LogSettings()

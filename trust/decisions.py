@@ -1,0 +1,154 @@
+"""
+Decisions: what a person decided, for a purpose; signed, never changed, only superseded.
+
+The state of a purpose is the fold of its decisions; where there is none it is unknown, which means
+no. What a handle may carry is the *narrowest* of all decisions since it was issued: a later one
+can take away from it and never add, so that nothing withdrawn comes back under an old handle.
+"""
+
+import datetime as dt
+import enum
+from collections.abc import Sequence
+from uuid import UUID
+
+import msgspec
+
+from trust import canonical
+from trust.errors import Tampered
+
+KIND = "decision"
+
+
+class State(enum.StrEnum):
+    """What was decided."""
+
+    UNKNOWN = "unknown"
+    """Nobody asked, or nobody answered: no."""
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    WITHDRAWN = "withdrawn"
+
+
+class GivenBy(enum.StrEnum):
+    """Who decided."""
+
+    SELF = "self"
+    GUARDIAN = "guardian"
+    JOINT = "joint"
+    PROXY = "proxy"
+
+
+class Capture(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How it was put on record."""
+
+    method: str
+    text_sha256: str | None = None
+    """Of the text that the person was shown."""
+    locale: str | None = None
+
+
+class Decision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One decision of one person."""
+
+    decision: UUID
+    subject: UUID
+    purpose: str
+    version: int
+    state: State
+    quantities: list[str]
+    recipients: list[str]
+    decided_at: dt.datetime
+    valid_from: dt.datetime
+    given_by: GivenBy
+    capture: Capture
+    valid_to: dt.datetime | None = None
+    supersedes: UUID | None = None
+    """The decision before it, of the same subject for the same purpose."""
+
+
+class Scope(msgspec.Struct, frozen=True):
+    """What may be measured, and when."""
+
+    quantities: frozenset[str]
+    valid_from: dt.datetime
+    valid_to: dt.datetime | None
+
+    def narrowed(self, other: "Scope") -> "Scope":
+        """Return what both allow."""
+        ends = [end for end in (self.valid_to, other.valid_to) if end is not None]
+        return Scope(
+            self.quantities & other.quantities,
+            max(self.valid_from, other.valid_from),
+            min(ends, default=None),
+        )
+
+
+def encode(decision: Decision) -> bytes:
+    """Return the canonical document of *decision*, which is what is signed."""
+    return canonical.encode(decision)
+
+
+def decode(document: bytes) -> Decision:
+    """
+    Return the decision that *document* spells.
+
+    Raises:
+        Tampered: It is no decision.
+    """
+    return canonical.decode(document, Decision, what="a decision")
+
+
+def current(decisions: Sequence[Decision]) -> Decision | None:
+    """Return the decision in force, of those of one subject and purpose in their order."""
+    return decisions[-1] if decisions else None
+
+
+def state(decisions: Sequence[Decision]) -> State:
+    """Return the fold of *decisions*: unknown, where there is none."""
+    latest = current(decisions)
+    return State.UNKNOWN if latest is None else latest.state
+
+
+def scope_since(decisions: Sequence[Decision], first: UUID) -> Scope | None:
+    """
+    Return what a handle issued under *first* may carry; None for nothing any more.
+
+    Args:
+        decisions: All of one subject and purpose, in their order.
+
+        first: The decision that the handle was issued under.
+    """
+    found: Scope | None = None
+    started = False
+    for decision in decisions:
+        started = started or decision.decision == first
+        if not started:
+            continue
+        if decision.state is not State.ACCEPTED:
+            return None
+        scope = Scope(frozenset(decision.quantities), decision.valid_from, decision.valid_to)
+        found = scope if found is None else found.narrowed(scope)
+    return found if found is not None and found.quantities else None
+
+
+def chain(decisions: Sequence[Decision]) -> list[Decision]:
+    """
+    Return *decisions*, those of one subject and purpose in their order, if they form one chain.
+
+    A signature alone does not show that a decision is missing, moved, or another person's.
+
+    Raises:
+        Tampered: Each but the first must supersede the one before it.
+    """
+    before: Decision | None = None
+    for decision in decisions:
+        expected = None if before is None else before.decision
+        if decision.supersedes != expected:
+            raise Tampered("a chain of decisions")
+        if before is not None and (decision.subject, decision.purpose) != (
+            before.subject,
+            before.purpose,
+        ):
+            raise Tampered("a chain of decisions")
+        before = decision
+    return list(decisions)

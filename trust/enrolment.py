@@ -1,0 +1,174 @@
+"""
+Enrolment: a gateway gets its id, its certificate and its keys; and loses them again.
+
+Nothing in them says where it will stand or who will be measured. For now the keys are made here
+and travel in the bundle; a gateway that makes its own will send a request instead.
+"""
+
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+
+from trust import files, keys
+from trust.certificates import Authority, write_holder
+from trust.errors import Conflict, KeyFileError, NotFound
+from trust.ports import Clock, Keys
+from trust.upkeep import Done, Upkeep
+from trust.vault import Vault
+from wire.topics import is_agent
+
+_BUNDLE: Final = ("ca.crt", "agent.crt", "agent.key", "trust.pub", "ingest.pub", "lease.key")
+
+
+class Enrolment:
+    """
+    Enrols and revokes agents.
+
+    Args:
+        vault: Where they are registered.
+
+        upkeep: What tells the telemetry database.
+
+        trust_keys: Whose public half they pin.
+
+        authority: Who signs their certificates.
+
+        clock: Tells the time.
+
+        random_bytes: Returns so many random bytes.
+    """
+
+    def __init__(
+        self,
+        vault: Vault,
+        upkeep: Upkeep,
+        trust_keys: Keys,
+        authority: Authority,
+        *,
+        clock: Clock,
+        random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> None:
+        self._vault = vault
+        self._upkeep = upkeep
+        self._keys = trust_keys
+        self._authority = authority
+        self._clock = clock
+        self._random_bytes = random_bytes
+
+    def enrol(self, *, ingest_key: Path, out: Path, sealed: bool) -> str:
+        """
+        Enrol a new agent, write its bundle into *out*, and return its id.
+
+        Raises:
+            KeyFileError: A file is not what it should be, or is there already.
+            Unavailable: The agent is not enrolled, or not everywhere yet.
+        """
+        ingest_pem = files.read(ingest_key)
+        if not isinstance(files.public_key(ingest_pem, name=ingest_key.name), X25519PublicKey):
+            raise KeyFileError(
+                ingest_key.name,
+                "not an X25519 key",
+                "Use ingest.pub of `vitalveil ingest keygen`.",
+            )
+        files.make_folder(out)
+        for name in _BUNDLE:
+            if (out / name).exists():
+                raise KeyFileError(name, "it is there already", "Choose another folder.")
+        agent = self._random_bytes(8).hex()
+        lease_key = X25519PrivateKey.generate() if sealed else None
+        self._register(agent, lease_key, out)
+        if lease_key is not None:
+            files.write(out / "lease.key", _pem(lease_key), mode=files.SECRET)
+        trust_pem = keys.public_pem(self._keys.public_key)
+        files.write(out / "trust.pub", trust_pem, mode=files.PUBLIC)
+        files.write(out / "ingest.pub", ingest_pem, mode=files.PUBLIC)
+        self._upkeep.bring([agent])
+        return agent
+
+    def _register(self, agent: str, lease_key: X25519PrivateKey | None, out: Path) -> None:
+        holder = self._authority.issue_agent(agent, now=self._clock())
+        # The vault before the files: a certificate that nobody could revoke must not exist.
+        with self._vault.transaction() as records:
+            public = None if lease_key is None else lease_key.public_key().public_bytes_raw()
+            records.add_agent(agent, sealed=lease_key is not None, lease_key=public)
+            certificate = holder.certificate
+            records.add_certificate(
+                agent, certificate.serial_number, not_after=certificate.not_valid_after_utc
+            )
+        write_holder(out, "agent", holder)
+        files.write(out / "ca.crt", self._authority.certificate_pem(), mode=files.PUBLIC)
+
+    def issue(self, agent: str, *, out: Path) -> None:
+        """
+        Write a new certificate of *agent* into *out*; the old ones stay valid to their end.
+
+        Raises:
+            Refused: There is no such agent, or it is revoked.
+            KeyFileError: A file is there already, or cannot be written.
+            Unavailable: Nothing was issued.
+        """
+        files.make_folder(out)
+        holder = self._authority.issue_agent(agent, now=self._clock())
+        with self._vault.transaction() as records:
+            known = records.lock_agents([agent])
+            if not known:
+                raise _no_such_agent()
+            if known[0].revoked_at is not None:
+                raise Conflict("that agent is revoked. Enrol a new one")
+            certificate = holder.certificate
+            records.add_certificate(
+                agent, certificate.serial_number, not_after=certificate.not_valid_after_utc
+            )
+        write_holder(out, "agent", holder)
+
+    def revoke(self, agent: str, *, crl: Path | None) -> Done:
+        """
+        Revoke *agent*: its handles end, its lease empties, its certificates join the list.
+
+        Args:
+            agent: Its id.
+
+            crl: Where the broker reads the revocation list; it has to be told to read it again.
+
+        Raises:
+            NotFound: There is no such agent.
+            Unavailable: It may be recorded, and will take effect later.
+        """
+        with self._vault.transaction() as records:
+            if not is_agent(agent) or not records.lock_agents([agent]):
+                raise _no_such_agent()
+            records.revoke(agent)
+            records.end_handles_of(agent)
+            records.want([agent])
+        if crl is not None:
+            self.write_revocations(crl)
+        return self._upkeep.bring([agent])
+
+    def write_revocations(self, path: Path) -> int:
+        """
+        Write the revocation list to *path*; return how many certificates are on it.
+
+        Raises:
+            KeyFileError: It cannot be written.
+            VaultUnavailable: The list is as it was.
+        """
+        with self._vault.transaction() as records:
+            revoked = records.revocations()
+        self._authority.write_revocations(revoked, path, now=self._clock())
+        return len(revoked)
+
+
+def _no_such_agent() -> NotFound:
+    return NotFound("agent", "Enrol one with `vitalveil trust agent enrol`.")
+
+
+def _pem(key: X25519PrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )

@@ -1,0 +1,115 @@
+"""Files of keys and certificates: written whole or not at all, secrets for their owner only."""
+
+import os
+from pathlib import Path
+from typing import Final
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
+
+from trust.errors import KeyFileError
+
+SECRET: Final = 0o600
+PUBLIC: Final = 0o644
+
+
+def write(path: Path, content: bytes, *, mode: int, replace: bool = False) -> None:
+    """
+    Write *content* to *path*; on return it survives a power cut.
+
+    Raises:
+        KeyFileError: It is there already and *replace* is not set, or it cannot be written.
+    """
+    if path.exists() and not replace:
+        raise KeyFileError(
+            path.name, "it is there already", "Choose another folder; nothing is overwritten."
+        )
+    temporary = path.with_name(f".{path.name}.new")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+        with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(file.fileno(), mode)
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as exc:
+        raise KeyFileError(
+            path.name, f"it cannot be written ({type(exc).__name__})", "Check the folder."
+        ) from None
+
+
+def make_folder(folder: Path) -> None:
+    """
+    Make *folder*, for its owner only, unless it is there.
+
+    Raises:
+        KeyFileError: It cannot be made.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as exc:
+        raise KeyFileError(
+            folder.name, f"cannot be made ({type(exc).__name__})", "Check the path."
+        ) from None
+
+
+def read(path: Path) -> bytes:
+    """
+    Return a public file.
+
+    Raises:
+        KeyFileError: It cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as exc:
+        raise KeyFileError(
+            path.name,
+            f"it cannot be read ({type(exc).__name__})",
+            "Check the path, or make it with `vitalveil trust init` or `trust pki init`.",
+        ) from None
+
+
+def read_secret(path: Path) -> bytes:
+    """
+    Return a secret file.
+
+    Raises:
+        KeyFileError: It cannot be read, or others than its owner may read it.
+    """
+    content = read(path)
+    if path.stat().st_mode & 0o077:
+        raise KeyFileError(path.name, "others than its owner may read it", "chmod 600 it.")
+    return content
+
+
+def private_key(pem: bytes, *, name: str) -> PrivateKeyTypes:
+    """
+    Return a private key in PKCS #8.
+
+    Raises:
+        KeyFileError: It is none.
+    """
+    try:
+        return serialization.load_pem_private_key(pem, password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise KeyFileError(
+            name, "not a private key in PEM", "Restore it from its backup."
+        ) from None
+
+
+def public_key(pem: bytes, *, name: str) -> PublicKeyTypes:
+    """
+    Return a public key.
+
+    Raises:
+        KeyFileError: It is none.
+    """
+    try:
+        return serialization.load_pem_public_key(pem)
+    except (ValueError, UnsupportedAlgorithm):
+        raise KeyFileError(
+            name, "not a public key in PEM", "Point to the .pub file, not to another."
+        ) from None

@@ -1,0 +1,68 @@
+"""Leases: what an agent may measure until when, compiled from what its handles stand for."""
+
+import datetime as dt
+from collections.abc import Sequence
+
+import msgspec
+
+from trust.durations import whole_ms
+from trust.handles import Standing
+from wire.lease import Grant, Lease
+from wire.sealing import DEFAULT_BUCKET_BYTES
+
+
+class Term(msgspec.Struct, frozen=True):
+    """When a lease is issued, when it ends, and when the next one is due."""
+
+    issued_at: dt.datetime
+    not_after: dt.datetime
+    due_at: dt.datetime | None
+    """None when nothing will change by itself: the lease lets nothing be measured."""
+
+
+def term(
+    standings: Sequence[Standing], *, now: dt.datetime, ttl: dt.timedelta, refresh_at: float
+) -> Term:
+    """
+    Return the term of a lease that is issued *now*.
+
+    It ends where the first of its grants does, so that even an agent without a network stops in
+    time; and the next one is due where a grant begins.
+
+    Args:
+        standings: Of all handles of the agent.
+
+        now: The time of issue.
+
+        ttl: The longest that a lease lasts.
+
+        refresh_at: The fraction of its life after which the next one is due.
+    """
+    # The wire has milliseconds: agent and ingest are to read one and the same instant.
+    now = whole_ms(now)
+    ends = [s.scope.valid_to for s in standings if s.is_valid(now) and s.scope.valid_to]
+    begins = [s.scope.valid_from for s in standings if s.scope.valid_from > now]
+    not_after = min([now + ttl, *ends])
+    live = any(s.is_valid(now) for s in standings)
+    due = [now + ttl * refresh_at, *ends] if live else []
+    return Term(now, not_after, min([*due, *begins], default=None))
+
+
+def compile_lease(
+    agent: str, standings: Sequence[Standing], *, version: int, in_term: Term
+) -> Lease:
+    """Return the lease of *agent*: a grant for each handle that is valid when issued."""
+    valid = [s for s in standings if s.is_valid(in_term.issued_at) and s.rules()]
+    return Lease(
+        agent=agent,
+        version=version,
+        issued_at_ms=_ms(in_term.issued_at),
+        not_after_ms=_ms(in_term.not_after),
+        grants=[Grant(s.handle, sorted(s.bindings), s.rules()) for s in valid],
+        # The largest that any purpose asks for hides the most.
+        bucket_bytes=max((s.purpose.bucket_bytes for s in valid), default=DEFAULT_BUCKET_BYTES),
+    )
+
+
+def _ms(at: dt.datetime) -> int:
+    return (at - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(milliseconds=1)

@@ -1,0 +1,50 @@
+"""Metrics of trust: no label ever names an agent, a subject or a purpose."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+
+class Metrics:
+    """Every metric, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.published = Counter(
+            "vitalveil_trust_published_leases_total",
+            "Leases that the broker confirmed.",
+            registry=self.registry,
+        )
+        self.brought = Counter(
+            "vitalveil_trust_brought_agents_total",
+            "Agents that the daemon renewed, or finished for a command that was cut off.",
+            registry=self.registry,
+        )
+        self.failures = Counter(
+            "vitalveil_trust_failures_total",
+            "Rounds that ended because something outside did not do its part.",
+            ["of"],
+            registry=self.registry,
+        )
+        self.unfinished = Gauge(
+            "vitalveil_trust_unfinished_agents",
+            "Agents whose change the telemetry database does not have yet.",
+            registry=self.registry,
+        )
+        self.tampered = Gauge(
+            "vitalveil_trust_tampered_agents",
+            "Agents that are left as they are because a record of theirs does not verify.",
+            registry=self.registry,
+        )
+        self.unpublished = Gauge(
+            "vitalveil_trust_unpublished_leases",
+            "Leases that the broker does not have yet.",
+            registry=self.registry,
+        )
+        self.connected = Gauge(
+            "vitalveil_trust_connected",
+            "1 while connected.",
+            ["to"],
+            registry=self.registry,
+        )
+        for to in ("vault", "telemetry", "broker"):
+            self.connected.labels(to).set(0)
+            self.failures.labels(to)

@@ -1,0 +1,98 @@
+"""
+Every outside thing of trust: keys, two databases, the broker, a clock.
+
+The databases are PostgreSQL and nothing else (their locks are what the promises rest on), so
+`vault.Vault` and `telemetry.Telemetry` have no protocol here; tests use the real thing.
+"""
+
+import datetime as dt
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+
+class Clock(Protocol):
+    """Tells the time."""
+
+    def __call__(self) -> dt.datetime:
+        """Return the time now, aware."""
+        ...
+
+
+class Keys(Protocol):
+    """
+    The secrets of trust. Kept apart from the vault database and from its backups.
+
+    A key-management service may stand behind it: then no key leaves it, and a call asks it.
+    """
+
+    @property
+    def key_id(self) -> str:
+        """Which signing and key-encryption keys these are; stored beside what they made."""
+        ...
+
+    @property
+    def epoch(self) -> int:
+        """Of the pseudonym keys."""
+        ...
+
+    def pseudonym_key(self, *, purpose: str) -> bytes:
+        """Return the key of the pseudonyms of *purpose* in the epoch in force."""
+        ...
+
+    def wrap(self, data_key: bytes, *, bound_to: bytes) -> bytes:
+        """Return *data_key* wrapped; it unwraps only with the same *bound_to*."""
+        ...
+
+    def unwrap(self, wrapped: bytes, *, bound_to: bytes) -> bytes:
+        """Return a data key; raise Tampered when it was not wrapped here for *bound_to*."""
+        ...
+
+    def sign(self, data: bytes) -> bytes:
+        """Return an Ed25519 signature of *data*."""
+        ...
+
+    def verify(self, signature: bytes, data: bytes, *, what: str) -> None:
+        """Return if *signature* is ours over *data*; raise Tampered, naming *what*, if not."""
+        ...
+
+    @property
+    def signing_key(self) -> Ed25519PrivateKey:
+        """The key that agents know trust by, for the wire to sign leases with."""
+        ...
+
+    @property
+    def public_key(self) -> Ed25519PublicKey:
+        """Its public half, which every agent pins."""
+        ...
+
+
+class SealedLease(msgspec.Struct, frozen=True):
+    """A lease, signed, and sealed to its agent."""
+
+    agent: str
+    version: int
+    sealed: bytes
+
+
+class Channel(Protocol):
+    """A connection to the broker."""
+
+    async def publish(self, leases: Sequence[SealedLease]) -> None:
+        """Have the broker retain *leases*; on return it said so. Raise BrokerUnavailable else."""
+        ...
+
+    async def closed(self) -> None:
+        """Return when the connection is lost."""
+        ...
+
+
+class Broker(Protocol):
+    """Where leases are published."""
+
+    def connect(self) -> AbstractAsyncContextManager[Channel]:
+        """Connect while the context is open; raise BrokerUnavailable if that fails."""
+        ...

@@ -1,0 +1,299 @@
+"""
+The records of the vault, within one transaction: read and written, signed and verified.
+
+Whatever is read is verified: a decision or a policy that our keys did not sign is not used.
+"""
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from trust import canonical, decisions, queries, subjects
+from trust.database import Connection, Row
+from trust.decisions import Decision
+from trust.errors import NotFound
+from trust.ports import Keys, SealedLease
+from trust.purposes import Purpose
+from trust.subjects import Identity
+
+_SQL = queries.read("vault.sql")
+_PURPOSE_KIND = "purpose"
+
+
+class Agent(msgspec.Struct, frozen=True):
+    """A gateway, as the vault knows it."""
+
+    agent: str
+    format: str
+    lease_key: bytes | None
+    revoked_at: dt.datetime | None
+    wanted: int
+    applied: int
+    lease_version: int
+    due_at: dt.datetime | None
+
+
+class Handle(msgspec.Struct, frozen=True):
+    """A handle that has not ended."""
+
+    handle: bytes
+    subject: UUID
+    agent: str
+    purpose: str
+    decision: UUID
+    bindings: list[str]
+
+    def __repr__(self) -> str:
+        return "Handle(…)"
+
+
+class Records:
+    """
+    The vault, seen from inside one transaction.
+
+    Args:
+        connection: In that transaction.
+
+        keys: To sign, verify, seal and open with.
+
+        purposes: Those read before; they never change.
+    """
+
+    def __init__(
+        self, connection: Connection, keys: Keys, purposes: dict[tuple[str, int], Purpose]
+    ) -> None:
+        self._connection = connection
+        self._keys = keys
+        self._purposes = purposes
+
+    def _run(self, name: str, *arguments: Any) -> int:
+        return self._connection.execute(_SQL[name], arguments).rowcount
+
+    def _fetch(self, name: str, *arguments: Any) -> list[Row]:
+        return self._connection.execute(_SQL[name], arguments).fetchall()
+
+    def wake(self) -> None:
+        """Tell the daemon, once this is committed, that there is something to publish."""
+        self._fetch("wake")
+
+    # Subjects
+
+    def add_subject(self, subject: UUID, identity: Identity) -> None:
+        """Keep *identity*, sealed under a new data key."""
+        data_key = subjects.new_data_key()
+        sealed = subjects.seal_identity(identity, subject=subject, data_key=data_key)
+        wrapped = self._keys.wrap(data_key, bound_to=subject.bytes)
+        self._run("add_subject", subject, self._keys.key_id, wrapped, sealed)
+
+    def data_key(self, subject: UUID) -> bytes:
+        """
+        Return the data key of *subject*.
+
+        Raises:
+            NotFound: There is no such subject.
+        """
+        rows = self._fetch("data_key", subject)
+        if not rows:
+            raise NotFound("subject", "Add one with `vitalveil trust subject add`.")
+        return self._keys.unwrap(bytes(rows[0][0]), bound_to=subject.bytes)
+
+    # Purposes
+
+    def add_purpose(self, purpose: Purpose) -> bool:
+        """Keep *purpose*, signed; return False when this version is there already."""
+        document = canonical.encode(purpose)
+        signature = self._keys.sign(canonical.to_sign(_PURPOSE_KIND, document))
+        digest = canonical.digest(document)
+        key_id = self._keys.key_id
+        name, version = purpose.name, purpose.version
+        return self._run("add_purpose", name, version, document, digest, key_id, signature) == 1
+
+    def purpose(self, name: str, version: int) -> Purpose:
+        """
+        Return a version of a purpose.
+
+        Raises:
+            NotFound: There is none.
+            Tampered: It is not as it was signed.
+        """
+        if (name, version) not in self._purposes:
+            rows = self._fetch("purpose", name, version)
+            if not rows:
+                raise NotFound("purpose", "Load its policy with `vitalveil trust policy load`.")
+            document, signature = map(bytes, rows[0])
+            signed = canonical.to_sign(_PURPOSE_KIND, document)
+            self._keys.verify(signature, signed, what="a policy")
+            found = canonical.decode(document, Purpose, what="a policy")
+            self._purposes[name, version] = found
+        return self._purposes[name, version]
+
+    # Decisions
+
+    def lock_chain(self, subject: UUID, purpose: str) -> None:
+        """Let nobody else decide for *subject* and *purpose* until the transaction ends."""
+        self._fetch("lock_chain", f"{subject}/{purpose}")
+
+    def add_decision(self, decision: Decision) -> None:
+        """Keep *decision*, signed."""
+        document = decisions.encode(decision)
+        self._run(
+            "add_decision",
+            decision.decision,
+            decision.subject,
+            decision.purpose,
+            decision.version,
+            decision.supersedes,
+            document,
+            self._keys.key_id,
+            self._keys.sign(canonical.to_sign(decisions.KIND, document)),
+        )
+
+    def decisions(self, subject: UUID, purpose: str) -> list[Decision]:
+        """
+        Return the decisions of *subject* for *purpose*, in their order.
+
+        Raises:
+            Tampered: One is not as it was signed, or the chain is broken.
+        """
+        return decisions.chain(
+            [self._verified(*row) for row in self._fetch("decisions", subject, purpose)]
+        )
+
+    def decisions_of(self, agents: Sequence[str]) -> dict[tuple[UUID, str], list[Decision]]:
+        """Return, by subject and purpose, the decisions that the handles of *agents* rest on."""
+        found: dict[tuple[UUID, str], list[Decision]] = {}
+        for subject, purpose, document, signature in self._fetch(
+            "decisions_of_handles", list(agents)
+        ):
+            found.setdefault((subject, purpose), []).append(self._verified(document, signature))
+        return {key: decisions.chain(found_here) for key, found_here in found.items()}
+
+    def _verified(self, document: bytes, signature: bytes) -> Decision:
+        signed = canonical.to_sign(decisions.KIND, bytes(document))
+        self._keys.verify(bytes(signature), signed, what="a decision")
+        return decisions.decode(bytes(document))
+
+    # Agents
+
+    def add_agent(self, agent: str, *, sealed: bool, lease_key: bytes | None) -> None:
+        """Register *agent*."""
+        self._run("add_agent", agent, "sealed" if sealed else "json", lease_key)
+
+    def add_certificate(self, agent: str, serial: int, *, not_after: dt.datetime) -> None:
+        """Register a certificate of *agent*."""
+        self._run("add_certificate", serial, agent, not_after)
+
+    def lock_agents(self, agents: Iterable[str]) -> list[Agent]:
+        """Return those of *agents* that there are; nobody else changes them until the end."""
+        return [Agent(*row) for row in self._fetch("lock_agents", list(agents))]
+
+    def want(self, agents: Sequence[str]) -> None:
+        """Note that what *agents* may measure has changed."""
+        self._run("want", list(agents))
+
+    def revoke(self, agent: str) -> None:
+        """Note that *agent* and its certificates are not to be trusted any more."""
+        self._run("revoke_agent", agent)
+        self._run("revoke_certificates", agent)
+
+    def revocations(self) -> list[tuple[int, dt.datetime]]:
+        """Return the serial number of each revoked certificate, and when it was."""
+        return [(int(serial), at) for serial, at in self._fetch("revocations")]
+
+    def save_applied(self, agent: str, revision: int) -> None:
+        """Note that the telemetry database has *revision* of *agent*."""
+        self._run("save_applied", revision, agent)
+
+    def save_lease(
+        self, lease: SealedLease | None, agent: str, *, version: int, term: tuple[Any, Any]
+    ) -> None:
+        """Keep the lease of *agent* until the broker has it; *term* is its end and the next."""
+        sealed = None if lease is None else lease.sealed
+        self._run("save_lease", version, sealed, *term, agent)
+
+    # Handles
+
+    def add_handle(self, handle: Handle, *, data_key: bytes) -> None:
+        """Keep *handle*, its bindings sealed under its subject's data key."""
+        self._run(
+            "add_handle",
+            handle.handle,
+            handle.subject,
+            handle.agent,
+            handle.purpose,
+            handle.decision,
+            subjects.seal_bindings(handle.bindings, handle=handle.handle, data_key=data_key),
+            handle.subject,
+            handle.agent,
+        )
+
+    def handles(self, agents: Sequence[str]) -> list[Handle]:
+        """
+        Return the handles of *agents* that have not ended.
+
+        Raises:
+            Tampered: The bindings of one do not open.
+        """
+        found = []
+        for handle, subject, agent, purpose, decision, sealed, wrapped in self._fetch(
+            "handles_of_agents", list(agents)
+        ):
+            data_key = self._keys.unwrap(bytes(wrapped), bound_to=subject.bytes)
+            bindings = subjects.open_bindings(
+                bytes(sealed), handle=bytes(handle), data_key=data_key
+            )
+            found.append(Handle(bytes(handle), subject, agent, purpose, decision, bindings))
+        return found
+
+    def agents_of(self, subject: UUID, purpose: str) -> list[str]:
+        """Return the agents at which *subject* is measured for *purpose*."""
+        return [agent for (agent,) in self._fetch("agents_of", subject, purpose)]
+
+    def end_handles(self, subject: UUID, purpose: str, *, agent: str | None = None) -> None:
+        """End the handles of *subject* for *purpose*: all, or that at *agent*."""
+        if agent is None:
+            self._run("end_handles_of_purpose", subject, purpose)
+        else:
+            self._run("end_handle_at", subject, purpose, agent)
+
+    def end_handles_of(self, agent: str) -> None:
+        """End every handle at *agent*."""
+        self._run("end_handles_of_agent", agent)
+
+    # What is still to be done
+
+    def unfinished(self, *, older_than: dt.timedelta, limit: int) -> list[str]:
+        """Return agents whose change did not reach the telemetry database."""
+        return [agent for (agent,) in self._fetch("unfinished", older_than, limit)]
+
+    def due(self, *, now: dt.datetime, limit: int) -> list[str]:
+        """Return agents whose next lease is due."""
+        return [agent for (agent,) in self._fetch("due", now, limit)]
+
+    def unpublished(self, *, limit: int) -> list[SealedLease]:
+        """Return leases that the broker does not have yet."""
+        return _leases(self._fetch("unpublished", limit))
+
+    def all_leases(self, *, after: str, limit: int) -> list[SealedLease]:
+        """Return the newest leases of agents whose id is above *after*, in their order."""
+        return _leases(self._fetch("all_leases", after, limit))
+
+    def save_published(self, leases: Iterable[SealedLease]) -> None:
+        """Note that the broker has *leases*."""
+        with self._connection.cursor() as cursor:
+            cursor.executemany(
+                _SQL["save_published"],
+                [(lease.version, lease.agent, lease.version) for lease in leases],
+            )
+
+    def backlog(self) -> tuple[int, int]:
+        """Return how many changes wait for the telemetry database, and leases for the broker."""
+        unfinished, unpublished = self._fetch("backlog")[0]
+        return int(unfinished), int(unpublished)
+
+
+def _leases(rows: Iterable[Row]) -> list[SealedLease]:
+    return [SealedLease(agent, version, bytes(sealed)) for agent, version, sealed in rows]

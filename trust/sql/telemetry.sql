@@ -1,0 +1,63 @@
+-- name: change
+SELECT vv.change_permissions()
+
+-- name: write_agents
+INSERT INTO vv.agents (agent, format, revoked_at, changed_epoch)
+SELECT agent, format, revoked_at, %(epoch)s
+FROM unnest(%(agents)s::text[], %(formats)s::text[], %(revoked_at)s::timestamptz[])
+    AS u (agent, format, revoked_at)
+ON CONFLICT (agent) DO UPDATE
+SET format = excluded.format, revoked_at = excluded.revoked_at,
+    changed_epoch = excluded.changed_epoch
+WHERE (agents.format, agents.revoked_at) IS DISTINCT FROM (excluded.format, excluded.revoked_at)
+
+-- name: write_series
+INSERT INTO vv.series (pseudonym, purpose, quantity)
+SELECT DISTINCT pseudonym, purpose, quantity
+FROM unnest(%(pseudonyms)s::bytea[], %(purposes)s::text[], %(quantities)s::smallint[])
+    AS u (pseudonym, purpose, quantity)
+WHERE NOT EXISTS (SELECT FROM vv.series s
+                  WHERE s.pseudonym = u.pseudonym AND s.quantity = u.quantity)
+ON CONFLICT DO NOTHING
+
+-- name: withdraw
+-- Whatever these agents were permitted and is not wanted any more. Withdrawn rows are never touched
+-- again: the transaction that wrote one is the proof of when it was withdrawn.
+UPDATE vv.permissions p SET withdrawn_at = clock_timestamp(), changed_epoch = %(epoch)s
+WHERE p.agent = ANY(%(agents)s) AND p.withdrawn_at IS NULL
+  AND NOT EXISTS (
+    SELECT FROM unnest(%(handles)s::bytea[], %(quantities)s::smallint[]) AS u (handle, quantity)
+    WHERE u.handle = p.handle AND u.quantity = p.quantity)
+RETURNING p.handle, p.withdrawn_at
+
+-- name: permit
+INSERT INTO vv.permissions (handle, quantity, agent, series_id, valid_from, valid_to, step,
+                            interval_ms, time_step_ms, changed_epoch)
+SELECT u.handle, u.quantity, u.agent, s.series_id, u.valid_from, u.valid_to, u.step,
+       u.interval_ms, u.time_step_ms, %(epoch)s
+FROM unnest(%(handles)s::bytea[], %(quantities)s::smallint[], %(handle_agents)s::text[],
+            %(pseudonyms)s::bytea[], %(valid_from)s::timestamptz[], %(valid_to)s::timestamptz[],
+            %(steps)s::integer[], %(intervals_ms)s::bigint[], %(time_steps_ms)s::bigint[])
+    AS u (handle, quantity, agent, pseudonym, valid_from, valid_to, step, interval_ms,
+          time_step_ms)
+JOIN vv.series s USING (pseudonym, quantity)
+ON CONFLICT (handle, quantity) DO UPDATE
+SET valid_from = excluded.valid_from, valid_to = excluded.valid_to, step = excluded.step,
+    interval_ms = excluded.interval_ms, time_step_ms = excluded.time_step_ms,
+    changed_epoch = excluded.changed_epoch
+WHERE permissions.withdrawn_at IS NULL
+  AND (permissions.valid_from, permissions.valid_to, permissions.step, permissions.interval_ms,
+       permissions.time_step_ms)
+      IS DISTINCT FROM (excluded.valid_from, excluded.valid_to, excluded.step,
+                        excluded.interval_ms, excluded.time_step_ms)
+
+-- name: write_leases
+-- Above every version that was ever written, also when the vault was restored from a backup.
+INSERT INTO vv.leases (agent, version, issued_at, not_after, changed_epoch)
+SELECT u.agent,
+       1 + greatest(u.version, coalesce((SELECT max(l.version) FROM vv.leases l
+                                         WHERE l.agent = u.agent), 0)),
+       u.issued_at, u.not_after, %(epoch)s
+FROM unnest(%(agents)s::text[], %(versions)s::bigint[], %(issued_at)s::timestamptz[],
+            %(not_after)s::timestamptz[]) AS u (agent, version, issued_at, not_after)
+RETURNING agent, version

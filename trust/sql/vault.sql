@@ -1,0 +1,112 @@
+-- name: lock_chain
+SELECT pg_advisory_xact_lock(hashtextextended(%s, 7676))
+
+-- name: add_subject
+INSERT INTO vault.subjects (subject, key_id, wrapped_key, sealed) VALUES (%s, %s, %s, %s)
+
+-- name: data_key
+SELECT wrapped_key FROM vault.subjects WHERE subject = %s
+
+-- name: add_purpose
+INSERT INTO vault.purposes (purpose, version, document, digest, key_id, signature)
+VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING
+
+-- name: purpose
+SELECT document, signature FROM vault.purposes WHERE purpose = %s AND version = %s
+
+-- name: add_decision
+INSERT INTO vault.decisions
+    (decision, subject, purpose, version, supersedes, document, key_id, signature)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
+
+-- name: decisions
+SELECT document, signature FROM vault.decisions WHERE subject = %s AND purpose = %s
+ORDER BY position
+
+-- name: add_agent
+INSERT INTO vault.agents (agent, format, lease_key) VALUES (%s, %s, %s)
+
+-- name: add_certificate
+INSERT INTO vault.certificates (serial, agent, not_after) VALUES (%s, %s, %s)
+
+-- name: lock_agents
+SELECT agent, format, lease_key, revoked_at, wanted, applied, lease_version, due_at
+FROM vault.agents WHERE agent = ANY(%s) ORDER BY agent FOR NO KEY UPDATE
+
+-- name: want
+UPDATE vault.agents SET wanted = wanted + 1, wanted_at = clock_timestamp() WHERE agent = ANY(%s)
+
+-- name: revoke_agent
+UPDATE vault.agents SET revoked_at = coalesce(revoked_at, clock_timestamp()) WHERE agent = %s
+
+-- name: revoke_certificates
+INSERT INTO vault.revocations (serial)
+SELECT serial FROM vault.certificates WHERE agent = %s ON CONFLICT DO NOTHING
+
+-- name: revocations
+SELECT serial, revoked_at FROM vault.revocations ORDER BY serial
+
+-- name: save_applied
+UPDATE vault.agents SET applied = %s WHERE agent = %s
+
+-- name: save_lease
+UPDATE vault.agents SET lease_version = %s, lease = %s, lease_not_after = %s, due_at = %s
+WHERE agent = %s
+
+-- name: add_handle
+INSERT INTO vault.handles (handle, subject, agent, epoch, purpose, decision, sealed_bindings)
+SELECT %s, %s, %s, 1 + coalesce(max(epoch), 0), %s, %s, %s
+FROM vault.handles WHERE subject = %s AND agent = %s
+
+-- name: end_handles_of_purpose
+UPDATE vault.handles SET ended_at = clock_timestamp()
+WHERE subject = %s AND purpose = %s AND ended_at IS NULL
+
+-- name: end_handle_at
+UPDATE vault.handles SET ended_at = clock_timestamp()
+WHERE subject = %s AND purpose = %s AND agent = %s AND ended_at IS NULL
+
+-- name: end_handles_of_agent
+UPDATE vault.handles SET ended_at = clock_timestamp() WHERE agent = %s AND ended_at IS NULL
+
+-- name: agents_of
+SELECT DISTINCT agent FROM vault.handles
+WHERE subject = %s AND purpose = %s AND ended_at IS NULL ORDER BY agent
+
+-- name: handles_of_agents
+SELECT handle, subject, agent, purpose, decision, sealed_bindings, wrapped_key
+FROM vault.handles JOIN vault.subjects USING (subject)
+WHERE agent = ANY(%s) AND ended_at IS NULL ORDER BY agent, handle
+
+-- name: decisions_of_handles
+SELECT d.subject, d.purpose, d.document, d.signature FROM vault.decisions d
+WHERE (d.subject, d.purpose) IN (
+    SELECT subject, purpose FROM vault.handles WHERE agent = ANY(%s) AND ended_at IS NULL)
+ORDER BY d.position
+
+-- name: unfinished
+SELECT agent FROM vault.agents
+WHERE applied < wanted AND wanted_at < clock_timestamp() - %s ORDER BY wanted_at LIMIT %s
+
+-- name: due
+SELECT agent FROM vault.agents WHERE due_at <= %s ORDER BY due_at LIMIT %s
+
+-- name: unpublished
+SELECT agent, lease_version, lease FROM vault.agents
+WHERE lease IS NOT NULL AND published_version < lease_version ORDER BY agent LIMIT %s
+
+-- name: all_leases
+SELECT agent, lease_version, lease FROM vault.agents
+WHERE lease IS NOT NULL AND agent > %s ORDER BY agent LIMIT %s
+
+-- name: save_published
+UPDATE vault.agents SET published_version = %s WHERE agent = %s AND published_version < %s
+
+-- name: backlog
+SELECT count(*) FILTER (WHERE applied < wanted),
+       count(*) FILTER (WHERE lease IS NOT NULL AND published_version < lease_version)
+FROM vault.agents
+WHERE applied < wanted OR (lease IS NOT NULL AND published_version < lease_version)
+
+-- name: wake
+SELECT pg_notify('vv_trust', '')

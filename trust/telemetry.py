@@ -1,0 +1,124 @@
+"""
+What trust writes into the telemetry database: who may send, under which lease, what may be stored.
+
+One transaction for all of a change. It begins by taking the gate that every transaction of
+observations holds shared; so once it has committed, nothing is stored that it took away.
+"""
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from trust import queries
+from trust.config import DatabaseSettings
+from trust.database import Connection, Link
+from trust.errors import TelemetryUnavailable
+from trust.leases import Term
+from trust.permissions import Permission
+
+_SQL = queries.read("telemetry.sql")
+
+
+class Change(msgspec.Struct, frozen=True):
+    """What the telemetry database should hold about one agent, all of it."""
+
+    agent: str
+    format: str
+    revoked_at: dt.datetime | None
+    permissions: list[Permission]
+    """Those of the agent that are not here are withdrawn."""
+    term: Term | None
+    """Of a new lease, if there is to be one."""
+    lease_version: int
+    """The highest version known to the vault."""
+
+
+class Written(msgspec.Struct, frozen=True):
+    """What came of it."""
+
+    versions: dict[str, int]
+    """Of each agent's new lease."""
+    withdrawn_at: dt.datetime | None
+    """When the last of the withdrawn permissions was, on the database's clock."""
+
+
+class Telemetry:
+    """
+    The telemetry database, as the role `vv_trust`. Not safe to share between threads.
+
+    Args:
+        settings: Where it is.
+    """
+
+    def __init__(self, settings: DatabaseSettings) -> None:
+        self._link = Link(settings, section="telemetry", error=TelemetryUnavailable)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._link.close()
+
+    def check(self) -> None:
+        """
+        Return if the database is there.
+
+        Raises:
+            TelemetryUnavailable: It is not.
+        """
+        with self._link.transaction() as connection:
+            connection.execute("SELECT epoch FROM vv.permission_gate")
+
+    def write(self, changes: Sequence[Change]) -> Written:
+        """
+        Bring the database to *changes*; on return it is committed.
+
+        Doing it again changes nothing but the versions of leases, which only grow.
+
+        Raises:
+            TelemetryUnavailable: Do it again later.
+        """
+        with self._link.transaction() as connection:
+            found = connection.execute(_SQL["change"]).fetchone()
+            assert found is not None  # noqa: S101 - a function returns a row
+            return _write(connection, changes, epoch=found[0])
+
+
+def _write(connection: Connection, changes: Sequence[Change], *, epoch: int) -> Written:
+    permitted = [(c.agent, p) for c in changes for p in c.permissions]
+    columns: dict[str, Any] = {
+        "epoch": epoch,
+        "agents": [c.agent for c in changes],
+        "formats": [c.format for c in changes],
+        "revoked_at": [c.revoked_at for c in changes],
+        "handles": [p.handle for _, p in permitted],
+        "quantities": [p.quantity for _, p in permitted],
+        "handle_agents": [agent for agent, _ in permitted],
+        "pseudonyms": [p.pseudonym.value for _, p in permitted],
+        "purposes": [p.purpose for _, p in permitted],
+        "valid_from": [p.valid_from for _, p in permitted],
+        "valid_to": [p.valid_to for _, p in permitted],
+        "steps": [p.step for _, p in permitted],
+        "intervals_ms": [p.interval_ms for _, p in permitted],
+        "time_steps_ms": [p.time_step_ms for _, p in permitted],
+    }
+    connection.execute(_SQL["write_agents"], columns)
+    withdrawn = connection.execute(_SQL["withdraw"], columns).fetchall()
+    if permitted:
+        connection.execute(_SQL["write_series"], columns)
+        connection.execute(_SQL["permit"], columns)
+    leased = [(c.agent, c.lease_version, c.term) for c in changes if c.term is not None]
+    versions: dict[str, int] = {}
+    if leased:
+        rows = connection.execute(
+            _SQL["write_leases"],
+            {
+                "epoch": epoch,
+                "agents": [agent for agent, _, _ in leased],
+                "versions": [version for _, version, _ in leased],
+                "issued_at": [term.issued_at for _, _, term in leased],
+                "not_after": [term.not_after for _, _, term in leased],
+            },
+        ).fetchall()
+        versions = dict(rows)
+    return Written(versions, max((at for _, at in withdrawn), default=None))
