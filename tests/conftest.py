@@ -5,4 +5,5 @@ pytest_plugins = [
     "tests.fix_pki",
     "tests.fix_broker",
     "tests.fix_database",
+    "tests.fix_vault",
 ]
