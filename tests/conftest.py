@@ -5,5 +5,6 @@ pytest_plugins = [
     "tests.fix_pki",
     "tests.fix_broker",
     "tests.fix_database",
+    "tests.fix_ingest",
     "tests.fix_vault",
 ]

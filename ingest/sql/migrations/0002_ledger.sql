@@ -32,10 +32,13 @@ CREATE TABLE vv.quarantine (
     spool_id bytea NOT NULL,
     sequence bigint NOT NULL,
     reason text NOT NULL,
+    digest bytea NOT NULL,
     payload bytea NOT NULL,
     received_at timestamptz NOT NULL,
     expires_at timestamptz NOT NULL
 );
+-- What comes again with the same bytes is kept once; also counts what an agent has in it.
+CREATE UNIQUE INDEX ON vv.quarantine (agent, spool_id, sequence, digest);
 CREATE INDEX ON vv.quarantine (expires_at);
 
 GRANT SELECT, INSERT ON vv.envelopes TO vv_ingest;

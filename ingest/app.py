@@ -1,0 +1,191 @@
+"""The composition root: the one file that names every concrete part and puts them together."""
+
+import asyncio
+import gc
+import random
+import time
+from collections.abc import Callable, Iterable
+from typing import Final, Protocol
+
+import uvloop
+
+from ingest.config import Settings, read_keys
+from ingest.database import connection_string
+from ingest.failures import Backoff
+from ingest.metrics import Metrics
+from ingest.opening import Opening
+from ingest.permissions import Changes, Permissions
+from ingest.quarantine import sealer_to
+from ingest.reader import PermissionReader
+from ingest.receiver import MqttReceiver
+from ingest.service import Clocks, Service
+from ingest.settle import Settlements
+from ingest.store import PostgresStore
+from runtime import http, logs
+from runtime.errors import ConfigError
+from runtime.stop import stop_requested
+from runtime.tls import client_context
+from wire.sealing import Opener
+
+_DRAIN_TIMEOUT_S: Final = 5.0
+_log = logs.Log("ingest.app")
+
+
+def now_ms() -> int:
+    """Return the time, ms since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+class _Part(Protocol):
+    """Something that is connected or not."""
+
+    is_live: bool
+    on_change: Callable[[bool], None]
+
+
+class App:
+    """
+    Ingest, put together and not yet running.
+
+    Raises:
+        ConfigError: A file that the settings name is missing or wrong.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.metrics = Metrics()
+        self.permissions = Permissions()
+        chance = random.Random()  # noqa: S311 - jitter, not a secret
+        keys = read_keys(settings.keys)
+        conninfo = connection_string(settings.database, application="vitalveil-ingest")
+        self.receiver = MqttReceiver(
+            broker=settings.broker,
+            tls=client_context(settings.broker.tls, section="broker.tls"),
+            session=settings.session,
+            backoff=Backoff(chance),
+            now_ms=now_ms,
+        )
+        self.store = PostgresStore(
+            conninfo,
+            seal=sealer_to(keys[0].public_key()),
+            quarantine=settings.quarantine,
+            timeout_s=settings.store.timeout_s,
+            now_ms=now_ms,
+        )
+        self.reader = PermissionReader(conninfo, apply=self._apply, backoff=Backoff(chance))
+        self.service = Service(
+            receiver=self.receiver,
+            store=self.store,
+            opening=Opening(Opener(keys)),
+            permissions=self.permissions,
+            settlements=Settlements(interval_s=settings.receipts.interval_s),
+            metrics=self.metrics,
+            limits=settings.flush,
+            clock_rules=settings.clock,
+            clocks=Clocks(now_ms, time.monotonic),
+            chance=chance,
+        )
+        self._is_loaded = asyncio.Event()
+        self._parts: dict[str, _Part] = {
+            "broker": self.receiver,
+            "database": self.store,
+            "permissions": self.reader,
+        }
+        for name, part in self._parts.items():
+            part.on_change = self._shows(name)
+
+    def _shows(self, name: str) -> Callable[[bool], None]:
+        return lambda is_live: self.metrics.connected.labels(name).set(is_live)
+
+    def _apply(self, changes: Changes) -> int:
+        self.permissions.apply(changes)
+        self.service.note_permissions()
+        self._is_loaded.set()
+        return self.permissions.epoch
+
+    def missing(self) -> Iterable[str]:
+        """Return what it still lacks to be ready."""
+        return [name for name, part in self._parts.items() if not part.is_live]
+
+    async def run(self, stop: asyncio.Event, *, on_port: Callable[[int], None]) -> None:
+        """
+        Run until *stop*.
+
+        Args:
+            stop: Asks to finish what is held and leave.
+
+            on_port: Told where /metrics is served.
+
+        Raises:
+            Unusable: The database is not what it should be.
+            ConfigError: The address of /metrics cannot be listened on.
+        """
+        with http.serve(self.settings.http, self.metrics.registry, missing=self.missing) as port:
+            on_port(port)
+            async with asyncio.TaskGroup() as tasks:
+                reading = tasks.create_task(self.reader.run(), name="permissions")
+                if await self._is_stopped_before_start(stop):
+                    reading.cancel()
+                    return
+                # What was imported and read until here stays: the collector need not look at it.
+                gc.collect()
+                gc.freeze()
+                receiving = tasks.create_task(self.receiver.run(), name="receiver")
+                await self.service.run(stop)
+                await self.receiver.drain(timeout_s=_DRAIN_TIMEOUT_S)
+                receiving.cancel()
+                reading.cancel()
+                await self.store.close()
+
+    async def _is_stopped_before_start(self, stop: asyncio.Event) -> bool:
+        """Wait for the permissions and the database; tell whether *stop* came first."""
+        waiting = asyncio.create_task(self._until_loaded())
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait([waiting, stopping], return_when=asyncio.FIRST_COMPLETED)
+            if waiting.done():
+                await waiting
+            return stop.is_set()
+        finally:
+            waiting.cancel()
+            stopping.cancel()
+
+    async def _until_loaded(self) -> None:
+        # Before the first delivery is taken: refusing for want of knowledge would lose it.
+        await self._is_loaded.wait()
+        await self.service.open()
+
+
+def run(settings: Settings) -> int:
+    """
+    Run ingest until a stop signal; return the exit code.
+
+    Raises:
+        ConfigError: A file that the settings name is missing or wrong, or an address is taken.
+    """
+    logs.configure(settings.log.level)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_main(settings))
+
+
+async def _main(settings: Settings) -> int:
+    app = App(settings)
+    async with stop_requested() as stop:
+        try:
+            await app.run(stop, on_port=lambda port: _log.info("started", http_port=port))
+        except ConfigError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the one broad catch: log the type and leave
+            for cause in _leaves(error):
+                _log.error("failed", error=logs.describe(cause))
+            return 1
+    _log.info("stopped")
+    return 0
+
+
+def _leaves(error: BaseException) -> Iterable[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _leaves(inner)
+    else:
+        yield error

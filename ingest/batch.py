@@ -1,0 +1,67 @@
+"""Batching: when a flush is due, by envelopes, observations, bytes or age. Pure."""
+
+import msgspec
+
+from ingest.delivery import Opened
+
+
+class FlushLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """When a flush is due: as soon as one of these is reached."""
+
+    max_envelopes: int = 500
+    """Below half of the receive window, or a full window would wait for the age."""
+    max_observations: int = 100_000
+    max_bytes: int = 8_388_608
+    max_age_s: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.max_envelopes < 1 or self.max_observations < 1 or self.max_bytes < 1:
+            raise ValueError("max_envelopes, max_observations and max_bytes are at least 1")
+        if not 0 <= self.max_age_s <= 60:
+            raise ValueError("max_age_s is 0 to 60")
+
+
+class Batch:
+    """
+    Collects opened deliveries until a flush is due.
+
+    Holds no clock and starts no task: the caller passes the time in, seconds of a monotonic clock,
+    and asks how long it may wait.
+    """
+
+    def __init__(self, limits: FlushLimits) -> None:
+        self._limits = limits
+        self._opened: list[Opened] = []
+        self._observations = 0
+        self._bytes = 0
+        self._first_at = 0.0
+
+    def __len__(self) -> int:
+        return len(self._opened)
+
+    def add(self, opened: Opened, *, now: float) -> None:
+        """Add one more."""
+        if not self._opened:
+            self._first_at = now
+        self._opened.append(opened)
+        self._bytes += len(opened.delivery.payload)
+        if opened.body is not None:
+            self._observations += len(opened.body)
+
+    def due_in_s(self, *, now: float) -> float | None:
+        """Return how long a flush may wait: 0 when it is due, None while there is nothing."""
+        if not self._opened:
+            return None
+        if (
+            len(self._opened) >= self._limits.max_envelopes
+            or self._observations >= self._limits.max_observations
+            or self._bytes >= self._limits.max_bytes
+        ):
+            return 0.0
+        return max(0.0, self._first_at + self._limits.max_age_s - now)
+
+    def take(self) -> list[Opened]:
+        """Return what was collected, and begin anew."""
+        taken, self._opened = self._opened, []
+        self._observations = self._bytes = 0
+        return taken

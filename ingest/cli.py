@@ -1,0 +1,144 @@
+"""`vitalveil ingest`: run, migrate, check-config, keygen."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from ingest import app
+from ingest.config import Settings, read_keys
+from ingest.database import DatabaseSettings, connection_string, read_secret
+from ingest.errors import StoreError
+from ingest.migrate import ROLES, migrate
+from runtime.errors import ConfigError, RuntimeSetupError
+from runtime.settings import load
+from runtime.tls import client_context
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the sub-command that *argv* names; return the exit code."""
+    arguments = _parser().parse_args(argv)
+    try:
+        return _COMMANDS[arguments.command](arguments)
+    except ConfigError as error:
+        print(f"vitalveil ingest: {error}", file=sys.stderr)
+        return 2
+    except (RuntimeSetupError, StoreError) as error:
+        print(f"vitalveil ingest {arguments.command}: {error}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="vitalveil ingest", description="Envelopes in, time series out."
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, text in (
+        ("run", "receive, store and acknowledge until a stop signal"),
+        ("check-config", "read the settings and every file that they name, and say what is wrong"),
+    ):
+        command = commands.add_parser(name, help=text, description=text)
+        command.add_argument("--config", type=Path, metavar="FILE", help="settings, in TOML")
+    text = "bring the telemetry database to the schema of this software"
+    command = commands.add_parser("migrate", help=text, description=text)
+    command.add_argument("--dsn", required=True, help="of an administrator, without a password")
+    command.add_argument("--password-file", type=Path, metavar="FILE", help="its password")
+    command.add_argument(
+        "--role-password",
+        action="append",
+        default=[],
+        metavar="ROLE=FILE",
+        help=f"let ROLE log in with the password in FILE; one of {', '.join(ROLES)}",
+    )
+    text = "make ingest's key pair: ingest.key (private) and ingest.pub"
+    command = commands.add_parser("keygen", help=text, description=text)
+    command.add_argument("--out", type=Path, required=True, metavar="DIR")
+    return parser
+
+
+def _load(arguments: argparse.Namespace) -> Settings:
+    return load(Settings, program="ingest", path=arguments.config, environ=os.environ)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    return app.run(_load(arguments))
+
+
+def _check_config(arguments: argparse.Namespace) -> int:
+    settings = _load(arguments)
+    read_keys(settings.keys)
+    client_context(settings.broker.tls, section="broker.tls")
+    connection_string(settings.database, application="vitalveil-ingest")
+    print("The settings are complete, and every file that they name can be used.")
+    return 0
+
+
+def _migrate(arguments: argparse.Namespace) -> int:
+    try:
+        settings = DatabaseSettings(arguments.dsn, arguments.password_file)
+    except ValueError as error:
+        raise ConfigError(
+            key="--dsn", source="the command line", problem=str(error), mend="Change it."
+        ) from None
+    passwords = dict(_role_password(text) for text in arguments.role_password)
+    applied = migrate(settings, passwords=passwords)
+    print("\n".join(f"applied {name}" for name in applied) or "nothing to apply")
+    return 0
+
+
+def _role_password(text: str) -> tuple[str, str]:
+    role, _, file = text.partition("=")
+    if role not in ROLES or not file:
+        raise ConfigError(
+            key="--role-password",
+            source="the command line",
+            problem="not ROLE=FILE with a role of ours",
+            mend=f"Roles are: {', '.join(ROLES)}.",
+        )
+    return role, read_secret(Path(file), key="--role-password")
+
+
+def _keygen(arguments: argparse.Namespace) -> int:
+    folder: Path = arguments.out
+    key = X25519PrivateKey.generate()
+    files = {
+        "ingest.key": key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        ),
+        "ingest.pub": key.public_key().public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        ),
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, data in files.items():
+            # Never over a key that is there: what was sealed to it could not be opened any more.
+            mode = 0o600 if name.endswith(".key") else 0o644
+            with os.fdopen(
+                os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb"
+            ) as out:
+                out.write(data)
+    except OSError as error:
+        raise ConfigError(
+            key="--out",
+            source=str(folder),
+            problem=f"cannot write {error.filename} ({type(error).__name__})",
+            mend="Name a folder that can be written and holds no key yet.",
+        ) from None
+    print(msgspec.json.encode({name: str(folder / name) for name in files}).decode())
+    return 0
+
+
+_COMMANDS = {
+    "run": _run,
+    "check-config": _check_config,
+    "migrate": _migrate,
+    "keygen": _keygen,
+}

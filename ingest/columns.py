@@ -1,0 +1,122 @@
+"""Columns: many blocks as a few long arrays, without a Python object per observation."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from wire.envelope import Block
+from wire.quantities import MISSING
+
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+_NARROW_MISSING: Final = -128
+
+
+class Columns(msgspec.Struct, frozen=True, eq=False):
+    """
+    The observations of a sequence of blocks, one after the other.
+
+    Args:
+        counts: Observations of each block, at least 1.
+
+        firsts: Where each block begins.
+
+        times_ms: Of each observation.
+
+        values: Of each observation, in steps of resolution; anything where it is missing.
+
+        present: Whether there is a value.
+
+        flags: Of each observation; 0 when the block has none.
+    """
+
+    counts: Ints
+    firsts: Ints
+    times_ms: Ints
+    values: NDArray[np.int32]
+    present: Bools
+    flags: NDArray[np.uint8]
+
+    def any_of(self, per_row: Bools) -> Bools:
+        """Tell for each block whether *per_row* holds for one of its observations."""
+        if not len(self.counts):
+            return np.zeros(0, dtype=np.bool_)
+        return np.logical_or.reduceat(per_row, self.firsts)
+
+    def total_of(self, per_row: Bools) -> Ints:
+        """Return for each block of how many of its observations *per_row* holds."""
+        if not len(self.counts):
+            return np.zeros(0, dtype=np.int64)
+        return np.add.reduceat(per_row.astype(np.int64), self.firsts)
+
+    def least_of(self, per_row: Ints) -> Ints:
+        """Return the least element of each block."""
+        return np.minimum.reduceat(per_row, self.firsts) if len(self.counts) else per_row
+
+    def greatest_of(self, per_row: Ints) -> Ints:
+        """Return the greatest element of each block."""
+        return np.maximum.reduceat(per_row, self.firsts) if len(self.counts) else per_row
+
+    def inner_pairs(self) -> Bools:
+        """Tell for each observation but the last whether the next is of the same block."""
+        inner = np.ones(max(len(self.times_ms) - 1, 0), dtype=np.bool_)
+        inner[self.firsts[1:] - 1] = False
+        return inner
+
+
+def unpack(blocks: Sequence[Block]) -> Columns:
+    """Return the columns of *blocks*, each of which has passed `wire.envelope.check_body`."""
+    total_blocks = len(blocks)
+    narrow = np.fromiter((b.base is not None for b in blocks), np.bool_, total_blocks)
+    sizes = np.fromiter((len(b.values) for b in blocks), np.int64, total_blocks)
+    counts = np.where(narrow, sizes, sizes // 2)
+    firsts = np.cumsum(counts) - counts
+    values, present = _values(blocks, narrow, counts)
+    return Columns(
+        counts=counts,
+        firsts=firsts,
+        times_ms=_times(blocks, counts, firsts),
+        values=values,
+        present=present,
+        flags=np.frombuffer(
+            b"".join(
+                b.flags if b.flags is not None else bytes(n)
+                for b, n in zip(blocks, counts.tolist(), strict=True)
+            ),
+            np.uint8,
+        ),
+    )
+
+
+def _times(blocks: Sequence[Block], counts: Ints, firsts: Ints) -> Ints:
+    starts = np.fromiter((b.start_ms for b in blocks), np.int64, len(blocks))
+    steps = np.fromiter(
+        (b.step if isinstance(b.step, int) else 0 for b in blocks), np.int64, len(blocks)
+    )
+    position = np.arange(int(counts.sum()), dtype=np.int64) - np.repeat(firsts, counts)
+    times = np.repeat(starts, counts) + np.repeat(steps, counts) * position
+    offsets = b"".join(b.step for b in blocks if isinstance(b.step, bytes))
+    if offsets:
+        # A regular step is at least 1, so 0 marks the blocks with offsets of their own.
+        times[np.repeat(steps == 0, counts)] += np.frombuffer(offsets, "<u4")
+    return times
+
+
+def _values(
+    blocks: Sequence[Block], narrow: Bools, counts: Ints
+) -> tuple[NDArray[np.int32], Bools]:
+    values = np.empty(int(counts.sum()), np.int32)
+    present = np.empty(len(values), np.bool_)
+    is_narrow = np.repeat(narrow, counts)
+    bases = np.fromiter((b.base for b in blocks if b.base is not None), np.int32)
+    small = np.frombuffer(b"".join(b.values for b in blocks if b.base is not None), np.int8)
+    values[is_narrow] = np.repeat(bases, counts[narrow]) + small
+    present[is_narrow] = small != _NARROW_MISSING
+    wide = np.frombuffer(b"".join(b.values for b in blocks if b.base is None), "<i2")
+    values[~is_narrow] = wide
+    present[~is_narrow] = wide != MISSING
+    return values, present

@@ -1,0 +1,230 @@
+"""
+Decisions about blocks: period, lease, clock, plausibility and policy, over a whole flush. Pure.
+
+Whatever is asked of observations is numpy; nothing here is done once per observation in Python.
+"""
+
+from typing import Final
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from ingest.columns import Bools, Columns, Ints, unpack
+from ingest.conform import conforms
+from ingest.outcome import Reason
+from ingest.permissions import NO_RULE, LastReadings, Permissions
+from wire.envelope import Block, Body
+
+_DAY_MS: Final = 86_400_000
+
+
+class ClockRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How far from its arrival an observation may have been measured."""
+
+    max_ahead_s: float = 5.0
+    max_age_days: float = 30.0
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.max_ahead_s <= 86_400 and 0 < self.max_age_days <= 3650):
+            raise ValueError("max_ahead_s is 0 to 86400, max_age_days above 0 and up to 3650")
+
+
+class Rows(msgspec.Struct, frozen=True, eq=False):
+    """Observations to store, sorted by series and time."""
+
+    times_ms: Ints
+    series: NDArray[np.int32]
+    values: NDArray[np.float32]
+    flags: NDArray[np.uint8]
+    envelopes: Ints
+    """Index of the envelope that each came in."""
+
+    def __len__(self) -> int:
+        return len(self.times_ms)
+
+    def of(self, wanted: Bools) -> "Rows":
+        """Return the rows of the envelopes that *wanted* holds for."""
+        keep = wanted[self.envelopes]
+        return Rows(
+            self.times_ms[keep],
+            self.series[keep],
+            self.values[keep],
+            self.flags[keep],
+            self.envelopes[keep],
+        )
+
+
+class Blocks(msgspec.Struct, frozen=True, eq=False):
+    """What became of each block, in the order of series and time."""
+
+    envelopes: Ints
+    quantities: Ints
+    codes: Ints
+    """0 for admitted, else the code of a reason."""
+    observed: Ints
+    """Observations in it that are not missing."""
+    newest_ms: Ints
+    arrivals: Ints
+    """Place of each block in the order of arrival."""
+
+    def refuse(self, where: Bools, reason: Reason) -> None:
+        """Refuse the blocks that *where* holds for, unless they have been refused already."""
+        self.codes[where & (self.codes == 0)] = reason.code
+
+
+class Candidates:
+    """Every block of a flush, in the order of arrival, with the row of its rule."""
+
+    def __init__(self) -> None:
+        self.blocks: list[Block] = []
+        self.envelopes: list[int] = []
+        self.rules: list[int] = []
+        self.codes: list[int] = []
+
+    def add(self, index: int, body: Body, reason: Reason | None) -> None:
+        """Add every block of *body* as refused with *reason*."""
+        code = 0 if reason is None else reason.code
+        for block in body.blocks:
+            self.blocks.append(block)
+            self.envelopes.append(index)
+            self.rules.append(NO_RULE)
+            self.codes.append(code)
+
+
+class Given(msgspec.Struct, frozen=True, eq=False):
+    """
+    What the decisions depend on besides permissions and observations.
+
+    Args:
+        windows: Of each envelope: from when until when its lease allowed measuring.
+
+        received_ms: Of each envelope.
+
+        clock: How far from its arrival an observation may have been measured.
+
+        now_ms: The time, for permissions that end by themselves.
+    """
+
+    windows: Ints
+    received_ms: Ints
+    clock: ClockRules
+    now_ms: int
+
+
+def decide(
+    found: Candidates, given: Given, *, permissions: Permissions, last: LastReadings
+) -> tuple[Blocks, Rows]:
+    """Return the fate of each block, and the rows of those admitted; note these in *last*."""
+    rule_rows = np.array(found.rules, dtype=np.int64)
+    starts = np.fromiter((b.start_ms for b in found.blocks), np.int64, len(found.blocks))
+    # In this order rows come out sorted by series and time without sorting rows, as long as the
+    # blocks of a series do not overlap.
+    order = np.lexsort((starts, permissions.rules(rule_rows)["series"]))
+    blocks = [found.blocks[i] for i in order.tolist()]
+    columns = unpack(blocks)
+    rules = permissions.rules(rule_rows[order])
+    fates = Blocks(
+        envelopes=np.array(found.envelopes, dtype=np.int64)[order],
+        quantities=np.fromiter((b.quantity for b in blocks), np.int64, len(blocks)),
+        codes=np.array(found.codes, dtype=np.int64)[order],
+        observed=columns.total_of(columns.present),
+        newest_ms=columns.greatest_of(columns.times_ms),
+        arrivals=order,
+    )
+    _refuse_by_time(fates, rules, columns.least_of(columns.times_ms), given)
+    fates.refuse(_implausible(columns, rules), Reason.IMPLAUSIBLE)
+    is_coarse = conforms(
+        columns,
+        step=rules["step"],
+        interval_ms=rules["interval"],
+        time_step_ms=rules["time_step"],
+    )
+    fates.refuse(~is_coarse, Reason.POLICY_EXCEEDED)
+    sorting = _sorting(columns, rules)
+    if np.any(rules["interval"] > 1):
+        fates.refuse(_repeats_last(columns, rules, last), Reason.POLICY_EXCEEDED)
+        _refuse_repeats(columns, rules, sorting, fates)
+    admitted = fates.codes == 0
+    last.note(rules["slot"][admitted], fates.newest_ms[admitted])
+    return fates, _rows(columns, rules, fates.envelopes, admitted, sorting)
+
+
+def _refuse_by_time(fates: Blocks, rules: NDArray[np.void], oldest: Ints, given: Given) -> None:
+    newest = fates.newest_ms
+    ends = rules["valid_to"]
+    fates.refuse(rules["withdrawn"], Reason.WITHDRAWN)
+    is_outside = (oldest < rules["valid_from"]) | (newest >= ends) | (given.now_ms >= ends)
+    fates.refuse(is_outside, Reason.OUTSIDE_PERIOD)
+    window = given.windows[fates.envelopes]
+    fates.refuse((oldest < window[:, 0]) | (newest >= window[:, 1]), Reason.LEASE_EXPIRED)
+    arrived = given.received_ms[fates.envelopes]
+    latest = arrived + round(given.clock.max_ahead_s * 1000)
+    fates.refuse(newest > latest, Reason.FROM_THE_FUTURE)
+    earliest = arrived - round(given.clock.max_age_days * _DAY_MS)
+    fates.refuse(oldest < earliest, Reason.TOO_OLD)
+
+
+def _implausible(columns: Columns, rules: NDArray[np.void]) -> Bools:
+    low = np.repeat(rules["low"], columns.counts)
+    high = np.repeat(rules["high"], columns.counts)
+    return columns.any_of(columns.present & ((columns.values < low) | (columns.values > high)))
+
+
+def _repeats_last(columns: Columns, rules: NDArray[np.void], last: LastReadings) -> Bools:
+    """Tell for each block whether it falls into an interval that was observed before."""
+    last_ms = last.times_ms(rules["slot"])
+    interval = np.repeat(rules["interval"], columns.counts)
+    before = np.repeat(last_ms, columns.counts)
+    return columns.any_of(
+        (columns.times_ms != before)
+        & (before >= 0)
+        & (columns.times_ms // interval == before // interval)
+    )
+
+
+def _sorting(columns: Columns, rules: NDArray[np.void]) -> Ints | None:
+    """Return what sorts the observations by series and time, or None when they are sorted."""
+    series = np.repeat(rules["series"], columns.counts)
+    falls = (np.diff(columns.times_ms) < 0) & (series[1:] == series[:-1])
+    return np.lexsort((columns.times_ms, series)) if falls.any() else None
+
+
+def _refuse_repeats(
+    columns: Columns,
+    rules: NDArray[np.void],
+    sorting: Ints | None,
+    fates: Blocks,
+) -> None:
+    """Refuse a block that shares an interval with one that came before it in the same flush."""
+    block_of = np.repeat(np.arange(len(fates.codes)), columns.counts)
+    if sorting is not None:
+        block_of = block_of[sorting]
+    times = columns.times_ms if sorting is None else columns.times_ms[sorting]
+    alive = fates.codes[block_of] == 0
+    block_of, times = block_of[alive], times[alive]
+    slot, interval = rules["slot"][block_of], rules["interval"][block_of]
+    bucket = times // interval
+    clash = (slot[1:] == slot[:-1]) & (bucket[1:] == bucket[:-1]) & (times[1:] != times[:-1])
+    one, other = block_of[:-1][clash], block_of[1:][clash]
+    later = np.where(fates.arrivals[one] > fates.arrivals[other], one, other)
+    fates.codes[later] = Reason.POLICY_EXCEEDED.code
+
+
+def _rows(
+    columns: Columns,
+    rules: NDArray[np.void],
+    envelopes: Ints,
+    admitted: Bools,
+    sorting: Ints | None,
+) -> Rows:
+    keep = columns.present & np.repeat(admitted, columns.counts)
+    chosen = np.flatnonzero(keep) if sorting is None else sorting[keep[sorting]]
+    block_of = np.repeat(np.arange(len(envelopes)), columns.counts)[chosen]
+    return Rows(
+        times_ms=columns.times_ms[chosen],
+        series=rules["series"][block_of],
+        values=columns.values[chosen].astype(np.float32) / rules["per_unit"][block_of],
+        flags=columns.flags[chosen],
+        envelopes=envelopes[block_of],
+    )

@@ -1,0 +1,158 @@
+"""The statements of a flush, inside the caller's transaction: claims, quarantine, watermarks."""
+
+from collections.abc import Iterable, Sequence
+
+from psycopg import AsyncConnection
+from psycopg.errors import InvalidParameterValue
+
+from ingest.delivery import Identity
+from ingest.outcome import Outcome, QuarantineReason, Reason
+from ingest.plan import Fate, Plan
+from ingest.ports import SpoolRanges
+from ingest.quarantine import QuarantineLimits, Seal, rows
+from ingest.queries import QUERIES
+from ingest.settle import Spool
+
+
+async def hold_permissions(connection: AsyncConnection) -> tuple[int, str]:
+    """Exclude withdrawals until the end of the transaction; return the epoch and its id."""
+    cursor = await connection.execute(QUERIES["hold_permissions"])
+    row = await cursor.fetchone()
+    assert row is not None  # noqa: S101 - a SELECT of two calls has one row
+    return row[0], row[1]
+
+
+async def transaction_status(connection: AsyncConnection, transaction: str) -> str:
+    """Return what became of *transaction*: committed, aborted, in progress, or unknown."""
+    try:
+        cursor = await connection.execute(QUERIES["transaction_status"], [transaction])
+    except InvalidParameterValue:
+        # Never written: to a server that came back from a crash it lies in the future.
+        await connection.rollback()
+        return "aborted"
+    row = await cursor.fetchone()
+    return "unknown" if row is None or row[0] is None else str(row[0])
+
+
+async def claim(connection: AsyncConnection, plan: Plan) -> dict[int, bytes]:
+    """Write the ledger; return the deliveries that were in it before, with the digest there."""
+    wanted = plan.ledger()
+    if not wanted:
+        return {}
+    agents = [row.identity.agent for row in wanted]
+    spools = [row.identity.spool_id for row in wanted]
+    sequences = [row.identity.sequence for row in wanted]
+    async with connection.cursor(binary=True) as cursor:
+        await cursor.execute(
+            QUERIES["claim"],
+            [
+                agents,
+                spools,
+                sequences,
+                [row.digest for row in wanted],
+                [row.outcome for row in wanted],
+                [row.observations for row in wanted],
+            ],
+        )
+        if cursor.rowcount == len(wanted):
+            return {}
+        new = {Identity(*row) for row in await cursor.fetchall()}
+        await cursor.execute(QUERIES["claimed_before"], [agents, spools, sequences])
+        digests = {Identity(*row[:3]): row[3] for row in await cursor.fetchall()}
+    return {
+        index: digests[row.identity]
+        for index, row in zip(plan.firsts, wanted, strict=True)
+        if row.identity not in new
+    }
+
+
+async def quarantined_of(connection: AsyncConnection, agents: Iterable[str]) -> dict[str, int]:
+    """Return how many envelopes of each of *agents* are in quarantine."""
+    cursor = await connection.execute(QUERIES["quarantined_of_agents"], [sorted(agents)])
+    return dict(await cursor.fetchall())
+
+
+async def mark_spools(
+    connection: AsyncConnection, watermarks: Sequence[tuple[str, bytes, int]]
+) -> None:
+    """Write down what spools are settled through."""
+    if watermarks:
+        columns = [list(column) for column in zip(*watermarks, strict=True)]
+        await connection.execute(QUERIES["mark_spools"], columns)
+
+
+async def read_spools(connection: AsyncConnection, spools: Sequence[Spool]) -> list[SpoolRanges]:
+    """Return what is settled of each of *spools*."""
+    if not spools:
+        return []
+    found: dict[Spool, SpoolRanges] = {}
+    async with connection.cursor(binary=True) as cursor:
+        await cursor.execute(
+            QUERIES["read_spools"], [[s[0] for s in spools], [s[1] for s in spools]]
+        )
+        for agent, spool_id, through, first, last in await cursor.fetchall():
+            spool = (agent, spool_id)
+            _, _, runs = found.setdefault(spool, (spool, through, []))
+            if first is not None:
+                runs.append((first, last))
+    return list(found.values())
+
+
+class Keeper:
+    """Puts deliveries of one plan into quarantine."""
+
+    def __init__(
+        self, connection: AsyncConnection, plan: Plan, *, seal: Seal, limits: QuarantineLimits
+    ) -> None:
+        self._connection = connection
+        self._plan = plan
+        self._seal = seal
+        self._limits = limits
+
+    async def keep(
+        self, indexes: Sequence[int], *, reason: QuarantineReason | None = None
+    ) -> set[int]:
+        """Keep the deliveries *indexes*; return those that were not there before."""
+        added = set()
+        for kept in rows(
+            self._plan,
+            indexes,
+            reason=reason,
+            seal=self._seal,
+            keep_days=self._limits.keep_days,
+        ):
+            cursor = await self._connection.execute(
+                QUERIES["quarantine"],
+                [
+                    kept.agent,
+                    kept.spool_id,
+                    kept.sequence,
+                    kept.reason,
+                    kept.digest,
+                    kept.payload,
+                    kept.received_at,
+                    kept.expires_at,
+                ],
+            )
+            if cursor.rowcount == 1:
+                added.add(kept.index)
+        return added
+
+    async def keep_conflicts(self, indexes: Sequence[int]) -> dict[int, Fate]:
+        """Keep what contradicts the ledger, while there is room; return what became of each."""
+        fates: dict[int, Fate] = {}
+        if not indexes:
+            return fates
+        opened = self._plan.opened
+        kept = await quarantined_of(self._connection, {opened[i].agent for i in indexes})
+        for index in indexes:
+            agent = opened[index].agent
+            if kept.get(agent, 0) >= self._limits.max_per_agent:
+                # No room to keep a forgery; and the ledger already has what it contradicts.
+                fates[index] = (Outcome.REFUSED, Reason.MALFORMED)
+            elif await self.keep([index], reason=QuarantineReason.CONFLICT):
+                kept[agent] = kept.get(agent, 0) + 1
+                fates[index] = (Outcome.QUARANTINED, QuarantineReason.CONFLICT)
+            else:
+                fates[index] = (Outcome.DUPLICATE, None)
+        return fates

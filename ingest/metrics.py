@@ -1,0 +1,175 @@
+"""What Prometheus sees of ingest. Labels come from closed sets and never name anybody."""
+
+import threading
+from collections.abc import Iterable
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import HistogramMetricFamily
+from prometheus_client.registry import Collector
+
+from ingest.outcome import Outcome, QuarantineReason, Reason
+from ingest.plan import Plan
+from ingest.ports import Stored
+from wire.quantities import QUANTITIES
+
+_P: Final = "vitalveil_ingest_"
+_NAMES: Final = {code: q.name for code, q in QUANTITIES.items()}
+_SECONDS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+
+
+def fine_buckets() -> list[float]:
+    """Return 1 ms to 1 h: about 1.3 apart below 2 s, 2 apart above."""
+    bounds = [0.001]
+    while bounds[-1] < 3600:
+        bounds.append(round(bounds[-1] * (1.3 if bounds[-1] < 2 else 2), 6))
+    bounds[-1] = 3600.0
+    return bounds
+
+
+class ManyHistogram(Collector):
+    """
+    A histogram that takes thousands of values at once.
+
+    The library's own takes them one by one, in Python, which a flush cannot afford.
+    """
+
+    def __init__(self, name: str, text: str, bounds: list[float]) -> None:
+        self._name = name
+        self._text = text
+        self._bounds = np.array(bounds)
+        self._counts = np.zeros(len(bounds) + 1, dtype=np.int64)
+        self._sum = 0.0
+        # Scraped from the thread that serves /metrics.
+        self._lock = threading.Lock()
+
+    def observe_all(self, values: NDArray[np.float64]) -> None:
+        """Count each of *values*."""
+        places = np.searchsorted(self._bounds, values, side="left")
+        counts = np.bincount(places, minlength=len(self._counts))
+        with self._lock:
+            self._counts += counts
+            self._sum += float(values.sum())
+
+    def collect(self) -> Iterable[HistogramMetricFamily]:
+        """Yield what was counted."""
+        with self._lock:
+            cumulative = np.cumsum(self._counts).tolist()
+            total = self._sum
+        labels = [*map(repr, self._bounds.tolist()), "+Inf"]
+        family = HistogramMetricFamily(self._name, self._text)
+        family.add_metric([], list(zip(labels, cumulative, strict=True)), sum_value=total)
+        yield family
+
+
+class Metrics:
+    """Every metric of one process, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(_P + name, text, labels, registry=registry)
+
+        def gauge(name: str, text: str, *labels: str) -> Gauge:
+            return Gauge(_P + name, text, labels, registry=registry)
+
+        self.received = counter("received_envelopes", "Envelopes taken from the broker.")
+        self._envelopes = counter("envelopes", "Envelopes settled.", "outcome")
+        self._refused = counter("refused_envelopes", "Envelopes refused.", "reason")
+        self._quarantined = counter("quarantined_envelopes", "Put into quarantine.", "reason")
+        self._observations = counter("observations", "Observations settled.", "outcome")
+        self._stored = counter("stored_observations", "Observations stored.", "quantity")
+        self._refused_observations = counter(
+            "refused_observations",
+            "Observations refused, one by one or with their block.",
+            "reason",
+        )
+        self.abandoned = counter(
+            "abandoned_envelopes", "Dropped unread, because their connection was lost: come again."
+        )
+        self.in_flight = gauge("in_flight_envelopes", "Received and not settled.")
+        self.receipts = counter("receipts", "Receipts handed to the broker's connection.")
+        self.retries = counter("flush_retries", "Flushes tried again.")
+        self.flush_s = Histogram(
+            _P + "flush_seconds",
+            "From a flush being due to its COMMIT.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.copy_s = Histogram(_P + "copy_seconds", "COPY.", buckets=_SECONDS, registry=registry)
+        self.latency = ManyHistogram(
+            _P + "measured_to_queryable_seconds",
+            "From the newest observation of a block to its COMMIT.",
+            fine_buckets(),
+        )
+        registry.register(self.latency)
+        self.epoch = gauge("permissions_epoch", "Epoch of the permissions in memory.")
+        self.permissions = gauge("permissions", "Permissions in memory.")
+        self.connected = gauge("connected", "1 while connected.", "to")
+        self._begin_at_zero()
+
+    def _begin_at_zero(self) -> None:
+        """Show every label from the start, so that a first refusal is an increase."""
+        for outcome in Outcome:
+            self._envelopes.labels(outcome)
+            self._observations.labels(outcome)
+        for reason in Reason:
+            self._refused.labels(reason)
+            self._refused_observations.labels(reason)
+        for why in QuarantineReason:
+            self._quarantined.labels(why)
+        for name in _NAMES.values():
+            self._stored.labels(name)
+        for to in ("broker", "database", "permissions"):
+            self.connected.labels(to)
+
+    def note_received(self, count: int) -> None:
+        """Count deliveries that were taken."""
+        self.received.inc(count)
+        self.in_flight.inc(count)
+
+    def note_abandoned(self, count: int) -> None:
+        """Count deliveries that were dropped unread."""
+        self.abandoned.inc(count)
+        self.in_flight.dec(count)
+
+    def note_stored(self, stored: Stored) -> None:
+        """Count what a flush has committed."""
+        self.in_flight.dec(len(stored.fates))
+        for outcome, why in stored.fates:
+            self._envelopes.labels(outcome).inc()
+            if outcome is Outcome.REFUSED and isinstance(why, Reason):
+                self._refused.labels(why).inc()
+            elif outcome is Outcome.QUARANTINED and isinstance(why, QuarantineReason):
+                self._quarantined.labels(why).inc()
+        if stored.copy_s:
+            self.copy_s.observe(stored.copy_s)
+        self._note_observations(stored.plan, stored)
+
+    def _note_observations(self, plan: Plan, stored: Stored) -> None:
+        blocks = plan.admission.blocks
+        if not len(blocks.envelopes):
+            return
+        fates = [outcome for outcome, _ in stored.fates]
+        for outcome in (Outcome.DUPLICATE, Outcome.QUARANTINED):
+            is_so = np.fromiter((f is outcome for f in fates), np.bool_, len(fates))
+            total = int(blocks.observed[is_so[blocks.envelopes]].sum())
+            self._observations.labels(outcome).inc(total)
+        decided = np.fromiter(
+            (f in (Outcome.STORED, Outcome.REFUSED) for f in fates), np.bool_, len(fates)
+        )[blocks.envelopes]
+        by_code = np.bincount(blocks.codes[decided], weights=blocks.observed[decided], minlength=1)
+        self._observations.labels(Outcome.STORED).inc(by_code[0])
+        self._observations.labels(Outcome.REFUSED).inc(by_code[1:].sum())
+        for code in np.flatnonzero(by_code[1:]).tolist():
+            self._refused_observations.labels(Reason.of(code + 1)).inc(by_code[code + 1])
+        admitted = decided & (blocks.codes == 0)
+        by_quantity = np.bincount(
+            blocks.quantities[admitted], weights=blocks.observed[admitted], minlength=1
+        )
+        for quantity in np.flatnonzero(by_quantity).tolist():
+            self._stored.labels(_NAMES[quantity]).inc(by_quantity[quantity])
+        self.latency.observe_all((stored.committed_ms - blocks.newest_ms[admitted]) / 1000)

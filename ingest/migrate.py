@@ -1,0 +1,72 @@
+"""Brings a telemetry database to the schema of this software; gives its roles their passwords."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import psycopg
+from psycopg import sql
+
+from ingest.database import DatabaseSettings, connection_string
+from ingest.errors import Unavailable
+from runtime import migrations
+from runtime.logs import describe
+
+MIGRATIONS: Final = Path(__file__).parent / "sql" / "migrations"
+ROLES: Final = ("vv_owner", "vv_ingest", "vv_trust", "vv_reader", "vv_grafana")
+
+
+def migrate(settings: DatabaseSettings, *, passwords: Mapping[str, str]) -> list[str]:
+    """
+    Apply what is missing; return the names of the files applied.
+
+    Args:
+        settings: Whom to connect as: a role that may create roles, schemas and extensions.
+
+        passwords: Roles that may log in from now on, each with its password.
+
+    Raises:
+        MigrationError: A file was changed after it was applied, or one failed.
+        Unavailable: The database cannot be reached.
+    """
+    try:
+        with psycopg.connect(
+            connection_string(settings, application="vitalveil-migrate"), autocommit=True
+        ) as connection:
+            steps = migrations.read(MIGRATIONS, variant=_variant(connection))
+            applied = migrations.apply(connection, steps)
+            for role, password in passwords.items():
+                _let_in(connection, role, password)
+    except psycopg.Error as error:
+        raise Unavailable(describe(error)) from None
+    return [step.path.name for step in applied]
+
+
+def _variant(connection: psycopg.Connection) -> str:
+    """Return timescale or native: what the database is already, else what it can be."""
+    is_there, is_begun, is_available = (
+        connection.execute(query).fetchone() is not None
+        for query in (
+            "SELECT FROM pg_extension WHERE extname = 'timescaledb'",
+            "SELECT FROM pg_namespace WHERE nspname = 'vv'",
+            "SELECT FROM pg_available_extensions WHERE name = 'timescaledb'",
+        )
+    )
+    if is_there:
+        return "timescale"
+    if is_begun or not is_available:
+        return "native"
+    connection.execute("CREATE EXTENSION timescaledb")
+    return "timescale"
+
+
+def _let_in(connection: psycopg.Connection, role: str, password: str) -> None:
+    # The server is sent the verifier, never the password: statements may be logged.
+    verifier = connection.pgconn.encrypt_password(
+        password.encode(), role.encode(), b"scram-sha-256"
+    ).decode()
+    connection.execute(
+        sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(
+            sql.Identifier(role), sql.Literal(verifier)
+        )
+    )

@@ -1,0 +1,121 @@
+"""The reader of permissions: all of them at the start, then each change as it is told."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+from psycopg import AsyncConnection, IsolationLevel
+
+from ingest.database import connect, mapped_errors
+from ingest.errors import Unavailable
+from ingest.failures import Backoff
+from ingest.permissions import AgentRow, Changes, LeaseRow, PermissionRow
+from ingest.queries import QUERIES
+from runtime.logs import Log
+
+_CHECK_EVERY_S = 5.0
+"""How often the epoch is read even when nobody tells of a change: shows a dead connection too."""
+_PURGE_EVERY_S = 3600.0
+_log = Log("ingest.reader")
+
+
+async def read_changes(connection: AsyncConnection, *, since: int | None) -> Changes:
+    """
+    Return the permissions that changed after epoch *since*, or all of them.
+
+    The caller's transaction sees one state of them: it holds the lock, or repeats its reads.
+    """
+    async with connection.cursor(binary=True) as cursor:
+        await cursor.execute(QUERIES["epoch"])
+        row = await cursor.fetchone()
+        assert row is not None  # noqa: S101 - the gate has one row from the migration on
+        epoch: int = row[0]
+        after = -1 if since is None else since
+        if epoch == after:
+            return Changes(epoch, is_complete=False)
+        await cursor.execute(QUERIES["agents"], [after])
+        agents = [AgentRow(*row) for row in await cursor.fetchall()]
+        await cursor.execute(QUERIES["leases"], [after])
+        leases = [LeaseRow(*row) for row in await cursor.fetchall()]
+        await cursor.execute(QUERIES["permissions"], [after])
+        permissions = [PermissionRow(*row) for row in await cursor.fetchall()]
+    return Changes(epoch, since is None, agents, leases, permissions)
+
+
+class PermissionReader:
+    """
+    Keeps permissions fresh over a connection of its own; also empties the quarantine in time.
+
+    Args:
+        conninfo: What to connect with.
+
+        apply: Takes over what changed; returns the epoch that is known now.
+
+        backoff: How long to wait before the next attempt.
+    """
+
+    def __init__(
+        self, conninfo: str, *, apply: Callable[[Changes], int], backoff: Backoff
+    ) -> None:
+        self._conninfo = conninfo
+        self._apply = apply
+        self._backoff = backoff
+        self._purge_at = 0.0
+        self.is_live = False
+        self.on_change: Callable[[bool], None] = lambda is_live: None
+        """Told whenever `is_live` changes."""
+
+    async def run(self) -> None:
+        """
+        Follow the permissions until cancelled.
+
+        Raises:
+            StoreError: The database is not what it should be.
+        """
+        while True:
+            try:
+                async with mapped_errors():
+                    await self._follow()
+            except Unavailable as error:
+                _log.warning("permissions_unreachable", error=error.cause)
+            finally:
+                self._set_live(False)
+            await asyncio.sleep(self._backoff.next_s())
+
+    async def _follow(self) -> None:
+        async with await connect(self._conninfo, autocommit=True) as connection:
+            await connection.set_isolation_level(IsolationLevel.REPEATABLE_READ)
+            await connection.execute(QUERIES["listen"])
+            # Everything: what changed while nobody listened may have been taken away altogether.
+            known = await self._read(connection, None)
+            self._backoff.reset()
+            self._set_live(True)
+            while True:
+                async with contextlib.aclosing(
+                    connection.notifies(timeout=_CHECK_EVERY_S, stop_after=1)
+                ) as told:
+                    async for _ in told:
+                        pass
+                known = await self._read(connection, known)
+                await self._purge(connection)
+
+    async def _read(self, connection: AsyncConnection, since: int | None) -> int:
+        async with connection.transaction():
+            changes = await read_changes(connection, since=since)
+        if since is not None and changes.epoch < since:
+            # The database went back in time under us: begin anew.
+            return await self._read(connection, None)
+        return self._apply(changes)
+
+    async def _purge(self, connection: AsyncConnection) -> None:
+        now = asyncio.get_running_loop().time()
+        if now >= self._purge_at:
+            self._purge_at = now + _PURGE_EVERY_S
+            cursor = await connection.execute(QUERIES["purge_quarantine"])
+            if cursor.rowcount:
+                _log.info("quarantine_purged", envelopes=cursor.rowcount)
+
+    def _set_live(self, is_live: bool) -> None:
+        if is_live != self.is_live:
+            self.is_live = is_live
+            self.on_change(is_live)

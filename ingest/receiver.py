@@ -1,0 +1,161 @@
+"""The receiver: one persistent MQTT session over however many connections it takes."""
+
+import asyncio
+import ssl
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from ingest.connection import Connection, SessionSettings
+from ingest.delivery import Delivery
+from ingest.errors import ConnectionLost
+from ingest.failures import Backoff
+from ingest.outbox import Outbox
+from runtime.logs import Log, describe
+from runtime.settings import BrokerSettings
+
+_CONNECT_TIMEOUT_S = 15.0
+_log = Log("ingest.receiver")
+
+
+class MqttReceiver:
+    """
+    Fills the port `Receiver`.
+
+    Args:
+        broker: Where it is.
+
+        tls: How to prove who we are to it.
+
+        session: What it keeps for us.
+
+        backoff: How long to wait before the next attempt.
+
+        now_ms: The time, ms since 1970.
+    """
+
+    def __init__(
+        self,
+        *,
+        broker: BrokerSettings,
+        tls: ssl.SSLContext,
+        session: SessionSettings,
+        backoff: Backoff,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._broker = broker
+        self._tls = tls
+        self._session = session
+        self._backoff = backoff
+        self._now_ms = now_ms
+        self._outbox = Outbox()
+        self._arrived: list[Delivery] = []
+        self._has_arrived = asyncio.Event()
+        self._connection: Connection | None = None
+        self._is_stopping = False
+        self.generation = 0
+        self.is_live = False
+        self.on_change: Callable[[bool], None] = lambda is_live: None
+        """Told whenever `is_live` changes."""
+
+    async def run(self) -> None:
+        """Connect, and connect again, until `stop` is called or the task is cancelled."""
+        try:
+            while not self._is_stopping:
+                try:
+                    await self._connect_once()
+                except ConnectionLost as lost:
+                    _log.warning("broker_lost", why=str(lost), generation=self.generation)
+                except (OSError, TimeoutError) as error:
+                    _log.warning("broker_unreachable", error=describe(error))
+                self._set_live(False)
+                if not self._is_stopping:
+                    await asyncio.sleep(self._backoff.next_s())
+        finally:
+            if self._connection is not None:
+                self._connection.abort()
+            self._set_live(False)
+
+    async def _connect_once(self) -> None:
+        """Hold one connection from its start to its end, and raise why it ended."""
+        self.generation += 1
+        loop = asyncio.get_running_loop()
+        connection = Connection(
+            generation=self.generation,
+            session=self._session,
+            keep_alive_s=self._broker.keep_alive_s,
+            outbox=self._outbox,
+            on_deliveries=self._take,
+            now_ms=self._now_ms,
+        )
+        self._connection = connection
+        try:
+            async with asyncio.timeout(_CONNECT_TIMEOUT_S):
+                await loop.create_connection(
+                    lambda: connection,
+                    self._broker.host,
+                    self._broker.port,
+                    ssl=self._tls,
+                    server_hostname=self._broker.host,
+                )
+                await _first_of(connection.subscribed, connection.ended)
+            if not connection.ended.done():
+                self._backoff.reset()
+                self._set_live(True)
+                _log.info(
+                    "broker_connected",
+                    generation=self.generation,
+                    session_present=connection.subscribed.result(),
+                )
+            raise await connection.ended
+        finally:
+            connection.abort()
+
+    def _take(self, deliveries: list[Delivery]) -> None:
+        self._arrived.extend(deliveries)
+        self._has_arrived.set()
+
+    def _set_live(self, is_live: bool) -> None:
+        if is_live != self.is_live:
+            self.is_live = is_live
+            self.on_change(is_live)
+
+    async def receive(self) -> list[Delivery]:
+        await self._has_arrived.wait()
+        return self.take()
+
+    def take(self) -> list[Delivery]:
+        self._has_arrived.clear()
+        arrived, self._arrived = self._arrived, []
+        return arrived
+
+    def settle(self, deliveries: Iterable[Delivery]) -> None:
+        if self._connection is not None:
+            self._connection.settle(deliveries)
+
+    def publish(self, topic: str, payload: bytes) -> None:
+        self._outbox.put(topic, payload)
+        if self._connection is not None and self.is_live:
+            self._connection.send_waiting()
+
+    def stop_receiving(self) -> None:
+        if self._connection is not None:
+            self._connection.stop_receiving()
+        self._is_stopping = True
+
+    async def drain(self, *, timeout_s: float) -> None:
+        """Wait until everything published is acknowledged, at most *timeout_s*; disconnect."""
+        connection = self._connection
+        if connection is None:
+            return
+        if len(self._outbox) and self.is_live:
+            connection.quiet.clear()
+            quiet = asyncio.ensure_future(connection.quiet.wait())
+            await _first_of(quiet, connection.ended, timeout_s=timeout_s)
+            quiet.cancel()
+        connection.close()
+        await _first_of(connection.ended, timeout_s=1.0)
+
+
+async def _first_of(*futures: asyncio.Future[Any], timeout_s: float | None = None) -> None:
+    """Return once one of *futures* is done, or after *timeout_s*; cancel none."""
+    await asyncio.wait(futures, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)

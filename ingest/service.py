@@ -1,0 +1,304 @@
+"""The loop over ports: receive, open, admit, flush, settle."""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, TypeVar
+
+import msgspec
+
+from ingest.admit import admit
+from ingest.batch import Batch, FlushLimits
+from ingest.decide import ClockRules
+from ingest.delivery import Delivery, Opened
+from ingest.errors import Poisoned, Unavailable, Unusable
+from ingest.failures import Backoff
+from ingest.metrics import Metrics
+from ingest.opening import Opening
+from ingest.outcome import Reason
+from ingest.permissions import Changes, LastReadings, Permissions
+from ingest.plan import Plan, make_plan
+from ingest.ports import Receiver, Store, Stored
+from ingest.settle import Settlements
+from runtime.logs import Log
+from wire import state, topics
+from wire.errors import WireError
+
+_STOP_TIMEOUT_S: Final = 20.0
+"""How long a stop waits for a database that is away."""
+
+_log = Log("ingest.service")
+T = TypeVar("T")
+
+
+class Clocks(msgspec.Struct, frozen=True):
+    """The two clocks, and what they must not be confused over."""
+
+    now_ms: Callable[[], int]
+    """Of the world, ms since 1970."""
+    monotonic_s: Callable[[], float]
+    """Only ever goes on."""
+
+
+class Service:
+    """
+    Moves deliveries from the receiver to the store, and answers for each.
+
+    Two batches take turns: while one is committed, the next is received, opened and admitted.
+    Nothing is acknowledged before its COMMIT.
+
+    Args:
+        receiver: Where deliveries come from.
+
+        store: Where observations go to.
+
+        opening: Opens deliveries.
+
+        permissions: What may be stored, kept fresh by somebody else as well.
+
+        settlements: What is settled.
+
+        metrics: Counts.
+
+        limits: When a flush is due.
+
+        clock_rules: How far from its arrival an observation may have been measured.
+
+        clocks: The time.
+
+        chance: Where the jitter of retries comes from.
+    """
+
+    def __init__(  # noqa: PLR0913 - the composition root hands over every part once, by name
+        self,
+        *,
+        receiver: Receiver,
+        store: Store,
+        opening: Opening,
+        permissions: Permissions,
+        settlements: Settlements,
+        metrics: Metrics,
+        limits: FlushLimits,
+        clock_rules: ClockRules,
+        clocks: Clocks,
+        chance: random.Random,
+    ) -> None:
+        self._receiver = receiver
+        self._store = store
+        self._opening = opening
+        self._permissions = permissions
+        self._settlements = settlements
+        self._metrics = metrics
+        self._clock_rules = clock_rules
+        self._clocks = clocks
+        self._chance = chance
+        self._batch = Batch(limits)
+        self._last = LastReadings()
+        self._has_work = asyncio.Event()
+        self._owes_receipts = asyncio.Event()
+        self._committing: asyncio.Task[None] | None = None
+        self._held = 0
+        self._is_stopping = False
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """
+        Work until *stop*; then flush, commit, acknowledge and hand over the receipts.
+
+        Raises:
+            Unusable: The database is not what it should be.
+        """
+        async with asyncio.TaskGroup() as tasks:
+            collecting = tasks.create_task(self._collect(), name="collect")
+            telling = tasks.create_task(self._tell(), name="tell")
+            flushing = tasks.create_task(self._flush_in_turns(tasks), name="flush")
+            await stop.wait()
+            self._receiver.stop_receiving()
+            collecting.cancel()
+            self._take(self._receiver.take())
+            self._is_stopping = True
+            self._has_work.set()
+            _, unfinished = await asyncio.wait([flushing], timeout=_STOP_TIMEOUT_S)
+            if unfinished:
+                # The database is away. What is not acknowledged comes again at the next start.
+                _log.warning("stopped_unflushed", envelopes=self._held)
+                flushing.cancel()
+                if self._committing is not None:
+                    self._committing.cancel()
+            telling.cancel()
+        self._tell_due(everything=True)
+
+    async def _collect(self) -> None:
+        while True:
+            self._take(await self._receiver.receive())
+            # Opening a full window takes milliseconds: let the others have the loop.
+            await asyncio.sleep(0)
+
+    def _take(self, arrived: Sequence[Delivery]) -> None:
+        envelopes = []
+        for delivery in arrived:
+            if delivery.topic.startswith("vv1/state/"):
+                self._note_state(delivery)
+                self._receiver.settle([delivery])
+            else:
+                envelopes.append(delivery)
+        self._metrics.note_received(len(envelopes))
+        self._held += len(envelopes)
+        # Of an older connection: will come again, and must not be counted as a duplicate then.
+        fresh = [d for d in envelopes if d.generation == self._receiver.generation]
+        self._metrics.note_abandoned(len(envelopes) - len(fresh))
+        self._held -= len(envelopes) - len(fresh)
+        now = self._clocks.monotonic_s()
+        for delivery in fresh:
+            self._batch.add(self._opening.open(delivery), now=now)
+        if fresh:
+            self._has_work.set()
+
+    def _note_state(self, delivery: Delivery) -> None:
+        try:
+            agent = topics.parse_state(delivery.topic)
+            told = state.decode(delivery.payload)
+        except WireError:
+            # It says nothing that a stored observation depends on.
+            return
+        for spool in told.spools:
+            self._settlements.raise_floor(
+                (agent, bytes.fromhex(spool.spool_id)),
+                spool.floor,
+                now=self._clocks.monotonic_s(),
+            )
+        self._owes_receipts.set()
+
+    async def _flush_in_turns(self, tasks: asyncio.TaskGroup) -> None:
+        while (opened := await self._next()) is not None:
+            due_at = self._clocks.monotonic_s()
+            plan = self._plan(opened)
+            if self._committing is not None:
+                await self._committing
+            self._committing = tasks.create_task(self._commit(plan, due_at), name="commit")
+        if self._committing is not None:
+            await self._committing
+
+    async def _next(self) -> list[Opened] | None:
+        """Return the next batch once it is due; None when stopping and nothing is left."""
+        while True:
+            self._has_work.clear()
+            wait_s = self._batch.due_in_s(now=self._clocks.monotonic_s())
+            if wait_s == 0 or (self._is_stopping and len(self._batch)):
+                return self._batch.take()
+            if self._is_stopping:
+                return None
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await self._has_work.wait()
+
+    def _plan(self, opened: Sequence[Opened], *, is_poison: bool = False) -> Plan:
+        admission = admit(
+            opened,
+            permissions=self._permissions,
+            last=self._last,
+            clock=self._clock_rules,
+            now_ms=self._clocks.now_ms(),
+        )
+        return make_plan(admission, opened, is_poison=is_poison)
+
+    async def _commit(self, plan: Plan, due_at: float) -> None:
+        """Commit *plan*, whatever it takes, and answer for it."""
+        try:
+            stored = await self._patiently(lambda: self._flush(plan))
+        except Poisoned as error:
+            await self._bisect(plan, due_at, error)
+            return
+        self._answer(stored)
+        self._metrics.flush_s.observe(self._clocks.monotonic_s() - due_at)
+
+    async def _bisect(self, plan: Plan, due_at: float, error: Poisoned) -> None:
+        """Find the envelopes that cannot be written; quarantine these, store the others."""
+        opened = plan.opened
+        if len(opened) > 1:
+            middle = len(opened) // 2
+            for half in (opened[:middle], opened[middle:]):
+                await self._commit(self._plan(half), due_at)
+            return
+        _log.warning("envelope_poisoned", error=error.cause)
+        poisoned = self._plan(opened, is_poison=True)
+        if poisoned.verdicts == plan.verdicts:
+            raise Unusable(error.cause)
+        await self._commit(poisoned, due_at)
+
+    async def _flush(self, plan: Plan) -> Stored:
+        identities = [one.identity for one in plan.opened if one.identity is not None]
+        # Only of agents that are known: a stranger's spools are nobody's business.
+        known = [i for i in identities if self._permissions.agent(i.agent) is not None]
+        unknown = self._settlements.unknown(known)
+        if unknown:
+            for spool, through, runs in await self._store.read_spools(unknown):
+                self._settlements.load(spool, through, runs)
+        watermarks = self._settlements.watermarks(known)
+        poison = any(v != a for v, a in zip(plan.verdicts, plan.admission.verdicts, strict=True))
+
+        def replan(changes: Changes) -> Plan:
+            self._permissions.apply(changes)
+            self.note_permissions()
+            return self._plan(plan.opened, is_poison=poison)
+
+        stored = await self._store.flush(plan, watermarks=watermarks, replan=replan)
+        self._settlements.marked(watermarks)
+        return stored
+
+    async def open(self) -> None:
+        """
+        Return once the store is open.
+
+        Raises:
+            Unusable: The database is not what it should be.
+        """
+        await self._patiently(self._store.open)
+
+    async def _patiently(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Do *work* until the database can; the acks wait, and so the broker waits."""
+        backoff = Backoff(self._chance)
+        while True:
+            try:
+                return await work()
+            except Unavailable as error:
+                self._metrics.retries.inc()
+                wait_s = backoff.next_s()
+                _log.warning("flush_retried", error=error.cause, failures=backoff.failures)
+                await asyncio.sleep(wait_s)
+
+    def _answer(self, stored: Stored) -> None:
+        """Acknowledge what is committed; owe its agents a receipt."""
+        opened = stored.plan.opened
+        self._receiver.settle([one.delivery for one in opened])
+        self._metrics.note_stored(stored)
+        self._held -= len(opened)
+        settled = [
+            one.identity
+            for one, (_, why) in zip(opened, stored.fates, strict=True)
+            if one.identity is not None and why is not Reason.UNKNOWN_AGENT
+        ]
+        self._settlements.settle(settled, now=self._clocks.monotonic_s())
+        self._owes_receipts.set()
+
+    def note_permissions(self) -> None:
+        """Show what is known of the permissions."""
+        self._metrics.epoch.set(self._permissions.epoch)
+        self._metrics.permissions.set(len(self._permissions))
+
+    async def _tell(self) -> None:
+        while True:
+            self._owes_receipts.clear()
+            wait_s = self._settlements.due_in_s(now=self._clocks.monotonic_s())
+            if wait_s is None:
+                await self._owes_receipts.wait()
+            else:
+                await asyncio.sleep(wait_s)
+            self._tell_due()
+
+    def _tell_due(self, *, everything: bool = False) -> None:
+        now = self._clocks.monotonic_s()
+        due = self._settlements.take_due(now=now, everything=everything)
+        for agent, payload in due:
+            self._receiver.publish(topics.receipt(agent), payload)
+        self._metrics.receipts.inc(len(due))

@@ -1,0 +1,186 @@
+"""
+What is settled of each spool, and whom to tell when. Pure: the clock is passed in.
+
+Only what is committed is settled, or what its agent said it will never send again. A receipt
+names every spool of an agent with recent activity.
+"""
+
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Iterable
+
+from ingest.delivery import Identity
+from wire import receipt
+from wire.receipt import MAX_RANGES, MAX_SPOOLS, SpoolReceipt
+
+Spool = tuple[str, bytes]
+"""An agent and the id of one of its spools."""
+
+_WATERMARK_EVERY = 64
+"""How far a spool moves on before the database is told; a restart reads that many ledger rows."""
+
+
+class Ranges:
+    """Sequences that are settled: all through one, and runs above it."""
+
+    def __init__(self, through: int = 0, runs: Iterable[tuple[int, int]] = ()) -> None:
+        self.through = through
+        self._runs: list[tuple[int, int]] = []
+        for first, last in sorted(runs):
+            self._add_run(first, last)
+        self._absorb()
+
+    def add(self, sequence: int) -> None:
+        """Settle *sequence*."""
+        if sequence == self.through + 1 and not self._runs:
+            self.through = sequence
+        elif sequence > self.through:
+            self._add_run(sequence, sequence)
+            self._absorb()
+
+    def raise_to(self, through: int) -> bool:
+        """Settle all sequences through this one; tell whether that is news."""
+        if through <= self.through:
+            return False
+        self.through = through
+        self._absorb()
+        return True
+
+    def runs(self) -> list[tuple[int, int]]:
+        """Return the settled runs above `through`, ascending and apart."""
+        return list(self._runs)
+
+    def _add_run(self, first: int, last: int) -> None:
+        """Put a run among the others, joined with those that it touches."""
+        begin = bisect_right(self._runs, (first - 1, -1))
+        if begin and self._runs[begin - 1][1] >= first - 1:
+            begin -= 1
+        end = begin
+        while end < len(self._runs) and self._runs[end][0] <= last + 1:
+            first = min(first, self._runs[end][0])
+            last = max(last, self._runs[end][1])
+            end += 1
+        self._runs[begin:end] = [(first, last)]
+
+    def _absorb(self) -> None:
+        """Let `through` swallow the runs that it has reached."""
+        swallowed = 0
+        for first, last in self._runs:
+            if first > self.through + 1:
+                break
+            self.through = max(self.through, last)
+            swallowed += 1
+        del self._runs[:swallowed]
+
+
+class Settlements:
+    """
+    The settled ranges of every spool that was heard of lately, and the receipts that are owed.
+
+    Args:
+        interval_s: Least time between two receipts of one agent; the first goes out at once.
+
+        max_spools: How many spools to keep in memory; the least recently used is forgotten, and
+            read from the database when it is heard of again.
+    """
+
+    def __init__(self, *, interval_s: float, max_spools: int = 200_000) -> None:
+        self._interval_s = interval_s
+        self._max_spools = max_spools
+        self._ranges: OrderedDict[Spool, Ranges] = OrderedDict()
+        self._by_agent: dict[str, OrderedDict[bytes, None]] = {}
+        self._floors: OrderedDict[Spool, int] = OrderedDict()
+        self._marked: dict[Spool, int] = {}
+        self._owed: dict[str, float] = {}
+        self._told: OrderedDict[str, float] = OrderedDict()
+
+    def unknown(self, identities: Iterable[Identity]) -> set[Spool]:
+        """Return the spools of *identities* that must be read from the database first."""
+        return {(i.agent, i.spool_id) for i in identities} - self._ranges.keys()
+
+    def load(self, spool: Spool, through: int, runs: Iterable[tuple[int, int]]) -> None:
+        """Take over what the database knows of *spool*."""
+        ranges = Ranges(through, runs)
+        self._marked[spool] = through
+        ranges.raise_to(self._floors.get(spool, 1) - 1)
+        self._ranges[spool] = ranges
+        self._by_agent.setdefault(spool[0], OrderedDict())[spool[1]] = None
+        while len(self._ranges) > self._max_spools:
+            self._forget(next(iter(self._ranges)))
+
+    def _forget(self, spool: Spool) -> None:
+        del self._ranges[spool]
+        self._marked.pop(spool, None)
+        spools = self._by_agent[spool[0]]
+        del spools[spool[1]]
+        if not spools:
+            del self._by_agent[spool[0]]
+
+    def settle(self, identities: Iterable[Identity], *, now: float) -> None:
+        """Settle *identities*, whose outcome is committed; owe their agents a receipt."""
+        for identity in identities:
+            spool = (identity.agent, identity.spool_id)
+            ranges = self._ranges.get(spool)
+            if ranges is None:
+                # Forgotten since it was loaded. The next delivery of it loads it again.
+                continue
+            ranges.add(identity.sequence)
+            self._ranges.move_to_end(spool)
+            self._by_agent[identity.agent].move_to_end(identity.spool_id)
+            self._owe(identity.agent, now)
+
+    def raise_floor(self, spool: Spool, floor: int, *, now: float) -> None:
+        """Settle what the agent of *spool* will never send again: all below *floor*."""
+        if floor > self._floors.get(spool, 1):
+            self._floors[spool] = floor
+            self._floors.move_to_end(spool)
+            if len(self._floors) > self._max_spools:
+                self._floors.popitem(last=False)
+        ranges = self._ranges.get(spool)
+        if ranges is not None and ranges.raise_to(floor - 1):
+            self._owe(spool[0], now)
+
+    def _owe(self, agent: str, now: float) -> None:
+        if agent not in self._owed:
+            told_at = self._told.get(agent)
+            self._owed[agent] = now if told_at is None else max(now, told_at + self._interval_s)
+
+    def due_in_s(self, *, now: float) -> float | None:
+        """Return how long until a receipt is due; None when none is owed."""
+        return max(0.0, min(self._owed.values()) - now) if self._owed else None
+
+    def take_due(self, *, now: float, everything: bool = False) -> list[tuple[str, bytes]]:
+        """Return each agent to be told now, with its receipt."""
+        due = [agent for agent, at in self._owed.items() if everything or at <= now]
+        taken = []
+        for agent in due:
+            del self._owed[agent]
+            self._told[agent] = now
+            self._told.move_to_end(agent)
+            taken.append((agent, self._receipt(agent)))
+        while self._told and now - next(iter(self._told.values())) > self._interval_s:
+            self._told.popitem(last=False)
+        return taken
+
+    def _receipt(self, agent: str) -> bytes:
+        recent = list(self._by_agent.get(agent, ()))[-MAX_SPOOLS:]
+        spools = []
+        for spool_id in reversed(recent):
+            ranges = self._ranges[agent, spool_id]
+            spools.append(SpoolReceipt(spool_id, ranges.through, ranges.runs()[:MAX_RANGES]))
+        return receipt.encode(spools)
+
+    def watermarks(self, identities: Iterable[Identity]) -> list[tuple[str, bytes, int]]:
+        """Return the spools of *identities* that moved on far enough to be written down."""
+        found = []
+        for spool in {(i.agent, i.spool_id) for i in identities}:
+            ranges = self._ranges.get(spool)
+            if ranges and ranges.through >= self._marked.get(spool, 0) + _WATERMARK_EVERY:
+                found.append((*spool, ranges.through))
+        return sorted(found)
+
+    def marked(self, watermarks: Iterable[tuple[str, bytes, int]]) -> None:
+        """Note that *watermarks* are committed."""
+        for agent, spool_id, through in watermarks:
+            if (agent, spool_id) in self._ranges:
+                self._marked[agent, spool_id] = through

@@ -1,0 +1,87 @@
+-- Every statement of the running ingest, by name. Parameters are psycopg's.
+
+-- name: hold_permissions
+-- Excludes every withdrawal until the end of the transaction.
+SELECT vv.hold_permissions(), pg_current_xact_id()::text;
+
+-- name: transaction_status
+SELECT pg_xact_status(%s::text::xid8);
+
+-- name: ensure_partitions
+SELECT vv.ensure_partitions(%s::date, %s::date);
+
+-- name: claim
+-- RETURNING tells which are new; the others were settled before.
+INSERT INTO vv.envelopes (agent, spool_id, sequence, digest, outcome, observations)
+SELECT * FROM unnest(
+    %b::text[], %b::bytea[], %b::bigint[], %b::bytea[], %b::smallint[], %b::integer[])
+ON CONFLICT DO NOTHING
+RETURNING agent, spool_id, sequence;
+
+-- name: claimed_before
+SELECT e.agent, e.spool_id, e.sequence, e.digest
+FROM unnest(%b::text[], %b::bytea[], %b::bigint[]) AS w (agent, spool_id, sequence)
+JOIN vv.envelopes e USING (agent, spool_id, sequence);
+
+-- name: copy_observations
+COPY vv.observations (time, series_id, value, flags) FROM STDIN (FORMAT BINARY);
+
+-- name: quarantined_of_agents
+SELECT agent, count(*) FROM vv.quarantine WHERE agent = ANY(%b::text[]) GROUP BY agent;
+
+-- name: quarantine
+INSERT INTO vv.quarantine
+    (agent, spool_id, sequence, reason, digest, payload, received_at, expires_at)
+VALUES (%s, %b, %s, %s, %b, %b, %s, %s)
+ON CONFLICT DO NOTHING;
+
+-- name: is_quarantined
+SELECT true FROM vv.quarantine
+WHERE agent = %s AND spool_id = %b AND sequence = %s AND digest = %b;
+
+-- name: purge_quarantine
+DELETE FROM vv.quarantine WHERE expires_at < now();
+
+-- name: mark_spools
+INSERT INTO vv.spools (agent, spool_id, through)
+SELECT * FROM unnest(%b::text[], %b::bytea[], %b::bigint[])
+ON CONFLICT (agent, spool_id) DO UPDATE SET through = greatest(vv.spools.through, excluded.through);
+
+-- name: read_spools
+-- A row for each settled run above `through`; one without a run for a spool that has none.
+WITH wanted AS (
+    SELECT w.agent, w.spool_id, coalesce(s.through, 0) AS through
+    FROM unnest(%b::text[], %b::bytea[]) AS w (agent, spool_id)
+    LEFT JOIN vv.spools s USING (agent, spool_id)
+), above AS (
+    SELECT agent, spool_id, e.sequence,
+        e.sequence - row_number() OVER (PARTITION BY agent, spool_id ORDER BY e.sequence) AS run
+    FROM wanted w JOIN vv.envelopes e USING (agent, spool_id)
+    WHERE e.sequence > w.through
+), runs AS (
+    SELECT agent, spool_id, min(sequence) AS first, max(sequence) AS last
+    FROM above GROUP BY agent, spool_id, run
+)
+SELECT agent, spool_id, through, first, last FROM wanted LEFT JOIN runs USING (agent, spool_id)
+ORDER BY agent, spool_id, first;
+
+-- name: listen
+LISTEN vv_permissions;
+
+-- name: epoch
+SELECT epoch FROM vv.permission_gate;
+
+-- name: agents
+SELECT agent, format, revoked_at IS NOT NULL FROM vv.agents WHERE changed_epoch > %s;
+
+-- name: leases
+SELECT agent, version, ceil(extract(epoch FROM issued_at) * 1000)::bigint,
+    ceil(extract(epoch FROM not_after) * 1000)::bigint
+FROM vv.leases WHERE changed_epoch > %s;
+
+-- name: permissions
+SELECT handle, quantity, agent, series_id,
+    CASE WHEN isfinite(valid_from) THEN ceil(extract(epoch FROM valid_from) * 1000)::bigint ELSE 0 END,
+    CASE WHEN isfinite(valid_to) THEN ceil(extract(epoch FROM valid_to) * 1000)::bigint END,
+    withdrawn_at IS NOT NULL, step, interval_ms, time_step_ms
+FROM vv.permissions WHERE changed_epoch > %s;

@@ -1,0 +1,258 @@
+"""The store: one transaction per flush, which excludes every withdrawal."""
+
+import asyncio
+import datetime as dt
+import time
+from collections.abc import Awaitable, Callable, Iterable
+
+import msgspec
+import psycopg
+from psycopg import AsyncConnection
+
+from ingest import copy_format, ledger
+from ingest.database import connect, mapped_errors
+from ingest.decide import Rows
+from ingest.errors import Poisoned, StoreError, Unavailable
+from ingest.permissions import Changes
+from ingest.plan import Fate, Plan, conclude
+from ingest.ports import SpoolRanges, Stored
+from ingest.quarantine import QuarantineLimits, Seal
+from ingest.queries import QUERIES
+from ingest.reader import read_changes
+from ingest.settle import Spool
+
+_DAY_MS = 86_400_000
+_EPOCH = dt.date(1970, 1, 1)
+
+
+class _Doubt(msgspec.Struct, frozen=True):
+    """A COMMIT of which we never heard."""
+
+    transaction: str
+    opened: object
+    stored: Stored
+
+
+class PostgresStore:
+    """
+    Fills the port `Store` over one connection, made when it is needed.
+
+    Args:
+        conninfo: What to connect with.
+
+        seal: Seals what came in clear and must be quarantined.
+
+        quarantine: How much the quarantine keeps.
+
+        timeout_s: When to give a transaction up.
+
+        now_ms: The time, ms since 1970.
+    """
+
+    def __init__(
+        self,
+        conninfo: str,
+        *,
+        seal: Seal,
+        quarantine: QuarantineLimits,
+        timeout_s: float,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._conninfo = conninfo
+        self._seal = seal
+        self._quarantine = quarantine
+        self._timeout_s = timeout_s
+        self._now_ms = now_ms
+        self._connection: AsyncConnection | None = None
+        self._days: set[int] = set()
+        self._doubt: _Doubt | None = None
+        self.is_live = False
+        self.on_change: Callable[[bool], None] = lambda is_live: None
+        """Told whenever `is_live` changes."""
+
+    async def open(self) -> None:
+        """
+        Connect, and make the partitions of today and tomorrow.
+
+        Raises:
+            StoreError: Not possible.
+        """
+        today = self._now_ms() // _DAY_MS
+        await self._attempt(lambda c: self._ensure_days(c, {today, today + 1}))
+
+    async def close(self) -> None:
+        """Close the connection, if there is one."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
+        self._set_live(False)
+
+    async def read_spools(self, spools: Iterable[Spool]) -> list[SpoolRanges]:
+        wanted = sorted(spools)
+        found: list[SpoolRanges] = []
+
+        async def read(connection: AsyncConnection) -> None:
+            found.extend(await ledger.read_spools(connection, wanted))
+            await connection.commit()
+
+        await self._attempt(read)
+        return found
+
+    async def flush(
+        self,
+        plan: Plan,
+        *,
+        watermarks: list[tuple[str, bytes, int]],
+        replan: Callable[[Changes], Plan],
+    ) -> Stored:
+        done: list[Stored] = []
+
+        async def write(connection: AsyncConnection) -> None:
+            if (settled := await self._resolve(connection, plan)) is not None:
+                done.append(settled)
+                return
+            await self._ensure_days(connection, _days(plan.admission.rows))
+            done.append(await self._write(connection, plan, watermarks, replan))
+
+        try:
+            await self._attempt(write)
+        except Poisoned:
+            # Perhaps a partition that was there is no more: look again before anybody is blamed.
+            self._days.clear()
+            raise
+        return done[0]
+
+    async def _attempt(self, work: Callable[[AsyncConnection], Awaitable[None]]) -> None:
+        """Do *work* on the connection; whatever goes wrong, leave no transaction open."""
+        try:
+            async with mapped_errors(), asyncio.timeout(self._timeout_s):
+                if self._connection is None:
+                    self._connection = await connect(self._conninfo, autocommit=False)
+                await work(self._connection)
+        except (StoreError, asyncio.CancelledError) as error:
+            await self._clean_up(is_broken=not isinstance(error, Poisoned))
+            raise
+        self._set_live(True)
+
+    async def _clean_up(self, *, is_broken: bool) -> None:
+        if self._connection is None:
+            self._set_live(False)
+            return
+        try:
+            if is_broken:
+                await self.close()
+            else:
+                await self._connection.rollback()
+        except (psycopg.Error, OSError):
+            await self.close()
+
+    def _set_live(self, is_live: bool) -> None:
+        if is_live != self.is_live:
+            self.is_live = is_live
+            self.on_change(is_live)
+
+    async def _ensure_days(self, connection: AsyncConnection, days: set[int]) -> None:
+        """Have the partitions of *days*, in a transaction of its own: it locks the table."""
+        missing = sorted(days - self._days)
+        for first, last in _runs(missing):
+            await connection.execute(
+                QUERIES["ensure_partitions"],
+                [_EPOCH + dt.timedelta(days=first), _EPOCH + dt.timedelta(days=last)],
+            )
+        await connection.commit()
+        self._days.update(missing)
+
+    async def _resolve(self, connection: AsyncConnection, plan: Plan) -> Stored | None:
+        """Return what an earlier attempt at *plan* has committed without our hearing of it."""
+        doubt, self._doubt = self._doubt, None
+        if doubt is None or doubt.opened is not plan.opened:
+            return None
+        status = await ledger.transaction_status(connection, doubt.transaction)
+        await connection.commit()
+        if status == "in progress":
+            self._doubt = doubt
+            raise Unavailable("the transaction before has not ended")
+        return doubt.stored if status == "committed" else None
+
+    async def _write(
+        self,
+        connection: AsyncConnection,
+        plan: Plan,
+        watermarks: list[tuple[str, bytes, int]],
+        replan: Callable[[Changes], Plan],
+    ) -> Stored:
+        epoch, transaction = await ledger.hold_permissions(connection)
+        if epoch != plan.epoch:
+            # From here to COMMIT nobody can change them: what is decided now is decided.
+            since = plan.epoch if epoch > plan.epoch else None
+            plan = replan(await read_changes(connection, since=since))
+        if agents := {plan.opened[i].agent for i in plan.wants_quarantine()}:
+            kept = await ledger.quarantined_of(connection, agents)
+            plan = plan.refuse_over(kept, self._quarantine.max_per_agent)
+        known = await ledger.claim(connection, plan)
+        fates, conflicts = conclude(plan, known)
+        copy_s = await self._copy(connection, plan, known)
+        fates = await self._put_aside(connection, plan, fates, conflicts, known)
+        await ledger.mark_spools(connection, watermarks)
+        stored = Stored(plan, fates, self._now_ms(), copy_s)
+        self._doubt = _Doubt(transaction, plan.opened, stored)
+        await connection.commit()
+        self._doubt = None
+        return msgspec.structs.replace(stored, committed_ms=self._now_ms())
+
+    async def _copy(
+        self, connection: AsyncConnection, plan: Plan, known: dict[int, bytes]
+    ) -> float:
+        """Write the observations of what is new; return how long that took."""
+        rows = plan.admission.rows
+        new = [i for i in plan.firsts if i not in known]
+        if known or len(new) != len(plan.opened) or any(v is not None for v in plan.verdicts):
+            rows = rows.of(plan.accepted(new))
+        if not len(rows):
+            return 0.0
+        started_at = time.perf_counter()
+        async with (
+            connection.cursor() as cursor,
+            cursor.copy(QUERIES["copy_observations"]) as copy,
+        ):
+            await copy.write(copy_format.encode(rows))
+        return time.perf_counter() - started_at
+
+    async def _put_aside(
+        self,
+        connection: AsyncConnection,
+        plan: Plan,
+        fates: list[Fate],
+        conflicts: list[int],
+        known: dict[int, bytes],
+    ) -> list[Fate]:
+        """Write the quarantine; return the fates as they turned out."""
+        new = [i for i in plan.wants_quarantine() if i not in known]
+        if not new and not conflicts:
+            return fates
+        keeper = ledger.Keeper(connection, plan, seal=self._seal, limits=self._quarantine)
+        await keeper.keep(new)
+        for index, fate in (await keeper.keep_conflicts(conflicts)).items():
+            fates[index] = fate
+        return fates
+
+
+def _days(rows: Rows) -> set[int]:
+    """Return the days, since 1970, that *rows* fall on."""
+    if not len(rows):
+        return set()
+    first, last = int(rows.times_ms.min()) // _DAY_MS, int(rows.times_ms.max()) // _DAY_MS
+    if last - first <= 1:
+        return {first, last}
+    return set((rows.times_ms // _DAY_MS).tolist())
+
+
+def _runs(days: list[int]) -> list[tuple[int, int]]:
+    """Return *days*, ascending, as first and last of each unbroken run."""
+    found: list[tuple[int, int]] = []
+    for day in days:
+        if found and day == found[-1][1] + 1:
+            found[-1] = (found[-1][0], day)
+        else:
+            found.append((day, day))
+    return found

@@ -1,0 +1,48 @@
+"""The window: deliveries of one connection that are owed an ack, in the order of receipt. Pure."""
+
+from collections import deque
+from collections.abc import Iterable
+
+from ingest.delivery import Delivery
+
+
+class Window:
+    """
+    Acks go out in the order of receipt [MQTT-4.6.0-2]: a settled delivery waits for those before.
+
+    Args:
+        generation: The connection that it belongs to.
+
+        bound: From how many owed acks on nothing more is read. A bound of our own, because some
+            brokers (mosquitto up to 2.0.13) overrun the Receive Maximum that they were told.
+    """
+
+    def __init__(self, *, generation: int, bound: int) -> None:
+        self._generation = generation
+        self._bound = bound
+        self._owed: deque[Delivery] = deque()
+
+    def __len__(self) -> int:
+        return len(self._owed)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether reading must pause."""
+        return len(self._owed) >= self._bound
+
+    def add(self, delivery: Delivery) -> None:
+        """Owe the ack of *delivery*."""
+        if delivery.packet_id is not None:
+            self._owed.append(delivery)
+
+    def settle(self, deliveries: Iterable[Delivery]) -> list[int]:
+        """Return the packet ids that may be acknowledged now that *deliveries* are settled."""
+        for delivery in deliveries:
+            if delivery.generation == self._generation:
+                delivery.settled = True
+        ready = []
+        while self._owed and self._owed[0].settled:
+            packet_id = self._owed.popleft().packet_id
+            if packet_id is not None:
+                ready.append(packet_id)
+        return ready
