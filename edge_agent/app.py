@@ -1,0 +1,172 @@
+"""The composition root: the one file that names concrete adapters."""
+
+import asyncio
+import os
+import random
+from collections.abc import Iterator
+
+import msgspec
+from prometheus_client import CollectorRegistry
+
+from edge_agent import agent, keys, outbox, pipeline
+from edge_agent.agent import Agent
+from edge_agent.backoff import Backoff
+from edge_agent.config import AgentSettings
+from edge_agent.errors import SpoolError
+from edge_agent.leases import FileShelf, Leases
+from edge_agent.measurement import Reason
+from edge_agent.metrics import Metrics
+from edge_agent.outbox import Outbox
+from edge_agent.pipeline import Pipeline
+from edge_agent.publisher import AiomqttBroker
+from edge_agent.recorded import RecordedSensors
+from edge_agent.seal import Seal
+from edge_agent.service import Service
+from edge_agent.spool import SqliteSpool
+from edge_agent.tags import Tags
+from edge_agent.timekeeping import SystemClock
+from edge_agent.uplink import Uplink
+from runtime import http, logs
+from runtime.errors import ConfigError
+from runtime.logs import Log, describe
+from runtime.stop import stop_requested
+from runtime.tls import client_context
+from vitalveil import __version__
+from wire.envelope import SPOOL_ID_BYTES
+
+_log = Log("agent")
+
+
+def run(settings: AgentSettings) -> int:
+    """
+    Run the agent until it is asked to stop; return the exit code.
+
+    Raises:
+        ConfigError: A setting is wrong.
+    """
+    logs.configure(settings.log.level)
+    try:
+        asyncio.run(_run(settings))
+    except ConfigError:
+        raise
+    except Exception as exc:  # noqa: BLE001 - the one place; a traceback could name a sensor
+        _log.error("died", error=describe(_innermost(exc)))
+        return 1
+    _log.info("stopped")
+    return 0
+
+
+def _innermost(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+async def _run(settings: AgentSettings) -> None:
+    clock = SystemClock()
+    held_keys = keys.read(settings.keys)
+    context = client_context(settings.broker.tls, section="broker.tls")
+    registry = CollectorRegistry()
+    metrics = Metrics(registry)
+    sensors = RecordedSensors(malformed=lambda: metrics.refused(Reason.MALFORMED))
+    spool = await _open_spool(settings, held_keys, metrics)
+    daemon = Agent(
+        limits=agent.Limits(__version__, settings.spool.max_age_s),
+        clock=clock,
+        sensors=sensors,
+        spool=spool,
+        pipeline=Pipeline(
+            pipeline.Limits(
+                settings.batch.max_observations,
+                settings.batch.max_age_s,
+                int(settings.batch.max_ahead_s * 1000),
+            )
+        ),
+        seal=Seal(
+            agent=settings.agent,
+            spool_id=spool.spool_id,
+            ingest_key=held_keys.ingest,
+            random_bytes=os.urandom,
+        ),
+        leases=Leases(
+            agent=settings.agent,
+            trust_key=held_keys.trust,
+            agent_key=held_keys.lease,
+            shelf=FileShelf(settings.state_dir),
+        ),
+        service=Service(os.environ, now=clock.now()),
+        metrics=metrics,
+    )
+    uplink = Uplink(
+        broker=AiomqttBroker(settings.broker, context, agent=settings.agent),
+        spool=spool,
+        outbox=Outbox(
+            outbox.Limits(settings.publish.max_unsettled, settings.publish.resend_after_s)
+        ),
+        clock=clock,
+        backoff=Backoff(random.random, longest_s=settings.publish.longest_wait_s),
+        describe_state=daemon.state,
+        take_lease=lambda sealed: daemon.take_lease(sealed, uplink),
+        metrics=metrics,
+    )
+
+    def missing() -> Iterator[str]:
+        if not uplink.is_connected:
+            yield "broker"
+        if not daemon.is_measuring:
+            yield "lease"
+
+    try:
+        async with sensors.serve(settings.sensors.recorded_socket), stop_requested() as stop:
+            with http.serve(settings.http, registry, missing=missing) as port:
+                _log.info("started", http_port=port, software=__version__)
+                await daemon.run(stop, uplink)
+    finally:
+        await spool.close()
+
+
+async def _open_spool(
+    settings: AgentSettings, held_keys: keys.Keys, metrics: Metrics
+) -> SqliteSpool:
+    try:
+        spool = await SqliteSpool.open(
+            settings.state_dir,
+            Tags(held_keys.lease),
+            new_spool_id=os.urandom(SPOOL_ID_BYTES),
+            max_bytes=settings.spool.max_bytes,
+        )
+    except SpoolError as exc:
+        raise ConfigError(
+            key="state_dir",
+            source=str(settings.state_dir),
+            problem=str(exc),
+            mend="See that this user may write there, and that the disk is sound and has room.",
+        ) from None
+    if spool.was_damaged:
+        metrics.spool_damaged.inc()
+        _log.error("spool_set_aside")
+    return spool
+
+
+class Report(msgspec.Struct, frozen=True):
+    """What `check` found sound."""
+
+    agent: str
+    state_dir: str
+    broker: str
+
+
+def check(settings: AgentSettings) -> Report:
+    """
+    Read every file that *settings* name, and return what they come to.
+
+    Raises:
+        ConfigError: One of them is missing or wrong.
+    """
+    keys.read(settings.keys)
+    client_context(settings.broker.tls, section="broker.tls")
+    return Report(
+        settings.agent,
+        str(settings.state_dir),
+        f"{settings.broker.host}:{settings.broker.port}",
+    )

@@ -1,0 +1,36 @@
+"""How long to wait before the next attempt: exponential, with full jitter. Pure."""
+
+from collections.abc import Callable
+
+
+class Backoff:
+    """
+    Waits that grow with each failure in a row, each drawn between 0 and its bound.
+
+    Full jitter, so that a fleet that lost its broker together does not return together.
+
+    Args:
+        random: Draws from 0 to 1.
+
+        first_s: The first bound; each is twice the one before.
+
+        longest_s: The last.
+    """
+
+    def __init__(
+        self, random: Callable[[], float], *, first_s: float = 0.5, longest_s: float = 30.0
+    ) -> None:
+        self._random = random
+        self._first_s = first_s
+        self._longest_s = longest_s
+        self._bound_s = first_s
+
+    def failed(self) -> float:
+        """Note a failure; return how long to wait."""
+        wait_s = self._random() * self._bound_s
+        self._bound_s = min(self._longest_s, 2 * self._bound_s)
+        return wait_s
+
+    def succeeded(self) -> None:
+        """Begin anew."""
+        self._bound_s = self._first_s

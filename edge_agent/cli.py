@@ -1,0 +1,93 @@
+"""`vitalveil agent`: run the gateway, check its settings, look at its spool."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from edge_agent import spool_view
+from edge_agent.config import AgentSettings
+from edge_agent.errors import SpoolError
+from edge_agent.timekeeping import SystemClock
+from runtime import settings
+from runtime.errors import ConfigError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Do what *argv* asks; return the exit code."""
+    arguments = _parser().parse_args(argv)
+    try:
+        return _do(arguments, os.environ)
+    except ConfigError as exc:
+        print(f"vitalveil agent: {exc}", file=sys.stderr)
+        return 2
+    except SpoolError as exc:
+        print(f"vitalveil agent: {exc}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="vitalveil agent", description="The gateway.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    config = argparse.ArgumentParser(add_help=False)
+    config.add_argument(
+        "--config", type=Path, help="TOML file; each key has a twin VITALVEIL_AGENT_..."
+    )
+    commands.add_parser("run", parents=[config], help="measure and publish until stopped")
+    commands.add_parser("check-config", parents=[config], help="read all settings and key files")
+    spool = commands.add_parser("spool", help="look at the spool, beside a running agent or not")
+    views = spool.add_subparsers(dest="view", required=True, metavar="VIEW")
+    show = views.add_parser("show", parents=[config], help="how much is in it, and went through")
+    show.add_argument("--json", action="store_true", help="one JSON object")
+    return parser
+
+
+def _do(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    chosen = settings.load(AgentSettings, program="agent", path=arguments.config, environ=environ)
+    if arguments.command == "spool":
+        shown = _describe_spool(chosen.state_dir, now_ms=SystemClock().now_ms())
+        _print_spool(shown, as_json=arguments.json)
+        return 0
+    # Only now: looking at a spool needs neither aiomqtt nor the rest.
+    from edge_agent import app
+
+    if arguments.command == "check-config":
+        report = app.check(chosen)
+        print(f"sound: agent {report.agent}, broker {report.broker}, state in {report.state_dir}")
+        return 0
+    return app.run(chosen)
+
+
+def _describe_spool(state_dir: Path, *, now_ms: int) -> dict[str, object]:
+    view = spool_view.look(state_dir)
+    stats = view.stats
+    age_s = None if stats.oldest_ms is None else max(0, now_ms - stats.oldest_ms) / 1000
+    return {
+        "spool_id": view.spool_id.hex(),
+        "floor": stats.floor,
+        "next_sequence": stats.next_sequence,
+        "depth": stats.depth,
+        "bytes": stats.bytes,
+        "oldest_age_s": age_s,
+        "totals": {
+            what: {"envelopes": amount.envelopes, "observations": amount.observations}
+            for what, amount in view.totals.items()
+        },
+    }
+
+
+def _print_spool(spool: dict[str, object], *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(spool))
+        return
+    for name, value in spool.items():
+        if isinstance(value, dict):
+            for what, amount in value.items():
+                print(
+                    f"{what:<14} {amount['envelopes']} envelopes, "
+                    f"{amount['observations']} observations"
+                )
+        else:
+            print(f"{name:<14} {value}")

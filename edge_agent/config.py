@@ -1,0 +1,73 @@
+"""The settings of the agent."""
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from runtime.settings import BrokerSettings, HttpSettings, LogSettings, PositiveInt, Seconds
+
+AgentId = Annotated[str, Meta(pattern="^[0-9a-f]{16}$", description="As trust enrolled it.")]
+# Beyond it an envelope could outgrow what ingest reads, with the widest padding.
+BatchSize = Annotated[int, Meta(ge=1, le=4000)]
+SpoolBytes = Annotated[int, Meta(ge=65_536)]
+
+
+class KeySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Files of keys, PEM, as trust writes them into the bundle."""
+
+    trust_file: Path
+    """trust.pub: who signs leases."""
+    ingest_file: Path
+    """ingest.pub: to whom envelopes are sealed."""
+    lease_file: Path
+    """lease.key: opens leases; private, mode 0600."""
+
+
+class SensorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where measurements come from."""
+
+    recorded_socket: Path
+    """The Unix socket that a player connects to."""
+
+
+class BatchSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """When an envelope is made, and what can be dated."""
+
+    max_observations: BatchSize = 500
+    max_age_s: Seconds = 5.0
+    max_ahead_s: Annotated[float, Meta(ge=0, le=3600)] = 60.0
+
+
+class PublishSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How far to run ahead of the receipts."""
+
+    max_unsettled: PositiveInt = 512
+    resend_after_s: Seconds = 30.0
+    longest_wait_s: Seconds = 30.0
+    """Between attempts to connect."""
+
+
+class SpoolSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How much is held when nobody fetches it."""
+
+    max_bytes: SpoolBytes = 268_435_456
+    max_age_s: Seconds = 1_209_600.0
+    """Two weeks."""
+
+
+class AgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything that the agent is told."""
+
+    agent: AgentId
+    state_dir: Path
+    """Private folder: the spool, and the lease as it was received."""
+    broker: BrokerSettings
+    keys: KeySettings
+    sensors: SensorSettings
+    batch: BatchSettings = BatchSettings()
+    publish: PublishSettings = PublishSettings()
+    spool: SpoolSettings = SpoolSettings()
+    http: HttpSettings = HttpSettings()
+    log: LogSettings = LogSettings()

@@ -1,0 +1,56 @@
+"""
+Errors of the edge agent.
+
+* EdgeAgentError
+    * SpoolError            (ours or the disk's: take no more measurements, try again)
+        * SpoolFull         (the disk's: the same, and an operator must make room)
+        * SpoolKeyChanged   (the operator's: refuse to start)
+    * BrokerError           (the network's: keep in the spool, connect again)
+    * LeaseRefused          (trust's or a stranger's: keep what was in force before)
+        * RolledBack
+
+A measurement that is not kept is no error but a `Reason`. No message holds a value, a handle or a
+sensor's address.
+"""
+
+
+class EdgeAgentError(Exception):
+    """Something that the agent did not decide."""
+
+
+class SpoolError(EdgeAgentError):
+    """The spool could not do what its port promises; what it held before, it holds."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"the spool cannot {what}")
+
+
+class SpoolFull(SpoolError):
+    """The disk has no room left."""
+
+
+class SpoolKeyChanged(SpoolError):
+    """The spool was begun with another lease key, so that its tags fit no sensor and no handle."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "be used with this lease key: it was begun with another."
+            " Bring that key back, or move the spool away to begin a new one"
+        )
+
+
+class BrokerError(EdgeAgentError):
+    """The connection to the broker failed or ended."""
+
+
+class LeaseRefused(EdgeAgentError):
+    """A lease was not taken over."""
+
+
+class RolledBack(LeaseRefused):
+    """The lease is older than the highest that was ever taken over here."""
+
+    def __init__(self, *, version: int, highest: int) -> None:
+        super().__init__(f"lease version {version} is below {highest}")
+        self.version = version
+        self.highest = highest

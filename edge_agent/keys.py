@@ -1,0 +1,85 @@
+"""Reads the agent's keys from their files. Errors name the file, never what is in it."""
+
+import stat
+from pathlib import Path
+
+import msgspec
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+
+from edge_agent.config import KeySettings
+from runtime.errors import ConfigError
+
+
+class Keys(msgspec.Struct, frozen=True):
+    """The keys of an agent."""
+
+    trust: Ed25519PublicKey
+    ingest: X25519PublicKey
+    lease: X25519PrivateKey
+
+
+def read(settings: KeySettings) -> Keys:
+    """
+    Return the keys.
+
+    Raises:
+        ConfigError: A file is missing, open to others, or holds no key of its kind.
+    """
+    trust = _public("keys.trust_file", settings.trust_file)
+    if not isinstance(trust, Ed25519PublicKey):
+        raise _not_a("keys.trust_file", settings.trust_file, Ed25519PublicKey.__name__)
+    ingest = _public("keys.ingest_file", settings.ingest_file)
+    if not isinstance(ingest, X25519PublicKey):
+        raise _not_a("keys.ingest_file", settings.ingest_file, X25519PublicKey.__name__)
+    return Keys(trust, ingest, _private("keys.lease_file", settings.lease_file))
+
+
+def _public(name: str, path: Path) -> PublicKeyTypes:
+    data = _read(name, path)
+    try:
+        return serialization.load_pem_public_key(data)
+    except (ValueError, UnsupportedAlgorithm):
+        raise _not_a(name, path, "public key") from None
+
+
+def _private(name: str, path: Path) -> X25519PrivateKey:
+    data = _read(name, path)
+    if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise ConfigError(
+            key=name,
+            source=str(path),
+            problem="others than its owner may read or write the file",
+            mend="Restrict it: chmod 600.",
+        )
+    try:
+        key = serialization.load_pem_private_key(data, password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise _not_a(name, path, X25519PrivateKey.__name__) from None
+    if not isinstance(key, X25519PrivateKey):
+        raise _not_a(name, path, X25519PrivateKey.__name__)
+    return key
+
+
+def _read(name: str, path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as exc:
+        raise ConfigError(
+            key=name,
+            source=str(path),
+            problem=f"the file cannot be read ({type(exc).__name__})",
+            mend="Check the path and its permissions.",
+        ) from None
+
+
+def _not_a(name: str, path: Path, kind: str) -> ConfigError:
+    return ConfigError(
+        key=name,
+        source=str(path),
+        problem=f"not a PEM {kind}",
+        mend="Take the file of that name from the bundle that trust wrote at enrolment.",
+    )

@@ -1,0 +1,175 @@
+"""
+The lease in force: verified, never older than one before, kept on disk as it was received.
+
+On disk it is as sealed as on the broker. With it an agent that restarts without a network goes on
+measuring until the lease ends; and it cannot be talked into an older one, in which a person who
+withdrew is still named.
+"""
+
+import os
+from pathlib import Path
+from typing import Final, Protocol
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from edge_agent.errors import LeaseRefused, RolledBack
+from wire import lease as wire_lease
+from wire.errors import WireError
+from wire.lease import Lease
+
+NAME: Final = "lease.sealed"
+_MAX_BYTES: Final = 1 << 20
+
+
+class _Kept(msgspec.Struct, frozen=True, array_like=True):
+    highest: int
+    sealed: bytes
+
+
+_decoder = msgspec.msgpack.Decoder(_Kept)
+
+
+class LeaseShelf(Protocol):
+    """Where a lease lies while the agent is off."""
+
+    def read(self) -> bytes | None:
+        """Return what was written last; None when there is nothing."""
+        ...
+
+    def write(self, data: bytes) -> None:
+        """
+        Replace it with *data*; on return that survives a power cut.
+
+        Raises:
+            OSError: What was there is still there.
+        """
+        ...
+
+
+class FileShelf:
+    """A `LeaseShelf` in *folder*."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / NAME
+
+    def read(self) -> bytes | None:
+        try:
+            return self._path.read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def write(self, data: bytes) -> None:
+        new = self._path.with_suffix(".new")
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(descriptor)
+        new.replace(self._path)
+        folder = os.open(self._path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+class Leases:
+    """
+    The lease that this agent holds. Whether it is in force is a question of time, not asked here.
+
+    Args:
+        agent: Its id.
+
+        trust_key: Who signs.
+
+        agent_key: Opens what is sealed to this agent.
+
+        shelf: Where it lies while the agent is off.
+    """
+
+    def __init__(
+        self,
+        *,
+        agent: str,
+        trust_key: Ed25519PublicKey,
+        agent_key: X25519PrivateKey,
+        shelf: LeaseShelf,
+    ) -> None:
+        self._agent = agent
+        self._trust_key = trust_key
+        self._agent_key = agent_key
+        self._shelf = shelf
+        self._highest = 0
+        self._sealed = b""
+        self.held: Lease | None = None
+        self.is_saved = True
+
+    @property
+    def version(self) -> int:
+        """Version of the lease that is held; 0 for none."""
+        return self.held.version if self.held is not None else 0
+
+    def recall(self) -> None:
+        """
+        Take the lease from the shelf.
+
+        Raises:
+            LeaseRefused: What lies there is not readable, or not by us. None is held.
+        """
+        data = self._shelf.read()
+        if data is None:
+            return
+        try:
+            kept = _decoder.decode(data)
+        except msgspec.MsgspecError:
+            raise LeaseRefused("the lease kept on disk is not readable") from None
+        self._highest = kept.highest
+        self.held = self._decode(kept.sealed)
+        self._sealed = kept.sealed
+
+    def offer(self, sealed: bytes) -> Lease | None:
+        """
+        Take over the lease *sealed*; None when it is the one that is held. `save` keeps it.
+
+        Raises:
+            LeaseRefused: Not signed by trust, not for this agent, or rolled back. What was held
+                before still is.
+        """
+        if sealed == self._sealed:
+            return None
+        lease = self._decode(sealed)
+        if lease.version < self._highest:
+            raise RolledBack(version=lease.version, highest=self._highest)
+        if lease == self.held:
+            return None  # Signed or sealed anew, and the same.
+        if lease.version == self._highest and self.held is not None:
+            raise LeaseRefused("another lease of this version was taken over before")
+        self._highest = lease.version
+        self._sealed = sealed
+        self.held = lease
+        self.is_saved = False
+        return lease
+
+    def save(self) -> None:
+        """
+        Keep the lease that is held on disk.
+
+        Apart from `offer`, because a withdrawal is obeyed even when the disk is full.
+
+        Raises:
+            OSError: It is not kept; try again.
+        """
+        self._shelf.write(msgspec.msgpack.encode(_Kept(self._highest, self._sealed)))
+        self.is_saved = True
+
+    def _decode(self, sealed: bytes) -> Lease:
+        if len(sealed) > _MAX_BYTES:
+            raise LeaseRefused("the lease is too large")
+        try:
+            return wire_lease.decode(
+                sealed, agent=self._agent, trust_key=self._trust_key, agent_key=self._agent_key
+            )
+        except WireError as exc:
+            raise LeaseRefused(f"the lease is not valid ({type(exc).__name__})") from None

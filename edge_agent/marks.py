@@ -1,0 +1,31 @@
+"""
+Marks: the numbers that must outlive the process, so that nothing is taken twice or too finely.
+
+A mark is saved in the transaction that makes its measurements durable. Its label names a sensor
+or a handle, and so never reaches the disk: the spool writes a keyed tag in its place.
+"""
+
+import msgspec
+
+
+class Mark(msgspec.Struct, frozen=True):
+    """The name of a mark."""
+
+    label: bytes
+    handle: bytes | None = None
+    """Whose mark it is: it goes when the handle is purged."""
+
+
+def cursor_of(sensor: str) -> Mark:
+    """Every record of *sensor* up to this one is spooled or dropped."""
+    return Mark(b"cursor\x00" + sensor.encode())
+
+
+def through_of(sensor: str, quantity: int) -> Mark:
+    """Every record of *quantity* up to this one is durable or dropped; may pass the cursor."""
+    return Mark(b"through\x00" + sensor.encode() + b"\x00" + quantity.to_bytes(2, "big"))
+
+
+def spent_of(handle: bytes, quantity: int) -> Mark:
+    """Every interval of *quantity* that begins before this instant (ms) has its observation."""
+    return Mark(b"spent\x00" + handle + quantity.to_bytes(2, "big"), handle)

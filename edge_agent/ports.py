@@ -1,0 +1,194 @@
+"""Every outside thing that the agent stands on; each method's docstring is its promise."""
+
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+import msgspec
+
+from edge_agent.marks import Mark
+from edge_agent.measurement import Measurement
+from wire.receipt import SpoolReceipt
+
+
+class Clock(Protocol):
+    """What time it is."""
+
+    def now(self) -> float:
+        """Return seconds that never jump, from an unknown start."""
+        ...
+
+    def now_ms(self) -> int:
+        """Return the time of day, ms since 1970, as far as this machine knows it."""
+        ...
+
+
+class Sensors(Protocol):
+    """
+    The sensors in reach, by radio or from a recording.
+
+    A measurement is either a live notification (`record` is None: the sensor forgets it), or a
+    stored record with a number that grows. Stored records are fetched from the cursor on, and may
+    come twice; they never come out of order within a sensor.
+    """
+
+    async def listen(self, cursors: Mapping[str, int]) -> None:
+        """
+        Listen to exactly these sensors, each from the record after its cursor on.
+
+        On return no other sensor is sampled, as far as it lies in our hands.
+        """
+        ...
+
+    def advance(self, cursors: Mapping[str, int]) -> None:
+        """Note that records up to these are durable: nobody needs to fetch them again."""
+        ...
+
+    async def take(self, *, within_s: float) -> Sequence[Measurement]:
+        """
+        Return what has come, waiting at most *within_s* for the first; often more, or none.
+
+        What is not taken waits, and holds its sensor back. Cancelling loses nothing.
+        """
+        ...
+
+
+class Sealed(msgspec.Struct, frozen=True):
+    """An envelope on its way into the spool."""
+
+    sequence: int
+    handle: bytes
+    observations: int
+    payload: bytes
+    """As it will be published, every time."""
+
+
+class Spooled(msgspec.Struct, frozen=True):
+    """An envelope in the spool."""
+
+    sequence: int
+    payload: bytes
+
+
+class Amount(msgspec.Struct, frozen=True):
+    """How much went in or out."""
+
+    envelopes: int = 0
+    observations: int = 0
+
+    def __add__(self, other: "Amount") -> "Amount":
+        return Amount(self.envelopes + other.envelopes, self.observations + other.observations)
+
+
+class Removed(msgspec.Struct, frozen=True):
+    """What left the spool at once."""
+
+    amount: Amount
+    sequences: list[int]
+
+
+class SpoolStats(msgspec.Struct, frozen=True):
+    """The spool at a glance."""
+
+    floor: int
+    """No envelope below this sequence will ever be sent (again)."""
+    next_sequence: int
+    depth: int
+    bytes: int
+    oldest_ms: int | None
+    """When the oldest envelope was appended."""
+
+
+class Spool(Protocol):
+    """
+    A queue of sealed envelopes, and the marks, that outlive the process.
+
+    Every method that changes it is one transaction: on return it survives a power cut, on a
+    SpoolError nothing happened.
+    """
+
+    @property
+    def spool_id(self) -> bytes:
+        """Who the spool is: random, the same for all of its envelopes."""
+        ...
+
+    def stats(self) -> SpoolStats:
+        """Return the spool as its last transaction left it."""
+        ...
+
+    def take_sequence(self) -> int:
+        """Return a sequence that this process was never given before, nor any envelope had."""
+        ...
+
+    async def append(
+        self, envelopes: Sequence[Sealed], marks: Mapping[Mark, int], *, now_ms: int
+    ) -> Removed:
+        """
+        Keep *envelopes* and *marks*; return the oldest that had to go for them.
+
+        Raises:
+            SpoolError: Nothing was kept. The sequences are spent all the same.
+        """
+        ...
+
+    def marks(self, marks: Sequence[Mark]) -> dict[Mark, int]:
+        """Return those of *marks* that are known."""
+        ...
+
+    async def peek(self, *, after: int, limit: int) -> list[Spooled]:
+        """Return the envelopes above sequence *after*, ascending."""
+        ...
+
+    async def peek_at(self, sequences: Sequence[int]) -> list[Spooled]:
+        """Return those of *sequences* that are still here, ascending."""
+        ...
+
+    async def forget(self, receipt: SpoolReceipt) -> Removed:
+        """Forget exactly what *receipt* covers."""
+        ...
+
+    async def purge_all_but(self, handles: Collection[bytes]) -> Removed:
+        """Erase, beyond recovery from the file, what belongs to any other handle."""
+        ...
+
+    async def evict_older_than(self, oldest_ms: int) -> Removed:
+        """Give up what was appended before *oldest_ms*."""
+        ...
+
+
+class Downlink(msgspec.Struct, frozen=True):
+    """What came from the broker: exactly one of the two."""
+
+    receipt: bytes | None = None
+    lease: bytes | None = None
+
+
+class Connection(Protocol):
+    """A live connection to the broker. Every method raises BrokerError when it ends."""
+
+    async def publish_envelope(self, payload: bytes) -> None:
+        """Publish *payload*; on return the broker has it. Safe to call many times at once."""
+        ...
+
+    async def publish_state(self, payload: bytes) -> None:
+        """Replace the retained state of this agent."""
+        ...
+
+    def downlinks(self) -> AsyncIterator[Downlink]:
+        """Yield what comes, first what the broker retained, until the connection ends."""
+        ...
+
+
+class Broker(Protocol):
+    """The MQTT broker."""
+
+    def connect(self, *, will: bytes) -> AbstractAsyncContextManager[Connection]:
+        """
+        Connect, leaving *will* to be published as the state if the connection breaks.
+
+        Leaving the context says goodbye, and the will is dropped.
+
+        Raises:
+            BrokerError: There is no way through.
+        """
+        ...

@@ -1,0 +1,111 @@
+"""
+The broker by aiomqtt: MQTT 5, QoS 1, mutual TLS 1.3.
+
+Every connection begins a clean session: upwards the spool publishes again what no receipt has
+settled, downwards receipt and lease are retained, so that a session would only keep a second and
+older copy of both.
+"""
+
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import aiomqtt
+
+from edge_agent.errors import BrokerError
+from edge_agent.ports import Connection, Downlink
+from runtime.settings import BrokerSettings
+from wire import topics
+
+_QOS: Final = 1
+_MAX_IN_FLIGHT: Final = 20
+"""Unacknowledged by the broker; the least that a broker of ours grants is far above."""
+_TIMEOUT_S: Final = 10.0
+
+
+class AiomqttConnection:
+    """A `Connection` of *agent*."""
+
+    def __init__(self, client: aiomqtt.Client, agent: str) -> None:
+        self._client = client
+        self._agent = agent
+        self._observations = topics.observations(agent)
+
+    async def publish_envelope(self, payload: bytes) -> None:
+        await self._publish(self._observations, payload, retain=False)
+
+    async def publish_state(self, payload: bytes) -> None:
+        await self._publish(topics.state(self._agent), payload, retain=True)
+
+    async def _publish(self, topic: str, payload: bytes, *, retain: bool) -> None:
+        try:
+            await self._client.publish(topic, payload, qos=_QOS, retain=retain)
+        except aiomqtt.MqttError as exc:
+            raise _broker_error("publishing", exc) from None
+
+    async def downlinks(self) -> AsyncIterator[Downlink]:
+        receipt = topics.receipt(self._agent)
+        lease = topics.lease(self._agent)
+        try:
+            await self._client.subscribe(lease, _QOS)
+            await self._client.subscribe(receipt, _QOS)
+            async for message in self._client.messages:
+                payload = bytes(message.payload)
+                if message.topic.value == receipt:
+                    yield Downlink(receipt=payload)
+                elif message.topic.value == lease:
+                    yield Downlink(lease=payload)
+        except aiomqtt.MqttError as exc:
+            raise _broker_error("listening", exc) from None
+
+
+class AiomqttBroker:
+    """
+    A `Broker`.
+
+    Args:
+        settings: Where it is.
+
+        context: Who we are to it.
+
+        agent: Our id: user name and client id.
+    """
+
+    def __init__(self, settings: BrokerSettings, context: ssl.SSLContext, *, agent: str) -> None:
+        self._settings = settings
+        self._context = context
+        self._agent = agent
+
+    @asynccontextmanager
+    async def connect(self, *, will: bytes) -> AsyncIterator[Connection]:
+        client = aiomqtt.Client(
+            self._settings.host,
+            self._settings.port,
+            identifier=self._agent,
+            protocol=aiomqtt.ProtocolVersion.V5,
+            clean_start=True,
+            keepalive=self._settings.keep_alive_s,
+            will=aiomqtt.Will(topics.state(self._agent), will, qos=_QOS, retain=True),
+            tls_context=self._context,
+            timeout=_TIMEOUT_S,
+            max_inflight_messages=_MAX_IN_FLIGHT,
+        )
+        # It logs a line beyond so many calls at once; ours are bounded by the window.
+        client.pending_calls_threshold = 1 << 20
+        try:
+            await client.__aenter__()
+        except (aiomqtt.MqttError, ValueError) as exc:
+            raise _broker_error("connecting", exc) from None
+        try:
+            yield AiomqttConnection(client, self._agent)
+        finally:
+            try:
+                await client.__aexit__(None, None, None)
+            except aiomqtt.MqttError as exc:
+                raise _broker_error("taking leave", exc) from None
+
+
+def _broker_error(what: str, exc: Exception) -> BrokerError:
+    # Not its text: that may name the host or what was published.
+    return BrokerError(f"{what} failed ({type(exc).__name__})")

@@ -1,0 +1,59 @@
+"""
+What systemd is told (sd_notify(3)): ready, alive, stopping. Nothing, when it does not ask.
+
+Alive is said only when the measuring loop has come round, not by a timer of its own: a watchdog
+that barks while the work stands still guards nothing.
+"""
+
+import contextlib
+import socket
+from collections.abc import Mapping
+
+
+class Service:
+    """
+    The service manager.
+
+    Args:
+        environ: Of this process.
+
+        now: The time, in seconds of a monotonic clock.
+    """
+
+    def __init__(self, environ: Mapping[str, str], *, now: float) -> None:
+        address = environ.get("NOTIFY_SOCKET", "")
+        # An abstract socket is written with @ and begins with a zero byte.
+        self._address = "\0" + address[1:] if address.startswith("@") else address
+        self._every_s = _watchdog_s(environ) / 2
+        self._said_at = now
+
+    def ready(self) -> None:
+        """Say that it runs."""
+        self._tell("READY=1")
+
+    def stopping(self) -> None:
+        """Say that it ends."""
+        self._tell("STOPPING=1")
+
+    def progressed(self, *, now: float) -> None:
+        """Say that it is alive, as often as was asked for."""
+        if self._every_s and now - self._said_at >= self._every_s:
+            self._said_at = now
+            self._tell("WATCHDOG=1")
+
+    def _tell(self, message: str) -> None:
+        if not self._address:
+            return
+        # A manager that went away is no reason to stop measuring.
+        with (
+            contextlib.suppress(OSError),
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as notify,
+        ):
+            notify.settimeout(1.0)
+            notify.sendto(message.encode(), self._address)
+
+
+def _watchdog_s(environ: Mapping[str, str]) -> float:
+    """Return how often it must say that it is alive, 0 for never."""
+    text = environ.get("WATCHDOG_USEC", "")
+    return int(text) / 1_000_000 if text.isascii() and text.isdecimal() else 0.0

@@ -1,0 +1,59 @@
+"""What there is to see of a spool: from inside, and beside an agent that runs."""
+
+import contextlib
+import sqlite3
+from pathlib import Path
+
+import msgspec
+
+from edge_agent import spool_file
+from edge_agent.errors import SpoolError
+from edge_agent.ports import Amount, SpoolStats
+
+
+class SpoolView(msgspec.Struct, frozen=True):
+    """A spool at a glance, and what went through it in its life."""
+
+    spool_id: bytes
+    stats: SpoolStats
+    totals: dict[str, Amount]
+    """appended = settled + purged + evicted + what is still there."""
+
+
+def read_spool_id(db: sqlite3.Connection) -> bytes:
+    """Return who the spool is."""
+    row: tuple[bytes] = db.execute("SELECT spool_id FROM spool").fetchone()
+    return row[0]
+
+
+def read_stats(db: sqlite3.Connection) -> SpoolStats:
+    """Return the spool at a glance."""
+    next_sequence, depth, size = db.execute(
+        "SELECT next_sequence, depth, bytes FROM spool"
+    ).fetchone()
+    oldest = db.execute(
+        "SELECT sequence, appended_at_ms FROM envelopes ORDER BY sequence LIMIT 1"
+    ).fetchone()
+    floor, oldest_ms = (next_sequence, None) if oldest is None else oldest
+    return SpoolStats(floor, next_sequence, depth, size, oldest_ms)
+
+
+def read_totals(db: sqlite3.Connection) -> dict[str, Amount]:
+    """Return what went in and out over the life of the spool."""
+    rows = db.execute("SELECT what, envelopes, observations FROM totals")
+    return {what: Amount(envelopes, observations) for what, envelopes, observations in rows}
+
+
+def look(folder: Path) -> SpoolView:
+    """
+    Return the spool in *folder*, as its last transaction left it.
+
+    Raises:
+        SpoolError: There is none, or it is not readable.
+    """
+    try:
+        with contextlib.closing(spool_file.open_read_only(folder)) as db:
+            db.execute("BEGIN")  # All of one moment.
+            return SpoolView(read_spool_id(db), read_stats(db), read_totals(db))
+    except (sqlite3.Error, TypeError) as exc:
+        raise SpoolError(f"be read ({type(exc).__name__})") from None

@@ -1,0 +1,269 @@
+"""
+The loop that keeps a connection to the broker, publishes the spool and hears what is settled.
+
+It owns the outbox; the spool it shares, for every call there is a transaction of its own.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+from edge_agent.backoff import Backoff
+from edge_agent.errors import BrokerError, SpoolError
+from edge_agent.metrics import Metrics
+from edge_agent.outbox import Outbox
+from edge_agent.ports import Broker, Clock, Connection, Spool, Spooled
+from runtime.logs import Log, describe
+from wire import receipt as wire_receipt
+from wire import state as wire_state
+from wire.errors import WireError
+from wire.state import State
+
+STATE_EVERY_S: Final = 30.0
+STEADY_AFTER_S: Final = 5.0
+"""A connection that lasted so long was a good one."""
+_AT_ONCE: Final = 64
+_RECEIPT_WITHIN_S: Final = 0.25
+"""How long a new connection waits for the retained receipt, before it publishes all again."""
+_SPOOL_RETRY_S: Final = 1.0
+_DRAIN_S: Final = 1.0
+"""How long to go on publishing when asked to finish."""
+
+_log = Log("agent.uplink")
+
+
+class Uplink:
+    """
+    Publishes, and forgets what is settled.
+
+    Args:
+        broker: Where to.
+
+        spool: What.
+
+        outbox: In which order.
+
+        clock: When.
+
+        backoff: Between attempts to connect.
+
+        describe_state: What to say of this agent; whether it is online is added.
+
+        take_lease: Called with each lease that comes.
+
+        metrics: Counts.
+    """
+
+    def __init__(  # noqa: PLR0913 - everything that it stands on, once
+        self,
+        *,
+        broker: Broker,
+        spool: Spool,
+        outbox: Outbox,
+        clock: Clock,
+        backoff: Backoff,
+        describe_state: Callable[[bool], State],
+        take_lease: Callable[[bytes], Awaitable[None]],
+        metrics: Metrics,
+    ) -> None:
+        self._broker = broker
+        self._spool = spool
+        self._outbox = outbox
+        self._clock = clock
+        self._backoff = backoff
+        self._describe_state = describe_state
+        self._take_lease = take_lease
+        self._metrics = metrics
+        self._has_news = asyncio.Event()
+        self._state_changed = asyncio.Event()
+        self._heard = asyncio.Event()
+        self._drained = asyncio.Event()
+        self._stop = asyncio.Event()
+        self._delivering = 0
+        self.is_connected = False
+
+    def wake(self) -> None:
+        """Say that there is something new in the spool."""
+        self._drained.clear()
+        self._has_news.set()
+
+    def announce(self) -> None:
+        """Say that the state is another."""
+        self._state_changed.set()
+
+    def dropped(self, sequences: Sequence[int]) -> None:
+        """Say that *sequences* are gone from the spool, and so that its floor may have moved."""
+        self._outbox.drop(list(sequences))
+        self._has_news.set()
+        self._state_changed.set()
+
+    def finish(self) -> None:
+        """Ask it to publish what it can for a moment, say goodbye and return from `run`."""
+        self._stop.set()
+
+    def _note_progress(self) -> None:
+        """Note whether the broker has everything that is in the spool."""
+        stats = self._spool.stats()
+        is_all = stats.depth == 0 or self._outbox.last >= stats.next_sequence - 1
+        if is_all and not self._delivering:
+            self._drained.set()
+        else:
+            self._drained.clear()
+
+    async def run(self) -> None:
+        """Stay connected until `finish`."""
+        while not self._stop.is_set():
+            connected_at: float | None = None
+            try:
+                will = wire_state.encode(self._describe_state(False))
+                async with self._broker.connect(will=will) as connection:
+                    connected_at = self._clock.now()
+                    await self._converse(connection)
+            except* BrokerError as group:
+                self._metrics.broker_errors.inc()
+                _log.warning("broker_lost", error=describe(_first(group)))
+            self._set_connected(False)
+            if connected_at is not None and self._clock.now() - connected_at > STEADY_AFTER_S:
+                self._backoff.succeeded()
+            await self._pause(self._backoff.failed())
+
+    async def _pause(self, wait_s: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                await self._stop.wait()
+
+    def _set_connected(self, is_connected: bool) -> None:
+        self.is_connected = is_connected
+        self._metrics.connected.set(is_connected)
+
+    async def _converse(self, connection: Connection) -> None:
+        """Talk over *connection* until it ends, or we are asked to finish."""
+        self._outbox.connected()
+        self._delivering = 0
+        self._heard.clear()
+        self._has_news.set()
+        self._state_changed.set()
+        self._set_connected(True)
+        _log.info("broker_connected")
+        async with asyncio.TaskGroup() as group:
+            talk = group.create_task(self._talk(connection), name="talk")
+            await self._stop.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_DRAIN_S):
+                    await self._drained.wait()
+            talk.cancel()
+        await connection.publish_state(wire_state.encode(self._describe_state(False)))
+
+    async def _talk(self, connection: Connection) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._listen(connection), name="listen")
+            group.create_task(self._publish(connection, group), name="publish")
+            group.create_task(self._report(connection), name="report")
+
+    async def _listen(self, connection: Connection) -> None:
+        async for downlink in connection.downlinks():
+            if downlink.lease is not None:
+                await self._take_lease(downlink.lease)
+            if downlink.receipt is not None:
+                await self._settle(downlink.receipt)
+        raise BrokerError("the connection ended")
+
+    async def _settle(self, payload: bytes) -> None:
+        """Forget exactly what the receipt in *payload* covers of our spool."""
+        try:
+            receipt = wire_receipt.decode(payload)
+        except WireError as exc:
+            _log.warning("receipt_refused", error=describe(exc))
+            return
+        for part in receipt.spools:
+            if part.spool_id != self._spool.spool_id:
+                continue
+            try:
+                removed = await self._spool.forget(part)
+            except SpoolError as exc:
+                # Not lost: a receipt repeats all that came before it.
+                self._metrics.spool_errors.inc()
+                _log.error("spool_failed", error=describe(exc))
+                return
+            self._outbox.settled(part)
+            self._metrics.settled(removed.amount)
+        self._heard.set()
+        self._has_news.set()
+
+    async def _publish(self, connection: Connection, group: asyncio.TaskGroup) -> None:
+        if self._spool.stats().depth:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_RECEIPT_WITHIN_S):
+                    await self._heard.wait()
+        slots = asyncio.Semaphore(_AT_ONCE)
+        while True:
+            self._has_news.clear()
+            try:
+                await self._publish_due(connection, group, slots)
+                self._note_progress()
+            except SpoolError as exc:
+                self._metrics.spool_errors.inc()
+                _log.error("spool_failed", error=describe(exc))
+                await asyncio.sleep(_SPOOL_RETRY_S)
+                continue
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._outbox.due_in_s(now=self._clock.now())):
+                    await self._has_news.wait()
+
+    async def _publish_due(
+        self, connection: Connection, group: asyncio.TaskGroup, slots: asyncio.Semaphore
+    ) -> None:
+        """Publish what was lost, then what is new and has room."""
+        lost = self._outbox.lost(now=self._clock.now())
+        if lost:
+            found = await self._spool.peek_at(lost)
+            self._outbox.drop(sorted(set(lost) - {spooled.sequence for spooled in found}))
+            self._metrics.published_again.inc(len(found))
+            await self._send(found, connection, group, slots)
+        while self._outbox.room:
+            limit = min(self._outbox.room, _AT_ONCE)
+            new = await self._spool.peek(after=self._outbox.last, limit=limit)
+            if not new:
+                return
+            await self._send(new, connection, group, slots)
+
+    async def _send(
+        self,
+        envelopes: Sequence[Spooled],
+        connection: Connection,
+        group: asyncio.TaskGroup,
+        slots: asyncio.Semaphore,
+    ) -> None:
+        """Publish *envelopes* in their order, without waiting for each to arrive."""
+        for envelope in envelopes:
+            await slots.acquire()
+            self._outbox.published(envelope.sequence, now=self._clock.now())
+            self._metrics.published.inc()
+            self._delivering += 1
+            group.create_task(self._deliver(envelope, connection, slots), name="deliver")
+
+    async def _deliver(
+        self, envelope: Spooled, connection: Connection, slots: asyncio.Semaphore
+    ) -> None:
+        await connection.publish_envelope(envelope.payload)
+        self._delivering -= 1
+        self._note_progress()
+        slots.release()
+
+    async def _report(self, connection: Connection) -> None:
+        """Publish the state whenever it changes, and every so often."""
+        while True:
+            self._state_changed.clear()
+            await connection.publish_state(wire_state.encode(self._describe_state(True)))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(STATE_EVERY_S):
+                    await self._state_changed.wait()
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return one of the errors in *group*: they have one cause."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
