@@ -2,6 +2,7 @@
 
 import argparse
 import datetime as dt
+import functools
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -47,7 +48,9 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     return found
 
 
+@functools.cache
 def _parser() -> Parser:
+    # Kept: a batch parses tens of thousands of commands.
     parser = Parser(prog="vitalveil trust", description="Who may be measured, for what, how long.")
     options = _options()
     parser.add_argument("--config", type=Path, default=None, help="settings, TOML")

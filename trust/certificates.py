@@ -5,6 +5,7 @@ The files of `trust pki init` are those that mosquitto, ingest and trust are poi
 """
 
 import datetime as dt
+import functools
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
@@ -53,6 +54,7 @@ class Authority:
         files.write(certificate_file, ca.certificate_pem(), mode=files.PUBLIC, replace=True)
         files.write(self._folder / CA_KEY_FILE, ca.key_pem(), mode=files.SECRET)
 
+    @functools.cached_property
     def _ca(self) -> pki.Holder:
         key = files.private_key(files.read_secret(self._folder / CA_KEY_FILE), name=CA_KEY_FILE)
         if not isinstance(key, Ed25519PrivateKey):
@@ -89,7 +91,7 @@ class Authority:
             KeyFileError: A file is there already, or cannot be written.
         """
         files.make_folder(out)
-        ca = self._ca()
+        ca = self._ca
         valid_for = dt.timedelta(days=self._settings.service_days)
         # CA and CRL after the certificates, so that a second run fails before it changes anything.
         broker = pki.issue(
@@ -110,7 +112,7 @@ class Authority:
             KeyFileError: There is no CA.
         """
         valid_for = dt.timedelta(days=self._settings.agent_days)
-        return pki.issue(self._ca(), agent, role=pki.Role.CLIENT, now=now, valid_for=valid_for)
+        return pki.issue(self._ca, agent, role=pki.Role.CLIENT, now=now, valid_for=valid_for)
 
     def write_revocations(self, revoked: Revocations, path: Path, *, now: dt.datetime) -> None:
         """
@@ -120,7 +122,7 @@ class Authority:
             KeyFileError: It cannot be written.
         """
         valid_for = dt.timedelta(days=self._settings.crl_days)
-        crl = pki.revocation_list(self._ca(), revoked, now=now, valid_for=valid_for)
+        crl = pki.revocation_list(self._ca, revoked, now=now, valid_for=valid_for)
         files.write(path, crl, mode=files.PUBLIC, replace=True)
 
 

@@ -1,0 +1,304 @@
+"""Leases on a real broker: commands, the daemon, and what a crash between two steps leaves."""
+
+import asyncio
+import contextlib
+import json
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from pathlib import Path
+from signal import Signals
+
+import aiomqtt
+import msgspec
+import pytest
+
+from runtime.settings import BrokerSettings
+from runtime.tls import client_context
+from simulators.stack.broker import Mosquitto
+from simulators.stack.child import Child, free_port
+from simulators.stack.scrape import is_ready
+from simulators.stack.toml import format_toml
+from tests.fix_broker import broker_settings
+from tests.fix_pki import Certificates
+from tests.fix_vault import Office, open_lease
+from trust.app import App
+from trust.errors import BrokerUnavailable
+from trust.ports import SealedLease
+from trust.publisher import MqttBroker
+from wire import topics
+from wire.lease import Lease
+
+pytestmark = [pytest.mark.database, pytest.mark.broker]
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def trust_broker(broker: Mosquitto, certificates: Certificates) -> BrokerSettings:
+    """How trust reaches the broker."""
+    return broker_settings(broker, certificates, "trust")
+
+
+async def retained(
+    broker: Mosquitto, certificates: Certificates, agent: str, bundle: Path
+) -> AsyncGenerator[Lease, None]:
+    """Yield the leases that *agent* hears on the broker, retained and later ones."""
+    settings = broker_settings(broker, certificates, agent)
+    async with aiomqtt.Client(
+        settings.host,
+        settings.port,
+        identifier=agent,
+        protocol=aiomqtt.ProtocolVersion.V5,
+        tls_context=client_context(settings.tls, section="broker.tls"),
+    ) as client:
+        await client.subscribe(topics.lease(agent), qos=1)
+        async for message in client.messages:
+            assert isinstance(message.payload, bytes)
+            yield open_lease(message.payload, agent, bundle)
+
+
+async def next_lease(leases: AsyncIterator[Lease], *, above: int = 0) -> Lease:
+    """Return the first of *leases* with a version above *above*."""
+    async with asyncio.timeout(15):
+        async for lease in leases:
+            if lease.version > above:
+                return lease
+    raise AssertionError("the broker went away")
+
+
+@contextlib.contextmanager
+def daemon(office: Office, broker: BrokerSettings, **lease: float) -> Iterator[int]:
+    """Run `trust run` while the context is open; yield its HTTP port."""
+    port = free_port()
+    configuration = write_settings(office, broker, port, **lease)
+    child = Child(
+        "trust",
+        [sys.executable, "-m", "vitalveil", "trust", "run", "--config", str(configuration)],
+        log=office.folder / "trust.log",
+        environ={"PYTHONPATH": str(ROOT)},
+    )
+    try:
+        child.wait_until(lambda: is_ready(port))
+        yield port
+    finally:
+        assert child.stop(number=Signals.SIGTERM) == 0
+
+
+def write_settings(office: Office, broker: BrokerSettings, port: int, **lease: float) -> Path:
+    """Write the settings of *office* as TOML."""
+    path = office.folder / "trust.toml"
+    settings = office.settings
+    path.write_text(
+        format_toml(
+            {
+                "controller": settings.controller,
+                "vault": {
+                    "dsn": settings.vault.dsn,
+                    "password_file": str(settings.vault.password_file),
+                },
+                "telemetry": {
+                    "dsn": settings.telemetry.dsn,
+                    "password_file": str(settings.telemetry.password_file),
+                },
+                "keys": {"folder": settings.keys.folder},
+                "lease": {"ttl_s": 3600.0, **lease},
+                "repair": {"after_s": 0.1},
+                "http": {"port": port},
+                "broker": {
+                    "port": broker.port,
+                    "tls": {
+                        "ca_file": broker.tls.ca_file,
+                        "certificate_file": broker.tls.certificate_file,
+                        "key_file": broker.tls.key_file,
+                    },
+                },
+            }
+        )
+    )
+    return path
+
+
+async def test_lease_is_retained_for_its_agent(
+    office: Office, broker: Mosquitto, certificates: Certificates, trust_broker: BrokerSettings
+) -> None:
+    """Without a daemon a command publishes by itself; the bundle's keys open the lease."""
+    office.load_policy()
+    subject = office.add_subject()
+    agent, bundle = office.enrol()
+    handle = office.accept(subject, agent)["handle"]
+    app = App(office.with_broker(trust_broker))
+
+    assert await app.publish(patience_s=2.0)
+    app.close()
+
+    leases = retained(broker, certificates, agent, bundle)
+    assert [g.handle.hex() for g in (await next_lease(leases)).grants] == [handle]
+    await leases.aclose()
+    assert office.vault.fetch("SELECT published_version FROM vault.agents") == [(1,)]
+
+
+async def test_daemon_publishes_a_withdrawal_at_once(
+    office: Office, broker: Mosquitto, certificates: Certificates, trust_broker: BrokerSettings
+) -> None:
+    """The agent hears of a withdrawal within a second of the command, through the daemon."""
+    office.load_policy()
+    subject = office.add_subject()
+    agent, bundle = office.enrol()
+    office.accept(subject, agent)
+    with daemon(office, trust_broker):
+        leases = retained(broker, certificates, agent, bundle)
+        before = await next_lease(leases)
+        started = time.monotonic()
+
+        await asyncio.to_thread(office.withdraw, subject)
+
+        after = await next_lease(leases, above=before.version)
+        assert after.grants == []
+        assert time.monotonic() - started < 1.0
+        await leases.aclose()
+
+
+async def test_daemon_finishes_what_a_crash_cut_off(
+    office: Office, broker: Mosquitto, certificates: Certificates, trust_broker: BrokerSettings
+) -> None:
+    """A withdrawal that reached the vault and no more takes effect all the same."""
+    office.load_policy()
+    subject = office.add_subject()
+    agent, bundle = office.enrol()
+    office.accept(subject, agent)
+    office.app.consent.record_withdrawn(uuid.UUID(subject), "home-monitoring")
+    assert office.telemetry.fetch(
+        "SELECT count(*) FROM vv.permissions WHERE withdrawn_at IS NULL"
+    ) != [(0,)]
+
+    with daemon(office, trust_broker):
+        leases = retained(broker, certificates, agent, bundle)
+        lease = await next_lease(leases, above=1)
+        await leases.aclose()
+
+    assert lease.grants == []
+    assert office.telemetry.fetch(
+        "SELECT count(*) FROM vv.permissions WHERE withdrawn_at IS NULL"
+    ) == [(0,)]
+
+
+async def test_crash_after_the_telemetry_commit_is_repaired(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed between the two commits, upkeep runs again and only the lease's version grows."""
+    office.load_policy()
+    subject = office.add_subject()
+    agent, bundle = office.enrol()
+    office.accept(subject, agent)
+
+    class Killed(Exception):
+        pass
+
+    def die(*_: object, **__: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr("trust.records.Records.save_applied", die)
+        with pytest.raises(Killed):
+            office.app.consent.withdraw(uuid.UUID(subject), "home-monitoring")
+    withdrawn = office.telemetry.fetch("SELECT xmin::text, * FROM vv.permissions ORDER BY 2, 3")
+
+    office.app.upkeep.bring([agent])
+
+    assert office.telemetry.fetch("SELECT xmin::text, * FROM vv.permissions ORDER BY 2, 3") == (
+        withdrawn
+    )
+    assert office.lease(agent, bundle).version == 3
+    assert office.telemetry.fetch("SELECT version FROM vv.leases ORDER BY version") == [
+        (1,),
+        (2,),
+        (3,),
+    ]
+
+
+async def test_daemon_renews_before_the_end(
+    office: Office, broker: Mosquitto, certificates: Certificates, trust_broker: BrokerSettings
+) -> None:
+    """A lease is followed by the next one while it still lasts."""
+    office.load_policy()
+    subject = office.add_subject()
+    agent, bundle = office.enrol()
+    with daemon(office, trust_broker, ttl_s=6.0, refresh_at=0.3):
+        office.settings = msgspec.structs.replace(
+            office.settings, lease=msgspec.structs.replace(office.settings.lease, ttl_s=6.0)
+        )
+        office.app.close()
+        office.app = App(office.settings)
+        await asyncio.to_thread(office.accept, subject, agent)
+        leases = retained(broker, certificates, agent, bundle)
+        first = await next_lease(leases)
+        second = await next_lease(leases, above=first.version)
+        await leases.aclose()
+
+    assert first.issued_at_ms < second.issued_at_ms < first.not_after_ms < second.not_after_ms
+    assert second.grants == first.grants
+
+
+async def test_daemon_restores_what_the_broker_lost(
+    office: Office, broker: Mosquitto, certificates: Certificates, trust_broker: BrokerSettings
+) -> None:
+    """A broker that comes back empty has every lease again soon."""
+    office.load_policy()
+    subject = office.add_subject()
+    agent, bundle = office.enrol()
+    office.accept(subject, agent)
+    with daemon(office, trust_broker):
+        broker.kill()
+        broker.wipe()
+        broker.start()
+        leases = retained(broker, certificates, agent, bundle)
+        assert (await next_lease(leases)).version == 1
+        await leases.aclose()
+
+
+async def test_refused_publication_is_noticed(
+    broker: Mosquitto, certificates: Certificates
+) -> None:
+    """A PUBACK that says no is not taken for a yes: here an agent tries what only trust may."""
+    impostor = MqttBroker(broker_settings(broker, certificates, "ingest"))
+
+    async with impostor.connect() as channel:
+        with pytest.raises(BrokerUnavailable, match="ACL"):
+            await channel.publish([SealedLease("0123456789abcdef", 1, b"x")])
+
+
+async def test_broker_out_of_reach_is_said(broker: Mosquitto, certificates: Certificates) -> None:
+    """A broker that is not there is an error of ours, whatever the library calls it."""
+    settings = broker_settings(broker, certificates, "trust")
+    broker.kill()
+
+    with pytest.raises(BrokerUnavailable):
+        async with MqttBroker(settings).connect():
+            pass
+
+
+def test_batch_beside_the_daemon(office: Office, trust_broker: BrokerSettings) -> None:
+    """A batch answers each line, and neither it nor the daemon throws the other off the broker."""
+    lines = [
+        ["policy", "load", str(ROOT / "trust" / "policies" / "demo.yaml")],
+        ["subject", "add", "--name", "Ada Canary"],
+        ["subject", "add", "--nom", "Ada Canary"],
+    ]
+    with daemon(office, trust_broker) as port:
+        done = subprocess.run(
+            [
+                sys.executable, "-m", "vitalveil", "trust", "batch",
+                "--config", str(office.folder / "trust.toml"),
+            ],
+            input="\n".join(map(json.dumps, lines)) + "\nnot json\n",
+            capture_output=True, text=True, check=False, timeout=60, cwd=ROOT,
+        )  # fmt: skip
+        assert is_ready(port)
+
+    replies = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [reply["ok"] for reply in replies] == [True, True, False, False]
+    assert "Canary" not in done.stdout + done.stderr
+    assert done.returncode == 1
