@@ -12,8 +12,6 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
 
 from ingest.app import App
 from ingest.config import KeySettings, ReceiptSettings, Settings
@@ -116,12 +114,33 @@ class Agent:
             topic or topics.observations(self.name),
             payload,
             qos=1,
-            properties=Properties(PacketTypes.PUBLISH),
         )
 
     def settled(self, sequence: int) -> bool:
         """Tell whether the last receipt covers *sequence*."""
         return any(s.spool_id == self.spool_id and s.covers(sequence) for s in self.receipt.spools)
+
+
+def metric(app: App, name: str, **labels: str) -> int:
+    """Return a counter or gauge of *app*, `vitalveil_ingest_` left out."""
+    value = app.metrics.registry.get_sample_value(f"vitalveil_ingest_{name}", labels)
+    assert value is not None
+    return int(value)
+
+
+def settled(app: App) -> int:
+    """Return how many envelopes *app* has settled."""
+    return sum(
+        metric(app, "envelopes_total", outcome=outcome)
+        for outcome in ("stored", "duplicate", "refused", "quarantined")
+    )
+
+
+def is_conserved(app: App) -> bool:
+    """Tell whether everything received is accounted for, and nothing is in flight."""
+    return metric(app, "in_flight_envelopes") == 0 and metric(
+        app, "received_envelopes_total"
+    ) == settled(app) + metric(app, "abandoned_envelopes_total")
 
 
 def heart_rate(
@@ -151,7 +170,7 @@ async def until(condition: Callable[[], bool], *, timeout_s: float = 30.0) -> No
         TimeoutError: It did not within *timeout_s*.
     """
     async with asyncio.timeout(timeout_s):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - what is waited for is in another process
             await asyncio.sleep(0.02)
 
 
