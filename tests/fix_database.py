@@ -55,7 +55,7 @@ def postgres(run_folder: Path) -> Iterator[Postgres]:
     )
     server.start()
     yield server
-    server.kill()
+    server.stop()
 
 
 @pytest.fixture

@@ -96,6 +96,15 @@ class Databases:
         """Return the file with the password of *role*."""
         return self._folder / f"{role}.password"
 
+    def admin_files(self, which: str) -> tuple[Path, Path, str]:
+        """Return files with an administrator's whole DSN and password, and the DSN without it."""
+        parts = conninfo.conninfo_to_dict(self.admin(which))
+        whole, password = self._folder / f"{which}.dsn", self._folder / f"{which}.admin"
+        for path, text in ((whole, self.admin(which)), (password, parts.pop("password", ""))):
+            path.touch(mode=0o600)
+            path.write_text(str(text))
+        return whole, password, conninfo.make_conninfo("", **parts)
+
     def settings(self, which: str, role: str) -> Table:
         """Return how a program reaches one of them as *role*."""
         parts = conninfo.conninfo_to_dict(self.admin())
@@ -117,7 +126,7 @@ class Databases:
     def close(self) -> None:
         """Stop our server; of somebody else's, drop what was made there."""
         if self.server is not None:
-            self.server.kill()
+            self.server.stop()
             return
         if not self._created:
             return

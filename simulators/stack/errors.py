@@ -24,5 +24,7 @@ class DidNotStart(StackError):
     """A child process ended, or said nothing, before it was ready."""
 
     def __init__(self, name: str, log: Path) -> None:
-        super().__init__(f"{name} did not start; its log is {log}")
+        # Logs hold nothing personal, so their end may be shown.
+        lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+        super().__init__(f"{name} did not start; its log ends: {' / '.join(lines[-3:])}")
         self.log = log

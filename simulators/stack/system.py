@@ -56,9 +56,9 @@ class Gateway(msgspec.Struct):
         return self.folder / "agent.toml"
 
     @property
-    def spool(self) -> Path:
-        """Its spool."""
-        return self.folder / "spool.sqlite"
+    def state(self) -> Path:
+        """Where it keeps its spool and its lease."""
+        return self.folder / "state"
 
     @property
     def log(self) -> Path:
@@ -110,27 +110,24 @@ class System:
         Raises:
             StackError: A step failed.
         """
+        self.databases.create(self.folder)
+        self.broker.port = self.broker.port or free_port()
         self._write("trust.toml", self._trust_settings(lease_ttl_s))
         self._write("ingest.toml", {**self._ingest_settings(), **(ingest or {})})
-        self.run("trust", "init", "--config", str(self.folder / "trust.toml"))
+        settings = ["--config", str(self.folder / "trust.toml")]
+        self.run("trust", "init", *settings)
         self.run(
-            "trust", "pki", "init", "--config", str(self.folder / "trust.toml"),
-            "--out", str(self.pki), "--broker-host", "127.0.0.1",
-        )  # fmt: skip
+            "trust", "pki", "init", *settings, "--out", str(self.pki), "--broker-host", "127.0.0.1"
+        )
         self.run("ingest", "keygen", "--out", str(self.keys))
-        self.databases.create(self.folder)
+        _, password_file, dsn = self.databases.admin_files("telemetry")
         self.run(
-            "ingest", "migrate", "--config", str(self.folder / "ingest.toml"),
-            "--admin-dsn-file", str(self.databases.admin_file("telemetry")),
+            "ingest", "migrate", "--dsn", dsn, "--password-file", str(password_file),
             *self.databases.role_passwords(),
         )  # fmt: skip
-        self.run(
-            "trust", "migrate", "--config", str(self.folder / "trust.toml"),
-            "--admin-dsn-file", str(self.databases.admin_file("vault")),
-        )  # fmt: skip
+        dsn_file, _, _ = self.databases.admin_files("vault")
+        self.run("trust", "migrate", *settings, "--admin-dsn-file", str(dsn_file))
         self.broker.start()
-        self._write("trust.toml", self._trust_settings(lease_ttl_s))
-        self._write("ingest.toml", {**self._ingest_settings(), **(ingest or {})})
 
     def run(self, *arguments: str) -> str:
         """
@@ -155,7 +152,7 @@ class System:
     def _broker_settings(self, folder: Path, name: str) -> Table:
         return {
             "host": "127.0.0.1",
-            "port": self.broker.port or 8883,
+            "port": self.broker.port,
             "tls": {
                 "ca_file": folder / "ca.crt",
                 "certificate_file": folder / f"{name}.crt",
@@ -178,7 +175,7 @@ class System:
         return {
             "broker": self._broker_settings(self.pki, "ingest"),
             "database": self.databases.settings("telemetry", "vv_ingest"),
-            "keys": {"files": [str(self.keys / "ingest.key")]},
+            "keys": {"private_key_file": self.keys / "ingest.key"},
             "http": {"port": self.ingest_port},
         }
 
@@ -205,8 +202,8 @@ class System:
                     "ingest_file": folder / "ingest.pub",
                     "lease_file": folder / "lease.key",
                 },
-                "spool": {"path": gateway.spool},
-                "sensors": {"source": "recorded", "socket": gateway.sensors},
+                "state_dir": gateway.state,
+                "sensors": {"recorded_socket": gateway.sensors},
                 "batch": {"max_age_s": 0.2},
                 "http": {"port": gateway.http_port},
                 **(agent or {}),

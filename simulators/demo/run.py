@@ -1,0 +1,324 @@
+"""
+The demo itself: people whose sensors play to agents, one of whom withdraws on the way.
+
+Speaks to the programs by their command lines, sockets and /metrics, as an operator would.
+"""
+
+import asyncio
+import datetime as dt
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from simulators.demo import telemetry
+from simulators.demo.accounts import Ingested, Report, SpoolTotals, Withdrawal, settle
+from simulators.demo.view import Snapshot
+from simulators.people import Origin, Person, pick
+from simulators.player import Player
+from simulators.replay import source_of
+from simulators.stack.scrape import EMPTY, Metrics, scrape
+from simulators.stack.system import Gateway, System
+from simulators.stack.trust_shell import TrustShell
+
+PURPOSE: Final = "home-monitoring@1"
+_POLICY: Final = Path(__file__).parents[2] / "trust" / "policies" / "demo.yaml"
+_QUANTITIES: Final = ("heart_rate", "glucose_interstitial")
+_WATCH_S: Final = 0.5
+_DRAIN_S: Final = 15.0
+_LATENCY: Final = "vitalveil_ingest_measured_to_queryable_seconds"
+
+
+class Options(msgspec.Struct, frozen=True):
+    """What the user chose."""
+
+    duration_s: float = 60.0
+    agents: int = 4
+    source: Path | None = None
+    speed: float = 300.0
+    seed: int = 1
+
+    @property
+    def withdraws_at_s(self) -> float:
+        """When one subject withdraws."""
+        return self.duration_s / 3
+
+
+class Place(msgspec.Struct, frozen=True):
+    """A person, the subject that she is to trust, and the agent in her home."""
+
+    person: Person
+    subject: str
+    gateway: Gateway
+
+
+class Demo:
+    """
+    One run.
+
+    Args:
+        system: Not prepared yet.
+
+        options: What the user chose.
+
+        show: Called with each new snapshot.
+
+        say: Called with each step of the start.
+    """
+
+    def __init__(
+        self,
+        system: System,
+        options: Options,
+        *,
+        show: Callable[[Snapshot], None],
+        say: Callable[[str], None],
+    ) -> None:
+        self._system = system
+        self._options = options
+        self._show = show
+        self._say = say
+        self._places: list[Place] = []
+        self._withdrawal: Withdrawal | None = None
+        self._rows_at_commit = 0
+        self._committed_at: dt.datetime | None = None
+        self._ingest: Metrics = EMPTY
+        self._agents: list[Metrics] = []
+
+    async def run(self) -> Report:
+        """Start everything, play, withdraw, come to rest; return the books."""
+        # Not on another thread: a child of ours ends with the thread that started it.
+        self._prepare()
+        with self._system.trust_shell() as shell:
+            self._enrol(shell)
+            player = Player(
+                [sensor for place in self._places for sensor in place.person.sensors],
+                [gateway.sensors for gateway in self._system.gateways],
+                speed=self._options.speed,
+            )
+            playing = asyncio.create_task(player.run(), name="player")
+            try:
+                await self._play(player, shell)
+                player.finish()
+                await self._come_to_rest(player)
+            finally:
+                playing.cancel()
+                await asyncio.wait([playing])
+        return await asyncio.to_thread(self._report)
+
+    def _prepare(self) -> None:
+        self._say("making keys, certificates and databases")
+        self._system.prepare()
+        self._say("starting trust and ingest")
+        self._system.start_trust()
+        self._system.start_ingest()
+
+    def _enrol(self, shell: TrustShell) -> None:
+        people = pick(
+            self._options.source,
+            self._options.agents + 1,
+            seed=self._options.seed,
+            quantities=_QUANTITIES,
+        )
+        self._say(f"enrolling {self._options.agents} agents and {len(people)} subjects")
+        shell.run("policy", "load", str(_POLICY))
+        for number, person in enumerate(people):
+            # Two people share the first gateway, so that one of them may leave and the other stay.
+            gateway = self._system.gateways[0] if number == 1 else self._system.enrol(shell)
+            self._places.append(Place(person, self._consent(shell, person, gateway), gateway))
+        for gateway in self._system.gateways:
+            self._system.start_agent(gateway)
+        self._system.wait_for_agents()
+
+    @staticmethod
+    def _consent(shell: TrustShell, person: Person, gateway: Gateway) -> str:
+        subject: str = shell.run("subject", "add", "--name", person.name)["subject"]
+        shell.run(
+            "decision", "record", "--subject", subject, "--purpose", PURPOSE,
+            "--agent", gateway.agent, "--quantities", ",".join(_QUANTITIES),
+            *(part for sensor in person.sensors for part in ("--binding", sensor.address)),
+        )  # fmt: skip
+        return subject
+
+    async def _play(self, player: Player, shell: TrustShell) -> None:
+        started = time.monotonic()
+        withdrawing: asyncio.Task[None] | None = None
+        last = (0.0, 0, 0)
+        while (elapsed := time.monotonic() - started) < self._options.duration_s:
+            if withdrawing is None and elapsed >= self._options.withdraws_at_s:
+                withdrawing = asyncio.create_task(self._withdraw(player, shell), name="withdraw")
+            await asyncio.to_thread(self._scrape)
+            last = self._show_now(player, elapsed, last)
+            await asyncio.sleep(_WATCH_S)
+        if withdrawing is not None:
+            await withdrawing
+
+    async def _withdraw(self, player: Player, shell: TrustShell) -> None:
+        """Withdraw the first subject's consent and watch how fast it takes effect."""
+        place = self._places[0]
+        reply = await asyncio.to_thread(
+            shell.run, "decision", "withdraw", "--subject", place.subject, "--purpose", PURPOSE
+        )
+        admin = self._system.databases.admin("telemetry")
+        self._rows_at_commit = await asyncio.to_thread(telemetry.rows_of_withdrawn, admin)
+        self._committed_at = dt.datetime.fromisoformat(reply["committed_at"])
+        addresses = [sensor.address for sensor in place.person.sensors]
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            self._withdrawal = await asyncio.to_thread(self._watch_withdrawal, player, addresses)
+            if self._withdrawal.agent_stopped_after_s is not None:
+                return
+            await asyncio.sleep(0.1)
+
+    def _watch_withdrawal(self, player: Player, addresses: list[str]) -> Withdrawal:
+        found = telemetry.after_withdrawal(
+            self._system.databases.admin("telemetry"), rows_at_commit=self._rows_at_commit
+        )
+        committed_at = found.committed_at or self._committed_at
+        assert committed_at is not None  # noqa: S101 - set before anybody watches
+        committed_ms = committed_at.timestamp() * 1000
+        dropped = [player.books[address].dropped_at_ms for address in addresses]
+        stopped = [ms for ms in dropped if ms is not None]
+        return Withdrawal(
+            refused_after_ms=self._refused_after_ms(committed_ms),
+            agent_stopped_after_s=(
+                max((max(stopped) - committed_ms) / 1000, 0.0)
+                if len(stopped) == len(dropped)
+                else None
+            ),
+            rows_after_commit=found.rows_after_commit,
+            last_row_before_ms=found.last_row_before_ms,
+        )
+
+    def _refused_after_ms(self, committed_ms: float) -> float | None:
+        """Return how long after the COMMIT ingest had applied a later epoch, by its log."""
+        for line in self._system.ingest_log.read_text().splitlines():
+            entry: dict[str, Any] = json.loads(line) if line.startswith("{") else {}
+            if entry.get("action") == "permissions_applied":
+                at_ms = dt.datetime.fromisoformat(entry["at"]).timestamp() * 1000
+                # A log line is stamped in whole milliseconds.
+                if at_ms + 1 >= committed_ms:
+                    return max(at_ms - committed_ms, 0.0)
+        return None
+
+    def _scrape(self) -> None:
+        self._ingest = scrape(self._system.ingest_port) or self._ingest
+        self._agents = [scrape(g.http_port) or EMPTY for g in self._system.gateways]
+
+    def _show_now(
+        self, player: Player, elapsed: float, last: tuple[float, int, int]
+    ) -> tuple[float, int, int]:
+        played = sum(book.handed_over for book in player.books.values())
+        stored = self._ingest.by("vitalveil_ingest_stored_observations_total", "quantity")
+        total = sum(stored.values())
+        since = max(elapsed - last[0], 1e-3)
+        edge: dict[str, int] = {}
+        for metrics in self._agents:
+            for reason, count in metrics.by(
+                "vitalveil_agent_refused_measurements_total", "reason"
+            ).items():
+                edge[reason] = edge.get(reason, 0) + count
+        self._show(
+            Snapshot(
+                elapsed_s=elapsed,
+                duration_s=self._options.duration_s,
+                source=self._describe_source(),
+                played=played,
+                played_per_s=(played - last[1]) / since,
+                stored_by_quantity=stored,
+                stored_per_s=(total - last[2]) / since,
+                refused=self._ingest.by("vitalveil_ingest_refused_envelopes_total", "reason"),
+                dropped_at_edge=edge,
+                spooled=[round(m.value("vitalveil_agent_spool_envelopes")) for m in self._agents],
+                p50_ms=_ms(self._ingest.quantile(_LATENCY, 0.5)),
+                p99_ms=_ms(self._ingest.quantile(_LATENCY, 0.99)),
+                withdraws_at_s=self._options.withdraws_at_s,
+                withdrawal=self._withdrawal,
+            )
+        )
+        return elapsed, played, total
+
+    def _describe_source(self) -> str:
+        people = [place.person for place in self._places]
+        texts = {
+            "recorded": "recordings of real people",
+            "persona": "invented people (no recording at hand)",
+            "recorded+persona": "recordings of real people, and invented ones",
+        }
+        return texts[source_of(people)]
+
+    async def _come_to_rest(self, player: Player) -> None:
+        """Wait until every record is handed over and every spool is settled, or it takes long."""
+        self._say("coming to rest")
+        deadline = time.monotonic() + _DRAIN_S
+        # Handed over is not spooled yet: a batch may be as old as the agents let it be.
+        await asyncio.sleep(1.0)
+        while time.monotonic() < deadline:
+            await asyncio.to_thread(self._scrape)
+            spooled = sum(m.value("vitalveil_agent_spool_envelopes") for m in self._agents)
+            if not player.pending and not spooled:
+                return
+            await asyncio.sleep(0.2)
+
+    def _report(self) -> Report:
+        self._system.stop_agents()
+        time.sleep(0.5)
+        self._scrape()
+        admin = self._system.databases.admin("telemetry")
+        if self._withdrawal is not None:
+            found = telemetry.after_withdrawal(admin, rows_at_commit=self._rows_at_commit)
+            self._withdrawal = msgspec.structs.replace(
+                self._withdrawal, rows_after_commit=found.rows_after_commit
+            )
+        origins = [place.person.origin for place in self._places]
+        return settle(
+            [self._spool_totals(gateway) for gateway in self._system.gateways],
+            telemetry.stored(admin),
+            self._ingested(),
+            withdrawal=self._withdrawal,
+            source={origin.value: origins.count(origin) for origin in Origin},
+        )
+
+    def _spool_totals(self, gateway: Gateway) -> SpoolTotals:
+        shown: dict[str, Any] = json.loads(
+            self._system.run(
+                "agent", "spool", "show", "--json", "--config", str(gateway.configuration)
+            )
+        )
+        totals: dict[str, dict[str, int]] = shown["totals"]
+        return SpoolTotals(
+            appended_envelopes=totals["appended"]["envelopes"],
+            appended_observations=totals["appended"]["observations"],
+            purged_envelopes=totals["purged"]["envelopes"],
+            purged_observations=totals["purged"]["observations"],
+            evicted_envelopes=totals["evicted"]["envelopes"],
+            evicted_observations=totals["evicted"]["observations"],
+            held_envelopes=shown["depth"],
+        )
+
+    def _ingested(self) -> Ingested:
+        outcomes = self._ingest.by("vitalveil_ingest_envelopes_total", "outcome")
+        return Ingested(
+            received=round(self._ingest.total("vitalveil_ingest_received_envelopes_total")),
+            stored=outcomes.get("stored", 0),
+            duplicates=outcomes.get("duplicate", 0),
+            refused=outcomes.get("refused", 0),
+            quarantined=outcomes.get("quarantined", 0),
+            abandoned=round(self._ingest.total("vitalveil_ingest_abandoned_envelopes_total")),
+            in_flight=round(self._ingest.total("vitalveil_ingest_in_flight_envelopes")),
+            refused_by_reason=self._ingest.by(
+                "vitalveil_ingest_refused_envelopes_total", "reason"
+            ),
+            refused_observations=round(
+                self._ingest.total("vitalveil_ingest_refused_observations_total")
+            ),
+            p50_s=self._ingest.quantile(_LATENCY, 0.5),
+            p99_s=self._ingest.quantile(_LATENCY, 0.99),
+        )
+
+
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else seconds * 1000
