@@ -202,7 +202,7 @@ def _encode_operation(operation: Operation) -> bytes:
             return struct.pack("<BH", op_code, to_sfloat(level))
         case Response(request, code):
             return bytes((OpCode.RESPONSE, request, code))
-        case Calibration():
+        case _:
             return _encode_calibration(operation)
 
 

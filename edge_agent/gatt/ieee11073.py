@@ -139,8 +139,8 @@ def _fit(layout: _Format, number: float) -> tuple[int, int]:
     """Return the mantissa and exponent nearest to *number*, as precise as fits."""
     mantissa, exponent = _decimal(number, layout.digits)
     # With exponent 0, the two greatest and the three least mantissas are the special values.
-    spared = 2 if exponent == 0 else 0
-    if not -layout.limit + spared < mantissa < layout.limit - spared:
+    limit = layout.limit
+    if mantissa not in (range(-limit, limit) if exponent else range(-limit + 3, limit - 2)):
         mantissa, exponent = _decimal(number, layout.digits - 1)
     least = layout.exponents[0]
     if exponent < least:

@@ -68,8 +68,8 @@ _REQUESTS: Final = frozenset(
 )
 _COUNTS: Final = frozenset({OpCode.COUNT_RESPONSE, OpCode.COMBINED_RESPONSE})
 _BOUNDS: Final = {Operator.UP_TO: 1, Operator.FROM: 1, Operator.RANGE: 2}
-# Glucose Service 1.0.1, section 3.4: a count is a uint16. Other services have it in 4 bytes.
-_COUNT_BYTES: Final = (2, 4)
+# GSS: the size of a count is defined by the service. Glucose and CGM have 2 bytes; seen are all.
+_COUNT_BYTES: Final = (1, 2, 4)
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -140,8 +140,8 @@ def decode_response(value: Value) -> Count | Response:
         response = Response(octets.uint8(), octets.uint8())
         octets.end()
         return response
-    # Of the two lengths, the one that all bytes fill; with 3 bytes the greater one is cut off.
-    size = _COUNT_BYTES[octets.left > _COUNT_BYTES[0]]
+    # The length tells the size. With 3 bytes a size of 4 is cut off.
+    size = next((size for size in _COUNT_BYTES if octets.left <= size), _COUNT_BYTES[-1])
     count = Count(OpCode(op_code), octets.unsigned(size), size)
     octets.end()
     return count

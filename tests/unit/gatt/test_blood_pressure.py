@@ -1,0 +1,89 @@
+"""Blood pressure monitors."""
+
+import msgspec
+import pytest
+
+from edge_agent.gatt import blood_pressure
+from edge_agent.gatt.blood_pressure import BloodPressureMeasurement, Status, Unit
+from edge_agent.gatt.date_time import DateTime
+from edge_agent.gatt.ieee11073 import NotANumber
+from edge_agent.gatt.meaning import Observation, Refusal, Refused
+from wire.quantities import Code
+
+_MEASUREMENT = BloodPressureMeasurement(systolic=120.0, diastolic=80.0, mean=93.0)
+_PRESSURES = (
+    Code.BLOOD_PRESSURE_SYSTOLIC,
+    Code.BLOOD_PRESSURE_DIASTOLIC,
+    Code.BLOOD_PRESSURE_MEAN,
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        pytest.param("00 7800 5000 5d00", _MEASUREMENT, id="nothing but pressures"),
+        pytest.param(
+            "1d a0f0 6bf0 ff07 3c00 ff 2400",
+            BloodPressureMeasurement(
+                systolic=16.0,
+                diastolic=10.7,
+                mean=NotANumber.NAN,
+                unit=Unit.KPA,
+                pulse_bpm=60.0,
+                user=blood_pressure.USER_UNKNOWN,
+                status=Status.IRREGULAR_PULSE | Status.IMPROPER_POSITION,
+            ),
+            id="kPa, pulse, unknown user, status",
+        ),
+    ],
+)
+def test_decode_golden_value(value: str, expected: BloodPressureMeasurement) -> None:
+    """Values written out by hand from the specification decode field by field."""
+    assert blood_pressure.decode(bytes.fromhex(value)) == expected
+
+
+def test_pressures_in_kpa_are_converted() -> None:
+    """16.0 kPa are 120.0 mmHg."""
+    measurement = BloodPressureMeasurement(
+        systolic=16.0, diastolic=10.7, mean=12.4, unit=Unit.KPA, pulse_bpm=60.0
+    )
+    assert blood_pressure.observations(measurement) == [
+        Observation(Code.BLOOD_PRESSURE_SYSTOLIC, 1200),
+        Observation(Code.BLOOD_PRESSURE_DIASTOLIC, 803),
+        Observation(Code.BLOOD_PRESSURE_MEAN, 930),
+        Observation(Code.PULSE_RATE, 60),
+    ]
+
+
+def test_mean_that_is_nan_is_refused_alone() -> None:
+    """Many monitors do not compute it; systolic and diastolic stand without it."""
+    outcomes = blood_pressure.observations(
+        msgspec.structs.replace(_MEASUREMENT, mean=NotANumber.NAN)
+    )
+    assert [type(outcome) for outcome in outcomes] == [Observation, Observation, Refused]
+    assert outcomes[2] == Refused(Code.BLOOD_PRESSURE_MEAN, Refusal.NO_VALUE)
+
+
+def test_systolic_not_above_diastolic_is_implausible() -> None:
+    """Each of them alone would pass; together they say that none is right."""
+    crossed = msgspec.structs.replace(_MEASUREMENT, systolic=80.0, diastolic=80.0)
+    assert blood_pressure.observations(crossed) == [
+        Refused(code, Refusal.IMPLAUSIBLE) for code in _PRESSURES
+    ]
+
+
+def test_pulse_out_of_the_range_of_the_monitor_is_saturated() -> None:
+    """The pressures are not touched by it."""
+    for status in (Status.PULSE_ABOVE_RANGE, Status.PULSE_BELOW_RANGE):
+        measurement = msgspec.structs.replace(_MEASUREMENT, pulse_bpm=60.0, status=status)
+        *pressures, pulse = blood_pressure.observations(measurement)
+        assert pulse == Refused(Code.PULSE_RATE, Refusal.SATURATED)
+        assert [type(outcome) for outcome in pressures] == [Observation] * 3
+
+
+def test_unset_clock_refuses_all() -> None:
+    """A timestamp that is there and says nothing comes from a store without a clock."""
+    stamp = DateTime(None, 4, 17, 20, 41, 59)
+    measurement = msgspec.structs.replace(_MEASUREMENT, timestamp=stamp, pulse_bpm=60.0)
+    outcomes = blood_pressure.observations(measurement)
+    assert outcomes == [Refused(code, Refusal.UNDATED) for code in (*_PRESSURES, Code.PULSE_RATE)]

@@ -1,0 +1,110 @@
+"""Continuous glucose sensors."""
+
+import msgspec
+import pytest
+
+from edge_agent.gatt import cgm, cgm_session
+from edge_agent.gatt.cgm import Annunciation, CgmMeasurement, CgmRecord
+from edge_agent.gatt.errors import BadCrc, DecodeError, TrailingBytes, Truncated
+from edge_agent.gatt.ieee11073 import NotANumber
+from edge_agent.gatt.meaning import Observation, Outcome, Refusal, Refused, When
+from edge_agent.gatt.quirks import Quirks
+from wire.quantities import Code
+
+_RECORD = CgmRecord(concentration_mg_dl=108.0, time_offset_min=5)
+_CHECKED, _UNCHECKED = Quirks(e2e_crc=True), Quirks(e2e_crc=False)
+
+
+def _judge(record: CgmRecord) -> Outcome:
+    (outcome,) = cgm.observations(CgmMeasurement((record,)))
+    return outcome
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        pytest.param("06 00 6c00 0500", (_RECORD,), id="nothing but glucose"),
+        pytest.param(
+            "0a 03 6c00 0500 ebff 63f0",
+            (msgspec.structs.replace(_RECORD, trend_mg_dl_min=-2.1, quality_percent=9.9),),
+            id="trend and quality",
+        ),
+        pytest.param(
+            "07 40 6c00 0500 04",
+            (msgspec.structs.replace(_RECORD, cal_temp=4),),
+            id="one octet of three",
+        ),
+        pytest.param("06 1c 6c00 0500", (_RECORD,), id="reserved flags"),
+        pytest.param(
+            "06 00 6c00 0500 06 00 ff07 0600",
+            (
+                _RECORD,
+                CgmRecord(concentration_mg_dl=NotANumber.NAN, time_offset_min=6),
+            ),
+            id="two records",
+        ),
+    ],
+)
+def test_decode_golden_value(value: str, expected: tuple[CgmRecord, ...]) -> None:
+    """Values written out by hand from the specification decode field by field."""
+    assert cgm.decode(bytes.fromhex(value)) == CgmMeasurement(expected)
+
+
+@pytest.mark.parametrize(
+    ("value", "quirks", "error"),
+    [
+        pytest.param("", Quirks(), Truncated, id="no record"),
+        pytest.param("00 00 6c00 0500", Quirks(), Truncated, id="size 0"),
+        pytest.param("01", Quirks(), Truncated, id="nothing but a size"),
+        pytest.param("07 00 6c00 0500", Quirks(), Truncated, id="size beyond the value"),
+        pytest.param("07 00 6c00 0500 00", Quirks(), Truncated, id="half a check"),
+        pytest.param("09 00 6c00 0500 000000", Quirks(), TrailingBytes, id="more than a check"),
+        pytest.param("06 00 6c00 0500 00", Quirks(), Truncated, id="a byte after the record"),
+        pytest.param("06 00 6c00 0500", _CHECKED, Truncated, id="no check where there must be"),
+        pytest.param("08 00 6c00 0500 0000", _UNCHECKED, TrailingBytes, id="a check too much"),
+        pytest.param("08 00 6c00 0500 0000", _CHECKED, BadCrc, id="wrong check"),
+    ],
+)
+def test_malformed_record_is_refused(value: str, quirks: Quirks, error: type[DecodeError]) -> None:
+    """Size, flags and check of a record have to agree with each other."""
+    with pytest.raises(error):
+        cgm.decode(bytes.fromhex(value), quirks)
+
+
+def test_concentration_is_converted_and_dated_by_the_session() -> None:
+    """108 mg/dL, 5 minutes into the session."""
+    assert _judge(_RECORD) == Observation(Code.GLUCOSE_INTERSTITIAL, 599, When(session_min=5))
+
+
+@pytest.mark.parametrize(
+    ("annunciation", "reason"),
+    [
+        (Annunciation.SENSOR_TYPE_INCORRECT, Refusal.SENSOR_FAULT),
+        (Annunciation.SENSOR_MALFUNCTION, Refusal.SENSOR_FAULT),
+        (Annunciation.GENERAL_FAULT, Refusal.SENSOR_FAULT),
+        (Annunciation.TEMPERATURE_TOO_HIGH, Refusal.SENSOR_FAULT),
+        (Annunciation.TEMPERATURE_TOO_LOW, Refusal.SENSOR_FAULT),
+        (Annunciation.RESULT_TOO_LOW, Refusal.SATURATED),
+        (Annunciation.RESULT_TOO_HIGH, Refusal.SATURATED),
+        (Annunciation.BATTERY_LOW, None),
+        (Annunciation.CALIBRATION_RECOMMENDED, None),
+        (Annunciation.BELOW_HYPO, None),
+    ],
+)
+def test_annunciation_that_spoils_the_value_refuses_it(
+    annunciation: int, reason: Refusal | None
+) -> None:
+    """A fault of the sensor is a reason; an alert about the person is none."""
+    status, cal_temp, warning = annunciation.to_bytes(3, "little")
+    record = msgspec.structs.replace(_RECORD, status=status, cal_temp=cal_temp, warning=warning)
+    outcome = _judge(record)
+    assert (outcome.reason if isinstance(outcome, Refused) else None) is reason
+
+
+def test_annunciation_octets_of_old_firmware_come_in_reverse() -> None:
+    """The quirk puts each octet where its bits belong, in records and in the status."""
+    octets, quirks = "010203", Quirks(warning_first=True)
+    (record,) = cgm.decode(bytes.fromhex("09 e0 6c00 0500" + octets), quirks).records
+    status = cgm_session.decode_status(bytes.fromhex("0500" + octets), quirks)
+    assert (record.warning, record.cal_temp, record.status) == (1, 2, 3)
+    assert status.annunciation == record.annunciation == 0x010203

@@ -1,0 +1,37 @@
+"""Steering a continuous glucose sensor."""
+
+import pytest
+
+from edge_agent.gatt import cgm_control
+from edge_agent.gatt.cgm_control import Interval, OpCode
+from edge_agent.gatt.errors import ReservedValue, Truncated
+from edge_agent.gatt.quirks import Quirks
+
+_CHECKED, _UNCHECKED = Quirks(e2e_crc=True), Quirks(e2e_crc=False)
+
+
+@pytest.mark.parametrize("op_code", [0x00, 0x1D, 0xFF])
+def test_reserved_op_code_is_refused(op_code: int) -> None:
+    """An operation that we do not know has an operand that we do not know."""
+    with pytest.raises(ReservedValue):
+        cgm_control.decode(bytes((op_code,)))
+
+
+@pytest.mark.parametrize(
+    ("value", "quirks", "expected"),
+    [
+        pytest.param("03 05", Quirks(), Interval(OpCode.INTERVAL, 5), id="one byte"),
+        pytest.param("03 0501", Quirks(), Interval(OpCode.INTERVAL, 261, 2), id="two bytes"),
+        pytest.param("03 0501", _UNCHECKED, Interval(OpCode.INTERVAL, 261, 2), id="no check"),
+        pytest.param("03 0a 8a75", _CHECKED, Interval(OpCode.INTERVAL, 10), id="and a check"),
+    ],
+)
+def test_interval_has_one_byte_or_two(value: str, quirks: Quirks, expected: Interval) -> None:
+    """The service has one, GSS has two: the length tells, with and without a check."""
+    assert cgm_control.decode(bytes.fromhex(value), quirks) == expected
+
+
+def test_interval_that_is_set_has_one_byte() -> None:
+    """A longer one is no request: its second byte is half a check."""
+    with pytest.raises(Truncated):
+        cgm_control.decode(bytes.fromhex("01 0501"))

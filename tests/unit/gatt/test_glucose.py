@@ -1,0 +1,173 @@
+"""Glucose meters: records, and which of them are observations of glucose."""
+
+import datetime
+
+import msgspec
+import pytest
+
+from edge_agent.gatt import glucose
+from edge_agent.gatt.date_time import DateTime
+from edge_agent.gatt.glucose import Concentration, GlucoseMeasurement, Status, Unit
+from edge_agent.gatt.glucose_context import (
+    GlucoseContext,
+    Meal,
+)
+from edge_agent.gatt.ieee11073 import NotANumber, Number
+from edge_agent.gatt.meaning import Observation, Refusal, Refused, When
+from edge_agent.gatt.quirks import NO_QUIRKS, Quirks
+from edge_agent.gatt.specimen import SampleLocation, SampleType
+from wire.quantities import Code
+
+_BASE = DateTime(2026, 11, 21, 18, 36, 54)
+_SHOWN = When(
+    sensor_time=datetime.datetime(2026, 11, 21, 18, 36, 54)  # noqa: DTZ001 (a sensor's clock)
+)
+
+
+def _record(
+    value: Number = 0.00108,
+    unit: Unit = Unit.KG_PER_L,
+    sample_type: int = SampleType.CAPILLARY_WHOLE_BLOOD,
+    location: int = SampleLocation.FINGER,
+) -> GlucoseMeasurement:
+    concentration = Concentration(value, unit, sample_type, location)
+    return GlucoseMeasurement(sequence=7, base_time=_BASE, concentration=concentration)
+
+
+def _refused(reason: Refusal) -> list[Refused]:
+    return [Refused(Code.GLUCOSE_CAPILLARY, reason)]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        pytest.param(
+            "00 0700 ea07 0b 15 12 24 36",
+            GlucoseMeasurement(sequence=7, base_time=_BASE),
+            id="nothing but a date",
+        ),
+        pytest.param(
+            "02 0700 ea07 0b 15 12 24 36 6cb0 11",
+            _record(),
+            id="108e-5 kg/L, capillary whole blood, finger",
+        ),
+        pytest.param(
+            "06 0700 ea07 0b 15 12 24 36 3cc0 f8",
+            _record(0.006, Unit.MOL_PER_L, SampleType.UNDETERMINED_PLASMA, 15),
+            id="60e-4 mol/L, undetermined plasma, location not told",
+        ),
+        pytest.param(
+            "19 0700 ea07 0b 15 12 24 36 a6ff 2100",
+            GlucoseMeasurement(
+                sequence=7,
+                base_time=_BASE,
+                time_offset_min=-90,
+                status=Status.BATTERY_LOW | Status.RESULT_TOO_HIGH,
+                context_follows=True,
+            ),
+            id="offset, status and context, but no concentration",
+        ),
+    ],
+)
+def test_decode_golden_value(value: str, expected: GlucoseMeasurement) -> None:
+    """Values written out by hand from the specification decode field by field."""
+    assert glucose.decode(bytes.fromhex(value)) == expected
+
+
+@pytest.mark.parametrize(
+    ("record", "steps"),
+    [
+        pytest.param(_record(0.00108), 599, id="108 mg/dL is 5.99 mmol/L"),
+        pytest.param(_record(0.006, Unit.MOL_PER_L), 600, id="6 mmol/L"),
+        pytest.param(_record(0.00111, sample_type=8, location=15), 616, id="as one meter shows"),
+    ],
+)
+def test_concentration_is_converted_to_mmol_per_l(record: GlucoseMeasurement, steps: int) -> None:
+    """Whatever the meter's unit is, one conversion makes mmol/L of it."""
+    assert glucose.observations(record) == [Observation(Code.GLUCOSE_CAPILLARY, steps, _SHOWN)]
+
+
+def test_interstitial_fluid_is_another_quantity() -> None:
+    """A meter that measures interstitial fluid says so in the type."""
+    (outcome,) = glucose.observations(_record(sample_type=SampleType.INTERSTITIAL_FLUID))
+    assert outcome.quantity is Code.GLUCOSE_INTERSTITIAL
+
+
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        pytest.param(_record(sample_type=10), Refusal.CONTROL_SOLUTION, id="type"),
+        pytest.param(_record(location=4), Refusal.CONTROL_SOLUTION, id="location"),
+        pytest.param(_record(sample_type=3), Refusal.OTHER_SPECIMEN, id="venous"),
+        pytest.param(_record(sample_type=0), Refusal.OTHER_SPECIMEN, id="reserved type"),
+        pytest.param(_record(NotANumber.NAN), Refusal.NO_VALUE, id="NaN"),
+        pytest.param(_record(NotANumber.NRES), Refusal.NO_VALUE, id="NRes"),
+        pytest.param(_record(NotANumber.RESERVED), Refusal.NO_VALUE, id="reserved number"),
+        pytest.param(_record(NotANumber.POSITIVE_INFINITY), Refusal.SATURATED, id="+INF"),
+        pytest.param(_record(NotANumber.NEGATIVE_INFINITY), Refusal.SATURATED, id="-INF"),
+        pytest.param(_record(0.0), Refusal.IMPLAUSIBLE, id="0"),
+        pytest.param(
+            msgspec.structs.replace(_record(), concentration=None), Refusal.NO_VALUE, id="absent"
+        ),
+    ],
+)
+def test_what_is_no_glucose_is_refused(record: GlucoseMeasurement, reason: Refusal) -> None:
+    """It decodes, it is visible, and it does not become an observation."""
+    assert glucose.observations(record) == _refused(reason)
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        *((status, Refusal.SENSOR_FAULT) for status in (2, 4, 8, 16, 128, 256, 512, 1024)),
+        (Status.RESULT_TOO_HIGH, Refusal.SATURATED),
+        (Status.RESULT_TOO_LOW, Refusal.SATURATED),
+        (Status.TIME_FAULT, Refusal.UNDATED),
+    ],
+)
+def test_status_that_spoils_the_record_refuses_it(status: int, reason: Refusal) -> None:
+    """Each fault that the meter announces is a reason; low battery and reserved bits are none."""
+    spoilt = msgspec.structs.replace(_record(), status=status | Status.BATTERY_LOW)
+    sound = msgspec.structs.replace(_record(), status=0xF000 | Status.BATTERY_LOW)
+    assert glucose.observations(spoilt) == _refused(reason)
+    assert isinstance(glucose.observations(sound)[0], Observation)
+
+
+def test_record_that_announces_a_context_waits_for_it() -> None:
+    """Without its own context it may be a ketone; with it, it is judged by it."""
+    record = msgspec.structs.replace(_record(), context_follows=True)
+    own, other = GlucoseContext(sequence=7, meal=Meal.FASTING), GlucoseContext(sequence=8)
+    assert glucose.observations(record) == _refused(Refusal.CONTEXT_MISSING)
+    assert glucose.observations(record, other) == _refused(Refusal.CONTEXT_MISSING)
+    assert glucose.observations(record, own) == [Observation(Code.GLUCOSE_CAPILLARY, 599, _SHOWN)]
+
+
+def test_meter_that_holds_ketones_needs_a_context_for_glucose() -> None:
+    """Its numbers alone do not tell glucose from ketones."""
+    quirks = Quirks(holds_ketones=True)
+    context = GlucoseContext(sequence=7)
+    assert glucose.observations(_record(), None, quirks) == _refused(Refusal.UNKNOWN_ANALYTE)
+    assert isinstance(glucose.observations(_record(), context, quirks)[0], Observation)
+    assert isinstance(glucose.observations(_record(), None, NO_QUIRKS)[0], Observation)
+
+
+@pytest.mark.parametrize(
+    "base_time",
+    [
+        pytest.param(DateTime(None, 1, 1, 0, 0, 0), id="year not known"),
+        pytest.param(DateTime(2026, None, 1, 0, 0, 0), id="month not known"),
+        pytest.param(DateTime(2026, 1, None, 0, 0, 0), id="day not known"),
+        pytest.param(DateTime(2026, 2, 30, 0, 0, 0), id="no such day"),
+    ],
+)
+def test_record_without_a_date_is_refused(base_time: DateTime) -> None:
+    """A stored record that cannot be dated belongs to no time at all."""
+    record = msgspec.structs.replace(_record(), base_time=base_time)
+    assert glucose.observations(record) == _refused(Refusal.UNDATED)
+
+
+def test_offset_beyond_the_calendar_is_no_date() -> None:
+    """The last day of the calendar and an offset beyond it are no error, and no date."""
+    last = DateTime(9999, 12, 31, 23, 59, 59)
+    record = GlucoseMeasurement(sequence=1, base_time=last, time_offset_min=1)
+    assert record.shown_at() is None

@@ -1,0 +1,26 @@
+"""What a glucose record was taken with."""
+
+from edge_agent.gatt import glucose_context
+from edge_agent.gatt.glucose_context import (
+    Carbohydrate,
+    Exercise,
+    GlucoseContext,
+    Meal,
+    Medication,
+    MedicationUnit,
+)
+
+
+def test_decode_golden_context() -> None:
+    """A context with every field, the extended flags right behind the sequence."""
+    value = bytes.fromhex("ff 0700 00 02 32d0 01 51 100e 50 02 0ca0 43f0")
+    assert glucose_context.decode(value) == GlucoseContext(
+        sequence=7,
+        extended_flags=0,
+        carbohydrate=Carbohydrate(2, 0.05),
+        meal=Meal.PREPRANDIAL,
+        tester_health=(1, 5),
+        exercise=Exercise(3600, 80),
+        medication=Medication(2, 0.000012, MedicationUnit.LITRE),
+        hba1c_percent=6.7,
+    )
