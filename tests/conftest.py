@@ -5,6 +5,7 @@ pytest_plugins = [
     "tests.fix_pki",
     "tests.fix_broker",
     "tests.fix_database",
+    "tests.fix_system",
     "tests.fix_ingest",
     "tests.fix_vault",
 ]

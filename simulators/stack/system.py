@@ -82,6 +82,9 @@ class System:
         self.ingest_port = free_port()
         self.trust: Child | None = None
         self.trust_port = free_port()
+        broker.port = broker.port or free_port()
+        self.broker_ports: dict[str, int] = {}
+        """Where `ingest`, `trust` or an `agent` finds the broker, if not at its own port."""
 
     @property
     def pki(self) -> Path:
@@ -111,7 +114,6 @@ class System:
             StackError: A step failed.
         """
         self.databases.create(self.folder)
-        self.broker.port = self.broker.port or free_port()
         self._write("trust.toml", self._trust_settings(lease_ttl_s))
         self._write("ingest.toml", {**self._ingest_settings(), **(ingest or {})})
         settings = ["--config", str(self.folder / "trust.toml")]
@@ -152,7 +154,7 @@ class System:
     def _broker_settings(self, folder: Path, name: str) -> Table:
         return {
             "host": "127.0.0.1",
-            "port": self.broker.port,
+            "port": self.broker_ports.get(name, self.broker.port),
             "tls": {
                 "ca_file": folder / "ca.crt",
                 "certificate_file": folder / f"{name}.crt",

@@ -1,0 +1,142 @@
+"""
+Promises P4 and P5: whatever is killed, whenever, each observation is stored exactly once.
+
+A sensor measures 50 values a second, each telling its record's number; so what is lost, doubled
+or out of order is seen value by value. The moments are random, from a seed in the test's id.
+"""
+
+import random
+import time
+
+import pytest
+
+from simulators.network import Direction
+from tests.fix_system import Scene
+
+pytestmark = [pytest.mark.broker, pytest.mark.database, pytest.mark.slow]
+
+
+def _seeds(few: int, many: int) -> list[object]:
+    """Return *few* seeds for every run, and the rest up to *many* for the long campaign."""
+    return [
+        seed if seed < few else pytest.param(seed, marks=[pytest.mark.long])
+        for seed in range(many)
+    ]
+
+
+@pytest.mark.parametrize("seed", _seeds(3, 100))
+def test_ingest_killed_between_commit_and_ack(scene: Scene, seed: int) -> None:
+    """What was committed and never acknowledged is redelivered, and recognised."""
+    flow = scene.flow()
+    scene.ingest_network.hold(Direction.UP)
+    before = len(flow.stored())
+    # The broker hears nothing from ingest any more, and yet rows are committed.
+    flow.wait_for(lambda: len(flow.stored()) > before, "rows were committed without an ack")
+    time.sleep(random.Random(seed).uniform(0, 0.5))
+    assert scene.system.ingest is not None
+    scene.system.ingest.kill()
+    scene.ingest_network.cut()
+    scene.ingest_network.release()
+    scene.system.start_ingest()
+    flow.end()
+
+
+@pytest.mark.parametrize("seed", _seeds(3, 100))
+def test_ingest_killed_at_any_moment(scene: Scene, seed: int) -> None:
+    """Ingest may die at any instruction."""
+    draw = random.Random(seed)
+    flow = scene.flow()
+    for _ in range(3):
+        time.sleep(draw.uniform(0, 0.7))
+        assert scene.system.ingest is not None
+        scene.system.ingest.kill()
+        scene.system.start_ingest()
+    flow.end()
+
+
+@pytest.mark.parametrize("seed", _seeds(3, 100))
+def test_agent_killed_between_spool_and_publish(scene: Scene, seed: int) -> None:
+    """What the spool took is published by the next process."""
+    flow = scene.flow()
+    scene.agent_network.hold(Direction.UP)
+    flow.wait_for(lambda: flow.spooled() > 0, "the spool holds what the network does not take")
+    time.sleep(random.Random(seed).uniform(0, 0.5))
+    flow.restart_agent()
+    scene.agent_network.cut()
+    scene.agent_network.release()
+    flow.end()
+
+
+@pytest.mark.parametrize("seed", _seeds(3, 100))
+def test_agent_killed_at_any_moment(scene: Scene, seed: int) -> None:
+    """The agent may die at any instruction; its sensor's memory brings back what it had in RAM."""
+    draw = random.Random(seed)
+    flow = scene.flow()
+    for _ in range(3):
+        time.sleep(draw.uniform(0, 0.7))
+        flow.restart_agent()
+    flow.end()
+
+
+@pytest.mark.parametrize("seed", _seeds(2, 50))
+def test_broker_wiped(scene: Scene, seed: int) -> None:
+    """A broker that forgot everything is filled again from the spools, by the receipts."""
+    draw = random.Random(seed)
+    flow = scene.flow()
+    time.sleep(draw.uniform(0, 0.7))
+    if draw.random() < 0.5:
+        # With messages in its queues, that only it knows of.
+        scene.ingest_network.cut()
+        scene.ingest_network.refuse()
+        time.sleep(draw.uniform(0.2, 1))
+    scene.system.broker.kill()
+    scene.system.broker.wipe()
+    scene.ingest_network.release()
+    scene.system.broker.start()
+    flow.end()
+
+
+@pytest.mark.parametrize("seed", _seeds(2, 50))
+def test_database_restarted_under_load(scene: Scene, seed: int) -> None:
+    """While the database is away nothing is acknowledged; afterwards everything is stored."""
+    draw = random.Random(seed)
+    server = scene.system.databases.server
+    assert server is not None
+    flow = scene.flow()
+    time.sleep(draw.uniform(0, 0.7))
+    if draw.random() < 0.5:
+        server.kill()
+    else:
+        server.stop()
+    time.sleep(draw.uniform(0, 2))
+    server.start()
+    flow.end()
+
+
+@pytest.mark.parametrize("seed", _seeds(1, 50))
+def test_everything_fails_together(scene: Scene, seed: int) -> None:
+    """Faults that overlap lose and double nothing either."""
+    draw = random.Random(1000 + seed)
+    server = scene.system.databases.server
+    assert server is not None
+    flow = scene.flow()
+    for _ in range(3):
+        assert scene.system.ingest is not None
+        faults = draw.sample(["agent", "ingest", "broker", "database", "networks"], k=2)
+        if "agent" in faults:
+            flow.restart_agent()
+        if "ingest" in faults:
+            scene.system.ingest.kill()
+        if "broker" in faults:
+            scene.system.broker.kill()
+            scene.system.broker.start()
+        if "database" in faults:
+            server.kill()
+            server.start()
+        if "networks" in faults:
+            scene.ingest_network.cut()
+            scene.agent_network.cut()
+        if "ingest" in faults:
+            scene.system.start_ingest(wait=False)
+        time.sleep(draw.uniform(0, 1))
+    flow.end()

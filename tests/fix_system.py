@@ -1,0 +1,207 @@
+"""The whole system as child processes, with sensors whose values tell their records' numbers."""
+
+import asyncio
+import contextlib
+import itertools
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import psycopg
+import pytest
+
+from simulators.network import Relay
+from simulators.people import VirtualSensor, address_of
+from simulators.player import Player
+from simulators.sample import Sample
+from simulators.stack.scrape import scrape
+from simulators.stack.system import System, system
+
+STEP_MS: Final = 20
+PURPOSE: Final = "acceptance@1"
+_CYCLE: Final = 200
+_POLICY: Final = """\
+purpose: acceptance@1
+art6: 6.1.a
+art9: 9.2.a
+recipients: [test]
+quantities:
+  heart_rate: {round: 1, min_interval: 10ms, time_rounding: 1ms, aggregate: first}
+retention: {raw: 1d, aggregates: 1d}
+pad_bytes: 128
+"""
+_numbers = itertools.count()
+
+
+def _value(number: int) -> float:
+    """Return the value of record *number*, from 0: plausible, and never its neighbour's."""
+    return 40.0 + number % _CYCLE
+
+
+def _samples() -> Iterator[Sample]:
+    return (
+        Sample(offset_ms=n * STEP_MS, quantity="heart_rate", value=_value(n))
+        for n in itertools.count()
+    )
+
+
+class Flow:
+    """
+    One subject with one sensor at one gateway, playing from the moment it is begun.
+
+    Args:
+        whole: The system.
+    """
+
+    def __init__(self, whole: System) -> None:
+        self.system = whole
+        self.sensor = VirtualSensor(
+            address=address_of(f"acceptance/{next(_numbers)}"),
+            kind="test sensor",
+            quantities=("heart_rate",),
+            step_ms=STEP_MS,
+            samples=_samples,
+        )
+        with whole.trust_shell() as shell:
+            self.gateway = whole.enrol(shell)
+            self.subject: str = shell.run("subject", "add", "--name", "Test Subject")["subject"]
+            shell.run(
+                "decision", "record", "--subject", self.subject, "--purpose", PURPOSE,
+                "--agent", self.gateway.agent, "--quantities", "heart_rate",
+                "--binding", self.sensor.address,
+            )  # fmt: skip
+        self._loop = asyncio.new_event_loop()
+        self.player = Player([self.sensor], [self.gateway.sensors], speed=1.0, max_hz=100.0)
+        self._thread = threading.Thread(target=self._run, name="player", daemon=True)
+        self._playing: asyncio.Task[None] | None = None
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._playing = self._loop.create_task(self.player.run())
+        with contextlib.suppress(asyncio.CancelledError):
+            self._loop.run_until_complete(self._playing)
+        self._loop.close()
+
+    def begin(self) -> None:
+        """Start the agent, if it does not run, and the sensor."""
+        if self.gateway.child is None:
+            self.system.start_agent(self.gateway)
+        self._thread.start()
+        self.wait_for(lambda: self.handed_over > 0, "the agent listens to the sensor")
+
+    @property
+    def handed_over(self) -> int:
+        """How many records the agent was handed."""
+        return self.player.books[self.sensor.address].handed_over
+
+    def restart_agent(self) -> None:
+        """Kill the agent with SIGKILL and start it again."""
+        assert self.gateway.child is not None
+        self.gateway.child.kill()
+        self.system.start_agent(self.gateway)
+
+    def stored(self) -> list[float]:
+        """Return the values stored of this sensor, in the order of their times."""
+        return [value for (value,) in self.query(_STORED, self.gateway.agent)]
+
+    def query(self, text: str, *arguments: object) -> list[tuple[float]]:
+        """Ask the telemetry database as its administrator."""
+        admin = self.system.databases.admin("telemetry")
+        with psycopg.connect(admin, autocommit=True) as connection:
+            return connection.execute(text.encode(), arguments or None).fetchall()
+
+    def wait_for(
+        self, condition: Callable[[], bool], what: str, *, timeout_s: float = 60.0
+    ) -> None:
+        """Poll until *condition*, and fail when it takes too long."""
+        deadline = time.monotonic() + timeout_s
+        while not condition():
+            assert time.monotonic() < deadline, f"waited {timeout_s:.0f} s in vain until {what}"
+            time.sleep(0.05)
+
+    def spooled(self) -> float:
+        """Return how many envelopes the agent holds; infinite while it does not answer."""
+        metrics = scrape(self.gateway.http_port)
+        if metrics is None:
+            return float("inf")
+        return metrics.value("vitalveil_agent_spool_envelopes")
+
+    def end(self) -> None:
+        """Stop the sensor, let everything be settled, and check: each record once, in order."""
+        self._loop.call_soon_threadsafe(self.player.finish)
+        self.wait_for(lambda: self.player.pending == 0, "every record was handed over")
+        self.wait_for(lambda: len(self.stored()) >= self.handed_over, "every record was stored")
+        self.wait_for(lambda: self.spooled() == 0, "the spool was settled")
+        self.stop_player()
+        expected = [_value(n) for n in range(self.handed_over)]
+        stored = self.stored()
+        assert len(stored) == len(expected), "lost or doubled"
+        assert stored == expected
+
+    def stop_player(self) -> None:
+        """Take the sensor away."""
+        if self._thread.is_alive() and self._playing is not None:
+            self._loop.call_soon_threadsafe(self._playing.cancel)
+            self._thread.join(10)
+
+
+_STORED: Final = """
+SELECT o.value FROM vv.observations o
+WHERE o.series_id IN (SELECT series_id FROM vv.permissions WHERE agent = %s)
+ORDER BY o.time
+"""
+
+
+class Scene:
+    """A system whose ingest and agents reach the broker over networks that fail."""
+
+    def __init__(self, whole: System, ingest_network: Relay, agent_network: Relay) -> None:
+        self.system = whole
+        self.ingest_network = ingest_network
+        self.agent_network = agent_network
+        self._flows: list[Flow] = []
+
+    def flow(self) -> Flow:
+        """Return a new subject's flow, begun, once its first values are stored."""
+        flow = Flow(self.system)
+        self._flows.append(flow)
+        flow.begin()
+        flow.wait_for(lambda: len(flow.stored()) > 0, "the first values were stored")
+        return flow
+
+    def close_flows(self) -> None:
+        """Take every sensor and agent away."""
+        for flow in self._flows:
+            flow.stop_player()
+            if flow.gateway.child is not None:
+                flow.gateway.child.kill()
+                flow.gateway.child = None
+        self._flows.clear()
+
+
+@pytest.fixture(scope="module")
+def _scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    with (
+        system() as whole,
+        Relay(whole.broker.port) as for_ingest,
+        Relay(whole.broker.port) as for_agents,
+    ):
+        whole.broker_ports.update(ingest=for_ingest.port, agent=for_agents.port)
+        whole.prepare()
+        policy = whole.folder / "acceptance.yaml"
+        policy.write_text(_POLICY)
+        with whole.trust_shell() as shell:
+            shell.run("policy", "load", str(policy))
+        whole.start_trust()
+        whole.start_ingest()
+        yield Scene(whole, for_ingest, for_agents)
+
+
+@pytest.fixture
+def scene(_scene: Scene) -> Iterator[Scene]:
+    """The system of this file's tests, with every network open and every server up."""
+    yield _scene
+    _scene.ingest_network.release()
+    _scene.agent_network.release()
+    _scene.close_flows()
