@@ -35,6 +35,8 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
         for key_node, _ in node.value:
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise PolicyError("file", "a key is not a word", "Write `name: value` lines.")
             if key_node.value in seen:
                 raise PolicyError(str(key_node.value), "it is there twice", "Keep one of them.")
             seen.add(key_node.value)

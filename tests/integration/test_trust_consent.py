@@ -2,8 +2,10 @@
 
 import datetime as dt
 import threading
+import time
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from tests.fix_vault import Office, Refusal
@@ -285,3 +287,30 @@ def test_changed_policy_needs_a_new_version(office: Office, tmp_path: Path) -> N
 
     with pytest.raises(Refusal, match="new version"):
         office.run("policy", "load", str(changed))
+
+
+def test_withdrawal_waits_for_a_commit_under_way(office: Office) -> None:
+    """A transaction of observations that began before a withdrawal ends before its COMMIT."""
+    office.load_policy()
+    subject = office.add_subject()
+    agent, _ = office.enrol()
+    office.accept(subject, agent)
+    withdrawing = threading.Thread(target=office.withdraw, args=(subject,))
+    with psycopg.connect(office.telemetry.dsn("vv_ingest")) as ingest:
+        ingest.execute("SELECT vv.hold_permissions()")
+        withdrawing.start()
+        deadline = time.monotonic() + 10
+        while not office.telemetry.fetch(
+            "SELECT 1 FROM pg_locks WHERE NOT granted AND relation = 'vv.permission_gate'::regclass"
+        ):
+            assert time.monotonic() < deadline, "the withdrawal does not wait"
+
+        assert office.telemetry.fetch(
+            "SELECT count(*) FROM vv.permissions WHERE withdrawn_at IS NOT NULL"
+        ) == [(0,)]
+    withdrawing.join(10)
+
+    assert not withdrawing.is_alive()
+    assert office.telemetry.fetch(
+        "SELECT count(*) FROM vv.permissions WHERE withdrawn_at IS NULL"
+    ) == [(0,)]

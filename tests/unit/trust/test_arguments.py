@@ -1,0 +1,68 @@
+"""Arguments: read exactly; an error never repeats what was given."""
+
+import datetime as dt
+
+import pytest
+
+from trust import arguments
+from trust.errors import UsageError
+
+SUBJECT = "0f1e2d3c-4b5a-4978-8796-a5b4c3d2e1f0"
+RECORD = ["decision", "record", "--subject", SUBJECT, "--purpose", "p@1", "--agent", "a"]
+
+
+def test_parse_reads_a_grant() -> None:
+    """Lists may be separated by commas or repeated; times come out in UTC."""
+    found = arguments.parse(
+        [
+            *RECORD, "--quantities", "heart_rate,spo2", "--quantities", "pulse_rate",
+            "--binding", "X", "--binding", "Y", "--valid-to", "2026-12-01T00:00:00+01:00",
+        ]
+    )  # fmt: skip
+    assert found.command == "decision record"
+    assert found.quantities == ["heart_rate", "spo2", "pulse_rate"]
+    assert found.binding == ["X", "Y"]
+    assert found.valid_to == dt.datetime(2026, 11, 30, 23, tzinfo=dt.UTC)
+
+
+def test_parse_keeps_nothing_between_commands() -> None:
+    """In a batch, one command's lists do not grow into the next one's."""
+    arguments.parse([*RECORD, "--quantities", "heart_rate", "--binding", "X"])
+    found = arguments.parse([*RECORD, "--binding", "Y"])
+    assert (found.quantities, found.binding) == ([], ["Y"])
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["--config", "f.toml", "--json", "subject", "add", "--name", "x"],
+        ["subject", "add", "--name", "x", "--config", "f.toml", "--json"],
+    ],
+)
+def test_options_stand_before_or_behind(argv: list[str]) -> None:
+    """--config and --json are understood on either side of the command."""
+    found = arguments.parse(argv)
+    assert (str(found.config), found.json) == ("f.toml", True)
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        pytest.param([], "COMMAND", id="nothing"),
+        pytest.param(["Ada"], "no such command", id="command"),
+        pytest.param(["subject", "Ada"], "no such action", id="action"),
+        pytest.param(["subject", "add", "Ada"], "--name", id="missing"),
+        pytest.param(["subject", "add", "--name", "x", "Ada"], "does not take", id="stray"),
+        pytest.param(["decision", "withdraw", "--subject", "Ada"], "--subject", id="id"),
+        pytest.param([*RECORD, "--binding", "X", "--valid-to", "Ada"], "--valid-to", id="time"),
+        pytest.param([*RECORD, "--binding", "X", "--valid-to", "2026-12-01"], "-to", id="zone"),
+        pytest.param([*RECORD, "--binding", "X", "--text-sha256", "Ada"], "sha256", id="hash"),
+        pytest.param([*RECORD, "--binding", "X", "--given-by", "Ada"], "given-by", id="choice"),
+        pytest.param(["agent", "enrol", "--format", "Ada"], "format", id="format"),
+    ],
+)
+def test_error_names_the_argument_and_not_its_value(argv: list[str], message: str) -> None:
+    """What was given may be a name, so no error repeats it."""
+    with pytest.raises(UsageError, match=message) as error:
+        arguments.parse(argv)
+    assert "Ada" not in str(error.value)

@@ -1,0 +1,193 @@
+"""Decisions: signed documents, and folds that only ever take away."""
+
+import datetime as dt
+from uuid import UUID
+
+import msgspec
+import pytest
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trust import canonical, decisions
+from trust.decisions import Capture, Decision, GivenBy, Scope, State
+from trust.errors import Tampered
+
+T0 = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+SUBJECT = UUID("0f1e2d3c-4b5a-4978-8796-a5b4c3d2e1f0")
+NAMES = ["glucose_interstitial", "heart_rate", "spo2"]
+
+
+def decide(
+    number: int,
+    *,
+    state: State = State.ACCEPTED,
+    quantities: list[str] | None = None,
+    begins_h: int = 0,
+    ends_h: int | None = None,
+) -> Decision:
+    """Return the decision of a number, superseding the one before."""
+    return Decision(
+        decision=UUID(int=number),
+        subject=SUBJECT,
+        purpose="home-monitoring",
+        version=1,
+        state=state,
+        quantities=NAMES if quantities is None else quantities,
+        recipients=["care-team"],
+        decided_at=T0,
+        valid_from=T0 + dt.timedelta(hours=begins_h),
+        valid_to=None if ends_h is None else T0 + dt.timedelta(hours=ends_h),
+        given_by=GivenBy.SELF,
+        capture=Capture("signature"),
+        supersedes=UUID(int=number - 1) if number > 1 else None,
+    )
+
+
+any_decision = st.builds(
+    decide,
+    st.just(0),
+    state=st.sampled_from(list(State)),
+    quantities=st.lists(st.sampled_from(NAMES), unique=True),
+    begins_h=st.integers(0, 9),
+    ends_h=st.none() | st.integers(1, 20),
+)
+chains = st.lists(any_decision, max_size=6).map(
+    lambda found: [
+        msgspec.structs.replace(
+            d, decision=UUID(int=n), supersedes=UUID(int=n - 1) if n > 1 else None
+        )
+        for n, d in enumerate(found, 1)
+    ]
+)
+
+GOLDEN = (
+    '{"capture":{"locale":null,"method":"signature","text_sha256":null},'
+    '"decided_at":"2026-01-01T00:00:00Z",'
+    '"decision":"00000000-0000-0000-0000-000000000001","given_by":"self","purpose":'
+    '"home-monitoring","quantities":["heart_rate"],"recipients":["care-team"],"state":"accepted",'
+    '"subject":"0f1e2d3c-4b5a-4978-8796-a5b4c3d2e1f0","supersedes":null,'
+    '"valid_from":"2026-01-01T00:00:00Z","valid_to":null,"version":1}'
+)
+# Made with OpenSSL's command line.
+SIGNATURE = (
+    "d8cea665dd826109d6cc1d81c8e439c6d74cce9bbd73fc525f430206274a22eb"
+    "b3a6c699a8f3e8aaeaae6f3b4594b7801d39e8590327fbc6124a8a1f43ff4506"
+)
+
+
+def test_encode_golden_value() -> None:
+    """The canonical document of a decision, spelled out by hand."""
+    assert decisions.encode(decide(1, quantities=["heart_rate"])).decode() == GOLDEN
+
+
+def test_signature_golden_value() -> None:
+    """Ed25519 is deterministic (RFC 8032): one key, one document, one signature."""
+    key = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+    signed = canonical.to_sign(decisions.KIND, GOLDEN.encode())
+    assert key.sign(signed).hex() == SIGNATURE
+
+
+@given(st.integers(0, 8 * len(GOLDEN) - 1))
+def test_a_flipped_bit_does_not_verify(bit: int) -> None:
+    """No bit of a decision can be changed under its signature."""
+    changed = bytearray(GOLDEN.encode())
+    changed[bit // 8] ^= 1 << bit % 8
+    key = Ed25519PrivateKey.from_private_bytes(bytes(range(32))).public_key()
+    with pytest.raises(InvalidSignature):
+        key.verify(bytes.fromhex(SIGNATURE), canonical.to_sign(decisions.KIND, bytes(changed)))
+
+
+@given(any_decision)
+def test_decode_inverts_encode(decision: Decision) -> None:
+    """What is kept is what was decided."""
+    assert decisions.decode(decisions.encode(decision)) == decision
+
+
+def test_every_truncation_is_tampered() -> None:
+    """A document cut anywhere is no decision."""
+    document = decisions.encode(decide(1))
+    for length in range(len(document)):
+        with pytest.raises(Tampered):
+            decisions.decode(document[:length])
+
+
+def test_unknown_means_no() -> None:
+    """Without a decision nothing is accepted, and nothing may be carried."""
+    assert decisions.state([]) is State.UNKNOWN
+    assert decisions.current([]) is None
+    assert decisions.scope_since([], UUID(int=1)) is None
+
+
+def test_last_decision_counts() -> None:
+    """The state is that of the latest decision."""
+    chain = [decide(1), decide(2, state=State.WITHDRAWN)]
+    assert decisions.state(chain) is State.WITHDRAWN
+
+
+def test_scope_before_a_later_grant_stays_gone() -> None:
+    """What was withdrawn does not come back under the old handle when a new grant follows."""
+    chain = [decide(1), decide(2, state=State.WITHDRAWN), decide(3)]
+    assert decisions.scope_since(chain, UUID(int=1)) is None
+    assert decisions.scope_since(chain, UUID(int=3)) == Scope(frozenset(NAMES), T0, None)
+
+
+def test_scope_is_the_narrowest_since() -> None:
+    """A later decision takes away quantities and time, and adds neither."""
+    chain = [
+        decide(1, quantities=["heart_rate", "spo2"], ends_h=9),
+        decide(2, quantities=["heart_rate", "glucose_interstitial"], begins_h=1),
+    ]
+    hour = dt.timedelta(hours=1)
+    assert decisions.scope_since(chain, UUID(int=1)) == Scope(
+        frozenset({"heart_rate"}), T0 + hour, T0 + 9 * hour
+    )
+
+
+def test_nothing_left_is_no_scope() -> None:
+    """Two decisions without a quantity in common leave nothing."""
+    chain = [decide(1, quantities=["spo2"]), decide(2, quantities=["heart_rate"])]
+    assert decisions.scope_since(chain, UUID(int=1)) is None
+
+
+@given(chains, any_decision)
+def test_a_further_decision_never_widens(chain: list[Decision], further: Decision) -> None:
+    """Whatever is decided next, no handle that is out may carry more than before."""
+    for decision in chain:
+        before = decisions.scope_since(chain, decision.decision)
+        after = decisions.scope_since([*chain, further], decision.decision)
+        if after is not None:
+            assert before is not None
+            assert after.quantities <= before.quantities
+            assert after.valid_from >= before.valid_from
+            assert before.valid_to is None or (
+                after.valid_to is not None and after.valid_to <= before.valid_to
+            )
+
+
+def test_whole_chain_passes() -> None:
+    """Decisions that supersede one another in order are a chain."""
+    chain = [decide(1), decide(2), decide(3)]
+    assert decisions.chain(chain) == chain
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        pytest.param([decide(2), decide(3)], id="first missing"),
+        pytest.param([decide(1), decide(3)], id="one missing"),
+        pytest.param([decide(1), decide(3), decide(2)], id="re-ordered"),
+        pytest.param([decide(1), decide(1)], id="replayed"),
+        pytest.param(
+            [decide(1), msgspec.structs.replace(decide(2), subject=UUID(int=7))], id="another's"
+        ),
+        pytest.param(
+            [decide(1), msgspec.structs.replace(decide(2), purpose="other")], id="other purpose"
+        ),
+    ],
+)
+def test_broken_chain_is_tampered(broken: list[Decision]) -> None:
+    """Signed decisions that are missing, moved, doubled or another person's are no chain."""
+    with pytest.raises(Tampered):
+        decisions.chain(broken)

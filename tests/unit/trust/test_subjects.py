@@ -1,0 +1,88 @@
+"""Subjects: sealed so that only the right key, in the right place, opens them."""
+
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trust import subjects
+from trust.errors import Tampered
+from trust.subjects import Identity
+
+ADA = UUID("0f1e2d3c-4b5a-4978-8796-a5b4c3d2e1f0")
+BOB = UUID("1f1e2d3c-4b5a-4978-8796-a5b4c3d2e1f0")
+KEY = bytes(range(32))
+
+
+@given(st.text())
+def test_open_inverts_seal(name: str) -> None:
+    """Whatever the name, it comes back."""
+    encodable = name.encode("utf-8", "replace").decode()
+    identity = Identity(encodable)
+    sealed = subjects.seal_identity(identity, subject=ADA, data_key=KEY)
+    assert subjects.open_identity(sealed, subject=ADA, data_key=KEY) == identity
+
+
+@given(st.integers(0, 255), st.integers(1, 255))
+def test_a_changed_byte_does_not_open(position: int, difference: int) -> None:
+    """A seal with any byte changed is Tampered."""
+    sealed = bytearray(subjects.seal_identity(Identity("Ada"), subject=ADA, data_key=KEY))
+    sealed[position % len(sealed)] ^= difference
+    with pytest.raises(Tampered):
+        subjects.open_identity(bytes(sealed), subject=ADA, data_key=KEY)
+
+
+def test_truncated_seal_does_not_open() -> None:
+    """A seal cut anywhere is Tampered."""
+    sealed = subjects.seal_identity(Identity("Ada"), subject=ADA, data_key=KEY)
+    for length in range(len(sealed)):
+        with pytest.raises(Tampered):
+            subjects.open_identity(sealed[:length], subject=ADA, data_key=KEY)
+
+
+def test_record_of_another_does_not_open() -> None:
+    """A record moved to another subject's row is Tampered; so is one under another key."""
+    sealed = subjects.seal_identity(Identity("Ada"), subject=ADA, data_key=KEY)
+    with pytest.raises(Tampered):
+        subjects.open_identity(sealed, subject=BOB, data_key=KEY)
+    with pytest.raises(Tampered):
+        subjects.open_identity(sealed, subject=ADA, data_key=bytes(32))
+
+
+def test_seal_that_is_no_record_is_tampered() -> None:
+    """What opens and is no record or list was put there by somebody else."""
+    wrong = subjects.seal(KEY, b"[1]", bound_to=b"vitalveil identity v1\x00" + ADA.bytes)
+    with pytest.raises(Tampered):
+        subjects.open_identity(wrong, subject=ADA, data_key=KEY)
+    wrong = subjects.seal(KEY, b"{}", bound_to=b"vitalveil bindings v1\x00" + bytes(16))
+    with pytest.raises(Tampered):
+        subjects.open_bindings(wrong, handle=bytes(16), data_key=KEY)
+
+
+def test_length_does_not_tell_the_name() -> None:
+    """Short and long names are sealed to one length."""
+    lengths = {
+        len(subjects.seal_identity(Identity("x" * n), subject=ADA, data_key=KEY))
+        for n in (1, 20, 200)
+    }
+    assert len(lengths) == 1
+
+
+def test_bindings_open_for_their_handle_only() -> None:
+    """Bindings come back under their own handle, and under no other."""
+    sealed = subjects.seal_bindings(["C0:FF:EE:00:00:01"], handle=bytes(16), data_key=KEY)
+    assert subjects.open_bindings(sealed, handle=bytes(16), data_key=KEY) == ["C0:FF:EE:00:00:01"]
+    with pytest.raises(Tampered):
+        subjects.open_bindings(sealed, handle=b"\x01" * 16, data_key=KEY)
+
+
+def test_identity_shows_nothing() -> None:
+    """Neither repr nor str shows a name."""
+    assert "Ada" not in repr(Identity("Ada")) + str(Identity("Ada")) + f"{[Identity('Ada')]}"
+
+
+def test_data_keys_are_random() -> None:
+    """No two records share a data key."""
+    assert subjects.new_data_key() != subjects.new_data_key()
+    assert len(subjects.new_data_key()) == 32

@@ -1,0 +1,95 @@
+"""Keys in files: made once, kept from others, each for its own use."""
+
+from pathlib import Path
+
+import pytest
+
+from trust import keys
+from trust.errors import KeyFileError, Tampered
+from trust.keys import FileKeys
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with new keys."""
+    keys.create(tmp_path / "keys")
+    return tmp_path / "keys"
+
+
+def test_secret_files_are_for_their_owner(folder: Path) -> None:
+    """Nobody else may read a key, nor look into the folder."""
+    modes = {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()}
+    assert modes == {
+        "pseudonym-root.key": 0o600,
+        "key-encryption.key": 0o600,
+        "signing.key": 0o600,
+        "trust.pub": 0o644,
+    }
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_keys_are_never_overwritten(folder: Path) -> None:
+    """A second init changes nothing: it would make the vault unreadable."""
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(KeyFileError, match="already"):
+        keys.create(folder)
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_half_made_keys_are_not_completed(folder: Path) -> None:
+    """A folder with one key left is a case for a backup, not for a new key."""
+    (folder / keys.ROOT_FILE).unlink()
+    with pytest.raises(KeyFileError, match="already"):
+        keys.create(folder)
+
+
+@pytest.mark.parametrize("name", [keys.ROOT_FILE, keys.KEY_ENCRYPTION_FILE, keys.SIGNING_FILE])
+def test_key_open_to_others_is_refused(folder: Path, name: str) -> None:
+    """A key that others can read is named, and not used."""
+    (folder / name).chmod(0o640)
+    with pytest.raises(KeyFileError, match=name):
+        FileKeys(folder)
+
+
+@pytest.mark.parametrize("name", [keys.ROOT_FILE, keys.KEY_ENCRYPTION_FILE, keys.SIGNING_FILE])
+@pytest.mark.parametrize("content", [b"", b"AAAA", b"\xff" * 32, b"-----BEGIN PRIVATE KEY-----"])
+def test_damaged_key_is_refused(folder: Path, name: str, content: bytes) -> None:
+    """A key that is none is named, and never quoted."""
+    (folder / name).write_bytes(content)
+    with pytest.raises(KeyFileError, match=name):
+        FileKeys(folder)
+
+
+def test_missing_keys_say_how_to_make_them(tmp_path: Path) -> None:
+    """Without keys, the error names the command."""
+    with pytest.raises(KeyFileError, match="trust init"):
+        FileKeys(tmp_path)
+
+
+def test_unwrap_inverts_wrap_for_its_record(folder: Path) -> None:
+    """A data key comes back for the record that it was wrapped for, and no other."""
+    ours = FileKeys(folder)
+    wrapped = ours.wrap(bytes(32), bound_to=b"ada")
+    assert ours.unwrap(wrapped, bound_to=b"ada") == bytes(32)
+    with pytest.raises(Tampered):
+        ours.unwrap(wrapped, bound_to=b"bob")
+
+
+def test_keys_of_another_folder_open_nothing(folder: Path, tmp_path: Path) -> None:
+    """Another installation's keys neither unwrap, verify, nor make the same pseudonyms."""
+    keys.create(tmp_path / "others")
+    ours, others = FileKeys(folder), FileKeys(tmp_path / "others")
+    with pytest.raises(Tampered):
+        others.unwrap(ours.wrap(bytes(32), bound_to=b""), bound_to=b"")
+    with pytest.raises(Tampered):
+        others.verify(ours.sign(b"x"), b"x", what="a policy")
+    assert ours.pseudonym_key(purpose="p") != others.pseudonym_key(purpose="p")
+    assert ours.key_id != others.key_id
+
+
+def test_verify_accepts_what_was_signed(folder: Path) -> None:
+    """Read again from disk, the keys verify what they signed, and nothing else."""
+    signature = FileKeys(folder).sign(b"decision")
+    FileKeys(folder).verify(signature, b"decision", what="a decision")
+    with pytest.raises(Tampered, match="a decision"):
+        FileKeys(folder).verify(signature, b"decisions", what="a decision")
