@@ -34,6 +34,7 @@ MAX_TIME_MS: Final = 253_402_300_799_999
 """9999-12-31T23:59:59.999Z, the last instant that every part of the system can write."""
 
 _NARROW_MISSING: Final = -128
+_MAX_OFFSET_MS: Final = (1 << 32) - 1
 
 # What msgspec raises on hostile input, besides its own family.
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
@@ -222,9 +223,13 @@ def _is_sound(block: Block) -> bool:
 
 def _step_fits(block: Block, count: int) -> bool:
     if isinstance(block.step, bytes):
-        return len(block.step) == 4 * count
+        # The last offset may be 49 days away; nobody measures in the last 49 days of 9999.
+        return len(block.step) == 4 * count and block.start_ms + _MAX_OFFSET_MS <= MAX_TIME_MS
     # A step of 0 would put two observations on one instant; alone, it says nothing.
-    return 0 < block.step < 1 << 32 and block.start_ms + (count - 1) * block.step <= MAX_TIME_MS
+    return (
+        0 < block.step <= _MAX_OFFSET_MS
+        and block.start_ms + (count - 1) * block.step <= MAX_TIME_MS
+    )
 
 
 def pack_block(
@@ -248,20 +253,23 @@ def pack_block(
     Raises:
         ValueError: Not a run: empty, of unlike lengths, out of order, or out of range.
     """
-    if not times_ms or len(times_ms) != len(values):
+    lengths = {len(times_ms), len(values), len(values if flags is None else flags)}
+    if lengths == {0} or len(lengths) > 1:
         raise ValueError("a block needs a time and a value for each of its observations")
     start = times_ms[0]
     steps = {b - a for a, b in itertools.pairwise(times_ms)}
+    if min(steps, default=0) < 0:
+        raise ValueError("the times of a block do not go back")
     step: int | bytes
     if not steps:
         step = 1
-    elif len(steps) == 1 and (only := steps.pop()) > 0:
+    elif len(steps) == 1 and 0 < (only := steps.pop()) <= _MAX_OFFSET_MS:
         step = only
     else:
         try:
             step = struct.pack(f"<{len(times_ms)}I", *(t - start for t in times_ms))
         except struct.error:
-            raise ValueError("an offset is negative or over 49 days") from None
+            raise ValueError("an offset is over 49 days") from None
     base = _base_of(values)
     try:
         packed = (

@@ -7,6 +7,7 @@ agent may send it only if its enrolment says so. `json_schema` is the published 
 
 import datetime as dt
 import math
+import re
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -29,8 +30,19 @@ _TOLERANCE: Final = 1e-6
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
+# By grammar and not by fromisoformat() alone, which reads week dates and more.
+_TIME: Final = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?"
+_ZONE: Final = r"(Z|[+-][0-9]{2}:[0-9]{2})"
+_RFC_3339: Final = re.compile(_TIME + _ZONE)
+
 _Hex16 = Annotated[
-    str, Meta(pattern="^[0-9a-f]{32}$", description="16 bytes as 32 lower-case hex digits.")
+    str,
+    Meta(
+        pattern="^[0-9a-f]{32}$",
+        # To many readers of patterns, $ also stands before a line feed at the end.
+        max_length=32,
+        description="16 bytes as 32 lower-case hex digits.",
+    ),
 ]
 
 
@@ -45,7 +57,12 @@ class JsonBlock(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         ),
     ]
     start: Annotated[
-        str, Meta(description="Time of the first step, RFC 3339 with a zone.", max_length=40)
+        str,
+        Meta(
+            description="Time of the first step, RFC 3339 with a zone.",
+            max_length=40,
+            pattern=f"^{_TIME}{_ZONE}$",
+        ),
     ]
     values: Annotated[
         list[float | None],
@@ -167,12 +184,12 @@ def _to_steps(value: float | None, per_unit: int) -> int:
 
 
 def _parse_time(text: str) -> int:
+    if _RFC_3339.fullmatch(text) is None:
+        raise Malformed("a time is not RFC 3339 with a zone")
     try:
         instant = dt.datetime.fromisoformat(text)
     except ValueError:
-        raise Malformed("a time is not RFC 3339") from None
-    if instant.tzinfo is None or "T" not in text.upper():
-        raise Malformed("a time is not RFC 3339 with a zone")
+        raise Malformed("a time is not on the calendar") from None
     return (instant - _EPOCH) // dt.timedelta(milliseconds=1)
 
 
@@ -190,7 +207,9 @@ def encode(spool_id: bytes, sequence: int, body: Body) -> bytes:
         blocks.append(
             JsonBlock(
                 quantity=quantity.name,
-                start=(_EPOCH + dt.timedelta(milliseconds=block.start_ms)).isoformat(),
+                start=(_EPOCH + dt.timedelta(milliseconds=block.start_ms)).isoformat(
+                    timespec="milliseconds"
+                ),
                 values=[
                     None if v == MISSING else quantity.to_unit(v) for v in block.unpacked_values()
                 ],

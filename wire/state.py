@@ -63,6 +63,14 @@ def decode(data: bytes) -> State:
     except _UNREADABLE:
         raise Malformed("the state is not readable") from None
     for spool in state.spools:
-        if _SPOOL_ID.fullmatch(spool.spool_id) is None or not 0 <= spool.floor < 1 << 63:
+        if not _is_sound(spool):
             raise Malformed("a field of the state has a wrong length or value")
     return state
+
+
+def _is_sound(spool: SpoolState) -> bool:
+    return (
+        _SPOOL_ID.fullmatch(spool.spool_id) is not None
+        and 0 <= spool.floor < 1 << 63
+        and 0 <= spool.depth < 1 << 63
+    )

@@ -1,0 +1,94 @@
+"""The one rule that edge and ingest share."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.strategies_wire import rules
+from wire.policy import Rule
+from wire.quantities import MISSING
+
+times = st.integers(0, 1 << 42)
+steps = st.integers(-0x7000, 0x7000)
+
+
+@given(rules(), times, steps)
+def test_what_is_coarsened_conforms(rule: Rule, time_ms: int, value: int) -> None:
+    """What the edge makes, ingest takes."""
+    assert rule.conforms([rule.coarsen_time(time_ms)], [rule.coarsen_value(value)])
+
+
+@given(rules(), times, steps)
+def test_coarsening_twice_changes_nothing_more(rule: Rule, time_ms: int, value: int) -> None:
+    """What is coarse already is left as it is."""
+    time, coarse = rule.coarsen_time(time_ms), rule.coarsen_value(value)
+
+    assert rule.coarsen_time(time) == time
+    assert rule.coarsen_value(coarse) == coarse
+
+
+@given(rules(), times, steps)
+def test_coarsening_keeps_near(rule: Rule, time_ms: int, value: int) -> None:
+    """A time goes back by less than its step and stays in its interval; a value moves by half."""
+    time = rule.coarsen_time(time_ms)
+
+    assert 0 <= time_ms - time < rule.time_step_ms
+    assert rule.interval_of(time) == rule.interval_of(time_ms)
+    assert abs(rule.coarsen_value(value) - value) * 2 <= rule.step
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [(72, 70), (73, 75), (75, 75), (-72, -70), (0, 0), (2, 0), (3, 5)]
+)
+def test_value_goes_to_the_nearest_step(value: int, expected: int) -> None:
+    """To the nearest multiple."""
+    assert Rule(1, step=5).coarsen_value(value) == expected
+
+
+def test_tie_goes_up() -> None:
+    """Half a step goes up, below 0 too."""
+    rule = Rule(1, step=10)
+
+    assert [rule.coarsen_value(v) for v in (5, 15, -5)] == [10, 20, 0]
+
+
+@pytest.mark.parametrize(
+    ("times_ms", "values", "expected"),
+    [
+        pytest.param([0, 60_000], [70, 75], True, id="as coarse as allowed"),
+        pytest.param([], [], True, id="nothing"),
+        pytest.param([0, 60_000], [70, MISSING], True, id="nothing measured"),
+        pytest.param([0, 60_000], [70, 72], False, id="a value too fine"),
+        pytest.param([0, 60_500], [70, 75], False, id="a time too fine"),
+        pytest.param([0, 59_000], [70, 75], False, id="two in an interval"),
+        pytest.param([59_000, 60_000], [70, 75], True, id="neighbours in two intervals"),
+        pytest.param([60_000, 0, 61_000], [70, 70, 70], False, id="two in one, out of order"),
+    ],
+)
+def test_finer_than_allowed_does_not_conform(
+    times_ms: list[int], values: list[int], expected: bool
+) -> None:
+    """Value, time and interval are each looked at."""
+    rule = Rule(1, step=5, interval_ms=60_000, time_step_ms=1000)
+
+    assert rule.conforms(times_ms, values) is expected
+
+
+@pytest.mark.parametrize(
+    ("quantity", "step", "interval_ms", "time_step_ms"),
+    [
+        (-1, 1, 1, 1),
+        (1 << 16, 1, 1, 1),
+        (1, 0, 1, 1),
+        (1, 1 << 15, 1, 1),
+        (1, 1, 0, 1),
+        (1, 1, 1, 0),
+        (1, 1, 1500, 1000),
+    ],
+)
+def test_rule_that_contradicts_itself_is_refused(
+    quantity: int, step: int, interval_ms: int, time_step_ms: int
+) -> None:
+    """A rule is sound or is not made."""
+    with pytest.raises(ValueError, match=r"quantity|step|interval"):
+        Rule(quantity, step, interval_ms, time_step_ms)
