@@ -1,6 +1,8 @@
 """
 What the values of Bluetooth characteristics say: one file per family, `decode` beside `encode`.
 
+GSS stands for the GATT Specification Supplement, which lays out the fields.
+
 Pure. A decoder takes any bytes and returns a measurement or raises `DecodeError`, nothing else.
 It never guesses, in four ways:
 

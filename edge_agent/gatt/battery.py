@@ -23,7 +23,7 @@ def decode(value: Value) -> BatteryLevel:
     """
     octets = Octets(value)
     percent = octets.uint8()
-    # Battery Service 1.1, section 3.1: 101 to 255 are reserved.
+    # GSS, Battery Level: 101 to 255 are reserved.
     if percent > 100:
         raise ReservedValue("battery level")
     octets.end()

@@ -13,7 +13,7 @@ from edge_agent.gatt.meaning import Observation, Outcome, Refusal, date, judge
 from edge_agent.gatt.octets import Octets, Value
 from wire.quantities import Code
 
-# Blood Pressure Service 1.1.1, section 3.1.1.1: flags.
+# GSS, Blood Pressure Measurement, Flags.
 _KILOPASCAL: Final = 0x01
 _TIMESTAMP: Final = 0x02
 _PULSE: Final = 0x04
@@ -26,7 +26,7 @@ USER_UNKNOWN: Final = 0xFF
 
 
 class Status(enum.IntFlag):
-    """Section 3.1.1.7: how the measurement was taken; bits 6 to 15 are reserved."""
+    """GSS, Measurement Status: how the measurement was taken; bits 6 to 15 are reserved."""
 
     BODY_MOVEMENT = 1 << 0
     CUFF_TOO_LOOSE = 1 << 1

@@ -14,7 +14,7 @@ from edge_agent.gatt.octets import Octets, Value
 from edge_agent.gatt.quirks import NO_QUIRKS, Quirks
 from wire.quantities import Code, glucose_from_mg_dl
 
-# CGM Service 1.0.2, section 3.1.1: flags.
+# GSS, CGM Measurement, Flags.
 _TREND: Final = 0x01
 _QUALITY: Final = 0x02
 _WARNING: Final = 0x20
@@ -23,7 +23,7 @@ _STATUS: Final = 0x80
 
 
 class Annunciation(enum.IntFlag):
-    """CGM Service 1.0.2, section 3.1.1.5: the three octets as one number of 24 bits."""
+    """GSS, Sensor Status Annunciation: the three octets as one number of 24 bits."""
 
     SESSION_STOPPED = 1 << 0
     BATTERY_LOW = 1 << 1
@@ -140,7 +140,7 @@ def _decode_record(record: Value, quirks: Quirks) -> CgmRecord:
         trend_mg_dl_min=octets.sfloat() if flags & _TREND else None,
         quality_percent=octets.sfloat() if flags & _QUALITY else None,
     )
-    # Section 3.1.1.8: the check covers all fields of the record, its size too.
+    # GSS, CGM Measurement, E2E-CRC: the check covers all fields of the record, its size too.
     crc.finish(octets, record, quirks)
     return decoded
 

@@ -14,7 +14,7 @@ from edge_agent.gatt.quirks import NO_QUIRKS, Quirks
 
 
 class OpCode(enum.IntEnum):
-    """CGM Service 1.0.2, section 3.7: what is asked, or answered."""
+    """GSS, CGM Specific Ops Control Point, Op Code: what is asked, or answered."""
 
     SET_INTERVAL = 0x01
     GET_INTERVAL = 0x02
@@ -169,7 +169,7 @@ def _take_operation(octets: Octets, op_code: OpCode, quirks: Quirks) -> Operatio
 
 
 def _interval_size(op_code: OpCode, left: int, quirks: Quirks) -> int:
-    # CGM Service 1.0.2 and every sensor seen have one byte; GSS has two for the response. The
+    # Every sensor seen has one byte; GSS has two for the response. The
     # length tells which, since a check has two bytes of its own.
     wide = {True: (4,), False: (2,), None: (2, 4)}[quirks.e2e_crc]
     return 2 if op_code is OpCode.INTERVAL and left in wide else 1

@@ -3,6 +3,7 @@ The session of a CGM sensor: CGM Feature (0x2AA8), Status (0x2AA9), Session Star
 and Session Run Time (0x2AAB).
 """
 
+import datetime
 import enum
 import struct
 from typing import Final, Literal
@@ -19,7 +20,7 @@ _NO_CRC: Final = 0xFFFF
 
 
 class Feature(enum.IntFlag):
-    """CGM Service 1.0.2, section 3.2.1.1: those bits that a collector needs."""
+    """GSS, CGM Feature: those bits that a collector needs."""
 
     CALIBRATION = 1 << 0
     E2E_CRC = 1 << 12
@@ -58,6 +59,14 @@ class SessionStart(msgspec.Struct, frozen=True):
     date_time: DateTime
     zone: Zone
 
+    def began_at(self) -> datetime.datetime | None:
+        """Return when that was; None if date, zone or DST are not known."""
+        local = self.date_time.as_datetime()
+        offset = self.zone.utc_offset()
+        if local is None or offset is None:
+            return None
+        return local.replace(tzinfo=datetime.timezone(offset))
+
 
 class SessionRunTime(msgspec.Struct, frozen=True):
     """How long the sensor is expected to live."""
@@ -74,8 +83,9 @@ def decode_feature(value: Value, quirks: Quirks = NO_QUIRKS) -> CgmFeature:
     """
     octets = Octets(value)
     feature = CgmFeature(octets.unsigned(3), *nibbles(octets.uint8()))
-    # Section 3.2.1.3: the field is always there, and 0xFFFF where checks are not supported. GSS
-    # would let it be anything then. We do not: one flipped bit, and a wrong check went unseen.
+    # GSS, CGM Feature, E2E-CRC: the field is always there, and typically 0xFFFF where checks are
+    # not supported. It may be anything then, but not here: else one flipped bit in the features
+    # would let a wrong check pass.
     expected = crc.crc16(quirks.crc, value[: octets.at]) if feature.e2e_crc else _NO_CRC
     matches = octets.uint16() == expected
     octets.end()

@@ -22,7 +22,7 @@ _ZONE_UNKNOWN: Final = -128
 # GSS, DST Offset: in quarters of an hour too; 255 means not known.
 _DST: Final = frozenset({0, 2, 4, 8})
 _DST_UNKNOWN: Final = 255
-MINUTES_PER_QUARTER: Final = 15
+_MINUTES_PER_QUARTER: Final = 15
 
 
 class DateTime(msgspec.Struct, frozen=True):
@@ -55,6 +55,13 @@ class Zone(msgspec.Struct, frozen=True):
     """Offset from UTC in quarters of an hour; None if not known."""
     dst_quarters: int | None
     """What daylight saving adds to it."""
+
+    def utc_offset(self) -> datetime.timedelta | None:
+        """Return how far local time is ahead of UTC; None if a part of it is not known."""
+        if self.zone_quarters is None or self.dst_quarters is None:
+            return None
+        quarters = self.zone_quarters + self.dst_quarters
+        return datetime.timedelta(minutes=_MINUTES_PER_QUARTER * quarters)
 
 
 class CurrentTime(msgspec.Struct, frozen=True):

@@ -17,7 +17,7 @@ from edge_agent.gatt.quirks import NO_QUIRKS, Quirks
 from edge_agent.gatt.specimen import judge_specimen
 from wire.quantities import Code, glucose_from_mg_dl
 
-# Glucose Service 1.0.1, section 3.1.1.1: flags.
+# GSS, Glucose Measurement, Flags.
 _TIME_OFFSET: Final = 0x01
 _CONCENTRATION: Final = 0x02
 _MOL_PER_L: Final = 0x04
@@ -26,7 +26,7 @@ _CONTEXT: Final = 0x10
 
 
 class Status(enum.IntFlag):
-    """Section 3.1.1.7: what the meter says of the measurement; bits 12 to 15 are reserved."""
+    """GSS, Sensor Status Annunciation: how the measurement went; bits 12 to 15 are reserved."""
 
     BATTERY_LOW = 1 << 0
     MALFUNCTION = 1 << 1
@@ -114,7 +114,7 @@ class GlucoseMeasurement(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GlucoseFeatures(msgspec.Struct, frozen=True):
-    """What a meter can detect: bits 0 to 10 of Glucose Service 1.0.1, section 3.3.1.1."""
+    """What a meter can detect: bits 0 to 10 of GSS, Glucose Feature."""
 
     bits: int
 

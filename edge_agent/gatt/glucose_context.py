@@ -10,7 +10,7 @@ import msgspec
 from edge_agent.gatt.ieee11073 import Number, to_sfloat
 from edge_agent.gatt.octets import Octets, Value, nibbles
 
-# Glucose Service 1.0.1, section 3.2.1.1: flags.
+# GSS, Glucose Measurement Context, Flags.
 _CARBOHYDRATE: Final = 0x01
 _MEAL: Final = 0x02
 _TESTER_HEALTH: Final = 0x04
@@ -98,7 +98,7 @@ def decode(value: Value) -> GlucoseContext:
     """
     octets = Octets(value)
     flags = octets.uint8()
-    # Section 3.2.1: the extended flags come right behind the sequence, though their bit is last.
+    # GSS, structure: the extended flags come right behind the sequence, though their bit is last.
     return GlucoseContext(
         sequence=octets.uint16(),
         extended_flags=octets.uint8() if flags & _EXTENDED else None,

@@ -47,7 +47,7 @@ class _Format(msgspec.Struct, frozen=True):
         return range(-half, half)
 
 
-# IEEE 11073-20601, table of special values; Personal Health Devices Transcoding White Paper 2.2.2.
+# IEEE 11073-20601, table of special values.
 _SFLOAT: Final = _Format(
     mantissa_bits=12,
     exponent_bits=4,

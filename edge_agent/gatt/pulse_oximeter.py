@@ -13,13 +13,13 @@ from edge_agent.gatt.meaning import LIVE, Outcome, Refusal, Refused, When, first
 from edge_agent.gatt.octets import Octets, Value
 from wire.quantities import Code
 
-# Pulse Oximeter Service 1.0.1, section 3.2.1.1: flags of a spot check.
+# Pulse Oximeter Service 1.0.1, PLX Spot-check Measurement, Flags.
 _TIMESTAMP: Final = 0x01
 _SPOT_STATUS: Final = 0x02
 _SPOT_SENSOR: Final = 0x04
 _SPOT_AMPLITUDE: Final = 0x08
 _CLOCK_NOT_SET: Final = 0x10
-# Section 3.3.1.1: flags of a continuous measurement.
+# PLX Continuous Measurement, Flags.
 _FAST: Final = 0x01
 _SLOW: Final = 0x02
 _STATUS: Final = 0x04
@@ -28,7 +28,7 @@ _AMPLITUDE: Final = 0x10
 
 
 class Status(enum.IntFlag):
-    """Section 3.2.1.5: what the oximeter says of the measurement; bits 0 to 4 are reserved."""
+    """Measurement Status: what the oximeter says of the measurement; bits 0 to 4 are reserved."""
 
     ONGOING = 1 << 5
     EARLY_ESTIMATE = 1 << 6
@@ -44,7 +44,7 @@ class Status(enum.IntFlag):
 
 
 class SensorStatus(enum.IntFlag):
-    """Section 3.2.1.6: what it says of itself; bits 16 to 23 are reserved."""
+    """Device and Sensor Status: what it says of itself; bits 16 to 23 are reserved."""
 
     DISPLAY_UPDATE_ONGOING = 1 << 0
     EQUIPMENT_MALFUNCTION = 1 << 1

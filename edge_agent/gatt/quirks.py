@@ -9,7 +9,7 @@ class CrcKind(enum.StrEnum):
     """The checks that sensors call E2E-CRC."""
 
     MCRF4XX = "mcrf4xx"
-    """CGM service 1.0.2, section 3.11: the one that the specification asks for."""
+    """CGM Service 1.0.2, E2E-CRC: the one that the specification asks for."""
     CCITT_FALSE = "ccitt_false"
     """What one vendor's glucose sensors send in its place."""
 

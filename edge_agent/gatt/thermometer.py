@@ -13,7 +13,7 @@ from edge_agent.gatt.meaning import Outcome, date, judge
 from edge_agent.gatt.octets import Octets, Value
 from wire.quantities import Code
 
-# Health Thermometer Service 1.0, section 3.1.1.1: flags.
+# GSS, Temperature Measurement, Flags.
 _FAHRENHEIT: Final = 0x01
 _TIMESTAMP: Final = 0x02
 _SITE: Final = 0x04

@@ -12,12 +12,13 @@ from edge_agent.gatt.meaning import Outcome, date, judge
 from edge_agent.gatt.octets import Octets, Value
 from wire.quantities import Code
 
-# Weight Scale Service 1.0.1, section 3.2.1.1: flags.
+# GSS, Weight Measurement, Flags.
 _IMPERIAL: Final = 0x01
 _TIMESTAMP: Final = 0x02
 _USER: Final = 0x04
 _BMI_AND_HEIGHT: Final = 0x08
-# Section 3.2.1.2: steps of 0.005 kg or 0.01 lb; 0xFFFF stands for an unsuccessful measurement.
+# GSS, Weight: steps of 0.005 kg or 0.01 lb.
+# Weight Scale Service: 0xFFFF stands for an unsuccessful measurement.
 _STEPS_PER_KG: Final = 200
 _STEPS_PER_LB: Final = 100
 _UNSUCCESSFUL: Final = 0xFFFF

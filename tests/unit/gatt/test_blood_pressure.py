@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from edge_agent.gatt import blood_pressure
-from edge_agent.gatt.blood_pressure import BloodPressureMeasurement, Status, Unit
+from edge_agent.gatt.blood_pressure import BloodPressureMeasurement, Unit
 from edge_agent.gatt.date_time import DateTime
 from edge_agent.gatt.ieee11073 import NotANumber
 from edge_agent.gatt.meaning import Observation, Refusal, Refused
@@ -31,7 +31,7 @@ _PRESSURES = (
                 unit=Unit.KPA,
                 pulse_bpm=60.0,
                 user=blood_pressure.USER_UNKNOWN,
-                status=Status.IRREGULAR_PULSE | Status.IMPROPER_POSITION,
+                status=1 << 2 | 1 << 5,
             ),
             id="kPa, pulse, unknown user, status",
         ),
@@ -72,13 +72,14 @@ def test_systolic_not_above_diastolic_is_implausible() -> None:
     ]
 
 
-def test_pulse_out_of_the_range_of_the_monitor_is_saturated() -> None:
-    """The pressures are not touched by it."""
-    for status in (Status.PULSE_ABOVE_RANGE, Status.PULSE_BELOW_RANGE):
-        measurement = msgspec.structs.replace(_MEASUREMENT, pulse_bpm=60.0, status=status)
-        *pressures, pulse = blood_pressure.observations(measurement)
-        assert pulse == Refused(Code.PULSE_RATE, Refusal.SATURATED)
-        assert [type(outcome) for outcome in pressures] == [Observation] * 3
+@pytest.mark.parametrize("bit", range(16))
+def test_pulse_out_of_the_range_of_the_monitor_is_saturated(bit: int) -> None:
+    """Two bits say so of the pulse; the pressures are not touched by any."""
+    measurement = msgspec.structs.replace(_MEASUREMENT, pulse_bpm=60.0, status=1 << bit)
+    *pressures, pulse = blood_pressure.observations(measurement)
+    saturated = Refused(Code.PULSE_RATE, Refusal.SATURATED)
+    assert (pulse == saturated) == (bit in (3, 4))
+    assert [type(outcome) for outcome in pressures] == [Observation] * 3
 
 
 def test_unset_clock_refuses_all() -> None:

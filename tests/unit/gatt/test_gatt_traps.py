@@ -178,7 +178,7 @@ def test_trap_15_check_covers_the_whole_record_and_is_mcrf4xx() -> None:
 def test_trap_16_zone_is_in_quarters_of_an_hour() -> None:
     """8 is two hours, not 8 minutes."""
     start = cgm_session.decode_start(bytes.fromhex("e20704180d08180804e0c2"))
-    assert (start.zone.zone_quarters, start.zone.dst_quarters) == (8, 4)
+    assert start.zone.utc_offset() == datetime.timedelta(hours=2 + 1)
 
 
 def test_trap_17_energy_is_in_kilojoules() -> None:

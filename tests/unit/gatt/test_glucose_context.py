@@ -5,7 +5,6 @@ from edge_agent.gatt.glucose_context import (
     Carbohydrate,
     Exercise,
     GlucoseContext,
-    Meal,
     Medication,
     MedicationUnit,
 )
@@ -18,7 +17,7 @@ def test_decode_golden_context() -> None:
         sequence=7,
         extended_flags=0,
         carbohydrate=Carbohydrate(2, 0.05),
-        meal=Meal.PREPRANDIAL,
+        meal=1,
         tester_health=(1, 5),
         exercise=Exercise(3600, 80),
         medication=Medication(2, 0.000012, MedicationUnit.LITRE),
