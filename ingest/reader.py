@@ -105,7 +105,10 @@ class PermissionReader:
         if since is not None and changes.epoch < since:
             # The database went back in time under us: begin anew.
             return await self._read(connection, None)
-        return self._apply(changes)
+        epoch = self._apply(changes)
+        if epoch != since:
+            _log.info("permissions_applied", epoch=epoch)
+        return epoch
 
     async def _purge(self, connection: AsyncConnection) -> None:
         now = asyncio.get_running_loop().time()

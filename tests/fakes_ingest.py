@@ -1,0 +1,160 @@
+"""Ingest's ports in memory: a receiver and a store that fail on demand."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+from ingest.delivery import Delivery, Identity, Opened
+from ingest.errors import IngestError, Poisoned
+from ingest.permissions import AgentRow, Changes, LeaseRow, PermissionRow, Permissions
+from ingest.plan import Plan, conclude
+from ingest.ports import SpoolRanges, Stored
+from ingest.settle import Spool
+from wire import topics
+from wire.envelope import Block, Body, pack_block
+from wire.quantities import Code
+
+AGENT = "0123456789abcdef"
+HANDLE = bytes(range(16))
+SPOOL = bytes(range(50, 66))
+NOW_MS = 1_790_000_000_000
+
+
+class MemoryReceiver:
+    """A receiver that is fed by a test."""
+
+    def __init__(self) -> None:
+        self.generation = 1
+        self.acknowledged: list[Delivery] = []
+        self.published: list[tuple[str, bytes]] = []
+        self.is_stopped = False
+        self._queue: asyncio.Queue[list[Delivery]] = asyncio.Queue()
+
+    def feed(self, *deliveries: Delivery) -> None:
+        """Have *deliveries* arrive."""
+        self._queue.put_nowait(list(deliveries))
+
+    async def receive(self) -> list[Delivery]:
+        return await self._queue.get()
+
+    def take(self) -> list[Delivery]:
+        taken: list[Delivery] = []
+        while not self._queue.empty():
+            taken += self._queue.get_nowait()
+        return taken
+
+    def settle(self, deliveries: Iterable[Delivery]) -> None:
+        self.acknowledged += deliveries
+
+    def publish(self, topic: str, payload: bytes) -> None:
+        self.published.append((topic, payload))
+
+    def stop_receiving(self) -> None:
+        self.is_stopped = True
+
+
+class MemoryStore:
+    """
+    A store that keeps what it is given.
+
+    Args:
+        failures: Raised one after the other by the next flushes.
+
+        poison: Payloads that it cannot write, unless they are to be quarantined.
+    """
+
+    def __init__(
+        self, *, failures: Iterable[IngestError] = (), poison: Iterable[bytes] = ()
+    ) -> None:
+        self.failures = list(failures)
+        self.poison = set(poison)
+        self.ledger: dict[Identity, bytes] = {}
+        self.flushes: list[Stored] = []
+        self.changes: Changes | None = None
+
+    async def open(self) -> None:
+        """Open nothing."""
+
+    async def read_spools(self, spools: Iterable[Spool]) -> list[SpoolRanges]:
+        return [(spool, 0, []) for spool in spools]
+
+    async def flush(
+        self,
+        plan: Plan,
+        *,
+        watermarks: list[tuple[str, bytes, int]],
+        replan: Callable[[Changes], Plan],
+    ) -> Stored:
+        await asyncio.sleep(0)
+        if self.failures:
+            raise self.failures.pop(0)
+        if self.changes is not None:
+            plan = replan(self.changes)
+        accepted = [o for o, v in zip(plan.opened, plan.verdicts, strict=True) if v is None]
+        if any(one.delivery.payload in self.poison for one in accepted):
+            raise Poisoned("23514")
+        known = {}
+        for index, row in zip(plan.firsts, plan.ledger(), strict=True):
+            before = self.ledger.setdefault(row.identity, row.digest)
+            if before is not row.digest:
+                known[index] = before
+        fates, _ = conclude(plan, known)
+        self.flushes.append(Stored(plan, fates, NOW_MS, 0.0))
+        return self.flushes[-1]
+
+
+def permission(
+    *,
+    handle: bytes = HANDLE,
+    quantity: int = Code.HEART_RATE,
+    agent: str = AGENT,
+    series_id: int = 1,
+    is_withdrawn: bool = False,
+    valid_to_ms: int | None = None,
+    rule: tuple[int, int, int] = (1, 1, 1),
+) -> PermissionRow:
+    """Return a permission that covers all of the past, unless told otherwise."""
+    return PermissionRow(handle, quantity, agent, series_id, 0, valid_to_ms, is_withdrawn, *rule)
+
+
+def knowing(*rows: PermissionRow, epoch: int = 1, format: str = "sealed") -> Permissions:
+    """Return permissions with *rows*, `AGENT`, and its lease 1 of all times."""
+    permissions = Permissions()
+    permissions.apply(
+        Changes(
+            epoch,
+            is_complete=True,
+            agents=[AgentRow(AGENT, format, is_revoked=False)],
+            leases=[LeaseRow(AGENT, 1, 60_000, 1 << 50)],
+            permissions=list(rows),
+        )
+    )
+    return permissions
+
+
+def delivery(payload: bytes = b"", *, generation: int = 1, agent: str = AGENT) -> Delivery:
+    """Return a delivery that came now."""
+    return Delivery(topics.observations(agent), payload, 1, generation, NOW_MS)
+
+
+def opened(
+    *blocks: Block,
+    sequence: int = 1,
+    handle: bytes = HANDLE,
+    lease: int = 1,
+    digest: bytes = b"d" * 16,
+    is_json: bool = False,
+) -> Opened:
+    """Return a delivery that opened well."""
+    return Opened(
+        delivery(),
+        AGENT,
+        Identity(AGENT, SPOOL, sequence),
+        digest,
+        Body(handle, lease, list(blocks)),
+        is_json=is_json,
+    )
+
+
+def block(*values: int, start_ms: int = NOW_MS - 60_000, quantity: int = Code.HEART_RATE) -> Block:
+    """Return a block with one value per second."""
+    return pack_block(quantity, [start_ms + i * 1000 for i in range(len(values))], values)

@@ -1,0 +1,128 @@
+"""Ingest while servers fall: nothing lost, nothing doubled, nothing acknowledged too early."""
+
+import asyncio
+import functools
+
+import pytest
+
+from ingest.app import App
+from tests.fix_ingest import Agent, World, heart_rate, is_conserved, metric, settled, until
+from tests.seed_permissions import Seed, sow, withdraw
+
+pytestmark = [pytest.mark.broker, pytest.mark.database, pytest.mark.slow]
+SEED = Seed()
+
+
+def stored(world: World) -> list[tuple[object, ...]]:
+    """Return how many observations there are, and how many of them the ledger knows."""
+    return world.database.fetch(
+        "SELECT (SELECT count(*) FROM vv.observations),"
+        " (SELECT coalesce(sum(observations), 0)::bigint FROM vv.envelopes)"
+    )
+
+
+async def send(agent: Agent, count: int, *, every_s: float = 0.005) -> list[bytes]:
+    """Publish *count* envelopes of one observation each; return them."""
+    sent = []
+    for value in range(count):
+        sent.append(agent.seal(heart_rate(60 + value % 100)))
+        await agent.publish(sent[-1])
+        await asyncio.sleep(every_s)
+    return sent
+
+
+def _has_settled(app: App, count: int) -> bool:
+    return settled(app) > count
+
+
+@pytest.mark.parametrize("how", ["stop", "kill"])
+async def test_database_restarts_under_load(world: World, how: str) -> None:
+    """While the database is away acks wait; once it is back, every observation is one row."""
+    sow(world.database, SEED)
+    server = world.database.server
+    async with world.running() as app, world.agent(SEED.agent) as agent:
+        sending = asyncio.create_task(send(agent, 300))
+        for reached in (20, 150):
+            await until(functools.partial(_has_settled, app, reached))
+            await asyncio.to_thread(server.stop if how == "stop" else server.kill)
+            await until(lambda: "database" in app.missing() and "permissions" in app.missing())
+            # Not in a thread: a child dies with the thread that started it.
+            server.start()
+            await until(lambda: not list(app.missing()))
+        await sending
+        await until(lambda: agent.settled(300))
+        assert stored(world) == [(300, 300)]
+        # Every COMMIT that was not heard of is found out about: no envelope counts as a duplicate.
+        assert metric(app, "envelopes_total", outcome="stored") == 300
+        assert is_conserved(app)
+
+
+async def test_broker_restarts_under_load(world: World) -> None:
+    """An agent that sends again what no receipt covers loses and doubles nothing."""
+    sow(world.database, SEED)
+    async with world.running() as app:
+        async with world.agent(SEED.agent) as agent:
+            sent = await send(agent, 100, every_s=0)
+        await asyncio.to_thread(world.broker.kill)
+        await until(lambda: "broker" in app.missing())
+        world.broker.start()
+        await until(lambda: not list(app.missing()))
+        async with world.agent(SEED.agent) as again:
+            again.spool_id = agent.spool_id
+            for payload in sent:
+                await again.publish(payload)
+            await until(lambda: again.settled(100))
+        assert stored(world) == [(100, 100)]
+        await until(lambda: is_conserved(app))
+
+
+async def test_wiped_broker_is_told_again(world: World) -> None:
+    """Receipts that a broker has forgotten come again when the agent sends again."""
+    sow(world.database, SEED)
+    async with world.running() as app:
+        async with world.agent(SEED.agent) as agent:
+            sent = await send(agent, 50, every_s=0)
+            await until(lambda: agent.settled(50))
+        await asyncio.to_thread(world.broker.kill)
+        world.broker.wipe()
+        await until(lambda: "broker" in app.missing())
+        world.broker.start()
+        await until(lambda: not list(app.missing()))
+        async with world.agent(SEED.agent) as again:
+            again.spool_id = agent.spool_id
+            await asyncio.sleep(0.2)
+            assert not again.settled(1)
+            await again.publish(sent[7])
+            await until(lambda: again.settled(50))
+        assert stored(world) == [(50, 50)]
+        assert metric(app, "envelopes_total", outcome="duplicate") == 1
+
+
+async def test_restarted_ingest_remembers_what_is_settled(world: World) -> None:
+    """The first receipt after a restart covers what was settled before, watermark and ledger."""
+    sow(world.database, SEED)
+    async with world.agent(SEED.agent) as agent:
+        async with world.running():
+            await send(agent, 150, every_s=0.001)
+            await until(lambda: agent.settled(150))
+        agent.sequence += 1
+        async with world.running():
+            await agent.publish(agent.seal(heart_rate(70)))
+            await until(lambda: agent.settled(152))
+        assert (agent.receipt.spools[0].through, agent.receipt.spools[0].ranges) == (
+            150,
+            [(152, 152)],
+        )
+
+
+async def test_withdrawal_under_load_is_the_last_word(world: World) -> None:
+    """After the COMMIT of a withdrawal no row of its handle appears."""
+    sow(world.database, SEED)
+    async with world.running(), world.agent(SEED.agent) as agent:
+        sending = asyncio.create_task(send(agent, 300, every_s=0.002))
+        await until(lambda: agent.settled(50))
+        await asyncio.to_thread(withdraw, world.database, SEED.handle)
+        at_commit = stored(world)
+        await sending
+        await until(lambda: agent.settled(300))
+        assert stored(world) == at_commit

@@ -1,0 +1,45 @@
+"""When a flush is due."""
+
+import pytest
+
+from ingest.batch import Batch, FlushLimits
+from tests.fakes_ingest import block, opened
+
+LIMITS = FlushLimits(max_envelopes=3, max_observations=10, max_bytes=1000, max_age_s=1.0)
+
+
+def test_empty_batch_is_never_due() -> None:
+    """Nothing waits for nothing."""
+    assert Batch(LIMITS).due_in_s(now=1e9) is None
+
+
+def test_age_counts_from_the_first() -> None:
+    """A steady trickle does not put the flush off for ever."""
+    batch = Batch(LIMITS)
+    batch.add(opened(block(70)), now=10.0)
+    batch.add(opened(block(70)), now=10.9)
+    assert batch.due_in_s(now=10.9) == pytest.approx(0.1)
+    assert batch.due_in_s(now=11.5) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("count", "observations", "payload_bytes"),
+    [
+        pytest.param(3, 1, 0, id="envelopes"),
+        pytest.param(1, 10, 0, id="observations"),
+        pytest.param(1, 1, 1000, id="bytes"),
+    ],
+)
+def test_each_limit_makes_a_flush_due(count: int, observations: int, payload_bytes: int) -> None:
+    """Whichever limit is reached first counts, and taking begins anew."""
+    batch = Batch(LIMITS)
+    for _ in range(count):
+        one = opened(block(*[70] * observations))
+        one.delivery.payload = bytes(payload_bytes)
+        assert batch.due_in_s(now=0.0) != 0.0
+        batch.add(one, now=0.0)
+    assert batch.due_in_s(now=0.0) == 0.0
+    assert len(batch.take()) == count
+    assert batch.due_in_s(now=0.0) is None
+    batch.add(opened(block(70)), now=5.0)
+    assert batch.due_in_s(now=5.0) == 1.0

@@ -1,0 +1,90 @@
+"""What may be stored, kept fresh by more than one reader."""
+
+import numpy as np
+
+from ingest.permissions import AgentRow, Changes, LastReadings, LeaseRow, Permissions
+from tests.fakes_ingest import AGENT, HANDLE, knowing, permission
+from wire.quantities import Code
+
+
+def series_of(permissions: Permissions, handle: bytes, quantity: int) -> int:
+    """Return the series of a permission."""
+    known = permissions.handle(handle)
+    assert known is not None
+    return int(permissions.rules(np.array([known.rows[quantity]]))["series"][0])
+
+
+def test_nothing_is_known_before_it_is_loaded() -> None:
+    """An empty memory permits nothing."""
+    permissions = Permissions()
+    assert not permissions.is_loaded
+    assert permissions.agent(AGENT) is None
+    assert permissions.handle(HANDLE) is None
+    assert len(permissions) == 0
+
+
+def test_change_replaces_and_adds() -> None:
+    """What changed is taken over, the rest stays."""
+    permissions = knowing(permission(), permission(quantity=Code.SPO2, series_id=2))
+    later = [permission(series_id=9), permission(handle=b"n" * 16, series_id=3)]
+    permissions.apply(Changes(2, is_complete=False, permissions=later))
+    assert permissions.epoch == 2
+    assert series_of(permissions, HANDLE, Code.HEART_RATE) == 9
+    assert series_of(permissions, HANDLE, Code.SPO2) == 2
+    assert series_of(permissions, b"n" * 16, Code.HEART_RATE) == 3
+    assert len(permissions) == 3
+
+
+def test_older_changes_are_known_already() -> None:
+    """Two readers may apply what they read in any order."""
+    permissions = knowing(permission(series_id=5), epoch=5)
+    permissions.apply(Changes(4, is_complete=False, permissions=[permission(series_id=4)]))
+    assert series_of(permissions, HANDLE, Code.HEART_RATE) == 5
+    assert permissions.epoch == 5
+
+
+def test_everything_replaces_everything() -> None:
+    """A complete reading is the truth, even of a database that went back in time."""
+    permissions = knowing(permission(), epoch=5)
+    permissions.apply(Changes(3, is_complete=True))
+    assert permissions.handle(HANDLE) is None
+    assert permissions.agent(AGENT) is None
+    assert permissions.lease(AGENT, 1) is None
+    assert permissions.epoch == 3
+
+
+def test_revoked_agent_is_unknown() -> None:
+    """Whose certificate was revoked may not send."""
+    permissions = knowing()
+    permissions.apply(
+        Changes(
+            2,
+            is_complete=False,
+            agents=[AgentRow(AGENT, "sealed", is_revoked=True)],
+            leases=[LeaseRow(AGENT, 2, 1, 2)],
+        )
+    )
+    assert permissions.agent(AGENT) is None
+    assert permissions.lease(AGENT, 2) == LeaseRow(AGENT, 2, 1, 2)
+
+
+def test_quantity_of_a_later_version_is_not_permitted() -> None:
+    """What cannot be checked here is not stored here."""
+    assert knowing(permission(quantity=999)).handle(HANDLE) is None
+
+
+def test_table_grows() -> None:
+    """There is room for more permissions than were thought of."""
+    some = [permission(handle=i.to_bytes(16, "big"), series_id=i) for i in range(1, 3000)]
+    permissions = knowing(*some)
+    assert len(permissions) == permissions.slots == 2999
+    assert series_of(permissions, (2999).to_bytes(16, "big"), Code.HEART_RATE) == 2999
+
+
+def test_last_readings_keep_the_latest() -> None:
+    """However the slots come, each keeps its latest time."""
+    last = LastReadings()
+    slots = np.array([1, 5000, 1])
+    assert last.times_ms(slots).tolist() == [-1, -1, -1]
+    last.note(slots, np.array([30, 7, 20]))
+    assert last.times_ms(slots).tolist() == [30, 7, 30]

@@ -1,0 +1,57 @@
+"""Receipts on their way: few at a time, the newest of each topic."""
+
+from ingest.outbox import Outbox
+
+
+def test_newer_payload_replaces_one_that_waits() -> None:
+    """Of a retained message only the last counts."""
+    outbox = Outbox()
+    outbox.put("a", b"1")
+    outbox.put("a", b"2")
+    assert [(p.topic, p.payload) for p in outbox.take(limit=5)] == [("a", b"2")]
+
+
+def test_no_more_than_the_limit_are_in_flight() -> None:
+    """The broker's window is kept, and an ack makes room."""
+    outbox = Outbox()
+    for topic in "abc":
+        outbox.put(topic, b"")
+    first, _ = outbox.take(limit=2)
+    assert outbox.take(limit=2) == []
+    assert outbox.acknowledged(first.packet_id)
+    assert not outbox.acknowledged(first.packet_id)
+    assert [p.topic for p in outbox.take(limit=2)] == ["c"]
+    assert len(outbox) == 2
+
+
+def test_session_that_is_still_there_gets_the_same_packets() -> None:
+    """MQTT wants what was not acknowledged again, under the same packet id."""
+    outbox = Outbox()
+    outbox.put("a", b"1")
+    sent = outbox.take(limit=5)
+    assert outbox.resend() == sent
+
+
+def test_lost_session_gets_it_anew_unless_there_is_newer() -> None:
+    """What a broker has forgotten is published again, in its order."""
+    outbox = Outbox()
+    for topic in "ab":
+        outbox.put(topic, b"1")
+    outbox.take(limit=5)
+    outbox.put("b", b"2")
+    outbox.lose_session()
+    assert [(p.topic, p.payload) for p in outbox.take(limit=5)] == [("a", b"1"), ("b", b"2")]
+    assert outbox.resend()[0].packet_id
+
+
+def test_packet_ids_go_round_past_those_in_flight() -> None:
+    """An id in flight is not given twice, 0 and the subscription's 1 never."""
+    outbox = Outbox()
+    outbox.put("held", b"")
+    (held,) = outbox.take(limit=2)
+    for _ in range(70_000):
+        outbox.put("a", b"")
+        (one,) = outbox.take(limit=2)
+        assert 2 <= one.packet_id < 0xFFFF
+        assert one.packet_id != held.packet_id
+        outbox.acknowledged(one.packet_id)

@@ -1,0 +1,96 @@
+"""The plan of a flush, and what becomes of it."""
+
+from ingest.admit import admit
+from ingest.decide import ClockRules
+from ingest.delivery import Opened
+from ingest.outcome import Outcome, QuarantineReason, Reason
+from ingest.permissions import LastReadings
+from ingest.plan import Plan, conclude, make_plan
+from tests.fakes_ingest import AGENT, NOW_MS, block, knowing, opened, permission
+
+
+def plan_of(*some: Opened, is_poison: bool = False) -> Plan:
+    """Return the plan of *some* under one permission."""
+    admission = admit(
+        some,
+        permissions=knowing(permission()),
+        last=LastReadings(),
+        clock=ClockRules(),
+        now_ms=NOW_MS,
+    )
+    return make_plan(admission, some, is_poison=is_poison)
+
+
+def bad_seal(sequence: int) -> Opened:
+    """Return a delivery that no key opened."""
+    one = opened(block(70), sequence=sequence)
+    one.body, one.fault = None, Reason.BAD_SEAL
+    return one
+
+
+def test_ledger_is_in_the_order_of_identities() -> None:
+    """Two workers claim in the same order, and never deadlock."""
+    plan = plan_of(*(opened(block(70), sequence=s) for s in (3, 1, 2)))
+    assert plan.firsts == [1, 2, 0]
+    assert [row.identity.sequence for row in plan.ledger()] == [1, 2, 3]
+
+
+def test_ledger_says_what_was_added() -> None:
+    """Accepted with its rows, refused and quarantined with none; strangers not at all."""
+    stranger = opened(block(70), sequence=4)
+    stranger.agent = "f" * 16
+    plan = plan_of(opened(block(70, 71)), opened(block(5), sequence=2), bad_seal(3), stranger)
+    assert [(row.outcome, row.observations) for row in plan.ledger()] == [(0, 2), (1, 0), (2, 0)]
+
+
+def test_fates_of_new_and_known() -> None:
+    """New gets its verdict, same bytes are a duplicate, other bytes a conflict."""
+    plan = plan_of(
+        opened(block(70)),
+        opened(block(71), sequence=2, digest=b"2" * 16),
+        opened(block(72), sequence=3, digest=b"3" * 16),
+        opened(block(5), sequence=4),
+    )
+    fates, conflicts = conclude(plan, {1: b"2" * 16, 2: b"?" * 16})
+    assert fates == [
+        (Outcome.STORED, None),
+        (Outcome.DUPLICATE, None),
+        (Outcome.QUARANTINED, QuarantineReason.CONFLICT),
+        (Outcome.REFUSED, Reason.IMPLAUSIBLE),
+    ]
+    assert conflicts == [2]
+
+
+def test_repeats_within_a_flush_answer_to_the_first() -> None:
+    """Of one identity only the first is claimed; the others are compared with it."""
+    plan = plan_of(opened(block(70)), opened(block(70)), opened(block(71), digest=b"x" * 16))
+    assert (plan.firsts, plan.repeats) == ([0], {1: 0, 2: 0})
+    fates, conflicts = conclude(plan, {})
+    assert [outcome for outcome, _ in fates] == [
+        Outcome.STORED,
+        Outcome.DUPLICATE,
+        Outcome.QUARANTINED,
+    ]
+    assert conflicts == [2]
+    assert conclude(plan, {0: b"x" * 16})[1] == [0, 1]
+
+
+def test_only_accepted_rows_are_written() -> None:
+    """A claim that was lost takes its rows along."""
+    plan = plan_of(opened(block(70, 71)), opened(block(80), sequence=2), bad_seal(3))
+    rows = plan.admission.rows.of(plan.accepted([1, 2]))
+    assert rows.values.tolist() == [80.0]
+
+
+def test_bad_seals_over_the_cap_are_refused() -> None:
+    """An agent cannot fill the quarantine."""
+    plan = plan_of(*(bad_seal(s) for s in (1, 2, 3))).refuse_over({AGENT: 1}, cap=3)
+    kept, refused = QuarantineReason.BAD_SEAL, Reason.BAD_SEAL
+    assert plan.verdicts == [kept, kept, refused]
+    assert plan.wants_quarantine() == [0, 1]
+
+
+def test_poison_overrules_acceptance_only() -> None:
+    """What was refused anyway is no poison."""
+    plan = plan_of(opened(block(70)), opened(block(5), sequence=2), is_poison=True)
+    assert plan.verdicts == [QuarantineReason.POISON, Reason.IMPLAUSIBLE]

@@ -1,0 +1,123 @@
+"""Settled ranges, floors, and receipts that are not too many."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest.delivery import Identity
+from ingest.settle import Ranges, Settlements
+from tests.fakes_ingest import AGENT, SPOOL
+from wire import receipt
+from wire.receipt import MAX_RANGES, MAX_SPOOLS, SpoolReceipt
+
+SEQUENCES = st.integers(1, 40)
+
+
+def one(sequence: int, spool: bytes = SPOOL, agent: str = AGENT) -> Identity:
+    """Return the identity of envelope *sequence*."""
+    return Identity(agent, spool, sequence)
+
+
+@given(
+    st.lists(st.one_of(SEQUENCES, SEQUENCES.map(lambda s: -s)), max_size=40),
+    st.integers(0, 10),
+    st.lists(st.tuples(SEQUENCES, st.integers(0, 5)), max_size=4),
+)
+def test_ranges_are_a_set(steps: list[int], through: int, runs: list[tuple[int, int]]) -> None:
+    """In any order, ranges hold exactly what was settled; runs are ascending and apart."""
+    ranges = Ranges(through, [(a, a + n) for a, n in runs])
+    expected = set(range(1, through + 1)) | {s for a, n in runs for s in range(a, a + n + 1)}
+    for step in steps:
+        if step > 0:
+            ranges.add(step)
+            expected.add(step)
+        else:
+            ranges.raise_to(-step)
+            expected |= set(range(1, -step + 1))
+    told = SpoolReceipt(SPOOL, ranges.through, ranges.runs())
+    assert {s for s in range(1, 60) if told.covers(s)} == expected
+    assert receipt.decode(receipt.encode([told])).spools == [told]
+    assert ranges.through + 1 not in expected
+
+
+def ready(interval_s: float = 1.0) -> Settlements:
+    """Return settlements that know `SPOOL`."""
+    settlements = Settlements(interval_s=interval_s)
+    settlements.load((AGENT, SPOOL), 0, [])
+    return settlements
+
+
+def test_first_receipt_goes_out_at_once_and_the_next_waits() -> None:
+    """An agent hears soon, and not more often than is good for it."""
+    settlements = ready()
+    assert settlements.due_in_s(now=0.0) is None
+    settlements.settle([one(1)], now=10.0)
+    assert settlements.due_in_s(now=10.0) == 0.0
+    assert len(settlements.take_due(now=10.0)) == 1
+    settlements.settle([one(2)], now=10.2)
+    assert settlements.due_in_s(now=10.2) == pytest.approx(0.8)
+    assert settlements.take_due(now=10.2) == []
+    ((agent, payload),) = settlements.take_due(now=11.0)
+    assert (agent, receipt.decode(payload).spools) == (AGENT, [SpoolReceipt(SPOOL, 2)])
+    settlements.settle([one(3)], now=60.0)
+    assert settlements.due_in_s(now=60.0) == 0.0
+
+
+def test_stop_takes_every_receipt() -> None:
+    """What is owed at the end is told at the end."""
+    settlements = ready()
+    settlements.settle([one(1)], now=0.0)
+    settlements.take_due(now=0.0)
+    settlements.settle([one(2)], now=0.1)
+    assert len(settlements.take_due(now=0.1, everything=True)) == 1
+
+
+def test_floor_counts_before_and_after_the_spool_is_known() -> None:
+    """What an agent will never send again is settled, whenever it said so."""
+    settlements = Settlements(interval_s=0.0)
+    settlements.raise_floor((AGENT, SPOOL), 5, now=0.0)
+    assert settlements.due_in_s(now=0.0) is None
+    settlements.load((AGENT, SPOOL), 0, [(7, 8)])
+    settlements.settle([one(5)], now=0.0)
+    ((_, payload),) = settlements.take_due(now=0.0)
+    assert receipt.decode(payload).spools == [SpoolReceipt(SPOOL, 5, [(7, 8)])]
+    settlements.raise_floor((AGENT, SPOOL), 7, now=1.0)
+    ((_, payload),) = settlements.take_due(now=1.0)
+    assert receipt.decode(payload).spools == [SpoolReceipt(SPOOL, 8)]
+    settlements.raise_floor((AGENT, SPOOL), 3, now=2.0)
+    assert settlements.due_in_s(now=2.0) is None
+
+
+def test_receipt_stays_within_the_contract() -> None:
+    """However many spools and holes there are, a receipt can be read."""
+    settlements = Settlements(interval_s=0.0)
+    spools = [bytes([i]) * 16 for i in range(MAX_SPOOLS + 4)]
+    for spool in spools:
+        settlements.load((AGENT, spool), 0, [])
+        settlements.settle([one(2 * n, spool) for n in range(1, MAX_RANGES + 20)], now=0.0)
+    ((_, payload),) = settlements.take_due(now=0.0)
+    told = receipt.decode(payload)
+    assert [s.spool_id for s in told.spools] == spools[: -MAX_SPOOLS - 1 : -1]
+
+
+def test_forgotten_spool_is_read_again() -> None:
+    """Memory is bounded: the least recently used spool is unknown again."""
+    settlements = Settlements(interval_s=0.0, max_spools=2)
+    spools = [bytes([i]) * 16 for i in range(3)]
+    for spool in spools:
+        settlements.load((AGENT, spool), 0, [])
+    assert settlements.unknown(one(1, spool) for spool in spools) == {(AGENT, spools[0])}
+    settlements.settle([one(1, spools[0])], now=0.0)
+    assert settlements.due_in_s(now=0.0) is None
+
+
+def test_watermark_waits_until_it_is_worth_a_row() -> None:
+    """A spool is written down when it has moved on far enough, and not again until then."""
+    settlements = ready()
+    settlements.settle([one(s) for s in range(1, 64)], now=0.0)
+    assert settlements.watermarks([one(1)]) == []
+    settlements.settle([one(64)], now=0.0)
+    marks = settlements.watermarks([one(1)])
+    assert marks == [(AGENT, SPOOL, 64)]
+    settlements.marked(marks)
+    assert settlements.watermarks([one(1)]) == []
