@@ -99,7 +99,7 @@ class Agent:
             online=online,
             software=self._limits.software,
             lease=self._leases.version,
-            measuring=self.is_measuring and online,
+            measuring=bool(self._listening) and online,
             spools=[spool],
         )
 
@@ -202,17 +202,22 @@ class Agent:
             self._metrics.lease_version.set(lease.version)
             _log.info("lease_adopted", lease=lease.version, handles=len(lease.grants))
             self._must_purge = True
+            await self._keep(uplink)
             await self._tidy(uplink)
             await self._listen(uplink)
 
     def _drop(self, lease: Lease) -> None:
         """Drop what is in memory of handles and quantities that *lease* does not name."""
         marks = self._spool.marks(marks_of(lease))
-        dropped = self._pipeline.adopt(lease, marks, now=self._clock.now())
-        if self._unkept is not None:
+        adopted = self._pipeline.adopt(lease, self._leases.past, marks, now=self._clock.now())
+        dropped = adopted.dropped
+        if self._unkept is None:
+            self._unkept = adopted.flush
+        else:
             before = sum(map(len, self._unkept.bodies))
-            self._unkept = self._unkept.of_handles({grant.handle for grant in lease.grants})
-            dropped += before - sum(map(len, self._unkept.bodies))
+            kept = self._unkept.of_handles({grant.handle for grant in lease.grants})
+            dropped += before - sum(map(len, kept.bodies))
+            self._unkept = kept.and_then(adopted.flush)
         self._metrics.refused(Reason.WITHDRAWN, dropped)
 
     async def _tidy(self, uplink: Uplink) -> None:

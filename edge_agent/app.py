@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from edge_agent import agent, keys, outbox, pipeline
 from edge_agent.agent import Agent
 from edge_agent.backoff import Backoff
+from edge_agent.clock import SystemClock
 from edge_agent.config import AgentSettings
 from edge_agent.errors import SpoolError
 from edge_agent.leases import FileShelf, Leases
@@ -24,7 +25,6 @@ from edge_agent.seal import Seal
 from edge_agent.service import Service
 from edge_agent.spool import SqliteSpool
 from edge_agent.tags import Tags
-from edge_agent.timekeeping import SystemClock
 from edge_agent.uplink import Uplink
 from runtime import http, logs
 from runtime.errors import ConfigError

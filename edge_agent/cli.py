@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from edge_agent import spool_view
+from edge_agent.clock import SystemClock
 from edge_agent.config import AgentSettings
 from edge_agent.errors import SpoolError
-from edge_agent.timekeeping import SystemClock
 from runtime import settings
 from runtime.errors import ConfigError
 

@@ -21,11 +21,15 @@ from wire.lease import Lease
 
 NAME: Final = "lease.sealed"
 _MAX_BYTES: Final = 1 << 20
+_MAX_KEPT: Final = 64
+KEPT_FOR_MS: Final = 30 * 24 * 3_600_000
+"""For so long after its end a lease still tells under what a stored record was measured."""
 
 
 class _Kept(msgspec.Struct, frozen=True, array_like=True):
     highest: int
-    sealed: bytes
+    sealed: list[bytes]
+    """As received, the newest first."""
 
 
 _decoder = msgspec.msgpack.Decoder(_Kept)
@@ -102,8 +106,10 @@ class Leases:
         self._agent_key = agent_key
         self._shelf = shelf
         self._highest = 0
-        self._sealed = b""
+        self._sealed: list[bytes] = []
         self.held: Lease | None = None
+        self.past: list[Lease] = []
+        """Those before it, the newest first."""
         self.is_saved = True
 
     @property
@@ -126,7 +132,9 @@ class Leases:
         except msgspec.MsgspecError:
             raise LeaseRefused("the lease kept on disk is not readable") from None
         self._highest = kept.highest
-        self.held = self._decode(kept.sealed)
+        leases = [self._decode(sealed) for sealed in kept.sealed]
+        if leases:
+            self.held, *self.past = leases
         self._sealed = kept.sealed
 
     def offer(self, sealed: bytes) -> Lease | None:
@@ -137,7 +145,7 @@ class Leases:
             LeaseRefused: Not signed by trust, not for this agent, or rolled back. What was held
                 before still is.
         """
-        if sealed == self._sealed:
+        if self._sealed and sealed == self._sealed[0]:
             return None
         lease = self._decode(sealed)
         if lease.version < self._highest:
@@ -147,10 +155,20 @@ class Leases:
         if lease.version == self._highest and self.held is not None:
             raise LeaseRefused("another lease of this version was taken over before")
         self._highest = lease.version
-        self._sealed = sealed
-        self.held = lease
+        self._take_over(lease, sealed)
         self.is_saved = False
         return lease
+
+    def _take_over(self, lease: Lease, sealed: bytes) -> None:
+        past = [] if self.held is None else [self.held, *self.past]
+        kept = [
+            (old, old_sealed)
+            for old, old_sealed in zip(past, self._sealed, strict=True)
+            if old.not_after_ms > lease.issued_at_ms - KEPT_FOR_MS
+        ][: _MAX_KEPT - 1]
+        self.held = lease
+        self.past = [old for old, _ in kept]
+        self._sealed = [sealed, *(old_sealed for _, old_sealed in kept)]
 
     def save(self) -> None:
         """

@@ -8,7 +8,7 @@ durable only once the caller says so by asking for more.
 
 import itertools
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -17,6 +17,7 @@ from edge_agent.marks import Mark, cursor_of, spent_of, through_of
 from edge_agent.measurement import Measurement, Outcome, Reason
 from edge_agent.minimise import Minimiser, Observation
 from edge_agent.pseudonymise import handles_by_sensor
+from edge_agent.timekeeping import may_measure
 from wire.envelope import Body
 from wire.lease import Grant, Lease
 from wire.quantities import QUANTITIES
@@ -51,6 +52,21 @@ class Flush(msgspec.Struct, frozen=True):
             self.cursors,
         )
 
+    def and_then(self, later: "Flush") -> "Flush":
+        """Return it and *later* as one."""
+        return Flush(
+            self.bodies + later.bodies, self.marks | later.marks, self.cursors | later.cursors
+        )
+
+
+class Adopted(msgspec.Struct, frozen=True):
+    """What a change of lease left."""
+
+    dropped: int
+    """How many pending measurements were dropped."""
+    flush: Flush
+    """All that waited in batches: it is to be made durable before anything else is offered."""
+
 
 def marks_of(lease: Lease) -> list[Mark]:
     """Return every mark that a pipeline asks for when it adopts *lease*."""
@@ -75,7 +91,7 @@ class Pipeline:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._lease: Lease | None = None
+        self._leases: list[Lease] = []
         self._sensors: dict[str, bytes] = {}
         self._minimisers: dict[tuple[bytes, int], Minimiser] = {}
         self._batches: dict[bytes, list[Batch]] = {}
@@ -90,31 +106,29 @@ class Pipeline:
         batched = sum(batch.count for batch in self._all_batches())
         return batched + sum(m.is_open for m in self._minimisers.values())
 
-    @property
-    def _version(self) -> int:
-        return self._lease.version if self._lease is not None else 0
-
     def _all_batches(self) -> Iterator[Batch]:
         return itertools.chain(*self._batches.values())
 
-    def adopt(self, lease: Lease, marks: Mapping[Mark, int], *, now: float) -> int:
+    def adopt(
+        self, lease: Lease, past: Sequence[Lease], marks: Mapping[Mark, int], *, now: float
+    ) -> Adopted:
         """
-        Measure under *lease* from now on.
+        Measure under *lease* from now on. What waits that it does not name is dropped.
 
-        What waits of a handle or quantity that it does not name is dropped.
+        Batches are handed out, for a sensor may belong to another handle from here on, and then
+        its cursor could not be told any more from what waits.
 
         Args:
             lease: In force or not.
 
+            past: Those before it: under them was measured what comes late.
+
             marks: What the spool knows of `marks_of(lease)`.
 
             now: The time.
-
-        Returns:
-            How many pending measurements were dropped.
         """
         dropped = self._close_minimisers(lease, now=now) + self._drop_batches(lease)
-        self._lease = lease
+        self._leases = [lease, *sorted(past, key=lambda old: old.version, reverse=True)]
         self._sensors = handles_by_sensor(lease)
         for grant in lease.grants:
             self._open_minimisers(grant, marks)
@@ -123,7 +137,7 @@ class Pipeline:
             for _, quantity in filter(lambda key: key[0] == handle, self._minimisers):
                 known = marks.get(through_of(sensor, quantity), 0)
                 self._through.setdefault((sensor, quantity), known)
-        return dropped
+        return Adopted(dropped, self._hand_out(list(self._batches)))
 
     def _open_minimisers(self, grant: Grant, marks: Mapping[Mark, int]) -> None:
         for rule in grant.rules:
@@ -166,11 +180,11 @@ class Pipeline:
         """Take *measurement*, and return what became of it so far."""
         handle = self._sensors.get(measurement.sensor)
         if handle is None:
-            return Reason.UNKNOWN_SENSOR if self._lease is not None else Reason.NO_LEASE
+            return Reason.UNKNOWN_SENSOR if self._leases else Reason.NO_LEASE
         if self._was_seen(measurement):
             return Reason.ALREADY_SEEN
         minimiser = self._minimisers.get((handle, measurement.quantity))
-        reason = self._refusal(measurement, now_ms=now_ms)
+        reason = self._refusal(measurement, handle, now_ms=now_ms)
         if reason is not None:
             return reason
         if minimiser is None:
@@ -202,12 +216,17 @@ class Pipeline:
         self._last[key] = max(record, through)
         return record <= through
 
-    def _refusal(self, measurement: Measurement, *, now_ms: int) -> Reason | None:
-        lease = self._lease
-        if (
-            lease is None
-            or not lease.is_in_force(now_ms=now_ms)
-            or not lease.is_in_force(now_ms=measurement.at_ms)
+    def _lease_at(self, handle: bytes, at_ms: int) -> Lease | None:
+        """Return the newest lease under which *handle* could be measured at *at_ms*."""
+        for lease in self._leases:
+            if may_measure(lease, now_ms=at_ms) and any(g.handle == handle for g in lease.grants):
+                return lease
+        return None
+
+    def _refusal(self, measurement: Measurement, handle: bytes, *, now_ms: int) -> Reason | None:
+        if not (
+            may_measure(self._leases[0], now_ms=now_ms)
+            and self._lease_at(handle, measurement.at_ms)
         ):
             return Reason.NO_LEASE
         if measurement.fault is not None:
@@ -221,10 +240,14 @@ class Pipeline:
     ) -> None:
         if observation is None:
             return
+        # Under the lease of its time: ingest asks whether that one was in force then.
+        lease = self._lease_at(handle, observation.time_ms) or self._leases[0]
         batches = self._batches.setdefault(handle, [])
-        if not batches or batches[-1].lease != self._version:
-            batches.append(Batch(self._version, now=now))
-        batches[-1].add(quantity, observation)
+        batch = next((batch for batch in batches if batch.lease == lease.version), None)
+        if batch is None:
+            batch = Batch(lease.version, now=now)
+            batches.append(batch)
+        batch.add(quantity, observation)
 
     def tick(self, *, now_ms: int, now: float) -> None:
         """Complete the observations of intervals that are over."""
@@ -289,8 +312,6 @@ class Pipeline:
 
     def _cursors(self) -> dict[str, int]:
         """Return up to which record each sensor that has nothing in a batch is done with."""
-        if any(batch.lease != self._version for batch in self._all_batches()):
-            return {}  # Begun under another lease: whose sensor was whose then is not known here.
         return {
             sensor: min([record - 1 for record in self._open_records(sensor).values()] + [seen])
             for sensor, seen in self._seen.items()
