@@ -1,0 +1,197 @@
+"""The loop, over ports in memory."""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from ingest.batch import FlushLimits
+from ingest.decide import ClockRules
+from ingest.errors import Unavailable, Unusable
+from ingest.metrics import Metrics
+from ingest.opening import Opening
+from ingest.outcome import QuarantineReason
+from ingest.permissions import Changes
+from ingest.service import Clocks, Service
+from ingest.settle import Settlements
+from tests.fakes_ingest import (
+    AGENT,
+    HANDLE,
+    NOW_MS,
+    SPOOL,
+    MemoryReceiver,
+    MemoryStore,
+    block,
+    delivery,
+    knowing,
+    permission,
+)
+from wire import receipt, state, topics
+from wire.envelope import Body, encode_envelope
+from wire.sealing import Opener, Sealer
+
+KEY = X25519PrivateKey.generate()
+
+
+class Running:
+    """A running service with its ports."""
+
+    def __init__(self, store: MemoryStore, *, max_envelopes: int = 1) -> None:
+        self.receiver = MemoryReceiver()
+        self.store = store
+        self.metrics = Metrics()
+        self.permissions = knowing(permission())
+        self.service = Service(
+            receiver=self.receiver,
+            store=store,
+            opening=Opening(Opener([KEY])),
+            permissions=self.permissions,
+            settlements=Settlements(interval_s=0.001),
+            metrics=self.metrics,
+            limits=FlushLimits(max_envelopes=max_envelopes, max_age_s=0.01),
+            clock_rules=ClockRules(),
+            clocks=Clocks(lambda: NOW_MS, asyncio.get_running_loop().time),
+            chance=random.Random(1),
+        )
+
+    def value(self, name: str, **labels: str) -> float | None:
+        """Return a metric."""
+        return self.metrics.registry.get_sample_value(f"vitalveil_ingest_{name}", labels)
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Let the service go on until *condition*."""
+        async with asyncio.timeout(10):
+            while not condition():  # noqa: ASYNC110 - steps through the loop, never sleeps
+                await asyncio.sleep(0)
+
+
+@contextlib.asynccontextmanager
+async def running(store: MemoryStore, *, max_envelopes: int = 1) -> AsyncIterator[Running]:
+    """Run a service until the context closes."""
+    one = Running(store, max_envelopes=max_envelopes)
+    stop = asyncio.Event()
+    task = asyncio.create_task(one.service.run(stop))
+    try:
+        yield one
+    finally:
+        stop.set()
+        await task
+
+
+def envelopes(count: int) -> list[bytes]:
+    """Return *count* envelopes of one spool."""
+    sealer = Sealer(
+        agent=AGENT, spool_id=SPOOL, session_key=b"k" * 32, ingest_key=KEY.public_key()
+    )
+    return [
+        encode_envelope(sealer.seal(Body(HANDLE, 1, [block(70)]), sequence=i + 1))
+        for i in range(count)
+    ]
+
+
+async def test_nothing_is_acknowledged_before_its_commit() -> None:
+    """While the database cannot, the ack waits; once it can, ack and receipt follow."""
+    store = MemoryStore(failures=[Unavailable("08006"), Unavailable("40P01")])
+    async with running(store) as one:
+        one.receiver.feed(delivery(envelopes(1)[0]))
+        await one.until(lambda: not store.failures)
+        assert one.receiver.acknowledged == []
+        assert one.value("in_flight_envelopes") == 1
+        await one.until(lambda: bool(one.receiver.published))
+        assert len(one.receiver.acknowledged) == len(store.flushes) == 1
+        ((topic, payload),) = one.receiver.published
+        assert topic == topics.receipt(AGENT)
+        assert receipt.decode(payload).spools == [receipt.SpoolReceipt(SPOOL, 1)]
+
+
+async def test_poison_is_bisected() -> None:
+    """One envelope that cannot be written is quarantined; its neighbours are stored."""
+    sent = envelopes(8)
+    store = MemoryStore(poison=[sent[5]])
+    async with running(store, max_envelopes=8) as one:
+        one.receiver.feed(*map(delivery, sent))
+        await one.until(lambda: len(one.receiver.acknowledged) == 8)
+        assert one.value("envelopes_total", outcome="stored") == 7
+        assert one.value("quarantined_envelopes_total", reason="poison") == 1
+        quarantined = [
+            one_fate
+            for stored in store.flushes
+            for one_fate in stored.fates
+            if one_fate[1] is QuarantineReason.POISON
+        ]
+        assert len(quarantined) == 1
+
+
+async def test_unusable_database_ends_the_service() -> None:
+    """What only a person can mend is not retried, even if nothing more arrives."""
+    store = MemoryStore(failures=[Unusable("42P01")])
+    one = Running(store)
+    task = asyncio.create_task(one.service.run(asyncio.Event()))
+    one.receiver.feed(delivery(envelopes(1)[0]))
+    with pytest.raises(ExceptionGroup) as caught:
+        await asyncio.wait_for(task, 10)
+    assert caught.group_contains(Unusable, depth=1)
+    assert one.receiver.acknowledged == []
+
+
+async def test_older_connections_deliveries_are_abandoned() -> None:
+    """What came by a connection that is gone will come again, and is only counted."""
+    async with running(MemoryStore()) as one:
+        one.receiver.generation = 2
+        old, new = envelopes(2)
+        one.receiver.feed(delivery(old, generation=1), delivery(new, generation=2))
+        await one.until(lambda: bool(one.receiver.acknowledged))
+        assert one.value("received_envelopes_total") == 2
+        assert one.value("abandoned_envelopes_total") == 1
+        assert one.value("envelopes_total", outcome="stored") == 1
+        assert one.value("in_flight_envelopes") == 0
+
+
+async def test_changes_inside_the_transaction_decide_again() -> None:
+    """A withdrawal that comes first is obeyed, and is known from then on."""
+    store = MemoryStore()
+    store.changes = Changes(2, is_complete=False, permissions=[permission(is_withdrawn=True)])
+    async with running(store) as one:
+        one.receiver.feed(delivery(envelopes(1)[0]))
+        await one.until(lambda: bool(one.receiver.acknowledged))
+        assert one.value("refused_envelopes_total", reason="withdrawn") == 1
+        assert one.value("permissions_epoch") == 2
+
+
+async def test_stop_flushes_what_was_received() -> None:
+    """A batch that is not due yet is committed and answered for all the same."""
+    store = MemoryStore()
+    async with running(store, max_envelopes=1000) as one:
+        one.receiver.feed(*map(delivery, envelopes(3)))
+    assert one.receiver.is_stopped
+    assert len(one.receiver.acknowledged) == 3
+    assert len(one.receiver.published) == 1
+    assert one.value("in_flight_envelopes") == 0
+
+
+async def test_state_is_acknowledged_and_no_envelope() -> None:
+    """A floor is taken over, nonsense ignored; neither is counted as received."""
+    told = state.State(True, "test", spools=[state.SpoolState(SPOOL.hex(), 9, 0)])
+    async with running(MemoryStore()) as one:
+        for payload in (state.encode(told), b"nonsense"):
+            about = delivery(payload)
+            about.topic = topics.state(AGENT)
+            one.receiver.feed(about)
+        one.receiver.feed(delivery(envelopes(1)[0]))
+        await one.until(lambda: bool(one.receiver.published))
+        assert len(one.receiver.acknowledged) == 3
+        assert one.value("received_envelopes_total") == 1
+        assert receipt.decode(one.receiver.published[-1][1]).spools[0].through == 8
+
+
+async def test_every_envelope_of_a_long_stream_is_settled_in_turn() -> None:
+    """Two batches take turns, and keep the order of receipt."""
+    sent = [delivery(payload) for payload in envelopes(200)]
+    async with running(MemoryStore(), max_envelopes=7) as one:
+        for one_delivery in sent:
+            one.receiver.feed(one_delivery)
+        await one.until(lambda: len(one.receiver.acknowledged) == 200)
+        assert one.receiver.acknowledged == sent
