@@ -244,22 +244,20 @@ def pack_block(
     Args:
         quantity: The code.
 
-        times_ms: Not decreasing, within 49 days of the first.
+        times_ms: None before the first, none over 49 days after it.
 
         values: In steps of resolution, each an int16; `MISSING` where there is none.
 
         flags: One uint8 for each, or None when all are 0.
 
     Raises:
-        ValueError: Not a run: empty, of unlike lengths, out of order, or out of range.
+        ValueError: Not a run: empty, of unlike lengths, or out of range.
     """
     lengths = {len(times_ms), len(values), len(values if flags is None else flags)}
     if lengths == {0} or len(lengths) > 1:
         raise ValueError("a block needs a time and a value for each of its observations")
     start = times_ms[0]
     steps = {b - a for a, b in itertools.pairwise(times_ms)}
-    if min(steps, default=0) < 0:
-        raise ValueError("the times of a block do not go back")
     step: int | bytes
     if not steps:
         step = 1
@@ -269,7 +267,7 @@ def pack_block(
         try:
             step = struct.pack(f"<{len(times_ms)}I", *(t - start for t in times_ms))
         except struct.error:
-            raise ValueError("an offset is over 49 days") from None
+            raise ValueError("an offset is negative or over 49 days") from None
     base = _base_of(values)
     try:
         packed = (

@@ -207,6 +207,7 @@ def test_schema_and_decoder_reject_together(payload: bytes) -> None:
         pytest.param(with_block(values=[1e308], step_ms=None), id="not finite in steps"),
         pytest.param(with_block(values=[40_000], step_ms=None), id="no int16"),
         pytest.param(with_block(values=[-32768], step_ms=None), id="the mark of nothing"),
+        pytest.param(with_block(start="2026-01-01T00:00:00Z\n"), id="line feed after a time"),
         pytest.param(with_block(start="2026-02-30T00:00:00Z"), id="no such day"),
         pytest.param(with_block(start="1969-12-31T23:59:59Z"), id="before 1970"),
         pytest.param(with_block(start="0001-01-01T00:00:00+23:59"), id="before the calendar"),

@@ -144,14 +144,18 @@ def test_wrapped_key_of_another_length_is_no_key() -> None:
     suite = hpke.Suite(hpke.KEM.X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)
     info = b"vitalveil envelope session key v1\x00" + AGENT.encode()
     short = suite.encrypt(b"k" * 16, KEY.public_key(), info=info)
+    sealed = AESGCM(b"k" * 16).encrypt(
+        (1).to_bytes(12, "big"),
+        pad(encode_body(BODY), 128),
+        associated_data(AGENT, SPOOL, 1, short),
+    )
 
     with pytest.raises(BadSeal):
-        Opener([KEY]).open(AGENT, msgspec.structs.replace(SEALED, wrapped_key=short))
+        Opener([KEY]).open(AGENT, Envelope(1, 1, SPOOL, 1, short, sealed))
 
 
 def test_what_opens_and_is_no_body_is_malformed() -> None:
     """An agent that seals nonsense is told from one that cannot seal."""
-    wrapped_key = sealer()._wrapped_key
     aead = AESGCM(b"k" * 32)
     suite = hpke.Suite(hpke.KEM.X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)
     info = b"vitalveil envelope session key v1\x00" + AGENT.encode()
