@@ -2,10 +2,10 @@
 
 import asyncio
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from runtime import http
-from runtime.errors import ConfigError
+from runtime.errors import ConfigError, RuntimeSetupError
 from runtime.logs import Log, describe
 from runtime.stop import stop_requested
 from trust.certificates import Authority
@@ -13,7 +13,7 @@ from trust.config import Settings
 from trust.consent import Consent
 from trust.courier import Courier, publish_once
 from trust.enrolment import Enrolment
-from trust.errors import KeyFileError, Unavailable
+from trust.errors import KeyFileError, TrustError, Unavailable
 from trust.keys import FileKeys
 from trust.metrics import Metrics
 from trust.publisher import MqttBroker
@@ -139,16 +139,26 @@ def run(settings: Settings) -> int:
         with http.serve(settings.http, metrics.registry, missing=missing) as port:
             _log.info("started", http_port=port)
             asyncio.run(_serve(settings, courier))
-    except (ConfigError, KeyFileError):
-        raise
-    except Exception as exc:  # noqa: BLE001 - the one broad catch: say its type, and leave
-        _log.error("failed", error=describe(exc))
-        return 1
     finally:
         courier.close()
         opened.close()
     _log.info("stopped")
     return 0
+
+
+def guarded(work: Callable[[], int]) -> int:
+    """
+    Return what *work* returns; of an error that nobody foresaw, log the type and return 1.
+
+    A traceback would end with the text of the error, and that may quote a row.
+    """
+    try:
+        return work()
+    except (TrustError, RuntimeSetupError):
+        raise
+    except Exception as exc:  # noqa: BLE001 - the one broad catch: say its type, and leave
+        _log.error("failed", error=describe(exc))
+        return 1
 
 
 async def _serve(settings: Settings, courier: Courier) -> None:

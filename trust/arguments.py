@@ -4,6 +4,7 @@ import argparse
 import datetime as dt
 import functools
 import re
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction["Parser"]
 
 _ARGUMENT: Final = re.compile(r"argument ([^:]+):")
+_METHODS: Final = ("checkbox", "signature", "scan", "verbal-witnessed")
 _MISSING: Final = "the following arguments are required"
 
 
@@ -42,10 +44,18 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     Raises:
         UsageError: It is no command.
     """
+    if any(not _is_text(argument) for argument in argv):
+        raise UsageError("an argument holds control characters, or is not UTF-8")
     found = _parser().parse_args(argv)
     words = [getattr(found, name, None) for name in ("command", "action")]
     found.command = " ".join(word for word in words if word)
     return found
+
+
+def _is_text(argument: str) -> bool:
+    # Surrogates are what the shell's bytes become when they are no text; neither they nor NUL
+    # can be kept in a database.
+    return not any(unicodedata.category(character) in ("Cc", "Cs") for character in argument)
 
 
 @functools.cache
@@ -133,9 +143,9 @@ def _add_decisions(decision: "Subparsers", options: Parser) -> None:
     record.add_argument("--valid-from", type=_instant, default=None, metavar="TIME")
     record.add_argument("--valid-to", type=_instant, default=None, metavar="TIME")
     record.add_argument("--given-by", type=GivenBy, choices=list(GivenBy), default=GivenBy.SELF)
-    record.add_argument("--captured-by", default="signature", metavar="METHOD")
+    record.add_argument("--captured-by", choices=_METHODS, default="signature")
     record.add_argument("--text-sha256", type=_sha256, default=None, metavar="HEX")
-    record.add_argument("--locale", default=None)
+    record.add_argument("--locale", type=_locale, default=None, metavar="fr-FR")
     withdraw = decision.add_parser("withdraw", help="a person withdraws", parents=[options])
     withdraw.add_argument("--subject", type=UUID, required=True, metavar="ID")
     withdraw.add_argument("--purpose", required=True, metavar="NAME[@VERSION]")
@@ -155,4 +165,10 @@ def _instant(text: str) -> dt.datetime:
 def _sha256(text: str) -> str:
     if re.fullmatch(r"[0-9a-f]{64}", text, re.ASCII) is None:
         raise ValueError("not a SHA-256")
+    return text
+
+
+def _locale(text: str) -> str:
+    if re.fullmatch(r"[a-z]{2,3}(-[A-Z]{2})?", text, re.ASCII) is None:
+        raise ValueError("not a locale")
     return text

@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         found = arguments.parse(sys.argv[1:] if argv is None else argv)
         read = settings.load(Settings, program="trust", path=found.config, environ=os.environ)
         logs.configure(read.log.level)
-        return _run(read, found)
+        return app.guarded(lambda: _run(read, found))
     except (UsageError, RuntimeSetupError, KeyFileError) as exc:
         print(f"vitalveil trust: {exc}", file=sys.stderr)
         return 2
@@ -59,7 +59,7 @@ def _run_one(opened: app.App, found: Namespace) -> int:
         result["published"] = False
         try:
             result["published"] = asyncio.run(opened.publish(patience_s=_PATIENCE_S))
-        except Unavailable as exc:
+        except (Unavailable, RuntimeSetupError) as exc:
             print(f"vitalveil trust: not published yet: {exc}", file=sys.stderr)
     _print(result, as_json=found.json)
     return 0

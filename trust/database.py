@@ -91,10 +91,17 @@ class Link:
         Raises:
             Unavailable: The server does not do its part; of what was sent nothing is certain.
         """
-        with self._translated():
+        with self._translated(), contextlib.ExitStack() as stack:
             connection = self._open()
-            with connection.transaction():
-                yield connection
+            try:
+                stack.enter_context(connection.transaction())
+            except psycopg.OperationalError:
+                if not connection.closed:
+                    raise
+                # The server was started anew since the last time: nothing was sent but BEGIN.
+                connection = self._open()
+                stack.enter_context(connection.transaction())
+            yield connection
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:
@@ -104,7 +111,7 @@ class Link:
             raise self._error(describe(exc)) from None
 
     def _open(self) -> Connection:
-        if self._connection is None or self._connection.closed or self._connection.broken:
+        if self._connection is None or self._connection.closed:
             self._connection = psycopg.connect(**self._parameters, autocommit=True)
         return self._connection
 

@@ -144,9 +144,13 @@ class Enrolment:
             records.revoke(agent)
             records.end_handles_of(agent)
             records.want([agent])
-        if crl is not None:
-            self.write_revocations(crl)
-        return self._upkeep.bring([agent])
+        try:
+            if crl is not None:
+                self.write_revocations(crl)
+        finally:
+            # Ingest refuses the agent even where the list could not be written.
+            done = self._upkeep.bring([agent])
+        return done
 
     def write_revocations(self, path: Path) -> int:
         """

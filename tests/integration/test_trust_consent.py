@@ -7,6 +7,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from cryptography import x509
 
 from tests.fix_vault import Office, Refusal
 from trust.errors import Tampered
@@ -301,7 +302,8 @@ def test_withdrawal_waits_for_a_commit_under_way(office: Office) -> None:
         withdrawing.start()
         deadline = time.monotonic() + 10
         while not office.telemetry.fetch(
-            "SELECT 1 FROM pg_locks WHERE NOT granted AND relation = 'vv.permission_gate'::regclass"
+            "SELECT 1 FROM pg_locks WHERE NOT granted"
+            " AND relation = 'vv.permission_gate'::regclass"
         ):
             assert time.monotonic() < deadline, "the withdrawal does not wait"
 
@@ -314,3 +316,69 @@ def test_withdrawal_waits_for_a_commit_under_way(office: Office) -> None:
     assert office.telemetry.fetch(
         "SELECT count(*) FROM vv.permissions WHERE withdrawn_at IS NULL"
     ) == [(0,)]
+
+
+def test_agent_without_our_software_gets_permissions_and_no_lease(office: Office) -> None:
+    """A device that sends JSON is known and permitted; it has no key to open a lease with."""
+    office.load_policy()
+    subject = office.add_subject()
+    agent, bundle = office.enrol("--format", "json")
+
+    office.accept(subject, agent)
+
+    assert not (bundle / "lease.key").exists()
+    assert office.telemetry.fetch("SELECT format FROM vv.agents") == [("json",)]
+    assert office.telemetry.fetch("SELECT count(*) FROM vv.permissions") == [(4,)]
+    assert office.telemetry.fetch("SELECT version FROM vv.leases") == [(1,)]
+    assert office.vault.fetch("SELECT lease FROM vault.agents") == [(None,)]
+
+
+def test_new_certificate_keeps_the_agent(office: Office, tmp_path: Path) -> None:
+    """An agent gets another certificate under its id, and both are on the list once revoked."""
+    agent, _ = office.enrol()
+
+    office.run("pki", "issue-agent", agent, "--out", str(tmp_path / "renewed"))
+    office.run("pki", "revoke", agent, "--crl", str(tmp_path / "crl.pem"))
+
+    crl = x509.load_pem_x509_crl((tmp_path / "crl.pem").read_bytes())
+    renewed = x509.load_pem_x509_certificate((tmp_path / "renewed" / "agent.crt").read_bytes())
+    assert len(list(crl)) == 2
+    assert crl.get_revoked_certificate_by_serial_number(renewed.serial_number) is not None
+    with pytest.raises(Refusal, match="revoked"):
+        office.run("pki", "issue-agent", agent, "--out", str(tmp_path / "again"))
+
+
+def test_revocation_without_a_list_still_counts(office: Office, tmp_path: Path) -> None:
+    """Where the list cannot be written, ingest refuses the agent all the same."""
+    agent, _ = office.enrol()
+
+    with pytest.raises(Refusal, match="cannot be written"):
+        office.run("pki", "revoke", agent, "--crl", str(tmp_path / "none" / "crl.pem"))
+
+    assert office.telemetry.fetch("SELECT revoked_at IS NULL FROM vv.agents") == [(False,)]
+
+
+def test_scope_in_the_future_waits(office: Office) -> None:
+    """What begins later is permitted from then on, and the next lease is due at that time."""
+    office.load_policy()
+    subject = office.add_subject()
+    agent, bundle = office.enrol()
+    begins = dt.datetime.now(dt.UTC).replace(microsecond=0) + dt.timedelta(minutes=5)
+
+    office.accept(subject, agent, "--valid-from", begins.isoformat())
+
+    assert office.lease(agent, bundle).grants == []
+    assert office.vault.fetch("SELECT due_at FROM vault.agents") == [(begins,)]
+    assert office.telemetry.fetch("SELECT DISTINCT valid_from FROM vv.permissions") == [(begins,)]
+
+
+def test_lost_connections_are_opened_again(office: Office) -> None:
+    """A server that was started anew since the last command costs none."""
+    office.load_policy()
+    subject = office.add_subject()
+    agent, _ = office.enrol()
+    office.accept(subject, agent)
+    cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'vv_trust'"
+    assert len(office.telemetry.fetch(cut)) == 2
+
+    assert office.withdraw(subject)["withdrawn_at"]

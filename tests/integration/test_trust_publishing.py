@@ -259,6 +259,27 @@ async def test_daemon_restores_what_the_broker_lost(
         await leases.aclose()
 
 
+async def test_daemon_survives_a_restart_of_the_database(
+    office: Office, broker: Mosquitto, certificates: Certificates, trust_broker: BrokerSettings
+) -> None:
+    """When the vault cuts every connection, the daemon comes back and goes on publishing."""
+    office.load_policy()
+    subject = office.add_subject()
+    agent, bundle = office.enrol()
+    office.accept(subject, agent)
+    with daemon(office, trust_broker):
+        leases = retained(broker, certificates, agent, bundle)
+        before = await next_lease(leases)
+        office.vault.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'vv_trust'"
+        )
+
+        await asyncio.to_thread(office.withdraw, subject)
+
+        assert (await next_lease(leases, above=before.version)).grants == []
+        await leases.aclose()
+
+
 async def test_refused_publication_is_noticed(
     broker: Mosquitto, certificates: Certificates
 ) -> None:

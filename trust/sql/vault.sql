@@ -103,10 +103,10 @@ WHERE lease IS NOT NULL AND agent > %s ORDER BY agent LIMIT %s
 UPDATE vault.agents SET published_version = %s WHERE agent = %s AND published_version < %s
 
 -- name: backlog
-SELECT count(*) FILTER (WHERE applied < wanted),
-       count(*) FILTER (WHERE lease IS NOT NULL AND published_version < lease_version)
-FROM vault.agents
-WHERE applied < wanted OR (lease IS NOT NULL AND published_version < lease_version)
+-- Two counts, each over its own small index.
+SELECT (SELECT count(*) FROM vault.agents WHERE applied < wanted),
+       (SELECT count(*) FROM vault.agents
+        WHERE lease IS NOT NULL AND published_version < lease_version)
 
 -- name: wake
 SELECT pg_notify('vv_trust', '')

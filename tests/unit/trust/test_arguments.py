@@ -59,6 +59,10 @@ def test_options_stand_before_or_behind(argv: list[str]) -> None:
         pytest.param([*RECORD, "--binding", "X", "--text-sha256", "Ada"], "sha256", id="hash"),
         pytest.param([*RECORD, "--binding", "X", "--given-by", "Ada"], "given-by", id="choice"),
         pytest.param(["agent", "enrol", "--format", "Ada"], "format", id="format"),
+        pytest.param([*RECORD, "--binding", "X", "--captured-by", "Ada"], "captured", id="how"),
+        pytest.param([*RECORD, "--binding", "X", "--locale", "Ada"], "locale", id="locale"),
+        pytest.param(["subject", "add", "--name", "Ada\x00"], "control", id="NUL"),
+        pytest.param(["subject", "add", "--name", "Ada\udcff"], "UTF-8", id="surrogate"),
     ],
 )
 def test_error_names_the_argument_and_not_its_value(argv: list[str], message: str) -> None:
