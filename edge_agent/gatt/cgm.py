@@ -92,15 +92,17 @@ def decode(value: Value, quirks: Quirks = NO_QUIRKS) -> CgmMeasurement:
     Raises:
         DecodeError: There is no record, or one whose size contradicts its flags, or a bad check.
     """
+    if not value:
+        raise Truncated(expected=1, got=0)
     records: list[CgmRecord] = []
     at = 0
-    while at < len(value) or not records:
-        size = value[at] if at < len(value) else 1
-        if at + size > len(value):
-            raise Truncated(expected=at + size, got=len(value))
-        # A size of 0 must not stand still: as a record it is as short as one of a byte.
-        records.append(_decode_record(value[at : at + max(size, 1)], quirks))
-        at += size
+    while at < len(value):
+        end = at + value[at]
+        if end > len(value):
+            raise Truncated(expected=end, got=len(value))
+        # With a size of 0 the record is empty, and so an error: this cannot go on for ever.
+        records.append(_decode_record(value[at:end], quirks))
+        at = end
     return CgmMeasurement(tuple(records))
 
 

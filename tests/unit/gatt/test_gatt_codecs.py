@@ -7,7 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_agent.gatt.errors import DecodeError
+from edge_agent.gatt.meaning import Observation
+from edge_agent.gatt.registry import observations
 from tests.unit.gatt.codecs import CODECS, Codec
+from wire.quantities import QUANTITIES
 
 _EACH = pytest.mark.parametrize("codec", CODECS, ids=lambda codec: codec.name)
 _LONGEST_ATTRIBUTE = 512
@@ -67,7 +70,7 @@ def test_decode_never_raises_anything_else(codec: Codec, value: bytes) -> None:
 
 @_EACH
 def test_mutated_values_never_raise_anything_else(codec: Codec) -> None:
-    """Nor do values that are nearly right."""
+    """Nor do values that are nearly right, nor does judging what they say."""
     _bombard(codec, 2_000)
 
 
@@ -88,9 +91,13 @@ def _bombard(codec: Codec, count: int) -> None:
 
 def _decode_or_refuse(codec: Codec, value: bytes) -> bool:
     try:
-        codec.decode(value)
+        measurement = codec.decode(value)
     except DecodeError:
         return False
+    # Whatever it says, it is judged, and what is observed fits the wire and a living person.
+    for outcome in observations(measurement):
+        if isinstance(outcome, Observation):
+            assert QUANTITIES[outcome.quantity].is_plausible(outcome.steps)
     return True
 
 

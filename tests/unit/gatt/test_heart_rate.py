@@ -52,9 +52,9 @@ def test_truncation_tells_how_many_bytes_are_missing(value: str, expected: int, 
 
 def test_reserved_location_is_unknown() -> None:
     """A location that a later version adds is kept, and has no name."""
-    assert heart_rate.decode_location(b"\x02").location is Location.WRIST
-    assert heart_rate.decode_location(b"\x08") == BodySensorLocation(8)
-    assert heart_rate.decode_location(b"\x08").location is None
+    locations = [heart_rate.decode_location(bytes((code,))) for code in range(8)]
+    assert [location.location for location in locations] == [*Location, None]
+    assert locations[7] == BodySensorLocation(7)
 
 
 def test_rr_intervals_are_dated_by_the_beats_that_end_them() -> None:
