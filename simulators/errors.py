@@ -6,6 +6,7 @@ Errors of the simulators.
         * Unreadable
         * NothingInIt
     * ListenError           (the agent's: drop the connection, connect again)
+    * FaultError            (the operator's: there is no such fault of a sensor)
 """
 
 
@@ -35,3 +36,10 @@ class NothingInIt(RecordingError):
 
 class ListenError(SimulatorError):
     """What an agent sent is no listen message."""
+
+
+class FaultError(SimulatorError):
+    """What was asked for is no fault that a virtual sensor has."""
+
+    def __init__(self) -> None:
+        super().__init__("no fault of a sensor: KIND[=NUMBER][@FIRST[-[LAST]][/EVERY]]")

@@ -8,4 +8,5 @@ pytest_plugins = [
     "tests.fix_system",
     "tests.fix_ingest",
     "tests.fix_vault",
+    "tests.fix_link",
 ]
