@@ -92,11 +92,13 @@ class Relay:
     async def _stop(self) -> None:
         if self._server is not None:
             self._server.close()
+        for event in self._open.values():
+            event.set()
         await self._cut()
+        # They end by themselves now; to cancel what asyncio started for a connection, it logs.
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if tasks:
+            await asyncio.wait(tasks, timeout=5)
 
     async def _set(self, direction: Direction, *, is_open: bool) -> None:
         if is_open:

@@ -67,11 +67,14 @@ class Mosquitto(msgspec.Struct):
         pki: Folder with ca.crt, broker.crt, broker.key and crl.pem.
 
         port: Where it listens; chosen at the first start when 0.
+
+        more_acl: Further lines of its access rules.
     """
 
     folder: Path
     pki: Path
     port: int = 0
+    more_acl: str = ""
     child: Child | None = None
 
     @property
@@ -115,7 +118,7 @@ class Mosquitto(msgspec.Struct):
     def _write_configuration(self) -> Path:
         # As root, mosquitto would change to a user that cannot read the private folder.
         user = "user root" if os.geteuid() == 0 else ""
-        (self.folder / "acl").write_text(_ACL)
+        (self.folder / "acl").write_text(_ACL + self.more_acl)
         (self.folder / "acl").chmod(0o600)
         configuration = self.folder / "mosquitto.conf"
         configuration.write_text(

@@ -1,0 +1,144 @@
+"""`vitalveil demo`, as a newcomer runs it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from simulators.people import DEFAULT_SOURCE
+from simulators.stack.postgres import Postgres
+
+pytestmark = [pytest.mark.broker, pytest.mark.database, pytest.mark.slow]
+
+ROOT = Path(__file__).parents[2]
+
+
+def _command(folder: Path, *arguments: str) -> tuple[list[str], dict[str, str]]:
+    """Return a demo's command and environment; all that it makes lies in *folder*."""
+    command = [sys.executable, "-m", "vitalveil", "demo", *arguments]
+    return command, {**os.environ, "TMPDIR": str(folder)}
+
+
+@pytest.fixture
+def folder(run_folder: Path) -> Path:
+    """An empty folder for what a demo makes."""
+    made = Path(tempfile.mkdtemp(dir=run_folder))
+    made.chmod(0o711)
+    return made
+
+
+def _demo(folder: Path, *arguments: str) -> dict[str, Any]:
+    command, environ = _command(folder, *arguments, "--json")
+    done = subprocess.run(
+        command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=150, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    report: dict[str, Any] = json.loads(done.stdout)
+    return report
+
+
+def _check(report: dict[str, Any]) -> None:
+    assert report["conserved"] is True
+    assert (report["lost"], report["doubled"], report["in_flight"]) == (0, 0, 0)
+    assert report["stored"] > 0
+    assert report["published"] == (
+        report["stored"] + report["purged"] + sum(report["refused"].values())
+    )
+    assert report["latency_ms"]["p99"] <= 1000
+    withdrawal = report["withdrawal"]
+    assert withdrawal["rows_after_commit"] == 0
+    assert withdrawal["refused_after_ms"] <= 100
+    assert withdrawal["agent_stopped_after_s"] <= 5
+
+
+def _nothing_is_left(folder: Path) -> bool:
+    """Tell whether a demo's folder and processes are gone."""
+    running = [
+        process.info["pid"]
+        for process in psutil.process_iter(["pid", "cmdline", "status"])
+        if any(str(folder) in word for word in process.info["cmdline"] or [])
+        and process.info["status"] != psutil.STATUS_ZOMBIE
+    ]
+    return not running and not list(folder.iterdir())
+
+
+def test_demo_with_invented_people(folder: Path, tmp_path: Path) -> None:
+    """Without a recording at hand the demo invents people, says so, and keeps every promise."""
+    report = _demo(folder, "--duration", "9", "--agents", "2", "--source", str(tmp_path))
+    _check(report)
+    assert report["source"] == {"recorded": 0, "persona": 3}
+    assert _nothing_is_left(folder)
+
+
+@pytest.mark.skipif(
+    not DEFAULT_SOURCE.exists(), reason="the recordings of shared/data are not at hand"
+)
+def test_demo_with_recordings(folder: Path) -> None:
+    """With recordings at hand the demo plays them, and keeps every promise."""
+    report = _demo(folder, "--duration", "9", "--agents", "3")
+    _check(report)
+    assert report["source"] == {"recorded": 4, "persona": 0}
+    assert _nothing_is_left(folder)
+
+
+def test_demo_on_a_server_that_is_given(folder: Path, run_folder: Path, tmp_path: Path) -> None:
+    """With --dsn the demo uses that server, twice in a row, and takes away what it made there."""
+    server = Postgres(folder=run_folder / "given")
+    server.start()
+    try:
+        for _ in range(2):
+            played = ["--duration", "6", "--agents", "1", "--source", str(tmp_path)]
+            _check(_demo(folder, *played, "--dsn", server.dsn()))
+        assert _nothing_is_left(folder)
+    finally:
+        server.stop()
+
+
+def test_demo_stopped_from_outside_leaves_nothing(folder: Path, tmp_path: Path) -> None:
+    """SIGTERM in the middle ends every child and deletes every file."""
+    command, environ = _command(folder, "--duration", "60", "--source", str(tmp_path))
+    said = tmp_path / "said"
+    with said.open("wb") as output:
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=environ, stdout=output, stderr=subprocess.STDOUT
+        )
+    deadline = time.monotonic() + 60
+    while "played" not in said.read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 130
+    deadline = time.monotonic() + 10
+    while not _nothing_is_left(folder):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--duration", "1"], "--duration"),
+        (["--source", "/nowhere/at/all"], "there is no folder"),
+        (["--dsn", "host=127.0.0.1 port=1 dbname=x user=x password=hunter2"], "database server"),
+    ],
+    ids=["too short", "no such folder", "no such server"],
+)
+def test_demo_says_what_is_wrong(folder: Path, arguments: list[str], said: str) -> None:
+    """A mistake gets a sentence and exit code 2, never a traceback, never a password."""
+    command, environ = _command(folder, *arguments)
+    done = subprocess.run(
+        command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "hunter2" not in done.stderr + done.stdout
+    assert _nothing_is_left(folder)
