@@ -91,7 +91,7 @@ def _run(options: Options, *, dsn: str | None, as_json: bool) -> Report:
                     whole,
                     options,
                     show=lambda snapshot: live.update(render(snapshot)),
-                    say=lambda step: console.log(step),
+                    say=lambda step: console.print(f"… {step}"),
                 )
                 report = asyncio.run(demo.run())
         else:

@@ -215,12 +215,6 @@ class Demo:
         stored = self._ingest.by("vitalveil_ingest_stored_observations_total", "quantity")
         total = sum(stored.values())
         since = max(elapsed - last[0], 1e-3)
-        edge: dict[str, int] = {}
-        for metrics in self._agents:
-            for reason, count in metrics.by(
-                "vitalveil_agent_refused_measurements_total", "reason"
-            ).items():
-                edge[reason] = edge.get(reason, 0) + count
         self._show(
             Snapshot(
                 elapsed_s=elapsed,
@@ -231,7 +225,7 @@ class Demo:
                 stored_by_quantity=stored,
                 stored_per_s=(total - last[2]) / since,
                 refused=self._ingest.by("vitalveil_ingest_refused_envelopes_total", "reason"),
-                dropped_at_edge=edge,
+                dropped_at_edge=self._kept_at_the_edge(),
                 spooled=[round(m.value("vitalveil_agent_spool_envelopes")) for m in self._agents],
                 p50_ms=_ms(self._ingest.quantile(_LATENCY, 0.5)),
                 p99_ms=_ms(self._ingest.quantile(_LATENCY, 0.99)),
@@ -240,6 +234,16 @@ class Demo:
             )
         )
         return elapsed, played, total
+
+    def _kept_at_the_edge(self) -> dict[str, int]:
+        """Return what did not leave the gateways, by reason."""
+        kept: dict[str, int] = {}
+        for metrics in self._agents:
+            refused = metrics.by("vitalveil_agent_refused_measurements_total", "reason")
+            coarsened = metrics.value("vitalveil_agent_measurements_total", outcome="coarsened")
+            for reason, count in {**refused, "coarsened": round(coarsened)}.items():
+                kept[reason] = kept.get(reason, 0) + count
+        return {reason: count for reason, count in kept.items() if count}
 
     def _describe_source(self) -> str:
         people = [place.person for place in self._places]
