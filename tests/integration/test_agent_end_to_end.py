@@ -93,6 +93,7 @@ def process(gateway: Gateway) -> Iterator[Process]:
     process = Process(gateway)
     yield process
     process.kill()
+    sys.stdout.write(process.log.read_text())  # Shown when the test fails.
 
 
 def granted(gateway: Gateway, version: int = 1, *, for_ms: int = 3_600_000) -> Lease:

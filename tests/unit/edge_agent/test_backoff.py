@@ -1,0 +1,18 @@
+"""Waits between attempts."""
+
+from edge_agent.backoff import Backoff
+
+
+def test_bounds_double_up_to_the_longest() -> None:
+    """Each failure in a row may wait twice as long, and never longer than the longest."""
+    backoff = Backoff(lambda: 1.0, first_s=1.0, longest_s=5.0)
+    assert [backoff.failed() for _ in range(5)] == [1.0, 2.0, 4.0, 5.0, 5.0]
+    backoff.succeeded()
+    assert backoff.failed() == 1.0
+
+
+def test_jitter_is_full() -> None:
+    """A wait is drawn between nothing and its bound."""
+    draws = iter([0.0, 0.25])
+    backoff = Backoff(lambda: next(draws), first_s=1.0)
+    assert [backoff.failed(), backoff.failed()] == [0.0, 0.5]

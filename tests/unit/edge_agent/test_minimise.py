@@ -1,0 +1,165 @@
+"""What may leave the gateway, of what was measured."""
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given
+
+from edge_agent.measurement import Reason, Verdict
+from edge_agent.minimise import GRACE_MS, Minimiser, Observation, coarsen
+from wire.policy import Aggregate, Rule
+from wire.quantities import BY_NAME, QUANTITIES, Quantity
+
+HEART_RATE = BY_NAME["heart_rate"]
+MINUTE_MS = 60_000
+
+rules = st.builds(
+    lambda code, step, time_step, factor, aggregate: Rule(
+        code, step, time_step * factor, time_step, aggregate
+    ),
+    st.sampled_from(sorted(QUANTITIES)),
+    st.integers(1, 60),
+    st.sampled_from([1, 7, 1000, 60_000]),
+    st.integers(1, 20),
+    st.sampled_from(list(Aggregate)),
+)
+
+
+def offer(
+    minimiser: Minimiser, at_ms: int, steps: int, *, now_ms: int | None = None, record: int = 1
+) -> tuple[object, Observation | None]:
+    """Offer what a sensor has just measured."""
+    return minimiser.offer(
+        at_ms, steps, now_ms=at_ms if now_ms is None else now_ms, sensor="s", record=record
+    )
+
+
+@given(rules, st.data())
+def test_output_always_conforms(rule: Rule, data: st.DataObject) -> None:
+    """Whatever is measured, what comes out is no finer than the rule, and plausible."""
+    quantity = QUANTITIES[rule.quantity]
+    minimiser = Minimiser(rule, quantity)
+    now_ms = 1_000_000
+    out: list[Observation] = []
+    counts = {Verdict.PENDING: 0, Verdict.COARSENED: 0}
+    refused = 0
+    for _ in range(data.draw(st.integers(0, 30))):
+        now_ms += data.draw(st.integers(0, 3 * rule.interval_ms))
+        at_ms = now_ms - data.draw(st.integers(0, rule.interval_ms))
+        steps = data.draw(st.integers(quantity.low, quantity.high))
+        outcome, complete = offer(minimiser, at_ms, steps, now_ms=now_ms)
+        if isinstance(outcome, Verdict):
+            counts[outcome] += 1
+        else:
+            refused += 1
+        out += [o for o in (complete, minimiser.end(now_ms=now_ms)) if o is not None]
+    out += [o for o in [minimiser.close()] if o is not None]
+    times, values = [o.time_ms for o in out], [o.value for o in out]
+    assert rule.conforms(times, values)
+    assert times == sorted(times)
+    assert all(quantity.is_plausible(value) for value in values)
+    assert counts[Verdict.PENDING] == len(out)
+
+
+@given(rules, st.data())
+def test_coarsen_stays_plausible_or_gives_up(rule: Rule, data: st.DataObject) -> None:
+    """Rounding never carries a plausible value out of its range."""
+    quantity = QUANTITIES[rule.quantity]
+    value = coarsen(rule, quantity, data.draw(st.integers(quantity.low, quantity.high)))
+    if value is None:
+        assert not any(v % rule.step == 0 for v in range(quantity.low, quantity.high + 1))
+    else:
+        assert quantity.is_plausible(value)
+        assert value % rule.step == 0
+
+
+@pytest.mark.parametrize(
+    ("step", "steps", "expected"),
+    [
+        pytest.param(7, 300, 294, id="the greatest, not rounded up out of the range"),
+        pytest.param(7, 20, 21, id="the least, up into the range"),
+        pytest.param(7, 70, 70, id="a multiple"),
+        pytest.param(6, 69, 72, id="a tie goes up"),
+    ],
+)
+def test_coarsen_golden(step: int, steps: int, expected: int) -> None:
+    """Values written out by hand, for a heart rate."""
+    assert coarsen(Rule(1, step), HEART_RATE, steps) == expected
+
+
+def test_first_is_emitted_at_once() -> None:
+    """The first of an interval stands for it, and waits for nothing."""
+    minimiser = Minimiser(Rule(1, interval_ms=MINUTE_MS), HEART_RATE)
+
+    assert offer(minimiser, 61_000, 70) == (Verdict.PENDING, Observation(61_000, 70))
+    assert offer(minimiser, 119_999, 90) == (Verdict.COARSENED, None)
+    assert offer(minimiser, 120_000, 80) == (Verdict.PENDING, Observation(120_000, 80))
+    assert offer(minimiser, 59_000, 80) == (Reason.LATE, None)
+
+
+@pytest.mark.parametrize(
+    ("aggregate", "expected"),
+    [
+        pytest.param(Aggregate.LAST, Observation(90_000, 75), id="last"),
+        pytest.param(Aggregate.MEAN, Observation(60_000, 72), id="mean, a half going up"),
+        pytest.param(Aggregate.MIN, Observation(60_000, 68), id="min"),
+        pytest.param(Aggregate.MAX, Observation(60_000, 75), id="max"),
+    ],
+)
+def test_aggregate_golden(aggregate: Aggregate, expected: Observation) -> None:
+    """One value stands for an interval when it is over."""
+    minimiser = Minimiser(Rule(1, 1, MINUTE_MS, 30_000, aggregate), HEART_RATE)
+    assert offer(minimiser, 65_000, 71) == (Verdict.PENDING, None)
+    assert offer(minimiser, 70_000, 68) == (Verdict.COARSENED, None)
+    assert offer(minimiser, 118_000, 75) == (Verdict.COARSENED, None)
+    assert offer(minimiser, 80_000, 72) == (Verdict.COARSENED, None)
+
+    assert minimiser.end(now_ms=119_999) is None
+    assert minimiser.end(now_ms=120_000) == expected
+    assert not minimiser.is_open
+
+
+def test_interval_waits_for_a_burst() -> None:
+    """An interval of long ago stays open while its records still come."""
+    minimiser = Minimiser(Rule(1, 1, MINUTE_MS, aggregate=Aggregate.MEAN), HEART_RATE)
+    offer(minimiser, 61_000, 70, now_ms=900_000)
+
+    assert minimiser.end(now_ms=900_000 + GRACE_MS - 1) is None
+    assert minimiser.end(now_ms=900_000 + GRACE_MS) == Observation(61_000, 70)
+
+
+def test_next_interval_completes_the_one_before() -> None:
+    """A later measurement closes an interval; one before the open interval is late."""
+    minimiser = Minimiser(Rule(1, 1, MINUTE_MS, aggregate=Aggregate.MAX), HEART_RATE)
+    offer(minimiser, 61_000, 70)
+
+    assert offer(minimiser, 181_000, 80) == (Verdict.PENDING, Observation(61_000, 70))
+    assert offer(minimiser, 130_000, 80) == (Reason.LATE, None)
+
+
+def test_spent_interval_is_not_observed_again() -> None:
+    """After a restart an interval that has its observation gets no second one."""
+    minimiser = Minimiser(Rule(1, interval_ms=MINUTE_MS), HEART_RATE, spent_ms=120_000)
+
+    assert offer(minimiser, 119_000, 70) == (Verdict.COARSENED, None)
+    assert offer(minimiser, 59_000, 70) == (Reason.LATE, None)
+    assert offer(minimiser, 120_000, 70)[0] is Verdict.PENDING
+
+
+def test_close_only_live_leaves_what_can_be_repeated() -> None:
+    """At a stop, stored records are left to be fetched again; a live one would be lost."""
+    rule = Rule(1, 1, MINUTE_MS, aggregate=Aggregate.MEAN)
+    stored, live = Minimiser(rule, HEART_RATE), Minimiser(rule, HEART_RATE)
+    offer(stored, 61_000, 70, record=7)
+    offer(stored, 62_000, 70, record=8)
+    live.offer(61_000, 70, now_ms=61_000, sensor="s", record=None)
+
+    assert stored.close(only_live=True) is None
+    assert stored.open_records == {"s": 7}
+    assert live.close(only_live=True) == Observation(61_000, 70)
+    assert live.open_records == {}
+
+
+def test_rule_that_allows_no_plausible_value_refuses() -> None:
+    """A policy with no allowed value in the range keeps nothing."""
+    narrow = Quantity(HEART_RATE.code, "n", "/min", None, 1, 20, 300)
+    assert offer(Minimiser(Rule(1, 1000), narrow), 1, 70) == (Reason.IMPLAUSIBLE, None)

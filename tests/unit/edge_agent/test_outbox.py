@@ -1,0 +1,76 @@
+"""What is published next, and what again."""
+
+import pytest
+
+from edge_agent.outbox import Limits, Outbox
+from wire.receipt import SpoolReceipt
+
+SPOOL = bytes(16)
+
+
+@pytest.fixture
+def outbox() -> Outbox:
+    """An outbox that has published 1, 2 and 3, a second apart, over a new connection."""
+    outbox = Outbox(Limits(max_unsettled=4, resend_after_s=30.0))
+    outbox.connected()
+    for sequence in (1, 2, 3):
+        outbox.published(sequence, now=float(sequence))
+    return outbox
+
+
+def test_room_is_what_receipts_leave(outbox: Outbox) -> None:
+    """No more run ahead of the receipts than allowed, and each settled one makes room."""
+    assert outbox.room == 1
+    outbox.settled(SpoolReceipt(SPOOL, 1, [(3, 3)]))
+    assert outbox.room == 3
+    assert len(outbox) == 1
+    assert outbox.last == 3
+
+
+def test_new_connection_begins_anew(outbox: Outbox) -> None:
+    """After a reconnect everything counts as not published."""
+    outbox.connected()
+    assert outbox.last == 0
+    assert outbox.room == 4
+    assert outbox.lost(now=1000.0) == []
+
+
+def test_silence_asks_with_the_oldest_alone(outbox: Outbox) -> None:
+    """While nothing at all is settled, a broker that holds everything is not filled twice."""
+    assert outbox.lost(now=30.9) == []
+    assert outbox.lost(now=60.0) == [1]
+    outbox.published(1, now=60.0)
+    assert outbox.lost(now=61.0) == []
+    assert outbox.lost(now=90.0) == [1]
+
+
+def test_what_was_overtaken_is_lost(outbox: Outbox) -> None:
+    """What was published before something settled, and is not settled itself, is gone."""
+    outbox.published(1, now=60.0)
+    outbox.settled(SpoolReceipt(SPOOL, 1))
+    assert outbox.lost(now=60.1) == [2, 3]
+    outbox.published(2, now=60.1)
+    outbox.published(3, now=60.1)
+    assert outbox.lost(now=60.2) == []
+
+
+def test_overtaken_is_not_lost_before_its_time(outbox: Outbox) -> None:
+    """A receipt may be behind: what is young is waited for."""
+    outbox.settled(SpoolReceipt(SPOOL, 0, [(3, 3)]))
+    assert outbox.lost(now=20.0) == []
+    assert outbox.lost(now=32.5) == [1, 2]
+
+
+def test_dropped_is_not_asked_for(outbox: Outbox) -> None:
+    """What a purge took from the spool is never published again."""
+    outbox.drop([1, 2, 9])
+    assert outbox.lost(now=1000.0) == [3]
+
+
+def test_due_follows_what_is_on_its_way(outbox: Outbox) -> None:
+    """The next look is when the next envelope may be lost, or later when all are overdue."""
+    assert outbox.due_in_s(now=3.0) == pytest.approx(28.0)
+    assert outbox.due_in_s(now=31.5) == pytest.approx(0.5)
+    assert outbox.due_in_s(now=100.0) == pytest.approx(30.0)
+    outbox.connected()
+    assert outbox.due_in_s(now=100.0) is None

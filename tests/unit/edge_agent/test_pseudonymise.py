@@ -1,0 +1,17 @@
+"""Whose sensor is whose."""
+
+from edge_agent.pseudonymise import handles_by_sensor
+from tests.fakes_edge_agent import HANDLE, OTHER_HANDLE, grant, lease
+
+
+def test_each_sensor_has_its_handle() -> None:
+    """A bound sensor measures for the handle that it is bound to, however often it is named."""
+    bound = lease(grant(HANDLE, ["a", "b", "a"]), grant(OTHER_HANDLE, ["c"]))
+    assert handles_by_sensor(bound) == {"a": HANDLE, "b": HANDLE, "c": OTHER_HANDLE}
+
+
+def test_sensor_of_two_is_of_nobody() -> None:
+    """A sensor that is bound twice is not guessed to be one's."""
+    assert handles_by_sensor(lease(grant(HANDLE, ["a"]), grant(OTHER_HANDLE, ["a", "b"]))) == {
+        "b": OTHER_HANDLE
+    }
