@@ -5,6 +5,7 @@ Served from a thread of its own, so that a busy event loop is still observed.
 """
 
 import contextlib
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from socketserver import ThreadingMixIn
@@ -14,17 +15,29 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from prometheus_client import CollectorRegistry, make_wsgi_app
 
 from runtime.errors import ConfigError
+from runtime.logs import Log, describe
 from runtime.settings import HttpSettings
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
 
+_log = Log("http")
+
+
 class _Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Log what went wrong with a request; the library would print who asked."""
+        error = sys.exception()
+        _log.debug("request_failed", error=describe(error) if error is not None else None)
+
 
 class _QuietHandler(WSGIRequestHandler):
+    timeout = 10
+    """Seconds: whoever connects and says nothing does not hold a thread for ever."""
+
     def log_message(self, format: str, *args: Any) -> None:
         """Write nothing: a request line says who asks, and nobody needs it."""
 

@@ -3,7 +3,8 @@ Logs: one JSON object per line, an `action` from a closed set, numbers as fields
 
 Promise P10: no line holds a health value, a pseudonym, an address or a name. So a log call takes
 an action and plain fields, never a sentence with values in it; of an exception only its type (and
-SQLSTATE) is written; of a foreign library's record only the template, without its arguments.
+SQLSTATE) is written; of a foreign library's record only where it was written and the template,
+without its arguments.
 """
 
 import datetime as dt
@@ -53,7 +54,11 @@ class _JsonFormatter(logging.Formatter):
         else:
             line["part"] = record.name
             line["action"] = "library"
-            line["template"] = record.msg if isinstance(record.msg, str) else "not a template"
+            line["where"] = f"{record.module}:{record.lineno}"
+            # Without arguments there may be no template: asyncio, for one, joins the text of an
+            # exception into the message itself.
+            if record.args and isinstance(record.msg, str):
+                line["template"] = record.msg
         if record.exc_info and record.exc_info[1] is not None:
             line["error"] = describe(record.exc_info[1])
         return json.dumps(line, ensure_ascii=True)

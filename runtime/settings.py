@@ -195,8 +195,20 @@ def _convert(value: Any, leaf: _Leaf, *, source: str, strict: bool) -> Any:
         return msgspec.convert(value, leaf.type, strict=strict, dec_hook=_decode_path)
     except msgspec.ValidationError as exc:
         raise ConfigError(
-            key=leaf.key, source=source, problem=str(exc), mend="Give it a value of that kind."
+            key=leaf.key, source=source, problem=_problem(exc), mend=_mend(leaf)
         ) from None
+
+
+def _problem(exc: msgspec.ValidationError) -> str:
+    # Some of its messages quote the value, which may be a secret put in the wrong place.
+    text = str(exc)
+    return text if text.startswith("Expected ") else "it is none of the values allowed"
+
+
+def _mend(leaf: _Leaf) -> str:
+    if typing.get_origin(leaf.type) is typing.Literal:
+        return f"Use one of: {', '.join(map(str, typing.get_args(leaf.type)))}."
+    return "Give it a value of that kind."
 
 
 def _decode_path(kind: type, value: Any) -> Any:

@@ -1,0 +1,93 @@
+"""/metrics, /livez and /readyz, on a real socket of loopback."""
+
+import http.client
+import socket
+import struct
+import threading
+
+import pytest
+from prometheus_client import CollectorRegistry, Counter
+
+from runtime.errors import ConfigError
+from runtime.http import serve
+from runtime.settings import HttpSettings
+
+
+def get(port: int, path: str) -> tuple[int, str]:
+    """Return status and body of *path*."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, response.read().decode()
+    finally:
+        connection.close()
+
+
+def test_metrics_are_those_of_the_registry() -> None:
+    """Only what is registered is shown, as it is at that moment."""
+    registry = CollectorRegistry()
+    counter = Counter("vitalveil_test_things", "Things.", registry=registry)
+    with serve(HttpSettings(), registry, missing=list) as port:
+        counter.inc(3)
+        status, body = get(port, "/metrics")
+
+    assert status == 200
+    assert "vitalveil_test_things_total 3.0" in body
+    assert "python_info" not in body
+
+
+def test_alive_is_not_ready() -> None:
+    """A process that waits for its broker lives; it is ready when nothing is missing."""
+    lacking = ["database", "broker"]
+    with serve(HttpSettings(), CollectorRegistry(), missing=lambda: lacking) as port:
+        assert get(port, "/livez") == (200, "alive\n")
+        assert get(port, "/readyz") == (503, "waiting for broker, database\n")
+        lacking.clear()
+        assert get(port, "/readyz") == (200, "ready\n")
+
+
+@pytest.mark.parametrize("path", ["/", "/metrics/", "/../etc/passwd", "/readyz%00"])
+def test_other_paths_are_not_found(path: str) -> None:
+    """There are three pages."""
+    with serve(HttpSettings(), CollectorRegistry(), missing=list) as port:
+        assert get(port, path)[0] == 404
+
+
+def test_port_that_is_taken_is_refused() -> None:
+    """The error names the setting and the mend."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        settings = HttpSettings(port=taken.getsockname()[1])
+        with (
+            pytest.raises(ConfigError) as raised,
+            serve(settings, CollectorRegistry(), missing=list),
+        ):
+            pass
+
+    assert raised.value.key == "http.port"
+    assert "0 to have one picked" in raised.value.mend
+
+
+def test_nothing_is_left_when_it_ends() -> None:
+    """The port is free again and no thread serves on."""
+    with serve(HttpSettings(), CollectorRegistry(), missing=list) as port:
+        get(port, "/livez")
+
+    with pytest.raises(ConnectionRefusedError):
+        get(port, "/livez")
+    assert "http" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_whoever_hangs_up_is_not_printed(capfd: pytest.CaptureFixture[str]) -> None:
+    """A client that breaks off leaves no trace of its address, and others are served."""
+    with serve(HttpSettings(), CollectorRegistry(), missing=list) as port:
+        for request in (b"GET /metr", b"\xff\xfe\r\n\r\n", b"GET /livez HTTP/1.1\r\n\r\n"):
+            with socket.create_connection(("127.0.0.1", port)) as client:
+                # Closing resets the connection at once, whatever is under way.
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                client.sendall(request)
+        assert get(port, "/livez") == (200, "alive\n")
+
+    assert "127.0.0.1" not in "".join(capfd.readouterr())

@@ -1,0 +1,142 @@
+"""Logs never hold what nobody should read."""
+
+import asyncio
+import gc
+import io
+import json
+import logging
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from runtime.logs import Log, configure, describe
+
+
+@pytest.fixture
+def stream() -> Iterator[io.StringIO]:
+    """Where this process logs to, until the test is over."""
+    root, ours = logging.getLogger(), logging.getLogger("vitalveil")
+    before = (root.handlers[:], root.level, ours.level)
+    written = io.StringIO()
+    configure("info", stream=written)
+    yield written
+    root.handlers[:], level, our_level = before
+    root.setLevel(level)
+    ours.setLevel(our_level)
+    logging.captureWarnings(False)
+
+
+def lines(stream: io.StringIO) -> list[dict[str, Any]]:
+    """Return what was logged."""
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def test_line_has_an_action_and_its_fields(stream: io.StringIO) -> None:
+    """One JSON object: when, how grave, which part, what happened."""
+    Log("spool").warning("spool_full", envelopes=3)
+    [line] = lines(stream)
+
+    assert line.pop("at").endswith("+00:00")
+    assert line == {
+        "level": "warning",
+        "part": "spool",
+        "action": "spool_full",
+        "envelopes": 3,
+    }
+
+
+def test_level_is_heeded(stream: io.StringIO) -> None:
+    """What is below the level is not written."""
+    log = Log("spool")
+    log.debug("a")
+    log.info("b")
+    log.warning("c")
+    log.error("d")
+
+    assert [line["action"] for line in lines(stream)] == ["b", "c", "d"]
+
+
+def test_line_feed_does_not_make_a_second_line(stream: io.StringIO) -> None:
+    """A field cannot forge a line, nor leave ASCII."""
+    Log("spool").info("x", reason='a"\n{"level": "error"}\u2028é')
+
+    assert len(stream.getvalue().splitlines()) == 1
+    assert stream.getvalue().isascii()
+
+
+def test_arguments_of_a_library_are_left_out(stream: io.StringIO) -> None:
+    """A library may log a topic, a payload or a row: only its template is kept."""
+    logging.getLogger("some.library").warning("row %s of %s", 72.5, "C0:FF:EE:00:00:01")
+    [line] = lines(stream)
+
+    assert line["part"] == "some.library"
+    assert line["template"] == "row %s of %s"
+    assert "72.5" not in stream.getvalue()
+    assert "C0:FF" not in stream.getvalue()
+
+
+@pytest.mark.parametrize("message", ["value 72.5 of C0:FF:EE:00:00:01", 72.5])
+def test_message_that_is_no_template_is_left_out(stream: io.StringIO, message: object) -> None:
+    """What was put together before it was logged may hold anything; the place is enough."""
+    logging.getLogger("some.library").error(message)
+    [line] = lines(stream)
+
+    assert line["where"].startswith("test_logs:")
+    assert "72.5" not in stream.getvalue()
+
+
+def test_text_of_an_exception_is_left_out(stream: io.StringIO) -> None:
+    """Of an exception only its type is written: its text may quote a row."""
+    try:
+        raise ValueError("value 72.5")
+    except ValueError:
+        logging.getLogger("some.library").exception("failed")
+    [line] = lines(stream)
+
+    assert line["error"] == "ValueError"
+    assert "72.5" not in stream.getvalue()
+
+
+async def test_task_that_failed_unseen_does_not_leak(stream: io.StringIO) -> None:
+    """The text of an exception, which asyncio puts into its message, does not get out."""
+
+    async def fail() -> None:
+        raise ValueError("value 72.5")
+
+    task = asyncio.create_task(fail())
+    await asyncio.wait([task])
+    del task
+    gc.collect()
+    [line] = lines(stream)
+
+    assert line["part"] == "asyncio"
+    assert line["error"] == "ValueError"
+    assert "72.5" not in stream.getvalue()
+
+
+def test_text_of_a_warning_is_left_out(stream: io.StringIO) -> None:
+    """Warnings go the same way."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        logging.captureWarnings(False)
+        logging.captureWarnings(True)
+        warnings.warn("value 72.5", UserWarning, stacklevel=1)
+
+    assert lines(stream)[0]["part"] == "py.warnings"
+    assert "72.5" not in stream.getvalue()
+
+
+def test_description_of_an_error_is_its_type() -> None:
+    """Type, and SQLSTATE where there is one."""
+
+    class DatabaseError(Exception):
+        sqlstate = "40P01"
+
+    class OtherError(Exception):
+        sqlstate = 72.5
+
+    assert describe(ValueError("value 72.5")) == "ValueError"
+    assert describe(DatabaseError("value 72.5")) == "DatabaseError 40P01"
+    assert describe(OtherError()) == "OtherError"
