@@ -9,6 +9,7 @@ message that leaves it out.
 
 import asyncio
 import contextlib
+import heapq
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -130,18 +131,39 @@ class Player:
             await self._written.wait()
 
     async def _measure(self) -> None:
+        due: list[tuple[float, str]] = []
+        self._changed.set()
         while not self._is_finishing:
-            self._changed.clear()
-            now_ms = self._clock.now_ms()
-            made = {a for a, table in self._timetables.items() if table.advance(now_ms)}
-            for line in self._lines.values():
-                if made & line.listening:
-                    line.wake.set()
-            due = [d for t in self._timetables.values() if (d := t.due_at_ms()) is not None]
-            wait_s = (min(due) - self._clock.now_ms()) / 1000 if due else _IDLE_S
+            if self._changed.is_set():
+                self._changed.clear()
+                due = [
+                    (at, a)
+                    for a, t in self._timetables.items()
+                    if (at := t.due_at_ms()) is not None
+                ]
+                heapq.heapify(due)
+            self._measure_due(due)
+            wait_s = (due[0][0] - self._clock.now_ms()) / 1000 if due else _IDLE_S
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(min(max(wait_s, _GRAIN_S), _IDLE_S)):
                     await self._changed.wait()
+
+    def _measure_due(self, due: list[tuple[float, str]]) -> None:
+        """Measure the sensors at the head of the heap *due*, and put them back where they go."""
+        now_ms = self._clock.now_ms()
+        made: set[str] = set()
+        while due and due[0][0] <= now_ms:
+            table = self._timetables[due[0][1]]
+            if table.advance(now_ms):
+                made.add(due[0][1])
+            next_at_ms = table.due_at_ms()
+            if next_at_ms is None:
+                heapq.heappop(due)
+            else:
+                heapq.heapreplace(due, (next_at_ms, due[0][1]))
+        for line in self._lines.values():
+            if not made.isdisjoint(line.listening):
+                line.wake.set()
 
     async def _serve(self, path: Path, line: _Line) -> None:
         while True:

@@ -54,6 +54,7 @@ def test_digest_is_that_of_the_text(folder: Path) -> None:
         ("3_third.sql", "is not named"),
         ("0003-third.sql", "is not named"),
         ("0003_Third.sql", "is not named"),
+        ("0003_third.sql.sql", "is not named"),
     ],
 )
 def test_numbers_are_whole_and_single(folder: Path, name: str, problem: str) -> None:
