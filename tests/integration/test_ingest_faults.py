@@ -2,10 +2,12 @@
 
 import asyncio
 import functools
+from collections.abc import Iterator
 
 import pytest
 
 from ingest.app import App
+from simulators.stack.postgres import Postgres
 from tests.fix_ingest import Agent, World, heart_rate, is_conserved, metric, settled, until
 from tests.seed_permissions import Seed, sow, withdraw
 
@@ -35,19 +37,26 @@ def _has_settled(app: App, count: int) -> bool:
     return settled(app) > count
 
 
+@pytest.fixture
+def falling(postgres: Postgres) -> Iterator[Postgres]:
+    """The server of the run, which a test may start from a thread: started anew afterwards."""
+    yield postgres
+    # A child dies with the thread that started it.
+    postgres.kill()
+    postgres.start()
+
+
 @pytest.mark.parametrize("how", ["stop", "kill"])
-async def test_database_restarts_under_load(world: World, how: str) -> None:
+async def test_database_restarts_under_load(world: World, falling: Postgres, how: str) -> None:
     """While the database is away acks wait; once it is back, every observation is one row."""
     sow(world.database, SEED)
-    server = world.database.server
     async with world.running() as app, world.agent(SEED.agent) as agent:
         sending = asyncio.create_task(send(agent, 300))
         for reached in (20, 150):
             await until(functools.partial(_has_settled, app, reached))
-            await asyncio.to_thread(server.stop if how == "stop" else server.kill)
+            await asyncio.to_thread(falling.stop if how == "stop" else falling.kill)
             await until(lambda: "database" in app.missing() and "permissions" in app.missing())
-            # Not in a thread: a child dies with the thread that started it.
-            server.start()
+            await asyncio.to_thread(falling.start)
             await until(lambda: not list(app.missing()))
         await sending
         await until(lambda: agent.settled(300))
