@@ -31,7 +31,7 @@ from runtime.errors import ConfigError
 from runtime.logs import Log, describe
 from runtime.stop import stop_requested
 from runtime.tls import client_context
-from vitalveil import __version__
+from runtime.version import VERSION
 from wire.envelope import SPOOL_ID_BYTES
 
 _log = Log("agent")
@@ -71,7 +71,7 @@ async def _run(settings: AgentSettings) -> None:
     sensors = RecordedSensors(malformed=lambda: metrics.refused(Reason.MALFORMED))
     spool = await _open_spool(settings, held_keys, metrics)
     daemon = Agent(
-        limits=agent.Limits(__version__, settings.spool.max_age_s),
+        limits=agent.Limits(VERSION, settings.spool.max_age_s),
         clock=clock,
         sensors=sensors,
         spool=spool,
@@ -119,7 +119,7 @@ async def _run(settings: AgentSettings) -> None:
     try:
         async with sensors.serve(settings.sensors.recorded_socket), stop_requested() as stop:
             with http.serve(settings.http, registry, missing=missing) as port:
-                _log.info("started", http_port=port, software=__version__)
+                _log.info("started", http_port=port, software=VERSION)
                 await daemon.run(stop, uplink)
     finally:
         await spool.close()

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from vitalveil import __version__
+from runtime.version import VERSION
 
 _COMMANDS: Final = {
     "agent": ("edge_agent.cli", "edge", "the gateway: sensors in, sealed envelopes out"),
@@ -21,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the sub-command that *argv* names; return the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments in (["--version"], ["version"]):
-        print(f"vitalveil {__version__}")
+        print(f"vitalveil {VERSION}")
         return 0
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_usage())
