@@ -4,13 +4,18 @@ import datetime as dt
 import threading
 import time
 from pathlib import Path
+from uuid import UUID
 
+import msgspec
 import psycopg
 import pytest
 from cryptography import x509
 
 from tests.fix_vault import Office, Refusal
 from trust.errors import Tampered
+from trust.permissions import Permission
+from trust.pseudonyms import Pseudonym
+from trust.telemetry import Change
 
 pytestmark = pytest.mark.database
 
@@ -75,7 +80,12 @@ def test_withdrawal_empties_lease_and_permissions(office: Office) -> None:
 
     assert office.lease(agent, bundle).grants == []
     assert reply["lease_version"] == office.lease(agent, bundle).version == 2
-    assert office.telemetry.fetch("SELECT bool_and(withdrawn_at IS NOT NULL) FROM vv.permissions")
+    assert office.vault.fetch("SELECT count(*) FROM vault.handles WHERE ended_at IS NULL") == [
+        (0,)
+    ]
+    assert office.telemetry.fetch(
+        "SELECT bool_and(withdrawn_at IS NOT NULL) FROM vv.permissions"
+    ) == [(True,)]
     withdrawn_at = dt.datetime.fromisoformat(reply["withdrawn_at"])
     assert office.telemetry.fetch("SELECT max(withdrawn_at) FROM vv.permissions") == [
         (withdrawn_at,)
@@ -90,10 +100,13 @@ def test_withdrawn_handle_never_returns(office: Office) -> None:
     agent, bundle = office.enrol()
     first = office.accept(subject, agent)["handle"]
     office.withdraw(subject)
+    rows = "SELECT xmin::text, * FROM vv.permissions WHERE encode(handle, 'hex') = %s ORDER BY 3"
+    withdrawn = office.telemetry.fetch(rows, first)
 
     second = office.accept(subject, agent)["handle"]
 
     assert first != second
+    assert office.telemetry.fetch(rows, first) == withdrawn != []
     assert [g.handle.hex() for g in office.lease(agent, bundle).grants] == [second]
     assert office.telemetry.fetch(
         "SELECT encode(handle, 'hex') FROM vv.permissions WHERE withdrawn_at IS NULL"
@@ -166,6 +179,62 @@ def test_revoked_agent_measures_nobody(office: Office, tmp_path: Path) -> None:
     assert b"BEGIN X509 CRL" in (tmp_path / "crl.pem").read_bytes()
     with pytest.raises(Refusal, match="revoked"):
         office.accept(subject, agent)
+
+
+def test_withdrawn_row_is_never_written_again(office: Office) -> None:
+    """Even if a withdrawn handle were permitted again by mistake, its row stays as it is."""
+    agent, _ = office.enrol()
+    permission = Permission(
+        handle=bytes(16),
+        quantity=1,
+        pseudonym=Pseudonym(bytes(16)),
+        purpose="home-monitoring",
+        valid_from=dt.datetime(2026, 1, 1, tzinfo=dt.UTC),
+        valid_to=None,
+        step=1,
+        interval_ms=1000,
+        time_step_ms=1,
+    )
+    permitted = Change(agent, "sealed", None, [permission], None, 0)
+    later = msgspec.structs.replace(permission, valid_from=dt.datetime(2026, 1, 2, tzinfo=dt.UTC))
+    office.app.telemetry.write([permitted])
+    office.app.telemetry.write([msgspec.structs.replace(permitted, permissions=[])])
+    withdrawn = office.telemetry.fetch("SELECT xmin::text, * FROM vv.permissions")
+
+    office.app.telemetry.write([msgspec.structs.replace(permitted, permissions=[later])])
+
+    assert office.telemetry.fetch("SELECT xmin::text, * FROM vv.permissions") == withdrawn
+
+
+def test_concurrent_decisions_of_one_person_queue(office: Office) -> None:
+    """Decisions of one person at several gateways at once all stand, in one chain."""
+    office.load_policy()
+    subject = office.add_subject()
+    agents = [office.enrol()[0] for _ in range(6)]
+    others = [
+        Office(office.settings, office.folder, office.vault, office.telemetry) for _ in agents
+    ]
+    failures: list[Exception] = []
+
+    def accept(other: Office, agent: str) -> None:
+        try:
+            other.accept(subject, agent)
+        except Refusal as exc:
+            failures.append(exc)
+
+    threads = [
+        threading.Thread(target=accept, args=pair) for pair in zip(others, agents, strict=True)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for other in others:
+        other.app.close()
+
+    assert failures == []
+    with office.app.vault.transaction() as records:
+        assert len(records.decisions(UUID(subject), "home-monitoring")) == 6
 
 
 def test_concurrent_changes_lose_nothing(office: Office) -> None:
