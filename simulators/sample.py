@@ -5,7 +5,6 @@ Either a value or a fault, never both: a sensor off the wrist does not measure 0
 """
 
 import enum
-from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -38,9 +37,3 @@ class Sample(msgspec.Struct, frozen=True, gc=False):
     quantity: str
     value: float | None = None
     fault: Fault | None = None
-
-
-def counted_from(samples: Iterable[Sample], origin_ms: int) -> Iterator[Sample]:
-    """Yield *samples* with their offsets counted from *origin_ms*."""
-    for sample in samples:
-        yield msgspec.structs.replace(sample, offset_ms=sample.offset_ms - origin_ms)

@@ -73,11 +73,6 @@ class Timetable:
         self._anchor: tuple[float, int] | None = None
 
     @property
-    def is_measuring(self) -> bool:
-        """Whether somebody listens."""
-        return self._anchor is not None
-
-    @property
     def pending(self) -> int:
         """How many records are kept that no agent has been handed."""
         return min(len(self._kept), max(0, self._last_number - self.books.highest_record))

@@ -36,10 +36,3 @@ class Tally(msgspec.Struct):
     def reject(self, reason: Reason) -> None:
         """Count a row that gave no sample."""
         self.bad[reason] = self.bad.get(reason, 0) + 1
-
-    def add(self, other: "Tally") -> None:
-        """Count what *other* counted, too."""
-        self.rows += other.rows
-        self.passed_over += other.passed_over
-        for reason, count in other.bad.items():
-            self.bad[reason] = self.bad.get(reason, 0) + count
