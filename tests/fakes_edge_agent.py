@@ -215,8 +215,7 @@ class IngestDouble:
         try:
             yield self
         finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await _end(task)
 
     async def _run(self) -> None:
         while True:
@@ -324,8 +323,7 @@ class PlayerDouble:
         try:
             yield self
         finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await _end(task)
 
     async def _run(self) -> None:
         while True:
@@ -362,6 +360,13 @@ class PlayerDouble:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(0.1):
                     await self._wake.wait()
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    """Cancel *task* until it ends: before Python 3.12, wait_for may swallow a cancellation."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=0.2)
 
 
 def agent_environ() -> dict[str, str]:
