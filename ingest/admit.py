@@ -26,9 +26,24 @@ _NEVER: Final = (0, 0)
 
 
 class Admission(msgspec.Struct, frozen=True, eq=False):
-    """What was decided about the deliveries of a flush, under one epoch."""
+    """
+    What was decided about the deliveries of a flush.
+
+    Args:
+        epoch: Under which permissions.
+
+        expires_ms: When the first of the permissions used ends by itself: from then on it must be
+            decided again.
+
+        verdicts: Of each envelope.
+
+        blocks: What became of their blocks.
+
+        rows: What is to be stored.
+    """
 
     epoch: int
+    expires_ms: int
     verdicts: list[Verdict]
     blocks: Blocks
     rows: Rows
@@ -66,9 +81,9 @@ def admit(
         windows[index] = window
     received = np.fromiter((o.delivery.received_ms for o in opened), np.int64, len(opened))
     given = Given(windows, received, clock, now_ms)
-    blocks, rows = decide(found, given, permissions=permissions, last=last)
+    blocks, rows, expires_ms = decide(found, given, permissions=permissions, last=last)
     _conclude(verdicts, blocks)
-    return Admission(permissions.epoch, verdicts, blocks, rows)
+    return Admission(permissions.epoch, expires_ms, verdicts, blocks, rows)
 
 
 def _look_up(

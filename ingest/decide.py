@@ -14,7 +14,7 @@ from ingest.columns import Bools, Columns, Ints, unpack
 from ingest.conform import conforms
 from ingest.outcome import Reason
 from ingest.permissions import NO_RULE, LastReadings, Permissions
-from wire.envelope import Block, Body
+from wire.envelope import MAX_TIME_MS, Block, Body
 
 _DAY_MS: Final = 86_400_000
 
@@ -114,8 +114,11 @@ class Given(msgspec.Struct, frozen=True, eq=False):
 
 def decide(
     found: Candidates, given: Given, *, permissions: Permissions, last: LastReadings
-) -> tuple[Blocks, Rows]:
-    """Return the fate of each block, and the rows of those admitted; note these in *last*."""
+) -> tuple[Blocks, Rows, int]:
+    """
+    Return the fate of each block, the rows of those admitted, and when the first rule of these
+    ends; note what is admitted in *last*.
+    """
     rule_rows = np.array(found.rules, dtype=np.int64)
     starts = np.fromiter((b.start_ms for b in found.blocks), np.int64, len(found.blocks))
     # In this order rows come out sorted by series and time without sorting rows, as long as the
@@ -147,7 +150,8 @@ def decide(
         _refuse_repeats(columns, rules, sorting, fates)
     admitted = fates.codes == 0
     last.note(rules["slot"][admitted], fates.newest_ms[admitted])
-    return fates, _rows(columns, rules, fates.envelopes, admitted, sorting)
+    expires_ms = int(rules["valid_to"][admitted].min(initial=MAX_TIME_MS + 1))
+    return fates, _rows(columns, rules, fates.envelopes, admitted, sorting), expires_ms
 
 
 def _refuse_by_time(fates: Blocks, rules: NDArray[np.void], oldest: Ints, given: Given) -> None:

@@ -182,9 +182,9 @@ class PostgresStore:
         replan: Callable[[Changes], Plan],
     ) -> Stored:
         epoch, transaction = await ledger.hold_permissions(connection)
-        if epoch != plan.epoch:
+        if epoch != plan.epoch or self._now_ms() >= plan.admission.expires_ms:
             # From here to COMMIT nobody can change them: what is decided now is decided.
-            since = plan.epoch if epoch > plan.epoch else None
+            since = plan.epoch if epoch >= plan.epoch else None
             plan = replan(await read_changes(connection, since=since))
         if agents := {plan.opened[i].agent for i in plan.wants_quarantine()}:
             kept = await ledger.quarantined_of(connection, agents)

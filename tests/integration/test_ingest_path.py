@@ -301,6 +301,22 @@ async def test_enrolment_on_the_way_is_not_refused(world: World) -> None:
         assert metric(app, "refused_envelopes_total", reason="unknown_handle") == 1
 
 
+async def test_permission_that_ends_while_a_flush_waits_is_obeyed(world: World) -> None:
+    """What may be stored is asked at COMMIT, not when the flush was planned."""
+    end = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=2)
+    sow(world.database, msgspec.structs.replace(SEED, valid_to=end))
+    async with world.running() as app, world.agent(SEED.agent) as agent:
+        with psycopg.connect(world.database.dsn()) as gate:
+            gate.execute("LOCK TABLE vv.permission_gate IN EXCLUSIVE MODE")
+            await agent.publish(agent.seal(heart_rate(70)))
+            await until(lambda: _waits_for_lock(world))
+            assert dt.datetime.now(dt.UTC) < end
+            await until(lambda: dt.datetime.now(dt.UTC) > end)
+        await until(lambda: agent.settled(1))
+        assert metric(app, "refused_envelopes_total", reason="outside_period") == 1
+        assert rows(world) == 0
+
+
 async def test_floor_of_a_state_closes_holes(world: World) -> None:
     """Sequences that an agent will never send count as settled, so that `through` goes on."""
     sow(world.database, SEED)

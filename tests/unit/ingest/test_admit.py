@@ -166,6 +166,17 @@ def test_verdict(one: Opened, permissions: Permissions, verdict: Verdict) -> Non
     assert len(admission.rows) == stored
 
 
+def test_admission_expires_with_the_first_permission_that_it_used() -> None:
+    """A flush that is delayed beyond that must be decided again."""
+    permissions = knowing(
+        permission(valid_to_ms=NOW_MS + 7),
+        permission(quantity=Code.SPO2, series_id=2, valid_to_ms=NOW_MS + 5, is_withdrawn=True),
+    )
+    one = opened(block(70), block(95, quantity=Code.SPO2))
+    assert decide(one, permissions=permissions).expires_ms == NOW_MS + 7
+    assert decide(opened(block(70))).expires_ms > 1 << 47
+
+
 def test_lease_holds_from_a_minute_before_it_was_issued_until_its_end() -> None:
     """An agent's clock may be a little behind trust's; the end is the end."""
     permissions = knowing(permission())

@@ -1,0 +1,148 @@
+"""The store on a real database: what one transaction writes, and what is found out afterwards."""
+
+from collections.abc import AsyncIterator
+
+import psycopg
+import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from ingest.admit import admit
+from ingest.decide import ClockRules
+from ingest.delivery import Opened
+from ingest.errors import Unavailable
+from ingest.outcome import Outcome
+from ingest.permissions import Changes, LastReadings
+from ingest.plan import Plan, make_plan
+from ingest.quarantine import QuarantineLimits, sealer_to
+from ingest.reader import read_changes
+from ingest.store import PostgresStore
+from tests.fakes_ingest import AGENT, HANDLE, NOW_MS, SPOOL, block, knowing, opened, permission
+from tests.fix_database import Database
+from tests.seed_permissions import Seed, sow
+
+pytestmark = pytest.mark.database
+
+
+@pytest.fixture
+async def store(database: Database) -> AsyncIterator[PostgresStore]:
+    """A store that is open."""
+    one = PostgresStore(
+        database.dsn("vv_ingest"),
+        seal=sealer_to(X25519PrivateKey.generate().public_key()),
+        quarantine=QuarantineLimits(),
+        timeout_s=30.0,
+        now_ms=lambda: NOW_MS,
+    )
+    await one.open()
+    yield one
+    await one.close()
+
+
+def plan_of(*some: Opened, epoch: int) -> Plan:
+    """Return the plan of *some* under *epoch*."""
+    admission = admit(
+        some,
+        permissions=knowing(permission(), epoch=epoch),
+        last=LastReadings(),
+        clock=ClockRules(),
+        now_ms=NOW_MS,
+    )
+    return make_plan(admission, some)
+
+
+def never(changes: Changes) -> Plan:
+    """Stand for a replan that is not called for."""
+    raise AssertionError(changes.epoch)
+
+
+async def test_commit_that_was_not_heard_of_is_found_out(
+    store: PostgresStore, database: Database
+) -> None:
+    """The second attempt returns what the first has committed, not a duplicate."""
+    plan = plan_of(opened(block(70, 71)), epoch=sow(database, Seed()))
+    connection = store._connection
+    assert connection is not None
+    commit = connection.commit
+
+    async def commit_without_answer() -> None:
+        await commit()
+        if store._doubt is not None:
+            raise psycopg.OperationalError
+
+    connection.commit = commit_without_answer  # type: ignore[method-assign] # a cut at the worst
+    with pytest.raises(Unavailable):
+        await store.flush(plan, watermarks=[], replan=never)
+    stored = await store.flush(plan, watermarks=[], replan=never)
+    assert stored.fates == [(Outcome.STORED, None)]
+    assert database.fetch("SELECT count(*) FROM vv.observations") == [(2,)]
+
+
+async def test_commit_that_never_was_is_done_again(
+    store: PostgresStore, database: Database
+) -> None:
+    """A transaction that was cut off before its end is written anew."""
+    plan = plan_of(opened(block(70, 71)), epoch=sow(database, Seed()))
+    connection = store._connection
+    assert connection is not None
+    commit = connection.commit
+
+    async def cut() -> None:
+        if store._doubt is None:
+            await commit()
+        else:
+            await connection.rollback()
+            raise psycopg.OperationalError
+
+    connection.commit = cut  # type: ignore[method-assign] # a cut before the server heard of it
+    with pytest.raises(Unavailable):
+        await store.flush(plan, watermarks=[], replan=never)
+    assert database.fetch("SELECT count(*) FROM vv.observations") == [(0,)]
+    stored = await store.flush(plan, watermarks=[], replan=never)
+    assert stored.fates == [(Outcome.STORED, None)]
+    assert database.fetch("SELECT count(*) FROM vv.observations") == [(2,)]
+
+
+async def test_spools_are_read_as_they_were_settled(
+    store: PostgresStore, database: Database
+) -> None:
+    """The watermark and the runs above it; a spool that nobody heard of has none."""
+    epoch = sow(database, Seed())
+    some = [opened(block(70), sequence=s) for s in (3, 4, 6, 9, 10, 11)]
+    mark = (AGENT, SPOOL, 4)
+    await store.flush(plan_of(*some, epoch=epoch), watermarks=[mark], replan=never)
+    other = (AGENT, b"o" * 16)
+    assert await store.read_spools([(AGENT, SPOOL), other]) == [
+        ((AGENT, SPOOL), 4, [(6, 6), (9, 11)]),
+        (other, 0, []),
+    ]
+    lower = (AGENT, SPOOL, 2)
+    await store.flush(plan_of(some[0], epoch=epoch), watermarks=[lower], replan=never)
+    assert (await store.read_spools([(AGENT, SPOOL)]))[0][1] == 4
+
+
+async def test_observations_of_many_days_have_their_partitions(
+    store: PostgresStore, database: Database
+) -> None:
+    """A gateway that was away for weeks is stored all the same."""
+    day = 86_400_000
+    some = [
+        opened(block(70, start_ms=NOW_MS - days * day), sequence=days + 1)
+        for days in (0, 1, 2, 9, 29)
+    ]
+    await store.flush(plan_of(*some, epoch=sow(database, Seed())), watermarks=[], replan=never)
+    assert database.fetch("SELECT count(DISTINCT time::date) FROM vv.observations") == [(5,)]
+
+
+async def test_changes_are_read_whole_and_since_an_epoch(database: Database) -> None:
+    """All of it, only what is newer, or nothing."""
+    first = sow(database, Seed())
+    second = sow(database, Seed(handle=b"n" * 16))
+    async with await psycopg.AsyncConnection.connect(database.dsn("vv_ingest")) as connection:
+        everything = await read_changes(connection, since=None)
+        newer = await read_changes(connection, since=first)
+        nothing = await read_changes(connection, since=second)
+    assert everything.is_complete
+    assert {p.handle for p in everything.permissions} == {HANDLE, b"n" * 16}
+    assert [p.handle for p in newer.permissions] == [b"n" * 16]
+    assert (newer.is_complete, newer.epoch) == (False, second)
+    assert (nothing.epoch, nothing.permissions) == (second, [])
