@@ -12,6 +12,7 @@ import msgspec
 
 from simulators import listing
 from simulators.people import DEFAULT_SOURCE, Person, pick
+from simulators.recordings import index
 from simulators.replay import Report, replay, source_of
 
 
@@ -120,6 +121,9 @@ def _list(source: Path | None, arguments: argparse.Namespace) -> int:
 def _play(source: Path | None, arguments: argparse.Namespace) -> int:
     people = pick(source, arguments.subjects, seed=arguments.seed)
     print(_origin_of(people), file=sys.stderr)
+    damaged = len(index.find(source).damaged) if source is not None else 0
+    if damaged:
+        print(f"{damaged} file(s) damaged, left out: see --list", file=sys.stderr)
     if arguments.people:
         _say(_described(people) if arguments.json else None, _people_lines(people))
         return 0

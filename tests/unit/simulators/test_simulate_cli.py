@@ -57,6 +57,7 @@ def test_print_shows_samples_in_order(source: Path, capsys: pytest.CaptureFixtur
     assert [line["record"] for line in lines] == list(range(1, 23))
     assert max(line["offset_ms"] for line in lines) == 10_000
     assert captured.err.startswith("source: recorded ")
+    assert "1 file(s) damaged, left out" in captured.err
 
 
 def test_screen_says_when_people_are_invented(

@@ -54,9 +54,11 @@ def test_beginning_is_chosen_by_the_seed_alone() -> None:
 
 
 def test_faults_are_no_data() -> None:
-    """Hours of a watch on the table are no place to begin."""
-    off = [Sample(s.offset_ms, s.quantity, None, Fault.OFF_BODY) for s in track((0, 100))]
-    origin = window.origin_ms([off + track((100, 112))], seed="1")
+    """Hours of a sensor at fault are no place to begin."""
+    silent = track((0, 100), quantity="glucose_interstitial")
+    off = [Sample(s.offset_ms, s.quantity, None, Fault.SENSOR_FAULT) for s in silent]
+    glucose = off + track((100, 112), quantity="glucose_interstitial")
+    origin = window.origin_ms([track((0, 112)), glucose], seed="1")
 
     assert origin >= 99 * HOUR_MS
 
