@@ -22,7 +22,7 @@ from trust.vault import Listener, Vault, listen
 
 T = TypeVar("T")
 
-_GROUP: Final = 200
+_GROUP: Final = 100
 """How many agents are brought up to date in one transaction: it holds up ingest for its length."""
 _ROUND_S: Final = 1.0
 _MAX_BACK_OFF_S: Final = 15.0

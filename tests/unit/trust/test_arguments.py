@@ -70,3 +70,12 @@ def test_error_names_the_argument_and_not_its_value(argv: list[str], message: st
     with pytest.raises(UsageError, match=message) as error:
         arguments.parse(argv)
     assert "Ada" not in str(error.value)
+
+
+def test_locale_and_text_are_kept() -> None:
+    """How a decision was put on record is read as given."""
+    text = "ab" * 32
+    found = arguments.parse(
+        [*RECORD, "--binding", "X", "--locale", "fr-FR", "--text-sha256", text]
+    )
+    assert (found.locale, found.text_sha256, found.captured_by) == ("fr-FR", text, "signature")

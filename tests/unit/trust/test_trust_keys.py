@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from trust import keys
 from trust.errors import KeyFileError, Tampered
@@ -93,3 +95,24 @@ def test_verify_accepts_what_was_signed(folder: Path) -> None:
     FileKeys(folder).verify(signature, b"decision", what="a decision")
     with pytest.raises(Tampered, match="a decision"):
         FileKeys(folder).verify(signature, b"decisions", what="a decision")
+
+
+def test_keys_of_other_kinds_are_refused(folder: Path) -> None:
+    """A signing key that is not Ed25519 is refused before anything is signed with it."""
+    pem = X25519PrivateKey.generate().private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+    )
+    (folder / keys.SIGNING_FILE).write_bytes(pem)
+    with pytest.raises(KeyFileError, match="Ed25519"):
+        FileKeys(folder)
+
+
+def test_agents_pin_the_public_half(folder: Path) -> None:
+    """The key that leases are signed with is that of trust.pub, in the first epoch."""
+    ours = FileKeys(folder)
+    assert (
+        keys.public_pem(ours.signing_key.public_key()) == (folder / keys.PUBLIC_FILE).read_bytes()
+    )
+    assert keys.public_pem(ours.public_key) == (folder / keys.PUBLIC_FILE).read_bytes()
+    assert ours.epoch == 1
+    assert ours.pseudonym_key(purpose="p") == ours.pseudonym_key(purpose="p")
