@@ -1,0 +1,53 @@
+"""What systemd is told."""
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edge_agent.service import Service
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> Iterator[socket.socket]:
+    """A service manager's socket."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
+        listening.bind(str(tmp_path / "notify"))
+        listening.setblocking(False)
+        yield listening
+
+
+def heard(manager: socket.socket) -> list[bytes]:
+    """Return all that was said."""
+    said = []
+    while True:
+        try:
+            said.append(manager.recv(100))
+        except BlockingIOError:
+            return said
+
+
+def test_ready_alive_stopping(manager: socket.socket) -> None:
+    """Ready and stopping are said once; alive at half the time that the watchdog allows."""
+    environ = {"NOTIFY_SOCKET": manager.getsockname(), "WATCHDOG_USEC": "2000000"}
+    service = Service(environ, now=10.0)
+    service.ready()
+    for now in (10.5, 11.0, 11.9, 12.0):
+        service.progressed(now=now)
+    service.stopping()
+    assert heard(manager) == [b"READY=1", b"WATCHDOG=1", b"WATCHDOG=1", b"STOPPING=1"]
+
+
+@pytest.mark.parametrize("usec", ["", "0", "x", "-1"])
+def test_no_watchdog_no_word(manager: socket.socket, usec: str) -> None:
+    """Without a watchdog nothing is said while it runs."""
+    environ = {"NOTIFY_SOCKET": manager.getsockname(), "WATCHDOG_USEC": usec}
+    Service(environ, now=0.0).progressed(now=1e6)
+    assert heard(manager) == []
+
+
+@pytest.mark.parametrize("environ", [{}, {"NOTIFY_SOCKET": "/no/such"}, {"NOTIFY_SOCKET": "@no"}])
+def test_nobody_listens(environ: dict[str, str]) -> None:
+    """Without a manager, or with one that went away, nothing happens."""
+    Service(environ, now=0.0).ready()
