@@ -11,6 +11,7 @@ import uvloop
 
 from ingest.config import Settings, read_keys
 from ingest.database import connection_string
+from ingest.errors import StoreError
 from ingest.failures import Backoff
 from ingest.metrics import Metrics
 from ingest.opening import Opening
@@ -177,7 +178,8 @@ async def _main(settings: Settings) -> int:
             raise
         except Exception as error:  # noqa: BLE001 - the one broad catch: log the type and leave
             for cause in _leaves(error):
-                _log.error("failed", error=logs.describe(cause))
+                why = cause.cause if isinstance(cause, StoreError) else None
+                _log.error("failed", error=logs.describe(cause), why=why)
             return 1
     _log.info("stopped")
     return 0

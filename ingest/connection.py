@@ -95,7 +95,7 @@ class Connection(asyncio.Protocol):
         self._outbox = outbox
         self._on_deliveries = on_deliveries
         self._now_ms = now_ms
-        self._window = Window(generation=generation, bound=2 * session.receive_max)
+        self._window = Window(bound=2 * session.receive_max)
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._buffer = bytearray()

@@ -26,6 +26,20 @@ _ALWAYS: Final = {
     "options": "-c lock_timeout=10s -c idle_in_transaction_session_timeout=60s -c timezone=UTC",
 }
 
+# libpq gives no SQLSTATE when there is no connection, only a text; of that only these meanings are
+# passed on. In another language than English the operator gets the type of the error alone.
+_UNCONNECTED: Final[dict[str, tuple[type[StoreError], str]]] = {
+    "password authentication failed": (Unusable, "the database refused the password"),
+    "no password supplied": (Unusable, "the database wants a password"),
+    "is not permitted to log in": (Unusable, "the role may not log in"),
+    "does not exist": (Unusable, "there is no such database or role"),
+    "connection refused": (Unavailable, "nobody listens there"),
+    "starting up": (Unavailable, "the database is starting"),
+    "shutting down": (Unavailable, "the database is stopping"),
+    "timeout expired": (Unavailable, "the database does not answer"),
+    "translate host name": (Unavailable, "the host name is not known"),
+}
+
 
 class DatabaseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where the telemetry database is, and who we are to it."""
@@ -101,6 +115,11 @@ async def mapped_errors() -> AsyncIterator[None]:
 
 
 def _store_error(error: psycopg.Error) -> StoreError:
+    if error.sqlstate is None:
+        text = str(error).lower()
+        for phrase, (kind, meaning) in _UNCONNECTED.items():
+            if phrase in text:
+                return kind(meaning)
     kinds: dict[Verdict, type[StoreError]] = {
         Verdict.TRANSIENT: Unavailable,
         Verdict.POISON: Poisoned,

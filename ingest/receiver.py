@@ -64,7 +64,8 @@ class MqttReceiver:
                 try:
                     await self._connect_once()
                 except ConnectionLost as lost:
-                    _log.warning("broker_lost", why=str(lost), generation=self.generation)
+                    if not self._is_stopping:
+                        _log.warning("broker_lost", why=str(lost), generation=self.generation)
                 except (OSError, TimeoutError) as error:
                     _log.warning("broker_unreachable", error=describe(error))
                 self._set_live(False)

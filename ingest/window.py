@@ -11,14 +11,11 @@ class Window:
     Acks go out in the order of receipt [MQTT-4.6.0-2]: a settled delivery waits for those before.
 
     Args:
-        generation: The connection that it belongs to.
-
         bound: From how many owed acks on nothing more is read. A bound of our own, because some
             brokers (mosquitto up to 2.0.13) overrun the Receive Maximum that they were told.
     """
 
-    def __init__(self, *, generation: int, bound: int) -> None:
-        self._generation = generation
+    def __init__(self, *, bound: int) -> None:
         self._bound = bound
         self._owed: deque[Delivery] = deque()
 
@@ -38,8 +35,9 @@ class Window:
     def settle(self, deliveries: Iterable[Delivery]) -> list[int]:
         """Return the packet ids that may be acknowledged now that *deliveries* are settled."""
         for delivery in deliveries:
-            if delivery.generation == self._generation:
-                delivery.settled = True
+            # One of an older connection is in no window any more: its packet id, which may be
+            # another envelope's by now, is never looked at.
+            delivery.settled = True
         ready = []
         while self._owed and self._owed[0].settled:
             packet_id = self._owed.popleft().packet_id

@@ -124,6 +124,7 @@ async def test_unusable_database_exits_with_1(world: World, tmp_path: Path) -> N
         assert ingest.child.exit_code == 1
         last = json.loads(ingest.log.read_text().splitlines()[-1])
         assert (last["action"], last["error"]) == ("failed", "Unusable")
+        assert last["why"].endswith(("42P01", "3F000"))
 
 
 def test_migrate_brings_an_empty_database_to_the_schema(

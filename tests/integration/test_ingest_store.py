@@ -7,9 +7,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from ingest.admit import admit
+from ingest.database import connect
 from ingest.decide import ClockRules
 from ingest.delivery import Opened
-from ingest.errors import Unavailable
+from ingest.errors import StoreError, Unavailable, Unusable
 from ingest.outcome import Outcome
 from ingest.permissions import Changes, LastReadings
 from ingest.plan import Plan, make_plan
@@ -146,3 +147,20 @@ async def test_changes_are_read_whole_and_since_an_epoch(database: Database) -> 
     assert [p.handle for p in newer.permissions] == [b"n" * 16]
     assert (newer.is_complete, newer.epoch) == (False, second)
     assert (nothing.epoch, nothing.permissions) == (second, [])
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "why"),
+    [
+        ("password=wrong", Unusable, "the database refused the password"),
+        ("dbname=nowhere", Unusable, "there is no such database or role"),
+        ("port=1", Unavailable, "nobody listens there"),
+    ],
+)
+async def test_failure_to_connect_says_what_to_mend(
+    database: Database, change: str, kind: type[StoreError], why: str
+) -> None:
+    """An operator reads what is wrong, and no more of what libpq has to say."""
+    with pytest.raises(kind) as caught:
+        await connect(f"{database.dsn('vv_ingest')} {change}", autocommit=True)
+    assert caught.value.cause == why

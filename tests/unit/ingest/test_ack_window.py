@@ -15,7 +15,7 @@ def deliveries(count: int, generation: int = 1) -> list[Delivery]:
 @given(st.permutations(range(6)))
 def test_acks_keep_the_order_of_receipt(order: list[int]) -> None:
     """In whatever order deliveries are settled, acks go out in order, none too early."""
-    window = Window(generation=1, bound=10)
+    window = Window(bound=10)
     owed = deliveries(6)
     for one in owed:
         window.add(one)
@@ -30,7 +30,7 @@ def test_acks_keep_the_order_of_receipt(order: list[int]) -> None:
 
 def test_ack_never_crosses_a_reconnect() -> None:
     """A packet id of an older connection is somebody else's now."""
-    window = Window(generation=2, bound=10)
+    window = Window(bound=10)
     (old,), (new,) = deliveries(1, generation=1), deliveries(1, generation=2)
     window.add(new)
     assert window.settle([old]) == []
@@ -39,7 +39,7 @@ def test_ack_never_crosses_a_reconnect() -> None:
 
 def test_bound_counts_what_is_owed() -> None:
     """QoS 0 owes nothing; an ack makes room."""
-    window = Window(generation=1, bound=2)
+    window = Window(bound=2)
     first, second = deliveries(2)
     fullness = []
     for one in (Delivery("t", b"", None, 1, 0), first, second):

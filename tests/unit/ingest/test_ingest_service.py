@@ -14,7 +14,7 @@ from ingest.errors import Unavailable, Unusable
 from ingest.metrics import Metrics
 from ingest.opening import Opening
 from ingest.outcome import QuarantineReason
-from ingest.permissions import Changes
+from ingest.permissions import AgentRow, Changes
 from ingest.service import Clocks, Service
 from ingest.settle import Settlements
 from tests.fakes_ingest import (
@@ -159,6 +159,20 @@ async def test_changes_inside_the_transaction_decide_again() -> None:
         await one.until(lambda: bool(one.receiver.acknowledged))
         assert one.value("refused_envelopes_total", reason="withdrawn") == 1
         assert one.value("permissions_epoch") == 2
+
+
+async def test_revoked_agent_gets_no_receipt() -> None:
+    """What is refused because its agent is nobody is in no ledger, so in no receipt either."""
+    first, second = envelopes(2)
+    async with running(MemoryStore()) as one:
+        one.receiver.feed(delivery(first))
+        await one.until(lambda: bool(one.receiver.published))
+        revoked = AgentRow(AGENT, "sealed", is_revoked=True)
+        one.permissions.apply(Changes(2, is_complete=False, agents=[revoked]))
+        one.receiver.feed(delivery(second))
+        await one.until(lambda: len(one.receiver.acknowledged) == 2)
+    assert len(one.receiver.published) == 1
+    assert one.value("refused_envelopes_total", reason="unknown_agent") == 1
 
 
 async def test_stop_flushes_what_was_received() -> None:
