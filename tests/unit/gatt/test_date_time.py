@@ -87,6 +87,7 @@ def test_local_time_has_a_zone_and_a_dst() -> None:
 def test_reference_time_golden_value() -> None:
     """From a time server, one second off, five hours ago; 24 hours are a day."""
     assert date_time.decode_reference_time(b"\x01\x08\x00\x05") == ReferenceTime(1, 8, 0, 5)
+    assert date_time.decode_reference_time(b"\x01\x08\x00\x17").hours == 23
     assert date_time.decode_reference_time(b"\x01\xff\xff\xff").hours == 255
     with pytest.raises(ReservedValue):
         date_time.decode_reference_time(b"\x01\x08\x00\x18")
