@@ -7,10 +7,10 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from ingest.batch import FlushLimits
-from ingest.connection import SessionSettings
 from ingest.database import DatabaseSettings
 from ingest.decide import ClockRules
 from ingest.quarantine import QuarantineLimits
+from ingest.session import SessionSettings
 from runtime.errors import ConfigError
 from runtime.settings import BrokerSettings, HttpSettings, LogSettings, Seconds
 

@@ -10,13 +10,12 @@ from collections.abc import Callable, Iterable
 from typing import Final, cast
 
 import mqtt5
-import msgspec
 
 from ingest.delivery import Delivery
 from ingest.errors import ConnectionLost, ProtocolViolation
 from ingest.outbox import Outbox, Publication
+from ingest.session import SessionSettings
 from ingest.window import Window
-from wire import topics
 
 MAX_PACKET_BYTES: Final = 131_072
 """What we announce as the largest packet that we take: twice the largest envelope."""
@@ -29,36 +28,6 @@ _GRANTED: Final = (
 )
 _MAX_IN_FLIGHT: Final = 128
 """Receipts of ours that the broker has not acknowledged."""
-
-
-class SessionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The MQTT session that the broker keeps for this worker."""
-
-    client_id: str = "ingest"
-    """Must be the common name of the certificate where the broker takes it from there."""
-    expiry_s: int = 604_800
-    """How long the broker keeps what arrives while ingest is away."""
-    receive_max: int = 1000
-    """How many envelopes may be unacknowledged; twice as many are never exceeded by much."""
-    first_shard: int = 0
-    last_shard: int = 63
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.receive_max <= 65_535:
-            raise ValueError("receive_max is 1 to 65535")
-        if not 0 <= self.expiry_s <= 0xFFFF_FFFE:
-            raise ValueError("expiry_s is 0 to 4294967294")
-        if not 0 <= self.first_shard <= self.last_shard <= 63:
-            raise ValueError(
-                "first_shard and last_shard are 0 to 63, the first not above the last"
-            )
-
-    def filters(self) -> list[str]:
-        """Return what a worker with these shards subscribes to."""
-        shards = range(self.first_shard, self.last_shard + 1)
-        if len(shards) == topics.SHARDS:
-            return [topics.ALL_OBSERVATIONS, topics.ALL_STATES]
-        return [*map(topics.observations_of_shard, shards), topics.ALL_STATES]
 
 
 class Connection(asyncio.Protocol):

@@ -1,5 +1,6 @@
 """What Prometheus sees of ingest. Labels come from closed sets and never name anybody."""
 
+import collections
 import threading
 from collections.abc import Iterable
 from typing import Final
@@ -139,12 +140,12 @@ class Metrics:
     def note_stored(self, stored: Stored) -> None:
         """Count what a flush has committed."""
         self.in_flight.dec(len(stored.fates))
-        for outcome, why in stored.fates:
-            self._envelopes.labels(outcome).inc()
+        for (outcome, why), count in collections.Counter(stored.fates).items():
+            self._envelopes.labels(outcome).inc(count)
             if outcome is Outcome.REFUSED and isinstance(why, Reason):
-                self._refused.labels(why).inc()
+                self._refused.labels(why).inc(count)
             elif outcome is Outcome.QUARANTINED and isinstance(why, QuarantineReason):
-                self._quarantined.labels(why).inc()
+                self._quarantined.labels(why).inc(count)
         if stored.copy_s:
             self.copy_s.observe(stored.copy_s)
         self._note_observations(stored.plan, stored)

@@ -5,11 +5,12 @@ import ssl
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from ingest.connection import Connection, SessionSettings
+from ingest.connection import Connection
 from ingest.delivery import Delivery
 from ingest.errors import ConnectionLost
 from ingest.failures import Backoff
 from ingest.outbox import Outbox
+from ingest.session import SessionSettings
 from runtime.logs import Log, describe
 from runtime.settings import BrokerSettings
 
@@ -107,7 +108,8 @@ class MqttReceiver:
                     generation=self.generation,
                     session_present=connection.subscribed.result(),
                 )
-            raise await connection.ended
+            # Shielded: to cancel us must not make the connection look as if it had ended.
+            raise await asyncio.shield(connection.ended)
         finally:
             connection.abort()
 

@@ -6,10 +6,11 @@ from typing import Any
 import mqtt5
 import pytest
 
-from ingest.connection import MAX_PACKET_BYTES, Connection, SessionSettings
+from ingest.connection import MAX_PACKET_BYTES, Connection
 from ingest.delivery import Delivery
 from ingest.errors import ConnectionLost, ProtocolViolation
 from ingest.outbox import Outbox
+from ingest.session import SessionSettings
 
 TOPIC = "vv1/obs/00/0123456789abcdef"
 
