@@ -120,7 +120,9 @@ class Upkeep:
         chains = records.decisions_of(names)
         by_agent: dict[str, list[Standing]] = {name: [] for name in names}
         for handle in records.handles(names):
-            standing = self._standing(records, handle, chains[handle.subject, handle.purpose])
+            standing = self._standing(
+                records, handle, chains.get((handle.subject, handle.purpose), [])
+            )
             if standing is not None:
                 by_agent[handle.agent].append(standing)
         return [self._plan_one(agent, by_agent[agent.agent], now=now) for agent in agents]

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import io
 import json
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from simulators.stack.toml import format_toml
 from tests.fix_broker import broker_settings
 from tests.fix_pki import Certificates
 from tests.fix_vault import Office, open_lease
+from trust import batch
 from trust.app import App
 from trust.errors import BrokerUnavailable
 from trust.ports import SealedLease
@@ -326,3 +328,53 @@ def test_batch_beside_the_daemon(office: Office, trust_broker: BrokerSettings) -
     assert [reply["ok"] for reply in replies] == [True, True, False, False]
     assert "Canary" not in done.stdout + done.stderr
     assert done.returncode == 1
+
+
+async def test_batch_publishes_by_itself(
+    office: Office, broker: Mosquitto, certificates: Certificates, trust_broker: BrokerSettings
+) -> None:
+    """Where no daemon runs, a batch has published everything when its input ends."""
+    office.load_policy()
+    subject = office.add_subject()
+    agent, bundle = office.enrol()
+    line = json.dumps(
+        [
+            "decision", "record", "--subject", subject, "--purpose", "home-monitoring@1",
+            "--agent", agent, "--binding", "C0:FF:EE:00:00:01",
+        ]
+    )  # fmt: skip
+    app = App(office.with_broker(trust_broker))
+    replies: list[str] = []
+
+    refused = await batch.run(app, lines=io.StringIO(f"{line}\n\n[1]\n"), out=replies.append)
+    app.close()
+
+    assert refused == 1
+    assert [json.loads(reply)["ok"] for reply in replies] == [True, False]
+    leases = retained(broker, certificates, agent, bundle)
+    assert (await next_lease(leases)).version == 1
+    await leases.aclose()
+
+
+async def test_batch_survives_an_absent_broker(
+    office: Office, broker: Mosquitto, trust_broker: BrokerSettings
+) -> None:
+    """Without the broker a batch still answers: the lease waits for the daemon."""
+    broker.kill()
+    office.load_policy()
+    subject = office.add_subject()
+    agent, _ = office.enrol()
+    office.accept(subject, agent)
+    app = App(office.with_broker(trust_broker))
+    replies: list[str] = []
+    line = json.dumps(
+        ["decision", "withdraw", "--subject", subject, "--purpose", "home-monitoring"]
+    )
+
+    refused = await batch.run(app, lines=io.StringIO(line), out=replies.append)
+    app.close()
+
+    assert (refused, json.loads(replies[0])["ok"]) == (0, True)
+    assert office.vault.fetch("SELECT published_version, lease_version FROM vault.agents") == [
+        (0, 2)
+    ]
