@@ -8,12 +8,13 @@ from collections.abc import Iterator
 import msgspec
 from prometheus_client import CollectorRegistry
 
-from edge_agent import agent, keys, outbox, pipeline
+from edge_agent import keys, outbox, pipeline
 from edge_agent.agent import Agent
 from edge_agent.backoff import Backoff
 from edge_agent.clock import SystemClock
 from edge_agent.config import AgentSettings
 from edge_agent.errors import SpoolError
+from edge_agent.keeper import Keeper
 from edge_agent.leases import FileShelf, Leases
 from edge_agent.measurement import Reason
 from edge_agent.metrics import Metrics
@@ -70,8 +71,30 @@ async def _run(settings: AgentSettings) -> None:
     metrics = Metrics(registry)
     sensors = RecordedSensors(malformed=lambda: metrics.refused(Reason.MALFORMED))
     spool = await _open_spool(settings, held_keys, metrics)
+    uplink = Uplink(
+        broker=AiomqttBroker(settings.broker, context, agent=settings.agent),
+        spool=spool,
+        outbox=Outbox(
+            outbox.Limits(settings.publish.max_unsettled, settings.publish.resend_after_s)
+        ),
+        clock=clock,
+        backoff=Backoff(random.random, longest_s=settings.publish.longest_wait_s),
+        metrics=metrics,
+    )
+    leases = Leases(
+        agent=settings.agent,
+        trust_key=held_keys.trust,
+        agent_key=held_keys.lease,
+        shelf=FileShelf(settings.state_dir),
+    )
+    seal = Seal(
+        agent=settings.agent,
+        spool_id=spool.spool_id,
+        ingest_key=held_keys.ingest,
+        random_bytes=os.urandom,
+    )
     daemon = Agent(
-        limits=agent.Limits(VERSION, settings.spool.max_age_s),
+        software=VERSION,
         clock=clock,
         sensors=sensors,
         spool=spool,
@@ -82,45 +105,32 @@ async def _run(settings: AgentSettings) -> None:
                 int(settings.batch.max_ahead_s * 1000),
             )
         ),
-        seal=Seal(
-            agent=settings.agent,
-            spool_id=spool.spool_id,
-            ingest_key=held_keys.ingest,
-            random_bytes=os.urandom,
+        leases=leases,
+        keeper=Keeper(
+            clock=clock,
+            spool=spool,
+            seal=seal,
+            leases=leases,
+            uplink=uplink,
+            metrics=metrics,
+            max_age_s=settings.spool.max_age_s,
         ),
-        leases=Leases(
-            agent=settings.agent,
-            trust_key=held_keys.trust,
-            agent_key=held_keys.lease,
-            shelf=FileShelf(settings.state_dir),
-        ),
+        uplink=uplink,
         service=Service(os.environ, now=clock.now()),
-        metrics=metrics,
-    )
-    uplink = Uplink(
-        broker=AiomqttBroker(settings.broker, context, agent=settings.agent),
-        spool=spool,
-        outbox=Outbox(
-            outbox.Limits(settings.publish.max_unsettled, settings.publish.resend_after_s)
-        ),
-        clock=clock,
-        backoff=Backoff(random.random, longest_s=settings.publish.longest_wait_s),
-        describe_state=daemon.state,
-        take_lease=lambda sealed: daemon.take_lease(sealed, uplink),
         metrics=metrics,
     )
 
     def missing() -> Iterator[str]:
         if not uplink.is_connected:
             yield "broker"
-        if not daemon.is_measuring:
+        if not daemon.may_measure:
             yield "lease"
 
     try:
         async with sensors.serve(settings.sensors.recorded_socket), stop_requested() as stop:
             with http.serve(settings.http, registry, missing=missing) as port:
                 _log.info("started", http_port=port, software=VERSION)
-                await daemon.run(stop, uplink)
+                await daemon.run(stop)
     finally:
         await spool.close()
 

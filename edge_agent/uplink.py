@@ -6,8 +6,8 @@ It owns the outbox; the spool it shares, for every call there is a transaction o
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, Protocol
 
 from edge_agent.backoff import Backoff
 from edge_agent.errors import BrokerError, SpoolError
@@ -33,6 +33,18 @@ _DRAIN_S: Final = 1.0
 _log = Log("agent.uplink")
 
 
+class Home(Protocol):
+    """The agent, as its uplink knows it."""
+
+    def state(self, online: bool) -> State:
+        """Return what to say of it."""
+        ...
+
+    async def take_lease(self, sealed: bytes) -> None:
+        """Take over a lease that came, if it is to be."""
+        ...
+
+
 class Uplink:
     """
     Publishes, and forgets what is settled.
@@ -48,14 +60,10 @@ class Uplink:
 
         backoff: Between attempts to connect.
 
-        describe_state: What to say of this agent; whether it is online is added.
-
-        take_lease: Called with each lease that comes.
-
         metrics: Counts.
     """
 
-    def __init__(  # noqa: PLR0913 - everything that it stands on, once
+    def __init__(
         self,
         *,
         broker: Broker,
@@ -63,8 +71,6 @@ class Uplink:
         outbox: Outbox,
         clock: Clock,
         backoff: Backoff,
-        describe_state: Callable[[bool], State],
-        take_lease: Callable[[bytes], Awaitable[None]],
         metrics: Metrics,
     ) -> None:
         self._broker = broker
@@ -72,8 +78,6 @@ class Uplink:
         self._outbox = outbox
         self._clock = clock
         self._backoff = backoff
-        self._describe_state = describe_state
-        self._take_lease = take_lease
         self._metrics = metrics
         self._has_news = asyncio.Event()
         self._state_changed = asyncio.Event()
@@ -111,15 +115,15 @@ class Uplink:
         else:
             self._drained.clear()
 
-    async def run(self) -> None:
-        """Stay connected until `finish`."""
+    async def run(self, home: Home) -> None:
+        """Stay connected, for *home*, until `finish`."""
         while not self._stop.is_set():
             connected_at: float | None = None
             try:
-                will = wire_state.encode(self._describe_state(False))
+                will = wire_state.encode(home.state(False))
                 async with self._broker.connect(will=will) as connection:
                     connected_at = self._clock.now()
-                    await self._converse(connection)
+                    await self._converse(connection, home)
             except* BrokerError as group:
                 self._metrics.broker_errors.inc()
                 _log.warning("broker_lost", error=describe(_first(group)))
@@ -137,7 +141,7 @@ class Uplink:
         self.is_connected = is_connected
         self._metrics.connected.set(is_connected)
 
-    async def _converse(self, connection: Connection) -> None:
+    async def _converse(self, connection: Connection, home: Home) -> None:
         """Talk over *connection* until it ends, or we are asked to finish."""
         self._outbox.connected()
         self._delivering = 0
@@ -147,24 +151,24 @@ class Uplink:
         self._set_connected(True)
         _log.info("broker_connected")
         async with asyncio.TaskGroup() as group:
-            talk = group.create_task(self._talk(connection), name="talk")
+            talk = group.create_task(self._talk(connection, home), name="talk")
             await self._stop.wait()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_DRAIN_S):
                     await self._drained.wait()
             talk.cancel()
-        await connection.publish_state(wire_state.encode(self._describe_state(False)))
+        await connection.publish_state(wire_state.encode(home.state(False)))
 
-    async def _talk(self, connection: Connection) -> None:
+    async def _talk(self, connection: Connection, home: Home) -> None:
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._listen(connection), name="listen")
+            group.create_task(self._listen(connection, home), name="listen")
             group.create_task(self._publish(connection, group), name="publish")
-            group.create_task(self._report(connection), name="report")
+            group.create_task(self._report(connection, home), name="report")
 
-    async def _listen(self, connection: Connection) -> None:
+    async def _listen(self, connection: Connection, home: Home) -> None:
         async for downlink in connection.downlinks():
             if downlink.lease is not None:
-                await self._take_lease(downlink.lease)
+                await home.take_lease(downlink.lease)
             if downlink.receipt is not None:
                 await self._settle(downlink.receipt)
         raise BrokerError("the connection ended")
@@ -251,11 +255,11 @@ class Uplink:
         self._note_progress()
         slots.release()
 
-    async def _report(self, connection: Connection) -> None:
+    async def _report(self, connection: Connection, home: Home) -> None:
         """Publish the state whenever it changes, and every so often."""
         while True:
             self._state_changed.clear()
-            await connection.publish_state(wire_state.encode(self._describe_state(True)))
+            await connection.publish_state(wire_state.encode(home.state(True)))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(STATE_EVERY_S):
                     await self._state_changed.wait()
