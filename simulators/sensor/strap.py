@@ -1,13 +1,14 @@
 """A heart rate strap: live, without a memory."""
 
-import asyncio
 from collections.abc import Iterator, Sequence
 from typing import Final
 
 from edge_agent.gatt import heart_rate
 from edge_agent.gatt.heart_rate import BodySensorLocation, HeartRateMeasurement, Location
+from simulators.sensor.attributes import Characteristic, Refused, Service
 from simulators.sensor.faults import Faults
-from simulators.sensor.peripheral import Characteristic, Link, Peripheral, Refused, Service
+from simulators.sensor.link import Link
+from simulators.sensor.peripheral import Peripheral
 
 MEASUREMENT: Final = 0x2A37
 _LOCATION: Final = 0x2A38
@@ -61,8 +62,9 @@ class HeartRateStrap(Peripheral):
     async def run(self) -> None:
         for measurement in self._measurements:
             value = heart_rate.encode(measurement)
-            await asyncio.sleep(self.pause_s(self.period_s))
-            for link in await self.subscribed(MEASUREMENT):
+            self.books.measured += 1
+            await self.pace(self.period_s)
+            for link in await self.subscribers(MEASUREMENT):
                 await link.send(MEASUREMENT, value)
 
     def _on_control(self, _link: Link, value: bytes) -> None:

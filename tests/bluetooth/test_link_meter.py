@@ -1,0 +1,320 @@
+"""A glucose meter over the air."""
+
+import asyncio
+
+import pytest
+from bleak.exc import BleakDBusError, BleakError, BleakGATTProtocolError
+
+from edge_agent.gatt import date_time, glucose, glucose_context, racp
+from edge_agent.gatt.glucose_context import Meal
+from edge_agent.gatt.racp import Count, OpCode, Operator, Request, Response, ResponseCode
+from edge_agent.gatt.registry import uuid_of
+from simulators.sensor.clock import RESET_TO, SensorClock, to_date_time
+from simulators.sensor.faults import Faults
+from simulators.sensor.meter import MEASUREMENT, GlucoseMeter, Strip
+from simulators.sensor.peripheral import Security
+from tests.bluetooth.central import RecordReader, connected
+from tests.fix_link import AirLink
+
+ADDRESS = "C0:FF:EE:00:00:02"
+ALL = Request(OpCode.REPORT, Operator.ALL)
+DONE = Response(OpCode.REPORT, ResponseCode.SUCCESS)
+
+
+def meter_with(count: int, *faults: str, security: Security | None = None) -> GlucoseMeter:
+    """Return a meter with *count* records, an hour apart; each third has a context."""
+    clock = SensorClock(lambda: 1_790_000_000.0)
+    meter = GlucoseMeter(ADDRESS, clock, faults=Faults(*faults), security=security)
+    for n in range(count):
+        meal = Meal.FASTING if n % 3 == 0 else None
+        meter.measure(Strip(5.0 + n / 100, meal), ago_s=3600.0 * (count - n))
+    return meter
+
+
+def sequences(values: list[bytes]) -> list[int]:
+    """Return the sequence of each record."""
+    return [glucose.decode(value).sequence for value in values]
+
+
+async def test_all_records_come_with_their_contexts(link: AirLink) -> None:
+    """A report of all records hands over each of them once, in order, before it says success."""
+    meter = await link.add(meter_with(100))
+
+    async with connected(link, ADDRESS) as client:
+        reader = await RecordReader(client, told_by=MEASUREMENT).open()
+        count = await reader.ask(Request(OpCode.COUNT, Operator.ALL))
+        done = await reader.ask(ALL)
+
+    assert count == Count(OpCode.COUNT_RESPONSE, 100)
+    assert done == DONE
+    assert sequences(reader.records.values) == list(range(1, 101))
+    contexts = [glucose_context.decode(value) for value in reader.contexts.values]
+    assert [context.sequence for context in contexts] == list(range(1, 101, 3))
+    assert {context.meal for context in contexts} == {Meal.FASTING}
+    assert meter.books.notifications == 134
+
+
+@pytest.mark.parametrize(
+    ("request_", "expected"),
+    [
+        (Request(OpCode.REPORT, Operator.FROM, (8,)), [8, 9, 10]),
+        (Request(OpCode.REPORT, Operator.UP_TO, (2,)), [1, 2]),
+        (Request(OpCode.REPORT, Operator.RANGE, (4, 5)), [4, 5]),
+        (Request(OpCode.REPORT, Operator.FIRST), [1]),
+        (Request(OpCode.REPORT, Operator.LAST), [10]),
+    ],
+)
+async def test_a_report_is_of_what_was_asked(
+    link: AirLink, request_: Request, expected: list[int]
+) -> None:
+    """An operator and its bounds choose the records."""
+    await link.add(meter_with(10))
+
+    async with connected(link, ADDRESS) as client:
+        reader = await RecordReader(client, told_by=MEASUREMENT).open()
+        assert await reader.ask(request_) == DONE
+
+    assert sequences(reader.records.values) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "code"),
+    [
+        pytest.param("09 01", ResponseCode.OP_CODE_NOT_SUPPORTED, id="reserved op code"),
+        pytest.param("07 01", ResponseCode.OP_CODE_NOT_SUPPORTED, id="combined report"),
+        pytest.param("01 00", ResponseCode.INVALID_OPERATOR, id="no operator"),
+        pytest.param("01 07", ResponseCode.OPERATOR_NOT_SUPPORTED, id="reserved operator"),
+        pytest.param("01 03 01 05", ResponseCode.INVALID_OPERAND, id="half a bound"),
+        pytest.param("01 04 01 05 00 04 00", ResponseCode.INVALID_OPERAND, id="range reversed"),
+        pytest.param("01 03 07 05 00", ResponseCode.OPERAND_NOT_SUPPORTED, id="reserved filter"),
+        pytest.param("01 03 01 60 ea", ResponseCode.NO_RECORDS, id="nothing there"),
+    ],
+)
+async def test_a_request_that_cannot_be_met_is_answered(
+    link: AirLink, value: str, code: ResponseCode
+) -> None:
+    """Whatever is asked wrongly is answered by the code that the service has for it."""
+    await link.add(meter_with(3))
+
+    async with connected(link, ADDRESS) as client:
+        reader = await RecordReader(client, told_by=MEASUREMENT).open()
+        answer = await reader.ask(bytes.fromhex(value))
+
+    assert answer == Response(bytes.fromhex(value)[0], code)
+
+
+async def test_a_count_of_nothing_is_a_count(link: AirLink) -> None:
+    """No records counted is 0, not the response that there are none."""
+    await link.add(meter_with(0))
+
+    async with connected(link, ADDRESS) as client:
+        reader = await RecordReader(client, told_by=MEASUREMENT).open()
+        answer = await reader.ask(Request(OpCode.COUNT, Operator.ALL))
+
+    assert answer == Count(OpCode.COUNT_RESPONSE, 0)
+
+
+async def test_a_request_without_subscription_is_refused(link: AirLink) -> None:
+    """Who did not subscribe gets the ATT error for it, and not a silent nothing."""
+    await link.add(meter_with(3))
+
+    async with connected(link, ADDRESS) as client:
+        with pytest.raises(BleakGATTProtocolError) as raised:
+            await RecordReader(client, told_by=MEASUREMENT).write(racp.encode_request(ALL))
+
+    assert raised.value.code == 0xFD
+
+
+async def test_a_second_request_is_refused_and_the_first_aborted(link: AirLink) -> None:
+    """One procedure at a time: the second gets 0xFE, and an abort ends the first."""
+    meter = await link.add(meter_with(100))
+    meter.access.gap_s = 0.01
+
+    async with connected(link, ADDRESS) as client:
+        reader = await RecordReader(client, told_by=MEASUREMENT).open()
+        await reader.write(racp.encode_request(ALL))
+        await reader.records.wait_for(3)
+        with pytest.raises(BleakGATTProtocolError) as raised:
+            await reader.write(racp.encode_request(ALL))
+        aborted = await reader.ask(Request(OpCode.ABORT))
+
+    assert raised.value.code == 0xFE
+    assert aborted == Response(OpCode.ABORT, ResponseCode.SUCCESS)
+    assert len(reader.records.values) < 100
+
+
+@pytest.mark.parametrize("place", [1, 2, 40, 134])
+async def test_after_a_drop_at_any_value_the_rest_can_be_fetched(
+    link: AirLink, place: int
+) -> None:
+    """What was sent before a drop arrives, and the next session fetches what is missing."""
+    meter = await link.add(meter_with(100, f"drop@{place}"))
+    dropped = asyncio.Event()
+
+    async with connected(link, ADDRESS, lambda _: dropped.set()) as client:
+        reader = await RecordReader(client, told_by=MEASUREMENT).open()
+        await reader.write(racp.encode_request(ALL))
+        await dropped.wait()
+    first = reader.records.values
+    last = sequences(first)[-1] if first else 0
+    async with connected(link, ADDRESS) as client:
+        again = await RecordReader(client, told_by=MEASUREMENT).open()
+        answer = await again.ask(racp.report_from(last + 1))
+
+    # Value 134 is the context of record 100: after it there is no record left to ask for.
+    assert answer == (DONE if last < 100 else Response(OpCode.REPORT, ResponseCode.NO_RECORDS))
+    assert sequences(first + again.records.values) == list(range(1, 101))
+    assert meter.books.drops == 1
+
+
+async def test_server_busy_is_answered_once(link: AirLink) -> None:
+    """A meter that is busy says so, and answers when it is asked again."""
+    await link.add(meter_with(2, "server-busy@1"))
+
+    async with connected(link, ADDRESS) as client:
+        reader = await RecordReader(client, told_by=MEASUREMENT).open()
+        answers = [await reader.ask(ALL), await reader.ask(ALL)]
+
+    assert answers == [Response(OpCode.REPORT, ResponseCode.BUSY), DONE]
+
+
+async def test_busy_is_an_error_of_att(link: AirLink) -> None:
+    """A busy meter may also refuse the write itself."""
+    await link.add(meter_with(2, "busy@1"))
+
+    async with connected(link, ADDRESS) as client:
+        reader = await RecordReader(client, told_by=MEASUREMENT).open()
+        with pytest.raises(BleakGATTProtocolError) as raised:
+            await reader.ask(ALL)
+        answer = await reader.ask(ALL)
+
+    assert raised.value.code == 0xFE
+    assert answer == DONE
+
+
+async def test_an_unanswered_request_blocks_until_it_is_aborted(link: AirLink) -> None:
+    """A request may be accepted and never answered; an abort gets the meter going again."""
+    await link.add(meter_with(2, "unanswered@1"))
+
+    async with connected(link, ADDRESS) as client:
+        reader = await RecordReader(client, told_by=MEASUREMENT).open()
+        await reader.write(racp.encode_request(ALL))
+        with pytest.raises(BleakGATTProtocolError):
+            await reader.write(racp.encode_request(ALL))
+        await reader.ask(Request(OpCode.ABORT))
+        answer = await reader.ask(ALL)
+
+    assert answer == DONE
+
+
+async def test_a_report_may_end_in_its_middle(link: AirLink) -> None:
+    """Half of the records, and the response that the procedure was not completed."""
+    await link.add(meter_with(10, "uncompleted@1"))
+
+    async with connected(link, ADDRESS) as client:
+        reader = await RecordReader(client, told_by=MEASUREMENT).open()
+        answer = await reader.ask(ALL)
+
+    assert answer == Response(OpCode.REPORT, ResponseCode.NOT_COMPLETED)
+    assert sequences(reader.records.values) == [1, 2, 3, 4, 5]
+
+
+async def test_an_endless_report_ends_with_an_abort(link: AirLink) -> None:
+    """A hostile meter sends its records over and over, and never says that it is done."""
+    await link.add(meter_with(3, "endless"))
+
+    async with connected(link, ADDRESS) as client:
+        reader = await RecordReader(client, told_by=MEASUREMENT).open()
+        await reader.write(racp.encode_request(ALL))
+        await reader.records.wait_for(50)
+        answer = await reader.ask(Request(OpCode.ABORT))
+
+    assert answer == Response(OpCode.ABORT, ResponseCode.SUCCESS)
+    assert sequences(reader.records.values[:6]) == [1, 2, 3, 1, 2, 3]
+
+
+async def test_a_ketone_is_marked_by_its_context(link: AirLink) -> None:
+    """A record of ketones looks like glucose, and only the context tells."""
+    meter = await link.add(meter_with(0, "ketone@2"))
+    for _ in range(2):
+        meter.measure(Strip(6.0))
+
+    async with connected(link, ADDRESS) as client:
+        reader = await RecordReader(client, told_by=MEASUREMENT).open()
+        await reader.ask(ALL)
+
+    assert [glucose.decode(v).context_follows for v in reader.records.values] == [False, True]
+    assert glucose_context.decode(reader.contexts.values[0]).is_ketone
+
+
+async def test_a_reset_starts_clock_and_count_anew(link: AirLink) -> None:
+    """After a reset the sequence is 1 again, and the clock shows another decade."""
+    meter = await link.add(meter_with(5, "clock-reset@6"))
+    meter.measure(Strip(7.0))
+
+    async with connected(link, ADDRESS) as client:
+        reader = await RecordReader(client, told_by=MEASUREMENT).open()
+        await reader.ask(ALL)
+
+    [record] = [glucose.decode(value) for value in reader.records.values]
+    assert record.sequence == 1
+    assert record.base_time.as_datetime() == RESET_TO
+
+
+async def test_the_clock_is_read_and_set(link: AirLink) -> None:
+    """What a collector writes to the clock is what it shows; the base time stays."""
+    meter = await link.add(meter_with(0))
+    base = meter.clock.base()
+    wanted = to_date_time(RESET_TO)
+
+    async with connected(link, ADDRESS) as client:
+        number = uuid_of(0x2A2B)
+        before = date_time.decode_current_time(await client.read_gatt_char(number))
+        changed = date_time.CurrentTime(wanted, 0, 0, 1)
+        await client.write_gatt_char(number, date_time.encode_current_time(changed), response=True)
+        after = date_time.decode_current_time(await client.read_gatt_char(number))
+        with pytest.raises(BleakGATTProtocolError):
+            await client.write_gatt_char(number, b"\x00" * 9, response=True)
+
+    assert before.date_time == to_date_time(base)
+    assert after.date_time == wanted
+    assert abs((meter.clock.base() - base).total_seconds()) < 60
+    assert meter.clock.times_set == 1
+
+
+async def test_a_secret_meter_pairs_with_the_passkey_of_its_display(link: AirLink) -> None:
+    """An encrypted read pairs by itself where an agent types the passkey."""
+    link.adapter.passkey = 123456
+    await link.add(meter_with(5, security=Security(passkey=123456)))
+
+    async with connected(link, ADDRESS) as client:
+        assert await client.read_gatt_char(uuid_of(0x2A51))
+        reader = await RecordReader(client, told_by=MEASUREMENT).open()
+        assert await reader.ask(ALL) == DONE
+    async with connected(link, ADDRESS) as client:
+        reader = await RecordReader(client, told_by=MEASUREMENT).open()
+        assert await reader.ask(ALL) == DONE
+
+
+@pytest.mark.parametrize("passkey", [111111, None])
+async def test_a_wrong_passkey_does_not_pair(link: AirLink, passkey: int | None) -> None:
+    """Neither another passkey nor none opens what the sensor keeps for itself."""
+    link.adapter.passkey = passkey
+    await link.add(meter_with(5, security=Security(passkey=123456)))
+
+    async with connected(link, ADDRESS) as client:
+        with pytest.raises(BleakError):
+            await client.read_gatt_char(uuid_of(0x2A51))
+
+
+async def test_nothing_pairs_without_an_agent(link: AirLink) -> None:
+    """BlueZ pairs with nobody, not even without a passkey, where no agent is registered."""
+    link.adapter.has_agent = False
+    await link.add(meter_with(5, security=Security()))
+
+    async with connected(link, ADDRESS) as client:
+        with pytest.raises(BleakDBusError):
+            await client.pair()
+        link.adapter.has_agent = True
+        await client.pair()
+        assert await client.read_gatt_char(uuid_of(0x2A51))
