@@ -1,6 +1,8 @@
 """The store on a real database: what one transaction writes, and what is found out afterwards."""
 
-from collections.abc import AsyncIterator
+import asyncio
+import random
+from collections.abc import AsyncIterator, Sequence
 
 import psycopg
 import pytest
@@ -12,14 +14,14 @@ from ingest.decide import ClockRules
 from ingest.delivery import Opened
 from ingest.errors import StoreError, Unavailable, Unusable
 from ingest.outcome import Outcome
-from ingest.permissions import Changes, LastReadings
+from ingest.permissions import Changes, LastReadings, Permissions
 from ingest.plan import Plan, make_plan
 from ingest.quarantine import QuarantineLimits, sealer_to
 from ingest.reader import read_changes
 from ingest.store import PostgresStore
 from tests.fakes_ingest import AGENT, HANDLE, NOW_MS, SPOOL, block, knowing, opened, permission
 from tests.fix_database import Database
-from tests.seed_permissions import Seed, sow
+from tests.seed_permissions import Seed, sow, withdraw
 
 pytestmark = pytest.mark.database
 
@@ -164,3 +166,45 @@ async def test_failure_to_connect_says_what_to_mend(
     with pytest.raises(kind) as caught:
         await connect(f"{database.dsn('vv_ingest')} {change}", autocommit=True)
     assert caught.value.cause == why
+
+
+@pytest.mark.slow
+async def test_withdrawal_races_a_flush_and_always_has_the_last_word(
+    store: PostgresStore, database: Database
+) -> None:
+    """Over many racing rounds, no row was committed after the withdrawal of its permission."""
+    handles = [bytes([i]) * 16 for i in range(150)]
+    sow(database, *(Seed(handle=handle, pseudonym=handle) for handle in handles))
+    permissions, chance = Permissions(), random.Random(7)
+    async with await psycopg.AsyncConnection.connect(database.dsn("vv_ingest")) as connection:
+        permissions.apply(await read_changes(connection, since=None))
+
+    def plan(some: Sequence[Opened]) -> Plan:
+        admission = admit(
+            some,
+            permissions=permissions,
+            last=LastReadings(),
+            clock=ClockRules(),
+            now_ms=NOW_MS,
+        )
+        return make_plan(admission, some)
+
+    outcomes = []
+    for number, handle in enumerate(handles):
+        some = [opened(block(70, 71), handle=handle, sequence=number + 1)]
+
+        def replan(changes: Changes, some: Sequence[Opened] = some) -> Plan:
+            permissions.apply(changes)
+            return plan(some)
+
+        withdrawing = asyncio.to_thread(withdraw, database, handle)
+        task = asyncio.ensure_future(withdrawing)
+        await asyncio.sleep(chance.uniform(0, 0.02))
+        stored = await store.flush(plan(some), watermarks=[], replan=replan)
+        await task
+        outcomes.append(stored.fates[0][0])
+    assert set(outcomes) == {Outcome.STORED, Outcome.REFUSED}
+    assert database.fetch(
+        "SELECT count(*) FROM vv.observations o JOIN vv.permissions p USING (series_id)"
+        " WHERE pg_xact_commit_timestamp(o.xmin) > pg_xact_commit_timestamp(p.xmin)"
+    ) == [(0,)]
