@@ -116,4 +116,5 @@ def test_bytes_of_a_later_version_are_ignored(decode: object) -> None:
 def test_errors_tell_lengths_and_fields_and_never_values(error: DecodeError, reason: str) -> None:
     """The reason labels a metric; the text holds nothing that a sensor sent."""
     assert error.reason == reason
+    assert str(error)
     assert "72" not in str(error)
