@@ -232,6 +232,27 @@ def test_cursor_waits_for_an_open_interval() -> None:
     assert len(bench.out()) == 2
 
 
+def test_cursor_waits_for_a_batch_that_is_not_due() -> None:
+    """What one subject's batch makes durable says nothing of another's."""
+    bench = Bench(two_subjects())
+    bench.say(70.0, record=1)
+    bench.clock.pass_s(0.9)
+    bench.say(80.0, record=1, sensor=OTHER_SENSOR)
+    bench.save(bench.pipeline.take(now=bench.clock.now() + 0.2))
+    assert bench.cursors == {SENSOR: 1}
+    bench.begin()
+    assert bench.say(80.0, record=1, sensor=OTHER_SENSOR) is Verdict.PENDING
+
+
+def test_interval_stays_spent_over_a_crash() -> None:
+    """A record after the cursor does not get the interval that one before it was kept for."""
+    bench = Bench(lease(grant(rules=[Rule(1, interval_ms=1000)])))
+    bench.say(70.0, record=1)
+    bench.save(bench.pipeline.take(now=bench.clock.now() + 1))
+    bench.begin()
+    assert bench.say(71.0, record=2, at_ms=START_MS + 500) is Verdict.COARSENED
+
+
 records = st.tuples(st.sampled_from([1, 5, 6, 99]), st.integers(0, 400), st.integers(0, 30))
 commands = st.lists(st.sampled_from(["say"] * 6 + ["pass", "take", "crash", "stop"]), max_size=60)
 

@@ -99,6 +99,11 @@ async def test_flood_waits_in_the_socket(tmp_path: Path) -> None:
         _, writer = await asyncio.open_unix_connection(tmp_path / "s")
         writer.writelines(line(record=i + 1) + b"\n" for i in range(count))
         sending = asyncio.create_task(writer.drain())
+        while len(sensors._waiting) < MAX_WAITING:  # noqa: ASYNC110 - nothing says so
+            await asyncio.sleep(0)
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert len(sensors._waiting) == MAX_WAITING
         taken: list[int | None] = []
         while len(taken) < count:
             some = await sensors.take(within_s=5.0)

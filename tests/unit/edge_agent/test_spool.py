@@ -114,12 +114,16 @@ async def test_everything_outlives_the_process(tmp_path: Path) -> None:
     assert view.stats == spool.stats()
 
 
-async def test_marks_only_grow(spool: SqliteSpool) -> None:
-    """A mark that comes late does not take back what a later one said."""
-    mark = cursor_of(SENSOR)
+async def test_marks_only_grow(tmp_path: Path) -> None:
+    """A mark that comes late does not take back what a later one said, here or on disk."""
+    spool, mark = await open_spool(tmp_path), cursor_of(SENSOR)
     await spool.append([], {mark: 7}, now_ms=1)
     await spool.append([], {mark: 5}, now_ms=1)
     assert spool.marks([mark]) == {mark: 7}
+    await spool.close()
+    spool = await open_spool(tmp_path)
+    assert spool.marks([mark]) == {mark: 7}
+    await spool.close()
 
 
 async def test_purge_takes_all_of_other_handles(spool: SqliteSpool) -> None:
