@@ -7,7 +7,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-long check format setup system clean
+.PHONY: demo test test-long bench bench-smoke check format setup system clean
 
 demo: setup  ## Run the whole system on this machine for a minute
 	$(BIN)/vitalveil demo $(ARGS)
@@ -17,6 +17,12 @@ test: setup  ## Run every test that can run here
 
 test-long: setup  ## The long campaigns: a thousand kills, ten thousand withdrawals
 	$(BIN)/python -m pytest -q -m long $(ARGS)
+
+bench: setup  ## Measure everything (a quarter of an hour; ARGS=--quick for two minutes)
+	$(BIN)/vitalveil bench $(ARGS)
+
+bench-smoke: setup  ## Compare the ratios with the reference: fails on a fall of more than a quarter
+	$(BIN)/vitalveil bench --smoke $(ARGS)
 
 check: setup  ## Format, lint, types, import contracts
 	$(BIN)/ruff format --check .

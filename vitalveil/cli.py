@@ -13,6 +13,7 @@ _COMMANDS: Final = {
     "trust": ("trust.cli", "trust", "subjects, consents, leases, certificates"),
     "simulate": ("simulators.cli", "sim", "plays everybody else's part"),
     "demo": ("simulators.demo.cli", "sim", "the whole system on one machine"),
+    "bench": ("benchmarks.cli", "bench", "what all this costs, against what others would do"),
     "schema": ("vitalveil.schema", "", "the JSON Schema of the JSON envelope"),
 }
 

@@ -1,0 +1,123 @@
+"""`vitalveil bench`: parses, runs, shows; exit code 1 when a ratio fell or a guarantee is off."""
+
+import argparse
+import json
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from rich.console import Console
+
+from benchmarks import guard, plan, report, wire_size
+from benchmarks.errors import BenchError
+from benchmarks.rounds import figure
+from benchmarks.smoke import falls
+from benchmarks.world import World, world
+from simulators.stack.errors import StackError
+from wire.sealing import DEFAULT_BUCKET_BYTES
+
+REFERENCE: Final = Path(__file__).with_name("reference.json")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the benchmark; return 0, or 1 when it cannot be trusted or a ratio fell."""
+    arguments = _parser().parse_args(argv)
+    # Ended from outside, it tidies up as it does for Ctrl-C.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    # With --json to standard output, that belongs to the object alone.
+    console = Console(stderr=arguments.json is not None and str(arguments.json) == "-")
+    try:
+        with world(dsn=arguments.dsn, programs=arguments.programs) as whole:
+            guard.check_durability(whole)
+            guard.try_guarantees(whole)
+            about = report.describe(whole)
+            findings = _run(whole, arguments, console)
+    except (BenchError, StackError) as error:
+        print(f"vitalveil bench: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("vitalveil bench: stopped; nothing is left behind", file=sys.stderr)
+        return 130
+    report.show(findings, console)
+    _write(arguments.json, {**about, **findings.as_dict()})
+    return _compare(findings, console) if arguments.smoke else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="vitalveil bench",
+        description="Measure the whole path against the limit of the database, the ceiling of the"
+        " broker, and what a user would write or pick instead; all in one run, so that the ratios"
+        " mean something on a noisy machine. Refuses to run with a guarantee off.",
+    )
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--quick", action="store_true", help="what has a target, in two minutes")
+    size.add_argument(
+        "--smoke",
+        action="store_true",
+        help="a minute: fail when a ratio fell by more than a quarter below the reference",
+    )
+    parser.add_argument(
+        "--json",
+        type=Path,
+        nargs="?",
+        const=Path("-"),
+        metavar="FILE",
+        help="write every figure as JSON, to FILE or to standard output",
+    )
+    parser.add_argument("--rounds", type=int, metavar="N", help="instead of the usual number")
+    server = parser.add_mutually_exclusive_group()
+    server.add_argument(
+        "--programs", type=Path, metavar="DIR", help="folder of another PostgreSQL's programs"
+    )
+    server.add_argument(
+        "--dsn", help="an administrator's connection string, to use a server of yours"
+    )
+    return parser
+
+
+def _run(whole: World, arguments: argparse.Namespace, console: Console) -> report.Findings:
+    sizes = plan.SMOKE if arguments.smoke else plan.QUICK if arguments.quick else plan.FULL
+    if arguments.rounds:
+        sizes = plan.with_rounds(sizes, arguments.rounds)
+    findings = report.Findings()
+    table = plan.throughput(whole, sizes, console.print)
+    findings.note_throughput(table)
+    if sizes.latency_s:
+        rate = table.figure("ours_30", "messages_per_s").median / 2
+        waits = plan.waiting(whole, sizes, rate=rate, say=console.print)
+        findings.note_samples(waits, "latency_ms")
+    if not (arguments.quick or arguments.smoke):
+        findings.note_variants(plan.variants(whole, sizes, console.print))
+        many = plan.many_series(whole, sizes, console.print)
+        findings.put(many.ratio("ours_many", "limit_many"), "ratios", "limit_30_many_series")
+    if sizes.handles:
+        *smaller, largest = plan.remembering(whole, sizes, console.print)
+        for sample in smaller:
+            findings.note_samples([sample], f"permissions_{sample['handles']:.0f}")
+        findings.note_samples([largest], "permissions")
+    padded = wire_size.bytes_per_reading(bucket_bytes=DEFAULT_BUCKET_BYTES)
+    findings.put(figure([padded]), "wire_bytes_per_reading")
+    unpadded = wire_size.bytes_per_reading(bucket_bytes=1)
+    findings.put(figure([padded - unpadded]), "padding_bytes_per_reading")
+    return findings
+
+
+def _write(path: Path | None, content: dict[str, Any]) -> None:
+    if path is None:
+        return
+    text = json.dumps(content, indent=2)
+    if str(path) == "-":
+        print(text)
+    else:
+        path.write_text(text + "\n")
+
+
+def _compare(findings: report.Findings, console: Console) -> int:
+    reference: dict[str, float] = json.loads(REFERENCE.read_text())["ratios"]
+    fallen = falls(findings.as_dict()["ratios"], reference)
+    for text in fallen:
+        console.print(f"[red]fell by more than a quarter:[/red] {text}")
+    return 1 if fallen else 0

@@ -1,0 +1,86 @@
+"""Rounds: contenders in alternating order, and the median of what they did. Pure."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from statistics import median
+from typing import Final
+
+import msgspec
+
+Sample = dict[str, float]
+"""What one contender did in one round: figures by name."""
+
+RATE: Final = "rows_per_s"
+
+
+class Turn(msgspec.Struct, frozen=True):
+    """
+    A contender's turn.
+
+    Args:
+        take: Does it.
+
+        every: In which rounds it takes part: in each, in every second one and so on.
+    """
+
+    take: Callable[[], Sample]
+    every: int = 1
+
+
+class Figure(msgspec.Struct, frozen=True):
+    """A figure with its rounds."""
+
+    median: float
+    rounds: list[float]
+
+
+def figure(values: Iterable[float]) -> Figure:
+    """Return *values* with their median."""
+    rounds = list(values)
+    return Figure(median(rounds), rounds)
+
+
+def schedule(turns: Mapping[str, Turn], rounds: int) -> Iterator[tuple[int, str]]:
+    """Yield each turn of each round, every second round backwards: who comes first varies."""
+    for number in range(rounds):
+        names = [name for name, turn in turns.items() if number % turn.every == 0]
+        for name in names if number % 2 == 0 else reversed(names):
+            yield number, name
+
+
+class Table:
+    """What every contender did in every round."""
+
+    def __init__(self, samples: Mapping[str, Mapping[int, Sample]]) -> None:
+        self.samples = samples
+
+    def __contains__(self, name: str) -> bool:
+        return bool(self.samples.get(name))
+
+    def figure(self, name: str, key: str = RATE) -> Figure:
+        """Return a figure of a contender."""
+        return figure(sample[key] for sample in self.samples[name].values())
+
+    def ratio(self, name: str, to: str, key: str = RATE) -> Figure:
+        """Return a figure of *name* by that of *to*, for each round that both were in."""
+        ours, theirs = self.samples[name], self.samples[to]
+        return figure(ours[n][key] / theirs[n][key] for n in sorted(ours.keys() & theirs.keys()))
+
+
+def play(turns: Mapping[str, Turn], *, rounds: int, say: Callable[[str], None]) -> Table:
+    """Let every contender take its turns."""
+    samples: dict[str, dict[int, Sample]] = {name: {} for name in turns}
+    for number, name in schedule(turns, rounds):
+        sample = samples[name][number] = turns[name].take()
+        say(f"round {number + 1} of {rounds}: {name:<18} {sample[RATE]:>12,.0f} readings/s")
+    return Table(samples)
+
+
+def line(points: Mapping[int, float]) -> tuple[float, float]:
+    """Return intercept and slope of the least-squares line through *points*, weighted by 1/y²."""
+    weights = {x: 1 / (y * y) for x, y in points.items()}
+    total = sum(weights.values())
+    mean_x = sum(w * x for x, w in weights.items()) / total
+    mean_y = sum(weights[x] * y for x, y in points.items()) / total
+    spread = sum(w * (x - mean_x) ** 2 for x, w in weights.items())
+    slope = sum(weights[x] * (x - mean_x) * (y - mean_y) for x, y in points.items()) / spread
+    return mean_y - slope * mean_x, slope

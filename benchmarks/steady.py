@@ -1,0 +1,41 @@
+"""The steady rate of a round, from the commits or arrivals in it. Pure."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from benchmarks.database import Commit
+from benchmarks.errors import BenchError
+
+WARM_UP: Final = 0.1
+"""The first tenth is not counted: connections, session keys, plans and caches are made in it."""
+
+
+class Steady(msgspec.Struct, frozen=True):
+    """What went through between two commits."""
+
+    first_s: float
+    last_s: float
+    units: int
+
+    @property
+    def rate(self) -> float:
+        """Units a second."""
+        return self.units / (self.last_s - self.first_s)
+
+
+def steady(commits: Sequence[Commit]) -> Steady:
+    """
+    Return what went through after the first tenth.
+
+    Raises:
+        BenchError: There are too few commits to tell.
+    """
+    total = sum(commit.rows for commit in commits)
+    passed = 0
+    for index, commit in enumerate(commits):
+        passed += commit.rows
+        if passed >= WARM_UP * total and index + 1 < len(commits):
+            return Steady(commit.at_s, commits[-1].at_s, total - passed)
+    raise BenchError("a round was committed in one piece: there is no rate in it")
