@@ -57,9 +57,10 @@ async def test_database_restarts_under_load(world: World, falling: Postgres, how
             await asyncio.to_thread(falling.stop if how == "stop" else falling.kill)
             await until(lambda: "database" in app.missing() and "permissions" in app.missing())
             await asyncio.to_thread(falling.start)
-            await until(lambda: not list(app.missing()))
+            # A checkpoint or a recovery on a busy disk takes its time.
+            await until(lambda: not list(app.missing()), timeout_s=90)
         await sending
-        await until(lambda: agent.settled(300))
+        await until(lambda: agent.settled(300), timeout_s=60)
         assert stored(world) == [(300, 300)]
         # Every COMMIT that was not heard of is found out about: no envelope counts as a duplicate.
         assert metric(app, "envelopes_total", outcome="stored") == 300
