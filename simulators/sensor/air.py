@@ -37,17 +37,52 @@ class _Link(LocalLink):
             )
 
 
+class Radio(Controller):
+    """
+    A virtual controller, with what Bumble's leaves out.
+
+    Bumble 0.0.236 accepts the command that cancels a connection and does nothing: the next one
+    is disallowed for ever.
+    """
+
+    def on_hci_le_create_connection_cancel_command(
+        self, _command: hci.HCI_LE_Create_Connection_Cancel_Command
+    ) -> hci.HCI_StatusReturnParameters:
+        pending, self.pending_le_connection = self.pending_le_connection, None
+        if pending is None:
+            return hci.HCI_StatusReturnParameters(hci.HCI_ErrorCode.COMMAND_DISALLOWED_ERROR)
+        # Core specification, volume 4, part E, 7.8.13: the event comes after the command's end.
+        asyncio.get_running_loop().call_soon(
+            self.send_hci_packet, _cancelled(pending.peer_address)
+        )
+        return hci.HCI_StatusReturnParameters(hci.HCI_ErrorCode.SUCCESS)
+
+
+def _cancelled(peer: hci.Address) -> hci.HCI_LE_Connection_Complete_Event:
+    return hci.HCI_LE_Connection_Complete_Event(
+        status=hci.HCI_ErrorCode.UNKNOWN_CONNECTION_IDENTIFIER_ERROR,
+        connection_handle=0,
+        role=hci.Role.CENTRAL,
+        peer_address_type=peer.address_type,
+        peer_address=peer,
+        connection_interval=0,
+        peripheral_latency=0,
+        supervision_timeout=0,
+        central_clock_accuracy=0,
+    )
+
+
 class Air:
     """Radios that hear each other, and nobody else."""
 
     def __init__(self) -> None:
         self._link = _Link()  # type: ignore[no-untyped-call]  # Bumble's own gap
 
-    def radio(self, name: str) -> Controller:
+    def radio(self, name: str) -> Radio:
         """Return a new radio, for a host in this process."""
-        return Controller(name, link=self._link)
+        return Radio(name, link=self._link)
 
-    def remove(self, radio: Controller) -> None:
+    def remove(self, radio: Radio) -> None:
         """Take *radio* away: nobody hears it any more, and nobody is told."""
         radio.le_legacy_advertiser.stop()
         for advertising in radio.advertising_sets.values():

@@ -7,7 +7,6 @@ from functools import partial
 from typing import Final
 
 import msgspec
-from bumble.controller import Controller
 from bumble.device import Connection, Device, DeviceConfiguration
 from bumble.hci import Address
 from bumble.keys import PairingKeys
@@ -16,7 +15,7 @@ from bumble.transport.common import TransportSink, TransportSource
 
 from edge_agent.gatt import battery
 from edge_agent.gatt.battery import BatteryLevel
-from simulators.sensor.air import Air
+from simulators.sensor.air import Air, Radio
 from simulators.sensor.attributes import Characteristic, Service
 from simulators.sensor.faults import Faults, Kind
 from simulators.sensor.gatt_server import GattServer, advertisement
@@ -86,7 +85,7 @@ class Peripheral:
         self._connections: dict[Connection, Link] = {}
         self._trusted: set[str] = set()
         self._device: Device | None = None
-        self._place: tuple[Air, Controller] | None = None
+        self._place: tuple[Air, Radio] | None = None
         self._in_reach = False
         self._due = 0.0
         self._tasks: set[asyncio.Task[None]] = set()

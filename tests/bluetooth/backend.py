@@ -160,8 +160,10 @@ class Adapter:
                 raise
 
     async def _abandon(self, connecting: "asyncio.Future[Connection]") -> None:
-        # The controller must be told, or the next connection waits for this one for ever.
-        await self.device.cancel_connection()  # type: ignore[no-untyped-call]  # Bumble's gap
+        # The controller must be told, or the next connection waits for this one for ever. It may
+        # have come up in the meantime; then there is nothing to cancel.
+        with contextlib.suppress(bumble_core.BaseBumbleError):
+            await self.device.cancel_connection()  # type: ignore[no-untyped-call]  # their gap
         with contextlib.suppress(bumble_core.BaseBumbleError):
             await (await connecting).disconnect()
 

@@ -1,0 +1,234 @@
+"""A CGM sensor over the air."""
+
+import datetime
+
+import pytest
+from bleak.exc import BleakGATTProtocolError
+
+from edge_agent.gatt import cgm, cgm_control, cgm_session
+from edge_agent.gatt.cgm import CgmRecord
+from edge_agent.gatt.cgm_control import Command, Interval
+from edge_agent.gatt.cgm_session import SessionStart
+from edge_agent.gatt.date_time import Zone
+from edge_agent.gatt.errors import BadCrc, Truncated
+from edge_agent.gatt.quirks import CrcKind, Quirks
+from edge_agent.gatt.racp import OpCode, Operator, Request, Response, ResponseCode
+from edge_agent.gatt.registry import uuid_of
+from simulators.sensor.cgm import MEASUREMENT, WARMING_UP, WITH_CRC, CgmSensor, Reading
+from simulators.sensor.cgm_session import CONTROL_POINT
+from simulators.sensor.clock import to_date_time
+from simulators.sensor.faults import Faults
+from tests.bluetooth.central import RecordReader, collect, connected
+from tests.fix_link import AirLink
+
+ADDRESS = "C0:FF:EE:00:00:03"
+HOURS_8_S = 8 * 3600
+ALL = Request(OpCode.REPORT, Operator.ALL)
+DONE = Response(OpCode.REPORT, ResponseCode.SUCCESS)
+
+
+class Hour:
+    """A clock that is told."""
+
+    def __init__(self) -> None:
+        self.now_s = 1_790_000_000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def sensor_with(count: int, *faults: str, quirks: Quirks = WITH_CRC) -> CgmSensor:
+    """Return a sensor on its eighth hour, with a record each five minutes of its session."""
+    sensor = CgmSensor(ADDRESS, Hour(), faults=Faults(*faults), quirks=quirks)
+    sensor.session.begin(ago_s=HOURS_8_S)
+    for n in range(count):
+        sensor.measure(Reading(6.0 + n / 10), minute=5 * n)
+    return sensor
+
+
+def records_of(values: list[bytes], quirks: Quirks = WITH_CRC) -> list[CgmRecord]:
+    """Return the records in *values*."""
+    return [record for value in values for record in cgm.decode(value, quirks).records]
+
+
+async def test_what_is_measured_is_told_at_once(link: AirLink) -> None:
+    """A new record goes to who listens, with the minute of the session and a check."""
+    sensor = await link.add(sensor_with(0))
+
+    async with connected(link, ADDRESS) as client:
+        told = await collect(client, MEASUREMENT)
+        for n in range(5):
+            await sensor.tell_all(sensor.measure(Reading(6.0 + n)))
+        values = await told.wait_for(5)
+
+    records = records_of(values)
+    assert [record.concentration_mg_dl for record in records] == [108, 126, 144, 162, 180]
+    assert {record.time_offset_min for record in records} == {480}
+
+
+@pytest.mark.parametrize(
+    "quirks",
+    [
+        pytest.param(WITH_CRC, id="as specified"),
+        pytest.param(Quirks(e2e_crc=False), id="no check"),
+        pytest.param(Quirks(e2e_crc=True, crc=CrcKind.CCITT_FALSE), id="another check"),
+        pytest.param(Quirks(e2e_crc=True, warning_first=True), id="octets reversed"),
+    ],
+)
+async def test_a_gap_is_filled_from_memory(link: AirLink, quirks: Quirks) -> None:
+    """Records since a minute of the session are handed over, whatever the sensor's quirks."""
+    await link.add(sensor_with(100, quirks=quirks))
+
+    async with connected(link, ADDRESS) as client:
+        reader = await RecordReader(client, told_by=MEASUREMENT).open()
+        answer = await reader.ask(Request(OpCode.REPORT, Operator.FROM, (250,)))
+
+    assert answer == DONE
+    minutes = [r.time_offset_min for r in records_of(reader.records.values, quirks)]
+    assert minutes == list(range(250, 500, 5))
+
+
+async def test_records_cannot_be_asked_for_by_the_time_of_day(link: AirLink) -> None:
+    """The sensor has no clock: the other filter is not supported."""
+    await link.add(sensor_with(1))
+    when = to_date_time(datetime.datetime(2026, 1, 1))  # noqa: DTZ001
+
+    async with connected(link, ADDRESS) as client:
+        reader = await RecordReader(client, told_by=MEASUREMENT).open()
+        answer = await reader.ask(Request(OpCode.REPORT, Operator.FROM, (when,)))
+
+    assert answer == Response(OpCode.REPORT, ResponseCode.OPERAND_NOT_SUPPORTED)
+
+
+async def test_the_start_of_the_session_is_what_a_collector_makes_it(link: AirLink) -> None:
+    """The start is unknown until the present time was written; then it lies in the past."""
+    await link.add(sensor_with(0))
+    now = datetime.datetime(2026, 11, 21, 18, 30)  # noqa: DTZ001
+    written = SessionStart(to_date_time(now), Zone(4, 0))
+
+    async with connected(link, ADDRESS) as client:
+        number = uuid_of(0x2AAA)
+        before = cgm_session.decode_start(await client.read_gatt_char(number), WITH_CRC)
+        value = cgm_session.encode_start(written, WITH_CRC)
+        await client.write_gatt_char(number, value, response=True)
+        after = cgm_session.decode_start(await client.read_gatt_char(number), WITH_CRC)
+        status = cgm_session.decode_status(await client.read_gatt_char(uuid_of(0x2AA9)), WITH_CRC)
+
+    assert before.date_time.as_datetime() is None
+    assert after.date_time.as_datetime() == now - datetime.timedelta(hours=8)
+    assert after.zone == Zone(4, 0)
+    assert status.time_offset_min == 480
+
+
+@pytest.mark.parametrize(
+    ("change", "code"), [(b"\x00\x00", 0x81), (b"", 0x80)], ids=["wrong check", "no check"]
+)
+async def test_a_write_without_its_check_is_refused(
+    link: AirLink, change: bytes, code: int
+) -> None:
+    """What a collector writes must end in the right check where the sensor has one."""
+    await link.add(sensor_with(0))
+    value = cgm_control.encode(Command(cgm_control.OpCode.GET_INTERVAL)) + change
+
+    async with connected(link, ADDRESS) as client:
+        with pytest.raises(BleakGATTProtocolError) as raised:
+            await client.write_gatt_char(uuid_of(CONTROL_POINT), value, response=True)
+
+    assert raised.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("asked", "answer"),
+    [
+        (
+            Command(cgm_control.OpCode.GET_INTERVAL),
+            Interval(cgm_control.OpCode.INTERVAL, 5),
+        ),
+        (
+            Interval(cgm_control.OpCode.SET_INTERVAL, 1),
+            cgm_control.Response(cgm_control.OpCode.SET_INTERVAL, 1),
+        ),
+        (
+            Command(cgm_control.OpCode.START_SESSION),
+            cgm_control.Response(cgm_control.OpCode.START_SESSION, 4),
+        ),
+        (
+            Command(cgm_control.OpCode.GET_HYPO),
+            cgm_control.AlertLevel(cgm_control.OpCode.HYPO, 0.0),
+        ),
+        (
+            cgm_control.CalibrationRequest(1),
+            cgm_control.Response(cgm_control.OpCode.GET_CALIBRATION, 5),
+        ),
+    ],
+)
+async def test_the_control_point_answers(
+    link: AirLink, asked: cgm_control.Operation, answer: cgm_control.Operation
+) -> None:
+    """Each operation is answered by an indication, with its check."""
+    await link.add(sensor_with(0))
+
+    async with connected(link, ADDRESS) as client:
+        answers = await collect(client, CONTROL_POINT)
+        value = cgm_control.encode(asked, WITH_CRC)
+        await client.write_gatt_char(uuid_of(CONTROL_POINT), value, response=True)
+        [got] = await answers.wait_for(1)
+
+    assert cgm_control.decode(got, WITH_CRC) == answer
+
+
+async def test_another_session_counts_from_zero(link: AirLink) -> None:
+    """A session that was stopped and started has no record, no start, and minute 0."""
+    sensor = await link.add(sensor_with(5))
+
+    async with connected(link, ADDRESS) as client:
+        answers = await collect(client, CONTROL_POINT)
+        for count, op_code in enumerate(
+            (cgm_control.OpCode.STOP_SESSION, cgm_control.OpCode.START_SESSION), start=1
+        ):
+            value = cgm_control.encode(Command(op_code), WITH_CRC)
+            await client.write_gatt_char(uuid_of(CONTROL_POINT), value, response=True)
+            await answers.wait_for(count)
+
+    assert len(sensor.memory) == 0
+    assert sensor.session.minute() == 0
+
+
+async def test_warm_up_is_no_glucose(link: AirLink) -> None:
+    """While it warms up the sensor shows 0 and no quality."""
+    sensor = await link.add(sensor_with(0, "warm-up@2"))
+
+    async with connected(link, ADDRESS) as client:
+        told = await collect(client, MEASUREMENT)
+        for _ in range(2):
+            await sensor.tell_all(sensor.measure(Reading(6.0)))
+        records = records_of(await told.wait_for(2))
+
+    assert [record.concentration_mg_dl for record in records] == [108, 0]
+    assert WARMING_UP.mmol_per_l == 0
+
+
+async def test_a_wrong_check_is_seen(link: AirLink) -> None:
+    """The fault strikes the check and nothing else."""
+    sensor = await link.add(sensor_with(0, "wrong-crc@2", "malformed@3"))
+
+    async with connected(link, ADDRESS) as client:
+        told = await collect(client, MEASUREMENT)
+        for _ in range(3):
+            await sensor.tell_all(sensor.measure(Reading(6.0)))
+        right, wrong, short = await told.wait_for(3)
+
+    assert right[:-1] == wrong[:-1]
+    with pytest.raises(BadCrc):
+        cgm.decode(wrong, WITH_CRC)
+    with pytest.raises(Truncated):
+        cgm.decode(short, WITH_CRC)
+
+
+async def test_a_session_that_is_reset_forgets_its_records(link: AirLink) -> None:
+    """A clock reset begins the session again, and the minute tells."""
+    sensor = await link.add(sensor_with(10, "clock-reset@11"))
+    record = sensor.measure(Reading(6.0))
+
+    assert record.key == 0
+    assert list(sensor.memory) == [record]
