@@ -14,6 +14,7 @@ from simulators import listing
 from simulators.people import DEFAULT_SOURCE, Person, pick
 from simulators.recordings import index
 from simulators.replay import Report, replay, source_of
+from simulators.sensor import arguments as sensor_arguments
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26,6 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if source is None and DEFAULT_SOURCE.is_dir():
         source = DEFAULT_SOURCE
     try:
+        if arguments.command == "sensor":
+            return _sensor(source, arguments)
         return _list(source, arguments) if arguments.list else _play(source, arguments)
     except BrokenPipeError:
         # Whoever reads has seen enough; nothing more may be flushed to it at exit.
@@ -38,6 +41,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="vitalveil simulate", description="Play everybody else's part."
     )
     commands = parser.add_subparsers(dest="command", required=True)
+    sensor_arguments.add_parser(commands)
     command = commands.add_parser(
         "replay",
         help="play recorded or invented people to agents",
@@ -147,6 +151,15 @@ def _play(source: Path | None, arguments: argparse.Namespace) -> int:
     )
     _say(result if arguments.json else None, _report_lines(result))
     return 0
+
+
+def _sensor(source: Path | None, options: argparse.Namespace) -> int:
+    # Bumble takes long to import, and only this command needs it.
+    from simulators.sensor import cli
+
+    people = pick(source, options.subjects, seed=options.seed)
+    print(_origin_of(people), file=sys.stderr)
+    return cli.run(options, people)
 
 
 def _origin_of(people: Sequence[Person]) -> str:

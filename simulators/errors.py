@@ -7,6 +7,7 @@ Errors of the simulators.
         * NothingInIt
     * ListenError           (the agent's: drop the connection, connect again)
     * FaultError            (the operator's: there is no such fault of a sensor)
+    * PortError             (the operator's: no Bluetooth controller can be reached there)
 """
 
 
@@ -43,3 +44,11 @@ class FaultError(SimulatorError):
 
     def __init__(self) -> None:
         super().__init__("no fault of a sensor: KIND[=NUMBER][@FIRST[-[LAST]][/EVERY]]")
+
+
+class PortError(SimulatorError):
+    """No Bluetooth controller, and no host that wants one, can be reached where one should be."""
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(f"the port cannot be opened ({cause})")
+        self.cause = cause

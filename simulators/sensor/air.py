@@ -1,16 +1,45 @@
 """The air between radios of one process: what one sends, the others hear."""
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 from typing import Final
 
 from bumble import hci
 from bumble.controller import Controller
-from bumble.core import PhysicalTransport
+from bumble.core import BaseBumbleError, PhysicalTransport
 from bumble.link import LocalLink
+from bumble.transport import open_transport
+from bumble.transport.common import TransportSink, TransportSource
+from usb1 import USBError  # type: ignore[import-untyped]  # it has no stubs
+
+from simulators.errors import PortError
 
 # Where a kernel is the host: Bumble answers the enhanced commands of these features with plain
 # events, and a connection is never seen to come up (google/bumble#841).
 _HIDDEN_FEATURES: Final = hci.LeFeatureMask.LL_PRIVACY | hci.LeFeatureMask.LE_EXTENDED_ADVERTISING
+
+
+# A kernel gives a controller without an address no index.
+_PUBLIC: Final = "C0:FF:EE:00:00:FF"
+
+
+@contextlib.asynccontextmanager
+async def open_port(name: str) -> AsyncIterator[tuple[TransportSource, TransportSink]]:
+    """
+    Open a port for HCI by the name that Bumble has for it: vhci, usb:0, tcp-server:HOST:PORT.
+
+    Raises:
+        PortError: There is no such port, or it cannot be opened.
+    """
+    try:
+        transport = await open_transport(name)
+    except (OSError, ValueError, AssertionError, BaseBumbleError, USBError) as error:
+        raise PortError(type(error).__name__) from error
+    try:
+        yield transport.source, transport.sink
+    finally:
+        await transport.close()
 
 
 class _Link(LocalLink):
@@ -81,6 +110,14 @@ class Air:
     def radio(self, name: str) -> Radio:
         """Return a new radio, for a host in this process."""
         return Radio(name, link=self._link)
+
+    def attach(self, source: TransportSource, sink: TransportSink) -> Radio:
+        """Return a new radio, for the host behind *source* and *sink*."""
+        radio = Radio(
+            "host", host_source=source, host_sink=sink, link=self._link, public_address=_PUBLIC
+        )
+        radio.le_features &= ~_HIDDEN_FEATURES
+        return radio
 
     def remove(self, radio: Radio) -> None:
         """Take *radio* away: nobody hears it any more, and nobody is told."""

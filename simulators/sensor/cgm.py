@@ -3,10 +3,8 @@
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Final
 
-import msgspec
-
 from edge_agent.gatt import cgm
-from edge_agent.gatt.cgm import Annunciation, CgmMeasurement, CgmRecord
+from edge_agent.gatt.cgm import CgmMeasurement, CgmRecord
 from edge_agent.gatt.quirks import Quirks
 from simulators.sensor.attributes import Characteristic, Service
 from simulators.sensor.cgm_session import CgmSession
@@ -14,6 +12,7 @@ from simulators.sensor.faults import Faults, Kind
 from simulators.sensor.memory import Memory, Record
 from simulators.sensor.peripheral import Peripheral
 from simulators.sensor.record_access import RecordAccess
+from simulators.sensor.shown import WARMING_UP, Reading
 from wire.quantities import GLUCOSE_MG_DL_PER_MMOL_L
 
 MEASUREMENT: Final = 0x2AA7
@@ -21,19 +20,6 @@ WITH_CRC: Final = Quirks(e2e_crc=True)
 """A sensor whose values end in a check, as the specification has it."""
 _MAX_RECORDS: Final = 4000
 _QUALITY_PERCENT: Final = 98.0
-
-
-class Reading(msgspec.Struct, frozen=True):
-    """What a CGM sensor shows at one moment."""
-
-    mmol_per_l: float
-    """0 while it warms up."""
-    annunciation: int = 0
-    """Bits of `cgm.Annunciation`."""
-    trend_mmol_per_l_min: float | None = None
-
-
-WARMING_UP: Final = Reading(0.0)
 
 
 class CgmSensor(Peripheral):
@@ -114,8 +100,3 @@ def _record(reading: Reading, minute: int) -> CgmRecord:
         trend_mg_dl_min=None if trend is None else round(trend * GLUCOSE_MG_DL_PER_MMOL_L, 1),
         quality_percent=_QUALITY_PERCENT if is_warm else None,
     )
-
-
-BROKEN: Final = Reading(5.0, Annunciation.SENSOR_MALFUNCTION)
-TOO_LOW: Final = Reading(2.2, Annunciation.RESULT_TOO_LOW)
-TOO_HIGH: Final = Reading(22.2, Annunciation.RESULT_TOO_HIGH)

@@ -4,8 +4,6 @@ import datetime
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
-import msgspec
-
 from edge_agent.gatt import glucose, glucose_context
 from edge_agent.gatt.glucose import Concentration, GlucoseFeatures, GlucoseMeasurement, Unit
 from edge_agent.gatt.glucose_context import GlucoseContext, Meal
@@ -16,6 +14,7 @@ from simulators.sensor.faults import Faults, Kind
 from simulators.sensor.memory import Memory, Record
 from simulators.sensor.peripheral import Peripheral, Security
 from simulators.sensor.record_access import RecordAccess
+from simulators.sensor.shown import Strip
 
 MEASUREMENT: Final = 0x2A18
 CONTEXT: Final = 0x2A34
@@ -27,17 +26,6 @@ _FEATURES: Final = 0x0403
 _MOL_PER_MMOL: Final = 0.001
 # A reading of ketones of 0.6 mmol/L, in the mol/L of the field.
 _KETONE_MOL_PER_L: Final = 0.0006
-
-
-class Strip(msgspec.Struct, frozen=True):
-    """A measurement with a test strip."""
-
-    mmol_per_l: float | None
-    """None: the meter found nothing to measure."""
-    meal: Meal | None = None
-    """With a meal, a context belongs to the record."""
-    status: int = 0
-    """Bits of `glucose.Status`."""
 
 
 class GlucoseMeter(Peripheral):

@@ -4,8 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from edge_agent.gatt import pulse_oximeter
-from edge_agent.gatt.ieee11073 import NotANumber
-from edge_agent.gatt.pulse_oximeter import ContinuousOximetry, Oximetry, SensorStatus, SpotCheck
+from edge_agent.gatt.pulse_oximeter import ContinuousOximetry, SpotCheck
 from simulators.sensor.attributes import Characteristic, Service
 from simulators.sensor.faults import Faults
 from simulators.sensor.peripheral import Peripheral
@@ -15,10 +14,6 @@ CONTINUOUS: Final = 0x2A5F
 _FEATURES: Final = 0x2A60
 # Pulse Oximeter Service 1.0.1, section 3.4.1: measurement status, sensor status.
 _SUPPORTED: Final = b"\x03\x00"
-OFF_FINGER: Final = ContinuousOximetry(
-    normal=Oximetry(NotANumber.NAN, NotANumber.NAN),
-    sensor_status=SensorStatus.UNCONNECTED_TO_USER,
-)
 
 
 class PulseOximeter(Peripheral):

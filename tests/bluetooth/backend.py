@@ -38,6 +38,7 @@ from bumble.device import Advertisement, Connection, Device, DeviceConfiguration
 from bumble.gatt_client import CharacteristicProxy
 from bumble.hci import Address
 from bumble.pairing import PairingConfig, PairingDelegate
+from bumble.transport.common import TransportSink, TransportSource
 
 from simulators.sensor.air import Air
 
@@ -103,8 +104,12 @@ class Adapter:
     async def switch_on(self, air: Air) -> None:
         """Begin to hear what is in *air*."""
         radio = air.radio("adapter")
+        await self.switch_on_at(radio, radio)
+
+    async def switch_on_at(self, source: TransportSource, sink: TransportSink) -> None:
+        """Begin to hear what the controller behind *source* and *sink* hears."""
         self._device = Device.from_config_with_hci(
-            DeviceConfiguration(name="gateway", address=Address(_ADDRESS)), radio, radio
+            DeviceConfiguration(name="gateway", address=Address(_ADDRESS)), source, sink
         )
         self._device.pairing_config_factory = lambda _: self._pairing()
         await self._device.power_on()

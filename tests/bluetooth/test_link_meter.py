@@ -11,8 +11,9 @@ from edge_agent.gatt.racp import Count, OpCode, Operator, Request, Response, Res
 from edge_agent.gatt.registry import uuid_of
 from simulators.sensor.clock import RESET_TO, SensorClock, to_date_time
 from simulators.sensor.faults import Faults
-from simulators.sensor.meter import MEASUREMENT, GlucoseMeter, Strip
+from simulators.sensor.meter import MEASUREMENT, GlucoseMeter
 from simulators.sensor.peripheral import Security
+from simulators.sensor.shown import Strip
 from tests.bluetooth.central import RecordReader, connected
 from tests.fix_link import AirLink
 

@@ -1,0 +1,145 @@
+"""What `vitalveil simulate sensor` is told on its command line. Knows no Bluetooth."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from simulators.errors import FaultError
+from simulators.sensor import faults
+from simulators.sensor.wishes import Kind, Wishes
+
+_EPILOG = """\
+a fault: [SENSOR:]KIND[=NUMBER][@FIRST[-[LAST]][/EVERY]], at values counted from 1
+  drop@40           the link breaks in place of value 40
+  drop@40-/40       at each fortieth value
+  strap:flood=1000  the strap sends a thousand values a second
+  meter:server-busy@1   the first request for records is answered by: busy
+kinds: """ + ", ".join(faults.Kind)
+
+
+def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command to the parser of `vitalveil simulate`."""
+    command = commands.add_parser(
+        "sensor",
+        help="play virtual Bluetooth sensors to a gateway",
+        description="Play Bluetooth sensors: to a host that is given a virtual controller, or on"
+        " the real air with a dongle.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    where = command.add_mutually_exclusive_group(required=True)
+    where.add_argument(
+        "--controller",
+        metavar="PORT",
+        help="give the host behind PORT a controller that hears all sensors: vhci for this"
+        " machine's kernel, tcp-server:HOST:PORT, unix-server:PATH",
+    )
+    where.add_argument(
+        "--dongle", metavar="PORT", help="advertise one sensor by a real dongle: usb:0"
+    )
+    where.add_argument("--list", action="store_true", help="list the sensors and stop")
+    _add_people(command)
+    command.add_argument(
+        "--speed", type=_positive, default=1.0, metavar="X", help="times life (default: 1)"
+    )
+    command.add_argument(
+        "--history",
+        type=_hours,
+        default=24.0,
+        metavar="H",
+        help="hours that meters and CGM sensors have been in use (default: 24)",
+    )
+    command.add_argument(
+        "--fault", type=_fault, action="append", default=[], metavar="FAULT", help="see below"
+    )
+    command.add_argument("--name", metavar="TEXT", help="what the sensors call themselves")
+    command.add_argument(
+        "--passkey", type=_passkey, metavar="DIGITS", help="what meters ask whoever pairs for"
+    )
+    command.add_argument(
+        "--duration", type=_positive, metavar="S", help="seconds to run (default: until stopped)"
+    )
+    command.add_argument("--json", action="store_true", help="write the result as one JSON array")
+
+
+def _add_people(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--sensors",
+        type=_kinds,
+        default=tuple(Kind),
+        metavar="KIND[,KIND...]",
+        help=f"of {', '.join(Kind)} (default: all)",
+    )
+    command.add_argument(
+        "--source",
+        type=Path,
+        metavar="PATH",
+        help="file or folder of recordings (default: ../shared/data beside the project)",
+    )
+    command.add_argument(
+        "--subjects", type=_count, default=1, metavar="N", help="how many people (default: 1)"
+    )
+    command.add_argument(
+        "--seed", type=int, default=1, metavar="N", help="chooses all that is left to chance"
+    )
+
+
+def wishes_of(arguments: argparse.Namespace) -> Wishes:
+    """Return what *arguments* wish for."""
+    return Wishes(
+        seed=arguments.seed,
+        speed=arguments.speed,
+        history_h=arguments.history,
+        faults=_by_kind(arguments.fault),
+        name=arguments.name,
+        passkey=arguments.passkey,
+    )
+
+
+def _by_kind(chosen: Sequence[tuple[Kind | None, str]]) -> dict[Kind, tuple[str, ...]]:
+    return {kind: tuple(text for of, text in chosen if of is None or of is kind) for kind in Kind}
+
+
+def _fault(text: str) -> tuple[Kind | None, str]:
+    sensor, colon, fault = text.rpartition(":")
+    if colon and sensor not in set(Kind):
+        raise argparse.ArgumentTypeError(f"a sensor is one of {', '.join(Kind)}")
+    try:
+        faults.parse(fault)
+    except FaultError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return Kind(sensor) if colon else None, fault
+
+
+def _kinds(text: str) -> tuple[Kind, ...]:
+    parts = text.split(",")
+    if not set(parts) <= set(Kind) or len(set(parts)) < len(parts):
+        raise argparse.ArgumentTypeError(f"name each once, of {', '.join(Kind)}")
+    return tuple(map(Kind, parts))
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1e6:
+        raise argparse.ArgumentTypeError("a number above 0")
+    return value
+
+
+def _hours(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 336:
+        raise argparse.ArgumentTypeError("0 to 336")
+    return value
+
+
+def _passkey(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) == 6):
+        raise argparse.ArgumentTypeError("six digits")
+    return int(text)
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if not 1 <= value <= 50:
+        raise argparse.ArgumentTypeError("1 to 50")
+    return value

@@ -1,0 +1,60 @@
+"""`vitalveil simulate sensor`: sensors on the air, for a gateway that has no patient yet."""
+
+import argparse
+import asyncio
+import sys
+import time
+from collections.abc import Sequence
+
+import msgspec
+
+from simulators.errors import PortError
+from simulators.people import Person
+from simulators.sensor import show
+from simulators.sensor.arguments import wishes_of
+from simulators.sensor.wardrobe import Worn, dress
+
+
+def run(arguments: argparse.Namespace, people: Sequence[Person]) -> int:
+    """Do what *arguments* ask for; return the exit code."""
+    worn = dress(people, arguments.sensors, wishes_of(arguments), now=time.time)
+    if arguments.dongle is not None and len(worn) != 1:
+        _complain(f"a dongle serves one sensor, and these are {len(worn)}: choose with --sensors")
+        return 2
+    if not arguments.list:
+        try:
+            asyncio.run(_play(arguments, worn))
+        except PortError as error:
+            _complain(str(error))
+            return 1
+    _print(worn, as_json=arguments.json)
+    return 0
+
+
+async def _play(arguments: argparse.Namespace, worn: Sequence[Worn]) -> None:
+    on = (
+        show.on_controller(worn, arguments.controller)
+        if arguments.dongle is None
+        else show.on_dongle(worn[0], arguments.dongle)
+    )
+    async with on:
+        print(f"{len(worn)} sensors are on the air", file=sys.stderr, flush=True)
+        await show.until_stopped(arguments.duration)
+
+
+def _print(worn: Sequence[Worn], *, as_json: bool) -> None:
+    reports = show.report(worn)
+    if as_json:
+        print(msgspec.json.encode(reports).decode())
+        return
+    for one in reports:
+        books = one.books
+        print(
+            f"{one.address}  {one.kind:8}  {one.person} ({one.origin}): {books.measured} measured,"
+            f" {books.notifications} sent, {books.connections} connections,"
+            f" {books.requests} requests, {books.drops} drops"
+        )
+
+
+def _complain(what: str) -> None:
+    print(f"vitalveil simulate sensor: {what}", file=sys.stderr)

@@ -1,0 +1,91 @@
+"""`vitalveil simulate sensor` as a program of its own, with a host behind a socket."""
+
+import asyncio
+import json
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from edge_agent.gatt import heart_rate
+from simulators.people import pick
+from simulators.sensor import cgm, meter, oximeter, strap
+from simulators.sensor.air import open_port
+from simulators.sensor.wardrobe import dress
+from simulators.sensor.wishes import Kind, Wishes
+from tests.bluetooth.central import RecordReader, collect, connected
+from tests.bluetooth.test_link_cgm import ALL, DONE
+from tests.fix_link import AirLink
+
+
+class Program:
+    """The running command, and the adapter of a host that it gave a controller to."""
+
+    def __init__(self, process: asyncio.subprocess.Process, link: AirLink) -> None:
+        self.process = process
+        self.link = link
+
+    async def stop(self) -> list[dict[str, object]]:
+        """Ask it to stop, and return what it reports."""
+        self.process.send_signal(signal.SIGTERM)
+        out, _ = await self.process.communicate()
+        assert self.process.returncode == 0
+        reports: list[dict[str, object]] = json.loads(out)
+        return reports
+
+
+@pytest_asyncio.fixture
+async def program(run_folder: Path, tmp_path: Path) -> AsyncIterator[Program]:
+    """Four invented sensors in another process."""
+    port = run_folder / "hci.sock"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "vitalveil", "simulate", "sensor", "--controller", f"unix-server:{port}"),
+        *("--source", str(tmp_path), "--seed", "3", "--speed", "10", "--json"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        assert process.stderr is not None
+        async with asyncio.timeout(30):
+            while b"on the air" not in (line := await process.stderr.readline()):
+                assert line, "it ended"
+        async with open_port(f"unix:{port}") as (source, sink):
+            link = AirLink()
+            await link.adapter.switch_on_at(source, sink)
+            yield Program(process, link)
+            await link.close()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
+
+
+@pytest.mark.slow
+async def test_a_host_reads_all_four_sensors(program: Program) -> None:
+    """Strap, meter, CGM sensor and oximeter of an invented person answer a host elsewhere."""
+    link = program.link
+    people = pick(None, 1, seed=3)
+    worn = dress(people, tuple(Kind), Wishes(seed=3), now=time.time)
+    addresses = {one.kind: one.sensor.address for one in worn}
+
+    async with connected(link, addresses[Kind.STRAP]) as client:
+        rates = await (await collect(client, strap.MEASUREMENT)).wait_for(5)
+    async with connected(link, addresses[Kind.OXIMETER]) as client:
+        await (await collect(client, oximeter.CONTINUOUS)).wait_for(5)
+    async with connected(link, addresses[Kind.METER]) as client:
+        strips = await RecordReader(client, told_by=meter.MEASUREMENT).open()
+        assert await strips.ask(ALL) == DONE
+    async with connected(link, addresses[Kind.CGM]) as client:
+        readings = await RecordReader(client, told_by=cgm.MEASUREMENT).open()
+        assert await readings.ask(ALL) == DONE
+    reports = await program.stop()
+
+    assert all(40 <= heart_rate.decode(value).heart_rate_bpm <= 200 for value in rates)
+    assert len(strips.records.values) == len(strips.contexts.values) >= 4
+    assert len(readings.records.values) > 200
+    assert {report["address"] for report in reports} == set(addresses.values())
