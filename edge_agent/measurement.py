@@ -6,12 +6,22 @@ import msgspec
 
 
 class Fault(enum.StrEnum):
-    """What a sensor says in place of a value."""
+    """What a sensor says in place of a value, or what speaks against the value that it says."""
 
     OFF_BODY = "off_body"
     WARM_UP = "warm_up"
     SATURATED = "saturated"
     SENSOR_FAULT = "sensor_fault"
+    NO_VALUE = "no_value"
+    IMPLAUSIBLE = "implausible"
+    POOR_SIGNAL = "poor_signal"
+    DEMONSTRATION = "demonstration"
+    CONTROL_SOLUTION = "control_solution"
+    KETONE = "ketone"
+    UNKNOWN_ANALYTE = "unknown_analyte"
+    OTHER_SPECIMEN = "other_specimen"
+    CONTEXT_MISSING = "context_missing"
+    UNDATED = "undated"
 
 
 class Measurement(msgspec.Struct, frozen=True):
@@ -56,6 +66,17 @@ class Reason(enum.StrEnum):
     WARM_UP = "warm_up"
     SATURATED = "saturated"
     SENSOR_FAULT = "sensor_fault"
+    NO_VALUE = "no_value"
+    """The sensor has none to tell, and says so."""
+    POOR_SIGNAL = "poor_signal"
+    DEMONSTRATION = "demonstration"
+    CONTROL_SOLUTION = "control_solution"
+    KETONE = "ketone"
+    UNKNOWN_ANALYTE = "unknown_analyte"
+    OTHER_SPECIMEN = "other_specimen"
+    CONTEXT_MISSING = "context_missing"
+    FLOOD = "flood"
+    """The sensor sent more than anybody could take."""
 
 
 class Verdict(enum.StrEnum):

@@ -9,4 +9,5 @@ pytest_plugins = [
     "tests.fix_ingest",
     "tests.fix_vault",
     "tests.fix_link",
+    "tests.fix_bluez",
 ]

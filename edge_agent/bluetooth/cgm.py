@@ -1,0 +1,192 @@
+"""
+A CGM sensor: fetch the minutes of its session that we missed, then follow it.
+
+A record has no number but its minute in the session. A new session, seen by its start or by
+minutes that went back, is a new generation.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from edge_agent.bluetooth import place as places
+from edge_agent.bluetooth.client import Link
+from edge_agent.bluetooth.dating import SessionClock, session_clock
+from edge_agent.bluetooth.errors import BluetoothError, Endless, LinkLost, SensorRefused
+from edge_agent.bluetooth.memory import Report
+from edge_agent.bluetooth.outlet import Outlet
+from edge_agent.bluetooth.place import Place
+from edge_agent.bluetooth.records import CONTROL_POINT, EVERYTHING, ControlPoint, is_unsupported
+from edge_agent.gatt import cgm, racp
+from edge_agent.gatt.cgm import CgmMeasurement, CgmRecord
+from edge_agent.gatt.cgm_session import CgmFeature, CgmStatus, SessionStart
+from edge_agent.gatt.racp import Request
+from edge_agent.gatt.registry import CHARACTERISTICS
+from edge_agent.measurement import Measurement
+from runtime.logs import Log
+
+SERVICE: Final = 0x181F
+_MEASUREMENT: Final = 0x2AA7
+_FEATURE: Final = 0x2AA8
+_STATUS: Final = 0x2AA9
+_START: Final = 0x2AAA
+# A session is told from another by the quarter of an hour in which it began; the clocks that say
+# so differ a little each time.
+_QUARTER_MS: Final = 900_000
+_QUARTERS: Final = 1 << 16
+_SAME_QUARTERS: Final = 2
+_log = Log("agent.bluetooth")
+
+SessionReport = Report[CgmRecord, None]
+
+
+def generation_in(known: Place | None, *, minute: int, stamp: int) -> int:
+    """Return the generation of a session that is in its *minute* and began at *stamp*."""
+    if known is None:
+        return 0
+    apart = (stamp - known.stamp) % _QUARTERS
+    is_same = min(apart, _QUARTERS - apart) <= _SAME_QUARTERS and minute >= known.sequence
+    return known.generation if is_same else known.generation + 1
+
+
+def stamp_of(clock: SessionClock) -> int:
+    """Return what tells the session from others."""
+    return clock.started_ms // _QUARTER_MS % _QUARTERS
+
+
+class Session:
+    """
+    One connection to a CGM sensor.
+
+    Args:
+        link: To the sensor.
+
+        outlet: Where records go.
+
+        cursor: Returns the number of the last record that is durable; 0 for none.
+    """
+
+    def __init__(self, link: Link, outlet: Outlet, cursor: Callable[[], int]) -> None:
+        self._link = link
+        self._outlet = outlet
+        self._cursor = cursor
+        self._point = ControlPoint(link, SERVICE, outlet.clock)
+        self._report: SessionReport | None = None
+        self._error: BluetoothError | None = None
+        self._generation = 0
+        self._stamp = 0
+        self._minute = -1
+
+    async def open(self) -> None:
+        """Learn which session it is, and be told of its records."""
+        feature = await self._read(_FEATURE)
+        if isinstance(feature, CgmFeature):
+            self._outlet.quirks = msgspec.structs.replace(
+                self._outlet.quirks, e2e_crc=feature.e2e_crc
+            )
+        status, start = await self._read(_STATUS), await self._read(_START)
+        if not isinstance(status, CgmStatus):
+            raise SensorRefused("the status of a session")
+        self._recognise(status.time_offset_min, start if isinstance(start, SessionStart) else None)
+        await self._link.subscribe(SERVICE, _MEASUREMENT, self._on_measurement)
+        if self._link.has(SERVICE, CONTROL_POINT):
+            await self._point.open()
+
+    async def _read(self, number: int) -> msgspec.Struct | None:
+        if not self._link.has(SERVICE, number):
+            return None
+        value = await self._link.read(SERVICE, number)
+        return self._outlet.decode(CHARACTERISTICS[number], value)
+
+    def _recognise(self, minute: int, start: SessionStart | None) -> None:
+        clock = session_clock(minute, start, now_ms=self._outlet.clock.now_ms())
+        self._outlet.dater = clock
+        self._stamp = stamp_of(clock)
+        known = places.decode(self._cursor())
+        self._generation = generation_in(known, minute=minute, stamp=self._stamp)
+        if known is not None and self._generation != known.generation:
+            self._outlet.metrics.resets.inc()
+            _log.info("sensor_session_begun")
+
+    async def fetch(self) -> None:
+        """
+        Hand over every record since the last that is durable, then those that come.
+
+        Raises:
+            BluetoothError: It did not come to its end. What was handed over is good.
+        """
+        known = places.decode(self._cursor())
+        is_same = known is not None and known.generation == self._generation
+        first = known.sequence + known.taken if known is not None and is_same else 0
+        if self._link.has(SERVICE, CONTROL_POINT):
+            await self._fetch(first)
+        self._outlet.metrics.fetches.inc()
+
+    async def _fetch(self, first: int) -> None:
+        try:
+            await self._run(racp.report_from(first) if first else EVERYTHING, first)
+        except SensorRefused as exc:
+            if not is_unsupported(exc):
+                raise
+            if first:
+                await self._run(EVERYTHING, first)
+
+    async def _run(self, request: Request, first: int) -> None:
+        self._report = report = Report[CgmRecord, None](after=first - 1)
+        self._error = None
+
+        async def drain() -> None:
+            self.check()
+            for ready in report.ready():
+                if ready.sequence >= first:
+                    await self._outlet.put(self._measure(ready.record))
+
+        try:
+            await self._point.report(request, drain)
+            # From here to the end of the last drain, what is new joins the end of the report.
+            report.complete()
+            await drain()
+        except Endless:
+            await self._point.abort()
+            raise
+        finally:
+            self._report = None
+
+    def check(self) -> None:
+        """
+        See that all is well.
+
+        Raises:
+            BluetoothError: It is not.
+        """
+        if self._error is not None:
+            raise self._error
+
+    def _measure(self, record: CgmRecord) -> Measurement:
+        self._minute = max(self._minute, record.time_offset_min)
+        self._outlet.metrics.records.inc()
+        place = Place(self._generation, record.time_offset_min, self._stamp)
+        (outcome,) = cgm.observations(CgmMeasurement((record,)))
+        return self._outlet.measure(outcome, record=place.encode())
+
+    def _on_measurement(self, value: bytes) -> None:
+        if self._report is None and not self._outlet.admit():
+            return
+        self._point.stirred()
+        decoded = self._outlet.decode(CHARACTERISTICS[_MEASUREMENT], value)
+        if isinstance(decoded, CgmMeasurement):
+            for record in decoded.records:
+                self._take(record)
+
+    def _take(self, record: CgmRecord) -> None:
+        if self._report is not None:
+            try:
+                self._report.add(record.time_offset_min, record)
+            except Endless as exc:
+                self._error = exc
+        elif record.time_offset_min < self._minute:
+            # Minutes do not go back: a new session has begun, and has to be met from its start.
+            self._error = LinkLost()
+        else:
+            self._outlet.hand_on(self._measure(record))

@@ -1,0 +1,255 @@
+"""
+One connection to one sensor, through bleak.
+
+It always ends in a disconnect, also when the sensor went away by itself: bleak keeps its D-Bus
+connection open then, BlueZ keeps the registration for notifications with it, and each of them
+makes every later notification come once more.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any, Final, TypeVar
+
+import msgspec
+from bleak import BleakClient
+from bleak.backends.characteristic import BleakGATTCharacteristic
+from bleak.backends.client import BaseBleakClient
+from bleak.backends.device import BLEDevice
+from bleak.backends.scanner import BaseBleakScanner
+from bleak.exc import (
+    BleakBluetoothNotAvailableError,
+    BleakBluetoothNotAvailableReason,
+    BleakDBusError,
+    BleakError,
+    BleakGATTProtocolError,
+)
+from dbus_fast.errors import DBusFastError
+
+from edge_agent.bluetooth.deadline import within
+from edge_agent.bluetooth.errors import (
+    BluetoothError,
+    CallTimedOut,
+    LinkError,
+    LinkLost,
+    NotAuthorised,
+    PoweredOff,
+    SensorRefused,
+    StackError,
+)
+from edge_agent.gatt.registry import uuid_of
+
+T = TypeVar("T")
+
+CONNECT_S: Final = 20.0
+CALL_S: Final = 10.0
+DISCONNECT_S: Final = 5.0
+_PAIR_S: Final = 60.0
+"""Somebody has to read six digits and type them."""
+_HOST_DOWN_DISCONNECT_S: Final = 0.5
+
+# What bleak lets through: its own errors, those of the bus below it, and the assertions and
+# lookups that fail when the bus goes away under a call.
+FAILURES: Final = (BleakError, DBusFastError, OSError, EOFError, AssertionError, KeyError)
+
+_STACK_ERRORS: Final = frozenset(
+    {
+        "org.bluez.Error.NotReady",
+        "org.freedesktop.DBus.Error.AccessDenied",
+        "org.freedesktop.DBus.Error.Disconnected",
+        "org.freedesktop.DBus.Error.NameHasNoOwner",
+        "org.freedesktop.DBus.Error.NoReply",
+        "org.freedesktop.DBus.Error.ServiceUnknown",
+    }
+)
+_PAIRING_ERRORS: Final = ("org.bluez.Error.Authentication", "org.bluez.Error.NotAuthorized")
+_NOT_PAIRED: Final = "org.bluez.Error.NotPermitted"
+# ATT: insufficient authentication, authorisation, key size, encryption.
+_PAIRING_CODES: Final = frozenset({0x05, 0x08, 0x0C, 0x0F})
+
+
+class Radio(msgspec.Struct, frozen=True):
+    """Which adapter, and through what bleak reaches it."""
+
+    adapter: str | None = None
+    """Its name, hci0; None for the first that is switched on."""
+    scanner_type: type[BaseBleakScanner] | None = None
+    """None for what this platform has: BlueZ."""
+    client_type: type[BaseBleakClient] | None = None
+    call_s: float = CALL_S
+    """How long one call to a sensor may take."""
+
+
+def translate(error: BaseException, call: str) -> BluetoothError:
+    """Return what *error*, out of bleak during *call*, means to us."""
+    if isinstance(error, BluetoothError):
+        return error
+    if isinstance(error, TimeoutError):
+        return CallTimedOut(call)
+    if isinstance(error, BleakGATTProtocolError):
+        code = int(error.code)
+        return NotAuthorised(call) if code in _PAIRING_CODES else SensorRefused(call, code=code)
+    if isinstance(error, BleakBluetoothNotAvailableError):
+        is_off = error.reason is BleakBluetoothNotAvailableReason.POWERED_OFF
+        return PoweredOff(call) if is_off else StackError(call)
+    if isinstance(error, BleakDBusError):
+        return _translate_dbus(error.dbus_error, call)
+    # What is no word of BlueZ came from the bus: it is closed, or what it said makes no sense.
+    is_link = isinstance(error, BleakError)
+    return LinkError(f"{call} failed") if is_link else StackError(f"{call} failed")
+
+
+def _translate_dbus(name: str, call: str) -> BluetoothError:
+    if name.startswith(_PAIRING_ERRORS) or name == _NOT_PAIRED:
+        return NotAuthorised(call)
+    return StackError(call) if name in _STACK_ERRORS else LinkError(f"{call} failed")
+
+
+class Link:
+    """
+    A live connection. Every method raises BluetoothError, within a bounded time.
+
+    Args:
+        client: Connected.
+
+        gone: Set when the connection has ended.
+
+        call_s: How long a call may take.
+    """
+
+    def __init__(self, client: BleakClient, gone: asyncio.Event, call_s: float) -> None:
+        self._client = client
+        self._gone = gone
+        self._call_s = call_s
+
+    def _find(self, service: int, number: int) -> BleakGATTCharacteristic | None:
+        try:
+            services = self._client.services
+        except FAILURES as exc:
+            raise translate(exc, "looking up services") from None
+        uuid = uuid_of(number)
+        for found in services:
+            if found.uuid.lower() == uuid_of(service):
+                return next((c for c in found.characteristics if c.uuid.lower() == uuid), None)
+        return None
+
+    def has(self, service: int, number: int) -> bool:
+        """Tell whether the sensor has characteristic *number* in *service*."""
+        return self._find(service, number) is not None
+
+    def can_notify(self, service: int, number: int) -> bool:
+        """Tell whether characteristic *number* of *service* notifies or indicates."""
+        found = self._find(service, number)
+        return found is not None and not {"notify", "indicate"}.isdisjoint(found.properties)
+
+    def can_write(self, service: int, number: int) -> bool:
+        """Tell whether characteristic *number* of *service* can be written."""
+        found = self._find(service, number)
+        return found is not None and "write" in found.properties
+
+    def _get(self, service: int, number: int) -> BleakGATTCharacteristic:
+        found = self._find(service, number)
+        if found is None:
+            raise SensorRefused("a characteristic")
+        return found
+
+    async def read(self, service: int, number: int) -> bytes:
+        """Return the value of a characteristic."""
+        found = self._get(service, number)
+        return bytes(await self._call("reading", self._client.read_gatt_char(found)))
+
+    async def write(self, service: int, number: int, value: bytes) -> None:
+        """Write *value*, and wait until the sensor has taken it."""
+        found = self._get(service, number)
+        await self._call("writing", self._client.write_gatt_char(found, value, response=True))
+
+    async def subscribe(
+        self, service: int, number: int, on_value: Callable[[bytes], None]
+    ) -> None:
+        """Call *on_value*, which must not raise, for each notification or indication."""
+        found = self._get(service, number)
+
+        def notified(_: BleakGATTCharacteristic, value: bytearray) -> None:
+            if not self._gone.is_set():
+                on_value(bytes(value))
+
+        await self._call("subscribing", self._client.start_notify(found, notified))
+
+    async def pair(self) -> None:
+        """Make a bond, or find that there is one."""
+        await self._call("pairing", self._client.pair(), seconds=_PAIR_S)
+
+    def lose(self) -> None:
+        """Take the connection for ended: whoever held it is no more."""
+        self._gone.set()
+
+    async def until_gone(self) -> None:
+        """Return when the connection has ended."""
+        await self._gone.wait()
+
+    async def hold(self, work: Coroutine[Any, Any, T]) -> T:
+        """
+        Return what *work* returns, as long as the connection lasts.
+
+        Raises:
+            LinkLost: It ended first.
+        """
+        working = asyncio.ensure_future(work)
+        ending = asyncio.ensure_future(self._gone.wait())
+        try:
+            await asyncio.wait({working, ending}, return_when=asyncio.FIRST_COMPLETED)
+            if not working.done():
+                raise LinkLost
+            return working.result()
+        finally:
+            for task in (working, ending):
+                task.cancel()
+            await asyncio.gather(working, ending, return_exceptions=True)
+
+    async def _call(self, call: str, work: Coroutine[Any, Any, T], seconds: float = 0.0) -> T:
+        try:
+            async with asyncio.timeout(seconds or self._call_s):
+                return await work
+        except FAILURES as exc:
+            if self._gone.is_set():
+                raise LinkLost from None
+            raise translate(exc, call) from None
+
+
+@contextlib.asynccontextmanager
+async def connected(
+    device: BLEDevice, radio: Radio, *, host_is_up: Callable[[], bool] = lambda: True
+) -> AsyncIterator[Link]:
+    """
+    Connect to *device* for as long as the context is open.
+
+    Args:
+        device: As a scan has just found it.
+
+        radio: Through what.
+
+        host_is_up: Tells whether it is worth while to say goodbye.
+
+    Raises:
+        BluetoothError: There is no connection.
+    """
+    gone = asyncio.Event()
+    client = BleakClient(
+        device,
+        lambda _: gone.set(),
+        timeout=CONNECT_S,
+        bluez={} if radio.adapter is None else {"adapter": radio.adapter},
+        backend=radio.client_type,
+    )
+    try:
+        try:
+            await within(CONNECT_S, "connecting", client.connect())
+        except FAILURES as exc:
+            raise translate(exc, "connecting") from None
+        yield Link(client, gone, radio.call_s)
+    finally:
+        gone.set()
+        # The work is done or lost, whatever comes of this.
+        with contextlib.suppress(BluetoothError, *FAILURES):
+            patience_s = DISCONNECT_S if host_is_up() else _HOST_DOWN_DISCONNECT_S
+            await within(patience_s, "disconnecting", client.disconnect())

@@ -1,0 +1,55 @@
+"""A time-out that holds even over a call that does not let itself be cancelled at once."""
+
+import asyncio
+import contextlib
+from collections.abc import Coroutine
+from typing import Any, Final, TypeVar
+
+from edge_agent.bluetooth.errors import CallTimedOut
+
+T = TypeVar("T")
+
+_INSIST_S: Final = 1.0
+_INSIST_TIMES: Final = 3
+
+
+async def within(seconds: float, call: str, work: Coroutine[Any, Any, T]) -> T:
+    """
+    Return what *work* returns.
+
+    bleak tidies up when it is cancelled, over a D-Bus that may be the very thing that hangs:
+    asyncio's own time-out would wait for it for ever. So it is cancelled, again and again, and in
+    the end left to itself.
+
+    Raises:
+        CallTimedOut: It took longer than *seconds*.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        done, _ = await asyncio.wait({task}, timeout=seconds)
+    except asyncio.CancelledError:
+        await _stop(task)
+        raise
+    if not done:
+        await _stop(task)
+        raise CallTimedOut(call)
+    return task.result()
+
+
+async def _stop(task: asyncio.Future[Any]) -> None:
+    for _ in range(_INSIST_TIMES):
+        task.cancel()
+        # A second cancellation of ours must not cut the tidying short, only hurry it.
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait({task}, timeout=_INSIST_S)
+        if task.done():
+            break
+    if task.done() and not task.cancelled():
+        task.exception()  # Looked at, so that asyncio does not report it with its text.
+    else:
+        task.add_done_callback(_look_at)
+
+
+def _look_at(task: asyncio.Future[Any]) -> None:
+    if not task.cancelled():
+        task.exception()

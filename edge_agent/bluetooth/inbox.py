@@ -1,0 +1,56 @@
+"""What the sensors have sent and nobody has taken yet: bounded."""
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Sequence
+from typing import Final
+
+from edge_agent.measurement import Measurement
+
+MAX_WAITING: Final = 4096
+MAX_TAKEN: Final = 512
+
+
+class Inbox:
+    """
+    A queue of measurements.
+
+    A live one that finds no room is given up, because its sensor cannot be held back. A stored
+    record waits with whoever fetched it.
+    """
+
+    def __init__(self, *, max_waiting: int = MAX_WAITING) -> None:
+        self._max_waiting = max_waiting
+        self._waiting: deque[Measurement] = deque()
+        self._has_some = asyncio.Event()
+        self._has_room = asyncio.Event()
+        self._has_room.set()
+
+    def offer(self, measurement: Measurement) -> bool:
+        """Keep *measurement* if there is room; tell whether."""
+        if len(self._waiting) >= self._max_waiting:
+            return False
+        self._waiting.append(measurement)
+        self._has_some.set()
+        if len(self._waiting) >= self._max_waiting:
+            self._has_room.clear()
+        return True
+
+    async def put(self, measurement: Measurement) -> None:
+        """Keep *measurement*, as soon as there is room."""
+        while not self.offer(measurement):
+            await self._has_room.wait()
+
+    async def take(self, *, within_s: float) -> Sequence[Measurement]:
+        """Return what has come, waiting at most *within_s* for the first. Cancelled, it keeps."""
+        if not self._waiting:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(within_s):
+                    await self._has_some.wait()
+        taken = [self._waiting.popleft() for _ in range(min(len(self._waiting), MAX_TAKEN))]
+        if not self._waiting:
+            self._has_some.clear()
+        if len(self._waiting) < self._max_waiting:
+            self._has_room.set()
+        return taken

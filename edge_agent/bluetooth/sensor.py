@@ -1,0 +1,131 @@
+"""One bound sensor, supervised: found, connected, listened to, and again, for ever."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+import msgspec
+
+from edge_agent.backoff import Backoff
+from edge_agent.bluetooth.client import Link, Radio, connected
+from edge_agent.bluetooth.errors import BluetoothError, SensorError
+from edge_agent.bluetooth.ladder import Trouble
+from edge_agent.bluetooth.metrics import Ending, ending_of
+from edge_agent.bluetooth.outlet import Outlet, Shared
+from edge_agent.bluetooth.recovery import Recovery
+from edge_agent.bluetooth.scanner import Scanner
+from edge_agent.bluetooth.session import Timing, Trust, Visit
+from runtime.logs import Log
+
+_log = Log("agent.bluetooth")
+
+
+class Means(msgspec.Struct, frozen=True):
+    """What every sensor's task works with."""
+
+    radio: Radio
+    scanner: Scanner
+    recovery: Recovery
+    shared: Shared
+    timing: Timing
+    trust: Trust
+    random: Callable[[], float]
+    longest_wait_s: float
+    sensor_wait_s: float
+    """The longest, after the sensor itself did wrong."""
+    host_is_up: Callable[[], bool]
+
+
+class BoundSensor:
+    """
+    The supervisor of one sensor.
+
+    Args:
+        address: Which.
+
+        cursor: The last of its records that is durable.
+
+        means: What it works with.
+    """
+
+    def __init__(self, address: str, cursor: int, means: Means) -> None:
+        self.cursor = cursor
+        self._address = address
+        self._means = means
+        self._link: Link | None = None
+        self._outlet: Outlet | None = None
+        self._link_wait = Backoff(means.random, longest_s=means.longest_wait_s)
+        self._sensor_wait = Backoff(means.random, first_s=2.0, longest_s=means.sensor_wait_s)
+
+    @property
+    def is_linked(self) -> bool:
+        """Whether it is connected."""
+        return self._link is not None
+
+    def heard_within(self, seconds: float) -> bool:
+        """Tell whether it has sent something in the last *seconds*, over a link that is up."""
+        if self._link is None or self._outlet is None:
+            return False
+        return self._means.shared.clock.now() - self._outlet.heard_at <= seconds
+
+    def lose(self) -> None:
+        """Take no value more over the link that there is, and leave it."""
+        if self._link is not None:
+            self._link.lose()
+
+    async def run(self) -> None:
+        """
+        Listen to the sensor until cancelled.
+
+        Raises:
+            GaveUp: The radio is beyond recovery.
+        """
+        while True:
+            try:
+                pause_s = await self._visit()
+            except BluetoothError as exc:
+                pause_s = await self._ended(exc)
+            else:
+                self._means.shared.metrics.ended(Ending.DONE)
+            await self._means.recovery.pause(pause_s)
+
+    async def _ended(self, error: BluetoothError) -> float:
+        """Do about *error* what is due; return how long to wait."""
+        ending = ending_of(error)
+        self._means.shared.metrics.ended(ending)
+        _log.info("sensor_attempt_ended", ending=ending.value)
+        wait = self._sensor_wait if isinstance(error, SensorError) else self._link_wait
+        pause_s = wait.failed()
+        await self._means.recovery.failed(error)
+        return pause_s
+
+    async def _visit(self) -> float:
+        means = self._means
+        async with contextlib.AsyncExitStack() as stack:
+            async with means.scanner.found(self._address) as device:
+                link = await stack.enter_async_context(
+                    connected(device, means.radio, host_is_up=means.host_is_up)
+                )
+            self._link = link
+            self._outlet = Outlet(self._address, means.shared, self._progressed)
+            means.shared.metrics.connections.inc()
+            means.recovery.worked(Trouble.STACK)
+            try:
+                return await link.hold(
+                    Visit(link, self._outlet, lambda: self.cursor, means.timing, means.trust).run()
+                )
+            finally:
+                self._link = None
+
+    def _progressed(self) -> None:
+        self._means.recovery.worked()
+        self._link_wait.succeeded()
+        self._sensor_wait.succeeded()
+
+
+async def end(tasks: "list[asyncio.Task[None]]", *, within_s: float) -> None:
+    """Cancel *tasks*, and wait a moment for them to say goodbye to their sensors."""
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks, timeout=within_s)

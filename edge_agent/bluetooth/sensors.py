@@ -1,0 +1,195 @@
+"""The port `Sensors`, by radio."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from edge_agent.backoff import Backoff
+from edge_agent.bluetooth.client import Radio
+from edge_agent.bluetooth.inbox import Inbox
+from edge_agent.bluetooth.ladder import Steps
+from edge_agent.bluetooth.metrics import RadioMetrics
+from edge_agent.bluetooth.outlet import Shared
+from edge_agent.bluetooth.recovery import Host, Recovery
+from edge_agent.bluetooth.scanner import WINDOW_S, Scanner
+from edge_agent.bluetooth.sensor import BoundSensor, Means, end
+from edge_agent.bluetooth.session import Timing, Trust
+from edge_agent.measurement import Measurement, Reason
+from edge_agent.ports import Clock
+from runtime.logs import Log
+
+_LEAVE_S: Final = 2.0
+"""How long stopping to listen may take: a withdrawal has to be quick."""
+_SERVING_S: Final = 10.0
+_log = Log("agent.bluetooth")
+
+
+class WatchedHost(Host, Protocol):
+    """The Bluetooth of this machine, and whether it lives."""
+
+    async def watch(self, changed: Callable[[bool], None]) -> None:
+        """Call *changed* whenever it went or came, until cancelled."""
+        ...
+
+
+class Patience(msgspec.Struct, frozen=True):
+    """How long to wait for what."""
+
+    timing: Timing = Timing()
+    steps: Steps = Steps()
+    longest_wait_s: float = 15.0
+    """Between attempts to connect."""
+    sensor_wait_s: float = 120.0
+    """The same, when it is the sensor that does wrong."""
+    window_s: float = WINDOW_S
+    """Of one scan."""
+
+
+class BluetoothSensors:
+    """
+    `Sensors` that bleak reaches.
+
+    Args:
+        radio: Through which adapter.
+
+        host: What can be done about it.
+
+        clock: The clocks.
+
+        metrics: Counts.
+
+        refused: Counts a value that no measurement came of.
+
+        random: Draws from 0 to 1.
+
+        patience: How long to wait for what.
+
+        trust: How far to believe in the sensors' clocks.
+    """
+
+    def __init__(  # noqa: PLR0913 - everything that it stands on, once
+        self,
+        *,
+        radio: Radio,
+        host: WatchedHost,
+        clock: Clock,
+        metrics: RadioMetrics,
+        refused: Callable[[Reason], None],
+        random: Callable[[], float],
+        patience: Patience | None = None,
+        trust: Trust | None = None,
+    ) -> None:
+        patience = patience or Patience()
+        self._host = host
+        self._metrics = metrics
+        self._inbox = Inbox()
+        self._bound: dict[str, BoundSensor] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._leaving: set[asyncio.Task[None]] = set()
+        self._failure: BaseException | None = None
+        self._host_is_up = True
+        self._scanner = Scanner(
+            radio=radio,
+            host=host,
+            metrics=metrics,
+            backoff=Backoff(random, longest_s=5.0),
+            window_s=patience.window_s,
+        )
+        self._recovery = Recovery(
+            host=host,
+            clock=clock,
+            metrics=metrics,
+            steps=patience.steps,
+            is_serving=self._is_serving,
+            renew_scanner=self._scanner.renew,
+        )
+        self._means = Means(
+            radio=radio,
+            scanner=self._scanner,
+            recovery=self._recovery,
+            shared=Shared(self._inbox, metrics, clock, refused),
+            timing=patience.timing,
+            trust=trust or Trust(),
+            random=random,
+            longest_wait_s=patience.longest_wait_s,
+            sensor_wait_s=patience.sensor_wait_s,
+            host_is_up=lambda: self._host_is_up,
+        )
+
+    @contextlib.asynccontextmanager
+    async def serve(self) -> AsyncIterator[None]:
+        """Use the radio while the context is open."""
+        running = [
+            self._start(self._scanner.run(self._recovery), "scanner"),
+            self._start(self._host.watch(self._host_changed), "host"),
+        ]
+        try:
+            yield
+        finally:
+            await self.listen({})
+            await end([*running, *self._leaving], within_s=_LEAVE_S)
+
+    async def listen(self, cursors: Mapping[str, int]) -> None:
+        addresses = {address.upper(): (address, cursor) for address, cursor in cursors.items()}
+        leaving = [self._leave(key) for key in self._bound.keys() - addresses.keys()]
+        self._scanner.bind(addresses.keys())
+        for key, (address, cursor) in addresses.items():
+            if key not in self._bound:
+                self._join(key, address, cursor)
+        self._metrics.bound.set(len(self._bound))
+        if leaving:
+            await asyncio.wait(leaving, timeout=_LEAVE_S)
+
+    def advance(self, cursors: Mapping[str, int]) -> None:
+        for address, cursor in cursors.items():
+            bound = self._bound.get(address.upper())
+            if bound is not None:
+                bound.cursor = cursor
+
+    async def take(self, *, within_s: float) -> Sequence[Measurement]:
+        if self._failure is not None:
+            raise self._failure
+        self._metrics.linked.set(sum(bound.is_linked for bound in self._bound.values()))
+        return await self._inbox.take(within_s=within_s)
+
+    def _join(self, key: str, address: str, cursor: int) -> None:
+        bound = self._bound[key] = BoundSensor(address, cursor, self._means)
+        self._tasks[key] = self._start(bound.run(), "sensor")
+
+    def _leave(self, key: str) -> asyncio.Task[None]:
+        # From here on nothing that it sends comes in, however long the goodbye takes.
+        self._bound.pop(key).lose()
+        task = self._tasks.pop(key)
+        task.cancel()
+        self._leaving.add(task)
+        task.add_done_callback(self._leaving.discard)
+        return task
+
+    def _start(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        task = asyncio.create_task(work, name=name)
+        task.add_done_callback(self._look_at)
+        return task
+
+    def _look_at(self, task: asyncio.Task[None]) -> None:
+        """Keep why a task died: whoever takes next dies of it too."""
+        if not task.cancelled() and (failure := task.exception()) is not None:
+            self._failure = failure
+
+    def _is_serving(self) -> bool:
+        return any(bound.heard_within(_SERVING_S) for bound in self._bound.values())
+
+    def _host_changed(self, is_up: bool) -> None:
+        # bleak does not look, and would believe in its links for ever.
+        was_up, self._host_is_up = self._host_is_up, is_up
+        if was_up and not is_up:
+            self._metrics.host_deaths.inc()
+            _log.warning("bluetooth_died")
+            self._scanner.renew()
+            for bound in self._bound.values():
+                bound.lose()
+        elif is_up and not was_up:
+            _log.info("bluetooth_back")
+            self._recovery.wake()

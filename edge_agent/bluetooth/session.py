@@ -1,0 +1,205 @@
+"""What to do with a sensor once it is connected: whatever it can, for as long as it sends."""
+
+import asyncio
+import datetime
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from edge_agent.bluetooth import cgm, dating, glucose
+from edge_agent.bluetooth.client import Link
+from edge_agent.bluetooth.errors import Flooding, SensorRefused, Silent
+from edge_agent.bluetooth.outlet import Outlet
+from edge_agent.gatt import date_time
+from edge_agent.gatt.date_time import CurrentTime, DateTime
+from edge_agent.gatt.registry import CHARACTERISTICS
+
+_LOOK_EVERY_S: Final = 1.0
+_TIME_SERVICE: Final = 0x1805
+_CURRENT_TIME: Final = 0x2A2B
+_MINUTE_MS: Final = 60_000
+BATTERY: Final = (0x180F, 0x2A19)
+CONTINUOUS: Final = ((0x180D, 0x2A37), (0x1822, 0x2A5F))
+"""What comes every second or so while the sensor is worn: its absence means something."""
+EPISODIC: Final = ((0x1822, 0x2A5E), (0x1810, 0x2A35), (0x1809, 0x2A1C), (0x181D, 0x2A9D))
+"""What comes when somebody measures."""
+
+
+class Timing(msgspec.Struct, frozen=True):
+    """How patient to be with a sensor that is connected."""
+
+    silence_s: float = 30.0
+    """With one that ought to send every second."""
+    session_silence_s: float = 900.0
+    """With a CGM sensor, which sends every few minutes."""
+    rest_s: float = 60.0
+    """Before a meter that has told everything is asked again, if it is still there."""
+
+
+class Trust(msgspec.Struct, frozen=True):
+    """How far to believe in the clocks of sensors."""
+
+    assume_local: bool = False
+    """Whether a clock that cannot be read is taken for right, in this machine's zone."""
+    set_clocks: bool = False
+    """Whether a clock that is off by a minute or more is set, to this machine's local time."""
+
+
+class Visit:
+    """
+    One connection to one sensor, from its beginning to its end.
+
+    Args:
+        link: To the sensor.
+
+        outlet: Where its values go.
+
+        cursor: Returns the number of the last record that is durable.
+
+        timing: How patient to be.
+
+        trust: How far to believe in its clock.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        outlet: Outlet,
+        cursor: Callable[[], int],
+        timing: Timing,
+        trust: Trust,
+    ) -> None:
+        self._link = link
+        self._outlet = outlet
+        self._cursor = cursor
+        self._timing = timing
+        self._trust = trust
+
+    async def run(self) -> float:
+        """
+        Take what the sensor has to say; return how long to leave it alone then.
+
+        Raises:
+            BluetoothError: It ended before.
+        """
+        await self._read_clock()
+        silence_s = await self._subscribe()
+        session = await self._follow_session()
+        if session is not None:
+            silence_s = self._timing.session_silence_s
+        has_records = await self._fetch_records()
+        if silence_s is None and has_records:
+            return self._timing.rest_s
+        while True:
+            await asyncio.sleep(min(_LOOK_EVERY_S, (silence_s or _LOOK_EVERY_S) / 4))
+            self._look(silence_s)
+            if session is not None:
+                session.check()
+
+    def _look(self, silence_s: float | None) -> None:
+        if self._outlet.is_flooded:
+            raise Flooding
+        quiet_s = self._outlet.clock.now() - self._outlet.heard_at
+        if silence_s is not None and quiet_s > silence_s:
+            raise Silent
+
+    async def _subscribe(self) -> float | None:
+        """Subscribe to what comes by itself; return how long it may be silent, if that matters."""
+        wanted = [key for key in (*CONTINUOUS, *EPISODIC) if self._link.can_notify(*key)]
+        if not wanted and not self._has_records():
+            raise SensorRefused("something to read")
+        await self._read_battery()
+        for service, number in wanted:
+            await self._live(service, number)
+        if not set(CONTINUOUS).isdisjoint(wanted):
+            return self._timing.silence_s
+        # For ever: a thermometer that is connected waits for somebody to be ill.
+        return float("inf") if wanted else None
+
+    def _has_records(self) -> bool:
+        return self._link.can_notify(glucose.SERVICE, 0x2A18) or self._link.can_notify(
+            cgm.SERVICE, 0x2AA7
+        )
+
+    async def _live(self, service: int, number: int) -> None:
+        characteristic = CHARACTERISTICS[number]
+        await self._link.subscribe(
+            service, number, lambda value: self._outlet.live(characteristic, value)
+        )
+
+    async def _read_battery(self) -> None:
+        if not self._link.has(*BATTERY):
+            return
+        try:
+            value = await self._link.read(*BATTERY)
+        except SensorRefused:
+            return  # Some want a bond for that alone.
+        self._outlet.live(CHARACTERISTICS[BATTERY[1]], value)
+
+    async def _follow_session(self) -> cgm.Session | None:
+        if not self._link.can_notify(cgm.SERVICE, 0x2AA7):
+            return None
+        session = cgm.Session(self._link, self._outlet, self._cursor)
+        await session.open()
+        await session.fetch()
+        return session
+
+    async def _fetch_records(self) -> bool:
+        if not self._link.can_notify(glucose.SERVICE, 0x2A18):
+            return False
+        meter = glucose.Meter(self._link, self._outlet, self._cursor)
+        await meter.open()
+        await meter.fetch()
+        await self._set_clock()
+        return True
+
+    async def _read_clock(self) -> None:
+        """Learn how far the sensor's clock is off."""
+        shown = await self._shown()
+        now_ms = self._outlet.clock.now_ms()
+        if shown is not None:
+            self._outlet.dater = dating.clock_that_shows(shown.as_datetime(), now_ms=now_ms)
+        elif self._trust.assume_local:
+            self._outlet.dater = dating.local_clock(_zone(now_ms))
+        self._is_off = shown is not None and _is_off(shown, now_ms)
+        if self._is_off:
+            self._outlet.metrics.clocks.inc()
+
+    async def _shown(self) -> DateTime | None:
+        if not self._link.has(_TIME_SERVICE, _CURRENT_TIME):
+            return None
+        value = await self._link.read(_TIME_SERVICE, _CURRENT_TIME)
+        decoded = self._outlet.decode(CHARACTERISTICS[_CURRENT_TIME], value)
+        return decoded.date_time if isinstance(decoded, CurrentTime) else None
+
+    async def _set_clock(self) -> None:
+        """Set the sensor's clock, now that all that it stamped by it is fetched."""
+        may = self._trust.set_clocks and self._link.can_write(_TIME_SERVICE, _CURRENT_TIME)
+        if may and self._is_off:
+            value = date_time.encode_current_time(_current_time(self._outlet.clock.now_ms()))
+            await self._link.write(_TIME_SERVICE, _CURRENT_TIME, value)
+
+
+def _local(now_ms: int) -> datetime.datetime:
+    return datetime.datetime.fromtimestamp(now_ms / 1000, tz=datetime.UTC).astimezone()
+
+
+def _zone(now_ms: int) -> datetime.timedelta:
+    return _local(now_ms).utcoffset() or datetime.timedelta()
+
+
+def _is_off(shown: DateTime, now_ms: int) -> bool:
+    """Tell whether a clock shows another time than a clock on the wall here."""
+    day = shown.as_datetime()
+    if day is None:
+        return True
+    right = _local(now_ms).replace(tzinfo=None)
+    return abs((day - right).total_seconds()) * 1000 >= _MINUTE_MS
+
+
+def _current_time(now_ms: int) -> CurrentTime:
+    right = _local(now_ms)
+    shown = DateTime(right.year, right.month, right.day, right.hour, right.minute, right.second)
+    # GSS, Current Time: bit 0 of the reason says that somebody set it.
+    return CurrentTime(shown, right.isoweekday(), right.microsecond * 256 // 1_000_000, 1)

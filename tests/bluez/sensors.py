@@ -1,0 +1,117 @@
+"""Sensors for our org.bluez: a strap and a meter, simpler than those on the air."""
+
+import asyncio
+import struct
+
+from edge_agent.gatt import date_time, glucose, racp
+from edge_agent.gatt.date_time import CurrentTime, DateTime
+from edge_agent.gatt.glucose import Concentration, GlucoseMeasurement, Unit
+from edge_agent.gatt.racp import OpCode, Operator, Response, ResponseCode
+from tests.bluez.objects import Characteristic, FakeSensor
+
+STRAP = "C0:FF:EE:00:00:01"
+METER = "C0:FF:EE:00:00:02"
+
+
+class Strap(FakeSensor):
+    """
+    A heart rate strap that shows 60, 61 and so on to 179, and then again.
+
+    Args:
+        address: Its address.
+
+        period_s: Between two values.
+    """
+
+    def __init__(self, address: str = STRAP, *, period_s: float = 0.02) -> None:
+        self.heart_rate = Characteristic(0x2A37, "notify")
+        battery = Characteristic(0x2A19, "read", "notify", value=b"\x57")
+        super().__init__(address, [(0x180D, [self.heart_rate]), (0x180F, [battery])], name="Strap")
+        self.period_s = period_s
+        self.is_silent = False
+        self.task: asyncio.Task[None] | None = None
+
+    def wear(self) -> None:
+        """Begin to measure."""
+        self.task = asyncio.create_task(self._beat())
+
+    async def _beat(self) -> None:
+        n = 0
+        while True:
+            await asyncio.sleep(self.period_s)
+            if not self.is_silent and self.is_connected:
+                await self.notify(self.heart_rate, bytes((0x06, 60 + n % 120)))
+                n += 1
+
+
+class Meter(FakeSensor):
+    """
+    A glucose meter with *count* records of 90 mg/dL and more, and a clock that is right.
+
+    Args:
+        count: How many.
+
+        supports: Which operators it knows.
+    """
+
+    def __init__(self, count: int, *, supports: frozenset[Operator] = frozenset(Operator)) -> None:
+        self.measurement = Characteristic(0x2A18, "notify")
+        self.point = Characteristic(0x2A52, "write", "indicate", on_write=self._on_write)
+        clock = CurrentTime(DateTime(2026, 11, 21, 12, 0, 0), 0, 0, 0)
+        time = Characteristic(0x2A2B, "read", value=date_time.encode_current_time(clock))
+        super().__init__(
+            METER,
+            [(0x1808, [self.measurement, self.point]), (0x1805, [time])],
+            name="Meter",
+        )
+        self.supports = supports
+        self.records: dict[int, bytes] = {}
+        self.requests: list[bytes] = []
+        self.drop_after: int | None = None
+        self.gap_s = 0.0
+        for sequence in range(1, count + 1):
+            self.store(sequence)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def store(self, sequence: int, *, day: int = 1) -> None:
+        """Keep a record."""
+        minute, hour = sequence % 60, sequence // 60 % 24
+        measurement = GlucoseMeasurement(
+            sequence=sequence,
+            base_time=DateTime(2026, 11, day, hour, minute, 0),
+            concentration=Concentration((90 + sequence) * 1e-5, Unit.KG_PER_L, 1, 1),
+        )
+        self.records[sequence] = glucose.encode(measurement)
+
+    def _on_write(self, value: bytes) -> None:
+        self.requests.append(value)
+        task = asyncio.create_task(self._answer(value))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _answer(self, value: bytes) -> None:
+        if value[0] != OpCode.REPORT:
+            await self._respond(value[0], ResponseCode.SUCCESS)
+            return
+        operator = Operator(value[1])
+        if operator not in self.supports:
+            await self._respond(value[0], ResponseCode.OPERATOR_NOT_SUPPORTED)
+            return
+        chosen = sorted(self.records)
+        if operator is Operator.LAST:
+            chosen = chosen[-1:]
+        elif operator is Operator.FROM:
+            (first,) = struct.unpack_from("<H", value, 3)
+            chosen = [sequence for sequence in chosen if sequence >= first]
+        for n, sequence in enumerate(chosen):
+            if operator is not Operator.LAST and n == self.drop_after:
+                self.drop_after = None
+                await self.drop()
+                return
+            await self.notify(self.measurement, self.records[sequence])
+            await asyncio.sleep(self.gap_s)
+        code = ResponseCode.SUCCESS if chosen else ResponseCode.NO_RECORDS
+        await self._respond(value[0], code)
+
+    async def _respond(self, request: int, code: ResponseCode) -> None:
+        await self.notify(self.point, racp.encode_response(Response(request, code)))

@@ -1,0 +1,128 @@
+"""Doubles around the radio, and what its tests have in common."""
+
+import asyncio
+import contextlib
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+
+from prometheus_client import CollectorRegistry
+
+from edge_agent.bluetooth.client import Radio
+from edge_agent.bluetooth.ladder import Steps
+from edge_agent.bluetooth.metrics import RadioMetrics
+from edge_agent.bluetooth.sensors import BluetoothSensors, Patience, WatchedHost
+from edge_agent.bluetooth.session import Timing, Trust
+from edge_agent.clock import SystemClock
+from edge_agent.measurement import Measurement, Reason
+
+QUICK = Patience(
+    timing=Timing(silence_s=0.5, session_silence_s=1.0, rest_s=0.2),
+    steps=Steps(new_scanner_s=0.2, power_cycle_s=0.6, restart_s=1.2, exit_s=5.0),
+    longest_wait_s=0.3,
+    sensor_wait_s=0.6,
+    window_s=2.0,
+)
+"""For tests: as patient as it has to be."""
+
+
+class ToldHost:
+    """A host whose Bluetooth lives and dies as it is told; counts what is done to it."""
+
+    def __init__(self) -> None:
+        self.done: Counter[str] = Counter()
+        self._changed: Callable[[bool], None] = lambda _: None
+
+    def tell(self, is_up: bool) -> None:
+        """Let it live, or die."""
+        self._changed(is_up)
+
+    async def watch(self, changed: Callable[[bool], None]) -> None:
+        self._changed = changed
+        changed(True)
+        await asyncio.Event().wait()
+
+    async def connected(self) -> Collection[str]:
+        return ()
+
+    async def power_on(self) -> None:
+        self.done["power_on"] += 1
+
+    async def power_cycle(self) -> None:
+        self.done["power_cycle"] += 1
+
+    async def restart(self) -> None:
+        self.done["restart"] += 1
+
+
+class Collector:
+    """
+    What the agent does with `Sensors`: takes, and says what is durable.
+
+    Args:
+        sensors: The port.
+
+        registry: What it counts in.
+    """
+
+    def __init__(self, sensors: BluetoothSensors, registry: CollectorRegistry) -> None:
+        self.sensors = sensors
+        self.taken: list[Measurement] = []
+        self.refused: Counter[Reason] = Counter()
+        self.registry = registry
+        self.keeps = True
+        """Whether what was taken is durable at once."""
+
+    def value(self, name: str, **labels: str) -> float:
+        """Return a metric."""
+        return self.registry.get_sample_value("vitalveil_agent_" + name, labels) or 0.0
+
+    def of(self, quantity: int, *, sensor: str | None = None) -> list[Measurement]:
+        """Return what was taken of *quantity*."""
+        return [m for m in self.taken if m.quantity == quantity and sensor in (None, m.sensor)]
+
+    async def take(self) -> None:
+        """Take once."""
+        for measurement in await self.sensors.take(within_s=0.02):
+            self.taken.append(measurement)
+            if self.keeps and measurement.record is not None:
+                self.sensors.advance({measurement.sensor: measurement.record})
+
+    async def until(self, done: Callable[[], bool], *, within_s: float = 10.0) -> None:
+        """Take until *done*."""
+        async with asyncio.timeout(within_s):
+            while not done():
+                await self.take()
+
+    async def during(self, seconds: float) -> None:
+        """Take for *seconds*."""
+        with contextlib.suppress(TimeoutError):
+            await self.until(lambda: False, within_s=seconds)
+
+
+@contextlib.asynccontextmanager
+async def collecting(
+    radio: Radio,
+    host: WatchedHost,
+    cursors: Mapping[str, int],
+    *,
+    patience: Patience = QUICK,
+    trust: Trust | None = None,
+) -> AsyncIterator[Collector]:
+    """Listen to the sensors of *cursors* while the context is open."""
+    registry = CollectorRegistry()
+    collector: Collector
+    sensors = BluetoothSensors(
+        radio=radio,
+        host=host,
+        clock=SystemClock(),
+        metrics=RadioMetrics(registry),
+        refused=lambda reason: collector.refused.update([reason]),
+        random=random.Random(1).random,
+        patience=patience,
+        trust=trust,
+    )
+    collector = Collector(sensors, registry)
+    async with sensors.serve():
+        await sensors.listen(cursors)
+        yield collector

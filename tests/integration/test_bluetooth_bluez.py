@@ -1,0 +1,323 @@
+"""The radio over bleak's real BlueZ backend, a real D-Bus and an org.bluez of our own."""
+
+import asyncio
+import time
+
+import pytest
+
+from edge_agent.bluetooth import place
+from edge_agent.bluetooth.bluez import BluezHost
+from edge_agent.bluetooth.client import Radio
+from edge_agent.bluetooth.errors import GaveUp, NotAuthorised
+from edge_agent.bluetooth.pairing import pair
+from edge_agent.gatt.racp import Operator
+from tests.bluez.sensors import METER, STRAP, Meter, Strap
+from tests.fakes_bluetooth import Collector, collecting
+from tests.fix_bluez import Machine
+from wire.quantities import Code
+
+
+def strap_on(machine: Machine, address: str = STRAP) -> Strap:
+    """Return a strap that is worn."""
+    strap = Strap(address)
+    machine.bluetoothd.add(strap)
+    strap.wear()
+    return strap
+
+
+def rates(collector: Collector) -> list[float | None]:
+    """Return the heart rates that came."""
+    return [m.value for m in collector.of(Code.HEART_RATE)]
+
+
+async def flow_again(collector: Collector, *, within_s: float = 30.0) -> float:
+    """Wait until values come, and return how long that took."""
+    began, before = time.monotonic(), len(rates(collector))
+    await collector.until(lambda: len(rates(collector)) >= before + 5, within_s=within_s)
+    return time.monotonic() - began
+
+
+async def test_each_value_of_a_strap_comes_once_and_in_order(machine: Machine) -> None:
+    """What a strap sends is handed over, dated by our clock, without loss."""
+    strap = strap_on(machine)
+
+    async with collecting(Radio(), BluezHost(), {STRAP: 0}) as collector:
+        await collector.until(lambda: len(rates(collector)) >= 100)
+
+    assert rates(collector) == [60 + n % 120 for n in range(len(rates(collector)))]
+    assert collector.of(Code.BATTERY_LEVEL)[0].value == 87
+    assert not strap.is_connected
+    assert machine.bluetoothd.calls["Disconnect"] == 1
+
+
+async def test_a_drop_does_not_multiply_notifications(machine: Machine) -> None:
+    """After each drop by the sensor every value still comes exactly once."""
+    strap = strap_on(machine)
+
+    async with collecting(Radio(), BluezHost(), {STRAP: 0}) as collector:
+        for _ in range(4):
+            await flow_again(collector)
+            assert len(strap.heart_rate.owners) == 1
+            await strap.drop()
+        await flow_again(collector)
+
+    assert len(rates(collector)) <= strap.sent
+    assert collector.value("sensor_connections_total") == 5
+    assert collector.value("sensor_attempts_total", ending="lost") == 4
+
+
+async def test_the_death_of_bluetoothd_is_noticed_and_survived(machine: Machine) -> None:
+    """A bluetoothd that was killed says nothing; its name on the bus does."""
+    strap_on(machine)
+
+    async with collecting(Radio(), BluezHost(), {STRAP: 0}) as collector:
+        await flow_again(collector)
+        await machine.bluetoothd.kill()
+        await collector.until(lambda: collector.value("bluetooth_deaths_total") == 1)
+        await collector.during(0.5)
+        await machine.bluetoothd.start()
+        took_s = await flow_again(collector)
+
+    assert took_s < 5
+
+
+async def test_a_dead_bluetoothd_is_restarted(machine: Machine) -> None:
+    """Where nobody starts bluetoothd again, systemd is told to."""
+    strap_on(machine)
+
+    async with collecting(Radio(), BluezHost(), {STRAP: 0}) as collector:
+        await flow_again(collector)
+        machine.bluetoothd.on_restart = lambda: machine.bluetoothd.start()
+        await machine.bluetoothd.kill()
+        systemd = type(machine.bluetoothd)()
+        systemd.on_restart = machine.bluetoothd.on_restart
+        await systemd.start_systemd()
+        await flow_again(collector)
+        await systemd.kill()
+
+    assert systemd.units[:1] == ["bluetooth.service"]
+    assert collector.value("recoveries_total", rung="restart_bluetoothd") >= 1
+
+
+async def test_the_death_of_the_bus_is_survived(machine: Machine) -> None:
+    """When D-Bus itself is restarted, everything is made anew."""
+    strap_on(machine)
+
+    async with collecting(Radio(), BluezHost(), {STRAP: 0}) as collector:
+        await flow_again(collector)
+        machine.bus.kill()
+        await machine.bluetoothd.kill()
+        await collector.during(0.3)
+        machine.bus.start()
+        await machine.bluetoothd.start()
+        took_s = await flow_again(collector)
+
+    assert took_s < 10
+
+
+async def test_an_adapter_that_was_pulled_comes_back(machine: Machine) -> None:
+    """Data flow again when the adapter is put back, switched off as it may be."""
+    strap_on(machine)
+
+    async with collecting(Radio(), BluezHost(), {STRAP: 0}) as collector:
+        await flow_again(collector)
+        await machine.bluetoothd.remove_adapter()
+        await collector.during(0.5)
+        await machine.bluetoothd.insert_adapter(powered=False)
+        await flow_again(collector)
+
+    assert machine.bluetoothd.is_powered
+
+
+async def test_a_wedged_scan_is_power_cycled(machine: Machine) -> None:
+    """InProgress for ever needs the adapter switched off and on."""
+    bluetoothd = machine.bluetoothd
+    bluetoothd.errors["StartDiscovery"] = "org.bluez.Error.InProgress"
+    strap_on(machine)
+    bluetoothd.on_power_off = lambda: bluetoothd.errors.clear()
+
+    async with collecting(Radio(), BluezHost(), {STRAP: 0}) as collector:
+        await flow_again(collector)
+
+    assert collector.value("recoveries_total", rung="power_cycle") == 1
+
+
+async def test_a_host_beyond_recovery_ends_the_process(machine: Machine) -> None:
+    """When every rung has failed for long, whoever takes measurements is told to leave."""
+    machine.bluetoothd.errors["StartDiscovery"] = "org.bluez.Error.InProgress"
+    strap_on(machine)
+
+    async with collecting(Radio(), BluezHost(), {STRAP: 0}) as collector:
+        with pytest.raises(GaveUp):
+            await collector.during(20)
+
+    assert machine.bluetoothd.units
+    assert collector.value("recoveries_total", rung="exit") == 1
+
+
+async def test_a_connection_that_was_left_over_is_taken_up(machine: Machine) -> None:
+    """After a crash BlueZ still holds the connection, and the sensor does not advertise."""
+    strap = strap_on(machine)
+    strap.is_known = strap.is_connected = True
+
+    async with collecting(Radio(), BluezHost(), {STRAP: 0}) as collector:
+        await flow_again(collector)
+
+    assert strap.connections == 0
+
+
+async def test_a_call_that_never_returns_is_given_up(machine: Machine) -> None:
+    """A read that hangs does not hold the sensor for ever."""
+    strap = strap_on(machine)
+    strap.hangs = True
+
+    async with collecting(Radio(call_s=0.3), BluezHost(), {STRAP: 0}) as collector:
+        await collector.until(
+            lambda: collector.value("sensor_attempts_total", ending="timed_out") >= 1
+        )
+        strap.hangs = False
+        await flow_again(collector)
+
+
+async def test_a_silent_strap_is_connected_anew(machine: Machine) -> None:
+    """A link over which nothing comes is no link."""
+    strap = strap_on(machine)
+
+    async with collecting(Radio(), BluezHost(), {STRAP: 0}) as collector:
+        await flow_again(collector)
+        strap.is_silent = True
+        await collector.until(
+            lambda: collector.value("sensor_attempts_total", ending="silent") >= 1
+        )
+        strap.is_silent = False
+        await flow_again(collector)
+
+
+async def test_records_come_once_over_a_drop(machine: Machine) -> None:
+    """What a drop cut off is fetched from the last record that is durable."""
+    meter = Meter(100)
+    meter.drop_after = 40
+    machine.bluetoothd.add(meter)
+
+    async with collecting(Radio(), BluezHost(), {METER: 0}) as collector:
+        await collector.until(lambda: collector.value("record_fetches_total") >= 1)
+        await collector.during(0.1)
+
+    numbers = [place.decode(m.record or 0) for m in collector.taken]
+    sequences = [number.sequence for number in numbers if number is not None]
+    assert sorted(set(sequences)) == list(range(1, 101))
+    assert sequences == sorted(sequences)
+
+
+async def test_a_meter_that_only_knows_all_is_read(machine: Machine) -> None:
+    """Records that we have are left out where the meter cannot."""
+    meter = Meter(5, supports=frozenset({Operator.ALL}))
+    machine.bluetoothd.add(meter)
+
+    async with collecting(Radio(), BluezHost(), {METER: 0}) as collector:
+        await collector.until(lambda: collector.value("record_fetches_total") >= 1)
+        meter.store(6)
+        await collector.until(lambda: len(collector.taken) >= 6)
+        await collector.during(0.5)
+
+    assert [m.record for m in collector.taken] == sorted({m.record or 0 for m in collector.taken})
+    assert len(collector.taken) == 6
+
+
+async def test_a_sensor_that_left_the_lease_is_silent_at_once(machine: Machine) -> None:
+    """When `listen` returns, nothing more is sampled."""
+    strap = strap_on(machine)
+
+    async with collecting(Radio(), BluezHost(), {STRAP: 0}) as collector:
+        await flow_again(collector)
+        await collector.sensors.listen({})
+        while await collector.sensors.take(within_s=0):
+            pass
+        taken = await collector.sensors.take(within_s=0.3)
+
+    assert taken == []
+    assert not strap.is_connected
+
+
+async def test_strangers_are_counted_and_left_alone(machine: Machine) -> None:
+    """A sensor that no lease names is never connected to."""
+    strap = strap_on(machine)
+    stranger = strap_on(machine, "C0:FF:EE:00:00:99")
+
+    async with collecting(Radio(), BluezHost(), {STRAP: 0}) as collector:
+        await flow_again(collector)
+
+    assert stranger.connections == 0
+    assert strap.connections == 1
+    assert {m.sensor for m in collector.taken} == {STRAP}
+
+
+async def test_pairing_asks_for_the_passkey(machine: Machine) -> None:
+    """A sensor that shows a passkey is bonded by whoever types it."""
+    strap = strap_on(machine)
+    strap.needs_pairing = True
+    machine.bluetoothd.pairing = "RequestPasskey"
+
+    async def ask() -> int:
+        return 123456
+
+    await pair(STRAP, Radio(), ask, window_s=10)
+
+    assert strap.is_paired
+    assert not machine.bluetoothd.agents
+
+
+@pytest.mark.parametrize("passkey", [None, 1])
+async def test_a_wrong_passkey_makes_no_bond(machine: Machine, passkey: int | None) -> None:
+    """Without the right passkey there is no bond, and the agent is gone again."""
+    strap = strap_on(machine)
+    machine.bluetoothd.pairing = "RequestPasskey"
+
+    async def ask() -> int | None:
+        return passkey
+
+    with pytest.raises(NotAuthorised):
+        await pair(STRAP, Radio(), ask, window_s=10)
+
+    assert not strap.is_paired
+    assert not machine.bluetoothd.agents
+
+
+async def test_a_sensor_without_a_display_pairs_without_a_keyboard(machine: Machine) -> None:
+    """With no passkey to ask for, we say that we have neither display nor keyboard."""
+    strap = strap_on(machine)
+
+    await pair(STRAP, Radio(), None, window_s=10)
+
+    assert strap.is_paired
+
+
+async def test_another_sensor_cannot_use_the_window(machine: Machine) -> None:
+    """While one sensor is enrolled, a stranger that asks is turned away."""
+    strap = strap_on(machine)
+    strap.is_hidden = True
+    window = asyncio.create_task(pair(STRAP, Radio(), None, window_s=10))
+    async with asyncio.timeout(5):
+        await machine.bluetoothd.has_agent.wait()
+
+    stranger = "/org/bluez/hci0/dev_C0_FF_EE_00_00_99"
+    reply = await machine.bluetoothd.call_agent("RequestAuthorization", "o", [stranger])
+    strap.is_hidden = False
+    await window
+
+    assert reply is not None
+    assert reply.error_name == "org.bluez.Error.Rejected"
+    assert strap.is_paired
+
+
+async def test_a_sensor_that_wants_a_bond_is_no_trouble_of_the_radio(machine: Machine) -> None:
+    """Not being paired is counted, and no reason to restart anything."""
+    strap = strap_on(machine)
+    strap.needs_pairing = True
+
+    async with collecting(Radio(), BluezHost(), {STRAP: 0}) as collector:
+        await collector.until(
+            lambda: collector.value("sensor_attempts_total", ending="not_authorised") >= 2
+        )
+
+    assert collector.value("recoveries_total", rung="power_cycle") == 0
