@@ -1,0 +1,57 @@
+"""The clock of a virtual sensor."""
+
+import datetime
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from simulators.sensor.clock import RESET_TO, SensorClock, to_date_time
+
+NOW_S = 1_790_000_000.0
+
+
+def right() -> datetime.datetime:
+    """Return what a clock that is right shows."""
+    return datetime.datetime.fromtimestamp(NOW_S, tz=datetime.UTC).replace(tzinfo=None)
+
+
+def test_a_clock_may_be_wrong() -> None:
+    """It shows what it was made to show."""
+    clock = SensorClock(lambda: NOW_S, ahead_s=90.0)
+
+    assert clock.shown() == right() + datetime.timedelta(seconds=90)
+    assert clock.ahead_s() == 90
+
+
+@given(st.integers(-10_000_000, 10_000_000))
+def test_setting_moves_the_offset_by_minutes(seconds: int) -> None:
+    """It shows what it was set to; the base time moves by less than a minute."""
+    clock = SensorClock(lambda: NOW_S)
+    wanted = right() + datetime.timedelta(seconds=seconds)
+
+    clock.set(wanted)
+
+    assert clock.shown() == wanted
+    assert abs((clock.base() - right()).total_seconds()) < 60
+    assert clock.times_set == 1
+
+
+def test_a_reset_forgets_all() -> None:
+    """After the battery the clock begins where its maker let it begin."""
+    clock = SensorClock(lambda: NOW_S, ahead_s=5.0)
+    clock.set(right())
+
+    clock.reset()
+
+    assert clock.base() == clock.shown() == RESET_TO
+
+
+def test_a_clock_runs_on() -> None:
+    """Its time moves with the right one."""
+    now = [NOW_S]
+    clock = SensorClock(lambda: now[0])
+    clock.reset()
+    now[0] += 61
+
+    assert to_date_time(clock.shown()).minute == 1
+    assert to_date_time(clock.shown()).second == 1
