@@ -23,7 +23,7 @@ _A: Final = att.Attribute.Permissions
 
 class GattServer:
     """
-    Serves attributes to every connection of a device.
+    Serves attributes to every connection of a device; fills `link.Server`.
 
     Args:
         device: Bumble's device; not powered on yet.
@@ -61,16 +61,13 @@ class GattServer:
         )
 
     def cccd(self, connection: Connection, number: int) -> int:
-        """Return how *connection* configured characteristic *number*; 0 is not at all."""
         configured = self._device.gatt_server.subscribers.get(connection, {})
         return int.from_bytes(configured.get(self._served[number].handle, b""), "little")
 
     async def notify(self, connection: Connection, number: int, value: bytes) -> None:
-        """Send *value* to *connection*, if it subscribed."""
         await self._device.notify_subscriber(connection, self._served[number], value)
 
     async def indicate(self, connection: Connection, number: int, value: bytes) -> None:
-        """Send *value* to *connection*, if it subscribed, and wait until it confirms."""
         await self._device.indicate_subscriber(connection, self._served[number], value)
 
     def _build(self, characteristic: Characteristic) -> GattCharacteristic[bytes]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import collections
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
@@ -10,8 +10,6 @@ from simulators.sensor.faults import Faults, Kind
 
 if TYPE_CHECKING:
     from bumble.device import Connection
-
-    from simulators.sensor.gatt_server import GattServer
 
 _LINGER_S: Final = 0.05
 """What is sent just before a link drops may be lost by the receiver's host; this lets it pass."""
@@ -48,6 +46,22 @@ def new_wire(faults: Faults | None) -> Wire:
     return Wire(faults or Faults(), Books(), collections.deque(maxlen=_MAX_KEPT))
 
 
+class Server(Protocol):
+    """What a sensor serves: `gatt_server` fills it."""
+
+    def cccd(self, connection: "Connection", number: int) -> int:
+        """Return how *connection* configured characteristic *number*; 0 is not at all."""
+        ...
+
+    async def notify(self, connection: "Connection", number: int, value: bytes) -> None:
+        """Send *value* to *connection*, if it subscribed."""
+        ...
+
+    async def indicate(self, connection: "Connection", number: int, value: bytes) -> None:
+        """Send *value* to *connection*, if it subscribed, and wait until it confirms."""
+        ...
+
+
 class Link:
     """
     A connection to a central.
@@ -60,7 +74,7 @@ class Link:
         wire: What it shares with the other links.
     """
 
-    def __init__(self, connection: "Connection", server: "GattServer", wire: Wire) -> None:
+    def __init__(self, connection: "Connection", server: Server, wire: Wire) -> None:
         self._connection = connection
         self._server = server
         self._wire = wire
