@@ -14,8 +14,9 @@ class Kind(enum.StrEnum):
     """
     The faults of sensors.
 
-    Those up to CLOCK_RESET strike a value that is to be sent; those from BUSY on a request for
-    stored records. Both are counted from 1 over the life of the sensor.
+    Those up to FLOOD strike a value that is to be sent, those up to CLOCK_RESET one that is
+    measured, those up to ENDLESS a request for stored records, and DEAF a read. Each of the four
+    is counted from 1 over the life of the sensor.
     """
 
     DROP = "drop"
@@ -48,6 +49,8 @@ class Kind(enum.StrEnum):
     """Half of the records come, and then the response 0x08, procedure not completed."""
     ENDLESS = "endless"
     """The records come over and over again, until the link is dropped or the request aborted."""
+    DEAF = "deaf"
+    """A read is never answered."""
 
 
 _NUMBERS: Final = {Kind.REPEAT: 2, Kind.FLOOD: 1000}

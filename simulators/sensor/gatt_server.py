@@ -1,6 +1,6 @@
 """The GATT server of a sensor, by Bumble."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import reduce
 from operator import or_
 from typing import Final
@@ -32,7 +32,7 @@ class GattServer:
 
         changed: Called when a central subscribes or unsubscribes.
 
-        widen: Makes of what is read what is answered.
+        answer: Makes of what is read what is answered, when it is.
 
         trusts: Tells whether a connection may see what is secret.
     """
@@ -43,13 +43,13 @@ class GattServer:
         *,
         link_of: Callable[[Connection], Link | None],
         changed: Callable[[], None],
-        widen: Callable[[bytes], bytes],
+        answer: Callable[[bytes], Awaitable[bytes]],
         trusts: Callable[[Connection], bool],
     ) -> None:
         self._device = device
         self._link_of = link_of
         self._changed = changed
-        self._widen = widen
+        self._answer = answer
         self._trusts = trusts
         self._served: dict[int, GattCharacteristic[bytes]] = {}
 
@@ -90,9 +90,10 @@ class GattServer:
         self._served[characteristic.number] = built
         return built
 
-    def _read(self, characteristic: Characteristic, connection: Connection) -> bytes:
+    async def _read(self, characteristic: Characteristic, connection: Connection) -> bytes:
         self._guard(characteristic, connection)
-        return self._widen(characteristic.read() if characteristic.read is not None else b"")
+        value = characteristic.read() if characteristic.read is not None else b""
+        return await self._answer(value)
 
     def _write(self, characteristic: Characteristic, connection: Connection, value: bytes) -> None:
         self._guard(characteristic, connection)

@@ -28,6 +28,7 @@ class Books(msgspec.Struct):
     """That were put on the air; repeated ones count again."""
     requests: int = 0
     """For stored records."""
+    reads: int = 0
     drops: int = 0
     """Links that broke from the sensor's side."""
 

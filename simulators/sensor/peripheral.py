@@ -92,6 +92,7 @@ class Peripheral:
         self._life: asyncio.Task[None] | None = None
         self._advertising: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
+        self._gone = asyncio.Event()
 
     @property
     def faults(self) -> Faults:
@@ -118,6 +119,7 @@ class Peripheral:
     async def switch_on(self, air: Air) -> None:
         """Begin to advertise in *air*."""
         radio = air.radio(self.address)
+        self._gone.clear()
         self._place = air, radio
         await self.switch_on_at(radio, radio)
 
@@ -131,7 +133,7 @@ class Peripheral:
             device,
             link_of=self._connections.get,
             changed=self._changed.set,
-            widen=self._widen,
+            answer=self._answer,
             trusts=self._trusts,
         )
         for service in (*self.services(), self._battery()):
@@ -145,6 +147,7 @@ class Peripheral:
     async def switch_off(self) -> None:
         """Be gone at once, as with an empty battery; what went wrong inside is raised."""
         self._in_reach = False
+        self._gone.set()
         tasks, self._tasks = self._tasks, set()
         for task in tasks:
             task.cancel()
@@ -176,6 +179,13 @@ class Peripheral:
         """Come into reach."""
         self._in_reach = True
         await self._on().start_advertising()
+
+    async def forget_bonds(self) -> None:
+        """Know nobody any more, as after a change of the battery."""
+        self._trusted.clear()
+        keystore = self._on().keystore
+        if keystore is not None:
+            await keystore.delete_all()
 
     def spawn(self, work: Coroutine[object, object, None], what: str) -> asyncio.Task[None]:
         """Do *work* until it ends or the sensor is switched off; its errors come out there."""
@@ -231,7 +241,10 @@ class Peripheral:
         )
         return Service(0x180F, (level,))
 
-    def _widen(self, value: bytes) -> bytes:
+    async def _answer(self, value: bytes) -> bytes:
+        self.books.reads += 1
+        if self.faults.strikes(Kind.DEAF, self.books.reads):
+            await self._gone.wait()
         if self.faults.strikes(Kind.OVERSIZED, self.books.values + 1):
             return value.ljust(_MAX_ATTRIBUTE_BYTES, b"\xff")
         return value

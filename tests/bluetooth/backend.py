@@ -40,7 +40,7 @@ from bumble.hci import Address
 from bumble.pairing import PairingConfig, PairingDelegate
 from bumble.transport.common import TransportSink, TransportSource
 
-from simulators.sensor.air import Air
+from simulators.sensor.air import Air, Radio
 
 _ADDRESS: Final = "F0:00:00:00:00:99"
 _MTU: Final = 247
@@ -90,6 +90,7 @@ class Adapter:
         self.scanner_type = type("AirScanner", (AirScanner,), {"adapter": self})
         self.client_type = type("AirClient", (AirClient,), {"adapter": self})
         self._device: Device | None = None
+        self._radio: Radio | None = None
         self._scanning = 0
         self._connecting = asyncio.Lock()
         self._answers = asyncio.Event()
@@ -103,7 +104,7 @@ class Adapter:
 
     async def switch_on(self, air: Air) -> None:
         """Begin to hear what is in *air*."""
-        radio = air.radio("adapter")
+        self._radio = radio = air.radio("adapter")
         await self.switch_on_at(radio, radio)
 
     async def switch_on_at(self, source: TransportSource, sink: TransportSink) -> None:
@@ -119,6 +120,11 @@ class Adapter:
         for connection in list(self.device.connections.values()):
             await connection.disconnect()
         await self.device.power_off()
+
+    def take_address(self, address: str) -> None:
+        """Send from *address* from now on, as Linux does when it scans; connections stay."""
+        assert self._radio is not None
+        self._radio.random_address = Address(address)
 
     def hang(self) -> None:
         """Let no call return any more: bluetoothd was killed, and nobody noticed."""

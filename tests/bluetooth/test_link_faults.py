@@ -231,3 +231,30 @@ async def test_a_drop_at_each_value(link: AirLink) -> None:
     assert got == [60, 61, 63, 64, 66, 67, 69, 70]
     assert sensor.books.drops == 4
     assert heart_rate.decode(sensor.sent[-1]).heart_rate_bpm == 70
+
+
+async def test_a_deaf_sensor_answers_no_read(link: AirLink) -> None:
+    """A read may hang for ever: nothing in GATT ends it but the link."""
+    sensor = await link.add(strap("deaf@1"))
+
+    async with connected(link, ADDRESS) as client:
+        reading = asyncio.ensure_future(client.read_gatt_char(uuid_of(0x2A38)))
+        done, _ = await asyncio.wait([reading], timeout=0.1)
+        assert not done
+        await sensor.drop()
+        with pytest.raises(BleakError):
+            await reading
+
+
+async def test_data_flow_on_when_the_host_takes_another_address(link: AirLink) -> None:
+    """Linux scans from a fresh address each time, and its connections live on."""
+    sensor = await link.add(strap())
+
+    async with connected(link, ADDRESS) as client:
+        values = await collect(client, MEASUREMENT)
+        await values.wait_for(3)
+        link.adapter.take_address("E1:00:00:00:00:01")
+        await values.wait_for(len(values.values) + 5)
+        assert await client.read_gatt_char(uuid_of(0x2A38)) == b"\x01"
+
+    assert sensor.books.connections == 1

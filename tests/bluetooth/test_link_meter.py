@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from bleak import BleakClient
 from bleak.exc import BleakDBusError, BleakError, BleakGATTProtocolError
 
 from edge_agent.gatt import date_time, glucose, glucose_context, racp
@@ -318,4 +319,19 @@ async def test_nothing_pairs_without_an_agent(link: AirLink) -> None:
             await client.pair()
         link.adapter.has_agent = True
         await client.pair()
+        assert await client.read_gatt_char(uuid_of(0x2A51))
+
+
+async def test_a_lost_bond_is_told_and_made_again(link: AirLink) -> None:
+    """A sensor that forgot the central refuses its key; unpaired, the central pairs anew."""
+    meter = await link.add(meter_with(5, security=Security()))
+    async with connected(link, ADDRESS) as client:
+        await client.read_gatt_char(uuid_of(0x2A51))
+    await meter.forget_bonds()
+
+    with pytest.raises(BleakError):
+        async with connected(link, ADDRESS):
+            pass
+    await BleakClient(ADDRESS, backend=link.client_type).unpair()
+    async with connected(link, ADDRESS) as client:
         assert await client.read_gatt_char(uuid_of(0x2A51))
