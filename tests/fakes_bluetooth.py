@@ -11,13 +11,16 @@ from prometheus_client import CollectorRegistry
 from edge_agent.bluetooth.client import Radio
 from edge_agent.bluetooth.ladder import Steps
 from edge_agent.bluetooth.metrics import RadioMetrics
+from edge_agent.bluetooth.records import Pace
 from edge_agent.bluetooth.sensors import BluetoothSensors, Patience, WatchedHost
 from edge_agent.bluetooth.session import Timing, Trust
 from edge_agent.clock import SystemClock
 from edge_agent.measurement import Measurement, Reason
 
 QUICK = Patience(
-    timing=Timing(silence_s=0.5, session_silence_s=1.0, rest_s=0.2),
+    timing=Timing(
+        silence_s=0.5, session_silence_s=1.0, rest_s=0.2, records=Pace(idle_s=0.5, busy_s=0.02)
+    ),
     steps=Steps(new_scanner_s=0.2, power_cycle_s=0.6, restart_s=1.2, exit_s=5.0),
     longest_wait_s=0.3,
     sensor_wait_s=0.6,
@@ -80,6 +83,10 @@ class Collector:
     def of(self, quantity: int, *, sensor: str | None = None) -> list[Measurement]:
         """Return what was taken of *quantity*."""
         return [m for m in self.taken if m.quantity == quantity and sensor in (None, m.sensor)]
+
+    def taken_of_records(self) -> list[Measurement]:
+        """Return what came out of a sensor's memory."""
+        return [m for m in self.taken if m.record is not None]
 
     async def take(self) -> None:
         """Take once."""

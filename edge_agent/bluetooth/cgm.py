@@ -17,7 +17,13 @@ from edge_agent.bluetooth.errors import BluetoothError, Endless, LinkLost, Senso
 from edge_agent.bluetooth.memory import Report
 from edge_agent.bluetooth.outlet import Outlet
 from edge_agent.bluetooth.place import Place
-from edge_agent.bluetooth.records import CONTROL_POINT, EVERYTHING, ControlPoint, is_unsupported
+from edge_agent.bluetooth.records import (
+    CONTROL_POINT,
+    EVERYTHING,
+    ControlPoint,
+    Pace,
+    is_unsupported,
+)
 from edge_agent.gatt import cgm, racp
 from edge_agent.gatt.cgm import CgmMeasurement, CgmRecord
 from edge_agent.gatt.cgm_session import CgmFeature, CgmStatus, SessionStart
@@ -65,13 +71,15 @@ class Session:
         outlet: Where records go.
 
         cursor: Returns the number of the last record that is durable; 0 for none.
+
+        pace: How patient to be.
     """
 
-    def __init__(self, link: Link, outlet: Outlet, cursor: Callable[[], int]) -> None:
+    def __init__(self, link: Link, outlet: Outlet, cursor: Callable[[], int], pace: Pace) -> None:
         self._link = link
         self._outlet = outlet
         self._cursor = cursor
-        self._point = ControlPoint(link, SERVICE, outlet.clock)
+        self._point = ControlPoint(link, SERVICE, outlet.clock, pace)
         self._report: SessionReport | None = None
         self._error: BluetoothError | None = None
         self._generation = 0

@@ -19,7 +19,7 @@ from edge_agent.bluetooth.errors import BluetoothError, Endless, SensorRefused
 from edge_agent.bluetooth.memory import Ready, Report
 from edge_agent.bluetooth.outlet import Outlet
 from edge_agent.bluetooth.place import Place
-from edge_agent.bluetooth.records import EVERYTHING, ControlPoint, is_unsupported
+from edge_agent.bluetooth.records import EVERYTHING, ControlPoint, Pace, is_unsupported
 from edge_agent.gatt import date_time, glucose, racp
 from edge_agent.gatt.glucose import GlucoseMeasurement
 from edge_agent.gatt.glucose_context import GlucoseContext
@@ -60,13 +60,15 @@ class Meter:
         outlet: Where records go.
 
         cursor: Returns the number of the last record that is durable; 0 for none.
+
+        pace: How patient to be.
     """
 
-    def __init__(self, link: Link, outlet: Outlet, cursor: Callable[[], int]) -> None:
+    def __init__(self, link: Link, outlet: Outlet, cursor: Callable[[], int], pace: Pace) -> None:
         self._link = link
         self._outlet = outlet
         self._cursor = cursor
-        self._point = ControlPoint(link, SERVICE, outlet.clock)
+        self._point = ControlPoint(link, SERVICE, outlet.clock, pace)
         self._report: MeterReport | None = None
         self._error: BluetoothError | None = None
         self._newest: GlucoseMeasurement | None = None

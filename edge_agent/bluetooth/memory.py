@@ -17,7 +17,7 @@ C = TypeVar("C")
 
 MAX_HELD: Final = 20_000
 """Two weeks of a CGM sensor that measures each minute."""
-MAX_REPEATED: Final = 20_000
+MAX_REPEATED: Final = 10_000
 
 
 class Ready(msgspec.Struct, Generic[R, C], frozen=True):

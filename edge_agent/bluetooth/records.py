@@ -9,6 +9,8 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+import msgspec
+
 from edge_agent.bluetooth.client import Link
 from edge_agent.bluetooth.errors import CallTimedOut, Endless, SensorRefused
 from edge_agent.gatt import racp
@@ -17,15 +19,12 @@ from edge_agent.gatt.racp import Count, OpCode, Operator, Request, Response, Res
 from edge_agent.ports import Clock
 
 CONTROL_POINT: Final = 0x2A52
-IDLE_S: Final = 30.0
-"""Glucose Profile 1.0.1, section 5.5.1: so long a request may be without an answer."""
 LONGEST_S: Final = 900.0
 MAX_VALUES: Final = 200_000
 """A sequence has 16 bits; records and their contexts, and some to spare for repeated ones."""
 # ATT: Glucose Service 1.0.1, section 1.5 calls it Procedure Already in Progress.
 _IN_PROGRESS: Final = 0xFE
 _BUSY_TRIES: Final = 4
-_BUSY_WAIT_S: Final = 1.0
 
 EVERYTHING: Final = Request(OpCode.REPORT, Operator.ALL)
 _UNSUPPORTED: Final = frozenset(
@@ -39,6 +38,15 @@ _UNSUPPORTED: Final = frozenset(
 )
 
 
+class Pace(msgspec.Struct, frozen=True):
+    """How patient to be with a sensor that was asked for records."""
+
+    idle_s: float = 30.0
+    """Glucose Profile 1.0.1, section 5.5.1: so long a request may be without an answer."""
+    busy_s: float = 1.0
+    """How long to leave a busy one alone at first."""
+
+
 class ControlPoint:
     """
     The dialogue with one sensor about its records.
@@ -50,9 +58,7 @@ class ControlPoint:
 
         clock: The clock.
 
-        idle_s: How long the sensor may say nothing.
-
-        busy_wait_s: How long to leave a busy sensor alone at first.
+        pace: How patient to be.
     """
 
     def __init__(
@@ -60,15 +66,12 @@ class ControlPoint:
         link: Link,
         service: int,
         clock: Clock,
-        *,
-        idle_s: float = IDLE_S,
-        busy_wait_s: float = _BUSY_WAIT_S,
+        pace: Pace,
     ) -> None:
         self._link = link
         self._service = service
         self._clock = clock
-        self._idle_s = idle_s
-        self._busy_wait_s = busy_wait_s
+        self._pace = pace
         self._answers: asyncio.Queue[bytes] = asyncio.Queue(maxsize=16)
         self._stir = asyncio.Event()
         self._values = 0
@@ -112,7 +115,7 @@ class ControlPoint:
                     _check(response)
                     return
             # Somebody's request is under way; perhaps ours, from before a crash.
-            await asyncio.sleep(self._busy_wait_s * 2 ** (attempt - 1))
+            await asyncio.sleep(self._pace.busy_s * 2 ** (attempt - 1))
         raise SensorRefused("a request for records", code=ResponseCode.BUSY)
 
     async def _ask(self, request: Request, drain: Callable[[], Awaitable[None]]) -> Response:
@@ -136,7 +139,7 @@ class ControlPoint:
     async def _until_stirred(self) -> None:
         self._stir.clear()
         try:
-            async with asyncio.timeout(self._idle_s):
+            async with asyncio.timeout(self._pace.idle_s):
                 await self._stir.wait()
         except TimeoutError:
             raise CallTimedOut("a request for records") from None

@@ -204,10 +204,10 @@ async def listening(hear: Hear, radio: Radio) -> AsyncIterator[None]:
     """
     scanner = BleakScanner(hear, bluez=_adapter(radio), backend=radio.scanner_type)
     try:
-        try:
-            await within(START_S, "scanning", scanner.start())
-        except FAILURES as exc:
-            raise translate(exc, "scanning") from None
+        await within(START_S, "scanning", scanner.start())
+    except FAILURES as exc:
+        raise translate(exc, "scanning") from None
+    try:
         yield
     finally:
         await _stop(scanner)

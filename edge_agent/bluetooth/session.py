@@ -11,6 +11,7 @@ from edge_agent.bluetooth import cgm, dating, glucose
 from edge_agent.bluetooth.client import Link
 from edge_agent.bluetooth.errors import Flooding, SensorRefused, Silent
 from edge_agent.bluetooth.outlet import Outlet
+from edge_agent.bluetooth.records import Pace
 from edge_agent.gatt import date_time
 from edge_agent.gatt.date_time import CurrentTime, DateTime
 from edge_agent.gatt.registry import CHARACTERISTICS
@@ -33,6 +34,7 @@ class Timing(msgspec.Struct, frozen=True):
     """With one that ought to send every second."""
     session_silence_s: float = 900.0
     """With a CGM sensor, which sends every few minutes."""
+    records: Pace = Pace()
     rest_s: float = 60.0
     """Before a meter that has told everything is asked again, if it is still there."""
 
@@ -140,7 +142,7 @@ class Visit:
     async def _follow_session(self) -> cgm.Session | None:
         if not self._link.can_notify(cgm.SERVICE, 0x2AA7):
             return None
-        session = cgm.Session(self._link, self._outlet, self._cursor)
+        session = cgm.Session(self._link, self._outlet, self._cursor, self._timing.records)
         await session.open()
         await session.fetch()
         return session
@@ -148,7 +150,7 @@ class Visit:
     async def _fetch_records(self) -> bool:
         if not self._link.can_notify(glucose.SERVICE, 0x2A18):
             return False
-        meter = glucose.Meter(self._link, self._outlet, self._cursor)
+        meter = glucose.Meter(self._link, self._outlet, self._cursor, self._timing.records)
         await meter.open()
         await meter.fetch()
         await self._set_clock()
