@@ -42,6 +42,12 @@ class Database(msgspec.Struct, frozen=True):
             connection.execute(query.encode(), arguments or None)
 
 
+def programs() -> Path | None:
+    """Return the folder of another server's programs, if the run is to use one."""
+    named = os.environ.get("VITALVEIL_TEST_PROGRAMS")
+    return Path(named) if named else None
+
+
 @pytest.fixture(scope="session")
 def postgres(run_folder: Path) -> Iterator[Postgres]:
     """
@@ -49,10 +55,7 @@ def postgres(run_folder: Path) -> Iterator[Postgres]:
 
     VITALVEIL_TEST_PROGRAMS names the folder of another's initdb and postgres.
     """
-    programs = os.environ.get("VITALVEIL_TEST_PROGRAMS")
-    server = Postgres(
-        folder=run_folder / "postgres", programs=Path(programs) if programs else None
-    )
+    server = Postgres(folder=run_folder / "postgres", programs=programs())
     server.start()
     yield server
     server.stop()

@@ -17,6 +17,7 @@ from simulators.player import Player
 from simulators.sample import Sample
 from simulators.stack.scrape import scrape
 from simulators.stack.system import System, system
+from tests.fix_database import programs
 
 STEP_MS: Final = 20
 PURPOSE: Final = "acceptance@1"
@@ -183,7 +184,7 @@ class Scene:
 @pytest.fixture(scope="module")
 def _scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     with (
-        system() as whole,
+        system(programs=programs()) as whole,
         Relay(whole.broker.port) as for_ingest,
         Relay(whole.broker.port) as for_agents,
     ):
