@@ -4,7 +4,7 @@ import asyncio
 import gc
 import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Protocol
 
 import uvloop
@@ -29,6 +29,8 @@ from runtime.tls import client_context
 from wire.sealing import Opener
 
 _DRAIN_TIMEOUT_S: Final = 5.0
+_COLLECT_EVERY: Final = 100_000
+"""A flush holds thousands of objects for a moment, and none of them in a circle."""
 _log = logs.Log("ingest.app")
 
 
@@ -66,20 +68,25 @@ class App:
             backoff=Backoff(chance),
             now_ms=now_ms,
         )
-        self.store = PostgresStore(
-            conninfo,
-            seal=sealer_to(keys[0].public_key()),
-            quarantine=settings.quarantine,
-            timeout_s=settings.store.timeout_s,
-            now_ms=now_ms,
-        )
+        settlements = Settlements(interval_s=settings.receipts.interval_s)
+        self.stores = [
+            PostgresStore(
+                conninfo,
+                seal=sealer_to(keys[0].public_key()),
+                quarantine=settings.quarantine,
+                timeout_s=settings.store.timeout_s,
+                now_ms=now_ms,
+                is_settled=settlements.covers,
+            )
+            for _ in range(settings.store.connections)
+        ]
         self.reader = PermissionReader(conninfo, apply=self._apply, backoff=Backoff(chance))
         self.service = Service(
             receiver=self.receiver,
-            store=self.store,
+            stores=self.stores,
             opening=Opening(Opener(keys)),
             permissions=self.permissions,
-            settlements=Settlements(interval_s=settings.receipts.interval_s),
+            settlements=settlements,
             metrics=self.metrics,
             limits=settings.flush,
             clock_rules=settings.clock,
@@ -87,16 +94,24 @@ class App:
             chance=chance,
         )
         self._is_loaded = asyncio.Event()
-        self._parts: dict[str, _Part] = {
-            "broker": self.receiver,
-            "database": self.store,
-            "permissions": self.reader,
+        parts_of: dict[str, Sequence[_Part]] = {
+            "broker": [self.receiver],
+            "database": self.stores,
+            "permissions": [self.reader],
         }
-        for name, part in self._parts.items():
-            part.on_change = self._shows(name)
+        self._is_live = dict.fromkeys(parts_of, False)
+        for name, parts in parts_of.items():
+            for part in parts:
+                part.on_change = self._shows(name)
 
     def _shows(self, name: str) -> Callable[[bool], None]:
-        return lambda is_live: self.metrics.connected.labels(name).set(is_live)
+        # Of two connections to the database an idle one does not notice what becomes of it: the
+        # last that tried tells.
+        def show(is_live: bool) -> None:
+            self._is_live[name] = is_live
+            self.metrics.connected.labels(name).set(is_live)
+
+        return show
 
     def _apply(self, changes: Changes) -> int:
         self.permissions.apply(changes)
@@ -106,7 +121,7 @@ class App:
 
     def missing(self) -> Iterable[str]:
         """Return what it still lacks to be ready."""
-        return [name for name, part in self._parts.items() if not part.is_live]
+        return [name for name, is_live in self._is_live.items() if not is_live]
 
     async def run(self, stop: asyncio.Event, *, on_port: Callable[[int], None]) -> None:
         """
@@ -131,12 +146,14 @@ class App:
                 # What was imported and read until here stays: the collector need not look at it.
                 gc.collect()
                 gc.freeze()
+                gc.set_threshold(_COLLECT_EVERY)
                 receiving = tasks.create_task(self.receiver.run(), name="receiver")
                 await self.service.run(stop)
                 await self.receiver.drain(timeout_s=_DRAIN_TIMEOUT_S)
                 receiving.cancel()
                 reading.cancel()
-                await self.store.close()
+                for store in self.stores:
+                    await store.close()
 
     async def _is_stopped_before_start(self, stop: asyncio.Event) -> bool:
         """Wait for the permissions and the database; tell whether *stop* came first."""

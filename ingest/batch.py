@@ -8,7 +8,7 @@ from ingest.delivery import Opened
 class FlushLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """When a flush is due: as soon as one of these is reached."""
 
-    max_envelopes: int = 500
+    max_envelopes: int = 2000
     """Below half of the receive window, or a full window would wait for the age."""
     max_observations: int = 100_000
     max_bytes: int = 8_388_608
@@ -61,7 +61,17 @@ class Batch:
         return max(0.0, self._first_at + self._limits.max_age_s - now)
 
     def take(self) -> list[Opened]:
-        """Return what was collected, and begin anew."""
-        taken, self._opened = self._opened, []
-        self._observations = self._bytes = 0
+        """
+        Return the oldest of what was collected: not more envelopes than a flush may have.
+
+        What stays is as old as it was, so that it is due no later than it would have been.
+        """
+        cut = self._limits.max_envelopes
+        taken, self._opened = self._opened[:cut], self._opened[cut:]
+        self._observations -= _observations(taken)
+        self._bytes -= sum(len(one.delivery.payload) for one in taken)
         return taken
+
+
+def _observations(opened: list[Opened]) -> int:
+    return sum(len(one.body) for one in opened if one.body is not None)

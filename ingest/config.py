@@ -1,10 +1,12 @@
 """The settings of ingest. Every key has an environment twin: `VITALVEIL_INGEST_...`."""
 
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from msgspec import Meta
 
 from ingest.batch import FlushLimits
 from ingest.database import DatabaseSettings
@@ -35,6 +37,8 @@ class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     timeout_s: Seconds = 30.0
     """When a transaction is given up and tried again."""
+    connections: Annotated[int, Meta(ge=1, le=8)] = 2
+    """How many flushes may be on their way to the database at once."""
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -6,11 +6,13 @@ row a field count and each field behind its length, all big-endian, then a trail
 """
 
 import struct
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 
 from ingest.decide import Rows
+from ingest.plan import LedgerRow
 
 _HEADER: Final = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
 _TRAILER: Final = b"\xff\xff"
@@ -33,6 +35,24 @@ _ROW: Final = np.dtype(
     ]
 )
 
+_LEDGER: Final = np.dtype(
+    [
+        ("fields", ">i2"),
+        ("agent_size", ">i4"),
+        ("agent", "V16"),
+        ("spool_id_size", ">i4"),
+        ("spool_id", "V16"),
+        ("sequence_size", ">i4"),
+        ("sequence", ">i8"),
+        ("digest_size", ">i4"),
+        ("digest", "V16"),
+        ("outcome_size", ">i4"),
+        ("outcome", ">i2"),
+        ("observations_size", ">i4"),
+        ("observations", ">i4"),
+    ]
+)
+
 
 def encode(rows: Rows) -> bytes:
     """Return *rows* as `COPY vv.observations (time, series_id, value, flags)` reads them."""
@@ -46,6 +66,23 @@ def encode(rows: Rows) -> bytes:
     table["value"] = rows.values
     table["flags_size"] = 2
     table["flags"] = rows.flags
+    return b"".join((_HEADER, table.tobytes(), _TRAILER))
+
+
+def encode_ledger(rows: Sequence[LedgerRow]) -> bytes:
+    """Return *rows* as the named query `copy_ledger` reads them."""
+    table = np.empty(len(rows), dtype=_LEDGER)
+    table["fields"] = 6
+    for name in _LEDGER.names or ():
+        if name.endswith("_size"):
+            table[name] = _LEDGER[name.removesuffix("_size")].itemsize
+    identities = [row.identity for row in rows]
+    table["agent"] = np.frombuffer("".join([i.agent for i in identities]).encode(), "V16")
+    table["spool_id"] = np.frombuffer(b"".join([i.spool_id for i in identities]), "V16")
+    table["sequence"] = [i.sequence for i in identities]
+    table["digest"] = np.frombuffer(b"".join([row.digest for row in rows]), "V16")
+    table["outcome"] = [row.outcome for row in rows]
+    table["observations"] = [row.observations for row in rows]
     return b"".join((_HEADER, table.tobytes(), _TRAILER))
 
 

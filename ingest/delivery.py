@@ -41,7 +41,7 @@ class Identity(msgspec.Struct, frozen=True, gc=False):
     sequence: int
 
 
-class Opened(msgspec.Struct, eq=False):
+class Opened(msgspec.Struct, eq=False, gc=False):
     """
     A delivery after its seal: with a body, or with the fault that it has none.
 

@@ -1,13 +1,15 @@
 """The statements of a flush, inside the caller's transaction: claims, quarantine, watermarks."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import compress
 
 from psycopg import AsyncConnection
-from psycopg.errors import InvalidParameterValue
+from psycopg.errors import InvalidParameterValue, UniqueViolation
 
+from ingest import copy_format
 from ingest.delivery import Identity
 from ingest.outcome import Outcome, QuarantineReason, Reason
-from ingest.plan import Fate, Plan
+from ingest.plan import Fate, LedgerRow, Plan
 from ingest.ports import SpoolRanges
 from ingest.quarantine import QuarantineLimits, Seal, rows
 from ingest.queries import QUERIES
@@ -34,11 +36,47 @@ async def transaction_status(connection: AsyncConnection, transaction: str) -> s
     return "unknown" if row is None or row[0] is None else str(row[0])
 
 
-async def claim(connection: AsyncConnection, plan: Plan) -> dict[int, bytes]:
-    """Write the ledger; return the deliveries that were in it before, with the digest there."""
+class Repeated(Exception):
+    """Something that was taken for new is in the ledger. Nothing is written; claim carefully."""
+
+
+async def claim(
+    connection: AsyncConnection, plan: Plan, *, is_settled: Callable[[Identity], bool]
+) -> dict[int, bytes]:
+    """
+    Write the ledger; return the deliveries that were in it before, with the digest there.
+
+    Args:
+        connection: In a transaction.
+
+        plan: What is claimed.
+
+        is_settled: Tells what may be in the ledger. All else is taken for new and copied, which
+            costs a third.
+
+    Raises:
+        Repeated: Not all else was new. The transaction is lost.
+    """
     wanted = plan.ledger()
-    if not wanted:
+    doubtful = [is_settled(row.identity) for row in wanted]
+    new = [row for row, is_doubtful in zip(wanted, doubtful, strict=True) if not is_doubtful]
+    if new:
+        try:
+            async with connection.cursor() as cursor, cursor.copy(QUERIES["copy_ledger"]) as copy:
+                await copy.write(copy_format.encode_ledger(new))
+        except UniqueViolation:
+            raise Repeated from None
+    if len(new) == len(wanted):
         return {}
+    pairs = zip(plan.firsts, wanted, strict=True)
+    return await _claim_carefully(connection, list(compress(pairs, doubtful)))
+
+
+async def _claim_carefully(
+    connection: AsyncConnection, claims: Sequence[tuple[int, LedgerRow]]
+) -> dict[int, bytes]:
+    """Write what is new of *claims*; return the others' digests by their deliveries."""
+    wanted = [row for _, row in claims]
     agents = [row.identity.agent for row in wanted]
     spools = [row.identity.spool_id for row in wanted]
     sequences = [row.identity.sequence for row in wanted]
@@ -59,11 +97,7 @@ async def claim(connection: AsyncConnection, plan: Plan) -> dict[int, bytes]:
         new = {Identity(*row) for row in await cursor.fetchall()}
         await cursor.execute(QUERIES["claimed_before"], [agents, spools, sequences])
         digests = {Identity(*row[:3]): row[3] for row in await cursor.fetchall()}
-    return {
-        index: digests[row.identity]
-        for index, row in zip(plan.firsts, wanted, strict=True)
-        if row.identity not in new
-    }
+    return {index: digests[row.identity] for index, row in claims if row.identity not in new}
 
 
 async def quarantined_of(connection: AsyncConnection, agents: Iterable[str]) -> dict[str, int]:

@@ -45,13 +45,14 @@ class Service:
     """
     Moves deliveries from the receiver to the store, and answers for each.
 
-    Two batches take turns: while one is committed, the next is received, opened and admitted.
+    Batches overlap: while some are committed, the next is received, opened and admitted.
     Nothing is acknowledged before its COMMIT.
 
     Args:
         receiver: Where deliveries come from.
 
-        store: Where observations go to.
+        stores: Where observations go to, each with a connection of its own: while one commits,
+            another writes.
 
         opening: Opens deliveries.
 
@@ -74,7 +75,7 @@ class Service:
         self,
         *,
         receiver: Receiver,
-        store: Store,
+        stores: Sequence[Store],
         opening: Opening,
         permissions: Permissions,
         settlements: Settlements,
@@ -85,7 +86,10 @@ class Service:
         chance: random.Random,
     ) -> None:
         self._receiver = receiver
-        self._store = store
+        self._stores = stores
+        self._idle: asyncio.Queue[Store] = asyncio.Queue()
+        for store in stores:
+            self._idle.put_nowait(store)
         self._opening = opening
         self._permissions = permissions
         self._settlements = settlements
@@ -97,7 +101,7 @@ class Service:
         self._last = LastReadings()
         self._has_work = asyncio.Event()
         self._owes_receipts = asyncio.Event()
-        self._committing: asyncio.Task[None] | None = None
+        self._committing: set[asyncio.Task[None]] = set()
         self._held = 0
         self._is_stopping = False
 
@@ -122,9 +126,8 @@ class Service:
             if unfinished:
                 # The database is away. What is not acknowledged comes again at the next start.
                 _log.warning("stopped_unflushed", envelopes=self._held)
-                flushing.cancel()
-                if self._committing is not None:
-                    self._committing.cancel()
+                for task in (flushing, *self._committing):
+                    task.cancel()
             telling.cancel()
         self._tell_due(everything=True)
 
@@ -173,11 +176,12 @@ class Service:
         while (opened := await self._next()) is not None:
             due_at = self._clocks.monotonic_s()
             plan = self._plan(opened)
-            if self._committing is not None:
-                await self._committing
-            self._committing = tasks.create_task(self._commit(plan, due_at), name="commit")
-        if self._committing is not None:
-            await self._committing
+            store = await self._idle.get()
+            task = tasks.create_task(self._commit_on(store, plan, due_at), name="commit")
+            self._committing.add(task)
+            task.add_done_callback(self._committing.discard)
+        if self._committing:
+            await asyncio.wait(self._committing)
 
     async def _next(self) -> list[Opened] | None:
         """Return the next batch once it is due; None when stopping and nothing is left."""
@@ -202,37 +206,44 @@ class Service:
         )
         return make_plan(admission, opened, is_poison=is_poison)
 
-    async def _commit(self, plan: Plan, due_at: float) -> None:
+    async def _commit_on(self, store: Store, plan: Plan, due_at: float) -> None:
+        """Commit *plan* by *store*, which is idle after it."""
+        try:
+            await self._commit(store, plan, due_at)
+        finally:
+            self._idle.put_nowait(store)
+
+    async def _commit(self, store: Store, plan: Plan, due_at: float) -> None:
         """Commit *plan*, whatever it takes, and answer for it."""
         try:
-            stored = await self._patiently(lambda: self._flush(plan))
+            stored = await self._patiently(lambda: self._flush(store, plan))
         except Poisoned as error:
-            await self._bisect(plan, due_at, error)
+            await self._bisect(store, plan, due_at, error)
             return
         self._answer(stored)
         self._metrics.flush_s.observe(self._clocks.monotonic_s() - due_at)
 
-    async def _bisect(self, plan: Plan, due_at: float, error: Poisoned) -> None:
+    async def _bisect(self, store: Store, plan: Plan, due_at: float, error: Poisoned) -> None:
         """Find the envelopes that cannot be written; quarantine these, store the others."""
         opened = plan.opened
         if len(opened) > 1:
             middle = len(opened) // 2
             for half in (opened[:middle], opened[middle:]):
-                await self._commit(self._plan(half), due_at)
+                await self._commit(store, self._plan(half), due_at)
             return
         _log.warning("envelope_poisoned", error=error.cause)
         poisoned = self._plan(opened, is_poison=True)
         if poisoned.verdicts == plan.verdicts:
             raise Unusable(error.cause)
-        await self._commit(poisoned, due_at)
+        await self._commit(store, poisoned, due_at)
 
-    async def _flush(self, plan: Plan) -> Stored:
+    async def _flush(self, store: Store, plan: Plan) -> Stored:
         identities = [one.identity for one in plan.opened if one.identity is not None]
         # Only of agents that are known: a stranger's spools are nobody's business.
         known = [i for i in identities if self._permissions.agent(i.agent) is not None]
         unknown = self._settlements.unknown(known)
         if unknown:
-            for spool, through, runs in await self._store.read_spools(unknown):
+            for spool, through, runs in await store.read_spools(unknown):
                 self._settlements.load(spool, through, runs)
         watermarks = self._settlements.watermarks(known)
         poison = any(v != a for v, a in zip(plan.verdicts, plan.admission.verdicts, strict=True))
@@ -242,18 +253,19 @@ class Service:
             self.note_permissions()
             return self._plan(plan.opened, is_poison=poison)
 
-        stored = await self._store.flush(plan, watermarks=watermarks, replan=replan)
+        stored = await store.flush(plan, watermarks=watermarks, replan=replan)
         self._settlements.marked(watermarks)
         return stored
 
     async def open(self) -> None:
         """
-        Return once the store is open.
+        Return once the stores are open.
 
         Raises:
             Unusable: The database is not what it should be.
         """
-        await self._patiently(self._store.open)
+        for store in self._stores:
+            await self._patiently(store.open)
 
     async def _patiently(self, work: Callable[[], Awaitable[T]]) -> T:
         """Do *work* until the database can; the acks wait, and so the broker waits."""

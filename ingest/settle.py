@@ -16,6 +16,9 @@ from wire.receipt import MAX_RANGES, MAX_SPOOLS, SpoolReceipt
 Spool = tuple[str, bytes]
 """An agent and the id of one of its spools."""
 
+_NO_SEQUENCE = 1 << 63
+"""Above every sequence."""
+
 _WATERMARK_EVERY = 64
 """How far a spool moves on before the database is told; a restart reads that many ledger rows."""
 
@@ -37,6 +40,13 @@ class Ranges:
         elif sequence > self.through:
             self._add_run(sequence, sequence)
             self._absorb()
+
+    def covers(self, sequence: int) -> bool:
+        """Tell whether *sequence* is settled."""
+        if sequence <= self.through:
+            return True
+        place = bisect_right(self._runs, (sequence, _NO_SEQUENCE)) - 1
+        return place >= 0 and sequence <= self._runs[place][1]
 
     def raise_to(self, through: int) -> bool:
         """Settle all sequences through this one; tell whether that is news."""
@@ -98,8 +108,16 @@ class Settlements:
         """Return the spools of *identities* that must be read from the database first."""
         return {(i.agent, i.spool_id) for i in identities} - self._ranges.keys()
 
+    def covers(self, identity: Identity) -> bool:
+        """Tell whether *identity* is settled, as far as is known here."""
+        ranges = self._ranges.get((identity.agent, identity.spool_id))
+        return ranges is not None and ranges.covers(identity.sequence)
+
     def load(self, spool: Spool, through: int, runs: Iterable[tuple[int, int]]) -> None:
-        """Take over what the database knows of *spool*."""
+        """Take over what the database knows of *spool*, unless it is known already."""
+        if spool in self._ranges:
+            # Read for two flushes at once: what was settled since the first must not be unsettled.
+            return
         ranges = Ranges(through, runs)
         self._marked[spool] = through
         ranges.raise_to(self._floors.get(spool, 1) - 1)

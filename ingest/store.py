@@ -12,6 +12,7 @@ from psycopg import AsyncConnection
 from ingest import copy_format, ledger
 from ingest.database import connect, mapped_errors
 from ingest.decide import Rows
+from ingest.delivery import Identity
 from ingest.errors import Poisoned, StoreError, Unavailable
 from ingest.permissions import Changes
 from ingest.plan import Fate, Plan, conclude
@@ -47,6 +48,8 @@ class PostgresStore:
         timeout_s: When to give a transaction up.
 
         now_ms: The time, ms since 1970.
+
+        is_settled: Tells what may be in the ledger already, as far as this process knows.
     """
 
     def __init__(
@@ -57,12 +60,14 @@ class PostgresStore:
         quarantine: QuarantineLimits,
         timeout_s: float,
         now_ms: Callable[[], int],
+        is_settled: Callable[[Identity], bool],
     ) -> None:
         self._conninfo = conninfo
         self._seal = seal
         self._quarantine = quarantine
         self._timeout_s = timeout_s
         self._now_ms = now_ms
+        self._is_settled = is_settled
         self._connection: AsyncConnection | None = None
         self._days: set[int] = set()
         self._doubt: _Doubt | None = None
@@ -112,7 +117,13 @@ class PostgresStore:
                 done.append(settled)
                 return
             await self._ensure_days(connection, _days(plan.admission.rows))
-            done.append(await self._write(connection, plan, watermarks, replan))
+            try:
+                stored = await self._write(connection, plan, watermarks, replan, self._is_settled)
+            except ledger.Repeated:
+                # Settled by another worker, or before what this process remembers.
+                await connection.rollback()
+                stored = await self._write(connection, plan, watermarks, replan, lambda _: True)
+            done.append(stored)
 
         try:
             await self._attempt(write)
@@ -180,6 +191,7 @@ class PostgresStore:
         plan: Plan,
         watermarks: list[tuple[str, bytes, int]],
         replan: Callable[[Changes], Plan],
+        is_settled: Callable[[Identity], bool],
     ) -> Stored:
         epoch, transaction = await ledger.hold_permissions(connection)
         if epoch != plan.epoch or self._now_ms() >= plan.admission.expires_ms:
@@ -189,7 +201,7 @@ class PostgresStore:
         if agents := {plan.opened[i].agent for i in plan.wants_quarantine()}:
             kept = await ledger.quarantined_of(connection, agents)
             plan = plan.refuse_over(kept, self._quarantine.max_per_agent)
-        known = await ledger.claim(connection, plan)
+        known = await ledger.claim(connection, plan, is_settled=is_settled)
         fates, conflicts = conclude(plan, known)
         copy_s = await self._copy(connection, plan, known)
         fates = await self._put_aside(connection, plan, fates, conflicts, known)

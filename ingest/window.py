@@ -13,10 +13,14 @@ class Window:
     Args:
         bound: From how many owed acks on nothing more is read. A bound of our own, because some
             brokers (mosquitto up to 2.0.13) overrun the Receive Maximum that they were told.
+
+        max_bytes: The same in bytes, because an envelope may have 250 or 65,536.
     """
 
-    def __init__(self, *, bound: int) -> None:
+    def __init__(self, *, bound: int, max_bytes: int = 33_554_432) -> None:
         self._bound = bound
+        self._max_bytes = max_bytes
+        self._bytes = 0
         self._owed: deque[Delivery] = deque()
 
     def __len__(self) -> int:
@@ -25,12 +29,13 @@ class Window:
     @property
     def is_full(self) -> bool:
         """Whether reading must pause."""
-        return len(self._owed) >= self._bound
+        return len(self._owed) >= self._bound or self._bytes >= self._max_bytes
 
     def add(self, delivery: Delivery) -> None:
         """Owe the ack of *delivery*."""
         if delivery.packet_id is not None:
             self._owed.append(delivery)
+            self._bytes += len(delivery.payload)
 
     def settle(self, deliveries: Iterable[Delivery]) -> list[int]:
         """Return the packet ids that may be acknowledged now that *deliveries* are settled."""
@@ -40,7 +45,8 @@ class Window:
             delivery.settled = True
         ready = []
         while self._owed and self._owed[0].settled:
-            packet_id = self._owed.popleft().packet_id
-            if packet_id is not None:
-                ready.append(packet_id)
+            delivery = self._owed.popleft()
+            self._bytes -= len(delivery.payload)
+            if delivery.packet_id is not None:
+                ready.append(delivery.packet_id)
         return ready

@@ -40,7 +40,7 @@ _MAX_OFFSET_MS: Final = (1 << 32) - 1
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
-class Envelope(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class Envelope(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
     """The outside. `(agent, spool_id, sequence)` is its identity, for ever."""
 
     version: int
@@ -52,7 +52,7 @@ class Envelope(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
     sealed: bytes
 
 
-class Block(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class Block(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
     """
     A column: a run of observations of one quantity.
 
@@ -96,7 +96,7 @@ class Block(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
         return [MISSING if v == _NARROW_MISSING else self.base + v for v in narrow]
 
 
-class Body(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class Body(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
     """The inside: what was observed of one subject at one gateway."""
 
     handle: bytes

@@ -25,6 +25,9 @@ from tests.seed_permissions import Seed, sow, withdraw
 
 pytestmark = pytest.mark.database
 
+SETTLED = 50
+"""A sequence that this process has settled before."""
+
 
 @pytest.fixture
 async def store(database: Database) -> AsyncIterator[PostgresStore]:
@@ -35,6 +38,7 @@ async def store(database: Database) -> AsyncIterator[PostgresStore]:
         quarantine=QuarantineLimits(),
         timeout_s=30.0,
         now_ms=lambda: NOW_MS,
+        is_settled=lambda identity: identity.sequence == SETTLED,
     )
     await one.open()
     yield one
@@ -103,6 +107,25 @@ async def test_commit_that_never_was_is_done_again(
     stored = await store.flush(plan, watermarks=[], replan=never)
     assert stored.fates == [(Outcome.STORED, None)]
     assert database.fetch("SELECT count(*) FROM vv.observations") == [(2,)]
+
+
+@pytest.mark.parametrize(
+    "sequence", [pytest.param(5, id="unknown"), pytest.param(SETTLED, id="known")]
+)
+async def test_what_is_in_the_ledger_is_no_second_row(
+    store: PostgresStore, database: Database, sequence: int
+) -> None:
+    """A duplicate among what is new is found, whether this process knew of it or not."""
+    epoch = sow(database, Seed())
+    first = [opened(block(70), sequence=s) for s in (sequence, 6)]
+    again = [opened(block(70), sequence=s) for s in (7, sequence, 8)]
+    await store.flush(plan_of(*first, epoch=epoch), watermarks=[], replan=never)
+    stored = await store.flush(plan_of(*again, epoch=epoch), watermarks=[], replan=never)
+    assert stored.fates == [
+        (Outcome.STORED, None), (Outcome.DUPLICATE, None), (Outcome.STORED, None)
+    ]  # fmt: skip
+    assert database.fetch("SELECT count(*) FROM vv.observations") == [(4,)]
+    assert database.fetch("SELECT count(*), sum(observations) FROM vv.envelopes") == [(4, 4)]
 
 
 async def test_spools_are_read_as_they_were_settled(

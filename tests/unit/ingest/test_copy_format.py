@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 
 from ingest import copy_format
 from ingest.decide import Rows
+from ingest.delivery import Identity
+from ingest.plan import LedgerRow
 
 row = st.tuples(
     st.integers(0, 253_402_300_799_999),
@@ -38,6 +40,18 @@ def test_encode_golden_value() -> None:
     golden = "0004 00000008 00000000000f4240 00000004 00000007 00000004 3fc00000 00000002 0001"
     assert copy_format.encode(rows_of([(946_684_801_000, 7, 1.5, 1)])) == (
         b"PGCOPY\n\xff\r\n\x00" + bytes(8) + bytes.fromhex(golden) + b"\xff\xff"
+    )
+
+
+def test_ledger_golden_value() -> None:
+    """A row of the ledger, written out by hand."""
+    row = LedgerRow(Identity("00112233445566ff", b"s" * 16, 258), b"d" * 16, 1, 30)
+    assert copy_format.encode_ledger([row]) == (
+        b"PGCOPY\n\xff\r\n\x00" + bytes(8) + b"\x00\x06"
+        b"\x00\x00\x00\x1000112233445566ff"
+        b"\x00\x00\x00\x10" + b"s" * 16 + b"\x00\x00\x00\x08" + bytes(6) + b"\x01\x02"
+        b"\x00\x00\x00\x10" + b"d" * 16 + b"\x00\x00\x00\x02\x00\x01"
+        b"\x00\x00\x00\x04\x00\x00\x00\x1e\xff\xff"
     )
 
 

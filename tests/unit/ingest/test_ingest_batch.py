@@ -43,3 +43,15 @@ def test_each_limit_makes_a_flush_due(count: int, observations: int, payload_byt
     assert batch.due_in_s(now=0.0) is None
     batch.add(opened(block(70)), now=5.0)
     assert batch.due_in_s(now=5.0) == 1.0
+
+
+def test_flush_takes_the_oldest_and_no_more_than_it_may() -> None:
+    """What arrived while the database was busy is cut into flushes; the rest is due as it was."""
+    batch = Batch(LIMITS)
+    some = [opened(block(70), sequence=number) for number in range(1, 6)]
+    for one in some:
+        batch.add(one, now=1.0)
+    assert batch.take() == some[:3]
+    assert batch.due_in_s(now=1.0) == 1.0
+    assert batch.take() == some[3:]
+    assert batch.due_in_s(now=1.0) is None

@@ -46,7 +46,7 @@ class Running:
         self.permissions = knowing(permission())
         self.service = Service(
             receiver=self.receiver,
-            store=store,
+            stores=[store],
             opening=Opening(Opener([KEY])),
             permissions=self.permissions,
             settlements=Settlements(interval_s=0.001),

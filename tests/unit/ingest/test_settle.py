@@ -36,6 +36,7 @@ def test_ranges_are_a_set(steps: list[int], through: int, runs: list[tuple[int, 
             expected |= set(range(1, -step + 1))
     told = SpoolReceipt(SPOOL, ranges.through, ranges.runs())
     assert {s for s in range(1, 60) if told.covers(s)} == expected
+    assert {s for s in range(1, 60) if ranges.covers(s)} == expected
     assert receipt.decode(receipt.encode([told])).spools == [told]
     assert ranges.through + 1 not in expected
 
@@ -109,6 +110,17 @@ def test_forgotten_spool_is_read_again() -> None:
     assert settlements.unknown(one(1, spool) for spool in spools) == {(AGENT, spools[0])}
     settlements.settle([one(1, spools[0])], now=0.0)
     assert settlements.due_in_s(now=0.0) is None
+
+
+def test_spool_that_is_read_twice_keeps_what_was_settled_in_between() -> None:
+    """Two flushes may ask for a spool at once; the later answer may be the older one."""
+    settlements = Settlements(interval_s=1.0)
+    settlements.load((AGENT, SPOOL), 0, [])
+    settlements.settle([one(1)], now=0.0)
+    settlements.load((AGENT, SPOOL), 0, [])
+    assert settlements.covers(one(1))
+    assert not settlements.covers(one(2))
+    assert not settlements.covers(one(1, spool=b"o" * 16))
 
 
 def test_watermark_waits_until_it_is_worth_a_row() -> None:
