@@ -110,12 +110,16 @@ async def test_the_start_of_the_session_is_what_a_collector_makes_it(link: AirLi
     async with connected(link, ADDRESS) as client:
         number = uuid_of(0x2AAA)
         before = cgm_session.decode_start(await client.read_gatt_char(number), WITH_CRC)
+        unknown = cgm_session.encode_start(before, WITH_CRC)
+        with pytest.raises(BleakGATTProtocolError) as raised:
+            await client.write_gatt_char(number, unknown, response=True)
         value = cgm_session.encode_start(written, WITH_CRC)
         await client.write_gatt_char(number, value, response=True)
         after = cgm_session.decode_start(await client.read_gatt_char(number), WITH_CRC)
         status = cgm_session.decode_status(await client.read_gatt_char(uuid_of(0x2AA9)), WITH_CRC)
 
     assert before.date_time.as_datetime() is None
+    assert raised.value.code == 0xFF
     assert after.date_time.as_datetime() == now - datetime.timedelta(hours=8)
     assert after.zone == Zone(4, 0)
     assert status.time_offset_min == 480

@@ -230,9 +230,27 @@ async def test_an_endless_report_ends_with_an_abort(link: AirLink) -> None:
         await reader.write(racp.encode_request(ALL))
         await reader.records.wait_for(50)
         answer = await reader.ask(Request(OpCode.ABORT))
+        sent = len(reader.records.values)
+        await reader.ask(Request(OpCode.COUNT, Operator.ALL))
 
     assert answer == Response(OpCode.ABORT, ResponseCode.SUCCESS)
     assert sequences(reader.records.values[:6]) == [1, 2, 3, 1, 2, 3]
+    assert len(reader.records.values) == sent
+
+
+async def test_a_report_ends_with_its_link(link: AirLink) -> None:
+    """A sensor does not go on with what a central asked for that is gone."""
+    meter = await link.add(meter_with(3, "endless"))
+
+    async with connected(link, ADDRESS) as client:
+        reader = await RecordReader(client, told_by=MEASUREMENT).open()
+        await reader.write(racp.encode_request(ALL))
+        await reader.records.wait_for(50)
+    async with connected(link, ADDRESS) as client:
+        sent = meter.books.values
+        await client.read_gatt_char(uuid_of(0x2A51))
+
+    assert meter.books.values == sent
 
 
 async def test_a_ketone_is_marked_by_its_context(link: AirLink) -> None:
@@ -275,8 +293,10 @@ async def test_the_clock_is_read_and_set(link: AirLink) -> None:
         changed = date_time.CurrentTime(wanted, 0, 0, 1)
         await client.write_gatt_char(number, date_time.encode_current_time(changed), response=True)
         after = date_time.decode_current_time(await client.read_gatt_char(number))
-        with pytest.raises(BleakGATTProtocolError):
-            await client.write_gatt_char(number, b"\x00" * 9, response=True)
+        for no_time in (b"\x00" * 10, b"\x00" * 9):
+            with pytest.raises(BleakGATTProtocolError) as raised:
+                await client.write_gatt_char(number, no_time, response=True)
+            assert raised.value.code == 0x80
 
     assert before.date_time == to_date_time(base)
     assert after.date_time == wanted
@@ -334,4 +354,23 @@ async def test_a_lost_bond_is_told_and_made_again(link: AirLink) -> None:
             pass
     await BleakClient(ADDRESS, backend=link.client_type).unpair()
     async with connected(link, ADDRESS) as client:
+        link.adapter.has_agent = False
+        with pytest.raises(BleakGATTProtocolError):
+            await client.read_gatt_char(uuid_of(0x2A51))
+        link.adapter.has_agent = True
         assert await client.read_gatt_char(uuid_of(0x2A51))
+
+
+async def test_a_sensor_remembers_a_bond_and_asks_for_it(link: AirLink) -> None:
+    """A central that has paired once, and does not encrypt, is shown nothing."""
+    await link.add(meter_with(5, security=Security()))
+    async with connected(link, ADDRESS) as client:
+        await client.read_gatt_char(uuid_of(0x2A51))
+    await BleakClient(ADDRESS, backend=link.client_type).unpair()
+    link.adapter.has_agent = False
+
+    async with connected(link, ADDRESS) as client:
+        with pytest.raises(BleakGATTProtocolError) as raised:
+            await client.read_gatt_char(uuid_of(0x2A51))
+
+    assert raised.value.code == 0x05

@@ -1,5 +1,6 @@
 """A strap over the air: tier 1 of the tests of Bluetooth."""
 
+from edge_agent.gatt.registry import uuid_of
 from simulators.sensor.strap import MEASUREMENT
 from tests.bluetooth.central import collect, connected
 from tests.bluetooth.straps import strap
@@ -14,3 +15,13 @@ async def test_notifications_arrive_complete_and_in_order(link: AirLink) -> None
         values = await (await collect(client, MEASUREMENT)).wait_for(500)
 
     assert values == list(sensor.sent)[: len(values)]
+
+
+async def test_an_open_sensor_asks_nobody_to_pair(link: AirLink) -> None:
+    """Without security of its own a sensor is read by whoever connects."""
+    sensor = await link.add(strap())
+    link.adapter.has_agent = False
+
+    async with connected(link, sensor.address) as client:
+        assert await client.read_gatt_char(uuid_of(0x2A38)) == b"\x01"
+        assert await client.read_gatt_char(uuid_of(0x2A19)) == b"\x57"
