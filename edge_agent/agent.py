@@ -9,6 +9,8 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final
 
+from msgspec import UNSET
+
 from edge_agent.errors import LeaseRefused
 from edge_agent.keeper import Keeper
 from edge_agent.leases import Leases
@@ -83,12 +85,15 @@ class Agent:
         """Return what is said of this agent."""
         stats = self._spool.stats()
         spool = SpoolState(self._spool.spool_id.hex(), stats.floor, stats.depth)
+        totals, levels = self._metrics.told() if online else (UNSET, UNSET)
         return State(
             online=online,
             software=self._software,
             lease=self._leases.version,
             measuring=bool(self._listening) and online,
             spools=[spool],
+            totals=totals,
+            levels=levels,
         )
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -188,7 +193,7 @@ class Agent:
             if lease is not self._leases.held:
                 return  # While we waited for our turn, a newer one came.
             self._drop(lease)
-            self._metrics.lease_version.set(lease.version)
+            self._metrics.took_lease(lease.version, lease.issued_at_ms, self._clock.now_ms())
             _log.info("lease_adopted", lease=lease.version, handles=len(lease.grants))
             await self._keep()
             await self._keeper.tidy()

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from edge_agent import totals
 from edge_agent.measurement import Outcome, Reason, Verdict
 from edge_agent.ports import Amount, SpoolStats
 
@@ -49,6 +50,9 @@ class Metrics:
         self.broker_errors = self._plain("broker_errors", "Connections that failed or ended.")
         self.connected = self._gauge("connected", "Whether the broker is connected.")
         self.lease_version = self._gauge("lease_version", "Version of the lease held.")
+        self._lease_taken = self._gauge(
+            "lease_taken_seconds", "How long after its issue the lease held was taken over."
+        )
         self.measuring = self._gauge("measuring", "Whether a lease in force lets it measure.")
         self._envelopes = self._gauge("spool_envelopes", "Envelopes in the spool.")
         self._bytes = self._gauge("spool_bytes", "Bytes of the envelopes in the spool.")
@@ -98,6 +102,15 @@ class Metrics:
         envelopes, observations = self._purged
         envelopes.labels(reason).inc(amount.envelopes)
         observations.labels(reason).inc(amount.observations)
+
+    def took_lease(self, version: int, issued_at_ms: int, now_ms: int) -> None:
+        """Show which lease is held, and how long it took to come."""
+        self.lease_version.set(version)
+        self._lease_taken.set(max(0, now_ms - issued_at_ms) / 1000)
+
+    def told(self) -> tuple[dict[str, int], dict[str, int]]:
+        """Return what the state message tells of it: totals, and levels as they are."""
+        return totals.read(self._registry)
 
     def show(self, stats: SpoolStats, *, pending: int, now_ms: int) -> None:
         """Show the spool as it is."""

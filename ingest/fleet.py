@@ -21,11 +21,10 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from wire.state import State
-from wire.totals import FAMILIES, LEASE_TAKEN_MS
+from wire.totals import FAMILIES, LEASE_TAKEN_MS, LEVELS
 
 _P: Final = "vitalveil_ingest_fleet_"
 _SECONDS: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0, 86400.0)
-_LEVELS: Final = ("spool_bytes", "spool_oldest_ms", "bound_sensors", "connected_sensors")
 
 
 class _Seen(msgspec.Struct, gc=False):
@@ -48,7 +47,7 @@ class Fleet(Collector):
 
     def __init__(self) -> None:
         self._seen: dict[str, _Seen] = {}
-        self._sums = {key: 0 for family in FAMILIES for key in family.keys()}
+        self._sums = {key: 0 for family in FAMILIES for key in family.names()}
         self._propagation = [0] * (len(_SECONDS) + 1)
         self._propagation_s = 0.0
         # Scraped from the thread that serves /metrics.
@@ -104,7 +103,7 @@ class Fleet(Collector):
         yield from _levels(online)
         for family in FAMILIES:
             shown = CounterMetricFamily(_P + family.name, family.text, labels=[family.label])
-            for key, value in family.keys().items():
+            for key, value in family.names().items():
                 shown.add_metric([value], sums[key])
             yield shown
         yield _histogram(buckets, total_s)
@@ -115,7 +114,7 @@ def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
 
 
 def _levels(online: list[_Seen]) -> Iterable[Metric]:
-    held = {name: [one.levels.get(name, 0) for one in online] for name in _LEVELS}
+    held = {name: [one.levels.get(name, 0) for one in online] for name in LEVELS}
     yield _gauge("spool_bytes", "Bytes in the spools of the gateways that are online.",
                  sum(held["spool_bytes"]))  # fmt: skip
     yield _gauge("spool_oldest_seconds", "Age of the oldest envelope in any spool, as last told.",

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.registry import Collector
 
+from ingest.fleet import Fleet
 from ingest.outcome import Outcome, QuarantineReason, Reason
 from ingest.plan import Plan
 from ingest.ports import Stored
@@ -107,6 +108,8 @@ class Metrics:
             fine_buckets(),
         )
         registry.register(self.latency)
+        self.fleet = Fleet()
+        registry.register(self.fleet)
         self.epoch = gauge("permissions_epoch", "Epoch of the permissions in memory.")
         self.permissions = gauge("permissions", "Permissions in memory.")
         self.connected = gauge("connected", "1 while connected.", "to")

@@ -164,6 +164,7 @@ class Service:
         except WireError:
             # It says nothing that a stored observation depends on.
             return
+        self._metrics.fleet.note(agent, told)
         for spool in told.spools:
             self._settlements.raise_floor(
                 (agent, bytes.fromhex(spool.spool_id)),

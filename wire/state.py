@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from wire import totals
 from wire.errors import Malformed
 
 MAX_STATE_BYTES: Final = 8192
@@ -38,6 +39,11 @@ class State(msgspec.Struct, frozen=True):
     measuring: bool = False
     """Whether the lease in force lets it measure anything."""
     spools: list[SpoolState] = []
+    totals: dict[str, int] | msgspec.UnsetType = msgspec.UNSET
+    """What it has counted since it started, by the names of `wire.totals`. Only while online: a
+    will is written long before it is read, and would take a count back."""
+    levels: dict[str, int] | msgspec.UnsetType = msgspec.UNSET
+    """What it sees as it is, by the names of `wire.totals`."""
 
 
 _encoder = msgspec.json.Encoder()
@@ -65,6 +71,8 @@ def decode(data: bytes) -> State:
     for spool in state.spools:
         if not _is_sound(spool):
             raise Malformed("a field of the state has a wrong length or value")
+    if not all(totals.is_sound(n) for n in (state.totals, state.levels) if n):
+        raise Malformed("the state tells numbers that are none")
     return state
 
 

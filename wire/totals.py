@@ -1,0 +1,99 @@
+"""
+What a gateway tells about itself in numbers: closed names, counts, and nothing about anybody.
+
+A gateway stands in a home and is not scraped. Its state message carries its counters, and ingest
+adds those of every gateway together.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+MAX_ENTRIES: Final = 128
+OTHER: Final = "other"
+"""A label that the software which adds up does not know by name."""
+
+
+class Family(msgspec.Struct, frozen=True):
+    """Counters that only grow while a gateway runs, told apart by one label."""
+
+    name: str
+    label: str
+    values: tuple[str, ...]
+    text: str
+
+    def key(self, value: str) -> str:
+        """Return how the counter of *value* is named in a state message."""
+        return f"{self.name}.{value if value in self.values else OTHER}"
+
+    def names(self) -> dict[str, str]:
+        """Return the label's value for each name in a state message."""
+        return {f"{self.name}.{value}": value for value in (*self.values, OTHER)}
+
+
+FAMILIES: Final = (
+    Family(
+        "measurements",
+        "outcome",
+        ("kept", "coarsened", "refused"),
+        "Measurements, by what became of them at the gateways.",
+    ),
+    Family(
+        "refused_measurements",
+        "reason",
+        (
+            "no_lease", "unknown_sensor", "not_allowed", "implausible", "undated", "late",
+            "already_seen", "withdrawn", "malformed", "off_body", "warm_up", "saturated",
+            "sensor_fault", "no_value", "poor_signal", "demonstration", "control_solution",
+            "ketone", "unknown_analyte", "other_specimen", "context_missing", "flood",
+        ),
+        "Measurements that the gateways refused.",
+    ),
+    Family(
+        "observations",
+        "step",
+        ("appended", "settled"),
+        "Observations that went into the gateways' spools, and that were forgotten on a receipt.",
+    ),
+    Family(
+        "purged_observations",
+        "reason",
+        ("withdrawn", "evicted_bytes", "evicted_age", "evicted_disk"),
+        "Observations that the gateways gave up unsettled.",
+    ),
+    Family(
+        "faults",
+        "fault",
+        ("spool_damaged", "spool_errors", "broker_errors", "refused_leases"),
+        "What went wrong at the gateways.",
+    ),
+    Family(
+        "sensor_attempts",
+        "ending",
+        (
+            "done", "lost", "timed_out", "silent", "not_authorised", "refused", "flooding",
+            "endless", "stack",
+        ),
+        "Attempts of the gateways to talk to a sensor, ended.",
+    ),
+    Family(
+        "decode_errors",
+        "reason",
+        ("truncated", "trailing_bytes", "reserved_value", "bad_crc", "malformed", "oversized"),
+        "Values of sensors that are none.",
+    ),
+)  # fmt: skip
+
+LEVELS: Final = ("spool_bytes", "spool_oldest_ms", "bound_sensors", "connected_sensors")
+"""What a gateway tells as it is now; the one in ms is its own waiting time, not a date."""
+
+LEASE_TAKEN_MS: Final = "lease_taken_ms"
+"""A level: how long after its issue the lease held was taken over."""
+
+
+def is_sound(numbers: Mapping[str, int]) -> bool:
+    """Tell whether *numbers* are counts, and not too many."""
+    return len(numbers) <= MAX_ENTRIES and all(
+        len(name) <= 64 and 0 <= number < 1 << 63 for name, number in numbers.items()
+    )
