@@ -4,6 +4,8 @@ import asyncio
 import os
 import random
 from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING
 
 import msgspec
 from prometheus_client import CollectorRegistry
@@ -12,7 +14,7 @@ from edge_agent import keys, outbox, pipeline
 from edge_agent.agent import Agent
 from edge_agent.backoff import Backoff
 from edge_agent.clock import SystemClock
-from edge_agent.config import AgentSettings
+from edge_agent.config import AgentSettings, BluetoothSettings, SensorSettings
 from edge_agent.errors import SpoolError
 from edge_agent.keeper import Keeper
 from edge_agent.leases import FileShelf, Leases
@@ -20,6 +22,7 @@ from edge_agent.measurement import Reason
 from edge_agent.metrics import Metrics
 from edge_agent.outbox import Outbox
 from edge_agent.pipeline import Pipeline
+from edge_agent.ports import Clock, Sensors
 from edge_agent.publisher import AiomqttBroker
 from edge_agent.recorded import RecordedSensors
 from edge_agent.seal import Seal
@@ -34,6 +37,9 @@ from runtime.stop import stop_requested
 from runtime.tls import client_context
 from runtime.version import VERSION
 from wire.envelope import SPOOL_ID_BYTES
+
+if TYPE_CHECKING:
+    from edge_agent.bluetooth.sensors import BluetoothSensors
 
 _log = Log("agent")
 
@@ -69,7 +75,7 @@ async def _run(settings: AgentSettings) -> None:
     context = client_context(settings.broker.tls, section="broker.tls")
     registry = CollectorRegistry()
     metrics = Metrics(registry)
-    sensors = RecordedSensors(malformed=lambda: metrics.refused(Reason.MALFORMED))
+    sensors, serving = _sensors(settings.sensors, clock, metrics, registry)
     spool = await _open_spool(settings, held_keys, metrics)
     uplink = Uplink(
         broker=AiomqttBroker(settings.broker, context, agent=settings.agent),
@@ -127,12 +133,54 @@ async def _run(settings: AgentSettings) -> None:
             yield "lease"
 
     try:
-        async with sensors.serve(settings.sensors.recorded_socket), stop_requested() as stop:
+        async with serving, stop_requested() as stop:
             with http.serve(settings.http, registry, missing=missing) as port:
                 _log.info("started", http_port=port, software=VERSION)
                 await daemon.run(stop)
     finally:
         await spool.close()
+
+
+def _sensors(
+    settings: SensorSettings, clock: Clock, metrics: Metrics, registry: CollectorRegistry
+) -> tuple[Sensors, AbstractAsyncContextManager[None]]:
+    """Return the sensors, and the context in which they are."""
+    if settings.source == "bluetooth":
+        radio = _radio(settings.bluetooth, clock, metrics, registry)
+        return radio, radio.serve()
+    recorded = RecordedSensors(malformed=lambda: metrics.refused(Reason.MALFORMED))
+    return recorded, recorded.serve(settings.recorded_socket)
+
+
+def _radio(
+    settings: BluetoothSettings, clock: Clock, metrics: Metrics, registry: CollectorRegistry
+) -> "BluetoothSensors":
+    # Only now: an agent without a radio needs neither bleak nor its memory.
+    from edge_agent.bluetooth.bluez import BluezHost
+    from edge_agent.bluetooth.client import Radio
+    from edge_agent.bluetooth.ladder import Steps
+    from edge_agent.bluetooth.metrics import RadioMetrics
+    from edge_agent.bluetooth.sensors import BluetoothSensors, Patience
+    from edge_agent.bluetooth.session import Timing, Trust
+
+    return BluetoothSensors(
+        radio=Radio(adapter=settings.adapter),
+        host=BluezHost(settings.adapter),
+        clock=clock,
+        metrics=RadioMetrics(registry),
+        refused=metrics.refused,
+        random=random.random,
+        patience=Patience(
+            timing=Timing(
+                silence_s=settings.silence_s,
+                session_silence_s=settings.cgm_silence_s,
+                rest_s=settings.meter_every_s,
+            ),
+            steps=Steps(exit_s=settings.give_up_after_s),
+            longest_wait_s=settings.longest_wait_s,
+        ),
+        trust=Trust(assume_local=settings.assume_local_clocks, set_clocks=settings.set_clocks),
+    )
 
 
 async def _open_spool(

@@ -1,4 +1,4 @@
-"""`vitalveil agent`: run the gateway, check its settings, look at its spool."""
+"""`vitalveil agent`: run the gateway, check its settings, look at its spool and around it."""
 
 import argparse
 import json
@@ -37,6 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands.add_parser("run", parents=[config], help="measure and publish until stopped")
     commands.add_parser("check-config", parents=[config], help="read all settings and key files")
+    _add_radio(commands)
     spool = commands.add_parser("spool", help="look at the spool, beside a running agent or not")
     views = spool.add_subparsers(dest="view", required=True, metavar="VIEW")
     show = views.add_parser("show", parents=[config], help="how much is in it, and went through")
@@ -44,7 +45,29 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_radio(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    radio = argparse.ArgumentParser(add_help=False)
+    radio.add_argument("--adapter", metavar="hciN", help="the first that is on, unless told")
+    scan = commands.add_parser("scan", parents=[radio], help="show the sensors in reach")
+    scan.add_argument("--all", action="store_true", help="also what could not be read")
+    scan.add_argument("--seconds", type=float, help="end by itself after so long")
+    pair = commands.add_parser("pair", parents=[radio], help="make a bond with one sensor")
+    pair.add_argument("sensor", metavar="ADDRESS")
+    pair.add_argument("--window", type=float, default=120.0, help="how long to wait, in seconds")
+    passkey = pair.add_mutually_exclusive_group()
+    passkey.add_argument("--passkey-file", type=Path, help="holds the six digits; else asked for")
+    passkey.add_argument(
+        "--no-passkey", action="store_true", help="for a sensor without a display"
+    )
+
+
 def _do(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    if arguments.command in ("scan", "pair"):
+        # Only now: nothing else of the command needs bleak and rich. And no settings: a gateway
+        # may be looked around from before it is enrolled.
+        from edge_agent.bluetooth import cli as radio
+
+        return radio.run(arguments)
     chosen = settings.load(AgentSettings, program="agent", path=arguments.config, environ=environ)
     if arguments.command == "spool":
         shown = _describe_spool(chosen.state_dir, now_ms=SystemClock().now_ms())

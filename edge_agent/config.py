@@ -1,7 +1,7 @@
 """The settings of the agent."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -9,6 +9,7 @@ from msgspec import Meta
 from runtime.settings import BrokerSettings, HttpSettings, LogSettings, PositiveInt, Seconds
 
 AgentId = Annotated[str, Meta(pattern="^[0-9a-f]{16}$", description="As trust enrolled it.")]
+Adapter = Annotated[str, Meta(pattern="^hci[0-9]{1,3}$")]
 # Beyond it an envelope could outgrow what ingest reads, with the widest padding.
 BatchSize = Annotated[int, Meta(ge=1, le=4000)]
 SpoolBytes = Annotated[int, Meta(ge=65_536)]
@@ -25,11 +26,34 @@ class KeySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """lease.key: opens leases; private, mode 0600."""
 
 
+class BluetoothSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How patient the radio is, and how far it believes in sensors' clocks."""
+
+    adapter: Adapter | None = None
+    """None for the first that is switched on."""
+    silence_s: Seconds = 30.0
+    """So long a sensor that ought to send each second may send nothing."""
+    cgm_silence_s: Seconds = 900.0
+    meter_every_s: Seconds = 60.0
+    """How often a meter that is in reach is asked for new records."""
+    longest_wait_s: Seconds = 15.0
+    """Between attempts to connect."""
+    give_up_after_s: Annotated[float, Meta(ge=60)] = 600.0
+    """Without any success: then this process leaves, to be started anew."""
+    assume_local_clocks: bool = False
+    """Take a clock that cannot be read for right, in this machine's zone; else its records are
+    refused as undated."""
+    set_clocks: bool = False
+    """Set the clock of a meter that is off by a minute, to this machine's local time."""
+
+
 class SensorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where measurements come from."""
 
-    recorded_socket: Path
+    recorded_socket: Path = Path("/run/vitalveil/sensors.sock")
     """The Unix socket that a player connects to."""
+    source: Literal["recorded", "bluetooth"] = "recorded"
+    bluetooth: BluetoothSettings = BluetoothSettings()
 
 
 class BatchSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

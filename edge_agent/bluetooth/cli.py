@@ -1,0 +1,98 @@
+"""`vitalveil agent scan` and `vitalveil agent pair`: a person in front of a gateway."""
+
+import argparse
+import asyncio
+import getpass
+import re
+import sys
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+
+from edge_agent.bluetooth import pairing, view
+from edge_agent.bluetooth.client import Radio
+from edge_agent.bluetooth.errors import BluetoothError, NotAuthorised, PoweredOff, StackError
+from edge_agent.bluetooth.sightings import Sightings
+from edge_agent.clock import SystemClock
+from runtime.errors import ConfigError
+from runtime.stop import stop_requested
+
+_ADDRESS: Final = re.compile(r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """
+    Do what *arguments* ask; return the exit code.
+
+    Raises:
+        ConfigError: An argument is wrong.
+    """
+    radio = Radio(adapter=arguments.adapter)
+    work = _scan(arguments, radio) if arguments.command == "scan" else _pair(arguments, radio)
+    try:
+        return asyncio.run(work)
+    except BluetoothError as exc:
+        print(f"vitalveil agent: {_explain(exc)}", file=sys.stderr)
+        return 1
+
+
+def _address(text: str) -> str:
+    if _ADDRESS.fullmatch(text) is None:
+        raise ConfigError(
+            key="ADDRESS",
+            source="the command line",
+            problem="it is no address",
+            mend="Write it as C0:FF:EE:00:00:01, as `vitalveil agent scan` shows it.",
+        )
+    return text.upper()
+
+
+async def _scan(arguments: argparse.Namespace, radio: Radio) -> int:
+    sightings = Sightings(everything=arguments.all)
+    async with stop_requested() as stop:
+        if arguments.seconds is not None:
+            asyncio.get_running_loop().call_later(arguments.seconds, stop.set)
+        await view.show(sightings, radio, SystemClock(), Console(), stop)
+    return 0
+
+
+async def _pair(arguments: argparse.Namespace, radio: Radio) -> int:
+    sensor, ask = _address(arguments.sensor), _asker(arguments)
+    print(f"Waiting up to {arguments.window:g} s for the sensor. Switch it on, or wake it.")
+    await pairing.pair(sensor, radio, ask, window_s=arguments.window)
+    print("Paired. The lease decides whether it is listened to.")
+    return 0
+
+
+def _asker(arguments: argparse.Namespace) -> pairing.AskPasskey | None:
+    if arguments.no_passkey:
+        return None
+    path: Path | None = arguments.passkey_file
+    if path is None:
+        return _ask_person
+    passkey = pairing.passkey_from(path)
+
+    async def from_file() -> int | None:
+        return passkey
+
+    return from_file
+
+
+async def _ask_person() -> int | None:
+    """Ask for what the sensor shows, without showing it here again."""
+    text = await asyncio.to_thread(getpass.getpass, "Passkey that the sensor shows: ")
+    return pairing.parse_passkey(text.strip())
+
+
+def _explain(error: BluetoothError) -> str:
+    if isinstance(error, NotAuthorised):
+        return "the sensor did not pair: see that the passkey is right and the sensor ready for it"
+    if isinstance(error, PoweredOff):
+        return "the Bluetooth adapter is switched off: try `bluetoothctl power on`"
+    if isinstance(error, StackError):
+        return (
+            "Bluetooth of this machine cannot be used: see that bluetoothd runs,"
+            " that there is an adapter, and that this user may use it (group bluetooth)"
+        )
+    return str(error)

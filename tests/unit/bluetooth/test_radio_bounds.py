@@ -1,0 +1,95 @@
+"""What keeps a radio's input within bounds."""
+
+import asyncio
+
+import pytest
+
+from edge_agent.bluetooth import flood
+from edge_agent.bluetooth.deadline import within
+from edge_agent.bluetooth.errors import CallTimedOut
+from edge_agent.bluetooth.inbox import Inbox
+from edge_agent.measurement import Measurement
+
+
+def measurement(n: int) -> Measurement:
+    """Return one that can be told from others."""
+    return Measurement("C0:FF:EE:00:00:01", 1, n, 60.0)
+
+
+def test_a_usual_sensor_is_never_thinned_out() -> None:
+    """A value a second, or a burst after a silence, is within bounds."""
+    meter = flood.Meter(now=0.0)
+    assert all(meter.allows(now=float(second)) for second in range(3600))
+    assert all(meter.allows(now=3600.0) for _ in range(200))
+    assert meter.excess == 0
+
+
+def test_a_flood_is_thinned_out_and_ends_patience() -> None:
+    """At 1 kHz about 32 a second pass, and after two seconds it is a flood."""
+    meter = flood.Meter(now=0.0)
+    passed = [meter.allows(now=n / 1000) for n in range(3000)]
+    assert sum(passed) == pytest.approx(flood.BURST + 3 * flood.PER_S, abs=2)
+    assert meter.is_flooded
+
+
+async def test_an_inbox_gives_up_what_has_no_room() -> None:
+    """The newest is turned away, and what was kept is handed out in order."""
+    inbox = Inbox(max_waiting=2)
+    assert [inbox.offer(measurement(n)) for n in range(3)] == [True, True, False]
+    assert [m.at_ms for m in await inbox.take(within_s=0)] == [0, 1]
+    assert await inbox.take(within_s=0) == []
+
+
+async def test_a_record_waits_for_room() -> None:
+    """Whoever fetched a record keeps it until there is room."""
+    inbox = Inbox(max_waiting=1)
+    inbox.offer(measurement(0))
+    waiting = asyncio.create_task(inbox.put(measurement(1)))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    await inbox.take(within_s=0)
+    await waiting
+    assert [m.at_ms for m in await inbox.take(within_s=0)] == [1]
+
+
+async def test_a_cancelled_take_loses_nothing() -> None:
+    """Whoever is cancelled while waiting has taken nothing."""
+    inbox = Inbox()
+    taking = asyncio.create_task(inbox.take(within_s=60))
+    await asyncio.sleep(0)
+    inbox.offer(measurement(0))
+    taking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await taking
+    assert len(await inbox.take(within_s=0)) == 1
+
+
+async def test_a_call_that_insists_is_left_to_itself() -> None:
+    """Even a call that swallows its cancellation does not hold us."""
+    cancelled = 0
+
+    async def stubborn() -> None:
+        nonlocal cancelled
+        while cancelled < 2:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                cancelled += 1
+
+    with pytest.raises(CallTimedOut):
+        await within(0.01, "a call", stubborn())
+    assert cancelled == 2
+
+
+async def test_what_a_call_returns_or_raises_is_passed_on() -> None:
+    """In time, a deadline changes nothing."""
+
+    async def seven() -> int:
+        return 7
+
+    async def fails() -> int:
+        raise OSError("the bus")
+
+    assert await within(1.0, "a call", seven()) == 7
+    with pytest.raises(OSError, match="the bus"):
+        await within(1.0, "a call", fails())
