@@ -10,17 +10,26 @@ or to whatever of ours takes them.
         async with BleakClient(device, backend=link.client_type) as client:
             ...
 
-`strap.address` is what a lease binds; `strap.sent` are the values that were put on the air,
-`strap.books` counts; `strap.faults.add("drop@40")` lets things go wrong (simulators.sensor.faults
-has the kinds); `await strap.drop()` breaks the link, `hide()` and `appear()` move the sensor out
-of reach and back, `switch_off()` is an empty battery. `link.adapter` has the troubles of the
-gateway's side: `hang()`, `error`, `recover()`, `has_agent`, `passkey`, and counts `connects` and
-`scans`.
+The other sensors, all of `simulators.sensor`: `GlucoseMeter(address, SensorClock(now))` with
+`measure(Strip(5.5, Meal.FASTING), ago_s=3600)`, `CgmSensor(address, now)` with
+`tell_all(measure(Reading(6.0)))`, `PulseOximeter(address, measurements)`. `security=Security(123456)`
+makes a meter ask for a passkey.
+
+`sensor.address` is what a lease binds; `sensor.sent` are the values that were put on the air,
+`sensor.books` counts; `sensor.faults.add("drop@40")` lets things go wrong (`faults.Kind` has them
+all); `await sensor.drop()` breaks the link, `hide()` and `appear()` move the sensor out of reach
+and back, `switch_off()` is an empty battery, `forget_bonds()` a new one. `meter.access.requests`
+is what was written to the control point, `meter.clock.ahead_s()` how wrong its clock is.
+
+`link.adapter` has the troubles of the gateway's side: `hang()`, `error`, `recover()`, `has_agent`,
+`passkey`, `take_address()`, and counts `connects`, `scans` and `registrations`.
 At the end everything is switched off, and what went wrong inside a sensor fails the test.
+`tests.bluetooth.central` has a central of few lines to try a sensor with.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, TypeVar
 
@@ -32,6 +41,18 @@ if TYPE_CHECKING:
     from tests.bluetooth.backend import Adapter, AirClient, AirScanner
 
     P = TypeVar("P", bound=Peripheral)
+
+
+class Complaints(logging.Handler):
+    """Keeps what Bumble logs as an error: it swallows what its handlers raise."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.heard: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        cause = record.exc_info[1] if record.exc_info else None
+        self.heard.append(f"{record.getMessage()} {cause!r}")
 
 
 class AirLink:
@@ -72,7 +93,12 @@ class AirLink:
 @pytest_asyncio.fixture
 async def link() -> AsyncIterator[AirLink]:
     """The air of this test alone, with an adapter that is on and no sensor yet."""
+    complaints = Complaints()
+    bumble = logging.getLogger("bumble")
+    bumble.addHandler(complaints)
     made = AirLink()
     await made.adapter.switch_on(made.air)
     yield made
     await made.close()
+    bumble.removeHandler(complaints)
+    assert complaints.heard == []
