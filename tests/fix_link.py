@@ -12,7 +12,7 @@ or to whatever of ours takes them.
 
 The other sensors, all of `simulators.sensor`: `GlucoseMeter(address, SensorClock(now))` with
 `measure(Strip(5.5, Meal.FASTING), ago_s=3600)`, `CgmSensor(address, now)` with
-`tell_all(measure(Reading(6.0)))`, `PulseOximeter(address, measurements)`. `security=Security(123456)`
+`tell_all(measure(Reading(6.0)))`, `PulseOximeter(address, measurements)`. A `Security(123456)`
 makes a meter ask for a passkey.
 
 `sensor.address` is what a lease binds; `sensor.sent` are the values that were put on the air,
