@@ -1,0 +1,29 @@
+"""The page that tells how to use virtual sensors."""
+
+import argparse
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from simulators.sensor.arguments import add_parser, wishes_of
+from simulators.sensor.faults import Kind
+
+PAGE = (Path(__file__).parents[4] / "docs" / "howto" / "virtual-sensors.md").read_text()
+EXAMPLES = re.findall(r"^vitalveil simulate (sensor .*)$", PAGE, re.MULTILINE)
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_each_example_is_understood(example: str) -> None:
+    """What the page says can be typed."""
+    parser = argparse.ArgumentParser()
+    add_parser(parser.add_subparsers())
+
+    assert wishes_of(parser.parse_args(shlex.split(example))).seed in {1, 7}
+
+
+def test_each_fault_is_told() -> None:
+    """The table has every kind of fault, and no other."""
+    assert re.findall(r"^\| `([a-z-]+)(?:=N)?` \|", PAGE, re.MULTILINE) == list(Kind)
+    assert len(EXAMPLES) == 7
