@@ -7,15 +7,15 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-long bench bench-smoke check format setup system clean
+.PHONY: demo test test-long bench bench-smoke check format setup system test-system clean
 
 demo: setup  ## Run the whole system on this machine for a minute
 	$(BIN)/vitalveil demo $(ARGS)
 
-test: setup  ## Run every test that can run here
+test: test-system setup  ## Run every test that can run here
 	$(BIN)/python -m pytest -q -m "not long" $(ARGS)
 
-test-long: setup  ## The long campaigns: a thousand kills, ten thousand withdrawals
+test-long: test-system setup  ## The long campaigns: a thousand kills, ten thousand withdrawals
 	$(BIN)/python -m pytest -q -m long $(ARGS)
 
 bench: setup  ## Measure everything (a quarter of an hour; ARGS=--quick for two minutes)
@@ -37,7 +37,10 @@ format: setup
 setup: system $(STAMP)
 
 system:
-	@scripts/install-system-packages
+	@scripts/install-system-packages mosquitto
+
+test-system:
+	@scripts/install-system-packages mosquitto dbus-daemon
 
 $(STAMP): pyproject.toml constraints.txt scripts/make-venv
 	scripts/make-venv $(PYTHON) $(VENV)
