@@ -22,7 +22,9 @@ from ingest.receiver import MqttReceiver
 from ingest.service import Clocks, Service
 from ingest.settle import Settlements
 from ingest.store import PostgresStore
+from ingest.watch import Watch
 from runtime import http, logs
+from runtime.certificates import Certificates
 from runtime.errors import ConfigError
 from runtime.stop import stop_requested
 from runtime.tls import client_context
@@ -31,6 +33,7 @@ from wire.sealing import Opener
 _DRAIN_TIMEOUT_S: Final = 5.0
 _COLLECT_EVERY: Final = 100_000
 """A flush holds thousands of objects for a moment, and none of them in a circle."""
+CERTIFICATE_END: Final = "vitalveil_ingest_certificate_end_timestamp_seconds"
 _log = logs.Log("ingest.app")
 
 
@@ -61,6 +64,12 @@ class App:
         chance = random.Random()  # noqa: S311 - jitter, not a secret
         keys = read_keys(settings.keys)
         conninfo = connection_string(settings.database, application="vitalveil-ingest")
+        self.metrics.registry.register(Watch(conninfo, settings.watch))
+        tls_files = {
+            "client": settings.broker.tls.certificate_file,
+            "ca": settings.broker.tls.ca_file,
+        }
+        self.metrics.registry.register(Certificates(CERTIFICATE_END, tls_files))
         self.receiver = MqttReceiver(
             broker=settings.broker,
             tls=client_context(settings.broker.tls, section="broker.tls"),

@@ -13,6 +13,7 @@ from ingest.database import DatabaseSettings
 from ingest.decide import ClockRules
 from ingest.quarantine import QuarantineLimits
 from ingest.session import SessionSettings
+from ingest.watch import WatchSettings
 from runtime.errors import ConfigError
 from runtime.settings import BrokerSettings, HttpSettings, LogSettings, Seconds
 
@@ -53,6 +54,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     receipts: ReceiptSettings = ReceiptSettings()
     quarantine: QuarantineLimits = QuarantineLimits()
     store: StoreSettings = StoreSettings()
+    watch: WatchSettings = WatchSettings()
     http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()
 

@@ -90,3 +90,16 @@ SELECT handle, quantity, agent, series_id,
     CASE WHEN isfinite(valid_to) THEN ceil(extract(epoch FROM valid_to) * 1000)::bigint END,
     withdrawn_at IS NOT NULL, step, interval_ms, time_step_ms
 FROM vv.permissions WHERE changed_epoch > %s;
+
+-- name: watch
+-- What an operator wants to know beside the work. The ledger is large: an estimate is enough.
+SELECT pg_database_size(current_database()),
+    (SELECT greatest(coalesce(sum(c.reltuples), 0), 0) FROM pg_catalog.pg_class c
+        WHERE c.oid = to_regclass('vv.envelopes')
+            OR c.oid IN (SELECT i.inhrelid FROM pg_catalog.pg_inherits i
+                WHERE i.inhparent = to_regclass('vv.envelopes'))),
+    (SELECT count(*) FROM vv.quarantine),
+    (SELECT coalesce(extract(epoch FROM clock_timestamp() - min(received_at)), 0)
+        FROM vv.quarantine),
+    (SELECT epoch FROM vv.permission_gate),
+    extract(epoch FROM clock_timestamp());
