@@ -3,8 +3,10 @@
 import asyncio
 import datetime as dt
 from collections.abc import Callable, Iterable
+from typing import Final
 
 from runtime import http
+from runtime.certificates import Certificates
 from runtime.errors import ConfigError, RuntimeSetupError
 from runtime.logs import Log, describe
 from runtime.stop import stop_requested
@@ -20,7 +22,9 @@ from trust.publisher import MqttBroker
 from trust.telemetry import Telemetry
 from trust.upkeep import Upkeep
 from trust.vault import Vault
+from trust.watch import Watch
 
+CERTIFICATE_END: Final = "vitalveil_trust_certificate_end_timestamp_seconds"
 _log = Log("trust")
 
 
@@ -129,6 +133,11 @@ def run(settings: Settings) -> int:
     keys = FileKeys(settings.keys.folder)
     metrics = Metrics()
     courier, _, opened = _courier(settings, keys, metrics)
+    metrics.registry.register(Watch(settings.vault))
+    if settings.broker is not None:
+        tls = settings.broker.tls
+        ends = Certificates(CERTIFICATE_END, {"client": tls.certificate_file, "ca": tls.ca_file})
+        metrics.registry.register(ends)
 
     def missing() -> Iterable[str]:
         for sample in next(iter(metrics.connected.collect())).samples:

@@ -1,0 +1,50 @@
+"""What trust shows of the vault."""
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from tests.fix_vault import Office
+from trust.watch import Watch
+
+pytestmark = pytest.mark.database
+
+
+def _seen(office: Office) -> CollectorRegistry:
+    registry = CollectorRegistry()
+    registry.register(Watch(office.settings.vault))
+    return registry
+
+
+def test_watch_counts_people_handles_and_what_is_late(office: Office) -> None:
+    """Counts, and what is late: nothing that tells one person from another."""
+    office.load_policy()
+    agent, _ = office.enrol()
+    office.enrol()
+    subject = office.add_subject()
+    office.accept(subject, agent)
+    office.withdraw(subject)
+    office.vault.execute("UPDATE vault.agents SET due_at = now() - interval '1 hour'")
+    office.vault.execute("UPDATE vault.certificates SET not_after = now() WHERE agent = %s", agent)
+    office.vault.execute(
+        "UPDATE vault.agents SET wanted = applied + 1, wanted_at = now() - interval '9 minutes'"
+        " WHERE agent = %s",
+        agent,
+    )
+    seen = _seen(office).get_sample_value
+    assert seen("vitalveil_trust_agents", {"state": "enrolled"}) == 2
+    assert seen("vitalveil_trust_agents", {"state": "revoked"}) == 0
+    assert seen("vitalveil_trust_subjects") == 1
+    assert seen("vitalveil_trust_handles", {"state": "active"}) == 0
+    assert seen("vitalveil_trust_handles", {"state": "ended"}) == 1
+    assert seen("vitalveil_trust_overdue_leases") == 2
+    assert seen("vitalveil_trust_ending_certificates") == 1
+    assert 540 <= (seen("vitalveil_trust_unfinished_oldest_seconds") or 0) < 600
+
+
+def test_a_vault_that_is_away_is_absent(office: Office) -> None:
+    """A number of an hour ago must not look like one of now."""
+    office.vault.execute("ALTER ROLE vv_trust NOLOGIN")
+    try:
+        assert _seen(office).get_sample_value("vitalveil_trust_subjects") is None
+    finally:
+        office.vault.execute("ALTER ROLE vv_trust LOGIN")

@@ -1,0 +1,15 @@
+-- name: watch
+SELECT
+    (SELECT count(*) FROM vault.agents WHERE revoked_at IS NULL),
+    (SELECT count(*) FROM vault.agents WHERE revoked_at IS NOT NULL),
+    (SELECT count(*) FROM vault.subjects),
+    (SELECT count(*) FROM vault.handles WHERE ended_at IS NULL),
+    (SELECT count(*) FROM vault.handles WHERE ended_at IS NOT NULL),
+    (SELECT coalesce(extract(epoch FROM clock_timestamp() - min(wanted_at)), 0)
+        FROM vault.agents WHERE applied < wanted),
+    (SELECT count(*) FROM vault.agents
+        WHERE due_at < clock_timestamp() - interval '2 minutes' AND revoked_at IS NULL),
+    (SELECT count(*) FROM (
+        SELECT agent, max(not_after) AS ends FROM vault.certificates GROUP BY agent) c
+        JOIN vault.agents a USING (agent)
+        WHERE a.revoked_at IS NULL AND c.ends < clock_timestamp() + interval '30 days')
