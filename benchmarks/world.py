@@ -97,7 +97,7 @@ class World:
         self._issue_certificates()
         self.databases.create(self.folder)
         self._run("ingest", "keygen", "--out", str(self.folder / "keys"))
-        _, password_file, dsn = self.databases.admin_files("telemetry")
+        password_file, dsn = self.databases.admin_files("telemetry")
         self._run(
             "ingest", "migrate", "--dsn", dsn, "--password-file", str(password_file),
             *self.databases.role_passwords(),

@@ -113,7 +113,7 @@ def open_lease(sealed: bytes, agent: str, bundle: Path) -> Lease:
 @pytest.fixture
 def office(postgres: Postgres, database: Database, tmp_path: Path) -> Iterator[Office]:
     """Trust with a vault and a telemetry database of this test alone, and no broker."""
-    vault = _create_vault(postgres)
+    vault = _create_vault(postgres, tmp_path)
     password_file = tmp_path / "vv_trust.password"
     password_file.write_text(postgres.password)
     settings = Settings(
@@ -131,14 +131,19 @@ def office(postgres: Postgres, database: Database, tmp_path: Path) -> Iterator[O
     made.app.close()
 
 
-def _settings(database: Database, password_file: Path) -> DatabaseSettings:
-    dsn = f"host=127.0.0.1 port={database.server.port} dbname={database.name} user=vv_trust"
+def _settings(
+    database: Database, password_file: Path, *, user: str = "vv_trust"
+) -> DatabaseSettings:
+    dsn = f"host=127.0.0.1 port={database.server.port} dbname={database.name} user={user}"
     return DatabaseSettings(dsn=dsn, password_file=password_file)
 
 
-def _create_vault(server: Postgres) -> Database:
+def _create_vault(server: Postgres, folder: Path) -> Database:
     name = f"vault_{os.getpid()}_{next(_numbers)}"
     with psycopg.connect(server.dsn(), autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    schema.migrate(server.dsn(name), role_password=server.password)
-    return Database(server, name, "native")
+    vault = Database(server, name, "native")
+    password_file = folder / "postgres.password"
+    password_file.write_text(server.password)
+    schema.migrate(_settings(vault, password_file, user="postgres"), role_password=server.password)
+    return vault

@@ -75,8 +75,11 @@ def _parser() -> Parser:
     for name, text in simple.items():
         commands.add_parser(name, help=text, description=text, parents=[options])
     migrate = commands.add_parser("migrate", help="create or update the vault", parents=[options])
-    migrate.add_argument("--admin-dsn-file", type=Path, required=True, metavar="FILE")
-    migrate.add_argument("--role-password", default=None, metavar="vv_trust=FILE")
+    migrate.add_argument("--dsn", required=True, help="of an administrator, without a password")
+    migrate.add_argument("--password-file", type=Path, default=None, help="its password")
+    migrate.add_argument(
+        "--role-password", default=None, metavar="vv_trust=FILE", help="let it log in with that"
+    )
     _add_pki(_group(commands, "pki", "certificates"), options)
     _add_records(commands, options)
     _add_decisions(_group(commands, "decision", "what a person decides"), options)

@@ -11,7 +11,7 @@ from runtime.tls import client_context
 from trust import canonical, files, keys, policy_file, schema
 from trust.app import App, now
 from trust.certificates import Authority
-from trust.config import Settings
+from trust.config import DatabaseSettings, Settings
 from trust.consent import Grant, Taken
 from trust.database import parameters
 from trust.decisions import Capture
@@ -42,14 +42,14 @@ def pki_init(settings: Settings, arguments: argparse.Namespace) -> Result:
 
 def migrate(_settings: Settings, arguments: argparse.Namespace) -> Result:
     """Create or update the vault's schema."""
-    dsn = files.read(arguments.admin_dsn_file).decode().strip()
+    where = DatabaseSettings(arguments.dsn, arguments.password_file)
     password = None
     if arguments.role_password is not None:
         role, _, path = arguments.role_password.partition("=")
         if role != "vv_trust" or not path:
             raise UsageError("write it as --role-password vv_trust=FILE")
         password = files.read(Path(path)).decode().strip()
-    return {"applied": schema.migrate(dsn, role_password=password)}
+    return {"applied": schema.migrate(where, role_password=password)}
 
 
 def check_config(settings: Settings, _arguments: argparse.Namespace) -> Result:

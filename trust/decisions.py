@@ -23,10 +23,23 @@ class State(enum.StrEnum):
     """What was decided."""
 
     UNKNOWN = "unknown"
-    """Nobody asked, or nobody answered: no."""
+    """Nothing is known of what the person wants: no."""
+    NOT_ASKED = "not_asked"
+    """Nobody could ask, as in an emergency."""
+    NOT_CHOSEN = "not_chosen"
+    """The person was shown the choice and left it open."""
     ACCEPTED = "accepted"
+    DECLINED = "declined"
+    """Not now; the person may be asked again."""
     REFUSED = "refused"
+    """No; the person is not to be asked again."""
     WITHDRAWN = "withdrawn"
+    EXPIRED = "expired"
+    """Accepted once, for a time that is over."""
+    INVALIDATED = "invalidated"
+    """Found void: the wrong person, or not validly given."""
+    RESTRICTED = "restricted"
+    """Kept, and not processed (GDPR art. 18)."""
 
 
 class GivenBy(enum.StrEnum):
@@ -64,6 +77,8 @@ class Decision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     valid_to: dt.datetime | None = None
     supersedes: UUID | None = None
     """The decision before it, of the same subject for the same purpose."""
+    representative: UUID | None = None
+    """Who decided with the person, or for them."""
 
 
 class Scope(msgspec.Struct, frozen=True):
@@ -103,10 +118,13 @@ def current(decisions: Sequence[Decision]) -> Decision | None:
     return decisions[-1] if decisions else None
 
 
-def state(decisions: Sequence[Decision]) -> State:
-    """Return the fold of *decisions*: unknown, where there is none."""
+def state(decisions: Sequence[Decision], *, at: dt.datetime | None = None) -> State:
+    """Return the fold of *decisions*, *at* a time if given: unknown, where there is none."""
     latest = current(decisions)
-    return State.UNKNOWN if latest is None else latest.state
+    if latest is None:
+        return State.UNKNOWN
+    is_over = at is not None and latest.valid_to is not None and latest.valid_to <= at
+    return State.EXPIRED if is_over and latest.state is State.ACCEPTED else latest.state
 
 
 def scope_since(decisions: Sequence[Decision], first: UUID) -> Scope | None:

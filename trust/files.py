@@ -40,6 +40,30 @@ def write(path: Path, content: bytes, *, mode: int, replace: bool = False) -> No
         ) from None
 
 
+def destroy(path: Path) -> bool:
+    """
+    Overwrite and delete a secret; return whether it was there.
+
+    On flash memory the old cells may outlive both: destroy the medium, or encrypt it.
+
+    Raises:
+        KeyFileError: It cannot be written or deleted.
+    """
+    try:
+        with path.open("r+b") as file:
+            file.write(bytes(path.stat().st_size))
+            file.flush()
+            os.fsync(file.fileno())
+        path.unlink()
+    except FileNotFoundError:
+        return False
+    except OSError as exc:
+        raise KeyFileError(
+            path.name, f"it cannot be destroyed ({type(exc).__name__})", "Check the folder."
+        ) from None
+    return True
+
+
 def make_folder(folder: Path) -> None:
     """
     Make *folder*, for its owner only, unless it is there.

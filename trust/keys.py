@@ -24,7 +24,7 @@ ROOT_FILE: Final = "pseudonym-root.key"
 KEY_ENCRYPTION_FILE: Final = "key-encryption.key"
 SIGNING_FILE: Final = "signing.key"
 PUBLIC_FILE: Final = "trust.pub"
-_EPOCH: Final = 1
+_FIRST_EPOCH: Final = 1
 _WRAP: Final = b"vitalveil data key v1\x00"
 
 
@@ -49,15 +49,12 @@ class FileKeys:
         self._signing_key = signing_key
         self._public_key = signing_key.public_key()
         self._key_id = hashlib.sha256(self._public_key.public_bytes_raw()).hexdigest()[:16]
-        self._pseudonym_keys: dict[str, bytes] = {}
+        self._folder = folder
+        self._pseudonym_keys: dict[tuple[str, int], bytes] = {}
 
     @property
     def key_id(self) -> str:
         return self._key_id
-
-    @property
-    def epoch(self) -> int:
-        return _EPOCH
 
     @property
     def signing_key(self) -> Ed25519PrivateKey:
@@ -67,12 +64,30 @@ class FileKeys:
     def public_key(self) -> Ed25519PublicKey:
         return self._public_key
 
-    def pseudonym_key(self, *, purpose: str) -> bytes:
-        if purpose not in self._pseudonym_keys:
-            self._pseudonym_keys[purpose] = pseudonyms.derive_key(
-                self._root_key, purpose=purpose, epoch=_EPOCH
+    def pseudonym_key(self, *, purpose: str, epoch: int = _FIRST_EPOCH) -> bytes:
+        if (purpose, epoch) not in self._pseudonym_keys:
+            # Looked for when needed: an epoch may begin while a daemon runs.
+            root_key = (
+                self._root_key
+                if epoch == _FIRST_EPOCH
+                else _read_symmetric(self._epoch_file(purpose, epoch))
             )
-        return self._pseudonym_keys[purpose]
+            self._pseudonym_keys[purpose, epoch] = pseudonyms.derive_key(
+                root_key, purpose=purpose, epoch=epoch
+            )
+        return self._pseudonym_keys[purpose, epoch]
+
+    def begin_epoch(self, *, purpose: str, epoch: int) -> None:
+        path = self._epoch_file(purpose, epoch)
+        if not path.exists():
+            files.write(path, _new_symmetric(), mode=files.SECRET)
+
+    def destroy_epoch(self, *, purpose: str, epoch: int) -> bool:
+        self._pseudonym_keys.pop((purpose, epoch), None)
+        return files.destroy(self._epoch_file(purpose, epoch))
+
+    def _epoch_file(self, purpose: str, epoch: int) -> Path:
+        return self._folder / f"pseudonym-root.{purpose}.{epoch}.key"
 
     def wrap(self, data_key: bytes, *, bound_to: bytes) -> bytes:
         return subjects.seal(self._key_encryption_key, data_key, bound_to=_WRAP + bound_to)

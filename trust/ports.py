@@ -34,13 +34,16 @@ class Keys(Protocol):
         """Which signing and key-encryption keys these are; stored beside what they made."""
         ...
 
-    @property
-    def epoch(self) -> int:
-        """Of the pseudonym keys."""
+    def pseudonym_key(self, *, purpose: str, epoch: int = 1) -> bytes:
+        """Return the pseudonym key of *purpose* in *epoch*; raise KeyFileError for none."""
         ...
 
-    def pseudonym_key(self, *, purpose: str) -> bytes:
-        """Return the key of the pseudonyms of *purpose* in the epoch in force."""
+    def begin_epoch(self, *, purpose: str, epoch: int) -> None:
+        """Make the root key of a later *epoch*, unless it is there; on return it is durable."""
+        ...
+
+    def destroy_epoch(self, *, purpose: str, epoch: int) -> bool:
+        """Destroy the root key of a later *epoch*; return whether it was there."""
         ...
 
     def wrap(self, data_key: bytes, *, bound_to: bytes) -> bytes:

@@ -45,6 +45,7 @@ class Handle(msgspec.Struct, frozen=True):
     purpose: str
     decision: UUID
     bindings: list[str]
+    key_epoch: int = 1
 
     def __repr__(self) -> str:
         return "Handle(…)"
@@ -226,6 +227,7 @@ class Records:
             handle.purpose,
             handle.decision,
             subjects.seal_bindings(handle.bindings, handle=handle.handle, data_key=data_key),
+            handle.key_epoch,
             handle.subject,
             handle.agent,
         )
@@ -238,14 +240,14 @@ class Records:
             Tampered: The bindings of one do not open.
         """
         found = []
-        for handle, subject, agent, purpose, decision, sealed, wrapped in self._fetch(
+        for handle, subject, agent, purpose, decision, sealed, epoch, wrapped in self._fetch(
             "handles_of_agents", list(agents)
         ):
             data_key = self._keys.unwrap(bytes(wrapped), bound_to=subject.bytes)
             bindings = subjects.open_bindings(
                 bytes(sealed), handle=bytes(handle), data_key=data_key
             )
-            found.append(Handle(bytes(handle), subject, agent, purpose, decision, bindings))
+            found.append(Handle(bytes(handle), subject, agent, purpose, decision, bindings, epoch))
         return found
 
     def agents_of(self, subject: UUID, purpose: str) -> list[str]:

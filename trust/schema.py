@@ -8,34 +8,47 @@ from psycopg import sql
 
 from runtime import migrations
 from runtime.logs import describe
+from trust.config import DatabaseSettings
+from trust.database import parameters
 from trust.errors import VaultUnavailable
 
 _FOLDER: Final = Path(__file__).parent / "sql" / "migrations"
 _ROLE: Final = "vv_trust"
 
 
-def migrate(dsn: str, *, role_password: str | None) -> list[str]:
+def migrate(settings: DatabaseSettings, *, role_password: str | None) -> list[str]:
     """
     Bring the vault to the schema of this software; return the names of what was applied.
 
     Args:
-        dsn: An administrator's connection string to the vault database.
+        settings: Whom to connect to the vault database as: an administrator.
 
         role_password: What `vv_trust` may log in with from now on, if that is to be changed.
 
     Raises:
+        ConfigError: The dsn is none, or holds a password.
         MigrationError: A migration failed, or was changed since.
         VaultUnavailable: The database cannot be reached.
     """
     try:
-        with psycopg.connect(dsn, autocommit=True, connect_timeout=10) as connection:
+        with psycopg.connect(
+            **parameters(settings, section="migrate"), autocommit=True
+        ) as connection:
             applied = migrations.apply(connection, migrations.read(_FOLDER))
             if role_password is not None:
-                connection.execute(
-                    sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(
-                        sql.Identifier(_ROLE), sql.Literal(role_password)
-                    )
-                )
+                _let_in(connection, role_password)
     except psycopg.Error as exc:
         raise VaultUnavailable(describe(exc)) from None
     return [migration.path.name for migration in applied]
+
+
+def _let_in(connection: psycopg.Connection, password: str) -> None:
+    # The server is sent the verifier, never the password: statements may be logged.
+    verifier = connection.pgconn.encrypt_password(
+        password.encode(), _ROLE.encode(), b"scram-sha-256"
+    ).decode()
+    connection.execute(
+        sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(
+            sql.Identifier(_ROLE), sql.Literal(verifier)
+        )
+    )

@@ -144,10 +144,10 @@ class Upkeep:
         issued = next(d for d in chain if d.decision == handle.decision)
         pseudonym = pseudonymise(
             handle.subject,
-            key=self._keys.pseudonym_key(purpose=handle.purpose),
+            key=self._keys.pseudonym_key(purpose=handle.purpose, epoch=handle.key_epoch),
             controller=self._controller,
             purpose=handle.purpose,
-            epoch=self._keys.epoch,
+            epoch=handle.key_epoch,
         )
         purpose = records.purpose(handle.purpose, issued.version)
         return Standing(handle.handle, handle.subject, pseudonym, purpose, handle.bindings, scope)

@@ -96,14 +96,13 @@ class Databases:
         """Return the file with the password of *role*."""
         return self._folder / f"{role}.password"
 
-    def admin_files(self, which: str) -> tuple[Path, Path, str]:
-        """Return files with an administrator's whole DSN and password, and the DSN without it."""
+    def admin_files(self, which: str) -> tuple[Path, str]:
+        """Return a file with an administrator's password, and the DSN without it."""
         parts = conninfo.conninfo_to_dict(self.admin(which))
-        whole, password = self._folder / f"{which}.dsn", self._folder / f"{which}.admin"
-        for path, text in ((whole, self.admin(which)), (password, parts.pop("password", ""))):
-            path.touch(mode=0o600)
-            path.write_text(str(text))
-        return whole, password, conninfo.make_conninfo("", **parts)
+        path = self._folder / f"{which}.admin"
+        path.touch(mode=0o600)
+        path.write_text(str(parts.pop("password", "")))
+        return path, conninfo.make_conninfo("", **parts)
 
     def settings(self, which: str, role: str) -> Table:
         """Return how a program reaches one of them as *role*."""

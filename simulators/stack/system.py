@@ -122,13 +122,15 @@ class System:
             "trust", "pki", "init", *settings, "--out", str(self.pki), "--broker-host", "127.0.0.1"
         )
         self.run("ingest", "keygen", "--out", str(self.keys))
-        _, password_file, dsn = self.databases.admin_files("telemetry")
+        password_file, dsn = self.databases.admin_files("telemetry")
         self.run(
             "ingest", "migrate", "--dsn", dsn, "--password-file", str(password_file),
             *self.databases.role_passwords(),
         )  # fmt: skip
-        dsn_file, _, _ = self.databases.admin_files("vault")
-        self.run("trust", "migrate", *settings, "--admin-dsn-file", str(dsn_file))
+        password_file, dsn = self.databases.admin_files("vault")
+        self.run(
+            "trust", "migrate", *settings, "--dsn", dsn, "--password-file", str(password_file)
+        )
         self.broker.start()
 
     def run(self, *arguments: str) -> str:

@@ -50,9 +50,10 @@ def test_from_nothing_to_a_withdrawal(
     vault = Database(postgres, f"{database.name}_vault", "native")
     with psycopg.connect(postgres.dsn(), autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(vault.name)))
-    password, admin = tmp_path / "password", tmp_path / "admin.dsn"
+    password = tmp_path / "password"
     password.write_text(postgres.password)
-    admin.write_text(postgres.dsn(vault.name))
+    admin = ["--dsn", f"host=127.0.0.1 port={postgres.port} user=postgres dbname={vault.name}"]
+    admin += ["--password-file", str(password)]
     where = f"host=127.0.0.1 port={postgres.port} user=vv_trust dbname="
     settings = configure(
         tmp_path,
@@ -69,8 +70,8 @@ def test_from_nothing_to_a_withdrawal(
 
     do("init")
     do("pki", "init", "--out", str(tmp_path / "pki"), "--broker-host", "mqtt.example")
-    assert do("migrate", "--admin-dsn-file", str(admin))["applied"] == ["0001_vault.sql"]
-    assert do("migrate", "--admin-dsn-file", str(admin))["applied"] == []
+    assert do("migrate", *admin)["applied"][:2] == ["0001_vault.sql", "0002_registers.sql"]
+    assert do("migrate", *admin)["applied"] == []
     do("check-config")
     do("policy", "load", str(POLICIES / "care.yaml"))
     subject = do("subject", "add", "--name", "Ada Canary")["subject"]

@@ -323,9 +323,9 @@ def test_decisions_are_append_only(office: Office) -> None:
     """The role of trust may neither change nor delete a decision."""
     privileges = office.vault.fetch(
         "SELECT DISTINCT privilege_type FROM information_schema.table_privileges"
-        " WHERE grantee = 'vv_trust' AND table_name IN ('decisions', 'purposes', 'subjects')"
+        " WHERE grantee = 'vv_trust' AND table_name IN ('decisions', 'purposes', 'attempts')"
         " UNION SELECT DISTINCT privilege_type FROM information_schema.column_privileges"
-        " WHERE grantee = 'vv_trust' AND table_name IN ('decisions', 'purposes', 'subjects')"
+        " WHERE grantee = 'vv_trust' AND table_name IN ('decisions', 'purposes', 'attempts')"
     )
     assert set(privileges) == {("INSERT",), ("SELECT",)}
     owned = office.vault.fetch("SELECT count(*) FROM pg_tables WHERE tableowner = 'vv_trust'")

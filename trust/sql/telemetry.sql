@@ -42,13 +42,14 @@ FROM unnest(%(handles)s::bytea[], %(quantities)s::smallint[], %(handle_agents)s:
           time_step_ms)
 JOIN vv.series s USING (pseudonym, quantity)
 ON CONFLICT (handle, quantity) DO UPDATE
-SET valid_from = excluded.valid_from, valid_to = excluded.valid_to, step = excluded.step,
-    interval_ms = excluded.interval_ms, time_step_ms = excluded.time_step_ms,
+SET series_id = excluded.series_id, valid_from = excluded.valid_from,
+    valid_to = excluded.valid_to, step = excluded.step, interval_ms = excluded.interval_ms,
+    time_step_ms = excluded.time_step_ms,
     changed_epoch = excluded.changed_epoch
 WHERE permissions.withdrawn_at IS NULL
-  AND (permissions.valid_from, permissions.valid_to, permissions.step, permissions.interval_ms,
-       permissions.time_step_ms)
-      IS DISTINCT FROM (excluded.valid_from, excluded.valid_to, excluded.step,
+  AND (permissions.series_id, permissions.valid_from, permissions.valid_to, permissions.step,
+       permissions.interval_ms, permissions.time_step_ms)
+      IS DISTINCT FROM (excluded.series_id, excluded.valid_from, excluded.valid_to, excluded.step,
                         excluded.interval_ms, excluded.time_step_ms)
 
 -- name: write_leases

@@ -54,8 +54,9 @@ UPDATE vault.agents SET lease_version = %s, lease = %s, lease_not_after = %s, du
 WHERE agent = %s
 
 -- name: add_handle
-INSERT INTO vault.handles (handle, subject, agent, epoch, purpose, decision, sealed_bindings)
-SELECT %s, %s, %s, 1 + coalesce(max(epoch), 0), %s, %s, %s
+INSERT INTO vault.handles
+    (handle, subject, agent, epoch, purpose, decision, sealed_bindings, key_epoch)
+SELECT %s, %s, %s, 1 + coalesce(max(epoch), 0), %s, %s, %s, %s
 FROM vault.handles WHERE subject = %s AND agent = %s
 
 -- name: end_handles_of_purpose
@@ -74,7 +75,7 @@ SELECT DISTINCT agent FROM vault.handles
 WHERE subject = %s AND purpose = %s AND ended_at IS NULL ORDER BY agent
 
 -- name: handles_of_agents
-SELECT handle, subject, agent, purpose, decision, sealed_bindings, wrapped_key
+SELECT handle, subject, agent, purpose, decision, sealed_bindings, key_epoch, wrapped_key
 FROM vault.handles JOIN vault.subjects USING (subject)
 WHERE agent = ANY(%s) AND ended_at IS NULL ORDER BY agent, handle
 

@@ -66,14 +66,15 @@ GOLDEN = (
     '{"capture":{"locale":null,"method":"signature","text_sha256":null},'
     '"decided_at":"2026-01-01T00:00:00Z",'
     '"decision":"00000000-0000-0000-0000-000000000001","given_by":"self","purpose":'
-    '"home-monitoring","quantities":["heart_rate"],"recipients":["care-team"],"state":"accepted",'
+    '"home-monitoring","quantities":["heart_rate"],"recipients":["care-team"],"representative":null,'
+    '"state":"accepted",'
     '"subject":"0f1e2d3c-4b5a-4978-8796-a5b4c3d2e1f0","supersedes":null,'
     '"valid_from":"2026-01-01T00:00:00Z","valid_to":null,"version":1}'
 )
 # Made with OpenSSL's command line.
 SIGNATURE = (
-    "d8cea665dd826109d6cc1d81c8e439c6d74cce9bbd73fc525f430206274a22eb"
-    "b3a6c699a8f3e8aaeaae6f3b4594b7801d39e8590327fbc6124a8a1f43ff4506"
+    "8eb78523e9903d58c6388ada6820acbb7a0c9107dfa43217f87255b05c8e900b"
+    "69f5aac8b58cf250db1c216da413612bb771907b3805a8a6ac26019ebf4b030a"
 )
 
 
@@ -191,3 +192,20 @@ def test_broken_chain_is_tampered(broken: list[Decision]) -> None:
     """Signed decisions that are missing, moved, doubled or another person's are no chain."""
     with pytest.raises(Tampered):
         decisions.chain(broken)
+
+
+def test_what_was_accepted_for_a_time_expires() -> None:
+    """Once its time is over, an accepted decision is expired; a refused one stays refused."""
+    hour = dt.timedelta(hours=1)
+    accepted = [decide(1, ends_h=9)]
+    assert decisions.state(accepted, at=T0 + 8 * hour) is State.ACCEPTED
+    assert decisions.state(accepted, at=T0 + 9 * hour) is State.EXPIRED
+    assert decisions.state(accepted) is State.ACCEPTED
+    refused = [decide(1, state=State.REFUSED, ends_h=9)]
+    assert decisions.state(refused, at=T0 + 10 * hour) is State.REFUSED
+
+
+@pytest.mark.parametrize("state", [state for state in State if state is not State.ACCEPTED])
+def test_only_accepted_lets_anything_be_measured(state: State) -> None:
+    """Of all states, one means yes."""
+    assert decisions.scope_since([decide(1), decide(2, state=state)], UUID(int=1)) is None

@@ -114,5 +114,27 @@ def test_agents_pin_the_public_half(folder: Path) -> None:
         keys.public_pem(ours.signing_key.public_key()) == (folder / keys.PUBLIC_FILE).read_bytes()
     )
     assert keys.public_pem(ours.public_key) == (folder / keys.PUBLIC_FILE).read_bytes()
-    assert ours.epoch == 1
     assert ours.pseudonym_key(purpose="p") == ours.pseudonym_key(purpose="p")
+
+
+def test_a_later_epoch_has_a_root_of_its_own(folder: Path) -> None:
+    """Each epoch of each purpose has another key, known to every process and destroyed alone."""
+    ours, daemon = FileKeys(folder), FileKeys(folder)
+    with pytest.raises(KeyFileError):
+        ours.pseudonym_key(purpose="p", epoch=2)
+    ours.begin_epoch(purpose="p", epoch=2)
+    second = ours.pseudonym_key(purpose="p", epoch=2)
+    ours.begin_epoch(purpose="p", epoch=2)
+
+    assert second == daemon.pseudonym_key(purpose="p", epoch=2)
+    assert second != ours.pseudonym_key(purpose="p")
+    assert (
+        ours.destroy_epoch(purpose="p", epoch=2),
+        ours.destroy_epoch(purpose="p", epoch=2),
+    ) == (
+        True,
+        False,
+    )
+    with pytest.raises(KeyFileError):
+        ours.pseudonym_key(purpose="p", epoch=2)
+    assert ours.pseudonym_key(purpose="p") == daemon.pseudonym_key(purpose="p")
