@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import getpass
+import logging
 import re
 import sys
 from pathlib import Path
@@ -29,6 +30,8 @@ def run(arguments: argparse.Namespace) -> int:
         ConfigError: An argument is wrong.
     """
     radio = Radio(adapter=arguments.adapter)
+    # Its words name sensors, and are not for people.
+    logging.getLogger("bleak").setLevel(logging.CRITICAL)
     work = _scan(arguments, radio) if arguments.command == "scan" else _pair(arguments, radio)
     try:
         return asyncio.run(work)

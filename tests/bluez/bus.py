@@ -1,6 +1,7 @@
 """A D-Bus of a test's own, where the system's would be."""
 
 import os
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -38,9 +39,13 @@ class PrivateBus:
         command = ["dbus-daemon", "--config-file", str(self._config), "--nofork", "--nopidfile"]
         self._daemon = subprocess.Popen(command, env=dict(os.environ))
         deadline = time.monotonic() + 10
-        while not self._path.exists():
+        while not self._answers():
             assert time.monotonic() < deadline, "dbus-daemon does not listen"
             time.sleep(0.01)
+
+    def _answers(self) -> bool:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            return probe.connect_ex(str(self._path)) == 0
 
     def kill(self) -> None:
         """Let it die at once."""

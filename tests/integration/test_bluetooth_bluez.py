@@ -1,18 +1,25 @@
 """The radio over bleak's real BlueZ backend, a real D-Bus and an org.bluez of our own."""
 
 import asyncio
+import io
+import sys
 import time
+from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from edge_agent.bluetooth import place
+from edge_agent.bluetooth import place, view
 from edge_agent.bluetooth.bluez import BluezHost
 from edge_agent.bluetooth.client import Radio
 from edge_agent.bluetooth.errors import GaveUp, NotAuthorised
 from edge_agent.bluetooth.pairing import pair
+from edge_agent.bluetooth.sightings import Sightings
+from edge_agent.clock import SystemClock
 from edge_agent.gatt.racp import Operator
 from tests.bluez.sensors import METER, STRAP, Meter, Strap
 from tests.fakes_bluetooth import Collector, collecting
+from tests.fakes_edge_agent import agent_environ
 from tests.fix_bluez import Machine
 from wire.quantities import Code
 
@@ -321,3 +328,74 @@ async def test_a_sensor_that_wants_a_bond_is_no_trouble_of_the_radio(machine: Ma
         )
 
     assert collector.value("recoveries_total", rung="power_cycle") == 0
+
+
+async def test_a_scan_shows_who_is_in_reach(machine: Machine) -> None:
+    """A person sees what can be read, by a name that cannot steer the terminal."""
+    strap = strap_on(machine)
+    strap.name = "\x1b[2J[bold]strap"
+    shown = io.StringIO()
+    stop = asyncio.Event()
+    asyncio.get_running_loop().call_later(0.5, stop.set)
+
+    console = Console(file=shown, width=120, force_terminal=True)
+    await view.show(Sightings(), Radio(), SystemClock(), console, stop)
+
+    assert STRAP in shown.getvalue()
+    assert "heart rate" in shown.getvalue()
+    assert "�[2J[bold]strap" in shown.getvalue()
+    assert "\x1b[2J" not in shown.getvalue()
+    assert not strap.connections
+
+
+async def command(*arguments: str) -> tuple[int, str, str]:
+    """Run `vitalveil agent`; return its code and what it wrote."""
+    child = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "edge_agent",
+        *arguments,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={**agent_environ(), "COLUMNS": "120"},
+    )
+    out, err = await asyncio.wait_for(child.communicate(), 30)
+    return child.returncode or 0, out.decode(), err.decode()
+
+
+async def test_a_scan_without_bluetooth_says_what_is_missing(machine: Machine) -> None:
+    """Where there is no bluetoothd, the command tells what to look at, and fails."""
+    await machine.bluetoothd.kill()
+
+    code, _, err = await command("scan", "--seconds", "1")
+
+    assert code == 1
+    assert "see that bluetoothd runs" in err
+
+
+async def test_the_commands_need_no_settings(machine: Machine, tmp_path: Path) -> None:
+    """A sensor is found and bonded before the gateway is enrolled, by a passkey in a file."""
+    strap = strap_on(machine)
+    machine.bluetoothd.pairing = "RequestPasskey"
+    passkey = tmp_path / "passkey"
+    passkey.write_text("123456\n")
+
+    code, out, _ = await command("scan", "--seconds", "1")
+    assert code == 0
+    assert STRAP in out
+
+    code, out, err = await command("pair", STRAP, "--passkey-file", str(passkey))
+    assert (code, err) == (0, "")
+    assert strap.is_paired
+
+
+async def test_a_passkey_file_must_hold_one(machine: Machine, tmp_path: Path) -> None:
+    """A mistake in the file is told before anybody is waited for."""
+    wrong = tmp_path / "passkey"
+    wrong.write_text("hello")
+
+    code, _, err = await command("pair", STRAP, "--passkey-file", str(wrong))
+
+    assert code == 2
+    assert "it holds no passkey" in err
+    assert not machine.bluetoothd.agents

@@ -1,0 +1,188 @@
+"""The agent as a process with a radio: from a notification to a receipt, and what a day does."""
+
+import asyncio
+import os
+import random
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from simulators.stack.broker import Mosquitto
+from simulators.stack.child import Child
+from tests.bluez.sensors import METER, STRAP, Meter, Strap
+from tests.fakes_edge_agent import (
+    HANDLE,
+    OTHER_HANDLE,
+    Gateway,
+    IngestDouble,
+    agent_environ,
+    grant,
+    lease,
+)
+from tests.fix_bluez import Machine
+from tests.fix_pki import Certificates
+from wire.lease import Grant
+from wire.policy import Rule
+from wire.quantities import Code
+
+DAY_MS = 86_400_000
+
+pytestmark = [pytest.mark.broker, pytest.mark.slow]
+
+
+class RadioAgent:
+    """The agent as a child process that listens to the radio."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self.gateway = gateway
+        self.log = gateway.folder / "agent.log"
+        self.config = gateway.write_config()
+        self.child: Child | None = None
+
+    def start(self) -> None:
+        """Start it."""
+        environ = {**agent_environ(), "VITALVEIL_AGENT_SENSORS_SOURCE": "bluetooth"}
+        command = [sys.executable, "-m", "edge_agent", "run", "--config", str(self.config)]
+        self.child = Child("agent", command, log=self.log, environ=environ)
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        if self.child is not None:
+            self.child.kill()
+            self.child = None
+
+    async def obey(self, version: int, *grants: Grant) -> None:
+        """Give it a lease that was in force when the meter's records were taken."""
+        given = lease(
+            *grants,
+            version=version,
+            agent=self.gateway.agent,
+            issued_at_ms=time.time_ns() // 1_000_000 - 30 * DAY_MS,
+            for_ms=31 * DAY_MS,
+        )
+        await self.gateway.publish_lease(given)
+
+
+@pytest.fixture
+def agent(
+    run_folder: Path, broker: Mosquitto, certificates: Certificates, machine: Machine
+) -> Iterator[RadioAgent]:
+    """An agent of this test alone, not started."""
+    agent = RadioAgent(Gateway(run_folder / f"radio-{broker.port}", broker, certificates))
+    yield agent
+    agent.kill()
+    sys.stdout.write(agent.log.read_text())  # Shown when the test fails.
+
+
+STRAP_GRANT = grant(HANDLE, [STRAP])
+METER_GRANT = grant(OTHER_HANDLE, [METER], [Rule(Code.GLUCOSE_CAPILLARY)])
+
+
+def values(ingest: IngestDouble, quantity: int) -> list[float]:
+    """Return what was stored of *quantity*, in the order of its times."""
+    stored = [(at_ms, value) for _, code, at_ms, value in ingest.observations if code == quantity]
+    return [value for _, value in sorted(stored)]
+
+
+async def test_a_notification_becomes_a_row_until_it_is_withdrawn(
+    machine: Machine, agent: RadioAgent
+) -> None:
+    """What a strap sends is stored once; when the lease drops it, its link goes at once."""
+    strap, meter, ingest = Strap(period_s=0.1), Meter(3), IngestDouble(agent.gateway)
+    machine.bluetoothd.add(strap)
+    machine.bluetoothd.add(meter)
+    strap.wear()
+    await agent.obey(1, STRAP_GRANT, METER_GRANT)
+    agent.start()
+    async with ingest.running():
+        await ingest.until(lambda: len(values(ingest, Code.HEART_RATE)) >= 20, within_s=20)
+        await ingest.until(lambda: len(values(ingest, Code.GLUCOSE_CAPILLARY)) == 3)
+        began = time.monotonic()
+        await agent.obey(2, METER_GRANT)
+        await ingest.until(lambda: not strap.is_connected)
+        took_s = time.monotonic() - began
+
+    assert took_s < 2
+    rates = values(ingest, Code.HEART_RATE)
+    assert rates == [60 + n for n in range(len(rates))]
+    assert values(ingest, Code.GLUCOSE_CAPILLARY) == pytest.approx([5.05, 5.11, 5.16])
+
+
+async def test_records_survive_any_number_of_kills(machine: Machine, agent: RadioAgent) -> None:
+    """However often the agent dies while it fetches, each record is stored exactly once."""
+    meter, ingest = Meter(90), IngestDouble(agent.gateway)
+    meter.gap_s = 0.02
+    machine.bluetoothd.add(meter)
+    await agent.obey(1, METER_GRANT)
+    async with ingest.running():
+        for _ in range(6):
+            agent.start()
+            await asyncio.sleep(random.uniform(0.8, 2.5))
+            agent.kill()
+        agent.start()
+        await ingest.until(lambda: len(values(ingest, Code.GLUCOSE_CAPILLARY)) >= 90, within_s=30)
+        await asyncio.sleep(0.5)
+
+    stored = Counter(values(ingest, Code.GLUCOSE_CAPILLARY))
+    expected = Counter(round((90 + n) / 18.0156, 2) for n in range(1, 91))
+    assert stored == expected
+
+
+async def test_no_log_line_names_a_sensor(machine: Machine, agent: RadioAgent) -> None:
+    """Through drops, deaths and refusals the log holds no address, no name and no value."""
+    strap, ingest = Strap(period_s=0.1), IngestDouble(agent.gateway)
+    strap.name = "NAME-OF-A-PERSON"
+    machine.bluetoothd.add(strap)
+    strap.wear()
+    await agent.obey(1, STRAP_GRANT)
+    agent.start()
+    async with ingest.running():
+        await ingest.until(lambda: len(values(ingest, Code.HEART_RATE)) >= 5, within_s=20)
+        await strap.drop()
+        await ingest.until(lambda: strap.is_connected)
+        await machine.bluetoothd.kill()
+        await asyncio.sleep(0.5)
+        await machine.bluetoothd.start()
+        await ingest.until(lambda: strap.is_connected, within_s=20)
+        strap.needs_pairing = True
+        await strap.drop()
+        await asyncio.sleep(1)
+    assert agent.child is not None
+    agent.child.stop()
+
+    log = agent.log.read_text()
+    assert "bluetooth_died" in log
+    assert "sensor_attempt_ended" in log
+    for secret in (STRAP, STRAP.replace(":", "_"), "NAME-OF", "dev_"):
+        assert secret not in log
+
+
+@pytest.mark.long
+async def test_four_straps_and_a_meter_cost_little(machine: Machine, agent: RadioAgent) -> None:
+    """Four straps at 1 Hz and a meter: at most 45 MB and 2 % of one core."""
+    addresses = [f"C0:FF:EE:00:01:{n:02X}" for n in range(4)]
+    for address in addresses:
+        strap = Strap(address, period_s=1.0)
+        machine.bluetoothd.add(strap)
+        strap.wear()
+    machine.bluetoothd.add(Meter(20))
+    ingest = IngestDouble(agent.gateway)
+    await agent.obey(1, grant(HANDLE, addresses), METER_GRANT)
+    agent.start()
+    async with ingest.running():
+        await ingest.until(lambda: len(values(ingest, Code.HEART_RATE)) >= 20, within_s=30)
+        assert agent.child is not None
+        process = psutil.Process(agent.child.pid)
+        began, cpu = time.monotonic(), sum(process.cpu_times()[:2])
+        await asyncio.sleep(float(os.environ.get("VITALVEIL_FOOTPRINT_S", "60")))
+        used = (sum(process.cpu_times()[:2]) - cpu) / (time.monotonic() - began)
+        rss_mb = process.memory_info().rss / 1e6
+
+    sys.stdout.write(f"rss {rss_mb:.1f} MB, cpu {100 * used:.2f} %, fds {process.num_fds()}\n")
+    assert rss_mb <= 45
+    assert used <= 0.02
