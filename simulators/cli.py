@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from simulators import listing
+from simulators.fleet import cli as fleet_cli
 from simulators.people import DEFAULT_SOURCE, Person, pick
 from simulators.recordings import index
 from simulators.replay import Report, replay, source_of
@@ -20,6 +21,9 @@ from simulators.sensor import arguments as sensor_arguments
 def main(argv: Sequence[str] | None = None) -> int:
     """Run what *argv* asks for; return the exit code."""
     arguments = _parser().parse_args(argv)
+    if arguments.command == "fleet":
+        exit_code: int = arguments.run(arguments)
+        return exit_code
     source: Path | None = arguments.source
     if source is not None and not source.exists():
         print(f"vitalveil simulate: there is no {source}", file=sys.stderr)
@@ -89,6 +93,7 @@ def _parser() -> argparse.ArgumentParser:
         "--seed", type=int, default=1, metavar="N", help="chooses all that is left to chance"
     )
     command.add_argument("--json", action="store_true", help="write the result as one JSON object")
+    fleet_cli.add_to(commands)
     return parser
 
 

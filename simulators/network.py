@@ -1,18 +1,24 @@
 """
-A network that fails: a TCP relay on loopback that can hold, delay, cut and refuse.
+A network that fails: a TCP relay on loopback that can hold, delay, thin, cut and refuse.
 
 Knows nothing of what it carries. Runs on a thread of its own, so that tests and scenarios of any
 kind can drive it.
 """
 
 import asyncio
+import collections
 import enum
+import random
 import threading
 from collections.abc import Coroutine
 from types import TracebackType
 from typing import Any, Final
 
+import msgspec
+
 _CHUNK_BYTES: Final = 65_536
+_MAX_ON_THE_WAY: Final = 64
+"""Reads of one direction that are on their way; a network holds only so much."""
 
 
 class Direction(enum.StrEnum):
@@ -21,6 +27,42 @@ class Direction(enum.StrEnum):
     UP = "up"
     """From whoever connected, to the server."""
     DOWN = "down"
+
+
+class Conditions(msgspec.Struct, frozen=True):
+    """
+    How well each connection is carried, either way.
+
+    Args:
+        latency_s: How long everything takes.
+
+        jitter_s: Up to how much longer, drawn for each read; nothing overtakes.
+
+        stall: Share of the reads that wait for *stall_s*, and all behind them: what TCP makes of
+            a lost segment.
+
+        stall_s: How long such a read waits.
+
+        bytes_per_s: No more than this; 0 for no bound.
+    """
+
+    latency_s: float = 0.0
+    jitter_s: float = 0.0
+    stall: float = 0.0
+    stall_s: float = 0.0
+    bytes_per_s: float = 0.0
+
+    def delay_s(self, draw: random.Random) -> float:
+        """Return how long one read is on its way, bandwidth apart."""
+        delay = self.latency_s
+        if self.jitter_s:
+            delay += draw.uniform(0, self.jitter_s)
+        if self.stall and draw.random() < self.stall:
+            delay += self.stall_s
+        return delay
+
+
+PERFECT: Final = Conditions()
 
 
 class Relay:
@@ -32,17 +74,21 @@ class Relay:
 
     Args:
         upstream_port: The server.
+
+        seed: Chooses what is left to chance.
     """
 
-    def __init__(self, upstream_port: int) -> None:
+    def __init__(self, upstream_port: int, *, seed: int = 1) -> None:
         self.upstream_port = upstream_port
         self.port = 0
-        self.latency_s = 0.0
+        self.conditions = PERFECT
+        self._draw = random.Random(seed)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="relay", daemon=True)
         self._open: dict[Direction, asyncio.Event] = {}
         self._accepts = True
-        self._writers: set[asyncio.StreamWriter] = set()
+        self._pairs: dict[asyncio.StreamWriter, asyncio.StreamWriter] = {}
+        self._vanished: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
 
     def __enter__(self) -> "Relay":
@@ -61,6 +107,11 @@ class Relay:
         self._thread.join()
         self._loop.close()
 
+    @property
+    def connections(self) -> int:
+        """How many connections it carries."""
+        return len(self._pairs)
+
     def hold(self, direction: Direction) -> None:
         """Let no more bytes through in *direction*."""
         self._wait(self._set(direction, is_open=False))
@@ -75,9 +126,18 @@ class Relay:
         """Accept no new connection: each is closed at once."""
         self._accepts = False
 
-    def cut(self) -> None:
-        """Reset every connection."""
-        self._wait(self._cut())
+    def cut(self, share: float = 1.0) -> None:
+        """Reset every connection, or a share of them."""
+        self._wait(self._cut(share))
+
+    def vanish(self, share: float = 1.0) -> None:
+        """
+        Let the connections that there are, or a share of them, go half open.
+
+        Whatever is sent on them is lost, and neither end is told: as behind a router that has
+        forgotten them. New connections are carried.
+        """
+        self._wait(self._vanish(share))
 
     def _wait(self, coroutine: Coroutine[Any, Any, None]) -> None:
         asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(10)
@@ -86,7 +146,7 @@ class Relay:
         self._open = {direction: asyncio.Event() for direction in Direction}
         for event in self._open.values():
             event.set()
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=4096)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def _stop(self) -> None:
@@ -94,7 +154,8 @@ class Relay:
             self._server.close()
         for event in self._open.values():
             event.set()
-        await self._cut()
+        self.conditions = PERFECT
+        await self._cut(1.0)
         # They end by themselves now; to cancel what asyncio started for a connection, it logs.
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
         if tasks:
@@ -106,9 +167,18 @@ class Relay:
         else:
             self._open[direction].clear()
 
-    async def _cut(self) -> None:
-        for writer in list(self._writers):
-            writer.transport.abort()
+    def _some(self, share: float) -> list[asyncio.StreamWriter]:
+        everyone = list(self._pairs)
+        return everyone if share >= 1 else [w for w in everyone if self._draw.random() < share]
+
+    async def _cut(self, share: float) -> None:
+        for writer in self._some(share):
+            for one in (writer, self._pairs[writer]):
+                one.transport.abort()
+
+    async def _vanish(self, share: float) -> None:
+        for writer in self._some(share):
+            self._vanished.update((writer, self._pairs[writer]))
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if not self._accepts:
@@ -119,31 +189,85 @@ class Relay:
         except OSError:
             writer.transport.abort()
             return
-        pair = (writer, downstream)
-        self._writers.update(pair)
+        self._pairs[writer] = downstream
         try:
             ways = [
-                asyncio.create_task(self._pump(Direction.UP, reader, downstream)),
-                asyncio.create_task(self._pump(Direction.DOWN, upstream, writer)),
+                asyncio.create_task(self._carry(Direction.UP, reader, downstream)),
+                asyncio.create_task(self._carry(Direction.DOWN, upstream, writer)),
             ]
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
             for way in ways:
                 way.cancel()
             await asyncio.gather(*ways, return_exceptions=True)
         finally:
-            self._writers.difference_update(pair)
-            for one in pair:
+            del self._pairs[writer]
+            self._vanished -= {writer, downstream}
+            for one in (writer, downstream):
                 one.transport.abort()
 
-    async def _pump(
+    async def _carry(
         self, direction: Direction, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
+        """Carry one direction: one task takes what comes, another delivers it when it is time."""
+        way = _Way()
+        delivering = asyncio.create_task(self._deliver(direction, way, writer))
         try:
             while data := await reader.read(_CHUNK_BYTES):
-                await self._open[direction].wait()
-                if self.latency_s:
-                    await asyncio.sleep(self.latency_s)
-                writer.write(data)
-                await writer.drain()
+                now = self._loop.time()
+                conditions = self.conditions
+                at = max(now + conditions.delay_s(self._draw), way.last_at)
+                if conditions.bytes_per_s:
+                    at += len(data) / conditions.bytes_per_s
+                way.put(at, data)
+                # Then nobody reads, and TCP holds the sender back.
+                await way.has_room.wait()
+            way.put(way.last_at, b"")
+            await delivering
         except OSError:
             return
+        finally:
+            delivering.cancel()
+            await asyncio.gather(delivering, return_exceptions=True)
+
+    async def _deliver(
+        self, direction: Direction, way: "_Way", writer: asyncio.StreamWriter
+    ) -> None:
+        while True:
+            at, data = await way.take()
+            wait_s = at - self._loop.time()
+            if wait_s > 0:
+                await asyncio.sleep(wait_s)
+            await self._open[direction].wait()
+            if not data:
+                return
+            if writer not in self._vanished:
+                writer.write(data)
+                await writer.drain()
+
+
+class _Way:
+    """What is on its way in one direction, in order."""
+
+    def __init__(self) -> None:
+        self.last_at = 0.0
+        self.has_room = asyncio.Event()
+        self.has_room.set()
+        self._has_some = asyncio.Event()
+        self._some: collections.deque[tuple[float, bytes]] = collections.deque()
+
+    def put(self, at: float, data: bytes) -> None:
+        """Put *data*, to be delivered at *at*."""
+        self.last_at = at
+        self._some.append((at, data))
+        self._has_some.set()
+        if len(self._some) >= _MAX_ON_THE_WAY:
+            self.has_room.clear()
+
+    async def take(self) -> tuple[float, bytes]:
+        """Return what is next."""
+        await self._has_some.wait()
+        found = self._some.popleft()
+        if not self._some:
+            self._has_some.clear()
+        self.has_room.set()
+        return found

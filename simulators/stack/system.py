@@ -82,6 +82,7 @@ class System:
         self.ingest_port = free_port()
         self.trust: Child | None = None
         self.trust_port = free_port()
+        self._lease_ttl_s = 0.0
         broker.port = broker.port or free_port()
         self.broker_ports: dict[str, int] = {}
         """Where `ingest`, `trust` or an `agent` finds the broker, if not at its own port."""
@@ -114,6 +115,7 @@ class System:
             StackError: A step failed.
         """
         self.databases.create(self.folder)
+        self._lease_ttl_s = lease_ttl_s
         self._write("trust.toml", self._trust_settings(lease_ttl_s))
         self._write("ingest.toml", {**self._ingest_settings(), **(ingest or {})})
         settings = ["--config", str(self.folder / "trust.toml")]
@@ -183,9 +185,19 @@ class System:
             "http": {"port": self.ingest_port},
         }
 
-    def trust_shell(self) -> TrustShell:
-        """Return a shell for many commands of trust."""
-        return TrustShell(self.folder / "trust.toml", log=self.folder / "trust-shell.log")
+    def trust_shell(self, *, publishes: bool = True) -> TrustShell:
+        """
+        Return a shell for many commands of trust.
+
+        Args:
+            publishes: Whether it takes leases to the broker; else trust's daemon does, later.
+        """
+        name = "trust.toml"
+        if not publishes:
+            name = "trust-silent.toml"
+            settings = self._trust_settings(self._lease_ttl_s)
+            self._write(name, {key: settings[key] for key in settings if key != "broker"})
+        return TrustShell(self.folder / name, log=self.folder / "trust-shell.log")
 
     def enrol(self, shell: TrustShell, *, agent: Table | None = None) -> Gateway:
         """Enrol one more agent and write its settings; *agent* adds to the usual ones."""

@@ -1,0 +1,55 @@
+"""
+Errors of a fleet.
+
+* FleetError
+    * ScenarioError     (the operator's: refuse to start, say the line and the mend)
+    * LimitError        (the operator's: refuse to start)
+    * RosterError       (the operator's: the list of enrolled agents cannot be used)
+    * LinkEnded         (the broker's or the network's: count it, connect again)
+    * WorkerEnded       (the machine's: end the run, report what was seen)
+    * UnansweredError   (the database's: the books cannot be checked, say so in the report)
+"""
+
+from simulators.errors import SimulatorError
+
+
+class FleetError(SimulatorError):
+    """A fleet cannot go on."""
+
+
+class ScenarioError(FleetError):
+    """A scenario file is not what it should be."""
+
+    def __init__(self, *, line: int | None, problem: str, mend: str) -> None:
+        where = "" if line is None else f"line {line}: "
+        super().__init__(f"{where}{problem}. {mend}")
+        self.line = line
+        self.problem = problem
+        self.mend = mend
+
+
+class LimitError(FleetError):
+    """What was asked for is no limit."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(f"{problem}. Write it as p99<=2s, lost=0 or offered>=99%")
+
+
+class RosterError(FleetError):
+    """The list of enrolled agents cannot be used."""
+
+
+class LinkEnded(FleetError):
+    """A connection to the broker is gone, or was never there; `kind` is from a closed set."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(f"a connection ended: {kind}")
+        self.kind = kind
+
+
+class WorkerEnded(FleetError):
+    """A process that plays gateways has ended before its time."""
+
+
+class UnansweredError(FleetError):
+    """The database did not answer."""

@@ -1,0 +1,424 @@
+"""
+One gateway of a fleet: seals, publishes, forgets on receipts, obeys its lease. No I/O of its own.
+
+It does what an agent does towards the network, and nothing of what an agent does towards sensors
+and disk: what is unsettled lies in memory, as the bytes that were sealed, and is published again
+on each connection until a receipt covers it.
+"""
+
+import random
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
+
+import mqtt5
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+
+from runtime.version import VERSION
+from simulators.fleet import hostility
+from simulators.fleet.errors import LinkEnded
+from simulators.fleet.journal import Journal
+from simulators.fleet.link import Link
+from simulators.fleet.plan import Act
+from simulators.fleet.tally import Tally
+from simulators.fleet.tracks import Track
+from wire import lease as wire_lease
+from wire import receipt as wire_receipt
+from wire import state as wire_state
+from wire import topics
+from wire.envelope import Body, Envelope, encode_envelope
+from wire.errors import WireError
+from wire.sealing import Sealer
+from wire.state import SpoolState, State
+
+KEEP_ALIVE_S: Final = 120
+_WINDOW: Final = 20
+_FIRST_PACKET_ID: Final = 2
+_STATE_ID: Final = 0xFFFF
+
+
+class World(Protocol):
+    """What gateways of one process share."""
+
+    journal: Journal
+    tally: Tally
+    trust_key: Ed25519PublicKey
+    ingest_key: X25519PublicKey
+    draw: random.Random
+    state_every_s: float
+    now: Callable[[], float]
+
+    def neighbour_of(self, gateway: "Gateway") -> tuple[bytes, str]:
+        """Return a handle and a topic that are not this gateway's."""
+        ...
+
+    def came_up(self, gateway: "Gateway") -> None:
+        """Take note that a gateway has a good connection."""
+        ...
+
+    def went_down(self, gateway: "Gateway") -> None:
+        """Take note that a gateway lost its connection."""
+        ...
+
+
+class Waiting:
+    """An envelope that no receipt has covered."""
+
+    __slots__ = ("payload", "place", "published_at")
+
+    def __init__(self, payload: bytes, place: int) -> None:
+        self.payload = payload
+        self.place = place
+        self.published_at = 0.0
+
+
+class Gateway:
+    """
+    A gateway with one person.
+
+    Args:
+        number: In the roster.
+
+        agent: Its id.
+
+        lease_key: Private, as raw bytes: as a key object it weighs a kilobyte.
+
+        tracks: What her sensors show, and where in them she is.
+
+        skew_ms: How far its clock is off.
+
+        world: What it shares with others.
+    """
+
+    __slots__ = (
+        "_handle", "_held", "_in_flight", "_last_id", "_lease_key", "_lease_version", "_limit",
+        "_measured_ms", "_not_after_ms", "_place", "_queue", "_reported_at", "_sealer",
+        "_sequence", "_settled", "_spool_id", "_topic", "_tracks", "_world", "agent",
+        "is_offline", "link", "number", "skew_ms", "spoke_at", "up_since", "waiting",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        number: int,
+        agent: str,
+        *,
+        lease_key: bytes,
+        tracks: tuple[Sequence[Track], int],
+        skew_ms: int,
+        world: World,
+    ) -> None:
+        self.number = number
+        self.agent = agent
+        self.skew_ms = skew_ms
+        self.link: Link | None = None
+        self.is_offline = False
+        self.up_since = 0.0
+        """Since when its connection is good; 0 while there is none."""
+        self.spoke_at = 0.0
+        self.waiting: dict[int, Waiting] = {}
+        """By sequence, ascending."""
+        self._world = world
+        self._lease_key = lease_key
+        self._tracks, self._place = tracks
+        self._topic = topics.observations(agent)
+        self._spool_id = random.SystemRandom().randbytes(16)
+        self._sealer = self._new_sealer()
+        self._sequence = 0
+        self._settled = 0
+        self._measured_ms = 0
+        self._queue: list[int] = []
+        self._in_flight: dict[int, int] = {}
+        self._held: int | None = None
+        self._limit = _WINDOW
+        self._last_id = _FIRST_PACKET_ID
+        self._lease_version = 0
+        self._not_after_ms = 0
+        self._handle: bytes | None = None
+        self._reported_at = 0.0
+
+    def _new_sealer(self) -> Sealer:
+        return Sealer(
+            agent=self.agent,
+            spool_id=self._spool_id,
+            session_key=random.SystemRandom().randbytes(32),
+            ingest_key=self._world.ingest_key,
+        )
+
+    @property
+    def spool_id(self) -> bytes:
+        """Of the spool that it has in memory."""
+        return self._spool_id
+
+    @property
+    def is_leased(self) -> bool:
+        """Whether it knows a lease, be it an empty one."""
+        return self._lease_version > 0
+
+    # What the plan has it do.
+
+    def act(self, act: Act, phase: int, due_at: float, every_s: float) -> None:
+        """Do *act*, which was due at *due_at*; a first envelope covers *every_s*."""
+        body, count = self._measure(due_at, every_s)
+        if body is None:
+            self._world.tally.withheld += 1
+            return
+        if act in hostility.NAMELESS or (act is Act.FORGED and self._settled):
+            self._send_nameless(act, body)
+            return
+        self._spool(act, phase, due_at, body, count)
+        self.pump()
+
+    def _measure(self, due_at: float, every_s: float) -> tuple[Body | None, int]:
+        """Return what was measured since the last time, and how many values that is."""
+        until_ms = round(due_at * 1000) + self.skew_ms
+        if self._handle is None or until_ms >= self._not_after_ms:
+            return None, 0
+        from_ms = self._measured_ms or until_ms - round(every_s * 1000)
+        blocks, count = [], 0
+        for track in self._tracks:
+            found = track.block(from_ms, until_ms, place=self._place)
+            if found is not None:
+                blocks.append(found[0])
+                count += found[1]
+        if not blocks:
+            return None, 0
+        return Body(self._handle, self._lease_version, blocks), count
+
+    def _spool(self, act: Act, phase: int, due_at: float, body: Body, count: int) -> None:
+        self._sequence += 1
+        sequence = self._sequence
+        is_hostile = act in hostility.REFUSED
+        if is_hostile:
+            foreign_handle, _ = self._world.neighbour_of(self)
+            body = hostility.body_of(act, body, foreign_handle=foreign_handle)
+        envelope = self._sealer.seal(body, sequence=sequence)
+        if act is Act.CORRUPT:
+            payload = hostility.corrupted(envelope, draw=self._world.draw)
+        else:
+            payload = encode_envelope(envelope)
+        if is_hostile or act is Act.CORRUPT:
+            count = 0
+        else:
+            self._measured_ms = round(due_at * 1000) + self.skew_ms
+        place = self._world.journal.add(self.number, sequence, act, phase, due_at, count)
+        self.waiting[sequence] = Waiting(payload, place)
+        self._put_in_line(act, sequence)
+
+    def _put_in_line(self, act: Act, sequence: int) -> None:
+        if act is Act.SEND_LATE and self._held is None:
+            self._held = sequence
+            return
+        self._queue.append(sequence)
+        if act is Act.SEND_TWICE:
+            self._queue.append(sequence)
+        self.release()
+
+    def release(self) -> None:
+        """Put the envelope that was to be late in line."""
+        if self._held is not None:
+            self._queue.append(self._held)
+            self._held = None
+
+    def _send_nameless(self, act: Act, body: Body) -> None:
+        world = self._world
+        if not self.up_since or self.link is None:
+            return
+        topic = self._topic
+        if act is Act.GARBAGE:
+            payload = hostility.garbage(draw=world.draw)
+        elif act is Act.FROM_A_LATER_VERSION:
+            payload = hostility.from_a_later_version()
+        elif act is Act.FOREIGN_TOPIC:
+            payload = hostility.from_a_later_version()
+            _, topic = world.neighbour_of(self)
+        else:
+            forged: Envelope = self._new_sealer().seal(body, sequence=self._settled)
+            payload = encode_envelope(forged)
+        world.tally.nameless[act.name.lower()] += 1
+        packet_id = self._next_id()
+        self._in_flight[packet_id] = 0
+        self.link.write(_publish(topic, payload, packet_id))
+
+    # Towards the broker.
+
+    def pump(self) -> None:
+        """Publish what waits in line, as far as the window goes, in one write."""
+        if not self.up_since or self.link is None or not self._queue:
+            return
+        now = self._world.now()
+        packets = []
+        while self._queue and len(self._in_flight) < self._limit:
+            sequence = self._queue.pop(0)
+            waiting = self.waiting.get(sequence)
+            if waiting is None:
+                continue
+            packet_id = self._next_id()
+            self._in_flight[packet_id] = sequence
+            if waiting.published_at:
+                self._world.tally.repeated += 1
+            else:
+                self._world.journal.sent(waiting.place, now)
+            waiting.published_at = now
+            packets.append(_publish(self._topic, waiting.payload, packet_id))
+        if not packets:
+            return
+        self._world.tally.published += len(packets)
+        if now - self._reported_at >= self._world.state_every_s:
+            packets.append(self._state_packet(now))
+        self.spoke_at = now
+        self.link.write(b"".join(packets))
+
+    def _next_id(self) -> int:
+        while True:
+            self._last_id = self._last_id + 1 if self._last_id < 0xFFF0 else _FIRST_PACKET_ID
+            if self._last_id not in self._in_flight:
+                return self._last_id
+
+    def _state_packet(self, now: float) -> bytes:
+        self._reported_at = now
+        self._world.tally.states += 1
+        return _publish(
+            topics.state(self.agent), self._state(online=True), _STATE_ID, is_retained=True
+        )
+
+    def _state(self, *, online: bool) -> bytes:
+        floor = min(self.waiting, default=self._sequence + 1)
+        spool = SpoolState(self._spool_id.hex(), floor, len(self.waiting))
+        is_measuring = self._handle is not None
+        return wire_state.encode(
+            State(online, VERSION, self._lease_version, is_measuring, [spool])
+        )
+
+    def keep_up(self, now: float, *, resend_after_s: float) -> None:
+        """Do what is done now and then: send again what waits too long, report, be heard of."""
+        link = self.link
+        if not self.up_since or link is None:
+            return
+        if self.waiting and not self._queue:
+            self._queue = [
+                sequence
+                for sequence, waiting in self.waiting.items()
+                if waiting.published_at and now - waiting.published_at > resend_after_s
+            ]
+            self.pump()
+        if now - self._reported_at >= self._world.state_every_s:
+            self.spoke_at = now
+            link.write(self._state_packet(now))
+        elif now - self.spoke_at > KEEP_ALIVE_S / 2:
+            self.spoke_at = now
+            link.write(mqtt5.PingReqPacket().write())
+        elif link.owes:
+            link.write(b"")
+
+    # What its link tells it.
+
+    def connect_packet(self) -> bytes:
+        """Return the CONNECT: a clean session, and the state as the will."""
+        will = mqtt5.Will(
+            topics.state(self.agent),
+            payload=self._state(online=False),
+            qos=mqtt5.QoS.AT_LEAST_ONCE,
+            retain=True,
+        )
+        return mqtt5.ConnectPacket(
+            self.agent, clean_start=True, keep_alive=KEEP_ALIVE_S, will=will, receive_max=100
+        ).write()
+
+    def subscriptions(self) -> Sequence[str]:
+        """Return where leases and receipts come."""
+        return (topics.lease(self.agent), topics.receipt(self.agent))
+
+    def came_up(self, receive_max: int) -> None:
+        """Publish anew whatever is unsettled."""
+        now = self._world.now()
+        self.up_since = now
+        self._limit = min(_WINDOW, receive_max)
+        self._in_flight.clear()
+        self._queue = [sequence for sequence in self.waiting if sequence != self._held]
+        self._world.tally.came_up += 1
+        if self.link is not None:
+            self.spoke_at = now
+            self.link.write(self._state_packet(now))
+        self._world.came_up(self)
+        self.pump()
+
+    def acknowledged(self, packet_id: int, *, is_refused: bool) -> None:
+        """Let the next in line go."""
+        sequence = self._in_flight.pop(packet_id, None)
+        if sequence is None:
+            return
+        tally = self._world.tally
+        if is_refused:
+            tally.denied += 1
+        elif sequence:
+            tally.taken += 1
+        else:
+            tally.nameless_taken += 1
+        if self._queue:
+            self.pump()
+
+    def received(self, topic: str, payload: bytes) -> None:
+        """Take a receipt or a lease."""
+        try:
+            if topic.startswith("vv1/receipt/"):
+                self._take_receipt(payload)
+            else:
+                self._take_lease(payload)
+        except WireError:
+            self._world.tally.unreadable += 1
+
+    def _take_receipt(self, payload: bytes) -> None:
+        world = self._world
+        world.tally.receipts += 1
+        if not self.waiting:
+            return
+        now = world.now()
+        for part in wire_receipt.decode(payload).spools:
+            if part.spool_id != self._spool_id:
+                continue
+            for sequence in [s for s in self.waiting if part.covers(s)]:
+                place = self.waiting.pop(sequence).place
+                world.tally.settled_one(
+                    world.journal.phase_of(place), world.journal.settled(place, now)
+                )
+                self._settled = max(self._settled, sequence)
+
+    def _take_lease(self, payload: bytes) -> None:
+        lease = wire_lease.decode(
+            payload,
+            agent=self.agent,
+            trust_key=self._world.trust_key,
+            agent_key=X25519PrivateKey.from_private_bytes(self._lease_key),
+        )
+        if lease.version <= self._lease_version:
+            return
+        self._world.tally.leases += 1
+        self._lease_version = lease.version
+        self._not_after_ms = lease.not_after_ms
+        handle = lease.grants[0].handle if lease.grants else None
+        if self._handle is not None and handle != self._handle:
+            self._purge()
+        self._handle = handle
+
+    def _purge(self) -> None:
+        """Drop what was never published of a handle that is gone; say so, to close the holes."""
+        self.release()
+        for sequence in [s for s, waiting in self.waiting.items() if not waiting.published_at]:
+            self._world.journal.purged(self.waiting.pop(sequence).place)
+        self._queue = [sequence for sequence in self._queue if sequence in self.waiting]
+        self._reported_at = 0.0
+
+    def went_down(self, why: LinkEnded) -> None:
+        """Take note, and have the world connect it again."""
+        if self.up_since:
+            self._world.tally.went_down += 1
+        self.up_since = 0.0
+        self.link = None
+        self._world.tally.ended[why.kind] += 1
+        self._world.went_down(self)
+
+
+def _publish(topic: str, payload: bytes, packet_id: int, *, is_retained: bool = False) -> bytes:
+    return mqtt5.PublishPacket(
+        topic, payload, qos=mqtt5.QoS.AT_LEAST_ONCE, packet_id=packet_id, retain=is_retained
+    ).write()

@@ -1,0 +1,187 @@
+"""The report as one HTML page that needs nothing else: tables, and plots as SVG. Pure."""
+
+import html
+import math
+from collections.abc import Sequence
+from typing import Final
+
+from simulators.fleet.report import Report
+from simulators.fleet.view import in_time
+
+Line = tuple[str, Sequence[tuple[float, float]]]
+"""A name and points."""
+
+_WIDTH: Final = 860
+_HEIGHT: Final = 240
+_LEFT: Final = 64
+_BOTTOM: Final = 30
+_COLOURS: Final = ("#0b6e99", "#c2410c", "#15803d", "#7e22ce", "#a16207", "#be123c", "#334155")
+_STYLE: Final = """
+body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:920px;padding:0 1rem;
+color:#1f2937;background:#fff}h1{font-size:1.5rem}h2{font-size:1.1rem;margin-top:2rem}
+table{border-collapse:collapse;font-variant-numeric:tabular-nums}
+td,th{padding:.2rem .7rem;border-bottom:1px solid #e5e7eb;text-align:right}
+td:first-child,th:first-child{text-align:left}.broken{color:#b91c1c;font-weight:600}
+.kept{color:#15803d}svg{width:100%;height:auto}text{font:11px system-ui,sans-serif;fill:#4b5563}
+"""
+
+
+def render(report: Report) -> str:
+    """Return the page."""
+    verdict = "every limit was kept" if report.is_good else "not every limit was kept"
+    parts = [
+        f"<h1>{_text(report.scenario)}: {verdict}</h1>",
+        f"<p>{_text(report.about)}</p>",
+        f"<p>{report.agents} gateways, {report.connected} connected at once, seed {report.seed},"
+        f" plan {report.plan}; {report.generator.workers} process(es) for the fleet;"
+        f" {report.machine['cores']:.0f} cores.</p>",
+        _list(report.notes),
+        "<h2>Limits</h2>",
+        _verdicts(report),
+        "<h2>From due to queryable, by phase</h2>",
+        _phases(report),
+        "<h2>Envelopes a second</h2>",
+        plot(_rates(report), x="s", y="/s"),
+        "<h2>99 % of times to queryable, by second in which it was due</h2>",
+        plot([("p99", _by_second(report.per_second["p99"]))], x="s", y="s", is_log=True),
+        "<h2>Time to queryable, by quantile</h2>",
+        plot([("queryable", _curve(report))], x="nines", y="s", is_log=True),
+        "<h2>Gateways</h2>",
+        plot(
+            [
+                ("online", [(s.at_s, s.online) for s in report.samples]),
+                ("envelopes waiting", [(s.at_s, s.waiting) for s in report.samples]),
+            ],
+            x="s",
+            y="",
+        ),
+        "<h2>CPU, in cores</h2>",
+        plot(_uses(report, "cpu"), x="s", y=""),
+        "<h2>Memory</h2>",
+        plot(_uses(report, "rss_mb"), x="s", y="MB"),
+        "<h2>Books</h2>",
+        _books(report),
+    ]
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{_text(report.scenario)}'
+        f"</title><style>{_STYLE}</style>{''.join(parts)}</html>\n"
+    )
+
+
+def _text(value: object) -> str:
+    return html.escape(str(value))
+
+
+def _list(lines: Sequence[str]) -> str:
+    return "<ul>" + "".join(f"<li>{_text(line)}</li>" for line in lines) + "</ul>" if lines else ""
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    cells = "".join(f"<th>{_text(name)}</th>" for name in head)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{_text(cell)}</td>" for cell in row) + "</tr>" for row in rows
+    )
+    return f"<table><tr>{cells}</tr>{body}</table>"
+
+
+def _verdicts(report: Report) -> str:
+    rows = "".join(
+        f'<tr class="{"kept" if v.is_kept else "broken"}"><td>{_text(v.text)}</td>'
+        f"<td>{'-' if v.measured is None else f'{v.measured:.4g}'}</td>"
+        f"<td>{'kept' if v.is_kept else 'broken'}</td></tr>"
+        for v in report.verdicts
+    )
+    return f"<table><tr><th>limit</th><th>measured</th><th></th></tr>{rows}</table>"
+
+
+def _phases(report: Report) -> str:
+    names = ("p50", "p90", "p99", "p999", "max")
+    rows = [
+        [
+            phase.name,
+            *(f"{v:.1f}" for v in (phase.offered_per_s, phase.sent_per_s, phase.stored_per_s)),
+            *(in_time(phase.queryable[name]) for name in names),
+            in_time(phase.receipt["p99"]),
+        ]
+        for phase in [*report.phases, report.overall]
+    ]
+    return _table(["phase", "offered/s", "sent/s", "stored/s", *names, "receipt p99"], rows)
+
+
+def _rates(report: Report) -> list[Line]:
+    return [(n, _by_second(report.per_second[n])) for n in ("offered", "sent", "stored")]
+
+
+def _by_second(values: Sequence[float]) -> list[tuple[float, float]]:
+    return [(float(second), value) for second, value in enumerate(values)]
+
+
+def _curve(report: Report) -> list[tuple[float, float]]:
+    """Return the curve over the number of nines: 99 % at 2."""
+    return [(-math.log10(max(1 - quantile, 1e-6)), s) for quantile, s in report.curve]
+
+
+def _uses(report: Report, field: str) -> list[Line]:
+    names = sorted({name for sample in report.samples for name in getattr(sample, field)})
+    return [
+        (name, [(s.at_s, getattr(s, field)[name]) for s in report.samples
+                if name in getattr(s, field)])
+        for name in names
+    ]  # fmt: skip
+
+
+def _books(report: Report) -> str:
+    if report.books is None:
+        return "<p>The database was not asked, or did not answer.</p>"
+    fields = report.books.__struct_fields__
+    rows = [[name.replace("_", " "), str(getattr(report.books, name))] for name in fields]
+    rows += [
+        [f"refused: {reason}", str(n)] for reason, n in report.ingest.refused_by_reason.items()
+    ]
+    rows += [[f"connections ended: {kind}", str(n)] for kind, n in sorted(report.links.items())]
+    rows += [[f"CPU of {name}", f"{s:.1f} s"] for name, s in report.cpu_s.items()]
+    rows += [[f"most memory of {name}", f"{mb:.0f} MB"] for name, mb in report.highest_mb.items()]
+    return _table(["", ""], rows)
+
+
+def plot(lines: Sequence[Line], *, x: str, y: str, is_log: bool = False) -> str:
+    """Return *lines* as an SVG, with axes in the units *x* and *y*."""
+    points = [p for _, some in lines for p in some if not is_log or p[1] > 0]
+    if not points:
+        return "<p>Nothing to show.</p>"
+    left, right = min(p[0] for p in points), max(p[0] for p in points)
+    low = min(p[1] for p in points) if is_log else 0.0
+    high = max(max(p[1] for p in points), low * 1.01, 1e-9)
+
+    def across(value: float) -> float:
+        return _LEFT + (value - left) / max(right - left, 1e-9) * (_WIDTH - _LEFT - 10)
+
+    def up(value: float) -> float:
+        if is_log:
+            share = math.log(max(value, low) / low) / math.log(high / low)
+        else:
+            share = (value - low) / (high - low)
+        return _HEIGHT - _BOTTOM - share * (_HEIGHT - _BOTTOM - 24)
+
+    parts = [f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img">']
+    for step in range(5):
+        value = low * (high / low) ** (step / 4) if is_log else low + (high - low) * step / 4
+        parts.append(
+            f'<line x1="{_LEFT}" x2="{_WIDTH - 10}" y1="{up(value):.1f}" y2="{up(value):.1f}"'
+            f' stroke="#e5e7eb"/><text x="{_LEFT - 6}" y="{up(value) + 4:.1f}"'
+            f' text-anchor="end">{value:.3g} {_text(y)}</text>'
+        )
+        at = left + (right - left) * step / 4
+        parts.append(
+            f'<text x="{across(at):.1f}" y="{_HEIGHT - 8}" text-anchor="middle">{at:.3g}'
+            f" {_text(x)}</text>"
+        )
+    for number, (name, some) in enumerate(lines):
+        colour = _COLOURS[number % len(_COLOURS)]
+        path = " ".join(f"{across(a):.1f},{up(b):.1f}" for a, b in some if not is_log or b > 0)
+        parts.append(
+            f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.5"/>'
+            f'<text x="{_LEFT + 6 + number * 120}" y="14" style="fill:{colour}">'
+            f"{_text(name)}</text>"
+        )
+    return "".join([*parts, "</svg>"])

@@ -1,0 +1,111 @@
+"""What a run looks like on a terminal: while it goes, and at its end."""
+
+from collections.abc import Callable
+from typing import Final
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from simulators.fleet.campaign import Progress
+from simulators.fleet.report import PhaseReport, Report
+from simulators.fleet.scenario import Scenario
+
+_LINE_EVERY_S: Final = 10.0
+
+
+def in_time(seconds: float | None) -> str:
+    """Return *seconds* for a reader."""
+    if seconds is None:
+        return "-"
+    return f"{seconds * 1000:.0f} ms" if seconds < 10 else f"{seconds:.1f} s"
+
+
+def line_of(now: Progress) -> str:
+    """Return how it goes, in a line."""
+    late = now.tally.receipt_histogram()
+    return (
+        f"{now.elapsed_s:5.0f} s {now.phase}: {now.tally.online} online, published"
+        f" {now.tally.published}, stored {now.stored}, waiting"
+        f" {int(now.tally.more.get('waiting', 0))}, receipt p50 {in_time(late.quantile_s(0.5))}"
+        f" p99 {in_time(late.quantile_s(0.99))}"
+    )
+
+
+class Lines:
+    """Says how it goes in a line every ten seconds, where there is no terminal."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._next_s = 0.0
+
+    def __call__(self, now: Progress) -> None:
+        if now.elapsed_s >= self._next_s:
+            self._next_s = now.elapsed_s + _LINE_EVERY_S
+            self._say(line_of(now))
+
+
+def render(now: Progress, scenario: Scenario) -> RenderableType:
+    """Return how it goes, as a table."""
+    table = Table(title=f"{scenario.name}: {now.phase}", show_header=False, title_justify="left")
+    lag = now.tally.lag_histogram()
+    table.add_row("time", f"{now.elapsed_s:.0f} of {scenario.duration_s:.0f} s")
+    table.add_row("online", f"{now.tally.online} of {scenario.agents}")
+    table.add_row("envelopes", line_of(now).partition(", ")[2])
+    table.add_row("generator behind", in_time(lag.quantile_s(0.99)))
+    for name, use in now.uses.items():
+        table.add_row(name, f"{use.rss_bytes / 1e6:.0f} MB, {use.cpu_s:.1f} s of CPU")
+    return table
+
+
+def render_report(report: Report) -> RenderableType:
+    """Return the report for a terminal."""
+    phases = Table("phase", "offered/s", "sent/s", "stored/s", "p50", "p90", "p99", "p99.9", "max",
+                   "receipt p99", title=report.scenario, title_justify="left")  # fmt: skip
+    for phase in [*report.phases, report.overall]:
+        phases.add_row(*_cells(phase))
+    parts: list[RenderableType] = [phases]
+    if report.books is not None:
+        parts.append(Text(_equation(report)))
+    generator = report.generator
+    parts.append(
+        Text(
+            f"generator: {_number(generator.cpu_us_per_envelope)} µs of CPU per envelope,"
+            f" {_number(generator.idle_kb_per_agent)} KB per idle agent, p99"
+            f" {in_time(generator.lag['p99'])} behind its plan"
+            + (": IT WAS THE LIMIT" if generator.was_the_limit else "")
+        )
+    )
+    if report.drain_s is not None:
+        parts.append(Text(f"drained {in_time(report.drain_s)} after the outage"))
+    parts.extend(Text(f"note: {note}") for note in report.notes)
+    for verdict in report.verdicts:
+        word = "kept  " if verdict.is_kept else "BROKEN"
+        parts.append(Text(f"{word} {verdict.text} (measured {_number(verdict.measured)})"))
+    return Group(*parts)
+
+
+def _cells(phase: PhaseReport) -> list[str]:
+    found = phase.queryable
+    return [
+        phase.name,
+        *(f"{rate:.1f}" for rate in (phase.offered_per_s, phase.sent_per_s, phase.stored_per_s)),
+        *(in_time(found[name]) for name in ("p50", "p90", "p99", "p999", "max")),
+        in_time(phase.receipt["p99"]),
+    ]
+
+
+def _equation(report: Report) -> str:
+    books = report.books
+    assert books is not None  # noqa: S101 - asked for only when there are books
+    return (
+        f"{books.sealed} sealed = {books.stored} stored + {books.refused} refused +"
+        f" {books.quarantined} quarantined + {books.in_flight} in flight + {books.purged} purged;"
+        f" {books.lost} lost, {books.doubled} doubled, {books.duplicates} duplicates settled"
+        f" again\n{books.published + books.nameless} published, {books.taken} taken and"
+        f" {books.denied} denied by the broker, {books.received} received by ingest"
+    )
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"
