@@ -6,10 +6,11 @@ Every option is a TOML key and has an environment twin: `broker.host` of ingest 
 that a typing mistake never runs silently with a default. Secrets come from files only.
 """
 
+import difflib
 import tomllib
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -102,7 +103,7 @@ def load(kind: type[T], *, program: str, path: Path | None, environ: Mapping[str
                 key=name,
                 source="the environment",
                 problem="there is no such setting",
-                mend=f"Unset it, or use one of: {', '.join(sorted(twins))}.",
+                mend=f"Unset it, or use {_nearest(name, twins)}.",
             )
         key = twins[name]
         values[key] = _convert(environ[name], leaves[key], source=f"${name}", strict=False)
@@ -244,7 +245,11 @@ def _build(
 
 def _suggest(key: str, leaves: Mapping[str, _Leaf]) -> str:
     parent = key.rpartition(".")[0]
-    near = sorted(other for other in leaves if other.rpartition(".")[0] == parent) or sorted(
-        leaves
-    )
-    return f"Remove it, or use one of: {', '.join(near)}."
+    near = [other for other in leaves if other.rpartition(".")[0] == parent] or list(leaves)
+    return f"Remove it, or use {_nearest(key, near)}."
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    """Return what of *known* somebody may have meant who wrote *name*."""
+    near = difflib.get_close_matches(name, list(known), n=3)
+    return " or ".join(near) if near else f"one of: {', '.join(sorted(known))}"
