@@ -2,8 +2,8 @@
 Admission: which envelopes may be stored, and why the others may not. Pure.
 
 A block is admitted whole or refused whole. An envelope with at least one admitted block is
-accepted; one without is refused with the reason of its first block. The look-ups here are
-Python, one per block; `decide` does the rest for all blocks at once.
+accepted; one without is refused with the reason of its first block. What is asked of permissions
+is asked for all envelopes at once, and `decide` does the rest for all blocks.
 """
 
 from collections.abc import Sequence
@@ -15,14 +15,22 @@ import numpy as np
 from ingest.decide import Blocks, Candidates, ClockRules, Given, Rows, decide
 from ingest.delivery import Opened
 from ingest.outcome import QuarantineReason, Reason, Verdict
-from ingest.permissions import NO_RULE, LastReadings, Permissions
+from ingest.pairs import NONE, Ints
+from ingest.permissions import (
+    JSON,
+    NO_RULE,
+    UNKNOWN,
+    LastReadings,
+    Permissions,
+    agent_words,
+    handle_words,
+)
 from wire.envelope import MAX_TIME_MS, Body
 
 _LEASE_CLOCK_TOLERANCE_MS: Final = 60_000
 """How far an agent's clock may be behind trust's when its lease is issued."""
 
 _ALWAYS: Final = (0, MAX_TIME_MS + 1)
-_NEVER: Final = (0, 0)
 
 
 class Admission(msgspec.Struct, frozen=True, eq=False):
@@ -72,13 +80,8 @@ def admit(
 
         now_ms: The time, for permissions that end by themselves.
     """
-    found = Candidates()
-    windows = np.zeros((len(opened), 2), dtype=np.int64)
-    verdicts: list[Verdict] = []
-    for index, one in enumerate(opened):
-        verdict, window = _look_up(index, one, permissions, found)
-        verdicts.append(verdict)
-        windows[index] = window
+    verdicts: list[Verdict] = [_unopened(one) for one in opened]
+    found, windows = _look_up(opened, verdicts, permissions)
     received = np.fromiter((o.delivery.received_ms for o in opened), np.int64, len(opened))
     given = Given(windows, received, clock, now_ms)
     blocks, rows, expires_ms = decide(found, given, permissions=permissions, last=last)
@@ -86,45 +89,69 @@ def admit(
     return Admission(permissions.epoch, expires_ms, verdicts, blocks, rows)
 
 
+def _unopened(one: Opened) -> Verdict:
+    """Return the verdict on a delivery without a body of a known topic; None for one with."""
+    if one.body is not None:
+        return None
+    return QuarantineReason.BAD_SEAL if one.fault is Reason.BAD_SEAL else one.fault
+
+
 def _look_up(
-    index: int, one: Opened, permissions: Permissions, found: Candidates
-) -> tuple[Verdict, tuple[int, int]]:
-    """Return a verdict where there is one without looking at observations; find the rules."""
-    agent = permissions.agent(one.agent) if one.agent else None
-    if one.agent and agent is None:
-        if one.body is not None:
-            found.add(index, one.body, Reason.UNKNOWN_AGENT)
-        return Reason.UNKNOWN_AGENT, _ALWAYS
-    if one.fault is Reason.BAD_SEAL:
-        return QuarantineReason.BAD_SEAL, _ALWAYS
-    body = one.body
-    if body is None or agent is None:
-        return one.fault or Reason.MALFORMED, _ALWAYS
-    if one.is_json and agent.format != "json":
-        found.add(index, body, Reason.MALFORMED)
-        return Reason.MALFORMED, _ALWAYS
-    handle = permissions.handle(body.handle)
-    if handle is None or handle.agent != one.agent:
-        found.add(index, body, Reason.UNKNOWN_HANDLE)
-        return Reason.UNKNOWN_HANDLE, _ALWAYS
-    window = _lease_window(one, body, permissions)
-    for block in body.blocks:
-        rule = handle.rows.get(block.quantity, NO_RULE)
-        found.blocks.append(block)
-        found.envelopes.append(index)
-        found.rules.append(rule)
-        found.codes.append(0 if rule != NO_RULE else Reason.NOT_PERMITTED.code)
-    return None, window
+    opened: Sequence[Opened], verdicts: list[Verdict], permissions: Permissions
+) -> tuple[Candidates, Ints]:
+    """
+    Return every block with its rule, and each envelope's window of measuring.
+
+    Notes in *verdicts* what can be told without looking at observations.
+    """
+    senders = [index for index, one in enumerate(opened) if one.agent]
+    agents = np.zeros(len(opened), dtype=np.uint64)
+    agents[senders] = agent_words([one.agent for one in opened if one.agent])
+    standings = permissions.standings(agents)
+    bodies = [one.body for one in opened if one.body is not None]
+    with_body = np.fromiter((o.body is not None for o in opened), np.bool_, len(opened))
+    owners = agents[with_body]
+    handles = permissions.handles(handle_words([body.handle for body in bodies]), owners)
+    is_json = np.fromiter((o.is_json for o in opened), np.bool_, len(opened))[with_body]
+    codes = np.zeros(len(opened), dtype=np.int64)
+    codes[with_body] = np.where(
+        is_json & (standings[with_body] != JSON),
+        Reason.MALFORMED.code,
+        np.where(handles == NONE, Reason.UNKNOWN_HANDLE.code, 0),
+    )
+    is_stranger = standings == UNKNOWN
+    is_stranger[[index for index, one in enumerate(opened) if not one.agent]] = False
+    codes[is_stranger] = Reason.UNKNOWN_AGENT.code
+    for index in np.flatnonzero(codes).tolist():
+        verdicts[index] = Reason.of(int(codes[index]))
+
+    leases = np.fromiter((body.lease for body in bodies), np.uint64, len(bodies))
+    windows = np.zeros((len(opened), 2), dtype=np.int64)
+    windows[with_body] = permissions.windows(owners, leases)
+    windows[:, 0] -= _LEASE_CLOCK_TOLERANCE_MS
+    unleased = np.flatnonzero(with_body)[is_json & (leases == 0)]
+    windows[unleased] = _ALWAYS
+    windows[codes != 0] = _ALWAYS
+    return _candidates(bodies, np.flatnonzero(with_body), handles, codes, permissions), windows
 
 
-def _lease_window(one: Opened, body: Body, permissions: Permissions) -> tuple[int, int]:
-    """Return from when until when measuring was allowed; an empty window without a lease."""
-    if one.is_json and body.lease == 0:
-        return _ALWAYS
-    lease = permissions.lease(one.agent, body.lease)
-    if lease is None:
-        return _NEVER
-    return lease.issued_at_ms - _LEASE_CLOCK_TOLERANCE_MS, lease.not_after_ms
+def _candidates(
+    bodies: Sequence[Body],
+    envelopes: Ints,
+    handles: Ints,
+    codes: Ints,
+    permissions: Permissions,
+) -> Candidates:
+    """Return the blocks of *bodies*, each with its rule, or with why it has none."""
+    counts = np.fromiter((len(body.blocks) for body in bodies), np.int64, len(bodies))
+    blocks = [block for body in bodies for block in body.blocks]
+    quantities = np.fromiter((block.quantity for block in blocks), np.uint64, len(blocks))
+    rules = permissions.rows(np.repeat(handles, counts), quantities)
+    envelope_of = np.repeat(envelopes, counts)
+    code_of = codes[envelope_of]
+    rules[code_of != 0] = NO_RULE
+    code_of[(code_of == 0) & (rules == NO_RULE)] = Reason.NOT_PERMITTED.code
+    return Candidates(blocks, envelope_of, rules, code_of)
 
 
 def _conclude(verdicts: list[Verdict], blocks: Blocks) -> None:

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from ingest.columns import Bools, Columns, Ints, unpack
 from ingest.conform import conforms
 from ingest.outcome import Reason
-from ingest.permissions import NO_RULE, LastReadings, Permissions
-from wire.envelope import MAX_TIME_MS, Block, Body
+from ingest.permissions import LastReadings, Permissions
+from wire.envelope import MAX_TIME_MS, Block
 
 _DAY_MS: Final = 86_400_000
 
@@ -73,23 +73,24 @@ class Blocks(msgspec.Struct, frozen=True, eq=False):
         self.codes[where & (self.codes == 0)] = reason.code
 
 
-class Candidates:
-    """Every block of a flush, in the order of arrival, with the row of its rule."""
+class Candidates(msgspec.Struct, frozen=True, eq=False):
+    """
+    Every block of a flush, in the order of arrival.
 
-    def __init__(self) -> None:
-        self.blocks: list[Block] = []
-        self.envelopes: list[int] = []
-        self.rules: list[int] = []
-        self.codes: list[int] = []
+    Args:
+        blocks: All of them.
 
-    def add(self, index: int, body: Body, reason: Reason | None) -> None:
-        """Add every block of *body* as refused with *reason*."""
-        code = 0 if reason is None else reason.code
-        for block in body.blocks:
-            self.blocks.append(block)
-            self.envelopes.append(index)
-            self.rules.append(NO_RULE)
-            self.codes.append(code)
+        envelopes: In which each came.
+
+        rules: The row of each one's rule.
+
+        codes: 0, or the code of the reason with which it is refused already.
+    """
+
+    blocks: list[Block]
+    envelopes: Ints
+    rules: Ints
+    codes: Ints
 
 
 class Given(msgspec.Struct, frozen=True, eq=False):
@@ -119,7 +120,7 @@ def decide(
     Return the fate of each block, the rows of those admitted, and when the first rule of these
     ends; note what is admitted in *last*.
     """
-    rule_rows = np.array(found.rules, dtype=np.int64)
+    rule_rows = found.rules
     starts = np.fromiter((b.start_ms for b in found.blocks), np.int64, len(found.blocks))
     # In this order rows come out sorted by series and time without sorting rows, as long as the
     # blocks of a series do not overlap.
@@ -128,9 +129,9 @@ def decide(
     columns = unpack(blocks)
     rules = permissions.rules(rule_rows[order])
     fates = Blocks(
-        envelopes=np.array(found.envelopes, dtype=np.int64)[order],
+        envelopes=found.envelopes[order],
         quantities=np.fromiter((b.quantity for b in blocks), np.int64, len(blocks)),
-        codes=np.array(found.codes, dtype=np.int64)[order],
+        codes=found.codes[order],
         observed=columns.total_of(columns.present),
         newest_ms=columns.greatest_of(columns.times_ms),
         arrivals=order,

@@ -1,25 +1,60 @@
 """What may be stored now: agents, leases and permissions, flat, in memory."""
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, TypeVar
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from ingest.pairs import NONE, Ints, Pairs, Words
 from wire.envelope import MAX_TIME_MS
 from wire.quantities import QUANTITIES
 
 NO_RULE: Final = 0
 """Row of a block that nothing permits: as wide as can be, because it is refused anyway."""
 
-_RULE = np.dtype(
+UNKNOWN: Final = 0
+"""Standing of an agent that may not send: nobody enrolled it, or it was revoked."""
+SEALED: Final = 1
+JSON: Final = 2
+"""Standing of an agent that may send JSON envelopes as well."""
+
+AGENT: Final = np.dtype([("agent", ">u8"), ("standing", "u1")])
+"""Who may send: 16 hex digits are 64 bits."""
+
+LEASE: Final = np.dtype(
+    [("agent", ">u8"), ("version", ">u8"), ("issued_at_ms", ">i8"), ("not_after_ms", ">i8")]
+)
+"""When measuring under a lease was allowed."""
+
+PERMISSION: Final = np.dtype(
+    [
+        ("handle", ">u8", 2),
+        ("quantity", ">u2"),
+        ("agent", ">u8"),
+        ("series", ">i4"),
+        ("valid_from_ms", ">i8"),
+        ("valid_to_ms", ">i8"),
+        ("is_withdrawn", "?"),
+        ("step", ">i4"),
+        ("interval_ms", ">i8"),
+        ("time_step_ms", ">i8"),
+    ]
+)
+"""What may be stored of one quantity under one handle."""
+
+FOR_EVER_MS: Final = MAX_TIME_MS + 1
+"""`valid_to_ms` of a permission without an end."""
+
+_RULE: Final = np.dtype(
     [
         ("series", np.int32),
-        ("slot", np.int64),
+        ("slot", np.int32),
         ("valid_from", np.int64),
         ("valid_to", np.int64),
         ("withdrawn", np.bool_),
-        ("step", np.int64),
+        ("step", np.int32),
         ("interval", np.int64),
         ("time_step", np.int64),
         ("per_unit", np.float32),
@@ -27,41 +62,25 @@ _RULE = np.dtype(
         ("high", np.int32),
     ]
 )
+_ANYTHING: Final = np.array(
+    [(0, 0, 0, FOR_EVER_MS, False, 1, 1, 1, 1.0, -32768, 32767)], dtype=_RULE
+)
+
+_QUANTITIES: Final = np.zeros(
+    1 << 16, dtype=[("known", "?"), ("per_unit", "f4"), ("low", "i4"), ("high", "i4")]
+)
+for _code, _quantity in QUANTITIES.items():
+    _QUANTITIES[_code] = (True, _quantity.per_unit, _quantity.low, _quantity.high)
+
+Table = NDArray[np.void]
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 
-class AgentRow(msgspec.Struct, frozen=True):
-    """Who may send."""
-
-    agent: str
-    format: str
-    is_revoked: bool
+def _none_of(dtype: np.dtype[np.void]) -> Table:
+    return np.zeros(0, dtype=dtype)
 
 
-class LeaseRow(msgspec.Struct, frozen=True):
-    """When measuring under a lease was allowed."""
-
-    agent: str
-    version: int
-    issued_at_ms: int
-    not_after_ms: int
-
-
-class PermissionRow(msgspec.Struct, frozen=True):
-    """What may be stored of one quantity under one handle."""
-
-    handle: bytes
-    quantity: int
-    agent: str
-    series_id: int
-    valid_from_ms: int
-    valid_to_ms: int | None
-    is_withdrawn: bool
-    step: int
-    interval_ms: int
-    time_step_ms: int
-
-
-class Changes(msgspec.Struct, frozen=True):
+class Changes(msgspec.Struct, frozen=True, eq=False):
     """
     What changed up to an epoch.
 
@@ -69,20 +88,29 @@ class Changes(msgspec.Struct, frozen=True):
         epoch: All changes up to this one are in here, or known already.
 
         is_complete: Whether this is everything, and what is not in here is no more.
+
+        agents: Of `AGENT`.
+
+        leases: Of `LEASE`.
+
+        permissions: Of `PERMISSION`.
     """
 
     epoch: int
     is_complete: bool
-    agents: list[AgentRow] = []
-    leases: list[LeaseRow] = []
-    permissions: list[PermissionRow] = []
+    agents: Table = _none_of(AGENT)
+    leases: Table = _none_of(LEASE)
+    permissions: Table = _none_of(PERMISSION)
 
 
-class Handle(msgspec.Struct, gc=False):
-    """Whose gateway a handle is for, and the row of each quantity that it may be used for."""
+def agent_words(agents: Sequence[str]) -> Words:
+    """Return *agents*, each 16 hex digits, as words."""
+    return np.frombuffer(bytes.fromhex("".join(agents)), dtype=">u8").astype(np.uint64)
 
-    agent: str
-    rows: dict[int, int]
+
+def handle_words(handles: Sequence[bytes]) -> Words:
+    """Return *handles*, each 16 bytes, as two words each."""
+    return np.frombuffer(b"".join(handles), dtype=">u8").astype(np.uint64).reshape(-1, 2)
 
 
 class Permissions:
@@ -90,22 +118,18 @@ class Permissions:
     The current truth as far as ingest knows it. Refuses everything until it is first applied.
 
     Knowing an epoch means knowing every change up to it, so that two readers of the database may
-    apply what they read in any order.
+    apply what they read in any order. Whatever is asked is asked for a whole flush: arrays in,
+    arrays out.
     """
 
     def __init__(self) -> None:
         self.epoch = -1
-        self._agents: dict[str, AgentRow] = {}
-        self._handles: dict[bytes, Handle] = {}
-        self._leases: dict[tuple[str, int], LeaseRow] = {}
         # Slots outlive a re-read: the last readings are kept by them.
-        self._slots: dict[int, int] = {}
-        self._rules = np.zeros(1024, dtype=_RULE)
-        self._used = 0
+        self._slots = Pairs()
         self._forget()
 
     def __len__(self) -> int:
-        return self._used - 1
+        return len(self._permitted)
 
     @property
     def is_loaded(self) -> bool:
@@ -117,20 +141,36 @@ class Permissions:
         """How many series were ever seen."""
         return len(self._slots)
 
-    def agent(self, agent: str) -> AgentRow | None:
-        """Return *agent* if it may send."""
-        row = self._agents.get(agent)
-        return None if row is None or row.is_revoked else row
+    def standings(self, agents: Words) -> NDArray[np.uint8]:
+        """Return the standing of each of *agents*."""
+        found = self._agents.find(agents, np.zeros_like(agents))
+        # The last standing is that of `NONE`.
+        return self._standings[found]
 
-    def lease(self, agent: str, version: int) -> LeaseRow | None:
-        """Return that lease."""
-        return self._leases.get((agent, version))
+    def windows(self, agents: Words, versions: Words) -> Ints:
+        """Return from when until when each lease allows measuring; two zeros without one."""
+        return self._windows[self._leases.find(agents, versions)]
 
-    def handle(self, handle: bytes) -> Handle | None:
-        """Return what is known of *handle*."""
-        return self._handles.get(handle)
+    def handles(self, handles: Words, agents: Words) -> Ints:
+        """
+        Return the number of each handle, `NONE` for one that is not its agent's.
 
-    def rules(self, rows: NDArray[np.int64]) -> NDArray[np.void]:
+        Args:
+            handles: Two words each.
+
+            agents: Who used it.
+        """
+        found = self._handles.find(handles[:, 0], handles[:, 1])
+        found[self._owners[found] != agents] = NONE
+        return found
+
+    def rows(self, handles: Ints, quantities: Words) -> Ints:
+        """Return the row of each rule: of a handle by its number and a quantity."""
+        found = self._permitted.find(handles.astype(np.uint64), quantities) + 1
+        found[handles == NONE] = NO_RULE
+        return found
+
+    def rules(self, rows: Ints) -> Table:
         """Return the rules of *rows*, as a structured array."""
         return self._rules[rows]
 
@@ -141,47 +181,71 @@ class Permissions:
             self._forget()
         elif changes.epoch <= self.epoch:
             return
-        for agent in changes.agents:
-            self._agents[agent.agent] = agent
-        for lease in changes.leases:
-            self._leases[lease.agent, lease.version] = lease
-        for permission in changes.permissions:
-            self._put(permission)
+        self._take_agents(changes.agents)
+        self._take_leases(changes.leases)
+        self._take_permissions(changes.permissions)
         self.epoch = changes.epoch
 
     def _forget(self) -> None:
-        self._agents.clear()
-        self._handles.clear()
-        self._leases.clear()
-        self._used = 1
-        self._rules[NO_RULE] = (0, 0, 0, MAX_TIME_MS + 1, False, 1, 1, 1, 1.0, -32768, 32767)
+        self._agents, self._leases = Pairs(), Pairs()
+        self._handles, self._permitted = Pairs(), Pairs()
+        # Each has one row more than there are numbers: the last is what `NONE` finds.
+        self._standings = np.zeros(1, dtype=np.uint8)
+        self._windows = np.zeros((1, 2), dtype=np.int64)
+        self._owners = np.zeros(1, dtype=np.uint64)
+        self._rules = _ANYTHING
 
-    def _put(self, permission: PermissionRow) -> None:
-        quantity = QUANTITIES.get(permission.quantity)
-        if quantity is None:
-            # From a later version of trust. What we cannot check we do not store.
-            return
-        known = self._handles.setdefault(permission.handle, Handle(permission.agent, {}))
-        known.agent = permission.agent
-        row = known.rows.setdefault(permission.quantity, self._used)
-        if row == self._used:
-            self._used += 1
-            if row == len(self._rules):
-                self._rules = np.concatenate([self._rules, np.zeros_like(self._rules)])
-        valid_to = permission.valid_to_ms
-        self._rules[row] = (
-            permission.series_id,
-            self._slots.setdefault(permission.series_id, len(self._slots)),
-            permission.valid_from_ms,
-            MAX_TIME_MS + 1 if valid_to is None else valid_to,
-            permission.is_withdrawn,
-            permission.step,
-            permission.interval_ms,
-            permission.time_step_ms,
-            quantity.per_unit,
-            quantity.low,
-            quantity.high,
+    def _take_agents(self, table: Table) -> None:
+        agents = table["agent"].astype(np.uint64)
+        numbers = self._agents.add(agents, np.zeros_like(agents))
+        self._standings = _room(self._standings, len(self._agents) + 1)
+        self._standings[numbers] = table["standing"]
+
+    def _take_leases(self, table: Table) -> None:
+        numbers = self._leases.add(
+            table["agent"].astype(np.uint64), table["version"].astype(np.uint64)
         )
+        self._windows = _room(self._windows, len(self._leases) + 1)
+        self._windows[numbers, 0] = table["issued_at_ms"]
+        self._windows[numbers, 1] = table["not_after_ms"]
+
+    def _take_permissions(self, table: Table) -> None:
+        # Some may be from a later version of trust. What we cannot check we do not store.
+        kinds = _QUANTITIES[table["quantity"]]
+        table, kinds = table[kinds["known"]], kinds[kinds["known"]]
+        words = table["handle"].astype(np.uint64)
+        handles = self._handles.add(words[:, 0], words[:, 1])
+        self._owners = _room(self._owners, len(self._handles) + 1)
+        self._owners[handles] = table["agent"]
+        series = table["series"].astype(np.uint64)
+        slots = self._slots.add(series, np.zeros_like(series))
+        rows = 1 + self._permitted.add(
+            handles.astype(np.uint64), table["quantity"].astype(np.uint64)
+        )
+        self._rules = _room(self._rules, len(self._permitted) + 1)
+        for name, column in (
+            ("series", table["series"]),
+            ("slot", slots),
+            ("valid_from", table["valid_from_ms"]),
+            ("valid_to", table["valid_to_ms"]),
+            ("withdrawn", table["is_withdrawn"]),
+            ("step", table["step"]),
+            ("interval", table["interval_ms"]),
+            ("time_step", table["time_step_ms"]),
+            ("per_unit", kinds["per_unit"]),
+            ("low", kinds["low"]),
+            ("high", kinds["high"]),
+        ):
+            self._rules[name][rows] = column
+
+
+def _room(array: NDArray[Scalar], size: int) -> NDArray[Scalar]:
+    """Return *array* with *size* rows, the new ones zero."""
+    if len(array) == size:
+        return array
+    larger = np.zeros((size, *array.shape[1:]), dtype=array.dtype)
+    larger[: len(array)] = array
+    return larger
 
 
 class LastReadings:
@@ -190,17 +254,17 @@ class LastReadings:
     def __init__(self) -> None:
         self._times_ms = np.full(1024, -1, dtype=np.int64)
 
-    def times_ms(self, slots: NDArray[np.int64]) -> NDArray[np.int64]:
+    def times_ms(self, slots: Ints) -> Ints:
         """Return the time of the last observation in each of *slots*; −1 for none."""
         self._grow(slots)
         return self._times_ms[slots]
 
-    def note(self, slots: NDArray[np.int64], times_ms: NDArray[np.int64]) -> None:
+    def note(self, slots: Ints, times_ms: Ints) -> None:
         """Keep the latest of *times_ms* in each of *slots*."""
         self._grow(slots)
         np.maximum.at(self._times_ms, slots, times_ms)
 
-    def _grow(self, slots: NDArray[np.int64]) -> None:
+    def _grow(self, slots: Ints) -> None:
         if len(slots) and (needed := int(slots.max()) + 1) > len(self._times_ms):
             more = np.full(max(needed, len(self._times_ms)), -1, dtype=np.int64)
             self._times_ms = np.concatenate([self._times_ms, more])

@@ -239,9 +239,12 @@ class Service:
         await self._commit(store, poisoned, due_at)
 
     async def _flush(self, store: Store, plan: Plan) -> Stored:
-        identities = [one.identity for one in plan.opened if one.identity is not None]
         # Only of agents that are known: a stranger's spools are nobody's business.
-        known = [i for i in identities if self._permissions.agent(i.agent) is not None]
+        known = [
+            one.identity
+            for one, verdict in zip(plan.opened, plan.verdicts, strict=True)
+            if one.identity is not None and verdict is not Reason.UNKNOWN_AGENT
+        ]
         unknown = self._settlements.unknown(known)
         if unknown:
             for spool, through, runs in await store.read_spools(unknown):

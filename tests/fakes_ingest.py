@@ -3,15 +3,21 @@
 import asyncio
 from collections.abc import Callable, Iterable
 
+import numpy as np
+
+from ingest import permissions as known
 from ingest.delivery import Delivery, Identity, Opened
 from ingest.errors import IngestError, Poisoned
-from ingest.permissions import AgentRow, Changes, LeaseRow, PermissionRow, Permissions
+from ingest.permissions import Changes, Permissions
 from ingest.plan import Plan, conclude
 from ingest.ports import SpoolRanges, Stored
 from ingest.settle import Spool
 from wire import topics
 from wire.envelope import Block, Body, pack_block
 from wire.quantities import Code
+
+PermissionRow = tuple[tuple[int, int], int, int, int, int, int, bool, int, int, int]
+"""A row of `ingest.permissions.PERMISSION`."""
 
 AGENT = "0123456789abcdef"
 HANDLE = bytes(range(16))
@@ -92,12 +98,12 @@ class MemoryStore:
         accepted = [o for o, v in zip(plan.opened, plan.verdicts, strict=True) if v is None]
         if any(one.delivery.payload in self.poison for one in accepted):
             raise Poisoned("23514")
-        known = {}
+        settled = {}
         for index, row in zip(plan.firsts, plan.ledger(), strict=True):
             before = self.ledger.setdefault(row.identity, row.digest)
             if before is not row.digest:
-                known[index] = before
-        fates, _ = conclude(plan, known)
+                settled[index] = before
+        fates, _ = conclude(plan, settled)
         self.flushes.append(Stored(plan, fates, NOW_MS, 0.0))
         return self.flushes[-1]
 
@@ -113,19 +119,53 @@ def permission(
     rule: tuple[int, int, int] = (1, 1, 1),
 ) -> PermissionRow:
     """Return a permission that covers all of the past, unless told otherwise."""
-    return PermissionRow(handle, quantity, agent, series_id, 0, valid_to_ms, is_withdrawn, *rule)
+    words = (int.from_bytes(handle[:8], "big"), int.from_bytes(handle[8:], "big"))
+    end_ms = known.FOR_EVER_MS if valid_to_ms is None else valid_to_ms
+    return (words, quantity, int(agent, 16), series_id, 0, end_ms, is_withdrawn, *rule)
+
+
+def changes(
+    epoch: int,
+    *,
+    is_complete: bool = False,
+    agents: Iterable[tuple[str, str | None]] = (),
+    leases: Iterable[tuple[str, int, int, int]] = (),
+    permissions: Iterable[PermissionRow] = (),
+) -> Changes:
+    """
+    Return what changed, from plain values.
+
+    Args:
+        epoch: Up to when.
+
+        is_complete: Whether this is everything.
+
+        agents: Each with its format; None for one that was revoked.
+
+        leases: Agent, version, when it was issued and when it ends, ms since 1970.
+
+        permissions: Of `permission`.
+    """
+    standings = {None: known.UNKNOWN, "sealed": known.SEALED, "json": known.JSON}
+    return Changes(
+        epoch,
+        is_complete,
+        agents=np.array([(int(a, 16), standings[f]) for a, f in agents], dtype=known.AGENT),
+        leases=np.array([(int(a, 16), *rest) for a, *rest in leases], dtype=known.LEASE),
+        permissions=np.array(list(permissions), dtype=known.PERMISSION),
+    )
 
 
 def knowing(*rows: PermissionRow, epoch: int = 1, format: str = "sealed") -> Permissions:
     """Return permissions with *rows*, `AGENT`, and its lease 1 of all times."""
     permissions = Permissions()
     permissions.apply(
-        Changes(
+        changes(
             epoch,
             is_complete=True,
-            agents=[AgentRow(AGENT, format, is_revoked=False)],
-            leases=[LeaseRow(AGENT, 1, 60_000, 1 << 50)],
-            permissions=list(rows),
+            agents=[(AGENT, format)],
+            leases=[(AGENT, 1, 60_000, 1 << 50)],
+            permissions=rows,
         )
     )
     return permissions

@@ -6,8 +6,8 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-import asyncpg  # type: ignore[import-untyped]  # it ships no types
-import gmqtt  # type: ignore[import-untyped]  # it ships no types
+import asyncpg
+import gmqtt
 import msgspec
 import uvloop
 

@@ -9,8 +9,8 @@ from ingest.admit import Admission, admit
 from ingest.decide import ClockRules
 from ingest.delivery import Opened
 from ingest.outcome import QuarantineReason, Reason, Verdict
-from ingest.permissions import Changes, LastReadings, LeaseRow, Permissions
-from tests.fakes_ingest import AGENT, NOW_MS, block, knowing, opened, permission
+from ingest.permissions import LastReadings, Permissions
+from tests.fakes_ingest import AGENT, NOW_MS, block, changes, knowing, opened, permission
 from wire.envelope import Block, pack_block
 from wire.quantities import MISSING, Code
 
@@ -181,9 +181,7 @@ def test_lease_holds_from_a_minute_before_it_was_issued_until_its_end() -> None:
     """An agent's clock may be a little behind trust's; the end is the end."""
     permissions = knowing(permission())
     issued = NOW_MS - 600_000
-    permissions.apply(
-        Changes(2, is_complete=False, leases=[LeaseRow(AGENT, 2, issued, issued + 120_000)])
-    )
+    permissions.apply(changes(2, leases=[(AGENT, 2, issued, issued + 120_000)]))
     times = [issued - 60_001, issued - 60_000, issued + 119_999, issued + 120_000]
     some = [opened(block(70, start_ms=at), lease=2, sequence=i) for i, at in enumerate(times, 1)]
     expired = Reason.LEASE_EXPIRED

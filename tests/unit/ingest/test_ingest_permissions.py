@@ -2,24 +2,53 @@
 
 import numpy as np
 
-from ingest.permissions import AgentRow, Changes, LastReadings, LeaseRow, Permissions
-from tests.fakes_ingest import AGENT, HANDLE, knowing, permission
+from ingest.pairs import NONE
+from ingest.permissions import (
+    NO_RULE,
+    SEALED,
+    UNKNOWN,
+    LastReadings,
+    Permissions,
+    agent_words,
+    handle_words,
+)
+from tests.fakes_ingest import AGENT, HANDLE, changes, knowing, permission
 from wire.quantities import Code
 
 
 def series_of(permissions: Permissions, handle: bytes, quantity: int) -> int:
     """Return the series of a permission."""
-    known = permissions.handle(handle)
-    assert known is not None
-    return int(permissions.rules(np.array([known.rows[quantity]]))["series"][0])
+    number = permissions.handles(handle_words([handle]), agent_words([AGENT]))
+    assert number[0] != NONE
+    row = permissions.rows(number, np.array([quantity], np.uint64))
+    assert row[0] != NO_RULE
+    return int(permissions.rules(row)["series"][0])
+
+
+def is_known(permissions: Permissions, handle: bytes, agent: str = AGENT) -> bool:
+    """Tell whether *handle* is one of *agent*'s."""
+    return bool(permissions.handles(handle_words([handle]), agent_words([agent]))[0] != NONE)
+
+
+def standing(permissions: Permissions, agent: str) -> int:
+    """Return the standing of *agent*."""
+    return int(permissions.standings(agent_words([agent]))[0])
+
+
+def window(permissions: Permissions, agent: str, version: int) -> list[int]:
+    """Return from when until when a lease allows measuring."""
+    found: list[int] = permissions.windows(agent_words([agent]), np.array([version], np.uint64))[
+        0
+    ].tolist()
+    return found
 
 
 def test_nothing_is_known_before_it_is_loaded() -> None:
     """An empty memory permits nothing."""
     permissions = Permissions()
     assert not permissions.is_loaded
-    assert permissions.agent(AGENT) is None
-    assert permissions.handle(HANDLE) is None
+    assert standing(permissions, AGENT) == UNKNOWN
+    assert not is_known(permissions, HANDLE)
     assert len(permissions) == 0
 
 
@@ -27,7 +56,7 @@ def test_change_replaces_and_adds() -> None:
     """What changed is taken over, the rest stays."""
     permissions = knowing(permission(), permission(quantity=Code.SPO2, series_id=2))
     later = [permission(series_id=9), permission(handle=b"n" * 16, series_id=3)]
-    permissions.apply(Changes(2, is_complete=False, permissions=later))
+    permissions.apply(changes(2, permissions=later))
     assert permissions.epoch == 2
     assert series_of(permissions, HANDLE, Code.HEART_RATE) == 9
     assert series_of(permissions, HANDLE, Code.SPO2) == 2
@@ -38,7 +67,7 @@ def test_change_replaces_and_adds() -> None:
 def test_older_changes_are_known_already() -> None:
     """Two readers may apply what they read in any order."""
     permissions = knowing(permission(series_id=5), epoch=5)
-    permissions.apply(Changes(4, is_complete=False, permissions=[permission(series_id=4)]))
+    permissions.apply(changes(4, permissions=[permission(series_id=4)]))
     assert series_of(permissions, HANDLE, Code.HEART_RATE) == 5
     assert permissions.epoch == 5
 
@@ -46,31 +75,24 @@ def test_older_changes_are_known_already() -> None:
 def test_everything_replaces_everything() -> None:
     """A complete reading is the truth, even of a database that went back in time."""
     permissions = knowing(permission(), epoch=5)
-    permissions.apply(Changes(3, is_complete=True))
-    assert permissions.handle(HANDLE) is None
-    assert permissions.agent(AGENT) is None
-    assert permissions.lease(AGENT, 1) is None
+    permissions.apply(changes(3, is_complete=True))
+    assert not is_known(permissions, HANDLE)
+    assert standing(permissions, AGENT) == UNKNOWN
+    assert window(permissions, AGENT, 1) == [0, 0]
     assert permissions.epoch == 3
 
 
 def test_revoked_agent_is_unknown() -> None:
     """Whose certificate was revoked may not send."""
     permissions = knowing()
-    permissions.apply(
-        Changes(
-            2,
-            is_complete=False,
-            agents=[AgentRow(AGENT, "sealed", is_revoked=True)],
-            leases=[LeaseRow(AGENT, 2, 1, 2)],
-        )
-    )
-    assert permissions.agent(AGENT) is None
-    assert permissions.lease(AGENT, 2) == LeaseRow(AGENT, 2, 1, 2)
+    permissions.apply(changes(2, agents=[(AGENT, None)], leases=[(AGENT, 2, 1, 2)]))
+    assert standing(permissions, AGENT) == UNKNOWN
+    assert window(permissions, AGENT, 2) == [1, 2]
 
 
 def test_quantity_of_a_later_version_is_not_permitted() -> None:
     """What cannot be checked here is not stored here."""
-    assert knowing(permission(quantity=999)).handle(HANDLE) is None
+    assert not is_known(knowing(permission(quantity=999)), HANDLE)
 
 
 def test_table_grows() -> None:
@@ -88,3 +110,11 @@ def test_last_readings_keep_the_latest() -> None:
     assert last.times_ms(slots).tolist() == [-1, -1, -1]
     last.note(slots, np.array([30, 7, 20]))
     assert last.times_ms(slots).tolist() == [30, 7, 30]
+
+
+def test_handle_is_its_agents_alone() -> None:
+    """Nobody sends under the handle of another gateway."""
+    permissions = knowing(permission())
+    assert standing(permissions, AGENT) == SEALED
+    assert is_known(permissions, HANDLE)
+    assert not is_known(permissions, HANDLE, agent="f" * 16)

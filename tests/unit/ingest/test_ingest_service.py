@@ -14,7 +14,6 @@ from ingest.errors import Unavailable, Unusable
 from ingest.metrics import Metrics
 from ingest.opening import Opening
 from ingest.outcome import QuarantineReason
-from ingest.permissions import AgentRow, Changes
 from ingest.service import Clocks, Service
 from ingest.settle import Settlements
 from tests.fakes_ingest import (
@@ -25,6 +24,7 @@ from tests.fakes_ingest import (
     MemoryReceiver,
     MemoryStore,
     block,
+    changes,
     delivery,
     knowing,
     permission,
@@ -153,7 +153,7 @@ async def test_older_connections_deliveries_are_abandoned() -> None:
 async def test_changes_inside_the_transaction_decide_again() -> None:
     """A withdrawal that comes first is obeyed, and is known from then on."""
     store = MemoryStore()
-    store.changes = Changes(2, is_complete=False, permissions=[permission(is_withdrawn=True)])
+    store.changes = changes(2, permissions=[permission(is_withdrawn=True)])
     async with running(store) as one:
         one.receiver.feed(delivery(envelopes(1)[0]))
         await one.until(lambda: bool(one.receiver.acknowledged))
@@ -167,8 +167,7 @@ async def test_revoked_agent_gets_no_receipt() -> None:
     async with running(MemoryStore()) as one:
         one.receiver.feed(delivery(first))
         await one.until(lambda: bool(one.receiver.published))
-        revoked = AgentRow(AGENT, "sealed", is_revoked=True)
-        one.permissions.apply(Changes(2, is_complete=False, agents=[revoked]))
+        one.permissions.apply(changes(2, agents=[(AGENT, None)]))
         one.receiver.feed(delivery(second))
         await one.until(lambda: len(one.receiver.acknowledged) == 2)
     assert len(one.receiver.published) == 1
