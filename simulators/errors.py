@@ -50,5 +50,5 @@ class PortError(SimulatorError):
     """No Bluetooth controller, and no host that wants one, can be reached where one should be."""
 
     def __init__(self, cause: str) -> None:
-        super().__init__(f"the port cannot be opened ({cause})")
+        super().__init__(f"the port cannot be used ({cause})")
         self.cause = cause

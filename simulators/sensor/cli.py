@@ -37,9 +37,9 @@ async def _play(arguments: argparse.Namespace, worn: Sequence[Worn]) -> None:
         if arguments.dongle is None
         else show.on_dongle(worn[0], arguments.dongle)
     )
-    async with on:
+    async with on as lost:
         print(f"{len(worn)} sensors are on the air", file=sys.stderr, flush=True)
-        await show.until_stopped(arguments.duration)
+        await show.until_stopped(lost, arguments.duration)
 
 
 def _print(worn: Sequence[Worn], *, as_json: bool) -> None:

@@ -2,11 +2,13 @@
 
 import asyncio
 import collections
+import contextlib
 from collections.abc import Coroutine, Sequence
 from functools import partial
 from typing import Final
 
 import msgspec
+from bumble.core import BaseBumbleError
 from bumble.device import Connection, Device, DeviceConfiguration
 from bumble.hci import Address
 from bumble.keys import PairingKeys
@@ -25,6 +27,7 @@ _ADVERTISED_EACH_MS: Final = 30
 _MAX_ATTRIBUTE_BYTES: Final = 512
 _FULL_BATTERY_PERCENT: Final = 87
 _CATCHES_UP_S: Final = 0.1
+_FAREWELL_S: Final = 2.0
 
 
 class Security(msgspec.Struct, frozen=True):
@@ -152,10 +155,10 @@ class Peripheral:
         for task in tasks:
             task.cancel()
         results = await asyncio.gather(*tasks, return_exceptions=True)
-        for link in list(self.links):
-            await link.drop()
-        if self._device is not None:
-            await self._device.power_off()
+        # A dongle that was pulled out answers nothing any more.
+        with contextlib.suppress(TimeoutError, BaseBumbleError):
+            async with asyncio.timeout(_FAREWELL_S):
+                await self._say_farewell()
         if self._place is not None:
             air, radio = self._place
             air.remove(radio)
@@ -163,6 +166,11 @@ class Peripheral:
         for result in results:
             if isinstance(result, Exception):
                 raise result
+
+    async def _say_farewell(self) -> None:
+        await self.drop()
+        if self._device is not None:
+            await self._device.power_off()
 
     async def drop(self) -> None:
         """Break every connection from the sensor's side, and go on advertising."""

@@ -7,9 +7,13 @@ from collections.abc import AsyncIterator, Sequence
 import msgspec
 
 from runtime.stop import stop_requested
+from simulators.errors import PortError
 from simulators.sensor.air import Air, open_port
 from simulators.sensor.link import Books
 from simulators.sensor.wardrobe import Worn
+
+Lost = asyncio.Future[None]
+"""Done when the port is gone."""
 
 
 class SensorReport(msgspec.Struct, frozen=True):
@@ -23,8 +27,15 @@ class SensorReport(msgspec.Struct, frozen=True):
 
 
 @contextlib.asynccontextmanager
-async def on_controller(worn: Sequence[Worn], port: str) -> AsyncIterator[None]:
-    """Let a host, behind *port*, have a Bluetooth controller that hears all of *worn*."""
+async def on_controller(worn: Sequence[Worn], port: str) -> AsyncIterator[Lost]:
+    """
+    Let a host, behind *port*, have a Bluetooth controller that hears all of *worn*.
+
+    Yields what is done when the host is lost.
+
+    Raises:
+        PortError: There is no such port, or it cannot be opened.
+    """
     air = Air()
     async with open_port(port) as (source, sink):
         air.attach(source, sink)
@@ -32,24 +43,43 @@ async def on_controller(worn: Sequence[Worn], port: str) -> AsyncIterator[None]:
             for one in worn:
                 on.push_async_callback(one.sensor.switch_off)
                 await one.sensor.switch_on(air)
-            yield
+            yield source.terminated
 
 
 @contextlib.asynccontextmanager
-async def on_dongle(worn: Worn, port: str) -> AsyncIterator[None]:
-    """Let *worn* be on the real air, by the dongle behind *port*, which serves one sensor."""
+async def on_dongle(worn: Worn, port: str) -> AsyncIterator[Lost]:
+    """
+    Let *worn* be on the real air, by the dongle behind *port*, which serves one sensor.
+
+    Yields what is done when the dongle is lost.
+
+    Raises:
+        PortError: There is no such port, or it cannot be opened.
+    """
     async with open_port(port) as (source, sink), contextlib.AsyncExitStack() as on:
         on.push_async_callback(worn.sensor.switch_off)
         await worn.sensor.switch_on_at(source, sink)
-        yield
+        yield source.terminated
 
 
-async def until_stopped(duration_s: float | None) -> None:
-    """Return after *duration_s*, or when a signal asks for the end."""
+async def until_stopped(lost: Lost, duration_s: float | None) -> None:
+    """
+    Return after *duration_s*, or when a signal asks for the end.
+
+    Raises:
+        PortError: The port was *lost* before that.
+    """
     async with stop_requested() as stop:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(duration_s):
-                await stop.wait()
+        stopping = asyncio.create_task(_set(stop), name="stop")
+        ends: list[asyncio.Future[None]] = [stopping, lost]
+        await asyncio.wait(ends, timeout=duration_s, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+    if lost.done() and not stop.is_set():
+        raise PortError("lost")
+
+
+async def _set(event: asyncio.Event) -> None:
+    await event.wait()
 
 
 def report(worn: Sequence[Worn]) -> list[SensorReport]:

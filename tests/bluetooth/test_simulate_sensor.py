@@ -89,3 +89,25 @@ async def test_a_host_reads_all_four_sensors(program: Program) -> None:
     assert len(strips.records.values) == len(strips.contexts.values) >= 4
     assert len(readings.records.values) > 200
     assert {report["address"] for report in reports} == set(addresses.values())
+
+
+@pytest.mark.slow
+async def test_a_host_that_goes_away_ends_the_run(tmp_path: Path, run_folder: Path) -> None:
+    """The command does not play to nobody: it says that the port was lost, and its code is 1."""
+    port = run_folder / "lost.sock"
+
+    def hang_up(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asyncio.get_running_loop().call_later(0.3, writer.close)
+
+    arguments = ["sensor", "--controller", f"unix:{port}", "--source", str(tmp_path)]
+    async with await asyncio.start_unix_server(hang_up, port):
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "vitalveil", "simulate", *arguments),
+            stderr=asyncio.subprocess.PIPE,
+        )
+        async with asyncio.timeout(30):
+            _, err = await process.communicate()
+
+    assert process.returncode == 1
+    assert b"the port cannot be used (lost)" in err

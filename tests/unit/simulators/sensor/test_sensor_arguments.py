@@ -46,7 +46,7 @@ def test_a_port_that_cannot_be_opened_is_told(
     port = f"file:{tmp_path / 'nothing'}"
     assert main(["sensor", "--controller", port, "--source", str(tmp_path)]) == 1
 
-    assert "the port cannot be opened (FileNotFoundError)" in capsys.readouterr().err
+    assert "the port cannot be used (FileNotFoundError)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
