@@ -30,11 +30,12 @@ bench: setup $(BENCH)  ## Measure everything (a quarter of an hour; ARGS=--quick
 bench-smoke: setup $(BENCH)  ## Compare the ratios with the reference: fails on a fall of more than a quarter
 	$(BIN)/vitalveil bench --smoke $(ARGS)
 
-check: setup  ## Format, lint, types, import contracts
+check: test-system setup  ## Format, lint, types, import contracts, generated files
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy .
 	$(BIN)/lint-imports
+	$(BIN)/python -m grafana.build --check
 
 format: setup
 	$(BIN)/ruff format .
@@ -47,6 +48,8 @@ system:
 
 test-system:
 	@scripts/install-system-packages mosquitto dbus-daemon
+	@# Brings promtool; without it the tests that need it are skipped.
+	-@scripts/install-system-packages prometheus
 
 $(STAMP): pyproject.toml constraints.txt scripts/make-venv
 	scripts/make-venv $(PYTHON) $(VENV)

@@ -1,0 +1,1 @@
+"""The five dashboards, one file for each."""

@@ -1,0 +1,126 @@
+"""
+Alerts of the fleet.
+
+Every ingest process hears every gateway: the largest of what they say is taken, never the sum.
+"""
+
+from typing import Final
+
+from grafana.alerts import Alert, Severity, World
+
+_F: Final = "vitalveil_ingest_fleet_"
+
+ALERTS: Final = (
+    Alert(
+        name="VitalVeilSpoolOverflow",
+        expr="max by (reason) (increase("
+        f'{_F}purged_observations_total{{reason=~"evicted.*"}}[15m])) > 0',
+        severity=Severity.CRITICAL,
+        summary="Gateways give up observations that were never stored.",
+        meaning="A spool reached its limit of bytes or age, and its oldest envelopes were "
+        "evicted. They are lost, and counted as such. It takes days without a receipt to come to "
+        "this, or a limit that is too small.",
+        look=(
+            "*Oldest in any spool* and *Spooled envelopes* on the Fleet dashboard.",
+            "Is ingest up, and do receipts go out? See VitalVeilNothingStored.",
+        ),
+        mend=(
+            "Bring ingest or the network back.",
+            "Raise `spool.max_bytes` or `spool.max_age_s` of the gateways, if the disk has room.",
+        ),
+        fires=World(
+            {f'{_F}purged_observations_total{{reason="evicted_bytes"}}': "0x10 500x20"},
+            15,
+            {"reason": "evicted_bytes"},
+        ),
+        quiet=World({f'{_F}purged_observations_total{{reason="withdrawn"}}': "0x10 500x20"}, 15),
+    ),
+    Alert(
+        name="VitalVeilSpoolsWaiting",
+        expr=f"max({_F}spool_oldest_seconds) > 6 * 3600",
+        hold="15m",
+        severity=Severity.WARNING,
+        summary="An envelope waits for more than 6 hours at a gateway that is on-line.",
+        meaning="The gateway is connected to the broker, and no receipt covers its oldest "
+        "envelope. It will be evicted when the spool's limit is reached.",
+        look=(
+            "Is ingest storing at all? If yes, it is one gateway's matter.",
+            "`vitalveil agent spool show` on that gateway.",
+            "The broker's ACL: may the gateway read its receipts?",
+        ),
+        mend=(
+            "Run `vitalveil doctor` where ingest runs.",
+            "Restart the agent: it publishes everything unsettled again.",
+        ),
+        fires=World({f"{_F}spool_oldest_seconds": "25000x40"}, 30),
+        quiet=World({f"{_F}spool_oldest_seconds": "9000x40"}, 30),
+    ),
+    Alert(
+        name="VitalVeilAgentsOffline",
+        expr=f'max(max_over_time({_F}agents{{state="online"}}[1h]))'
+        f' - max({_F}agents{{state="online"}})'
+        f' > 0.2 * max(max_over_time({_F}agents{{state="online"}}[1h]))'
+        f' and max(max_over_time({_F}agents{{state="online"}}[1h])) >= 5',
+        hold="10m",
+        severity=Severity.CRITICAL,
+        summary="More than a fifth of the gateways went off-line within the hour.",
+        meaning="Single gateways come and go with people's electricity. Many at once are the "
+        "broker, its certificate, a network, or an update that went wrong.",
+        look=(
+            "The broker: up, reachable from outside, certificate valid?",
+            "An update of gateways, or a revocation list that was written just before.",
+            "One network provider, or all?",
+        ),
+        mend=(
+            "A broker's certificate or revocation list that ended: "
+            "`vitalveil trust pki` makes new ones; mosquitto reads them on SIGHUP.",
+            "Gateways keep measuring into their spools until their lease ends.",
+        ),
+        fires=World({f'{_F}agents{{state="online"}}': "100x20 70x40"}, 40),
+        quiet=World({f'{_F}agents{{state="online"}}': "100x20 90x40"}, 40),
+    ),
+    Alert(
+        name="VitalVeilLeasesSlow",
+        expr="histogram_quantile(0.5, sum by (le) "
+        f"(increase({_F}lease_propagation_seconds_bucket[1h]))) > 5",
+        hold="10m",
+        severity=Severity.WARNING,
+        summary="Half of the leases take more than 5 s to reach their gateway.",
+        meaning="Promise P8 says that a gateway on-line stops measuring within 5 s of a "
+        "withdrawal. Leases travel the same way. Gateways that were off-line are in this figure, "
+        "and explain a tail, but not the middle.",
+        look=(
+            "*Leases late* on the Privacy dashboard: does trust publish?",
+            "The broker: queues, CPU, connections.",
+        ),
+        mend=("Restart trust's daemon if it is connected and publishes nothing.",),
+        fires=World(
+            {
+                f'{_F}lease_propagation_seconds_bucket{{le="5"}}': "0+1x90",
+                f'{_F}lease_propagation_seconds_bucket{{le="30"}}': "0+10x90",
+                f'{_F}lease_propagation_seconds_bucket{{le="+Inf"}}': "0+10x90",
+            },
+            80,
+        ),
+        quiet=World(
+            {
+                f'{_F}lease_propagation_seconds_bucket{{le="5"}}': "0+9x90",
+                f'{_F}lease_propagation_seconds_bucket{{le="30"}}': "0+10x90",
+                f'{_F}lease_propagation_seconds_bucket{{le="+Inf"}}': "0+10x90",
+            },
+            80,
+        ),
+    ),
+    Alert(
+        name="VitalVeilSpoolsDamaged",
+        expr=f'max(increase({_F}faults_total{{fault="spool_damaged"}}[1h])) > 0',
+        severity=Severity.WARNING,
+        summary="A gateway set a damaged spool aside.",
+        meaning="Its SD card is failing, or somebody pulled the plug on a card that lies about "
+        "its writes. What was unsent in that spool may be lost.",
+        look=("`vitalveil agent spool show` on gateways that were restarted lately.",),
+        mend=("Replace the card. The damaged file was kept beside the new one.",),
+        fires=World({f'{_F}faults_total{{fault="spool_damaged"}}': "0x10 1x60"}, 30),
+        quiet=World({f'{_F}faults_total{{fault="broker_errors"}}': "0x10 1x60"}, 30),
+    ),
+)

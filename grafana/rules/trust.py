@@ -1,0 +1,86 @@
+"""Alerts of the control plane."""
+
+from typing import Final
+
+from grafana.alerts import Alert, Severity, World
+
+_T: Final = "vitalveil_trust_"
+
+ALERTS: Final = (
+    Alert(
+        name="VitalVeilTrustDown",
+        expr='up{job="vitalveil-trust"} == 0 or absent(up{job="vitalveil-trust"})',
+        hold="5m",
+        severity=Severity.CRITICAL,
+        summary="Trust's daemon is down: leases are not renewed, withdrawals reach nobody.",
+        meaning="A withdrawal by command still reaches the database, and ingest refuses. But "
+        "gateways are not told, and stop only when their lease ends; then everybody's does.",
+        look=(
+            "The process: `systemctl status vitalveil-trust`.",
+            "Its log: `out_of_reach` names what it does not reach.",
+        ),
+        mend=("Start it again. It does what is left by itself.",),
+        fires=World(
+            {'up{job="vitalveil-trust",instance="a"}': "1 1 0x20"},
+            10,
+            {"job": "vitalveil-trust", "instance": "a"},
+        ),
+        quiet=World({'up{job="vitalveil-trust",instance="a"}': "1 1 0 0 1x20"}, 10),
+    ),
+    Alert(
+        name="VitalVeilWithdrawalNotApplied",
+        expr=f"max({_T}unfinished_oldest_seconds) > 10",
+        hold="1m",
+        severity=Severity.CRITICAL,
+        summary="A decision is not in force: the telemetry database does not have it.",
+        meaning="The vault says what a person decided, and the telemetry database does not know "
+        "it, for longer than a command and a repair take. If it is a withdrawal, rows may be "
+        "stored against it.",
+        look=(
+            "Does trust reach the telemetry database? `vitalveil_trust_connected`.",
+            "*Records that do not verify* on the Privacy dashboard: trust leaves these alone.",
+        ),
+        mend=(
+            "Bring the telemetry database back; trust's daemon finishes within seconds.",
+            "If it cannot be soon: stop ingest. Gateways keep what they measure.",
+        ),
+        fires=World({f"{_T}unfinished_oldest_seconds": "0x5 30+60x20"}, 10),
+        quiet=World({f"{_T}unfinished_oldest_seconds": "0x5 30 0x20"}, 10),
+    ),
+    Alert(
+        name="VitalVeilLeasesLate",
+        expr=f"max({_T}overdue_leases) > 0 or max({_T}unpublished_leases) > 0",
+        hold="10m",
+        severity=Severity.WARNING,
+        summary="Leases are not renewed, or do not reach the broker.",
+        meaning="A gateway whose lease ends stops measuring. Leases are renewed at half of their "
+        "life, so there is time, but not for ever.",
+        look=("Trust's log: `out_of_reach` and what; `tampered`.",),
+        mend=(
+            "Bring back what it does not reach.",
+            "The broker's ACL must let `trust` write `vv1/lease/+`.",
+        ),
+        fires=World({f"{_T}overdue_leases": "3x30", f"{_T}unpublished_leases": "0x30"}, 20),
+        quiet=World({f"{_T}overdue_leases": "0x30", f"{_T}unpublished_leases": "0x30"}, 20),
+    ),
+    Alert(
+        name="VitalVeilTampered",
+        expr=f"max({_T}tampered_agents) > 0",
+        severity=Severity.CRITICAL,
+        summary="A record of the vault is not what was signed.",
+        meaning="A decision, a purpose or a handle does not verify. Somebody wrote to the vault "
+        "past trust, or it was restored together with keys of another time. The gateways "
+        "concerned are left as they are: no lease of theirs is renewed.",
+        look=(
+            "Was a backup restored? With which keys?",
+            "Who can write to the vault: `vitalveil doctor` lists roles with a grant too many.",
+        ),
+        mend=(
+            "Treat it as an attack until it is explained: keep the database, the "
+            "WAL and the logs.",
+            "Tell the DPO.",
+        ),
+        fires=World({f"{_T}tampered_agents": "0x5 1x5"}, 8),
+        quiet=World({f"{_T}tampered_agents": "0x10"}, 8),
+    ),
+)
