@@ -12,6 +12,7 @@ from edge_agent.bluetooth.client import Radio
 from edge_agent.bluetooth.ladder import Steps
 from edge_agent.bluetooth.metrics import RadioMetrics
 from edge_agent.bluetooth.records import Pace
+from edge_agent.bluetooth.scanner import Rhythm
 from edge_agent.bluetooth.sensors import BluetoothSensors, Patience, WatchedHost
 from edge_agent.bluetooth.session import Timing, Trust
 from edge_agent.clock import SystemClock
@@ -24,7 +25,7 @@ QUICK = Patience(
     steps=Steps(new_scanner_s=0.2, power_cycle_s=0.6, restart_s=1.2, exit_s=5.0),
     longest_wait_s=0.3,
     sensor_wait_s=0.6,
-    window_s=2.0,
+    rhythm=Rhythm(window_s=1.0, rest_s=0.1),
 )
 """For tests: as patient as it has to be."""
 

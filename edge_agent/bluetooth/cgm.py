@@ -104,7 +104,10 @@ class Session:
     async def _read(self, number: int) -> msgspec.Struct | None:
         if not self._link.has(SERVICE, number):
             return None
-        value = await self._link.read(SERVICE, number)
+        try:
+            value = await self._link.read(SERVICE, number)
+        except SensorRefused:
+            return None
         return self._outlet.decode(CHARACTERISTICS[number], value)
 
     def _recognise(self, minute: int, start: SessionStart | None) -> None:

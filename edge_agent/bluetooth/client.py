@@ -44,6 +44,7 @@ T = TypeVar("T")
 CONNECT_S: Final = 20.0
 CALL_S: Final = 10.0
 DISCONNECT_S: Final = 5.0
+_LAST_WORDS_S: Final = 0.2
 _PAIR_S: Final = 60.0
 """Somebody has to read six digits and type them."""
 _HOST_DOWN_DISCONNECT_S: Final = 0.5
@@ -198,6 +199,8 @@ class Link:
         ending = asyncio.ensure_future(self._gone.wait())
         try:
             await asyncio.wait({working, ending}, return_when=asyncio.FIRST_COMPLETED)
+            # A meter may go as soon as it has said all: what it said is still being handed over.
+            await asyncio.wait({working}, timeout=_LAST_WORDS_S)
             if not working.done():
                 raise LinkLost
             return working.result()

