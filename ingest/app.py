@@ -13,6 +13,7 @@ from ingest.config import Settings, read_keys
 from ingest.database import connection_string
 from ingest.errors import StoreError
 from ingest.failures import Backoff
+from ingest.memory import give_back
 from ingest.metrics import Metrics
 from ingest.opening import Opening
 from ingest.permissions import Changes, Permissions
@@ -124,6 +125,8 @@ class App:
 
     def _apply(self, changes: Changes) -> int:
         self.permissions.apply(changes)
+        if changes.is_complete:
+            give_back()
         self.service.note_permissions()
         self._is_loaded.set()
         return self.permissions.epoch

@@ -45,8 +45,7 @@ class Batch:
             self._first_at = now
         self._opened.append(opened)
         self._bytes += len(opened.delivery.payload)
-        if opened.body is not None:
-            self._observations += len(opened.body)
+        self._observations += opened.observations
 
     def due_in_s(self, *, now: float) -> float | None:
         """Return how long a flush may wait: 0 when it is due, None while there is nothing."""
@@ -62,16 +61,19 @@ class Batch:
 
     def take(self) -> list[Opened]:
         """
-        Return the oldest of what was collected: not more envelopes than a flush may have.
+        Return the oldest of what was collected, up to the envelope that reaches a limit.
 
         What stays is as old as it was, so that it is due no later than it would have been.
         """
-        cut = self._limits.max_envelopes
+        cut = observations = payload_bytes = 0
+        limits = self._limits
+        for one in self._opened[: limits.max_envelopes]:
+            cut += 1
+            payload_bytes += len(one.delivery.payload)
+            observations += one.observations
+            if observations >= limits.max_observations or payload_bytes >= limits.max_bytes:
+                break
         taken, self._opened = self._opened[:cut], self._opened[cut:]
-        self._observations -= _observations(taken)
-        self._bytes -= sum(len(one.delivery.payload) for one in taken)
+        self._observations -= observations
+        self._bytes -= payload_bytes
         return taken
-
-
-def _observations(opened: list[Opened]) -> int:
-    return sum(len(one.body) for one in opened if one.body is not None)

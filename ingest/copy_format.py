@@ -53,20 +53,26 @@ _LEDGER: Final = np.dtype(
     ]
 )
 
+_BLANK: Final = np.zeros(8192, dtype=_ROW)
+"""Rows with all that is the same in each: copied as they are, not column by column."""
+_BLANK["fields"] = _FIELDS
+for _name in ("time", "series", "value", "flags"):
+    _BLANK[f"{_name}_size"] = _ROW[_name].itemsize
 
-def encode(rows: Rows) -> bytes:
+
+def encode(rows: Rows) -> memoryview:
     """Return *rows* as `COPY vv.observations (time, series_id, value, flags)` reads them."""
-    table = np.empty(len(rows), dtype=_ROW)
-    table["fields"] = _FIELDS
-    table["time_size"] = 8
+    whole = np.empty(len(_HEADER) + len(rows) * _ROW.itemsize + len(_TRAILER), dtype=np.uint8)
+    whole[: len(_HEADER)] = np.frombuffer(_HEADER, np.uint8)
+    whole[-len(_TRAILER) :] = np.frombuffer(_TRAILER, np.uint8)
+    table = whole[len(_HEADER) : -len(_TRAILER)].view(_ROW)
+    for first in range(0, len(rows), len(_BLANK)):
+        table[first : first + len(_BLANK)] = _BLANK[: len(rows) - first]
     table["time"] = (rows.times_ms - _POSTGRES_EPOCH_MS) * 1000
-    table["series_size"] = 4
     table["series"] = rows.series
-    table["value_size"] = 4
     table["value"] = rows.values
-    table["flags_size"] = 2
     table["flags"] = rows.flags
-    return b"".join((_HEADER, table.tobytes(), _TRAILER))
+    return whole.data
 
 
 def encode_ledger(rows: Sequence[LedgerRow]) -> bytes:
@@ -86,13 +92,14 @@ def encode_ledger(rows: Sequence[LedgerRow]) -> bytes:
     return b"".join((_HEADER, table.tobytes(), _TRAILER))
 
 
-def decode(data: bytes) -> list[tuple[int, int, float, int]]:
+def decode(data: bytes | memoryview) -> list[tuple[int, int, float, int]]:
     """
     Return time (ms since 1970), series, value and flags of each row of *data*.
 
     Raises:
         ValueError: Not what `encode` returns.
     """
+    data = bytes(data)
     if not (data.startswith(_HEADER) and data.endswith(_TRAILER)):
         raise ValueError("no header or no trailer")
     found = []

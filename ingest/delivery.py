@@ -59,6 +59,8 @@ class Opened(msgspec.Struct, eq=False, gc=False):
         fault: Why there is no body.
 
         is_json: Whether it came in clear.
+
+        observations: How many are in the body.
     """
 
     delivery: Delivery
@@ -68,3 +70,4 @@ class Opened(msgspec.Struct, eq=False, gc=False):
     body: Body | None = None
     fault: Reason | None = None
     is_json: bool = False
+    observations: int = 0

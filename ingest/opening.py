@@ -6,6 +6,7 @@ from typing import Final
 from ingest.delivery import Delivery, Identity, Opened
 from ingest.outcome import Reason
 from wire import envelope, json_envelope, topics
+from wire.envelope import Body
 from wire.errors import BadSeal, Malformed, TooLarge, UnsupportedVersion, WireError, WrongTopic
 from wire.sealing import Opener
 
@@ -69,10 +70,16 @@ class Opening:
     def _read_sealed(self, opened: Opened) -> None:
         outside = envelope.decode_envelope(opened.delivery.payload)
         opened.identity = Identity(opened.agent, outside.spool_id, outside.sequence)
-        opened.body = self._opener.open(opened.agent, outside)
+        self._put_body(opened, self._opener.open(opened.agent, outside))
 
     def _read_json(self, opened: Opened) -> None:
         opened.is_json = True
         identified = json_envelope.decode(opened.delivery.payload)
         opened.identity = Identity(opened.agent, identified.spool_id, identified.sequence)
-        opened.body = identified.body
+        self._put_body(opened, identified.body)
+
+    @staticmethod
+    def _put_body(opened: Opened, body: Body) -> None:
+        opened.body = body
+        # Once, and not at each question: a body counts by walking over its blocks.
+        opened.observations = len(body.blocks[0]) if len(body.blocks) == 1 else len(body)

@@ -136,16 +136,20 @@ class Settlements:
 
     def settle(self, identities: Iterable[Identity], *, now: float) -> None:
         """Settle *identities*, whose outcome is committed; owe their agents a receipt."""
+        touched: set[Spool] = set()
         for identity in identities:
             spool = (identity.agent, identity.spool_id)
             ranges = self._ranges.get(spool)
-            if ranges is None:
-                # Forgotten since it was loaded. The next delivery of it loads it again.
-                continue
-            ranges.add(identity.sequence)
+            # None: forgotten since it was loaded. The next delivery of it loads it again.
+            if ranges is not None:
+                ranges.add(identity.sequence)
+                touched.add(spool)
+        # In the order of name, so that a run is like another; who was heard of in one flush was
+        # heard of at one time.
+        for spool in sorted(touched):
             self._ranges.move_to_end(spool)
-            self._by_agent[identity.agent].move_to_end(identity.spool_id)
-            self._owe(identity.agent, now)
+            self._by_agent[spool[0]].move_to_end(spool[1])
+            self._owe(spool[0], now)
 
     def raise_floor(self, spool: Spool, floor: int, *, now: float) -> None:
         """Settle what the agent of *spool* will never send again: all below *floor*."""

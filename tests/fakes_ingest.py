@@ -192,6 +192,7 @@ def opened(
         digest,
         Body(handle, lease, list(blocks)),
         is_json=is_json,
+        observations=sum(map(len, blocks)),
     )
 
 

@@ -198,38 +198,39 @@ def check_body(body: Body) -> None:
         raise Malformed("a field of the body has a wrong length or value")
     if len(body.blocks) > MAX_BLOCKS:
         raise TooLarge("blocks in a body", limit=MAX_BLOCKS, got=len(body.blocks))
+    total = 0
     for block in body.blocks:
-        if not _is_sound(block):
+        count = _count_of_sound(block)
+        if not count:
             raise Malformed("a block has a wrong length or value")
-    if len(body) > MAX_OBSERVATIONS:
-        raise TooLarge("observations in a body", limit=MAX_OBSERVATIONS, got=len(body))
+        total += count
+    if total > MAX_OBSERVATIONS:
+        raise TooLarge("observations in a body", limit=MAX_OBSERVATIONS, got=total)
 
 
-def _is_sound(block: Block) -> bool:
-    count = len(block)
-    values_fit = block.base is not None or len(block.values) % 2 == 0
-    base_fits = block.base is None or -0x7F00 <= block.base <= 0x7F00
-    flags_fit = block.flags is None or len(block.flags) == count
-    return (
-        count > 0
-        and values_fit
-        and base_fits
-        and flags_fit
-        and 0 <= block.quantity < 1 << 16
-        and 0 <= block.start_ms <= MAX_TIME_MS
-        and _step_fits(block, count)
-    )
-
-
-def _step_fits(block: Block, count: int) -> bool:
-    if isinstance(block.step, bytes):
+def _count_of_sound(block: Block) -> int:
+    """Return how many observations *block* has; 0 for one that contradicts itself."""
+    base, step, start_ms = block.base, block.step, block.start_ms
+    count = len(block.values)
+    if base is None:
+        if count % 2:
+            return 0
+        count //= 2
+    elif not -0x7F00 <= base <= 0x7F00:
+        return 0
+    if isinstance(step, int):
+        # A step of 0 would put two observations on one instant; alone, it says nothing.
+        fits = 0 < step <= _MAX_OFFSET_MS and start_ms + (count - 1) * step <= MAX_TIME_MS
+    else:
         # The last offset may be 49 days away; nobody measures in the last 49 days of 9999.
-        return len(block.step) == 4 * count and block.start_ms + _MAX_OFFSET_MS <= MAX_TIME_MS
-    # A step of 0 would put two observations on one instant; alone, it says nothing.
-    return (
-        0 < block.step <= _MAX_OFFSET_MS
-        and block.start_ms + (count - 1) * block.step <= MAX_TIME_MS
+        fits = len(step) == 4 * count and start_ms + _MAX_OFFSET_MS <= MAX_TIME_MS
+    is_sound = (
+        fits
+        and 0 <= block.quantity < 1 << 16
+        and 0 <= start_ms <= MAX_TIME_MS
+        and (block.flags is None or len(block.flags) == count)
     )
+    return count if is_sound else 0
 
 
 def pack_block(

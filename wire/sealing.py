@@ -9,7 +9,6 @@ pays for X25519 once per session and not once per envelope.
 """
 
 import struct
-from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Final
 
@@ -132,7 +131,8 @@ class Opener:
     Args:
         private_keys: Every key that may still be in use; the newest first.
 
-        max_sessions: How many session keys to remember; the least recently used is forgotten.
+        max_sessions: How many session keys to remember, at most: of these at least the latest half
+            that were used.
     """
 
     def __init__(
@@ -140,7 +140,9 @@ class Opener:
     ) -> None:
         self._private_keys = list(private_keys)
         self._max_sessions = max_sessions
-        self._sessions: OrderedDict[tuple[str, bytes], AESGCM] = OrderedDict()
+        # Two generations instead of an order: a look-up is one of a dictionary, and moves nothing.
+        self._sessions: dict[tuple[str, bytes], AESGCM] = {}
+        self._older: dict[tuple[str, bytes], AESGCM] = {}
 
     def open(self, agent: str, envelope: Envelope) -> Body:
         """
@@ -174,12 +176,11 @@ class Opener:
     def _session(self, agent: str, wrapped_key: bytes) -> AESGCM:
         known = self._sessions.get((agent, wrapped_key))
         if known is not None:
-            self._sessions.move_to_end((agent, wrapped_key))
             return known
-        aead = AESGCM(self._unwrap(agent, wrapped_key))
+        aead = self._older.get((agent, wrapped_key)) or AESGCM(self._unwrap(agent, wrapped_key))
+        if len(self._sessions) >= self._max_sessions // 2:
+            self._sessions, self._older = {}, self._sessions
         self._sessions[agent, wrapped_key] = aead
-        if len(self._sessions) > self._max_sessions:
-            self._sessions.popitem(last=False)
         return aead
 
     def _unwrap(self, agent: str, wrapped_key: bytes) -> bytes:

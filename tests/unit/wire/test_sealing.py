@@ -223,15 +223,15 @@ def test_sealer_wants_the_right_lengths(
 
 
 def test_session_keys_are_remembered_within_bounds() -> None:
-    """The least recently used key is forgotten; what it sealed still opens."""
-    opener = Opener([KEY], max_sessions=2)
-    first, second, third = (sealer(session_key=bytes([n]) * 32) for n in (1, 2, 3))
-    for each in (first, second, first, third):
-        opener.open(AGENT, each.seal(BODY, sequence=each._last + 1))
-    remembered = {key for _, key in opener._sessions}
-
-    assert remembered == {first._wrapped_key, third._wrapped_key}
-    assert opener.open(AGENT, second.seal(BODY, sequence=9)) == BODY
+    """The latest half is kept, nothing above the bound; what was forgotten still opens."""
+    opener = Opener([KEY], max_sessions=4)
+    sealers = [sealer(session_key=bytes([n]) * 32) for n in range(1, 8)]
+    for each in [*sealers, sealers[0]]:
+        assert opener.open(AGENT, each.seal(BODY, sequence=each._last + 1)) == BODY
+        remembered = {key for _, key in [*opener._sessions, *opener._older]}
+        assert len(remembered) <= 4
+        assert each._wrapped_key in remembered
+    assert sealers[-1]._wrapped_key in remembered
 
 
 def test_session_of_one_agent_is_none_of_another() -> None:
