@@ -38,7 +38,8 @@ import pytest_asyncio
 if TYPE_CHECKING:
     # Bumble takes half a second to import: only the tests that need it pay for it.
     from simulators.sensor.peripheral import Peripheral
-    from tests.bluetooth.backend import Adapter, AirClient, AirScanner
+    from tests.bluetooth.adapter import Adapter
+    from tests.bluetooth.backend import AirClient, AirScanner
 
     P = TypeVar("P", bound=Peripheral)
 
@@ -60,21 +61,23 @@ class AirLink:
 
     def __init__(self) -> None:
         from simulators.sensor.air import Air
-        from tests.bluetooth.backend import Adapter
+        from tests.bluetooth.adapter import Adapter
+        from tests.bluetooth.backend import types_for
 
         self.air = Air()
         self.adapter: Adapter = Adapter()
+        self._types = types_for(self.adapter)
         self.sensors: list[Peripheral] = []
 
     @property
     def scanner_type(self) -> type[AirScanner]:
         """What BleakScanner takes as its backend."""
-        return self.adapter.scanner_type
+        return self._types[0]
 
     @property
     def client_type(self) -> type[AirClient]:
         """What BleakClient takes as its backend."""
-        return self.adapter.client_type
+        return self._types[1]
 
     async def add(self, sensor: P) -> P:
         """Switch *sensor* on and return it."""

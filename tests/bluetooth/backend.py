@@ -7,8 +7,6 @@ the next client's notifications come once more.
 """
 
 import asyncio
-import contextlib
-from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final, TypeVar
 
@@ -34,15 +32,11 @@ from bleak.exc import (
 from bumble import att
 from bumble import core as bumble_core
 from bumble.core import UUID, AdvertisingData
-from bumble.device import Advertisement, Connection, Device, DeviceConfiguration, Peer
+from bumble.device import Advertisement, Connection, Peer
 from bumble.gatt_client import CharacteristicProxy
-from bumble.hci import Address
-from bumble.pairing import PairingConfig, PairingDelegate
-from bumble.transport.common import TransportSink, TransportSource
 
-from simulators.sensor.air import Air, Radio
+from tests.bluetooth.adapter import Adapter
 
-_ADDRESS: Final = "F0:00:00:00:00:99"
 _MTU: Final = 247
 _PROPERTIES: Final[dict[CharacteristicPropertyName, int]] = {
     "read": 0x02,
@@ -58,130 +52,12 @@ _NEEDS_PAIRING: Final = {
 T = TypeVar("T")
 
 
-class _Keyboard(PairingDelegate):
-    """An agent that types the passkey that a sensor shows."""
-
-    def __init__(self, passkey: int) -> None:
-        super().__init__(PairingDelegate.IoCapability.KEYBOARD_INPUT_ONLY)
-        self._passkey = passkey
-
-    async def get_number(self) -> int | None:
-        return self._passkey
-
-
-class Adapter:
-    """
-    The gateway's Bluetooth adapter, and the two types that make bleak use it.
-
-    Pass `scanner_type` and `client_type` as `backend=` to BleakScanner and BleakClient.
-    """
-
-    def __init__(self) -> None:
-        self.passkey: int | None = None
-        """What the pairing agent types; None for an agent that has no keyboard."""
-        self.has_agent = True
-        """Without a pairing agent nothing pairs, not even without a passkey."""
-        self.error: str | None = None
-        """While set, every call fails with this D-Bus error, say org.bluez.Error.InProgress."""
-        self.connects = 0
-        self.scans = 0
-        self.registrations: Counter[tuple[str, str]] = Counter()
-        """(address, UUID) of all that were made and not yet given back."""
-        self.scanner_type = type("AirScanner", (AirScanner,), {"adapter": self})
-        self.client_type = type("AirClient", (AirClient,), {"adapter": self})
-        self._device: Device | None = None
-        self._radio: Radio | None = None
-        self._scanning = 0
-        self._connecting = asyncio.Lock()
-        self._answers = asyncio.Event()
-        self._answers.set()
-
-    @property
-    def device(self) -> Device:
-        """Bumble's side of it."""
-        assert self._device is not None, "the adapter is not switched on"
-        return self._device
-
-    async def switch_on(self, air: Air) -> None:
-        """Begin to hear what is in *air*."""
-        self._radio = radio = air.radio("adapter")
-        await self.switch_on_at(radio, radio)
-
-    async def switch_on_at(self, source: TransportSource, sink: TransportSink) -> None:
-        """Begin to hear what the controller behind *source* and *sink* hears."""
-        self._device = Device.from_config_with_hci(
-            DeviceConfiguration(name="gateway", address=Address(_ADDRESS)), source, sink
-        )
-        self._device.pairing_config_factory = lambda _: self._pairing()
-        await self._device.power_on()
-
-    async def switch_off(self) -> None:
-        """Drop every connection and be silent."""
-        for connection in list(self.device.connections.values()):
-            await connection.disconnect()
-        await self.device.power_off()
-
-    def take_address(self, address: str) -> None:
-        """Send from *address* from now on, as Linux does when it scans; connections stay."""
-        assert self._radio is not None
-        self._radio.random_address = Address(address)
-
-    def hang(self) -> None:
-        """Let no call return any more: bluetoothd was killed, and nobody noticed."""
-        self._answers.clear()
-
-    def recover(self) -> None:
-        """Let everything work again."""
-        self._answers.set()
-        self.error = None
-
-    async def answer(self) -> None:
-        """Return when the adapter is in order; every call of the backend goes through here."""
-        await self._answers.wait()
-        if self.error is not None:
-            raise BleakDBusError(self.error, [])
-
-    async def start_scan(self, heard: Callable[[Advertisement], None]) -> None:
-        """Report to *heard* what is advertised."""
-        await self.answer()
-        self.device.on(Device.EVENT_ADVERTISEMENT, heard)
-        self._scanning += 1
-        self.scans += 1
-        if self._scanning == 1:
-            await self.device.start_scanning(filter_duplicates=False)
-
-    async def stop_scan(self, heard: Callable[[Advertisement], None]) -> None:
-        """Report no more to *heard*."""
-        self.device.remove_listener(Device.EVENT_ADVERTISEMENT, heard)
-        self._scanning -= 1
-        if self._scanning == 0:
-            await self.device.stop_scanning()
-        await self.answer()
-
-    async def connect(self, address: str, timeout_s: float) -> Connection:
-        """Connect to *address*, one after the other as one radio does it."""
-        await self.answer()
-        async with asyncio.timeout(timeout_s), self._connecting:
-            self.connects += 1
-            connecting = asyncio.ensure_future(self.device.connect(Address(address), timeout=None))
-            try:
-                return await asyncio.shield(connecting)
-            except asyncio.CancelledError:
-                await self._abandon(connecting)
-                raise
-
-    async def _abandon(self, connecting: "asyncio.Future[Connection]") -> None:
-        # The controller must be told, or the next connection waits for this one for ever. It may
-        # have come up in the meantime; then there is nothing to cancel.
-        with contextlib.suppress(bumble_core.BaseBumbleError):
-            await self.device.cancel_connection()  # type: ignore[no-untyped-call]  # their gap
-        with contextlib.suppress(bumble_core.BaseBumbleError):
-            await (await connecting).disconnect()
-
-    def _pairing(self) -> PairingConfig:
-        if self.passkey is None:
-            return PairingConfig(mitm=False, delegate=PairingDelegate())
-        return PairingConfig(mitm=True, delegate=_Keyboard(self.passkey))
+def types_for(adapter: Adapter) -> "tuple[type[AirScanner], type[AirClient]]":
+    """Return what BleakScanner and BleakClient take as `backend=` to use *adapter*."""
+    return (
+        type("ThisScanner", (AirScanner,), {"adapter": adapter}),
+        type("ThisClient", (AirClient,), {"adapter": adapter}),
+    )
 
 
 class AirScanner(BaseBleakScanner):

@@ -20,12 +20,11 @@ from simulators.sensor.clock import to_date_time
 from simulators.sensor.faults import Faults
 from simulators.sensor.shown import WARMING_UP, Reading
 from tests.bluetooth.central import RecordReader, collect, connected
+from tests.bluetooth.meters import DONE
 from tests.fix_link import AirLink
 
 ADDRESS = "C0:FF:EE:00:00:03"
 HOURS_8_S = 8 * 3600
-ALL = Request(OpCode.REPORT, Operator.ALL)
-DONE = Response(OpCode.REPORT, ResponseCode.SUCCESS)
 
 
 class Hour:

@@ -3,34 +3,18 @@
 import asyncio
 
 import pytest
-from bleak import BleakClient
-from bleak.exc import BleakDBusError, BleakError, BleakGATTProtocolError
+from bleak.exc import BleakGATTProtocolError
 
 from edge_agent.gatt import date_time, glucose, glucose_context, racp
 from edge_agent.gatt.glucose_context import Meal
 from edge_agent.gatt.racp import Count, OpCode, Operator, Request, Response, ResponseCode
 from edge_agent.gatt.registry import uuid_of
-from simulators.sensor.clock import RESET_TO, SensorClock, to_date_time
-from simulators.sensor.faults import Faults
-from simulators.sensor.meter import MEASUREMENT, GlucoseMeter
-from simulators.sensor.peripheral import Security
+from simulators.sensor.clock import RESET_TO, to_date_time
+from simulators.sensor.meter import MEASUREMENT
 from simulators.sensor.shown import Strip
 from tests.bluetooth.central import RecordReader, connected
+from tests.bluetooth.meters import ADDRESS, ALL, DONE, meter_with
 from tests.fix_link import AirLink
-
-ADDRESS = "C0:FF:EE:00:00:02"
-ALL = Request(OpCode.REPORT, Operator.ALL)
-DONE = Response(OpCode.REPORT, ResponseCode.SUCCESS)
-
-
-def meter_with(count: int, *faults: str, security: Security | None = None) -> GlucoseMeter:
-    """Return a meter with *count* records, an hour apart; each third has a context."""
-    clock = SensorClock(lambda: 1_790_000_000.0)
-    meter = GlucoseMeter(ADDRESS, clock, faults=Faults(*faults), security=security)
-    for n in range(count):
-        meal = Meal.FASTING if n % 3 == 0 else None
-        meter.measure(Strip(5.0 + n / 100, meal), ago_s=3600.0 * (count - n))
-    return meter
 
 
 def sequences(values: list[bytes]) -> list[int]:
@@ -302,75 +286,3 @@ async def test_the_clock_is_read_and_set(link: AirLink) -> None:
     assert after.date_time == wanted
     assert abs((meter.clock.base() - base).total_seconds()) < 60
     assert meter.clock.times_set == 1
-
-
-async def test_a_secret_meter_pairs_with_the_passkey_of_its_display(link: AirLink) -> None:
-    """An encrypted read pairs by itself where an agent types the passkey."""
-    link.adapter.passkey = 123456
-    await link.add(meter_with(5, security=Security(passkey=123456)))
-
-    async with connected(link, ADDRESS) as client:
-        assert await client.read_gatt_char(uuid_of(0x2A51))
-        reader = await RecordReader(client, told_by=MEASUREMENT).open()
-        assert await reader.ask(ALL) == DONE
-    async with connected(link, ADDRESS) as client:
-        reader = await RecordReader(client, told_by=MEASUREMENT).open()
-        assert await reader.ask(ALL) == DONE
-
-
-@pytest.mark.parametrize("passkey", [111111, None])
-async def test_a_wrong_passkey_does_not_pair(link: AirLink, passkey: int | None) -> None:
-    """Neither another passkey nor none opens what the sensor keeps for itself."""
-    link.adapter.passkey = passkey
-    await link.add(meter_with(5, security=Security(passkey=123456)))
-
-    async with connected(link, ADDRESS) as client:
-        with pytest.raises(BleakError):
-            await client.read_gatt_char(uuid_of(0x2A51))
-
-
-async def test_nothing_pairs_without_an_agent(link: AirLink) -> None:
-    """BlueZ pairs with nobody, not even without a passkey, where no agent is registered."""
-    link.adapter.has_agent = False
-    await link.add(meter_with(5, security=Security()))
-
-    async with connected(link, ADDRESS) as client:
-        with pytest.raises(BleakDBusError):
-            await client.pair()
-        link.adapter.has_agent = True
-        await client.pair()
-        assert await client.read_gatt_char(uuid_of(0x2A51))
-
-
-async def test_a_lost_bond_is_told_and_made_again(link: AirLink) -> None:
-    """A sensor that forgot the central refuses its key; unpaired, the central pairs anew."""
-    meter = await link.add(meter_with(5, security=Security()))
-    async with connected(link, ADDRESS) as client:
-        await client.read_gatt_char(uuid_of(0x2A51))
-    await meter.forget_bonds()
-
-    with pytest.raises(BleakError):
-        async with connected(link, ADDRESS):
-            pass
-    await BleakClient(ADDRESS, backend=link.client_type).unpair()
-    async with connected(link, ADDRESS) as client:
-        link.adapter.has_agent = False
-        with pytest.raises(BleakGATTProtocolError):
-            await client.read_gatt_char(uuid_of(0x2A51))
-        link.adapter.has_agent = True
-        assert await client.read_gatt_char(uuid_of(0x2A51))
-
-
-async def test_a_sensor_remembers_a_bond_and_asks_for_it(link: AirLink) -> None:
-    """A central that has paired once, and does not encrypt, is shown nothing."""
-    await link.add(meter_with(5, security=Security()))
-    async with connected(link, ADDRESS) as client:
-        await client.read_gatt_char(uuid_of(0x2A51))
-    await BleakClient(ADDRESS, backend=link.client_type).unpair()
-    link.adapter.has_agent = False
-
-    async with connected(link, ADDRESS) as client:
-        with pytest.raises(BleakGATTProtocolError) as raised:
-            await client.read_gatt_char(uuid_of(0x2A51))
-
-    assert raised.value.code == 0x05

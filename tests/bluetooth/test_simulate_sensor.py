@@ -18,7 +18,7 @@ from simulators.sensor.air import open_port
 from simulators.sensor.wardrobe import dress
 from simulators.sensor.wishes import Kind, Wishes
 from tests.bluetooth.central import RecordReader, collect, connected
-from tests.bluetooth.test_link_cgm import ALL, DONE
+from tests.bluetooth.meters import ALL, DONE
 from tests.fix_link import AirLink
 
 

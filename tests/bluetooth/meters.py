@@ -1,0 +1,23 @@
+"""Meters with records."""
+
+from edge_agent.gatt.glucose_context import Meal
+from edge_agent.gatt.racp import OpCode, Operator, Request, Response, ResponseCode
+from simulators.sensor.clock import SensorClock
+from simulators.sensor.faults import Faults
+from simulators.sensor.meter import GlucoseMeter
+from simulators.sensor.peripheral import Security
+from simulators.sensor.shown import Strip
+
+ADDRESS = "C0:FF:EE:00:00:02"
+ALL = Request(OpCode.REPORT, Operator.ALL)
+DONE = Response(OpCode.REPORT, ResponseCode.SUCCESS)
+
+
+def meter_with(count: int, *faults: str, security: Security | None = None) -> GlucoseMeter:
+    """Return a meter with *count* records, an hour apart; each third has a context."""
+    clock = SensorClock(lambda: 1_790_000_000.0)
+    meter = GlucoseMeter(ADDRESS, clock, faults=Faults(*faults), security=security)
+    for n in range(count):
+        meal = Meal.FASTING if n % 3 == 0 else None
+        meter.measure(Strip(5.0 + n / 100, meal), ago_s=3600.0 * (count - n))
+    return meter
