@@ -25,7 +25,7 @@ class SensorClock:
     Two clocks in one, as the Glucose Service has it.
 
     The base time never moves when the owner sets the clock; what she sees is the base time plus
-    an offset of whole minutes. What is left of a minute goes into the base.
+    an offset of whole minutes. What is left, half a minute at most, goes into the base.
 
     Args:
         now: Seconds since 1970, by a clock that is right.
@@ -53,9 +53,9 @@ class SensorClock:
 
     def set(self, shown: datetime.datetime) -> None:
         """Let the owner's clock show *shown*."""
-        minutes, seconds = divmod((shown - self.base()).total_seconds(), _MINUTE_S)
-        self.offset_min = int(minutes)
-        self._base_ahead_s += seconds
+        difference_s = (shown - self.base()).total_seconds()
+        self.offset_min = round(difference_s / _MINUTE_S)
+        self._base_ahead_s += difference_s - self.offset_min * _MINUTE_S
         self.times_set += 1
 
     def reset(self) -> None:

@@ -284,5 +284,5 @@ async def test_the_clock_is_read_and_set(link: AirLink) -> None:
 
     assert before.date_time == to_date_time(base)
     assert after.date_time == wanted
-    assert abs((meter.clock.base() - base).total_seconds()) < 60
+    assert abs((meter.clock.base() - base).total_seconds()) <= 30
     assert meter.clock.times_set == 1
