@@ -19,6 +19,8 @@ from trust.errors import KeyFileError, TrustError, Unavailable
 from trust.keys import FileKeys
 from trust.metrics import Metrics
 from trust.publisher import MqttBroker
+from trust.reidentification import Reidentification
+from trust.rotation import Rotation
 from trust.telemetry import Telemetry
 from trust.upkeep import Upkeep
 from trust.vault import Vault
@@ -52,8 +54,12 @@ class App:
         self.vault = Vault(settings.vault, self.keys)
         self.telemetry = Telemetry(settings.telemetry)
         self.upkeep = _upkeep(settings, self.keys, self.vault, self.telemetry)
-        self.consent = Consent(self.vault, self.upkeep, clock=now)
+        self.consent = Consent(self.vault, self.upkeep, clock=now, ages=settings.consent)
         self.enrolment = Enrolment(self.vault, self.upkeep, self.keys, self.authority, clock=now)
+        self.rotation = Rotation(self.vault, self.upkeep, self.keys)
+        self.reidentification = Reidentification(
+            self.vault, self.keys, controller=settings.controller, clock=now
+        )
 
     def close(self) -> None:
         """Close both databases."""

@@ -1,21 +1,24 @@
 """The commands of trust, and what each takes."""
 
 import argparse
-import datetime as dt
 import functools
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 from uuid import UUID
 
-from trust.decisions import GivenBy
+from trust import rights_arguments, staff_arguments
+from trust.argument_kinds import birth_month, instant, locale, names, period, sha256
+from trust.consent import RECORDABLE
+from trust.decisions import GivenBy, State
 from trust.errors import UsageError
 
 if TYPE_CHECKING:
     # argparse has no public name for what add_subparsers returns.
     Subparsers = argparse._SubParsersAction["Parser"]
+    Group = Callable[[Subparsers, str, str], Subparsers]
 
 _ARGUMENT: Final = re.compile(r"argument ([^:]+):")
 _METHODS: Final = ("checkbox", "signature", "scan", "verbal-witnessed")
@@ -86,6 +89,8 @@ def _parser() -> Parser:
     lease = _group(commands, "lease", "what agents may measure")
     publish = lease.add_parser("publish", help="publish what waits", parents=[options])
     publish.add_argument("--renew", default=None, metavar="AGENT", help="issue a new one first")
+    rights_arguments.add(commands, _group, options)
+    staff_arguments.add(commands, _group, options)
     return parser
 
 
@@ -118,6 +123,7 @@ def _add_pki(pki: "Subparsers", options: Parser) -> None:
     revoke = pki.add_parser("revoke", help="trust an agent no more", parents=[options])
     revoke.add_argument("agent", metavar="AGENT")
     revoke.add_argument("--crl", type=Path, default=None, metavar="FILE", help="list to write")
+    revoke.add_argument("--yes", action="store_true", help="do not ask whether it is meant")
 
 
 def _add_records(commands: "Subparsers", options: Parser) -> None:
@@ -127,6 +133,8 @@ def _add_records(commands: "Subparsers", options: Parser) -> None:
     subject = _group(commands, "subject", "people")
     add = subject.add_parser("add", help="keep a person, sealed", parents=[options])
     add.add_argument("--name", required=True, help="or - to read it from standard input")
+    add.add_argument("--born", type=birth_month, default=None, metavar="YYYY-MM")
+    rights_arguments.add_subject(subject, options)
     agent = _group(commands, "agent", "gateways")
     enrol = agent.add_parser("enrol", help="id, certificate and keys", parents=[options])
     enrol.add_argument("--ingest-key", type=Path, required=True, metavar="FILE")
@@ -135,43 +143,28 @@ def _add_records(commands: "Subparsers", options: Parser) -> None:
 
 
 def _add_decisions(decision: "Subparsers", options: Parser) -> None:
-    record = decision.add_parser("record", help="a person accepts", parents=[options])
+    record = decision.add_parser("record", help="what a person says", parents=[options])
     record.add_argument("--subject", type=UUID, required=True, metavar="ID")
     record.add_argument("--purpose", required=True, metavar="NAME@VERSION")
     record.add_argument(
-        "--quantities", type=_names, action="extend", default=[], help="all by default"
+        "--quantities", type=names, action="extend", default=[], help="all by default"
     )
-    record.add_argument("--agent", required=True, metavar="AGENT")
-    record.add_argument("--binding", action="append", required=True, metavar="ADDRESS")
-    record.add_argument("--valid-from", type=_instant, default=None, metavar="TIME")
-    record.add_argument("--valid-to", type=_instant, default=None, metavar="TIME")
+    states = [State.ACCEPTED, *sorted(RECORDABLE)]
+    record.add_argument("--state", type=State, choices=states, default=State.ACCEPTED)
+    record.add_argument("--agent", default=None, metavar="AGENT")
+    record.add_argument("--binding", action="append", default=[], metavar="ADDRESS")
+    record.add_argument("--recipients", type=names, default=None, help="all by default")
+    record.add_argument("--valid-from", type=instant, default=None, metavar="TIME")
+    record.add_argument("--valid-to", type=instant, default=None, metavar="TIME")
+    record.add_argument("--valid-for", type=period, default=None, metavar="90d")
+    record.add_argument("--representative", type=UUID, default=None, metavar="ID")
     record.add_argument("--given-by", type=GivenBy, choices=list(GivenBy), default=GivenBy.SELF)
     record.add_argument("--captured-by", choices=_METHODS, default="signature")
-    record.add_argument("--text-sha256", type=_sha256, default=None, metavar="HEX")
-    record.add_argument("--locale", type=_locale, default=None, metavar="fr-FR")
+    record.add_argument("--text-sha256", type=sha256, default=None, metavar="HEX")
+    record.add_argument("--locale", type=locale, default=None, metavar="fr-FR")
     withdraw = decision.add_parser("withdraw", help="a person withdraws", parents=[options])
     withdraw.add_argument("--subject", type=UUID, required=True, metavar="ID")
     withdraw.add_argument("--purpose", required=True, metavar="NAME[@VERSION]")
-
-
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
-
-
-def _instant(text: str) -> dt.datetime:
-    at = dt.datetime.fromisoformat(text)
-    if at.tzinfo is None:
-        raise ValueError("no zone")
-    return at.astimezone(dt.UTC)
-
-
-def _sha256(text: str) -> str:
-    if re.fullmatch(r"[0-9a-f]{64}", text, re.ASCII) is None:
-        raise ValueError("not a SHA-256")
-    return text
-
-
-def _locale(text: str) -> str:
-    if re.fullmatch(r"[a-z]{2,3}(-[A-Z]{2})?", text, re.ASCII) is None:
-        raise ValueError("not a locale")
-    return text
+    withdraw.add_argument("--given-by", type=GivenBy, choices=list(GivenBy), default=GivenBy.SELF)
+    show = decision.add_parser("list", help="of a person, in their order", parents=[options])
+    show.add_argument("--subject", type=UUID, required=True, metavar="ID")

@@ -15,6 +15,7 @@ from runtime.errors import RuntimeSetupError
 from trust import app, arguments, batch, commands
 from trust.config import Settings
 from trust.errors import KeyFileError, TrustError, Unavailable, UsageError
+from trust.table import format_table
 
 _PATIENCE_S: Final = 2.0
 
@@ -23,6 +24,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command that *argv* names; return the exit code."""
     try:
         found = arguments.parse(sys.argv[1:] if argv is None else argv)
+        if found.command in commands.OFFLINE:
+            _print(commands.OFFLINE[found.command](found), as_json=found.json)
+            return 0
         read = settings.load(Settings, program="trust", path=found.config, environ=os.environ)
         logs.configure(read.log.level)
         return app.guarded(lambda: _run(read, found))
@@ -53,6 +57,7 @@ def _run(read: Settings, found: Namespace) -> int:
 def _run_one(opened: app.App, found: Namespace) -> int:
     if getattr(found, "name", None) == "-":
         found.name = sys.stdin.readline()
+    commands.check_meant(found, ask=_ask if sys.stdin.isatty() and not found.json else None)
     result = commands.ON_RECORDS[found.command](opened, found)
     if found.command in commands.CHANGES_LEASES and opened.settings.broker is not None:
         # Printed in any case: what it says has happened.
@@ -65,6 +70,10 @@ def _run_one(opened: app.App, found: Namespace) -> int:
     return 0
 
 
+def _ask(what: str) -> bool:
+    return input(f"{what}\nType yes to go on: ").strip() == "yes"
+
+
 def _print_line(line: str) -> None:
     print(line, flush=True)
 
@@ -73,6 +82,9 @@ def _print(result: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         print(msgspec.json.encode(result).decode())
         return
+    rows = result.pop("rows", None)
     for name, value in result.items():
         text = value if isinstance(value, str) else json.dumps(value)
         print(f"{name.replace('_', ' ')}: {text}")
+    if rows is not None:
+        print(format_table(rows))

@@ -8,13 +8,21 @@ from pathlib import Path
 from typing import Any, Final
 
 from runtime.tls import client_context
-from trust import canonical, files, keys, policy_file, schema
+from trust import (
+    canonical,
+    files,
+    keys,
+    policy_file,
+    rights_commands,
+    schema,
+    staff_commands,
+)
 from trust.app import App, now
 from trust.certificates import Authority
 from trust.config import DatabaseSettings, Settings
-from trust.consent import Grant, Taken
+from trust.consent import Grant, Refusal, Taken
 from trust.database import parameters
-from trust.decisions import Capture
+from trust.decisions import Capture, State
 from trust.errors import Conflict, NotFound, PolicyError, Refused, UsageError
 from trust.keys import FileKeys
 from trust.purposes import parse_reference
@@ -22,7 +30,6 @@ from trust.subjects import Identity
 from trust.upkeep import Done
 
 Result = dict[str, Any]
-MAX_NAME: Final = 200
 
 
 def init(settings: Settings) -> Result:
@@ -83,12 +90,10 @@ def _policy_load(app: App, arguments: argparse.Namespace) -> Result:
 
 
 def _subject_add(app: App, arguments: argparse.Namespace) -> Result:
-    name = arguments.name.strip()
-    if not 1 <= len(name) <= MAX_NAME:
-        raise Refused(f"--name has 1 to {MAX_NAME} characters")
+    identity = Identity(rights_commands.name_of(arguments), arguments.born)
     subject = uuid.uuid4()
     with app.vault.transaction() as records:
-        records.add_subject(subject, Identity(name))
+        records.add_subject(subject, identity)
     return {"subject": str(subject)}
 
 
@@ -122,6 +127,11 @@ def _decision_record(app: App, arguments: argparse.Namespace) -> Result:
     reference = parse_reference(arguments.purpose)
     if reference is None:
         raise Refused("--purpose is not a name with a version; write it as home-monitoring@1")
+    capture = Capture(arguments.captured_by, arguments.text_sha256, arguments.locale)
+    if arguments.state is not State.ACCEPTED:
+        return _taken(app.consent.record(_refusal(arguments, reference, capture)))
+    if arguments.agent is None or not arguments.binding:
+        raise Refused("who accepts is measured somewhere: give --agent and --binding")
     grant = Grant(
         subject=arguments.subject,
         purpose=reference[0],
@@ -130,16 +140,56 @@ def _decision_record(app: App, arguments: argparse.Namespace) -> Result:
         agent=arguments.agent,
         bindings=arguments.binding,
         given_by=arguments.given_by,
-        capture=Capture(arguments.captured_by, arguments.text_sha256, arguments.locale),
+        capture=capture,
         valid_from=arguments.valid_from,
         valid_to=arguments.valid_to,
+        valid_for=arguments.valid_for,
+        representative=arguments.representative,
+        recipients=arguments.recipients,
     )
     return _taken(app.consent.accept(grant))
 
 
+def _refusal(
+    arguments: argparse.Namespace, reference: tuple[str, int], capture: Capture
+) -> Refusal:
+    if arguments.agent is not None or arguments.binding or arguments.quantities:
+        raise Refused("only who accepts is measured: drop --agent, --binding and --quantities")
+    return Refusal(
+        subject=arguments.subject,
+        purpose=reference[0],
+        version=reference[1],
+        state=arguments.state,
+        given_by=arguments.given_by,
+        representative=arguments.representative,
+        capture=capture,
+    )
+
+
+def _decision_list(app: App, arguments: argparse.Namespace) -> Result:
+    with app.vault.transaction() as records:
+        records.data_key(arguments.subject)
+        names = records.registers.purposes_of(arguments.subject)
+        taken = [d for name in names for d in records.decisions(arguments.subject, name)]
+    return {
+        "rows": [
+            {
+                "decided_at": _instant(one.decided_at),
+                "purpose": f"{one.purpose}@{one.version}",
+                "state": one.state,
+                "quantities": one.quantities,
+                "given_by": one.given_by,
+                "valid_to": _instant(one.valid_to),
+                "decision": str(one.decision),
+            }
+            for one in taken
+        ]
+    }
+
+
 def _decision_withdraw(app: App, arguments: argparse.Namespace) -> Result:
     name = arguments.purpose.partition("@")[0]
-    return _taken(app.consent.withdraw(arguments.subject, name))
+    return _taken(app.consent.withdraw(arguments.subject, name, given_by=arguments.given_by))
 
 
 def _lease_publish(app: App, arguments: argparse.Namespace) -> Result:
@@ -187,10 +237,48 @@ ON_RECORDS: Final[Mapping[str, Callable[[App, argparse.Namespace], Result]]] = {
     "pki revoke": _pki_revoke,
     "decision record": _decision_record,
     "decision withdraw": _decision_withdraw,
+    "decision list": _decision_list,
     "lease publish": _lease_publish,
+    **rights_commands.ON_RECORDS,
+    **staff_commands.ON_RECORDS,
 }
 """Commands on the vault: those that `batch` takes."""
+
+OFFLINE: Final[Mapping[str, Callable[[argparse.Namespace], Result]]] = {
+    "verify": rights_commands.verify,
+    "officer key": staff_commands.officer_key,
+}
+"""Commands that need no settings: they run anywhere."""
+
+DESTRUCTIVE: Final[Mapping[str, str]] = {
+    "pki revoke": "The agent can never be used again, and nobody is measured there any more.",
+    "pseudonym destroy": "No pseudonym of that epoch can ever be given its name back.",
+}
+"""Commands that ask first, and what they do that cannot be undone."""
 
 CHANGES_LEASES: Final = frozenset(
     {"pki revoke", "decision record", "decision withdraw", "lease publish"}
 )
+
+
+def check_meant(
+    arguments: argparse.Namespace, *, ask: Callable[[str], bool] | None = None
+) -> None:
+    """
+    Return if what cannot be undone is meant.
+
+    Args:
+        arguments: Of the command.
+
+        ask: Asks who sits there; None when nobody does.
+
+    Raises:
+        UsageError: It is not, or nobody said so.
+    """
+    what = DESTRUCTIVE.get(arguments.command)
+    if what is None or arguments.yes:
+        return
+    if ask is None:
+        raise UsageError(f"{what} Give --yes if that is meant")
+    if not ask(what):
+        raise UsageError("nothing was done")

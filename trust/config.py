@@ -39,6 +39,19 @@ class CertificateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     ca_days: Annotated[int, Meta(ge=1, le=7300)] = 3650
     crl_days: Annotated[int, Meta(ge=1, le=3650)] = 365
     crl_file: Path | None = None
+    reload_command: list[str] = []
+    """Run, without a shell, when a new list was written: has the broker read it."""
+    reload_timeout_s: Seconds = 20.0
+
+
+class ConsentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who decides at which age, in years. The defaults are those of France; ask your DPO."""
+
+    alone_from: Annotated[int, Meta(ge=13, le=18)] = 15
+    """Below it a minor decides together with a guardian."""
+    joint_from: Annotated[int, Meta(ge=0, le=18)] = 7
+    """Below it a guardian decides alone: a small child cannot be asked."""
+    majority: Annotated[int, Meta(ge=16, le=21)] = 18
 
 
 class RepairSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -59,6 +72,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     broker: BrokerSettings | None = None
     lease: LeaseSettings = LeaseSettings()
     certificates: CertificateSettings = CertificateSettings()
+    consent: ConsentSettings = ConsentSettings()
     repair: RepairSettings = RepairSettings()
     http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()

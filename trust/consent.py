@@ -15,6 +15,7 @@ from uuid import UUID
 
 import msgspec
 
+from trust.config import ConsentSettings
 from trust.decisions import Capture, Decision, GivenBy, State, current, state
 from trust.durations import whole_ms
 from trust.errors import Conflict, NotFound, Refused
@@ -22,10 +23,14 @@ from trust.handles import HANDLE_BYTES
 from trust.ports import Clock
 from trust.purposes import Purpose
 from trust.records import Handle, Records
+from trust.representatives import check_giver
 from trust.upkeep import Done, Upkeep
 from trust.vault import Vault
 
 MAX_BINDINGS: Final = 16
+_OF_THE_PERSON: Final = frozenset({State.REFUSED, State.DECLINED, State.NOT_CHOSEN})
+RECORDABLE: Final = _OF_THE_PERSON | {State.UNKNOWN, State.NOT_ASKED, State.INVALIDATED}
+"""What `record` takes; the other states have commands of their own, or come by themselves."""
 _ADDRESS: Final = re.compile(r"[0-9A-F]{2}(?::[0-9A-F]{2}){5}", re.ASCII)
 
 
@@ -43,9 +48,29 @@ class Grant(msgspec.Struct, frozen=True):
     capture: Capture = Capture("signature")
     valid_from: dt.datetime | None = None
     valid_to: dt.datetime | None = None
+    valid_for: dt.timedelta | None = None
+    """Instead of *valid_to*: from when it begins."""
+    representative: UUID | None = None
+    recipients: list[str] | None = None
+    """None for all that the purpose names."""
 
     def __repr__(self) -> str:
         return "Grant(…)"
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """What a person decided that is not yes, or that was found out about a yes."""
+
+    subject: UUID
+    purpose: str
+    version: int
+    state: State
+    given_by: GivenBy = GivenBy.SELF
+    representative: UUID | None = None
+    capture: Capture = Capture("signature")
+
+    def __repr__(self) -> str:
+        return "Refusal(…)"
 
 
 class Taken(msgspec.Struct, frozen=True):
@@ -70,6 +95,8 @@ class Consent:
 
         clock: Tells the time.
 
+        ages: Who decides at which age.
+
         random_bytes: Returns so many random bytes.
     """
 
@@ -79,11 +106,13 @@ class Consent:
         upkeep: Upkeep,
         *,
         clock: Clock,
+        ages: ConsentSettings,
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
         self._vault = vault
         self._upkeep = upkeep
         self._clock = clock
+        self._ages = ages
         self._random_bytes = random_bytes
 
     def accept(self, grant: Grant) -> Taken:
@@ -107,6 +136,7 @@ class Consent:
         with self._vault.transaction() as records:
             purpose = records.purpose(grant.purpose, grant.version)
             data_key = records.data_key(grant.subject)
+            records.share_purpose(grant.purpose)
             records.lock_chain(grant.subject, grant.purpose)
             touched = sorted({grant.agent, *records.agents_of(grant.subject, grant.purpose)})
             _check_agent(records, touched, grant.agent)
@@ -121,6 +151,7 @@ class Consent:
                 grant.purpose,
                 decision.decision,
                 bindings,
+                records.journal.epoch(grant.purpose),
             )
             records.add_handle(handle, data_key=data_key)
             records.want(touched)
@@ -130,8 +161,13 @@ class Consent:
         now = whole_ms(self._clock())
         before = current(records.decisions(grant.subject, grant.purpose))
         valid_from = grant.valid_from or now
-        if grant.valid_to is not None and grant.valid_to <= max(valid_from, now):
+        valid_to = _ends_at(grant, valid_from)
+        if valid_to is not None and valid_to <= max(valid_from, now):
             raise Refused("--valid-to is not after the decision begins, or is past")
+        last = giver_until(records, grant, at=now, ages=self._ages)
+        if last is not None and last <= max(valid_from, now):
+            raise Refused("the decision would begin after the mandate of who gives it")
+        ends = [end for end in (valid_to, last) if end is not None]
         return Decision(
             decision=uuid.UUID(bytes=self._random_bytes(16), version=4),
             subject=grant.subject,
@@ -139,16 +175,60 @@ class Consent:
             version=grant.version,
             state=State.ACCEPTED,
             quantities=_quantities(grant.quantities, purpose),
-            recipients=purpose.recipients,
+            recipients=_recipients(grant.recipients, purpose),
             decided_at=now,
             valid_from=valid_from,
-            valid_to=grant.valid_to,
+            valid_to=min(ends, default=None),
             given_by=grant.given_by,
             capture=grant.capture,
             supersedes=None if before is None else before.decision,
+            representative=grant.representative,
         )
 
-    def withdraw(self, subject: UUID, purpose: str) -> Taken:
+    def record(self, refusal: Refusal) -> Taken:
+        """
+        Record a decision that is not yes; what was accepted before ends.
+
+        Raises:
+            Refused: It cannot be; nothing was recorded.
+            Unavailable: It may be recorded, and will take effect later.
+        """
+        if refusal.state not in RECORDABLE:
+            raise Refused(f"--state is one of: {', '.join(sorted(RECORDABLE))}")
+        with self._vault.transaction() as records:
+            records.data_key(refusal.subject)
+            records.purpose(refusal.purpose, refusal.version)
+            records.lock_chain(refusal.subject, refusal.purpose)
+            agents = records.agents_of(refusal.subject, refusal.purpose)
+            records.lock_agents(agents)
+            decision = self._refused(records, refusal)
+            records.add_decision(decision)
+            records.end_handles(refusal.subject, refusal.purpose)
+            records.want(agents)
+        return Taken(decision.decision, self._upkeep.bring(agents))
+
+    def _refused(self, records: Records, refusal: Refusal) -> Decision:
+        now = whole_ms(self._clock())
+        if refusal.state in _OF_THE_PERSON:
+            giver_until(records, refusal, at=now, ages=self._ages)
+        before = current(records.decisions(refusal.subject, refusal.purpose))
+        return Decision(
+            decision=uuid.UUID(bytes=self._random_bytes(16), version=4),
+            subject=refusal.subject,
+            purpose=refusal.purpose,
+            version=refusal.version,
+            state=refusal.state,
+            quantities=[],
+            recipients=[],
+            decided_at=now,
+            valid_from=now,
+            given_by=refusal.given_by,
+            capture=refusal.capture,
+            supersedes=None if before is None else before.decision,
+            representative=refusal.representative,
+        )
+
+    def withdraw(self, subject: UUID, purpose: str, *, given_by: GivenBy = GivenBy.SELF) -> Taken:
         """
         Record that a person withdrew, and have nothing more of it measured or stored.
 
@@ -158,10 +238,12 @@ class Consent:
             Refused: There is nothing to withdraw; nothing was recorded.
             Unavailable: It may be recorded, and will take effect later.
         """
-        decision, agents = self.record_withdrawn(subject, purpose)
+        decision, agents = self.record_withdrawn(subject, purpose, given_by=given_by)
         return Taken(decision, self._upkeep.bring(agents))
 
-    def record_withdrawn(self, subject: UUID, purpose: str) -> tuple[UUID, list[str]]:
+    def record_withdrawn(
+        self, subject: UUID, purpose: str, *, given_by: GivenBy = GivenBy.SELF
+    ) -> tuple[UUID, list[str]]:
         """Record a withdrawal in the vault, and no more; return decision and agents."""
         with self._vault.transaction() as records:
             records.data_key(subject)
@@ -182,6 +264,9 @@ class Consent:
                 valid_from=now,
                 valid_to=None,
                 supersedes=before.decision,
+                given_by=given_by,
+                # Anybody who could have agreed may say no, without showing a mandate again.
+                representative=None,
             )
             records.add_decision(decision)
             records.end_handles(subject, purpose)
@@ -194,6 +279,50 @@ def _address(text: str) -> str:
     if _ADDRESS.fullmatch(address) is None:
         raise Refused("a --binding is not a sensor's address; write it as C0:FF:EE:00:00:01")
     return address
+
+
+def giver_until(
+    records: Records, given: Grant | Refusal, *, at: dt.datetime, ages: ConsentSettings
+) -> dt.datetime | None:
+    """
+    Return until when *given* can last; None for no end.
+
+    Raises:
+        Refused: Who gives it may not.
+    """
+    known = {r.representative: r for r in records.registers.representatives(given.subject)}
+    if given.representative is not None and given.representative not in known:
+        raise NotFound(
+            "representative of that subject",
+            "Add one with `vitalveil trust representative add`.",
+        )
+    return check_giver(
+        given.given_by,
+        None if given.representative is None else known[given.representative],
+        born=records.registers.identity(given.subject).born,
+        purpose=given.purpose,
+        at=at,
+        ages=ages,
+    )
+
+
+def _ends_at(grant: Grant, valid_from: dt.datetime) -> dt.datetime | None:
+    if grant.valid_for is None:
+        return grant.valid_to
+    if grant.valid_to is not None:
+        raise Refused("give --valid-to or --valid-for, not both")
+    return valid_from + grant.valid_for
+
+
+def _recipients(wanted: list[str] | None, purpose: Purpose) -> list[str]:
+    if wanted is None:
+        return purpose.recipients
+    if not set(wanted) <= set(purpose.recipients):
+        raise Refused(
+            "the purpose does not name all of those --recipients; it names:"
+            f" {', '.join(sorted(purpose.recipients)) or 'nobody'}"
+        )
+    return sorted(set(wanted))
 
 
 def _quantities(wanted: list[str], purpose: Purpose) -> list[str]:

@@ -93,6 +93,11 @@ class Purpose(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         )
 
 
+def is_name(text: str) -> bool:
+    """Tell whether *text* can name a purpose, without a version."""
+    return parse_reference(f"{text}@1") is not None
+
+
 def parse_reference(text: str) -> tuple[str, int] | None:
     """Return name and version of `home-monitoring@1`, or None when *text* is not one."""
     match = _PURPOSE.fullmatch(text)

@@ -15,8 +15,10 @@ from trust import canonical, decisions, queries, subjects
 from trust.database import Connection, Row
 from trust.decisions import Decision
 from trust.errors import NotFound
+from trust.journal import Journal
 from trust.ports import Keys, SealedLease
 from trust.purposes import Purpose
+from trust.registers import Registers
 from trust.subjects import Identity
 
 _SQL = queries.read("vault.sql")
@@ -70,6 +72,9 @@ class Records:
         self._keys = keys
         self._purposes = purposes
 
+        self.registers = Registers(connection, keys)
+        self.journal = Journal(connection)
+
     def _run(self, name: str, *arguments: Any) -> int:
         return self._connection.execute(_SQL[name], arguments).rowcount
 
@@ -111,6 +116,18 @@ class Records:
         key_id = self._keys.key_id
         name, version = purpose.name, purpose.version
         return self._run("add_purpose", name, version, document, digest, key_id, signature) == 1
+
+    def share_purpose(self, purpose: str) -> None:
+        """Let nobody rotate *purpose* until the end."""
+        self._fetch("share_purpose", purpose)
+
+    def lock_purpose(self, purpose: str) -> None:
+        """Let nobody else issue handles for *purpose*, or rotate it, until the end."""
+        self._fetch("lock_purpose", purpose)
+
+    def versions(self, purpose: str) -> list[int]:
+        """Return the versions of *purpose*, the newest at first."""
+        return [version for (version,) in self._fetch("versions", purpose)]
 
     def purpose(self, name: str, version: int) -> Purpose:
         """

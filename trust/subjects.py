@@ -27,6 +27,8 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What names a person. Shows nothing of itself when printed or logged."""
 
     name: str
+    born: str | None = None
+    """Year and month, as 2014-05; the day is not needed to tell an age."""
 
     def __repr__(self) -> str:
         return "Identity(…)"

@@ -169,7 +169,7 @@ def test_revoked_agent_measures_nobody(office: Office, tmp_path: Path) -> None:
     agent, bundle = office.enrol()
     office.accept(subject, agent)
 
-    office.run("pki", "revoke", agent, "--crl", str(tmp_path / "crl.pem"))
+    office.run("pki", "revoke", agent, "--yes", "--crl", str(tmp_path / "crl.pem"))
 
     assert office.lease(agent, bundle).grants == []
     assert office.telemetry.fetch("SELECT revoked_at IS NULL FROM vv.agents") == [(False,)]
@@ -407,7 +407,7 @@ def test_new_certificate_keeps_the_agent(office: Office, tmp_path: Path) -> None
     agent, _ = office.enrol()
 
     office.run("pki", "issue-agent", agent, "--out", str(tmp_path / "renewed"))
-    office.run("pki", "revoke", agent, "--crl", str(tmp_path / "crl.pem"))
+    office.run("pki", "revoke", agent, "--yes", "--crl", str(tmp_path / "crl.pem"))
 
     crl = x509.load_pem_x509_crl((tmp_path / "crl.pem").read_bytes())
     renewed = x509.load_pem_x509_certificate((tmp_path / "renewed" / "agent.crt").read_bytes())
@@ -422,7 +422,7 @@ def test_revocation_without_a_list_still_counts(office: Office, tmp_path: Path) 
     agent, _ = office.enrol()
 
     with pytest.raises(Refusal, match="cannot be written"):
-        office.run("pki", "revoke", agent, "--crl", str(tmp_path / "none" / "crl.pem"))
+        office.run("pki", "revoke", agent, "--yes", "--crl", str(tmp_path / "none" / "crl.pem"))
 
     assert office.telemetry.fetch("SELECT revoked_at IS NULL FROM vv.agents") == [(False,)]
 

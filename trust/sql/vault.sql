@@ -1,6 +1,15 @@
 -- name: lock_chain
 SELECT pg_advisory_xact_lock(hashtextextended(%s, 7676))
 
+-- name: share_purpose
+SELECT pg_advisory_xact_lock_shared(hashtextextended(%s, 7677))
+
+-- name: lock_purpose
+SELECT pg_advisory_xact_lock(hashtextextended(%s, 7677))
+
+-- name: versions
+SELECT version FROM vault.purposes WHERE purpose = %s ORDER BY version DESC
+
 -- name: add_subject
 INSERT INTO vault.subjects (subject, key_id, wrapped_key, sealed) VALUES (%s, %s, %s, %s)
 

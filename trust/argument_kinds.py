@@ -1,0 +1,46 @@
+"""Kinds of arguments: text in, a value out; ValueError for anything else."""
+
+import datetime as dt
+import re
+
+from trust import durations
+from trust.representatives import is_birth_month
+
+
+def names(text: str) -> list[str]:
+    """Return the words of a list with commas."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def instant(text: str) -> dt.datetime:
+    """Return a time; it says its zone."""
+    at = dt.datetime.fromisoformat(text)
+    if at.tzinfo is None:
+        raise ValueError("no zone")
+    return at.astimezone(dt.UTC)
+
+
+def period(text: str) -> dt.timedelta:
+    """Return a length of time."""
+    return dt.timedelta(milliseconds=durations.parse(text))
+
+
+def sha256(text: str) -> str:
+    """Return a SHA-256 in hexadecimal."""
+    if re.fullmatch(r"[0-9a-f]{64}", text, re.ASCII) is None:
+        raise ValueError("not a SHA-256")
+    return text
+
+
+def locale(text: str) -> str:
+    """Return a language, with or without a country."""
+    if re.fullmatch(r"[a-z]{2,3}(-[A-Z]{2})?", text, re.ASCII) is None:
+        raise ValueError("not a locale")
+    return text
+
+
+def birth_month(text: str) -> str:
+    """Return a year and a month."""
+    if not is_birth_month(text):
+        raise ValueError("not a month")
+    return text

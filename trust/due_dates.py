@@ -1,0 +1,100 @@
+"""
+The register of due dates: what a person asked for under the GDPR, and until when it is owed.
+
+One month from receipt, three with an extension that is told to the person with its reason
+(art. 12(3)). A month ends on the day of the same number, or on the last day of a shorter month.
+"""
+
+import calendar
+import datetime as dt
+import enum
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+from trust.errors import Conflict
+
+MONTHS: Final = 1
+MONTHS_EXTENDED: Final = 3
+WARN_BEFORE: Final = dt.timedelta(days=7)
+
+
+class RequestKind(enum.StrEnum):
+    """The right that is exercised."""
+
+    ACCESS = "access"
+    PORTABILITY = "portability"
+    RECTIFICATION = "rectification"
+    ERASURE = "erasure"
+    RESTRICTION = "restriction"
+    OBJECTION = "objection"
+
+
+class RequestOutcome(enum.StrEnum):
+    """What came of it."""
+
+    GRANTED = "granted"
+    REFUSED = "refused"
+    ABANDONED = "abandoned"
+
+
+class Urgency(enum.StrEnum):
+    """How it stands with the due date."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    SOON = "soon"
+    OVERDUE = "overdue"
+
+
+class Request(msgspec.Struct, frozen=True):
+    """One request of one person."""
+
+    request: UUID
+    subject: UUID
+    kind: RequestKind
+    received_at: dt.datetime
+    due_at: dt.datetime
+    extended_because: str | None = None
+    closed_at: dt.datetime | None = None
+    outcome: RequestOutcome | None = None
+
+    def urgency(self, *, at: dt.datetime) -> Urgency:
+        """Return how it stands *at* a time."""
+        if self.closed_at is not None:
+            return Urgency.CLOSED
+        if self.due_at <= at:
+            return Urgency.OVERDUE
+        return Urgency.SOON if self.due_at - at <= WARN_BEFORE else Urgency.OPEN
+
+    def extended(self, because: str) -> "Request":
+        """
+        Return it, due two months later.
+
+        Raises:
+            Conflict: It is closed, or was extended before.
+        """
+        if self.closed_at is not None:
+            raise Conflict("that request is closed")
+        if self.extended_because is not None:
+            raise Conflict("that request was extended before, and once is all that is allowed")
+        return msgspec.structs.replace(
+            self,
+            due_at=months_after(self.received_at, MONTHS_EXTENDED),
+            extended_because=because,
+        )
+
+
+def received(
+    request: UUID, subject: UUID, kind: RequestKind, *, received_at: dt.datetime
+) -> Request:
+    """Return a request that came at a time."""
+    return Request(request, subject, kind, received_at, months_after(received_at, MONTHS))
+
+
+def months_after(at: dt.datetime, months: int) -> dt.datetime:
+    """Return the same day of a later month, or its last day if it has no such day."""
+    index = at.month - 1 + months
+    year, month = at.year + index // 12, index % 12 + 1
+    return at.replace(year=year, month=month, day=min(at.day, calendar.monthrange(year, month)[1]))

@@ -1,0 +1,233 @@
+"""What the commands about a person's rights do."""
+
+import argparse
+import datetime as dt
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+from uuid import UUID
+
+from trust import due_dates, files, receipts
+from trust.app import App, now
+from trust.due_dates import RequestOutcome
+from trust.errors import NotFound, Refused
+from trust.purposes import is_name
+from trust.receipts import Statement
+from trust.reidentification import read_public_key
+from trust.representatives import Representative
+
+Result = dict[str, Any]
+MAX_NAME: Final = 200
+_FIRST: Final = UUID(int=0)
+_PAGE: Final = 1000
+
+
+def name_of(arguments: argparse.Namespace) -> str:
+    """
+    Return the name that a command was given.
+
+    Raises:
+        Refused: It is empty, or too long.
+    """
+    name: str = arguments.name.strip()
+    if not 1 <= len(name) <= MAX_NAME:
+        raise Refused(f"--name has 1 to {MAX_NAME} characters")
+    return name
+
+
+def _receipt(app: App, arguments: argparse.Namespace) -> Result:
+    issued_at = now()
+    with app.vault.transaction() as records:
+        records.registers.identity(arguments.subject)
+        taken = records.registers.signed_decisions(arguments.subject)
+        if not taken:
+            raise NotFound("decision of that subject", "There is nothing to certify yet.")
+        references = records.registers.references(arguments.subject)
+        policies = [records.registers.signed_purpose(*one) for one in references]
+    statement = Statement(
+        receipt=uuid.uuid4(),
+        subject=arguments.subject,
+        issued_at=issued_at,
+        expires_at=issued_at + arguments.valid_for,
+        decisions=[],
+        purposes=[],
+    )
+    receipt = receipts.make(statement, taken, policies, key_id=app.keys.key_id, sign=app.keys.sign)
+    files.write(arguments.out, receipt, mode=files.SECRET)
+    return {
+        "receipt": str(statement.receipt),
+        "file": str(arguments.out),
+        "decisions": len(taken),
+        "expires_at": _time(statement.expires_at),
+        "next": f"check it with: vitalveil trust verify {arguments.out.name} --key trust.pub",
+    }
+
+
+def verify(arguments: argparse.Namespace) -> Result:
+    """Check a receipt: no database, no settings, no network."""
+    at = arguments.at or now()
+    found = receipts.check(
+        files.read(arguments.file),
+        read_public_key(arguments.key),
+        at=at,
+        subject=arguments.subject,
+        seen=None if arguments.seen is None else files.read(arguments.seen),
+    )
+    states = found.states(at=at)
+    latest = {decision.purpose: decision for decision in found.decisions}
+    return {
+        "receipt": str(found.statement.receipt),
+        "subject": str(found.statement.subject),
+        "issued_at": _time(found.statement.issued_at),
+        "expires_at": _time(found.statement.expires_at),
+        "decisions": len(found.decisions),
+        "rows": [
+            {
+                "purpose": f"{name}@{decision.version}",
+                "state": states[name],
+                "quantities": decision.quantities,
+                "recipients": decision.recipients,
+                "given_by": decision.given_by,
+                "decided_at": _time(decision.decided_at),
+                "valid_to": None if decision.valid_to is None else _time(decision.valid_to),
+            }
+            for name, decision in latest.items()
+        ],
+    }
+
+
+def _subject_show(app: App, arguments: argparse.Namespace) -> Result:
+    with app.vault.transaction() as records:
+        identity = records.registers.identity(arguments.subject)
+    return {"subject": str(arguments.subject), "name": identity.name, "born": identity.born}
+
+
+def _subject_list(app: App, _arguments: argparse.Namespace) -> Result:
+    rows, after = [], _FIRST
+    while True:
+        with app.vault.transaction() as records:
+            page = records.registers.subjects(after=after, limit=_PAGE)
+        rows += [{"subject": str(subject), "added_at": _time(at)} for subject, at in page]
+        if len(page) < _PAGE:
+            return {"rows": rows}
+        after = page[-1][0]
+
+
+def _subject_rectify(app: App, arguments: argparse.Namespace) -> Result:
+    if arguments.name is None and arguments.born is None:
+        raise Refused("give --name, --born or both")
+    name = None if arguments.name is None else name_of(arguments)
+    with app.vault.transaction() as records:
+        fields = records.registers.rectify(arguments.subject, name=name, born=arguments.born)
+        if arguments.request is not None:
+            records.journal.close_request(arguments.request, RequestOutcome.GRANTED)
+    return {"subject": str(arguments.subject), "rectified": fields}
+
+
+def _representative_add(app: App, arguments: argparse.Namespace) -> Result:
+    if not all(map(is_name, arguments.purposes)):
+        raise Refused("--purposes are names of purposes, without versions")
+    valid_from = arguments.valid_from or now()
+    if arguments.valid_to is not None and arguments.valid_to <= valid_from:
+        raise Refused("--valid-to is not after --valid-from")
+    representative = Representative(
+        uuid.uuid4(),
+        arguments.subject,
+        arguments.role,
+        arguments.purposes,
+        valid_from,
+        arguments.valid_to,
+    )
+    with app.vault.transaction() as records:
+        records.registers.add_representative(representative, name=name_of(arguments))
+    return {"representative": str(representative.representative)}
+
+
+def _representative_list(app: App, arguments: argparse.Namespace) -> Result:
+    with app.vault.transaction() as records:
+        found = records.registers.representatives(arguments.subject)
+    return {
+        "rows": [
+            {
+                "representative": str(one.representative),
+                "role": one.role,
+                "purposes": one.purposes or ["all"],
+                "valid_from": _time(one.valid_from),
+                "valid_to": None if one.valid_to is None else _time(one.valid_to),
+                "ended": one.ended_at is not None,
+            }
+            for one in found
+        ]
+    }
+
+
+def _representative_end(app: App, arguments: argparse.Namespace) -> Result:
+    with app.vault.transaction() as records:
+        records.registers.end_representative(arguments.representative)
+    return {"representative": str(arguments.representative), "ended": True}
+
+
+def _request_add(app: App, arguments: argparse.Namespace) -> Result:
+    received_at = arguments.received_at or now()
+    if received_at > now():
+        raise Refused("--received-at is in the future")
+    request = due_dates.received(
+        uuid.uuid4(), arguments.subject, arguments.kind, received_at=received_at
+    )
+    with app.vault.transaction() as records:
+        records.data_key(arguments.subject)
+        records.journal.add_request(request)
+    return {"request": str(request.request), "due_at": _time(request.due_at)}
+
+
+def _request_list(app: App, arguments: argparse.Namespace) -> Result:
+    with app.vault.transaction() as records:
+        found = records.journal.requests(with_closed=arguments.all)
+    at = now()
+    return {
+        "rows": [
+            {
+                "request": str(one.request),
+                "subject": str(one.subject),
+                "kind": one.kind,
+                "received_at": _time(one.received_at),
+                "due_at": _time(one.due_at),
+                "urgency": one.urgency(at=at),
+                "extended": one.extended_because is not None,
+                "outcome": one.outcome,
+            }
+            for one in found
+        ]
+    }
+
+
+def _request_extend(app: App, arguments: argparse.Namespace) -> Result:
+    with app.vault.transaction() as records:
+        extended = records.journal.request(arguments.request).extended(arguments.because)
+        records.journal.extend_request(extended)
+    return {"request": str(arguments.request), "due_at": _time(extended.due_at)}
+
+
+def _request_close(app: App, arguments: argparse.Namespace) -> Result:
+    with app.vault.transaction() as records:
+        records.journal.close_request(arguments.request, arguments.outcome)
+    return {"request": str(arguments.request), "outcome": arguments.outcome}
+
+
+def _time(at: dt.datetime) -> str:
+    return at.astimezone(dt.UTC).isoformat(timespec="seconds")
+
+
+ON_RECORDS: Final[Mapping[str, Callable[[App, argparse.Namespace], Result]]] = {
+    "receipt": _receipt,
+    "subject show": _subject_show,
+    "subject list": _subject_list,
+    "subject rectify": _subject_rectify,
+    "representative add": _representative_add,
+    "representative list": _representative_list,
+    "representative end": _representative_end,
+    "request add": _request_add,
+    "request list": _request_list,
+    "request extend": _request_extend,
+    "request close": _request_close,
+}

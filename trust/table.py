@@ -1,0 +1,29 @@
+"""Tables on a terminal: a row for each thing, a column for each of its fields."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def format_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return *rows* under their names, each column as wide as it has to be."""
+    if not rows:
+        return "none"
+    names = list(rows[0])
+    cells = [[name.replace("_", " ") for name in names]]
+    cells += [[_cell(row.get(name)) for name in names] for row in rows]
+    widths = [max(len(line[n]) for line in cells) for n in range(len(names))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in cells
+    )
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value)) or "-"
+    return value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,48 @@
+"""How often somebody may try: a bucket of attempts for each, that fills again with time. Pure."""
+
+from collections import OrderedDict
+from typing import Final
+
+import msgspec
+
+_FULL: Final = 1e-9
+
+
+class _Bucket(msgspec.Struct):
+    left: float
+    since: float
+
+
+class Throttle:
+    """
+    Counts attempts. Times are in seconds of a monotonic clock, which the caller passes in.
+
+    Args:
+        burst: How many may come at once.
+
+        per_minute: How many more in each minute.
+
+        max_callers: How many are kept in mind; the one not heard of for longest is forgotten.
+    """
+
+    def __init__(self, *, burst: int, per_minute: float, max_callers: int = 10_000) -> None:
+        self._burst = float(burst)
+        self._per_s = per_minute / 60
+        self._max_callers = max_callers
+        self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._buckets)
+
+    def allows(self, caller: str, *, now: float) -> bool:
+        """Take one attempt of *caller*, and tell whether there was one left."""
+        bucket = self._buckets.pop(caller, None) or _Bucket(self._burst, now)
+        passed = max(0.0, now - bucket.since)
+        bucket.left = min(self._burst, bucket.left + passed * self._per_s)
+        bucket.since = now
+        is_allowed = bucket.left + _FULL >= 1
+        bucket.left -= is_allowed
+        self._buckets[caller] = bucket
+        if len(self._buckets) > self._max_callers:
+            self._buckets.popitem(last=False)
+        return is_allowed
