@@ -17,6 +17,7 @@ from edge_agent.bluetooth.sensors import BluetoothSensors, Patience, WatchedHost
 from edge_agent.bluetooth.session import Timing, Trust
 from edge_agent.clock import SystemClock
 from edge_agent.measurement import Measurement, Reason
+from edge_agent.ports import Clock
 
 QUICK = Patience(
     timing=Timing(
@@ -28,6 +29,19 @@ QUICK = Patience(
     rhythm=Rhythm(window_s=1.0, rest_s=0.1),
 )
 """For tests: as patient as it has to be."""
+
+
+class SettableClock:
+    """The clocks of this machine, whose time of day somebody sets."""
+
+    def __init__(self) -> None:
+        self.ahead_ms = 0
+
+    def now(self) -> float:
+        return SystemClock().now()
+
+    def now_ms(self) -> int:
+        return SystemClock().now_ms() + self.ahead_ms
 
 
 class ToldHost:
@@ -116,6 +130,7 @@ async def collecting(
     *,
     patience: Patience = QUICK,
     trust: Trust | None = None,
+    clock: Clock | None = None,
 ) -> AsyncIterator[Collector]:
     """Listen to the sensors of *cursors* while the context is open."""
     registry = CollectorRegistry()
@@ -123,7 +138,7 @@ async def collecting(
     sensors = BluetoothSensors(
         radio=radio,
         host=host,
-        clock=SystemClock(),
+        clock=clock or SystemClock(),
         metrics=RadioMetrics(registry),
         refused=lambda reason: collector.refused.update([reason]),
         random=random.Random(1).random,

@@ -2,7 +2,9 @@
 A CGM sensor: fetch the minutes of its session that we missed, then follow it.
 
 A record has no number but its minute in the session. A new session, seen by its start or by
-minutes that went back, is a new generation.
+minutes that went back, is a new generation. Its start is what a collector has written into the
+sensor, once; where none has, and we may not, what our clock makes of its minutes: that moves when
+our clock is set, and then all that is stored comes once more.
 """
 
 from collections.abc import Callable
@@ -12,7 +14,7 @@ import msgspec
 
 from edge_agent.bluetooth import place as places
 from edge_agent.bluetooth.client import Link
-from edge_agent.bluetooth.dating import SessionClock, session_clock
+from edge_agent.bluetooth.dating import now_shown, session_clock, start_ms
 from edge_agent.bluetooth.errors import BluetoothError, Endless, LinkLost, SensorRefused
 from edge_agent.bluetooth.memory import Report
 from edge_agent.bluetooth.outlet import Outlet
@@ -24,7 +26,7 @@ from edge_agent.bluetooth.records import (
     Pace,
     is_unsupported,
 )
-from edge_agent.gatt import cgm, racp
+from edge_agent.gatt import cgm, cgm_session, racp
 from edge_agent.gatt.cgm import CgmMeasurement, CgmRecord
 from edge_agent.gatt.cgm_session import CgmFeature, CgmStatus, SessionStart
 from edge_agent.gatt.racp import Request
@@ -56,9 +58,9 @@ def generation_in(known: Place | None, *, minute: int, stamp: int) -> int:
     return known.generation if is_same else known.generation + 1
 
 
-def stamp_of(clock: SessionClock) -> int:
-    """Return what tells the session from others."""
-    return clock.started_ms // _QUARTER_MS % _QUARTERS
+def stamp_of(started_ms: int) -> int:
+    """Return what tells the session that began then from others."""
+    return started_ms // _QUARTER_MS % _QUARTERS
 
 
 class Session:
@@ -73,9 +75,20 @@ class Session:
         cursor: Returns the number of the last record that is durable; 0 for none.
 
         pace: How patient to be.
+
+        may_set: Whether to tell the sensor when its session began, if nobody has.
     """
 
-    def __init__(self, link: Link, outlet: Outlet, cursor: Callable[[], int], pace: Pace) -> None:
+    def __init__(
+        self,
+        link: Link,
+        outlet: Outlet,
+        cursor: Callable[[], int],
+        pace: Pace,
+        *,
+        may_set: bool = False,
+    ) -> None:
+        self._may_set = may_set
         self._link = link
         self._outlet = outlet
         self._cursor = cursor
@@ -93,10 +106,10 @@ class Session:
             self._outlet.quirks = msgspec.structs.replace(
                 self._outlet.quirks, e2e_crc=feature.e2e_crc
             )
-        status, start = await self._read(_STATUS), await self._read(_START)
+        status = await self._read(_STATUS)
         if not isinstance(status, CgmStatus):
             raise SensorRefused("the status of a session")
-        self._recognise(status.time_offset_min, start if isinstance(start, SessionStart) else None)
+        self._recognise(status.time_offset_min, await self._read_start())
         await self._link.subscribe(SERVICE, _MEASUREMENT, self._on_measurement)
         if self._link.has(SERVICE, CONTROL_POINT):
             await self._point.open()
@@ -110,10 +123,23 @@ class Session:
             return None
         return self._outlet.decode(CHARACTERISTICS[number], value)
 
+    async def _read_start(self) -> SessionStart | None:
+        start = await self._read(_START)
+        if not isinstance(start, SessionStart):
+            return None
+        if start.date_time.as_datetime() is None and self._may_set:
+            # CGM Service 1.0.2, section 3.4: told the time of day, it makes the start of that.
+            now = SessionStart(*now_shown(self._outlet.clock.now_ms()))
+            value = cgm_session.encode_start(now, self._outlet.quirks)
+            await self._link.write(SERVICE, _START, value)
+            start = await self._read(_START)
+        return start if isinstance(start, SessionStart) else None
+
     def _recognise(self, minute: int, start: SessionStart | None) -> None:
         clock = session_clock(minute, start, now_ms=self._outlet.clock.now_ms())
         self._outlet.dater = clock
-        self._stamp = stamp_of(clock)
+        told_ms = start_ms(start) if start is not None else None
+        self._stamp = stamp_of(clock.started_ms if told_ms is None else told_ms)
         known = places.decode(self._cursor())
         self._generation = generation_in(known, minute=minute, stamp=self._stamp)
         if known is not None and self._generation != known.generation:

@@ -12,6 +12,7 @@ from typing import Final, Protocol
 import msgspec
 
 from edge_agent.gatt.cgm_session import SessionStart
+from edge_agent.gatt.date_time import DateTime, Zone
 from edge_agent.gatt.meaning import When
 
 _EPOCH: Final = datetime.datetime(1970, 1, 1)  # noqa: DTZ001 - as zoneless as a sensor's clock
@@ -54,9 +55,23 @@ def clock_that_shows(shown: datetime.datetime | None, *, now_ms: int) -> SensorC
     return SensorClock(None if shown is None else _shown_ms(shown) - now_ms)
 
 
-def local_clock(offset: datetime.timedelta) -> SensorClock:
-    """Return a clock that was set right, to a local time *offset* ahead of UTC."""
-    return SensorClock(round(offset.total_seconds() * 1000))
+def local_clock(now_ms: int) -> SensorClock:
+    """Return a clock that shows this machine's local time at *now_ms*."""
+    return clock_that_shows(local(now_ms).replace(tzinfo=None), now_ms=now_ms)
+
+
+def local(now_ms: int) -> datetime.datetime:
+    """Return *now_ms* in this machine's zone."""
+    return datetime.datetime.fromtimestamp(now_ms / 1000, tz=datetime.UTC).astimezone()
+
+
+def now_shown(now_ms: int) -> tuple[DateTime, Zone]:
+    """Return *now_ms* as a clock on the wall here shows it, and where it hangs."""
+    here = local(now_ms)
+    shown = DateTime(here.year, here.month, here.day, here.hour, here.minute, here.second)
+    quarters = (here.utcoffset() or datetime.timedelta()) // datetime.timedelta(minutes=15)
+    # With daylight saving in it: what matters is the sum.
+    return shown, Zone(quarters, 0)
 
 
 class SessionClock(msgspec.Struct, frozen=True):
@@ -78,13 +93,14 @@ def session_clock(minute: int, start: SessionStart | None, *, now_ms: int) -> Se
     gives each record the same time. Else some collector's clock was wrong, and ours decides.
     """
     counted_ms = now_ms - minute * _MINUTE_MS
-    told_ms = None if start is None else _start_ms(start)
+    told_ms = None if start is None else start_ms(start)
     if told_ms is not None and abs(told_ms - counted_ms) <= _AGREES_MS:
         return SessionClock(told_ms)
     return SessionClock(counted_ms)
 
 
-def _start_ms(start: SessionStart) -> int | None:
+def start_ms(start: SessionStart) -> int | None:
+    """Return when a session began, by the clock that a collector gave it; None if none did."""
     shown = start.date_time.as_datetime()
     if shown is None or start.zone.zone_quarters is None:
         return None

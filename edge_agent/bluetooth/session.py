@@ -1,7 +1,6 @@
 """What to do with a sensor once it is connected: whatever it can, for as long as it sends."""
 
 import asyncio
-import datetime
 from collections.abc import Callable
 from typing import Final
 
@@ -46,7 +45,7 @@ class Trust(msgspec.Struct, frozen=True):
     assume_local: bool = False
     """Whether a clock that cannot be read is taken for right, in this machine's zone."""
     set_clocks: bool = False
-    """Whether a clock that is off by a minute or more is set, to this machine's local time."""
+    """Whether a clock that is off by a minute, or was never set, is set to our local time."""
 
 
 class Visit:
@@ -151,7 +150,13 @@ class Visit:
     async def _follow_session(self) -> cgm.Session | None:
         if not self._link.can_notify(cgm.SERVICE, 0x2AA7):
             return None
-        session = cgm.Session(self._link, self._outlet, self._cursor, self._timing.records)
+        session = cgm.Session(
+            self._link,
+            self._outlet,
+            self._cursor,
+            self._timing.records,
+            may_set=self._trust.set_clocks,
+        )
         await session.open()
         await session.fetch()
         return session
@@ -172,7 +177,7 @@ class Visit:
         if shown is not None:
             self._outlet.dater = dating.clock_that_shows(shown.as_datetime(), now_ms=now_ms)
         elif self._trust.assume_local:
-            self._outlet.dater = dating.local_clock(_zone(now_ms))
+            self._outlet.dater = dating.local_clock(now_ms)
         self._is_off = shown is not None and _is_off(shown, now_ms)
         if self._is_off:
             self._outlet.metrics.clocks.inc()
@@ -191,16 +196,10 @@ class Visit:
         """Set the sensor's clock, now that all that it stamped by it is fetched."""
         may = self._trust.set_clocks and self._link.can_write(_TIME_SERVICE, _CURRENT_TIME)
         if may and self._is_off:
-            value = date_time.encode_current_time(_current_time(self._outlet.clock.now_ms()))
+            shown, _ = dating.now_shown(self._outlet.clock.now_ms())
+            # GSS, Current Time: bit 0 of the reason says that somebody set it.
+            value = date_time.encode_current_time(CurrentTime(shown, 0, 0, 1))
             await self._link.write(_TIME_SERVICE, _CURRENT_TIME, value)
-
-
-def _local(now_ms: int) -> datetime.datetime:
-    return datetime.datetime.fromtimestamp(now_ms / 1000, tz=datetime.UTC).astimezone()
-
-
-def _zone(now_ms: int) -> datetime.timedelta:
-    return _local(now_ms).utcoffset() or datetime.timedelta()
 
 
 def _is_off(shown: DateTime, now_ms: int) -> bool:
@@ -208,12 +207,5 @@ def _is_off(shown: DateTime, now_ms: int) -> bool:
     day = shown.as_datetime()
     if day is None:
         return True
-    right = _local(now_ms).replace(tzinfo=None)
+    right = dating.local(now_ms).replace(tzinfo=None)
     return abs((day - right).total_seconds()) * 1000 >= _MINUTE_MS
-
-
-def _current_time(now_ms: int) -> CurrentTime:
-    right = _local(now_ms)
-    shown = DateTime(right.year, right.month, right.day, right.hour, right.minute, right.second)
-    # GSS, Current Time: bit 0 of the reason says that somebody set it.
-    return CurrentTime(shown, right.isoweekday(), right.microsecond * 256 // 1_000_000, 1)

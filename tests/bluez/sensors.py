@@ -68,6 +68,8 @@ class Meter(FakeSensor):
         self.records: dict[int, bytes] = {}
         self.requests: list[bytes] = []
         self.drop_after: int | None = None
+        self.leaves = False
+        """Whether it goes as soon as it has handed over what it was asked for."""
         self.gap_s = 0.0
         for sequence in range(1, count + 1):
             self.store(sequence)
@@ -112,6 +114,8 @@ class Meter(FakeSensor):
             await asyncio.sleep(self.gap_s)
         code = ResponseCode.SUCCESS if chosen else ResponseCode.NO_RECORDS
         await self._respond(value[0], code)
+        if self.leaves and operator is not Operator.LAST:
+            await self.drop()
 
     async def _respond(self, request: int, code: ResponseCode) -> None:
         await self.notify(self.point, racp.encode_response(Response(request, code)))

@@ -1,14 +1,17 @@
 """The radio over virtual sensors on the air: what comes in, and what a bad day does to it."""
 
+import datetime as dt
 import time
 
 import pytest
 
 from edge_agent.bluetooth import place
 from edge_agent.bluetooth.client import Radio
+from edge_agent.bluetooth.session import Trust
 from edge_agent.gatt import heart_rate
 from edge_agent.gatt.glucose_context import Meal
 from edge_agent.measurement import Fault, Measurement, Reason
+from simulators.sensor.attributes import Service
 from simulators.sensor.cgm import CgmSensor
 from simulators.sensor.clock import SensorClock
 from simulators.sensor.faults import Faults
@@ -16,7 +19,7 @@ from simulators.sensor.meter import GlucoseMeter
 from simulators.sensor.peripheral import Security
 from simulators.sensor.shown import WARMING_UP, Reading, Strip
 from tests.bluetooth.straps import strap
-from tests.fakes_bluetooth import Collector, ToldHost, collecting
+from tests.fakes_bluetooth import Collector, SettableClock, ToldHost, collecting
 from tests.fix_link import AirLink
 from wire.quantities import Code
 
@@ -123,6 +126,77 @@ async def test_records_are_dated_by_our_clock(link: AirLink, ahead_s: float) -> 
 
     ages_s = [time.time() - m.at_ms / 1000 for m in collector.of(Code.GLUCOSE_CAPILLARY)]
     assert ages_s == [pytest.approx(60.0 * (5 - n), abs=5.0) for n in range(5)]
+
+
+async def test_a_clock_that_cannot_be_read_dates_nothing(link: AirLink) -> None:
+    """Records are refused as undated, unless the operator trusts the meter's clock."""
+    meter = meter_with(3)
+    meter.clock.service = lambda: Service(0x1805, ())  # type: ignore[method-assign]
+    await link.add(meter)
+
+    async with collecting(radio(link), ToldHost(), {METER: 0}) as collector:
+        await collector.until(lambda: len(collector.taken_of_records()) >= 3)
+    trust = Trust(assume_local=True)
+    async with collecting(radio(link), ToldHost(), {METER: 0}, trust=trust) as trusting:
+        await trusting.until(lambda: len(trusting.taken_of_records()) >= 3)
+
+    assert {m.fault for m in collector.taken_of_records()} == {Fault.UNDATED}
+    # The meter shows UTC, as nobody's meter does; so the zone of this machine tells.
+    zone_s = (dt.datetime.now().astimezone().utcoffset() or dt.timedelta()).total_seconds()
+    ages_s = [time.time() - m.at_ms / 1000 for m in trusting.taken_of_records()]
+    assert ages_s == [pytest.approx(60.0 * (3 - n) + zone_s, abs=5.0) for n in range(3)]
+
+
+async def test_a_clock_is_set_after_all_is_fetched(link: AirLink) -> None:
+    """Only if the operator wants it, and what was stamped by the wrong clock is dated before."""
+    meter = await link.add(meter_with(3, ahead_s=-7200.0))
+
+    trust = Trust(set_clocks=True)
+    async with collecting(radio(link), ToldHost(), {METER: 0}, trust=trust) as collector:
+        await collector.until(lambda: fetches(collector) >= 1)
+        await collector.until(lambda: meter.clock.times_set == 1)
+        meter.measure(Strip(9.0))
+        await collector.until(lambda: len(collector.taken_of_records()) >= 4)
+        await collector.until(lambda: fetches(collector) >= 3)
+
+    ages_s = [time.time() - m.at_ms / 1000 for m in collector.taken_of_records()]
+    assert ages_s == [pytest.approx(60.0 * (3 - n), abs=5.0) for n in range(4)]
+    assert meter.clock.times_set == 1
+    assert collector.value("corrected_clocks_total") == 1
+
+
+async def test_records_of_before_a_clock_was_set_keep_their_time(link: AirLink) -> None:
+    """The owner sets her clock, measures once more, and all records are dated right."""
+    meter = await link.add(meter_with(3, ahead_s=-7200.0))
+    meter.clock.set(meter.clock.shown() + dt.timedelta(hours=2))
+    meter.measure(Strip(9.0))
+
+    async with collecting(radio(link), ToldHost(), {METER: 0}) as collector:
+        await collector.until(lambda: len(collector.taken_of_records()) >= 4)
+
+    ages_s = [time.time() - m.at_ms / 1000 for m in collector.taken_of_records()]
+    assert ages_s == [pytest.approx(60.0 * (3 - n), abs=65.0) for n in range(4)]
+
+
+async def test_a_step_of_our_clock_ends_a_visit(link: AirLink) -> None:
+    """What was learned of a session's clock by ours is learned anew when ours was set."""
+    sensor = await link.add(sensor_with(2))
+    clock = SettableClock()
+    clock.ahead_ms = -3_600_000
+
+    trust = Trust(set_clocks=True)
+    async with collecting(
+        radio(link), ToldHost(), {CGM: 0}, clock=clock, trust=trust
+    ) as collector:
+        await collector.until(lambda: len(collector.taken_of_records()) >= 2)
+        clock.ahead_ms = 0
+        await collector.until(lambda: sensor.books.connections >= 2)
+        await collector.during(0.3)
+        await sensor.tell_all(sensor.measure(Reading(7.0)))
+        await collector.until(lambda: len(collector.taken_of_records()) >= 3)
+
+    assert time.time() - collector.taken_of_records()[-1].at_ms / 1000 < 65
+    assert places(collector.taken_of_records()) == [(0, 0), (0, 5), (0, 8 * 60)]
 
 
 @pytest.mark.parametrize("place_", [1, 2, 3, 40, 133, 134])

@@ -216,6 +216,20 @@ async def test_records_come_once_over_a_drop(machine: Machine) -> None:
     assert sequences == sorted(sequences)
 
 
+async def test_a_meter_that_leaves_at_once_is_heard_to_its_end(machine: Machine) -> None:
+    """What came before a goodbye is handed over, though the link is gone by then."""
+    meter = Meter(20)
+    meter.leaves = True
+    machine.bluetoothd.add(meter)
+
+    async with collecting(Radio(), BluezHost(), {METER: 0}) as collector:
+        await collector.until(lambda: collector.value("record_fetches_total") >= 1)
+        await collector.during(0.05)
+
+    assert len(collector.taken) == 20
+    assert meter.connections == 1
+
+
 async def test_a_meter_that_only_knows_all_is_read(machine: Machine) -> None:
     """Records that we have are left out where the meter cannot."""
     meter = Meter(5, supports=frozenset({Operator.ALL}))

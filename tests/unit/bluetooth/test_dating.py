@@ -11,7 +11,9 @@ from edge_agent.bluetooth.dating import (
     SessionClock,
     clock_that_shows,
     local_clock,
+    now_shown,
     session_clock,
+    start_ms,
 )
 from edge_agent.gatt.cgm_session import SessionStart
 from edge_agent.gatt.date_time import DateTime, Zone
@@ -48,8 +50,13 @@ def test_a_clock_that_nobody_can_read_dates_nothing() -> None:
 
 def test_a_local_clock_is_taken_at_its_word() -> None:
     """Where the operator says so, a sensor shows this machine's local time."""
-    clock = local_clock(dt.timedelta(hours=1))
-    assert clock.at_ms(When(sensor_time=NOW), now_ms=0) == NOW_MS - 3_600_000
+    shown = dt.datetime.fromtimestamp(NOW_MS / 1000)  # noqa: DTZ006 - the local time is meant
+    assert local_clock(NOW_MS).at_ms(When(sensor_time=shown), now_ms=0) == NOW_MS
+
+
+def test_what_is_told_to_a_sensor_is_understood() -> None:
+    """A session that begins when we say so began then."""
+    assert start_ms(SessionStart(*now_shown(NOW_MS))) == NOW_MS
 
 
 def start_at(shown: dt.datetime, quarters: int | None = 4) -> SessionStart:
