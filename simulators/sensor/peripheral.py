@@ -94,6 +94,7 @@ class Peripheral:
         self._tasks: set[asyncio.Task[None]] = set()
         self._life: asyncio.Task[None] | None = None
         self._advertising: asyncio.Task[None] | None = None
+        self._radio_turn = asyncio.Lock()
         self._changed = asyncio.Event()
         self._gone = asyncio.Event()
 
@@ -181,12 +182,21 @@ class Peripheral:
         """Go out of reach: no connection, no advertising, until `appear`."""
         self._in_reach = False
         await self.drop()
-        await self._on().stop_advertising()
+        await self._advertise()
 
     async def appear(self) -> None:
         """Come into reach."""
         self._in_reach = True
-        await self._on().start_advertising()
+        await self._advertise()
+
+    async def _advertise(self) -> None:
+        """Advertise, or no more, as it should be once this has its turn."""
+        device = self._on()
+        async with self._radio_turn:
+            if self._in_reach:
+                await device.start_advertising()
+            else:
+                await device.stop_advertising()
 
     async def forget_bonds(self) -> None:
         """Know nobody any more, as after a change of the battery."""
@@ -279,4 +289,4 @@ class Peripheral:
         link.lost()
         self._changed.set()
         if self._in_reach:
-            self._advertising = self.spawn(self.appear(), "advertise")
+            self._advertising = self.spawn(self._advertise(), "advertise")

@@ -114,13 +114,31 @@ async def test_a_sensor_out_of_reach_is_not_heard(link: AirLink) -> None:
     async with connected(link, ADDRESS, lambda _: dropped.set()):
         await sensor.hide()
         await dropped.wait()
-    gone = await BleakScanner.find_device_by_address(
-        ADDRESS, timeout=0.2, backend=link.scanner_type
-    )
+    is_heard = await heard_within(link, 0.2)
     await sensor.appear()
 
-    assert gone is None
+    assert not is_heard
     assert (await find(link, ADDRESS)).address == ADDRESS
+
+
+async def test_hiding_right_after_a_disconnection_hides(link: AirLink) -> None:
+    """A sensor that is about to advertise again does not do so once it is out of reach."""
+    sensor = await link.add(strap())
+
+    for _ in range(5):
+        async with connected(link, ADDRESS):
+            pass
+        await sensor.hide()
+        assert not await heard_within(link, 0.1)
+        await sensor.appear()
+
+
+async def heard_within(link: AirLink, seconds: float) -> bool:
+    """Tell whether the strap is heard."""
+    found = await BleakScanner.find_device_by_address(
+        ADDRESS, timeout=seconds, backend=link.scanner_type
+    )
+    return found is not None
 
 
 async def test_connecting_to_nobody_times_out(link: AirLink) -> None:
