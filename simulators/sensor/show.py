@@ -37,13 +37,14 @@ async def on_controller(worn: Sequence[Worn], port: str) -> AsyncIterator[Lost]:
         PortError: There is no such port, or it cannot be opened.
     """
     air = Air()
-    async with open_port(port) as (source, sink):
+    async with contextlib.AsyncExitStack() as on:
+        for one in worn:
+            on.push_async_callback(one.sensor.switch_off)
+            await one.sensor.switch_on(air)
+        # The host last: a kernel waits two seconds for an answer, then gives the controller up.
+        source, sink = await on.enter_async_context(open_port(port))
         air.attach(source, sink)
-        async with contextlib.AsyncExitStack() as on:
-            for one in worn:
-                on.push_async_callback(one.sensor.switch_off)
-                await one.sensor.switch_on(air)
-            yield source.terminated
+        yield source.terminated
 
 
 @contextlib.asynccontextmanager
