@@ -13,7 +13,7 @@ from simulators.sensor.meter import CONTEXT, MEASUREMENT
 from simulators.sensor.record_access import CONTROL_POINT
 from tests.fix_link import AirLink
 
-PATIENCE_S = 10.0
+PATIENCE_S = 20.0
 
 
 async def find(link: AirLink, address: str) -> BLEDevice:

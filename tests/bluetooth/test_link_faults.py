@@ -43,7 +43,7 @@ async def test_a_flood_arrives_whole(link: AirLink) -> None:
         took_s = asyncio.get_running_loop().time() - began
 
     assert values == list(hostile.sent)[: len(values)]
-    assert 0.9 < took_s < 5
+    assert 0.9 < took_s < 10
 
 
 async def test_silence_is_not_the_end_of_the_link(link: AirLink) -> None:
