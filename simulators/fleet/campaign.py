@@ -9,23 +9,20 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Final
 
 import msgspec
-import numpy as np
 
-from simulators.fleet import books as bookkeeping
-from simulators.fleet import journal, roster
-from simulators.fleet.books import Books, Ingested, Joined
+from simulators.fleet import roster
+from simulators.fleet.books import Ingested
+from simulators.fleet.closing import Seen, close
 from simulators.fleet.crew import Crew
 from simulators.fleet.driver import Job
-from simulators.fleet.errors import UnansweredError, WorkerEnded
-from simulators.fleet.ledger import Ledger, Rows, Settled
+from simulators.fleet.errors import WorkerEnded
 from simulators.fleet.limits import Limit
 from simulators.fleet.meter import Meter, Use
 from simulators.fleet.plan import Plan
-from simulators.fleet.report import Figures, Generator, Report, Sample, judge, receipt_of
+from simulators.fleet.report import Report, Sample, judge
 from simulators.fleet.scenario import Scenario
 from simulators.fleet.site import Site
 from simulators.fleet.tally import Snapshot
@@ -128,7 +125,7 @@ class Campaign:
                     relay.release()
                 self._tally = await crew.finish()
         self._say("settling the books")
-        return await asyncio.to_thread(self._report)
+        return await asyncio.to_thread(self._close)
 
     @contextlib.contextmanager
     def _network(self) -> Iterator[Relay | None]:
@@ -309,107 +306,26 @@ class Campaign:
         self._notes.append(text)
         self._say(text)
 
-    # After the run.
-
-    def _report(self) -> Report:
+    def _close(self) -> Report:
         self._scrape()
-        found = journal.read([job.journal for job in self._jobs(0) if job.journal.exists()])
-        joined, rows, late = self._ask(found)
-        figures = Figures(self._scenario, self._plan, joined, self._starts_at)
-        calm = figures.calm()
-        phases = [
-            figures.phase(number, receipt_of(self._tally, [number]))
-            for number in range(len(self._scenario.phases))
-        ]
-        books = None if rows is None else self._books(joined, rows)
-        report = Report(
-            scenario=self._scenario.name,
-            about=self._scenario.about,
-            seed=self._scenario.seed,
-            plan=self._plan.digest,
-            agents=self._scenario.agents,
-            connected=self._connected,
-            enrolment_s=self._site.enrolment_s,
+        seen = Seen(
+            began_at=self._began_at,
+            starts_at=self._starts_at,
             ramp_s=self._ramp_s,
-            drain_s=None if rows is None else figures.drain_s(),
             settle_s=self._settle_s,
-            phases=phases,
-            overall=figures.overall(receipt_of(self._tally, calm)),
-            books=books,
-            ingest=self._ingested(),
-            generator=self._generator(),
-            links=self._tally.ended,
-            rows_after_withdrawal=late,
-            withdrawals=len(self._withdrawn),
-            highest_mb={n: round(b / 1e6, 1) for n, b in self._meter.highest.items()},
-            cpu_s=self._cpu_s(),
-            machine={"cores": os.cpu_count() or 0, "load_1min": os.getloadavg()[0]},
-            notes=self._notes,
-            verdicts=[],
-            samples=self._samples,
-            per_second=figures.per_second(),
-            curve=figures.curve(),
-        )
-        return judge(report, self._options.required, self._options.failing)
-
-    def _ask(self, found: journal.Columns) -> tuple[Joined, Rows | None, int | None]:
-        """Ask the database; without one, receipts must do."""
-        nothing = np.zeros(0, np.int64)
-        nobody = Settled(nothing, nothing, nothing, nothing, np.zeros(0), is_exact=False)
-        if self._site.dsn is None:
-            self._note("no database was named: receipts are all there is")
-            return bookkeeping.by_receipts(found), None, None
-        ledger = Ledger(self._site.dsn)
-        try:
-            settled = ledger.settled(self._spools(), since=self._began_at - 1)
-            if not settled.is_exact:
-                self._note(
-                    "track_commit_timestamp is off: queryable means inserted, not committed"
-                )
-            span_s = self._scenario.every_s + self._scenario.clock_skew_s + 1
-            rows = ledger.rows(since=self._starts_at - span_s, until=time.time() + span_s)
-            late = ledger.rows_after_withdrawal() if self._withdrawn else 0
-        except UnansweredError as exc:
-            self._note(str(exc))
-            return bookkeeping.join(found, nobody), None, None
-        return bookkeeping.join(found, settled), rows, late
-
-    def _spools(self) -> dict[tuple[str, bytes], int]:
-        found: dict[tuple[str, bytes], int] = {}
-        for path in self._folder.glob("spools-*.json"):
-            for number, spool in msgspec.json.decode(
-                Path(path).read_bytes(), type=dict[str, str]
-            ).items():
-                agent = self._site.members[int(number)].agent
-                found[agent, bytes.fromhex(spool)] = int(number)
-        return found
-
-    def _books(self, joined: Joined, rows: Rows) -> Books:
-        return bookkeeping.settle(
-            joined,
-            rows=rows,
+            connected=self._connected,
+            workers=self._options.workers,
             tally=self._tally,
             ingested=self._ingested(),
-            withdrawn=np.isin(joined.journal.agent, list(self._withdrawn)),
+            withdrawn=sorted(self._withdrawn),
+            samples=self._samples,
+            highest_mb={n: round(b / 1e6, 1) for n, b in self._meter.highest.items()},
+            cpu_s={
+                name: round(use.cpu_s - self._uses_at_go[name].cpu_s, 2)
+                for name, use in self._uses.items()
+                if name in self._uses_at_go
+            },
+            notes=self._notes,
         )
-
-    def _generator(self) -> Generator:
-        more, lag = self._tally.more, self._tally.lag_histogram()
-        published = self._tally.published
-        tardy = lag.quantile_s(0.99)
-        idle = more.get("idle_bytes", 0.0)
-        return Generator(
-            workers=self._options.workers,
-            cpu_us_per_envelope=more.get("cpu_s", 0.0) / published * 1e6 if published else None,
-            idle_kb_per_agent=idle / 1024 / self._scenario.agents if idle else None,
-            lag=lag.summary(),
-            was_the_limit=more.get("done", 0) < more.get("due", 0)
-            or (tardy is not None and tardy > 1.0),
-        )
-
-    def _cpu_s(self) -> dict[str, float]:
-        return {
-            name: round(use.cpu_s - self._uses_at_go[name].cpu_s, 2)
-            for name, use in self._uses.items()
-            if name in self._uses_at_go
-        }
+        report = close(self._scenario, self._plan, self._site, self._folder, seen)
+        return judge(report, self._options.required, self._options.failing)

@@ -12,7 +12,6 @@ import os
 import random
 import resource
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -32,7 +31,7 @@ from simulators.fleet.tally import Snapshot, Tally
 from simulators.fleet.tracks import tracks_of
 from wire import topics
 
-_ROUND_S: Final = 0.1
+_ROUND_S: Final = 0.25
 _ROUNDS: Final = 20
 """Housekeeping sees each gateway once in so many rounds."""
 _MAX_BACK_OFF_S: Final = 15.0
@@ -96,7 +95,6 @@ class Driver:
         self.tally = Tally()
         self.draw = random.Random(f"{job.scenario.seed}/{job.number}")
         self.state_every_s = job.state_every_s
-        self.now: Callable[[], float] = time.time
         self._members = members
         self._folders = {number: Path(members[number].folder) for number in mine}
         tracks = tracks_of(job.scenario.seed, job.scenario.steps_ms())
@@ -124,6 +122,10 @@ class Driver:
         self._cpu_at_end: float | None = None
 
     # What gateways ask of it, and tell it.
+
+    def now(self) -> float:
+        """Return the time, seconds since 1970."""
+        return time.time()
 
     def neighbour_of(self, gateway: Gateway) -> tuple[bytes, str]:
         """Return a handle and a topic that are not this gateway's."""
@@ -204,7 +206,7 @@ class Driver:
                 self._do(self.gateways[who[here]], Act(acts[here]), phase, due_at[here],
                          every[phase])  # fmt: skip
         for gateway in self.gateways.values():
-            gateway.release()
+            gateway.spool.release()
             gateway.pump()
         self._cpu_at_end = time.process_time()
 
@@ -242,7 +244,7 @@ class Driver:
         cpu_s = (self._cpu_at_end or time.process_time()) - self._cpu_at_go
         return self.tally.snapshot(
             leased=sum(gateway.is_leased for gateway in self.gateways.values()),
-            waiting=sum(len(gateway.waiting) for gateway in self.gateways.values()),
+            waiting=sum(len(gateway.spool) for gateway in self.gateways.values()),
             sealed=len(self.journal),
             done=self._position,
             due=len(self._plan),

@@ -7,7 +7,7 @@ on each connection until a receipt covers it.
 """
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 import mqtt5
@@ -19,6 +19,7 @@ from simulators.fleet import hostility
 from simulators.fleet.errors import LinkEnded
 from simulators.fleet.journal import Journal
 from simulators.fleet.link import Link
+from simulators.fleet.memory_spool import MemorySpool, Waiting
 from simulators.fleet.plan import Act
 from simulators.fleet.tally import Tally
 from simulators.fleet.tracks import Track
@@ -31,9 +32,9 @@ from wire.errors import WireError
 from wire.sealing import Sealer
 from wire.state import SpoolState, State
 
-KEEP_ALIVE_S: Final = 120
-_WINDOW: Final = 20
-_FIRST_PACKET_ID: Final = 2
+KEEP_ALIVE_S: Final = 60
+_SILENCE_S: Final = 20.0
+"""How long the broker may leave something unanswered."""
 _STATE_ID: Final = 0xFFFF
 
 
@@ -46,7 +47,10 @@ class World(Protocol):
     ingest_key: X25519PublicKey
     draw: random.Random
     state_every_s: float
-    now: Callable[[], float]
+
+    def now(self) -> float:
+        """Return the time, seconds since 1970."""
+        ...
 
     def neighbour_of(self, gateway: "Gateway") -> tuple[bytes, str]:
         """Return a handle and a topic that are not this gateway's."""
@@ -59,17 +63,6 @@ class World(Protocol):
     def went_down(self, gateway: "Gateway") -> None:
         """Take note that a gateway lost its connection."""
         ...
-
-
-class Waiting:
-    """An envelope that no receipt has covered."""
-
-    __slots__ = ("payload", "place", "published_at")
-
-    def __init__(self, payload: bytes, place: int) -> None:
-        self.payload = payload
-        self.place = place
-        self.published_at = 0.0
 
 
 class Gateway:
@@ -91,10 +84,10 @@ class Gateway:
     """
 
     __slots__ = (
-        "_handle", "_held", "_in_flight", "_last_id", "_lease_key", "_lease_version", "_limit",
-        "_measured_ms", "_not_after_ms", "_place", "_queue", "_reported_at", "_sealer",
-        "_sequence", "_settled", "_spool_id", "_topic", "_tracks", "_world", "agent",
-        "is_offline", "link", "number", "skew_ms", "spoke_at", "up_since", "waiting",
+        "_handle", "_lease_key", "_lease_version", "_measured_ms", "_not_after_ms", "_place",
+        "_reported_at", "_sealer", "_sequence", "_settled", "_spoke_at", "_spool_id", "_topic",
+        "_tracks", "_world", "agent", "is_offline", "link", "number", "skew_ms", "spool",
+        "up_since",
     )  # fmt: skip
 
     def __init__(
@@ -114,9 +107,8 @@ class Gateway:
         self.is_offline = False
         self.up_since = 0.0
         """Since when its connection is good; 0 while there is none."""
-        self.spoke_at = 0.0
-        self.waiting: dict[int, Waiting] = {}
-        """By sequence, ascending."""
+        self.spool = MemorySpool()
+        self._spoke_at = 0.0
         self._world = world
         self._lease_key = lease_key
         self._tracks, self._place = tracks
@@ -126,11 +118,6 @@ class Gateway:
         self._sequence = 0
         self._settled = 0
         self._measured_ms = 0
-        self._queue: list[int] = []
-        self._in_flight: dict[int, int] = {}
-        self._held: int | None = None
-        self._limit = _WINDOW
-        self._last_id = _FIRST_PACKET_ID
         self._lease_version = 0
         self._not_after_ms = 0
         self._handle: bytes | None = None
@@ -201,23 +188,7 @@ class Gateway:
         else:
             self._measured_ms = round(due_at * 1000) + self.skew_ms
         place = self._world.journal.add(self.number, sequence, act, phase, due_at, count)
-        self.waiting[sequence] = Waiting(payload, place)
-        self._put_in_line(act, sequence)
-
-    def _put_in_line(self, act: Act, sequence: int) -> None:
-        if act is Act.SEND_LATE and self._held is None:
-            self._held = sequence
-            return
-        self._queue.append(sequence)
-        if act is Act.SEND_TWICE:
-            self._queue.append(sequence)
-        self.release()
-
-    def release(self) -> None:
-        """Put the envelope that was to be late in line."""
-        if self._held is not None:
-            self._queue.append(self._held)
-            self._held = None
+        self.spool.add(act, sequence, Waiting(payload, place))
 
     def _send_nameless(self, act: Act, body: Body) -> None:
         world = self._world
@@ -235,44 +206,30 @@ class Gateway:
             forged: Envelope = self._new_sealer().seal(body, sequence=self._settled)
             payload = encode_envelope(forged)
         world.tally.nameless[act.name.lower()] += 1
-        packet_id = self._next_id()
-        self._in_flight[packet_id] = 0
-        self.link.write(_publish(topic, payload, packet_id))
+        self.link.write(_publish(topic, payload, self.spool.claim()))
 
     # Towards the broker.
 
     def pump(self) -> None:
         """Publish what waits in line, as far as the window goes, in one write."""
-        if not self.up_since or self.link is None or not self._queue:
+        if not self.up_since or self.link is None or not self.spool.has_line:
             return
-        now = self._world.now()
+        tally, now = self._world.tally, self._world.now()
         packets = []
-        while self._queue and len(self._in_flight) < self._limit:
-            sequence = self._queue.pop(0)
-            waiting = self.waiting.get(sequence)
-            if waiting is None:
-                continue
-            packet_id = self._next_id()
-            self._in_flight[packet_id] = sequence
+        for packet_id, waiting in self.spool.take():
             if waiting.published_at:
-                self._world.tally.repeated += 1
+                tally.repeated += 1
             else:
                 self._world.journal.sent(waiting.place, now)
             waiting.published_at = now
             packets.append(_publish(self._topic, waiting.payload, packet_id))
         if not packets:
             return
-        self._world.tally.published += len(packets)
+        tally.published += len(packets)
         if now - self._reported_at >= self._world.state_every_s:
             packets.append(self._state_packet(now))
-        self.spoke_at = now
+        self._spoke_at = now
         self.link.write(b"".join(packets))
-
-    def _next_id(self) -> int:
-        while True:
-            self._last_id = self._last_id + 1 if self._last_id < 0xFFF0 else _FIRST_PACKET_ID
-            if self._last_id not in self._in_flight:
-                return self._last_id
 
     def _state_packet(self, now: float) -> bytes:
         self._reported_at = now
@@ -282,8 +239,8 @@ class Gateway:
         )
 
     def _state(self, *, online: bool) -> bytes:
-        floor = min(self.waiting, default=self._sequence + 1)
-        spool = SpoolState(self._spool_id.hex(), floor, len(self.waiting))
+        floor = self.spool.floor(following=self._sequence + 1)
+        spool = SpoolState(self._spool_id.hex(), floor, len(self.spool))
         is_measuring = self._handle is not None
         return wire_state.encode(
             State(online, VERSION, self._lease_version, is_measuring, [spool])
@@ -294,18 +251,18 @@ class Gateway:
         link = self.link
         if not self.up_since or link is None:
             return
-        if self.waiting and not self._queue:
-            self._queue = [
-                sequence
-                for sequence, waiting in self.waiting.items()
-                if waiting.published_at and now - waiting.published_at > resend_after_s
-            ]
-            self.pump()
+        if self._spoke_at > link.heard_at and now - self._spoke_at > _SILENCE_S:
+            # Whatever is sent, something comes back; unless nobody is there any more.
+            if not link.is_paused:
+                link.end("silent")
+            return
+        self.spool.put_overdue(now - resend_after_s)
+        self.pump()
         if now - self._reported_at >= self._world.state_every_s:
-            self.spoke_at = now
+            self._spoke_at = now
             link.write(self._state_packet(now))
-        elif now - self.spoke_at > KEEP_ALIVE_S / 2:
-            self.spoke_at = now
+        elif now - self._spoke_at > KEEP_ALIVE_S / 2:
+            self._spoke_at = now
             link.write(mqtt5.PingReqPacket().write())
         elif link.owes:
             link.write(b"")
@@ -332,19 +289,17 @@ class Gateway:
         """Publish anew whatever is unsettled."""
         now = self._world.now()
         self.up_since = now
-        self._limit = min(_WINDOW, receive_max)
-        self._in_flight.clear()
-        self._queue = [sequence for sequence in self.waiting if sequence != self._held]
+        self.spool.reconnected(limit=receive_max)
         self._world.tally.came_up += 1
         if self.link is not None:
-            self.spoke_at = now
+            self._spoke_at = now
             self.link.write(self._state_packet(now))
         self._world.came_up(self)
         self.pump()
 
     def acknowledged(self, packet_id: int, *, is_refused: bool) -> None:
         """Let the next in line go."""
-        sequence = self._in_flight.pop(packet_id, None)
+        sequence = self.spool.acknowledged(packet_id)
         if sequence is None:
             return
         tally = self._world.tally
@@ -354,8 +309,7 @@ class Gateway:
             tally.taken += 1
         else:
             tally.nameless_taken += 1
-        if self._queue:
-            self.pump()
+        self.pump()
 
     def received(self, topic: str, payload: bytes) -> None:
         """Take a receipt or a lease."""
@@ -370,17 +324,15 @@ class Gateway:
     def _take_receipt(self, payload: bytes) -> None:
         world = self._world
         world.tally.receipts += 1
-        if not self.waiting:
+        if not self.spool.waiting:
             return
         now = world.now()
         for part in wire_receipt.decode(payload).spools:
             if part.spool_id != self._spool_id:
                 continue
-            for sequence in [s for s in self.waiting if part.covers(s)]:
-                place = self.waiting.pop(sequence).place
-                world.tally.settled_one(
-                    world.journal.phase_of(place), world.journal.settled(place, now)
-                )
+            for sequence, waiting in self.spool.forget(part):
+                late_s = world.journal.settled(waiting.place, now)
+                world.tally.settled_one(world.journal.phase_of(waiting.place), late_s)
                 self._settled = max(self._settled, sequence)
 
     def _take_lease(self, payload: bytes) -> None:
@@ -402,10 +354,8 @@ class Gateway:
 
     def _purge(self) -> None:
         """Drop what was never published of a handle that is gone; say so, to close the holes."""
-        self.release()
-        for sequence in [s for s, waiting in self.waiting.items() if not waiting.published_at]:
-            self._world.journal.purged(self.waiting.pop(sequence).place)
-        self._queue = [sequence for sequence in self._queue if sequence in self.waiting]
+        for waiting in self.spool.purge():
+            self._world.journal.purged(waiting.place)
         self._reported_at = 0.0
 
     def went_down(self, why: LinkEnded) -> None:

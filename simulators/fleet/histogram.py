@@ -76,6 +76,11 @@ class Histogram:
                 return highest_of(bucket) / 1e6
         return highest_of(max(self._counts)) / 1e6
 
+    def count_within(self, seconds: float) -> int:
+        """Return how many times are at most *seconds*, a bucket more or less."""
+        last = bucket_of(round(seconds * 1e6))
+        return sum(count for bucket, count in self._counts.items() if bucket <= last)
+
     def summary(self) -> dict[str, float | None]:
         """Return the usual quantiles in seconds, and the greatest."""
         found = {f"p{q * 100:g}".replace(".", ""): self.quantile_s(q) for q in QUANTILES}

@@ -111,5 +111,5 @@ def read(paths: list[Path]) -> Columns:
 
 
 def _read_one(path: Path) -> Columns:
-    with np.load(path, allow_pickle=False) as found:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
         return Columns(*(found[name] for name in Columns.__struct_fields__))

@@ -1,10 +1,14 @@
 """What each process of a run uses: CPU time and memory, sampled as the run goes."""
 
 import contextlib
+import os
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
 import msgspec
 import psutil
+
+_SEARCH_EVERY: Final = 15
 
 
 class Use(msgspec.Struct, frozen=True):
@@ -24,19 +28,26 @@ class Meter:
 
     def __init__(self, groups: Mapping[str, Sequence[int]]) -> None:
         self._groups = {name: list(pids) for name, pids in groups.items()}
+        self._known: dict[str, list[psutil.Process]] = {}
+        self._reads = 0
         self.highest: dict[str, int] = {}
         """Memory, by name."""
 
     def read(self) -> dict[str, Use]:
         """Return what each group uses now."""
-        found = {name: self._use(pids) for name, pids in self._groups.items()}
+        if self._reads % _SEARCH_EVERY == 0:
+            # Looking for children reads all of /proc.
+            self._known = {name: list(_with_children(p)) for name, p in self._groups.items()}
+        self._reads += 1
+        found = {name: self._use(processes) for name, processes in self._known.items()}
         for name, use in found.items():
             self.highest[name] = max(self.highest.get(name, 0), use.rss_bytes)
         return found
 
-    def _use(self, pids: Sequence[int]) -> Use:
+    @staticmethod
+    def _use(processes: Sequence[psutil.Process]) -> Use:
         cpu_s, own, shared = 0.0, 0, 0
-        for process in self._with_children(pids):
+        for process in processes:
             with contextlib.suppress(psutil.Error):
                 times, memory = process.cpu_times(), process.memory_info()
                 cpu_s += times.user + times.system
@@ -45,10 +56,13 @@ class Meter:
                 shared = max(shared, memory.shared)
         return Use(cpu_s, own + shared)
 
-    @staticmethod
-    def _with_children(pids: Sequence[int]) -> Iterator[psutil.Process]:
-        for pid in pids:
-            with contextlib.suppress(psutil.Error):
-                process = psutil.Process(pid)
-                yield process
-                yield from process.children(recursive=True)
+
+def _with_children(pids: Sequence[int]) -> Iterator[psutil.Process]:
+    for pid in pids:
+        with contextlib.suppress(psutil.Error):
+            process = psutil.Process(pid)
+            yield process
+            # All of a run are children of this very process, and counted under their own names.
+            if pid == os.getpid():
+                continue
+            yield from process.children(recursive=True)

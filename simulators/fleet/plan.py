@@ -7,6 +7,7 @@ the times of everything that was due in that second. Pure; the same seed gives t
 
 import enum
 import hashlib
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -100,9 +101,9 @@ def read(path: Path) -> Plan:
         RosterError: It cannot be read, or is none.
     """
     try:
-        with np.load(path, allow_pickle=False) as found:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
             return Plan(found["at_s"], found["agent"], found["act"], found["phase"])
-    except (OSError, ValueError, KeyError, EOFError) as exc:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, AttributeError) as exc:
         raise RosterError(f"the recorded plan cannot be read ({type(exc).__name__})") from None
 
 
@@ -146,7 +147,8 @@ def _envelopes(
     found_at, found_agent = [], []
     for beat in range(int(beats[-1]) + 1):
         due = beat + place
-        whose = np.flatnonzero(due < beats[-1])
+        # Of a sum of floats, the last beat would be due or not by chance.
+        whose = np.flatnonzero(due < beats[-1] - 1e-6)
         found_at.append(np.interp(due[whose], beats, times))
         found_agent.append(whose)
     return np.concatenate(found_at), np.concatenate(found_agent).astype(np.int64)

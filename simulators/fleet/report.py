@@ -54,8 +54,13 @@ class Generator(msgspec.Struct, frozen=True):
     idle_kb_per_agent: float | None
     lag: dict[str, float | None]
     """How long after it was due the generator began an act."""
-    was_the_limit: bool
-    """Whether it offered less than 99 % of the plan within a second of its time."""
+    offered: float
+    """Share of the plan that was begun, and within a second of its time."""
+
+    @property
+    def was_the_limit(self) -> bool:
+        """Whether it offered less than 99 % of the plan."""
+        return self.offered < 0.99
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -110,6 +115,7 @@ class Report(msgspec.Struct, frozen=True):
         """Return it as one JSON object."""
         fields: dict[str, Any] = msgspec.to_builtins(self)
         fields["is_good"] = self.is_good
+        fields["generator"]["was_the_limit"] = self.generator.was_the_limit
         if self.books is not None:
             fields["books"]["unbalanced"] = self.books.unbalanced
         return msgspec.json.format(msgspec.json.encode(fields), indent=2).decode()
@@ -235,10 +241,9 @@ def measured(report: Report, limit: Limit) -> float | None:
     phase = next((p for p in report.phases if p.name == limit.phase), report.overall)
     if limit.figure in phase.queryable:
         return phase.queryable[limit.figure]
-    if limit.figure == "offered":
-        return None if not phase.offered_per_s else phase.sent_per_s / phase.offered_per_s
     if limit.figure == "stored":
-        return None if not phase.offered_per_s else phase.stored_per_s / phase.offered_per_s
+        # Not of what was due: without a lease nothing is measured, and so nothing sent.
+        return phase.stored_per_s / phase.sent_per_s if phase.sent_per_s else None
     books = report.books
     if books is not None and limit.figure in (
         "lost", "doubled", "unbalanced", "in_flight", "unexpected"
@@ -246,6 +251,7 @@ def measured(report: Report, limit: Limit) -> float | None:
         return float(getattr(books, limit.figure))
     return {
         "drain": report.drain_s,
+        "offered": report.generator.offered,
         "connected": report.connected / report.agents,
         "cpu_us": report.generator.cpu_us_per_envelope,
         "agent_kb": report.generator.idle_kb_per_agent,

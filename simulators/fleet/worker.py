@@ -18,7 +18,7 @@ from simulators.fleet.driver import Driver, Job, raise_file_limit
 from simulators.fleet.errors import FleetError
 from simulators.fleet.tally import Snapshot
 
-_SNAPSHOT_S: Final = 0.5
+_SNAPSHOT_S: Final = 1.0
 
 
 class Order(msgspec.Struct, frozen=True):

@@ -56,6 +56,19 @@ connection_messages false
 {user}
 """
 
+# mosquitto cannot resume a session of a client with a certificate, and yet sends each two tickets
+# for one; they cost it a signature's time, and every client some kilobytes for ever.
+_OPENSSL: Final = """\
+openssl_conf = openssl_init
+[openssl_init]
+ssl_conf = ssl_module
+[ssl_module]
+system_default = tls
+[tls]
+NumTickets = 0
+Options = -SessionTicket
+"""
+
 
 class Mosquitto(msgspec.Struct):
     """
@@ -103,7 +116,10 @@ class Mosquitto(msgspec.Struct):
         for attempt in range(5):
             self.port = chosen or free_port()
             child = Child(
-                "mosquitto", [program, "-c", str(self._write_configuration())], log=self.log
+                "mosquitto",
+                [program, "-c", str(self._write_configuration())],
+                log=self.log,
+                environ={"OPENSSL_CONF": str(self._write_openssl())},
             )
             try:
                 child.wait_until(lambda: is_listening(self.port), timeout_s=15)
@@ -124,6 +140,11 @@ class Mosquitto(msgspec.Struct):
         configuration.write_text(
             _CONFIGURATION.format(port=self.port, pki=self.pki, folder=self.folder, user=user)
         )
+        return configuration
+
+    def _write_openssl(self) -> Path:
+        configuration = self.folder / "openssl.cnf"
+        configuration.write_text(_OPENSSL)
         return configuration
 
     def stop(self) -> None:

@@ -1,0 +1,107 @@
+"""What a fleet's gateway keeps in memory."""
+
+from simulators.fleet.memory_spool import WINDOW, MemorySpool, Waiting
+from simulators.fleet.plan import Act
+from wire.receipt import SpoolReceipt
+
+
+def _filled(*acts: Act) -> MemorySpool:
+    spool = MemorySpool()
+    for sequence, act in enumerate(acts, start=1):
+        spool.add(act, sequence, Waiting(bytes([sequence]), sequence))
+    return spool
+
+
+def _order(spool: MemorySpool) -> list[int]:
+    return [waiting.place for _, waiting in spool.take()]
+
+
+def test_envelopes_go_in_the_order_of_their_sequences() -> None:
+    """What is sealed first is published first, once."""
+    assert _order(_filled(Act.SEND, Act.SEND, Act.SEND)) == [1, 2, 3]
+
+
+def test_a_duplicate_goes_twice() -> None:
+    """A duplicate is the same envelope, at once again."""
+    assert _order(_filled(Act.SEND_TWICE, Act.SEND)) == [1, 1, 2]
+
+
+def test_a_late_one_goes_behind_the_next() -> None:
+    """A re-ordered envelope waits for the one after it, and no longer."""
+    spool = _filled(Act.SEND_LATE)
+    assert _order(spool) == []
+    spool.add(Act.SEND, 2, Waiting(b"", 2))
+    assert _order(spool) == [2, 1]
+
+
+def test_a_late_one_is_not_held_for_ever() -> None:
+    """At the end, what was to be late goes by itself."""
+    spool = _filled(Act.SEND_LATE)
+    spool.release()
+    assert _order(spool) == [1]
+
+
+def test_the_window_is_kept() -> None:
+    """No more is under way than the window takes, and an ack makes room for one."""
+    spool = _filled(*[Act.SEND] * (WINDOW + 5))
+    taken = spool.take()
+    assert len(taken) == WINDOW
+    assert spool.take() == []
+    assert spool.acknowledged(taken[0][0]) == 1
+    assert _order(spool) == [WINDOW + 1]
+
+
+def test_the_brokers_window_is_kept() -> None:
+    """A broker that grants less gets less."""
+    spool = _filled(*[Act.SEND] * 5)
+    spool.reconnected(limit=2)
+    assert len(spool.take()) == 2
+
+
+def test_packet_ids_under_way_are_unlike() -> None:
+    """No two packets under way share an id, however many went before."""
+    spool = MemorySpool()
+    spool.reconnected(limit=65_535)
+    first = spool.claim()
+    for _ in range(70_000):
+        packet_id = spool.claim()
+        assert packet_id != first
+        spool.acknowledged(packet_id)
+
+
+def test_a_reconnect_puts_all_in_line_again() -> None:
+    """Whatever no receipt covers is published on each connection."""
+    spool = _filled(Act.SEND, Act.SEND, Act.SEND)
+    spool.take()
+    spool.forget(SpoolReceipt(bytes(16), 0, [(2, 2)]))
+    spool.reconnected(limit=100)
+    assert _order(spool) == [1, 3]
+
+
+def test_exactly_what_a_receipt_covers_is_forgotten() -> None:
+    """Nothing more and nothing less than the receipt says."""
+    spool = _filled(*[Act.SEND] * 6)
+    covered = spool.forget(SpoolReceipt(bytes(16), 2, [(4, 5)]))
+    assert [sequence for sequence, _ in covered] == [1, 2, 4, 5]
+    assert list(spool.waiting) == [3, 6]
+    assert spool.floor(following=7) == 3
+
+
+def test_what_waits_too_long_is_put_in_line() -> None:
+    """Only what was published, and long ago, goes again."""
+    spool = _filled(Act.SEND, Act.SEND, Act.SEND)
+    for at, (_, waiting) in zip((10.0, 50.0, 10.0), spool.take(), strict=True):
+        waiting.published_at = at
+    spool.put_overdue(20.0)
+    assert _order(spool) == [1, 3]
+
+
+def test_a_purge_drops_what_was_never_published() -> None:
+    """What was published once may be stored by now, and must go on until a receipt says so."""
+    spool = _filled(Act.SEND, Act.SEND)
+    spool.take()[0][1].published_at = 1.0
+    spool.add(Act.SEND_LATE, 3, Waiting(b"", 3))
+    assert sorted(waiting.place for waiting in spool.purge()) == [2, 3]
+    assert list(spool.waiting) == [1]
+    assert _order(spool) == []
+    assert spool.floor(following=4) == 1
