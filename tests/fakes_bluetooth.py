@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from edge_agent.bluetooth.client import Radio
 from edge_agent.bluetooth.ladder import Steps
 from edge_agent.bluetooth.metrics import RadioMetrics
+from edge_agent.bluetooth.models import NO_MODELS, Models
 from edge_agent.bluetooth.records import Pace
 from edge_agent.bluetooth.scanner import Rhythm
 from edge_agent.bluetooth.sensors import BluetoothSensors, Patience, WatchedHost
@@ -131,6 +132,7 @@ async def collecting(
     patience: Patience = QUICK,
     trust: Trust | None = None,
     clock: Clock | None = None,
+    models: Models = NO_MODELS,
 ) -> AsyncIterator[Collector]:
     """Listen to the sensors of *cursors* while the context is open."""
     registry = CollectorRegistry()
@@ -144,6 +146,7 @@ async def collecting(
         random=random.Random(1).random,
         patience=patience,
         trust=trust,
+        models=models,
     )
     collector = Collector(sensors, registry)
     async with sensors.serve():

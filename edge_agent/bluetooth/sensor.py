@@ -11,6 +11,7 @@ from edge_agent.bluetooth.client import Link, Radio, connected
 from edge_agent.bluetooth.errors import BluetoothError, SensorError
 from edge_agent.bluetooth.ladder import Trouble
 from edge_agent.bluetooth.metrics import Ending, ending_of
+from edge_agent.bluetooth.models import Models
 from edge_agent.bluetooth.outlet import Outlet, Shared
 from edge_agent.bluetooth.recovery import Recovery
 from edge_agent.bluetooth.scanner import Scanner
@@ -29,6 +30,7 @@ class Means(msgspec.Struct, frozen=True):
     shared: Shared
     timing: Timing
     trust: Trust
+    models: Models
     random: Callable[[], float]
     longest_wait_s: float
     sensor_wait_s: float
@@ -111,11 +113,14 @@ class BoundSensor:
             means.shared.metrics.connections.inc()
             means.recovery.worked(Trouble.STACK)
             try:
-                return await link.hold(
-                    Visit(link, self._outlet, lambda: self.cursor, means.timing, means.trust).run()
-                )
+                return await link.hold(self._begin(link, self._outlet).run())
             finally:
                 self._link = None
+
+    def _begin(self, link: Link, outlet: Outlet) -> Visit:
+        means = self._means
+        cursor = lambda: self.cursor  # noqa: E731 - it moves while the visit lasts
+        return Visit(link, outlet, cursor, means.timing, means.trust, means.models)
 
     def _progressed(self) -> None:
         self._means.recovery.worked()

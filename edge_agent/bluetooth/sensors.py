@@ -12,6 +12,7 @@ from edge_agent.bluetooth.client import Radio
 from edge_agent.bluetooth.inbox import Inbox
 from edge_agent.bluetooth.ladder import Steps
 from edge_agent.bluetooth.metrics import RadioMetrics
+from edge_agent.bluetooth.models import NO_MODELS, Models
 from edge_agent.bluetooth.outlet import Shared
 from edge_agent.bluetooth.recovery import Host, Recovery
 from edge_agent.bluetooth.scanner import Rhythm, Scanner
@@ -67,6 +68,8 @@ class BluetoothSensors:
         patience: How long to wait for what.
 
         trust: How far to believe in the sensors' clocks.
+
+        models: How models depart from the specification.
     """
 
     def __init__(  # noqa: PLR0913 - everything that it stands on, once
@@ -80,6 +83,7 @@ class BluetoothSensors:
         random: Callable[[], float],
         patience: Patience | None = None,
         trust: Trust | None = None,
+        models: Models = NO_MODELS,
     ) -> None:
         patience = patience or Patience()
         self._host = host
@@ -112,6 +116,7 @@ class BluetoothSensors:
             shared=Shared(self._inbox, metrics, clock, refused),
             timing=patience.timing,
             trust=trust or Trust(),
+            models=models,
             random=random,
             longest_wait_s=patience.longest_wait_s,
             sensor_wait_s=patience.sensor_wait_s,

@@ -9,6 +9,7 @@ import msgspec
 from edge_agent.bluetooth import cgm, dating, glucose
 from edge_agent.bluetooth.client import Link
 from edge_agent.bluetooth.errors import Flooding, SensorRefused, Silent
+from edge_agent.bluetooth.models import Models, quirks_of
 from edge_agent.bluetooth.outlet import Outlet
 from edge_agent.bluetooth.records import Pace
 from edge_agent.gatt import date_time
@@ -62,6 +63,8 @@ class Visit:
         timing: How patient to be.
 
         trust: How far to believe in its clock.
+
+        models: How models depart from the specification.
     """
 
     def __init__(
@@ -71,12 +74,14 @@ class Visit:
         cursor: Callable[[], int],
         timing: Timing,
         trust: Trust,
+        models: Models,
     ) -> None:
         self._link = link
         self._outlet = outlet
         self._cursor = cursor
         self._timing = timing
         self._trust = trust
+        self._models = models
 
     async def run(self) -> float:
         """
@@ -86,6 +91,7 @@ class Visit:
             BluetoothError: It ended before.
         """
         offset_ms = self._offset_ms()
+        self._outlet.quirks = await quirks_of(self._link, self._models)
         await self._read_clock()
         silence_s = await self._subscribe()
         session = await self._follow_session()

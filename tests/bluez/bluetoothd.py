@@ -13,10 +13,10 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-import msgspec
 from dbus_fast import BusType, ErrorType, Message, MessageFlag, MessageType, NameFlag, Variant
 from dbus_fast.aio import MessageBus
 
+from tests.bluez.calls import NOTHING, Answer, BluezError, Call
 from tests.bluez.objects import CHARACTERISTIC, DEVICE, FakeSensor, Interfaces, Refused
 
 ADAPTER: Final = "/org/bluez/hci0"
@@ -24,25 +24,6 @@ _ADAPTER_INTERFACE: Final = "org.bluez.Adapter1"
 _PROPERTIES: Final = "org.freedesktop.DBus.Properties"
 _MANAGER: Final = "org.freedesktop.DBus.ObjectManager"
 _ADVERTISED_EACH_S: Final = 0.02
-Answer = tuple[str, list[Any], list[int]]
-_NOTHING: Final[Answer] = ("", [], [])
-
-
-class Call(msgspec.Struct, frozen=True):
-    """What somebody calls."""
-
-    path: str
-    sender: str
-    body: list[Any]
-
-
-class BluezError(Exception):
-    """What a call is answered by in place of a result."""
-
-    def __init__(self, name: str, text: str = "") -> None:
-        super().__init__(name)
-        self.name = name
-        self.text = text
 
 
 class Bluetoothd:
@@ -289,21 +270,21 @@ class Bluetoothd:
                     self.on_power_off()
             self.is_powered = value.value
             await self.changed(ADAPTER, interface, {"Powered": value})
-        return _NOTHING
+        return NOTHING
 
     async def do_SetDiscoveryFilter(self, _: Call) -> Answer:  # noqa: N802
-        return _NOTHING
+        return NOTHING
 
     async def do_StartDiscovery(self, call: Call) -> Answer:  # noqa: N802
         if not self.is_powered:
             raise BluezError("org.bluez.Error.NotReady")
         self._discovering.add(call.sender)
         self._spawn(self._advertise(call.sender))
-        return _NOTHING
+        return NOTHING
 
     async def do_StopDiscovery(self, call: Call) -> Answer:  # noqa: N802
         self._discovering.discard(call.sender)
-        return _NOTHING
+        return NOTHING
 
     async def _advertise(self, listener: str) -> None:
         while listener in self._discovering:
@@ -331,11 +312,11 @@ class Bluetoothd:
         for path, interfaces in sensor.gatt().items():
             await self._added(path, interfaces)
         await self.changed(sensor.path, DEVICE, {"ServicesResolved": Variant("b", True)})
-        return _NOTHING
+        return NOTHING
 
     async def do_Disconnect(self, call: Call) -> Answer:  # noqa: N802
         await self.dropped(self._sensor(call.path))
-        return _NOTHING
+        return NOTHING
 
     async def do_Pair(self, call: Call) -> Answer:  # noqa: N802
         sensor = self._sensor(call.path)
@@ -348,19 +329,19 @@ class Bluetoothd:
             raise failed
         sensor.is_paired = True
         await self.changed(sensor.path, DEVICE, {"Paired": Variant("b", True)})
-        return _NOTHING
+        return NOTHING
 
     async def do_RegisterAgent(self, call: Call) -> Answer:  # noqa: N802
         self.agents[call.sender] = call.body[1]
         self.has_agent.set()
-        return _NOTHING
+        return NOTHING
 
     async def do_RequestDefaultAgent(self, _: Call) -> Answer:  # noqa: N802
-        return _NOTHING
+        return NOTHING
 
     async def do_UnregisterAgent(self, call: Call) -> Answer:  # noqa: N802
         self.agents.pop(call.sender, None)
-        return _NOTHING
+        return NOTHING
 
     async def do_ReadValue(self, call: Call) -> Answer:  # noqa: N802
         sensor, characteristic = self._connected(call)
@@ -372,20 +353,20 @@ class Bluetoothd:
         _, characteristic = self._connected(call)
         if characteristic.on_write is not None:
             characteristic.on_write(bytes(call.body[0]))
-        return _NOTHING
+        return NOTHING
 
     async def do_StartNotify(self, call: Call) -> Answer:  # noqa: N802
         _, characteristic = self._connected(call)
         characteristic.owners.append(call.sender)
         notifying = {"Notifying": Variant("b", True)}
         await self.changed(call.path, CHARACTERISTIC, notifying)
-        return _NOTHING
+        return NOTHING
 
     async def do_StopNotify(self, call: Call) -> Answer:  # noqa: N802
         _, characteristic = self._connected(call)
         if call.sender in characteristic.owners:
             characteristic.owners.remove(call.sender)
-        return _NOTHING
+        return NOTHING
 
     async def do_AcquireNotify(self, call: Call) -> Answer:  # noqa: N802
         _, characteristic = self._connected(call)

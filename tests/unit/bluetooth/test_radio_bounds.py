@@ -1,12 +1,15 @@
 """What keeps a radio's input within bounds."""
 
 import asyncio
+from typing import cast
 
 import pytest
+from bleak import BleakClient
 
 from edge_agent.bluetooth import flood
+from edge_agent.bluetooth.client import Link
 from edge_agent.bluetooth.deadline import within
-from edge_agent.bluetooth.errors import CallTimedOut
+from edge_agent.bluetooth.errors import CallTimedOut, LinkLost
 from edge_agent.bluetooth.inbox import Inbox
 from edge_agent.measurement import Measurement
 
@@ -79,6 +82,26 @@ async def test_a_call_that_insists_is_left_to_itself() -> None:
     with pytest.raises(CallTimedOut):
         await within(0.01, "a call", stubborn())
     assert cancelled == 2
+
+
+async def test_the_last_words_of_a_sensor_are_heard() -> None:
+    """What came before a link's end is handed over after it; the endless is not waited for."""
+    gone = asyncio.Event()
+    link = Link(cast("BleakClient", None), gone, 1.0)
+
+    async def hand_over() -> int:
+        await gone.wait()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        return 7
+
+    holding = asyncio.create_task(link.hold(hand_over()))
+    await asyncio.sleep(0)
+    link.lose()
+
+    assert await holding == 7
+    with pytest.raises(LinkLost):
+        await link.hold(asyncio.Event().wait())
 
 
 async def test_what_a_call_returns_or_raises_is_passed_on() -> None:

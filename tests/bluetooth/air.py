@@ -1,0 +1,76 @@
+"""Sensors on the air as the agent's radio meets them, and what was taken of them."""
+
+import time
+
+from edge_agent.bluetooth import place
+from edge_agent.bluetooth.client import Radio
+from edge_agent.gatt.glucose_context import Meal
+from edge_agent.measurement import Measurement
+from simulators.sensor.cgm import CgmSensor
+from simulators.sensor.clock import SensorClock
+from simulators.sensor.faults import Faults
+from simulators.sensor.meter import GlucoseMeter
+from simulators.sensor.peripheral import Security
+from simulators.sensor.shown import Reading, Strip
+from tests.fakes_bluetooth import Collector
+from tests.fix_link import AirLink
+from wire.quantities import Code
+
+STRAP = "C0:FF:EE:00:00:01"
+METER = "C0:FF:EE:00:00:02"
+CGM = "C0:FF:EE:00:00:03"
+PERIOD_S = 0.04
+
+
+def radio(link: AirLink) -> Radio:
+    """Return what reaches the sensors of *link*."""
+    return Radio(scanner_type=link.scanner_type, client_type=link.client_type, call_s=2.0)
+
+
+def meter_with(
+    count: int, *faults: str, ahead_s: float = 0.0, security: Security | None = None
+) -> GlucoseMeter:
+    """Return a meter with *count* records, a minute apart; each third has a context."""
+    clock = SensorClock(time.time, ahead_s=ahead_s)
+    meter = GlucoseMeter(METER, clock, faults=Faults(*faults), security=security)
+    fill(meter, count)
+    return meter
+
+
+def fill(meter: GlucoseMeter, count: int) -> None:
+    """Let *meter* measure *count* times."""
+    for n in range(count):
+        meal = Meal.FASTING if n % 3 == 0 else None
+        meter.measure(Strip(5.0 + n / 100, meal), ago_s=60.0 * (count - n))
+
+
+def sensor_with(count: int, *faults: str) -> CgmSensor:
+    """Return a sensor in the eighth hour of its session, with a record each five minutes."""
+    sensor = CgmSensor(CGM, time.time, faults=Faults(*faults))
+    sensor.session.begin(ago_s=8 * 3600.0)
+    for n in range(count):
+        sensor.measure(Reading(6.0 + n / 10), minute=5 * n)
+    return sensor
+
+
+def rates(collector: Collector) -> list[float | None]:
+    """Return the heart rates that came."""
+    return [m.value for m in collector.of(Code.HEART_RATE)]
+
+
+def places(measurements: list[Measurement]) -> list[tuple[int, int]]:
+    """Return the generation and sequence of each record."""
+    found = [place.decode(m.record or 0) for m in measurements]
+    return [(p.generation, p.sequence) for p in found if p is not None]
+
+
+def fetches(collector: Collector) -> float:
+    """Return how often all records were fetched."""
+    return collector.value("record_fetches_total")
+
+
+async def flow(collector: Collector, count: int = 5, *, within_s: float = 10.0) -> float:
+    """Wait for *count* more heart rates, and return how long that took."""
+    began, before = time.monotonic(), len(rates(collector))
+    await collector.until(lambda: len(rates(collector)) >= before + count, within_s=within_s)
+    return time.monotonic() - began
