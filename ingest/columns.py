@@ -1,7 +1,7 @@
 """Columns: many blocks as a few long arrays, without a Python object per observation."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 import numpy as np
@@ -12,6 +12,7 @@ from wire.quantities import MISSING
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
+Number = TypeVar("Number", bound=np.integer[Any])
 
 _NARROW_MISSING: Final = -128
 
@@ -32,6 +33,10 @@ class Columns(msgspec.Struct, frozen=True, eq=False):
         present: Whether there is a value.
 
         flags: Of each observation; 0 when the block has none.
+
+        is_whole: Whether nothing is missing.
+
+        steps_ms: Of each block; 0 for one with offsets of its own, which may go back in time.
     """
 
     counts: Ints
@@ -40,6 +45,17 @@ class Columns(msgspec.Struct, frozen=True, eq=False):
     values: NDArray[np.int32]
     present: Bools
     flags: NDArray[np.uint8]
+    is_whole: bool
+    steps_ms: Ints
+
+    @property
+    def is_regular(self) -> bool:
+        """Whether each block goes on by a step."""
+        return bool((self.steps_ms > 0).all())
+
+    def starts_ms(self) -> Ints:
+        """Return the time of each block's first observation."""
+        return self.times_ms[self.firsts]
 
     def any_of(self, per_row: Bools) -> Bools:
         """Tell for each block whether *per_row* holds for one of its observations."""
@@ -53,11 +69,11 @@ class Columns(msgspec.Struct, frozen=True, eq=False):
             return np.zeros(0, dtype=np.int64)
         return np.add.reduceat(per_row.astype(np.int64), self.firsts)
 
-    def least_of(self, per_row: Ints) -> Ints:
+    def least_of(self, per_row: NDArray[Number]) -> NDArray[Number]:
         """Return the least element of each block."""
         return np.minimum.reduceat(per_row, self.firsts) if len(self.counts) else per_row
 
-    def greatest_of(self, per_row: Ints) -> Ints:
+    def greatest_of(self, per_row: NDArray[Number]) -> NDArray[Number]:
         """Return the greatest element of each block."""
         return np.maximum.reduceat(per_row, self.firsts) if len(self.counts) else per_row
 
@@ -75,28 +91,34 @@ def unpack(blocks: Sequence[Block]) -> Columns:
     sizes = np.fromiter((len(b.values) for b in blocks), np.int64, total_blocks)
     counts = np.where(narrow, sizes, sizes // 2)
     firsts = np.cumsum(counts) - counts
+    steps = np.fromiter(
+        (b.step if isinstance(b.step, int) else 0 for b in blocks), np.int64, total_blocks
+    )
     values, present = _values(blocks, narrow, counts)
     return Columns(
         counts=counts,
         firsts=firsts,
-        times_ms=_times(blocks, counts, firsts),
+        times_ms=_times(blocks, steps, counts, firsts),
         values=values,
         present=present,
-        flags=np.frombuffer(
-            b"".join(
-                b.flags if b.flags is not None else bytes(n)
-                for b, n in zip(blocks, counts.tolist(), strict=True)
-            ),
-            np.uint8,
-        ),
+        flags=_flags(blocks, counts),
+        is_whole=bool(present.all()),
+        steps_ms=steps,
     )
 
 
-def _times(blocks: Sequence[Block], counts: Ints, firsts: Ints) -> Ints:
+def _flags(blocks: Sequence[Block], counts: Ints) -> NDArray[np.uint8]:
+    if all(b.flags is None for b in blocks):
+        return np.zeros(int(counts.sum()), np.uint8)
+    parts = [
+        b.flags if b.flags is not None else bytes(n)
+        for b, n in zip(blocks, counts.tolist(), strict=True)
+    ]
+    return np.frombuffer(b"".join(parts), np.uint8)
+
+
+def _times(blocks: Sequence[Block], steps: Ints, counts: Ints, firsts: Ints) -> Ints:
     starts = np.fromiter((b.start_ms for b in blocks), np.int64, len(blocks))
-    steps = np.fromiter(
-        (b.step if isinstance(b.step, int) else 0 for b in blocks), np.int64, len(blocks)
-    )
     position = np.arange(int(counts.sum()), dtype=np.int64) - np.repeat(firsts, counts)
     times = np.repeat(starts, counts) + np.repeat(steps, counts) * position
     offsets = b"".join(b.step for b in blocks if isinstance(b.step, bytes))
@@ -109,11 +131,13 @@ def _times(blocks: Sequence[Block], counts: Ints, firsts: Ints) -> Ints:
 def _values(
     blocks: Sequence[Block], narrow: Bools, counts: Ints
 ) -> tuple[NDArray[np.int32], Bools]:
+    bases = np.fromiter((b.base for b in blocks if b.base is not None), np.int32)
+    small = np.frombuffer(b"".join([b.values for b in blocks if b.base is not None]), np.int8)
+    if len(bases) == len(blocks):
+        return np.repeat(bases, counts) + small, small != _NARROW_MISSING
     values = np.empty(int(counts.sum()), np.int32)
     present = np.empty(len(values), np.bool_)
     is_narrow = np.repeat(narrow, counts)
-    bases = np.fromiter((b.base for b in blocks if b.base is not None), np.int32)
-    small = np.frombuffer(b"".join(b.values for b in blocks if b.base is not None), np.int8)
     values[is_narrow] = np.repeat(bases, counts[narrow]) + small
     present[is_narrow] = small != _NARROW_MISSING
     wide = np.frombuffer(b"".join(b.values for b in blocks if b.base is None), "<i2")

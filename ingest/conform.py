@@ -18,6 +18,16 @@ def conforms(columns: Columns, *, step: Ints, interval_ms: Ints, time_step_ms: I
 
         time_step_ms: Of each block's rule.
     """
+    if columns.is_regular and np.all(step == 1):
+        # Regular blocks are told by their first time and their step: an observation in each
+        # interval at most, if a step is no shorter than one.
+        is_coarse = (
+            (columns.starts_ms() % time_step_ms == 0)
+            & (columns.steps_ms % time_step_ms == 0)
+            & (columns.steps_ms >= interval_ms)
+        )
+        if (is_coarse | (columns.counts == 1) & (columns.starts_ms() % time_step_ms == 0)).all():
+            return np.ones(len(columns.counts), dtype=np.bool_)
     too_fine = columns.times_ms % np.repeat(time_step_ms, columns.counts) != 0
     if np.any(step != 1):
         off_step = columns.values % np.repeat(step, columns.counts) != 0

@@ -136,7 +136,8 @@ def decide(
         newest_ms=columns.greatest_of(columns.times_ms),
         arrivals=order,
     )
-    _refuse_by_time(fates, rules, columns.least_of(columns.times_ms), given)
+    oldest_ms = columns.least_of(columns.times_ms)
+    _refuse_by_time(fates, rules, oldest_ms, given)
     fates.refuse(_implausible(columns, rules), Reason.IMPLAUSIBLE)
     is_coarse = conforms(
         columns,
@@ -145,10 +146,15 @@ def decide(
         time_step_ms=rules["time_step"],
     )
     fates.refuse(~is_coarse, Reason.POLICY_EXCEEDED)
-    sorting = _sorting(columns, rules)
+    # Where each block is in order, and after the one before, so is all: no need to look inside.
+    are_apart = columns.is_regular and _are_apart(rules, oldest_ms, fates.newest_ms)
+    sorting = None if are_apart else _sorting(columns, rules)
     if np.any(rules["interval"] > 1):
-        fates.refuse(_repeats_last(columns, rules, last), Reason.POLICY_EXCEEDED)
-        _refuse_repeats(columns, rules, sorting, fates)
+        last_ms = last.times_ms(rules["slot"])
+        repeats = _repeats_last(columns, rules, last_ms, oldest_ms)
+        fates.refuse(repeats, Reason.POLICY_EXCEEDED)
+        if not are_apart:
+            _refuse_repeats(columns, rules, sorting, fates)
     admitted = fates.codes == 0
     last.note(rules["slot"][admitted], fates.newest_ms[admitted])
     expires_ms = int(rules["valid_to"][admitted].min(initial=MAX_TIME_MS + 1))
@@ -171,14 +177,22 @@ def _refuse_by_time(fates: Blocks, rules: NDArray[np.void], oldest: Ints, given:
 
 
 def _implausible(columns: Columns, rules: NDArray[np.void]) -> Bools:
-    low = np.repeat(rules["low"], columns.counts)
-    high = np.repeat(rules["high"], columns.counts)
-    return columns.any_of(columns.present & ((columns.values < low) | (columns.values > high)))
+    values = columns.values
+    if not columns.is_whole:
+        # What is missing is in every range.
+        values = np.where(columns.present, values, np.repeat(rules["low"], columns.counts))
+    lowest, highest = columns.least_of(values), columns.greatest_of(values)
+    return (lowest < rules["low"]) | (highest > rules["high"])
 
 
-def _repeats_last(columns: Columns, rules: NDArray[np.void], last: LastReadings) -> Bools:
+def _repeats_last(
+    columns: Columns, rules: NDArray[np.void], last_ms: Ints, oldest_ms: Ints
+) -> Bools:
     """Tell for each block whether it falls into an interval that was observed before."""
-    last_ms = last.times_ms(rules["slot"])
+    # Most blocks begin after the interval of the last reading: no need to look into them.
+    is_later = (last_ms < 0) | (oldest_ms // rules["interval"] > last_ms // rules["interval"])
+    if is_later.all():
+        return np.zeros(len(last_ms), dtype=np.bool_)
     interval = np.repeat(rules["interval"], columns.counts)
     before = np.repeat(last_ms, columns.counts)
     return columns.any_of(
@@ -186,6 +200,15 @@ def _repeats_last(columns: Columns, rules: NDArray[np.void], last: LastReadings)
         & (before >= 0)
         & (columns.times_ms // interval == before // interval)
     )
+
+
+def _are_apart(rules: NDArray[np.void], oldest_ms: Ints, newest_ms: Ints) -> bool:
+    """Tell whether each block begins in a later interval than its series' block before ends in."""
+    interval = rules["interval"]
+    is_later = (interval[1:] == interval[:-1]) & (
+        oldest_ms[1:] // interval[1:] > newest_ms[:-1] // interval[:-1]
+    )
+    return bool((is_later | (rules["slot"][1:] != rules["slot"][:-1])).all())
 
 
 def _sorting(columns: Columns, rules: NDArray[np.void]) -> Ints | None:
@@ -223,9 +246,19 @@ def _rows(
     admitted: Bools,
     sorting: Ints | None,
 ) -> Rows:
-    keep = columns.present & np.repeat(admitted, columns.counts)
+    if sorting is None and columns.is_whole and admitted.all():
+        return Rows(
+            times_ms=columns.times_ms,
+            series=np.repeat(rules["series"], columns.counts),
+            values=columns.values.astype(np.float32)
+            / np.repeat(rules["per_unit"], columns.counts),
+            flags=columns.flags,
+            envelopes=np.repeat(envelopes, columns.counts),
+        )
+    block_of = np.repeat(np.arange(len(envelopes)), columns.counts)
+    keep = columns.present & admitted[block_of]
     chosen = np.flatnonzero(keep) if sorting is None else sorting[keep[sorting]]
-    block_of = np.repeat(np.arange(len(envelopes)), columns.counts)[chosen]
+    block_of = block_of[chosen]
     return Rows(
         times_ms=columns.times_ms[chosen],
         series=rules["series"][block_of],

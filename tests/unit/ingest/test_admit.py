@@ -1,5 +1,7 @@
 """Admission: each rule, whose block is refused, and which reason an envelope gets."""
 
+import struct
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -294,3 +296,52 @@ def test_clock_rules_must_make_sense(clock: dict[str, float]) -> None:
     """A rule that would refuse everything, or nothing, is a mistake in the settings."""
     with pytest.raises(ValueError, match="max_ahead_s"):
         msgspec.structs.replace(CLOCK, **clock)
+
+
+REGULAR = st.lists(
+    st.tuples(
+        st.integers(0, 40),
+        st.sampled_from([250, 500, 1000, 2000, 3000]),
+        st.lists(st.sampled_from([70, 71, 400, MISSING]), min_size=1, max_size=4),
+        st.sampled_from([b"1" * 16, b"2" * 16]),
+    ),
+    max_size=6,
+)
+
+
+def by_offsets(one: Block) -> Block:
+    """Return the same observations with a time of its own for each."""
+    times = one.times_ms()
+    return msgspec.structs.replace(
+        one, step=struct.pack(f"<{len(times)}I", *(t - times[0] for t in times))
+    )
+
+
+@given(st.lists(REGULAR, min_size=1, max_size=3), st.sampled_from([1, 500, 2000]))
+def test_regular_blocks_fare_as_if_they_were_not(
+    flushes: list[list[tuple[int, int, list[int], bytes]]], interval_ms: int
+) -> None:
+    """What is told from a block's first time and step alone is what its observations tell."""
+    permissions = knowing(
+        permission(handle=b"1" * 16, series_id=1, rule=(1, interval_ms, 500 % interval_ms or 1)),
+        permission(handle=b"2" * 16, series_id=2, rule=(1, interval_ms, 1)),
+    )
+    last, other_last = LastReadings(), LastReadings()
+    for flush in flushes:
+        some = []
+        for start, step_ms, values, handle in flush:
+            start_ms = NOW_MS - 60_000 + 250 * start
+            run = pack_block(
+                Code.HEART_RATE, [start_ms + i * step_ms for i in range(len(values))], values
+            )
+            some.append(opened(run, handle=handle))
+        irregular = [
+            opened(by_offsets(one.body.blocks[0]), handle=one.body.handle)
+            for one in some
+            if one.body is not None
+        ]
+        found = decide(*some, permissions=permissions, last=last)
+        expected = decide(*irregular, permissions=permissions, last=other_last)
+        assert found.verdicts == expected.verdicts
+        for name in ("times_ms", "series", "values", "envelopes"):
+            assert getattr(found.rows, name).tolist() == getattr(expected.rows, name).tolist()
