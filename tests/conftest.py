@@ -10,4 +10,5 @@ pytest_plugins = [
     "tests.fix_vault",
     "tests.fix_link",
     "tests.fix_bluez",
+    "tests.fix_observed",
 ]

@@ -22,7 +22,7 @@ from tests.fix_database import programs
 STEP_MS: Final = 20
 PURPOSE: Final = "acceptance@1"
 _CYCLE: Final = 200
-_POLICY: Final = """\
+POLICY: Final = """\
 purpose: acceptance@1
 art6: 6.1.a
 art9: 9.2.a
@@ -191,7 +191,7 @@ def _scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         whole.broker_ports.update(ingest=for_ingest.port, agent=for_agents.port)
         whole.prepare()
         policy = whole.folder / "acceptance.yaml"
-        policy.write_text(_POLICY)
+        policy.write_text(POLICY)
         with whole.trust_shell() as shell:
             shell.run("policy", "load", str(policy))
         whole.start_trust()
