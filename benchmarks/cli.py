@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     console = Console(stderr=arguments.json is not None and str(arguments.json) == "-")
     try:
         with world(dsn=arguments.dsn, programs=arguments.programs) as whole:
-            guard.check_durability(whole)
+            guard.check_durability(whole.telemetry)
             guard.try_guarantees(whole)
             about = report.describe(whole)
             findings = _run(whole, arguments, console)

@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from benchmarks.database import Telemetry
 from benchmarks.errors import Refused
 from benchmarks.fleet import Fleet, Form, Message, Shape, member
 from benchmarks.world import WORKERS, Worker, World, wait_until_settled
@@ -24,7 +25,7 @@ _DURABLE: Final = {
 _READINGS = 30
 
 
-def check_durability(world: World) -> None:
+def check_durability(telemetry: Telemetry) -> None:
     """
     Look whether a COMMIT of ingest's survives a power cut.
 
@@ -33,17 +34,17 @@ def check_durability(world: World) -> None:
     """
     for name, wanted in _DURABLE.items():
         for role in ("vv_ingest", None):
-            found = _setting(world, name, role)
+            found = _setting(telemetry, name, role)
             if found not in wanted:
                 raise Refused(name, found)
-    for table, kind in world.telemetry.fetch(
+    for table, kind in telemetry.fetch(
         "SELECT c.relname, c.relpersistence::text FROM pg_class c"
         " JOIN pg_namespace n ON n.oid = c.relnamespace"
         " WHERE n.nspname = 'vv' AND c.relkind IN ('r', 'p')"
     ):
         if kind != "p":
             raise Refused("durability", f"the table {table} is not logged")
-    keys = world.telemetry.fetch(
+    keys = telemetry.fetch(
         "SELECT FROM pg_index WHERE indrelid = 'vv.envelopes'::regclass AND indisunique"
         " AND indisvalid AND indimmediate AND indpred IS NULL"
     )
@@ -51,9 +52,9 @@ def check_durability(world: World) -> None:
         raise Refused("the ledger", "vv.envelopes has no unique index")
 
 
-def _setting(world: World, name: str, role: str | None) -> str:
+def _setting(telemetry: Telemetry, name: str, role: str | None) -> str:
     """Return the setting that a connection of *role* begins with; the server's for None."""
-    rows = world.telemetry.fetch(
+    rows = telemetry.fetch(
         "SELECT option FROM pg_db_role_setting s, unnest(setconfig) AS option"
         " WHERE (setdatabase = 0 OR setdatabase = (SELECT oid FROM pg_database"
         " WHERE datname = current_database()))"
@@ -64,7 +65,7 @@ def _setting(world: World, name: str, role: str | None) -> str:
     )
     if rows:
         return str(rows[0][0]).partition("=")[2]
-    return str(world.telemetry.fetch("SELECT current_setting(%s)", name)[0][0])
+    return str(telemetry.fetch("SELECT current_setting(%s)", name)[0][0])
 
 
 def try_guarantees(world: World) -> None:

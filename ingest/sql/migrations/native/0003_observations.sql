@@ -7,7 +7,10 @@ CREATE TABLE vv.observations (
     value real NOT NULL,
     flags smallint NOT NULL
 ) PARTITION BY RANGE (time);
-CREATE INDEX ON vv.observations USING brin (time) WITH (autosummarize = on);
+-- A flush comes sorted by series and time, so that a few pages hold few series: the summaries lead
+-- to one series' minutes nearly as a btree does, and cost the COPY nothing.
+CREATE INDEX ON vv.observations USING brin (time, series_id)
+    WITH (pages_per_range = 16, autosummarize = on);
 GRANT INSERT ON vv.observations TO vv_ingest;
 
 -- A partition for each day, of UTC, from one to the other; those that are there stay as they are.

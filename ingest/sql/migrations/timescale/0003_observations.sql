@@ -8,7 +8,10 @@ CREATE TABLE vv.observations (
     flags smallint NOT NULL
 );
 SELECT create_hypertable('vv.observations', by_range('time', INTERVAL '1 day'), create_default_indexes => false);
-CREATE INDEX ON vv.observations USING brin (time) WITH (autosummarize = on);
+-- A flush comes sorted by series and time, so that a few pages hold few series: the summaries lead
+-- to one series' minutes nearly as a btree does, and cost the COPY nothing.
+CREATE INDEX ON vv.observations USING brin (time, series_id)
+    WITH (pages_per_range = 16, autosummarize = on);
 GRANT INSERT ON vv.observations TO vv_ingest;
 
 -- Chunks come by themselves; the function is there so that one program runs on both.
