@@ -8,6 +8,7 @@ and in the end this process leaves, for the service manager to start it anew.
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Collection, Coroutine
 from typing import Any, Final, Protocol
 
@@ -26,6 +27,8 @@ from edge_agent.ports import Clock
 from runtime.logs import Log, describe
 
 _ACT_S: Final = 15.0
+_DISRUPTIVE: Final = frozenset({Rung.POWER_CYCLE, Rung.RESTART})
+_SPARED_TIMES: Final = 2
 _log = Log("agent.bluetooth")
 
 
@@ -72,7 +75,7 @@ class Recovery:
 
         steps: How patient to be.
 
-        is_serving: Tells whether some sensor delivers: then the adapter is left alone.
+        is_serving: Tells whether some sensor delivers, whose link a disruptive rung would cost.
 
         renew_scanner: Begins a new scan.
     """
@@ -95,11 +98,13 @@ class Recovery:
         self._ladders = {trouble: Ladder(trouble, steps) for trouble in Trouble}
         self._acting = asyncio.Lock()
         self._pulse = asyncio.Event()
+        self._spared: Counter[Trouble] = Counter()
 
     def worked(self, *troubles: Trouble) -> None:
-        """Note that there is no such trouble, or none at all."""
-        for trouble in troubles or Trouble:
+        """Note that there is no trouble of these kinds."""
+        for trouble in troubles:
             self._ladders[trouble].worked()
+            self._spared[trouble] = 0
 
     def wake(self) -> None:
         """Let everyone who waits try again now: the host's Bluetooth has come back."""
@@ -137,7 +142,7 @@ class Recovery:
             GaveUp: Nothing is left.
         """
         rung = self._ladders[trouble].failed(now=self._clock.now())
-        if rung is Rung.POWER_CYCLE and self._is_serving():
+        if rung in _DISRUPTIVE and self._is_spared(trouble):
             rung = Rung.NEW_SCANNER
         if rung is Rung.EXIT:
             self._metrics.tried(rung)
@@ -147,6 +152,18 @@ class Recovery:
             self._renew_scanner()
         actions = {Rung.POWER_CYCLE: self._host.power_cycle, Rung.RESTART: self._host.restart}
         await self._act(rung, actions.get(rung))
+
+    def _is_spared(self, trouble: Trouble) -> bool:
+        """
+        Tell whether to leave the links alone that deliver, this time.
+
+        Not for ever: a scan that is wedged keeps every other sensor out of reach.
+        """
+        if not self._is_serving() or self._spared[trouble] >= _SPARED_TIMES:
+            self._spared[trouble] = 0
+            return False
+        self._spared[trouble] += 1
+        return True
 
     async def _act(
         self, rung: Rung, action: Callable[[], Coroutine[Any, Any, None]] | None

@@ -123,7 +123,7 @@ class BoundSensor:
         return Visit(link, outlet, cursor, means.timing, means.trust, means.models)
 
     def _progressed(self) -> None:
-        self._means.recovery.worked()
+        self._means.recovery.worked(Trouble.LINK, Trouble.DEAF)
         self._link_wait.succeeded()
         self._sensor_wait.succeeded()
 

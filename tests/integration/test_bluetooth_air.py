@@ -1,5 +1,6 @@
 """The radio over virtual sensors on the air: straps, floods, drops, and a host in trouble."""
 
+import asyncio
 import time
 
 from edge_agent.gatt import heart_rate
@@ -165,6 +166,24 @@ async def test_a_sensor_that_wants_a_bond_is_counted(link: AirLink) -> None:
         await collector.until(lambda: len(collector.taken_of_records()) >= 3, within_s=20)
 
     assert meter.books.connections >= 1
+
+
+async def test_nothing_comes_while_a_goodbye_hangs(link: AirLink) -> None:
+    """A sensor that left the lease is not heard any more, though its link does not go."""
+    one = await link.add(strap(period_s=PERIOD_S))
+
+    async with collecting(radio(link), ToldHost(), {STRAP: 0}) as collector:
+        await flow(collector)
+        link.adapter.hang()
+        leaving = asyncio.create_task(collector.sensors.listen({}))
+        await asyncio.sleep(0)
+        while await collector.sensors.take(within_s=0):
+            pass
+        sent = len(one.sent)
+        assert not await collector.sensors.take(within_s=0.5)
+        assert len(one.sent) > sent + 5
+        await leaving
+        link.adapter.recover()
 
 
 async def test_listening_to_nothing_is_silent_at_once(link: AirLink) -> None:

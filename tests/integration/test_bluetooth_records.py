@@ -36,8 +36,8 @@ async def test_all_records_of_a_meter_come_in_order(link: AirLink) -> None:
 
 @pytest.mark.parametrize("ahead_s", [-86_400.0 * 400, -300.0, 0.0, 7200.0])
 async def test_records_are_dated_by_our_clock(link: AirLink, ahead_s: float) -> None:
-    """However wrong a meter's clock is, its records get the time at which they were taken."""
-    await link.add(meter_with(5, ahead_s=ahead_s))
+    """However wrong a meter's clock is, its records are dated right; and we leave it alone."""
+    meter = await link.add(meter_with(5, ahead_s=ahead_s))
 
     async with collecting(radio(link), ToldHost(), {METER: 0}) as collector:
         await collector.until(lambda: fetches(collector) >= 1)
@@ -45,6 +45,7 @@ async def test_records_are_dated_by_our_clock(link: AirLink, ahead_s: float) -> 
 
     ages_s = [time.time() - m.at_ms / 1000 for m in collector.of(Code.GLUCOSE_CAPILLARY)]
     assert ages_s == [pytest.approx(60.0 * (5 - n), abs=5.0) for n in range(5)]
+    assert meter.clock.times_set == 0
 
 
 async def test_a_clock_that_cannot_be_read_dates_nothing(link: AirLink) -> None:
@@ -178,9 +179,14 @@ async def test_a_meter_that_was_reset_is_noticed(link: AirLink, grown: int) -> N
     assert ages_s == [pytest.approx(60.0 * (grown - n), abs=5.0) for n in range(grown)]
 
 
-@pytest.mark.parametrize("fault", ["busy@1", "server-busy@1-2", "unanswered@2", "uncompleted@2"])
-async def test_a_meter_in_a_bad_mood_is_asked_again(link: AirLink, fault: str) -> None:
-    """Busy, mute or cut short: in the end every record is there, once."""
+@pytest.mark.parametrize(
+    ("fault", "connections"),
+    [("busy@1", 1), ("server-busy@1-2", 1), ("unanswered@2", 2), ("uncompleted@2", 2)],
+)
+async def test_a_meter_in_a_bad_mood_is_asked_again(
+    link: AirLink, fault: str, connections: int
+) -> None:
+    """Who is busy is asked again at once; who is mute or cut short, over another connection."""
     await link.add(meter_with(10, fault))
 
     async with collecting(radio(link), ToldHost(), {METER: 0}) as collector:
@@ -188,6 +194,7 @@ async def test_a_meter_in_a_bad_mood_is_asked_again(link: AirLink, fault: str) -
         await collector.during(0.05)
 
     assert sorted(set(places(collector.taken_of_records()))) == [(0, n) for n in range(1, 11)]
+    assert collector.value("sensor_connections_total") == connections
 
 
 @pytest.mark.slow
@@ -199,6 +206,7 @@ async def test_an_endless_report_is_ended(link: AirLink) -> None:
         await collector.until(
             lambda: collector.value("sensor_attempts_total", ending="endless") >= 1, within_s=60
         )
+        assert meter.access.requests[-1][:1] == b"\x03"
         meter.faults.clear()
         await collector.until(lambda: fetches(collector) >= 1)
 
@@ -250,8 +258,9 @@ async def test_a_session_is_caught_up_and_followed(link: AirLink) -> None:
 async def test_a_new_session_is_a_new_generation(link: AirLink) -> None:
     """Minutes that begin again are not taken for seen."""
     sensor = await link.add(sensor_with(20))
+    patience = msgspec.structs.replace(QUICK, timing=Timing())
 
-    async with collecting(radio(link), ToldHost(), {CGM: 0}) as collector:
+    async with collecting(radio(link), ToldHost(), {CGM: 0}, patience=patience) as collector:
         await collector.until(lambda: len(collector.taken_of_records()) >= 20)
         sensor.memory.clear()
         sensor.session.begin(ago_s=600.0)
