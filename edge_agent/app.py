@@ -15,6 +15,7 @@ from edge_agent.agent import Agent
 from edge_agent.backoff import Backoff
 from edge_agent.clock import SystemClock
 from edge_agent.config import AgentSettings, BluetoothSettings, SensorSettings
+from edge_agent.enrolment.renewal import renewing, settle
 from edge_agent.errors import SpoolError
 from edge_agent.keeper import Keeper
 from edge_agent.leases import FileShelf, Leases
@@ -72,6 +73,7 @@ def _innermost(error: BaseException) -> BaseException:
 async def _run(settings: AgentSettings) -> None:
     clock = SystemClock()
     held_keys = keys.read(settings.keys)
+    settle(settings.broker.tls)
     context = client_context(settings.broker.tls, section="broker.tls")
     registry = CollectorRegistry()
     metrics = Metrics(registry)
@@ -133,7 +135,7 @@ async def _run(settings: AgentSettings) -> None:
             yield "lease"
 
     try:
-        async with serving, stop_requested() as stop:
+        async with serving, renewing(settings), stop_requested() as stop:
             with http.serve(settings.http, registry, missing=missing) as port:
                 _log.info("started", http_port=port, software=VERSION)
                 await daemon.run(stop)

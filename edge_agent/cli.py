@@ -10,6 +10,7 @@ from pathlib import Path
 from edge_agent import spool_view
 from edge_agent.clock import SystemClock
 from edge_agent.config import AgentSettings
+from edge_agent.enrolment import cli as enrolment
 from edge_agent.errors import SpoolError
 from runtime import settings
 from runtime.errors import ConfigError
@@ -38,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("run", parents=[config], help="measure and publish until stopped")
     commands.add_parser("check-config", parents=[config], help="read all settings and key files")
     _add_radio(commands)
+    enrolment.add_to(commands, config)
     spool = commands.add_parser("spool", help="look at the spool, beside a running agent or not")
     views = spool.add_subparsers(dest="view", required=True, metavar="VIEW")
     show = views.add_parser("show", parents=[config], help="how much is in it, and went through")
@@ -68,6 +70,8 @@ def _do(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
         from edge_agent.bluetooth import cli as radio
 
         return radio.run(arguments)
+    if arguments.command in ("enrol", "renew"):
+        return enrolment.run(arguments)
     chosen = settings.load(AgentSettings, program="agent", path=arguments.config, environ=environ)
     if arguments.command == "spool":
         shown = _describe_spool(chosen.state_dir, now_ms=SystemClock().now_ms())

@@ -90,6 +90,7 @@ class AgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     broker: BrokerSettings
     keys: KeySettings
     sensors: SensorSettings
+    enrolment: EnrolmentSettings | None = None
     batch: BatchSettings = BatchSettings()
     publish: PublishSettings = PublishSettings()
     spool: SpoolSettings = SpoolSettings()

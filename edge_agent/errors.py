@@ -6,6 +6,9 @@ Errors of the edge agent.
         * SpoolFull         (the disk's: the same, and an operator must make room)
         * SpoolKeyChanged   (the operator's: refuse to start)
     * BrokerError           (the network's: keep in the spool, connect again)
+    * DeskUnavailable       (the network's or trust's: try to enrol or renew again)
+    * DeskRefused           (the operator's: this token or certificate will never do)
+    * CredentialError       (the operator's: a key or certificate cannot be read or written)
     * LeaseRefused          (trust's or a stranger's: keep what was in force before)
         * RolledBack
 
@@ -41,6 +44,27 @@ class SpoolKeyChanged(SpoolError):
 
 class BrokerError(EdgeAgentError):
     """The connection to the broker failed or ended."""
+
+
+class DeskUnavailable(EdgeAgentError):
+    """Trust's enrolment desk cannot be reached, or cannot do its part now."""
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(f"the enrolment desk did not do its part ({cause}). Try again")
+
+
+class DeskRefused(EdgeAgentError):
+    """Trust's enrolment desk refuses, or is not the one that it should be."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(f"not enrolled or renewed: {problem}")
+
+
+class CredentialError(EdgeAgentError):
+    """A file of keys or certificates cannot be used."""
+
+    def __init__(self, name: str, problem: str) -> None:
+        super().__init__(f"file {name} {problem}")
 
 
 class LeaseRefused(EdgeAgentError):

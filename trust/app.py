@@ -14,12 +14,14 @@ from trust.certificates import Authority
 from trust.config import Settings
 from trust.consent import Consent
 from trust.courier import Courier, publish_once
+from trust.desk import Desk
 from trust.enrolment import Enrolment
 from trust.errors import KeyFileError, TrustError, Unavailable
 from trust.keys import FileKeys
 from trust.metrics import Metrics
 from trust.publisher import MqttBroker
 from trust.reidentification import Reidentification
+from trust.reload import reload_broker
 from trust.rotation import Rotation
 from trust.telemetry import Telemetry
 from trust.upkeep import Upkeep
@@ -56,6 +58,7 @@ class App:
         self.upkeep = _upkeep(settings, self.keys, self.vault, self.telemetry)
         self.consent = Consent(self.vault, self.upkeep, clock=now, ages=settings.consent)
         self.enrolment = Enrolment(self.vault, self.upkeep, self.keys, self.authority, clock=now)
+        self.desk = Desk(self.vault, self.upkeep, self.authority, clock=now)
         self.rotation = Rotation(self.vault, self.upkeep, self.keys)
         self.reidentification = Reidentification(
             self.vault, self.keys, controller=settings.controller, clock=now
@@ -202,5 +205,7 @@ def _write_revocations(settings: Settings) -> None:
     try:
         if settings.certificates.crl_file is not None:
             app.enrolment.write_revocations(settings.certificates.crl_file)
+            chosen = settings.certificates
+            reload_broker(chosen.reload_command, timeout_s=chosen.reload_timeout_s)
     finally:
         app.close()

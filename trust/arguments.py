@@ -2,11 +2,10 @@
 
 import argparse
 import functools
-import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from trust import rights_arguments, staff_arguments
@@ -14,30 +13,12 @@ from trust.argument_kinds import birth_month, instant, locale, names, period, sh
 from trust.consent import RECORDABLE
 from trust.decisions import GivenBy, State
 from trust.errors import UsageError
+from trust.parser import Parser
 
 if TYPE_CHECKING:
-    # argparse has no public name for what add_subparsers returns.
-    Subparsers = argparse._SubParsersAction["Parser"]
-    Group = Callable[[Subparsers, str, str], Subparsers]
+    from trust.parser import Subparsers
 
-_ARGUMENT: Final = re.compile(r"argument ([^:]+):")
 _METHODS: Final = ("checkbox", "signature", "scan", "verbal-witnessed")
-_MISSING: Final = "the following arguments are required"
-
-
-class Parser(argparse.ArgumentParser):
-    """Raises instead of leaving; and never quotes a value, because it may be a name."""
-
-    def error(self, message: str) -> NoReturn:
-        mend = f" See `{self.prog} --help`."
-        found = _ARGUMENT.match(message)
-        if message.startswith(_MISSING):
-            raise UsageError(f"{message}.{mend}")
-        if found and found.group(1).startswith("-"):
-            raise UsageError(f"the value of {found.group(1)} is missing or wrong.{mend}")
-        if found:
-            raise UsageError(f"there is no such {found.group(1).lower()}.{mend}")
-        raise UsageError(f"there are arguments that the command does not take.{mend}")
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -72,6 +53,7 @@ def _parser() -> Parser:
     simple = {
         "init": "make the keys of a new installation",
         "run": "renew and publish leases, finish what was cut off",
+        "serve": "enrol gateways and renew their certificates, over HTTPS",
         "batch": "run a JSON array of arguments per line of standard input",
         "check-config": "read the settings and say whether they can be used",
     }
@@ -115,7 +97,7 @@ def _add_pki(pki: "Subparsers", options: Parser) -> None:
         action="append",
         default=[],
         metavar="HOST",
-        help="a name or address that the broker is reached by; may be repeated",
+        help="a name or address that broker and desk are reached by; may be repeated",
     )
     issue = pki.add_parser("issue-agent", help="a new certificate of an agent", parents=[options])
     issue.add_argument("agent", metavar="AGENT")
@@ -136,10 +118,13 @@ def _add_records(commands: "Subparsers", options: Parser) -> None:
     add.add_argument("--born", type=birth_month, default=None, metavar="YYYY-MM")
     rights_arguments.add_subject(subject, options)
     agent = _group(commands, "agent", "gateways")
-    enrol = agent.add_parser("enrol", help="id, certificate and keys", parents=[options])
-    enrol.add_argument("--ingest-key", type=Path, required=True, metavar="FILE")
-    enrol.add_argument("--out", type=Path, required=True, metavar="DIR")
+    text = "a one-time token; with --out, a bundle whose keys are made here"
+    enrol = agent.add_parser("enrol", help=text, description=text, parents=[options])
+    enrol.add_argument("--valid-for", type=period, default=period("1h"), metavar="1h")
+    enrol.add_argument("--ingest-key", type=Path, default=None, metavar="FILE")
+    enrol.add_argument("--out", type=Path, default=None, metavar="DIR")
     enrol.add_argument("--format", choices=("sealed", "json"), default="sealed")
+    agent.add_parser("list", help="with lease and certificate", parents=[options])
 
 
 def _add_decisions(decision: "Subparsers", options: Parser) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from trust import files, pki
 from trust.config import CertificateSettings
@@ -83,7 +83,7 @@ class Authority:
         Args:
             out: The folder.
 
-            hosts: Names and addresses that the broker is reached by.
+            hosts: Names and addresses that broker and enrolment desk are reached by.
 
             now: The time of issue.
 
@@ -98,6 +98,10 @@ class Authority:
             ca, "broker", role=pki.Role.SERVER, now=now, valid_for=valid_for, hosts=hosts
         )
         write_holder(out, "broker", broker)
+        desk = pki.issue(
+            ca, "enrolment", role=pki.Role.SERVER, now=now, valid_for=valid_for, hosts=hosts
+        )
+        write_holder(out, "enrolment", desk)
         for name in SERVICES:
             holder = pki.issue(ca, name, role=pki.Role.CLIENT, now=now, valid_for=valid_for)
             write_holder(out, name, holder)
@@ -113,6 +117,20 @@ class Authority:
         """
         valid_for = dt.timedelta(days=self._settings.agent_days)
         return pki.issue(self._ca, agent, role=pki.Role.CLIENT, now=now, valid_for=valid_for)
+
+    def certify_agent(
+        self, agent: str, public_key: Ed25519PublicKey, *, now: dt.datetime
+    ) -> x509.Certificate:
+        """
+        Return a certificate of *agent* for a key that it has made.
+
+        Raises:
+            KeyFileError: There is no CA.
+        """
+        valid_for = dt.timedelta(days=self._settings.agent_days)
+        return pki.certify(
+            self._ca, public_key, agent, role=pki.Role.CLIENT, term=(now, valid_for)
+        )
 
     def write_revocations(self, revoked: Revocations, path: Path, *, now: dt.datetime) -> None:
         """

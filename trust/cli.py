@@ -41,6 +41,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(read: Settings, found: Namespace) -> int:
     if found.command == "run":
         return app.run(read)
+    if found.command == "serve":
+        # Only now: nothing else needs an HTTP server, and it takes a second to read.
+        from trust import serve
+
+        return serve.run(read)
     if found.command in commands.BEFORE_KEYS:
         _print(commands.BEFORE_KEYS[found.command](read, found), as_json=found.json)
         return 0

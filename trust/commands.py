@@ -26,10 +26,14 @@ from trust.decisions import Capture, State
 from trust.errors import Conflict, NotFound, PolicyError, Refused, UsageError
 from trust.keys import FileKeys
 from trust.purposes import parse_reference
+from trust.reload import reload_broker
 from trust.subjects import Identity
 from trust.upkeep import Done
 
 Result = dict[str, Any]
+_SHORTEST_TOKEN: Final = dt.timedelta(minutes=1)
+_LONGEST_TOKEN: Final = dt.timedelta(days=7)
+_PAGE: Final = 1000
 
 
 def init(settings: Settings) -> Result:
@@ -98,12 +102,53 @@ def _subject_add(app: App, arguments: argparse.Namespace) -> Result:
 
 
 def _agent_enrol(app: App, arguments: argparse.Namespace) -> Result:
+    if arguments.out is None:
+        return _agent_token(app, arguments)
+    if arguments.ingest_key is None:
+        raise Refused("a bundle holds ingest's public key: give --ingest-key")
     agent = app.enrolment.enrol(
         ingest_key=arguments.ingest_key,
         out=arguments.out,
         sealed=arguments.format == "sealed",
     )
     return {"agent": agent, "folder": str(arguments.out)}
+
+
+def _agent_token(app: App, arguments: argparse.Namespace) -> Result:
+    if not _SHORTEST_TOKEN <= arguments.valid_for <= _LONGEST_TOKEN:
+        raise Refused("--valid-for is from a minute to a week")
+    token, expires_at = app.desk.issue_token(
+        valid_for=arguments.valid_for, sealed=arguments.format == "sealed"
+    )
+    return {
+        "token": token.format(),
+        "expires_at": _instant(expires_at),
+        "next": "on the gateway: vitalveil agent enrol --token - --url https://HOST:8443"
+        " --ca ca.crt --out DIR",
+    }
+
+
+def _agent_list(app: App, _arguments: argparse.Namespace) -> Result:
+    rows: list[Result] = []
+    after = ""
+    while True:
+        with app.vault.transaction() as records:
+            page = records.registers.agents(after=after, limit=_PAGE)
+        rows += [
+            {
+                "agent": agent,
+                "format": kind,
+                "enrolled_at": _instant(enrolled_at),
+                "revoked_at": _instant(revoked_at),
+                "lease": version or None,
+                "lease_ends_at": _instant(lease_ends_at),
+                "certificate_ends_at": _instant(rest[0]),
+            }
+            for agent, kind, enrolled_at, revoked_at, version, lease_ends_at, *rest in page
+        ]
+        if len(page) < _PAGE:
+            return {"rows": rows}
+        after = page[-1][0]
 
 
 def _pki_issue_agent(app: App, arguments: argparse.Namespace) -> Result:
@@ -115,6 +160,10 @@ def _pki_revoke(app: App, arguments: argparse.Namespace) -> Result:
     crl = arguments.crl or app.settings.certificates.crl_file
     done = app.enrolment.revoke(arguments.agent, crl=crl)
     mend = "" if crl else "set certificates.crl_file or give --crl: no revocation list was written"
+    reload = app.settings.certificates
+    problem = reload_broker(reload.reload_command, timeout_s=reload.reload_timeout_s)
+    if reload.reload_command and crl:
+        mend = problem or "nothing: the broker has read the list"
     return {
         "agent": arguments.agent,
         **_done(done),
@@ -233,6 +282,7 @@ ON_RECORDS: Final[Mapping[str, Callable[[App, argparse.Namespace], Result]]] = {
     "policy load": _policy_load,
     "subject add": _subject_add,
     "agent enrol": _agent_enrol,
+    "agent list": _agent_list,
     "pki issue-agent": _pki_issue_agent,
     "pki revoke": _pki_revoke,
     "decision record": _decision_record,

@@ -6,7 +6,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from runtime.settings import BrokerSettings, HttpSettings, LogSettings, Seconds
+from runtime.settings import BrokerSettings, HttpSettings, LogSettings, Port, Seconds
 
 
 class DatabaseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -44,6 +44,23 @@ class CertificateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     reload_timeout_s: Seconds = 20.0
 
 
+class ServeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where gateways enrol, over HTTPS."""
+
+    certificate_file: Path
+    key_file: Path
+    ca_file: Path
+    """Who signs the certificates that gateways renew with."""
+    ingest_key_file: Path
+    """ingest.pub: what they seal to."""
+    host: str = "127.0.0.1"
+    port: Port = 8443
+    burst: Annotated[int, Meta(ge=1, le=1000)] = 10
+    """How many attempts of one address may come at once."""
+    per_minute: Annotated[float, Meta(gt=0, le=1000)] = 6.0
+    http: HttpSettings = HttpSettings()
+
+
 class ConsentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Who decides at which age, in years. The defaults are those of France; ask your DPO."""
 
@@ -72,6 +89,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     broker: BrokerSettings | None = None
     lease: LeaseSettings = LeaseSettings()
     certificates: CertificateSettings = CertificateSettings()
+    serve: ServeSettings | None = None
     consent: ConsentSettings = ConsentSettings()
     repair: RepairSettings = RepairSettings()
     http: HttpSettings = HttpSettings()

@@ -1,8 +1,8 @@
 """
 Enrolment: a gateway gets its id, its certificate and its keys; and loses them again.
 
-Nothing in them says where it will stand or who will be measured. For now the keys are made here
-and travel in the bundle; a gateway that makes its own will send a request instead.
+Nothing in them says where it will stand or who will be measured. Here the keys are made for it and
+travel in a bundle; a gateway that makes its own goes to the desk (`trust.desk`) instead.
 """
 
 import secrets

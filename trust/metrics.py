@@ -48,3 +48,23 @@ class Metrics:
         for to in ("vault", "telemetry", "broker"):
             self.connected.labels(to).set(0)
             self.failures.labels(to)
+
+
+class DeskMetrics:
+    """The metrics of the enrolment desk, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._attempts = Counter(
+            "vitalveil_trust_desk_attempts_total",
+            "Attempts to enrol, or to renew a certificate.",
+            ["what", "outcome"],
+            registry=self.registry,
+        )
+        for what in ("enrolled", "renewed"):
+            for outcome in ("admitted", "not_accepted", "bad_request", "throttled", "failed"):
+                self._attempts.labels(what, outcome)
+
+    def count(self, what: str, outcome: str) -> None:
+        """Count one attempt."""
+        self._attempts.labels(what, outcome).inc()

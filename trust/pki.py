@@ -13,7 +13,7 @@ from collections.abc import Iterable
 import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 _BACKDATE = dt.timedelta(minutes=5)
@@ -109,6 +109,38 @@ def issue(
         hosts: Names and addresses that a server is reached by.
     """
     key = Ed25519PrivateKey.generate()
+    certificate = certify(
+        ca, key.public_key(), common_name, role=role, term=(now, valid_for), hosts=hosts
+    )
+    return Holder(key, certificate)
+
+
+def certify(
+    ca: Holder,
+    public_key: Ed25519PublicKey,
+    common_name: str,
+    *,
+    role: Role,
+    term: tuple[dt.datetime, dt.timedelta],
+    hosts: Iterable[str] = (),
+) -> x509.Certificate:
+    """
+    Return a certificate of *ca* for a key that its holder has made.
+
+    Args:
+        ca: Who signs.
+
+        public_key: The holder's.
+
+        common_name: The holder's MQTT user.
+
+        role: Whether it serves TLS or connects to it.
+
+        term: The time of issue, and how long from then it is valid.
+
+        hosts: Names and addresses that a server is reached by.
+    """
+    now, valid_for = term
     usage = (
         ExtendedKeyUsageOID.SERVER_AUTH if role is Role.SERVER else ExtendedKeyUsageOID.CLIENT_AUTH
     )
@@ -119,13 +151,13 @@ def issue(
         x509.CertificateBuilder()
         .subject_name(_name(common_name))
         .issuer_name(ca.certificate.subject)
-        .public_key(key.public_key())
+        .public_key(public_key)
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - _BACKDATE)
         .not_valid_after(now + valid_for)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(issuer_key_id),
             critical=False,
@@ -134,7 +166,7 @@ def issue(
     names = [_general_name(host) for host in hosts]
     if names:
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
-    return Holder(key, builder.sign(ca.key, None))
+    return builder.sign(ca.key, None)
 
 
 def _general_name(host: str) -> x509.GeneralName:

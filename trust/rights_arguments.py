@@ -10,7 +10,7 @@ from trust.due_dates import RequestKind, RequestOutcome
 from trust.representatives import Role
 
 if TYPE_CHECKING:
-    from trust.arguments import Group, Parser, Subparsers
+    from trust.parser import Group, Parser, Subparsers
 
 
 def add(commands: "Subparsers", group: "Group", options: "Parser") -> None:

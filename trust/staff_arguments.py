@@ -8,7 +8,7 @@ from trust.argument_kinds import names, period
 from trust.reidentify import Basis, OfficerRole
 
 if TYPE_CHECKING:
-    from trust.arguments import Group, Parser, Subparsers
+    from trust.parser import Group, Parser, Subparsers
 
 
 def add(commands: "Subparsers", group: "Group", options: "Parser") -> None:

@@ -124,7 +124,7 @@ def test_pki_files_are_what_the_broker_wants(tmp_path: Path) -> None:
     assert run(*argv, "--config", str(settings))[0] == 0
 
     assert sorted(path.name for path in pki.iterdir()) == [
-        "broker.crt", "broker.key", "ca.crt", "crl.pem",
+        "broker.crt", "broker.key", "ca.crt", "crl.pem", "enrolment.crt", "enrolment.key",
         "ingest.crt", "ingest.key", "trust.crt", "trust.key",
     ]  # fmt: skip
     for name, purpose in (

@@ -1,0 +1,1 @@
+"""Enrolment of a gateway: its keys, its certificate, and their renewal."""

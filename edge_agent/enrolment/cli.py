@@ -1,0 +1,82 @@
+"""`vitalveil agent enrol` and `agent renew`."""
+
+import argparse
+import datetime as dt
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edge_agent.config import AgentSettings
+from edge_agent.errors import CredentialError, DeskRefused, DeskUnavailable
+from runtime import settings
+from runtime.errors import ConfigError
+
+if TYPE_CHECKING:
+    # argparse has no public name for what add_subparsers returns.
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+
+
+def add_to(commands: "Subparsers", config: argparse.ArgumentParser) -> None:
+    """Add the two commands to *commands*."""
+    text = "make keys here, show the token, get a certificate"
+    one = commands.add_parser("enrol", help=text, description=text)
+    one.add_argument("--token", required=True, help="or - to read it from standard input")
+    one.add_argument("--url", required=True, help="of the desk: https://HOST:8443")
+    one.add_argument("--ca", type=Path, required=True, help="ca.crt of the installation")
+    one.add_argument("--out", type=Path, required=True, metavar="DIR", help="a private folder")
+    text = "replace the certificate and its key, before it ends"
+    two = commands.add_parser("renew", parents=[config], help=text, description=text)
+    two.add_argument("--if-due", action="store_true", help="only late in its life")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """
+    Do what *arguments* ask; return the exit code.
+
+    Raises:
+        ConfigError: A setting is wrong.
+    """
+    try:
+        done = _enrol(arguments) if arguments.command == "enrol" else _renew(arguments)
+    except (DeskRefused, DeskUnavailable, CredentialError) as exc:
+        print(f"vitalveil agent {arguments.command}: {exc}", file=sys.stderr)
+        return 1
+    print(json.dumps(done))
+    return 0
+
+
+def _enrol(arguments: argparse.Namespace) -> dict[str, object]:
+    # Only now: nothing else of the command speaks HTTP.
+    from edge_agent.enrolment import enrol
+
+    given: str = arguments.token
+    token = given if given != "-" else sys.stdin.readline()
+    agent = enrol.enrol(token=token, url=arguments.url, ca_file=arguments.ca, out=arguments.out)
+    return {"agent": agent, "folder": str(arguments.out)}
+
+
+def _renew(arguments: argparse.Namespace) -> dict[str, object]:
+    from edge_agent.enrolment import enrol
+
+    chosen = settings.load(
+        AgentSettings, program="agent", path=arguments.config, environ=os.environ
+    )
+    if chosen.enrolment is None:
+        raise ConfigError(
+            key="enrolment.url",
+            source="settings",
+            problem="it is not set, and certificates are renewed there",
+            mend="Set it to the desk of `vitalveil trust serve`: https://HOST:8443.",
+        )
+    now = dt.datetime.now(dt.UTC)
+    tls = chosen.broker.tls
+    if arguments.if_due and not enrol.is_due(tls, now=now, renew_at=chosen.enrolment.renew_at):
+        return {"agent": chosen.agent, "renewed": False}
+    ends_at = enrol.renew(tls, agent=chosen.agent, url=chosen.enrolment.url)
+    return {
+        "agent": chosen.agent,
+        "renewed": True,
+        "valid_until": ends_at.isoformat(timespec="seconds"),
+    }

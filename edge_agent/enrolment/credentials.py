@@ -1,0 +1,165 @@
+"""
+A gateway's own keys: made here, kept here, and replaced so that no crash leaves half a pair.
+
+A new pair is written beside the old one, the certificate is put in its place, then the key. A
+crash between the two is finished by `settle`, because the new key still lies there.
+"""
+
+import os
+from pathlib import Path
+from typing import Final
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.x509.oid import NameOID
+
+from edge_agent.errors import CredentialError
+
+_PRIVATE: Final = 0o600
+_PUBLIC: Final = 0o644
+Private = Ed25519PrivateKey | X25519PrivateKey
+
+
+def write(path: Path, content: bytes, *, private: bool) -> None:
+    """
+    Write *path*, whole or not at all; on return it survives a power cut.
+
+    Raises:
+        CredentialError: It cannot be written.
+    """
+    mode = _PRIVATE if private else _PUBLIC
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+        with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(file.fileno(), mode)
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        _sync_folder(path.parent)
+    except OSError as exc:
+        raise CredentialError(path.name, f"cannot be written ({type(exc).__name__})") from None
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def signing_key(path: Path) -> Ed25519PrivateKey:
+    """
+    Return the Ed25519 key in *path*, made and written at its first use.
+
+    Raises:
+        CredentialError: What lies there is no such key, or it cannot be written.
+    """
+    if not path.exists():
+        write(path, pem(Ed25519PrivateKey.generate()), private=True)
+    key = _read(path)
+    if not isinstance(key, Ed25519PrivateKey):
+        raise CredentialError(path.name, "is not an Ed25519 key")
+    return key
+
+
+def lease_key(path: Path) -> X25519PrivateKey:
+    """
+    Return the X25519 key in *path*, made and written at its first use.
+
+    Raises:
+        CredentialError: What lies there is no such key, or it cannot be written.
+    """
+    if not path.exists():
+        write(path, pem(X25519PrivateKey.generate()), private=True)
+    key = _read(path)
+    if not isinstance(key, X25519PrivateKey):
+        raise CredentialError(path.name, "is not an X25519 key")
+    return key
+
+
+def pem(key: Private) -> bytes:
+    """Return *key*, PKCS #8, not encrypted."""
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+
+
+def certificate_request(key: Ed25519PrivateKey) -> str:
+    """Return a request for a certificate of *key*: without a name, which trust gives."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "gateway")])
+    request = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, None)
+    return request.public_bytes(serialization.Encoding.PEM).decode()
+
+
+def certificate(path: Path) -> x509.Certificate:
+    """
+    Return the certificate in *path*.
+
+    Raises:
+        CredentialError: There is none.
+    """
+    try:
+        return x509.load_pem_x509_certificate(path.read_bytes())
+    except (OSError, ValueError) as exc:
+        raise CredentialError(path.name, f"is no certificate ({type(exc).__name__})") from None
+
+
+def next_key(key_file: Path) -> Path:
+    """Return where the key of a certificate that is asked for lies meanwhile."""
+    return key_file.with_name(f".{key_file.name}.next")
+
+
+def replace(certificate_file: Path, key_file: Path, new_certificate: bytes) -> None:
+    """
+    Put *new_certificate*, of the key in `next_key`, in the place of the old pair.
+
+    Raises:
+        CredentialError: It is of another key, or cannot be written; the old pair is as it was.
+    """
+    waiting = next_key(key_file)
+    if not is_pair(new_certificate, _read(waiting)):
+        raise CredentialError(waiting.name, "is not the key of the certificate that came")
+    write(certificate_file, new_certificate, private=False)
+    settle(certificate_file, key_file)
+
+
+def settle(certificate_file: Path, key_file: Path) -> bool:
+    """
+    Finish a replacement that was cut off, if there is one; return whether there was.
+
+    Raises:
+        CredentialError: A file cannot be read or moved.
+    """
+    waiting = next_key(key_file)
+    try:
+        if not waiting.exists() or not is_pair(certificate_file.read_bytes(), _read(waiting)):
+            return False
+        waiting.replace(key_file)
+        _sync_folder(key_file.parent)
+    except OSError as exc:
+        raise CredentialError(key_file.name, f"cannot be moved ({type(exc).__name__})") from None
+    return True
+
+
+def is_pair(certificate_pem: bytes, key: object) -> bool:
+    """Tell whether a certificate is of *key*."""
+    try:
+        found = x509.load_pem_x509_certificate(certificate_pem).public_key()
+    except ValueError:
+        return False
+    return isinstance(key, Ed25519PrivateKey) and found == key.public_key()
+
+
+def _read(path: Path) -> object:
+    try:
+        return serialization.load_pem_private_key(path.read_bytes(), password=None)
+    except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as exc:
+        raise CredentialError(path.name, f"is no private key ({type(exc).__name__})") from None

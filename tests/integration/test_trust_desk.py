@@ -1,0 +1,298 @@
+"""Enrolment over HTTPS: keys that stay on the gateway, tokens that count once, certificates."""
+
+import datetime as dt
+import json
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from edge_agent.enrolment import cli as gateway_cli
+from edge_agent.enrolment import credentials, desk, enrol
+from edge_agent.enrolment.cli import add_to
+from edge_agent.errors import DeskRefused, DeskUnavailable
+from runtime.settings import TlsSettings
+from simulators.stack.child import Child, free_port
+from simulators.stack.toml import format_toml
+from tests.fix_vault import Office
+from trust import tokens
+
+pytestmark = pytest.mark.database
+ROOT = Path(__file__).parents[2]
+
+
+class Served:
+    """A desk that runs as a process of its own."""
+
+    def __init__(self, office: Office, folder: Path, *, burst: int = 100) -> None:
+        self.office = office
+        self.pki = folder / "pki"
+        self.url = f"https://127.0.0.1:{free_port()}"
+        office.app.authority.issue_services(
+            self.pki, hosts=["127.0.0.1"], now=dt.datetime.now(dt.UTC)
+        )
+        settings = folder / "trust.toml"
+        table: dict[str, Any] = json.loads(msgspec.json.encode(office.settings, enc_hook=str))
+        table = {name: value for name, value in table.items() if value is not None}
+        table["certificates"] = {"agent_days": 365}
+        table["serve"] = {
+            "certificate_file": self.pki / "enrolment.crt",
+            "key_file": self.pki / "enrolment.key",
+            "ca_file": self.pki / "ca.crt",
+            "ingest_key_file": office.ingest_key,
+            "port": int(self.url.rpartition(":")[2]),
+            "burst": burst,
+            "per_minute": 0.5,
+        }
+        settings.write_text(format_toml(table))
+        self.log = folder / "desk.log"
+        self.child = Child(
+            "desk",
+            [sys.executable, "-m", "vitalveil", "trust", "serve", "--config", str(settings)],
+            log=self.log,
+            environ={"PYTHONPATH": str(ROOT)},
+        )
+        self.child.wait_until(self._listens)
+
+    def _listens(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", int(self.url.rpartition(":")[2]))) == 0
+
+    def token(self, *more: str) -> str:
+        """Return a new token."""
+        reply: dict[str, str] = self.office.run("agent", "enrol", *more)
+        return reply["token"]
+
+    def enrol(self, token: str, out: Path) -> str:
+        """Enrol a gateway whose files lie in *out*."""
+        return enrol.enrol(token=token, url=self.url, ca_file=self.pki / "ca.crt", out=out)
+
+
+@pytest.fixture
+def served(office: Office, tmp_path: Path) -> Iterator[Served]:
+    """A desk."""
+    made = Served(office, tmp_path)
+    yield made
+    made.child.stop()
+
+
+def tls(folder: Path) -> TlsSettings:
+    """Return the files of a gateway."""
+    return TlsSettings(folder / "ca.crt", folder / "agent.crt", folder / "agent.key")
+
+
+def serial(folder: Path) -> int:
+    """Return the serial number of a gateway's certificate."""
+    return credentials.certificate(folder / "agent.crt").serial_number
+
+
+def test_a_gateway_makes_its_own_keys_and_measures(
+    served: Served, office: Office, tmp_path: Path
+) -> None:
+    """With a token a gateway gets what a bundle holds, and its leases open with its own key."""
+    out = tmp_path / "gateway"
+    agent = served.enrol(served.token(), out)
+
+    assert sorted(path.name for path in out.iterdir()) == [
+        "agent.crt", "agent.key", "ca.crt", "ingest.pub", "lease.key", "trust.pub",
+    ]  # fmt: skip
+    assert {path.name for path in out.iterdir() if not path.stat().st_mode & 0o077} == {
+        "agent.key",
+        "lease.key",
+    }
+    office.load_policy()
+    office.accept(office.add_subject(), agent)
+    assert len(office.lease(agent, out).grants) == 1
+    assert office.telemetry.fetch("SELECT agent, format FROM vv.agents") == [(agent, "sealed")]
+    verified = subprocess.run(
+        ["openssl", "verify", "-x509_strict", "-purpose", "sslclient", "-CAfile",
+         str(out / "ca.crt"), str(out / "agent.crt")],
+        capture_output=True, check=False,
+    )  # fmt: skip
+    assert verified.returncode == 0, verified.stderr
+
+
+def test_a_token_counts_once(served: Served, office: Office, tmp_path: Path) -> None:
+    """A used token is refused to another gateway, not to the one whose answer was lost."""
+    token = served.token()
+    agent = served.enrol(token, tmp_path / "first")
+
+    with pytest.raises(DeskRefused, match="not accepted"):
+        served.enrol(token, tmp_path / "second")
+    certificate = (tmp_path / "first" / "agent.crt").read_bytes()
+    (tmp_path / "first" / "agent.crt").unlink()
+    assert served.enrol(token, tmp_path / "first") == agent
+    assert (tmp_path / "first" / "agent.crt").read_bytes() == certificate
+    assert office.vault.fetch("SELECT count(*) FROM vault.agents") == [(1,)]
+
+
+def test_wrong_tokens_are_refused_alike(served: Served, office: Office, tmp_path: Path) -> None:
+    """No token, one that is over, and one whose proof is wrong: one answer; five wrong burn it."""
+    token = served.token()
+    parsed = tokens.parse(token)
+    assert parsed is not None
+    wrong = msgspec.structs.replace(parsed, secret=bytes(24)).format()
+    over = served.token()
+    office.vault.execute(
+        "UPDATE vault.enrolments SET expires_at = now() - interval '1 s' WHERE enrolment = %s",
+        getattr(tokens.parse(over), "enrolment", b""),
+    )
+    for number, bad in enumerate(["", "nonsense", over, *[wrong] * 5]):
+        with pytest.raises(DeskRefused, match="the token or certificate is not accepted"):
+            served.enrol(bad, tmp_path / f"bad-{number}")
+    with pytest.raises(DeskRefused):
+        served.enrol(token, tmp_path / "late")
+    assert office.vault.fetch("SELECT count(*) FROM vault.agents") == [(0,)]
+
+
+def test_the_vault_keeps_no_token(served: Served, office: Office) -> None:
+    """From the vault's rows a token cannot be put together again."""
+    token = tokens.parse(served.token())
+    assert token is not None
+    rows = office.vault.fetch("SELECT e::text FROM vault.enrolments e")
+    assert token.enrolment.hex() in str(rows)
+    assert token.secret.hex() not in str(rows)
+
+
+def test_renewal_takes_a_new_key_over_mutual_tls(served: Served, tmp_path: Path) -> None:
+    """A gateway shows its certificate and gets another, of a key that it made anew."""
+    out = tmp_path / "gateway"
+    agent = served.enrol(served.token(), out)
+    before, old_key = serial(out), (out / "agent.key").read_bytes()
+
+    enrol.renew(tls(out), agent=agent, url=served.url)
+
+    assert serial(out) != before
+    assert (out / "agent.key").read_bytes() != old_key
+    assert credentials.is_pair(
+        (out / "agent.crt").read_bytes(), credentials.signing_key(out / "agent.key")
+    )
+    enrol.renew(tls(out), agent=agent, url=served.url)
+
+
+def test_renewal_is_refused_to_who_is_no_agent(
+    served: Served, office: Office, tmp_path: Path
+) -> None:
+    """Neither nobody, nor a service, nor an agent that is revoked gets a certificate."""
+    out = tmp_path / "gateway"
+    agent = served.enrol(served.token(), out)
+    key = Ed25519PrivateKey.generate()
+    body = enrol._Renewing(credentials.certificate_request(key))
+    nobody = desk.tls_context(served.pki / "ca.crt")
+    with pytest.raises(DeskRefused, match="not accepted"):
+        desk.ask(served.url, "/v1/renew", body, context=nobody)
+    service = desk.tls_context(
+        served.pki / "ca.crt",
+        certificate_file=served.pki / "ingest.crt",
+        key_file=served.pki / "ingest.key",
+    )
+    with pytest.raises(DeskRefused, match="not accepted"):
+        desk.ask(served.url, "/v1/renew", body, context=service)
+
+    office.run("pki", "revoke", agent, "--yes", "--crl", str(tmp_path / "crl.pem"))
+    with pytest.raises(DeskRefused, match="not accepted"):
+        enrol.renew(tls(out), agent=agent, url=served.url)
+    listed = x509.load_pem_x509_crl((tmp_path / "crl.pem").read_bytes())
+    assert [entry.serial_number for entry in listed] == [serial(out)]
+
+
+def test_requests_that_prove_nothing_are_refused(served: Served, tmp_path: Path) -> None:
+    """A request whose signature is broken, or that is none, uses no token up."""
+    token = served.token()
+    good = credentials.certificate_request(Ed25519PrivateKey.generate())
+    other = credentials.certificate_request(Ed25519PrivateKey.generate())
+    lines, others = good.splitlines(), other.splitlines()
+    mixed = "\n".join([*lines[:-2], others[-2], lines[-1]])
+    context = desk.tls_context(served.pki / "ca.crt")
+    for request in ("", "-----BEGIN CERTIFICATE REQUEST-----", mixed):
+        body = enrol._Enrolling(token, request, bytes(32))
+        with pytest.raises(DeskRefused):
+            desk.ask(served.url, "/v1/enrol", body, context=context)
+    with pytest.raises(DeskRefused):
+        desk.ask(served.url, "/v1/enrol", enrol._Enrolling(token, good, b"x"), context=context)
+    with pytest.raises(DeskRefused):
+        desk.ask(
+            served.url, "/v1/enrol", enrol._Enrolling("A" * 20_000, good, bytes(32)),
+            context=context,
+        )  # fmt: skip
+    served.enrol(token, tmp_path / "gateway")
+
+
+def test_the_desk_is_of_our_ca_or_nobody(served: Served, tmp_path: Path) -> None:
+    """A gateway tells its token to no server that another CA has signed."""
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ed25519", "-nodes", "-subj", "/CN=Another CA",
+         "-keyout", str(tmp_path / "k"), "-out", str(tmp_path / "other.crt")],
+        capture_output=True, check=True,
+    )  # fmt: skip
+    with pytest.raises(DeskRefused, match="no certificate of our CA"):
+        enrol.enrol(
+            token=served.token(), url=served.url, ca_file=tmp_path / "other.crt",
+            out=tmp_path / "gateway",
+        )  # fmt: skip
+
+
+def test_who_tries_too_often_waits(office: Office, tmp_path: Path) -> None:
+    """After a burst an address is told to come back, and its token still counts then."""
+    served = Served(office, tmp_path, burst=3)
+    try:
+        for number in range(3):
+            with pytest.raises(DeskRefused):
+                served.enrol("nonsense", tmp_path / str(number))
+        with pytest.raises(DeskUnavailable, match="429"):
+            served.enrol(served.token(), tmp_path / "gateway")
+    finally:
+        served.child.stop()
+
+
+def test_nothing_said_to_the_desk_is_logged(served: Served, tmp_path: Path) -> None:
+    """Neither tokens nor addresses are in its log."""
+    token = served.token()
+    agent = served.enrol(token, tmp_path / "gateway")
+    with pytest.raises(DeskRefused):
+        served.enrol(token, tmp_path / "other")
+    log = served.log.read_text()
+    assert "enrolled" in log
+    assert not any(said in log for said in (token, token[:10], agent, "127.0.0.1"))
+
+
+def test_the_command_line_of_the_gateway(
+    served: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`agent enrol` prints id and folder; a second time it refuses."""
+    parser = __import__("argparse").ArgumentParser()
+    add_to(
+        parser.add_subparsers(dest="command"), __import__("argparse").ArgumentParser(add_help=0)
+    )
+    argv = [
+        "enrol", "--token", served.token(), "--url", served.url, "--ca",
+        str(served.pki / "ca.crt"), "--out", str(tmp_path / "gateway"),
+    ]  # fmt: skip
+    assert gateway_cli.run(parser.parse_args(argv)) == 0
+    assert set(json.loads(capsys.readouterr().out)) == {"agent", "folder"}
+    assert gateway_cli.run(parser.parse_args(argv)) == 1
+    assert "is enrolled" in capsys.readouterr().err
+
+
+def test_an_impatient_client_holds_no_place(served: Served) -> None:
+    """Who connects and says nothing does not keep others from being served."""
+    port = int(served.url.rpartition(":")[2])
+    silent = [socket.create_connection(("127.0.0.1", port)) for _ in range(50)]
+    done = threading.Event()
+    try:
+        context = desk.tls_context(served.pki / "ca.crt")
+        with pytest.raises(DeskRefused):
+            desk.ask(served.url, "/v1/enrol", enrol._Renewing(""), context=context)
+        done.set()
+    finally:
+        for connection in silent:
+            connection.close()
+    assert done.is_set()

@@ -1,0 +1,190 @@
+"""
+The enrolment desk: a gateway shows a token, or its certificate, and gets a certificate.
+
+The key pair is made on the gateway and stays there; what comes here is its public half in a
+request that proves possession of the other (PKCS #10). Which id the gateway gets is ours to say:
+the name in the request is not read.
+"""
+
+import datetime as dt
+import hashlib
+import secrets
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from trust import tokens
+from trust.certificates import Authority
+from trust.errors import Refused
+from trust.ports import Clock
+from trust.records import Records
+from trust.tokens import ID_BYTES, SECRET_BYTES, Issued, Token
+from trust.upkeep import Upkeep
+from trust.vault import Vault
+
+LEASE_KEY_BYTES: Final = 32
+
+
+class NotAccepted(Refused):
+    """A token or a certificate does not count; why is nobody's business who holds none."""
+
+    def __init__(self) -> None:
+        super().__init__("the token or certificate is not accepted")
+
+
+class BadRequest(Refused):
+    """What was sent is no request for a certificate."""
+
+
+class Admitted(msgspec.Struct, frozen=True):
+    """A gateway with a certificate."""
+
+    agent: str
+    certificate: bytes
+
+
+class Desk:
+    """
+    Enrols gateways that make their own keys, and renews their certificates.
+
+    Args:
+        vault: Where tokens and agents are registered.
+
+        upkeep: What tells the telemetry database.
+
+        authority: Who signs certificates.
+
+        clock: Tells the time.
+
+        random_bytes: Returns so many random bytes.
+    """
+
+    def __init__(
+        self,
+        vault: Vault,
+        upkeep: Upkeep,
+        authority: Authority,
+        *,
+        clock: Clock,
+        random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> None:
+        self._vault = vault
+        self._upkeep = upkeep
+        self._authority = authority
+        self._clock = clock
+        self._random_bytes = random_bytes
+
+    def issue_token(self, *, valid_for: dt.timedelta, sealed: bool) -> tuple[Token, dt.datetime]:
+        """Return a new token, and until when it counts. It is shown once, and not kept."""
+        token = Token(self._random_bytes(ID_BYTES), self._random_bytes(SECRET_BYTES))
+        expires_at = self._clock() + valid_for
+        with self._vault.transaction() as records:
+            records.registers.add_enrolment(
+                token, format="sealed" if sealed else "json", expires_at=expires_at
+            )
+        return token, expires_at
+
+    def enrol(self, text: str, *, request: bytes, lease_key: bytes | None) -> Admitted:
+        """
+        Enrol the gateway that holds the token in *text*.
+
+        The same request again gets the same answer, because the first one may have been lost.
+
+        Raises:
+            NotAccepted: The token is not known, was used for another, or is over.
+            BadRequest: It is no request, or the lease key is missing.
+            Unavailable: Try again: the token still counts for this request.
+        """
+        public_key = _public_key(request)
+        if lease_key is not None and len(lease_key) != LEASE_KEY_BYTES:
+            raise BadRequest("a lease key has 32 bytes")
+        token = tokens.parse(text) or Token(bytes(ID_BYTES), bytes(SECRET_BYTES))
+        digest = hashlib.sha256(request + b"\x00" + (lease_key or b"")).digest()
+        with self._vault.transaction() as records:
+            # Nothing is raised in here that would take the count of a failure back.
+            admitted = self._admit(records, token, digest, public_key, lease_key)
+        if admitted is None:
+            raise NotAccepted
+        self._upkeep.bring([admitted.agent])
+        return admitted
+
+    def _admit(
+        self,
+        records: Records,
+        token: Token,
+        digest: bytes,
+        public_key: Ed25519PublicKey,
+        lease_key: bytes | None,
+    ) -> Admitted | None:
+        issued = records.registers.lock_enrolment(token.enrolment)
+        if not (issued or tokens.NOBODY).accepts(token, at=self._clock()) or issued is None:
+            records.registers.fail_enrolment(token.enrolment)
+            return None
+        if issued.used_at is not None:
+            return _same_again(issued, digest)
+        if issued.format == "sealed" and lease_key is None:
+            return None
+        agent = self._random_bytes(8).hex()
+        certificate = self._authority.certify_agent(agent, public_key, now=self._clock())
+        sealed = issued.format == "sealed"
+        records.add_agent(agent, sealed=sealed, lease_key=lease_key if sealed else None)
+        pem = _register(records, agent, certificate)
+        records.registers.use_enrolment(
+            token.enrolment, request_sha256=digest, agent=agent, certificate=pem
+        )
+        return Admitted(agent, pem)
+
+    def renew(self, shown: x509.Certificate, *, request: bytes) -> Admitted:
+        """
+        Return a new certificate for the agent that *shown* is of; TLS has verified it.
+
+        Raises:
+            NotAccepted: It is nobody's, over, or revoked.
+            BadRequest: It is no request.
+            Unavailable: Nothing was issued.
+        """
+        public_key = _public_key(request)
+        now = self._clock()
+        if not shown.not_valid_before_utc <= now < shown.not_valid_after_utc:
+            raise NotAccepted
+        with self._vault.transaction() as records:
+            # The register and not the name: a service's certificate is of our CA too.
+            owner = records.registers.certificate_owner(shown.serial_number)
+            if owner is None or owner[1]:
+                raise NotAccepted
+            agent = owner[0]
+            records.lock_agents([agent])
+            certificate = self._authority.certify_agent(agent, public_key, now=now)
+            return Admitted(agent, _register(records, agent, certificate))
+
+
+def _same_again(issued: Issued, digest: bytes) -> Admitted | None:
+    if issued.request_sha256 is None or issued.agent is None or issued.certificate is None:
+        return None
+    if not secrets.compare_digest(bytes(issued.request_sha256), digest):
+        return None
+    return Admitted(issued.agent, bytes(issued.certificate))
+
+
+def _register(records: Records, agent: str, certificate: x509.Certificate) -> bytes:
+    records.add_certificate(
+        agent, certificate.serial_number, not_after=certificate.not_valid_after_utc
+    )
+    return certificate.public_bytes(serialization.Encoding.PEM)
+
+
+def _public_key(request: bytes) -> Ed25519PublicKey:
+    """Return the key that *request* asks a certificate for, and proves to have."""
+    try:
+        found = x509.load_pem_x509_csr(request)
+        is_proved = found.is_signature_valid
+        key = found.public_key()
+    except Exception:  # noqa: BLE001 - the parser raises what its C code finds; all mean no
+        raise BadRequest("not a certificate request in PEM") from None
+    if not is_proved or not isinstance(key, Ed25519PublicKey):
+        raise BadRequest("the request is not signed by the Ed25519 key that it names")
+    return key

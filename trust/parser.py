@@ -1,0 +1,31 @@
+"""The parser of the command line, which never quotes what it was given."""
+
+import argparse
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, NoReturn
+
+from trust.errors import UsageError
+
+if TYPE_CHECKING:
+    # argparse has no public name for what add_subparsers returns.
+    Subparsers = argparse._SubParsersAction["Parser"]
+    Group = Callable[[Subparsers, str, str], Subparsers]
+
+_ARGUMENT: Final = re.compile(r"argument ([^:]+):")
+_MISSING: Final = "the following arguments are required"
+
+
+class Parser(argparse.ArgumentParser):
+    """Raises instead of leaving; and never quotes a value, because it may be a name."""
+
+    def error(self, message: str) -> NoReturn:
+        mend = f" See `{self.prog} --help`."
+        found = _ARGUMENT.match(message)
+        if message.startswith(_MISSING):
+            raise UsageError(f"{message}.{mend}")
+        if found and found.group(1).startswith("-"):
+            raise UsageError(f"the value of {found.group(1)} is missing or wrong.{mend}")
+        if found:
+            raise UsageError(f"there is no such {found.group(1).lower()}.{mend}")
+        raise UsageError(f"there are arguments that the command does not take.{mend}")

@@ -1,0 +1,85 @@
+"""`trust serve`: the enrolment desk as a service."""
+
+import asyncio
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
+
+from runtime import http
+from runtime.errors import ConfigError
+from runtime.logs import Log
+from runtime.stop import stop_requested
+from trust import api, files, keys, server
+from trust.app import App
+from trust.config import ServeSettings, Settings
+from trust.errors import KeyFileError
+from trust.metrics import DeskMetrics
+from trust.throttle import Throttle
+
+_log = Log("trust.desk")
+_ALL = 10
+"""How many times what one address may try, all may together."""
+
+
+def run(settings: Settings) -> int:
+    """
+    Run the service until it is asked to stop; return the exit code.
+
+    Raises:
+        KeyFileError: A key is missing or damaged.
+        ConfigError: A setting is wrong.
+    """
+    if settings.serve is None:
+        raise ConfigError(
+            key="serve",
+            source="settings",
+            problem="it is not set",
+            mend="Add [serve] with certificate_file, key_file, ca_file and ingest_key_file.",
+        )
+    chosen = settings.serve
+    server.context(chosen)
+    opened = App(settings)
+    metrics = DeskMetrics()
+    # One worker: what was cancelled half-way ends before anything else uses the connections.
+    thread = ThreadPoolExecutor(1, thread_name_prefix="desk")
+    limits = api.Limits(
+        Throttle(burst=chosen.burst, per_minute=chosen.per_minute),
+        Throttle(burst=_ALL * chosen.burst, per_minute=_ALL * chosen.per_minute),
+    )
+    application = api.build(opened.desk, pinned(opened, chosen), limits, metrics, thread)
+
+    def missing() -> Iterable[str]:
+        return ()
+
+    async def serve() -> None:
+        async with stop_requested() as stop:
+            await server.serve(application, chosen, stop)
+
+    try:
+        with http.serve(chosen.http, metrics.registry, missing=missing) as port:
+            _log.info("started", http_port=port, port=chosen.port)
+            asyncio.run(serve())
+    finally:
+        thread.shutdown()
+        opened.close()
+    _log.info("stopped")
+    return 0
+
+
+def pinned(opened: App, settings: ServeSettings) -> api.Pinned:
+    """
+    Return what every gateway pins.
+
+    Raises:
+        KeyFileError: Ingest's public key is not there, or of another kind.
+    """
+    pem = files.read(settings.ingest_key_file)
+    name = settings.ingest_key_file.name
+    if not isinstance(files.public_key(pem, name=name), X25519PublicKey):
+        raise KeyFileError(name, "not an X25519 key", "Use ingest.pub of `ingest keygen`.")
+    return api.Pinned(
+        opened.authority.certificate_pem().decode(),
+        keys.public_pem(opened.keys.public_key).decode(),
+        pem.decode(),
+    )
