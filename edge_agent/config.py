@@ -81,6 +81,14 @@ class SpoolSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Two weeks."""
 
 
+class EnrolmentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where certificates are renewed."""
+
+    url: Annotated[str, Meta(pattern="^https://", description="Of `vitalveil trust serve`.")]
+    renew_at: Annotated[float, Meta(gt=0, lt=1)] = 0.6
+    """The fraction of a certificate's life after which a new one is asked for."""
+
+
 class AgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything that the agent is told."""
 
