@@ -84,13 +84,8 @@ class Books(msgspec.Struct, frozen=True):
     def unbalanced(self) -> int:
         """By how much the sides disagree."""
         outcomes = self.stored + self.refused + self.quarantined + self.in_flight + self.purged
-        return (
-            abs(self.sealed - outcomes - self._lost_envelopes)
-            + self.unknown
-            + abs(self.unaccounted)
-        )
-
-    _lost_envelopes: int = 0
+        apart = abs(self.sealed - outcomes - self.lost_envelopes)
+        return apart + self.unknown + abs(self.unaccounted)
 
 
 class Joined(msgspec.Struct, frozen=True, eq=False):

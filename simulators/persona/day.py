@@ -57,7 +57,7 @@ def traits_of(seed: str) -> Traits:
         resting_bpm=draw.uniform(50, 72),
         maximal_bpm=draw.uniform(165, 195),
         ectopic_share=draw.choice([0.0, 0.002, 0.03]),
-        glucose_mmol_l=draw.uniform(5.5, 9.5),
+        glucose_mmol_l=draw.uniform(4.1, 6.2),
         rise_per_gram=draw.uniform(0.05, 0.11),
         sensor_lag_ms=draw.randint(5, 12) * 60_000,
     )

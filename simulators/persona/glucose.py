@@ -28,7 +28,9 @@ def glucose_mmol_l(at_ms: int, traits: Traits, days: tuple[Day, Day, Day]) -> fl
     """Return glucose in the blood at *at_ms*."""
     hour = (at_ms % DAY_MS) / HOUR_MS
     dawn = 1.6 * math.exp(-(((hour - 6.5) / 1.6) ** 2))
-    slow = 0.5 * math.sin(at_ms / 5_900_000) + 0.3 * math.sin(at_ms / 2_300_000)
+    phase = traits.glucose_mmol_l * 10
+    # Of insulin, stress and days that are unlike each other.
+    slow = 0.9 * math.sin(at_ms / 17_000_000 + phase) + 0.5 * math.sin(at_ms / 5_900_000 + phase)
     level = traits.glucose_mmol_l + dawn + slow
     for day in days:
         for meal in day.meals:

@@ -25,7 +25,7 @@ def rate_bpm(at_ms: float, traits: Traits, days: tuple[Day, Day, Day]) -> float:
     asleep = at_ms < today.wakes_ms or at_ms >= today.sleeps_ms
     # Lowest at four in the morning.
     circadian = -4 * math.cos((at_ms % DAY_MS - 4 * HOUR_MS) / DAY_MS * math.tau)
-    awake = 0 if asleep else 9 + 4 * math.sin(at_ms / 137_000) * math.sin(at_ms / 1_020_000)
+    awake = 0.0 if asleep else 7 + _bustle(at_ms, traits)
     digesting = sum(
         4 for day in days for meal in day.meals if 0 < at_ms - meal.at_ms < 1.5 * HOUR_MS
     )
@@ -33,6 +33,14 @@ def rate_bpm(at_ms: float, traits: Traits, days: tuple[Day, Day, Day]) -> float:
     effort = sum(_effort(at_ms, day.exercise) for day in days if day.exercise is not None)
     rate = traits.resting_bpm + circadian + awake + digesting + effort * reserve
     return min(max(rate, 38.0), traits.maximal_bpm)
+
+
+def _bustle(at_ms: float, traits: Traits) -> float:
+    """Return what standing up, stairs and errands add, for some minutes at a time."""
+    phase = traits.resting_bpm
+    rhythm = math.sin(at_ms / 137_000 + phase) * math.sin(at_ms / 1_020_000 + 2 * phase)
+    errand = math.sin(at_ms / 460_000 + 3 * phase) * math.sin(at_ms / 2_530_000 + phase)
+    return 5 * rhythm + 50 * max(0.0, errand - 0.25)
 
 
 def _effort(at_ms: float, bout: Exercise) -> float:
