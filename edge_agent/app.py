@@ -158,6 +158,7 @@ def _radio(
     settings: BluetoothSettings, clock: Clock, metrics: Metrics, registry: CollectorRegistry
 ) -> "BluetoothSensors":
     # Only now: an agent without a radio needs neither bleak nor its memory.
+    from edge_agent.bluetooth import models
     from edge_agent.bluetooth.bluez import BluezHost
     from edge_agent.bluetooth.client import Radio
     from edge_agent.bluetooth.ladder import Steps
@@ -181,6 +182,7 @@ def _radio(
             steps=Steps(exit_s=settings.give_up_after_s),
             longest_wait_s=settings.longest_wait_s,
         ),
+        models=models.read(settings.quirks_file) if settings.quirks_file else models.NO_MODELS,
         trust=Trust(assume_local=settings.assume_local_clocks, set_clocks=settings.set_clocks),
     )
 
@@ -225,6 +227,9 @@ def check(settings: AgentSettings) -> Report:
     """
     keys.read(settings.keys)
     client_context(settings.broker.tls, section="broker.tls")
+    if settings.sensors.source == "bluetooth":
+        registry = CollectorRegistry()
+        _radio(settings.sensors.bluetooth, SystemClock(), Metrics(registry), registry)
     return Report(
         settings.agent,
         str(settings.state_dir),

@@ -44,7 +44,10 @@ class BluetoothSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     """Take a clock that cannot be read for right, in this machine's zone; else its records are
     refused as undated."""
     set_clocks: bool = False
-    """Set the clock of a meter that is off by a minute, to this machine's local time."""
+    """Set the clock of a meter that is off by a minute, to this machine's local time; and tell a
+    CGM sensor when its session began, if nobody has."""
+    quirks_file: Path | None = None
+    """How models of sensors depart from the specification: TOML, a table for each model number."""
 
 
 class SensorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

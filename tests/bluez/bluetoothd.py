@@ -38,6 +38,8 @@ class Bluetoothd:
         """By method: the error that each call of it is answered by."""
         self.hangs: set[str] = set()
         """Methods that are never answered."""
+        self.is_mute = False
+        """Whether it tells nobody anything."""
         self.agents: dict[str, str] = {}
         """By bus name: the capability of the pairing agent."""
         self.has_agent = asyncio.Event()
@@ -99,6 +101,13 @@ class Bluetoothd:
                 await self._removed(sensor.path, [DEVICE])
         self._discovering.clear()
         await self._removed(ADAPTER, [_ADAPTER_INTERFACE])
+
+    async def switch_off(self) -> None:
+        """Switch the adapter off, as somebody's finger does."""
+        for sensor in self.sensors:
+            await self.dropped(sensor)
+        self.is_powered = False
+        await self.changed(ADAPTER, _ADAPTER_INTERFACE, {"Powered": Variant("b", False)})
 
     async def insert_adapter(self, *, powered: bool = True) -> None:
         """Put it back."""
@@ -164,7 +173,7 @@ class Bluetoothd:
     async def _signal(
         self, path: str, interface: str, member: str, signature: str, body: list[Any]
     ) -> None:
-        if self._bus is not None and self._bus.connected:
+        if self._bus is not None and self._bus.connected and not self.is_mute:
             await self._bus.send(Message.new_signal(path, interface, member, signature, body))
 
     async def _added(self, path: str, interfaces: Interfaces) -> None:
@@ -308,6 +317,8 @@ class Bluetoothd:
         sensor.is_connected = True
         sensor.connections += 1
         sensor.connected.set()
+        if sensor.on_connect is not None:
+            sensor.on_connect()
         await self.changed(sensor.path, DEVICE, {"Connected": Variant("b", True)})
         for path, interfaces in sensor.gatt().items():
             await self._added(path, interfaces)

@@ -104,6 +104,7 @@ class FakeSensor:
         """Whether reads of it never return."""
         self.needs_pairing = False
         self.connections = 0
+        self.on_connect: Callable[[], None] | None = None
         self.sent = 0
         self.stack: Bluetoothd | None = None
         self._objects: dict[str, tuple[str, Characteristic | None]] = {}
