@@ -14,6 +14,7 @@ _COMMANDS: Final = {
     "simulate": ("simulators.cli", "sim", "plays everybody else's part"),
     "demo": ("simulators.demo.cli", "sim", "the whole system on one machine"),
     "bench": ("benchmarks.cli", "bench", "what all this costs, against what others would do"),
+    "doctor": ("vitalveil.doctor.cli", "trust", "what is wrong here, and how to mend it"),
     "schema": ("vitalveil.schema", "", "the JSON Schema of the JSON envelope"),
 }
 

@@ -1,0 +1,136 @@
+"""`vitalveil doctor`: looks at an installation; exit code 1 says that something is wrong."""
+
+import argparse
+import datetime as dt
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import psycopg
+
+from ingest.config import Settings as IngestSettings
+from ingest.config import read_keys
+from ingest.database import connection_string
+from runtime.errors import ConfigError
+from runtime.settings import load
+from trust.config import Settings as TrustSettings
+from vitalveil.doctor import broker, broker_file, database, files, process
+from vitalveil.doctor.finding import Finding, Level, wrong
+
+_MARKS: Final = {Level.SOUND: "ok  ", Level.NOTE: "note", Level.WRONG: "BAD "}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Look; print what was found; return 1 if something is wrong, else 0."""
+    arguments = _parser().parse_args(argv)
+    if not any(value for name, value in vars(arguments).items() if name in _ASKED):
+        print("vitalveil doctor: name at least one thing to look at; see --help", file=sys.stderr)
+        return 2
+    found = list(_look(arguments))
+    if arguments.json:
+        sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
+    else:
+        _print(found, everything=arguments.all)
+    return 1 if any(finding.level is Level.WRONG for finding in found) else 0
+
+
+_ASKED: Final = ("ingest", "trust", "broker_conf", "broker_acl", "ingest_url", "trust_url")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="vitalveil doctor", description=__doc__)
+    add = parser.add_argument
+    add("--ingest", type=Path, metavar="FILE", help="ingest's settings: files, database, broker")
+    add("--trust", type=Path, metavar="FILE", help="trust's settings: files")
+    add("--broker-conf", type=Path, metavar="FILE", help="mosquitto.conf")
+    add("--broker-acl", type=Path, metavar="FILE", help="mosquitto's acl_file")
+    add("--ingest-url", metavar="URL", help="where a running ingest serves /metrics")
+    add("--trust-url", metavar="URL", help="where a running trust serves /metrics")
+    add("--least-gib", type=float, default=2.0, help="free disk wanted (default: %(default)s)")
+    add("--all", action="store_true", help="show what is sound as well")
+    add("--json", action="store_true", help="one JSON array")
+    return parser
+
+
+def _look(arguments: argparse.Namespace) -> Iterator[Finding]:
+    now = dt.datetime.now(dt.UTC)
+    if arguments.ingest:
+        yield from _settings("ingest", lambda: _ingest(arguments.ingest, now, arguments.least_gib))
+    if arguments.trust:
+        yield from _settings("trust", lambda: _trust(arguments.trust, now))
+    if arguments.broker_conf:
+        yield from _file("broker-conf", arguments.broker_conf, broker_file.configuration)
+    if arguments.broker_acl:
+        yield from _file("broker-acl-file", arguments.broker_acl, broker_file.rules)
+    if arguments.ingest_url:
+        yield from process.look(arguments.ingest_url, program="ingest")
+    if arguments.trust_url:
+        yield from process.look(arguments.trust_url, program="trust")
+
+
+def _settings(program: str, look: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
+    try:
+        yield from look()
+    except ConfigError as error:
+        yield wrong(f"{program}-settings", f"{error.key}: {error.problem}", error.mend)
+
+
+def _file(code: str, path: Path, judge: Callable[[str], Iterable[Finding]]) -> Iterator[Finding]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        yield wrong(code, f"{path} cannot be read", "Check the path and who runs this.")
+        return
+    yield from judge(text)
+
+
+def _ingest(path: Path, now: dt.datetime, least_gib: float) -> Iterator[Finding]:
+    settings = load(IngestSettings, program="ingest", path=path, environ=os.environ)
+    read_keys(settings.keys)
+    yield from files.disk(path.resolve().parent, least_gib=least_gib)
+    if settings.database.password_file is not None:
+        yield from files.secret("ingest-password", settings.database.password_file)
+    tls = list(files.tls("ingest", settings.broker.tls, common_name="ingest", now=now))
+    yield from tls
+    if not any(finding.code == "ingest-tls" for finding in tls):
+        yield from broker.look(settings.broker)
+    yield from _database(connection_string(settings.database, application="vitalveil-doctor"))
+
+
+def _database(conninfo: str) -> Iterator[Finding]:
+    try:
+        with psycopg.connect(conninfo, autocommit=True) as connection:
+            facts = database.ask(connection, now=dt.datetime.now(dt.UTC).timestamp())
+    except psycopg.Error as error:
+        # Not its text: it names the host and the role.
+        mend = "Check dsn and password_file, and that the server runs and lets this role in."
+        yield wrong("database-reachable", f"no answer ({type(error).__name__})", mend)
+        return
+    yield from database.judge(facts)
+
+
+def _trust(path: Path, now: dt.datetime) -> Iterator[Finding]:
+    settings = load(TrustSettings, program="trust", path=path, environ=os.environ)
+    for which, one in (("vault", settings.vault), ("telemetry", settings.telemetry)):
+        if one.password_file is not None:
+            yield from files.secret(f"trust-{which}-password", one.password_file)
+    for key in sorted(settings.keys.folder.glob("*.key")):
+        yield from files.secret("trust-keys", key)
+    if settings.broker is not None:
+        yield from files.tls("trust", settings.broker.tls, common_name="trust", now=now)
+
+
+def _print(found: Sequence[Finding], *, everything: bool) -> None:
+    for finding in sorted(found, key=lambda f: list(Level).index(f.level), reverse=True):
+        if finding.level is Level.SOUND and not everything:
+            continue
+        print(f"{_MARKS[finding.level]}  {finding.code}: {finding.text}")
+        if finding.mend:
+            print(f"        {finding.mend}")
+    counts = {level: sum(f.level is level for f in found) for level in Level}
+    print(
+        f"{counts[Level.WRONG]} wrong, {counts[Level.NOTE]} to note, {counts[Level.SOUND]} sound"
+    )

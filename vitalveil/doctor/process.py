@@ -1,0 +1,74 @@
+"""A running process, by what it says of itself."""
+
+import http.client
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from vitalveil.doctor.finding import Finding, note, sound, wrong
+
+_TIMEOUT_S: Final = 5.0
+_I: Final = "vitalveil_ingest_"
+
+
+def look(url: str, *, program: str) -> Iterable[Finding]:
+    """Ask /readyz and /metrics of the process at *url*."""
+    code = f"{program}-process"
+    try:
+        status, text = _get(url, "/readyz")
+        _, metrics = _get(url, "/metrics")
+    except (OSError, http.client.HTTPException):
+        mend = f"Start it: systemctl start vitalveil-{program}. Its log says why it ended."
+        yield wrong(code, f"{program} does not answer", mend)
+        return
+    if status == http.HTTPStatus.OK:
+        yield sound(code, f"{program} is ready")
+    else:
+        mend = "Mend what it waits for; it goes on by itself."
+        yield wrong(code, f"{program} is not ready: {text.strip()}", mend)
+    yield from judge(_samples(metrics))
+
+
+def judge(samples: Mapping[str, float]) -> Iterable[Finding]:
+    """Judge the sums of a process's metrics."""
+    gate, known = samples.get(f"{_I}permissions_gate_epoch"), samples.get(f"{_I}permissions_epoch")
+    if gate is not None and known is not None:
+        if gate > known:
+            mend = "Let ingest reach the database without a pooler: LISTEN needs a session."
+            yield wrong("permissions-feed", "ingest does not hear of changed permissions", mend)
+        else:
+            yield sound("permissions-feed", "ingest knows the permissions of the database")
+    if samples.get(f"{_I}quarantine_envelopes"):
+        mend = "See docs/runbooks/VitalVeilQuarantineGrowing.md."
+        yield note("quarantine", "envelopes are in quarantine", mend)
+    if samples.get("vitalveil_trust_tampered_agents"):
+        mend = "See docs/runbooks/VitalVeilTampered.md."
+        yield wrong("vault-tampered", "a record of the vault does not verify", mend)
+    if samples.get("vitalveil_trust_overdue_leases"):
+        mend = "See docs/runbooks/VitalVeilLeasesLate.md."
+        yield wrong("leases-late", "leases are not renewed", mend)
+
+
+def _samples(text: str) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            found[sample.name] = found.get(sample.name, 0.0) + sample.value
+    return found
+
+
+def _get(url: str, path: str) -> tuple[int, str]:
+    parts = urllib.parse.urlsplit(url)
+    connection = http.client.HTTPConnection(
+        parts.hostname or "", parts.port or 80, timeout=_TIMEOUT_S
+    )
+    try:
+        connection.request("GET", path)
+        reply = connection.getresponse()
+        return reply.status, reply.read().decode()
+    finally:
+        connection.close()
