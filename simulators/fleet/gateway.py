@@ -84,9 +84,9 @@ class Gateway:
     """
 
     __slots__ = (
-        "_handle", "_lease_key", "_lease_version", "_measured_ms", "_not_after_ms", "_place",
-        "_reported_at", "_sealer", "_sequence", "_settled", "_spoke_at", "_spool_id", "_topic",
-        "_tracks", "_world", "agent", "is_offline", "link", "number", "skew_ms", "spool",
+        "_asked_at", "_handle", "_lease_key", "_lease_version", "_measured_ms", "_not_after_ms",
+        "_place", "_reported_at", "_sealer", "_sequence", "_settled", "_spoke_at", "_spool_id",
+        "_topic", "_tracks", "_world", "agent", "is_offline", "link", "number", "skew_ms", "spool",
         "up_since",
     )  # fmt: skip
 
@@ -109,6 +109,7 @@ class Gateway:
         """Since when its connection is good; 0 while there is none."""
         self.spool = MemorySpool()
         self._spoke_at = 0.0
+        self._asked_at = 0.0
         self._world = world
         self._lease_key = lease_key
         self._tracks, self._place = tracks
@@ -228,8 +229,15 @@ class Gateway:
         tally.published += len(packets)
         if now - self._reported_at >= self._world.state_every_s:
             packets.append(self._state_packet(now))
+        self._speak(self.link, b"".join(packets), now)
+
+    def _speak(self, link: Link, data: bytes, now: float) -> None:
+        """Write what the broker will answer."""
         self._spoke_at = now
-        self.link.write(b"".join(packets))
+        if self._asked_at <= link.heard_at:
+            # The first thing since it was heard: from now on an answer is due.
+            self._asked_at = now
+        link.write(data)
 
     def _state_packet(self, now: float) -> bytes:
         self._reported_at = now
@@ -251,7 +259,7 @@ class Gateway:
         link = self.link
         if not self.up_since or link is None:
             return
-        if self._spoke_at > link.heard_at and now - self._spoke_at > _SILENCE_S:
+        if self._asked_at > link.heard_at and now - self._asked_at > _SILENCE_S:
             # Whatever is sent, something comes back; unless nobody is there any more.
             if not link.is_paused:
                 link.end("silent")
@@ -259,11 +267,9 @@ class Gateway:
         self.spool.put_overdue(now - resend_after_s)
         self.pump()
         if now - self._reported_at >= self._world.state_every_s:
-            self._spoke_at = now
-            link.write(self._state_packet(now))
+            self._speak(link, self._state_packet(now), now)
         elif now - self._spoke_at > KEEP_ALIVE_S / 2:
-            self._spoke_at = now
-            link.write(mqtt5.PingReqPacket().write())
+            self._speak(link, mqtt5.PingReqPacket().write(), now)
         elif link.owes:
             link.write(b"")
 
@@ -292,8 +298,8 @@ class Gateway:
         self.spool.reconnected(limit=receive_max)
         self._world.tally.came_up += 1
         if self.link is not None:
-            self._spoke_at = now
-            self.link.write(self._state_packet(now))
+            self._asked_at = 0.0
+            self._speak(self.link, self._state_packet(now), now)
         self._world.came_up(self)
         self.pump()
 

@@ -303,6 +303,15 @@ def test_a_silent_broker_is_left(setting: Setting) -> None:
     assert setting.bench.tally.ended == {"silent": 1}
 
 
+def test_what_is_said_again_does_not_put_off_the_silence(setting: Setting) -> None:
+    """However often a gateway repeats itself, an answer is due from the first time on."""
+    setting.broker.link.heard_at = setting.bench.at
+    setting.act()
+    for second in range(5, 60, 5):
+        setting.gateway.keep_up(setting.bench.at + second, resend_after_s=1)
+    assert setting.bench.tally.ended == {"silent": 1}
+
+
 def test_unreadable_messages_are_counted(setting: Setting) -> None:
     """A receipt or a lease that is none changes nothing and ends nothing."""
     setting.act()

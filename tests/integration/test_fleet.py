@@ -1,0 +1,165 @@
+"""A fleet on the whole system: two hundred gateways, everything that can go wrong, exact books."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from simulators.cli import main
+from simulators.fleet import limits, plan, scenario_file
+from simulators.fleet.campaign import Campaign, Options
+from simulators.fleet.plan import Plan
+from simulators.fleet.report import Report
+from simulators.fleet.roster import write
+from simulators.fleet.scenario import Network, Phase, Scenario
+from simulators.fleet.site import Site, own_site
+
+pytestmark = [pytest.mark.broker, pytest.mark.database, pytest.mark.slow]
+
+_SCENARIO = Scenario(
+    name="small",
+    agents=200,
+    every_s=2.0,
+    quantities={"heart_rate": 0.5},
+    ramp_s=2.0,
+    settle_s=60.0,
+    phases=[Phase(name="all", duration_s=1.0)],
+    limits=["lost=0"],
+)
+_KEPT = ["lost=0", "doubled=0", "unbalanced=0", "in_flight=0", "unexpected=0"]
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[Site]:
+    """A system of our own with two hundred agents, shared: each test brings its own spools."""
+    with own_site(_SCENARIO, say=lambda _: None) as found:
+        yield found
+
+
+def _play(
+    site: Site, *phases: Phase, todo: Plan | None = None, agents: int = 200, workers: int = 1
+) -> Report:
+    scenario = msgspec.structs.replace(_SCENARIO, phases=list(phases), agents=agents)
+    campaign = Campaign(
+        scenario,
+        todo or plan.draw(scenario),
+        site,
+        Options(workers=workers, required=[limits.parse(text) for text in _KEPT],
+                resend_after_s=3.0),
+        say=lambda _: None,
+        show=lambda _: None,
+    )  # fmt: skip
+    for old in (site.folder / "fleet-run").glob("*-*.*"):
+        old.unlink()
+    return asyncio.run(campaign.run())
+
+
+def _broken(report: Report) -> list[str]:
+    return [verdict.text for verdict in report.verdicts if not verdict.is_kept]
+
+
+def test_a_steady_fleet_is_stored_to_the_last_reading(site: Site) -> None:
+    """Two hundred gateways connect, send on schedule, and everything is stored once."""
+    report = _play(site, Phase(name="steady", duration_s=6.0), workers=2)
+    assert _broken(report) == []
+    assert report.connected == 200
+    assert report.books is not None
+    assert report.books.stored == report.books.sealed == 600
+    assert report.books.observations_stored == report.books.observations_sealed > 2000
+    assert report.overall.queryable["p99"] is not None
+    assert report.generator.cpu_us_per_envelope is not None
+    assert set(report.highest_mb) == {"broker", "ingest", "trust", "database", "fleet", "bench"}
+
+
+def test_a_fleet_that_misbehaves_is_settled_as_it_deserves(site: Site) -> None:
+    """Duplicates, late, corrupt and hostile envelopes, churn, an outage and slow readers."""
+    report = _play(
+        site,
+        Phase(name="bad", duration_s=5.0, duplicates=0.1, reordered=0.1, corrupt=0.05,
+              hostile=0.2, churn_per_min=120, slow=0.05),
+        Phase(name="away", duration_s=3.0, offline=0.5, return_within_s=1.0),
+        Phase(name="back", duration_s=3.0),
+    )  # fmt: skip
+    assert _broken(report) == []
+    assert report.books is not None
+    assert report.books.duplicates > 10
+    assert report.books.refused > 10
+    assert report.books.quarantined > 5
+    assert report.books.denied > 0
+    assert report.drain_s is not None
+    assert {"churned", "left"} <= set(report.links)
+
+
+def test_a_bad_network_loses_and_doubles_nothing(site: Site) -> None:
+    """Delay, stalls, thin lines, resets and half-open connections cost time, and nothing else."""
+    report = _play(
+        site,
+        Phase(name="slow", duration_s=3.0, network=Network(latency_ms=50, jitter_ms=50, stall=0.05,
+                                                           stall_ms=500, kbit_per_s=64)),
+        Phase(name="cut", duration_s=4.0, network=Network(latency_ms=5, cut_every_s=1)),
+        Phase(name="vanish", duration_s=3.0, network=Network(vanish_every_s=1)),
+        Phase(name="good", duration_s=2.0),
+        agents=60,
+    )  # fmt: skip
+    assert _broken(report) == []
+    assert report.links.get("reset", 0) + report.links.get("closed", 0) > 5
+    slow = report.phases[0].queryable["p50"]
+    assert slow is not None
+    assert slow > 0.05
+
+
+def test_a_recorded_plan_is_played_again(site: Site, tmp_path: Path) -> None:
+    """A plan that was kept gives a run with the same acts at the same times."""
+    scenario = msgspec.structs.replace(
+        _SCENARIO, agents=20, phases=[Phase(name="a", duration_s=2.0, hostile=0.2)]
+    )
+    plan.draw(scenario).write(tmp_path / "plan.npz")
+    kept = plan.read(tmp_path / "plan.npz")
+    reports = [_play(site, *scenario.phases, todo=kept, agents=20) for _ in range(2)]
+    assert reports[0].plan == reports[1].plan == kept.digest
+    books = [report.books for report in reports]
+    assert books[0] is not None
+    assert books[1] is not None
+    assert books[0].sealed == books[1].sealed
+
+
+def test_an_unreachable_broker_gives_a_report_and_no_traceback(
+    site: Site, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where nobody listens, the report says what was seen and the exit code that limits broke."""
+    monkeypatch.setattr("simulators.fleet.campaign._RAMP_PATIENCE_S", 0.0)
+    roster, out = tmp_path / "roster.jsonl", tmp_path / "report.json"
+    write(roster, site.members[:5])
+    scenario = tmp_path / "scenario.yaml"
+    scenario.write_text(
+        "name: nobody\nagents: 5\nevery_s: 1\nramp_s: 1\nsettle_s: 1\n"
+        "quantities: {heart_rate: 1}\nphases: [{name: a, duration_s: 2}]\n"
+        "limits: [in_flight=0, connected>=100%]\n"
+    )
+    code = main(["fleet", str(scenario), "--broker", "127.0.0.1:9", "--roster", str(roster),
+                 "--json", str(out)])  # fmt: skip
+    assert code == 1
+    found = json.loads(out.read_text())
+    assert found["connected"] == 0
+    assert any(kind.startswith("unreachable") for kind in found["links"])
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_withdrawals_under_load_leave_no_row(site: Site) -> None:
+    """While a fleet sends, people withdraw: not one row of theirs is committed after it."""
+    report = _play(site, Phase(name="storm", duration_s=6.0, withdrawals=40))
+    assert _broken(report) == []
+    assert report.withdrawals == 40
+    assert report.rows_after_withdrawal == 0
+    assert report.books is not None
+    assert report.books.stored > 400
+
+
+def test_ready_scenarios_can_be_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    """A newcomer sees what there is to play."""
+    assert main(["fleet", "--list"]) == 0
+    listed = capsys.readouterr().out
+    assert all(name in listed for name in scenario_file.ready_names())
