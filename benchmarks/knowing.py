@@ -45,7 +45,7 @@ def sow(world: World, handles: int) -> None:
             " FROM generate_series(0, %s) h",
             [int(Code.HEART_RATE), HANDLES_PER_AGENT, INTERVAL_MS, epoch, handles - 1],
         )
-    world.telemetry.execute("VACUUM (ANALYZE) vv.permissions, vv.agents, vv.leases, vv.series")
+    world.telemetry.execute("ANALYZE vv.permissions, vv.agents, vv.leases, vv.series")
 
 
 def start(world: World) -> tuple[Worker, float]:

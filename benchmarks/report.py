@@ -103,8 +103,8 @@ class Findings:
         self.put(table.figure(ours, "disk_bytes_per_reading"), "disk_bytes_per_reading")
         self.put(table.figure(ours, "ledger_bytes_per_reading"), "ledger_bytes_per_reading")
         self.put(table.figure(ours, "log_bytes_per_reading"), "log_bytes_per_reading")
-        peaks = [table.figure(f"ours_{n}", "peak_rss_mb").rounds for n in by_readings]
-        self.put(figure(max(peak) for peak in zip(*peaks, strict=True)), "peak_rss_mb")
+        peaks = [table.figure(f"ours_{n}", "peak_rss_mb") for n in by_readings]
+        self.put(max(peaks, key=lambda peak: peak.median), "peak_rss_mb")
 
     def _note_cpu(self, table: Table, by_readings: list[int]) -> None:
         costs = {n: table.figure(f"ours_{n}", "cpu_us_per_message") for n in by_readings}
@@ -112,8 +112,11 @@ class Findings:
             self.put(cost, "cpu_us_by_readings", str(readings))
         if len(costs) < 2:
             return
-        rounds = list(zip(*(cost.rounds for cost in costs.values()), strict=True))
-        lines = [line(dict(zip(costs, points, strict=True))) for points in rounds]
+        # Where one took part in more rounds than the others, its further rounds have no line.
+        lines = [
+            line(dict(zip(costs, points, strict=True)))
+            for points in zip(*(cost.rounds for cost in costs.values()), strict=False)
+        ]
         self.put(figure(intercept for intercept, _ in lines), "cpu_us_per_message")
         self.put(figure(slope * 1000 for _, slope in lines), "cpu_ns_per_reading")
 

@@ -72,6 +72,7 @@ class Connection(asyncio.Protocol):
         self._session_present = False
         self._is_paused = False
         self._is_closing = False
+        self._has_room = False
         self._heard_at = self._loop.time()
         self._timer: asyncio.TimerHandle | None = None
         self.subscribed: asyncio.Future[bool] = self._loop.create_future()
@@ -108,6 +109,12 @@ class Connection(asyncio.Protocol):
             self._read(data, deliveries)
         except ConnectionLost as lost:
             self._finish(lost)
+        if self._has_room:
+            # Once for all acks of a read: what waits goes out in one write, not one by one.
+            self._has_room = False
+            self.send_waiting()
+            if not len(self._outbox):
+                self.quiet.set()
         if deliveries:
             self._on_deliveries(deliveries)
         if self._window.is_full and not self._is_paused and self._transport is not None:
@@ -145,9 +152,7 @@ class Connection(asyncio.Protocol):
                 self._take_publish(packet, deliveries)
             case mqtt5.PubAckPacket():
                 self._outbox.acknowledged(packet.packet_id)
-                self.send_waiting()
-                if not len(self._outbox):
-                    self.quiet.set()
+                self._has_room = True
             case mqtt5.ConnAckPacket():
                 self._take_connack(packet)
             case mqtt5.SubAckPacket():

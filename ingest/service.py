@@ -25,6 +25,8 @@ from runtime.logs import Log
 from wire import state, topics
 from wire.errors import WireError
 
+_GATHER_S: Final = 0.002
+"""How long what arrives is gathered before it is opened."""
 _STOP_TIMEOUT_S: Final = 20.0
 """How long a stop waits for a database that is away."""
 
@@ -134,8 +136,9 @@ class Service:
     async def _collect(self) -> None:
         while True:
             self._take(await self._receiver.receive())
-            # Opening a full window takes milliseconds: let the others have the loop.
-            await asyncio.sleep(0)
+            # Opening a full window takes milliseconds: let the others have the loop. And envelopes
+            # that come one by one are taken some at a time.
+            await asyncio.sleep(_GATHER_S)
 
     def _take(self, arrived: Sequence[Delivery]) -> None:
         envelopes = []
