@@ -17,6 +17,7 @@ _PROPERTIES: Final = "org.freedesktop.DBus.Properties"
 _ADAPTER: Final = "org.bluez.Adapter1"
 _DEVICE: Final = "org.bluez.Device1"
 _CALL_S: Final = 10.0
+_PING_S: Final = 5.0
 _OFF_S: Final = 1.0
 """How long the adapter stays off in a power cycle."""
 _RETRY_S: Final = 1.0
@@ -51,6 +52,8 @@ async def call(  # noqa: PLR0913 - what a message has
     member: str,
     signature: str = "",
     body: Sequence[Any] = (),
+    *,
+    within_s: float = _CALL_S,
 ) -> list[Any]:
     """
     Call a method, and return what it returns.
@@ -67,7 +70,7 @@ async def call(  # noqa: PLR0913 - what a message has
         body=list(body),
     )
     try:
-        async with asyncio.timeout(_CALL_S):
+        async with asyncio.timeout(within_s):
             reply = await bus.call(message)
     except FAILURES:
         raise StackError(f"{member} failed") from None
@@ -84,9 +87,18 @@ class BluezHost:
         adapter: Its name, hci0; None for the first.
 
         unit: What systemd calls bluetoothd.
+
+        ping_every_s: How often to ask whether it lives.
     """
 
-    def __init__(self, adapter: str | None = None, *, unit: str = "bluetooth.service") -> None:
+    def __init__(
+        self,
+        adapter: str | None = None,
+        *,
+        unit: str = "bluetooth.service",
+        ping_every_s: float = 10.0,
+    ) -> None:
+        self._ping_every_s = ping_every_s
         self._adapter = adapter
         self._unit = unit
 
@@ -94,12 +106,13 @@ class BluezHost:
         """
         Call *changed* whenever bluetoothd went or came, until cancelled.
 
-        When it is killed nobody says so but the bus: its name has no owner any more.
+        When it is killed nobody says so but the bus: its name has no owner any more. When it
+        hangs not even that, so it is asked now and then.
         """
         while True:
             with contextlib.suppress(StackError, *FAILURES):
                 async with system_bus() as bus:
-                    await _watch(bus, changed)
+                    await _Watch(bus, changed, self._ping_every_s).run()
             changed(False)
             await asyncio.sleep(_RETRY_S)
 
@@ -152,23 +165,65 @@ class BluezHost:
 async def _objects(bus: MessageBus) -> dict[str, dict[str, dict[str, Variant]]]:
     """Return all that BlueZ shows: by path, interface and property."""
     manager = "org.freedesktop.DBus.ObjectManager"
-    (objects,) = await call(bus, BLUEZ, "/", manager, "GetManagedObjects")
+    (objects,) = await call(bus, BLUEZ, "/", manager, "GetManagedObjects", within_s=_PING_S)
     shown: dict[str, dict[str, dict[str, Variant]]] = objects
     return shown
 
 
-async def _watch(bus: MessageBus, changed: Callable[[bool], None]) -> None:
-    """Tell of bluetoothd until the bus ends."""
+class _Watch:
+    """
+    Tells of bluetoothd until the bus ends.
 
-    def heard(message: Message) -> None:
+    Args:
+        bus: The bus.
+
+        changed: Who is told.
+
+        ping_every_s: How often to ask whether it lives.
+    """
+
+    def __init__(
+        self, bus: MessageBus, changed: Callable[[bool], None], ping_every_s: float
+    ) -> None:
+        self._bus = bus
+        self._changed = changed
+        self._ping_every_s = ping_every_s
+        self._is_owned = False
+
+    async def run(self) -> None:
+        self._bus.add_message_handler(self._heard)
+        rule = f"type='signal',sender='{_BUS}',member='NameOwnerChanged',arg0='{BLUEZ}'"
+        at = (self._bus, _BUS, "/org/freedesktop/DBus", _BUS)
+        await call(*at, "AddMatch", "s", [rule])
+        (is_owned,) = await call(*at, "NameHasOwner", "s", [BLUEZ])
+        self._tell(bool(is_owned))
+        ending = asyncio.ensure_future(_until_closed(self._bus))
+        try:
+            while not ending.done():
+                await asyncio.wait({ending}, timeout=self._ping_every_s)
+                await self._ping()
+        finally:
+            ending.cancel()
+
+    def _heard(self, message: Message) -> None:
         if message.member == "NameOwnerChanged" and message.body[:1] == [BLUEZ]:
-            changed(bool(message.body[2]))
+            self._tell(bool(message.body[2]))
 
-    bus.add_message_handler(heard)
-    rule = f"type='signal',sender='{_BUS}',member='NameOwnerChanged',arg0='{BLUEZ}'"
-    await call(bus, _BUS, "/org/freedesktop/DBus", _BUS, "AddMatch", "s", [rule])
-    (is_owned,) = await call(
-        bus, _BUS, "/org/freedesktop/DBus", _BUS, "NameHasOwner", "s", [BLUEZ]
-    )
-    changed(bool(is_owned))
-    await bus.wait_for_disconnect()  # type: ignore[no-untyped-call]  # dbus_fast's gap
+    def _tell(self, is_owned: bool) -> None:
+        self._is_owned = is_owned
+        self._changed(is_owned)
+
+    async def _ping(self) -> None:
+        if not self._is_owned:
+            return  # It is dead, and to ask would start it, which is for others to decide.
+        try:
+            await call(self._bus, BLUEZ, "/org/bluez", f"{_BUS}.Peer", "Ping", within_s=_PING_S)
+        except StackError:
+            self._changed(False)
+        else:
+            self._changed(self._is_owned)
+
+
+async def _until_closed(bus: MessageBus) -> None:
+    with contextlib.suppress(*FAILURES):
+        await bus.wait_for_disconnect()  # type: ignore[no-untyped-call]  # dbus_fast's gap

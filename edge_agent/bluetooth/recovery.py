@@ -78,9 +78,11 @@ class Recovery:
         is_serving: Tells whether some sensor delivers, whose link a disruptive rung would cost.
 
         renew_scanner: Begins a new scan.
+
+        host_is_up: Tells whether bluetoothd answers.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - everything that it stands on, once
         self,
         *,
         host: Host,
@@ -89,12 +91,14 @@ class Recovery:
         steps: Steps,
         is_serving: Callable[[], bool],
         renew_scanner: Callable[[], None],
+        host_is_up: Callable[[], bool],
     ) -> None:
         self._host = host
         self._clock = clock
         self._metrics = metrics
         self._is_serving = is_serving
         self._renew_scanner = renew_scanner
+        self._host_is_up = host_is_up
         self._ladders = {trouble: Ladder(trouble, steps) for trouble in Trouble}
         self._acting = asyncio.Lock()
         self._pulse = asyncio.Event()
@@ -142,6 +146,8 @@ class Recovery:
             GaveUp: Nothing is left.
         """
         rung = self._ladders[trouble].failed(now=self._clock.now())
+        if rung is Rung.POWER_CYCLE and trouble is Trouble.STACK and not self._host_is_up():
+            rung = Rung.RESTART  # Nobody is there to switch anything.
         if rung in _DISRUPTIVE and self._is_spared(trouble):
             rung = Rung.NEW_SCANNER
         if rung is Rung.EXIT:

@@ -108,6 +108,7 @@ class BluetoothSensors:
             steps=patience.steps,
             is_serving=self._is_serving,
             renew_scanner=self._scanner.renew,
+            host_is_up=lambda: self._host_is_up,
         )
         self._means = Means(
             radio=radio,

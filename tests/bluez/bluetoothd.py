@@ -264,6 +264,9 @@ class Bluetoothd:
             raise BluezError("org.bluez.Error.NotPermitted", "Not paired")
         return sensor, sensor.find(call.path)
 
+    async def do_Ping(self, _: Call) -> Answer:  # noqa: N802
+        return NOTHING
+
     async def do_GetManagedObjects(self, _: Call) -> Answer:  # noqa: N802 - BlueZ's word
         return "a{oa{sa{sv}}}", [self._objects()], []
 

@@ -9,6 +9,7 @@ from edge_agent.bluetooth import place
 from edge_agent.bluetooth.bluez import BluezHost
 from edge_agent.bluetooth.client import Radio
 from edge_agent.bluetooth.errors import GaveUp
+from edge_agent.bluetooth.ladder import Steps
 from edge_agent.bluetooth.session import Timing
 from edge_agent.gatt.racp import Operator
 from tests.bluez.sensors import METER, STRAP, Meter, Strap
@@ -81,6 +82,29 @@ async def test_the_death_of_bluetoothd_is_noticed_and_survived(machine: Machine)
         took_s = await flow_again(collector)
 
     assert took_s < 5
+
+
+async def test_a_bluetoothd_that_hangs_is_taken_for_dead(machine: Machine) -> None:
+    """It is on the bus and answers nothing: its links are given up, and it is restarted."""
+    strap_on(machine)
+    bluetoothd = machine.bluetoothd
+    steps = Steps(new_scanner_s=1, power_cycle_s=2, restart_s=3, exit_s=60)
+    patience = msgspec.structs.replace(QUICK, timing=Timing(), steps=steps)
+
+    async def restart() -> None:
+        bluetoothd.hangs.clear()
+        bluetoothd.is_mute = False
+
+    host = BluezHost(ping_every_s=0.2)
+    async with collecting(Radio(), host, {STRAP: 0}, patience=patience) as collector:
+        await flow_again(collector)
+        bluetoothd.on_restart = restart
+        bluetoothd.is_mute = True
+        bluetoothd.hangs |= {"Ping", "GetManagedObjects", "Disconnect", "StopDiscovery"}
+        await flow_again(collector)
+
+    assert collector.value("bluetooth_deaths_total") == 1
+    assert bluetoothd.units
 
 
 async def test_a_dead_bluetoothd_is_restarted(machine: Machine) -> None:

@@ -47,7 +47,7 @@ async def daemon_hangs(machine: Machine, _: Strap) -> None:
     bluetoothd = machine.bluetoothd
     bluetoothd.hangs |= {
         *("Connect", "Disconnect", "ReadValue", "StartNotify", "StartDiscovery"),
-        *("StopDiscovery", "SetDiscoveryFilter", "GetManagedObjects", "Set"),
+        *("StopDiscovery", "SetDiscoveryFilter", "GetManagedObjects", "Set", "Ping"),
     }
     bluetoothd.is_mute = True
 

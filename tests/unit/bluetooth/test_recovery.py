@@ -31,6 +31,7 @@ class Scene:
         self.host = ToldHost()
         self.clock = ManualClock()
         self.is_serving = False
+        self.is_up = True
         self.scans = 0
         self.recovery = Recovery(
             host=self.host,
@@ -39,6 +40,7 @@ class Scene:
             steps=STEPS,
             is_serving=lambda: self.is_serving,
             renew_scanner=self.renew,
+            host_is_up=lambda: self.is_up,
         )
 
     def renew(self) -> None:
@@ -93,6 +95,16 @@ async def test_links_that_deliver_are_spared_but_not_for_ever() -> None:
 
     await scene.fail(StackError("scanning"), 60)
     assert scene.host.done["power_cycle"] == 1
+
+
+async def test_a_dead_daemon_is_restarted_without_detour() -> None:
+    """There is nobody to switch the adapter off and on."""
+    scene = Scene()
+    scene.is_up = False
+
+    await scene.fail(StackError("scanning"), 12)
+
+    assert scene.host.done == {"restart": 1}
 
 
 async def test_at_the_top_we_leave() -> None:
