@@ -96,14 +96,13 @@ class Driver:
         self.draw = random.Random(f"{job.scenario.seed}/{job.number}")
         self.state_every_s = job.state_every_s
         self._members = members
-        self._folders = {number: Path(members[number].folder) for number in mine}
         tracks = tracks_of(job.scenario.seed, job.scenario.steps_ms())
         skew_ms = job.scenario.clock_skew_s * 1000
         self.gateways = {
             number: Gateway(
                 number,
                 members[number].agent,
-                lease_key=_private(self._folders[number] / "lease.key"),
+                lease_key=_private(Path(members[number].folder) / "lease.key"),
                 tracks=(tracks[number % len(tracks)], self.draw.randrange(720)),
                 skew_ms=round(self.draw.uniform(-skew_ms, skew_ms)),
                 world=self,
@@ -161,7 +160,7 @@ class Driver:
         task.add_done_callback(self._dialling.discard)
 
     async def _dial_one(self, gateway: Gateway) -> None:
-        failure = await self._dialler.dial(gateway, self._folders[gateway.number])
+        failure = await self._dialler.dial(gateway, Path(self._members[gateway.number].folder))
         if failure is not None and failure.startswith("unreachable") and gateway.link is None:
             # It never came as far as a link that could say so itself.
             self.tally.ended[failure] += 1

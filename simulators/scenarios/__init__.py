@@ -1,0 +1,1 @@
+"""Ready scenarios for fleets, YAML; `vitalveil simulate fleet --list` names them."""

@@ -1,0 +1,88 @@
+"""The command line of a fleet: what cannot be run is refused with the mend."""
+
+from pathlib import Path
+
+import pytest
+
+from simulators.cli import main
+from simulators.fleet import roster
+from simulators.fleet.errors import RosterError
+from simulators.fleet.roster import Member
+
+_SCENARIO = """\
+name: x
+agents: 4
+every_s: 5
+quantities: {heart_rate: 1}
+phases: [{name: a, duration_s: 2}]
+limits: [lost=0]
+"""
+
+
+@pytest.fixture
+def scenario(tmp_path: Path) -> str:
+    """A scenario's file."""
+    path = tmp_path / "scenario.yaml"
+    path.write_text(_SCENARIO)
+    return str(path)
+
+
+def test_a_scenario_is_checked_without_a_system(
+    scenario: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`--check` reads, plans and stops; the digest tells two plans apart."""
+    assert main(["fleet", scenario, "--check"]) == 0
+    one = capsys.readouterr().out
+    assert main(["fleet", scenario, "--check", "--seed", "2"]) == 0
+    assert "4 agents" in one
+    assert one != capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ([], "--with-stack"),
+        (["--fail-if", "p99>1"], "p99<=2s"),
+        (["--agents", "0"], "agents"),
+        (["--agents", "90000"], "ulimit"),
+        (["--replay", "nothing.npz"], "cannot be read"),
+        (["--broker", "127.0.0.1:1", "--roster", "nothing.jsonl"], "roster"),
+    ],
+)
+def test_what_cannot_run_is_refused(
+    scenario: str,
+    more: list[str],
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Exit code 2 and one line that says what to do; no traceback."""
+    monkeypatch.setattr("simulators.fleet.cli.raise_file_limit", lambda: 20_000)
+    assert main(["fleet", scenario, *more]) == 2
+    printed = capsys.readouterr().err
+    assert said in printed
+    assert "Traceback" not in printed
+
+
+def test_time_can_be_stretched(scenario: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A scenario that is twice as long has twice as much to do."""
+    main(["fleet", scenario, "--check", "--scale-time", "2"])
+    assert "4 acts" in capsys.readouterr().out
+
+
+def test_a_roster_survives_its_file(tmp_path: Path) -> None:
+    """Who is enrolled can be taken up by a later run."""
+    members = [Member("0" * 16, "/a", "s", "h"), Member("1" * 16, "/b", "t", "i")]
+    path = tmp_path / "roster.jsonl"
+    roster.write(path, members)
+    assert list(roster.read(path)) == members
+    assert path.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("data", [b"{}\n", b"no\n", b'{"agent": 1}\n', b"\xff\n"])
+def test_what_is_no_roster_is_refused(tmp_path: Path, data: bytes) -> None:
+    """A file of another kind is told, not half read."""
+    path = tmp_path / "roster.jsonl"
+    path.write_bytes(data)
+    with pytest.raises(RosterError):
+        roster.read(path)
