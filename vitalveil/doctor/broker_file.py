@@ -77,7 +77,7 @@ def _limits(found: Mapping[str, str]) -> Iterable[Finding]:
         found.get("max_queued_bytes", "0") == "0"
     ):
         mend = "Set `max_queued_bytes` to what the machine's memory allows."
-        yield note("broker-queue", "the queue has no bound but the memory", mend)
+        yield note("broker-queue-bound", "the queue has no bound but the memory", mend)
     elif 0 < int(found.get("max_queued_messages", "1000")) <= 1000:
         mend = "Set `max_queued_messages 0` and `max_queued_bytes`."
         yield wrong("broker-queue", "more than 1000 queued envelopes are dropped", mend)

@@ -13,7 +13,7 @@ import psycopg
 
 from ingest.config import Settings as IngestSettings
 from ingest.config import read_keys
-from ingest.database import connection_string
+from ingest.database import DatabaseSettings, connection_string
 from runtime.errors import ConfigError
 from runtime.settings import load
 from trust.config import Settings as TrustSettings
@@ -49,6 +49,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--broker-acl", type=Path, metavar="FILE", help="mosquitto's acl_file")
     add("--ingest-url", metavar="URL", help="where a running ingest serves /metrics")
     add("--trust-url", metavar="URL", help="where a running trust serves /metrics")
+    add("--dsn", help="look at the database as this role instead of ingest's, without password")
+    add("--password-file", type=Path, metavar="FILE", help="the password of --dsn")
     add("--least-gib", type=float, default=2.0, help="free disk wanted (default: %(default)s)")
     add("--all", action="store_true", help="show what is sound as well")
     add("--json", action="store_true", help="one JSON array")
@@ -58,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
 def _look(arguments: argparse.Namespace) -> Iterator[Finding]:
     now = dt.datetime.now(dt.UTC)
     if arguments.ingest:
-        yield from _settings("ingest", lambda: _ingest(arguments.ingest, now, arguments.least_gib))
+        yield from _settings("ingest", lambda: _ingest(arguments, now))
     if arguments.trust:
         yield from _settings("trust", lambda: _trust(arguments.trust, now))
     if arguments.broker_conf:
@@ -87,17 +89,30 @@ def _file(code: str, path: Path, judge: Callable[[str], Iterable[Finding]]) -> I
     yield from judge(text)
 
 
-def _ingest(path: Path, now: dt.datetime, least_gib: float) -> Iterator[Finding]:
+def _ingest(arguments: argparse.Namespace, now: dt.datetime) -> Iterator[Finding]:
+    path: Path = arguments.ingest
     settings = load(IngestSettings, program="ingest", path=path, environ=os.environ)
     read_keys(settings.keys)
-    yield from files.disk(path.resolve().parent, least_gib=least_gib)
+    yield from files.disk(path.resolve().parent, least_gib=arguments.least_gib)
     if settings.database.password_file is not None:
         yield from files.secret("ingest-password", settings.database.password_file)
     tls = list(files.tls("ingest", settings.broker.tls, common_name="ingest", now=now))
     yield from tls
     if not any(finding.code == "ingest-tls" for finding in tls):
         yield from broker.look(settings.broker)
-    yield from _database(connection_string(settings.database, application="vitalveil-doctor"))
+    where = settings.database
+    if arguments.dsn:
+        where = _database_settings(arguments.dsn, arguments.password_file)
+    yield from _database(connection_string(where, application="vitalveil-doctor"))
+
+
+def _database_settings(dsn: str, password_file: Path | None) -> DatabaseSettings:
+    try:
+        return DatabaseSettings(dsn, password_file)
+    except ValueError as error:
+        raise ConfigError(
+            key="--dsn", source="the command line", problem=str(error), mend="Change it."
+        ) from None
 
 
 def _database(conninfo: str) -> Iterator[Finding]:

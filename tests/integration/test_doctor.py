@@ -1,0 +1,323 @@
+"""The doctor, on a sound installation and on one with each of many faults planted."""
+
+import contextlib
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Final
+
+import psycopg
+import pytest
+
+from simulators.stack.system import System, system
+from vitalveil.doctor.cli import main
+
+pytestmark = [pytest.mark.database, pytest.mark.broker, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def whole() -> Iterator[System]:
+    """A sound installation: ingest and trust run, everything is as it should be."""
+    with system() as made:
+        made.prepare()
+        made.start_trust()
+        made.start_ingest()
+        yield made
+
+
+def _arguments(whole: System, *more: str) -> list[str]:
+    return [
+        "--ingest", str(whole.folder / "ingest.toml"),
+        "--trust", str(whole.folder / "trust.toml"),
+        "--broker-conf", str(whole.broker.folder / "mosquitto.conf"),
+        "--broker-acl", str(whole.broker.folder / "acl"),
+        "--ingest-url", f"http://127.0.0.1:{whole.ingest_port}",
+        "--trust-url", f"http://127.0.0.1:{whole.trust_port}",
+        "--least-gib", "0.01", "--json", *more,
+    ]  # fmt: skip
+
+
+def _ill(whole: System, capsys: pytest.CaptureFixture[str], *more: str) -> dict[str, str]:
+    """Return what the doctor finds wrong or worth a note, each with its mend."""
+    main(_arguments(whole, *more))
+    found = json.loads(capsys.readouterr().out)
+    return {one["code"]: one["mend"] for one in found if one["level"] != "sound"}
+
+
+@contextlib.contextmanager
+def _text(path: Path, old: str, new: str) -> Iterator[None]:
+    """Replace *old* in a file for a while."""
+    before = path.read_text()
+    assert old in before
+    path.write_text(before.replace(old, new))
+    try:
+        yield
+    finally:
+        path.write_text(before)
+
+
+@contextlib.contextmanager
+def _mode(path: Path) -> Iterator[None]:
+    before = path.stat().st_mode
+    path.chmod(0o644)
+    try:
+        yield
+    finally:
+        path.chmod(before)
+
+
+@contextlib.contextmanager
+def _swapped(path: Path, other: Path) -> Iterator[None]:
+    before = path.read_bytes()
+    path.write_bytes(other.read_bytes())
+    try:
+        yield
+    finally:
+        path.write_bytes(before)
+
+
+@contextlib.contextmanager
+def _sql(whole: System, do: str, undo: str) -> Iterator[None]:
+    with psycopg.connect(whole.databases.admin("telemetry"), autocommit=True) as admin:
+        admin.execute(do.encode())
+        try:
+            yield
+        finally:
+            admin.execute(undo.encode())
+
+
+@contextlib.contextmanager
+def _stopped(whole: System) -> Iterator[None]:
+    whole.broker.stop()
+    try:
+        yield
+    finally:
+        whole.broker.start()
+
+
+def _option(old: str, new: str) -> Callable[[System], AbstractContextManager[None]]:
+    return lambda whole: _text(whole.broker.folder / "mosquitto.conf", old, new)
+
+
+def _rule(old: str, new: str) -> Callable[[System], AbstractContextManager[None]]:
+    return lambda whole: _text(whole.broker.folder / "acl", old, new)
+
+
+def _statement(do: str, undo: str) -> Callable[[System], AbstractContextManager[None]]:
+    return lambda whole: _sql(whole, do, undo)
+
+
+def _database(setting: str, value: str) -> Callable[[System], AbstractContextManager[None]]:
+    return _statement(
+        f"ALTER DATABASE vv_telemetry SET {setting} = '{value}'",
+        f"ALTER DATABASE vv_telemetry RESET {setting}",
+    )
+
+
+_PLANTS: Final[dict[str, tuple[str, Callable[[System], AbstractContextManager[None]]]]] = {
+    "a setting that is none": (
+        "ingest-settings",
+        lambda w: _text(w.folder / "ingest.toml", "[broker]", "[brocker]"),
+    ),
+    "ingest's key open to others": ("ingest-settings", lambda w: _mode(w.keys / "ingest.key")),
+    "a TLS key open to others": ("ingest-tls-key", lambda w: _mode(w.pki / "ingest.key")),
+    "a password open to others": (
+        "ingest-password",
+        lambda w: _mode(w.databases.password_file("vv_ingest")),
+    ),
+    "trust's password open to others": (
+        "trust-vault-password",
+        lambda w: _mode(w.databases.password_file("vv_trust")),
+    ),
+    "a key of another certificate": (
+        "ingest-tls",
+        lambda w: _swapped(w.pki / "ingest.key", w.pki / "trust.key"),
+    ),
+    "another program's certificate": (
+        "ingest-name",
+        lambda w: _text(w.folder / "ingest.toml", "pki/ingest.", "pki/trust."),
+    ),
+    "a broker that is away": ("broker-reachable", _stopped),
+    "anybody may connect": ("broker-anonymous", _option("allow_anonymous false", "")),
+    "no certificates wanted": (
+        "broker-certificates",
+        _option("require_certificate true", "require_certificate false"),
+    ),
+    "names that are not of certificates": (
+        "broker-identity",
+        _option("use_identity_as_username true", ""),
+    ),
+    "client ids that are free": ("broker-client-id", _option("use_username_as_clientid true", "")),
+    "older TLS": ("broker-tls-version", _option("tls_version tlsv1.3", "tls_version tlsv1.2")),
+    "no revocation list": ("broker-revocations", _option("crlfile", "#crlfile")),
+    "no rules": ("broker-acl", _option("acl_file", "#acl_file")),
+    "a listener without TLS": ("broker-server-certificate", _option("certfile", "#certfile")),
+    "nothing persistent": (
+        "broker-persistence",
+        _option("persistence true", "persistence false"),
+    ),
+    "small packets": (
+        "broker-packet-size",
+        _option("max_packet_size 131072", "max_packet_size 4096"),
+    ),
+    "a short queue": (
+        "broker-queue",
+        _option("max_queued_messages 0", "max_queued_messages 100"),
+    ),
+    "a rule too many": (
+        "broker-acl-wide",
+        _rule("topic write vv1/lease/+", "topic write vv1/lease/+\ntopic readwrite #"),
+    ),
+    "a rule too few": ("broker-acl-missing", _rule("pattern read vv1/receipt/%u\n", "")),
+    "a grant too many": (
+        "grants-people",
+        _statement(
+            "GRANT SELECT ON vv.observations TO vv_grafana",
+            "REVOKE SELECT ON vv.observations FROM vv_grafana",
+        ),
+    ),
+    "a grant too few": (
+        "grants-ingest",
+        _statement(
+            "REVOKE INSERT ON vv.envelopes FROM vv_ingest",
+            "GRANT INSERT ON vv.envelopes TO vv_ingest",
+        ),
+    ),
+    "trust without a grant": (
+        "grants-trust",
+        _statement(
+            "REVOKE INSERT ON vv.series FROM vv_trust", "GRANT INSERT ON vv.series TO vv_trust"
+        ),
+    ),
+    "a superuser of ours": (
+        "roles-power",
+        _statement("ALTER ROLE vv_grafana SUPERUSER", "ALTER ROLE vv_grafana NOSUPERUSER"),
+    ),
+    "a role in the owner's": (
+        "roles-members",
+        _statement("GRANT vv_owner TO vv_reader", "REVOKE vv_owner FROM vv_reader"),
+    ),
+    "everybody creates": (
+        "grants-public",
+        _statement(
+            "GRANT CREATE ON SCHEMA public TO PUBLIC", "REVOKE CREATE ON SCHEMA public FROM PUBLIC"
+        ),
+    ),
+    "a view without its barrier": (
+        "views-barrier",
+        _statement(
+            "ALTER VIEW vv.ops_series RESET (security_barrier)",
+            "ALTER VIEW vv.ops_series SET (security_barrier)",
+        ),
+    ),
+    "a function of the owner for all": (
+        "functions-open",
+        _statement(
+            "GRANT EXECUTE ON FUNCTION vv.change_permissions() TO PUBLIC",
+            "REVOKE EXECUTE ON FUNCTION vv.change_permissions() FROM PUBLIC",
+        ),
+    ),
+    "commits that do not wait": ("database-commit", _database("synchronous_commit", "off")),
+    "statements in the log": ("database-log", _database("log_statement", "all")),
+    "passwords as MD5": ("database-passwords", _database("password_encryption", "md5")),
+    "a unique index on observations": (
+        "database-unique-index",
+        _statement(
+            "CREATE UNIQUE INDEX planted ON vv.observations (series_id, time)",
+            "DROP INDEX vv.planted",
+        ),
+    ),
+    "a password that is wrong": (
+        "database-reachable",
+        lambda w: _text(
+            w.databases.password_file("vv_ingest"),
+            w.databases.password_file("vv_ingest").read_text(),
+            "wrong",
+        ),
+    ),
+}
+
+
+def test_a_sound_installation_has_nothing_wrong(
+    whole: System, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nobody believes a doctor who finds something in everybody."""
+    assert main(_arguments(whole)) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [one for one in found if one["level"] == "wrong"] == []
+    assert len(found) > 40
+
+
+@pytest.mark.parametrize("name", _PLANTS)
+def test_a_planted_fault_is_found_with_its_mend(
+    whole: System, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    """One fault at a time: found, by its own name, and with what to do."""
+    code, plant = _PLANTS[name]
+    assert code not in _ill(whole, capsys)
+    with plant(whole):
+        found = _ill(whole, capsys)
+    assert found.get(code), found
+    assert code not in _ill(whole, capsys)
+
+
+def test_migrations_are_compared_by_a_role_that_may(
+    whole: System, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Missing, changed, of a later release: three findings; and none when all are applied."""
+    password, dsn = whole.databases.admin_files("telemetry")
+    admin = ["--dsn", dsn, "--password-file", str(password)]
+    assert "database-migrations" not in _ill(whole, capsys, *admin)
+    forgotten = "DELETE FROM public.vv_migrations WHERE number = 2 RETURNING name, digest"
+    with psycopg.connect(whole.databases.admin("telemetry"), autocommit=True) as connection:
+        row = connection.execute(forgotten).fetchone()
+        assert row is not None
+        assert "migrate" in _ill(whole, capsys, *admin)["database-migrations"]
+        insert = b"INSERT INTO public.vv_migrations (number, name, digest) VALUES (2, %s, %s)"
+        connection.execute(insert, [row[0], "changed"])
+        assert "release" in _ill(whole, capsys, *admin)["database-migrations"]
+        connection.execute(
+            b"UPDATE public.vv_migrations SET digest = %s WHERE number = 2", [row[1]]
+        )
+
+
+def test_a_full_disk_is_found(whole: System, capsys: pytest.CaptureFixture[str]) -> None:
+    """Before it is full."""
+    assert "disk" in _ill(whole, capsys, "--least-gib", "1000000")
+
+
+def test_an_ingest_that_is_down_is_found(
+    whole: System, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It says so, and does not hang."""
+    found = _ill(whole, capsys, "--ingest-url", "http://127.0.0.1:9")
+    assert "systemctl" in found["ingest-process"]
+
+
+def test_the_doctor_changes_nothing_and_names_no_secret(
+    whole: System, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It looks: ingest stays connected as it was, and no password is printed."""
+    assert whole.ingest is not None
+    before = whole.ingest_log.read_text().count("connected")
+    main(_arguments(whole))
+    told = capsys.readouterr().out
+    assert whole.ingest_log.read_text().count("connected") == before
+    for role in ("vv_ingest", "vv_trust"):
+        assert whole.databases.password_file(role).read_text() not in told
+
+
+def test_the_command_prints_for_people(whole: System) -> None:
+    """Without --json: what is ill first, then the sum; exit code 1 when something is wrong."""
+    arguments = [one for one in _arguments(whole) if one != "--json"]
+    with _mode(whole.pki / "ingest.key"):
+        done = subprocess.run(
+            [sys.executable, "-m", "vitalveil", "doctor", *arguments],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[0].startswith("BAD   ingest-tls-key: others may read")
+    assert "1 wrong" in done.stdout.splitlines()[-1]
