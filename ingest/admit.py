@@ -11,11 +11,13 @@ from typing import Final
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
+from ingest.columns import Bools, Ints
 from ingest.decide import Blocks, Candidates, ClockRules, Given, Rows, decide
 from ingest.delivery import Opened
 from ingest.outcome import QuarantineReason, Reason, Verdict
-from ingest.pairs import NONE, Ints
+from ingest.pairs import NONE, Words
 from ingest.permissions import (
     JSON,
     NO_RULE,
@@ -31,6 +33,8 @@ _LEASE_CLOCK_TOLERANCE_MS: Final = 60_000
 """How far an agent's clock may be behind trust's when its lease is issued."""
 
 _ALWAYS: Final = (0, MAX_TIME_MS + 1)
+_NO_AGENT: Final = 255
+"""Instead of a standing, where the topic names no agent."""
 
 
 class Admission(msgspec.Struct, frozen=True, eq=False):
@@ -96,6 +100,49 @@ def _unopened(one: Opened) -> Verdict:
     return QuarantineReason.BAD_SEAL if one.fault is Reason.BAD_SEAL else one.fault
 
 
+class _Senders(msgspec.Struct, frozen=True, eq=False):
+    """
+    Who sent what has a body, and under which handle.
+
+    Args:
+        bodies: Of the envelopes that have one.
+
+        places: Where these stand among all.
+
+        agents: Of all envelopes, as words; 0 where the topic is none of ours.
+
+        standings: Of all envelopes' agents.
+
+        handles: Of each body, by its number; `NONE` for one that is not its agent's.
+
+        is_json: Of each body: whether it came in clear.
+    """
+
+    bodies: list[Body]
+    places: Ints
+    agents: Words
+    standings: NDArray[np.uint8]
+    handles: Ints
+    is_json: Bools
+
+
+def _senders(opened: Sequence[Opened], permissions: Permissions) -> _Senders:
+    has_agent = np.fromiter((bool(one.agent) for one in opened), np.bool_, len(opened))
+    agents = np.zeros(len(opened), dtype=np.uint64)
+    agents[has_agent] = agent_words([one.agent for one in opened if one.agent])
+    places = [index for index, one in enumerate(opened) if one.body is not None]
+    bodies = [one.body for one in opened if one.body is not None]
+    where = np.array(places, dtype=np.int64)
+    return _Senders(
+        bodies,
+        where,
+        agents,
+        np.where(has_agent, permissions.standings(agents), _NO_AGENT),
+        permissions.handles(handle_words([body.handle for body in bodies]), agents[where]),
+        np.fromiter((opened[index].is_json for index in places), np.bool_, len(places)),
+    )
+
+
 def _look_up(
     opened: Sequence[Opened], verdicts: list[Verdict], permissions: Permissions
 ) -> tuple[Candidates, Ints]:
@@ -104,50 +151,43 @@ def _look_up(
 
     Notes in *verdicts* what can be told without looking at observations.
     """
-    senders = [index for index, one in enumerate(opened) if one.agent]
-    agents = np.zeros(len(opened), dtype=np.uint64)
-    agents[senders] = agent_words([one.agent for one in opened if one.agent])
-    standings = permissions.standings(agents)
-    bodies = [one.body for one in opened if one.body is not None]
-    with_body = np.fromiter((o.body is not None for o in opened), np.bool_, len(opened))
-    owners = agents[with_body]
-    handles = permissions.handles(handle_words([body.handle for body in bodies]), owners)
-    is_json = np.fromiter((o.is_json for o in opened), np.bool_, len(opened))[with_body]
-    codes = np.zeros(len(opened), dtype=np.int64)
-    codes[with_body] = np.where(
-        is_json & (standings[with_body] != JSON),
-        Reason.MALFORMED.code,
-        np.where(handles == NONE, Reason.UNKNOWN_HANDLE.code, 0),
-    )
-    is_stranger = standings == UNKNOWN
-    is_stranger[[index for index, one in enumerate(opened) if not one.agent]] = False
-    codes[is_stranger] = Reason.UNKNOWN_AGENT.code
+    senders = _senders(opened, permissions)
+    codes = _codes(senders)
     for index in np.flatnonzero(codes).tolist():
         verdicts[index] = Reason.of(int(codes[index]))
-
-    leases = np.fromiter((body.lease for body in bodies), np.uint64, len(bodies))
-    windows = np.zeros((len(opened), 2), dtype=np.int64)
-    windows[with_body] = permissions.windows(owners, leases)
-    windows[:, 0] -= _LEASE_CLOCK_TOLERANCE_MS
-    unleased = np.flatnonzero(with_body)[is_json & (leases == 0)]
-    windows[unleased] = _ALWAYS
+    windows = _lease_windows(senders, permissions)
     windows[codes != 0] = _ALWAYS
-    return _candidates(bodies, np.flatnonzero(with_body), handles, codes, permissions), windows
+    return _candidates(senders, codes, permissions), windows
 
 
-def _candidates(
-    bodies: Sequence[Body],
-    envelopes: Ints,
-    handles: Ints,
-    codes: Ints,
-    permissions: Permissions,
-) -> Candidates:
-    """Return the blocks of *bodies*, each with its rule, or with why it has none."""
+def _codes(senders: _Senders) -> Ints:
+    """Return for each envelope the code of why nothing in it may be stored; 0 for none."""
+    codes = np.zeros(len(senders.agents), dtype=np.int64)
+    codes[senders.places[senders.handles == NONE]] = Reason.UNKNOWN_HANDLE.code
+    is_uninvited = senders.is_json & (senders.standings[senders.places] != JSON)
+    codes[senders.places[is_uninvited]] = Reason.MALFORMED.code
+    codes[senders.standings == UNKNOWN] = Reason.UNKNOWN_AGENT.code
+    return codes
+
+
+def _lease_windows(senders: _Senders, permissions: Permissions) -> Ints:
+    """Return from when until when each envelope's lease allowed measuring; never without one."""
+    versions = np.fromiter((b.lease for b in senders.bodies), np.uint64, len(senders.bodies))
+    windows = np.zeros((len(senders.agents), 2), dtype=np.int64)
+    windows[senders.places] = permissions.windows(senders.agents[senders.places], versions)
+    windows[:, 0] -= _LEASE_CLOCK_TOLERANCE_MS
+    windows[senders.places[senders.is_json & (versions == 0)]] = _ALWAYS
+    return windows
+
+
+def _candidates(senders: _Senders, codes: Ints, permissions: Permissions) -> Candidates:
+    """Return the blocks of all bodies, each with its rule, or with why it has none."""
+    bodies = senders.bodies
     counts = np.fromiter((len(body.blocks) for body in bodies), np.int64, len(bodies))
     blocks = [block for body in bodies for block in body.blocks]
     quantities = np.fromiter((block.quantity for block in blocks), np.uint64, len(blocks))
-    rules = permissions.rows(np.repeat(handles, counts), quantities)
-    envelope_of = np.repeat(envelopes, counts)
+    rules = permissions.rows(np.repeat(senders.handles, counts), quantities)
+    envelope_of = np.repeat(senders.places, counts)
     code_of = codes[envelope_of]
     rules[code_of != 0] = NO_RULE
     code_of[(code_of == 0) & (rules == NO_RULE)] = Reason.NOT_PERMITTED.code
