@@ -18,10 +18,11 @@ from edge_agent.marks import cursor_of
 from edge_agent.measurement import Measurement, Reason
 from edge_agent.metrics import Metrics
 from edge_agent.pipeline import Pipeline, marks_of
-from edge_agent.ports import Clock, Sensors, Spool
+from edge_agent.ports import KeptTime, Sensors, Spool
 from edge_agent.pseudonymise import handles_by_sensor
 from edge_agent.service import Service
 from edge_agent.timekeeping import may_measure
+from edge_agent.undated import WaitingRoom
 from edge_agent.uplink import Uplink
 from runtime.logs import Log, describe
 from wire.lease import Lease
@@ -49,13 +50,15 @@ class Agent:
         service: Who watches over it.
 
         metrics: Counts.
+
+        undated_s: So long after its start it listens although nobody knows the time.
     """
 
     def __init__(  # noqa: PLR0913 - everything that it stands on, once
         self,
         *,
         software: str,
-        clock: Clock,
+        clock: KeptTime,
         sensors: Sensors,
         spool: Spool,
         pipeline: Pipeline,
@@ -64,6 +67,7 @@ class Agent:
         uplink: Uplink,
         service: Service,
         metrics: Metrics,
+        undated_s: float = 0.0,
     ) -> None:
         self._software = software
         self._clock = clock
@@ -75,6 +79,8 @@ class Agent:
         self._uplink = uplink
         self._service = service
         self._metrics = metrics
+        self._undated = WaitingRoom()
+        self._undated_until = clock.now() + undated_s
         self._turn = asyncio.Lock()
         self._listening: dict[str, int] = {}
         self._is_leaving = False
@@ -131,6 +137,7 @@ class Agent:
             within_s = _LOOK_EVERY_S if due_in_s is None else min(_LOOK_EVERY_S, due_in_s)
             measurements = await self._sensors.take(within_s=within_s)
         async with self._turn:
+            self._note_the_time()
             await self._look_at_the_time()
             self._offer(measurements)
             await self._flush()
@@ -139,8 +146,24 @@ class Agent:
         )
         self._service.progressed(now=self._clock.now())
 
+    def _note_the_time(self) -> None:
+        """Follow the machine's clock, and date what waited for that."""
+        was_dated, before_ms = self._clock.is_dated(), self._clock.now_ms()
+        step_ms = self._clock.look()
+        if step_ms is not None:
+            self._metrics.clock_steps.inc()
+            _log.warning("clock_stepped", by_ms=step_ms)
+        if self._clock.is_dated() and not was_dated:
+            self._metrics.clock_dated.set(True)
+            _log.info("clock_known", waited=len(self._undated))
+            self._offer(self._undated.release(shift_ms=self._clock.now_ms() - before_ms))
+        self._clock.keep()
+
     def _offer(self, measurements: Sequence[Measurement]) -> None:
         now_ms, now = self._clock.now_ms(), self._clock.now()
+        if not self._clock.is_dated():
+            self._metrics.refused(Reason.UNDATED, self._undated.hold(measurements))
+            return
         for measurement in measurements:
             self._metrics.decided(self._pipeline.offer(measurement, now_ms=now_ms, now=now))
         self._pipeline.tick(now_ms=now_ms, now=now)
@@ -149,10 +172,13 @@ class Agent:
         """Stop to listen when the lease has ended; begin when our clock reaches it."""
         if self.may_measure != self._is_allowed():
             await self._listen()
+            if not self.may_measure:
+                self._metrics.refused(Reason.UNDATED, self._undated.drop())
 
     def _is_allowed(self) -> bool:
         held = self._leases.held
-        return not self._is_leaving and may_measure(held, now_ms=self._clock.now_ms())
+        knows = self._clock.is_dated() or self._clock.now() < self._undated_until
+        return not self._is_leaving and knows and may_measure(held, now_ms=self._clock.now_ms())
 
     def _bound(self) -> list[str]:
         """Return the sensors that may be listened to now."""
@@ -193,6 +219,7 @@ class Agent:
             if lease is not self._leases.held:
                 return  # While we waited for our turn, a newer one came.
             self._drop(lease)
+            self._clock.is_past(lease.issued_at_ms)
             self._metrics.took_lease(lease.version, lease.issued_at_ms, self._clock.now_ms())
             _log.info("lease_adopted", lease=lease.version, handles=len(lease.grants))
             await self._keep()
@@ -238,6 +265,8 @@ class Agent:
             if not self._keeper.is_stuck:
                 self._keeper.take(self._pipeline.take_all(now=self._clock.now()))
                 await self._keep()
+        self._metrics.refused(Reason.UNDATED, self._undated.drop())
+        self._clock.keep(is_last=True)
         self._listening.clear()
         self._uplink.finish()
 

@@ -1,22 +1,26 @@
 """The composition root: the one file that names concrete adapters."""
 
 import asyncio
+import contextlib
 import os
 import random
-from collections.abc import Iterator
+import signal
+import time
+from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING
 
 import msgspec
 from prometheus_client import CollectorRegistry
 
-from edge_agent import keys, outbox, pipeline
+from edge_agent import keys, lock
 from edge_agent.agent import Agent
 from edge_agent.backoff import Backoff
-from edge_agent.clock import SystemClock
+from edge_agent.clock import KeptClock, SystemClock
 from edge_agent.config import AgentSettings, BluetoothSettings, SensorSettings
 from edge_agent.enrolment.renewal import renewing, settle
-from edge_agent.errors import SpoolError
+from edge_agent.errors import SpoolError, StateInUse
+from edge_agent.identity import Identity
 from edge_agent.keeper import Keeper
 from edge_agent.leases import FileShelf, Leases
 from edge_agent.measurement import Reason
@@ -26,6 +30,7 @@ from edge_agent.pipeline import Pipeline
 from edge_agent.ports import Clock, Sensors
 from edge_agent.publisher import AiomqttBroker
 from edge_agent.recorded import RecordedSensors
+from edge_agent.reload import Live, batch_limits, publish_limits, reload, spool_bounds
 from edge_agent.seal import Seal
 from edge_agent.service import Service
 from edge_agent.spool import SqliteSpool
@@ -43,18 +48,26 @@ if TYPE_CHECKING:
     from edge_agent.bluetooth.sensors import BluetoothSensors
 
 _log = Log("agent")
+_FORGET_EVERY = 12
+"""Batches: what is settled is forgotten a minute later, in one go."""
 
 
-def run(settings: AgentSettings) -> int:
+def run(settings: AgentSettings, *, read: Callable[[], AgentSettings] | None = None) -> int:
     """
     Run the agent until it is asked to stop; return the exit code.
+
+    Args:
+        settings: What it is told.
+
+        read: Reads the settings anew, when SIGHUP asks for that.
 
     Raises:
         ConfigError: A setting is wrong.
     """
     logs.configure(settings.log.level)
     try:
-        asyncio.run(_run(settings))
+        with _locked(settings):
+            asyncio.run(_run(settings, read or (lambda: settings)))
     except ConfigError:
         raise
     except Exception as exc:  # noqa: BLE001 - the one place; a traceback could name a sensor
@@ -70,24 +83,41 @@ def _innermost(error: BaseException) -> BaseException:
     return error
 
 
-async def _run(settings: AgentSettings) -> None:
-    clock = SystemClock()
+@contextlib.contextmanager
+def _locked(settings: AgentSettings) -> Iterator[None]:
+    try:
+        with lock.hold(settings.state_dir):
+            yield
+    except StateInUse as exc:
+        raise ConfigError(
+            key="state_dir",
+            source=str(settings.state_dir),
+            problem=str(exc),
+            mend="Stop that one first, or give each a folder of its own.",
+        ) from None
+
+
+async def _run(settings: AgentSettings, read: Callable[[], AgentSettings]) -> None:
     held_keys = keys.read(settings.keys)
     settle(settings.broker.tls)
-    context = client_context(settings.broker.tls, section="broker.tls")
+    identity = Identity(settings.broker.tls)
+    clock = KeptClock(
+        settings.state_dir, belief=settings.clock.belief, marker=settings.clock.marker
+    )
     registry = CollectorRegistry()
     metrics = Metrics(registry)
     sensors, serving = _sensors(settings.sensors, clock, metrics, registry)
     spool = await _open_spool(settings, held_keys, metrics)
+    waiting = Outbox(publish_limits(settings))
     uplink = Uplink(
-        broker=AiomqttBroker(settings.broker, context, agent=settings.agent),
+        broker=AiomqttBroker(settings.broker, identity, agent=settings.agent),
         spool=spool,
-        outbox=Outbox(
-            outbox.Limits(settings.publish.max_unsettled, settings.publish.resend_after_s)
-        ),
+        outbox=waiting,
         clock=clock,
         backoff=Backoff(random.random, longest_s=settings.publish.longest_wait_s),
         metrics=metrics,
+        start_delay_s=random.random() * settings.publish.start_within_s,  # noqa: S311 - no secret
+        forget_within_s=_FORGET_EVERY * settings.batch.max_age_s,
     )
     leases = Leases(
         agent=settings.agent,
@@ -101,32 +131,37 @@ async def _run(settings: AgentSettings) -> None:
         ingest_key=held_keys.ingest,
         random_bytes=os.urandom,
     )
+    measuring = Pipeline(batch_limits(settings))
+    keeper = Keeper(
+        clock=clock,
+        spool=spool,
+        seal=seal,
+        leases=leases,
+        uplink=uplink,
+        metrics=metrics,
+        max_age_s=settings.spool.max_age_s,
+    )
+    service = Service(os.environ, now=clock.now())
     daemon = Agent(
         software=VERSION,
         clock=clock,
         sensors=sensors,
         spool=spool,
-        pipeline=Pipeline(
-            pipeline.Limits(
-                settings.batch.max_observations,
-                settings.batch.max_age_s,
-                int(settings.batch.max_ahead_s * 1000),
-            )
-        ),
+        pipeline=measuring,
         leases=leases,
-        keeper=Keeper(
-            clock=clock,
-            spool=spool,
-            seal=seal,
-            leases=leases,
-            uplink=uplink,
-            metrics=metrics,
-            max_age_s=settings.spool.max_age_s,
-        ),
+        keeper=keeper,
         uplink=uplink,
-        service=Service(os.environ, now=clock.now()),
+        service=service,
         metrics=metrics,
+        # A recording has dates of its own, and waits.
+        undated_s=settings.clock.undated_s if settings.sensors.source == "bluetooth" else 0.0,
     )
+    live = Live(measuring, waiting, spool, keeper, uplink, service)
+    held = settings
+
+    def reread() -> None:
+        nonlocal held
+        held = reload(live, held, read, now=time.monotonic())
 
     def missing() -> Iterator[str]:
         if not uplink.is_connected:
@@ -135,6 +170,7 @@ async def _run(settings: AgentSettings) -> None:
             yield "lease"
 
     try:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reread)
         async with serving, renewing(settings), stop_requested() as stop:
             with http.serve(settings.http, registry, missing=missing) as port:
                 _log.info("started", http_port=port, software=VERSION)
@@ -195,7 +231,7 @@ async def _open_spool(
             settings.state_dir,
             Tags(held_keys.lease),
             new_spool_id=os.urandom(SPOOL_ID_BYTES),
-            max_bytes=settings.spool.max_bytes,
+            bounds=spool_bounds(settings),
         )
     except SpoolError as exc:
         raise ConfigError(
@@ -204,9 +240,9 @@ async def _open_spool(
             problem=str(exc),
             mend="See that this user may write there, and that the disk is sound and has room.",
         ) from None
-    if spool.was_damaged:
+    if spool.repair is not None:
         metrics.spool_damaged.inc()
-        _log.error("spool_set_aside")
+        _log.error("spool_set_aside", recovered=spool.repair.envelopes, lost=spool.repair.lost)
     return spool
 
 

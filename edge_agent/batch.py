@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from edge_agent.minimise import Observation
+from edge_agent.worth import Worth, worth_of
 from wire.envelope import Block, Body, pack_block
 
 _MAX_SPREAD_MS: Final = (1 << 32) - 1
@@ -28,6 +29,11 @@ class Batch:
         self._columns: dict[int, list[Observation]] = {}
 
     @property
+    def is_urgent(self) -> bool:
+        """Whether it holds what is to be made durable at once."""
+        return any(worth_of(quantity) is Worth.TREATMENT for quantity in self._columns)
+
+    @property
     def quantities(self) -> set[int]:
         """Of which quantities there are observations."""
         return set(self._columns)
@@ -44,10 +50,21 @@ class Batch:
         return dropped
 
     def bodies(self, handle: bytes, *, max_observations: int) -> Iterator[Body]:
-        """Yield everything as bodies of *handle*, each within *max_observations*."""
+        """
+        Yield everything as bodies of *handle*, each within *max_observations*.
+
+        What is worth more stands apart, so that it does not go with what is worth less.
+        """
+        for worth in Worth:
+            columns = {q: c for q, c in self._columns.items() if worth_of(q) is worth}
+            yield from self._bodies(handle, columns, max_observations)
+
+    def _bodies(
+        self, handle: bytes, columns: dict[int, list[Observation]], max_observations: int
+    ) -> Iterator[Body]:
         blocks: list[Block] = []
         room = max_observations
-        for quantity, column in self._columns.items():
+        for quantity, column in columns.items():
             for block in _blocks(quantity, column, max_observations):
                 if len(block) > room or len(blocks) == _MAX_BLOCKS:
                     yield Body(handle, self.lease, blocks)

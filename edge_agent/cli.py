@@ -1,17 +1,15 @@
 """`vitalveil agent`: run the gateway, check its settings, look at its spool and around it."""
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from edge_agent import spool_view
-from edge_agent.clock import SystemClock
 from edge_agent.config import AgentSettings
 from edge_agent.enrolment import cli as enrolment
 from edge_agent.errors import SpoolError
+from edge_agent.upkeep import cli as upkeep
 from runtime import settings
 from runtime.errors import ConfigError
 
@@ -44,6 +42,13 @@ def _parser() -> argparse.ArgumentParser:
     views = spool.add_subparsers(dest="view", required=True, metavar="VIEW")
     show = views.add_parser("show", parents=[config], help="how much is in it, and went through")
     show.add_argument("--json", action="store_true", help="one JSON object")
+    views.add_parser("verify", parents=[config], help="hold it against all that must hold of it")
+    views.add_parser("purge", parents=[config], help="give up all that is unsent, for ever")
+    doctor = commands.add_parser("doctor", parents=[config], help="say how this gateway is")
+    doctor.add_argument("--json", action="store_true", help="one JSON array")
+    erase = commands.add_parser("erase", parents=[config], help="leave nothing readable here")
+    erase.add_argument("--yes", action="store_true", help="mean it")
+    erase.add_argument("--keep-identity", action="store_true", help="but the TLS key")
     return parser
 
 
@@ -72,11 +77,15 @@ def _do(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
         return radio.run(arguments)
     if arguments.command in ("enrol", "renew"):
         return enrolment.run(arguments)
-    chosen = settings.load(AgentSettings, program="agent", path=arguments.config, environ=environ)
-    if arguments.command == "spool":
-        shown = _describe_spool(chosen.state_dir, now_ms=SystemClock().now_ms())
-        _print_spool(shown, as_json=arguments.json)
-        return 0
+
+    def read() -> AgentSettings:
+        return settings.load(
+            AgentSettings, program="agent", path=arguments.config, environ=environ
+        )
+
+    chosen = read()
+    if arguments.command not in ("run", "check-config"):
+        return _look_after(arguments, chosen)
     # Only now: looking at a spool needs neither aiomqtt nor the rest.
     from edge_agent import app
 
@@ -84,37 +93,16 @@ def _do(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
         report = app.check(chosen)
         print(f"sound: agent {report.agent}, broker {report.broker}, state in {report.state_dir}")
         return 0
-    return app.run(chosen)
+    return app.run(chosen, read=read)
 
 
-def _describe_spool(state_dir: Path, *, now_ms: int) -> dict[str, object]:
-    view = spool_view.look(state_dir)
-    stats = view.stats
-    age_s = None if stats.oldest_ms is None else max(0, now_ms - stats.oldest_ms) / 1000
-    return {
-        "spool_id": view.spool_id.hex(),
-        "floor": stats.floor,
-        "next_sequence": stats.next_sequence,
-        "depth": stats.depth,
-        "bytes": stats.bytes,
-        "oldest_age_s": age_s,
-        "totals": {
-            what: {"envelopes": amount.envelopes, "observations": amount.observations}
-            for what, amount in view.totals.items()
-        },
-    }
-
-
-def _print_spool(spool: dict[str, object], *, as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(spool))
-        return
-    for name, value in spool.items():
-        if isinstance(value, dict):
-            for what, amount in value.items():
-                print(
-                    f"{what:<14} {amount['envelopes']} envelopes, "
-                    f"{amount['observations']} observations"
-                )
-        else:
-            print(f"{name:<14} {value}")
+def _look_after(arguments: argparse.Namespace, chosen: AgentSettings) -> int:
+    if arguments.command == "doctor":
+        return upkeep.doctor(chosen, as_json=arguments.json)
+    if arguments.command == "erase":
+        return upkeep.erase(chosen, is_sure=arguments.yes, keep_identity=arguments.keep_identity)
+    if arguments.view == "verify":
+        return upkeep.verify(chosen)
+    if arguments.view == "purge":
+        return upkeep.purge(chosen)
+    return upkeep.show(chosen, as_json=arguments.json)

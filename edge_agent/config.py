@@ -63,7 +63,10 @@ class BatchSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """When an envelope is made, and what can be dated."""
 
     max_observations: BatchSize = 500
+    """In one envelope."""
     max_age_s: Seconds = 5.0
+    due_observations: BatchSize = 20
+    """So many of one person are made durable before they are so old; a glucose is at once."""
     max_ahead_s: Annotated[float, Meta(ge=0, le=3600)] = 60.0
 
 
@@ -74,6 +77,11 @@ class PublishSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     resend_after_s: Seconds = 30.0
     longest_wait_s: Seconds = 30.0
     """Between attempts to connect."""
+    start_within_s: Annotated[float, Meta(ge=0, le=3600)] = 0.0
+    """Wait a random part of this before the first attempt: gateways that a power cut ended
+    together do not come back together."""
+    backlog_per_s: Annotated[float, Meta(gt=0)] = 200.0
+    """Envelopes of what had piled up; what is fresh goes before."""
 
 
 class SpoolSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -82,6 +90,20 @@ class SpoolSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_bytes: SpoolBytes = 268_435_456
     max_age_s: Seconds = 1_209_600.0
     """Two weeks."""
+    min_free_bytes: Annotated[int, Meta(ge=0)] = 67_108_864
+    """Of its disk: with less than this the spool does not grow any more."""
+
+
+class ClockSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """When to believe this machine's clock."""
+
+    belief: Literal["always", "synchronised"] = "always"
+    """`synchronised` for a machine whose clock does not survive a power cut."""
+    marker: Path = Path("/run/systemd/timesync/synchronized")
+    """Is there once somebody has synchronised the clock in this boot."""
+    undated_s: Annotated[float, Meta(ge=0, le=86_400)] = 3600.0
+    """So long after its start it listens to sensors although nobody knows the time. What they say
+    waits in memory until then."""
 
 
 class EnrolmentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -105,5 +127,6 @@ class AgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     batch: BatchSettings = BatchSettings()
     publish: PublishSettings = PublishSettings()
     spool: SpoolSettings = SpoolSettings()
+    clock: ClockSettings = ClockSettings()
     http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()

@@ -5,6 +5,7 @@ Errors of the edge agent.
     * SpoolError            (ours or the disk's: take no more measurements, try again)
         * SpoolFull         (the disk's: the same, and an operator must make room)
         * SpoolKeyChanged   (the operator's: refuse to start)
+        * StateInUse        (the same)
     * BrokerError           (the network's: keep in the spool, connect again)
     * DeskUnavailable       (the network's or trust's: try to enrol or renew again)
     * DeskRefused           (the operator's: this token or certificate will never do)
@@ -40,6 +41,13 @@ class SpoolKeyChanged(SpoolError):
             "be used with this lease key: it was begun with another."
             " Bring that key back, or move the spool away to begin a new one"
         )
+
+
+class StateInUse(SpoolError):
+    """Another agent runs on the folder."""
+
+    def __init__(self) -> None:
+        super().__init__("be used: an agent is running on its folder")
 
 
 class BrokerError(EdgeAgentError):

@@ -13,7 +13,7 @@ from edge_agent.errors import SpoolError
 from edge_agent.leases import Leases
 from edge_agent.metrics import Metrics
 from edge_agent.pipeline import Flush
-from edge_agent.ports import Amount, Clock, Removed, Spool
+from edge_agent.ports import Amount, Clock, Removed, Shortage, Spool
 from edge_agent.seal import Seal
 from edge_agent.uplink import Uplink
 from runtime.logs import Log, describe
@@ -60,7 +60,8 @@ class Keeper:
         self._leases = leases
         self._uplink = uplink
         self._metrics = metrics
-        self._max_age_s = max_age_s
+        self.max_age_s = max_age_s
+        """Of what waits in the spool. May be set anew at any time."""
         self._unkept: Flush | None = None
         self._kept_at = float("-inf")
         self._must_purge = False
@@ -116,11 +117,11 @@ class Keeper:
             self._seal.seal(body, sequence=self._spool.take_sequence(), bucket_bytes=bucket_bytes)
             for body in flush.bodies
         ]
-        evicted = await self._spool.append(sealed, flush.marks, now_ms=self._clock.now_ms())
+        went = await self._spool.append(sealed, flush.marks, now_ms=self._clock.now_ms())
         self._metrics.appended(Amount(len(sealed), sum(map(len, flush.bodies))))
         if sealed:
             self._uplink.wake()
-        self._given_up(evicted, "evicted_bytes")
+        self._given_up(went.evicted, went.shortage)
 
     async def tidy(self) -> None:
         """Keep the lease on disk, and purge what it does not name."""
@@ -141,16 +142,16 @@ class Keeper:
 
     async def evict(self) -> None:
         """Give up what has waited too long."""
-        oldest_ms = self._clock.now_ms() - int(self._max_age_s * 1000)
+        oldest_ms = self._clock.now_ms() - int(self.max_age_s * 1000)
         first_ms = self._spool.stats().oldest_ms
         if first_ms is None or first_ms >= oldest_ms:
             return
         try:
-            evicted = await self._spool.evict_older_than(oldest_ms)
+            evicted = await self._spool.evict_older_than(oldest_ms, now_ms=self._clock.now_ms())
         except SpoolError as exc:
             self._failed(exc)
             return
-        self._given_up(evicted, "evicted_age")
+        self._given_up(evicted, Shortage.AGE)
 
     def _given_up(self, removed: Removed, reason: str) -> None:
         if removed.sequences:

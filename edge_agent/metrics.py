@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from edge_agent import totals
 from edge_agent.measurement import Outcome, Reason, Verdict
-from edge_agent.ports import Amount, SpoolStats
+from edge_agent.ports import Amount, Shortage, SpoolStats
 
 _PREFIX = "vitalveil_agent_"
 
@@ -35,7 +35,7 @@ class Metrics:
         )
         self._appended = self._amounts("appended", "went into the spool")
         self._settled = self._amounts("settled", "were forgotten on a receipt")
-        reasons = ("withdrawn", "evicted_bytes", "evicted_age")
+        reasons = ("withdrawn", *Shortage)
         self._purged = tuple(
             self._counter(f"purged_{what}", f"{what} given up unsettled.", "reason", reasons)
             for what in ("envelopes", "observations")
@@ -47,6 +47,8 @@ class Metrics:
         self.leases_refused = self._plain("refused_leases", "Leases that were not taken over.")
         self.spool_damaged = self._plain("spool_damaged", "Spools set aside as damaged.")
         self.spool_errors = self._plain("spool_errors", "What the spool could not do.")
+        self.clock_steps = self._plain("clock_steps", "Times that our time of day jumped.")
+        self.clock_dated = self._gauge("clock_dated", "Whether the time of day is known.")
         self.broker_errors = self._plain("broker_errors", "Connections that failed or ended.")
         self.connected = self._gauge("connected", "Whether the broker is connected.")
         self.lease_version = self._gauge("lease_version", "Version of the lease held.")
@@ -98,7 +100,7 @@ class Metrics:
         _add(self._settled, amount)
 
     def purged(self, amount: Amount, *, reason: str) -> None:
-        """Count what was given up unsettled: withdrawn, evicted_bytes or evicted_age."""
+        """Count what was given up unsettled: withdrawn, or a `Shortage`."""
         envelopes, observations = self._purged
         envelopes.labels(reason).inc(amount.envelopes)
         observations.labels(reason).inc(amount.observations)

@@ -4,11 +4,19 @@ What to publish next, and what again. Pure: sequences and times, no envelopes.
 Not the broker's acknowledgement ends the life of an envelope but ingest's receipt. So envelopes
 are published in order, at most so many ahead of the receipts; all of those again after a
 reconnect; and again without one when they were probably lost.
+
+What had piled up before a connection began is its backlog. It stands back behind what is fresh:
+it goes at a bounded pace, and never takes all the room.
 """
+
+from typing import Final
 
 import msgspec
 
 from wire.receipt import SpoolReceipt
+
+_PACE_S: Final = 0.1
+"""How often more of the backlog is looked for."""
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -16,6 +24,8 @@ class Limits(msgspec.Struct, frozen=True):
 
     max_unsettled: int = 512
     resend_after_s: float = 30.0
+    backlog_per_s: float = 200.0
+    """Of what had piled up."""
 
 
 class Outbox:
@@ -28,10 +38,14 @@ class Outbox:
     """
 
     def __init__(self, limits: Limits) -> None:
-        self._limits = limits
+        self.limits = limits
+        """May be set anew at any time."""
         self._published: dict[int, float] = {}
         self._settled_publication = float("-inf")
         self._last = 0
+        self._behind = 0
+        self._backlog_through = 0
+        self._paced_from = float("-inf")
 
     def __len__(self) -> int:
         return len(self._published)
@@ -42,20 +56,50 @@ class Outbox:
         return self._last
 
     @property
+    def backlog(self) -> tuple[int, int] | None:
+        """Above which sequence and through which one the backlog goes on; None without one."""
+        waits = self._behind < self._backlog_through
+        return (self._behind, self._backlog_through) if waits else None
+
+    @property
     def room(self) -> int:
         """How many more may be published now."""
-        return max(0, self._limits.max_unsettled - len(self._published))
+        return max(0, self.limits.max_unsettled - len(self._published))
 
-    def connected(self) -> None:
-        """Begin anew: over a new connection everything is to be published again."""
+    def backlog_room(self, *, now: float) -> int:
+        """Return how many more of the backlog may be published *now*."""
+        if self.backlog is None:
+            return 0
+        # A second's worth at most may have been saved up.
+        self._paced_from = max(self._paced_from, now - 1.0)
+        allowed = int((now - self._paced_from) * self.limits.backlog_per_s)
+        reserve = self.limits.max_unsettled // 4
+        return max(0, min(self.room - reserve, allowed))
+
+    def connected(self, *, backlog_through: int = 0) -> None:
+        """
+        Begin anew: over a new connection everything is to be published again.
+
+        Args:
+            backlog_through: What up to this sequence is still there stands back.
+        """
         self._published.clear()
         self._settled_publication = float("-inf")
-        self._last = 0
+        self._last = backlog_through
+        self._behind = 0
+        self._backlog_through = backlog_through
+
+    def backlog_done(self) -> None:
+        """Note that all of the backlog was published, or is gone."""
+        self._behind = self._backlog_through
 
     def published(self, sequence: int, *, now: float) -> None:
         """Note that *sequence* is on its way, for the first time or again."""
         self._published[sequence] = now
         self._last = max(self._last, sequence)
+        if self._behind < sequence <= self._backlog_through:
+            self._behind = sequence
+            self._paced_from += 1 / self.limits.backlog_per_s
 
     def settled(self, receipt: SpoolReceipt) -> None:
         """Note what *receipt* covers."""
@@ -71,7 +115,7 @@ class Outbox:
 
     def lost(self, *, now: float) -> list[int]:
         """Return what is to be published again, ascending."""
-        overdue = now - self._limits.resend_after_s
+        overdue = now - self.limits.resend_after_s
         oldest = min(self._published, default=None)
         return sorted(
             sequence
@@ -81,9 +125,11 @@ class Outbox:
         )
 
     def due_in_s(self, *, now: float) -> float | None:
-        """Return when to ask for `lost` again; None when nothing is on its way."""
+        """Return when to ask again for `lost` or the backlog; None when there is nothing to."""
+        paced = [_PACE_S] if self.backlog is not None and self.room else []
         if not self._published:
-            return None
-        waits = [at + self._limits.resend_after_s - now for at in self._published.values()]
+            return min(paced, default=None)
+        waits = [at + self.limits.resend_after_s - now for at in self._published.values()]
         # Those that are overdue and not lost wait for a receipt, or for the oldest to be asked.
-        return min((wait for wait in waits if wait > 0), default=self._limits.resend_after_s)
+        ahead = min((wait for wait in waits if wait > 0), default=self.limits.resend_after_s)
+        return min([ahead, *paced])

@@ -27,7 +27,10 @@ class Limits(msgspec.Struct, frozen=True):
     """When a batch is due, and what can be dated."""
 
     max_observations: int = 500
+    """In one envelope."""
     max_age_s: float = 5.0
+    due_observations: int = 500
+    """So many of one handle are made durable before they are so old."""
     max_ahead_ms: int = 60_000
     """How far a measurement may be ahead of our clock."""
 
@@ -90,7 +93,8 @@ class Pipeline:
     """
 
     def __init__(self, limits: Limits) -> None:
-        self._limits = limits
+        self.limits = limits
+        """May be set anew at any time."""
         self._leases: list[Lease] = []
         self._sensors: dict[str, bytes] = {}
         self._minimisers: dict[tuple[bytes, int], Minimiser] = {}
@@ -231,7 +235,7 @@ class Pipeline:
             return Reason.NO_LEASE
         if measurement.fault is not None:
             return Reason(measurement.fault.value)
-        if not 0 <= measurement.at_ms <= now_ms + self._limits.max_ahead_ms:
+        if not 0 <= measurement.at_ms <= now_ms + self.limits.max_ahead_ms:
             return Reason.UNDATED
         return None
 
@@ -257,9 +261,7 @@ class Pipeline:
     def due_in_s(self, *, now_ms: int, now: float) -> float | None:
         """Return how long `tick` and `take` have nothing to do; None when nothing waits."""
         waits = [
-            0.0
-            if batch.count >= self._limits.max_observations
-            else batch.since + self._limits.max_age_s - now
+            0.0 if self._is_full(batch) else batch.since + self.limits.max_age_s - now
             for batch in self._all_batches()
         ]
         ends = (minimiser.ends_at_ms() for minimiser in self._minimisers.values())
@@ -272,13 +274,19 @@ class Pipeline:
 
         The caller makes them durable before it takes again, or dies.
         """
-        due = [
-            handle
-            for handle, batches in self._batches.items()
-            if sum(batch.count for batch in batches) >= self._limits.max_observations
-            or batches[0].since + self._limits.max_age_s <= now
-        ]
-        return self._hand_out(due)
+        full = {h for h, batches in self._batches.items() if any(map(self._is_full, batches))}
+        oldest = {handle: batches[0].since for handle, batches in self._batches.items()}
+        aged = min(oldest.values(), default=now) + self.limits.max_age_s <= now
+        # Those that are half as old go along: they share a commit then, now and every time after.
+        along = now - self.limits.max_age_s / 2
+        old = {handle for handle, since in oldest.items() if aged and since <= along}
+        return self._hand_out([handle for handle in self._batches if handle in full | old])
+
+    def _is_full(self, batch: Batch) -> bool:
+        limits = self.limits
+        return batch.is_urgent or batch.count >= min(
+            limits.due_observations, limits.max_observations
+        )
 
     def take_all(self, *, now: float) -> Flush:
         """Hand out every batch, and what was measured live of an interval not yet over."""
@@ -292,7 +300,7 @@ class Pipeline:
             body
             for handle, batches in taken.items()
             for batch in batches
-            for body in batch.bodies(handle, max_observations=self._limits.max_observations)
+            for body in batch.bodies(handle, max_observations=self.limits.max_observations)
         ]
         cursors = self._cursors()
         return Flush(bodies, self._new_marks(taken, cursors), cursors)

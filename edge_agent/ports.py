@@ -1,5 +1,6 @@
 """Every outside thing that the agent stands on; each method's docstring is its promise."""
 
+import enum
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
@@ -8,6 +9,7 @@ import msgspec
 
 from edge_agent.marks import Mark
 from edge_agent.measurement import Measurement
+from edge_agent.worth import Worth
 from wire.receipt import SpoolReceipt
 
 
@@ -20,6 +22,30 @@ class Clock(Protocol):
 
     def now_ms(self) -> int:
         """Return the time of day, ms since 1970, as far as this machine knows it."""
+        ...
+
+    def is_dated(self) -> bool:
+        """Tell whether `now_ms` can be believed; if not, it is the earliest that it may be."""
+        ...
+
+    def is_behind(self) -> bool:
+        """Tell whether the machine's clock, by which certificates are judged, is in the past."""
+        ...
+
+
+class KeptTime(Clock, Protocol):
+    """A clock that follows the machine's as far as that is to be believed."""
+
+    def look(self) -> int | None:
+        """Look at the machine's clock; return by how many ms ours stepped, if it did."""
+        ...
+
+    def is_past(self, at_ms: int) -> None:
+        """Note that *at_ms* is past: trust has signed it."""
+        ...
+
+    def keep(self, *, is_last: bool = False) -> None:
+        """Keep on disk what is known, now and then."""
         ...
 
 
@@ -61,6 +87,8 @@ class Sealed(msgspec.Struct, frozen=True):
     observations: int
     payload: bytes
     """As it will be published, every time."""
+    worth: Worth = Worth.STREAMED
+    """Of the most that is in it."""
 
 
 class Spooled(msgspec.Struct, frozen=True):
@@ -85,6 +113,26 @@ class Removed(msgspec.Struct, frozen=True):
 
     amount: Amount
     sequences: list[int]
+
+
+class Shortage(enum.StrEnum):
+    """Why something was given up that nobody had asked to give up."""
+
+    BYTES = "evicted_bytes"
+    """The spool holds as much as it may."""
+    DISK = "evicted_disk"
+    """The disk is nearly full."""
+    AGE = "evicted_age"
+    """It waited too long."""
+
+
+class Appended(msgspec.Struct, frozen=True):
+    """What left the spool when something went in."""
+
+    evicted: Removed
+    """What had to make room."""
+    shortage: Shortage = Shortage.BYTES
+    """Of what, if something was evicted."""
 
 
 class SpoolStats(msgspec.Struct, frozen=True):
@@ -122,9 +170,11 @@ class Spool(Protocol):
 
     async def append(
         self, envelopes: Sequence[Sealed], marks: Mapping[Mark, int], *, now_ms: int
-    ) -> Removed:
+    ) -> Appended:
         """
-        Keep *envelopes* and *marks*; return the oldest that had to go for them.
+        Keep *envelopes* and *marks*.
+
+        When there is no room, what is worth least goes, and of that the oldest.
 
         Raises:
             SpoolError: Nothing was kept. The sequences are spent all the same.
@@ -135,23 +185,27 @@ class Spool(Protocol):
         """Return those of *marks* that are known."""
         ...
 
-    async def peek(self, *, after: int, limit: int) -> list[Spooled]:
-        """Return the envelopes above sequence *after*, ascending."""
+    async def peek(self, *, after: int, limit: int, through: int = ...) -> list[Spooled]:
+        """Return the envelopes above sequence *after* up to *through*, ascending."""
         ...
 
     async def peek_at(self, sequences: Sequence[int]) -> list[Spooled]:
         """Return those of *sequences* that are still here, ascending."""
         ...
 
-    async def forget(self, receipt: SpoolReceipt) -> Removed:
-        """Forget exactly what *receipt* covers."""
+    def settle(self, receipt: SpoolReceipt) -> None:
+        """Note that what *receipt* covers may be forgotten."""
+        ...
+
+    async def forget(self) -> Removed:
+        """Forget exactly what is settled."""
         ...
 
     async def purge_all_but(self, handles: Collection[bytes]) -> Removed:
         """Erase, beyond recovery from the file, what belongs to any other handle."""
         ...
 
-    async def evict_older_than(self, oldest_ms: int) -> Removed:
+    async def evict_older_than(self, oldest_ms: int, *, now_ms: int) -> Removed:
         """Give up what was appended before *oldest_ms*."""
         ...
 
@@ -191,4 +245,8 @@ class Broker(Protocol):
         Raises:
             BrokerError: There is no way through.
         """
+        ...
+
+    def is_outdated(self) -> bool:
+        """Tell whether we would be another to it by now: our certificate was renewed."""
         ...

@@ -6,7 +6,6 @@ settled, downwards receipt and lease are retained, so that a session would only 
 older copy of both.
 """
 
-import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
@@ -14,6 +13,7 @@ from typing import Final
 import aiomqtt
 
 from edge_agent.errors import BrokerError
+from edge_agent.identity import Identity
 from edge_agent.ports import Connection, Downlink
 from runtime.settings import BrokerSettings
 from wire import topics
@@ -67,14 +67,14 @@ class AiomqttBroker:
     Args:
         settings: Where it is.
 
-        context: Who we are to it.
+        identity: Who we are to it.
 
         agent: Our id: user name and client id.
     """
 
-    def __init__(self, settings: BrokerSettings, context: ssl.SSLContext, *, agent: str) -> None:
+    def __init__(self, settings: BrokerSettings, identity: Identity, *, agent: str) -> None:
         self._settings = settings
-        self._context = context
+        self._identity = identity
         self._agent = agent
 
     @asynccontextmanager
@@ -87,7 +87,7 @@ class AiomqttBroker:
             clean_start=True,
             keepalive=self._settings.keep_alive_s,
             will=aiomqtt.Will(topics.state(self._agent), will, qos=_QOS, retain=True),
-            tls_context=self._context,
+            tls_context=self._identity.context(),
             timeout=_TIMEOUT_S,
             max_inflight_messages=_MAX_IN_FLIGHT,
         )
@@ -104,6 +104,9 @@ class AiomqttBroker:
                 await client.__aexit__(None, None, None)
             except aiomqtt.MqttError as exc:
                 raise _broker_error("taking leave", exc) from None
+
+    def is_outdated(self) -> bool:
+        return self._identity.is_changed()
 
 
 def _broker_error(what: str, exc: Exception) -> BrokerError:

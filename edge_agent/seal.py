@@ -10,6 +10,7 @@ from collections.abc import Callable
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 
 from edge_agent.ports import Sealed
+from edge_agent.worth import worth_of
 from wire.envelope import Body, encode_envelope
 from wire.sealing import SESSION_KEY_BYTES, Sealer
 
@@ -55,4 +56,5 @@ class Seal:
             )
             self._bucket_bytes = bucket_bytes
         envelope = self._sealer.seal(body, sequence=sequence)
-        return Sealed(sequence, body.handle, len(body), encode_envelope(envelope))
+        worth = max(worth_of(block.quantity) for block in body.blocks)
+        return Sealed(sequence, body.handle, len(body), encode_envelope(envelope), worth)

@@ -31,6 +31,10 @@ class Service:
         """Say that it runs."""
         self._tell("READY=1")
 
+    def reloading(self, *, now: float) -> None:
+        """Say that it reads its settings anew; `ready` ends that."""
+        self._tell(f"RELOADING=1\nMONOTONIC_USEC={int(now * 1_000_000)}")
+
     def stopping(self) -> None:
         """Say that it ends."""
         self._tell("STOPPING=1")

@@ -13,10 +13,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, TypeVar
 
-from edge_agent import spool_file
+import msgspec
+
+from edge_agent import shedding, spool_file, spool_opening
 from edge_agent.errors import SpoolError, SpoolFull
 from edge_agent.marks import Mark
-from edge_agent.ports import Amount, Removed, Sealed, Spooled, SpoolStats
+from edge_agent.ports import Amount, Appended, Removed, Sealed, Shortage, Spooled, SpoolStats
 from edge_agent.spool_file import MarkRow
 from edge_agent.spool_view import read_spool_id, read_stats
 from edge_agent.tags import Tags
@@ -25,6 +27,16 @@ from wire.receipt import SpoolReceipt
 T = TypeVar("T")
 
 _NOTHING: Final = Removed(Amount(), [])
+_PLENTY: Final = 1 << 62
+
+
+class Bounds(msgspec.Struct, frozen=True):
+    """How much may be in a spool."""
+
+    max_bytes: int
+    """Of envelopes."""
+    min_free_bytes: int = 0
+    """On its disk: with less it does not grow any more."""
 
 
 class SqliteSpool:
@@ -36,36 +48,50 @@ class SqliteSpool:
 
         tags: Stand in for handles and marks.
 
-        max_bytes: Of envelopes; the oldest go when there are more.
+        bounds: How much may be in it. May be set anew at any time.
 
         executor: Its one thread opened the file.
+
+        free_bytes: Returns how much room its disk has.
     """
 
     def __init__(
         self,
-        opened: spool_file.Opened,
+        opened: spool_opening.Opened,
         tags: Tags,
         *,
-        max_bytes: int,
+        bounds: Bounds,
         executor: ThreadPoolExecutor,
+        free_bytes: Callable[[], int],
     ) -> None:
         self._db = opened.connection
-        self.was_damaged = opened.was_damaged
+        self._folder = opened.folder
+        self.repair = opened.repair
+        """What became of a damaged file that was found; None when there was none."""
+        self._has_repaired = opened.repair is not None
         self._tags = tags
-        self._max_bytes = max_bytes
+        self.bounds = bounds
         self._executor = executor
+        self._free_bytes = free_bytes
         self._spool_id = read_spool_id(self._db)
         self._stats = read_stats(self._db)
         self._next = self._stats.next_sequence
+        self._settled: SpoolReceipt | None = None
         self._marks = _read_marks(self._db)
         """In memory too, for they are few, and asking for them must not fail."""
 
     @classmethod
     async def open(
-        cls, folder: Path, tags: Tags, *, new_spool_id: bytes, max_bytes: int
+        cls,
+        folder: Path,
+        tags: Tags,
+        *,
+        new_spool_id: bytes,
+        bounds: Bounds,
+        free_bytes: Callable[[], int] | None = None,
     ) -> "SqliteSpool":
         """
-        Open the spool in *folder*, or begin one; see `spool_file.open_file`.
+        Open the spool in *folder*, or begin one; see `spool_opening.open_file`.
 
         Raises:
             SpoolError: It cannot be used.
@@ -73,10 +99,11 @@ class SqliteSpool:
         executor = ThreadPoolExecutor(1, thread_name_prefix="spool")
 
         def make() -> "SqliteSpool":
-            opened = spool_file.open_file(
+            opened = spool_opening.open_file(
                 folder, new_spool_id=new_spool_id, key_check=tags.check()
             )
-            return cls(opened, tags, max_bytes=max_bytes, executor=executor)
+            free = free_bytes or (lambda: spool_file.free_bytes(folder))
+            return cls(opened, tags, bounds=bounds, executor=executor, free_bytes=free)
 
         try:
             return await asyncio.get_running_loop().run_in_executor(executor, make)
@@ -103,26 +130,26 @@ class SqliteSpool:
 
     async def append(
         self, envelopes: Sequence[Sealed], marks: Mapping[Mark, int], *, now_ms: int
-    ) -> Removed:
+    ) -> Appended:
         tagged = {self._tags.of_mark(mark.label): number for mark, number in marks.items()}
         owners = {self._tags.of_mark(mark.label): self._owner(mark) for mark in marks}
         rows = [(tag, owners[tag], number) for tag, number in tagged.items()]
-        evicted = await self._run(lambda: self._append(envelopes, rows, now_ms))
+        appended = await self._run(lambda: self._append(envelopes, rows, now_ms))
         self._marks |= {tag: max(n, self._marks.get(tag, n)) for tag, n in tagged.items()}
-        return evicted
+        return appended
 
     def marks(self, marks: Sequence[Mark]) -> dict[Mark, int]:
         tagged = {mark: self._tags.of_mark(mark.label) for mark in marks}
         return {mark: self._marks[tag] for mark, tag in tagged.items() if tag in self._marks}
 
-    async def peek(self, *, after: int, limit: int) -> list[Spooled]:
+    async def peek(self, *, after: int, limit: int, through: int = _PLENTY) -> list[Spooled]:
         return await self._run(
             lambda: [
                 Spooled(*row)
                 for row in self._db.execute(
                     "SELECT sequence, payload FROM envelopes WHERE sequence > ?"
-                    " ORDER BY sequence LIMIT ?",
-                    [after, limit],
+                    " AND sequence <= ? ORDER BY sequence LIMIT ?",
+                    [after, through, limit],
                 )
             ]
         )
@@ -137,20 +164,26 @@ class SqliteSpool:
             ]
         )
 
-    async def forget(self, receipt: SpoolReceipt) -> Removed:
-        settled = max([receipt.through, *(last for _, last in receipt.ranges)])
-        removed = await self._run(lambda: self._forget(receipt, settled))
+    def settle(self, receipt: SpoolReceipt) -> None:
+        self._settled = receipt  # It repeats all that came before it.
         # Settled and yet ahead of us: the file is an older copy of itself, of a restored backup.
         # What we append next would be taken for a duplicate, so those sequences are spent.
-        self._next = max(self._next, settled + 1)
+        self._next = max(self._next, _highest(receipt) + 1)
+
+    async def forget(self) -> Removed:
+        settled = self._settled
+        if settled is None:
+            return _NOTHING
+        removed = await self._run(lambda: self._forget(settled))
+        if self._settled is settled:
+            self._settled = None
         return removed
 
     async def purge_all_but(self, handles: Collection[bytes]) -> Removed:
         return await self._run(lambda: self._purge_all_but(handles))
 
-    async def evict_older_than(self, oldest_ms: int) -> Removed:
-        query = "SELECT sequence FROM envelopes WHERE appended_at_ms < ?"
-        return await self._run(lambda: self._remove_where(query, [oldest_ms], "evicted"))
+    async def evict_older_than(self, oldest_ms: int, *, now_ms: int) -> Removed:
+        return await self._run(lambda: self._evict_older_than(oldest_ms, now_ms))
 
     async def _run(self, work: Callable[[], T]) -> T:
         """Do *work* in the spool's thread, in turn."""
@@ -175,52 +208,60 @@ class SqliteSpool:
                 self._db.execute("ROLLBACK")
             raise
 
-    def _append(self, envelopes: Sequence[Sealed], marks: list[MarkRow], now_ms: int) -> Removed:
-        amount = Amount(len(envelopes), sum(e.observations for e in envelopes))
+    def _append(self, envelopes: Sequence[Sealed], marks: list[MarkRow], now_ms: int) -> Appended:
+        held_bytes = self._stats.bytes
         with self._transaction():
-            self._db.executemany(
-                "INSERT INTO envelopes VALUES (?, ?, ?, ?, ?)",
-                [
-                    (e.sequence, self._tags.of_handle(e.handle), now_ms, e.observations, e.payload)
-                    for e in envelopes
-                ],
-            )
+            self._insert(envelopes, now_ms)
             self._db.executemany(
                 "INSERT INTO marks VALUES (?, ?, ?)"
                 " ON CONFLICT (tag) DO UPDATE SET number = max(number, excluded.number)",
                 marks,
             )
-            if envelopes:
-                size = sum(len(e.payload) for e in envelopes)
-                self._count("appended", amount)
-                self._grow(amount.envelopes, size)
-                self._spend_through(max(e.sequence for e in envelopes))
-            return self._evict(self._bytes() - self._max_bytes)
+            limit, shortage = self._limit(held_bytes)
+            evicted = shedding.make_room(self._db, limit, shortage, now_ms=now_ms)
+        return Appended(evicted, shortage)
 
-    def _bytes(self) -> int:
-        row: tuple[int] = self._db.execute("SELECT bytes FROM spool").fetchone()
-        return row[0]
+    def _insert(self, envelopes: Sequence[Sealed], now_ms: int) -> None:
+        if not envelopes:
+            return
+        self._db.executemany(
+            "INSERT INTO envelopes VALUES (?, ?, ?, ?, ?, ?)",
+            [
+                (
+                    e.sequence,
+                    self._tags.of_handle(e.handle),
+                    e.worth,
+                    now_ms,
+                    e.observations,
+                    e.payload,
+                )
+                for e in envelopes
+            ],
+        )
+        self._db.execute(
+            "UPDATE spool SET depth = depth + ?1, bytes = bytes + ?2,"
+            " next_sequence = max(next_sequence, ?3),"
+            " appended_envelopes = appended_envelopes + ?1,"
+            " appended_observations = appended_observations + ?4",
+            [
+                len(envelopes),
+                sum(len(e.payload) for e in envelopes),
+                max(e.sequence for e in envelopes) + 1,
+                sum(e.observations for e in envelopes),
+            ],
+        )
+
+    def _limit(self, held_bytes: int) -> tuple[int, Shortage]:
+        """Return how many bytes of envelopes may be kept now, and what sets that limit."""
+        bounds = self.bounds
+        if held_bytes < bounds.max_bytes and self._free_bytes() < bounds.min_free_bytes:
+            return held_bytes, Shortage.DISK
+        return bounds.max_bytes, Shortage.BYTES
 
     def _owner(self, mark: Mark) -> bytes | None:
         return None if mark.handle is None else self._tags.of_handle(mark.handle)
 
-    def _evict(self, too_many_bytes: int) -> Removed:
-        """Remove the oldest envelopes until *too_many_bytes* are gone, but not the newest."""
-        sequences: list[int] = []
-        if too_many_bytes > 0:
-            rows = self._db.execute(
-                "SELECT sequence, length(payload) FROM envelopes"
-                " WHERE sequence < (SELECT max(sequence) FROM envelopes) ORDER BY sequence"
-            )
-            for sequence, size in rows:
-                if too_many_bytes <= 0:
-                    break
-                too_many_bytes -= size
-                sequences.append(sequence)
-            rows.close()
-        return self._remove(sequences, "evicted")
-
-    def _forget(self, receipt: SpoolReceipt, settled: int) -> Removed:
+    def _forget(self, receipt: SpoolReceipt) -> Removed:
         query = "SELECT sequence FROM envelopes WHERE sequence BETWEEN ? AND ?"
         with self._transaction():
             sequences = [
@@ -228,12 +269,10 @@ class SqliteSpool:
                 for run in [(1, receipt.through), *receipt.ranges]
                 for row in self._db.execute(query, run)
             ]
-            removed = self._remove(sequences, "settled")
-            self._spend_through(settled)
-        return removed
-
-    def _spend_through(self, sequence: int) -> None:
-        self._db.execute("UPDATE spool SET next_sequence = max(next_sequence, ?)", [sequence + 1])
+            self._db.execute(
+                "UPDATE spool SET next_sequence = max(next_sequence, ?)", [_highest(receipt) + 1]
+            )
+            return shedding.remove(self._db, sequences, "settled")
 
     def _purge_all_but(self, handles: Collection[bytes]) -> Removed:
         kept = [self._tags.of_handle(handle) for handle in handles]
@@ -242,48 +281,26 @@ class SqliteSpool:
         others = f"owner IS NOT NULL AND owner NOT IN ({places})"
         with self._transaction():
             rows = self._db.execute(f"SELECT sequence FROM envelopes WHERE {others}", kept)  # noqa: S608
-            removed = self._remove([row[0] for row in rows], "purged")
+            removed = shedding.remove(self._db, [row[0] for row in rows], "purged")
             marks = self._db.execute(f"DELETE FROM marks WHERE {others}", kept).rowcount  # noqa: S608
         self._marks = _read_marks(self._db)
         if removed.sequences or marks:
             self._db.execute("PRAGMA incremental_vacuum").fetchall()
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        # Nobody can tell what is in a damaged file, so nobody could purge it. Set aside just now,
+        # it stays for the first purge, which every start begins with, or nobody would ever see it.
+        if removed.sequences or not self._has_repaired:
+            spool_file.erase_damaged(self._folder)
+        self._has_repaired = False
         return removed
 
-    def _remove_where(self, query: str, arguments: list[int], what: str) -> Removed:
+    def _evict_older_than(self, oldest_ms: int, now_ms: int) -> Removed:
         with self._transaction():
-            sequences = [row[0] for row in self._db.execute(query, arguments)]
-            return self._remove(sequences, what)
+            return shedding.give_up_older(self._db, oldest_ms, now_ms=now_ms)
 
-    def _remove(self, sequences: list[int], what: str) -> Removed:
-        """Delete *sequences* and count them as *what*, in the transaction that is open."""
-        if not sequences:
-            return _NOTHING
-        observations = size = 0
-        for sequence in sequences:
-            row = self._db.execute(
-                "DELETE FROM envelopes WHERE sequence = ? RETURNING observations, length(payload)",
-                [sequence],
-            ).fetchall()
-            observations += row[0][0]
-            size += row[0][1]
-        amount = Amount(len(sequences), observations)
-        self._count(what, amount)
-        self._grow(-amount.envelopes, -size)
-        return Removed(amount, sequences)
 
-    def _count(self, what: str, amount: Amount) -> None:
-        self._db.execute(
-            "UPDATE totals SET envelopes = envelopes + ?, observations = observations + ?"
-            " WHERE what = ?",
-            [amount.envelopes, amount.observations, what],
-        )
-
-    def _grow(self, envelopes: int, size: int) -> None:
-        # Kept up, because counting a large spool at every commit would read all of it.
-        self._db.execute(
-            "UPDATE spool SET depth = depth + ?, bytes = bytes + ?", [envelopes, size]
-        )
+def _highest(receipt: SpoolReceipt) -> int:
+    return max([receipt.through, *(last for _, last in receipt.ranges)])
 
 
 def _read_marks(db: sqlite3.Connection) -> dict[bytes, int]:

@@ -1,80 +1,41 @@
 """
-The spool's file: one SQLite database, opened, checked, and set aside when it is damaged.
+The spool's file: one SQLite database, opened, checked, and mended when it is damaged.
 
 WAL with synchronous=FULL: a commit survives a power cut. Deleted bytes are overwritten
 (secure_delete), and a purge empties the write-ahead log too.
 """
 
 import contextlib
+import os
 import sqlite3
-from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Final
-
-import msgspec
 
 from edge_agent.errors import SpoolError, SpoolKeyChanged
 
 NAME: Final = "spool.db"
+VERSION: Final = 2
+MAX_DAMAGED: Final = 2
+"""So many damaged files are kept for whoever wants to know what happened."""
+MarkRow = tuple[bytes, bytes | None, int]
+"""Tag, owner and number."""
+
+_SCHEMA: Final = Path(__file__).with_name("sql") / "spool.sql"
 _COMPANIONS: Final = ("", "-wal", "-shm")
+_OVERWRITE_BYTES: Final = 1 << 20
 
 _PRAGMAS: Final = (
+    "PRAGMA page_size = 1024",  # Every commit writes whole pages, and what it changes is small.
     "PRAGMA auto_vacuum = INCREMENTAL",  # Before the first table, or it is ignored.
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
     "PRAGMA secure_delete = ON",
     "PRAGMA busy_timeout = 5000",
     "PRAGMA journal_size_limit = 4194304",
+    "PRAGMA wal_autocheckpoint = 1000",
     "PRAGMA temp_store = MEMORY",
-    "PRAGMA cache_size = -2048",
+    "PRAGMA cache_size = -512",
 )
-
-
-MarkRow = tuple[bytes, bytes | None, int]
-"""Tag, owner and number."""
-
-
-class Opened(msgspec.Struct):
-    """A connection, and what became of the file that was there."""
-
-    connection: sqlite3.Connection
-    was_damaged: bool = False
-
-
-def open_file(folder: Path, *, new_spool_id: bytes, key_check: bytes) -> Opened:
-    """
-    Open the spool in *folder*, or begin one.
-
-    A damaged file is set aside, not deleted, and a new spool begun with the marks that could
-    still be read, so that stored records are not taken a second time.
-
-    Args:
-        folder: The agent's private folder; made if missing.
-
-        new_spool_id: Random, for a spool that is begun.
-
-        key_check: What tells the key of the tags.
-
-    Raises:
-        SpoolKeyChanged: The spool was begun with another key.
-        SpoolError: The folder cannot be used.
-    """
-    path = folder / NAME
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path.touch(mode=0o600)
-        connection = _open_sound(path, new_spool_id, key_check)
-        if connection is not None:
-            return Opened(connection)
-        marks = _salvage_marks(path, key_check)
-        _set_aside(path)
-        path.touch(mode=0o600)
-        connection = _connect(path)
-        _begin(connection, new_spool_id, key_check, marks)
-    except (OSError, sqlite3.Error) as exc:
-        raise SpoolError(f"be opened ({type(exc).__name__})") from None
-    return Opened(connection, was_damaged=True)
 
 
 def open_read_only(folder: Path) -> sqlite3.Connection:
@@ -87,44 +48,49 @@ def open_read_only(folder: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"{(folder / NAME).absolute().as_uri()}?mode=ro", uri=True)
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def free_bytes(folder: Path) -> int:
+    """Return how much room the disk of *folder* has."""
+    disk = os.statvfs(folder)
+    return disk.f_bavail * disk.f_frsize
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Connect to the file at *path*, which a spool may have been begun in or not."""
     # Transactions are begun by hand: the module's own rules about them differ by statement.
-    connection = sqlite3.connect(path, isolation_level=None)
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     for pragma in _PRAGMAS:
         connection.execute(pragma)
     return connection
 
 
-def _begin(
-    connection: sqlite3.Connection,
-    spool_id: bytes,
-    key_check: bytes,
-    marks: Sequence[MarkRow] = (),
-) -> None:
-    schema = resources.files("edge_agent").joinpath("sql/spool.sql").read_text(encoding="utf-8")
+def begin(connection: sqlite3.Connection, spool_id: bytes, key_check: bytes) -> None:
+    """Begin a spool."""
     # One transaction: a file that a kill left half begun is empty, and is begun again.
-    connection.executescript(f"BEGIN IMMEDIATE;\n{schema}")
+    connection.executescript(f"BEGIN IMMEDIATE;\n{_SCHEMA.read_text(encoding='utf-8')}")
     connection.execute(
         "INSERT INTO spool (only_row, spool_id, key_check) VALUES (1, ?, ?)",
         [spool_id, key_check],
     )
-    connection.executemany("INSERT OR IGNORE INTO marks VALUES (?, ?, ?)", marks)
     connection.execute("COMMIT")
 
 
-def _open_sound(path: Path, new_spool_id: bytes, key_check: bytes) -> sqlite3.Connection | None:
-    """Return a connection to the file at *path*, begun if empty; None when it is damaged."""
+def open_sound(path: Path, *, new_spool_id: bytes, key_check: bytes) -> sqlite3.Connection | None:
+    """
+    Return a connection to the file at *path*, begun if empty; None when it is damaged.
+
+    Raises:
+        SpoolKeyChanged: The spool was begun with another key.
+        SpoolError: It was begun by another version.
+    """
     connection: sqlite3.Connection | None = None
     try:
-        connection = _connect(path)
+        connection = connect(path)
         if connection.execute("SELECT count(*) FROM sqlite_schema").fetchone() == (0,):
-            _begin(connection, new_spool_id, key_check)
+            begin(connection, new_spool_id, key_check)
         verdict = connection.execute("PRAGMA quick_check(1)").fetchone()
         row = connection.execute("SELECT key_check FROM spool").fetchone()
         if verdict == ("ok",) and row is not None:
-            if row[0] != key_check:
-                connection.close()
-                raise SpoolKeyChanged
+            _raise_if_foreign(connection, row[0], key_check)
             return connection
     except sqlite3.OperationalError as exc:
         # Locked, no room, not permitted: the file may well be sound, so it stays where it is.
@@ -138,29 +104,56 @@ def _open_sound(path: Path, new_spool_id: bytes, key_check: bytes) -> sqlite3.Co
     return None
 
 
-def _salvage_marks(path: Path, key_check: bytes) -> list[MarkRow]:
-    """Return the marks that a damaged file still yields, if it was ours."""
-    rows: list[object] = []
-    with contextlib.suppress(sqlite3.Error, OverflowError):
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
-        try:
-            row = connection.execute("SELECT key_check FROM spool").fetchone()
-            if row == (key_check,):
-                rows.extend(connection.execute("SELECT tag, owner, number FROM marks"))
-        finally:
-            connection.close()
-    marks = []
-    for row in rows:
-        with contextlib.suppress(msgspec.ValidationError):
-            marks.append(msgspec.convert(row, MarkRow))
-    return marks
+def _raise_if_foreign(connection: sqlite3.Connection, found: bytes, key_check: bytes) -> None:
+    version = connection.execute("PRAGMA user_version").fetchone()
+    if version != (VERSION,):
+        connection.close()
+        raise SpoolError("be used: another version of this software began it")
+    if found != key_check:
+        connection.close()
+        raise SpoolKeyChanged
 
 
-def _set_aside(path: Path) -> None:
-    number = 1
-    while path.with_name(f"{path.name}.damaged-{number}").exists():
-        number += 1
-    for companion in _COMPANIONS:
+def put_in_place(new: Path, path: Path) -> None:
+    """Let the closed file *new* stand at *path*, and set aside what stands there."""
+    aside = [
+        int(file.name.rpartition("-")[2]) for file in path.parent.glob(f"{NAME}.damaged-*[0-9]")
+    ]
+    number = max(aside, default=0) + 1
+    for companion in reversed(_COMPANIONS):
         source = path.with_name(path.name + companion)
         if source.exists():
             source.rename(path.with_name(f"{path.name}.damaged-{number}{companion}"))
+    new.rename(path)
+    sync_folder(path.parent)
+    for old in (old for old in aside if old <= number - MAX_DAMAGED):
+        for companion in _COMPANIONS:
+            erase(path.with_name(f"{path.name}.damaged-{old}{companion}"))
+
+
+def sync_folder(folder: Path) -> None:
+    """Make durable which files are in *folder*."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def erase_damaged(folder: Path) -> None:
+    """Erase the damaged files that were set aside in *folder*."""
+    for file in folder.glob(f"{NAME}.damaged-*"):
+        erase(file)
+
+
+def erase(file: Path) -> None:
+    """Overwrite *file* where it lies, as far as the disk allows that, and delete it."""
+    with contextlib.suppress(FileNotFoundError):
+        with file.open("r+b") as opened:
+            size = opened.seek(0, os.SEEK_END)
+            opened.seek(0)
+            for start in range(0, size, _OVERWRITE_BYTES):
+                opened.write(bytes(min(_OVERWRITE_BYTES, size - start)))
+            opened.flush()
+            os.fsync(opened.fileno())
+        file.unlink()

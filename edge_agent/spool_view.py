@@ -9,6 +9,25 @@ import msgspec
 from edge_agent import spool_file
 from edge_agent.errors import SpoolError
 from edge_agent.ports import Amount, SpoolStats
+from edge_agent.worth import Worth
+
+WAYS = ("appended", "settled", "purged", "evicted", "damaged")
+
+
+class Gap(msgspec.Struct, frozen=True):
+    """What was given up within an hour, for one reason."""
+
+    hour_ms: int
+    reason: str
+    worth: str
+    first: int
+    last: int
+    """Sequences: of those between them, others may have stayed."""
+    from_ms: int
+    to_ms: int
+    """When the oldest and the newest of them were appended."""
+    envelopes: int
+    observations: int
 
 
 class SpoolView(msgspec.Struct, frozen=True):
@@ -17,7 +36,8 @@ class SpoolView(msgspec.Struct, frozen=True):
     spool_id: bytes
     stats: SpoolStats
     totals: dict[str, Amount]
-    """appended = settled + purged + evicted + what is still there."""
+    """appended = settled + purged + evicted + damaged + what is still there."""
+    gaps: list[Gap]
 
 
 def read_spool_id(db: sqlite3.Connection) -> bytes:
@@ -40,8 +60,20 @@ def read_stats(db: sqlite3.Connection) -> SpoolStats:
 
 def read_totals(db: sqlite3.Connection) -> dict[str, Amount]:
     """Return what went in and out over the life of the spool."""
-    rows = db.execute("SELECT what, envelopes, observations FROM totals")
-    return {what: Amount(envelopes, observations) for what, envelopes, observations in rows}
+    columns = ", ".join(f"{way}_envelopes, {way}_observations" for way in WAYS)
+    row = db.execute(f"SELECT {columns} FROM spool").fetchone()  # noqa: S608 - constants
+    return {way: Amount(*row[2 * i : 2 * i + 2]) for i, way in enumerate(WAYS)}
+
+
+def read_gaps(db: sqlite3.Connection) -> list[Gap]:
+    """Return what was given up, the oldest first."""
+    rows = db.execute(
+        "SELECT hour_ms, reason, worth, first, last, from_ms, to_ms, envelopes, observations"
+        " FROM gaps ORDER BY hour_ms, reason, worth"
+    )
+    return [
+        Gap(hour, reason, Worth(worth).name.lower(), *rest) for hour, reason, worth, *rest in rows
+    ]
 
 
 def look(folder: Path) -> SpoolView:
@@ -54,6 +86,6 @@ def look(folder: Path) -> SpoolView:
     try:
         with contextlib.closing(spool_file.open_read_only(folder)) as db:
             db.execute("BEGIN")  # All of one moment.
-            return SpoolView(read_spool_id(db), read_stats(db), read_totals(db))
-    except (sqlite3.Error, TypeError) as exc:
+            return SpoolView(read_spool_id(db), read_stats(db), read_totals(db), read_gaps(db))
+    except (sqlite3.Error, TypeError, ValueError) as exc:
         raise SpoolError(f"be read ({type(exc).__name__})") from None

@@ -27,6 +27,10 @@ _AT_ONCE: Final = 64
 _RECEIPT_WITHIN_S: Final = 0.25
 """How long a new connection waits for the retained receipt, before it publishes all again."""
 _SPOOL_RETRY_S: Final = 1.0
+_BACKLOG_FROM: Final = 64
+"""So many envelopes that wait for a connection are a backlog; fewer just go first."""
+_NOT_YET_S: Final = 5.0
+"""How often to look whether the time of day is late enough for certificates."""
 _DRAIN_S: Final = 1.0
 """How long to go on publishing when asked to finish."""
 
@@ -61,9 +65,14 @@ class Uplink:
         backoff: Between attempts to connect.
 
         metrics: Counts.
+
+        start_delay_s: How long to wait before the first attempt to connect.
+
+        forget_within_s: How long what is settled may wait, so that much of it goes at once: each
+            time writes to the disk.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - everything that it stands on, once
         self,
         *,
         broker: Broker,
@@ -72,6 +81,8 @@ class Uplink:
         clock: Clock,
         backoff: Backoff,
         metrics: Metrics,
+        start_delay_s: float = 0.0,
+        forget_within_s: float = 1.0,
     ) -> None:
         self._broker = broker
         self._spool = spool
@@ -79,11 +90,15 @@ class Uplink:
         self._clock = clock
         self._backoff = backoff
         self._metrics = metrics
+        self._start_delay_s = start_delay_s
+        self._forget_within_s = forget_within_s
         self._has_news = asyncio.Event()
         self._state_changed = asyncio.Event()
         self._heard = asyncio.Event()
         self._drained = asyncio.Event()
         self._stop = asyncio.Event()
+        self._leave = asyncio.Event()
+        self._has_settled = asyncio.Event()
         self._delivering = 0
         self.is_connected = False
 
@@ -105,11 +120,17 @@ class Uplink:
     def finish(self) -> None:
         """Ask it to publish what it can for a moment, say goodbye and return from `run`."""
         self._stop.set()
+        self._leave.set()
+
+    def renew(self) -> None:
+        """Ask it to end its connection in order, and begin another."""
+        self._leave.set()
 
     def _note_progress(self) -> None:
         """Note whether the broker has everything that is in the spool."""
         stats = self._spool.stats()
-        is_all = stats.depth == 0 or self._outbox.last >= stats.next_sequence - 1
+        has_all_fresh = self._outbox.last >= stats.next_sequence - 1
+        is_all = stats.depth == 0 or (has_all_fresh and self._outbox.backlog is None)
         if is_all and not self._delivering:
             self._drained.set()
         else:
@@ -117,8 +138,16 @@ class Uplink:
 
     async def run(self, home: Home) -> None:
         """Stay connected, for *home*, until `finish`."""
+        await self._pause(self._start_delay_s)
         while not self._stop.is_set():
+            if self._clock.is_behind():
+                # Certificates would be judged by a date that cannot be true.
+                await self._pause(_NOT_YET_S)
+                continue
             connected_at: float | None = None
+            self._leave.clear()
+            if self._stop.is_set():
+                return
             try:
                 will = wire_state.encode(home.state(False))
                 async with self._broker.connect(will=will) as connection:
@@ -128,6 +157,8 @@ class Uplink:
                 self._metrics.broker_errors.inc()
                 _log.warning("broker_lost", error=describe(_first(group)))
             self._set_connected(False)
+            if self._leave.is_set():
+                continue  # As asked: nothing failed.
             if connected_at is not None and self._clock.now() - connected_at > STEADY_AFTER_S:
                 self._backoff.succeeded()
             await self._pause(self._backoff.failed())
@@ -143,7 +174,10 @@ class Uplink:
 
     async def _converse(self, connection: Connection, home: Home) -> None:
         """Talk over *connection* until it ends, or we are asked to finish."""
-        self._outbox.connected()
+        await self._forget()
+        stats = self._spool.stats()
+        is_backlog = stats.depth >= _BACKLOG_FROM
+        self._outbox.connected(backlog_through=stats.next_sequence - 1 if is_backlog else 0)
         self._delivering = 0
         self._heard.clear()
         self._has_news.set()
@@ -152,11 +186,13 @@ class Uplink:
         _log.info("broker_connected")
         async with asyncio.TaskGroup() as group:
             talk = group.create_task(self._talk(connection, home), name="talk")
-            await self._stop.wait()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_DRAIN_S):
-                    await self._drained.wait()
+            await self._leave.wait()
+            if self._stop.is_set():
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_DRAIN_S):
+                        await self._drained.wait()
             talk.cancel()
+        await self._forget()
         await connection.publish_state(wire_state.encode(home.state(False)))
 
     async def _talk(self, connection: Connection, home: Home) -> None:
@@ -164,17 +200,18 @@ class Uplink:
             group.create_task(self._listen(connection, home), name="listen")
             group.create_task(self._publish(connection, group), name="publish")
             group.create_task(self._report(connection, home), name="report")
+            group.create_task(self._tidy(), name="tidy")
 
     async def _listen(self, connection: Connection, home: Home) -> None:
         async for downlink in connection.downlinks():
             if downlink.lease is not None:
                 await home.take_lease(downlink.lease)
             if downlink.receipt is not None:
-                await self._settle(downlink.receipt)
+                self._settle(downlink.receipt)
         raise BrokerError("the connection ended")
 
-    async def _settle(self, payload: bytes) -> None:
-        """Forget exactly what the receipt in *payload* covers of our spool."""
+    def _settle(self, payload: bytes) -> None:
+        """Note exactly what the receipt in *payload* covers of our spool."""
         try:
             receipt = wire_receipt.decode(payload)
         except WireError as exc:
@@ -183,17 +220,29 @@ class Uplink:
         for part in receipt.spools:
             if part.spool_id != self._spool.spool_id:
                 continue
-            try:
-                removed = await self._spool.forget(part)
-            except SpoolError as exc:
-                # Not lost: a receipt repeats all that came before it.
-                self._metrics.spool_errors.inc()
-                _log.error("spool_failed", error=describe(exc))
-                return
+            self._spool.settle(part)
             self._outbox.settled(part)
-            self._metrics.settled(removed.amount)
+            self._has_settled.set()
         self._heard.set()
         self._has_news.set()
+
+    async def _tidy(self) -> None:
+        """Forget what is settled, now and then."""
+        while True:
+            await self._has_settled.wait()
+            self._has_settled.clear()
+            await asyncio.sleep(self._forget_within_s)
+            await self._forget()
+
+    async def _forget(self) -> None:
+        try:
+            removed = await self._spool.forget()
+        except SpoolError as exc:
+            # Not lost: it stays noted, and a receipt repeats all that came before it.
+            self._metrics.spool_errors.inc()
+            _log.error("spool_failed", error=describe(exc))
+            return
+        self._metrics.settled(removed.amount)
 
     async def _publish(self, connection: Connection, group: asyncio.TaskGroup) -> None:
         if self._spool.stats().depth:
@@ -225,6 +274,19 @@ class Uplink:
             self._outbox.drop(sorted(set(lost) - {spooled.sequence for spooled in found}))
             self._metrics.published_again.inc(len(found))
             await self._send(found, connection, group, slots)
+        await self._publish_fresh(connection, group, slots)
+        while room := self._outbox.backlog_room(now=self._clock.now()):
+            after, through = self._outbox.backlog or (0, 0)
+            limit = min(room, _AT_ONCE)
+            old = await self._spool.peek(after=after, limit=limit, through=through)
+            if not old:
+                self._outbox.backlog_done()
+            await self._send(old, connection, group, slots)
+            await self._publish_fresh(connection, group, slots)
+
+    async def _publish_fresh(
+        self, connection: Connection, group: asyncio.TaskGroup, slots: asyncio.Semaphore
+    ) -> None:
         while self._outbox.room:
             limit = min(self._outbox.room, _AT_ONCE)
             new = await self._spool.peek(after=self._outbox.last, limit=limit)
@@ -263,6 +325,8 @@ class Uplink:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(STATE_EVERY_S):
                     await self._state_changed.wait()
+            if self._broker.is_outdated():
+                self.renew()
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -57,6 +57,12 @@ class ManualClock:
     def now_ms(self) -> int:
         return self.time_ms
 
+    def is_dated(self) -> bool:
+        return True
+
+    def is_behind(self) -> bool:
+        return False
+
     def pass_s(self, seconds: float) -> None:
         """Let *seconds* pass."""
         self.seconds += seconds

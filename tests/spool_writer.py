@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from edge_agent.marks import cursor_of
 from edge_agent.ports import Sealed
-from edge_agent.spool import SqliteSpool
+from edge_agent.spool import Bounds, SqliteSpool
 from edge_agent.tags import Tags
 from wire.receipt import SpoolReceipt
 
@@ -20,7 +20,7 @@ _SENSOR = "C0:FF:EE:00:00:01"
 
 async def write(folder: Path) -> None:
     """Append numbered envelopes, and say each number once it is kept."""
-    spool = await SqliteSpool.open(folder, Tags(KEY), new_spool_id=SPOOL_ID, max_bytes=500)
+    spool = await SqliteSpool.open(folder, Tags(KEY), new_spool_id=SPOOL_ID, bounds=Bounds(500))
     cursor = cursor_of(_SENSOR)
     number = spool.marks([cursor]).get(cursor, 0)
     while True:
@@ -30,7 +30,8 @@ async def write(folder: Path) -> None:
         sys.stdout.write(f"{number}\n")
         sys.stdout.flush()
         if number % 37 == 0:
-            await spool.forget(SpoolReceipt(SPOOL_ID, spool.stats().next_sequence - 5))
+            spool.settle(SpoolReceipt(SPOOL_ID, spool.stats().next_sequence - 5))
+            await spool.forget()
         if number % 101 == 0:
             await spool.purge_all_but([])
 

@@ -1,4 +1,5 @@
 -- The spool of one agent. Ciphertext and keyed tags only: no handle, no sensor, no value in clear.
+-- Small pages and one row of counters, because every commit writes each page that it touches.
 
 CREATE TABLE spool (
     only_row integer PRIMARY KEY CHECK (only_row = 1),
@@ -6,12 +7,23 @@ CREATE TABLE spool (
     key_check blob NOT NULL,            -- the tag of a constant: is this the key of our tags?
     next_sequence integer NOT NULL DEFAULT 1,
     depth integer NOT NULL DEFAULT 0,   -- how many envelopes there are
-    bytes integer NOT NULL DEFAULT 0    -- of their payloads
+    bytes integer NOT NULL DEFAULT 0,   -- of their payloads
+    appended_envelopes integer NOT NULL DEFAULT 0,
+    appended_observations integer NOT NULL DEFAULT 0,
+    settled_envelopes integer NOT NULL DEFAULT 0,
+    settled_observations integer NOT NULL DEFAULT 0,
+    purged_envelopes integer NOT NULL DEFAULT 0,
+    purged_observations integer NOT NULL DEFAULT 0,
+    evicted_envelopes integer NOT NULL DEFAULT 0,
+    evicted_observations integer NOT NULL DEFAULT 0,
+    damaged_envelopes integer NOT NULL DEFAULT 0,
+    damaged_observations integer NOT NULL DEFAULT 0
 ) STRICT;
 
 CREATE TABLE envelopes (
     sequence integer PRIMARY KEY,
     owner blob NOT NULL,                -- tag of the handle, to find what a withdrawal purges
+    worth integer NOT NULL,             -- what goes first when not all can stay
     appended_at_ms integer NOT NULL,
     observations integer NOT NULL,
     payload blob NOT NULL
@@ -23,10 +35,18 @@ CREATE TABLE marks (
     number integer NOT NULL
 ) STRICT, WITHOUT ROWID;
 
-CREATE TABLE totals (
-    what text PRIMARY KEY,
-    envelopes integer NOT NULL DEFAULT 0,
-    observations integer NOT NULL DEFAULT 0
+-- What was given up although nobody had asked for that: one row an hour, reason and worth.
+CREATE TABLE gaps (
+    hour_ms integer NOT NULL,           -- when it was given up, to the hour
+    reason text NOT NULL,
+    worth integer NOT NULL,
+    first integer NOT NULL,             -- sequence of the first
+    last integer NOT NULL,
+    from_ms integer NOT NULL,           -- when the oldest of them was appended
+    to_ms integer NOT NULL,
+    envelopes integer NOT NULL,
+    observations integer NOT NULL,
+    PRIMARY KEY (hour_ms, reason, worth)
 ) STRICT, WITHOUT ROWID;
 
-INSERT INTO totals (what) VALUES ('appended'), ('settled'), ('purged'), ('evicted');
+PRAGMA user_version = 2;

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from edge_agent import keys
 from edge_agent.cli import main
 from edge_agent.ports import Sealed
-from edge_agent.spool import SqliteSpool
+from edge_agent.spool import Bounds, SqliteSpool
 from edge_agent.tags import Tags
 from runtime.errors import ConfigError
 from tests.fakes_edge_agent import HANDLE, write_keys
@@ -79,7 +79,7 @@ def test_spool_show(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
     async def fill() -> None:
         spool = await SqliteSpool.open(
-            config.parent / "state", Tags(lease_key), new_spool_id=b"s" * 16, max_bytes=1000
+            config.parent / "state", Tags(lease_key), new_spool_id=b"s" * 16, bounds=Bounds(1000)
         )
         await spool.append([Sealed(spool.take_sequence(), HANDLE, 3, b"x" * 9)], {}, now_ms=1)
         await spool.close()
@@ -101,7 +101,9 @@ def test_spool_show(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
             "settled": nothing,
             "purged": nothing,
             "evicted": nothing,
+            "damaged": nothing,
         },
+        "gaps": [],
     }
     assert main(["spool", "show", "--config", str(config)]) == 0
     assert "appended" in capsys.readouterr().out

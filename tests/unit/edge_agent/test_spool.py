@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from edge_agent import spool_file, spool_view
 from edge_agent.errors import SpoolError, SpoolFull, SpoolKeyChanged
 from edge_agent.marks import cursor_of, spent_of, through_of
-from edge_agent.ports import Amount, Sealed
-from edge_agent.spool import SqliteSpool
+from edge_agent.ports import Amount, Removed, Sealed
+from edge_agent.spool import Bounds, SqliteSpool
 from edge_agent.tags import Tags
 from tests import spool_writer
 from tests.fakes_edge_agent import HANDLE, OTHER_HANDLE, OTHER_SENSOR, SENSOR, agent_environ
@@ -30,7 +30,7 @@ async def open_spool(
     folder: Path, *, max_bytes: int = 1 << 20, key: X25519PrivateKey = KEY, new: bytes = SPOOL_ID
 ) -> SqliteSpool:
     """Open the spool in *folder*."""
-    return await SqliteSpool.open(folder, Tags(key), new_spool_id=new, max_bytes=max_bytes)
+    return await SqliteSpool.open(folder, Tags(key), new_spool_id=new, bounds=Bounds(max_bytes))
 
 
 @pytest_asyncio.fixture
@@ -52,6 +52,12 @@ async def fill(spool: SqliteSpool, count: int, *, handle: bytes = HANDLE, at_ms:
 def receipt(through: int, *ranges: tuple[int, int]) -> SpoolReceipt:
     """Return what is settled."""
     return SpoolReceipt(SPOOL_ID, through, list(ranges))
+
+
+async def settle(spool: SqliteSpool, receipt: SpoolReceipt) -> Removed:
+    """Forget what *receipt* covers."""
+    spool.settle(receipt)
+    return await spool.forget()
 
 
 async def sequences(spool: SqliteSpool) -> list[int]:
@@ -76,7 +82,7 @@ async def test_append_peek_forget(spool: SqliteSpool) -> None:
     assert [s.sequence for s in await spool.peek(after=3, limit=2)] == [4, 5]
     assert [s.sequence for s in await spool.peek_at([7, 2, 99])] == [2, 7]
 
-    removed = await spool.forget(receipt(2, (4, 4), (6, 7)))
+    removed = await settle(spool, receipt(2, (4, 4), (6, 7)))
 
     assert removed.amount == Amount(5, 10)
     assert await sequences(spool) == [3, 5, 8, 9, 10]
@@ -87,7 +93,7 @@ async def test_append_peek_forget(spool: SqliteSpool) -> None:
 async def test_empty_floor_is_the_next_sequence(spool: SqliteSpool) -> None:
     """With nothing left, nothing that was taken will be sent again."""
     await fill(spool, 3)
-    await spool.forget(receipt(3))
+    await settle(spool, receipt(3))
     assert spool.stats().floor == 4
     assert spool.stats().oldest_ms is None
 
@@ -97,7 +103,7 @@ async def test_everything_outlives_the_process(tmp_path: Path) -> None:
     spool = await open_spool(tmp_path)
     await fill(spool, 3)
     await spool.append([], {cursor_of(SENSOR): 7, through_of(SENSOR, 1): 9}, now_ms=1)
-    await spool.forget(receipt(1))
+    await settle(spool, receipt(1))
     await spool.close()
 
     spool = await open_spool(tmp_path, new=b"t" * 16)
@@ -175,11 +181,11 @@ async def test_too_many_bytes_evict_the_oldest(tmp_path: Path) -> None:
     spool = await open_spool(tmp_path, max_bytes=500)
     await fill(spool, 5)
     sealed = [Sealed(spool.take_sequence(), HANDLE, 2, b"y" * 150)]
-    removed = await spool.append(sealed, {}, now_ms=2)
+    removed = (await spool.append(sealed, {}, now_ms=2)).evicted
     assert removed.sequences == [1, 2]
     assert removed.amount == Amount(2, 4)
     sealed = [Sealed(spool.take_sequence(), HANDLE, 2, b"y" * 9000)]
-    assert (await spool.append(sealed, {}, now_ms=2)).sequences == [3, 4, 5, 6]
+    assert (await spool.append(sealed, {}, now_ms=2)).evicted.sequences == [3, 4, 5, 6]
     assert await sequences(spool) == [7]
     await spool.close()
     assert spool_view.look(tmp_path).totals["evicted"] == Amount(6, 12)
@@ -189,8 +195,8 @@ async def test_too_old_is_evicted(spool: SqliteSpool) -> None:
     """What is older than allowed goes, and nothing younger."""
     await fill(spool, 2, at_ms=10)
     await fill(spool, 1, at_ms=20)
-    assert (await spool.evict_older_than(20)).sequences == [1, 2]
-    assert (await spool.evict_older_than(20)).sequences == []
+    assert (await spool.evict_older_than(20, now_ms=30)).sequences == [1, 2]
+    assert (await spool.evict_older_than(20, now_ms=30)).sequences == []
 
 
 async def test_failed_append_keeps_nothing_and_spends_the_sequence(spool: SqliteSpool) -> None:
@@ -222,7 +228,7 @@ async def test_restored_backup_spends_no_sequence_twice(tmp_path: Path) -> None:
     """A receipt ahead of the spool tells that its file is an older copy of itself."""
     spool = await open_spool(tmp_path)
     await fill(spool, 2)
-    await spool.forget(receipt(0, (1, 1), (5, 9)))
+    await settle(spool, receipt(0, (1, 1), (5, 9)))
     assert spool.take_sequence() == 10
     assert spool.stats().next_sequence == 10
     await spool.close()
@@ -255,7 +261,7 @@ async def test_damage_is_set_aside(tmp_path: Path, damage: object) -> None:
 
     spool = await open_spool(tmp_path, new=b"t" * 16)
 
-    assert spool.was_damaged
+    assert spool.repair is not None
     assert spool.spool_id == b"t" * 16
     assert await sequences(spool) == []
     await fill(spool, 1)
@@ -270,15 +276,15 @@ async def test_marks_are_salvaged(tmp_path: Path) -> None:
     await spool.append([], {cursor_of(SENSOR): 7}, now_ms=1)
     page = await spool._run(
         lambda: spool._db.execute(
-            "SELECT rootpage FROM sqlite_schema WHERE name = 'totals'"
+            "SELECT rootpage FROM sqlite_schema WHERE name = 'gaps'"
         ).fetchone()[0]
     )
     await spool.close()
     with (tmp_path / spool_file.NAME).open("r+b") as file:
-        file.seek((page - 1) * 4096)
-        file.write(b"\xff" * 4096)
+        file.seek((page - 1) * 1024)
+        file.write(b"\xff" * 1024)
     spool = await open_spool(tmp_path)
-    assert spool.was_damaged
+    assert spool.repair is not None
     assert spool.marks([cursor_of(SENSOR)]) == {cursor_of(SENSOR): 7}
     await spool.close()
 
@@ -287,7 +293,7 @@ async def test_half_begun_file_is_begun_again(tmp_path: Path) -> None:
     """A kill while a spool is begun leaves no damage."""
     (tmp_path / spool_file.NAME).touch()
     spool = await open_spool(tmp_path)
-    assert not spool.was_damaged
+    assert spool.repair is None
     await spool.close()
 
 
@@ -315,7 +321,7 @@ async def test_cancelled_append_still_ends(spool: SqliteSpool) -> None:
 async def check_after_a_kill(folder: Path, *, reported: int) -> None:
     """Hold the spool in *folder* to its promises."""
     spool = await open_spool(folder)
-    assert not spool.was_damaged
+    assert spool.repair is None
     cursor = spool.marks([cursor_of(SENSOR)])[cursor_of(SENSOR)]
     assert cursor >= reported
     here = await spool.peek(after=0, limit=100_000)

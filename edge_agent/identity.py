@@ -1,0 +1,61 @@
+"""
+Who the agent is to the broker: its certificate and key, read anew when somebody renews them.
+
+A pair that is half written or wrong does not cost the connection: the one before stays in use,
+until the files change again.
+"""
+
+import ssl
+from pathlib import Path
+
+from runtime.errors import ConfigError
+from runtime.logs import Log
+from runtime.settings import TlsSettings
+from runtime.tls import client_context
+
+_log = Log("agent.identity")
+_Stamp = list[tuple[int, int] | None]
+
+
+class Identity:
+    """
+    A TLS context that follows its files.
+
+    Args:
+        settings: The files.
+
+    Raises:
+        ConfigError: They are wrong from the start.
+    """
+
+    def __init__(self, settings: TlsSettings) -> None:
+        self._settings = settings
+        self._stamp = self._look()
+        self._context = client_context(settings, section="broker.tls")
+
+    def context(self) -> ssl.SSLContext:
+        """Return the context for the next connection."""
+        if self.is_changed():
+            self._stamp = self._look()
+            try:
+                self._context = client_context(self._settings, section="broker.tls")
+                _log.info("identity_renewed")
+            except ConfigError as exc:
+                _log.error("identity_not_renewed", key=exc.key)
+        return self._context
+
+    def is_changed(self) -> bool:
+        """Tell whether a file has changed since it was read."""
+        return self._look() != self._stamp
+
+    def _look(self) -> _Stamp:
+        files = self._settings
+        return [_stamp(path) for path in (files.ca_file, files.certificate_file, files.key_file)]
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_ino

@@ -1,0 +1,91 @@
+"""SIGHUP: the settings are read anew, and what may change while it runs is changed."""
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import msgspec
+
+from edge_agent import outbox, pipeline
+from edge_agent.config import AgentSettings
+from edge_agent.keeper import Keeper
+from edge_agent.outbox import Outbox
+from edge_agent.pipeline import Pipeline
+from edge_agent.service import Service
+from edge_agent.spool import Bounds, SqliteSpool
+from edge_agent.uplink import Uplink
+from runtime import logs
+from runtime.errors import ConfigError
+from runtime.logs import Log
+
+_LIVE: Final = ("batch", "publish", "spool", "log")
+"""Sections that take effect at once; for the others it has to be started anew."""
+
+_log = Log("agent")
+
+
+def batch_limits(settings: AgentSettings) -> pipeline.Limits:
+    """Return when a batch is due."""
+    batch = settings.batch
+    return pipeline.Limits(
+        batch.max_observations,
+        batch.max_age_s,
+        batch.due_observations,
+        int(batch.max_ahead_s * 1000),
+    )
+
+
+def publish_limits(settings: AgentSettings) -> outbox.Limits:
+    """Return how far to run ahead of the receipts."""
+    publish = settings.publish
+    return outbox.Limits(publish.max_unsettled, publish.resend_after_s, publish.backlog_per_s)
+
+
+def spool_bounds(settings: AgentSettings) -> Bounds:
+    """Return how much may be in the spool."""
+    return Bounds(settings.spool.max_bytes, settings.spool.min_free_bytes)
+
+
+class Live(msgspec.Struct, frozen=True):
+    """What a running agent can change."""
+
+    pipeline: Pipeline
+    outbox: Outbox
+    spool: SqliteSpool
+    keeper: Keeper
+    uplink: Uplink
+    service: Service
+
+
+def reload(
+    live: Live, held: AgentSettings, read: Callable[[], AgentSettings], *, now: float
+) -> AgentSettings:
+    """
+    Let what *read* returns be in force, as far as it may; return the settings in force now.
+
+    Settings that are wrong change nothing.
+    """
+    live.service.reloading(now=now)
+    try:
+        new = read()
+    except ConfigError as exc:
+        _log.error("not_reloaded", key=exc.key)
+        live.service.ready()
+        return held
+    for section in _fixed_changes(held, new):
+        _log.warning("needs_restart", section=section)
+    live.pipeline.limits = batch_limits(new)
+    live.outbox.limits = publish_limits(new)
+    live.spool.bounds = spool_bounds(new)
+    live.keeper.max_age_s = new.spool.max_age_s
+    logs.configure(new.log.level)
+    # So that a certificate that was renewed is used now, and not in half a minute.
+    live.uplink.announce()
+    _log.info("reloaded")
+    live.service.ready()
+    return msgspec.structs.replace(held, **{name: getattr(new, name) for name in _LIVE})
+
+
+def _fixed_changes(held: AgentSettings, new: AgentSettings) -> Iterator[str]:
+    for name in AgentSettings.__struct_fields__:
+        if name not in _LIVE and getattr(held, name) != getattr(new, name):
+            yield name

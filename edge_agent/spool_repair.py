@@ -1,0 +1,212 @@
+"""
+Mends a damaged spool: what can still be read of it goes into a new file.
+
+Sequences go on far above those that were ever used, for the highest may be among what was lost,
+and one that is used twice would be taken for a duplicate.
+"""
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from edge_agent import spool_file
+from edge_agent.spool_file import MarkRow
+from edge_agent.worth import Worth
+from wire.envelope import decode_envelope
+from wire.errors import WireError
+
+JUMP: Final = 1 << 32
+_MAX_PROBES: Final = 100_000
+_AT_ONCE: Final = 256
+_COUNTERS: Final = tuple(
+    f"{way}_{what}"
+    for way in ("appended", "settled", "purged", "evicted", "damaged")
+    for what in ("envelopes", "observations")
+)
+_WORTHS: Final = frozenset(map(int, Worth))
+_COLUMNS: Final = "sequence, owner, worth, appended_at_ms, observations, payload"
+Row = tuple[int, bytes, int, int, int, bytes]
+
+
+class Repair(msgspec.Struct, frozen=True):
+    """What became of a damaged file."""
+
+    envelopes: int
+    """Recovered from it."""
+    lost: int | None
+    """Not recovered; None when not even that can be read."""
+
+
+class _Known(msgspec.Struct):
+    """What a damaged spool still says of itself."""
+
+    spool_id: bytes | None = None
+    next_sequence: int = 1
+    counters: list[int] | None = None
+
+
+def repair(path: Path, *, new_spool_id: bytes, key_check: bytes) -> Repair:
+    """
+    Put a sound file in the place of the damaged one at *path*; return what was recovered.
+
+    A kill at any moment leaves the damaged file where it is, or the whole new one.
+    """
+    new = path.with_name(f"{path.name}.new")
+    for companion in ("", "-wal", "-shm"):
+        new.with_name(new.name + companion).unlink(missing_ok=True)
+    new.touch(mode=0o600)
+    target = spool_file.connect(new)
+    try:
+        found = _copy(path, target, new_spool_id=new_spool_id, key_check=key_check)
+        target.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    finally:
+        target.close()
+    spool_file.put_in_place(new, path)
+    return found
+
+
+def _copy(path: Path, to: sqlite3.Connection, *, new_spool_id: bytes, key_check: bytes) -> Repair:
+    with _reading(path) as source:
+        if source is None or not _is_ours(source, key_check):
+            spool_file.begin(to, new_spool_id, key_check)
+            return Repair(0, None)
+        known = _known(source)
+        rows = _sound(_rows(source), known)
+        first = next(rows, None)
+        spool_file.begin(to, known.spool_id or new_spool_id, key_check)
+        to.executemany("INSERT OR IGNORE INTO marks VALUES (?, ?, ?)", _marks(source))
+        copied = 0
+        # A disk that is full keeps what has gone over; the rest is in the file set aside.
+        with contextlib.suppress(sqlite3.OperationalError):
+            copied = _insert(to, rows if first is None else _chain(first, rows))
+        return _settle_accounts(to, known, copied)
+
+
+def _settle_accounts(to: sqlite3.Connection, known: _Known, copied: int) -> Repair:
+    """Let the counters of the new file add up: what is neither here nor gone was damaged."""
+    held, size, observations, highest = to.execute(
+        "SELECT count(*), coalesce(sum(length(payload)), 0), coalesce(sum(observations), 0),"
+        " coalesce(max(sequence), 0) FROM envelopes"
+    ).fetchone()
+    counters = known.counters or [held, observations] + [0] * (len(_COUNTERS) - 2)
+    lost = counters[0] - sum(counters[2::2]) - held
+    if lost < 0:
+        counters, lost = [held, observations] + [0] * (len(_COUNTERS) - 2), 0
+    counters[-2] += lost
+    counters[-1] += counters[1] - sum(counters[3::2]) - observations
+    to.execute(
+        "UPDATE spool SET depth = ?, bytes = ?, next_sequence = ?, "  # noqa: S608 - constants
+        + ", ".join(f"{name} = ?" for name in _COUNTERS),
+        [held, size, max(known.next_sequence, highest + 1) + JUMP, *counters],
+    )
+    return Repair(copied, lost if known.counters else None)
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[sqlite3.Connection | None]:
+    connection: sqlite3.Connection | None = None
+    with contextlib.suppress(sqlite3.Error):
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+    try:
+        yield connection
+    finally:
+        if connection is not None:
+            connection.close()
+
+
+def _is_ours(source: sqlite3.Connection, key_check: bytes) -> bool:
+    """Tell whether its tags were made with our key, or whether at least nothing denies it."""
+    with contextlib.suppress(sqlite3.Error):
+        row = source.execute("SELECT key_check FROM spool").fetchone()
+        return row is None or row == (key_check,)
+    with contextlib.suppress(sqlite3.Error):
+        source.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        return True
+    return False
+
+
+def _known(source: sqlite3.Connection) -> _Known:
+    known = _Known()
+    query = f"SELECT spool_id, next_sequence, {', '.join(_COUNTERS)} FROM spool"  # noqa: S608
+    with contextlib.suppress(sqlite3.Error, OverflowError, msgspec.ValidationError):
+        row = source.execute(query).fetchone()
+        if row is not None:
+            spool_id, next_sequence, *counters = row
+            if len(msgspec.convert(spool_id, bytes)) == len(b"16 bytes exactly"):
+                known = _Known(
+                    spool_id,
+                    msgspec.convert(next_sequence, int),
+                    msgspec.convert(counters, list[int]),
+                )
+    return known
+
+
+def _marks(source: sqlite3.Connection) -> list[MarkRow]:
+    rows: list[object] = []
+    with contextlib.suppress(sqlite3.Error, OverflowError):
+        rows.extend(source.execute("SELECT tag, owner, number FROM marks"))
+    marks = []
+    for row in rows:
+        with contextlib.suppress(msgspec.ValidationError):
+            marks.append(msgspec.convert(row, MarkRow))
+    return marks
+
+
+def _rows(source: sqlite3.Connection) -> Iterator[object]:
+    """Yield the rows that can be read: from both ends to the damage, and one by one within."""
+    low, high = 0, None
+    query = f"SELECT {_COLUMNS} FROM envelopes"  # noqa: S608 - constants
+    try:
+        for row in source.execute(f"{query} ORDER BY sequence"):
+            yield row
+            low = row[0] if isinstance(row[0], int) else low
+        return
+    except (sqlite3.Error, OverflowError):
+        pass
+    try:
+        for row in source.execute(f"{query} WHERE sequence > ? ORDER BY sequence DESC", [low]):
+            yield row
+            high = row[0] if isinstance(row[0], int) else high
+        return
+    except (sqlite3.Error, OverflowError):
+        pass
+    probes = range(low + 1, low + _MAX_PROBES if high is None else min(high, low + _MAX_PROBES))
+    for sequence in probes:
+        with contextlib.suppress(sqlite3.Error, OverflowError):
+            yield from source.execute(f"{query} WHERE sequence = ?", [sequence])
+
+
+def _sound(rows: Iterator[object], known: _Known) -> Iterator[Row]:
+    """Yield the rows that hold an envelope of this spool; the first tells whose it is."""
+    for candidate in rows:
+        try:
+            row = msgspec.convert(candidate, Row)
+            envelope = decode_envelope(row[5])
+        except (msgspec.ValidationError, WireError):
+            continue
+        if known.spool_id is None:
+            known.spool_id = envelope.spool_id
+        is_whole = row[0] == envelope.sequence and envelope.spool_id == known.spool_id
+        if is_whole and row[2] in _WORTHS and row[4] >= 0:
+            yield row
+
+
+def _chain(first: Row, rows: Iterator[Row]) -> Iterator[Row]:
+    yield first
+    yield from rows
+
+
+def _insert(to: sqlite3.Connection, rows: Iterator[Row]) -> int:
+    copied = 0
+    while some := list(islice(rows, _AT_ONCE)):
+        to.execute("BEGIN IMMEDIATE")
+        for row in some:
+            query = "INSERT OR IGNORE INTO envelopes VALUES (?, ?, ?, ?, ?, ?)"
+            copied += to.execute(query, row).rowcount
+        to.execute("COMMIT")
+    return copied

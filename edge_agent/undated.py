@@ -1,0 +1,48 @@
+"""
+Measurements from before the time was known wait here, in memory, until it is.
+
+What came is stamped on a timeline that has the right length and an unknown beginning. Once the
+time is known all of them move by the same amount. Nothing of it is ever on disk, and what turns
+out to be outside a lease is refused as ever.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from edge_agent.measurement import Measurement
+
+MAX_WAITING: Final = 20_000
+"""An hour of four straps, and some to spare."""
+
+
+class WaitingRoom:
+    """Holds at most `MAX_WAITING` measurements, the oldest of all."""
+
+    def __init__(self) -> None:
+        self._waiting: list[Measurement] = []
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def hold(self, measurements: Sequence[Measurement]) -> int:
+        """Hold *measurements*; return how many of them found no room."""
+        room = MAX_WAITING - len(self._waiting)
+        self._waiting.extend(measurements[:room])
+        return max(0, len(measurements) - room)
+
+    def release(self, *, shift_ms: int) -> list[Measurement]:
+        """Return all of them in the order in which they came, *shift_ms* later."""
+        moved = [
+            msgspec.structs.replace(measurement, at_ms=measurement.at_ms + shift_ms)
+            for measurement in self._waiting
+        ]
+        self._waiting.clear()
+        return moved
+
+    def drop(self) -> int:
+        """Drop all of them; return how many there were."""
+        dropped = len(self._waiting)
+        self._waiting.clear()
+        return dropped

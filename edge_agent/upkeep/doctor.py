@@ -1,0 +1,186 @@
+"""`vitalveil agent doctor`: what an operator would look at, looked at. Names nobody."""
+
+import datetime as dt
+import enum
+import ssl
+import stat
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from socket import create_connection
+from typing import Final
+
+import msgspec
+from cryptography import x509
+
+from edge_agent import clock, keys, lock, spool_check, spool_file
+from edge_agent.config import AgentSettings
+from edge_agent.errors import EdgeAgentError, StateInUse
+from edge_agent.leases import FileShelf, Leases
+from edge_agent.timekeeping import may_measure
+from runtime.errors import ConfigError
+from runtime.logs import describe
+from runtime.tls import client_context
+
+_CONNECT_S: Final = 5.0
+_RENEW_BEFORE: Final = dt.timedelta(days=14)
+_RADIOS: Final = Path("/sys/class/bluetooth")
+_RTCS: Final = Path("/sys/class/rtc")
+
+
+class Verdict(enum.StrEnum):
+    """How it is."""
+
+    OK = "ok"
+    WARNING = "warning"
+    BAD = "bad"
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """What one look found."""
+
+    what: str
+    verdict: Verdict
+    text: str
+
+
+def examine(settings: AgentSettings) -> Iterator[Finding]:
+    """Yield what is found, one look after the other."""
+    looks: list[tuple[str, Callable[[AgentSettings], tuple[Verdict, str]]]] = [
+        ("keys", _keys),
+        ("certificate", _certificate),
+        ("folder", _folder),
+        ("agent", _agent),
+        ("spool", _spool),
+        ("lease", _lease),
+        ("clock", _clock),
+        ("broker", _broker),
+        ("sensors", _sensors),
+    ]
+    for what, look in looks:
+        try:
+            yield Finding(what, *look(settings))
+        except (ConfigError, EdgeAgentError) as exc:
+            yield Finding(what, Verdict.BAD, str(exc))
+        except (OSError, ValueError) as exc:
+            yield Finding(what, Verdict.BAD, describe(exc))
+
+
+def _keys(settings: AgentSettings) -> tuple[Verdict, str]:
+    keys.read(settings.keys)
+    return Verdict.OK, "all three can be read, the private one by us only"
+
+
+def _certificate(settings: AgentSettings) -> tuple[Verdict, str]:
+    client_context(settings.broker.tls, section="broker.tls")
+    pem = settings.broker.tls.certificate_file.read_bytes()
+    ends_at = x509.load_pem_x509_certificate(pem).not_valid_after_utc
+    left = ends_at - dt.datetime.now(dt.UTC)
+    if left <= dt.timedelta():
+        return Verdict.BAD, f"it ended at {ends_at:%Y-%m-%d %H:%M} UTC"
+    verdict = Verdict.WARNING if left < _RENEW_BEFORE else Verdict.OK
+    return verdict, f"it ends in {left.days} days"
+
+
+def _folder(settings: AgentSettings) -> tuple[Verdict, str]:
+    folder = settings.state_dir
+    if not folder.is_dir():
+        return Verdict.WARNING, "it is not there yet; the agent makes it"
+    if stat.S_IMODE(folder.stat().st_mode) & 0o077:
+        return Verdict.BAD, "others than its owner may look into it: chmod 700"
+    free = spool_file.free_bytes(folder)
+    verdict = Verdict.OK if free > 2 * settings.spool.min_free_bytes else Verdict.WARNING
+    if free < settings.spool.min_free_bytes:
+        verdict = Verdict.BAD
+    return verdict, f"{free // 1_000_000} MB of its disk are free"
+
+
+def _agent(settings: AgentSettings) -> tuple[Verdict, str]:
+    if not settings.state_dir.is_dir():
+        return Verdict.WARNING, "it has not run yet"
+    try:
+        with lock.hold(settings.state_dir):
+            return Verdict.WARNING, "it is not running"
+    except StateInUse:
+        return Verdict.OK, "it is running"
+
+
+def _spool(settings: AgentSettings) -> tuple[Verdict, str]:
+    if not (settings.state_dir / spool_file.NAME).exists():
+        return Verdict.WARNING, "there is none yet"
+    verdict = spool_check.verify(settings.state_dir)
+    damaged = len(list(settings.state_dir.glob(f"{spool_file.NAME}.damaged-?")))
+    if not verdict.is_sound:
+        return Verdict.BAD, "; ".join(verdict.problems)
+    text = f"sound, {verdict.envelopes} envelopes wait"
+    return (
+        (Verdict.WARNING, f"{text}; {damaged} damaged set aside")
+        if damaged
+        else (
+            Verdict.OK,
+            text,
+        )
+    )
+
+
+def _lease(settings: AgentSettings) -> tuple[Verdict, str]:
+    held = keys.read(settings.keys)
+    leases = Leases(
+        agent=settings.agent,
+        trust_key=held.trust,
+        agent_key=held.lease,
+        shelf=FileShelf(settings.state_dir),
+    )
+    leases.recall()
+    now_ms = time.time_ns() // 1_000_000
+    if leases.held is None:
+        return Verdict.WARNING, "none was ever received"
+    if not may_measure(leases.held, now_ms=now_ms):
+        return Verdict.BAD, f"version {leases.version} is not in force by this machine's clock"
+    hours = (leases.held.not_after_ms - now_ms) / 3_600_000
+    return Verdict.OK, f"version {leases.version}, for {hours:.1f} hours more"
+
+
+def _clock(settings: AgentSettings) -> tuple[Verdict, str]:
+    kept = clock.KeptClock(
+        settings.state_dir, belief=settings.clock.belief, marker=settings.clock.marker
+    )
+    if kept.is_behind():
+        return Verdict.BAD, "it shows a time that is past for sure"
+    if settings.clock.belief == "synchronised":
+        is_known = kept.is_dated()
+        return (
+            Verdict.OK if is_known else Verdict.BAD,
+            "it was synchronised" if is_known else "nobody has synchronised it in this boot",
+        )
+    if not list(_RTCS.glob("rtc*")):
+        return Verdict.WARNING, "it is believed, but no clock here survives a power cut"
+    return Verdict.OK, "it is believed"
+
+
+def _broker(settings: AgentSettings) -> tuple[Verdict, str]:
+    context = client_context(settings.broker.tls, section="broker.tls")
+    address = settings.broker.host, settings.broker.port
+    with create_connection(address, timeout=_CONNECT_S) as plain:
+        try:
+            with context.wrap_socket(plain, server_hostname=settings.broker.host) as secure:
+                return Verdict.OK, f"it answers, with {secure.version()}"
+        except ssl.SSLCertVerificationError as exc:
+            return Verdict.BAD, f"its certificate is not believed ({exc.verify_message})"
+
+
+def _sensors(settings: AgentSettings) -> tuple[Verdict, str]:
+    if settings.sensors.source != "bluetooth":
+        return Verdict.OK, "they are recorded ones"
+    adapters = sorted(path.name for path in _RADIOS.glob("hci?") if ":" not in path.name)
+    if not adapters:
+        return Verdict.BAD, "there is no Bluetooth adapter"
+    wanted = settings.sensors.bluetooth.adapter
+    if wanted is not None and wanted not in adapters:
+        return Verdict.BAD, f"there is no adapter {wanted}"
+    return Verdict.OK, f"by radio, {', '.join(adapters)}"
+
+
+def is_well(findings: list[Finding]) -> bool:
+    """Tell whether nothing is bad."""
+    return all(finding.verdict is not Verdict.BAD for finding in findings)
