@@ -1,0 +1,199 @@
+"""What deploy/ brings: read by the programs that it is for, as far as they are here."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ingest.config import Settings as IngestSettings
+from runtime.settings import load
+from simulators.stack.broker import Mosquitto
+from simulators.stack.child import Child, free_port, is_listening
+from tests.fix_pki import Certificates
+from trust.config import Settings as TrustSettings
+from vitalveil.doctor import broker_file
+from vitalveil.doctor.finding import Level
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+_COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+SERVICES: dict[str, dict[str, Any]] = _COMPOSE["services"]
+
+
+def _run(*command: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    if shutil.which(command[0]) is None and not Path(command[0]).exists():
+        pytest.skip(f"{command[0]} is not installed")
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, env={**os.environ, **environ}
+    )
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_containers_are_closed(name: str) -> None:
+    """Read-only, without capabilities, pinned, and with no secret in the environment."""
+    service = SERVICES[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert re.search(r":v?\d+\.\d+", service["image"])
+    for key, value in service.get("environment", {}).items():
+        assert "PASSWORD" not in key or str(value).startswith("/run/")
+    assert "healthcheck" in service or "build" in service
+
+
+def test_files_that_compose_mounts_are_there() -> None:
+    """But for the secrets, which one command makes."""
+    for service in SERVICES.values():
+        for volume in service.get("volumes", []):
+            source = volume.split(":")[0]
+            if source.startswith((".", "/")) and not source.startswith("./secrets"):
+                assert (DEPLOY / source).exists(), source
+
+
+def test_images_run_as_nobody_in_particular() -> None:
+    """Neither stage that is shipped runs as root, and every base is pinned."""
+    text = (DEPLOY / "Containerfile").read_text()
+    assert "USER 10001:10001" in text
+    assert text.index("USER 10001") < text.index("AS ingest")
+    for base in re.findall(r"^FROM (\S+)", text, re.MULTILINE):
+        assert base == "base" or re.search(r":\d+\.\d+\.\d+", base)
+    for folder in re.findall(r"^COPY (\w+) \1$", text, re.MULTILINE):
+        assert (DEPLOY.parent / folder).is_dir()
+
+
+@pytest.mark.parametrize("folder", [".", "kubernetes/base"])
+def test_settings_are_read_as_they_are(folder: str) -> None:
+    """Each key is one that the program knows."""
+    load(IngestSettings, program="ingest", path=DEPLOY / folder / "ingest.toml", environ={})
+    load(TrustSettings, program="trust", path=DEPLOY / folder / "trust.toml", environ={})
+
+
+def test_secrets_are_made_once(tmp_path: Path) -> None:
+    """One command, nothing that others may read, no two passwords alike, and never twice."""
+    folder = tmp_path / "secrets"
+    made = _run(
+        str(DEPLOY / "make-secrets"), str(folder), "broker.example",
+        VITALVEIL="python -m vitalveil", PYTHONPATH=str(DEPLOY.parent),
+    )  # fmt: skip
+    assert made.returncode == 0, made.stderr
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    secret = [p for p in files if p.suffix in (".key", ".password")]
+    assert [path for path in secret if path.stat().st_mode & 0o077] == []
+    passwords = {p.name: p.read_text() for p in secret if p.suffix == ".password"}
+    assert len(set(passwords.values())) == len(passwords) == 6
+    assert min(map(len, passwords.values())) >= 32
+    wanted = {"pki/ca.crt", "pki/broker.crt", "pki/ingest.key", "pki/trust.key", "pki/crl.pem"}
+    assert wanted <= {str(path.relative_to(folder)) for path in files}
+    again = _run(str(DEPLOY / "make-secrets"), str(folder))
+    assert again.returncode == 1
+
+
+def test_every_secret_that_compose_mounts_is_made(tmp_path: Path) -> None:
+    """What compose.yaml names below ./secrets is what make-secrets makes."""
+    folder = tmp_path / "secrets"
+    _run(
+        str(DEPLOY / "make-secrets"), str(folder),
+        VITALVEIL="python -m vitalveil", PYTHONPATH=str(DEPLOY.parent),
+    )  # fmt: skip
+    for service in SERVICES.values():
+        for volume in service.get("volumes", []):
+            source = volume.split(":")[0]
+            if source.startswith("./secrets"):
+                assert (tmp_path / source).exists(), source
+
+
+@pytest.mark.broker
+def test_the_brokers_configuration_starts(tmp_path: Path, certificates: Certificates) -> None:
+    """The broker takes it, with the paths of this machine."""
+    text = (DEPLOY / "mosquitto/mosquitto.conf").read_text()
+    port = free_port()
+    for old, new in (
+        ("/run/vitalveil/pki", str(certificates.folder)),
+        ("/mosquitto/config/acl", str(DEPLOY / "mosquitto/acl")),
+        ("/mosquitto/data", str(tmp_path)),
+        ("listener 8883", f"listener {port} 127.0.0.1"),
+    ):
+        assert old in text
+        text = text.replace(old, new)
+    if os.geteuid() == 0:
+        text += "user root\n"
+    path = tmp_path / "mosquitto.conf"
+    path.write_text(text)
+    program = shutil.which("mosquitto", path=f"{os.environ['PATH']}:/usr/sbin")
+    assert program is not None
+    child = Child("mosquitto", [program, "-c", str(path)], log=tmp_path / "log")
+    child.wait_until(lambda: is_listening(port), timeout_s=15)
+    child.stop()
+
+
+def test_the_doctor_has_nothing_to_say_about_the_broker() -> None:
+    """What we ship is what we want."""
+    configuration = (DEPLOY / "mosquitto/mosquitto.conf").read_text()
+    acl = (DEPLOY / "mosquitto/acl").read_text()
+    found = [*broker_file.configuration(configuration), *broker_file.rules(acl)]
+    assert [one for one in found if one.level is not Level.SOUND] == []
+
+
+@pytest.mark.broker
+def test_the_rules_are_those_that_tests_run_with(broker: Mosquitto) -> None:
+    """Every integration test attacks the same rules that are shipped."""
+    shipped, tested = (
+        {line for line in path.read_text().splitlines() if not line.startswith("#")}
+        for path in (DEPLOY / "mosquitto/acl", broker.folder / "acl")
+    )
+    assert shipped == tested
+
+
+@pytest.mark.parametrize(
+    "unit", sorted((DEPLOY / "systemd").glob("*.service")), ids=lambda p: p.name
+)
+def test_units_are_sandboxed(unit: Path) -> None:
+    """An exposure of 2.0 or less, of 10."""
+    done = _run("systemd-analyze", "security", "--offline=true", "--no-pager", str(unit))
+    exposure = re.search(r"exposure level for \S+: (\d+\.\d+)", done.stdout)
+    assert exposure is not None, done.stdout + done.stderr
+    assert float(exposure.group(1)) <= 2.0
+
+
+def test_alertmanager_takes_its_configuration() -> None:
+    """Routes, receivers, inhibitions."""
+    path = DEPLOY / "alertmanager/alertmanager.yml"
+    done = _run("amtool", "check-config", str(path))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_kubernetes_is_rendered(tmp_path: Path) -> None:
+    """Every pod is closed, every worker's share is its own, and together they are all."""
+    done = _run("kubectl", "kustomize", str(DEPLOY / "kubernetes/base"))
+    assert done.returncode == 0, done.stderr
+    documents = list(yaml.safe_load_all(done.stdout))
+    pods = [d["spec"]["template"]["spec"] for d in documents if "template" in d.get("spec", {})]
+    assert len(pods) == 2
+    for pod in pods:
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        for container in [*pod["containers"], *pod["initContainers"]]:
+            assert container["securityContext"]["readOnlyRootFilesystem"] is True
+            assert "memory" in container["resources"]["limits"]
+    workers = next(d for d in documents if d["kind"] == "StatefulSet")
+    assert _shares(workers) == list(range(64))
+
+
+def _shares(workers: dict[str, Any]) -> list[int]:
+    """Run the command of each worker up to where it starts ingest; return all their shards."""
+    (container,) = workers["spec"]["template"]["spec"]["containers"]
+    (script,) = container["args"]
+    told = 'echo "$VITALVEIL_INGEST_SESSION_FIRST_SHARD $VITALVEIL_INGEST_SESSION_LAST_SHARD"'
+    shards: list[int] = []
+    for number in range(workers["spec"]["replicas"]):
+        done = subprocess.run(
+            ["/bin/sh", "-c", re.sub(r"exec .*", told, script)],
+            capture_output=True, text=True, check=True,
+            env={"HOSTNAME": f"ingest-{number}", "WORKERS": container["env"][0]["value"]},
+        )  # fmt: skip
+        first, last = map(int, done.stdout.split())
+        shards += range(first, last + 1)
+    return shards
