@@ -61,6 +61,7 @@ def _add_radio(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     pair = commands.add_parser("pair", parents=[radio], help="make a bond with one sensor")
     pair.add_argument("sensor", metavar="ADDRESS")
     pair.add_argument("--window", type=float, default=120.0, help="how long to wait, in seconds")
+    pair.add_argument("--anew", action="store_true", help="forget an earlier bond first")
     passkey = pair.add_mutually_exclusive_group()
     passkey.add_argument("--passkey-file", type=Path, help="holds the six digits; else asked for")
     passkey.add_argument(

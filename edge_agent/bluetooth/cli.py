@@ -63,7 +63,7 @@ async def _scan(arguments: argparse.Namespace, radio: Radio) -> int:
 async def _pair(arguments: argparse.Namespace, radio: Radio) -> int:
     sensor, ask = _address(arguments.sensor), _asker(arguments)
     print(f"Waiting up to {arguments.window:g} s for the sensor. Switch it on, or wake it.")
-    await pairing.pair(sensor, radio, ask, window_s=arguments.window)
+    await pairing.pair(sensor, radio, ask, window_s=arguments.window, anew=arguments.anew)
     print("Paired. The lease decides whether it is listened to.")
     return 0
 

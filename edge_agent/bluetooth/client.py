@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 from bleak import BleakClient
+from bleak.args.bluez import BlueZClientArgs
 from bleak.backends.characteristic import BleakGATTCharacteristic
 from bleak.backends.client import BaseBleakClient
 from bleak.backends.device import BLEDevice
@@ -41,7 +42,8 @@ from edge_agent.gatt.registry import uuid_of
 
 T = TypeVar("T")
 
-CONNECT_S: Final = 20.0
+CONNECT_S: Final = 30.0
+"""The kernel tries for 20 s, and then BlueZ reads what services there are."""
 CALL_S: Final = 10.0
 DISCONNECT_S: Final = 5.0
 _LAST_WORDS_S: Final = 0.2
@@ -51,7 +53,10 @@ _HOST_DOWN_DISCONNECT_S: Final = 0.5
 
 # What bleak lets through: its own errors, those of the bus below it, and the assertions and
 # lookups that fail when the bus goes away under a call.
-FAILURES: Final = (BleakError, DBusFastError, OSError, EOFError, AssertionError, KeyError)
+FAILURES: Final = (
+    *(BleakError, DBusFastError, OSError, EOFError),
+    *(AssertionError, AttributeError, KeyError),
+)
 
 _STACK_ERRORS: Final = frozenset(
     {
@@ -219,6 +224,24 @@ class Link:
             raise translate(exc, call) from None
 
 
+async def forget(device: BLEDevice, radio: Radio) -> None:
+    """
+    Let the host forget *device* and its bond.
+
+    Raises:
+        BluetoothError: It does not.
+    """
+    client = BleakClient(device, bluez=_adapter(radio), backend=radio.client_type)
+    try:
+        await within(CALL_S, "forgetting", client.unpair())
+    except FAILURES as exc:
+        raise translate(exc, "forgetting") from None
+
+
+def _adapter(radio: Radio) -> BlueZClientArgs:
+    return {} if radio.adapter is None else {"adapter": radio.adapter}
+
+
 @contextlib.asynccontextmanager
 async def connected(
     device: BLEDevice, radio: Radio, *, host_is_up: Callable[[], bool] = lambda: True
@@ -241,7 +264,7 @@ async def connected(
         device,
         lambda _: gone.set(),
         timeout=CONNECT_S,
-        bluez={} if radio.adapter is None else {"adapter": radio.adapter},
+        bluez=_adapter(radio),
         backend=radio.client_type,
     )
     try:

@@ -17,7 +17,7 @@ from dbus_fast.annotations import DBusObjectPath, DBusStr, DBusUInt16, DBusUInt3
 from dbus_fast.service import ServiceInterface, dbus_method
 
 from edge_agent.bluetooth import bluez
-from edge_agent.bluetooth.client import Radio, connected
+from edge_agent.bluetooth.client import Radio, connected, forget
 from edge_agent.bluetooth.errors import LinkError, StackError
 from edge_agent.bluetooth.scanner import find
 from runtime.errors import ConfigError
@@ -129,7 +129,14 @@ async def registered(agent: PairingAgent) -> AsyncIterator[None]:
                 await bluez.call(*at, "UnregisterAgent", "o", [AGENT_PATH])
 
 
-async def pair(sensor: str, radio: Radio, ask: AskPasskey | None, *, window_s: float) -> None:
+async def pair(
+    sensor: str,
+    radio: Radio,
+    ask: AskPasskey | None,
+    *,
+    window_s: float,
+    anew: bool = False,
+) -> None:
     """
     Wait until *sensor* is in reach, and make a bond with it.
 
@@ -142,12 +149,16 @@ async def pair(sensor: str, radio: Radio, ask: AskPasskey | None, *, window_s: f
 
         window_s: How long all of it may take.
 
+        anew: Whether to forget an earlier bond first, which the sensor may have forgotten.
+
     Raises:
         BluetoothError: There is no bond.
     """
     agent = PairingAgent(sensor, ask)
     try:
         async with asyncio.timeout(window_s), registered(agent):
+            if anew:
+                await forget(await find(sensor, radio), radio)
             device = await find(sensor, radio)
             async with connected(device, radio) as link:
                 await link.hold(link.pair())

@@ -16,7 +16,7 @@ from typing import Any, Final
 from dbus_fast import BusType, ErrorType, Message, MessageFlag, MessageType, NameFlag, Variant
 from dbus_fast.aio import MessageBus
 
-from tests.bluez.calls import NOTHING, Answer, BluezError, Call
+from tests.bluez.calls import NOTHING, Answer, BluezError, Call, follow_names
 from tests.bluez.objects import CHARACTERISTIC, DEVICE, FakeSensor, Interfaces, Refused
 
 ADAPTER: Final = "/org/bluez/hci0"
@@ -68,7 +68,7 @@ class Bluetoothd:
         await self._bus.request_name("org.bluez", NameFlag.NONE)
         if systemd:
             await self._bus.request_name("org.freedesktop.systemd1", NameFlag.NONE)
-        await self._follow_names()
+        await follow_names(self._bus)
 
     async def start_systemd(self) -> None:
         """Be systemd alone."""
@@ -82,9 +82,11 @@ class Bluetoothd:
         self._discovering.clear()
         for sensor in self.sensors:
             sensor.forget()
-        for task in self._tasks:
+        # A restart that it was told to do is one of its tasks, and goes on.
+        tasks = self._tasks - {asyncio.current_task()}
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         if bus is not None:
             bus.disconnect()
             with contextlib.suppress(Exception):
@@ -181,21 +183,6 @@ class Bluetoothd:
 
     async def _removed(self, path: str, interfaces: list[str]) -> None:
         await self._signal("/", _MANAGER, "InterfacesRemoved", "oas", [path, interfaces])
-
-    async def _follow_names(self) -> None:
-        """Learn who leaves the bus: their registrations end."""
-        assert self._bus is not None
-        rule = "type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged'"
-        await self._bus.call(
-            Message(
-                destination="org.freedesktop.DBus",
-                path="/org/freedesktop/DBus",
-                interface="org.freedesktop.DBus",
-                member="AddMatch",
-                signature="s",
-                body=[rule],
-            )
-        )
 
     def _on_message(self, message: Message) -> bool | None:
         if message.member == "NameOwnerChanged" and message.message_type is MessageType.SIGNAL:
@@ -343,6 +330,12 @@ class Bluetoothd:
             raise failed
         sensor.is_paired = True
         await self.changed(sensor.path, DEVICE, {"Paired": Variant("b", True)})
+        return NOTHING
+
+    async def do_RemoveDevice(self, call: Call) -> Answer:  # noqa: N802
+        sensor = self._sensor(call.body[0])
+        sensor.is_paired = sensor.is_known = False
+        await self._removed(sensor.path, [DEVICE])
         return NOTHING
 
     async def do_RegisterAgent(self, call: Call) -> Answer:  # noqa: N802

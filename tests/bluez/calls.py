@@ -3,6 +3,8 @@
 from typing import Any, Final
 
 import msgspec
+from dbus_fast import Message
+from dbus_fast.aio import MessageBus
 
 Answer = tuple[str, list[Any], list[int]]
 """A signature, a body, and open files."""
@@ -24,3 +26,18 @@ class BluezError(Exception):
         super().__init__(name)
         self.name = name
         self.text = text
+
+
+async def follow_names(bus: MessageBus) -> None:
+    """Be told who comes to *bus* and leaves it."""
+    rule = "type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged'"
+    await bus.call(
+        Message(
+            destination="org.freedesktop.DBus",
+            path="/org/freedesktop/DBus",
+            interface="org.freedesktop.DBus",
+            member="AddMatch",
+            signature="s",
+            body=[rule],
+        )
+    )

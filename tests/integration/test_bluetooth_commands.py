@@ -57,6 +57,16 @@ async def test_pairing_asks_for_the_passkey(machine: Machine) -> None:
     assert not machine.bluetoothd.agents
 
 
+async def test_a_bond_that_the_sensor_forgot_is_made_anew(machine: Machine) -> None:
+    """An earlier bond counts as one, unless it is to be forgotten first."""
+    strap_on(machine).is_paired = True
+
+    await pair(STRAP, Radio(), None, window_s=10)
+    assert machine.bluetoothd.calls["Pair"] == 0
+    await pair(STRAP, Radio(), None, window_s=10, anew=True)
+    assert machine.bluetoothd.calls["Pair"] == 1
+
+
 @pytest.mark.parametrize("passkey", [None, 1])
 async def test_a_wrong_passkey_makes_no_bond(machine: Machine, passkey: int | None) -> None:
     """Without the right passkey there is no bond, and the agent is gone again."""
