@@ -10,6 +10,7 @@ from runtime.certificates import Certificates
 from runtime.errors import ConfigError, RuntimeSetupError
 from runtime.logs import Log, describe
 from runtime.stop import stop_requested
+from trust.access import Access
 from trust.certificates import Authority
 from trust.config import Settings
 from trust.consent import Consent
@@ -59,6 +60,9 @@ class App:
         self.consent = Consent(self.vault, self.upkeep, clock=now, ages=settings.consent)
         self.enrolment = Enrolment(self.vault, self.upkeep, self.keys, self.authority, clock=now)
         self.desk = Desk(self.vault, self.upkeep, self.authority, clock=now)
+        self.access = Access(
+            self.vault, self.telemetry, self.keys, controller=settings.controller, clock=now
+        )
         self.rotation = Rotation(self.vault, self.upkeep, self.keys)
         self.reidentification = Reidentification(
             self.vault, self.keys, controller=settings.controller, clock=now
@@ -181,12 +185,16 @@ def guarded(work: Callable[[], int]) -> int:
 
 async def _serve(settings: Settings, courier: Courier) -> None:
     async with stop_requested() as stop:
-        renewing = asyncio.create_task(_keep_revocations(settings), name="revocations")
+        keeping = [
+            asyncio.create_task(_keep_revocations(settings), name="revocations"),
+            asyncio.create_task(_keep_exports(settings), name="exports"),
+        ]
         try:
             await courier.run(stop)
         finally:
-            renewing.cancel()
-            await asyncio.gather(renewing, return_exceptions=True)
+            for task in keeping:
+                task.cancel()
+            await asyncio.gather(*keeping, return_exceptions=True)
 
 
 async def _keep_revocations(settings: Settings) -> None:
@@ -198,6 +206,25 @@ async def _keep_revocations(settings: Settings) -> None:
         except (Unavailable, KeyFileError) as exc:
             _log.error("revocations_not_written", error=describe(exc))
         await asyncio.sleep(86400)
+
+
+async def _keep_exports(settings: Settings) -> None:
+    """Delete exports whose time is over, each hour."""
+    while True:
+        try:
+            await asyncio.to_thread(_purge_exports, settings)
+        except (Unavailable, KeyFileError) as exc:
+            _log.error("exports_not_purged", error=describe(exc))
+        await asyncio.sleep(3600)
+
+
+def _purge_exports(settings: Settings) -> None:
+    app = App(settings)
+    try:
+        if purged := app.access.purge():
+            _log.info("exports_purged", exports=purged)
+    finally:
+        app.close()
 
 
 def _write_revocations(settings: Settings) -> None:

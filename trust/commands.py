@@ -296,12 +296,14 @@ ON_RECORDS: Final[Mapping[str, Callable[[App, argparse.Namespace], Result]]] = {
 
 OFFLINE: Final[Mapping[str, Callable[[argparse.Namespace], Result]]] = {
     "verify": rights_commands.verify,
+    "export open": rights_commands.export_open,
     "officer key": staff_commands.officer_key,
 }
 """Commands that need no settings: they run anywhere."""
 
 DESTRUCTIVE: Final[Mapping[str, str]] = {
     "pki revoke": "The agent can never be used again, and nobody is measured there any more.",
+    "export purge": "Exports whose time is over are deleted.",
     "pseudonym destroy": "No pseudonym of that epoch can ever be given its name back.",
 }
 """Commands that ask first, and what they do that cannot be undone."""

@@ -11,6 +11,7 @@ from trust import due_dates, files, receipts
 from trust.app import App, now
 from trust.due_dates import RequestOutcome
 from trust.errors import NotFound, Refused
+from trust.exports import package
 from trust.purposes import is_name
 from trust.receipts import Statement
 from trust.reidentification import read_public_key
@@ -214,6 +215,33 @@ def _request_close(app: App, arguments: argparse.Namespace) -> Result:
     return {"request": str(arguments.request), "outcome": arguments.outcome}
 
 
+def _export_make(app: App, arguments: argparse.Namespace) -> Result:
+    handed = app.access.export(
+        arguments.subject,
+        arguments.out,
+        package.read_passphrase(arguments.passphrase_file),
+        available_for=arguments.available_for,
+        request=arguments.request,
+    )
+    return {
+        "export": str(handed.export),
+        "file": str(handed.file),
+        "observations": handed.observations,
+        "deleted_at": _time(handed.expires_at),
+    }
+
+
+def _export_purge(app: App, _arguments: argparse.Namespace) -> Result:
+    return {"deleted": app.access.purge()}
+
+
+def export_open(arguments: argparse.Namespace) -> Result:
+    """Decrypt an export, where the person is: no database, no settings."""
+    passphrase = package.read_passphrase(arguments.passphrase_file)
+    length = package.unpack(arguments.file, arguments.out, passphrase)
+    return {"file": str(arguments.out), "bytes": length}
+
+
 def _time(at: dt.datetime) -> str:
     return at.astimezone(dt.UTC).isoformat(timespec="seconds")
 
@@ -230,4 +258,6 @@ ON_RECORDS: Final[Mapping[str, Callable[[App, argparse.Namespace], Result]]] = {
     "request list": _request_list,
     "request extend": _request_extend,
     "request close": _request_close,
+    "export make": _export_make,
+    "export purge": _export_purge,
 }

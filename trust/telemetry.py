@@ -5,20 +5,24 @@ One transaction for all of a change. It begins by taking the gate that every tra
 observations holds shared; so once it has committed, nothing is stored that it took away.
 """
 
+import contextlib
 import datetime as dt
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
 
 from trust import queries
 from trust.config import DatabaseSettings
-from trust.database import Connection, Link
+from trust.database import Connection, Link, Row
 from trust.errors import TelemetryUnavailable
 from trust.leases import Term
 from trust.permissions import Permission
+from trust.pseudonyms import Pseudonym
 
 _SQL = queries.read("telemetry.sql")
+_numbers = itertools.count()
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -68,6 +72,28 @@ class Telemetry:
         """
         with self._link.transaction() as connection:
             connection.execute("SELECT epoch FROM vv.permission_gate")
+
+    @contextlib.contextmanager
+    def observations_of(
+        self, pseudonyms: Sequence[Pseudonym]
+    ) -> Iterator[Callable[[], Iterator[Row]]]:
+        """
+        Yield a reader of all that is stored under *pseudonyms*; each call reads the same.
+
+        Raises:
+            TelemetryUnavailable: It cannot be read now.
+        """
+        values = [pseudonym.value for pseudonym in pseudonyms]
+        with self._link.transaction() as connection:
+            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+
+            def read() -> Iterator[Row]:
+                with connection.cursor(name=f"of_{next(_numbers)}") as cursor:
+                    cursor.itersize = 10_000
+                    cursor.execute(_SQL["observations_of"], [values])
+                    yield from cursor
+
+            yield read
 
     def write(self, changes: Sequence[Change]) -> Written:
         """

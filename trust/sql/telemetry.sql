@@ -1,6 +1,9 @@
 -- name: change
 SELECT vv.change_permissions()
 
+-- name: observations_of
+SELECT purpose, quantity, time, value, flags FROM vv.observations_of(%s)
+
 -- name: write_agents
 INSERT INTO vv.agents (agent, format, revoked_at, changed_epoch)
 SELECT agent, format, revoked_at, %(epoch)s

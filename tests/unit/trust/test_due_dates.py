@@ -1,0 +1,53 @@
+"""Due dates: a month, three with an extension, and what is late."""
+
+import datetime as dt
+from uuid import UUID
+
+import msgspec
+import pytest
+
+from trust.due_dates import Request, RequestKind, Urgency, months_after, received
+from trust.errors import Conflict
+
+
+def at(day: str) -> dt.datetime:
+    """Return the beginning of a day."""
+    return dt.datetime.fromisoformat(f"{day}T00:00+00:00")
+
+
+@pytest.mark.parametrize(
+    ("day", "months", "later"),
+    [
+        ("2026-01-15", 1, "2026-02-15"),
+        ("2026-01-31", 1, "2026-02-28"),
+        ("2028-01-31", 1, "2028-02-29"),
+        ("2026-12-05", 1, "2027-01-05"),
+        ("2026-11-30", 3, "2027-02-28"),
+    ],
+)
+def test_a_month_later(day: str, months: int, later: str) -> None:
+    """The same day of a later month, or its last."""
+    assert months_after(at(day), months) == at(later)
+
+
+def request() -> Request:
+    """Return a request of the last day of a January."""
+    return received(UUID(int=1), UUID(int=2), RequestKind.ACCESS, received_at=at("2026-01-31"))
+
+
+def test_urgency_grows() -> None:
+    """A request is open, then due soon, then overdue; closed, it is none of these."""
+    days = {"2026-02-20": "open", "2026-02-21": "soon", "2026-02-28": "overdue"}
+    assert {day: request().urgency(at=at(day)) for day in days} == days
+    closed = msgspec.structs.replace(request(), closed_at=at("2026-02-01"))
+    assert closed.urgency(at=at("2026-03-01")) is Urgency.CLOSED
+
+
+def test_it_is_extended_once() -> None:
+    """Two months more, counted from receipt, and no second time; nor once it is closed."""
+    extended = request().extended("it is complex")
+    assert extended.due_at == at("2026-04-30")
+    with pytest.raises(Conflict):
+        extended.extended("again")
+    with pytest.raises(Conflict):
+        msgspec.structs.replace(request(), closed_at=at("2026-02-01")).extended("late")

@@ -1,0 +1,215 @@
+"""Receipts: whatever is done to one is refused, each with its own reason."""
+
+import datetime as dt
+import functools
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trust import canonical, decisions, policy_file, receipts
+from trust.decisions import Capture, Decision, GivenBy, State
+from trust.receipts import Fault, Receipt, ReceiptRefused, Statement
+
+POLICY = Path(__file__).parents[3] / "trust" / "policies" / "demo.yaml"
+KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+T0 = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+DAY = dt.timedelta(days=1)
+SUBJECT = UUID(int=1)
+
+
+def decide(number: int, *, subject: UUID = SUBJECT, supersedes: int | None = None) -> Decision:
+    """Return a decision."""
+    return Decision(
+        decision=UUID(int=number),
+        subject=subject,
+        purpose="home-monitoring",
+        version=1,
+        state=State.ACCEPTED if number % 2 else State.WITHDRAWN,
+        quantities=["heart_rate"],
+        recipients=[],
+        decided_at=T0,
+        valid_from=T0,
+        given_by=GivenBy.SELF,
+        capture=Capture("signature"),
+        supersedes=None if supersedes is None else UUID(int=supersedes),
+    )
+
+
+CHAIN = [decide(1), decide(2, supersedes=1), decide(3, supersedes=2)]
+
+
+def signed(kind: str, value: msgspec.Struct, key: Ed25519PrivateKey = KEY) -> tuple[bytes, bytes]:
+    """Return document and signature."""
+    document = canonical.encode(value)
+    return document, key.sign(canonical.to_sign(kind, document))
+
+
+def make(
+    chain: list[Decision],
+    *,
+    key: Ed25519PrivateKey = KEY,
+    issued_at: dt.datetime = T0,
+    subject: UUID = SUBJECT,
+) -> bytes:
+    """Return a receipt of *chain*."""
+    statement = Statement(
+        receipt=uuid.UUID(int=9),
+        subject=subject,
+        issued_at=issued_at,
+        expires_at=issued_at + 90 * DAY,
+        decisions=[],
+        purposes=[],
+    )
+    return receipts.make(
+        statement,
+        [signed(decisions.KIND, d, key) for d in chain],
+        [signed(receipts.PURPOSE_KIND, policy_file.parse(POLICY.read_text()), key)],
+        key_id=receipts.key_id_of(key.public_key()),
+        sign=key.sign,
+    )
+
+
+GOOD = make(CHAIN)
+
+
+def check(data: bytes, **more: Any) -> receipts.Checked:
+    """Check a receipt a day after it was issued."""
+    return receipts.check(data, KEY.public_key(), **{"at": T0 + DAY, **more})
+
+
+def changed(change: Callable[[Receipt], Receipt]) -> bytes:
+    """Return the good receipt, changed by somebody without the key."""
+    return msgspec.json.encode(change(msgspec.json.decode(GOOD, type=Receipt)))
+
+
+def with_decisions(order: Callable[[list[Any]], list[Any]]) -> bytes:
+    """Return the good receipt with its decisions put otherwise."""
+    return changed(lambda r: msgspec.structs.replace(r, decisions=order(list(r.decisions))))
+
+
+def foreign(chain: list[Decision]) -> list[receipts.Signed]:
+    """Return decisions that trust did sign, for somebody else or another time."""
+    found = msgspec.json.decode(make(chain), type=Receipt)
+    return found.decisions
+
+
+def test_a_receipt_says_what_was_decided() -> None:
+    """A receipt as it was made verifies, and tells the state of each purpose."""
+    found = check(GOOD, subject=SUBJECT)
+    assert found.decisions == CHAIN
+    assert found.states(at=T0) == {"home-monitoring": State.ACCEPTED}
+    assert check(make(CHAIN[:2])).states(at=T0) == {"home-monitoring": State.WITHDRAWN}
+
+
+@pytest.mark.parametrize(
+    ("data", "fault"),
+    [
+        pytest.param(with_decisions(lambda d: [d[1], d[0], d[2]]), Fault.REORDERED, id="order"),
+        pytest.param(with_decisions(lambda d: d[:2]), Fault.INCOMPLETE, id="last left out"),
+        pytest.param(with_decisions(lambda d: d[1:]), Fault.INCOMPLETE, id="first left out"),
+        pytest.param(with_decisions(lambda d: [*d, d[0]]), Fault.REPLAYED, id="replay"),
+        pytest.param(
+            with_decisions(lambda d: [*d, *foreign([decide(8)])]), Fault.INCOMPLETE, id="added"
+        ),
+        pytest.param(
+            with_decisions(lambda d: [*d[:2], *foreign([decide(3, subject=UUID(int=2))])]),
+            Fault.OTHER_SUBJECT, id="another subject's decision",
+        ),
+        pytest.param(
+            changed(lambda r: msgspec.structs.replace(r, purposes=[])), Fault.INCOMPLETE,
+            id="policy left out",
+        ),
+        pytest.param(
+            changed(lambda r: msgspec.structs.replace(r, decisions=[r.statement])),
+            Fault.BAD_SIGNATURE, id="one kind shown as another",
+        ),
+        pytest.param(make([CHAIN[0], CHAIN[2]]), Fault.BROKEN_CHAIN, id="trust left one out"),
+        pytest.param(
+            make(CHAIN, key=Ed25519PrivateKey.generate()), Fault.WRONG_KEY, id="wrong key"
+        ),
+        pytest.param(GOOD[: len(GOOD) // 2], Fault.MALFORMED, id="cut off"),
+        pytest.param(b"", Fault.MALFORMED, id="empty"),
+        pytest.param(b"[" * 100_000, Fault.MALFORMED, id="deep"),
+    ],
+)  # fmt: skip
+def test_each_fault_has_its_reason(data: bytes, fault: Fault) -> None:
+    """What was done to a receipt is said when it is refused."""
+    with pytest.raises(ReceiptRefused) as refused:
+        check(data)
+    assert refused.value.fault is fault
+
+
+@pytest.mark.parametrize(
+    ("more", "fault"),
+    [
+        pytest.param({"at": T0 + 90 * DAY}, Fault.EXPIRED, id="expired"),
+        pytest.param({"at": T0 - DAY}, Fault.NOT_YET, id="before it was issued"),
+        pytest.param({"subject": UUID(int=2)}, Fault.OTHER_SUBJECT, id="another's"),
+        pytest.param(
+            {"seen": make(CHAIN, issued_at=T0 + DAY / 2)}, Fault.ROLLED_BACK, id="older"
+        ),
+        pytest.param(
+            {"seen": make([*CHAIN, decide(4, supersedes=3)])}, Fault.ROLLED_BACK, id="shorter"
+        ),
+        pytest.param(
+            {"seen": make([decide(5, subject=UUID(int=2))], subject=UUID(int=2))},
+            Fault.OTHER_SUBJECT, id="seen was another's",
+        ),
+    ],
+)  # fmt: skip
+def test_a_sound_receipt_may_still_not_count(more: dict[str, Any], fault: Fault) -> None:
+    """Nor does one count whose time is over, that is another's, or that was superseded."""
+    with pytest.raises(ReceiptRefused) as refused:
+        check(GOOD, **more)
+    assert refused.value.fault is fault
+
+
+def test_an_earlier_receipt_is_extended() -> None:
+    """A receipt that holds all that an earlier one held, and more, counts."""
+    assert check(GOOD, seen=make(CHAIN[:2])).statement.receipt == UUID(int=9)
+    assert check(GOOD, seen=GOOD) == good()
+
+
+@given(st.integers(0, 8 * len(GOOD) - 1))
+def test_a_flipped_bit_is_refused(bit: int) -> None:
+    """No bit of the file can be flipped so that the file says anything else."""
+    data = bytearray(GOOD)
+    data[bit // 8] ^= 1 << bit % 8
+    try:
+        found = check(bytes(data))
+    except ReceiptRefused as refused:
+        fault = refused.fault
+    else:
+        # White space between the values means nothing.
+        assert found == good()
+        return
+    assert fault in {Fault.MALFORMED, Fault.WRONG_KEY, Fault.BAD_SIGNATURE, Fault.INCOMPLETE}
+
+
+@functools.cache
+def good() -> receipts.Checked:
+    """Return what the good receipt says."""
+    return check(GOOD)
+
+
+@given(st.integers(0, len(GOOD) - 3))
+def test_every_truncation_is_malformed(length: int) -> None:
+    """A file cut anywhere is no receipt."""
+    with pytest.raises(ReceiptRefused) as refused:
+        check(GOOD[:length])
+    assert refused.value.fault is Fault.MALFORMED
+
+
+@given(st.binary(max_size=200))
+def test_check_raises_nothing_else(data: bytes) -> None:
+    """No file escapes as another error."""
+    with pytest.raises(ReceiptRefused):
+        check(data)

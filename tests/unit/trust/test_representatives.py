@@ -1,0 +1,108 @@
+"""Who may decide for whom: ages, mandates and their ends."""
+
+import datetime as dt
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pytest
+
+from trust.config import ConsentSettings
+from trust.decisions import GivenBy
+from trust.errors import Refused
+from trust.representatives import Representative, Role, check_giver, is_birth_month, reaches
+
+AT = dt.datetime(2026, 6, 15, tzinfo=dt.UTC)
+GUARDIAN = Representative(UUID(int=1), UUID(int=2), Role.GUARDIAN, [], AT - dt.timedelta(days=1))
+PROXY = msgspec.structs.replace(
+    GUARDIAN, role=Role.PROXY, purposes=["care"], valid_to=AT + dt.timedelta(days=30)
+)
+
+
+def check(given_by: GivenBy, who: Representative | None, born: str | None) -> dt.datetime | None:
+    """Check with the ages of France."""
+    return check_giver(given_by, who, born=born, purpose="care", at=AT, ages=ConsentSettings())
+
+
+@pytest.mark.parametrize(
+    ("born", "years", "at"),
+    [
+        ("2011-05", 15, "2026-06-01"),
+        ("2011-12", 15, "2027-01-01"),
+        ("2008-02", 18, "2026-03-01"),
+    ],
+)
+def test_an_age_is_certain_the_month_after(born: str, years: int, at: str) -> None:
+    """The day of birth is not kept, so an age counts once the month is over."""
+    assert reaches(born, years) == dt.datetime.fromisoformat(f"{at}T00:00+00:00")
+
+
+@pytest.mark.parametrize("text", ["2011-13", "11-05", "2011-5", "2011-05-01", "", "२०११-05"])
+def test_only_a_month_is_a_month(text: str) -> None:
+    """Neither a day nor another spelling passes."""
+    assert not is_birth_month(text)
+    assert is_birth_month("2011-05")
+
+
+@pytest.mark.parametrize(
+    ("given_by", "who", "born"),
+    [
+        pytest.param(GivenBy.SELF, None, "2011-06", id="not certainly 15 alone"),
+        pytest.param(GivenBy.SELF, GUARDIAN, None, id="alone, with a representative"),
+        pytest.param(GivenBy.GUARDIAN, GUARDIAN, "2018-01", id="a child that can be asked"),
+        pytest.param(GivenBy.GUARDIAN, GUARDIAN, "1990-01", id="a guardian of an adult"),
+        pytest.param(GivenBy.JOINT, GUARDIAN, "2008-04", id="of age, jointly"),
+        pytest.param(GivenBy.JOINT, None, "2014-01", id="joint with nobody"),
+        pytest.param(GivenBy.JOINT, PROXY, "2014-01", id="joint with a proxy"),
+        pytest.param(GivenBy.GUARDIAN, GUARDIAN, None, id="age not known"),
+        pytest.param(GivenBy.PROXY, GUARDIAN, None, id="a guardian as proxy"),
+    ],
+)
+def test_who_may_not_decide(
+    given_by: GivenBy, who: Representative | None, born: str | None
+) -> None:
+    """Whoever has no say is refused."""
+    with pytest.raises(Refused):
+        check(given_by, who, born)
+
+
+@pytest.mark.parametrize(
+    ("given_by", "who", "born", "until"),
+    [
+        pytest.param(GivenBy.SELF, None, None, None, id="an adult"),
+        pytest.param(GivenBy.SELF, None, "2011-05", None, id="15 and alone"),
+        pytest.param(GivenBy.JOINT, GUARDIAN, "2014-01", "2032-02-01", id="12 and jointly"),
+        pytest.param(GivenBy.JOINT, GUARDIAN, "2010-01", "2028-02-01", id="16 and jointly"),
+        pytest.param(GivenBy.GUARDIAN, GUARDIAN, "2024-12", "2043-01-01", id="an infant"),
+        pytest.param(GivenBy.PROXY, PROXY, None, "2026-07-15", id="a proxy"),
+    ],
+)
+def test_who_may_decide_and_until_when(
+    given_by: GivenBy, who: Representative | None, born: str | None, until: str | None
+) -> None:
+    """A decision lasts no longer than the say of who gave it."""
+    expected = None if until is None else dt.datetime.fromisoformat(f"{until}T00:00+00:00")
+    assert check(given_by, who, born) == expected
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"purposes": ["research"]}, id="another purpose"),
+        pytest.param({"valid_to": AT}, id="over"),
+        pytest.param({"valid_from": AT + dt.timedelta(days=1)}, id="not yet"),
+        pytest.param({"ended_at": AT - dt.timedelta(hours=1)}, id="ended"),
+    ],
+)
+def test_a_mandate_has_a_scope_and_an_end(changes: dict[str, Any]) -> None:
+    """A proxy decides within her mandate only."""
+    assert check(GivenBy.PROXY, PROXY, None) is not None
+    with pytest.raises(Refused):
+        check(GivenBy.PROXY, msgspec.structs.replace(PROXY, **changes), None)
+
+
+def test_other_countries_have_other_ages() -> None:
+    """The ages are settings (GDPR art. 8: 13 to 16)."""
+    ages = ConsentSettings(alone_from=16)
+    with pytest.raises(Refused, match="below 16"):
+        check_giver(GivenBy.SELF, None, born="2011-05", purpose="care", at=AT, ages=ages)

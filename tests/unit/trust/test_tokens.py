@@ -1,0 +1,80 @@
+"""One-time tokens and the throttle before them."""
+
+import datetime as dt
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trust import tokens
+from trust.throttle import Throttle
+from trust.tokens import Issued, Token
+
+T0 = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+TOKEN = Token(bytes(range(8)), bytes(range(24)))
+ISSUED = Issued(
+    TOKEN.enrolment, TOKEN.secret_sha256, "sealed", T0 + dt.timedelta(hours=1), 0,
+    None, None, None, None,
+)  # fmt: skip
+
+
+@given(st.binary(min_size=8, max_size=8), st.binary(min_size=24, max_size=24))
+def test_parse_inverts_format(enrolment: bytes, secret: bytes) -> None:
+    """What is typed, in either case and with blanks, is what was issued."""
+    token = Token(enrolment, secret)
+    text = token.format()
+    assert tokens.parse(text) == tokens.parse(f" {text[:9].lower()}-{text[9:]}\n") == token
+
+
+@given(st.text(max_size=80))
+def test_parse_never_raises(text: str) -> None:
+    """Whatever is typed is a token or none."""
+    found = tokens.parse(text)
+    assert found is None or len(found.secret) == 24
+
+
+def test_a_token_shows_nothing() -> None:
+    """Neither form of it is printed by mistake."""
+    assert repr(TOKEN) == "Token(…)"
+    assert repr(ISSUED) == "Issued(…)"
+
+
+@pytest.mark.parametrize(
+    ("issued", "token", "after_s", "counts"),
+    [
+        pytest.param(ISSUED, TOKEN, 0, True, id="right"),
+        pytest.param(ISSUED, TOKEN, 3600, False, id="over"),
+        pytest.param(ISSUED, Token(TOKEN.enrolment, bytes(24)), 0, False, id="wrong proof"),
+        pytest.param(msgspec.structs.replace(ISSUED, failures=5), TOKEN, 0, False, id="burnt"),
+        pytest.param(tokens.NOBODY, TOKEN, 0, False, id="unknown"),
+    ],
+)
+def test_what_counts(issued: Issued, token: Token, after_s: int, counts: bool) -> None:
+    """A token counts with its proof, in its time, until it was guessed at too often."""
+    assert issued.accepts(token, at=T0 + dt.timedelta(seconds=after_s)) is counts
+
+
+def test_a_burst_then_a_trickle() -> None:
+    """After its burst a caller gets what time brings back, and never more than a burst."""
+    throttle = Throttle(burst=3, per_minute=6)
+    assert [throttle.allows("a", now=0.0) for _ in range(4)] == [True, True, True, False]
+    assert throttle.allows("b", now=0.0)
+    assert not throttle.allows("a", now=9.9)
+    assert throttle.allows("a", now=19.9)
+    assert [throttle.allows("a", now=9999.0) for _ in range(4)] == [True, True, True, False]
+
+
+def test_a_clock_that_steps_back_gives_nothing() -> None:
+    """An earlier time brings no attempts back."""
+    throttle = Throttle(burst=1, per_minute=60)
+    assert throttle.allows("a", now=100.0)
+    assert not throttle.allows("a", now=0.0)
+
+
+def test_memory_is_bounded() -> None:
+    """A flood from many addresses makes the oldest forgotten, not the memory full."""
+    throttle = Throttle(burst=1, per_minute=1, max_callers=10)
+    for number in range(1000):
+        throttle.allows(str(number), now=0.0)
+    assert len(throttle) == 10

@@ -1,0 +1,151 @@
+"""Access and portability: a person's data, read from both databases, written for her alone."""
+
+import contextlib
+import datetime as dt
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import UUID
+
+import msgspec
+
+from trust.due_dates import RequestOutcome
+from trust.errors import KeyFileError, Refused
+from trust.exports import package
+from trust.exports.observed import Observed, from_row
+from trust.journal import Made
+from trust.ports import Clock, Keys
+from trust.pseudonyms import Pseudonym, pseudonymise
+from trust.records import Records
+from trust.telemetry import Telemetry
+from trust.vault import Vault
+
+
+class Handed(msgspec.Struct, frozen=True):
+    """An export that lies ready."""
+
+    export: UUID
+    file: Path
+    observations: int
+    expires_at: dt.datetime
+
+
+class Access:
+    """
+    Writes exports, and deletes them when their time is over.
+
+    Args:
+        vault: Identities and decisions.
+
+        telemetry: Observations.
+
+        keys: Pseudonyms are made with.
+
+        controller: Who answers for the processing.
+
+        clock: Tells the time.
+    """
+
+    def __init__(
+        self, vault: Vault, telemetry: Telemetry, keys: Keys, *, controller: str, clock: Clock
+    ) -> None:
+        self._vault = vault
+        self._telemetry = telemetry
+        self._keys = keys
+        self._controller = controller
+        self._clock = clock
+
+    def export(
+        self,
+        subject: UUID,
+        file: Path,
+        passphrase: str,
+        *,
+        available_for: dt.timedelta,
+        request: UUID | None = None,
+    ) -> Handed:
+        """
+        Write all that is stored of *subject* into *file*, to be opened with *passphrase*.
+
+        Raises:
+            Refused: There is no such subject, or no such open request.
+            KeyFileError: The file is there already, or cannot be written.
+            Unavailable: A database does not do its part; there is no file.
+        """
+        made_at = self._clock()
+        export = uuid.uuid4()
+        with self._vault.transaction() as records:
+            identity = records.registers.identity(subject)
+            if request is not None and records.journal.request(request).subject != subject:
+                raise Refused("that --request is another person's")
+            names = records.registers.purposes_of(subject)
+            decisions = [d for name in names for d in records.decisions(subject, name)]
+            pseudonyms = list(self.pseudonyms(records, subject, names))
+        with self._telemetry.observations_of(pseudonyms) as read:
+
+            def observed() -> Iterator[Observed]:
+                for row in read():
+                    one = from_row(*row)
+                    if one is not None:
+                        yield one
+
+            contents = package.Contents(export, subject, identity, decisions, observed, made_at)
+            written = package.write(file, contents, passphrase)
+        expires_at = made_at + available_for
+        made = Made(
+            export,
+            subject,
+            request,
+            str(file.absolute()),
+            written.sha256,
+            written.observations,
+            expires_at,
+        )
+        try:
+            # On record before it is there: a file that nobody would delete must not exist.
+            with self._vault.transaction() as records:
+                records.journal.add_export(made)
+                if request is not None:
+                    records.journal.close_request(request, RequestOutcome.GRANTED)
+        except BaseException:
+            written.temporary.unlink(missing_ok=True)
+            raise
+        written.temporary.replace(file)
+        return Handed(export, file, written.observations, expires_at)
+
+    def pseudonyms(
+        self, records: Records, subject: UUID, purposes: list[str]
+    ) -> Iterator[Pseudonym]:
+        """Yield what *subject* is or was called, for *purposes*, in every epoch that has a key."""
+        for purpose in purposes:
+            for epoch in range(1, records.journal.epoch(purpose) + 1):
+                with contextlib.suppress(KeyFileError):
+                    key = self._keys.pseudonym_key(purpose=purpose, epoch=epoch)
+                    yield pseudonymise(
+                        subject,
+                        key=key,
+                        controller=self._controller,
+                        purpose=purpose,
+                        epoch=epoch,
+                    )
+
+    def purge(self) -> int:
+        """
+        Delete the exports whose time is over; return how many.
+
+        Raises:
+            KeyFileError: One cannot be deleted.
+            VaultUnavailable: Some may be deleted; do it again.
+        """
+        with self._vault.transaction() as records:
+            over = records.journal.expired_exports(at=self._clock())
+        for export, file in over:
+            try:
+                Path(file).unlink(missing_ok=True)
+            except OSError as exc:
+                raise KeyFileError(
+                    Path(file).name, f"it cannot be deleted ({type(exc).__name__})", "Delete it."
+                ) from None
+            with self._vault.transaction() as records:
+                records.journal.export_is_deleted(export)
+        return len(over)
