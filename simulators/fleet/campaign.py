@@ -27,9 +27,9 @@ from simulators.fleet.scenario import Scenario
 from simulators.fleet.site import Site
 from simulators.fleet.tally import Snapshot
 from simulators.fleet.weather import Weather
+from simulators.fleet.withdrawals import Withdrawals
 from simulators.network import Relay
 from simulators.stack.scrape import EMPTY, scrape
-from simulators.stack.trust_shell import CommandFailed
 
 _TICK_S: Final = 1.0
 _LEAD_S: Final = 1.5
@@ -97,7 +97,7 @@ class Campaign:
         self._ingest = EMPTY
         self._ingest_before = EMPTY
         self._connected = 0
-        self._withdrawn: set[int] = set()
+        self._withdrawals = Withdrawals(todo, site, note=self._note)
         self._meter = Meter({})
         self._uses: dict[str, Use] = {}
         self._uses_at_go: dict[str, Use] = {}
@@ -162,12 +162,14 @@ class Campaign:
         self._starts_at = time.time() + _LEAD_S
         crew.go(self._starts_at)
         self._uses_at_go = await asyncio.to_thread(self._meter.read)
-        beside = [asyncio.create_task(self._withdraw(), name="withdrawals")]
+        leaving = asyncio.create_task(self._withdrawals.run(self._starts_at), name="withdrawals")
+        beside = [leaving]
         if relay is not None:
             weather = Weather(self._scenario, relay)
             beside.append(asyncio.create_task(weather.play(self._starts_at), name="weather"))
         try:
             await self._watch(crew)
+            await self._withdrawals.finish(leaving, patience_s=self._scenario.settle_s)
             await self._come_to_rest(crew)
         finally:
             for task in beside:
@@ -255,24 +257,6 @@ class Campaign:
             elapsed -= phase.duration_s
         return "settling"
 
-    async def _withdraw(self) -> None:
-        """Have people withdraw when the plan says so."""
-        shell = self._site.shell
-        for at_s, number in self._plan.withdrawals():
-            await asyncio.sleep(max(0.0, self._starts_at + at_s - time.time()))
-            if shell is None:
-                self._note("nobody withdrew: there is no trust to tell")
-                return
-            subject = self._site.members[number].subject
-            try:
-                await asyncio.to_thread(
-                    shell.run, "decision", "withdraw", "--subject", subject, "--purpose", "fleet"
-                )
-            except CommandFailed as exc:
-                self._note(str(exc))
-                return
-            self._withdrawn.add(number)
-
     def _scrape(self) -> None:
         found = None if self._site.ingest_port is None else scrape(self._site.ingest_port)
         if found is not None:
@@ -317,7 +301,7 @@ class Campaign:
             workers=self._options.workers,
             tally=self._tally,
             ingested=self._ingested(),
-            withdrawn=sorted(self._withdrawn),
+            withdrawn=sorted(self._withdrawals.withdrawn),
             samples=self._samples,
             highest_mb={n: round(b / 1e6, 1) for n, b in self._meter.highest.items()},
             cpu_s={

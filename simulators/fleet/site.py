@@ -16,6 +16,7 @@ from simulators.stack.errors import StackError
 from simulators.stack.system import System, system
 from simulators.stack.trust_shell import TrustShell
 
+_SHELLS: Final = 3
 _LEASE_TTL_S: Final = 172_800.0
 
 
@@ -36,7 +37,7 @@ class Site(msgspec.Struct):
 
         ingest_port: Where ingest tells its metrics; None when it does not.
 
-        shell: To have consents withdrawn.
+        shells: To have consents withdrawn, several at once.
 
         pids: Processes to watch, by name.
 
@@ -51,7 +52,7 @@ class Site(msgspec.Struct):
     folder: Path
     dsn: str | None = None
     ingest_port: int | None = None
-    shell: TrustShell | None = None
+    shells: Sequence[TrustShell] = ()
     pids: dict[str, list[int]] = {}
     enrolment_s: float | None = None
     ended: Callable[[], list[str]] = list
@@ -81,7 +82,8 @@ def own_site(
         say(f"enrolled in {enrolment_s:.0f} s; starting trust and ingest")
         whole.start_trust()
         whole.start_ingest()
-        with whole.trust_shell() as shell:
+        with contextlib.ExitStack() as stack:
+            shells = [stack.enter_context(whole.trust_shell()) for _ in range(_SHELLS)]
             yield Site(
                 host="127.0.0.1",
                 port=whole.broker.port,
@@ -89,7 +91,7 @@ def own_site(
                 folder=whole.folder,
                 dsn=whole.databases.admin("telemetry"),
                 ingest_port=whole.ingest_port,
-                shell=shell,
+                shells=shells,
                 pids=_pids(whole),
                 enrolment_s=enrolment_s,
                 ended=lambda: _ended(whole),

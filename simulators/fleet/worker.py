@@ -55,29 +55,38 @@ def main(argv: list[str]) -> int:
 async def _play(job: Job, members: list[roster.Member], mine: plan.Plan) -> None:
     driver = Driver(job, members, mine)
     orders = await _orders()
-    tasks = [
-        asyncio.create_task(driver.ramp(), name="ramp"),
-        asyncio.create_task(driver.keep_house(), name="house"),
-        asyncio.create_task(_report(driver), name="report"),
-    ]
     try:
-        while line := await orders.readline():
-            order = msgspec.json.decode(line, type=Order)
-            if order.stop:
-                break
-            if order.go is not None:
-                driver.note_idle()
-                tasks.append(asyncio.create_task(driver.walk(order.go), name="walk"))
-            for task in tasks:
-                if task.done():
-                    task.result()
+        # Whatever fails beside it ends the process: a fleet that does half of its plan in silence
+        # would be a system that looks better than it is.
+        async with asyncio.TaskGroup() as group:
+            beside = [
+                group.create_task(driver.ramp(), name="ramp"),
+                group.create_task(driver.keep_house(), name="house"),
+                group.create_task(_report(driver), name="report"),
+            ]
+            await _obey(driver, orders, group, beside)
+            last = driver.snapshot()
+            for task in beside:
+                task.cancel()
     finally:
-        for task in tasks:
-            task.cancel()
-        last = driver.snapshot()
-        await asyncio.gather(*tasks, return_exceptions=True)
         await driver.finish()
-        _say(Word(snapshot=last, is_last=True))
+    _say(Word(snapshot=last, is_last=True))
+
+
+async def _obey(
+    driver: Driver,
+    orders: asyncio.StreamReader,
+    group: asyncio.TaskGroup,
+    beside: list[asyncio.Task[None]],
+) -> None:
+    """Do what is ordered, until told to stop or until whoever orders is gone."""
+    while line := await orders.readline():
+        order = msgspec.json.decode(line, type=Order)
+        if order.stop:
+            return
+        if order.go is not None:
+            driver.note_idle()
+            beside.append(group.create_task(driver.walk(order.go), name="walk"))
 
 
 async def _orders() -> asyncio.StreamReader:

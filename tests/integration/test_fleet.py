@@ -2,6 +2,9 @@
 
 import asyncio
 import json
+import os
+import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,9 +43,15 @@ def site() -> Iterator[Site]:
 
 
 def _play(
-    site: Site, *phases: Phase, todo: Plan | None = None, agents: int = 200, workers: int = 1
+    site: Site,
+    *phases: Phase,
+    todo: Plan | None = None,
+    agents: int = 200,
+    workers: int = 1,
+    settle_s: float = 60.0,
 ) -> Report:
-    scenario = msgspec.structs.replace(_SCENARIO, phases=list(phases), agents=agents)
+    scenario = msgspec.structs.replace(_SCENARIO, phases=list(phases), agents=agents,
+                                        settle_s=settle_s)  # fmt: skip
     campaign = Campaign(
         scenario,
         todo or plan.draw(scenario),
@@ -163,3 +172,19 @@ def test_ready_scenarios_can_be_listed(capsys: pytest.CaptureFixture[str]) -> No
     assert main(["fleet", "--list"]) == 0
     listed = capsys.readouterr().out
     assert all(name in listed for name in scenario_file.ready_names())
+
+
+def test_a_broker_that_dies_is_reported(site: Site) -> None:
+    """When the broker is gone the run goes on to its end, and says what was seen. Keep it last."""
+    broker = site.pids["broker"][0]
+    killing = threading.Timer(8.0, os.kill, [broker, signal.SIGKILL])
+    killing.start()
+    report = _play(site, Phase(name="a", duration_s=12.0), agents=20, settle_s=2.0)
+    killing.join()
+    assert any(note.startswith("broker ended") for note in report.notes)
+    assert report.books is not None
+    assert report.books.stored > 0
+    assert report.books.in_flight > 0
+    assert report.books.lost == 0
+    assert "in_flight=0" in _broken(report)
+    assert sum(report.links.values()) >= 20
