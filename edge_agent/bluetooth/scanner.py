@@ -97,6 +97,7 @@ class Scanner:
     @contextlib.asynccontextmanager
     async def found(self, sensor: str) -> AsyncIterator[BLEDevice]:
         """Wait until *sensor* is heard. While the context is open, the air is free to connect."""
+        sensor = sensor.upper()
         heard: asyncio.Future[BLEDevice] = asyncio.get_running_loop().create_future()
         self._wanted[sensor] = heard
         self._asked.set()

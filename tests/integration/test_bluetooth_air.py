@@ -47,6 +47,17 @@ async def test_a_flood_is_bounded_and_left(link: AirLink) -> None:
     assert len(collector.of(Code.HEART_RATE, sensor="C0:FF:EE:00:00:99")) < 600
 
 
+async def test_an_address_may_be_written_in_either_case(link: AirLink) -> None:
+    """A sensor is found as the radio spells it, and named as the lease spells it."""
+    await link.add(strap(period_s=PERIOD_S))
+
+    async with collecting(radio(link), ToldHost(), {STRAP.lower(): 0}) as collector:
+        await flow(collector)
+
+    assert {m.sensor for m in collector.taken} == {STRAP.lower()}
+    assert collector.value("advertisements_total", sender="bound") >= 1
+
+
 async def test_oversized_values_are_counted(link: AirLink) -> None:
     """A value that is all padding is refused or cut to its sense, and nothing breaks."""
     await link.add(strap("oversized@1-5", period_s=PERIOD_S))
