@@ -1,0 +1,115 @@
+"""A gateway's keys: made here, private, and never half replaced."""
+
+import datetime as dt
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from edge_agent.enrolment import credentials, enrol
+from edge_agent.enrolment.renewal import settle
+from edge_agent.errors import CredentialError
+from runtime.settings import TlsSettings
+from trust import pki
+
+NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+CA = pki.create_ca(now=NOW, valid_for=dt.timedelta(days=10))
+
+
+def certificate_of(key: Ed25519PrivateKey) -> bytes:
+    """Return a certificate of *key*, PEM."""
+    certificate = pki.certify(
+        CA, key.public_key(), "0123456789abcdef", role=pki.Role.CLIENT,
+        term=(NOW, dt.timedelta(days=10)),
+    )  # fmt: skip
+    return pki.Holder(key, certificate).certificate_pem()
+
+
+@pytest.fixture
+def tls(tmp_path: Path) -> TlsSettings:
+    """The files of a gateway that is enrolled."""
+    files = TlsSettings(tmp_path / "ca.crt", tmp_path / "agent.crt", tmp_path / "agent.key")
+    key = credentials.signing_key(files.key_file)
+    credentials.write(files.certificate_file, certificate_of(key), private=False)
+    return files
+
+
+def is_pair(tls: TlsSettings) -> bool:
+    """Tell whether certificate and key fit each other."""
+    key = credentials.signing_key(tls.key_file)
+    return credentials.is_pair(tls.certificate_file.read_bytes(), key)
+
+
+def same(one: credentials.Private, other: credentials.Private) -> bool:
+    """Tell whether two private keys are one: they do not compare by themselves."""
+    return one.private_bytes_raw() == other.private_bytes_raw()
+
+
+def test_a_key_is_made_once_and_is_private(tmp_path: Path) -> None:
+    """What was made is read again; nobody but its owner may read it."""
+    made = credentials.signing_key(tmp_path / "agent.key")
+    assert same(credentials.signing_key(tmp_path / "agent.key"), made)
+    assert (tmp_path / "agent.key").stat().st_mode & 0o777 == 0o600
+    lease_key = credentials.lease_key(tmp_path / "lease.key")
+    assert same(credentials.lease_key(tmp_path / "lease.key"), lease_key)
+    with pytest.raises(CredentialError):
+        credentials.lease_key(tmp_path / "agent.key")
+
+
+def test_a_request_is_the_same_each_time(tmp_path: Path) -> None:
+    """So the desk knows it again when its answer was lost; and it proves the key."""
+    key = credentials.signing_key(tmp_path / "agent.key")
+    request = credentials.certificate_request(key)
+    assert credentials.certificate_request(key) == request
+    found = x509.load_pem_x509_csr(request.encode())
+    assert found.is_signature_valid
+    assert found.public_key() == key.public_key()
+
+
+def test_a_replacement_takes_both(tls: TlsSettings) -> None:
+    """After a replacement the new certificate has the new key beside it, and nothing waits."""
+    new = credentials.signing_key(credentials.next_key(tls.key_file))
+    credentials.replace(tls.certificate_file, tls.key_file, certificate_of(new))
+    assert is_pair(tls)
+    assert same(credentials.signing_key(tls.key_file), new)
+    assert not credentials.next_key(tls.key_file).exists()
+
+
+def test_a_crash_between_the_two_is_finished(tls: TlsSettings) -> None:
+    """Killed after the certificate and before the key, the pair is whole at the next start."""
+    new = credentials.signing_key(credentials.next_key(tls.key_file))
+    credentials.write(tls.certificate_file, certificate_of(new), private=False)
+    assert not is_pair(tls)
+
+    settle(tls)
+
+    assert is_pair(tls)
+    assert same(credentials.signing_key(tls.key_file), new)
+    settle(tls)
+    assert is_pair(tls)
+
+
+def test_a_crash_before_the_certificate_changes_nothing(tls: TlsSettings) -> None:
+    """A key that was made and not certified yet waits, and is used for the next attempt."""
+    waiting = credentials.signing_key(credentials.next_key(tls.key_file))
+    settle(tls)
+    assert is_pair(tls)
+    assert same(credentials.signing_key(credentials.next_key(tls.key_file)), waiting)
+
+
+def test_a_certificate_of_another_key_is_not_taken(tls: TlsSettings) -> None:
+    """A desk that answers with somebody else's certificate does not lock the gateway out."""
+    credentials.signing_key(credentials.next_key(tls.key_file))
+    with pytest.raises(CredentialError):
+        credentials.replace(
+            tls.certificate_file, tls.key_file, certificate_of(Ed25519PrivateKey.generate())
+        )
+    assert is_pair(tls)
+
+
+@pytest.mark.parametrize(("days", "due"), [(0, False), (5, False), (6.1, True), (11, True)])
+def test_renewal_is_due_late_in_its_life(tls: TlsSettings, days: float, due: bool) -> None:
+    """After six tenths of its life a certificate is to be renewed."""
+    now = NOW + dt.timedelta(days=days)
+    assert enrol.is_due(tls, now=now, renew_at=0.6) is due
