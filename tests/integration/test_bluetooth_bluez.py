@@ -5,7 +5,7 @@ import time
 import msgspec
 import pytest
 
-from edge_agent.bluetooth import place
+from edge_agent.bluetooth import bluez, place
 from edge_agent.bluetooth.bluez import BluezHost
 from edge_agent.bluetooth.client import Radio
 from edge_agent.bluetooth.errors import GaveUp
@@ -84,8 +84,11 @@ async def test_the_death_of_bluetoothd_is_noticed_and_survived(machine: Machine)
     assert took_s < 5
 
 
-async def test_a_bluetoothd_that_hangs_is_taken_for_dead(machine: Machine) -> None:
+async def test_a_bluetoothd_that_hangs_is_taken_for_dead(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It is on the bus and answers nothing: its links are given up, and it is restarted."""
+    monkeypatch.setattr(bluez, "_PING_S", 0.5)
     strap_on(machine)
     bluetoothd = machine.bluetoothd
     steps = Steps(new_scanner_s=1, power_cycle_s=2, restart_s=3, exit_s=60)

@@ -6,6 +6,7 @@ import time
 import msgspec
 import pytest
 
+from edge_agent.bluetooth import memory
 from edge_agent.bluetooth.models import DEVICE_INFORMATION, MODEL_NUMBER
 from edge_agent.bluetooth.session import Timing, Trust
 from edge_agent.gatt.cgm import Annunciation
@@ -198,8 +199,9 @@ async def test_a_meter_in_a_bad_mood_is_asked_again(
 
 
 @pytest.mark.slow
-async def test_an_endless_report_is_ended(link: AirLink) -> None:
+async def test_an_endless_report_is_ended(link: AirLink, monkeypatch: pytest.MonkeyPatch) -> None:
     """A meter that repeats itself for ever is left, and what it had is handed over once."""
+    monkeypatch.setattr(memory, "MAX_REPEATED", 500)
     meter = await link.add(meter_with(3, "endless@2"))
 
     async with collecting(radio(link), ToldHost(), {METER: 0}) as collector:
