@@ -37,6 +37,11 @@ class SettableClock(SystemClock):
 
     def __init__(self) -> None:
         self.ahead_ms = 0
+        self.is_known = True
+        """Whether anybody knows what time it is."""
+
+    def is_dated(self) -> bool:
+        return self.is_known
 
     def now_ms(self) -> int:
         return super().now_ms() + self.ahead_ms

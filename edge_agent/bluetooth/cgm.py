@@ -127,7 +127,8 @@ class Session:
         start = await self._read(_START)
         if not isinstance(start, SessionStart):
             return None
-        if start.date_time.as_datetime() is None and self._may_set:
+        is_unset = start.date_time.as_datetime() is None
+        if is_unset and self._may_set and self._outlet.clock.is_dated():
             # CGM Service 1.0.2, section 3.4: told the time of day, it makes the start of that.
             now = SessionStart(*now_shown(self._outlet.clock.now_ms()))
             value = cgm_session.encode_start(now, self._outlet.quirks)
@@ -141,6 +142,8 @@ class Session:
         told_ms = start_ms(start) if start is not None else None
         self._stamp = stamp_of(clock.started_ms if told_ms is None else told_ms)
         known = places.decode(self._cursor())
+        if told_ms is None and known is not None and not self._outlet.clock.is_dated():
+            self._stamp = known.stamp  # Only its minutes tell anything now.
         self._generation = generation_in(known, minute=minute, stamp=self._stamp)
         if known is not None and self._generation != known.generation:
             self._outlet.metrics.resets.inc()

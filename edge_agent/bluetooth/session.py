@@ -201,7 +201,8 @@ class Visit:
     async def _set_clock(self) -> None:
         """Set the sensor's clock, now that all that it stamped by it is fetched."""
         may = self._trust.set_clocks and self._link.can_write(_TIME_SERVICE, _CURRENT_TIME)
-        if may and self._is_off:
+        # By a clock that nobody believes, no other is set.
+        if may and self._is_off and self._outlet.clock.is_dated():
             shown, _ = dating.now_shown(self._outlet.clock.now_ms())
             # GSS, Current Time: bit 0 of the reason says that somebody set it.
             value = date_time.encode_current_time(CurrentTime(shown, 0, 0, 1))

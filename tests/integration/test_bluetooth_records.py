@@ -86,6 +86,41 @@ async def test_a_clock_is_set_after_all_is_fetched(link: AirLink) -> None:
     assert collector.value("corrected_clocks_total") == 1
 
 
+async def test_no_clock_is_set_by_one_that_nobody_believes(link: AirLink) -> None:
+    """While we do not know the time, we tell it to nobody."""
+    meter = await link.add(meter_with(3, ahead_s=-7200.0))
+    clock = SettableClock()
+    clock.is_known = False
+
+    trust = Trust(set_clocks=True)
+    async with collecting(
+        radio(link), ToldHost(), {METER: 0}, clock=clock, trust=trust
+    ) as collector:
+        await collector.until(lambda: fetches(collector) >= 2)
+        assert meter.clock.times_set == 0
+        clock.is_known = True
+        await collector.until(lambda: meter.clock.times_set == 1)
+
+
+async def test_a_session_is_known_by_its_minutes_while_nobody_knows_the_time(
+    link: AirLink,
+) -> None:
+    """A gateway that wakes in another year does not take the session for a new one."""
+    await link.add(sensor_with(3))
+    clock = SettableClock()
+
+    async with collecting(radio(link), ToldHost(), {CGM: 0}, clock=clock) as collector:
+        await collector.until(lambda: len(collector.taken_of_records()) >= 3)
+    clock.is_known, clock.ahead_ms = False, -300 * 86_400_000
+    cursor = {CGM: collector.taken_of_records()[-1].record or 0}
+    async with collecting(radio(link), ToldHost(), cursor, clock=clock) as awake:
+        await awake.until(lambda: fetches(awake) >= 1)
+        await awake.during(0.1)
+
+    assert not awake.taken_of_records()
+    assert awake.value("sensor_resets_total") == 0
+
+
 async def test_records_of_before_a_clock_was_set_keep_their_time(link: AirLink) -> None:
     """The owner sets her clock, measures once more, and all records are dated right."""
     meter = await link.add(meter_with(3, ahead_s=-7200.0))
