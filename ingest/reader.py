@@ -17,6 +17,8 @@ from runtime.logs import Log
 _CHECK_EVERY_S = 5.0
 """How often the epoch is read even when nobody tells of a change: shows a dead connection too."""
 _PURGE_EVERY_S = 3600.0
+_CLEARED_S = 0.1
+_TELL_EVERY = 300
 _ROWS_AT_ONCE = 50_000
 _log = Log("ingest.reader")
 
@@ -100,6 +102,7 @@ class PermissionReader:
         async with await connect(self._conninfo, autocommit=True) as connection:
             await connection.set_isolation_level(IsolationLevel.REPEATABLE_READ)
             await connection.execute(QUERIES["listen"])
+            await self._until_cleared(connection)
             # Everything: what changed while nobody listened may have been taken away altogether.
             known = await self._read(connection, None)
             self._backoff.reset()
@@ -112,6 +115,23 @@ class PermissionReader:
                         pass
                 known = await self._read(connection, known)
                 await self._purge(connection)
+
+    async def _until_cleared(self, connection: AsyncConnection) -> None:
+        """
+        Return once trust has looked at this database since it was started or restored.
+
+        A backup holds again what was erased after it was made. Nothing can be stored until then
+        (`vv.hold_permissions` refuses), so nothing is taken from the broker, either.
+        """
+        waits = 0
+        while True:
+            cursor = await connection.execute(QUERIES["is_cleared"])
+            if await cursor.fetchone() == (True,):
+                return
+            if waits % _TELL_EVERY == 0:
+                _log.warning("not_cleared", mend="vitalveil trust run, or trust erase replay")
+            waits += 1
+            await asyncio.sleep(_CLEARED_S)
 
     async def _read(self, connection: AsyncConnection, since: int | None) -> int:
         async with connection.transaction():

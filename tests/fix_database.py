@@ -80,7 +80,7 @@ def create_database(server: Postgres) -> Database:
         if variant == "timescale":
             connection.execute("CREATE EXTENSION timescaledb")
         migrations.apply(connection, migrations.read(MIGRATIONS, variant=variant))
-        for role in ("vv_ingest", "vv_trust", "vv_reader"):
+        for role in ("vv_owner", "vv_ingest", "vv_trust", "vv_reader", "vv_grafana"):
             connection.execute(
                 sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(
                     sql.Identifier(role), sql.Literal(server.password)

@@ -20,7 +20,14 @@ from simulators.stack.postgres import Postgres
 from tests.fix_database import Database
 from trust import batch, keys, schema
 from trust.app import App, now
-from trust.config import DatabaseSettings, KeysSettings, LeaseSettings, RepairSettings, Settings
+from trust.config import (
+    DatabaseSettings,
+    ErasureSettings,
+    KeysSettings,
+    LeaseSettings,
+    RepairSettings,
+    Settings,
+)
 from wire import lease as wire_lease
 from wire.lease import Lease
 
@@ -113,22 +120,33 @@ def open_lease(sealed: bytes, agent: str, bundle: Path) -> Lease:
 @pytest.fixture
 def office(postgres: Postgres, database: Database, tmp_path: Path) -> Iterator[Office]:
     """Trust with a vault and a telemetry database of this test alone, and no broker."""
-    vault = _create_vault(postgres, tmp_path)
-    password_file = tmp_path / "vv_trust.password"
-    password_file.write_text(postgres.password)
+    made = make_office(postgres, database, tmp_path)
+    yield made
+    made.app.close()
+
+
+def make_office(server: Postgres, database: Database, folder: Path) -> Office:
+    """Return trust with a new vault on *server*, beside *database*."""
+    vault = _create_vault(server, folder)
+    password_file = folder / "vv_trust.password"
+    password_file.write_text(server.password)
     settings = Settings(
         vault=_settings(vault, password_file),
         telemetry=_settings(database, password_file),
-        keys=KeysSettings(folder=tmp_path / "keys"),
+        keys=KeysSettings(folder=folder / "keys"),
         controller="clinic.example",
         lease=LeaseSettings(ttl_s=3600.0),
         repair=RepairSettings(after_s=0.1),
+        erasure=ErasureSettings(
+            telemetry=_settings(database, password_file, user="vv_owner"),
+            vault=_settings(vault, password_file, user="vv_owner"),
+            ledger_file=folder / "erasures.jsonl",
+        ),
     )
     keys.create(settings.keys.folder)
-    made = Office(settings, tmp_path, vault, database)
+    made = Office(settings, folder, vault, database)
     made.app.authority.create(now=now())
-    yield made
-    made.app.close()
+    return made
 
 
 def _settings(

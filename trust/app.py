@@ -3,6 +3,7 @@
 import asyncio
 import datetime as dt
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from runtime import http
@@ -17,19 +18,28 @@ from trust.consent import Consent
 from trust.courier import Courier, publish_once
 from trust.desk import Desk
 from trust.enrolment import Enrolment
+from trust.erasure import Eraser
+from trust.erasure_ledger import LedgerFile
 from trust.errors import KeyFileError, TrustError, Unavailable
 from trust.keys import FileKeys
+from trust.maintenance import Maintenance
 from trust.metrics import Metrics
 from trust.publisher import MqttBroker
 from trust.reidentification import Reidentification
 from trust.reload import reload_broker
+from trust.replay import Replay
+from trust.restriction import Restriction
+from trust.retention import Retainer
 from trust.rotation import Rotation
+from trust.stores import Stores
+from trust.sweep import Broom
 from trust.telemetry import Telemetry
 from trust.upkeep import Upkeep
 from trust.vault import Vault
 from trust.watch import Watch
 
 CERTIFICATE_END: Final = "vitalveil_trust_certificate_end_timestamp_seconds"
+_PUBLISH_PATIENCE_S: Final = 10.0
 _log = Log("trust")
 
 
@@ -64,6 +74,17 @@ class App:
             self.vault, self.telemetry, self.keys, controller=settings.controller, clock=now
         )
         self.rotation = Rotation(self.vault, self.upkeep, self.keys)
+        self.stores = Stores(self.telemetry.link)
+        self.replay = _replay(settings, self.keys, self.vault, self.upkeep, self.stores)
+        self.retainer = Retainer(self.vault, self.stores, clock=now)
+        self.restriction = Restriction(
+            self.vault,
+            self.stores,
+            self.upkeep,
+            self.keys,
+            controller=settings.controller,
+            clock=now,
+        )
         self.reidentification = Reidentification(
             self.vault, self.keys, controller=settings.controller, clock=now
         )
@@ -72,6 +93,45 @@ class App:
         """Close both databases."""
         self.vault.close()
         self.telemetry.close()
+
+    def eraser(self) -> Eraser:
+        """
+        Return what erases.
+
+        Raises:
+            ConfigError: The settings lack the section erasure.
+        """
+        settings = self.settings.erasure
+        if settings is None:
+            raise ConfigError(
+                key="erasure",
+                source="settings",
+                problem="it is not set, and only a database's owner can have its files rewritten",
+                mend="Add [erasure.telemetry] and [erasure.vault], each with dsn and"
+                " password_file, of vv_owner or an administrator.",
+            )
+        return Eraser(
+            self.vault,
+            self.stores,
+            self.consent,
+            self.upkeep,
+            self.keys,
+            controller=self.settings.controller,
+            broom=Broom(settings),
+            publish=self._publish_now if self.settings.broker is not None else None,
+            ledger_file=_ledger_file(self.settings),
+            horizon=(
+                dt.timedelta(days=settings.wal_days),
+                dt.timedelta(days=settings.backup_days),
+            ),
+            clock=now,
+        )
+
+    def _publish_now(self) -> bool:
+        # In a thread: a batch runs commands inside a loop of its own.
+        with ThreadPoolExecutor(1, thread_name_prefix="publish") as thread:
+            publishing = self.publish(patience_s=_PUBLISH_PATIENCE_S)
+            return thread.submit(asyncio.run, publishing).result()
 
     async def publish(self, *, patience_s: float) -> bool:
         """
@@ -95,10 +155,32 @@ class _Opened:
     def __init__(self, settings: Settings, keys: FileKeys) -> None:
         self.vault = Vault(settings.vault, keys)
         self.telemetry = Telemetry(settings.telemetry)
+        self.stores = Stores(self.telemetry.link)
 
     def close(self) -> None:
         self.vault.close()
         self.telemetry.close()
+
+
+def _ledger_file(settings: Settings) -> LedgerFile | None:
+    path = None if settings.erasure is None else settings.erasure.ledger_file
+    return None if path is None else LedgerFile(path)
+
+
+def _replay(
+    settings: Settings, keys: FileKeys, vault: Vault, upkeep: Upkeep, stores: Stores
+) -> Replay:
+    """Return what clears the telemetry database, and have *upkeep* ask it before it writes."""
+    replay = Replay(
+        vault,
+        stores,
+        upkeep,
+        keys,
+        sweep=None if settings.erasure is None else Broom(settings.erasure).sweep,
+        ledger_file=_ledger_file(settings),
+    )
+    upkeep.guard = replay.ensure
+    return replay
 
 
 def _upkeep(settings: Settings, keys: FileKeys, vault: Vault, telemetry: Telemetry) -> Upkeep:
@@ -124,9 +206,11 @@ def _courier(
         )
     broker = MqttBroker(settings.broker)
     opened = _Opened(settings, keys)
+    upkeep = _upkeep(settings, keys, opened.vault, opened.telemetry)
+    _replay(settings, keys, opened.vault, upkeep, opened.stores)
     courier = Courier(
         opened.vault,
-        _upkeep(settings, keys, opened.vault, opened.telemetry),
+        upkeep,
         broker,
         listen_to=settings.vault,
         metrics=metrics,
@@ -160,7 +244,7 @@ def run(settings: Settings) -> int:
     try:
         with http.serve(settings.http, metrics.registry, missing=missing) as port:
             _log.info("started", http_port=port)
-            asyncio.run(_serve(settings, courier))
+            asyncio.run(_serve(settings, keys, courier))
     finally:
         courier.close()
         opened.close()
@@ -183,11 +267,15 @@ def guarded(work: Callable[[], int]) -> int:
         return 1
 
 
-async def _serve(settings: Settings, courier: Courier) -> None:
+async def _serve(settings: Settings, keys: FileKeys, courier: Courier) -> None:
     async with stop_requested() as stop:
+        opened = _Opened(settings, keys)
+        retainer = Retainer(opened.vault, opened.stores, clock=now)
+        maintenance = Maintenance(opened.stores, retainer, clock=now)
         keeping = [
             asyncio.create_task(_keep_revocations(settings), name="revocations"),
             asyncio.create_task(_keep_exports(settings), name="exports"),
+            asyncio.create_task(maintenance.run(), name="maintenance"),
         ]
         try:
             await courier.run(stop)
@@ -195,6 +283,7 @@ async def _serve(settings: Settings, courier: Courier) -> None:
             for task in keeping:
                 task.cancel()
             await asyncio.gather(*keeping, return_exceptions=True)
+            opened.close()
 
 
 async def _keep_revocations(settings: Settings) -> None:

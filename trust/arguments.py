@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
-from trust import rights_arguments, staff_arguments
+from trust import erasure_arguments, rights_arguments, staff_arguments
 from trust.argument_kinds import birth_month, instant, locale, names, period, sha256
 from trust.consent import RECORDABLE
 from trust.decisions import GivenBy, State
@@ -33,7 +33,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     found = _parser().parse_args(argv)
     words = [getattr(found, name, None) for name in ("command", "action")]
     found.command = " ".join(word for word in words if word)
-    return found
+    return erasure_arguments.resolve(found)
 
 
 def _is_text(argument: str) -> bool:
@@ -73,6 +73,7 @@ def _parser() -> Parser:
     publish.add_argument("--renew", default=None, metavar="AGENT", help="issue a new one first")
     rights_arguments.add(commands, _group, options)
     staff_arguments.add(commands, _group, options)
+    erasure_arguments.add(commands, _group, options)
     return parser
 
 

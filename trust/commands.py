@@ -10,6 +10,7 @@ from typing import Any, Final
 from runtime.tls import client_context
 from trust import (
     canonical,
+    erasure_commands,
     files,
     keys,
     policy_file,
@@ -291,6 +292,7 @@ ON_RECORDS: Final[Mapping[str, Callable[[App, argparse.Namespace], Result]]] = {
     "lease publish": _lease_publish,
     **rights_commands.ON_RECORDS,
     **staff_commands.ON_RECORDS,
+    **erasure_commands.ON_RECORDS,
 }
 """Commands on the vault: those that `batch` takes."""
 
@@ -305,11 +307,13 @@ DESTRUCTIVE: Final[Mapping[str, str]] = {
     "pki revoke": "The agent can never be used again, and nobody is measured there any more.",
     "export purge": "Exports whose time is over are deleted.",
     "pseudonym destroy": "No pseudonym of that epoch can ever be given its name back.",
+    **erasure_commands.DESTRUCTIVE,
 }
 """Commands that ask first, and what they do that cannot be undone."""
 
 CHANGES_LEASES: Final = frozenset(
     {"pki revoke", "decision record", "decision withdraw", "lease publish"}
+    | erasure_commands.CHANGES_LEASES
 )
 
 

@@ -78,6 +78,24 @@ class RepairSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A command finishes its own work within this; later it is taken for dead."""
 
 
+class ErasureSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """
+    What it takes to erase: the owners of both databases, and how long backups live.
+
+    An owner is `vv_owner` or an administrator: only an owner may have the files of a table
+    written anew, and the statistics that keep values of it.
+    """
+
+    telemetry: DatabaseSettings
+    vault: DatabaseSettings
+    ledger_file: Path | None = None
+    """The ledger's copy, where no backup of a database goes back in time with it."""
+    wal_days: Annotated[int, Meta(ge=0, le=3650)] = 7
+    """After which the write-ahead log, archives and replicas keep nothing of before."""
+    backup_days: Annotated[int, Meta(ge=0, le=3650)] = 35
+    """After which no backup of before is kept."""
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All of it."""
 
@@ -92,5 +110,6 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     serve: ServeSettings | None = None
     consent: ConsentSettings = ConsentSettings()
     repair: RepairSettings = RepairSettings()
+    erasure: ErasureSettings | None = None
     http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()

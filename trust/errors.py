@@ -9,6 +9,7 @@ Errors of trust.
         * Conflict
     * KeyFileError          (the operator's: a key file is missing, open to others, or damaged)
     * Tampered              (somebody's: a signature or a seal in the vault is not ours; stop)
+    * Residue               (ours: something erased is still found; say where, do not certify)
     * Unavailable           (the network's or a server's: what is recorded is repeated later)
         * VaultUnavailable
         * TelemetryUnavailable
@@ -73,6 +74,17 @@ class Tampered(TrustError):
             f"{what} in the vault does not verify with the keys held here; nothing was done."
             " Check that [keys] folder is that of this vault, then look for who changed it"
         )
+
+
+class Residue(TrustError):
+    """Something that was to be erased is still there."""
+
+    def __init__(self, where: list[str]) -> None:
+        super().__init__(
+            f"still found in: {', '.join(sorted(where))}. No certificate is given; run the same"
+            " `vitalveil trust erase` again, it goes on where it stopped"
+        )
+        self.where = where
 
 
 class Unavailable(TrustError):

@@ -25,6 +25,8 @@ KEY_ENCRYPTION_FILE: Final = "key-encryption.key"
 SIGNING_FILE: Final = "signing.key"
 PUBLIC_FILE: Final = "trust.pub"
 _FIRST_EPOCH: Final = 1
+_TOMBSTONES: Final = "/tombstones"
+"""No purpose has a slash in its name, and no epoch is 0."""
 _WRAP: Final = b"vitalveil data key v1\x00"
 
 
@@ -88,6 +90,10 @@ class FileKeys:
 
     def _epoch_file(self, purpose: str, epoch: int) -> Path:
         return self._folder / f"pseudonym-root.{purpose}.{epoch}.key"
+
+    @property
+    def tombstone_key(self) -> bytes:
+        return pseudonyms.derive_key(self._root_key, purpose=_TOMBSTONES, epoch=0)
 
     def wrap(self, data_key: bytes, *, bound_to: bytes) -> bytes:
         return subjects.seal(self._key_encryption_key, data_key, bound_to=_WRAP + bound_to)

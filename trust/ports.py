@@ -46,6 +46,11 @@ class Keys(Protocol):
         """Destroy the root key of a later *epoch*; return whether it was there."""
         ...
 
+    @property
+    def tombstone_key(self) -> bytes:
+        """The key that erased pseudonyms and handles are recognised with."""
+        ...
+
     def wrap(self, data_key: bytes, *, bound_to: bytes) -> bytes:
         """Return *data_key* wrapped; it unwraps only with the same *bound_to*."""
         ...

@@ -148,6 +148,10 @@ class Records:
             self._purposes[name, version] = found
         return self._purposes[name, version]
 
+    def purposes(self) -> list[Purpose]:
+        """Return every version of every purpose."""
+        return [self.purpose(name, version) for name, version in self._fetch("purposes")]
+
     # Decisions
 
     def lock_chain(self, subject: UUID, purpose: str) -> None:

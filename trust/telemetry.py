@@ -57,11 +57,11 @@ class Telemetry:
     """
 
     def __init__(self, settings: DatabaseSettings) -> None:
-        self._link = Link(settings, section="telemetry", error=TelemetryUnavailable)
+        self.link = Link(settings, section="telemetry", error=TelemetryUnavailable)
 
     def close(self) -> None:
         """Close the connection."""
-        self._link.close()
+        self.link.close()
 
     def check(self) -> None:
         """
@@ -70,7 +70,7 @@ class Telemetry:
         Raises:
             TelemetryUnavailable: It is not.
         """
-        with self._link.transaction() as connection:
+        with self.link.transaction() as connection:
             connection.execute("SELECT epoch FROM vv.permission_gate")
 
     @contextlib.contextmanager
@@ -84,7 +84,7 @@ class Telemetry:
             TelemetryUnavailable: It cannot be read now.
         """
         values = [pseudonym.value for pseudonym in pseudonyms]
-        with self._link.transaction() as connection:
+        with self.link.transaction() as connection:
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
 
             def read() -> Iterator[Row]:
@@ -104,7 +104,7 @@ class Telemetry:
         Raises:
             TelemetryUnavailable: Do it again later.
         """
-        with self._link.transaction() as connection:
+        with self.link.transaction() as connection:
             found = connection.execute(_SQL["change"]).fetchone()
             assert found is not None  # noqa: S101 - a function returns a row
             return _write(connection, changes, epoch=found[0])

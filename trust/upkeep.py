@@ -8,7 +8,7 @@ after a newer one.
 """
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
@@ -76,6 +76,8 @@ class Upkeep:
         self._controller = controller
         self._lease = lease
         self._clock = clock
+        self.guard: Callable[[], None] = lambda: None
+        """Called before the telemetry database is written to; raises when it must not be."""
 
     def bring(self, agents: Sequence[str], *, renew: bool = False) -> Done:
         """
@@ -86,6 +88,7 @@ class Upkeep:
             TelemetryUnavailable: Nothing is done; do it again later.
             Tampered: A record of the vault is not ours.
         """
+        self.guard()
         with self._vault.transaction() as records:
             locked = records.lock_agents(agents)
             now = self._clock()
@@ -108,12 +111,13 @@ class Upkeep:
 
     def check(self) -> None:
         """
-        Return if the telemetry database is there.
+        Return if the telemetry database is there, and may be written to.
 
         Raises:
             TelemetryUnavailable: It is not.
         """
         self._telemetry.check()
+        self.guard()
 
     def _plan(self, records: Records, agents: list[Agent], *, now: dt.datetime) -> list[_Plan]:
         names = [agent.agent for agent in agents]

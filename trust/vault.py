@@ -9,6 +9,7 @@ import psycopg
 from runtime.logs import describe
 from trust.config import DatabaseSettings
 from trust.database import Link, parameters
+from trust.erasure_ledger import Ledger
 from trust.errors import VaultUnavailable
 from trust.ports import Keys
 from trust.purposes import Purpose
@@ -43,6 +44,17 @@ class Vault:
         """
         with self._link.transaction() as connection:
             yield Records(connection, self._keys, self._purposes)
+
+    @contextlib.contextmanager
+    def ledger(self) -> Iterator[Ledger]:
+        """
+        Yield the ledger of erasures; what is noted in it is kept when the block ends well.
+
+        Raises:
+            VaultUnavailable: The database does not do its part.
+        """
+        with self._link.transaction() as connection:
+            yield Ledger(connection, self._keys)
 
     def close(self) -> None:
         """Close the connection."""

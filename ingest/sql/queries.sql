@@ -73,6 +73,9 @@ ORDER BY agent, spool_id, first;
 -- name: listen
 LISTEN vv_permissions;
 
+-- name: is_cleared
+SELECT vv.is_cleared() IS NOT FALSE;
+
 -- name: epoch
 SELECT epoch FROM vv.permission_gate;
 

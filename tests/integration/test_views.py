@@ -14,7 +14,7 @@ HOUR = dt.datetime(2026, 5, 4, 9, tzinfo=dt.UTC)
 LATER = HOUR + dt.timedelta(days=3)
 _VIEWS = (
     "cohorts_hourly", "cohorts_daily", "ops_envelopes_hourly", "ops_quarantine", "ops_agents",
-    "ops_permissions", "ops_series", "ops_storage", "ops_cohorts", "quantities",
+    "ops_permissions", "ops_series", "ops_storage", "ops_cohorts", "ops_erasures", "quantities",
 )  # fmt: skip
 
 

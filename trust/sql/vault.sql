@@ -14,7 +14,7 @@ SELECT version FROM vault.purposes WHERE purpose = %s ORDER BY version DESC
 INSERT INTO vault.subjects (subject, key_id, wrapped_key, sealed) VALUES (%s, %s, %s, %s)
 
 -- name: data_key
-SELECT wrapped_key FROM vault.subjects WHERE subject = %s
+SELECT wrapped_key FROM vault.subjects WHERE subject = %s AND erased_at IS NULL
 
 -- name: add_purpose
 INSERT INTO vault.purposes (purpose, version, document, digest, key_id, signature)
@@ -22,6 +22,9 @@ VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING
 
 -- name: purpose
 SELECT document, signature FROM vault.purposes WHERE purpose = %s AND version = %s
+
+-- name: purposes
+SELECT purpose, version FROM vault.purposes ORDER BY purpose, version
 
 -- name: add_decision
 INSERT INTO vault.decisions

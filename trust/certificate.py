@@ -1,0 +1,160 @@
+"""
+Certificates of erasure: what was erased, from where, and what remains until when; signed.
+
+Ed25519 over RFC 8785 JSON. It names no pseudonym, no handle and no value, and the person only by
+the id that the vault gave her.
+"""
+
+import datetime as dt
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from trust import canonical
+from trust.durations import whole_ms
+from trust.erasure_ledger import Erasure, Step
+from trust.errors import Refused, Tampered
+from trust.ports import Keys
+
+FORMAT: Final = "vitalveil-erasure/1"
+KIND: Final = "erasure certificate"
+
+
+class Remains(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Something that erasing does not reach at once."""
+
+    where: str
+    what: str
+    until: str
+    """A date, or what ends it."""
+
+
+class Certificate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What was erased."""
+
+    number: int
+    subject: str
+    scope: str
+    """A purpose, or `all`."""
+    requested_at: str
+    erased_at: str
+    rows: dict[str, int]
+    """Erased, by store."""
+    handles: int
+    exports: int
+    keys_destroyed: list[str]
+    leases: dict[str, int]
+    """The version, without the handles, that each gateway concerned was given."""
+    files_rewritten: dict[str, int]
+    remains: list[Remains]
+
+
+class Signed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A certificate as it is handed out."""
+
+    format: str
+    key_id: str
+    certificate: Certificate
+    signature: bytes
+
+
+def certify(
+    erasure: Erasure,
+    done: Mapping[str, Step],
+    *,
+    now: dt.datetime,
+    horizon: tuple[dt.timedelta, dt.timedelta],
+) -> dict[str, Any]:
+    """
+    Return the fields of the certificate of *erasure*.
+
+    Args:
+        erasure: What was asked.
+
+        done: Its steps.
+
+        now: When the last was done.
+
+        horizon: How long the write-ahead log, and backups, live.
+    """
+    wal, backups = horizon
+    marked = done["mark"].facts
+    certificate = Certificate(
+        number=erasure.number,
+        subject=str(erasure.subject),
+        scope=erasure.purpose or "all",
+        requested_at=_text(erasure.requested_at),
+        erased_at=_text(now),
+        rows={**marked["rows"], **done["names"].facts["rows"]},
+        handles=done["keys"].facts["handles"],
+        exports=done["keys"].facts["exports"],
+        keys_destroyed=done["keys"].facts["keys"],
+        leases=done["broker"].facts["leases"],
+        files_rewritten=done["sweep"].facts,
+        remains=_remains(erasure, now=now, wal=wal, backups=backups),
+    )
+    fields: dict[str, Any] = msgspec.to_builtins(certificate)
+    return fields
+
+
+def _remains(
+    erasure: Erasure, *, now: dt.datetime, wal: dt.timedelta, backups: dt.timedelta
+) -> list[Remains]:
+    return [
+        Remains("write-ahead log, its archive, replicas", "rows as they were", _text(now + wal)),
+        Remains("backups", "everything as it was", _text(now + backups)),
+        Remains(
+            "spools of gateways out of reach",
+            "sealed envelopes that the gateway itself cannot open",
+            "it has the lease named here, or its last lease ends",
+        ),
+        Remains("ledger of ingest", "digests of sealed envelopes, by gateway", "for ever"),
+        Remains("cohort figures published before", "k-anonymous, at least 11 people", "for ever"),
+        Remains(
+            "vault",
+            "signed decisions and this ledger: proof of consent, under an id that leads to nobody"
+            if erasure.purpose is None
+            else "the identity, for other purposes; signed decisions and this ledger",
+            "for ever",
+        ),
+    ]
+
+
+def _text(at: dt.datetime) -> str:
+    return whole_ms(at).astimezone(dt.UTC).isoformat(timespec="milliseconds")
+
+
+def sign(certificate: Certificate, keys: Keys) -> Signed:
+    """Return *certificate*, signed."""
+    document = canonical.to_sign(KIND, canonical.encode(certificate))
+    return Signed(FORMAT, keys.key_id, certificate, keys.sign(document))
+
+
+def encode(signed: Signed) -> bytes:
+    """Return *signed* as it is written to a file."""
+    return msgspec.json.format(msgspec.json.encode(signed), indent=2) + b"\n"
+
+
+def check(data: bytes, public_key: Ed25519PublicKey) -> Certificate:
+    """
+    Return the certificate that *data* is, without any database.
+
+    Raises:
+        Refused: It is none.
+        Tampered: It is not as it was signed, or was signed by another.
+    """
+    try:
+        signed = msgspec.json.decode(data, type=Signed)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        raise Refused("the file is no certificate of an erasure") from None
+    if signed.format != FORMAT:
+        raise Refused("the file is no certificate of an erasure of this version")
+    try:
+        document = canonical.to_sign(KIND, canonical.encode(signed.certificate))
+        public_key.verify(signed.signature, document)
+    except InvalidSignature:
+        raise Tampered("a certificate") from None
+    return signed.certificate

@@ -1,0 +1,292 @@
+"""
+Erasure: what a person had stored about her, gone from every store, step by step.
+
+Each step may be done twice, and is noted in the ledger once it is done; so a procedure that was
+cut off at any instruction goes on where it stopped. Nothing is destroyed before the ledger has
+what it takes to do it all again: after a restore that is done before ingest may store.
+"""
+
+import contextlib
+import datetime as dt
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+
+from trust.certificate import Certificate, Signed, certify, sign
+from trust.consent import Consent
+from trust.decisions import State, state
+from trust.erasure_ledger import Erasure, LedgerFile, Step, Tombstones
+from trust.errors import BrokerUnavailable, KeyFileError, Residue
+from trust.ports import Clock, Keys
+from trust.pseudonyms import pseudonymise
+from trust.stores import Stores
+from trust.sweep import Broom
+from trust.upkeep import Upkeep
+from trust.vault import Vault
+
+STEPS: Final = (
+    "freeze", "mark", "keys", "rows", "names", "broker", "sweep", "verify", "certify",
+)  # fmt: skip
+
+Facts = dict[str, Any]
+
+
+class Eraser:
+    """
+    Erases.
+
+    Args:
+        vault: With the ledger, and what says who a person is.
+
+        stores: Where observations are.
+
+        consent: Ends what is still measured.
+
+        upkeep: Brings agents up to date.
+
+        keys: For pseudonyms and tombstones, and to sign.
+
+        controller: Who answers for the processing.
+
+        broom: Of both databases.
+
+        publish: Has the broker retain the leases; returns whether it has all. None without one.
+
+        ledger_file: The ledger's copy.
+
+        horizon: How long the write-ahead log and backups live.
+
+        clock: Tells the time.
+    """
+
+    def __init__(  # noqa: PLR0913 - it reaches everything that holds something of a person
+        self,
+        vault: Vault,
+        stores: Stores,
+        consent: Consent,
+        upkeep: Upkeep,
+        keys: Keys,
+        *,
+        controller: str,
+        broom: Broom,
+        publish: Callable[[], bool] | None,
+        ledger_file: LedgerFile | None,
+        horizon: tuple[dt.timedelta, dt.timedelta],
+        clock: Clock,
+    ) -> None:
+        self._vault = vault
+        self._stores = stores
+        self._consent = consent
+        self._upkeep = upkeep
+        self._keys = keys
+        self._controller = controller
+        self._broom = broom
+        self._publish = publish
+        self._ledger_file = ledger_file
+        self._horizon = horizon
+        self._clock = clock
+        self._tombstones = Tombstones(keys.tombstone_key)
+        self._do: Mapping[str, Callable[[Erasure, Mapping[str, Step]], Facts]] = {
+            "freeze": self._freeze,
+            "mark": self._mark,
+            "keys": self._destroy_keys,
+            "rows": self._erase_rows,
+            "names": self._erase_names,
+            "broker": self._renew_leases,
+            "sweep": self._sweep,
+            "verify": self._verify,
+            "certify": self._certify,
+        }
+
+    def erase(self, subject: UUID, purpose: str | None) -> int:
+        """
+        Erase what there is of *subject* for *purpose*, or all of it; return its number.
+
+        One that was cut off goes on.
+
+        Raises:
+            NotFound: There is no such subject.
+            Unavailable: It is not done yet; do it again later.
+            Residue: It is done, and something is still found.
+        """
+        with self._vault.ledger() as ledger:
+            number = ledger.begin(subject, purpose)
+        self.go_on(number)
+        return number
+
+    def go_on(self, number: int) -> None:
+        """
+        Do what is left of erasure *number*.
+
+        Raises:
+            Unavailable: It is not done yet; do it again later.
+            Residue: It is done, and something is still found.
+        """
+        with self._vault.ledger() as ledger:
+            erasure, done = ledger.erasure(number), ledger.steps(number)
+        for step in STEPS:
+            if step in done:
+                continue
+            facts = self._do[step](erasure, done)
+            with self._vault.ledger() as ledger:
+                entry = ledger.record(number, step, facts)
+                done = ledger.steps(number)
+            if step == "mark" and self._ledger_file is not None:
+                self._ledger_file.append(entry)
+
+    def certificate(self, number: int) -> Signed:
+        """
+        Return the certificate of erasure *number*.
+
+        Raises:
+            NotFound: It is not finished.
+        """
+        with self._vault.ledger() as ledger:
+            ledger.signed(number, "certify")
+            facts = ledger.steps(number)["certify"].facts
+        return sign(msgspec.convert(facts, Certificate), self._keys)
+
+    # The steps
+
+    def _freeze(self, erasure: Erasure, _: Mapping[str, Step]) -> Facts:
+        """Nothing more is measured or stored from here on."""
+        with self._vault.ledger() as ledger:
+            handles = ledger.handles(erasure.subject, erasure.purpose)
+            purposes = ledger.purposes(erasure.subject)
+            is_erased = ledger.is_erased(erasure.subject)
+        if is_erased:
+            return {"withdrawn": []}
+        withdrawn = []
+        for purpose in [erasure.purpose] if erasure.purpose else purposes:
+            with self._vault.transaction() as records:
+                is_open = state(records.decisions(erasure.subject, purpose)) is State.ACCEPTED
+            if is_open:
+                self._consent.withdraw(erasure.subject, purpose)
+                withdrawn.append(purpose)
+        # An order cut off after the vault had it: the permissions may still be there.
+        self._upkeep.bring(sorted({agent for _, agent, _, _ in handles}))
+        return {"withdrawn": withdrawn}
+
+    def _mark(self, erasure: Erasure, _: Mapping[str, Step]) -> Facts:
+        """What is to be erased is counted, and can be recognised after all names are gone."""
+        with self._vault.ledger() as ledger:
+            handles = ledger.handles(erasure.subject, erasure.purpose)
+            purposes = ledger.purposes(erasure.subject)
+            scope = [erasure.purpose] if erasure.purpose else purposes
+            epochs = {name: ledger.epochs(name) for name in scope}
+            key_id = None if erasure.purpose else ledger.data_key_id(erasure.subject)
+        found = self._stores.find(
+            pseudonyms=[
+                pseudonym
+                for name in scope
+                for pseudonym in self._pseudonyms(erasure.subject, name, epochs[name])
+            ],
+            handles=[handle for handle, _, _, _ in handles],
+        )
+        return {
+            "agents": sorted({agent for _, agent, _, _ in handles}),
+            "data_key": key_id,
+            "relations": found.relations,
+            "rows": found.rows,
+            "series": found.series,
+            "tombstones": [self._tombstones.of(name) for name in found.names],
+        }
+
+    def _pseudonyms(self, subject: UUID, purpose: str, epochs: Sequence[int]) -> Iterator[bytes]:
+        for epoch in epochs:
+            # One whose key is destroyed cannot be made again; its rows are found by handle.
+            with contextlib.suppress(KeyFileError):
+                key = self._keys.pseudonym_key(purpose=purpose, epoch=epoch)
+                yield pseudonymise(
+                    subject, key=key, controller=self._controller, purpose=purpose, epoch=epoch
+                ).value
+
+    def _destroy_keys(self, erasure: Erasure, done: Mapping[str, Step]) -> Facts:
+        """The identity, the bindings and what was exported are unreadable from here on."""
+        with self._vault.ledger() as ledger:
+            handles = ledger.delete_handles(erasure.subject, erasure.purpose)
+            keys = []
+            exports = 0
+            if erasure.purpose is None:
+                ledger.destroy_key(erasure.subject)
+                keys.append(done["mark"].facts["data_key"])
+                for export, file in ledger.exports(erasure.subject):
+                    Path(file).unlink(missing_ok=True)
+                    ledger.note_export_deleted(export)
+                    exports += 1
+        return {"handles": handles, "keys": keys, "exports": exports}
+
+    def _erase_rows(self, _: Erasure, done: Mapping[str, Step]) -> Facts:
+        """Rows, compressed or not, and aggregates, over all time."""
+        self._stores.erase_rows(done["mark"].facts["series"])
+        return {}
+
+    def _erase_names(self, erasure: Erasure, done: Mapping[str, Step]) -> Facts:
+        """What led to the rows, and what rests in quarantine."""
+        marked = done["mark"].facts
+        rows = self._stores.erase_names(
+            marked["series"], agents=marked["agents"], numbers=[erasure.number]
+        )
+        return {"rows": rows}
+
+    def _renew_leases(self, _: Erasure, done: Mapping[str, Step]) -> Facts:
+        """The broker retains leases that do not name the handles any more."""
+        if self._publish is None:
+            return {"leases": {}, "published": False}
+        if not self._publish():
+            raise BrokerUnavailable("another process publishes, and has not done so yet")
+        with self._vault.ledger() as ledger:
+            leases = ledger.leases(done["mark"].facts["agents"])
+        return {"leases": {agent: at for agent, (at, _) in leases.items()}, "published": True}
+
+    def _sweep(self, _: Erasure, done: Mapping[str, Step]) -> Facts:
+        """Files and statistics keep nothing of before."""
+        return self._broom.sweep(done["mark"].facts["relations"])
+
+    def _verify(self, erasure: Erasure, done: Mapping[str, Step]) -> Facts:
+        """Everything is looked through once more."""
+        residue = self._residue(erasure, done["mark"])
+        if residue:
+            raise Residue(residue)
+        return {"residue": 0}
+
+    def _certify(self, erasure: Erasure, done: Mapping[str, Step]) -> Facts:
+        return certify(erasure, done, now=self._clock(), horizon=self._horizon)
+
+    # After the fact
+
+    def verify(self, number: int) -> list[str]:
+        """
+        Look through every store for what erasure *number* took; return where something is.
+
+        Raises:
+            NotFound: There is no such erasure, or nothing was marked yet.
+            Unavailable: A database cannot be looked through.
+        """
+        with self._vault.ledger() as ledger:
+            erasure = ledger.erasure(number)
+            ledger.signed(number, "mark")
+            mark = ledger.steps(number)["mark"]
+        return self._residue(erasure, mark)
+
+    def _residue(self, erasure: Erasure, mark: Step) -> list[str]:
+        tombstones = set(mark.facts["tombstones"])
+        found = [store for store, rows in self._stores.count(mark.facts["series"]).items() if rows]
+        if any(self._tombstones.of(n.value) in tombstones for n in self._stores.names()):
+            found.append("names")
+        if any(self._tombstones.of(value) in tombstones for value in self._stores.remembered()):
+            found.append("statistics")
+        with self._vault.ledger() as ledger:
+            if ledger.handles(erasure.subject, erasure.purpose):
+                found.append("vault handles")
+            if erasure.purpose is None and not ledger.is_erased(erasure.subject):
+                found.append("vault identity")
+        return found
+
+
+def scope_of(text: str) -> str | None:
+    """Return the purpose that *text* names; None for `all`."""
+    return None if text == "all" else text.partition("@")[0]

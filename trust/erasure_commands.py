@@ -1,0 +1,102 @@
+"""What the commands of erasure, restriction and retention do."""
+
+import argparse
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from trust import certificate, files
+from trust.app import App
+from trust.erasure import scope_of
+from trust.errors import Refused, Residue, UsageError
+from trust.restriction import Restricted
+
+Result = dict[str, Any]
+
+
+def _erase(app: App, arguments: argparse.Namespace) -> Result:
+    number = app.eraser().erase(arguments.subject, scope_of(arguments.scope))
+    return _certificate_of(app, number, arguments.out)
+
+
+def _verify(app: App, arguments: argparse.Namespace) -> Result:
+    number = _number(arguments)
+    residue = app.eraser().verify(number)
+    if residue:
+        raise Residue(residue)
+    return {"number": number, "residue": 0}
+
+
+def _certificate(app: App, arguments: argparse.Namespace) -> Result:
+    return _certificate_of(app, _number(arguments), arguments.out)
+
+
+def _certificate_of(app: App, number: int, out: Path | None) -> Result:
+    signed = app.eraser().certificate(number)
+    if out is not None:
+        files.write(out, certificate.encode(signed), mode=files.SECRET)
+    result: Result = msgspec.to_builtins(signed.certificate)
+    return {**result, "certificate": None if out is None else str(out)}
+
+
+def _replay(app: App, _: argparse.Namespace) -> Result:
+    return {"erased_again": app.replay.run(), "cleared": app.stores.is_cleared()}
+
+
+def _check(app: App, arguments: argparse.Namespace) -> Result:
+    if arguments.reference is None:
+        raise UsageError("name the file of the certificate")
+    try:
+        data = Path(arguments.reference).read_bytes()
+    except OSError as exc:
+        raise Refused(f"the file cannot be read ({type(exc).__name__})") from None
+    checked = certificate.check(data, app.keys.public_key)
+    return {"valid": True, **msgspec.to_builtins(checked)}
+
+
+def _number(arguments: argparse.Namespace) -> int:
+    if not str(arguments.reference or "").isdecimal():
+        raise UsageError("give the number of an erasure; `erase SUBJECT` printed it")
+    return int(arguments.reference)
+
+
+def _restrict(app: App, arguments: argparse.Namespace) -> Result:
+    return _restricted(app.restriction.restrict(arguments.subject, arguments.purpose))
+
+
+def _unrestrict(app: App, arguments: argparse.Namespace) -> Result:
+    return _restricted(app.restriction.lift(arguments.subject, arguments.purpose))
+
+
+def _restricted(restricted: Restricted) -> Result:
+    return {
+        "decisions": [str(decision) for decision in restricted.decisions],
+        "series": restricted.series,
+        "leases": restricted.done.versions,
+    }
+
+
+def _retention_run(app: App, _: argparse.Namespace) -> Result:
+    result: Result = msgspec.to_builtins(app.retainer.run())
+    return result
+
+
+ON_RECORDS: Final[Mapping[str, Callable[[App, argparse.Namespace], Result]]] = {
+    "erase": _erase,
+    "erase verify": _verify,
+    "erase certificate": _certificate,
+    "erase replay": _replay,
+    "erase check": _check,
+    "restrict": _restrict,
+    "unrestrict": _unrestrict,
+    "retention run": _retention_run,
+}
+
+DESTRUCTIVE: Final[Mapping[str, str]] = {
+    "erase": "What is stored of the person is gone for good, from backups too once they are old.",
+}
+
+CHANGES_LEASES: Final = frozenset({"restrict", "unrestrict"})
+"""An erasure publishes by itself: it is not done before."""

@@ -1,0 +1,293 @@
+"""
+The ledger of erasures: who is to be forgotten, what was done for it, step by step, signed.
+
+It stands in the vault, append-only, and (if the settings name a file) a second time outside every
+database: after the vault itself was restored from a backup, the file still knows.
+"""
+
+import datetime as dt
+import hmac
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+
+from trust import canonical, queries
+from trust.database import Connection, Row
+from trust.errors import KeyFileError, NotFound
+from trust.ports import Keys
+
+_SQL = queries.read("erasure.sql")
+_KIND: Final = "erasure step"
+
+
+class Erasure(msgspec.Struct, frozen=True):
+    """An entry."""
+
+    number: int
+    subject: UUID
+    purpose: str | None
+    """None for all of them, and the identity."""
+    requested_at: dt.datetime
+
+
+class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What one step found or did. No pseudonym, no handle, no value."""
+
+    number: int
+    step: str
+    facts: dict[str, Any]
+
+
+class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A line of the ledger's file: enough to erase again."""
+
+    erasure: Erasure
+    document: str
+    """The step `mark`, canonical."""
+    signature: bytes
+
+
+class Tombstones:
+    """
+    What a pseudonym or a handle is recognised by, without being kept.
+
+    Args:
+        key: Secret: without it nobody can tell whether a name is among them.
+    """
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def of(self, name: bytes) -> str:
+        """Return the tombstone of *name*."""
+        return hmac.digest(self._key, name, "sha256")[:16].hex()
+
+
+class Ledger:
+    """
+    The ledger, seen from inside one transaction of the vault.
+
+    Args:
+        connection: In that transaction.
+
+        keys: To sign and verify with.
+    """
+
+    def __init__(self, connection: Connection, keys: Keys) -> None:
+        self._connection = connection
+        self._keys = keys
+
+    def _run(self, name: str, *arguments: Any) -> int:
+        return self._connection.execute(_SQL[name], arguments).rowcount
+
+    def _fetch(self, name: str, *arguments: Any) -> list[Row]:
+        return self._connection.execute(_SQL[name], arguments).fetchall()
+
+    def begin(self, subject: UUID, purpose: str | None) -> int:
+        """
+        Return the number of the erasure of *subject*: the one under way, or a new one.
+
+        Raises:
+            NotFound: There is no such subject.
+        """
+        self.is_erased(subject)
+        under_way = self._fetch("find", subject, purpose)
+        if under_way:
+            return int(under_way[0][0])
+        return int(self._fetch("begin", subject, purpose)[0][0])
+
+    def erasure(self, number: int) -> Erasure:
+        """
+        Return entry *number*.
+
+        Raises:
+            NotFound: There is none.
+        """
+        rows = self._fetch("erasure", number)
+        if not rows:
+            raise NotFound("erasure", "See `vitalveil trust erase list`.")
+        return Erasure(*rows[0])
+
+    def erasures(self, subject: UUID) -> list[Erasure]:
+        """Return the erasures of *subject*."""
+        return [Erasure(*row) for row in self._fetch("erasures_of", subject)]
+
+    def unfinished(self) -> list[int]:
+        """Return the erasures without a certificate."""
+        return [number for (number,) in self._fetch("unfinished")]
+
+    def marked(self) -> list[int]:
+        """Return every erasure that got so far that it must be done again after a restore."""
+        return [number for (number,) in self._fetch("marked")]
+
+    def steps(self, number: int) -> dict[str, Step]:
+        """
+        Return the steps done of *number*, by name.
+
+        Raises:
+            Tampered: One is not as it was signed.
+        """
+        found = {}
+        for step, detail, signature, _ in self._fetch("steps", number):
+            found[step] = self._verified(bytes(detail), bytes(signature))
+        return found
+
+    def signed(self, number: int, step: str) -> tuple[bytes, bytes]:
+        """Return the document and signature of a step that was done."""
+        for name, detail, signature, _ in self._fetch("steps", number):
+            if name == step:
+                return bytes(detail), bytes(signature)
+        raise NotFound("certificate", "Finish it with `vitalveil trust erase`.")
+
+    def _verified(self, document: bytes, signature: bytes) -> Step:
+        signed = canonical.to_sign(_KIND, document)
+        self._keys.verify(signature, signed, what="a step of an erasure")
+        return canonical.decode(document, Step, what="a step of an erasure")
+
+    def record(self, number: int, step: str, facts: Mapping[str, Any]) -> Entry:
+        """Note that *step* is done; an earlier note of it stands."""
+        document = canonical.encode(Step(number, step, dict(facts)))
+        signature = self._keys.sign(canonical.to_sign(_KIND, document))
+        self._run("record", number, step, document, self._keys.key_id, signature)
+        return Entry(self.erasure(number), document.decode(), signature)
+
+    def read(self, entry: Entry) -> Step:
+        """
+        Return the step `mark` that *entry* of the ledger's file holds.
+
+        Raises:
+            Tampered: It is not as it was signed.
+        """
+        return self._verified(entry.document.encode(), entry.signature)
+
+    def enter(self, entry: Entry) -> bool:
+        """
+        Take over *entry* of the ledger's file; return False if it, or nobody it is of, is known.
+
+        Raises:
+            Tampered: It is not as it was signed.
+        """
+        self.read(entry)
+        known = entry.erasure
+        document = entry.document.encode()
+        if not self._fetch("subject", known.subject):
+            return False
+        if not self._run("enter", known.number, known.subject, known.purpose, known.requested_at):
+            return False
+        self._fetch("past")
+        self._run("record", known.number, "mark", document, self._keys.key_id, entry.signature)
+        return True
+
+    # What is erased in the vault
+
+    def is_erased(self, subject: UUID) -> bool:
+        """
+        Tell whether the data key of *subject* is destroyed.
+
+        Raises:
+            NotFound: There is no such subject.
+        """
+        rows = self._fetch("subject", subject)
+        if not rows:
+            raise NotFound("subject", "Give the id that `subject add` printed.")
+        return rows[0][0] is not None
+
+    def data_key_id(self, subject: UUID) -> str:
+        """Return what the data key of *subject* is known by in a certificate."""
+        rows = self._fetch("subject", subject)
+        return canonical.digest(bytes(rows[0][1]))[:8].hex()
+
+    def purposes(self, subject: UUID) -> list[str]:
+        """Return the purposes that *subject* ever decided about."""
+        return [purpose for (purpose,) in self._fetch("purposes", subject)]
+
+    def epochs(self, purpose: str) -> list[int]:
+        """Return every epoch that the pseudonym keys of *purpose* have had."""
+        return [1, *(epoch for (epoch,) in self._fetch("epochs", purpose))]
+
+    def handles(self, subject: UUID, purpose: str | None) -> list[tuple[bytes, str, str, int]]:
+        """Return every handle there was: itself, agent, purpose, key epoch."""
+        rows = self._fetch("handles", subject, purpose, purpose)
+        return [(bytes(handle), agent, of, epoch) for handle, agent, of, epoch in rows]
+
+    def destroy_key(self, subject: UUID) -> bool:
+        """Destroy the data key of *subject* and what it sealed; return whether it was there."""
+        return self._run("destroy_key", subject) == 1
+
+    def delete_handles(self, subject: UUID, purpose: str | None) -> int:
+        """Delete the handles of *subject*; return how many."""
+        return self._run("delete_handles", subject, purpose, purpose)
+
+    def leases(self, agents: Iterable[str]) -> dict[str, tuple[int, int]]:
+        """Return for each of *agents* the versions of its newest and its last published lease."""
+        rows = self._fetch("behind", list(agents))
+        return {agent: (newest, published) for agent, newest, published in rows}
+
+    def newest_leases(self) -> list[tuple[str, int]]:
+        """Return the version of each agent's newest lease."""
+        return [(agent, version) for agent, version in self._fetch("newest_leases")]
+
+    def exports(self, subject: UUID) -> list[tuple[UUID, str]]:
+        """Return the exports of *subject* that are not deleted yet."""
+        return [(export, file) for export, file in self._fetch("exports", subject)]
+
+    def note_export_deleted(self, export: UUID) -> None:
+        """Note that the file of *export* is gone."""
+        self._run("export_deleted", export)
+
+
+class LedgerFile:
+    """
+    The ledger's second copy: a line for each erasure, appended and synced.
+
+    Args:
+        path: Outside both databases, and outside their backups.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def append(self, entry: Entry) -> None:
+        """
+        Add *entry*, unless it is there; on return it survives a power cut.
+
+        Raises:
+            KeyFileError: The file cannot be read or written.
+        """
+        if any(known.erasure.number == entry.erasure.number for known in self.entries()):
+            return
+        try:
+            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            with os.fdopen(descriptor, "ab") as file:
+                # A line of its own, also after one that a power cut tore.
+                file.write(b"\n" + msgspec.json.encode(entry) + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as exc:
+            raise self._refused(exc) from None
+
+    def entries(self) -> Iterator[Entry]:
+        """
+        Yield what is in it; a line that a power cut tore is left out.
+
+        Raises:
+            KeyFileError: The file cannot be read.
+        """
+        try:
+            lines = self._path.read_bytes().splitlines() if self._path.exists() else []
+        except OSError as exc:
+            raise self._refused(exc) from None
+        for line in lines:
+            try:
+                yield msgspec.json.decode(line, type=Entry)
+            except (msgspec.MsgspecError, UnicodeDecodeError):
+                continue
+
+    def _refused(self, exc: OSError) -> KeyFileError:
+        return KeyFileError(
+            self._path.name, f"the ledger cannot be used ({type(exc).__name__})", "Check the path."
+        )

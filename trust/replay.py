@@ -1,0 +1,147 @@
+"""
+Replay: after a restore, erases again what came back, before ingest may store.
+
+A telemetry database that was started or restored is closed to ingest (`vv.hold_permissions` says
+so) until it is cleared here: until every erasure of the ledger is known to have been done in it,
+and every agent's permissions are those of the vault.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from runtime.logs import Log
+from trust.erasure_ledger import LedgerFile, Step, Tombstones
+from trust.ports import Keys
+from trust.stores import Stores
+from trust.upkeep import Upkeep
+from trust.vault import Vault
+
+_GROUP: Final = 100
+_log: Final = Log("trust.replay")
+
+Sweep = Callable[[Sequence[str]], object]
+
+
+class Replay:
+    """
+    Clears the telemetry database.
+
+    Args:
+        vault: With the ledger.
+
+        stores: What is cleared.
+
+        upkeep: Brings agents up to date.
+
+        keys: For tombstones.
+
+        sweep: Writes the files of relations anew; without it that is left to an operator.
+
+        ledger_file: The ledger's copy.
+    """
+
+    def __init__(
+        self,
+        vault: Vault,
+        stores: Stores,
+        upkeep: Upkeep,
+        keys: Keys,
+        *,
+        sweep: Sweep | None,
+        ledger_file: LedgerFile | None,
+    ) -> None:
+        self._vault = vault
+        self._stores = stores
+        self._upkeep = upkeep
+        self._tombstones = Tombstones(keys.tombstone_key)
+        self._sweep = sweep
+        self._ledger_file = ledger_file
+        self._is_under_way = False
+
+    def ensure(self) -> None:
+        """
+        Return once the telemetry database is cleared; at once, if it is.
+
+        Raises:
+            Unavailable: It cannot be; do it again later.
+        """
+        # Bringing agents up to date, in the middle of it, asks for this too.
+        if self._is_under_way or self._stores.is_cleared():
+            return
+        self.run()
+
+    def run(self) -> list[int]:
+        """
+        Look for what a restore brought back, erase it, and clear the telemetry database.
+
+        Returns:
+            The erasures that were done again.
+
+        Raises:
+            Unavailable: Not all is done; do it again later.
+            Tampered: The ledger is not as it was signed.
+        """
+        self._is_under_way = True
+        try:
+            return self._run()
+        finally:
+            self._is_under_way = False
+
+    def _run(self) -> list[int]:
+        again = self._take_over_file()
+        marks = self._marks()
+        self._bring_up_to_date()
+        missing = self._stores.clear(sorted(marks))
+        if missing:
+            self._erase_again([marks[number] for number in missing], missing)
+            self._stores.clear(sorted(marks))
+        if again or missing:
+            _log.warning("erased_again", erasures=len({*again, *missing}))
+        return sorted({*again, *missing})
+
+    def _take_over_file(self) -> list[int]:
+        """Do again, in a vault that was restored, what only the ledger's file knows of."""
+        again = []
+        for entry in self._ledger_file.entries() if self._ledger_file else ():
+            erasure = entry.erasure
+            with self._vault.ledger() as ledger:
+                if not ledger.enter(entry):
+                    continue
+                ledger.delete_handles(erasure.subject, erasure.purpose)
+                if erasure.purpose is None:
+                    ledger.destroy_key(erasure.subject)
+            again.append(erasure.number)
+        return again
+
+    def _marks(self) -> dict[int, Step]:
+        with self._vault.ledger() as ledger:
+            found = {number: ledger.steps(number)["mark"] for number in ledger.marked()}
+            for entry in self._ledger_file.entries() if self._ledger_file else ():
+                found.setdefault(entry.erasure.number, ledger.read(entry))
+        return found
+
+    def _bring_up_to_date(self) -> None:
+        """Bring the agents whose newest lease the telemetry database does not know."""
+        there = self._stores.lease_versions()
+        with self._vault.ledger() as ledger:
+            leases = ledger.newest_leases()
+        behind = [agent for agent, version in leases if there.get(agent, 0) < version]
+        for first in range(0, len(behind), _GROUP):
+            group = behind[first : first + _GROUP]
+            with self._vault.transaction() as records:
+                records.want(group)
+            self._upkeep.bring(group)
+
+    def _erase_again(self, marks: Sequence[Step], numbers: Sequence[int]) -> None:
+        tombstones = {t for mark in marks for t in mark.facts["tombstones"]}
+        names = [n for n in self._stores.names() if self._tombstones.of(n.value) in tombstones]
+        series = sorted({n.series for n in names})
+        agents = sorted({n.agent for n in names if n.agent is not None})
+        relations = self._stores.relations(series)
+        self._stores.erase_rows(series)
+        if self._sweep is not None:
+            # While the names still lead there: cut off here, all of it is done again.
+            self._sweep(relations)
+        self._stores.erase_names(series, agents=agents, numbers=numbers)
+        if self._sweep is not None:
+            self._sweep([])

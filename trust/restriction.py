@@ -1,0 +1,137 @@
+"""
+Restriction (GDPR art. 18): what is stored is kept, and nothing more is done with it.
+
+Nothing more is measured or stored, and no view and no figure counts what there is. Lifting it lets
+what is stored count again; to measure again takes a new decision, and gives a new handle.
+"""
+
+import contextlib
+import secrets
+import uuid
+from collections.abc import Callable, Iterator
+from uuid import UUID
+
+import msgspec
+
+from trust.decisions import State, state
+from trust.durations import whole_ms
+from trust.errors import Conflict, KeyFileError
+from trust.ports import Clock, Keys
+from trust.pseudonyms import pseudonymise
+from trust.stores import Stores
+from trust.upkeep import Done, Upkeep
+from trust.vault import Vault
+
+
+class Restricted(msgspec.Struct, frozen=True):
+    """What came of it."""
+
+    decisions: list[UUID]
+    series: int
+    done: Done
+
+
+class Restriction:
+    """
+    Restricts, and lifts restrictions.
+
+    Args:
+        vault: Where decisions are kept.
+
+        stores: Where observations are.
+
+        upkeep: Has decisions take effect.
+
+        keys: For pseudonyms.
+
+        controller: Who answers for the processing.
+
+        clock: Tells the time.
+
+        random_bytes: Returns so many random bytes.
+    """
+
+    def __init__(  # noqa: PLR0913 - it ends measuring, and marks what was measured
+        self,
+        vault: Vault,
+        stores: Stores,
+        upkeep: Upkeep,
+        keys: Keys,
+        *,
+        controller: str,
+        clock: Clock,
+        random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> None:
+        self._vault = vault
+        self._stores = stores
+        self._upkeep = upkeep
+        self._keys = keys
+        self._controller = controller
+        self._clock = clock
+        self._random_bytes = random_bytes
+
+    def restrict(self, subject: UUID, purpose: str | None) -> Restricted:
+        """
+        Restrict what there is of *subject* for *purpose*, or for all; it may be done again.
+
+        Raises:
+            Refused: There is nothing to restrict; nothing was recorded.
+            Unavailable: It may be recorded; do it again.
+        """
+        return self._move(subject, purpose, since=State.ACCEPTED, to=State.RESTRICTED)
+
+    def lift(self, subject: UUID, purpose: str | None) -> Restricted:
+        """
+        Lift the restriction of *subject* for *purpose*, or for all.
+
+        Raises:
+            Refused: There is nothing to lift; nothing was recorded.
+            Unavailable: It may be recorded; do it again.
+        """
+        return self._move(subject, purpose, since=State.RESTRICTED, to=State.ACCEPTED)
+
+    def _move(self, subject: UUID, purpose: str | None, *, since: State, to: State) -> Restricted:
+        with self._vault.ledger() as ledger:
+            ledger.is_erased(subject)
+            decided = ledger.purposes(subject)
+            scope = [name for name in decided if purpose in (None, name)]
+            epochs = {name: ledger.epochs(name) for name in scope}
+            agents = {agent for _, agent, of, _ in ledger.handles(subject, None) if of in scope}
+        if not scope:
+            raise Conflict("that subject has decided nothing for that purpose")
+        decisions = [d for name in scope if (d := self._decide(subject, name, since, to))]
+        done = self._upkeep.bring(sorted(agents))
+        pseudonyms = [p for n in scope for p in self._pseudonyms(subject, n, epochs[n])]
+        series = self._stores.restrict(pseudonyms, is_restricted=to is State.RESTRICTED)
+        return Restricted(decisions, series, done)
+
+    def _decide(self, subject: UUID, purpose: str, since: State, to: State) -> UUID | None:
+        """Record the new state if it is *since*; return the decision."""
+        with self._vault.transaction() as records:
+            records.lock_chain(subject, purpose)
+            chain = records.decisions(subject, purpose)
+            if state(chain) is not since:
+                return None
+            agents = records.agents_of(subject, purpose)
+            records.lock_agents(agents)
+            now = whole_ms(self._clock())
+            decision = msgspec.structs.replace(
+                chain[-1],
+                decision=uuid.UUID(bytes=self._random_bytes(16), version=4),
+                state=to,
+                decided_at=now,
+                valid_from=now,
+                supersedes=chain[-1].decision,
+            )
+            records.add_decision(decision)
+            records.end_handles(subject, purpose)
+            records.want(agents)
+        return decision.decision
+
+    def _pseudonyms(self, subject: UUID, purpose: str, epochs: list[int]) -> Iterator[bytes]:
+        for epoch in epochs:
+            with contextlib.suppress(KeyFileError):
+                key = self._keys.pseudonym_key(purpose=purpose, epoch=epoch)
+                yield pseudonymise(
+                    subject, key=key, controller=self._controller, purpose=purpose, epoch=epoch
+                ).value

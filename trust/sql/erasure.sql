@@ -1,0 +1,71 @@
+-- name: find
+SELECT number FROM vault.erasures e WHERE subject = %s AND purpose IS NOT DISTINCT FROM %s
+  AND NOT EXISTS (SELECT FROM vault.erasure_steps s WHERE s.number = e.number AND s.step = 'certify')
+ORDER BY number LIMIT 1
+
+-- name: begin
+INSERT INTO vault.erasures (subject, purpose) VALUES (%s, %s) RETURNING number
+
+-- name: enter
+INSERT INTO vault.erasures (number, subject, purpose, requested_at) VALUES (%s, %s, %s, %s)
+ON CONFLICT DO NOTHING
+
+-- name: past
+-- Numbers are never used twice, also when the ledger's file knows more than a restored vault.
+SELECT setval(pg_get_serial_sequence('vault.erasures', 'number'),
+              greatest((SELECT max(number) FROM vault.erasures), 1))
+
+-- name: erasure
+SELECT number, subject, purpose, requested_at FROM vault.erasures WHERE number = %s
+
+-- name: erasures_of
+SELECT number, subject, purpose, requested_at FROM vault.erasures WHERE subject = %s
+ORDER BY number
+
+-- name: unfinished
+SELECT number FROM vault.erasures e
+WHERE NOT EXISTS (SELECT FROM vault.erasure_steps s WHERE s.number = e.number AND s.step = 'certify')
+ORDER BY number
+
+-- name: marked
+SELECT number FROM vault.erasure_steps WHERE step = 'mark' ORDER BY number
+
+-- name: steps
+SELECT step, detail, signature, done_at FROM vault.erasure_steps WHERE number = %s ORDER BY done_at
+
+-- name: record
+INSERT INTO vault.erasure_steps (number, step, detail, key_id, signature)
+VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING
+
+-- name: subject
+SELECT erased_at, wrapped_key FROM vault.subjects WHERE subject = %s
+
+-- name: purposes
+SELECT DISTINCT purpose FROM vault.decisions WHERE subject = %s ORDER BY purpose
+
+-- name: handles
+SELECT handle, agent, purpose, key_epoch FROM vault.handles
+WHERE subject = %s AND (%s::text IS NULL OR purpose = %s)
+
+-- name: destroy_key
+UPDATE vault.subjects SET wrapped_key = '', sealed = '', erased_at = clock_timestamp()
+WHERE subject = %s AND erased_at IS NULL
+
+-- name: delete_handles
+DELETE FROM vault.handles WHERE subject = %s AND (%s::text IS NULL OR purpose = %s)
+
+-- name: behind
+SELECT agent, lease_version, published_version FROM vault.agents WHERE agent = ANY(%s)
+ORDER BY agent
+
+-- name: exports
+SELECT export, file FROM vault.exports WHERE subject = %s AND deleted_at IS NULL
+
+-- name: export_deleted
+UPDATE vault.exports SET deleted_at = clock_timestamp() WHERE export = %s
+
+-- name: newest_leases
+SELECT agent, lease_version FROM vault.agents WHERE lease_version > 0 ORDER BY agent
+
+-- name: epochs
+SELECT epoch FROM vault.epochs WHERE purpose = %s ORDER BY epoch

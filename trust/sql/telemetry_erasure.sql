@@ -1,0 +1,67 @@
+-- name: is_cleared
+SELECT vv.is_cleared()
+
+-- name: clear
+SELECT vv.clear_erasures(%s)
+
+-- name: all_pseudonyms
+SELECT series_id, pseudonym FROM vv.series
+
+-- name: all_handles
+SELECT DISTINCT handle, series_id, agent FROM vv.permissions
+
+-- name: series_of
+-- By pseudonym, and by what the handles were permitted: pseudonyms of an epoch whose key is
+-- destroyed cannot be made again.
+SELECT series_id FROM vv.series WHERE pseudonym = ANY(%(pseudonyms)s)
+UNION SELECT series_id FROM vv.permissions WHERE handle = ANY(%(handles)s)
+
+-- name: names_of
+-- Every pseudonym and handle that leads to these series.
+SELECT s.pseudonym FROM vv.series s WHERE s.series_id = ANY(%(series)s)
+UNION SELECT p.handle FROM vv.permissions p WHERE p.series_id = ANY(%(series)s)
+
+-- name: count_series
+SELECT store, row_count FROM vv.count_series(%s) ORDER BY store
+
+-- name: relations_of
+SELECT vv.relations_of(%s)
+
+-- name: erase_series
+SELECT vv.erase_series(%s)
+
+-- name: erase_keys
+SELECT store, row_count FROM vv.erase_keys(%s, %s, %s)
+
+-- name: note_erasure
+INSERT INTO vv.erasures (number) SELECT unnest(%s::bigint[]) ON CONFLICT DO NOTHING
+
+-- name: statistics
+-- What the planner remembers of pseudonyms and handles: common values and bounds.
+SELECT unnest(coalesce(most_common_vals::text::bytea[], '{}')
+              || coalesce(histogram_bounds::text::bytea[], '{}'))
+FROM pg_stats WHERE schemaname = 'vv' AND tablename IN ('series', 'permissions')
+  AND attname IN ('pseudonym', 'handle')
+
+-- name: retain
+SELECT store, row_count FROM vv.retain(%s, %s, %s)
+
+-- name: drop_partitions
+SELECT vv.drop_partitions(%s)
+
+-- name: roll_up
+SELECT vv.roll_up(%s)
+
+-- name: publish_cohorts
+SELECT vv.publish_cohorts(%s)
+
+-- name: restrict
+UPDATE vv.series
+SET restricted_at = CASE WHEN %(is_restricted)s THEN coalesce(restricted_at, clock_timestamp()) END
+WHERE pseudonym = ANY(%(pseudonyms)s)
+
+-- name: wal
+SELECT pg_current_wal_lsn()::text
+
+-- name: lease_versions
+SELECT agent, max(version) FROM vv.leases GROUP BY agent

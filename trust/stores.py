@@ -1,0 +1,168 @@
+"""
+The stores of observations, as far as trust may reach into them: to count, erase, retain, roll up.
+
+Trust never reads a value. It calls functions of the owner's, each of which does one of these and
+answers with numbers.
+"""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from trust import queries
+from trust.database import Connection, Link
+
+_SQL = queries.read("telemetry_erasure.sql")
+
+
+class Found(msgspec.Struct, frozen=True):
+    """What the telemetry database has of somebody."""
+
+    series: list[int]
+    names: list[bytes]
+    """Every pseudonym and handle that leads there."""
+    rows: dict[str, int]
+    """By store."""
+    relations: list[str]
+    """Whose files hold them."""
+
+    def __repr__(self) -> str:
+        return "Found(…)"
+
+
+class Name(msgspec.Struct, frozen=True):
+    """A pseudonym or a handle, and what it leads to."""
+
+    value: bytes
+    series: int
+    agent: str | None = None
+
+    def __repr__(self) -> str:
+        return "Name(…)"
+
+
+class Stores:
+    """
+    The telemetry database, as the role `vv_trust`. Not safe to share between threads.
+
+    Args:
+        link: To it.
+    """
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    def is_cleared(self) -> bool:
+        """Tell whether trust has looked at this database since it was started or restored."""
+        with self._link.transaction() as connection:
+            return bool(_value(connection, "is_cleared", []))
+
+    def clear(self, ledger: Sequence[int]) -> list[int]:
+        """Clear it if it has seen every erasure of *ledger*; return those that it has not."""
+        with self._link.transaction() as connection:
+            missing: list[int] = _value(connection, "clear", [list(ledger)])
+            return missing
+
+    def find(self, *, pseudonyms: Sequence[bytes], handles: Sequence[bytes]) -> Found:
+        """Return what there is under *pseudonyms* and *handles*."""
+        with self._link.transaction() as connection:
+            wanted = {"pseudonyms": list(pseudonyms), "handles": list(handles)}
+            series = sorted(n for (n,) in connection.execute(_SQL["series_of"], wanted))
+            names = [bytes(n) for (n,) in connection.execute(_SQL["names_of"], {"series": series})]
+            return Found(
+                series,
+                sorted({*names, *pseudonyms, *handles}),
+                dict(connection.execute(_SQL["count_series"], [series]).fetchall()),
+                [name for (name,) in connection.execute(_SQL["relations_of"], [series])],
+            )
+
+    def count(self, series: Sequence[int]) -> dict[str, int]:
+        """Return how many rows each store has of *series*."""
+        with self._link.transaction() as connection:
+            return dict(connection.execute(_SQL["count_series"], [list(series)]).fetchall())
+
+    def relations(self, series: Sequence[int]) -> list[str]:
+        """Return the relations whose files hold rows of *series*."""
+        with self._link.transaction() as connection:
+            return [name for (name,) in connection.execute(_SQL["relations_of"], [list(series)])]
+
+    def erase_rows(self, series: Sequence[int]) -> None:
+        """Erase every row of *series* from every store; on return it is committed."""
+        with self._link.transaction() as connection:
+            connection.execute(_SQL["erase_series"], [list(series)])
+
+    def erase_names(
+        self, series: Sequence[int], *, agents: Sequence[str], numbers: Sequence[int]
+    ) -> dict[str, int]:
+        """
+        Erase what leads to *series*, and the quarantine of *agents*; return how many rows.
+
+        With it the database notes that it has seen the erasures *numbers*.
+        """
+        with self._link.transaction() as connection:
+            gone = connection.execute(_SQL["erase_keys"], [[], list(series), list(agents)])
+            rows: dict[str, int] = dict(gone.fetchall())
+            connection.execute(_SQL["note_erasure"], [list(numbers)])
+            return rows
+
+    def names(self) -> list[Name]:
+        """Return every pseudonym and handle that the database has."""
+        with self._link.transaction() as connection:
+            pseudonyms = connection.execute(_SQL["all_pseudonyms"]).fetchall()
+            handles = connection.execute(_SQL["all_handles"]).fetchall()
+        return [
+            *(Name(bytes(value), series) for series, value in pseudonyms),
+            *(Name(bytes(value), series, agent) for value, series, agent in handles),
+        ]
+
+    def remembered(self) -> list[bytes]:
+        """Return what the planner's statistics remember of pseudonyms and handles."""
+        with self._link.transaction() as connection:
+            return [bytes(value) for (value,) in connection.execute(_SQL["statistics"])]
+
+    def restrict(self, pseudonyms: Sequence[bytes], *, is_restricted: bool) -> int:
+        """Leave the series of *pseudonyms* out of every view, or let them in again."""
+        with self._link.transaction() as connection:
+            return connection.execute(
+                _SQL["restrict"],
+                {"pseudonyms": list(pseudonyms), "is_restricted": is_restricted},
+            ).rowcount
+
+    def retain(
+        self, purpose: str, *, raw_from: dt.datetime, aggregates_from: dt.datetime
+    ) -> dict[str, int]:
+        """Delete what of *purpose* is older; return how many rows of each store."""
+        with self._link.transaction() as connection:
+            arguments = [purpose, raw_from, aggregates_from]
+            return dict(connection.execute(_SQL["retain"], arguments).fetchall())
+
+    def drop_partitions(self, *, until: dt.datetime) -> int:
+        """Drop the partitions that end by *until*; return how many."""
+        with self._link.transaction() as connection:
+            dropped: int = _value(connection, "drop_partitions", [until])
+            return dropped
+
+    def roll_up(self, *, now: dt.datetime) -> int:
+        """Bring the aggregates up to *now*; return how many minutes changed."""
+        with self._link.transaction() as connection:
+            changed: int = _value(connection, "roll_up", [now])
+            return changed
+
+    def publish_cohorts(self, *, now: dt.datetime) -> int:
+        """Publish the figures of cohorts that are due; return how many."""
+        with self._link.transaction() as connection:
+            figures: int = _value(connection, "publish_cohorts", [now])
+            return figures
+
+    def lease_versions(self) -> Mapping[str, int]:
+        """Return the version of each agent's newest lease."""
+        with self._link.transaction() as connection:
+            return dict(connection.execute(_SQL["lease_versions"]).fetchall())
+
+
+def _value(connection: Connection, name: str, arguments: Sequence[object]) -> Any:
+    row = connection.execute(_SQL[name], arguments).fetchone()
+    assert row is not None  # noqa: S101 - a function returns a row
+    return row[0]

@@ -1,0 +1,148 @@
+"""
+Sweeping: writes the files of tables anew, so that not even their free space keeps what they held.
+
+DELETE marks rows, VACUUM gives their room free, and neither overwrites it; the planner's
+statistics keep common values, and their own table keeps the versions before. Only the owner of a
+database may sweep it, so this connection is another one than trust's.
+"""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+import psycopg
+from psycopg import sql
+
+from runtime.logs import describe
+from trust.config import DatabaseSettings, ErasureSettings
+from trust.database import parameters
+from trust.errors import TelemetryUnavailable, Unavailable, VaultUnavailable
+
+_LOCK_TIMEOUT: Final = "3s"
+_TURNS: Final = 20
+_STATISTICS: Final = "pg_catalog.pg_statistic"
+_TELEMETRY: Final = ("vv.permissions", "vv.series", "vv.quarantine")
+_VAULT: Final = ("vault.subjects", "vault.handles")
+
+
+class Sweeper:
+    """
+    The owner of one database.
+
+    Args:
+        settings: Where it is, as its owner.
+
+        section: Their place in the settings, for errors.
+
+        error: What to raise when the server does not do its part.
+
+        pause: Waits so many seconds.
+    """
+
+    def __init__(
+        self,
+        settings: DatabaseSettings,
+        *,
+        section: str,
+        error: type[Unavailable],
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._parameters = parameters(settings, section=section)
+        self._error = error
+        self._pause = pause
+
+    def sweep(self, relations: Sequence[str], *, analyze: Sequence[str] = ()) -> int:
+        """
+        Write the files of *relations* anew, then the statistics; return how many were there.
+
+        Each is locked for as long as that takes; nobody is kept waiting for the lock itself for
+        more than seconds, because readers and writers go first.
+
+        Args:
+            relations: Tables. Those that are there no more are left out.
+
+            analyze: Tables whose statistics as a whole are to be made anew.
+
+        Raises:
+            Unavailable: Some are swept; do it again later.
+        """
+        with self._connected() as connection:
+            swept = [name for name in dict.fromkeys(relations) if _exists(connection, name)]
+            for name in swept:
+                self._run(connection, sql.SQL("VACUUM (FULL, ANALYZE) {}"), name)
+            for name in analyze:
+                self._run(connection, sql.SQL("ANALYZE {}"), name)
+            self._run(connection, sql.SQL("VACUUM (FULL) {}"), _STATISTICS)
+            return len(swept)
+
+    def aggregates(self) -> list[str]:
+        """
+        Return the tables that hold aggregates.
+
+        Raises:
+            Unavailable: The server does not do its part.
+        """
+        with self._connected() as connection:
+            rows = connection.execute("SELECT place FROM vv.aggregate_tables()").fetchall()
+            return [str(place) for (place,) in rows]
+
+    @contextlib.contextmanager
+    def _connected(self) -> Iterator[psycopg.Connection]:
+        try:
+            with psycopg.connect(**self._parameters, autocommit=True) as connection:
+                connection.execute("SELECT set_config('lock_timeout', %s, false)", [_LOCK_TIMEOUT])
+                yield connection
+        except psycopg.Error as exc:
+            raise self._error(describe(exc)) from None
+
+    def _run(self, connection: psycopg.Connection, command: sql.SQL, name: str) -> None:
+        statement = command.format(sql.Identifier(*_parts(name)))
+        for turn in range(_TURNS):
+            try:
+                connection.execute(statement)
+            except psycopg.errors.LockNotAvailable:
+                if turn == _TURNS - 1:
+                    raise
+                self._pause(0.2 * (turn + 1))
+            else:
+                return
+
+
+class Broom:
+    """
+    The owners of both databases.
+
+    Args:
+        settings: Who they are.
+    """
+
+    def __init__(self, settings: ErasureSettings) -> None:
+        self._telemetry = Sweeper(
+            settings.telemetry, section="erasure.telemetry", error=TelemetryUnavailable
+        )
+        self._vault = Sweeper(settings.vault, section="erasure.vault", error=VaultUnavailable)
+
+    def sweep(self, relations: Sequence[str]) -> dict[str, int]:
+        """
+        Sweep *relations* of the telemetry database, and in both what leads from people to rows.
+
+        Returns:
+            How many relations were written anew.
+
+        Raises:
+            Unavailable: Some are swept; do it again later.
+        """
+        # The statistics of a table as a whole stand apart from those of its partitions.
+        wholes = ["vv.observations", *self._telemetry.aggregates()]
+        swept = self._telemetry.sweep([*relations, *_TELEMETRY], analyze=wholes)
+        return {"telemetry": swept, "vault": self._vault.sweep(_VAULT)}
+
+
+def _parts(name: str) -> list[str]:
+    return [part.strip('"') for part in name.split(".")]
+
+
+def _exists(connection: psycopg.Connection, name: str) -> bool:
+    row = connection.execute("SELECT to_regclass(%s) IS NOT NULL", [name]).fetchone()
+    return row == (True,)
