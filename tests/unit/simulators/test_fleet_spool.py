@@ -105,3 +105,10 @@ def test_a_purge_drops_what_was_never_published() -> None:
     assert list(spool.waiting) == [1]
     assert _order(spool) == []
     assert spool.floor(following=4) == 1
+
+
+def test_what_is_held_back_is_not_overdue() -> None:
+    """An envelope that was never published waits for its turn, however long."""
+    spool = _filled(Act.SEND_LATE)
+    spool.put_overdue(20.0)
+    assert _order(spool) == []
