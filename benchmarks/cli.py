@@ -12,6 +12,7 @@ from rich.console import Console
 
 from benchmarks import guard, plan, report, wire_size
 from benchmarks.errors import BenchError
+from benchmarks.peers.run import check_libraries
 from benchmarks.rounds import figure
 from benchmarks.smoke import falls
 from benchmarks.world import World, world
@@ -29,6 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # With --json to standard output, that belongs to the object alone.
     console = Console(stderr=arguments.json is not None and str(arguments.json) == "-")
     try:
+        check_libraries()
         with world(dsn=arguments.dsn, programs=arguments.programs) as whole:
             guard.check_durability(whole.telemetry)
             guard.try_guarantees(whole)

@@ -1,5 +1,6 @@
 """Runs a peer for a round: a queue filled for it, a process, and the commits that it left."""
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -7,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from benchmarks.errors import Unaccounted
+from benchmarks.errors import BenchError, Unaccounted
 from benchmarks.fleet import Message
 from benchmarks.rounds import RATE, Sample
 from benchmarks.steady import steady
@@ -16,6 +17,18 @@ from simulators.stack.child import Child
 
 CONFIGURATION: Final = Path(__file__).with_name("telegraf.conf")
 _TIMEOUT_S: Final = 120.0
+
+
+def check_libraries() -> None:
+    """
+    Look whether the peers' libraries are here.
+
+    Raises:
+        BenchError: One is not.
+    """
+    for name in ("paho", "gmqtt", "asyncpg"):
+        if importlib.util.find_spec(name) is None:
+            raise BenchError(f"{name} is not installed: pip install 'vitalveil[bench]'")
 
 
 def telegraf() -> str | None:
