@@ -75,13 +75,13 @@ class Setting:
         )
         return self.broker
 
-    def lease(self, version: int, handle: bytes | None) -> None:
+    def lease(self, version: int, handle: bytes | None, *, not_after_ms: int = 1 << 50) -> None:
         """Hand over a lease, with or without a grant."""
         grants = (
             [Grant(handle, ["AA"], [Rule(Code.HEART_RATE, interval_ms=1000)])] if handle else []
         )
         payload = wire_lease.encode(
-            Lease(AGENT, version, 0, 1 << 50, grants),
+            Lease(AGENT, version, 0, not_after_ms, grants),
             trust_key=self.bench.trust_private, agent_key=self.lease_private.public_key(),
         )  # fmt: skip
         self.down(topics.lease(AGENT), payload)
@@ -151,6 +151,14 @@ def test_nothing_is_measured_without_a_lease(setting: Setting) -> None:
     assert setting.act() == []
     assert setting.bench.tally.withheld == 1
     assert len(setting.bench.journal) == 0
+
+
+def test_nothing_is_measured_beyond_the_end_of_a_lease(setting: Setting) -> None:
+    """A lease that has run out is no lease."""
+    setting.lease(2, HANDLE, not_after_ms=round((setting.bench.at + 6) * 1000))
+    assert len(setting.act()) == 1
+    assert setting.act() == []
+    assert setting.bench.tally.withheld == 1
 
 
 def test_an_older_lease_changes_nothing(setting: Setting) -> None:
