@@ -1,0 +1,230 @@
+"""`python -m docs.build`: writes the reference from code, or with --check says what differs."""
+
+import argparse
+import contextlib
+import io
+import os
+import sys
+import typing
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import Metric
+
+import edge_agent.cli
+import ingest.app
+import ingest.cli
+import ingest.metrics
+import ingest.watch
+import simulators.cli
+import simulators.demo.cli
+import trust.app
+import trust.cli
+import trust.metrics
+import trust.watch
+import vitalveil.doctor.cli
+from edge_agent.bluetooth.metrics import RadioMetrics
+from edge_agent.config import AgentSettings
+from edge_agent.metrics import Metrics as AgentMetrics
+from ingest.config import Settings as IngestSettings
+from runtime.certificates import Certificates
+from runtime.settings import environment_names
+from trust.config import Settings as TrustSettings
+from wire.quantities import all_quantities
+
+ROOT: Final = Path(__file__).parents[1]
+_HEAD: Final = "<!-- Written by `python -m docs.build`: edit the code, then run that. -->\n"
+_KIND: Final = {"gauge": "gauge", "counter": "counter", "histogram": "histogram"}
+
+
+def files() -> dict[Path, str]:
+    """Return every page that is generated, with its text."""
+    found = {
+        Path("docs/metrics.md"): _metrics(),
+        Path("docs/reference/configuration.md"): _configuration(),
+        Path("docs/reference/quantities.md"): _quantities(),
+    }
+    # Each release of Python lays the help out in its own way: one of them is the page's.
+    if sys.version_info[:2] == (3, 11):
+        found[Path("docs/reference/cli.md")] = _cli()
+    return found
+
+
+def _metrics() -> str:
+    agent = CollectorRegistry()
+    AgentMetrics(agent)
+    RadioMetrics(agent)
+    ends = {
+        "ingest": Certificates(ingest.app.CERTIFICATE_END, {}),
+        "trust": Certificates(trust.app.CERTIFICATE_END, {}),
+    }
+    # What looks at a database tells what there may be without one.
+    programs: dict[str, list[Metric]] = {
+        "ingest": [
+            *ingest.metrics.Metrics().registry.collect(),
+            *ingest.watch.Watch.describe(None),  # type: ignore[arg-type]  # uses no self
+            *ends["ingest"].describe(),
+        ],
+        "trust": [
+            *trust.metrics.Metrics().registry.collect(),
+            *trust.watch.Watch.describe(None),  # type: ignore[arg-type]  # uses no self
+            *ends["trust"].describe(),
+        ],
+        "agent": list(agent.collect()),
+    }
+    lines = [
+        _HEAD,
+        "# Metrics",
+        "",
+        "Each program serves its own at `/metrics`, on loopback unless told otherwise.",
+        "Labels come from closed sets: none holds a person, a gateway, a sensor or a value,",
+        "and the number of series does not grow with the fleet.",
+        "Gateways stand in homes and are not scraped: what they count comes in their state",
+        "message, and ingest shows the sums as `vitalveil_ingest_fleet_...`.",
+        "Every ingest process hears every gateway: take the largest of what they show.",
+    ]
+    for program, families in programs.items():
+        lines += [
+            "",
+            f"## {program}",
+            "",
+            "| metric | kind | labels | what |",
+            "|---|---|---|---|",
+        ]
+        lines += [_row(family) for family in sorted(families, key=lambda f: f.name)]
+    return "\n".join(lines) + "\n"
+
+
+def _row(family: Metric) -> str:
+    name = family.name + ("_total" if family.type == "counter" else "")
+    values: dict[str, list[str]] = {}
+    for sample in family.samples:
+        for label, value in sample.labels.items():
+            if label != "le" and value not in values.setdefault(label, []):
+                values[label].append(value)
+    labels = "; ".join(
+        f"`{label}`: {', '.join(found)}" for label, found in values.items() if found
+    )
+    return f"| `{name}` | {_KIND[family.type]} | {labels} | {family.documentation} |"
+
+
+def _configuration() -> str:
+    lines = [
+        _HEAD,
+        "# Configuration",
+        "",
+        "One TOML file for each program, given with `--config`. Each key has a twin in the",
+        "environment, which wins. Unknown keys are refused. Secrets come from files alone.",
+    ]
+    kinds: list[tuple[str, type[msgspec.Struct]]] = [
+        ("ingest", IngestSettings),
+        ("agent", AgentSettings),
+        ("trust", TrustSettings),
+    ]
+    for program, kind in kinds:
+        lines += ["", f"## {program}", "", "| key | environment | default |", "|---|---|---|"]
+        defaults = dict(_defaults(kind))
+        for key, name in environment_names(kind, program=program).items():
+            lines.append(f"| `{key}` | `{name}` | {defaults[key]} |")
+    return "\n".join(lines) + "\n"
+
+
+def _defaults(kind: type[msgspec.Struct], prefix: str = "") -> Iterable[tuple[str, str]]:
+    for field in msgspec.structs.fields(kind):
+        section = _section(field.type)
+        if section is not None:
+            yield from _defaults(section, f"{prefix}{field.name}.")
+        elif field.required:
+            yield prefix + field.name, "*required*"
+        else:
+            yield prefix + field.name, f"`{_default(field)}`"
+
+
+def _default(field: msgspec.structs.FieldInfo) -> Any:
+    value = field.default
+    if value is msgspec.NODEFAULT:
+        made: Callable[[], Any] = typing.cast(Callable[[], Any], field.default_factory)
+        value = made()
+    return "unset" if value is None else value
+
+
+def _section(annotation: Any) -> type[msgspec.Struct] | None:
+    for candidate in (annotation, *typing.get_args(annotation)):
+        if isinstance(candidate, type) and issubclass(candidate, msgspec.Struct):
+            return candidate
+    return None
+
+
+_COMMANDS: Final[dict[str, Callable[[Sequence[str]], int]]] = {
+    "agent": edge_agent.cli.main,
+    "demo": simulators.demo.cli.main,
+    "doctor": vitalveil.doctor.cli.main,
+    "ingest": ingest.cli.main,
+    "simulate": simulators.cli.main,
+    "trust": trust.cli.main,
+}
+
+
+def _cli() -> str:
+    lines = [_HEAD, "# Commands", "", "`vitalveil COMMAND --help` says the same."]
+    for name, main in _COMMANDS.items():
+        lines += ["", f"## vitalveil {name}", "", "```text", _help(main), "```"]
+    return "\n".join(lines) + "\n"
+
+
+def _help(main: Callable[[Sequence[str]], int]) -> str:
+    told = io.StringIO()
+    os.environ["COLUMNS"] = "99"
+    with contextlib.redirect_stdout(told), contextlib.suppress(SystemExit):
+        main(["--help"])
+    return told.getvalue().strip()
+
+
+def _quantities() -> str:
+    lines = [
+        _HEAD,
+        "# Quantities",
+        "",
+        "What can be measured: the unit (UCUM) of each value on the wire and in the database,",
+        "the LOINC code, the resolution, and what is plausible. A value outside is refused.",
+        "",
+        "| code | name | unit | LOINC | resolution | plausible |",
+        "|---|---|---|---|---|---|",
+    ]
+    for q in all_quantities():
+        step = 1 / q.per_unit
+        span = f"{q.low * step:g} to {q.high * step:g}"
+        lines.append(
+            f"| {int(q.code)} | {q.name} | {q.unit} | {q.loinc or ''} | {step:g} | {span} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write, or check; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m docs.build", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; fail on a difference")
+    arguments = parser.parse_args(argv)
+    wanted = files()
+    wrong = [path for path, text in wanted.items() if _read(ROOT / path) != text]
+    for path in wrong:
+        if arguments.check:
+            sys.stderr.write(f"{path} is not what the code says; run python -m docs.build\n")
+        else:
+            (ROOT / path).parent.mkdir(parents=True, exist_ok=True)
+            (ROOT / path).write_text(wanted[path], encoding="utf-8")
+    return 1 if wrong and arguments.check else 0
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

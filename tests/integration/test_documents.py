@@ -1,0 +1,155 @@
+"""Every command of the documents is run, or at least exists."""
+
+import contextlib
+import io
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+import vitalveil.cli
+from docs.build import main as build
+from simulators.stack.system import System, system
+
+ROOT: Final = Path(__file__).parents[2]
+_BLOCK: Final = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_COMMAND: Final = re.compile(r"\bvitalveil((?: [a-z][a-z\-]*)+)")
+_WANTS_MORE: Final = r"positional arguments:\n  (COMMAND|ACTION|VIEW)\b"
+_SHELLS: Final = ("sh", "bash", "shell", "console")
+RUN: Final = [
+    ROOT / "docs" / path
+    for path in (
+        "tutorial/first-dashboard.md",
+        "howto/add-a-quantity.md",
+        "howto/add-a-policy.md",
+        "howto/rotate-keys.md",
+        "howto/restore-a-backup.md",
+        "howto/scale-out.md",
+        "howto/answer-an-access-request.md",
+        "reference/wire.md",
+    )
+]
+"""Pages whose `sh` blocks are run, from the first to the last."""
+PAGES: Final = [
+    ROOT / "README.md", ROOT / "deploy/README.md", ROOT / "grafana/README.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+]  # fmt: skip
+
+
+def _blocks(page: Path) -> list[tuple[str, str]]:
+    return _BLOCK.findall(page.read_text())
+
+
+@pytest.fixture(scope="module")
+def whole() -> Iterator[System]:
+    """An installation that runs, in the places that the documents name."""
+    with system() as made:
+        made.prepare()
+        made.start_trust()
+        made.start_ingest()
+        yield made
+
+
+def _run(script: str, whole: System, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run *script* where the documents' folder and ports are those of *whole*."""
+    for written, here in (
+        ("/etc/vitalveil/ingest-keys", str(whole.keys)),
+        ("/etc/vitalveil", str(whole.folder)),
+        ("http://127.0.0.1:9464", f"http://127.0.0.1:{whole.ingest_port}"),
+        ("http://127.0.0.1:9465", f"http://127.0.0.1:{whole.trust_port}"),
+    ):
+        script = script.replace(written, here)
+    programs = folder / "bin"
+    programs.mkdir()
+    (programs / "vitalveil").write_text(f'#!/bin/sh\nexec {sys.executable} -m vitalveil "$@"\n')
+    (programs / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    for program in programs.iterdir():
+        program.chmod(0o755)
+    (folder / "trust").symlink_to(ROOT / "trust")
+    return subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        capture_output=True, text=True, check=False, cwd=folder,
+        env={
+            "PATH": f"{programs}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT),
+            "HOME": str(folder), "PYTHONDONTWRITEBYTECODE": "1",
+        },
+    )  # fmt: skip
+
+
+@pytest.mark.database
+@pytest.mark.broker
+@pytest.mark.slow
+@pytest.mark.parametrize("page", RUN, ids=lambda page: page.stem)
+def test_the_commands_of_a_page_run(page: Path, whole: System, tmp_path: Path) -> None:
+    """In their order, on an installation that runs, each to a good end."""
+    script = "\n".join(text for kind, text in _blocks(page) if kind == "sh")
+    assert script, "nothing to run"
+    done = _run(script, whole, tmp_path)
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+
+
+def _commands(page: Path) -> set[tuple[str, ...]]:
+    """Return every `vitalveil ...` with its sub-commands, from the blocks of *page*."""
+    texts = [text for kind, text in _blocks(page) if kind in _SHELLS]
+    found: set[tuple[str, ...]] = set()
+    for text in texts:
+        for line in text.splitlines():
+            if not line.lstrip().startswith("#"):
+                found |= {tuple(words.split()) for words in _COMMAND.findall(line)}
+    return found
+
+
+def _help(command: tuple[str, ...]) -> str | None:
+    """Return the help of *command*, or None when it is none."""
+    told = io.StringIO()
+    with contextlib.redirect_stdout(told), contextlib.redirect_stderr(io.StringIO()):
+        try:
+            code: object = vitalveil.cli.main([*command, "--help"])
+        except SystemExit as end:
+            code = end.code
+    return told.getvalue() if code in (0, None) else None
+
+
+def _known(command: tuple[str, ...]) -> bool:
+    """Tell whether *command* is one, but for words at its end that are arguments."""
+    for length in range(len(command), 0, -1):
+        text = _help(command[:length])
+        if text is not None:
+            # What wants a sub-command is not content with another word.
+            return length == len(command) or not re.search(_WANTS_MORE, text)
+    return False
+
+
+def test_every_command_that_is_named_exists() -> None:
+    """Also of blocks that cannot be run here: a radio, a container engine, a gateway."""
+    commands = set().union(*(_commands(page) for page in PAGES))
+    assert len(commands) > 15
+    assert [command for command in sorted(commands) if not _known(command)] == []
+
+
+def test_a_command_that_is_none_is_noticed() -> None:
+    """A test that cannot fail proves nothing."""
+    assert not _known(("trust", "nonsense"))
+    assert not _known(("trust", "decision", "nonsense"))
+    assert not _known(("nonsense",))
+    assert _known(("trust", "decision", "list"))
+
+
+def test_links_lead_somewhere() -> None:
+    """Every link to a file of ours is to one that is there."""
+    broken = []
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text()):
+            if "://" not in target and not (page.parent / target).exists():
+                broken.append(f"{page.relative_to(ROOT)}: {target}")
+    assert broken == []
+
+
+def test_the_reference_is_what_the_code_says() -> None:
+    """Metrics, settings, commands, quantities: written from the code, and not by hand."""
+    assert build(["--check"]) == 0
