@@ -1,4 +1,4 @@
-"""A process that appends to a spool, forgets and purges until it is killed: `DIR`."""
+"""A process that appends to a spool, forgets and purges until it is killed: `DIR [APPENDS]`."""
 
 import asyncio
 import sys
@@ -18,12 +18,12 @@ _HANDLE = b"h" * 16
 _SENSOR = "C0:FF:EE:00:00:01"
 
 
-async def write(folder: Path) -> None:
+async def write(folder: Path, appends: int) -> None:
     """Append numbered envelopes, and say each number once it is kept."""
     spool = await SqliteSpool.open(folder, Tags(KEY), new_spool_id=SPOOL_ID, bounds=Bounds(500))
     cursor = cursor_of(_SENSOR)
     number = spool.marks([cursor]).get(cursor, 0)
-    while True:
+    while number < appends:
         number += 1
         sealed = [Sealed(spool.take_sequence(), _HANDLE, 1, b"%8d" % number)]
         await spool.append(sealed, {cursor: number}, now_ms=1)
@@ -34,7 +34,8 @@ async def write(folder: Path) -> None:
             await spool.forget()
         if number % 101 == 0:
             await spool.purge_all_but([])
+    await spool.close()
 
 
 if __name__ == "__main__":
-    asyncio.run(write(Path(sys.argv[1])))
+    asyncio.run(write(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else sys.maxsize))

@@ -74,3 +74,45 @@ def test_due_follows_what_is_on_its_way(outbox: Outbox) -> None:
     assert outbox.due_in_s(now=100.0) == pytest.approx(30.0)
     outbox.connected()
     assert outbox.due_in_s(now=100.0) is None
+
+
+def test_fresh_goes_before_the_backlog() -> None:
+    """What is appended after the connection began does not wait for what had piled up."""
+    outbox = Outbox(Limits(max_unsettled=8, backlog_per_s=10.0))
+    outbox.connected(backlog_through=100)
+    assert outbox.last == 100
+    assert outbox.backlog == (0, 100)
+    outbox.published(101, now=1.0)
+    outbox.published(1, now=1.0)
+    assert outbox.last == 101
+    assert outbox.backlog == (1, 100)
+    outbox.published(100, now=1.0)
+    assert outbox.backlog is None
+
+
+def test_backlog_keeps_its_pace_and_leaves_room() -> None:
+    """The backlog goes at so many a second, and never takes the last quarter of the room."""
+    outbox = Outbox(Limits(max_unsettled=100, backlog_per_s=10.0))
+    outbox.connected(backlog_through=1000)
+    assert outbox.backlog_room(now=50.0) == 10
+    for sequence in range(1, 11):
+        outbox.published(sequence, now=50.0)
+    assert outbox.backlog_room(now=50.0) == 0
+    assert outbox.backlog_room(now=50.55) == 5
+    assert outbox.backlog_room(now=90.0) == 10
+    for sequence in range(1001, 1064):
+        outbox.published(sequence, now=90.0)
+    assert outbox.room == 27
+    assert outbox.backlog_room(now=91.0) == 2
+    outbox.backlog_done()
+    assert outbox.backlog_room(now=200.0) == 0
+
+
+def test_backlog_is_looked_for_again() -> None:
+    """While a backlog waits for its pace, somebody looks again soon; not when there is no room."""
+    outbox = Outbox(Limits(max_unsettled=2))
+    outbox.connected(backlog_through=10)
+    assert outbox.due_in_s(now=0.0) == pytest.approx(0.1)
+    outbox.published(11, now=0.0)
+    outbox.published(12, now=0.0)
+    assert outbox.due_in_s(now=0.0) == pytest.approx(30.0)

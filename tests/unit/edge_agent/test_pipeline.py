@@ -22,6 +22,7 @@ from tests.fakes_edge_agent import (
 from wire.envelope import Body, check_body
 from wire.lease import Lease
 from wire.policy import Aggregate, Rule
+from wire.quantities import BY_NAME
 
 START_MS = 1_767_225_600_000
 LIMITS = Limits(max_observations=5, max_age_s=1.0, max_ahead_ms=1000)
@@ -52,6 +53,10 @@ class Bench:
         adopted = self.pipeline.adopt(held, past, known, now=self.clock.now())
         self.save(adopted.flush)
         return adopted.dropped
+
+    def due_in_s(self) -> float | None:
+        """Return when there is something to do."""
+        return self.pipeline.due_in_s(now_ms=self.clock.now_ms(), now=self.clock.now())
 
     def say(
         self,
@@ -315,3 +320,40 @@ def test_everything_in_comes_out_somewhere(history: list[tuple[int, int, int]]) 
     bench.take_all()
     assert bench.outcomes[Verdict.PENDING] == len(bench.out())
     assert bench.pipeline.pending == 0
+
+
+def test_glucose_is_due_at_once() -> None:
+    """What treatment hangs on does not wait for its batch, nor for that of others."""
+    glucose = BY_NAME["glucose_capillary"].code
+    bench = Bench(lease(grant(), grant(OTHER_HANDLE, [OTHER_SENSOR], [Rule(glucose)])))
+    bench.say(60.0)
+    assert bench.due_in_s() == 1.0
+    bench.say(5.5, sensor=OTHER_SENSOR, quantity=glucose)
+    assert bench.due_in_s() == 0.0
+    flush = bench.pipeline.take(now=bench.clock.now())
+    assert [body.handle for body in flush.bodies] == [OTHER_HANDLE]
+
+
+def test_batches_share_a_commit() -> None:
+    """When one is due, those that are half as old go along; younger ones do not."""
+    bench = Bench(lease(grant(), grant(OTHER_HANDLE, [OTHER_SENSOR])))
+    bench.say(60.0)
+    bench.clock.pass_s(0.5)
+    bench.say(60.0, sensor=OTHER_SENSOR)
+    bench.clock.pass_s(0.5)
+    assert len(bench.pipeline.take(now=bench.clock.now()).bodies) == 2
+    bench.say(60.0)
+    bench.clock.pass_s(0.6)
+    bench.say(60.0, sensor=OTHER_SENSOR)
+    bench.clock.pass_s(0.4)
+    assert len(bench.pipeline.take(now=bench.clock.now()).bodies) == 1
+
+
+def test_worth_is_not_mixed() -> None:
+    """Heart rate and glucose of one person lie in envelopes of their own."""
+    glucose = BY_NAME["glucose_capillary"].code
+    bench = Bench(lease(grant(rules=[Rule(1), Rule(glucose)])))
+    bench.say(60.0)
+    bench.say(5.5, quantity=glucose)
+    flush = bench.pipeline.take(now=bench.clock.now())
+    assert [[block.quantity for block in body.blocks] for body in flush.bodies] == [[1], [glucose]]

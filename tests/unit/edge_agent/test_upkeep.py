@@ -1,0 +1,181 @@
+"""Doctor, erase, verify and purge: what the commands say and do."""
+
+import asyncio
+import json
+import os
+from pathlib import Path
+
+import msgspec
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from edge_agent import lock
+from edge_agent.config import AgentSettings, SensorSettings
+from edge_agent.errors import SpoolError, StateInUse
+from edge_agent.identity import Identity
+from edge_agent.keys import read
+from edge_agent.ports import Sealed
+from edge_agent.spool import Bounds, SqliteSpool
+from edge_agent.tags import Tags
+from edge_agent.upkeep import cli, doctor, erase
+from runtime.settings import BrokerSettings
+from simulators.stack.child import free_port
+from tests.fakes_edge_agent import HANDLE, write_keys
+from tests.fix_pki import Certificates
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> AgentSettings:
+    """Return the settings of a gateway whose broker does not answer."""
+    certificates = Certificates(tmp_path / "pki")
+    keys = write_keys(tmp_path, Ed25519PrivateKey.generate(), X25519PrivateKey.generate())
+    return AgentSettings(
+        agent="0" * 16,
+        state_dir=tmp_path / "state",
+        broker=BrokerSettings(tls=certificates.client("0" * 16), port=free_port()),
+        keys=keys,
+        sensors=SensorSettings(tmp_path / "s.sock"),
+    )
+
+
+def fill(settings: AgentSettings, payload: bytes) -> None:
+    """Put an envelope into the spool."""
+
+    async def run() -> None:
+        spool = await SqliteSpool.open(
+            settings.state_dir,
+            Tags(read(settings.keys).lease),
+            new_spool_id=b"s" * 16,
+            bounds=Bounds(1 << 20),
+        )
+        await spool.append([Sealed(spool.take_sequence(), HANDLE, 1, payload)], {}, now_ms=1)
+        await spool.close()
+
+    asyncio.run(run())
+
+
+def contents(folder: Path) -> bytes:
+    """Return all that lies below *folder*."""
+    return b"".join(path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file())
+
+
+def test_erase_leaves_nothing(settings: AgentSettings, tmp_path: Path) -> None:
+    """Of keys and state no byte is left; what is public stays."""
+    canary = os.urandom(32)
+    fill(settings, canary)
+    (settings.state_dir / "lease.sealed").write_bytes(canary)
+    secrets = [settings.keys.lease_file.read_bytes(), settings.broker.tls.key_file.read_bytes()]
+    assert canary in contents(tmp_path)
+
+    assert erase.erase(settings) >= 5
+
+    left = contents(tmp_path)
+    assert canary not in left
+    assert not [secret for secret in secrets if secret in left]
+    assert [path.name for path in settings.state_dir.iterdir()] == [lock.NAME]
+    assert settings.keys.trust_file.exists()
+
+
+def test_erase_can_keep_the_identity(settings: AgentSettings) -> None:
+    """A gateway that moves on keeps its certificate, and loses what it knew of people."""
+    erase.erase(settings, keep_identity=True)
+    assert settings.broker.tls.key_file.exists()
+    assert not settings.keys.lease_file.exists()
+
+
+def test_erase_wants_to_be_meant(
+    settings: AgentSettings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without --yes nothing happens."""
+    assert cli.erase(settings, is_sure=False, keep_identity=False) == 2
+    assert settings.keys.lease_file.exists()
+    assert "--yes" in capsys.readouterr().out
+    assert cli.erase(settings, is_sure=True, keep_identity=False) == 0
+
+
+def test_nothing_is_touched_under_a_running_agent(settings: AgentSettings) -> None:
+    """While an agent runs neither erase nor purge does anything."""
+    fill(settings, b"x")
+    with lock.hold(settings.state_dir):
+        with pytest.raises(StateInUse):
+            erase.erase(settings)
+        with pytest.raises(StateInUse):
+            cli.purge(settings)
+    assert settings.keys.lease_file.exists()
+
+
+def test_purge_gives_up_everything(
+    settings: AgentSettings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A purge empties the spool, beyond recovery, and says how much that was."""
+    canary = os.urandom(32)
+    fill(settings, canary)
+    assert cli.purge(settings) == 0
+    assert "purged: 1 envelopes" in capsys.readouterr().out
+    assert canary not in contents(settings.state_dir)
+
+
+def test_verify_tells(settings: AgentSettings, capsys: pytest.CaptureFixture[str]) -> None:
+    """A payload that is no envelope is found; without a spool that is said."""
+    with pytest.raises(SpoolError):
+        cli.verify(settings)
+    fill(settings, b"x")
+    assert cli.verify(settings) == 1
+    assert "envelope 1: " in capsys.readouterr().out
+    cli.purge(settings)
+    assert cli.verify(settings) == 0
+
+
+def test_doctor_of_a_gateway_without_a_broker(
+    settings: AgentSettings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each look is told, and one that is bad decides the exit code."""
+    fill(settings, b"x")
+    cli.purge(settings)
+    assert cli.doctor(settings, as_json=False) == 1
+    assert "bad      broker" in capsys.readouterr().out
+    assert cli.doctor(settings, as_json=True) == 1
+    found = {finding["what"]: finding for finding in json.loads(capsys.readouterr().out)}
+    assert found["keys"]["verdict"] == "ok"
+    assert found["spool"]["verdict"] == "ok"
+    assert found["agent"]["text"] == "it is not running"
+    assert found["certificate"]["verdict"] == "warning"  # These certificates are of a day.
+    assert found["lease"]["verdict"] == "warning"
+    assert found["broker"] == {
+        "what": "broker",
+        "verdict": "bad",
+        "text": "ConnectionRefusedError",
+    }
+
+
+def test_doctor_survives_whatever_is_missing(settings: AgentSettings) -> None:
+    """With no file where it should be, every look still ends with a word."""
+    settings.keys.lease_file.unlink()
+    settings.broker.tls.certificate_file.unlink()
+    findings = list(doctor.examine(settings))
+    assert len(findings) == 9
+    assert not doctor.is_well(findings)
+
+
+def test_identity_follows_its_files(settings: AgentSettings) -> None:
+    """A renewed certificate is taken; a broken one is not, and the one before stays."""
+    identity = Identity(settings.broker.tls)
+    first = identity.context()
+    assert identity.context() is first
+    certificate = settings.broker.tls.certificate_file
+    sound = certificate.read_bytes()
+    certificate.write_bytes(b"half of")
+    os.utime(certificate, ns=(1, 1))
+    assert identity.is_changed()
+    assert identity.context() is first
+    assert not identity.is_changed()
+    certificate.write_bytes(sound)
+    os.utime(certificate, ns=(2, 2))
+    assert identity.context() is not first
+
+
+def test_findings_are_plain(settings: AgentSettings) -> None:
+    """What doctor finds can be written as JSON."""
+    finding = next(doctor.examine(settings))
+    assert msgspec.to_builtins(finding)["what"] == "keys"
