@@ -190,6 +190,14 @@ def test_it_forgets_on_receipts_and_not_on_acks(setting: Setting) -> None:
     assert columns.settled_at[0] - columns.due_at[0] == pytest.approx(2)
 
 
+def test_a_receipt_for_another_spool_settles_nothing(setting: Setting) -> None:
+    """An agent has had other spools, and receipts name them too."""
+    setting.act()
+    receipt = wire_receipt.encode([SpoolReceipt(b"x" * 16, 9)])
+    setting.down(topics.receipt(AGENT), receipt)
+    assert len(setting.gateway.spool) == 1
+
+
 def test_a_new_connection_publishes_the_same_bytes_again(setting: Setting) -> None:
     """After a reconnect each unsettled envelope goes again, byte for byte."""
     (first,) = setting.act()
