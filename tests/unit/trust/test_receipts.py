@@ -95,6 +95,11 @@ def with_decisions(order: Callable[[list[Any]], list[Any]]) -> bytes:
     return changed(lambda r: msgspec.structs.replace(r, decisions=order(list(r.decisions))))
 
 
+def shouted(one: receipts.Signed) -> receipts.Signed:
+    """Return *one* with its signature in capital letters: the same bytes, spelled otherwise."""
+    return receipts.Signed(one.document, one.signature.upper())
+
+
 def foreign(chain: list[Decision]) -> list[receipts.Signed]:
     """Return decisions that trust did sign, for somebody else or another time."""
     found = msgspec.json.decode(make(chain), type=Receipt)
@@ -130,6 +135,10 @@ def test_a_receipt_says_what_was_decided() -> None:
         pytest.param(
             changed(lambda r: msgspec.structs.replace(r, decisions=[r.statement])),
             Fault.BAD_SIGNATURE, id="one kind shown as another",
+        ),
+        pytest.param(
+            changed(lambda r: msgspec.structs.replace(r, statement=shouted(r.statement))),
+            Fault.BAD_SIGNATURE, id="another spelling",
         ),
         pytest.param(make([CHAIN[0], CHAIN[2]]), Fault.BROKEN_CHAIN, id="trust left one out"),
         pytest.param(
