@@ -7,7 +7,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-long bench bench-smoke check format setup system test-system clean
+.PHONY: generated demo test test-long bench bench-smoke check format setup system test-system clean
 
 demo: setup  ## Run the whole system on this machine for a minute
 	$(BIN)/vitalveil demo $(ARGS)
@@ -36,6 +36,11 @@ check: test-system setup  ## Format, lint, types, import contracts, generated fi
 	$(BIN)/mypy .
 	$(BIN)/lint-imports
 	$(BIN)/python -m grafana.build --check
+	$(BIN)/python -m docs.build --check
+
+generated: setup  ## Write anew what is generated: dashboards, rules, runbooks, reference
+	$(BIN)/python -m grafana.build
+	$(BIN)/python -m docs.build
 
 format: setup
 	$(BIN)/ruff format .

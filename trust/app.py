@@ -244,7 +244,7 @@ def run(settings: Settings) -> int:
     try:
         with http.serve(settings.http, metrics.registry, missing=missing) as port:
             _log.info("started", http_port=port)
-            asyncio.run(_serve(settings, keys, courier))
+            asyncio.run(_serve(settings, keys, courier, metrics))
     finally:
         courier.close()
         opened.close()
@@ -267,11 +267,11 @@ def guarded(work: Callable[[], int]) -> int:
         return 1
 
 
-async def _serve(settings: Settings, keys: FileKeys, courier: Courier) -> None:
+async def _serve(settings: Settings, keys: FileKeys, courier: Courier, metrics: Metrics) -> None:
     async with stop_requested() as stop:
         opened = _Opened(settings, keys)
         retainer = Retainer(opened.vault, opened.stores, clock=now)
-        maintenance = Maintenance(opened.stores, retainer, clock=now)
+        maintenance = Maintenance(opened.stores, retainer, clock=now, done=metrics.note_done)
         keeping = [
             asyncio.create_task(_keep_revocations(settings), name="revocations"),
             asyncio.create_task(_keep_exports(settings), name="exports"),

@@ -30,12 +30,22 @@ class Maintenance:
         retainer: On those stores.
 
         clock: Tells the time.
+
+        done: Told `rolled_up` or `retained` once it is.
     """
 
-    def __init__(self, stores: Stores, retainer: Retainer, *, clock: Clock) -> None:
+    def __init__(
+        self,
+        stores: Stores,
+        retainer: Retainer,
+        *,
+        clock: Clock,
+        done: Callable[[str], None] = lambda what: None,
+    ) -> None:
         self._stores = stores
         self._retainer = retainer
         self._clock = clock
+        self._done = done
 
     async def run(self) -> None:
         """Work until cancelled, whatever fails meanwhile."""
@@ -57,8 +67,10 @@ class Maintenance:
         now = self._clock()
         self._stores.roll_up(now=now)
         self._stores.publish_cohorts(now=now)
+        self._done("rolled_up")
 
     def _retain(self) -> None:
         retained = self._retainer.run()
+        self._done("retained")
         rows = sum(n for stores in retained.rows.values() for n in stores.values())
         _log.info("retained", partitions=retained.partitions, rows=rows)

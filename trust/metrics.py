@@ -45,9 +45,21 @@ class Metrics:
             ["to"],
             registry=self.registry,
         )
+        self._done_at = Gauge(
+            "vitalveil_trust_maintained_timestamp_seconds",
+            "When it was last done, or the daemon started; seconds since 1970.",
+            ["what"],
+            registry=self.registry,
+        )
+        for what in ("rolled_up", "retained"):
+            self.note_done(what)
         for to in ("vault", "telemetry", "broker"):
             self.connected.labels(to).set(0)
             self.failures.labels(to)
+
+    def note_done(self, what: str) -> None:
+        """Note that *what* is done by the clock was done now: `rolled_up` or `retained`."""
+        self._done_at.labels(what).set_to_current_time()
 
 
 class DeskMetrics:

@@ -30,6 +30,9 @@ _FAMILIES: Final[tuple[tuple[str, str, str, tuple[str, ...]], ...]] = (
     ),
     ("overdue_leases", "Leases that should have been renewed 2 minutes ago.", "", ("",)),
     ("ending_certificates", "Gateways whose certificate ends within 30 days.", "", ("",)),
+    ("erasures", "Erasures that were begun.", "state", ("unfinished", "certified")),
+    ("erasure_oldest_seconds", "Age of the oldest unfinished erasure; 0 for none.", "", ("",)),
+    ("requests", "What people asked for and was not closed.", "state", ("open", "overdue")),
 )
 _log = Log("trust.watch")
 

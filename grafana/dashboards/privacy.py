@@ -220,12 +220,63 @@ _LEASES: Final = Row(
     ),
 )
 
+_RIGHTS: Final = Row(
+    "Rights",
+    (
+        Panel(
+            title="Erasures",
+            text="Begun and not finished, and finished with a signed certificate.",
+            unit="short",
+            queries=(
+                Query(f'max({_T}erasures{{state="unfinished"}})', "unfinished"),
+                Query(f'max({_T}erasures{{state="certified"}})', "certified"),
+            ),
+            empty=_SCRAPED,
+        ),
+        Panel(
+            title="Oldest unfinished erasure",
+            text="An erasure takes minutes; it waits for gateways that are off-line. After a day "
+            "the alert VitalVeilErasureOverdue fires.",
+            unit="s",
+            kind=Kind.STAT,
+            width=4,
+            queries=(Query(f"max({_T}erasure_oldest_seconds)"),),
+            empty=_SCRAPED,
+            warn_at=3600,
+            bad_at=86400,
+        ),
+        Panel(
+            title="Requests",
+            text="What people asked for under the GDPR and was not closed; overdue ones are past "
+            "their date.",
+            unit="short",
+            width=6,
+            queries=(
+                Query(f'max({_T}requests{{state="open"}})', "open"),
+                Query(f'max({_T}requests{{state="overdue"}})', "overdue"),
+            ),
+            empty=_SCRAPED,
+        ),
+        Panel(
+            title="Since retention was last run",
+            text="Once a day; counted from the daemon's start until it was run the first time.",
+            unit="s",
+            kind=Kind.STAT,
+            width=6,
+            queries=(Query(f'time() - max({_T}maintained_timestamp_seconds{{what="retained"}})'),),
+            empty=_SCRAPED,
+            warn_at=100_000,
+            bad_at=172_800,
+        ),
+    ),
+)
+
 BOARD: Final = Board(
     uid="vitalveil-privacy",
     title="VitalVeil / Privacy",
     text="What a data protection officer asks: what may be stored, what was refused, how fast a "
     "withdrawal took effect. Nothing here is about one person.",
-    rows=(_PERMISSIONS, _EFFECT, _MINIMISED, _LEASES),
+    rows=(_PERMISSIONS, _EFFECT, _RIGHTS, _MINIMISED, _LEASES),
     since="now-24h",
     refresh="1m",
 )

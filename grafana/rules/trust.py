@@ -83,4 +83,48 @@ ALERTS: Final = (
         fires=World({f"{_T}tampered_agents": "0x5 1x5"}, 8),
         quiet=World({f"{_T}tampered_agents": "0x10"}, 8),
     ),
+    Alert(
+        name="VitalVeilErasureOverdue",
+        expr=f"max({_T}erasure_oldest_seconds) > 86400",
+        severity=Severity.CRITICAL,
+        summary="An erasure was begun a day ago and is not finished.",
+        meaning="What a person had stored about her is partly gone and partly there. Each step "
+        "may be done twice, and is noted once it is done: the procedure goes on where it stopped.",
+        look=(
+            "Trust's log: which store does it not reach?",
+            "A gateway that never acknowledges: is it off-line?",
+        ),
+        mend=(
+            "Run `vitalveil trust erase` for the same subject again: it goes on.",
+            "`vitalveil trust erase verify` says what is left, and where.",
+        ),
+        fires=World({f"{_T}erasure_oldest_seconds": "86000+60x30"}, 20),
+        quiet=World({f"{_T}erasure_oldest_seconds": "80000+60x30"}, 20),
+    ),
+    Alert(
+        name="VitalVeilRequestOverdue",
+        expr=f'max({_T}requests{{state="overdue"}}) > 0',
+        severity=Severity.CRITICAL,
+        summary="A request of a person is past its date.",
+        meaning="The GDPR gives a month, and two more if the person is told why (art. 12.3). The "
+        "date has passed.",
+        look=("`vitalveil trust request list`: the one due first stands first.",),
+        mend=("Answer it (docs/howto/answer-an-access-request.md), and tell the DPO.",),
+        fires=World({f'{_T}requests{{state="overdue"}}': "0x5 1x5"}, 8),
+        quiet=World({f'{_T}requests{{state="open"}}': "0x5 1x5"}, 8),
+    ),
+    Alert(
+        name="VitalVeilRetentionLate",
+        expr=f'time() - max({_T}maintained_timestamp_seconds{{what="retained"}}) > 2 * 86400'
+        f' or time() - max({_T}maintained_timestamp_seconds{{what="rolled_up"}}) > 3600',
+        hold="10m",
+        severity=Severity.WARNING,
+        summary="Retention was not run for two days, or aggregates for an hour.",
+        meaning="Trust's daemon deletes what its purpose needs no longer, once a day, and rolls "
+        "up and publishes figures each minute. It could not, or nobody does it.",
+        look=("Trust's log: `not_maintained` names the type of the error.",),
+        mend=("`vitalveil trust retention run` does it now, and says what is wrong.",),
+        fires=World({f'{_T}maintained_timestamp_seconds{{what="rolled_up"}}': "0x200"}, 90),
+        quiet=World({f'{_T}maintained_timestamp_seconds{{what="rolled_up"}}': "0+60x200"}, 90),
+    ),
 )

@@ -30,7 +30,21 @@ def test_watch_counts_people_handles_and_what_is_late(office: Office) -> None:
         " WHERE agent = %s",
         agent,
     )
+    office.vault.execute(
+        "INSERT INTO vault.erasures (subject, requested_at)"
+        " SELECT subject, now() - interval '2 days' FROM vault.subjects"
+    )
+    office.vault.execute(
+        "INSERT INTO vault.requests (request, subject, kind, received_at, due_at)"
+        " SELECT gen_random_uuid(), subject, 'access', now(), now() - interval '1 day'"
+        " FROM vault.subjects"
+    )
     seen = _seen(office).get_sample_value
+    assert seen("vitalveil_trust_erasures", {"state": "unfinished"}) == 1
+    assert seen("vitalveil_trust_erasures", {"state": "certified"}) == 0
+    assert 172_800 <= (seen("vitalveil_trust_erasure_oldest_seconds") or 0) < 172_900
+    assert seen("vitalveil_trust_requests", {"state": "open"}) == 0
+    assert seen("vitalveil_trust_requests", {"state": "overdue"}) == 1
     assert seen("vitalveil_trust_agents", {"state": "enrolled"}) == 2
     assert seen("vitalveil_trust_agents", {"state": "revoked"}) == 0
     assert seen("vitalveil_trust_subjects") == 1

@@ -12,4 +12,14 @@ SELECT
     (SELECT count(*) FROM (
         SELECT agent, max(not_after) AS ends FROM vault.certificates GROUP BY agent) c
         JOIN vault.agents a USING (agent)
-        WHERE a.revoked_at IS NULL AND c.ends < clock_timestamp() + interval '30 days')
+        WHERE a.revoked_at IS NULL AND c.ends < clock_timestamp() + interval '30 days'),
+    (SELECT count(*) FROM vault.erasures e WHERE NOT EXISTS (SELECT FROM vault.erasure_steps s
+        WHERE s.number = e.number AND s.step = 'certify')),
+    (SELECT count(*) FROM vault.erasure_steps WHERE step = 'certify'),
+    (SELECT coalesce(extract(epoch FROM clock_timestamp() - min(e.requested_at)), 0)
+        FROM vault.erasures e WHERE NOT EXISTS (SELECT FROM vault.erasure_steps s
+            WHERE s.number = e.number AND s.step = 'certify')),
+    (SELECT count(*) FROM vault.requests
+        WHERE closed_at IS NULL AND due_at >= clock_timestamp()),
+    (SELECT count(*) FROM vault.requests
+        WHERE closed_at IS NULL AND due_at < clock_timestamp())
