@@ -34,6 +34,9 @@ from wire import topics
 _ROUND_S: Final = 0.25
 _ROUNDS: Final = 20
 """Housekeeping sees each gateway once in so many rounds."""
+_ACTS_AT_ONCE: Final = 512
+"""Of those that are due, before the connections get their turn: where thousands shake hands at
+once, a turn of theirs takes a while."""
 _MAX_BACK_OFF_S: Final = 15.0
 _libc: Final = ctypes.CDLL(None)
 
@@ -196,7 +199,7 @@ class Driver:
         while self._position < len(due_at):
             wait_s = due_at[self._position] - time.time()
             await asyncio.sleep(max(0.0, wait_s))
-            until = min(self._position + 64, len(due_at))
+            until = min(self._position + _ACTS_AT_ONCE, len(due_at))
             while self._position < until and due_at[self._position] <= (now := time.time()):
                 here = self._position
                 self._position += 1
