@@ -1,0 +1,109 @@
+"""Restriction and retention, on a real vault and a real telemetry database."""
+
+import datetime as dt
+
+import pytest
+
+from tests.fix_vault import Office, Refusal
+
+pytestmark = pytest.mark.database
+
+_SERIES = "SELECT count(*) FROM vv.series WHERE restricted_at IS NOT NULL"
+_IN_FORCE = "SELECT count(*) FROM vv.permissions WHERE withdrawn_at IS NULL"
+
+
+def state_of(office: Office, subject: str) -> str:
+    """Return the state of the newest decision of *subject*."""
+    rows = office.vault.fetch(
+        "SELECT convert_from(document, 'UTF8')::json ->> 'state' FROM vault.decisions"
+        " WHERE subject = %s ORDER BY position DESC LIMIT 1",
+        subject,
+    )
+    return str(rows[0][0])
+
+
+def test_restriction_keeps_and_stops(office: Office) -> None:
+    """Nothing more may be stored, everything stored stays, and no view counts it."""
+    office.load_policy()
+    subject, (agent, _) = office.add_subject(), office.enrol()
+    office.accept(subject, agent)
+
+    restricted = office.run("restrict", subject)
+
+    assert len(restricted["decisions"]) == 1
+    assert state_of(office, subject) == "restricted"
+    assert office.telemetry.fetch(_IN_FORCE) == [(0,)]
+    assert office.telemetry.fetch(_SERIES) == [(restricted["series"],)] == [(4,)]
+    assert office.run("restrict", subject)["decisions"] == []
+
+
+def test_lifting_lets_it_count_again(office: Office) -> None:
+    """After it no series is left out; the old handle stays dead, a new decision gives another."""
+    office.load_policy()
+    subject, (agent, _) = office.add_subject(), office.enrol()
+    handle = office.accept(subject, agent)["handle"]
+    office.run("restrict", subject)
+
+    office.run("unrestrict", subject)
+
+    assert state_of(office, subject) == "accepted"
+    assert office.telemetry.fetch(_SERIES) == [(0,)]
+    assert office.telemetry.fetch(_IN_FORCE) == [(0,)]
+    assert office.accept(subject, agent)["handle"] != handle
+    assert office.telemetry.fetch(_IN_FORCE) == [(4,)]
+
+
+def test_restricting_nobody_is_refused(office: Office) -> None:
+    """A subject that decided nothing has nothing to restrict."""
+    office.load_policy()
+    with pytest.raises(Refusal, match="decided nothing"):
+        office.run("restrict", office.add_subject())
+
+
+def test_retention_takes_rows_and_aggregates_each_in_their_time(office: Office) -> None:
+    """Past raw_days rows go and their aggregates stay; past aggregate_days these go, too."""
+    office.load_policy()
+    subject, (agent, _) = office.add_subject(), office.enrol()
+    office.accept(subject, agent)
+    database = office.telemetry
+    now = dt.datetime.now(dt.UTC).replace(hour=12, minute=0, second=0, microsecond=0)
+    raw_days, aggregate_days = _retention(office)
+    ages = (1, raw_days + 1, aggregate_days + 1)
+    for age in ages:
+        day = now - dt.timedelta(days=age)
+        database.execute("SELECT vv.ensure_partitions(%s, %s)", day.date(), day.date())
+        database.execute(
+            "INSERT INTO vv.observations SELECT %s, series_id, 80, 0 FROM vv.series", day
+        )
+    _aggregate(office)
+
+    office.run("retention", "run")
+
+    assert database.fetch("SELECT DISTINCT time FROM vv.observations") == [
+        (now - dt.timedelta(days=1),)
+    ]
+    kept = [(now - dt.timedelta(days=age)).date() for age in (raw_days + 1, 1)]
+    assert database.fetch(
+        "SELECT DISTINCT (bucket AT TIME ZONE 'UTC')::date AS day FROM vv.aggregates_1d"
+        " ORDER BY day"
+    ) == [(day,) for day in kept]
+
+
+def _retention(office: Office) -> tuple[int, int]:
+    rows = office.vault.fetch(
+        "SELECT convert_from(document, 'UTF8')::json -> 'retention' ->> 'raw_days',"
+        " convert_from(document, 'UTF8')::json -> 'retention' ->> 'aggregate_days'"
+        " FROM vault.purposes"
+    )
+    return int(str(rows[0][0])), int(str(rows[0][1]))
+
+
+def _aggregate(office: Office) -> None:
+    if office.telemetry.variant == "timescale":
+        for width in ("1m", "1h", "1d"):
+            office.telemetry.execute(
+                f"CALL refresh_continuous_aggregate('vv.aggregates_{width}', NULL, NULL)"
+            )
+    else:
+        office.telemetry.execute("SELECT pg_stat_force_next_flush()")
+        office.telemetry.execute("SELECT vv.roll_up(now())")
