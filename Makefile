@@ -7,16 +7,19 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: generated demo test test-long bench bench-smoke check format setup system test-system clean
+.PHONY: generated demo test test-long test-radio bench bench-smoke check format setup system test-system clean
 
 demo: setup  ## Run the whole system on this machine for a minute
 	$(BIN)/vitalveil demo $(ARGS)
 
 test: test-system setup  ## Run every test that can run here
-	$(BIN)/python -m pytest -q -m "not long" $(ARGS)
+	$(BIN)/python -m pytest -q -m "not long and not radio" $(ARGS)
 
 test-long: test-system setup  ## The long campaigns: a thousand kills, ten thousand withdrawals
 	$(BIN)/python -m pytest -q -m long $(ARGS)
+
+test-radio: test-system setup  ## Sensors, a kernel and the real bluetoothd, in an emulated machine
+	scripts/test-radio $(BIN)/python $(ARGS)
 
 BENCH := $(VENV)/.installed-bench
 

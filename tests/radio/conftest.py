@@ -1,0 +1,67 @@
+"""A machine with a real bluetoothd, and a virtual controller at its kernel: the guest's."""
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.bluez.bus import PrivateBus
+from tests.fix_folder import run_folder
+from tests.radio.machine import RadioMachine, RealBluetoothd
+
+__all__ = ["run_folder"]
+"""A fixture; the others of the tests above are left out, and with them what they import."""
+
+PROGRAM = "VITALVEIL_RADIO_BLUETOOTHD"
+
+
+@pytest.fixture
+def machine(run_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RadioMachine]:
+    """A machine whose bluetoothd runs, without an adapter and without a bond."""
+    if PROGRAM not in os.environ:
+        # On a machine that has an adapter a second bluetoothd would fight with the first.
+        pytest.skip("needs a guest with a virtual controller: make test-radio")
+    bus = PrivateBus(Path(tempfile.mkdtemp(dir=run_folder)))
+    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", bus.address)
+    log = run_folder / "bluetoothd.log"
+    libraries = os.environ.get("VITALVEIL_RADIO_LIBRARIES", "")
+    bluetoothd = RealBluetoothd(os.environ[PROGRAM], libraries, log)
+    bus.start()
+    bluetoothd.start()
+    yield RadioMachine(bus, bluetoothd)
+    bluetoothd.kill()
+    bus.kill()
+    if log.exists():
+        sys.stdout.write(log.read_text())  # Shown when the test fails.
+        log.unlink()
+
+
+class Figures:
+    """What a test measured, for people: in a file that outlives the guest."""
+
+    def __init__(self, test: str) -> None:
+        self._test = test
+        self._began = time.monotonic()
+
+    def note(self, what: str, seconds: float) -> None:
+        """Note that *what* took *seconds*."""
+        line = f"{self._test}: {what} {seconds:.1f} s\n"
+        sys.stdout.write(line)
+        folder = os.environ.get("VITALVEIL_RADIO_OUT")
+        if folder is not None:
+            with Path(folder, "figures.txt").open("a") as file:
+                file.write(line)
+
+    def lap(self, what: str) -> None:
+        """Note that *what* has happened so long after the test began."""
+        self.note(what, time.monotonic() - self._began)
+
+
+@pytest.fixture
+def figures(request: pytest.FixtureRequest) -> Figures:
+    """Where a test notes how long things took."""
+    return Figures(request.node.name)
