@@ -25,7 +25,9 @@ class Observed:
     def wait_for_states(self) -> None:
         """Wait until both gateways have told what they counted, since the withdrawal as well."""
         metric = 'sum(vitalveil_ingest_fleet_observations_total{step="settled"})'
-        self.staying.wait_for(lambda: (self.prometheus.value(metric) or 0) > 500, "states came")
+        self.staying.wait_for(
+            lambda: (self.prometheus.value(metric) or 0) > 500, "states came", timeout_s=120
+        )
 
     def as_grafana(self, text: str) -> list[tuple[object, ...]]:
         """Return the rows of *text*, asked as a dashboard asks."""

@@ -1,0 +1,54 @@
+"""What the state message tells of an agent's counters."""
+
+from prometheus_client import CollectorRegistry
+
+from edge_agent.bluetooth.metrics import Ending, RadioMetrics
+from edge_agent.measurement import Reason
+from edge_agent.metrics import Metrics
+from edge_agent.ports import Amount
+from wire.totals import FAMILIES, LEASE_TAKEN_MS, LEVELS
+
+
+def test_counters_are_told_by_the_names_of_the_wire() -> None:
+    """Every name is one that ingest knows, and says what was counted."""
+    registry = CollectorRegistry()
+    metrics = Metrics(registry)
+    radio = RadioMetrics(registry)
+    metrics.refused(Reason.OFF_BODY, 3)
+    metrics.appended(Amount(1, 5))
+    metrics.settled(Amount(1, 4))
+    metrics.broker_errors.inc()
+    radio.ended(Ending.LOST)
+    radio.linked.set(2)
+    metrics.took_lease(7, 1_000, 3_500)
+
+    totals, levels = metrics.told()
+
+    assert totals == {
+        "measurements.refused": 3,
+        "measurements.kept": 5,
+        "refused_measurements.off_body": 3,
+        "observations.appended": 5,
+        "observations.settled": 4,
+        "faults.broker_errors": 1,
+        "sensor_attempts.lost": 1,
+    }
+    assert levels == {"connected_sensors": 2, LEASE_TAKEN_MS: 2500}
+    known = {key for family in FAMILIES for key in family.names()}
+    assert totals.keys() <= known
+    assert levels.keys() <= {*LEVELS, LEASE_TAKEN_MS}
+
+
+def test_what_has_no_name_is_told_as_something_else() -> None:
+    """An ending that the wire does not know is counted, not lost."""
+    registry = CollectorRegistry()
+    metrics = Metrics(registry)
+    RadioMetrics(registry).ended(Ending.OTHER)
+    assert metrics.told()[0] == {"sensor_attempts.other": 1}
+
+
+def test_a_lease_from_the_future_took_no_time() -> None:
+    """Clocks differ: a propagation is never less than nothing."""
+    metrics = Metrics(CollectorRegistry())
+    metrics.took_lease(1, 9_000, 3_000)
+    assert metrics.told()[1] == {}
