@@ -67,6 +67,14 @@ def test_rates_beyond_reason_are_refused() -> None:
         scenario_file.parse(text.replace("every_s: 5", "every_s: 1"))
 
 
+def test_nobody_is_to_withdraw_twice() -> None:
+    """Over all phases there are people enough."""
+    phases = "\n".join(f"  - {{name: p{n}, duration_s: 1, withdrawals: 6}}" for n in (1, 2))
+    text = _GOOD.replace("  - name: steady\n    duration_s: 10", phases)
+    with pytest.raises(ScenarioError, match="more people withdraw than there are"):
+        scenario_file.parse(text)
+
+
 def test_a_scenario_without_a_file_is_told() -> None:
     """A name that is neither ready nor a file is refused with the names that are."""
     with pytest.raises(ScenarioError, match="ward-30"):
