@@ -1,13 +1,16 @@
 """A machine with a real bluetoothd, and a virtual controller at its kernel: the guest's."""
 
+import asyncio
+import contextlib
 import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from tests.bluez.bus import PrivateBus
 from tests.fix_folder import run_folder
@@ -19,8 +22,10 @@ __all__ = ["run_folder"]
 PROGRAM = "VITALVEIL_RADIO_BLUETOOTHD"
 
 
-@pytest.fixture
-def machine(run_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RadioMachine]:
+@pytest_asyncio.fixture
+async def machine(
+    run_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[RadioMachine]:
     """A machine whose bluetoothd runs, without an adapter and without a bond."""
     if PROGRAM not in os.environ:
         # On a machine that has an adapter a second bluetoothd would fight with the first.
@@ -35,6 +40,10 @@ def machine(run_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Radio
     yield RadioMachine(bus, bluetoothd)
     bluetoothd.kill()
     bus.kill()
+    # bleak's connection of this loop notices the end of the bus, and closes.
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(1.0):
+            await asyncio.Event().wait()
     if log.exists():
         sys.stdout.write(log.read_text())  # Shown when the test fails.
         log.unlink()
