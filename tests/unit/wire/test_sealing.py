@@ -226,6 +226,7 @@ def test_session_keys_are_remembered_within_bounds() -> None:
     """The latest half is kept, nothing above the bound; what was forgotten still opens."""
     opener = Opener([KEY], max_sessions=4)
     sealers = [sealer(session_key=bytes([n]) * 32) for n in range(1, 8)]
+    remembered: set[bytes] = set()
     for each in [*sealers, sealers[0]]:
         assert opener.open(AGENT, each.seal(BODY, sequence=each._last + 1)) == BODY
         remembered = {key for _, key in [*opener._sessions, *opener._older]}
