@@ -138,12 +138,15 @@ def settle(
     in_flight = min(max(unsettled, 0), held)
     lost = max(unsettled - held, 0)
     published = sum(s.appended_observations for s in spools)
-    purged_observations = sum(s.purged_observations + s.evicted_observations for s in spools)
-    doubled = max(stored.observations - stored.ledger_observations, 0) + max(
-        -unsettled - purged, 0
+    # What an agent purged may have been stored while its receipt was under way; so of the purged,
+    # only those count that are missing elsewhere. A loss of as many would hide behind them.
+    unstored = published - stored.observations - ingested.refused_observations
+    purged_observations = min(
+        max(unstored, 0), sum(s.purged_observations + s.evicted_observations for s in spools)
     )
+    doubled = max(stored.observations - stored.ledger_observations, 0) + max(settled - appended, 0)
     # With nothing in flight or quarantined, the observations must balance to the last one.
-    missing = published - purged_observations - stored.observations - ingested.refused_observations
+    missing = unstored - purged_observations
     is_at_rest = not in_flight and not stored.quarantined_envelopes
     return Report(
         published=published,

@@ -1,0 +1,109 @@
+"""The books of a run."""
+
+import msgspec
+import pytest
+
+from simulators.demo.accounts import Ingested, Report, SpoolTotals, Stored, Withdrawal, settle
+
+SPOOL = SpoolTotals(
+    appended_envelopes=10,
+    appended_observations=100,
+    purged_envelopes=0,
+    purged_observations=0,
+    evicted_envelopes=0,
+    evicted_observations=0,
+    held_envelopes=0,
+)
+STORED = Stored(
+    observations=100,
+    by_quantity={"heart_rate": 100},
+    ledger_observations=100,
+    accepted_envelopes=10,
+    refused_envelopes=0,
+    quarantined_envelopes=0,
+)
+INGESTED = Ingested(
+    received=10,
+    stored=10,
+    duplicates=0,
+    refused=0,
+    quarantined=0,
+    abandoned=0,
+    in_flight=0,
+    refused_by_reason={},
+    refused_observations=0,
+    p50_s=0.1,
+    p99_s=0.2,
+)
+
+
+def books(
+    spool: SpoolTotals = SPOOL,
+    stored: Stored = STORED,
+    ingested: Ingested = INGESTED,
+    withdrawal: Withdrawal | None = None,
+) -> Report:
+    """Return the books of one agent's run."""
+    return settle([spool], stored, ingested, withdrawal=withdrawal, source={"recorded": 1})
+
+
+def test_everything_stored_is_good() -> None:
+    """What was appended and is stored once balances."""
+    report = books()
+    assert (report.lost, report.doubled, report.in_flight) == (0, 0, 0)
+    assert report.is_good
+
+
+@pytest.mark.parametrize(
+    ("spool", "stored"),
+    [
+        pytest.param(SPOOL, {"accepted_envelopes": 9}, id="an envelope"),
+        pytest.param(SPOOL, {"observations": 99, "ledger_observations": 99}, id="one observation"),
+    ],
+)
+def test_what_is_nowhere_is_lost(spool: SpoolTotals, stored: dict[str, int]) -> None:
+    """What was appended and is neither stored, refused, purged nor held is lost."""
+    report = books(spool, msgspec.structs.replace(STORED, **stored))
+    assert report.lost == 1
+    assert not report.is_good
+
+
+def test_what_is_stored_twice_is_doubled() -> None:
+    """Rows that the ledger knows nothing of are doubled."""
+    report = books(stored=msgspec.structs.replace(STORED, observations=101))
+    assert report.doubled == 1
+    assert not report.is_good
+
+
+def test_what_is_held_is_in_flight() -> None:
+    """What a spool still holds, and the ledger does not have, is on its way."""
+    spool = msgspec.structs.replace(SPOOL, held_envelopes=2)
+    stored = msgspec.structs.replace(
+        STORED, accepted_envelopes=8, observations=80, ledger_observations=80
+    )
+    report = books(spool, stored)
+    assert (report.in_flight, report.lost) == (2, 0)
+    assert report.is_good
+
+
+def test_purged_counts_once() -> None:
+    """What was purged after it had been stored, its receipt under way, is stored and not purged."""
+    purged = msgspec.structs.replace(SPOOL, purged_envelopes=2, purged_observations=20)
+    assert (books(purged).purged, books(purged).lost) == (0, 0)
+    unsent = msgspec.structs.replace(
+        STORED, accepted_envelopes=8, observations=80, ledger_observations=80
+    )
+    assert (books(purged, unsent).purged, books(purged, unsent).lost) == (20, 0)
+
+
+@pytest.mark.parametrize("broken", ["received", "stored", "duplicates", "abandoned"])
+def test_ingest_must_balance(broken: str) -> None:
+    """An envelope that ingest received and has no outcome for breaks the books."""
+    ingested = msgspec.structs.replace(INGESTED, **{broken: getattr(INGESTED, broken) + 1})
+    assert not books(ingested=ingested).is_good
+
+
+def test_a_row_after_the_withdrawal_is_never_good() -> None:
+    """One row after the COMMIT breaks a promise, whatever else balances."""
+    withdrawal = Withdrawal(1.0, 0.1, 1, 5.0)
+    assert not books(withdrawal=withdrawal).is_good
