@@ -87,7 +87,7 @@ def test_what_is_held_is_in_flight() -> None:
 
 
 def test_purged_counts_once() -> None:
-    """What was purged after it had been stored, its receipt under way, is stored and not purged."""
+    """What was purged after it had been stored, its receipt under way, counts as stored."""
     purged = msgspec.structs.replace(SPOOL, purged_envelopes=2, purged_observations=20)
     assert (books(purged).purged, books(purged).lost) == (0, 0)
     unsent = msgspec.structs.replace(
