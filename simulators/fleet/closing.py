@@ -106,7 +106,7 @@ def _ask(
         return bookkeeping.by_receipts(found), None, None
     ledger = Ledger(site.dsn)
     try:
-        settled = ledger.settled(_spools(site, folder), since=seen.began_at - 1)
+        settled = ledger.settled(_spools(site, folder), since=seen.began_at)
         if not settled.is_exact:
             notes.append("track_commit_timestamp is off: queryable means inserted")
         rows = ledger.rows(**_span(scenario, seen))
