@@ -31,6 +31,15 @@ async def gets_in(broker: Mosquitto, agent: str, bundle: Path) -> bool:
         return False
 
 
+async def is_kept_out(broker: Mosquitto, agent: str, bundle: Path) -> bool:
+    """Tell whether the broker, which a signal has just told, soon keeps *agent* out."""
+    for _ in range(50):
+        if not await gets_in(broker, agent, bundle):
+            return True
+        await asyncio.sleep(0.05)
+    return False
+
+
 @pytest.mark.parametrize("hook", ["works", "fails", "is missing"])
 async def test_who_is_revoked_is_let_in_no_more(
     office: Office, run_folder: Path, hook: str
@@ -60,14 +69,13 @@ async def test_who_is_revoked_is_let_in_no_more(
         (ada, ada_bundle), (bob, bob_bundle) = office.enrol(), office.enrol()
         assert await gets_in(broker, ada, ada_bundle)
 
+        # Of two lists of one second, OpenSSL may keep to the one that it had.
+        await asyncio.sleep(1.1)
         reply = office.run("pki", "revoke", ada, "--yes")
 
         assert reply["next"].startswith("nothing:") is (hook == "works")
         if hook == "works":
-            # A signal tells it, and nothing tells when it has read the list.
-            async with asyncio.timeout(5):
-                while await gets_in(broker, ada, ada_bundle):
-                    await asyncio.sleep(0.05)
+            assert await is_kept_out(broker, ada, ada_bundle)
         assert await gets_in(broker, bob, bob_bundle)
         assert office.telemetry.fetch(
             "SELECT revoked_at IS NOT NULL FROM vv.agents WHERE agent = %s", ada
