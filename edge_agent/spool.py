@@ -203,6 +203,7 @@ class SqliteSpool:
             self._db.execute("COMMIT")
             self._stats = read_stats(self._db)
         except BaseException:
+            # Whatever ends it, the connection must not stay in a transaction; it is raised again.
             # Some failures have rolled back already.
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")

@@ -108,6 +108,7 @@ class Access:
                 if request is not None:
                     records.journal.close_request(request, RequestOutcome.GRANTED)
         except BaseException:
+            # Whatever ends it, no file of a person may stay that is on no record; raised again.
             written.temporary.unlink(missing_ok=True)
             raise
         written.temporary.replace(file)
