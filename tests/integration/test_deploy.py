@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,7 @@ def test_secrets_are_made_once(tmp_path: Path) -> None:
     folder = tmp_path / "secrets"
     made = _run(
         str(DEPLOY / "make-secrets"), str(folder), "broker.example",
-        VITALVEIL="python -m vitalveil", PYTHONPATH=str(DEPLOY.parent),
+        VITALVEIL=f"{sys.executable} -m vitalveil", PYTHONPATH=str(DEPLOY.parent),
     )  # fmt: skip
     assert made.returncode == 0, made.stderr
     files = [path for path in folder.rglob("*") if path.is_file()]
@@ -95,10 +96,11 @@ def test_secrets_are_made_once(tmp_path: Path) -> None:
 def test_every_secret_that_compose_mounts_is_made(tmp_path: Path) -> None:
     """What compose.yaml names below ./secrets is what make-secrets makes."""
     folder = tmp_path / "secrets"
-    _run(
+    made = _run(
         str(DEPLOY / "make-secrets"), str(folder),
-        VITALVEIL="python -m vitalveil", PYTHONPATH=str(DEPLOY.parent),
+        VITALVEIL=f"{sys.executable} -m vitalveil", PYTHONPATH=str(DEPLOY.parent),
     )  # fmt: skip
+    assert made.returncode == 0, made.stderr
     for service in SERVICES.values():
         for volume in service.get("volumes", []):
             source = volume.split(":")[0]
