@@ -15,7 +15,7 @@ from simulators.network import Relay
 from simulators.people import VirtualSensor, address_of
 from simulators.player import Player
 from simulators.sample import Sample
-from simulators.stack.scrape import scrape
+from simulators.stack.scrape import Metrics, scrape
 from simulators.stack.system import System, system
 from tests.fix_database import programs
 
@@ -45,6 +45,15 @@ def _samples() -> Iterator[Sample]:
         Sample(offset_ms=n * STEP_MS, quantity="heart_rate", value=_value(n))
         for n in itertools.count()
     )
+
+
+def _counts(metrics: Metrics, prefix: str) -> dict[str, float]:
+    """Return everything but the histograms, without what is 0."""
+    return {
+        " ".join([name.removeprefix(prefix), *(value for _, value in labels)]): value
+        for (name, labels), value in metrics.samples.items()
+        if name.startswith(prefix) and value and "_seconds_" not in name
+    }
 
 
 class Flow:
@@ -118,8 +127,23 @@ class Flow:
         """Poll until *condition*, and fail when it takes too long."""
         deadline = time.monotonic() + timeout_s
         while not condition():
-            assert time.monotonic() < deadline, f"waited {timeout_s:.0f} s in vain until {what}"
+            if time.monotonic() > deadline:
+                pytest.fail(f"waited {timeout_s:.0f} s in vain until {what}: {self.facts()}")
             time.sleep(0.05)
+
+    def facts(self) -> str:
+        """Tell where the records are, for whoever reads of a failure."""
+        agent, ingest = self.gateway.child, self.system.ingest
+        said = scrape(self.gateway.http_port)
+        heard = scrape(self.system.ingest_port)
+        return ", ".join([
+            f"{self.handed_over} handed over and {self.player.pending} to come",
+            f"{len(self.stored())} stored",
+            f"agent ended with {agent and agent.exit_code}",
+            f"it says {said and _counts(said, 'vitalveil_agent_')}",
+            f"ingest ended with {ingest and ingest.exit_code}",
+            f"it says {heard and _counts(heard, 'vitalveil_ingest_')}",
+        ])  # fmt: skip
 
     def spooled(self) -> float:
         """Return how many envelopes the agent holds; infinite while it does not answer."""

@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import os
+import secrets
 import socket
 import subprocess
 import time
@@ -14,6 +15,8 @@ from typing import Final
 from simulators.stack.errors import DidNotStart
 
 _PR_SET_PDEATHSIG: Final = 1
+_SERVER_PORTS: Final = range(20_000, 32_768)
+"""Linux takes outgoing ports from 32768 on, others from 49152 (ip_local_port_range in ip(7))."""
 _libc = ctypes.CDLL(None)
 
 
@@ -22,11 +25,17 @@ def _die_with_parent() -> None:
 
 
 def free_port() -> int:
-    """Return a TCP port of loopback that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """
+    Return a TCP port of loopback that nobody uses at this moment.
+
+    It lies below those that systems give to outgoing connections: a server that was killed finds
+    it free when it starts again, and nobody who waits for that server connects to itself.
+    """
+    while True:
+        port = secrets.choice(_SERVER_PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def is_listening(port: int) -> bool:
