@@ -165,7 +165,8 @@ class Agent:
             self._metrics.refused(Reason.UNDATED, self._undated.hold(measurements))
             return
         for measurement in measurements:
-            self._metrics.decided(self._pipeline.offer(measurement, now_ms=now_ms, now=now))
+            for outcome in self._pipeline.offer(measurement, now_ms=now_ms, now=now):
+                self._metrics.decided(outcome)
         self._pipeline.tick(now_ms=now_ms, now=now)
 
     async def _look_at_the_time(self) -> None:

@@ -77,7 +77,11 @@ def marks_of(lease: Lease) -> list[Mark]:
     rules = {grant.handle: [rule.quantity for rule in grant.rules] for grant in lease.grants}
     return [
         *map(cursor_of, sensors),
-        *(through_of(sensor, q) for sensor, handle in sensors.items() for q in rules[handle]),
+        *(
+            through_of(sensor, q)
+            for sensor, handles in sensors.items()
+            for q in {q for handle in handles for q in rules[handle]}
+        ),
         *(spent_of(handle, q) for handle, quantities in rules.items() for q in quantities),
     ]
 
@@ -96,7 +100,7 @@ class Pipeline:
         self.limits = limits
         """May be set anew at any time."""
         self._leases: list[Lease] = []
-        self._sensors: dict[str, bytes] = {}
+        self._sensors: dict[str, tuple[bytes, ...]] = {}
         self._minimisers: dict[tuple[bytes, int], Minimiser] = {}
         self._batches: dict[bytes, list[Batch]] = {}
         self._seen: dict[str, int] = {}
@@ -136,9 +140,9 @@ class Pipeline:
         self._sensors = handles_by_sensor(lease)
         for grant in lease.grants:
             self._open_minimisers(grant, marks)
-        for sensor, handle in self._sensors.items():
+        for sensor, handles in self._sensors.items():
             self._seen.setdefault(sensor, marks.get(cursor_of(sensor), 0))
-            for _, quantity in filter(lambda key: key[0] == handle, self._minimisers):
+            for quantity in {q for handle, q in self._minimisers if handle in handles}:
                 known = marks.get(through_of(sensor, quantity), 0)
                 self._through.setdefault((sensor, quantity), known)
         return Adopted(dropped, self._hand_out(list(self._batches)))
@@ -180,13 +184,24 @@ class Pipeline:
                 del self._batches[handle]
         return dropped
 
-    def offer(self, measurement: Measurement, *, now_ms: int, now: float) -> Outcome:
-        """Take *measurement*, and return what became of it so far."""
-        handle = self._sensors.get(measurement.sensor)
-        if handle is None:
-            return Reason.UNKNOWN_SENSOR if self._leases else Reason.NO_LEASE
+    def offer(self, measurement: Measurement, *, now_ms: int, now: float) -> list[Outcome]:
+        """Take *measurement*, and return what became of it so far, for each purpose it serves."""
+        handles = self._sensors.get(measurement.sensor)
+        if handles is None:
+            return [Reason.UNKNOWN_SENSOR if self._leases else Reason.NO_LEASE]
         if self._was_seen(measurement):
-            return Reason.ALREADY_SEEN
+            return [Reason.ALREADY_SEEN]
+        # Minimised for each purpose apart: together they are the least that satisfies them all,
+        # and no purpose is told what only another one needs.
+        served = [h for h in handles if (h, measurement.quantity) in self._minimisers]
+        return [
+            self._offer_to(handle, measurement, now_ms=now_ms, now=now)
+            for handle in served or handles[:1]
+        ]
+
+    def _offer_to(
+        self, handle: bytes, measurement: Measurement, *, now_ms: int, now: float
+    ) -> Outcome:
         minimiser = self._minimisers.get((handle, measurement.quantity))
         reason = self._refusal(measurement, handle, now_ms=now_ms)
         if reason is not None:
@@ -323,7 +338,7 @@ class Pipeline:
         return {
             sensor: min([record - 1 for record in self._open_records(sensor).values()] + [seen])
             for sensor, seen in self._seen.items()
-            if seen and self._sensors.get(sensor) not in self._batches
+            if seen and self._batches.keys().isdisjoint(self._sensors.get(sensor, ()))
         }
 
     def _open_records(self, sensor: str) -> dict[int, int]:

@@ -1,20 +1,16 @@
 """Swap the sensor for its handle: the last place where an address is known."""
 
-from collections import Counter
-
 from wire.lease import Lease
 
 
-def handles_by_sensor(lease: Lease) -> dict[str, bytes]:
+def handles_by_sensor(lease: Lease) -> dict[str, tuple[bytes, ...]]:
     """
-    Return whose sensor is whose, under *lease*.
+    Return the handles that each sensor measures for, under *lease*.
 
-    A sensor that is bound to two handles is bound to neither: whom it measures is not known.
+    Several are one person's for several purposes: trust binds no sensor to two people.
     """
-    bound = Counter(sensor for grant in lease.grants for sensor in set(grant.bindings))
-    return {
-        sensor: grant.handle
-        for grant in lease.grants
-        for sensor in grant.bindings
-        if bound[sensor] == 1
-    }
+    found: dict[str, dict[bytes, None]] = {}
+    for grant in lease.grants:
+        for sensor in grant.bindings:
+            found.setdefault(sensor, {})[grant.handle] = None
+    return {sensor: tuple(handles) for sensor, handles in found.items()}

@@ -184,14 +184,15 @@ async def test_without_the_lock_rows_come_after(database: Database) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(3600)
-async def test_no_row_after_ten_thousand_withdrawals(database: Database) -> None:
-    """Twelve writers against 10,000 withdrawals at random moments: not one row comes after."""
-    race = Race(database, rounds=10_000, seed=2026)
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("seed", range(2026, 2036))
+async def test_no_row_after_ten_thousand_withdrawals(database: Database, seed: int) -> None:
+    """Twelve writers against ten times 1,000 withdrawals: not one row comes after."""
+    race = Race(database, rounds=1_000, seed=seed)
     race.sow()
 
     await race.run()
 
     assert race.leaked() == 0
-    assert race.stored > 20_000
-    print(f"stored {race.stored}, refused {race.refused}, leaked 0")  # noqa: T201
+    assert race.stored > 2_000
+    print(f"seed {seed}: stored {race.stored}, refused {race.refused}, leaked 0")  # noqa: T201

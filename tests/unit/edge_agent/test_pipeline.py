@@ -70,13 +70,13 @@ class Bench:
     ) -> Outcome:
         """Let a sensor measure now."""
         at_ms = self.clock.now_ms() if at_ms is None else at_ms
-        outcome = self.pipeline.offer(
+        outcomes = self.pipeline.offer(
             Measurement(sensor, quantity, at_ms, value, fault, record),
             now_ms=self.clock.now_ms(),
             now=self.clock.now(),
         )
-        self.outcomes[outcome] += 1
-        return outcome
+        self.outcomes.update(outcomes)
+        return outcomes[0]
 
     def save(self, flush: Flush) -> None:
         """Make *flush* durable."""
@@ -132,7 +132,7 @@ def test_refused_with_a_reason(measurement: dict[str, object], reason: Reason) -
 def test_nothing_is_measured_without_a_lease_in_force() -> None:
     """Before the first lease, and from the end of one on, every measurement is refused."""
     measurement = Measurement(SENSOR, 1, START_MS, 70.0)
-    assert Pipeline(LIMITS).offer(measurement, now_ms=START_MS, now=0.0) is Reason.NO_LEASE
+    assert Pipeline(LIMITS).offer(measurement, now_ms=START_MS, now=0.0) == [Reason.NO_LEASE]
     bench = Bench(lease(grant()))
     bench.clock.pass_s(HOUR_MS / 1000 - 0.001)
     assert bench.say(70.0) is Verdict.PENDING

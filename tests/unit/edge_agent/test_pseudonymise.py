@@ -7,11 +7,12 @@ from tests.fakes_edge_agent import HANDLE, OTHER_HANDLE, grant, lease
 def test_each_sensor_has_its_handle() -> None:
     """A bound sensor measures for the handle that it is bound to, however often it is named."""
     bound = lease(grant(HANDLE, ["a", "b", "a"]), grant(OTHER_HANDLE, ["c"]))
-    assert handles_by_sensor(bound) == {"a": HANDLE, "b": HANDLE, "c": OTHER_HANDLE}
+    assert handles_by_sensor(bound) == {"a": (HANDLE,), "b": (HANDLE,), "c": (OTHER_HANDLE,)}
 
 
-def test_sensor_of_two_is_of_nobody() -> None:
-    """A sensor that is bound twice is not guessed to be one's."""
+def test_sensor_serves_every_purpose_that_it_is_bound_for() -> None:
+    """A sensor that is bound under two handles measures for both."""
     assert handles_by_sensor(lease(grant(HANDLE, ["a"]), grant(OTHER_HANDLE, ["a", "b"]))) == {
-        "b": OTHER_HANDLE
+        "a": (HANDLE, OTHER_HANDLE),
+        "b": (OTHER_HANDLE,),
     }
