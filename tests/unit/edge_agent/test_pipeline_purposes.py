@@ -89,7 +89,27 @@ def test_no_purpose_sees_that_there_is_another(
     assert both.outcomes[Verdict.PENDING] == len(both.out())
 
 
-commands = st.lists(st.sampled_from(["say"] * 6 + ["pass", "take", "crash", "stop"]), max_size=40)
+def test_cursor_waits_for_every_purpose() -> None:
+    """A record is behind the cursor once each purpose that it serves has it durably."""
+    bench = Bench(
+        lease(grant(rules=[SECOND]), grant(OTHER_HANDLE, rules=[Rule(1, interval_ms=1000)])),
+        Limits(max_observations=3, max_age_s=60.0),
+    )
+    for number in range(3):
+        bench.say(70.0, record=number + 1, at_ms=START_MS + 100 * number)
+    bench.save(bench.pipeline.take(now=bench.clock.now()))
+    assert (len(of(bench, HANDLE)), bench.cursors) == (3, {})
+    bench.begin()
+    for number in range(3):
+        bench.say(70.0, record=number + 1, at_ms=START_MS + 100 * number)
+    bench.take_all()
+    assert (len(of(bench, HANDLE)), len(of(bench, OTHER_HANDLE))) == (3, 1)
+    assert bench.cursors == {SENSOR: 3}
+
+
+commands = st.lists(
+    st.sampled_from(["say"] * 6 + ["pass", "full", "take", "crash", "stop"]), max_size=40
+)
 
 
 @given(histories, commands, rules, rules)
@@ -111,6 +131,8 @@ def test_crashes_neither_lose_nor_double_for_any_purpose(
         elif command == "pass":
             bench.clock.pass_s(5.0)
             bench.pipeline.tick(now_ms=bench.clock.now_ms(), now=bench.clock.now())
+        elif command == "full":
+            bench.save(bench.pipeline.take(now=bench.clock.now()))
         elif command == "take":
             bench.save(bench.pipeline.take(now=bench.clock.now() + 1))
         elif command == "stop":
