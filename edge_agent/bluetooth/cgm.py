@@ -92,7 +92,7 @@ class Session:
         self._link = link
         self._outlet = outlet
         self._cursor = cursor
-        self._point = ControlPoint(link, SERVICE, outlet.clock, pace)
+        self._point = ControlPoint(link, SERVICE, outlet.clock, pace, outlet.metrics)
         self._report: SessionReport | None = None
         self._error: BluetoothError | None = None
         self._generation = 0
@@ -110,8 +110,11 @@ class Session:
         if not isinstance(status, CgmStatus):
             raise SensorRefused("the status of a session")
         self._recognise(status.time_offset_min, await self._read_start())
+        has_records = self._link.has(SERVICE, CONTROL_POINT)
+        # What comes before the report would move the cursor past what is in it, and is in it too.
+        self._report = Report() if has_records else None
         await self._link.subscribe(SERVICE, _MEASUREMENT, self._on_measurement)
-        if self._link.has(SERVICE, CONTROL_POINT):
+        if has_records:
             await self._point.open()
 
     async def _read(self, number: int) -> msgspec.Struct | None:
@@ -173,7 +176,8 @@ class Session:
                 await self._run(EVERYTHING, first)
 
     async def _run(self, request: Request, first: int) -> None:
-        self._report = report = Report[CgmRecord, None](after=first - 1)
+        # Minutes have gaps of any size, so that nothing goes before all has come.
+        self._report = report = Report[CgmRecord, None]()
         self._error = None
 
         async def drain() -> None:
@@ -183,10 +187,8 @@ class Session:
                     await self._outlet.put(self._measure(ready.record))
 
         try:
-            await self._point.report(request, drain)
-            # From here to the end of the last drain, what is new joins the end of the report.
-            report.complete()
-            await drain()
+            # To the end of its last drain, what is new joins the end of the report.
+            await self._point.fetch(request, report, drain)
         except Endless:
             await self._point.abort()
             raise

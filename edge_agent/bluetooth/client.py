@@ -121,9 +121,19 @@ class Link:
         gone: Set when the connection has ended.
 
         call_s: How long a call may take.
+
+        is_inherited: Whether somebody else had made it, who may have asked for something.
     """
 
-    def __init__(self, client: BleakClient, gone: asyncio.Event, call_s: float) -> None:
+    def __init__(
+        self,
+        client: BleakClient,
+        gone: asyncio.Event,
+        call_s: float,
+        *,
+        is_inherited: bool = False,
+    ) -> None:
+        self.is_inherited = is_inherited
         self._client = client
         self._gone = gone
         self._call_s = call_s
@@ -244,7 +254,11 @@ def _adapter(radio: Radio) -> BlueZClientArgs:
 
 @contextlib.asynccontextmanager
 async def connected(
-    device: BLEDevice, radio: Radio, *, host_is_up: Callable[[], bool] = lambda: True
+    device: BLEDevice,
+    radio: Radio,
+    *,
+    is_inherited: bool = False,
+    host_is_up: Callable[[], bool] = lambda: True,
 ) -> AsyncIterator[Link]:
     """
     Connect to *device* for as long as the context is open.
@@ -253,6 +267,8 @@ async def connected(
         device: As a scan has just found it.
 
         radio: Through what.
+
+        is_inherited: Whether it is connected already, by somebody else.
 
         host_is_up: Tells whether it is worth while to say goodbye.
 
@@ -272,7 +288,7 @@ async def connected(
             await within(CONNECT_S, "connecting", client.connect())
         except FAILURES as exc:
             raise translate(exc, "connecting") from None
-        yield Link(client, gone, radio.call_s)
+        yield Link(client, gone, radio.call_s, is_inherited=is_inherited)
     finally:
         gone.set()
         # The work is done or lost, whatever comes of this.

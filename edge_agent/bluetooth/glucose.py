@@ -7,8 +7,9 @@ and all in it is new. The record that we have last is asked for once more too: b
 recognise it, and with it the memory, should it have grown past that record again.
 """
 
+import contextlib
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import msgspec
@@ -68,17 +69,19 @@ class Meter:
         self._link = link
         self._outlet = outlet
         self._cursor = cursor
-        self._point = ControlPoint(link, SERVICE, outlet.clock, pace)
+        self._point = ControlPoint(link, SERVICE, outlet.clock, pace, outlet.metrics)
         self._report: MeterReport | None = None
         self._error: BluetoothError | None = None
         self._newest: GlucoseMeasurement | None = None
 
     async def open(self) -> None:
         """Be told of records."""
-        await self._link.subscribe(SERVICE, _MEASUREMENT, self._on_measurement)
-        if self._link.can_notify(SERVICE, _CONTEXT):
-            await self._link.subscribe(SERVICE, _CONTEXT, self._on_context)
-        await self._point.open()
+        # What comes before we ask for anything, somebody else has asked for.
+        with self._into(Report()):
+            await self._link.subscribe(SERVICE, _MEASUREMENT, self._on_measurement)
+            if self._link.can_notify(SERVICE, _CONTEXT):
+                await self._link.subscribe(SERVICE, _CONTEXT, self._on_context)
+            await self._point.open()
 
     async def fetch(self) -> None:
         """
@@ -97,9 +100,10 @@ class Meter:
 
     async def _last(self) -> GlucoseMeasurement | None:
         """Return the newest record; None if there is none, or the meter does not tell."""
-        report: MeterReport = Report(hold=True)
+        report: MeterReport = Report()
         try:
-            await self._run(_NEWEST, report, None)
+            with self._into(report):
+                await self._point.report(_NEWEST, self._check)
         except SensorRefused as exc:
             if not is_unsupported(exc):
                 raise
@@ -129,28 +133,36 @@ class Meter:
             if not is_unsupported(exc):
                 raise
             # It can only report everything; the keeper leaves out what we have.
-            await self._run(EVERYTHING, Report(hold=True), keeper)
+            await self._run(EVERYTHING, Report(), keeper)
 
-    async def _run(self, request: Request, report: MeterReport, keeper: "_Keeper | None") -> None:
-        """Run one report; without a keeper, hand nothing over."""
-        self._report, self._error = report, None
+    async def _run(self, request: Request, report: MeterReport, keeper: "_Keeper") -> None:
+        """Run one report, and hand over what *keeper* does not know."""
 
         async def drain() -> None:
-            if self._error is not None:
-                raise self._error
-            if keeper is not None:
-                for ready in report.ready():
-                    await self._keep(ready, keeper)
+            await self._check()
+            for ready in report.ready():
+                await self._keep(ready, keeper)
 
+        newest = None if self._newest is None else self._newest.sequence
+        with self._into(report):
+            try:
+                await self._point.fetch(request, report, drain, newest=newest)
+            except (_Cleared, Endless):
+                await self._point.abort()
+                raise
+
+    @contextlib.contextmanager
+    def _into(self, report: MeterReport) -> Iterator[None]:
+        """Let records come into *report* while the context is open."""
+        self._report, self._error = report, None
         try:
-            await self._point.report(request, drain)
-            report.complete()
-            await drain()
-        except (_Cleared, Endless):
-            await self._point.abort()
-            raise
+            yield
         finally:
             self._report = None
+
+    async def _check(self) -> None:
+        if self._error is not None:
+            raise self._error
 
     async def _keep(self, ready: MeterRecord, keeper: "_Keeper") -> None:
         place = keeper.place_of(ready.record)

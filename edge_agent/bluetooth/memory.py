@@ -3,7 +3,8 @@ Records on their way out of a sensor's memory: put in order, joined with their c
 
 The port is owed records in order, and a cursor moves past whatever is before it. So a record is
 let go only when none can come any more that belongs before it: it follows the last one directly,
-or a later one has come, from a sensor that counts up; or the report is complete.
+or the report is complete. That a later one has come proves nothing: the air or the host may have
+lost one between, and a report that somebody asked for before us, who died, may still be coming in.
 """
 
 from typing import Final, Generic, TypeVar
@@ -33,21 +34,17 @@ class Report(Generic[R, C]):
     One report of stored records, while it comes in.
 
     Args:
-        after: The sequence of the last record that we have; -1 for none.
-
-        hold: Let nothing go before the report is complete.
+        after: The sequence before the first that may come; None when nobody knows it, and then
+            nothing goes before the report is complete.
     """
 
-    def __init__(self, *, after: int = -1, hold: bool = False) -> None:
-        self.highest = -1
-        """The highest sequence that has come."""
+    def __init__(self, *, after: int | None = None) -> None:
+        self._highest = -1
         self._last = after
-        self._hold = hold
         self._held: dict[int, tuple[R, bool]] = {}
         self._contexts: dict[int, C] = {}
         self._gone: set[int] = set()
         self._repeated = 0
-        self._counts_up = True
         self._is_complete = False
 
     def add(self, sequence: int, record: R, *, waits: bool = False) -> None:
@@ -64,13 +61,13 @@ class Report(Generic[R, C]):
         Raises:
             Endless: No memory holds so many.
         """
-        if sequence in self._gone:
+        if sequence in self._gone or sequence in self._held:
             self._repeated += 1
             if self._repeated > MAX_REPEATED:
                 raise Endless
+        if sequence in self._gone:
             return
-        self._counts_up = self._counts_up and sequence >= self.highest
-        self.highest = max(self.highest, sequence)
+        self._highest = max(self._highest, sequence)
         self._held[sequence] = record, waits
         if len(self._held) > MAX_HELD:
             raise Endless
@@ -90,8 +87,22 @@ class Report(Generic[R, C]):
 
     def newest(self) -> R | None:
         """Return the record with the highest sequence, if it has not gone."""
-        held = self._held.get(self.highest)
+        held = self._held.get(self._highest)
         return held[0] if held is not None else None
+
+    @property
+    def received(self) -> int:
+        """How many records have come."""
+        return len(self._gone) + len(self._held)
+
+    def begins_after(self, sequence: int) -> None:
+        """Note that the first that may come follows *sequence*, if nothing better is known."""
+        if self._last is None:
+            self._last = sequence
+
+    def again(self) -> None:
+        """Note that all is asked for once more: what comes twice is no fault now."""
+        self._repeated = 0
 
     def complete(self) -> None:
         """Note that all have come."""
@@ -100,8 +111,6 @@ class Report(Generic[R, C]):
     def ready(self) -> list[Ready[R, C]]:
         """Return the records that may be let go, in order; each once."""
         ready: list[Ready[R, C]] = []
-        if self._hold and not self._is_complete:
-            return ready
         for sequence in sorted(self._held):
             if not self._is_complete and not self._may_go(sequence):
                 break
@@ -115,4 +124,4 @@ class Report(Generic[R, C]):
         _, waits = self._held[sequence]
         if waits and sequence not in self._contexts:
             return False
-        return self._counts_up and (sequence == self._last + 1 or sequence < self.highest)
+        return self._last is not None and sequence <= self._last + 1

@@ -106,6 +106,9 @@ class RadioMetrics:
         )
         self.records = self._plain("fetched_records", "Stored records received.")
         self.fetches = self._plain("record_fetches", "Reports of stored records, complete.")
+        self.short_reports = self._plain(
+            "short_reports", "Reports with less than the sensor had counted."
+        )
         self.resets = self._plain("sensor_resets", "Memories cleared, sessions begun anew.")
         self.clocks = self._plain("corrected_clocks", "Clocks of sensors found off, by minutes.")
         self.host_deaths = self._plain("bluetooth_deaths", "Times that bluetoothd went away.")

@@ -42,6 +42,14 @@ class Rhythm(msgspec.Struct, frozen=True):
     """Between two scans, while nobody new is waited for."""
 
 
+class Found(msgspec.Struct, frozen=True):
+    """A sensor that can be connected to."""
+
+    device: BLEDevice
+    is_connected: bool
+    """Whether the host has a connection to it already, which somebody else made."""
+
+
 Hear = Callable[[BLEDevice, AdvertisementData], None]
 _SERVICES: Final = ["1808", "1809", "180d", "1810", "181d", "181f", "1822"]
 
@@ -77,7 +85,7 @@ class Scanner:
         self._backoff = backoff
         self._rhythm = rhythm
         self._bound: frozenset[str] = frozenset()
-        self._wanted: dict[str, asyncio.Future[BLEDevice]] = {}
+        self._wanted: dict[str, asyncio.Future[Found]] = {}
         self._asked = asyncio.Event()
         self._over = asyncio.Event()
         self._connecting: set[str] = set()
@@ -95,18 +103,18 @@ class Scanner:
         self._over.set()
 
     @contextlib.asynccontextmanager
-    async def found(self, sensor: str) -> AsyncIterator[BLEDevice]:
+    async def found(self, sensor: str) -> AsyncIterator[Found]:
         """Wait until *sensor* is heard. While the context is open, the air is free to connect."""
         sensor = sensor.upper()
-        heard: asyncio.Future[BLEDevice] = asyncio.get_running_loop().create_future()
+        heard: asyncio.Future[Found] = asyncio.get_running_loop().create_future()
         self._wanted[sensor] = heard
         self._asked.set()
         # In the scan that runs it may have been heard, and would not be reported again.
         self._over.set()
         try:
-            device = await heard
+            found = await heard
             async with self._turn:
-                yield device
+                yield found
         finally:
             if self._wanted.get(sensor) is heard:
                 del self._wanted[sensor]
@@ -177,21 +185,21 @@ class Scanner:
             raise translate(exc, "scanning") from None
         for device in devices:
             if device.address.upper() in connected:
-                self._give(device)
+                self._give(device, is_connected=True)
 
     def _hear(self, device: BLEDevice, _: AdvertisementData) -> None:
         self._heard += 1
         self._metrics.heard(bound=device.address.upper() in self._bound)
-        self._give(device)
+        self._give(device, is_connected=False)
 
-    def _give(self, device: BLEDevice) -> None:
+    def _give(self, device: BLEDevice, *, is_connected: bool) -> None:
         address = device.address.upper()
         wanted = self._wanted.get(address)
         if wanted is None or wanted.done():
             return
         self._connecting.add(address)
         self._calm.clear()
-        wanted.set_result(device)
+        wanted.set_result(Found(device, is_connected))
         self._over.set()
 
 

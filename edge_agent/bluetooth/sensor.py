@@ -104,9 +104,14 @@ class BoundSensor:
     async def _visit(self) -> float:
         means = self._means
         async with contextlib.AsyncExitStack() as stack:
-            async with means.scanner.found(self._address) as device:
+            async with means.scanner.found(self._address) as found:
                 link = await stack.enter_async_context(
-                    connected(device, means.radio, host_is_up=means.host_is_up)
+                    connected(
+                        found.device,
+                        means.radio,
+                        is_inherited=found.is_connected,
+                        host_is_up=means.host_is_up,
+                    )
                 )
             self._link = link
             self._outlet = Outlet(self._address, means.shared, self._progressed)

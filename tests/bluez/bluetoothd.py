@@ -127,6 +127,7 @@ class Bluetoothd:
             return
         sensor.is_connected = False
         sensor.connected.clear()
+        sensor.lost()
         for characteristic in sensor.characteristics():
             if characteristic.pipe is not None:
                 characteristic.pipe.close()

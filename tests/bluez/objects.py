@@ -195,6 +195,9 @@ class FakeSensor:
                 changed = {"Value": Variant("ay", value)}
                 await self.stack.changed(characteristic.path, CHARACTERISTIC, changed)
 
+    def lost(self) -> None:
+        """Be told that the link is gone."""
+
     async def drop(self) -> None:
         """Go away, and be in reach again."""
         if self.stack is not None:

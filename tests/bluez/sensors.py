@@ -6,11 +6,12 @@ import struct
 from edge_agent.gatt import date_time, glucose, racp
 from edge_agent.gatt.date_time import CurrentTime, DateTime
 from edge_agent.gatt.glucose import Concentration, GlucoseMeasurement, Unit
-from edge_agent.gatt.racp import OpCode, Operator, Response, ResponseCode
-from tests.bluez.objects import Characteristic, FakeSensor
+from edge_agent.gatt.racp import Count, OpCode, Operator, Response, ResponseCode
+from tests.bluez.objects import Characteristic, FakeSensor, Refused
 
 STRAP = "C0:FF:EE:00:00:01"
 METER = "C0:FF:EE:00:00:02"
+PROCEDURE_IN_PROGRESS = 0xFE
 
 
 class Strap(FakeSensor):
@@ -73,47 +74,86 @@ class Meter(FakeSensor):
         self.gap_s = 0.0
         for sequence in range(1, count + 1):
             self.store(sequence)
+        self.loses: set[int] = set()
+        """The records that get lost on their way, once."""
+        self.interleaves = False
+        """Whether it answers one request amid another, and goes on when told not to: none may."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     def store(self, sequence: int, *, day: int = 1) -> None:
         """Keep a record."""
+        self.records[sequence] = glucose.encode(self.measured(sequence, day=day))
+
+    def measured(self, sequence: int, *, day: int = 1) -> GlucoseMeasurement:
+        """Return what it measured."""
         minute, hour = sequence % 60, sequence // 60 % 24
-        measurement = GlucoseMeasurement(
+        return GlucoseMeasurement(
             sequence=sequence,
             base_time=DateTime(2026, 11, day, hour, minute, 0),
             concentration=Concentration((90 + sequence) * 1e-5, Unit.KG_PER_L, 1, 1),
         )
-        self.records[sequence] = glucose.encode(measurement)
+
+    def forget(self) -> None:
+        """Be unknown again; a procedure ends with its link."""
+        super().forget()
+        self._stop()
+
+    def lost(self) -> None:
+        self._stop()
+
+    def _stop(self) -> None:
+        for task in [task for task in self._tasks if task is not asyncio.current_task()]:
+            task.cancel()
 
     def _on_write(self, value: bytes) -> None:
         self.requests.append(value)
+        if not self.interleaves:
+            if value[0] == OpCode.ABORT:
+                self._stop()
+            elif self._tasks:
+                raise Refused(PROCEDURE_IN_PROGRESS)
+        self.ask(value)
+
+    def ask(self, value: bytes) -> None:
+        """Begin to answer *value*, whoever wrote it."""
         task = asyncio.create_task(self._answer(value))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def _answer(self, value: bytes) -> None:
-        if value[0] != OpCode.REPORT:
-            await self._respond(value[0], ResponseCode.SUCCESS)
-            return
         operator = Operator(value[1])
-        if operator not in self.supports:
+        if value[0] not in (OpCode.REPORT, OpCode.COUNT):
+            await self._respond(value[0], ResponseCode.SUCCESS)
+        elif operator not in self.supports:
             await self._respond(value[0], ResponseCode.OPERATOR_NOT_SUPPORTED)
-            return
+        elif value[0] == OpCode.COUNT:
+            count = Count(OpCode.COUNT_RESPONSE, len(self._chosen(operator, value)))
+            await self.notify(self.point, racp.encode_response(count))
+        else:
+            await self._report(operator, self._chosen(operator, value))
+
+    def _chosen(self, operator: Operator, value: bytes) -> list[int]:
         chosen = sorted(self.records)
         if operator is Operator.LAST:
-            chosen = chosen[-1:]
-        elif operator is Operator.FROM:
+            return chosen[-1:]
+        if operator is Operator.FROM:
             (first,) = struct.unpack_from("<H", value, 3)
-            chosen = [sequence for sequence in chosen if sequence >= first]
+            return [sequence for sequence in chosen if sequence >= first]
+        return chosen
+
+    async def _report(self, operator: Operator, chosen: list[int]) -> None:
         for n, sequence in enumerate(chosen):
             if operator is not Operator.LAST and n == self.drop_after:
                 self.drop_after = None
                 await self.drop()
                 return
+            if operator is not Operator.LAST and sequence in self.loses:
+                self.loses.remove(sequence)
+                continue
             await self.notify(self.measurement, self.records[sequence])
             await asyncio.sleep(self.gap_s)
         code = ResponseCode.SUCCESS if chosen else ResponseCode.NO_RECORDS
-        await self._respond(value[0], code)
+        await self._respond(OpCode.REPORT, code)
         if self.leaves and operator is not Operator.LAST:
             await self.drop()
 

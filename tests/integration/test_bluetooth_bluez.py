@@ -9,9 +9,11 @@ from edge_agent.bluetooth import bluez, place
 from edge_agent.bluetooth.bluez import BluezHost
 from edge_agent.bluetooth.client import Radio
 from edge_agent.bluetooth.errors import GaveUp
+from edge_agent.bluetooth.glucose import stamp_of
 from edge_agent.bluetooth.ladder import Steps
 from edge_agent.bluetooth.session import Timing
-from edge_agent.gatt.racp import Operator
+from edge_agent.gatt import racp
+from edge_agent.gatt.racp import OpCode, Operator, Request
 from tests.bluez.sensors import METER, STRAP, Meter, Strap
 from tests.fakes_bluetooth import QUICK, Collector, collecting
 from tests.fix_bluez import Machine
@@ -29,6 +31,12 @@ def strap_on(machine: Machine, address: str = STRAP) -> Strap:
 def rates(collector: Collector) -> list[float | None]:
     """Return the heart rates that came."""
     return [m.value for m in collector.of(Code.HEART_RATE)]
+
+
+def sequences_of(collector: Collector) -> list[int]:
+    """Return which records came, in their order."""
+    numbers = [place.decode(m.record or 0) for m in collector.taken]
+    return [number.sequence for number in numbers if number is not None]
 
 
 async def flow_again(collector: Collector, *, within_s: float = 30.0) -> float:
@@ -232,10 +240,43 @@ async def test_records_come_once_over_a_drop(machine: Machine) -> None:
         await collector.until(lambda: collector.value("record_fetches_total") >= 1)
         await collector.during(0.1)
 
-    numbers = [place.decode(m.record or 0) for m in collector.taken]
-    sequences = [number.sequence for number in numbers if number is not None]
-    assert sorted(set(sequences)) == list(range(1, 101))
-    assert sequences == sorted(sequences)
+    assert sequences_of(collector) == list(range(1, 101))
+
+
+async def test_records_that_the_host_loses_are_asked_for_again(machine: Machine) -> None:
+    """Values that never reach us are missed by their number, and no cursor passes them."""
+    meter = Meter(60)
+    meter.loses = {1, 17, 18, 40, 60}
+    machine.bluetoothd.add(meter)
+
+    async with collecting(Radio(), BluezHost(), {METER: 0}) as collector:
+        await collector.until(lambda: len(collector.taken) >= 60)
+        meter.store(61)
+        meter.store(62)
+        meter.loses = {61}
+        await collector.until(lambda: len(collector.taken) >= 62)
+
+    assert sequences_of(collector) == list(range(1, 63))
+
+
+@pytest.mark.parametrize("interleaves", [False, True])
+async def test_a_report_of_somebody_who_died_is_not_taken_for_ours(
+    machine: Machine, interleaves: bool
+) -> None:
+    """An agent was killed amid a report and BlueZ kept its link: the next one misses nothing."""
+    meter = Meter(60)
+    meter.gap_s, meter.interleaves = 0.02, interleaves
+    machine.bluetoothd.add(meter)
+    known = place.Place(0, 5, stamp_of(meter.measured(5))).encode()
+    meter.is_known = meter.is_connected = True
+    meter.ask(racp.encode_request(racp.report_from(20)))
+
+    async with collecting(Radio(), BluezHost(), {METER: known}) as collector:
+        await collector.until(lambda: len(collector.taken) >= 55, within_s=30)
+
+    assert sequences_of(collector) == list(range(6, 61))
+    assert meter.connections == 0
+    assert meter.requests[0] == racp.encode_request(Request(OpCode.ABORT))
 
 
 async def test_a_meter_that_leaves_at_once_is_heard_to_its_end(machine: Machine) -> None:

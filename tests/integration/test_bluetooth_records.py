@@ -1,5 +1,6 @@
 """The radio over virtual sensors that store: meters and CGM, on good days and bad."""
 
+import asyncio
 import datetime as dt
 import time
 
@@ -13,7 +14,7 @@ from edge_agent.gatt.cgm import Annunciation
 from edge_agent.gatt.quirks import Quirks
 from edge_agent.measurement import Fault, Reason
 from simulators.sensor.attributes import Characteristic, Service
-from simulators.sensor.cgm import CgmSensor
+from simulators.sensor.cgm import MEASUREMENT, CgmSensor
 from simulators.sensor.shown import WARMING_UP, Reading, Strip
 from tests.bluetooth.air import CGM, METER, fetches, fill, meter_with, places, radio, sensor_with
 from tests.fakes_bluetooth import QUICK, SettableClock, ToldHost, collecting
@@ -217,7 +218,7 @@ async def test_a_meter_that_was_reset_is_noticed(link: AirLink, grown: int) -> N
 
 @pytest.mark.parametrize(
     ("fault", "connections"),
-    [("busy@1", 1), ("server-busy@1-2", 1), ("unanswered@2", 2), ("uncompleted@2", 2)],
+    [("busy@1", 1), ("server-busy@1-2", 1), ("unanswered@3", 2), ("uncompleted@3", 2)],
 )
 async def test_a_meter_in_a_bad_mood_is_asked_again(
     link: AirLink, fault: str, connections: int
@@ -237,7 +238,7 @@ async def test_a_meter_in_a_bad_mood_is_asked_again(
 async def test_an_endless_report_is_ended(link: AirLink, monkeypatch: pytest.MonkeyPatch) -> None:
     """A meter that repeats itself for ever is left, and what it had is handed over once."""
     monkeypatch.setattr(memory, "MAX_REPEATED", 500)
-    meter = await link.add(meter_with(3, "endless@2"))
+    meter = await link.add(meter_with(3, "endless@3"))
 
     async with collecting(radio(link), ToldHost(), {METER: 0}) as collector:
         await collector.until(
@@ -264,15 +265,41 @@ async def test_what_is_no_glucose_moves_the_cursor_all_the_same(link: AirLink) -
 
 
 async def test_a_malformed_record_is_counted_and_skipped(link: AirLink) -> None:
-    """What does not decode is refused; the records around it are good."""
-    await link.add(meter_with(4, "malformed@6"))
+    """What does not decode is asked for again, and then refused; those around it are good."""
+    await link.add(meter_with(4, "malformed@6", "malformed@12"))
 
     async with collecting(radio(link), ToldHost(), {METER: 0}) as collector:
         await collector.until(lambda: fetches(collector) >= 1)
         await collector.during(0.05)
 
-    assert collector.refused[Reason.MALFORMED] == 1
-    assert len(collector.taken_of_records()) == 3
+    assert collector.refused[Reason.MALFORMED] == 2
+    assert places(collector.taken_of_records()) == [(0, 1), (0, 2), (0, 4)]
+    assert collector.value("short_reports_total") == 2
+
+
+@pytest.mark.parametrize("place_", [3, 5, 7])
+async def test_what_came_broken_once_is_asked_for_again(link: AirLink, place_: int) -> None:
+    """A meter counts what it has: one fewer is missing, and comes in its order."""
+    await link.add(meter_with(4, f"malformed@{place_}"))
+
+    async with collecting(radio(link), ToldHost(), {METER: 0}) as collector:
+        await collector.until(lambda: fetches(collector) >= 1)
+        await collector.during(0.05)
+
+    assert places(collector.taken_of_records()) == [(0, n) for n in range(1, 5)]
+    assert collector.value("short_reports_total") == 1
+
+
+async def test_a_meter_that_does_not_count_is_believed(link: AirLink) -> None:
+    """Without a count its report is all that there is to go by."""
+    meter = meter_with(10, "unanswered@2")
+    await link.add(meter)
+
+    async with collecting(radio(link), ToldHost(), {METER: 0}) as collector:
+        await collector.until(lambda: fetches(collector) >= 1)
+        await collector.during(0.05)
+
+    assert places(collector.taken_of_records()) == [(0, n) for n in range(1, 11)]
 
 
 async def test_a_session_is_caught_up_and_followed(link: AirLink) -> None:
@@ -290,6 +317,33 @@ async def test_a_session_is_caught_up_and_followed(link: AirLink) -> None:
     assert places(taken) == [(0, 5 * n) for n in range(22)]
     age_s = time.time() - taken[10].at_ms / 1000
     assert age_s == pytest.approx(8 * 3600 - 50 * 60, abs=65)
+
+
+async def test_a_minute_that_came_broken_once_is_asked_for_again(link: AirLink) -> None:
+    """What a session stored and we could not read is not passed by for what came after it."""
+    await link.add(sensor_with(20, "wrong-crc@7"))
+
+    async with collecting(radio(link), ToldHost(), {CGM: 0}) as collector:
+        await collector.until(lambda: fetches(collector) >= 1)
+        await collector.during(0.05)
+
+    assert places(collector.taken_of_records()) == [(0, 5 * n) for n in range(20)]
+
+
+async def test_a_minute_told_before_we_ask_does_not_hide_those_before_it(link: AirLink) -> None:
+    """A sensor tells as soon as it may; what it had stored until then is wanted all the same."""
+    sensor = await link.add(sensor_with(5))
+
+    async with collecting(radio(link), ToldHost(), {CGM: 0}) as collector:
+        async with asyncio.timeout(10):
+            while not any(link_.subscribed(MEASUREMENT) for link_ in sensor.links):  # noqa: ASYNC110 - its state
+                await asyncio.sleep(0)
+        await sensor.tell_all(sensor.measure(Reading(7.0), minute=100))
+        assert sensor.access.requests == []
+        await collector.until(lambda: fetches(collector) >= 1)
+        await collector.during(0.05)
+
+    assert places(collector.taken_of_records()) == [(0, n) for n in (0, 5, 10, 15, 20, 100)]
 
 
 async def test_a_new_session_is_a_new_generation(link: AirLink) -> None:
@@ -329,7 +383,7 @@ async def test_a_model_may_write_its_octets_in_another_order(link: AirLink) -> N
 
 async def test_a_warm_up_is_refused_and_a_wrong_check_too(link: AirLink) -> None:
     """Neither a frame of warm-up nor one whose check fails becomes a value."""
-    sensor = await link.add(sensor_with(3, "wrong-crc@2"))
+    sensor = await link.add(sensor_with(3, "wrong-crc@2", "wrong-crc@6"))
     sensor.measure(WARMING_UP, minute=15)
 
     async with collecting(radio(link), ToldHost(), {CGM: 0}) as collector:
