@@ -1,5 +1,6 @@
 """A Bluetooth peripheral: advertises, is connected to, and does what its kind of sensor does."""
 
+import abc
 import asyncio
 import collections
 import contextlib
@@ -50,12 +51,12 @@ class _Delegate(PairingDelegate):
         return self._passkey or 0
 
 
-class Peripheral:
+class Peripheral(abc.ABC):
     """
     A sensor on the air.
 
-    A kind of sensor derives from it and says what it serves (`services`) and what it does by
-    itself while it is on (`run`).
+    No sensor is of this kind alone: one derives from it and says what it serves (`services`) and
+    what it does by itself while it is on (`run`).
 
     Args:
         address: A static random address, `C0:..` to `FF:..`.
@@ -113,10 +114,11 @@ class Peripheral:
         """The values that were put on the air, in their order."""
         return self._wire.sent
 
+    @abc.abstractmethod
     def services(self) -> Sequence[Service]:
         """Return what it serves, beside its battery level."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     async def run(self) -> None:
         """Do what the sensor does by itself; it is cancelled when the sensor is switched off."""
 

@@ -19,6 +19,7 @@ from wire.quantities import Code
 STRAP = "C0:FF:EE:00:00:01"
 METER = "C0:FF:EE:00:00:02"
 CGM = "C0:FF:EE:00:00:03"
+OXIMETER = "C0:FF:EE:00:00:04"
 PERIOD_S = 0.04
 
 
