@@ -165,3 +165,20 @@ def _create_vault(server: Postgres, folder: Path) -> Database:
     password_file.write_text(server.password)
     schema.migrate(_settings(vault, password_file, user="postgres"), role_password=server.password)
     return vault
+
+
+def pseudonyms(office: Office) -> list[str]:
+    """Return every pseudonym in the telemetry database."""
+    rows = office.telemetry.fetch(
+        "SELECT DISTINCT encode(pseudonym, 'hex') FROM vv.series ORDER BY 1"
+    )
+    return [str(row[0]) for row in rows]
+
+
+def measured(office: Office, *, agent: str = "") -> tuple[str, str]:
+    """Return a subject with a decision, and her agent."""
+    office.load_policy()
+    subject = office.add_subject()
+    agent = agent or office.enrol()[0]
+    office.accept(subject, agent, "--quantities", "heart_rate,glucose_interstitial")
+    return subject, agent

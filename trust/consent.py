@@ -16,7 +16,15 @@ from uuid import UUID
 import msgspec
 
 from trust.config import ConsentSettings
-from trust.decisions import Capture, Decision, GivenBy, State, current, state
+from trust.decisions import (
+    Capture,
+    Decision,
+    GivenBy,
+    State,
+    before_restriction,
+    current,
+    state,
+)
 from trust.durations import whole_ms
 from trust.errors import Conflict, NotFound, Refused
 from trust.handles import HANDLE_BYTES
@@ -143,7 +151,7 @@ class Consent:
             decision = self._accepted(records, grant, purpose)
             records.add_decision(decision)
             records.end_handles(grant.subject, grant.purpose, agent=grant.agent)
-            _check_bindings(records.handles([grant.agent]), bindings)
+            _check_bindings(records.handles([grant.agent]), grant.subject, bindings)
             handle = Handle(
                 self._random_bytes(HANDLE_BYTES),
                 grant.subject,
@@ -159,7 +167,7 @@ class Consent:
 
     def _accepted(self, records: Records, grant: Grant, purpose: Purpose) -> Decision:
         now = whole_ms(self._clock())
-        before = current(records.decisions(grant.subject, grant.purpose))
+        before = _open_to_decisions(records.decisions(grant.subject, grant.purpose))
         valid_from = grant.valid_from or now
         valid_to = _ends_at(grant, valid_from)
         if valid_to is not None and valid_to <= max(valid_from, now):
@@ -169,7 +177,7 @@ class Consent:
             raise Refused("the decision would begin after the mandate of who gives it")
         ends = [end for end in (valid_to, last) if end is not None]
         return Decision(
-            decision=uuid.UUID(bytes=self._random_bytes(16), version=4),
+            decision=self._new_id(),
             subject=grant.subject,
             purpose=grant.purpose,
             version=grant.version,
@@ -211,9 +219,9 @@ class Consent:
         now = whole_ms(self._clock())
         if refusal.state in _OF_THE_PERSON:
             giver_until(records, refusal, at=now, ages=self._ages)
-        before = current(records.decisions(refusal.subject, refusal.purpose))
+        before = _open_to_decisions(records.decisions(refusal.subject, refusal.purpose))
         return Decision(
-            decision=uuid.UUID(bytes=self._random_bytes(16), version=4),
+            decision=self._new_id(),
             subject=refusal.subject,
             purpose=refusal.purpose,
             version=refusal.version,
@@ -249,29 +257,52 @@ class Consent:
             records.data_key(subject)
             records.lock_chain(subject, purpose)
             chain = records.decisions(subject, purpose)
-            before = current(chain)
-            if before is None or state(chain) is not State.ACCEPTED:
+            accepted = before_restriction(chain)
+            if accepted is None or accepted.state is not State.ACCEPTED:
                 raise Conflict("there is no accepted decision of that subject for that purpose")
             agents = records.agents_of(subject, purpose)
             records.lock_agents(agents)
             now = whole_ms(self._clock())
             decision = msgspec.structs.replace(
-                before,
-                decision=uuid.UUID(bytes=self._random_bytes(16), version=4),
+                accepted,
+                decision=self._new_id(),
                 state=State.WITHDRAWN,
                 quantities=[],
                 decided_at=now,
                 valid_from=now,
                 valid_to=None,
-                supersedes=before.decision,
+                supersedes=chain[-1].decision,
                 given_by=given_by,
                 # Anybody who could have agreed may say no, without showing a mandate again.
                 representative=None,
             )
             records.add_decision(decision)
+            if chain[-1].state is State.RESTRICTED:
+                # A withdrawal is never refused, and does not lift what was asked for besides.
+                records.add_decision(
+                    msgspec.structs.replace(
+                        decision,
+                        decision=self._new_id(),
+                        state=State.RESTRICTED,
+                        supersedes=decision.decision,
+                    )
+                )
             records.end_handles(subject, purpose)
             records.want(agents)
         return decision.decision, agents
+
+    def _new_id(self) -> UUID:
+        return uuid.UUID(bytes=self._random_bytes(16), version=4)
+
+
+def _open_to_decisions(chain: list[Decision]) -> Decision | None:
+    """Return the decision in force of *chain*, which the next one supersedes."""
+    if state(chain) is State.RESTRICTED:
+        raise Conflict(
+            "that purpose is restricted for that subject: what is stored is kept, and nothing is"
+            " decided meanwhile but a withdrawal. Lift it with `vitalveil trust unrestrict`"
+        )
+    return current(chain)
 
 
 def _address(text: str) -> str:
@@ -345,8 +376,8 @@ def _check_agent(records: Records, touched: list[str], agent: str) -> None:
         raise Conflict("that agent is revoked. Enrol a new one")
 
 
-def _check_bindings(handles: list[Handle], bindings: list[str]) -> None:
-    """See that no sensor stands for two handles: the agent could not tell whose value it has."""
-    taken = {binding for handle in handles for binding in handle.bindings}
+def _check_bindings(handles: list[Handle], subject: UUID, bindings: list[str]) -> None:
+    """See that no sensor stands for two people: the agent could not tell whose value it has."""
+    taken = {b for handle in handles if handle.subject != subject for b in handle.bindings}
     if taken & set(bindings):
-        raise Conflict("a --binding is in use at that agent, by a person or purpose already there")
+        raise Conflict("a --binding is in use at that agent, by another person")

@@ -8,6 +8,7 @@ can take away from it and never add, so that nothing withdrawn comes back under 
 
 import datetime as dt
 import enum
+import itertools
 from collections.abc import Sequence
 from uuid import UUID
 
@@ -147,6 +148,18 @@ def scope_since(decisions: Sequence[Decision], first: UUID) -> Scope | None:
         scope = Scope(frozenset(decision.quantities), decision.valid_from, decision.valid_to)
         found = scope if found is None else found.narrowed(scope)
     return found if found is not None and found.quantities else None
+
+
+def before_restriction(decisions: Sequence[Decision]) -> Decision | None:
+    """Return the newest of *decisions* that does not restrict; None where there is none."""
+    others = (d for d in reversed(decisions) if d.state is not State.RESTRICTED)
+    return next(others, None)
+
+
+def versions_since(decisions: Sequence[Decision], first: UUID) -> list[int]:
+    """Return the versions of the purpose that were agreed to from *first* on, each once."""
+    started = itertools.dropwhile(lambda decision: decision.decision != first, decisions)
+    return list(dict.fromkeys(decision.version for decision in started))
 
 
 def chain(decisions: Sequence[Decision]) -> list[Decision]:

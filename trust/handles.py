@@ -5,6 +5,7 @@ Handles: the opaque stand-in for one person at one gateway, and what it may carr
 """
 
 import datetime as dt
+from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
@@ -27,11 +28,24 @@ class Standing(msgspec.Struct, frozen=True):
     purpose: Purpose
     bindings: list[str]
     scope: Scope
+    later: Sequence[Purpose] = ()
+    """Versions of the purpose that were agreed to since the handle was issued, in their order."""
 
     def rules(self) -> list[Rule]:
-        """Return the rules for what was both decided and needed by the purpose."""
-        names = sorted(self.scope.quantities & self.purpose.quantities.keys())
-        return [self.purpose.rule(name) for name in names]
+        """Return the rules for what was decided, finer than nothing that was ever agreed to."""
+        found = (self._rule(name) for name in sorted(self.scope.quantities))
+        return [rule for rule in found if rule is not None]
+
+    def _rule(self, quantity: str) -> Rule | None:
+        # What matters is what may be measured in effect, not which words are in the decision: a
+        # version that was agreed to later may be coarser, or leave a quantity out.
+        rule: Rule | None = None
+        for number, purpose in enumerate((self.purpose, *self.later)):
+            if quantity not in purpose.quantities:
+                return None
+            offered = purpose.rule(quantity)
+            rule = offered if not number else rule and rule.narrowed(offered)
+        return rule
 
     def is_valid(self, at: dt.datetime) -> bool:
         """Tell whether its scope covers *at*."""

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Sequence
+from uuid import UUID
 
 import msgspec
 
@@ -51,17 +52,32 @@ def term(
 def compile_lease(
     agent: str, standings: Sequence[Standing], *, version: int, in_term: Term
 ) -> Lease:
-    """Return the lease of *agent*: a grant for each handle that is valid when issued."""
+    """
+    Return the lease of *agent*: a grant for each handle that is valid when issued.
+
+    A sensor may serve one person for several purposes. One that is bound to two people is bound
+    to neither: whom it measures is not known.
+    """
     valid = [s for s in standings if s.is_valid(in_term.issued_at) and s.rules()]
+    shared = _shared(valid)
     return Lease(
         agent=agent,
         version=version,
         issued_at_ms=_ms(in_term.issued_at),
         not_after_ms=_ms(in_term.not_after),
-        grants=[Grant(s.handle, sorted(s.bindings), s.rules()) for s in valid],
+        grants=[Grant(s.handle, sorted(set(s.bindings) - shared), s.rules()) for s in valid],
         # The largest that any purpose asks for hides the most.
         bucket_bytes=max((s.purpose.bucket_bytes for s in valid), default=DEFAULT_BUCKET_BYTES),
     )
+
+
+def _shared(standings: Sequence[Standing]) -> set[str]:
+    """Return the sensors that are bound to more than one person."""
+    wearers: dict[str, set[UUID]] = {}
+    for standing in standings:
+        for binding in standing.bindings:
+            wearers.setdefault(binding, set()).add(standing.subject)
+    return {binding for binding, people in wearers.items() if len(people) > 1}
 
 
 def _ms(at: dt.datetime) -> int:

@@ -1,8 +1,9 @@
 """
 Restriction (GDPR art. 18): what is stored is kept, and nothing more is done with it.
 
-Nothing more is measured or stored, and no view and no figure counts what there is. Lifting it lets
-what is stored count again; to measure again takes a new decision, and gives a new handle.
+Nothing more is measured or stored, no view and no figure counts what there is, and no decision is
+taken but a withdrawal. Lifting it lets what is stored count again, and what was decided before
+stand again; to measure again takes a new decision, and gives a new handle.
 """
 
 import contextlib
@@ -13,7 +14,7 @@ from uuid import UUID
 
 import msgspec
 
-from trust.decisions import State, state
+from trust.decisions import State, before_restriction, state
 from trust.durations import whole_ms
 from trust.errors import Conflict, KeyFileError
 from trust.ports import Clock, Keys
@@ -78,7 +79,7 @@ class Restriction:
             Refused: There is nothing to restrict; nothing was recorded.
             Unavailable: It may be recorded; do it again.
         """
-        return self._move(subject, purpose, since=State.ACCEPTED, to=State.RESTRICTED)
+        return self._move(subject, purpose, is_restricted=True)
 
     def lift(self, subject: UUID, purpose: str | None) -> Restricted:
         """
@@ -88,9 +89,9 @@ class Restriction:
             Refused: There is nothing to lift; nothing was recorded.
             Unavailable: It may be recorded; do it again.
         """
-        return self._move(subject, purpose, since=State.RESTRICTED, to=State.ACCEPTED)
+        return self._move(subject, purpose, is_restricted=False)
 
-    def _move(self, subject: UUID, purpose: str | None, *, since: State, to: State) -> Restricted:
+    def _move(self, subject: UUID, purpose: str | None, *, is_restricted: bool) -> Restricted:
         with self._vault.ledger() as ledger:
             ledger.is_erased(subject)
             decided = ledger.purposes(subject)
@@ -99,26 +100,31 @@ class Restriction:
             agents = {agent for _, agent, of, _ in ledger.handles(subject, None) if of in scope}
         if not scope:
             raise Conflict("that subject has decided nothing for that purpose")
-        decisions = [d for name in scope if (d := self._decide(subject, name, since, to))]
+        decisions = [
+            decision
+            for name in scope
+            if (decision := self._decide(subject, name, is_restricted=is_restricted))
+        ]
         done = self._upkeep.bring(sorted(agents))
         pseudonyms = [p for n in scope for p in self._pseudonyms(subject, n, epochs[n])]
-        series = self._stores.restrict(pseudonyms, is_restricted=to is State.RESTRICTED)
+        series = self._stores.restrict(pseudonyms, is_restricted=is_restricted)
         return Restricted(decisions, series, done)
 
-    def _decide(self, subject: UUID, purpose: str, since: State, to: State) -> UUID | None:
-        """Record the new state if it is *since*; return the decision."""
+    def _decide(self, subject: UUID, purpose: str, *, is_restricted: bool) -> UUID | None:
+        """Record the new state if it is another; return the decision."""
         with self._vault.transaction() as records:
             records.lock_chain(subject, purpose)
             chain = records.decisions(subject, purpose)
-            if state(chain) is not since:
+            before = before_restriction(chain)
+            if before is None or (state(chain) is State.RESTRICTED) is is_restricted:
                 return None
             agents = records.agents_of(subject, purpose)
             records.lock_agents(agents)
             now = whole_ms(self._clock())
             decision = msgspec.structs.replace(
-                chain[-1],
+                before,
                 decision=uuid.UUID(bytes=self._random_bytes(16), version=4),
-                state=to,
+                state=State.RESTRICTED if is_restricted else before.state,
                 decided_at=now,
                 valid_from=now,
                 supersedes=chain[-1].decision,

@@ -145,7 +145,7 @@ class Upkeep:
         scope = decisions.scope_since(chain, handle.decision)
         if scope is None:
             return None
-        issued = next(d for d in chain if d.decision == handle.decision)
+        first, *later = decisions.versions_since(chain, handle.decision)
         pseudonym = pseudonymise(
             handle.subject,
             key=self._keys.pseudonym_key(purpose=handle.purpose, epoch=handle.key_epoch),
@@ -153,8 +153,15 @@ class Upkeep:
             purpose=handle.purpose,
             epoch=handle.key_epoch,
         )
-        purpose = records.purpose(handle.purpose, issued.version)
-        return Standing(handle.handle, handle.subject, pseudonym, purpose, handle.bindings, scope)
+        return Standing(
+            handle.handle,
+            handle.subject,
+            pseudonym,
+            records.purpose(handle.purpose, first),
+            handle.bindings,
+            scope,
+            [records.purpose(handle.purpose, version) for version in later],
+        )
 
     def _save(self, records: Records, plan: _Plan, *, version: int | None) -> None:
         agent, term = plan.agent, plan.term

@@ -7,6 +7,7 @@ resolution, times in ms since 1970-01-01T00:00Z.
 """
 
 import enum
+import math
 from collections.abc import Sequence
 
 import msgspec
@@ -47,6 +48,31 @@ class Rule(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
         # Else coarsening a time could carry an observation into the interval before its own.
         if self.interval_ms % self.time_step_ms:
             raise ValueError("time_step_ms does not divide interval_ms")
+
+    def is_within(self, other: "Rule") -> bool:
+        """Tell whether all that conforms to this rule conforms to *other* too."""
+        return self.quantity == other.quantity and not (
+            self.step % other.step
+            or self.interval_ms % other.interval_ms
+            or self.time_step_ms % other.time_step_ms
+        )
+
+    def narrowed(self, later: "Rule") -> "Rule | None":
+        """
+        Return the finest rule that is within this one and *later*, of the same quantity.
+
+        It aggregates as *later* does. None when values would have to be coarser than can be.
+        """
+        step = math.lcm(self.step, later.step)
+        if step >= 1 << 15:
+            return None
+        return Rule(
+            self.quantity,
+            step,
+            math.lcm(self.interval_ms, later.interval_ms),
+            math.lcm(self.time_step_ms, later.time_step_ms),
+            later.aggregate,
+        )
 
     def interval_of(self, time_ms: int) -> int:
         """Return the number of the interval that *time_ms* falls in."""

@@ -1,23 +1,15 @@
-"""Enrolment, decisions and withdrawals against a real vault and a real telemetry database."""
+"""Decisions and withdrawals against a real vault and a real telemetry database."""
 
 import datetime as dt
-import threading
-import time
 from pathlib import Path
-from uuid import UUID
 
-import msgspec
-import psycopg
 import pytest
-from cryptography import x509
 
 from tests.fix_vault import Office, Refusal
 from trust.errors import Tampered
-from trust.permissions import Permission
-from trust.pseudonyms import Pseudonym
-from trust.telemetry import Change
 
 pytestmark = pytest.mark.database
+
 
 PERMISSIONS = """
 SELECT p.handle, q.quantity, p.agent, p.withdrawn_at IS NOT NULL, p.step, p.interval_ms,
@@ -50,23 +42,6 @@ def test_grant_becomes_lease_and_permissions(office: Office) -> None:
     )
     assert leases == [(lease.version, lease.not_after_ms)] == [(1, lease.not_after_ms)]
     assert reply["lease_version"] == 1
-
-
-def test_enrolment_alone_registers_the_agent(office: Office) -> None:
-    """Ingest knows an agent as soon as it is enrolled; nobody is measured there yet."""
-    agent, bundle = office.enrol()
-
-    assert office.telemetry.fetch("SELECT agent, format, revoked_at FROM vv.agents") == [
-        (agent, "sealed", None)
-    ]
-    assert office.telemetry.fetch("SELECT count(*) FROM vv.leases") == [(0,)]
-    assert sorted(path.name for path in bundle.iterdir()) == [
-        "agent.crt", "agent.key", "ca.crt", "ingest.pub", "lease.key", "trust.pub",
-    ]  # fmt: skip
-    assert {path.name for path in bundle.iterdir() if not path.stat().st_mode & 0o077} == {
-        "agent.key",
-        "lease.key",
-    }
 
 
 def test_withdrawal_empties_lease_and_permissions(office: Office) -> None:
@@ -162,118 +137,6 @@ def test_withdrawal_leaves_others_alone(office: Office) -> None:
     assert office.telemetry.fetch(query, bobs) == before
 
 
-def test_revoked_agent_measures_nobody(office: Office, tmp_path: Path) -> None:
-    """Revoking withdraws what the agent was permitted, empties its lease and fills the CRL."""
-    office.load_policy()
-    subject = office.add_subject()
-    agent, bundle = office.enrol()
-    office.accept(subject, agent)
-
-    office.run("pki", "revoke", agent, "--yes", "--crl", str(tmp_path / "crl.pem"))
-
-    assert office.lease(agent, bundle).grants == []
-    assert office.telemetry.fetch("SELECT revoked_at IS NULL FROM vv.agents") == [(False,)]
-    assert office.telemetry.fetch(
-        "SELECT count(*) FROM vv.permissions WHERE withdrawn_at IS NULL"
-    ) == [(0,)]
-    assert b"BEGIN X509 CRL" in (tmp_path / "crl.pem").read_bytes()
-    with pytest.raises(Refusal, match="revoked"):
-        office.accept(subject, agent)
-
-
-def test_withdrawn_row_is_never_written_again(office: Office) -> None:
-    """Even if a withdrawn handle were permitted again by mistake, its row stays as it is."""
-    agent, _ = office.enrol()
-    permission = Permission(
-        handle=bytes(16),
-        quantity=1,
-        pseudonym=Pseudonym(bytes(16)),
-        purpose="home-monitoring",
-        valid_from=dt.datetime(2026, 1, 1, tzinfo=dt.UTC),
-        valid_to=None,
-        step=1,
-        interval_ms=1000,
-        time_step_ms=1,
-    )
-    permitted = Change(agent, "sealed", None, [permission], None, 0)
-    later = msgspec.structs.replace(permission, valid_from=dt.datetime(2026, 1, 2, tzinfo=dt.UTC))
-    office.app.telemetry.write([permitted])
-    office.app.telemetry.write([msgspec.structs.replace(permitted, permissions=[])])
-    withdrawn = office.telemetry.fetch("SELECT xmin::text, * FROM vv.permissions")
-
-    office.app.telemetry.write([msgspec.structs.replace(permitted, permissions=[later])])
-
-    assert office.telemetry.fetch("SELECT xmin::text, * FROM vv.permissions") == withdrawn
-
-
-def test_concurrent_decisions_of_one_person_queue(office: Office) -> None:
-    """Decisions of one person at several gateways at once all stand, in one chain."""
-    office.load_policy()
-    subject = office.add_subject()
-    agents = [office.enrol()[0] for _ in range(6)]
-    others = [
-        Office(office.settings, office.folder, office.vault, office.telemetry) for _ in agents
-    ]
-    failures: list[Exception] = []
-
-    def accept(other: Office, agent: str) -> None:
-        try:
-            other.accept(subject, agent)
-        except Refusal as exc:
-            failures.append(exc)
-
-    threads = [
-        threading.Thread(target=accept, args=pair) for pair in zip(others, agents, strict=True)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    for other in others:
-        other.app.close()
-
-    assert failures == []
-    with office.app.vault.transaction() as records:
-        assert len(records.decisions(UUID(subject), "home-monitoring")) == 6
-
-
-def test_concurrent_changes_lose_nothing(office: Office) -> None:
-    """Grants and withdrawals of many people at shared gateways all take effect."""
-    office.load_policy()
-    agents = [office.enrol() for _ in range(2)]
-    people = [office.add_subject() for _ in range(12)]
-    failures: list[Exception] = []
-
-    def live(number: int, other: Office) -> None:
-        try:
-            for agent, _ in agents:
-                other.accept(people[number], agent, binding=f"C0:FF:EE:00:00:{number:02X}")
-            if number % 2:
-                other.withdraw(people[number])
-        except Exception as exc:  # noqa: BLE001 - told to the test below
-            failures.append(exc)
-
-    others = [
-        Office(office.settings, office.folder, office.vault, office.telemetry) for _ in people
-    ]
-    threads = [
-        threading.Thread(target=live, args=(number, other)) for number, other in enumerate(others)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    for other in others:
-        other.app.close()
-
-    assert failures == []
-    assert [len(office.lease(*agent).grants) for agent in agents] == [6, 6]
-    assert office.telemetry.fetch(
-        "SELECT count(DISTINCT handle) FROM vv.permissions WHERE withdrawn_at IS NULL"
-    ) == [(12,)]
-    assert office.vault.fetch("SELECT count(*) FROM vault.agents WHERE applied < wanted") == [(0,)]
-
-
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
@@ -359,74 +222,6 @@ def test_changed_policy_needs_a_new_version(office: Office, tmp_path: Path) -> N
         office.run("policy", "load", str(changed))
 
 
-def test_withdrawal_waits_for_a_commit_under_way(office: Office) -> None:
-    """A transaction of observations that began before a withdrawal ends before its COMMIT."""
-    office.load_policy()
-    subject = office.add_subject()
-    agent, _ = office.enrol()
-    office.accept(subject, agent)
-    withdrawing = threading.Thread(target=office.withdraw, args=(subject,))
-    with psycopg.connect(office.telemetry.dsn("vv_ingest")) as ingest:
-        ingest.execute("SELECT vv.hold_permissions()")
-        withdrawing.start()
-        deadline = time.monotonic() + 10
-        while not office.telemetry.fetch(
-            "SELECT 1 FROM pg_locks WHERE NOT granted"
-            " AND relation = 'vv.permission_gate'::regclass"
-        ):
-            assert time.monotonic() < deadline, "the withdrawal does not wait"
-
-        assert office.telemetry.fetch(
-            "SELECT count(*) FROM vv.permissions WHERE withdrawn_at IS NOT NULL"
-        ) == [(0,)]
-    withdrawing.join(10)
-
-    assert not withdrawing.is_alive()
-    assert office.telemetry.fetch(
-        "SELECT count(*) FROM vv.permissions WHERE withdrawn_at IS NULL"
-    ) == [(0,)]
-
-
-def test_agent_without_our_software_gets_permissions_and_no_lease(office: Office) -> None:
-    """A device that sends JSON is known and permitted; it has no key to open a lease with."""
-    office.load_policy()
-    subject = office.add_subject()
-    agent, bundle = office.enrol("--format", "json")
-
-    office.accept(subject, agent)
-
-    assert not (bundle / "lease.key").exists()
-    assert office.telemetry.fetch("SELECT format FROM vv.agents") == [("json",)]
-    assert office.telemetry.fetch("SELECT count(*) FROM vv.permissions") == [(4,)]
-    assert office.telemetry.fetch("SELECT version FROM vv.leases") == [(1,)]
-    assert office.vault.fetch("SELECT lease FROM vault.agents") == [(None,)]
-
-
-def test_new_certificate_keeps_the_agent(office: Office, tmp_path: Path) -> None:
-    """An agent gets another certificate under its id, and both are on the list once revoked."""
-    agent, _ = office.enrol()
-
-    office.run("pki", "issue-agent", agent, "--out", str(tmp_path / "renewed"))
-    office.run("pki", "revoke", agent, "--yes", "--crl", str(tmp_path / "crl.pem"))
-
-    crl = x509.load_pem_x509_crl((tmp_path / "crl.pem").read_bytes())
-    renewed = x509.load_pem_x509_certificate((tmp_path / "renewed" / "agent.crt").read_bytes())
-    assert len(list(crl)) == 2
-    assert crl.get_revoked_certificate_by_serial_number(renewed.serial_number) is not None
-    with pytest.raises(Refusal, match="revoked"):
-        office.run("pki", "issue-agent", agent, "--out", str(tmp_path / "again"))
-
-
-def test_revocation_without_a_list_still_counts(office: Office, tmp_path: Path) -> None:
-    """Where the list cannot be written, ingest refuses the agent all the same."""
-    agent, _ = office.enrol()
-
-    with pytest.raises(Refusal, match="cannot be written"):
-        office.run("pki", "revoke", agent, "--yes", "--crl", str(tmp_path / "none" / "crl.pem"))
-
-    assert office.telemetry.fetch("SELECT revoked_at IS NULL FROM vv.agents") == [(False,)]
-
-
 def test_scope_in_the_future_waits(office: Office) -> None:
     """What begins later is permitted from then on, and the next lease is due at that time."""
     office.load_policy()
@@ -439,15 +234,3 @@ def test_scope_in_the_future_waits(office: Office) -> None:
     assert office.lease(agent, bundle).grants == []
     assert office.vault.fetch("SELECT due_at FROM vault.agents") == [(begins,)]
     assert office.telemetry.fetch("SELECT DISTINCT valid_from FROM vv.permissions") == [(begins,)]
-
-
-def test_lost_connections_are_opened_again(office: Office) -> None:
-    """A server that was started anew since the last command costs none."""
-    office.load_policy()
-    subject = office.add_subject()
-    agent, _ = office.enrol()
-    office.accept(subject, agent)
-    cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'vv_trust'"
-    assert len(office.telemetry.fetch(cut)) == 2
-
-    assert office.withdraw(subject)["withdrawn_at"]

@@ -53,6 +53,65 @@ def test_lifting_lets_it_count_again(office: Office) -> None:
     assert office.telemetry.fetch(_IN_FORCE) == [(4,)]
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        pytest.param(["--agent", "AGENT", "--binding", "C0:FF:EE:00:00:07"], id="accepted"),
+        pytest.param(["--state", "refused"], id="refused"),
+        pytest.param(["--state", "invalidated"], id="invalidated"),
+    ],
+)
+def test_nothing_is_decided_while_restricted(office: Office, more: list[str]) -> None:
+    """A decision is refused with a mend, whatever it says; nothing is measured by a side door."""
+    office.load_policy()
+    subject, (agent, bundle) = office.add_subject(), office.enrol()
+    office.accept(subject, agent)
+    office.run("restrict", subject)
+    chosen = [agent if word == "AGENT" else word for word in more]
+
+    with pytest.raises(Refusal, match=r"restricted.*unrestrict"):
+        office.run(
+            "decision", "record", "--subject", subject, "--purpose", "home-monitoring@1", *chosen
+        )
+
+    assert office.telemetry.fetch(_IN_FORCE) == [(0,)]
+    assert office.lease(agent, bundle).grants == []
+
+
+def test_withdrawing_is_never_refused(office: Office) -> None:
+    """Who withdraws while restricted stays restricted, and has withdrawn once that is lifted."""
+    office.load_policy()
+    subject, (agent, _) = office.add_subject(), office.enrol()
+    office.accept(subject, agent)
+    office.run("restrict", subject)
+
+    office.withdraw(subject)
+
+    assert state_of(office, subject) == "restricted"
+    assert office.telemetry.fetch(_SERIES) == [(4,)]
+    with pytest.raises(Refusal, match="no accepted decision"):
+        office.withdraw(subject)
+    with pytest.raises(Refusal, match="restricted"):
+        office.accept(subject, agent)
+    office.run("unrestrict", subject)
+    assert state_of(office, subject) == "withdrawn"
+    assert office.telemetry.fetch(_SERIES) == [(0,)]
+
+
+def test_what_was_withdrawn_can_be_restricted(office: Office) -> None:
+    """What is still stored of somebody who withdrew is restricted too, and stays so."""
+    office.load_policy()
+    subject, (agent, _) = office.add_subject(), office.enrol()
+    office.accept(subject, agent)
+    office.withdraw(subject)
+
+    office.run("restrict", subject)
+
+    assert office.telemetry.fetch(_SERIES) == [(4,)]
+    with pytest.raises(Refusal, match="restricted"):
+        office.accept(subject, agent)
+
+
 def test_restricting_nobody_is_refused(office: Office) -> None:
     """A subject that decided nothing has nothing to restrict."""
     office.load_policy()

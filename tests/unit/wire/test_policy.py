@@ -92,3 +92,35 @@ def test_rule_that_contradicts_itself_is_refused(
     """A rule is sound or is not made."""
     with pytest.raises(ValueError, match=r"quantity|step|interval"):
         Rule(quantity, step, interval_ms, time_step_ms)
+
+
+@given(rules(), rules(), times, steps)
+def test_narrowed_is_within_both(one: Rule, other: Rule, time_ms: int, value: int) -> None:
+    """What a narrowed rule lets pass, either of the two would have let pass."""
+    other = Rule(one.quantity, other.step, other.interval_ms, other.time_step_ms, other.aggregate)
+    both = one.narrowed(other)
+    if both is None:
+        return
+
+    assert both.is_within(one)
+    assert both.is_within(other)
+    assert both.aggregate is other.aggregate
+    run = [both.coarsen_time(time_ms + n * both.interval_ms) for n in range(3)]
+    coarse = [both.coarsen_value(value)] * 3
+    assert one.conforms(run, coarse)
+    assert other.conforms(run, coarse)
+
+
+def test_within_is_no_finer_in_anything() -> None:
+    """Value, time and interval are each looked at, and the quantity is the same."""
+    rule = Rule(1, 5, 60_000, 1000)
+
+    assert rule.is_within(rule)
+    assert Rule(1, 10, 120_000, 2000).is_within(rule)
+    for finer in (
+        Rule(1, 1, 60_000, 1000),
+        Rule(1, 5, 30_000, 1000),
+        Rule(1, 5, 60_000, 500),
+        Rule(2, 5, 60_000, 1000),
+    ):
+        assert not finer.is_within(rule)

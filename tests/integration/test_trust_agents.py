@@ -1,0 +1,93 @@
+"""Gateways in the vault and in the telemetry database: enrolled, certified anew, revoked."""
+
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+
+from tests.fix_vault import Office, Refusal
+
+pytestmark = pytest.mark.database
+
+
+PERMISSIONS = """
+SELECT p.handle, q.quantity, p.agent, p.withdrawn_at IS NOT NULL, p.step, p.interval_ms,
+       p.time_step_ms FROM vv.permissions p JOIN vv.series q USING (series_id)
+ORDER BY p.handle, q.quantity
+"""
+
+
+def test_enrolment_alone_registers_the_agent(office: Office) -> None:
+    """Ingest knows an agent as soon as it is enrolled; nobody is measured there yet."""
+    agent, bundle = office.enrol()
+
+    assert office.telemetry.fetch("SELECT agent, format, revoked_at FROM vv.agents") == [
+        (agent, "sealed", None)
+    ]
+    assert office.telemetry.fetch("SELECT count(*) FROM vv.leases") == [(0,)]
+    assert sorted(path.name for path in bundle.iterdir()) == [
+        "agent.crt", "agent.key", "ca.crt", "ingest.pub", "lease.key", "trust.pub",
+    ]  # fmt: skip
+    assert {path.name for path in bundle.iterdir() if not path.stat().st_mode & 0o077} == {
+        "agent.key",
+        "lease.key",
+    }
+
+
+def test_revoked_agent_measures_nobody(office: Office, tmp_path: Path) -> None:
+    """Revoking withdraws what the agent was permitted, empties its lease and fills the CRL."""
+    office.load_policy()
+    subject = office.add_subject()
+    agent, bundle = office.enrol()
+    office.accept(subject, agent)
+
+    office.run("pki", "revoke", agent, "--yes", "--crl", str(tmp_path / "crl.pem"))
+
+    assert office.lease(agent, bundle).grants == []
+    assert office.telemetry.fetch("SELECT revoked_at IS NULL FROM vv.agents") == [(False,)]
+    assert office.telemetry.fetch(
+        "SELECT count(*) FROM vv.permissions WHERE withdrawn_at IS NULL"
+    ) == [(0,)]
+    assert b"BEGIN X509 CRL" in (tmp_path / "crl.pem").read_bytes()
+    with pytest.raises(Refusal, match="revoked"):
+        office.accept(subject, agent)
+
+
+def test_agent_without_our_software_gets_permissions_and_no_lease(office: Office) -> None:
+    """A device that sends JSON is known and permitted; it has no key to open a lease with."""
+    office.load_policy()
+    subject = office.add_subject()
+    agent, bundle = office.enrol("--format", "json")
+
+    office.accept(subject, agent)
+
+    assert not (bundle / "lease.key").exists()
+    assert office.telemetry.fetch("SELECT format FROM vv.agents") == [("json",)]
+    assert office.telemetry.fetch("SELECT count(*) FROM vv.permissions") == [(4,)]
+    assert office.telemetry.fetch("SELECT version FROM vv.leases") == [(1,)]
+    assert office.vault.fetch("SELECT lease FROM vault.agents") == [(None,)]
+
+
+def test_new_certificate_keeps_the_agent(office: Office, tmp_path: Path) -> None:
+    """An agent gets another certificate under its id, and both are on the list once revoked."""
+    agent, _ = office.enrol()
+
+    office.run("pki", "issue-agent", agent, "--out", str(tmp_path / "renewed"))
+    office.run("pki", "revoke", agent, "--yes", "--crl", str(tmp_path / "crl.pem"))
+
+    crl = x509.load_pem_x509_crl((tmp_path / "crl.pem").read_bytes())
+    renewed = x509.load_pem_x509_certificate((tmp_path / "renewed" / "agent.crt").read_bytes())
+    assert len(list(crl)) == 2
+    assert crl.get_revoked_certificate_by_serial_number(renewed.serial_number) is not None
+    with pytest.raises(Refusal, match="revoked"):
+        office.run("pki", "issue-agent", agent, "--out", str(tmp_path / "again"))
+
+
+def test_revocation_without_a_list_still_counts(office: Office, tmp_path: Path) -> None:
+    """Where the list cannot be written, ingest refuses the agent all the same."""
+    agent, _ = office.enrol()
+
+    with pytest.raises(Refusal, match="cannot be written"):
+        office.run("pki", "revoke", agent, "--yes", "--crl", str(tmp_path / "none" / "crl.pem"))
+
+    assert office.telemetry.fetch("SELECT revoked_at IS NULL FROM vv.agents") == [(False,)]

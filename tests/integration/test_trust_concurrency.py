@@ -1,0 +1,157 @@
+"""Many at once, and connections that are lost: nothing is written twice or forgotten."""
+
+import datetime as dt
+import threading
+import time
+from uuid import UUID
+
+import msgspec
+import psycopg
+import pytest
+
+from tests.fix_vault import Office, Refusal
+from trust.permissions import Permission
+from trust.pseudonyms import Pseudonym
+from trust.telemetry import Change
+
+pytestmark = pytest.mark.database
+
+
+PERMISSIONS = """
+SELECT p.handle, q.quantity, p.agent, p.withdrawn_at IS NOT NULL, p.step, p.interval_ms,
+       p.time_step_ms FROM vv.permissions p JOIN vv.series q USING (series_id)
+ORDER BY p.handle, q.quantity
+"""
+
+
+def test_withdrawn_row_is_never_written_again(office: Office) -> None:
+    """Even if a withdrawn handle were permitted again by mistake, its row stays as it is."""
+    agent, _ = office.enrol()
+    permission = Permission(
+        handle=bytes(16),
+        quantity=1,
+        pseudonym=Pseudonym(bytes(16)),
+        purpose="home-monitoring",
+        valid_from=dt.datetime(2026, 1, 1, tzinfo=dt.UTC),
+        valid_to=None,
+        step=1,
+        interval_ms=1000,
+        time_step_ms=1,
+    )
+    permitted = Change(agent, "sealed", None, [permission], None, 0)
+    later = msgspec.structs.replace(permission, valid_from=dt.datetime(2026, 1, 2, tzinfo=dt.UTC))
+    office.app.telemetry.write([permitted])
+    office.app.telemetry.write([msgspec.structs.replace(permitted, permissions=[])])
+    withdrawn = office.telemetry.fetch("SELECT xmin::text, * FROM vv.permissions")
+
+    office.app.telemetry.write([msgspec.structs.replace(permitted, permissions=[later])])
+
+    assert office.telemetry.fetch("SELECT xmin::text, * FROM vv.permissions") == withdrawn
+
+
+def test_concurrent_decisions_of_one_person_queue(office: Office) -> None:
+    """Decisions of one person at several gateways at once all stand, in one chain."""
+    office.load_policy()
+    subject = office.add_subject()
+    agents = [office.enrol()[0] for _ in range(6)]
+    others = [
+        Office(office.settings, office.folder, office.vault, office.telemetry) for _ in agents
+    ]
+    failures: list[Exception] = []
+
+    def accept(other: Office, agent: str) -> None:
+        try:
+            other.accept(subject, agent)
+        except Refusal as exc:
+            failures.append(exc)
+
+    threads = [
+        threading.Thread(target=accept, args=pair) for pair in zip(others, agents, strict=True)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for other in others:
+        other.app.close()
+
+    assert failures == []
+    with office.app.vault.transaction() as records:
+        assert len(records.decisions(UUID(subject), "home-monitoring")) == 6
+
+
+def test_concurrent_changes_lose_nothing(office: Office) -> None:
+    """Grants and withdrawals of many people at shared gateways all take effect."""
+    office.load_policy()
+    agents = [office.enrol() for _ in range(2)]
+    people = [office.add_subject() for _ in range(12)]
+    failures: list[Exception] = []
+
+    def live(number: int, other: Office) -> None:
+        try:
+            for agent, _ in agents:
+                other.accept(people[number], agent, binding=f"C0:FF:EE:00:00:{number:02X}")
+            if number % 2:
+                other.withdraw(people[number])
+        except Exception as exc:  # noqa: BLE001 - told to the test below
+            failures.append(exc)
+
+    others = [
+        Office(office.settings, office.folder, office.vault, office.telemetry) for _ in people
+    ]
+    threads = [
+        threading.Thread(target=live, args=(number, other)) for number, other in enumerate(others)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for other in others:
+        other.app.close()
+
+    assert failures == []
+    assert [len(office.lease(*agent).grants) for agent in agents] == [6, 6]
+    assert office.telemetry.fetch(
+        "SELECT count(DISTINCT handle) FROM vv.permissions WHERE withdrawn_at IS NULL"
+    ) == [(12,)]
+    assert office.vault.fetch("SELECT count(*) FROM vault.agents WHERE applied < wanted") == [(0,)]
+
+
+def test_withdrawal_waits_for_a_commit_under_way(office: Office) -> None:
+    """A transaction of observations that began before a withdrawal ends before its COMMIT."""
+    office.load_policy()
+    subject = office.add_subject()
+    agent, _ = office.enrol()
+    office.accept(subject, agent)
+    withdrawing = threading.Thread(target=office.withdraw, args=(subject,))
+    with psycopg.connect(office.telemetry.dsn("vv_ingest")) as ingest:
+        ingest.execute("SELECT vv.hold_permissions()")
+        withdrawing.start()
+        deadline = time.monotonic() + 10
+        while not office.telemetry.fetch(
+            "SELECT 1 FROM pg_locks WHERE NOT granted"
+            " AND relation = 'vv.permission_gate'::regclass"
+        ):
+            assert time.monotonic() < deadline, "the withdrawal does not wait"
+
+        assert office.telemetry.fetch(
+            "SELECT count(*) FROM vv.permissions WHERE withdrawn_at IS NOT NULL"
+        ) == [(0,)]
+    withdrawing.join(10)
+
+    assert not withdrawing.is_alive()
+    assert office.telemetry.fetch(
+        "SELECT count(*) FROM vv.permissions WHERE withdrawn_at IS NULL"
+    ) == [(0,)]
+
+
+def test_lost_connections_are_opened_again(office: Office) -> None:
+    """A server that was started anew since the last command costs none."""
+    office.load_policy()
+    subject = office.add_subject()
+    agent, _ = office.enrol()
+    office.accept(subject, agent)
+    cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'vv_trust'"
+    assert len(office.telemetry.fetch(cut)) == 2
+
+    assert office.withdraw(subject)["withdrawn_at"]

@@ -1,0 +1,120 @@
+"""What a person is given of what is stored of her: whole, hers alone, and for a time."""
+
+import csv
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fhir.resources.R4B.bundle import Bundle
+
+from tests.fix_vault import Office, Refusal, measured, pseudonyms
+from tests.integration.test_trust_cli import run as run_cli
+from trust.exports import cipher, package
+from wire.quantities import BY_NAME
+
+pytestmark = pytest.mark.database
+
+
+PURPOSE = "home-monitoring"
+
+
+def store(office: Office, *, quantity: str, values: list[float]) -> None:
+    """Store observations for everybody who may be measured."""
+    if office.telemetry.variant == "native":
+        office.telemetry.execute("SELECT vv.ensure_partitions('2026-06-01', '2026-06-02')")
+    for number, value in enumerate(values):
+        office.telemetry.execute(
+            "INSERT INTO vv.observations SELECT timestamptz '2026-06-01T12:00Z' + %s *"
+            " interval '1 s', series_id, %s, 0 FROM vv.series WHERE quantity = %s",
+            number, value, BY_NAME[quantity].code,
+        )  # fmt: skip
+
+
+def exported(office: Office, subject: str, folder: Path, *more: str) -> dict[str, bytes]:
+    """Return the files of an export, opened with its passphrase."""
+    secret = folder / "passphrase"
+    secret.touch(mode=0o600)
+    secret.write_text("correct horse battery staple\n")
+    out = folder / "ada.vvexport"
+    office.run(
+        "export", "make", subject, "--out", str(out), "--passphrase-file", str(secret), *more
+    )
+    argv = ["export", "open", str(out), "--out", str(folder / "ada.zip")]
+    code, _, errors = run_cli(*argv, "--passphrase-file", str(secret))
+    assert (code, errors) == (0, "")
+    assert b"Ada" not in out.read_bytes()
+    assert not out.stat().st_mode & 0o077
+    with zipfile.ZipFile(folder / "ada.zip") as archive:
+        assert archive.testzip() is None
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def test_an_export_is_whole_and_hers_alone(office: Office, tmp_path: Path) -> None:
+    """FHIR, Open mHealth and CSV each hold all that is stored of her, and of nobody else."""
+    subject, _ = measured(office)
+    store(office, quantity="heart_rate", values=[72, 73, 74])
+    store(office, quantity="glucose_interstitial", values=[5.1])
+    office.run("pseudonym", "rotate", "--purpose", PURPOSE)
+    measured(office, agent=office.enrol()[0])
+    others = office.telemetry.fetch("SELECT count(*) FROM vv.observations")
+
+    parts = exported(office, subject, tmp_path)
+
+    assert others == [(4,)]
+    rows = list(csv.DictReader(io.StringIO(parts["observations.csv"].decode())))
+    assert sorted((row["quantity"], row["value"], row["unit"]) for row in rows) == [
+        ("glucose_interstitial", "5.1", "mmol/L"),
+        ("heart_rate", "72", "/min"),
+        ("heart_rate", "73", "/min"),
+        ("heart_rate", "74", "/min"),
+    ]
+    bundle: Any = Bundle.model_validate_json(parts["fhir-bundle.json"])
+    kinds = [entry.resource.get_resource_type() for entry in bundle.entry]
+    assert kinds == ["Patient", "Consent", *["Observation"] * 4]
+    assert {e.resource.valueQuantity.code for e in bundle.entry[2:]} == {"/min", "mmol/L"}
+    points = [json.loads(line) for line in parts["open-mhealth.ndjson"].splitlines()]
+    assert sorted(point["header"]["schema_id"]["name"] for point in points) == [
+        "blood-glucose", "heart-rate", "heart-rate", "heart-rate",
+    ]  # fmt: skip
+    everything = b"".join(parts.values())
+    assert json.loads(parts["identity.json"])["name"] == "Ada Canary"
+    for secret in [*pseudonyms(office), "C0:FF:EE"]:
+        assert secret.encode() not in everything
+
+
+def test_an_export_closes_its_request_and_is_deleted_in_time(
+    office: Office, tmp_path: Path
+) -> None:
+    """An export for a request closes it; once its time is over the file is deleted."""
+    subject, _ = measured(office)
+    other = office.add_subject("Bob")
+    request = office.run("request", "add", "--subject", subject, "--kind", "access")["request"]
+    foreign = office.run("request", "add", "--subject", other, "--kind", "access")["request"]
+    with pytest.raises(Refusal, match="another person"):
+        exported(office, subject, tmp_path, "--request", foreign)
+    exported(office, subject, tmp_path, "--request", request)
+    assert [row["request"] for row in office.run("request", "list")["rows"]] == [foreign]
+    assert office.run("export", "purge", "--yes")["deleted"] == 0
+    office.vault.execute("UPDATE vault.exports SET expires_at = now() - interval '1 s'")
+    assert office.run("export", "purge", "--yes")["deleted"] == 1
+    assert not (tmp_path / "ada.vvexport").exists()
+
+
+def test_an_export_does_not_open_by_guessing_or_damaged(office: Office, tmp_path: Path) -> None:
+    """Another passphrase, a cut, a flipped bit: nothing is written."""
+    subject, _ = measured(office)
+    exported(office, subject, tmp_path)
+    sealed = (tmp_path / "ada.vvexport").read_bytes()
+    (tmp_path / "ada.zip").unlink()
+    broken = tmp_path / "broken"
+    for data in (sealed[:-1], sealed[: len(sealed) // 2], sealed + b"x", b"",
+                 sealed[:-40] + bytes([sealed[-40] ^ 1]) + sealed[-39:]):  # fmt: skip
+        broken.write_bytes(data)
+        with pytest.raises(cipher.Unopened):
+            package.unpack(broken, tmp_path / "ada.zip", "correct horse battery staple")
+    with pytest.raises(cipher.Unopened):
+        package.unpack(tmp_path / "ada.vvexport", tmp_path / "ada.zip", "correct horse battery")
+    assert [path.name for path in tmp_path.iterdir() if "zip" in path.name] == []

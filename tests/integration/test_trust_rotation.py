@@ -1,0 +1,87 @@
+"""Pseudonyms of a new epoch: series move, handles stay, an old key goes alone."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.fix_vault import Office, Refusal, measured, pseudonyms
+from tests.integration.test_trust_reidentification import Staff
+from trust import rotation
+from trust.errors import Unavailable
+
+pytestmark = pytest.mark.database
+
+
+PURPOSE = "home-monitoring"
+
+
+def test_rotation_moves_series_and_keeps_handles(office: Office) -> None:
+    """After a rotation the same handle writes into a new series, and a new grant does too."""
+    subject, agent = measured(office)
+    other, _ = measured(office, agent=office.enrol()[0])
+    rows = "SELECT handle, quantity, series_id, withdrawn_at FROM vv.permissions ORDER BY 1, 2"
+    before, old = office.telemetry.fetch(rows), set(pseudonyms(office))
+
+    reply = office.run("pseudonym", "rotate", "--purpose", PURPOSE)
+
+    after, new = office.telemetry.fetch(rows), set(pseudonyms(office)) - old
+    assert (reply["epoch"], reply["handles"], reply["agents"]) == (2, 2, 2)
+    assert [row[:2] for row in before] == [row[:2] for row in after]
+    assert all(a[2] != b[2] and a[3] is None for a, b in zip(after, before, strict=True))
+    assert len(new) == 2
+    office.withdraw(subject)
+    office.accept(subject, agent, "--quantities", "heart_rate")
+    assert set(pseudonyms(office)) == old | new
+    assert office.withdraw(other)["withdrawn_at"] is not None
+
+
+def test_rotation_that_was_cut_off_is_finished(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed between two groups, the job goes on in the same epoch, and moves each handle once."""
+    for _ in range(5):
+        measured(office, agent=office.enrol()[0])
+    monkeypatch.setattr(rotation, "_GROUP", 2)
+    moved = []
+
+    def cut_off(agents: list[str]) -> None:
+        moved.append(len(agents))
+        if len(moved) == 2:
+            raise Unavailable("test")
+        type(office.app.upkeep).bring(office.app.upkeep, agents)
+
+    monkeypatch.setattr(office.app.upkeep, "bring", cut_off)
+    with pytest.raises(Unavailable):
+        office.app.rotation.rotate(PURPOSE)
+    monkeypatch.undo()
+
+    reply = office.run("pseudonym", "rotate", "--purpose", PURPOSE)
+    assert (reply["epoch"], reply["handles"], reply["resumed"]) == (2, 1, True)
+    # What was recorded and not brought is the daemon's: it finds it by itself.
+    office.app.upkeep.bring(
+        [str(row[0]) for row in office.vault.fetch("SELECT agent FROM vault.agents")]
+    )
+    assert office.vault.fetch("SELECT DISTINCT key_epoch FROM vault.handles") == [(2,)]
+    assert len(pseudonyms(office)) == 10
+    assert office.run("pseudonym", "epochs")["rows"][0]["state"] == "moved"
+
+
+def test_an_old_epoch_is_destroyed_alone(office: Office, tmp_path: Path) -> None:
+    """Once nothing is in an epoch its key can go; then its pseudonyms have no name any more."""
+    measured(office)
+    office.run("pseudonym", "rotate", "--purpose", PURPOSE)
+    second = pseudonyms(office)
+    destroy = ["pseudonym", "destroy", "--purpose", PURPOSE, "--epoch"]
+    for epoch, why in (("1", "the first epoch"), ("2", "in force")):
+        with pytest.raises(Refusal, match=why):
+            office.run(*destroy, epoch, "--yes")
+    office.run("pseudonym", "rotate", "--purpose", PURPOSE)
+    with pytest.raises(Refusal, match="Give --yes"):
+        office.run(*destroy, "2")
+    assert office.run(*destroy, "2", "--yes")["destroyed"]
+
+    staff = Staff(office, tmp_path)
+    request = staff.ask(second)
+    staff.do("approve", "dpo", request)
+    staff.do("approve", "guard", request)
+    assert len(staff.do("open", "nurse", request)["rows"]) == 1, "that of the first epoch"
