@@ -346,8 +346,9 @@ class PlayerDouble:
     async def _hear(self, reader: asyncio.StreamReader) -> None:
         while line := await reader.readline():
             told: dict[str, int] = json.loads(line)["listen"]
+            is_new = not self._sent
             for sensor, record in told.items():
-                if sensor not in self.listening or not self._sent:
+                if sensor not in self.listening or is_new:
                     self._sent[sensor] = record
             for sensor in self._sent.keys() - told.keys():
                 del self._sent[sensor]

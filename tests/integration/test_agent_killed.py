@@ -6,11 +6,13 @@ import random
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from edge_agent import spool_check
+from edge_agent import spool_check, spool_view
 from simulators.stack.broker import Mosquitto
 from simulators.stack.child import Child
 from tests.fakes_edge_agent import (
@@ -32,12 +34,24 @@ from wire.quantities import Code
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
 _KILLS = 1000
-_SHARE = 8
+_SHARE = 20
+_WORKS_S = 1.5
+_STARTS_S = 0.6
+_PERIOD_S = 0.05
 
 
 def now_ms() -> int:
     """Return the time of day."""
     return time.time_ns() // 1_000_000
+
+
+class Life(msgspec.Struct, frozen=True):
+    """How an agent died."""
+
+    worked_s: float | None
+    """How long it had been connected to the broker; None when it was killed before."""
+    published: int
+    """Envelopes that had arrived of it by then."""
 
 
 class Mortal:
@@ -48,47 +62,101 @@ class Mortal:
         self._config = gateway.write_config()
         self._log = gateway.folder / "agent.log"
 
-    async def live(self, seconds: float) -> None:
-        """Live so long, from the first instant on, and be killed."""
-        child = self.start()
-        await asyncio.sleep(seconds)
-        child.kill()
-
     def start(self) -> Child:
         """Start it."""
         command = [sys.executable, "-m", "edge_agent", "run", "--config", str(self._config)]
         return Child("agent", command, log=self._log, environ=agent_environ())
 
+    async def at_work(self) -> Child:
+        """Start it, and return when it is connected to the broker."""
+        self._log.touch()
+        said = self._log.stat().st_size
+        child = self.start()
+        async with asyncio.timeout(60):
+            while not self._says("broker_connected", after=said):  # noqa: ASYNC110 - its log
+                await asyncio.sleep(0.01)
+        return child
 
-async def be_killed(gateway: Gateway, *, kills: int, seed: int) -> None:
+    def _says(self, action: str, *, after: int) -> bool:
+        with self._log.open() as log:
+            log.seek(after)
+            return f'"{action}"' in log.read()
+
+    async def die(self, ingest: IngestDouble, rng: random.Random) -> Life:
+        """Live, and be killed: mostly at a uniformly random instant of the working life."""
+        if rng.random() < 0.05:
+            child = self.start()
+            await asyncio.sleep(rng.uniform(0.0, _STARTS_S))
+            child.kill()
+            return Life(None, 0)
+        child = await self.at_work()
+        before, began = ingest.deliveries, time.monotonic()
+        await asyncio.sleep(rng.uniform(0.0, _WORKS_S))
+        child.kill()
+        return Life(time.monotonic() - began, ingest.deliveries - before)
+
+
+class Measuring:
+    """
+    A strap and a meter that measure on, whether anybody listens or not.
+
+    Args:
+        player: Plays them.
+    """
+
+    def __init__(self, player: PlayerDouble) -> None:
+        self._player = player
+        self.start_ms = now_ms()
+        self.count = 0
+        """Of each."""
+
+    async def run(self) -> None:
+        """Measure until cancelled."""
+        while True:
+            at_ms, n = self.start_ms + self.count, self.count
+            self._player.play(SENSOR, at_ms, 60.0 + n % 100)
+            self._player.play(OTHER_SENSOR, at_ms, 4.0 + n % 50 / 10, "glucose_capillary")
+            self.count += 1
+            await asyncio.sleep(_PERIOD_S)
+
+
+def told(lives: list[Life]) -> str:
+    """Return when they died, by tenths of a working life, and how many had published."""
+    worked = [life.worked_s for life in lives if life.worked_s is not None]
+    tenths = Counter(min(9, int(10 * worked_s / _WORKS_S)) for worked_s in worked)
+    published = sum(life.published > 0 for life in lives)
+    return (
+        f"{len(lives)} lives: {len(lives) - len(worked)} ended at the start,"
+        f" {published} had published ({100 * published / len(lives):.0f} %);"
+        f" by tenths of {_WORKS_S} s at work: {[tenths[n] for n in range(10)]}\n"
+    )
+
+
+async def be_killed(gateway: Gateway, *, kills: int, seed: int) -> list[Life]:
     """Let a strap and a meter measure on while the agent is killed, and hold it to the promise."""
     rng = random.Random(seed)
     player, ingest = PlayerDouble(gateway.settings.sensors.recorded_socket), IngestDouble(gateway)
     meter = grant(OTHER_HANDLE, [OTHER_SENSOR], [Rule(Code.GLUCOSE_CAPILLARY)])
-    start, played = now_ms(), 0
     await gateway.publish_lease(
-        lease(grant(), meter, agent=gateway.agent, issued_at_ms=start, for_ms=6 * 3_600_000)
+        lease(grant(), meter, agent=gateway.agent, issued_at_ms=now_ms(), for_ms=6 * 3_600_000)
     )
-    agent = Mortal(gateway)
+    agent, measuring = Mortal(gateway), Measuring(player)
     async with ingest.running(), player.running():
-        for _ in range(kills):
-            for _ in range(rng.randint(1, 20)):
-                player.play(SENSOR, start + played, 60.0 + played % 100)
-                player.play(
-                    OTHER_SENSOR, start + played, 4.0 + played % 50 / 10, "glucose_capillary"
-                )
-                played += 1
-            # As long as an agent needs to start, or to have sent everything, and all between.
-            await agent.live(rng.uniform(0.2, 1.4))
-        child = agent.start()
-        await ingest.until(lambda: len(ingest.observations) >= 2 * played, within_s=60)
-        await asyncio.sleep(1.0)
+        task = asyncio.create_task(measuring.run())
+        lives = [await agent.die(ingest, rng) for _ in range(kills)]
+        task.cancel()
+        child = await agent.at_work()
+        await ingest.until(lambda: len(ingest.observations) >= 2 * measuring.count, within_s=120)
+        await ingest.until(lambda: spool_view.look(gateway.settings.state_dir).stats.depth == 0)
         assert child.stop() == 0
+    sys.stdout.write(told(lives))
     for handle in (HANDLE, OTHER_HANDLE):
         times = sorted(at_ms for whose, _, at_ms, _ in ingest.observations if whose == handle)
-        assert times == [start + i for i in range(played)]
-    verdict = spool_check.verify(gateway.settings.state_dir)
-    assert verdict.problems == []
+        assert times == [measuring.start_ms + n for n in range(measuring.count)]
+    assert spool_check.verify(gateway.settings.state_dir).problems == []
+    appended = spool_view.look(gateway.settings.state_dir).totals["appended"]
+    assert appended.observations == len(ingest.observations)
+    return lives
 
 
 @pytest.fixture
@@ -99,15 +167,19 @@ def gateway(run_folder: Path, broker: Mosquitto, certificates: Certificates) -> 
 
 async def test_some_kills(gateway: Gateway) -> None:
     """A few kills from a seed of the day: each record arrives exactly once."""
-    await be_killed(gateway, kills=_SHARE, seed=now_ms() // 86_400_000)
+    lives = await be_killed(gateway, kills=_SHARE, seed=now_ms() // 86_400_000)
+    # On a machine that has much else to do, many die before they could.
+    assert any(life.published for life in lives)
 
 
 @pytest.mark.long
-@pytest.mark.timeout(7200)
+@pytest.mark.timeout(14_400)
 async def test_a_thousand_kills(gateway: Gateway) -> None:
-    """A thousand kills: each record of strap and meter arrives exactly once."""
+    """A thousand kills while it works: each record of strap and meter arrives exactly once."""
     kills = int(os.environ.get("VITALVEIL_TEST_KILLS", _KILLS))
-    await be_killed(gateway, kills=kills, seed=20_260_101)
+    seed = int(os.environ.get("VITALVEIL_TEST_SEED", 20_260_101))
+    lives = await be_killed(gateway, kills=kills, seed=seed)
+    assert sum(life.published > 0 for life in lives) >= 0.7 * kills
 
 
 def test_two_agents_do_not_share_a_folder(gateway: Gateway, tmp_path: Path) -> None:
