@@ -185,7 +185,7 @@ class Demo:
         return Withdrawal(
             refused_after_ms=self._refused_after_ms(committed_ms),
             agent_stopped_after_s=(
-                max((max(stopped) - committed_ms) / 1000, 0.0)
+                round(max((max(stopped) - committed_ms) / 1000, 0.0), 3)
                 if len(stopped) == len(dropped)
                 else None
             ),
@@ -201,7 +201,7 @@ class Demo:
                 at_ms = dt.datetime.fromisoformat(entry["at"]).timestamp() * 1000
                 # A log line is stamped in whole milliseconds.
                 if at_ms + 1 >= committed_ms:
-                    return max(at_ms - committed_ms, 0.0)
+                    return round(max(at_ms - committed_ms, 0.0), 1)
         return None
 
     def _scrape(self) -> None:
