@@ -70,6 +70,7 @@ def _metrics() -> str:
         ],
         "trust": [
             *trust.metrics.Metrics().registry.collect(),
+            *trust.metrics.DeskMetrics().registry.collect(),
             *trust.watch.Watch.describe(None),  # type: ignore[arg-type]  # uses no self
             *ends["trust"].describe(),
         ],

@@ -147,7 +147,8 @@ def _bare(panel: Panel) -> _Panel:
     if panel.kind is Kind.BARS:
         return (
             bargauge.Panel()
-            .reduce_options(last)
+            # A statement brings a row for each bar, an expression a series for each.
+            .reduce_options(last.values(isinstance(panel.queries[0], Sql)))
             .orientation(models.VizOrientation.HORIZONTAL)
             .display_mode(models.BarGaugeDisplayMode.BASIC)
             .min(0)

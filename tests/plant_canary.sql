@@ -1,10 +1,11 @@
 -- Twelve people with a heart rate of 70, and a canary: a pseudonym and a value that occur nowhere else.
 SELECT vv.ensure_partitions('2026-05-04', '2026-05-05');
 INSERT INTO vv.agents VALUES ('00c0ffeec0ffee00', 'sealed', NULL, 1);
-INSERT INTO vv.series (pseudonym, purpose, quantity)
-    VALUES ('\xc0ffee00c0ffee00c0ffee00c0ffee00', 'care', 1);
-INSERT INTO vv.series (pseudonym, purpose, quantity)
-    SELECT decode(lpad(to_hex(n), 32, '0'), 'hex'), 'care', 1 FROM generate_series(1, 12) n;
+INSERT INTO vv.series (pseudonym, purpose, quantity, counted_from)
+    VALUES ('\xc0ffee00c0ffee00c0ffee00c0ffee00', 'care', 1, '1970-01-01');
+INSERT INTO vv.series (pseudonym, purpose, quantity, counted_from)
+    SELECT decode(lpad(to_hex(n), 32, '0'), 'hex'), 'care', 1, '1970-01-01'
+    FROM generate_series(1, 12) n;
 INSERT INTO vv.permissions
     SELECT pseudonym, 1, '00c0ffeec0ffee00', series_id, '2026-01-01', NULL, NULL, 1, 1000, 1000, 1
     FROM vv.series WHERE pseudonym = '\xc0ffee00c0ffee00c0ffee00c0ffee00';

@@ -4,6 +4,8 @@ from typing import Final
 
 from grafana.panels import Board, Kind, Panel, Row, Sql
 
+_EMPTY: Final = "fewer than 11 people, or not published yet"
+
 
 def _lines(view: str, quantity: str, column: str, name: str) -> Sql:
     return Sql(
@@ -25,7 +27,7 @@ def _figures(view: str, quantity: str, *, what: str, unit: str, of: str) -> Pane
             _lines(view, quantity, "mean + spread", "mean + spread"),
             _lines(view, quantity, "mean - spread", "mean - spread"),
         ),
-        empty="fewer than 11 people, or not published yet",
+        empty=_EMPTY,
     )
 
 
@@ -40,9 +42,78 @@ def _subjects(view: str, *, of: str) -> Panel:
             _lines(view, "glucose_interstitial", "subjects", "glucose, interstitial"),
             _lines(view, "glucose_capillary", "subjects", "glucose, capillary"),
         ),
-        empty="fewer than 11 people, or not published yet",
+        empty=_EMPTY,
     )
 
+
+def _share(quantity: str, level: int, band: str, name: str) -> Sql:
+    return Sql(
+        f'SELECT bucket AS time, share AS "{name}" FROM vv.cohort_shares_daily'  # noqa: S608
+        f" WHERE quantity = '{quantity}' AND level = {level} AND band = '{band}'"
+        " AND $__timeFilter(bucket) ORDER BY bucket"
+    )
+
+
+def _ranges(quantity: str, *, what: str, low: str, high: str, within: str) -> Panel:
+    return Panel(
+        title=f"{what}, by day",
+        text=f"Of the time of people measured that day, how much they spent {within}, below and "
+        "above: the mean of their shares, each with the same weight, in steps of 5 %. Below and "
+        "above are told only where at least 11 people spent time in each.",
+        unit="percentunit",
+        width=12,
+        is_stacked=True,
+        queries=(
+            _share(quantity, 4, "in range", "in range"),
+            _share(quantity, 3, high, high),
+            _share(quantity, 3, low, low),
+        ),
+        empty=_EMPTY,
+    )
+
+
+def _distribution(quantity: str, *, what: str) -> Panel:
+    of = f"FROM vv.cohort_shares_daily WHERE quantity = '{quantity}'"
+    return Panel(
+        title=f"{what}, last day in view",
+        text="How people's time is spread over the values: the mean of their shares, each with "
+        "the same weight, in steps of 5 %. As fine as every band has at least 11 people with time "
+        "in it, and nobody with more than 85 % of it.",
+        unit="percentunit",
+        kind=Kind.BARS,
+        width=12,
+        queries=(
+            Sql(
+                f"SELECT band, share {of} AND (bucket, level) = (SELECT bucket, min(level) {of}"
+                " AND $__timeFilter(bucket) GROUP BY bucket ORDER BY bucket DESC LIMIT 1)"
+                " ORDER BY place"
+            ),
+        ),
+        empty=_EMPTY,
+    )
+
+
+_RANGES: Final = Row(
+    "Time in range, and distributions",
+    (
+        _ranges(
+            "glucose_interstitial",
+            what="Glucose: time in range",
+            low="below 3.9",
+            high="above 10.0",
+            within="between 3.9 and 10.0 mmol/L",
+        ),
+        _distribution("glucose_interstitial", what="Glucose, mmol/L"),
+        _ranges(
+            "heart_rate",
+            what="Heart rate: time in range",
+            low="below 60",
+            high="100 or more",
+            within="between 60 and 99 a minute",
+        ),
+        _distribution("heart_rate", what="Heart rate, a minute"),
+    ),
+)
 
 _HOURS: Final = Row(
     "By the hour",
@@ -86,7 +157,7 @@ _DAYS: Final = Row(
         Panel(
             title="Published through",
             text="Up to when figures are final. Hours are published two hours after they end, "
-            "days a day after.",
+            "days and shares a day after.",
             unit="short",
             kind=Kind.TABLE,
             width=12,
@@ -101,7 +172,7 @@ BOARD: Final = Board(
     title="VitalVeil / Cohort",
     text="Figures over at least 11 people, in fixed partitions. There are no filters: two answers "
     "that differ by a filter would differ by a person.",
-    rows=(_HOURS, _DAYS),
+    rows=(_RANGES, _HOURS, _DAYS),
     since="now-7d",
     refresh="5m",
 )

@@ -35,6 +35,7 @@ _STATEMENTS: Final = {
     "spools": "SELECT * FROM vv.spools",
     "aggregates": "SELECT * FROM vv.aggregates_1h",
     "unpublished figures": "SELECT * FROM vv.published_cohorts",
+    "unpublished shares": "SELECT * FROM vv.published_shares",
     "TABLE": "TABLE vv.observations",
     "COPY out": "COPY vv.observations TO STDOUT",
     "COPY a query": "COPY (SELECT value FROM vv.observations) TO STDOUT",
@@ -74,6 +75,10 @@ _STATEMENTS: Final = {
     "permissions changed": "SELECT vv.change_permissions()",
     "permissions held": "SELECT vv.hold_permissions()",
     "figures published": "SELECT vv.publish_cohorts(now())",
+    "shares published": "SELECT vv.publish_shares(now())",
+    "shares of half a person": "UPDATE vv.scales SET hours_wanted = 1",
+    "bands that overlap": "INSERT INTO vv.bands VALUES (1, 9, 5, '187')",
+    "a series that counts": "UPDATE vv.series SET counted_from = '-infinity'",
     "partitions": "SELECT vv.ensure_partitions('2020-01-01', '2020-01-02')",
     "notifications": "LISTEN vv_permissions; SELECT 1 WHERE false",
     "row estimates of one value": "EXPLAIN SELECT * FROM vv.observations WHERE value = 187",
@@ -170,6 +175,8 @@ def _state(database: Database) -> list[tuple[object, ...]]:
     return database.fetch(
         "SELECT (SELECT count(*) FROM vv.observations), (SELECT count(*) FROM vv.series),"
         " (SELECT epoch FROM vv.permission_gate), (SELECT count(*) FROM vv.published_cohorts),"
+        " (SELECT count(*) FROM vv.published_shares), (SELECT count(*) FROM vv.bands),"
+        " (SELECT sum(hours_wanted) FROM vv.scales), (SELECT min(counted_from) FROM vv.series),"
         " (SELECT count(*) FROM pg_proc), (SELECT array_agg(name ORDER BY 1) FROM vv.quantities)"
     )
 

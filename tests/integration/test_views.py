@@ -5,6 +5,7 @@ import datetime as dt
 import psycopg
 import pytest
 
+from tests.fix_cohort import roll_up
 from tests.fix_database import Database
 from wire.quantities import all_quantities
 
@@ -13,8 +14,9 @@ pytestmark = pytest.mark.database
 HOUR = dt.datetime(2026, 5, 4, 9, tzinfo=dt.UTC)
 LATER = HOUR + dt.timedelta(days=3)
 _VIEWS = (
-    "cohorts_hourly", "cohorts_daily", "ops_envelopes_hourly", "ops_quarantine", "ops_agents",
-    "ops_permissions", "ops_series", "ops_storage", "ops_cohorts", "ops_erasures", "quantities",
+    "cohorts_hourly", "cohorts_daily", "cohort_shares_daily", "ops_envelopes_hourly",
+    "ops_quarantine", "ops_agents", "ops_permissions", "ops_series", "ops_storage", "ops_cohorts",
+    "ops_erasures", "quantities", "scales", "bands",
 )  # fmt: skip
 
 
@@ -24,8 +26,8 @@ def add_people(database: Database, count: int, *, quantity: int = 1) -> None:
         "SELECT vv.ensure_partitions(%s, %s)", HOUR.date(), (HOUR + dt.timedelta(days=1)).date()
     )
     database.execute(
-        "INSERT INTO vv.series (pseudonym, purpose, quantity)"
-        " SELECT decode(lpad(to_hex(n), 32, '0'), 'hex'), 'care', %s"
+        "INSERT INTO vv.series (pseudonym, purpose, quantity, counted_from)"
+        " SELECT decode(lpad(to_hex(n), 32, '0'), 'hex'), 'care', %s, '1970-01-01'"
         " FROM generate_series(1, %s) n",
         quantity,
         count,
@@ -37,15 +39,6 @@ def add_people(database: Database, count: int, *, quantity: int = 1) -> None:
         HOUR,
     )
     roll_up(database, LATER)
-
-
-def roll_up(database: Database, now: dt.datetime) -> None:
-    """Bring the aggregates up to *now*, whichever kind they are."""
-    if database.fetch("SELECT relkind FROM pg_class WHERE oid = 'vv.aggregates_1m'::regclass") == [
-        ("r",)
-    ]:
-        database.execute("SELECT pg_stat_force_next_flush()")
-        database.execute("SELECT vv.roll_up(%s)", now)
 
 
 def test_aggregates_agree_with_observations(database: Database) -> None:
