@@ -27,11 +27,14 @@ class Batch:
         self.since = now
         self.count = 0
         self._columns: dict[int, list[Observation]] = {}
+        self._single: set[int] = set()
 
     @property
     def is_urgent(self) -> bool:
         """Whether it holds what is to be made durable at once."""
-        return any(worth_of(quantity) is Worth.TREATMENT for quantity in self._columns)
+        return bool(self._single) or any(
+            worth_of(quantity) is Worth.TREATMENT for quantity in self._columns
+        )
 
     @property
     def quantities(self) -> set[int]:
@@ -41,10 +44,13 @@ class Batch:
     def add(self, quantity: int, observation: Observation) -> None:
         """Append *observation*; it is later than every one of its quantity."""
         self._columns.setdefault(quantity, []).append(observation)
+        if observation.is_single:
+            self._single.add(quantity)
         self.count += 1
 
     def drop(self, quantity: int) -> int:
         """Drop what there is of *quantity*; return how many observations."""
+        self._single.discard(quantity)
         dropped = len(self._columns.pop(quantity, ()))
         self.count -= dropped
         return dropped

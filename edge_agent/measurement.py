@@ -43,6 +43,8 @@ class Measurement(msgspec.Struct, frozen=True):
     record: int | None = None
     """Its number in the sensor's own store, growing; None for a live notification, which the
     sensor forgets once it is sent."""
+    is_single: bool = False
+    """Whether somebody took it on purpose, and the sensor tells it this once."""
 
 
 class Reason(enum.StrEnum):

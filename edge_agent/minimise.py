@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from edge_agent.measurement import Outcome, Reason, Verdict
+from edge_agent.measurement import Measurement, Outcome, Reason, Verdict
 from wire.policy import Aggregate, Rule
 from wire.quantities import Quantity
 
@@ -21,6 +21,8 @@ class Observation(msgspec.Struct, frozen=True):
 
     time_ms: int
     value: int
+    is_single: bool = False
+    """Whether nothing will ever repeat it or follow it soon: it is made durable at once."""
 
 
 class _Interval(msgspec.Struct):
@@ -39,6 +41,8 @@ class _Interval(msgspec.Struct):
     """Lowest record of each sensor that it is made of."""
     is_live: bool
     """Whether some of it came as a live notification, which no sensor can repeat."""
+    is_single: bool
+    """Whether some of that was taken on purpose, once."""
 
 
 def coarsen(rule: Rule, quantity: Quantity, steps: int) -> int | None:
@@ -86,15 +90,16 @@ class Minimiser:
         return {} if self._open is None else self._open.records
 
     def offer(
-        self, at_ms: int, steps: int, *, now_ms: int, sensor: str, record: int | None
+        self, measurement: Measurement, steps: int, *, now_ms: int
     ) -> tuple[Outcome, Observation | None]:
         """
-        Take a plausible measurement.
+        Take a plausible *measurement*, of so many *steps*.
 
         Returns:
             What became of it, and an observation that is now complete: it need not be of this
             measurement.
         """
+        at_ms = measurement.at_ms
         start_ms = self.rule.interval_of(at_ms) * self.rule.interval_ms
         value = coarsen(self.rule, self._quantity, steps)
         if value is None:
@@ -104,18 +109,20 @@ class Minimiser:
             return (Verdict.COARSENED if is_same else Reason.LATE), None
         if self.rule.aggregate is Aggregate.FIRST:
             self.spent_ms = start_ms + self.rule.interval_ms
-            return Verdict.PENDING, Observation(self.rule.coarsen_time(at_ms), value)
+            time_ms = self.rule.coarsen_time(at_ms)
+            return Verdict.PENDING, Observation(time_ms, value, measurement.is_single)
         if self._open is not None and start_ms < self._open.start_ms:
             return Reason.LATE, None
         if self._open is not None and start_ms == self._open.start_ms:
             _merge(self._open, at_ms, steps, now_ms=now_ms)
-            _note(self._open, sensor, record)
+            _note(self._open, measurement)
             return Verdict.COARSENED, None
         complete = self.close()
+        summary = (steps, 1, steps, steps, steps)
         self._open = _Interval(
-            start_ms, at_ms, at_ms, now_ms, steps, 1, steps, steps, steps, {}, is_live=False
+            *(start_ms, at_ms, at_ms, now_ms, *summary), {}, is_live=False, is_single=False
         )
-        _note(self._open, sensor, record)
+        _note(self._open, measurement)
         return Verdict.PENDING, complete
 
     def ends_at_ms(self) -> int | None:
@@ -144,7 +151,9 @@ class Minimiser:
         steps, at_ms = _summary(interval, self.rule.aggregate)
         value = coarsen(self.rule, self._quantity, steps)
         # None is ruled out: of plausible values the least, greatest and mean are plausible.
-        return None if value is None else Observation(self.rule.coarsen_time(at_ms), value)
+        if value is None:
+            return None
+        return Observation(self.rule.coarsen_time(at_ms), value, interval.is_single)
 
 
 def _merge(interval: _Interval, at_ms: int, steps: int, *, now_ms: int) -> None:
@@ -158,11 +167,12 @@ def _merge(interval: _Interval, at_ms: int, steps: int, *, now_ms: int) -> None:
         interval.last_ms, interval.last = at_ms, steps
 
 
-def _note(interval: _Interval, sensor: str, record: int | None) -> None:
-    if record is None:
+def _note(interval: _Interval, measurement: Measurement) -> None:
+    interval.is_single |= measurement.is_single
+    if measurement.record is None:
         interval.is_live = True
     else:
-        interval.records.setdefault(sensor, record)
+        interval.records.setdefault(measurement.sensor, measurement.record)
 
 
 def _summary(interval: _Interval, aggregate: Aggregate) -> tuple[int, int]:

@@ -211,13 +211,7 @@ class Pipeline:
         steps = _plausible_steps(measurement)
         if steps is None:
             return Reason.IMPLAUSIBLE
-        outcome, complete = minimiser.offer(
-            measurement.at_ms,
-            steps,
-            now_ms=now_ms,
-            sensor=measurement.sensor,
-            record=measurement.record,
-        )
+        outcome, complete = minimiser.offer(measurement, steps, now_ms=now_ms)
         self._add(handle, measurement.quantity, complete, now=now)
         return outcome
 

@@ -230,5 +230,6 @@ class Session:
         elif record.time_offset_min < self._minute:
             # Minutes do not go back: a new session has begun, and has to be met from its start.
             self._error = LinkLost()
-        else:
-            self._outlet.hand_on(self._measure(record))
+        elif self._error is None and not self._outlet.hand_on(self._measure(record)):
+            # The sensor has it still, but not for us once a later one has moved the cursor.
+            self._error = LinkLost()

@@ -10,14 +10,15 @@ from edge_agent.measurement import Measurement
 
 MAX_WAITING: Final = 4096
 MAX_TAKEN: Final = 512
+RESERVE: Final = 256
 
 
 class Inbox:
     """
     A queue of measurements.
 
-    A live one that finds no room is given up, because its sensor cannot be held back. A stored
-    record waits with whoever fetched it.
+    A live one that finds no room is given up, because its sensor cannot be held back; for those
+    that are taken once there is some more. A stored record waits with whoever fetched it.
     """
 
     def __init__(self, *, max_waiting: int = MAX_WAITING) -> None:
@@ -29,7 +30,8 @@ class Inbox:
 
     def offer(self, measurement: Measurement) -> bool:
         """Keep *measurement* if there is room; tell whether."""
-        if len(self._waiting) >= self._max_waiting:
+        reserve = RESERVE if measurement.is_single else 0
+        if len(self._waiting) >= self._max_waiting + reserve:
             return False
         self._waiting.append(measurement)
         self._has_some.set()

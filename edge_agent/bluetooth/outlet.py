@@ -94,26 +94,31 @@ class Outlet:
         self.metrics.undecoded(characteristic.name, reason)
         self._shared.refused(Reason.MALFORMED)
 
-    def live(self, characteristic: Characteristic, value: bytes) -> None:
-        """Take a notification that the sensor forgets."""
+    def live(
+        self, characteristic: Characteristic, value: bytes, *, is_single: bool = False
+    ) -> None:
+        """Take a notification that the sensor forgets; a single one was taken on purpose."""
         if not self.admit():
             return
         measurement = self.decode(characteristic, value)
         if measurement is None:
             return
         for outcome in registry.observations(measurement, self.quirks):
-            self.hand_on(self.measure(outcome, record=None))
+            measured = self.measure(outcome, record=None)
+            self.hand_on(msgspec.structs.replace(measured, is_single=is_single))
 
     def measure(self, outcome: Outcome, *, record: int | None) -> Measurement:
         """Return *outcome*, dated."""
         now_ms = self.clock.now_ms()
         return readings.measure(self.sensor, outcome, self.dater, now_ms=now_ms, record=record)
 
-    def hand_on(self, measurement: Measurement) -> None:
-        """Hand *measurement* over, or give it up when there is no room."""
-        if not self._shared.inbox.offer(measurement):
+    def hand_on(self, measurement: Measurement) -> bool:
+        """Hand *measurement* over, or give it up when there is no room; tell which."""
+        has_room = self._shared.inbox.offer(measurement)
+        if not has_room:
             self.metrics.dropped(Drop.NO_ROOM)
             self._shared.refused(Reason.FLOOD)
+        return has_room
 
     async def put(self, measurement: Measurement) -> None:
         """Hand *measurement* over, as soon as there is room."""

@@ -127,7 +127,7 @@ class Visit:
             raise SensorRefused("something to read")
         await self._read_battery()
         for service, number in wanted:
-            await self._live(service, number)
+            await self._live(service, number, is_single=(service, number) in EPISODIC)
         if not set(CONTINUOUS).isdisjoint(wanted):
             return self._timing.silence_s
         # For ever: a thermometer that is connected waits for somebody to be ill.
@@ -138,10 +138,12 @@ class Visit:
             cgm.SERVICE, 0x2AA7
         )
 
-    async def _live(self, service: int, number: int) -> None:
+    async def _live(self, service: int, number: int, *, is_single: bool) -> None:
         characteristic = CHARACTERISTICS[number]
         await self._link.subscribe(
-            service, number, lambda value: self._outlet.live(characteristic, value)
+            service,
+            number,
+            lambda value: self._outlet.live(characteristic, value, is_single=is_single),
         )
 
     async def _read_battery(self) -> None:

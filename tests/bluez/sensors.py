@@ -45,6 +45,33 @@ class Strap(FakeSensor):
                 n += 1
 
 
+class Single(FakeSensor):
+    """
+    A sensor that tells once what somebody took: a cuff, a thermometer, a scale.
+
+    Args:
+        address: Its address.
+
+        service: What it serves.
+
+        number: The characteristic that it indicates.
+    """
+
+    def __init__(self, address: str, service: int, number: int) -> None:
+        self.measurement = Characteristic(number, "indicate")
+        super().__init__(address, [(service, [self.measurement])], name="Single")
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether somebody listens."""
+        return self.measurement.pipe is not None or bool(self.measurement.owners)
+
+    async def tell(self, value: bytes) -> None:
+        """Tell *value*, and forget it."""
+        assert self.is_heard
+        await self.notify(self.measurement, value)
+
+
 class Meter(FakeSensor):
     """
     A glucose meter with *count* records of 90 mg/dL and more, and a clock that is right.

@@ -6,15 +6,22 @@ import random
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import psutil
 import pytest
 
+from edge_agent import spool_view
+from edge_agent.config import BatchSettings
+from edge_agent.gatt import blood_pressure, thermometer, weight
+from edge_agent.gatt.blood_pressure import BloodPressureMeasurement
+from edge_agent.gatt.thermometer import TemperatureMeasurement
+from edge_agent.gatt.weight import WeightMeasurement
 from simulators.stack.broker import Mosquitto
 from simulators.stack.child import Child
-from tests.bluez.sensors import METER, STRAP, Meter, Strap
+from tests.bluez.sensors import METER, STRAP, Meter, Single, Strap
 from tests.fakes_edge_agent import (
     HANDLE,
     OTHER_HANDLE,
@@ -83,6 +90,27 @@ STRAP_GRANT = grant(HANDLE, [STRAP])
 METER_GRANT = grant(OTHER_HANDLE, [METER], [Rule(Code.GLUCOSE_CAPILLARY)])
 
 
+_SINGLE_CODES = (
+    Code.BLOOD_PRESSURE_SYSTOLIC,
+    Code.BLOOD_PRESSURE_DIASTOLIC,
+    Code.BLOOD_PRESSURE_MEAN,
+    Code.BODY_TEMPERATURE,
+    Code.BODY_WEIGHT,
+)
+
+
+async def until(done: Callable[[], bool], *, within_s: float) -> None:
+    """Return once *done*; fail when it takes too long."""
+    async with asyncio.timeout(within_s):
+        while not done():  # noqa: ASYNC110 - what others do
+            await asyncio.sleep(0.02)
+
+
+def appended(gateway: Gateway) -> int:
+    """Return how many observations are durable."""
+    return spool_view.look(gateway.settings.state_dir).totals["appended"].observations
+
+
 def values(ingest: IngestDouble, quantity: int) -> list[float]:
     """Return what was stored of *quantity*, in the order of its times."""
     stored = [(at_ms, value) for _, code, at_ms, value in ingest.observations if code == quantity]
@@ -139,6 +167,36 @@ async def test_records_survive_any_number_of_kills(
     stored = Counter(values(ingest, Code.GLUCOSE_CAPILLARY))
     expected = Counter(round((90 + n) / 18.0156, 2) for n in range(1, 91))
     assert stored == expected
+
+
+async def test_what_is_told_once_survives_a_kill(machine: Machine, agent: RadioAgent) -> None:
+    """What a cuff, a thermometer or a scale tells once is durable at once: others may wait."""
+    pressure = BloodPressureMeasurement(systolic=120.0, diastolic=80.0, mean=93.0)
+    told = [
+        (0x1810, 0x2A35, blood_pressure.encode(pressure)),
+        (0x1809, 0x2A1C, thermometer.encode(TemperatureMeasurement(temperature=36.6))),
+        (0x181D, 0x2A9D, weight.encode(WeightMeasurement(weight_steps=14_000))),
+    ]
+    singles = [Single(f"C0:FF:EE:00:02:{n:02X}", *told[n][:2]) for n in range(3)]
+    for single in singles:
+        machine.bluetoothd.add(single)
+    rules = [Rule(Code(code)) for code in _SINGLE_CODES]
+    patient = msgspec.structs.replace(agent.gateway.settings, batch=BatchSettings(max_age_s=100))
+    agent.gateway.settings, ingest = patient, IngestDouble(agent.gateway)
+    agent.config = agent.gateway.write_config()
+    await agent.obey(1, grant(HANDLE, [single.address for single in singles], rules))
+    agent.start()
+    await until(lambda: all(single.is_heard for single in singles), within_s=30)
+    for single, (_, _, value) in zip(singles, told, strict=True):
+        await single.tell(value)
+    await until(lambda: appended(agent.gateway) == len(rules), within_s=10)
+    agent.kill()
+    agent.start()
+    async with ingest.running():
+        await ingest.until(lambda: len(ingest.observations) >= len(rules), within_s=30)
+
+    stored = {code: value for _, code, _, value in ingest.observations}
+    assert stored == pytest.approx(dict(zip(_SINGLE_CODES, (120, 80, 93, 36.6, 70), strict=True)))
 
 
 async def test_no_log_line_names_a_sensor(machine: Machine, agent: RadioAgent) -> None:

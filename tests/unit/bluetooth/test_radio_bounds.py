@@ -7,6 +7,7 @@ import pytest
 from bleak import BleakClient
 
 from edge_agent.bluetooth import flood
+from edge_agent.bluetooth import inbox as inboxes
 from edge_agent.bluetooth.client import Link
 from edge_agent.bluetooth.deadline import within
 from edge_agent.bluetooth.errors import CallTimedOut, LinkLost
@@ -14,9 +15,9 @@ from edge_agent.bluetooth.inbox import Inbox
 from edge_agent.measurement import Measurement
 
 
-def measurement(n: int) -> Measurement:
+def measurement(n: int, *, is_single: bool = False) -> Measurement:
     """Return one that can be told from others."""
-    return Measurement("C0:FF:EE:00:00:01", 1, n, 60.0)
+    return Measurement("C0:FF:EE:00:00:01", 1, n, 60.0, is_single=is_single)
 
 
 def test_a_usual_sensor_is_never_thinned_out() -> None:
@@ -41,6 +42,16 @@ async def test_an_inbox_gives_up_what_has_no_room() -> None:
     assert [inbox.offer(measurement(n)) for n in range(3)] == [True, True, False]
     assert [m.at_ms for m in await inbox.take(within_s=0)] == [0, 1]
     assert await inbox.take(within_s=0) == []
+
+
+async def test_an_inbox_keeps_room_for_what_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Streams do not push out what somebody took on purpose; nor is there room without end."""
+    monkeypatch.setattr(inboxes, "RESERVE", 2)
+    inbox = Inbox(max_waiting=2)
+    for n in range(3):
+        inbox.offer(measurement(n))
+    assert [inbox.offer(measurement(n, is_single=True)) for n in (3, 4, 5)] == [True, True, False]
+    assert [m.at_ms for m in await inbox.take(within_s=0)] == [0, 1, 3, 4]
 
 
 async def test_a_record_waits_for_room() -> None:

@@ -4,7 +4,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from edge_agent.measurement import Reason, Verdict
+from edge_agent.measurement import Measurement, Reason, Verdict
 from edge_agent.minimise import GRACE_MS, Minimiser, Observation, coarsen
 from wire.policy import Aggregate, Rule
 from wire.quantities import BY_NAME, QUANTITIES, Quantity
@@ -28,9 +28,8 @@ def offer(
     minimiser: Minimiser, at_ms: int, steps: int, *, now_ms: int | None = None, record: int = 1
 ) -> tuple[object, Observation | None]:
     """Offer what a sensor has just measured."""
-    return minimiser.offer(
-        at_ms, steps, now_ms=at_ms if now_ms is None else now_ms, sensor="s", record=record
-    )
+    measurement = Measurement("s", HEART_RATE.code, at_ms, record=record)
+    return minimiser.offer(measurement, steps, now_ms=at_ms if now_ms is None else now_ms)
 
 
 @given(rules, st.data())
@@ -151,12 +150,27 @@ def test_close_only_live_leaves_what_can_be_repeated() -> None:
     stored, live = Minimiser(rule, HEART_RATE), Minimiser(rule, HEART_RATE)
     offer(stored, 61_000, 70, record=7)
     offer(stored, 62_000, 70, record=8)
-    live.offer(61_000, 70, now_ms=61_000, sensor="s", record=None)
+    live.offer(Measurement("s", HEART_RATE.code, 61_000), 70, now_ms=61_000)
 
     assert stored.close(only_live=True) is None
     assert stored.open_records == {"s": 7}
     assert live.close(only_live=True) == Observation(61_000, 70)
     assert live.open_records == {}
+
+
+@pytest.mark.parametrize("aggregate", [Aggregate.FIRST, Aggregate.MEAN])
+def test_what_was_taken_on_purpose_is_known_as_such(aggregate: Aggregate) -> None:
+    """Of an interval, if anything in it was: nothing will repeat that."""
+    minimiser = Minimiser(Rule(1, 1, MINUTE_MS, aggregate=aggregate), HEART_RATE)
+    single = Measurement("s", HEART_RATE.code, 61_000, is_single=True)
+    _, at_once = minimiser.offer(single, 70, now_ms=61_000)
+    offer(minimiser, 62_000, 70)
+    observation = at_once or minimiser.close()
+    _, follows = offer(minimiser, 121_000, 70)
+
+    assert observation is not None
+    assert observation.is_single
+    assert not (follows or minimiser.close() or Observation(0, 0)).is_single
 
 
 def test_rule_that_allows_no_plausible_value_refuses() -> None:

@@ -67,11 +67,12 @@ class Bench:
         quantity: int = 1,
         at_ms: int | None = None,
         fault: Fault | None = None,
+        is_single: bool = False,
     ) -> Outcome:
         """Let a sensor measure now."""
         at_ms = self.clock.now_ms() if at_ms is None else at_ms
         outcomes = self.pipeline.offer(
-            Measurement(sensor, quantity, at_ms, value, fault, record),
+            Measurement(sensor, quantity, at_ms, value, fault, record, is_single),
             now_ms=self.clock.now_ms(),
             now=self.clock.now(),
         )
@@ -332,6 +333,32 @@ def test_glucose_is_due_at_once() -> None:
     assert bench.due_in_s() == 0.0
     flush = bench.pipeline.take(now=bench.clock.now())
     assert [body.handle for body in flush.bodies] == [OTHER_HANDLE]
+
+
+def test_what_is_told_once_is_due_at_once() -> None:
+    """A blood pressure that somebody took does not wait in memory, as a stream of values may."""
+    systolic, spo2 = (BY_NAME[name].code for name in ("blood_pressure_systolic", "spo2"))
+    bench = Bench(lease(grant(rules=[Rule(systolic), Rule(spo2)])))
+    bench.say(97.0, quantity=spo2)
+    assert bench.due_in_s() == 1.0
+    for quantity, value in ((systolic, 120.0), (spo2, 98.0)):
+        bench.clock.pass_s(0.01)
+        bench.say(value, quantity=quantity, is_single=True)
+        bench.clock.pass_s(0.01)
+        bench.say(value, quantity=quantity)
+        assert bench.due_in_s() == 0.0
+        assert bench.pipeline.take(now=bench.clock.now()).bodies
+        assert bench.due_in_s() is None
+
+
+def test_a_rule_that_drops_what_was_told_once_is_in_no_hurry() -> None:
+    """What left the lease is no reason to write what stayed."""
+    systolic = BY_NAME["blood_pressure_systolic"].code
+    bench = Bench(lease(grant(rules=[Rule(1), Rule(systolic)])))
+    bench.say(60.0)
+    bench.say(120.0, quantity=systolic, is_single=True)
+    bench.pipeline._drop_batches(lease(grant(rules=[Rule(1)])))
+    assert bench.due_in_s() == 1.0
 
 
 def test_batches_share_a_commit() -> None:
