@@ -29,11 +29,15 @@ def radio(link: AirLink) -> Radio:
 
 
 def meter_with(
-    count: int, *faults: str, ahead_s: float = 0.0, security: Security | None = None
+    count: int,
+    *faults: str,
+    address: str = METER,
+    ahead_s: float = 0.0,
+    security: Security | None = None,
 ) -> GlucoseMeter:
     """Return a meter with *count* records, a minute apart; each third has a context."""
     clock = SensorClock(time.time, ahead_s=ahead_s)
-    meter = GlucoseMeter(METER, clock, faults=Faults(*faults), security=security)
+    meter = GlucoseMeter(address, clock, faults=Faults(*faults), security=security)
     fill(meter, count)
     return meter
 

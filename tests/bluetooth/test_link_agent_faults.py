@@ -33,6 +33,10 @@ from tests.fakes_bluetooth import Collector, ToldHost, collecting
 from tests.fix_link import AirLink
 
 RECORDS: Final = 4
+METERS_REPORT: Final = 3
+"""Of a meter's requests the one for its records: after that for the newest, and their count."""
+SESSIONS_REPORT: Final = 2
+"""After that for their count."""
 
 
 def worn(fault: str) -> HeartRateStrap:
@@ -98,16 +102,24 @@ CASES: Final = [
         fault="malformed@6",
         make=meter,
         done=fetched,
-        counted={"decode_errors_total characteristic=glucose_measurement reason=truncated": 1},
+        # The report falls short of what the meter has, and is asked for again.
+        counted={
+            "decode_errors_total characteristic=glucose_measurement reason=truncated": 1,
+            "short_reports_total": 1,
+        },
         refused={Reason.MALFORMED: 1},
-        records=RECORDS - 1,
+        records=RECORDS,
     ),
     Case(
-        fault="wrong-crc@2",
+        # The second record, each time.
+        fault=f"wrong-crc@2-/{RECORDS}",
         make=session,
         done=fetched,
-        counted={"decode_errors_total characteristic=cgm_measurement reason=bad_crc": 1},
-        refused={Reason.MALFORMED: 1},
+        counted={
+            "decode_errors_total characteristic=cgm_measurement reason=bad_crc": 2,
+            "short_reports_total": 2,
+        },
+        refused={Reason.MALFORMED: 2},
         records=RECORDS - 1,
     ),
     Case(
@@ -131,7 +143,7 @@ CASES: Final = [
         # A record is as long as its first octet says: what follows is none.
         counted={"decode_errors_total characteristic=cgm_measurement reason=truncated": 2},
         refused={Reason.MALFORMED: 2},
-        records=RECORDS - 2,
+        records=RECORDS,
     ),
     Case(
         fault="oversized@1-5",
@@ -179,28 +191,28 @@ CASES: Final = [
         records=RECORDS,
     ),
     Case(
-        fault="unanswered@2",
+        fault=f"unanswered@{METERS_REPORT}",
         make=meter,
         done=fetched,
         counted={"sensor_attempts_total ending=timed_out": 1, "sensor_connections_total": 2},
         records=RECORDS,
     ),
     Case(
-        fault="uncompleted@2",
+        fault=f"uncompleted@{METERS_REPORT}",
         make=meter,
         done=fetched,
         counted={"sensor_attempts_total ending=refused": 1, "sensor_connections_total": 2},
         records=RECORDS,
     ),
     Case(
-        fault="endless@2",
+        fault=f"endless@{METERS_REPORT}",
         make=meter,
         done=lambda c: ended(c, "endless"),
         counted={"sensor_attempts_total ending=endless": 1},
         records=RECORDS,
     ),
     Case(
-        fault="endless@1",
+        fault=f"endless@{SESSIONS_REPORT}",
         make=session,
         done=lambda c: ended(c, "endless"),
         counted={"sensor_attempts_total ending=endless": 1},
