@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from prometheus_client import CollectorRegistry
 
-from edge_agent import keys, lock
+from edge_agent import keys, lock, memory
 from edge_agent.agent import Agent
 from edge_agent.backoff import Backoff
 from edge_agent.clock import KeptClock, SystemClock
@@ -50,6 +50,8 @@ if TYPE_CHECKING:
 _log = Log("agent")
 _FORGET_EVERY = 12
 """Batches: what is settled is forgotten a minute later, in one go."""
+_GIVE_BACK_AFTER_S = 30.0
+"""By then it has begun to measure and to publish, and what only that needed can go."""
 
 
 def run(settings: AgentSettings, *, read: Callable[[], AgentSettings] | None = None) -> int:
@@ -170,7 +172,9 @@ async def _run(settings: AgentSettings, read: Callable[[], AgentSettings]) -> No
             yield "lease"
 
     try:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reread)
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGHUP, reread)
+        loop.call_later(_GIVE_BACK_AFTER_S, memory.give_back)
         async with serving, renewing(settings), stop_requested() as stop:
             with http.serve(settings.http, registry, missing=missing) as port:
                 _log.info("started", http_port=port, software=VERSION)

@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from edge_agent import shedding, spool_file, spool_opening
+from edge_agent import shedding, spool_file, spool_opening, spool_recent
 from edge_agent.errors import SpoolError, SpoolFull
 from edge_agent.marks import Mark
 from edge_agent.ports import Amount, Appended, Removed, Sealed, Shortage, Spooled, SpoolStats
@@ -69,6 +69,7 @@ class SqliteSpool:
         self.repair = opened.repair
         """What became of a damaged file that was found; None when there was none."""
         self._has_repaired = opened.repair is not None
+        self._has_log_to_empty = False
         self._tags = tags
         self.bounds = bounds
         self._executor = executor
@@ -147,7 +148,7 @@ class SqliteSpool:
             lambda: [
                 Spooled(*row)
                 for row in self._db.execute(
-                    "SELECT sequence, payload FROM envelopes WHERE sequence > ?"
+                    "SELECT sequence, payload FROM held WHERE sequence > ?"
                     " AND sequence <= ? ORDER BY sequence LIMIT ?",
                     [after, through, limit],
                 )
@@ -155,7 +156,7 @@ class SqliteSpool:
         )
 
     async def peek_at(self, sequences: Sequence[int]) -> list[Spooled]:
-        query = "SELECT sequence, payload FROM envelopes WHERE sequence = ?"
+        query = "SELECT sequence, payload FROM held WHERE sequence = ?"
         return await self._run(
             lambda: [
                 Spooled(*row)
@@ -219,38 +220,30 @@ class SqliteSpool:
                 marks,
             )
             limit, shortage = self._limit(held_bytes)
+            if read_stats(self._db).bytes > limit:
+                spool_recent.fold(self._db)
             evicted = shedding.make_room(self._db, limit, shortage, now_ms=now_ms)
+        self._empty_log()
         return Appended(evicted, shortage)
 
     def _insert(self, envelopes: Sequence[Sealed], now_ms: int) -> None:
         if not envelopes:
             return
-        self._db.executemany(
-            "INSERT INTO envelopes VALUES (?, ?, ?, ?, ?, ?)",
-            [
-                (
-                    e.sequence,
-                    self._tags.of_handle(e.handle),
-                    e.worth,
-                    now_ms,
-                    e.observations,
-                    e.payload,
-                )
-                for e in envelopes
-            ],
-        )
-        self._db.execute(
-            "UPDATE spool SET depth = depth + ?1, bytes = bytes + ?2,"
-            " next_sequence = max(next_sequence, ?3),"
-            " appended_envelopes = appended_envelopes + ?1,"
-            " appended_observations = appended_observations + ?4",
-            [
-                len(envelopes),
-                sum(len(e.payload) for e in envelopes),
-                max(e.sequence for e in envelopes) + 1,
-                sum(e.observations for e in envelopes),
-            ],
-        )
+        sequences = [envelope.sequence for envelope in envelopes]
+        if min(sequences) < self._stats.next_sequence or len(set(sequences)) < len(sequences):
+            raise SpoolError("keep a sequence that was used before")
+        rows = [
+            (
+                e.sequence,
+                self._tags.of_handle(e.handle),
+                e.worth,
+                now_ms,
+                e.observations,
+                e.payload,
+            )
+            for e in sorted(envelopes, key=lambda envelope: envelope.sequence)
+        ]
+        spool_recent.put(self._db, rows)
 
     def _limit(self, held_bytes: int) -> tuple[int, Shortage]:
         """Return how many bytes of envelopes may be kept now, and what sets that limit."""
@@ -273,7 +266,9 @@ class SqliteSpool:
             self._db.execute(
                 "UPDATE spool SET next_sequence = max(next_sequence, ?)", [_highest(receipt) + 1]
             )
-            return shedding.remove(self._db, sequences, "settled")
+            old = shedding.remove(self._db, sequences, "settled")
+            new = spool_recent.settle(self._db, receipt)
+        return Removed(old.amount + new.amount, old.sequences + new.sequences)
 
     def _purge_all_but(self, handles: Collection[bytes]) -> Removed:
         kept = [self._tags.of_handle(handle) for handle in handles]
@@ -281,13 +276,19 @@ class SqliteSpool:
         # Only question marks are put into the text.
         others = f"owner IS NOT NULL AND owner NOT IN ({places})"
         with self._transaction():
+            # Its slots too, whether what is in them was settled long ago or not.
+            slots = self._db.execute(f"SELECT slot FROM recent WHERE {others}", kept).fetchall()  # noqa: S608
+            if slots:
+                spool_recent.fold(self._db)
             rows = self._db.execute(f"SELECT sequence FROM envelopes WHERE {others}", kept)  # noqa: S608
             removed = shedding.remove(self._db, [row[0] for row in rows], "purged")
+            self._db.executemany("DELETE FROM recent WHERE slot = ?", slots)
             marks = self._db.execute(f"DELETE FROM marks WHERE {others}", kept).rowcount  # noqa: S608
         self._marks = _read_marks(self._db)
-        if removed.sequences or marks:
+        if removed.sequences or slots or marks:
             self._db.execute("PRAGMA incremental_vacuum").fetchall()
-            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            self._has_log_to_empty = True
+            self._empty_log()
         # Nobody can tell what is in a damaged file, so nobody could purge it. Set aside just now,
         # it stays for the first purge, which every start begins with, or nobody would ever see it.
         if removed.sequences or not self._has_repaired:
@@ -295,8 +296,15 @@ class SqliteSpool:
         self._has_repaired = False
         return removed
 
+    def _empty_log(self) -> None:
+        """Empty the write-ahead log, if a purge asked for that and no reader held it up."""
+        if self._has_log_to_empty:
+            (is_busy, *_) = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            self._has_log_to_empty = bool(is_busy)
+
     def _evict_older_than(self, oldest_ms: int, now_ms: int) -> Removed:
         with self._transaction():
+            spool_recent.fold(self._db)
             return shedding.give_up_older(self._db, oldest_ms, now_ms=now_ms)
 
 

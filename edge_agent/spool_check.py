@@ -50,7 +50,7 @@ def _check(db: sqlite3.Connection) -> tuple[int, list[str]]:
     spool_id, stats, totals = read_spool_id(db), read_stats(db), read_totals(db)
     count = size = observations = 0
     for sequence, held, payload in db.execute(
-        "SELECT sequence, observations, payload FROM envelopes ORDER BY sequence"
+        "SELECT sequence, observations, payload FROM held ORDER BY sequence"
     ):
         count, size, observations = count + 1, size + len(payload), observations + held
         problem = _problem(sequence, payload, spool_id, stats.next_sequence)

@@ -14,13 +14,13 @@ from typing import Final
 from edge_agent.errors import SpoolError, SpoolKeyChanged
 
 NAME: Final = "spool.db"
-VERSION: Final = 2
+VERSION: Final = 3
 MAX_DAMAGED: Final = 2
 """So many damaged files are kept for whoever wants to know what happened."""
 MarkRow = tuple[bytes, bytes | None, int]
 """Tag, owner and number."""
 
-_SCHEMA: Final = Path(__file__).with_name("sql") / "spool.sql"
+_SQL: Final = Path(__file__).with_name("sql")
 _COMPANIONS: Final = ("", "-wal", "-shm")
 _OVERWRITE_BYTES: Final = 1 << 20
 
@@ -66,12 +66,26 @@ def connect(path: Path) -> sqlite3.Connection:
 def begin(connection: sqlite3.Connection, spool_id: bytes, key_check: bytes) -> None:
     """Begin a spool."""
     # One transaction: a file that a kill left half begun is empty, and is begun again.
-    connection.executescript(f"BEGIN IMMEDIATE;\n{_SCHEMA.read_text(encoding='utf-8')}")
+    connection.executescript("BEGIN IMMEDIATE;\n" + _read("spool.sql") + _read("spool_recent.sql"))
     connection.execute(
         "INSERT INTO spool (only_row, spool_id, key_check) VALUES (1, ?, ?)",
         [spool_id, key_check],
     )
     connection.execute("COMMIT")
+
+
+def _read(name: str) -> str:
+    return (_SQL / name).read_text(encoding="utf-8")
+
+
+def _upgrade(connection: sqlite3.Connection) -> None:
+    """Let a file of the version before be one of this."""
+    if connection.execute("PRAGMA user_version").fetchone() == (VERSION - 1,):
+        connection.executescript(
+            "BEGIN IMMEDIATE; ALTER TABLE spool"
+            " ADD COLUMN folded_through integer NOT NULL DEFAULT 0;" + _read("spool_recent.sql")
+        )
+        connection.execute("COMMIT")
 
 
 def open_sound(path: Path, *, new_spool_id: bytes, key_check: bytes) -> sqlite3.Connection | None:
@@ -91,6 +105,7 @@ def open_sound(path: Path, *, new_spool_id: bytes, key_check: bytes) -> sqlite3.
         row = connection.execute("SELECT key_check FROM spool").fetchone()
         if verdict == ("ok",) and row is not None:
             _raise_if_foreign(connection, row[0], key_check)
+            _upgrade(connection)
             return connection
     except sqlite3.OperationalError as exc:
         # Locked, no room, not permitted: the file may well be sound, so it stays where it is.
@@ -106,7 +121,7 @@ def open_sound(path: Path, *, new_spool_id: bytes, key_check: bytes) -> sqlite3.
 
 def _raise_if_foreign(connection: sqlite3.Connection, found: bytes, key_check: bytes) -> None:
     version = connection.execute("PRAGMA user_version").fetchone()
-    if version != (VERSION,):
+    if version not in ((VERSION,), (VERSION - 1,)):
         connection.close()
         raise SpoolError("be used: another version of this software began it")
     if found != key_check:

@@ -6,9 +6,9 @@ and one that is used twice would be taken for a duplicate.
 """
 
 import contextlib
+import itertools
 import sqlite3
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +16,7 @@ import msgspec
 
 from edge_agent import spool_file
 from edge_agent.spool_file import MarkRow
+from edge_agent.spool_recent import SLOTS, Row
 from edge_agent.worth import Worth
 from wire.envelope import decode_envelope
 from wire.errors import WireError
@@ -30,7 +31,6 @@ _COUNTERS: Final = tuple(
 )
 _WORTHS: Final = frozenset(map(int, Worth))
 _COLUMNS: Final = "sequence, owner, worth, appended_at_ms, observations, payload"
-Row = tuple[int, bytes, int, int, int, bytes]
 
 
 class Repair(msgspec.Struct, frozen=True):
@@ -48,6 +48,9 @@ class _Known(msgspec.Struct):
     spool_id: bytes | None = None
     next_sequence: int = 1
     counters: list[int] | None = None
+    folded_through: int = 0
+    has_all_recent: bool = True
+    """Whether every slot could be read: one that could not may have held an envelope."""
 
 
 def repair(path: Path, *, new_spool_id: bytes, key_check: bytes) -> Repair:
@@ -76,14 +79,15 @@ def _copy(path: Path, to: sqlite3.Connection, *, new_spool_id: bytes, key_check:
             spool_file.begin(to, new_spool_id, key_check)
             return Repair(0, None)
         known = _known(source)
-        rows = _sound(_rows(source), known)
+        recent = _recent(source, known)
+        rows = itertools.chain(_sound(_rows(source), known), recent)
         first = next(rows, None)
         spool_file.begin(to, known.spool_id or new_spool_id, key_check)
         to.executemany("INSERT OR IGNORE INTO marks VALUES (?, ?, ?)", _marks(source))
         copied = 0
         # A disk that is full keeps what has gone over; the rest is in the file set aside.
         with contextlib.suppress(sqlite3.OperationalError):
-            copied = _insert(to, rows if first is None else _chain(first, rows))
+            copied = _insert(to, rows if first is None else itertools.chain([first], rows))
         return _settle_accounts(to, known, copied)
 
 
@@ -104,7 +108,7 @@ def _settle_accounts(to: sqlite3.Connection, known: _Known, copied: int) -> Repa
         + ", ".join(f"{name} = ?" for name in _COUNTERS),
         [held, size, max(known.next_sequence, highest + 1) + JUMP, *counters],
     )
-    return Repair(copied, lost if known.counters else None)
+    return Repair(copied, lost if known.counters and known.has_all_recent else None)
 
 
 @contextlib.contextmanager
@@ -132,16 +136,18 @@ def _is_ours(source: sqlite3.Connection, key_check: bytes) -> bool:
 
 def _known(source: sqlite3.Connection) -> _Known:
     known = _Known()
-    query = f"SELECT spool_id, next_sequence, {', '.join(_COUNTERS)} FROM spool"  # noqa: S608
+    counters = ", ".join(_COUNTERS)
+    query = f"SELECT spool_id, next_sequence, folded_through, {counters} FROM spool"  # noqa: S608
     with contextlib.suppress(sqlite3.Error, OverflowError, msgspec.ValidationError):
         row = source.execute(query).fetchone()
         if row is not None:
-            spool_id, next_sequence, *counters = row
+            spool_id, next_sequence, folded_through, *counters = row
             if len(msgspec.convert(spool_id, bytes)) == len(b"16 bytes exactly"):
                 known = _Known(
                     spool_id,
                     msgspec.convert(next_sequence, int),
                     msgspec.convert(counters, list[int]),
+                    msgspec.convert(folded_through, int),
                 )
     return known
 
@@ -155,6 +161,22 @@ def _marks(source: sqlite3.Connection) -> list[MarkRow]:
         with contextlib.suppress(msgspec.ValidationError):
             marks.append(msgspec.convert(row, MarkRow))
     return marks
+
+
+def _recent(source: sqlite3.Connection, known: _Known) -> list[Row]:
+    """Return the envelopes in the slots, and count them in, as the file did not yet."""
+    found: list[object] = []
+    query = f"SELECT {_COLUMNS} FROM recent WHERE slot = ? AND sequence > ?"  # noqa: S608
+    for slot in range(SLOTS):
+        try:
+            found.extend(source.execute(query, [slot, known.folded_through]))
+        except (sqlite3.Error, OverflowError):
+            known.has_all_recent = False
+    rows = sorted(_sound(iter(found), known))
+    if known.counters is not None:
+        known.counters[0] += len(rows)
+        known.counters[1] += sum(row[4] for row in rows)
+    return rows
 
 
 def _rows(source: sqlite3.Connection) -> Iterator[object]:
@@ -196,14 +218,9 @@ def _sound(rows: Iterator[object], known: _Known) -> Iterator[Row]:
             yield row
 
 
-def _chain(first: Row, rows: Iterator[Row]) -> Iterator[Row]:
-    yield first
-    yield from rows
-
-
 def _insert(to: sqlite3.Connection, rows: Iterator[Row]) -> int:
     copied = 0
-    while some := list(islice(rows, _AT_ONCE)):
+    while some := list(itertools.islice(rows, _AT_ONCE)):
         to.execute("BEGIN IMMEDIATE")
         for row in some:
             query = "INSERT OR IGNORE INTO envelopes VALUES (?, ?, ?, ?, ?, ?)"

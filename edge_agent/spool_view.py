@@ -11,6 +11,11 @@ from edge_agent.errors import SpoolError
 from edge_agent.ports import Amount, SpoolStats
 from edge_agent.worth import Worth
 
+_RECENT = (
+    "SELECT count(*), coalesce(sum(observations), 0), coalesce(sum(length(payload)), 0),"
+    " coalesce(max(sequence), 0) FROM recent"
+    " WHERE sequence > (SELECT folded_through FROM spool)"
+)
 WAYS = ("appended", "settled", "purged", "evicted", "damaged")
 
 
@@ -51,18 +56,22 @@ def read_stats(db: sqlite3.Connection) -> SpoolStats:
     next_sequence, depth, size = db.execute(
         "SELECT next_sequence, depth, bytes FROM spool"
     ).fetchone()
+    recent, _, recent_bytes, highest = db.execute(_RECENT).fetchone()
+    next_sequence = max(next_sequence, highest + 1)
     oldest = db.execute(
-        "SELECT sequence, appended_at_ms FROM envelopes ORDER BY sequence LIMIT 1"
+        "SELECT sequence, appended_at_ms FROM held ORDER BY sequence LIMIT 1"
     ).fetchone()
     floor, oldest_ms = (next_sequence, None) if oldest is None else oldest
-    return SpoolStats(floor, next_sequence, depth, size, oldest_ms)
+    return SpoolStats(floor, next_sequence, depth + recent, size + recent_bytes, oldest_ms)
 
 
 def read_totals(db: sqlite3.Connection) -> dict[str, Amount]:
     """Return what went in and out over the life of the spool."""
     columns = ", ".join(f"{way}_envelopes, {way}_observations" for way in WAYS)
     row = db.execute(f"SELECT {columns} FROM spool").fetchone()  # noqa: S608 - constants
-    return {way: Amount(*row[2 * i : 2 * i + 2]) for i, way in enumerate(WAYS)}
+    totals = {way: Amount(*row[2 * i : 2 * i + 2]) for i, way in enumerate(WAYS)}
+    envelopes, observations, *_ = db.execute(_RECENT).fetchone()
+    return totals | {"appended": totals["appended"] + Amount(envelopes, observations)}
 
 
 def read_gaps(db: sqlite3.Connection) -> list[Gap]:

@@ -1,10 +1,11 @@
 -- The spool of one agent. Ciphertext and keyed tags only: no handle, no sensor, no value in clear.
--- Small pages and one row of counters, because every commit writes each page that it touches.
+-- Small pages, and slots for what is new, because every commit writes each page that it touches.
 
 CREATE TABLE spool (
     only_row integer PRIMARY KEY CHECK (only_row = 1),
     spool_id blob NOT NULL,
     key_check blob NOT NULL,            -- the tag of a constant: is this the key of our tags?
+    -- What follows counts `envelopes` and what has left; `recent` is counted when it is folded.
     next_sequence integer NOT NULL DEFAULT 1,
     depth integer NOT NULL DEFAULT 0,   -- how many envelopes there are
     bytes integer NOT NULL DEFAULT 0,   -- of their payloads
@@ -17,7 +18,8 @@ CREATE TABLE spool (
     evicted_envelopes integer NOT NULL DEFAULT 0,
     evicted_observations integer NOT NULL DEFAULT 0,
     damaged_envelopes integer NOT NULL DEFAULT 0,
-    damaged_observations integer NOT NULL DEFAULT 0
+    damaged_observations integer NOT NULL DEFAULT 0,
+    folded_through integer NOT NULL DEFAULT 0   -- what `recent` holds up to here is not in force
 ) STRICT;
 
 CREATE TABLE envelopes (
@@ -48,5 +50,3 @@ CREATE TABLE gaps (
     observations integer NOT NULL,
     PRIMARY KEY (hour_ms, reason, worth)
 ) STRICT, WITHOUT ROWID;
-
-PRAGMA user_version = 2;

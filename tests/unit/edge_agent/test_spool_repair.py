@@ -171,7 +171,7 @@ async def test_file_of_another_version_is_refused(tmp_path: Path) -> None:
     """A file of another layout is neither damaged nor usable, and stays as it is."""
     await make_spool(tmp_path, 10)
     with contextlib.closing(sqlite3.connect(tmp_path / spool_file.NAME)) as db:
-        db.execute("PRAGMA user_version = 3")
+        db.execute(f"PRAGMA user_version = {spool_file.VERSION + 1}")
     with pytest.raises(SpoolError):
         await open_spool(tmp_path)
     assert set_aside(tmp_path) == []
