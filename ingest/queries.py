@@ -1,25 +1,7 @@
 """The statements of `sql/queries.sql`, by name."""
 
-import re
-from importlib import resources
 from typing import Final
 
-_NAME: Final = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
+from runtime.named_sql import read
 
-
-def parse(text: str) -> dict[str, bytes]:
-    """Return each statement of *text* by its name, without comments and the final semicolon."""
-    pieces = _NAME.split(text)
-    return {
-        name: _bare(body).encode() for name, body in zip(pieces[1::2], pieces[2::2], strict=True)
-    }
-
-
-def _bare(body: str) -> str:
-    lines = [line for line in body.splitlines() if not line.startswith("--")]
-    return "\n".join(lines).strip().removesuffix(";")
-
-
-QUERIES: Final = parse(
-    resources.files("ingest").joinpath("sql", "queries.sql").read_text(encoding="utf-8")
-)
+QUERIES: Final = read("ingest", "queries.sql")

@@ -12,6 +12,7 @@ from runtime.errors import ConfigError, RuntimeSetupError
 from runtime.logs import Log, describe
 from runtime.stop import stop_requested
 from trust.access import Access
+from trust.bulk_enrolment import BulkEnrolment
 from trust.certificates import Authority
 from trust.config import Settings
 from trust.consent import Consent
@@ -69,6 +70,14 @@ class App:
         self.upkeep = _upkeep(settings, self.keys, self.vault, self.telemetry)
         self.consent = Consent(self.vault, self.upkeep, clock=now, ages=settings.consent)
         self.enrolment = Enrolment(self.vault, self.upkeep, self.keys, self.authority, clock=now)
+        self.bulk_enrolment = BulkEnrolment(
+            self.vault,
+            self.upkeep,
+            self.keys,
+            folder=settings.keys.folder,
+            settings=settings.certificates,
+            clock=now,
+        )
         self.desk = Desk(self.vault, self.upkeep, self.authority, clock=now)
         self.access = Access(
             self.vault, self.telemetry, self.keys, controller=settings.controller, clock=now

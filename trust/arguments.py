@@ -124,6 +124,8 @@ def _add_records(commands: "Subparsers", options: Parser) -> None:
     enrol.add_argument("--valid-for", type=period, default=period("1h"), metavar="1h")
     enrol.add_argument("--ingest-key", type=Path, default=None, metavar="FILE")
     enrol.add_argument("--out", type=Path, default=None, metavar="DIR")
+    text = "so many bundles, each in a folder of --out that is named after its agent"
+    enrol.add_argument("--count", type=int, default=None, metavar="N", help=text)
     enrol.add_argument("--format", choices=("sealed", "json"), default="sealed")
     agent.add_parser("list", help="with lease and certificate", parents=[options])
 

@@ -111,6 +111,11 @@ def _remains(
             "sealed envelopes that the gateway itself cannot open",
             "it has the lease named here, or its last lease ends",
         ),
+        Remains(
+            "the broker's queue for ingest",
+            "sealed envelopes that were under way, and that ingest refuses",
+            "ingest has read them, and the broker has saved its store after that",
+        ),
         Remains("ledger of ingest", "digests of sealed envelopes, by gateway", "for ever"),
         Remains("cohort figures published before", "k-anonymous, at least 11 people", "for ever"),
         Remains(

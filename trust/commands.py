@@ -2,6 +2,7 @@
 
 import argparse
 import datetime as dt
+import os
 import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -19,6 +20,7 @@ from trust import (
     staff_commands,
 )
 from trust.app import App, now
+from trust.bulk_enrolment import MAX_AGENTS
 from trust.certificates import Authority
 from trust.config import DatabaseSettings, Settings
 from trust.consent import Grant, Refusal, Taken
@@ -104,15 +106,32 @@ def _subject_add(app: App, arguments: argparse.Namespace) -> Result:
 
 def _agent_enrol(app: App, arguments: argparse.Namespace) -> Result:
     if arguments.out is None:
+        if arguments.count is not None:
+            raise Refused("--count makes bundles, and each gateway takes one token: give --out")
         return _agent_token(app, arguments)
     if arguments.ingest_key is None:
         raise Refused("a bundle holds ingest's public key: give --ingest-key")
+    if arguments.count is not None:
+        return _agents_enrol(app, arguments)
     agent = app.enrolment.enrol(
         ingest_key=arguments.ingest_key,
         out=arguments.out,
         sealed=arguments.format == "sealed",
     )
     return {"agent": agent, "folder": str(arguments.out)}
+
+
+def _agents_enrol(app: App, arguments: argparse.Namespace) -> Result:
+    if not 1 <= arguments.count <= MAX_AGENTS:
+        raise Refused(f"--count is from 1 to {MAX_AGENTS}")
+    enrolled = app.bulk_enrolment.enrol(
+        arguments.count,
+        ingest_key=arguments.ingest_key,
+        out=arguments.out,
+        sealed=arguments.format == "sealed",
+        processes=os.cpu_count() or 1,
+    )
+    return {"agents": enrolled, "folder": str(arguments.out)}
 
 
 def _agent_token(app: App, arguments: argparse.Namespace) -> Result:

@@ -67,13 +67,7 @@ class Enrolment:
             KeyFileError: A file is not what it should be, or is there already.
             Unavailable: The agent is not enrolled, or not everywhere yet.
         """
-        ingest_pem = files.read(ingest_key)
-        if not isinstance(files.public_key(ingest_pem, name=ingest_key.name), X25519PublicKey):
-            raise KeyFileError(
-                ingest_key.name,
-                "not an X25519 key",
-                "Use ingest.pub of `vitalveil ingest keygen`.",
-            )
+        ingest = ingest_pem(ingest_key)
         files.make_folder(out)
         for name in _BUNDLE:
             if (out / name).exists():
@@ -82,10 +76,10 @@ class Enrolment:
         lease_key = X25519PrivateKey.generate() if sealed else None
         self._register(agent, lease_key, out)
         if lease_key is not None:
-            files.write(out / "lease.key", _pem(lease_key), mode=files.SECRET)
+            files.write(out / "lease.key", pem(lease_key), mode=files.SECRET)
         trust_pem = keys.public_pem(self._keys.public_key)
         files.write(out / "trust.pub", trust_pem, mode=files.PUBLIC)
-        files.write(out / "ingest.pub", ingest_pem, mode=files.PUBLIC)
+        files.write(out / "ingest.pub", ingest, mode=files.PUBLIC)
         self._upkeep.bring([agent])
         return agent
 
@@ -170,7 +164,23 @@ def _no_such_agent() -> NotFound:
     return NotFound("agent", "Enrol one with `vitalveil trust agent enrol`.")
 
 
-def _pem(key: X25519PrivateKey) -> bytes:
+def ingest_pem(path: Path) -> bytes:
+    """
+    Return ingest's public key, as it stands in a bundle.
+
+    Raises:
+        KeyFileError: It is none.
+    """
+    found = files.read(path)
+    if not isinstance(files.public_key(found, name=path.name), X25519PublicKey):
+        raise KeyFileError(
+            path.name, "not an X25519 key", "Use ingest.pub of `vitalveil ingest keygen`."
+        )
+    return found
+
+
+def pem(key: X25519PrivateKey) -> bytes:
+    """Return *key*, PKCS #8, not encrypted."""
     return key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,

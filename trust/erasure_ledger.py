@@ -15,12 +15,13 @@ from uuid import UUID
 
 import msgspec
 
-from trust import canonical, queries
+from runtime import named_sql
+from trust import canonical
 from trust.database import Connection, Row
 from trust.errors import KeyFileError, NotFound
 from trust.ports import Keys
 
-_SQL = queries.read("erasure.sql")
+_SQL = named_sql.read("trust", "erasure.sql")
 _KIND: Final = "erasure step"
 
 

@@ -40,6 +40,24 @@ def write(path: Path, content: bytes, *, mode: int, replace: bool = False) -> No
         ) from None
 
 
+def write_new(path: Path, content: bytes, *, mode: int) -> None:
+    """
+    Write *content* to *path*, which is not there; a power cut may take it.
+
+    Raises:
+        KeyFileError: It is there already, or cannot be written.
+    """
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(file.fileno(), mode)
+            file.write(content)
+    except OSError as exc:
+        raise KeyFileError(
+            path.name, f"it cannot be written ({type(exc).__name__})", "Check the folder."
+        ) from None
+
+
 def destroy(path: Path) -> bool:
     """
     Overwrite and delete a secret; return whether it was there.

@@ -7,12 +7,12 @@ from uuid import UUID
 
 import msgspec
 
-from trust import queries
+from runtime import named_sql
 from trust.database import Connection, Row
 from trust.due_dates import Request, RequestKind, RequestOutcome
 from trust.errors import Conflict, NotFound
 
-_SQL: Final = queries.read("registers.sql")
+_SQL: Final = named_sql.read("trust", "registers.sql")
 
 
 class Made(msgspec.Struct, frozen=True):

@@ -11,7 +11,8 @@ from uuid import UUID
 
 import msgspec
 
-from trust import canonical, decisions, queries, subjects
+from runtime import named_sql
+from trust import canonical, decisions, subjects
 from trust.database import Connection, Row
 from trust.decisions import Decision
 from trust.errors import NotFound
@@ -21,7 +22,7 @@ from trust.purposes import Purpose
 from trust.registers import Registers
 from trust.subjects import Identity
 
-_SQL = queries.read("vault.sql")
+_SQL = named_sql.read("trust", "vault.sql")
 _PURPOSE_KIND = "purpose"
 
 
@@ -207,6 +208,17 @@ class Records:
     def add_certificate(self, agent: str, serial: int, *, not_after: dt.datetime) -> None:
         """Register a certificate of *agent*."""
         self._run("add_certificate", serial, agent, not_after)
+
+    def add_agents(self, agents: Sequence[tuple[str, bytes | None]]) -> None:
+        """Register *agents*, each with its lease key; without one it speaks JSON."""
+        rows = [(name, "json" if key is None else "sealed", key) for name, key in agents]
+        with self._connection.cursor() as cursor:
+            cursor.executemany(_SQL["add_agent"], rows)
+
+    def add_certificates(self, issued: Sequence[tuple[int, str, dt.datetime]]) -> None:
+        """Register certificates: serial number, agent and end of each."""
+        with self._connection.cursor() as cursor:
+            cursor.executemany(_SQL["add_certificate"], issued)
 
     def lock_agents(self, agents: Iterable[str]) -> list[Agent]:
         """Return those of *agents* that there are; nobody else changes them until the end."""

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from typing import Any, Final
 from uuid import UUID
 
-from trust import canonical, queries, subjects
+from runtime import named_sql
+from trust import canonical, subjects
 from trust.database import Connection, Row
 from trust.errors import Conflict, NotFound
 from trust.ports import Keys
@@ -19,7 +20,7 @@ from trust.representatives import Representative, Role
 from trust.subjects import Identity
 from trust.tokens import Issued, Token
 
-_SQL: Final = queries.read("registers.sql")
+_SQL: Final = named_sql.read("trust", "registers.sql")
 _OFFICER_KIND: Final = "officer"
 
 
@@ -130,6 +131,10 @@ class Registers:
             Representative(found, whose, Role(role), *rest)
             for found, whose, role, *rest in self._fetch("representatives", subject)
         ]
+
+    def wards(self) -> list[UUID]:
+        """Return everybody who has or had a guardian."""
+        return [subject for (subject,) in self._fetch("wards")]
 
     def end_representative(self, representative: UUID) -> None:
         """

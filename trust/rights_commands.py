@@ -9,12 +9,15 @@ from uuid import UUID
 
 from trust import due_dates, files, receipts
 from trust.app import App, now
+from trust.config import ConsentSettings
 from trust.due_dates import RequestOutcome
 from trust.errors import NotFound, Refused
 from trust.exports import package
 from trust.purposes import is_name
 from trust.receipts import Statement
+from trust.records import Records
 from trust.reidentification import read_public_key
+from trust.reminders import KIND, SHOWN_BEFORE, Reminder, reminder
 from trust.representatives import Representative
 
 Result = dict[str, Any]
@@ -184,7 +187,9 @@ def _request_add(app: App, arguments: argparse.Namespace) -> Result:
 def _request_list(app: App, arguments: argparse.Namespace) -> Result:
     with app.vault.transaction() as records:
         found = records.journal.requests(with_closed=arguments.all)
+        coming = _reminders(records, app.settings.consent)
     at = now()
+    last = at + SHOWN_BEFORE
     return {
         "rows": [
             {
@@ -199,7 +204,31 @@ def _request_list(app: App, arguments: argparse.Namespace) -> Result:
             }
             for one in found
         ]
+        + [
+            {
+                "request": None,
+                "subject": str(one.subject),
+                "kind": KIND,
+                "received_at": None,
+                "due_at": _time(one.due_at),
+                "urgency": one.urgency(at=at),
+                "extended": False,
+                "outcome": None,
+            }
+            for one in coming
+            if one.due_at <= last or arguments.all
+        ]
     }
+
+
+def _reminders(records: Records, ages: ConsentSettings) -> list[Reminder]:
+    """Return who is to be asked for a decision of her own, the first due at first."""
+    found = []
+    for subject in records.registers.wards():
+        born = records.registers.identity(subject).born
+        chains = [records.decisions(subject, p) for p in records.registers.purposes_of(subject)]
+        found += [one for chain in chains if (one := reminder(chain, born=born, ages=ages))]
+    return sorted(found, key=lambda one: (one.due_at, one.subject))
 
 
 def _request_extend(app: App, arguments: argparse.Namespace) -> Result:

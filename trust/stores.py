@@ -11,10 +11,10 @@ from typing import Any
 
 import msgspec
 
-from trust import queries
+from runtime import named_sql
 from trust.database import Connection, Link
 
-_SQL = queries.read("telemetry_erasure.sql")
+_SQL = named_sql.read("trust", "telemetry_erasure.sql")
 
 
 class Found(msgspec.Struct, frozen=True):

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from trust import queries
+from runtime import named_sql
 from trust.config import DatabaseSettings
 from trust.database import Connection, Link, Row
 from trust.errors import TelemetryUnavailable
@@ -21,7 +21,7 @@ from trust.leases import Term
 from trust.permissions import Permission
 from trust.pseudonyms import Pseudonym
 
-_SQL = queries.read("telemetry.sql")
+_SQL = named_sql.read("trust", "telemetry.sql")
 _numbers = itertools.count()
 
 

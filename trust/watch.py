@@ -9,13 +9,13 @@ import psycopg
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from runtime import named_sql
 from runtime.logs import Log, describe
 from trust.config import DatabaseSettings
 from trust.database import parameters
-from trust.queries import read
 
 _P: Final = "vitalveil_trust_"
-_QUERIES: Final = read("watch.sql")
+_QUERIES: Final = named_sql.read("trust", "watch.sql")
 _EVERY_S: Final = 30.0
 _OPTIONS: Final = "-c statement_timeout=5s -c lock_timeout=1s"
 _FAMILIES: Final[tuple[tuple[str, str, str, tuple[str, ...]], ...]] = (

@@ -175,7 +175,16 @@ class System:
             "keys": {"folder": self.folder / "trust-keys"},
             "lease": {"ttl_s": lease_ttl_s},
             "http": {"port": self.trust_port},
+            "erasure": {
+                "telemetry": self._owner("telemetry"),
+                "vault": self._owner("vault"),
+                "ledger_file": self.folder / "erasures.jsonl",
+            },
         }
+
+    def _owner(self, which: str) -> Table:
+        password_file, dsn = self.databases.admin_files(which)
+        return {"dsn": dsn, "password_file": password_file}
 
     def _ingest_settings(self) -> Table:
         return {

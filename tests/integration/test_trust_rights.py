@@ -96,11 +96,15 @@ def test_a_minor_consents_with_a_guardian(office: Office) -> None:
     assert office.telemetry.fetch("SELECT DISTINCT valid_to::date::text FROM vv.permissions") == [
         ("2032-06-01",)
     ]
+    coming = office.run("request", "list", "--all")["rows"]
+    assert [(row["kind"], row["due_at"][:10]) for row in coming] == [("own-decision", "2029-06-01")]
+    assert office.run("request", "list")["rows"] == []
     office.run("representative", "end", guardian)
     with pytest.raises(Refusal, match="not in force"):
         office.accept(subject, agent, "--given-by", "joint", "--representative", guardian)
     # Saying no needs no mandate.
     office.run("decision", "withdraw", "--subject", subject, "--purpose", PURPOSE)
+    assert office.run("request", "list", "--all")["rows"] == []
 
 
 def test_another_persons_representative_has_no_say(office: Office) -> None:

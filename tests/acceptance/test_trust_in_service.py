@@ -1,0 +1,291 @@
+"""Trust in service: people decide, withdraw and are erased while the whole system measures."""
+
+import contextlib
+import hashlib
+import os
+import sqlite3
+import struct
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import psycopg
+import pytest
+
+from simulators.stack.system import Gateway, System
+from tests import tokens
+from tests.fix_system import PURPOSE, Flow, Scene
+from tests.residue import checkpoint, found_in
+from tests.straps import Ward, accept, wait_for
+
+pytestmark = [pytest.mark.broker, pytest.mark.database, pytest.mark.slow]
+
+COARSE: Final = """\
+purpose: acceptance-study@1
+art6: 6.1.a
+art9: 9.2.j
+recipients: [study]
+quantities:
+  heart_rate: {round: 5, min_interval: 1s, time_rounding: 1s, aggregate: mean}
+retention: {raw: 1d, aggregates: 1d}
+pad_bytes: 128
+"""
+_OF_PURPOSE: Final = """
+SELECT o.value, extract(epoch FROM o.time) * 1000 FROM vv.observations o
+JOIN vv.series s USING (series_id) JOIN vv.permissions p USING (series_id)
+WHERE p.agent = %s AND s.purpose = %s ORDER BY o.time
+"""
+_PSEUDONYMS: Final = """
+SELECT count(DISTINCT s.pseudonym) FROM vv.series s JOIN vv.permissions p USING (series_id)
+WHERE p.agent = %s
+"""
+_NAMES: Final = """
+SELECT p.handle, s.pseudonym, p.series_id FROM vv.permissions p JOIN vv.series s USING (series_id)
+WHERE p.agent = %s
+"""
+_HAS_TIMESCALE: Final = "SELECT count(*) FROM pg_extension WHERE extname = 'timescaledb'"
+
+
+def of_purpose(flow: Flow, purpose: str) -> list[tuple[float, float]]:
+    """Return value and time in ms of all that is stored for *purpose*."""
+    rows = flow.query(_OF_PURPOSE, flow.gateway.agent, purpose)
+    return [(float(value), float(ms)) for value, ms in rows]  # type: ignore[misc]  # two columns
+
+
+def test_each_purpose_gets_its_own_and_ends_alone(scene: Scene) -> None:
+    """Fine for the one, coarse for the other; who withdraws the one is measured for the other."""
+    policy = scene.system.folder / "study.yaml"
+    policy.write_text(COARSE)
+    flow = Flow(scene.system)
+    with scene.system.trust_shell() as shell:
+        shell.run("policy", "load", str(policy))
+        accept(shell, flow.subject, flow.gateway, flow.sensor.address, "acceptance-study@1")
+    with ended(flow):
+        flow.begin()
+        flow.wait_for(lambda: len(of_purpose(flow, "acceptance-study")) >= 4, "both are stored")
+
+        fine, coarse = of_purpose(flow, "acceptance"), of_purpose(flow, "acceptance-study")
+        assert len(fine) > 10 * len(coarse)
+        assert all(value % 5 == 0 and ms % 1000 == 0 for value, ms in coarse)
+        assert any(value % 5 for value, _ in fine)
+        assert flow.query(_PSEUDONYMS, flow.gateway.agent) == [(2,)]
+
+        with scene.system.trust_shell() as shell:
+            shell.run("decision", "withdraw", "--subject", flow.subject, "--purpose", PURPOSE)
+        stopped, went_on = of_purpose(flow, "acceptance"), of_purpose(flow, "acceptance-study")
+        flow.wait_for(
+            lambda: len(of_purpose(flow, "acceptance-study")) >= len(went_on) + 3,
+            "the other purpose goes on",
+        )
+        assert of_purpose(flow, "acceptance") == stopped
+        assert all(value % 5 == 0 for value, _ in of_purpose(flow, "acceptance-study"))
+
+
+@contextlib.contextmanager
+def ended(flow: Flow) -> Iterator[None]:
+    """Take the sensor and the agent of *flow* away in the end."""
+    try:
+        yield
+    finally:
+        flow.stop_player()
+        if flow.gateway.child is not None:
+            flow.gateway.child.kill()
+            flow.gateway.child = None
+
+
+# Erasure
+
+
+def sealed_in(gateway: Gateway) -> dict[str, bytes]:
+    """Return a piece of every envelope that waits in the spool of *gateway*."""
+    with contextlib.closing(sqlite3.connect(gateway.state / "spool.db")) as spool:
+        return {
+            f"envelope {table} {number}": bytes(payload[-48:-16])
+            for table in ("envelopes", "recent")
+            for number, payload in spool.execute(f"SELECT sequence, payload FROM {table}")  # noqa: S608
+        }
+
+
+def save(system: System) -> Path:
+    """Have the broker write what it holds; return where."""
+    path = system.broker.data / "mosquitto.db"
+    before = path.stat().st_mtime_ns if path.exists() else 0
+    system.broker.save()
+    wait_for(lambda: path.exists() and path.stat().st_mtime_ns > before, "the broker saved")
+    return path.parent
+
+
+def broker_of(system: System) -> bytes:
+    """Return what the broker keeps."""
+    return (save(system) / "mosquitto.db").read_bytes()
+
+
+def names_of(flow: Flow) -> dict[str, bytes]:
+    """Return handle and pseudonym of who wears the sensor of *flow*, and rows as in a file."""
+    found: dict[str, bytes] = {}
+    rows: list[tuple[Any, ...]] = list(flow.query(_NAMES, flow.gateway.agent))
+    for handle, pseudonym, series in rows:
+        found |= {"handle": bytes(handle), "pseudonym": bytes(pseudonym)}
+        for value in range(40, 240, 20):
+            found[f"row {value}"] = struct.pack("<if", int(series), float(value))
+    return found
+
+
+def compress(system: System) -> None:
+    """Aggregate and compress everything, where there is something that does."""
+    with psycopg.connect(system.databases.admin("telemetry"), autocommit=True) as connection:
+        if connection.execute(_HAS_TIMESCALE).fetchone() == (0,):
+            return
+        for width in ("1m", "1h", "1d"):
+            connection.execute(
+                f"CALL refresh_continuous_aggregate('vv.aggregates_{width}', NULL, NULL)".encode()
+            )
+        connection.execute("SELECT compress_chunk(c) FROM show_chunks('vv.observations') c")
+
+
+def test_erasure_reaches_broker_and_spool(scene: Scene) -> None:
+    """What waited of her in a spool and at the broker is gone; another's is all there, once."""
+    system = scene.system
+    hers, other = scene.flow(), scene.flow()
+    assert system.ingest is not None
+    assert system.databases.server is not None
+    names = names_of(hers)
+    system.ingest.kill()
+    hers.wait_for(lambda: len(sealed_in(hers.gateway)) >= 10, "her envelopes wait")
+    waiting = sealed_in(hers.gateway)
+    hers.wait_for(lambda: found_in([save(system)], waiting) != {}, "the broker holds them too")
+    assert found_in([hers.gateway.state], waiting)
+    checkpoint(system.databases.server)
+    assert found_in([system.databases.server.data], names), "or the scan proves nothing"
+    compress(system)
+
+    with system.trust_shell() as shell:
+        shell.run("erase", hers.subject, "--scope", "all", "--yes")
+
+    gone = waiting | names
+    hers.wait_for(lambda: not found_in([hers.gateway.state], gone), "the spool has nothing")
+    system.start_ingest()
+    hers.wait_for(lambda: not found_in([save(system)], gone), "the broker has nothing")
+    checkpoint(system.databases.server)
+    assert found_in([system.databases.server.data], names) == {}
+    assert hers.stored() == []
+    other.end()
+
+
+# Separation
+
+
+def dump(system: System, which: str) -> bytes:
+    """Return everything that is in one of the databases, as pg_dump writes it."""
+    server = system.databases.server
+    assert server is not None
+    assert server.programs is not None
+    done = subprocess.run(
+        [server.programs / "pg_dump", "--dbname", system.databases.admin(which)],
+        capture_output=True,
+        check=True,
+        env={**os.environ, "PGOPTIONS": "-c timezone=UTC"},
+    )
+    return done.stdout
+
+
+def test_no_store_alone_tells_who_was_measured_what(scene: Scene) -> None:
+    """Neither from data plane and broker nor from the vault can the other half be told."""
+    flow = scene.flow()
+    data_plane = dump(scene.system, "telemetry")
+    broker = broker_of(scene.system)
+    vault = dump(scene.system, "vault")
+    names = names_of(flow)
+    pseudonym, handle = names["pseudonym"].hex().encode(), names["handle"].hex().encode()
+
+    # As much as each half has to know, or nothing was looked at.
+    assert pseudonym in data_plane
+    assert flow.gateway.agent.encode() in broker
+    assert flow.subject.encode() in vault
+    for identity in identities(flow):
+        assert identity not in data_plane
+        assert identity not in broker
+        assert identity not in vault, "without its key the vault says no name either"
+    for of_the_data_plane in (flow.subject.encode(), flow.subject.replace("-", "").encode()):
+        assert of_the_data_plane not in data_plane
+        assert of_the_data_plane not in broker
+    assert pseudonym not in vault
+    assert handle not in broker
+    assert names["handle"] not in broker
+    assert b"observations" in data_plane
+    assert b"observations (" not in vault
+
+
+def identities(flow: Flow) -> list[bytes]:
+    """Return name and address of who is measured by *flow*, however they might be written."""
+    address = flow.sensor.address
+    forms = [address, address.replace(":", ""), address.replace(":", "-")]
+    raw = bytes.fromhex(address.replace(":", ""))
+    texts = [text.encode() for form in forms for text in (form.upper(), form.lower())]
+    return [b"Test Subject", *texts, raw, raw[::-1]]
+
+
+def test_addresses_lead_nowhere(scene: Scene) -> None:
+    """No name in the data plane is a hash of the sensor's address, or of one like it."""
+    flow = scene.flow()
+    known = tokens.of(dump(scene.system, "telemetry"), broker_of(scene.system))
+    assert names_of(flow)["pseudonym"][: tokens.BYTES] in known
+
+    assert tokens.matches(known, flow.sensor.address, bits=14) == 0
+    # Had it been hashed without a key, this would have found it.
+    naive = hashlib.sha256(flow.sensor.address.encode()).digest()
+    assert tokens.matches(known | {naive[: tokens.BYTES]}, flow.sensor.address, bits=14) == 1
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_sixteen_million_addresses_lead_nowhere(scene: Scene) -> None:
+    """Nor does any address of the sensor's vendor, by any of the usual hashes."""
+    flow = scene.flow()
+    known = tokens.of(dump(scene.system, "telemetry"), broker_of(scene.system))
+    assert tokens.matches(known, flow.sensor.address, bits=24) == 0
+
+
+# Propagation
+
+
+def race(scene: Scene, *, people: int, rounds: int) -> Ward:
+    """Return what came of so many rounds."""
+    with scene.system.trust_shell() as shell:
+        ward = Ward(scene.system, shell, people=people)
+        scene.system.start_agent(ward.gateway)
+        try:
+            wait_for(ward.gateway.sensors.exists, "the agent waits for its sensors")
+            with ward.straps:
+                for _ in range(rounds):
+                    ward.round()
+        finally:
+            assert ward.gateway.child is not None
+            ward.gateway.child.kill()
+            ward.gateway.child = None
+    return ward
+
+
+def test_withdrawals_reach_agent_and_ingest(scene: Scene) -> None:
+    """An online agent takes no sample 5 s after a COMMIT; ingest stores nothing after it."""
+    ward = race(scene, people=10, rounds=1)
+    assert len(ward.agent_s) == 10
+    assert max(ward.agent_s) <= 5.0
+    assert max(ward.ingest_s) <= 0.0
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("part", range(4))
+def test_a_thousand_withdrawals_reach_agent_and_ingest(scene: Scene, part: int) -> None:
+    """Of 250 withdrawals in each of four parts, 99 of 100 reach the agent within 5 s."""
+    ward = race(scene, people=25, rounds=10)
+    took = sorted(ward.agent_s)
+    print(  # noqa: T201 - the figures are what the test is for
+        f"part {part}: {len(took)} withdrawals, agent p50 {took[len(took) // 2]:.3f} s,"
+        f" p99 {took[int(len(took) * 0.99)]:.3f} s, max {took[-1]:.3f} s;"
+        f" last row {-max(ward.ingest_s):.3f} s before the COMMIT at the least"
+    )
+    assert took[int(len(took) * 0.99)] <= 5.0
+    assert max(ward.ingest_s) <= 0.0

@@ -1,0 +1,39 @@
+"""An attacker's dictionary: every address of a vendor, hashed as people do, against a dump."""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from typing import Final
+
+BYTES: Final = 8
+"""So much of a token is compared: by chance no two of them agree in that."""
+
+_HASHES: Final = (hashlib.sha256, hashlib.sha1, hashlib.md5, hashlib.blake2b)
+
+
+def of(dumped: bytes, stored: bytes) -> set[bytes]:
+    """Return the beginning of everything that could be a token: hex in a dump, raw in a file."""
+    found = {stored[n : n + BYTES] for n in range(len(stored) - BYTES + 1)}
+    for word in re.findall(rb"[0-9a-fA-F]{16,}", dumped):
+        found.add(bytes.fromhex(word[: 2 * BYTES].decode()))
+    return found
+
+
+def matches(known: set[bytes], address: str, *, bits: int) -> int:
+    """Return how many hashes of *address*, and of its vendor's others, are in *known*."""
+    return sum(
+        hash_of(form).digest()[:BYTES] in known
+        for form in _forms(address, bits)
+        for hash_of in _HASHES
+    )
+
+
+def _forms(address: str, bits: int) -> Iterator[bytes]:
+    """Yield the addresses that share all but the last *bits*, raw and as text."""
+    raw = int(address.replace(":", ""), 16)
+    first = raw >> bits << bits
+    for number in range(first, first + (1 << bits)):
+        text = number.to_bytes(6, "big").hex(":")
+        yield number.to_bytes(6, "big")
+        yield text.upper().encode()
+        yield text.encode()

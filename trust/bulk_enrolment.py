@@ -1,0 +1,176 @@
+"""
+Bulk enrolment: bundles for many gateways at once, as before a roll-out or a load test.
+
+Keys and certificates are made in processes of their own; the vault and the telemetry database get
+some hundred agents in one transaction each. A bundle is what `trust.enrolment` writes, in a folder
+named after its agent.
+"""
+
+import collections
+import datetime as dt
+import os
+import secrets
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from trust import files, keys
+from trust.certificates import Authority
+from trust.config import CertificateSettings
+from trust.enrolment import ingest_pem, pem
+from trust.ports import Clock, Keys
+from trust.upkeep import Upkeep
+from trust.vault import Vault
+
+MAX_AGENTS: Final = 100_000
+_GROUP: Final = 250
+"""Agents in one transaction: it holds up ingest for its length, and a crash leaves so many."""
+
+
+class Made(msgspec.Struct, frozen=True):
+    """An agent that nobody knows yet, with what is its own of its bundle."""
+
+    agent: str
+    serial: int
+    not_after: dt.datetime
+    lease_key: bytes | None
+    """The public half."""
+    secrets: dict[str, bytes]
+    certificate: bytes
+
+    def __repr__(self) -> str:
+        return "Made(…)"
+
+
+def make(
+    folder: Path, settings: CertificateSettings, *, count: int, sealed: bool, now: dt.datetime
+) -> list[Made]:
+    """
+    Return *count* new agents, certified by the CA of *folder*.
+
+    Raises:
+        KeyFileError: There is no CA.
+    """
+    authority = Authority(folder, settings)
+    return [_make_one(authority, sealed=sealed, now=now) for _ in range(count)]
+
+
+def _make_one(authority: Authority, *, sealed: bool, now: dt.datetime) -> Made:
+    agent = secrets.token_hex(8)
+    holder = authority.issue_agent(agent, now=now)
+    lease_key = X25519PrivateKey.generate() if sealed else None
+    own = {"agent.key": holder.key_pem()}
+    if lease_key is not None:
+        own["lease.key"] = pem(lease_key)
+    return Made(
+        agent,
+        holder.certificate.serial_number,
+        holder.certificate.not_valid_after_utc,
+        None if lease_key is None else lease_key.public_key().public_bytes_raw(),
+        own,
+        holder.certificate_pem(),
+    )
+
+
+class BulkEnrolment:
+    """
+    Enrols many agents.
+
+    Args:
+        vault: Where they are registered.
+
+        upkeep: What tells the telemetry database.
+
+        trust_keys: Whose public half they pin.
+
+        folder: Of the CA.
+
+        settings: How long what it signs is valid.
+
+        clock: Tells the time.
+    """
+
+    def __init__(
+        self,
+        vault: Vault,
+        upkeep: Upkeep,
+        trust_keys: Keys,
+        *,
+        folder: Path,
+        settings: CertificateSettings,
+        clock: Clock,
+    ) -> None:
+        self._vault = vault
+        self._upkeep = upkeep
+        self._keys = trust_keys
+        self._folder = folder
+        self._settings = settings
+        self._clock = clock
+
+    def enrol(
+        self, count: int, *, ingest_key: Path, out: Path, sealed: bool, processes: int
+    ) -> int:
+        """
+        Enrol *count* agents, each with its bundle in a folder of *out*; return how many.
+
+        Raises:
+            KeyFileError: A file is not what it should be, or cannot be written.
+            Unavailable: Some are enrolled, with their bundles; do the rest later.
+        """
+        common = {
+            "ca.crt": Authority(self._folder, self._settings).certificate_pem(),
+            "trust.pub": keys.public_pem(self._keys.public_key),
+            "ingest.pub": ingest_pem(ingest_key),
+        }
+        files.make_folder(out)
+        for group in self._made(count, sealed=sealed, processes=processes):
+            self._register(group)
+            for made in group:
+                _write_bundle(out / made.agent, made, common)
+            # Once for all of them; one by one the disk would be waited for a thousand times.
+            os.sync()
+            self._upkeep.bring([made.agent for made in group])
+        return count
+
+    def _made(self, count: int, *, sealed: bool, processes: int) -> Iterator[list[Made]]:
+        # One here at first: what is wrong with the CA is told in this process.
+        yield make(self._folder, self._settings, count=1, sealed=sealed, now=self._clock())
+        sizes = [min(_GROUP, count - first) for first in range(1, count, _GROUP)]
+        waiting: collections.deque[Future[list[Made]]] = collections.deque()
+        # Spawned: a process that is forked beside threads may inherit a lock that nobody frees.
+        with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+            for size in sizes:
+                waiting.append(
+                    pool.submit(
+                        make,
+                        self._folder,
+                        self._settings,
+                        count=size,
+                        sealed=sealed,
+                        now=self._clock(),
+                    )
+                )
+                # No more in memory than keeps them busy.
+                if len(waiting) > 2 * processes:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+
+    def _register(self, group: list[Made]) -> None:
+        # The vault before the files: a certificate that nobody could revoke must not exist.
+        with self._vault.transaction() as records:
+            records.add_agents([(m.agent, m.lease_key) for m in group])
+            records.add_certificates([(m.serial, m.agent, m.not_after) for m in group])
+
+
+def _write_bundle(folder: Path, made: Made, common: dict[str, bytes]) -> None:
+    files.make_folder(folder)
+    for name, content in made.secrets.items():
+        files.write_new(folder / name, content, mode=files.SECRET)
+    for name, content in {**common, "agent.crt": made.certificate}.items():
+        files.write_new(folder / name, content, mode=files.PUBLIC)
