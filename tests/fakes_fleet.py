@@ -1,6 +1,5 @@
 """Real code that stands in for what a fleet's gateway stands among."""
 
-import asyncio
 import random
 import ssl
 
@@ -47,18 +46,25 @@ class Bench:
         self.down.append(gateway)
 
 
-class MemoryTransport(asyncio.Transport):
-    """Keeps what is written to it."""
+class MemoryLine:
+    """Keeps what is sent on it."""
 
     def __init__(self) -> None:
-        super().__init__()
         self.written = bytearray()
         self.is_aborted = False
         self.is_closed = False
-        self.is_reading_now = True
+        self.is_reading = True
+        self.looks = 0
+        self.wakes_at = 1
 
-    def write(self, data: bytes | bytearray | memoryview) -> None:
+    def send(self, data: bytes) -> None:
         self.written += data
+
+    def look(self) -> None:
+        self.looks += 1
+
+    def wake_at(self, count: int) -> None:
+        self.wakes_at = count
 
     def abort(self) -> None:
         self.is_aborted = True
@@ -67,10 +73,10 @@ class MemoryTransport(asyncio.Transport):
         self.is_closed = True
 
     def pause_reading(self) -> None:
-        self.is_reading_now = False
+        self.is_reading = False
 
     def resume_reading(self) -> None:
-        self.is_reading_now = True
+        self.is_reading = True
 
 
 class MemoryBroker:
@@ -92,16 +98,17 @@ class MemoryBroker:
         incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         tls = client.wrap_bio(incoming, outgoing, server_hostname="localhost")
         self.link = Link(owner, tls, incoming, outgoing)
-        self.transport = MemoryTransport()
+        self.line = MemoryLine()
+        self.link.line = self.line
         owner.link = self.link
-        self.link.connection_made(self.transport)
+        self.link.opened()
 
     def exchange(self) -> list[mqtt5.Packet]:
         """Carry bytes both ways until none are left; return the packets that came."""
         plain = bytearray()
         while True:
-            self._incoming.write(bytes(self.transport.written))
-            self.transport.written.clear()
+            self._incoming.write(bytes(self.line.written))
+            self.line.written.clear()
             try:
                 if not self._is_secure:
                     self._tls.do_handshake()
@@ -114,8 +121,8 @@ class MemoryBroker:
                 pass
             reply = self._outgoing.read()
             if reply:
-                self.link.data_received(reply)
-            if not self.transport.written:
+                self.link.heard(memoryview(reply))
+            if not self.line.written:
                 return _packets(bytes(plain))
 
     def send(self, *packets: bytes) -> list[mqtt5.Packet]:

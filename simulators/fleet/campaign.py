@@ -32,8 +32,9 @@ from simulators.network import Relay
 from simulators.stack.scrape import EMPTY, scrape
 
 _TICK_S: Final = 1.0
-_LEAD_S: Final = 1.5
-"""From the order to begin until the beginning, for every process to hear it."""
+_LEAD_S: Final = 3.0
+"""From the order to begin until the beginning, for every process to hear it, and to show what it
+uses while nothing is due."""
 _RAMP_PATIENCE_S: Final = 180.0
 
 
@@ -110,6 +111,9 @@ class Campaign:
     async def run(self) -> Report:
         """Play it all; return the report."""
         self._folder.mkdir(mode=0o700, exist_ok=True)
+        for old in self._folder.glob("*-*.*"):
+            # Of an earlier run on the same site, perhaps with more processes.
+            old.unlink()
         with self._network() as relay:
             port = self._site.port if relay is None else relay.port
             crew = Crew(self._jobs(port), log=self._folder / "fleet.log")
@@ -302,6 +306,7 @@ class Campaign:
             tally=self._tally,
             ingested=self._ingested(),
             withdrawn=sorted(self._withdrawals.withdrawn),
+            withdrawn_late_s=self._withdrawals.latest_s,
             samples=self._samples,
             highest_mb={n: round(b / 1e6, 1) for n, b in self._meter.highest.items()},
             cpu_s={

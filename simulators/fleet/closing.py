@@ -33,6 +33,8 @@ class Seen(msgspec.Struct, frozen=True):
     ingested: Ingested
     withdrawn: Sequence[int]
     """Numbers of the gateways whose person withdrew."""
+    withdrawn_late_s: float | None
+    """How long after it was due the tardiest withdrawal took effect."""
     samples: list[Sample]
     highest_mb: dict[str, float]
     cpu_s: dict[str, float]
@@ -81,6 +83,7 @@ def close(scenario: Scenario, plan: Plan, site: Site, folder: Path, seen: Seen) 
         links=seen.tally.ended,
         rows_after_withdrawal=late,
         withdrawals=len(seen.withdrawn),
+        withdrawn_late_s=seen.withdrawn_late_s,
         highest_mb=seen.highest_mb,
         cpu_s=seen.cpu_s,
         machine={"cores": os.cpu_count() or 0, "load_1min": os.getloadavg()[0]},
@@ -152,10 +155,15 @@ def _books(joined: Joined, rows: Rows, seen: Seen) -> Books:
 def _generator(scenario: Scenario, seen: Seen) -> Generator:
     more, lag = seen.tally.more, seen.tally.lag_histogram()
     published, due = seen.tally.published, more.get("due", 0.0)
-    idle = more.get("idle_bytes", 0.0)
+    cpu_s, idle_cpu = more.get("cpu_s", 0.0), more.get("idle_cpu", 0.0)
+    marginal_s = max(0.0, cpu_s - idle_cpu * scenario.duration_s)
+    idle, connections = more.get("idle_bytes", 0.0), more.get("connections", 0.0)
     return Generator(
         workers=seen.workers,
-        cpu_us_per_envelope=more.get("cpu_s", 0.0) / published * 1e6 if published else None,
+        cpu_us_per_envelope=cpu_s / published * 1e6 if published else None,
+        marginal_us_per_envelope=marginal_s / published * 1e6 if published else None,
+        idle_cpu=idle_cpu,
+        connecting_ms=more["connecting_s"] / connections * 1e3 if connections else None,
         idle_kb_per_agent=idle / 1024 / scenario.agents if idle else None,
         lag=lag.summary(),
         offered=lag.count_within(1.0) / due if due else 1.0,

@@ -8,10 +8,12 @@ reported apart from the system's.
 import asyncio
 import ctypes
 import gc
+import itertools
 import os
 import random
 import resource
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +22,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
+from simulators.fleet.costs import Costs
 from simulators.fleet.dialler import Dialler
 from simulators.fleet.errors import RosterError
 from simulators.fleet.gateway import Gateway
@@ -27,17 +30,19 @@ from simulators.fleet.journal import Journal
 from simulators.fleet.plan import Act, Plan
 from simulators.fleet.roster import Member
 from simulators.fleet.scenario import Scenario
+from simulators.fleet.switchboard import Switchboard
 from simulators.fleet.tally import Snapshot, Tally
 from simulators.fleet.tracks import tracks_of
 from wire import topics
 
-_ROUND_S: Final = 0.25
-_ROUNDS: Final = 20
-"""Housekeeping sees each gateway once in so many rounds."""
+_TICK_S: Final = 0.01
+"""How often the process has a turn; what falls into it is done together."""
+_VISIT_EVERY_S: Final = 10.0
+"""How often housekeeping sees each gateway."""
 _ACTS_AT_ONCE: Final = 512
-"""Of those that are due, before the connections get their turn: where thousands shake hands at
-once, a turn of theirs takes a while."""
+"""Of those that are due, before the connections get their turn."""
 _MAX_BACK_OFF_S: Final = 15.0
+_ACTS: Final = {int(act): act for act in Act}
 _libc: Final = ctypes.CDLL(None)
 
 
@@ -112,16 +117,19 @@ class Driver:
             )
             for number in mine
         }
+        self._board = Switchboard()
         self._dialler = Dialler(
-            job.host, job.port, ca_file=first / "ca.crt", at_once=job.scenario.connecting_at_once
-        )
+            job.host, job.port, self._board,
+            ca_file=first / "ca.crt", at_once=job.scenario.connecting_at_once,
+        )  # fmt: skip
         self._failures: dict[int, int] = {}
         self._dialling: set[asyncio.Task[None]] = set()
         self._is_stopping = False
-        self._position = 0
-        self._idle_bytes = 0
-        self._cpu_at_go = 0.0
-        self._cpu_at_end: float | None = None
+        self._walk: Iterator[int] | None = None
+        self._done = 0
+        self._visits = itertools.cycle(self.gateways.values())
+        self._visited_at = 0.0
+        self.costs = Costs()
 
     # What gateways ask of it, and tell it.
 
@@ -163,11 +171,7 @@ class Driver:
         task.add_done_callback(self._dialling.discard)
 
     async def _dial_one(self, gateway: Gateway) -> None:
-        failure = await self._dialler.dial(gateway, Path(self._members[gateway.number].folder))
-        if failure is not None and failure.startswith("unreachable") and gateway.link is None:
-            # It never came as far as a link that could say so itself.
-            self.tally.ended[failure] += 1
-            self._dial_later(gateway)
+        await self._dialler.dial(gateway, Path(self._members[gateway.number].folder))
 
     # What it does.
 
@@ -187,30 +191,50 @@ class Driver:
         gc.set_threshold(50_000, 20, 20)
         # What the handshakes left behind is the allocator's, not the gateways'.
         _libc.malloc_trim(0)
-        self._idle_bytes = rss_bytes() - self._rss_before
+        self.costs.connected(rss_bytes() - self._rss_before, self.tally.came_up)
 
-    async def walk(self, starts_at: float) -> None:
-        """Do the whole plan, the first phase beginning at *starts_at* (seconds since 1970)."""
-        self._cpu_at_go = time.process_time()
+    def begin(self, starts_at: float) -> None:
+        """Have the first phase begin at *starts_at* (seconds since 1970)."""
+        self._walk = self._acts(starts_at)
+        # Up to where it waits.
+        next(self._walk)
+        self.costs.idles()
+
+    async def turn(self) -> None:
+        """Do what is due, carry what has come, see to gateways; for ever."""
+        while True:
+            await asyncio.sleep(_TICK_S)
+            while self._walk is not None and next(self._walk, None) == _ACTS_AT_ONCE:
+                # There is more; but first the connections.
+                self._board.poll()
+                await asyncio.sleep(0)
+            self._board.poll()
+            self._see_to_some(time.time())
+
+    def _acts(self, starts_at: float) -> Iterator[int]:
+        """Do what is due at each call, and yield how much that was."""
         plan, every_s = self._plan, self._job.scenario.every_s
         due_at = (plan.at_s + starts_at).tolist()
         who, acts, phases = plan.agent.tolist(), plan.act.tolist(), plan.phase.tolist()
         every = [every_s / max(p.rate, p.last_rate, 1e-9) for p in self._job.scenario.phases]
-        while self._position < len(due_at):
-            wait_s = due_at[self._position] - time.time()
-            await asyncio.sleep(max(0.0, wait_s))
-            until = min(self._position + _ACTS_AT_ONCE, len(due_at))
-            while self._position < until and due_at[self._position] <= (now := time.time()):
-                here = self._position
-                self._position += 1
-                self.tally.lag.record(now - due_at[here])
-                phase = phases[here]
-                self._do(self.gateways[who[here]], Act(acts[here]), phase, due_at[here],
-                         every[phase])  # fmt: skip
+        yield 0
+        while time.time() < starts_at:
+            yield 0
+        self.costs.begun()
+        here, record, count = 0, self.tally.lag.record, len(due_at)
+        while here < count:
+            first, last = here, min(here + _ACTS_AT_ONCE, count)
+            while here < last and due_at[here] <= (now := time.time()):
+                record(now - due_at[here])
+                self._do(self.gateways[who[here]], _ACTS[acts[here]], phases[here], due_at[here],
+                         every[phases[here]])  # fmt: skip
+                here += 1
+            self._done = here
+            yield here - first
         for gateway in self.gateways.values():
             gateway.spool.release()
             gateway.pump()
-        self._cpu_at_end = time.process_time()
+        self.costs.ended()
 
     def _do(self, gateway: Gateway, act: Act, phase: int, due_at: float, every_s: float) -> None:
         if act < Act.LEAVE:
@@ -230,31 +254,33 @@ class Driver:
             else:
                 gateway.link.read_again()
 
-    async def keep_house(self) -> None:
-        """See to every gateway now and then, for ever."""
-        everybody = list(self.gateways.values())
-        turn = 0
-        while True:
-            await asyncio.sleep(_ROUND_S)
-            now = time.time()
-            for gateway in everybody[turn::_ROUNDS]:
-                gateway.keep_up(now, resend_after_s=self._job.resend_after_s)
-            turn = (turn + 1) % _ROUNDS
+    def _see_to_some(self, now: float) -> None:
+        """See to as many gateways as to come round to each now and then."""
+        share = min(1.0, (now - self._visited_at) / _VISIT_EVERY_S)
+        due = int(share * len(self.gateways))
+        if due:
+            self._visited_at = now
+        for gateway in itertools.islice(self._visits, due):
+            gateway.keep_up(now, resend_after_s=self._job.resend_after_s)
 
     def snapshot(self) -> Snapshot:
         """Return how it goes."""
-        cpu_s = (self._cpu_at_end or time.process_time()) - self._cpu_at_go
-        return self.tally.snapshot(
-            leased=sum(gateway.is_leased for gateway in self.gateways.values()),
-            waiting=sum(len(gateway.spool) for gateway in self.gateways.values()),
-            sealed=len(self.journal),
-            done=self._position,
+        tally, sealed = self.tally, len(self.journal)
+        return tally.snapshot(
+            sealed=sealed,
+            waiting=sealed - tally.settled - tally.purged,
+            leased=tally.leased,
+            done=self._done,
             due=len(self._plan),
-            cpu_s=cpu_s if self._cpu_at_go else 0.0,
             rss_bytes=rss_bytes(),
-            idle_bytes=self._idle_bytes,
-            is_over=float(self._cpu_at_end is not None),
+            **self.costs.figures,
         )
+
+    def look_everywhere(self) -> None:
+        """Take the acknowledgements that were not worth waking for."""
+        for gateway in self.gateways.values():
+            if gateway.link is not None:
+                gateway.link.look()
 
     async def finish(self) -> None:
         """Say goodbye, and write the journal."""
@@ -264,11 +290,10 @@ class Driver:
         for gateway in self.gateways.values():
             if gateway.link is not None:
                 gateway.link.close()
+        self._board.close()
         self.journal.write(self._job.journal)
         spools = {str(n): gateway.spool_id.hex() for n, gateway in self.gateways.items()}
         self._job.spools.write_bytes(msgspec.json.encode(spools))
-        # The goodbyes are written before the loop ends.
-        await asyncio.sleep(0.2)
 
 
 def rss_bytes() -> int:

@@ -137,11 +137,6 @@ class Gateway:
         """Of the spool that it has in memory."""
         return self._spool_id
 
-    @property
-    def is_leased(self) -> bool:
-        """Whether it knows a lease, be it an empty one."""
-        return self._lease_version > 0
-
     # What the plan has it do.
 
     def act(self, act: Act, phase: int, due_at: float, every_s: float) -> None:
@@ -259,6 +254,10 @@ class Gateway:
         link = self.link
         if not self.up_since or link is None:
             return
+        if self._asked_at > link.heard_at:
+            link.look()
+            if link.is_over:
+                return
         if self._asked_at > link.heard_at and now - self._asked_at > _SILENCE_S:
             # Whatever is sent, something comes back; unless nobody is there any more.
             if not link.is_paused:
@@ -339,7 +338,8 @@ class Gateway:
             for sequence, waiting in self.spool.forget(part):
                 late_s = world.journal.settled(waiting.place, now)
                 world.tally.settled_one(world.journal.phase_of(waiting.place), late_s)
-                self._settled = max(self._settled, sequence)
+                if sequence > self._settled:
+                    self._settled = sequence
 
     def _take_lease(self, payload: bytes) -> None:
         lease = wire_lease.decode(
@@ -351,6 +351,7 @@ class Gateway:
         if lease.version <= self._lease_version:
             return
         self._world.tally.leases += 1
+        self._world.tally.leased += not self._lease_version
         self._lease_version = lease.version
         self._not_after_ms = lease.not_after_ms
         handle = lease.grants[0].handle if lease.grants else None
@@ -362,7 +363,13 @@ class Gateway:
         """Drop what was never published of a handle that is gone; say so, to close the holes."""
         for waiting in self.spool.purge():
             self._world.journal.purged(waiting.place)
+            self._world.tally.purged += 1
         self._reported_at = 0.0
+
+    def give_up(self, kind: str) -> None:
+        """End its connection, if it has one."""
+        if self.link is not None:
+            self.link.end(kind)
 
     def went_down(self, why: LinkEnded) -> None:
         """Take note, and have the world connect it again."""

@@ -5,7 +5,8 @@ Counts microseconds. Up to 255 each has its own bucket; above, each power of two
 them add up to one, so that processes and phases can be put together.
 """
 
-from collections.abc import Iterable, Mapping
+import array
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 import numpy as np
@@ -35,24 +36,23 @@ class Histogram:
 
     def __init__(self, counts: Mapping[int, int] | None = None) -> None:
         self._counts: dict[int, int] = dict(counts or {})
+        self._fresh = array.array("d")
+        self.record: Callable[[float], None] = self._fresh.append
+        """Record one time, in seconds; below 0 counts as 0. It is counted when somebody asks."""
 
     def __len__(self) -> int:
         """Return how many times were recorded."""
-        return sum(self._counts.values())
-
-    def record(self, seconds: float) -> None:
-        """Record one time; below 0 counts as 0."""
-        bucket = bucket_of(min(max(round(seconds * 1e6), 0), _MAX_US))
-        self._counts[bucket] = self._counts.get(bucket, 0) + 1
+        return sum(self.counts().values())
 
     def record_all(self, seconds: NDArray[np.float64]) -> None:
         """Record many times."""
-        for us, count in zip(
-            *np.unique(np.clip(np.rint(seconds * 1e6), 0, _MAX_US), return_counts=True),
-            strict=True,
-        ):
-            bucket = bucket_of(int(us))
-            self._counts[bucket] = self._counts.get(bucket, 0) + int(count)
+        us = np.clip(np.rint(seconds * 1e6), 0, _MAX_US)
+        # As `bucket_of`, for all of them: what frexp takes out is the length in bits.
+        shift = np.maximum(np.frexp(us)[1] - _SUB - 1, 0).astype(np.int64)
+        buckets = (shift << _SUB) + (us.astype(np.int64) >> shift)
+        for bucket, count in zip(*map(np.ndarray.tolist, np.unique(buckets, return_counts=True)),
+                                 strict=True):  # fmt: skip
+            self._counts[bucket] = self._counts.get(bucket, 0) + count
 
     def add(self, other: "Histogram") -> None:
         """Add what *other* has recorded."""
@@ -61,25 +61,28 @@ class Histogram:
 
     def counts(self) -> dict[int, int]:
         """Return the count of each bucket that is not empty."""
+        if self._fresh:
+            self.record_all(np.array(self._fresh))
+            del self._fresh[:]
         return dict(self._counts)
 
     def quantile_s(self, quantile: float) -> float | None:
         """Return the least time that *quantile* of all do not exceed; None when there is none."""
-        total = len(self)
-        if not total:
+        counts = self.counts()
+        if not counts:
             return None
-        rank = max(1, -(-quantile * total // 1))
+        rank = max(1, -(-quantile * sum(counts.values()) // 1))
         seen = 0
-        for bucket in sorted(self._counts):
-            seen += self._counts[bucket]
+        for bucket in sorted(counts):
+            seen += counts[bucket]
             if seen >= rank:
                 return highest_of(bucket) / 1e6
-        return highest_of(max(self._counts)) / 1e6
+        return highest_of(max(counts)) / 1e6
 
     def count_within(self, seconds: float) -> int:
         """Return how many times are at most *seconds*, a bucket more or less."""
         last = bucket_of(round(seconds * 1e6))
-        return sum(count for bucket, count in self._counts.items() if bucket <= last)
+        return sum(count for bucket, count in self.counts().items() if bucket <= last)
 
     def summary(self) -> dict[str, float | None]:
         """Return the usual quantiles in seconds, and the greatest."""

@@ -16,11 +16,11 @@ from simulators.fleet.errors import LimitError
 
 FIGURES: Final[Mapping[str, str]] = {
     "p50": "s", "p90": "s", "p99": "s", "p999": "s", "max": "s",
-    "drain": "s",
+    "drain": "s", "withdrawal": "s",
     "connected": "%", "offered": "%", "stored": "%",
     "lost": "", "doubled": "", "unbalanced": "", "in_flight": "", "unexpected": "",
     "rows_after_withdrawal": "",
-    "cpu_us": "", "agent_kb": "", "ingest_mb": "",
+    "cpu_us": "", "marginal_us": "", "agent_kb": "", "ingest_mb": "",
 }  # fmt: skip
 """What can be limited, and in which unit it is kept."""
 

@@ -1,24 +1,57 @@
 """
-One gateway's connection: MQTT 5 inside TLS 1.3 inside an `asyncio.Protocol`, as small as it goes.
+One gateway's connection: MQTT 5 inside TLS 1.3, as small as it goes.
 
-TLS runs over memory buffers and not in asyncio's own layer, which holds a quarter of a megabyte a
-connection. The codec is `mqtt5`. Knows nothing of envelopes: it tells its owner what came.
+TLS runs over two memory buffers that all connections of a process share: each takes out whatever
+is in them before anybody else has a turn. The codec is `mqtt5`. Knows nothing of envelopes: it
+tells its owner what came.
 """
 
-import asyncio
 import ssl
 import time
 from collections.abc import Sequence
-from typing import Final, Protocol, cast
+from typing import Final, Protocol
 
 import mqtt5
 
 from simulators.fleet.errors import LinkEnded
 
-_READ_BYTES: Final = 65_536
-_PIECE_BYTES: Final = 512
+_READ_BYTES: Final = 4096
 _MAX_REST_BYTES: Final = 262_144
 _SUBSCRIBE_ID: Final = 1
+_WORTH_WAKING_BYTES: Final = 64
+"""Two acknowledgements are less, and a receipt is more: they are read together."""
+
+
+class Line(Protocol):
+    """What carries it."""
+
+    def send(self, data: bytes) -> None:
+        """Send *data*."""
+        ...
+
+    def look(self) -> None:
+        """Take what has come, however little it is."""
+        ...
+
+    def wake_at(self, count: int) -> None:
+        """Let less than *count* bytes lie until more come, or somebody looks."""
+        ...
+
+    def pause_reading(self) -> None:
+        """Leave what comes to the network."""
+        ...
+
+    def resume_reading(self) -> None:
+        """Take it again."""
+        ...
+
+    def abort(self) -> None:
+        """End it at once."""
+        ...
+
+    def close(self) -> None:
+        """End it once what was sent is on its way."""
+        ...
 
 
 class Owner(Protocol):
@@ -49,23 +82,23 @@ class Owner(Protocol):
         ...
 
 
-class Link(asyncio.Protocol):
+class Link:
     """
-    A connection from its first byte to its last.
+    A connection from its first byte to its last. Fills the port `Talker` of a switchboard.
 
     Args:
         owner: Whose it is.
 
         tls: Over *incoming* and *outgoing*.
 
-        incoming: What came from the network and is not yet decrypted.
+        incoming: What came from the network and is not yet decrypted; empty between two calls.
 
-        outgoing: What is encrypted and not yet on the network.
+        outgoing: What is encrypted and not yet on the network; empty between two calls.
     """
 
     __slots__ = (
         "_acks", "_incoming", "_is_secure", "_outgoing", "_owner", "_receive_max", "_rest",
-        "_tls", "_transport", "heard_at", "is_over", "is_paused",
+        "_tls", "heard_at", "is_over", "is_paused", "line",
     )  # fmt: skip
 
     def __init__(
@@ -75,57 +108,51 @@ class Link(asyncio.Protocol):
         self._tls = tls
         self._incoming = incoming
         self._outgoing = outgoing
-        self._transport: asyncio.Transport | None = None
         self._is_secure = False
         self._receive_max = 0
         self._rest = b""
         self._acks = b""
+        self.line: Line | None = None
         self.is_over = False
         self.is_paused = False
         self.heard_at = 0.0
         """When something last came, by the wall clock."""
 
-    # The transport's side.
+    # The line's side.
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
+    def opened(self) -> None:
+        """Begin the handshake."""
         self._shake_hands()
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.end("closed" if exc is None else "reset")
+    def lost(self, kind: str) -> None:
+        """Take note that the line is gone."""
+        self.end(kind)
 
-    def data_received(self, data: bytes) -> None:
-        if self.is_over:
-            return
-        incoming = self._incoming
+    def heard(self, data: memoryview) -> None:
+        """Take what came."""
         self.heard_at = time.time()
+        self._incoming.write(data)
         try:
-            if self._is_secure:
-                incoming.write(data)
-            elif not self._shake_hands_over(data):
-                return
-            while incoming.pending and self._transport is not None:
-                plain = self._tls.read(_READ_BYTES)
-                if not plain:
-                    self.end("closed")
-                    return
-                self._read(plain)
+            if self._is_secure or self._shake_hands():
+                self._read_all()
         except ssl.SSLWantReadError:
             pass
         except ssl.SSLError:
             self.end("tls")
         except LinkEnded as why:
             self.end(why.kind)
+        finally:
+            if self.is_over and self._incoming.pending:
+                # The next to use it must not find what was ours.
+                self._incoming.read()
 
-    def _shake_hands_over(self, data: bytes) -> bool:
-        """Go on with the handshake piece by piece: the buffer never shrinks to what it was."""
-        is_done = False
-        for begin in range(0, len(data), _PIECE_BYTES):
-            self._incoming.write(data[begin : begin + _PIECE_BYTES])
-            is_done = is_done or self._shake_hands()
-            if self.is_over:
-                return False
-        return is_done
+    def _read_all(self) -> None:
+        tls, incoming = self._tls, self._incoming
+        while not self.is_over and (incoming.pending or tls.pending()):
+            plain = tls.read(_READ_BYTES)
+            if not plain:
+                raise LinkEnded("closed")
+            self._read(plain)
 
     def _shake_hands(self) -> bool:
         """Go on with the handshake; return whether it is done."""
@@ -145,38 +172,43 @@ class Link(asyncio.Protocol):
 
     def _read(self, plain: bytes) -> None:
         source = self._rest + plain if self._rest else plain
-        position, size = 0, len(source)
-        with memoryview(source) as view:
-            while position < size:
-                try:
-                    packet, length = mqtt5.read(view[position:])
-                except IndexError:
-                    break
-                except ValueError:
-                    raise LinkEnded("not_mqtt") from None
-                position += length
-                self._take(packet)
-        self._rest = source[position:] if position < size else b""
+        view, position = memoryview(source), 0
+        while view:
+            try:
+                packet, length = mqtt5.read(view)
+            except IndexError:
+                break
+            except ValueError:
+                raise LinkEnded("not_mqtt") from None
+            position += length
+            view = view[length:]
+            self._take(packet)
+        self._rest = source[position:]
         if len(self._rest) > _MAX_REST_BYTES:
             raise LinkEnded("not_mqtt")
 
     def _take(self, packet: mqtt5.Packet) -> None:
+        # Not `match`: these two are nearly all that comes, and a pattern costs more than both.
+        if isinstance(packet, mqtt5.PubAckPacket):
+            # Types of reason codes cannot be compared by size; every failure has bit 7.
+            self._owner.acknowledged(packet.packet_id, is_refused=int(packet.reason_code) >= 0x80)
+        elif isinstance(packet, mqtt5.PublishPacket):
+            if packet.packet_id is not None:
+                # Owed, and sent with what comes next: alone it costs as much as an envelope.
+                self._acks += mqtt5.PubAckPacket(packet.packet_id).write()
+            self._owner.received(packet.topic, packet.payload)
+        else:
+            self._take_rarer(packet)
+
+    def _take_rarer(self, packet: mqtt5.Packet) -> None:
         match packet:
-            case mqtt5.PubAckPacket():
-                # Types of reason codes cannot be compared by size; every failure has bit 7.
-                self._owner.acknowledged(
-                    packet.packet_id, is_refused=int(packet.reason_code) >= 0x80
-                )
-            case mqtt5.PublishPacket():
-                if packet.packet_id is not None:
-                    # Owed, and sent with what comes next: alone it costs as much as an envelope.
-                    self._acks += mqtt5.PubAckPacket(packet.packet_id).write()
-                self._owner.received(packet.topic, packet.payload)
             case mqtt5.ConnAckPacket():
                 self._take_connack(packet)
             case mqtt5.SubAckPacket():
                 if any(int(code) >= 0x80 for code in packet.reason_codes):
                     raise LinkEnded("subscription_refused")
+                if self.line is not None:
+                    self.line.wake_at(_WORTH_WAKING_BYTES)
                 self._owner.came_up(self._receive_max)
             case mqtt5.PingRespPacket():
                 pass
@@ -213,29 +245,36 @@ class Link(asyncio.Protocol):
         return bool(self._acks)
 
     def _flush(self) -> None:
-        if self._transport is not None and self._outgoing.pending:
-            self._transport.write(self._outgoing.read())
+        if self._outgoing.pending:
+            data = self._outgoing.read()
+            if self.line is not None:
+                self.line.send(data)
+
+    def look(self) -> None:
+        """Take what has come and was not worth waking for."""
+        if self.line is not None and self._is_secure and not self.is_paused:
+            self.line.look()
 
     def stop_reading(self) -> None:
         """Read nothing that the broker sends, until told to."""
-        if self._transport is not None and not self.is_over:
+        if self.line is not None:
             self.is_paused = True
-            self._transport.pause_reading()
+            self.line.pause_reading()
 
     def read_again(self) -> None:
         """Read again."""
-        if self._transport is not None and not self.is_over:
+        if self.line is not None:
             self.is_paused = False
-            self._transport.resume_reading()
+            self.line.resume_reading()
 
     def end(self, kind: str) -> None:
         """End it without a goodbye, as a network does."""
         if self.is_over:
             return
         self.is_over = True
-        if self._transport is not None:
-            self._transport.abort()
-            self._transport = None
+        line, self.line = self.line, None
+        if line is not None:
+            line.abort()
         self._owner.went_down(LinkEnded(kind))
 
     def close(self) -> None:
@@ -243,6 +282,6 @@ class Link(asyncio.Protocol):
         if not self.is_over:
             self.write(mqtt5.DisconnectPacket().write())
             self.is_over = True
-            if self._transport is not None:
-                self._transport.close()
-                self._transport = None
+            line, self.line = self.line, None
+            if line is not None:
+                line.close()

@@ -51,6 +51,13 @@ class Generator(msgspec.Struct, frozen=True):
 
     workers: int
     cpu_us_per_envelope: float | None
+    """All that it used while the phases lasted, by all that it published."""
+    marginal_us_per_envelope: float | None
+    """The same without what it uses while everybody is connected and nothing is due."""
+    idle_cpu: float
+    """What that is, in cores."""
+    connecting_ms: float | None
+    """CPU time of a connection until its gateway has a lease."""
     idle_kb_per_agent: float | None
     lag: dict[str, float | None]
     """How long after it was due the generator began an act."""
@@ -97,6 +104,8 @@ class Report(msgspec.Struct, frozen=True):
     """Connections that ended, or never came to be, by kind."""
     rows_after_withdrawal: int | None
     withdrawals: int
+    withdrawn_late_s: float | None
+    """How long after it was due the tardiest withdrawal took effect; None unless all did."""
     highest_mb: dict[str, float]
     cpu_s: dict[str, float]
     machine: dict[str, float]
@@ -251,9 +260,11 @@ def measured(report: Report, limit: Limit) -> float | None:
         return float(getattr(books, limit.figure))
     return {
         "drain": report.drain_s,
+        "withdrawal": report.withdrawn_late_s,
         "offered": report.generator.offered,
         "connected": report.connected / report.agents,
         "cpu_us": report.generator.cpu_us_per_envelope,
+        "marginal_us": report.generator.marginal_us_per_envelope,
         "agent_kb": report.generator.idle_kb_per_agent,
         "ingest_mb": report.highest_mb.get("ingest"),
         "rows_after_withdrawal": report.rows_after_withdrawal,

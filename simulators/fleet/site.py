@@ -37,6 +37,8 @@ class Site(msgspec.Struct):
 
         ingest_port: Where ingest tells its metrics; None when it does not.
 
+        trust_port: Where trust tells its own.
+
         shells: To have consents withdrawn, several at once.
 
         pids: Processes to watch, by name.
@@ -52,6 +54,7 @@ class Site(msgspec.Struct):
     folder: Path
     dsn: str | None = None
     ingest_port: int | None = None
+    trust_port: int | None = None
     shells: Sequence[TrustShell] = ()
     pids: dict[str, list[int]] = {}
     enrolment_s: float | None = None
@@ -91,6 +94,7 @@ def own_site(
                 folder=whole.folder,
                 dsn=whole.databases.admin("telemetry"),
                 ingest_port=whole.ingest_port,
+                trust_port=whole.trust_port,
                 shells=shells,
                 pids=_pids(whole),
                 enrolment_s=enrolment_s,

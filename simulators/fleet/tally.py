@@ -28,8 +28,11 @@ class Tally:
         self.settled = 0
         self.withheld = 0
         """Envelopes that were due and not sealed: without a lease nothing is measured."""
+        self.purged = 0
         self.receipts = 0
         self.leases = 0
+        self.leased = 0
+        """Gateways that know a lease, be it an empty one."""
         self.states = 0
         self.unreadable = 0
         """Receipts and leases that could not be read."""
@@ -39,13 +42,15 @@ class Tally:
         """Connections that ended, or never came to be, by kind."""
         self.lag = Histogram()
         """How long after it was due the generator itself began an act."""
-        self.until_receipt: dict[int, Histogram] = {}
+        self.until_receipt: collections.defaultdict[int, Histogram] = collections.defaultdict(
+            Histogram
+        )
         """By phase: from when an envelope was due until its receipt came."""
 
     def settled_one(self, phase: int, seconds: float) -> None:
         """Note a receipt for one envelope."""
         self.settled += 1
-        self.until_receipt.setdefault(phase, Histogram()).record(seconds)
+        self.until_receipt[phase].record(seconds)
 
     @property
     def online(self) -> int:

@@ -70,12 +70,17 @@ def render_report(report: Report) -> RenderableType:
     generator = report.generator
     parts.append(
         Text(
-            f"generator: {_number(generator.cpu_us_per_envelope)} µs of CPU per envelope,"
+            f"generator: {_number(generator.cpu_us_per_envelope)} µs of CPU per envelope"
+            f" ({_number(generator.marginal_us_per_envelope)} without what it uses to idle),"
+            f" {_number(generator.connecting_ms)} ms per connection,"
             f" {_number(generator.idle_kb_per_agent)} KB per idle agent, p99"
             f" {in_time(generator.lag['p99'])} behind its plan"
             + (": IT WAS THE LIMIT" if generator.was_the_limit else "")
         )
     )
+    if report.links:
+        ends = ", ".join(f"{count} {kind}" for kind, count in sorted(report.links.items()))
+        parts.append(Text(f"connections that ended, or never came to be: {ends}"))
     if report.drain_s is not None:
         parts.append(Text(f"drained {in_time(report.drain_s)} after the outage"))
     parts.extend(Text(f"note: {note}") for note in report.notes)

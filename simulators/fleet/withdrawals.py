@@ -29,8 +29,12 @@ class Withdrawals:
         self._note = note
         self.withdrawn: set[int] = set()
         """Numbers of the gateways whose person has withdrawn."""
-        self.latest_s = 0.0
-        """How long after it was due the tardiest took effect."""
+        self._latest_s = 0.0
+
+    @property
+    def latest_s(self) -> float | None:
+        """How long after it was due the tardiest took effect; None unless all did, and some."""
+        return self._latest_s if 0 < len(self._due) == len(self.withdrawn) else None
 
     async def run(self, starts_at: float) -> None:
         """Have all of them withdraw, the first phase beginning at *starts_at*."""
@@ -58,7 +62,7 @@ class Withdrawals:
             self._note(str(exc))
         else:
             self.withdrawn.add(number)
-            self.latest_s = max(self.latest_s, time.time() - due_at)
+            self._latest_s = max(self._latest_s, time.time() - due_at)
         finally:
             free.put_nowait(shell)
 
@@ -69,6 +73,6 @@ class Withdrawals:
             self._note(f"{len(self.withdrawn)} of {len(self._due)} withdrawals took effect")
         elif self._due:
             self._note(
-                f"all {len(self._due)} withdrawals took effect, at most {self.latest_s:.1f} s"
+                f"all {len(self._due)} withdrawals took effect, at most {self._latest_s:.1f} s"
                 " after they were due"
             )

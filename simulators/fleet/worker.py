@@ -61,10 +61,11 @@ async def _play(job: Job, members: list[roster.Member], mine: plan.Plan) -> None
         async with asyncio.TaskGroup() as group:
             beside = [
                 group.create_task(driver.ramp(), name="ramp"),
-                group.create_task(driver.keep_house(), name="house"),
+                group.create_task(driver.turn(), name="turn"),
                 group.create_task(_report(driver), name="report"),
             ]
-            await _obey(driver, orders, group, beside)
+            await _obey(driver, orders)
+            driver.look_everywhere()
             last = driver.snapshot()
             for task in beside:
                 task.cancel()
@@ -73,12 +74,7 @@ async def _play(job: Job, members: list[roster.Member], mine: plan.Plan) -> None
     _say(Word(snapshot=last, is_last=True))
 
 
-async def _obey(
-    driver: Driver,
-    orders: asyncio.StreamReader,
-    group: asyncio.TaskGroup,
-    beside: list[asyncio.Task[None]],
-) -> None:
+async def _obey(driver: Driver, orders: asyncio.StreamReader) -> None:
     """Do what is ordered, until told to stop or until whoever orders is gone."""
     while line := await orders.readline():
         order = msgspec.json.decode(line, type=Order)
@@ -86,7 +82,7 @@ async def _obey(
             return
         if order.go is not None:
             driver.note_idle()
-            beside.append(group.create_task(driver.walk(order.go), name="walk"))
+            driver.begin(order.go)
 
 
 async def _orders() -> asyncio.StreamReader:

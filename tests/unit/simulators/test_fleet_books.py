@@ -165,8 +165,9 @@ def _report() -> Report:
         enrolment_s=None, ramp_s=1.0, drain_s=figures.drain_s(), settle_s=1.0,
         phases=[figures.phase(0, Histogram())], overall=figures.overall(Histogram()),
         books=_books(journal, ledger), ingest=Ingested(refused_by_reason={"withdrawn": 1}),
-        generator=Generator(1, 20.0, None, Histogram().summary(), 0.5), links={"tls": 2},
-        rows_after_withdrawal=None, withdrawals=0, highest_mb={"ingest": 80.0},
+        generator=Generator(1, 20.0, 15.0, 0.01, 1.5, None, Histogram().summary(), 0.5),
+        links={"tls": 2}, rows_after_withdrawal=None, withdrawals=0, withdrawn_late_s=None,
+        highest_mb={"ingest": 80.0},
         cpu_s={"fleet": 1.0},
         machine={"cores": 2}, notes=["<script>"], verdicts=[], samples=[],
         per_second=figures.per_second(), curve=figures.curve(),
@@ -187,7 +188,8 @@ def test_times_count_from_when_an_envelope_was_due() -> None:
     ("text", "value"),
     [("lost=0", 0.0), ("connected>=90%", 0.9), ("cpu_us<=25", 20.0), ("agent_kb<=30", None),
      ("ingest_mb<=100", 80.0), ("offered>=99%", 0.5), ("p50@a<=1s", 0.5), ("drain<=1s", None),
-     ("rows_after_withdrawal=0", None), ("stored>=80%", 1.0)],
+     ("rows_after_withdrawal=0", None), ("stored>=80%", 1.0), ("marginal_us<=25", 15.0),
+     ("withdrawal<=60s", None)],
 )  # fmt: skip
 def test_every_figure_is_found(text: str, value: float | None) -> None:
     """A limit is compared with the figure that it names; None where it was not measured."""

@@ -354,9 +354,9 @@ def test_unreadable_messages_are_counted(setting: Setting) -> None:
 def test_a_link_ends_with_its_kind(setting: Setting, packet: bytes, kind: str) -> None:
     """Each end of a connection has one kind from a closed set, told once."""
     setting.broker.send(packet)
-    setting.broker.link.data_received(b"more")
+    setting.broker.link.heard(memoryview(b"more"))
     assert setting.bench.tally.ended == {kind: 1}
-    assert setting.broker.transport.is_aborted
+    assert setting.broker.line.is_aborted
 
 
 def test_a_certificate_of_another_ca_is_refused(

@@ -1,0 +1,65 @@
+"""What playing gateways costs the process that plays them: connecting, idling, and the load."""
+
+import time
+from collections.abc import Callable
+
+
+class Costs:
+    """
+    Processor time by what it was spent on, and the memory of gateways that idle.
+
+    Args:
+        cpu_s: Tells the processor time of this process.
+
+        clock: Tells the time; only differences matter.
+    """
+
+    def __init__(
+        self,
+        cpu_s: Callable[[], float] = time.process_time,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._cpu_s = cpu_s
+        self._clock = clock
+        self._from_s = cpu_s()
+        self._idle_since = (0.0, 0.0)
+        self._begun_s: float | None = None
+        self._ended_s: float | None = None
+        self._idle_bytes = 0
+        self._connecting_s = 0.0
+        self._connections = 0
+        self._idle_cpu = 0.0
+
+    def connected(self, idle_bytes: int, connections: int) -> None:
+        """Take note that *connections* were made, and that the gateways weigh *idle_bytes*."""
+        self._idle_bytes = idle_bytes
+        self._connecting_s = self._cpu_s() - self._from_s
+        self._connections = connections
+
+    def idles(self) -> None:
+        """Take note that from now on nothing is done but to be there."""
+        self._idle_since = (self._cpu_s(), self._clock())
+
+    def begun(self) -> None:
+        """Take note that the load begins."""
+        self._begun_s = self._cpu_s()
+        cpu_s, since = self._idle_since
+        if (took_s := self._clock() - since) > 0:
+            self._idle_cpu = (self._begun_s - cpu_s) / took_s
+
+    def ended(self) -> None:
+        """Take note that the load has ended."""
+        self._ended_s = self._cpu_s()
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """Return them; those of several processes add up."""
+        until_s = self._cpu_s() if self._ended_s is None else self._ended_s
+        return {
+            "cpu_s": 0.0 if self._begun_s is None else until_s - self._begun_s,
+            "idle_cpu": self._idle_cpu,
+            "idle_bytes": float(self._idle_bytes),
+            "connecting_s": self._connecting_s,
+            "connections": float(self._connections),
+            "is_over": float(self._ended_s is not None),
+        }

@@ -1,0 +1,191 @@
+"""Lines of a fleet, on real sockets of loopback."""
+
+import socket
+import struct
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from simulators.fleet.switchboard import Line, Switchboard
+
+
+class _Talker:
+    """Keeps what it hears."""
+
+    def __init__(self) -> None:
+        self.line: Line | None = None
+        self.is_open = False
+        self.data = b""
+        self.calls = 0
+        self.kinds: list[str] = []
+
+    def opened(self) -> None:
+        self.is_open = True
+
+    def heard(self, data: memoryview) -> None:
+        self.data += data
+        self.calls += 1
+
+    def lost(self, kind: str) -> None:
+        self.kinds.append(kind)
+
+
+@pytest.fixture
+def board() -> Iterator[Switchboard]:
+    """A switchboard."""
+    found = Switchboard()
+    yield found
+    found.close()
+
+
+class _Server:
+    """Somebody who listens, and hangs up on everybody at the end."""
+
+    def __init__(self) -> None:
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self._accepted: list[socket.socket] = []
+
+    def accept(self) -> socket.socket:
+        found, _ = self.socket.accept()
+        self._accepted.append(found)
+        return found
+
+    def close(self) -> None:
+        for one in (self.socket, *self._accepted):
+            one.close()
+
+
+@pytest.fixture
+def server() -> Iterator[_Server]:
+    """Somebody who listens."""
+    found = _Server()
+    yield found
+    found.close()
+
+
+def _until(board: Switchboard, is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not is_so():
+        assert time.monotonic() < deadline
+        board.poll()
+        time.sleep(0.001)
+
+
+def _connect(board: Switchboard, server: _Server) -> tuple[_Talker, Line, socket.socket]:
+    talker = _Talker()
+    line = board.connect(socket.AF_INET, server.socket.getsockname(), talker)
+    other = server.accept()
+    _until(board, lambda: talker.is_open)
+    return talker, line, other
+
+
+def test_bytes_go_both_ways(board: Switchboard, server: _Server) -> None:
+    """What is sent arrives, and what comes is told."""
+    talker, line, other = _connect(board, server)
+    line.send(b"there")
+    assert other.recv(100) == b"there"
+    other.sendall(b"back")
+    _until(board, lambda: talker.data == b"back")
+    other.close()
+    _until(board, lambda: talker.kinds == ["closed"])
+    assert len(board) == 0
+
+
+def test_nobody_listening_is_told(board: Switchboard, server: _Server) -> None:
+    """A connection that never came to be has a kind of its own."""
+    address = server.socket.getsockname()
+    server.close()
+    talker = _Talker()
+    board.connect(socket.AF_INET, address, talker)
+    _until(board, lambda: bool(talker.kinds))
+    assert talker.kinds == ["unreachable_ConnectionRefusedError"]
+    assert len(board) == 0
+
+
+def test_a_reset_is_told_once(board: Switchboard, server: _Server) -> None:
+    """A connection that the other end resets is lost once, also when it is written to after."""
+    talker, line, other = _connect(board, server)
+    other.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    other.close()
+    _until(board, lambda: bool(talker.kinds))
+    line.send(b"too late")
+    line.pause_reading()
+    line.abort()
+    board.poll()
+    assert talker.kinds == ["reset"]
+
+
+def test_little_does_not_wake_until_somebody_looks(board: Switchboard, server: _Server) -> None:
+    """Below the mark bytes lie until more come or somebody looks; an end of it is told at once."""
+    talker, line, other = _connect(board, server)
+    line.wake_at(64)
+    other.sendall(b"x" * 30)
+    probe = _connect(board, server)
+    probe[2].sendall(b"y")
+    _until(board, lambda: probe[0].data == b"y")
+    assert talker.data == b""
+    line.look()
+    assert talker.data == b"x" * 30
+    line.look()
+    other.sendall(b"x" * 64)
+    _until(board, lambda: len(talker.data) == 94)
+    other.sendall(b"x")
+    other.close()
+    _until(board, lambda: talker.kinds == ["closed"])
+    assert len(talker.data) == 95
+
+
+def test_what_the_network_does_not_take_goes_later(board: Switchboard, server: _Server) -> None:
+    """More than fits is kept, in order, and goes as the other end reads."""
+    _, line, other = _connect(board, server)
+    sent = b"".join(struct.pack(">I", n) * 256 for n in range(20_000))
+    for begin in range(0, len(sent), 100_000):
+        line.send(sent[begin : begin + 100_000])
+    other.setblocking(False)
+    got = bytearray()
+
+    def reads() -> bool:
+        try:
+            got.extend(other.recv(1 << 20))
+        except BlockingIOError:
+            pass
+        return len(got) == len(sent)
+
+    _until(board, reads)
+    assert bytes(got) == sent
+
+
+def test_a_line_that_does_not_read_leaves_it_to_the_network(
+    board: Switchboard, server: _Server
+) -> None:
+    """While reading is paused nothing is told; afterwards all of it is."""
+    talker, line, other = _connect(board, server)
+    line.pause_reading()
+    other.sendall(b"later")
+    probe = _connect(board, server)
+    probe[2].sendall(b"y")
+    _until(board, lambda: probe[0].data == b"y")
+    assert talker.data == b""
+    line.resume_reading()
+    _until(board, lambda: talker.data == b"later")
+
+
+def test_one_may_end_another_that_is_ready(board: Switchboard, server: _Server) -> None:
+    """A line that ends in the turn in which something came for it hears nothing more."""
+    talkers = [_connect(board, server) for _ in range(2)]
+    heard: list[int] = []
+    for number, (talker, _, _) in enumerate(talkers):
+
+        def ends_the_other(data: memoryview, number: int = number) -> None:
+            heard.append(number)
+            talkers[1 - number][1].abort()
+
+        talker.heard = ends_the_other  # type: ignore[method-assign]
+    for _, _, other in talkers:
+        other.sendall(b"x")
+    time.sleep(0.05)
+    _until(board, lambda: bool(heard))
+    board.poll()
+    assert len(heard) == 1
+    assert len(board) == 1
