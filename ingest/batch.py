@@ -1,5 +1,7 @@
 """Batching: when a flush is due, by envelopes, observations, bytes or age. Pure."""
 
+from collections.abc import Sequence
+
 import msgspec
 
 from ingest.delivery import Opened
@@ -41,11 +43,15 @@ class Batch:
 
     def add(self, opened: Opened, *, now: float) -> None:
         """Add one more."""
+        self.extend([opened], now=now)
+
+    def extend(self, opened: Sequence[Opened], *, now: float) -> None:
+        """Add some more, all at once."""
         if not self._opened:
             self._first_at = now
-        self._opened.append(opened)
-        self._bytes += len(opened.delivery.payload)
-        self._observations += opened.observations
+        self._opened.extend(opened)
+        self._bytes += sum([len(one.delivery.payload) for one in opened])
+        self._observations += sum([one.observations for one in opened])
 
     def due_in_s(self, *, now: float) -> float | None:
         """Return how long a flush may wait: 0 when it is due, None while there is nothing."""

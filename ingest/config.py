@@ -38,8 +38,11 @@ class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     timeout_s: Seconds = 30.0
     """When a transaction is given up and tried again."""
-    connections: Annotated[int, Meta(ge=1, le=8)] = 2
-    """How many flushes may be on their way to the database at once."""
+    connections: Annotated[int, Meta(ge=1, le=8)] = 4
+    """
+    How many flushes may be on their way to the database at once: each waits for a round trip, a
+    COPY or an fsync for most of its time.
+    """
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

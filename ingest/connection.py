@@ -124,6 +124,7 @@ class Connection(asyncio.Protocol):
     def _read(self, data: bytes, deliveries: list[Delivery]) -> None:
         """Take every whole packet; keep the rest for the next read."""
         source: bytes | bytearray = data
+        received_ms = self._now_ms()
         if self._buffer:
             self._buffer += data
             source = self._buffer
@@ -137,7 +138,10 @@ class Connection(asyncio.Protocol):
                 except ValueError:
                     raise ProtocolViolation("the broker sent what is not MQTT 5") from None
                 position += size
-                self._take(packet, deliveries)
+                if isinstance(packet, mqtt5.PublishPacket):
+                    self._take_publish(packet, deliveries, received_ms)
+                else:
+                    self._take(packet)
         if source is self._buffer:
             # From the front of a bytearray: moves a pointer, copies nothing.
             del self._buffer[:position]
@@ -146,10 +150,8 @@ class Connection(asyncio.Protocol):
         if len(self._buffer) > 2 * MAX_PACKET_BYTES:
             raise ProtocolViolation("the broker sent a packet larger than we take")
 
-    def _take(self, packet: mqtt5.Packet, deliveries: list[Delivery]) -> None:
+    def _take(self, packet: mqtt5.Packet) -> None:
         match packet:
-            case mqtt5.PublishPacket():
-                self._take_publish(packet, deliveries)
             case mqtt5.PubAckPacket():
                 self._outbox.acknowledged(packet.packet_id)
                 self._has_room = True
@@ -164,14 +166,16 @@ class Connection(asyncio.Protocol):
             case _:
                 raise ProtocolViolation("the broker sent a packet that it may not send")
 
-    def _take_publish(self, packet: mqtt5.PublishPacket, deliveries: list[Delivery]) -> None:
+    def _take_publish(
+        self, packet: mqtt5.PublishPacket, deliveries: list[Delivery], received_ms: int
+    ) -> None:
         if packet.qos == mqtt5.QoS.EXACTLY_ONCE or not packet.topic:
             raise ProtocolViolation("the broker sent QoS 2 or a topic alias unasked")
         if self._is_closing:
             # Not acknowledged, so it comes again at the next start.
             return
         delivery = Delivery(
-            packet.topic, packet.payload, packet.packet_id, self._generation, self._now_ms()
+            packet.topic, packet.payload, packet.packet_id, self._generation, received_ms
         )
         self._window.add(delivery)
         deliveries.append(delivery)

@@ -6,7 +6,7 @@ row a field count and each field behind its length, all big-endian, then a trail
 """
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import numpy as np
@@ -53,26 +53,33 @@ _LEDGER: Final = np.dtype(
     ]
 )
 
-_BLANK: Final = np.zeros(8192, dtype=_ROW)
+_PIECE: Final = 3200
+"""Rows that are encoded at once: as many as a processor's cache holds, and libpq takes at once."""
+
+_BLANK: Final = np.zeros(_PIECE, dtype=_ROW)
 """Rows with all that is the same in each: copied as they are, not column by column."""
 _BLANK["fields"] = _FIELDS
 for _name in ("time", "series", "value", "flags"):
     _BLANK[f"{_name}_size"] = _ROW[_name].itemsize
 
 
-def encode(rows: Rows) -> memoryview:
+def encode(rows: Rows) -> bytes:
     """Return *rows* as `COPY vv.observations (time, series_id, value, flags)` reads them."""
-    whole = np.empty(len(_HEADER) + len(rows) * _ROW.itemsize + len(_TRAILER), dtype=np.uint8)
-    whole[: len(_HEADER)] = np.frombuffer(_HEADER, np.uint8)
-    whole[-len(_TRAILER) :] = np.frombuffer(_TRAILER, np.uint8)
-    table = whole[len(_HEADER) : -len(_TRAILER)].view(_ROW)
-    for first in range(0, len(rows), len(_BLANK)):
-        table[first : first + len(_BLANK)] = _BLANK[: len(rows) - first]
-    table["time"] = (rows.times_ms - _POSTGRES_EPOCH_MS) * 1000
-    table["series"] = rows.series
-    table["value"] = rows.values
-    table["flags"] = rows.flags
-    return whole.data
+    return b"".join(pieces(rows))
+
+
+def pieces(rows: Rows) -> Iterator[bytes | memoryview]:
+    """Yield what `encode` returns, piece by piece: the database works on one, we on the next."""
+    yield _HEADER
+    for first in range(0, len(rows), _PIECE):
+        these = slice(first, first + _PIECE)
+        table = _BLANK[: len(rows) - first].copy()
+        table["time"] = (rows.times_ms[these] - _POSTGRES_EPOCH_MS) * 1000
+        table["series"] = rows.series[these]
+        table["value"] = rows.values[these]
+        table["flags"] = rows.flags[these]
+        yield table.view(np.uint8).data
+    yield _TRAILER
 
 
 def encode_ledger(rows: Sequence[LedgerRow]) -> bytes:

@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final, TypeVar
 
 import msgspec
@@ -27,6 +28,8 @@ from wire.errors import WireError
 
 _GATHER_S: Final = 0.002
 """How long what arrives is gathered before it is opened."""
+_AT_ONCE: Final = 128
+"""How many envelopes are opened before everybody else has a turn: less than a millisecond."""
 _STOP_TIMEOUT_S: Final = 20.0
 """How long a stop waits for a database that is away."""
 
@@ -99,6 +102,7 @@ class Service:
         self._clock_rules = clock_rules
         self._clocks = clocks
         self._chance = chance
+        self._arrived: deque[Delivery] = deque()
         self._batch = Batch(limits)
         self._last = LastReadings()
         self._has_work = asyncio.Event()
@@ -121,7 +125,8 @@ class Service:
             await stop.wait()
             self._receiver.stop_receiving()
             collecting.cancel()
-            self._take(self._receiver.take())
+            self._arrived.extend(self._receiver.take())
+            self._take(self._arrived)
             self._is_stopping = True
             self._has_work.set()
             _, unfinished = await asyncio.wait([flushing], timeout=_STOP_TIMEOUT_S)
@@ -135,12 +140,16 @@ class Service:
 
     async def _collect(self) -> None:
         while True:
-            self._take(await self._receiver.receive())
-            # Opening a full window takes milliseconds: let the others have the loop. And envelopes
-            # that come one by one are taken some at a time.
+            self._arrived.extend(await self._receiver.receive())
+            # Opening a full window takes milliseconds, in which nobody would feed the COPYs.
+            while self._arrived:
+                some = min(len(self._arrived), _AT_ONCE)
+                self._take([self._arrived.popleft() for _ in range(some)])
+                await asyncio.sleep(0)
+            # Envelopes that come one by one are taken some at a time.
             await asyncio.sleep(_GATHER_S)
 
-    def _take(self, arrived: Sequence[Delivery]) -> None:
+    def _take(self, arrived: Iterable[Delivery]) -> None:
         envelopes = []
         for delivery in arrived:
             if delivery.topic.startswith("vv1/state/"):
@@ -151,13 +160,12 @@ class Service:
         self._metrics.note_received(len(envelopes))
         self._held += len(envelopes)
         # Of an older connection: will come again, and must not be counted as a duplicate then.
-        fresh = [d for d in envelopes if d.generation == self._receiver.generation]
+        generation = self._receiver.generation
+        fresh = [one for one in envelopes if one.generation == generation]
         self._metrics.note_abandoned(len(envelopes) - len(fresh))
         self._held -= len(envelopes) - len(fresh)
-        now = self._clocks.monotonic_s()
-        for delivery in fresh:
-            self._batch.add(self._opening.open(delivery), now=now)
         if fresh:
+            self._batch.extend(self._opening.open_all(fresh), now=self._clocks.monotonic_s())
             self._has_work.set()
 
     def _note_state(self, delivery: Delivery) -> None:

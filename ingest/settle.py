@@ -106,7 +106,8 @@ class Settlements:
 
     def unknown(self, identities: Iterable[Identity]) -> set[Spool]:
         """Return the spools of *identities* that must be read from the database first."""
-        return {(i.agent, i.spool_id) for i in identities} - self._ranges.keys()
+        # Asked one by one: a set less the keys would walk over every spool that is known.
+        return {spool for i in identities if (spool := (i.agent, i.spool_id)) not in self._ranges}
 
     def covers(self, identity: Identity) -> bool:
         """Tell whether *identity* is settled, as far as is known here."""
@@ -136,17 +137,17 @@ class Settlements:
 
     def settle(self, identities: Iterable[Identity], *, now: float) -> None:
         """Settle *identities*, whose outcome is committed; owe their agents a receipt."""
-        touched: set[Spool] = set()
+        touched: dict[Spool, None] = {}
         for identity in identities:
             spool = (identity.agent, identity.spool_id)
             ranges = self._ranges.get(spool)
             # None: forgotten since it was loaded. The next delivery of it loads it again.
             if ranges is not None:
                 ranges.add(identity.sequence)
-                touched.add(spool)
-        # In the order of name, so that a run is like another; who was heard of in one flush was
+                touched[spool] = None
+        # In the order of arrival, so that a run is like another; who was heard of in one flush was
         # heard of at one time.
-        for spool in sorted(touched):
+        for spool in touched:
             self._ranges.move_to_end(spool)
             self._by_agent[spool[0]].move_to_end(spool[1])
             self._owe(spool[0], now)

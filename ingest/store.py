@@ -227,7 +227,8 @@ class PostgresStore:
             connection.cursor() as cursor,
             cursor.copy(QUERIES["copy_observations"]) as copy,
         ):
-            await copy.write(copy_format.encode(rows))
+            for piece in copy_format.pieces(rows):
+                await copy.write(piece)
         return time.perf_counter() - started_at
 
     async def _put_aside(

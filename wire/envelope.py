@@ -178,17 +178,27 @@ def decode_body(data: bytes) -> Body:
         TooLarge: More blocks or observations than allowed.
         Malformed: Not a body: a length contradicts another, or a number is out of its range.
     """
+    return decode_counted(data)[0]
+
+
+def decode_counted(data: bytes) -> tuple[Body, int]:
+    """
+    Read the inside of an envelope as `decode_body` does; return it with its observations' number.
+
+    Raises:
+        TooLarge: More blocks or observations than allowed.
+        Malformed: Not a body: a length contradicts another, or a number is out of its range.
+    """
     try:
         body = _body_decoder.decode(data)
     except _UNREADABLE:
         raise Malformed("the inside of the envelope is not readable") from None
-    check_body(body)
-    return body
+    return body, check_body(body)
 
 
-def check_body(body: Body) -> None:
+def check_body(body: Body) -> int:
     """
-    Hold *body* to the contract.
+    Hold *body* to the contract; return how many observations it has.
 
     Raises:
         TooLarge: More blocks or observations than allowed.
@@ -206,6 +216,7 @@ def check_body(body: Body) -> None:
         total += count
     if total > MAX_OBSERVATIONS:
         raise TooLarge("observations in a body", limit=MAX_OBSERVATIONS, got=total)
+    return total
 
 
 def _count_of_sound(block: Block) -> int:

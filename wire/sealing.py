@@ -30,7 +30,9 @@ from wire.errors import BadSeal, Malformed, SequenceReused
 
 SESSION_KEY_BYTES: Final = 32
 DEFAULT_BUCKET_BYTES: Final = 128
+_NONCE_BYTES: Final = 12
 _PAD_MARK: Final = 0x80
+_OUTSIDE: Final = struct.Struct(">BB16s16sQ")
 _INFO: Final = b"vitalveil envelope session key v1\x00"
 
 _suite = hpke.Suite(hpke.KEM.X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)
@@ -57,13 +59,11 @@ def unpad(data: bytes) -> bytes:
 
 def associated_data(agent: str, spool_id: bytes, sequence: int, wrapped_key: bytes) -> bytes:
     """Return what a seal binds besides the body. Every part has a fixed length."""
-    return struct.pack(">BB16s16sQ", VERSION, SUITE_X25519, agent.encode(), spool_id, sequence) + (
-        wrapped_key
-    )
+    return _OUTSIDE.pack(VERSION, SUITE_X25519, agent.encode(), spool_id, sequence) + wrapped_key
 
 
 def _nonce(sequence: int) -> bytes:
-    return sequence.to_bytes(12, "big")
+    return sequence.to_bytes(_NONCE_BYTES, "big")
 
 
 class Sealer:
@@ -162,21 +162,20 @@ class Opener:
             BadSeal: Sealed to another key, by another agent, or changed since.
             Malformed: It opens, and has no padding.
         """
-        aead = self._session(agent, envelope.wrapped_key)
+        wrapped_key, sequence = envelope.wrapped_key, envelope.sequence
+        aead = self._sessions.get((agent, wrapped_key)) or self._session(agent, wrapped_key)
         try:
             padded = aead.decrypt(
-                _nonce(envelope.sequence),
+                sequence.to_bytes(_NONCE_BYTES, "big"),
                 envelope.sealed,
-                associated_data(agent, envelope.spool_id, envelope.sequence, envelope.wrapped_key),
+                associated_data(agent, envelope.spool_id, sequence, wrapped_key),
             )
         except InvalidTag:
             raise BadSeal("the body") from None
         return unpad(padded)
 
     def _session(self, agent: str, wrapped_key: bytes) -> AESGCM:
-        known = self._sessions.get((agent, wrapped_key))
-        if known is not None:
-            return known
+        """Return the session key, which was not used lately."""
         aead = self._older.get((agent, wrapped_key)) or AESGCM(self._unwrap(agent, wrapped_key))
         if len(self._sessions) >= self._max_sessions // 2:
             self._sessions, self._older = {}, self._sessions

@@ -35,6 +35,14 @@ def test_decode_inverts_encode(some: list[tuple[int, int, float, int]]) -> None:
     assert copy_format.decode(copy_format.encode(rows_of(some))) == some
 
 
+def test_more_rows_than_a_piece_are_one_buffer() -> None:
+    """Rows that do not fit one piece come in several, with one header and one trailer."""
+    some = [(1_700_000_000_000 + n, n + 1, float(n), n % 256) for n in range(7001)]
+    parts = list(copy_format.pieces(rows_of(some)))
+    assert len(parts) == 5
+    assert copy_format.decode(b"".join(parts)) == some
+
+
 def test_encode_golden_value() -> None:
     """A row written out by hand from PostgreSQL's documentation."""
     golden = "0004 00000008 00000000000f4240 00000004 00000007 00000004 3fc00000 00000002 0001"

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import random
 from collections.abc import AsyncIterator, Callable
 
@@ -208,3 +209,26 @@ async def test_every_envelope_of_a_long_stream_is_settled_in_turn() -> None:
             one.receiver.feed(one_delivery)
         await one.until(lambda: len(one.receiver.acknowledged) == 200)
         assert one.receiver.acknowledged == sent
+
+
+async def test_a_full_window_leaves_others_their_turns() -> None:
+    """While thousands of envelopes are opened, whoever feeds the database is not kept waiting."""
+    sent = [delivery(payload) for payload in envelopes(2000)]
+    async with running(MemoryStore(), max_envelopes=2000) as one:
+        one.receiver.feed(*sent)
+        seen = [0.0]
+        while len(one.receiver.acknowledged) < len(sent):
+            await asyncio.sleep(0)
+            seen.append(one.value("received_envelopes_total") or 0)
+        assert max(b - a for a, b in itertools.pairwise(seen)) <= 200
+        assert one.receiver.acknowledged == sent
+
+
+async def test_what_arrived_and_was_not_opened_is_flushed_at_the_end() -> None:
+    """A stop in the midst of opening a full window loses nothing of it, and keeps the order."""
+    sent = [delivery(payload) for payload in envelopes(1000)]
+    async with running(MemoryStore(), max_envelopes=1000) as one:
+        one.receiver.feed(*sent)
+        await one.until(lambda: bool(one.value("received_envelopes_total")))
+        assert (one.value("received_envelopes_total") or 0) < 1000
+    assert one.receiver.acknowledged == sent
