@@ -19,6 +19,7 @@ from benchmarks.world import World, world
 from simulators.stack.errors import StackError
 from wire.sealing import DEFAULT_BUCKET_BYTES
 
+PARTS: Final = ("throughput", "latency", "variants", "series", "permissions")
 REFERENCE: Final = Path(__file__).with_name("reference.json")
 
 
@@ -69,6 +70,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="write every figure as JSON, to FILE or to standard output",
     )
+    parser.add_argument(
+        "--only",
+        action="append",
+        choices=PARTS,
+        help="measure this part alone; may be given several times",
+    )
     parser.add_argument("--rounds", type=int, metavar="N", help="instead of the usual number")
     server = parser.add_mutually_exclusive_group()
     server.add_argument(
@@ -84,18 +91,17 @@ def _run(whole: World, arguments: argparse.Namespace, console: Console) -> repor
     sizes = plan.SMOKE if arguments.smoke else plan.QUICK if arguments.quick else plan.FULL
     if arguments.rounds:
         sizes = plan.with_rounds(sizes, arguments.rounds)
+    parts = set(arguments.only or PARTS)
+    if arguments.quick or arguments.smoke:
+        parts -= {"variants", "series"}
     findings = report.Findings()
-    table = plan.throughput(whole, sizes, console.print)
-    findings.note_throughput(table)
-    if sizes.latency_s:
-        rate = table.figure("ours_30", "messages_per_s").median / 2
-        waits = plan.waiting(whole, sizes, rate=rate, say=console.print)
-        findings.note_samples(waits, "latency_ms")
-    if not (arguments.quick or arguments.smoke):
+    _measure_drains(whole, sizes, parts, findings, console)
+    if "variants" in parts:
         findings.note_variants(plan.variants(whole, sizes, console.print))
+    if "series" in parts:
         many = plan.many_series(whole, sizes, console.print)
         findings.put(many.ratio("ours_many", "limit_many"), "ratios", "limit_30_many_series")
-    if sizes.handles:
+    if sizes.handles and "permissions" in parts:
         *smaller, largest = plan.remembering(whole, sizes, console.print)
         for sample in smaller:
             findings.note_samples([sample], f"permissions_{sample['handles']:.0f}")
@@ -105,6 +111,24 @@ def _run(whole: World, arguments: argparse.Namespace, console: Console) -> repor
     unpadded = wire_size.bytes_per_reading(bucket_bytes=1)
     findings.put(figure([padded - unpadded]), "padding_bytes_per_reading")
     return findings
+
+
+def _measure_drains(
+    whole: World, sizes: plan.Sizes, parts: set[str], findings: report.Findings, console: Console
+) -> None:
+    """Measure what drains a queue; then, at half that rate, how long a reading takes."""
+    is_steady = bool(sizes.latency_s) and "latency" in parts
+    if not is_steady and "throughput" not in parts:
+        return
+    if "throughput" in parts:
+        table = plan.throughput(whole, sizes, console.print)
+        findings.note_throughput(table)
+    else:
+        table = plan.ours_alone(whole, sizes, console.print)
+    if is_steady:
+        rate = table.figure("ours_30", "messages_per_s").median / 2
+        waits = plan.waiting(whole, sizes, rate=rate, say=console.print)
+        findings.note_samples(waits, "latency_ms")
 
 
 def _write(path: Path | None, content: dict[str, Any]) -> None:

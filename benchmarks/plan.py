@@ -51,15 +51,14 @@ QUICK: Final = Sizes(
     5,
     {30: 30_000, 1: 40_000, 300: 4000},
     {"paho": 1500, "gmqtt": 5000, "telegraf": 6000},
-    others_every=2,
     latency_s=4.0,
     handles=(1_000_000,),
 )
 FULL: Final = Sizes(
-    7,
+    5,
     {30: 60_000, 1: 100_000, 300: 8000},
     {"paho": 4000, "gmqtt": 15_000, "telegraf": 20_000},
-    latency_s=20.0,
+    latency_s=10.0,
     latency_rounds=5,
     handles=(1000, 10_000, 100_000, 1_000_000),
 )
@@ -98,6 +97,14 @@ def throughput(world: World, sizes: Sizes, say: Say) -> Table:
         peer = Peer(world, name, fleet.messages(form), readings=30)
         turns[name] = Turn(peer, every=sizes.others_every)
     return play(turns, rounds=sizes.rounds, say=say)
+
+
+def ours_alone(world: World, sizes: Sizes, say: Say) -> Table:
+    """Let ours drain 30 readings an envelope with nobody to compare it to."""
+    shape = Shape(1000, 30, sizes.envelopes[30])
+    world.telemetry.sow(shape.members())
+    load = Load(make_fleet(world, shape).messages(), shape.rows, shape.envelopes)
+    return play({"ours_30": Turn(Ours(world, load))}, rounds=sizes.rounds, say=say)
 
 
 def variants(world: World, sizes: Sizes, say: Say) -> Table:
