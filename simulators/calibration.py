@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from simulators.fleet.page import Line, plot
+from simulators.fleet.plot import Line, plot
 from simulators.people import DEFAULT_SOURCE
 from simulators.persona import glucose, heart
 from simulators.persona.day import DAY_MS
@@ -167,7 +167,8 @@ def picture(groups: Sequence[Group]) -> str:
         for kind in ("quantiles", "autocorrelation"):
             lines = [line for group in groups for line in _lines(group, quantity, kind)]
             unit = {"quantiles": "%", "autocorrelation": "min"}[kind]
-            plots.append((f"{_NAMES[quantity]}: {kind}", plot(lines, x=unit, y="")))
+            svg = plot(lines, x=f"{{:g}} {unit}".format, y="{:g}".format)
+            plots.append((f"{_NAMES[quantity]}: {kind}", svg))
     parts = [
         f'<text x="4" y="{place * 270 + 16}" font-weight="bold">{title}</text>'
         f'<g transform="translate(0,{place * 270 + 22})">{_inner(svg)}</g>'

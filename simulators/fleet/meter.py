@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 import psutil
 
-_SEARCH_EVERY: Final = 15
+_SEARCH_EVERY: Final = 5
 
 
 class Use(msgspec.Struct, frozen=True):

@@ -1,21 +1,15 @@
 """The report as one HTML page that needs nothing else: tables, and plots as SVG. Pure."""
 
+import functools
 import html
 import math
 from collections.abc import Sequence
 from typing import Final
 
+from simulators.fleet.plot import Line, plot
 from simulators.fleet.report import Report
-from simulators.fleet.view import in_time
+from simulators.fleet.view import cost_of, in_time, in_unit
 
-Line = tuple[str, Sequence[tuple[float, float]]]
-"""A name and points."""
-
-_WIDTH: Final = 860
-_HEIGHT: Final = 240
-_LEFT: Final = 64
-_BOTTOM: Final = 30
-_COLOURS: Final = ("#0b6e99", "#c2410c", "#15803d", "#7e22ce", "#a16207", "#be123c", "#334155")
 _STYLE: Final = """
 body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:920px;padding:0 1rem;
 color:#1f2937;background:#fff}h1{font-size:1.5rem}h2{font-size:1.1rem;margin-top:2rem}
@@ -35,30 +29,13 @@ def render(report: Report) -> str:
         f"<p>{report.agents} gateways, {report.connected} connected at once, seed {report.seed},"
         f" plan {report.plan}; {report.generator.workers} process(es) for the fleet;"
         f" {report.machine['cores']:.0f} cores.</p>",
+        f"<p>{_text(cost_of(report.generator))}.</p>",
         _list(report.notes),
         "<h2>Limits</h2>",
         _verdicts(report),
         "<h2>From due to queryable, by phase</h2>",
         _phases(report),
-        "<h2>Envelopes a second</h2>",
-        plot(_rates(report), x="s", y="/s"),
-        "<h2>99 % of times to queryable, by second in which it was due</h2>",
-        plot([("p99", _by_second(report.per_second["p99"]))], x="s", y="s", is_log=True),
-        "<h2>Time to queryable, by quantile</h2>",
-        plot([("queryable", _curve(report))], x="nines", y="s", is_log=True),
-        "<h2>Gateways</h2>",
-        plot(
-            [
-                ("online", [(s.at_s, s.online) for s in report.samples]),
-                ("envelopes waiting", [(s.at_s, s.waiting) for s in report.samples]),
-            ],
-            x="s",
-            y="",
-        ),
-        "<h2>CPU, in cores</h2>",
-        plot(_uses(report, "cpu"), x="s", y=""),
-        "<h2>Memory</h2>",
-        plot(_uses(report, "rss_mb"), x="s", y="MB"),
+        *_plots(report),
         "<h2>Books</h2>",
         _books(report),
     ]
@@ -66,6 +43,46 @@ def render(report: Report) -> str:
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{_text(report.scenario)}'
         f"</title><style>{_STYLE}</style>{''.join(parts)}</html>\n"
     )
+
+
+def _plots(report: Report) -> list[str]:
+    over_time = functools.partial(
+        plot, x=_seconds, marks=[(phase.from_s, phase.name) for phase in report.phases]
+    )
+    lines = [
+        ("online", [(s.at_s, float(s.online)) for s in report.samples]),
+        ("envelopes waiting", [(s.at_s, float(s.waiting)) for s in report.samples]),
+    ]
+    p99 = [("p99", _by_second(report.per_second["p99"]))]
+    return [
+        "<h2>Envelopes a second</h2>",
+        over_time(_rates(report), y=_count),
+        "<h2>99 % of times to queryable, by second in which it was due</h2>",
+        over_time(p99, y=in_time, is_log=True),
+        "<h2>Time to queryable, by share of the envelopes</h2>",
+        plot([("queryable", _curve(report))], x=_share, y=in_time, is_log=True),
+        "<h2>Gateways</h2>",
+        over_time(lines, y=_count),
+        "<h2>CPU, in cores</h2>",
+        over_time(_uses(report, "cpu"), y=_count),
+        "<h2>Memory, in MB</h2>",
+        over_time(_uses(report, "rss_mb"), y=_count),
+    ]
+
+
+def _seconds(value: float) -> str:
+    return f"{value:g} s"
+
+
+def _count(value: float) -> str:
+    return f"{value:,.6g}".replace(",", "\u2009")
+
+
+def _share(nines: float) -> str:
+    """Return 99 % for 2; nothing between whole numbers."""
+    if nines != round(nines):
+        return ""
+    return f"{100 - 100 * 10.0**-nines:.6g} %"
 
 
 def _text(value: object) -> str:
@@ -87,7 +104,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def _verdicts(report: Report) -> str:
     rows = "".join(
         f'<tr class="{"kept" if v.is_kept else "broken"}"><td>{_text(v.text)}</td>'
-        f"<td>{'-' if v.measured is None else f'{v.measured:.4g}'}</td>"
+        f"<td>{_text(in_unit(v))}</td>"
         f"<td>{'kept' if v.is_kept else 'broken'}</td></tr>"
         for v in report.verdicts
     )
@@ -113,7 +130,8 @@ def _rates(report: Report) -> list[Line]:
 
 
 def _by_second(values: Sequence[float]) -> list[tuple[float, float]]:
-    return [(float(second), value) for second, value in enumerate(values)]
+    # The last second is only a part of one.
+    return [(float(second), value) for second, value in enumerate(values[:-1] or values)]
 
 
 def _curve(report: Report) -> list[tuple[float, float]]:
@@ -142,46 +160,3 @@ def _books(report: Report) -> str:
     rows += [[f"CPU of {name}", f"{s:.1f} s"] for name, s in report.cpu_s.items()]
     rows += [[f"most memory of {name}", f"{mb:.0f} MB"] for name, mb in report.highest_mb.items()]
     return _table(["", ""], rows)
-
-
-def plot(lines: Sequence[Line], *, x: str, y: str, is_log: bool = False) -> str:
-    """Return *lines* as an SVG, with axes in the units *x* and *y*."""
-    points = [p for _, some in lines for p in some if not is_log or p[1] > 0]
-    if not points:
-        return "<p>Nothing to show.</p>"
-    left, right = min(p[0] for p in points), max(p[0] for p in points)
-    low = min(p[1] for p in points) if is_log else 0.0
-    high = max(max(p[1] for p in points), low * 1.01, 1e-9)
-
-    def across(value: float) -> float:
-        return _LEFT + (value - left) / max(right - left, 1e-9) * (_WIDTH - _LEFT - 10)
-
-    def up(value: float) -> float:
-        if is_log:
-            share = math.log(max(value, low) / low) / math.log(high / low)
-        else:
-            share = (value - low) / (high - low)
-        return _HEIGHT - _BOTTOM - share * (_HEIGHT - _BOTTOM - 24)
-
-    parts = [f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img">']
-    for step in range(5):
-        value = low * (high / low) ** (step / 4) if is_log else low + (high - low) * step / 4
-        parts.append(
-            f'<line x1="{_LEFT}" x2="{_WIDTH - 10}" y1="{up(value):.1f}" y2="{up(value):.1f}"'
-            f' stroke="#e5e7eb"/><text x="{_LEFT - 6}" y="{up(value) + 4:.1f}"'
-            f' text-anchor="end">{value:.3g} {_text(y)}</text>'
-        )
-        at = left + (right - left) * step / 4
-        parts.append(
-            f'<text x="{across(at):.1f}" y="{_HEIGHT - 8}" text-anchor="middle">{at:.3g}'
-            f" {_text(x)}</text>"
-        )
-    for number, (name, some) in enumerate(lines):
-        colour = _COLOURS[number % len(_COLOURS)]
-        path = " ".join(f"{across(a):.1f},{up(b):.1f}" for a, b in some if not is_log or b > 0)
-        parts.append(
-            f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.5"/>'
-            f'<text x="{_LEFT + 6 + number * 120}" y="14" style="fill:{colour}">'
-            f"{_text(name)}</text>"
-        )
-    return "".join([*parts, "</svg>"])

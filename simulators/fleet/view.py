@@ -7,8 +7,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from simulators.fleet import limits
 from simulators.fleet.campaign import Progress
-from simulators.fleet.report import PhaseReport, Report
+from simulators.fleet.report import Generator, PhaseReport, Report, Verdict
 from simulators.fleet.scenario import Scenario
 
 _LINE_EVERY_S: Final = 10.0
@@ -67,17 +68,7 @@ def render_report(report: Report) -> RenderableType:
     parts: list[RenderableType] = [phases]
     if report.books is not None:
         parts.append(Text(_equation(report)))
-    generator = report.generator
-    parts.append(
-        Text(
-            f"generator: {_number(generator.cpu_us_per_envelope)} µs of CPU per envelope"
-            f" ({_number(generator.marginal_us_per_envelope)} without what it uses to idle),"
-            f" {_number(generator.connecting_ms)} ms per connection,"
-            f" {_number(generator.idle_kb_per_agent)} KB per idle agent, p99"
-            f" {in_time(generator.lag['p99'])} behind its plan"
-            + (": IT WAS THE LIMIT" if generator.was_the_limit else "")
-        )
-    )
+    parts.append(Text(cost_of(report.generator)))
     if report.links:
         ends = ", ".join(f"{count} {kind}" for kind, count in sorted(report.links.items()))
         parts.append(Text(f"connections that ended, or never came to be: {ends}"))
@@ -86,8 +77,30 @@ def render_report(report: Report) -> RenderableType:
     parts.extend(Text(f"note: {note}") for note in report.notes)
     for verdict in report.verdicts:
         word = "kept  " if verdict.is_kept else "BROKEN"
-        parts.append(Text(f"{word} {verdict.text} (measured {_number(verdict.measured)})"))
+        parts.append(Text(f"{word} {verdict.text} (measured {in_unit(verdict)})"))
     return Group(*parts)
+
+
+def cost_of(generator: Generator) -> str:
+    """Return what the load itself cost, and whether it kept its own time, in a sentence."""
+    return (
+        f"generator: {_number(generator.cpu_us_per_envelope)} µs of CPU per envelope"
+        f" ({_number(generator.marginal_us_per_envelope)} without what it uses to idle),"
+        f" {_number(generator.connecting_ms)} ms per connection,"
+        f" {_number(generator.idle_kb_per_agent)} KB per idle agent, p99"
+        f" {in_time(generator.lag['p99'])} behind its plan"
+        + (": IT WAS THE LIMIT" if generator.was_the_limit else "")
+    )
+
+
+def in_unit(verdict: Verdict) -> str:
+    """Return what was measured, in the unit of its limit."""
+    kept_in = limits.FIGURES[limits.parse(verdict.text.removeprefix("not ")).figure]
+    if verdict.measured is None:
+        return "-"
+    if kept_in == "s":
+        return in_time(verdict.measured)
+    return f"{verdict.measured * 100:.4g} %" if kept_in == "%" else _number(verdict.measured)
 
 
 def _cells(phase: PhaseReport) -> list[str]:
