@@ -119,8 +119,9 @@ def _flags(blocks: Sequence[Block], counts: Ints) -> NDArray[np.uint8]:
 
 def _times(blocks: Sequence[Block], steps: Ints, counts: Ints, firsts: Ints) -> Ints:
     starts = np.fromiter((b.start_ms for b in blocks), np.int64, len(blocks))
-    position = np.arange(int(counts.sum()), dtype=np.int64) - np.repeat(firsts, counts)
-    times = np.repeat(starts, counts) + np.repeat(steps, counts) * position
+    times = np.arange(int(counts.sum()), dtype=np.int64)
+    times *= np.repeat(steps, counts)
+    times += np.repeat(starts - firsts * steps, counts)
     offsets = b"".join(b.step for b in blocks if isinstance(b.step, bytes))
     if offsets:
         # A regular step is at least 1, so 0 marks the blocks with offsets of their own.

@@ -77,7 +77,8 @@ def pieces(rows: Rows) -> Iterator[bytes | memoryview]:
         table["time"] = (rows.times_ms[these] - _POSTGRES_EPOCH_MS) * 1000
         table["series"] = rows.series[these]
         table["value"] = rows.values[these]
-        table["flags"] = rows.flags[these]
+        if rows.flags[these].any():
+            table["flags"] = rows.flags[these]
         yield table.view(np.uint8).data
     yield _TRAILER
 
