@@ -2,13 +2,18 @@
 
 import hashlib
 import re
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final
 
 BYTES: Final = 8
 """So much of a token is compared: by chance no two of them agree in that."""
 
-_HASHES: Final = (hashlib.sha256, hashlib.sha1, hashlib.md5, hashlib.blake2b)
+HASHES: Final[Mapping[str, Callable[[bytes], Any]]] = {
+    "sha256": hashlib.sha256,
+    "sha1": hashlib.sha1,
+    "md5": hashlib.md5,
+    "blake2b": hashlib.blake2b,
+}
 
 
 def of(dumped: bytes, stored: bytes) -> set[bytes]:
@@ -19,13 +24,14 @@ def of(dumped: bytes, stored: bytes) -> set[bytes]:
     return found
 
 
-def matches(known: set[bytes], address: str, *, bits: int) -> int:
+def matches(known: set[bytes], address: str, *, bits: int, hashes: Iterable[str] = HASHES) -> int:
     """Return how many hashes of *address*, and of its vendor's others, are in *known*."""
-    return sum(
-        hash_of(form).digest()[:BYTES] in known
-        for form in _forms(address, bits)
-        for hash_of in _HASHES
-    )
+    found = 0
+    for hash_of in (HASHES[name] for name in hashes):
+        for form in _forms(address, bits):
+            if hash_of(form).digest()[:BYTES] in known:
+                found += 1
+    return found
 
 
 def _forms(address: str, bits: int) -> Iterator[bytes]:
