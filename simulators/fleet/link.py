@@ -97,8 +97,8 @@ class Link:
     """
 
     __slots__ = (
-        "_acks", "_incoming", "_is_secure", "_outgoing", "_owner", "_receive_max", "_rest",
-        "_tls", "heard_at", "is_over", "is_paused", "line",
+        "_acks", "_is_secure", "_owner", "_receive_max", "_rest", "_tls", "heard_at", "incoming",
+        "is_over", "is_paused", "line", "outgoing",
     )  # fmt: skip
 
     def __init__(
@@ -106,8 +106,8 @@ class Link:
     ) -> None:
         self._owner = owner
         self._tls = tls
-        self._incoming = incoming
-        self._outgoing = outgoing
+        self.incoming = incoming
+        self.outgoing = outgoing
         self._is_secure = False
         self._receive_max = 0
         self._rest = b""
@@ -131,23 +131,25 @@ class Link:
     def heard(self, data: memoryview) -> None:
         """Take what came."""
         self.heard_at = time.time()
-        self._incoming.write(data)
+        self.incoming.write(data)
         try:
             if self._is_secure or self._shake_hands():
                 self._read_all()
         except ssl.SSLWantReadError:
             pass
         except ssl.SSLError:
+            self._flush()
             self.end("tls")
         except LinkEnded as why:
             self.end(why.kind)
         finally:
-            if self.is_over and self._incoming.pending:
-                # The next to use it must not find what was ours.
-                self._incoming.read()
+            if self.is_over:
+                # The next to use them must not find what was ours.
+                self.incoming.read()
+                self.outgoing.read()
 
     def _read_all(self) -> None:
-        tls, incoming = self._tls, self._incoming
+        tls, incoming = self._tls, self.incoming
         while not self.is_over and (incoming.pending or tls.pending()):
             plain = tls.read(_READ_BYTES)
             if not plain:
@@ -236,7 +238,12 @@ class Link:
         if self._acks:
             data, self._acks = self._acks + data, b""
         if data:
-            self._tls.write(data)
+            try:
+                self._tls.write(data)
+            except ssl.SSLError:
+                self.outgoing.read()
+                self.end("tls")
+                return
             self._flush()
 
     @property
@@ -245,8 +252,8 @@ class Link:
         return bool(self._acks)
 
     def _flush(self) -> None:
-        if self._outgoing.pending:
-            data = self._outgoing.read()
+        if self.outgoing.pending:
+            data = self.outgoing.read()
             if self.line is not None:
                 self.line.send(data)
 

@@ -330,6 +330,32 @@ def test_what_is_said_again_does_not_put_off_the_silence(setting: Setting) -> No
     assert setting.bench.tally.ended == {"silent": 1}
 
 
+def test_what_was_not_worth_waking_for_is_an_answer(setting: Setting) -> None:
+    """Before a broker is called silent, what little it said is looked for."""
+    assert setting.broker.line.wakes_at > 1
+    setting.broker.link.heard_at = 0.0
+    (published,) = setting.act()
+    assert published.packet_id is not None
+    answer = mqtt5.PubAckPacket(published.packet_id).write()
+
+    def look() -> None:
+        setting.broker.send(answer)
+        setting.broker.link.heard_at = setting.bench.at + 60
+
+    setting.broker.line.look = look  # type: ignore[method-assign]
+    setting.gateway.keep_up(setting.bench.at + 60, resend_after_s=300)
+    assert setting.bench.tally.taken == 1
+    assert setting.bench.tally.ended == {}
+
+
+def test_buffers_are_left_empty_for_the_next(setting: Setting) -> None:
+    """Connections share their buffers: one that ends in the middle leaves nothing of its own."""
+    link = setting.broker.link
+    link.heard(memoryview(b"\x17\x03\x03\x00\x05later" * 9))
+    assert link.is_over
+    assert link.incoming.pending == link.outgoing.pending == 0
+
+
 def test_unreadable_messages_are_counted(setting: Setting) -> None:
     """A receipt or a lease that is none changes nothing and ends nothing."""
     setting.act()
