@@ -195,6 +195,31 @@ async def mqtt(settings: BrokerSettings, name: str) -> AsyncIterator[aiomqtt.Cli
         yield client
 
 
+class _Settled:
+    """Which sequences of a spool are settled."""
+
+    def __init__(self) -> None:
+        self._through = 0
+        self._ahead: set[int] = set()
+
+    def add(self, sequence: int) -> None:
+        """Settle *sequence*."""
+        self._ahead.add(sequence)
+        while self._through + 1 in self._ahead:
+            self._through += 1
+            self._ahead.remove(self._through)
+
+    def receipt(self, spool_id: bytes) -> SpoolReceipt:
+        """Return what is settled, as a receipt tells it."""
+        ranges: list[tuple[int, int]] = []
+        for sequence in sorted(self._ahead):
+            if ranges and ranges[-1][1] + 1 == sequence:
+                ranges[-1] = ranges[-1][0], sequence
+            else:
+                ranges.append((sequence, sequence))
+        return SpoolReceipt(spool_id, self._through, ranges)
+
+
 class IngestDouble:
     """
     Ingest of one agent: opens what comes, remembers it, and settles it when it is told to.
@@ -207,6 +232,7 @@ class IngestDouble:
         self._opener = Opener([gateway.ingest_key])
         self.settles = True
         self.payloads: dict[tuple[bytes, int], bytes] = {}
+        self._settled: dict[bytes, _Settled] = {}
         self.deliveries = 0
         self.observations: list[tuple[bytes, int, int, float]] = []
         """Handle, quantity, time and value, of each envelope once."""
@@ -254,6 +280,7 @@ class IngestDouble:
         assert known == payload, "one identity, two contents"
         if known is not payload:
             return
+        self._settled.setdefault(envelope.spool_id, _Settled()).add(envelope.sequence)
         body = self._opener.open(self._gateway.agent, envelope)
         self.leases.add(body.lease)
         for block in body.blocks:
@@ -265,19 +292,7 @@ class IngestDouble:
 
     def receipt(self) -> list[SpoolReceipt]:
         """Return what is settled."""
-        spools = []
-        for spool_id in {spool_id for spool_id, _ in self.payloads}:
-            settled = sorted(s for known, s in self.payloads if known == spool_id)
-            through, ranges = 0, list[tuple[int, int]]()
-            for sequence in settled:
-                if sequence == through + 1 and not ranges:
-                    through = sequence
-                elif ranges and ranges[-1][1] + 1 == sequence:
-                    ranges[-1] = ranges[-1][0], sequence
-                else:
-                    ranges.append((sequence, sequence))
-            spools.append(SpoolReceipt(spool_id, through, ranges))
-        return spools
+        return [settled.receipt(spool_id) for spool_id, settled in self._settled.items()]
 
     async def until(self, done: Callable[[], bool], *, within_s: float = 10.0) -> None:
         """Return once *done*; fail when it takes too long."""

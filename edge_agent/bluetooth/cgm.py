@@ -176,8 +176,9 @@ class Session:
                 await self._run(EVERYTHING, first)
 
     async def _run(self, request: Request, first: int) -> None:
-        # Minutes have gaps of any size, so that nothing goes before all has come.
-        self._report = report = Report[CgmRecord, None]()
+        # Only who measures each minute can be told from one of whom something is missing: the
+        # records of others go when all have come.
+        self._report = report = Report[CgmRecord, None](after=first - 1)
         self._error = None
 
         async def drain() -> None:
