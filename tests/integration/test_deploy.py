@@ -40,10 +40,58 @@ def test_containers_are_closed(name: str) -> None:
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
-    assert re.search(r":v?\d+\.\d+", service["image"])
+    assert re.search(r":v?\d+\.\d+\.\d+", service["image"])
     for key, value in service.get("environment", {}).items():
         assert "PASSWORD" not in key or str(value).startswith("/run/")
-    assert "healthcheck" in service or "build" in service
+    # Root is who has to give a volume away, and nobody else; it can do nothing but that.
+    assert service.get("cap_add", []) == (["CHOWN"] if service.get("user") == "0:0" else [])
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_containers_tell_whether_they_are_well(name: str) -> None:
+    """A check of what runs; only what runs once and ends has none."""
+    service = SERVICES[name]
+    check = service.get("healthcheck", {})
+    if check.get("disable"):
+        assert service["restart"] == "no"
+        waiting = [one.get("depends_on", {}).get(name) for one in SERVICES.values()]
+        assert {"condition": "service_completed_successfully"} in waiting
+    elif "build" in service:
+        stage = (DEPLOY / "Containerfile").read_text().split(f" AS {service['build']['target']}\n")
+        assert stage[1].split("FROM ")[0].count("HEALTHCHECK") == 1
+    else:
+        assert check["test"][0] in ("CMD", "CMD-SHELL")
+        assert {"interval", "timeout"} <= set(check)
+
+
+@pytest.mark.parametrize(
+    ("name", "least"),
+    [("database", (2, 29, 2)), ("mosquitto", (2, 0, 22)), ("broker-volume", (2, 0, 22))],
+)
+def test_images_are_new_enough(name: str, least: tuple[int, ...]) -> None:
+    """TimescaleDB and mosquitto with what earlier ones lack; the database is PostgreSQL 17."""
+    image = SERVICES[name]["image"]
+    version = re.search(r":(\d+)\.(\d+)\.(\d+)", image)
+    assert version is not None
+    assert tuple(map(int, version.groups())) >= least
+    assert name != "database" or image.endswith("-pg17")
+
+
+def test_what_is_written_has_a_place() -> None:
+    """Every named volume is somebody's, and no port but the broker's is open to the world."""
+    mounted = {v.split(":")[0] for s in SERVICES.values() for v in s.get("volumes", [])}
+    assert {v for v in mounted if not v.startswith((".", "/"))} == set(_COMPOSE["volumes"])
+    ports = [port for service in SERVICES.values() for port in service.get("ports", [])]
+    assert [port for port in ports if not port.startswith("127.0.0.1:")] == ["8883:8883"]
+    assert _COMPOSE["networks"]["inside"]["internal"] is True
+
+
+def test_what_could_not_be_run_is_said() -> None:
+    """A newcomer reads it in the README, and whoever deploys in deploy/."""
+    told = (DEPLOY.parent / "README.md").read_text()
+    for words in ("**not run**", "no container engine", "no Grafana", "in a cluster"):
+        assert words in told
+    assert (DEPLOY / "README.md").read_text().count("**not ") >= 2
 
 
 def test_files_that_compose_mounts_are_there() -> None:
