@@ -1,0 +1,80 @@
+"""What `pip install 'vitalveil[edge]'` brings to a gateway, told from what is installed here."""
+
+import json
+import subprocess
+import sys
+from importlib.metadata import distribution, packages_distributions
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from tests.fakes_edge_agent import agent_environ
+
+_NEVER = {"numpy", "psycopg", "psycopg-binary", "bumble", "uvloop", "mqtt5", "litestar", "pyarrow"}
+_PROGRAM = """
+import json, sys
+before = set(sys.modules)
+import edge_agent.app, edge_agent.cli, edge_agent.enrolment.enrol, edge_agent.upkeep.doctor
+import edge_agent.bluetooth.cli, edge_agent.bluetooth.sensors, bleak.backends.bluezdbus.client
+print(json.dumps(sorted({name.partition(".")[0] for name in set(sys.modules) - before})))
+"""
+
+
+def closure(name: str, *extras: str) -> set[str]:
+    """Return every distribution that *name* with *extras* needs on this platform."""
+    found: set[str] = set()
+    waiting = [(canonicalize_name(name), frozenset(extras))]
+    seen = set(waiting)
+    while waiting:
+        current, wanted = waiting.pop()
+        found.add(current)
+        for line in distribution(current).requires or []:
+            requirement = Requirement(line)
+            environments = [{"extra": extra} for extra in sorted(wanted) or [""]]
+            marker = requirement.marker
+            if marker is not None and not any(map(marker.evaluate, environments)):
+                continue
+            step = canonicalize_name(requirement.name), frozenset(requirement.extras)
+            if step not in seen:
+                seen.add(step)
+                waiting.append(step)
+    return found
+
+
+def tags(name: str) -> list[str]:
+    """Return for which platforms the wheel was made that *name* was installed from."""
+    text = distribution(name).read_text("WHEEL") or ""
+    lines = [line for line in text.splitlines() if line.startswith("Tag: ")]
+    return [line.removeprefix("Tag: ") for line in lines]
+
+
+def test_edge_brings_nothing_of_the_server() -> None:
+    """Neither numpy nor psycopg nor anything else that only servers and simulators need."""
+    brought = closure("vitalveil", "edge")
+    assert brought >= {"vitalveil", "bleak", "aiomqtt", "cryptography", "msgspec"}
+    assert brought & _NEVER == set()
+    assert closure("vitalveil", "ingest") & {"numpy", "psycopg"} == {"numpy", "psycopg"}
+
+
+def test_edge_needs_no_compiler() -> None:
+    """What has compiled code in it comes as a wheel that somebody else compiled."""
+    for name in closure("vitalveil", "edge") - {"vitalveil"}:
+        made_for = tags(name)
+        assert made_for, f"{name} was not installed from a wheel"
+        is_pure = all(tag.endswith("-none-any") for tag in made_for)
+        assert is_pure or all("manylinux" in tag or "musllinux" in tag for tag in made_for), name
+
+
+def test_agent_imports_nothing_else() -> None:
+    """All that an agent with a radio imports is brought by the extra, or is Python's own."""
+    shown = subprocess.run(
+        [sys.executable, "-c", _PROGRAM],
+        env=agent_environ(),
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    brought, owners = closure("vitalveil", "edge"), packages_distributions()
+    for module in set(json.loads(shown)) - sys.stdlib_module_names:
+        names = {canonicalize_name(owner) for owner in owners.get(module, ())}
+        assert not names or names & brought, module
