@@ -1,0 +1,171 @@
+"""Metrics under the load of real fleets: a thousand gateways have as many series as a hundred."""
+
+import asyncio
+import re
+import threading
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import msgspec
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from simulators.fleet import plan
+from simulators.fleet.campaign import Campaign, Options
+from simulators.fleet.report import Report
+from simulators.fleet.scenario import Phase, Scenario
+from simulators.fleet.site import Site, own_site
+
+pytestmark = [pytest.mark.broker, pytest.mark.database, pytest.mark.slow]
+
+_SCENARIO: Final = Scenario(
+    name="counted",
+    agents=100,
+    every_s=5.0,
+    quantities={"heart_rate": 1.0},
+    settle_s=120.0,
+    phases=[
+        Phase(name="steady", duration_s=3.0, withdrawals=3),
+        Phase(name="bad", duration_s=3.0, duplicates=0.1, corrupt=0.1, hostile=0.2,
+              churn_per_min=60),
+    ],
+    limits=["lost=0"],
+)  # fmt: skip
+_VALUES: Final = re.compile(r"[a-z][a-z0-9_]*|[0-9][0-9.e\-+]*|\+Inf")
+_NAMES: Final = frozenset(
+    ("characteristic", "ending", "fault", "file", "le", "of", "outcome", "quantity", "reason",
+     "state", "step", "to", "what")
+)  # fmt: skip
+_Series = frozenset[tuple[str, frozenset[tuple[str, str]]]]
+
+
+class Scraped(msgspec.Struct):
+    """What a fleet made the two programs say, each time that they were asked."""
+
+    report: Report
+    forbidden: set[str]
+    texts: list[tuple[str, str]]
+
+    def series(self, program: int) -> set[_Series]:
+        """Return each set of series that a program showed; one, if it never changed."""
+        return {
+            frozenset(
+                (sample.name, frozenset(sample.labels.items()))
+                for family in text_string_to_metric_families(text[program])
+                for sample in family.samples
+            )
+            for text in self.texts
+        }
+
+
+def scraped(agents: int, *, ramp_s: float, every_s: float = 5.0) -> Scraped:
+    """Let a fleet of *agents* loose on a system of its own, scraped twice a second meanwhile."""
+    scenario = msgspec.structs.replace(_SCENARIO, agents=agents, ramp_s=ramp_s, every_s=every_s)
+    with own_site(scenario, say=lambda _: None) as site:
+        options = Options(resend_after_s=10.0, state_every_s=3.0)
+        campaign = Campaign(
+            scenario, plan.draw(scenario), site, options, say=lambda _: None, show=lambda _: None
+        )
+        with _scraping(site) as texts:
+            report = asyncio.run(campaign.run())
+        members = site.members
+    assert report.connected == agents
+    forbidden = {name for one in members for name in (one.agent, one.subject, one.handle)}
+    return Scraped(report, forbidden, texts)
+
+
+@contextmanager
+def _scraping(site: Site) -> Iterator[list[tuple[str, str]]]:
+    texts: list[tuple[str, str]] = []
+    is_over = threading.Event()
+
+    def work() -> None:
+        while not is_over.wait(0.5):
+            texts.append((_text(site.ingest_port), _text(site.trust_port)))
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    try:
+        yield texts
+    finally:
+        is_over.set()
+        worker.join()
+
+
+def _text(port: int | None) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as reply:
+        text: str = reply.read().decode()
+    return text
+
+
+@pytest.fixture(scope="module")
+def hundred() -> Scraped:
+    """What a hundred gateways made them say."""
+    return scraped(100, ramp_s=1.0)
+
+
+@pytest.fixture(scope="module")
+def thousand() -> Scraped:
+    """What a thousand did."""
+    return scraped(1_000, ramp_s=5.0)
+
+
+def test_the_load_was_one(thousand: Scraped) -> None:
+    """A thousand gateways connected, were stored, refused and quarantined, and some withdrew."""
+    books = thousand.report.books
+    assert books is not None
+    assert min(books.stored, books.refused, books.quarantined, books.duplicates) > 10
+    assert thousand.report.withdrawals == 3
+    assert len(thousand.texts) > 10
+    assert len({ingest for ingest, _ in thousand.texts}) > 10
+
+
+def test_ten_times_the_fleet_has_as_many_series(hundred: Scraped, thousand: Scraped) -> None:
+    """The same series, name for name and label for label, from the first scrape to the last."""
+    _are_the_same(hundred, thousand)
+
+
+def test_no_label_holds_anything_personal(thousand: Scraped) -> None:
+    """No gateway, person or handle anywhere in what is scraped; labels from closed sets."""
+    _is_about_nobody(thousand)
+
+
+def test_a_label_with_a_name_would_be_noticed(hundred: Scraped) -> None:
+    """Of a gateway, a person or a handle: a test that cannot fail proves nothing."""
+    name = next(iter(hundred.forbidden))
+    for line in (f'x{{to="{name}"}} 1\n', 'x{agent="a"} 1\n', 'x{to="Jane Doe"} 1\n'):
+        named = msgspec.structs.replace(hundred, texts=[(line, "")])
+        with pytest.raises(AssertionError):
+            _is_about_nobody(named)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_ten_thousand_gateways_have_as_many_series(hundred: Scraped) -> None:
+    """A hundred times the fleet: the same series, and nobody in them."""
+    region = scraped(10_000, ramp_s=90.0, every_s=30.0)
+    _are_the_same(hundred, region)
+    _is_about_nobody(region)
+
+
+def _are_the_same(few: Scraped, many: Scraped) -> None:
+    for program in (0, 1):
+        assert few.series(program) == many.series(program)
+        (shown,) = many.series(program)
+        print(f"{len(few.forbidden)} and {len(many.forbidden)} names: {len(shown)} series")  # noqa: T201
+        assert len(shown) > (250, 30)[program]
+
+
+def _is_about_nobody(found: Scraped) -> None:
+    for program in (0, 1):
+        for series in found.series(program):
+            for _, labels in series:
+                for label, value in labels:
+                    assert label in _NAMES
+                    assert _VALUES.fullmatch(value), (label, value)
+    words = {
+        word for pair in found.texts for text in pair for word in re.findall(r"[\w\-]+", text)
+    }
+    assert not words & found.forbidden
