@@ -132,16 +132,21 @@ def names_of(flow: Flow) -> dict[str, bytes]:
     return found
 
 
-def compress(system: System) -> None:
-    """Aggregate and compress everything, where there is something that does."""
+@contextlib.contextmanager
+def compressed(system: System) -> Iterator[None]:
+    """Aggregate and compress everything for a while, where there is something that does."""
     with psycopg.connect(system.databases.admin("telemetry"), autocommit=True) as connection:
         if connection.execute(_HAS_TIMESCALE).fetchone() == (0,):
+            yield
             return
         for width in ("1m", "1h", "1d"):
             connection.execute(
                 f"CALL refresh_continuous_aggregate('vv.aggregates_{width}', NULL, NULL)".encode()
             )
-        connection.execute("SELECT compress_chunk(c) FROM show_chunks('vv.observations') c")
+        chunks = "SELECT {}_chunk(c, true) FROM show_chunks('vv.observations') c"
+        connection.execute(chunks.format("compress").encode())
+        yield
+        connection.execute(chunks.format("decompress").encode())
 
 
 def test_erasure_reaches_broker_and_spool(scene: Scene) -> None:
@@ -158,9 +163,8 @@ def test_erasure_reaches_broker_and_spool(scene: Scene) -> None:
     assert found_in([hers.gateway.state], waiting)
     checkpoint(system.databases.server)
     assert found_in([system.databases.server.data], names), "or the scan proves nothing"
-    compress(system)
 
-    with system.trust_shell() as shell:
+    with compressed(system), system.trust_shell() as shell:
         shell.run("erase", hers.subject, "--scope", "all", "--yes")
 
     gone = waiting | names
