@@ -30,7 +30,14 @@ from edge_agent.pipeline import Pipeline
 from edge_agent.ports import Clock, Sensors
 from edge_agent.publisher import AiomqttBroker
 from edge_agent.recorded import RecordedSensors
-from edge_agent.reload import Live, batch_limits, publish_limits, reload, spool_bounds
+from edge_agent.reload import (
+    Live,
+    batch_limits,
+    forget_within_s,
+    publish_limits,
+    reload,
+    spool_bounds,
+)
 from edge_agent.seal import Seal
 from edge_agent.service import Service
 from edge_agent.spool import SqliteSpool
@@ -48,8 +55,6 @@ if TYPE_CHECKING:
     from edge_agent.bluetooth.sensors import BluetoothSensors
 
 _log = Log("agent")
-_FORGET_EVERY = 12
-"""Batches: what is settled is forgotten a minute later, in one go."""
 _GIVE_BACK_AFTER_S = 30.0
 """By then it has begun to measure and to publish, and what only that needed can go."""
 
@@ -111,15 +116,16 @@ async def _run(settings: AgentSettings, read: Callable[[], AgentSettings]) -> No
     sensors, serving = _sensors(settings.sensors, clock, metrics, registry)
     spool = await _open_spool(settings, held_keys, metrics)
     waiting = Outbox(publish_limits(settings))
+    backoff = Backoff(random.random, longest_s=settings.publish.longest_wait_s)
     uplink = Uplink(
         broker=AiomqttBroker(settings.broker, identity, agent=settings.agent),
         spool=spool,
         outbox=waiting,
         clock=clock,
-        backoff=Backoff(random.random, longest_s=settings.publish.longest_wait_s),
+        backoff=backoff,
         metrics=metrics,
         start_delay_s=random.random() * settings.publish.start_within_s,  # noqa: S311 - no secret
-        forget_within_s=_FORGET_EVERY * settings.batch.max_age_s,
+        forget_within_s=forget_within_s(settings),
     )
     leases = Leases(
         agent=settings.agent,
@@ -158,7 +164,7 @@ async def _run(settings: AgentSettings, read: Callable[[], AgentSettings]) -> No
         # A recording has dates of its own, and waits.
         undated_s=settings.clock.undated_s if settings.sensors.source == "bluetooth" else 0.0,
     )
-    live = Live(measuring, waiting, spool, keeper, uplink, service)
+    live = Live(measuring, waiting, spool, keeper, uplink, backoff, service)
     held = settings
 
     def reread() -> None:

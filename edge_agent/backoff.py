@@ -22,13 +22,14 @@ class Backoff:
     ) -> None:
         self._random = random
         self._first_s = first_s
-        self._longest_s = longest_s
+        self.longest_s = longest_s
+        """May be set anew at any time."""
         self._bound_s = first_s
 
     def failed(self) -> float:
         """Note a failure; return how long to wait."""
-        wait_s = self._random() * self._bound_s
-        self._bound_s = min(self._longest_s, 2 * self._bound_s)
+        wait_s = self._random() * min(self._bound_s, self.longest_s)
+        self._bound_s = min(self.longest_s, 2 * self._bound_s)
         return wait_s
 
     def succeeded(self) -> None:

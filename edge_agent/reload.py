@@ -6,6 +6,7 @@ from typing import Final
 import msgspec
 
 from edge_agent import outbox, pipeline
+from edge_agent.backoff import Backoff
 from edge_agent.config import AgentSettings
 from edge_agent.keeper import Keeper
 from edge_agent.outbox import Outbox
@@ -20,7 +21,15 @@ from runtime.logs import Log
 _LIVE: Final = ("batch", "publish", "spool", "log")
 """Sections that take effect at once; for the others it has to be started anew."""
 
+_FORGET_EVERY: Final = 12
+"""Batches: what is settled is forgotten a minute later, in one go."""
+
 _log = Log("agent")
+
+
+def forget_within_s(settings: AgentSettings) -> float:
+    """Return how long what is settled may wait to be forgotten."""
+    return _FORGET_EVERY * settings.batch.max_age_s
 
 
 def batch_limits(settings: AgentSettings) -> pipeline.Limits:
@@ -53,6 +62,7 @@ class Live(msgspec.Struct, frozen=True):
     spool: SqliteSpool
     keeper: Keeper
     uplink: Uplink
+    backoff: Backoff
     service: Service
 
 
@@ -77,6 +87,8 @@ def reload(
     live.outbox.limits = publish_limits(new)
     live.spool.bounds = spool_bounds(new)
     live.keeper.max_age_s = new.spool.max_age_s
+    live.uplink.forget_within_s = forget_within_s(new)
+    live.backoff.longest_s = new.publish.longest_wait_s
     logs.configure(new.log.level)
     # So that a certificate that was renewed is used now, and not in half a minute.
     live.uplink.announce()

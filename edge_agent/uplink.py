@@ -91,7 +91,8 @@ class Uplink:
         self._backoff = backoff
         self._metrics = metrics
         self._start_delay_s = start_delay_s
-        self._forget_within_s = forget_within_s
+        self.forget_within_s = forget_within_s
+        """May be set anew at any time."""
         self._has_news = asyncio.Event()
         self._state_changed = asyncio.Event()
         self._heard = asyncio.Event()
@@ -231,7 +232,7 @@ class Uplink:
         while True:
             await self._has_settled.wait()
             self._has_settled.clear()
-            await asyncio.sleep(self._forget_within_s)
+            await asyncio.sleep(self.forget_within_s)
             await self._forget()
 
     async def _forget(self) -> None:

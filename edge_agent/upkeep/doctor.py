@@ -1,5 +1,6 @@
 """`vitalveil agent doctor`: what an operator would look at, looked at. Names nobody."""
 
+import contextlib
 import datetime as dt
 import enum
 import ssl
@@ -7,13 +8,13 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from socket import create_connection
+from socket import create_connection, gaierror
 from typing import Final
 
 import msgspec
 from cryptography import x509
 
-from edge_agent import clock, keys, lock, spool_check, spool_file
+from edge_agent import clock, keys, lock, spool_check, spool_file, spool_view
 from edge_agent.config import AgentSettings
 from edge_agent.errors import EdgeAgentError, StateInUse
 from edge_agent.leases import FileShelf, Leases
@@ -23,6 +24,9 @@ from runtime.logs import describe
 from runtime.tls import client_context
 
 _CONNECT_S: Final = 5.0
+_REFUSAL_S: Final = 1.0
+_GIVEN_UP_MS: Final = 7 * 24 * 3_600_000
+"""For so long what was given up is worth a word."""
 _RENEW_BEFORE: Final = dt.timedelta(days=14)
 _RADIOS: Final = Path("/sys/class/bluetooth")
 _RTCS: Final = Path("/sys/class/rtc")
@@ -112,15 +116,15 @@ def _spool(settings: AgentSettings) -> tuple[Verdict, str]:
     damaged = len(list(settings.state_dir.glob(f"{spool_file.NAME}.damaged-?")))
     if not verdict.is_sound:
         return Verdict.BAD, "; ".join(verdict.problems)
-    text = f"sound, {verdict.envelopes} envelopes wait"
-    return (
-        (Verdict.WARNING, f"{text}; {damaged} damaged set aside")
-        if damaged
-        else (
-            Verdict.OK,
-            text,
-        )
-    )
+    words = [f"sound, {verdict.envelopes} envelopes wait"]
+    if damaged:
+        words.append(f"{damaged} damaged set aside")
+    since_ms = time.time_ns() // 1_000_000 - _GIVEN_UP_MS
+    gaps = [gap for gap in spool_view.look(settings.state_dir).gaps if gap.hour_ms >= since_ms]
+    if gaps:
+        count = sum(gap.observations for gap in gaps)
+        words.append(f"{count} observations given up within a week, see `spool show`")
+    return Verdict.OK if len(words) == 1 else Verdict.WARNING, "; ".join(words)
 
 
 def _lease(settings: AgentSettings) -> tuple[Verdict, str]:
@@ -161,12 +165,40 @@ def _clock(settings: AgentSettings) -> tuple[Verdict, str]:
 def _broker(settings: AgentSettings) -> tuple[Verdict, str]:
     context = client_context(settings.broker.tls, section="broker.tls")
     address = settings.broker.host, settings.broker.port
-    with create_connection(address, timeout=_CONNECT_S) as plain:
-        try:
-            with context.wrap_socket(plain, server_hostname=settings.broker.host) as secure:
-                return Verdict.OK, f"it answers, with {secure.version()}"
-        except ssl.SSLCertVerificationError as exc:
-            return Verdict.BAD, f"its certificate is not believed ({exc.verify_message})"
+    try:
+        with (
+            create_connection(address, timeout=_CONNECT_S) as plain,
+            context.wrap_socket(plain, server_hostname=settings.broker.host) as secure,
+        ):
+            return _greeted(secure)
+    except OSError as exc:
+        return Verdict.BAD, _why(exc)
+
+
+def _greeted(broker: ssl.SSLSocket) -> tuple[Verdict, str]:
+    # Whether it takes our certificate it says only after the handshake, in TLS 1.3; if it does,
+    # it waits for us to speak.
+    broker.settimeout(_REFUSAL_S)
+    with contextlib.suppress(TimeoutError):
+        if not broker.recv(1):
+            return Verdict.BAD, "it closes the connection at once"
+    return Verdict.OK, f"it answers, with {broker.version()}, and takes our certificate"
+
+
+def _why(error: OSError) -> str:
+    """Return what to look for, when the broker could not be spoken to."""
+    match error:
+        case ssl.SSLCertVerificationError():
+            return f"its certificate is not believed ({error.verify_message})"
+        case ssl.SSLError():
+            return f"it refuses our certificate, or speaks no TLS 1.3 ({error.reason})"
+        case gaierror():
+            return "its name is not known here: look at broker.host, or the network's DNS"
+        case ConnectionRefusedError():
+            return "its machine is there, and nobody listens at broker.port"
+        case TimeoutError():
+            return f"no answer within {_CONNECT_S:.0f} s: no network, or a firewall"
+    return describe(error)
 
 
 def _sensors(settings: AgentSettings) -> tuple[Verdict, str]:

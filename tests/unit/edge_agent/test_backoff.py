@@ -16,3 +16,12 @@ def test_jitter_is_full() -> None:
     draws = iter([0.0, 0.25])
     backoff = Backoff(lambda: next(draws), first_s=1.0)
     assert [backoff.failed(), backoff.failed()] == [0.0, 0.5]
+
+
+def test_longest_wait_may_be_shortened() -> None:
+    """A bound that is set anew holds from the next wait on, whatever had grown until then."""
+    backoff = Backoff(lambda: 1.0, first_s=0.5, longest_s=60.0)
+    for _ in range(10):
+        backoff.failed()
+    backoff.longest_s = 2.0
+    assert backoff.failed() == 2.0

@@ -1,8 +1,12 @@
 """Doctor, erase, verify and purge: what the commands say and do."""
 
 import asyncio
+import contextlib
 import json
 import os
+import socket
+import threading
+import time
 from pathlib import Path
 
 import msgspec
@@ -145,8 +149,68 @@ def test_doctor_of_a_gateway_without_a_broker(
     assert found["broker"] == {
         "what": "broker",
         "verdict": "bad",
-        "text": "ConnectionRefusedError",
+        "text": "its machine is there, and nobody listens at broker.port",
     }
+
+
+def test_doctor_tells_what_was_given_up(settings: AgentSettings) -> None:
+    """What the spool gave up lately is worth a word, what it gave up long ago is not."""
+
+    async def run(now_ms: int) -> None:
+        spool = await SqliteSpool.open(
+            settings.state_dir,
+            Tags(read(settings.keys).lease),
+            new_spool_id=b"s" * 16,
+            bounds=Bounds(1 << 20),
+        )
+        await spool.append([Sealed(spool.take_sequence(), HANDLE, 7, b"x")], {}, now_ms=1)
+        await spool.evict_older_than(2, now_ms=now_ms)
+        await spool.close()
+
+    now_ms = time.time_ns() // 1_000_000
+    asyncio.run(run(now_ms - 8 * 24 * 3_600_000))
+    found = {finding.what: finding for finding in doctor.examine(settings)}["spool"]
+    assert found.verdict is doctor.Verdict.OK
+    asyncio.run(run(now_ms))
+    found = {finding.what: finding for finding in doctor.examine(settings)}["spool"]
+    assert found.verdict is doctor.Verdict.WARNING
+    assert "7 observations given up" in found.text
+
+
+@pytest.mark.parametrize(
+    ("is_listening", "word"),
+    [
+        pytest.param(False, "nobody listens", id="nobody"),
+        pytest.param(True, "speaks no TLS", id="no broker"),
+    ],
+)
+def test_doctor_says_what_is_wrong_with_the_broker(
+    settings: AgentSettings, is_listening: bool, word: str
+) -> None:
+    """Not the name of an exception, but what to look for."""
+    with contextlib.ExitStack() as stack:
+        if is_listening:
+            server = socket.create_server(("127.0.0.1", settings.broker.port))
+            stack.callback(server.close)
+
+            def answer() -> None:
+                connection, _ = server.accept()
+                with connection:
+                    connection.recv(1)
+                    connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+            threading.Thread(target=answer, daemon=True).start()
+        found = {finding.what: finding for finding in doctor.examine(settings)}["broker"]
+    assert found.verdict is doctor.Verdict.BAD
+    assert word in found.text
+
+
+def test_doctor_knows_a_name_that_nobody_knows(settings: AgentSettings) -> None:
+    """A host that has no address is told from one that does not answer."""
+    broker = msgspec.structs.replace(settings.broker, host="broker.invalid")
+    settings = msgspec.structs.replace(settings, broker=broker)
+    found = {finding.what: finding for finding in doctor.examine(settings)}["broker"]
+    assert "its name is not known" in found.text
 
 
 def test_doctor_survives_whatever_is_missing(settings: AgentSettings) -> None:
