@@ -123,7 +123,8 @@ class Agent:
             _log.error("lease_refused", error=describe(exc))
         if self._leases.held is not None:
             await self._adopt(self._leases.held)
-        else:
+        if not self._listening:
+            # Said even so: a sensor that was listened to before we died must stop.
             await self._sensors.listen({})
 
     async def _round(self) -> None:

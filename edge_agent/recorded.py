@@ -2,8 +2,9 @@
 Recorded sensors: a player connects to our Unix socket and hands measurements over.
 
 Newline-delimited JSON, both ways. Down: which sensors to play, each from which record on, at every
-connect and whenever the set changes. Up: measurements. Whatever else comes is counted and skipped;
-what we have no room for waits in the socket, and so slows the player down.
+connect and whenever the set changes, as soon as that is known. Up: measurements. Whatever else
+comes is counted and skipped; what we have no room for waits in the socket, and so slows the
+player down.
 """
 
 import asyncio
@@ -73,7 +74,8 @@ class RecordedSensors:
 
     def __init__(self, *, malformed: Callable[[], None]) -> None:
         self._malformed = malformed
-        self._cursors: dict[str, int] = {}
+        self._cursors: dict[str, int] | None = None
+        """None until we are told: a player that connects before goes on with what it plays."""
         self._players: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiting: deque[Measurement] = deque()
@@ -115,9 +117,9 @@ class RecordedSensors:
             self._tell(player)
 
     def advance(self, cursors: Mapping[str, int]) -> None:
-        for sensor, record in cursors.items():
-            if sensor in self._cursors:
-                self._cursors[sensor] = record
+        if self._cursors is not None:
+            for sensor in self._cursors.keys() & cursors.keys():
+                self._cursors[sensor] = cursors[sensor]
 
     async def take(self, *, within_s: float) -> Sequence[Measurement]:
         if not self._waiting:
@@ -133,7 +135,7 @@ class RecordedSensors:
 
     def _tell(self, player: asyncio.StreamWriter) -> None:
         # Not drained: a player that does not read is told a few lines a day at most.
-        if not player.is_closing():
+        if self._cursors is not None and not player.is_closing():
             player.write(format_listen(self._cursors))
 
     async def _accept(self, reader: asyncio.StreamReader, player: asyncio.StreamWriter) -> None:

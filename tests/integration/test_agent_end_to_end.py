@@ -182,6 +182,28 @@ async def test_lease_that_ends_stops_sampling(gateway: Gateway, process: Process
         await ingest.until(lambda: len(player.listening) == 2)
 
 
+async def test_a_restart_leaves_no_sensor_out(gateway: Gateway, process: Process) -> None:
+    """An agent that comes back says nothing until it knows; then what its lease says by now."""
+    player, ingest = PlayerDouble(gateway.settings.sensors.recorded_socket), IngestDouble(gateway)
+    await gateway.publish_lease(granted(gateway))
+    process.start()
+    async with ingest.running(), player.running():
+        await ingest.until(lambda: len(player.listening) == 2)
+        told = len(player.listens)
+        for life in range(1, 4):
+            process.kill()
+            process.start()
+            await ingest.until(lambda: len(player.listens) >= told + life)  # noqa: B023
+        assert {} not in player.listens[told:]
+        ends_at_ms = now_ms() + 1500
+        await gateway.publish_lease(granted(gateway, version=2, for_ms=1500))
+        await ingest.until(lambda: ingest.states[-1].lease == 2)
+        process.kill()
+        await ingest.until(lambda: now_ms() > ends_at_ms)
+        process.start()
+        await ingest.until(lambda: player.listening == {})
+
+
 async def test_lease_of_a_stranger_or_of_before_changes_nothing(
     gateway: Gateway, process: Process
 ) -> None:

@@ -91,6 +91,20 @@ async def test_players_are_told_and_heard(tmp_path: Path) -> None:
     assert not (tmp_path / "s").exists()
 
 
+async def test_nothing_is_said_before_it_is_known(tmp_path: Path) -> None:
+    """A player that comes while we start is not stopped for a moment: sensors would miss beats."""
+    sensors = RecordedSensors(malformed=lambda: None)
+    async with asyncio.timeout(5), sensors.serve(tmp_path / "s"):
+        reader, writer = await asyncio.open_unix_connection(tmp_path / "s")
+        writer.write(line() + b"\n")
+        # It has been accepted once it is heard.
+        assert len(await sensors.take(within_s=5.0)) == 1
+        sensors.advance({SENSOR: 4})
+        await sensors.listen({SENSOR: 5})
+        assert json.loads(await reader.readline()) == {"listen": {SENSOR: 5}}
+        writer.close()
+
+
 async def test_flood_waits_in_the_socket(tmp_path: Path) -> None:
     """A player that sends without end is read no further than there is room, and loses nothing."""
     sensors = RecordedSensors(malformed=lambda: None)
