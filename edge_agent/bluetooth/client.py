@@ -123,6 +123,8 @@ class Link:
         call_s: How long a call may take.
 
         is_inherited: Whether somebody else had made it, who may have asked for something.
+
+        is_bonded: Whether there is a bond; None if nobody knows.
     """
 
     def __init__(
@@ -132,8 +134,10 @@ class Link:
         call_s: float,
         *,
         is_inherited: bool = False,
+        is_bonded: bool | None = None,
     ) -> None:
         self.is_inherited = is_inherited
+        self._is_bonded = is_bonded
         self._client = client
         self._gone = gone
         self._call_s = call_s
@@ -172,12 +176,12 @@ class Link:
     async def read(self, service: int, number: int) -> bytes:
         """Return the value of a characteristic."""
         found = self._get(service, number)
-        return bytes(await self._call("reading", self._client.read_gatt_char(found)))
+        return bytes(await self._ask("reading", self._client.read_gatt_char(found)))
 
     async def write(self, service: int, number: int, value: bytes) -> None:
         """Write *value*, and wait until the sensor has taken it."""
         found = self._get(service, number)
-        await self._call("writing", self._client.write_gatt_char(found, value, response=True))
+        await self._ask("writing", self._client.write_gatt_char(found, value, response=True))
 
     async def subscribe(
         self, service: int, number: int, on_value: Callable[[bytes], None]
@@ -189,7 +193,7 @@ class Link:
             if not self._gone.is_set():
                 on_value(bytes(value))
 
-        await self._call("subscribing", self._client.start_notify(found, notified))
+        await self._ask("subscribing", self._client.start_notify(found, notified))
 
     async def pair(self) -> None:
         """Make a bond, or find that there is one."""
@@ -224,6 +228,16 @@ class Link:
                 task.cancel()
             await asyncio.gather(working, ending, return_exceptions=True)
 
+    async def _ask(self, call: str, work: Coroutine[Any, Any, T]) -> T:
+        try:
+            return await self._call(call, work)
+        except CallTimedOut:
+            # Told by a sensor that it wants a bond, BlueZ tries to make one. Without an agent
+            # that fails, and the call is never answered, not even by that.
+            if self._is_bonded is False:
+                raise NotAuthorised(call) from None
+            raise
+
     async def _call(self, call: str, work: Coroutine[Any, Any, T], seconds: float = 0.0) -> T:
         try:
             async with asyncio.timeout(seconds or self._call_s):
@@ -250,6 +264,13 @@ async def forget(device: BLEDevice, radio: Radio) -> None:
 
 def _adapter(radio: Radio) -> BlueZClientArgs:
     return {} if radio.adapter is None else {"adapter": radio.adapter}
+
+
+def _is_bonded(device: BLEDevice) -> bool | None:
+    """Tell whether BlueZ has a bond with *device*; None where there is no BlueZ."""
+    details = device.details if isinstance(device.details, dict) else {}
+    paired = details.get("props", {}).get("Paired")
+    return paired if isinstance(paired, bool) else None
 
 
 @contextlib.asynccontextmanager
@@ -288,7 +309,13 @@ async def connected(
             await within(CONNECT_S, "connecting", client.connect())
         except FAILURES as exc:
             raise translate(exc, "connecting") from None
-        yield Link(client, gone, radio.call_s, is_inherited=is_inherited)
+        yield Link(
+            client,
+            gone,
+            radio.call_s,
+            is_inherited=is_inherited,
+            is_bonded=_is_bonded(device),
+        )
     finally:
         gone.set()
         # The work is done or lost, whatever comes of this.
