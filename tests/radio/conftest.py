@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -30,6 +31,7 @@ async def machine(
     if PROGRAM not in os.environ:
         # On a machine that has an adapter a second bluetoothd would fight with the first.
         pytest.skip("needs a guest with a virtual controller: make test-radio")
+    forget_bonds(Path(os.environ["VITALVEIL_RADIO_BONDS"]))
     bus = PrivateBus(Path(tempfile.mkdtemp(dir=run_folder)))
     monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", bus.address)
     log = run_folder / "bluetoothd.log"
@@ -47,6 +49,12 @@ async def machine(
     if log.exists():
         sys.stdout.write(log.read_text())  # Shown when the test fails.
         log.unlink()
+
+
+def forget_bonds(folder: Path) -> None:
+    """Empty *folder*, where the guest's bluetoothd keeps whom it knows."""
+    shutil.rmtree(folder)
+    folder.mkdir()
 
 
 class Figures:

@@ -42,6 +42,11 @@ class RealBluetoothd:
         command = [self._program, "--nodetach"]
         self._child = Child("bluetoothd", command, log=self._log, environ=self._environ)
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether it runs."""
+        return self._child is not None and self._child.exit_code is None
+
     def kill(self) -> None:
         """End it by SIGKILL."""
         if self._child is not None:

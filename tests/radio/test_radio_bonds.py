@@ -1,23 +1,24 @@
-"""A bond with a sensor that keeps what it measures to itself."""
+"""Bonds with a sensor that keeps what it measures to itself, made by a real BlueZ."""
 
 import pytest
 
 from edge_agent.bluetooth.bluez import BluezHost
 from edge_agent.bluetooth.client import Radio
+from edge_agent.bluetooth.errors import NotAuthorised
 from edge_agent.bluetooth.pairing import AskPasskey, pair
 from edge_agent.bluetooth.sensors import Patience
 from simulators.sensor.meter import GlucoseMeter
 from simulators.sensor.peripheral import Security
-from tests.bluetooth.air import METER, meter_with
-from tests.fakes_bluetooth import collecting
+from tests.bluetooth.air import METER, meter_with, places
+from tests.fakes_bluetooth import Collector, collecting
 from tests.radio.conftest import Figures
 from tests.radio.machine import RadioMachine
-from wire.quantities import Code
 
 pytestmark = [pytest.mark.radio, pytest.mark.timeout(600)]
 
 PASSKEY = 123456
 RECORDS = 5
+WINDOW_S = 120.0
 
 
 def secret_meter() -> GlucoseMeter:
@@ -34,25 +35,79 @@ def typing(passkey: int) -> AskPasskey:
     return ask
 
 
-async def records(*, within_s: float) -> int:
-    """Listen to the meter; return how many records came."""
+async def assert_read() -> None:
+    """Check that the meter's records come, all of them, with nobody to type anything."""
     async with collecting(Radio(), BluezHost(), {METER: 0}, patience=Patience()) as collector:
-        try:
-            await collector.until(
-                lambda: len(collector.of(Code.GLUCOSE_CAPILLARY)) >= RECORDS, within_s=within_s
-            )
-        except TimeoutError:
-            assert collector.value("sensor_attempts_total", ending="not_authorised") >= 1
-        return len(collector.of(Code.GLUCOSE_CAPILLARY))
+        await collector.until(lambda: stored(collector) >= RECORDS, within_s=WINDOW_S)
+    assert places(collector.taken_of_records()) == [(0, n) for n in range(1, RECORDS + 1)]
+    assert collector.value("sensor_attempts_total", ending="not_authorised") == 0
+
+
+async def assert_refused() -> None:
+    """Check that none comes, and that it is counted why."""
+    async with collecting(Radio(), BluezHost(), {METER: 0}, patience=Patience()) as collector:
+        await collector.until(
+            lambda: collector.value("sensor_attempts_total", ending="not_authorised") >= 2,
+            within_s=WINDOW_S,
+        )
+    assert stored(collector) == 0
+    # It is the sensor's business: the radio is left alone.
+    assert collector.value("recoveries_total", rung="power_cycle") == 0
+
+
+def stored(collector: Collector) -> int:
+    """Return how many records came."""
+    return len(collector.taken_of_records())
 
 
 async def test_a_meter_is_read_once_its_passkey_was_typed(
     machine: RadioMachine, figures: Figures
 ) -> None:
-    """Whoever typed it once is let in again, without being asked."""
+    """Whoever typed it once is let in again: after a drop, and by a bluetoothd that is new."""
+    meter = secret_meter()
+    async with machine.hearing(meter):
+        await machine.ready()
+        await pair(METER, Radio(), typing(PASSKEY), window_s=WINDOW_S)
+        figures.lap("paired after")
+        await assert_read()
+        figures.lap(f"{RECORDS} records after")
+        await meter.drop()
+        await assert_read()
+        machine.bluetoothd.kill()
+        machine.bluetoothd.start()
+        await machine.ready()
+        await assert_read()
+        figures.lap("and again of a bluetoothd that was killed, after")
+
+
+async def test_a_wrong_passkey_makes_no_bond(machine: RadioMachine) -> None:
+    """The operator is told no, and nothing is read; the right one is still welcome."""
     async with machine.hearing(secret_meter()):
         await machine.ready()
-        await pair(METER, Radio(), typing(PASSKEY), window_s=120)
-        figures.lap("paired after")
-        assert await records(within_s=120) == RECORDS
-        figures.lap(f"{RECORDS} records after")
+        with pytest.raises(NotAuthorised):
+            await pair(METER, Radio(), typing(PASSKEY + 1), window_s=WINDOW_S)
+        await assert_refused()
+        await pair(METER, Radio(), typing(PASSKEY), window_s=WINDOW_S)
+        await assert_read()
+
+
+async def test_a_meter_that_forgot_its_bond_is_paired_anew(machine: RadioMachine) -> None:
+    """After a change of its battery it lets nobody in, until the operator enrols it again."""
+    meter = secret_meter()
+    async with machine.hearing(meter):
+        await machine.ready()
+        await pair(METER, Radio(), typing(PASSKEY), window_s=WINDOW_S)
+        await meter.forget_bonds()
+        await meter.drop()
+        await pair(METER, Radio(), typing(PASSKEY), window_s=WINDOW_S, anew=True)
+        await assert_read()
+
+
+async def test_a_meter_without_a_display_is_paired_with_nobody_to_type(
+    machine: RadioMachine,
+) -> None:
+    """It asks for no passkey, and our agent for no keyboard."""
+    async with machine.hearing(meter_with(RECORDS, security=Security())):
+        await machine.ready()
+        await pair(METER, Radio(), None, window_s=WINDOW_S)
+        await assert_read()
