@@ -7,6 +7,7 @@ kind can drive it.
 
 import asyncio
 import collections
+import contextlib
 import enum
 import random
 import threading
@@ -150,6 +151,7 @@ class Relay:
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def _stop(self) -> None:
+        self._accepts = False
         if self._server is not None:
             self._server.close()
         for event in self._open.values():
@@ -180,13 +182,21 @@ class Relay:
         for writer in self._some(share):
             self._vanished.update((writer, self._pairs[writer]))
 
+    def _is_refusing(self) -> bool:
+        return not self._accepts
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if not self._accepts:
+        if self._is_refusing():
             writer.transport.abort()
             return
         try:
             upstream, downstream = await asyncio.open_connection("127.0.0.1", self.upstream_port)
         except OSError:
+            writer.transport.abort()
+            return
+        if self._is_refusing():
+            # Refused, or stopped, while it was on its way.
+            downstream.transport.abort()
             writer.transport.abort()
             return
         self._pairs[writer] = downstream
@@ -232,17 +242,19 @@ class Relay:
     async def _deliver(
         self, direction: Direction, way: "_Way", writer: asyncio.StreamWriter
     ) -> None:
-        while True:
-            at, data = await way.take()
-            wait_s = at - self._loop.time()
-            if wait_s > 0:
-                await asyncio.sleep(wait_s)
-            await self._open[direction].wait()
-            if not data:
-                return
-            if writer not in self._vanished:
-                writer.write(data)
-                await writer.drain()
+        # Who is gone is noticed where reading ends; here it would be a failure that nobody awaits.
+        with contextlib.suppress(OSError):
+            while True:
+                at, data = await way.take()
+                wait_s = at - self._loop.time()
+                if wait_s > 0:
+                    await asyncio.sleep(wait_s)
+                await self._open[direction].wait()
+                if not data:
+                    return
+                if writer not in self._vanished:
+                    writer.write(data)
+                    await writer.drain()
 
 
 class _Way:

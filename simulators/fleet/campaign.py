@@ -124,12 +124,18 @@ class Campaign:
             except WorkerEnded as exc:
                 self._note(str(exc))
             finally:
-                # A network at its worst must not be what the books are closed over.
-                if relay is not None:
-                    relay.release()
-                self._tally = await crew.finish()
+                self._tally = await self._bring_home(crew, relay)
         self._say("settling the books")
         return await asyncio.to_thread(self._close)
+
+    async def _bring_home(self, crew: Crew, relay: Relay | None) -> Snapshot:
+        try:
+            # A network at its worst must not be what the books are closed over.
+            if relay is not None:
+                relay.release()
+        finally:
+            last = await crew.finish()
+        return last
 
     @contextlib.contextmanager
     def _network(self) -> Iterator[Relay | None]:
