@@ -12,7 +12,7 @@ class SessionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Must be the common name of the certificate where the broker takes it from there."""
     expiry_s: int = 604_800
     """How long the broker keeps what arrives while ingest is away."""
-    receive_max: int = 20_000
+    receive_max: int = 10_000
     """
     How many envelopes may be unacknowledged: several flushes, or the broker waits while one is
     committed. Twice as many, and 32 MiB, are never exceeded by much.

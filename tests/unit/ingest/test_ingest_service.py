@@ -220,7 +220,7 @@ async def test_a_full_window_leaves_others_their_turns() -> None:
         while len(one.receiver.acknowledged) < len(sent):
             await asyncio.sleep(0)
             seen.append(one.value("received_envelopes_total") or 0)
-        assert max(b - a for a, b in itertools.pairwise(seen)) <= 200
+        assert max(b - a for a, b in itertools.pairwise(seen)) <= 600
         assert one.receiver.acknowledged == sent
 
 
