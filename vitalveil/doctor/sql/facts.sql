@@ -25,7 +25,7 @@ SELECT json_build_object(
         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
         CROSS JOIN pg_roles r
         WHERE r.rolname IN ('vv_reader', 'vv_grafana') AND n.nspname IN ('vv', '_timescaledb_internal')
-            AND c.relkind IN ('r', 'p', 'm', 'f') AND c.relname <> 'quantities'
+            AND c.relkind IN ('r', 'p', 'm', 'f') AND c.relname NOT IN ('quantities', 'scales', 'bands')
             AND pg_get_userbyid(c.relowner) = 'vv_owner'
             AND has_table_privilege(r.oid, c.oid, 'SELECT')),
     'ingest_lacks', (SELECT json_agg(w.privilege || ' on ' || w.relation ORDER BY 1)
