@@ -77,16 +77,17 @@ BEGIN
         RETURN 0;
     END IF;
     INSERT INTO vv.published_shares
-    WITH minutes AS (
+    WITH spent AS (
         SELECT date_trunc('day', a.bucket) AS day, date_trunc('hour', a.bucket) AS hour,
             s.purpose, s.quantity, s.pseudonym,
-            width_bucket(a.total / a.observations, c.edges) AS piece
+            width_bucket(a.total / a.observations, c.edges) AS piece, count(*) AS minutes
         FROM vv.aggregates_1m a JOIN vv.series s USING (series_id) JOIN vv.scales c USING (quantity)
         WHERE a.bucket >= first AND a.bucket < last AND s.restricted_at IS NULL
             AND s.counted_from <= a.bucket
+        GROUP BY 1, 2, 3, 4, 5, 6
     ), people AS (
-        SELECT day, purpose, quantity, pseudonym, count(*) AS minutes
-        FROM minutes JOIN vv.scales c USING (quantity)
+        SELECT day, purpose, quantity, pseudonym, sum(minutes) AS minutes
+        FROM spent JOIN vv.scales c USING (quantity)
         GROUP BY day, purpose, quantity, pseudonym, c.hours_wanted
         HAVING count(DISTINCT hour) >= c.hours_wanted
     ), cohorts AS (
@@ -95,8 +96,8 @@ BEGIN
         ORDER BY day, quantity, count(*) DESC, purpose
     ), shares AS (
         SELECT m.day, m.purpose, m.quantity, b.level, b.band,
-            count(*)::double precision / p.minutes AS share
-        FROM minutes m JOIN people p USING (day, purpose, quantity, pseudonym)
+            sum(m.minutes)::double precision / p.minutes::double precision AS share
+        FROM spent m JOIN people p USING (day, purpose, quantity, pseudonym)
         JOIN vv.bands b USING (quantity, piece)
         GROUP BY m.day, m.purpose, m.quantity, b.level, b.band, m.pseudonym, p.minutes
     ), figures AS (
