@@ -187,8 +187,13 @@ class FakeSensor:
         if self.stack is None or not self.is_connected:
             return
         if characteristic.pipe is not None:
-            self.sent += 1
-            characteristic.pipe.send(value)
+            try:
+                characteristic.pipe.send(value)
+            except OSError:  # Whoever listened is dead, and BlueZ closes what led to them.
+                characteristic.pipe.close()
+                characteristic.pipe = None
+            else:
+                self.sent += 1
         elif characteristic.owners:
             self.sent += 1
             for _ in characteristic.owners:

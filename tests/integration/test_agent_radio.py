@@ -1,6 +1,7 @@
 """The agent as a process with a radio: from a notification to a receipt, and what a day does."""
 
 import asyncio
+import functools
 import os
 import random
 import sys
@@ -56,6 +57,18 @@ class RadioAgent:
         environ = {**agent_environ(), "VITALVEIL_AGENT_SENSORS_SOURCE": "bluetooth"}
         command = [sys.executable, "-m", "edge_agent", "run", "--config", str(self.config)]
         self.child = Child("agent", command, log=self.log, environ=environ)
+
+    async def at_work(self) -> None:
+        """Start it, and return when it is connected to the broker."""
+        self.log.touch()
+        said = self.log.stat().st_size
+        self.start()
+        await until(lambda: '"broker_connected"' in self._said(after=said), within_s=60)
+
+    def _said(self, *, after: int) -> str:
+        with self.log.open() as log:
+            log.seek(after)
+            return log.read()
 
     def kill(self) -> None:
         """End it as a power cut would."""
@@ -167,6 +180,37 @@ async def test_records_survive_any_number_of_kills(
     stored = Counter(values(ingest, Code.GLUCOSE_CAPILLARY))
     expected = Counter(round((90 + n) / 18.0156, 2) for n in range(1, 91))
     assert stored == expected
+
+
+@pytest.mark.long
+@pytest.mark.timeout(7200)
+async def test_kills_amid_a_strap_and_a_meter(machine: Machine, agent: RadioAgent) -> None:
+    """What the spool accepted of a strap arrives once; of the meter, all that it ever measured."""
+    strap, meter, ingest = Strap(period_s=0.05), Meter(20), IngestDouble(agent.gateway)
+    for sensor in (strap, meter):
+        machine.bluetoothd.add(sensor)
+    strap.wear()
+    await agent.obey(1, STRAP_GRANT, METER_GRANT)
+    kills, published = int(os.environ.get("VITALVEIL_TEST_KILLS", "200")), 0
+    async with ingest.running():
+        for _ in range(kills):
+            await agent.at_work()
+            before = ingest.deliveries
+            await asyncio.sleep(random.uniform(0.0, 2.0))
+            agent.kill()
+            published += ingest.deliveries > before
+            meter.store(len(meter.records) + 1)
+        agent.start()
+        glucose = functools.partial(values, ingest, Code.GLUCOSE_CAPILLARY)
+        await ingest.until(lambda: len(glucose()) >= len(meter.records), within_s=120)
+        assert agent.child is not None
+        assert agent.child.stop() == 0
+        await ingest.until(lambda: appended(agent.gateway) == len(ingest.observations))
+
+    sys.stdout.write(f"{kills} kills, {published} had published, {appended(agent.gateway)} kept\n")
+    expected = [round((90 + n) / 18.0156, 2) for n in meter.records]
+    assert sorted(glucose()) == sorted(expected)
+    assert len(values(ingest, Code.HEART_RATE)) > kills
 
 
 async def test_what_is_told_once_survives_a_kill(machine: Machine, agent: RadioAgent) -> None:
