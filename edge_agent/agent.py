@@ -138,6 +138,8 @@ class Agent:
             within_s = _LOOK_EVERY_S if due_in_s is None else min(_LOOK_EVERY_S, due_in_s)
             measurements = await self._sensors.take(within_s=within_s)
         async with self._turn:
+            if not self._clock.is_dated():
+                measurements = await self._hold(measurements)
             self._note_the_time()
             await self._look_at_the_time()
             self._offer(measurements)
@@ -146,6 +148,19 @@ class Agent:
             self._spool.stats(), pending=self._pipeline.pending, now_ms=self._clock.now_ms()
         )
         self._service.progressed(now=self._clock.now())
+
+    async def _hold(self, measurements: Sequence[Measurement]) -> Sequence[Measurement]:
+        """
+        Let *measurements*, and all that the sensors have for us, wait until the time is known.
+
+        Nothing that was stamped before may be offered after: it would be taken for dated. So on
+        return no sensor has any, and nothing else has run since that was so.
+        """
+        while True:
+            self._metrics.refused(Reason.UNDATED, self._undated.hold(measurements))
+            measurements = await self._sensors.take(within_s=0)
+            if not measurements:
+                return []
 
     def _note_the_time(self) -> None:
         """Follow the machine's clock, and date what waited for that."""

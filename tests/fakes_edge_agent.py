@@ -20,6 +20,7 @@ from edge_agent.config import (
     PublishSettings,
     SensorSettings,
 )
+from edge_agent.ports import Connection
 from runtime.settings import BrokerSettings
 from runtime.tls import client_context
 from simulators.stack.broker import Mosquitto
@@ -98,6 +99,16 @@ class MemoryShelf:
 
     def write(self, data: bytes) -> None:
         self.data = data
+
+
+class NoBroker:
+    """A broker that nobody asks for anything."""
+
+    def connect(self, *, will: bytes) -> contextlib.AbstractAsyncContextManager[Connection]:
+        raise NotImplementedError
+
+    def is_outdated(self) -> bool:
+        return False
 
 
 def write_keys(folder: Path, trust: Ed25519PrivateKey, ingest: X25519PrivateKey) -> KeySettings:

@@ -1,6 +1,5 @@
 """SIGHUP: a section that takes effect at once does so with each of its settings."""
 
-import contextlib
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -26,7 +25,6 @@ from edge_agent.leases import Leases
 from edge_agent.metrics import Metrics
 from edge_agent.outbox import Outbox
 from edge_agent.pipeline import Pipeline
-from edge_agent.ports import Connection
 from edge_agent.reload import Live
 from edge_agent.seal import Seal
 from edge_agent.service import Service
@@ -35,18 +33,8 @@ from edge_agent.tags import Tags
 from edge_agent.uplink import Uplink
 from runtime.errors import ConfigError
 from runtime.settings import BrokerSettings, HttpSettings, LogSettings
-from tests.fakes_edge_agent import ManualClock, MemoryShelf, write_keys
+from tests.fakes_edge_agent import ManualClock, MemoryShelf, NoBroker, write_keys
 from tests.fix_pki import Certificates
-
-
-class NoBroker:
-    """A broker that nobody asks for anything."""
-
-    def connect(self, *, will: bytes) -> contextlib.AbstractAsyncContextManager[Connection]:
-        raise NotImplementedError
-
-    def is_outdated(self) -> bool:
-        return False
 
 
 @pytest.fixture
