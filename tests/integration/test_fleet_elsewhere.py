@@ -19,7 +19,13 @@ from simulators.fleet.site import Site, own_site
 from simulators.stack.child import Child, free_port, is_listening
 from trust import pki
 
-pytestmark = [pytest.mark.broker, pytest.mark.database, pytest.mark.slow]
+pytestmark = [
+    pytest.mark.broker,
+    pytest.mark.database,
+    pytest.mark.slow,
+    # The system is started, and a fleet enrolled, within the first test's time.
+    pytest.mark.timeout(600),
+]
 
 _AGENTS = 12
 _KEPT = "[lost=0, doubled=0, unbalanced=0, in_flight=0, unexpected=0, connected>=100%]"
