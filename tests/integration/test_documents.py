@@ -140,14 +140,44 @@ def test_a_command_that_is_none_is_noticed() -> None:
     assert _known(("trust", "decision", "list"))
 
 
-def test_links_lead_somewhere() -> None:
-    """Every link to a file of ours is to one that is there."""
+def _every_page() -> list[Path]:
+    told = subprocess.run(
+        ["git", "ls-files", "*.md"], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    return [ROOT / name for name in told.stdout.splitlines()] or PAGES
+
+
+def _anchors(page: Path) -> set[str]:
+    """Return what a link may lead to within *page*: its headings, in GitHub's spelling."""
+    text = _BLOCK.sub("", page.read_text())
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", one.lower()).replace(" ", "-") for one in headings}
+
+
+def _broken(page: Path) -> list[str]:
     broken = []
-    for page in PAGES:
-        for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text()):
-            if "://" not in target and not (page.parent / target).exists():
-                broken.append(f"{page.relative_to(ROOT)}: {target}")
-    assert broken == []
+    for target in re.findall(r"\]\(([^)\s]+)[^)]*\)", _BLOCK.sub("", page.read_text())):
+        if "://" in target or target.startswith("mailto:"):
+            continue
+        name, _, anchor = target.partition("#")
+        there = page.parent / name if name else page
+        if not there.exists() or (anchor and anchor not in _anchors(there)):
+            broken.append(f"{page.name}: {target}")
+    return broken
+
+
+def test_links_lead_somewhere() -> None:
+    """Every link to a file of ours, in every page of ours, and to a heading in it."""
+    pages = _every_page()
+    assert len(pages) > 60
+    assert [link for page in pages for link in _broken(page)] == []
+
+
+def test_a_broken_link_is_noticed(tmp_path: Path) -> None:
+    """To a file that is not there, and to a heading that is not in it."""
+    page = tmp_path / "page.md"
+    page.write_text("# One thing\n[a](#one-thing) [b](no.md) [c](page.md#other) [d](page.md)\n")
+    assert _broken(page) == ["page.md: no.md", "page.md: page.md#other"]
 
 
 def test_the_reference_is_what_the_code_says() -> None:
