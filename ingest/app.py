@@ -115,7 +115,7 @@ class App:
                 part.on_change = self._shows(name)
 
     def _shows(self, name: str) -> Callable[[bool], None]:
-        # Of two connections to the database an idle one does not notice what becomes of it: the
+        # Of the connections to the database an idle one does not notice what becomes of it: the
         # last that tried tells.
         def show(is_live: bool) -> None:
             self._is_live[name] = is_live
