@@ -5,22 +5,29 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
+import psutil
 import pytest
 
 from simulators.cli import main
 from simulators.fleet import limits, plan, scenario_file
-from simulators.fleet.campaign import Campaign, Options
+from simulators.fleet.campaign import Campaign, Options, Progress
 from simulators.fleet.plan import Plan
 from simulators.fleet.report import Report
 from simulators.fleet.roster import write
 from simulators.fleet.scenario import Network, Phase, Scenario
 from simulators.fleet.site import Site, own_site
 
-pytestmark = [pytest.mark.broker, pytest.mark.database, pytest.mark.slow]
+pytestmark = [
+    pytest.mark.broker,
+    pytest.mark.database,
+    pytest.mark.slow,
+    # The system is started, and a fleet enrolled, within the first test's time.
+    pytest.mark.timeout(600),
+]
 
 _SCENARIO = Scenario(
     name="small",
@@ -49,6 +56,7 @@ def _play(
     agents: int = 200,
     workers: int = 1,
     settle_s: float = 60.0,
+    show: Callable[[Progress], None] = lambda _: None,
 ) -> Report:
     scenario = msgspec.structs.replace(_SCENARIO, phases=list(phases), agents=agents,
                                         settle_s=settle_s)  # fmt: skip
@@ -59,10 +67,8 @@ def _play(
         Options(workers=workers, required=[limits.parse(text) for text in _KEPT],
                 resend_after_s=3.0),
         say=lambda _: None,
-        show=lambda _: None,
+        show=show,
     )  # fmt: skip
-    for old in (site.folder / "fleet-run").glob("*-*.*"):
-        old.unlink()
     return asyncio.run(campaign.run())
 
 
@@ -165,6 +171,59 @@ def test_withdrawals_under_load_leave_no_row(site: Site) -> None:
     assert report.rows_after_withdrawal == 0
     assert report.books is not None
     assert report.books.stored > 400
+
+
+class _Pause:
+    """Stops a process for some seconds of a run's first phase."""
+
+    def __init__(self, pid: Callable[[], int], *, from_s: float, until_s: float) -> None:
+        self._pid = pid
+        self._from_s = from_s
+        self._until_s = until_s
+        self._stopped: int | None = None
+
+    def __call__(self, now: Progress) -> None:
+        if self._stopped is None and self._from_s <= now.elapsed_s and now.phase != "connecting":
+            self._stopped = self._pid()
+            os.kill(self._stopped, signal.SIGSTOP)
+        elif self._stopped and now.elapsed_s >= self._until_s:
+            os.kill(self._stopped, signal.SIGCONT)
+            self._stopped = 0
+
+
+def _worker() -> int:
+    """Return the process that plays the gateways."""
+    return next(
+        child.pid for child in psutil.Process().children()
+        if "simulators.fleet.worker" in child.cmdline()
+    )  # fmt: skip
+
+
+def test_a_system_that_stands_still_does_not_slow_the_offer(site: Site) -> None:
+    """Ingest stops for seconds: the plan goes on, and what was due meanwhile shows how long."""
+    pause = _Pause(lambda: site.pids["ingest"][0], from_s=1.0, until_s=4.0)
+    report = _play(site, Phase(name="a", duration_s=8.0), agents=50, show=pause)
+    assert _broken(report) == []
+    assert report.generator.offered >= 0.99
+    assert not report.generator.was_the_limit
+    slowest, p90 = report.overall.queryable["max"], report.overall.queryable["p90"]
+    assert slowest is not None
+    assert p90 is not None
+    assert slowest > 2.0
+    # Not one late envelope a gateway, as when each waits for the one before: all that were due.
+    assert p90 > 0.5
+
+
+def test_a_generator_that_stands_still_owns_up(site: Site) -> None:
+    """The fleet itself stops for seconds: nothing is lost, and the report says who it was."""
+    pause = _Pause(_worker, from_s=1.0, until_s=4.0)
+    report = _play(site, Phase(name="a", duration_s=8.0), agents=50, show=pause)
+    assert _broken(report) == []
+    assert report.generator.offered < 0.95
+    assert report.generator.was_the_limit
+    latest = report.generator.lag["max"]
+    assert latest is not None
+    assert latest > 2.0
 
 
 def test_ready_scenarios_can_be_listed(capsys: pytest.CaptureFixture[str]) -> None:
