@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from grafana.build import ROOT
-from simulators.stack.child import Child, free_port, is_listening
+from simulators.stack.child import Child, free_port
 
 RULES = ROOT / "grafana" / "prometheus" / "vitalveil.rules.yml"
 _CONFIGURATION = """\
@@ -34,13 +34,24 @@ class Prometheus:
         folder: Its private folder.
 
         jobs: What to scrape: the ports of each job.
+
+        hosts: The names under which each is scraped: under two, it is as if there were two.
     """
 
-    def __init__(self, folder: Path, jobs: Mapping[str, Sequence[int]]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        jobs: Mapping[str, Sequence[int]],
+        *,
+        hosts: Sequence[str] = ("127.0.0.1",),
+    ) -> None:
         self.port = free_port()
         configuration = folder / "prometheus.yml"
         lines = [
-            _JOB.format(name=name, targets=", ".join(f"'127.0.0.1:{port}'" for port in ports))
+            _JOB.format(
+                name=name,
+                targets=", ".join(f"'{host}:{port}'" for port in ports for host in hosts),
+            )
             for name, ports in jobs.items()
         ]
         configuration.write_text(_CONFIGURATION.format(rules=RULES, jobs="\n".join(lines)))
@@ -57,7 +68,18 @@ class Prometheus:
             ],
             log=folder / "prometheus.log",
         )
-        self._child.wait_until(lambda: is_listening(self.port), timeout_s=30)
+        self._child.wait_until(self._is_ready, timeout_s=60)
+
+    def _is_ready(self) -> bool:
+        """Tell whether it answers queries: it listens before it has read what it stored."""
+        try:
+            with urllib.request.urlopen(
+                f"http://127.0.0.1:{self.port}/-/ready", timeout=5
+            ) as reply:
+                ready: bool = reply.status == 200
+                return ready
+        except OSError:
+            return False
 
     def query(self, expr: str) -> list[dict[str, Any]]:
         """
@@ -117,11 +139,13 @@ def promtool(*arguments: str, folder: Path | None = None) -> subprocess.Complete
     )
 
 
-def running(folder: Path, jobs: Mapping[str, Sequence[int]]) -> Iterator[Prometheus]:
+def running(
+    folder: Path, jobs: Mapping[str, Sequence[int]], *, hosts: Sequence[str] = ("127.0.0.1",)
+) -> Iterator[Prometheus]:
     """Yield a running server; skip the test where there is none."""
     if shutil.which("prometheus") is None:
         pytest.skip("prometheus is not installed (apt-get install prometheus)")
-    server = Prometheus(folder, jobs)
+    server = Prometheus(folder, jobs, hosts=hosts)
     try:
         yield server
     finally:

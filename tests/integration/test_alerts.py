@@ -52,6 +52,7 @@ def test_an_alert_that_is_taken_out_is_missed(tmp_path: Path) -> None:
 @pytest.mark.database
 @pytest.mark.broker
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_no_alert_fires_on_a_healthy_system(observed: Observed) -> None:
     """Every rule is evaluated without an error, and none has anything to say."""
 
@@ -69,6 +70,7 @@ def test_no_alert_fires_on_a_healthy_system(observed: Observed) -> None:
 @pytest.mark.database
 @pytest.mark.broker
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_an_ingest_that_dies_is_noticed(observed: Observed) -> None:
     """A real process, a real kill: the alert is pending within seconds, and over after a start."""
     whole = observed.staying.system

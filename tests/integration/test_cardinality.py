@@ -18,7 +18,12 @@ from simulators.fleet.report import Report
 from simulators.fleet.scenario import Phase, Scenario
 from simulators.fleet.site import Site, own_site
 
-pytestmark = [pytest.mark.broker, pytest.mark.database, pytest.mark.slow]
+pytestmark = [
+    pytest.mark.broker,
+    pytest.mark.database,
+    pytest.mark.slow,
+    pytest.mark.timeout(900),
+]
 
 _SCENARIO: Final = Scenario(
     name="counted",

@@ -17,6 +17,7 @@ pytestmark = [
     pytest.mark.database,
     pytest.mark.broker,
     pytest.mark.slow,
+    pytest.mark.timeout(600),
     pytest.mark.skipif(program() is None, reason="neither grafana nor grafana-server is here"),
 ]
 _MADE: Final = {
