@@ -23,7 +23,7 @@ class Metrics:
         self._registry = registry
         self._measurements = self._counter(
             "measurements",
-            "Measurements, by what became of them in the end: once for each purpose that they serve.",
+            "Measurements, by what became of them in the end: once for each purpose they serve.",
             "outcome",
             ("kept", "coarsened", "refused"),
         )

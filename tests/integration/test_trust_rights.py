@@ -97,7 +97,9 @@ def test_a_minor_consents_with_a_guardian(office: Office) -> None:
         ("2032-06-01",)
     ]
     coming = office.run("request", "list", "--all")["rows"]
-    assert [(row["kind"], row["due_at"][:10]) for row in coming] == [("own-decision", "2029-06-01")]
+    assert [(row["kind"], row["due_at"][:10]) for row in coming] == [
+        ("own-decision", "2029-06-01")
+    ]
     assert office.run("request", "list")["rows"] == []
     office.run("representative", "end", guardian)
     with pytest.raises(Refusal, match="not in force"):
