@@ -250,11 +250,12 @@ class IngestDouble:
         self.leases: set[int] = set()
         self.states: list[State] = []
         self.changed = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator["IngestDouble"]:
         """Be connected, again and again, while the context is open."""
-        task = asyncio.create_task(self._run(), name="ingest")
+        self._task = task = asyncio.create_task(self._run(), name="ingest")
         try:
             yield self
         finally:
@@ -305,10 +306,15 @@ class IngestDouble:
         """Return what is settled."""
         return [settled.receipt(spool_id) for spool_id, settled in self._settled.items()]
 
+    def _raise_what_it_died_of(self) -> None:
+        if self._task is not None and self._task.done() and not self._task.cancelled():
+            self._task.result()
+
     async def until(self, done: Callable[[], bool], *, within_s: float = 10.0) -> None:
         """Return once *done*; fail when it takes too long."""
         async with asyncio.timeout(within_s):
             while not done():
+                self._raise_what_it_died_of()
                 self.changed.clear()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(0.05):

@@ -132,6 +132,15 @@ def told(lives: list[Life]) -> str:
     )
 
 
+def missing(ingest: IngestDouble, measuring: Measuring) -> dict[str, list[int]]:
+    """Return the first of those that did not arrive, of strap and meter."""
+    arrived = {(whose, at_ms - measuring.start_ms) for whose, _, at_ms, _ in ingest.observations}
+    return {
+        name: [n for n in range(measuring.count) if (handle, n) not in arrived][:40]
+        for name, handle in (("strap", HANDLE), ("meter", OTHER_HANDLE))
+    }
+
+
 async def be_killed(gateway: Gateway, *, kills: int, seed: int) -> list[Life]:
     """Let a strap and a meter measure on while the agent is killed, and hold it to the promise."""
     rng = random.Random(seed)
@@ -146,7 +155,16 @@ async def be_killed(gateway: Gateway, *, kills: int, seed: int) -> list[Life]:
         lives = [await agent.die(ingest, rng) for _ in range(kills)]
         task.cancel()
         child = await agent.at_work()
-        await ingest.until(lambda: len(ingest.observations) >= 2 * measuring.count, within_s=120)
+        try:
+            await ingest.until(
+                lambda: len(ingest.observations) >= 2 * measuring.count, within_s=240
+            )
+        except TimeoutError:
+            view = spool_view.look(gateway.settings.state_dir)
+            sys.stdout.write(
+                f"{told(lives)}{missing(ingest, measuring)}\n{view}\n{player.listening}\n"
+            )
+            raise
         await ingest.until(lambda: spool_view.look(gateway.settings.state_dir).stats.depth == 0)
         assert child.stop() == 0
     sys.stdout.write(told(lives))
