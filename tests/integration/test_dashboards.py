@@ -14,7 +14,13 @@ import pytest
 from grafana.build import BOARDS, ROOT
 from tests.fix_observed import PER_SECOND, Observed
 
-pytestmark = [pytest.mark.database, pytest.mark.broker, pytest.mark.slow]
+pytestmark = [
+    pytest.mark.database,
+    pytest.mark.broker,
+    pytest.mark.slow,
+    # The first test waits for a whole system to have something to show.
+    pytest.mark.timeout(600),
+]
 _MACROS: Final = {"$__rate_interval": "10s", "$__range": "1m"}
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from grafana.build import BOARDS, ROOT, differing, files, main
 from grafana.compile import to_json
-from grafana.panels import PALETTE, Kind, Panel, Sql
+from grafana.panels import PALETTE, Kind, Panel, Query, Sql
 from grafana.rules import ALERTS
 
 PANELS = [
@@ -105,6 +105,55 @@ def test_sql_of_panels_reads_views_for_dashboards_alone() -> None:
         sources = re.findall(r"FROM (\S+)", text)
         assert sources
         assert all(map(allowed.fullmatch, sources)), text
+
+
+def _enclosing(expr: str, metric: str) -> list[list[str]]:
+    """Return, for each place where *metric* stands, the functions around it, the nearest last."""
+    found: list[list[str]] = []
+    around: list[str] = []
+    word = ""
+    for token in re.findall(r"\w+|\S", re.sub(r" by \([^)]*\) ?", "", expr)):
+        if token == metric:
+            found.append([name for name in around if name.isalpha() or "_" in name])
+        elif token == "(":
+            around.append(word)
+        elif token == ")":
+            around.pop()
+        word = token
+    return found
+
+
+_EXPRESSIONS = [
+    pytest.param(query.expr, id=f"{board.uid}/{panel.title}/{number}")
+    for board in BOARDS
+    for row in board.rows
+    for panel in row.panels
+    for number, query in enumerate(panel.queries)
+    if isinstance(query, Query)
+]
+
+
+@pytest.mark.parametrize("expr", _EXPRESSIONS)
+def test_a_second_worker_is_no_second_line(expr: str) -> None:
+    """Of several processes a panel shows one figure, and counts no gateway once for each."""
+    for metric in set(re.findall(r"vitalveil_\w+", expr)):
+        for around in _enclosing(expr, metric):
+            assert {"sum", "max", "min"} & set(around), (metric, around)
+            # Each process hears every gateway; a quantile does not change with what is doubled.
+            if "_fleet_" in metric and "histogram_quantile" not in around:
+                assert "max" in around, (metric, around)
+    assert not re.match(r"\w+ by \([^)]*instance", expr)
+
+
+@pytest.mark.parametrize(
+    "expr",
+    ["vitalveil_ingest_connected", "sum(vitalveil_ingest_fleet_agents)",
+     "max(a) + vitalveil_ingest_connected", "sum by (instance) (vitalveil_ingest_connected)"],
+)  # fmt: skip
+def test_a_second_line_would_be_noticed(expr: str) -> None:
+    """One for each process, or the sum of what each sees of the same gateways."""
+    with pytest.raises(AssertionError):
+        test_a_second_worker_is_no_second_line(expr)
 
 
 def test_a_panel_shows_either_prometheus_or_sql() -> None:
