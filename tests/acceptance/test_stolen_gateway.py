@@ -79,19 +79,23 @@ class Sensors:
         self._thread.join(10)
 
     def _run(self) -> None:
-        with socket.socket(socket.AF_UNIX) as agent:
+        # The gateway may be stolen while they measure.
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as agent:
             agent.connect(str(self._path))
             hearing = threading.Thread(target=self._hear, args=(agent,), daemon=True)
             hearing.start()
-            while not self._ends.wait(0.04):
-                for sensor, values in ((HERS, HER_VALUES), (HIS, HIS_VALUES)):
-                    if sensor in self._listening:
-                        self._measure(agent, sensor, values)
-            agent.shutdown(socket.SHUT_RDWR)
-            hearing.join(10)
+            try:
+                while not self._ends.wait(0.04):
+                    for sensor, values in ((HERS, HER_VALUES), (HIS, HIS_VALUES)):
+                        if sensor in self._listening:
+                            self._measure(agent, sensor, values)
+            finally:
+                with contextlib.suppress(OSError):
+                    agent.shutdown(socket.SHUT_RDWR)
+                hearing.join(10)
 
     def _hear(self, agent: socket.socket) -> None:
-        with agent.makefile("rb") as messages:
+        with contextlib.suppress(OSError), agent.makefile("rb") as messages:
             for line in messages:
                 told = set(json.loads(line)["listen"])
                 self.stopped_at |= dict.fromkeys(self._listening - told, time.monotonic())
@@ -267,7 +271,9 @@ def test_who_withdraws_is_gone(home: Home) -> None:
 def test_who_steals_it_reads_nothing(home: Home) -> None:
     """Neither value, name nor address lies on a gateway in clear, nor a key to its own spool."""
     assert home.gateway.child is not None
-    home.gateway.child.kill()
+    with Sensors(home.gateway):
+        _wait(lambda: len(home.spooled(home.his_tag)) > 20)
+        home.gateway.child.kill()
     files = home.files()
     assert {"spool.db", "lease.sealed", "lease.key", "agent.key", "agent.toml", "agent.log"} <= {
         path.name for path in files

@@ -1,0 +1,201 @@
+"""
+What is measured while nobody knows the time: dated once somebody does, or refused and counted.
+
+The agent is a process with a radio on a D-Bus of ours, on a machine without a clock of its own;
+the power goes twice. Broker, trust, ingest and database are those of every day.
+"""
+
+import asyncio
+import datetime as dt
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import psycopg
+import pytest
+
+from edge_agent import spool_view
+from simulators.stack.child import Child
+from simulators.stack.scrape import EMPTY, scrape
+from simulators.stack.system import Gateway, System, system
+from simulators.stack.toml import Table
+from tests import rebooted_agent
+from tests.bluez.sensors import STRAP, Strap
+from tests.fakes_edge_agent import agent_environ
+from tests.fix_bluez import Machine
+
+pytestmark = [pytest.mark.broker, pytest.mark.database, pytest.mark.slow]
+
+_POLICY: Final = """\
+purpose: wake@1
+art6: 6.1.a
+art9: 9.2.a
+recipients: [test]
+quantities:
+  heart_rate: {round: 1, min_interval: 10ms, time_rounding: 1ms, aggregate: first}
+retention: {raw: 1d, aggregates: 1d}
+pad_bytes: 128
+"""
+_ROWS: Final = "SELECT time, value FROM vv.observations ORDER BY time"
+_DAYS_MS: Final = 86_400_000
+_SLACK: Final = dt.timedelta(seconds=1.5)
+"""Between a value that leaves the strap and its stamp, on a machine that has much to do."""
+
+
+class Pi:
+    """
+    A gateway that loses its clock with its power.
+
+    Args:
+        whole: The system that it belongs to.
+    """
+
+    def __init__(self, whole: System) -> None:
+        self.machine = whole.folder / "pi"
+        self.machine.mkdir()
+        self.gateway = _enrol(whole, marker=self.machine / "synchronised")
+        self.boots = 0
+
+    def boot(self, *, off_ms: int, undated_s: float = 600.0) -> None:
+        """Let it boot with a clock that is *off_ms* off, and that nobody has set yet."""
+        self.boots += 1
+        (self.machine / "boot").write_text(f"boot-{self.boots}")
+        (self.machine / "off").write_text(str(off_ms))
+        (self.machine / "synchronised").unlink(missing_ok=True)
+        program = [sys.executable, rebooted_agent.__file__, str(self.machine), "run"]
+        environ = agent_environ() | {"VITALVEIL_AGENT_CLOCK_UNDATED_S": str(undated_s)}
+        self.gateway.child = Child(
+            "pi",
+            [*program, "--config", str(self.gateway.configuration)],
+            log=self.gateway.log,
+            environ=environ,
+        )
+
+    def synchronise(self) -> None:
+        """Let somebody on the network set its clock."""
+        (self.machine / "off").write_text("0")
+        (self.machine / "synchronised").touch()
+
+    def cut(self) -> None:
+        """Cut its power."""
+        assert self.gateway.child is not None
+        self.gateway.child.kill()
+
+    def count(self, name: str, **labels: str) -> float:
+        """Return a metric of its agent."""
+        return (scrape(self.gateway.http_port) or EMPTY).value(f"vitalveil_agent_{name}", **labels)
+
+    def waiting(self) -> int:
+        """Return how many envelopes its spool has ever taken."""
+        return spool_view.look(self.gateway.state).totals["appended"].envelopes
+
+    def logged(self) -> str:
+        """Return what it has logged since it was begun."""
+        return self.gateway.log.read_text()
+
+
+def _enrol(whole: System, *, marker: Path) -> Gateway:
+    policy = whole.folder / "wake.yaml"
+    policy.write_text(_POLICY)
+    settings: Table = {
+        "sensors": {"source": "bluetooth"},
+        "clock": {"belief": "synchronised", "marker": marker},
+        "publish": {"longest_wait_s": 1},
+    }
+    with whole.trust_shell() as shell:
+        shell.run("policy", "load", str(policy))
+        gateway = whole.enrol(shell, agent=settings)
+        subject = shell.run("subject", "add", "--name", "Ada Canary")["subject"]
+        shell.run(
+            "decision", "record", "--subject", subject, "--purpose", "wake@1",
+            "--agent", gateway.agent, "--quantities", "heart_rate", "--binding", STRAP,
+        )  # fmt: skip
+    return gateway
+
+
+def _rows(whole: System) -> list[tuple[dt.datetime, float]]:
+    with psycopg.connect(whole.databases.admin("telemetry")) as connection:
+        return connection.execute(_ROWS).fetchall()
+
+
+async def _until(done: Callable[[], bool], *, within_s: float = 60.0) -> None:
+    async with asyncio.timeout(within_s):
+        while not await asyncio.to_thread(done):  # noqa: ASYNC110 - what another process does
+            await asyncio.sleep(0.05)
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
+
+
+@pytest.fixture
+def whole() -> Iterator[System]:
+    """A system whose ingest runs."""
+    with system(programs=_programs()) as whole:
+        whole.prepare()
+        whole.start_ingest()
+        yield whole
+
+
+def _programs() -> Path | None:
+    folder = os.environ.get("VITALVEIL_TEST_PROGRAMS")
+    return Path(folder) if folder else None
+
+
+@pytest.mark.timeout(300)
+async def test_nobody_knows_the_time(whole: System, machine: Machine) -> None:
+    """Readings of a boot without a date arrive dated rightly, or are refused and counted."""
+    strap = Strap(period_s=0.1)
+    machine.bluetoothd.add(strap)
+    strap.wear()
+    pi = await asyncio.to_thread(Pi, whole)
+
+    # A first life, in which it learns its lease and what time it is.
+    pi.boot(off_ms=0)
+    pi.synchronise()
+    await _until(lambda: len(_rows(whole)) >= 5)
+    pi.cut()
+    before, spooled = len(_rows(whole)), pi.waiting()
+
+    # The power comes back and its clock shows last week: it measures, and tells nobody.
+    pi.boot(off_ms=-7 * _DAYS_MS)
+    began = _now()
+    await _until(lambda: strap.is_connected and pi.count("measuring") == 1)
+    heard = _now()
+    await asyncio.sleep(3)
+    assert pi.count("clock_dated") == 0
+    assert pi.count("connected") == 0
+    assert pi.waiting() == spooled
+    assert pi.logged().count("broker_connected") == 1
+
+    synchronised = _now()
+    pi.synchronise()
+    await _until(lambda: len(_rows(whole)) >= before + 60)
+    dated = [row for row in _rows(whole) if row[0] >= began]
+    early = [row for row in dated if row[0] < synchronised]
+    assert len(early) >= 15
+    assert heard - dt.timedelta(seconds=5) < early[0][0] < heard + _SLACK
+    # Each in its place, and none twice: the values tell in which order they were measured.
+    values = [int(value) for _, value in dated]
+    assert values == [60 + (values[0] - 60 + n) % 120 for n in range(len(values))]
+    assert all(time_ < _now() for time_, _ in dated)
+    pi.cut()
+    await asyncio.sleep(1)
+
+    # And again, but for longer than it may listen without knowing the time.
+    stored = len(_rows(whole))
+    pi.boot(off_ms=-7 * _DAYS_MS, undated_s=15.0)
+    await _until(lambda: pi.count("refused_measurements_total", reason="undated") > 0)
+    assert pi.count("measuring") == 0
+    refused = pi.count("refused_measurements_total", reason="undated")
+    assert pi.count("measurements_total", outcome="refused") == refused
+    pi.synchronise()
+    await _until(lambda: pi.count("measuring") == 1 and len(_rows(whole)) > stored + 5)
+    ends = [row[0] for row in _rows(whole)]
+    gaps = [
+        later - earlier for earlier, later in zip(ends[stored - 1 :], ends[stored:], strict=False)
+    ]
+    assert max(gaps).total_seconds() > 3
+    pi.cut()
