@@ -35,10 +35,14 @@ COPY vv.observations (time, series_id, value, flags) FROM STDIN (FORMAT BINARY);
 SELECT agent, count(*) FROM vv.quarantine WHERE agent = ANY(%b::text[]) GROUP BY agent;
 
 -- name: quarantine
+-- RETURNING tells which were not there.
 INSERT INTO vv.quarantine
     (agent, spool_id, sequence, reason, digest, payload, received_at, expires_at)
-VALUES (%s, %b, %s, %s, %b, %b, %s, %s)
-ON CONFLICT DO NOTHING;
+SELECT * FROM unnest(
+    %b::text[], %b::bytea[], %b::bigint[], %b::text[], %b::bytea[], %b::bytea[],
+    %b::timestamptz[], %b::timestamptz[])
+ON CONFLICT DO NOTHING
+RETURNING agent, spool_id, sequence, digest;
 
 -- name: is_quarantined
 SELECT true FROM vv.quarantine
