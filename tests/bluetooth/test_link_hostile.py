@@ -1,0 +1,104 @@
+"""Sensors that mean harm, beside one that means none: counted, bounded, and the other is heard."""
+
+import asyncio
+import random
+
+import pytest
+from bumble import ll
+from bumble.hci import Address
+
+from edge_agent.bluetooth import memory
+from edge_agent.gatt import heart_rate
+from edge_agent.measurement import Reason
+from simulators.sensor.clock import SensorClock
+from simulators.sensor.gatt_server import advertisement
+from simulators.sensor.meter import MEASUREMENT, GlucoseMeter
+from simulators.sensor.shown import Strip
+from tests.bluetooth.air import METER, PERIOD_S, STRAP, fetches, radio
+from tests.bluetooth.straps import strap
+from tests.fakes_bluetooth import Collector, ToldHost, collecting
+from tests.fix_link import AirLink
+from wire.quantities import Code
+
+FAT = "C0:FF:EE:00:00:99"
+
+
+def of_the_good(collector: Collector) -> list[float | None]:
+    """Return the heart rates of the strap that means no harm."""
+    return [m.value for m in collector.of(Code.HEART_RATE, sensor=STRAP)]
+
+
+async def test_fat_values_crowd_nobody_out(link: AirLink) -> None:
+    """A value with 120 intervals, as often as allowed, takes no room from another sensor's."""
+    good = await link.add(strap(period_s=PERIOD_S))
+    await link.add(strap("oversized", address=FAT, period_s=1 / 30))
+
+    async with collecting(radio(link), ToldHost(), {STRAP: 0, FAT: 0}) as collector:
+        await collector.until(lambda: len(collector.of(Code.RR_INTERVAL, sensor=FAT)) >= 8000)
+        await collector.until(lambda: len(of_the_good(collector)) >= 50)
+
+    came = of_the_good(collector)
+    assert came == [heart_rate.decode(value).heart_rate_bpm for value in good.sent][: len(came)]
+    assert good.books.connections == 1
+    assert collector.value("dropped_notifications_total", reason="no_room") == 0
+    assert all(m.value is None for m in collector.of(Code.RR_INTERVAL, sensor=FAT)[200:])
+
+
+class Babbler(GlucoseMeter):
+    """Tells its one record a thousand times a second, to whoever subscribes, asked or not."""
+
+    async def run(self) -> None:
+        (value, *_) = self.measure(Strip(6.0), ago_s=60.0).values
+        while True:
+            for one in await self.subscribers(MEASUREMENT):
+                await one.notify(*value)
+            await asyncio.sleep(0.001)
+
+
+async def test_a_meter_that_babbles_is_left(
+    link: AirLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What nobody asked for is no record, and one that comes for ever is handed over once."""
+    monkeypatch.setattr(memory, "MAX_REPEATED", 300)
+    good = await link.add(strap(period_s=PERIOD_S))
+    await link.add(Babbler(METER, SensorClock(lambda: 1_790_000_000.0)))
+
+    async with collecting(radio(link), ToldHost(), {STRAP: 0, METER: 0}) as collector:
+        await collector.until(
+            lambda: (
+                collector.value("sensor_attempts_total", ending="endless") >= 1
+                or fetches(collector) >= 3
+            )
+        )
+        before = len(of_the_good(collector))
+        await collector.until(lambda: len(of_the_good(collector)) >= before + 25)
+
+    assert len(collector.taken_of_records()) <= 1
+    assert good.books.connections == 1
+    assert set(collector.refused) <= {Reason.FLOOD}
+
+
+async def test_a_crowd_of_strangers_hides_nobody(link: AirLink) -> None:
+    """Thousands of addresses in a few seconds, each heard once: ours is found, none is kept."""
+    crowd, dice = link.air.radio("crowd"), random.Random(7)
+    data = advertisement("\x1b]0;owned\x07", (0x180D,))
+
+    async def shout() -> None:
+        while True:
+            for _ in range(20):
+                stranger = Address.generate_static_address()
+                crowd.send_advertising_pdu(ll.AdvInd(advertiser_address=stranger, data=data))
+            await asyncio.sleep(dice.uniform(0.005, 0.015))
+
+    shouting = asyncio.create_task(shout())
+    await link.add(strap(period_s=PERIOD_S))
+    async with collecting(radio(link), ToldHost(), {STRAP: 0, METER: 0}) as collector:
+        await collector.until(
+            lambda: collector.value("advertisements_total", sender="stranger") >= 1000,
+            within_s=20,
+        )
+        await collector.until(lambda: len(of_the_good(collector)) >= 25, within_s=20)
+    shouting.cancel()
+
+    assert {m.sensor for m in collector.taken} == {STRAP}
+    assert collector.value("sensor_connections_total") == 1
