@@ -73,7 +73,7 @@ class PostgresStore:
         self._doubt: _Doubt | None = None
         self.is_live = False
         self.on_change: Callable[[bool], None] = lambda is_live: None
-        """Told whenever `is_live` changes."""
+        """Told `is_live` after each try: another connection may have told otherwise meanwhile."""
 
     async def open(self) -> None:
         """
@@ -158,9 +158,8 @@ class PostgresStore:
             await self.close()
 
     def _set_live(self, is_live: bool) -> None:
-        if is_live != self.is_live:
-            self.is_live = is_live
-            self.on_change(is_live)
+        self.is_live = is_live
+        self.on_change(is_live)
 
     async def _ensure_days(self, connection: AsyncConnection, days: set[int]) -> None:
         """Have the partitions of *days*, in a transaction of its own: it locks the table."""

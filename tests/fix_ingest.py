@@ -120,6 +120,14 @@ class Agent:
         """Tell whether the last receipt covers *sequence*."""
         return any(s.spool_id == self.spool_id and s.covers(sequence) for s in self.receipt.spools)
 
+    def all_settled(self, sequence: int) -> bool:
+        """
+        Tell whether the last receipt covers everything up to *sequence*.
+
+        Flushes overlap: one may be settled while one before it still waits to be tried again.
+        """
+        return all(map(self.settled, range(1, sequence + 1)))
+
 
 def metric(app: App, name: str, **labels: str) -> int:
     """Return a counter or gauge of *app*, `vitalveil_ingest_` left out."""

@@ -70,7 +70,7 @@ async def test_database_restarts_under_load(world: World, falling: Postgres, how
         enough.set()
         await sending
         sent = agent.sequence
-        await until(lambda: agent.settled(sent), timeout_s=60)
+        await until(lambda: agent.all_settled(sent), timeout_s=60)
         assert stored(world) == [(sent, sent)]
         # Every COMMIT that was not heard of is found out about: no envelope counts as a duplicate.
         assert metric(app, "envelopes_total", outcome="stored") == sent
@@ -91,7 +91,7 @@ async def test_broker_restarts_under_load(world: World) -> None:
             again.spool_id = agent.spool_id
             for payload in sent:
                 await again.publish(payload)
-            await until(lambda: again.settled(100))
+            await until(lambda: again.all_settled(100))
         assert stored(world) == [(100, 100)]
         await until(lambda: is_conserved(app))
 
@@ -102,7 +102,7 @@ async def test_wiped_broker_is_told_again(world: World) -> None:
     async with world.running() as app:
         async with world.agent(SEED.agent) as agent:
             sent = await send(agent, 50, every_s=0)
-            await until(lambda: agent.settled(50))
+            await until(lambda: agent.all_settled(50))
         await asyncio.to_thread(world.broker.kill)
         world.broker.wipe()
         await until(lambda: "broker" in app.missing())
@@ -113,7 +113,7 @@ async def test_wiped_broker_is_told_again(world: World) -> None:
             await asyncio.sleep(0.2)
             assert not again.settled(1)
             await again.publish(sent[7])
-            await until(lambda: again.settled(50))
+            await until(lambda: again.all_settled(50))
         assert stored(world) == [(50, 50)]
         assert metric(app, "envelopes_total", outcome="duplicate") == 1
 
@@ -124,7 +124,7 @@ async def test_restarted_ingest_remembers_what_is_settled(world: World) -> None:
     async with world.agent(SEED.agent) as agent:
         async with world.running():
             await send(agent, 150, every_s=0.001)
-            await until(lambda: agent.settled(150))
+            await until(lambda: agent.all_settled(150))
         agent.sequence += 1
         async with world.running():
             await agent.publish(agent.seal(heart_rate(70)))
@@ -140,9 +140,9 @@ async def test_withdrawal_under_load_is_the_last_word(world: World) -> None:
     sow(world.database, SEED)
     async with world.running(), world.agent(SEED.agent) as agent:
         sending = asyncio.create_task(send(agent, 300, every_s=0.002))
-        await until(lambda: agent.settled(50))
+        await until(lambda: agent.all_settled(50))
         await asyncio.to_thread(withdraw, world.database, SEED.handle)
         at_commit = stored(world)
         await sending
-        await until(lambda: agent.settled(300))
+        await until(lambda: agent.all_settled(300))
         assert stored(world) == at_commit

@@ -74,7 +74,7 @@ async def test_what_comes_while_ingest_is_away_is_stored_later(world: World) -> 
             await agent.publish(agent.seal(heart_rate(value)))
         assert rows(world) == 0
         async with world.running():
-            await until(lambda: agent.settled(20))
+            await until(lambda: agent.all_settled(20))
         assert rows(world) == 20
 
 
@@ -88,7 +88,7 @@ async def test_graceful_stop_leaves_nothing_in_flight(world: World) -> None:
         assert is_conserved(app)
         assert rows(world) == metric(app, "observations_total", outcome="stored")
         async with world.running() as later:
-            await until(lambda: agent.settled(300))
+            await until(lambda: agent.all_settled(300))
             # What was committed was acknowledged, too.
             assert metric(later, "envelopes_total", outcome="duplicate") == 0
     assert rows(world) == 300

@@ -112,7 +112,7 @@ async def test_kill_at_any_instant_loses_and_doubles_nothing(world: World, tmp_p
                 if sequence % 100 == 50 + secrets.randbelow(40):
                     ingest.child.kill()
                     ingest.start()
-            await until(lambda: agent.settled(600), timeout_s=60)
+            await until(lambda: agent.all_settled(600), timeout_s=60)
         assert world.database.fetch("SELECT count(*) FROM vv.observations") == [(600,)]
 
 
