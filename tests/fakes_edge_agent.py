@@ -105,7 +105,7 @@ class NoBroker:
     """A broker that nobody asks for anything."""
 
     def connect(self, *, will: bytes) -> contextlib.AbstractAsyncContextManager[Connection]:
-        raise NotImplementedError
+        raise AssertionError("nobody was to ask for a connection")
 
     def is_outdated(self) -> bool:
         return False

@@ -1,18 +1,13 @@
 """
 Bulk enrolment: bundles for many gateways at once, as before a roll-out or a load test.
 
-Keys and certificates are made in processes of their own; the vault and the telemetry database get
-some hundred agents in one transaction each. A bundle is what `trust.enrolment` writes, in a folder
-named after its agent.
+The vault and the telemetry database get some hundred agents in one transaction each. A bundle is
+what `trust.enrolment` writes, in a folder named after its agent.
 """
 
-import collections
 import datetime as dt
 import os
 import secrets
-from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Final
 
@@ -45,19 +40,6 @@ class Made(msgspec.Struct, frozen=True):
 
     def __repr__(self) -> str:
         return "Made(…)"
-
-
-def make(
-    folder: Path, settings: CertificateSettings, *, count: int, sealed: bool, now: dt.datetime
-) -> list[Made]:
-    """
-    Return *count* new agents, certified by the CA of *folder*.
-
-    Raises:
-        KeyFileError: There is no CA.
-    """
-    authority = Authority(folder, settings)
-    return [_make_one(authority, sealed=sealed, now=now) for _ in range(count)]
 
 
 def _make_one(authority: Authority, *, sealed: bool, now: dt.datetime) -> Made:
@@ -112,9 +94,7 @@ class BulkEnrolment:
         self._settings = settings
         self._clock = clock
 
-    def enrol(
-        self, count: int, *, ingest_key: Path, out: Path, sealed: bool, processes: int
-    ) -> int:
+    def enrol(self, count: int, *, ingest_key: Path, out: Path, sealed: bool) -> int:
         """
         Enrol *count* agents, each with its bundle in a folder of *out*; return how many.
 
@@ -122,13 +102,18 @@ class BulkEnrolment:
             KeyFileError: A file is not what it should be, or cannot be written.
             Unavailable: Some are enrolled, with their bundles; do the rest later.
         """
+        authority = Authority(self._folder, self._settings)
         common = {
-            "ca.crt": Authority(self._folder, self._settings).certificate_pem(),
+            "ca.crt": authority.certificate_pem(),
             "trust.pub": keys.public_pem(self._keys.public_key),
             "ingest.pub": ingest_pem(ingest_key),
         }
         files.make_folder(out)
-        for group in self._made(count, sealed=sealed, processes=processes):
+        for first in range(0, count, _GROUP):
+            group = [
+                _make_one(authority, sealed=sealed, now=self._clock())
+                for _ in range(min(_GROUP, count - first))
+            ]
             self._register(group)
             for made in group:
                 _write_bundle(out / made.agent, made, common)
@@ -136,30 +121,6 @@ class BulkEnrolment:
             os.sync()
             self._upkeep.bring([made.agent for made in group])
         return count
-
-    def _made(self, count: int, *, sealed: bool, processes: int) -> Iterator[list[Made]]:
-        # One here at first: what is wrong with the CA is told in this process.
-        yield make(self._folder, self._settings, count=1, sealed=sealed, now=self._clock())
-        sizes = [min(_GROUP, count - first) for first in range(1, count, _GROUP)]
-        waiting: collections.deque[Future[list[Made]]] = collections.deque()
-        # Spawned: a process that is forked beside threads may inherit a lock that nobody frees.
-        with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-            for size in sizes:
-                waiting.append(
-                    pool.submit(
-                        make,
-                        self._folder,
-                        self._settings,
-                        count=size,
-                        sealed=sealed,
-                        now=self._clock(),
-                    )
-                )
-                # No more in memory than keeps them busy.
-                if len(waiting) > 2 * processes:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
 
     def _register(self, group: list[Made]) -> None:
         # The vault before the files: a certificate that nobody could revoke must not exist.

@@ -2,7 +2,6 @@
 
 import argparse
 import datetime as dt
-import os
 import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -129,7 +128,6 @@ def _agents_enrol(app: App, arguments: argparse.Namespace) -> Result:
         ingest_key=arguments.ingest_key,
         out=arguments.out,
         sealed=arguments.format == "sealed",
-        processes=os.cpu_count() or 1,
     )
     return {"agents": enrolled, "folder": str(arguments.out)}
 

@@ -1,6 +1,7 @@
 """The store on a real database: what one transaction writes, and what is found out afterwards."""
 
 import asyncio
+import contextlib
 import random
 from collections.abc import AsyncIterator, Sequence
 
@@ -32,17 +33,22 @@ SETTLED = 50
 @pytest.fixture
 async def store(database: Database) -> AsyncIterator[PostgresStore]:
     """A store that is open."""
-    one = PostgresStore(
-        database.dsn("vv_ingest"),
+    one = store_at(database.dsn("vv_ingest"))
+    await one.open()
+    yield one
+    await one.close()
+
+
+def store_at(conninfo: str) -> PostgresStore:
+    """Return a store that is not open yet."""
+    return PostgresStore(
+        conninfo,
         seal=sealer_to(X25519PrivateKey.generate().public_key()),
         quarantine=QuarantineLimits(),
         timeout_s=30.0,
         now_ms=lambda: NOW_MS,
         is_settled=lambda identity: identity.sequence == SETTLED,
     )
-    await one.open()
-    yield one
-    await one.close()
 
 
 def plan_of(*some: Opened, epoch: int) -> Plan:
@@ -190,6 +196,20 @@ async def test_failure_to_connect_says_what_to_mend(
     with pytest.raises(kind) as caught:
         await connect(f"{database.dsn('vv_ingest')} {change}", autocommit=True)
     assert caught.value.cause == why
+
+
+async def test_each_try_tells_whether_the_database_is_live(
+    store: PostgresStore, database: Database
+) -> None:
+    """A connection that fails twice tells so twice: another may have told otherwise between."""
+    told: list[bool] = []
+    nowhere = store_at(f"{database.dsn('vv_ingest')} port=1")
+    for each in (nowhere, store):
+        each.on_change = told.append
+    for each, works in ((nowhere, False), (store, True), (nowhere, False)):
+        with contextlib.suppress(Unavailable):
+            await each.open()
+        assert told[-1] is works
 
 
 @pytest.mark.slow
