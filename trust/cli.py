@@ -87,9 +87,11 @@ def _print(result: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         print(msgspec.json.encode(result).decode())
         return
-    rows = result.pop("rows", None)
     for name, value in result.items():
+        # What an erasure or retention deleted has that name too, and is no list of things.
+        if name == "rows" and isinstance(value, list):
+            continue
         text = value if isinstance(value, str) else json.dumps(value)
         print(f"{name.replace('_', ' ')}: {text}")
-    if rows is not None:
+    if isinstance(rows := result.get("rows"), list):
         print(format_table(rows))

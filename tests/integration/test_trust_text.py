@@ -1,0 +1,68 @@
+"""What the commands of trust print for people."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.fix_vault import Office, measured
+from tests.integration.test_trust_cli import configure, run
+from trust.config import DatabaseSettings
+
+pytestmark = pytest.mark.database
+
+
+def _table(settings: DatabaseSettings) -> dict[str, object]:
+    return {"dsn": settings.dsn, "password_file": settings.password_file}
+
+
+@pytest.fixture
+def settings(office: Office, tmp_path: Path) -> str:
+    """A file of settings for the command line, on the databases of *office*."""
+    erasure = office.settings.erasure
+    assert erasure is not None
+    return str(
+        configure(
+            tmp_path,
+            vault=_table(office.settings.vault),
+            telemetry=_table(office.settings.telemetry),
+            erasure={"telemetry": _table(erasure.telemetry), "vault": _table(erasure.vault)},
+        )
+    )
+
+
+def test_an_erasure_prints_its_certificate(office: Office, settings: str, tmp_path: Path) -> None:
+    """Rows by store are printed like the rest, and the command says that it went well."""
+    subject, _ = measured(office)
+    out = tmp_path / "certificate.json"
+
+    code, printed, errors = run(
+        "erase", subject, "--scope", "all", "--yes", "--out", str(out), "--config", settings
+    )
+
+    assert (code, errors) == (0, "")
+    assert 'rows: {"' in printed
+    for words in (("erase", "certificate", "1"), ("erase", "check", str(out))):
+        code, printed, errors = run(*words, "--config", settings)
+        assert (code, errors) == (0, "")
+        assert f"subject: {subject}" in printed
+
+
+def test_retention_prints_what_it_deleted(office: Office, settings: str) -> None:
+    """Counts by purpose and store are printed, not taken for a table."""
+    office.load_policy()
+
+    code, printed, errors = run("retention", "run", "--config", settings)
+
+    assert (code, errors) == (0, "")
+    assert 'rows: {"home-monitoring": {"' in printed
+
+
+def test_a_list_is_a_table(office: Office, settings: str) -> None:
+    """A row for each thing, under the names of its fields."""
+    subject = office.add_subject()
+
+    code, printed, _ = run("subject", "list", "--config", settings)
+
+    assert code == 0
+    assert printed.split()[:3] == ["subject", "added", "at"]
+    assert subject in printed
