@@ -82,6 +82,7 @@ class Agent:
         self._undated = WaitingRoom()
         self._undated_until = clock.now() + undated_s
         self._turn = asyncio.Lock()
+        self._group = asyncio.TaskGroup()
         self._listening: dict[str, int] = {}
         self._is_leaving = False
         self.may_measure = False
@@ -105,7 +106,7 @@ class Agent:
     async def run(self, stop: asyncio.Event) -> None:
         """Measure until *stop*, then make durable what is in memory and publish what it can."""
         await self._start()
-        async with asyncio.TaskGroup() as group:
+        async with self._group as group:
             talking = group.create_task(self._uplink.run(self), name="uplink")
             self._service.ready()
             while not stop.is_set():
@@ -223,7 +224,9 @@ class Agent:
             _log.warning("lease_refused", error=describe(exc))
             return
         if lease is not None:
-            await self._adopt(lease)
+            # A task of our own: whoever brings it is cancelled when the connection ends, and a
+            # lease that is held and half obeyed would never be brought again.
+            await asyncio.shield(self._group.create_task(self._adopt(lease), name="adopt"))
 
     async def _adopt(self, lease: Lease) -> None:
         """Obey *lease*: first stop to listen, then drop, keep it and purge."""

@@ -1,0 +1,204 @@
+"""A lease is obeyed to its end, whatever becomes of the connection over which it came."""
+
+import asyncio
+import contextlib
+import os
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from pathlib import Path
+
+import pytest_asyncio
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from prometheus_client import CollectorRegistry
+
+from edge_agent import spool_file
+from edge_agent.agent import Agent
+from edge_agent.backoff import Backoff
+from edge_agent.keeper import Keeper
+from edge_agent.leases import Leases
+from edge_agent.measurement import Measurement
+from edge_agent.metrics import Metrics
+from edge_agent.outbox import Limits as OutboxLimits
+from edge_agent.outbox import Outbox
+from edge_agent.pipeline import Limits, Pipeline
+from edge_agent.seal import Seal
+from edge_agent.service import Service
+from edge_agent.spool import Bounds, SqliteSpool
+from edge_agent.tags import Tags
+from edge_agent.uplink import Uplink
+from tests.fakes_edge_agent import (
+    HANDLE,
+    OTHER_HANDLE,
+    OTHER_SENSOR,
+    SENSOR,
+    MemoryShelf,
+    NoBroker,
+    grant,
+    lease,
+)
+from tests.hurried import HurriedClock
+from wire import lease as wire_lease
+from wire.lease import Lease
+from wire.quantities import Code
+
+_AGENT = "0" * 16
+
+
+class SlowSensors:
+    """Sensors that hand over what is queued, and hear of a change once the gate is open."""
+
+    def __init__(self) -> None:
+        self.queue: list[Measurement] = []
+        self.listening: set[str] = set()
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def listen(self, cursors: Mapping[str, int]) -> None:
+        await self.gate.wait()
+        self.listening = set(cursors)
+
+    def advance(self, cursors: Mapping[str, int]) -> None:
+        """Note nothing."""
+
+    async def take(self, *, within_s: float) -> Sequence[Measurement]:
+        await asyncio.sleep(min(within_s, 0.01))
+        taken, self.queue = self.queue, []
+        return taken
+
+
+class Scene:
+    """An agent without a broker, which measures a heart rate of each of two people."""
+
+    def __init__(self, folder: Path, spool: SqliteSpool) -> None:
+        self.folder, self.spool, self.sensors = folder, spool, SlowSensors()
+        self.clock, self.registry = HurriedClock(), CollectorRegistry()
+        self._trust_key, self._key = Ed25519PrivateKey.generate(), X25519PrivateKey.generate()
+        metrics = Metrics(self.registry)
+        leases = Leases(
+            agent=_AGENT,
+            trust_key=self._trust_key.public_key(),
+            agent_key=self._key,
+            shelf=MemoryShelf(),
+        )
+        uplink = Uplink(
+            broker=NoBroker(),
+            spool=spool,
+            outbox=Outbox(OutboxLimits()),
+            clock=self.clock,
+            backoff=Backoff(lambda: 1.0),
+            metrics=metrics,
+            start_delay_s=3600.0,
+        )
+        seal = Seal(
+            agent=_AGENT,
+            spool_id=spool.spool_id,
+            ingest_key=X25519PrivateKey.generate().public_key(),
+            random_bytes=os.urandom,
+        )
+        keeper = Keeper(
+            clock=self.clock,
+            spool=spool,
+            seal=seal,
+            leases=leases,
+            uplink=uplink,
+            metrics=metrics,
+            max_age_s=1e9,
+        )
+        self.agent = Agent(
+            software="test",
+            clock=self.clock,
+            sensors=self.sensors,
+            spool=spool,
+            pipeline=Pipeline(Limits(max_age_s=3600.0)),
+            leases=leases,
+            keeper=keeper,
+            uplink=uplink,
+            service=Service({}, now=0.0),
+            metrics=metrics,
+        )
+
+    def lease(self, version: int, *handles: bytes) -> bytes:
+        """Return a lease of *handles*, as it is published."""
+        sensors = {HANDLE: SENSOR, OTHER_HANDLE: OTHER_SENSOR}
+        grants = [grant(handle, [sensors[handle]]) for handle in handles]
+        begun_ms = self.clock.now_ms() - 1000
+        given: Lease = lease(*grants, version=version, agent=_AGENT, issued_at_ms=begun_ms)
+        return wire_lease.encode(
+            given, trust_key=self._trust_key, agent_key=self._key.public_key()
+        )
+
+    def value(self, name: str) -> float:
+        """Return a metric."""
+        return self.registry.get_sample_value(f"vitalveil_agent_{name}") or 0.0
+
+    async def measure(self) -> None:
+        """Let each person be measured once, and wait until that is in memory."""
+        now_ms = self.clock.now_ms()
+        self.sensors.queue = [
+            Measurement(sensor, Code.HEART_RATE, now_ms, 60.0) for sensor in (SENSOR, OTHER_SENSOR)
+        ]
+        await until(lambda: self.value("pending_measurements") == 2)
+
+    async def bring(self, sealed: bytes, *, cut_when: Callable[[], bool]) -> None:
+        """Bring a lease as the uplink does, and be cut off as soon as *cut_when*."""
+        bringing = asyncio.create_task(self.agent.take_lease(sealed))
+        await until(lambda: cut_when() or bringing.done())
+        bringing.cancel()
+        await asyncio.wait([bringing])
+
+
+async def until(done: Callable[[], bool], *, within_s: float = 60.0) -> None:
+    """Return once *done*."""
+    async with asyncio.timeout(within_s):
+        while not done():  # noqa: ASYNC110 - nobody tells of all of it
+            await asyncio.sleep(0.01)
+
+
+@pytest_asyncio.fixture
+async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
+    """An agent at work under the lease of two people."""
+    spool = await SqliteSpool.open(
+        tmp_path,
+        Tags(X25519PrivateKey.generate()),
+        new_spool_id=bytes(16),
+        bounds=Bounds(1 << 20),
+    )
+    scene, stop = Scene(tmp_path, spool), asyncio.Event()
+    running = asyncio.create_task(scene.agent.run(stop))
+    await asyncio.sleep(0)
+    await until(lambda: scene.value("measuring") == 0 and not scene.sensors.listening)
+    await scene.agent.take_lease(scene.lease(1, HANDLE, OTHER_HANDLE))
+    yield scene
+    scene.sensors.gate.set()
+    stop.set()
+    await running
+    await spool.close()
+
+
+async def test_lease_is_obeyed_though_its_connection_ends(scene: Scene) -> None:
+    """Whoever withdrew is neither heard nor kept, though the link broke as the lease came."""
+    await scene.measure()
+    scene.sensors.gate.clear()
+    await scene.bring(scene.lease(2, HANDLE), cut_when=lambda: scene.agent.state(True).lease == 2)
+    scene.sensors.gate.set()
+
+    await until(lambda: scene.value("lease_version") == 2)
+    await until(lambda: scene.sensors.listening == {SENSOR})
+    await until(lambda: scene.value("appended_observations_total") == 1)
+
+
+async def test_nothing_is_kept_twice_when_a_connection_ends(scene: Scene) -> None:
+    """What is being made durable while a lease is taken over is kept once, cut off or not."""
+    await scene.measure()
+    with contextlib.closing(sqlite3.connect(scene.folder / spool_file.NAME)) as other:
+        # As a slow disk would, it keeps the spool busy.
+        other.execute("BEGIN IMMEDIATE")
+        await scene.bring(
+            scene.lease(2, HANDLE, OTHER_HANDLE),
+            cut_when=lambda: scene.value("lease_version") == 2,
+        )
+        other.execute("ROLLBACK")
+
+    await until(lambda: scene.value("appended_observations_total") >= 2)
+    assert scene.spool.stats().depth == 2
