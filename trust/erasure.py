@@ -128,14 +128,21 @@ class Eraser:
         with self._vault.ledger() as ledger:
             erasure, done = ledger.erasure(number), ledger.steps(number)
         for step in STEPS:
-            if step in done:
-                continue
-            facts = self._do[step](erasure, done)
+            if step not in done:
+                facts = self._do[step](erasure, done)
+                with self._vault.ledger() as ledger:
+                    ledger.record(number, step, facts)
+                    done = ledger.steps(number)
+            if step == "mark":
+                # Also when it was noted before: that may be how far the process came.
+                self._copy_mark(number)
+
+    def _copy_mark(self, number: int) -> None:
+        """See that the ledger's file knows the erasure, before anything is destroyed."""
+        if self._ledger_file is not None:
             with self._vault.ledger() as ledger:
-                entry = ledger.record(number, step, facts)
-                done = ledger.steps(number)
-            if step == "mark" and self._ledger_file is not None:
-                self._ledger_file.append(entry)
+                entry = ledger.entry(number)
+            self._ledger_file.append(entry)
 
     def certificate(self, number: int) -> Signed:
         """

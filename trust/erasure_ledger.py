@@ -149,11 +149,20 @@ class Ledger:
         self._keys.verify(signature, signed, what="a step of an erasure")
         return canonical.decode(document, Step, what="a step of an erasure")
 
-    def record(self, number: int, step: str, facts: Mapping[str, Any]) -> Entry:
+    def record(self, number: int, step: str, facts: Mapping[str, Any]) -> None:
         """Note that *step* is done; an earlier note of it stands."""
         document = canonical.encode(Step(number, step, dict(facts)))
         signature = self._keys.sign(canonical.to_sign(_KIND, document))
         self._run("record", number, step, document, self._keys.key_id, signature)
+
+    def entry(self, number: int) -> Entry:
+        """
+        Return what the ledger's file keeps of *number*, which is marked.
+
+        Raises:
+            NotFound: There is no such erasure, or nothing was marked yet.
+        """
+        document, signature = self.signed(number, "mark")
         return Entry(self.erasure(number), document.decode(), signature)
 
     def read(self, entry: Entry) -> Step:
@@ -259,7 +268,8 @@ class LedgerFile:
         Raises:
             KeyFileError: The file cannot be read or written.
         """
-        if any(known.erasure.number == entry.erasure.number for known in self.entries()):
+        # Not by its number alone: a vault that was restored may have given that one again.
+        if any(known.erasure == entry.erasure for known in self.entries()):
             return
         try:
             descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

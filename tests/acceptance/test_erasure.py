@@ -232,17 +232,17 @@ def test_one_purpose_leaves_the_identity(ward: Ward) -> None:
 def test_cut_off_anywhere_goes_on(ward: Ward, step: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Killed after any step was done and before it was noted, the same command ends it."""
     from trust.erasure import STEPS
-    from trust.erasure_ledger import Entry, Ledger
+    from trust.erasure_ledger import Ledger
 
     class Cut(BaseException):
         pass
 
     record = Ledger.record
 
-    def cut(ledger: Ledger, number: int, name: str, facts: dict[str, object]) -> Entry:
+    def cut(ledger: Ledger, number: int, name: str, facts: dict[str, object]) -> None:
         if name == STEPS[step]:
             raise Cut
-        return record(ledger, number, name, facts)
+        record(ledger, number, name, facts)
 
     with monkeypatch.context() as patch:
         patch.setattr(Ledger, "record", cut)

@@ -1,0 +1,37 @@
+"""The ledger's file knows of an erasure before anything is destroyed."""
+
+import json
+
+import pytest
+
+from tests.fix_vault import Office, Refusal, measured
+
+pytestmark = pytest.mark.database
+
+
+def _erase(office: Office, subject: str) -> None:
+    office.run("erase", subject, "--scope", "all", "--yes")
+
+
+def _is_erased(office: Office, subject: str) -> bool:
+    rows = office.vault.fetch(
+        "SELECT erased_at IS NOT NULL FROM vault.subjects WHERE subject = %s", subject
+    )
+    return rows == [(True,)]
+
+
+def test_an_erasure_that_could_not_be_copied_is_copied_when_it_goes_on(office: Office) -> None:
+    """Cut off between the note in the vault and the line in the file, the line is not left out."""
+    subject, _ = measured(office)
+    file = office.folder / "erasures.jsonl"
+    file.mkdir()
+
+    with pytest.raises(Refusal, match=r"erasures\.jsonl"):
+        _erase(office, subject)
+    assert not _is_erased(office, subject)
+    file.rmdir()
+    _erase(office, subject)
+
+    lines = [json.loads(line) for line in file.read_text().splitlines() if line]
+    assert [line["erasure"]["subject"] for line in lines] == [subject]
+    assert _is_erased(office, subject)
