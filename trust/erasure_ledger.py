@@ -16,7 +16,7 @@ from uuid import UUID
 import msgspec
 
 from runtime import named_sql
-from trust import canonical
+from trust import canonical, files
 from trust.database import Connection, Row
 from trust.errors import KeyFileError, NotFound
 from trust.ports import Keys
@@ -278,6 +278,8 @@ class LedgerFile:
                 file.write(b"\n" + msgspec.json.encode(entry) + b"\n")
                 file.flush()
                 os.fsync(file.fileno())
+            # The first line makes the file.
+            files.sync_folder(self._path.parent)
         except OSError as exc:
             raise self._refused(exc) from None
 

@@ -34,10 +34,25 @@ def write(path: Path, content: bytes, *, mode: int, replace: bool = False) -> No
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+        sync_folder(path.parent)
     except OSError as exc:
         raise KeyFileError(
             path.name, f"it cannot be written ({type(exc).__name__})", "Check the folder."
         ) from None
+
+
+def sync_folder(folder: Path) -> None:
+    """
+    Have the names in *folder* survive a power cut: a synced file without one is lost.
+
+    Raises:
+        OSError: It cannot be done.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def write_new(path: Path, content: bytes, *, mode: int) -> None:
@@ -73,6 +88,7 @@ def destroy(path: Path) -> bool:
             file.flush()
             os.fsync(file.fileno())
         path.unlink()
+        sync_folder(path.parent)
     except FileNotFoundError:
         return False
     except OSError as exc:

@@ -1,11 +1,57 @@
 """Files: whole or not there."""
 
+import datetime as dt
+import os
+import stat
+import uuid
 from pathlib import Path
 
 import pytest
 
 from trust import files
+from trust.erasure_ledger import Entry, Erasure, LedgerFile
 from trust.errors import KeyFileError
+
+
+@pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> list[set[str]]:
+    """What lay in a folder each time that it was synced."""
+    seen: list[set[str]] = []
+    fsync = os.fsync
+
+    def noting(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            seen.append(set(os.listdir(descriptor)))  # noqa: PTH208 - an open folder
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noting)
+    return seen
+
+
+def test_a_written_file_keeps_its_name(tmp_path: Path, synced: list[set[str]]) -> None:
+    """The folder is synced once the file is in place: a key without a name is a lost key."""
+    files.write(tmp_path / "epoch.key", b"secret", mode=files.SECRET)
+
+    assert synced == [{"epoch.key"}]
+
+
+def test_a_destroyed_file_stays_away(tmp_path: Path, synced: list[set[str]]) -> None:
+    """The folder is synced once the name is gone."""
+    (tmp_path / "epoch.key").write_bytes(b"secret")
+
+    assert files.destroy(tmp_path / "epoch.key")
+
+    assert synced == [set()]
+
+
+def test_the_ledgers_file_keeps_its_name(tmp_path: Path, synced: list[set[str]]) -> None:
+    """Its first line makes the file, and survives like the later ones."""
+    at = dt.datetime(2026, 5, 4, tzinfo=dt.UTC)
+    entry = Entry(Erasure(1, uuid.UUID(int=1), None, at), "{}", b"signature")
+
+    LedgerFile(tmp_path / "erasures.jsonl").append(entry)
+
+    assert synced == [{"erasures.jsonl"}]
 
 
 def test_write_replaces_only_when_told(tmp_path: Path) -> None:
