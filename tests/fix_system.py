@@ -152,14 +152,22 @@ class Flow:
             return float("inf")
         return metrics.value("vitalveil_agent_spool_envelopes")
 
-    def end(self) -> None:
-        """Stop the sensor, let everything be settled, and check: each record once, in order."""
+    def finish(self) -> None:
+        """Stop the sensor once all that it measured is handed over."""
         self._loop.call_soon_threadsafe(self.player.finish)
         self.wait_for(lambda: self.player.pending == 0, "every record was handed over")
+
+    def told(self) -> list[float]:
+        """Return the values that the agent was handed, in their order."""
+        return [_value(n) for n in range(self.handed_over)]
+
+    def end(self) -> None:
+        """Stop the sensor, let everything be settled, and check: each record once, in order."""
+        self.finish()
         self.wait_for(lambda: len(self.stored()) >= self.handed_over, "every record was stored")
         self.wait_for(lambda: self.spooled() == 0, "the spool was settled")
         self.stop_player()
-        expected = [_value(n) for n in range(self.handed_over)]
+        expected = self.told()
         stored = self.stored()
         assert len(stored) == len(expected), "lost or doubled"
         assert stored == expected

@@ -1,0 +1,237 @@
+"""Both databases dumped under load, lost, and restored into a new server, as the page tells it."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import psycopg
+import pytest
+
+from simulators.stack.system import System, system
+from tests.fix_database import programs
+from tests.fix_system import POLICY, PURPOSE, Flow
+
+pytestmark = [pytest.mark.broker, pytest.mark.database, pytest.mark.slow]
+
+ROOT: Final = Path(__file__).parents[2]
+PAGE: Final = ROOT / "docs/howto/restore-a-backup.md"
+_SECTION: Final = re.compile(r"^## ", re.MULTILINE)
+_UNCOUNTED: Final = """
+SELECT (SELECT count(*) FROM vv.observations) - (SELECT sum(observations) FROM vv.envelopes)
+"""
+_MAY_SEE_THE_VAULT: Final = "SELECT has_database_privilege('vv_ingest', 'vv_vault', 'CONNECT')"
+_BLOCK: Final = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture
+def whole() -> Iterator[System]:
+    """A system of this test alone: its server is going to be lost."""
+    with system(programs=programs()) as made:
+        made.prepare()
+        policy = made.folder / "acceptance.yaml"
+        policy.write_text(POLICY)
+        with made.trust_shell() as shell:
+            shell.run("policy", "load", str(policy))
+        made.start_trust()
+        made.start_ingest()
+        yield made
+
+
+class Operator:
+    """Types what the page says, on the machine of *whole*."""
+
+    def __init__(self, whole: System, folder: Path) -> None:
+        self._whole = whole
+        self._folder = folder
+        (folder / "bin").mkdir()
+        # What starts and stops services here is the test.
+        for name, text in (
+            ("systemctl", "true"),
+            ("vitalveil", f'exec {sys.executable} -m vitalveil "$@"'),
+        ):
+            path = folder / "bin" / name
+            path.write_text(f"#!/bin/sh\n{text}\n")
+            path.chmod(0o755)
+
+    def type(self, script: str) -> None:
+        """Run *script*, each of its commands to a good end."""
+        server = self._whole.databases.server
+        assert server is not None
+        assert server.programs is not None
+        (self._folder / "postgres.password").touch(mode=0o600)
+        (self._folder / "postgres.password").write_text(server.password)
+        for role in ("vv_ingest", "vv_trust"):
+            shutil.copy(self._whole.databases.password_file(role), self._folder)
+        for written, here in (
+            ("host=database", f"host=127.0.0.1 port={server.port}"),
+            ("/etc/vitalveil", str(self._whole.folder)),
+        ):
+            script = script.replace(written, here)
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", script],
+            capture_output=True, text=True, check=False, cwd=self._folder,
+            env={
+                "PATH": f"{self._folder / 'bin'}:{server.programs}:{os.environ['PATH']}",
+                "PYTHONPATH": str(ROOT), "PGHOST": "127.0.0.1", "PGPORT": str(server.port),
+                "PGUSER": "postgres", "PGPASSWORD": server.password,
+            },
+        )  # fmt: skip
+        assert done.returncode == 0, f"{script}\n{done.stdout}\n{done.stderr}"
+
+
+def _sections() -> tuple[str, list[str]]:
+    """Return the page's commands that dump, and those that restore, block by block."""
+    dump, restore = (
+        _BLOCK.findall(next(s for s in _SECTION.split(PAGE.read_text()) if s.startswith(title)))
+        for title in ("Dump", "Restore")
+    )
+    assert len(dump) == 1
+    assert len(restore) == 7
+    return dump[0], restore
+
+
+class Disaster:
+    """
+    A server with both databases that is lost, and made anew from dumps.
+
+    Args:
+        whole: The system, running.
+
+        operator: Who types.
+    """
+
+    def __init__(self, whole: System, operator: Operator) -> None:
+        self._whole = whole
+        self._operator = operator
+        server = whole.databases.server
+        assert server is not None
+        self._server = server
+        with psycopg.connect(whole.databases.admin("telemetry")) as connection:
+            self._is_timescale = bool(
+                connection.execute(
+                    "SELECT FROM pg_extension WHERE extname = 'timescaledb'"
+                ).fetchall()
+            )
+        (
+            self._stop, self._databases, self._with_timescale,
+            self._migrate, self._newer, self._replay, self._start,
+        ) = _sections()[1]  # fmt: skip
+
+    def strike(self) -> None:
+        """Lose the server with all that it held; ingest and trust are stopped, as told."""
+        self._server.kill()
+        shutil.rmtree(self._server.data)
+        self._operator.type(self._stop)
+        for child in (self._whole.ingest, self._whole.trust):
+            assert child is not None
+            child.stop()
+
+    def restore(self, *, enter_again: Flow) -> None:
+        """Do what the page says, on a new and empty server."""
+        self._server.start()
+        for which in ("telemetry", "vault"):
+            # The new server's password, for who erases.
+            self._whole.databases.admin_files(which)
+        self._operator.type(self._restored())
+        self._operator.type(self._migrate)
+        _withdraw(self._whole, enter_again)
+        self._operator.type(self._newer)
+        self._operator.type(self._replay)
+        self._whole.start_trust()
+
+    def _restored(self) -> str:
+        if not self._is_timescale:
+            return self._databases
+        *lines, _ = self._databases.splitlines()
+        return "\n".join([*lines, self._with_timescale])
+
+    def open(self) -> None:
+        """Let ingest store again."""
+        self._operator.type(self._start)
+        self._whole.start_ingest()
+
+
+def _finish(*flows: Flow) -> None:
+    """Let every sensor say all that it measured, and everything be settled."""
+    for flow in flows:
+        flow.finish()
+    for flow in flows:
+        flow.wait_for(partial(_is_settled, flow), "the spool was settled")
+
+
+def _is_settled(flow: Flow) -> bool:
+    return flow.spooled() == 0
+
+
+def _has_stored(flow: Flow, more_than: int) -> bool:
+    return len(flow.stored()) > more_than
+
+
+def _withdraw(whole: System, flow: Flow) -> None:
+    with whole.trust_shell() as shell:
+        shell.run("decision", "withdraw", "--subject", flow.subject, "--purpose", PURPOSE)
+
+
+def _lease_anew(whole: System, flow: Flow) -> None:
+    """Give the gateway of *flow* one more person to measure, and so a newer lease."""
+    with whole.trust_shell() as shell:
+        subject = shell.run("subject", "add", "--name", "Somebody Else")["subject"]
+        shell.run(
+            "decision", "record", "--subject", subject, "--purpose", PURPOSE,
+            "--agent", flow.gateway.agent, "--quantities", "heart_rate",
+            "--binding", "C0:FF:EE:00:00:01",
+        )  # fmt: skip
+
+
+def test_what_a_restore_keeps_and_loses(
+    whole: System, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """
+    What was committed after the dump is gone, and nothing else; nothing is doubled.
+
+    Who withdrew between the two dumps, and who did after both and was entered again, is not
+    measured; and a gateway that holds a newer lease than trust remembers measures on.
+    """
+    stays, leased, between, after = flows = [Flow(whole) for _ in range(4)]
+    for flow in flows:
+        request.addfinalizer(flow.stop_player)
+        flow.begin()
+    for flow in flows:
+        flow.wait_for(partial(_has_stored, flow, 20), "the first values were stored")
+    operator = Operator(whole, tmp_path)
+    roles, telemetry, vault = _sections()[0].splitlines()
+    operator.type(f"{roles}\n{telemetry}")
+    _withdraw(whole, between)
+    operator.type(vault)
+    _withdraw(whole, after)
+    _lease_anew(whole, leased)
+    stays.wait_for(
+        partial(_has_stored, stays, len(stays.stored()) + 50), "more was stored after the dumps"
+    )
+    disaster = Disaster(whole, operator)
+    disaster.strike()
+    handed_over = stays.handed_over
+    disaster.restore(enter_again=after)
+    dumped = {flow.subject: len(flow.stored()) for flow in flows}
+    disaster.open()
+    for flow in (stays, leased):
+        wanted = dumped[flow.subject] + 50
+        flow.wait_for(partial(_has_stored, flow, wanted), "it is stored again", timeout_s=120)
+    _finish(stays, leased)
+
+    for flow in (stays, leased):
+        stored, told, kept = flow.stored(), flow.told(), dumped[flow.subject]
+        assert stored[:kept] == told[:kept]
+        assert stored[kept:] == told[len(told) - len(stored) + kept :], "once, and in order"
+    gone = stays.handed_over - len(stays.stored())
+    assert 50 <= gone <= handed_over - dumped[stays.subject], "what came later is not lost"
+    for flow in (between, after):
+        assert len(flow.stored()) == dumped[flow.subject], "who withdrew is not measured"
+    assert stays.query(_UNCOUNTED) == [(0,)]
+    assert stays.query(_MAY_SEE_THE_VAULT) == [(False,)]
