@@ -1,7 +1,8 @@
 """
-Bulk enrolment: agents, people and their consents, through trust's own command line.
+Enrolment of a fleet: agents, people and their consents, through trust's own command line.
 
-Several shells at once, because each waits for the disk; how long it takes is in the report.
+Agents come from its bulk enrolment, in one command. People come one by one, because each has a
+consent of her own to withdraw; from several shells at once, because each waits for the database.
 """
 
 import threading
@@ -23,7 +24,7 @@ class Enrolment:
     Enrols a fleet.
 
     Args:
-        folder: Where bundles go, each in a folder of its own.
+        folder: Where bundles go, each in a folder named after its agent.
 
         ingest_key: The public key that agents seal to.
 
@@ -48,7 +49,7 @@ class Enrolment:
 
             count: How many.
 
-            progress: Told how many there are, from any thread.
+            progress: Told how many people there are, from any thread.
 
         Raises:
             StackError: Trust refused.
@@ -58,29 +59,37 @@ class Enrolment:
         path.write_text(policy)
         with self._open_shell() as shell:
             shell.run("policy", "load", str(path))
+            bundles = self._bundles(shell, count)
         shells = min(_SHELLS, max(1, count // 50))
         shares = [range(first, count, shells) for first in range(shells)]
         with ThreadPoolExecutor(shells, thread_name_prefix="enrol") as pool:
-            found = list(pool.map(lambda share: self._share(share, progress), shares))
+            found = list(pool.map(lambda share: self._share(share, bundles, progress), shares))
         return [found[number % shells][number // shells] for number in range(count)]
 
-    def _share(self, numbers: Sequence[int], progress: Callable[[int], None]) -> list[Member]:
+    def _bundles(self, shell: TrustShell, count: int) -> Sequence[Path]:
+        """Enrol *count* agents; return the folder of each."""
+        out = self._folder / "agents"
+        shell.run(
+            "agent", "enrol", "--count", str(count), "--ingest-key", str(self._ingest_key),
+            "--out", str(out),
+        )  # fmt: skip
+        return sorted(out.iterdir())
+
+    def _share(
+        self, numbers: Sequence[int], bundles: Sequence[Path], progress: Callable[[int], None]
+    ) -> list[Member]:
         members = []
         with self._open_shell() as shell:
             for number in numbers:
-                members.append(self._one(shell, number))
+                members.append(self._one(shell, number, bundles[number]))
                 with self._lock:
                     self._done += 1
                     progress(self._done)
         return members
 
-    def _one(self, shell: TrustShell, number: int) -> Member:
-        # Not all in one folder: a directory of ten thousand entries is slow to write.
-        folder = self._folder / f"{number // 256:03d}" / f"{number:06d}"
-        folder.parent.mkdir(mode=0o700, exist_ok=True)
-        agent: str = shell.run(
-            "agent", "enrol", "--ingest-key", str(self._ingest_key), "--out", str(folder)
-        )["agent"]
+    def _one(self, shell: TrustShell, number: int, bundle: Path) -> Member:
+        """Have a person measured at the agent of *bundle*."""
+        agent = bundle.name
         subject: str = shell.run("subject", "add", "--name", f"Invented Person {number}")[
             "subject"
         ]
@@ -88,4 +97,4 @@ class Enrolment:
             "decision", "record", "--subject", subject, "--purpose", PURPOSE, "--agent", agent,
             "--binding", address_of(f"fleet/{number}"),
         )["handle"]  # fmt: skip
-        return Member(agent, str(folder), subject, handle)
+        return Member(agent, str(bundle), subject, handle)
