@@ -6,9 +6,10 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -20,7 +21,10 @@ ROOT: Final = Path(__file__).parents[2]
 _BLOCK: Final = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _COMMAND: Final = re.compile(r"\bvitalveil((?: [a-z][a-z\-]*)+)")
 _WANTS_MORE: Final = r"positional arguments:\n  (COMMAND|ACTION|VIEW)\b"
-_SHELLS: Final = ("sh", "bash", "shell", "console")
+_OPTION: Final = re.compile(r"(?<=\s)--[a-z][a-z\-]*")
+_SHELLS: Final = ("sh", "console")
+_KINDS: Final = {*_SHELLS, "promql", "text", "toml", "yaml"}
+CONFIGURATION: Final = ROOT / "docs/reference/configuration.md"
 RUN: Final = [
     ROOT / "docs" / path
     for path in (
@@ -31,12 +35,14 @@ RUN: Final = [
         "howto/restore-a-backup.md",
         "howto/scale-out.md",
         "howto/answer-an-access-request.md",
+        "howto/virtual-sensors.md",
         "reference/wire.md",
     )
 ]
 """Pages whose `sh` blocks are run, from the first to the last."""
 PAGES: Final = [
-    ROOT / "README.md", ROOT / "deploy/README.md", ROOT / "grafana/README.md",
+    ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "deploy/README.md",
+    ROOT / "grafana/README.md",
     *sorted((ROOT / "docs").rglob("*.md")),
 ]  # fmt: skip
 
@@ -93,6 +99,39 @@ def test_the_commands_of_a_page_run(page: Path, whole: System, tmp_path: Path) -
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
 
 
+def test_what_is_said_to_be_run_is_run() -> None:
+    """A block that is not run is no `sh`; and none is without a kind, for then nobody looks."""
+    for page in PAGES:
+        kinds = [kind for kind, _ in _blocks(page)]
+        assert set(kinds) <= _KINDS, page
+        assert page in RUN or "sh" not in kinds, page
+        fences = re.findall(r"^```", page.read_text(), re.MULTILINE)
+        assert len(fences) == 2 * len(kinds), f"{page}: a block without a kind"
+
+
+def test_settings_that_are_named_exist() -> None:
+    """Every key of a `toml` block is one of the reference, which is written from the code."""
+    known = set(re.findall(r"`([a-z_0-9.]+)`", CONFIGURATION.read_text()))
+    named = {
+        key
+        for page in PAGES
+        for kind, text in _blocks(page)
+        # A table with a quoted name is no section of settings: it is a model of a sensor.
+        if kind == "toml" and '["' not in text
+        for key in _keys(tomllib.loads(text))
+    }
+    assert len(named) > 5
+    assert sorted(named - known) == []
+
+
+def _keys(table: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from _keys(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}"
+
+
 def _commands(page: Path) -> set[tuple[str, ...]]:
     """Return every `vitalveil ...` with its sub-commands, from the blocks of *page*."""
     texts = [text for kind, text in _blocks(page) if kind in _SHELLS]
@@ -130,6 +169,38 @@ def test_every_command_that_is_named_exists() -> None:
     commands = set().union(*(_commands(page) for page in PAGES))
     assert len(commands) > 15
     assert [command for command in sorted(commands) if not _known(command)] == []
+
+
+def _unknown_options(script: str) -> set[str]:
+    """Return the options in *script* that the help of their command does not tell of."""
+    unknown: set[str] = set()
+    for line in script.replace("\\\n", " ").splitlines():
+        # What follows a pipe, or is asked of another program, is not ours.
+        for part in re.split(r"[|;]|&&", line.split(" #")[0]):
+            called = _COMMAND.search(part)
+            if called is None or line.lstrip().startswith("#"):
+                continue
+            words = called.group(1).split()
+            helps = [_help(tuple(words[:length])) or "" for length in range(1, len(words) + 1)]
+            told = set(_OPTION.findall(" ".join(helps).replace("[", " ")))
+            unknown |= set(_OPTION.findall(part[called.end() :])) - told
+    return unknown
+
+
+def test_every_option_that_is_named_exists() -> None:
+    """As its command's help tells, or that of the command above."""
+    texts = [text for page in PAGES for kind, text in _blocks(page) if kind in _SHELLS]
+    assert set().union(*map(_unknown_options, texts)) == set()
+    assert _unknown_options("vitalveil trust migrate --nonsense x --dsn y") == {"--nonsense"}
+
+
+def test_every_target_of_make_exists() -> None:
+    """What a newcomer types first."""
+    targets = set(re.findall(r"^([a-z][a-z\-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    texts = [text for page in PAGES for kind, text in _blocks(page) if kind in _SHELLS]
+    named = {name for text in texts for name in re.findall(r"\bmake ([a-z][a-z\-]*)", text)}
+    assert {"demo", "test", "check"} <= named
+    assert sorted(named - targets) == []
 
 
 def test_a_command_that_is_none_is_noticed() -> None:
