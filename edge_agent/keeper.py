@@ -137,7 +137,9 @@ class Keeper:
             except SpoolError as exc:
                 self._failed(exc)
                 return
-            self._must_purge = False
+            self._must_purge = self._spool.has_remains
+            if self._must_purge:
+                _log.warning("purge_unfinished")
             self._given_up(purged, "withdrawn")
 
     async def evict(self) -> None:

@@ -205,6 +205,11 @@ class Spool(Protocol):
         """Erase, beyond recovery from the file, what belongs to any other handle."""
         ...
 
+    @property
+    def has_remains(self) -> bool:
+        """Whether the disk still keeps some of what was purged: another purge tries again."""
+        ...
+
     async def evict_older_than(self, oldest_ms: int, *, now_ms: int) -> Removed:
         """Give up what was appended before *oldest_ms*."""
         ...

@@ -9,7 +9,7 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -70,6 +70,7 @@ class SqliteSpool:
         """What became of a damaged file that was found; None when there was none."""
         self._has_repaired = opened.repair is not None
         self._has_log_to_empty = False
+        self._has_damaged_to_erase = False
         self._tags = tags
         self.bounds = bounds
         self._executor = executor
@@ -120,6 +121,10 @@ class SqliteSpool:
     @property
     def spool_id(self) -> bytes:
         return self._spool_id
+
+    @property
+    def has_remains(self) -> bool:
+        return self._has_log_to_empty or self._has_damaged_to_erase
 
     def stats(self) -> SpoolStats:
         return self._stats
@@ -201,8 +206,10 @@ class SqliteSpool:
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
+            stats = read_stats(self._db)
             self._db.execute("COMMIT")
-            self._stats = read_stats(self._db)
+            # From here on nothing may fail: what is kept would be taken for lost, and kept again.
+            self._stats = stats
         except BaseException:
             # Whatever ends it, the connection must not stay in a transaction; it is raised again.
             # Some failures have rolled back already.
@@ -223,7 +230,6 @@ class SqliteSpool:
             if read_stats(self._db).bytes > limit:
                 spool_recent.fold(self._db)
             evicted = shedding.make_room(self._db, limit, shortage, now_ms=now_ms)
-        self._empty_log()
         return Appended(evicted, shortage)
 
     def _insert(self, envelopes: Sequence[Sealed], now_ms: int) -> None:
@@ -284,21 +290,24 @@ class SqliteSpool:
             removed = shedding.remove(self._db, [row[0] for row in rows], "purged")
             self._db.executemany("DELETE FROM recent WHERE slot = ?", slots)
             marks = self._db.execute(f"DELETE FROM marks WHERE {others}", kept).rowcount  # noqa: S608
-        self._marks = _read_marks(self._db)
-        if removed.sequences or slots or marks:
-            self._db.execute("PRAGMA incremental_vacuum").fetchall()
-            self._has_log_to_empty = True
-            self._empty_log()
+            known = _read_marks(self._db)
+        self._marks = known
+        self._has_log_to_empty |= bool(removed.sequences or slots or marks)
+        self._empty_log()
         # Nobody can tell what is in a damaged file, so nobody could purge it. Set aside just now,
         # it stays for the first purge, which every start begins with, or nobody would ever see it.
         if removed.sequences or not self._has_repaired:
-            spool_file.erase_damaged(self._folder)
+            self._has_damaged_to_erase = not spool_file.erase_damaged(self._folder)
         self._has_repaired = False
         return removed
 
     def _empty_log(self) -> None:
-        """Empty the write-ahead log, if a purge asked for that and no reader held it up."""
-        if self._has_log_to_empty:
+        """Empty the write-ahead log, if a purge asked for that and nobody holds it up."""
+        if not self._has_log_to_empty:
+            return
+        # What was asked for is committed, so an error here is none of its; it stays to be done.
+        with suppress(sqlite3.Error):
+            self._db.execute("PRAGMA incremental_vacuum").fetchall()
             (is_busy, *_) = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             self._has_log_to_empty = bool(is_busy)
 

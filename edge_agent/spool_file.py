@@ -155,20 +155,34 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def erase_damaged(folder: Path) -> None:
-    """Erase the damaged files that were set aside in *folder*."""
+def erase_damaged(folder: Path) -> bool:
+    """Erase the damaged files that were set aside in *folder*; return whether all are gone."""
     for file in folder.glob(f"{NAME}.damaged-*"):
-        erase(file)
+        # Where a file is damaged the disk may be too.
+        with contextlib.suppress(OSError):
+            erase(file)
+    return not any(folder.glob(f"{NAME}.damaged-*"))
 
 
 def erase(file: Path) -> None:
-    """Overwrite *file* where it lies, as far as the disk allows that, and delete it."""
+    """
+    Overwrite *file* where it lies, as far as the disk allows that, and delete it.
+
+    Raises:
+        OSError: It is deleted at most.
+    """
     with contextlib.suppress(FileNotFoundError):
-        with file.open("r+b") as opened:
-            size = opened.seek(0, os.SEEK_END)
-            opened.seek(0)
-            for start in range(0, size, _OVERWRITE_BYTES):
-                opened.write(bytes(min(_OVERWRITE_BYTES, size - start)))
-            opened.flush()
-            os.fsync(opened.fileno())
-        file.unlink()
+        try:
+            _overwrite(file)
+        finally:
+            file.unlink()
+
+
+def _overwrite(file: Path) -> None:
+    with file.open("r+b") as opened:
+        size = opened.seek(0, os.SEEK_END)
+        opened.seek(0)
+        for start in range(0, size, _OVERWRITE_BYTES):
+            opened.write(bytes(min(_OVERWRITE_BYTES, size - start)))
+        opened.flush()
+        os.fsync(opened.fileno())

@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry
 from edge_agent import spool_file
 from edge_agent.agent import Agent
 from edge_agent.backoff import Backoff
-from edge_agent.keeper import Keeper
+from edge_agent.keeper import EVERY_S, Keeper
 from edge_agent.leases import Leases
 from edge_agent.measurement import Measurement
 from edge_agent.metrics import Metrics
@@ -202,3 +202,17 @@ async def test_nothing_is_kept_twice_when_a_connection_ends(scene: Scene) -> Non
 
     await until(lambda: scene.value("appended_observations_total") >= 2)
     assert scene.spool.stats().depth == 2
+
+
+async def test_purge_is_finished_though_nobody_measures_any_more(scene: Scene) -> None:
+    """What a reader kept in the log goes as soon as he is gone, without anything to append."""
+    await scene.measure()
+    await scene.agent.take_lease(scene.lease(2, HANDLE, OTHER_HANDLE))
+    with contextlib.closing(spool_file.open_read_only(scene.folder)) as reader:
+        reader.execute("BEGIN")
+        assert reader.execute("SELECT count(*) FROM held").fetchone() == (2,)
+        await scene.spool._run(lambda: scene.spool._db.execute("PRAGMA busy_timeout = 1"))
+        await scene.agent.take_lease(scene.lease(3))
+        assert scene.spool.has_remains
+    scene.clock.skip(2 * EVERY_S)
+    await until(lambda: not scene.spool.has_remains)

@@ -177,7 +177,7 @@ async def test_purge_takes_what_was_settled_long_ago(tmp_path: Path) -> None:
 
 
 async def test_a_reader_delays_the_end_of_a_purge_and_does_not_prevent_it(tmp_path: Path) -> None:
-    """Who looks at the spool keeps its log alive; the next commit after that empties it."""
+    """Who looks at the spool keeps its log alive; the next purge after that empties it."""
     spool = await open_spool(tmp_path)
     await spool._run(lambda: spool._db.execute("PRAGMA busy_timeout = 10").fetchall())
     (gone,) = await append(spool, 1)
