@@ -21,6 +21,10 @@ ROOT: Final = Path(__file__).parents[2]
 _BLOCK: Final = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _COMMAND: Final = re.compile(r"\bvitalveil((?: [a-z][a-z\-]*)+)")
 _WANTS_MORE: Final = r"positional arguments:\n  (COMMAND|ACTION|VIEW)\b"
+_PATH: Final = re.compile(
+    r"`((?:wire|runtime|edge_agent|ingest|trust|simulators|vitalveil|grafana|tests|benchmarks|docs"
+    r"|deploy|scripts)/[\w./*-]*)`"
+)
 _OPTION: Final = re.compile(r"(?<=\s)--[a-z][a-z\-]*")
 _SHELLS: Final = ("sh", "console")
 _KINDS: Final = {*_SHELLS, "promql", "text", "toml", "yaml"}
@@ -242,6 +246,18 @@ def test_links_lead_somewhere() -> None:
     pages = _every_page()
     assert len(pages) > 60
     assert [link for page in pages for link in _broken(page)] == []
+
+
+def test_files_that_are_named_are_there() -> None:
+    """A path of ours between backticks is a file or a folder; `*` stands for some."""
+    named = {
+        (page.name, path) for page in _every_page() for path in _PATH.findall(page.read_text())
+    }
+    assert len(named) > 50
+    # Made by `deploy/make-secrets`, and never committed.
+    made = "deploy/secrets/"
+    gone = {one for one in named if not one[1].startswith(made) and not [*ROOT.glob(one[1])]}
+    assert gone == set()
 
 
 def test_a_broken_link_is_noticed(tmp_path: Path) -> None:
