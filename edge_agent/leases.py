@@ -115,17 +115,20 @@ class Leases:
         self._trust_key = trust_key
         self._agent_key = agent_key
         self._shelf = shelf
-        self._highest = 0
-        self._sealed: list[bytes] = []
+        self._kept = self._saved = _Kept(0, [])
         self.held: Lease | None = None
         self.past: list[Lease] = []
         """Those before it, the newest first."""
-        self.is_saved = True
 
     @property
     def version(self) -> int:
         """Version of the lease that is held; 0 for none."""
         return self.held.version if self.held is not None else 0
+
+    @property
+    def is_saved(self) -> bool:
+        """Whether the lease that is held is on disk."""
+        return self._saved is self._kept
 
     def recall(self) -> None:
         """
@@ -141,11 +144,11 @@ class Leases:
             kept = _decoder.decode(data)
         except msgspec.MsgspecError:
             raise LeaseRefused("the lease kept on disk is not readable") from None
-        self._highest = kept.highest
+        self._kept = self._saved = _Kept(kept.highest, [])
         leases = [self._decode(sealed) for sealed in kept.sealed]
         if leases:
             self.held, *self.past = leases
-        self._sealed = kept.sealed
+        self._kept = self._saved = kept
 
     def offer(self, sealed: bytes) -> Lease | None:
         """
@@ -155,42 +158,42 @@ class Leases:
             LeaseRefused: Not signed by trust, not for this agent, or rolled back. What was held
                 before still is.
         """
-        if self._sealed and sealed == self._sealed[0]:
+        if sealed in self._kept.sealed[:1]:
             return None
         lease = self._decode(sealed)
-        if lease.version < self._highest:
-            raise RolledBack(version=lease.version, highest=self._highest)
+        if lease.version < self._kept.highest:
+            raise RolledBack(version=lease.version, highest=self._kept.highest)
         if lease == self.held:
             return None  # Signed or sealed anew, and the same.
-        if lease.version == self._highest and self.held is not None:
+        if lease.version == self._kept.highest and self.held is not None:
             raise LeaseRefused("another lease of this version was taken over before")
-        self._highest = lease.version
         self._take_over(lease, sealed)
-        self.is_saved = False
         return lease
 
     def _take_over(self, lease: Lease, sealed: bytes) -> None:
         past = [] if self.held is None else [self.held, *self.past]
         kept = [
             (old, old_sealed)
-            for old, old_sealed in zip(past, self._sealed, strict=True)
+            for old, old_sealed in zip(past, self._kept.sealed, strict=True)
             if old.not_after_ms > lease.issued_at_ms - KEPT_FOR_MS
         ][: _MAX_KEPT - 1]
         self.held = lease
         self.past = [old for old, _ in kept]
-        self._sealed = [sealed, *(old_sealed for _, old_sealed in kept)]
+        self._kept = _Kept(lease.version, [sealed, *(old_sealed for _, old_sealed in kept)])
 
     def save(self) -> None:
         """
         Keep the lease that is held on disk.
 
-        Apart from `offer`, because a withdrawal is obeyed even when the disk is full.
+        Apart from `offer`, because a withdrawal is obeyed even when the disk is full. May run in
+        a thread of its own: a lease that is offered meanwhile is not saved yet.
 
         Raises:
             OSError: It is not kept; try again.
         """
-        self._shelf.write(msgspec.msgpack.encode(_Kept(self._highest, self._sealed)))
-        self.is_saved = True
+        kept = self._kept
+        self._shelf.write(msgspec.msgpack.encode(kept))
+        self._saved = kept
 
     def _decode(self, sealed: bytes) -> Lease:
         if len(sealed) > _MAX_BYTES:

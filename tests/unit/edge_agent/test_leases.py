@@ -1,5 +1,6 @@
 """The lease that is held: trust's, for us, and never an older one."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,31 @@ def test_rollback_is_known_even_when_the_lease_is_not_readable() -> None:
     with pytest.raises(RolledBack):
         again.offer(seal(lease(version=4)))
     assert again.offer(seal(lease(version=5))) is not None
+
+
+class BusyShelf(MemoryShelf):
+    """A shelf on which something else happens while it is written to."""
+
+    def __init__(self, meanwhile: Callable[[], object]) -> None:
+        super().__init__()
+        self._meanwhile = meanwhile
+
+    def write(self, data: bytes) -> None:
+        super().write(data)
+        self._meanwhile()
+
+
+def test_a_lease_that_comes_while_another_is_saved_is_not_saved_yet() -> None:
+    """Two leases in a row, as two withdrawals bring them: the disk ends up with the second."""
+    shelf = BusyShelf(lambda: leases.offer(seal(lease(version=2))))
+    leases = begin(shelf)
+    leases.offer(seal(lease(version=1)))
+    leases.save()
+    assert not leases.is_saved
+    leases.save()
+    again = begin(MemoryShelf(shelf.data))
+    again.recall()
+    assert again.version == 2
 
 
 def test_unreadable_shelf_holds_nothing() -> None:
