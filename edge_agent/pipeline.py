@@ -189,6 +189,9 @@ class Pipeline:
         handles = self._sensors.get(measurement.sensor)
         if handles is None:
             return [Reason.UNKNOWN_SENSOR if self._leases else Reason.NO_LEASE]
+        if not may_measure(self._leases[0], now_ms=now_ms):
+            # Not seen, so that who stores it is asked for it again under the next lease.
+            return [Reason.NO_LEASE]
         if self._was_seen(measurement):
             return [Reason.ALREADY_SEEN]
         # Minimised for each purpose apart: together they are the least that satisfies them all,
@@ -237,10 +240,7 @@ class Pipeline:
         return None
 
     def _refusal(self, measurement: Measurement, handle: bytes, *, now_ms: int) -> Reason | None:
-        if not (
-            may_measure(self._leases[0], now_ms=now_ms)
-            and self._lease_at(handle, measurement.at_ms)
-        ):
+        if self._lease_at(handle, measurement.at_ms) is None:
             return Reason.NO_LEASE
         if measurement.fault is not None:
             return Reason(measurement.fault.value)

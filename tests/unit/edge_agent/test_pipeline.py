@@ -142,6 +142,25 @@ def test_nothing_is_measured_without_a_lease_in_force() -> None:
     assert bench.say(70.0, at_ms=START_MS) is Reason.NO_LEASE
 
 
+def test_record_that_came_after_the_end_of_a_lease_comes_again() -> None:
+    """A stored record of the lease's time is kept under the next, if it came in between."""
+    ended = lease(grant())
+    bench = Bench(ended)
+    bench.clock.pass_s(HOUR_MS / 1000)
+    assert bench.say(70.0, record=1, at_ms=START_MS) is Reason.NO_LEASE
+    bench.take_all()
+    assert bench.cursors == {}
+
+    bench.adopt(lease(grant(), version=2, issued_at_ms=START_MS + HOUR_MS), ended)
+    assert bench.say(70.0, record=1, at_ms=START_MS) is Verdict.PENDING
+    assert bench.say(70.0, record=1, at_ms=START_MS) is Reason.ALREADY_SEEN
+    bench.take_all()
+    bench.clock.pass_s(60)
+    bench.pipeline.tick(now_ms=bench.clock.now_ms(), now=bench.clock.now())
+    bench.take_all()
+    assert [at_ms for _, _, at_ms, _ in bench.out()] == [START_MS]
+
+
 def test_batch_is_due_by_count_and_by_age() -> None:
     """A batch goes when it is full, or when its first observation is old."""
     bench = Bench(lease(grant()))
