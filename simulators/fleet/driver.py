@@ -35,10 +35,14 @@ from simulators.fleet.tally import Snapshot, Tally
 from simulators.fleet.tracks import tracks_of
 from wire import topics
 
-_TICK_S: Final = 0.01
-"""How often the process has a turn; what falls into it is done together."""
-_VISIT_EVERY_S: Final = 10.0
+_SHORTEST_TURN_S: Final = 0.01
+_LONGEST_TURN_S: Final = 0.05
+_TURN_S_PER_GATEWAY: Final = 25e-6
+"""A process that has slept finds nothing of its own in the processor's caches any more, and to
+fetch it again costs as much as several envelopes: a large fleet has fewer and longer turns."""
+_VISIT_EVERY_S: Final = 15.0
 """How often housekeeping sees each gateway."""
+_LATE_S: Final = 0.001
 _ACTS_AT_ONCE: Final = 512
 """Of those that are due, before the connections get their turn."""
 _MAX_BACK_OFF_S: Final = 15.0
@@ -125,6 +129,8 @@ class Driver:
         self._failures: dict[int, int] = {}
         self._dialling: set[asyncio.Task[None]] = set()
         self._is_stopping = False
+        self._starts_at = 0.0
+        self._turn_s = turn_of(len(mine))
         self._walk: Iterator[int] | None = None
         self._done = 0
         self._visits = itertools.cycle(self.gateways.values())
@@ -196,6 +202,7 @@ class Driver:
 
     def begin(self, starts_at: float) -> None:
         """Have the first phase begin at *starts_at* (seconds since 1970)."""
+        self._starts_at = starts_at
         self._walk = self._acts(starts_at)
         # Up to where it waits.
         next(self._walk)
@@ -204,7 +211,7 @@ class Driver:
     async def turn(self) -> None:
         """Do what is due, carry what has come, see to gateways; for ever."""
         while True:
-            await asyncio.sleep(_TICK_S)
+            await asyncio.sleep(self._until_next_turn_s(time.time()))
             while self._walk is not None and next(self._walk, None) == _ACTS_AT_ONCE:
                 # There is more; but first the connections.
                 self._board.poll()
@@ -212,10 +219,17 @@ class Driver:
             self._board.poll()
             self._see_to_some(time.time())
 
+    def _until_next_turn_s(self, now: float) -> float:
+        # A handshake takes several turns, and is waited for.
+        turn_s = _SHORTEST_TURN_S if self._dialling else self._turn_s
+        # A timer may ring almost a millisecond early, and what is due would wait for the next.
+        return turn_s - (now - self._starts_at) % turn_s + _LATE_S
+
     def _acts(self, starts_at: float) -> Iterator[int]:
         """Do what is due at each call, and yield how much that was."""
         plan, every_s = self._plan, self._job.scenario.every_s
-        due_at = (plan.at_s + starts_at).tolist()
+        # What falls into one turn is due at its end, and so all of the process's own delay is lag.
+        due_at = (plan.due_by_turn_s(self._turn_s) + starts_at).tolist()
         who, acts, phases = plan.agent.tolist(), plan.act.tolist(), plan.phase.tolist()
         every = [every_s / max(p.rate, p.last_rate, 1e-9) for p in self._job.scenario.phases]
         yield 0
@@ -295,6 +309,11 @@ class Driver:
         self.journal.write(self._job.journal)
         spools = {str(n): gateway.spool_id.hex() for n, gateway in self.gateways.items()}
         self._job.spools.write_bytes(msgspec.json.encode(spools))
+
+
+def turn_of(gateways: int) -> float:
+    """Return how long a turn is of a process that plays so many *gateways*, in seconds."""
+    return min(max(_SHORTEST_TURN_S, gateways * _TURN_S_PER_GATEWAY), _LONGEST_TURN_S)
 
 
 def rss_bytes() -> int:

@@ -36,6 +36,8 @@ KEEP_ALIVE_S: Final = 60
 _SILENCE_S: Final = 20.0
 """How long the broker may leave something unanswered."""
 _STATE_ID: Final = 0xFFFF
+_EARLY_S: Final = 1.0
+"""How much sooner than it is due a state goes with an envelope."""
 
 
 class World(Protocol):
@@ -222,7 +224,8 @@ class Gateway:
         if not packets:
             return
         tally.published += len(packets)
-        if now - self._reported_at >= self._world.state_every_s:
+        if now - self._reported_at >= self._world.state_every_s - _EARLY_S:
+            # Of two things to say so near to each other, one record is made.
             packets.append(self._state_packet(now))
         self._speak(self.link, b"".join(packets), now)
 
@@ -269,8 +272,6 @@ class Gateway:
             self._speak(link, self._state_packet(now), now)
         elif now - self._spoke_at > KEEP_ALIVE_S / 2:
             self._speak(link, mqtt5.PingReqPacket().write(), now)
-        elif link.owes:
-            link.write(b"")
 
     # What its link tells it.
 

@@ -18,6 +18,8 @@ from simulators.fleet.errors import LinkEnded
 _READ_BYTES: Final = 4096
 _MAX_REST_BYTES: Final = 262_144
 _SUBSCRIBE_ID: Final = 1
+_MOST_OWED_BYTES: Final = 40
+"""Ten acknowledgements: brokers stop at twenty that they wait for, or later."""
 _WORTH_WAKING_BYTES: Final = 64
 """Two acknowledgements are less, and a receipt is more: they are read together."""
 
@@ -135,6 +137,8 @@ class Link:
         try:
             if self._is_secure or self._shake_hands():
                 self._read_all()
+                if len(self._acks) >= _MOST_OWED_BYTES:
+                    self.write(b"")
         except ssl.SSLWantReadError:
             pass
         except ssl.SSLError:
@@ -245,11 +249,6 @@ class Link:
                 self.end("tls")
                 return
             self._flush()
-
-    @property
-    def owes(self) -> bool:
-        """Whether acknowledgements wait to be sent."""
-        return bool(self._acks)
 
     def _flush(self) -> None:
         if self.outgoing.pending:

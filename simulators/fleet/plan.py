@@ -85,6 +85,10 @@ class Plan(msgspec.Struct, frozen=True, eq=False):
         found = self.where(self.act == Act.WITHDRAW)
         return zip(found.at_s.tolist(), found.agent.tolist(), strict=True)
 
+    def due_by_turn_s(self, turn_s: float) -> Floats:
+        """Return when each is due in a process that has a turn so often: at the end of its own."""
+        return np.ceil(self.at_s / turn_s) * turn_s
+
     def write(self, path: Path) -> None:
         """Write it to *path*."""
         with path.open("wb") as file:

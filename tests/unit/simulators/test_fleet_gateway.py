@@ -226,6 +226,28 @@ def test_acknowledgements_ride_with_the_next_envelope(setting: Setting) -> None:
     assert [type(p) for p in found] == [mqtt5.PubAckPacket, mqtt5.PublishPacket]
 
 
+def test_acknowledgements_do_not_wait_for_ever(setting: Setting) -> None:
+    """A broker that waits for as many as some allow would send nothing more."""
+    setting.act()
+    owed = 0
+    for _ in range(9):
+        assert setting.down(topics.receipt(AGENT), b"") == []
+    owed = len(setting.down(topics.receipt(AGENT), b""))
+    assert owed == 10
+
+
+def test_a_state_that_is_nearly_due_goes_with_an_envelope(setting: Setting) -> None:
+    """One record for both, where the state would follow within a second."""
+    setting.bench.state_every_s = 30.0
+    setting.gateway.keep_up(setting.bench.at + 31, resend_after_s=300)
+    setting.broker.exchange()
+    setting.bench.at += 31
+    found = [[p.topic for p in setting.act()] for _ in range(6)]
+    assert [len(topics_of) for topics_of in found] == [1, 1, 1, 1, 1, 2]
+    setting.bench.at += 24.5
+    assert topics.state(AGENT) in [p.topic for p in setting.act()]
+
+
 @pytest.mark.parametrize("act", [Act.FOREIGN_HANDLE, Act.IMPLAUSIBLE, Act.FROM_THE_FUTURE,
                                  Act.NOT_PERMITTED, Act.TOO_FINE])  # fmt: skip
 def test_hostile_bodies_are_sealed_well(setting: Setting, act: Act) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from simulators.fleet import plan
+from simulators.fleet import plan, scenario_file
 from simulators.fleet.errors import RosterError
 from simulators.fleet.plan import Act, Plan
 from simulators.fleet.scenario import Network, Phase, Scenario
@@ -29,6 +29,17 @@ def test_one_seed_one_plan() -> None:
     assert digests[0] == digests[1] != digests[2]
 
 
+def test_what_falls_into_a_turn_is_due_at_its_end() -> None:
+    """A schedule of turns is never early, late by less than a turn, and in the same order."""
+    found = plan.draw(_scenario(Phase(name="a", duration_s=20)))
+    due = found.due_by_turn_s(0.05)
+    late = due - found.at_s
+    assert late.min() >= 0
+    assert late.max() < 0.05
+    assert np.all(np.diff(due) >= 0)
+    assert np.allclose(due / 0.05, np.rint(due / 0.05))
+
+
 def test_each_gateway_keeps_its_beat() -> None:
     """At a steady rate each gateway has an envelope every so often, to the millisecond."""
     found = _sends(plan.draw(_scenario(Phase(name="a", duration_s=20))))
@@ -50,8 +61,21 @@ def test_each_gateway_keeps_its_beat() -> None:
 )
 def test_rates_come_out_as_offered(phase: Phase, expected: int) -> None:
     """As many envelopes are due as the integral of the rate says."""
-    found = _sends(plan.draw(_scenario(phase)))
-    assert abs(len(found) - expected) <= 1
+    found = _sends(plan.draw(_scenario(phase, Phase(name="b", duration_s=2))))
+    assert abs(int((found.phase == 0).sum()) - expected) <= 1
+
+
+def test_a_herd_comes_back_with_ten_minutes() -> None:
+    """Each of ten thousand has twenty envelopes, and each holds what thirty seconds would."""
+    scenario = scenario_file.load("thundering-herd")
+    away = next(n for n, phase in enumerate(scenario.phases) if phase.offline == 1)
+    found = _sends(plan.draw(scenario))
+    held = np.bincount(found.agent[found.phase == away], minlength=scenario.agents)
+    assert scenario.agents == 10_000
+    assert set(held.tolist()) == {20}
+    covers_s = scenario.every_s / scenario.phases[away].rate
+    (step_s,) = scenario.quantities.values()
+    assert round(covers_s / step_s) == 30
 
 
 def test_time_never_goes_back_and_phases_follow() -> None:
