@@ -25,6 +25,7 @@ from simulators.fleet.plan import Plan
 from simulators.fleet.report import Report, Sample, judge
 from simulators.fleet.scenario import Scenario
 from simulators.fleet.site import Site
+from simulators.fleet.standstill import Standstill
 from simulators.fleet.tally import Snapshot
 from simulators.fleet.weather import Weather
 from simulators.fleet.withdrawals import Withdrawals
@@ -177,6 +178,9 @@ class Campaign:
         if relay is not None:
             weather = Weather(self._scenario, relay)
             beside.append(asyncio.create_task(weather.play(self._starts_at), name="weather"))
+        if self._scenario.has_standstill:
+            still = Standstill(self._scenario, self._site.pids.get("ingest", []), note=self._note)
+            beside.append(asyncio.create_task(still.play(self._starts_at), name="standstill"))
         try:
             await self._watch(crew)
             await self._withdrawals.finish(leaving, patience_s=self._scenario.settle_s)

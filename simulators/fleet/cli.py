@@ -5,7 +5,7 @@ import asyncio
 import contextlib
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -16,6 +16,7 @@ from simulators.fleet import limits, page, plan, roster, scenario_file, view
 from simulators.fleet.campaign import Campaign, Options, Progress
 from simulators.fleet.driver import raise_file_limit
 from simulators.fleet.errors import FleetError, RosterError
+from simulators.fleet.limits import Limit
 from simulators.fleet.plan import Plan
 from simulators.fleet.report import Report
 from simulators.fleet.scenario import Scenario
@@ -65,7 +66,7 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
 
 def _address(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
-    if not host or not port.isdigit():
+    if not host or not port.isdigit() or not 1 <= int(port) <= 65_535:
         raise argparse.ArgumentTypeError("HOST:PORT")
     return host.strip("[]"), int(port)
 
@@ -98,12 +99,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _run(arguments: argparse.Namespace, console: Console) -> Report | None:
     scenario = _scenario(arguments)
-    failing = [limits.parse(text) for text in arguments.fail_if]
+    failing = [_failing(text, scenario) for text in arguments.fail_if]
     todo = plan.draw(scenario) if arguments.replay is None else _replayed(arguments, scenario)
     if arguments.check:
         print(f"{scenario.name}: {scenario.agents} agents, {len(todo)} acts, plan {todo.digest}")
         return None
     _check_files(scenario, arguments.workers)
+    _check_writable([arguments.json, arguments.html, arguments.record])
     if arguments.record is not None:
         todo.write(arguments.record)
     options = Options(
@@ -131,15 +133,37 @@ def _scenario(arguments: argparse.Namespace) -> Scenario:
         changes["agents"] = arguments.agents
     if arguments.seed is not None:
         changes["seed"] = arguments.seed
-    if arguments.scale_time != 1.0:
-        changes["phases"] = [
-            msgspec.structs.replace(phase, duration_s=phase.duration_s * arguments.scale_time)
-            for phase in found.phases
-        ]
     try:
+        if arguments.scale_time != 1.0:
+            changes["phases"] = [
+                msgspec.structs.replace(phase, duration_s=phase.duration_s * arguments.scale_time)
+                for phase in found.phases
+            ]
         return msgspec.structs.replace(found, **changes)
     except ValueError as exc:
         raise FleetError(str(exc)) from None
+
+
+def _failing(text: str, scenario: Scenario) -> Limit:
+    found = limits.parse(text)
+    names = [phase.name for phase in scenario.phases]
+    if found.phase is not None and found.phase not in names:
+        raise FleetError(f"--fail-if {text}: there is no such phase, only {', '.join(names)}")
+    return found
+
+
+def _check_writable(paths: Iterable[Path | None]) -> None:
+    """Refuse a report that nobody could read when the run is over."""
+    for path in paths:
+        if path is None:
+            continue
+        is_new = not path.exists()
+        try:
+            path.open("ab").close()
+            if is_new:
+                path.unlink()
+        except OSError as exc:
+            raise FleetError(f"{path} cannot be written ({type(exc).__name__})") from None
 
 
 def _replayed(arguments: argparse.Namespace, scenario: Scenario) -> Plan:

@@ -17,7 +17,7 @@ from simulators.fleet.errors import LimitError
 FIGURES: Final[Mapping[str, str]] = {
     "p50": "s", "p90": "s", "p99": "s", "p999": "s", "max": "s",
     "drain": "s", "withdrawal": "s",
-    "connected": "%", "offered": "%", "stored": "%",
+    "connected": "%", "offered": "%", "stored": "%", "ceiling": "%",
     "lost": "", "doubled": "", "unbalanced": "", "in_flight": "", "unexpected": "",
     "rows_after_withdrawal": "",
     "cpu_us": "", "marginal_us": "", "agent_kb": "", "ingest_mb": "",

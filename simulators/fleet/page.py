@@ -8,7 +8,7 @@ from typing import Final
 
 from simulators.fleet.plot import Line, plot
 from simulators.fleet.report import Report
-from simulators.fleet.view import cost_of, in_time, in_unit
+from simulators.fleet.view import ceilings_of, cost_of, drain_of, in_time, in_unit
 
 _STYLE: Final = """
 body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:920px;padding:0 1rem;
@@ -30,6 +30,7 @@ def render(report: Report) -> str:
         f" plan {report.plan}; {report.generator.workers} process(es) for the fleet;"
         f" {report.machine['cores']:.0f} cores.</p>",
         f"<p>{_text(cost_of(report.generator))}.</p>",
+        _special(report),
         _list(report.notes),
         "<h2>Limits</h2>",
         _verdicts(report),
@@ -68,6 +69,14 @@ def _plots(report: Report) -> list[str]:
         "<h2>Memory, in MB</h2>",
         over_time(_uses(report, "rss_mb"), y=_count),
     ]
+
+
+def _special(report: Report) -> str:
+    """Return what only some scenarios are about."""
+    found = [] if report.drain_s is None else [drain_of(report)]
+    if any(phase.ceiling_per_s is not None for phase in report.phases):
+        found.append(ceilings_of(report))
+    return "".join(f"<p>{_text(line)}.</p>" for line in found)
 
 
 def _seconds(value: float) -> str:

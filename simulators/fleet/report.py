@@ -33,6 +33,10 @@ class PhaseReport(msgspec.Struct, frozen=True):
     """Until the COMMIT."""
     receipt: dict[str, float | None]
     """Until the gateway had its receipt."""
+    withdrawals: int = 0
+    """People who were to withdraw in it."""
+    ceiling_per_s: float | None = None
+    """Where ingest had stood still before it: how fast it settled what had gathered."""
 
 
 class Sample(msgspec.Struct, frozen=True):
@@ -155,21 +159,38 @@ class Figures:
 
     def phase(self, number: int, receipt: Histogram) -> PhaseReport:
         """Return the figures of a phase."""
-        return self._of(
-            self._scenario.phases[number].name,
-            [number],
-            (float(self.edges[number]), float(self.edges[number + 1])),
-            receipt,
+        phase = self._scenario.phases[number]
+        span = (float(self.edges[number]), float(self.edges[number + 1]))
+        return msgspec.structs.replace(
+            self._of(phase.name, [number], span, receipt),
+            withdrawals=phase.withdrawals,
+            ceiling_per_s=self._ceiling(number, span),
         )
+
+    def _ceiling(self, number: int, span: tuple[float, float]) -> float | None:
+        """Return how many of those that had gathered were settled a second, in the thick of it."""
+        if not number or not self._scenario.phases[number - 1].ingest_stopped:
+            return None
+        begins_at = self._starts_at + span[0]
+        joined = self._joined
+        # Of whoever has withdrawn they are refused, and that is ingest's work as well.
+        gathered = (joined.outcome >= 0) & (joined.journal.due_at < begins_at)
+        at = np.sort(joined.committed_at[gathered & (joined.committed_at >= begins_at)])
+        at = at[at < self._starts_at + span[1]]
+        tenth = len(at) // 10
+        if not tenth or at[-1 - tenth] <= at[tenth]:
+            return None
+        return float((len(at) - 2 * tenth) / (at[-1 - tenth] - at[tenth]))
 
     def overall(self, receipt: Histogram) -> PhaseReport:
         """Return the figures of all phases in which every gateway had its network."""
         return self._of("overall", self.calm(), (0.0, float(self.edges[-1])), receipt)
 
     def calm(self) -> list[int]:
-        """Return the phases in which every gateway had its network."""
+        """Return the phases in which every gateway had its network, and ingest its way."""
         phases = self._scenario.phases
-        return [n for n, p in enumerate(phases) if not p.offline] or list(range(len(phases)))
+        calm = [n for n, p in enumerate(phases) if not p.offline and not p.ingest_stopped]
+        return calm or list(range(len(phases)))
 
     def _of(
         self, name: str, numbers: list[int], span: tuple[float, float], receipt: Histogram
@@ -253,6 +274,8 @@ def measured(report: Report, limit: Limit) -> float | None:
     if limit.figure == "stored":
         # Not of what was due: without a lease nothing is measured, and so nothing sent.
         return phase.stored_per_s / phase.sent_per_s if phase.sent_per_s else None
+    if limit.figure == "ceiling":
+        return ceiling_of(report.phases, limit.phase)
     books = report.books
     if books is not None and limit.figure in (
         "lost", "doubled", "unbalanced", "in_flight", "unexpected"
@@ -269,6 +292,23 @@ def measured(report: Report, limit: Limit) -> float | None:
         "ingest_mb": report.highest_mb.get("ingest"),
         "rows_after_withdrawal": report.rows_after_withdrawal,
     }.get(limit.figure)
+
+
+def ceiling_of(phases: Sequence[PhaseReport], name: str | None = None) -> float | None:
+    """
+    Return ingest's ceiling while people withdraw as a share of its ceiling otherwise.
+
+    Args:
+        phases: Of a run; those before which ingest stood still count.
+
+        name: Only this one of those with withdrawals.
+    """
+    found = [(p, p.ceiling_per_s) for p in phases if p.ceiling_per_s is not None]
+    storms = [rate for p, rate in found if p.withdrawals and name in (None, p.name)]
+    calms = [rate for p, rate in found if not p.withdrawals]
+    if not storms or not calms:
+        return None
+    return float(np.mean(storms) / np.mean(calms))
 
 
 def judge(report: Report, required: Sequence[Limit], failing: Sequence[Limit]) -> Report:

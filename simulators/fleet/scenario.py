@@ -17,6 +17,9 @@ MAX_AGENTS: Final = 100_000
 MAX_RATE_PER_S: Final = 20_000
 MAX_ENVELOPES: Final = 20_000_000
 MAX_SKEW_S: Final = 4.0
+MAX_STANDSTILL_S: Final = 25.0
+MAX_CHURN_PER_MIN: Final = 100_000
+MAX_SEED: Final = (1 << 63) - 1
 _WORN: Final = ("heart_rate", "glucose_interstitial")
 
 
@@ -81,6 +84,8 @@ class Phase(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Gateways that drop their connection and come back."""
     withdrawals: int = 0
     """People who withdraw their consent, evenly over the phase."""
+    ingest_stopped: bool = False
+    """Ingest stands still in it, so that what is sent gathers at the broker."""
     network: Network = Network()
 
     def __post_init__(self) -> None:
@@ -94,8 +99,11 @@ class Phase(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         _check_least("rate", self.rate, 0)
         _check_least("rate_to", self.last_rate, 0)
         _check_least("return_within_s", self.return_within_s, 0)
-        _check_least("churn_per_min", self.churn_per_min, 0)
+        _check_least("churn_per_min", self.churn_per_min, 0, greatest=MAX_CHURN_PER_MIN)
         _check_least("withdrawals", self.withdrawals, 0)
+        if self.ingest_stopped and self.duration_s > MAX_STANDSTILL_S:
+            raise _refuse("ingest_stopped", "gateways send again what has waited for 30 s",
+                          f"Let it stand still for at most {MAX_STANDSTILL_S:g} s")  # fmt: skip
 
     @property
     def last_rate(self) -> float:
@@ -131,6 +139,7 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         _check_least("every_s", self.every_s, 0.01, greatest=86_400)
         _check_least("ramp_s", self.ramp_s, 0)
         _check_least("settle_s", self.settle_s, 0)
+        _check_least("seed", self.seed, 0, greatest=MAX_SEED)
         _check_least("connecting_at_once", self.connecting_at_once, 1, greatest=10_000)
         if not 0 <= self.clock_skew_s <= MAX_SKEW_S:
             raise _refuse(
@@ -151,9 +160,10 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise _refuse("quantities", "invented people wear no such sensor",
                           f"Choose among {', '.join(_WORN)}")  # fmt: skip
         for name, step_s in self.quantities.items():
-            if step_s < 0.01 or abs(step_s * 1000 - round(step_s * 1000)) > 1e-6:
+            _check_least(f"quantities.{name}", step_s, 0.01, greatest=86_400)
+            if abs(step_s * 1000 - round(step_s * 1000)) > 1e-6:
                 raise _refuse(f"quantities.{name}", "it is no whole number of ms",
-                              "Write seconds, from 0.01")  # fmt: skip
+                              "Write seconds, as in 0.25")  # fmt: skip
 
     def _check_rates(self) -> None:
         finest = min(self.quantities.values())
@@ -167,10 +177,15 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 raise _refuse(f"phases[{number}].rate",
                               f"it comes to over {MAX_RATE_PER_S} envelopes a second",
                               "Lower it, or take fewer agents")  # fmt: skip
-            envelopes += self.agents / self.every_s * phase.duration_s * highest
+            mean = (phase.rate + phase.last_rate) / 2
+            envelopes += self.agents / self.every_s * phase.duration_s * mean
             if phase.withdrawals > self.agents:
                 raise _refuse(f"phases[{number}].withdrawals", "there are fewer people",
                               "Each withdraws once")  # fmt: skip
+        if envelopes < 1:
+            raise _refuse(
+                "phases", "nothing would be sent in them", "Raise a rate, or lengthen one"
+            )
         if envelopes > MAX_ENVELOPES:
             raise _refuse("phases", f"they come to over {MAX_ENVELOPES} envelopes", "Shorten them")
         if sum(phase.withdrawals for phase in self.phases) > self.agents:
@@ -198,6 +213,11 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def has_network(self) -> bool:
         """Whether something of its own lies between fleet and broker."""
         return any(phase.network != Network() for phase in self.phases)
+
+    @property
+    def has_standstill(self) -> bool:
+        """Whether ingest is to be stopped now and then."""
+        return any(phase.ingest_stopped for phase in self.phases)
 
     def policy(self, purpose: str) -> str:
         """Return the policy under which its gateways measure, YAML."""

@@ -73,7 +73,9 @@ def render_report(report: Report) -> RenderableType:
         ends = ", ".join(f"{count} {kind}" for kind, count in sorted(report.links.items()))
         parts.append(Text(f"connections that ended, or never came to be: {ends}"))
     if report.drain_s is not None:
-        parts.append(Text(f"drained {in_time(report.drain_s)} after the outage"))
+        parts.append(Text(drain_of(report)))
+    if any(phase.ceiling_per_s is not None for phase in report.phases):
+        parts.append(Text(ceilings_of(report)))
     parts.extend(Text(f"note: {note}") for note in report.notes)
     for verdict in report.verdicts:
         word = "kept  " if verdict.is_kept else "BROKEN"
@@ -91,6 +93,24 @@ def cost_of(generator: Generator) -> str:
         f" {in_time(generator.lag['p99'])} behind its plan"
         + (": IT WAS THE LIMIT" if generator.was_the_limit else "")
     )
+
+
+def drain_of(report: Report) -> str:
+    """Return how long what an outage left behind took, and what it asked of ingest."""
+    most_mb = report.highest_mb.get("ingest")
+    memory = "" if most_mb is None else f", ingest at most {most_mb:.0f} MB"
+    return f"drained {in_time(report.drain_s)} after the outage{memory}"
+
+
+def ceilings_of(report: Report) -> str:
+    """Return how fast ingest was at its ceiling, in a sentence."""
+    ceilings = [
+        f"{phase.name} {_number(phase.ceiling_per_s)}"
+        + " with withdrawals" * (phase.withdrawals > 0)
+        for phase in report.phases
+        if phase.ceiling_per_s is not None
+    ]
+    return f"ingest at its ceiling, envelopes a second: {', '.join(ceilings)}"
 
 
 def in_unit(verdict: Verdict) -> str:

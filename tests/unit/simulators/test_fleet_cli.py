@@ -43,7 +43,13 @@ def test_a_scenario_is_checked_without_a_system(
     [
         ([], "--with-stack"),
         (["--fail-if", "p99>1"], "p99<=2s"),
+        (["--fail-if", "p99@night>1s"], "no such phase, only a"),
         (["--agents", "0"], "agents"),
+        (["--seed", "-1"], "seed"),
+        (["--scale-time", "0"], "duration_s"),
+        (["--scale-time", "nan"], "duration_s"),
+        (["--json", "/nowhere/report.json"], "cannot be written"),
+        (["--html", "/"], "cannot be written"),
         (["--agents", "90000"], "ulimit"),
         (["--replay", "nothing.npz"], "cannot be read"),
         (["--broker", "127.0.0.1:1", "--roster", "nothing.jsonl"], "roster"),
@@ -62,6 +68,17 @@ def test_what_cannot_run_is_refused(
     printed = capsys.readouterr().err
     assert said in printed
     assert "Traceback" not in printed
+
+
+def test_a_report_that_can_be_written_is_not_there_before_the_run(
+    scenario: str, tmp_path: Path
+) -> None:
+    """Looking whether it can be leaves no empty file, and takes nothing from an old one."""
+    new, old = tmp_path / "new.json", tmp_path / "old.html"
+    old.write_text("old")
+    assert main(["fleet", scenario, "--json", str(new), "--html", str(old)]) == 2
+    assert not new.exists()
+    assert old.read_text() == "old"
 
 
 def test_time_can_be_stretched(scenario: str, capsys: pytest.CaptureFixture[str]) -> None:
