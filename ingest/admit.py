@@ -84,7 +84,7 @@ def admit(
 
         now_ms: The time, for permissions that end by themselves.
     """
-    verdicts: list[Verdict] = [_unopened(one) for one in opened]
+    verdicts: list[Verdict] = [None if one.body is not None else _unopened(one) for one in opened]
     found, windows = _look_up(opened, verdicts, permissions)
     received = np.fromiter((o.delivery.received_ms for o in opened), np.int64, len(opened))
     given = Given(windows, received, clock, now_ms)
@@ -94,9 +94,7 @@ def admit(
 
 
 def _unopened(one: Opened) -> Verdict:
-    """Return the verdict on a delivery without a body of a known topic; None for one with."""
-    if one.body is not None:
-        return None
+    """Return the verdict on a delivery without a body."""
     return QuarantineReason.BAD_SEAL if one.fault is Reason.BAD_SEAL else one.fault
 
 

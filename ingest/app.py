@@ -86,7 +86,7 @@ class App:
                 quarantine=settings.quarantine,
                 timeout_s=settings.store.timeout_s,
                 now_ms=now_ms,
-                is_settled=settlements.covers,
+                are_settled=settlements.covers,
             )
             for _ in range(settings.store.connections)
         ]

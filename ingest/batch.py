@@ -1,5 +1,7 @@
 """Batching: when a flush is due, by envelopes, observations, bytes or age. Pure."""
 
+import itertools
+from bisect import bisect_left
 from collections.abc import Sequence
 
 import msgspec
@@ -71,15 +73,18 @@ class Batch:
 
         What stays is as old as it was, so that it is due no later than it would have been.
         """
-        cut = observations = payload_bytes = 0
         limits = self._limits
-        for one in self._opened[: limits.max_envelopes]:
-            cut += 1
-            payload_bytes += len(one.delivery.payload)
-            observations += one.observations
-            if observations >= limits.max_observations or payload_bytes >= limits.max_bytes:
-                break
+        sizes = [len(one.delivery.payload) for one in self._opened[: limits.max_envelopes]]
+        counts = [one.observations for one in self._opened[: limits.max_envelopes]]
+        cut = min(_reaches(sizes, limits.max_bytes), _reaches(counts, limits.max_observations))
         taken, self._opened = self._opened[:cut], self._opened[cut:]
-        self._observations -= observations
-        self._bytes -= payload_bytes
+        self._observations -= sum(counts[:cut])
+        self._bytes -= sum(sizes[:cut])
         return taken
+
+
+def _reaches(amounts: Sequence[int], limit: int) -> int:
+    """Return how many of *amounts* it takes to reach *limit*; all of them if they do not."""
+    if sum(amounts) < limit:
+        return len(amounts)
+    return bisect_left(list(itertools.accumulate(amounts)), limit) + 1

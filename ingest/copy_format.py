@@ -91,8 +91,8 @@ def encode_ledger(rows: Sequence[LedgerRow]) -> bytes:
         if name.endswith("_size"):
             table[name] = _LEDGER[name.removesuffix("_size")].itemsize
     identities = [row.identity for row in rows]
-    table["agent"] = np.frombuffer("".join([i.agent for i in identities]).encode(), "V16")
-    table["spool_id"] = np.frombuffer(b"".join([i.spool_id for i in identities]), "V16")
+    table["agent"] = np.frombuffer("".join([i.spool[0] for i in identities]).encode(), "V16")
+    table["spool_id"] = np.frombuffer(b"".join([i.spool[1] for i in identities]), "V16")
     table["sequence"] = [i.sequence for i in identities]
     table["digest"] = np.frombuffer(b"".join([row.digest for row in rows]), "V16")
     table["outcome"] = [row.outcome for row in rows]

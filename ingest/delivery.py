@@ -33,11 +33,22 @@ class Delivery(msgspec.Struct, eq=False, gc=False):
     settled: bool = False
 
 
-class Identity(msgspec.Struct, frozen=True, gc=False):
-    """What makes an envelope the same envelope, for ever."""
+Spool = tuple[str, bytes]
+"""An agent and the id of one of its spools."""
 
-    agent: str
-    spool_id: bytes
+
+class Identity(msgspec.Struct, frozen=True, gc=False):
+    """
+    What makes an envelope the same envelope, for ever.
+
+    Args:
+        spool: Where it comes from. Of one sender mostly one object, so that a dictionary that has
+            it finds it without comparing.
+
+        sequence: Its number there.
+    """
+
+    spool: Spool
     sequence: int
 
 

@@ -1,5 +1,6 @@
 """The statements of a flush, inside the caller's transaction: claims, quarantine, watermarks."""
 
+import operator
 from collections.abc import Callable, Iterable, Sequence
 from itertools import compress
 
@@ -7,13 +8,12 @@ from psycopg import AsyncConnection
 from psycopg.errors import InvalidParameterValue, UniqueViolation
 
 from ingest import copy_format
-from ingest.delivery import Identity
+from ingest.delivery import Identity, Spool
 from ingest.outcome import Outcome, QuarantineReason, Reason
 from ingest.plan import Fate, LedgerRow, Plan
 from ingest.ports import SpoolRanges
 from ingest.quarantine import QuarantineLimits, Seal, rows
 from ingest.queries import QUERIES
-from ingest.settle import Spool
 
 
 async def hold_permissions(connection: AsyncConnection) -> tuple[int, str]:
@@ -36,12 +36,16 @@ async def transaction_status(connection: AsyncConnection, transaction: str) -> s
     return "unknown" if row is None or row[0] is None else str(row[0])
 
 
+AreSettled = Callable[[Sequence[Identity]], list[bool]]
+"""Tells of each identity whether it may be in the ledger already."""
+
+
 class Repeated(Exception):
     """Something that was taken for new is in the ledger. Nothing is written; claim carefully."""
 
 
 async def claim(
-    connection: AsyncConnection, plan: Plan, *, is_settled: Callable[[Identity], bool]
+    connection: AsyncConnection, plan: Plan, *, are_settled: AreSettled
 ) -> dict[int, bytes]:
     """
     Write the ledger; return the deliveries that were in it before, with the digest there.
@@ -51,22 +55,23 @@ async def claim(
 
         plan: What is claimed.
 
-        is_settled: Tells what may be in the ledger. All else is taken for new and copied, which
+        are_settled: Tells what may be in the ledger. All else is taken for new and copied, which
             costs a third.
 
     Raises:
         Repeated: Not all else was new. The transaction is lost.
     """
     wanted = plan.ledger()
-    doubtful = [is_settled(row.identity) for row in wanted]
-    new = [row for row, is_doubtful in zip(wanted, doubtful, strict=True) if not is_doubtful]
+    doubtful = are_settled([row.identity for row in wanted])
+    is_new = True not in doubtful
+    new = wanted if is_new else list(compress(wanted, map(operator.not_, doubtful)))
     if new:
         try:
             async with connection.cursor() as cursor, cursor.copy(QUERIES["copy_ledger"]) as copy:
                 await copy.write(copy_format.encode_ledger(new))
         except UniqueViolation:
             raise Repeated from None
-    if len(new) == len(wanted):
+    if is_new:
         return {}
     pairs = zip(plan.firsts, wanted, strict=True)
     return await _claim_carefully(connection, list(compress(pairs, doubtful)))
@@ -77,8 +82,8 @@ async def _claim_carefully(
 ) -> dict[int, bytes]:
     """Write what is new of *claims*; return the others' digests by their deliveries."""
     wanted = [row for _, row in claims]
-    agents = [row.identity.agent for row in wanted]
-    spools = [row.identity.spool_id for row in wanted]
+    agents = [row.identity.spool[0] for row in wanted]
+    spools = [row.identity.spool[1] for row in wanted]
     sequences = [row.identity.sequence for row in wanted]
     async with connection.cursor(binary=True) as cursor:
         await cursor.execute(
@@ -94,9 +99,9 @@ async def _claim_carefully(
         )
         if cursor.rowcount == len(wanted):
             return {}
-        new = {Identity(*row) for row in await cursor.fetchall()}
+        new = {Identity((a, spool_id), n) for a, spool_id, n in await cursor.fetchall()}
         await cursor.execute(QUERIES["claimed_before"], [agents, spools, sequences])
-        digests = {Identity(*row[:3]): row[3] for row in await cursor.fetchall()}
+        digests = {Identity((a, s), n): digest for a, s, n, digest in await cursor.fetchall()}
     return {index: digests[row.identity] for index, row in claims if row.identity not in new}
 
 
@@ -119,13 +124,15 @@ async def read_spools(connection: AsyncConnection, spools: Sequence[Spool]) -> l
     """Return what is settled of each of *spools*."""
     if not spools:
         return []
+    # What is given back is the object that was asked for.
+    asked = {spool: spool for spool in spools}
     found: dict[Spool, SpoolRanges] = {}
     async with connection.cursor(binary=True) as cursor:
         await cursor.execute(
             QUERIES["read_spools"], [[s[0] for s in spools], [s[1] for s in spools]]
         )
         for agent, spool_id, through, first, last in await cursor.fetchall():
-            spool = (agent, spool_id)
+            spool = asked[agent, spool_id]
             _, _, runs = found.setdefault(spool, (spool, through, []))
             if first is not None:
                 runs.append((first, last))

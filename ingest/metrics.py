@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 
 from ingest.fleet import Fleet
 from ingest.outcome import Outcome, QuarantineReason, Reason
-from ingest.plan import Plan
+from ingest.plan import STORED, Plan
 from ingest.ports import Stored
 from wire.quantities import QUANTITIES
 
@@ -145,7 +145,9 @@ class Metrics:
         self.in_flight.dec(len(stored.fates))
         # By identity, and all at once: the hash of an enum is a call into Python, and most of a
         # flush is stored.
-        outcomes = np.fromiter((id(o) for o, _ in stored.fates), np.int64, len(stored.fates))
+        outcomes = np.full(len(stored.fates), id(Outcome.STORED), np.int64)
+        if stored.fates.count(STORED) < len(stored.fates):
+            outcomes[:] = [id(outcome) for outcome, _ in stored.fates]
         for outcome in Outcome:
             count = int(np.count_nonzero(outcomes == id(outcome)))
             if count:

@@ -4,7 +4,9 @@ import hashlib
 from collections.abc import Iterable
 from typing import Final
 
-from ingest.delivery import Delivery, Identity, Opened
+import msgspec
+
+from ingest.delivery import Delivery, Identity, Opened, Spool
 from ingest.outcome import Reason
 from wire import envelope, json_envelope, topics
 from wire.errors import BadSeal, Malformed, TooLarge, UnsupportedVersion, WireError, WrongTopic
@@ -37,6 +39,26 @@ def reason_of(error: WireError) -> Reason:
     return next((reason for kind, reason in _REASONS if isinstance(error, kind)), Reason.MALFORMED)
 
 
+class _Sender(msgspec.Struct, gc=False):
+    """
+    Whose topic it is.
+
+    Args:
+        agent: Its id.
+
+        spool: The spool that it sent from last.
+    """
+
+    agent: str
+    spool: Spool
+
+    def identity(self, spool_id: bytes, sequence: int) -> Identity:
+        """Return the identity of an envelope of it."""
+        if self.spool[1] != spool_id:
+            self.spool = (self.agent, spool_id)
+        return Identity(self.spool, sequence)
+
+
 class Opening:
     """
     Opens deliveries. Total: any bytes on any topic give a value.
@@ -48,7 +70,7 @@ class Opening:
     def __init__(self, opener: Opener) -> None:
         self._opener = opener
         # Parsing a topic costs a SHA-256; an agent has one topic for all its life.
-        self._agents: dict[str, str] = {}
+        self._senders: dict[str, _Sender] = {}
 
     def open_all(self, deliveries: Iterable[Delivery]) -> list[Opened]:
         """Return each of *deliveries* opened, or with its fault."""
@@ -59,28 +81,29 @@ class Opening:
         payload = delivery.payload
         opened = Opened(delivery, "", None, digest_of(payload))
         try:
-            agent = self._agents.get(delivery.topic) or self._agent_of(delivery.topic)
-            opened.agent = agent
+            sender = self._senders.get(delivery.topic) or self._sender_of(delivery.topic)
+            opened.agent = sender.agent
             if json_envelope.looks_like_json(payload):
-                self._read_json(opened)
+                _read_json(opened, sender)
                 return opened
             outside = envelope.decode_envelope(payload)
-            opened.identity = Identity(agent, outside.spool_id, outside.sequence)
-            inside = self._opener.open_bytes(agent, outside)
+            opened.identity = sender.identity(outside.spool_id, outside.sequence)
+            inside = self._opener.open_bytes(sender.agent, outside)
             opened.body, opened.observations = envelope.decode_counted(inside)
         except WireError as error:
             opened.fault = reason_of(error)
         return opened
 
-    def _agent_of(self, topic: str) -> str:
+    def _sender_of(self, topic: str) -> _Sender:
         agent = topics.parse_observations(topic)
-        if len(self._agents) >= _MAX_TOPICS:
-            self._agents.clear()
-        self._agents[topic] = agent
-        return agent
+        if len(self._senders) >= _MAX_TOPICS:
+            self._senders.clear()
+        sender = self._senders[topic] = _Sender(agent, (agent, b""))
+        return sender
 
-    def _read_json(self, opened: Opened) -> None:
-        opened.is_json = True
-        identified = json_envelope.decode(opened.delivery.payload)
-        opened.identity = Identity(opened.agent, identified.spool_id, identified.sequence)
-        opened.body, opened.observations = identified.body, len(identified.body)
+
+def _read_json(opened: Opened, sender: _Sender) -> None:
+    opened.is_json = True
+    identified = json_envelope.decode(opened.delivery.payload)
+    opened.identity = sender.identity(identified.spool_id, identified.sequence)
+    opened.body, opened.observations = identified.body, len(identified.body)

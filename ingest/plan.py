@@ -1,6 +1,7 @@
 """The plan of a flush: what one transaction is to write. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -12,6 +13,9 @@ from ingest.outcome import Outcome, QuarantineReason, Reason, Verdict, ledger_co
 
 Fate = tuple[Outcome, Verdict]
 """What became of a delivery, and why."""
+
+STORED: Final[Fate] = (Outcome.STORED, None)
+"""What becomes of most."""
 
 
 class LedgerRow(msgspec.Struct, frozen=True, gc=False):
@@ -37,6 +41,8 @@ class Plan(msgspec.Struct, frozen=True, eq=False):
         firsts: The deliveries that claim an identity first, in the order of identities, so that
             two workers never wait for each other crosswise.
 
+        claims: Their identities.
+
         repeats: Each other delivery of an identity in the same flush, with the first.
     """
 
@@ -44,12 +50,18 @@ class Plan(msgspec.Struct, frozen=True, eq=False):
     admission: Admission
     verdicts: list[Verdict]
     firsts: list[int]
+    claims: list[Identity]
     repeats: dict[int, int]
 
     @property
     def epoch(self) -> int:
         """The epoch of the permissions that it stands on."""
         return self.admission.epoch
+
+    @property
+    def is_all_accepted(self) -> bool:
+        """Whether there is nothing to say against any delivery."""
+        return self.verdicts.count(None) == len(self.verdicts)
 
     def accepted(self, indexes: Iterable[int]) -> Bools:
         """Return which of all deliveries are among *indexes* and accepted."""
@@ -61,15 +73,16 @@ class Plan(msgspec.Struct, frozen=True, eq=False):
         """Return what the ledger is to keep, one for each of `firsts`."""
         added = np.bincount(self.admission.rows.envelopes, minlength=len(self.opened)).tolist()
         found = []
-        for index in self.firsts:
-            one, verdict = self.opened[index], self.verdicts[index]
-            if one.identity is not None:
-                count = added[index] if verdict is None else 0
-                found.append(LedgerRow(one.identity, one.digest, ledger_code(verdict), count))
+        for identity, index in zip(self.claims, self.firsts, strict=True):
+            verdict = self.verdicts[index]
+            code, count = (0, added[index]) if verdict is None else (ledger_code(verdict), 0)
+            found.append(LedgerRow(identity, self.opened[index].digest, code, count))
         return found
 
     def wants_quarantine(self) -> list[int]:
         """Return the deliveries that are to be quarantined before the ledger is asked."""
+        if self.is_all_accepted:
+            return []
         return [i for i in self.firsts if isinstance(self.verdicts[i], QuarantineReason)]
 
     def refuse_over(self, kept: Mapping[str, int], cap: int) -> "Plan":
@@ -115,17 +128,12 @@ def make_plan(admission: Admission, opened: Sequence[Opened], *, is_poison: bool
         first = first_of.setdefault(one.identity, index)
         if first != index:
             repeats[index] = first
-    firsts = sorted(first_of.values(), key=lambda i: _order(opened[i]))
-    return Plan(opened, admission, verdicts, firsts, repeats)
+    claims = sorted(first_of, key=_order)
+    return Plan(opened, admission, verdicts, [first_of[i] for i in claims], claims, repeats)
 
 
-def _order(one: Opened) -> tuple[str, bytes, int]:
-    identity = one.identity
-    return (
-        ("", b"", 0)
-        if identity is None
-        else (identity.agent, identity.spool_id, identity.sequence)
-    )
+def _order(identity: Identity) -> tuple[str, bytes, int]:
+    return (*identity.spool, identity.sequence)
 
 
 def conclude(plan: Plan, known: Mapping[int, bytes]) -> tuple[list[Fate], list[int]]:
@@ -139,6 +147,8 @@ def conclude(plan: Plan, known: Mapping[int, bytes]) -> tuple[list[Fate], list[i
 
         known: The deliveries of `firsts` that were in the ledger before, with the digest there.
     """
+    if not known and not plan.repeats and plan.is_all_accepted:
+        return [STORED] * len(plan.opened), []
     fates: list[Fate] = []
     conflicts = []
     for index, (one, verdict) in enumerate(zip(plan.opened, plan.verdicts, strict=True)):

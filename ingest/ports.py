@@ -5,10 +5,9 @@ from typing import Protocol
 
 import msgspec
 
-from ingest.delivery import Delivery
+from ingest.delivery import Delivery, Spool
 from ingest.permissions import Changes
 from ingest.plan import Fate, Plan
-from ingest.settle import Spool
 
 
 class Receiver(Protocol):

@@ -90,8 +90,7 @@ def rows(
         received_at = dt.datetime.fromtimestamp(one.delivery.received_ms / 1000, tz=dt.UTC)
         yield Kept(
             index,
-            one.identity.agent,
-            one.identity.spool_id,
+            *one.identity.spool,
             one.identity.sequence,
             why,
             one.digest,

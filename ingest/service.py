@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import random
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, TypeVar
 
 import msgspec
@@ -17,7 +17,6 @@ from ingest.errors import Poisoned, Unavailable, Unusable
 from ingest.failures import Backoff
 from ingest.metrics import Metrics
 from ingest.opening import Opening
-from ingest.outcome import Reason
 from ingest.permissions import Changes, LastReadings, Permissions
 from ingest.plan import Plan, make_plan
 from ingest.ports import Receiver, Store, Stored
@@ -32,6 +31,8 @@ _AT_ONCE: Final = 512
 """How many envelopes are opened before everybody else has a turn: two milliseconds' worth."""
 _STOP_TIMEOUT_S: Final = 20.0
 """How long a stop waits for a database that is away."""
+
+_STATES: Final = "vv1/state/"
 
 _log = Log("ingest.service")
 T = TypeVar("T")
@@ -149,14 +150,13 @@ class Service:
             # Envelopes that come one by one are taken some at a time.
             await asyncio.sleep(_GATHER_S)
 
-    def _take(self, arrived: Iterable[Delivery]) -> None:
-        envelopes = []
-        for delivery in arrived:
-            if delivery.topic.startswith("vv1/state/"):
-                self._note_state(delivery)
-                self._receiver.settle([delivery])
-            else:
-                envelopes.append(delivery)
+    def _take(self, arrived: Sequence[Delivery]) -> None:
+        envelopes = [one for one in arrived if not one.topic.startswith(_STATES)]
+        if len(envelopes) < len(arrived):
+            for delivery in arrived:
+                if delivery.topic.startswith(_STATES):
+                    self._note_state(delivery)
+                    self._receiver.settle([delivery])
         self._metrics.note_received(len(envelopes))
         self._held += len(envelopes)
         # Of an older connection: will come again, and must not be counted as a duplicate then.
@@ -257,18 +257,13 @@ class Service:
         await self._commit(store, poisoned, due_at)
 
     async def _flush(self, store: Store, plan: Plan) -> Stored:
-        # Only of agents that are known: a stranger's spools are nobody's business.
-        known = [
-            one.identity
-            for one, verdict in zip(plan.opened, plan.verdicts, strict=True)
-            if one.identity is not None and verdict is not Reason.UNKNOWN_AGENT
-        ]
-        unknown = self._settlements.unknown(known)
+        spools = {identity.spool for identity in plan.claims}
+        unknown = self._settlements.unknown(spools)
         if unknown:
             for spool, through, runs in await store.read_spools(unknown):
                 self._settlements.load(spool, through, runs)
-        watermarks = self._settlements.watermarks(known)
-        poison = any(v != a for v, a in zip(plan.verdicts, plan.admission.verdicts, strict=True))
+        watermarks = self._settlements.watermarks(spools)
+        poison = plan.verdicts != plan.admission.verdicts
 
         def replan(changes: Changes) -> Plan:
             self._permissions.apply(changes)
@@ -307,12 +302,7 @@ class Service:
         self._receiver.settle([one.delivery for one in opened])
         self._metrics.note_stored(stored)
         self._held -= len(opened)
-        settled = [
-            one.identity
-            for one, (_, why) in zip(opened, stored.fates, strict=True)
-            if one.identity is not None and why is not Reason.UNKNOWN_AGENT
-        ]
-        self._settlements.settle(settled, now=self._clocks.monotonic_s())
+        self._settlements.settle(stored.plan.claims, now=self._clocks.monotonic_s())
         self._owes_receipts.set()
 
     def note_permissions(self) -> None:

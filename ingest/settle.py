@@ -9,12 +9,9 @@ from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterable
 
-from ingest.delivery import Identity
+from ingest.delivery import Identity, Spool
 from wire import receipt
 from wire.receipt import MAX_RANGES, MAX_SPOOLS, SpoolReceipt
-
-Spool = tuple[str, bytes]
-"""An agent and the id of one of its spools."""
 
 _NO_SEQUENCE = 1 << 63
 """Above every sequence."""
@@ -26,8 +23,12 @@ _WATERMARK_EVERY = 64
 class Ranges:
     """Sequences that are settled: all through one, and runs above it."""
 
+    __slots__ = ("_runs", "marked", "through")
+
     def __init__(self, through: int = 0, runs: Iterable[tuple[int, int]] = ()) -> None:
         self.through = through
+        self.marked = through
+        """Through which the database knows it without reading the ledger."""
         self._runs: list[tuple[int, int]] = []
         for first, last in sorted(runs):
             self._add_run(first, last)
@@ -100,19 +101,21 @@ class Settlements:
         self._ranges: OrderedDict[Spool, Ranges] = OrderedDict()
         self._by_agent: dict[str, OrderedDict[bytes, None]] = {}
         self._floors: OrderedDict[Spool, int] = OrderedDict()
-        self._marked: dict[Spool, int] = {}
         self._owed: dict[str, float] = {}
         self._told: OrderedDict[str, float] = OrderedDict()
 
-    def unknown(self, identities: Iterable[Identity]) -> set[Spool]:
-        """Return the spools of *identities* that must be read from the database first."""
+    def unknown(self, spools: Iterable[Spool]) -> set[Spool]:
+        """Return those of *spools* that must be read from the database first."""
         # Asked one by one: a set less the keys would walk over every spool that is known.
-        return {spool for i in identities if (spool := (i.agent, i.spool_id)) not in self._ranges}
+        return {spool for spool in spools if spool not in self._ranges}
 
-    def covers(self, identity: Identity) -> bool:
-        """Tell whether *identity* is settled, as far as is known here."""
-        ranges = self._ranges.get((identity.agent, identity.spool_id))
-        return ranges is not None and ranges.covers(identity.sequence)
+    def covers(self, identities: Iterable[Identity]) -> list[bool]:
+        """Tell of each of *identities* whether it is settled, as far as is known here."""
+        found = []
+        for identity in identities:
+            ranges = self._ranges.get(identity.spool)
+            found.append(ranges is not None and ranges.covers(identity.sequence))
+        return found
 
     def load(self, spool: Spool, through: int, runs: Iterable[tuple[int, int]]) -> None:
         """Take over what the database knows of *spool*, unless it is known already."""
@@ -120,7 +123,6 @@ class Settlements:
             # Read for two flushes at once: what was settled since the first must not be unsettled.
             return
         ranges = Ranges(through, runs)
-        self._marked[spool] = through
         ranges.raise_to(self._floors.get(spool, 1) - 1)
         self._ranges[spool] = ranges
         self._by_agent.setdefault(spool[0], OrderedDict())[spool[1]] = None
@@ -129,7 +131,6 @@ class Settlements:
 
     def _forget(self, spool: Spool) -> None:
         del self._ranges[spool]
-        self._marked.pop(spool, None)
         spools = self._by_agent[spool[0]]
         del spools[spool[1]]
         if not spools:
@@ -139,7 +140,7 @@ class Settlements:
         """Settle *identities*, whose outcome is committed; owe their agents a receipt."""
         touched: dict[Spool, None] = {}
         for identity in identities:
-            spool = (identity.agent, identity.spool_id)
+            spool = identity.spool
             ranges = self._ranges.get(spool)
             # None: forgotten since it was loaded. The next delivery of it loads it again.
             if ranges is not None:
@@ -149,7 +150,8 @@ class Settlements:
         # heard of at one time.
         for spool in touched:
             self._ranges.move_to_end(spool)
-            self._by_agent[spool[0]].move_to_end(spool[1])
+            if len(spools := self._by_agent[spool[0]]) > 1:
+                spools.move_to_end(spool[1])
             self._owe(spool[0], now)
 
     def raise_floor(self, spool: Spool, floor: int, *, now: float) -> None:
@@ -193,17 +195,17 @@ class Settlements:
             spools.append(SpoolReceipt(spool_id, ranges.through, ranges.runs()[:MAX_RANGES]))
         return receipt.encode(spools)
 
-    def watermarks(self, identities: Iterable[Identity]) -> list[tuple[str, bytes, int]]:
-        """Return the spools of *identities* that moved on far enough to be written down."""
+    def watermarks(self, spools: Iterable[Spool]) -> list[tuple[str, bytes, int]]:
+        """Return those of *spools* that moved on far enough to be written down."""
         found = []
-        for spool in {(i.agent, i.spool_id) for i in identities}:
+        for spool in spools:
             ranges = self._ranges.get(spool)
-            if ranges and ranges.through >= self._marked.get(spool, 0) + _WATERMARK_EVERY:
+            if ranges is not None and ranges.through >= ranges.marked + _WATERMARK_EVERY:
                 found.append((*spool, ranges.through))
         return sorted(found)
 
     def marked(self, watermarks: Iterable[tuple[str, bytes, int]]) -> None:
         """Note that *watermarks* are committed."""
         for agent, spool_id, through in watermarks:
-            if (agent, spool_id) in self._ranges:
-                self._marked[agent, spool_id] = through
+            if (ranges := self._ranges.get((agent, spool_id))) is not None:
+                ranges.marked = through

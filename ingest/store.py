@@ -3,7 +3,7 @@
 import asyncio
 import datetime as dt
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import msgspec
 import psycopg
@@ -12,7 +12,7 @@ from psycopg import AsyncConnection
 from ingest import copy_format, ledger
 from ingest.database import connect, mapped_errors
 from ingest.decide import Rows
-from ingest.delivery import Identity
+from ingest.delivery import Identity, Spool
 from ingest.errors import Poisoned, StoreError, Unavailable
 from ingest.permissions import Changes
 from ingest.plan import Fate, Plan, conclude
@@ -20,7 +20,6 @@ from ingest.ports import SpoolRanges, Stored
 from ingest.quarantine import QuarantineLimits, Seal
 from ingest.queries import QUERIES
 from ingest.reader import read_changes
-from ingest.settle import Spool
 
 _DAY_MS = 86_400_000
 _EPOCH = dt.date(1970, 1, 1)
@@ -49,7 +48,7 @@ class PostgresStore:
 
         now_ms: The time, ms since 1970.
 
-        is_settled: Tells what may be in the ledger already, as far as this process knows.
+        are_settled: Tells what may be in the ledger already, as far as this process knows.
     """
 
     def __init__(
@@ -60,14 +59,14 @@ class PostgresStore:
         quarantine: QuarantineLimits,
         timeout_s: float,
         now_ms: Callable[[], int],
-        is_settled: Callable[[Identity], bool],
+        are_settled: ledger.AreSettled,
     ) -> None:
         self._conninfo = conninfo
         self._seal = seal
         self._quarantine = quarantine
         self._timeout_s = timeout_s
         self._now_ms = now_ms
-        self._is_settled = is_settled
+        self._are_settled = are_settled
         self._connection: AsyncConnection | None = None
         self._days: set[int] = set()
         self._doubt: _Doubt | None = None
@@ -118,11 +117,11 @@ class PostgresStore:
                 return
             await self._ensure_days(connection, _days(plan.admission.rows))
             try:
-                stored = await self._write(connection, plan, watermarks, replan, self._is_settled)
+                stored = await self._write(connection, plan, watermarks, replan, self._are_settled)
             except ledger.Repeated:
                 # Settled by another worker, or before what this process remembers.
                 await connection.rollback()
-                stored = await self._write(connection, plan, watermarks, replan, lambda _: True)
+                stored = await self._write(connection, plan, watermarks, replan, _all_of)
             done.append(stored)
 
         try:
@@ -190,7 +189,7 @@ class PostgresStore:
         plan: Plan,
         watermarks: list[tuple[str, bytes, int]],
         replan: Callable[[Changes], Plan],
-        is_settled: Callable[[Identity], bool],
+        are_settled: ledger.AreSettled,
     ) -> Stored:
         epoch, transaction = await ledger.hold_permissions(connection)
         if epoch != plan.epoch or self._now_ms() >= plan.admission.expires_ms:
@@ -200,7 +199,7 @@ class PostgresStore:
         if agents := {plan.opened[i].agent for i in plan.wants_quarantine()}:
             kept = await ledger.quarantined_of(connection, agents)
             plan = plan.refuse_over(kept, self._quarantine.max_per_agent)
-        known = await ledger.claim(connection, plan, is_settled=is_settled)
+        known = await ledger.claim(connection, plan, are_settled=are_settled)
         fates, conflicts = conclude(plan, known)
         copy_s = await self._copy(connection, plan, known)
         fates = await self._put_aside(connection, plan, fates, conflicts, known)
@@ -216,9 +215,8 @@ class PostgresStore:
     ) -> float:
         """Write the observations of what is new; return how long that took."""
         rows = plan.admission.rows
-        new = [i for i in plan.firsts if i not in known]
-        if known or len(new) != len(plan.opened) or any(v is not None for v in plan.verdicts):
-            rows = rows.of(plan.accepted(new))
+        if known or plan.repeats or not plan.is_all_accepted:
+            rows = rows.of(plan.accepted(i for i in plan.firsts if i not in known))
         if not len(rows):
             return 0.0
         started_at = time.perf_counter()
@@ -247,6 +245,11 @@ class PostgresStore:
         for index, fate in (await keeper.keep_conflicts(conflicts)).items():
             fates[index] = fate
         return fates
+
+
+def _all_of(identities: Sequence[Identity]) -> list[bool]:
+    """Take each of *identities* for one that may be in the ledger."""
+    return [True] * len(identities)
 
 
 def _days(rows: Rows) -> set[int]:

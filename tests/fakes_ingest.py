@@ -6,12 +6,11 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from ingest import permissions as known
-from ingest.delivery import Delivery, Identity, Opened
+from ingest.delivery import Delivery, Identity, Opened, Spool
 from ingest.errors import IngestError, Poisoned
 from ingest.permissions import Changes, Permissions
 from ingest.plan import Plan, conclude
 from ingest.ports import SpoolRanges, Stored
-from ingest.settle import Spool
 from wire import topics
 from wire.envelope import Block, Body, pack_block
 from wire.quantities import Code
@@ -188,7 +187,7 @@ def opened(
     return Opened(
         delivery(),
         AGENT,
-        Identity(AGENT, SPOOL, sequence),
+        Identity((AGENT, SPOOL), sequence),
         digest,
         Body(handle, lease, list(blocks)),
         is_json=is_json,

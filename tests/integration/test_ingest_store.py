@@ -47,7 +47,7 @@ def store_at(conninfo: str) -> PostgresStore:
         quarantine=QuarantineLimits(),
         timeout_s=30.0,
         now_ms=lambda: NOW_MS,
-        is_settled=lambda identity: identity.sequence == SETTLED,
+        are_settled=lambda identities: [one.sequence == SETTLED for one in identities],
     )
 
 

@@ -81,7 +81,7 @@ def _measured(count: Callable[[Metrics, Stored], None]) -> _Stages:
         copy_format.encode(admission.rows)
         fates, _ = conclude(plan, {})
         identities = [one.identity for one in opened if one.identity is not None]
-        for spool in settlements.unknown(identities):
+        for spool in settlements.unknown({i.spool for i in identities}):
             settlements.load(spool, 0, [])
         settlements.settle(identities, now=float(first))
         settlements.take_due(now=float(first), everything=True)

@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ingest.delivery import Identity
 from ingest.opening import Opening
 from ingest.outcome import Reason
 from tests.fakes_ingest import AGENT, HANDLE, SPOOL, block, delivery
@@ -33,7 +34,7 @@ def test_sealed_envelope_opens() -> None:
     one = OPENING.open(delivery(sealed_to(KEY)))
     assert (one.body, one.fault, one.is_json) == (BODY, None, False)
     assert one.identity is not None
-    assert (one.identity.spool_id, one.identity.sequence) == (SPOOL, 1)
+    assert one.identity == Identity((AGENT, SPOOL), 1)
 
 
 def test_json_envelope_opens() -> None:
