@@ -61,6 +61,8 @@ _BLANK: Final = np.zeros(_PIECE, dtype=_ROW)
 _BLANK["fields"] = _FIELDS
 for _name in ("time", "series", "value", "flags"):
     _BLANK[f"{_name}_size"] = _ROW[_name].itemsize
+_BLANK_BYTES: Final = _BLANK.view(np.uint8)
+"""The same without fields: numpy would copy those one by one, in thirty times the time."""
 
 
 def encode(rows: Rows) -> bytes:
@@ -73,13 +75,14 @@ def pieces(rows: Rows) -> Iterator[bytes | memoryview]:
     yield _HEADER
     for first in range(0, len(rows), _PIECE):
         these = slice(first, first + _PIECE)
-        table = _BLANK[: len(rows) - first].copy()
+        octets = _BLANK_BYTES[: (len(rows) - first) * _ROW.itemsize].copy()
+        table = octets.view(_ROW)
         table["time"] = (rows.times_ms[these] - _POSTGRES_EPOCH_MS) * 1000
         table["series"] = rows.series[these]
         table["value"] = rows.values[these]
         if rows.flags[these].any():
             table["flags"] = rows.flags[these]
-        yield table.view(np.uint8).data
+        yield octets.data
     yield _TRAILER
 
 

@@ -27,13 +27,6 @@ _REASONS: Final[tuple[tuple[type[WireError], Reason], ...]] = (
 )
 
 
-def digest_of(payload: bytes) -> bytes:
-    """Return what the ledger remembers of *payload*."""
-    digest = _empty_digest()
-    digest.update(payload)
-    return digest.digest()
-
-
 def reason_of(error: WireError) -> Reason:
     """Return the reason that *error* is refused with."""
     return next((reason for kind, reason in _REASONS if isinstance(error, kind)), Reason.MALFORMED)
@@ -51,12 +44,6 @@ class _Sender(msgspec.Struct, gc=False):
 
     agent: str
     spool: Spool
-
-    def identity(self, spool_id: bytes, sequence: int) -> Identity:
-        """Return the identity of an envelope of it."""
-        if self.spool[1] != spool_id:
-            self.spool = (self.agent, spool_id)
-        return Identity(self.spool, sequence)
 
 
 class Opening:
@@ -79,15 +66,19 @@ class Opening:
     def open(self, delivery: Delivery) -> Opened:
         """Return *delivery* opened, or with its fault."""
         payload = delivery.payload
-        opened = Opened(delivery, "", None, digest_of(payload))
+        digest = _empty_digest()
+        digest.update(payload)
+        opened = Opened(delivery, "", None, digest.digest())
         try:
             sender = self._senders.get(delivery.topic) or self._sender_of(delivery.topic)
             opened.agent = sender.agent
             if json_envelope.looks_like_json(payload):
-                _read_json(opened, sender)
+                _read_json(opened)
                 return opened
             outside = envelope.decode_envelope(payload)
-            opened.identity = sender.identity(outside.spool_id, outside.sequence)
+            if sender.spool[1] != outside.spool_id:
+                sender.spool = (sender.agent, outside.spool_id)
+            opened.identity = Identity(sender.spool, outside.sequence)
             inside = self._opener.open_bytes(sender.agent, outside)
             opened.body, opened.observations = envelope.decode_counted(inside)
         except WireError as error:
@@ -102,8 +93,8 @@ class Opening:
         return sender
 
 
-def _read_json(opened: Opened, sender: _Sender) -> None:
+def _read_json(opened: Opened) -> None:
     opened.is_json = True
     identified = json_envelope.decode(opened.delivery.payload)
-    opened.identity = sender.identity(identified.spool_id, identified.sequence)
+    opened.identity = Identity((opened.agent, identified.spool_id), identified.sequence)
     opened.body, opened.observations = identified.body, len(identified.body)

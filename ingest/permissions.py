@@ -172,7 +172,8 @@ class Permissions:
 
     def rules(self, rows: Ints) -> Table:
         """Return the rules of *rows*, as a structured array."""
-        return self._rules[rows]
+        # Not by an index: that copies a row field by field, in thirty times the time.
+        return self._rules.take(rows)
 
     def apply(self, changes: Changes) -> None:
         """Take over *changes*, unless they are older than what is known."""

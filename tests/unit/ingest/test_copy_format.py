@@ -43,6 +43,13 @@ def test_more_rows_than_a_piece_are_one_buffer() -> None:
     assert copy_format.decode(b"".join(parts)) == some
 
 
+def test_a_buffer_leaves_nothing_for_the_next() -> None:
+    """What a piece begins as is a copy: flags of one are not another's."""
+    flagged, plain = [(1_700_000_000_000, 7, 1.5, 3)], [(1_700_000_000_000, 7, 1.5, 0)]
+    pieces = [list(copy_format.pieces(rows_of(some))) for some in (flagged, plain)]
+    assert [copy_format.decode(b"".join(parts)) for parts in pieces] == [flagged, plain]
+
+
 def test_encode_golden_value() -> None:
     """A row written out by hand from PostgreSQL's documentation."""
     golden = "0004 00000008 00000000000f4240 00000004 00000007 00000004 3fc00000 00000002 0001"

@@ -1,6 +1,8 @@
 """When a flush is due."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ingest.batch import Batch, FlushLimits
 from tests.fakes_ingest import block, opened
@@ -55,3 +57,32 @@ def test_flush_takes_the_oldest_and_no_more_than_it_may() -> None:
     assert batch.due_in_s(now=1.0) == 1.0
     assert batch.take() == some[3:]
     assert batch.due_in_s(now=1.0) is None
+
+
+@given(st.lists(st.tuples(st.integers(0, 600), st.integers(1, 6)), min_size=1, max_size=8))
+def test_flush_ends_with_what_reaches_a_limit(sizes: list[tuple[int, int]]) -> None:
+    """A flush is the shortest that reaches a limit, and what stays is counted right."""
+    batch = Batch(LIMITS)
+    some = []
+    for number, (payload_bytes, observations) in enumerate(sizes, start=1):
+        one = opened(block(*[70] * observations), sequence=number)
+        one.delivery.payload = bytes(payload_bytes)
+        some.append(one)
+        batch.add(one, now=0.0)
+    while some:
+        is_due = batch.due_in_s(now=0.0) == 0.0
+        taken = batch.take()
+        assert taken == some[: len(taken)]
+        assert _reaches(sizes[: len(taken)]) is is_due
+        assert not _reaches(sizes[: len(taken) - 1])
+        del some[: len(taken)], sizes[: len(taken)]
+    assert batch.due_in_s(now=0.0) is None
+
+
+def _reaches(sizes: list[tuple[int, int]]) -> bool:
+    """Tell whether envelopes of these sizes reach one of `LIMITS`."""
+    return (
+        len(sizes) >= LIMITS.max_envelopes
+        or sum(size for size, _ in sizes) >= LIMITS.max_bytes
+        or sum(count for _, count in sizes) >= LIMITS.max_observations
+    )

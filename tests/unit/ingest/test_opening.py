@@ -33,8 +33,27 @@ def test_sealed_envelope_opens() -> None:
     """What was sealed to our key has its body, its identity and no fault."""
     one = OPENING.open(delivery(sealed_to(KEY)))
     assert (one.body, one.fault, one.is_json) == (BODY, None, False)
-    assert one.identity is not None
     assert one.identity == Identity((AGENT, SPOOL), 1)
+
+
+def test_spool_of_a_sender_is_one_object() -> None:
+    """A dictionary that has a sender's spool finds it again without comparing."""
+    first, second = (OPENING.open(delivery(sealed_to(KEY))).identity for _ in range(2))
+    assert first is not None
+    assert second is not None
+    assert first.spool is second.spool
+
+
+def test_sealed_envelopes_of_two_spools_are_told_apart() -> None:
+    """A sender that goes on in another spool is believed, and so is one that comes back."""
+    found = []
+    for spool in (SPOOL, b"o" * 16, SPOOL):
+        sealer = Sealer(
+            agent=AGENT, spool_id=spool, session_key=b"k" * 32, ingest_key=KEY.public_key()
+        )
+        one = OPENING.open(delivery(encode_envelope(sealer.seal(BODY, sequence=1))))
+        found.append((one.identity, one.fault))
+    assert found == [(Identity((AGENT, spool), 1), None) for spool in (SPOOL, b"o" * 16, SPOOL)]
 
 
 def test_json_envelope_opens() -> None:

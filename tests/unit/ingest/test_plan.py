@@ -1,5 +1,8 @@
 """The plan of a flush, and what becomes of it."""
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from ingest.admit import admit
 from ingest.decide import ClockRules
 from ingest.delivery import Opened
@@ -33,6 +36,7 @@ def test_ledger_is_in_the_order_of_identities() -> None:
     plan = plan_of(*(opened(block(70), sequence=s) for s in (3, 1, 2)))
     assert plan.firsts == [1, 2, 0]
     assert [row.identity.sequence for row in plan.ledger()] == [1, 2, 3]
+    assert plan.claims == [plan.opened[index].identity for index in plan.firsts]
 
 
 def test_ledger_says_what_was_added() -> None:
@@ -59,6 +63,23 @@ def test_fates_of_new_and_known() -> None:
         (Outcome.REFUSED, Reason.IMPLAUSIBLE),
     ]
     assert conflicts == [2]
+
+
+@given(st.sets(st.integers(1, 4)), st.sets(st.integers(1, 4)), st.booleans())
+def test_fate_of_one_does_not_depend_on_the_others(
+    known: set[int], refused: set[int], has_repeat: bool
+) -> None:
+    """Each delivery fares as it would alone, whether all others are plain or none is."""
+    some = [opened(block(5 if s in refused else 70), sequence=s) for s in (1, 2, 3, 4)]
+    before = {index: some[index].digest for index in range(4) if index + 1 in known}
+    together = [*some, opened(block(70))] if has_repeat else some
+    fates, conflicts = conclude(plan_of(*together), before)
+    alone = [
+        conclude(plan_of(one), {0: before[index]} if index in before else {})[0][0]
+        for index, one in enumerate(some)
+    ]
+    assert fates == alone + [(Outcome.DUPLICATE, None)] * has_repeat
+    assert conflicts == []
 
 
 def test_repeats_within_a_flush_answer_to_the_first() -> None:

@@ -132,3 +132,12 @@ def test_watermark_waits_until_it_is_worth_a_row() -> None:
     assert marks == [(AGENT, SPOOL, 64)]
     settlements.marked(marks)
     assert settlements.watermarks([(AGENT, SPOOL)]) == []
+
+
+def test_watermark_that_was_read_is_not_written_again() -> None:
+    """What the database said of a spool it need not be told."""
+    settlements = Settlements(interval_s=1.0)
+    settlements.load((AGENT, SPOOL), 100, [(102, 300)])
+    assert settlements.watermarks([(AGENT, SPOOL)]) == []
+    settlements.settle([one(101)], now=0.0)
+    assert settlements.watermarks([(AGENT, SPOOL)]) == [(AGENT, SPOOL, 300)]
