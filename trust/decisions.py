@@ -162,24 +162,19 @@ def versions_since(decisions: Sequence[Decision], first: UUID) -> list[int]:
     return list(dict.fromkeys(decision.version for decision in started))
 
 
-def chain(decisions: Sequence[Decision]) -> list[Decision]:
+def chain(decisions: Sequence[Decision], *, subject: UUID, purpose: str) -> list[Decision]:
     """
-    Return *decisions*, those of one subject and purpose in their order, if they form one chain.
+    Return *decisions*, found under *subject* and *purpose* in their order, if they form a chain.
 
     A signature alone does not show that a decision is missing, moved, or another person's.
 
     Raises:
-        Tampered: Each but the first must supersede the one before it.
+        Tampered: One is of another subject or purpose, or does not supersede the one before it.
     """
-    before: Decision | None = None
+    before: UUID | None = None
     for decision in decisions:
-        expected = None if before is None else before.decision
-        if decision.supersedes != expected:
+        is_theirs = (decision.subject, decision.purpose) == (subject, purpose)
+        if not is_theirs or decision.supersedes != before:
             raise Tampered("a chain of decisions")
-        if before is not None and (decision.subject, decision.purpose) != (
-            before.subject,
-            before.purpose,
-        ):
-            raise Tampered("a chain of decisions")
-        before = decision
+        before = decision.decision
     return list(decisions)

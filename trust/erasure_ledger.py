@@ -18,7 +18,7 @@ import msgspec
 from runtime import named_sql
 from trust import canonical, files
 from trust.database import Connection, Row
-from trust.errors import KeyFileError, NotFound
+from trust.errors import Conflict, KeyFileError, NotFound, Tampered
 from trust.ports import Keys
 
 _SQL = named_sql.read("trust", "erasure.sql")
@@ -134,7 +134,7 @@ class Ledger:
         """
         found = {}
         for step, detail, signature, _ in self._fetch("steps", number):
-            found[step] = self._verified(bytes(detail), bytes(signature))
+            found[step] = self._verified(bytes(detail), bytes(signature), number, step)
         return found
 
     def signed(self, number: int, step: str) -> tuple[bytes, bytes]:
@@ -144,10 +144,13 @@ class Ledger:
                 return bytes(detail), bytes(signature)
         raise NotFound("certificate", "Finish it with `vitalveil trust erase`.")
 
-    def _verified(self, document: bytes, signature: bytes) -> Step:
-        signed = canonical.to_sign(_KIND, document)
-        self._keys.verify(signature, signed, what="a step of an erasure")
-        return canonical.decode(document, Step, what="a step of an erasure")
+    def _verified(self, document: bytes, signature: bytes, number: int, step: str) -> Step:
+        what = "a step of an erasure"
+        self._keys.verify(signature, canonical.to_sign(_KIND, document), what=what)
+        found = canonical.decode(document, Step, what=what)
+        if (found.number, found.step) != (number, step):
+            raise Tampered(what)
+        return found
 
     def record(self, number: int, step: str, facts: Mapping[str, Any]) -> None:
         """Note that *step* is done; an earlier note of it stands."""
@@ -172,7 +175,8 @@ class Ledger:
         Raises:
             Tampered: It is not as it was signed.
         """
-        return self._verified(entry.document.encode(), entry.signature)
+        number = entry.erasure.number
+        return self._verified(entry.document.encode(), entry.signature, number, "mark")
 
     def enter(self, entry: Entry) -> bool:
         """

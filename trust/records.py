@@ -15,7 +15,7 @@ from runtime import named_sql
 from trust import canonical, decisions, subjects
 from trust.database import Connection, Row
 from trust.decisions import Decision
-from trust.errors import NotFound
+from trust.errors import NotFound, Tampered
 from trust.journal import Journal
 from trust.ports import Keys, SealedLease
 from trust.purposes import Purpose
@@ -158,6 +158,9 @@ class Records:
     def lock_chain(self, subject: UUID, purpose: str) -> None:
         """Let nobody else decide for *subject* and *purpose* until the transaction ends."""
         self._fetch("lock_chain", f"{subject}/{purpose}")
+            # Signed as ours, and perhaps for another row: a finer policy under this name.
+            if (found.name, found.version) != (name, version):
+                raise Tampered("a policy")
 
     def add_decision(self, decision: Decision) -> None:
         """Keep *decision*, signed."""
@@ -181,9 +184,8 @@ class Records:
         Raises:
             Tampered: One is not as it was signed, or the chain is broken.
         """
-        return decisions.chain(
-            [self._verified(*row) for row in self._fetch("decisions", subject, purpose)]
-        )
+        found = [self._verified(*row) for row in self._fetch("decisions", subject, purpose)]
+        return decisions.chain(found, subject=subject, purpose=purpose)
 
     def decisions_of(self, agents: Sequence[str]) -> dict[tuple[UUID, str], list[Decision]]:
         """Return, by subject and purpose, the decisions that the handles of *agents* rest on."""
@@ -192,7 +194,10 @@ class Records:
             "decisions_of_handles", list(agents)
         ):
             found.setdefault((subject, purpose), []).append(self._verified(document, signature))
-        return {key: decisions.chain(found_here) for key, found_here in found.items()}
+        return {
+            (subject, purpose): decisions.chain(here, subject=subject, purpose=purpose)
+            for (subject, purpose), here in found.items()
+        }
 
     def _verified(self, document: bytes, signature: bytes) -> Decision:
         signed = canonical.to_sign(decisions.KIND, bytes(document))

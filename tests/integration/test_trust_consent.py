@@ -2,6 +2,7 @@
 
 import datetime as dt
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
@@ -208,6 +209,40 @@ def test_forged_decision_is_not_used(office: Office) -> None:
 
     with pytest.raises(Tampered):
         office.app.upkeep.bring([agent], renew=True)
+
+
+def test_another_persons_decisions_are_not_used(office: Office) -> None:
+    """A whole chain that was signed for one person is no decision of another's."""
+    office.load_policy()
+    ada, bo = office.add_subject(), office.add_subject("Bo")
+    agent, _ = office.enrol()
+    office.accept(ada, agent)
+    office.vault.execute("UPDATE vault.decisions SET subject = %s", bo)
+    office.vault.execute("UPDATE vault.handles SET subject = %s", bo)
+
+    with office.app.vault.transaction() as records:
+        with pytest.raises(Tampered, match="a chain of decisions"):
+            records.decisions(UUID(bo), "home-monitoring")
+        with pytest.raises(Tampered, match="a chain of decisions"):
+            records.decisions_of([agent])
+
+
+def test_another_purposes_policy_is_not_used(office: Office, tmp_path: Path) -> None:
+    """A policy that was signed under one name is none under another, however well signed."""
+    finer = tmp_path / "finer.yaml"
+    text = (Path(__file__).parents[2] / "trust" / "policies" / "demo.yaml").read_text()
+    finer.write_text(text.replace("home-monitoring@1", "research@1"))
+    office.load_policy()
+    office.run("policy", "load", str(finer))
+    office.vault.execute(
+        "UPDATE vault.purposes p SET document = o.document, signature = o.signature"
+        " FROM vault.purposes o WHERE p.purpose = 'home-monitoring' AND o.purpose = 'research'"
+    )
+    other = Office(office.settings, office.folder, office.vault, office.telemetry)
+
+    with other.app.vault.transaction() as records, pytest.raises(Tampered, match="a policy"):
+        records.purpose("home-monitoring", 1)
+    other.app.close()
 
 
 def test_changed_policy_needs_a_new_version(office: Office, tmp_path: Path) -> None:

@@ -35,3 +35,18 @@ def test_an_erasure_that_could_not_be_copied_is_copied_when_it_goes_on(office: O
     lines = [json.loads(line) for line in file.read_text().splitlines() if line]
     assert [line["erasure"]["subject"] for line in lines] == [subject]
     assert _is_erased(office, subject)
+
+
+def test_a_step_of_another_erasure_is_not_taken_for_this_ones(office: Office) -> None:
+    """A mark that was signed for one erasure says nothing of what another has found."""
+    first, _ = measured(office)
+    second = office.add_subject("Bo")
+    for subject in (first, second):
+        _erase(office, subject)
+    office.vault.execute(
+        "UPDATE vault.erasure_steps s SET detail = o.detail, signature = o.signature"
+        " FROM vault.erasure_steps o WHERE s.number = 1 AND o.number = 2 AND s.step = o.step"
+    )
+
+    with pytest.raises(Refusal, match="a step of an erasure"):
+        office.run("erase", "verify", "1")

@@ -170,7 +170,7 @@ def test_a_further_decision_never_widens(chain: list[Decision], further: Decisio
 def test_whole_chain_passes() -> None:
     """Decisions that supersede one another in order are a chain."""
     chain = [decide(1), decide(2), decide(3)]
-    assert decisions.chain(chain) == chain
+    assert decisions.chain(chain, subject=SUBJECT, purpose="home-monitoring") == chain
 
 
 @pytest.mark.parametrize(
@@ -186,12 +186,18 @@ def test_whole_chain_passes() -> None:
         pytest.param(
             [decide(1), msgspec.structs.replace(decide(2), purpose="other")], id="other purpose"
         ),
+        pytest.param(
+            [msgspec.structs.replace(decide(1), subject=UUID(int=7))], id="whole chain another's"
+        ),
+        pytest.param(
+            [msgspec.structs.replace(decide(1), purpose="other")], id="whole chain, other purpose"
+        ),
     ],
 )
 def test_broken_chain_is_tampered(broken: list[Decision]) -> None:
     """Signed decisions that are missing, moved, doubled or another person's are no chain."""
     with pytest.raises(Tampered):
-        decisions.chain(broken)
+        decisions.chain(broken, subject=SUBJECT, purpose="home-monitoring")
 
 
 def test_what_was_accepted_for_a_time_expires() -> None:

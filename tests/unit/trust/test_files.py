@@ -21,7 +21,7 @@ def synced(monkeypatch: pytest.MonkeyPatch) -> list[set[str]]:
 
     def noting(descriptor: int) -> None:
         if stat.S_ISDIR(os.fstat(descriptor).st_mode):
-            seen.append(set(os.listdir(descriptor)))  # noqa: PTH208 - an open folder
+            seen.append(set(os.listdir(descriptor)))
         fsync(descriptor)
 
     monkeypatch.setattr(os, "fsync", noting)
