@@ -104,6 +104,8 @@ class Access:
         try:
             # On record before it is there: a file that nobody would delete must not exist.
             with self._vault.transaction() as records:
+                # An erasure meanwhile has not seen this file.
+                records.hold_subject(subject)
                 records.journal.add_export(made)
                 if request is not None:
                     records.journal.close_request(request, RequestOutcome.GRANTED)

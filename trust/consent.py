@@ -143,7 +143,7 @@ class Consent:
         """Record *grant* in the vault, and no more; return decision, handle and agents."""
         with self._vault.transaction() as records:
             purpose = records.purpose(grant.purpose, grant.version)
-            data_key = records.data_key(grant.subject)
+            data_key = records.hold_subject(grant.subject)
             records.share_purpose(grant.purpose)
             records.lock_chain(grant.subject, grant.purpose)
             touched = sorted({grant.agent, *records.agents_of(grant.subject, grant.purpose)})

@@ -157,7 +157,9 @@ class Desk:
             if owner is None or owner[1]:
                 raise NotAccepted
             agent = owner[0]
-            records.lock_agents([agent])
+            # Asked again under the lock: who was revoked since would get one that is on no list.
+            if any(known.revoked_at is not None for known in records.lock_agents([agent])):
+                raise NotAccepted
             certificate = self._authority.certify_agent(agent, public_key, now=now)
             return Admitted(agent, _register(records, agent, certificate))
 

@@ -214,12 +214,14 @@ class Eraser:
     def _destroy_keys(self, erasure: Erasure, done: Mapping[str, Step]) -> Facts:
         """The identity, the bindings and what was exported are unreadable from here on."""
         with self._vault.ledger() as ledger:
-            handles = ledger.delete_handles(erasure.subject, erasure.purpose)
             keys = []
             exports = 0
+            # The key first: whoever is about to give her a new handle or export waits for it.
             if erasure.purpose is None:
                 ledger.destroy_key(erasure.subject)
                 keys.append(done["mark"].facts["data_key"])
+            handles = ledger.delete_handles(erasure.subject, erasure.purpose)
+            if erasure.purpose is None:
                 for export, file in ledger.exports(erasure.subject):
                     Path(file).unlink(missing_ok=True)
                     ledger.note_export_deleted(export)

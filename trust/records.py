@@ -102,7 +102,19 @@ class Records:
         Raises:
             NotFound: There is no such subject.
         """
-        rows = self._fetch("data_key", subject)
+        return self._data_key("data_key", subject)
+
+    def hold_subject(self, subject: UUID) -> bytes:
+        """
+        Return the data key of *subject*; nobody destroys it until the transaction ends.
+
+        Raises:
+            NotFound: There is no such subject.
+        """
+        return self._data_key("hold_subject", subject)
+
+    def _data_key(self, query: str, subject: UUID) -> bytes:
+        rows = self._fetch(query, subject)
         if not rows:
             raise NotFound("subject", "Add one with `vitalveil trust subject add`.")
         return self._keys.unwrap(bytes(rows[0][0]), bound_to=subject.bytes)
@@ -146,6 +158,9 @@ class Records:
             signed = canonical.to_sign(_PURPOSE_KIND, document)
             self._keys.verify(signature, signed, what="a policy")
             found = canonical.decode(document, Purpose, what="a policy")
+            # Signed as ours, and perhaps for another row: a finer policy under this name.
+            if (found.name, found.version) != (name, version):
+                raise Tampered("a policy")
             self._purposes[name, version] = found
         return self._purposes[name, version]
 
@@ -158,9 +173,6 @@ class Records:
     def lock_chain(self, subject: UUID, purpose: str) -> None:
         """Let nobody else decide for *subject* and *purpose* until the transaction ends."""
         self._fetch("lock_chain", f"{subject}/{purpose}")
-            # Signed as ours, and perhaps for another row: a finer policy under this name.
-            if (found.name, found.version) != (name, version):
-                raise Tampered("a policy")
 
     def add_decision(self, decision: Decision) -> None:
         """Keep *decision*, signed."""

@@ -107,9 +107,9 @@ class Replay:
             with self._vault.ledger() as ledger:
                 if not ledger.enter(entry):
                     continue
-                ledger.delete_handles(erasure.subject, erasure.purpose)
                 if erasure.purpose is None:
                     ledger.destroy_key(erasure.subject)
+                ledger.delete_handles(erasure.subject, erasure.purpose)
             again.append(erasure.number)
         return again
 

@@ -16,6 +16,9 @@ INSERT INTO vault.subjects (subject, key_id, wrapped_key, sealed) VALUES (%s, %s
 -- name: data_key
 SELECT wrapped_key FROM vault.subjects WHERE subject = %s AND erased_at IS NULL
 
+-- name: hold_subject
+SELECT wrapped_key FROM vault.subjects WHERE subject = %s AND erased_at IS NULL FOR SHARE
+
 -- name: add_purpose
 INSERT INTO vault.purposes (purpose, version, document, digest, key_id, signature)
 VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING

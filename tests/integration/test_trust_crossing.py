@@ -1,0 +1,124 @@
+"""Orders that cross: a person is erased, or a gateway revoked, while another command is at it."""
+
+import datetime as dt
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from uuid import UUID
+
+import psycopg
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from tests.fix_database import Database
+from tests.fix_vault import Office, Refusal, measured
+from trust.desk import NotAccepted
+from trust.errors import NotFound, TrustError
+from trust.exports import package
+
+pytestmark = pytest.mark.database
+
+_ERASED = (
+    "UPDATE vault.subjects SET wrapped_key = '', sealed = '', erased_at = now() WHERE subject = %s"
+)
+_REVOKED = "UPDATE vault.agents SET revoked_at = now() WHERE agent = %s"
+
+
+@pytest.fixture
+def other(office: Office) -> Iterator[Office]:
+    """The same trust in another process, as far as the databases can tell."""
+    made = Office(office.settings, office.folder, office.vault, office.telemetry)
+    yield made
+    made.app.close()
+
+
+def _cross(
+    vault: Database, statement: str, argument: str, work: Callable[[], object]
+) -> Exception | None:
+    """Do *work* while *statement* is done and not committed; return what *work* raised."""
+    raised: list[Exception] = []
+
+    def run() -> None:
+        try:
+            work()
+        except (TrustError, Refusal) as exc:
+            raised.append(exc)
+
+    worker = threading.Thread(target=run)
+    with psycopg.connect(vault.dsn()) as connection:
+        connection.execute(statement.encode(), [argument])
+        worker.start()
+        deadline = time.monotonic() + 60
+        while worker.is_alive() and not vault.fetch(
+            "SELECT 1 FROM pg_locks l JOIN pg_stat_activity a USING (pid)"
+            " WHERE NOT l.granted AND a.datname = current_database()"
+        ):
+            assert time.monotonic() < deadline
+    worker.join(60)
+    assert not worker.is_alive()
+    return raised[0] if raised else None
+
+
+def test_nobody_agrees_while_she_is_erased(office: Office, other: Office) -> None:
+    """A decision that meets an erasure is refused: its handle would open for nobody."""
+    subject, agent = measured(office)
+
+    refused = _cross(
+        office.vault,
+        _ERASED,
+        subject,
+        lambda: other.accept(subject, agent, binding="C0:FF:EE:00:00:09"),
+    )
+
+    assert isinstance(refused, Refusal)
+    assert "no such subject" in str(refused)
+    assert office.vault.fetch("SELECT count(*) FROM vault.decisions") == [(1,)]
+
+
+def test_no_export_outlives_an_erasure(
+    office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Erased while her data were written, there is no file and no record of one."""
+    subject, _ = measured(office)
+    write = package.write
+
+    def erased_meanwhile(
+        path: Path, contents: package.Contents, passphrase: str
+    ) -> package.Written:
+        written = write(path, contents, passphrase)
+        office.vault.execute(_ERASED, subject)
+        return written
+
+    monkeypatch.setattr(package, "write", erased_meanwhile)
+    with pytest.raises(NotFound, match="no such subject"):
+        office.app.access.export(
+            UUID(subject),
+            tmp_path / "hers",
+            "a passphrase of hers",
+            available_for=dt.timedelta(days=1),
+        )
+
+    assert [path.name for path in tmp_path.iterdir() if "hers" in path.name] == []
+    assert office.vault.fetch("SELECT count(*) FROM vault.exports") == [(0,)]
+
+
+def test_who_is_revoked_meanwhile_is_given_no_certificate(office: Office, other: Office) -> None:
+    """A renewal that meets a revocation is refused: nobody would revoke what it gave."""
+    agent, bundle = office.enrol()
+    shown = x509.load_pem_x509_certificate((bundle / "agent.crt").read_bytes())
+    request = (
+        x509.CertificateSigningRequestBuilder()
+        .subject_name(x509.Name([]))
+        .sign(Ed25519PrivateKey.generate(), None)
+        .public_bytes(serialization.Encoding.PEM)
+    )
+
+    refused = _cross(
+        office.vault, _REVOKED, agent, lambda: other.app.desk.renew(shown, request=request)
+    )
+
+    assert isinstance(refused, NotAccepted)
+    assert office.vault.fetch("SELECT count(*) FROM vault.certificates") == [(1,)]
