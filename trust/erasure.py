@@ -108,7 +108,7 @@ class Eraser:
         One that was cut off goes on.
 
         Raises:
-            NotFound: There is no such subject.
+            Refused: There is no such subject, or she decided nothing for that purpose.
             Unavailable: It is not done yet; do it again later.
             Residue: It is done, and something is still found.
         """

@@ -94,8 +94,11 @@ class Ledger:
 
         Raises:
             NotFound: There is no such subject.
+            Conflict: She never decided anything for that purpose: its name is perhaps another.
         """
         self.is_erased(subject)
+        if purpose is not None and purpose not in self.purposes(subject):
+            raise Conflict("that subject has decided nothing for that purpose")
         under_way = self._fetch("find", subject, purpose)
         if under_way:
             return int(under_way[0][0])

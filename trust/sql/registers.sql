@@ -1,5 +1,5 @@
 -- name: identity
-SELECT sealed, wrapped_key FROM vault.subjects WHERE subject = %s
+SELECT sealed, wrapped_key FROM vault.subjects WHERE subject = %s AND erased_at IS NULL
 
 -- name: rectify
 UPDATE vault.subjects SET sealed = %s WHERE subject = %s

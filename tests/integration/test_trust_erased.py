@@ -1,0 +1,43 @@
+"""A person who was erased is nobody; and nothing is certified that nobody decided."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.fix_vault import Office, Refusal, measured
+
+pytestmark = pytest.mark.database
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param(("subject", "show", "{subject}"), id="show"),
+        pytest.param(("subject", "rectify", "{subject}", "--name", "Bo"), id="rectify"),
+        pytest.param(("receipt", "{subject}", "--out", "{folder}/receipt"), id="receipt"),
+        pytest.param(
+            ("representative", "add", "--subject", "{subject}", "--name", "Bo", "--role", "proxy"),
+            id="representative",
+        ),
+    ],
+)
+def test_who_was_erased_is_not_taken_for_tampered(
+    office: Office, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    """The answer is that there is no such subject, and not an alarm about changed records."""
+    subject, _ = measured(office)
+    office.run("erase", subject, "--scope", "all", "--yes")
+
+    with pytest.raises(Refusal, match="no such subject"):
+        office.run(*(word.format(subject=subject, folder=tmp_path) for word in words))
+
+
+def test_a_purpose_that_was_never_decided_on_is_not_erased(office: Office) -> None:
+    """A slip in the name of a purpose gives no certificate that says that it is gone."""
+    subject, _ = measured(office)
+
+    with pytest.raises(Refusal, match="decided nothing for that purpose"):
+        office.run("erase", subject, "--scope", "home-monitorin", "--yes")
+
+    assert office.vault.fetch("SELECT count(*) FROM vault.erasures") == [(0,)]
+    assert office.run("erase", subject, "--scope", "home-monitoring@1", "--yes")["number"] == 1
