@@ -60,8 +60,8 @@ test-system:
 	-@scripts/install-system-packages prometheus
 
 $(STAMP): pyproject.toml constraints.txt scripts/make-venv
-	scripts/make-venv $(PYTHON) $(VENV)
-	touch $@
+	@scripts/make-venv $(PYTHON) $(VENV)
+	@touch $@
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

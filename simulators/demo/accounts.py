@@ -96,8 +96,10 @@ class Report(msgspec.Struct, frozen=True):
 
     @property
     def is_good(self) -> bool:
-        """Whether nothing was lost, doubled or stored after the withdrawal."""
-        late = self.withdrawal.rows_after_commit if self.withdrawal else 0
+        """Whether something was stored, and nothing lost, doubled or stored after a withdrawal."""
+        if self.withdrawal is None or not self.stored:
+            return False  # Where nothing happened, nothing was kept, either.
+        late = self.withdrawal.rows_after_commit
         return self.conserved and not self.lost and not self.doubled and not late
 
     def to_json(self) -> str:

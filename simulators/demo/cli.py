@@ -1,11 +1,11 @@
 """`vitalveil demo`: parses, runs, shows; exit code 1 when a promise was broken."""
 
 import argparse
-import asyncio
 import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from rich.console import Console
 from rich.live import Live
@@ -17,17 +17,12 @@ from simulators.people import DEFAULT_SOURCE
 from simulators.stack.errors import StackError
 from simulators.stack.system import system
 
+_ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the demo; return 0 when every promise was kept, 1 when one was not, 2 for a mistake."""
     arguments = _parser().parse_args(argv)
-    if arguments.duration < 3 or arguments.agents < 1 or arguments.speed <= 0:
-        print(
-            "vitalveil demo: --duration is at least 3 seconds, --agents at least 1 and --speed"
-            " above 0",
-            file=sys.stderr,
-        )
-        return 2
     source: Path | None = arguments.source or DEFAULT_SOURCE
     if arguments.source is not None and not arguments.source.exists():
         print(f"vitalveil demo: there is no folder {arguments.source}", file=sys.stderr)
@@ -41,8 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         speed=arguments.speed,
         seed=arguments.seed,
     )
-    # Ended from outside, it tidies up as it does for Ctrl-C.
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    for number in _ENDING:
+        signal.signal(number, _end)
     try:
         report = _run(options, dsn=arguments.dsn, as_json=arguments.json)
     except StackError as exc:
@@ -54,6 +49,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0 if report.is_good else 1
 
 
+def _end(*_: object) -> None:
+    """Tidy up, once: ended from outside, or with its terminal, it does as for Ctrl-C."""
+    for number in _ENDING:
+        # Who presses twice gets no more than who presses once, and nothing half torn down.
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="vitalveil demo",
@@ -61,14 +64,18 @@ def _parser() -> argparse.ArgumentParser:
         " and database, with a consent withdrawn on the way. Everything listens on loopback, on"
         " free ports, and nothing is left behind.",
     )
-    parser.add_argument("--duration", type=float, default=60, metavar="S", help="seconds to play")
-    parser.add_argument("--agents", type=int, default=4, metavar="N", help="gateways (default 4)")
+    parser.add_argument(
+        "--duration", type=_duration, default=60, metavar="S", help="seconds to play"
+    )
+    parser.add_argument(
+        "--agents", type=_agents, default=4, metavar="N", help="gateways (default 4)"
+    )
     parser.add_argument(
         "--source", type=Path, metavar="PATH", help="folder of recordings, in original formats"
     )
     parser.add_argument(
         "--speed",
-        type=float,
+        type=_speed,
         default=300,
         metavar="X",
         help="times faster than life (default 300)",
@@ -79,6 +86,27 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object at the end")
     return parser
+
+
+def _duration(text: str) -> float:
+    value = float(text)
+    if not 3 <= value <= 86_400:
+        raise argparse.ArgumentTypeError("3 seconds to a day of them")
+    return value
+
+
+def _agents(text: str) -> int:
+    value = int(text)
+    if not 1 <= value <= 50:
+        raise argparse.ArgumentTypeError("1 to 50: each is a process (simulate fleet has more)")
+    return value
+
+
+def _speed(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1e9:
+        raise argparse.ArgumentTypeError("a number above 0")
+    return value
 
 
 def _run(options: Options, *, dsn: str | None, as_json: bool) -> Report:
@@ -93,10 +121,10 @@ def _run(options: Options, *, dsn: str | None, as_json: bool) -> Report:
                     show=lambda snapshot: live.update(render(snapshot)),
                     say=lambda step: console.print(f"… {step}"),
                 )
-                report = asyncio.run(demo.run())
+                report = demo.run()
         else:
             demo = Demo(whole, options, show=_Lines(console), say=console.print)
-            report = asyncio.run(demo.run())
+            report = demo.run()
     if as_json:
         print(report.to_json())
     else:

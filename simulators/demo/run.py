@@ -8,6 +8,7 @@ import asyncio
 import datetime as dt
 import json
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -28,6 +29,8 @@ PURPOSE: Final = "home-monitoring@1"
 _POLICY: Final = Path(__file__).parents[2] / "trust" / "policies" / "demo.yaml"
 _QUANTITIES: Final = ("heart_rate", "glucose_interstitial")
 _WATCH_S: Final = 0.5
+_RATES_OVER: Final = 10
+"""Looks, each `_WATCH_S` after the one before."""
 _DRAIN_S: Final = 15.0
 _LATENCY: Final = "vitalveil_ingest_measured_to_queryable_seconds"
 
@@ -87,27 +90,33 @@ class Demo:
         self._committed_at: dt.datetime | None = None
         self._ingest: Metrics = EMPTY
         self._agents: list[Metrics] = []
+        # Rates are over some seconds: what is stored comes in flushes.
+        self._past = deque([(0.0, 0, 0)], maxlen=_RATES_OVER)
 
-    async def run(self) -> Report:
+    def run(self) -> Report:
         """Start everything, play, withdraw, come to rest; return the books."""
-        # Not on another thread: a child of ours ends with the thread that started it.
+        # Outside of any event loop, which would put Ctrl-C off until all of it is done; and not on
+        # another thread, because a child of ours ends with the thread that started it.
         self._prepare()
         with self._system.trust_shell() as shell:
             self._enrol(shell)
-            player = Player(
-                [sensor for place in self._places for sensor in place.person.sensors],
-                [gateway.sensors for gateway in self._system.gateways],
-                speed=self._options.speed,
-            )
-            playing = asyncio.create_task(player.run(), name="player")
-            try:
-                await self._play(player, shell)
-                player.finish()
-                await self._come_to_rest(player)
-            finally:
-                playing.cancel()
-                await asyncio.wait([playing])
-        return await asyncio.to_thread(self._report)
+            asyncio.run(self._perform(shell))
+        return self._report()
+
+    async def _perform(self, shell: TrustShell) -> None:
+        player = Player(
+            [sensor for place in self._places for sensor in place.person.sensors],
+            [gateway.sensors for gateway in self._system.gateways],
+            speed=self._options.speed,
+        )
+        playing = asyncio.create_task(player.run(), name="player")
+        try:
+            await self._play(player, shell)
+            player.finish()
+            await self._come_to_rest(player)
+        finally:
+            playing.cancel()
+            await asyncio.wait([playing])
 
     def _prepare(self) -> None:
         self._say("making keys, certificates and databases")
@@ -146,12 +155,11 @@ class Demo:
     async def _play(self, player: Player, shell: TrustShell) -> None:
         started = time.monotonic()
         withdrawing: asyncio.Task[None] | None = None
-        last = (0.0, 0, 0)
         while (elapsed := time.monotonic() - started) < self._options.duration_s:
             if withdrawing is None and elapsed >= self._options.withdraws_at_s:
                 withdrawing = asyncio.create_task(self._withdraw(player, shell), name="withdraw")
             await asyncio.to_thread(self._scrape)
-            last = self._show_now(player, elapsed, last)
+            self._show_now(player, elapsed)
             await asyncio.sleep(_WATCH_S)
         if withdrawing is not None:
             await withdrawing
@@ -169,7 +177,11 @@ class Demo:
         deadline = time.monotonic() + 10
         while time.monotonic() < deadline:
             self._withdrawal = await asyncio.to_thread(self._watch_withdrawal, player, addresses)
-            if self._withdrawal.agent_stopped_after_s is not None:
+            # On a busy machine either of the two may hear of it first.
+            if None not in (
+                self._withdrawal.agent_stopped_after_s,
+                self._withdrawal.refused_after_ms,
+            ):
                 return
             await asyncio.sleep(0.1)
 
@@ -208,22 +220,22 @@ class Demo:
         self._ingest = scrape(self._system.ingest_port) or self._ingest
         self._agents = [scrape(g.http_port) or EMPTY for g in self._system.gateways]
 
-    def _show_now(
-        self, player: Player, elapsed: float, last: tuple[float, int, int]
-    ) -> tuple[float, int, int]:
+    def _show_now(self, player: Player, elapsed: float) -> None:
         played = sum(book.handed_over for book in player.books.values())
         stored = self._ingest.by("vitalveil_ingest_stored_observations_total", "quantity")
         total = sum(stored.values())
-        since = max(elapsed - last[0], 1e-3)
+        then = self._past[0]
+        since = max(elapsed - then[0], 1e-3)
+        self._past.append((elapsed, played, total))
         self._show(
             Snapshot(
                 elapsed_s=elapsed,
                 duration_s=self._options.duration_s,
                 source=self._describe_source(),
                 played=played,
-                played_per_s=(played - last[1]) / since,
+                played_per_s=(played - then[1]) / since,
                 stored_by_quantity=stored,
-                stored_per_s=(total - last[2]) / since,
+                stored_per_s=(total - then[2]) / since,
                 refused=self._ingest.by("vitalveil_ingest_refused_envelopes_total", "reason"),
                 dropped_at_edge=self._kept_at_the_edge(),
                 spooled=[round(m.value("vitalveil_agent_spool_envelopes")) for m in self._agents],
@@ -233,7 +245,6 @@ class Demo:
                 withdrawal=self._withdrawal,
             )
         )
-        return elapsed, played, total
 
     def _kept_at_the_edge(self) -> dict[str, int]:
         """Return what did not leave the gateways, by reason."""

@@ -113,9 +113,13 @@ def render_report(report: Report) -> RenderableType:
     lines.append(Text(f"measured → queryable: {latency}"))
     if report.withdrawal is not None:
         lines.append(Text("\n".join(describe_withdrawal(report.withdrawal))))
-    verdict = (
-        Text("Nothing lost, nothing doubled, nothing stored without consent.", style="bold green")
-        if report.is_good
-        else Text("The promises were broken; see above.", style="bold red")
-    )
-    return Panel(Group(*lines, Text(), verdict), padding=(1, 2))
+    return Panel(Group(*lines, Text(), _verdict(report)), padding=(1, 2))
+
+
+def _verdict(report: Report) -> Text:
+    if report.is_good:
+        said = "Nothing lost, nothing doubled, nothing stored without consent."
+        return Text(said, style="bold green")
+    if not report.stored or report.withdrawal is None:
+        return Text("Nothing is proved: too little happened; see above.", style="bold red")
+    return Text("The promises were broken; see above.", style="bold red")

@@ -102,14 +102,20 @@ class Child:
         Return once *ready*.
 
         Raises:
-            DidNotStart: It ended first, or *timeout_s* passed.
+            DidNotStart: It ended first, or *timeout_s* passed. It runs no more.
         """
         deadline = time.monotonic() + timeout_s
-        while not ready():
-            if self._process.poll() is not None or time.monotonic() > deadline:
+        is_waited_for = False
+        try:
+            while not ready():
+                if self._process.poll() is not None or time.monotonic() > deadline:
+                    raise DidNotStart(self.name, self.log)
+                time.sleep(0.02)
+            is_waited_for = True
+        finally:
+            # Interrupted, too: nobody has taken it over yet, and so nobody else would end it.
+            if not is_waited_for:
                 self.kill()
-                raise DidNotStart(self.name, self.log)
-            time.sleep(0.02)
 
     def send(self, number: Signals) -> None:
         """Send it a signal, if it still runs."""

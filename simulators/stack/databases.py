@@ -59,6 +59,7 @@ class Databases:
             StackError: The server given has our roles already, or refuses.
         """
         self._folder = folder
+        self._check_dsn()
         if self.server is not None:
             self.server.start()
         for role in _ROLES:
@@ -80,6 +81,15 @@ class Databases:
                     connection.execute("CREATE EXTENSION IF NOT EXISTS timescaledb")
         except psycopg.Error as exc:
             raise StackError(f"the database server refused ({type(exc).__name__})") from None
+
+    def _check_dsn(self) -> None:
+        try:
+            conninfo.conninfo_to_dict(self._admin_dsn or "")
+        except psycopg.ProgrammingError:
+            # Not its text: it repeats what was given, and with it a password.
+            raise StackError(
+                "--dsn is no connection string; write it as host=... dbname=postgres user=postgres"
+            ) from None
 
     def _refuse_foreign_roles(self, connection: psycopg.Connection) -> None:
         found = connection.execute(
@@ -123,12 +133,26 @@ class Databases:
         ]
 
     def close(self) -> None:
-        """Stop our server; of somebody else's, drop what was made there."""
+        """
+        Stop our server; of somebody else's, drop what was made there.
+
+        Raises:
+            StackError: The server given is gone, or refuses.
+        """
         if self.server is not None:
             self.server.stop()
             return
         if not self._created:
             return
+        try:
+            self._drop()
+        except psycopg.Error as exc:
+            raise StackError(
+                f"the database server refused ({type(exc).__name__}): the databases"
+                f" {' and '.join(self._created)} are left there"
+            ) from None
+
+    def _drop(self) -> None:
         with psycopg.connect(self.admin(), autocommit=True) as connection:
             for name in self._created:
                 connection.execute(

@@ -142,6 +142,8 @@ class Postgres(msgspec.Struct):
                 group=user,
                 extra_groups=[] if user is not None else None,
                 check=False,
+                # Ctrl-C at a terminal is for us, and we end it.
+                start_new_session=True,
             )
         password_file.unlink()
         if done.returncode != 0:

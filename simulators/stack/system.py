@@ -10,9 +10,11 @@ import functools
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from signal import Signals
@@ -31,6 +33,7 @@ from simulators.stack.trust_shell import TrustShell
 
 _VITALVEIL: Final = [sys.executable, "-m", "vitalveil"]
 _ROOT: Final = Path(__file__).parents[2]
+_ENDING: Final = (Signals.SIGINT, Signals.SIGTERM, Signals.SIGHUP)
 
 
 class CommandFailed(StackError):
@@ -143,8 +146,10 @@ class System:
             CommandFailed: It ended with an error.
         """
         done = subprocess.run(
-            [*_VITALVEIL, *arguments], capture_output=True, text=True, check=False, cwd=_ROOT
-        )
+            [*_VITALVEIL, *arguments], capture_output=True, text=True, check=False, cwd=_ROOT,
+            # Ctrl-C at a terminal is for us, and we end it.
+            start_new_session=True,
+        )  # fmt: skip
         if done.returncode != 0:
             last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
             raise CommandFailed(f"vitalveil {' '.join(arguments[:2])}: {' '.join(last)}")
@@ -311,5 +316,22 @@ def system(*, dsn: str | None = None, programs: Path | None = None) -> Iterator[
     try:
         yield whole
     finally:
-        whole.close()
-        shutil.rmtree(folder, ignore_errors=True)
+        with _uninterrupted():
+            try:
+                whole.close()
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Let a second Ctrl-C not leave half of it behind."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in _ENDING}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -30,6 +30,8 @@ class TrustShell:
             stderr=self._log,
             env=dict(os.environ),
             text=True,
+            # Ctrl-C at a terminal is for us, and we end it.
+            start_new_session=True,
         )
 
     def run(self, *arguments: str) -> dict[str, Any]:

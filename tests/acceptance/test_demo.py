@@ -1,5 +1,6 @@
 """`vitalveil demo`, as a newcomer runs it."""
 
+import contextlib
 import json
 import os
 import signal
@@ -122,14 +123,52 @@ def test_demo_stopped_from_outside_leaves_nothing(folder: Path, tmp_path: Path) 
         time.sleep(0.1)
 
 
+@pytest.mark.parametrize("step", ["making keys", "starting trust", "played"])
+def test_ctrl_c_at_any_step_leaves_nothing(folder: Path, tmp_path: Path, step: str) -> None:
+    """A terminal interrupts the whole group, and people press twice: one sentence, and no more."""
+    command, environ = _command(folder, "--duration", "60", "--source", str(tmp_path))
+    said = tmp_path / "said"
+    with said.open("wb") as output:
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=environ, stdout=output, stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while step not in said.read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    while process.poll() is None and time.monotonic() < deadline:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGINT)
+        time.sleep(0.2)
+    assert process.wait(30) == 130
+    text = said.read_text()
+    assert text.endswith("vitalveil demo: stopped; nothing is left behind\n")
+    assert "did not start" not in text
+    assert "Traceback" not in text
+    assert _nothing_is_left(folder)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (["--duration", "1"], "--duration"),
+        (["--duration", "nan"], "--duration"),
+        (["--speed", "nan"], "--speed"),
+        (["--agents", "51"], "simulate fleet"),
+        (["--dsn", "hunter2"], "no connection string"),
         (["--source", "/nowhere/at/all"], "there is no folder"),
         (["--dsn", "host=127.0.0.1 port=1 dbname=x user=x password=hunter2"], "database server"),
     ],
-    ids=["too short", "no such folder", "no such server"],
+    ids=[
+        "too short",
+        "for no time",
+        "at no speed",
+        "too many",
+        "no dsn",
+        "no such folder",
+        "no such server",
+    ],
 )
 def test_demo_says_what_is_wrong(folder: Path, arguments: list[str], said: str) -> None:
     """A mistake gets a sentence and exit code 2, never a traceback, never a password."""

@@ -35,13 +35,14 @@ INGESTED = Ingested(
     p50_s=0.1,
     p99_s=0.2,
 )
+HEEDED = Withdrawal(1.0, 0.1, 0, 5.0)
 
 
 def books(
     spool: SpoolTotals = SPOOL,
     stored: Stored = STORED,
     ingested: Ingested = INGESTED,
-    withdrawal: Withdrawal | None = None,
+    withdrawal: Withdrawal | None = HEEDED,
 ) -> Report:
     """Return the books of one agent's run."""
     return settle([spool], stored, ingested, withdrawal=withdrawal, source={"recorded": 1})
@@ -107,3 +108,17 @@ def test_a_row_after_the_withdrawal_is_never_good() -> None:
     """One row after the COMMIT breaks a promise, whatever else balances."""
     withdrawal = Withdrawal(1.0, 0.1, 1, 5.0)
     assert not books(withdrawal=withdrawal).is_good
+
+
+def test_where_nothing_was_stored_nothing_is_proved() -> None:
+    """A run in which no sensor said a word kept every promise, and shows none of them."""
+    spool = msgspec.structs.replace(SPOOL, appended_envelopes=0, appended_observations=0)
+    stored = Stored(0, {}, 0, 0, 0, 0)
+    report = books(spool, stored, msgspec.structs.replace(INGESTED, received=0, stored=0))
+    assert (report.lost, report.doubled, report.conserved) == (0, 0, True)
+    assert not report.is_good
+
+
+def test_without_a_withdrawal_consent_is_not_proved() -> None:
+    """The demo says that nothing was stored without consent: somebody must have withdrawn."""
+    assert not books(withdrawal=None).is_good
