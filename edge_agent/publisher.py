@@ -6,9 +6,10 @@ settled, downwards receipt and lease are retained, so that a session would only 
 older copy of both.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
 import aiomqtt
 
@@ -20,15 +21,36 @@ from wire import topics
 
 _QOS: Final = 1
 _MAX_IN_FLIGHT: Final = 20
-"""Unacknowledged by the broker; the least that a broker of ours grants is far above."""
+"""Unacknowledged by the broker, if it takes as many."""
 _TIMEOUT_S: Final = 10.0
+_GRANTED: Final = (0, 1, 2)
+"""Reason codes of a SUBACK; whatever is above refuses."""
+
+
+class _Client(aiomqtt.Client):
+    """aiomqtt's client, which remembers how much the broker takes at once."""
+
+    receive_max = _MAX_IN_FLIGHT
+
+    def _on_connect(
+        self,
+        client: Any,
+        userdata: Any,
+        flags: Any,
+        reason_code: Any,
+        properties: Any = None,
+    ) -> None:
+        # Neither aiomqtt nor paho heeds it, and a broker ends a connection that sends more.
+        self.receive_max = getattr(properties, "ReceiveMaximum", _MAX_IN_FLIGHT)
+        super()._on_connect(client, userdata, flags, reason_code, properties)
 
 
 class AiomqttConnection:
     """A `Connection` of *agent*."""
 
-    def __init__(self, client: aiomqtt.Client, agent: str) -> None:
+    def __init__(self, client: _Client, agent: str) -> None:
         self._client = client
+        self._slots = asyncio.Semaphore(min(_MAX_IN_FLIGHT, client.receive_max))
         self._agent = agent
         self._observations = topics.observations(agent)
 
@@ -40,16 +62,22 @@ class AiomqttConnection:
 
     async def _publish(self, topic: str, payload: bytes, *, retain: bool) -> None:
         try:
-            await self._client.publish(topic, payload, qos=_QOS, retain=retain)
+            async with self._slots:
+                await self._client.publish(topic, payload, qos=_QOS, retain=retain)
         except aiomqtt.MqttError as exc:
             raise _broker_error("publishing", exc) from None
+        _heed_cancellation()
 
     async def downlinks(self) -> AsyncIterator[Downlink]:
         receipt = topics.receipt(self._agent)
         lease = topics.lease(self._agent)
         try:
-            await self._client.subscribe(lease, _QOS)
-            await self._client.subscribe(receipt, _QOS)
+            for topic in (lease, receipt):
+                granted = await self._client.subscribe(topic, _QOS)
+                _heed_cancellation()
+                if any(code not in _GRANTED for code in granted):
+                    # Connected, it would never hear that somebody withdrew.
+                    raise BrokerError("subscribing was refused")
             async for message in self._client.messages:
                 payload = bytes(message.payload)
                 if message.topic.value == receipt:
@@ -79,7 +107,7 @@ class AiomqttBroker:
 
     @asynccontextmanager
     async def connect(self, *, will: bytes) -> AsyncIterator[Connection]:
-        client = aiomqtt.Client(
+        client = _Client(
             self._settings.host,
             self._settings.port,
             identifier=self._agent,
@@ -107,6 +135,13 @@ class AiomqttBroker:
 
     def is_outdated(self) -> bool:
         return self._identity.is_changed()
+
+
+def _heed_cancellation() -> None:
+    """End here if this task is to end: before Python 3.12 `wait_for` may swallow that."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _broker_error(what: str, exc: Exception) -> BrokerError:
