@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import itertools
-import os
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -30,14 +29,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     if source is None and DEFAULT_SOURCE.is_dir():
         source = DEFAULT_SOURCE
-    try:
-        if arguments.command == "sensor":
-            return _sensor(source, arguments)
-        return _list(source, arguments) if arguments.list else _play(source, arguments)
-    except BrokenPipeError:
-        # Whoever reads has seen enough; nothing more may be flushed to it at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    if arguments.command == "sensor":
+        return _sensor(source, arguments)
+    return _list(source, arguments) if arguments.list else _play(source, arguments)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -123,6 +117,8 @@ def _list(source: Path | None, arguments: argparse.Namespace) -> int:
         print("no recordings at hand: name them with --source", file=sys.stderr)
         return 1
     found = listing.listing_of(source)
+    if not found.recordings:
+        print(f"no recording in a format that is known: {source}", file=sys.stderr)
     _say(found if arguments.json else None, listing.lines_of(found))
     return 0 if found.recordings else 1
 

@@ -1,8 +1,9 @@
 """`vitalveil`: one command, a sub-command for each program."""
 
 import importlib
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from runtime.version import VERSION
@@ -14,7 +15,7 @@ _COMMANDS: Final = {
     "simulate": ("simulators.cli", "sim", "plays everybody else's part"),
     "demo": ("simulators.demo.cli", "sim", "the whole system on one machine"),
     "bench": ("benchmarks.cli", "bench", "what all this costs, against what others would do"),
-    "doctor": ("vitalveil.doctor.cli", "trust", "what is wrong here, and how to mend it"),
+    "doctor": ("vitalveil.doctor.cli", "ingest,trust", "what is wrong here, and how to mend it"),
     "schema": ("vitalveil.schema", "", "the JSON Schema of the JSON envelope"),
 }
 
@@ -45,7 +46,20 @@ def main(argv: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 2
-    exit_code: int = module.main(rest)
+    return _run(command, module.main, rest)
+
+
+def _run(command: str, run: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> int:
+    try:
+        exit_code = run(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever reads has seen enough; nothing more may be flushed to it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        print(f"vitalveil {command}: stopped", file=sys.stderr)
+        return 130
     return exit_code
 
 

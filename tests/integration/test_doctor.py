@@ -1,6 +1,7 @@
 """The doctor, on a sound installation and on one with each of many faults planted."""
 
 import contextlib
+import datetime as dt
 import json
 import subprocess
 import sys
@@ -12,8 +13,12 @@ from typing import Final
 import psycopg
 import pytest
 
+from ingest.config import Settings as IngestSettings
+from runtime.settings import load
 from simulators.stack.system import System, system
+from vitalveil.doctor import broker
 from vitalveil.doctor.cli import main
+from vitalveil.doctor.finding import Level
 
 pytestmark = [pytest.mark.database, pytest.mark.broker, pytest.mark.slow]
 
@@ -155,6 +160,14 @@ _PLANTS: Final[dict[str, tuple[str, Callable[[System], AbstractContextManager[No
     "no revocation list": ("broker-revocations", _option("crlfile", "#crlfile")),
     "no rules": ("broker-acl", _option("acl_file", "#acl_file")),
     "a listener without TLS": ("broker-server-certificate", _option("certfile", "#certfile")),
+    "a second listener, open to all": (
+        "broker-server-certificate",
+        _option("log_dest stdout", "log_dest stdout\nlistener 1883"),
+    ),
+    "a number that is none": (
+        "broker-packet-size",
+        _option("max_packet_size 131072", "max_packet_size lots"),
+    ),
     "nothing persistent": (
         "broker-persistence",
         _option("persistence true", "persistence false"),
@@ -204,6 +217,13 @@ _PLANTS: Final[dict[str, tuple[str, Callable[[System], AbstractContextManager[No
         "grants-public",
         _statement(
             "GRANT CREATE ON SCHEMA public TO PUBLIC", "REVOKE CREATE ON SCHEMA public FROM PUBLIC"
+        ),
+    ),
+    "a vault that others may connect to": (
+        "vault-open",
+        _statement(
+            "GRANT CONNECT ON DATABASE vv_vault TO vv_grafana",
+            "REVOKE CONNECT ON DATABASE vv_vault FROM vv_grafana",
         ),
     ),
     "a view without its barrier": (
@@ -295,6 +315,25 @@ def test_an_ingest_that_is_down_is_found(
     """It says so, and does not hang."""
     found = _ill(whole, capsys, "--ingest-url", "http://127.0.0.1:9")
     assert "systemctl" in found["ingest-process"]
+
+
+def test_another_program_in_its_place_is_found(
+    whole: System, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever answers must be who was asked for."""
+    found = _ill(whole, capsys, "--ingest-url", f"http://127.0.0.1:{whole.trust_port}")
+    assert "port" in found["ingest-process"]
+
+
+def test_the_end_of_the_brokers_certificate_is_seen(whole: System) -> None:
+    """It is read off the handshake: no file of ours holds it where ingest runs."""
+    settings = load(
+        IngestSettings, program="ingest", path=whole.folder / "ingest.toml", environ={}
+    ).broker
+    now = dt.datetime.now(dt.UTC)
+    for later, level in ((0, Level.SOUND), (810, Level.NOTE), (900, Level.WRONG)):
+        found = {f.code: f.level for f in broker.look(settings, now=now + dt.timedelta(later))}
+        assert found["broker-certificate"] is level
 
 
 def test_the_doctor_changes_nothing_and_names_no_secret(

@@ -5,13 +5,17 @@ Never connects under the name of a program that may be running: the broker takes
 the certificate, and would give us its session and everything that is queued there.
 """
 
+import datetime as dt
 import socket
 import ssl
 from collections.abc import Iterable
 from typing import Final
 
+from cryptography import x509
+
 from runtime.settings import BrokerSettings
 from runtime.tls import client_context
+from vitalveil.doctor import files
 from vitalveil.doctor.finding import Finding, note, sound, wrong
 
 _TIMEOUT_S: Final = 3.0
@@ -22,11 +26,11 @@ _ACCEPTED: Final = 0
 _CONNACK: Final = 0x20
 
 
-def look(settings: BrokerSettings) -> Iterable[Finding]:
+def look(settings: BrokerSettings, *, now: dt.datetime) -> Iterable[Finding]:
     """Shake hands as ourselves; then as nobody; then with TLS 1.2."""
     own = client_context(settings.tls, section="broker.tls")
     try:
-        _talk(settings, own, b"")
+        shown, _ = _talk(settings, own, b"")
     except ssl.SSLError as error:
         yield wrong(
             "broker-tls",
@@ -40,31 +44,34 @@ def look(settings: BrokerSettings) -> Iterable[Finding]:
         yield wrong("broker-reachable", f"nobody answers ({type(error).__name__})", mend)
         return
     yield sound("broker-reachable", "the broker answers, with TLS 1.3")
+    # Nobody else tells: it is the one certificate that no process of ours holds.
+    yield from files.ends("broker-certificate", x509.load_der_x509_certificate(shown), now=now)
     yield _strangers(settings)
     yield _old_tls(settings)
 
 
-def _talk(settings: BrokerSettings, context: ssl.SSLContext, said: bytes) -> bytes:
-    """Return the first bytes that the broker says after *said*; none if it says nothing."""
+def _talk(settings: BrokerSettings, context: ssl.SSLContext, said: bytes) -> tuple[bytes, bytes]:
+    """Return the broker's certificate, and the first bytes that it says after *said*, if any."""
     address = (settings.host, settings.port)
     with (
         socket.create_connection(address, timeout=_TIMEOUT_S) as plain,
         context.wrap_socket(plain, server_hostname=settings.host) as secure,
     ):
+        shown = secure.getpeercert(binary_form=True) or b""
         if said:
             secure.sendall(said)
         # With TLS 1.3 a client hears only now that its certificate is refused.
         secure.settimeout(_SILENCE_S if not said else _TIMEOUT_S)
         try:
-            return secure.recv(64)
+            return shown, secure.recv(64)
         except TimeoutError:
-            return b""
+            return shown, b""
 
 
 def _strangers(settings: BrokerSettings) -> Finding:
     context = ssl.create_default_context(cafile=settings.tls.ca_file)
     try:
-        answer = _talk(settings, context, _CONNECT)
+        _, answer = _talk(settings, context, _CONNECT)
     except OSError:
         answer = b""
     if len(answer) > 3 and answer[0] == _CONNACK and answer[3] == _ACCEPTED:

@@ -1,10 +1,11 @@
 """The broker's configuration and its rules, as text."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from vitalveil.doctor.finding import Finding, note, sound, wrong
 
+Options = Mapping[str, str]
 _MUST: Final[tuple[tuple[str, str, str, str], ...]] = (
     ("broker-anonymous", "allow_anonymous", "false", "anybody may connect"),
     ("broker-certificates", "require_certificate", "true", "clients need no certificate"),
@@ -29,6 +30,11 @@ _MUST: Final[tuple[tuple[str, str, str, str], ...]] = (
     ),
     ("broker-retain", "retain_available", "true", "leases and receipts cannot be retained"),
 )
+_OF_LISTENERS: Final = frozenset({
+    "require_certificate", "use_identity_as_username", "use_username_as_clientid", "tls_version",
+    "certfile", "cafile", "crlfile",
+})  # fmt: skip
+"""What mosquitto takes as a setting of the listener above it; all else is the file's."""
 _LEAST_PACKET: Final = 131_072
 _RULES: Final = (
     ("ingest", "topic read vv1/obs/#"),
@@ -43,10 +49,10 @@ _RULES: Final = (
 
 
 def configuration(text: str) -> Iterable[Finding]:
-    """Judge a mosquitto.conf."""
-    found = _options(text)
+    """Judge a mosquitto.conf; what is set for each listener must be so for every one of them."""
+    found, listeners = _options(text)
     for code, option, wanted, problem in _MUST:
-        if found.get(option) == wanted:
+        if all(one.get(option) == wanted for one in _where(option, found, listeners)):
             yield sound(code, f"{option} {wanted}")
         else:
             yield wrong(code, problem, f"Set `{option} {wanted}`.")
@@ -56,38 +62,69 @@ def configuration(text: str) -> Iterable[Finding]:
         ("broker-revocations", "crlfile", "revoked gateways still get in"),
         ("broker-acl", "acl_file", "everybody may read and write everything"),
     ):
-        if option in found:
+        if all(option in one for one in _where(option, found, listeners)):
             yield sound(code, f"{option} is set")
         else:
             yield wrong(code, problem, f"Set `{option}`, as in deploy/mosquitto/mosquitto.conf.")
     yield from _limits(found)
 
 
-def _limits(found: Mapping[str, str]) -> Iterable[Finding]:
-    packet = int(found.get("max_packet_size", "0"))
-    if 0 < packet < _LEAST_PACKET:
-        mend = f"Set `max_packet_size {_LEAST_PACKET}`."
-        yield wrong("broker-packet-size", "envelopes may be larger than it takes", mend)
-    elif packet == 0:
-        mend = f"Set `max_packet_size {_LEAST_PACKET}`."
+def _where(option: str, found: Options, listeners: Sequence[Options]) -> Sequence[Options]:
+    """Return what must set *option*: each listener, or the file as a whole."""
+    of_listeners = option in _OF_LISTENERS or (
+        option in ("allow_anonymous", "acl_file") and found.get("per_listener_settings") == "true"
+    )
+    return listeners if of_listeners else [found]
+
+
+def _limits(found: Options) -> Iterable[Finding]:
+    packet, messages, size = (
+        _number(found, name, unset)
+        for name, unset in (
+            ("max_packet_size", 0),
+            ("max_queued_messages", 1000),
+            ("max_queued_bytes", 0),
+        )
+    )
+    mend = f"Set `max_packet_size {_LEAST_PACKET}`."
+    if packet == 0:
         yield note("broker-packet-size", "a client may send 256 MB at once", mend)
+    elif packet < _LEAST_PACKET:
+        yield wrong("broker-packet-size", "envelopes may be larger than it takes", mend)
     else:
         yield sound("broker-packet-size", f"max_packet_size {packet}")
-    if found.get("max_queued_messages", "1000") == "0" and (
-        found.get("max_queued_bytes", "0") == "0"
-    ):
+    if messages == 0 and size == 0:
         mend = "Set `max_queued_bytes` to what the machine's memory allows."
         yield note("broker-queue-bound", "the queue has no bound but the memory", mend)
-    elif 0 < int(found.get("max_queued_messages", "1000")) <= 1000:
+    elif messages != 0 and messages <= 1000:
         mend = "Set `max_queued_messages 0` and `max_queued_bytes`."
         yield wrong("broker-queue", "more than 1000 queued envelopes are dropped", mend)
     else:
         yield sound("broker-queue", "the queue is bounded by bytes")
 
 
-def _options(text: str) -> dict[str, str]:
-    lines = (line.split("#", 1)[0].split(None, 1) for line in text.splitlines())
-    return {line[0]: line[1].strip() for line in lines if len(line) == 2}
+def _number(found: Options, option: str, unset: int) -> int:
+    """Return the number that *option* is; -1, which is too small for any, when it is none."""
+    text = found.get(option, str(unset))
+    return int(text) if text.isascii() and text.isdigit() else -1
+
+
+def _options(text: str) -> tuple[Options, list[Options]]:
+    """Return all that is set in the file, and what is set for each of its listeners."""
+    found: dict[str, str] = {}
+    listeners: list[dict[str, str]] = []
+    for line in text.splitlines():
+        words = line.split("#", 1)[0].split(None, 1)
+        if len(words) < 2:
+            continue
+        option, value = words[0], words[1].strip()
+        if option == "listener":
+            listeners.append({})
+        found[option] = value
+        if listeners:
+            listeners[-1][option] = value
+    # A file without listeners has one: the default.
+    return found, list(listeners) or [found]
 
 
 def rules(text: str) -> Iterable[Finding]:

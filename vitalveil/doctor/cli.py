@@ -4,9 +4,10 @@ import argparse
 import datetime as dt
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import urllib.parse
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import psycopg
@@ -17,6 +18,7 @@ from ingest.database import DatabaseSettings, connection_string
 from runtime.errors import ConfigError
 from runtime.settings import load
 from trust.config import Settings as TrustSettings
+from trust.database import parameters
 from vitalveil.doctor import broker, broker_file, database, files, process
 from vitalveil.doctor.finding import Finding, Level, wrong
 
@@ -41,20 +43,35 @@ _ASKED: Final = ("ingest", "trust", "broker_conf", "broker_acl", "ingest_url", "
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="vitalveil doctor", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="vitalveil doctor",
+        description="Look at an installation: say what is wrong,"
+        " and how to mend it. Exit code 1 says that something is; it changes nothing.",
+    )
     add = parser.add_argument
     add("--ingest", type=Path, metavar="FILE", help="ingest's settings: files, database, broker")
     add("--trust", type=Path, metavar="FILE", help="trust's settings: files")
     add("--broker-conf", type=Path, metavar="FILE", help="mosquitto.conf")
     add("--broker-acl", type=Path, metavar="FILE", help="mosquitto's acl_file")
-    add("--ingest-url", metavar="URL", help="where a running ingest serves /metrics")
-    add("--trust-url", metavar="URL", help="where a running trust serves /metrics")
+    add("--ingest-url", type=_url, metavar="URL", help="where a running ingest serves /metrics")
+    add("--trust-url", type=_url, metavar="URL", help="where a running trust serves /metrics")
     add("--dsn", help="look at the database as this role instead of ingest's, without password")
     add("--password-file", type=Path, metavar="FILE", help="the password of --dsn")
-    add("--least-gib", type=float, default=2.0, help="free disk wanted (default: %(default)s)")
+    add(
+        "--least-gib", type=float, default=2.0, metavar="GIB",
+        help="free disk wanted (default: %(default)s)",
+    )  # fmt: skip
     add("--all", action="store_true", help="show what is sound as well")
     add("--json", action="store_true", help="one JSON array")
     return parser
+
+
+def _url(text: str) -> str:
+    parts = urllib.parse.urlsplit(text)
+    # Its port is read when it is asked for; one that is none is a ValueError, as for any type.
+    if parts.scheme != "http" or not parts.hostname or parts.port == 0:
+        raise argparse.ArgumentTypeError("like http://127.0.0.1:9464")
+    return text
 
 
 def _look(arguments: argparse.Namespace) -> Iterator[Finding]:
@@ -99,11 +116,12 @@ def _ingest(arguments: argparse.Namespace, now: dt.datetime) -> Iterator[Finding
     tls = list(files.tls("ingest", settings.broker.tls, common_name="ingest", now=now))
     yield from tls
     if not any(finding.code == "ingest-tls" for finding in tls):
-        yield from broker.look(settings.broker)
+        yield from broker.look(settings.broker, now=now)
     where = settings.database
     if arguments.dsn:
         where = _database_settings(arguments.dsn, arguments.password_file)
-    yield from _database(connection_string(where, application="vitalveil-doctor"))
+    conninfo = connection_string(where, application="vitalveil-doctor")
+    yield from _asked("database", {"conninfo": conninfo}, _telemetry)
 
 
 def _database_settings(dsn: str, password_file: Path | None) -> DatabaseSettings:
@@ -115,16 +133,28 @@ def _database_settings(dsn: str, password_file: Path | None) -> DatabaseSettings
         ) from None
 
 
-def _database(conninfo: str) -> Iterator[Finding]:
+def _asked(
+    name: str,
+    where: Mapping[str, Any],
+    ask: Callable[[psycopg.Connection], Iterable[Finding]],
+) -> Iterator[Finding]:
     try:
-        with psycopg.connect(conninfo, autocommit=True) as connection:
-            facts = database.ask(connection, now=dt.datetime.now(dt.UTC).timestamp())
+        with psycopg.connect(**where, autocommit=True) as connection:
+            found = list(ask(connection))
     except psycopg.Error as error:
         # Not its text: it names the host and the role.
         mend = "Check dsn and password_file, and that the server runs and lets this role in."
-        yield wrong("database-reachable", f"no answer ({type(error).__name__})", mend)
+        yield wrong(f"{name}-reachable", f"no answer ({type(error).__name__})", mend)
         return
-    yield from database.judge(facts)
+    yield from found
+
+
+def _telemetry(connection: psycopg.Connection) -> Iterable[Finding]:
+    return database.judge(database.ask(connection, now=dt.datetime.now(dt.UTC).timestamp()))
+
+
+def _vault(connection: psycopg.Connection) -> Iterable[Finding]:
+    return [database.vault(connection)]
 
 
 def _trust(path: Path, now: dt.datetime) -> Iterator[Finding]:
@@ -136,6 +166,9 @@ def _trust(path: Path, now: dt.datetime) -> Iterator[Finding]:
         yield from files.secret("trust-keys", key)
     if settings.broker is not None:
         yield from files.tls("trust", settings.broker.tls, common_name="trust", now=now)
+    yield from _asked("vault", parameters(settings.vault, section="vault"), _vault)
+    if settings.certificates.crl_file is not None:
+        yield files.revocations(settings.certificates.crl_file, now=now)
 
 
 def _print(found: Sequence[Finding], *, everything: bool) -> None:

@@ -17,6 +17,12 @@ _ROLES: Final = ("vv_grafana", "vv_ingest", "vv_owner", "vv_reader", "vv_trust")
 _LEAST_SERVER: Final = 150_000
 _LEAST_TIMESCALE: Final = (2, 25)
 _PINNED_TIMESCALE: Final = (2, 29, 2)
+_MAY_CONNECT: Final = """
+SELECT rolname FROM pg_roles
+WHERE rolname IN ('vv_ingest', 'vv_reader', 'vv_grafana')
+    AND has_database_privilege(oid, current_database(), 'CONNECT')
+ORDER BY rolname
+"""
 _MIGRATE: Final = "Run `vitalveil ingest migrate`."
 
 _GRANTS: Final = (
@@ -82,6 +88,16 @@ def judge(facts: Facts) -> Iterable[Finding]:
     yield from _durability(facts["settings"])
     yield from _secrecy(facts)
     yield from _grants(facts)
+
+
+def vault(connection: psycopg.Connection) -> Finding:
+    """Look at who may connect to the vault: nobody who reads or writes observations."""
+    found = connection.execute(_MAY_CONNECT).fetchall()
+    if found:
+        names = ", ".join(str(name) for (name,) in found)
+        mend = "REVOKE ALL ON DATABASE ... FROM PUBLIC, and from them; restore it with --create."
+        return wrong("vault-open", f"they may connect to the vault: {names}", mend)
+    return sound("vault-open", "nobody of the telemetry database may connect to the vault")
 
 
 def _server(facts: Facts) -> Iterable[Finding]:

@@ -44,8 +44,8 @@ def tls(
     yield from secret(f"{name}-tls-key", settings.key_file)
     own = x509.load_pem_x509_certificate(settings.certificate_file.read_bytes())
     authority = x509.load_pem_x509_certificate(settings.ca_file.read_bytes())
-    yield from _ends(f"{name}-certificate", own, now=now)
-    yield from _ends(f"{name}-ca", authority, now=now)
+    yield from ends(f"{name}-certificate", own, now=now)
+    yield from ends(f"{name}-ca", authority, now=now)
     try:
         own.verify_directly_issued_by(authority)
     except (ValueError, TypeError, InvalidSignature):
@@ -65,7 +65,8 @@ def tls(
         )
 
 
-def _ends(code: str, certificate: x509.Certificate, *, now: dt.datetime) -> Iterable[Finding]:
+def ends(code: str, certificate: x509.Certificate, *, now: dt.datetime) -> Iterable[Finding]:
+    """Look at when *certificate* begins and ends."""
     left = certificate.not_valid_after_utc - now
     if certificate.not_valid_before_utc > now:
         yield wrong(code, "it is not valid yet", "Check this machine's clock.")
@@ -76,6 +77,21 @@ def _ends(code: str, certificate: x509.Certificate, *, now: dt.datetime) -> Iter
         yield note(code, f"it ends in {left.days} days", mend)
     else:
         yield sound(code, f"it is valid for {left.days} more days")
+
+
+def revocations(path: Path, *, now: dt.datetime) -> Finding:
+    """Look at the list of revoked certificates that the broker reads."""
+    code = "trust-revocations"
+    mend = "Let `vitalveil trust run` write it, which it does each day, and reload the broker."
+    try:
+        end = x509.load_pem_x509_crl(path.read_bytes()).next_update_utc
+    except (OSError, ValueError):
+        return wrong(code, f"{path} is no revocation list: the broker lets nobody in", mend)
+    if end is not None and end < now:
+        return wrong(code, "it has run out: the broker lets nobody in", mend)
+    if end is not None and end - now < _SOON:
+        return note(code, f"it runs out in {(end - now).days} days", mend)
+    return sound(code, "it is in force")
 
 
 def disk(path: Path, *, least_gib: float) -> Iterable[Finding]:

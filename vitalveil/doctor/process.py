@@ -25,12 +25,16 @@ def look(url: str, *, program: str) -> Iterable[Finding]:
         mend = f"Start it: systemctl start vitalveil-{program}. Its log says why it ended."
         yield wrong(code, f"{program} does not answer", mend)
         return
+    samples = _samples(metrics)
+    if not any(name.startswith(f"vitalveil_{program}_") for name in samples):
+        yield wrong(code, f"what answers there is no {program}", "Check host and port.")
+        return
     if status == http.HTTPStatus.OK:
         yield sound(code, f"{program} is ready")
     else:
         mend = "Mend what it waits for; it goes on by itself."
         yield wrong(code, f"{program} is not ready: {text.strip()}", mend)
-    yield from judge(_samples(metrics))
+    yield from judge(samples)
 
 
 def judge(samples: Mapping[str, float]) -> Iterable[Finding]:
@@ -54,10 +58,14 @@ def judge(samples: Mapping[str, float]) -> Iterable[Finding]:
 
 
 def _samples(text: str) -> dict[str, float]:
+    """Return the sum of each name's samples; none of a text that holds no metrics."""
     found: dict[str, float] = {}
-    for family in text_string_to_metric_families(text):
-        for sample in family.samples:
-            found[sample.name] = found.get(sample.name, 0.0) + sample.value
+    try:
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                found[sample.name] = found.get(sample.name, 0.0) + sample.value
+    except ValueError:
+        return {}
     return found
 
 
@@ -69,6 +77,6 @@ def _get(url: str, path: str) -> tuple[int, str]:
     try:
         connection.request("GET", path)
         reply = connection.getresponse()
-        return reply.status, reply.read().decode()
+        return reply.status, reply.read().decode(errors="replace")
     finally:
         connection.close()

@@ -1,12 +1,15 @@
 """What the doctor makes of facts that cannot be planted in a server of a test."""
 
 import datetime as dt
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.fix_pki import Certificates
+from trust import pki
 from vitalveil.doctor import database, files, process
+from vitalveil.doctor.cli import main
 from vitalveil.doctor.finding import Finding, Level
 
 _SOUND: dict[str, Any] = {
@@ -96,3 +99,44 @@ def test_certificates_are_judged_by_the_clock(
     now = dt.datetime.now(dt.UTC) + dt.timedelta(days=days)
     found = files.tls("ingest", certificates.client("ingest"), common_name="ingest", now=now)
     assert _ill(list(found))["ingest-certificate"] is level
+
+
+@pytest.mark.parametrize(
+    ("days", "level"),
+    [
+        pytest.param(0, Level.SOUND, id="in force"),
+        pytest.param(350, Level.NOTE, id="runs out soon"),
+        pytest.param(370, Level.WRONG, id="has run out"),
+    ],
+)
+def test_the_revocation_list_is_judged_by_the_clock(
+    tmp_path: Path, days: int, level: Level
+) -> None:
+    """One that has run out keeps everybody out, and nobody sees why."""
+    now = dt.datetime.now(dt.UTC)
+    year = dt.timedelta(days=365)
+    ca = pki.create_ca(now=now, valid_for=10 * year)
+    path = tmp_path / "crl.pem"
+    path.write_bytes(pki.revocation_list(ca, [], now=now, valid_for=year))
+    assert files.revocations(path, now=now + dt.timedelta(days=days)).level is level
+
+
+def test_what_is_no_revocation_list_is_found(tmp_path: Path) -> None:
+    """The broker takes none for a mistake, and lets nobody in."""
+    now = dt.datetime.now(dt.UTC)
+    assert files.revocations(tmp_path / "none", now=now).level is Level.WRONG
+    (tmp_path / "text").write_text("nothing of the kind")
+    assert files.revocations(tmp_path / "text", now=now).level is Level.WRONG
+
+
+def test_what_is_no_metrics_is_no_reason_to_fall() -> None:
+    """A page of another program, in whatever language, has no samples."""
+    assert process._samples("<!doctype html>\n<p>It works!</p>\n") == {}
+
+
+@pytest.mark.parametrize("url", ["http://x:abc", "https://x", "x", "http://:1", "http://x:70000"])
+def test_what_is_no_address_is_told_at_once(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 2, one sentence, no traceback."""
+    with pytest.raises(SystemExit, match="2"):
+        main(["--ingest-url", url])
+    assert "--ingest-url" in capsys.readouterr().err

@@ -1,0 +1,34 @@
+"""The one command: what it does when it is cut off, whatever the sub-command."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+
+import pytest
+
+from vitalveil import cli
+
+
+def test_a_reader_who_has_seen_enough_is_no_failure() -> None:
+    """As with `| head`: nothing is said, and it ends well."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "vitalveil", "schema"],
+            stdout=writing, stderr=subprocess.PIPE, check=False,
+        )  # fmt: skip
+    finally:
+        os.close(writing)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_ctrl_c_is_told_in_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 130, as of any program that was interrupted."""
+
+    def interrupted(_: Sequence[str]) -> int:
+        raise KeyboardInterrupt
+
+    assert cli._run("ingest", interrupted, []) == 130
+    assert capsys.readouterr().err == "vitalveil ingest: stopped\n"
