@@ -175,8 +175,9 @@ def pod(cluster: _Cluster, tmp_path: Path) -> Iterator[_Pod]:
     """A pod that runs."""
     made = _Pod(cluster, tmp_path)
     yield made
-    made.process.kill()
-    made.process.wait()
+    # Not killed: its ingest would be left behind, and nobody would ever end it.
+    made.process.terminate()
+    made.process.wait(timeout=60)
 
 
 def _until(is_so: Callable[[], bool]) -> None:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 import yaml
 
@@ -15,6 +16,8 @@ from ingest.config import Settings as IngestSettings
 from runtime.settings import load
 from simulators.stack.broker import Mosquitto
 from simulators.stack.child import Child, free_port, is_listening
+from simulators.stack.postgres import Postgres
+from tests.fix_database import programs
 from tests.fix_pki import Certificates
 from trust.config import Settings as TrustSettings
 from vitalveil.doctor import broker_file
@@ -40,6 +43,8 @@ def test_containers_are_closed(name: str) -> None:
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["mem_limit"]
+    assert 0 < service["pids_limit"] <= 512
     assert re.search(r":v?\d+\.\d+\.\d+", service["image"])
     for key, value in service.get("environment", {}).items():
         assert "PASSWORD" not in key or str(value).startswith("/run/")
@@ -83,7 +88,12 @@ def test_what_is_written_has_a_place() -> None:
     assert {v for v in mounted if not v.startswith((".", "/"))} == set(_COMPOSE["volumes"])
     ports = [port for service in SERVICES.values() for port in service.get("ports", [])]
     assert [port for port in ports if not port.startswith("127.0.0.1:")] == ["8883:8883"]
-    assert _COMPOSE["networks"]["inside"]["internal"] is True
+    networks = _COMPOSE["networks"]
+    assert networks["inside"]["internal"] is True
+    # Nobody is in the other network but who publishes: on an internal one alone no port is.
+    for name, service in SERVICES.items():
+        assert ("outside" in service.get("networks", [])) is bool(service.get("ports")), name
+    assert "false" in networks["outside"]["driver_opts"].values()
 
 
 def test_what_could_not_be_run_is_said() -> None:
@@ -154,6 +164,46 @@ def test_every_secret_that_compose_mounts_is_made(tmp_path: Path) -> None:
             source = volume.split(":")[0]
             if source.startswith("./secrets"):
                 assert (tmp_path / source).exists(), source
+
+
+@pytest.mark.database
+@pytest.mark.slow
+def test_the_migrations_that_compose_runs_run(tmp_path: Path, run_folder: Path) -> None:
+    """Their very commands, with the secrets that are made and the settings that are shipped."""
+    # A server of its own: passwords of roles are of a whole server.
+    server = Postgres(folder=run_folder / "compose", programs=programs())
+    server.start()
+    try:
+        _migrate_as_compose_does(server, tmp_path)
+    finally:
+        server.stop()
+
+
+def _migrate_as_compose_does(server: Postgres, tmp_path: Path) -> None:
+    secrets = tmp_path / "secrets"
+    made = _run(
+        str(DEPLOY / "make-secrets"), str(secrets),
+        VITALVEIL=f"{sys.executable} -m vitalveil", PYTHONPATH=str(DEPLOY.parent),
+    )  # fmt: skip
+    assert made.returncode == 0, made.stderr
+    (secrets / "postgres.password").write_text(server.password)
+    with psycopg.connect(server.dsn(), autocommit=True) as connection:
+        connection.execute("CREATE DATABASE vv_telemetry")
+        connection.execute("CREATE DATABASE vv_vault")
+    for service, program in (("migrate-telemetry", "ingest"), ("migrate-vault", "trust")):
+        words = [
+            word.replace("/run/vitalveil", str(secrets))
+            .replace("/etc/vitalveil", str(DEPLOY))
+            .replace("host=database", f"host=127.0.0.1 port={server.port}")
+            for word in SERVICES[service]["command"]
+        ]
+        done = _run(
+            sys.executable, "-m", "vitalveil", program, *words, PYTHONPATH=str(DEPLOY.parent)
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+    for name, schema in (("vv_telemetry", "vv"), ("vv_vault", "vault")):
+        with psycopg.connect(server.dsn(name)) as connection:
+            assert connection.execute("SELECT to_regnamespace(%s)", [schema]).fetchone() != (None,)
 
 
 @pytest.mark.broker
@@ -228,8 +278,18 @@ def test_kubernetes_is_rendered(tmp_path: Path) -> None:
         for container in [*pod["containers"], *pod["initContainers"]]:
             assert container["securityContext"]["readOnlyRootFilesystem"] is True
             assert "memory" in container["resources"]["limits"]
+    assert _open_ports(documents, "Egress") == {53, 5432, 8883}
+    assert _open_ports(documents, "Ingress") == {9464, 9465}
     workers = next(d for d in documents if d["kind"] == "StatefulSet")
     assert _shares(workers) == list(range(64))
+
+
+def _open_ports(documents: list[dict[str, Any]], way: str) -> set[int]:
+    """Return the ports that the policies leave open, once one has closed everything."""
+    policies = [d["spec"] for d in documents if d["kind"] == "NetworkPolicy"]
+    assert {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]} in policies
+    rules = [rule for spec in policies for rule in spec.get(way.lower(), [])]
+    return {port["port"] for rule in rules for port in rule["ports"]}
 
 
 def _shares(workers: dict[str, Any]) -> list[int]:
