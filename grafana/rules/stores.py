@@ -17,7 +17,8 @@ ALERTS: Final = (
         severity=Severity.WARNING,
         summary="The telemetry database is nearly full, or will be in 4 days.",
         meaning="Against `watch.database_capacity_bytes` of ingest's settings. A database whose "
-        "disk is full stops, and everything waits.",
+        "disk is full stops, and everything waits. The write-ahead log and the vault are not "
+        "counted: watch the disk itself besides.",
         look=(
             "*Size, and in a week* and *Stores* on the Database dashboard.",
             "Does retention run? Is compression on (TimescaleDB under its own licence)?",
@@ -25,6 +26,8 @@ ALERTS: Final = (
         mend=(
             "Enlarge the disk, then the setting.",
             "Shorten the retention of raw observations in the policy, if the purpose allows it.",
+            "Full already: make room (never in `pg_wal`), and start the server if it ended. "
+            "Ingest goes on by itself, and gateways send what they kept.",
         ),
         fires=World(
             {
@@ -62,7 +65,10 @@ ALERTS: Final = (
         summary="A certificate of ours ends within 14 days.",
         meaning="`of` says which: `client` is the one that the process shows to the broker, `ca` "
         "is the authority of everybody. When it ends, nobody connects.",
-        look=("`vitalveil doctor` lists every certificate and its end.",),
+        look=(
+            "`vitalveil doctor --all` lists every certificate and its end: the broker's too, "
+            "which no program of ours holds and no alert sees.",
+        ),
         mend=(
             "client: `vitalveil trust pki init` issues the services' certificates; restart.",
             "ca: a new authority must reach every gateway before the old one ends: "
