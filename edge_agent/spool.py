@@ -27,7 +27,7 @@ from wire.receipt import SpoolReceipt
 T = TypeVar("T")
 
 _NOTHING: Final = Removed(Amount(), [])
-_PLENTY: Final = 1 << 62
+_PLENTY: Final = (1 << 63) - 1
 
 
 class Bounds(msgspec.Struct, frozen=True):

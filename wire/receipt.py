@@ -15,6 +15,8 @@ from wire.errors import Malformed, UnsupportedVersion
 VERSION: Final = 1
 MAX_SPOOLS: Final = 16
 MAX_RANGES: Final = 128
+MAX_SEQUENCE: Final = 1 << 62
+"""Below it an agent that goes on after what is settled always finds a sequence."""
 
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
@@ -77,6 +79,6 @@ def _is_sound(spool: SpoolReceipt) -> bool:
     return (
         len(spool.spool_id) == SPOOL_ID_BYTES
         and spool.through >= 0
-        and above < 1 << 63
+        and above < MAX_SEQUENCE
         and len(spool.ranges) <= MAX_RANGES
     )

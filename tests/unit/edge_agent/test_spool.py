@@ -23,7 +23,8 @@ from edge_agent.tags import Tags
 from tests import spool_writer
 from tests.fakes_edge_agent import HANDLE, OTHER_HANDLE, OTHER_SENSOR, SENSOR, agent_environ
 from tests.spool_writer import KEY, SPOOL_ID
-from wire.receipt import SpoolReceipt
+from wire import receipt as wire_receipt
+from wire.receipt import MAX_SEQUENCE, SpoolReceipt
 
 
 async def open_spool(
@@ -232,6 +233,16 @@ async def test_restored_backup_spends_no_sequence_twice(tmp_path: Path) -> None:
     assert spool.take_sequence() == 10
     assert spool.stats().next_sequence == 10
     await spool.close()
+
+
+async def test_the_highest_receipt_leaves_a_sequence(spool: SqliteSpool) -> None:
+    """Whatever a receipt may say, the spool goes on after it."""
+    await fill(spool, 2)
+    said = wire_receipt.decode(wire_receipt.encode([receipt(MAX_SEQUENCE - 1)]))
+    await settle(spool, said.spools[0])
+    await fill(spool, 2)
+    assert await sequences(spool) == [MAX_SEQUENCE, MAX_SEQUENCE + 1]
+    assert spool.stats().next_sequence == MAX_SEQUENCE + 2
 
 
 async def test_another_key_is_refused(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from wire import receipt
 from wire.errors import Malformed, UnsupportedVersion, WireError
-from wire.receipt import MAX_RANGES, MAX_SPOOLS, Receipt, SpoolReceipt
+from wire.receipt import MAX_RANGES, MAX_SEQUENCE, MAX_SPOOLS, Receipt, SpoolReceipt
 
 SPOOL = b"s" * 16
 # By hand: fixarray 2, fixint 1, fixarray 1, fixarray 3, bin 8 of 16, fixint 5,
@@ -69,12 +69,12 @@ def test_receipt_covers_what_it_says_and_no_more(sequence: int, expected: bool) 
     [
         pytest.param(SpoolReceipt(SPOOL[:15], 5), id="spool id"),
         pytest.param(SpoolReceipt(SPOOL, -1), id="negative"),
-        pytest.param(SpoolReceipt(SPOOL, 1 << 63), id="too large"),
+        pytest.param(SpoolReceipt(SPOOL, MAX_SEQUENCE), id="too large"),
         pytest.param(SpoolReceipt(SPOOL, 5, [(5, 6)]), id="reaches into what is through"),
         pytest.param(SpoolReceipt(SPOOL, 5, [(8, 7)]), id="backwards"),
         pytest.param(SpoolReceipt(SPOOL, 5, [(7, 9), (9, 12)]), id="overlapping"),
         pytest.param(SpoolReceipt(SPOOL, 5, [(10, 12), (7, 8)]), id="descending"),
-        pytest.param(SpoolReceipt(SPOOL, 5, [(7, 1 << 63)]), id="range too large"),
+        pytest.param(SpoolReceipt(SPOOL, 5, [(7, MAX_SEQUENCE)]), id="range too large"),
         pytest.param(
             SpoolReceipt(SPOOL, 0, [(n, n) for n in range(2, 2 * MAX_RANGES + 4, 2)]),
             id="too many ranges",
