@@ -31,7 +31,7 @@ def write(path: Path, content: bytes, *, private: bool) -> None:
         CredentialError: It cannot be written.
     """
     mode = _PRIVATE if private else _PUBLIC
-    temporary = path.with_name(f".{path.name}.part")
+    temporary = _part(path)
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
         with os.fdopen(descriptor, "wb") as file:
@@ -115,6 +115,16 @@ def certificate(path: Path) -> x509.Certificate:
 def next_key(key_file: Path) -> Path:
     """Return where the key of a certificate that is asked for lies meanwhile."""
     return key_file.with_name(f".{key_file.name}.next")
+
+
+def unfinished(file: Path) -> list[Path]:
+    """Return where something of *file* may lie that was being written, or waits to replace it."""
+    waiting = next_key(file)
+    return [_part(file), waiting, _part(waiting)]
+
+
+def _part(path: Path) -> Path:
+    return path.with_name(f".{path.name}.part")
 
 
 def replace(certificate_file: Path, key_file: Path, new_certificate: bytes) -> None:

@@ -60,16 +60,12 @@ def ask(url: str, path: str, body: msgspec.Struct, *, context: ssl.SSLContext) -
         DeskRefused: It will never answer this with a bundle.
         DeskUnavailable: Try again: the same request gets the same answer.
     """
-    parts = urlsplit(url)
-    if parts.scheme != "https" or not parts.hostname:
-        raise DeskRefused("the URL of the desk is written https://HOST:PORT")
-    connection = http.client.HTTPSConnection(
-        parts.hostname, parts.port or 443, timeout=_TIMEOUT_S, context=context
-    )
+    host, port, root = _address(url)
+    connection = http.client.HTTPSConnection(host, port, timeout=_TIMEOUT_S, context=context)
     try:
         connection.request(
             "POST",
-            parts.path.rstrip("/") + path,
+            root + path,
             body=msgspec.json.encode(body),
             headers={"Content-Type": "application/json"},
         )
@@ -77,11 +73,30 @@ def ask(url: str, path: str, body: msgspec.Struct, *, context: ssl.SSLContext) -
         answer = response.read(_MAX_ANSWER_BYTES)
     except ssl.SSLCertVerificationError:
         raise DeskRefused("that desk has no certificate of our CA for its name") from None
+    except UnicodeError:
+        # A name that no DNS could hold: an empty part between two dots, or one too long.
+        raise _not_a_url() from None
     except (OSError, http.client.HTTPException) as exc:
         raise DeskUnavailable(type(exc).__name__) from None
     finally:
         connection.close()
     return _bundle(response.status, answer)
+
+
+def _address(url: str) -> tuple[str, int, str]:
+    """Return host, port and path of the desk at *url*."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port or 443
+    except ValueError:
+        raise _not_a_url() from None
+    if parts.scheme != "https" or not host:
+        raise _not_a_url()
+    return host, port, parts.path.rstrip("/")
+
+
+def _not_a_url() -> DeskRefused:
+    return DeskRefused("the URL of the desk is written https://HOST:PORT")
 
 
 def _bundle(status: int, answer: bytes) -> Bundle:

@@ -19,11 +19,18 @@ _log: Final = Log("agent.renewal")
 async def renewing(settings: AgentSettings) -> AsyncIterator[None]:
     """Renew the certificate when it is due, while the context is open, if a desk is set."""
     task = asyncio.create_task(_for_ever(settings), name="renewal")
+    task.add_done_callback(_tell_why)
     try:
         yield
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+def _tell_why(task: asyncio.Task[None]) -> None:
+    """Tell why *task* died, if it did: nobody else would notice before the certificate ends."""
+    if not task.cancelled() and (failure := task.exception()) is not None:
+        _log.error("renewal_died", error=describe(failure))
 
 
 def settle(tls: TlsSettings) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from edge_agent import lock, spool_file
 from edge_agent.config import AgentSettings
+from edge_agent.enrolment.credentials import unfinished
 from edge_agent.errors import SpoolError
 
 
@@ -36,6 +37,8 @@ def erase(settings: AgentSettings, *, keep_identity: bool = False) -> int:
             for path in sorted(settings.state_dir.rglob("*"))
             if path.is_file() and path.name != lock.NAME
         ]
+        # What a crash left of a key that was being made or renewed is a key too.
+        keys += [path for key in keys for path in unfinished(key)]
         found = [path for path in [*keys, *state] if path.exists()]
         for path in found:
             _erase(path)

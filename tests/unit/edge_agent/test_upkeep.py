@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from edge_agent import lock
 from edge_agent.config import AgentSettings, SensorSettings
+from edge_agent.enrolment import credentials
 from edge_agent.errors import SpoolError, StateInUse
 from edge_agent.identity import Identity
 from edge_agent.keys import read
@@ -79,6 +80,16 @@ def test_erase_leaves_nothing(settings: AgentSettings, tmp_path: Path) -> None:
     assert not [secret for secret in secrets if secret in left]
     assert [path.name for path in settings.state_dir.iterdir()] == [lock.NAME]
     assert settings.keys.trust_file.exists()
+
+
+def test_erase_takes_what_a_renewal_left(settings: AgentSettings) -> None:
+    """A key that waits to replace another, or is half written, is erased with it."""
+    key_file = settings.broker.tls.key_file
+    left = credentials.unfinished(key_file) + credentials.unfinished(settings.keys.lease_file)
+    for path in left:
+        path.write_bytes(b"a key")
+    erase.erase(settings)
+    assert not [path for path in left if path.exists()]
 
 
 def test_erase_can_keep_the_identity(settings: AgentSettings) -> None:
