@@ -1,0 +1,51 @@
+"""An upgrade begins with the schema: the release that runs goes on over that of the next one."""
+
+from pathlib import Path
+from typing import Final
+
+import psycopg
+import pytest
+
+from ingest.migrate import MIGRATIONS
+from runtime import migrations
+from runtime.migrations import Migration
+from simulators.stack.system import System
+from tests.fix_system import Scene
+
+pytestmark = [pytest.mark.broker, pytest.mark.database, pytest.mark.slow]
+
+# What a later release may do to tables that this one reads and writes.
+_LATER: Final = """
+ALTER TABLE vv.observations ADD COLUMN later integer;
+ALTER TABLE vv.envelopes ADD COLUMN later text DEFAULT 'none';
+ALTER TABLE vv.permissions ADD COLUMN later boolean NOT NULL DEFAULT false;
+ALTER TABLE vv.spools ADD COLUMN later timestamptz;
+CREATE TABLE vv.later (series_id integer PRIMARY KEY REFERENCES vv.series);
+CREATE INDEX ON vv.envelopes (agent, outcome);
+"""
+
+
+def _migrate_later(whole: System) -> list[str]:
+    """Apply the migration of a later release, as its `vitalveil ingest migrate` would."""
+    with psycopg.connect(whole.databases.admin("telemetry"), autocommit=True) as connection:
+        is_timescale = connection.execute(
+            "SELECT FROM pg_extension WHERE extname = 'timescaledb'"
+        ).fetchall()
+        steps = migrations.read(MIGRATIONS, variant="timescale" if is_timescale else "native")
+        later = Migration(len(steps) + 1, Path(f"{len(steps) + 1:04}_later.sql"), _LATER)
+        return [step.path.name for step in migrations.apply(connection, [*steps, later])]
+
+
+def test_a_later_schema_under_load(scene: Scene) -> None:
+    """Nothing is lost or doubled while tables change, and who connects anew finds its way, too."""
+    flow = scene.flow()
+
+    assert len(_migrate_later(scene.system)) == 1
+
+    before = len(flow.stored())
+    flow.wait_for(lambda: len(flow.stored()) > before + 50, "it is stored into the new schema")
+    assert scene.system.ingest is not None
+    assert scene.system.ingest.exit_code is None
+    scene.system.ingest.stop()
+    scene.system.start_ingest()
+    flow.end()
