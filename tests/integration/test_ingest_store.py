@@ -14,7 +14,7 @@ from ingest.database import connect
 from ingest.decide import ClockRules
 from ingest.delivery import Opened
 from ingest.errors import StoreError, Unavailable, Unusable
-from ingest.outcome import Outcome
+from ingest.outcome import Outcome, QuarantineReason
 from ingest.permissions import Changes, LastReadings, Permissions
 from ingest.plan import Plan, make_plan
 from ingest.quarantine import QuarantineLimits, sealer_to
@@ -51,7 +51,7 @@ def store_at(conninfo: str) -> PostgresStore:
     )
 
 
-def plan_of(*some: Opened, epoch: int) -> Plan:
+def plan_of(*some: Opened, epoch: int, is_poison: bool = False) -> Plan:
     """Return the plan of *some* under *epoch*."""
     admission = admit(
         some,
@@ -60,7 +60,7 @@ def plan_of(*some: Opened, epoch: int) -> Plan:
         clock=ClockRules(),
         now_ms=NOW_MS,
     )
-    return make_plan(admission, some)
+    return make_plan(admission, some, is_poison=is_poison)
 
 
 def never(changes: Changes) -> Plan:
@@ -132,6 +132,31 @@ async def test_what_is_in_the_ledger_is_no_second_row(
     ]  # fmt: skip
     assert database.fetch("SELECT count(*) FROM vv.observations") == [(4,)]
     assert database.fetch("SELECT count(*), sum(observations) FROM vv.envelopes") == [(4, 4)]
+
+
+async def test_of_a_flush_an_envelope_is_written_once(
+    store: PostgresStore, database: Database
+) -> None:
+    """What came twice before anybody could know it has its rows once."""
+    some = [opened(block(70, 71)), opened(block(70, 71)), opened(block(72), sequence=2)]
+    plan = plan_of(*some, epoch=sow(database, Seed()))
+    stored = await store.flush(plan, watermarks=[], replan=never)
+    assert [outcome for outcome, _ in stored.fates] == [
+        Outcome.STORED, Outcome.DUPLICATE, Outcome.STORED
+    ]  # fmt: skip
+    assert database.fetch("SELECT count(*) FROM vv.observations") == [(3,)]
+    assert database.fetch("SELECT count(*), sum(observations) FROM vv.envelopes") == [(2, 3)]
+
+
+async def test_what_is_quarantined_has_no_rows(store: PostgresStore, database: Database) -> None:
+    """An envelope that was admitted, and then called poison, is kept aside alone."""
+    one = opened(block(70, 71))
+    one.delivery.payload = b"sealed"
+    plan = plan_of(one, epoch=sow(database, Seed()), is_poison=True)
+    stored = await store.flush(plan, watermarks=[], replan=never)
+    assert stored.fates == [(Outcome.QUARANTINED, QuarantineReason.POISON)]
+    assert database.fetch("SELECT count(*) FROM vv.observations") == [(0,)]
+    assert database.fetch("SELECT count(*) FROM vv.quarantine") == [(1,)]
 
 
 async def test_spools_are_read_as_they_were_settled(
