@@ -37,7 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="vitalveil ingest", description="Envelopes in, time series out."
     )
-    commands = parser.add_subparsers(dest="command", required=True)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, text in (
         ("run", "receive, store and acknowledge until a stop signal"),
         ("check-config", "read the settings and every file that they name, and say what is wrong"),

@@ -211,6 +211,8 @@ def test_a_command_that_is_none_is_noticed() -> None:
     """A test that cannot fail proves nothing."""
     assert not _known(("trust", "nonsense"))
     assert not _known(("trust", "decision", "nonsense"))
+    assert not _known(("ingest", "nonsense"))
+    assert not _known(("simulate", "nonsense"))
     assert not _known(("nonsense",))
     assert _known(("trust", "decision", "list"))
 
