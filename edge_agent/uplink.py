@@ -139,6 +139,13 @@ class Uplink:
 
     async def run(self, home: Home) -> None:
         """Stay connected, for *home*, until `finish`."""
+        async with asyncio.TaskGroup() as group:
+            # No connection ends it: what is forgotten is counted, whatever happens meanwhile.
+            tidying = group.create_task(self._tidy(), name="tidy")
+            await self._stay_connected(home)
+            tidying.cancel()
+
+    async def _stay_connected(self, home: Home) -> None:
         await self._pause(self._start_delay_s)
         while not self._stop.is_set():
             if self._clock.is_behind():
@@ -201,7 +208,6 @@ class Uplink:
             group.create_task(self._listen(connection, home), name="listen")
             group.create_task(self._publish(connection, group), name="publish")
             group.create_task(self._report(connection, home), name="report")
-            group.create_task(self._tidy(), name="tidy")
 
     async def _listen(self, connection: Connection, home: Home) -> None:
         async for downlink in connection.downlinks():
