@@ -2,9 +2,14 @@
 
 import datetime as dt
 import re
+from typing import Final
 
 from trust import durations
 from trust.representatives import is_birth_month
+
+_FIRST: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_LAST: Final = dt.datetime(9000, 1, 1, tzinfo=dt.UTC)
+_LONGEST: Final = dt.timedelta(days=durations.LONGEST_DAYS)
 
 
 def names(text: str) -> list[str]:
@@ -13,16 +18,21 @@ def names(text: str) -> list[str]:
 
 
 def instant(text: str) -> dt.datetime:
-    """Return a time; it says its zone."""
+    """Return a time; it says its zone, and a lifetime more or less is on the calendar too."""
     at = dt.datetime.fromisoformat(text)
     if at.tzinfo is None:
         raise ValueError("no zone")
+    if not _FIRST <= at < _LAST:
+        raise ValueError("not in 1970 to 8999")
     return at.astimezone(dt.UTC)
 
 
 def period(text: str) -> dt.timedelta:
-    """Return a length of time."""
-    return dt.timedelta(milliseconds=durations.parse(text))
+    """Return a length of time, of at most a hundred years."""
+    found = dt.timedelta(milliseconds=durations.parse(text))
+    if found > _LONGEST:
+        raise ValueError("longer than a hundred years")
+    return found
 
 
 def sha256(text: str) -> str:

@@ -76,7 +76,10 @@ def _run_one(opened: app.App, found: Namespace) -> int:
 
 
 def _ask(what: str) -> bool:
-    return input(f"{what}\nType yes to go on: ").strip() == "yes"
+    try:
+        return input(f"{what}\nType yes to go on: ").strip() == "yes"
+    except EOFError:
+        return False
 
 
 def _print_line(line: str) -> None:

@@ -12,6 +12,8 @@ _MS: Final = {
     "h": 3_600_000,
     "d": 86_400_000,
 }
+LONGEST_DAYS: Final = 36_525
+"""A hundred years: nothing here lasts longer, and a sum with it still is a date."""
 _PLAIN: Final = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)\s*(ms|s|min|h|d)", re.ASCII)
 # ISO 8601 without months and years: they have no fixed length.
 _ISO: Final = re.compile(

@@ -149,6 +149,8 @@ def _retention(value: object) -> Retention:
         ms = _duration(key, _required(table, name, where="retention."))
         if ms % _DAY_MS:
             raise PolicyError(key, "not a whole number of days", "Write it as 395d.")
+        if ms > durations.LONGEST_DAYS * _DAY_MS:
+            raise PolicyError(key, "longer than a hundred years", "Write it as 395d.")
         return ms // _DAY_MS
 
     return Retention(raw_days=days("raw"), aggregate_days=days("aggregates"))

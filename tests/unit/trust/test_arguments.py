@@ -56,6 +56,13 @@ def test_options_stand_before_or_behind(argv: list[str]) -> None:
         pytest.param(["decision", "withdraw", "--subject", "Ada"], "--subject", id="id"),
         pytest.param([*RECORD, "--binding", "X", "--valid-to", "Ada"], "--valid-to", id="time"),
         pytest.param([*RECORD, "--binding", "X", "--valid-to", "2026-12-01"], "-to", id="zone"),
+        pytest.param(
+            [*RECORD, "--valid-to", "0001-01-01T00:00:00+14:00"], "--valid-to", id="before time"
+        ),
+        pytest.param(
+            [*RECORD, "--valid-to", "9999-12-31T23:59:59-14:00"], "--valid-to", id="after time"
+        ),
+        pytest.param([*RECORD, "--valid-for", "999999999d"], "--valid-for", id="for ever"),
         pytest.param([*RECORD, "--binding", "X", "--text-sha256", "Ada"], "sha256", id="hash"),
         pytest.param([*RECORD, "--binding", "X", "--given-by", "Ada"], "given-by", id="choice"),
         pytest.param(["agent", "enrol", "--format", "Ada"], "format", id="format"),

@@ -82,6 +82,7 @@ def test_policies_that_come_along_are_valid(name: str) -> None:
         pytest.param("time_rounding: 60s", "time_rounding: 7s", "quantities.glucose", id="divide"),
         pytest.param(" last", " median", "quantities.glucose_interstitial.aggregate", id="agg"),
         pytest.param("raw: 395d", "raw: 36h", "retention.raw", id="part of a day"),
+        pytest.param("raw: 395d", "raw: 999999999d", "retention.raw", id="for ever"),
         pytest.param("raw: 395d, ", "", "retention.raw", id="no retention"),
         pytest.param("[rr_interval]", "[glucose_interstitial]", "quantities.", id="denied"),
         pytest.param("[rr_interval]", "[mac]", "deny", id="deny what"),
