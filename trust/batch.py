@@ -52,9 +52,11 @@ def answer(app: App, line: str) -> tuple[dict[str, Any], bool]:
         ), False
     try:
         result, publish = execute(app, argv)
-    except TrustError as exc:
+    except Unavailable as exc:
         # Recorded or not, something may wait.
-        return _refuse(str(exc)), isinstance(exc, Unavailable)
+        return _refuse(f"{exc}. {commands.mend(arguments.parse(argv).command)}"), True
+    except (TrustError, RuntimeSetupError) as exc:
+        return _refuse(str(exc)), False
     return {"ok": True, **result}, publish
 
 

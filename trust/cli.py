@@ -29,7 +29,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 0
         read = settings.load(Settings, program="trust", path=found.config, environ=os.environ)
         logs.configure(read.log.level)
-        return app.guarded(lambda: _run(read, found))
+        try:
+            return app.guarded(lambda: _run(read, found))
+        except Unavailable as exc:
+            print(f"vitalveil trust: {exc}. {commands.mend(found.command)}", file=sys.stderr)
+            return 1
     except (UsageError, RuntimeSetupError, KeyFileError) as exc:
         print(f"vitalveil trust: {exc}", file=sys.stderr)
         return 2
@@ -70,7 +74,10 @@ def _run_one(opened: app.App, found: Namespace) -> int:
         try:
             result["published"] = asyncio.run(opened.publish(patience_s=_PATIENCE_S))
         except (Unavailable, RuntimeSetupError) as exc:
-            print(f"vitalveil trust: not published yet: {exc}", file=sys.stderr)
+            print(
+                f"vitalveil trust: not published yet: {exc}. `vitalveil trust run` does it",
+                file=sys.stderr,
+            )
     _print(result, as_json=found.json)
     return 0
 

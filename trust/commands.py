@@ -333,6 +333,18 @@ CHANGES_LEASES: Final = frozenset(
     | erasure_commands.CHANGES_LEASES
 )
 
+FINISHED_BY_THE_DAEMON: Final = frozenset(
+    {"pki revoke", "decision record", "decision withdraw", "agent enrol"}
+)
+"""Commands that need not be given again once the vault has what they say."""
+
+
+def mend(command: str) -> str:
+    """Return what to do about *command*, which a server or the network has cut off."""
+    if command in FINISHED_BY_THE_DAEMON:
+        return "What was recorded before stands, and `vitalveil trust run` finishes it"
+    return "Give the same command again once it is back; what was done before stands"
+
 
 def check_meant(
     arguments: argparse.Namespace, *, ask: Callable[[str], bool] | None = None

@@ -112,7 +112,11 @@ class Link:
 
     def _open(self) -> Connection:
         if self._connection is None or self._connection.closed:
-            self._connection = psycopg.connect(**self._parameters, autocommit=True)
+            try:
+                self._connection = psycopg.connect(**self._parameters, autocommit=True)
+            except psycopg.Error as exc:
+                cause = f"no connection: {describe(exc)}; `vitalveil doctor` says why"
+                raise self._error(cause) from None
         return self._connection
 
     def close(self) -> None:

@@ -113,7 +113,7 @@ class Ledger:
         """
         rows = self._fetch("erasure", number)
         if not rows:
-            raise NotFound("erasure", "See `vitalveil trust erase list`.")
+            raise NotFound("erasure", "`vitalveil trust erase SUBJECT` printed its number.")
         return Erasure(*rows[0])
 
     def erasures(self, subject: UUID) -> list[Erasure]:

@@ -7,7 +7,7 @@ Errors of trust.
         * PolicyError       (the policy file names a key and a mend)
         * NotFound
         * Conflict
-    * KeyFileError          (the operator's: a key file is missing, open to others, or damaged)
+    * KeyFileError          (the operator's: a file is missing, open to others, or damaged)
     * Tampered              (somebody's: a signature or a seal in the vault is not ours; stop)
     * Residue               (ours: something erased is still found; say where, do not certify)
     * Unavailable           (the network's or a server's: what is recorded is repeated later)
@@ -60,10 +60,10 @@ class Conflict(Refused):
 
 
 class KeyFileError(TrustError):
-    """A key file cannot be used."""
+    """A file of keys, or another that a command was given, cannot be used."""
 
     def __init__(self, name: str, problem: str, mend: str) -> None:
-        super().__init__(f"key file {name}: {problem}. {mend}")
+        super().__init__(f"file {name}: {problem}. {mend}")
 
 
 class Tampered(TrustError):
@@ -93,10 +93,7 @@ class Unavailable(TrustError):
     what = "a server"
 
     def __init__(self, cause: str) -> None:
-        super().__init__(
-            f"{self.what} did not do its part ({cause}). What was recorded before stands, and"
-            " `vitalveil trust run` finishes it"
-        )
+        super().__init__(f"{self.what} did not do its part ({cause})")
 
 
 class VaultUnavailable(Unavailable):

@@ -23,7 +23,7 @@ def write(path: Path, content: bytes, *, mode: int, replace: bool = False) -> No
     """
     if path.exists() and not replace:
         raise KeyFileError(
-            path.name, "it is there already", "Choose another folder; nothing is overwritten."
+            path.name, "it is there already", "Choose another place; nothing is overwritten."
         )
     temporary = path.with_name(f".{path.name}.new")
     try:
@@ -126,7 +126,8 @@ def read(path: Path) -> bytes:
         raise KeyFileError(
             path.name,
             f"it cannot be read ({type(exc).__name__})",
-            "Check the path, or make it with `vitalveil trust init` or `trust pki init`.",
+            "Check the path. Keys and certificates are made by `vitalveil trust init` and"
+            " `trust pki init`.",
         ) from None
 
 

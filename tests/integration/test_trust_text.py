@@ -1,11 +1,17 @@
 """What the commands of trust print for people."""
 
+import asyncio
+import io
+import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.fix_vault import Office, measured
 from tests.integration.test_trust_cli import configure, run
+from trust import batch
+from trust.app import App
 from trust.config import DatabaseSettings
 
 pytestmark = pytest.mark.database
@@ -66,3 +72,18 @@ def test_a_list_is_a_table(office: Office, settings: str) -> None:
     assert code == 0
     assert printed.split()[:3] == ["subject", "added", "at"]
     assert subject in printed
+
+
+def test_a_batch_goes_on_after_a_setting_that_is_missing(office: Office) -> None:
+    """A line that needs a section of the settings is refused; the lines after it are done."""
+    bare = App(msgspec.structs.replace(office.settings, erasure=None))
+    erase = ["erase", office.add_subject(), "--scope", "all", "--yes"]
+    lines = io.StringIO(json.dumps(erase) + '\n["subject","list"]\n')
+    printed: list[str] = []
+
+    refused = asyncio.run(batch.run(bare, lines=lines, out=printed.append))
+    bare.close()
+
+    assert refused == 1
+    assert "[erasure.telemetry]" in json.loads(printed[0])["error"]
+    assert json.loads(printed[1])["ok"]
