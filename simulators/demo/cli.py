@@ -1,8 +1,10 @@
 """`vitalveil demo`: parses, runs, shows; exit code 1 when a promise was broken."""
 
 import argparse
+import shutil
 import signal
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -17,28 +19,26 @@ from simulators.people import DEFAULT_SOURCE
 from simulators.stack.errors import StackError
 from simulators.stack.system import system
 
+_LEAST_MB: Final = 200
 _ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the demo; return 0 when every promise was kept, 1 when one was not, 2 for a mistake."""
     arguments = _parser().parse_args(argv)
-    source: Path | None = arguments.source or DEFAULT_SOURCE
-    if arguments.source is not None and not arguments.source.exists():
-        print(f"vitalveil demo: there is no folder {arguments.source}", file=sys.stderr)
-        return 2
-    if source is not None and not source.exists():
-        source = None
-    options = Options(
-        duration_s=arguments.duration,
-        agents=arguments.agents,
-        source=source,
-        speed=arguments.speed,
-        seed=arguments.seed,
-    )
     for number in _ENDING:
-        signal.signal(number, _end)
+        # What whoever started us ignores, as `nohup` does, stays ignored.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _end)
     try:
+        _check_room()
+        options = Options(
+            duration_s=arguments.duration,
+            agents=arguments.agents,
+            source=_source(arguments.source),
+            speed=arguments.speed,
+            seed=arguments.seed,
+        )
         report = _run(options, dsn=arguments.dsn, as_json=arguments.json)
     except StackError as exc:
         print(f"vitalveil demo: {exc}", file=sys.stderr)
@@ -47,6 +47,27 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("vitalveil demo: stopped; nothing is left behind", file=sys.stderr)
         return 130
     return 0 if report.is_good else 1
+
+
+def _source(named: Path | None) -> Path | None:
+    """Return where recordings lie, if there are any."""
+    if named is not None and not named.exists():
+        raise StackError(f"there is no folder {named}")
+    source = named or DEFAULT_SOURCE
+    return source if source.exists() else None
+
+
+def _check_room() -> None:
+    try:
+        folder = tempfile.gettempdir()
+    except FileNotFoundError:
+        raise StackError("no folder for temporary files; name one in TMPDIR") from None
+    free_mb = shutil.disk_usage(folder).free >> 20
+    if free_mb < _LEAST_MB:
+        raise StackError(
+            f"{folder} has {free_mb} MB free, and the demo needs {_LEAST_MB}; make room, or name"
+            " another folder in TMPDIR"
+        )
 
 
 def _end(*_: object) -> None:

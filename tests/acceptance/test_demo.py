@@ -123,6 +123,23 @@ def test_demo_stopped_from_outside_leaves_nothing(folder: Path, tmp_path: Path) 
         time.sleep(0.1)
 
 
+def test_demo_without_room_says_so(folder: Path) -> None:
+    """Before anything is made; not by what initdb says when its disk is full."""
+    mount = ["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(mount, check=False).returncode != 0:
+        pytest.skip("a disk can be mounted by root alone")
+    try:
+        command, environ = _command(folder)
+        done = subprocess.run(
+            command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 2
+        assert "MB free" in done.stderr
+        assert not list(folder.iterdir())
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
 @pytest.mark.parametrize("step", ["making keys", "starting trust", "played"])
 def test_ctrl_c_at_any_step_leaves_nothing(folder: Path, tmp_path: Path, step: str) -> None:
     """A terminal interrupts the whole group, and people press twice: one sentence, and no more."""
