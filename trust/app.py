@@ -21,7 +21,7 @@ from trust.desk import Desk
 from trust.enrolment import Enrolment
 from trust.erasure import Eraser
 from trust.erasure_ledger import LedgerFile
-from trust.errors import KeyFileError, TrustError, Unavailable
+from trust.errors import TrustError
 from trust.keys import FileKeys
 from trust.maintenance import Maintenance
 from trust.metrics import Metrics
@@ -287,21 +287,35 @@ async def _serve(settings: Settings, keys: FileKeys, courier: Courier, metrics: 
             asyncio.create_task(maintenance.run(), name="maintenance"),
         ]
         try:
-            await courier.run(stop)
+        working = asyncio.create_task(courier.run(stop), name="working")
+            await alongside(working, keeping)
         finally:
-            for task in keeping:
+            for task in (working, *keeping):
                 task.cancel()
-            await asyncio.gather(*keeping, return_exceptions=True)
+            await asyncio.gather(working, *keeping, return_exceptions=True)
             opened.close()
 
 
 async def _keep_revocations(settings: Settings) -> None:
+async def alongside(working: asyncio.Task[None], keeping: Iterable[asyncio.Task[None]]) -> None:
+    """
+    Return when *working* ends; raise what any of *keeping* failed with before.
+
+    What is done once a day or an hour would else end unheard, and not be done any more.
+    """
+    left = {working, *keeping}
+    while not working.done():
+        ended, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
+        for task in ended:
+            task.result()
+
+
     """Write the revocation list again each day: one that has run out keeps everybody out."""
     path = settings.certificates.crl_file
     while path is not None:
         try:
             await asyncio.to_thread(_write_revocations, settings)
-        except (Unavailable, KeyFileError) as exc:
+        except (TrustError, RuntimeSetupError) as exc:
             _log.error("revocations_not_written", error=describe(exc))
         await asyncio.sleep(86400)
 
@@ -311,7 +325,7 @@ async def _keep_exports(settings: Settings) -> None:
     while True:
         try:
             await asyncio.to_thread(_purge_exports, settings)
-        except (Unavailable, KeyFileError) as exc:
+        except (TrustError, RuntimeSetupError) as exc:
             _log.error("exports_not_purged", error=describe(exc))
         await asyncio.sleep(3600)
 
