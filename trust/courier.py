@@ -152,8 +152,9 @@ class Courier:
         self._metrics.connected.labels("telemetry").set(1)
 
     def _bring_some(self) -> int:
-        found = self._upkeep.unfinished(older_than=self._repair_after, limit=_GROUP)
-        agents = [agent for agent in found if agent not in self._set_aside]
+        agents = self._upkeep.unfinished(
+            older_than=self._repair_after, limit=_GROUP, without=sorted(self._set_aside)
+        )
         if not agents:
             self._upkeep.check()
             return 0

@@ -317,13 +317,16 @@ class Records:
 
     # What is still to be done
 
-    def unfinished(self, *, older_than: dt.timedelta, limit: int) -> list[str]:
-        """Return agents whose change did not reach the telemetry database."""
-        return [agent for (agent,) in self._fetch("unfinished", older_than, limit)]
+    def unfinished(
+        self, *, older_than: dt.timedelta, without: Sequence[str], limit: int
+    ) -> list[str]:
+        """Return agents, but those *without*, whose change the telemetry database has not."""
+        rows = self._fetch("unfinished", older_than, list(without), limit)
+        return [agent for (agent,) in rows]
 
-    def due(self, *, now: dt.datetime, limit: int) -> list[str]:
-        """Return agents whose next lease is due."""
-        return [agent for (agent,) in self._fetch("due", now, limit)]
+    def due(self, *, now: dt.datetime, without: Sequence[str], limit: int) -> list[str]:
+        """Return agents, but those *without*, whose next lease is due."""
+        return [agent for (agent,) in self._fetch("due", now, list(without), limit)]
 
     def unpublished(self, *, limit: int) -> list[SealedLease]:
         """Return leases that the broker does not have yet."""

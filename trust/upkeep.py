@@ -103,11 +103,23 @@ class Upkeep:
             records.wake()
         return Done(committed_at, written.withdrawn_at, written.versions)
 
-    def unfinished(self, *, older_than: dt.timedelta, limit: int) -> list[str]:
-        """Return agents that a process left unfinished, or whose next lease is due."""
+    def unfinished(
+        self, *, older_than: dt.timedelta, limit: int, without: Sequence[str] = ()
+    ) -> list[str]:
+        """
+        Return agents that a process left unfinished, or whose next lease is due.
+
+        Args:
+            older_than: How long ago a change must be for its process to be taken for dead.
+
+            limit: How many of each.
+
+            without: Agents that are left as they are.
+        """
         with self._vault.transaction() as records:
-            left = records.unfinished(older_than=older_than, limit=limit)
-            return list(dict.fromkeys(left + records.due(now=self._clock(), limit=limit)))
+            left = records.unfinished(older_than=older_than, without=without, limit=limit)
+            due = records.due(now=self._clock(), without=without, limit=limit)
+            return list(dict.fromkeys(left + due))
 
     def check(self) -> None:
         """

@@ -102,10 +102,11 @@ ORDER BY d.position
 
 -- name: unfinished
 SELECT agent FROM vault.agents
-WHERE applied < wanted AND wanted_at < clock_timestamp() - %s ORDER BY wanted_at LIMIT %s
+WHERE applied < wanted AND wanted_at < clock_timestamp() - %s AND agent <> ALL(%s)
+ORDER BY wanted_at LIMIT %s
 
 -- name: due
-SELECT agent FROM vault.agents WHERE due_at <= %s ORDER BY due_at LIMIT %s
+SELECT agent FROM vault.agents WHERE due_at <= %s AND agent <> ALL(%s) ORDER BY due_at LIMIT %s
 
 -- name: unpublished
 SELECT agent, lease_version, lease FROM vault.agents

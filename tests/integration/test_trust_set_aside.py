@@ -1,0 +1,62 @@
+"""What does not verify is set aside, and keeps nobody else waiting."""
+
+import datetime as dt
+from contextlib import AbstractAsyncContextManager
+
+import pytest
+
+from tests.fix_vault import Office
+from trust import courier
+from trust.courier import Courier
+from trust.errors import BrokerUnavailable
+from trust.metrics import Metrics
+from trust.ports import Channel
+
+pytestmark = pytest.mark.database
+
+
+class NoBroker:
+    """A broker that nobody reaches."""
+
+    def connect(self) -> AbstractAsyncContextManager[Channel]:
+        """Raise BrokerUnavailable."""
+        raise BrokerUnavailable("there is none")
+
+
+def test_tampered_agents_do_not_fill_the_rounds(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With as many set aside as a round takes, the next one is brought up to date all the same."""
+    monkeypatch.setattr(courier, "_GROUP", 2)
+    office.load_policy()
+    agents = [office.enrol()[0] for _ in range(3)]
+    for number, agent in enumerate(agents):
+        office.accept(office.add_subject(), agent, binding=f"C0:FF:EE:00:00:0{number}")
+    office.vault.execute(
+        "UPDATE vault.decisions SET signature = '' WHERE decision IN"
+        " (SELECT decision FROM vault.handles WHERE agent = ANY(%s))",
+        agents[:2],
+    )
+    for number, agent in enumerate(agents):
+        office.vault.execute(
+            "UPDATE vault.agents SET wanted = wanted + 1,"
+            " wanted_at = now() - make_interval(days => %s) WHERE agent = %s",
+            3 - number,
+            agent,
+        )
+    working = Courier(
+        office.app.vault,
+        office.app.upkeep,
+        NoBroker(),
+        listen_to=office.settings.vault,
+        metrics=Metrics(),
+        repair_after=dt.timedelta(seconds=1),
+    )
+
+    while working._bring_some():
+        pass
+    working.close()
+
+    assert office.vault.fetch(
+        "SELECT agent FROM vault.agents WHERE applied < wanted ORDER BY agent"
+    ) == [(agent,) for agent in sorted(agents[:2])]
