@@ -106,7 +106,9 @@ class Authority:
             holder = pki.issue(ca, name, role=pki.Role.CLIENT, now=now, valid_for=valid_for)
             write_holder(out, name, holder)
         files.write(out / CA_FILE, self.certificate_pem(), mode=files.PUBLIC, replace=True)
-        self.write_revocations([], out / CRL_FILE, now=now)
+        # An empty one in the place of another would let everybody back in who is on that.
+        if not (out / CRL_FILE).exists():
+            self.write_revocations([], out / CRL_FILE, now=now)
 
     def issue_agent(self, agent: str, *, now: dt.datetime) -> pki.Holder:
         """
