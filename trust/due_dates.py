@@ -13,7 +13,7 @@ from uuid import UUID
 
 import msgspec
 
-from trust.errors import Conflict
+from trust.errors import Conflict, Refused
 
 MONTHS: Final = 1
 MONTHS_EXTENDED: Final = 3
@@ -68,17 +68,24 @@ class Request(msgspec.Struct, frozen=True):
             return Urgency.OVERDUE
         return Urgency.SOON if self.due_at - at <= WARN_BEFORE else Urgency.OPEN
 
-    def extended(self, because: str) -> "Request":
+    def extended(self, because: str, *, at: dt.datetime) -> "Request":
         """
-        Return it, due two months later.
+        Return it, due two months later, if the person is told *at* a time.
 
         Raises:
-            Conflict: It is closed, or was extended before.
+            Refused: It is closed, overdue, or was extended before; or there is no reason.
         """
+        if not because.strip():
+            raise Refused("an extension has a reason, which the person is told")
         if self.closed_at is not None:
             raise Conflict("that request is closed")
         if self.extended_because is not None:
             raise Conflict("that request was extended before, and once is all that is allowed")
+        if self.due_at <= at:
+            raise Conflict(
+                "that request is overdue: of an extension the person is told within the first"
+                " month (GDPR art. 12(3)). Answer it now"
+            )
         return msgspec.structs.replace(
             self,
             due_at=months_after(self.received_at, MONTHS_EXTENDED),

@@ -233,7 +233,8 @@ def _reminders(records: Records, ages: ConsentSettings) -> list[Reminder]:
 
 def _request_extend(app: App, arguments: argparse.Namespace) -> Result:
     with app.vault.transaction() as records:
-        extended = records.journal.request(arguments.request).extended(arguments.because)
+        found = records.journal.request(arguments.request)
+        extended = found.extended(arguments.because, at=now())
         records.journal.extend_request(extended)
     return {"request": str(arguments.request), "due_at": _time(extended.due_at)}
 

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from trust.due_dates import Request, RequestKind, Urgency, months_after, received
-from trust.errors import Conflict
+from trust.errors import Conflict, Refused
 
 
 def at(day: str) -> dt.datetime:
@@ -45,9 +45,22 @@ def test_urgency_grows() -> None:
 
 def test_it_is_extended_once() -> None:
     """Two months more, counted from receipt, and no second time; nor once it is closed."""
-    extended = request().extended("it is complex")
+    extended = request().extended("it is complex", at=at("2026-02-27"))
     assert extended.due_at == at("2026-04-30")
     with pytest.raises(Conflict):
-        extended.extended("again")
+        extended.extended("again", at=at("2026-02-27"))
+    closed = msgspec.structs.replace(request(), closed_at=at("2026-02-01"))
     with pytest.raises(Conflict):
-        msgspec.structs.replace(request(), closed_at=at("2026-02-01")).extended("late")
+        closed.extended("late", at=at("2026-02-02"))
+
+
+def test_what_is_overdue_is_not_extended() -> None:
+    """The person is told within the first month; what is late stays so until it is answered."""
+    with pytest.raises(Conflict, match="overdue"):
+        request().extended("it is complex", at=at("2026-02-28"))
+
+
+def test_an_extension_has_a_reason() -> None:
+    """A blank is nothing to tell a person."""
+    with pytest.raises(Refused, match="reason"):
+        request().extended(" ", at=at("2026-02-01"))
