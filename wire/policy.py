@@ -61,15 +61,16 @@ class Rule(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
         """
         Return the finest rule that is within this one and *later*, of the same quantity.
 
-        It aggregates as *later* does. None when values would have to be coarser than can be.
+        It aggregates as *later* does. None when it would have to be coarser than can be.
         """
         step = math.lcm(self.step, later.step)
-        if step >= 1 << 15:
+        interval_ms = math.lcm(self.interval_ms, later.interval_ms)
+        if step >= 1 << 15 or interval_ms >= 1 << 63:
             return None
         return Rule(
             self.quantity,
             step,
-            math.lcm(self.interval_ms, later.interval_ms),
+            interval_ms,
             math.lcm(self.time_step_ms, later.time_step_ms),
             later.aggregate,
         )

@@ -124,3 +124,11 @@ def test_within_is_no_finer_in_anything() -> None:
         Rule(2, 5, 60_000, 1000),
     ):
         assert not finer.is_within(rule)
+
+
+def test_no_rule_is_narrower_than_the_database_can_keep() -> None:
+    """Two long intervals without a common multiple in 63 bits leave nothing to be measured."""
+    one, other = (Rule(1, interval_ms=interval) for interval in ((1 << 61) - 1, (1 << 31) - 1))
+
+    assert one.narrowed(other) is None
+    assert one.narrowed(one) == one
