@@ -131,6 +131,18 @@ def _raise_if_foreign(connection: sqlite3.Connection, found: bytes, key_check: b
 
 def put_in_place(new: Path, path: Path) -> None:
     """Let the closed file *new* stand at *path*, and set aside what stands there."""
+    # From here on it is whole, and whoever is killed meanwhile is finished by `settle`: an old
+    # file without its log could be taken for sound, and would give out sequences again.
+    new.rename(_mended(path))
+    sync_folder(path.parent)
+    settle(path)
+
+
+def settle(path: Path) -> None:
+    """Finish to put a mended file in the place of *path*, if one waits for that."""
+    mended = _mended(path)
+    if not mended.exists():
+        return
     aside = [
         int(file.name.rpartition("-")[2]) for file in path.parent.glob(f"{NAME}.damaged-*[0-9]")
     ]
@@ -139,11 +151,15 @@ def put_in_place(new: Path, path: Path) -> None:
         source = path.with_name(path.name + companion)
         if source.exists():
             source.rename(path.with_name(f"{path.name}.damaged-{number}{companion}"))
-    new.rename(path)
+    mended.rename(path)
     sync_folder(path.parent)
     for old in (old for old in aside if old <= number - MAX_DAMAGED):
         for companion in _COMPANIONS:
             erase(path.with_name(f"{path.name}.damaged-{old}{companion}"))
+
+
+def _mended(path: Path) -> Path:
+    return path.with_name(f"{path.name}.mended")
 
 
 def sync_folder(folder: Path) -> None:

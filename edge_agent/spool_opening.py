@@ -39,6 +39,7 @@ def open_file(folder: Path, *, new_spool_id: bytes, key_check: bytes) -> Opened:
     path = folder / spool_file.NAME
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        spool_file.settle(path)
         path.touch(mode=0o600)
         connection = spool_file.open_sound(path, new_spool_id=new_spool_id, key_check=key_check)
         if connection is not None:

@@ -1,7 +1,10 @@
 """A damaged spool gives back what can be read of it, and never a sequence twice."""
 
+import asyncio
 import contextlib
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,11 +17,32 @@ from edge_agent.spool import Bounds, SqliteSpool
 from edge_agent.spool_file import MAX_DAMAGED
 from edge_agent.spool_repair import JUMP, Repair
 from edge_agent.tags import Tags
-from tests.fakes_edge_agent import HANDLE, OTHER_HANDLE, SENSOR
+from tests.fakes_edge_agent import HANDLE, OTHER_HANDLE, SENSOR, agent_environ
 from tests.spool_writer import KEY, SPOOL_ID
 from wire.envelope import SUITE_X25519, VERSION, WRAPPED_KEY_BYTES, Envelope, encode_envelope
 
 _PAGE = 1024
+_DIES_BEFORE_A_RENAME = """
+import os, sys
+from pathlib import Path
+from edge_agent import spool_opening
+from edge_agent.tags import Tags
+from tests.spool_writer import KEY
+
+left = int(sys.argv[2])
+
+def watch(event, arguments):
+    global left
+    if event == "os.rename":
+        left -= 1
+        if left < 0:
+            os._exit(9)
+
+sys.addaudithook(watch)
+spool_opening.open_file(
+    Path(sys.argv[1]), new_spool_id=b"t" * 16, key_check=Tags(KEY).check()
+).connection.close()
+"""
 
 
 async def open_spool(folder: Path) -> SqliteSpool:
@@ -125,6 +149,31 @@ async def test_kill_while_it_is_repaired(tmp_path: Path) -> None:
     spool = await open_spool(tmp_path)
     assert len(await sequences(spool)) == 300
     await spool.close()
+
+
+@pytest.mark.slow
+async def test_kill_while_files_change_places(tmp_path: Path) -> None:
+    """Killed before any of its renames, a repair is finished by whoever opens next."""
+    renames, killed = 0, True
+    while killed:
+        folder = tmp_path / str(renames)
+        await make_spool(folder, 20)
+        damage(folder, root_page(folder, "gaps"))
+        child = await asyncio.to_thread(
+            subprocess.run,
+            [sys.executable, "-c", _DIES_BEFORE_A_RENAME, str(folder), str(renames)],
+            env=agent_environ(),
+            check=False,
+            timeout=60,
+        )
+        assert child.returncode in (0, 9)
+        killed, renames = child.returncode == 9, renames + 1
+        spool = await open_spool(folder)
+        assert await sequences(spool) == list(range(1, 21))
+        assert spool.spool_id == SPOOL_ID
+        assert spool.take_sequence() == 21 + JUMP
+        await spool.close()
+    assert renames >= 3
 
 
 async def test_withdrawal_erases_what_was_set_aside(tmp_path: Path) -> None:
