@@ -286,8 +286,8 @@ async def _serve(settings: Settings, keys: FileKeys, courier: Courier, metrics: 
             asyncio.create_task(_keep_exports(settings), name="exports"),
             asyncio.create_task(maintenance.run(), name="maintenance"),
         ]
-        try:
         working = asyncio.create_task(courier.run(stop), name="working")
+        try:
             await alongside(working, keeping)
         finally:
             for task in (working, *keeping):
@@ -296,7 +296,6 @@ async def _serve(settings: Settings, keys: FileKeys, courier: Courier, metrics: 
             opened.close()
 
 
-async def _keep_revocations(settings: Settings) -> None:
 async def alongside(working: asyncio.Task[None], keeping: Iterable[asyncio.Task[None]]) -> None:
     """
     Return when *working* ends; raise what any of *keeping* failed with before.
@@ -310,6 +309,7 @@ async def alongside(working: asyncio.Task[None], keeping: Iterable[asyncio.Task[
             task.result()
 
 
+async def _keep_revocations(settings: Settings) -> None:
     """Write the revocation list again each day: one that has run out keeps everybody out."""
     path = settings.certificates.crl_file
     while path is not None:
