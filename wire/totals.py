@@ -72,8 +72,8 @@ FAMILIES: Final = (
         "sensor_attempts",
         "ending",
         (
-            "done", "lost", "timed_out", "silent", "not_authorised", "refused", "flooding",
-            "endless", "stack",
+            "done", "lost", "timed_out", "silent", "not_authorised", "bond_refused", "refused",
+            "flooding", "endless", "stack",
         ),
         "Attempts of the gateways to talk to a sensor, ended.",
     ),

@@ -13,7 +13,13 @@ from rich.console import Console
 
 from edge_agent.bluetooth import pairing, view
 from edge_agent.bluetooth.client import Radio
-from edge_agent.bluetooth.errors import BluetoothError, NotAuthorised, PoweredOff, StackError
+from edge_agent.bluetooth.errors import (
+    BluetoothError,
+    BondRefused,
+    NotAuthorised,
+    PoweredOff,
+    StackError,
+)
 from edge_agent.bluetooth.sightings import Sightings
 from edge_agent.clock import SystemClock
 from runtime.errors import ConfigError
@@ -91,6 +97,8 @@ async def _ask_person() -> int | None:
 def _explain(error: BluetoothError) -> str:
     if isinstance(error, NotAuthorised):
         return "the sensor did not pair: see that the passkey is right and the sensor ready for it"
+    if isinstance(error, BondRefused):
+        return "the sensor has forgotten its bond with this host: pair it with --anew"
     if isinstance(error, PoweredOff):
         return "the Bluetooth adapter is switched off: try `bluetoothctl power on`"
     if isinstance(error, StackError):

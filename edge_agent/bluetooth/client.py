@@ -18,26 +18,18 @@ from bleak.backends.characteristic import BleakGATTCharacteristic
 from bleak.backends.client import BaseBleakClient
 from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import BaseBleakScanner
-from bleak.exc import (
-    BleakBluetoothNotAvailableError,
-    BleakBluetoothNotAvailableReason,
-    BleakDBusError,
-    BleakError,
-    BleakGATTProtocolError,
-)
-from dbus_fast.errors import DBusFastError
 
 from edge_agent.bluetooth.deadline import within
 from edge_agent.bluetooth.errors import (
     BluetoothError,
+    BondRefused,
     CallTimedOut,
-    LinkError,
     LinkLost,
     NotAuthorised,
-    PoweredOff,
     SensorRefused,
-    StackError,
+    Unanswered,
 )
+from edge_agent.bluetooth.translate import FAILURES, says_bond, translate
 from edge_agent.gatt.registry import uuid_of
 
 T = TypeVar("T")
@@ -45,33 +37,15 @@ T = TypeVar("T")
 CONNECT_S: Final = 30.0
 """The kernel tries for 20 s, and then BlueZ reads what services there are."""
 CALL_S: Final = 10.0
+BONDING_S: Final = 35.0
+"""BlueZ ends a call that a sensor leaves unanswered for 30 s, but not one for which it bonds."""
 DISCONNECT_S: Final = 5.0
 _LAST_WORDS_S: Final = 0.2
+# ATT: unlikely error. With it BlueZ answers in place of a sensor that does not.
+_UNLIKELY: Final = 0x0E
 _PAIR_S: Final = 60.0
 """Somebody has to read six digits and type them."""
 _HOST_DOWN_DISCONNECT_S: Final = 0.5
-
-# What bleak lets through: its own errors, those of the bus below it, and the assertions and
-# lookups that fail when the bus goes away under a call.
-FAILURES: Final = (
-    *(BleakError, DBusFastError, OSError, EOFError),
-    *(AssertionError, AttributeError, KeyError),
-)
-
-_STACK_ERRORS: Final = frozenset(
-    {
-        "org.bluez.Error.NotReady",
-        "org.freedesktop.DBus.Error.AccessDenied",
-        "org.freedesktop.DBus.Error.Disconnected",
-        "org.freedesktop.DBus.Error.NameHasNoOwner",
-        "org.freedesktop.DBus.Error.NoReply",
-        "org.freedesktop.DBus.Error.ServiceUnknown",
-    }
-)
-_PAIRING_ERRORS: Final = ("org.bluez.Error.Authentication", "org.bluez.Error.NotAuthorized")
-_NOT_PAIRED: Final = "org.bluez.Error.NotPermitted"
-# ATT: insufficient authentication, authorisation, key size, encryption.
-_PAIRING_CODES: Final = frozenset({0x05, 0x08, 0x0C, 0x0F})
 
 
 class Radio(msgspec.Struct, frozen=True):
@@ -84,31 +58,8 @@ class Radio(msgspec.Struct, frozen=True):
     client_type: type[BaseBleakClient] | None = None
     call_s: float = CALL_S
     """How long one call to a sensor may take."""
-
-
-def translate(error: BaseException, call: str) -> BluetoothError:
-    """Return what *error*, out of bleak during *call*, means to us."""
-    if isinstance(error, BluetoothError):
-        return error
-    if isinstance(error, TimeoutError):
-        return CallTimedOut(call)
-    if isinstance(error, BleakGATTProtocolError):
-        code = int(error.code)
-        return NotAuthorised(call) if code in _PAIRING_CODES else SensorRefused(call, code=code)
-    if isinstance(error, BleakBluetoothNotAvailableError):
-        is_off = error.reason is BleakBluetoothNotAvailableReason.POWERED_OFF
-        return PoweredOff(call) if is_off else StackError(call)
-    if isinstance(error, BleakDBusError):
-        return _translate_dbus(error.dbus_error, call)
-    # What is no word of BlueZ came from the bus: it is closed, or what it said makes no sense.
-    is_link = isinstance(error, BleakError)
-    return LinkError(f"{call} failed") if is_link else StackError(f"{call} failed")
-
-
-def _translate_dbus(name: str, call: str) -> BluetoothError:
-    if name.startswith(_PAIRING_ERRORS) or name == _NOT_PAIRED:
-        return NotAuthorised(call)
-    return StackError(call) if name in _STACK_ERRORS else LinkError(f"{call} failed")
+    bonding_s: float = BONDING_S
+    """The same, where it is to be told whether the sensor is deaf or wants a bond."""
 
 
 class Link:
@@ -120,27 +71,31 @@ class Link:
 
         gone: Set when the connection has ended.
 
-        call_s: How long a call may take.
+        radio: How long a call may take.
 
         is_inherited: Whether somebody else had made it, who may have asked for something.
 
         is_bonded: Whether there is a bond; None if nobody knows.
+
+        is_suspect: Whether it left a call unanswered before, and may want a bond.
     """
 
     def __init__(
         self,
         client: BleakClient,
         gone: asyncio.Event,
-        call_s: float,
+        radio: Radio,
         *,
         is_inherited: bool = False,
         is_bonded: bool | None = None,
+        is_suspect: bool = False,
     ) -> None:
         self.is_inherited = is_inherited
-        self._is_bonded = is_bonded
+        self._may_want_bond = is_bonded is False
+        self._is_suspect = is_suspect and self._may_want_bond
         self._client = client
         self._gone = gone
-        self._call_s = call_s
+        self._call_s = radio.bonding_s if self._is_suspect else radio.call_s
 
     def _find(self, service: int, number: int) -> BleakGATTCharacteristic | None:
         try:
@@ -234,8 +189,14 @@ class Link:
         except CallTimedOut:
             # Told by a sensor that it wants a bond, BlueZ tries to make one. Without an agent
             # that fails, and the call is never answered, not even by that.
-            if self._is_bonded is False:
+            if self._is_suspect:
                 raise NotAuthorised(call) from None
+            if self._may_want_bond:
+                raise Unanswered(call) from None
+            raise
+        except SensorRefused as exc:
+            if self._is_suspect and exc.code == _UNLIKELY:
+                raise Unanswered(call) from None
             raise
 
     async def _call(self, call: str, work: Coroutine[Any, Any, T], seconds: float = 0.0) -> T:
@@ -279,6 +240,7 @@ async def connected(
     radio: Radio,
     *,
     is_inherited: bool = False,
+    is_suspect: bool = False,
     host_is_up: Callable[[], bool] = lambda: True,
 ) -> AsyncIterator[Link]:
     """
@@ -290,6 +252,8 @@ async def connected(
         radio: Through what.
 
         is_inherited: Whether it is connected already, by somebody else.
+
+        is_suspect: Whether it left a call unanswered before.
 
         host_is_up: Tells whether it is worth while to say goodbye.
 
@@ -308,13 +272,16 @@ async def connected(
         try:
             await within(CONNECT_S, "connecting", client.connect())
         except FAILURES as exc:
+            if _is_bonded(device) and says_bond(exc):
+                raise BondRefused from None
             raise translate(exc, "connecting") from None
         yield Link(
             client,
             gone,
-            radio.call_s,
+            radio,
             is_inherited=is_inherited,
             is_bonded=_is_bonded(device),
+            is_suspect=is_suspect,
         )
     finally:
         gone.set()

@@ -5,9 +5,11 @@ Errors of the radio.
     * LinkError             (the air's or the sensor's: leave, wait, connect anew)
         * LinkLost          (the sensor went away, or the host's Bluetooth did)
         * CallTimedOut      (a call to the sensor did not return in time)
+            * Unanswered    (it has no bond, and may have asked for one: be patient next time)
         * Silent            (connected, and nothing comes)
     * SensorError           (the sensor's alone: leave, wait longer; the radio is sound)
         * NotAuthorised     (the operator's: pair it)
+        * BondRefused       (the operator's: pair it anew)
         * SensorRefused     (it says no to what its profile promises)
         * Flooding          (it sends more than any sensor of its kind)
         * Endless           (it hands over more records than a memory holds)
@@ -41,6 +43,10 @@ class CallTimedOut(LinkError):
         self.call = call
 
 
+class Unanswered(CallTimedOut):
+    """A sensor without a bond did not answer in time: it is deaf, or wants to be paired."""
+
+
 class Silent(LinkError):
     """The sensor is connected and sends nothing."""
 
@@ -51,6 +57,10 @@ class SensorError(BluetoothError):
 
 class NotAuthorised(SensorError):
     """The sensor wants to be paired first."""
+
+
+class BondRefused(SensorError):
+    """The sensor does not know the bond that this host has with it."""
 
 
 class SensorRefused(SensorError):

@@ -18,6 +18,7 @@ from edge_agent.bluetooth import place as places
 from edge_agent.bluetooth.client import Link
 from edge_agent.bluetooth.errors import BluetoothError, Endless, SensorRefused
 from edge_agent.bluetooth.memory import Ready, Report
+from edge_agent.bluetooth.metrics import Drop
 from edge_agent.bluetooth.outlet import Outlet
 from edge_agent.bluetooth.place import Place
 from edge_agent.bluetooth.records import EVERYTHING, ControlPoint, Pace, is_unsupported
@@ -76,12 +77,10 @@ class Meter:
 
     async def open(self) -> None:
         """Be told of records."""
-        # What comes before we ask for anything, somebody else has asked for.
-        with self._into(Report()):
-            await self._link.subscribe(SERVICE, _MEASUREMENT, self._on_measurement)
-            if self._link.can_notify(SERVICE, _CONTEXT):
-                await self._link.subscribe(SERVICE, _CONTEXT, self._on_context)
-            await self._point.open()
+        await self._link.subscribe(SERVICE, _MEASUREMENT, self._on_measurement)
+        if self._link.can_notify(SERVICE, _CONTEXT):
+            await self._link.subscribe(SERVICE, _CONTEXT, self._on_context)
+        await self._point.open()
 
     async def fetch(self) -> None:
         """
@@ -199,10 +198,11 @@ class Meter:
             self._try(lambda: report.add_context(decoded.sequence, decoded))
 
     def _asked(self) -> MeterReport | None:
-        """Return the report that a record belongs to. Nobody asked for any other: bounded."""
-        if self._report is None:
-            self._outlet.admit()
+        """Return the report that a record belongs to; None, and counted, if we did not ask."""
         self._point.stirred()
+        if self._report is None:
+            # Somebody else may have, who died: the meter has it still, and it comes to us too.
+            self._outlet.metrics.dropped(Drop.UNASKED)
         return self._report
 
     def _try(self, add: Callable[[], None]) -> None:

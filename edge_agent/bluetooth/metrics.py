@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from edge_agent.bluetooth.errors import (
     BluetoothError,
+    BondRefused,
     CallTimedOut,
     Endless,
     Flooding,
@@ -40,6 +41,9 @@ class Ending(enum.StrEnum):
     TIMED_OUT = "timed_out"
     SILENT = "silent"
     NOT_AUTHORISED = "not_authorised"
+    """It wants to be paired."""
+    BOND_REFUSED = "bond_refused"
+    """It was paired, and has forgotten: it wants to be paired anew."""
     REFUSED = "refused"
     FLOODING = "flooding"
     ENDLESS = "endless"
@@ -52,6 +56,8 @@ class Drop(enum.StrEnum):
 
     FLOOD = "flood"
     NO_ROOM = "no_room"
+    UNASKED = "unasked"
+    """A stored record that nobody asked for, or not yet: the sensor has it still."""
 
 
 _ENDINGS: Final[tuple[tuple[type[BluetoothError], Ending], ...]] = (
@@ -59,6 +65,7 @@ _ENDINGS: Final[tuple[tuple[type[BluetoothError], Ending], ...]] = (
     (CallTimedOut, Ending.TIMED_OUT),
     (Silent, Ending.SILENT),
     (NotAuthorised, Ending.NOT_AUTHORISED),
+    (BondRefused, Ending.BOND_REFUSED),
     (SensorRefused, Ending.REFUSED),
     (Flooding, Ending.FLOODING),
     (Endless, Ending.ENDLESS),

@@ -8,7 +8,7 @@ import msgspec
 
 from edge_agent.backoff import Backoff
 from edge_agent.bluetooth.client import Link, Radio, connected
-from edge_agent.bluetooth.errors import BluetoothError, SensorError
+from edge_agent.bluetooth.errors import BluetoothError, NotAuthorised, SensorError, Unanswered
 from edge_agent.bluetooth.ladder import Trouble
 from edge_agent.bluetooth.metrics import Ending, ending_of
 from edge_agent.bluetooth.models import Models
@@ -56,6 +56,7 @@ class BoundSensor:
         self._means = means
         self._link: Link | None = None
         self._outlet: Outlet | None = None
+        self._is_suspect = False
         self._link_wait = Backoff(means.random, longest_s=means.longest_wait_s)
         self._sensor_wait = Backoff(means.random, first_s=2.0, longest_s=means.sensor_wait_s)
 
@@ -96,6 +97,8 @@ class BoundSensor:
         ending = ending_of(error)
         self._means.shared.metrics.ended(ending)
         _log.info("sensor_attempt_ended", ending=ending.value)
+        # The next time it is worth while to wait, and see whether it is deaf or wants a bond.
+        self._is_suspect = isinstance(error, Unanswered | NotAuthorised)
         wait = self._sensor_wait if isinstance(error, SensorError) else self._link_wait
         pause_s = wait.failed()
         await self._means.recovery.failed(error)
@@ -110,6 +113,7 @@ class BoundSensor:
                         found.device,
                         means.radio,
                         is_inherited=found.is_connected,
+                        is_suspect=self._is_suspect,
                         host_is_up=means.host_is_up,
                     )
                 )

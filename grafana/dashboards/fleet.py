@@ -177,7 +177,7 @@ _RADIO: Final = Row(
         Panel(
             title="Attempts to talk to a sensor, by ending",
             text="done is the good one. Much lost or timed_out is distance or interference; "
-            "not_authorised is a bond that was lost: pair again.",
+            "not_authorised wants to be paired, bond_refused to be paired anew.",
             unit="ops",
             kind=Kind.BARS,
             decimals=2,

@@ -305,6 +305,9 @@ class Bluetoothd:
             raise BluezError("org.bluez.Error.Failed", error)
         if sensor.is_hidden:
             raise BluezError("org.bluez.Error.Failed", "br-connection-page-timeout")
+        if sensor.is_paired and sensor.has_forgotten:
+            # So says BlueZ of any link that ends while it is being encrypted.
+            raise BluezError("org.bluez.Error.Failed", "br-connection-canceled")
         sensor.is_connected = True
         sensor.connections += 1
         sensor.connected.set()
@@ -329,7 +332,7 @@ class Bluetoothd:
             raise failed
         if asked == "RequestPasskey" and reply.body != [self.passkey]:
             raise failed
-        sensor.is_paired = True
+        sensor.is_paired, sensor.has_forgotten = True, False
         await self.changed(sensor.path, DEVICE, {"Paired": Variant("b", True)})
         return NOTHING
 
@@ -355,6 +358,8 @@ class Bluetoothd:
         sensor, characteristic = self._connected(call)
         if sensor.hangs:
             await asyncio.Event().wait()
+        if sensor.deaf_s is not None:
+            await sensor.ignore()
         return "ay", [bytes(characteristic.value)], []
 
     async def do_WriteValue(self, call: Call) -> Answer:  # noqa: N802

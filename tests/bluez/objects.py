@@ -16,6 +16,7 @@ Interfaces = dict[str, dict[str, Variant]]
 DEVICE = "org.bluez.Device1"
 SERVICE = "org.bluez.GattService1"
 CHARACTERISTIC = "org.bluez.GattCharacteristic1"
+UNLIKELY_ERROR = 0x0E
 
 
 class Refused(Exception):
@@ -102,6 +103,10 @@ class FakeSensor:
         """What the next connection fails with."""
         self.hangs = False
         """Whether reads of it never return."""
+        self.deaf_s: float | None = None
+        """After so long BlueZ answers in place of one that answers no read, and ends its link."""
+        self.has_forgotten = False
+        """Whether it knows no bond any more."""
         self.needs_pairing = False
         self.connections = 0
         self.on_connect: Callable[[], None] | None = None
@@ -207,6 +212,18 @@ class FakeSensor:
         """Go away, and be in reach again."""
         if self.stack is not None:
             await self.stack.dropped(self)
+
+    async def ignore(self) -> None:
+        """Answer nothing: in the end BlueZ does, and ends the link, if it is still the same."""
+        link = self.connections
+        await asyncio.sleep(self.deaf_s or 0.0)
+        if self.stack is not None and link == self.connections:
+            asyncio.get_running_loop().call_later(0.1, self._leave, link)
+        raise Refused(UNLIKELY_ERROR)
+
+    def _leave(self, link: int) -> None:
+        if link == self.connections:
+            self._leaving = asyncio.ensure_future(self.drop())
 
 
 Later = Callable[[], Awaitable[None]]

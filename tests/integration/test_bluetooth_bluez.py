@@ -203,28 +203,6 @@ async def test_a_connection_that_was_left_over_is_taken_up(machine: Machine) -> 
     assert strap.connections == 0
 
 
-@pytest.mark.parametrize(
-    ("is_paired", "ending"),
-    [
-        pytest.param(True, "timed_out", id="bonded"),
-        # So BlueZ holds back for ever what a sensor answers by asking for a bond.
-        pytest.param(False, "not_authorised", id="without-a-bond"),
-    ],
-)
-async def test_a_call_that_never_returns_is_given_up(
-    machine: Machine, is_paired: bool, ending: str
-) -> None:
-    """A read that hangs does not hold the sensor for ever, and is called by its likely name."""
-    strap = strap_on(machine)
-    strap.hangs = True
-    strap.is_paired = is_paired
-
-    async with collecting(Radio(call_s=0.3), BluezHost(), {STRAP: 0}) as collector:
-        await collector.until(lambda: collector.value("sensor_attempts_total", ending=ending) >= 1)
-        strap.hangs = False
-        await flow_again(collector)
-
-
 async def test_a_silent_strap_is_connected_anew(machine: Machine) -> None:
     """A link over which nothing comes is no link."""
     strap = strap_on(machine)
@@ -343,16 +321,3 @@ async def test_strangers_are_counted_and_left_alone(machine: Machine) -> None:
     assert stranger.connections == 0
     assert strap.connections == 1
     assert {m.sensor for m in collector.taken} == {STRAP}
-
-
-async def test_a_sensor_that_wants_a_bond_is_no_trouble_of_the_radio(machine: Machine) -> None:
-    """Not being paired is counted, and no reason to restart anything."""
-    strap = strap_on(machine)
-    strap.needs_pairing = True
-
-    async with collecting(Radio(), BluezHost(), {STRAP: 0}) as collector:
-        await collector.until(
-            lambda: collector.value("sensor_attempts_total", ending="not_authorised") >= 2
-        )
-
-    assert collector.value("recoveries_total", rung="power_cycle") == 0

@@ -67,6 +67,17 @@ async def test_a_bond_that_the_sensor_forgot_is_made_anew(machine: Machine) -> N
     assert machine.bluetoothd.calls["Pair"] == 1
 
 
+async def test_whoever_pairs_a_sensor_that_forgot_its_bond_is_told_how(machine: Machine) -> None:
+    """The host believes in the bond, and would not make another."""
+    strap = strap_on(machine)
+    strap.is_paired = strap.has_forgotten = True
+
+    code, _, err = await command("pair", STRAP, "--no-passkey")
+    assert (code, "--anew" in err) == (1, True)
+    code, _, _ = await command("pair", STRAP, "--no-passkey", "--anew")
+    assert (code, strap.has_forgotten) == (0, False)
+
+
 @pytest.mark.parametrize("passkey", [None, 1])
 async def test_a_wrong_passkey_makes_no_bond(machine: Machine, passkey: int | None) -> None:
     """Without the right passkey there is no bond, and the agent is gone again."""

@@ -19,6 +19,9 @@ pytestmark = [pytest.mark.radio, pytest.mark.timeout(600)]
 PASSKEY = 123456
 RECORDS = 5
 WINDOW_S = 120.0
+PATIENCE_S = 240.0
+ENDINGS = {"not_authorised", "bond_refused"}
+"""Which have somebody do something."""
 
 
 def secret_meter() -> GlucoseMeter:
@@ -43,16 +46,20 @@ async def assert_read() -> None:
     assert collector.value("sensor_attempts_total", ending="not_authorised") == 0
 
 
-async def assert_refused() -> None:
+async def assert_refused(ending: str, *, times: int = 1) -> None:
     """Check that none comes, and that it is counted why."""
     async with collecting(Radio(), BluezHost(), {METER: 0}, patience=Patience()) as collector:
-        await collector.until(
-            lambda: collector.value("sensor_attempts_total", ending="not_authorised") >= 2,
-            within_s=WINDOW_S,
-        )
+        await collector.until(lambda: ended(collector, ending) >= times, within_s=PATIENCE_S)
     assert stored(collector) == 0
+    named = {one for one in ENDINGS if ended(collector, one)}
+    assert named == ENDINGS & {ending}
     # It is the sensor's business: the radio is left alone.
     assert collector.value("recoveries_total", rung="power_cycle") == 0
+
+
+def ended(collector: Collector, ending: str) -> float:
+    """Return how many attempts ended so."""
+    return collector.value("sensor_attempts_total", ending=ending)
 
 
 def stored(collector: Collector) -> int:
@@ -86,21 +93,29 @@ async def test_a_wrong_passkey_makes_no_bond(machine: RadioMachine) -> None:
         await machine.ready()
         with pytest.raises(NotAuthorised):
             await pair(METER, Radio(), typing(PASSKEY + 1), window_s=WINDOW_S)
-        await assert_refused()
+        await assert_refused("not_authorised")
         await pair(METER, Radio(), typing(PASSKEY), window_s=WINDOW_S)
         await assert_read()
 
 
 async def test_a_meter_that_forgot_its_bond_is_paired_anew(machine: RadioMachine) -> None:
-    """After a change of its battery it lets nobody in, until the operator enrols it again."""
+    """After a change of its battery it lets nobody in, and is named, until enrolled again."""
     meter = secret_meter()
     async with machine.hearing(meter):
         await machine.ready()
         await pair(METER, Radio(), typing(PASSKEY), window_s=WINDOW_S)
         await meter.forget_bonds()
         await meter.drop()
+        await assert_refused("bond_refused", times=2)
         await pair(METER, Radio(), typing(PASSKEY), window_s=WINDOW_S, anew=True)
         await assert_read()
+
+
+async def test_a_deaf_meter_is_not_taken_for_one_that_wants_a_bond(machine: RadioMachine) -> None:
+    """BlueZ ends what is not answered, and not what waits for a bond: that tells them apart."""
+    async with machine.hearing(meter_with(RECORDS, "deaf@1-")):
+        await machine.ready()
+        await assert_refused("timed_out", times=2)
 
 
 async def test_a_meter_without_a_display_is_paired_with_nobody_to_type(

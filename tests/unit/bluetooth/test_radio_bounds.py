@@ -8,7 +8,7 @@ from bleak import BleakClient
 
 from edge_agent.bluetooth import flood
 from edge_agent.bluetooth import inbox as inboxes
-from edge_agent.bluetooth.client import Link
+from edge_agent.bluetooth.client import Link, Radio
 from edge_agent.bluetooth.deadline import within
 from edge_agent.bluetooth.errors import CallTimedOut, LinkLost
 from edge_agent.bluetooth.inbox import Inbox
@@ -98,7 +98,7 @@ async def test_a_call_that_insists_is_left_to_itself() -> None:
 async def test_the_last_words_of_a_sensor_are_heard() -> None:
     """What came before a link's end is handed over after it; the endless is not waited for."""
     gone = asyncio.Event()
-    link = Link(cast("BleakClient", None), gone, 1.0)
+    link = Link(cast("BleakClient", None), gone, Radio())
 
     async def hand_over() -> int:
         await gone.wait()
