@@ -5,6 +5,10 @@ A record has no number but its minute in the session. A new session, seen by its
 minutes that went back, is a new generation. Its start is what a collector has written into the
 sensor, once; where none has, and we may not, what our clock makes of its minutes: that moves when
 our clock is set, and then all that is stored comes once more.
+
+What was missed is asked for in windows, the oldest first. Minutes have gaps of any size, so none
+is handed over before all that were asked for have come; but where the connection breaks, the next
+one goes on after the last window that is durable.
 """
 
 from collections.abc import Callable
@@ -17,6 +21,7 @@ from edge_agent.bluetooth.client import Link
 from edge_agent.bluetooth.dating import now_shown, session_clock, start_ms
 from edge_agent.bluetooth.errors import BluetoothError, Endless, LinkLost, SensorRefused
 from edge_agent.bluetooth.memory import Report
+from edge_agent.bluetooth.metrics import Drop
 from edge_agent.bluetooth.outlet import Outlet
 from edge_agent.bluetooth.place import Place
 from edge_agent.bluetooth.records import (
@@ -44,6 +49,9 @@ _START: Final = 0x2AAA
 _QUARTER_MS: Final = 900_000
 _QUARTERS: Final = 1 << 16
 _SAME_QUARTERS: Final = 2
+WINDOW_MIN: Final = 720
+"""So much of a session is asked for at once, and at most told again after a break."""
+_EVERY_MIN: Final = 1 << 16
 _log = Log("agent.bluetooth")
 
 SessionReport = Report[CgmRecord, None]
@@ -56,6 +64,10 @@ def generation_in(known: Place | None, *, minute: int, stamp: int) -> int:
     apart = (stamp - known.stamp) % _QUARTERS
     is_same = min(apart, _QUARTERS - apart) <= _SAME_QUARTERS and minute >= known.sequence
     return known.generation if is_same else known.generation + 1
+
+
+def _since(minute: int) -> Request:
+    return racp.report_from(minute) if minute else EVERYTHING
 
 
 def stamp_of(started_ms: int) -> int:
@@ -98,6 +110,9 @@ class Session:
         self._generation = 0
         self._stamp = 0
         self._minute = -1
+        self._now_min = 0
+        self._before = 0
+        """The minute from which on nothing is asked for yet."""
 
     async def open(self) -> None:
         """Learn which session it is, and be told of its records."""
@@ -111,7 +126,6 @@ class Session:
             raise SensorRefused("the status of a session")
         self._recognise(status.time_offset_min, await self._read_start())
         has_records = self._link.has(SERVICE, CONTROL_POINT)
-        # What comes before the report would move the cursor past what is in it, and is in it too.
         self._report = Report() if has_records else None
         await self._link.subscribe(SERVICE, _MEASUREMENT, self._on_measurement)
         if has_records:
@@ -148,6 +162,7 @@ class Session:
         if told_ms is None and known is not None and not self._outlet.clock.is_dated():
             self._stamp = known.stamp  # Only its minutes tell anything now.
         self._generation = generation_in(known, minute=minute, stamp=self._stamp)
+        self._now_min = minute
         if known is not None and self._generation != known.generation:
             self._outlet.metrics.resets.inc()
             _log.info("sensor_session_begun")
@@ -168,18 +183,52 @@ class Session:
 
     async def _fetch(self, first: int) -> None:
         try:
-            await self._run(racp.report_from(first) if first else EVERYTHING, first)
+            while first + WINDOW_MIN <= self._now_min:
+                if not await self._fetch_window(first, first + WINDOW_MIN):
+                    break
+                first += WINDOW_MIN
+            await self._fetch_rest(max(first, self._minute + 1))
+        finally:
+            self._report = None
+
+    async def _fetch_window(self, first: int, before: int) -> bool:
+        """
+        Fetch the minutes from *first* to *before*, without it; tell whether all came.
+
+        How many there are is told by what every sensor can count, records since a minute: one that
+        answers for a range wrongly, or not at all, is asked for all the rest at once.
+        """
+        # In this order a minute that is measured meanwhile makes a window short, and never whole.
+        beyond = await self._point.count(racp.report_from(before))
+        left = await self._point.count(_since(first))
+        # None in it, for a sensor that is worn all day: some count the same, whatever is asked.
+        if beyond is None or left is None or left <= beyond:
+            return False
+        request = racp.report_between(first, before - 1)
+        try:
+            return await self._run(request, first, before, left - beyond)
         except SensorRefused as exc:
             if not is_unsupported(exc):
                 raise
-            if first:
-                await self._run(EVERYTHING, first)
+            return False
 
-    async def _run(self, request: Request, first: int) -> None:
+    async def _fetch_rest(self, first: int) -> None:
+        for request in (_since(first), EVERYTHING):
+            try:
+                counted = await self._point.count(request)
+                # To the end of its last drain, what is new joins the end of the report.
+                await self._run(request, first, _EVERY_MIN, counted)
+            except SensorRefused as exc:
+                if not is_unsupported(exc):
+                    raise
+            else:
+                return
+
+    async def _run(self, request: Request, first: int, before: int, counted: int | None) -> bool:
         # Only who measures each minute can be told from one of whom something is missing: the
         # records of others go when all have come.
         self._report = report = Report[CgmRecord, None](after=first - 1)
-        self._error = None
+        self._before, self._error = before, None
 
         async def drain() -> None:
             self.check()
@@ -188,13 +237,14 @@ class Session:
                     await self._outlet.put(self._measure(ready.record))
 
         try:
-            # To the end of its last drain, what is new joins the end of the report.
-            await self._point.fetch(request, report, drain)
+            is_whole = await self._point.gather(request, report, drain, counted)
         except Endless:
             await self._point.abort()
             raise
-        finally:
-            self._report = None
+        if is_whole or before == _EVERY_MIN:
+            report.complete()
+            await drain()
+        return is_whole
 
     def check(self) -> None:
         """
@@ -223,7 +273,10 @@ class Session:
                 self._take(record)
 
     def _take(self, record: CgmRecord) -> None:
-        if self._report is not None:
+        if self._report is not None and record.time_offset_min >= self._before:
+            # It would move the cursor past what is asked for before it; and is stored too.
+            self._outlet.metrics.dropped(Drop.UNASKED)
+        elif self._report is not None:
             try:
                 self._report.add(record.time_offset_min, record)
             except Endless as exc:

@@ -141,17 +141,33 @@ class ControlPoint:
         counted = await self.count(request)
         if counted is not None and newest is not None:
             report.begins_after(newest - counted)
+        await self.gather(request, report, drain, counted)
+        report.complete()
+        await drain()
+
+    async def gather(
+        self,
+        request: Request,
+        report: Report[Any, Any],
+        drain: Callable[[], Awaitable[None]],
+        counted: int | None,
+    ) -> bool:
+        """
+        Ask for records until *counted* have come, where that is known; tell whether they have.
+
+        Raises:
+            SensorRefused, Endless, BluetoothError: As `report` does.
+        """
         for _ in range(_REPORTS):
             before = report.received
             await self.report(request, drain)
             if counted is None or report.received >= counted:
-                break
+                return True
             self._metrics.short_reports.inc()
             if report.received == before:
                 break  # What is not sent when it is asked for again is not there.
             report.again()
-        report.complete()
-        await drain()
+        return False
 
     async def count(self, request: Request) -> int | None:
         """

@@ -104,6 +104,11 @@ def report_from(sequence: int) -> Request:
     return Request(OpCode.REPORT, Operator.FROM, (sequence,))
 
 
+def report_between(first: int, last: int) -> Request:
+    """Return the request for the records from *first* to *last*."""
+    return Request(OpCode.REPORT, Operator.RANGE, (first, last))
+
+
 def decode_request(value: Value) -> Request:
     """
     Read what a collector writes: the sensor's side of the control point.
