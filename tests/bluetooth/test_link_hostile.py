@@ -1,20 +1,23 @@
 """Sensors that mean harm, beside one that means none: counted, bounded, and the other is heard."""
 
 import asyncio
+import itertools
 import random
+import time
 
 import pytest
 from bumble import ll
 from bumble.hci import Address
 
-from edge_agent.bluetooth import memory
-from edge_agent.gatt import heart_rate
-from edge_agent.measurement import Reason
+from edge_agent.bluetooth import memory, records
+from edge_agent.gatt import heart_rate, racp
+from edge_agent.gatt.racp import Count, OpCode, Response, ResponseCode
 from simulators.sensor.clock import SensorClock
 from simulators.sensor.gatt_server import advertisement
 from simulators.sensor.meter import MEASUREMENT, GlucoseMeter
+from simulators.sensor.record_access import CONTROL_POINT
 from simulators.sensor.shown import Strip
-from tests.bluetooth.air import METER, PERIOD_S, STRAP, fetches, radio
+from tests.bluetooth.air import METER, PERIOD_S, STRAP, fetches, meter_with, places, radio
 from tests.bluetooth.straps import strap
 from tests.fakes_bluetooth import Collector, ToldHost, collecting
 from tests.fix_link import AirLink
@@ -58,7 +61,7 @@ class Babbler(GlucoseMeter):
 async def test_a_meter_that_babbles_is_left(
     link: AirLink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What nobody asked for is no record, and one that comes for ever is handed over once."""
+    """What nobody asked for is counted, and one that comes for ever is handed over once."""
     monkeypatch.setattr(memory, "MAX_REPEATED", 300)
     good = await link.add(strap(period_s=PERIOD_S))
     await link.add(Babbler(METER, SensorClock(lambda: 1_790_000_000.0)))
@@ -75,7 +78,57 @@ async def test_a_meter_that_babbles_is_left(
 
     assert len(collector.taken_of_records()) <= 1
     assert good.books.connections == 1
-    assert set(collector.refused) <= {Reason.FLOOD}
+    assert collector.value("dropped_notifications_total", reason="unasked") >= 1
+    assert not collector.refused
+
+
+@pytest.mark.parametrize(
+    "bounds",
+    [
+        pytest.param({"LONGEST_S": 0.5}, id="too-long"),
+        pytest.param({"MAX_VALUES": 50}, id="too-many"),
+    ],
+)
+async def test_a_report_that_drags_on_is_ended(
+    link: AirLink, monkeypatch: pytest.MonkeyPatch, bounds: dict[str, float]
+) -> None:
+    """However slowly it comes, and though each repeats another: it is aborted, and left."""
+    for name, bound in bounds.items():
+        monkeypatch.setattr(records, name, bound)
+    meter = await link.add(meter_with(3, "endless@3"))
+    meter.access.gap_s = 0.02
+
+    async with collecting(radio(link), ToldHost(), {METER: 0}) as collector:
+        await collector.until(
+            lambda: collector.value("sensor_attempts_total", ending="endless") >= 1, within_s=20
+        )
+        assert meter.access.requests[-1][:1] == bytes((OpCode.ABORT,))
+
+
+class Mutterer(GlucoseMeter):
+    """Answers, between its own answers, what nobody asked, and what is no answer at all."""
+
+    async def run(self) -> None:
+        deleted = racp.encode_response(Response(OpCode.DELETE, ResponseCode.SUCCESS))
+        combined = racp.encode_response(Count(OpCode.COMBINED_RESPONSE, 7))
+        for answer in itertools.cycle((b"", b"\xff" * 20, deleted, combined)):
+            for one in await self.subscribers(CONTROL_POINT):
+                await one.indicate(CONTROL_POINT, answer)
+            await asyncio.sleep(0.002)
+
+
+async def test_a_meter_that_mutters_is_understood(link: AirLink) -> None:
+    """An answer to something else is none, nor what is malformed: all records come, once."""
+    meter = Mutterer(METER, SensorClock(time.time))
+    for _ in range(20):
+        meter.measure(Strip(6.0), ago_s=60.0)
+    await link.add(meter)
+
+    async with collecting(radio(link), ToldHost(), {METER: 0}) as collector:
+        await collector.until(lambda: fetches(collector) >= 1)
+        await collector.during(0.05)
+
+    assert places(collector.taken_of_records()) == [(0, n) for n in range(1, 21)]
 
 
 async def test_a_crowd_of_strangers_hides_nobody(link: AirLink) -> None:

@@ -65,6 +65,10 @@ async def test_oversized_values_are_counted(link: AirLink) -> None:
     async with collecting(radio(link), ToldHost(), {STRAP: 0}) as collector:
         await flow(collector, 20)
 
+    oversized = {"characteristic": "battery_level", "reason": "trailing_bytes"}
+    assert collector.value("decode_errors_total", **oversized) == 1
+    assert collector.refused == {Reason.MALFORMED: 1}
+
 
 async def test_a_name_with_control_characters_harms_nothing(link: AirLink) -> None:
     """What a sensor calls itself is nothing that we look at."""
