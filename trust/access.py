@@ -9,6 +9,7 @@ from uuid import UUID
 
 import msgspec
 
+from trust import files
 from trust.due_dates import RequestOutcome
 from trust.errors import KeyFileError, Refused
 from trust.exports import package
@@ -143,12 +144,7 @@ class Access:
         with self._vault.transaction() as records:
             over = records.journal.expired_exports(at=self._clock())
         for export, file in over:
-            try:
-                Path(file).unlink(missing_ok=True)
-            except OSError as exc:
-                raise KeyFileError(
-                    Path(file).name, f"it cannot be deleted ({type(exc).__name__})", "Delete it."
-                ) from None
+            files.discard(Path(file))
             with self._vault.transaction() as records:
                 records.journal.export_is_deleted(export)
         return len(over)

@@ -15,6 +15,7 @@ from uuid import UUID
 
 import msgspec
 
+from trust import files
 from trust.certificate import Certificate, Signed, certify, sign
 from trust.consent import Consent
 from trust.decisions import State, state
@@ -223,7 +224,7 @@ class Eraser:
             handles = ledger.delete_handles(erasure.subject, erasure.purpose)
             if erasure.purpose is None:
                 for export, file in ledger.exports(erasure.subject):
-                    Path(file).unlink(missing_ok=True)
+                    files.discard(Path(file))
                     ledger.note_export_deleted(export)
                     exports += 1
         return {"handles": handles, "keys": keys, "exports": exports}

@@ -25,7 +25,7 @@ def write(path: Path, content: bytes, *, mode: int, replace: bool = False) -> No
         raise KeyFileError(
             path.name, "it is there already", "Choose another place; nothing is overwritten."
         )
-    temporary = path.with_name(f".{path.name}.new")
+    temporary = unfinished(path)
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
         with os.fdopen(descriptor, "wb") as file:
@@ -38,6 +38,27 @@ def write(path: Path, content: bytes, *, mode: int, replace: bool = False) -> No
     except OSError as exc:
         raise KeyFileError(
             path.name, f"it cannot be written ({type(exc).__name__})", "Check the folder."
+        ) from None
+
+
+def unfinished(path: Path) -> Path:
+    """Return where *path* is while it is being written."""
+    return path.with_name(f".{path.name}.new")
+
+
+def discard(path: Path) -> None:
+    """
+    Delete *path*, and what is left of it if its writing was cut off; either may be gone.
+
+    Raises:
+        KeyFileError: It cannot be deleted.
+    """
+    try:
+        for one in (path, unfinished(path)):
+            one.unlink(missing_ok=True)
+    except OSError as exc:
+        raise KeyFileError(
+            path.name, f"it cannot be deleted ({type(exc).__name__})", "Delete it by hand."
         ) from None
 
 

@@ -77,7 +77,7 @@ def write(path: Path, contents: Contents, passphrase: str) -> Written:
     """
     if path.exists():
         raise KeyFileError(path.name, "it is there already", "Choose another file.")
-    temporary = path.with_name(f".{path.name}.new")
+    temporary = files.unfinished(path)
     header = Header(
         str(contents.export),
         contents.made_at.isoformat(timespec="seconds"),
@@ -144,7 +144,7 @@ def unpack(path: Path, out: Path, passphrase: str) -> int:
     """
     if out.exists():
         raise KeyFileError(out.name, "it is there already", "Choose another file.")
-    temporary = out.with_name(f".{out.name}.new")
+    temporary = files.unfinished(out)
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, files.SECRET)
         with os.fdopen(descriptor, "wb") as plain, path.open("rb") as sealed:

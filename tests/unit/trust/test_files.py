@@ -71,6 +71,25 @@ def test_write_into_nowhere_is_our_error(tmp_path: Path) -> None:
         files.write(tmp_path / "no" / "f", b"", mode=files.SECRET)
 
 
+def test_discard_takes_what_was_cut_off_with_it(tmp_path: Path) -> None:
+    """An export whose writing was killed half-way does not lie there for ever; twice is once."""
+    export = tmp_path / "export"
+    export.write_bytes(b"whole")
+    files.unfinished(export).write_bytes(b"half")
+
+    for _ in range(2):
+        files.discard(export)
+
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_what_cannot_be_deleted_is_our_error(tmp_path: Path) -> None:
+    """The file is named."""
+    (tmp_path / "export").mkdir()
+    with pytest.raises(KeyFileError, match=r"export: it cannot be deleted"):
+        files.discard(tmp_path / "export")
+
+
 def test_folder_over_a_file_is_our_error(tmp_path: Path) -> None:
     """A file in the place of a folder is named as such."""
     (tmp_path / "f").touch()
