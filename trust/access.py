@@ -1,6 +1,5 @@
 """Access and portability: a person's data, read from both databases, written for her alone."""
 
-import contextlib
 import datetime as dt
 import uuid
 from collections.abc import Iterator
@@ -11,12 +10,13 @@ import msgspec
 
 from trust import files
 from trust.due_dates import RequestOutcome
-from trust.errors import KeyFileError, Refused
+from trust.epochs import pseudonyms_of
+from trust.errors import Refused
 from trust.exports import package
 from trust.exports.observed import Observed, from_row
 from trust.journal import Made
 from trust.ports import Clock, Keys
-from trust.pseudonyms import Pseudonym, pseudonymise
+from trust.pseudonyms import Pseudonym
 from trust.records import Records
 from trust.telemetry import Telemetry
 from trust.vault import Vault
@@ -81,7 +81,7 @@ class Access:
                 raise Refused("that --request is another person's")
             names = records.registers.purposes_of(subject)
             decisions = [d for name in names for d in records.decisions(subject, name)]
-            pseudonyms = list(self.pseudonyms(records, subject, names))
+            pseudonyms = list(self._pseudonyms(records, subject, names))
         with self._telemetry.observations_of(pseudonyms) as read:
 
             def observed() -> Iterator[Observed]:
@@ -117,21 +117,17 @@ class Access:
         written.temporary.replace(file)
         return Handed(export, file, written.observations, expires_at)
 
-    def pseudonyms(
+    def _pseudonyms(
         self, records: Records, subject: UUID, purposes: list[str]
     ) -> Iterator[Pseudonym]:
-        """Yield what *subject* is or was called, for *purposes*, in every epoch that has a key."""
         for purpose in purposes:
-            for epoch in range(1, records.journal.epoch(purpose) + 1):
-                with contextlib.suppress(KeyFileError):
-                    key = self._keys.pseudonym_key(purpose=purpose, epoch=epoch)
-                    yield pseudonymise(
-                        subject,
-                        key=key,
-                        controller=self._controller,
-                        purpose=purpose,
-                        epoch=epoch,
-                    )
+            yield from pseudonyms_of(
+                subject,
+                keys=self._keys,
+                controller=self._controller,
+                purpose=purpose,
+                epochs=range(1, records.journal.epoch(purpose) + 1),
+            )
 
     def purge(self) -> int:
         """

@@ -185,6 +185,7 @@ def _replay(
         stores,
         upkeep,
         keys,
+        controller=settings.controller,
         sweep=None if settings.erasure is None else Broom(settings.erasure).sweep,
         ledger_file=_ledger_file(settings),
     )

@@ -6,9 +6,8 @@ cut off at any instruction goes on where it stopped. Nothing is destroyed before
 what it takes to do it all again: after a restore that is done before ingest may store.
 """
 
-import contextlib
 import datetime as dt
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
@@ -19,10 +18,10 @@ from trust import files
 from trust.certificate import Certificate, Signed, certify, sign
 from trust.consent import Consent
 from trust.decisions import State, state
+from trust.epochs import pseudonyms_of
 from trust.erasure_ledger import Erasure, LedgerFile, Step, Tombstones
-from trust.errors import BrokerUnavailable, KeyFileError, Residue
+from trust.errors import BrokerUnavailable, Residue
 from trust.ports import Clock, Keys
-from trust.pseudonyms import pseudonymise
 from trust.stores import Stores
 from trust.sweep import Broom
 from trust.upkeep import Upkeep
@@ -187,10 +186,17 @@ class Eraser:
             epochs = {name: ledger.epochs(name) for name in scope}
             key_id = None if erasure.purpose else ledger.data_key_id(erasure.subject)
         found = self._stores.find(
+            # One whose key is destroyed cannot be made again; its rows are found by handle.
             pseudonyms=[
-                pseudonym
+                pseudonym.value
                 for name in scope
-                for pseudonym in self._pseudonyms(erasure.subject, name, epochs[name])
+                for pseudonym in pseudonyms_of(
+                    erasure.subject,
+                    keys=self._keys,
+                    controller=self._controller,
+                    purpose=name,
+                    epochs=epochs[name],
+                )
             ],
             handles=[handle for handle, _, _, _ in handles],
         )
@@ -202,15 +208,6 @@ class Eraser:
             "series": found.series,
             "tombstones": [self._tombstones.of(name) for name in found.names],
         }
-
-    def _pseudonyms(self, subject: UUID, purpose: str, epochs: Sequence[int]) -> Iterator[bytes]:
-        for epoch in epochs:
-            # One whose key is destroyed cannot be made again; its rows are found by handle.
-            with contextlib.suppress(KeyFileError):
-                key = self._keys.pseudonym_key(purpose=purpose, epoch=epoch)
-                yield pseudonymise(
-                    subject, key=key, controller=self._controller, purpose=purpose, epoch=epoch
-                ).value
 
     def _destroy_keys(self, erasure: Erasure, done: Mapping[str, Step]) -> Facts:
         """The identity, the bindings and what was exported are unreadable from here on."""

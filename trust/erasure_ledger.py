@@ -222,6 +222,10 @@ class Ledger:
         """Return the purposes that *subject* ever decided about."""
         return [purpose for (purpose,) in self._fetch("purposes", subject)]
 
+    def restrictions(self) -> list[tuple[UUID, str]]:
+        """Return every subject and purpose that is or was restricted."""
+        return [(subject, purpose) for subject, purpose in self._fetch("restrictions")]
+
     def epochs(self, purpose: str) -> list[int]:
         """Return every epoch that the pseudonym keys of *purpose* have had."""
         return [1, *(epoch for (epoch,) in self._fetch("epochs", purpose))]

@@ -3,13 +3,15 @@ Replay: after a restore, erases again what came back, before ingest may store.
 
 A telemetry database that was started or restored is closed to ingest (`vv.hold_permissions` says
 so) until it is cleared here: until every erasure of the ledger is known to have been done in it,
-and every agent's permissions are those of the vault.
+every agent's permissions are those of the vault, and what is restricted there is left out here.
 """
 
 from collections.abc import Callable, Sequence
 from typing import Final
 
 from runtime.logs import Log
+from trust.decisions import State, state
+from trust.epochs import pseudonyms_of
 from trust.erasure_ledger import LedgerFile, Step, Tombstones
 from trust.ports import Keys
 from trust.stores import Stores
@@ -33,26 +35,31 @@ class Replay:
 
         upkeep: Brings agents up to date.
 
-        keys: For tombstones.
+        keys: For tombstones and pseudonyms.
+
+        controller: Who answers for the processing.
 
         sweep: Writes the files of relations anew; without it that is left to an operator.
 
         ledger_file: The ledger's copy.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - it brings a database to all that the vault knows
         self,
         vault: Vault,
         stores: Stores,
         upkeep: Upkeep,
         keys: Keys,
         *,
+        controller: str,
         sweep: Sweep | None,
         ledger_file: LedgerFile | None,
     ) -> None:
         self._vault = vault
         self._stores = stores
         self._upkeep = upkeep
+        self._keys = keys
+        self._controller = controller
         self._tombstones = Tombstones(keys.tombstone_key)
         self._sweep = sweep
         self._ledger_file = ledger_file
@@ -91,6 +98,7 @@ class Replay:
         again = self._take_over_file()
         marks = self._marks()
         self._bring_up_to_date()
+        self._restrict_again()
         missing = self._stores.clear(sorted(marks))
         if missing:
             self._erase_again([marks[number] for number in missing], missing)
@@ -131,6 +139,22 @@ class Replay:
             with self._vault.transaction() as records:
                 records.want(group)
             self._upkeep.bring(group)
+
+    def _restrict_again(self) -> None:
+        """Leave out what is restricted, and let in what was lifted: a backup may know neither."""
+        with self._vault.ledger() as ledger:
+            scopes = [(*scope, ledger.epochs(scope[1])) for scope in ledger.restrictions()]
+        for subject, purpose, epochs in scopes:
+            with self._vault.transaction() as records:
+                is_restricted = state(records.decisions(subject, purpose)) is State.RESTRICTED
+            names = pseudonyms_of(
+                subject,
+                keys=self._keys,
+                controller=self._controller,
+                purpose=purpose,
+                epochs=epochs,
+            )
+            self._stores.restrict([n.value for n in names], is_restricted=is_restricted)
 
     def _erase_again(self, marks: Sequence[Step], numbers: Sequence[int]) -> None:
         tombstones = {t for mark in marks for t in mark.facts["tombstones"]}

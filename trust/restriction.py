@@ -6,19 +6,18 @@ taken but a withdrawal. Lifting it lets what is stored count again, and what was
 stand again; to measure again takes a new decision, and gives a new handle.
 """
 
-import contextlib
 import secrets
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from uuid import UUID
 
 import msgspec
 
 from trust.decisions import State, before_restriction, state
 from trust.durations import whole_ms
-from trust.errors import Conflict, KeyFileError
+from trust.epochs import pseudonyms_of
+from trust.errors import Conflict
 from trust.ports import Clock, Keys
-from trust.pseudonyms import pseudonymise
 from trust.stores import Stores
 from trust.upkeep import Done, Upkeep
 from trust.vault import Vault
@@ -106,7 +105,17 @@ class Restriction:
             if (decision := self._decide(subject, name, is_restricted=is_restricted))
         ]
         done = self._upkeep.bring(sorted(agents))
-        pseudonyms = [p for n in scope for p in self._pseudonyms(subject, n, epochs[n])]
+        pseudonyms = [
+            pseudonym.value
+            for name in scope
+            for pseudonym in pseudonyms_of(
+                subject,
+                keys=self._keys,
+                controller=self._controller,
+                purpose=name,
+                epochs=epochs[name],
+            )
+        ]
         series = self._stores.restrict(pseudonyms, is_restricted=is_restricted)
         return Restricted(decisions, series, done)
 
@@ -133,11 +142,3 @@ class Restriction:
             records.end_handles(subject, purpose)
             records.want(agents)
         return decision.decision
-
-    def _pseudonyms(self, subject: UUID, purpose: str, epochs: list[int]) -> Iterator[bytes]:
-        for epoch in epochs:
-            with contextlib.suppress(KeyFileError):
-                key = self._keys.pseudonym_key(purpose=purpose, epoch=epoch)
-                yield pseudonymise(
-                    subject, key=key, controller=self._controller, purpose=purpose, epoch=epoch
-                ).value

@@ -41,3 +41,24 @@ def test_a_purpose_that_was_never_decided_on_is_not_erased(office: Office) -> No
 
     assert office.vault.fetch("SELECT count(*) FROM vault.erasures") == [(0,)]
     assert office.run("erase", subject, "--scope", "home-monitoring@1", "--yes")["number"] == 1
+
+
+def test_a_restriction_outlives_a_restore(office: Office) -> None:
+    """A telemetry database of before is closed until what is restricted is left out again."""
+    subject, _ = measured(office)
+    restricted = "SELECT DISTINCT restricted_at IS NOT NULL FROM vv.series"
+
+    for command, is_restricted in (("restrict", True), ("unrestrict", False)):
+        office.run(command, subject)
+        assert office.telemetry.fetch(restricted) == [(is_restricted,)]
+        # As a backup of before has it.
+        office.telemetry.execute(
+            "UPDATE vv.series SET restricted_at = CASE WHEN %s THEN NULL ELSE now() END",
+            is_restricted,
+        )
+        office.telemetry.execute("UPDATE vv.permission_gate SET cleared_at = '2020-01-01'")
+
+        office.app.upkeep.check()
+
+        assert office.telemetry.fetch(restricted) == [(is_restricted,)]
+        assert office.telemetry.fetch("SELECT vv.is_cleared()") == [(True,)]

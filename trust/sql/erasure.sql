@@ -69,3 +69,7 @@ SELECT agent, lease_version FROM vault.agents WHERE lease_version > 0 ORDER BY a
 
 -- name: epochs
 SELECT epoch FROM vault.epochs WHERE purpose = %s ORDER BY epoch
+
+-- name: restrictions
+SELECT DISTINCT subject, purpose FROM vault.decisions
+WHERE position('"state":"restricted"'::bytea IN document) > 0 ORDER BY subject, purpose
