@@ -269,6 +269,27 @@ def test_a_broken_link_is_noticed(tmp_path: Path) -> None:
     assert _broken(page) == ["page.md: no.md", "page.md: page.md#other"]
 
 
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ("ours ÷ limit, 30 readings", r"stores ([\d.]+) of what a binary COPY"),
+        ("1 reading: ours ÷ broker ceiling", r"takes ([\d.]+) of what the broker"),
+        ("ingest CPU, µs a message", r"costs ([\d.]+) µs of CPU a message"),
+        ("handed to write(2), MB a day", r"writes ([\d.]+) MB a day"),
+        ("the same in pages of 4 KiB, MB a day", r"which are ([\d.]+) MB in pages"),
+    ],
+)
+def test_the_readme_says_what_was_measured(row: str, said: str) -> None:
+    """A figure that is missed is told at the door as the notes have it, in their last column."""
+    notes = (ROOT / "benchmarks/NOTES.md").read_text().splitlines()
+    (line,) = [line for line in notes if line.startswith(f"| {row} |")]
+    measured = re.search(r"[\d.]+", line.strip("| ").rpartition("|")[2])
+    told = re.search(said, (ROOT / "README.md").read_text())
+    assert measured is not None
+    assert told is not None
+    assert told.group(1) == measured.group()
+
+
 def test_the_reference_is_what_the_code_says() -> None:
     """Metrics, settings, commands, quantities: written from the code, and not by hand."""
     assert build(["--check"]) == 0
