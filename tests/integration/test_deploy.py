@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -257,6 +258,28 @@ def test_units_are_sandboxed(unit: Path) -> None:
     exposure = re.search(r"exposure level for \S+: (\d+\.\d+)", done.stdout)
     assert exposure is not None, done.stdout + done.stderr
     assert float(exposure.group(1)) <= 2.0
+
+
+def test_the_page_for_a_gateway_is_of_its_unit_and_its_settings() -> None:
+    """One user, one folder of keys, one folder of state, one program: in all three places."""
+    page = (DEPLOY.parent / "docs/howto/raspberry-pi.md").read_text()
+    unit = dict(
+        line.split("=", 1)
+        for line in (DEPLOY / "systemd/vitalveil-agent.service").read_text().splitlines()
+        if re.match(r"[A-Z]\w+=", line)
+    )
+    settings = tomllib.loads((DEPLOY / "agent.toml").read_text())
+    program, *_, configuration = unit["ExecStart"].split()
+    assert f" {unit['User']}\n" in page
+    assert f"venv {Path(program).parents[1]}\n" in page
+    assert f"agent.toml {configuration}\n" in page
+    assert settings["state_dir"] == f"/var/lib/{unit['StateDirectory']}"
+    (keys,) = {
+        str(Path(path).parent) for table in (settings["broker"]["tls"], settings["keys"])
+        for path in table.values()
+    }  # fmt: skip
+    assert f"--out {keys}\n" in page
+    assert unit["ReadWritePaths"] == f"-{keys}"
 
 
 def test_alertmanager_takes_its_configuration() -> None:
