@@ -6,13 +6,13 @@ answers with numbers.
 """
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from runtime import named_sql
-from trust.database import Connection, Link
+from trust.database import Connection, Link, Row
 
 _SQL = named_sql.read("trust", "telemetry_erasure.sql")
 
@@ -107,15 +107,13 @@ class Stores:
             connection.execute(_SQL["note_erasure"], [list(numbers)])
             return rows
 
-    def names(self) -> list[Name]:
-        """Return every pseudonym and handle that the database has."""
+    def names(self) -> Iterator[Name]:
+        """Yield every pseudonym and handle that the database has: there may be millions."""
         with self._link.transaction() as connection:
-            pseudonyms = connection.execute(_SQL["all_pseudonyms"]).fetchall()
-            handles = connection.execute(_SQL["all_handles"]).fetchall()
-        return [
-            *(Name(bytes(value), series) for series, value in pseudonyms),
-            *(Name(bytes(value), series, agent) for value, series, agent in handles),
-        ]
+            for series, value in _rows(connection, "all_pseudonyms"):
+                yield Name(bytes(value), series)
+            for value, series, agent in _rows(connection, "all_handles"):
+                yield Name(bytes(value), series, agent)
 
     def remembered(self) -> list[bytes]:
         """Return what the planner's statistics remember of pseudonyms and handles."""
@@ -160,6 +158,13 @@ class Stores:
         """Return the version of each agent's newest lease."""
         with self._link.transaction() as connection:
             return dict(connection.execute(_SQL["lease_versions"]).fetchall())
+
+
+def _rows(connection: Connection, name: str) -> Iterator[Row]:
+    with connection.cursor(name=name) as cursor:
+        cursor.itersize = 10_000
+        cursor.execute(_SQL[name])
+        yield from cursor
 
 
 def _value(connection: Connection, name: str, arguments: Sequence[object]) -> Any:
