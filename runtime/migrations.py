@@ -86,7 +86,11 @@ def apply(connection: psycopg.Connection, migrations: list[Migration]) -> list[M
         for migration in migrations:
             if migration.number in known:
                 if known[migration.number] != migration.digest:
-                    raise MigrationError(f"{migration.path.name} was changed after it was applied")
+                    raise MigrationError(
+                        f"{migration.path.name} was changed after it was applied to this database;"
+                        " nothing was done. Install the software that applied it, or make the"
+                        " database anew"
+                    )
                 continue
             try:
                 cursor.execute(migration.sql.encode())
