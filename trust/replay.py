@@ -8,11 +8,13 @@ every agent's permissions are those of the vault, and what is restricted there i
 
 from collections.abc import Callable, Sequence
 from typing import Final
+from uuid import UUID
 
 from runtime.logs import Log
 from trust.decisions import State, state
 from trust.epochs import pseudonyms_of
 from trust.erasure_ledger import LedgerFile, Step, Tombstones
+from trust.errors import Tampered
 from trust.ports import Keys
 from trust.stores import Stores
 from trust.upkeep import Upkeep
@@ -145,8 +147,6 @@ class Replay:
         with self._vault.ledger() as ledger:
             scopes = [(*scope, ledger.epochs(scope[1])) for scope in ledger.restrictions()]
         for subject, purpose, epochs in scopes:
-            with self._vault.transaction() as records:
-                is_restricted = state(records.decisions(subject, purpose)) is State.RESTRICTED
             names = pseudonyms_of(
                 subject,
                 keys=self._keys,
@@ -154,7 +154,17 @@ class Replay:
                 purpose=purpose,
                 epochs=epochs,
             )
+            is_restricted = self._is_restricted(subject, purpose)
             self._stores.restrict([n.value for n in names], is_restricted=is_restricted)
+
+    def _is_restricted(self, subject: UUID, purpose: str) -> bool:
+        with self._vault.transaction() as records:
+            try:
+                return state(records.decisions(subject, purpose)) is State.RESTRICTED
+            except Tampered:
+                # Left out rather than let in; and nobody else is kept waiting for it.
+                _log.error("tampered_restriction")
+                return True
 
     def _erase_again(self, marks: Sequence[Step], numbers: Sequence[int]) -> None:
         tombstones = {t for mark in marks for t in mark.facts["tombstones"]}

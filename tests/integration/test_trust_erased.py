@@ -62,3 +62,19 @@ def test_a_restriction_outlives_a_restore(office: Office) -> None:
 
         assert office.telemetry.fetch(restricted) == [(is_restricted,)]
         assert office.telemetry.fetch("SELECT vv.is_cleared()") == [(True,)]
+
+
+def test_a_restriction_that_does_not_verify_is_kept(office: Office) -> None:
+    """What was tampered with is left out, and the database is cleared for everybody else."""
+    subject, _ = measured(office)
+    office.run("restrict", subject)
+    office.run("unrestrict", subject)
+    office.vault.execute("UPDATE vault.decisions SET signature = ''")
+    office.telemetry.execute("UPDATE vv.permission_gate SET cleared_at = '2020-01-01'")
+
+    office.app.replay.run()
+
+    assert office.telemetry.fetch("SELECT vv.is_cleared()") == [(True,)]
+    assert office.telemetry.fetch("SELECT bool_and(restricted_at IS NOT NULL) FROM vv.series") == [
+        (True,)
+    ]
