@@ -36,6 +36,8 @@ def execute(app: App, argv: Sequence[str]) -> tuple[dict[str, Any], bool]:
     command = commands.ON_RECORDS.get(found.command)
     if command is None:
         raise UsageError(f"a batch takes: {', '.join(commands.ON_RECORDS)}")
+    if getattr(found, "name", None) == "-":
+        raise UsageError("standard input is the batch itself: give the --name in its line")
     commands.check_meant(found)
     return command(app, found), found.command in commands.CHANGES_LEASES
 

@@ -4,13 +4,14 @@ import asyncio
 import io
 import json
 from pathlib import Path
+from uuid import UUID
 
 import msgspec
 import pytest
 
-from tests.fix_vault import Office, measured
+from tests.fix_vault import Office, Refusal, measured
 from tests.integration.test_trust_cli import configure, run
-from trust import batch
+from trust import batch, keys
 from trust.app import App
 from trust.config import DatabaseSettings
 
@@ -87,3 +88,27 @@ def test_a_batch_goes_on_after_a_setting_that_is_missing(office: Office) -> None
     assert refused == 1
     assert "[erasure.telemetry]" in json.loads(printed[0])["error"]
     assert json.loads(printed[1])["ok"]
+
+
+def test_an_erasure_that_meets_no_database_is_to_be_given_again(tmp_path: Path) -> None:
+    """Nobody finishes it, so nobody is told that somebody does."""
+    keys.create(tmp_path / "keys")
+    nowhere = {"dsn": "host=127.0.0.1 port=1 dbname=v user=vv_owner"}
+    settings = configure(tmp_path, erasure={"telemetry": nowhere, "vault": nowhere})
+
+    code, _, errors = run(
+        "erase", str(UUID(int=1)), "--scope", "all", "--yes", "--config", str(settings)
+    )
+
+    assert code == 1
+    assert "no connection" in errors
+    assert "Give the same command again" in errors
+    assert "trust run" not in errors
+
+
+def test_a_batch_keeps_nobody_under_a_dash(office: Office) -> None:
+    """Standard input is the batch: no name is read from there, and none is stored as a dash."""
+    with pytest.raises(Refusal, match="give the --name"):
+        office.run("subject", "add", "--name", "-")
+
+    assert office.vault.fetch("SELECT count(*) FROM vault.subjects") == [(0,)]
