@@ -16,12 +16,14 @@ from simulators.fleet import limits, page, plan, roster, scenario_file, view
 from simulators.fleet.campaign import Campaign, Options, Progress
 from simulators.fleet.driver import raise_file_limit
 from simulators.fleet.errors import FleetError, RosterError
+from simulators.fleet.ledger import Ledger
 from simulators.fleet.limits import Limit
 from simulators.fleet.plan import Plan
 from simulators.fleet.report import Report
 from simulators.fleet.scenario import Scenario
 from simulators.fleet.site import Site, own_site
 from simulators.stack.errors import StackError
+from simulators.stack.scrape import scrape
 
 _SPARE_FILES = 300
 
@@ -201,6 +203,11 @@ def _site(arguments: argparse.Namespace, scenario: Scenario, console: Console) -
     members = roster.read(arguments.roster)
     if len(members) < scenario.agents:
         raise RosterError(f"the roster has {len(members)} agents; the scenario {scenario.agents}")
+    if arguments.dsn is not None:
+        # After the run it would be too late to learn that nobody can tell what became of it.
+        Ledger(arguments.dsn).check()
+    if arguments.ingest_port is not None and scrape(arguments.ingest_port) is None:
+        raise FleetError(f"ingest says nothing of itself on port {arguments.ingest_port}")
     host, port = arguments.broker
     yield Site(
         host=host,

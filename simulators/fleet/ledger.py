@@ -72,6 +72,19 @@ class Ledger:
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn
 
+    def check(self) -> None:
+        """
+        Return if it can be asked.
+
+        Raises:
+            UnansweredError: It does not answer, or is no telemetry database.
+        """
+        try:
+            with psycopg.connect(self._dsn) as connection:
+                connection.execute("SELECT FROM vv.envelopes LIMIT 0")
+        except psycopg.Error as exc:
+            raise _unanswered(exc) from None
+
     def settled(self, spools: Mapping[tuple[str, bytes], int], *, since: float) -> Settled:
         """
         Return what was settled since an instant.

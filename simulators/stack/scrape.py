@@ -1,5 +1,6 @@
 """Reads what a program says of itself: /metrics and /readyz."""
 
+import http.client
 import urllib.error
 import urllib.request
 from typing import Final
@@ -62,13 +63,17 @@ def scrape(port: int) -> Metrics | None:
     text = _get(port, "/metrics")
     if text is None:
         return None
-    return Metrics(
-        {
-            (sample.name, frozenset(sample.labels.items())): sample.value
-            for family in text_string_to_metric_families(text)
-            for sample in family.samples
-        }
-    )
+    try:
+        return Metrics(
+            {
+                (sample.name, frozenset(sample.labels.items())): sample.value
+                for family in text_string_to_metric_families(text)
+                for sample in family.samples
+            }
+        )
+    except ValueError:
+        # Something else listens there.
+        return None
 
 
 def is_ready(port: int) -> bool:
@@ -81,5 +86,5 @@ def _get(port: int, path: str) -> str | None:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=_TIMEOUT_S) as reply:
             text: str = reply.read().decode()
             return text
-    except (urllib.error.URLError, OSError):
+    except (urllib.error.URLError, OSError, http.client.HTTPException, UnicodeDecodeError):
         return None

@@ -45,8 +45,9 @@ def _figures(committed_s: list[float], due_s: list[float]) -> Figures:
 
 def test_a_ceiling_is_taken_in_the_thick_of_a_backlog() -> None:
     """A hundred a second were stored; that it began late, and trickled out, does not count."""
-    committed = [10.5, *np.linspace(12, 14, 199).tolist(), 19.0]
-    found = _figures(committed, np.linspace(0, 9, 201).tolist()).phase(1, Histogram())
+    begins, thick, trickles = np.linspace(10.1, 11.9, 20), np.linspace(12, 14, 201), [15.0] * 20
+    committed = [*begins.tolist(), *thick.tolist(), *trickles]
+    found = _figures(committed, np.linspace(0, 9, 241).tolist()).phase(1, Histogram())
     assert found.ceiling_per_s == pytest.approx(100, rel=0.02)
 
 

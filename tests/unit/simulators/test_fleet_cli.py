@@ -1,5 +1,7 @@
 """The command line of a fleet: what cannot be run is refused with the mend."""
 
+import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ from simulators.cli import main
 from simulators.fleet import roster
 from simulators.fleet.errors import RosterError
 from simulators.fleet.roster import Member
+from simulators.stack.scrape import scrape
 
 _SCENARIO = """\
 name: x
@@ -68,6 +71,44 @@ def test_what_cannot_run_is_refused(
     printed = capsys.readouterr().err
     assert said in printed
     assert "Traceback" not in printed
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--dsn", "host=127.0.0.1 port=9 dbname=x"], "the database did not answer"),
+        (["--dsn", "no string of a connection"], "the database did not answer"),
+        (["--ingest-port", "9"], "on port 9"),
+    ],
+)
+def test_what_could_not_be_asked_afterwards_is_refused_before(
+    scenario: str, tmp_path: Path, more: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A database or an ingest that does not answer now would leave a run without its books."""
+    path = tmp_path / "roster.jsonl"
+    roster.write(path, [Member(f"{n:016x}", "/a", "s", "00") for n in range(4)])
+    where = ["--broker", "127.0.0.1:9", "--roster", str(path)]
+    assert main(["fleet", scenario, *where, *more]) == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "said",
+    [b"SSH-2.0-x\r\n", b"HTTP/1.0 200 OK\r\n\r\n{no: metrics}\n", b"HTTP/1.0 200 OK\r\n\r\n\xff"],
+)
+def test_somebody_else_at_the_port_of_ingest_is_nobody(said: bytes) -> None:
+    """Whatever answers there, if it is no metrics it is no answer, and no traceback."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            with server.accept()[0] as line:
+                line.recv(4096)
+                line.sendall(said)
+
+        answering = threading.Thread(target=answer)
+        answering.start()
+        assert scrape(server.getsockname()[1]) is None
+        answering.join()
 
 
 def test_a_report_that_can_be_written_is_not_there_before_the_run(
