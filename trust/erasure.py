@@ -211,6 +211,8 @@ class Eraser:
 
     def _destroy_keys(self, erasure: Erasure, done: Mapping[str, Step]) -> Facts:
         """The identity, the bindings and what was exported are unreadable from here on."""
+        # Again: an erasure may go on days later, and she may have agreed anew meanwhile.
+        self._freeze(erasure, done)
         with self._vault.ledger() as ledger:
             keys = []
             exports = 0
@@ -254,11 +256,25 @@ class Eraser:
         return self._broom.sweep(done["mark"].facts["relations"])
 
     def _verify(self, erasure: Erasure, done: Mapping[str, Step]) -> Facts:
-        """Everything is looked through once more."""
-        residue = self._residue(erasure, done["mark"])
+        """Everything is looked through once more; what came after the mark is erased with it."""
+        mark = done["mark"]
+        if self._residue(erasure, mark):
+            self._erase_again(erasure, mark)
+        residue = self._residue(erasure, mark)
         if residue:
             raise Residue(residue)
         return {"residue": 0}
+
+    def _erase_again(self, erasure: Erasure, mark: Step) -> None:
+        """Erase what is recognised by its tombstone, whatever the mark had found of it."""
+        tombstones = set(mark.facts["tombstones"])
+        names = [n for n in self._stores.names() if self._tombstones.of(n.value) in tombstones]
+        series = sorted({*mark.facts["series"], *(n.series for n in names)})
+        agents = sorted({*mark.facts["agents"], *(n.agent for n in names if n.agent is not None)})
+        relations = self._stores.relations(series)
+        self._stores.erase_rows(series)
+        self._stores.erase_names(series, agents=agents, numbers=[erasure.number])
+        self._broom.sweep(relations)
 
     def _certify(self, erasure: Erasure, done: Mapping[str, Step]) -> Facts:
         return certify(erasure, done, now=self._clock(), horizon=self._horizon)

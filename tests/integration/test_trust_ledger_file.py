@@ -50,3 +50,25 @@ def test_a_step_of_another_erasure_is_not_taken_for_this_ones(office: Office) ->
 
     with pytest.raises(Refusal, match="a step of an erasure"):
         office.run("erase", "verify", "1")
+
+
+def test_who_agreed_anew_meanwhile_is_erased_too(office: Office) -> None:
+    """What came between the mark and the end of an erasure that was cut off is gone as well."""
+    subject, agent = measured(office)
+    file = office.folder / "erasures.jsonl"
+    file.mkdir()
+    scope = ("erase", subject, "--scope", "home-monitoring", "--yes")
+    with pytest.raises(Refusal, match=r"erasures\.jsonl"):
+        office.run(*scope)
+    # Of quantities that the mark has not seen.
+    office.accept(subject, agent)
+    version = office.vault.fetch("SELECT lease_version FROM vault.agents")
+    file.rmdir()
+
+    assert office.run(*scope)["number"] == 1
+
+    assert office.telemetry.fetch("SELECT count(*) FROM vv.series") == [(0,)]
+    assert office.telemetry.fetch("SELECT count(*) FROM vv.permissions") == [(0,)]
+    assert office.vault.fetch("SELECT count(*) FROM vault.handles") == [(0,)]
+    assert office.vault.fetch("SELECT lease_version FROM vault.agents") > version
+    assert office.run("erase", "verify", "1")["residue"] == 0
