@@ -226,7 +226,10 @@ class Eraser:
                     files.discard(Path(file))
                     ledger.note_export_deleted(export)
                     exports += 1
-        return {"handles": handles, "keys": keys, "exports": exports}
+            facts = {"handles": handles, "keys": keys, "exports": exports}
+            # With what it took: done again, there is nothing left to count.
+            ledger.record(erasure.number, "keys", facts)
+        return facts
 
     def _erase_rows(self, _: Erasure, done: Mapping[str, Step]) -> Facts:
         """Rows, compressed or not, and aggregates, over all time."""

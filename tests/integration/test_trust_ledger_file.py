@@ -5,6 +5,7 @@ import json
 import pytest
 
 from tests.fix_vault import Office, Refusal, measured
+from trust.erasure_ledger import Ledger
 
 pytestmark = pytest.mark.database
 
@@ -72,3 +73,29 @@ def test_who_agreed_anew_meanwhile_is_erased_too(office: Office) -> None:
     assert office.vault.fetch("SELECT count(*) FROM vault.handles") == [(0,)]
     assert office.vault.fetch("SELECT lease_version FROM vault.agents") > version
     assert office.run("erase", "verify", "1")["residue"] == 0
+
+
+def test_a_certificate_counts_what_was_taken_before_a_cut(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cut off while the step is noted, the handles that it deleted are counted all the same."""
+    subject, _ = measured(office)
+    record = Ledger.record
+
+    class Cut(BaseException):
+        pass
+
+    def cut(ledger: Ledger, number: int, step: str, facts: dict[str, object]) -> None:
+        if step == "keys":
+            raise Cut
+        record(ledger, number, step, facts)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "record", cut)
+        with pytest.raises(Cut):
+            _erase(office, subject)
+
+    certificate = office.run("erase", subject, "--scope", "all", "--yes")
+
+    assert certificate["handles"] == 1
+    assert len(certificate["keys_destroyed"]) == 1
