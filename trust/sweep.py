@@ -22,6 +22,20 @@ from trust.errors import TelemetryUnavailable, Unavailable, VaultUnavailable
 _LOCK_TIMEOUT: Final = "3s"
 _TURNS: Final = 20
 _STATISTICS: Final = "pg_catalog.pg_statistic"
+_CLEARS_STATISTICS: Final = 180_000
+_CLEAR: Final = """
+SELECT pg_clear_attribute_stats(schemaname::text, tablename::text, attname::text, inherited)
+FROM pg_stats
+WHERE to_regclass(format('%%I.%%I', schemaname, tablename)) = to_regclass(%s)
+"""
+_REMEMBERED: Final = """
+SELECT a.attname FROM pg_stats s JOIN pg_attribute a
+    ON a.attrelid = to_regclass(format('%%I.%%I', s.schemaname, s.tablename))
+    AND a.attname = s.attname
+WHERE a.attrelid = to_regclass(%s) AND NOT s.inherited AND a.attinhcount = 0
+    AND a.atttypid = 'bytea'::regtype
+"""
+"""Names, and what is sealed."""
 _TELEMETRY: Final = ("vv.permissions", "vv.series", "vv.quarantine")
 _VAULT: Final = ("vault.subjects", "vault.handles")
 
@@ -71,10 +85,29 @@ class Sweeper:
             swept = [name for name in dict.fromkeys(relations) if _exists(connection, name)]
             for name in swept:
                 self._run(connection, sql.SQL("VACUUM (FULL, ANALYZE) {}"), name)
+                self._forget(connection, name)
             for name in analyze:
                 self._run(connection, sql.SQL("ANALYZE {}"), name)
+                self._forget(connection, name)
             self._run(connection, sql.SQL("VACUUM (FULL) {}"), _STATISTICS)
             return len(swept)
+
+    def _forget(self, connection: psycopg.Connection, name: str) -> None:
+        """
+        Drop the statistics of a table that is empty: ANALYZE leaves those as they were.
+
+        Before PostgreSQL 18 only those of a table that is no partition can be dropped.
+        """
+        statement = sql.SQL("SELECT NOT EXISTS (SELECT FROM {})").format(_identifier(name))
+        if connection.execute(statement).fetchone() != (True,):
+            return
+        if connection.info.server_version >= _CLEARS_STATISTICS:
+            connection.execute(_CLEAR, [name])
+            return
+        for (column,) in connection.execute(_REMEMBERED, [name]).fetchall():
+            # Given the type that it has, a column loses what was known of it.
+            change = sql.SQL("ALTER TABLE {} ALTER COLUMN {} TYPE bytea")
+            self._run(connection, change, name, column)
 
     def aggregates(self) -> list[str]:
         """
@@ -96,8 +129,10 @@ class Sweeper:
         except psycopg.Error as exc:
             raise self._error(describe(exc)) from None
 
-    def _run(self, connection: psycopg.Connection, command: sql.SQL, name: str) -> None:
-        statement = command.format(sql.Identifier(*_parts(name)))
+    def _run(
+        self, connection: psycopg.Connection, command: sql.SQL, name: str, *columns: str
+    ) -> None:
+        statement = command.format(_identifier(name), *map(sql.Identifier, columns))
         for turn in range(_TURNS):
             try:
                 connection.execute(statement)
@@ -139,8 +174,8 @@ class Broom:
         return {"telemetry": swept, "vault": self._vault.sweep(_VAULT)}
 
 
-def _parts(name: str) -> list[str]:
-    return [part.strip('"') for part in name.split(".")]
+def _identifier(name: str) -> sql.Identifier:
+    return sql.Identifier(*(part.strip('"') for part in name.split(".")))
 
 
 def _exists(connection: psycopg.Connection, name: str) -> bool:

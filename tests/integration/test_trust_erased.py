@@ -78,3 +78,20 @@ def test_a_restriction_that_does_not_verify_is_kept(office: Office) -> None:
     assert office.telemetry.fetch("SELECT bool_and(restricted_at IS NOT NULL) FROM vv.series") == [
         (True,)
     ]
+
+
+def test_the_last_person_is_erased_from_the_statistics(office: Office) -> None:
+    """Of a table that is empty after it, the planner remembers no pseudonym and no handle."""
+    subject, _ = measured(office)
+    for database in (office.telemetry, office.vault):
+        database.execute("ANALYZE")
+    remembered = (
+        "SELECT tablename, attname FROM pg_stats WHERE attname IN ('pseudonym', 'handle')"
+        " AND (histogram_bounds IS NOT NULL OR most_common_vals IS NOT NULL)"
+    )
+    assert office.telemetry.fetch(remembered) != []
+
+    office.run("erase", subject, "--scope", "all", "--yes")
+
+    assert office.telemetry.fetch(remembered) == []
+    assert office.vault.fetch(remembered) == []
