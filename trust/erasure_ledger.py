@@ -116,14 +116,6 @@ class Ledger:
             raise NotFound("erasure", "`vitalveil trust erase SUBJECT` printed its number.")
         return Erasure(*rows[0])
 
-    def erasures(self, subject: UUID) -> list[Erasure]:
-        """Return the erasures of *subject*."""
-        return [Erasure(*row) for row in self._fetch("erasures_of", subject)]
-
-    def unfinished(self) -> list[int]:
-        """Return the erasures without a certificate."""
-        return [number for (number,) in self._fetch("unfinished")]
-
     def marked(self) -> list[int]:
         """Return every erasure that got so far that it must be done again after a restore."""
         return [number for (number,) in self._fetch("marked")]

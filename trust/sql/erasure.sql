@@ -18,15 +18,6 @@ SELECT setval(pg_get_serial_sequence('vault.erasures', 'number'),
 -- name: erasure
 SELECT number, subject, purpose, requested_at FROM vault.erasures WHERE number = %s
 
--- name: erasures_of
-SELECT number, subject, purpose, requested_at FROM vault.erasures WHERE subject = %s
-ORDER BY number
-
--- name: unfinished
-SELECT number FROM vault.erasures e
-WHERE NOT EXISTS (SELECT FROM vault.erasure_steps s WHERE s.number = e.number AND s.step = 'certify')
-ORDER BY number
-
 -- name: marked
 SELECT number FROM vault.erasure_steps WHERE step = 'mark' ORDER BY number
 

@@ -60,8 +60,5 @@ UPDATE vv.series
 SET restricted_at = CASE WHEN %(is_restricted)s THEN coalesce(restricted_at, clock_timestamp()) END
 WHERE pseudonym = ANY(%(pseudonyms)s)
 
--- name: wal
-SELECT pg_current_wal_lsn()::text
-
 -- name: lease_versions
 SELECT agent, max(version) FROM vv.leases GROUP BY agent
