@@ -151,7 +151,7 @@ def test_an_identity_is_corrected_and_not_kept_twice(office: Office) -> None:
 
 
 def test_requests_are_due_in_a_month(office: Office) -> None:
-    """The register shows what is late; it is extended once, with its reason, and closed once."""
+    """The register shows what is late; what is not is extended once; each is closed once."""
     subject = office.add_subject()
     reply = office.run(
         "request", "add", "--subject", subject, "--kind", "access",
@@ -159,10 +159,13 @@ def test_requests_are_due_in_a_month(office: Office) -> None:
     )  # fmt: skip
     assert reply["due_at"] == "2026-02-28T10:00:00+00:00"
     assert office.run("request", "list")["rows"][0]["urgency"] == "overdue"
-    extended = office.run("request", "extend", reply["request"], "--because", "three systems")
-    assert extended["due_at"] == "2026-04-30T10:00:00+00:00"
-    with pytest.raises(Refusal):
-        office.run("request", "extend", reply["request"], "--because", "again")
+    with pytest.raises(Refusal, match="overdue"):
+        office.run("request", "extend", reply["request"], "--because", "three systems")
+    fresh = office.run("request", "add", "--subject", subject, "--kind", "portability")
+    extended = office.run("request", "extend", fresh["request"], "--because", "three systems")
+    assert extended["due_at"] > fresh["due_at"]
+    with pytest.raises(Refusal, match="extended before"):
+        office.run("request", "extend", fresh["request"], "--because", "again")
     office.run("request", "close", reply["request"], "--outcome", "granted")
     with pytest.raises(Refusal):
         office.run("request", "close", reply["request"], "--outcome", "refused")
