@@ -7,7 +7,7 @@ Errors of a fleet.
     * RosterError       (the operator's: the list of enrolled agents cannot be used)
     * LinkEnded         (the broker's or the network's: count it, connect again)
     * WorkerEnded       (the machine's: end the run, report what was seen)
-    * UnansweredError   (the database's: the books cannot be checked, say so in the report)
+    * UnansweredError   (the database's: refuse to start; at the end, say so in the report)
 """
 
 from simulators.errors import SimulatorError
