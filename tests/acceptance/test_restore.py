@@ -179,14 +179,19 @@ def _withdraw(whole: System, flow: Flow) -> None:
 
 
 def _lease_anew(whole: System, flow: Flow) -> None:
-    """Give the gateway of *flow* one more person to measure, and so a newer lease."""
+    """
+    Give the gateway of *flow* three more people to measure, and so three newer leases.
+
+    More than trust issues after the restore by itself, or the versions would meet by chance.
+    """
     with whole.trust_shell() as shell:
-        subject = shell.run("subject", "add", "--name", "Somebody Else")["subject"]
-        shell.run(
-            "decision", "record", "--subject", subject, "--purpose", PURPOSE,
-            "--agent", flow.gateway.agent, "--quantities", "heart_rate",
-            "--binding", "C0:FF:EE:00:00:01",
-        )  # fmt: skip
+        for number in range(3):
+            subject = shell.run("subject", "add", "--name", "Somebody Else")["subject"]
+            shell.run(
+                "decision", "record", "--subject", subject, "--purpose", PURPOSE,
+                "--agent", flow.gateway.agent, "--quantities", "heart_rate",
+                "--binding", f"C0:FF:EE:00:00:0{number}",
+            )  # fmt: skip
 
 
 def test_what_a_restore_keeps_and_loses(
