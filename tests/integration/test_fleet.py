@@ -226,6 +226,22 @@ def test_a_generator_that_stands_still_owns_up(site: Site) -> None:
     assert latest > 2.0
 
 
+def test_a_generator_that_dies_leaves_no_books(site: Site) -> None:
+    """Without its journal nobody knows what was sent: the report says so, and no limit is kept."""
+    killed: list[int] = []
+
+    def kill(now: Progress) -> None:
+        if not killed and now.elapsed_s >= 1.0 and now.phase == "a":
+            killed.append(_worker())
+            os.kill(killed[0], signal.SIGKILL)
+
+    report = _play(site, Phase(name="a", duration_s=30.0), agents=20, show=kill)
+    assert any("a process of the fleet ended" in note for note in report.notes)
+    assert any("left no journal" in note for note in report.notes)
+    assert report.books is None
+    assert set(_broken(report)) == set(_KEPT)
+
+
 def test_ready_scenarios_can_be_listed(capsys: pytest.CaptureFixture[str]) -> None:
     """A newcomer sees what there is to play."""
     assert main(["fleet", "--list"]) == 0
