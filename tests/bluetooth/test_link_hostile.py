@@ -122,6 +122,7 @@ async def test_a_meter_that_mutters_is_understood(link: AirLink) -> None:
     meter = Mutterer(METER, SensorClock(time.time))
     for _ in range(20):
         meter.measure(Strip(6.0), ago_s=60.0)
+    meter.access.gap_s = 0.02
     await link.add(meter)
 
     async with collecting(radio(link), ToldHost(), {METER: 0}) as collector:

@@ -148,7 +148,7 @@ async def test_a_notification_becomes_a_row_until_it_is_withdrawn(
         await ingest.until(lambda: not strap.is_connected)
         took_s = time.monotonic() - began
 
-    assert took_s < 2
+    assert took_s < 5  # The promise; a loaded machine takes some of it.
     rates = values(ingest, Code.HEART_RATE)
     assert rates == [60 + n for n in range(len(rates))]
     assert values(ingest, Code.GLUCOSE_CAPILLARY) == pytest.approx([5.05, 5.11, 5.16])
