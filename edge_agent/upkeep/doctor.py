@@ -113,7 +113,7 @@ def _spool(settings: AgentSettings) -> tuple[Verdict, str]:
     if not (settings.state_dir / spool_file.NAME).exists():
         return Verdict.WARNING, "there is none yet"
     verdict = spool_check.verify(settings.state_dir)
-    damaged = len(list(settings.state_dir.glob(f"{spool_file.NAME}.damaged-?")))
+    damaged = len(list(settings.state_dir.glob(f"{spool_file.NAME}.damaged-*[0-9]")))
     if not verdict.is_sound:
         return Verdict.BAD, "; ".join(verdict.problems)
     words = [f"sound, {verdict.envelopes} envelopes wait"]

@@ -14,7 +14,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from edge_agent import lock
+from edge_agent import lock, spool_file
 from edge_agent.config import AgentSettings, SensorSettings
 from edge_agent.enrolment import credentials
 from edge_agent.errors import SpoolError, StateInUse
@@ -186,6 +186,16 @@ def test_doctor_tells_what_was_given_up(settings: AgentSettings) -> None:
     found = {finding.what: finding for finding in doctor.examine(settings)}["spool"]
     assert found.verdict is doctor.Verdict.WARNING
     assert "7 observations given up" in found.text
+
+
+def test_doctor_tells_of_the_tenth_damaged_file(settings: AgentSettings) -> None:
+    """Damaged files that were set aside are told, whatever number they have got to."""
+    fill(settings, b"")
+    assert cli.purge(settings) == 0
+    for name in ("damaged-9", "damaged-10", "damaged-10-wal"):
+        (settings.state_dir / f"{spool_file.NAME}.{name}").touch()
+    found = {finding.what: finding for finding in doctor.examine(settings)}["spool"]
+    assert "2 damaged set aside" in found.text
 
 
 @pytest.mark.parametrize(
