@@ -27,7 +27,7 @@ from edge_agent.measurement import Reason
 from edge_agent.metrics import Metrics
 from edge_agent.outbox import Outbox
 from edge_agent.pipeline import Pipeline
-from edge_agent.ports import Clock, Sensors
+from edge_agent.ports import Broker, Clock, KeptTime, Sensors
 from edge_agent.publisher import AiomqttBroker
 from edge_agent.recorded import RecordedSensors
 from edge_agent.reload import (
@@ -115,56 +115,16 @@ async def _run(settings: AgentSettings, read: Callable[[], AgentSettings]) -> No
     metrics = Metrics(registry)
     sensors, serving = _sensors(settings.sensors, clock, metrics, registry)
     spool = await _open_spool(settings, held_keys, metrics)
-    waiting = Outbox(publish_limits(settings))
-    backoff = Backoff(random.random, longest_s=settings.publish.longest_wait_s)
-    uplink = Uplink(
-        broker=AiomqttBroker(settings.broker, identity, agent=settings.agent),
-        spool=spool,
-        outbox=waiting,
-        clock=clock,
-        backoff=backoff,
-        metrics=metrics,
-        start_delay_s=random.random() * settings.publish.start_within_s,  # noqa: S311 - no secret
-        forget_within_s=forget_within_s(settings),
-    )
-    leases = Leases(
-        agent=settings.agent,
-        trust_key=held_keys.trust,
-        agent_key=held_keys.lease,
-        shelf=FileShelf(settings.state_dir),
-    )
-    seal = Seal(
-        agent=settings.agent,
-        spool_id=spool.spool_id,
-        ingest_key=held_keys.ingest,
-        random_bytes=os.urandom,
-    )
-    measuring = Pipeline(batch_limits(settings))
-    keeper = Keeper(
-        clock=clock,
-        spool=spool,
-        seal=seal,
-        leases=leases,
-        uplink=uplink,
-        metrics=metrics,
-        max_age_s=settings.spool.max_age_s,
-    )
-    service = Service(os.environ, now=clock.now())
-    daemon = Agent(
-        software=VERSION,
+    broker = AiomqttBroker(settings.broker, identity, agent=settings.agent)
+    daemon, live = assemble(
+        settings,
+        held_keys,
         clock=clock,
         sensors=sensors,
         spool=spool,
-        pipeline=measuring,
-        leases=leases,
-        keeper=keeper,
-        uplink=uplink,
-        service=service,
+        broker=broker,
         metrics=metrics,
-        # A recording has dates of its own, and waits.
-        undated_s=settings.clock.undated_s if settings.sensors.source == "bluetooth" else 0.0,
     )
-    live = Live(measuring, waiting, spool, keeper, uplink, backoff, service)
     held = settings
 
     def reread() -> None:
@@ -172,7 +132,7 @@ async def _run(settings: AgentSettings, read: Callable[[], AgentSettings]) -> No
         held = reload(live, held, read, now=time.monotonic())
 
     def missing() -> Iterator[str]:
-        if not uplink.is_connected:
+        if not live.uplink.is_connected:
             yield "broker"
         if not daemon.may_measure:
             yield "lease"
@@ -187,6 +147,69 @@ async def _run(settings: AgentSettings, read: Callable[[], AgentSettings]) -> No
                 await daemon.run(stop)
     finally:
         await spool.close()
+
+
+def assemble(  # noqa: PLR0913 - everything that it stands on, once
+    settings: AgentSettings,
+    held: keys.Keys,
+    *,
+    clock: KeptTime,
+    sensors: Sensors,
+    spool: SqliteSpool,
+    broker: Broker,
+    metrics: Metrics,
+) -> tuple[Agent, Live]:
+    """Return an agent over its ports, and what of it may change while it runs."""
+    outbox = Outbox(publish_limits(settings))
+    backoff = Backoff(random.random, longest_s=settings.publish.longest_wait_s)
+    uplink = Uplink(
+        broker=broker,
+        spool=spool,
+        outbox=outbox,
+        clock=clock,
+        backoff=backoff,
+        metrics=metrics,
+        start_delay_s=random.random() * settings.publish.start_within_s,  # noqa: S311 - no secret
+        forget_within_s=forget_within_s(settings),
+    )
+    leases = Leases(
+        agent=settings.agent,
+        trust_key=held.trust,
+        agent_key=held.lease,
+        shelf=FileShelf(settings.state_dir),
+    )
+    seal = Seal(
+        agent=settings.agent,
+        spool_id=spool.spool_id,
+        ingest_key=held.ingest,
+        random_bytes=os.urandom,
+    )
+    pipeline = Pipeline(batch_limits(settings))
+    keeper = Keeper(
+        clock=clock,
+        spool=spool,
+        seal=seal,
+        leases=leases,
+        uplink=uplink,
+        metrics=metrics,
+        max_age_s=settings.spool.max_age_s,
+    )
+    service = Service(os.environ, now=clock.now())
+    agent = Agent(
+        software=VERSION,
+        clock=clock,
+        sensors=sensors,
+        spool=spool,
+        pipeline=pipeline,
+        leases=leases,
+        keeper=keeper,
+        uplink=uplink,
+        service=service,
+        metrics=metrics,
+        # A recording has dates of its own, and waits.
+        undated_s=settings.clock.undated_s if settings.sensors.source == "bluetooth" else 0.0,
+    )
+    return agent, Live(pipeline, outbox, spool, keeper, uplink, backoff, service)
 
 
 def _sensors(

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import random
 import secrets
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -11,22 +10,14 @@ from typing import Final
 from prometheus_client import CollectorRegistry
 
 from edge_agent import keys
-from edge_agent.agent import Agent
-from edge_agent.backoff import Backoff
+from edge_agent.app import assemble
 from edge_agent.identity import Identity
-from edge_agent.keeper import Keeper
-from edge_agent.leases import FileShelf, Leases
 from edge_agent.measurement import Measurement
 from edge_agent.metrics import Metrics
-from edge_agent.outbox import Outbox
-from edge_agent.pipeline import Pipeline
 from edge_agent.publisher import AiomqttBroker
-from edge_agent.reload import batch_limits, publish_limits, spool_bounds
-from edge_agent.seal import Seal
-from edge_agent.service import Service
+from edge_agent.reload import spool_bounds
 from edge_agent.spool import SqliteSpool
 from edge_agent.tags import Tags
-from edge_agent.uplink import Uplink
 from tests.fakes_edge_agent import Gateway
 from wire.quantities import Code
 
@@ -157,56 +148,21 @@ class HurriedAgent:
             bounds=spool_bounds(settings),
         )
         stop = asyncio.Event()
-        task = asyncio.create_task(self._agent(spool, held).run(stop), name="agent")
+        identity = Identity(settings.broker.tls)
+        agent, live = assemble(
+            settings,
+            held,
+            clock=self.clock,
+            sensors=self.household,
+            spool=spool,
+            broker=AiomqttBroker(settings.broker, identity, agent=settings.agent),
+            metrics=Metrics(self.registry),
+        )
+        live.uplink.forget_within_s = 1.0  # In real seconds, of which a hurried day has few.
+        task = asyncio.create_task(agent.run(stop), name="agent")
         try:
             yield self
         finally:
             stop.set()
             await task
             await spool.close()
-
-    def _agent(self, spool: SqliteSpool, held: keys.Keys) -> Agent:
-        settings, clock, metrics = self._settings, self.clock, Metrics(self.registry)
-        uplink = Uplink(
-            broker=AiomqttBroker(
-                settings.broker, Identity(settings.broker.tls), agent=settings.agent
-            ),
-            spool=spool,
-            outbox=Outbox(publish_limits(settings)),
-            clock=clock,
-            backoff=Backoff(random.random, longest_s=settings.publish.longest_wait_s),
-            metrics=metrics,
-        )
-        leases = Leases(
-            agent=settings.agent,
-            trust_key=held.trust,
-            agent_key=held.lease,
-            shelf=FileShelf(settings.state_dir),
-        )
-        seal = Seal(
-            agent=settings.agent,
-            spool_id=spool.spool_id,
-            ingest_key=held.ingest,
-            random_bytes=secrets.token_bytes,
-        )
-        keeper = Keeper(
-            clock=clock,
-            spool=spool,
-            seal=seal,
-            leases=leases,
-            uplink=uplink,
-            metrics=metrics,
-            max_age_s=settings.spool.max_age_s,
-        )
-        return Agent(
-            software="hurried",
-            clock=clock,
-            sensors=self.household,
-            spool=spool,
-            pipeline=Pipeline(batch_limits(settings)),
-            leases=leases,
-            keeper=keeper,
-            uplink=uplink,
-            service=Service({}, now=clock.now()),
-            metrics=metrics,
-        )

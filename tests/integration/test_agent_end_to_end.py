@@ -16,14 +16,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from edge_agent.spool_repair import JUMP
 from simulators.stack.broker import Mosquitto
 from simulators.stack.child import Child
+from tests.doubles_edge_agent import IngestDouble, PlayerDouble
 from tests.fakes_edge_agent import (
     HANDLE,
     OTHER_HANDLE,
     OTHER_SENSOR,
     SENSOR,
     Gateway,
-    IngestDouble,
-    PlayerDouble,
     agent_environ,
     grant,
     lease,

@@ -17,14 +17,8 @@ from edge_agent.spool import Bounds, SqliteSpool
 from edge_agent.tags import Tags
 from simulators.stack.broker import Mosquitto
 from simulators.stack.child import Child
-from tests.fakes_edge_agent import (
-    Gateway,
-    IngestDouble,
-    PlayerDouble,
-    agent_environ,
-    grant,
-    lease,
-)
+from tests.doubles_edge_agent import IngestDouble, PlayerDouble
+from tests.fakes_edge_agent import Gateway, agent_environ, grant, lease
 from tests.fix_pki import Certificates
 from wire.policy import Rule
 from wire.quantities import Code

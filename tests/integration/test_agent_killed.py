@@ -15,14 +15,13 @@ import pytest
 from edge_agent import spool_check, spool_view
 from simulators.stack.broker import Mosquitto
 from simulators.stack.child import Child
+from tests.doubles_edge_agent import IngestDouble, PlayerDouble
 from tests.fakes_edge_agent import (
     HANDLE,
     OTHER_HANDLE,
     OTHER_SENSOR,
     SENSOR,
     Gateway,
-    IngestDouble,
-    PlayerDouble,
     agent_environ,
     grant,
     lease,

@@ -13,7 +13,8 @@ from edge_agent import spool_check, spool_view
 from edge_agent.config import BatchSettings, PublishSettings, SpoolSettings
 from edge_agent.spool_view import SpoolView
 from simulators.stack.broker import Mosquitto
-from tests.fakes_edge_agent import Gateway, IngestDouble, grant, lease
+from tests.doubles_edge_agent import IngestDouble
+from tests.fakes_edge_agent import Gateway, grant, lease
 from tests.fix_pki import Certificates
 from tests.hurried import CGM, METER, STRAPS, HurriedAgent
 from wire.policy import Rule

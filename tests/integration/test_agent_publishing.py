@@ -21,16 +21,8 @@ from edge_agent.tags import Tags
 from edge_agent.upkeep import doctor
 from simulators.stack.broker import Mosquitto
 from simulators.stack.child import Child
-from tests.fakes_edge_agent import (
-    HANDLE,
-    SENSOR,
-    Gateway,
-    IngestDouble,
-    PlayerDouble,
-    agent_environ,
-    grant,
-    lease,
-)
+from tests.doubles_edge_agent import IngestDouble, PlayerDouble
+from tests.fakes_edge_agent import HANDLE, SENSOR, Gateway, agent_environ, grant, lease
 from tests.fix_pki import Certificates
 from wire.envelope import Body, encode_envelope, pack_block
 from wire.quantities import Code

@@ -23,15 +23,8 @@ from edge_agent.gatt.weight import WeightMeasurement
 from simulators.stack.broker import Mosquitto
 from simulators.stack.child import Child
 from tests.bluez.sensors import METER, STRAP, Meter, Single, Strap
-from tests.fakes_edge_agent import (
-    HANDLE,
-    OTHER_HANDLE,
-    Gateway,
-    IngestDouble,
-    agent_environ,
-    grant,
-    lease,
-)
+from tests.doubles_edge_agent import IngestDouble
+from tests.fakes_edge_agent import HANDLE, OTHER_HANDLE, Gateway, agent_environ, grant, lease
 from tests.fix_bluez import Machine
 from tests.fix_pki import Certificates
 from wire.lease import Grant

@@ -13,15 +13,8 @@ import pytest
 
 from simulators.stack.broker import Mosquitto
 from simulators.stack.child import Child
-from tests.fakes_edge_agent import (
-    SENSOR,
-    Gateway,
-    IngestDouble,
-    PlayerDouble,
-    agent_environ,
-    grant,
-    lease,
-)
+from tests.doubles_edge_agent import IngestDouble, PlayerDouble
+from tests.fakes_edge_agent import SENSOR, Gateway, agent_environ, grant, lease
 from tests.fix_pki import VALID_FOR, Certificates
 from trust import pki
 
