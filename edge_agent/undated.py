@@ -15,10 +15,12 @@ from edge_agent.measurement import Measurement
 
 MAX_WAITING: Final = 20_000
 """An hour of four straps, and some to spare."""
+RESERVE: Final = 2_000
+"""Beyond it for stored records, and for what is told once."""
 
 
 class WaitingRoom:
-    """Holds at most `MAX_WAITING` measurements, the oldest of all."""
+    """Holds at most `MAX_WAITING` measurements and the `RESERVE`, the oldest of all."""
 
     def __init__(self) -> None:
         self._waiting: list[Measurement] = []
@@ -28,9 +30,15 @@ class WaitingRoom:
 
     def hold(self, measurements: Sequence[Measurement]) -> int:
         """Hold *measurements*; return how many of them found no room."""
-        room = MAX_WAITING - len(self._waiting)
-        self._waiting.extend(measurements[:room])
-        return max(0, len(measurements) - room)
+        turned_away = 0
+        for measurement in measurements:
+            # A stored record that is turned away is lost: the cursor goes past it with the next.
+            is_live = measurement.record is None and not measurement.is_single
+            if len(self._waiting) < MAX_WAITING + (0 if is_live else RESERVE):
+                self._waiting.append(measurement)
+            else:
+                turned_away += 1
+        return turned_away
 
     def release(self, *, shift_ms: int) -> list[Measurement]:
         """Return all of them in the order in which they came, *shift_ms* later."""

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from edge_agent.clock import KeptClock
 from edge_agent.measurement import Measurement
 from edge_agent.timekeeping import STEP_MS, TOLERANCE_MS, Known, Timekeeper
-from edge_agent.undated import MAX_WAITING, WaitingRoom
+from edge_agent.undated import MAX_WAITING, RESERVE, WaitingRoom
 
 BOOT, OTHER_BOOT = "a", "b"
 TRUE_MS = 1_767_225_600_000
@@ -109,6 +109,16 @@ def test_waiting_is_bounded() -> None:
     assert room.hold(many[:2]) == 2
     assert room.drop() == MAX_WAITING
     assert room.drop() == 0
+
+
+def test_stored_records_find_room_beside_the_live() -> None:
+    """However many heart rates wait, a meter's record and what is told once do too; bounded."""
+    room = WaitingRoom()
+    room.hold([Measurement("s", 1, i, 60.0) for i in range(MAX_WAITING + 1)])
+    told = [Measurement("m", 4, 7, 5.0, None, 1), Measurement("t", 9, 8, 36.0, is_single=True)]
+    assert room.hold(told) == 0
+    assert room.hold([Measurement("m", 4, 9, 5.0, None, 2 + i) for i in range(RESERVE)]) == 2
+    assert room.release(shift_ms=0)[MAX_WAITING:][:2] == told
 
 
 def test_clock_without_a_marker_is_not_believed(tmp_path: Path) -> None:
