@@ -150,7 +150,7 @@ async def _store(database: Database) -> AsyncIterator[PostgresStore]:
         quarantine=QuarantineLimits(),
         timeout_s=30.0,
         now_ms=lambda: NOW_MS,
-        is_settled=lambda identity: False,
+        are_settled=lambda identities: [False] * len(identities),
     )
     await store.open()
     try:
