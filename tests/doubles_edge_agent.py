@@ -123,7 +123,7 @@ class IngestDouble:
         if self._task is not None and self._task.done() and not self._task.cancelled():
             self._task.result()
 
-    async def until(self, done: Callable[[], bool], *, within_s: float = 10.0) -> None:
+    async def until(self, done: Callable[[], bool], *, within_s: float = 60.0) -> None:
         """Return once *done*; fail when it takes too long."""
         async with asyncio.timeout(within_s):
             while not done():
