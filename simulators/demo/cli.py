@@ -5,7 +5,8 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -20,16 +21,18 @@ from simulators.stack.errors import StackError
 from simulators.stack.system import system
 
 _LEAST_MB: Final = 200
+_PATIENCE_S: Final = 2.0
 _ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the demo; return 0 when every promise was kept, 1 when one was not, 2 for a mistake."""
     arguments = _parser().parse_args(argv)
+    interrupt = Interrupt()
     for number in _ENDING:
         # What whoever started us ignores, as `nohup` does, stays ignored.
         if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _end)
+            signal.signal(number, interrupt)
     try:
         _check_room()
         options = Options(
@@ -44,6 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"vitalveil demo: {exc}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
+        _ignore_endings()
         print("vitalveil demo: stopped; nothing is left behind", file=sys.stderr)
         return 130
     return 0 if report.is_good else 1
@@ -70,12 +74,29 @@ def _check_room() -> None:
         )
 
 
-def _end(*_: object) -> None:
-    """Tidy up, once: ended from outside, or with its terminal, it does as for Ctrl-C."""
+class Interrupt:
+    """
+    Ends the demo as Ctrl-C does; who presses twice gets no more than who presses once.
+
+    Args:
+        clock: Seconds, of any clock that does not go back.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._at_s = float("-inf")
+
+    def __call__(self, *_: object) -> None:
+        # Not once for ever: while Python forks, or runs a finaliser, what is raised is swallowed.
+        now_s = self._clock()
+        if now_s - self._at_s > _PATIENCE_S:
+            self._at_s = now_s
+            raise KeyboardInterrupt
+
+
+def _ignore_endings() -> None:
     for number in _ENDING:
-        # Who presses twice gets no more than who presses once, and nothing half torn down.
         signal.signal(number, signal.SIG_IGN)
-    raise KeyboardInterrupt
 
 
 def _parser() -> argparse.ArgumentParser:

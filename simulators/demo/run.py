@@ -158,6 +158,7 @@ class Demo:
         while (elapsed := time.monotonic() - started) < self._options.duration_s:
             if withdrawing is None and elapsed >= self._options.withdraws_at_s:
                 withdrawing = asyncio.create_task(self._withdraw(player, shell), name="withdraw")
+            self._system.check()
             await asyncio.to_thread(self._scrape)
             self._show_now(player, elapsed)
             await asyncio.sleep(_WATCH_S)
@@ -272,6 +273,7 @@ class Demo:
         # Handed over is not spooled yet: a batch may be as old as the agents let it be.
         await asyncio.sleep(1.0)
         while time.monotonic() < deadline:
+            self._system.check()
             await asyncio.to_thread(self._scrape)
             spooled = sum(m.value("vitalveil_agent_spool_envelopes") for m in self._agents)
             if not player.pending and not spooled:

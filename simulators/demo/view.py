@@ -119,6 +119,8 @@ def render_report(report: Report) -> RenderableType:
 def _verdict(report: Report) -> Text:
     if report.is_good:
         said = "Nothing lost, nothing doubled, nothing stored without consent."
+        if report.in_flight:
+            said += " What is in flight waits in the spools of the gateways."
         return Text(said, style="bold green")
     if not report.stored or report.withdrawal is None:
         return Text("Nothing is proved: too little happened; see above.", style="bold red")

@@ -12,7 +12,7 @@ from pathlib import Path
 from signal import Signals
 from typing import Final
 
-from simulators.stack.errors import DidNotStart
+from simulators.stack.errors import DidNotStart, HasEnded
 
 _PR_SET_PDEATHSIG: Final = 1
 _SERVER_PORTS: Final = range(20_000, 32_768)
@@ -116,6 +116,17 @@ class Child:
             # Interrupted, too: nobody has taken it over yet, and so nobody else would end it.
             if not is_waited_for:
                 self.kill()
+
+    def check(self) -> None:
+        """
+        Return if it runs.
+
+        Raises:
+            HasEnded: It does not.
+        """
+        exit_code = self._process.poll()
+        if exit_code is not None:
+            raise HasEnded(self.name, exit_code, self.log)
 
     def send(self, number: Signals) -> None:
         """Send it a signal, if it still runs."""

@@ -4,6 +4,7 @@ Errors of the servers around the system.
 * StackError            (the machine's: report and leave)
     * NotInstalled
     * DidNotStart
+    * HasEnded
 """
 
 from pathlib import Path
@@ -24,7 +25,18 @@ class DidNotStart(StackError):
     """A child process ended, or said nothing, before it was ready."""
 
     def __init__(self, name: str, log: Path) -> None:
-        # Logs hold nothing personal, so their end may be shown.
-        lines = log.read_text(errors="replace").splitlines() if log.exists() else []
-        super().__init__(f"{name} did not start; its log ends: {' / '.join(lines[-3:])}")
+        super().__init__(f"{name} did not start; its log ends: {_end_of(log)}")
         self.log = log
+
+
+class HasEnded(StackError):
+    """A child process that was needed ended by itself."""
+
+    def __init__(self, name: str, exit_code: int, log: Path) -> None:
+        super().__init__(f"{name} has ended ({exit_code}); its log ends: {_end_of(log)}")
+
+
+def _end_of(log: Path) -> str:
+    # Logs hold nothing personal, so their end may be shown.
+    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+    return " / ".join(lines[-3:])

@@ -274,6 +274,24 @@ class System:
             if gateway.child is not None:
                 gateway.child.wait_until(functools.partial(is_ready, gateway.http_port))
 
+    def check(self) -> None:
+        """
+        Return if all that was started runs.
+
+        Raises:
+            HasEnded: One of them ended by itself.
+        """
+        server = self.databases.server
+        for child in (
+            server.child if server is not None else None,
+            self.broker.child,
+            self.trust,
+            self.ingest,
+            *(gateway.child for gateway in self.gateways),
+        ):
+            if child is not None:
+                child.check()
+
     def stop_agents(self) -> None:
         """Stop the agents, each keeping in its spool what is not settled."""
         children = [gateway.child for gateway in self.gateways if gateway.child is not None]
