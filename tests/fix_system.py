@@ -213,6 +213,17 @@ class Scene:
         self._flows.clear()
 
 
+def begin(whole: System) -> None:
+    """Start *whole* up to ingest, with the tests' policy."""
+    whole.prepare()
+    policy = whole.folder / "acceptance.yaml"
+    policy.write_text(POLICY)
+    with whole.trust_shell() as shell:
+        shell.run("policy", "load", str(policy))
+    whole.start_trust()
+    whole.start_ingest()
+
+
 @pytest.fixture(scope="module")
 def _scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     with (
@@ -221,13 +232,7 @@ def _scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         Relay(whole.broker.port) as for_agents,
     ):
         whole.broker_ports.update(ingest=for_ingest.port, agent=for_agents.port)
-        whole.prepare()
-        policy = whole.folder / "acceptance.yaml"
-        policy.write_text(POLICY)
-        with whole.trust_shell() as shell:
-            shell.run("policy", "load", str(policy))
-        whole.start_trust()
-        whole.start_ingest()
+        begin(whole)
         yield Scene(whole, for_ingest, for_agents)
 
 

@@ -13,7 +13,7 @@ from simulators.stack.child import Child
 from simulators.stack.scrape import is_ready
 from simulators.stack.system import System, system
 from tests.fix_database import programs
-from tests.fix_system import POLICY, Flow
+from tests.fix_system import Flow, begin
 
 pytestmark = [pytest.mark.broker, pytest.mark.database, pytest.mark.slow]
 
@@ -31,13 +31,7 @@ def whole() -> Iterator[System]:
         if os.geteuid() != 0 or subprocess.run(mount, check=False).returncode != 0:
             pytest.skip("a disk can be mounted by root alone")
         try:
-            made.prepare()
-            policy = made.folder / "acceptance.yaml"
-            policy.write_text(POLICY)
-            with made.trust_shell() as shell:
-                shell.run("policy", "load", str(policy))
-            made.start_trust()
-            made.start_ingest()
+            begin(made)
             yield made
             made.close()
         finally:

@@ -15,7 +15,7 @@ import pytest
 
 from simulators.stack.system import System, system
 from tests.fix_database import programs
-from tests.fix_system import POLICY, PURPOSE, Flow
+from tests.fix_system import PURPOSE, Flow, begin
 
 pytestmark = [pytest.mark.broker, pytest.mark.database, pytest.mark.slow]
 
@@ -33,13 +33,7 @@ _BLOCK: Final = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 def whole() -> Iterator[System]:
     """A system of this test alone: its server is going to be lost."""
     with system(programs=programs()) as made:
-        made.prepare()
-        policy = made.folder / "acceptance.yaml"
-        policy.write_text(POLICY)
-        with made.trust_shell() as shell:
-            shell.run("policy", "load", str(policy))
-        made.start_trust()
-        made.start_ingest()
+        begin(made)
         yield made
 
 
