@@ -103,8 +103,8 @@ def test_demo_on_a_server_that_is_given(folder: Path, run_folder: Path, tmp_path
         server.stop()
 
 
-def test_demo_stopped_from_outside_leaves_nothing(folder: Path, tmp_path: Path) -> None:
-    """SIGTERM in the middle ends every child and deletes every file."""
+def _playing(folder: Path, tmp_path: Path) -> tuple[subprocess.Popen[bytes], Path]:
+    """Start a demo; once it plays, return its process and where it writes what it says."""
     command, environ = _command(folder, "--duration", "60", "--source", str(tmp_path))
     said = tmp_path / "said"
     with said.open("wb") as output:
@@ -115,6 +115,12 @@ def test_demo_stopped_from_outside_leaves_nothing(folder: Path, tmp_path: Path) 
     while "played" not in said.read_text():
         assert time.monotonic() < deadline
         time.sleep(0.1)
+    return process, said
+
+
+def test_demo_stopped_from_outside_leaves_nothing(folder: Path, tmp_path: Path) -> None:
+    """SIGTERM in the middle ends every child and deletes every file."""
+    process, _ = _playing(folder, tmp_path)
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 130
     deadline = time.monotonic() + 10
@@ -126,16 +132,7 @@ def test_demo_stopped_from_outside_leaves_nothing(folder: Path, tmp_path: Path) 
 @pytest.mark.parametrize("program", ["mosquitto", "ingest"])
 def test_demo_says_which_program_has_ended(folder: Path, tmp_path: Path, program: str) -> None:
     """It does not play on to an empty room, and praise itself for losing nothing."""
-    command, environ = _command(folder, "--duration", "60", "--source", str(tmp_path))
-    said = tmp_path / "said"
-    with said.open("wb") as output:
-        process = subprocess.Popen(
-            command, cwd=ROOT, env=environ, stdout=output, stderr=subprocess.STDOUT
-        )
-    deadline = time.monotonic() + 60
-    while "played" not in said.read_text():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    process, said = _playing(folder, tmp_path)
     for child in psutil.Process(process.pid).children():
         if any(word.endswith(program) for word in child.cmdline()):
             child.kill()
