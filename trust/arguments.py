@@ -71,6 +71,9 @@ def _parser() -> Parser:
     lease = _group(commands, "lease", "what agents may measure")
     publish = lease.add_parser("publish", help="publish what waits", parents=[options])
     publish.add_argument("--renew", default=None, metavar="AGENT", help="issue a new one first")
+    text = "after a restore of the vault: newer leases than gateways hold, which else refuse them"
+    supersede = lease.add_parser("supersede", help=text, description=text, parents=[options])
+    supersede.add_argument("--yes", action="store_true", help="do not ask whether it is meant")
     rights_arguments.add(commands, _group, options)
     staff_arguments.add(commands, _group, options)
     erasure_arguments.add(commands, _group, options)

@@ -27,6 +27,7 @@ from trust.database import parameters
 from trust.decisions import Capture, State
 from trust.errors import Conflict, NotFound, PolicyError, Refused, UsageError
 from trust.keys import FileKeys
+from trust.leases import version_by_time
 from trust.purposes import parse_reference
 from trust.reload import reload_broker
 from trust.subjects import Identity
@@ -268,6 +269,11 @@ def _lease_publish(app: App, arguments: argparse.Namespace) -> Result:
     return _done(done)
 
 
+def _lease_supersede(app: App, _arguments: argparse.Namespace) -> Result:
+    with app.vault.transaction() as records:
+        return {"agents": records.supersede_leases(version_by_time(now()))}
+
+
 def _taken(taken: Taken) -> Result:
     handle = {} if taken.handle is None else {"handle": taken.handle.hex()}
     return {"decision": str(taken.decision), **handle, **_done(taken.done)}
@@ -307,6 +313,7 @@ ON_RECORDS: Final[Mapping[str, Callable[[App, argparse.Namespace], Result]]] = {
     "decision withdraw": _decision_withdraw,
     "decision list": _decision_list,
     "lease publish": _lease_publish,
+    "lease supersede": _lease_supersede,
     **rights_commands.ON_RECORDS,
     **staff_commands.ON_RECORDS,
     **erasure_commands.ON_RECORDS,
@@ -322,6 +329,8 @@ OFFLINE: Final[Mapping[str, Callable[[argparse.Namespace], Result]]] = {
 
 DESTRUCTIVE: Final[Mapping[str, str]] = {
     "pki revoke": "The agent can never be used again, and nobody is measured there any more.",
+    "lease supersede": "Every gateway measures what this vault says from then on, also of people"
+    " who withdrew after the backup that it was restored from, unless that was entered again.",
     "export purge": "Exports whose time is over are deleted.",
     "pseudonym destroy": "No pseudonym of that epoch can ever be given its name back.",
     **erasure_commands.DESTRUCTIVE,

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Sequence
+from typing import Final
 from uuid import UUID
 
 import msgspec
@@ -10,6 +11,10 @@ from trust.durations import whole_ms
 from trust.handles import Standing
 from wire.lease import Grant, Lease
 from wire.sealing import DEFAULT_BUCKET_BYTES
+
+_COUNTED_FROM: Final = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
+_HIGHEST_BY_TIME: Final = 1 << 31
+"""The wire has 32 bits for a version: a clock that is far off must leave room for all to come."""
 
 
 class Term(msgspec.Struct, frozen=True):
@@ -47,6 +52,16 @@ def term(
     live = any(s.is_valid(now) for s in standings)
     due = [now + ttl * refresh_at, *ends] if live else []
     return Term(now, not_after, min([*due, *begins], default=None))
+
+
+def version_by_time(now: dt.datetime) -> int:
+    """
+    Return a version above every one that a restored vault may have forgotten.
+
+    Seconds since 2020. Versions grow by one with each lease, and no gateway gets one each second;
+    so it is also above those that came after an earlier restore, from the same backup or not.
+    """
+    return min((now - _COUNTED_FROM) // dt.timedelta(seconds=1), _HIGHEST_BY_TIME)
 
 
 def compile_lease(

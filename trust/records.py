@@ -265,6 +265,10 @@ class Records:
         sealed = None if lease is None else lease.sealed
         self._run("save_lease", version, sealed, *term, agent)
 
+    def supersede_leases(self, version: int) -> int:
+        """Have a new lease issued to every agent, above *version*; return to how many."""
+        return self._run("supersede_leases", version)
+
     # Handles
 
     def add_handle(self, handle: Handle, *, data_key: bytes) -> None:

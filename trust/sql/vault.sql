@@ -68,6 +68,10 @@ UPDATE vault.agents SET applied = %s WHERE agent = %s
 UPDATE vault.agents SET lease_version = %s, lease = %s, lease_not_after = %s, due_at = %s
 WHERE agent = %s
 
+-- name: supersede_leases
+UPDATE vault.agents SET lease_version = greatest(lease_version, %s), wanted = wanted + 1,
+    wanted_at = clock_timestamp()
+
 -- name: add_handle
 INSERT INTO vault.handles
     (handle, subject, agent, epoch, purpose, decision, sealed_bindings, key_epoch)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.unit.trust.standings import HOUR, PURPOSE, T0, stand
 from trust.handles import Standing
-from trust.leases import Term, compile_lease, term
+from trust.leases import Term, compile_lease, term, version_by_time
 from wire.lease import Grant
 from wire.policy import Aggregate, Rule
 from wire.quantities import BY_NAME
@@ -114,3 +114,16 @@ def test_lease_is_never_wider_than_decisions_and_policy(standings: list[Standing
             for handle, scope in scopes
         )
     assert in_term.not_after <= T0 + DAY
+
+
+@pytest.mark.parametrize(
+    ("year", "version"),
+    [
+        pytest.param(2020, 0, id="from here on"),
+        pytest.param(2021, 366 * 86400, id="seconds"),
+        pytest.param(9999, 1 << 31, id="a clock that is far off"),
+    ],
+)
+def test_a_version_by_time_leaves_room_for_others(year: int, version: int) -> None:
+    """It counts seconds, and whatever the clock says half of all versions are still to come."""
+    assert version_by_time(dt.datetime(year, 1, 1, tzinfo=dt.UTC)) == version

@@ -1,0 +1,67 @@
+"""Trust after its vault went back in time, with the telemetry database or without."""
+
+import datetime as dt
+
+import pytest
+
+from tests.fix_vault import Office, Refusal, measured
+from trust import commands
+from trust.app import now
+
+pytestmark = pytest.mark.database
+
+
+def _version(office: Office, agent: str) -> int:
+    """Return the version of the newest lease that the gateway was given."""
+    query = "SELECT lease_version FROM vault.agents WHERE agent = %s"
+    return int(str(office.vault.fetch(query, agent)[0][0]))
+
+
+def _go_back(office: Office, *, with_telemetry: bool) -> None:
+    """Forget every lease but the first, as a backup does that was made after it."""
+    office.vault.execute(
+        "UPDATE vault.agents SET lease_version = 1, published_version = 1, applied = wanted"
+    )
+    if with_telemetry:
+        office.telemetry.execute("DELETE FROM vv.leases WHERE version > 1")
+
+
+def test_a_vault_that_went_back_alone_gives_newer_leases(office: Office) -> None:
+    """The telemetry database knows the versions that gateways hold, and the next is above."""
+    _, agent = measured(office)
+    for _ in range(3):
+        office.run("lease", "publish", "--renew", agent)
+    held = _version(office, agent)
+    _go_back(office, with_telemetry=False)
+
+    office.run("lease", "publish", "--renew", agent)
+
+    assert _version(office, agent) > held
+
+
+def test_leases_are_superseded_as_often_as_the_vault_goes_back(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each time the next lease is above the one that the gateway holds, whatever was forgotten."""
+    _, agent = measured(office)
+    for _ in range(3):
+        office.run("lease", "publish", "--renew", agent)
+    for hours in (1, 2):
+        held = _version(office, agent)
+        _go_back(office, with_telemetry=True)
+        monkeypatch.setattr(commands, "now", lambda after=hours: now() + dt.timedelta(hours=after))
+
+        assert office.run("lease", "supersede", "--yes")["agents"] == 1
+        office.app.replay.run()
+
+        assert _version(office, agent) > held
+
+
+def test_superseding_leases_is_meant(office: Office) -> None:
+    """Without a yes nothing is done, and what it may bring back is said."""
+    _, agent = measured(office)
+
+    with pytest.raises(Refusal, match="withdrew after the backup"):
+        office.run("lease", "supersede")
+
+    assert _version(office, agent) == 1
