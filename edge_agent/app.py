@@ -20,7 +20,6 @@ from edge_agent.clock import KeptClock, SystemClock
 from edge_agent.config import AgentSettings, BluetoothSettings, SensorSettings
 from edge_agent.enrolment.renewal import renewing, settle
 from edge_agent.errors import SpoolError, StateInUse
-from edge_agent.identity import Identity
 from edge_agent.keeper import Keeper
 from edge_agent.leases import FileShelf, Leases
 from edge_agent.measurement import Reason
@@ -45,6 +44,7 @@ from edge_agent.tags import Tags
 from edge_agent.uplink import Uplink
 from runtime import http, logs
 from runtime.errors import ConfigError
+from runtime.identity import Identity
 from runtime.logs import Log, describe
 from runtime.stop import stop_requested
 from runtime.tls import client_context

@@ -14,8 +14,8 @@ from typing import Any, Final
 import aiomqtt
 
 from edge_agent.errors import BrokerError
-from edge_agent.identity import Identity
 from edge_agent.ports import Connection, Downlink
+from runtime.identity import Identity
 from runtime.settings import BrokerSettings
 from wire import topics
 

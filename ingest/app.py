@@ -27,8 +27,8 @@ from ingest.watch import Watch
 from runtime import http, logs
 from runtime.certificates import Certificates
 from runtime.errors import ConfigError
+from runtime.identity import Identity
 from runtime.stop import stop_requested
-from runtime.tls import client_context
 from wire.sealing import Opener
 
 _DRAIN_TIMEOUT_S: Final = 5.0
@@ -73,11 +73,12 @@ class App:
         self.metrics.registry.register(Certificates(CERTIFICATE_END, tls_files))
         self.receiver = MqttReceiver(
             broker=settings.broker,
-            tls=client_context(settings.broker.tls, section="broker.tls"),
+            identity=Identity(settings.broker.tls),
             session=settings.session,
             backoff=Backoff(chance),
             now_ms=now_ms,
         )
+        self.receiver.on_refused = self.metrics.refused_receipts.inc
         settlements = Settlements(interval_s=settings.receipts.interval_s)
         self.stores = [
             PostgresStore(

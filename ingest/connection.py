@@ -26,6 +26,10 @@ _GRANTED: Final = (
     mqtt5.SubAckReasonCode.GRANTED_QOS_AT_MOST_ONCE,
     mqtt5.SubAckReasonCode.GRANTED_QOS_AT_LEAST_ONCE,
 )
+_TAKEN: Final = (
+    mqtt5.PubAckReasonCode.SUCCESS,
+    mqtt5.PubAckReasonCode.NO_MATCHING_SUBSCRIBERS,
+)
 _MAX_IN_FLIGHT: Final = 128
 """Receipts of ours that the broker has not acknowledged."""
 
@@ -45,10 +49,12 @@ class Connection(asyncio.Protocol):
 
         on_deliveries: Takes what one read brought.
 
+        on_refused: Told the reason for which the broker did not take a publication.
+
         now_ms: The time, ms since 1970.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the receiver hands over every part once, by name
         self,
         *,
         generation: int,
@@ -56,6 +62,7 @@ class Connection(asyncio.Protocol):
         keep_alive_s: int,
         outbox: Outbox,
         on_deliveries: Callable[[list[Delivery]], None],
+        on_refused: Callable[[str], None],
         now_ms: Callable[[], int],
     ) -> None:
         self._generation = generation
@@ -63,6 +70,7 @@ class Connection(asyncio.Protocol):
         self._keep_alive_s = keep_alive_s
         self._outbox = outbox
         self._on_deliveries = on_deliveries
+        self._on_refused = on_refused
         self._now_ms = now_ms
         self._window = Window(bound=2 * session.receive_max)
         self._loop = asyncio.get_running_loop()
@@ -153,6 +161,9 @@ class Connection(asyncio.Protocol):
     def _take(self, packet: mqtt5.Packet) -> None:
         match packet:
             case mqtt5.PubAckPacket():
+                if packet.reason_code not in _TAKEN:
+                    # Not tried again: the agent asks again by itself, and is told then.
+                    self._on_refused(packet.reason_code.name)
                 self._outbox.acknowledged(packet.packet_id)
                 self._has_room = True
             case mqtt5.ConnAckPacket():
@@ -185,9 +196,12 @@ class Connection(asyncio.Protocol):
             raise ConnectionLost(f"the broker refused: {packet.reason_code.name}")
         if self._in_flight_limit:
             raise ProtocolViolation("the broker accepted twice")
-        if packet.server_keep_alive is not None:
-            self._keep_alive_s = max(1, packet.server_keep_alive)
         self._in_flight_limit = min(packet.receive_max, _MAX_IN_FLIGHT)
+        if packet.server_keep_alive:
+            # From now on, not from the next beat: that may be later than the broker waits. One of
+            # 0 asks for no pings, and we go on with ours: they show us a connection that is dead.
+            self._keep_alive_s = packet.server_keep_alive
+            self._beat_later()
         self._session_present = packet.session_present
         # Subscribed on every connection: a broker that lost the session has lost it silently for
         # us otherwise, and the retained states come again.
@@ -201,13 +215,15 @@ class Connection(asyncio.Protocol):
             ).write()
         )
         if packet.session_present:
-            self._publish(self._outbox.resend(), is_duplicate=True)
+            again = self._outbox.resend(limit=self._in_flight_limit)
+            self._publish(again, is_duplicate=True)
         else:
             self._outbox.lose_session()
         self.send_waiting()
 
     def _take_suback(self, packet: mqtt5.SubAckPacket) -> None:
-        if not all(code in _GRANTED for code in packet.reason_codes):
+        codes = packet.reason_codes
+        if not codes or not all(code in _GRANTED for code in codes):
             raise ConnectionLost("the broker refused a subscription")
         if not self.subscribed.done():
             self.subscribed.set_result(self._session_present)
@@ -227,7 +243,7 @@ class Connection(asyncio.Protocol):
 
     @property
     def owed(self) -> int:
-        """How many acks are owed."""
+        """How many deliveries are not settled."""
         return len(self._window)
 
     def send_waiting(self) -> None:
@@ -275,6 +291,11 @@ class Connection(asyncio.Protocol):
             return
         if self._in_flight_limit:
             self._write(mqtt5.PingReqPacket().write())
+        self._beat_later()
+
+    def _beat_later(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
         self._timer = self._loop.call_later(self._keep_alive_s / 2, self._beat)
 
     def _finish(self, why: ConnectionLost) -> None:

@@ -94,6 +94,9 @@ class Metrics:
         )
         self.in_flight = gauge("in_flight_envelopes", "Received and not settled.")
         self.receipts = counter("receipts", "Receipts handed to the broker's connection.")
+        self.refused_receipts = counter(
+            "refused_receipts", "Receipts that the broker did not take: its rules, or a quota."
+        )
         self.retries = counter("flush_retries", "Flushes tried again.")
         self.flush_s = Histogram(
             _P + "flush_seconds",

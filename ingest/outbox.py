@@ -54,14 +54,24 @@ class Outbox:
         """Forget what *packet_id* published; tell whether it was known."""
         return self._in_flight.pop(packet_id, None) is not None
 
-    def resend(self) -> list[Publication]:
-        """Return what was in flight on a session that the broker still has [MQTT-4.4.0-1]."""
-        return list(self._in_flight.values())
+    def resend(self, *, limit: int) -> list[Publication]:
+        """
+        Return what was in flight on a session that the broker still has [MQTT-4.4.0-1].
+
+        A broker may take fewer at once than it did before [MQTT-3.3.4-7]: what is above *limit*
+        waits, and goes out anew.
+        """
+        publications = list(self._in_flight.values())
+        self._wait_again(publications[limit:])
+        return publications[:limit]
 
     def lose_session(self) -> None:
         """Have what was in flight published anew: the broker has forgotten it."""
-        for publication in reversed(self._in_flight.values()):
+        self._wait_again(list(self._in_flight.values()))
+
+    def _wait_again(self, publications: list[Publication]) -> None:
+        for publication in reversed(publications):
+            del self._in_flight[publication.packet_id]
             if publication.topic not in self._waiting:
                 self._waiting[publication.topic] = publication.payload
                 self._waiting.move_to_end(publication.topic, last=False)
-        self._in_flight.clear()

@@ -1,7 +1,6 @@
 """The receiver: one persistent MQTT session over however many connections it takes."""
 
 import asyncio
-import ssl
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -11,6 +10,7 @@ from ingest.errors import ConnectionLost
 from ingest.failures import Backoff
 from ingest.outbox import Outbox
 from ingest.session import SessionSettings
+from runtime.identity import Identity
 from runtime.logs import Log, describe
 from runtime.settings import BrokerSettings
 
@@ -25,7 +25,7 @@ class MqttReceiver:
     Args:
         broker: Where it is.
 
-        tls: How to prove who we are to it.
+        identity: Proves who we are to it; read anew, when it was renewed, before each connection.
 
         session: What it keeps for us.
 
@@ -38,13 +38,13 @@ class MqttReceiver:
         self,
         *,
         broker: BrokerSettings,
-        tls: ssl.SSLContext,
+        identity: Identity,
         session: SessionSettings,
         backoff: Backoff,
         now_ms: Callable[[], int],
     ) -> None:
         self._broker = broker
-        self._tls = tls
+        self._identity = identity
         self._session = session
         self._backoff = backoff
         self._now_ms = now_ms
@@ -53,15 +53,20 @@ class MqttReceiver:
         self._has_arrived = asyncio.Event()
         self._connection: Connection | None = None
         self._is_stopping = False
+        self._live_at: float | None = None
+        self._refused_generation = 0
         self.generation = 0
         self.is_live = False
         self.on_change: Callable[[bool], None] = lambda is_live: None
         """Told whenever `is_live` changes."""
+        self.on_refused: Callable[[], None] = lambda: None
+        """Told of each publication that the broker did not take."""
 
     async def run(self) -> None:
         """Connect, and connect again, until `stop` is called or the task is cancelled."""
         try:
             while not self._is_stopping:
+                self._live_at = None
                 try:
                     await self._connect_once()
                 except ConnectionLost as lost:
@@ -70,6 +75,7 @@ class MqttReceiver:
                 except (OSError, TimeoutError) as error:
                     _log.warning("broker_unreachable", error=describe(error))
                 self._set_live(False)
+                self._forgive()
                 if not self._is_stopping:
                     await asyncio.sleep(self._backoff.next_s())
         finally:
@@ -87,6 +93,7 @@ class MqttReceiver:
             keep_alive_s=self._broker.keep_alive_s,
             outbox=self._outbox,
             on_deliveries=self._take,
+            on_refused=self._note_refused,
             now_ms=self._now_ms,
         )
         self._connection = connection
@@ -96,12 +103,12 @@ class MqttReceiver:
                     lambda: connection,
                     self._broker.host,
                     self._broker.port,
-                    ssl=self._tls,
+                    ssl=self._identity.context(),
                     server_hostname=self._broker.host,
                 )
                 await _first_of(connection.subscribed, connection.ended)
             if not connection.ended.done():
-                self._backoff.reset()
+                self._live_at = loop.time()
                 self._set_live(True)
                 _log.info(
                     "broker_connected",
@@ -112,6 +119,24 @@ class MqttReceiver:
             raise await asyncio.shield(connection.ended)
         finally:
             connection.abort()
+
+    def _forgive(self) -> None:
+        """
+        Begin the waits anew after a connection that held.
+
+        One that the broker ends at once, for another of our name or for what it was sent, is a
+        failure: made again at once, it would cost both a whole window, many times a second.
+        """
+        now = asyncio.get_running_loop().time()
+        if self._live_at is not None and now - self._live_at > self._backoff.limit_s:
+            self._backoff.reset()
+
+    def _note_refused(self, reason: str) -> None:
+        if self.generation != self._refused_generation:
+            # Once for a connection: what is refused once is refused of every gateway.
+            self._refused_generation = self.generation
+            _log.warning("receipt_refused", reason=reason)
+        self.on_refused()
 
     def _take(self, deliveries: list[Delivery]) -> None:
         self._arrived.extend(deliveries)

@@ -21,6 +21,9 @@ class SessionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     last_shard: int = 63
 
     def __post_init__(self) -> None:
+        # An empty one has the broker make a name, and so a new session for each connection.
+        if not 1 <= len(self.client_id.encode()) <= 256 or not self.client_id.isprintable():
+            raise ValueError("client_id is 1 to 256 printable characters")
         if not 1 <= self.receive_max <= 65_535:
             raise ValueError("receive_max is 1 to 65535")
         if not 0 <= self.expiry_s <= 0xFFFF_FFFE:

@@ -1,4 +1,4 @@
-"""The window: deliveries of one connection that are owed an ack, in the order of receipt. Pure."""
+"""The window: deliveries of one connection that are not settled, in the order of receipt. Pure."""
 
 from collections import deque
 from collections.abc import Iterable
@@ -10,9 +10,13 @@ class Window:
     """
     Acks go out in the order of receipt [MQTT-4.6.0-2]: a settled delivery waits for those before.
 
+    One of QoS 0 is owed no ack, and holds its place all the same: the broker keeps no window for
+    it, and whoever publishes with QoS 0 would fill the memory while the database is away.
+
     Args:
-        bound: From how many owed acks on nothing more is read. A bound of our own, because some
-            brokers (mosquitto up to 2.0.13) overrun the Receive Maximum that they were told.
+        bound: From how many unsettled deliveries on nothing more is read. A bound of our own,
+            because some brokers (mosquitto up to 2.0.13) overrun the Receive Maximum that they
+            were told.
 
         max_bytes: The same in bytes, because an envelope may have 250 or 65,536.
     """
@@ -32,10 +36,9 @@ class Window:
         return len(self._owed) >= self._bound or self._bytes >= self._max_bytes
 
     def add(self, delivery: Delivery) -> None:
-        """Owe the ack of *delivery*."""
-        if delivery.packet_id is not None:
-            self._owed.append(delivery)
-            self._bytes += len(delivery.payload)
+        """Hold *delivery* until it is settled, and owe its ack, if it has one."""
+        self._owed.append(delivery)
+        self._bytes += len(delivery.payload)
 
     def settle(self, deliveries: Iterable[Delivery]) -> list[int]:
         """Return the packet ids that may be acknowledged now that *deliveries* are settled."""

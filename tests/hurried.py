@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from edge_agent import keys
 from edge_agent.app import assemble
-from edge_agent.identity import Identity
+from runtime.identity import Identity
 from edge_agent.measurement import Measurement
 from edge_agent.metrics import Metrics
 from edge_agent.publisher import AiomqttBroker

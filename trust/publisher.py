@@ -7,9 +7,9 @@ from typing import Any, Final
 
 import aiomqtt
 
+from runtime.identity import Identity
 from runtime.logs import describe
 from runtime.settings import BrokerSettings
-from runtime.tls import client_context
 from trust.errors import BrokerUnavailable
 from trust.ports import SealedLease
 from wire import topics
@@ -77,7 +77,7 @@ class MqttBroker:
 
     def __init__(self, settings: BrokerSettings) -> None:
         self._settings = settings
-        self._tls = client_context(settings.tls, section="broker.tls")
+        self._identity = Identity(settings.tls)
 
     @contextlib.asynccontextmanager
     async def connect(self) -> AsyncIterator[MqttChannel]:
@@ -87,7 +87,7 @@ class MqttBroker:
             self._settings.port,
             identifier=_NAME,
             protocol=aiomqtt.ProtocolVersion.V5,
-            tls_context=self._tls,
+            tls_context=self._identity.context(),
             keepalive=self._settings.keep_alive_s,
             timeout=_TIMEOUT_S,
             clean_start=True,

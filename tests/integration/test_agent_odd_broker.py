@@ -10,9 +10,9 @@ import mqtt5
 import pytest
 
 from edge_agent.errors import BrokerError
-from edge_agent.identity import Identity
 from edge_agent.ports import Connection
 from edge_agent.publisher import AiomqttBroker, AiomqttConnection
+from runtime.identity import Identity
 from runtime.settings import BrokerSettings
 from tests.fix_pki import Certificates
 

@@ -18,12 +18,12 @@ from edge_agent import lock, spool_file
 from edge_agent.config import AgentSettings, SensorSettings
 from edge_agent.enrolment import credentials
 from edge_agent.errors import SpoolError, StateInUse
-from edge_agent.identity import Identity
 from edge_agent.keys import read
 from edge_agent.ports import Sealed
 from edge_agent.spool import Bounds, SqliteSpool
 from edge_agent.tags import Tags
 from edge_agent.upkeep import cli, doctor, erase
+from runtime.identity import Identity
 from runtime.settings import BrokerSettings
 from simulators.stack.child import free_port
 from tests.fakes_edge_agent import HANDLE, write_keys

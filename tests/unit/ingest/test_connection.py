@@ -1,6 +1,7 @@
 """One MQTT connection, driven byte by byte over a transport in memory."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import mqtt5
@@ -58,6 +59,7 @@ class Peer:
 
     def __init__(self, *, receive_max: int = 100, outbox: Outbox | None = None) -> None:
         self.arrived: list[Delivery] = []
+        self.refused: list[str] = []
         self.transport = MemoryTransport()
         self.outbox = outbox or Outbox()
         self.connection = Connection(
@@ -66,6 +68,7 @@ class Peer:
             keep_alive_s=60,
             outbox=self.outbox,
             on_deliveries=self.arrived.extend,
+            on_refused=self.refused.append,
             now_ms=lambda: 5,
         )
         self.connection.connection_made(self.transport)
@@ -176,6 +179,61 @@ async def test_refused_subscription_ends_the_connection() -> None:
     assert peer.connection.subscribed.cancelled()
 
 
+async def test_subscription_that_nobody_answered_for_is_none() -> None:
+    """A SUBACK without a code grants nothing."""
+    peer = Peer()
+    peer.connection.data_received(mqtt5.ConnAckPacket().write())
+    peer.connection.data_received(mqtt5.SubAckPacket(1, []).write())
+    assert "subscription" in str(await peer.connection.ended)
+
+
+@pytest.mark.parametrize(
+    ("keep_alive", "next_beat_s"),
+    [
+        pytest.param(10, 5, id="shorter: counted from now, not from the beat after"),
+        pytest.param(0, 30, id="none: ours goes on"),
+        pytest.param(None, 30, id="unsaid"),
+    ],
+)
+async def test_brokers_keep_alive_counts_from_the_start(
+    keep_alive: int | None, next_beat_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A broker that waits less long than we would is pinged in time, the first time too."""
+    loop = asyncio.get_running_loop()
+    beats: list[asyncio.TimerHandle] = []
+
+    def call_later(delay: float, callback: Callable[..., object]) -> asyncio.TimerHandle:
+        beats.append(loop.call_at(loop.time() + delay, callback))
+        return beats[-1]
+
+    monkeypatch.setattr(loop, "call_later", call_later)
+    peer = Peer()
+    peer.connection.data_received(mqtt5.ConnAckPacket(server_keep_alive=keep_alive).write())
+    (due,) = [beat.when() - loop.time() for beat in beats if not beat.cancelled()]
+    assert due == pytest.approx(next_beat_s, abs=4)
+    peer.connection.abort()
+
+
+async def test_receipt_that_is_not_taken_is_told() -> None:
+    """Rules that forbid receipts would otherwise look like receipts that went out."""
+    outbox = Outbox()
+    for topic in "ab":
+        outbox.put(topic, b"r")
+    peer = Peer(outbox=outbox)
+    peer.accept()
+    first, second = [p for p in peer.transport.packets() if isinstance(p, mqtt5.PublishPacket)]
+    assert first.packet_id is not None
+    assert second.packet_id is not None
+    for packet_id, code in (
+        (first.packet_id, mqtt5.PubAckReasonCode.NOT_AUTHORIZED),
+        (second.packet_id, mqtt5.PubAckReasonCode.NO_MATCHING_SUBSCRIBERS),
+    ):
+        ack = mqtt5.PubAckPacket(packet_id, reason_code=code)
+        peer.connection.data_received(ack.write())
+    assert peer.refused == ["NOT_AUTHORIZED"]
+    assert len(outbox) == 0
+
+
 async def test_refused_connect_and_goodbye_say_why() -> None:
     """The broker's reason code reaches the log."""
     peer = Peer()
@@ -248,7 +306,15 @@ async def test_lost_transport_ends_the_connection_once() -> None:
 
 
 @pytest.mark.parametrize(
-    "settings", [{"receive_max": 0}, {"expiry_s": -1}, {"first_shard": 3, "last_shard": 2}]
+    "settings",
+    [
+        {"receive_max": 0},
+        {"expiry_s": -1},
+        {"first_shard": 3, "last_shard": 2},
+        {"client_id": ""},
+        {"client_id": "a\x00b"},
+        {"client_id": "a" * 257},
+    ],
 )
 def test_session_settings_must_make_sense(settings: dict[str, Any]) -> None:
     """A session that could not receive is a mistake in the settings."""

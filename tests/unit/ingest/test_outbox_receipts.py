@@ -29,7 +29,20 @@ def test_session_that_is_still_there_gets_the_same_packets() -> None:
     outbox = Outbox()
     outbox.put("a", b"1")
     sent = outbox.take(limit=5)
-    assert outbox.resend() == sent
+    assert outbox.resend(limit=5) == sent
+
+
+def test_session_that_takes_less_than_before_is_not_overrun() -> None:
+    """A broker that was started with a smaller window would end each connection for the rest."""
+    outbox = Outbox()
+    for topic in "abc":
+        outbox.put(topic, b"1")
+    first, *_ = outbox.take(limit=5)
+    outbox.put("c", b"2")
+    assert outbox.resend(limit=1) == [first]
+    assert outbox.take(limit=1) == []
+    outbox.acknowledged(first.packet_id)
+    assert [(p.topic, p.payload) for p in outbox.take(limit=5)] == [("b", b"1"), ("c", b"2")]
 
 
 def test_lost_session_gets_it_anew_unless_there_is_newer() -> None:
@@ -41,7 +54,7 @@ def test_lost_session_gets_it_anew_unless_there_is_newer() -> None:
     outbox.put("b", b"2")
     outbox.lose_session()
     assert [(p.topic, p.payload) for p in outbox.take(limit=5)] == [("a", b"1"), ("b", b"2")]
-    assert outbox.resend()[0].packet_id
+    assert outbox.resend(limit=5)[0].packet_id
 
 
 def test_packet_ids_go_round_past_those_in_flight() -> None:

@@ -1,5 +1,5 @@
 """
-Who the agent is to the broker: its certificate and key, read anew when somebody renews them.
+Who a program is to the broker: its certificate and key, read anew when somebody renews them.
 
 A pair that is half written or wrong does not cost the connection: the one before stays in use,
 until the files change again.
@@ -13,7 +13,7 @@ from runtime.logs import Log
 from runtime.settings import TlsSettings
 from runtime.tls import client_context
 
-_log = Log("agent.identity")
+_log = Log("identity")
 _Stamp = list[tuple[int, int] | None]
 
 

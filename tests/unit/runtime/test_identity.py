@@ -1,0 +1,27 @@
+"""Who a program is to the broker, read anew when it is renewed."""
+
+import os
+from pathlib import Path
+
+from runtime.identity import Identity
+from runtime.settings import TlsSettings
+from tests.fix_pki import Certificates
+
+
+def test_renewed_pair_is_taken_and_a_broken_one_is_not(
+    certificates: Certificates, tmp_path: Path
+) -> None:
+    """Half a file does not cost the connection: the one before stays until the files change."""
+    of = certificates.client("ingest")
+    files = TlsSettings(of.ca_file, tmp_path / "own.crt", tmp_path / "own.key")
+    files.certificate_file.write_bytes(of.certificate_file.read_bytes())
+    files.key_file.write_bytes(of.key_file.read_bytes())
+    identity = Identity(files)
+    first = identity.context()
+    assert identity.context() is first
+    files.certificate_file.write_bytes(b"half of")
+    os.utime(files.certificate_file, ns=(1, 1))
+    assert identity.context() is first
+    files.certificate_file.write_bytes(of.certificate_file.read_bytes())
+    os.utime(files.certificate_file, ns=(2, 2))
+    assert identity.context() is not first
