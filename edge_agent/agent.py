@@ -167,22 +167,25 @@ class Agent:
         """Follow the machine's clock, and date what waited for that."""
         was_dated, before_ms = self._clock.is_dated(), self._clock.now_ms()
         step_ms = self._clock.look()
+        self._metrics.clock_dated.set(self._clock.is_dated())
         if step_ms is not None:
             self._metrics.clock_steps.inc()
             _log.warning("clock_stepped", by_ms=step_ms)
         if self._clock.is_dated() and not was_dated:
-            self._metrics.clock_dated.set(True)
             _log.info("clock_known", waited=len(self._undated))
             self._offer(self._undated.release(shift_ms=self._clock.now_ms() - before_ms))
         self._clock.keep()
 
     def _offer(self, measurements: Sequence[Measurement]) -> None:
-        now_ms, now = self._clock.now_ms(), self._clock.now()
+        now_ms, latest_ms = self._clock.now_ms(), self._clock.latest_ms()
+        now = self._clock.now()
         if not self._clock.is_dated():
             self._metrics.refused(Reason.UNDATED, self._undated.hold(measurements))
             return
         for measurement in measurements:
-            for outcome in self._pipeline.offer(measurement, now_ms=now_ms, now=now):
+            for outcome in self._pipeline.offer(
+                measurement, now_ms=now_ms, latest_ms=latest_ms, now=now
+            ):
                 self._metrics.decided(outcome)
         self._pipeline.tick(now_ms=now_ms, now=now)
 
@@ -194,9 +197,11 @@ class Agent:
                 self._metrics.refused(Reason.UNDATED, self._undated.drop())
 
     def _is_allowed(self) -> bool:
-        held = self._leases.held
-        knows = self._clock.is_dated() or self._clock.now() < self._undated_until
-        return not self._is_leaving and knows and may_measure(held, now_ms=self._clock.now_ms())
+        is_dated, latest_ms = self._clock.is_dated(), self._clock.latest_ms()
+        knows = is_dated or self._clock.now() < self._undated_until
+        now_ms = self._clock.now_ms() if is_dated else latest_ms
+        is_in_force = may_measure(self._leases.held, now_ms=now_ms, latest_ms=latest_ms)
+        return not self._is_leaving and knows and is_in_force
 
     def _bound(self) -> list[str]:
         """Return the sensors that may be listened to now."""
@@ -230,6 +235,7 @@ class Agent:
 
     async def _adopt(self, lease: Lease) -> None:
         """Obey *lease*: first stop to listen, then drop, keep it and purge."""
+        self._clock.adopt(lease)
         bound = set(self._bound())
         if not bound.issuperset(self._listening):
             # At once: what follows waits for the disk.
@@ -239,7 +245,6 @@ class Agent:
             if lease is not self._leases.held:
                 return  # While we waited for our turn, a newer one came.
             self._drop(lease)
-            self._clock.is_past(lease.issued_at_ms)
             self._metrics.took_lease(lease.version, lease.issued_at_ms, self._clock.now_ms())
             _log.info("lease_adopted", lease=lease.version, handles=len(lease.grants))
             await self._keep()

@@ -184,12 +184,25 @@ class Pipeline:
                 del self._batches[handle]
         return dropped
 
-    def offer(self, measurement: Measurement, *, now_ms: int, now: float) -> list[Outcome]:
-        """Take *measurement*, and return what became of it so far, for each purpose it serves."""
+    def offer(
+        self, measurement: Measurement, *, now_ms: int, now: float, latest_ms: int | None = None
+    ) -> list[Outcome]:
+        """
+        Take *measurement*, and return what became of it so far, for each purpose it serves.
+
+        Args:
+            measurement: What a sensor said.
+
+            now_ms: The time of day.
+
+            now: The time.
+
+            latest_ms: The latest that it was ever believed to be: it counts against the lease.
+        """
         handles = self._sensors.get(measurement.sensor)
         if handles is None:
             return [Reason.UNKNOWN_SENSOR if self._leases else Reason.NO_LEASE]
-        if not may_measure(self._leases[0], now_ms=now_ms):
+        if not may_measure(self._leases[0], now_ms=now_ms, latest_ms=latest_ms):
             # Not seen, so that who stores it is asked for it again under the next lease.
             return [Reason.NO_LEASE]
         if self._was_seen(measurement):

@@ -10,6 +10,7 @@ import msgspec
 from edge_agent.marks import Mark
 from edge_agent.measurement import Measurement
 from edge_agent.worth import Worth
+from wire.lease import Lease
 from wire.receipt import SpoolReceipt
 
 
@@ -28,8 +29,8 @@ class Clock(Protocol):
         """Tell whether `now_ms` can be believed; if not, it is the earliest that it may be."""
         ...
 
-    def is_behind(self) -> bool:
-        """Tell whether the machine's clock, by which certificates are judged, is in the past."""
+    def is_wrong(self) -> bool:
+        """Tell whether the machine's clock, by which certificates are judged, cannot be right."""
         ...
 
 
@@ -40,8 +41,12 @@ class KeptTime(Clock, Protocol):
         """Look at the machine's clock; return by how many ms ours stepped, if it did."""
         ...
 
-    def is_past(self, at_ms: int) -> None:
-        """Note that *at_ms* is past: trust has signed it."""
+    def latest_ms(self) -> int:
+        """Return the latest that it was ever believed to be under the lease that is held."""
+        ...
+
+    def adopt(self, lease: Lease) -> None:
+        """Note that *lease* is held from now on: trust has signed when it was issued."""
         ...
 
     def keep(self, *, is_last: bool = False) -> None:

@@ -30,7 +30,7 @@ _SPOOL_RETRY_S: Final = 1.0
 _BACKLOG_FROM: Final = 64
 """So many envelopes that wait for a connection are a backlog; fewer just go first."""
 _NOT_YET_S: Final = 5.0
-"""How often to look whether the time of day is late enough for certificates."""
+"""How often to look whether certificates can be judged by the machine's clock."""
 _DRAIN_S: Final = 1.0
 """How long to go on publishing when asked to finish."""
 
@@ -148,7 +148,7 @@ class Uplink:
     async def _stay_connected(self, home: Home) -> None:
         await self._pause(self._start_delay_s)
         while not self._stop.is_set():
-            if self._clock.is_behind():
+            if self._clock.is_wrong():
                 # Certificates would be judged by a date that cannot be true.
                 await self._pause(_NOT_YET_S)
                 continue

@@ -18,6 +18,7 @@ from edge_agent.config import (
     PublishSettings,
     SensorSettings,
 )
+from edge_agent.errors import BrokerError
 from edge_agent.ports import Connection
 from runtime.settings import BrokerSettings
 from runtime.tls import client_context
@@ -52,7 +53,7 @@ class ManualClock:
     def is_dated(self) -> bool:
         return True
 
-    def is_behind(self) -> bool:
+    def is_wrong(self) -> bool:
         return False
 
     def pass_s(self, seconds: float) -> None:
@@ -93,10 +94,10 @@ class MemoryShelf:
 
 
 class NoBroker:
-    """A broker that nobody asks for anything."""
+    """A broker that is never there."""
 
     def connect(self, *, will: bytes) -> contextlib.AbstractAsyncContextManager[Connection]:
-        raise AssertionError("nobody was to ask for a connection")
+        raise BrokerError("there is none")
 
     def is_outdated(self) -> bool:
         return False

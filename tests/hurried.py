@@ -11,14 +11,15 @@ from prometheus_client import CollectorRegistry
 
 from edge_agent import keys
 from edge_agent.app import assemble
-from runtime.identity import Identity
 from edge_agent.measurement import Measurement
 from edge_agent.metrics import Metrics
 from edge_agent.publisher import AiomqttBroker
 from edge_agent.reload import spool_bounds
 from edge_agent.spool import SqliteSpool
 from edge_agent.tags import Tags
+from runtime.identity import Identity
 from tests.fakes_edge_agent import Gateway
+from wire.lease import Lease
 from wire.quantities import Code
 
 STRAPS: Final = [f"C0:FF:EE:00:00:0{n}" for n in range(4)]
@@ -48,13 +49,16 @@ class HurriedClock:
     def is_dated(self) -> bool:
         return True
 
-    def is_behind(self) -> bool:
+    def is_wrong(self) -> bool:
         return False
 
     def look(self) -> int | None:
         return None
 
-    def is_past(self, at_ms: int) -> None: ...
+    def latest_ms(self) -> int:
+        return self.now_ms()
+
+    def adopt(self, lease: Lease) -> None: ...
 
     def keep(self, *, is_last: bool = False) -> None: ...
 

@@ -141,16 +141,24 @@ def _lease(settings: AgentSettings) -> tuple[Verdict, str]:
         return Verdict.WARNING, "none was ever received"
     if not may_measure(leases.held, now_ms=now_ms):
         return Verdict.BAD, f"version {leases.version} is not in force by this machine's clock"
+    kept = _kept_clock(settings)
+    kept.adopt(leases.held)
+    if not may_measure(leases.held, now_ms=now_ms, latest_ms=kept.latest_ms()):
+        return Verdict.BAD, f"version {leases.version} was seen to end; the next one will count"
     hours = (leases.held.not_after_ms - now_ms) / 3_600_000
     return Verdict.OK, f"version {leases.version}, for {hours:.1f} hours more"
 
 
-def _clock(settings: AgentSettings) -> tuple[Verdict, str]:
-    kept = clock.KeptClock(
+def _kept_clock(settings: AgentSettings) -> clock.KeptClock:
+    return clock.KeptClock(
         settings.state_dir, belief=settings.clock.belief, marker=settings.clock.marker
     )
-    if kept.is_behind():
-        return Verdict.BAD, "it shows a time that is past for sure"
+
+
+def _clock(settings: AgentSettings) -> tuple[Verdict, str]:
+    kept = _kept_clock(settings)
+    if kept.is_wrong():
+        return Verdict.BAD, "it shows a time that cannot be: one past for sure, or years ahead"
     if settings.clock.belief == "synchronised":
         is_known = kept.is_dated()
         return (

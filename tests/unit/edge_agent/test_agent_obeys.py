@@ -2,47 +2,21 @@
 
 import asyncio
 import contextlib
-import os
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest_asyncio
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
-from prometheus_client import CollectorRegistry
 
 from edge_agent import spool_file
-from edge_agent.agent import Agent
-from edge_agent.backoff import Backoff
-from edge_agent.keeper import EVERY_S, Keeper
-from edge_agent.leases import Leases
+from edge_agent.config import BatchSettings
+from edge_agent.keeper import EVERY_S
 from edge_agent.measurement import Measurement
-from edge_agent.metrics import Metrics
-from edge_agent.outbox import Limits as OutboxLimits
-from edge_agent.outbox import Outbox
-from edge_agent.pipeline import Limits, Pipeline
-from edge_agent.seal import Seal
-from edge_agent.service import Service
-from edge_agent.spool import Bounds, SqliteSpool
-from edge_agent.tags import Tags
-from edge_agent.uplink import Uplink
-from tests.fakes_edge_agent import (
-    HANDLE,
-    OTHER_HANDLE,
-    OTHER_SENSOR,
-    SENSOR,
-    MemoryShelf,
-    NoBroker,
-    grant,
-    lease,
-)
+from edge_agent.spool import SqliteSpool
+from tests.fakes_edge_agent import HANDLE, OTHER_HANDLE, OTHER_SENSOR, SENSOR, grant
 from tests.hurried import HurriedClock
-from wire import lease as wire_lease
-from wire.lease import Lease
+from tests.lone_agent import LoneAgent, opened
 from wire.quantities import Code
-
-_AGENT = "0" * 16
 
 
 class SlowSensors:
@@ -72,65 +46,16 @@ class Scene:
 
     def __init__(self, folder: Path, spool: SqliteSpool) -> None:
         self.folder, self.spool, self.sensors = folder, spool, SlowSensors()
-        self.clock, self.registry = HurriedClock(), CollectorRegistry()
-        self._trust_key, self._key = Ed25519PrivateKey.generate(), X25519PrivateKey.generate()
-        metrics = Metrics(self.registry)
-        leases = Leases(
-            agent=_AGENT,
-            trust_key=self._trust_key.public_key(),
-            agent_key=self._key,
-            shelf=MemoryShelf(),
-        )
-        uplink = Uplink(
-            broker=NoBroker(),
-            spool=spool,
-            outbox=Outbox(OutboxLimits()),
-            clock=self.clock,
-            backoff=Backoff(lambda: 1.0),
-            metrics=metrics,
-            start_delay_s=3600.0,
-        )
-        seal = Seal(
-            agent=_AGENT,
-            spool_id=spool.spool_id,
-            ingest_key=X25519PrivateKey.generate().public_key(),
-            random_bytes=os.urandom,
-        )
-        keeper = Keeper(
-            clock=self.clock,
-            spool=spool,
-            seal=seal,
-            leases=leases,
-            uplink=uplink,
-            metrics=metrics,
-            max_age_s=1e9,
-        )
-        self.agent = Agent(
-            software="test",
-            clock=self.clock,
-            sensors=self.sensors,
-            spool=spool,
-            pipeline=Pipeline(Limits(max_age_s=3600.0)),
-            leases=leases,
-            keeper=keeper,
-            uplink=uplink,
-            service=Service({}, now=0.0),
-            metrics=metrics,
-        )
+        self.clock = HurriedClock()
+        batch = BatchSettings(max_age_s=3600.0)
+        self._lone = LoneAgent(folder, spool, clock=self.clock, sensors=self.sensors, batch=batch)
+        self.agent, self.value = self._lone.agent, self._lone.value
 
     def lease(self, version: int, *handles: bytes) -> bytes:
         """Return a lease of *handles*, as it is published."""
         sensors = {HANDLE: SENSOR, OTHER_HANDLE: OTHER_SENSOR}
         grants = [grant(handle, [sensors[handle]]) for handle in handles]
-        begun_ms = self.clock.now_ms() - 1000
-        given: Lease = lease(*grants, version=version, agent=_AGENT, issued_at_ms=begun_ms)
-        return wire_lease.encode(
-            given, trust_key=self._trust_key, agent_key=self._key.public_key()
-        )
-
-    def value(self, name: str) -> float:
-        """Return a metric."""
-        return self.registry.get_sample_value(f"vitalveil_agent_{name}") or 0.0
+        return self._lone.lease(version, *grants, issued_at_ms=self.clock.now_ms() - 1000)
 
     async def measure(self) -> None:
         """Let each person be measured once, and wait until that is in memory."""
@@ -158,22 +83,16 @@ async def until(done: Callable[[], bool], *, within_s: float = 60.0) -> None:
 @pytest_asyncio.fixture
 async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
     """An agent at work under the lease of two people."""
-    spool = await SqliteSpool.open(
-        tmp_path,
-        Tags(X25519PrivateKey.generate()),
-        new_spool_id=bytes(16),
-        bounds=Bounds(1 << 20),
-    )
-    scene, stop = Scene(tmp_path, spool), asyncio.Event()
-    running = asyncio.create_task(scene.agent.run(stop))
-    await asyncio.sleep(0)
-    await until(lambda: scene.value("measuring") == 0 and not scene.sensors.listening)
-    await scene.agent.take_lease(scene.lease(1, HANDLE, OTHER_HANDLE))
-    yield scene
-    scene.sensors.gate.set()
-    stop.set()
-    await running
-    await spool.close()
+    async with opened(tmp_path) as spool:
+        scene, stop = Scene(tmp_path, spool), asyncio.Event()
+        running = asyncio.create_task(scene.agent.run(stop))
+        await asyncio.sleep(0)
+        await until(lambda: scene.value("measuring") == 0 and not scene.sensors.listening)
+        await scene.agent.take_lease(scene.lease(1, HANDLE, OTHER_HANDLE))
+        yield scene
+        scene.sensors.gate.set()
+        stop.set()
+        await running
 
 
 async def test_lease_is_obeyed_though_its_connection_ends(scene: Scene) -> None:

@@ -2,16 +2,39 @@
 
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_agent.clock import KeptClock
 from edge_agent.measurement import Measurement
-from edge_agent.timekeeping import STEP_MS, TOLERANCE_MS, Known, Timekeeper
+from edge_agent.timekeeping import BROKEN_MS, STEP_MS, TOLERANCE_MS, Timekeeper
 from edge_agent.undated import MAX_WAITING, RESERVE, WaitingRoom
+from tests.fakes_edge_agent import HOUR_MS, lease
+from wire.lease import Lease
 
 BOOT, OTHER_BOOT = "a", "b"
 TRUE_MS = 1_767_225_600_000
+DAY_MS = 24 * HOUR_MS
+YEAR_2099_MS = 4_070_908_800_000
+
+
+def held(*, issued_at_ms: int = TRUE_MS, version: int = 1, for_ms: int = DAY_MS) -> Lease:
+    """Return a lease of a day."""
+    return lease(version=version, issued_at_ms=issued_at_ms, for_ms=for_ms)
+
+
+def at_work(*, now: float = 0.0, wall_ms: int = TRUE_MS) -> Timekeeper:
+    """Return a keeper that knows the time and holds a lease that was issued then."""
+    keeper = Timekeeper(BOOT, None)
+    keeper.look(wall_ms, is_synchronised=True, now=now)
+    keeper.adopt(held(), now=now)
+    return keeper
+
+
+def rebooted(keeper: Timekeeper, *, now: float) -> Timekeeper:
+    """Return the keeper of the boot after, if the power goes *now*."""
+    return Timekeeper(OTHER_BOOT, keeper.known(now=now))
 
 
 def test_nothing_is_known_before_the_clock_was_set() -> None:
@@ -19,7 +42,7 @@ def test_nothing_is_known_before_the_clock_was_set() -> None:
     keeper = Timekeeper(BOOT, None)
     assert keeper.look(TRUE_MS, is_synchronised=False, now=10.0) is None
     assert not keeper.is_dated
-    assert keeper.known() is None
+    assert keeper.known(now=10.0) is None
 
 
 def test_time_is_counted_from_the_boot() -> None:
@@ -41,56 +64,165 @@ def test_step_is_told() -> None:
     assert keeper.time_ms(now=2.0) == TRUE_MS + 10_000
 
 
-def test_clock_in_the_past_is_not_believed() -> None:
-    """A clock that shows what is past for sure is behind, and never followed."""
-    known = Known(OTHER_BOOT, 0, TRUE_MS)
-    keeper, other = Timekeeper(BOOT, known), Timekeeper(BOOT, known)
-    keeper.look(TRUE_MS - TOLERANCE_MS - 1, is_synchronised=True, now=1.0)
-    assert (keeper.is_behind, keeper.is_dated) == (True, False)
-    other.look(TRUE_MS - TOLERANCE_MS, is_synchronised=True, now=1.0)
-    assert (other.is_behind, other.is_dated) == (False, True)
-
-
-def test_what_trust_signed_is_past() -> None:
-    """The issue of a lease moves the floor, and with it what is behind."""
+@pytest.mark.parametrize(
+    ("wall_ms", "is_wrong"),
+    [
+        pytest.param(0, True, id="1970"),
+        pytest.param(TRUE_MS - TOLERANCE_MS - 1, True, id="before the lease was issued"),
+        pytest.param(TRUE_MS - TOLERANCE_MS, False, id="hardly before"),
+        pytest.param(TRUE_MS + BROKEN_MS, False, id="years later"),
+        pytest.param(TRUE_MS + BROKEN_MS + 1, True, id="too many"),
+        pytest.param(YEAR_2099_MS, True, id="2099"),
+    ],
+)
+def test_clock_that_cannot_be_right_is_not_believed(wall_ms: int, is_wrong: bool) -> None:
+    """A clock that shows what is past for sure, or is far beyond it, is wrong and not followed."""
     keeper = Timekeeper(BOOT, None)
-    keeper.is_past(TRUE_MS)
-    keeper.look(TRUE_MS - 2 * TOLERANCE_MS, is_synchronised=True, now=1.0)
-    assert keeper.is_behind
+    keeper.adopt(held(), now=0.0)
+    keeper.look(wall_ms, is_synchronised=True, now=0.0)
+    assert (keeper.is_wrong, keeper.is_dated) == (is_wrong, not is_wrong)
+
+
+def test_time_that_was_counted_is_past() -> None:
+    """What is past for sure grows with every second that the gateway runs, in every boot."""
+    second = rebooted(at_work(), now=3600.0)
+    again = Timekeeper("c", second.known(now=7200.0))
+    again.look(TRUE_MS + 3 * HOUR_MS - TOLERANCE_MS - 1, is_synchronised=True, now=0.0)
+    assert again.is_wrong
+    again.look(TRUE_MS + 3 * HOUR_MS - TOLERANCE_MS, is_synchronised=True, now=0.0)
+    assert not again.is_wrong
+
+
+@pytest.mark.parametrize("ahead_ms", [2 * HOUR_MS, 400 * DAY_MS, YEAR_2099_MS - TRUE_MS])
+@pytest.mark.parametrize("boots", [1, 2])
+def test_clock_that_was_ahead_is_not_held_against_the_right_one(ahead_ms: int, boots: int) -> None:
+    """However far a clock was ahead once, the right time is believed as soon as it is shown."""
+    keeper = at_work()
+    keeper.look(TRUE_MS + ahead_ms, is_synchronised=True, now=10.0)
+    if boots == 2:
+        keeper = rebooted(keeper, now=20.0)
+        keeper.look(TRUE_MS + ahead_ms, is_synchronised=True, now=10.0)
+    keeper.look(TRUE_MS + 40_000, is_synchronised=True, now=30.0)
+    assert (keeper.is_wrong, keeper.is_dated) == (False, True)
+    assert keeper.time_ms(now=30.0) == TRUE_MS + 40_000
+
+
+def test_broken_clock_costs_nothing() -> None:
+    """A clock in 2099 is not even held against the lease."""
+    keeper = at_work()
+    keeper.look(YEAR_2099_MS, is_synchronised=True, now=10.0)
+    assert keeper.latest_ms(now=10.0) == keeper.time_ms(now=10.0) == TRUE_MS + 10_000
+
+
+def test_lease_that_was_seen_to_end_stays_so() -> None:
+    """Nobody brings a lease back by setting the clock, in this boot or another."""
+    keeper = at_work()
+    keeper.look(TRUE_MS + 2 * DAY_MS, is_synchronised=True, now=10.0)
+    for each in (keeper, rebooted(keeper, now=20.0)):
+        each.look(TRUE_MS + HOUR_MS, is_synchronised=True, now=30.0)
+        each.adopt(held(), now=30.0)
+        assert each.time_ms(now=30.0) == TRUE_MS + HOUR_MS
+        assert each.latest_ms(now=30.0) == TRUE_MS + DAY_MS
+
+
+def test_next_lease_begins_anew() -> None:
+    """What a clock has shown under one lease is not held against the next."""
+    keeper = at_work()
+    keeper.look(TRUE_MS + 2 * DAY_MS, is_synchronised=True, now=10.0)
+    keeper.look(TRUE_MS + HOUR_MS, is_synchronised=True, now=20.0)
+    keeper.adopt(held(issued_at_ms=TRUE_MS + HOUR_MS, version=2), now=20.0)
+    assert keeper.latest_ms(now=20.0) == TRUE_MS + HOUR_MS
+
+
+def test_lease_from_the_future_proves_nothing_to_a_clock_that_is_believed() -> None:
+    """A trust whose clock is days ahead does not make its gateways refuse the right time."""
+    keeper = at_work()
+    keeper.adopt(held(issued_at_ms=TRUE_MS + 2 * DAY_MS, version=2), now=10.0)
+    keeper.look(TRUE_MS + 20_000, is_synchronised=True, now=20.0)
+    assert not keeper.is_wrong
+    assert keeper.latest_ms(now=20.0) == TRUE_MS + 20_000
+    # Once its time has come it is in force.
+    later_s = 2 * DAY_MS / 1000 + 60
+    keeper.look(TRUE_MS + 2 * DAY_MS + 60_000, is_synchronised=True, now=later_s)
+    assert keeper.latest_ms(now=later_s) == TRUE_MS + 2 * DAY_MS + 60_000
 
 
 def test_same_boot_goes_on() -> None:
     """A process that is started anew in the same boot knows the time without anybody's help."""
     first = Timekeeper(BOOT, None)
     first.look(TRUE_MS, is_synchronised=True, now=100.0)
-    second = Timekeeper(BOOT, first.known())
+    second = Timekeeper(BOOT, first.known(now=130.0))
     assert second.is_dated
     assert second.time_ms(now=160.0) == TRUE_MS + 60_000
 
 
 def test_other_boot_knows_how_early_it_may_be() -> None:
     """After a power cut it is at least as late as it was, and as this boot is old."""
-    first = Timekeeper(BOOT, None)
-    first.look(TRUE_MS, is_synchronised=True, now=100.0)
-    second = Timekeeper(OTHER_BOOT, first.known())
+    second = rebooted(at_work(now=100.0), now=105.0)
     assert not second.is_dated
-    assert second.time_ms(now=7.0) == TRUE_MS + 7000
+    assert second.time_ms(now=7.0) == TRUE_MS + 5000 + 7000
+    second.adopt(held(), now=7.0)
+    assert second.latest_ms(now=7.0) == TRUE_MS + 12_000
 
 
-@given(
-    st.lists(
-        st.tuples(st.integers(0, 10**13), st.booleans(), st.floats(0, 1e6)),
-        min_size=1,
-        max_size=20,
-    )
+def test_boot_that_remembers_nothing_has_its_lease() -> None:
+    """A gateway that lost what it kept of the time knows when its lease was issued."""
+    keeper = Timekeeper(BOOT, None)
+    keeper.adopt(held(), now=5.0)
+    assert keeper.latest_ms(now=7.0) == TRUE_MS + 2000
+
+
+_looks = st.lists(
+    st.tuples(
+        st.sampled_from(["look", "cut", "kill"]),
+        st.one_of(st.integers(0, 2 * YEAR_2099_MS), st.integers(TRUE_MS, TRUE_MS + DAY_MS)),
+        st.booleans(),
+        st.floats(0, 30_000),
+    ),
+    min_size=1,
+    max_size=20,
 )
-def test_never_believes_what_is_past(looks: list[tuple[int, bool, float]]) -> None:
-    """Whatever a clock shows, the time kept is never below what was known to be past."""
-    keeper, now = Timekeeper(BOOT, Known(OTHER_BOOT, 0, TRUE_MS)), 0.0
-    for wall_ms, is_synchronised, passed_s in looks:
-        now += passed_s
+
+
+@given(_looks)
+def test_no_clock_stretches_a_lease(looks: list[tuple[str, int, bool, float]]) -> None:
+    """Whatever a clock shows, in however many boots: a lease lasts no longer than was signed."""
+    keeper, boot, now, ran_s, seen_ms = Timekeeper("0", None), 0, 0.0, 0.0, 0
+    keeper.adopt(held(), now=now)
+    for what, wall_ms, is_synchronised, passed_s in looks:
+        now, ran_s = now + passed_s, ran_s + passed_s
+        if what != "look":
+            kept, boot = keeper.known(now=now), boot + (what == "cut")
+            now = now if what == "kill" else 0.0
+            keeper = Timekeeper(str(boot), kept)
+            keeper.adopt(held(), now=now)
         keeper.look(wall_ms, is_synchronised=is_synchronised, now=now)
-        assert keeper.time_ms(now=now) >= TRUE_MS - TOLERANCE_MS
+        latest_ms = keeper.latest_ms(now=now)
+        if keeper.is_dated:
+            assert keeper.time_ms(now=now) >= TRUE_MS - TOLERANCE_MS
+        # Give or take what is cut off below a millisecond, each time.
+        assert latest_ms >= min(TRUE_MS + DAY_MS, TRUE_MS + int(ran_s * 1000) - 2 * len(looks))
+        assert latest_ms >= min(TRUE_MS + DAY_MS, seen_ms)
+        seen_ms = max(seen_ms, latest_ms)
+
+
+@given(_looks)
+def test_right_time_is_always_believed(looks: list[tuple[str, int, bool, float]]) -> None:
+    """Whatever clocks have shown before, the time that really is can be told the agent at once."""
+    keeper, boot, now, off_s = Timekeeper("0", None), 0, 0.0, 0.0
+    keeper.look(TRUE_MS, is_synchronised=True, now=now)
+    keeper.adopt(held(), now=now)
+    for what, wall_ms, is_synchronised, passed_s in looks:
+        now += passed_s
+        if what != "look":
+            kept, boot = keeper.known(now=now), boot + (what == "cut")
+            off_s, now = (off_s + now, 0.0) if what == "cut" else (off_s, now)
+            keeper = Timekeeper(str(boot), kept)
+        keeper.look(wall_ms, is_synchronised=is_synchronised, now=now)
+        right_ms = TRUE_MS + int((off_s + now) * 1000)
+        keeper.look(right_ms, is_synchronised=True, now=now)
+        assert not keeper.is_wrong
+        assert keeper.time_ms(now=now) == right_ms
 
 
 def test_waiting_is_dated_by_one_shift() -> None:
