@@ -2,10 +2,13 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+import itertools
+import operator
+from collections.abc import Callable, Sequence
+from typing import Final
 
 import numpy as np
-from psycopg import AsyncConnection, IsolationLevel
+from psycopg import AsyncConnection
 
 from ingest.database import connect, mapped_errors
 from ingest.errors import Unavailable
@@ -20,6 +23,8 @@ _PURGE_EVERY_S = 3600.0
 _CLEARED_S = 0.1
 _TELL_EVERY = 300
 _ROWS_AT_ONCE = 50_000
+_GATE: Final = np.dtype([("epoch", ">i8"), ("forgotten_epoch", ">i8")])
+_KINDS: Final = {"gate": _GATE, "agents": AGENT, "leases": LEASE, "permissions": PERMISSION}
 _log = Log("ingest.reader")
 
 
@@ -27,35 +32,54 @@ async def read_changes(connection: AsyncConnection, *, since: int | None) -> Cha
     """
     Return the permissions that changed after epoch *since*, or all of them.
 
-    The caller's transaction sees one state of them: it holds the lock, or repeats its reads.
+    What changed is read in one round trip, because a flush waits for it. All of them are returned
+    also when some that changed since are not there any more.
     """
-    async with connection.cursor(binary=True) as cursor:
-        await cursor.execute(QUERIES["epoch"])
-        row = await cursor.fetchone()
-        assert row is not None  # noqa: S101 - the gate has one row from the migration on
-        epoch: int = row[0]
-        after = -1 if since is None else since
-        if epoch == after:
-            return Changes(epoch, is_complete=False)
-    return Changes(
-        epoch,
-        since is None,
-        agents=await _read_table(connection, "agents", AGENT, after),
-        leases=await _read_table(connection, "leases", LEASE, after),
-        permissions=await _read_table(connection, "permissions", PERMISSION, after),
-    )
+    if since is not None:
+        async with connection.cursor(binary=True) as cursor:
+            # Planned anew each time: for what is new a plan for anything would read the tables.
+            await cursor.execute(QUERIES["changes"], {"since": since}, prepare=False)
+            found = _Found()
+            found.take(await cursor.fetchall())
+        if found.forgotten_epoch <= since:
+            return found.changes(is_complete=False)
+    found = _Found()
+    async with connection.cursor("changes", binary=True) as cursor:
+        await cursor.execute(QUERIES["changes"], {"since": -1})
+        # Some thousands at a time: there are millions.
+        while rows := await cursor.fetchmany(_ROWS_AT_ONCE):
+            found.take(rows)
+    return found.changes(is_complete=True)
 
 
-async def _read_table(
-    connection: AsyncConnection, name: str, dtype: np.dtype[np.void], after: int
-) -> Table:
-    """Return the rows that the named query packs, some thousands at a time: there are millions."""
-    parts = []
-    async with connection.cursor(name, binary=True) as cursor:
-        await cursor.execute(QUERIES[name], [after])
-        while packed := await cursor.fetchmany(_ROWS_AT_ONCE):
-            parts.append(np.frombuffer(b"".join([row[0] for row in packed]), dtype=dtype))
-    return np.concatenate(parts) if parts else np.zeros(0, dtype=dtype)
+class _Found:
+    """What the query of changes returned."""
+
+    def __init__(self) -> None:
+        self._parts: dict[str, list[bytes]] = {kind: [] for kind in _KINDS}
+
+    def take(self, rows: Sequence[tuple[str, bytes]]) -> None:
+        """Take over the next of its rows."""
+        for kind, group in itertools.groupby(rows, operator.itemgetter(0)):
+            self._parts[kind].append(b"".join([packed for _, packed in group]))
+
+    @property
+    def forgotten_epoch(self) -> int:
+        """Up to which epoch there were changes that are not there any more."""
+        return int(self._table("gate")["forgotten_epoch"][0])
+
+    def changes(self, *, is_complete: bool) -> Changes:
+        """Return all of it."""
+        return Changes(
+            int(self._table("gate")["epoch"][0]),
+            is_complete,
+            agents=self._table("agents"),
+            leases=self._table("leases"),
+            permissions=self._table("permissions"),
+        )
+
+    def _table(self, kind: str) -> Table:
+        return np.frombuffer(b"".join(self._parts[kind]), dtype=_KINDS[kind])
 
 
 class PermissionReader:
@@ -100,7 +124,6 @@ class PermissionReader:
 
     async def _follow(self) -> None:
         async with await connect(self._conninfo, autocommit=True) as connection:
-            await connection.set_isolation_level(IsolationLevel.REPEATABLE_READ)
             await connection.execute(QUERIES["listen"])
             await self._until_cleared(connection)
             # Everything: what changed while nobody listened may have been taken away altogether.

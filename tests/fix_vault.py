@@ -131,15 +131,15 @@ def make_office(server: Postgres, database: Database, folder: Path) -> Office:
     password_file = folder / "vv_trust.password"
     password_file.write_text(server.password)
     settings = Settings(
-        vault=_settings(vault, password_file),
-        telemetry=_settings(database, password_file),
+        vault=settings_of(vault, password_file),
+        telemetry=settings_of(database, password_file),
         keys=KeysSettings(folder=folder / "keys"),
         controller="clinic.example",
         lease=LeaseSettings(ttl_s=3600.0),
         repair=RepairSettings(after_s=0.1),
         erasure=ErasureSettings(
-            telemetry=_settings(database, password_file, user="vv_owner"),
-            vault=_settings(vault, password_file, user="vv_owner"),
+            telemetry=settings_of(database, password_file, user="vv_owner"),
+            vault=settings_of(vault, password_file, user="vv_owner"),
             ledger_file=folder / "erasures.jsonl",
         ),
     )
@@ -149,9 +149,10 @@ def make_office(server: Postgres, database: Database, folder: Path) -> Office:
     return made
 
 
-def _settings(
+def settings_of(
     database: Database, password_file: Path, *, user: str = "vv_trust"
 ) -> DatabaseSettings:
+    """Return how *user* connects to *database*."""
     dsn = f"host=127.0.0.1 port={database.server.port} dbname={database.name} user={user}"
     return DatabaseSettings(dsn=dsn, password_file=password_file)
 
@@ -163,7 +164,9 @@ def _create_vault(server: Postgres, folder: Path) -> Database:
     vault = Database(server, name, "native")
     password_file = folder / "postgres.password"
     password_file.write_text(server.password)
-    schema.migrate(_settings(vault, password_file, user="postgres"), role_password=server.password)
+    schema.migrate(
+        settings_of(vault, password_file, user="postgres"), role_password=server.password
+    )
     return vault
 
 

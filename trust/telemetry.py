@@ -1,14 +1,16 @@
 """
 What trust writes into the telemetry database: who may send, under which lease, what may be stored.
 
-One transaction for all of a change. It begins by taking the gate that every transaction of
-observations holds shared; so once it has committed, nothing is stored that it took away.
+Once a change has committed, nothing is stored that it took away; and those who store hardly notice.
+A permission that ends is closed first, so that whoever begins to store refuses it, and withdrawn
+once those are done who had begun before. What cannot be closed, as a shorter validity, excludes
+everybody who stores for one transaction.
 """
 
 import contextlib
 import datetime as dt
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -104,16 +106,33 @@ class Telemetry:
         Raises:
             TelemetryUnavailable: Do it again later.
         """
+        columns = _columns(changes)
         with self.link.transaction() as connection:
-            found = connection.execute(_SQL["change"]).fetchone()
-            assert found is not None  # noqa: S101 - a function returns a row
-            return _write(connection, changes, epoch=found[0])
+            narrows, ends = _row(connection, "look", columns)
+            if narrows:
+                (columns["epoch"],) = _row(connection, "exclude_storing")
+                connection.execute(_SQL["close"], columns)
+                return _write(connection, changes, columns)
+            (columns["epoch"],) = _row(connection, "next_epoch")
+            if not ends:
+                return _write(connection, changes, columns)
+            connection.execute(_SQL["close"], columns)
+        with self.link.transaction() as connection:
+            connection.execute(_SQL["await_storing"])
+        with self.link.transaction() as connection:
+            (columns["epoch"],) = _row(connection, "next_epoch")
+            return _write(connection, changes, columns)
 
 
-def _write(connection: Connection, changes: Sequence[Change], *, epoch: int) -> Written:
+def _row(connection: Connection, name: str, columns: Mapping[str, Any] | None = None) -> Row:
+    row = connection.execute(_SQL[name], columns).fetchone()
+    assert row is not None  # noqa: S101 - a SELECT of functions has one row
+    return row
+
+
+def _columns(changes: Sequence[Change]) -> dict[str, Any]:
     permitted = [(c.agent, p) for c in changes for p in c.permissions]
-    columns: dict[str, Any] = {
-        "epoch": epoch,
+    return {
         "agents": [c.agent for c in changes],
         "formats": [c.format for c in changes],
         "revoked_at": [c.revoked_at for c in changes],
@@ -128,9 +147,15 @@ def _write(connection: Connection, changes: Sequence[Change], *, epoch: int) -> 
         "intervals_ms": [p.interval_ms for _, p in permitted],
         "time_steps_ms": [p.time_step_ms for _, p in permitted],
     }
+
+
+def _write(
+    connection: Connection, changes: Sequence[Change], columns: Mapping[str, Any]
+) -> Written:
+    """Write *changes*, of which what is to end is closed already."""
     connection.execute(_SQL["write_agents"], columns)
     withdrawn = connection.execute(_SQL["withdraw"], columns).fetchall()
-    if permitted:
+    if columns["handles"]:
         connection.execute(_SQL["write_series"], columns)
         connection.execute(_SQL["permit"], columns)
     leased = [(c.agent, c.lease_version, c.term) for c in changes if c.term is not None]
@@ -139,7 +164,7 @@ def _write(connection: Connection, changes: Sequence[Change], *, epoch: int) -> 
         rows = connection.execute(
             _SQL["write_leases"],
             {
-                "epoch": epoch,
+                "epoch": columns["epoch"],
                 "agents": [agent for agent, _, _ in leased],
                 "versions": [version for _, version, _ in leased],
                 "issued_at": [term.issued_at for _, _, term in leased],

@@ -80,34 +80,32 @@ LISTEN vv_permissions;
 -- name: is_cleared
 SELECT vv.is_cleared() IS NOT FALSE;
 
--- name: epoch
-SELECT epoch FROM vv.permission_gate;
-
--- name: agents
--- Packed into one value of fixed length a row, as `ingest.permissions.AGENT` reads it: a million
--- rows are an array then, and never a million objects. The same for the two below.
-SELECT decode(agent, 'hex') || CASE
+-- name: changes
+-- All in one statement, so that it is one state of them: first the epoch, and up to which one
+-- changes have been forgotten. Packed into one value of fixed length a row, as the types in
+-- `ingest.permissions` read it: a million rows are an array then, and never a million objects.
+-- 253402300800000 is the year 10000: no end.
+SELECT 'gate', int8send(epoch) || int8send(forgotten_epoch) FROM vv.permission_gate
+UNION ALL
+SELECT 'agents', decode(agent, 'hex') || CASE
     WHEN revoked_at IS NOT NULL THEN '\x00'::bytea
     WHEN format = 'json' THEN '\x02'::bytea
     ELSE '\x01'::bytea END
-FROM vv.agents WHERE changed_epoch > %s;
-
--- name: leases
-SELECT decode(agent, 'hex') || int8send(version)
+FROM vv.agents WHERE changed_epoch > %(since)s
+UNION ALL
+SELECT 'leases', decode(agent, 'hex') || int8send(version)
     || int8send(ceil(extract(epoch FROM issued_at) * 1000)::bigint)
     || int8send(ceil(extract(epoch FROM not_after) * 1000)::bigint)
-FROM vv.leases WHERE changed_epoch > %s;
-
--- name: permissions
--- 253402300800000 is the year 10000: no end.
-SELECT handle || int2send(quantity) || decode(agent, 'hex') || int4send(series_id)
+FROM vv.leases WHERE changed_epoch > %(since)s
+UNION ALL
+SELECT 'permissions', handle || int2send(quantity) || decode(agent, 'hex') || int4send(series_id)
     || int8send(CASE WHEN isfinite(valid_from)
         THEN ceil(extract(epoch FROM valid_from) * 1000)::bigint ELSE 0 END)
     || int8send(CASE WHEN isfinite(valid_to)
         THEN ceil(extract(epoch FROM valid_to) * 1000)::bigint ELSE 253402300800000 END)
     || boolsend(withdrawn_at IS NOT NULL)
     || int4send(step) || int8send(interval_ms) || int8send(time_step_ms)
-FROM vv.permissions WHERE changed_epoch > %s;
+FROM vv.permissions WHERE changed_epoch > %(since)s;
 
 -- name: watch
 -- What an operator wants to know beside the work. The ledger is large: an estimate is enough.

@@ -15,7 +15,8 @@ from ingest.decide import ClockRules
 from ingest.delivery import Opened
 from ingest.errors import StoreError, Unavailable, Unusable
 from ingest.outcome import Outcome, QuarantineReason
-from ingest.permissions import Changes, LastReadings, Permissions
+from ingest.pairs import NONE
+from ingest.permissions import Changes, LastReadings, Permissions, agent_words, handle_words
 from ingest.plan import Plan, make_plan
 from ingest.quarantine import QuarantineLimits, sealer_to
 from ingest.reader import read_changes
@@ -204,6 +205,29 @@ async def test_changes_are_read_whole_and_since_an_epoch(database: Database) -> 
     assert newer.permissions["handle"].astype(">u8").tobytes() == b"n" * 16
     assert (newer.is_complete, newer.epoch) == (False, second)
     assert (nothing.epoch, len(nothing.permissions)) == (second, 0)
+
+
+async def test_what_was_erased_unseen_is_forgotten(database: Database) -> None:
+    """Who missed a withdrawal, and finds no row of it any more, does not go on as before."""
+    known = sow(database, Seed())
+    after = sow(database, Seed(handle=b"n" * 16))
+    permissions = Permissions()
+    async with await psycopg.AsyncConnection.connect(
+        database.dsn("vv_ingest"), autocommit=True
+    ) as connection:
+        async with connection.transaction():
+            permissions.apply(await read_changes(connection, since=None))
+        withdraw(database, HANDLE)
+        database.execute("SELECT vv.erase_keys(ARRAY[%s]::bytea[], '{}', '{}')", HANDLE)
+        async with connection.transaction():
+            changes = await read_changes(connection, since=after)
+        permissions.apply(changes)
+        async with connection.transaction():
+            again = await read_changes(connection, since=changes.epoch)
+    assert known < after < changes.epoch
+    numbers = permissions.handles(handle_words([HANDLE, b"n" * 16]), agent_words([AGENT, AGENT]))
+    assert [number == NONE for number in numbers] == [True, False]
+    assert not again.is_complete
 
 
 @pytest.mark.parametrize(

@@ -24,20 +24,24 @@ ORDER BY p.handle, q.quantity
 """
 
 
-def test_withdrawn_row_is_never_written_again(office: Office) -> None:
-    """Even if a withdrawn handle were permitted again by mistake, its row stays as it is."""
-    agent, _ = office.enrol()
-    permission = Permission(
+def _permission(*, valid_to: dt.datetime | None) -> Permission:
+    return Permission(
         handle=bytes(16),
         quantity=1,
         pseudonym=Pseudonym(bytes(16)),
         purpose="home-monitoring",
         valid_from=dt.datetime(2026, 1, 1, tzinfo=dt.UTC),
-        valid_to=None,
+        valid_to=valid_to,
         step=1,
         interval_ms=1000,
         time_step_ms=1,
     )
+
+
+def test_withdrawn_row_is_never_written_again(office: Office) -> None:
+    """Even if a withdrawn handle were permitted again by mistake, its row stays as it is."""
+    agent, _ = office.enrol()
+    permission = _permission(valid_to=None)
     permitted = Change(agent, "sealed", None, [permission], None, 0)
     later = msgspec.structs.replace(permission, valid_from=dt.datetime(2026, 1, 2, tzinfo=dt.UTC))
     office.app.telemetry.write([permitted])
@@ -117,6 +121,21 @@ def test_concurrent_changes_lose_nothing(office: Office) -> None:
     assert office.vault.fetch("SELECT count(*) FROM vault.agents WHERE applied < wanted") == [(0,)]
 
 
+CLOSED = "SELECT count(*) FROM vv.permissions WHERE withdrawn_at = 'infinity'"
+WITHDRAWN = "SELECT count(*) FROM vv.permissions WHERE withdrawn_at < 'infinity'"
+WAITING = """
+SELECT count(*) FROM pg_stat_activity
+WHERE usename = 'vv_trust' AND state = 'active' AND position('await_storing' in query) > 0
+"""
+
+
+def _until(office: Office, query: str, count: int) -> None:
+    deadline = time.monotonic() + 20
+    while office.telemetry.fetch(query) != [(count,)]:
+        assert time.monotonic() < deadline, query
+        time.sleep(0.01)
+
+
 def test_withdrawal_waits_for_a_commit_under_way(office: Office) -> None:
     """A transaction of observations that began before a withdrawal ends before its COMMIT."""
     office.load_policy()
@@ -127,22 +146,117 @@ def test_withdrawal_waits_for_a_commit_under_way(office: Office) -> None:
     with psycopg.connect(office.telemetry.dsn("vv_ingest")) as ingest:
         ingest.execute("SELECT vv.hold_permissions()")
         withdrawing.start()
-        deadline = time.monotonic() + 10
-        while not office.telemetry.fetch(
-            "SELECT 1 FROM pg_locks WHERE NOT granted"
-            " AND relation = 'vv.permission_gate'::regclass"
-        ):
-            assert time.monotonic() < deadline, "the withdrawal does not wait"
+        _until(office, WAITING, 1)
 
-        assert office.telemetry.fetch(
-            "SELECT count(*) FROM vv.permissions WHERE withdrawn_at IS NOT NULL"
-        ) == [(0,)]
-    withdrawing.join(10)
+        assert office.telemetry.fetch(WITHDRAWN) == [(0,)]
+    withdrawing.join(20)
 
     assert not withdrawing.is_alive()
+    assert office.telemetry.fetch(CLOSED) == [(0,)]
     assert office.telemetry.fetch(
         "SELECT count(*) FROM vv.permissions WHERE withdrawn_at IS NULL"
     ) == [(0,)]
+
+
+def test_nobody_waits_for_a_withdrawal(office: Office) -> None:
+    """While one waits, others begin to store, see what it closed, and end without it."""
+    office.load_policy()
+    subject = office.add_subject()
+    agent, _ = office.enrol()
+    office.accept(subject, agent)
+    permitted = office.telemetry.fetch("SELECT count(*) FROM vv.permissions")
+    withdrawing = threading.Thread(target=office.withdraw, args=(subject,))
+    with psycopg.connect(office.telemetry.dsn("vv_ingest")) as before:
+        before.execute("SELECT vv.hold_permissions()")
+        withdrawing.start()
+        _until(office, WAITING, 1)
+
+        for _ in range(20):
+            with psycopg.connect(office.telemetry.dsn("vv_ingest")) as later:
+                later.execute("SET lock_timeout = '100ms'")
+                later.execute("SELECT vv.hold_permissions()")
+                closed = later.execute(
+                    "SELECT count(*) FROM vv.permissions WHERE withdrawn_at IS NOT NULL"
+                )
+                assert closed.fetchall() == permitted
+        assert withdrawing.is_alive()
+    withdrawing.join(20)
+
+    assert office.telemetry.fetch(WITHDRAWN) == permitted
+
+
+def test_withdrawal_cut_off_while_it_waits_waits_again(office: Office) -> None:
+    """What was closed and not withdrawn is withdrawn later, and not before the flush ends."""
+    office.load_policy()
+    subject = office.add_subject()
+    agent, _ = office.enrol()
+    office.accept(subject, agent)
+    refused: list[Refusal] = []
+
+    def withdraw() -> None:
+        try:
+            office.withdraw(subject)
+        except Refusal as exc:
+            refused.append(exc)
+
+    withdrawing = threading.Thread(target=withdraw)
+    with psycopg.connect(office.telemetry.dsn("vv_ingest")) as ingest:
+        ingest.execute("SELECT vv.hold_permissions()")
+        withdrawing.start()
+        _until(office, WAITING, 1)
+        office.telemetry.fetch(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE usename = 'vv_trust' AND position('await_storing' in query) > 0"
+        )
+        withdrawing.join(20)
+        assert len(refused) == 1
+        again = threading.Thread(target=office.app.upkeep.bring, args=([agent],))
+        again.start()
+        _until(office, WAITING, 1)
+
+        assert office.telemetry.fetch(WITHDRAWN) == [(0,)]
+    again.join(20)
+
+    assert not again.is_alive()
+    assert office.telemetry.fetch(CLOSED) == [(0,)]
+    assert office.telemetry.fetch(
+        "SELECT count(*) FROM vv.permissions WHERE withdrawn_at IS NULL"
+    ) == [(0,)]
+
+
+@pytest.mark.parametrize("is_revoked", [True, False])
+def test_what_cannot_be_closed_excludes_who_stores(office: Office, *, is_revoked: bool) -> None:
+    """A revoked gateway and a shorter validity wait for who stores, and hold up who wants to."""
+    agent, _ = office.enrol()
+    permission = _permission(valid_to=None)
+    office.app.telemetry.write([Change(agent, "sealed", None, [permission], None, 0)])
+    end = dt.datetime(2026, 2, 1, tzinfo=dt.UTC)
+    change = Change(
+        agent,
+        "sealed",
+        end if is_revoked else None,
+        [permission if is_revoked else _permission(valid_to=end)],
+        None,
+        0,
+    )
+    writing = threading.Thread(target=office.app.telemetry.write, args=([change],))
+    with psycopg.connect(office.telemetry.dsn("vv_ingest")) as ingest:
+        ingest.execute("SELECT vv.hold_permissions()")
+        writing.start()
+        _until(
+            office,
+            "SELECT count(*) FROM pg_locks WHERE NOT granted"
+            " AND relation = 'vv.permission_gate'::regclass",
+            1,
+        )
+
+        with psycopg.connect(office.telemetry.dsn("vv_ingest")) as later:
+            later.execute("SET lock_timeout = '100ms'")
+            with pytest.raises(psycopg.errors.LockNotAvailable):
+                later.execute("SELECT vv.hold_permissions()")
+    writing.join(20)
+
+    assert not writing.is_alive()
 
 
 def test_lost_connections_are_opened_again(office: Office) -> None:

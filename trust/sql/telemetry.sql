@@ -1,5 +1,51 @@
--- name: change
+-- name: exclude_storing
+-- Nobody stores until the end of the transaction.
 SELECT vv.change_permissions()
+
+-- name: next_epoch
+-- Whoever stores goes on.
+SELECT vv.next_epoch()
+
+-- name: await_storing
+SELECT vv.await_storing()
+
+-- name: look
+-- Whether the change takes something away that is not a whole permission; and whether it takes a
+-- whole one, or one is closed already and not withdrawn yet.
+WITH wanted AS (
+    SELECT u.*, s.series_id
+    FROM unnest(%(handles)s::bytea[], %(quantities)s::smallint[], %(pseudonyms)s::bytea[],
+                %(valid_from)s::timestamptz[], %(valid_to)s::timestamptz[], %(steps)s::integer[],
+                %(intervals_ms)s::bigint[], %(time_steps_ms)s::bigint[])
+        AS u (handle, quantity, pseudonym, valid_from, valid_to, step, interval_ms, time_step_ms)
+    LEFT JOIN vv.series s USING (pseudonym, quantity)
+)
+SELECT
+    EXISTS (
+        SELECT FROM unnest(%(agents)s::text[], %(formats)s::text[], %(revoked_at)s::timestamptz[])
+            AS u (agent, format, revoked_at)
+        JOIN vv.agents a USING (agent)
+        WHERE (a.format, a.revoked_at) IS DISTINCT FROM (u.format, u.revoked_at))
+    OR EXISTS (
+        SELECT FROM wanted w JOIN vv.permissions p USING (handle, quantity)
+        WHERE p.withdrawn_at IS NULL
+          AND (p.series_id, p.valid_from, p.valid_to, p.step, p.interval_ms, p.time_step_ms)
+              IS DISTINCT FROM (w.series_id, w.valid_from, w.valid_to, w.step, w.interval_ms,
+                                w.time_step_ms)),
+    EXISTS (
+        SELECT FROM vv.permissions p
+        WHERE p.agent = ANY(%(agents)s)
+          AND (p.withdrawn_at = 'infinity'
+               OR p.withdrawn_at IS NULL AND NOT EXISTS (
+                   SELECT FROM wanted w WHERE w.handle = p.handle AND w.quantity = p.quantity)))
+
+-- name: close
+-- Whatever these agents were permitted and is not wanted any more.
+UPDATE vv.permissions p SET withdrawn_at = 'infinity', changed_epoch = %(epoch)s
+WHERE p.agent = ANY(%(agents)s) AND p.withdrawn_at IS NULL
+  AND NOT EXISTS (
+    SELECT FROM unnest(%(handles)s::bytea[], %(quantities)s::smallint[]) AS u (handle, quantity)
+    WHERE u.handle = p.handle AND u.quantity = p.quantity)
 
 -- name: observations_of
 SELECT purpose, quantity, time, value, flags FROM vv.observations_of(%s)
@@ -24,13 +70,10 @@ WHERE NOT EXISTS (SELECT FROM vv.series s
 ON CONFLICT DO NOTHING
 
 -- name: withdraw
--- Whatever these agents were permitted and is not wanted any more. Withdrawn rows are never touched
--- again: the transaction that wrote one is the proof of when it was withdrawn.
+-- What is closed. Withdrawn rows are never touched again: the transaction that wrote one is the proof
+-- of when it was withdrawn.
 UPDATE vv.permissions p SET withdrawn_at = clock_timestamp(), changed_epoch = %(epoch)s
-WHERE p.agent = ANY(%(agents)s) AND p.withdrawn_at IS NULL
-  AND NOT EXISTS (
-    SELECT FROM unnest(%(handles)s::bytea[], %(quantities)s::smallint[]) AS u (handle, quantity)
-    WHERE u.handle = p.handle AND u.quantity = p.quantity)
+WHERE p.agent = ANY(%(agents)s) AND p.withdrawn_at = 'infinity'
 RETURNING p.handle, p.withdrawn_at
 
 -- name: permit
