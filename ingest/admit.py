@@ -60,6 +60,21 @@ class Admission(msgspec.Struct, frozen=True, eq=False):
     blocks: Blocks
     rows: Rows
 
+    def amended(self, part: "Admission", envelopes: Ints) -> "Admission":
+        """Return this with what was decided anew, in *part*, about some of its *envelopes*."""
+        others = np.ones(len(self.verdicts), dtype=np.bool_)
+        others[envelopes] = False
+        verdicts = list(self.verdicts)
+        for index, verdict in zip(envelopes.tolist(), part.verdicts, strict=True):
+            verdicts[index] = verdict
+        return Admission(
+            part.epoch,
+            min(self.expires_ms, part.expires_ms),
+            verdicts,
+            self.blocks.of(others).joined(part.blocks, envelopes=envelopes),
+            self.rows.of(others).joined(part.rows, envelopes=envelopes),
+        )
+
 
 def admit(
     opened: Sequence[Opened],

@@ -54,6 +54,16 @@ class Rows(msgspec.Struct, frozen=True, eq=False):
             self.envelopes[keep],
         )
 
+    def joined(self, other: "Rows", *, envelopes: Ints) -> "Rows":
+        """Return these and *other*, whose envelopes are *envelopes* here; not in order."""
+        return Rows(
+            np.concatenate([self.times_ms, other.times_ms]),
+            np.concatenate([self.series, other.series]),
+            np.concatenate([self.values, other.values]),
+            np.concatenate([self.flags, other.flags]),
+            np.concatenate([self.envelopes, envelopes[other.envelopes]]),
+        )
+
 
 class Blocks(msgspec.Struct, frozen=True, eq=False):
     """What became of each block, in the order of series and time."""
@@ -66,7 +76,30 @@ class Blocks(msgspec.Struct, frozen=True, eq=False):
     """Observations in it that are not missing."""
     newest_ms: Ints
     arrivals: Ints
-    """Place of each block in the order of arrival."""
+    """Place of each block among those decided with it, in the order of arrival."""
+
+    def of(self, wanted: Bools) -> "Blocks":
+        """Return the blocks of the envelopes that *wanted* holds for."""
+        keep = wanted[self.envelopes]
+        return Blocks(
+            self.envelopes[keep],
+            self.quantities[keep],
+            self.codes[keep],
+            self.observed[keep],
+            self.newest_ms[keep],
+            self.arrivals[keep],
+        )
+
+    def joined(self, other: "Blocks", *, envelopes: Ints) -> "Blocks":
+        """Return these and *other*, whose envelopes are *envelopes* here; not in order."""
+        return Blocks(
+            np.concatenate([self.envelopes, envelopes[other.envelopes]]),
+            np.concatenate([self.quantities, other.quantities]),
+            np.concatenate([self.codes, other.codes]),
+            np.concatenate([self.observed, other.observed]),
+            np.concatenate([self.newest_ms, other.newest_ms]),
+            np.concatenate([self.arrivals, other.arrivals]),
+        )
 
     def refuse(self, where: Bools, reason: Reason) -> None:
         """Refuse the blocks that *where* holds for, unless they have been refused already."""

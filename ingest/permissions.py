@@ -102,6 +102,12 @@ class Changes(msgspec.Struct, frozen=True, eq=False):
     leases: Table = _none_of(LEASE)
     permissions: Table = _none_of(PERMISSION)
 
+    def concerns(self) -> set[str]:
+        """Return the agents that something changed about."""
+        tables = (self.agents, self.leases, self.permissions)
+        words = np.concatenate([table["agent"].astype(np.uint64) for table in tables])
+        return {f"{word:016x}" for word in np.unique(words).tolist()}
+
 
 def agent_words(agents: Sequence[str]) -> Words:
     """Return *agents*, each 16 hex digits, as words."""

@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from ingest.admit import admit
+from ingest.admit import Admission, admit
 from ingest.batch import Batch, FlushLimits
 from ingest.decide import ClockRules
 from ingest.delivery import Delivery, Opened
@@ -20,6 +20,7 @@ from ingest.opening import Opening
 from ingest.permissions import Changes, LastReadings, Permissions
 from ingest.plan import Plan, make_plan
 from ingest.ports import Receiver, Store, Stored
+from ingest.replan import replan
 from ingest.settle import Settlements
 from runtime.logs import Log
 from wire import state, topics
@@ -216,14 +217,16 @@ class Service:
                     await self._has_work.wait()
 
     def _plan(self, opened: Sequence[Opened], *, is_poison: bool = False) -> Plan:
-        admission = admit(
+        return make_plan(self._admit(opened), opened, is_poison=is_poison)
+
+    def _admit(self, opened: Sequence[Opened]) -> Admission:
+        return admit(
             opened,
             permissions=self._permissions,
             last=self._last,
             clock=self._clock_rules,
             now_ms=self._clocks.now_ms(),
         )
-        return make_plan(admission, opened, is_poison=is_poison)
 
     async def _commit_on(self, store: Store, plan: Plan, due_at: float) -> None:
         """Commit *plan* by *store*, which is idle after it."""
@@ -263,14 +266,13 @@ class Service:
             for spool, through, runs in await store.read_spools(unknown):
                 self._settlements.load(spool, through, runs)
         watermarks = self._settlements.watermarks(spools)
-        poison = plan.verdicts != plan.admission.verdicts
 
-        def replan(changes: Changes) -> Plan:
+        def anew(changes: Changes) -> Plan:
             self._permissions.apply(changes)
             self.note_permissions()
-            return self._plan(plan.opened, is_poison=poison)
+            return replan(plan, changes, admit=self._admit, now_ms=self._clocks.now_ms())
 
-        stored = await store.flush(plan, watermarks=watermarks, replan=replan)
+        stored = await store.flush(plan, watermarks=watermarks, replan=anew)
         self._settlements.marked(watermarks)
         return stored
 

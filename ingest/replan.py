@@ -1,0 +1,63 @@
+"""
+Replanning: what is decided anew about a flush because permissions changed under it. Pure.
+
+A change concerns few gateways, and a flush may have envelopes of thousands: only those concerned
+are decided anew, or an hour of many withdrawals would have each flush decided twice.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from ingest.admit import Admission
+from ingest.delivery import Opened
+from ingest.outcome import Reason
+from ingest.permissions import Changes
+from ingest.plan import Plan, make_plan
+
+_FEW: Final = 4
+"""Beyond one in so many it costs less to decide about all of them at once."""
+
+
+def replan(
+    plan: Plan,
+    changes: Changes,
+    *,
+    admit: Callable[[Sequence[Opened]], Admission],
+    now_ms: int,
+) -> Plan:
+    """
+    Return *plan* as it is now.
+
+    Args:
+        plan: As it was decided.
+
+        changes: All since the epoch of *plan*.
+
+        admit: Decides about deliveries with *changes* known.
+
+        now_ms: The time: a permission may have ended by itself.
+    """
+    is_poison = plan.verdicts != plan.admission.verdicts
+    gateways = changes.concerns()
+    concerned = [i for i, one in enumerate(plan.opened) if one.agent in gateways]
+    if (
+        is_poison
+        or changes.is_complete
+        or now_ms >= plan.admission.expires_ms
+        or len(concerned) * _FEW > len(plan.opened)
+    ):
+        return make_plan(admit(plan.opened), plan.opened, is_poison=is_poison)
+    part = admit([plan.opened[i] for i in concerned])
+    return _on(plan, plan.admission.amended(part, np.array(concerned, dtype=np.int64)))
+
+
+def _on(plan: Plan, admission: Admission) -> Plan:
+    """Return *plan* on what was decided in *admission* about the same deliveries."""
+    nobodys = [verdict is Reason.UNKNOWN_AGENT for verdict in admission.verdicts]
+    if nobodys != [verdict is Reason.UNKNOWN_AGENT for verdict in plan.verdicts]:
+        # What is nobody's claims no identity, so that other deliveries may be the first to do so.
+        return make_plan(admission, plan.opened)
+    return msgspec.structs.replace(plan, admission=admission, verdicts=admission.verdicts)
