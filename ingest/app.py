@@ -28,6 +28,7 @@ from runtime import http, logs
 from runtime.certificates import Certificates
 from runtime.errors import ConfigError
 from runtime.identity import Identity
+from runtime.pulse import Pulse
 from runtime.stop import stop_requested
 from wire.sealing import Opener
 
@@ -105,6 +106,7 @@ class App:
             chance=chance,
         )
         self._is_loaded = asyncio.Event()
+        self._pulse = Pulse()
         parts_of: dict[str, Sequence[_Part]] = {
             "broker": [self.receiver],
             "database": self.stores,
@@ -149,12 +151,19 @@ class App:
             Unusable: The database is not what it should be.
             ConfigError: The address of /metrics cannot be listened on.
         """
-        with http.serve(self.settings.http, self.metrics.registry, missing=self.missing) as port:
+        with http.serve(
+            self.settings.http,
+            self.metrics.registry,
+            missing=self.missing,
+            is_alive=self._pulse.is_beating,
+        ) as port:
             on_port(port)
             async with asyncio.TaskGroup() as tasks:
+                beating = tasks.create_task(self._pulse.run(), name="pulse")
                 reading = tasks.create_task(self.reader.run(), name="permissions")
                 if await self._is_stopped_before_start(stop):
                     reading.cancel()
+                    beating.cancel()
                     return
                 # What was imported and read until here stays: the collector need not look at it.
                 gc.collect()
@@ -165,6 +174,7 @@ class App:
                 await self.receiver.drain(timeout_s=_DRAIN_TIMEOUT_S)
                 receiving.cancel()
                 reading.cancel()
+                beating.cancel()
                 for store in self.stores:
                     await store.close()
 

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.registry import Collector
 
+from ingest.books import Books
 from ingest.fleet import Fleet
 from ingest.outcome import Outcome, QuarantineReason, Reason
 from ingest.plan import STORED, Plan
@@ -78,8 +79,8 @@ class Metrics:
         def gauge(name: str, text: str, *labels: str) -> Gauge:
             return Gauge(_P + name, text, labels, registry=registry)
 
-        self.received = counter("received_envelopes", "Envelopes taken from the broker.")
-        self._envelopes = counter("envelopes", "Envelopes settled.", "outcome")
+        self._books = Books()
+        registry.register(self._books)
         self._refused = counter("refused_envelopes", "Envelopes refused.", "reason")
         self._quarantined = counter("quarantined_envelopes", "Put into quarantine.", "reason")
         self._observations = counter("observations", "Observations settled.", "outcome")
@@ -89,10 +90,6 @@ class Metrics:
             "Observations refused, one by one or with their block.",
             "reason",
         )
-        self.abandoned = counter(
-            "abandoned_envelopes", "Dropped unread, because their connection was lost: come again."
-        )
-        self.in_flight = gauge("in_flight_envelopes", "Received and not settled.")
         self.receipts = counter("receipts", "Receipts handed to the broker's connection.")
         self.refused_receipts = counter(
             "refused_receipts", "Receipts that the broker did not take: its rules, or a quota."
@@ -121,7 +118,6 @@ class Metrics:
     def _begin_at_zero(self) -> None:
         """Show every label from the start, so that a first refusal is an increase."""
         for outcome in Outcome:
-            self._envelopes.labels(outcome)
             self._observations.labels(outcome)
         for reason in Reason:
             self._refused.labels(reason)
@@ -135,26 +131,20 @@ class Metrics:
 
     def note_received(self, count: int) -> None:
         """Count deliveries that were taken."""
-        self.received.inc(count)
-        self.in_flight.inc(count)
+        self._books.receive(count)
 
     def note_abandoned(self, count: int) -> None:
         """Count deliveries that were dropped unread."""
-        self.abandoned.inc(count)
-        self.in_flight.dec(count)
+        self._books.abandon(count)
 
     def note_stored(self, stored: Stored) -> None:
         """Count what a flush has committed."""
-        self.in_flight.dec(len(stored.fates))
         # By identity, and all at once: the hash of an enum is a call into Python, and most of a
         # flush is stored.
         outcomes = np.full(len(stored.fates), id(Outcome.STORED), np.int64)
         if stored.fates.count(STORED) < len(stored.fates):
             outcomes[:] = [id(outcome) for outcome, _ in stored.fates]
-        for outcome in Outcome:
-            count = int(np.count_nonzero(outcomes == id(outcome)))
-            if count:
-                self._envelopes.labels(outcome).inc(count)
+        self._books.settle({o: int(np.count_nonzero(outcomes == id(o))) for o in Outcome})
         others = np.flatnonzero(outcomes != id(Outcome.STORED)).tolist()
         told = collections.Counter(stored.fates[n] for n in others)
         for (outcome, why), count in told.items():
@@ -186,4 +176,6 @@ class Metrics:
         )
         for quantity in np.flatnonzero(by_quantity).tolist():
             self._stored.labels(_NAMES[quantity]).inc(by_quantity[quantity])
-        self.latency.observe_all((stored.committed_ms - blocks.newest_ms[admitted]) / 1000)
+        # A gateway's clock may be some seconds ahead: a sum that fell would look like a restart.
+        late_ms = np.maximum(stored.committed_ms - blocks.newest_ms[admitted], 0)
+        self.latency.observe_all(late_ms / 1000)

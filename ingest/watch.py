@@ -51,14 +51,23 @@ class Watch(Collector):
         settings: How often.
 
         now: Seconds since 1970.
+
+        monotonic: Seconds of a clock that does not go back: one that was set back must not have
+            an old look shown for as long.
     """
 
     def __init__(
-        self, conninfo: str, settings: WatchSettings, *, now: Callable[[], float] = time.time
+        self,
+        conninfo: str,
+        settings: WatchSettings,
+        *,
+        now: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._conninfo = make_conninfo(conninfo, connect_timeout=2, options=_OPTIONS)
         self._settings = settings
         self._now = now
+        self._monotonic = monotonic
         self._lock = threading.Lock()
         self._due_at = float("-inf")
         self._last: Mapping[str, float] = {}
@@ -71,9 +80,9 @@ class Watch(Collector):
     def collect(self) -> Iterable[Metric]:
         """Yield what there is."""
         with self._lock:
-            if self._now() >= self._due_at:
+            if self._monotonic() >= self._due_at:
                 self._last = self._look()
-                self._due_at = self._now() + self._settings.every_s
+                self._due_at = self._monotonic() + self._settings.every_s
             seen = dict(self._last)
         for name, value in seen.items():
             yield GaugeMetricFamily(_P + name, _TEXTS[name], value=value)

@@ -5,10 +5,11 @@ Served from a thread of its own, so that a busy event loop is still observed.
 """
 
 import contextlib
+import io
+import socketserver
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from socketserver import ThreadingMixIn
 from typing import TYPE_CHECKING, Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
@@ -25,8 +26,14 @@ if TYPE_CHECKING:
 _log = Log("http")
 
 
-class _Server(ThreadingMixIn, WSGIServer):
+class _Server(socketserver.ThreadingMixIn, WSGIServer):
     daemon_threads = True
+
+    def server_bind(self) -> None:
+        """Bind, and ask nobody for our name: where no name server answers that takes minutes."""
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
+        self.setup_environ()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Log what went wrong with a request; the library would print who asked."""
@@ -34,9 +41,25 @@ class _Server(ThreadingMixIn, WSGIServer):
         _log.debug("request_failed", error=describe(error) if error is not None else None)
 
 
+class _Errors(io.TextIOBase):
+    """Where the library prints the traceback of a page that failed: only its type is logged."""
+
+    def write(self, text: str) -> int:
+        return len(text)
+
+    def flush(self) -> None:
+        error = sys.exception()
+        if error is not None:
+            _log.error("page_failed", error=describe(error))
+
+
 class _QuietHandler(WSGIRequestHandler):
     timeout = 10
     """Seconds: whoever connects and says nothing does not hold a thread for ever."""
+
+    def get_stderr(self) -> io.TextIOBase:
+        """Return what takes a traceback, whose texts may hold anything, and writes none."""
+        return _Errors()
 
     def log_message(self, format: str, *args: Any) -> None:
         """Write nothing: a request line says who asks, and nobody needs it."""
@@ -48,6 +71,7 @@ def serve(
     registry: CollectorRegistry,
     *,
     missing: Callable[[], Iterable[str]],
+    is_alive: Callable[[], bool] = lambda: True,
 ) -> Iterator[int]:
     """
     Serve while the context is open; yield the port.
@@ -58,6 +82,8 @@ def serve(
         registry: What /metrics shows.
 
         missing: What the process still lacks to be ready, as names; none means ready.
+
+        is_alive: Whether it would be in vain to wait for it, and better to start it anew.
 
     Raises:
         ConfigError: The address cannot be listened on.
@@ -70,6 +96,8 @@ def serve(
             body: Iterable[bytes] = metrics(environ, start_response)
             return body
         if path == "/livez":
+            if not is_alive():
+                return _say(start_response, "503 Service Unavailable", "the loop hangs")
             return _say(start_response, "200 OK", "alive")
         if path == "/readyz":
             lacking = sorted(missing())

@@ -38,8 +38,8 @@ def test_watch_tells_sizes_backlog_epoch_and_clock(database: Database) -> None:
 
 def test_watch_is_patient_between_two_looks(database: Database) -> None:
     """However often it is scraped, the database is asked every so often."""
-    now = [time.time()]
-    watch = Watch(database.dsn("vv_ingest"), WatchSettings(every_s=30), now=lambda: now[0])
+    now = [0.0]
+    watch = Watch(database.dsn("vv_ingest"), WatchSettings(every_s=30), monotonic=lambda: now[0])
     seen = _registry(watch).get_sample_value
     assert seen("vitalveil_ingest_quarantine_envelopes") == 0
     database.execute(_QUARANTINED)
@@ -47,6 +47,22 @@ def test_watch_is_patient_between_two_looks(database: Database) -> None:
     assert seen("vitalveil_ingest_quarantine_envelopes") == 0
     now[0] += 2
     assert seen("vitalveil_ingest_quarantine_envelopes") == 3
+
+
+def test_a_clock_that_is_set_back_does_not_stop_the_watch(database: Database) -> None:
+    """The wall clock is compared with the database's, and says nothing of when to look."""
+    wall, now = [time.time()], [0.0]
+    watch = Watch(
+        database.dsn("vv_ingest"),
+        WatchSettings(every_s=30),
+        now=lambda: wall[0],
+        monotonic=lambda: now[0],
+    )
+    seen = _registry(watch).get_sample_value
+    assert abs(seen("vitalveil_ingest_clock_offset_seconds") or 0) < 5
+    wall[0] -= 3600
+    now[0] += 31
+    assert abs((seen("vitalveil_ingest_clock_offset_seconds") or 0) + 3600) < 5
 
 
 def test_a_database_that_is_away_is_absent_not_old(database: Database) -> None:

@@ -1,6 +1,9 @@
 """What Prometheus sees."""
 
 import itertools
+import sys
+import threading
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -68,6 +71,56 @@ def test_everything_received_is_accounted_for() -> None:
     assert value("refused_observations_total", reason="not_permitted") == 1
     assert value("quarantined_envelopes_total", reason="bad_seal") == 1
     assert value("measured_to_queryable_seconds_count") == 2
+
+
+@pytest.fixture
+def restless() -> Iterator[None]:
+    """Threads that take turns as often as they can."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(interval)
+
+
+@pytest.mark.usefixtures("restless")
+def test_the_books_balance_at_every_scrape() -> None:
+    """Whatever is received, stored or abandoned while /metrics is written, nothing looks lost."""
+    metrics, enough = Metrics(), threading.Event()
+    plan = plan_of(opened(block(70)), bad_seal(2))
+    stored = Stored(plan, conclude(plan, {})[0], NOW_MS, 0.1)
+
+    def work() -> None:
+        while not enough.is_set():
+            metrics.note_received(3)
+            metrics.note_abandoned(1)
+            metrics.note_stored(stored)
+
+    working = threading.Thread(target=work)
+    working.start()
+    try:
+        for _ in range(300):
+            found = {
+                (s.name.removeprefix("vitalveil_ingest_"), *s.labels.values()): s.value
+                for family in metrics.registry.collect()
+                for s in family.samples
+            }
+            settled = sum(n for (name, *_), n in found.items() if name == "envelopes_total")
+            assert found["received_envelopes_total",] == (
+                settled + found["abandoned_envelopes_total",] + found["in_flight_envelopes",]
+            )
+    finally:
+        enough.set()
+        working.join()
+
+
+def test_clocks_that_are_ahead_take_nothing_from_the_sum() -> None:
+    """What was measured after its COMMIT, by a gateway's clock, was there at once."""
+    metrics = Metrics()
+    plan = plan_of(opened(block(70, start_ms=NOW_MS)))
+    metrics.note_stored(Stored(plan, conclude(plan, {})[0], NOW_MS - 4_000, 0.1))
+    name = "vitalveil_ingest_measured_to_queryable_seconds_"
+    assert metrics.registry.get_sample_value(name + "sum") == 0
+    assert metrics.registry.get_sample_value(name + "count") == 1
 
 
 def test_labels_name_nobody() -> None:

@@ -1,12 +1,16 @@
 """/metrics, /livez and /readyz, on a real socket of loopback."""
 
 import http.client
+import logging
 import socket
 import struct
 import threading
+from collections.abc import Iterable
 
 import pytest
 from prometheus_client import CollectorRegistry, Counter
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from runtime.errors import ConfigError
 from runtime.http import serve
@@ -45,6 +49,49 @@ def test_alive_is_not_ready() -> None:
         assert get(port, "/readyz") == (503, "waiting for broker, database\n")
         lacking.clear()
         assert get(port, "/readyz") == (200, "ready\n")
+
+
+def test_process_whose_loop_hangs_is_not_alive() -> None:
+    """The thread that answers is not the one that works."""
+    alive = [True]
+    with serve(
+        HttpSettings(), CollectorRegistry(), missing=list, is_alive=lambda: alive[0]
+    ) as port:
+        assert get(port, "/livez")[0] == 200
+        alive[0] = False
+        assert get(port, "/livez") == (503, "the loop hangs\n")
+
+
+class _Failing(Collector):
+    def collect(self) -> Iterable[Metric]:
+        """Yield what no number is, as a library does whose texts quote it."""
+        return [GaugeMetricFamily("vitalveil_test", "Test.", value="glucose 5.5")]  # type: ignore[arg-type]
+
+
+def test_page_that_fails_prints_no_text(
+    capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The type of the error is logged; its text and the traceback, which may quote, are not."""
+    registry = CollectorRegistry()
+    registry.register(_Failing())
+    with serve(HttpSettings(), registry, missing=list) as port:
+        assert get(port, "/metrics")[0] == 500
+        assert get(port, "/livez")[0] == 200
+    assert "5.5" not in "".join(capfd.readouterr())
+    assert [(one.message, one.levelno) for one in caplog.records] == [
+        ("page_failed", logging.ERROR)
+    ]
+
+
+def test_nobody_is_asked_for_our_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A start must not wait for a name server that does not answer."""
+
+    def never(*_: object) -> str:
+        raise AssertionError("asked")
+
+    monkeypatch.setattr(socket, "getfqdn", never)
+    with serve(HttpSettings(host="0.0.0.0"), CollectorRegistry(), missing=list) as port:  # noqa: S104
+        assert get(port, "/livez")[0] == 200
 
 
 @pytest.mark.parametrize("path", ["/", "/metrics/", "/../etc/passwd", "/readyz%00"])
