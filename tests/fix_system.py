@@ -115,6 +115,20 @@ class Flow:
         """Return the values stored of this sensor, in the order of their times."""
         return [value for (value,) in self.query(_STORED, self.gateway.agent)]
 
+    def has_stored(self, more_than: int) -> bool:
+        """Tell whether there are more rows than that."""
+        return len(self.stored()) > more_than
+
+    def wait_for_more(self, rows: int, what: str) -> None:
+        """Wait until there are *rows* more than now."""
+        more_than = len(self.stored()) + rows
+        self.wait_for(lambda: self.has_stored(more_than), what, timeout_s=120)
+
+    def withdraw(self) -> None:
+        """Withdraw the subject from the purpose."""
+        with self.system.trust_shell() as shell:
+            shell.run("decision", "withdraw", "--subject", self.subject, "--purpose", PURPOSE)
+
     def query(self, text: str, *arguments: object) -> list[tuple[float]]:
         """Ask the telemetry database as its administrator."""
         admin = self.system.databases.admin("telemetry")
@@ -215,13 +229,18 @@ class Scene:
 
 def begin(whole: System) -> None:
     """Start *whole* up to ingest, with the tests' policy."""
+    prepare(whole)
+    whole.start_trust()
+    whole.start_ingest()
+
+
+def prepare(whole: System) -> None:
+    """Prepare *whole*, with the tests' policy."""
     whole.prepare()
     policy = whole.folder / "acceptance.yaml"
     policy.write_text(POLICY)
     with whole.trust_shell() as shell:
         shell.run("policy", "load", str(policy))
-    whole.start_trust()
-    whole.start_ingest()
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,8 @@ import msgspec
 from simulators.stack.child import Child, free_port
 from simulators.stack.errors import DidNotStart, NotInstalled
 
+_ANSWERS: Final = ("ready", "standby")
+_FILE: Final = "vitalveil.conf"
 _SETTINGS: Final = """\
 listen_addresses = '127.0.0.1'
 unix_socket_directories = ''
@@ -73,7 +75,7 @@ class Postgres(msgspec.Struct):
 
     def start(self) -> None:
         """
-        Create the cluster if need be, start it, and wait until it answers.
+        Create the cluster if need be, start it, and wait until it answers, if only to read.
 
         Raises:
             NotInstalled: The wheel is not installed, or the folder lacks a program.
@@ -113,7 +115,7 @@ class Postgres(msgspec.Struct):
             lines = (self.data / "postmaster.pid").read_text().splitlines()
         except OSError:
             return False
-        return len(lines) >= 8 and lines[0] == str(pid) and lines[7].strip() == "ready"
+        return len(lines) >= 8 and lines[0] == str(pid) and lines[7].strip() in _ANSWERS
 
     def _create_cluster(self, user: int | None) -> None:
         assert self.programs is not None  # noqa: S101 - start() has set it
@@ -148,13 +150,16 @@ class Postgres(msgspec.Struct):
         password_file.unlink()
         if done.returncode != 0:
             raise DidNotStart("initdb", self.log)
+        # What ALTER SYSTEM writes, and pg_basebackup, goes above it.
+        with (self.data / "postgresql.conf").open("a") as settings:
+            settings.write(f"include = '{_FILE}'\n")
 
     def _write_settings(self) -> None:
         assert self.programs is not None  # noqa: S101 - start() has set it
         more = ""
         if _has_timescale(self.programs):
             more = "shared_preload_libraries = 'timescaledb'\ntimescaledb.telemetry_level = off"
-        with (self.data / "postgresql.auto.conf").open("w") as settings:
+        with (self.data / _FILE).open("w") as settings:
             settings.write(_SETTINGS.format(port=self.port, more=more))
 
     def stop(self) -> None:

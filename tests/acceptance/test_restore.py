@@ -1,10 +1,6 @@
 """Both databases dumped under load, lost, and restored into a new server, as the page tells it."""
 
-import os
-import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -16,17 +12,15 @@ import pytest
 from simulators.stack.system import System, system
 from tests.fix_database import programs
 from tests.fix_system import PURPOSE, Flow, begin
+from tests.operator_shell import ROOT, Operator, commands
 
 pytestmark = [pytest.mark.broker, pytest.mark.database, pytest.mark.slow]
 
-ROOT: Final = Path(__file__).parents[2]
 PAGE: Final = ROOT / "docs/howto/restore-a-backup.md"
-_SECTION: Final = re.compile(r"^## ", re.MULTILINE)
 _UNCOUNTED: Final = """
 SELECT (SELECT count(*) FROM vv.observations) - (SELECT sum(observations) FROM vv.envelopes)
 """
 _MAY_SEE_THE_VAULT: Final = "SELECT has_database_privilege('vv_ingest', 'vv_vault', 'CONNECT')"
-_BLOCK: Final = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture
@@ -37,54 +31,9 @@ def whole() -> Iterator[System]:
         yield made
 
 
-class Operator:
-    """Types what the page says, on the machine of *whole*."""
-
-    def __init__(self, whole: System, folder: Path) -> None:
-        self._whole = whole
-        self._folder = folder
-        (folder / "bin").mkdir()
-        # What starts and stops services here is the test.
-        for name, text in (
-            ("systemctl", "true"),
-            ("vitalveil", f'exec {sys.executable} -m vitalveil "$@"'),
-        ):
-            path = folder / "bin" / name
-            path.write_text(f"#!/bin/sh\n{text}\n")
-            path.chmod(0o755)
-
-    def type(self, script: str) -> None:
-        """Run *script*, each of its commands to a good end."""
-        server = self._whole.databases.server
-        assert server is not None
-        assert server.programs is not None
-        (self._folder / "postgres.password").touch(mode=0o600)
-        (self._folder / "postgres.password").write_text(server.password)
-        for role in ("vv_ingest", "vv_trust"):
-            shutil.copy(self._whole.databases.password_file(role), self._folder)
-        for written, here in (
-            ("host=database", f"host=127.0.0.1 port={server.port}"),
-            ("/etc/vitalveil", str(self._whole.folder)),
-        ):
-            script = script.replace(written, here)
-        done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", script],
-            capture_output=True, text=True, check=False, cwd=self._folder,
-            env={
-                "PATH": f"{self._folder / 'bin'}:{server.programs}:{os.environ['PATH']}",
-                "PYTHONPATH": str(ROOT), "PGHOST": "127.0.0.1", "PGPORT": str(server.port),
-                "PGUSER": "postgres", "PGPASSWORD": server.password,
-            },
-        )  # fmt: skip
-        assert done.returncode == 0, f"{script}\n{done.stdout}\n{done.stderr}"
-
-
 def _sections() -> tuple[str, list[str]]:
     """Return the page's commands that dump, and those that restore, block by block."""
-    dump, restore = (
-        _BLOCK.findall(next(s for s in _SECTION.split(PAGE.read_text()) if s.startswith(title)))
-        for title in ("Dump", "Restore")
-    )
+    dump, restore = (commands(PAGE, title) for title in ("Dump", "Restore"))
     assert len(dump) == 1
     assert len(restore) == 7
     return dump[0], restore
@@ -134,7 +83,7 @@ class Disaster:
             self._whole.databases.admin_files(which)
         self._operator.type(self._restored())
         self._operator.type(self._migrate)
-        _withdraw(self._whole, enter_again)
+        enter_again.withdraw()
         self._operator.type(self._newer)
         self._operator.type(self._replay)
         self._whole.start_trust()
@@ -161,15 +110,6 @@ def _finish(*flows: Flow) -> None:
 
 def _is_settled(flow: Flow) -> bool:
     return flow.spooled() == 0
-
-
-def _has_stored(flow: Flow, more_than: int) -> bool:
-    return len(flow.stored()) > more_than
-
-
-def _withdraw(whole: System, flow: Flow) -> None:
-    with whole.trust_shell() as shell:
-        shell.run("decision", "withdraw", "--subject", flow.subject, "--purpose", PURPOSE)
 
 
 def _lease_anew(whole: System, flow: Flow) -> None:
@@ -202,17 +142,15 @@ def test_what_a_restore_keeps_and_loses(
         request.addfinalizer(flow.stop_player)
         flow.begin()
     for flow in flows:
-        flow.wait_for(partial(_has_stored, flow, 20), "the first values were stored")
+        flow.wait_for(partial(flow.has_stored, 20), "the first values were stored")
     operator = Operator(whole, tmp_path)
     roles, telemetry, vault = _sections()[0].splitlines()
     operator.type(f"{roles}\n{telemetry}")
-    _withdraw(whole, between)
+    between.withdraw()
     operator.type(vault)
-    _withdraw(whole, after)
+    after.withdraw()
     _lease_anew(whole, leased)
-    stays.wait_for(
-        partial(_has_stored, stays, len(stays.stored()) + 50), "more was stored after the dumps"
-    )
+    stays.wait_for_more(50, "more was stored after the dumps")
     disaster = Disaster(whole, operator)
     disaster.strike()
     handed_over = stays.handed_over
@@ -221,7 +159,7 @@ def test_what_a_restore_keeps_and_loses(
     disaster.open()
     for flow in (stays, leased):
         wanted = dumped[flow.subject] + 50
-        flow.wait_for(partial(_has_stored, flow, wanted), "it is stored again", timeout_s=120)
+        flow.wait_for(partial(flow.has_stored, wanted), "it is stored again", timeout_s=120)
     _finish(stays, leased)
 
     for flow in (stays, leased):
