@@ -32,6 +32,9 @@ _UNCONNECTED: Final[dict[str, tuple[type[StoreError], str]]] = {
     "password authentication failed": (Unusable, "the database refused the password"),
     "no password supplied": (Unusable, "the database wants a password"),
     "is not permitted to log in": (Unusable, "the role may not log in"),
+    "root certificate file": (Unusable, "the file that sslrootcert names is not there"),
+    "certificate verify failed": (Unavailable, "the database's certificate does not verify"),
+    "no pg_hba.conf entry": (Unavailable, "pg_hba.conf lets this role in from elsewhere alone"),
     "does not exist": (Unusable, "there is no such database or role"),
     "connection refused": (Unavailable, "nobody listens there"),
     "starting up": (Unavailable, "the database is starting"),
@@ -86,7 +89,11 @@ def connection_string(settings: DatabaseSettings, *, application: str) -> str:
     secret: dict[str, str] = {}
     if settings.password_file is not None:
         secret["password"] = read_secret(settings.password_file, key="database.password_file")
-    parts: dict[str, Any] = {**_ALWAYS, **conninfo_to_dict(settings.dsn), **secret}
+    own = conninfo_to_dict(settings.dsn)
+    parts: dict[str, Any] = {**_ALWAYS, **own, **secret}
+    # After ours, which hold unless they are set otherwise: an option of the operator's must not
+    # have a transaction wait for ever.
+    parts["options"] = f"{_ALWAYS['options']} {own.get('options', '')}".strip()
     parts["application_name"] = application
     return make_conninfo("", **parts)
 

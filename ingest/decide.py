@@ -264,12 +264,19 @@ def _refuse_repeats(
     times = columns.times_ms if sorting is None else columns.times_ms[sorting]
     alive = fates.codes[block_of] == 0
     block_of, times = block_of[alive], times[alive]
-    slot, interval = rules["slot"][block_of], rules["interval"][block_of]
-    bucket = times // interval
-    clash = (slot[1:] == slot[:-1]) & (bucket[1:] == bucket[:-1]) & (times[1:] != times[:-1])
-    one, other = block_of[:-1][clash], block_of[1:][clash]
-    later = np.where(fates.arrivals[one] > fates.arrivals[other], one, other)
-    fates.codes[later] = Reason.POLICY_EXCEEDED.code
+    if not len(times):
+        return
+    slot, bucket = rules["slot"][block_of], times // rules["interval"][block_of]
+    is_first = np.ones(len(times), dtype=np.bool_)
+    is_first[1:] = (slot[1:] != slot[:-1]) | (bucket[1:] != bucket[:-1])
+    firsts = np.flatnonzero(is_first)
+    counts = np.diff(firsts, append=len(times))
+    # Of each interval the block stays that came first, and what is of its very time: by pairs of
+    # neighbours a third one between two would take the clash away with it.
+    arrived = fates.arrivals[block_of]
+    is_chosen = arrived == np.repeat(np.minimum.reduceat(arrived, firsts), counts)
+    chosen = np.repeat(np.maximum.reduceat(np.where(is_chosen, times, -1), firsts), counts)
+    fates.codes[block_of[times != chosen]] = Reason.POLICY_EXCEEDED.code
 
 
 def _rows(

@@ -16,12 +16,18 @@ from wire.receipt import MAX_RANGES, MAX_SPOOLS, SpoolReceipt
 _NO_SEQUENCE = 1 << 63
 """Above every sequence."""
 
+_MAX_RUNS = 8 * MAX_RANGES
+"""
+How many runs of a spool are remembered, many more than a receipt tells: who leaves out each second
+sequence fills no memory. What is above is asked of the ledger when it comes again.
+"""
+
 _WATERMARK_EVERY = 64
 """How far a spool moves on before the database is told; a restart reads that many ledger rows."""
 
 
 class Ranges:
-    """Sequences that are settled: all through one, and runs above it."""
+    """Sequences that are settled: all through one, and runs above it, of which the first."""
 
     __slots__ = ("_runs", "marked", "through")
 
@@ -57,9 +63,9 @@ class Ranges:
         self._absorb()
         return True
 
-    def runs(self) -> list[tuple[int, int]]:
-        """Return the settled runs above `through`, ascending and apart."""
-        return list(self._runs)
+    def runs(self, limit: int | None = None) -> list[tuple[int, int]]:
+        """Return the first *limit* settled runs above `through`, ascending and apart."""
+        return self._runs[:limit]
 
     def _add_run(self, first: int, last: int) -> None:
         """Put a run among the others, joined with those that it touches."""
@@ -72,6 +78,7 @@ class Ranges:
             last = max(last, self._runs[end][1])
             end += 1
         self._runs[begin:end] = [(first, last)]
+        del self._runs[_MAX_RUNS:]
 
     def _absorb(self) -> None:
         """Let `through` swallow the runs that it has reached."""
@@ -192,7 +199,7 @@ class Settlements:
         spools = []
         for spool_id in reversed(recent):
             ranges = self._ranges[agent, spool_id]
-            spools.append(SpoolReceipt(spool_id, ranges.through, ranges.runs()[:MAX_RANGES]))
+            spools.append(SpoolReceipt(spool_id, ranges.through, ranges.runs(MAX_RANGES)))
         return receipt.encode(spools)
 
     def watermarks(self, spools: Iterable[Spool]) -> list[tuple[str, bytes, int]]:

@@ -226,6 +226,24 @@ def test_interval_is_kept_across_envelopes_and_flushes() -> None:
     assert decide(later, permissions=permissions, last=last).verdicts == [None]
 
 
+@given(st.lists(st.sampled_from([0, 1, 2, 3, 60_000, 60_001]), min_size=1, max_size=6))
+def test_of_an_interval_one_time_is_kept_and_it_came_first(offsets: list[int]) -> None:
+    """However many share an interval in one flush, and in whatever order they came."""
+    start = NOW_MS // 60_000 * 60_000 - 600_000
+    some = [
+        opened(block(70, start_ms=start + offset), sequence=n)
+        for n, offset in enumerate(offsets, start=1)
+    ]
+    verdicts = decide(*some, permissions=knowing(permission(rule=MINUTE))).verdicts
+    first_of: dict[int, int] = {}
+    for offset in offsets:
+        first_of.setdefault(offset // 60_000, offset)
+    assert verdicts == [
+        None if offset == first_of[offset // 60_000] else Reason.POLICY_EXCEEDED
+        for offset in offsets
+    ]
+
+
 def test_deciding_twice_decides_the_same() -> None:
     """A batch may be admitted again under the lock without meeting itself."""
     permissions, last = knowing(permission(rule=MINUTE)), LastReadings()

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.delivery import Identity
-from ingest.settle import Ranges, Settlements
+from ingest.settle import _MAX_RUNS, Ranges, Settlements
 from tests.fakes_ingest import AGENT, SPOOL
 from wire import receipt
 from wire.receipt import MAX_RANGES, MAX_SPOOLS, SpoolReceipt
@@ -39,6 +39,20 @@ def test_ranges_are_a_set(steps: list[int], through: int, runs: list[tuple[int, 
     assert {s for s in range(1, 60) if ranges.covers(s)} == expected
     assert receipt.decode(receipt.encode([told])).spools == [told]
     assert ranges.through + 1 not in expected
+
+
+def test_spool_with_holes_without_end_fills_no_memory() -> None:
+    """Who leaves out each second sequence: what is told stays, what is above is asked."""
+    ranges = Ranges()
+    for sequence in range(2, 20_000, 2):
+        ranges.add(sequence)
+    assert len(ranges.runs()) == _MAX_RUNS
+    assert ranges.runs(2) == [(2, 2), (4, 4)]
+    assert ranges.covers(2 * _MAX_RUNS)
+    assert not ranges.covers(2 * _MAX_RUNS + 2)
+    for sequence in range(1, 2 * _MAX_RUNS, 2):
+        ranges.add(sequence)
+    assert (ranges.through, ranges.runs()) == (2 * _MAX_RUNS, [])
 
 
 def ready(interval_s: float = 1.0) -> Settlements:

@@ -1,0 +1,51 @@
+"""What the database is connected with, and what its refusals mean."""
+
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+
+from ingest.database import DatabaseSettings, connection_string, mapped_errors
+from ingest.errors import StoreError, Unavailable, Unusable
+
+
+@pytest.mark.parametrize("own", ["", "-c search_path=vv -c lock_timeout=3s"])
+def test_options_of_the_operator_come_after_ours(own: str) -> None:
+    """They may change one of ours, and do not take the others away."""
+    settings = DatabaseSettings(f"host=db options='{own}'")
+    options = str(conninfo_to_dict(connection_string(settings, application="x"))["options"])
+    assert "idle_in_transaction_session_timeout=60s" in options
+    assert options.index("lock_timeout=10s") < options.index("timezone=UTC")
+    assert options.endswith(own or "timezone=UTC")
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "meaning"),
+    [
+        pytest.param(
+            'root certificate file "/x/root.crt" does not exist',
+            Unusable,
+            "sslrootcert",
+            id="not taken for a database that is not there",
+        ),
+        pytest.param('FATAL: database "vv" does not exist', Unusable, "no such database", id="it"),
+        pytest.param(
+            'FATAL: no pg_hba.conf entry for host "10.0.0.1", user "vv_ingest"',
+            Unavailable,
+            "pg_hba.conf",
+            id="from elsewhere",
+        ),
+        pytest.param(
+            "SSL error: certificate verify failed", Unavailable, "certificate", id="another's"
+        ),
+        pytest.param("anything else", Unavailable, "OperationalError", id="unknown"),
+    ],
+)
+async def test_refusals_say_what_they_mean(
+    text: str, kind: type[StoreError], meaning: str
+) -> None:
+    """Of the library's text, which names hosts and roles, only its meaning is passed on."""
+    with pytest.raises(kind, match=meaning) as raised:
+        async with mapped_errors():
+            raise psycopg.OperationalError(text)
+    assert "10.0.0.1" not in str(raised.value)
+    assert "vv_ingest" not in str(raised.value)
