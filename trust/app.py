@@ -1,8 +1,9 @@
 """The composition root: builds trust from its settings, and runs the daemon."""
 
 import asyncio
+import contextlib
 import datetime as dt
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
@@ -36,7 +37,7 @@ from trust.stores import Stores
 from trust.sweep import Broom
 from trust.telemetry import Telemetry
 from trust.upkeep import Upkeep
-from trust.vault import Vault
+from trust.vault import Vault, listen
 from trust.watch import Watch
 
 CERTIFICATE_END: Final = "vitalveil_trust_certificate_end_timestamp_seconds"
@@ -150,9 +151,24 @@ class App:
             Unavailable: Not all were; the daemon does it later.
             ConfigError: There is no broker in the settings.
         """
+        async with self.publishing() as publish:
+            return await publish(patience_s)
+
+    @contextlib.asynccontextmanager
+    async def publishing(self) -> AsyncIterator[Callable[[float], Awaitable[bool]]]:
+        """
+        Yield what does as `publish`, again and again: to connect costs more than a withdrawal.
+
+        Raises:
+            Unavailable: The vault is out of reach.
+            ConfigError: There is no broker in the settings.
+        """
         courier, broker, opened = _courier(self.settings, self.keys, Metrics())
         try:
-            return await publish_once(courier, broker, self.settings.vault, patience_s=patience_s)
+            async with listen(self.settings.vault) as listener:
+                yield lambda patience_s: publish_once(
+                    courier, broker, listener, patience_s=patience_s
+                )
         finally:
             courier.close()
             opened.close()

@@ -101,9 +101,11 @@ async def run(app: App, *, lines: TextIO, out: Callable[[str], None]) -> int:
 async def _publish_for_ever(app: App, waiting: asyncio.Event) -> None:
     while app.settings.broker is not None:
         await waiting.wait()
-        waiting.clear()
         try:
-            await app.publish(patience_s=_PATIENCE_S)
+            async with app.publishing() as publish:
+                while await waiting.wait():
+                    waiting.clear()
+                    await publish(_PATIENCE_S)
         except RuntimeSetupError as exc:
             # The commands themselves need no broker; the daemon publishes once it is mended.
             _log.error("not_published", error=describe(exc))

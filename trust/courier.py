@@ -26,6 +26,8 @@ _GROUP: Final = 100
 """How many agents are brought up to date in one transaction: it holds up ingest for its length."""
 _ROUND_S: Final = 1.0
 _MAX_BACK_OFF_S: Final = 15.0
+_FIRST_WAIT_S: Final = 0.05
+_LONGEST_WAIT_S: Final = 0.4
 _log: Final = Log("trust.courier")
 
 
@@ -223,7 +225,7 @@ class Courier:
 
 
 async def publish_once(
-    courier: Courier, broker: Broker, vault: DatabaseSettings, *, patience_s: float
+    courier: Courier, broker: Broker, listener: Listener, *, patience_s: float
 ) -> bool:
     """
     See to it that every lease is published, by us or by the process that does it already.
@@ -234,16 +236,21 @@ async def publish_once(
     Raises:
         Unavailable: Some may be published; do it again later.
     """
-    async with listen(vault) as listener:
-        deadline = asyncio.get_running_loop().time() + patience_s
-        while not await listener.is_publisher():
-            if await courier.is_all_published():
-                return True
-            if asyncio.get_running_loop().time() > deadline:
-                return False
-            await asyncio.sleep(0.05)
+    # Whatever it has heard meanwhile is looked at now, and need not be kept.
+    await listener.heard(timeout_s=0)
+    deadline = asyncio.get_running_loop().time() + patience_s
+    wait_s = _FIRST_WAIT_S
+    while not await listener.is_publisher():
         if await courier.is_all_published():
             return True
-        async with broker.connect() as channel:
-            await courier.publish(channel)
-            return True
+        if asyncio.get_running_loop().time() > deadline:
+            return False
+        await asyncio.sleep(wait_s)
+        wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
+    try:
+        if not await courier.is_all_published():
+            async with broker.connect() as channel:
+                await courier.publish(channel)
+    finally:
+        await listener.retire()
+    return True

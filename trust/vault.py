@@ -74,7 +74,7 @@ class Listener:
 
     async def is_publisher(self) -> bool:
         """
-        Tell whether this process is, from now until the listener closes, the one that publishes.
+        Tell whether this process is, until it retires or closes, the one that publishes.
 
         Raises:
             VaultUnavailable: The connection is lost.
@@ -84,6 +84,16 @@ class Listener:
                 "SELECT pg_try_advisory_lock(%s)", [_PUBLISHER_LOCK]
             )
             return await cursor.fetchone() == (True,)
+
+    async def retire(self) -> None:
+        """
+        Let another process be the one that publishes.
+
+        Raises:
+            VaultUnavailable: The connection is lost.
+        """
+        with _translated():
+            await self._connection.execute("SELECT pg_advisory_unlock(%s)", [_PUBLISHER_LOCK])
 
     async def heard(self, *, timeout_s: float) -> None:
         """

@@ -30,6 +30,7 @@ from trust.app import App
 from trust.errors import BrokerUnavailable
 from trust.ports import SealedLease
 from trust.publisher import MqttBroker
+from trust.vault import listen
 from wire import topics
 from wire.lease import Lease
 
@@ -140,6 +141,28 @@ async def test_lease_is_retained_for_its_agent(
     assert [g.handle.hex() for g in (await next_lease(leases)).grants] == [handle]
     await leases.aclose()
     assert office.vault.fetch("SELECT published_version FROM vault.agents") == [(1,)]
+
+
+async def test_who_publishes_lets_others_in_between(
+    office: Office, trust_broker: BrokerSettings
+) -> None:
+    """One connection publishes again and again, and between is not the one that publishes."""
+    office.load_policy()
+    people = [office.add_subject() for _ in range(3)]
+    agent, _ = office.enrol()
+    app = App(office.with_broker(trust_broker))
+    backends = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+    async with app.publishing() as publish:
+        opened = []
+        for version, subject in enumerate(people, 1):
+            office.accept(subject, agent, binding=f"C0:FF:EE:00:00:0{version}")
+            assert await publish(2.0)
+            assert office.vault.fetch("SELECT published_version FROM vault.agents") == [(version,)]
+            opened.append(office.vault.fetch(backends))
+            async with listen(office.settings.vault) as other:
+                assert await other.is_publisher()
+        assert opened == [opened[0]] * 3
+    app.close()
 
 
 async def test_daemon_publishes_changes_at_once(
