@@ -2,8 +2,8 @@
 What trust writes into the telemetry database: who may send, under which lease, what may be stored.
 
 Once a change has committed, nothing is stored that it took away; who stores hardly notices it. A
-permission that ends is closed first, so that whoever begins to store refuses it, and withdrawn once
-those are done who had begun before. What cannot be closed, as a shorter validity, excludes
+permission that ends is closed first, so that whoever begins to store refuses it. It is withdrawn
+once those are done who had begun before. What cannot be closed, as a shorter validity, excludes
 everybody who stores for one transaction.
 """
 
