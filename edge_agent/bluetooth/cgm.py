@@ -213,6 +213,8 @@ class Session:
             return False
 
     async def _fetch_rest(self, first: int) -> None:
+        if first >= _EVERY_MIN:
+            return  # No session has a later minute.
         for request in (_since(first), EVERYTHING):
             try:
                 counted = await self._point.count(request)
@@ -232,9 +234,12 @@ class Session:
 
         async def drain() -> None:
             self.check()
-            for ready in report.ready():
-                if ready.sequence >= first:
-                    await self._outlet.put(self._measure(ready.record))
+            # Again: while one waited for room, more may have come, and after the last drain of all
+            # nobody would ask for those.
+            while batch := report.ready():
+                for ready in batch:
+                    if ready.sequence >= first:
+                        await self._outlet.put(self._measure(ready.record))
 
         try:
             is_whole = await self._point.gather(request, report, drain, counted)

@@ -1,5 +1,6 @@
 """A long session of a CGM sensor, caught up in windows."""
 
+import asyncio
 from collections.abc import Callable
 
 import pytest
@@ -128,6 +129,39 @@ async def test_a_sensor_that_answers_wrongly_for_a_range_is_asked_for_all(
 
     assert EVERYTHING in requests_of(sensor, OpCode.REPORT)
     assert sensor.books.connections == 1
+
+
+async def test_what_is_told_while_there_is_no_room_is_not_lost(link: AirLink) -> None:
+    """A minute that comes while those before it wait for room is handed over after them."""
+    sensor = await link.add(sensor_with(RECORDS - 1))
+
+    async with collecting(radio(link), ToldHost(), {CGM: 0}) as collector:
+        inbox = collector.sensors._inbox
+        inbox._max_waiting = RECORDS - 2
+        async with asyncio.timeout(30):
+            while inbox._has_room.is_set():  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.01)
+        await sensor.tell_all(sensor.measure(Reading(7.0), minute=5 * (RECORDS - 1)))
+        await asyncio.sleep(0.1)
+        await assert_caught_up(collector)
+
+
+async def test_the_last_minute_of_all_is_not_asked_beyond(link: AirLink) -> None:
+    """A session in its last minute that can be told is met again like any other."""
+    last_min = (1 << 16) - 1
+    sensor = sensor_with(0)
+    sensor.session.begin(ago_s=60 * last_min)
+    sensor.measure(Reading(6.0), minute=last_min)
+    await link.add(sensor)
+
+    async with collecting(radio(link), ToldHost(), {CGM: 0}) as collector:
+        await collector.until(lambda: fetches(collector) == 1)
+        assert places(collector.taken_of_records()) == [(0, last_min)]
+        (cursor,) = (taken.record for taken in collector.taken_of_records())
+    assert cursor is not None
+    async with collecting(radio(link), ToldHost(), {CGM: cursor}) as collector:
+        await collector.until(lambda: fetches(collector) == 1)
+        assert collector.taken_of_records() == []
 
 
 async def test_hours_without_a_record_are_passed_over(link: AirLink) -> None:
