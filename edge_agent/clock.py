@@ -96,6 +96,10 @@ class KeptClock:
         """Return the latest that it was ever believed to be under the lease that is held."""
         return self._keeper.latest_ms(now=self.now())
 
+    def sure_ms(self) -> int:
+        """Return a time that is past for sure: trust has signed it, and we have counted on."""
+        return self._keeper.sure_ms(now=self.now())
+
     def is_wrong(self) -> bool:
         return self._keeper.is_wrong
 

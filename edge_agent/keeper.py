@@ -13,7 +13,7 @@ from edge_agent.errors import SpoolError
 from edge_agent.leases import Leases
 from edge_agent.metrics import Metrics
 from edge_agent.pipeline import Flush
-from edge_agent.ports import Amount, Clock, Removed, Shortage, Spool
+from edge_agent.ports import Amount, KeptTime, Removed, Shortage, Spool
 from edge_agent.seal import Seal
 from edge_agent.uplink import Uplink
 from runtime.logs import Log, describe
@@ -46,7 +46,7 @@ class Keeper:
     def __init__(  # noqa: PLR0913 - everything that it stands on, once
         self,
         *,
-        clock: Clock,
+        clock: KeptTime,
         spool: Spool,
         seal: Seal,
         leases: Leases,
@@ -143,8 +143,9 @@ class Keeper:
             self._given_up(purged, "withdrawn")
 
     async def evict(self) -> None:
-        """Give up what has waited too long."""
-        oldest_ms = self._clock.now_ms() - int(self.max_age_s * 1000)
+        """Give up what has waited too long, by a time that is past for sure."""
+        # Not by the machine's clock: were that ahead for a second, all would go.
+        oldest_ms = self._clock.sure_ms() - int(self.max_age_s * 1000)
         first_ms = self._spool.stats().oldest_ms
         if first_ms is None or first_ms >= oldest_ms:
             return

@@ -45,6 +45,10 @@ class KeptTime(Clock, Protocol):
         """Return the latest that it was ever believed to be under the lease that is held."""
         ...
 
+    def sure_ms(self) -> int:
+        """Return a time that is past for sure: trust has signed it, and we have counted on."""
+        ...
+
     def adopt(self, lease: Lease) -> None:
         """Note that *lease* is held from now on: trust has signed when it was issued."""
         ...

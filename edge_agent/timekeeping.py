@@ -110,6 +110,10 @@ class Timekeeper:
         """Return the latest that it was ever believed to be under the lease that is held."""
         return max(self.time_ms(now=now), self._under_lease(self._reached_ms, now=now))
 
+    def sure_ms(self, *, now: float) -> int:
+        """Return a time that is past for sure, though no lease may last so long; 0 for none."""
+        return 0 if self._floor_ms is None else self._floor_ms + int(now * 1000)
+
     def _floor(self, *, now: float) -> int:
         """Return how late it is for sure, 0 when trust has signed nothing yet."""
         return 0 if self._floor_ms is None else self._under_lease(self._floor_ms, now=now)

@@ -56,6 +56,19 @@ class ManualClock:
     def is_wrong(self) -> bool:
         return False
 
+    def look(self) -> int | None:
+        return None
+
+    def latest_ms(self) -> int:
+        return self.time_ms
+
+    def sure_ms(self) -> int:
+        return self.time_ms
+
+    def adopt(self, lease: Lease) -> None: ...
+
+    def keep(self, *, is_last: bool = False) -> None: ...
+
     def pass_s(self, seconds: float) -> None:
         """Let *seconds* pass."""
         self.seconds += seconds

@@ -58,6 +58,9 @@ class HurriedClock:
     def latest_ms(self) -> int:
         return self.now_ms()
 
+    def sure_ms(self) -> int:
+        return self.now_ms()
+
     def adopt(self, lease: Lease) -> None: ...
 
     def keep(self, *, is_last: bool = False) -> None: ...

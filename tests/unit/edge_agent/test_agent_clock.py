@@ -261,6 +261,21 @@ async def test_lease_tells_how_late_it_is(tmp_path: Path) -> None:
         assert await home.kept() == kept
 
 
+async def test_nothing_is_given_up_by_a_clock_that_was_ahead(tmp_path: Path) -> None:
+    """What waits to be sent is too old once time has passed, not because a clock says so."""
+    async with gateway(tmp_path) as home:
+        kept = await home.kept()
+        assert kept
+        await home.runs(60)
+        await home.shows(TODAY_MS + 300 * 24 * HOUR_MS)
+        await home.runs(60)
+        assert await home.kept() > kept
+
+        home.machine.pass_s(15 * 24 * HOUR_MS / 1000)
+        await home.round()
+        assert await home.kept() == 0
+
+
 async def test_clock_is_shown_as_known(tmp_path: Path) -> None:
     """A clock that was believed from the start is one that is known."""
     async with gateway(tmp_path) as home:

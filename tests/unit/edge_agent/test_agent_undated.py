@@ -43,6 +43,9 @@ class UndatedClock:
     def latest_ms(self) -> int:
         return self.now_ms()
 
+    def sure_ms(self) -> int:
+        return self.now_ms()
+
     def adopt(self, lease: Lease) -> None:
         """Know that already."""
 
