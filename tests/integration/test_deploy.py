@@ -260,6 +260,13 @@ def test_units_are_sandboxed(unit: Path) -> None:
     assert float(exposure.group(1)) <= 2.0
 
 
+def test_a_gateway_is_never_given_up() -> None:
+    """Nobody is there to start it: systemd tries for ever, and counts no attempts."""
+    lines = (DEPLOY / "systemd/vitalveil-agent.service").read_text().splitlines()
+    assert {"Restart=always", "StartLimitIntervalSec=0"} <= set(lines)
+    assert not any(line.startswith("StartLimitBurst") for line in lines)
+
+
 def test_the_page_for_a_gateway_is_of_its_unit_and_its_settings() -> None:
     """One user, one folder of keys, one folder of state, one program: in all three places."""
     page = (DEPLOY.parent / "docs/howto/raspberry-pi.md").read_text()
