@@ -8,10 +8,9 @@ from uuid import UUID
 
 import msgspec
 
-from trust import files
 from trust.due_dates import RequestOutcome
 from trust.epochs import pseudonyms_of
-from trust.errors import Refused
+from trust.errors import KeyFileError, Refused
 from trust.exports import package
 from trust.exports.observed import Observed, from_row
 from trust.journal import Made
@@ -134,13 +133,21 @@ class Access:
         Delete the exports whose time is over; return how many.
 
         Raises:
-            KeyFileError: One cannot be deleted.
+            KeyFileError: One cannot be deleted, or is no export; all others are.
             VaultUnavailable: Some may be deleted; do it again.
         """
         with self._vault.transaction() as records:
             over = records.journal.expired_exports(at=self._clock())
+        left: list[KeyFileError] = []
         for export, file in over:
-            files.discard(Path(file))
+            try:
+                package.discard(Path(file))
+            except KeyFileError as exc:
+                # One of them keeps no other from being deleted in time.
+                left.append(exc)
+                continue
             with self._vault.transaction() as records:
                 records.journal.export_is_deleted(export)
+        if left:
+            raise left[0]
         return len(over)

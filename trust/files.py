@@ -46,20 +46,36 @@ def unfinished(path: Path) -> Path:
     return path.with_name(f".{path.name}.new")
 
 
-def discard(path: Path) -> None:
+def discard(path: Path, *, begins_with: bytes) -> None:
     """
     Delete *path*, and what is left of it if its writing was cut off; either may be gone.
 
+    Args:
+        path: Of a record that somebody may have changed, to have another file deleted.
+
+        begins_with: What is deleted begins with this, as far as it was written.
+
     Raises:
-        KeyFileError: It cannot be deleted.
+        KeyFileError: It cannot be deleted, or is another file.
     """
     try:
         for one in (path, unfinished(path)):
+            if one.exists():
+                _check_begins(one, begins_with)
             one.unlink(missing_ok=True)
     except OSError as exc:
         raise KeyFileError(
             path.name, f"it cannot be deleted ({type(exc).__name__})", "Delete it by hand."
         ) from None
+
+
+def _check_begins(path: Path, begins_with: bytes) -> None:
+    with path.open("rb") as file:
+        begins = file.read(len(begins_with))
+    if not begins_with.startswith(begins):
+        raise KeyFileError(
+            path.name, "it is not what the record says, and was left", "See who changed the vault."
+        )
 
 
 def sync_folder(folder: Path) -> None:

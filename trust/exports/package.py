@@ -55,6 +55,16 @@ class Written(msgspec.Struct, frozen=True):
     observations: int
 
 
+def discard(path: Path) -> None:
+    """
+    Delete an export; it may be gone.
+
+    Raises:
+        KeyFileError: It cannot be deleted, or is no export.
+    """
+    files.discard(path, begins_with=cipher.MAGIC)
+
+
 class _Counted:
     """Counts what passes."""
 

@@ -74,20 +74,31 @@ def test_write_into_nowhere_is_our_error(tmp_path: Path) -> None:
 def test_discard_takes_what_was_cut_off_with_it(tmp_path: Path) -> None:
     """An export whose writing was killed half-way does not lie there for ever; twice is once."""
     export = tmp_path / "export"
-    export.write_bytes(b"whole")
-    files.unfinished(export).write_bytes(b"half")
+    export.write_bytes(b"magic and whole")
+    files.unfinished(export).write_bytes(b"mag")
 
     for _ in range(2):
-        files.discard(export)
+        files.discard(export, begins_with=b"magic")
 
         assert list(tmp_path.iterdir()) == []
+
+
+def test_discard_takes_no_other_file(tmp_path: Path) -> None:
+    """What does not begin as it should is left, whoever says that it is to be deleted."""
+    key = tmp_path / "key"
+    key.write_bytes(b"Magic")
+
+    with pytest.raises(KeyFileError, match="not what the record says"):
+        files.discard(key, begins_with=b"magic")
+
+    assert key.exists()
 
 
 def test_what_cannot_be_deleted_is_our_error(tmp_path: Path) -> None:
     """The file is named."""
     (tmp_path / "export").mkdir()
     with pytest.raises(KeyFileError, match=r"export: it cannot be deleted"):
-        files.discard(tmp_path / "export")
+        files.discard(tmp_path / "export", begins_with=b"")
 
 
 def test_folder_over_a_file_is_our_error(tmp_path: Path) -> None:
