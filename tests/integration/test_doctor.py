@@ -192,6 +192,28 @@ _PLANTS: Final[dict[str, tuple[str, Callable[[System], AbstractContextManager[No
             "REVOKE SELECT ON vv.observations FROM vv_grafana",
         ),
     ),
+    "a grant on a column": (
+        "grants-people",
+        _statement(
+            "GRANT SELECT (value) ON vv.observations TO vv_grafana",
+            "REVOKE SELECT (value) ON vv.observations FROM vv_grafana",
+        ),
+    ),
+    "a role whose commits do not wait": (
+        "database-role-commit",
+        _statement(
+            "ALTER ROLE vv_trust SET synchronous_commit = off",
+            "ALTER ROLE vv_trust RESET synchronous_commit",
+        ),
+    ),
+    "details of errors in the log": (
+        "database-log-detail",
+        _database("log_error_verbosity", "default"),
+    ),
+    "a listener that nobody wrote down": (
+        "broker-default-listener",
+        _option("per_listener_settings false", "use_username_as_clientid true"),
+    ),
     "a grant too few": (
         "grants-ingest",
         _statement(

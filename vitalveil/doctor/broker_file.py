@@ -35,6 +35,13 @@ _OF_LISTENERS: Final = frozenset({
     "certfile", "cafile", "crlfile",
 })  # fmt: skip
 """What mosquitto takes as a setting of the listener above it; all else is the file's."""
+_OPENS: Final = frozenset({
+    "port", "bind_address", "bind_interface", "socket_domain", "protocol", "http_dir",
+    "max_connections", "mount_point", "use_username_as_clientid", "use_identity_as_username",
+    "use_subject_as_username", "require_certificate", "certfile", "keyfile", "cafile", "capath",
+    "crlfile", "ciphers", "psk_hint",
+})  # fmt: skip
+"""What above the first `listener` is of a listener of its own."""
 _LEAST_PACKET: Final = 131_072
 _RULES: Final = (
     ("ingest", "topic read vv1/obs/#"),
@@ -51,6 +58,7 @@ _RULES: Final = (
 def configuration(text: str) -> Iterable[Finding]:
     """Judge a mosquitto.conf; what is set for each listener must be so for every one of them."""
     found, listeners = _options(text)
+    yield from _unseen(text)
     for code, option, wanted, problem in _MUST:
         if all(one.get(option) == wanted for one in _where(option, found, listeners)):
             yield sound(code, f"{option} {wanted}")
@@ -67,6 +75,30 @@ def configuration(text: str) -> Iterable[Finding]:
         else:
             yield wrong(code, problem, f"Set `{option}`, as in deploy/mosquitto/mosquitto.conf.")
     yield from _limits(found)
+
+
+def _unseen(text: str) -> Iterable[Finding]:
+    """Judge what opens a listener that is not written down, or settings that are not here."""
+    lines = [words for words in map(_words, text.splitlines()) if words]
+    options = [words[0] for words in lines]
+    above = options[: options.index("listener")] if "listener" in options else []
+    opens = sorted(_OPENS.intersection(above))
+    if opens:
+        yield wrong(
+            "broker-default-listener",
+            f"`{opens[0]}` above the first listener opens another, on port 1883 unless said",
+            "Put it below the `listener` that it is for; use no `port`.",
+        )
+    if "include_dir" in options:
+        mend = "Judge those files, too: whatever one of them opens is open."
+        yield note("broker-include", "files of an include_dir are not looked at", mend)
+    if "connection" in options:
+        mend = "Take it out, unless you know which topics it carries, and to whom."
+        yield note("broker-bridge", "it passes messages on to another broker", mend)
+
+
+def _words(line: str) -> list[str]:
+    return line.split("#", 1)[0].split(None, 1)
 
 
 def _where(option: str, found: Options, listeners: Sequence[Options]) -> Sequence[Options]:
@@ -114,7 +146,7 @@ def _options(text: str) -> tuple[Options, list[Options]]:
     found: dict[str, str] = {}
     listeners: list[dict[str, str]] = []
     for line in text.splitlines():
-        words = line.split("#", 1)[0].split(None, 1)
+        words = _words(line)
         if len(words) < 2:
             continue
         option, value = words[0], words[1].strip()

@@ -19,7 +19,7 @@ from runtime.errors import ConfigError
 from runtime.settings import load
 from trust.config import Settings as TrustSettings
 from trust.database import parameters
-from vitalveil.doctor import broker, broker_file, database, files, process
+from vitalveil.doctor import broker, broker_file, database, files, interpreter, process
 from vitalveil.doctor.finding import Finding, Level, wrong
 
 _MARKS: Final = {Level.SOUND: "ok  ", Level.NOTE: "note", Level.WRONG: "BAD "}
@@ -76,6 +76,8 @@ def _url(text: str) -> str:
 
 def _look(arguments: argparse.Namespace) -> Iterator[Finding]:
     now = dt.datetime.now(dt.UTC)
+    if arguments.ingest or arguments.trust:
+        yield interpreter.look()
     if arguments.ingest:
         yield from _settings("ingest", lambda: _ingest(arguments, now))
     if arguments.trust:

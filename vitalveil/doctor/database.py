@@ -23,6 +23,12 @@ WHERE rolname IN ('vv_ingest', 'vv_reader', 'vv_grafana')
     AND has_database_privilege(oid, current_database(), 'CONNECT')
 ORDER BY rolname
 """
+_LOGS_SOME: Final = (
+    ("log_min_duration_statement", "-1"),
+    ("log_min_duration_sample", "-1"),
+    ("log_transaction_sample_rate", "0"),
+)
+"""What has statements logged, and when it has none."""
 _MIGRATE: Final = "Run `vitalveil ingest migrate`."
 
 _GRANTS: Final = (
@@ -86,6 +92,7 @@ def judge(facts: Facts) -> Iterable[Finding]:
     yield from _schema(facts)
     yield from _extension(facts)
     yield from _durability(facts["settings"])
+    yield from _lax_roles(facts)
     yield from _secrecy(facts)
     yield from _grants(facts)
 
@@ -111,6 +118,9 @@ def _server(facts: Facts) -> Iterable[Finding]:
     missing = sorted(set(_ROLES) - set(facts["roles"] or ()))
     if missing:
         yield wrong("database-roles", f"roles are missing: {', '.join(missing)}", _MIGRATE)
+    if not facts.get("sees_activity", True):
+        mend = "Give --dsn of a role in pg_read_all_stats to have it checked."
+        yield note("database-transaction", "how long transactions last cannot be seen", mend)
     if facts["long_transactions"]:
         mend = "Find it in pg_stat_activity: old rows cannot be removed while it runs."
         yield note("database-transaction", "a transaction is open for 15 minutes", mend)
@@ -174,16 +184,29 @@ def _durability(settings: Mapping[str, str]) -> Iterable[Finding]:
             yield sound(code, f"{name} is {settings.get(name)}")
 
 
+def _lax_roles(facts: Facts) -> Iterable[Finding]:
+    if found := facts.get("lax_roles"):
+        mend = "ALTER ROLE ... RESET synchronous_commit: what a role is told wins over the server."
+        text = f"commits of these do not wait for the disk: {', '.join(found)}"
+        yield wrong("database-role-commit", text, mend)
+
+
 def _secrecy(facts: Facts) -> Iterable[Finding]:
     settings: Mapping[str, str] = facts["settings"]
     if settings.get("log_statement") in ("all", "mod"):
         mend = "Set log_statement = none or ddl."
         yield wrong("database-log", "the server logs statements, and these hold values", mend)
-    if settings.get("log_min_duration_statement") != "-1" and (
-        settings.get("log_parameter_max_length") != "0"
-    ):
+    samples = any(settings.get(name, unset) != unset for name, unset in _LOGS_SOME)
+    if samples and settings.get("log_parameter_max_length") != "0":
         mend = "Set log_parameter_max_length = 0."
         yield wrong("database-log-parameters", "slow statements are logged with values", mend)
+    if settings.get("log_parameter_max_length_on_error", "0") != "0":
+        mend = "Set log_parameter_max_length_on_error = 0."
+        yield wrong("database-log-errors", "statements that fail are logged with values", mend)
+    if settings.get("log_error_verbosity") != "terse":
+        mend = "Set log_error_verbosity = terse."
+        text = "an error's detail is logged, and quotes agents and times of observations"
+        yield wrong("database-log-detail", text, mend)
     if settings.get("password_encryption") != "scram-sha-256":
         mend = "Set password_encryption = 'scram-sha-256', then set each password anew."
         yield wrong("database-passwords", "passwords are stored as MD5", mend)

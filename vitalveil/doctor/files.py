@@ -43,12 +43,12 @@ def tls(
         return
     yield from secret(f"{name}-tls-key", settings.key_file)
     own = x509.load_pem_x509_certificate(settings.certificate_file.read_bytes())
-    authority = x509.load_pem_x509_certificate(settings.ca_file.read_bytes())
+    # Two, while one authority follows another.
+    authorities = x509.load_pem_x509_certificates(settings.ca_file.read_bytes())
+    issuers = [one for one in authorities if _is_issued(own, one)]
     yield from ends(f"{name}-certificate", own, now=now)
-    yield from ends(f"{name}-ca", authority, now=now)
-    try:
-        own.verify_directly_issued_by(authority)
-    except (ValueError, TypeError, InvalidSignature):
+    yield from ends(f"{name}-ca", (issuers or authorities)[0], now=now)
+    if not issuers:
         yield wrong(
             f"{name}-issuer",
             "the certificate is not issued by the authority in ca_file",
@@ -63,6 +63,14 @@ def tls(
             f"the certificate is not of {common_name}, and the broker's rules go by that name",
             f"Use {common_name}.crt and {common_name}.key of `vitalveil trust pki`.",
         )
+
+
+def _is_issued(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(authority)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
 
 
 def ends(code: str, certificate: x509.Certificate, *, now: dt.datetime) -> Iterable[Finding]:

@@ -46,15 +46,40 @@ def judge(samples: Mapping[str, float]) -> Iterable[Finding]:
             yield wrong("permissions-feed", "ingest does not hear of changed permissions", mend)
         else:
             yield sound("permissions-feed", "ingest knows the permissions of the database")
+    if known is not None and gate is None:
+        mend = "See docs/runbooks/VitalVeilDatabaseUnseen.md."
+        yield note("database-watch", "ingest does not see its database: alerts are blind", mend)
+    yield from _books(samples)
+    if samples.get(f"{_I}refused_receipts_total"):
+        mend = "Let `ingest` write vv1/receipt/+, as in deploy/mosquitto/acl."
+        yield note("receipts-refused", "the broker did not take receipts of ingest", mend)
     if samples.get(f"{_I}quarantine_envelopes"):
         mend = "See docs/runbooks/VitalVeilQuarantineGrowing.md."
         yield note("quarantine", "envelopes are in quarantine", mend)
     if samples.get("vitalveil_trust_tampered_agents"):
         mend = "See docs/runbooks/VitalVeilTampered.md."
         yield wrong("vault-tampered", "a record of the vault does not verify", mend)
+    if samples.get("vitalveil_trust_missing_decisions"):
+        mend = "Run `vitalveil trust audit`; see docs/runbooks/VitalVeilTampered.md."
+        yield wrong("vault-missing", "decisions are missing from the vault", mend)
     if samples.get("vitalveil_trust_overdue_leases"):
         mend = "See docs/runbooks/VitalVeilLeasesLate.md."
         yield wrong("leases-late", "leases are not renewed", mend)
+
+
+def _books(samples: Mapping[str, float]) -> Iterable[Finding]:
+    received = samples.get(f"{_I}received_envelopes_total")
+    if received is None:
+        return
+    found = sum(
+        samples.get(_I + name, 0.0)
+        for name in ("envelopes_total", "abandoned_envelopes_total", "in_flight_envelopes")
+    )
+    if found != received:
+        mend = "See docs/runbooks/VitalVeilConservationBroken.md."
+        yield wrong("books", "envelopes that ingest received are unaccounted for", mend)
+    else:
+        yield sound("books", "every envelope that ingest received is accounted for")
 
 
 def _samples(text: str) -> dict[str, float]:

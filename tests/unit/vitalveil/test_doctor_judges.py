@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from runtime.settings import TlsSettings
 from tests.fix_pki import Certificates
 from trust import pki
-from vitalveil.doctor import database, files, process
+from vitalveil.doctor import broker_file, database, files, interpreter, process
 from vitalveil.doctor.cli import main
 from vitalveil.doctor.finding import Finding, Level
 
@@ -25,6 +26,7 @@ _SOUND: dict[str, Any] = {
         "full_page_writes": "on",
         "log_statement": "none",
         "log_min_duration_statement": "-1",
+        "log_error_verbosity": "terse",
         "password_encryption": "scram-sha-256",
     },
     "encrypted": True,
@@ -74,7 +76,12 @@ def test_facts_are_judged(facts: dict[str, Any], code: str, level: Level) -> Non
             id="behind",
         ),
         pytest.param({"vitalveil_ingest_quarantine_envelopes": 1}, "quarantine", id="quarantine"),
+        pytest.param({"vitalveil_ingest_received_envelopes_total": 1}, "books", id="unaccounted"),
+        pytest.param(
+            {"vitalveil_ingest_refused_receipts_total": 1}, "receipts-refused", id="receipts"
+        ),
         pytest.param({"vitalveil_trust_tampered_agents": 1}, "vault-tampered", id="tampered"),
+        pytest.param({"vitalveil_trust_missing_decisions": 1}, "vault-missing", id="missing"),
         pytest.param({"vitalveil_trust_overdue_leases": 2}, "leases-late", id="leases"),
     ],
 )
@@ -82,6 +89,76 @@ def test_metrics_are_judged(samples: dict[str, float], code: str) -> None:
     """What a process says of itself is read, not only that it answers."""
     assert code in _ill(list(process.judge(samples)))
     assert _ill(list(process.judge(dict.fromkeys(samples, 0)))) == {}
+
+
+def test_ingest_that_does_not_see_its_database_is_told() -> None:
+    """Figures that are absent are no figures that are sound."""
+    epoch = {"vitalveil_ingest_permissions_epoch": 3.0}
+    assert _ill(list(process.judge(epoch))) == {"database-watch": Level.NOTE}
+
+
+def test_books_that_balance_are_sound() -> None:
+    """What is in flight is accounted for."""
+    names = ("received_envelopes_total", "envelopes_total", "in_flight_envelopes")
+    samples = dict(zip((f"vitalveil_ingest_{n}" for n in names), (5.0, 3.0, 2.0), strict=True))
+    assert _ill(list(process.judge(samples))) == {}
+
+
+@pytest.mark.parametrize(
+    ("settings", "code"),
+    [
+        pytest.param({"log_error_verbosity": "default"}, "database-log-detail", id="detail"),
+        pytest.param(
+            {"log_parameter_max_length_on_error": "-1"}, "database-log-errors", id="on error"
+        ),
+        pytest.param({"log_min_duration_sample": "5"}, "database-log-parameters", id="samples"),
+        pytest.param(
+            {"log_transaction_sample_rate": "0.1"}, "database-log-parameters", id="transactions"
+        ),
+    ],
+)
+def test_what_the_server_logs_is_judged(settings: dict[str, str], code: str) -> None:
+    """Each way by which a value comes into the server's log."""
+    facts = {**_SOUND, "settings": {**_SOUND["settings"], **settings}}
+    assert code not in _ill(list(database.judge(_SOUND)))
+    assert _ill(list(database.judge(facts)))[code] is Level.WRONG
+
+
+@pytest.mark.parametrize(
+    ("above", "code"),
+    [
+        pytest.param("use_username_as_clientid true", "broker-default-listener", id="an option"),
+        pytest.param("port 1883", "broker-default-listener", id="a port"),
+        pytest.param("include_dir /etc/mosquitto/conf.d", "broker-include", id="more files"),
+        pytest.param("connection away", "broker-bridge", id="a bridge"),
+        pytest.param("tls_version tlsv1.3", None, id="nothing that opens"),
+    ],
+)
+def test_listener_that_nobody_wrote_down_is_found(above: str, code: str | None) -> None:
+    """Mosquitto opens port 1883, in clear, for an option that stands too high."""
+    file = Path(__file__).parents[3] / "deploy" / "mosquitto" / "mosquitto.conf"
+    text = file.read_text(encoding="utf-8")
+    assert _ill(list(broker_file.configuration(text))) == {}
+    assert set(_ill(list(broker_file.configuration(f"{above}\n{text}")))) == {code} - {None}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "flags", "prefix", "level"),
+    [
+        pytest.param("'--enable-optimizations'", "-O3", "/opt", Level.SOUND, id="the image's"),
+        pytest.param("'--prefix=/usr'", "-g -O2 -g", "/usr", Level.SOUND, id="Debian's"),
+        pytest.param("'--enable-shared'", "-O3 -Wall", "/opt", Level.NOTE, id="in passing"),
+        pytest.param("'--enable-optimizations'", "-O3 -O0", "/opt", Level.NOTE, id="to debug"),
+        pytest.param("", "-g", "/usr", Level.NOTE, id="no level"),
+    ],
+)
+def test_interpreter_is_judged_by_how_it_was_built(
+    arguments: str, flags: str, prefix: str, level: Level
+) -> None:
+    """One that was compiled in passing costs up to a fifth, and nobody would think of it."""
+    found = interpreter.judge(arguments=arguments, flags=flags, prefix=prefix)
+    assert found.level is level
+    assert interpreter.look().code == "interpreter"
 
 
 @pytest.mark.parametrize(
@@ -99,6 +176,25 @@ def test_certificates_are_judged_by_the_clock(
     now = dt.datetime.now(dt.UTC) + dt.timedelta(days=days)
     found = files.tls("ingest", certificates.client("ingest"), common_name="ingest", now=now)
     assert _ill(list(found))["ingest-certificate"] is level
+
+
+def test_one_authority_that_follows_another_is_no_fault(
+    certificates: Certificates, tmp_path: Path
+) -> None:
+    """Of several in one file it is the issuer's end that counts, wherever it stands."""
+    now = dt.datetime.now(dt.UTC)
+    of = certificates.client("ingest")
+    other = pki.create_ca(now=now - dt.timedelta(days=9), valid_for=dt.timedelta(days=8))
+    both = tmp_path / "ca.crt"
+    both.write_bytes(other.certificate_pem() + of.ca_file.read_bytes())
+
+    def found(ca_file: Path) -> dict[str, Level]:
+        settings = TlsSettings(ca_file, of.certificate_file, of.key_file)
+        return _ill(list(files.tls("ingest", settings, common_name="ingest", now=now)))
+
+    assert found(both) == found(of.ca_file)
+    (tmp_path / "other.crt").write_bytes(other.certificate_pem())
+    assert found(tmp_path / "other.crt")["ingest-issuer"] is Level.WRONG
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,14 @@ SELECT json_build_object(
     'license', current_setting('timescaledb.license', true),
     'settings', (SELECT json_object_agg(name, setting) FROM pg_settings WHERE name IN (
         'synchronous_commit', 'fsync', 'full_page_writes', 'log_statement', 'password_encryption',
-        'log_min_duration_statement', 'log_parameter_max_length', 'TimeZone', 'max_connections')),
+        'log_min_duration_statement', 'log_min_duration_sample', 'log_transaction_sample_rate',
+        'log_parameter_max_length', 'log_parameter_max_length_on_error', 'log_error_verbosity',
+        'TimeZone', 'max_connections')),
+    'lax_roles', (SELECT json_agg(DISTINCT coalesce(r.rolname, 'all') ORDER BY coalesce(r.rolname, 'all'))
+        FROM pg_db_role_setting s LEFT JOIN pg_roles r ON r.oid = s.setrole CROSS JOIN unnest(s.setconfig) c
+        WHERE (s.setrole = 0 OR r.rolname LIKE 'vv\_%')
+            AND s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
+            AND lower(c) ~ '^synchronous_commit=(off|false|no|n|f|0)$'),
     'encrypted', (SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()),
     'local', inet_server_addr() IS NULL OR inet_server_addr() <<= '127.0.0.0/8' OR inet_server_addr() = '::1',
     'powerful', (SELECT json_agg(rolname ORDER BY 1) FROM pg_roles
@@ -27,7 +34,7 @@ SELECT json_build_object(
         WHERE r.rolname IN ('vv_reader', 'vv_grafana') AND n.nspname IN ('vv', '_timescaledb_internal')
             AND c.relkind IN ('r', 'p', 'm', 'f') AND c.relname NOT IN ('quantities', 'scales', 'bands')
             AND pg_get_userbyid(c.relowner) = 'vv_owner'
-            AND has_table_privilege(r.oid, c.oid, 'SELECT')),
+            AND has_any_column_privilege(r.oid, c.oid, 'SELECT')),
     'ingest_lacks', (SELECT json_agg(w.privilege || ' on ' || w.relation ORDER BY 1)
         FROM (VALUES ('vv.observations', 'INSERT'), ('vv.envelopes', 'INSERT'),
             ('vv.envelopes', 'SELECT'), ('vv.spools', 'INSERT'), ('vv.spools', 'UPDATE'),
@@ -51,6 +58,7 @@ SELECT json_build_object(
             AND has_function_privilege('vv_grafana', p.oid, 'EXECUTE')),
     'unique_index', (SELECT count(*) FROM pg_index
         WHERE indrelid = to_regclass('vv.observations') AND indisunique),
+    'sees_activity', pg_has_role('pg_read_all_stats', 'USAGE'),
     'long_transactions', (SELECT count(*) FROM pg_stat_activity
         WHERE xact_start < now() - interval '15 minutes' AND backend_type = 'client backend')
 )
