@@ -76,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
         choices=PARTS,
         help="measure this part alone; may be given several times",
     )
-    parser.add_argument("--rounds", type=int, metavar="N", help="instead of the usual number")
+    parser.add_argument("--rounds", type=_rounds, metavar="N", help="instead of the usual number")
     server = parser.add_mutually_exclusive_group()
     server.add_argument(
         "--programs", type=Path, metavar="DIR", help="folder of another PostgreSQL's programs"
@@ -87,9 +87,16 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _rounds(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("at least 1")
+    return number
+
+
 def _run(whole: World, arguments: argparse.Namespace, console: Console) -> report.Findings:
     sizes = plan.SMOKE if arguments.smoke else plan.QUICK if arguments.quick else plan.FULL
-    if arguments.rounds:
+    if arguments.rounds is not None:
         sizes = plan.with_rounds(sizes, arguments.rounds)
     parts = set(arguments.only or PARTS)
     if arguments.quick or arguments.smoke:

@@ -5,6 +5,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Self
 
 import aiomqtt
 
@@ -44,7 +45,25 @@ class _Settled:
         return SpoolReceipt(spool_id, self._through, ranges)
 
 
-class IngestDouble:
+class _Double:
+    """Somebody else, who does what is theirs to do, again and again, while a context is open."""
+
+    _task: asyncio.Task[None] | None = None
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[Self]:
+        """Do it while the context is open."""
+        self._task = task = asyncio.create_task(self._run(), name=type(self).__name__)
+        try:
+            yield self
+        finally:
+            await _end(task)
+
+    async def _run(self) -> None:
+        raise NotImplementedError
+
+
+class IngestDouble(_Double):
     """
     Ingest of one agent: opens what comes, remembers it, and settles it when it is told to.
 
@@ -63,16 +82,6 @@ class IngestDouble:
         self.leases: set[int] = set()
         self.states: list[State] = []
         self.changed = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
-
-    @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator["IngestDouble"]:
-        """Be connected, again and again, while the context is open."""
-        self._task = task = asyncio.create_task(self._run(), name="ingest")
-        try:
-            yield self
-        finally:
-            await _end(task)
 
     async def _run(self) -> None:
         while True:
@@ -134,7 +143,7 @@ class IngestDouble:
                         await self.changed.wait()
 
 
-class PlayerDouble:
+class PlayerDouble(_Double):
     """
     A player of one recording per sensor: sends the records that it holds, as it is told.
 
@@ -166,15 +175,6 @@ class PlayerDouble:
     def listening(self) -> dict[str, int]:
         """What it was told last."""
         return self.listens[-1] if self.listens else {}
-
-    @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator["PlayerDouble"]:
-        """Play while the context is open."""
-        task = asyncio.create_task(self._run(), name="player")
-        try:
-            yield self
-        finally:
-            await _end(task)
 
     async def _run(self) -> None:
         while True:
