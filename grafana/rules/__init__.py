@@ -3,10 +3,11 @@
 from typing import Final
 
 from grafana.alerts import Alert
-from grafana.rules import edge, pipeline, stores, trust
+from grafana.rules import broker, edge, pipeline, stores, trust
 
 GROUPS: Final[dict[str, tuple[Alert, ...]]] = {
     "vitalveil-pipeline": pipeline.ALERTS,
+    "vitalveil-broker": broker.ALERTS,
     "vitalveil-edge": edge.ALERTS,
     "vitalveil-stores": stores.ALERTS,
     "vitalveil-trust": trust.ALERTS,

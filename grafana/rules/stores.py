@@ -70,7 +70,8 @@ ALERTS: Final = (
             "which no program of ours holds and no alert sees.",
         ),
         mend=(
-            "client: `vitalveil trust pki init` issues the services' certificates; restart.",
+            "client: `vitalveil trust pki init` issues the services' certificates; they are read "
+            "before the next connection.",
             "ca: a new authority must reach every gateway before the old one ends: "
             "docs/howto/rotate-keys.md.",
         ),

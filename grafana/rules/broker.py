@@ -1,0 +1,75 @@
+"""Alerts of ingest's connection to the broker."""
+
+from typing import Final
+
+from grafana.alerts import Alert, Severity, World
+
+_I: Final = "vitalveil_ingest_"
+
+ALERTS: Final = (
+    Alert(
+        name="VitalVeilBrokerLost",
+        expr=f'{_I}connected{{to="broker"}} == 0',
+        hold="5m",
+        severity=Severity.CRITICAL,
+        summary="An ingest process is not connected to the broker.",
+        meaning="What its gateways send is queued by the broker, or kept by them, and not stored. "
+        "Of several workers the others go on, so that no other alert tells of this one for "
+        "hours.",
+        look=(
+            "The log: `broker_lost` and `broker_unreachable` say why. SESSION_TAKEN_OVER means "
+            "that two processes bear one name.",
+            "The broker: does it run, and is its certificate valid?",
+            "*Certificates* of this process: the broker lets nobody in whose own has ended.",
+        ),
+        mend=(
+            "Run `vitalveil doctor` where ingest runs.",
+            "Two processes of one name: give each a `session.client_id` of its own "
+            "(docs/howto/scale-out.md), or end one.",
+        ),
+        fires=World(
+            {
+                f'{_I}connected{{to="broker",instance="a",job="i"}}': "1x30",
+                f'{_I}connected{{to="broker",instance="b",job="i"}}': "1x10 0x20",
+            },
+            20,
+            {"to": "broker", "instance": "b", "job": "i"},
+        ),
+        quiet=World(
+            {
+                f'{_I}connected{{to="broker",instance="a",job="i"}}': "1x10 0x3 1x20",
+                f'{_I}connected{{to="database",instance="a",job="i"}}': "0x30",
+            },
+            20,
+        ),
+    ),
+    Alert(
+        name="VitalVeilReceiptsRefused",
+        expr=f"sum by (instance, job) (increase({_I}refused_receipts_total[15m])) > 0",
+        severity=Severity.CRITICAL,
+        summary="The broker does not take ingest's receipts.",
+        meaning="Observations are stored, and gateways do not hear of it: they keep everything, "
+        "send it again and again, and give up the oldest when their spools are full.",
+        look=(
+            "The log: `receipt_refused` says the reason. NOT_AUTHORIZED is the broker's ACL.",
+            "*Spooled envelopes* on the Fleet dashboard grows meanwhile.",
+        ),
+        mend=(
+            "The broker's ACL must let `ingest` write `vv1/receipt/+`, as in "
+            "deploy/mosquitto/acl; mosquitto reads it anew on SIGHUP.",
+            "QUOTA_EXCEEDED: raise the broker's limits. Nothing was lost.",
+        ),
+        fires=World(
+            {f'{_I}refused_receipts_total{{instance="a",job="i"}}': "0x10 0+4x20"},
+            15,
+            {"instance": "a", "job": "i"},
+        ),
+        quiet=World(
+            {
+                f'{_I}refused_receipts_total{{instance="a",job="i"}}': "7x30",
+                f'{_I}receipts_total{{instance="a",job="i"}}': "0+4x30",
+            },
+            15,
+        ),
+    ),
+)
