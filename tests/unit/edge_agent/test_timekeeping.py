@@ -253,6 +253,21 @@ def test_stored_records_find_room_beside_the_live() -> None:
     assert room.release(shift_ms=0)[MAX_WAITING:][:2] == told
 
 
+def test_stored_record_waits_once() -> None:
+    """A meter that tells the same at each visit takes no room from who tells something new."""
+    room = WaitingRoom()
+    records = [Measurement("m", 4, 7, 5.0, None, 1 + n) for n in range(500)]
+    for _ in range(100):
+        assert room.hold(records) == 0
+    assert room.hold([*records, Measurement("m", 4, 9, 6.0, None, 501)]) == 0
+    assert len(room) == 501
+    assert room.hold([Measurement("n", 4, 7, 5.0, None, 1)]) == 0
+    assert [m.record for m in room.release(shift_ms=0)] == [*range(1, 502), 1]
+    # Refused as undated or kept: what comes after is for others to judge.
+    room.hold(records)
+    assert room.drop() == 500
+
+
 def test_clock_without_a_marker_is_not_believed(tmp_path: Path) -> None:
     """The clock is believed once somebody has set it, and tells the next process what it knows."""
     marker = tmp_path / "synchronized"
