@@ -42,6 +42,8 @@ _PATIENCE: Final[Mapping[Trouble, int]] = MappingProxyType(
 """How many times longer than others each rung takes: most silence is only silence."""
 _ORDER: Final = tuple(Rung)
 _SLOWEST: Final = 32
+_IDLE_S: Final = 600.0
+"""Longer than between any two attempts: who has not failed for so long has not tried."""
 
 
 class Steps(msgspec.Struct, frozen=True):
@@ -82,6 +84,7 @@ class Ladder:
         self._may_exit = trouble is Trouble.STACK
         self._steps = steps
         self._first: float | None = None
+        self._failed_at = float("-inf")
         self._since = 0.0
         self._tried = Rung.NEW_CLIENT
         self._usual = _PATIENCE[trouble]
@@ -93,8 +96,14 @@ class Ladder:
         self._slowness = self._usual
 
     def failed(self, *, now: float) -> Rung:
-        """Note a failure, and return what to try before the next attempt."""
-        if self._first is None:
+        """
+        Note a failure, and return what to try before the next attempt.
+
+        Failures in a row climb: the first after hours in which nobody wanted the radio, or the
+        machine slept, is none of them.
+        """
+        is_idle, self._failed_at = now - self._failed_at > _IDLE_S, now
+        if self._first is None or is_idle:
             self._first = self._since = now
             self._tried = Rung.NEW_CLIENT
             return Rung.NEW_CLIENT

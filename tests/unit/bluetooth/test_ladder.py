@@ -50,6 +50,14 @@ def test_a_sensor_that_is_broken_for_good_gets_less_and_less() -> None:
     assert gaps[-1] >= 300
 
 
+def test_hours_without_an_attempt_are_no_failure() -> None:
+    """What failed before a lease ended, or the machine slept, does not end us after it."""
+    ladder = Ladder(Trouble.STACK, STEPS)
+    ladder.failed(now=0.0)
+    assert ladder.failed(now=28_800.0) is Rung.NEW_CLIENT
+    assert ladder.failed(now=28_805.0) is Rung.NEW_SCANNER
+
+
 def test_a_success_brings_us_down() -> None:
     """After a success the next failure starts from the ground."""
     ladder = Ladder(Trouble.STACK, STEPS)
