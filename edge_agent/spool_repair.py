@@ -10,9 +10,10 @@ import itertools
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
+from msgspec import Meta
 
 from edge_agent import spool_file
 from edge_agent.spool_file import MarkRow
@@ -22,6 +23,9 @@ from wire.envelope import decode_envelope
 from wire.errors import WireError
 
 JUMP: Final = 1 << 32
+Plausible = Annotated[int, Meta(ge=0, lt=1 << 58)]
+"""What a number may be that a damaged page tells: no gateway counts beyond it, and with it the
+sums of some fit into a column."""
 _MAX_PROBES: Final = 100_000
 _AT_ONCE: Final = 256
 _COUNTERS: Final = tuple(
@@ -145,9 +149,9 @@ def _known(source: sqlite3.Connection) -> _Known:
             if len(msgspec.convert(spool_id, bytes)) == len(b"16 bytes exactly"):
                 known = _Known(
                     spool_id,
-                    msgspec.convert(next_sequence, int),
-                    msgspec.convert(counters, list[int]),
-                    msgspec.convert(folded_through, int),
+                    msgspec.convert(next_sequence, Plausible),
+                    msgspec.convert(counters, list[Plausible]),
+                    msgspec.convert(folded_through, Plausible),
                 )
     return known
 

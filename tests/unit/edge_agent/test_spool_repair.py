@@ -128,6 +128,26 @@ async def test_sequences_go_on_far_above(tmp_path: Path) -> None:
     await spool.close()
 
 
+@pytest.mark.parametrize("column", ["next_sequence", "appended_envelopes", "folded_through"])
+@pytest.mark.parametrize("number", [(1 << 63) - 1, -(1 << 63)])
+async def test_numbers_that_cannot_be_are_not_taken_over(
+    tmp_path: Path, column: str, number: int
+) -> None:
+    """A damaged row may say anything: what it counts is believed only if it can be."""
+    await make_spool(tmp_path)
+    with contextlib.closing(sqlite3.connect(tmp_path / spool_file.NAME)) as db:
+        db.execute(f"UPDATE spool SET {column} = ?", [number])  # noqa: S608 - a column
+        db.commit()
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    damage(tmp_path, root_page(tmp_path, "gaps"))
+    spool = await open_spool(tmp_path)
+    assert spool.repair == Repair(300, None)
+    assert spool.spool_id == SPOOL_ID
+    assert spool.take_sequence() == 301 + JUMP
+    await spool.close()
+    assert spool_check.verify(tmp_path).is_sound
+
+
 async def test_envelopes_tell_whose_they_are(tmp_path: Path) -> None:
     """Without the row that says who the spool is, its envelopes still do."""
     await make_spool(tmp_path)
