@@ -17,6 +17,7 @@ from trust import canonical, decisions, subjects
 from trust.decisions import Capture, Decision, GivenBy, State
 from trust.keys import FileKeys
 from trust.pseudonyms import pseudonymise
+from trust.records import issued_for
 from trust.subjects import Identity
 from wire.quantities import BY_NAME
 
@@ -67,8 +68,13 @@ def rows_of(keys_folder: Path, controller: str, first: int, last: int) -> Rows:
                 )
             )
         handle = uuid.uuid4().bytes
-        bindings = subjects.seal_bindings([_address(number)], handle=handle, data_key=data_key)
         agent = agent_of(number)
+        bindings = subjects.seal_bindings(
+            [_address(number)],
+            handle=handle,
+            issued_for=issued_for(agent, PURPOSE, decision.decision),
+            data_key=data_key,
+        )
         rows["handles"].append((handle, subject, agent, 1, PURPOSE, decision.decision, bindings))
         pseudonym = pseudonymise(
             subject, key=pseudonym_key, controller=controller, purpose=PURPOSE, epoch=1

@@ -134,6 +134,15 @@ class Authority:
             self._ca, public_key, agent, role=pki.Role.CLIENT, term=(now, valid_for)
         )
 
+    def read_revocations(self, path: Path) -> list[tuple[int, dt.datetime]]:
+        """
+        Return who is on the revocation list in *path*; nobody, if there is none of this CA's.
+
+        Raises:
+            KeyFileError: There is no CA, or the file cannot be read.
+        """
+        return pki.revoked_by(self._ca, files.read(path)) if path.exists() else []
+
     def write_revocations(self, revoked: Revocations, path: Path, *, now: dt.datetime) -> None:
         """
         Write the revocation list that the broker reads.

@@ -17,7 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from trust import tokens
+from trust import pki, tokens
 from trust.certificates import Authority
 from trust.errors import Refused
 from trust.ports import Clock
@@ -152,9 +152,10 @@ class Desk:
         if not shown.not_valid_before_utc <= now < shown.not_valid_after_utc:
             raise NotAccepted
         with self._vault.transaction() as records:
-            # The register and not the name: a service's certificate is of our CA too.
+            # The register, because a service's certificate is of our CA too; and the name, because
+            # who may write to the vault could give a certificate of his to another's agent.
             owner = records.registers.certificate_owner(shown.serial_number)
-            if owner is None or owner[1]:
+            if owner is None or owner[1] or owner[0] != pki.common_name(shown):
                 raise NotAccepted
             agent = owner[0]
             # Asked again under the lock: who was revoked since would get one that is on no list.

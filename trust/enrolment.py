@@ -13,14 +13,17 @@ from typing import Final
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
+from runtime.logs import Log
 from trust import files, keys
 from trust.certificates import Authority, write_holder
 from trust.errors import Conflict, KeyFileError, NotFound
 from trust.ports import Clock, Keys
+from trust.records import Records
 from trust.upkeep import Done, Upkeep
 from trust.vault import Vault
 from wire.topics import is_agent
 
+_log: Final = Log("trust.enrolment")
 _BUNDLE: Final = ("ca.crt", "agent.crt", "agent.key", "trust.pub", "ingest.pub", "lease.key")
 
 
@@ -135,9 +138,7 @@ class Enrolment:
         with self._vault.transaction() as records:
             if not is_agent(agent) or not records.lock_agents([agent]):
                 raise _no_such_agent()
-            records.revoke(agent)
-            records.end_handles_of(agent)
-            records.want([agent])
+            _revoke(records, agent)
         try:
             if crl is not None:
                 self.write_revocations(crl)
@@ -150,14 +151,33 @@ class Enrolment:
         """
         Write the revocation list to *path*; return how many certificates are on it.
 
+        Nobody who is on it ever leaves it. Whom the vault has forgotten, because it was restored
+        or somebody changed it, is revoked there again.
+
         Raises:
             KeyFileError: It cannot be written.
             VaultUnavailable: The list is as it was.
+            TelemetryUnavailable: The list is written; who was revoked again is in it.
         """
+        listed = dict(self._authority.read_revocations(path))
         with self._vault.transaction() as records:
-            revoked = records.revocations()
-        self._authority.write_revocations(revoked, path, now=self._clock())
+            forgotten = listed.keys() - dict(records.revocations()).keys()
+            again = records.owners_of(forgotten) if forgotten else []
+            records.lock_agents(again)
+            for agent in again:
+                _revoke(records, agent)
+            revoked = {**listed, **dict(records.revocations())}
+        self._authority.write_revocations(sorted(revoked.items()), path, now=self._clock())
+        if again:
+            _log.error("revoked_again", agents=len(again))
+            self._upkeep.bring(again)
         return len(revoked)
+
+
+def _revoke(records: Records, agent: str) -> None:
+    records.revoke(agent)
+    records.end_handles_of(agent)
+    records.want([agent])
 
 
 def _no_such_agent() -> NotFound:

@@ -169,11 +169,28 @@ def certify(
     return builder.sign(ca.key, None)
 
 
+def common_name(certificate: x509.Certificate) -> str | None:
+    """Return the one name that *certificate* is of, or None."""
+    names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return str(names[0].value) if len(names) == 1 else None
+
+
 def _general_name(host: str) -> x509.GeneralName:
     try:
         return x509.IPAddress(ipaddress.ip_address(host))
     except ValueError:
         return x509.DNSName(host)
+
+
+def revoked_by(ca: Holder, pem: bytes) -> list[tuple[int, dt.datetime]]:
+    """Return the serial numbers and times of the CRL in *pem*; none where *ca* did not sign it."""
+    try:
+        crl = x509.load_pem_x509_crl(pem)
+    except ValueError:
+        return []
+    if not crl.is_signature_valid(ca.key.public_key()):
+        return []
+    return [(entry.serial_number, entry.revocation_date_utc) for entry in crl]
 
 
 def revocation_list(

@@ -38,6 +38,11 @@ class Agent(msgspec.Struct, frozen=True):
     lease_version: int
     due_at: dt.datetime | None
 
+    @property
+    def registered(self) -> bytes:
+        """What never changes of it: how it speaks, and what its leases are sealed to."""
+        return self.format.encode() + b"/" + (self.lease_key or b"")
+
 
 class Handle(msgspec.Struct, frozen=True):
     """A handle that has not ended."""
@@ -52,6 +57,11 @@ class Handle(msgspec.Struct, frozen=True):
 
     def __repr__(self) -> str:
         return "Handle(…)"
+
+
+def issued_for(agent: str, purpose: str, decision: UUID) -> bytes:
+    """Return what the bindings of a handle are sealed for, besides the handle."""
+    return decision.bytes + agent.encode() + b"/" + purpose.encode()
 
 
 class Records:
@@ -250,6 +260,10 @@ class Records:
         self._run("revoke_agent", agent)
         self._run("revoke_certificates", agent)
 
+    def owners_of(self, serials: Iterable[int]) -> list[str]:
+        """Return the agents that the certificates *serials* are of, as far as they are known."""
+        return [agent for (agent,) in self._fetch("owners_of_certificates", list(serials))]
+
     def revocations(self) -> list[tuple[int, dt.datetime]]:
         """Return the serial number of each revoked certificate, and when it was."""
         return [(int(serial), at) for serial, at in self._fetch("revocations")]
@@ -280,7 +294,12 @@ class Records:
             handle.agent,
             handle.purpose,
             handle.decision,
-            subjects.seal_bindings(handle.bindings, handle=handle.handle, data_key=data_key),
+            subjects.seal_bindings(
+                handle.bindings,
+                handle=handle.handle,
+                issued_for=issued_for(handle.agent, handle.purpose, handle.decision),
+                data_key=data_key,
+            ),
             handle.key_epoch,
             handle.subject,
             handle.agent,
@@ -299,7 +318,10 @@ class Records:
         ):
             data_key = self._keys.unwrap(bytes(wrapped), bound_to=subject.bytes)
             bindings = subjects.open_bindings(
-                bytes(sealed), handle=bytes(handle), data_key=data_key
+                bytes(sealed),
+                handle=bytes(handle),
+                issued_for=issued_for(agent, purpose, decision),
+                data_key=data_key,
             )
             found.append(Handle(bytes(handle), subject, agent, purpose, decision, bindings, epoch))
         return found

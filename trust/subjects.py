@@ -20,7 +20,9 @@ DATA_KEY_BYTES: Final = 32
 NONCE_BYTES: Final = 12
 _BUCKET: Final = 256
 _IDENTITY: Final = b"vitalveil identity v1\x00"
-_BINDINGS: Final = b"vitalveil bindings v1\x00"
+_BINDINGS: Final = b"vitalveil bindings v2\x00"
+_BINDINGS_V1: Final = b"vitalveil bindings v1\x00"
+"""Bound to the handle alone: of before. None is made any more, nor can one be made of a v2."""
 
 
 class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -84,20 +86,40 @@ def open_identity(sealed: bytes, *, subject: UUID, data_key: bytes) -> Identity:
         raise Tampered("a subject's record") from None
 
 
-def seal_bindings(bindings: list[str], *, handle: bytes, data_key: bytes) -> bytes:
-    """Return the addresses of a subject's sensors, sealed to *handle*."""
-    return seal(data_key, msgspec.json.encode(bindings), bound_to=_BINDINGS + handle)
+def seal_bindings(
+    bindings: list[str], *, handle: bytes, issued_for: bytes, data_key: bytes
+) -> bytes:
+    """
+    Return the addresses of a subject's sensors, sealed.
+
+    Args:
+        bindings: The addresses.
+
+        handle: Of 16 bytes.
+
+        issued_for: Where and for what: in the row of another gateway they do not open.
+
+        data_key: The subject's.
+    """
+    bound_to = _BINDINGS + handle + issued_for
+    return seal(data_key, msgspec.json.encode(bindings), bound_to=bound_to)
 
 
-def open_bindings(sealed: bytes, *, handle: bytes, data_key: bytes) -> list[str]:
+def open_bindings(
+    sealed: bytes, *, handle: bytes, issued_for: bytes, data_key: bytes
+) -> list[str]:
     """
     Return the addresses of a subject's sensors.
 
     Raises:
         Tampered: They do not open as this handle's.
     """
-    plain = open_sealed(data_key, sealed, bound_to=_BINDINGS + handle, what="a handle's bindings")
+    what = "a handle's bindings"
+    try:
+        plain = open_sealed(data_key, sealed, bound_to=_BINDINGS + handle + issued_for, what=what)
+    except Tampered:
+        plain = open_sealed(data_key, sealed, bound_to=_BINDINGS_V1 + handle, what=what)
     try:
         return msgspec.json.decode(plain, type=list[str])
     except msgspec.MsgspecError:
-        raise Tampered("a handle's bindings") from None
+        raise Tampered(what) from None

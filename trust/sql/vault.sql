@@ -58,6 +58,9 @@ UPDATE vault.agents SET revoked_at = coalesce(revoked_at, clock_timestamp()) WHE
 INSERT INTO vault.revocations (serial)
 SELECT serial FROM vault.certificates WHERE agent = %s ON CONFLICT DO NOTHING
 
+-- name: owners_of_certificates
+SELECT DISTINCT agent FROM vault.certificates WHERE serial = ANY(%s::numeric[]) ORDER BY agent
+
 -- name: revocations
 SELECT serial, revoked_at FROM vault.revocations ORDER BY serial
 

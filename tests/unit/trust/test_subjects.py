@@ -57,7 +57,7 @@ def test_seal_that_is_no_record_is_tampered() -> None:
         subjects.open_identity(wrong, subject=ADA, data_key=KEY)
     wrong = subjects.seal(KEY, b"{}", bound_to=b"vitalveil bindings v1\x00" + bytes(16))
     with pytest.raises(Tampered):
-        subjects.open_bindings(wrong, handle=bytes(16), data_key=KEY)
+        subjects.open_bindings(wrong, handle=bytes(16), issued_for=b"", data_key=KEY)
 
 
 def test_length_does_not_tell_the_name() -> None:
@@ -70,11 +70,23 @@ def test_length_does_not_tell_the_name() -> None:
 
 
 def test_bindings_open_for_their_handle_only() -> None:
-    """Bindings come back under their own handle, and under no other."""
-    sealed = subjects.seal_bindings(["C0:FF:EE:00:00:01"], handle=bytes(16), data_key=KEY)
-    assert subjects.open_bindings(sealed, handle=bytes(16), data_key=KEY) == ["C0:FF:EE:00:00:01"]
-    with pytest.raises(Tampered):
-        subjects.open_bindings(sealed, handle=b"\x01" * 16, data_key=KEY)
+    """Bindings come back under their own handle, for what it was issued, and under no other."""
+    own, bindings = {"handle": bytes(16), "issued_for": b"here"}, ["C0:FF:EE:00:00:01"]
+    sealed = subjects.seal_bindings(bindings, data_key=KEY, **own)
+    assert subjects.open_bindings(sealed, data_key=KEY, **own) == bindings
+    for other in ({"handle": b"\x01" * 16}, {"issued_for": b"there"}, {"issued_for": b""}):
+        with pytest.raises(Tampered):
+            subjects.open_bindings(sealed, data_key=KEY, **{**own, **other})
+
+
+def test_bindings_of_before_open() -> None:
+    """What was sealed to its handle alone, before more was bound, is still read."""
+    sealed = subjects.seal(
+        KEY, b'["C0:FF:EE:00:00:01"]', bound_to=b"vitalveil bindings v1\x00" + bytes(16)
+    )
+    assert subjects.open_bindings(sealed, handle=bytes(16), issued_for=b"here", data_key=KEY) == [
+        "C0:FF:EE:00:00:01"
+    ]
 
 
 def test_identity_shows_nothing() -> None:
