@@ -13,6 +13,7 @@ from runtime.errors import ConfigError, RuntimeSetupError
 from runtime.logs import Log, describe
 from runtime.stop import stop_requested
 from trust.access import Access
+from trust.audit import Audit
 from trust.bulk_enrolment import BulkEnrolment
 from trust.certificates import Authority
 from trust.config import Settings
@@ -39,6 +40,7 @@ from trust.telemetry import Telemetry
 from trust.upkeep import Upkeep
 from trust.vault import Vault, listen
 from trust.watch import Watch
+from trust.witness import Witness
 
 CERTIFICATE_END: Final = "vitalveil_trust_certificate_end_timestamp_seconds"
 _PUBLISH_PATIENCE_S: Final = 10.0
@@ -86,7 +88,8 @@ class App:
         self.rotation = Rotation(self.vault, self.upkeep, self.keys)
         self.stores = Stores(self.telemetry.link)
         self.replay = _replay(settings, self.keys, self.vault, self.upkeep, self.stores)
-        self.retainer = Retainer(self.vault, self.stores, clock=now)
+        self.audit = _audit(self.vault, self.telemetry, self.keys)
+        self.retainer = _retainer(settings, self.vault, self.stores)
         self.restriction = Restriction(
             self.vault,
             self.stores,
@@ -210,7 +213,7 @@ def _replay(
 
 
 def _upkeep(settings: Settings, keys: FileKeys, vault: Vault, telemetry: Telemetry) -> Upkeep:
-    return Upkeep(
+    upkeep = Upkeep(
         vault,
         telemetry,
         keys,
@@ -218,6 +221,18 @@ def _upkeep(settings: Settings, keys: FileKeys, vault: Vault, telemetry: Telemet
         lease=settings.lease,
         clock=now,
     )
+    witness = Witness(telemetry.link, keys.witness_key)
+    upkeep.cut, upkeep.exchanged = witness.cut, witness.exchanged
+    return upkeep
+
+
+def _retainer(settings: Settings, vault: Vault, stores: Stores) -> Retainer:
+    keep_leases = dt.timedelta(days=settings.lease.keep_days)
+    return Retainer(vault, stores, keep_leases=keep_leases, clock=now)
+
+
+def _audit(vault: Vault, telemetry: Telemetry, keys: FileKeys) -> Audit:
+    return Audit(vault, Witness(telemetry.link, keys.witness_key))
 
 
 def _courier(
@@ -296,8 +311,15 @@ def guarded(work: Callable[[], int]) -> int:
 async def _serve(settings: Settings, keys: FileKeys, courier: Courier, metrics: Metrics) -> None:
     async with stop_requested() as stop:
         opened = _Opened(settings, keys)
-        retainer = Retainer(opened.vault, opened.stores, clock=now)
-        maintenance = Maintenance(opened.stores, retainer, clock=now, done=metrics.note_done)
+        retainer = _retainer(settings, opened.vault, opened.stores)
+        maintenance = Maintenance(
+            opened.stores,
+            retainer,
+            _audit(opened.vault, opened.telemetry, keys),
+            clock=now,
+            done=metrics.note_done,
+            missing=metrics.missing.set,
+        )
         keeping = [
             asyncio.create_task(_keep_revocations(settings), name="revocations"),
             asyncio.create_task(_keep_exports(settings), name="exports"),

@@ -55,6 +55,7 @@ def _parser() -> Parser:
         "run": "renew and publish leases, finish what was cut off",
         "serve": "enrol gateways and renew their certificates, over HTTPS",
         "batch": "run a JSON array of arguments per line of standard input",
+        "audit": "see whether every decision is there, and as it was signed",
         "check-config": "read the settings and say whether they can be used",
     }
     for name, text in simple.items():

@@ -79,7 +79,7 @@ def _run_one(opened: app.App, found: Namespace) -> int:
                 file=sys.stderr,
             )
     _print(result, as_json=found.json)
-    return 0
+    return 1 if result.get("problems") else 0
 
 
 def _ask(what: str) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from runtime.tls import client_context
 from trust import (
+    audit_commands,
     canonical,
     erasure_commands,
     files,
@@ -317,6 +318,7 @@ ON_RECORDS: Final[Mapping[str, Callable[[App, argparse.Namespace], Result]]] = {
     **rights_commands.ON_RECORDS,
     **staff_commands.ON_RECORDS,
     **erasure_commands.ON_RECORDS,
+    **audit_commands.ON_RECORDS,
 }
 """Commands on the vault: those that `batch` takes."""
 

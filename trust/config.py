@@ -29,6 +29,8 @@ class LeaseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ttl_s: Annotated[float, Meta(ge=1, le=30 * 86400)] = 86400.0
     refresh_at: Annotated[float, Meta(gt=0, lt=1)] = 0.5
     """The fraction of its life after which a lease is renewed."""
+    keep_days: Annotated[int, Meta(ge=1, le=4000)] = 60
+    """How long ingest knows a lease that has ended: more than its `clock.max_age_days`."""
 
 
 class CertificateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

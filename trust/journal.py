@@ -1,4 +1,7 @@
-"""The journal of the vault: epochs of keys, what people asked for, and what was handed out."""
+"""
+The journal of the vault: epochs of keys, how many decisions there are, what people asked for, and
+what was handed out.
+"""
 
 import datetime as dt
 from collections.abc import Sequence
@@ -78,6 +81,24 @@ class Journal:
     def move_handles(self, purpose: str, epoch: int, *, agents: Sequence[str]) -> int:
         """Move the handles at *agents* to *epoch*; return how many."""
         return self._run("move_handles", epoch, purpose, list(agents), epoch)
+
+    # Chains of decisions, counted
+
+    def last_position(self) -> int:
+        """Return the position of the newest decision of all."""
+        return int(self._fetch("last_position")[0][0])
+
+    def count_decisions(self) -> int:
+        """Return how many decisions there are."""
+        return int(self._fetch("count_decisions")[0][0])
+
+    def chains_after(self, position: int) -> dict[tuple[UUID, str], int]:
+        """Return, of who has a decision after *position*, how many there are in all."""
+        return {(who, what): n for who, what, n in self._fetch("chains_after", position)}
+
+    def chains(self, *, after: UUID, limit: int) -> dict[tuple[UUID, str], int]:
+        """Return how many decisions there are, of *limit* subjects and of every purpose."""
+        return {(who, what): n for who, what, n in self._fetch("chains", after, limit)}
 
     # Requests of people
 

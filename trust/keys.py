@@ -26,6 +26,7 @@ SIGNING_FILE: Final = "signing.key"
 PUBLIC_FILE: Final = "trust.pub"
 _FIRST_EPOCH: Final = 1
 _TOMBSTONES: Final = "/tombstones"
+_WITNESSES: Final = "/witnesses"
 """No purpose has a slash in its name, and no epoch is 0."""
 _WRAP: Final = b"vitalveil data key v1\x00"
 
@@ -94,6 +95,10 @@ class FileKeys:
     @property
     def tombstone_key(self) -> bytes:
         return pseudonyms.derive_key(self._root_key, purpose=_TOMBSTONES, epoch=0)
+
+    @property
+    def witness_key(self) -> bytes:
+        return pseudonyms.derive_key(self._root_key, purpose=_WITNESSES, epoch=0)
 
     def wrap(self, data_key: bytes, *, bound_to: bytes) -> bytes:
         return subjects.seal(self._key_encryption_key, data_key, bound_to=_WRAP + bound_to)

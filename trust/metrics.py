@@ -34,6 +34,11 @@ class Metrics:
             "Agents that are left as they are because a record of theirs does not verify.",
             registry=self.registry,
         )
+        self.missing = Gauge(
+            "vitalveil_trust_missing_decisions",
+            "Decisions that the vault has no more, at the last daily look.",
+            registry=self.registry,
+        )
         self.unpublished = Gauge(
             "vitalveil_trust_unpublished_leases",
             "Leases that the broker does not have yet.",

@@ -51,6 +51,11 @@ class Keys(Protocol):
         """The key that erased pseudonyms and handles are recognised with."""
         ...
 
+    @property
+    def witness_key(self) -> bytes:
+        """The key that decisions are remembered with outside the vault."""
+        ...
+
     def wrap(self, data_key: bytes, *, bound_to: bytes) -> bytes:
         """Return *data_key* wrapped; it unwraps only with the same *bound_to*."""
         ...

@@ -160,11 +160,13 @@ class Replay:
     def _is_restricted(self, subject: UUID, purpose: str) -> bool:
         with self._vault.transaction() as records:
             try:
-                return state(records.decisions(subject, purpose)) is State.RESTRICTED
+                chain = records.decisions(subject, purpose)
             except Tampered:
                 # Left out rather than let in; and nobody else is kept waiting for it.
                 _log.error("tampered_restriction")
                 return True
+        is_cut = bool(self._upkeep.cut({(subject, purpose): len(chain)}))
+        return is_cut or state(chain) is State.RESTRICTED
 
     def _erase_again(self, marks: Sequence[Step], numbers: Sequence[int]) -> None:
         tombstones = {t for mark in marks for t in mark.facts["tombstones"]}

@@ -1,6 +1,8 @@
 """
 Retention: what a purpose needs no longer is deleted, rows and aggregates each in their time.
 
+So are leases that nothing can be stored under any more: ingest keeps all that there are in memory.
+
 Of several versions of a purpose the shortest time counts: a series does not tell under which of
 them its person consented.
 """
@@ -23,6 +25,8 @@ class Retained(msgspec.Struct, frozen=True):
     """Dropped as a whole."""
     rows: dict[str, dict[str, int]]
     """Deleted, by purpose and store."""
+    leases: int
+    """Deleted: under which nothing can be stored any more."""
 
 
 def shortest(purposes: Iterable[Purpose]) -> dict[str, Retention]:
@@ -46,12 +50,17 @@ class Retainer:
 
         stores: Where observations and aggregates are.
 
+        keep_leases: How long ingest is to know a lease that has ended.
+
         clock: Tells the time.
     """
 
-    def __init__(self, vault: Vault, stores: Stores, *, clock: Clock) -> None:
+    def __init__(
+        self, vault: Vault, stores: Stores, *, keep_leases: dt.timedelta, clock: Clock
+    ) -> None:
         self._vault = vault
         self._stores = stores
+        self._keep_leases = keep_leases
         self._clock = clock
 
     def run(self) -> Retained:
@@ -66,11 +75,12 @@ class Retainer:
             times = shortest(records.purposes())
         self._stores.roll_up(now=now)
         self._stores.publish_cohorts(now=now)
+        leases = self._stores.prune_leases(until=now - self._keep_leases)
         if not times:
-            return Retained(0, {})
+            return Retained(0, {}, leases)
         longest = max(retention.raw_days for retention in times.values())
         partitions = self._stores.drop_partitions(until=now - dt.timedelta(days=longest))
-        return Retained(partitions, self._retain(times, now=now))
+        return Retained(partitions, self._retain(times, now=now), leases)
 
     def _retain(
         self, times: Mapping[str, Retention], *, now: dt.datetime

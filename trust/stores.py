@@ -142,6 +142,12 @@ class Stores:
             dropped: int = _value(connection, "drop_partitions", [until])
             return dropped
 
+    def prune_leases(self, *, until: dt.datetime) -> int:
+        """Delete leases that ended before *until*, but each agent's newest; return how many."""
+        with self._link.transaction() as connection:
+            pruned: int = _value(connection, "prune_leases", [until])
+            return pruned
+
     def roll_up(self, *, now: dt.datetime) -> int:
         """Bring the aggregates up to *now*; return how many minutes changed."""
         with self._link.transaction() as connection:

@@ -8,13 +8,16 @@ after a newer one.
 """
 
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
+from typing import Final
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 
+from runtime.logs import Log
 from trust import decisions, leases
 from trust.config import LeaseSettings
+from trust.errors import Tampered
 from trust.handles import Standing
 from trust.leases import Term
 from trust.permissions import compile_permissions
@@ -23,7 +26,10 @@ from trust.pseudonyms import pseudonymise
 from trust.records import Agent, Handle, Records
 from trust.telemetry import Change, Telemetry
 from trust.vault import Vault
+from trust.witness import Chain
 from wire import lease as wire_lease
+
+_log: Final = Log("trust.upkeep")
 
 
 class Done(msgspec.Struct, frozen=True):
@@ -78,6 +84,10 @@ class Upkeep:
         self._clock = clock
         self.guard: Callable[[], None] = lambda: None
         """Called before the telemetry database is written to; raises when it must not be."""
+        self.cut: Callable[[Mapping[Chain, int]], Set[Chain]] = lambda chains: frozenset()
+        """Returns the chains of decisions that had more decisions than so many."""
+        self.exchanged: Callable[[Mapping[str, bytes]], Set[str]] = lambda agents: frozenset()
+        """Returns the agents that were registered otherwise before."""
 
     def bring(self, agents: Sequence[str], *, renew: bool = False) -> Done:
         """
@@ -132,8 +142,10 @@ class Upkeep:
         self.guard()
 
     def _plan(self, records: Records, agents: list[Agent], *, now: dt.datetime) -> list[_Plan]:
+        if self.exchanged({agent.agent: agent.registered for agent in agents}):
+            raise Tampered("the registration of an agent")
         names = [agent.agent for agent in agents]
-        chains = records.decisions_of(names)
+        chains = self._whole(records.decisions_of(names))
         by_agent: dict[str, list[Standing]] = {name: [] for name in names}
         for handle in records.handles(names):
             standing = self._standing(
@@ -142,6 +154,19 @@ class Upkeep:
             if standing is not None:
                 by_agent[handle.agent].append(standing)
         return [self._plan_one(agent, by_agent[agent.agent], now=now) for agent in agents]
+
+    def _whole(
+        self, chains: Mapping[Chain, list[decisions.Decision]]
+    ) -> dict[Chain, list[decisions.Decision]]:
+        """
+        Return *chains* without those that had more decisions: their last one is not the last.
+
+        None of them grows meanwhile: who decides takes the lock of every agent with a handle.
+        """
+        cut = self.cut({chain: len(taken) for chain, taken in chains.items()})
+        if cut:
+            _log.error("decisions_missing", chains=len(cut))
+        return {chain: taken for chain, taken in chains.items() if chain not in cut}
 
     def _plan_one(self, agent: Agent, standings: list[Standing], *, now: dt.datetime) -> _Plan:
         # An agent that nobody was ever measured with has no lease, and needs none to say so.

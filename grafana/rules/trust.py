@@ -65,13 +65,16 @@ ALERTS: Final = (
     ),
     Alert(
         name="VitalVeilTampered",
-        expr=f"max({_T}tampered_agents) > 0",
+        expr=f"max({_T}tampered_agents) > 0 or max({_T}missing_decisions) > 0",
         severity=Severity.CRITICAL,
-        summary="A record of the vault is not what was signed.",
+        summary="A record of the vault is not what was signed, or is not there any more.",
         meaning="A decision, a purpose or a handle does not verify. Somebody wrote to the vault "
         "past trust, or it was restored together with keys of another time. The gateways "
-        "concerned are left as they are: no lease of theirs is renewed.",
+        "concerned are left as they are: no lease of theirs is renewed. Or a decision that was "
+        "there is missing: it was deleted, or the vault is older than the telemetry database. Who "
+        "decided it is not measured until it is entered again.",
         look=(
+            "`vitalveil trust audit` names whose decisions are missing, or do not verify.",
             "Was a backup restored? With which keys?",
             "Who can write to the vault: `vitalveil doctor` lists roles with a grant too many.",
         ),
@@ -80,8 +83,8 @@ ALERTS: Final = (
             "WAL and the logs.",
             "Tell the DPO.",
         ),
-        fires=World({f"{_T}tampered_agents": "0x5 1x5"}, 8),
-        quiet=World({f"{_T}tampered_agents": "0x10"}, 8),
+        fires=World({f"{_T}tampered_agents": "0x10", f"{_T}missing_decisions": "0x5 1x5"}, 8),
+        quiet=World({f"{_T}tampered_agents": "0x10", f"{_T}missing_decisions": "0x10"}, 8),
     ),
     Alert(
         name="VitalVeilErasureOverdue",

@@ -166,3 +166,28 @@ def _aggregate(office: Office) -> None:
     else:
         office.telemetry.execute("SELECT pg_stat_force_next_flush()")
         office.telemetry.execute("SELECT vv.roll_up(now())")
+
+
+def test_leases_are_kept_as_long_as_anything_can_be_stored_under_them(office: Office) -> None:
+    """One that ended long ago goes, one that ended lately stays, and so does an agent's newest."""
+    office.load_policy()
+    agent, still = office.enrol()[0], office.enrol()[0]
+    for number, one in enumerate((agent, still)):
+        office.accept(office.add_subject(), one, binding=f"C0:FF:EE:00:00:0{number}")
+    for one, version, days in ((agent, 2, 59), (agent, 3, 0), (still, 2, 90)):
+        office.telemetry.execute(
+            "INSERT INTO vv.leases SELECT agent, %s, issued_at, now() - make_interval(days => %s),"
+            " changed_epoch FROM vv.leases WHERE agent = %s AND version = 1",
+            version, days, one,
+        )  # fmt: skip
+    office.telemetry.execute(
+        "UPDATE vv.leases SET not_after = now() - interval '61 days' WHERE version = 1"
+    )
+
+    assert office.run("retention", "run")["leases"] == 2
+
+    left = "SELECT version FROM vv.leases WHERE agent = %s ORDER BY version"
+    assert office.telemetry.fetch(left, agent) == [(2,), (3,)]
+    assert office.telemetry.fetch(left, still) == [(2,)], "its newest, though it ended long ago"
+    office.run("lease", "publish", "--renew", still)
+    assert office.telemetry.fetch(left, still) == [(2,), (3,)]

@@ -132,6 +132,24 @@ WHERE purpose = %s AND key_epoch < %s AND ended_at IS NULL ORDER BY agent LIMIT 
 UPDATE vault.handles SET key_epoch = %s
 WHERE purpose = %s AND agent = ANY(%s) AND key_epoch < %s AND ended_at IS NULL
 
+-- name: last_position
+SELECT coalesce(max(position), 0) FROM vault.decisions
+
+-- name: count_decisions
+SELECT count(*) FROM vault.decisions
+
+-- name: chains_after
+SELECT subject, purpose, count(*) FROM vault.decisions
+WHERE (subject, purpose) IN (SELECT subject, purpose FROM vault.decisions WHERE position > %s)
+GROUP BY subject, purpose
+
+-- name: chains
+-- Those without a decision, too: all of them may have been deleted.
+SELECT s.subject, p.purpose,
+    (SELECT count(*) FROM vault.decisions d WHERE d.subject = s.subject AND d.purpose = p.purpose)
+FROM (SELECT subject FROM vault.subjects WHERE subject > %s ORDER BY subject LIMIT %s) s
+CROSS JOIN (SELECT DISTINCT purpose FROM vault.purposes) p
+
 -- name: add_request
 INSERT INTO vault.requests (request, subject, kind, received_at, due_at)
 VALUES (%s, %s, %s, %s, %s)

@@ -46,6 +46,9 @@ FROM pg_stats WHERE schemaname = 'vv' AND tablename IN ('series', 'permissions')
 -- name: retain
 SELECT store, row_count FROM vv.retain(%s, %s, %s)
 
+-- name: prune_leases
+SELECT vv.prune_leases(%s)
+
 -- name: drop_partitions
 SELECT vv.drop_partitions(%s)
 

@@ -1,0 +1,35 @@
+"""What `trust audit` does: tells whose decisions are missing, or not as they were signed."""
+
+import argparse
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from trust.app import App
+
+Result = dict[str, Any]
+
+
+def _audit(app: App, _: argparse.Namespace) -> Result:
+    found = app.audit.look()
+    broken, policies_verify = app.audit.unverified()
+    rows = [_row(*chain, "missing", count) for chain, count in sorted(found.cut.items())]
+    rows += [_row(*chain, "does not verify", None) for chain in sorted(broken)]
+    return {
+        "decisions": found.decisions,
+        "missing": found.missing,
+        "policies": "as signed" if policies_verify else "one does not verify",
+        "problems": found.missing + len(broken) + (not policies_verify),
+        "rows": rows,
+    }
+
+
+def _row(subject: object, purpose: str, problem: str, decisions: int | None) -> Result:
+    return {
+        "subject": str(subject),
+        "purpose": purpose,
+        "problem": problem,
+        "decisions": decisions,
+    }
+
+
+ON_RECORDS: Final[Mapping[str, Callable[[App, argparse.Namespace], Result]]] = {"audit": _audit}
