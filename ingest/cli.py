@@ -1,6 +1,7 @@
-"""`vitalveil ingest`: run, migrate, check-config, keygen."""
+"""`vitalveil ingest`: run, migrate, check-config, keygen, quarantine."""
 
 import argparse
+import asyncio
 import os
 import sys
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ import msgspec
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from ingest import app
+from ingest import app, reopening
 from ingest.config import Settings, read_keys
 from ingest.database import DatabaseSettings, connection_string, read_secret
 from ingest.errors import StoreError
@@ -55,10 +56,25 @@ def _parser() -> argparse.ArgumentParser:
         metavar="ROLE=FILE",
         help=f"let ROLE log in with the password in FILE; one of {', '.join(ROLES)}",
     )
+    _add_quarantine(commands)
     text = "make ingest's key pair: ingest.key (private) and ingest.pub"
     command = commands.add_parser("keygen", help=text, description=text)
     command.add_argument("--out", type=Path, required=True, metavar="DIR")
     return parser
+
+
+def _add_quarantine(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    text = "look at the quarantine, or store what a key of ours opens now"
+    command = commands.add_parser("quarantine", help=text, description=text)
+    command.add_argument(
+        "step",
+        choices=("show", "reopen"),
+        help="show: how much there is, and until when; reopen: open it again, and store what is "
+        "permitted",
+    )
+    command.add_argument("--config", type=Path, metavar="FILE", help="settings, in TOML")
+    command.add_argument("--dsn", required=True, help="of an administrator, without a password")
+    command.add_argument("--password-file", type=Path, metavar="FILE", help="its password")
 
 
 def _load(arguments: argparse.Namespace) -> Settings:
@@ -78,13 +94,35 @@ def _check_config(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _migrate(arguments: argparse.Namespace) -> int:
+def _administrator(arguments: argparse.Namespace) -> DatabaseSettings:
     try:
-        settings = DatabaseSettings(arguments.dsn, arguments.password_file)
+        return DatabaseSettings(arguments.dsn, arguments.password_file)
     except ValueError as error:
         raise ConfigError(
             key="--dsn", source="the command line", problem=str(error), mend="Change it."
         ) from None
+
+
+def _quarantine(arguments: argparse.Namespace) -> int:
+    conninfo = connection_string(_administrator(arguments), application="vitalveil-quarantine")
+    if arguments.step == "show":
+        found: object = asyncio.run(reopening.summary(conninfo))
+    else:
+        settings = _load(arguments)
+        found = asyncio.run(
+            reopening.Reopening(
+                conninfo,
+                keys=read_keys(settings.keys),
+                clock=settings.clock,
+                now_ms=app.now_ms(),
+            ).run()
+        )
+    print(msgspec.json.encode(found).decode())
+    return 0
+
+
+def _migrate(arguments: argparse.Namespace) -> int:
+    settings = _administrator(arguments)
     passwords = dict(_role_password(text) for text in arguments.role_password)
     applied = migrate(settings, passwords=passwords)
     print("\n".join(f"applied {name}" for name in applied) or "nothing to apply")
@@ -141,4 +179,5 @@ _COMMANDS = {
     "check-config": _check_config,
     "migrate": _migrate,
     "keygen": _keygen,
+    "quarantine": _quarantine,
 }

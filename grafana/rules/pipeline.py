@@ -190,10 +190,11 @@ ALERTS: Final = (
         ),
         mend=(
             "bad_seal: name the previous key in `keys.previous_key_file` until every gateway has "
-            "restarted (docs/howto/rotate-keys.md).",
+            "restarted (docs/howto/rotate-keys.md). Gateways have forgotten what is in "
+            "quarantine: `vitalveil ingest quarantine reopen` stores it.",
             "conflict: a gateway was cloned, or its spool was restored from a copy: "
             "enrol it anew.",
-            "poison: report it.",
+            "poison: report it; once it is mended, reopen it likewise.",
         ),
         fires=World(
             {f'{_I}quarantined_envelopes_total{{reason="bad_seal"}}': "0x20 3x20"},
