@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from simulators import listing
+from simulators.arguments import positive, whole
 from simulators.fleet import cli as fleet_cli
 from simulators.people import DEFAULT_SOURCE, Person, pick
 from simulators.recordings import index
@@ -65,23 +66,27 @@ def _parser() -> argparse.ArgumentParser:
     )
     what.add_argument("--print", action="store_true", help="print samples as JSON lines")
     command.add_argument(
-        "--speed", type=_positive, default=60.0, metavar="X", help="times life (default: 60)"
+        "--speed", type=positive, default=60.0, metavar="X", help="times life (default: 60)"
     )
     command.add_argument(
         "--max-rate",
-        type=_positive,
+        type=positive,
         default=4.0,
         metavar="HZ",
         help="most measurements a second of one sensor, whatever the speed (default: 4)",
     )
     command.add_argument(
         "--duration",
-        type=_positive,
+        type=positive,
         metavar="S",
         help="seconds to play (default: until stopped; with --print: 60)",
     )
     command.add_argument(
-        "--subjects", type=_count, default=3, metavar="N", help="how many people (default: 3)"
+        "--subjects",
+        type=whole(1, 100_000),
+        default=3,
+        metavar="N",
+        help="how many people (default: 3)",
     )
     command.add_argument(
         "--seed", type=int, default=1, metavar="N", help="chooses all that is left to chance"
@@ -96,20 +101,6 @@ def _sockets(text: str) -> list[Path]:
     if not paths or len(set(paths)) < len(paths):
         raise argparse.ArgumentTypeError("name each socket once")
     return paths
-
-
-def _positive(text: str) -> float:
-    value = float(text)
-    if not 0 < value < 1e9:
-        raise argparse.ArgumentTypeError("a number above 0")
-    return value
-
-
-def _count(text: str) -> int:
-    value = int(text)
-    if not 1 <= value <= 100_000:
-        raise argparse.ArgumentTypeError("1 to 100000")
-    return value
 
 
 def _list(source: Path | None, arguments: argparse.Namespace) -> int:

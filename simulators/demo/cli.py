@@ -13,6 +13,7 @@ from typing import Final
 from rich.console import Console
 from rich.live import Live
 
+from simulators.arguments import number, positive, whole
 from simulators.demo.accounts import Report
 from simulators.demo.run import Demo, Options
 from simulators.demo.view import Snapshot, render, render_report
@@ -29,10 +30,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the demo; return 0 when every promise was kept, 1 when one was not, 2 for a mistake."""
     arguments = _parser().parse_args(argv)
     interrupt = Interrupt()
-    for number in _ENDING:
+    for ending in _ENDING:
         # What whoever started us ignores, as `nohup` does, stays ignored.
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, interrupt)
+        if signal.getsignal(ending) is not signal.SIG_IGN:
+            signal.signal(ending, interrupt)
     try:
         _check_room()
         options = Options(
@@ -95,8 +96,8 @@ class Interrupt:
 
 
 def _ignore_endings() -> None:
-    for number in _ENDING:
-        signal.signal(number, signal.SIG_IGN)
+    for ending in _ENDING:
+        signal.signal(ending, signal.SIG_IGN)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -107,17 +108,25 @@ def _parser() -> argparse.ArgumentParser:
         " free ports, and nothing is left behind.",
     )
     parser.add_argument(
-        "--duration", type=_duration, default=60, metavar="S", help="seconds to play"
+        "--duration",
+        type=number(3, 86_400, "3 seconds to a day of them"),
+        default=60,
+        metavar="S",
+        help="seconds to play",
     )
     parser.add_argument(
-        "--agents", type=_agents, default=4, metavar="N", help="gateways (default 4)"
+        "--agents",
+        type=whole(1, 50, "1 to 50: each is a process (simulate fleet has more)"),
+        default=4,
+        metavar="N",
+        help="gateways (default 4)",
     )
     parser.add_argument(
         "--source", type=Path, metavar="PATH", help="folder of recordings, in original formats"
     )
     parser.add_argument(
         "--speed",
-        type=_speed,
+        type=positive,
         default=300,
         metavar="X",
         help="times faster than life (default 300)",
@@ -128,27 +137,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object at the end")
     return parser
-
-
-def _duration(text: str) -> float:
-    value = float(text)
-    if not 3 <= value <= 86_400:
-        raise argparse.ArgumentTypeError("3 seconds to a day of them")
-    return value
-
-
-def _agents(text: str) -> int:
-    value = int(text)
-    if not 1 <= value <= 50:
-        raise argparse.ArgumentTypeError("1 to 50: each is a process (simulate fleet has more)")
-    return value
-
-
-def _speed(text: str) -> float:
-    value = float(text)
-    if not 0 < value < 1e9:
-        raise argparse.ArgumentTypeError("a number above 0")
-    return value
 
 
 def _run(options: Options, *, dsn: str | None, as_json: bool) -> Report:

@@ -4,10 +4,12 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from simulators.arguments import number, whole
 from simulators.errors import FaultError
 from simulators.sensor import faults
 from simulators.sensor.wishes import Kind, Wishes
 
+_positive = number(1e-6, 1e6, "a number above 0, and at most a million")
 _EPILOG = """\
 a fault: [SENSOR:]KIND[=NUMBER][@FIRST[-[LAST]][/EVERY]], at values counted from 1
   drop@40           the link breaks in place of value 40
@@ -44,7 +46,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
     command.add_argument(
         "--history",
-        type=_hours,
+        type=number(0, 336),
         default=24.0,
         metavar="H",
         help="hours that meters and CGM sensors have been in use (default: 24)",
@@ -77,7 +79,11 @@ def _add_people(command: argparse.ArgumentParser) -> None:
         help="file or folder of recordings (default: ../shared/data beside the project)",
     )
     command.add_argument(
-        "--subjects", type=_count, default=1, metavar="N", help="how many people (default: 1)"
+        "--subjects",
+        type=whole(1, 50),
+        default=1,
+        metavar="N",
+        help="how many people (default: 1)",
     )
     command.add_argument(
         "--seed", type=int, default=1, metavar="N", help="chooses all that is left to chance"
@@ -118,28 +124,7 @@ def _kinds(text: str) -> tuple[Kind, ...]:
     return tuple(map(Kind, parts))
 
 
-def _positive(text: str) -> float:
-    value = float(text)
-    if not 0 < value < 1e6:
-        raise argparse.ArgumentTypeError("a number above 0")
-    return value
-
-
-def _hours(text: str) -> float:
-    value = float(text)
-    if not 0 <= value <= 336:
-        raise argparse.ArgumentTypeError("0 to 336")
-    return value
-
-
 def _passkey(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) == 6):
         raise argparse.ArgumentTypeError("six digits")
     return int(text)
-
-
-def _count(text: str) -> int:
-    value = int(text)
-    if not 1 <= value <= 50:
-        raise argparse.ArgumentTypeError("1 to 50")
-    return value
