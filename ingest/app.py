@@ -89,6 +89,7 @@ class App:
                 timeout_s=settings.store.timeout_s,
                 now_ms=now_ms,
                 are_settled=settlements.covers,
+                changed_since=self.permissions.since,
             )
             for _ in range(settings.store.connections)
         ]

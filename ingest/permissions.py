@@ -1,5 +1,6 @@
 """What may be stored now: agents, leases and permissions, flat, in memory."""
 
+from collections import deque
 from collections.abc import Sequence
 from typing import Final, TypeVar
 
@@ -72,6 +73,9 @@ _QUANTITIES: Final = np.zeros(
 for _code, _quantity in QUANTITIES.items():
     _QUANTITIES[_code] = (True, _quantity.per_unit, _quantity.low, _quantity.high)
 
+_REMEMBERED: Final = 256
+"""How many changes are remembered, for flushes that were planned before them."""
+
 Table = NDArray[np.void]
 Scalar = TypeVar("Scalar", bound=np.generic)
 
@@ -130,6 +134,7 @@ class Permissions:
 
     def __init__(self) -> None:
         self.epoch = -1
+        self._recent: deque[tuple[int, Changes]] = deque(maxlen=_REMEMBERED)
         # Slots outlive a re-read: the last readings are kept by them.
         self._slots = Pairs()
         self._forget()
@@ -186,12 +191,28 @@ class Permissions:
         if changes.is_complete:
             # Even to an older epoch: a database that was restored is the truth, whatever it was.
             self._forget()
+            self._recent.clear()
         elif changes.epoch <= self.epoch:
             return
+        else:
+            self._recent.append((self.epoch, changes))
         self._take_agents(changes.agents)
         self._take_leases(changes.leases)
         self._take_permissions(changes.permissions)
         self.epoch = changes.epoch
+
+    def since(self, epoch: int) -> Changes | None:
+        """Return what changed after *epoch*, up to what is known; None if it is not remembered."""
+        later = [changes for _, changes in self._recent if changes.epoch > epoch]
+        if not later or self._recent[-len(later)][0] > epoch:
+            return None
+        return Changes(
+            self.epoch,
+            is_complete=False,
+            agents=np.concatenate([changes.agents for changes in later]),
+            leases=np.concatenate([changes.leases for changes in later]),
+            permissions=np.concatenate([changes.permissions for changes in later]),
+        )
 
     def _forget(self) -> None:
         self._agents, self._leases = Pairs(), Pairs()

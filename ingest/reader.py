@@ -21,6 +21,7 @@ _CHECK_EVERY_S = 5.0
 """How often the epoch is read even when nobody tells of a change: shows a dead connection too."""
 _PURGE_EVERY_S = 3600.0
 _CLEARED_S = 0.1
+_GATHER_S = 0.02
 _TELL_EVERY = 300
 _ROWS_AT_ONCE = 50_000
 _GATE: Final = np.dtype([("epoch", ">i8"), ("forgotten_epoch", ">i8")])
@@ -136,6 +137,8 @@ class PermissionReader:
                 ) as told:
                     async for _ in told:
                         pass
+                # Many people may withdraw at once: what is told meanwhile is read with it.
+                await asyncio.sleep(_GATHER_S)
                 known = await self._read(connection, known)
                 await self._purge(connection)
 

@@ -49,9 +49,12 @@ class PostgresStore:
         now_ms: The time, ms since 1970.
 
         are_settled: Tells what may be in the ledger already, as far as this process knows.
+
+        changed_since: Returns what this process knows to have changed after an epoch, None if it
+            does not remember.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the composition root hands over every part once, by name
         self,
         conninfo: str,
         *,
@@ -60,6 +63,7 @@ class PostgresStore:
         timeout_s: float,
         now_ms: Callable[[], int],
         are_settled: ledger.AreSettled,
+        changed_since: Callable[[int], Changes | None],
     ) -> None:
         self._conninfo = conninfo
         self._seal = seal
@@ -67,6 +71,7 @@ class PostgresStore:
         self._timeout_s = timeout_s
         self._now_ms = now_ms
         self._are_settled = are_settled
+        self._changed_since = changed_since
         self._connection: AsyncConnection | None = None
         self._days: set[int] = set()
         self._doubt: _Doubt | None = None
@@ -193,9 +198,9 @@ class PostgresStore:
     ) -> Stored:
         epoch, transaction = await ledger.hold_permissions(connection)
         if epoch != plan.epoch or self._now_ms() >= plan.admission.expires_ms:
-            # From here to COMMIT nobody can change them: what is decided now is decided.
-            since = plan.epoch if epoch >= plan.epoch else None
-            plan = replan(await read_changes(connection, since=since))
+            # What this transaction cannot see is not withdrawn before it ends: what is decided now
+            # is decided.
+            plan = replan(await self._changes(connection, plan, epoch))
         if agents := {plan.opened[i].agent for i in plan.wants_quarantine()}:
             kept = await ledger.quarantined_of(connection, agents)
             plan = plan.refuse_over(kept, self._quarantine.max_per_agent)
@@ -209,6 +214,15 @@ class PostgresStore:
         await connection.commit()
         self._doubt = None
         return msgspec.structs.replace(stored, committed_ms=self._now_ms())
+
+    async def _changes(self, connection: AsyncConnection, plan: Plan, epoch: int) -> Changes:
+        """Return what changed since *plan* was made, at least up to *epoch*."""
+        if epoch < plan.epoch:
+            return await read_changes(connection, since=None)
+        known = self._changed_since(plan.epoch)
+        if known is not None and known.epoch >= epoch:
+            return known
+        return await read_changes(connection, since=plan.epoch)
 
     async def _copy(
         self, connection: AsyncConnection, plan: Plan, known: dict[int, bytes]

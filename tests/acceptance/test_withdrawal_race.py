@@ -116,7 +116,8 @@ class Race:
             )
             self._permissions.apply(await read_changes(connection, since=None))
             stores = [
-                await stack.enter_async_context(_store(self._database)) for _ in range(WRITERS)
+                await stack.enter_async_context(_store(self._database, self._permissions))
+                for _ in range(WRITERS)
             ]
             writing = [asyncio.create_task(self._write(store)) for store in stores]
             await self._end_all()
@@ -173,7 +174,7 @@ def _permission(handle: bytes, *, valid_to: dt.datetime | None) -> Permission:
 
 
 @contextlib.asynccontextmanager
-async def _store(database: Database) -> AsyncIterator[PostgresStore]:
+async def _store(database: Database, permissions: Permissions) -> AsyncIterator[PostgresStore]:
     store = PostgresStore(
         database.dsn("vv_ingest"),
         seal=sealer_to(X25519PrivateKey.generate().public_key()),
@@ -181,6 +182,7 @@ async def _store(database: Database) -> AsyncIterator[PostgresStore]:
         timeout_s=30.0,
         now_ms=lambda: NOW_MS,
         are_settled=lambda identities: [False] * len(identities),
+        changed_since=permissions.since,
     )
     await store.open()
     try:

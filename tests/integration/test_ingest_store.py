@@ -49,6 +49,7 @@ def store_at(conninfo: str) -> PostgresStore:
         timeout_s=30.0,
         now_ms=lambda: NOW_MS,
         are_settled=lambda identities: [one.sequence == SETTLED for one in identities],
+        changed_since=lambda epoch: None,
     )
 
 

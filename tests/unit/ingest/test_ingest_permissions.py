@@ -118,3 +118,35 @@ def test_handle_is_its_agents_alone() -> None:
     assert standing(permissions, AGENT) == SEALED
     assert is_known(permissions, HANDLE)
     assert not is_known(permissions, HANDLE, agent="f" * 16)
+
+
+def test_recent_changes_are_remembered() -> None:
+    """What changed since an epoch is returned as one, up to the present."""
+    permissions = knowing(permission(), epoch=5)
+    other = (AGENT, 3, 60_000, 1 << 50)
+    permissions.apply(changes(6, permissions=[permission(is_withdrawn=True)]))
+    permissions.apply(changes(9, leases=[other]))
+
+    found = permissions.since(5)
+    later = permissions.since(6)
+
+    assert found is not None
+    assert (found.epoch, found.is_complete) == (9, False)
+    assert (len(found.permissions), len(found.leases), len(found.agents)) == (1, 1, 0)
+    assert later is not None
+    assert (len(later.permissions), len(later.leases)) == (0, 1)
+
+
+def test_what_is_not_remembered_is_not_guessed() -> None:
+    """From before everything was read, from before too many changes, and from the present."""
+    permissions = knowing(permission(), epoch=5)
+    permissions.apply(changes(6, permissions=[permission(is_withdrawn=True)]))
+
+    assert permissions.since(4) is None
+    assert permissions.since(6) is None
+    permissions.apply(changes(7, is_complete=True))
+    assert permissions.since(5) is None
+    for epoch in range(8, 600):
+        permissions.apply(changes(epoch))
+    assert permissions.since(8) is None
+    assert permissions.since(590) is not None
