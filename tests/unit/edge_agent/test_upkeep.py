@@ -15,10 +15,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from edge_agent import lock, spool_file
+from edge_agent.clock import KeptClock, Machine, SystemClock
 from edge_agent.config import AgentSettings, SensorSettings
 from edge_agent.enrolment import credentials
 from edge_agent.errors import SpoolError, StateInUse
 from edge_agent.keys import read
+from edge_agent.leases import FileShelf, Leases
 from edge_agent.ports import Sealed
 from edge_agent.spool import Bounds, SqliteSpool
 from edge_agent.tags import Tags
@@ -26,8 +28,9 @@ from edge_agent.upkeep import cli, doctor, erase
 from runtime.identity import Identity
 from runtime.settings import BrokerSettings
 from simulators.stack.child import free_port
-from tests.fakes_edge_agent import HANDLE, write_keys
+from tests.fakes_edge_agent import HANDLE, HOUR_MS, lease, write_keys
 from tests.fix_pki import Certificates
+from wire import lease as wire_lease
 
 
 @pytest.fixture
@@ -232,6 +235,40 @@ def test_doctor_knows_a_name_that_nobody_knows(settings: AgentSettings) -> None:
     settings = msgspec.structs.replace(settings, broker=broker)
     found = {finding.what: finding for finding in doctor.examine(settings)}["broker"]
     assert "its name is not known" in found.text
+
+
+class _Ahead(Machine):
+    """A machine whose clock is two days ahead."""
+
+    def wall_ms(self) -> int:
+        return super().wall_ms() + 48 * HOUR_MS
+
+
+def test_doctor_tells_a_lease_that_was_seen_to_end(settings: AgentSettings) -> None:
+    """In force by the clock as it is now, it is not by that which the clock has shown."""
+    trust_key, folder = Ed25519PrivateKey.generate(), settings.state_dir
+    folder.mkdir()
+    settings = msgspec.structs.replace(
+        settings, keys=write_keys(folder.parent, trust_key, X25519PrivateKey.generate())
+    )
+    held = read(settings.keys)
+    given = lease(agent=settings.agent, issued_at_ms=SystemClock().now_ms() - 1000)
+    leases = Leases(
+        agent=settings.agent,
+        trust_key=held.trust,
+        agent_key=held.lease,
+        shelf=FileShelf(folder),
+    )
+    leases.offer(wire_lease.encode(given, trust_key=trust_key, agent_key=held.lease.public_key()))
+    leases.save()
+    assert doctor._lease(settings)[0] is doctor.Verdict.OK
+
+    ahead = KeptClock(folder, belief="always", marker=folder / "none", machine=_Ahead())
+    ahead.adopt(given)
+    ahead.keep(is_last=True)
+    verdict, text = doctor._lease(settings)
+    assert verdict is doctor.Verdict.BAD
+    assert "was seen to end" in text
 
 
 def test_doctor_survives_whatever_is_missing(settings: AgentSettings) -> None:
