@@ -143,7 +143,8 @@ class Timekeeper:
 
     def adopt(self, lease: Lease, *, now: float) -> None:
         """Note that *lease* is held from now on: trust has signed when it was issued."""
-        if lease.version == self._lease:
+        # Both: a gateway that moved on may hold the first lease of another trust.
+        if (lease.version, lease.not_after_ms) == (self._lease, self._end_ms):
             return
         floor_ms, passed_ms = self._floor(now=now), int(now * 1000)
         # Ahead of a clock that is believed it proves nothing: trust's may be wrong as well.

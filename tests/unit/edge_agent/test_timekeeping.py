@@ -134,6 +134,16 @@ def test_next_lease_begins_anew() -> None:
     assert keeper.latest_ms(now=20.0) == TRUE_MS + HOUR_MS
 
 
+def test_lease_of_another_trust_is_another() -> None:
+    """What was kept of the first lease of one installation is not of the first of the next."""
+    keeper = rebooted(at_work(), now=10.0)
+    keeper.look(TRUE_MS + 9 * DAY_MS, is_synchronised=True, now=5.0)
+    keeper.adopt(held(issued_at_ms=TRUE_MS + 9 * DAY_MS), now=5.0)
+    keeper.look(TRUE_MS + 30 * DAY_MS, is_synchronised=True, now=10.0)
+    keeper.look(TRUE_MS + 9 * DAY_MS + 10_000, is_synchronised=True, now=15.0)
+    assert keeper.latest_ms(now=15.0) == TRUE_MS + 10 * DAY_MS
+
+
 def test_lease_from_the_future_proves_nothing_to_a_clock_that_is_believed() -> None:
     """A trust whose clock is days ahead does not make its gateways refuse the right time."""
     keeper = at_work()
