@@ -22,7 +22,7 @@ FROM vv.envelopes
 _AFTER_COMMIT = """
 WITH gone AS (
     SELECT DISTINCT series_id, pg_xact_commit_timestamp(xmin) AS committed_at
-    FROM vv.permissions WHERE withdrawn_at IS NOT NULL
+    FROM vv.permissions WHERE withdrawn_at < 'infinity'
 ), hers AS (
     SELECT pg_xact_commit_timestamp(o.xmin) AS row_at, gone.committed_at
     FROM vv.observations o JOIN gone USING (series_id)
@@ -35,7 +35,7 @@ FROM hers
 # Without them, all that is left is to count her rows once the COMMIT has returned, and at the end.
 _HERS = """
 SELECT count(*) FROM vv.observations
-WHERE series_id IN (SELECT series_id FROM vv.permissions WHERE withdrawn_at IS NOT NULL)
+WHERE series_id IN (SELECT series_id FROM vv.permissions WHERE withdrawn_at < 'infinity')
 """
 
 

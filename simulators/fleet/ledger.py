@@ -23,16 +23,19 @@ FROM (SELECT count(*) AS n FROM vv.observations
       GROUP BY series_id, time) AS instants
 """
 # Who consents anew goes on in the same series: the last withdrawal counts, where nothing followed.
+# At infinity a permission is closed, and not withdrawn yet.
 _AFTER_WITHDRAWAL: Final = """
 SELECT count(*) FROM vv.observations o
 JOIN (SELECT series_id, max(pg_xact_commit_timestamp(xmin)) AS at FROM vv.permissions
-      GROUP BY series_id HAVING bool_and(withdrawn_at IS NOT NULL)) AS gone USING (series_id)
+      GROUP BY series_id
+      HAVING bool_and(coalesce(withdrawn_at, 'infinity') < 'infinity')) AS gone USING (series_id)
 WHERE pg_xact_commit_timestamp(o.xmin) > gone.at
 """
 _AFTER_WITHDRAWAL_BY_CLOCK: Final = """
 SELECT coalesce(sum(e.observations), 0)::bigint FROM vv.envelopes e
 JOIN (SELECT agent, max(withdrawn_at) AS at FROM vv.permissions
-      GROUP BY agent HAVING bool_and(withdrawn_at IS NOT NULL)) AS gone USING (agent)
+      GROUP BY agent
+      HAVING bool_and(coalesce(withdrawn_at, 'infinity') < 'infinity')) AS gone USING (agent)
 WHERE e.outcome = 0 AND e.stored_at > gone.at
 """
 
