@@ -8,7 +8,7 @@ import psycopg
 from psycopg import sql
 
 from ingest.database import DatabaseSettings, connection_string
-from ingest.errors import Unavailable
+from ingest.errors import Unavailable, Unusable
 from runtime import migrations
 from runtime.logs import describe
 
@@ -28,6 +28,7 @@ def migrate(settings: DatabaseSettings, *, passwords: Mapping[str, str]) -> list
     Raises:
         MigrationError: A file was changed after it was applied, or one failed.
         Unavailable: The database cannot be reached.
+        Unusable: TimescaleDB is installed, and the server does not load it.
     """
     try:
         with psycopg.connect(
@@ -56,7 +57,14 @@ def _variant(connection: psycopg.Connection) -> str:
         return "timescale"
     if is_begun or not is_available:
         return "native"
-    connection.execute("CREATE EXTENSION timescaledb")
+    try:
+        connection.execute("CREATE EXTENSION timescaledb")
+    except (psycopg.InternalError, psycopg.OperationalError):
+        # Its state is XX000, which says nothing. Not native partitions instead: they stay for good.
+        raise Unusable(
+            "TimescaleDB is installed and not loaded: name it in shared_preload_libraries and"
+            " restart the server, or take its package away to have native partitions"
+        ) from None
     return "timescale"
 
 
