@@ -60,7 +60,7 @@ def _variant(connection: psycopg.Connection) -> str:
     try:
         connection.execute("CREATE EXTENSION timescaledb")
     except (psycopg.InternalError, psycopg.OperationalError):
-        # Its state is XX000, which says nothing. Not native partitions instead: they stay for good.
+        # Its state is XX000, which says nothing. Not native instead: that is for good.
         raise Unusable(
             "TimescaleDB is installed and not loaded: name it in shared_preload_libraries and"
             " restart the server, or take its package away to have native partitions"
