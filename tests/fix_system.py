@@ -17,6 +17,7 @@ from simulators.player import Player
 from simulators.sample import Sample
 from simulators.stack.scrape import Metrics, scrape
 from simulators.stack.system import System, system
+from simulators.stack.toml import Table
 from tests.fix_database import programs
 
 STEP_MS: Final = 20
@@ -32,6 +33,8 @@ quantities:
 retention: {raw: 1d, aggregates: 1d}
 pad_bytes: 128
 """
+_HASTY: Final[Table] = {"publish": {"resend_after_s": 4.0, "longest_wait_s": 2.0}}
+"""Gateways of a home wait for half a minute: the tests would only wait with them."""
 _numbers = itertools.count()
 
 
@@ -74,7 +77,7 @@ class Flow:
             samples=_samples,
         )
         with whole.trust_shell() as shell:
-            self.gateway = whole.enrol(shell)
+            self.gateway = whole.enrol(shell, agent=_HASTY)
             self.subject: str = shell.run("subject", "add", "--name", "Test Subject")["subject"]
             shell.run(
                 "decision", "record", "--subject", self.subject, "--purpose", PURPOSE,

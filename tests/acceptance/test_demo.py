@@ -73,7 +73,7 @@ def _nothing_is_left(folder: Path) -> bool:
 
 def test_demo_with_invented_people(folder: Path, tmp_path: Path) -> None:
     """Without a recording at hand the demo invents people, says so, and keeps every promise."""
-    report = _demo(folder, "--duration", "9", "--agents", "2", "--source", str(tmp_path))
+    report = _demo(folder, "--duration", "6", "--agents", "2", "--source", str(tmp_path))
     _check(report)
     assert report["source"] == {"recorded": 0, "persona": 3}
     assert _nothing_is_left(folder)
@@ -84,7 +84,7 @@ def test_demo_with_invented_people(folder: Path, tmp_path: Path) -> None:
 )
 def test_demo_with_recordings(folder: Path) -> None:
     """With recordings at hand the demo plays them, and keeps every promise."""
-    report = _demo(folder, "--duration", "9", "--agents", "3")
+    report = _demo(folder, "--duration", "6", "--agents", "3")
     _check(report)
     assert report["source"] == {"recorded": 4, "persona": 0}
     assert _nothing_is_left(folder)
