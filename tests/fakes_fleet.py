@@ -121,7 +121,7 @@ class MemoryBroker:
                 pass
             reply = self._outgoing.read()
             if reply:
-                self.link.heard(memoryview(reply))
+                self.link.heard(reply)
             if not self.line.written:
                 return _packets(bytes(plain))
 

@@ -14,23 +14,23 @@ from typing import Final
 import msgspec
 
 from simulators.fleet import roster
-from simulators.fleet.books import Ingested
 from simulators.fleet.closing import Seen, close
 from simulators.fleet.crew import Crew
-from simulators.fleet.driver import Job
 from simulators.fleet.errors import WorkerEnded
+from simulators.fleet.job import Job
 from simulators.fleet.limits import Limit
-from simulators.fleet.meter import Meter, Use
+from simulators.fleet.lookout import Lookout
+from simulators.fleet.meter import Use
 from simulators.fleet.plan import Plan
-from simulators.fleet.report import Report, Sample, judge
+from simulators.fleet.report import Report
 from simulators.fleet.scenario import Scenario
 from simulators.fleet.site import Site
 from simulators.fleet.standstill import Standstill
 from simulators.fleet.tally import Snapshot
+from simulators.fleet.verdicts import judge
 from simulators.fleet.weather import Weather
 from simulators.fleet.withdrawals import Withdrawals
 from simulators.network import Relay
-from simulators.stack.scrape import EMPTY, scrape
 
 _TICK_S: Final = 1.0
 _LEAD_S: Final = 3.0
@@ -95,14 +95,9 @@ class Campaign:
         self._show = show
         self._folder = site.folder / "fleet-run"
         self._notes: list[str] = []
-        self._samples: list[Sample] = []
-        self._ingest = EMPTY
-        self._ingest_before = EMPTY
         self._connected = 0
         self._withdrawals = Withdrawals(todo, site, note=self._note)
-        self._meter = Meter({})
-        self._uses: dict[str, Use] = {}
-        self._uses_at_go: dict[str, Use] = {}
+        self._lookout = Lookout({}, None)
         self._tally = Snapshot()
         self._ramp_s = 0.0
         self._settle_s = 0.0
@@ -119,7 +114,8 @@ class Campaign:
             port = self._site.port if relay is None else relay.port
             crew = Crew(self._jobs(port), log=self._folder / "fleet.log")
             await crew.start()
-            self._meter = Meter({**self._site.pids, "fleet": crew.pids, "bench": [os.getpid()]})
+            pids = {**self._site.pids, "fleet": crew.pids, "bench": [os.getpid()]}
+            self._lookout = Lookout(pids, self._site.ingest_port)
             try:
                 await self._play(crew, relay)
             except WorkerEnded as exc:
@@ -168,11 +164,10 @@ class Campaign:
 
     async def _play(self, crew: Crew, relay: Relay | None) -> None:
         await self._ramp(crew)
-        await asyncio.to_thread(self._scrape)
-        self._ingest_before = self._ingest
+        await asyncio.to_thread(self._lookout.scrape)
         self._starts_at = time.time() + _LEAD_S
         crew.go(self._starts_at)
-        self._uses_at_go = await asyncio.to_thread(self._meter.read)
+        await self._lookout.begin(self._starts_at)
         leaving = asyncio.create_task(self._withdrawals.run(self._starts_at), name="withdrawals")
         beside = [leaving]
         if relay is not None:
@@ -204,7 +199,7 @@ class Campaign:
             ready = min(found.online, int(found.more.get("leased", 0)))
             if ready >= self._scenario.agents:
                 return
-            self._show(Progress(0.0, "connecting", found, 0, self._uses))
+            self._show(Progress(0.0, "connecting", found, 0, {}))
             await asyncio.sleep(0.25)
         self._note("not every gateway could be connected and leased before the first phase")
 
@@ -240,29 +235,10 @@ class Campaign:
         self._note("not everything was settled in the time that the scenario gives")
 
     async def _look(self, found: Snapshot) -> None:
-        before, self._uses = self._uses, await asyncio.to_thread(self._meter.read)
-        await asyncio.to_thread(self._scrape)
+        elapsed_s = await self._lookout.look(found)
         self._connected = max(self._connected, found.online)
-        elapsed = time.time() - self._starts_at
-        self._samples.append(
-            Sample(
-                at_s=round(elapsed, 2),
-                online=found.online,
-                waiting=int(found.more.get("waiting", 0)),
-                rss_mb={n: round(u.rss_bytes / 1e6, 1) for n, u in self._uses.items()},
-                cpu=self._cpu_since(before, elapsed),
-            )
-        )
-        stored = self._ingested().stored
-        self._show(Progress(elapsed, self._phase_at(elapsed), found, stored, self._uses))
-
-    def _cpu_since(self, before: dict[str, Use], elapsed: float) -> dict[str, float]:
-        since = max(elapsed - self._samples[-1].at_s, 0.1) if self._samples else _TICK_S
-        return {
-            name: round((use.cpu_s - before[name].cpu_s) / since, 3)
-            for name, use in self._uses.items()
-            if name in before
-        }
+        stored, uses = self._lookout.ingested().stored, self._lookout.uses
+        self._show(Progress(elapsed_s, self._phase_at(elapsed_s), found, stored, uses))
 
     def _phase_at(self, elapsed: float) -> str:
         for phase in self._scenario.phases:
@@ -271,41 +247,12 @@ class Campaign:
             elapsed -= phase.duration_s
         return "settling"
 
-    def _scrape(self) -> None:
-        found = None if self._site.ingest_port is None else scrape(self._site.ingest_port)
-        if found is not None:
-            self._ingest = found
-
-    def _ingested(self) -> Ingested:
-        """Return what ingest has counted since the run began."""
-
-        def since(name: str, **labels: str) -> int:
-            now, then = (
-                self._ingest.value(name, **labels),
-                self._ingest_before.value(name, **labels),
-            )
-            return round(now - then)
-
-        envelopes = "vitalveil_ingest_envelopes_total"
-        return Ingested(
-            received=since("vitalveil_ingest_received_envelopes_total"),
-            stored=since(envelopes, outcome="stored"),
-            duplicates=since(envelopes, outcome="duplicate"),
-            refused=since(envelopes, outcome="refused"),
-            quarantined=since(envelopes, outcome="quarantined"),
-            abandoned=round(self._ingest.total("vitalveil_ingest_abandoned_envelopes_total")),
-            in_flight=round(self._ingest.value("vitalveil_ingest_in_flight_envelopes")),
-            refused_by_reason=self._ingest.by(
-                "vitalveil_ingest_refused_envelopes_total", "reason"
-            ),
-        )
-
     def _note(self, text: str) -> None:
         self._notes.append(text)
         self._say(text)
 
     def _close(self) -> Report:
-        self._scrape()
+        self._lookout.scrape()
         seen = Seen(
             began_at=self._began_at,
             starts_at=self._starts_at,
@@ -314,16 +261,12 @@ class Campaign:
             connected=self._connected,
             workers=self._options.workers,
             tally=self._tally,
-            ingested=self._ingested(),
+            ingested=self._lookout.ingested(),
             withdrawn=sorted(self._withdrawals.withdrawn),
             withdrawn_late_s=self._withdrawals.latest_s,
-            samples=self._samples,
-            highest_mb={n: round(b / 1e6, 1) for n, b in self._meter.highest.items()},
-            cpu_s={
-                name: round(use.cpu_s - self._uses_at_go[name].cpu_s, 2)
-                for name, use in self._uses.items()
-                if name in self._uses_at_go
-            },
+            samples=self._lookout.samples,
+            highest_mb=self._lookout.highest_mb,
+            spent=self._lookout.spent,
             notes=self._notes,
         )
         report = close(self._scenario, self._plan, self._site, self._folder, seen)

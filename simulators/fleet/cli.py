@@ -12,12 +12,13 @@ import msgspec
 from rich.console import Console
 from rich.live import Live
 
+from simulators.arguments import whole
 from simulators.fleet import limits, page, plan, roster, scenario_file, view
 from simulators.fleet.campaign import Campaign, Options, Progress
-from simulators.fleet.driver import raise_file_limit
 from simulators.fleet.errors import FleetError, RosterError
 from simulators.fleet.ledger import Ledger
 from simulators.fleet.limits import Limit
+from simulators.fleet.own_process import raise_file_limit
 from simulators.fleet.plan import Plan
 from simulators.fleet.report import Report
 from simulators.fleet.scenario import Scenario
@@ -55,7 +56,7 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     how.add_argument("--scale-time", type=float, default=1.0, metavar="X",
                      help="make every phase X times as long")  # fmt: skip
     how.add_argument("--seed", type=int, metavar="N", help="instead of the scenario's")
-    how.add_argument("--workers", type=_workers, default=1, metavar="N", help="processes (1)")
+    how.add_argument("--workers", type=whole(1, 64), default=1, metavar="N", help="processes (1)")
     how.add_argument("--record", type=Path, metavar="FILE", help="keep the plan of this run")
     how.add_argument("--replay", type=Path, metavar="FILE", help="play a plan that was kept")
     what = command.add_argument_group("what comes of it")
@@ -71,12 +72,6 @@ def _address(text: str) -> tuple[str, int]:
     if not host or not port.isdigit() or not 1 <= int(port) <= 65_535:
         raise argparse.ArgumentTypeError("HOST:PORT")
     return host.strip("[]"), int(port)
-
-
-def _workers(text: str) -> int:
-    if not text.isdigit() or not 1 <= int(text) <= 64:
-        raise argparse.ArgumentTypeError("1 to 64")
-    return int(text)
 
 
 def run(arguments: argparse.Namespace) -> int:

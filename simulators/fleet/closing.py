@@ -11,9 +11,10 @@ from simulators.fleet import books as bookkeeping
 from simulators.fleet import journal
 from simulators.fleet.books import Books, Ingested, Joined
 from simulators.fleet.errors import UnansweredError
+from simulators.fleet.figures import Figures, Spent, receipt_of
 from simulators.fleet.ledger import Ledger, Rows, Settled
 from simulators.fleet.plan import Plan
-from simulators.fleet.report import Figures, Generator, Report, Sample, receipt_of
+from simulators.fleet.report import Generator, Report, Sample
 from simulators.fleet.scenario import Scenario
 from simulators.fleet.site import Site
 from simulators.fleet.tally import Snapshot
@@ -37,7 +38,8 @@ class Seen(msgspec.Struct, frozen=True):
     """How long after it was due the tardiest withdrawal took effect."""
     samples: list[Sample]
     highest_mb: dict[str, float]
-    cpu_s: dict[str, float]
+    spent: list[Spent]
+    """From the order to begin on."""
     notes: list[str]
 
 
@@ -59,7 +61,7 @@ def close(scenario: Scenario, plan: Plan, site: Site, folder: Path, seen: Seen) 
     journals = sorted(folder.glob("journal-*.npz"))
     found, notes = journal.read(journals), list(seen.notes)
     joined, rows, late = _ask(scenario, site, folder, seen, found, notes)
-    figures = Figures(scenario, plan, joined, seen.starts_at)
+    figures = Figures(scenario, plan, joined, seen.starts_at, seen.spent)
     books = None if rows is None else _books(joined, rows, seen)
     if len(journals) < seen.workers:
         # What the database has of its gateways would look like rows that nobody sent.
@@ -89,7 +91,11 @@ def close(scenario: Scenario, plan: Plan, site: Site, folder: Path, seen: Seen) 
         withdrawals=len(seen.withdrawn),
         withdrawn_late_s=seen.withdrawn_late_s,
         highest_mb=seen.highest_mb,
-        cpu_s=seen.cpu_s,
+        cpu_s={
+            name: round(cpu_s - seen.spent[0].cpu_s[name], 2)
+            for name, cpu_s in (seen.spent[-1].cpu_s if seen.spent else {}).items()
+            if name in seen.spent[0].cpu_s
+        },
         machine={"cores": os.cpu_count() or 0, "load_1min": os.getloadavg()[0]},
         notes=notes,
         verdicts=[],
@@ -165,6 +171,7 @@ def _generator(scenario: Scenario, seen: Seen) -> Generator:
     return Generator(
         workers=seen.workers,
         cpu_us_per_envelope=cpu_s / published * 1e6 if published else None,
+        system_us_per_envelope=more.get("system_s", 0.0) / published * 1e6 if published else None,
         marginal_us_per_envelope=marginal_s / published * 1e6 if published else None,
         idle_cpu=idle_cpu,
         connecting_ms=more["connecting_s"] / connections * 1e3 if connections else None,

@@ -1,7 +1,12 @@
 """What playing gateways costs the process that plays them: connecting, idling, and the load."""
 
+import resource
 import time
 from collections.abc import Callable
+
+
+def _system_s() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_stime
 
 
 class Costs:
@@ -12,15 +17,21 @@ class Costs:
         cpu_s: Tells the processor time of this process.
 
         clock: Tells the time; only differences matter.
+
+        system_s: Tells how much of the processor time was the kernel's.
     """
 
     def __init__(
         self,
         cpu_s: Callable[[], float] = time.process_time,
         clock: Callable[[], float] = time.monotonic,
+        system_s: Callable[[], float] = _system_s,
     ) -> None:
         self._cpu_s = cpu_s
         self._clock = clock
+        self._system_s = system_s
+        self._system_from_s = 0.0
+        self._system_until_s: float | None = None
         self._from_s = cpu_s()
         self._idle_since = (0.0, 0.0)
         self._begun_s: float | None = None
@@ -43,6 +54,7 @@ class Costs:
     def begun(self) -> None:
         """Take note that the load begins."""
         self._begun_s = self._cpu_s()
+        self._system_from_s = self._system_s()
         cpu_s, since = self._idle_since
         if (took_s := self._clock() - since) > 0:
             self._idle_cpu = (self._begun_s - cpu_s) / took_s
@@ -50,13 +62,17 @@ class Costs:
     def ended(self) -> None:
         """Take note that the load has ended."""
         self._ended_s = self._cpu_s()
+        self._system_until_s = self._system_s()
 
     @property
     def figures(self) -> dict[str, float]:
         """Return them; those of several processes add up."""
         until_s = self._cpu_s() if self._ended_s is None else self._ended_s
+        system_s = self._system_s() if self._system_until_s is None else self._system_until_s
+        is_begun = self._begun_s is not None
         return {
             "cpu_s": 0.0 if self._begun_s is None else until_s - self._begun_s,
+            "system_s": system_s - self._system_from_s if is_begun else 0.0,
             "idle_cpu": self._idle_cpu,
             "idle_bytes": float(self._idle_bytes),
             "connecting_s": self._connecting_s,

@@ -9,8 +9,8 @@ from typing import Final
 
 import msgspec
 
-from simulators.fleet.driver import Job
 from simulators.fleet.errors import WorkerEnded
+from simulators.fleet.job import Job
 from simulators.fleet.tally import Snapshot, sum_of
 from simulators.fleet.worker import Order, Word
 

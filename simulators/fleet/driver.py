@@ -9,27 +9,23 @@ import asyncio
 import ctypes
 import gc
 import itertools
-import os
 import random
-import resource
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 import msgspec
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
+from simulators.fleet import bundle
 from simulators.fleet.costs import Costs
 from simulators.fleet.dialler import Dialler
-from simulators.fleet.errors import RosterError
 from simulators.fleet.gateway import Gateway
+from simulators.fleet.job import Job
 from simulators.fleet.journal import Journal
+from simulators.fleet.own_process import rss_bytes
 from simulators.fleet.plan import Act, Plan
 from simulators.fleet.roster import Member
-from simulators.fleet.scenario import Scenario
 from simulators.fleet.switchboard import Switchboard
 from simulators.fleet.tally import Snapshot, Tally
 from simulators.fleet.tracks import tracks_of
@@ -43,37 +39,15 @@ fetch it again costs as much as several envelopes: a large fleet has fewer and l
 _VISIT_EVERY_S: Final = 15.0
 """How often housekeeping sees each gateway."""
 _LATE_S: Final = 0.001
+_SENT_AT_ONCE: Final = 64
+"""Envelopes are sealed, and then they are sent; the first of them must not wait for long."""
 _ACTS_AT_ONCE: Final = 512
 """Of those that are due, before the connections get their turn."""
 _MAX_BACK_OFF_S: Final = 15.0
 _ACTS: Final = {int(act): act for act in Act}
+_LEAVE: Final = Act.LEAVE
+"""The first of the acts that happen to a connection."""
 _libc: Final = ctypes.CDLL(None)
-
-
-class Job(msgspec.Struct, frozen=True):
-    """What one process is to do."""
-
-    scenario: Scenario
-    number: int
-    workers: int
-    host: str
-    port: int
-    roster: str
-    plan: str
-    folder: str
-    """Where its journal goes. Paths are text, because a job is handed over as JSON."""
-    resend_after_s: float = 30.0
-    state_every_s: float = 30.0
-
-    @property
-    def journal(self) -> Path:
-        """Where its journal goes."""
-        return Path(self.folder) / f"journal-{self.number}.npz"
-
-    @property
-    def spools(self) -> Path:
-        """Where the spool id of each of its gateways goes."""
-        return Path(self.folder) / f"spools-{self.number}.json"
 
 
 class Driver:
@@ -97,12 +71,7 @@ class Driver:
         self._rss_before = rss_bytes()
         mine = range(job.number, job.scenario.agents, job.workers)
         first = Path(members[0].folder)
-        trust_key, ingest_key = _public(first / "trust.pub"), _public(first / "ingest.pub")
-        if not isinstance(trust_key, Ed25519PublicKey):
-            raise RosterError("trust.pub holds another kind of key")
-        if not isinstance(ingest_key, X25519PublicKey):
-            raise RosterError("ingest.pub holds another kind of key")
-        self.trust_key, self.ingest_key = trust_key, ingest_key
+        self.trust_key, self.ingest_key = bundle.trust_key(first), bundle.ingest_key(first)
         self.journal = Journal()
         self.tally = Tally()
         self.draw = random.Random(f"{job.scenario.seed}/{job.number}")
@@ -114,7 +83,7 @@ class Driver:
             number: Gateway(
                 number,
                 members[number].agent,
-                lease_key=_private(Path(members[number].folder) / "lease.key"),
+                lease_key=bundle.lease_key(Path(members[number].folder)),
                 tracks=(tracks[number % len(tracks)], self.draw.randrange(720)),
                 skew_ms=round(self.draw.uniform(-skew_ms, skew_ms)),
                 world=self,
@@ -139,9 +108,7 @@ class Driver:
 
     # What gateways ask of it, and tell it.
 
-    def now(self) -> float:
-        """Return the time, seconds since 1970."""
-        return time.time()
+    now = staticmethod(time.time)
 
     def neighbour_of(self, gateway: Gateway) -> tuple[bytes, str]:
         """Return a handle and a topic that are not this gateway's."""
@@ -218,6 +185,7 @@ class Driver:
                 await asyncio.sleep(0)
             self._board.poll()
             self._see_to_some(time.time())
+            self._board.flush()
 
     def _until_next_turn_s(self, now: float) -> float:
         # A handshake takes several turns, and is waited for.
@@ -230,7 +198,10 @@ class Driver:
         plan, every_s = self._plan, self._job.scenario.every_s
         # What falls into one turn is due at its end, and so all of the process's own delay is lag.
         due_at = (plan.due_by_turn_s(self._turn_s) + starts_at).tolist()
-        who, acts, phases = plan.agent.tolist(), plan.act.tolist(), plan.phase.tolist()
+        gateways = list(self.gateways.values())
+        # Of n processes each plays every n-th.
+        who = (plan.agent // self._job.workers).tolist()
+        acts, phases = plan.act.tolist(), plan.phase.tolist()
         every = [every_s / max(p.rate, p.last_rate, 1e-9) for p in self._job.scenario.phases]
         yield 0
         while time.time() < starts_at:
@@ -241,9 +212,15 @@ class Driver:
             first, last = here, min(here + _ACTS_AT_ONCE, count)
             while here < last and due_at[here] <= (now := time.time()):
                 record(now - due_at[here])
-                self._do(self.gateways[who[here]], _ACTS[acts[here]], phases[here], due_at[here],
-                         every[phases[here]])  # fmt: skip
+                act, phase = _ACTS[acts[here]], phases[here]
+                if act < _LEAVE:
+                    gateways[who[here]].act(act, phase, due_at[here], every[phase])
+                else:
+                    self._have(gateways[who[here]], act)
                 here += 1
+                if not here % _SENT_AT_ONCE:
+                    self._board.flush()
+            self._board.flush()
             self._done = here
             yield here - first
         for gateway in self.gateways.values():
@@ -251,10 +228,9 @@ class Driver:
             gateway.pump()
         self.costs.ended()
 
-    def _do(self, gateway: Gateway, act: Act, phase: int, due_at: float, every_s: float) -> None:
-        if act < Act.LEAVE:
-            gateway.act(act, phase, due_at, every_s)
-        elif act is Act.LEAVE:
+    def _have(self, gateway: Gateway, act: Act) -> None:
+        """Have something happen to the connection of *gateway*."""
+        if act is Act.LEAVE:
             gateway.is_offline = True
             if gateway.link is not None:
                 gateway.link.end("left")
@@ -314,36 +290,3 @@ class Driver:
 def turn_of(gateways: int) -> float:
     """Return how long a turn is of a process that plays so many *gateways*, in seconds."""
     return min(max(_SHORTEST_TURN_S, gateways * _TURN_S_PER_GATEWAY), _LONGEST_TURN_S)
-
-
-def rss_bytes() -> int:
-    """Return how much memory this process occupies."""
-    fields = Path("/proc/self/statm").read_text().split()
-    return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
-def raise_file_limit() -> int:
-    """Let this process, and what it starts, open as many files as it may; return how many."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return hard
-
-
-def _public(path: Path) -> Ed25519PublicKey | X25519PublicKey:
-    try:
-        key = serialization.load_pem_public_key(path.read_bytes())
-    except (OSError, ValueError) as exc:
-        raise RosterError(f"{path.name} cannot be used ({type(exc).__name__})") from None
-    if isinstance(key, (Ed25519PublicKey, X25519PublicKey)):
-        return key
-    raise RosterError(f"{path.name} holds another kind of key")
-
-
-def _private(path: Path) -> bytes:
-    try:
-        key = serialization.load_pem_private_key(path.read_bytes(), password=None)
-    except (OSError, ValueError, TypeError) as exc:
-        raise RosterError(f"{path.name} cannot be used ({type(exc).__name__})") from None
-    if not isinstance(key, X25519PrivateKey):
-        raise RosterError(f"{path.name} holds another kind of key")
-    return key.private_bytes_raw()

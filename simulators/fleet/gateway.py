@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 
 from runtime.version import VERSION
 from simulators.fleet import hostility
+from simulators.fleet.author import Author
 from simulators.fleet.errors import LinkEnded
 from simulators.fleet.journal import Journal
 from simulators.fleet.link import Link
@@ -27,15 +28,17 @@ from wire import lease as wire_lease
 from wire import receipt as wire_receipt
 from wire import state as wire_state
 from wire import topics
-from wire.envelope import Body, Envelope, encode_envelope
+from wire.envelope import Body, encode_envelope
 from wire.errors import WireError
-from wire.sealing import Sealer
 from wire.state import SpoolState, State
 
 KEEP_ALIVE_S: Final = 60
 _SILENCE_S: Final = 20.0
 """How long the broker may leave something unanswered."""
 _STATE_ID: Final = 0xFFFF
+_DISHONEST: Final = Act.CORRUPT
+"""From this act on an envelope is not what an honest gateway sends. To compare two is cheap, to
+look one up in a set is not: an enumeration's hash is a function of Python's."""
 _EARLY_S: Final = 1.0
 """How much sooner than it is due a state goes with an envelope."""
 
@@ -86,10 +89,8 @@ class Gateway:
     """
 
     __slots__ = (
-        "_asked_at", "_handle", "_lease_key", "_lease_version", "_measured_ms", "_not_after_ms",
-        "_place", "_reported_at", "_sealer", "_sequence", "_settled", "_spoke_at", "_spool_id",
-        "_topic", "_tracks", "_world", "agent", "is_offline", "link", "number", "skew_ms", "spool",
-        "up_since",
+        "_asked_at", "_author", "_lease_key", "_reported_at", "_settled", "_spoke_at", "_topic",
+        "_world", "agent", "is_offline", "link", "number", "spool", "up_since",
     )  # fmt: skip
 
     def __init__(
@@ -104,7 +105,6 @@ class Gateway:
     ) -> None:
         self.number = number
         self.agent = agent
-        self.skew_ms = skew_ms
         self.link: Link | None = None
         self.is_offline = False
         self.up_since = 0.0
@@ -114,79 +114,52 @@ class Gateway:
         self._asked_at = 0.0
         self._world = world
         self._lease_key = lease_key
-        self._tracks, self._place = tracks
         self._topic = topics.observations(agent)
-        self._spool_id = random.SystemRandom().randbytes(16)
-        self._sealer = self._new_sealer()
-        self._sequence = 0
+        self._author = Author(agent, world.ingest_key, tracks=tracks, skew_ms=skew_ms)
         self._settled = 0
-        self._measured_ms = 0
-        self._lease_version = 0
-        self._not_after_ms = 0
-        self._handle: bytes | None = None
         self._reported_at = 0.0
-
-    def _new_sealer(self) -> Sealer:
-        return Sealer(
-            agent=self.agent,
-            spool_id=self._spool_id,
-            session_key=random.SystemRandom().randbytes(32),
-            ingest_key=self._world.ingest_key,
-        )
 
     @property
     def spool_id(self) -> bytes:
         """Of the spool that it has in memory."""
-        return self._spool_id
+        return self._author.spool_id
 
     # What the plan has it do.
 
     def act(self, act: Act, phase: int, due_at: float, every_s: float) -> None:
         """Do *act*, which was due at *due_at*; a first envelope covers *every_s*."""
-        body, count = self._measure(due_at, every_s)
+        body, count = self._author.measure(due_at, every_s)
         if body is None:
             self._world.tally.withheld += 1
             return
-        if act in hostility.NAMELESS or (act is Act.FORGED and self._settled):
+        if act >= _DISHONEST and self._is_nameless(act):
             self._send_nameless(act, body)
             return
         self._spool(act, phase, due_at, body, count)
         self.pump()
 
-    def _measure(self, due_at: float, every_s: float) -> tuple[Body | None, int]:
-        """Return what was measured since the last time, and how many values that is."""
-        until_ms = round(due_at * 1000) + self.skew_ms
-        if self._handle is None or until_ms >= self._not_after_ms:
-            return None, 0
-        from_ms = self._measured_ms or until_ms - round(every_s * 1000)
-        blocks, count = [], 0
-        for track in self._tracks:
-            found = track.block(from_ms, until_ms, place=self._place)
-            if found is not None:
-                blocks.append(found[0])
-                count += found[1]
-        if not blocks:
-            return None, 0
-        return Body(self._handle, self._lease_version, blocks), count
+    def _is_nameless(self, act: Act) -> bool:
+        return act in hostility.NAMELESS or (act is Act.FORGED and self._settled > 0)
 
     def _spool(self, act: Act, phase: int, due_at: float, body: Body, count: int) -> None:
-        self._sequence += 1
-        sequence = self._sequence
-        is_hostile = act in hostility.REFUSED
-        if is_hostile:
-            foreign_handle, _ = self._world.neighbour_of(self)
-            body = hostility.body_of(act, body, foreign_handle=foreign_handle)
-        envelope = self._sealer.seal(body, sequence=sequence)
-        if act is Act.CORRUPT:
-            payload = hostility.corrupted(envelope, draw=self._world.draw)
+        author, world = self._author, self._world
+        if act < _DISHONEST or act is Act.FORGED:
+            payload = encode_envelope(author.seal(body))
+            author.measured_until(due_at)
         else:
-            payload = encode_envelope(envelope)
-        if is_hostile or act is Act.CORRUPT:
-            count = 0
-        else:
-            self._measured_ms = round(due_at * 1000) + self.skew_ms
-        place = self._world.journal.add(self.number, sequence, act, phase, due_at, count)
+            payload, count = self._spoilt(act, body), 0
+        sequence = author.sequence
+        place = world.journal.add(self.number, sequence, act, phase, due_at, count)
         self.spool.add(act, sequence, Waiting(payload, place))
+
+    def _spoilt(self, act: Act, body: Body) -> bytes:
+        """Return an envelope that ingest has to refuse, or cannot open."""
+        author, world = self._author, self._world
+        if act is Act.CORRUPT:
+            return hostility.corrupted(author.seal(body), draw=world.draw)
+        foreign_handle, _ = world.neighbour_of(self)
+        body = hostility.body_of(act, body, foreign_handle=foreign_handle)
+        return encode_envelope(author.seal(body))
 
     def _send_nameless(self, act: Act, body: Body) -> None:
         world = self._world
@@ -201,8 +174,7 @@ class Gateway:
             payload = hostility.from_a_later_version()
             _, topic = world.neighbour_of(self)
         else:
-            forged: Envelope = self._new_sealer().seal(body, sequence=self._settled)
-            payload = encode_envelope(forged)
+            payload = encode_envelope(self._author.forge(body, sequence=self._settled))
         world.tally.nameless[act.name.lower()] += 1
         self.link.write(_publish(topic, payload, self.spool.claim()))
 
@@ -210,24 +182,26 @@ class Gateway:
 
     def pump(self) -> None:
         """Publish what waits in line, as far as the window goes, in one write."""
-        if not self.up_since or self.link is None or not self.spool.has_line:
+        link, spool = self.link, self.spool
+        if link is None or not spool.line or not self.up_since:
             return
-        tally, now = self._world.tally, self._world.now()
+        world, topic = self._world, self._topic
+        tally, now = world.tally, world.now()
         packets = []
-        for packet_id, waiting in self.spool.take():
+        for packet_id, waiting in spool.take():
             if waiting.published_at:
                 tally.repeated += 1
             else:
-                self._world.journal.sent(waiting.place, now)
+                world.journal.sent(waiting.place, now)
             waiting.published_at = now
-            packets.append(_publish(self._topic, waiting.payload, packet_id))
+            packets.append(_publish(topic, waiting.payload, packet_id))
         if not packets:
             return
         tally.published += len(packets)
-        if now - self._reported_at >= self._world.state_every_s - _EARLY_S:
+        if now - self._reported_at >= world.state_every_s - _EARLY_S:
             # Of two things to say so near to each other, one record is made.
             packets.append(self._state_packet(now))
-        self._speak(self.link, b"".join(packets), now)
+        self._speak(link, b"".join(packets), now)
 
     def _speak(self, link: Link, data: bytes, now: float) -> None:
         """Write what the broker will answer."""
@@ -245,11 +219,12 @@ class Gateway:
         )
 
     def _state(self, *, online: bool) -> bytes:
-        floor = self.spool.floor(following=self._sequence + 1)
-        spool = SpoolState(self._spool_id.hex(), floor, len(self.spool))
-        is_measuring = self._handle is not None
+        author = self._author
+        floor = self.spool.floor(following=author.sequence + 1)
+        spool = SpoolState(author.spool_id.hex(), floor, len(self.spool))
+        is_measuring = author.handle is not None
         return wire_state.encode(
-            State(online, VERSION, self._lease_version, is_measuring, [spool])
+            State(online, VERSION, author.lease_version, is_measuring, [spool])
         )
 
     def keep_up(self, now: float, *, resend_after_s: float) -> None:
@@ -315,7 +290,8 @@ class Gateway:
             tally.taken += 1
         else:
             tally.nameless_taken += 1
-        self.pump()
+        if self.spool.line:
+            self.pump()
 
     def received(self, topic: str, payload: bytes) -> None:
         """Take a receipt or a lease."""
@@ -334,11 +310,10 @@ class Gateway:
             return
         now = world.now()
         for part in wire_receipt.decode(payload).spools:
-            if part.spool_id != self._spool_id:
+            if part.spool_id != self._author.spool_id:
                 continue
             for sequence, waiting in self.spool.forget(part):
-                late_s = world.journal.settled(waiting.place, now)
-                world.tally.settled_one(world.journal.phase_of(waiting.place), late_s)
+                world.tally.settled_one(*world.journal.settled(waiting.place, now))
                 if sequence > self._settled:
                     self._settled = sequence
 
@@ -349,16 +324,13 @@ class Gateway:
             trust_key=self._world.trust_key,
             agent_key=X25519PrivateKey.from_private_bytes(self._lease_key),
         )
-        if lease.version <= self._lease_version:
+        author, tally = self._author, self._world.tally
+        if lease.version <= author.lease_version:
             return
-        self._world.tally.leases += 1
-        self._world.tally.leased += not self._lease_version
-        self._lease_version = lease.version
-        self._not_after_ms = lease.not_after_ms
-        handle = lease.grants[0].handle if lease.grants else None
-        if self._handle is not None and handle != self._handle:
+        tally.leases += 1
+        tally.leased += not author.lease_version
+        if author.obey(lease):
             self._purge()
-        self._handle = handle
 
     def _purge(self) -> None:
         """Drop what was never published of a handle that is gone; say so, to close the holes."""

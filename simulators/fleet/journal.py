@@ -67,18 +67,14 @@ class Journal:
         if not self._sent_at[place]:
             self._sent_at[place] = at
 
-    def settled(self, place: int, at: float) -> float:
-        """Note when a receipt covered it; return how long after it was due that was."""
+    def settled(self, place: int, at: float) -> tuple[int, float]:
+        """Note when a receipt covered it; return its phase, and how long after due that was."""
         self._settled_at[place] = at
-        return at - self._due_at[place]
+        return self._phase[place], at - self._due_at[place]
 
     def purged(self, place: int) -> None:
         """Note that it will never be sent."""
         self._settled_at[place] = PURGED
-
-    def phase_of(self, place: int) -> int:
-        """Return the phase in which it was due."""
-        return self._phase[place]
 
     def columns(self) -> Columns:
         """Return what it holds."""

@@ -6,6 +6,7 @@ is in them before anybody else has a turn. The codec is `mqtt5`. Knows nothing o
 tells its owner what came.
 """
 
+import functools
 import ssl
 import time
 from collections.abc import Sequence
@@ -15,13 +16,18 @@ import mqtt5
 
 from simulators.fleet.errors import LinkEnded
 
-_READ_BYTES: Final = 4096
+_RECORD_BYTES: Final = 16_384
+"""The most that a TLS record holds, so that a read leaves nothing of one behind."""
 _MAX_REST_BYTES: Final = 262_144
 _SUBSCRIBE_ID: Final = 1
 _MOST_OWED_BYTES: Final = 40
 """Ten acknowledgements: brokers stop at twenty that they wait for, or later."""
 _WORTH_WAKING_BYTES: Final = 64
 """Two acknowledgements are less, and a receipt is more: they are read together."""
+_PubAck: Final = mqtt5.PubAckPacket
+_Publish: Final = mqtt5.PublishPacket
+_plain: Final = memoryview(bytearray(_RECORD_BYTES))
+"""What one record held, of whichever connection; of no interest once it is read."""
 
 
 class Line(Protocol):
@@ -130,7 +136,7 @@ class Link:
         """Take note that the line is gone."""
         self.end(kind)
 
-    def heard(self, data: memoryview) -> None:
+    def heard(self, data: bytes) -> None:
         """Take what came."""
         self.heard_at = time.time()
         self.incoming.write(data)
@@ -153,12 +159,13 @@ class Link:
                 self.outgoing.read()
 
     def _read_all(self) -> None:
-        tls, incoming = self._tls, self.incoming
-        while not self.is_over and (incoming.pending or tls.pending()):
-            plain = tls.read(_READ_BYTES)
-            if not plain:
+        read, incoming = self._tls.read, self.incoming
+        while incoming.pending and not self.is_over:
+            # Given a buffer it returns how much it has put there; the stubs do not know that.
+            count: int = read(_RECORD_BYTES, _plain)  # type: ignore[assignment]
+            if not count:
                 raise LinkEnded("closed")
-            self._read(plain)
+            self._read(_plain[:count])
 
     def _shake_hands(self) -> bool:
         """Go on with the handshake; return whether it is done."""
@@ -176,9 +183,8 @@ class Link:
         self._flush()
         return True
 
-    def _read(self, plain: bytes) -> None:
-        source = self._rest + plain if self._rest else plain
-        view, position = memoryview(source), 0
+    def _read(self, plain: memoryview) -> None:
+        view = memoryview(self._rest + plain) if self._rest else plain
         while view:
             try:
                 packet, length = mqtt5.read(view)
@@ -186,22 +192,26 @@ class Link:
                 break
             except ValueError:
                 raise LinkEnded("not_mqtt") from None
-            position += length
             view = view[length:]
             self._take(packet)
-        self._rest = source[position:]
-        if len(self._rest) > _MAX_REST_BYTES:
+        if view or self._rest:
+            self._keep(bytes(view))
+
+    def _keep(self, rest: bytes) -> None:
+        """Keep the beginning of a packet until the rest comes."""
+        if len(rest) > _MAX_REST_BYTES:
             raise LinkEnded("not_mqtt")
+        self._rest = rest
 
     def _take(self, packet: mqtt5.Packet) -> None:
         # Not `match`: these two are nearly all that comes, and a pattern costs more than both.
-        if isinstance(packet, mqtt5.PubAckPacket):
+        if isinstance(packet, _PubAck):
             # Types of reason codes cannot be compared by size; every failure has bit 7.
             self._owner.acknowledged(packet.packet_id, is_refused=int(packet.reason_code) >= 0x80)
-        elif isinstance(packet, mqtt5.PublishPacket):
-            if packet.packet_id is not None:
+        elif isinstance(packet, _Publish):
+            if (packet_id := packet.packet_id) is not None:
                 # Owed, and sent with what comes next: alone it costs as much as an envelope.
-                self._acks += mqtt5.PubAckPacket(packet.packet_id).write()
+                self._acks += _puback(packet_id)
             self._owner.received(packet.topic, packet.payload)
         else:
             self._take_rarer(packet)
@@ -251,10 +261,8 @@ class Link:
             self._flush()
 
     def _flush(self) -> None:
-        if self.outgoing.pending:
-            data = self.outgoing.read()
-            if self.line is not None:
-                self.line.send(data)
+        if (data := self.outgoing.read()) and self.line is not None:
+            self.line.send(data)
 
     def look(self) -> None:
         """Take what has come and was not worth waking for."""
@@ -291,3 +299,9 @@ class Link:
             line, self.line = self.line, None
             if line is not None:
                 line.close()
+
+
+@functools.lru_cache(maxsize=1024)
+def _puback(packet_id: int) -> bytes:
+    # A broker counts from one on each connection, so that thousands need the same few.
+    return mqtt5.PubAckPacket(packet_id).write()

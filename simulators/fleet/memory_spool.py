@@ -13,6 +13,8 @@ WINDOW: Final = 20
 """How many publications may be unacknowledged, as an agent has it."""
 _FIRST_ID: Final = 2
 _LAST_ID: Final = 0xFFF0
+_TWICE: Final = Act.SEND_TWICE
+_LATE: Final = Act.SEND_LATE
 
 
 class Waiting:
@@ -29,11 +31,12 @@ class Waiting:
 class MemorySpool:
     """Envelopes by sequence, ascending; the line in which they wait; and the packets under way."""
 
-    __slots__ = ("_held", "_in_flight", "_last_id", "_limit", "_line", "waiting")
+    __slots__ = ("_held", "_in_flight", "_last_id", "_limit", "line", "waiting")
 
     def __init__(self) -> None:
         self.waiting: dict[int, Waiting] = {}
-        self._line: list[int] = []
+        self.line: list[int] = []
+        """What is to be published, in this order."""
         self._in_flight: dict[int, int] = {}
         self._held: int | None = None
         self._limit = WINDOW
@@ -42,33 +45,29 @@ class MemorySpool:
     def __len__(self) -> int:
         return len(self.waiting)
 
-    @property
-    def has_line(self) -> bool:
-        """Whether something waits to be published."""
-        return bool(self._line)
-
     def add(self, act: Act, sequence: int, waiting: Waiting) -> None:
         """Put an envelope in line: twice, or behind the next one, if *act* says so."""
         self.waiting[sequence] = waiting
-        if act is Act.SEND_LATE and self._held is None:
+        if act is _LATE and self._held is None:
             self._held = sequence
             return
-        self._line.append(sequence)
-        if act is Act.SEND_TWICE:
-            self._line.append(sequence)
-        self.release()
+        self.line.append(sequence)
+        if act is _TWICE:
+            self.line.append(sequence)
+        if self._held is not None:
+            self.release()
 
     def release(self) -> None:
         """Put in line what was to be behind the next one."""
         if self._held is not None:
-            self._line.append(self._held)
+            self.line.append(self._held)
             self._held = None
 
     def take(self) -> list[tuple[int, Waiting]]:
         """Return what to publish now, each under its packet id, as far as the window goes."""
         taken = []
-        while self._line and len(self._in_flight) < self._limit:
-            sequence = self._line.pop(0)
+        while self.line and len(self._in_flight) < self._limit:
+            sequence = self.line.pop(0)
             waiting = self.waiting.get(sequence)
             if waiting is not None:
                 taken.append((self.claim(sequence), waiting))
@@ -90,12 +89,12 @@ class MemorySpool:
         """Put everything in line anew; at most *limit* packets may be under way."""
         self._limit = min(WINDOW, limit)
         self._in_flight.clear()
-        self._line = [sequence for sequence in self.waiting if sequence != self._held]
+        self.line = [sequence for sequence in self.waiting if sequence != self._held]
 
     def put_overdue(self, before: float) -> None:
         """Put in line again what was published before an instant, if the line is empty."""
-        if self.waiting and not self._line:
-            self._line = [
+        if self.waiting and not self.line:
+            self.line = [
                 sequence
                 for sequence, waiting in self.waiting.items()
                 if 0 < waiting.published_at < before
@@ -103,15 +102,19 @@ class MemorySpool:
 
     def forget(self, receipt: SpoolReceipt) -> list[tuple[int, Waiting]]:
         """Forget and return exactly what *receipt* covers."""
-        covered = [sequence for sequence in self.waiting if receipt.covers(sequence)]
-        return [(sequence, self.waiting.pop(sequence)) for sequence in covered]
+        waiting, through = self.waiting, receipt.through
+        covered = []
+        for sequence in list(waiting):
+            if sequence <= through or (receipt.ranges and receipt.covers(sequence)):
+                covered.append((sequence, waiting.pop(sequence)))
+        return covered
 
     def purge(self) -> list[Waiting]:
         """Forget and return what was never published."""
         self.release()
         unsent = [s for s, waiting in self.waiting.items() if not waiting.published_at]
         purged = [self.waiting.pop(sequence) for sequence in unsent]
-        self._line = [sequence for sequence in self._line if sequence in self.waiting]
+        self.line = [sequence for sequence in self.line if sequence in self.waiting]
         return purged
 
     def floor(self, *, following: int) -> int:

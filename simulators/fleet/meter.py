@@ -15,6 +15,7 @@ class Use(msgspec.Struct, frozen=True):
     """What a group of processes uses at a moment."""
 
     cpu_s: float
+    """In all, as far as it was watched; it never falls."""
     rss_bytes: int
 
 
@@ -29,6 +30,8 @@ class Meter:
     def __init__(self, groups: Mapping[str, Sequence[int]]) -> None:
         self._groups = {name: list(pids) for name, pids in groups.items()}
         self._known: dict[str, list[psutil.Process]] = {}
+        self._cpu_s: dict[str, dict[psutil.Process, float]] = {name: {} for name in groups}
+        """Of those that have ended as well: servers start and end processes as they go."""
         self._reads = 0
         self.highest: dict[str, int] = {}
         """Memory, by name."""
@@ -39,22 +42,21 @@ class Meter:
             # Looking for children reads all of /proc.
             self._known = {name: list(_with_children(p)) for name, p in self._groups.items()}
         self._reads += 1
-        found = {name: self._use(processes) for name, processes in self._known.items()}
+        found = {name: self._use(name, processes) for name, processes in self._known.items()}
         for name, use in found.items():
             self.highest[name] = max(self.highest.get(name, 0), use.rss_bytes)
         return found
 
-    @staticmethod
-    def _use(processes: Sequence[psutil.Process]) -> Use:
-        cpu_s, own, shared = 0.0, 0, 0
+    def _use(self, name: str, processes: Sequence[psutil.Process]) -> Use:
+        spent, own, shared = self._cpu_s[name], 0, 0
         for process in processes:
             with contextlib.suppress(psutil.Error):
                 times, memory = process.cpu_times(), process.memory_info()
-                cpu_s += times.user + times.system
+                spent[process] = times.user + times.system
                 # What processes share is counted once: PostgreSQL's buffers are in all of them.
                 own += memory.rss - memory.shared
                 shared = max(shared, memory.shared)
-        return Use(cpu_s, own + shared)
+        return Use(sum(spent.values()), own + shared)
 
 
 def _with_children(pids: Sequence[int]) -> Iterator[psutil.Process]:

@@ -8,7 +8,7 @@ from typing import Final
 
 from simulators.fleet.plot import Line, plot
 from simulators.fleet.report import Report
-from simulators.fleet.view import ceilings_of, cost_of, drain_of, in_time, in_unit
+from simulators.fleet.view import ceilings_of, cores_of, cost_of, drain_of, in_time, in_unit
 
 _STYLE: Final = """
 body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:920px;padding:0 1rem;
@@ -36,6 +36,7 @@ def render(report: Report) -> str:
         _verdicts(report),
         "<h2>From due to queryable, by phase</h2>",
         _phases(report),
+        *_cores(report),
         *_plots(report),
         "<h2>Books</h2>",
         _books(report),
@@ -132,6 +133,14 @@ def _phases(report: Report) -> str:
         for phase in [*report.phases, report.overall]
     ]
     return _table(["phase", "offered/s", "sent/s", "stored/s", *names, "receipt p99"], rows)
+
+
+def _cores(report: Report) -> list[str]:
+    """Return what shows where a phase costs; nothing where no process could be watched."""
+    if not report.overall.cpu:
+        return []
+    rows = [[name, *used] for name, used in cores_of(report)]
+    return ["<h2>Cores used, by phase</h2>", _table(["phase", *report.overall.cpu], rows)]
 
 
 def _rates(report: Report) -> list[Line]:

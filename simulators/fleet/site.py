@@ -96,7 +96,7 @@ def own_site(
                 ingest_port=whole.ingest_port,
                 trust_port=whole.trust_port,
                 shells=shells,
-                pids=_pids(whole),
+                pids=_pids(whole) | {"trust shells": [shell.pid for shell in shells]},
                 enrolment_s=enrolment_s,
                 ended=lambda: _ended(whole),
             )

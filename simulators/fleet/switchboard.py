@@ -12,8 +12,9 @@ import select
 import socket
 from typing import Any, Final, Protocol
 
-_READ_BYTES: Final = 65_536
+_READ_BYTES: Final = 16_384
 _AT_ONCE: Final = 1024
+_DATA: Final = select.EPOLLIN
 _GONE: Final = select.EPOLLHUP | select.EPOLLERR
 
 
@@ -24,8 +25,8 @@ class Talker(Protocol):
         """Take note that the other end is there."""
         ...
 
-    def heard(self, data: memoryview) -> None:
-        """Take what came; *data* is only good until this returns."""
+    def heard(self, data: bytes) -> None:
+        """Take what came."""
         ...
 
     def lost(self, kind: str) -> None:
@@ -47,35 +48,16 @@ class Line:
         self.is_open = False
 
     def send(self, data: bytes) -> None:
-        """Send *data*; what the network does not take now goes when it does."""
-        if self._unsent:
-            self._unsent += data
-            return
-        try:
-            sent = self._socket.send(data)
-        except BlockingIOError:
-            sent = 0
-        except OSError:
-            # Whoever is on the line hears of it when the switchboard is asked next.
-            return
-        if sent < len(data):
-            self._unsent = data[sent:]
-            self.watch()
+        """Send *data* when the switchboard is flushed, and what does not fit then when it does."""
+        if not self._unsent:
+            self._board.outbox.append(self)
+        self._unsent += data
 
     def look(self) -> None:
         """Take what has come, however little it is."""
-        board = self._board
-        try:
-            count = self._socket.recv_into(board.buffer)
-        except BlockingIOError:
-            return
-        except OSError:
-            self._lose("reset")
-            return
-        if count:
-            self._talker.heard(board.view[:count])
-        else:
-            self._lose("closed")
+        data = self.receive()
+        if data is not None:
+            self.hear(data)
 
     def wake_at(self, count: int) -> None:
         """Let less than *count* bytes lie until more come, or somebody looks."""
@@ -103,14 +85,44 @@ class Line:
 
     # The switchboard's side.
 
+    def push(self) -> None:
+        """Send what is not sent yet, as far as the network takes it."""
+        data = self._unsent
+        try:
+            sent = self._socket.send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            # Whoever is on the line hears of it when the switchboard is asked next.
+            sent = len(data)
+        self._unsent = data[sent:]
+        if self._unsent:
+            self.watch()
+
+    def receive(self) -> bytes | None:
+        """Return what has come; nothing when the line is at its end, None when nothing has."""
+        try:
+            return self._socket.recv(_READ_BYTES)
+        except BlockingIOError:
+            return None
+        except OSError:
+            self._lose("reset")
+            return None
+
+    def hear(self, data: bytes) -> None:
+        """Hand over *data*, which `receive` has returned."""
+        if data:
+            self._talker.heard(data)
+        else:
+            self._lose("closed")
+
     def ready(self, events: int) -> None:
         """Do what *events* of epoll ask for."""
         if not self.is_open:
             self._open()
             return
         if events & select.EPOLLOUT:
-            unsent, self._unsent = self._unsent, b""
-            self.send(unsent)
+            self.push()
             if not self._unsent:
                 self.watch()
         if events & (select.EPOLLIN | _GONE):
@@ -143,8 +155,8 @@ class Switchboard:
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self._lines: dict[int, Line] = {}
-        self.buffer = bytearray(_READ_BYTES)
-        self.view = memoryview(self.buffer)
+        self.outbox: list[Line] = []
+        """Who has something to send when the switchboard is flushed."""
 
     def close(self) -> None:
         """End every line, telling nobody."""
@@ -178,13 +190,33 @@ class Switchboard:
         return line
 
     def poll(self) -> int:
-        """Carry what has come, and what can go, now; return of how many lines."""
-        found = self._epoll.poll(0, _AT_ONCE)
+        """
+        Carry what has come, and what can go, now; return of how many lines.
+
+        First all that came is received, then all of it is handed over, then all answers are sent:
+        doing one thing many times, a processor has it at hand.
+        """
+        found, lines = self._epoll.poll(0, _AT_ONCE), self._lines
+        received = []
         for number, events in found:
             # One that was ready may have been ended on behalf of another.
-            if (line := self._lines.get(number)) is not None:
+            if (line := lines.get(number)) is None:
+                continue
+            if events != _DATA or not line.is_open:
                 line.ready(events)
+            elif (data := line.receive()) is not None:
+                received.append((number, line, data))
+        for number, line, data in received:
+            if lines.get(number) is line:
+                line.hear(data)
+        self.flush()
         return len(found)
+
+    def flush(self) -> None:
+        """Send what is to be sent."""
+        lines, self.outbox = self.outbox, []
+        for line in lines:
+            line.push()
 
     def watch(self, sock: socket.socket, events: int) -> None:
         """Have *events* of *sock* told; nothing of one that is gone."""

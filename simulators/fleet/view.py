@@ -66,6 +66,11 @@ def render_report(report: Report) -> RenderableType:
     for phase in [*report.phases, report.overall]:
         phases.add_row(*_cells(phase))
     parts: list[RenderableType] = [phases]
+    if report.overall.cpu:
+        cores = Table("phase", *report.overall.cpu, title="cores used", title_justify="left")
+        for name, used in cores_of(report):
+            cores.add_row(name, *used)
+        parts.append(cores)
     if report.books is not None:
         parts.append(Text(_equation(report)))
     parts.append(Text(cost_of(report.generator)))
@@ -87,12 +92,22 @@ def cost_of(generator: Generator) -> str:
     """Return what the load itself cost, and whether it kept its own time, in a sentence."""
     return (
         f"generator: {_number(generator.cpu_us_per_envelope)} µs of CPU per envelope"
-        f" ({_number(generator.marginal_us_per_envelope)} without what it uses to idle),"
+        f" ({_number(generator.system_us_per_envelope)} of them in the kernel;"
+        f" {_number(generator.marginal_us_per_envelope)} without what it uses to idle),"
         f" {_number(generator.connecting_ms)} ms per connection,"
         f" {_number(generator.idle_kb_per_agent)} KB per idle agent, p99"
         f" {in_time(generator.lag['p99'])} behind its plan"
         + (": IT WAS THE LIMIT" if generator.was_the_limit else "")
     )
+
+
+def cores_of(report: Report) -> list[tuple[str, list[str]]]:
+    """Return how many cores each program used, by phase and in all of them."""
+    names = list(report.overall.cpu)
+    return [
+        (phase.name, [f"{phase.cpu.get(name, 0.0):.2f}" for name in names])
+        for phase in [*report.phases, report.overall]
+    ]
 
 
 def drain_of(report: Report) -> str:

@@ -14,8 +14,10 @@ import msgspec
 import uvloop
 
 from simulators.fleet import plan, roster
-from simulators.fleet.driver import Driver, Job, raise_file_limit
+from simulators.fleet.driver import Driver
 from simulators.fleet.errors import FleetError
+from simulators.fleet.job import Job
+from simulators.fleet.own_process import raise_file_limit
 from simulators.fleet.tally import Snapshot
 
 _SNAPSHOT_S: Final = 1.0

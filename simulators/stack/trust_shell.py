@@ -34,6 +34,11 @@ class TrustShell:
             start_new_session=True,
         )
 
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
     def run(self, *arguments: str) -> dict[str, Any]:
         """
         Run one command; return what it says.

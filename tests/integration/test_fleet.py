@@ -86,7 +86,11 @@ def test_a_steady_fleet_is_stored_to_the_last_reading(site: Site) -> None:
     assert report.books.observations_stored == report.books.observations_sealed > 2000
     assert report.overall.queryable["p99"] is not None
     assert report.generator.cpu_us_per_envelope is not None
-    assert set(report.highest_mb) == {"broker", "ingest", "trust", "database", "fleet", "bench"}
+    assert report.generator.system_us_per_envelope is not None
+    programs = {"broker", "ingest", "trust", "trust shells", "database", "fleet", "bench"}
+    assert set(report.highest_mb) == set(report.cpu_s) == set(report.phases[0].cpu) == programs
+    assert report.phases[0].cpu["ingest"] > 0
+    assert 0 < report.generator.system_us_per_envelope < report.generator.cpu_us_per_envelope
 
 
 def test_a_fleet_that_misbehaves_is_settled_as_it_deserves(site: Site) -> None:

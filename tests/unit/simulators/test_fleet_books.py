@@ -1,18 +1,23 @@
 """The books of a fleet, and the report that stands on them."""
 
+import io
+
 import msgspec
 import numpy as np
 import pytest
+from rich.console import Console
 
-from simulators.fleet import books, limits, page, plan
+from simulators.fleet import books, limits, page, plan, view
 from simulators.fleet.books import Books, Ingested
+from simulators.fleet.figures import Figures, Spent, cores
 from simulators.fleet.histogram import Histogram
 from simulators.fleet.journal import Columns, Journal
 from simulators.fleet.ledger import Rows, Settled
 from simulators.fleet.plan import Act
-from simulators.fleet.report import Figures, Generator, Report, judge, measured
+from simulators.fleet.report import Generator, Report
 from simulators.fleet.scenario import Phase, Scenario
 from simulators.fleet.tally import Snapshot, Tally, sum_of
+from simulators.fleet.verdicts import judge, measured
 
 _DUE = 1000.0
 
@@ -165,7 +170,7 @@ def _report() -> Report:
         enrolment_s=None, ramp_s=1.0, drain_s=figures.drain_s(), settle_s=1.0,
         phases=[figures.phase(0, Histogram())], overall=figures.overall(Histogram()),
         books=_books(journal, ledger), ingest=Ingested(refused_by_reason={"withdrawn": 1}),
-        generator=Generator(1, 20.0, 15.0, 0.01, 1.5, None, Histogram().summary(), 0.5),
+        generator=Generator(1, 20.0, 8.0, 15.0, 0.01, 1.5, None, Histogram().summary(), 0.5),
         links={"tls": 2}, rows_after_withdrawal=None, withdrawals=0, withdrawn_late_s=None,
         highest_mb={"ingest": 80.0},
         cpu_s={"fleet": 1.0},
@@ -209,6 +214,32 @@ def test_verdicts_gate() -> None:
             [limits.parse(failing)] if failing else [],
         )
         assert not found.is_good
+
+
+def test_a_phase_shows_what_each_program_used_in_it() -> None:
+    """Cores are counted from edge to edge, evenly between two looks; a newcomer is left out."""
+    spent = [
+        Spent(-3.0, {"ingest": 10.0, "fleet": 1.0}),
+        Spent(1.0, {"ingest": 10.0, "fleet": 3.0, "late": 1.0}),
+        Spent(3.0, {"ingest": 11.0, "fleet": 4.0, "late": 2.0}),
+    ]
+    assert cores(spent, 0.0, 2.0) == pytest.approx({"ingest": 0.25, "fleet": 0.5})
+    assert cores(spent, 1.0, 3.0) == pytest.approx({"ingest": 0.5, "fleet": 0.5})
+    assert cores([], 0.0, 2.0) == cores(spent, 2.0, 2.0) == {}
+
+
+def test_the_page_and_the_terminal_show_where_a_phase_costs() -> None:
+    """What each program used stands in a table by phase; where nothing was seen there is none."""
+    report = _report()
+    assert "Cores used" not in page.render(report)
+    seen = msgspec.structs.replace(report.overall, cpu={"trust shells": 0.123})
+    found = msgspec.structs.replace(report, overall=seen)
+    assert "<h2>Cores used, by phase</h2>" in page.render(found)
+    assert "<td>overall</td><td>0.12</td>" in page.render(found)
+    console = Console(file=io.StringIO(), width=120)
+    console.print(view.render_report(found))
+    assert isinstance(console.file, io.StringIO)
+    assert "trust shells" in console.file.getvalue()
 
 
 def test_the_generator_owns_up() -> None:

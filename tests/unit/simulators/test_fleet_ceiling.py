@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 
 from simulators.fleet import books, limits, plan
+from simulators.fleet.figures import Figures
 from simulators.fleet.histogram import Histogram
 from simulators.fleet.journal import Journal
 from simulators.fleet.ledger import Settled
 from simulators.fleet.plan import Act
-from simulators.fleet.report import Figures, PhaseReport, ceiling_of
+from simulators.fleet.report import PhaseReport
 from simulators.fleet.scenario import Phase, Scenario
 from simulators.fleet.standstill import Standstill
+from simulators.fleet.verdicts import ceiling_of
 
 _AT = 1000.0
 _ROUND = [

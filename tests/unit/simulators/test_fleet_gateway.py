@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from simulators.fleet.errors import LinkEnded
 from simulators.fleet.gateway import Gateway
+from simulators.fleet.memory_spool import WINDOW
 from simulators.fleet.plan import Act
 from simulators.fleet.tracks import Track
 from tests.fakes_fleet import FOREIGN_HANDLE, FOREIGN_TOPIC, Bench, MemoryBroker
@@ -371,7 +372,7 @@ def test_what_was_not_worth_waking_for_is_an_answer(setting: Setting) -> None:
 def test_buffers_are_left_empty_for_the_next(setting: Setting) -> None:
     """Connections share their buffers: one that ends in the middle leaves nothing of its own."""
     link = setting.broker.link
-    link.heard(memoryview(b"\x17\x03\x03\x00\x05later" * 9))
+    link.heard(b"\x17\x03\x03\x00\x05later" * 9)
     assert link.is_over
     assert link.incoming.pending == link.outgoing.pending == 0
 
@@ -400,9 +401,52 @@ def test_unreadable_messages_are_counted(setting: Setting) -> None:
 def test_a_link_ends_with_its_kind(setting: Setting, packet: bytes, kind: str) -> None:
     """Each end of a connection has one kind from a closed set, told once."""
     setting.broker.send(packet)
-    setting.broker.link.heard(memoryview(b"more"))
+    setting.broker.link.heard(b"more")
     assert setting.bench.tally.ended == {kind: 1}
     assert setting.broker.line.is_aborted
+
+
+def test_a_message_in_two_records_is_one(setting: Setting) -> None:
+    """A TLS record may end in the middle of a packet, and the next begin there."""
+    setting.act()
+    receipt = wire_receipt.encode([SpoolReceipt(setting.gateway.spool_id, 1)])
+    packet = mqtt5.PublishPacket(
+        topics.receipt(AGENT), receipt, qos=mqtt5.QoS.AT_LEAST_ONCE, packet_id=9
+    ).write()
+    for part in (packet[:1], packet[1:20]):
+        setting.broker.send(part)
+        assert len(setting.gateway.spool) == 1
+    setting.broker.send(packet[20:] + packet[:7])
+    assert len(setting.gateway.spool) == 0
+    setting.broker.send(packet[7:])
+    assert (setting.bench.tally.receipts, setting.bench.tally.ended) == (2, {})
+
+
+def test_a_message_without_end_ends_the_link(setting: Setting) -> None:
+    """What is kept of a packet that never becomes whole has a bound."""
+    # A PUBLISH of 256 MB, of which 300 KB come.
+    setting.broker.send(b"\x32\xff\xff\xff\x7f", *[bytes(10_000)] * 30)
+    assert setting.bench.tally.ended == {"not_mqtt": 1}
+
+
+def test_an_acknowledgement_lets_the_next_in_line_go(setting: Setting) -> None:
+    """A full window holds back what is sealed, and each acknowledgement makes room for one."""
+    packets = [packet for _ in range(WINDOW + 2) for packet in setting.act()]
+    assert len(packets) == WINDOW
+    for held, packet in zip((1, 0), packets, strict=False):
+        assert packet.packet_id is not None
+        found = setting.broker.send(mqtt5.PubAckPacket(packet.packet_id).write())
+        assert len([p for p in found if isinstance(p, mqtt5.PublishPacket)]) == 1
+        assert len(setting.gateway.spool.line) == held
+
+
+def test_a_forgery_of_nothing_is_honest(setting: Setting) -> None:
+    """Until a receipt has come there is no identity to forge, and what is sent counts."""
+    (published,) = setting.act(Act.FORGED)
+    assert len(setting.open(published.payload)) == 5
+    assert setting.bench.journal.columns().observations.tolist() == [5]
+    (after,) = setting.act()
+    assert len(setting.open(after.payload)) == 5
 
 
 def test_a_certificate_of_another_ca_is_refused(

@@ -23,7 +23,7 @@ class _Talker:
     def opened(self) -> None:
         self.is_open = True
 
-    def heard(self, data: memoryview) -> None:
+    def heard(self, data: bytes) -> None:
         self.data += data
         self.calls += 1
 
@@ -84,12 +84,40 @@ def test_bytes_go_both_ways(board: Switchboard, server: _Server) -> None:
     """What is sent arrives, and what comes is told."""
     talker, line, other = _connect(board, server)
     line.send(b"there")
+    board.flush()
     assert other.recv(100) == b"there"
     other.sendall(b"back")
     _until(board, lambda: talker.data == b"back")
     other.close()
     _until(board, lambda: talker.kinds == ["closed"])
     assert len(board) == 0
+
+
+def test_what_is_sent_in_one_go_leaves_together(board: Switchboard, server: _Server) -> None:
+    """Until the switchboard is flushed nothing leaves; then all of it does, in order."""
+    _, line, other = _connect(board, server)
+    line.send(b"one ")
+    line.send(b"two ")
+    other.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        other.recv(100)
+    board.flush()
+    other.settimeout(20)
+    assert other.recv(100) == b"one two "
+    line.send(b"three")
+    board.poll()
+    assert other.recv(100) == b"three"
+
+
+def test_a_goodbye_takes_along_what_was_to_be_sent(board: Switchboard, server: _Server) -> None:
+    """A line that closes sends first what nobody has flushed; one that is aborted does not."""
+    for ends, arrives in ((Line.close, b"bye"), (Line.abort, b"")):
+        _, line, other = _connect(board, server)
+        line.send(b"bye")
+        ends(line)
+        board.flush()
+        other.settimeout(20)
+        assert other.recv(100) == arrives
 
 
 def test_nobody_listening_is_told(board: Switchboard, server: _Server) -> None:
@@ -110,6 +138,7 @@ def test_a_reset_is_told_once(board: Switchboard, server: _Server) -> None:
     other.close()
     _until(board, lambda: bool(talker.kinds))
     line.send(b"too late")
+    board.flush()
     line.pause_reading()
     line.abort()
     board.poll()
@@ -177,7 +206,7 @@ def test_one_may_end_another_that_is_ready(board: Switchboard, server: _Server) 
     heard: list[int] = []
     for number, (talker, _, _) in enumerate(talkers):
 
-        def ends_the_other(data: memoryview, number: int = number) -> None:
+        def ends_the_other(data: bytes, number: int = number) -> None:
             heard.append(number)
             talkers[1 - number][1].abort()
 

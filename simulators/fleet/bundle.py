@@ -1,0 +1,65 @@
+"""The keys in the folder that an enrolment left for an agent."""
+
+from pathlib import Path
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+
+from simulators.fleet.errors import RosterError
+
+
+def trust_key(folder: Path) -> Ed25519PublicKey:
+    """
+    Return the key that leases are signed with.
+
+    Raises:
+        RosterError: There is none that can be used.
+    """
+    key = _public(folder / "trust.pub")
+    if not isinstance(key, Ed25519PublicKey):
+        raise RosterError("trust.pub holds another kind of key")
+    return key
+
+
+def ingest_key(folder: Path) -> X25519PublicKey:
+    """
+    Return the key to seal to.
+
+    Raises:
+        RosterError: There is none that can be used.
+    """
+    key = _public(folder / "ingest.pub")
+    if not isinstance(key, X25519PublicKey):
+        raise RosterError("ingest.pub holds another kind of key")
+    return key
+
+
+def lease_key(folder: Path) -> bytes:
+    """
+    Return the private key that leases are sealed to, as raw bytes.
+
+    Raises:
+        RosterError: There is none that can be used.
+    """
+    return _private(folder / "lease.key")
+
+
+def _public(path: Path) -> Ed25519PublicKey | X25519PublicKey:
+    try:
+        key = serialization.load_pem_public_key(path.read_bytes())
+    except (OSError, ValueError) as exc:
+        raise RosterError(f"{path.name} cannot be used ({type(exc).__name__})") from None
+    if isinstance(key, (Ed25519PublicKey, X25519PublicKey)):
+        return key
+    raise RosterError(f"{path.name} holds another kind of key")
+
+
+def _private(path: Path) -> bytes:
+    try:
+        key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+    except (OSError, ValueError, TypeError) as exc:
+        raise RosterError(f"{path.name} cannot be used ({type(exc).__name__})") from None
+    if not isinstance(key, X25519PrivateKey):
+        raise RosterError(f"{path.name} holds another kind of key")
+    return key.private_bytes_raw()
