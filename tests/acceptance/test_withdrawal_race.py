@@ -5,23 +5,25 @@ import contextlib
 import datetime as dt
 import itertools
 import random
-from collections.abc import AsyncIterator, Sequence
+import sys
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 
+import msgspec
 import psycopg
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from ingest.admit import admit
 from ingest.decide import ClockRules
-from ingest.delivery import Opened
+from ingest.delivery import Identity, Opened
 from ingest.outcome import Outcome
 from ingest.permissions import Changes, LastReadings, Permissions
 from ingest.plan import Plan, make_plan
 from ingest.quarantine import QuarantineLimits, sealer_to
 from ingest.reader import read_changes
 from ingest.store import PostgresStore
-from tests.fakes_ingest import AGENT, NOW_MS, block, opened
+from tests.fakes_ingest import NOW_MS, SPOOL, block, opened
 from tests.fix_database import Database
 from tests.fix_vault import settings_of
 from trust.config import DatabaseSettings
@@ -33,13 +35,15 @@ pytestmark = [pytest.mark.database, pytest.mark.slow]
 
 WRITERS = 12
 _AT_ONCE = 24
-"""Handles that are measured at a time; each round withdraws one of them."""
+"""Handles that are measured at a time, and that a gateway has; each round ends one of them."""
 _SOW = """
 INSERT INTO vv.series (pseudonym, purpose, quantity)
 SELECT decode(lpad(to_hex(n), 32, '0'), 'hex'), 'race', 1 FROM generate_series(1, %s) n
 """
 _PERMIT = """
-INSERT INTO vv.permissions SELECT pseudonym, 1, %s, series_id, '2020-01-01', NULL, NULL, 1, 1, 1, 1
+INSERT INTO vv.permissions
+SELECT pseudonym, 1, (%s::text[])[1 + (series_id - 1) / %s], series_id, '2020-01-01', NULL, NULL,
+    1, 1, 1, 1
 FROM vv.series
 """
 _LEAKED = """
@@ -91,6 +95,7 @@ class Race:
         self._permissions = Permissions()
         self._sequences = itertools.count(1)
         self._handles = [n.to_bytes(16, "big") for n in range(1, rounds + _AT_ONCE + 1)]
+        self._agents = [f"{n:016x}" for n in range(len(self._handles) // _AT_ONCE + 1)]
         self._ended = 0
         self.stored = 0
         self.refused = 0
@@ -100,12 +105,14 @@ class Race:
         if self._database.variant == "timescale":
             # Its rows of long ago would be compressed, and do not tell who wrote them then.
             self._database.execute("SELECT remove_compression_policy('vv.observations')")
-        self._database.execute("INSERT INTO vv.agents VALUES (%s, 'sealed', NULL, 1)", AGENT)
         self._database.execute(
-            "INSERT INTO vv.leases VALUES (%s, 1, '2020-01-01', '2099-01-01', 1)", AGENT
+            "INSERT INTO vv.agents SELECT unnest(%s::text[]), 'sealed', NULL, 1", self._agents
+        )
+        self._database.execute(
+            "INSERT INTO vv.leases SELECT agent, 1, '2020-01-01', '2099-01-01', 1 FROM vv.agents"
         )
         self._database.execute(_SOW, len(self._handles))
-        self._database.execute(_PERMIT, AGENT)
+        self._database.execute(_PERMIT, self._agents, _AT_ONCE)
         self._database.execute("UPDATE vv.permission_gate SET epoch = 1")
 
     async def run(self) -> None:
@@ -126,11 +133,8 @@ class Race:
 
     async def _write(self, store: PostgresStore) -> None:
         while self._ended < self._rounds:
-            live = self._handles[self._ended : self._ended + _AT_ONCE]
-            some = [
-                opened(block(70, 71), handle=handle, sequence=next(self._sequences))
-                for handle in self._chance.sample(live, 3)
-            ]
+            live = range(self._ended, self._ended + _AT_ONCE)
+            some = [self._measured(number) for number in self._chance.sample(live, 3)]
 
             def replan(changes: Changes, some: Sequence[Opened] = some) -> Plan:
                 self._permissions.apply(changes)
@@ -140,6 +144,13 @@ class Race:
             for outcome, _ in stored.fates:
                 self.stored += outcome is Outcome.STORED
                 self.refused += outcome is Outcome.REFUSED
+
+    def _measured(self, number: int) -> Opened:
+        agent, sequence = self._agents[number // _AT_ONCE], next(self._sequences)
+        one = opened(block(70, 71), handle=self._handles[number])
+        return msgspec.structs.replace(
+            one, agent=agent, identity=Identity((agent, SPOOL), sequence)
+        )
 
     def _plan(self, some: Sequence[Opened]) -> Plan:
         admission = admit(
@@ -160,7 +171,10 @@ class Race:
                     permitted[handle] = _permission(handle, valid_to=_END)
                 else:
                     del permitted[handle]
-                change = Change(AGENT, "sealed", None, list(permitted.values()), None, 0)
+                place = number // _AT_ONCE
+                those = self._handles[place * _AT_ONCE : (place + 1) * _AT_ONCE]
+                left = [permitted[h] for h in those if h in permitted]
+                change = Change(self._agents[place], "sealed", None, left, None, 0)
                 await asyncio.to_thread(telemetry.write, [change])
                 self._ended += 1
 
@@ -189,6 +203,15 @@ async def _store(database: Database, permissions: Permissions) -> AsyncIterator[
         yield store
     finally:
         await store.close()
+
+
+@pytest.fixture(autouse=True)
+def _turns() -> Iterator[None]:
+    """Let trust's thread have its turn beside twelve writers that never rest."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(0.0002)
+    yield
+    sys.setswitchinterval(before)
 
 
 @pytest.fixture
