@@ -67,6 +67,20 @@ class Batch:
             return 0.0
         return max(0.0, self._first_at + self._limits.max_age_s - now)
 
+    def forget_older(self, generation: int) -> int:
+        """
+        Forget what came by a connection before *generation*; return how many deliveries that was.
+
+        They come again. Kept, each reconnection would add a window while the database is away.
+        """
+        kept = [one for one in self._opened if one.delivery.generation >= generation]
+        forgotten = len(self._opened) - len(kept)
+        if forgotten:
+            self._opened = kept
+            self._bytes = sum([len(one.delivery.payload) for one in kept])
+            self._observations = sum([one.observations for one in kept])
+        return forgotten
+
     def take(self) -> list[Opened]:
         """
         Return the oldest of what was collected, up to the envelope that reaches a limit.

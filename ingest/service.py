@@ -111,6 +111,7 @@ class Service:
         self._owes_receipts = asyncio.Event()
         self._committing: set[asyncio.Task[None]] = set()
         self._held = 0
+        self._generation = 0
         self._is_stopping = False
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -154,19 +155,26 @@ class Service:
     def _take(self, arrived: Sequence[Delivery]) -> None:
         envelopes = [one for one in arrived if not one.topic.startswith(_STATES)]
         if len(envelopes) < len(arrived):
-            for delivery in arrived:
-                if delivery.topic.startswith(_STATES):
-                    self._note_state(delivery)
-                    self._receiver.settle([delivery])
+            states = [one for one in arrived if one.topic.startswith(_STATES)]
+            for delivery in states:
+                self._note_state(delivery)
+            # In one write: after a reconnect the broker tells the state of every gateway.
+            self._receiver.settle(states)
         self._metrics.note_received(len(envelopes))
         self._held += len(envelopes)
         # Of an older connection: will come again, and must not be counted as a duplicate then.
         generation = self._receiver.generation
+        if generation != self._generation:
+            self._generation = generation
+            self._abandon(self._batch.forget_older(generation))
         fresh = [one for one in envelopes if one.generation == generation]
-        self._metrics.note_abandoned(len(envelopes) - len(fresh))
-        self._held -= len(envelopes) - len(fresh)
+        self._abandon(len(envelopes) - len(fresh))
         if fresh:
             self._gather(self._opening.open_all(fresh))
+
+    def _abandon(self, count: int) -> None:
+        self._metrics.note_abandoned(count)
+        self._held -= count
 
     def _gather(self, opened: Sequence[Opened]) -> None:
         now = self._clocks.monotonic_s()

@@ -151,6 +151,26 @@ async def test_older_connections_deliveries_are_abandoned() -> None:
         assert one.value("in_flight_envelopes") == 0
 
 
+async def test_reconnections_while_the_database_is_away_add_no_windows() -> None:
+    """What waits for a flush and came by a connection that is gone is dropped: it comes again."""
+    sent = envelopes(10)
+    store = MemoryStore(failures=[Unavailable("08006")] * 100)
+    async with running(store) as one:
+        one.receiver.feed(*map(delivery, sent))
+        await one.until(lambda: len(store.failures) < 100)
+        for generation in (2, 3, 4):
+            one.receiver.generation = generation
+            one.receiver.feed(*(delivery(payload, generation=generation) for payload in sent))
+            received = 10 * generation
+            await one.until(
+                lambda wanted=received: one.value("received_envelopes_total") == wanted
+            )  # type: ignore[misc]
+        assert (one.value("in_flight_envelopes") or 0) <= 12
+        store.failures.clear()
+        await one.until(lambda: one.value("in_flight_envelopes") == 0)
+        assert one.value("envelopes_total", outcome="stored") == 10
+
+
 async def test_changes_inside_the_transaction_decide_again() -> None:
     """A withdrawal that comes first is obeyed, and is known from then on."""
     store = MemoryStore()
