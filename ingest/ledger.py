@@ -36,6 +36,23 @@ async def transaction_status(connection: AsyncConnection, transaction: str) -> s
     return "unknown" if row is None or row[0] is None else str(row[0])
 
 
+async def has_written(connection: AsyncConnection, transaction: str, claim: Identity) -> bool:
+    """
+    Tell whether *transaction* committed *claim*.
+
+    Its id alone tells nothing: after a crash, or a failover, another may have been given the same.
+    """
+    arguments = [*claim.spool, claim.sequence, transaction]
+    cursor = await connection.execute(QUERIES["has_written"], arguments)
+    row = await cursor.fetchone()
+    return row is not None and bool(row[0])
+
+
+async def outlast(connection: AsyncConnection) -> None:
+    """Have the COMMIT of this transaction wait until a standby has all that was committed."""
+    await connection.execute(QUERIES["outlast"])
+
+
 AreSettled = Callable[[Sequence[Identity]], list[bool]]
 """Tells of each identity whether it may be in the ledger already."""
 

@@ -98,6 +98,9 @@ class Changes(msgspec.Struct, frozen=True, eq=False):
         leases: Of `LEASE`.
 
         permissions: Of `PERMISSION`.
+
+        may_concern_all: Whether it is not told who is concerned: all of it is known already, but
+            not since when.
     """
 
     epoch: int
@@ -105,6 +108,7 @@ class Changes(msgspec.Struct, frozen=True, eq=False):
     agents: Table = _none_of(AGENT)
     leases: Table = _none_of(LEASE)
     permissions: Table = _none_of(PERMISSION)
+    may_concern_all: bool = False
 
     def concerns(self) -> set[str]:
         """Return the agents that something changed about."""
@@ -202,10 +206,12 @@ class Permissions:
         self.epoch = changes.epoch
 
     def since(self, epoch: int) -> Changes | None:
-        """Return what changed after *epoch*, up to what is known; None if it is not remembered."""
+        """Return what changed after *epoch* up to what is known, None if nothing is known of."""
         later = [changes for _, changes in self._recent if changes.epoch > epoch]
-        if not later or self._recent[-len(later)][0] > epoch:
+        if self.epoch <= epoch:
             return None
+        if not later or self._recent[-len(later)][0] > epoch:
+            return Changes(self.epoch, is_complete=False, may_concern_all=True)
         return Changes(
             self.epoch,
             is_complete=False,

@@ -46,6 +46,7 @@ def replan(
     if (
         is_poison
         or changes.is_complete
+        or changes.may_concern_all
         or now_ms >= plan.admission.expires_ms
         or len(concerned) * _FEW > len(plan.opened)
     ):

@@ -29,6 +29,8 @@ class _Doubt(msgspec.Struct, frozen=True):
     """A COMMIT of which we never heard."""
 
     transaction: str
+    claim: Identity | None
+    """One that it wrote into the ledger: if that is there, all of it is."""
     opened: object
     stored: Stored
 
@@ -50,8 +52,7 @@ class PostgresStore:
 
         are_settled: Tells what may be in the ledger already, as far as this process knows.
 
-        changed_since: Returns what this process knows to have changed after an epoch, None if it
-            does not remember.
+        changed_since: Returns what this process knows to have changed after an epoch.
     """
 
     def __init__(  # noqa: PLR0913 - the composition root hands over every part once, by name
@@ -182,11 +183,15 @@ class PostgresStore:
         if doubt is None or doubt.opened is not plan.opened:
             return None
         status = await ledger.transaction_status(connection, doubt.transaction)
-        await connection.commit()
         if status == "in progress":
             self._doubt = doubt
             raise Unavailable("the transaction before has not ended")
-        return doubt.stored if status == "committed" else None
+        is_there = doubt.claim is not None and await ledger.has_written(
+            connection, doubt.transaction, doubt.claim
+        )
+        await ledger.outlast(connection)
+        await connection.commit()
+        return doubt.stored if is_there else None
 
     async def _write(
         self,
@@ -209,8 +214,11 @@ class PostgresStore:
         copy_s = await self._copy(connection, plan, known)
         fates = await self._put_aside(connection, plan, fates, conflicts, known)
         await ledger.mark_spools(connection, watermarks)
+        if known:
+            await ledger.outlast(connection)
         stored = Stored(plan, fates, self._now_ms(), copy_s)
-        self._doubt = _Doubt(transaction, plan.opened, stored)
+        new = (one for one, i in zip(plan.claims, plan.firsts, strict=True) if i not in known)
+        self._doubt = _Doubt(transaction, next(new, None), plan.opened, stored)
         await connection.commit()
         self._doubt = None
         return msgspec.structs.replace(stored, committed_ms=self._now_ms())

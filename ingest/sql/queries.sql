@@ -7,6 +7,17 @@ SELECT vv.hold_permissions(), pg_current_xact_id()::text;
 -- name: transaction_status
 SELECT pg_xact_status(%s::text::xid8);
 
+-- name: has_written
+-- Whether that transaction is the one that settled this envelope.
+SELECT EXISTS (
+    SELECT FROM vv.envelopes
+    WHERE agent = %s AND spool_id = %b AND sequence = %s AND xmin = %s::text::xid8::xid);
+
+-- name: outlast
+-- A COMMIT waits for a synchronous standby only if its transaction wrote something, an id alone is
+-- not enough. What others committed before, and perhaps without that wait, is there then, too.
+SELECT pg_logical_emit_message(true, 'vitalveil', '');
+
 -- name: ensure_partitions
 SELECT vv.ensure_partitions(%s::date, %s::date);
 

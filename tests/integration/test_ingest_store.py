@@ -231,6 +231,18 @@ async def test_what_was_erased_unseen_is_forgotten(database: Database) -> None:
     assert not again.is_complete
 
 
+async def test_who_knows_another_line_of_time_reads_everything(database: Database) -> None:
+    """A server that went back may come to an epoch that is known by other changes."""
+    sow(database, Seed())
+    known = sow(database, Seed(handle=b"n" * 16))
+    database.execute("UPDATE vv.permission_gate SET epoch = epoch - 1, cleared_at = '2020-01-01'")
+    database.execute("SELECT vv.clear_erasures('{}')")
+    async with await psycopg.AsyncConnection.connect(database.dsn("vv_ingest")) as connection:
+        changes = await read_changes(connection, since=known)
+    assert changes.is_complete
+    assert changes.epoch > 1_700_000_000_000
+
+
 @pytest.mark.parametrize(
     ("change", "kind", "why"),
     [

@@ -43,7 +43,7 @@ BEGIN
 END
 $$;
 
--- Up to which epoch changes have been forgotten: rows of permissions that were deleted for good. Who
+-- Up to which epoch changes cannot be told any more: rows of permissions were deleted for good. Who
 -- knows less than that must read everything, or would take for permitted what is no more.
 ALTER TABLE vv.permission_gate ADD COLUMN forgotten_epoch bigint NOT NULL DEFAULT 0;
 
@@ -67,6 +67,31 @@ BEGIN
     DELETE FROM vv.quarantine q WHERE q.agent = ANY(gateways);
     GET DIAGNOSTICS row_count = ROW_COUNT;
     RETURN NEXT;
+END
+$$;
+
+-- As before; and who knows the permissions of before must read everything anew: the server may have
+-- gone back in time, or another have taken its place, and counted to the same epoch by other changes.
+-- Milliseconds are more than any count of before.
+CREATE OR REPLACE FUNCTION vv.clear_erasures(ledger bigint[]) RETURNS bigint[]
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    missing bigint[];
+    new_epoch bigint;
+BEGIN
+    SELECT array_agg(n ORDER BY n) INTO missing FROM unnest(ledger) n
+    WHERE NOT EXISTS (SELECT FROM vv.erasures WHERE number = n);
+    IF missing IS NULL AND vv.is_cleared() IS NOT TRUE THEN
+        SELECT greatest(epoch + 1, (extract(epoch FROM clock_timestamp()) * 1000)::bigint)
+        INTO new_epoch FROM vv.permission_gate FOR UPDATE;
+        UPDATE vv.permission_gate SET cleared_at = clock_timestamp(),
+            cleared_timeline = left(pg_walfile_name(pg_current_wal_lsn()), 8),
+            cleared_database = (SELECT oid FROM pg_database WHERE datname = current_database()),
+            cleared_table = 'vv.permission_gate'::regclass,
+            epoch = new_epoch, forgotten_epoch = new_epoch;
+        PERFORM pg_notify('vv_permissions', new_epoch::text);
+    END IF;
+    RETURN coalesce(missing, '{}');
 END
 $$;
 

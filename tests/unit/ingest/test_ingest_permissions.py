@@ -137,16 +137,24 @@ def test_recent_changes_are_remembered() -> None:
     assert (len(later.permissions), len(later.leases)) == (0, 1)
 
 
-def test_what_is_not_remembered_is_not_guessed() -> None:
-    """From before everything was read, from before too many changes, and from the present."""
+def test_what_is_not_remembered_may_concern_all() -> None:
+    """From before everything was read, from before too many changes; and nothing at present."""
     permissions = knowing(permission(), epoch=5)
     permissions.apply(changes(6, permissions=[permission(is_withdrawn=True)]))
 
-    assert permissions.since(4) is None
+    def is_told(epoch: int) -> bool:
+        found = permissions.since(epoch)
+        assert found is not None
+        assert (found.epoch, found.is_complete) == (permissions.epoch, False)
+        return not found.may_concern_all
+
+    assert is_told(5)
+    assert not is_told(4)
     assert permissions.since(6) is None
+    assert permissions.since(7) is None
     permissions.apply(changes(7, is_complete=True))
-    assert permissions.since(5) is None
+    assert not is_told(5)
     for epoch in range(8, 600):
         permissions.apply(changes(epoch))
-    assert permissions.since(8) is None
-    assert permissions.since(590) is not None
+    assert not is_told(8)
+    assert is_told(590)

@@ -148,10 +148,16 @@ def test_withdrawn_rows_are_not_in_the_plan_any_more() -> None:
     ("changed", "now_ms"),
     [
         (changes(2, is_complete=True), NOW_MS),
+        (Changes(2, is_complete=False, may_concern_all=True), NOW_MS),
         (changes(2, permissions=[_permission(n, is_withdrawn=True) for n in range(20)]), NOW_MS),
         (changes(2), 1 << 50),
     ],
-    ids=["everything was read", "half are concerned", "a permission has ended by itself"],
+    ids=[
+        "everything was read",
+        "nobody knows who is concerned",
+        "half are concerned",
+        "a permission has ended by itself",
+    ],
 )
 def test_all_are_decided_anew_when_it_takes_that(changed: Changes, now_ms: int) -> None:
     """Nothing of the old plan is kept when it may stand on what is no more."""
