@@ -165,8 +165,9 @@ def test_ctrl_c_at_any_step_leaves_nothing(folder: Path, tmp_path: Path, step: s
     said = tmp_path / "said"
     with said.open("wb") as output:
         process = subprocess.Popen(
-            command, cwd=ROOT, env=environ, stdout=output, stderr=subprocess.STDOUT,
-            start_new_session=True,
+            # As at a terminal, even where this test itself was started in the background.
+            ["env", "--default-signal=INT", *command],
+            cwd=ROOT, env=environ, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
     deadline = time.monotonic() + 60
     while step not in said.read_text():
