@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.fix_vault import Office, Refusal
@@ -100,7 +101,11 @@ def test_a_sensor_of_two_people_is_left_out(office: Office, gateway: tuple[str, 
     office.accept(subject, agent)
     office.accept(other, elsewhere)
     # As no command does it.
-    office.vault.execute("UPDATE vault.handles SET agent = %s WHERE agent = %s", agent, elsewhere)
+    with office.app.vault.transaction() as records:
+        (handle,) = records.handles([elsewhere])
+        office.vault.execute("DELETE FROM vault.handles WHERE agent = %s", elsewhere)
+        data_key = records.data_key(handle.subject)
+        records.add_handle(msgspec.structs.replace(handle, agent=agent), data_key=data_key)
 
     office.run("lease", "publish", "--renew", agent)
 
