@@ -114,7 +114,7 @@ def _quarantine(arguments: argparse.Namespace) -> int:
                 conninfo,
                 keys=read_keys(settings.keys),
                 clock=settings.clock,
-                now_ms=app.now_ms(),
+                now_ms=app.now_ms,
             ).run()
         )
     print(msgspec.json.encode(found).decode())

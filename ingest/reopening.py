@@ -6,7 +6,7 @@ An envelope in quarantine is settled: its agent has forgotten it, so nobody else
 
 import datetime as dt
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -79,7 +79,9 @@ class Reopening:
 
         clock: How far from its arrival an observation may have been measured.
 
-        now_ms: The time, ms since 1970.
+        now_ms: The time, ms since 1970; a permission may end by itself meanwhile.
+
+        at_once: How many envelopes a transaction takes.
     """
 
     def __init__(
@@ -88,13 +90,15 @@ class Reopening:
         *,
         keys: Sequence[X25519PrivateKey],
         clock: ClockRules,
-        now_ms: int,
+        now_ms: Callable[[], int],
+        at_once: int = _AT_ONCE,
     ) -> None:
         self._conninfo = conninfo
         self._keys = keys
         self._opening = Opening(Opener(keys))
         self._clock = clock
         self._now_ms = now_ms
+        self._at_once = at_once
         self._permissions = Permissions()
         self._last = LastReadings()
 
@@ -119,7 +123,7 @@ class Reopening:
         """Take the next of the quarantine; return the last one's number, None without one."""
         await self._learn(connection)
         async with connection.cursor(binary=True) as cursor:
-            await cursor.execute(_QUERIES["take"], [after, _AT_ONCE])
+            await cursor.execute(_QUERIES["take"], [after, self._at_once])
             taken = [self._open(*row) for row in await cursor.fetchall()]
         if not taken:
             return None
@@ -163,7 +167,7 @@ class Reopening:
             permissions=self._permissions,
             last=self._last,
             clock=self._clock,
-            now_ms=self._now_ms,
+            now_ms=self._now_ms(),
         )
         plan = make_plan(admission, opened)
         found = {row.identity: row for row in plan.ledger()}

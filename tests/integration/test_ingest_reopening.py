@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import threading
+import time
 from pathlib import Path
 
 import msgspec
@@ -9,8 +11,10 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
+from ingest import app
 from ingest.cli import main
-from ingest.config import KeySettings
+from ingest.config import KeySettings, read_keys
+from ingest.reopening import Reopening
 from tests.fix_ingest import Agent, World, heart_rate, metric, until
 from tests.seed_permissions import Seed, sow, withdraw
 
@@ -121,6 +125,35 @@ async def test_who_has_withdrawn_meanwhile_is_not_stored(
         (1,),
         (0,),
     ]
+
+
+async def test_who_withdraws_between_two_transactions_is_not_stored(
+    world: World, tmp_path: Path
+) -> None:
+    """The permissions are asked in each transaction, not once for all of the quarantine."""
+    sow(world.database, SEED, OTHER)
+    await _quarantine(world, tmp_path, [OTHER, SEED])
+    withdrawing = threading.Thread(target=withdraw, args=(world.database, SEED.handle))
+
+    def now_ms() -> int:
+        if withdrawing.ident is None:
+            withdrawing.start()
+            # It waits for this transaction, and the next one for it.
+            while not world.database.fetch("SELECT FROM pg_locks WHERE NOT granted"):
+                time.sleep(0.01)
+        return app.now_ms()
+
+    done = await Reopening(
+        world.database.dsn(),
+        keys=read_keys(world.settings.keys),
+        clock=world.settings.clock,
+        now_ms=now_ms,
+        at_once=1,
+    ).run()
+    await asyncio.to_thread(withdrawing.join)
+
+    assert (done.stored, done.refused) == (1, 1)
+    assert _stored(world) == [(2, 2, 0)]
 
 
 async def test_what_no_key_opens_stays(world: World, tmp_path: Path, desk: Desk) -> None:
