@@ -1,0 +1,198 @@
+"""
+Records what this version of the software puts on the wire, for later versions to read.
+
+Run once for each released version, before the wire changes: `python -m tests.golden.record`.
+A folder that is there is never written again.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from edge_agent.leases import Leases
+from ingest.quarantine import sealer_to
+from runtime.version import VERSION
+from wire import envelope, json_envelope, lease, receipt, sealing, state, topics
+from wire.envelope import Body, pack_block
+from wire.lease import Grant, Lease
+from wire.policy import Aggregate, Rule
+from wire.quantities import MISSING
+from wire.receipt import MAX_SEQUENCE, SpoolReceipt
+from wire.state import SpoolState, State
+
+HERE: Final = Path(__file__).parent
+
+# Keys for these files alone. No program ever uses them.
+TRUST_KEY: Final = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+INGEST_KEY: Final = X25519PrivateKey.from_private_bytes(bytes(range(32, 64)))
+LEASE_KEY: Final = X25519PrivateKey.from_private_bytes(bytes(range(64, 96)))
+SESSION_KEY: Final = bytes(range(96, 128))
+
+AGENT: Final = "0123456789abcdef"
+SPOOL_ID: Final = bytes.fromhex("00112233445566778899aabbccddeeff")
+HANDLE: Final = bytes.fromhex("ffeeddccbbaa99887766554433221100")
+START_MS: Final = 1_790_000_000_000
+
+Message = dict[str, Any]
+
+
+class Shelf:
+    """Where a lease lies."""
+
+    data: bytes | None = None
+
+    def read(self) -> bytes | None:
+        """Return what was written last."""
+        return self.data
+
+    def write(self, data: bytes) -> None:
+        """Replace it."""
+        self.data = data
+
+
+def bodies() -> dict[str, Body]:
+    """Return one body for each form that a block can have."""
+    minute = range(START_MS, START_MS + 60_000, 1000)
+    heart = pack_block(1, list(minute), [60 + n % 30 for n in range(60)])
+    uneven = [START_MS, START_MS + 1500, START_MS + 7_000_000]
+    return {
+        "regular, narrow": Body(HANDLE, 7, [heart]),
+        "irregular, wide, with flags": Body(
+            HANDLE, 4_294_967_295, [pack_block(2, uneven, [800, 30_000, MISSING], [0, 4, 255])]
+        ),
+        "two quantities": Body(HANDLE, 0, [heart, pack_block(3, [START_MS], [55])]),
+    }
+
+
+def sealed_envelopes() -> list[Message]:
+    """Return sealed envelopes: HPKE draws a key, so that no two recordings are the same."""
+    sealer = sealing.Sealer(
+        agent=AGENT,
+        spool_id=SPOOL_ID,
+        session_key=SESSION_KEY,
+        ingest_key=INGEST_KEY.public_key(),
+    )
+    found = []
+    for sequence, (name, body) in zip((1, 2, (1 << 62) - 1), bodies().items(), strict=True):
+        sealed = sealer.seal(body, sequence=sequence)
+        found.append(
+            _message(
+                name, envelope.encode_envelope(sealed), [sealed, body, envelope.encode_body(body)]
+            )
+        )
+    return found
+
+
+def json_envelopes() -> list[Message]:
+    """Return JSON envelopes, and the same as the quarantine keeps them."""
+    found = []
+    quarantined = sealer_to(INGEST_KEY.public_key())
+    for sequence, (name, body) in enumerate(bodies().items(), start=1):
+        data = json_envelope.encode(SPOOL_ID, sequence, body)
+        found.append(
+            _message(name, data, [SPOOL_ID, sequence, body])
+            | {"quarantined": quarantined(data).hex()}
+        )
+    return found
+
+
+def receipts() -> list[Message]:
+    """Return receipts."""
+    cases = {
+        "of nothing": [],
+        "of a spool": [SpoolReceipt(SPOOL_ID, 5)],
+        "with ranges": [SpoolReceipt(SPOOL_ID, 5, [(7, 8), (10, 10)]), SpoolReceipt(HANDLE, 0)],
+        "as high as may be": [SpoolReceipt(SPOOL_ID, 0, [(1 << 40, MAX_SEQUENCE - 1)])],
+    }
+    return [_message(name, receipt.encode(spools), spools) for name, spools in cases.items()]
+
+
+def leases() -> list[Message]:
+    """Return sealed leases, and how an agent keeps them on its disk."""
+    rules = [Rule(1, 1, 60_000, 60_000, Aggregate.MEAN), Rule(2)]
+    cases = {
+        "of nobody": Lease(AGENT, 1, START_MS, START_MS + 86_400_000, []),
+        "of two": Lease(
+            AGENT,
+            4_294_967_295,
+            START_MS,
+            START_MS + 1,
+            [Grant(HANDLE, ["00:00:5E:00:53:01"], rules), Grant(SPOOL_ID, [], [])],
+            256,
+        ),
+    }
+    shelf = Shelf()
+    held = Leases(agent=AGENT, trust_key=TRUST_KEY.public_key(), agent_key=LEASE_KEY, shelf=shelf)
+    found = []
+    for name, one in cases.items():
+        sealed = lease.encode(one, trust_key=TRUST_KEY, agent_key=LEASE_KEY.public_key())
+        held.offer(sealed)
+        held.save()
+        assert shelf.data is not None
+        found.append(_message(name, sealed, one) | {"kept": shelf.data.hex()})
+    return found
+
+
+def states() -> list[Message]:
+    """Return states."""
+    spool = SpoolState(SPOOL_ID.hex(), 3, 2)
+    cases = {
+        "a will": State(False, VERSION, 7, False, [spool]),
+        "online": State(
+            True, VERSION, 7, True, [spool], {"measurements.kept": 12}, {"spool_bytes": 900}
+        ),
+        "without a spool": State(True, VERSION),
+    }
+    return [_message(name, state.encode(one), one) for name, one in cases.items()]
+
+
+def policies() -> list[Message]:
+    """Return rules, and what conforms to them."""
+    cases = {
+        "the finest": Rule(2),
+        "means of a minute": Rule(1, 1, 60_000, 60_000, Aggregate.MEAN),
+        "coarse": Rule(65_535, 32_767, 1 << 40, 1 << 20, Aggregate.LAST),
+    }
+    return [_message(name, msgspec.msgpack.encode(one), one) for name, one in cases.items()]
+
+
+def all_topics() -> list[Message]:
+    """Return the topics of an agent."""
+    names = {
+        "observations": topics.observations(AGENT),
+        "receipt": topics.receipt(AGENT),
+        "lease": topics.lease(AGENT),
+        "state": topics.state(AGENT),
+    }
+    return [_message(name, topic.encode(), AGENT) for name, topic in names.items()]
+
+
+def _message(name: str, data: bytes, means: Any) -> Message:
+    return {"name": name, "bytes": data.hex(), "means": msgspec.to_builtins(means)}
+
+
+def main() -> int:
+    """Write the folder of this version."""
+    folder = HERE / VERSION
+    folder.mkdir()
+    for name, messages in {
+        "sealed_envelopes": sealed_envelopes(),
+        "json_envelopes": json_envelopes(),
+        "receipts": receipts(),
+        "leases": leases(),
+        "states": states(),
+        "policies": policies(),
+        "topics": all_topics(),
+    }.items():
+        path = folder / f"{name}.json"
+        path.write_text(json.dumps(messages, indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
