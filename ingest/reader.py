@@ -1,7 +1,6 @@
-"""The reader of permissions: all of them at the start, then each change as it is told."""
+"""The reader of permissions: all of them at the start, then the changes of each new epoch."""
 
 import asyncio
-import contextlib
 import itertools
 import operator
 from collections.abc import Callable, Sequence
@@ -17,11 +16,15 @@ from ingest.permissions import AGENT, LEASE, PERMISSION, Changes, Table
 from ingest.queries import QUERIES
 from runtime.logs import Log
 
-_CHECK_EVERY_S = 5.0
-"""How often the epoch is read even when nobody tells of a change: shows a dead connection too."""
+_LOOK_EVERY_S: Final = 0.04
+"""
+How long between two looks at the epoch. No change is notified: while the server's notification
+queue is full, that would have the COMMIT of a withdrawal fail (docs/decisions/0018).
+"""
+_ANSWER_WITHIN_S: Final = 5.0
+"""A look that takes longer: the connection is taken for dead."""
 _PURGE_EVERY_S = 3600.0
 _CLEARED_S = 0.1
-_GATHER_S = 0.02
 _TELL_EVERY = 300
 _ROWS_AT_ONCE = 50_000
 _GATE: Final = np.dtype([("epoch", ">i8"), ("forgotten_epoch", ">i8")])
@@ -125,21 +128,16 @@ class PermissionReader:
 
     async def _follow(self) -> None:
         async with await connect(self._conninfo, autocommit=True) as connection:
-            await connection.execute(QUERIES["listen"])
             await self._until_cleared(connection)
-            # Everything: what changed while nobody listened may have been taken away altogether.
+            # Everything: what changed while it was not connected may have been deleted altogether.
             known = await self._read(connection, None)
             self._backoff.reset()
             self._set_live(True)
             while True:
-                async with contextlib.aclosing(
-                    connection.notifies(timeout=_CHECK_EVERY_S, stop_after=1)
-                ) as told:
-                    async for _ in told:
-                        pass
-                # Many people may withdraw at once: what is told meanwhile is read with it.
-                await asyncio.sleep(_GATHER_S)
-                known = await self._read(connection, known)
+                await asyncio.sleep(_LOOK_EVERY_S)
+                # Many people may withdraw between two looks: their changes are read together.
+                if await _epoch(connection) != known:
+                    known = await self._read(connection, known)
                 await self._purge(connection)
 
     async def _until_cleared(self, connection: AsyncConnection) -> None:
@@ -182,3 +180,17 @@ class PermissionReader:
         if is_live != self.is_live:
             self.is_live = is_live
             self.on_change(is_live)
+
+
+async def _epoch(connection: AsyncConnection) -> int:
+    """
+    Return the epoch of the permissions in the database.
+
+    Raises:
+        TimeoutError: The server does not answer.
+    """
+    async with asyncio.timeout(_ANSWER_WITHIN_S):
+        cursor = await connection.execute(QUERIES["epoch"])
+        row = await cursor.fetchone()
+    assert row is not None  # noqa: S101 - the gate has one row
+    return int(row[0])

@@ -236,8 +236,6 @@ async def publish_once(
     Raises:
         Unavailable: Some may be published; do it again later.
     """
-    # Whatever it has heard meanwhile is looked at now, and need not be kept.
-    await listener.heard(timeout_s=0)
     deadline = asyncio.get_running_loop().time() + patience_s
     wait_s = _FIRST_WAIT_S
     while not await listener.is_publisher():

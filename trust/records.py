@@ -92,10 +92,6 @@ class Records:
     def _fetch(self, name: str, *arguments: Any) -> list[Row]:
         return self._connection.execute(_SQL[name], arguments).fetchall()
 
-    def wake(self) -> None:
-        """Tell the daemon, once this is committed, that there is something to publish."""
-        self._fetch("wake")
-
     # Subjects
 
     def add_subject(self, subject: UUID, identity: Identity) -> None:

@@ -110,7 +110,6 @@ class Upkeep:
             committed_at = self._clock()
             for plan in plans:
                 self._save(records, plan, version=written.versions.get(plan.agent.agent))
-            records.wake()
         return Done(committed_at, written.withdrawn_at, written.versions)
 
     def unfinished(

@@ -1,11 +1,13 @@
-"""The vault database: one transaction at a time, and a listener that hears when there is work."""
+"""The vault database: one transaction at a time, and a listener that sees when there is work."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, Final
 
 import psycopg
 
+from runtime import named_sql
 from runtime.logs import describe
 from trust.config import DatabaseSettings
 from trust.database import Link, parameters
@@ -17,6 +19,14 @@ from trust.records import Records
 
 _SECTION: Final = "vault"
 _PUBLISHER_LOCK: Final = 0x7676_7075_626C  # "vvpubl"
+_SQL: Final = named_sql.read("trust", "vault.sql")
+_LOOK_EVERY_S: Final = 0.05
+"""
+How long between two looks for work. No change is notified: while the server's notification queue
+is full, that would have its COMMIT fail (docs/decisions/0018).
+"""
+_SHARE: Final = 20
+"""A look may take this fraction of the time; one that takes long is followed by a longer pause."""
 
 
 class Vault:
@@ -63,7 +73,7 @@ class Vault:
 
 class Listener:
     """
-    Hears that leases wait, and may be the one process that publishes.
+    Sees that leases wait to be published, and may be the one process that publishes.
 
     The broker knows us by one name and keeps one connection under it, so two publishers would
     throw each other out for ever.
@@ -71,6 +81,7 @@ class Listener:
 
     def __init__(self, connection: psycopg.AsyncConnection[tuple[Any, ...]]) -> None:
         self._connection = connection
+        self._seen: int | None = None
 
     async def is_publisher(self) -> bool:
         """
@@ -97,20 +108,38 @@ class Listener:
 
     async def heard(self, *, timeout_s: float) -> None:
         """
-        Return when there is something to publish, or after *timeout_s*.
+        Return when leases wait that did not wait at the return before, or after *timeout_s*.
+
+        Leases that wait still, because the broker or their gateway does not take them, are left to
+        the time-out: they would have the caller try them again without a pause.
 
         Raises:
-            VaultUnavailable: The connection is lost.
+            VaultUnavailable: The connection is lost, or the server does not answer.
         """
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + timeout_s
+        while True:
+            started = clock()
+            waiting = await self._waiting()
+            is_new = waiting is not None and waiting != self._seen
+            if is_new or (left_s := deadline - clock()) <= 0:
+                self._seen = waiting
+                return
+            pause_s = max(_LOOK_EVERY_S, _SHARE * (clock() - started))
+            await asyncio.sleep(min(pause_s, left_s))
+
+    async def _waiting(self) -> int | None:
+        """Return a number that is another for each set of leases that wait; None for no lease."""
         with _translated():
-            async for _ in self._connection.notifies(timeout=timeout_s, stop_after=1):
-                pass
+            cursor = await self._connection.execute(_SQL["waiting"])
+            row = await cursor.fetchone()
+        return None if row is None or row[0] is None else int(row[0])
 
 
 @contextlib.asynccontextmanager
 async def listen(settings: DatabaseSettings) -> AsyncIterator[Listener]:
     """
-    Listen while the context is open.
+    Yield a listener with a connection of its own, while the context is open.
 
     Raises:
         VaultUnavailable: The database cannot be reached.
@@ -120,8 +149,6 @@ async def listen(settings: DatabaseSettings) -> AsyncIterator[Listener]:
             **parameters(settings, section=_SECTION), autocommit=True
         )
     try:
-        with _translated():
-            await connection.execute("LISTEN vv_trust")
         yield Listener(connection)
     finally:
         await connection.close()

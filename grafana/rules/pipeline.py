@@ -145,14 +145,14 @@ ALERTS: Final = (
         f" or {_I}permissions_gate_epoch - on (instance, job) {_I}permissions_epoch > 0",
         hold="2m",
         severity=Severity.CRITICAL,
-        summary="An ingest process does not hear of changed permissions.",
-        meaning="Its connection that listens for changes is gone, or it is behind the database. "
+        summary="An ingest process does not learn of changed permissions.",
+        meaning="Its connection that asks for changes is gone, or it is behind the database. "
         "No row is stored against a withdrawal even so: each transaction checks the epoch under "
         "the gate's lock. But each flush now reads the changes itself, and refuses later.",
         look=(
             "The log: `permissions_unreachable` names the error.",
             "*Epoch: known, and true* on the Privacy dashboard.",
-            "A pooler between ingest and the database: LISTEN needs a session of its own.",
+            "A pooler in transaction mode between ingest and the database.",
         ),
         mend=(
             "Let ingest reach the database directly, not through a pooler in transaction mode.",

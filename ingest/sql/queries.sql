@@ -85,8 +85,9 @@ WITH wanted AS (
 SELECT agent, spool_id, through, first, last FROM wanted LEFT JOIN runs USING (agent, spool_id)
 ORDER BY agent, spool_id, first;
 
--- name: listen
-LISTEN vv_permissions;
+-- name: epoch
+-- Asked many times a second by each process.
+SELECT epoch FROM vv.permission_gate;
 
 -- name: is_cleared
 SELECT vv.is_cleared() IS NOT FALSE;

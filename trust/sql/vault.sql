@@ -132,5 +132,7 @@ SELECT (SELECT count(*) FROM vault.agents WHERE applied < wanted),
        (SELECT count(*) FROM vault.agents
         WHERE lease IS NOT NULL AND published_version < lease_version)
 
--- name: wake
-SELECT pg_notify('vv_trust', '')
+-- name: waiting
+-- Which leases the broker does not have, as one number, NULL for none. Over an index of these alone.
+SELECT sum(hashtextextended(agent, lease_version)) FROM vault.agents
+WHERE lease IS NOT NULL AND published_version < lease_version

@@ -42,8 +42,8 @@ def judge(samples: Mapping[str, float]) -> Iterable[Finding]:
     gate, known = samples.get(f"{_I}permissions_gate_epoch"), samples.get(f"{_I}permissions_epoch")
     if gate is not None and known is not None:
         if gate > known:
-            mend = "Let ingest reach the database without a pooler: LISTEN needs a session."
-            yield wrong("permissions-feed", "ingest does not hear of changed permissions", mend)
+            mend = "See docs/runbooks/VitalVeilPermissionFeedStale.md."
+            yield wrong("permissions-feed", "ingest does not learn of changed permissions", mend)
         else:
             yield sound("permissions-feed", "ingest knows the permissions of the database")
     if known is not None and gate is None:

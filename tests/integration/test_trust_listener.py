@@ -1,0 +1,71 @@
+"""How trust's daemon notices that leases wait: it looks, and is told by nobody."""
+
+import asyncio
+
+import pytest
+
+from tests.fix_vault import Office, measured
+from trust.errors import VaultUnavailable
+from trust.vault import Listener, listen
+
+pytestmark = pytest.mark.database
+
+_PUBLISH = "UPDATE vault.agents SET published_version = lease_version"
+_LEASE = "UPDATE vault.agents SET lease_version = lease_version + 1"
+_END_LISTENER = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE usename = 'vv_trust' AND datname = current_database() AND pid <> pg_backend_pid()
+"""
+
+
+async def _returns_at_once(listener: Listener) -> bool:
+    """Tell whether it returns long before its time-out."""
+    try:
+        async with asyncio.timeout(1.0):
+            await listener.heard(timeout_s=30.0)
+    except TimeoutError:
+        return False
+    return True
+
+
+async def test_new_leases_are_seen_at_once(office: Office) -> None:
+    """A lease that waits ends the wait; so does the next version of the same lease."""
+    measured(office)
+    async with listen(office.settings.vault) as listener:
+        assert await _returns_at_once(listener)
+        office.vault.execute(_LEASE)
+        assert await _returns_at_once(listener)
+
+
+async def test_leases_that_cannot_be_published_do_not_keep_it_busy(office: Office) -> None:
+    """What was seen before and waits still is no news; nor is that it waits no longer."""
+    measured(office)
+    async with listen(office.settings.vault) as listener:
+        assert await _returns_at_once(listener)
+        assert not await _returns_at_once(listener)
+        office.vault.execute(_PUBLISH)
+        assert not await _returns_at_once(listener)
+        office.vault.execute(_LEASE)
+        assert await _returns_at_once(listener)
+
+
+async def test_a_wait_ends_in_time(office: Office) -> None:
+    """Without news it lasts as long as asked for, and no longer; without time it looks once."""
+    clock = asyncio.get_running_loop().time
+    async with listen(office.settings.vault) as listener:
+        started = clock()
+        await listener.heard(timeout_s=0.3)
+        assert 0.3 <= clock() - started < 2.0
+        measured(office)
+        started = clock()
+        await listener.heard(timeout_s=0)
+        assert clock() - started < 2.0
+
+
+async def test_a_session_that_was_ended_is_said(office: Office) -> None:
+    """Whoever ends its session has the wait fail, so that the daemon connects again."""
+    async with listen(office.settings.vault) as listener:
+        waiting = asyncio.create_task(listener.heard(timeout_s=30.0))
+        office.vault.execute(_END_LISTENER)
+        with pytest.raises(VaultUnavailable):
+            await waiting
