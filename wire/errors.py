@@ -8,6 +8,9 @@ Errors of the wire.
     * UnsupportedVersion    (the sender is ahead of us: refuse, count, go on)
     * BadSeal               (a wrong key or a changed byte: refuse, count, go on)
     * BadSignature          (not signed by whom we trust: keep what was in force before)
+    * Unproven              (nothing shows who made it: forget nothing, count, go on)
+        * BadProof          (made by someone who does not share a key with us: the same)
+    * WeakKey               (a public key that agrees with everyone: prove and believe nothing)
     * SequenceReused        (ours: sealing twice under one nonce would break the cipher)
 
 No message holds a value, a handle or an address.
@@ -54,6 +57,24 @@ class BadSignature(WireError):
 
     def __init__(self, what: str) -> None:
         super().__init__(f"the signature of the {what} is not valid")
+
+
+class Unproven(WireError):
+    """Nothing in it shows who made it."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"nothing proves who made the {what}")
+
+
+class BadProof(Unproven):
+    """It was made, or changed, by someone who shares no key with us."""
+
+
+class WeakKey(WireError):
+    """A public key that agrees on the same secret with everyone."""
+
+    def __init__(self) -> None:
+        super().__init__("the public key is of a small order or a wrong length")
 
 
 class SequenceReused(WireError):

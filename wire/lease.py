@@ -21,6 +21,11 @@ from wire.sealing import DEFAULT_BUCKET_BYTES
 from wire.topics import is_agent
 
 VERSION: Final = 1
+PADDED_VERSION: Final = 2
+"""
+The form that an agent reads whose state says `lease-2`: zeros behind, so that the length does not
+tell how many people there are.
+"""
 _INFO: Final = b"vitalveil lease v1\x00"
 _CONTEXT: Final = b"vitalveil lease signature v1\x00"
 
@@ -59,6 +64,8 @@ class _Signed(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
     version: int
     lease: bytes
     signature: bytes
+    padding: bytes | msgspec.UnsetType = msgspec.UNSET
+    """Of the second form alone. Not signed: the seal keeps it whole, and it says nothing."""
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -66,11 +73,45 @@ _signed_decoder = msgspec.msgpack.Decoder(_Signed)
 _lease_decoder = msgspec.msgpack.Decoder(Lease)
 
 
-def encode(lease: Lease, *, trust_key: Ed25519PrivateKey, agent_key: X25519PublicKey) -> bytes:
-    """Return *lease* signed by *trust_key* and sealed to *agent_key*, as it is published."""
+def encode(
+    lease: Lease,
+    *,
+    trust_key: Ed25519PrivateKey,
+    agent_key: X25519PublicKey,
+    multiple_bytes: int = 0,
+) -> bytes:
+    """
+    Return *lease* signed by *trust_key* and sealed to *agent_key*, as it is published.
+
+    Args:
+        lease: What the agent may measure.
+
+        trust_key: Trust's private key.
+
+        agent_key: The agent's public lease key.
+
+        multiple_bytes: What is sealed is padded to a multiple of so many; 0 for the first form,
+            without padding. For an agent whose state says `lease-2`.
+    """
     encoded = _encoder.encode(lease)
-    signed = _encoder.encode(_Signed(VERSION, encoded, trust_key.sign(_CONTEXT + encoded)))
+    signature = trust_key.sign(_CONTEXT + encoded)
+    if multiple_bytes:
+        signed = _padded(encoded, signature, multiple_bytes)
+    else:
+        signed = _encoder.encode([VERSION, encoded, signature])
     return _suite.encrypt(signed, agent_key, info=_INFO + lease.agent.encode())
+
+
+def _padded(encoded: bytes, signature: bytes, multiple_bytes: int) -> bytes:
+    bare = len(_encoder.encode([PADDED_VERSION, encoded, signature, b""]))
+    # How many more bytes tell the length of so many zeros, which is 1 byte for none.
+    for more, least, most in ((0, 0, 0xFF), (1, 0x100, 0xFFFF), (3, 0x1_0000, 0xFFFF_FFFF)):
+        zeros = -(bare + more) % multiple_bytes
+        if zeros < least:
+            zeros += -(-(least - zeros) // multiple_bytes) * multiple_bytes
+        if zeros <= most:
+            return _encoder.encode([PADDED_VERSION, encoded, signature, bytes(zeros)])
+    raise ValueError("a lease is not padded to more than 4 GiB")
 
 
 def decode(
@@ -93,8 +134,10 @@ def decode(
         signed = _signed_decoder.decode(signed_bytes)
     except _UNREADABLE:
         raise Malformed("the lease is not readable") from None
-    if signed.version != VERSION:
+    if signed.version not in (VERSION, PADDED_VERSION):
         raise UnsupportedVersion("lease version")
+    if isinstance(signed.padding, bytes) != (signed.version == PADDED_VERSION):
+        raise Malformed("the lease is not readable")
     try:
         trust_key.verify(signed.signature, _CONTEXT + signed.lease)
     except InvalidSignature:

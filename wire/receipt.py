@@ -1,18 +1,30 @@
 """
 The receipt: which envelopes ingest has settled, so that an agent may forget them.
 
-Settled means that the outcome is committed: stored, a duplicate, refused or quarantined. Nothing
-short of that appears in a receipt. Retained, one per agent, each replacing the one before.
+Settled means that the outcome is committed: stored, a duplicate, refused, given up, or kept
+because the database cannot write it. Nothing short of that appears in a receipt. Retained, one per
+agent, each replacing the one before.
+
+The first form says only that. The second form (`receipt-2`) also proves that ingest says it: with
+a proof under each of ingest's keys, so that an agent needs only the one that it pins while
+ingest's key is exchanged. An older receipt that is published again tells less, and nothing untrue.
 """
 
+from bisect import bisect_right
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 
+from wire.agreement import Agreement, is_proof, prove
 from wire.envelope import SPOOL_ID_BYTES
-from wire.errors import Malformed, UnsupportedVersion
+from wire.errors import BadProof, Malformed, TooLarge, Unproven, UnsupportedVersion
 
 VERSION: Final = 1
+PROVEN_VERSION: Final = 2
+MAX_BYTES: Final = 65_536
+MAX_PROOFS: Final = 8
+"""How many keys ingest may have at once."""
 MAX_SPOOLS: Final = 16
 MAX_RANGES: Final = 128
 MAX_SEQUENCE: Final = 1 << 62
@@ -32,7 +44,10 @@ class SpoolReceipt(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_
 
     def covers(self, sequence: int) -> bool:
         """Tell whether *sequence* is settled."""
-        return sequence <= self.through or any(a <= sequence <= b for a, b in self.ranges)
+        if sequence <= self.through:
+            return True
+        place = bisect_right(self.ranges, (sequence, MAX_SEQUENCE))
+        return place > 0 and sequence <= self.ranges[place - 1][1]
 
 
 class Receipt(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -42,8 +57,26 @@ class Receipt(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
     spools: list[SpoolReceipt]
 
 
+class _Proven(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The second form, outside."""
+
+    version: int
+    spools: bytes
+    """Of the first form, encoded: what is proven are these very bytes."""
+    proofs: list[tuple[bytes, bytes]]
+    """Each with the id of the ingest key that it is under."""
+
+
+class _Version(msgspec.Struct, frozen=True, array_like=True):
+    version: int
+
+
+_CONTEXT: Final = b"vitalveil receipt v2\x00"
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Receipt)
+_proven_decoder = msgspec.msgpack.Decoder(_Proven)
+_spools_decoder = msgspec.msgpack.Decoder(list[SpoolReceipt])
+_version_decoder = msgspec.msgpack.Decoder(_Version)
 
 
 def encode(spools: list[SpoolReceipt]) -> bytes:
@@ -65,9 +98,78 @@ def decode(data: bytes) -> Receipt:
         raise Malformed("the receipt is not readable") from None
     if receipt.version != VERSION:
         raise UnsupportedVersion("receipt version")
-    if len(receipt.spools) > MAX_SPOOLS or not all(map(_is_sound, receipt.spools)):
-        raise Malformed("a field of the receipt has a wrong length or value")
+    _check(receipt.spools)
     return receipt
+
+
+def encode_proven(spools: list[SpoolReceipt], agreements: Sequence[Agreement]) -> bytes:
+    """Return a receipt for *spools* of the one agent that *agreements* are with."""
+    encoded = _encoder.encode(spools)
+    data = _CONTEXT + encoded
+    proofs = [(one.key_id, prove(one.receipt_key, data)) for one in agreements]
+    return _encoder.encode(_Proven(PROVEN_VERSION, encoded, proofs))
+
+
+def decode_proven(data: bytes, agreements: Sequence[Agreement]) -> list[SpoolReceipt]:
+    """
+    Read a receipt that ingest proves to be its own.
+
+    Args:
+        data: As it was published.
+
+        agreements: What the agent shares with each ingest key that it pins.
+
+    Raises:
+        Unproven: Of the first form.
+        BadProof: Not made by ingest, not for this agent, or changed since.
+        UnsupportedVersion: The version is not ours.
+        Malformed: Not a receipt.
+    """
+    if len(data) > MAX_BYTES:
+        raise TooLarge("bytes in a receipt", limit=MAX_BYTES, got=len(data))
+    try:
+        proven = _proven_decoder.decode(data)
+    except _UNREADABLE:
+        _raise_by_version(data)
+        raise Malformed("the receipt is not readable") from None
+    if proven.version != PROVEN_VERSION:
+        raise UnsupportedVersion("receipt version")
+    if len(proven.proofs) > MAX_PROOFS:
+        raise Malformed("the receipt has too many proofs")
+    if not _is_proven(proven, agreements):
+        raise BadProof("receipt")
+    try:
+        spools = _spools_decoder.decode(proven.spools)
+    except _UNREADABLE:
+        raise Malformed("the receipt is not readable") from None
+    _check(spools)
+    return spools
+
+
+def _is_proven(proven: _Proven, agreements: Sequence[Agreement]) -> bool:
+    data = _CONTEXT + proven.spools
+    return any(
+        is_proof(one.receipt_key, data, proof)
+        for key_id, proof in proven.proofs
+        for one in agreements
+        if one.key_id == key_id
+    )
+
+
+def _raise_by_version(data: bytes) -> None:
+    try:
+        version = _version_decoder.decode(data).version
+    except _UNREADABLE:
+        return
+    if version == VERSION:
+        raise Unproven("receipt")
+    if version != PROVEN_VERSION:
+        raise UnsupportedVersion("receipt version")
+
+
+def _check(spools: list[SpoolReceipt]) -> None:
+    if len(spools) > MAX_SPOOLS or not all(map(_is_sound, spools)):
+        raise Malformed("a field of the receipt has a wrong length or value")
 
 
 def _is_sound(spool: SpoolReceipt) -> bool:

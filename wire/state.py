@@ -6,19 +6,30 @@ is the agent's will.
 """
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 
 from wire import totals
+from wire.agreement import Agreement, is_proof, prove
 from wire.errors import Malformed
 
 MAX_STATE_BYTES: Final = 8192
 _SPOOL_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
+_PROOF = re.compile(r"[0-9a-f]{16}\.[0-9a-f]{64}", re.ASCII)
+_CONTEXT: Final = b"vitalveil floor v1\x00"
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
-class SpoolState(msgspec.Struct, frozen=True):
+RECEIPT_2: Final = "receipt-2"
+"""An agent that says so reads receipts that ingest proves, and no others."""
+LEASE_2: Final = "lease-2"
+"""An agent that says so reads leases that are padded."""
+MAX_READS: Final = 32
+
+
+class SpoolState(msgspec.Struct, frozen=True, omit_defaults=True):
     """A spool as its agent sees it."""
 
     spool_id: str
@@ -27,6 +38,8 @@ class SpoolState(msgspec.Struct, frozen=True):
     """No envelope below this sequence will ever be sent (again)."""
     depth: int
     """Envelopes that no receipt has settled yet."""
+    proof: str = ""
+    """That the agent says so of `floor`, see `prove_floor`; empty before version 0.2."""
 
 
 class State(msgspec.Struct, frozen=True):
@@ -44,6 +57,12 @@ class State(msgspec.Struct, frozen=True):
     will is written long before it is read, and would take a count back."""
     levels: dict[str, int] | msgspec.UnsetType = msgspec.UNSET
     """What it sees as it is, by the names of `wire.totals`."""
+    reads: list[str] | msgspec.UnsetType = msgspec.UNSET
+    """Forms of messages that it reads, which not every version does."""
+
+    def does_read(self, form: str) -> bool:
+        """Tell whether the agent reads messages of *form*."""
+        return isinstance(self.reads, list) and form in self.reads
 
 
 _encoder = msgspec.json.Encoder()
@@ -68,6 +87,8 @@ def decode(data: bytes) -> State:
         state = _decoder.decode(data)
     except _UNREADABLE:
         raise Malformed("the state is not readable") from None
+    if isinstance(state.reads, list) and len(state.reads) > MAX_READS:
+        raise Malformed("the state tells of too many forms")
     for spool in state.spools:
         if not _is_sound(spool):
             raise Malformed("a field of the state has a wrong length or value")
@@ -81,4 +102,33 @@ def _is_sound(spool: SpoolState) -> bool:
         _SPOOL_ID.fullmatch(spool.spool_id) is not None
         and 0 <= spool.floor < 1 << 63
         and 0 <= spool.depth < 1 << 63
+    )
+
+
+def _of_floor(spool_id: bytes, floor: int) -> bytes:
+    return _CONTEXT + spool_id + floor.to_bytes(8, "big")
+
+
+def prove_floor(spool_id: bytes, floor: int, agreement: Agreement) -> str:
+    """
+    Return the proof that the agent of *agreement* says *floor* of its spool *spool_id*.
+
+    The id of ingest's key and the proof, hexadecimal, with a dot between. An older one that is
+    published again says what was true and still is, for a floor never falls.
+    """
+    proof = prove(agreement.floor_key, _of_floor(spool_id, floor))
+    return f"{agreement.key_id.hex()}.{proof.hex()}"
+
+
+def is_floor_proven(spool: SpoolState, agreements: Sequence[Agreement]) -> bool:
+    """Tell whether the one agent that *agreements* are with says the floor of *spool*."""
+    # A proof of a later form is none to us, and the rest of the state is good.
+    if _PROOF.fullmatch(spool.proof) is None:
+        return False
+    key_id, _, proof = spool.proof.partition(".")
+    data = _of_floor(bytes.fromhex(spool.spool_id), spool.floor)
+    return any(
+        is_proof(one.floor_key, data, bytes.fromhex(proof))
+        for one in agreements
+        if one.key_id.hex() == key_id
     )

@@ -147,7 +147,29 @@ def test_signature_of_any_length_is_only_bad(signature: bytes) -> None:
 def test_later_version_of_a_lease_is_unsupported() -> None:
     """A version that we do not know is not tried."""
     with pytest.raises(UnsupportedVersion):
-        read(sign(LEASE_BYTES, version=2))
+        read(sign(LEASE_BYTES, version=3))
+
+
+@pytest.mark.parametrize("multiple", [1, 2, 128, 256, 1000, 4096, 65_536, 100_000])
+@given(original=leases)
+def test_padded_lease_is_read_and_tells_no_length(multiple: int, original: Lease) -> None:
+    """What is sealed is a multiple in length, whatever is in it; and it means the same."""
+    original = msgspec.structs.replace(original, agent=AGENT)
+    data = lease.encode(
+        original, trust_key=TRUST, agent_key=HOLDER.public_key(), multiple_bytes=multiple
+    )
+    assert read(data) == original
+    overhead = len(seal(b""))
+    assert (len(data) - overhead) % multiple == 0
+    assert len(data) < len(sign(msgspec.msgpack.encode(original))) + 3 * multiple + 16
+
+
+def test_padding_belongs_to_the_second_form() -> None:
+    """A first form with padding, or a second one without, is neither."""
+    signature = TRUST.sign(b"vitalveil lease signature v1\x00" + LEASE_BYTES)
+    for fields in ([1, LEASE_BYTES, signature, b""], [2, LEASE_BYTES, signature]):
+        with pytest.raises(Malformed):
+            read(seal(msgspec.msgpack.encode(fields)))
 
 
 def test_every_truncation_under_the_seal_is_a_wire_error() -> None:

@@ -2,12 +2,22 @@
 
 import msgspec
 import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wire import receipt
-from wire.errors import Malformed, UnsupportedVersion, WireError
-from wire.receipt import MAX_RANGES, MAX_SEQUENCE, MAX_SPOOLS, Receipt, SpoolReceipt
+from wire import agreement, receipt
+from wire.agreement import Agreement
+from wire.errors import BadProof, Malformed, TooLarge, Unproven, UnsupportedVersion, WireError
+from wire.receipt import (
+    MAX_BYTES,
+    MAX_PROOFS,
+    MAX_RANGES,
+    MAX_SEQUENCE,
+    MAX_SPOOLS,
+    Receipt,
+    SpoolReceipt,
+)
 
 SPOOL = b"s" * 16
 # By hand: fixarray 2, fixint 1, fixarray 1, fixarray 3, bin 8 of 16, fixint 5,
@@ -105,3 +115,121 @@ def test_later_version_of_a_receipt_is_unsupported() -> None:
 def test_two_receipts_share_no_ranges() -> None:
     """The empty list of one is not that of another."""
     assert SpoolReceipt(SPOOL, 1).ranges is not SpoolReceipt(SPOOL, 1).ranges
+
+
+INGEST = X25519PrivateKey.from_private_bytes(bytes(range(32)))
+OLDER = X25519PrivateKey.from_private_bytes(bytes(range(1, 33)))
+LEASE = X25519PrivateKey.from_private_bytes(bytes(range(2, 34)))
+AGENT = "0123456789abcdef"
+
+
+def with_ingest(
+    key: X25519PrivateKey = INGEST, *, lease: X25519PrivateKey = LEASE, agent: str = AGENT
+) -> Agreement:
+    """Return what an agent shares with ingest."""
+    return agreement.of_agent(lease, key.public_key().public_bytes_raw(), agent)
+
+
+def proven() -> bytes:
+    """Return `RECEIPT` in the form that proves who made it."""
+    return receipt.encode_proven(RECEIPT.spools, [with_ingest()])
+
+
+@given(st.lists(spools(), max_size=MAX_SPOOLS))
+def test_reading_inverts_writing_of_proven_receipts(settled: list[SpoolReceipt]) -> None:
+    """What ingest proves is what the agent reads."""
+    data = receipt.encode_proven(settled, [with_ingest(OLDER), with_ingest()])
+    assert receipt.decode_proven(data, [with_ingest()]) == settled
+    assert receipt.decode_proven(data, [with_ingest(OLDER)]) == settled
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        pytest.param(with_ingest(OLDER), id="another ingest key"),
+        pytest.param(with_ingest(lease=OLDER), id="another lease key"),
+        pytest.param(with_ingest(agent="f" * 16), id="another agent"),
+    ],
+)
+def test_a_receipt_for_another_proves_nothing(held: Agreement) -> None:
+    """A receipt that was made for one agent makes no other forget anything."""
+    with pytest.raises(BadProof):
+        receipt.decode_proven(proven(), [held])
+    with pytest.raises(BadProof):
+        receipt.decode_proven(proven(), [])
+
+
+def test_a_receipt_without_a_proof_is_not_believed() -> None:
+    """The first form is what anyone who can publish can make."""
+    with pytest.raises(Unproven) as caught:
+        receipt.decode_proven(RECEIPT_BYTES, [with_ingest()])
+    assert not isinstance(caught.value, BadProof)
+    with pytest.raises(BadProof):
+        receipt.decode_proven(receipt.encode_proven(RECEIPT.spools, []), [with_ingest()])
+
+
+def test_no_bit_of_a_proven_receipt_can_be_changed() -> None:
+    """Whichever bit is turned, it is not ingest's any more."""
+    data = proven()
+    for place in range(8 * len(data)):
+        changed = bytearray(data)
+        changed[place // 8] ^= 1 << place % 8
+        with pytest.raises(WireError):
+            receipt.decode_proven(bytes(changed), [with_ingest()])
+
+
+def test_a_floors_proof_is_no_receipts() -> None:
+    """Each direction has a key of its own: nobody has an agent prove a receipt to itself."""
+    ours = with_ingest()
+    swapped = msgspec.structs.replace(ours, receipt_key=ours.floor_key)
+    with pytest.raises(BadProof):
+        receipt.decode_proven(receipt.encode_proven(RECEIPT.spools, [swapped]), [ours])
+
+
+@pytest.mark.parametrize("size", range(len(proven())))
+def test_no_truncated_proven_receipt_is_read(size: int) -> None:
+    """Nothing is forgotten because of a part of a receipt."""
+    with pytest.raises(WireError):
+        receipt.decode_proven(proven()[:size], [with_ingest()])
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_of_a_proven_receipt_raise_anything_else(data: bytes) -> None:
+    """Any bytes are a receipt or a WireError."""
+    try:
+        receipt.decode_proven(data, [with_ingest()])
+    except WireError:
+        pass
+
+
+def test_proven_receipts_are_within_bounds() -> None:
+    """Bytes, proofs, spools and ranges are bounded, whoever proves them."""
+    with pytest.raises(TooLarge):
+        receipt.decode_proven(proven() + bytes(MAX_BYTES), [with_ingest()])
+    too_many = [with_ingest(OLDER)] * MAX_PROOFS + [with_ingest()]
+    with pytest.raises(Malformed):
+        receipt.decode_proven(receipt.encode_proven([], too_many), [with_ingest()])
+    huge = SpoolReceipt(SPOOL, MAX_SEQUENCE)
+    with pytest.raises(Malformed):
+        receipt.decode_proven(receipt.encode_proven([huge], [with_ingest()]), [with_ingest()])
+    ours = [SpoolReceipt(bytes([i]) * 16, 0) for i in range(MAX_SPOOLS + 1)]
+    with pytest.raises(Malformed):
+        receipt.decode_proven(receipt.encode_proven(ours, [with_ingest()]), [with_ingest()])
+
+
+def test_a_receipt_of_a_later_version_is_told_apart() -> None:
+    """One that is ahead of us is no forgery."""
+    later = msgspec.msgpack.encode([3, 1, 2, 3])
+    with pytest.raises(UnsupportedVersion):
+        receipt.decode_proven(later, [with_ingest()])
+
+
+@given(spools(), st.integers(0, 1 << 41))
+def test_covering_is_being_in_a_range(settled: SpoolReceipt, sequence: int) -> None:
+    """However many ranges there are, the quick answer is the plain one."""
+    plain = sequence <= settled.through or any(a <= sequence <= b for a, b in settled.ranges)
+    assert settled.covers(sequence) is plain
+    for first, last in settled.ranges:
+        assert settled.covers(first)
+        assert settled.covers(last)
+        assert settled.covers(last + 1) is any(a <= last + 1 <= b for a, b in settled.ranges)

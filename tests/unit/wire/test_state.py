@@ -2,11 +2,14 @@
 
 import json
 
+import msgspec
 import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from wire import state
+from wire import agreement, state
+from wire.agreement import Agreement
 from wire.errors import Malformed, WireError
 from wire.state import MAX_STATE_BYTES, SpoolState, State
 
@@ -89,3 +92,71 @@ def test_too_large_a_state_is_not_even_read() -> None:
 
     with pytest.raises(Malformed, match="too large"):
         state.decode(padded)
+
+
+INGEST = X25519PrivateKey.from_private_bytes(bytes(range(32)))
+LEASE = X25519PrivateKey.from_private_bytes(bytes(range(2, 34)))
+OTHER = X25519PrivateKey.from_private_bytes(bytes(range(1, 33)))
+SPOOL_ID = b"\xab" * 16
+
+
+def with_ingest(
+    key: X25519PrivateKey = INGEST, *, lease: X25519PrivateKey = LEASE, agent: str = "0" * 16
+) -> Agreement:
+    """Return what an agent shares with ingest."""
+    return agreement.of_agent(lease, key.public_key().public_bytes_raw(), agent)
+
+
+def proven(floor: int, spool_id: bytes = SPOOL_ID) -> SpoolState:
+    """Return what an agent says of a spool, and proves."""
+    proof = state.prove_floor(spool_id, floor, with_ingest())
+    return SpoolState(spool_id.hex(), floor, 2, proof)
+
+
+def test_ingest_tells_a_floor_that_its_agent_says() -> None:
+    """With any of ingest's keys; over the wire and back."""
+    told = state.decode(state.encode(State(True, "1", spools=[proven(7)], reads=["receipt-2"])))
+    assert told.does_read(state.RECEIPT_2)
+    assert not told.does_read(state.LEASE_2)
+    assert state.is_floor_proven(told.spools[0], [with_ingest(OTHER), with_ingest()])
+
+
+@pytest.mark.parametrize(
+    ("told", "held"),
+    [
+        pytest.param(msgspec.structs.replace(proven(7), floor=8), with_ingest(), id="higher"),
+        pytest.param(
+            msgspec.structs.replace(proven(7), spool_id="00" * 16), with_ingest(), id="spool"
+        ),
+        pytest.param(proven(7), with_ingest(agent="f" * 16), id="agent"),
+        pytest.param(proven(7), with_ingest(lease=OTHER), id="lease key"),
+        pytest.param(proven(7), with_ingest(OTHER), id="ingest key"),
+        pytest.param(SpoolState("ab" * 16, 7, 2), with_ingest(), id="none"),
+        pytest.param(SpoolState("ab" * 16, 7, 2, "later form"), with_ingest(), id="later"),
+        pytest.param(
+            SpoolState("ab" * 16, 7, 2, f"{with_ingest().key_id.hex()}.{'0' * 64}"),
+            with_ingest(),
+            id="forged",
+        ),
+        pytest.param(
+            SpoolState("ab" * 16, 1 << 62, 2, proven(7).proof), with_ingest(), id="all there is"
+        ),
+    ],
+)
+def test_a_floor_that_its_agent_does_not_say_is_not_proven(
+    told: SpoolState, held: Agreement
+) -> None:
+    """Who forges a state settles nothing."""
+    assert not state.is_floor_proven(told, [held])
+    assert not state.is_floor_proven(told, [])
+
+
+def test_a_state_of_before_reads_no_later_form() -> None:
+    """An agent of 0.1.0 does not say what it reads."""
+    assert not state.decode(STATE_BYTES).does_read(state.RECEIPT_2)
+
+
+def test_a_state_tells_of_few_forms() -> None:
+    """The list is bounded, and its words are what they are."""
+    with pytest.raises(Malformed):
+        state.decode(b'{"online":true,"software":"1","reads":[' + b'"a",' * 40 + b'"a"]}')

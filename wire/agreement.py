@@ -1,0 +1,109 @@
+"""
+Keys that ingest and one agent agree on, and nobody between them: not the broker's operator either.
+
+X25519 of ingest's HPKE key and the agent's lease key (RFC 7748), static on both sides, because
+both outlive a restart and a session key does not: an agent that starts with a backlog must be able
+to tell whether a receipt is ingest's. HKDF-SHA256 (RFC 5869) makes a key of it for each direction;
+both public keys and the agent's id are bound, so that no key serves two pairs. What is proven is
+in clear and stays so; the proof is HMAC-SHA-256 (RFC 2104), which has no nonce to use twice.
+"""
+
+import enum
+import hashlib
+import hmac
+from typing import Final
+
+import msgspec
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from wire.errors import WeakKey
+
+KEY_ID_BYTES: Final = 8
+PROOF_BYTES: Final = 32
+PUBLIC_KEY_BYTES: Final = 32
+_INFO: Final = b"vitalveil agreement v1\x00"
+
+
+class Direction(enum.Enum):
+    """What a key proves; a proof of one thing is none of the other."""
+
+    RECEIPT = b"receipt of ingest\x00"
+    FLOOR = b"floor of agent\x00"
+
+
+class Agreement(msgspec.Struct, frozen=True, gc=False):
+    """What ingest and an agent share under one of ingest's keys."""
+
+    key_id: bytes
+    """Of ingest's key: names it, and tells nothing else."""
+    receipt_key: bytes
+    floor_key: bytes
+
+
+def key_id(ingest_public: bytes) -> bytes:
+    """Return the name of an ingest key: the start of its SHA-256."""
+    return hashlib.sha256(ingest_public).digest()[:KEY_ID_BYTES]
+
+
+def of_ingest(ingest_key: X25519PrivateKey, lease_public: bytes, agent: str) -> Agreement:
+    """
+    Return what ingest shares with *agent*.
+
+    Args:
+        ingest_key: One of ingest's private keys.
+
+        lease_public: The agent's public lease key, 32 bytes, as trust has registered it.
+
+        agent: Its id.
+
+    Raises:
+        WeakKey: The agent's key is of a small order: anyone would share that secret.
+    """
+    ingest_public = ingest_key.public_key().public_bytes_raw()
+    return _agree(ingest_key, lease_public, (ingest_public, lease_public), agent)
+
+
+def of_agent(lease_key: X25519PrivateKey, ingest_public: bytes, agent: str) -> Agreement:
+    """
+    Return what *agent* shares with ingest.
+
+    Args:
+        lease_key: The agent's private lease key.
+
+        ingest_public: Ingest's public key, 32 bytes, as the agent pins it.
+
+        agent: Its id.
+
+    Raises:
+        WeakKey: Ingest's key is of a small order: anyone would share that secret.
+    """
+    lease_public = lease_key.public_key().public_bytes_raw()
+    return _agree(lease_key, ingest_public, (ingest_public, lease_public), agent)
+
+
+def _agree(
+    private: X25519PrivateKey, public: bytes, both: tuple[bytes, bytes], agent: str
+) -> Agreement:
+    try:
+        secret = private.exchange(X25519PublicKey.from_public_bytes(public))
+    except ValueError:
+        # All zero (RFC 7748, section 6.1), or not 32 bytes.
+        raise WeakKey from None
+
+    def key(direction: Direction) -> bytes:
+        info = _INFO + direction.value + b"".join(both) + agent.encode()
+        return HKDF(hashes.SHA256(), PROOF_BYTES, salt=None, info=info).derive(secret)
+
+    return Agreement(key_id(both[0]), key(Direction.RECEIPT), key(Direction.FLOOR))
+
+
+def prove(key: bytes, data: bytes) -> bytes:
+    """Return the proof that who has *key* made *data*."""
+    return hmac.digest(key, data, "sha256")
+
+
+def is_proof(key: bytes, data: bytes, proof: bytes) -> bool:
+    """Tell whether *proof* is that of *data*, in a time that does not tell how far it is right."""
+    return hmac.compare_digest(hmac.digest(key, data, "sha256"), proof)
