@@ -7,8 +7,13 @@ reconnect; and again without one when they were probably lost.
 
 What had piled up before a connection began is its backlog. It stands back behind what is fresh:
 it goes at a bounded pace, and never takes all the room.
+
+Some envelopes never get a receipt: ingest has lost the key that opens them, for instance. One that
+was overtaken twice is set aside. It takes no room any more, and is published again only in turn.
 """
 
+import itertools
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
@@ -17,6 +22,10 @@ from wire.receipt import SpoolReceipt
 
 _PACE_S: Final = 0.1
 """How often more of the backlog is looked for."""
+_MOST_ASIDE: Final = 2048
+"""So many set aside are remembered; the others wait for the next connection."""
+_ASIDE_AT_ONCE: Final = 16
+"""So many of them are published again each time that a receipt is waited for."""
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -34,13 +43,19 @@ class Outbox:
 
     Lost is what was published before something that is settled by now, for the way to ingest
     keeps the order. When nothing at all is settled, ingest is more likely to be down than the
-    broker to have lost everything: then the oldest envelope alone is published again, to ask.
+    broker to have lost everything: then two envelopes are published again, to ask. One is the one
+    that waits longest, so that each has its turn; one is the newest, which is sealed to the key
+    that is in use.
     """
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         """May be set anew at any time."""
         self._published: dict[int, float] = {}
+        self._again: set[int] = set()
+        self._aside: dict[int, None] = {}
+        self._aside_at = float("-inf")
+        self._asked_at = float("-inf")
         self._settled_publication = float("-inf")
         self._last = 0
         self._behind = 0
@@ -84,6 +99,7 @@ class Outbox:
             backlog_through: What up to this sequence is still there stands back.
         """
         self._published.clear()
+        self._again.clear()
         self._settled_publication = float("-inf")
         self._last = backlog_through
         self._behind = 0
@@ -95,7 +111,18 @@ class Outbox:
 
     def published(self, sequence: int, *, now: float) -> None:
         """Note that *sequence* is on its way, for the first time or again."""
-        self._published[sequence] = now
+        if sequence in self._aside:
+            # To the end of the line.
+            del self._aside[sequence]
+            self._aside[sequence] = None
+            self._aside_at = now
+        else:
+            before = self._published.get(sequence)
+            if before is not None:
+                self._asked_at = now
+                if before < self._settled_publication:
+                    self._again.add(sequence)
+            self._published[sequence] = now
         self._last = max(self._last, sequence)
         if self._behind < sequence <= self._backlog_through:
             self._behind = sequence
@@ -106,27 +133,44 @@ class Outbox:
         covered = [sequence for sequence in self._published if receipt.covers(sequence)]
         for sequence in covered:
             published_at = self._published.pop(sequence)
+            self._again.discard(sequence)
             self._settled_publication = max(self._settled_publication, published_at)
+        for sequence in [sequence for sequence in self._aside if receipt.covers(sequence)]:
+            del self._aside[sequence]
 
     def drop(self, sequences: list[int]) -> None:
         """Note that *sequences* are gone from the spool."""
         for sequence in sequences:
             self._published.pop(sequence, None)
+            self._aside.pop(sequence, None)
+            self._again.discard(sequence)
 
     def lost(self, *, now: float) -> list[int]:
-        """Return what is to be published again, ascending."""
+        """Return what is to be published again, ascending; set aside what never gets a receipt."""
         overdue = now - self.limits.resend_after_s
-        oldest = min(self._published, default=None)
-        return sorted(
-            sequence
-            for sequence, published_at in self._published.items()
-            if published_at <= overdue
-            and (sequence == oldest or published_at < self._settled_publication)
-        )
+        late = [sequence for sequence, at in self._published.items() if at <= overdue]
+        overtaken = [s for s in late if self._published[s] < self._settled_publication]
+        again = [sequence for sequence in overtaken if sequence not in self._again]
+        if late and not overtaken and self._asked_at <= overdue:
+            again += {min(late, key=self._published.__getitem__), max(late)}
+        if self._aside_at <= overdue:
+            again += itertools.islice(self._aside, _ASIDE_AT_ONCE)
+        self._put_aside(self._again.intersection(overtaken))
+        return sorted(again)
+
+    def _put_aside(self, sequences: Iterable[int]) -> None:
+        for sequence in sorted(sequences):
+            del self._published[sequence]
+            self._again.discard(sequence)
+            self._aside[sequence] = None
+        while len(self._aside) > _MOST_ASIDE:
+            del self._aside[next(iter(self._aside))]
 
     def due_in_s(self, *, now: float) -> float | None:
         """Return when to ask again for `lost` or the backlog; None when there is nothing to."""
         paced = [_PACE_S] if self.backlog is not None and self.room else []
+        if self._aside:
+            paced.append(max(0.0, self._aside_at + self.limits.resend_after_s - now))
         if not self._published:
             return min(paced, default=None)
         waits = [at + self.limits.resend_after_s - now for at in self._published.values()]

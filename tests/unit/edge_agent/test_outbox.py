@@ -35,13 +35,15 @@ def test_new_connection_begins_anew(outbox: Outbox) -> None:
     assert outbox.lost(now=1000.0) == []
 
 
-def test_silence_asks_with_the_oldest_alone(outbox: Outbox) -> None:
+def test_silence_asks_with_two_alone(outbox: Outbox) -> None:
     """While nothing at all is settled, a broker that holds everything is not filled twice."""
     assert outbox.lost(now=30.9) == []
-    assert outbox.lost(now=60.0) == [1]
-    outbox.published(1, now=60.0)
+    assert outbox.lost(now=60.0) == [1, 3]
+    for sequence in (1, 3):
+        outbox.published(sequence, now=60.0)
     assert outbox.lost(now=61.0) == []
-    assert outbox.lost(now=90.0) == [1]
+    # Each has its turn: if no key opens the first, another may be answered.
+    assert outbox.lost(now=90.0) == [2, 3]
 
 
 def test_what_was_overtaken_is_lost(outbox: Outbox) -> None:
@@ -116,3 +118,86 @@ def test_backlog_is_looked_for_again() -> None:
     outbox.published(11, now=0.0)
     outbox.published(12, now=0.0)
     assert outbox.due_in_s(now=0.0) == pytest.approx(30.0)
+
+
+def _asides(count: int) -> Outbox:
+    """Return an outbox with *count* envelopes, 1 and above, that never get a receipt."""
+    outbox = Outbox(Limits(max_unsettled=4096, resend_after_s=30.0))
+    outbox.connected()
+    for now in (0.0, 31.0):
+        for sequence in range(1, count + 1):
+            outbox.published(sequence, now=now)
+        outbox.published(9999, now=now + 1)
+        outbox.settled(SpoolReceipt(SPOOL, 0, [(9999, 9999)]))
+    assert outbox.lost(now=62.0) == []
+    return outbox
+
+
+def test_what_never_gets_a_receipt_takes_no_room() -> None:
+    """Overtaken twice, it is set aside, and is published again a few at a time."""
+    outbox = _asides(40)
+    assert (len(outbox), outbox.room) == (0, 4096)
+    assert outbox.due_in_s(now=62.0) == 0.0
+    asked: list[int] = []
+    for now in (62.0, 92.0, 122.0):
+        found = outbox.lost(now=now)
+        assert len(found) == 16
+        asked += found
+        for sequence in found:
+            outbox.published(sequence, now=now)
+        assert outbox.lost(now=now + 29.0) == []
+    assert set(asked) == set(range(1, 41))
+    assert (len(outbox), outbox.room) == (0, 4096)
+
+
+def test_what_was_set_aside_may_be_settled_or_dropped() -> None:
+    """A receipt that comes late is a receipt."""
+    outbox = _asides(4)
+    outbox.settled(SpoolReceipt(SPOOL, 2))
+    outbox.drop([3])
+    assert outbox.lost(now=62.0) == [4]
+
+
+def test_what_was_set_aside_is_remembered_within_bounds() -> None:
+    """However long the spool is that no key opens, the memory is not."""
+    outbox = _asides(3000)
+    assert outbox.lost(now=62.0)[0] == 3000 - 2048 + 1
+
+
+def test_what_was_set_aside_takes_no_room_over_a_new_connection_either() -> None:
+    """Everything is published once more then, and what gets no receipt holds up nothing."""
+    outbox = _asides(4)
+    outbox.connected()
+    for sequence in (1, 2, 3, 4, 5):
+        outbox.published(sequence, now=100.0)
+    assert outbox.room == 4095
+
+
+def test_a_thousand_that_no_key_opens_do_not_hold_up_what_is_fresh() -> None:
+    """Each fresh envelope goes at once, the backlog behind them too, and repeats are few."""
+    outbox = Outbox(Limits(max_unsettled=512, resend_after_s=30.0, backlog_per_s=200.0))
+    unopenable, backlog, fresh = set(range(1, 1001)), range(1, 1201), 1200
+    outbox.connected(backlog_through=backlog[-1])
+    settled: set[int] = set()
+    sent = dict.fromkeys(backlog, 0)
+    for second in range(600):
+        now = 1000.0 + second
+        for sequence in outbox.lost(now=now):
+            outbox.published(sequence, now=now)
+            sent[sequence] += 1
+        fresh += 1
+        assert outbox.room > 0, f"fresh waits in second {second}"
+        outbox.published(fresh, now=now)
+        arrived = {fresh}
+        for _ in range(outbox.backlog_room(now=now)):
+            if outbox.backlog is None:
+                break
+            sequence = outbox.backlog[0] + 1
+            outbox.published(sequence, now=now)
+            sent[sequence] += 1
+            arrived.add(sequence)
+        for sequence in arrived - unopenable:
+            outbox.settled(SpoolReceipt(SPOOL, 0, [(sequence, sequence)]))
+            settled.add(sequence)
+    assert settled >= set(backlog) - unopenable
+    assert sum(sent[sequence] for sequence in unopenable) < 2 * 1000 + 16 * 600 / 30 + 1
