@@ -19,6 +19,7 @@ from ingest.migrate import ROLES, migrate
 from runtime.errors import ConfigError, RuntimeSetupError
 from runtime.settings import load
 from runtime.tls import client_context
+from wire.topics import is_agent
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -68,9 +69,17 @@ def _add_quarantine(commands: "argparse._SubParsersAction[argparse.ArgumentParse
     command = commands.add_parser("quarantine", help=text, description=text)
     command.add_argument(
         "step",
-        choices=("show", "reopen"),
+        choices=("show", "reopen", "give-up"),
         help="show: how much there is, and until when; reopen: open it again, and store what is "
-        "permitted",
+        "permitted; give-up: let a gateway forget what no key opens, for ever",
+    )
+    command.add_argument("--agent", help="give-up: of which gateway")
+    command.add_argument("--reason", help="give-up: why, for those who ask later")
+    command.add_argument(
+        "--ahead",
+        action="store_true",
+        help="give-up: also above the last sequence that was ever settled of its spool, where a "
+        "forgery may lie of an envelope to come",
     )
     command.add_argument("--config", type=Path, metavar="FILE", help="settings, in TOML")
     command.add_argument("--dsn", required=True, help="of an administrator, without a password")
@@ -107,6 +116,11 @@ def _quarantine(arguments: argparse.Namespace) -> int:
     conninfo = connection_string(_administrator(arguments), application="vitalveil-quarantine")
     if arguments.step == "show":
         found: object = asyncio.run(reopening.summary(conninfo))
+    elif arguments.step == "give-up":
+        agent, reason = _given_up(arguments)
+        found = asyncio.run(
+            reopening.give_up(conninfo, agent, reason=reason, ahead=arguments.ahead)
+        )
     else:
         settings = _load(arguments)
         found = asyncio.run(
@@ -119,6 +133,24 @@ def _quarantine(arguments: argparse.Namespace) -> int:
         )
     print(msgspec.json.encode(found).decode())
     return 0
+
+
+def _given_up(arguments: argparse.Namespace) -> tuple[str, str]:
+    """Return which gateway's envelopes to give up, and why."""
+    agent: str = arguments.agent or ""
+    reason: str = (arguments.reason or "").strip()
+    for key, is_right, problem in (
+        ("--agent", is_agent(agent), "not the id of a gateway: 16 hexadecimal digits"),
+        ("--reason", 0 < len(reason) <= 500, "not a reason of 1 to 500 characters"),
+    ):
+        if not is_right:
+            raise ConfigError(
+                key=key,
+                source="the command line",
+                problem=problem,
+                mend="Say whose envelopes are to be given up, and why.",
+            )
+    return agent, reason
 
 
 def _migrate(arguments: argparse.Namespace) -> int:

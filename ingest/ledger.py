@@ -1,14 +1,14 @@
 """The statements of a flush, inside the caller's transaction: claims, quarantine, watermarks."""
 
 import operator
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import compress
 
 from psycopg import AsyncConnection
 from psycopg.errors import InvalidParameterValue, UniqueViolation
 
 from ingest import copy_format
-from ingest.delivery import Identity, Spool
+from ingest.delivery import Identity, Opened, Spool
 from ingest.outcome import Outcome, QuarantineReason, Reason
 from ingest.plan import Fate, LedgerRow, Plan
 from ingest.ports import SpoolRanges
@@ -210,3 +210,55 @@ class Keeper:
             else:
                 fates[index] = (Outcome.DUPLICATE, None)
         return fates
+
+    async def keep_unopened(
+        self, indexes: Sequence[int]
+    ) -> tuple[dict[int, Fate], list[Identity]]:
+        """
+        Keep each of *indexes*, which no key opens, once, while there is room for its agent.
+
+        Takes no identity: anyone who can publish for an agent may have made it. Return what
+        became of each, and the identities that were settled before with the same bytes: those
+        opened once, with a key that is gone by now.
+        """
+        fates: dict[int, Fate] = {}
+        if not indexes:
+            return fates, []
+        opened = {index: self._plan.opened[index] for index in indexes}
+        settled = await self._find("claimed_before", opened)
+        lying = await self._find("quarantined_before", opened)
+        kept = await quarantined_of(self._connection, {one.agent for one in opened.values()})
+        again: dict[Identity, None] = {}
+        wanted: list[int] = []
+        for index, one in opened.items():
+            assert one.identity is not None  # noqa: S101 - what has a seal has an outside
+            key = (one.identity, one.digest)
+            if key in settled:
+                again[one.identity] = None
+            if key in settled or key in lying:
+                fates[index] = (Outcome.DUPLICATE, None)
+            elif kept.get(one.agent, 0) >= self._limits.max_per_agent:
+                # Its agent keeps it, for it gets no receipt: nothing is lost.
+                fates[index] = (Outcome.REFUSED, Reason.BAD_SEAL)
+            else:
+                kept[one.agent] = kept.get(one.agent, 0) + 1
+                lying.add(key)
+                fates[index] = (Outcome.QUARANTINED, QuarantineReason.BAD_SEAL)
+                wanted.append(index)
+        there_meanwhile = set(wanted) - await self.keep(wanted)
+        fates |= dict.fromkeys(there_meanwhile, (Outcome.DUPLICATE, None))
+        return fates, list(again)
+
+    async def _find(self, query: str, opened: Mapping[int, Opened]) -> set[tuple[Identity, bytes]]:
+        """Return which of *opened* the *query* finds, by identity and digest."""
+        identities = [one.identity for one in opened.values() if one.identity is not None]
+        async with self._connection.cursor(binary=True) as cursor:
+            await cursor.execute(
+                QUERIES[query],
+                [
+                    [identity.spool[0] for identity in identities],
+                    [identity.spool[1] for identity in identities],
+                    [identity.sequence for identity in identities],
+                ],
+            )
+            return {(Identity((a, s), n), digest) for a, s, n, digest in await cursor.fetchall()}

@@ -5,6 +5,7 @@ Closed sets: they are metric labels, ledger codes and log fields, and never carr
 """
 
 import enum
+from typing import Final
 
 
 class Reason(enum.StrEnum):
@@ -45,7 +46,7 @@ class QuarantineReason(enum.StrEnum):
     """Why an envelope is kept aside, sealed, for a person to look at."""
 
     BAD_SEAL = "bad_seal"
-    """No key of ours opens it: a key rotated wrongly must not lose data."""
+    """No key of ours opens it: a key rotated wrongly, or a forgery. It settles nothing."""
     CONFLICT = "conflict"
     """Its identity was settled before with other bytes."""
     POISON = "poison"
@@ -63,6 +64,26 @@ class Outcome(enum.StrEnum):
 
 Verdict = Reason | QuarantineReason | None
 """What was decided before the ledger was asked; None for accepted."""
+
+ANONYMOUS: Final = frozenset[Verdict](
+    {
+        Reason.MALFORMED,
+        Reason.UNSUPPORTED_VERSION,
+        Reason.BAD_SEAL,
+        Reason.UNKNOWN_AGENT,
+        Reason.WRONG_TOPIC,
+        Reason.UNKNOWN_HANDLE,
+        Reason.TOO_LARGE,
+        QuarantineReason.BAD_SEAL,
+    }
+)
+"""
+Verdicts on an envelope that anyone may have made: it takes no identity and gets no receipt.
+
+All others are passed on an envelope that names a handle of its agent, and a handle is 128 random
+bits that travel sealed: whoever names it is the agent. (Of an agent that may send JSON the broker
+reads the handles.)
+"""
 
 
 def ledger_code(verdict: Verdict) -> int:

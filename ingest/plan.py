@@ -9,7 +9,14 @@ import numpy as np
 from ingest.admit import Admission
 from ingest.columns import Bools
 from ingest.delivery import Identity, Opened
-from ingest.outcome import Outcome, QuarantineReason, Reason, Verdict, ledger_code
+from ingest.outcome import (
+    ANONYMOUS,
+    Outcome,
+    QuarantineReason,
+    Reason,
+    Verdict,
+    ledger_code,
+)
 
 Fate = tuple[Outcome, Verdict]
 """What became of a delivery, and why."""
@@ -39,7 +46,8 @@ class Plan(msgspec.Struct, frozen=True, eq=False):
         verdicts: What was decided about each; admission's, unless something overruled it.
 
         firsts: The deliveries that claim an identity first, in the order of identities, so that
-            two workers never wait for each other crosswise.
+            two workers never wait for each other crosswise. A delivery of which it is not known
+            that its agent sealed it claims none.
 
         claims: Their identities.
 
@@ -79,30 +87,21 @@ class Plan(msgspec.Struct, frozen=True, eq=False):
             found.append(LedgerRow(identity, self.opened[index].digest, code, count))
         return found
 
-    def wants_quarantine(self) -> list[int]:
-        """Return the deliveries that are to be quarantined before the ledger is asked."""
+    def poisoned(self) -> list[int]:
+        """Return the deliveries that opened, and that the database cannot write."""
         if self.is_all_accepted:
             return []
-        return [i for i in self.firsts if isinstance(self.verdicts[i], QuarantineReason)]
+        return [i for i in self.firsts if self.verdicts[i] is QuarantineReason.POISON]
 
-    def refuse_over(self, kept: Mapping[str, int], cap: int) -> "Plan":
-        """
-        Return the plan without the bad seals for which their agent's share of the quarantine
-        has no room.
-
-        Args:
-            kept: How many envelopes of each agent are in quarantine.
-
-            cap: How many may be.
-        """
-        room = {agent: cap - count for agent, count in kept.items()}
-        verdicts = list(self.verdicts)
-        for index in self.wants_quarantine():
-            agent = self.opened[index].agent
-            room[agent] = room.get(agent, cap) - 1
-            if room[agent] < 0 and verdicts[index] is QuarantineReason.BAD_SEAL:
-                verdicts[index] = Reason.BAD_SEAL
-        return msgspec.structs.replace(self, verdicts=verdicts)
+    def unopened(self) -> list[int]:
+        """Return the deliveries that no key of ours opened, in the order of identities."""
+        if self.is_all_accepted:
+            return []
+        bad = QuarantineReason.BAD_SEAL
+        found = [i for i, verdict in enumerate(self.verdicts) if verdict is bad]
+        return sorted(
+            found, key=lambda i: (*identity_order(self.opened[i]), self.opened[i].digest)
+        )
 
 
 def make_plan(admission: Admission, opened: Sequence[Opened], *, is_poison: bool = False) -> Plan:
@@ -122,14 +121,26 @@ def make_plan(admission: Admission, opened: Sequence[Opened], *, is_poison: bool
     for index, one in enumerate(opened):
         if is_poison and verdicts[index] is None:
             verdicts[index] = QuarantineReason.POISON
-        # Whose agent is unknown is nobody's: the ledger does not grow by what strangers send.
-        if one.identity is None or verdicts[index] is Reason.UNKNOWN_AGENT:
+        # Anyone can put an identity on the outside, and seal to ingest's public key. An identity
+        # counts once a handle that only its agent knows was found inside.
+        if one.identity is None or not takes_identity(verdicts[index]):
             continue
         first = first_of.setdefault(one.identity, index)
         if first != index:
             repeats[index] = first
     claims = sorted(first_of, key=_order)
     return Plan(opened, admission, verdicts, [first_of[i] for i in claims], claims, repeats)
+
+
+def takes_identity(verdict: Verdict) -> bool:
+    """Tell whether a delivery with this verdict is known to be its agent's own."""
+    return verdict is None or verdict not in ANONYMOUS
+
+
+def identity_order(one: Opened) -> tuple[str, bytes, int]:
+    """Return what to sort deliveries by, so that two workers never wait crosswise."""
+    assert one.identity is not None  # noqa: S101 - what has a seal has an outside
+    return _order(one.identity)
 
 
 def _order(identity: Identity) -> tuple[str, bytes, int]:
@@ -140,7 +151,8 @@ def conclude(plan: Plan, known: Mapping[int, bytes]) -> tuple[list[Fate], list[i
     """
     Return the fate of each delivery, and the ones that conflict with what was settled before.
 
-    The fate of a conflict is not known yet: it stands as quarantined.
+    The fate of a conflict is not known yet, nor that of what did not open: both stand as
+    quarantined.
 
     Args:
         plan: The plan.

@@ -5,7 +5,7 @@ from typing import Protocol
 
 import msgspec
 
-from ingest.delivery import Delivery, Spool
+from ingest.delivery import Delivery, Identity, Spool
 from ingest.permissions import Changes
 from ingest.plan import Fate, Plan
 
@@ -51,12 +51,16 @@ class Stored(msgspec.Struct, frozen=True, eq=False):
         committed_ms: When, ms since 1970.
 
         copy_s: How long COPY took.
+
+        settled_before: Deliveries that did not open now, and that were settled before with these
+            very bytes.
     """
 
     plan: Plan
     fates: list[Fate]
     committed_ms: int
     copy_s: float
+    settled_before: list[Identity] = []
 
 
 SpoolRanges = tuple[Spool, int, list[tuple[int, int]]]

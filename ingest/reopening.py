@@ -1,7 +1,8 @@
 """
-The way out of quarantine: what a wrong key kept aside is opened with the right one, and stored.
+The ways out of quarantine: opened with the right key and stored, or given up by an operator.
 
-An envelope in quarantine is settled: its agent has forgotten it, so nobody else can bring it back.
+What no key opened has settled nothing: its gateway keeps it, and may send it again while this
+runs. What the database could not write is settled, and lies here alone.
 """
 
 import datetime as dt
@@ -43,8 +44,18 @@ class Reopened(msgspec.Struct):
     stored: int = 0
     refused: int = 0
     kept: int = 0
-    """No key of ours opens them still."""
+    """No key of ours opens them still, or nobody's handle is in them."""
+    settled_before: int = 0
+    """Sent again by their gateways, and stored or refused then."""
     observations: int = 0
+
+
+class GivenUp(msgspec.Struct):
+    """What an operator gave up."""
+
+    given_up: int
+    kept: int
+    """Of the same gateway: ahead of all that it was ever heard to send."""
 
 
 class _Row(msgspec.Struct, frozen=True):
@@ -63,6 +74,33 @@ async def summary(conninfo: str) -> list[dict[str, Any]]:
         cursor = await connection.execute(_QUERIES["summary"])
         names = ("reason", "envelopes", "agents", "oldest_received_at", "first_expires_at")
         return [dict(zip(names, row, strict=True)) for row in await cursor.fetchall()]
+
+
+async def give_up(conninfo: str, agent: str, *, reason: str, ahead: bool) -> GivenUp:
+    """
+    Give up what no key opens of *agent*: it is settled, and its gateway may forget it.
+
+    Args:
+        conninfo: Of an administrator, who may become the owner of the tables.
+
+        agent: Whose.
+
+        reason: Why, for those who ask later.
+
+        ahead: Also above the last sequence that was ever settled of a spool.
+
+    Raises:
+        StoreError: The database cannot do it; nothing is given up.
+    """
+    async with mapped_errors(), await connect(conninfo, autocommit=False) as connection:
+        await connection.execute("SET ROLE vv_owner")
+        cursor = await connection.execute(
+            _QUERIES["give_up"], {"agent": agent, "reason": reason, "ahead": ahead}
+        )
+        row = await cursor.fetchone()
+        await connection.commit()
+    assert row is not None  # noqa: S101 - a SELECT of two counts has one row
+    return GivenUp(*row)
 
 
 class Reopening:
@@ -175,13 +213,18 @@ class Reopening:
         firsts = [index for index in plan.firsts if opened[index].identity in settled]
         await _store(connection, plan, firsts)
         gone = [rows[index].number for index in firsts]
+        left = {row.number for row in rows}.difference(gone)
         async with connection.cursor(binary=True) as cursor:
-            await cursor.execute(_QUERIES["forget"], [gone])
-        _note(done, found, settled, len(rows))
+            await cursor.execute(_QUERIES["settled_before"], [list(left)])
+            before = [number for (number,) in await cursor.fetchall()]
+            await cursor.execute(_QUERIES["forget"], [gone + before])
+        done.settled_before += len(before)
+        done.kept += len(left) - len(before)
+        _note(done, found, settled)
 
 
 async def _move(connection: AsyncConnection, rows: Sequence[LedgerRow]) -> set[Identity]:
-    """Have the ledger say what became of *rows*; return those that were in quarantine."""
+    """Have the ledger say what became of *rows*; return those that are ours to write."""
     columns = [
         [row.identity.spool[0] for row in rows],
         [row.identity.spool[1] for row in rows],
@@ -213,10 +256,8 @@ def _note(
     done: Reopened,
     found: Mapping[Identity, LedgerRow],
     settled: set[Identity],
-    total: int,
 ) -> None:
     outcomes = [found[identity].outcome for identity in settled]
     done.stored += outcomes.count(0)
     done.refused += outcomes.count(1)
-    done.kept += total - len(settled)
     done.observations += sum(found[identity].observations for identity in settled)

@@ -13,9 +13,8 @@ import numpy as np
 
 from ingest.admit import Admission
 from ingest.delivery import Opened
-from ingest.outcome import Reason
 from ingest.permissions import Changes
-from ingest.plan import Plan, make_plan
+from ingest.plan import Plan, make_plan, takes_identity
 
 _FEW: Final = 4
 """Beyond one in so many it costs less to decide about all of them at once."""
@@ -57,8 +56,7 @@ def replan(
 
 def _on(plan: Plan, admission: Admission) -> Plan:
     """Return *plan* on what was decided in *admission* about the same deliveries."""
-    nobodys = [verdict is Reason.UNKNOWN_AGENT for verdict in admission.verdicts]
-    if nobodys != [verdict is Reason.UNKNOWN_AGENT for verdict in plan.verdicts]:
-        # What is nobody's claims no identity, so that other deliveries may be the first to do so.
+    if list(map(takes_identity, admission.verdicts)) != list(map(takes_identity, plan.verdicts)):
+        # Other deliveries claim an identity now, or are the first to do so.
         return make_plan(admission, plan.opened)
     return msgspec.structs.replace(plan, admission=admission, verdicts=admission.verdicts)

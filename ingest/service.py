@@ -12,7 +12,7 @@ import msgspec
 from ingest.admit import Admission, admit
 from ingest.batch import Batch, FlushLimits
 from ingest.decide import ClockRules
-from ingest.delivery import Delivery, Opened
+from ingest.delivery import Delivery, Opened, Spool
 from ingest.errors import Poisoned, Unavailable, Unusable
 from ingest.failures import Backoff
 from ingest.metrics import Metrics
@@ -269,10 +269,7 @@ class Service:
 
     async def _flush(self, store: Store, plan: Plan) -> Stored:
         spools = {identity.spool for identity in plan.claims}
-        unknown = self._settlements.unknown(spools)
-        if unknown:
-            for spool, through, runs in await store.read_spools(unknown):
-                self._settlements.load(spool, through, runs)
+        await self._learn(store, spools)
         watermarks = self._settlements.watermarks(spools)
 
         def anew(changes: Changes) -> Plan:
@@ -282,7 +279,16 @@ class Service:
 
         stored = await store.flush(plan, watermarks=watermarks, replan=anew)
         self._settlements.marked(watermarks)
+        if stored.settled_before:
+            await self._learn(store, {identity.spool for identity in stored.settled_before})
         return stored
+
+    async def _learn(self, store: Store, spools: set[Spool]) -> None:
+        """Have it known of each of *spools* what is settled."""
+        unknown = self._settlements.unknown(spools)
+        if unknown:
+            for spool, through, runs in await store.read_spools(unknown):
+                self._settlements.load(spool, through, runs)
 
     async def open(self) -> None:
         """
@@ -312,7 +318,9 @@ class Service:
         self._receiver.settle([one.delivery for one in opened])
         self._metrics.note_stored(stored)
         self._held -= len(opened)
-        self._settlements.settle(stored.plan.claims, now=self._clocks.monotonic_s())
+        now = self._clocks.monotonic_s()
+        self._settlements.settle(stored.plan.claims, now=now)
+        self._settlements.settle(stored.settled_before, now=now)
         self._owes_receipts.set()
 
     def note_permissions(self) -> None:

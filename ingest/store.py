@@ -206,17 +206,14 @@ class PostgresStore:
             # What this transaction cannot see is not withdrawn before it ends: what is decided now
             # is decided.
             plan = replan(await self._changes(connection, plan, epoch))
-        if agents := {plan.opened[i].agent for i in plan.wants_quarantine()}:
-            kept = await ledger.quarantined_of(connection, agents)
-            plan = plan.refuse_over(kept, self._quarantine.max_per_agent)
         known = await ledger.claim(connection, plan, are_settled=are_settled)
         fates, conflicts = conclude(plan, known)
         copy_s = await self._copy(connection, plan, known)
-        fates = await self._put_aside(connection, plan, fates, conflicts, known)
+        again = await self._put_aside(connection, plan, fates, conflicts, known)
         await ledger.mark_spools(connection, watermarks)
-        if known:
+        if known or again:
             await ledger.outlast(connection)
-        stored = Stored(plan, fates, self._now_ms(), copy_s)
+        stored = Stored(plan, fates, self._now_ms(), copy_s, again)
         new = (one for one, i in zip(plan.claims, plan.firsts, strict=True) if i not in known)
         self._doubt = _Doubt(transaction, next(new, None), plan.opened, stored)
         await connection.commit()
@@ -257,16 +254,24 @@ class PostgresStore:
         fates: list[Fate],
         conflicts: list[int],
         known: dict[int, bytes],
-    ) -> list[Fate]:
-        """Write the quarantine; return the fates as they turned out."""
-        new = [i for i in plan.wants_quarantine() if i not in known]
-        if not new and not conflicts:
-            return fates
+    ) -> list[Identity]:
+        """
+        Write the quarantine, and the fates as they turn out into *fates*.
+
+        Return the identities that did not open, and were settled before with the same bytes.
+        """
+        poisoned = [i for i in plan.poisoned() if i not in known]
+        unopened = plan.unopened()
+        if not poisoned and not conflicts and not unopened:
+            return []
         keeper = ledger.Keeper(connection, plan, seal=self._seal, limits=self._quarantine)
-        await keeper.keep(new)
+        await keeper.keep(poisoned)
         for index, fate in (await keeper.keep_conflicts(conflicts)).items():
             fates[index] = fate
-        return fates
+        found, again = await keeper.keep_unopened(unopened)
+        for index, fate in found.items():
+            fates[index] = fate
+        return again
 
 
 def _all_of(identities: Sequence[Identity]) -> list[bool]:

@@ -181,8 +181,9 @@ ALERTS: Final = (
         severity=Severity.WARNING,
         summary="Envelopes go into quarantine.",
         meaning="bad_seal: no key of ours opens them, which is what a key rotated too early looks "
-        "like. conflict: an identity came again with other bytes, which no agent of ours does. "
-        "poison: the database cannot write them, which is a defect.",
+        "like, or a forgery; gateways keep what they sent. conflict: an identity came again with "
+        "other bytes, which no agent of ours does. poison: the database cannot write them, which "
+        "is a defect.",
         look=(
             "The `reason`.",
             "*Quarantine* on the Privacy dashboard: how many, and when they expire.",
@@ -190,8 +191,10 @@ ALERTS: Final = (
         ),
         mend=(
             "bad_seal: name the previous key in `keys.previous_key_file` until every gateway has "
-            "restarted (docs/howto/rotate-keys.md). Gateways have forgotten what is in "
-            "quarantine: `vitalveil ingest quarantine reopen` stores it.",
+            "restarted (docs/howto/rotate-keys.md). Gateways send again what is in quarantine; "
+            "`vitalveil ingest quarantine reopen` stores it at once.",
+            "bad_seal, and no key was changed: somebody publishes for a gateway. It spoils "
+            "nothing. Look at who can write to the broker.",
             "conflict: a gateway was cloned, or its spool was restored from a copy: "
             "enrol it anew.",
             "poison: report it; once it is mended, reopen it likewise.",

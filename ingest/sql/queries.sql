@@ -55,9 +55,10 @@ SELECT * FROM unnest(
 ON CONFLICT DO NOTHING
 RETURNING agent, spool_id, sequence, digest;
 
--- name: is_quarantined
-SELECT true FROM vv.quarantine
-WHERE agent = %s AND spool_id = %b AND sequence = %s AND digest = %b;
+-- name: quarantined_before
+SELECT q.agent, q.spool_id, q.sequence, q.digest
+FROM unnest(%b::text[], %b::bytea[], %b::bigint[]) AS w (agent, spool_id, sequence)
+JOIN vv.quarantine q USING (agent, spool_id, sequence);
 
 -- name: purge_quarantine
 DELETE FROM vv.quarantine WHERE expires_at < now();

@@ -94,7 +94,7 @@ class Author:
         return self._sealer.seal(body, sequence=self.sequence)
 
     def forge(self, body: Body, *, sequence: int) -> Envelope:
-        """Return *body* sealed under a sequence that was used, and another session key."""
+        """Return *body* sealed under *sequence*, its own or not, and another session key."""
         return self._new_sealer().seal(body, sequence=sequence)
 
     def obey(self, lease: Lease) -> bool:

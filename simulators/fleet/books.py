@@ -11,7 +11,6 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from simulators.fleet.hostility import REFUSED
 from simulators.fleet.journal import PURGED, UNSETTLED, Columns
 from simulators.fleet.ledger import Rows, Settled
 from simulators.fleet.plan import Act
@@ -215,15 +214,6 @@ def _is_honest(journal: Columns) -> NDArray[np.bool_]:
 def _is_unexpected(journal: Columns, outcome: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Tell which envelopes were settled otherwise than what they are deserves."""
     found = outcome != _MISSING
-    # A quarantine that is full for an agent refuses its next bad seal.
-    fits = np.where(
-        _is_honest(journal),
-        outcome == _ACCEPTED,
-        np.where(
-            np.isin(journal.act, [int(act) for act in REFUSED]),
-            outcome == _REFUSED,
-            outcome != _ACCEPTED,
-        ),
-    )
+    fits = np.where(_is_honest(journal), outcome == _ACCEPTED, outcome == _REFUSED)
     result: NDArray[np.bool_] = found & ~fits
     return result

@@ -28,7 +28,7 @@ from wire import lease as wire_lease
 from wire import receipt as wire_receipt
 from wire import state as wire_state
 from wire import topics
-from wire.envelope import Body, encode_envelope
+from wire.envelope import Body, Envelope, encode_envelope
 from wire.errors import WireError
 from wire.state import SpoolState, State
 
@@ -153,10 +153,8 @@ class Gateway:
         self.spool.add(act, sequence, Waiting(payload, place))
 
     def _spoilt(self, act: Act, body: Body) -> bytes:
-        """Return an envelope that ingest has to refuse, or cannot open."""
+        """Return an envelope that ingest has to refuse."""
         author, world = self._author, self._world
-        if act is Act.CORRUPT:
-            return hostility.corrupted(author.seal(body), draw=world.draw)
         foreign_handle, _ = world.neighbour_of(self)
         body = hostility.body_of(act, body, foreign_handle=foreign_handle)
         return encode_envelope(author.seal(body))
@@ -173,10 +171,20 @@ class Gateway:
         elif act is Act.FOREIGN_TOPIC:
             payload = hostility.from_a_later_version()
             _, topic = world.neighbour_of(self)
+        elif act is Act.CORRUPT:
+            payload = hostility.corrupted(self._ahead(body), draw=world.draw)
+        elif act is Act.FOREIGN_HANDLE:
+            foreign_handle, _ = world.neighbour_of(self)
+            body = hostility.body_of(act, body, foreign_handle=foreign_handle)
+            payload = encode_envelope(self._ahead(body))
         else:
             payload = encode_envelope(self._author.forge(body, sequence=self._settled))
         world.tally.nameless[act.name.lower()] += 1
         self.link.write(_publish(topic, payload, self.spool.claim()))
+
+    def _ahead(self, body: Body) -> Envelope:
+        """Return *body* under the identity of the next honest envelope, not to be spoilt by it."""
+        return self._author.forge(body, sequence=self._author.sequence + 1)
 
     # Towards the broker.
 

@@ -7,13 +7,16 @@ from simulators.fleet.plan import Act
 from wire.envelope import Block, Body, Envelope, encode_envelope
 from wire.quantities import Code
 
-REFUSED: Final = frozenset(
-    {Act.FOREIGN_HANDLE, Act.IMPLAUSIBLE, Act.FROM_THE_FUTURE, Act.NOT_PERMITTED, Act.TOO_FINE}
+NAMELESS: Final = frozenset(
+    {
+        Act.CORRUPT,
+        Act.GARBAGE,
+        Act.FROM_A_LATER_VERSION,
+        Act.FOREIGN_HANDLE,
+        Act.FOREIGN_TOPIC,
+    }
 )
-"""Sealed well, with an identity of its own, and to be refused."""
-
-NAMELESS: Final = frozenset({Act.GARBAGE, Act.FROM_A_LATER_VERSION, Act.FOREIGN_TOPIC})
-"""Without an identity of its own: no receipt will cover it."""
+"""Without an identity that counts: no receipt will cover it."""
 
 _TWO_HOURS_MS: Final = 7_200_000
 

@@ -119,7 +119,10 @@ REFUSED = [
 async def test_bad_observations_are_refused_with_their_reason(
     world: World, body: Body, reason: str
 ) -> None:
-    """What may not be stored is counted under its reason, receipted, and leaves no row."""
+    """
+    What may not be stored is counted under its reason, and leaves no row. It is receipted, unless
+    it names no handle of its agent, so that anyone may have made it.
+    """
     sow(
         world.database,
         SEED,
@@ -132,7 +135,9 @@ async def test_bad_observations_are_refused_with_their_reason(
     withdraw(world.database, b"W" * 16)
     async with world.running() as app, world.agent(SEED.agent) as agent:
         await agent.publish(agent.seal(body))
-        await until(lambda: agent.settled(1))
+        is_receipted = reason != "unknown_handle"
+        await until(lambda: settled(app) == 1 and agent.settled(1) is is_receipted)
+        assert world.database.fetch("SELECT count(*) FROM vv.envelopes") == [(is_receipted,)]
         assert metric(app, "refused_envelopes_total", reason=reason) == 1
         assert metric(app, "refused_observations_total", reason=reason) == 1
         assert rows(world) == 0
@@ -192,11 +197,13 @@ async def test_bad_seal_rests_in_quarantine_up_to_a_cap(world: World) -> None:
         sent = [agent.seal(heart_rate(70)) for _ in range(3)]
         for payload in sent:
             await agent.publish(payload)
-        await until(lambda: agent.settled(3))
+        await until(lambda: settled(app) == 3)
         kept = world.database.fetch("SELECT reason, payload FROM vv.quarantine ORDER BY sequence")
         assert kept == [("bad_seal", sent[0]), ("bad_seal", sent[1])]
         assert metric(app, "quarantined_envelopes_total", reason="bad_seal") == 2
         assert metric(app, "refused_envelopes_total", reason="bad_seal") == 1
+        assert world.database.fetch("SELECT count(*) FROM vv.envelopes") == [(0,)]
+        assert not agent.receipts
         assert is_conserved(app)
 
 
@@ -258,7 +265,8 @@ async def test_json_is_for_agents_that_may_and_is_sealed_in_quarantine(world: Wo
             await until(lambda: agent.settled(2))
         async with world.agent(SEED.agent) as agent:
             await agent.publish(encoded(agent, 70, SEED.handle))
-            await until(lambda: agent.settled(1))
+            await until(lambda: settled(app) == 3)
+            assert not agent.receipts
         assert metric(app, "refused_envelopes_total", reason="malformed") == 1
     assert rows(world) == 1
     ((kept,),) = world.database.fetch("SELECT payload FROM vv.quarantine")

@@ -15,7 +15,7 @@ from ingest import app
 from ingest.cli import main
 from ingest.config import KeySettings, read_keys
 from ingest.reopening import Reopening
-from tests.fix_ingest import Agent, World, heart_rate, metric, until
+from tests.fix_ingest import Agent, World, heart_rate, metric, settled, until
 from tests.seed_permissions import Seed, sow, withdraw
 
 pytestmark = [pytest.mark.broker, pytest.mark.database, pytest.mark.slow]
@@ -41,12 +41,12 @@ class Desk:
         self._password.write_text(server.password)
         self._dsn = f"host=127.0.0.1 port={server.port} dbname={world.database.name} user=postgres"
 
-    async def quarantine(self, step: str) -> object:
+    async def quarantine(self, step: str, *options: str) -> object:
         """Return what `vitalveil ingest quarantine` prints."""
-        return await asyncio.to_thread(self._run, step)
+        return await asyncio.to_thread(self._run, step, options)
 
-    def _run(self, step: str) -> object:
-        arguments = ["--dsn", self._dsn, "--password-file", str(self._password)]
+    def _run(self, step: str, options: tuple[str, ...]) -> object:
+        arguments = ["--dsn", self._dsn, "--password-file", str(self._password), *options]
         assert main(["quarantine", step, "--config", str(self._config), *arguments]) == 0
         return json.loads(self._capsys.readouterr().out)
 
@@ -73,9 +73,17 @@ async def _quarantine(world: World, folder: Path, seeds: list[Seed]) -> tuple[Ag
         sent = [agent.seal(heart_rate(70, 71, handle=seed.handle)) for seed in seeds]
         for payload in sent:
             await agent.publish(payload)
-        await until(lambda: agent.all_settled(len(sent)))
-        assert metric(app, "quarantined_envelopes_total", reason="bad_seal") == len(sent)
+        await until(
+            lambda: metric(app, "quarantined_envelopes_total", reason="bad_seal") == len(sent)
+        )
+        assert not agent.receipts
     return agent, sent
+
+
+def _reopened(**counts: int) -> dict[str, int]:
+    """Return what `reopen` prints, with what is not 0."""
+    names = ("stored", "refused", "kept", "settled_before", "observations")
+    return {name: counts.get(name, 0) for name in names}
 
 
 def _stored(world: World) -> list[tuple[object, ...]]:
@@ -96,14 +104,9 @@ async def test_right_key_brings_back_what_a_wrong_one_kept_aside(
     (shown,) = msgspec.convert(await desk.quarantine("show"), list[dict[str, object]])
     assert (shown["reason"], shown["envelopes"], shown["agents"]) == ("bad_seal", 3, 1)
     told = await desk.quarantine("reopen")
-    assert told == {"stored": 3, "refused": 0, "kept": 0, "observations": 6}
+    assert told == _reopened(stored=3, observations=6)
     assert _stored(world) == [(6, 6, 0)]
-    assert await desk.quarantine("reopen") == {
-        "stored": 0,
-        "refused": 0,
-        "kept": 0,
-        "observations": 0,
-    }
+    assert await desk.quarantine("reopen") == _reopened()
     async with world.running() as app, world.agent(SEED.agent) as again:
         await again.publish(sent[1])
         await until(lambda: metric(app, "envelopes_total", outcome="duplicate") == 1)
@@ -119,7 +122,7 @@ async def test_who_has_withdrawn_meanwhile_is_not_stored(
     await _quarantine(world, tmp_path, [SEED, OTHER])
     withdraw(world.database, SEED.handle)
     told = await desk.quarantine("reopen")
-    assert told == {"stored": 1, "refused": 1, "kept": 0, "observations": 2}
+    assert told == _reopened(stored=1, refused=1, observations=2)
     assert _stored(world) == [(2, 2, 0)]
     assert world.database.fetch("SELECT outcome FROM vv.envelopes ORDER BY sequence") == [
         (1,),
@@ -157,12 +160,101 @@ async def test_who_withdraws_between_two_transactions_is_not_stored(
 
 
 async def test_what_no_key_opens_stays(world: World, tmp_path: Path, desk: Desk) -> None:
-    """So does what the ledger does not know as quarantined."""
+    """So does what names no handle of its agent, and what conflicts with what was settled."""
     sow(world.database, SEED)
-    _, sent = await _quarantine(world, tmp_path, [SEED, SEED])
+    _, sent = await _quarantine(world, tmp_path, [SEED, OTHER, SEED])
     world.database.execute("UPDATE vv.quarantine SET payload = payload || 'x' WHERE sequence = 1")
-    world.database.execute("UPDATE vv.envelopes SET outcome = 0 WHERE sequence = 2")
-    told = await desk.quarantine("reopen")
-    assert told == {"stored": 0, "refused": 0, "kept": 2, "observations": 0}
-    assert _stored(world) == [(0, 0, 2)]
-    assert len(sent) == 2
+    world.database.execute(
+        "INSERT INTO vv.envelopes SELECT agent, spool_id, sequence, 'other bytes', 0, 0"
+        " FROM vv.quarantine WHERE sequence = 3"
+    )
+    assert await desk.quarantine("reopen") == _reopened(kept=3)
+    assert _stored(world) == [(0, 0, 3)]
+    assert len(sent) == 3
+
+
+async def test_what_version_0_1_0_settled_in_quarantine_is_stored(
+    world: World, tmp_path: Path, desk: Desk
+) -> None:
+    """Its gateways have forgotten what was quarantined then: the ledger has it as outcome 2."""
+    sow(world.database, SEED)
+    await _quarantine(world, tmp_path, [SEED])
+    world.database.execute(
+        "INSERT INTO vv.envelopes SELECT agent, spool_id, sequence, digest, 2, 0"
+        " FROM vv.quarantine"
+    )
+    assert await desk.quarantine("reopen") == _reopened(stored=1, observations=2)
+    assert _stored(world) == [(2, 2, 0)]
+
+
+async def test_what_is_sent_again_while_it_is_reopened_is_stored_once(
+    world: World, tmp_path: Path
+) -> None:
+    """With the right key back, gateway and operator bring the same envelopes at one time."""
+    sow(world.database, SEED)
+    _, sent = await _quarantine(world, tmp_path, [SEED] * 40)
+
+    def reopening() -> Reopening:
+        return Reopening(
+            world.database.dsn(),
+            keys=read_keys(world.settings.keys),
+            clock=world.settings.clock,
+            now_ms=app.now_ms,
+            at_once=3,
+        )
+
+    async with world.running() as ingest, world.agent(SEED.agent) as agent:
+
+        async def send() -> None:
+            for payload in reversed(sent):
+                await agent.publish(payload)
+
+        done, other, _ = await asyncio.gather(reopening().run(), reopening().run(), send())
+        await until(lambda: settled(ingest) == len(sent))
+        stored_there = metric(ingest, "envelopes_total", outcome="stored")
+        repeated = metric(ingest, "envelopes_total", outcome="duplicate")
+        assert done.stored + other.stored + stored_there == len(sent)
+        assert stored_there + repeated == len(sent)
+    await reopening().run()
+    assert _stored(world) == [(2 * len(sent), 2 * len(sent), 0)]
+
+
+async def test_what_is_given_up_is_receipted_when_it_comes_again(
+    world: World, tmp_path: Path, desk: Desk
+) -> None:
+    """The gateway is told then that it may forget it, and the ledger says what became of it."""
+    sow(world.database, SEED)
+    agent, sent = await _quarantine(world, tmp_path, [SEED, SEED])
+    options = ("--agent", SEED.agent, "--reason", "sealed to a key that was lost")
+    assert await desk.quarantine("give-up", *options) == {"given_up": 0, "kept": 2}
+    assert await desk.quarantine("give-up", *options, "--ahead") == {"given_up": 2, "kept": 0}
+    assert world.database.fetch("SELECT outcome FROM vv.envelopes") == [(3,), (3,)]
+    assert world.database.fetch("SELECT DISTINCT reason FROM vv.given_up") == [
+        ("sealed to a key that was lost",)
+    ]
+    settings = msgspec.structs.replace(world.settings, keys=KeySettings(tmp_path / "wrong.key"))
+    world.database.execute("UPDATE vv.quarantine SET payload = payload")
+    async with world.running(settings) as app, world.agent(SEED.agent) as again:
+        again.spool_id = agent.spool_id
+        for payload in sent:
+            await again.publish(payload)
+        await until(lambda: again.all_settled(2))
+        assert metric(app, "envelopes_total", outcome="duplicate") == 2
+    assert _stored(world) == [(0, 0, 0)]
+
+
+async def test_what_was_given_up_by_mistake_is_not_lost(
+    world: World, tmp_path: Path, desk: Desk
+) -> None:
+    """A genuine envelope of an identity that was given up is a conflict, and can be reopened."""
+    sow(world.database, SEED)
+    agent, _ = await _quarantine(world, tmp_path, [SEED])
+    options = ("--agent", SEED.agent, "--reason", "a mistake", "--ahead")
+    await desk.quarantine("give-up", *options)
+    async with world.running() as app, world.agent(SEED.agent) as again:
+        again.spool_id = agent.spool_id
+        again.sealer = again.sealer_to(world.key)
+        await again.publish(again.seal(heart_rate(70, 71)))
+        await until(lambda: metric(app, "quarantined_envelopes_total", reason="conflict") == 1)
+    assert await desk.quarantine("reopen") == _reopened(stored=1, observations=2)
+    assert _stored(world) == [(2, 2, 0)]

@@ -1,5 +1,8 @@
 """The plan of a flush, and what becomes of it."""
 
+from collections.abc import Callable
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -9,7 +12,7 @@ from ingest.delivery import Opened
 from ingest.outcome import Outcome, QuarantineReason, Reason
 from ingest.permissions import LastReadings
 from ingest.plan import Plan, conclude, make_plan
-from tests.fakes_ingest import AGENT, NOW_MS, block, knowing, opened, permission
+from tests.fakes_ingest import NOW_MS, block, knowing, opened, permission
 
 
 def plan_of(*some: Opened, is_poison: bool = False) -> Plan:
@@ -40,11 +43,57 @@ def test_ledger_is_in_the_order_of_identities() -> None:
 
 
 def test_ledger_says_what_was_added() -> None:
-    """Accepted with its rows, refused and quarantined with none; strangers not at all."""
-    stranger = opened(block(70), sequence=4)
-    stranger.agent = "f" * 16
-    plan = plan_of(opened(block(70, 71)), opened(block(5), sequence=2), bad_seal(3), stranger)
-    assert [(row.outcome, row.observations) for row in plan.ledger()] == [(0, 2), (1, 0), (2, 0)]
+    """Accepted with its rows, refused and poisoned with none."""
+    some = (opened(block(70, 71)), opened(block(5), sequence=2))
+    assert [(r.outcome, r.observations) for r in plan_of(*some).ledger()] == [(0, 2), (1, 0)]
+    poisoned = plan_of(*some, is_poison=True).ledger()
+    assert [(row.outcome, row.observations) for row in poisoned] == [(2, 0), (1, 0)]
+
+
+def stranger(sequence: int) -> Opened:
+    """Return a delivery of an agent that nobody enrolled."""
+    one = opened(block(70), sequence=sequence)
+    one.agent = "f" * 16
+    return one
+
+
+def of_no_handle(sequence: int) -> Opened:
+    """Return a delivery that opened, and names a handle that its agent does not have."""
+    return opened(block(70), sequence=sequence, handle=b"?" * 16)
+
+
+def in_clear(sequence: int) -> Opened:
+    """Return a JSON delivery of an agent that may not send any, with a handle of its own."""
+    one = opened(block(70), sequence=sequence)
+    one.is_json = True
+    return one
+
+
+def malformed(sequence: int) -> Opened:
+    """Return a delivery that opened, with no body inside."""
+    one = opened(block(70), sequence=sequence)
+    one.body, one.fault = None, Reason.MALFORMED
+    return one
+
+
+ANYBODYS = [bad_seal, stranger, of_no_handle, in_clear, malformed]
+
+
+@pytest.mark.parametrize("make", ANYBODYS)
+def test_what_anyone_can_make_takes_no_identity(make: Callable[[int], Opened]) -> None:
+    """A forgery in front of the genuine envelope, in the same flush or before, spoils nothing."""
+    plan = plan_of(make(1), opened(block(70), digest=b"x" * 16), make(2))
+    assert [row.identity.sequence for row in plan.ledger()] == [1]
+    fates, conflicts = conclude(plan, {})
+    assert (fates[1], conflicts) == ((Outcome.STORED, None), [])
+    assert fates[0][0] is not Outcome.DUPLICATE
+
+
+def test_unopened_are_told_in_the_order_of_identities() -> None:
+    """Two workers that set the same aside wait for each other in one order."""
+    plan = plan_of(bad_seal(3), opened(block(70), sequence=9), bad_seal(1))
+    assert plan.unopened() == [2, 0]
+    assert plan.poisoned() == []
 
 
 def test_fates_of_new_and_known() -> None:
@@ -101,14 +150,6 @@ def test_only_accepted_rows_are_written() -> None:
     plan = plan_of(opened(block(70, 71)), opened(block(80), sequence=2), bad_seal(3))
     rows = plan.admission.rows.of(plan.accepted([1, 2]))
     assert rows.values.tolist() == [80.0]
-
-
-def test_bad_seals_over_the_cap_are_refused() -> None:
-    """An agent cannot fill the quarantine."""
-    plan = plan_of(*(bad_seal(s) for s in (1, 2, 3))).refuse_over({AGENT: 1}, cap=3)
-    kept, refused = QuarantineReason.BAD_SEAL, Reason.BAD_SEAL
-    assert plan.verdicts == [kept, kept, refused]
-    assert plan.wants_quarantine() == [0, 1]
 
 
 def test_poison_overrules_acceptance_only() -> None:

@@ -278,7 +278,19 @@ def test_a_corrupt_envelope_does_not_open(setting: Setting) -> None:
     (published,) = setting.act(Act.CORRUPT)
     with pytest.raises(BadSeal):
         setting.open(published.payload)
-    assert setting.bench.journal.columns().observations.tolist() == [0]
+    assert setting.bench.tally.nameless == {"corrupt": 1}
+
+
+@pytest.mark.parametrize("act", [Act.CORRUPT, Act.FOREIGN_HANDLE])
+def test_what_ingest_cannot_know_for_ours_has_the_identity_of_the_next(
+    setting: Setting, act: Act
+) -> None:
+    """It must not spoil the honest envelope that comes after it, and no receipt covers it."""
+    setting.act()
+    (spoilt,) = setting.act(act)
+    (honest,) = setting.act()
+    assert decode_envelope(spoilt.payload).sequence == decode_envelope(honest.payload).sequence
+    assert len(setting.gateway.spool) == 2
 
 
 @pytest.mark.parametrize(
