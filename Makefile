@@ -7,13 +7,16 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: generated demo test test-long test-radio bench bench-smoke check format setup system test-system clean
+.PHONY: generated demo test test-fast test-long test-radio bench bench-smoke check format setup system test-system clean
 
 demo: setup  ## Run the whole system on this machine for a minute
 	$(BIN)/vitalveil demo $(ARGS)
 
 test: test-system setup  ## Run every test that can run here
-	$(BIN)/python -m pytest -q -m "not long and not radio" $(ARGS)
+	scripts/test $(BIN)/python $(ARGS)
+
+test-fast: setup  ## The unit tests, which need no server: two minutes
+	$(BIN)/python -m pytest -q -n 2 tests/unit $(ARGS)
 
 test-long: test-system setup  ## The long campaigns: a thousand kills, ten thousand withdrawals
 	$(BIN)/python -m pytest -q -m long $(ARGS)

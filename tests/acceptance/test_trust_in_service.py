@@ -272,6 +272,7 @@ def race(scene: Scene, *, people: int, rounds: int) -> Ward:
     return ward
 
 
+@pytest.mark.timed
 def test_withdrawals_reach_agent_and_ingest(scene: Scene) -> None:
     """An online agent takes no sample 5 s after a COMMIT; ingest stores nothing after it."""
     ward = race(scene, people=10, rounds=1)

@@ -33,7 +33,7 @@ from wire.policy import Rule
 
 _AGENT = (sys.executable, "-m", "edge_agent")
 
-pytestmark = [pytest.mark.broker, pytest.mark.slow]
+pytestmark = [pytest.mark.broker, pytest.mark.slow, pytest.mark.timed]
 
 
 def now_ms() -> int:

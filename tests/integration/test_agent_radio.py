@@ -123,6 +123,7 @@ def values(ingest: IngestDouble, quantity: int) -> list[float]:
     return [value for _, value in sorted(stored)]
 
 
+@pytest.mark.timed
 async def test_a_notification_becomes_a_row_until_it_is_withdrawn(
     machine: Machine, agent: RadioAgent
 ) -> None:

@@ -3,6 +3,8 @@
 import asyncio
 import time
 
+import pytest
+
 from edge_agent.gatt import heart_rate
 from edge_agent.measurement import Reason
 from simulators.sensor.peripheral import Security
@@ -11,6 +13,8 @@ from tests.bluetooth.straps import strap
 from tests.fakes_bluetooth import ToldHost, collecting
 from tests.fix_link import AirLink
 from wire.quantities import Code
+
+pytestmark = pytest.mark.timed
 
 
 async def test_four_straps_do_not_mix(link: AirLink) -> None:

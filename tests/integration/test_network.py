@@ -10,6 +10,8 @@ import pytest
 
 from simulators.network import PERFECT, Conditions, Direction, Relay
 
+pytestmark = pytest.mark.timed
+
 
 @pytest.fixture
 def echo_port() -> Iterator[int]:

@@ -24,6 +24,8 @@ from ingest.window import Window
 from tests.fakes_ingest import changes, permission
 from wire.sealing import Opener
 
+pytestmark = pytest.mark.timed
+
 _READINGS: Final = 30
 _FLUSH: Final = 2_000
 _MOST: Final = 0.02

@@ -90,6 +90,7 @@ def test_wrong_lengths_are_refused() -> None:
         derive_key(bytes(16), purpose="p", epoch=1)
 
 
+@pytest.mark.timed
 def test_a_hundred_thousand_a_second() -> None:
     """One core makes them as fast as any caller asks; the best of five, the machine has others."""
     key = derive_key(bytes(32), purpose="care", epoch=1)
