@@ -60,6 +60,15 @@ class Admission(msgspec.Struct, frozen=True, eq=False):
     blocks: Blocks
     rows: Rows
 
+    def meets(self, part: "Admission", envelopes: Ints) -> bool:
+        """Tell whether *part*, about some *envelopes* of these, and others share a series."""
+        series, others = part.rows.series, self.rows.series
+        is_of_part = np.zeros(1 + int(max(series.max(initial=0), others.max(initial=0))), np.bool_)
+        is_of_part[series] = True
+        is_other = np.ones(len(self.verdicts), dtype=np.bool_)
+        is_other[envelopes] = False
+        return bool(np.any(is_of_part[others] & is_other[self.rows.envelopes]))
+
     def amended(self, part: "Admission", envelopes: Ints) -> "Admission":
         """Return this with what was decided anew, in *part*, about some of its *envelopes*."""
         others = np.ones(len(self.verdicts), dtype=np.bool_)
@@ -102,7 +111,8 @@ def admit(
     verdicts: list[Verdict] = [None if one.body is not None else _unopened(one) for one in opened]
     found, windows = _look_up(opened, verdicts, permissions)
     received = np.fromiter((o.delivery.received_ms for o in opened), np.int64, len(opened))
-    given = Given(windows, received, clock, now_ms)
+    owners = np.fromiter(map(hash, [one.identity for one in opened]), np.int64, len(opened))
+    given = Given(windows, received, owners, clock, now_ms)
     blocks, rows, expires_ms = decide(found, given, permissions=permissions, last=last)
     _conclude(verdicts, blocks)
     return Admission(permissions.epoch, expires_ms, verdicts, blocks, rows)
@@ -204,13 +214,13 @@ def _candidates(senders: _Senders, codes: Ints, permissions: Permissions) -> Can
     code_of = codes[envelope_of]
     rules[code_of != 0] = NO_RULE
     code_of[(code_of == 0) & (rules == NO_RULE)] = Reason.NOT_PERMITTED.code
-    return Candidates(blocks, envelope_of, rules, code_of)
+    return Candidates(blocks, envelope_of, quantities.astype(np.int64), rules, code_of)
 
 
 def _conclude(verdicts: list[Verdict], blocks: Blocks) -> None:
     """Refuse each envelope of which no block was admitted, with the reason of its first block."""
     admitted = np.bincount(blocks.envelopes, weights=blocks.codes == 0, minlength=len(verdicts))
-    refused = {i for i, verdict in enumerate(verdicts) if verdict is None and not admitted[i]}
+    refused = {i for i in np.flatnonzero(admitted == 0).tolist() if verdicts[i] is None}
     for position in np.argsort(blocks.arrivals).tolist() if refused else ():
         index = int(blocks.envelopes[position])
         if index in refused:

@@ -84,8 +84,20 @@ class Columns(msgspec.Struct, frozen=True, eq=False):
         return inner
 
 
-def unpack(blocks: Sequence[Block]) -> Columns:
-    """Return the columns of *blocks*, each of which has passed `wire.envelope.check_body`."""
+def starts_of(blocks: Sequence[Block]) -> Ints:
+    """Return when each of *blocks* starts, in ms since 1970."""
+    return np.fromiter([b.start_ms for b in blocks], np.int64, len(blocks))
+
+
+def unpack(blocks: Sequence[Block], starts_ms: Ints | None = None) -> Columns:
+    """
+    Return the columns of *blocks*, each of which has passed `wire.envelope.check_body`.
+
+    Args:
+        blocks: In the order that the columns are to have.
+
+        starts_ms: What `starts_of` tells of them, where that is known already.
+    """
     total_blocks = len(blocks)
     narrow = np.fromiter((b.base is not None for b in blocks), np.bool_, total_blocks)
     sizes = np.fromiter((len(b.values) for b in blocks), np.int64, total_blocks)
@@ -98,7 +110,9 @@ def unpack(blocks: Sequence[Block]) -> Columns:
     return Columns(
         counts=counts,
         firsts=firsts,
-        times_ms=_times(blocks, steps, counts, firsts),
+        times_ms=_times(
+            blocks, starts_of(blocks) if starts_ms is None else starts_ms, steps, counts
+        ),
         values=values,
         present=present,
         flags=_flags(blocks, counts),
@@ -117,8 +131,8 @@ def _flags(blocks: Sequence[Block], counts: Ints) -> NDArray[np.uint8]:
     return np.frombuffer(b"".join(parts), np.uint8)
 
 
-def _times(blocks: Sequence[Block], steps: Ints, counts: Ints, firsts: Ints) -> Ints:
-    starts = np.fromiter((b.start_ms for b in blocks), np.int64, len(blocks))
+def _times(blocks: Sequence[Block], starts: Ints, steps: Ints, counts: Ints) -> Ints:
+    firsts = np.cumsum(counts) - counts
     times = np.arange(int(counts.sum()), dtype=np.int64)
     times *= np.repeat(steps, counts)
     times += np.repeat(starts - firsts * steps, counts)

@@ -10,8 +10,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest.columns import Bools, Columns, Ints, unpack
+from ingest.columns import Bools, Columns, Ints, starts_of, unpack
 from ingest.conform import conforms
+from ingest.intervals import Meeting
 from ingest.outcome import Reason
 from ingest.permissions import LastReadings, Permissions
 from wire.envelope import MAX_TIME_MS, Block
@@ -115,6 +116,8 @@ class Candidates(msgspec.Struct, frozen=True, eq=False):
 
         envelopes: In which each came.
 
+        quantities: Of each, by its code.
+
         rules: The row of each one's rule.
 
         codes: 0, or the code of the reason with which it is refused already.
@@ -122,6 +125,7 @@ class Candidates(msgspec.Struct, frozen=True, eq=False):
 
     blocks: list[Block]
     envelopes: Ints
+    quantities: Ints
     rules: Ints
     codes: Ints
 
@@ -135,6 +139,8 @@ class Given(msgspec.Struct, frozen=True, eq=False):
 
         received_ms: Of each envelope.
 
+        owners: Of each envelope, the hash of its identity.
+
         clock: How far from its arrival an observation may have been measured.
 
         now_ms: The time, for permissions that end by themselves.
@@ -142,6 +148,7 @@ class Given(msgspec.Struct, frozen=True, eq=False):
 
     windows: Ints
     received_ms: Ints
+    owners: Ints
     clock: ClockRules
     now_ms: int
 
@@ -153,17 +160,16 @@ def decide(
     Return the fate of each block, the rows of those admitted, and when the first rule of these
     ends; note what is admitted in *last*.
     """
-    rule_rows = found.rules
-    starts = np.fromiter((b.start_ms for b in found.blocks), np.int64, len(found.blocks))
+    starts = starts_of(found.blocks)
+    rules = permissions.rules(found.rules)
     # In this order rows come out sorted by series and time without sorting rows, as long as the
     # blocks of a series do not overlap.
-    order = np.lexsort((starts, permissions.rules(rule_rows)["series"]))
-    blocks = [found.blocks[i] for i in order.tolist()]
-    columns = unpack(blocks)
-    rules = permissions.rules(rule_rows[order])
+    order = np.lexsort((starts, rules["series"]))
+    columns = unpack([found.blocks[i] for i in order.tolist()], starts[order])
+    rules = rules.take(order)
     fates = Blocks(
         envelopes=found.envelopes[order],
-        quantities=np.fromiter((b.quantity for b in blocks), np.int64, len(blocks)),
+        quantities=found.quantities[order],
         codes=found.codes[order],
         observed=columns.total_of(columns.present),
         newest_ms=columns.greatest_of(columns.times_ms),
@@ -179,17 +185,14 @@ def decide(
         time_step_ms=rules["time_step"],
     )
     fates.refuse(~is_coarse, Reason.POLICY_EXCEEDED)
-    # Where each block is in order, and after the one before, so is all: no need to look inside.
-    are_apart = columns.is_regular and _are_apart(rules, oldest_ms, fates.newest_ms)
-    sorting = None if are_apart else _sorting(columns, rules)
-    if np.any(rules["interval"] > 1):
-        last_ms = last.times_ms(rules["slot"])
-        repeats = _repeats_last(columns, rules, last_ms, oldest_ms)
-        fates.refuse(repeats, Reason.POLICY_EXCEEDED)
-        if not are_apart:
-            _refuse_repeats(columns, rules, sorting, fates)
+    owners = given.owners[fates.envelopes]
+    meeting = Meeting(columns, rules, oldest_ms, fates.newest_ms, order, owners)
+    are_apart = meeting.are_apart()
+    is_too_much = meeting.refused(last, are_apart=are_apart, is_sound=fates.codes == 0)
+    fates.refuse(is_too_much, Reason.POLICY_EXCEEDED)
     admitted = fates.codes == 0
-    last.note(rules["slot"][admitted], fates.newest_ms[admitted])
+    # Where each block is in order, and after the one before, so is all: no need to look inside.
+    sorting = None if columns.is_regular and are_apart.all() else _sorting(columns, rules)
     expires_ms = int(rules["valid_to"][admitted].min(initial=MAX_TIME_MS + 1))
     return fates, _rows(columns, rules, fates.envelopes, admitted, sorting), expires_ms
 
@@ -218,65 +221,17 @@ def _implausible(columns: Columns, rules: NDArray[np.void]) -> Bools:
     return (lowest < rules["low"]) | (highest > rules["high"])
 
 
-def _repeats_last(
-    columns: Columns, rules: NDArray[np.void], last_ms: Ints, oldest_ms: Ints
-) -> Bools:
-    """Tell for each block whether it falls into an interval that was observed before."""
-    # Most blocks begin after the interval of the last reading: no need to look into them.
-    is_later = (last_ms < 0) | (oldest_ms // rules["interval"] > last_ms // rules["interval"])
-    if is_later.all():
-        return np.zeros(len(last_ms), dtype=np.bool_)
-    interval = np.repeat(rules["interval"], columns.counts)
-    before = np.repeat(last_ms, columns.counts)
-    return columns.any_of(
-        (columns.times_ms != before)
-        & (before >= 0)
-        & (columns.times_ms // interval == before // interval)
-    )
-
-
-def _are_apart(rules: NDArray[np.void], oldest_ms: Ints, newest_ms: Ints) -> bool:
-    """Tell whether each block begins in a later interval than its series' block before ends in."""
-    interval = rules["interval"]
-    is_later = (interval[1:] == interval[:-1]) & (
-        oldest_ms[1:] // interval[1:] > newest_ms[:-1] // interval[:-1]
-    )
-    return bool((is_later | (rules["slot"][1:] != rules["slot"][:-1])).all())
-
-
 def _sorting(columns: Columns, rules: NDArray[np.void]) -> Ints | None:
     """Return what sorts the observations by series and time, or None when they are sorted."""
     series = np.repeat(rules["series"], columns.counts)
     falls = (np.diff(columns.times_ms) < 0) & (series[1:] == series[:-1])
-    return np.lexsort((columns.times_ms, series)) if falls.any() else None
-
-
-def _refuse_repeats(
-    columns: Columns,
-    rules: NDArray[np.void],
-    sorting: Ints | None,
-    fates: Blocks,
-) -> None:
-    """Refuse a block that shares an interval with one that came before it in the same flush."""
-    block_of = np.repeat(np.arange(len(fates.codes)), columns.counts)
-    if sorting is not None:
-        block_of = block_of[sorting]
-    times = columns.times_ms if sorting is None else columns.times_ms[sorting]
-    alive = fates.codes[block_of] == 0
-    block_of, times = block_of[alive], times[alive]
-    if not len(times):
-        return
-    slot, bucket = rules["slot"][block_of], times // rules["interval"][block_of]
-    is_first = np.ones(len(times), dtype=np.bool_)
-    is_first[1:] = (slot[1:] != slot[:-1]) | (bucket[1:] != bucket[:-1])
-    firsts = np.flatnonzero(is_first)
-    counts = np.diff(firsts, append=len(times))
-    # Of each interval the block stays that came first, and what is of its very time: by pairs of
-    # neighbours a third one between two would take the clash away with it.
-    arrived = fates.arrivals[block_of]
-    is_chosen = arrived == np.repeat(np.minimum.reduceat(arrived, firsts), counts)
-    chosen = np.repeat(np.maximum.reduceat(np.where(is_chosen, times, -1), firsts), counts)
-    fates.codes[block_of[times != chosen]] = Reason.POLICY_EXCEEDED.code
+    if not falls.any():
+        return None
+    # Of the series that are out of order alone: one gateway does not have those of all sorted.
+    rows = np.flatnonzero(np.isin(series, series[1:][falls]))
+    sorting = np.arange(len(series))
+    sorting[rows] = rows[np.lexsort((columns.times_ms[rows], series[rows]))]
+    return sorting
 
 
 def _rows(

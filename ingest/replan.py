@@ -51,7 +51,11 @@ def replan(
     ):
         return make_plan(admit(plan.opened), plan.opened, is_poison=is_poison)
     part = admit([plan.opened[i] for i in concerned])
-    return _on(plan, plan.admission.amended(part, np.array(concerned, dtype=np.int64)))
+    envelopes = np.array(concerned, dtype=np.int64)
+    if plan.admission.meets(part, envelopes):
+        # Of a person at two gateways: which of their readings an interval keeps, both decide.
+        return make_plan(admit(plan.opened), plan.opened)
+    return _on(plan, plan.admission.amended(part, envelopes))
 
 
 def _on(plan: Plan, admission: Admission) -> Plan:

@@ -103,13 +103,26 @@ def test_table_grows() -> None:
     assert series_of(permissions, (2999).to_bytes(16, "big"), Code.HEART_RATE) == 2999
 
 
-def test_last_readings_keep_the_latest() -> None:
-    """However the slots come, each keeps its latest time."""
+def test_last_readings_keep_the_newest() -> None:
+    """However the slots come, each keeps its newest reading, with whose it was."""
     last = LastReadings()
-    slots = np.array([1, 5000, 1])
-    assert last.times_ms(slots).tolist() == [-1, -1, -1]
-    last.note(slots, np.array([30, 7, 20]))
-    assert last.times_ms(slots).tolist() == [30, 7, 30]
+    slots = np.array([1, 5000])
+    assert last.newest(slots)["time"].tolist() == [-1, -1]
+    last.note(slots, np.array([30, 7]), np.array([10, 5]), np.array([-3, 4]))
+    last.note(slots, np.array([20, 8]), np.array([1, 1]), np.array([9, 6]))
+    assert last.newest(slots).tolist() == [(30, 10, -3), (8, 1, 6)]
+
+
+def test_late_readings_are_remembered_by_interval() -> None:
+    """Another reading of the interval meets it; the same one, or another series, does not."""
+    last = LastReadings()
+    one, interval, owner = np.array([3]), np.array([10]), np.array([77])
+    last.note_late(one, np.array([25]), interval, owner)
+    assert last.is_taken(one, np.array([29]), interval, owner).tolist() == [True]
+    assert last.is_taken(one, np.array([25]), interval, owner + 1).tolist() == [True]
+    assert last.is_taken(one, np.array([25]), interval, owner).tolist() == [False]
+    assert last.is_taken(one, np.array([30]), interval, owner + 1).tolist() == [False]
+    assert last.is_taken(one + 1, np.array([25]), interval, owner + 1).tolist() == [False]
 
 
 def test_handle_is_its_agents_alone() -> None:

@@ -184,3 +184,31 @@ def test_poison_stays_poison() -> None:
 
     assert found.verdicts == plan.verdicts
     assert found.epoch == 2
+
+
+def test_interval_is_kept_with_a_gateway_that_no_change_concerns() -> None:
+    """A grant at one of a person's two gateways does not add a second reading to an interval."""
+    decider = Decider()
+    rule = (1, 60_000, 1)
+    home, work = (
+        permission(handle=_HANDLES[n], agent=_AGENTS[n], series_id=1, rule=rule) for n in (0, 1)
+    )
+    decider.permissions.apply(changes(2, permissions=[home]))
+    start_ms = NOW_MS // 60_000 * 60_000 - 600_000
+    some = []
+    for number, at_ms in [
+        (0, start_ms),
+        (1, start_ms + 1),
+        *((0, start_ms + n * 60_000) for n in range(1, 9)),
+    ]:
+        one = opened(block(70, start_ms=at_ms), handle=_HANDLES[number])
+        identity = Identity((_AGENTS[number], SPOOL), at_ms)
+        some.append(msgspec.structs.replace(one, agent=_AGENTS[number], identity=identity))
+    plan = make_plan(decider.admit(some), some)
+    granted = changes(3, permissions=[work])
+    decider.permissions.apply(granted)
+
+    found = replan(plan, granted, admit=decider.admit, now_ms=NOW_MS)
+
+    assert found.verdicts[:2] == [None, Reason.POLICY_EXCEEDED]
+    assert len(found.admission.rows) == 9
