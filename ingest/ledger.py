@@ -24,6 +24,11 @@ async def hold_permissions(connection: AsyncConnection) -> tuple[int, str]:
     return row[0], row[1]
 
 
+async def decide_under(connection: AsyncConnection, epoch: int) -> None:
+    """Have it on record that this transaction decides under *epoch*, later than it held."""
+    await connection.execute(QUERIES["decide_under"], [epoch])
+
+
 async def transaction_status(connection: AsyncConnection, transaction: str) -> str:
     """Return what became of *transaction*: committed, aborted, in progress, or unknown."""
     try:

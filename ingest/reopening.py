@@ -173,9 +173,11 @@ class Reopening:
 
     async def _learn(self, connection: AsyncConnection) -> None:
         """Hold the permissions until the end of the transaction, and know them as they are."""
-        await ledger.hold_permissions(connection)
+        epoch, _ = await ledger.hold_permissions(connection)
         since = self._permissions.epoch if self._permissions.is_loaded else None
         self._permissions.apply(await read_changes(connection, since=since))
+        if self._permissions.epoch != epoch:
+            await ledger.decide_under(connection, self._permissions.epoch)
 
     def _open(
         self, number: int, agent: str, payload: bytes, digest: bytes, received_at: dt.datetime

@@ -206,6 +206,8 @@ class PostgresStore:
             # What this transaction cannot see is not withdrawn before it ends: what is decided now
             # is decided.
             plan = replan(await self._changes(connection, plan, epoch))
+            if plan.epoch != epoch:
+                await ledger.decide_under(connection, plan.epoch)
         known = await ledger.claim(connection, plan, are_settled=are_settled)
         fates, conflicts = conclude(plan, known)
         copy_s = await self._copy(connection, plan, known)

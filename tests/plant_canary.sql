@@ -1,5 +1,6 @@
 -- Twelve people with a heart rate of 70, and a canary: a pseudonym and a value that occur nowhere else.
 SELECT vv.ensure_partitions('2026-05-04', '2026-05-05');
+UPDATE vv.permission_gate SET epoch = 1;
 INSERT INTO vv.agents VALUES ('00c0ffeec0ffee00', 'sealed', NULL, 1);
 INSERT INTO vv.series (pseudonym, purpose, quantity, counted_from)
     VALUES ('\xc0ffee00c0ffee00c0ffee00c0ffee00', 'care', 1, '1970-01-01');

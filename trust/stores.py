@@ -148,6 +148,18 @@ class Stores:
             pruned: int = _value(connection, "prune_leases", [until])
             return pruned
 
+    def prune_periods(self, purpose: str, *, until: dt.datetime) -> int:
+        """Delete periods of *purpose*'s permissions that were over by *until*; return how many."""
+        with self._link.transaction() as connection:
+            pruned: int = _value(connection, "prune_periods", [purpose, until])
+            return pruned
+
+    def prune_flushes(self, *, until: dt.datetime) -> int:
+        """Delete what flushes before *until* held; return of how many."""
+        with self._link.transaction() as connection:
+            pruned: int = _value(connection, "prune_flushes", [until])
+            return pruned
+
     def roll_up(self, *, now: dt.datetime) -> int:
         """Bring the aggregates up to *now*; return how many minutes changed."""
         with self._link.transaction() as connection:

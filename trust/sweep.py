@@ -36,7 +36,7 @@ WHERE a.attrelid = to_regclass(%s) AND NOT s.inherited AND a.attinhcount = 0
     AND a.atttypid = 'bytea'::regtype
 """
 """Names, and what is sealed."""
-_TELEMETRY: Final = ("vv.permissions", "vv.series", "vv.quarantine")
+_TELEMETRY: Final = ("vv.permissions", "vv.permission_periods", "vv.series", "vv.quarantine")
 _VAULT: Final = ("vault.subjects", "vault.handles")
 
 

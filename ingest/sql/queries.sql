@@ -4,6 +4,9 @@
 -- Excludes every withdrawal until the end of the transaction.
 SELECT vv.hold_permissions(), pg_current_xact_id()::text;
 
+-- name: decide_under
+SELECT vv.decide_under(%s);
+
 -- name: transaction_status
 SELECT pg_xact_status(%s::text::xid8);
 

@@ -56,7 +56,11 @@ _END = dt.datetime(2020, 1, 2, tzinfo=dt.UTC)
 _BROKEN = {
     "nobody is seen to store": """
 CREATE OR REPLACE FUNCTION vv.hold_permissions() RETURNS bigint
-LANGUAGE sql SECURITY DEFINER AS 'SELECT epoch FROM vv.permission_gate'
+LANGUAGE sql SECURITY DEFINER AS $$
+INSERT INTO vv.flushes SELECT pg_current_xact_id(), epoch FROM vv.permission_gate
+ON CONFLICT (transaction) DO UPDATE SET epoch = excluded.epoch;
+SELECT epoch FROM vv.permission_gate
+$$
 """,
     "a withdrawal waits for nobody": """
 CREATE OR REPLACE FUNCTION vv.await_storing() RETURNS void
@@ -105,6 +109,7 @@ class Race:
         if self._database.variant == "timescale":
             # Its rows of long ago would be compressed, and do not tell who wrote them then.
             self._database.execute("SELECT remove_compression_policy('vv.observations')")
+        self._database.execute("UPDATE vv.permission_gate SET epoch = 1")
         self._database.execute(
             "INSERT INTO vv.agents SELECT unnest(%s::text[]), 'sealed', NULL, 1", self._agents
         )
@@ -113,7 +118,6 @@ class Race:
         )
         self._database.execute(_SOW, len(self._handles))
         self._database.execute(_PERMIT, self._agents, _AT_ONCE)
-        self._database.execute("UPDATE vv.permission_gate SET epoch = 1")
 
     async def run(self) -> None:
         """Race to the end."""

@@ -8,18 +8,21 @@ SELECT vv.clear_erasures(%s)
 SELECT series_id, pseudonym FROM vv.series
 
 -- name: all_handles
-SELECT DISTINCT handle, series_id, agent FROM vv.permissions
+SELECT handle, series_id, agent FROM vv.permissions
+UNION SELECT handle, series_id, agent FROM vv.permission_periods
 
 -- name: series_of
 -- By pseudonym, and by what the handles were permitted: pseudonyms of an epoch whose key is
 -- destroyed cannot be made again.
 SELECT series_id FROM vv.series WHERE pseudonym = ANY(%(pseudonyms)s)
 UNION SELECT series_id FROM vv.permissions WHERE handle = ANY(%(handles)s)
+UNION SELECT series_id FROM vv.permission_periods WHERE handle = ANY(%(handles)s)
 
 -- name: names_of
 -- Every pseudonym and handle that leads to these series.
 SELECT s.pseudonym FROM vv.series s WHERE s.series_id = ANY(%(series)s)
 UNION SELECT p.handle FROM vv.permissions p WHERE p.series_id = ANY(%(series)s)
+UNION SELECT p.handle FROM vv.permission_periods p WHERE p.series_id = ANY(%(series)s)
 
 -- name: count_series
 SELECT store, row_count FROM vv.count_series(%s) ORDER BY store
@@ -40,7 +43,7 @@ INSERT INTO vv.erasures (number) SELECT unnest(%s::bigint[]) ON CONFLICT DO NOTH
 -- What the planner remembers of pseudonyms and handles: common values and bounds.
 SELECT unnest(coalesce(most_common_vals::text::bytea[], '{}')
               || coalesce(histogram_bounds::text::bytea[], '{}'))
-FROM pg_stats WHERE schemaname = 'vv' AND tablename IN ('series', 'permissions')
+FROM pg_stats WHERE schemaname = 'vv' AND tablename IN ('series', 'permissions', 'permission_periods')
   AND attname IN ('pseudonym', 'handle')
 
 -- name: retain
@@ -48,6 +51,12 @@ SELECT store, row_count FROM vv.retain(%s, %s, %s)
 
 -- name: prune_leases
 SELECT vv.prune_leases(%s)
+
+-- name: prune_periods
+SELECT vv.prune_periods(%s, %s)
+
+-- name: prune_flushes
+SELECT vv.prune_flushes(%s)
 
 -- name: drop_partitions
 SELECT vv.drop_partitions(%s)
