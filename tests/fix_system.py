@@ -18,6 +18,7 @@ from simulators.sample import Sample
 from simulators.stack.scrape import Metrics, scrape
 from simulators.stack.system import System, system
 from simulators.stack.toml import Table
+from simulators.stack.trust_shell import INVENTED_BIRTH, INVENTED_YES
 from tests.fix_database import programs
 
 STEP_MS: Final = 20
@@ -78,11 +79,13 @@ class Flow:
         )
         with whole.trust_shell() as shell:
             self.gateway = whole.enrol(shell, agent=_HASTY)
-            self.subject: str = shell.run("subject", "add", "--name", "Test Subject")["subject"]
+            self.subject: str = shell.run(
+                "subject", "add", "--name", "Test Subject", *INVENTED_BIRTH
+            )["subject"]
             shell.run(
                 "decision", "record", "--subject", self.subject, "--purpose", PURPOSE,
                 "--agent", self.gateway.agent, "--quantities", "heart_rate",
-                "--binding", self.sensor.address,
+                "--binding", self.sensor.address, *INVENTED_YES,
             )  # fmt: skip
         self._loop = asyncio.new_event_loop()
         self.player = Player([self.sensor], [self.gateway.sensors], speed=1.0, max_hz=100.0)

@@ -17,6 +17,7 @@ from psycopg import sql
 
 from runtime.settings import BrokerSettings
 from simulators.stack.postgres import Postgres
+from simulators.stack.trust_shell import INVENTED_BIRTH, INVENTED_YES
 from tests.fix_database import Database
 from trust import batch, keys, schema
 from trust.app import App, now
@@ -71,8 +72,8 @@ class Office:
         self.run("policy", "load", str(POLICIES / name))
 
     def add_subject(self, name: str = "Ada Canary") -> str:
-        """Add a person; return her id."""
-        subject: str = self.run("subject", "add", "--name", name)["subject"]
+        """Add an adult; return their id."""
+        subject: str = self.run("subject", "add", "--name", name, *INVENTED_BIRTH)["subject"]
         return subject
 
     def enrol(self, *more: str) -> tuple[str, Path]:
@@ -88,7 +89,7 @@ class Office:
         """Record a decision for the demo's purpose."""
         return self.run(
             "decision", "record", "--subject", subject, "--purpose", "home-monitoring@1",
-            "--agent", agent, "--binding", binding, *more,
+            "--agent", agent, "--binding", binding, *INVENTED_YES, *more,
         )  # fmt: skip
 
     def withdraw(self, subject: str) -> dict[str, Any]:

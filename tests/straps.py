@@ -13,7 +13,7 @@ import psycopg
 
 from simulators.people import address_of
 from simulators.stack.system import Gateway, System
-from simulators.stack.trust_shell import TrustShell
+from simulators.stack.trust_shell import INVENTED_BIRTH, INVENTED_YES, TrustShell
 from tests.fix_system import PURPOSE
 
 _EVERY_S: Final = 0.02
@@ -101,7 +101,7 @@ def accept(
     """Record a decision; return the handle."""
     reply = shell.run(
         "decision", "record", "--subject", subject, "--purpose", purpose,
-        "--agent", gateway.agent, "--binding", address,
+        "--agent", gateway.agent, "--binding", address, *INVENTED_YES,
     )  # fmt: skip
     return str(reply["handle"])
 
@@ -121,7 +121,9 @@ class Ward:
         self._shell = shell
         self.gateway = system.enrol(shell)
         self._people = {
-            address_of(f"ward/{n}"): str(shell.run("subject", "add", "--name", "Test")["subject"])
+            address_of(f"ward/{n}"): str(
+                shell.run("subject", "add", "--name", "Test", *INVENTED_BIRTH)["subject"]
+            )
             for n in range(people)
         }
         self.straps = Straps(self.gateway.sensors, list(self._people))

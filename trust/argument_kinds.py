@@ -2,7 +2,7 @@
 
 import datetime as dt
 import re
-from typing import Final
+from typing import Final, Literal
 
 from trust import durations
 from trust.representatives import is_birth_month
@@ -25,6 +25,11 @@ def instant(text: str) -> dt.datetime:
     if not _FIRST <= at < _LAST:
         raise ValueError("not in 1970 to 8999")
     return at.astimezone(dt.UTC)
+
+
+def instant_or_now(text: str) -> dt.datetime | Literal["now"]:
+    """Return a time, or the word for the time at which the command runs."""
+    return "now" if text == "now" else instant(text)
 
 
 def period(text: str) -> dt.timedelta:

@@ -5,20 +5,16 @@ import functools
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
-from uuid import UUID
+from typing import TYPE_CHECKING
 
-from trust import erasure_arguments, rights_arguments, staff_arguments
-from trust.argument_kinds import birth_month, instant, locale, names, period, sha256
+from trust import erasure_arguments, evidence_arguments, rights_arguments, staff_arguments
+from trust.argument_kinds import birth_month, period
 from trust.consent import RECORDABLE
-from trust.decisions import GivenBy, State
 from trust.errors import UsageError
 from trust.parser import Parser
 
 if TYPE_CHECKING:
     from trust.parser import Subparsers
-
-_METHODS: Final = ("checkbox", "signature", "scan", "verbal-witnessed")
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -68,7 +64,7 @@ def _parser() -> Parser:
     )
     _add_pki(_group(commands, "pki", "certificates"), options)
     _add_records(commands, options)
-    _add_decisions(_group(commands, "decision", "what a person decides"), options)
+    evidence_arguments.add(commands, _group, options, RECORDABLE)
     lease = _group(commands, "lease", "what agents may measure")
     publish = lease.add_parser("publish", help="publish what waits", parents=[options])
     publish.add_argument("--renew", default=None, metavar="AGENT", help="issue a new one first")
@@ -132,31 +128,3 @@ def _add_records(commands: "Subparsers", options: Parser) -> None:
     enrol.add_argument("--count", type=int, default=None, metavar="N", help=text)
     enrol.add_argument("--format", choices=("sealed", "json"), default="sealed")
     agent.add_parser("list", help="with lease and certificate", parents=[options])
-
-
-def _add_decisions(decision: "Subparsers", options: Parser) -> None:
-    record = decision.add_parser("record", help="what a person says", parents=[options])
-    record.add_argument("--subject", type=UUID, required=True, metavar="ID")
-    record.add_argument("--purpose", required=True, metavar="NAME@VERSION")
-    record.add_argument(
-        "--quantities", type=names, action="extend", default=[], help="all by default"
-    )
-    states = [State.ACCEPTED, *sorted(RECORDABLE)]
-    record.add_argument("--state", type=State, choices=states, default=State.ACCEPTED)
-    record.add_argument("--agent", default=None, metavar="AGENT")
-    record.add_argument("--binding", action="append", default=[], metavar="ADDRESS")
-    record.add_argument("--recipients", type=names, default=None, help="all by default")
-    record.add_argument("--valid-from", type=instant, default=None, metavar="TIME")
-    record.add_argument("--valid-to", type=instant, default=None, metavar="TIME")
-    record.add_argument("--valid-for", type=period, default=None, metavar="90d")
-    record.add_argument("--representative", type=UUID, default=None, metavar="ID")
-    record.add_argument("--given-by", type=GivenBy, choices=list(GivenBy), default=GivenBy.SELF)
-    record.add_argument("--captured-by", choices=_METHODS, default="signature")
-    record.add_argument("--text-sha256", type=sha256, default=None, metavar="HEX")
-    record.add_argument("--locale", type=locale, default=None, metavar="fr-FR")
-    withdraw = decision.add_parser("withdraw", help="a person withdraws", parents=[options])
-    withdraw.add_argument("--subject", type=UUID, required=True, metavar="ID")
-    withdraw.add_argument("--purpose", required=True, metavar="NAME[@VERSION]")
-    withdraw.add_argument("--given-by", type=GivenBy, choices=list(GivenBy), default=GivenBy.SELF)
-    show = decision.add_parser("list", help="of a person, in their order", parents=[options])
-    show.add_argument("--subject", type=UUID, required=True, metavar="ID")

@@ -11,7 +11,10 @@ from uuid import UUID
 
 import msgspec
 
+from trust.decisions import Decision
 from trust.errors import Tampered
+from trust.evidence import Proof, holds, proof
+from trust.reidentify import Known
 from trust.vault import Vault
 from trust.witness import Chain, Witness
 
@@ -28,6 +31,16 @@ class Found(msgspec.Struct, frozen=True):
     """That were there once; also of people whom the vault does not know any more."""
     cut: dict[Chain, int]
     """How many are missing of whom, as far as that can be told."""
+
+
+class Read(msgspec.Struct, frozen=True):
+    """What the decisions and policies themselves say."""
+
+    broken: list[Chain]
+    """Not as they were signed, by trust or by an officer who vouched for something."""
+    unproven: int
+    """Decisions that say yes and do not say how, or to which text: recorded by default, once."""
+    policies_verify: bool
 
 
 class Audit:
@@ -78,27 +91,39 @@ class Audit:
         missing = max(remembered - decisions, sum(cut.values()), 0)
         return Found(decisions, missing, cut)
 
-    def unverified(self) -> tuple[list[Chain], bool]:
-        """Return the chains that are not as they were signed, and whether the policies are."""
-        broken = []
+    def read(self) -> Read:
+        """Read every decision and policy; return those that are not as they were signed."""
+        broken, unproven = [], 0
+        officers = self._officers()
         for chains in self._pages():
             for chain, length in chains.items():
-                if length and not self._verifies(chain):
+                found = self._verified(chain, officers) if length else []
+                if found is None:
                     broken.append(chain)
+                else:
+                    unproven += sum(proof(one) is Proof.UNPROVEN for one in found)
         with self._vault.transaction() as records:
             try:
                 records.purposes()
             except Tampered:
-                return broken, False
-        return broken, True
+                return Read(broken, unproven, policies_verify=False)
+        return Read(broken, unproven, policies_verify=True)
 
-    def _verifies(self, chain: Chain) -> bool:
+    def _verified(self, chain: Chain, officers: Mapping[UUID, Known]) -> list[Decision] | None:
         with self._vault.transaction() as records:
             try:
-                records.decisions(*chain)
+                found = records.decisions(*chain)
             except Tampered:
-                return False
-        return True
+                return None
+        return found if all(holds(one, officers) for one in found) else None
+
+    def _officers(self) -> Mapping[UUID, Known]:
+        with self._vault.transaction() as records:
+            try:
+                return records.registers.officers()
+            except Tampered:
+                # Then what they vouched for does not verify either, and is named.
+                return {}
 
     def _pages(self) -> Iterator[Mapping[Chain, int]]:
         """Yield every subject with every purpose, and how many decisions there are of it."""

@@ -11,14 +11,15 @@ Result = dict[str, Any]
 
 def _audit(app: App, _: argparse.Namespace) -> Result:
     found = app.audit.look()
-    broken, policies_verify = app.audit.unverified()
+    read = app.audit.read()
     rows = [_row(*chain, "missing", count) for chain, count in sorted(found.cut.items())]
-    rows += [_row(*chain, "does not verify", None) for chain in sorted(broken)]
+    rows += [_row(*chain, "does not verify", None) for chain in sorted(read.broken)]
     return {
         "decisions": found.decisions,
         "missing": found.missing,
-        "policies": "as signed" if policies_verify else "one does not verify",
-        "problems": found.missing + len(broken) + (not policies_verify),
+        "unproven": read.unproven,
+        "policies": "as signed" if read.policies_verify else "one does not verify",
+        "problems": found.missing + len(read.broken) + (not read.policies_verify),
         "rows": rows,
     }
 

@@ -11,6 +11,7 @@ from runtime.tls import client_context
 from trust import (
     audit_commands,
     canonical,
+    decision_commands,
     erasure_commands,
     files,
     keys,
@@ -23,16 +24,14 @@ from trust.app import App, now
 from trust.bulk_enrolment import MAX_AGENTS
 from trust.certificates import Authority
 from trust.config import DatabaseSettings, Settings
-from trust.consent import Grant, Refusal, Taken
 from trust.database import parameters
-from trust.decisions import Capture, State
+from trust.decision_commands import done, instant
 from trust.errors import Conflict, NotFound, PolicyError, Refused, UsageError
 from trust.keys import FileKeys
 from trust.leases import version_by_time
-from trust.purposes import parse_reference
 from trust.reload import reload_broker
+from trust.representatives import check_born
 from trust.subjects import Identity
-from trust.upkeep import Done
 
 Result = dict[str, Any]
 _SHORTEST_TOKEN: Final = dt.timedelta(minutes=1)
@@ -98,6 +97,8 @@ def _policy_load(app: App, arguments: argparse.Namespace) -> Result:
 
 
 def _subject_add(app: App, arguments: argparse.Namespace) -> Result:
+    if arguments.born is not None:
+        check_born(arguments.born, at=now())
     identity = Identity(rights_commands.name_of(arguments), arguments.born)
     subject = uuid.uuid4()
     with app.vault.transaction() as records:
@@ -142,7 +143,7 @@ def _agent_token(app: App, arguments: argparse.Namespace) -> Result:
     )
     return {
         "token": token.format(),
-        "expires_at": _instant(expires_at),
+        "expires_at": instant(expires_at),
         "next": "on the gateway: vitalveil agent enrol --token - --url https://HOST:8443"
         " --ca ca.crt --out DIR",
     }
@@ -158,11 +159,11 @@ def _agent_list(app: App, _arguments: argparse.Namespace) -> Result:
             {
                 "agent": agent,
                 "format": kind,
-                "enrolled_at": _instant(enrolled_at),
-                "revoked_at": _instant(revoked_at),
+                "enrolled_at": instant(enrolled_at),
+                "revoked_at": instant(revoked_at),
                 "lease": version or None,
-                "lease_ends_at": _instant(lease_ends_at),
-                "certificate_ends_at": _instant(rest[0]),
+                "lease_ends_at": instant(lease_ends_at),
+                "certificate_ends_at": instant(rest[0]),
             }
             for agent, kind, enrolled_at, revoked_at, version, lease_ends_at, *rest in page
         ]
@@ -178,7 +179,7 @@ def _pki_issue_agent(app: App, arguments: argparse.Namespace) -> Result:
 
 def _pki_revoke(app: App, arguments: argparse.Namespace) -> Result:
     crl = arguments.crl or app.settings.certificates.crl_file
-    done = app.enrolment.revoke(arguments.agent, crl=crl)
+    revoked = app.enrolment.revoke(arguments.agent, crl=crl)
     mend = "" if crl else "set certificates.crl_file or give --crl: no revocation list was written"
     reload = app.settings.certificates
     problem = reload_broker(reload.reload_command, timeout_s=reload.reload_timeout_s)
@@ -186,113 +187,24 @@ def _pki_revoke(app: App, arguments: argparse.Namespace) -> Result:
         mend = problem or "nothing: the broker has read the list"
     return {
         "agent": arguments.agent,
-        **_done(done),
+        **done(revoked),
         "crl": None if crl is None else str(crl),
         "next": mend or "have the broker read the list again (SIGHUP)",
     }
 
 
-def _decision_record(app: App, arguments: argparse.Namespace) -> Result:
-    reference = parse_reference(arguments.purpose)
-    if reference is None:
-        raise Refused("--purpose is not a name with a version; write it as home-monitoring@1")
-    capture = Capture(arguments.captured_by, arguments.text_sha256, arguments.locale)
-    if arguments.state is not State.ACCEPTED:
-        return _taken(app.consent.record(_refusal(arguments, reference, capture)))
-    if arguments.agent is None or not arguments.binding:
-        raise Refused("who accepts is measured somewhere: give --agent and --binding")
-    grant = Grant(
-        subject=arguments.subject,
-        purpose=reference[0],
-        version=reference[1],
-        quantities=arguments.quantities,
-        agent=arguments.agent,
-        bindings=arguments.binding,
-        given_by=arguments.given_by,
-        capture=capture,
-        valid_from=arguments.valid_from,
-        valid_to=arguments.valid_to,
-        valid_for=arguments.valid_for,
-        representative=arguments.representative,
-        recipients=arguments.recipients,
-    )
-    return _taken(app.consent.accept(grant))
-
-
-def _refusal(
-    arguments: argparse.Namespace, reference: tuple[str, int], capture: Capture
-) -> Refusal:
-    if arguments.agent is not None or arguments.binding or arguments.quantities:
-        raise Refused("only who accepts is measured: drop --agent, --binding and --quantities")
-    return Refusal(
-        subject=arguments.subject,
-        purpose=reference[0],
-        version=reference[1],
-        state=arguments.state,
-        given_by=arguments.given_by,
-        representative=arguments.representative,
-        capture=capture,
-    )
-
-
-def _decision_list(app: App, arguments: argparse.Namespace) -> Result:
-    with app.vault.transaction() as records:
-        records.data_key(arguments.subject)
-        names = records.registers.purposes_of(arguments.subject)
-        taken = [d for name in names for d in records.decisions(arguments.subject, name)]
-    return {
-        "rows": [
-            {
-                "decided_at": _instant(one.decided_at),
-                "purpose": f"{one.purpose}@{one.version}",
-                "state": one.state,
-                "quantities": one.quantities,
-                "given_by": one.given_by,
-                "valid_to": _instant(one.valid_to),
-                "decision": str(one.decision),
-            }
-            for one in taken
-        ]
-    }
-
-
-def _decision_withdraw(app: App, arguments: argparse.Namespace) -> Result:
-    name = arguments.purpose.partition("@")[0]
-    return _taken(app.consent.withdraw(arguments.subject, name, given_by=arguments.given_by))
-
-
 def _lease_publish(app: App, arguments: argparse.Namespace) -> Result:
     if arguments.renew is None:
         return {}
-    done = app.upkeep.bring([arguments.renew], renew=True)
-    if arguments.renew not in done.versions and done.committed_at is None:
+    brought = app.upkeep.bring([arguments.renew], renew=True)
+    if arguments.renew not in brought.versions and brought.committed_at is None:
         raise NotFound("agent", "Enrol one with `vitalveil trust agent enrol`.")
-    return _done(done)
+    return done(brought)
 
 
 def _lease_supersede(app: App, _arguments: argparse.Namespace) -> Result:
     with app.vault.transaction() as records:
         return {"agents": records.supersede_leases(version_by_time(now()))}
-
-
-def _taken(taken: Taken) -> Result:
-    handle = {} if taken.handle is None else {"handle": taken.handle.hex()}
-    return {"decision": str(taken.decision), **handle, **_done(taken.done)}
-
-
-def _done(done: Done) -> Result:
-    versions = done.versions
-    return {
-        "withdrawn_at": _instant(done.withdrawn_at),
-        # When the daemon was faster, all that is known is that it was before now.
-        "committed_at": _instant(done.committed_at or now()),
-        "lease_version": max(versions.values(), default=None),
-        "leases": versions,
-    }
-
-
-def _instant(at: dt.datetime | None) -> str | None:
-    return None if at is None else at.astimezone(dt.UTC).isoformat(timespec="microseconds")
 
 
 BEFORE_KEYS: Final[Mapping[str, Callable[[Settings, argparse.Namespace], Result]]] = {
@@ -310,11 +222,9 @@ ON_RECORDS: Final[Mapping[str, Callable[[App, argparse.Namespace], Result]]] = {
     "agent list": _agent_list,
     "pki issue-agent": _pki_issue_agent,
     "pki revoke": _pki_revoke,
-    "decision record": _decision_record,
-    "decision withdraw": _decision_withdraw,
-    "decision list": _decision_list,
     "lease publish": _lease_publish,
     "lease supersede": _lease_supersede,
+    **decision_commands.ON_RECORDS,
     **rights_commands.ON_RECORDS,
     **staff_commands.ON_RECORDS,
     **erasure_commands.ON_RECORDS,

@@ -15,23 +15,24 @@ from uuid import UUID
 
 import msgspec
 
+from trust import evidence, giving
 from trust.config import ConsentSettings
 from trust.decisions import (
-    Capture,
     Decision,
     GivenBy,
     State,
     before_restriction,
     current,
     state,
+    without_evidence,
 )
 from trust.durations import whole_ms
 from trust.errors import Conflict, NotFound, Refused
+from trust.giving import Grant, Refusal
 from trust.handles import HANDLE_BYTES
 from trust.ports import Clock
 from trust.purposes import Purpose
 from trust.records import Handle, Records
-from trust.representatives import check_giver
 from trust.upkeep import Done, Upkeep
 from trust.vault import Vault
 
@@ -40,45 +41,6 @@ _OF_THE_PERSON: Final = frozenset({State.REFUSED, State.DECLINED, State.NOT_CHOS
 RECORDABLE: Final = _OF_THE_PERSON | {State.UNKNOWN, State.NOT_ASKED, State.INVALIDATED}
 """What `record` takes; the other states have commands of their own, or come by themselves."""
 _ADDRESS: Final = re.compile(r"[0-9A-F]{2}(?::[0-9A-F]{2}){5}", re.ASCII)
-
-
-class Grant(msgspec.Struct, frozen=True):
-    """What a person agreed to, and where it is to be measured."""
-
-    subject: UUID
-    purpose: str
-    version: int
-    quantities: list[str]
-    """Empty for all that the purpose allows."""
-    agent: str
-    bindings: list[str]
-    given_by: GivenBy = GivenBy.SELF
-    capture: Capture = Capture("signature")
-    valid_from: dt.datetime | None = None
-    valid_to: dt.datetime | None = None
-    valid_for: dt.timedelta | None = None
-    """Instead of *valid_to*: from when it begins."""
-    representative: UUID | None = None
-    recipients: list[str] | None = None
-    """None for all that the purpose names."""
-
-    def __repr__(self) -> str:
-        return "Grant(…)"
-
-
-class Refusal(msgspec.Struct, frozen=True):
-    """What a person decided that is not yes, or that was found out about a yes."""
-
-    subject: UUID
-    purpose: str
-    version: int
-    state: State
-    given_by: GivenBy = GivenBy.SELF
-    representative: UUID | None = None
-    capture: Capture = Capture("signature")
-
-    def __repr__(self) -> str:
-        return "Refusal(…)"
 
 
 class Taken(msgspec.Struct, frozen=True):
@@ -167,16 +129,19 @@ class Consent:
 
     def _accepted(self, records: Records, grant: Grant, purpose: Purpose) -> Decision:
         now = whole_ms(self._clock())
-        before = _open_to_decisions(records.decisions(grant.subject, grant.purpose))
+        chain = records.decisions(grant.subject, grant.purpose)
+        before = _open_to_decisions(chain)
+        given = giving.given(records, grant, purpose, chain, now=now, ages=self._ages)
         valid_from = grant.valid_from or now
+        if valid_from < given.decided_at:
+            raise Refused("--valid-from is before --given-at: nobody agrees to what is past")
         valid_to = _ends_at(grant, valid_from)
         if valid_to is not None and valid_to <= max(valid_from, now):
             raise Refused("--valid-to is not after the decision begins, or is past")
-        last = giver_until(records, grant, at=now, ages=self._ages)
-        if last is not None and last <= max(valid_from, now):
+        if given.until is not None and given.until <= max(valid_from, now):
             raise Refused("the decision would begin after the mandate of who gives it")
-        ends = [end for end in (valid_to, last) if end is not None]
-        return Decision(
+        ends = [end for end in (valid_to, given.until) if end is not None]
+        decision = Decision(
             decision=self._new_id(),
             subject=grant.subject,
             purpose=grant.purpose,
@@ -184,14 +149,17 @@ class Consent:
             state=State.ACCEPTED,
             quantities=_quantities(grant.quantities, purpose),
             recipients=_recipients(grant.recipients, purpose),
-            decided_at=now,
+            decided_at=given.decided_at,
             valid_from=valid_from,
             valid_to=min(ends, default=None),
-            given_by=grant.given_by,
-            capture=grant.capture,
+            given_by=given.given_by,
+            capture=given.capture,
             supersedes=None if before is None else before.decision,
             representative=grant.representative,
+            representative_capture=given.representative_capture,
+            representative_decided_at=given.representative_decided_at,
         )
+        return giving.vouched(records, grant, decision)
 
     def record(self, refusal: Refusal) -> Taken:
         """
@@ -217,9 +185,15 @@ class Consent:
 
     def _refused(self, records: Records, refusal: Refusal) -> Decision:
         now = whole_ms(self._clock())
+        chain = records.decisions(refusal.subject, refusal.purpose)
+        before = _open_to_decisions(chain)
+        said = refusal.said.at(now)
+        decided_at = said.given_at if isinstance(said.given_at, dt.datetime) else now
+        if decided_at > now:
+            raise Refused("--given-at is in the future: a decision is recorded once it is made")
+        evidence.check_order(decided_at, chain, at=now)
         if refusal.state in _OF_THE_PERSON:
-            giver_until(records, refusal, at=now, ages=self._ages)
-        before = _open_to_decisions(records.decisions(refusal.subject, refusal.purpose))
+            giving.check_says_no(records, refusal, at=decided_at, ages=self._ages)
         return Decision(
             decision=self._new_id(),
             subject=refusal.subject,
@@ -228,17 +202,21 @@ class Consent:
             state=refusal.state,
             quantities=[],
             recipients=[],
-            decided_at=now,
+            decided_at=decided_at,
             valid_from=now,
-            given_by=refusal.given_by,
-            capture=refusal.capture,
+            given_by=refusal.given_by or GivenBy.NOT_STATED,
+            capture=evidence.capture_of(said),
             supersedes=None if before is None else before.decision,
             representative=refusal.representative,
         )
 
-    def withdraw(self, subject: UUID, purpose: str, *, given_by: GivenBy = GivenBy.SELF) -> Taken:
+    def withdraw(
+        self, subject: UUID, purpose: str, *, given_by: GivenBy = GivenBy.NOT_STATED
+    ) -> Taken:
         """
         Record that a person withdrew, and have nothing more of it measured or stored.
+
+        It takes no evidence: to withdraw is as easy as to agree (GDPR art. 7(3)).
 
         Once this returns, no row of that scope is stored any more.
 
@@ -250,7 +228,7 @@ class Consent:
         return Taken(decision, self._upkeep.bring(agents))
 
     def record_withdrawn(
-        self, subject: UUID, purpose: str, *, given_by: GivenBy = GivenBy.SELF
+        self, subject: UUID, purpose: str, *, given_by: GivenBy = GivenBy.NOT_STATED
     ) -> tuple[UUID, list[str]]:
         """Record a withdrawal in the vault, and no more; return decision and agents."""
         with self._vault.transaction() as records:
@@ -263,8 +241,10 @@ class Consent:
             agents = records.agents_of(subject, purpose)
             records.lock_agents(agents)
             now = whole_ms(self._clock())
+            # Anybody who could have agreed may say no, without showing a mandate again; and how
+            # the yes was captured says nothing of how the no was.
             decision = msgspec.structs.replace(
-                accepted,
+                without_evidence(accepted),
                 decision=self._new_id(),
                 state=State.WITHDRAWN,
                 quantities=[],
@@ -273,8 +253,6 @@ class Consent:
                 valid_to=None,
                 supersedes=chain[-1].decision,
                 given_by=given_by,
-                # Anybody who could have agreed may say no, without showing a mandate again.
-                representative=None,
             )
             records.add_decision(decision)
             if chain[-1].state is State.RESTRICTED:
@@ -310,31 +288,6 @@ def _address(text: str) -> str:
     if _ADDRESS.fullmatch(address) is None:
         raise Refused("a --binding is not a sensor's address; write it as C0:FF:EE:00:00:01")
     return address
-
-
-def giver_until(
-    records: Records, given: Grant | Refusal, *, at: dt.datetime, ages: ConsentSettings
-) -> dt.datetime | None:
-    """
-    Return until when *given* can last; None for no end.
-
-    Raises:
-        Refused: Who gives it may not.
-    """
-    known = {r.representative: r for r in records.registers.representatives(given.subject)}
-    if given.representative is not None and given.representative not in known:
-        raise NotFound(
-            "representative of that subject",
-            "Add one with `vitalveil trust representative add`.",
-        )
-    return check_giver(
-        given.given_by,
-        None if given.representative is None else known[given.representative],
-        born=records.registers.identity(given.subject).born,
-        purpose=given.purpose,
-        at=at,
-        ages=ages,
-    )
 
 
 def _ends_at(grant: Grant, valid_from: dt.datetime) -> dt.datetime | None:

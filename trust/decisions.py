@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from trust import canonical
 from trust.errors import Tampered
@@ -50,15 +51,32 @@ class GivenBy(enum.StrEnum):
     GUARDIAN = "guardian"
     JOINT = "joint"
     PROXY = "proxy"
+    NOT_STATED = "not-stated"
+    """Nobody said: of what is no yes, which takes no evidence."""
+
+
+class Attested(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """That an officer vouches for something about the decision (`trust.evidence`)."""
+
+    officer: UUID
+    signature: str
+    """In hexadecimal."""
 
 
 class Capture(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How it was put on record."""
+    """
+    How it was put on record.
+
+    What is not set stands in no document: those of before have neither.
+    """
 
     method: str
+    """A word of `trust.evidence.Method`, or what was written before there were any."""
     text_sha256: str | None = None
     """Of the text that the person was shown."""
     locale: str | None = None
+    scan_sha256: str | UnsetType = UNSET
+    witness: Attested | UnsetType = UNSET
 
 
 class Decision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -72,6 +90,7 @@ class Decision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     quantities: list[str]
     recipients: list[str]
     decided_at: dt.datetime
+    """When the person decided, as who recorded it says; it was recorded later, or then."""
     valid_from: dt.datetime
     given_by: GivenBy
     capture: Capture
@@ -80,6 +99,11 @@ class Decision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The decision before it, of the same subject for the same purpose."""
     representative: UUID | None = None
     """Who decided with the person, or for them."""
+    representative_capture: Capture | UnsetType = UNSET
+    """How it was put on record what a guardian said who decided together with the person."""
+    representative_decided_at: dt.datetime | UnsetType = UNSET
+    of_age: Attested | UnsetType = UNSET
+    """Who vouches that the person is of age, where the month of birth is not known."""
 
 
 class Scope(msgspec.Struct, frozen=True):
@@ -160,6 +184,19 @@ def versions_since(decisions: Sequence[Decision], first: UUID) -> list[int]:
     """Return the versions of the purpose that were agreed to from *first* on, each once."""
     started = itertools.dropwhile(lambda decision: decision.decision != first, decisions)
     return list(dict.fromkeys(decision.version for decision in started))
+
+
+def without_evidence(decision: Decision) -> Decision:
+    """Return *decision* as one that nobody gave a reason or a proof for: it claims nothing."""
+    return msgspec.structs.replace(
+        decision,
+        given_by=GivenBy.NOT_STATED,
+        capture=Capture("not-stated"),
+        representative=None,
+        representative_capture=UNSET,
+        representative_decided_at=UNSET,
+        of_age=UNSET,
+    )
 
 
 def chain(decisions: Sequence[Decision], *, subject: UUID, purpose: str) -> list[Decision]:

@@ -81,6 +81,11 @@ class Purpose(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Its name and version, as a decision names it."""
         return f"{self.name}@{self.version}"
 
+    @property
+    def needs_consent(self) -> bool:
+        """Whether the person has to agree; elsewhere they have to be informed, and no more."""
+        return self.art6 is Article6.CONSENT or self.art9 is Article9.EXPLICIT_CONSENT
+
     def rule(self, quantity: str) -> Rule:
         """Return the rule for *quantity*, which the purpose allows."""
         allowed = self.quantities[quantity]

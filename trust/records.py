@@ -170,6 +170,11 @@ class Records:
             self._purposes[name, version] = found
         return self._purposes[name, version]
 
+    def loaded_at(self, name: str, version: int) -> dt.datetime:
+        """Return when a version of a purpose, which is there, was loaded."""
+        loaded_at: dt.datetime = self._fetch("loaded_at", name, version)[0][0]
+        return loaded_at
+
     def purposes(self) -> list[Purpose]:
         """Return every version of every purpose."""
         return [self.purpose(name, version) for name, version in self._fetch("purposes")]

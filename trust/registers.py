@@ -16,7 +16,7 @@ from trust.database import Connection, Row
 from trust.errors import Conflict, NotFound
 from trust.ports import Keys
 from trust.reidentify import Known, Officer, Signed
-from trust.representatives import Representative, Role
+from trust.representatives import Representative, Role, Shown
 from trust.subjects import Identity
 from trust.tokens import Issued, Token
 
@@ -93,6 +93,10 @@ class Registers:
         rows = self._fetch("decisions_of_subject", subject)
         return [(bytes(document), bytes(signature)) for _, document, signature in rows]
 
+    def recorded_at(self, subject: UUID) -> dict[UUID, dt.datetime]:
+        """Return when each decision of *subject* was put on record here."""
+        return dict(self._fetch("recorded_at", subject))
+
     def purposes_of(self, subject: UUID) -> list[str]:
         """Return the names of the purposes that *subject* decided on."""
         return sorted({purpose for purpose, _ in self.references(subject)})
@@ -123,13 +127,25 @@ class Registers:
             representative.valid_from,
             representative.valid_to,
             sealed,
+            representative.shown,
         )
 
     def representatives(self, subject: UUID) -> list[Representative]:
         """Return who may, or might, decide for *subject*."""
         return [
-            Representative(found, whose, Role(role), *rest)
-            for found, whose, role, *rest in self._fetch("representatives", subject)
+            Representative(
+                found,
+                whose,
+                Role(role),
+                purposes,
+                begins,
+                ends,
+                ended_at,
+                None if shown is None else Shown(shown),
+            )
+            for found, whose, role, purposes, begins, ends, ended_at, shown in self._fetch(
+                "representatives", subject
+            )
         ]
 
     def wards(self) -> list[UUID]:

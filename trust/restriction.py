@@ -13,7 +13,7 @@ from uuid import UUID
 
 import msgspec
 
-from trust.decisions import State, before_restriction, state
+from trust.decisions import State, before_restriction, state, without_evidence
 from trust.durations import whole_ms
 from trust.epochs import pseudonyms_of
 from trust.errors import Conflict
@@ -130,11 +130,14 @@ class Restriction:
             agents = records.agents_of(subject, purpose)
             records.lock_agents(agents)
             now = whole_ms(self._clock())
+            # How and when a person agreed says nothing of how they asked to be restricted. Lifted,
+            # what they decided before stands again, with what was said of it and no more.
+            if is_restricted:
+                before = msgspec.structs.replace(without_evidence(before), decided_at=now)
             decision = msgspec.structs.replace(
                 before,
                 decision=uuid.UUID(bytes=self._random_bytes(16), version=4),
                 state=State.RESTRICTED if is_restricted else before.state,
-                decided_at=now,
                 valid_from=now,
                 supersedes=chain[-1].decision,
             )

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from trust.argument_kinds import birth_month, instant, names, period
 from trust.due_dates import RequestKind, RequestOutcome
-from trust.representatives import Role
+from trust.representatives import Role, Shown
 
 if TYPE_CHECKING:
     from trust.parser import Group, Parser, Subparsers
@@ -53,7 +53,10 @@ def _add_representatives(group: "Subparsers", options: "Parser") -> None:
     add_one.add_argument("--subject", type=UUID, required=True, metavar="ID")
     add_one.add_argument("--name", required=True, help="or - to read it from standard input")
     add_one.add_argument("--role", type=Role, choices=list(Role), required=True)
-    add_one.add_argument("--purposes", type=names, default=[], help="names; all by default")
+    text = "what showed that they are one"
+    add_one.add_argument("--shown-by", type=Shown, choices=list(Shown), required=True, help=text)
+    text = "names, or all; a guardian's are all by default"
+    add_one.add_argument("--purposes", type=names, default=None, help=text)
     add_one.add_argument("--valid-from", type=instant, default=None, metavar="TIME")
     add_one.add_argument("--valid-to", type=instant, default=None, metavar="TIME")
     show = group.add_parser("list", help="of a person", parents=[options])

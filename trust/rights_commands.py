@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 from uuid import UUID
 
-from trust import due_dates, files, receipts
+from trust import due_dates, evidence, files, receipts
 from trust.app import App, now
 from trust.config import ConsentSettings
 from trust.due_dates import RequestOutcome
@@ -18,7 +18,7 @@ from trust.receipts import Statement
 from trust.records import Records
 from trust.reidentification import read_public_key
 from trust.reminders import KIND, SHOWN_BEFORE, Reminder, reminder
-from trust.representatives import Representative
+from trust.representatives import Representative, Role, check_born
 
 Result = dict[str, Any]
 MAX_NAME: Final = 200
@@ -79,6 +79,7 @@ def verify(arguments: argparse.Namespace) -> Result:
     )
     states = found.states(at=at)
     latest = {decision.purpose: decision for decision in found.decisions}
+    needs = {purpose.reference: purpose.needs_consent for purpose in found.purposes}
     return {
         "receipt": str(found.statement.receipt),
         "subject": str(found.statement.subject),
@@ -91,7 +92,12 @@ def verify(arguments: argparse.Namespace) -> Result:
                 "state": states[name],
                 "quantities": decision.quantities,
                 "recipients": decision.recipients,
+                "basis": "consent" if needs[f"{name}@{decision.version}"] else "information",
                 "given_by": decision.given_by,
+                "captured_by": decision.capture.method,
+                "text_sha256": decision.capture.text_sha256,
+                "locale": decision.capture.locale,
+                "evidence": evidence.proof(decision),
                 "decided_at": _time(decision.decided_at),
                 "valid_to": None if decision.valid_to is None else _time(decision.valid_to),
             }
@@ -121,6 +127,8 @@ def _subject_rectify(app: App, arguments: argparse.Namespace) -> Result:
     if arguments.name is None and arguments.born is None:
         raise Refused("give --name, --born or both")
     name = None if arguments.name is None else name_of(arguments)
+    if arguments.born is not None:
+        check_born(arguments.born, at=now())
     with app.vault.transaction() as records:
         fields = records.registers.rectify(arguments.subject, name=name, born=arguments.born)
         if arguments.request is not None:
@@ -129,8 +137,12 @@ def _subject_rectify(app: App, arguments: argparse.Namespace) -> Result:
 
 
 def _representative_add(app: App, arguments: argparse.Namespace) -> Result:
-    if not all(map(is_name, arguments.purposes)):
-        raise Refused("--purposes are names of purposes, without versions")
+    purposes = [] if arguments.purposes == ["all"] else arguments.purposes
+    if not all(map(is_name, purposes or [])):
+        raise Refused("--purposes are names of purposes, without versions, or all")
+    if purposes is None and arguments.role is Role.PROXY:
+        # Parental authority covers everything; a mandate covers what it says.
+        raise Refused("say what the mandate covers: --purposes NAME,NAME or --purposes all")
     valid_from = arguments.valid_from or now()
     if arguments.valid_to is not None and arguments.valid_to <= valid_from:
         raise Refused("--valid-to is not after --valid-from")
@@ -138,9 +150,10 @@ def _representative_add(app: App, arguments: argparse.Namespace) -> Result:
         uuid.uuid4(),
         arguments.subject,
         arguments.role,
-        arguments.purposes,
+        purposes or [],
         valid_from,
         arguments.valid_to,
+        shown=arguments.shown_by,
     )
     with app.vault.transaction() as records:
         records.registers.add_representative(representative, name=name_of(arguments))
@@ -159,6 +172,7 @@ def _representative_list(app: App, arguments: argparse.Namespace) -> Result:
                 "valid_from": _time(one.valid_from),
                 "valid_to": None if one.valid_to is None else _time(one.valid_to),
                 "ended": one.ended_at is not None,
+                "shown_by": one.shown or "not stated",
             }
             for one in found
         ]

@@ -23,7 +23,7 @@ from simulators.player import Player
 from simulators.replay import source_of
 from simulators.stack.scrape import EMPTY, Metrics, scrape
 from simulators.stack.system import Gateway, System
-from simulators.stack.trust_shell import TrustShell
+from simulators.stack.trust_shell import INVENTED_BIRTH, INVENTED_YES, TrustShell
 
 PURPOSE: Final = "home-monitoring@1"
 _POLICY: Final = Path(__file__).parents[2] / "trust" / "policies" / "demo.yaml"
@@ -144,10 +144,12 @@ class Demo:
 
     @staticmethod
     def _consent(shell: TrustShell, person: Person, gateway: Gateway) -> str:
-        subject: str = shell.run("subject", "add", "--name", person.name)["subject"]
+        subject: str = shell.run("subject", "add", "--name", person.name, *INVENTED_BIRTH)[
+            "subject"
+        ]
         shell.run(
             "decision", "record", "--subject", subject, "--purpose", PURPOSE,
-            "--agent", gateway.agent, "--quantities", ",".join(_QUANTITIES),
+            "--agent", gateway.agent, "--quantities", ",".join(_QUANTITIES), *INVENTED_YES,
             *(part for sensor in person.sensors for part in ("--binding", sensor.address)),
         )  # fmt: skip
         return subject

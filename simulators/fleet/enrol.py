@@ -13,7 +13,7 @@ from typing import Final
 
 from simulators.fleet.roster import Member
 from simulators.people import address_of
-from simulators.stack.trust_shell import TrustShell
+from simulators.stack.trust_shell import INVENTED_BIRTH, INVENTED_YES, TrustShell
 
 PURPOSE: Final = "fleet@1"
 _SHELLS: Final = 4
@@ -90,11 +90,10 @@ class Enrolment:
     def _one(self, shell: TrustShell, number: int, bundle: Path) -> Member:
         """Have a person measured at the agent of *bundle*."""
         agent = bundle.name
-        subject: str = shell.run("subject", "add", "--name", f"Invented Person {number}")[
-            "subject"
-        ]
+        name = f"Invented Person {number}"
+        subject: str = shell.run("subject", "add", "--name", name, *INVENTED_BIRTH)["subject"]
         handle: str = shell.run(
             "decision", "record", "--subject", subject, "--purpose", PURPOSE, "--agent", agent,
-            "--binding", address_of(f"fleet/{number}"),
+            "--binding", address_of(f"fleet/{number}"), *INVENTED_YES,
         )["handle"]  # fmt: skip
         return Member(agent, str(bundle), subject, handle)

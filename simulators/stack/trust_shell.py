@@ -1,14 +1,23 @@
 """`vitalveil trust batch` as a child: many commands of trust in one process."""
 
+import hashlib
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Final
 
 from simulators.stack.errors import StackError
+
+_TEXT: Final = "I am invented. Whatever the policy names may be measured of me, until I withdraw."
+INVENTED_YES: Final = (
+    "--given-by", "self", "--captured-by", "checkbox", "--locale", "en-GB", "--given-at", "now",
+    "--text-sha256", hashlib.sha256(_TEXT.encode()).hexdigest(),
+)  # fmt: skip
+"""How invented people agree: trust fills in nothing of it."""
+INVENTED_BIRTH: Final = ("--born", "1980-01")
 
 
 class CommandFailed(StackError):

@@ -31,6 +31,7 @@ from runtime.settings import TlsSettings
 from runtime.tls import client_context
 from simulators.network import Direction, Relay
 from simulators.stack.system import Gateway, System, system
+from simulators.stack.trust_shell import INVENTED_BIRTH, INVENTED_YES
 from trust import pki
 from wire import topics
 from wire.envelope import Block, Body, encode_envelope, pack_block
@@ -197,11 +198,11 @@ def _enrol(whole: System) -> Gateway:
     with whole.trust_shell() as shell:
         shell.run("policy", "load", str(policy))
         gateway = whole.enrol(shell, agent={"log": {"level": "debug"}})
-        subject = shell.run("subject", "add", "--name", NAME)["subject"]
+        subject = shell.run("subject", "add", "--name", NAME, *INVENTED_BIRTH)["subject"]
         shell.run(
             "decision", "record", "--subject", subject, "--purpose", "canary@1",
             "--agent", gateway.agent, "--quantities", "glucose_interstitial",
-            "--binding", ADDRESS,
+            "--binding", ADDRESS, *INVENTED_YES,
         )  # fmt: skip
     return gateway
 

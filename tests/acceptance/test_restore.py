@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from simulators.stack.system import System, system
+from simulators.stack.trust_shell import INVENTED_BIRTH, INVENTED_YES
 from tests.fix_database import programs
 from tests.fix_system import PURPOSE, Flow, begin
 from tests.operator_shell import ROOT, Operator, commands
@@ -120,11 +121,13 @@ def _lease_anew(whole: System, flow: Flow) -> None:
     """
     with whole.trust_shell() as shell:
         for number in range(3):
-            subject = shell.run("subject", "add", "--name", "Somebody Else")["subject"]
+            subject = shell.run("subject", "add", "--name", "Somebody Else", *INVENTED_BIRTH)[
+                "subject"
+            ]
             shell.run(
                 "decision", "record", "--subject", subject, "--purpose", PURPOSE,
                 "--agent", flow.gateway.agent, "--quantities", "heart_rate",
-                "--binding", f"C0:FF:EE:00:00:0{number}",
+                "--binding", f"C0:FF:EE:00:00:0{number}", *INVENTED_YES,
             )  # fmt: skip
 
 

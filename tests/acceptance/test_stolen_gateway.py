@@ -30,6 +30,7 @@ from edge_agent import spool_file
 from edge_agent.tags import Tags
 from simulators.network import Direction, Relay
 from simulators.stack.system import Gateway, System, system
+from simulators.stack.trust_shell import INVENTED_BIRTH, INVENTED_YES
 from wire.envelope import Envelope, decode_envelope
 from wire.errors import WireError
 from wire.sealing import SESSION_KEY_BYTES, Opener, associated_data
@@ -157,13 +158,14 @@ class Home:
             self.gateway = whole.enrol(shell, agent={"log": {"level": "debug"}})
             people = [(HER_NAME, HERS), (HIS_NAME, HIS)]
             self.subjects = [
-                shell.run("subject", "add", "--name", n)["subject"] for n, _ in people
+                shell.run("subject", "add", "--name", n, *INVENTED_BIRTH)["subject"]
+                for n, _ in people
             ]
             handles = [
                 shell.run(
                     "decision", "record", "--subject", subject, "--purpose", "stolen@1",
                     "--agent", self.gateway.agent, "--quantities", "glucose_interstitial",
-                    "--binding", sensor,
+                    "--binding", sensor, *INVENTED_YES,
                 )["handle"]
                 for subject, (_, sensor) in zip(self.subjects, people, strict=True)
             ]  # fmt: skip

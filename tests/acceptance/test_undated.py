@@ -21,6 +21,7 @@ from simulators.stack.child import Child
 from simulators.stack.scrape import EMPTY, scrape
 from simulators.stack.system import Gateway, System, system
 from simulators.stack.toml import Table
+from simulators.stack.trust_shell import INVENTED_BIRTH, INVENTED_YES
 from tests import rebooted_agent
 from tests.bluez.sensors import STRAP, Strap
 from tests.fakes_edge_agent import agent_environ
@@ -107,10 +108,11 @@ def _enrol(whole: System, *, marker: Path) -> Gateway:
     with whole.trust_shell() as shell:
         shell.run("policy", "load", str(policy))
         gateway = whole.enrol(shell, agent=settings)
-        subject = shell.run("subject", "add", "--name", "Ada Canary")["subject"]
+        subject = shell.run("subject", "add", "--name", "Ada Canary", *INVENTED_BIRTH)["subject"]
         shell.run(
             "decision", "record", "--subject", subject, "--purpose", "wake@1",
             "--agent", gateway.agent, "--quantities", "heart_rate", "--binding", STRAP,
+            *INVENTED_YES,
         )  # fmt: skip
     return gateway
 

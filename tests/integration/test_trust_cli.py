@@ -14,6 +14,7 @@ from psycopg import sql
 
 from simulators.stack.postgres import Postgres
 from simulators.stack.toml import format_toml
+from simulators.stack.trust_shell import INVENTED_BIRTH, INVENTED_YES
 from tests.fix_database import Database
 from tests.fix_vault import POLICIES, Office
 from trust import cli
@@ -74,7 +75,7 @@ def test_from_nothing_to_a_withdrawal(
     assert do("migrate", *admin)["applied"] == []
     do("check-config")
     do("policy", "load", str(POLICIES / "care.yaml"))
-    subject = do("subject", "add", "--name", "Ada Canary")["subject"]
+    subject = do("subject", "add", "--name", "Ada Canary", *INVENTED_BIRTH)["subject"]
     ingest_key.write_bytes((tmp_path / "keys" / "trust.pub").read_bytes())
     code, _, errors = run(
         "agent", "enrol", "--ingest-key", str(ingest_key), "--out", str(tmp_path / "bundle"),
@@ -88,6 +89,7 @@ def test_from_nothing_to_a_withdrawal(
     granted = do(
         "decision", "record", "--subject", subject, "--purpose", "diabetes-care@1",
         "--quantities", "heart_rate", "--agent", agent, "--binding", "c0:ff:ee:00:00:01",
+        *INVENTED_YES,
     )  # fmt: skip
     withdrawn = do("decision", "withdraw", "--subject", subject, "--purpose", "diabetes-care@1")
 

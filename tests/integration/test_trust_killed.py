@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from simulators.stack.toml import format_toml
+from simulators.stack.trust_shell import INVENTED_YES
 from tests.fix_vault import Office
 
 pytestmark = [pytest.mark.database, pytest.mark.slow]
@@ -77,13 +78,22 @@ def test_what_the_vault_says_comes_true(office: Office) -> None:
     purpose = ["--subject", subject, "--purpose", "home-monitoring@1"]
     cycle = [
         *(
-            ["decision", "record", *purpose, "--agent", agent, "--binding", "C0:FF:EE:00:00:01"]
+            [
+                "decision",
+                "record",
+                *purpose,
+                "--agent",
+                agent,
+                "--binding",
+                "C0:FF:EE:00:00:01",
+                *INVENTED_YES,
+            ]
             for agent, _ in agents
         ),
         ["decision", "withdraw", *purpose],
     ]
     # Fewer bytes than a pipe holds, or both sides would wait for each other.
-    lines = [json.dumps(argv) for argv in cycle * 50]
+    lines = [json.dumps(argv) for argv in cycle * 30]
     interrupted = 0
 
     for _ in range(ROUNDS):

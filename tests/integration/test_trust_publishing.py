@@ -22,6 +22,7 @@ from simulators.stack.broker import Mosquitto
 from simulators.stack.child import Child, free_port
 from simulators.stack.scrape import is_ready
 from simulators.stack.toml import format_toml
+from simulators.stack.trust_shell import INVENTED_YES
 from tests.fix_broker import broker_settings
 from tests.fix_pki import Certificates
 from tests.fix_vault import Office, open_lease
@@ -363,7 +364,7 @@ async def test_batch_publishes_by_itself(
     line = json.dumps(
         [
             "decision", "record", "--subject", subject, "--purpose", "home-monitoring@1",
-            "--agent", agent, "--binding", "C0:FF:EE:00:00:01",
+            "--agent", agent, "--binding", "C0:FF:EE:00:00:01", *INVENTED_YES,
         ]
     )  # fmt: skip
     app = App(office.with_broker(trust_broker))

@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from simulators.stack.trust_shell import INVENTED_YES
 from tests.fix_vault import Office, Refusal
 from wire.lease import Lease
 from wire.policy import Aggregate, Rule
@@ -42,7 +43,7 @@ def accept(office: Office, subject: str, agent: str, reference: str) -> str:
     """Record a decision; return the handle."""
     reply = office.run(
         "decision", "record", "--subject", subject, "--purpose", reference,
-        "--agent", agent, "--binding", SENSOR,
+        "--agent", agent, "--binding", SENSOR, *INVENTED_YES,
     )  # fmt: skip
     return str(reply["handle"])
 

@@ -12,6 +12,10 @@ pytestmark = pytest.mark.database
 
 
 PURPOSE = "home-monitoring"
+GUARDIANS_YES = (
+    "--representative-captured-by", "signature", "--representative-text-sha256", "ab" * 32,
+    "--representative-locale", "fr-FR", "--representative-given-at", "now",
+)  # fmt: skip
 
 
 def test_a_receipt_is_checked_without_a_database(office: Office, tmp_path: Path) -> None:
@@ -85,11 +89,23 @@ def test_a_minor_consents_with_a_guardian(office: Office) -> None:
     with pytest.raises(Refusal, match="below 15"):
         office.accept(subject, agent)
     guardian = office.run(
-        "representative", "add", "--subject", subject, "--name", "Byron", "--role", "guardian"
+        "representative",
+        "add",
+        "--subject",
+        subject,
+        "--name",
+        "Byron",
+        "--role",
+        "guardian",
+        "--shown-by",
+        "birth-certificate",
     )["representative"]
     with pytest.raises(Refusal, match="asked too"):
         office.accept(subject, agent, "--given-by", "guardian", "--representative", guardian)
-    office.accept(subject, agent, "--given-by", "joint", "--representative", guardian)
+    joint = ("--given-by", "joint", "--representative", guardian)
+    with pytest.raises(Refusal, match="--representative-captured-by"):
+        office.accept(subject, agent, *joint)
+    office.accept(subject, agent, *joint, *GUARDIANS_YES)
 
     rows = office.run("decision", "list", "--subject", subject)["rows"]
     assert [(row["given_by"], row["valid_to"][:10]) for row in rows] == [("joint", "2032-06-01")]
@@ -103,7 +119,7 @@ def test_a_minor_consents_with_a_guardian(office: Office) -> None:
     assert office.run("request", "list")["rows"] == []
     office.run("representative", "end", guardian)
     with pytest.raises(Refusal, match="not in force"):
-        office.accept(subject, agent, "--given-by", "joint", "--representative", guardian)
+        office.accept(subject, agent, *joint, *GUARDIANS_YES)
     # Saying no needs no mandate.
     office.run("decision", "withdraw", "--subject", subject, "--purpose", PURPOSE)
     assert office.run("request", "list", "--all")["rows"] == []
@@ -115,7 +131,18 @@ def test_another_persons_representative_has_no_say(office: Office) -> None:
     agent, _ = office.enrol()
     ada, bob = office.add_subject(), office.add_subject("Bob")
     proxy = office.run(
-        "representative", "add", "--subject", bob, "--name", "Carol", "--role", "proxy"
+        "representative",
+        "add",
+        "--subject",
+        bob,
+        "--name",
+        "Carol",
+        "--role",
+        "proxy",
+        "--shown-by",
+        "mandate",
+        "--purposes",
+        "all",
     )["representative"]
     with pytest.raises(Refusal, match="no such representative"):
         office.accept(ada, agent, "--given-by", "proxy", "--representative", proxy)

@@ -14,6 +14,9 @@ SELECT subject, added_at FROM vault.subjects WHERE subject > %s ORDER BY subject
 SELECT purpose, document, signature FROM vault.decisions WHERE subject = %s
 ORDER BY purpose, position
 
+-- name: recorded_at
+SELECT decision, recorded_at FROM vault.decisions WHERE subject = %s
+
 -- name: references
 SELECT DISTINCT purpose, version FROM vault.decisions WHERE subject = %s ORDER BY 1, 2
 
@@ -22,11 +25,11 @@ SELECT document, signature FROM vault.purposes WHERE purpose = %s AND version = 
 
 -- name: add_representative
 INSERT INTO vault.representatives
-    (representative, subject, role, purposes, valid_from, valid_to, sealed)
-VALUES (%s, %s, %s, %s, %s, %s, %s)
+    (representative, subject, role, purposes, valid_from, valid_to, sealed, shown)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
 
 -- name: representatives
-SELECT representative, subject, role, purposes, valid_from, valid_to, ended_at
+SELECT representative, subject, role, purposes, valid_from, valid_to, ended_at, shown
 FROM vault.representatives WHERE subject = %s ORDER BY added_at
 
 -- name: wards

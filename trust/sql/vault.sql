@@ -26,6 +26,9 @@ VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING
 -- name: purpose
 SELECT document, signature FROM vault.purposes WHERE purpose = %s AND version = %s
 
+-- name: loaded_at
+SELECT loaded_at FROM vault.purposes WHERE purpose = %s AND version = %s
+
 -- name: purposes
 SELECT purpose, version FROM vault.purposes ORDER BY purpose, version
 

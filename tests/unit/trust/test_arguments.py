@@ -85,4 +85,13 @@ def test_locale_and_text_are_kept() -> None:
     found = arguments.parse(
         [*RECORD, "--binding", "X", "--locale", "fr-FR", "--text-sha256", text]
     )
-    assert (found.locale, found.text_sha256, found.captured_by) == ("fr-FR", text, "signature")
+    assert (found.locale, found.text_sha256) == ("fr-FR", text)
+
+
+def test_nothing_is_filled_in() -> None:
+    """How, by whom, when, which text and in which language: none of it has a default."""
+    found = arguments.parse([*RECORD, "--binding", "X"])
+    said = ("given_by", "captured_by", "text", "text_sha256", "locale", "given_at", "scan")
+    assert [getattr(found, name) for name in said] == [None] * len(said)
+    withdrawn = arguments.parse(["decision", "withdraw", "--subject", SUBJECT, "--purpose", "p"])
+    assert withdrawn.given_by == "not-stated"

@@ -10,7 +10,14 @@ import pytest
 from trust.config import ConsentSettings
 from trust.decisions import GivenBy
 from trust.errors import Refused
-from trust.representatives import Representative, Role, check_giver, is_birth_month, reaches
+from trust.representatives import (
+    Representative,
+    Role,
+    check_born,
+    check_giver,
+    is_birth_month,
+    reaches,
+)
 
 AT = dt.datetime(2026, 6, 15, tzinfo=dt.UTC)
 GUARDIAN = Representative(UUID(int=1), UUID(int=2), Role.GUARDIAN, [], AT - dt.timedelta(days=1))
@@ -56,6 +63,13 @@ def test_only_a_month_is_a_month(text: str) -> None:
         pytest.param(GivenBy.JOINT, PROXY, "2014-01", id="joint with a proxy"),
         pytest.param(GivenBy.GUARDIAN, GUARDIAN, None, id="age not known"),
         pytest.param(GivenBy.PROXY, GUARDIAN, None, id="a guardian as proxy"),
+        pytest.param(GivenBy.SELF, None, None, id="alone, of unknown age"),
+        pytest.param(GivenBy.PROXY, PROXY, None, id="a proxy of somebody of unknown age"),
+        pytest.param(GivenBy.PROXY, PROXY, "2014-01", id="a proxy of a child"),
+        pytest.param(GivenBy.SELF, None, "2026-07", id="born after it was decided"),
+        pytest.param(GivenBy.GUARDIAN, GUARDIAN, "2027-01", id="a guardian of nobody yet"),
+        pytest.param(GivenBy.SELF, None, "1890-01", id="nobody is that old at the time"),
+        pytest.param(GivenBy.NOT_STATED, None, "1980-01", id="by nobody"),
     ],
 )
 def test_who_may_not_decide(
@@ -69,12 +83,12 @@ def test_who_may_not_decide(
 @pytest.mark.parametrize(
     ("given_by", "who", "born", "until"),
     [
-        pytest.param(GivenBy.SELF, None, None, None, id="an adult"),
+        pytest.param(GivenBy.SELF, None, "1980-01", None, id="an adult"),
         pytest.param(GivenBy.SELF, None, "2011-05", None, id="15 and alone"),
         pytest.param(GivenBy.JOINT, GUARDIAN, "2014-01", "2032-02-01", id="12 and jointly"),
         pytest.param(GivenBy.JOINT, GUARDIAN, "2010-01", "2028-02-01", id="16 and jointly"),
         pytest.param(GivenBy.GUARDIAN, GUARDIAN, "2024-12", "2043-01-01", id="an infant"),
-        pytest.param(GivenBy.PROXY, PROXY, None, "2026-07-15", id="a proxy"),
+        pytest.param(GivenBy.PROXY, PROXY, "1940-01", "2026-07-15", id="a proxy"),
     ],
 )
 def test_who_may_decide_and_until_when(
@@ -96,9 +110,9 @@ def test_who_may_decide_and_until_when(
 )
 def test_a_mandate_has_a_scope_and_an_end(changes: dict[str, Any]) -> None:
     """A proxy decides within her mandate only."""
-    assert check(GivenBy.PROXY, PROXY, None) is not None
+    assert check(GivenBy.PROXY, PROXY, "1940-01") is not None
     with pytest.raises(Refused):
-        check(GivenBy.PROXY, msgspec.structs.replace(PROXY, **changes), None)
+        check(GivenBy.PROXY, msgspec.structs.replace(PROXY, **changes), "1940-01")
 
 
 def test_other_countries_have_other_ages() -> None:
@@ -106,3 +120,35 @@ def test_other_countries_have_other_ages() -> None:
     ages = ConsentSettings(alone_from=16)
     with pytest.raises(Refused, match="below 16"):
         check_giver(GivenBy.SELF, None, born="2011-05", purpose="care", at=AT, ages=ages)
+
+
+@pytest.mark.parametrize("given_by", [GivenBy.SELF, GivenBy.PROXY])
+def test_unknown_age_has_two_ways_out(given_by: GivenBy) -> None:
+    """An officer vouches that the person is of age; or the purpose does not rest on consent."""
+    who = PROXY if given_by is GivenBy.PROXY else None
+    for known in ({"of_age": True}, {"age_matters": False}):
+        check_giver(
+            given_by, who, born=None, purpose="care", at=AT, ages=ConsentSettings(), **known
+        )
+
+
+def test_a_known_age_is_not_vouched_for() -> None:
+    """Nobody vouches that a person is of age whose month of birth says something else."""
+    with pytest.raises(Refused, match="drop --of-age"):
+        check_giver(
+            GivenBy.SELF, None, born="2014-01", purpose="care", at=AT, ages=ConsentSettings(),
+            of_age=True,
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("born", "is_possible"),
+    [("2026-06", True), ("2026-07", False), ("1896-06", True), ("1896-05", False)],
+)
+def test_a_month_of_birth_is_possible_or_refused(born: str, is_possible: bool) -> None:
+    """Neither a month to come, nor one more than 130 years ago."""
+    if is_possible:
+        check_born(born, at=AT)
+        return
+    with pytest.raises(Refused, match="--born"):
+        check_born(born, at=AT)
