@@ -6,6 +6,7 @@ A file stands in the folder itself, or in a sub-folder named for the variant tha
 is refused: what runs in a hospital is what was tested.
 """
 
+import contextlib
 import hashlib
 import re
 from pathlib import Path
@@ -18,7 +19,11 @@ from psycopg.rows import scalar_row
 from runtime.errors import RuntimeSetupError
 
 _NAME: Final = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
-_LOCK: Final = 0x7676_6D69_6772  # "vvmigr": no other lock of ours has it
+_APPLIED: Final = (
+    "CREATE TABLE IF NOT EXISTS public.vv_migrations (number integer PRIMARY KEY,"
+    " name text NOT NULL, digest text NOT NULL,"
+    " applied_at timestamptz NOT NULL DEFAULT now())"
+)
 
 
 class MigrationError(RuntimeSetupError):
@@ -72,13 +77,10 @@ def apply(connection: psycopg.Connection, migrations: list[Migration]) -> list[M
     Raises:
         MigrationError: A file was changed after it was applied, or one failed.
     """
+    _create_list(connection)
     with connection.transaction(), connection.cursor(row_factory=scalar_row) as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
-        cursor.execute(
-            "CREATE TABLE IF NOT EXISTS public.vv_migrations (number integer PRIMARY KEY,"
-            " name text NOT NULL, digest text NOT NULL,"
-            " applied_at timestamptz NOT NULL DEFAULT now())"
-        )
+        # The lock of a table, which only its owner may take: an advisory lock is anyone's.
+        cursor.execute("LOCK TABLE public.vv_migrations IN EXCLUSIVE MODE")
         with connection.cursor() as known_cursor:
             known_cursor.execute("SELECT number, digest FROM public.vv_migrations")
             known: dict[int, str] = dict(known_cursor.fetchall())
@@ -105,3 +107,10 @@ def apply(connection: psycopg.Connection, migrations: list[Migration]) -> list[M
             )
             applied.append(migration)
     return applied
+
+
+def _create_list(connection: psycopg.Connection) -> None:
+    """Create the table of applied migrations, if it is not there."""
+    # IF NOT EXISTS does not see what another migrate is creating at this moment.
+    with contextlib.suppress(psycopg.errors.UniqueViolation, psycopg.errors.DuplicateTable):
+        connection.execute(_APPLIED)

@@ -39,7 +39,11 @@ def published(database: Database) -> list[tuple[object, ...]]:
 
 
 def test_a_known_load_gives_the_known_shares(database: Database) -> None:
-    """Of twelve people, eight in range for 0.7 of their day and four for 0.3: 6.8 / 12."""
+    """
+    Of twelve people, eight in range for 0.7 of their day and four for 0.3: 6.8 / 12.
+
+    Two bands would be another figure without one of them, and are left out.
+    """
     eight = dict.fromkeys(range(1, 9), (12, 12, 72, 48, 48, 24, 24))
     four = dict.fromkeys(range(9, 13), (24, 12, 24, 24, 24, 72, 60))
     spend(database, eight | four)
@@ -49,12 +53,11 @@ def test_a_known_load_gives_the_known_shares(database: Database) -> None:
     assert database.fetch(
         "SELECT DISTINCT bucket, purpose, quantity, subjects FROM vv.cohort_shares_daily"
     ) == [(DAY, "care", "glucose_interstitial", 11)]
-    assert shares(database, 4) == {"out of range": 0.45, "in range": 0.55}
-    assert shares(database, 3) == {"below 3.9": 0.1, "3.9 to 10.0": 0.55, "above 10.0": 0.3}
-    assert list(shares(database, 2).values()) == [0.05, 0.05, 0.55, 0.15, 0.15]
+    assert shares(database, 4) == {"out of range": 0.4, "in range": 0.6}
+    assert shares(database, 3) == {"below 3.9": 0.1, "3.9 to 10.0": 0.6, "above 10.0": 0.3}
+    assert shares(database, 2) == {"below 3.0": 0.1, "3.9 to 10.0": 0.6, "10.1 to 13.9": 0.2}
     assert list(shares(database, 1)) == [
-        "below 3.0", "3.0 to 3.8", "3.9 to 5.5", "5.6 to 7.7", "7.8 to 10.0", "10.1 to 13.9",
-        "above 13.9",
+        "below 3.0", "3.9 to 5.5", "5.6 to 7.7", "7.8 to 10.0", "10.1 to 13.9",
     ]  # fmt: skip
 
 
@@ -79,7 +82,7 @@ def test_people_weigh_the_same_however_often_they_were_measured(database: Databa
 
     publish(database)
 
-    # (6 x 0.5 + 6 x 0.25) / 12 = 0.375, published in steps of 0.05.
+    # (6 x 0.5 + 6 x 0.25) / 12 = 0.375, published in steps of 0.1.
     assert shares(database, 4) == {"out of range": 0.6, "in range": 0.4}
 
 
@@ -265,9 +268,10 @@ def test_no_difference_of_figures_is_of_few(database: Database, quantity: int, s
     for level in range(1, 5):
         expected = bands[quantity, level]
         is_told = all(_is_sound(people, pieces) for pieces in expected.values())
-        assert {name for at, name in told if at == level} == (set(expected) if is_told else set())
+        same = {name for name, pieces in expected.items() if _is_same_without_one(people, pieces)}
+        assert {name for at, name in told if at == level} == (same if is_told else set())
         for name, share in shares(database, level).items():
-            assert share == pytest.approx(_mean(people, expected[name]), abs=0.0251)
+            assert share == pytest.approx(_mean(people, expected[name]), abs=0.0501)
 
 
 def _differences(told: set[frozenset[int]]) -> set[frozenset[int]]:
@@ -284,6 +288,12 @@ def _differences(told: set[frozenset[int]]) -> set[frozenset[int]]:
 def _is_sound(people: Minutes, pieces: frozenset[int] | set[int]) -> bool:
     spent = [sum(day[piece] for piece in pieces) / sum(day) for day in people.values()]
     return sum(s > 0 for s in spent) >= _LEAST and max(spent) <= _MOST_OF_ONE * sum(spent)
+
+
+def _is_same_without_one(people: Minutes, pieces: set[int]) -> bool:
+    """Tell whether the share in steps of 0.1 is the same, whoever of *people* is left out."""
+    left = [_mean({n: d for n, d in people.items() if n != one}, pieces) for one in people]
+    return len({round(s * 10 + off) for s in left for off in (-1e-7, 1e-7)}) == 1
 
 
 def _mean(people: Minutes, pieces: set[int]) -> float:
