@@ -19,7 +19,8 @@ def _figures(view: str, quantity: str, *, what: str, unit: str, of: str) -> Pane
         title=f"{what}, {of}",
         text=f"{what} of all people measured in that {of.split()[-1]}: the mean of their means, "
         "each with the same weight, and one standard deviation between people above and below. "
-        "Published once and never changed; no point where fewer than 11 people were measured.",
+        "Published once and never changed; no point where fewer than 11 people were measured, or "
+        "where one of them makes it another figure. The fewer people, the coarser the steps.",
         unit=unit,
         width=12,
         queries=(
@@ -34,7 +35,8 @@ def _figures(view: str, quantity: str, *, what: str, unit: str, of: str) -> Pane
 def _subjects(view: str, *, of: str) -> Panel:
     return Panel(
         title=f"People in the figures, {of}",
-        text="Rounded down to a multiple of 11, so that nobody is seen to come or go.",
+        text="At least so many: 11, 33, 110, 330, 1,100 and so on, so that nobody is seen to come "
+        "or go.",
         unit="short",
         width=12,
         queries=(
@@ -58,8 +60,9 @@ def _ranges(quantity: str, *, what: str, low: str, high: str, within: str) -> Pa
     return Panel(
         title=f"{what}, by day",
         text=f"Of the time of people measured that day, how much they spent {within}, below and "
-        "above: the mean of their shares, each with the same weight, in steps of 5 %. Below and "
-        "above are told only where at least 11 people spent time in each.",
+        "above: the mean of their shares, each with the same weight, in steps of 10 %, or of "
+        "5 % for 110 people or more. Below and above are told only where at least 11 people "
+        "spent time in each, and a share only if it is the same whoever is left out.",
         unit="percentunit",
         width=12,
         is_stacked=True,
@@ -77,8 +80,9 @@ def _distribution(quantity: str, *, what: str) -> Panel:
     return Panel(
         title=f"{what}, last day in view",
         text="How people's time is spread over the values: the mean of their shares, each with "
-        "the same weight, in steps of 5 %. As fine as every band has at least 11 people with time "
-        "in it, and nobody with more than 85 % of it.",
+        "the same weight, in steps of 10 %, or of 5 % for 110 people or more. As fine as every "
+        "band has at least 11 people with time in it, and nobody with more than 85 % of it; "
+        "without bands whose share one person makes another.",
         unit="percentunit",
         kind=Kind.BARS,
         width=12,

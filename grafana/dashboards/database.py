@@ -53,7 +53,7 @@ _CONTENT: Final = Row(
         Panel(
             title="Stores",
             text="Observations (partitions or chunks), their compressed twins, aggregates and the "
-            "tables around them; rows as the planner estimates.",
+            "tables around them; rows in thousands, as the planner estimates. Once an hour.",
             unit="bytes",
             kind=Kind.TABLE,
             width=12,
@@ -68,7 +68,8 @@ _CONTENT: Final = Row(
         ),
         Panel(
             title="Settled, by hour",
-            text="Envelopes in the ledger, of the last 24 hours.",
+            text="Envelopes in the ledger, of the last 24 hours that have ended and in which 11 "
+            "gateways or more sent; rounded down to a multiple of 11.",
             unit="short",
             width=12,
             height=9,
@@ -80,7 +81,7 @@ _CONTENT: Final = Row(
                 )
                 for outcome in ("accepted", "refused", "quarantined")
             ),
-            empty="nothing was settled in these 24 hours",
+            empty="fewer than 11 gateways sent in each of these hours",
         ),
         Panel(
             title="Ledger",

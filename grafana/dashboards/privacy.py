@@ -28,13 +28,14 @@ _PERMISSIONS: Final = Row(
         _count(
             "In force",
             "Permissions under which rows may be stored now: one for each person, gateway and "
-            "quantity.",
+            "quantity. Rounded down to a multiple of 11, once an hour.",
             Sql("SELECT in_force FROM vv.ops_permissions"),
             empty="no permission was ever given",
         ),
         _count(
             "Withdrawn, ever",
-            "Permissions that a withdrawal ended. A withdrawn handle never comes back.",
+            "Permissions that a withdrawal ended. A withdrawn handle never comes back. Rounded "
+            "down to a multiple of 11, once an hour.",
             Sql("SELECT withdrawn FROM vv.ops_permissions"),
             empty="no permission was ever given",
         ),
@@ -157,7 +158,7 @@ _MINIMISED: Final = Row(
         Panel(
             title="Quarantine",
             text="What could neither be stored nor refused with certainty: still sealed, and "
-            "deleted when it expires.",
+            "deleted when it expires. Reasons with 11 envelopes or more, once an hour.",
             unit="short",
             kind=Kind.TABLE,
             queries=(
@@ -166,7 +167,7 @@ _MINIMISED: Final = Row(
                     " FROM vv.ops_quarantine ORDER BY envelopes DESC"
                 ),
             ),
-            empty="the quarantine is empty",
+            empty="fewer than 11 envelopes of each reason",
         ),
     ),
 )
