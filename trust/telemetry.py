@@ -39,6 +39,8 @@ class Change(msgspec.Struct, frozen=True):
     """Of a new lease, if there is to be one."""
     lease_version: int
     """The highest version known to the vault."""
+    expires_at: dt.datetime | None = None
+    """From when nothing of the agent is stored any more, as things are; None for no time known."""
 
 
 class Written(msgspec.Struct, frozen=True):
@@ -136,6 +138,7 @@ def _columns(changes: Sequence[Change]) -> dict[str, Any]:
         "agents": [c.agent for c in changes],
         "formats": [c.format for c in changes],
         "revoked_at": [c.revoked_at for c in changes],
+        "expires_at": [c.expires_at for c in changes],
         "handles": [p.handle for _, p in permitted],
         "quantities": [p.quantity for _, p in permitted],
         "handle_agents": [agent for agent, _ in permitted],

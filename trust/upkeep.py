@@ -21,6 +21,7 @@ from trust.errors import Tampered
 from trust.handles import Standing
 from trust.leases import Term
 from trust.permissions import compile_permissions
+from trust.pki import CLOCKS_APART
 from trust.ports import Clock, Keys, SealedLease
 from trust.pseudonyms import pseudonymise
 from trust.records import Agent, Handle, Records
@@ -229,6 +230,7 @@ def _is_stale(agent: Agent, *, now: dt.datetime) -> bool:
 
 
 def _change(plan: _Plan) -> Change:
+    ends = plan.agent.certified_until
     return Change(
         agent=plan.agent.agent,
         format=plan.agent.format,
@@ -236,4 +238,5 @@ def _change(plan: _Plan) -> Change:
         permissions=compile_permissions(plan.standings),
         term=plan.term,
         lease_version=plan.agent.lease_version,
+        expires_at=None if ends is None else ends + CLOCKS_APART,
     )

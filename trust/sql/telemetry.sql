@@ -22,10 +22,13 @@ WITH wanted AS (
 )
 SELECT
     EXISTS (
-        SELECT FROM unnest(%(agents)s::text[], %(formats)s::text[], %(revoked_at)s::timestamptz[])
-            AS u (agent, format, revoked_at)
+        SELECT FROM unnest(%(agents)s::text[], %(formats)s::text[], %(revoked_at)s::timestamptz[],
+                           %(expires_at)s::timestamptz[])
+            AS u (agent, format, revoked_at, expires_at)
         JOIN vv.agents a USING (agent)
-        WHERE (a.format, a.revoked_at) IS DISTINCT FROM (u.format, u.revoked_at))
+        WHERE (a.format, a.revoked_at) IS DISTINCT FROM (u.format, u.revoked_at)
+            -- An end that is to come takes nothing away now: whoever stores looks at the time.
+            OR u.expires_at < coalesce(a.expires_at, clock_timestamp()))
     OR EXISTS (
         SELECT FROM wanted w JOIN vv.permissions p USING (handle, quantity)
         WHERE p.withdrawn_at IS NULL
@@ -51,14 +54,16 @@ WHERE p.agent = ANY(%(agents)s) AND p.withdrawn_at IS NULL
 SELECT purpose, quantity, time, value, flags FROM vv.observations_of(%s)
 
 -- name: write_agents
-INSERT INTO vv.agents (agent, format, revoked_at, changed_epoch)
-SELECT agent, format, revoked_at, %(epoch)s
-FROM unnest(%(agents)s::text[], %(formats)s::text[], %(revoked_at)s::timestamptz[])
-    AS u (agent, format, revoked_at)
+INSERT INTO vv.agents (agent, format, revoked_at, expires_at, changed_epoch)
+SELECT agent, format, revoked_at, expires_at, %(epoch)s
+FROM unnest(%(agents)s::text[], %(formats)s::text[], %(revoked_at)s::timestamptz[],
+            %(expires_at)s::timestamptz[])
+    AS u (agent, format, revoked_at, expires_at)
 ON CONFLICT (agent) DO UPDATE
 SET format = excluded.format, revoked_at = excluded.revoked_at,
-    changed_epoch = excluded.changed_epoch
-WHERE (agents.format, agents.revoked_at) IS DISTINCT FROM (excluded.format, excluded.revoked_at)
+    expires_at = excluded.expires_at, changed_epoch = excluded.changed_epoch
+WHERE (agents.format, agents.revoked_at, agents.expires_at)
+    IS DISTINCT FROM (excluded.format, excluded.revoked_at, excluded.expires_at)
 
 -- name: write_series
 INSERT INTO vv.series (pseudonym, purpose, quantity)
