@@ -15,9 +15,9 @@ from psycopg import sql
 
 from trust import canonical, decisions, subjects
 from trust.decisions import Capture, Decision, GivenBy, State
+from trust.handle_records import issued_for
 from trust.keys import FileKeys
 from trust.pseudonyms import pseudonymise
-from trust.records import issued_for
 from trust.subjects import Identity
 from wire.quantities import BY_NAME
 

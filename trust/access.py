@@ -10,14 +10,16 @@ import msgspec
 
 from trust.due_dates import RequestOutcome
 from trust.epochs import pseudonyms_of
-from trust.errors import KeyFileError, Refused
+from trust.errors import KeyFileError, Refused, Unusable
 from trust.exports import package
 from trust.exports.observed import Observed, from_row
+from trust.isolation import attempt
 from trust.journal import Made
 from trust.ports import Clock, Keys
 from trust.pseudonyms import Pseudonym
 from trust.records import Records
 from trust.telemetry import Telemetry
+from trust.units import Cause, UnitKind
 from trust.vault import Vault
 
 
@@ -136,18 +138,38 @@ class Access:
             KeyFileError: One cannot be deleted, or is no export; all others are.
             VaultUnavailable: Some may be deleted; do it again.
         """
+        deleted, left = self.purge_each()
+        for problem in left.values():
+            raise (
+                problem if isinstance(problem, KeyFileError) else Unusable("a record of an export")
+            )
+        return deleted
+
+    def purge_each(self) -> tuple[int, dict[UUID, KeyFileError | Cause]]:
+        """
+        Delete the exports whose time is over; return how many, and why some could not be.
+
+        Raises:
+            VaultUnavailable: Some may be deleted; do it again.
+        """
         with self._vault.transaction() as records:
             over = records.journal.expired_exports(at=self._clock())
-        left: list[KeyFileError] = []
+        left: dict[UUID, KeyFileError | Cause] = {}
         for export, file in over:
-            try:
-                package.discard(Path(file))
-            except KeyFileError as exc:
-                # One of them keeps no other from being deleted in time.
-                left.append(exc)
-                continue
-            with self._vault.transaction() as records:
-                records.journal.export_is_deleted(export)
-        if left:
-            raise left[0]
-        return len(over)
+            # One of them keeps no other from being deleted in time.
+            problem = attempt(
+                lambda e=export, f=file: self._discard(e, Path(f)),  # type: ignore[misc]
+                kind=UnitKind.EXPORT,
+            )
+            if problem is not None:
+                left[export] = problem
+        return len(over) - len(left), left
+
+    def _discard(self, export: UUID, file: Path) -> KeyFileError | None:
+        try:
+            package.discard(file)
+        except KeyFileError as exc:
+            return exc
+        with self._vault.transaction() as records:
+            records.journal.export_is_deleted(export)
+        return None

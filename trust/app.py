@@ -3,15 +3,20 @@
 import asyncio
 import contextlib
 import datetime as dt
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Final
+from uuid import UUID
+
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 
 from runtime import http
 from runtime.certificates import Certificates
 from runtime.errors import ConfigError, RuntimeSetupError
 from runtime.logs import Log, describe
 from runtime.stop import stop_requested
+from trust import files
 from trust.access import Access
 from trust.audit import Audit
 from trust.bulk_enrolment import BulkEnrolment
@@ -20,16 +25,18 @@ from trust.config import Settings
 from trust.consent import Consent
 from trust.courier import Courier, publish_once
 from trust.desk import Desk
-from trust.enrolment import Enrolment
+from trust.enrolment import Enrolment, ingest_pem
 from trust.erasure import Eraser
 from trust.erasure_ledger import LedgerFile
-from trust.errors import TrustError
+from trust.errors import KeyFileError, TrustError
+from trust.file_jobs import A_DAY, AN_HOUR, FileJobs, keep
+from trust.jobs import Jobs
 from trust.keys import FileKeys
+from trust.lease_keys import montgomery
 from trust.maintenance import Maintenance
 from trust.metrics import Metrics
 from trust.publisher import MqttBroker
 from trust.reidentification import Reidentification
-from trust.reload import reload_broker
 from trust.replay import Replay
 from trust.restriction import Restriction
 from trust.retention import Retainer
@@ -37,6 +44,7 @@ from trust.rotation import Rotation
 from trust.stores import Stores
 from trust.sweep import Broom
 from trust.telemetry import Telemetry
+from trust.units import Cause
 from trust.upkeep import Upkeep
 from trust.vault import Vault, listen
 from trust.watch import Watch
@@ -81,7 +89,13 @@ class App:
             settings=settings.certificates,
             clock=now,
         )
-        self.desk = Desk(self.vault, self.upkeep, self.authority, clock=now)
+        self.desk = Desk(
+            self.vault,
+            self.upkeep,
+            self.authority,
+            clock=now,
+            not_lease_keys=lambda: _own_keys(settings, self.keys),
+        )
         self.access = Access(
             self.vault, self.telemetry, self.keys, controller=settings.controller, clock=now
         )
@@ -177,6 +191,18 @@ class App:
             opened.close()
 
 
+def _own_keys(settings: Settings, keys: FileKeys) -> set[bytes]:
+    """Return the public keys of trust and ingest, raw: none of them is a gateway's."""
+    signing = keys.public_key.public_bytes_raw()
+    found = {signing, montgomery(signing)}
+    if settings.serve is not None:
+        path = settings.serve.ingest_key_file
+        key = files.public_key(ingest_pem(path), name=path.name)
+        if isinstance(key, X25519PublicKey):
+            found.add(key.public_bytes_raw())
+    return found
+
+
 class _Opened:
     """The connections of a courier: its own, because it works in a thread."""
 
@@ -245,7 +271,7 @@ def _courier(
             problem="it is not set, and leases are published there",
             mend="Add a section [broker] with [broker.tls].",
         )
-    broker = MqttBroker(settings.broker)
+    broker = MqttBroker(settings.broker, max_packet_bytes=settings.lease.max_packet_bytes)
     opened = _Opened(settings, keys)
     upkeep = _upkeep(settings, keys, opened.vault, opened.telemetry)
     _replay(settings, keys, opened.vault, upkeep, opened.stores)
@@ -316,13 +342,15 @@ async def _serve(settings: Settings, keys: FileKeys, courier: Courier, metrics: 
             opened.stores,
             retainer,
             _audit(opened.vault, opened.telemetry, keys),
+            Jobs(opened.vault, count=metrics.count_failures),
             clock=now,
             done=metrics.note_done,
             missing=metrics.missing.set,
         )
+        files_kept = _file_jobs(settings, keys, metrics)
         keeping = [
-            asyncio.create_task(_keep_revocations(settings), name="revocations"),
-            asyncio.create_task(_keep_exports(settings), name="exports"),
+            asyncio.create_task(keep(A_DAY, files_kept.revocations), name="revocations"),
+            asyncio.create_task(keep(AN_HOUR, files_kept.exports), name="exports"),
             asyncio.create_task(maintenance.run(), name="maintenance"),
         ]
         working = asyncio.create_task(courier.run(stop), name="working")
@@ -348,42 +376,22 @@ async def alongside(working: asyncio.Task[None], keeping: Iterable[asyncio.Task[
             task.result()
 
 
-async def _keep_revocations(settings: Settings) -> None:
-    """Write the revocation list again each day: one that has run out keeps everybody out."""
-    path = settings.certificates.crl_file
-    while path is not None:
-        try:
-            await asyncio.to_thread(_write_revocations, settings)
-        except (TrustError, RuntimeSetupError) as exc:
-            _log.error("revocations_not_written", error=describe(exc))
-        await asyncio.sleep(86400)
+def _file_jobs(settings: Settings, keys: FileKeys, metrics: Metrics) -> FileJobs:
+    def write_revocations(path: Path) -> None:
+        with contextlib.closing(App(settings)) as app:
+            app.enrolment.write_revocations(path)
 
-
-async def _keep_exports(settings: Settings) -> None:
-    """Delete exports whose time is over, each hour."""
-    while True:
-        try:
-            await asyncio.to_thread(_purge_exports, settings)
-        except (TrustError, RuntimeSetupError) as exc:
-            _log.error("exports_not_purged", error=describe(exc))
-        await asyncio.sleep(3600)
-
-
-def _purge_exports(settings: Settings) -> None:
-    app = App(settings)
-    try:
-        if purged := app.access.purge():
+    def purge() -> Mapping[UUID, KeyFileError | Cause]:
+        with contextlib.closing(App(settings)) as app:
+            purged, left = app.access.purge_each()
+        if purged:
             _log.info("exports_purged", exports=purged)
-    finally:
-        app.close()
+        return left
 
-
-def _write_revocations(settings: Settings) -> None:
-    app = App(settings)
-    try:
-        if settings.certificates.crl_file is not None:
-            app.enrolment.write_revocations(settings.certificates.crl_file)
-            chosen = settings.certificates
-            reload_broker(chosen.reload_command, timeout_s=chosen.reload_timeout_s)
-    finally:
-        app.close()
+    return FileJobs(
+        lambda: contextlib.closing(Vault(settings.vault, keys)),
+        settings.certificates,
+        write_revocations=write_revocations,
+        purge=purge,
+        count=metrics.count_failures,
+    )

@@ -71,6 +71,9 @@ def _parser() -> Parser:
     text = "after a restore of the vault: newer leases than gateways hold, which else refuse them"
     supersede = lease.add_parser("supersede", help=text, description=text, parents=[options])
     supersede.add_argument("--yes", action="store_true", help="do not ask whether it is meant")
+    unit = _group(commands, "unit", "gateways, people, purposes and jobs that were set aside")
+    unit.add_parser("list", help="each with its cause and what to do", parents=[options])
+    unit.add_parser("retry", help="try all of them again now", parents=[options])
     rights_arguments.add(commands, _group, options)
     staff_arguments.add(commands, _group, options)
     erasure_arguments.add(commands, _group, options)

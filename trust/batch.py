@@ -59,6 +59,14 @@ def answer(app: App, line: str) -> tuple[dict[str, Any], bool]:
         return _refuse(f"{exc}. {commands.mend(arguments.parse(argv).command)}"), True
     except (TrustError, RuntimeSetupError) as exc:
         return _refuse(str(exc)), False
+    # A line that brings out a fault of ours must not cost all that stand behind it. Its type alone
+    # is told: its text may quote a value.
+    except Exception as exc:  # noqa: BLE001 - the boundary of a unit, see above
+        _log.error("unforeseen", error=describe(exc))
+        return _refuse(
+            f"an error that trust does not know ({describe(exc)}); what was recorded before it"
+            " stands, and `vitalveil trust run` finishes it. Report the error to the project"
+        ), True
     return {"ok": True, **result}, publish
 
 

@@ -19,6 +19,7 @@ from trust import (
     rights_commands,
     schema,
     staff_commands,
+    unit_commands,
 )
 from trust.app import App, now
 from trust.bulk_enrolment import MAX_AGENTS
@@ -199,7 +200,7 @@ def _lease_publish(app: App, arguments: argparse.Namespace) -> Result:
     brought = app.upkeep.bring([arguments.renew], renew=True)
     if arguments.renew not in brought.versions and brought.committed_at is None:
         raise NotFound("agent", "Enrol one with `vitalveil trust agent enrol`.")
-    return done(brought)
+    return done(brought.check(arguments.renew))
 
 
 def _lease_supersede(app: App, _arguments: argparse.Namespace) -> Result:
@@ -229,6 +230,7 @@ ON_RECORDS: Final[Mapping[str, Callable[[App, argparse.Namespace], Result]]] = {
     **staff_commands.ON_RECORDS,
     **erasure_commands.ON_RECORDS,
     **audit_commands.ON_RECORDS,
+    **unit_commands.ON_RECORDS,
 }
 """Commands on the vault: those that `batch` takes."""
 

@@ -31,6 +31,8 @@ class LeaseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The fraction of its life after which a lease is renewed."""
     keep_days: Annotated[int, Meta(ge=1, le=4000)] = 60
     """How long ingest knows a lease that has ended: more than its `clock.max_age_days`."""
+    max_packet_bytes: Annotated[int, Meta(ge=4096, le=268_435_455)] = 131_072
+    """The broker's max_packet_size: a lease that takes more is not issued."""
 
 
 class CertificateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -29,10 +29,13 @@ from trust.decisions import (
 from trust.durations import whole_ms
 from trust.errors import Conflict, NotFound, Refused
 from trust.giving import Grant, Refusal
+from trust.handle_records import Handle
 from trust.handles import HANDLE_BYTES
+from trust.isolation import attempt_within
 from trust.ports import Clock
 from trust.purposes import Purpose
-from trust.records import Handle, Records
+from trust.records import Agent, Records
+from trust.units import Cause, UnitKind
 from trust.upkeep import Done, Upkeep
 from trust.vault import Vault
 
@@ -99,7 +102,7 @@ class Consent:
         if not 1 <= len(set(bindings)) == len(bindings) <= MAX_BINDINGS:
             raise Refused(f"give 1 to {MAX_BINDINGS} different --binding")
         decision, handle, agents = self.record_accepted(grant, bindings)
-        return Taken(decision, self._upkeep.bring(agents), handle)
+        return Taken(decision, self._upkeep.bring(agents).check(grant.agent), handle)
 
     def record_accepted(self, grant: Grant, bindings: list[str]) -> tuple[UUID, bytes, list[str]]:
         """Record *grant* in the vault, and no more; return decision, handle and agents."""
@@ -109,11 +112,11 @@ class Consent:
             records.share_purpose(grant.purpose)
             records.lock_chain(grant.subject, grant.purpose)
             touched = sorted({grant.agent, *records.agents_of(grant.subject, grant.purpose)})
-            _check_agent(records, touched, grant.agent)
+            agent = _check_agent(records, touched, grant.agent)
             decision = self._accepted(records, grant, purpose)
             records.add_decision(decision)
             records.end_handles(grant.subject, grant.purpose, agent=grant.agent)
-            _check_bindings(records.handles([grant.agent]), grant.subject, bindings)
+            _check_bindings(_readable(records, grant.agent), grant.subject, bindings)
             handle = Handle(
                 self._random_bytes(HANDLE_BYTES),
                 grant.subject,
@@ -124,6 +127,7 @@ class Consent:
                 records.journal.epoch(grant.purpose),
             )
             records.add_handle(handle, data_key=data_key)
+            self._upkeep.check_handle(records, agent, handle)
             records.want(touched)
         return decision.decision, handle.handle, touched
 
@@ -176,7 +180,7 @@ class Consent:
             records.purpose(refusal.purpose, refusal.version)
             records.lock_chain(refusal.subject, refusal.purpose)
             agents = records.agents_of(refusal.subject, refusal.purpose)
-            records.lock_agents(agents)
+            records.hold_agents(agents)
             decision = self._refused(records, refusal)
             records.add_decision(decision)
             records.end_handles(refusal.subject, refusal.purpose)
@@ -239,7 +243,7 @@ class Consent:
             if accepted is None or accepted.state is not State.ACCEPTED:
                 raise Conflict("there is no accepted decision of that subject for that purpose")
             agents = records.agents_of(subject, purpose)
-            records.lock_agents(agents)
+            records.hold_agents(agents)
             now = whole_ms(self._clock())
             # Anybody who could have agreed may say no, without showing a mandate again; and how
             # the yes was captured says nothing of how the no was.
@@ -320,13 +324,28 @@ def _quantities(wanted: list[str], purpose: Purpose) -> list[str]:
     return sorted(set(wanted))
 
 
-def _check_agent(records: Records, touched: list[str], agent: str) -> None:
-    """Lock *touched*, in one order for all, and see that *agent* may be used."""
+def _check_agent(records: Records, touched: list[str], agent: str) -> Agent:
+    """Lock *touched*, in one order for all, and return *agent* if it may be used."""
     found = {known.agent: known for known in records.lock_agents(touched)}
     if agent not in found:
         raise NotFound("agent", "Enrol one with `vitalveil trust agent enrol`.")
     if found[agent].revoked_at is not None:
         raise Conflict("that agent is revoked. Enrol a new one")
+    return found[agent]
+
+
+def _readable(records: Records, agent: str) -> list[Handle]:
+    """
+    Return the handles of *agent* but those whose bindings do not open.
+
+    These are in no lease, and one that comes back is checked again when the lease is compiled: a
+    sensor that is bound to two people is bound to neither.
+    """
+    opened = [
+        attempt_within(lambda s=sealed: records.open_handle(s), kind=UnitKind.PERSON)  # type: ignore[misc]
+        for sealed in records.sealed_handles([agent])
+    ]
+    return [handle for handle in opened if not isinstance(handle, Cause)]
 
 
 def _check_bindings(handles: list[Handle], subject: UUID, bindings: list[str]) -> None:

@@ -1,22 +1,26 @@
 """
 The courier: finishes what commands left unfinished, renews leases, and takes them to the broker.
 
-Everything that it does is read off the vault and may be done twice; so it keeps nothing in mind,
-and a crash at any instruction costs time only.
+Everything that it does is read off the vault and may be done twice; so a crash at any instruction
+costs time only. One gateway's fault is set aside, named in the vault, and keeps no other waiting.
 """
 
 import asyncio
 import datetime as dt
 import random
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
 from runtime.logs import Log, describe
 from trust.config import DatabaseSettings
-from trust.errors import BrokerUnavailable, Tampered, TelemetryUnavailable, Unavailable
+from trust.doubt import Doubt
+from trust.errors import BrokerUnavailable, TelemetryUnavailable, Unavailable
+from trust.isolation import attempt
 from trust.metrics import Metrics
 from trust.ports import Broker, Channel, SealedLease
+from trust.units import Cause, Failure, UnitKind, Work, back_off, gateway, job
 from trust.upkeep import Upkeep
 from trust.vault import Listener, Vault, listen
 
@@ -28,6 +32,8 @@ _ROUND_S: Final = 1.0
 _MAX_BACK_OFF_S: Final = 15.0
 _FIRST_WAIT_S: Final = 0.05
 _LONGEST_WAIT_S: Final = 0.4
+CLEARING: Final = "clear-telemetry"
+"""The job that sees to it that telemetry may be written to after a start or a restore."""
 _log: Final = Log("trust.courier")
 
 
@@ -65,7 +71,12 @@ class Courier:
         self._listen_to = listen_to
         self._metrics = metrics
         self._repair_after = repair_after
-        self._set_aside: set[str] = set()
+        self._clock = time.monotonic
+        self._doubt = Doubt()
+        self._closures = 0
+        # Perhaps by the process before this one.
+        self._is_noted = True
+        self._closed_until = 0.0
         # One thread: what was cancelled half-way ends before anything else uses the connections.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="courier")
 
@@ -136,6 +147,8 @@ class Courier:
             await asyncio.gather(working, closing, return_exceptions=True)
 
     async def _work(self, listener: Listener, channel: Channel) -> None:
+        self._doubt.connected()
+        await self._in_thread(self._note_convicted)
         # What is new first. Then everything once more, because the broker may have lost what it
         # retained; in turns, so that an old lease is never published after a newer one.
         after: str | None = ""
@@ -145,58 +158,97 @@ class Courier:
             await self.publish(channel)
             if after is not None:
                 after = await self._publish_again(channel, after=after)
+            else:
+                # What a connection was lost over goes last: all others have their lease.
+                self._doubt.again(await self._in_thread(self._to_publish_again))
+                await self._publish_alone(channel, self._doubt.last_alone)
             await listener.heard(timeout_s=_ROUND_S if after is None else 0)
 
     async def _bring(self) -> None:
+        if not await self._in_thread(self._may_write):
+            return
         while agents := await self._in_thread(self._bring_some):
             self._metrics.brought.inc(agents)
             _log.info("brought", agents=agents)
         self._metrics.connected.labels("telemetry").set(1)
 
-    def _bring_some(self) -> int:
-        agents = self._upkeep.unfinished(
-            older_than=self._repair_after, limit=_GROUP, without=sorted(self._set_aside)
-        )
-        if not agents:
-            self._upkeep.check()
-            return 0
-        try:
-            self._upkeep.bring(agents)
-        except Tampered:
-            self._bring_each(agents)
-        return len(agents)
+    def _may_write(self) -> bool:
+        """Tell whether telemetry may be written to; leases are published in any case."""
+        if self._clock() < self._closed_until:
+            return False
+        failures = self._attempt_job(CLEARING, self._upkeep.check)
+        self._closures = self._closures + 1 if failures else 0
+        if failures:
+            wait = back_off(self._closures, jitter=random.random())  # noqa: S311
+            self._closed_until = self._clock() + wait.total_seconds()
+            self._metrics.connected.labels("telemetry").set(0)
+        return not failures
 
-    def _bring_each(self, agents: list[str]) -> None:
-        # One record that is not ours must not end the leases of everybody else.
-        for agent in agents:
-            try:
-                self._upkeep.bring([agent])
-            except Tampered:
-                self._set_aside.add(agent)
-                _log.error("tampered", agents=len(self._set_aside))
-        self._metrics.tampered.set(len(self._set_aside))
+    def _attempt_job(self, name: str, work: Callable[[], object]) -> set[Failure]:
+        cause = attempt(work, kind=UnitKind.JOB)
+        failures = {Failure(job(name), cause)} if isinstance(cause, Cause) else set()
+        if failures or self._is_noted:
+            self._is_noted = bool(failures)
+            with self._vault.transaction() as records:
+                records.set_aside.replace(Work.JOB, {name: failures})
+        self._metrics.count_failures(failures)
+        return failures
+
+    def _bring_some(self) -> int:
+        agents = self._upkeep.unfinished(older_than=self._repair_after, limit=_GROUP)
+        if not agents:
+            return 0
+        done = self._upkeep.attempt(agents)
+        for found in done.failures.values():
+            self._metrics.count_failures(found)
+        return len(agents)
 
     async def publish(self, channel: Channel) -> int:
         """
         Publish every lease that the broker does not have; return how many.
 
+        One that it refuses, or that is too large for it, is set aside; so is one over which the
+        connection was lost again and again.
+
         Raises:
             Unavailable: Some may be published; do it again later.
         """
-        total = 0
+        total = await self._publish_alone(channel, self._doubt.next_alone)
         while leases := await self._in_thread(self._unpublished):
-            await channel.publish(leases)
-            await self._in_thread(lambda: self._save_published(leases))
-            self._metrics.published.inc(len(leases))
-            total += len(leases)
+            total += await self._hand_over(channel, leases)
         return total
+
+    async def _publish_alone(self, channel: Channel, agents: Sequence[str]) -> int:
+        total = 0
+        for agent in agents:
+            leases = await self._in_thread(lambda a=agent: self._leases_of([a]))  # type: ignore[misc]
+            if not leases:
+                self._doubt.passed([agent])
+            else:
+                total += await self._hand_over(channel, leases)
+        return total
+
+    async def _hand_over(self, channel: Channel, leases: Sequence[SealedLease]) -> int:
+        """Have the broker retain *leases*; return how many it has, and set aside the others."""
+        agents = [lease.agent for lease in leases]
+        try:
+            refused = await channel.publish(leases)
+        except (BrokerUnavailable, asyncio.CancelledError):
+            # Cancelled, too, when the connection is found lost before the answer is missed.
+            self._doubt.lost(agents)
+            raise
+        self._doubt.passed(agents)
+        await self._in_thread(lambda: self._save_published(leases, refused))
+        self._metrics.published.inc(len(leases) - len(refused))
+        return len(leases) - len(refused)
 
     async def _publish_again(self, channel: Channel, *, after: str) -> str | None:
         """Publish the next of all leases; return where to go on, or None at the end."""
         leases = await self._in_thread(lambda: self._all_leases(after))
         if not leases:
             return None
-        await channel.publish(leases)
+        doubted = set(self._doubt.all)
+        await self._hand_over(channel, [one for one in leases if one.agent not in doubted])
         return leases[-1].agent
 
     async def is_all_published(self) -> bool:
@@ -212,16 +264,43 @@ class Courier:
             unfinished, unpublished = records.backlog()
             self._metrics.unfinished.set(unfinished)
             self._metrics.unpublished.set(unpublished)
-            return records.unpublished(limit=_GROUP)
+            return records.unpublished(without=self._doubt.all, limit=_GROUP)
 
     def _all_leases(self, after: str) -> list[SealedLease]:
         with self._vault.transaction() as records:
             return records.all_leases(after=after, limit=_GROUP)
 
-    def _save_published(self, leases: list[SealedLease]) -> None:
+    def _leases_of(self, agents: Sequence[str]) -> list[SealedLease]:
         with self._vault.transaction() as records:
-            records.save_published(leases)
-        _log.debug("published", leases=len(leases))
+            return records.leases_of(agents)
+
+    def _to_publish_again(self) -> list[str]:
+        with self._vault.transaction() as records:
+            return records.set_aside.to_publish_again(limit=_GROUP)
+
+    def _save_published(self, leases: Sequence[SealedLease], refused: Mapping[str, Cause]) -> None:
+        failures = {
+            agent: {Failure(gateway(agent), refused[agent])} if agent in refused else set()
+            for agent in (lease.agent for lease in leases)
+        }
+        with self._vault.transaction() as records:
+            records.save_published(lease for lease in leases if lease.agent not in refused)
+            records.set_aside.replace(Work.PUBLICATION, failures)
+        for found in failures.values():
+            self._metrics.count_failures(found)
+        _log.debug("published", leases=len(leases) - len(refused))
+
+    def _note_convicted(self) -> None:
+        """Set aside whose lease has the broker close the connection."""
+        convicted = self._doubt.convicted()
+        if not convicted:
+            return
+        failures = {agent: {Failure(gateway(agent), Cause.CONNECTION_LOST)} for agent in convicted}
+        with self._vault.transaction() as records:
+            records.set_aside.replace(Work.PUBLICATION, failures)
+        for found in failures.values():
+            self._metrics.count_failures(found)
+        _log.error("lease_closes_connection", agents=len(convicted))
 
 
 async def publish_once(

@@ -18,6 +18,10 @@ from trust.errors import Unavailable
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 Row = tuple[Any, ...]
+DriverError = psycopg.Error
+"""What the driver raises inside a transaction, which is of no use afterwards."""
+_OF_A_ROW = (psycopg.DataError, psycopg.IntegrityError)
+"""The server is well: a value is out of range, a constraint says no, a row cannot be read."""
 
 
 def parameters(settings: DatabaseSettings, *, section: str) -> dict[str, Any]:
@@ -108,7 +112,8 @@ class Link:
         try:
             yield
         except psycopg.Error as exc:
-            raise self._error(describe(exc)) from None
+            is_of_a_row = isinstance(exc, _OF_A_ROW)
+            raise self._error(describe(exc), is_of_a_row=is_of_a_row) from None
 
     def _open(self) -> Connection:
         if self._connection is None or self._connection.closed:

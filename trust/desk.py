@@ -9,26 +9,22 @@ the name in the request is not read.
 import datetime as dt
 import hashlib
 import secrets
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Collection
 
 import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from runtime.logs import Log, describe
-from trust import pki, tokens
+from trust import lease_keys, pki, tokens
 from trust.certificates import Authority
-from trust.errors import Refused, TrustError
+from trust.errors import Refused
+from trust.lease_keys import LEASE_KEY_BYTES
 from trust.ports import Clock
 from trust.records import Records
 from trust.tokens import ID_BYTES, SECRET_BYTES, Issued, Token
 from trust.upkeep import Upkeep
 from trust.vault import Vault
-
-LEASE_KEY_BYTES: Final = 32
-_log: Final = Log("trust.desk")
 
 
 class NotAccepted(Refused):
@@ -62,6 +58,8 @@ class Desk:
 
         clock: Tells the time.
 
+        not_lease_keys: Returns keys of ours, raw, which no gateway may give as its own.
+
         random_bytes: Returns so many random bytes.
     """
 
@@ -72,12 +70,14 @@ class Desk:
         authority: Authority,
         *,
         clock: Clock,
+        not_lease_keys: Callable[[], Collection[bytes]],
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
         self._vault = vault
         self._upkeep = upkeep
         self._authority = authority
         self._clock = clock
+        self._not_lease_keys = not_lease_keys
         self._random_bytes = random_bytes
 
     def issue_token(self, *, valid_for: dt.timedelta, sealed: bool) -> tuple[Token, dt.datetime]:
@@ -102,8 +102,8 @@ class Desk:
             Unavailable: Try again: the token still counts for this request.
         """
         public_key = _public_key(request)
-        if lease_key is not None and len(lease_key) != LEASE_KEY_BYTES:
-            raise BadRequest("a lease key has 32 bytes")
+        if lease_key is not None:
+            self._check_lease_key(lease_key, public_key)
         token = tokens.parse(text) or Token(bytes(ID_BYTES), bytes(SECRET_BYTES))
         digest = hashlib.sha256(request + b"\x00" + (lease_key or b"")).digest()
         with self._vault.transaction() as records:
@@ -111,8 +111,23 @@ class Desk:
             admitted = self._admit(records, token, digest, public_key, lease_key)
         if admitted is None:
             raise NotAccepted
+        if isinstance(admitted, BadRequest):
+            raise admitted
         self._upkeep.bring([admitted.agent])
         return admitted
+
+    def _check_lease_key(self, lease_key: bytes, public_key: Ed25519PublicKey) -> None:
+        if len(lease_key) != LEASE_KEY_BYTES:
+            raise BadRequest("a lease key has 32 bytes")
+        if not lease_keys.is_lease_key(lease_key):
+            raise BadRequest(
+                "the lease key is not an X25519 key that anything can be sealed to;"
+                " make another key pair"
+            )
+        own = public_key.public_bytes_raw()
+        taken = {own, lease_keys.montgomery(own), *self._not_lease_keys()}
+        if lease_key in taken:
+            raise BadRequest("the lease key is a key of another use; make a key pair for it alone")
 
     def _admit(
         self,
@@ -121,7 +136,7 @@ class Desk:
         digest: bytes,
         public_key: Ed25519PublicKey,
         lease_key: bytes | None,
-    ) -> Admitted | None:
+    ) -> Admitted | BadRequest | None:
         issued = records.registers.lock_enrolment(token.enrolment)
         if not (issued or tokens.NOBODY).accepts(token, at=self._clock()) or issued is None:
             records.registers.fail_enrolment(token.enrolment)
@@ -130,6 +145,11 @@ class Desk:
             return _same_again(issued, digest)
         if issued.format == "sealed" and lease_key is None:
             return None
+        if lease_key is not None and records.has_lease_key(lease_key):
+            return BadRequest(
+                "another gateway has that lease key; delete agent.key and lease.key of this one,"
+                " and enrol it with keys of its own"
+            )
         agent = self._random_bytes(8).hex()
         certificate = self._authority.certify_agent(agent, public_key, now=self._clock())
         sealed = issued.format == "sealed"
@@ -164,17 +184,7 @@ class Desk:
             if any(known.revoked_at is not None for known in records.lock_agents([agent])):
                 raise NotAccepted
             certificate = self._authority.certify_agent(agent, public_key, now=now)
-            admitted = Admitted(agent, _register(records, agent, certificate))
-            records.want([agent])
-        self._tell(agent)
-        return admitted
-
-    def _tell(self, agent: str) -> None:
-        """Have ingest know how long *agent*'s certificate is valid, now or when it can be told."""
-        try:
-            self._upkeep.bring([agent])
-        except TrustError as exc:
-            _log.warning("told_later", error=describe(exc))
+            return Admitted(agent, _register(records, agent, certificate))
 
 
 def _same_again(issued: Issued, digest: bytes) -> Admitted | None:
@@ -202,4 +212,7 @@ def _public_key(request: bytes) -> Ed25519PublicKey:
         raise BadRequest("not a certificate request in PEM") from None
     if not is_proved or not isinstance(key, Ed25519PublicKey):
         raise BadRequest("the request is not signed by the Ed25519 key that it names")
+    # Anyone can make a signature that verifies under a point of low order, and be this gateway.
+    if not lease_keys.is_signing_key(key.public_bytes_raw()):
+        raise BadRequest("the key of the request is of low order; make another key pair")
     return key

@@ -17,6 +17,7 @@ from runtime.logs import Log
 from trust import files, keys
 from trust.certificates import Authority, write_holder
 from trust.errors import Conflict, KeyFileError, NotFound
+from trust.lease_keys import is_lease_key
 from trust.ports import Clock, Keys
 from trust.records import Records
 from trust.upkeep import Done, Upkeep
@@ -106,8 +107,7 @@ class Enrolment:
         Raises:
             Refused: There is no such agent, or it is revoked.
             KeyFileError: A file is there already, or cannot be written.
-            VaultUnavailable: Nothing was issued.
-            TelemetryUnavailable: It is issued, and ingest knows later how long it is valid.
+            Unavailable: Nothing was issued.
         """
         files.make_folder(out)
         holder = self._authority.issue_agent(agent, now=self._clock())
@@ -121,9 +121,7 @@ class Enrolment:
             records.add_certificate(
                 agent, certificate.serial_number, not_after=certificate.not_valid_after_utc
             )
-            records.want([agent])
         write_holder(out, "agent", holder)
-        self._upkeep.bring([agent])
 
     def revoke(self, agent: str, *, crl: Path | None) -> Done:
         """
@@ -139,16 +137,16 @@ class Enrolment:
             Unavailable: It may be recorded, and will take effect later.
         """
         with self._vault.transaction() as records:
-            if not is_agent(agent) or not records.lock_agents([agent]):
+            if not is_agent(agent) or not records.hold_agents([agent]):
                 raise _no_such_agent()
             _revoke(records, agent)
         try:
-            # First, because ingest refuses the agent from this COMMIT on: a list takes longer, and
-            # keeps out nobody who is connected.
-            return self._upkeep.bring([agent])
-        finally:
             if crl is not None:
                 self.write_revocations(crl)
+        finally:
+            # Ingest refuses the agent even where the list could not be written.
+            done = self._upkeep.bring([agent])
+        return done
 
     def write_revocations(self, path: Path) -> int:
         """
@@ -166,7 +164,7 @@ class Enrolment:
         with self._vault.transaction() as records:
             forgotten = listed.keys() - dict(records.revocations()).keys()
             again = records.owners_of(forgotten) if forgotten else []
-            records.lock_agents(again)
+            records.hold_agents(again)
             for agent in again:
                 _revoke(records, agent)
             revoked = {**listed, **dict(records.revocations())}
@@ -195,9 +193,12 @@ def ingest_pem(path: Path) -> bytes:
         KeyFileError: It is none.
     """
     found = files.read(path)
-    if not isinstance(files.public_key(found, name=path.name), X25519PublicKey):
+    key = files.public_key(found, name=path.name)
+    if not isinstance(key, X25519PublicKey) or not is_lease_key(key.public_bytes_raw()):
         raise KeyFileError(
-            path.name, "not an X25519 key", "Use ingest.pub of `vitalveil ingest keygen`."
+            path.name,
+            "not an X25519 key that anything can be sealed to",
+            "Use ingest.pub of `vitalveil ingest keygen`.",
         )
     return found
 

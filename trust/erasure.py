@@ -250,8 +250,15 @@ class Eraser:
             return {"leases": {}, "published": False}
         if not self._publish():
             raise BrokerUnavailable("another process publishes, and has not done so yet")
+        agents = done["mark"].facts["agents"]
+        with self._vault.transaction() as records:
+            if records.set_aside.keeps_lease(agents):
+                raise BrokerUnavailable(
+                    "the lease of a gateway of that person is not renewed, so that the broker has"
+                    " the one before; `vitalveil trust unit list` says why"
+                )
         with self._vault.ledger() as ledger:
-            leases = ledger.leases(done["mark"].facts["agents"])
+            leases = ledger.leases(agents)
         return {"leases": {agent: at for agent, (at, _) in leases.items()}, "published": True}
 
     def _sweep(self, _: Erasure, done: Mapping[str, Step]) -> Facts:

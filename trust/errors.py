@@ -7,8 +7,15 @@ Errors of trust.
         * PolicyError       (the policy file names a key and a mend)
         * NotFound
         * Conflict
-    * KeyFileError          (the operator's: a file is missing, open to others, or damaged)
-    * Tampered              (somebody's: a signature or a seal in the vault is not ours; stop)
+    * UnitFault             (one unit's: a gateway's, person's, purpose's or file's; a command
+                             says it and stops, the daemon sets the unit aside and goes on)
+        * KeyFileError      (the operator's: a file is missing, open to others, or damaged)
+            * Unwritable    (it cannot be written or deleted)
+        * Tampered          (somebody's: a signature or a seal in the vault is not ours)
+        * BadLeaseKey       (nothing can be sealed to it)
+        * LeaseTooLarge     (the broker would refuse it)
+        * Unusable          (a record is ours, and this release cannot work with it)
+    * NotInForce            (a unit's that is set aside: what was recorded follows once it is well)
     * Residue               (ours: something erased is still found; say where, do not certify)
     * Unavailable           (the network's or a server's: what is recorded is repeated later)
         * VaultUnavailable
@@ -59,20 +66,85 @@ class Conflict(Refused):
     """It contradicts what is in force."""
 
 
-class KeyFileError(TrustError):
+class UnitFault(TrustError):
+    """One gateway, person, purpose or file is at fault: the work for all others goes on."""
+
+
+class KeyFileError(UnitFault):
     """A file of keys, or another that a command was given, cannot be used."""
 
     def __init__(self, name: str, problem: str, mend: str) -> None:
         super().__init__(f"file {name}: {problem}. {mend}")
 
 
-class Tampered(TrustError):
+class Unwritable(KeyFileError):
+    """A file cannot be written or deleted."""
+
+
+class Tampered(UnitFault):
     """Something in the vault was not written with our keys, or was changed since."""
 
     def __init__(self, what: str) -> None:
         super().__init__(
             f"{what} in the vault does not verify with the keys held here; nothing was done."
             " Check that [keys] folder is that of this vault, then look for who changed it"
+        )
+
+
+class BadLeaseKey(UnitFault):
+    """The key that a gateway's leases are sealed to is not one."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the lease key of that gateway is not a key that anything can be sealed to; revoke"
+            " the gateway and enrol it again"
+        )
+
+
+class LeaseTooLarge(UnitFault):
+    """
+    A lease is larger than the broker takes.
+
+    Args:
+        size_bytes: Of the MQTT packet that would carry it.
+
+        limit_bytes: The largest packet that the broker takes.
+    """
+
+    def __init__(self, *, size_bytes: int, limit_bytes: int) -> None:
+        super().__init__(
+            f"the lease of that gateway would take {size_bytes} bytes, and the broker takes"
+            f" {limit_bytes}. Measure some of its people at another gateway, bind fewer sensors,"
+            " or raise max_packet_size of the broker and lease.max_packet_bytes of trust together"
+        )
+        self.size_bytes = size_bytes
+        self.limit_bytes = limit_bytes
+
+
+class Unusable(UnitFault):
+    """Something in the vault verifies, and this release cannot work with it."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"{what} in the vault cannot be used by this release. Was it written by a later"
+            " release of trust? Install that one, or load a version of the policy that this one"
+            " understands"
+        )
+
+
+class NotInForce(TrustError):
+    """
+    What was recorded does not take effect at a gateway, which is set aside.
+
+    Args:
+        reasons: A sentence for each cause, and what to do.
+    """
+
+    def __init__(self, reasons: list[str]) -> None:
+        super().__init__(
+            "what was recorded stands, and is not in force at a gateway yet:"
+            f" {' '.join(reasons)} `vitalveil trust unit list` names it, and"
+            " `vitalveil trust run` tries it again"
         )
 
 
@@ -88,12 +160,21 @@ class Residue(TrustError):
 
 
 class Unavailable(TrustError):
-    """Something outside cannot be reached, or refuses."""
+    """
+    Something outside cannot be reached, or refuses.
+
+    Args:
+        cause: What happened, without a value.
+
+        is_of_a_row: Whether the server works and refuses what one row holds: then the unit that
+            the row is of is at fault, as with UnitFault, and to try others makes sense.
+    """
 
     what = "a server"
 
-    def __init__(self, cause: str) -> None:
+    def __init__(self, cause: str, *, is_of_a_row: bool = False) -> None:
         super().__init__(f"{self.what} did not do its part ({cause})")
+        self.is_of_a_row = is_of_a_row
 
 
 class VaultUnavailable(Unavailable):

@@ -8,7 +8,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
 
-from trust.errors import KeyFileError
+from trust.errors import KeyFileError, Unwritable
 
 SECRET: Final = 0o600
 PUBLIC: Final = 0o644
@@ -36,7 +36,7 @@ def write(path: Path, content: bytes, *, mode: int, replace: bool = False) -> No
         temporary.replace(path)
         sync_folder(path.parent)
     except OSError as exc:
-        raise KeyFileError(
+        raise Unwritable(
             path.name, f"it cannot be written ({type(exc).__name__})", "Check the folder."
         ) from None
 
@@ -64,7 +64,7 @@ def discard(path: Path, *, begins_with: bytes) -> None:
                 _check_begins(one, begins_with)
             one.unlink(missing_ok=True)
     except OSError as exc:
-        raise KeyFileError(
+        raise Unwritable(
             path.name, f"it cannot be deleted ({type(exc).__name__})", "Delete it by hand."
         ) from None
 
@@ -105,7 +105,7 @@ def write_new(path: Path, content: bytes, *, mode: int) -> None:
             os.fchmod(file.fileno(), mode)
             file.write(content)
     except OSError as exc:
-        raise KeyFileError(
+        raise Unwritable(
             path.name, f"it cannot be written ({type(exc).__name__})", "Check the folder."
         ) from None
 
@@ -129,7 +129,7 @@ def destroy(path: Path) -> bool:
     except FileNotFoundError:
         return False
     except OSError as exc:
-        raise KeyFileError(
+        raise Unwritable(
             path.name, f"it cannot be destroyed ({type(exc).__name__})", "Check the folder."
         ) from None
     return True

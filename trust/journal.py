@@ -129,6 +129,10 @@ class Journal:
         """Return the requests, the one due first at first."""
         return [_request(row) for row in self._fetch("requests", with_closed)]
 
+    def request_ids(self, *, with_closed: bool) -> list[UUID]:
+        """Return the ids of the requests, the one due first at first."""
+        return [request for (request,) in self._fetch("request_ids", with_closed)]
+
     def extend_request(self, request: Request) -> None:
         """Keep the new due date of *request*, and why."""
         self._run("extend_request", request.due_at, request.extended_because, request.request)

@@ -10,11 +10,19 @@ import msgspec
 from trust.durations import whole_ms
 from trust.handles import Standing
 from wire.lease import Grant, Lease
+from wire.quantities import Code
 from wire.sealing import DEFAULT_BUCKET_BYTES
 
 _COUNTED_FROM: Final = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
 _HIGHEST_BY_TIME: Final = 1 << 31
 """The wire has 32 bits for a version: a clock that is far off must leave room for all to come."""
+
+_MQTT_BYTES: Final = 48
+"""Type and length (5), topic (28), packet id (2), properties (1), and some to spare."""
+_AROUND_BYTES: Final = 144 + _MQTT_BYTES
+"""Signature (64), HPKE (48), the MessagePack around them, and MQTT."""
+_MOST_GRANT_BYTES: Final = 32 + 40 * len(Code)
+"""A handle and a rule for each quantity there is, without bindings."""
 
 
 class Term(msgspec.Struct, frozen=True):
@@ -84,6 +92,28 @@ def compile_lease(
         # The largest that any purpose asks for hides the most.
         bucket_bytes=max((s.purpose.bucket_bytes for s in valid), default=DEFAULT_BUCKET_BYTES),
     )
+
+
+def packet_bytes(lease: Lease) -> int:
+    """Return how long the MQTT packet that carries *lease* is at most, signed and sealed."""
+    return len(msgspec.msgpack.encode(lease)) + _AROUND_BYTES
+
+
+def sealed_packet_bytes(sealed_bytes: int) -> int:
+    """Return how long the MQTT packet is at most that carries so many bytes of a sealed lease."""
+    return sealed_bytes + _MQTT_BYTES
+
+
+def most_packet_bytes(handles: int, sealed_bindings_bytes: int) -> int:
+    """
+    Return how long the packet of a lease is at most, without opening a handle.
+
+    Args:
+        handles: How many the lease may name.
+
+        sealed_bindings_bytes: Of all of them; JSON is longer than what the wire has.
+    """
+    return _AROUND_BYTES + handles * _MOST_GRANT_BYTES + sealed_bindings_bytes
 
 
 def _shared(standings: Sequence[Standing]) -> set[str]:

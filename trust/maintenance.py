@@ -6,15 +6,16 @@ Each is done under a lock of the database's, so several daemons do not do it twi
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final
 
-from runtime.logs import Log, describe
+from runtime.logs import Log
 from trust.audit import Audit
-from trust.errors import TrustError
+from trust.jobs import Do, Jobs
 from trust.ports import Clock
 from trust.retention import Retainer
 from trust.stores import Stores
+from trust.units import Failure
 
 _ROUND_S: Final = 60.0
 _ROUNDS_A_DAY: Final = 1440
@@ -34,6 +35,8 @@ class Maintenance:
 
         audit: On the same vault as the retainer.
 
+        jobs: Does each of it alone; on the same vault.
+
         clock: Tells the time.
 
         done: Told `rolled_up` or `retained` once it is.
@@ -41,11 +44,12 @@ class Maintenance:
         missing: Told how many decisions are missing, each day.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - it does all that the clock asks for
         self,
         stores: Stores,
         retainer: Retainer,
         audit: Audit,
+        jobs: Jobs,
         *,
         clock: Clock,
         done: Callable[[str], None] = lambda what: None,
@@ -56,6 +60,7 @@ class Maintenance:
         self._clock = clock
         self._done = done
         self._audit = audit
+        self._jobs = jobs
         self._missing = missing
 
     async def run(self) -> None:
@@ -63,25 +68,24 @@ class Maintenance:
         rounds = 0
         while True:
             await asyncio.sleep(_ROUND_S)
-            await self._attempt(self._round)
-            await self._attempt(self._audit.note)
+            await self._do("roll-up", self._roll_up)
+            await self._do("cohorts", self._publish_cohorts)
+            await self._do("witnesses", self._audit.note)
             if rounds % _ROUNDS_A_DAY == _FIRST_AUDIT:
-                await self._attempt(self._look)
+                await self._do("audit", self._look)
             if rounds % _ROUNDS_A_DAY == _FIRST_RETENTION:
-                await self._attempt(self._retain)
+                await self._do("retention", self._retain)
             rounds += 1
 
-    async def _attempt(self, work: Callable[[], None]) -> None:
-        try:
-            await asyncio.to_thread(work)
-        except TrustError as exc:
-            _log.warning("not_maintained", error=describe(exc))
+    async def _do(self, name: str, work: Do) -> None:
+        await asyncio.to_thread(self._jobs.do, name, work)
 
-    def _round(self) -> None:
-        now = self._clock()
-        self._stores.roll_up(now=now)
-        self._stores.publish_cohorts(now=now)
+    def _roll_up(self) -> None:
+        self._stores.roll_up(now=self._clock())
         self._done("rolled_up")
+
+    def _publish_cohorts(self) -> None:
+        self._stores.publish_cohorts(now=self._clock())
 
     def _look(self) -> None:
         found = self._audit.look()
@@ -89,8 +93,10 @@ class Maintenance:
         if found.missing:
             _log.error("decisions_missing", decisions=found.missing, chains=len(found.cut))
 
-    def _retain(self) -> None:
+    def _retain(self) -> Collection[Failure]:
         retained = self._retainer.run()
-        self._done("retained")
+        if not retained.failures:
+            self._done("retained")
         rows = sum(n for stores in retained.rows.values() for n in stores.values())
         _log.info("retained", partitions=retained.partitions, rows=rows, leases=retained.leases)
+        return retained.failures

@@ -1,6 +1,10 @@
 """Metrics of trust: no label ever names an agent, a subject or a purpose."""
 
+from collections.abc import Iterable
+
 from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from trust.units import Failure
 
 
 class Metrics:
@@ -29,9 +33,10 @@ class Metrics:
             "Agents whose change the telemetry database does not have yet.",
             registry=self.registry,
         )
-        self.tampered = Gauge(
-            "vitalveil_trust_tampered_agents",
-            "Agents that are left as they are because a record of theirs does not verify.",
+        self._unit_failures = Counter(
+            "vitalveil_trust_unit_failures_total",
+            "Attempts at a unit of work that failed for a cause of its own; all others went on.",
+            ["kind", "cause"],
             registry=self.registry,
         )
         self.missing = Gauge(
@@ -61,6 +66,11 @@ class Metrics:
         for to in ("vault", "telemetry", "broker"):
             self.connected.labels(to).set(0)
             self.failures.labels(to)
+
+    def count_failures(self, failures: Iterable[Failure]) -> None:
+        """Count units that were tried and failed."""
+        for failure in failures:
+            self._unit_failures.labels(failure.unit.kind, failure.cause).inc()
 
     def note_done(self, what: str) -> None:
         """Note that *what* is done by the clock was done now: `rolled_up` or `retained`."""

@@ -6,12 +6,14 @@ The databases are PostgreSQL and nothing else (their locks are what the promises
 """
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from trust.units import Cause
 
 
 class Clock(Protocol):
@@ -94,8 +96,16 @@ class SealedLease(msgspec.Struct, frozen=True):
 class Channel(Protocol):
     """A connection to the broker."""
 
-    async def publish(self, leases: Sequence[SealedLease]) -> None:
-        """Have the broker retain *leases*; on return it said so. Raise BrokerUnavailable else."""
+    async def publish(self, leases: Sequence[SealedLease]) -> Mapping[str, Cause]:
+        """
+        Have the broker retain *leases*; on return it said so of all but those returned.
+
+        Returns:
+            Why it does not take the lease of an agent: too large, or refused.
+
+        Raises:
+            BrokerUnavailable: Nothing is known of any.
+        """
         ...
 
     async def closed(self) -> None:

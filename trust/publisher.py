@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final
 
 import aiomqtt
@@ -12,11 +12,14 @@ from runtime.logs import describe
 from runtime.settings import BrokerSettings
 from trust.errors import BrokerUnavailable
 from trust.ports import SealedLease
+from trust.units import Cause
 from wire import topics
 
 _NAME: Final = "trust"
 _TIMEOUT_S: Final = 10.0
 _IN_FLIGHT: Final = 200
+_LARGEST_PACKET_BYTES: Final = 268_435_460
+"""What MQTT can say at all."""
 
 
 class _Client(aiomqtt.Client):
@@ -28,6 +31,20 @@ class _Client(aiomqtt.Client):
     """
 
     refused = 0
+    max_packet_bytes = _LARGEST_PACKET_BYTES
+    """The Maximum Packet Size of the broker's CONNACK (MQTT 5, 3.2.2.3.6)."""
+
+    def _on_connect(
+        self,
+        client: Any,
+        userdata: Any,
+        flags: Any,
+        reason_code: Any,
+        properties: Any = None,
+    ) -> None:
+        found = getattr(properties, "MaximumPacketSize", None)
+        self.max_packet_bytes = _LARGEST_PACKET_BYTES if found is None else int(found)
+        super()._on_connect(client, userdata, flags, reason_code, properties)
 
     def _on_publish(
         self, client: Any, userdata: Any, mid: int, reason_code: Any, properties: Any
@@ -37,12 +54,35 @@ class _Client(aiomqtt.Client):
 
 
 class MqttChannel:
-    """A connection of aiomqtt."""
+    """
+    A connection of aiomqtt.
 
-    def __init__(self, client: _Client) -> None:
+    Args:
+        client: Connected.
+
+        max_packet_bytes: The largest packet that is sent, whatever the broker says.
+    """
+
+    def __init__(self, client: _Client, *, max_packet_bytes: int) -> None:
         self._client = client
+        self._max_packet_bytes = min(max_packet_bytes, client.max_packet_bytes)
+        self._has_accepted = False
 
-    async def publish(self, leases: Sequence[SealedLease]) -> None:
+    async def publish(self, leases: Sequence[SealedLease]) -> Mapping[str, Cause]:
+        fit = [lease for lease in leases if packet_bytes(lease) <= self._max_packet_bytes]
+        causes = {lease.agent: Cause.LEASE_TOO_LARGE for lease in leases if lease not in fit}
+        if not await self._accepts(fit):
+            refused = [] if len(fit) > 1 else fit
+            if not refused:
+                # Which of them, nobody says of several: each once more, alone.
+                refused = [one for one in fit if not await self._accepts([one])]
+            if len(refused) == len(fit) and not self._has_accepted:
+                raise BrokerUnavailable("its ACL keeps `trust` off vv1/lease/+")
+            causes |= {lease.agent: Cause.BROKER_REFUSED for lease in refused}
+        return causes
+
+    async def _accepts(self, leases: Sequence[SealedLease]) -> bool:
+        """Publish *leases*; return whether the broker took all of them."""
         refused = self._client.refused
         try:
             for first in range(0, len(leases), _IN_FLIGHT):
@@ -51,8 +91,9 @@ class MqttChannel:
                 )
         except aiomqtt.MqttError as exc:
             raise BrokerUnavailable(describe(exc)) from None
-        if self._client.refused > refused:
-            raise BrokerUnavailable("its ACL keeps `trust` off vv1/lease/+")
+        is_accepted = self._client.refused == refused
+        self._has_accepted |= is_accepted and bool(leases)
+        return is_accepted
 
     async def _publish_one(self, lease: SealedLease) -> None:
         await self._client.publish(topics.lease(lease.agent), lease.sealed, qos=1, retain=True)
@@ -64,6 +105,13 @@ class MqttChannel:
                 pass
 
 
+def packet_bytes(lease: SealedLease) -> int:
+    """Return how long the PUBLISH packet of *lease* is (MQTT 5, 3.3), without properties."""
+    rest = 2 + len(topics.lease(lease.agent)) + 2 + 1 + len(lease.sealed)
+    # The remaining length takes a byte for each 7 bits (MQTT 5, 1.5.5).
+    return 1 + max(1, -(-rest.bit_length() // 7)) + rest
+
+
 class MqttBroker:
     """
     The broker, as the user `trust`.
@@ -71,12 +119,15 @@ class MqttBroker:
     Args:
         settings: Where it is.
 
+        max_packet_bytes: The largest packet that is sent; the broker may say less.
+
     Raises:
         ConfigError: A file of TLS is not what it should be.
     """
 
-    def __init__(self, settings: BrokerSettings) -> None:
+    def __init__(self, settings: BrokerSettings, *, max_packet_bytes: int) -> None:
         self._settings = settings
+        self._max_packet_bytes = max_packet_bytes
         self._identity = Identity(settings.tls)
 
     @contextlib.asynccontextmanager
@@ -99,7 +150,7 @@ class MqttBroker:
         except (aiomqtt.MqttError, OSError) as exc:
             raise BrokerUnavailable(describe(exc)) from None
         try:
-            yield MqttChannel(client)
+            yield MqttChannel(client, max_packet_bytes=self._max_packet_bytes)
         finally:
             with contextlib.suppress(aiomqtt.MqttError):
                 await client.__aexit__(None, None, None)

@@ -16,10 +16,12 @@ from trust import canonical, decisions, subjects
 from trust.database import Connection, Row
 from trust.decisions import Decision
 from trust.errors import NotFound, Tampered
+from trust.handle_records import Handle, SealedHandle, issued_for, open_handle
 from trust.journal import Journal
 from trust.ports import Keys, SealedLease
 from trust.purposes import Purpose
 from trust.registers import Registers
+from trust.set_aside import Register
 from trust.subjects import Identity
 
 _SQL = named_sql.read("trust", "vault.sql")
@@ -37,33 +39,11 @@ class Agent(msgspec.Struct, frozen=True):
     applied: int
     lease_version: int
     due_at: dt.datetime | None
-    certified_until: dt.datetime | None = None
-    """When the last of its certificates ends."""
 
     @property
     def registered(self) -> bytes:
         """What never changes of it: how it speaks, and what its leases are sealed to."""
         return self.format.encode() + b"/" + (self.lease_key or b"")
-
-
-class Handle(msgspec.Struct, frozen=True):
-    """A handle that has not ended."""
-
-    handle: bytes
-    subject: UUID
-    agent: str
-    purpose: str
-    decision: UUID
-    bindings: list[str]
-    key_epoch: int = 1
-
-    def __repr__(self) -> str:
-        return "Handle(…)"
-
-
-def issued_for(agent: str, purpose: str, decision: UUID) -> bytes:
-    """Return what the bindings of a handle are sealed for, besides the handle."""
-    return decision.bytes + agent.encode() + b"/" + purpose.encode()
 
 
 class Records:
@@ -87,6 +67,7 @@ class Records:
 
         self.registers = Registers(connection, keys)
         self.journal = Journal(connection)
+        self.set_aside = Register(connection)
 
     def _run(self, name: str, *arguments: Any) -> int:
         return self._connection.execute(_SQL[name], arguments).rowcount
@@ -177,9 +158,13 @@ class Records:
         loaded_at: dt.datetime = self._fetch("loaded_at", name, version)[0][0]
         return loaded_at
 
+    def references(self) -> list[tuple[str, int]]:
+        """Return name and version of every purpose."""
+        return [(name, version) for name, version in self._fetch("purposes")]
+
     def purposes(self) -> list[Purpose]:
         """Return every version of every purpose."""
-        return [self.purpose(name, version) for name, version in self._fetch("purposes")]
+        return [self.purpose(name, version) for name, version in self.references()]
 
     # Decisions
 
@@ -212,17 +197,33 @@ class Records:
         found = [self._verified(*row) for row in self._fetch("decisions", subject, purpose)]
         return decisions.chain(found, subject=subject, purpose=purpose)
 
-    def decisions_of(self, agents: Sequence[str]) -> dict[tuple[UUID, str], list[Decision]]:
-        """Return, by subject and purpose, the decisions that the handles of *agents* rest on."""
-        found: dict[tuple[UUID, str], list[Decision]] = {}
+    def signed_decisions_of(
+        self, agents: Sequence[str]
+    ) -> dict[tuple[UUID, str], list[tuple[bytes, bytes]]]:
+        """
+        Return what the handles of *agents* rest on: by subject and purpose, in their order.
+
+        Document and signature of each decision; neither is verified.
+        """
+        found: dict[tuple[UUID, str], list[tuple[bytes, bytes]]] = {}
         for subject, purpose, document, signature in self._fetch(
             "decisions_of_handles", list(agents)
         ):
-            found.setdefault((subject, purpose), []).append(self._verified(document, signature))
-        return {
-            (subject, purpose): decisions.chain(here, subject=subject, purpose=purpose)
-            for (subject, purpose), here in found.items()
-        }
+            found.setdefault((subject, purpose), []).append((bytes(document), bytes(signature)))
+        return found
+
+    def verified_chain(
+        self, chain: tuple[UUID, str], signed: Iterable[tuple[bytes, bytes]]
+    ) -> list[Decision]:
+        """
+        Return the decisions of *chain*, whose documents and signatures *signed* are.
+
+        Raises:
+            Tampered: One is not as it was signed, or the chain is broken.
+        """
+        subject, purpose = chain
+        found = [self._verified(document, signature) for document, signature in signed]
+        return decisions.chain(found, subject=subject, purpose=purpose)
 
     def _verified(self, document: bytes, signature: bytes) -> Decision:
         signed = canonical.to_sign(decisions.KIND, bytes(document))
@@ -253,6 +254,23 @@ class Records:
     def lock_agents(self, agents: Iterable[str]) -> list[Agent]:
         """Return those of *agents* that there are; nobody else changes them until the end."""
         return [Agent(*row) for row in self._fetch("lock_agents", list(agents))]
+
+    def hold_agents(self, agents: Sequence[str]) -> list[str]:
+        """Let nobody else change *agents* until the end; return those that there are."""
+        return [agent for (agent,) in self._fetch("hold_agents", list(agents))]
+
+    def hold_agent(self, agent: str) -> tuple[str, bool] | None:
+        """Hold *agent* likewise; return how it speaks, and whether it is revoked."""
+        return next(((kind, gone) for kind, gone in self._fetch("hold_agent", agent)), None)
+
+    def live_handles(self, agent: str) -> list[bytes]:
+        """Return the handles of *agent* that have not ended."""
+        return [bytes(handle) for (handle,) in self._fetch("live_handles", agent)]
+
+    def has_lease_key(self, lease_key: bytes) -> bool:
+        """Tell whether an agent has *lease_key*; none other gets it until the end."""
+        self._fetch("lock_lease_key", lease_key.hex())
+        return bool(self._fetch("has_lease_key", lease_key))
 
     def want(self, agents: Sequence[str]) -> None:
         """Note that what *agents* may measure has changed."""
@@ -290,6 +308,7 @@ class Records:
 
     def add_handle(self, handle: Handle, *, data_key: bytes) -> None:
         """Keep *handle*, its bindings sealed under its subject's data key."""
+        issued = issued_for(handle.agent, handle.purpose, handle.decision)
         self._run(
             "add_handle",
             handle.handle,
@@ -300,7 +319,7 @@ class Records:
             subjects.seal_bindings(
                 handle.bindings,
                 handle=handle.handle,
-                issued_for=issued_for(handle.agent, handle.purpose, handle.decision),
+                issued_for=issued,
                 data_key=data_key,
             ),
             handle.key_epoch,
@@ -308,26 +327,23 @@ class Records:
             handle.agent,
         )
 
-    def handles(self, agents: Sequence[str]) -> list[Handle]:
+    def sealed_handles(self, agents: Sequence[str]) -> list[SealedHandle]:
+        """Return the handles of *agents* that have not ended; their bindings are not opened."""
+        return [SealedHandle(*row) for row in self._fetch("handles_of_agents", list(agents))]
+
+    def open_handle(self, sealed: SealedHandle) -> Handle:
         """
-        Return the handles of *agents* that have not ended.
+        Return *sealed* with its bindings.
 
         Raises:
-            Tampered: The bindings of one do not open.
+            Tampered: They do not open.
         """
-        found = []
-        for handle, subject, agent, purpose, decision, sealed, epoch, wrapped in self._fetch(
-            "handles_of_agents", list(agents)
-        ):
-            data_key = self._keys.unwrap(bytes(wrapped), bound_to=subject.bytes)
-            bindings = subjects.open_bindings(
-                bytes(sealed),
-                handle=bytes(handle),
-                issued_for=issued_for(agent, purpose, decision),
-                data_key=data_key,
-            )
-            found.append(Handle(bytes(handle), subject, agent, purpose, decision, bindings, epoch))
-        return found
+        return open_handle(sealed, self._keys)
+
+    def lease_load(self, agent: str) -> tuple[int, int]:
+        """Return how many handles of *agent* have not ended, and how long their bindings are."""
+        ((handles, length),) = self._fetch("lease_load", agent)
+        return int(handles), int(length)
 
     def agents_of(self, subject: UUID, purpose: str) -> list[str]:
         """Return the agents at which *subject* is measured for *purpose*."""
@@ -346,20 +362,21 @@ class Records:
 
     # What is still to be done
 
-    def unfinished(
-        self, *, older_than: dt.timedelta, without: Sequence[str], limit: int
-    ) -> list[str]:
-        """Return agents, but those *without*, whose change the telemetry database has not."""
-        rows = self._fetch("unfinished", older_than, list(without), limit)
-        return [agent for (agent,) in rows]
+    def unfinished(self, *, older_than: dt.timedelta, limit: int) -> list[str]:
+        """Return agents, but those set aside, whose change the telemetry database has not."""
+        return [agent for (agent,) in self._fetch("unfinished", older_than, limit)]
 
-    def due(self, *, now: dt.datetime, without: Sequence[str], limit: int) -> list[str]:
-        """Return agents, but those *without*, whose next lease is due."""
-        return [agent for (agent,) in self._fetch("due", now, list(without), limit)]
+    def due(self, *, now: dt.datetime, limit: int) -> list[str]:
+        """Return agents, but those set aside, whose next lease is due."""
+        return [agent for (agent,) in self._fetch("due", now, limit)]
 
-    def unpublished(self, *, limit: int) -> list[SealedLease]:
-        """Return leases that the broker does not have yet."""
-        return _leases(self._fetch("unpublished", limit))
+    def unpublished(self, *, without: Sequence[str] = (), limit: int) -> list[SealedLease]:
+        """Return leases that the broker does not have, but those set aside and *without*."""
+        return _leases(self._fetch("unpublished", list(without), limit))
+
+    def leases_of(self, agents: Sequence[str]) -> list[SealedLease]:
+        """Return the newest leases of *agents*."""
+        return _leases(self._fetch("leases_of", list(agents)))
 
     def all_leases(self, *, after: str, limit: int) -> list[SealedLease]:
         """Return the newest leases of agents whose id is above *after*, in their order."""
@@ -367,11 +384,9 @@ class Records:
 
     def save_published(self, leases: Iterable[SealedLease]) -> None:
         """Note that the broker has *leases*."""
+        rows = [(lease.version, lease.agent, lease.version) for lease in leases]
         with self._connection.cursor() as cursor:
-            cursor.executemany(
-                _SQL["save_published"],
-                [(lease.version, lease.agent, lease.version) for lease in leases],
-            )
+            cursor.executemany(_SQL["save_published"], rows)
 
     def backlog(self) -> tuple[int, int]:
         """Return how many changes wait for the telemetry database, and leases for the broker."""

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from trust import canonical, files, keys, reidentify
 from trust.durations import whole_ms
 from trust.errors import KeyFileError, NotFound, Refused
+from trust.lease_keys import is_signing_key
 from trust.ports import Clock, Keys
 from trust.pseudonyms import PSEUDONYM_BYTES, pseudonymise
 from trust.records import Records
@@ -258,7 +259,7 @@ def read_public_key(path: Path) -> Ed25519PublicKey:
         KeyFileError: It is none.
     """
     key = files.public_key(files.read(path), name=path.name)
-    if not isinstance(key, Ed25519PublicKey):
+    if not isinstance(key, Ed25519PublicKey) or not is_signing_key(key.public_bytes_raw()):
         raise KeyFileError(path.name, "not an Ed25519 key", "Point to the .pub file.")
     return key
 

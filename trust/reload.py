@@ -1,5 +1,8 @@
 """The hook that has the broker read its revocation list again."""
 
+import contextlib
+import os
+import signal
 import subprocess
 from collections.abc import Sequence
 
@@ -17,16 +20,32 @@ def reload_broker(command: Sequence[str], *, timeout_s: float) -> str | None:
     if not command:
         return None
     try:
-        done = subprocess.run(
-            list(command), stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout_s,
-            check=False,
-        )  # fmt: skip
-    except (OSError, subprocess.SubprocessError) as exc:
-        problem = f"certificates.reload_command did not run ({describe(exc)})"
+        code = _run(command, timeout_s=timeout_s)
+    except (OSError, ValueError, subprocess.SubprocessError) as exc:
+        problem = f"certificates.reload_command did not run to its end ({describe(exc)})"
     else:
-        if done.returncode == 0:
+        if code == 0:
             _log.info("broker_reloaded")
             return None
-        problem = f"certificates.reload_command ended with exit code {done.returncode}"
+        problem = f"certificates.reload_command ended with exit code {code}"
     _log.error("broker_not_reloaded")
     return f"{problem}: have the broker read its revocation list"
+
+
+def _run(command: Sequence[str], *, timeout_s: float) -> int:
+    # No pipe: a process that it leaves behind would hold one open, and us with it. A session of
+    # its own: what it has started ends with it.
+    process = subprocess.Popen(
+        list(command),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        return process.wait(timeout=timeout_s)
+    except subprocess.TimeoutExpired:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        raise

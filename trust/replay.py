@@ -140,7 +140,7 @@ class Replay:
             group = behind[first : first + _GROUP]
             with self._vault.transaction() as records:
                 records.want(group)
-            self._upkeep.bring(group)
+            self._upkeep.attempt(group)
 
     def _restrict_again(self) -> None:
         """Leave out what is restricted, and let in what was lifted: a backup may know neither."""

@@ -16,7 +16,7 @@ import msgspec
 
 from trust.config import ConsentSettings
 from trust.decisions import GivenBy
-from trust.errors import Refused
+from trust.errors import Refused, Unusable
 
 _OLDEST: Final = 130
 """Nobody lived longer; who types 1826 meant something else."""
@@ -67,7 +67,12 @@ def reaches(born: str, years: int) -> dt.datetime:
     Return from when a person *born* in a month is certainly so many *years* old.
 
     The day is not kept, so it is the first of the month after.
+
+    Raises:
+        Unusable: It is no month.
     """
+    if not is_birth_month(born):
+        raise Unusable("a month of birth")
     year, month = (int(part) for part in born.split("-"))
     return dt.datetime(year + years + month // 12, month % 12 + 1, 1, tzinfo=dt.UTC)
 

@@ -128,7 +128,7 @@ class Restriction:
             if before is None or (state(chain) is State.RESTRICTED) is is_restricted:
                 return None
             agents = records.agents_of(subject, purpose)
-            records.lock_agents(agents)
+            records.hold_agents(agents)
             now = whole_ms(self._clock())
             # How and when a person agreed says nothing of how they asked to be restricted. Lifted,
             # what they decided before stands again, with what was said of it and no more.

@@ -9,16 +9,16 @@ from uuid import UUID
 
 from trust import due_dates, evidence, files, receipts
 from trust.app import App, now
-from trust.config import ConsentSettings
-from trust.due_dates import RequestOutcome
+from trust.due_dates import Request, RequestOutcome
 from trust.errors import NotFound, Refused
 from trust.exports import package
+from trust.isolation import attempt
 from trust.purposes import is_name
 from trust.receipts import Statement
-from trust.records import Records
 from trust.reidentification import read_public_key
 from trust.reminders import KIND, SHOWN_BEFORE, Reminder, reminder
 from trust.representatives import Representative, Role, check_born
+from trust.units import Cause, UnitKind
 
 Result = dict[str, Any]
 MAX_NAME: Final = 200
@@ -199,50 +199,92 @@ def _request_add(app: App, arguments: argparse.Namespace) -> Result:
 
 
 def _request_list(app: App, arguments: argparse.Namespace) -> Result:
-    with app.vault.transaction() as records:
-        found = records.journal.requests(with_closed=arguments.all)
-        coming = _reminders(records, app.settings.consent)
+    found, unread = _requests(app, with_closed=arguments.all)
+    coming, at_fault = _reminders(app)
     at = now()
     last = at + SHOWN_BEFORE
+    rows = [
+        {
+            "request": str(one.request),
+            "subject": str(one.subject),
+            "kind": one.kind,
+            "received_at": _time(one.received_at),
+            "due_at": _time(one.due_at),
+            "urgency": one.urgency(at=at),
+            "extended": one.extended_because is not None,
+            "outcome": one.outcome,
+        }
+        for one in found
+    ] + [
+        {
+            "request": None,
+            "subject": str(one.subject),
+            "kind": KIND,
+            "received_at": None,
+            "due_at": _time(one.due_at),
+            "urgency": one.urgency(at=at),
+            "extended": False,
+            "outcome": None,
+        }
+        for one in coming
+        if one.due_at <= last or arguments.all
+    ]
+    if not unread and not at_fault:
+        return {"rows": rows}
     return {
-        "rows": [
-            {
-                "request": str(one.request),
-                "subject": str(one.subject),
-                "kind": one.kind,
-                "received_at": _time(one.received_at),
-                "due_at": _time(one.due_at),
-                "urgency": one.urgency(at=at),
-                "extended": one.extended_because is not None,
-                "outcome": one.outcome,
-            }
-            for one in found
-        ]
-        + [
-            {
-                "request": None,
-                "subject": str(one.subject),
-                "kind": KIND,
-                "received_at": None,
-                "due_at": _time(one.due_at),
-                "urgency": one.urgency(at=at),
-                "extended": False,
-                "outcome": None,
-            }
-            for one in coming
-            if one.due_at <= last or arguments.all
-        ]
+        "rows": rows,
+        "problems": len(unread) + len(at_fault),
+        "unreadable_requests": [str(request) for request in unread],
+        "unreadable_subjects": [str(subject) for subject in at_fault],
     }
 
 
-def _reminders(records: Records, ages: ConsentSettings) -> list[Reminder]:
-    """Return who is to be asked for a decision of her own, the first due at first."""
-    found = []
-    for subject in records.registers.wards():
+def _requests(app: App, *, with_closed: bool) -> tuple[list[Request], list[UUID]]:
+    """Return the requests, and the ids of those whose row cannot be read."""
+
+    def all_of_them() -> list[Request]:
+        with app.vault.transaction() as records:
+            return records.journal.requests(with_closed=with_closed)
+
+    def one(request: UUID) -> Request:
+        with app.vault.transaction() as records:
+            return records.journal.request(request)
+
+    together = attempt(all_of_them, kind=UnitKind.PERSON)
+    if not isinstance(together, Cause):
+        return together, []
+    with app.vault.transaction() as records:
+        ids = records.journal.request_ids(with_closed=with_closed)
+    each = {r: attempt(lambda r=r: one(r), kind=UnitKind.PERSON) for r in ids}  # type: ignore[misc]
+    read = [found for found in each.values() if not isinstance(found, Cause)]
+    return read, [r for r, found in each.items() if isinstance(found, Cause)]
+
+
+def _reminders(app: App) -> tuple[list[Reminder], list[UUID]]:
+    """
+    Return who is to be asked for a decision of their own, the first due at first.
+
+    And whose records cannot be read: they keep nobody else from being asked.
+    """
+    with app.vault.transaction() as records:
+        wards = records.registers.wards()
+    found: list[Reminder] = []
+    at_fault: list[UUID] = []
+    for subject in wards:
+        theirs = attempt(lambda s=subject: _reminders_of(app, s), kind=UnitKind.PERSON)  # type: ignore[misc]
+        if isinstance(theirs, Cause):
+            at_fault.append(subject)
+        else:
+            found += theirs
+    return sorted(found, key=lambda one: (one.due_at, one.subject)), at_fault
+
+
+def _reminders_of(app: App, subject: UUID) -> list[Reminder]:
+    with app.vault.transaction() as records:
         born = records.registers.identity(subject).born
         chains = [records.decisions(subject, p) for p in records.registers.purposes_of(subject)]
-        found += [one for chain in chains if (one := reminder(chain, born=born, ages=ages))]
-    return sorted(found, key=lambda one: (one.due_at, one.subject))
+    ages = app.settings.consent
+    return [one for chain in chains if (one := reminder(chain, born=born, ages=ages))]
 
 
 def _request_extend(app: App, arguments: argparse.Namespace) -> Result:

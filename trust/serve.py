@@ -4,16 +4,14 @@ import asyncio
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
-
 from runtime import http
 from runtime.errors import ConfigError
 from runtime.logs import Log
 from runtime.stop import stop_requested
-from trust import api, files, keys, server
+from trust import api, keys, server
 from trust.app import App
 from trust.config import ServeSettings, Settings
-from trust.errors import KeyFileError
+from trust.enrolment import ingest_pem
 from trust.metrics import DeskMetrics
 from trust.throttle import Throttle
 
@@ -74,10 +72,7 @@ def pinned(opened: App, settings: ServeSettings) -> api.Pinned:
     Raises:
         KeyFileError: Ingest's public key is not there, or of another kind.
     """
-    pem = files.read(settings.ingest_key_file)
-    name = settings.ingest_key_file.name
-    if not isinstance(files.public_key(pem, name=name), X25519PublicKey):
-        raise KeyFileError(name, "not an X25519 key", "Use ingest.pub of `ingest keygen`.")
+    pem = ingest_pem(settings.ingest_key_file)
     return api.Pinned(
         opened.authority.certificate_pem().decode(),
         keys.public_pem(opened.keys.public_key).decode(),

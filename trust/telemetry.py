@@ -31,7 +31,8 @@ class Change(msgspec.Struct, frozen=True):
     """What the telemetry database should hold about one agent, all of it."""
 
     agent: str
-    format: str
+    format: str | None
+    """None: its row stays as it is."""
     revoked_at: dt.datetime | None
     permissions: list[Permission]
     """Those of the agent that are not here are withdrawn."""
@@ -39,8 +40,13 @@ class Change(msgspec.Struct, frozen=True):
     """Of a new lease, if there is to be one."""
     lease_version: int
     """The highest version known to the vault."""
-    expires_at: dt.datetime | None = None
-    """From when nothing of the agent is stored any more, as things are; None for no time known."""
+    held: Sequence[bytes] = ()
+    """Handles whose permissions stay as they are, neither changed nor withdrawn."""
+
+    @classmethod
+    def that_ends(cls, agent: str, *, held: Sequence[bytes]) -> "Change":
+        """Return a change that withdraws all of *agent* but what is *held*, and no more."""
+        return cls(agent, None, None, [], None, 0, held)
 
 
 class Written(msgspec.Struct, frozen=True):
@@ -138,7 +144,7 @@ def _columns(changes: Sequence[Change]) -> dict[str, Any]:
         "agents": [c.agent for c in changes],
         "formats": [c.format for c in changes],
         "revoked_at": [c.revoked_at for c in changes],
-        "expires_at": [c.expires_at for c in changes],
+        "held": [handle for c in changes for handle in c.held],
         "handles": [p.handle for _, p in permitted],
         "quantities": [p.quantity for _, p in permitted],
         "handle_agents": [agent for agent, _ in permitted],

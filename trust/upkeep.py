@@ -12,20 +12,20 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Final
 
 import msgspec
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 
 from runtime.logs import Log
-from trust import decisions, leases
+from trust import leases
 from trust.config import LeaseSettings
-from trust.errors import Tampered
-from trust.handles import Standing
+from trust.errors import LeaseTooLarge, NotInForce
+from trust.handle_records import Handle
+from trust.isolation import attempt, attempt_within
+from trust.lease_keys import public_key
 from trust.leases import Term
-from trust.permissions import compile_permissions
-from trust.pki import CLOCKS_APART
+from trust.plans import Plan, Planner
 from trust.ports import Clock, Keys, SealedLease
-from trust.pseudonyms import pseudonymise
-from trust.records import Agent, Handle, Records
-from trust.telemetry import Change, Telemetry
+from trust.records import Agent, Records
+from trust.telemetry import Change, Telemetry, Written
+from trust.units import SENTENCES, Cause, Failure, UnitKind, Work, gateway
 from trust.vault import Vault
 from trust.witness import Chain
 from wire import lease as wire_lease
@@ -41,12 +41,27 @@ class Done(msgspec.Struct, frozen=True):
     withdrawn_at: dt.datetime | None = None
     versions: dict[str, int] = {}
     """Of the newest lease of each agent."""
+    failures: Mapping[str, frozenset[Failure]] = {}
+    """What could not be worked out, by agent; all else is done."""
+    left: frozenset[str] = frozenset()
+    """Agents for which nothing could be done, not even to end what has ended."""
 
+    def check(self, agent: str | None = None) -> "Done":
+        """
+        Return it, if what has ended is ended everywhere, and *agent* has what was decided.
 
-class _Plan(msgspec.Struct, frozen=True):
-    agent: Agent
-    standings: list[Standing]
-    term: Term | None
+        Raises:
+            NotInForce: It is not; what was recorded stands.
+        """
+        at_fault = set(self.left)
+        if agent is not None and any(
+            f.unit == gateway(agent) for f in self.failures.get(agent, ())
+        ):
+            at_fault.add(agent)
+        causes = {f.cause for one in at_fault for f in self.failures[one]}
+        if causes:
+            raise NotInForce([". ".join(SENTENCES[cause]) for cause in sorted(causes)])
+        return self
 
 
 class Upkeep:
@@ -80,9 +95,9 @@ class Upkeep:
         self._vault = vault
         self._telemetry = telemetry
         self._keys = keys
-        self._controller = controller
         self._lease = lease
         self._clock = clock
+        self._planner = Planner(keys, controller=controller, lease=lease)
         self.guard: Callable[[], None] = lambda: None
         """Called before the telemetry database is written to; raises when it must not be."""
         self.cut: Callable[[Mapping[Chain, int]], Set[Chain]] = lambda chains: frozenset()
@@ -92,44 +107,119 @@ class Upkeep:
 
     def bring(self, agents: Sequence[str], *, renew: bool = False) -> Done:
         """
-        Bring everything about *agents* up to date; with *renew*, issue new leases in any case.
+        Do as `attempt`, for a command that promises that what has ended is ended.
 
         Raises:
             VaultUnavailable: Some of it may be done; do it again later.
             TelemetryUnavailable: Nothing is done; do it again later.
-            Tampered: A record of the vault is not ours.
+            NotInForce: At a gateway nothing could be done; at all others everything is.
+            TrustError: The telemetry database must not be written to.
+        """
+        return self.attempt(agents, renew=renew).check()
+
+    def attempt(self, agents: Sequence[str], *, renew: bool = False) -> Done:
+        """
+        Bring everything about *agents* up to date; with *renew*, issue new leases in any case.
+
+        An agent, person, purpose or key that is at fault is set aside, and told in what is
+        returned; everything else is done. Whatever fails, a handle that has ended permits
+        nothing any more, but at the agents that are told to be left.
+
+        Raises:
+            VaultUnavailable: Some of it may be done; do it again later.
+            TelemetryUnavailable: Nothing is done; do it again later.
+            TrustError: The telemetry database must not be written to.
         """
         self.guard()
+        done = attempt(lambda: self._bring(agents, renew=renew), kind=UnitKind.GATEWAY)
+        if not isinstance(done, Cause):
+            return done
+        if len(agents) == 1:
+            return self._narrow(agents[0], done)
+        # One of them has cost the others their transaction: each alone.
+        return _together([self._bring_alone(agent, renew=renew) for agent in agents])
+
+    def _bring_alone(self, agent: str, *, renew: bool) -> Done:
+        done = attempt(lambda: self._bring([agent], renew=renew), kind=UnitKind.GATEWAY)
+        return self._narrow(agent, done) if isinstance(done, Cause) else done
+
+    def _bring(self, agents: Sequence[str], *, renew: bool) -> Done:
         with self._vault.transaction() as records:
             locked = records.lock_agents(agents)
             now = self._clock()
-            stale = [a for a in locked if renew or _is_stale(a, now=now)]
+            failed = records.set_aside.of_agents(Work.LEASE, [a.agent for a in locked])
+            stale = [a for a in locked if renew or a.agent in failed or _is_stale(a, now=now)]
             if not stale:
                 return Done(versions={a.agent: a.lease_version for a in locked})
             plans = self._plan(records, stale, now=now)
-            written = self._telemetry.write([_change(plan) for plan in plans])
+            needed = [p for p in plans if renew or _is_needed(p, failed, now=now)]
+            written = self._write(needed)
             committed_at = self._clock()
-            for plan in plans:
-                self._save(records, plan, version=written.versions.get(plan.agent.agent))
-        return Done(committed_at, written.withdrawn_at, written.versions)
+            failures = {
+                p.agent.agent: p.failures
+                | self._save(records, p, version=written.versions.get(p.agent.agent))
+                for p in needed
+            }
+            failures = {p.agent.agent: p.failures for p in plans} | failures
+            records.set_aside.replace(Work.LEASE, failures)
+            # Another lease is another attempt to publish, together with all others.
+            records.set_aside.replace(Work.PUBLICATION, dict.fromkeys(written.versions, ()))
+        return Done(
+            committed_at if needed else None,
+            written.withdrawn_at,
+            written.versions,
+            {agent: found for agent, found in failures.items() if found},
+        )
 
-    def unfinished(
-        self, *, older_than: dt.timedelta, limit: int, without: Sequence[str] = ()
-    ) -> list[str]:
+    def _write(self, plans: Sequence[Plan]) -> Written:
+        if not plans:
+            return Written({}, None)
+        return self._telemetry.write([_change(plan) for plan in plans])
+
+    def _narrow(self, agent: str, cause: Cause) -> Done:
+        """End what *agent* may not send any more; set it aside, and leave all else as it is."""
+        withdrawn = attempt(lambda: self._end(agent), kind=UnitKind.GATEWAY)
+        failures = frozenset({Failure(gateway(agent), cause)})
+        with self._vault.transaction() as records:
+            records.set_aside.replace(Work.LEASE, {agent: failures})
+        if isinstance(withdrawn, Cause):
+            return Done(failures={agent: failures}, left=frozenset({agent}))
+        return Done(self._clock(), withdrawn, failures={agent: failures})
+
+    def _end(self, agent: str) -> dt.datetime | None:
+        with self._vault.transaction() as records:
+            found = records.hold_agent(agent)
+            if found is None:
+                return None
+            change = Change.that_ends(agent, held=records.live_handles(agent))
+            spoken, is_revoked = found
+            if is_revoked:
+                change = msgspec.structs.replace(change, format=spoken, revoked_at=self._clock())
+            return self._telemetry.write([change]).withdrawn_at
+
+    def unfinished(self, *, older_than: dt.timedelta, limit: int) -> list[str]:
         """
-        Return agents that a process left unfinished, or whose next lease is due.
+        Return agents that a process left unfinished, whose next lease is due, or to try again.
 
         Args:
             older_than: How long ago a change must be for its process to be taken for dead.
 
             limit: How many of each.
-
-            without: Agents that are left as they are.
         """
         with self._vault.transaction() as records:
-            left = records.unfinished(older_than=older_than, without=without, limit=limit)
-            due = records.due(now=self._clock(), without=without, limit=limit)
-            return list(dict.fromkeys(left + due))
+            left = records.unfinished(older_than=older_than, limit=limit)
+            due = records.due(now=self._clock(), limit=limit)
+            again = records.set_aside.to_retry(limit=limit)
+            return list(dict.fromkeys(left + due + again))
+
+    def check_handle(self, records: Records, agent: Agent, handle: Handle) -> None:
+        """
+        Return if *handle*, which was added at *agent*, can be measured under.
+
+        Raises:
+            UnitFault: It cannot: the gateway's key, the purpose's key, or the size of the lease.
+        """
+        self._planner.check(records, agent, handle, now=self._clock())
 
     def check(self) -> None:
         """
@@ -137,82 +227,39 @@ class Upkeep:
 
         Raises:
             TelemetryUnavailable: It is not.
+            TrustError: It must not be written to.
         """
         self._telemetry.check()
         self.guard()
 
-    def _plan(self, records: Records, agents: list[Agent], *, now: dt.datetime) -> list[_Plan]:
-        if self.exchanged({agent.agent: agent.registered for agent in agents}):
-            raise Tampered("the registration of an agent")
-        names = [agent.agent for agent in agents]
-        chains = self._whole(records.decisions_of(names))
-        by_agent: dict[str, list[Standing]] = {name: [] for name in names}
-        for handle in records.handles(names):
-            standing = self._standing(
-                records, handle, chains.get((handle.subject, handle.purpose), [])
-            )
-            if standing is not None:
-                by_agent[handle.agent].append(standing)
-        return [self._plan_one(agent, by_agent[agent.agent], now=now) for agent in agents]
+    def _plan(self, records: Records, agents: list[Agent], *, now: dt.datetime) -> list[Plan]:
+        exchanged = self.exchanged({agent.agent: agent.registered for agent in agents})
+        plans = self._planner.plan(records, agents, cut=self._cut, now=now)
+        return [_without_lease(p) if p.agent.agent in exchanged else p for p in plans]
 
-    def _whole(
-        self, chains: Mapping[Chain, list[decisions.Decision]]
-    ) -> dict[Chain, list[decisions.Decision]]:
-        """
-        Return *chains* without those that had more decisions: their last one is not the last.
-
-        None of them grows meanwhile: who decides takes the lock of every agent with a handle.
-        """
-        cut = self.cut({chain: len(taken) for chain, taken in chains.items()})
+    def _cut(self, chains: Mapping[Chain, int]) -> Set[Chain]:
+        """Return those of *chains* that had more decisions: their last one is not the last."""
+        cut = self.cut(chains)
         if cut:
             _log.error("decisions_missing", chains=len(cut))
-        return {chain: taken for chain, taken in chains.items() if chain not in cut}
+        return cut
 
-    def _plan_one(self, agent: Agent, standings: list[Standing], *, now: dt.datetime) -> _Plan:
-        # An agent that nobody was ever measured with has no lease, and needs none to say so.
-        if not standings and not agent.lease_version:
-            return _Plan(agent, standings, None)
-        ttl = dt.timedelta(seconds=self._lease.ttl_s)
-        term = leases.term(standings, now=now, ttl=ttl, refresh_at=self._lease.refresh_at)
-        return _Plan(agent, standings, term)
-
-    def _standing(
-        self, records: Records, handle: Handle, chain: list[decisions.Decision]
-    ) -> Standing | None:
-        scope = decisions.scope_since(chain, handle.decision)
-        if scope is None:
-            return None
-        first, *later = decisions.versions_since(chain, handle.decision)
-        pseudonym = pseudonymise(
-            handle.subject,
-            key=self._keys.pseudonym_key(purpose=handle.purpose, epoch=handle.key_epoch),
-            controller=self._controller,
-            purpose=handle.purpose,
-            epoch=handle.key_epoch,
-        )
-        return Standing(
-            handle.handle,
-            handle.subject,
-            pseudonym,
-            records.purpose(handle.purpose, first),
-            handle.bindings,
-            scope,
-            [records.purpose(handle.purpose, version) for version in later],
-        )
-
-    def _save(self, records: Records, plan: _Plan, *, version: int | None) -> None:
+    def _save(self, records: Records, plan: Plan, *, version: int | None) -> set[Failure]:
         agent, term = plan.agent, plan.term
         records.save_applied(agent.agent, agent.wanted)
         if term is None or version is None:
-            return
-        records.save_lease(
-            self._seal(plan, term, version=version),
-            agent.agent,
-            version=version,
-            term=(term.not_after, term.due_at),
+            return set()
+        sealed = attempt_within(
+            lambda: self._seal(plan, term, version=version), kind=UnitKind.GATEWAY
         )
+        if isinstance(sealed, Cause):
+            return {Failure(gateway(agent.agent), sealed)}
+        records.save_lease(
+            sealed, agent.agent, version=version, term=(term.not_after, term.due_at)
+        )
+        return set()
 
-    def _seal(self, plan: _Plan, term: Term, *, version: int) -> SealedLease | None:
+    def _seal(self, plan: Plan, term: Term, *, version: int) -> SealedLease | None:
         if plan.agent.lease_key is None:
             return None
         name = plan.agent.agent
@@ -220,23 +267,66 @@ class Upkeep:
         sealed = wire_lease.encode(
             lease,
             trust_key=self._keys.signing_key,
-            agent_key=X25519PublicKey.from_public_bytes(plan.agent.lease_key),
+            agent_key=public_key(plan.agent.lease_key),
         )
+        size = leases.sealed_packet_bytes(len(sealed))
+        if size > self._lease.max_packet_bytes:
+            raise LeaseTooLarge(size_bytes=size, limit_bytes=self._lease.max_packet_bytes)
         return SealedLease(name, version, sealed)
 
 
 def _is_stale(agent: Agent, *, now: dt.datetime) -> bool:
-    return agent.applied < agent.wanted or (agent.due_at is not None and agent.due_at <= now)
+    return agent.applied < agent.wanted or _is_due(agent, now=now)
 
 
-def _change(plan: _Plan) -> Change:
-    ends = plan.agent.certified_until
+def _is_due(agent: Agent, *, now: dt.datetime) -> bool:
+    return agent.due_at is not None and agent.due_at <= now
+
+
+def _is_needed(plan: Plan, failed: Mapping[str, set[Failure]], *, now: dt.datetime) -> bool:
+    """Tell whether *plan* changes anything: what fails as it did before is not written again."""
+    agent = plan.agent
+    return (
+        agent.applied < agent.wanted
+        or (plan.term is not None and _is_due(agent, now=now))
+        or plan.failures != failed.get(agent.agent, set())
+    )
+
+
+def _without_lease(plan: Plan) -> Plan:
+    """Return *plan* of a gateway that is registered otherwise than when it was first seen."""
+    failure = Failure(gateway(plan.agent.agent), Cause.REGISTRATION)
+    return msgspec.structs.replace(
+        plan,
+        standings=[],
+        permissions=[],
+        held=[*plan.held, *(s.handle for s in plan.standings)],
+        term=None,
+        failures=plan.failures | {failure},
+    )
+
+
+def _together(parts: Sequence[Done]) -> Done:
+    """Return what was done in *parts* as one."""
+    return Done(
+        max((p.committed_at for p in parts if p.committed_at), default=None),
+        max((p.withdrawn_at for p in parts if p.withdrawn_at), default=None),
+        {agent: version for p in parts for agent, version in p.versions.items()},
+        {agent: found for p in parts for agent, found in p.failures.items()},
+        frozenset().union(*(p.left for p in parts)),
+    )
+
+
+def _change(plan: Plan) -> Change:
+    is_exchanged = Failure(gateway(plan.agent.agent), Cause.REGISTRATION) in plan.failures
+    if is_exchanged and plan.agent.revoked_at is None:
+        return Change.that_ends(plan.agent.agent, held=plan.held)
     return Change(
         agent=plan.agent.agent,
         format=plan.agent.format,
         revoked_at=plan.agent.revoked_at,
-        permissions=compile_permissions(plan.standings),
+        permissions=plan.permissions,
         term=plan.term,
         lease_version=plan.agent.lease_version,
-        expires_at=None if ends is None else ends + CLOCKS_APART,
+        held=plan.held,
     )

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 import psycopg
@@ -13,6 +13,7 @@ from runtime import named_sql
 from runtime.logs import Log, describe
 from trust.config import DatabaseSettings
 from trust.database import parameters
+from trust.units import Cause, UnitKind
 
 _P: Final = "vitalveil_trust_"
 _QUERIES: Final = named_sql.read("trust", "watch.sql")
@@ -33,6 +34,14 @@ _FAMILIES: Final[tuple[tuple[str, str, str, tuple[str, ...]], ...]] = (
     ("erasures", "Erasures that were begun.", "state", ("unfinished", "certified")),
     ("erasure_oldest_seconds", "Age of the oldest unfinished erasure; 0 for none.", "", ("",)),
     ("requests", "What people asked for and was not closed.", "state", ("open", "overdue")),
+)
+_SET_ASIDE: Final = (
+    "set_aside_units",
+    "Units of the daemon's work that are set aside for a cause of their own.",
+)
+_TAMPERED: Final = (
+    "tampered_agents",
+    "Gateways of which something is left as it is because a record does not verify.",
 )
 _log = Log("trust.watch")
 
@@ -61,11 +70,12 @@ class Watch(Collector):
         self._now = now
         self._lock = threading.Lock()
         self._due_at = float("-inf")
-        self._last: tuple[Any, ...] | None = None
+        self._last: tuple[tuple[Any, ...], list[tuple[str, str, int]]] | None = None
 
     def describe(self) -> Iterable[Metric]:
         """Yield what there may be."""
-        return [_family(name, text, label) for name, text, label, _ in _FAMILIES]
+        families = [_family(name, text, label) for name, text, label, _ in _FAMILIES]
+        return [*families, _units(), GaugeMetricFamily(_P + _TAMPERED[0], _TAMPERED[1])]
 
     def collect(self) -> Iterable[Metric]:
         """Yield what there is."""
@@ -73,9 +83,11 @@ class Watch(Collector):
             if self._now() >= self._due_at:
                 self._last = self._look()
                 self._due_at = self._now() + _EVERY_S
-            row = self._last
-        if row is None:
+            found = self._last
+        if found is None:
             return
+        row, set_aside = found
+        yield from _of_set_aside(set_aside)
         values = iter(row)
         for name, text, label, states in _FAMILIES:
             family = _family(name, text, label)
@@ -83,13 +95,30 @@ class Watch(Collector):
                 family.add_metric([state] if label else [], float(next(values)))
             yield family
 
-    def _look(self) -> tuple[Any, ...] | None:
+    def _look(self) -> tuple[tuple[Any, ...], list[tuple[str, str, int]]] | None:
         try:
             with psycopg.connect(**self._parameters, autocommit=True) as connection:
-                return connection.execute(_QUERIES["watch"]).fetchone()
+                row = connection.execute(_QUERIES["watch"]).fetchone()
+                set_aside = connection.execute(_QUERIES["set_aside"]).fetchall()
+                return None if row is None else (row, set_aside)
         except psycopg.Error as error:
             _log.warning("watch_failed", error=describe(error))
             return None
+
+
+def _units() -> GaugeMetricFamily:
+    return GaugeMetricFamily(_P + _SET_ASIDE[0], _SET_ASIDE[1], labels=["kind", "cause"])
+
+
+def _of_set_aside(rows: Iterable[tuple[str, str, int]]) -> Iterator[Metric]:
+    units, tampered = _units(), GaugeMetricFamily(_P + _TAMPERED[0], _TAMPERED[1])
+    for kind, cause, count in rows:
+        if not kind:
+            tampered.add_metric([], count)
+        # What a later release has written has no place in a closed set.
+        elif kind in set(UnitKind) and cause in set(Cause):
+            units.add_metric([kind, cause], count)
+    yield from (units, tampered)
 
 
 def _family(name: str, text: str, label: str) -> GaugeMetricFamily:

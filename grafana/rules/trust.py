@@ -69,10 +69,10 @@ ALERTS: Final = (
         severity=Severity.CRITICAL,
         summary="A record of the vault is not what was signed, or is not there any more.",
         meaning="A decision, a purpose or a handle does not verify. Somebody wrote to the vault "
-        "past trust, or it was restored together with keys of another time. The gateways "
-        "concerned are left as they are: no lease of theirs is renewed. Or a decision that was "
-        "there is missing: it was deleted, or the vault is older than the telemetry database. Who "
-        "decided it is not measured until it is entered again.",
+        "past trust, or it was restored together with keys of another time. Who is "
+        "concerned is in no lease from then on, and nothing new is permitted. Or a decision that "
+        "was there is missing: it was deleted, or the vault is older than the telemetry database. "
+        "Who decided it is not measured until it is entered again.",
         look=(
             "`vitalveil trust audit` names whose decisions are missing, or do not verify.",
             "Was a backup restored? With which keys?",
@@ -85,6 +85,35 @@ ALERTS: Final = (
         ),
         fires=World({f"{_T}tampered_agents": "0x10", f"{_T}missing_decisions": "0x5 1x5"}, 8),
         quiet=World({f"{_T}tampered_agents": "0x10", f"{_T}missing_decisions": "0x10"}, 8),
+    ),
+    Alert(
+        name="VitalVeilUnitSetAside",
+        expr=f"max by (kind, cause) ({_T}set_aside_units) > 0",
+        hold="5m",
+        severity=Severity.WARNING,
+        summary="Trust has set a gateway, person, purpose, key, export or job aside.",
+        meaning="Each is worked on alone. What is set aside failed for a cause of its own, which "
+        "the label names: a key that is none, a lease that is too large, a file that is missing. "
+        "Everything else goes on, and it is tried again, at the latest after five minutes. Until "
+        "then a gateway has no new lease, a person is in none or a job is not done. What a person "
+        "withdrew is ended in any case, unless VitalVeilWithdrawalNotApplied says otherwise.",
+        look=(
+            "`vitalveil trust unit list` names each with its cause, since when, and what to do.",
+            "`vitalveil doctor --trust trust.toml` says the same, and looks at the keys.",
+            "Trust's log: `unit_failed` with kind and cause; `unforeseen` with an error's type.",
+        ),
+        mend=(
+            "Do what the list says; then `vitalveil trust unit retry` tries all of them at once.",
+            "One cause for everybody is not theirs: look at keys, databases and the broker first.",
+        ),
+        fires=World(
+            {f'{_T}set_aside_units{{kind="gateway",cause="lease_key"}}': "0x5 1x20"},
+            15,
+            {"kind": "gateway", "cause": "lease_key"},
+        ),
+        quiet=World(
+            {f'{_T}set_aside_units{{kind="gateway",cause="lease_key"}}': "0 1 1 0x20"}, 15
+        ),
     ),
     Alert(
         name="VitalVeilErasureOverdue",

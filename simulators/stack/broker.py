@@ -46,7 +46,7 @@ persistent_client_expiration 14d
 max_queued_messages 0
 max_queued_bytes 0
 max_inflight_messages 1000
-max_packet_size 131072
+max_packet_size {max_packet_bytes}
 retain_available true
 log_dest stdout
 log_type error
@@ -82,12 +82,15 @@ class Mosquitto(msgspec.Struct):
         port: Where it listens; chosen at the first start when 0.
 
         more_acl: Further lines of its access rules.
+
+        max_packet_bytes: The largest packet that it takes.
     """
 
     folder: Path
     pki: Path
     port: int = 0
     more_acl: str = ""
+    max_packet_bytes: int = 131_072
     child: Child | None = None
 
     @property
@@ -138,7 +141,13 @@ class Mosquitto(msgspec.Struct):
         (self.folder / "acl").chmod(0o600)
         configuration = self.folder / "mosquitto.conf"
         configuration.write_text(
-            _CONFIGURATION.format(port=self.port, pki=self.pki, folder=self.folder, user=user)
+            _CONFIGURATION.format(
+                max_packet_bytes=self.max_packet_bytes,
+                port=self.port,
+                pki=self.pki,
+                folder=self.folder,
+                user=user,
+            )
         )
         return configuration
 

@@ -11,6 +11,7 @@ from tests.fix_vault import Office, measured
 from trust import maintenance
 from trust.app import now
 from trust.errors import Tampered
+from trust.jobs import Jobs
 from trust.maintenance import Maintenance
 from trust.witness import Witness
 
@@ -159,7 +160,9 @@ def test_the_clock_has_decisions_remembered(
     office.withdraw(subject)
     told: list[int] = []
     app = office.app
-    working = Maintenance(app.stores, app.retainer, app.audit, clock=now, missing=told.append)
+    working = Maintenance(
+        app.stores, app.retainer, app.audit, Jobs(app.vault), clock=now, missing=told.append
+    )
 
     async def work_until(missing: int) -> None:
         task = asyncio.create_task(working.run())

@@ -8,6 +8,8 @@ import pytest
 
 from tests.fix_vault import Office, Refusal
 from trust.errors import Tampered
+from trust.units import Cause, Failure, Unit, UnitKind
+from wire.quantities import Code
 
 pytestmark = pytest.mark.database
 
@@ -197,18 +199,24 @@ def test_decisions_are_append_only(office: Office) -> None:
 
 
 def test_forged_decision_is_not_used(office: Office) -> None:
-    """A decision changed in the database stops what rests on it."""
+    """A decision changed in the database gives nothing: not what it says, nor what it said."""
     office.load_policy()
     subject = office.add_subject()
-    agent, _ = office.enrol()
+    agent, bundle = office.enrol()
     office.accept(subject, agent, "--quantities", "heart_rate")
     office.vault.execute(
         "UPDATE vault.decisions SET document ="
         " convert_to(replace(convert_from(document, 'UTF8'), 'heart_rate', 'spo2'), 'UTF8')"
     )
 
-    with pytest.raises(Tampered):
-        office.app.upkeep.bring([agent], renew=True)
+    done = office.app.upkeep.bring([agent], renew=True)
+
+    person = Unit(UnitKind.PERSON, subject)
+    assert done.failures == {agent: {Failure(person, Cause.TAMPERED)}}
+    assert office.lease(agent, bundle).grants == []
+    assert office.telemetry.fetch("SELECT quantity, withdrawn_at FROM vv.permissions") == [
+        (Code.HEART_RATE, None)
+    ]
 
 
 def test_another_persons_decisions_are_not_used(office: Office) -> None:
@@ -223,8 +231,9 @@ def test_another_persons_decisions_are_not_used(office: Office) -> None:
     with office.app.vault.transaction() as records:
         with pytest.raises(Tampered, match="a chain of decisions"):
             records.decisions(UUID(bo), "home-monitoring")
+        chain = (UUID(bo), "home-monitoring")
         with pytest.raises(Tampered, match="a chain of decisions"):
-            records.decisions_of([agent])
+            records.verified_chain(chain, records.signed_decisions_of([agent])[chain])
 
 
 def test_another_purposes_policy_is_not_used(office: Office, tmp_path: Path) -> None:

@@ -223,7 +223,7 @@ async def test_crash_after_the_telemetry_commit_is_repaired(
     agent, bundle = office.enrol()
     office.accept(subject, agent)
 
-    class Killed(Exception):
+    class Killed(BaseException):
         pass
 
     def die(*_: object, **__: object) -> None:
@@ -313,7 +313,9 @@ async def test_refused_publication_is_noticed(
     broker: Mosquitto, certificates: Certificates
 ) -> None:
     """A PUBACK that says no is not taken for a yes: here an agent tries what only trust may."""
-    impostor = MqttBroker(broker_settings(broker, certificates, "ingest"))
+    impostor = MqttBroker(
+        broker_settings(broker, certificates, "ingest"), max_packet_bytes=131_072
+    )
 
     async with impostor.connect() as channel:
         with pytest.raises(BrokerUnavailable, match="ACL"):
@@ -326,7 +328,7 @@ async def test_broker_out_of_reach_is_said(broker: Mosquitto, certificates: Cert
     broker.kill()
 
     with pytest.raises(BrokerUnavailable):
-        async with MqttBroker(settings).connect():
+        async with MqttBroker(settings, max_packet_bytes=131_072).connect():
             pass
 
 

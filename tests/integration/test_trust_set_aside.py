@@ -26,7 +26,7 @@ class NoBroker:
 def test_tampered_agents_do_not_fill_the_rounds(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With as many set aside as a round takes, the next one is brought up to date all the same."""
+    """With as many at fault as a round takes, the next one is brought up to date all the same."""
     monkeypatch.setattr(courier, "_GROUP", 2)
     office.load_policy()
     agents = [office.enrol()[0] for _ in range(3)]
@@ -57,6 +57,7 @@ def test_tampered_agents_do_not_fill_the_rounds(
         pass
     working.close()
 
+    assert office.vault.fetch("SELECT agent FROM vault.agents WHERE applied < wanted") == []
     assert office.vault.fetch(
-        "SELECT agent FROM vault.agents WHERE applied < wanted ORDER BY agent"
-    ) == [(agent,) for agent in sorted(agents[:2])]
+        "SELECT stands_in, kind, cause FROM vault.set_aside ORDER BY stands_in"
+    ) == [(agent, "person", "tampered") for agent in sorted(agents[:2])]

@@ -165,6 +165,9 @@ FROM vault.requests WHERE request = %s FOR UPDATE
 SELECT request, subject, kind, received_at, due_at, extended_because, closed_at, outcome
 FROM vault.requests WHERE (closed_at IS NULL OR %s) ORDER BY due_at, request
 
+-- name: request_ids
+SELECT request FROM vault.requests WHERE (closed_at IS NULL OR %s) ORDER BY due_at, request
+
 -- name: extend_request
 UPDATE vault.requests SET due_at = %s, extended_because = %s WHERE request = %s
 

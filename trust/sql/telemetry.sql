@@ -22,13 +22,11 @@ WITH wanted AS (
 )
 SELECT
     EXISTS (
-        SELECT FROM unnest(%(agents)s::text[], %(formats)s::text[], %(revoked_at)s::timestamptz[],
-                           %(expires_at)s::timestamptz[])
-            AS u (agent, format, revoked_at, expires_at)
+        SELECT FROM unnest(%(agents)s::text[], %(formats)s::text[], %(revoked_at)s::timestamptz[])
+            AS u (agent, format, revoked_at)
         JOIN vv.agents a USING (agent)
-        WHERE (a.format, a.revoked_at) IS DISTINCT FROM (u.format, u.revoked_at)
-            -- An end that is to come takes nothing away now: whoever stores looks at the time.
-            OR u.expires_at < coalesce(a.expires_at, clock_timestamp()))
+        WHERE u.format IS NOT NULL
+          AND (a.format, a.revoked_at) IS DISTINCT FROM (u.format, u.revoked_at))
     OR EXISTS (
         SELECT FROM wanted w JOIN vv.permissions p USING (handle, quantity)
         WHERE p.withdrawn_at IS NULL
@@ -39,13 +37,14 @@ SELECT
         SELECT FROM vv.permissions p
         WHERE p.agent = ANY(%(agents)s)
           AND (p.withdrawn_at = 'infinity'
-               OR p.withdrawn_at IS NULL AND NOT EXISTS (
+               OR p.withdrawn_at IS NULL AND p.handle <> ALL(%(held)s::bytea[]) AND NOT EXISTS (
                    SELECT FROM wanted w WHERE w.handle = p.handle AND w.quantity = p.quantity)))
 
 -- name: close
 -- Whatever these agents were permitted and is not wanted any more.
 UPDATE vv.permissions p SET withdrawn_at = 'infinity', changed_epoch = %(epoch)s
 WHERE p.agent = ANY(%(agents)s) AND p.withdrawn_at IS NULL
+  AND p.handle <> ALL(%(held)s::bytea[])
   AND NOT EXISTS (
     SELECT FROM unnest(%(handles)s::bytea[], %(quantities)s::smallint[]) AS u (handle, quantity)
     WHERE u.handle = p.handle AND u.quantity = p.quantity)
@@ -54,16 +53,15 @@ WHERE p.agent = ANY(%(agents)s) AND p.withdrawn_at IS NULL
 SELECT purpose, quantity, time, value, flags FROM vv.observations_of(%s)
 
 -- name: write_agents
-INSERT INTO vv.agents (agent, format, revoked_at, expires_at, changed_epoch)
-SELECT agent, format, revoked_at, expires_at, %(epoch)s
-FROM unnest(%(agents)s::text[], %(formats)s::text[], %(revoked_at)s::timestamptz[],
-            %(expires_at)s::timestamptz[])
-    AS u (agent, format, revoked_at, expires_at)
+INSERT INTO vv.agents (agent, format, revoked_at, changed_epoch)
+SELECT agent, format, revoked_at, %(epoch)s
+FROM unnest(%(agents)s::text[], %(formats)s::text[], %(revoked_at)s::timestamptz[])
+    AS u (agent, format, revoked_at)
+WHERE format IS NOT NULL
 ON CONFLICT (agent) DO UPDATE
 SET format = excluded.format, revoked_at = excluded.revoked_at,
-    expires_at = excluded.expires_at, changed_epoch = excluded.changed_epoch
-WHERE (agents.format, agents.revoked_at, agents.expires_at)
-    IS DISTINCT FROM (excluded.format, excluded.revoked_at, excluded.expires_at)
+    changed_epoch = excluded.changed_epoch
+WHERE (agents.format, agents.revoked_at) IS DISTINCT FROM (excluded.format, excluded.revoked_at)
 
 -- name: write_series
 INSERT INTO vv.series (pseudonym, purpose, quantity)

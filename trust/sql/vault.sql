@@ -48,10 +48,28 @@ INSERT INTO vault.agents (agent, format, lease_key) VALUES (%s, %s, %s)
 INSERT INTO vault.certificates (serial, agent, not_after) VALUES (%s, %s, %s)
 
 -- name: lock_agents
-SELECT agent, format, lease_key, revoked_at, wanted, applied, lease_version, due_at,
-    (SELECT max(c.not_after) FROM vault.certificates c WHERE c.agent = a.agent
-        AND NOT EXISTS (SELECT FROM vault.revocations r WHERE r.serial = c.serial))
-FROM vault.agents a WHERE agent = ANY(%s) ORDER BY agent FOR NO KEY UPDATE
+SELECT agent, format, lease_key, revoked_at, wanted, applied, lease_version, due_at
+FROM vault.agents WHERE agent = ANY(%s) ORDER BY agent FOR NO KEY UPDATE
+
+-- name: hold_agents
+-- No more than their names: a withdrawal needs no other column, and none may stand in its way.
+SELECT agent FROM vault.agents WHERE agent = ANY(%s) ORDER BY agent FOR NO KEY UPDATE
+
+-- name: hold_agent
+SELECT format, revoked_at IS NOT NULL FROM vault.agents WHERE agent = %s FOR NO KEY UPDATE
+
+-- name: live_handles
+SELECT handle FROM vault.handles WHERE agent = %s AND ended_at IS NULL
+
+-- name: lease_load
+SELECT count(*), coalesce(sum(octet_length(sealed_bindings)), 0) FROM vault.handles
+WHERE agent = %s AND ended_at IS NULL
+
+-- name: lock_lease_key
+SELECT pg_advisory_xact_lock(hashtextextended(%s, 7678))
+
+-- name: has_lease_key
+SELECT FROM vault.agents WHERE lease_key = %s LIMIT 1
 
 -- name: want
 UPDATE vault.agents SET wanted = wanted + 1, wanted_at = clock_timestamp() WHERE agent = ANY(%s)
@@ -113,20 +131,38 @@ WHERE (d.subject, d.purpose) IN (
 ORDER BY d.position
 
 -- name: unfinished
-SELECT agent FROM vault.agents
-WHERE applied < wanted AND wanted_at < clock_timestamp() - %s AND agent <> ALL(%s)
+-- A gateway that failed waits for its next attempt, unless something new was decided since.
+SELECT agent FROM vault.agents a
+WHERE applied < wanted AND wanted_at < clock_timestamp() - %s
+  AND NOT EXISTS (
+    SELECT FROM vault.set_aside s
+    WHERE s.work = 'lease' AND s.stands_in = a.agent AND s.kind = 'gateway'
+      AND s.next_attempt_at > clock_timestamp() AND s.failed_at > a.wanted_at)
 ORDER BY wanted_at LIMIT %s
 
 -- name: due
-SELECT agent FROM vault.agents WHERE due_at <= %s AND agent <> ALL(%s) ORDER BY due_at LIMIT %s
+SELECT agent FROM vault.agents a
+WHERE due_at <= %s AND NOT EXISTS (
+    SELECT FROM vault.set_aside s
+    WHERE s.work = 'lease' AND s.stands_in = a.agent AND s.kind = 'gateway'
+      AND s.next_attempt_at > clock_timestamp())
+ORDER BY due_at LIMIT %s
 
 -- name: unpublished
-SELECT agent, lease_version, lease FROM vault.agents
-WHERE lease IS NOT NULL AND published_version < lease_version ORDER BY agent LIMIT %s
+SELECT agent, lease_version, lease FROM vault.agents a
+WHERE lease IS NOT NULL AND published_version < lease_version AND agent <> ALL(%s)
+  AND NOT EXISTS (
+    SELECT FROM vault.set_aside s WHERE s.work = 'publication' AND s.stands_in = a.agent)
+ORDER BY agent LIMIT %s
+
+-- name: leases_of
+SELECT agent, lease_version, lease FROM vault.agents WHERE lease IS NOT NULL AND agent = ANY(%s)
 
 -- name: all_leases
-SELECT agent, lease_version, lease FROM vault.agents
-WHERE lease IS NOT NULL AND agent > %s ORDER BY agent LIMIT %s
+SELECT agent, lease_version, lease FROM vault.agents a
+WHERE lease IS NOT NULL AND agent > %s AND NOT EXISTS (
+    SELECT FROM vault.set_aside s WHERE s.work = 'publication' AND s.stands_in = a.agent)
+ORDER BY agent LIMIT %s
 
 -- name: save_published
 UPDATE vault.agents SET published_version = %s WHERE agent = %s AND published_version < %s

@@ -23,3 +23,9 @@ SELECT
         WHERE closed_at IS NULL AND due_at >= clock_timestamp()),
     (SELECT count(*) FROM vault.requests
         WHERE closed_at IS NULL AND due_at < clock_timestamp())
+
+-- name: set_aside
+SELECT kind, cause, count(DISTINCT unit) FROM vault.set_aside GROUP BY kind, cause
+UNION ALL
+SELECT '', '', count(DISTINCT stands_in) FROM vault.set_aside
+WHERE work = 'lease' AND cause IN ('tampered', 'registration')

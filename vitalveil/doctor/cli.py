@@ -19,7 +19,15 @@ from runtime.errors import ConfigError
 from runtime.settings import load
 from trust.config import Settings as TrustSettings
 from trust.database import parameters
-from vitalveil.doctor import broker, broker_file, database, files, interpreter, process
+from vitalveil.doctor import (
+    broker,
+    broker_file,
+    database,
+    files,
+    interpreter,
+    process,
+    units,
+)
 from vitalveil.doctor.finding import Finding, Level, wrong
 
 _MARKS: Final = {Level.SOUND: "ok  ", Level.NOTE: "note", Level.WRONG: "BAD "}
@@ -155,8 +163,8 @@ def _telemetry(connection: psycopg.Connection) -> Iterable[Finding]:
     return database.judge(database.ask(connection, now=dt.datetime.now(dt.UTC).timestamp()))
 
 
-def _vault(connection: psycopg.Connection) -> Iterable[Finding]:
-    return [database.vault(connection)]
+def _vault(connection: psycopg.Connection, folder: Path) -> Iterable[Finding]:
+    return [database.vault(connection), *units.look(connection, folder)]
 
 
 def _trust(path: Path, now: dt.datetime) -> Iterator[Finding]:
@@ -168,7 +176,8 @@ def _trust(path: Path, now: dt.datetime) -> Iterator[Finding]:
         yield from files.secret("trust-keys", key)
     if settings.broker is not None:
         yield from files.tls("trust", settings.broker.tls, common_name="trust", now=now)
-    yield from _asked("vault", parameters(settings.vault, section="vault"), _vault)
+    where = parameters(settings.vault, section="vault")
+    yield from _asked("vault", where, lambda c: _vault(c, settings.keys.folder))
     if settings.certificates.crl_file is not None:
         yield files.revocations(settings.certificates.crl_file, now=now)
 

@@ -1,0 +1,60 @@
+"""Whose lease it is that has the broker close the connection."""
+
+from trust.doubt import Doubt
+
+
+def test_one_of_many_is_found_alone() -> None:
+    """After a loss each goes alone; the one it happens to goes last, and is convicted there."""
+    doubt = Doubt()
+    doubt.lost(["a", "b", "c"])
+    assert (doubt.next_alone, doubt.last_alone) == (["a", "b", "c"], [])
+
+    doubt.passed(["a"])
+    doubt.lost(["b"])
+    assert (doubt.next_alone, doubt.last_alone) == (["c"], ["b"])
+    assert doubt.convicted() == []
+
+    doubt.connected()
+    doubt.passed(["c"])
+    doubt.lost(["b"])
+    assert doubt.convicted() == ["b"]
+    assert doubt.all == []
+
+
+def test_a_broker_that_only_restarts_convicts_nobody() -> None:
+    """What passes afterwards is doubted no more, however often it was under way."""
+    doubt = Doubt()
+    for _ in range(5):
+        doubt.lost(["a", "b"])
+        doubt.passed(["a", "b"])
+        doubt.lost(["a"])
+        doubt.passed(["a"])
+
+    assert doubt.convicted() == []
+    assert doubt.all == []
+
+
+def test_who_was_set_aside_before_goes_last() -> None:
+    """One more loss is enough then, and to be answered clears it."""
+    doubt = Doubt()
+    doubt.again(["a", "b"])
+    assert doubt.last_alone == ["a", "b"]
+
+    doubt.passed(["b"])
+    doubt.lost(["a"])
+
+    assert doubt.convicted() == ["a"]
+
+
+def test_a_broker_that_takes_nothing_convicts_nobody() -> None:
+    """As long as no lease passes, it is the broker that is at fault."""
+    doubt = Doubt()
+    doubt.lost(["a", "b"])
+    for _ in range(5):
+        doubt.connected()
+        doubt.lost(["a"])
+        doubt.connected()
+        doubt.lost(["b"])
+
+    assert doubt.convicted() == []
+    assert doubt.last_alone == ["a", "b"]

@@ -1,0 +1,38 @@
+-- name: set_aside
+-- What fails again counts on; what fails otherwise begins again.
+INSERT INTO vault.set_aside AS s (work, stands_in, kind, unit, cause, next_attempt_at)
+VALUES (%(work)s, %(stands_in)s, %(kind)s, %(unit)s, %(cause)s, clock_timestamp() + %(first)s)
+ON CONFLICT (work, stands_in, kind, unit) DO UPDATE
+SET failures = s.failures + 1, cause = excluded.cause, failed_at = clock_timestamp(),
+    next_attempt_at = clock_timestamp()
+        + (%(waits)s::interval[])[least(s.failures + 1, cardinality(%(waits)s::interval[]))]
+
+-- name: keep_only
+-- Of what was tried, everything that did not fail this time.
+DELETE FROM vault.set_aside s
+WHERE s.work = %(work)s AND s.stands_in = ANY(%(tried)s) AND NOT EXISTS (
+    SELECT FROM unnest(%(kept)s::text[], %(kinds)s::text[], %(units)s::text[])
+        AS k (stands_in, kind, unit)
+    WHERE (k.stands_in, k.kind, k.unit) = (s.stands_in, s.kind, s.unit))
+
+-- name: of_agents
+SELECT stands_in, kind, unit, cause FROM vault.set_aside WHERE work = %s AND stands_in = ANY(%s)
+
+-- name: list
+SELECT work, stands_in, kind, unit, cause, failures, failed_since, next_attempt_at
+FROM vault.set_aside ORDER BY kind, unit, work, stands_in LIMIT %s
+
+-- name: hasten
+UPDATE vault.set_aside SET next_attempt_at = clock_timestamp(), failures = 1
+
+-- name: to_retry
+SELECT DISTINCT a.agent FROM vault.set_aside s JOIN vault.agents a ON a.agent = s.stands_in
+WHERE s.work = 'lease' AND s.next_attempt_at <= clock_timestamp() LIMIT %s
+
+-- name: to_publish_again
+SELECT stands_in FROM vault.set_aside
+WHERE work = 'publication' AND next_attempt_at <= clock_timestamp() LIMIT %s
+
+-- name: keeps_lease
+SELECT FROM vault.set_aside WHERE stands_in = ANY(%s)
+    AND (work = 'publication' OR work = 'lease' AND kind = 'gateway') LIMIT 1
