@@ -13,10 +13,11 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from ingest import app, reopening
 from ingest.config import Settings, read_keys
-from ingest.database import DatabaseSettings, connection_string, read_secret
+from ingest.database import DatabaseSettings, connection_string
 from ingest.errors import StoreError
 from ingest.migrate import ROLES, migrate
 from runtime.errors import ConfigError, RuntimeSetupError
+from runtime.postgres import read_secret
 from runtime.settings import load
 from runtime.tls import client_context
 from wire.topics import is_agent

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import msgspec
 import psycopg
@@ -13,35 +13,12 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from ingest.errors import Poisoned, StoreError, Unavailable, Unusable
 from ingest.failures import Verdict, classify
-from runtime.errors import ConfigError
+from runtime import postgres
+from runtime.errors import SessionRefused
 from runtime.logs import describe
 
-_ALWAYS: Final = {
-    "connect_timeout": 10,
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 20_000,
-    # A trust that hangs in its transaction is waited for in turns, not for ever.
-    "options": "-c lock_timeout=10s -c idle_in_transaction_session_timeout=60s -c timezone=UTC",
-}
-
-# libpq gives no SQLSTATE when there is no connection, only a text; of that only these meanings are
-# passed on. In another language than English the operator gets the type of the error alone.
-_UNCONNECTED: Final[dict[str, tuple[type[StoreError], str]]] = {
-    "password authentication failed": (Unusable, "the database refused the password"),
-    "no password supplied": (Unusable, "the database wants a password"),
-    "is not permitted to log in": (Unusable, "the role may not log in"),
-    "root certificate file": (Unusable, "the file that sslrootcert names is not there"),
-    "certificate verify failed": (Unavailable, "the database's certificate does not verify"),
-    "no pg_hba.conf entry": (Unavailable, "pg_hba.conf lets this role in from elsewhere alone"),
-    "does not exist": (Unusable, "there is no such database or role"),
-    "connection refused": (Unavailable, "nobody listens there"),
-    "starting up": (Unavailable, "the database is starting"),
-    "shutting down": (Unavailable, "the database is stopping"),
-    "timeout expired": (Unavailable, "the database does not answer"),
-    "translate host name": (Unavailable, "the host name is not known"),
-}
+# A trust that hangs in its transaction is waited for in turns, not for ever.
+_LIMITS: Final = postgres.Limits(lock_ms=10_000, idle_in_transaction_ms=60_000)
 
 
 class DatabaseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -61,24 +38,6 @@ class DatabaseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("dsn contains a password; put it into a file and name password_file")
 
 
-def read_secret(path: Path, *, key: str) -> str:
-    """
-    Return the first line of *path*.
-
-    Raises:
-        ConfigError: It cannot be read.
-    """
-    try:
-        return path.read_text(encoding="utf-8").split("\n", 1)[0].strip()
-    except (OSError, UnicodeDecodeError) as exc:
-        raise ConfigError(
-            key=key,
-            source=str(path),
-            problem=f"the file cannot be read ({type(exc).__name__})",
-            mend="Check the path and its permissions.",
-        ) from None
-
-
 def connection_string(settings: DatabaseSettings, *, application: str) -> str:
     """
     Return what libpq connects with, the password included: never to be shown.
@@ -86,15 +45,9 @@ def connection_string(settings: DatabaseSettings, *, application: str) -> str:
     Raises:
         ConfigError: The password file cannot be read.
     """
-    secret: dict[str, str] = {}
-    if settings.password_file is not None:
-        secret["password"] = read_secret(settings.password_file, key="database.password_file")
-    own = conninfo_to_dict(settings.dsn)
-    parts: dict[str, Any] = {**_ALWAYS, **own, **secret}
-    # After ours, which hold unless they are set otherwise: an option of the operator's must not
-    # have a transaction wait for ever.
-    parts["options"] = f"{_ALWAYS['options']} {own.get('options', '')}".strip()
-    parts["application_name"] = application
+    parts = postgres.parameters(
+        settings.dsn, settings.password_file, section="database", application=application
+    )
     return make_conninfo("", **parts)
 
 
@@ -107,7 +60,7 @@ async def connect(conninfo: str, *, autocommit: bool) -> AsyncConnection:
         Unusable: Never, as it is set up.
     """
     async with mapped_errors():
-        return await AsyncConnection.connect(conninfo, autocommit=autocommit)
+        return await postgres.connect_async(conninfo, limits=_LIMITS, autocommit=autocommit)
 
 
 @contextlib.asynccontextmanager
@@ -116,17 +69,17 @@ async def mapped_errors() -> AsyncIterator[None]:
     try:
         yield
     except psycopg.Error as error:
-        raise _store_error(error) from None
+        raise store_error(error) from None
+    except SessionRefused as error:
+        raise Unusable(str(error)) from None
     except (OSError, TimeoutError) as error:
         raise Unavailable(describe(error)) from None
 
 
-def _store_error(error: psycopg.Error) -> StoreError:
-    if error.sqlstate is None:
-        text = str(error).lower()
-        for phrase, (kind, meaning) in _UNCONNECTED.items():
-            if phrase in text:
-                return kind(meaning)
+def store_error(error: psycopg.Error) -> StoreError:
+    """Return what *error* means to us."""
+    if (found := postgres.meaning(error)) is not None:
+        return (Unusable if found.is_permanent else Unavailable)(found.text)
     kinds: dict[Verdict, type[StoreError]] = {
         Verdict.TRANSIENT: Unavailable,
         Verdict.POISON: Poisoned,

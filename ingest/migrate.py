@@ -7,10 +7,9 @@ from typing import Final
 import psycopg
 from psycopg import sql
 
-from ingest.database import DatabaseSettings, connection_string
-from ingest.errors import Unavailable, Unusable
-from runtime import migrations
-from runtime.logs import describe
+from ingest.database import DatabaseSettings, connection_string, store_error
+from ingest.errors import Unusable
+from runtime import migrations, postgres
 
 MIGRATIONS: Final = Path(__file__).parent / "sql" / "migrations"
 ROLES: Final = ("vv_owner", "vv_ingest", "vv_trust", "vv_reader", "vv_grafana")
@@ -27,19 +26,19 @@ def migrate(settings: DatabaseSettings, *, passwords: Mapping[str, str]) -> list
 
     Raises:
         MigrationError: A file was changed after it was applied, or one failed.
-        Unavailable: The database cannot be reached.
+        SessionRefused: The session does not get a setting that migrations rely on.
+        StoreError: The database cannot be reached, or does not do what it is asked.
         Unusable: TimescaleDB is installed, and the server does not load it.
     """
     try:
-        with psycopg.connect(
-            connection_string(settings, application="vitalveil-migrate"), autocommit=True
-        ) as connection:
+        where = connection_string(settings, application="vitalveil-migrate")
+        with postgres.connect(where, path=postgres.WITH_PUBLIC) as connection:
             steps = migrations.read(MIGRATIONS, variant=_variant(connection))
             applied = migrations.apply(connection, steps)
             for role, password in passwords.items():
                 _let_in(connection, role, password)
     except psycopg.Error as error:
-        raise Unavailable(describe(error)) from None
+        raise store_error(error) from None
     return [step.path.name for step in applied]
 
 

@@ -13,6 +13,8 @@ from prometheus_client.registry import Collector
 from psycopg.conninfo import make_conninfo
 
 from ingest.queries import QUERIES
+from runtime import postgres
+from runtime.errors import SessionRefused
 from runtime.logs import Log, describe
 
 _P: Final = "vitalveil_ingest_"
@@ -26,7 +28,7 @@ _TEXTS: Final = {
 }
 _CAPACITY: Final = "database_capacity_bytes"
 _CAPACITY_TEXT: Final = "What the telemetry database may grow to, as configured; absent when not."
-_OPTIONS: Final = "-c statement_timeout=5s -c lock_timeout=1s -c timezone=UTC"
+_LIMITS: Final = postgres.Limits(statement_ms=5000, lock_ms=1000)
 _log = Log("ingest.watch")
 
 
@@ -64,7 +66,7 @@ class Watch(Collector):
         now: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._conninfo = make_conninfo(conninfo, connect_timeout=2, options=_OPTIONS)
+        self._conninfo = make_conninfo(conninfo, connect_timeout=2)
         self._settings = settings
         self._now = now
         self._monotonic = monotonic
@@ -93,9 +95,9 @@ class Watch(Collector):
 
     def _look(self) -> Mapping[str, float]:
         try:
-            with psycopg.connect(self._conninfo, autocommit=True) as connection:
+            with postgres.connect(self._conninfo, limits=_LIMITS) as connection:
                 row = connection.execute(QUERIES["watch"]).fetchone()
-        except psycopg.Error as error:
+        except (psycopg.Error, SessionRefused) as error:
             _log.warning("watch_failed", error=describe(error))
             return {}
         assert row is not None  # noqa: S101 - a SELECT without FROM has one row

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import psycopg
-from psycopg import conninfo
 
-from runtime.errors import ConfigError
+from runtime import postgres
+from runtime.errors import SessionRefused
 from runtime.logs import describe
 from trust.config import DatabaseSettings
 from trust.errors import Unavailable
@@ -31,39 +31,21 @@ def parameters(settings: DatabaseSettings, *, section: str) -> dict[str, Any]:
     Raises:
         ConfigError: The dsn is none, holds a password, or the password file cannot be read.
     """
-    try:
-        found: dict[str, Any] = dict(conninfo.conninfo_to_dict(settings.dsn))
-    except psycopg.Error:
-        raise ConfigError(
-            key=f"{section}.dsn",
-            source="settings",
-            problem="not a connection string",
-            mend="Write it as host=... dbname=... user=vv_trust.",
-        ) from None
-    if "password" in found:
-        raise ConfigError(
-            key=f"{section}.dsn",
-            source="settings",
-            problem="it holds a password",
-            mend=f"Put the password into a file and name it in {section}.password_file.",
-        )
-    if settings.password_file is not None:
-        try:
-            found["password"] = settings.password_file.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as exc:
-            raise ConfigError(
-                key=f"{section}.password_file",
-                source=str(settings.password_file),
-                problem=f"the file cannot be read ({type(exc).__name__})",
-                mend="Check the path and its permissions.",
-            ) from None
-    found.setdefault("connect_timeout", 5)
-    found.setdefault("application_name", "vitalveil trust")
-    # A server that is gone is noticed within half a minute, not within two hours.
-    found.setdefault("keepalives_idle", 10)
-    found.setdefault("keepalives_interval", 5)
-    found.setdefault("keepalives_count", 3)
-    return found
+    return postgres.parameters(
+        settings.dsn,
+        settings.password_file,
+        section=section,
+        application="vitalveil trust",
+        connect_timeout_s=5,
+    )
+
+
+def why(error: psycopg.Error | SessionRefused) -> str:
+    """Return all of *error* that is safe to say."""
+    if isinstance(error, SessionRefused):
+        return str(error)
+    found = postgres.meaning(error)
+    return describe(error) if found is None else found.text
 
 
 class Link:
@@ -118,9 +100,9 @@ class Link:
     def _open(self) -> Connection:
         if self._connection is None or self._connection.closed:
             try:
-                self._connection = psycopg.connect(**self._parameters, autocommit=True)
-            except psycopg.Error as exc:
-                cause = f"no connection: {describe(exc)}; `vitalveil doctor` says why"
+                self._connection = postgres.connect(self._parameters)
+            except (psycopg.Error, SessionRefused) as exc:
+                cause = f"no connection: {why(exc)}; `vitalveil doctor` says more"
                 raise self._error(cause) from None
         return self._connection
 

@@ -6,10 +6,9 @@ from typing import Final
 import psycopg
 from psycopg import sql
 
-from runtime import migrations
-from runtime.logs import describe
+from runtime import migrations, postgres
 from trust.config import DatabaseSettings
-from trust.database import parameters
+from trust.database import parameters, why
 from trust.errors import VaultUnavailable
 
 _FOLDER: Final = Path(__file__).parent / "sql" / "migrations"
@@ -28,17 +27,17 @@ def migrate(settings: DatabaseSettings, *, role_password: str | None) -> list[st
     Raises:
         ConfigError: The dsn is none, or holds a password.
         MigrationError: A migration failed, or was changed since.
+        SessionRefused: The session does not get a setting that migrations rely on.
         VaultUnavailable: The database cannot be reached.
     """
     try:
-        with psycopg.connect(
-            **parameters(settings, section="migrate"), autocommit=True
-        ) as connection:
+        where = parameters(settings, section="migrate")
+        with postgres.connect(where, path=postgres.WITH_PUBLIC) as connection:
             applied = migrations.apply(connection, migrations.read(_FOLDER))
             if role_password is not None:
                 _let_in(connection, role_password)
     except psycopg.Error as exc:
-        raise VaultUnavailable(describe(exc)) from None
+        raise VaultUnavailable(why(exc)) from None
     return [migration.path.name for migration in applied]
 
 

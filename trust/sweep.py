@@ -14,12 +14,13 @@ from typing import Final
 import psycopg
 from psycopg import sql
 
-from runtime.logs import describe
+from runtime import postgres
+from runtime.errors import SessionRefused
 from trust.config import DatabaseSettings, ErasureSettings
-from trust.database import parameters
+from trust.database import parameters, why
 from trust.errors import TelemetryUnavailable, Unavailable, VaultUnavailable
 
-_LOCK_TIMEOUT: Final = "3s"
+_LIMITS: Final = postgres.Limits(lock_ms=3000)
 _TURNS: Final = 20
 _STATISTICS: Final = "pg_catalog.pg_statistic"
 _CLEARS_STATISTICS: Final = 180_000
@@ -123,11 +124,10 @@ class Sweeper:
     @contextlib.contextmanager
     def _connected(self) -> Iterator[psycopg.Connection]:
         try:
-            with psycopg.connect(**self._parameters, autocommit=True) as connection:
-                connection.execute("SELECT set_config('lock_timeout', %s, false)", [_LOCK_TIMEOUT])
+            with postgres.connect(self._parameters, limits=_LIMITS) as connection:
                 yield connection
-        except psycopg.Error as exc:
-            raise self._error(describe(exc)) from None
+        except (psycopg.Error, SessionRefused) as exc:
+            raise self._error(why(exc)) from None
 
     def _run(
         self, connection: psycopg.Connection, command: sql.SQL, name: str, *columns: str

@@ -7,10 +7,10 @@ from typing import Any, Final
 
 import psycopg
 
-from runtime import named_sql
-from runtime.logs import describe
+from runtime import named_sql, postgres
+from runtime.errors import SessionRefused
 from trust.config import DatabaseSettings
-from trust.database import Link, parameters
+from trust.database import Link, parameters, why
 from trust.erasure_ledger import Ledger
 from trust.errors import VaultUnavailable
 from trust.ports import Keys
@@ -145,9 +145,7 @@ async def listen(settings: DatabaseSettings) -> AsyncIterator[Listener]:
         VaultUnavailable: The database cannot be reached.
     """
     with _translated():
-        connection = await psycopg.AsyncConnection.connect(
-            **parameters(settings, section=_SECTION), autocommit=True
-        )
+        connection = await postgres.connect_async(parameters(settings, section=_SECTION))
     try:
         yield Listener(connection)
     finally:
@@ -158,5 +156,5 @@ async def listen(settings: DatabaseSettings) -> AsyncIterator[Listener]:
 def _translated() -> Iterator[None]:
     try:
         yield
-    except psycopg.Error as exc:
-        raise VaultUnavailable(describe(exc)) from None
+    except (psycopg.Error, SessionRefused) as exc:
+        raise VaultUnavailable(why(exc)) from None

@@ -9,16 +9,17 @@ import psycopg
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from runtime import named_sql
-from runtime.logs import Log, describe
+from runtime import named_sql, postgres
+from runtime.errors import SessionRefused
+from runtime.logs import Log
 from trust.config import DatabaseSettings
-from trust.database import parameters
+from trust.database import parameters, why
 from trust.units import Cause, UnitKind
 
 _P: Final = "vitalveil_trust_"
 _QUERIES: Final = named_sql.read("trust", "watch.sql")
 _EVERY_S: Final = 30.0
-_OPTIONS: Final = "-c statement_timeout=5s -c lock_timeout=1s"
+_LIMITS: Final = postgres.Limits(statement_ms=5000, lock_ms=1000)
 _FAMILIES: Final[tuple[tuple[str, str, str, tuple[str, ...]], ...]] = (
     ("agents", "Gateways in the vault.", "state", ("enrolled", "revoked")),
     ("subjects", "People in the vault.", "", ("",)),
@@ -64,7 +65,6 @@ class Watch(Collector):
         self._parameters = {
             **parameters(settings, section="vault"),
             "connect_timeout": 2,
-            "options": _OPTIONS,
             "application_name": "vitalveil trust watch",
         }
         self._now = now
@@ -97,12 +97,12 @@ class Watch(Collector):
 
     def _look(self) -> tuple[tuple[Any, ...], list[tuple[str, str, int]]] | None:
         try:
-            with psycopg.connect(**self._parameters, autocommit=True) as connection:
+            with postgres.connect(self._parameters, limits=_LIMITS) as connection:
                 row = connection.execute(_QUERIES["watch"]).fetchone()
                 set_aside = connection.execute(_QUERIES["set_aside"]).fetchall()
                 return None if row is None else (row, set_aside)
-        except psycopg.Error as error:
-            _log.warning("watch_failed", error=describe(error))
+        except (psycopg.Error, SessionRefused) as error:
+            _log.warning("watch_failed", error=why(error))
             return None
 
 

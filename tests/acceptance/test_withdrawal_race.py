@@ -10,11 +10,11 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
-import psycopg
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from ingest.admit import admit
+from ingest.database import connect
 from ingest.decide import ClockRules
 from ingest.delivery import Identity, Opened
 from ingest.outcome import Outcome
@@ -123,7 +123,7 @@ class Race:
         """Race to the end."""
         async with contextlib.AsyncExitStack() as stack:
             connection = await stack.enter_async_context(
-                await psycopg.AsyncConnection.connect(self._database.dsn("vv_ingest"))
+                await connect(self._database.dsn("vv_ingest"), autocommit=False)
             )
             self._permissions.apply(await read_changes(connection, since=None))
             stores = [

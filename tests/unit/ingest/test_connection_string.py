@@ -1,21 +1,10 @@
-"""What the database is connected with, and what its refusals mean."""
+"""What the refusals of the database mean."""
 
 import psycopg
 import pytest
-from psycopg.conninfo import conninfo_to_dict
 
-from ingest.database import DatabaseSettings, connection_string, mapped_errors
+from ingest.database import mapped_errors
 from ingest.errors import StoreError, Unavailable, Unusable
-
-
-@pytest.mark.parametrize("own", ["", "-c search_path=vv -c lock_timeout=3s"])
-def test_options_of_the_operator_come_after_ours(own: str) -> None:
-    """They may change one of ours, and do not take the others away."""
-    settings = DatabaseSettings(f"host=db options='{own}'")
-    options = str(conninfo_to_dict(connection_string(settings, application="x"))["options"])
-    assert "idle_in_transaction_session_timeout=60s" in options
-    assert options.index("lock_timeout=10s") < options.index("timezone=UTC")
-    assert options.endswith(own or "timezone=UTC")
 
 
 @pytest.mark.parametrize(

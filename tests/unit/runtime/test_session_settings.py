@@ -1,0 +1,133 @@
+"""What a session is asked for, and what is concluded from what it has. No server is needed."""
+
+from collections.abc import Mapping, Sequence
+
+import pytest
+
+from runtime import postgres
+from runtime.errors import SessionRefused
+from runtime.session_settings import MEANING, Limits, Setting, Statement, checking, options
+
+_RIGHT = {s.name: s.value for s in MEANING}
+
+
+def _rows(pid: int, values: Mapping[str, str | None], source: str = "database") -> list[object]:
+    return [("", str(pid), ""), *((name, value, source) for name, value in values.items())]
+
+
+def _run(key_pid: int, *replies: Sequence[object]) -> tuple[list[Statement], int | None]:
+    """Give the statements of a check their *replies* in turn; return them and what it returned."""
+    steps = checking(MEANING, key_pid=key_pid)
+    asked = [next(steps)]
+    try:
+        for reply in replies:
+            asked.append(steps.send(reply))  # type: ignore[arg-type]
+    except StopIteration as done:
+        return asked, done.value
+    raise AssertionError("it asks for more")
+
+
+def test_a_session_that_has_everything_is_asked_once() -> None:
+    """One look is enough where nothing differs and nothing is in between."""
+    asked, pid = _run(7, _rows(7, _RIGHT))
+    assert len(asked) == 1
+    assert pid is None
+
+
+def test_what_differs_is_set_and_looked_at_again() -> None:
+    """One statement for each setting that differs, and a second look."""
+    found = {**_RIGHT, "DateStyle": "German, DMY", "TimeZone": "CET"}
+    asked, pid = _run(7, _rows(7, found), [], [], _rows(7, _RIGHT))
+    assert [list(statement.arguments) for statement in asked[1:3]] == [
+        ["DateStyle", "ISO, YMD"],
+        ["TimeZone", "UTC"],
+    ]
+    assert all(statement.may_fail for statement in asked[1:3])
+    assert not asked[0].may_fail
+    assert pid is None
+
+
+def test_names_are_compared_without_their_case() -> None:
+    """A server lists DateStyle, a pooler may list datestyle."""
+    _run(7, _rows(7, {name.upper(): value for name, value in _RIGHT.items()}))
+
+
+@pytest.mark.parametrize(
+    ("source", "remedy"),
+    [
+        ("database", "ALTER DATABASE ... RESET synchronous_commit"),
+        ("user", "ALTER ROLE ... RESET synchronous_commit"),
+        ("database user", "IN DATABASE ... RESET synchronous_commit"),
+        ("configuration file", "server's configuration"),
+        ("override", "postgresql.conf"),
+    ],
+)
+def test_what_does_not_hold_is_refused_with_its_remedy(source: str, remedy: str) -> None:
+    """The sentence names the setting, where its value comes from, and what to do."""
+    found = _rows(7, {**_RIGHT, "synchronous_commit": "off"}, source)
+    with pytest.raises(SessionRefused, match="synchronous_commit to be on") as refused:
+        _run(7, found, [], found)
+    assert remedy in str(refused.value)
+
+
+def test_a_pooler_that_does_not_keep_a_setting_is_refused() -> None:
+    """What was set in another session than the one that is looked at next is not kept."""
+    wrong = {**_RIGHT, "DateStyle": "German, DMY"}
+    with pytest.raises(SessionRefused, match=r"DateStyle.*pooler"):
+        _run(99, _rows(7, wrong), [], _rows(8, wrong))
+    with pytest.raises(SessionRefused, match="pooler"):
+        _run(99, _rows(7, _RIGHT), _rows(8, _RIGHT))
+
+
+def test_a_pooler_is_told_by_its_process() -> None:
+    """Whoever sees a pooler may ask whether it gives the session to others, too."""
+    assert _run(99, _rows(7, _RIGHT), _rows(7, _RIGHT))[1] == 7
+
+
+@pytest.mark.parametrize("name", [s.name for s in MEANING if s.is_privileged])
+def test_privileged_settings_are_never_set(name: str) -> None:
+    """Only a superuser could, and a session of a superuser is refused alike."""
+    with pytest.raises(SessionRefused, match=name):
+        _run(7, _rows(7, {**_RIGHT, name: "on"}))
+
+
+def test_settings_that_a_server_does_not_know_are_no_fault() -> None:
+    """An older server lacks some, and an extension that is not loaded all of its own."""
+    later = {s.name: None for s in MEANING if not s.is_sent}
+    assert _run(7, _rows(7, {**_RIGHT, **later}))[1] is None
+    found = {name: value for name, value in _RIGHT.items() if name != "TimeZone"}
+    with pytest.raises(SessionRefused, match="TimeZone"):
+        _run(7, _rows(7, found), [], _rows(7, found))
+
+
+@pytest.mark.parametrize(
+    ("found", "holds"),
+    [("on", True), ("remote_apply", True), ("remote_write", False), ("local", False),
+     ("off", False), ("", False)],
+)  # fmt: skip
+def test_a_commit_waits_for_the_disk_at_least(found: str, holds: bool) -> None:
+    """Nothing weaker than `on` will do, and what is stronger is left as it is."""
+    (setting,) = [s for s in MEANING if s.name == "synchronous_commit"]
+    assert setting.holds(found) is holds
+
+
+def test_options_quote_blanks() -> None:
+    """A value with a blank is one value to the server."""
+    text = options([Setting("a", "b, c"), Setting("d", "e", is_sent=False)])
+    assert text == "-c a=b,\\ c"
+
+
+def test_limits_are_sent_in_milliseconds() -> None:
+    """As `pg_settings` returns them, so that what was asked for and what is there are compared."""
+    assert "-c lock_timeout=10000" in options(Limits(lock_ms=10_000).settings())
+
+
+@pytest.mark.parametrize("own", ["", "-c lock_timeout=3s -c timezone=CET"])
+def test_options_of_the_operator_come_between(own: str) -> None:
+    """They may change a limit, change no meaning, and do not take the others away."""
+    wanted = postgres.wanted_of(f"host=db options='{own}'", Limits(lock_ms=1), "vv")
+    sent = wanted.sent["options"]
+    assert own in sent
+    assert sent.index("lock_timeout=1 ") < sent.index("TimeZone=UTC")
+    assert sent.rindex("timezone=CET") < sent.index("TimeZone=UTC") if own else True
+    assert ("lock_timeout" in {s.name for s in wanted.settings}) is not bool(own)
