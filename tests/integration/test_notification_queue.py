@@ -21,7 +21,8 @@ pytestmark = [pytest.mark.database, pytest.mark.broker, pytest.mark.slow]
 
 _SMALLEST = "64"
 """Pages of the queue; the server takes no fewer."""
-_TELL = "SELECT pg_notify('anything', repeat('x', 7900) || random())"
+_TELL = f"NOTIFY anything, '{'x' * 7900}'"
+"""The statement, not the function: it needs no grant that could be revoked."""
 _NOTIFYING = """
 SELECT p.oid::regprocedure::text FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
 WHERE n.nspname IN ('vv', 'vault') AND p.prosrc ~* 'pg_notify|\\mnotify\\M'
@@ -58,7 +59,7 @@ def full_queue(database: Database, role: str) -> Iterator[None]:
             _tell(telling, 1000)
         yield
         with pytest.raises(psycopg.OperationalError, match="queue"):
-            telling.execute("SELECT pg_notify('anything', 'still full')")
+            _tell(telling, 1)
 
 
 @pytest.fixture
@@ -110,7 +111,7 @@ async def test_rows_stop_beside_a_full_queue(
 
 def _tell(connection: psycopg.Connection, times: int) -> None:
     for _ in range(times):
-        connection.execute(_TELL)
+        connection.execute(_TELL.encode())
 
 
 async def _send(agent: Agent, seed: Seed) -> None:
