@@ -19,6 +19,8 @@ from ingest.opening import Opening
 from ingest.permissions import Changes, Permissions
 from ingest.quarantine import sealer_to
 from ingest.reader import PermissionReader
+from ingest.receipt_sender import ReceiptSender
+from ingest.receipts import Proofs, Receipts
 from ingest.receiver import MqttReceiver
 from ingest.service import Clocks, Service
 from ingest.settle import Settlements
@@ -94,12 +96,21 @@ class App:
             for _ in range(settings.store.connections)
         ]
         self.reader = PermissionReader(conninfo, apply=self._apply, backoff=Backoff(chance))
+        sender = ReceiptSender(
+            self.receiver,
+            settlements,
+            Receipts(Proofs(keys), self.permissions.peers),
+            self.metrics,
+            monotonic_s=time.monotonic,
+            is_ours=settings.session.has,
+        )
         self.service = Service(
             receiver=self.receiver,
             stores=self.stores,
             opening=Opening(Opener(keys)),
             permissions=self.permissions,
             settlements=settlements,
+            sender=sender,
             metrics=self.metrics,
             limits=settings.flush,
             clock_rules=settings.clock,
@@ -128,10 +139,9 @@ class App:
         return show
 
     def _apply(self, changes: Changes) -> int:
-        self.permissions.apply(changes)
+        self.service.apply(changes)
         if changes.is_complete:
             give_back()
-        self.service.note_permissions()
         self._is_loaded.set()
         return self.permissions.epoch
 

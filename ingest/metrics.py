@@ -2,7 +2,7 @@
 
 import collections
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import numpy as np
@@ -13,9 +13,11 @@ from prometheus_client.registry import Collector
 
 from ingest.books import Books
 from ingest.fleet import Fleet
+from ingest.floors import Ignored
 from ingest.outcome import Outcome, QuarantineReason, Reason
 from ingest.plan import STORED, Plan
 from ingest.ports import Stored
+from ingest.receipts import Wait
 from wire.quantities import QUANTITIES
 
 _P: Final = "vitalveil_ingest_"
@@ -91,6 +93,12 @@ class Metrics:
             "reason",
         )
         self.receipts = counter("receipts", "Receipts handed to the broker's connection.")
+        self._waiting = gauge(
+            "waiting_receipts", "Gateways that cannot be told what is settled yet.", "reason"
+        )
+        self._ignored_floors = counter(
+            "ignored_floors", "Floors of gateways that would settle something unproven.", "reason"
+        )
         self.refused_receipts = counter(
             "refused_receipts", "Receipts that the broker did not take: its rules, or a quota."
         )
@@ -126,8 +134,21 @@ class Metrics:
             self._quarantined.labels(why)
         for name in _NAMES.values():
             self._stored.labels(name)
+        for wait in Wait:
+            self._waiting.labels(wait)
+        for ignored in Ignored:
+            self._ignored_floors.labels(ignored)
         for to in ("broker", "database", "permissions"):
             self.connected.labels(to)
+
+    def show_waiting(self, counts: Mapping[Wait, int]) -> None:
+        """Show how many gateways wait to be told, by why."""
+        for wait, count in counts.items():
+            self._waiting.labels(wait).set(count)
+
+    def ignored_floor(self, why: Ignored) -> None:
+        """Count a floor that settles nothing."""
+        self._ignored_floors.labels(why).inc()
 
     def note_received(self, count: int) -> None:
         """Count deliveries that were taken."""

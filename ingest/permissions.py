@@ -21,8 +21,11 @@ SEALED: Final = 1
 JSON: Final = 2
 """Standing of an agent that may send JSON envelopes as well."""
 
-AGENT: Final = np.dtype([("agent", ">u8"), ("standing", "u1")])
-"""Who may send: 16 hex digits are 64 bits."""
+AGENT: Final = np.dtype([("agent", ">u8"), ("standing", "u1"), ("lease_key", "u1", 32)])
+"""Who may send: 16 hex digits are 64 bits. The public lease key is zeros where none is known."""
+
+NO_KEY: Final = bytes(32)
+"""Instead of a lease key."""
 
 LEASE: Final = np.dtype(
     [("agent", ">u8"), ("version", ">u8"), ("issued_at_ms", ">i8"), ("not_after_ms", ">i8")]
@@ -171,6 +174,17 @@ class Permissions:
         # The last standing is that of `NONE`.
         return self._standings[found]
 
+    def peers(self, agents: Sequence[str]) -> list[tuple[int, bytes]]:
+        """Return the standing of each of *agents*, and its public lease key or `NO_KEY`."""
+        words = agent_words(agents)
+        found = self._agents.find(words, np.zeros_like(words))
+        keys = self._lease_keys[found].tobytes()
+        standings = self._standings[found].tolist()
+        return [
+            (standing, keys[32 * index : 32 * (index + 1)])
+            for index, standing in enumerate(standings)
+        ]
+
     def windows(self, agents: Words, versions: Words) -> Ints:
         """Return from when until when each lease allows measuring; two zeros without one."""
         return self._windows[self._leases.find(agents, versions)]
@@ -234,6 +248,7 @@ class Permissions:
         self._handles, self._permitted = Pairs(), Pairs()
         # Each has one row more than there are numbers: the last is what `NONE` finds.
         self._standings = np.zeros(1, dtype=np.uint8)
+        self._lease_keys = np.zeros((1, 32), dtype=np.uint8)
         self._windows = np.zeros((1, 2), dtype=np.int64)
         self._owners = np.zeros(1, dtype=np.uint64)
         self._rules = _ANYTHING
@@ -243,6 +258,8 @@ class Permissions:
         numbers = self._agents.add(agents, np.zeros_like(agents))
         self._standings = _room(self._standings, len(self._agents) + 1)
         self._standings[numbers] = table["standing"]
+        self._lease_keys = _room(self._lease_keys, len(self._agents) + 1)
+        self._lease_keys[numbers] = table["lease_key"]
 
     def _take_leases(self, table: Table) -> None:
         numbers = self._leases.add(

@@ -20,11 +20,10 @@ from ingest.opening import Opening
 from ingest.permissions import Changes, LastReadings, Permissions
 from ingest.plan import Plan, make_plan
 from ingest.ports import Receiver, Store, Stored
+from ingest.receipt_sender import ReceiptSender
 from ingest.replan import replan
 from ingest.settle import Settlements
 from runtime.logs import Log
-from wire import state, topics
-from wire.errors import WireError
 
 _GATHER_S: Final = 0.002
 """How long what arrives is gathered before it is opened."""
@@ -67,6 +66,8 @@ class Service:
 
         settlements: What is settled.
 
+        sender: Tells agents of it.
+
         metrics: Counts.
 
         limits: When a flush is due.
@@ -86,6 +87,7 @@ class Service:
         opening: Opening,
         permissions: Permissions,
         settlements: Settlements,
+        sender: ReceiptSender,
         metrics: Metrics,
         limits: FlushLimits,
         clock_rules: ClockRules,
@@ -100,6 +102,7 @@ class Service:
         self._opening = opening
         self._permissions = permissions
         self._settlements = settlements
+        self._sender = sender
         self._metrics = metrics
         self._clock_rules = clock_rules
         self._clocks = clocks
@@ -108,7 +111,6 @@ class Service:
         self._batch = Batch(limits)
         self._last = LastReadings()
         self._has_work = asyncio.Event()
-        self._owes_receipts = asyncio.Event()
         self._committing: set[asyncio.Task[None]] = set()
         self._held = 0
         self._generation = 0
@@ -123,7 +125,7 @@ class Service:
         """
         async with asyncio.TaskGroup() as tasks:
             collecting = tasks.create_task(self._collect(), name="collect")
-            telling = tasks.create_task(self._tell(), name="tell")
+            telling = tasks.create_task(self._sender.run(), name="receipts")
             flushing = tasks.create_task(self._flush_in_turns(tasks), name="flush")
             await stop.wait()
             self._receiver.stop_receiving()
@@ -139,7 +141,7 @@ class Service:
                 for task in (flushing, *self._committing):
                     task.cancel()
             telling.cancel()
-        self._tell_due(everything=True)
+        self._sender.send_all()
 
     async def _collect(self) -> None:
         while True:
@@ -157,7 +159,7 @@ class Service:
         if len(envelopes) < len(arrived):
             states = [one for one in arrived if one.topic.startswith(_STATES)]
             for delivery in states:
-                self._note_state(delivery)
+                self._sender.heard(delivery)
             # In one write: after a reconnect the broker tells the state of every gateway.
             self._receiver.settle(states)
         self._metrics.note_received(len(envelopes))
@@ -183,22 +185,6 @@ class Service:
         # Whoever waits for the age of the first need not hear of each that joins it.
         if is_first or self._batch.due_in_s(now=now) == 0:
             self._has_work.set()
-
-    def _note_state(self, delivery: Delivery) -> None:
-        try:
-            agent = topics.parse_state(delivery.topic)
-            told = state.decode(delivery.payload)
-        except WireError:
-            # It says nothing that a stored observation depends on.
-            return
-        self._metrics.fleet.note(agent, told)
-        for spool in told.spools:
-            self._settlements.raise_floor(
-                (agent, bytes.fromhex(spool.spool_id)),
-                spool.floor,
-                now=self._clocks.monotonic_s(),
-            )
-        self._owes_receipts.set()
 
     async def _flush_in_turns(self, tasks: asyncio.TaskGroup) -> None:
         while (opened := await self._next()) is not None:
@@ -273,8 +259,7 @@ class Service:
         watermarks = self._settlements.watermarks(spools)
 
         def anew(changes: Changes) -> Plan:
-            self._permissions.apply(changes)
-            self.note_permissions()
+            self.apply(changes)
             return replan(plan, changes, admit=self._admit, now_ms=self._clocks.now_ms())
 
         stored = await store.flush(plan, watermarks=watermarks, replan=anew)
@@ -289,6 +274,7 @@ class Service:
         if unknown:
             for spool, through, runs in await store.read_spools(unknown):
                 self._settlements.load(spool, through, runs)
+                self._sender.learned(spool)
 
     async def open(self) -> None:
         """
@@ -318,29 +304,12 @@ class Service:
         self._receiver.settle([one.delivery for one in opened])
         self._metrics.note_stored(stored)
         self._held -= len(opened)
-        now = self._clocks.monotonic_s()
-        self._settlements.settle(stored.plan.claims, now=now)
-        self._settlements.settle(stored.settled_before, now=now)
-        self._owes_receipts.set()
+        self._sender.settled(stored.plan.claims)
+        self._sender.settled(stored.settled_before)
 
-    def note_permissions(self) -> None:
-        """Show what is known of the permissions."""
+    def apply(self, changes: Changes) -> None:
+        """Take over what changed of the permissions, and show what is known of them."""
+        self._permissions.apply(changes)
+        self._sender.changed(changes)
         self._metrics.epoch.set(self._permissions.epoch)
         self._metrics.permissions.set(len(self._permissions))
-
-    async def _tell(self) -> None:
-        while True:
-            self._owes_receipts.clear()
-            wait_s = self._settlements.due_in_s(now=self._clocks.monotonic_s())
-            if wait_s is None:
-                await self._owes_receipts.wait()
-            else:
-                await asyncio.sleep(wait_s)
-            self._tell_due()
-
-    def _tell_due(self, *, everything: bool = False) -> None:
-        now = self._clocks.monotonic_s()
-        due = self._settlements.take_due(now=now, everything=everything)
-        for agent, payload in due:
-            self._receiver.publish(topics.receipt(agent), payload)
-        self._metrics.receipts.inc(len(due))

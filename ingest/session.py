@@ -33,6 +33,12 @@ class SessionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 "first_shard and last_shard are 0 to 63, the first not above the last"
             )
 
+    def has(self, agent: str) -> bool:
+        """Tell whether a worker with these shards hears what *agent* observes."""
+        if self.first_shard == 0 and self.last_shard == topics.SHARDS - 1:
+            return True
+        return self.first_shard <= topics.shard_of(agent) <= self.last_shard
+
     def filters(self) -> list[str]:
         """Return what a worker with these shards subscribes to."""
         shards = range(self.first_shard, self.last_shard + 1)

@@ -1,16 +1,16 @@
 """
 What is settled of each spool, and whom to tell when. Pure: the clock is passed in.
 
-Only what is committed is settled, or what its agent said it will never send again. A receipt
-names every spool of an agent with recent activity.
+Only what is committed is settled, or what its agent has proven that it will never send again. A
+receipt names every spool of an agent with recent activity.
 """
 
+import itertools
 from bisect import bisect_right
-from collections import OrderedDict
-from collections.abc import Iterable
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Iterator
 
 from ingest.delivery import Identity, Spool
-from wire import receipt
 from wire.receipt import MAX_RANGES, MAX_SPOOLS, SpoolReceipt
 
 _NO_SEQUENCE = 1 << 63
@@ -18,24 +18,31 @@ _NO_SEQUENCE = 1 << 63
 
 _MAX_RUNS = 8 * MAX_RANGES
 """
-How many runs of a spool are remembered, many more than a receipt tells: who leaves out each second
-sequence fills no memory. What is above is asked of the ledger when it comes again.
+How many runs of a spool are remembered, many more than a receipt tells: an agent that leaves out
+each second sequence fills no memory. What is below is asked of the ledger when it comes again.
 """
+
+_TOUCHED = 512
+"""How many sequences are remembered as those that came last."""
+
+_HIGHEST = MAX_RANGES // 4
+"""How many of the highest runs a receipt tells in any case."""
 
 _WATERMARK_EVERY = 64
 """How far a spool moves on before the database is told; a restart reads that many ledger rows."""
 
 
 class Ranges:
-    """Sequences that are settled: all through one, and runs above it, of which the first."""
+    """Sequences that are settled: all through one, and runs above it, of which the last."""
 
-    __slots__ = ("_runs", "marked", "through")
+    __slots__ = ("_runs", "_touched", "marked", "through")
 
     def __init__(self, through: int = 0, runs: Iterable[tuple[int, int]] = ()) -> None:
         self.through = through
         self.marked = through
         """Through which the database knows it without reading the ledger."""
         self._runs: list[tuple[int, int]] = []
+        self._touched: deque[int] | None = None
         for first, last in sorted(runs):
             self._add_run(first, last)
         self._absorb()
@@ -47,6 +54,14 @@ class Ranges:
         elif sequence > self.through:
             self._add_run(sequence, sequence)
             self._absorb()
+            if len(self._runs) > MAX_RANGES:
+                self._touch(sequence)
+
+    def _touch(self, sequence: int) -> None:
+        """Note that *sequence* came last, because a receipt cannot tell everything."""
+        if self._touched is None:
+            self._touched = deque(maxlen=_TOUCHED)
+        self._touched.append(sequence)
 
     def covers(self, sequence: int) -> bool:
         """Tell whether *sequence* is settled."""
@@ -64,8 +79,28 @@ class Ranges:
         return True
 
     def runs(self, limit: int | None = None) -> list[tuple[int, int]]:
-        """Return the first *limit* settled runs above `through`, ascending and apart."""
-        return self._runs[:limit]
+        """
+        Return *limit* settled runs above `through`, ascending and apart.
+
+        Of more than that, those in which something came last, as in SACK (RFC 2018), and the
+        highest. What an agent sends, for the first time or again, is told to it then, however many
+        holes it has left.
+        """
+        if limit is None or len(self._runs) <= limit:
+            return list(self._runs)
+        found = dict.fromkeys(range(len(self._runs) - _HIGHEST, len(self._runs)))
+        for place in itertools.chain(self._latest(), reversed(range(len(self._runs)))):
+            if len(found) >= limit:
+                break
+            found[place] = None
+        return [self._runs[place] for place in sorted(found)]
+
+    def _latest(self) -> Iterator[int]:
+        """Yield the places of the runs in which something came, the last first."""
+        for sequence in reversed(self._touched or ()):
+            place = bisect_right(self._runs, (sequence, _NO_SEQUENCE)) - 1
+            if place >= 0 and sequence <= self._runs[place][1]:
+                yield place
 
     def _add_run(self, first: int, last: int) -> None:
         """Put a run among the others, joined with those that it touches."""
@@ -78,7 +113,7 @@ class Ranges:
             last = max(last, self._runs[end][1])
             end += 1
         self._runs[begin:end] = [(first, last)]
-        del self._runs[_MAX_RUNS:]
+        del self._runs[:-_MAX_RUNS]
 
     def _absorb(self) -> None:
         """Let `through` swallow the runs that it has reached."""
@@ -107,7 +142,6 @@ class Settlements:
         self._max_spools = max_spools
         self._ranges: OrderedDict[Spool, Ranges] = OrderedDict()
         self._by_agent: dict[str, OrderedDict[bytes, None]] = {}
-        self._floors: OrderedDict[Spool, int] = OrderedDict()
         self._owed: dict[str, float] = {}
         self._told: OrderedDict[str, float] = OrderedDict()
 
@@ -129,9 +163,7 @@ class Settlements:
         if spool in self._ranges:
             # Read for two flushes at once: what was settled since the first must not be unsettled.
             return
-        ranges = Ranges(through, runs)
-        ranges.raise_to(self._floors.get(spool, 1) - 1)
-        self._ranges[spool] = ranges
+        self._ranges[spool] = Ranges(through, runs)
         self._by_agent.setdefault(spool[0], OrderedDict())[spool[1]] = None
         while len(self._ranges) > self._max_spools:
             self._forget(next(iter(self._ranges)))
@@ -161,16 +193,22 @@ class Settlements:
                 spools.move_to_end(spool[1])
             self._owe(spool[0], now)
 
+    def is_behind(self, spool: Spool, floor: int) -> bool | None:
+        """Tell whether *spool* is settled up to *floor* or less; None when it is not known."""
+        ranges = self._ranges.get(spool)
+        return None if ranges is None else ranges.through < floor - 1
+
     def raise_floor(self, spool: Spool, floor: int, *, now: float) -> None:
         """Settle what the agent of *spool* will never send again: all below *floor*."""
-        if floor > self._floors.get(spool, 1):
-            self._floors[spool] = floor
-            self._floors.move_to_end(spool)
-            if len(self._floors) > self._max_spools:
-                self._floors.popitem(last=False)
         ranges = self._ranges.get(spool)
         if ranges is not None and ranges.raise_to(floor - 1):
             self._owe(spool[0], now)
+
+    def owe(self, agents: Iterable[str], *, now: float) -> None:
+        """Owe each of *agents* a receipt although nothing more was settled, if there is any."""
+        for agent in agents:
+            if agent in self._by_agent:
+                self._owe(agent, now)
 
     def _owe(self, agent: str, now: float) -> None:
         if agent not in self._owed:
@@ -181,8 +219,10 @@ class Settlements:
         """Return how long until a receipt is due; None when none is owed."""
         return max(0.0, min(self._owed.values()) - now) if self._owed else None
 
-    def take_due(self, *, now: float, everything: bool = False) -> list[tuple[str, bytes]]:
-        """Return each agent to be told now, with its receipt."""
+    def take_due(
+        self, *, now: float, everything: bool = False
+    ) -> list[tuple[str, list[SpoolReceipt]]]:
+        """Return each agent to be told now, with what its receipt is to tell."""
         due = [agent for agent, at in self._owed.items() if everything or at <= now]
         taken = []
         for agent in due:
@@ -194,13 +234,13 @@ class Settlements:
             self._told.popitem(last=False)
         return taken
 
-    def _receipt(self, agent: str) -> bytes:
+    def _receipt(self, agent: str) -> list[SpoolReceipt]:
         recent = list(self._by_agent.get(agent, ()))[-MAX_SPOOLS:]
         spools = []
         for spool_id in reversed(recent):
             ranges = self._ranges[agent, spool_id]
             spools.append(SpoolReceipt(spool_id, ranges.through, ranges.runs(MAX_RANGES)))
-        return receipt.encode(spools)
+        return spools
 
     def watermarks(self, spools: Iterable[Spool]) -> list[tuple[str, bytes, int]]:
         """Return those of *spools* that moved on far enough to be written down."""

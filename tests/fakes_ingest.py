@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 
 import numpy as np
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from ingest import permissions as known
 from ingest.delivery import Delivery, Identity, Opened, Spool
@@ -22,6 +23,8 @@ AGENT = "0123456789abcdef"
 HANDLE = bytes(range(16))
 SPOOL = bytes(range(50, 66))
 NOW_MS = 1_790_000_000_000
+LEASE_KEY = X25519PrivateKey.from_private_bytes(bytes(range(64, 96)))
+LEASE_PUBLIC = LEASE_KEY.public_key().public_bytes_raw()
 
 
 class MemoryReceiver:
@@ -130,6 +133,7 @@ def changes(
     agents: Iterable[tuple[str, str | None]] = (),
     leases: Iterable[tuple[str, int, int, int]] = (),
     permissions: Iterable[PermissionRow] = (),
+    lease_key: bytes = LEASE_PUBLIC,
 ) -> Changes:
     """
     Return what changed, from plain values.
@@ -144,12 +148,16 @@ def changes(
         leases: Agent, version, when it was issued and when it ends, ms since 1970.
 
         permissions: Of `permission`.
+
+        lease_key: Public, of each of *agents*.
     """
     standings = {None: known.UNKNOWN, "sealed": known.SEALED, "json": known.JSON}
     return Changes(
         epoch,
         is_complete,
-        agents=np.array([(int(a, 16), standings[f]) for a, f in agents], dtype=known.AGENT),
+        agents=np.array(
+            [(int(a, 16), standings[f], tuple(lease_key)) for a, f in agents], dtype=known.AGENT
+        ),
         leases=np.array([(int(a, 16), *rest) for a, *rest in leases], dtype=known.LEASE),
         permissions=np.array(list(permissions), dtype=known.PERMISSION),
     )

@@ -107,6 +107,7 @@ SELECT 'agents', decode(agent, 'hex') || CASE
     WHEN revoked_at IS NOT NULL THEN '\x00'::bytea
     WHEN format = 'json' THEN '\x02'::bytea
     ELSE '\x01'::bytea END
+    || coalesce(lease_key, decode(repeat('00', 32), 'hex'))
 FROM vv.agents WHERE changed_epoch > %(since)s
 UNION ALL
 SELECT 'leases', decode(agent, 'hex') || int8send(version)

@@ -11,15 +11,19 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from ingest.batch import FlushLimits
 from ingest.decide import ClockRules
+from ingest.delivery import Delivery
 from ingest.errors import Unavailable, Unusable
 from ingest.metrics import Metrics
 from ingest.opening import Opening
 from ingest.outcome import QuarantineReason
+from ingest.receipt_sender import ReceiptSender
+from ingest.receipts import Proofs, Receipts
 from ingest.service import Clocks, Service
 from ingest.settle import Settlements
 from tests.fakes_ingest import (
     AGENT,
     HANDLE,
+    LEASE_KEY,
     NOW_MS,
     SPOOL,
     MemoryReceiver,
@@ -30,7 +34,7 @@ from tests.fakes_ingest import (
     knowing,
     permission,
 )
-from wire import receipt, state, topics
+from wire import agreement, receipt, state, topics
 from wire.envelope import Body, encode_envelope
 from wire.sealing import Opener, Sealer
 
@@ -45,16 +49,27 @@ class Running:
         self.store = store
         self.metrics = Metrics()
         self.permissions = knowing(permission())
+        settlements = Settlements(interval_s=0.001)
+        now = asyncio.get_running_loop().time
+        sender = ReceiptSender(
+            self.receiver,
+            settlements,
+            Receipts(Proofs([KEY]), self.permissions.peers),
+            self.metrics,
+            monotonic_s=now,
+            is_ours=lambda agent: True,
+        )
         self.service = Service(
             receiver=self.receiver,
             stores=[store],
             opening=Opening(Opener([KEY])),
             permissions=self.permissions,
-            settlements=Settlements(interval_s=0.001),
+            settlements=settlements,
+            sender=sender,
             metrics=self.metrics,
             limits=FlushLimits(max_envelopes=max_envelopes, max_age_s=0.01),
             clock_rules=ClockRules(),
-            clocks=Clocks(lambda: NOW_MS, asyncio.get_running_loop().time),
+            clocks=Clocks(lambda: NOW_MS, now),
             chance=random.Random(1),
         )
 
@@ -82,6 +97,26 @@ async def running(store: MemoryStore, *, max_envelopes: int = 1) -> AsyncIterato
         await task
 
 
+SHARED = agreement.of_agent(LEASE_KEY, KEY.public_key().public_bytes_raw(), AGENT)
+
+
+def told(*, reads: list[str] | None = None, floor: int | None = None) -> Delivery:
+    """Return a state, of an agent that reads proven receipts unless told otherwise."""
+    spools = []
+    if floor is not None:
+        proof = state.prove_floor(SPOOL, floor, SHARED)
+        spools = [state.SpoolState(SPOOL.hex(), floor, 0, proof)]
+    forms = ["receipt-2"] if reads is None else reads
+    about = delivery(state.encode(state.State(True, "test", spools=spools, reads=forms)))
+    about.topic = topics.state(AGENT)
+    return about
+
+
+def read(payload: bytes) -> list[receipt.SpoolReceipt]:
+    """Return what a receipt tells the agent that can tell whose it is."""
+    return receipt.decode_proven(payload, [SHARED])
+
+
 def envelopes(count: int) -> list[bytes]:
     """Return *count* envelopes of one spool."""
     sealer = Sealer(
@@ -97,15 +132,15 @@ async def test_nothing_is_acknowledged_before_its_commit() -> None:
     """While the database cannot, the ack waits; once it can, ack and receipt follow."""
     store = MemoryStore(failures=[Unavailable("08006"), Unavailable("40P01")])
     async with running(store) as one:
-        one.receiver.feed(delivery(envelopes(1)[0]))
+        one.receiver.feed(told(), delivery(envelopes(1)[0]))
         await one.until(lambda: not store.failures)
-        assert one.receiver.acknowledged == []
+        assert len(one.receiver.acknowledged) == 1
         assert one.value("in_flight_envelopes") == 1
         await one.until(lambda: bool(one.receiver.published))
-        assert len(one.receiver.acknowledged) == len(store.flushes) == 1
+        assert len(one.receiver.acknowledged) == len(store.flushes) + 1 == 2
         ((topic, payload),) = one.receiver.published
         assert topic == topics.receipt(AGENT)
-        assert receipt.decode(payload).spools == [receipt.SpoolReceipt(SPOOL, 1)]
+        assert read(payload) == [receipt.SpoolReceipt(SPOOL, 1)]
 
 
 async def test_poison_is_bisected() -> None:
@@ -185,11 +220,11 @@ async def test_revoked_agent_gets_no_receipt() -> None:
     """What is refused because its agent is nobody is in no ledger, so in no receipt either."""
     first, second = envelopes(2)
     async with running(MemoryStore()) as one:
-        one.receiver.feed(delivery(first))
+        one.receiver.feed(told(), delivery(first))
         await one.until(lambda: bool(one.receiver.published))
         one.permissions.apply(changes(2, agents=[(AGENT, None)]))
         one.receiver.feed(delivery(second))
-        await one.until(lambda: len(one.receiver.acknowledged) == 2)
+        await one.until(lambda: len(one.receiver.acknowledged) == 3)
     assert len(one.receiver.published) == 1
     assert one.value("refused_envelopes_total", reason="unknown_agent") == 1
 
@@ -198,26 +233,51 @@ async def test_stop_flushes_what_was_received() -> None:
     """A batch that is not due yet is committed and answered for all the same."""
     store = MemoryStore()
     async with running(store, max_envelopes=1000) as one:
-        one.receiver.feed(*map(delivery, envelopes(3)))
+        one.receiver.feed(told(), *map(delivery, envelopes(3)))
     assert one.receiver.is_stopped
-    assert len(one.receiver.acknowledged) == 3
+    assert len(one.receiver.acknowledged) == 4
     assert len(one.receiver.published) == 1
     assert one.value("in_flight_envelopes") == 0
 
 
 async def test_state_is_acknowledged_and_no_envelope() -> None:
     """A floor is taken over, nonsense ignored; neither is counted as received."""
-    told = state.State(True, "test", spools=[state.SpoolState(SPOOL.hex(), 9, 0)])
+    nonsense = delivery(b"nonsense")
+    nonsense.topic = topics.state(AGENT)
     async with running(MemoryStore()) as one:
-        for payload in (state.encode(told), b"nonsense"):
-            about = delivery(payload)
-            about.topic = topics.state(AGENT)
-            one.receiver.feed(about)
-        one.receiver.feed(delivery(envelopes(1)[0]))
+        one.receiver.feed(told(floor=9), nonsense, delivery(envelopes(1)[0]))
         await one.until(lambda: bool(one.receiver.published))
         assert len(one.receiver.acknowledged) == 3
         assert one.value("received_envelopes_total") == 1
-        assert receipt.decode(one.receiver.published[-1][1]).spools[0].through == 8
+        assert read(one.receiver.published[-1][1])[0].through == 8
+
+
+async def test_state_that_comes_late_brings_the_receipt() -> None:
+    """Until it is known what the agent reads nothing is sent, and that is shown."""
+    async with running(MemoryStore()) as one:
+        one.receiver.feed(delivery(envelopes(1)[0]))
+        await one.until(lambda: one.value("waiting_receipts", reason="no_state") == 1)
+        assert one.receiver.published == []
+        one.receiver.feed(told(reads=[]))
+        await one.until(lambda: bool(one.receiver.published))
+        assert receipt.decode(one.receiver.published[0][1]).spools[0].through == 1
+        assert one.value("waiting_receipts", reason="no_state") == 0
+        # Upgraded: it hears again what it did not believe before.
+        one.receiver.feed(told())
+        await one.until(lambda: len(one.receiver.published) == 2)
+        assert read(one.receiver.published[1][1])[0].through == 1
+
+
+async def test_key_that_comes_late_brings_the_receipt() -> None:
+    """An agent that was upgraded before trust is told once trust has written its key."""
+    async with running(MemoryStore()) as one:
+        one.service.apply(changes(2, agents=[(AGENT, "sealed")], lease_key=bytes(32)))
+        one.receiver.feed(told(floor=5), delivery(envelopes(1)[0]))
+        await one.until(lambda: one.value("waiting_receipts", reason="no_key") == 1)
+        assert one.value("ignored_floors_total", reason="no_key") == 1
+        one.service.apply(changes(3, agents=[(AGENT, "sealed")]))
+        await one.until(lambda: bool(one.receiver.published))
+        assert read(one.receiver.published[0][1])[0].through == 1
 
 
 async def test_every_envelope_of_a_long_stream_is_settled_in_turn() -> None:

@@ -42,17 +42,33 @@ def test_ranges_are_a_set(steps: list[int], through: int, runs: list[tuple[int, 
 
 
 def test_spool_with_holes_without_end_fills_no_memory() -> None:
-    """Who leaves out each second sequence: what is told stays, what is above is asked."""
+    """An agent leaves out each second sequence: what came last stays, what is below is asked."""
     ranges = Ranges()
-    for sequence in range(2, 20_000, 2):
+    for sequence in range(2, 20_001, 2):
         ranges.add(sequence)
     assert len(ranges.runs()) == _MAX_RUNS
-    assert ranges.runs(2) == [(2, 2), (4, 4)]
-    assert ranges.covers(2 * _MAX_RUNS)
-    assert not ranges.covers(2 * _MAX_RUNS + 2)
-    for sequence in range(1, 2 * _MAX_RUNS, 2):
+    assert ranges.covers(20_000)
+    assert not ranges.covers(20_000 - 2 * _MAX_RUNS)
+    for sequence in range(20_001 - 2 * _MAX_RUNS, 20_000, 2):
         ranges.add(sequence)
-    assert (ranges.through, ranges.runs()) == (2 * _MAX_RUNS, [])
+    assert ranges.runs() == [(20_001 - 2 * _MAX_RUNS, 20_000)]
+
+
+def test_receipt_tells_what_came_last_however_many_holes_there_are() -> None:
+    """An agent whose floor is not believed leaves holes for ever, and hears of what it sends."""
+    ranges = Ranges()
+    for sequence in range(2, 1001, 2):
+        ranges.add(sequence)
+        told = SpoolReceipt(SPOOL, ranges.through, ranges.runs(MAX_RANGES))
+        assert told.covers(sequence)
+        assert len(told.ranges) <= MAX_RANGES
+    # One of before, sent again: settled already, and told again.
+    assert not told.covers(400)
+    ranges.add(400)
+    told = SpoolReceipt(SPOOL, ranges.through, ranges.runs(MAX_RANGES))
+    assert told.covers(400)
+    assert told.covers(1000)
+    assert told.ranges == sorted(told.ranges)
 
 
 def ready(interval_s: float = 1.0) -> Settlements:
@@ -72,8 +88,7 @@ def test_first_receipt_goes_out_at_once_and_the_next_waits() -> None:
     settlements.settle([one(2)], now=10.2)
     assert settlements.due_in_s(now=10.2) == pytest.approx(0.8)
     assert settlements.take_due(now=10.2) == []
-    ((agent, payload),) = settlements.take_due(now=11.0)
-    assert (agent, receipt.decode(payload).spools) == (AGENT, [SpoolReceipt(SPOOL, 2)])
+    assert settlements.take_due(now=11.0) == [(AGENT, [SpoolReceipt(SPOOL, 2)])]
     settlements.settle([one(3)], now=60.0)
     assert settlements.due_in_s(now=60.0) == 0.0
 
@@ -87,20 +102,26 @@ def test_stop_takes_every_receipt() -> None:
     assert len(settlements.take_due(now=0.1, everything=True)) == 1
 
 
-def test_floor_counts_before_and_after_the_spool_is_known() -> None:
-    """What an agent will never send again is settled, whenever it said so."""
-    settlements = Settlements(interval_s=0.0)
+def test_floor_settles_what_is_below() -> None:
+    """What an agent will never send again is settled, and swallows the runs that it reaches."""
+    settlements = ready(interval_s=0.0)
+    settlements.settle([one(7), one(8)], now=0.0)
     settlements.raise_floor((AGENT, SPOOL), 5, now=0.0)
-    assert settlements.due_in_s(now=0.0) is None
-    settlements.load((AGENT, SPOOL), 0, [(7, 8)])
-    settlements.settle([one(5)], now=0.0)
-    ((_, payload),) = settlements.take_due(now=0.0)
-    assert receipt.decode(payload).spools == [SpoolReceipt(SPOOL, 5, [(7, 8)])]
+    assert settlements.take_due(now=0.0) == [(AGENT, [SpoolReceipt(SPOOL, 4, [(7, 8)])])]
+    assert settlements.is_behind((AGENT, SPOOL), 7)
     settlements.raise_floor((AGENT, SPOOL), 7, now=1.0)
-    ((_, payload),) = settlements.take_due(now=1.0)
-    assert receipt.decode(payload).spools == [SpoolReceipt(SPOOL, 8)]
+    assert settlements.take_due(now=1.0) == [(AGENT, [SpoolReceipt(SPOOL, 8)])]
     settlements.raise_floor((AGENT, SPOOL), 3, now=2.0)
     assert settlements.due_in_s(now=2.0) is None
+    assert settlements.is_behind((AGENT, SPOOL), 9) is False
+    assert settlements.is_behind((AGENT, bytes(16)), 9) is None
+
+
+def test_a_receipt_can_be_owed_without_anything_new() -> None:
+    """An agent that can be told from now on is told; of one without a spool there is nothing."""
+    settlements = ready(interval_s=0.0)
+    settlements.owe([AGENT, "f" * 16], now=0.0)
+    assert settlements.take_due(now=0.0) == [(AGENT, [SpoolReceipt(SPOOL, 0)])]
 
 
 def test_receipt_stays_within_the_contract() -> None:
@@ -110,9 +131,9 @@ def test_receipt_stays_within_the_contract() -> None:
     for spool in spools:
         settlements.load((AGENT, spool), 0, [])
         settlements.settle([one(2 * n, spool) for n in range(1, MAX_RANGES + 20)], now=0.0)
-    ((_, payload),) = settlements.take_due(now=0.0)
-    told = receipt.decode(payload)
-    assert [s.spool_id for s in told.spools] == spools[: -MAX_SPOOLS - 1 : -1]
+    ((_, told),) = settlements.take_due(now=0.0)
+    assert receipt.decode(receipt.encode(told)).spools == told
+    assert [s.spool_id for s in told] == spools[: -MAX_SPOOLS - 1 : -1]
 
 
 def test_forgotten_spool_is_read_again() -> None:

@@ -1,0 +1,115 @@
+"""The loop that tells agents what is settled, and hears in their states what they read."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from ingest.delivery import Delivery, Identity, Spool
+from ingest.floors import Floors
+from ingest.metrics import Metrics
+from ingest.permissions import Changes
+from ingest.ports import Receiver
+from ingest.receipts import Receipts
+from ingest.settle import Settlements
+from wire import state, topics
+from wire.errors import WireError
+
+_AT_ONCE: Final = 64
+"""How many receipts are written before everybody else has a turn: a first one costs an X25519."""
+
+
+class ReceiptSender:
+    """
+    Owes receipts, and sends them when they are due and their agents are known to read them.
+
+    Args:
+        receiver: Where receipts go out.
+
+        settlements: What is settled.
+
+        receipts: Who reads what.
+
+        metrics: Counts.
+
+        monotonic_s: A clock that only goes on.
+
+        is_ours: Tells whether this process settles what an agent sends; each hears the states of
+            all agents.
+    """
+
+    def __init__(
+        self,
+        receiver: Receiver,
+        settlements: Settlements,
+        receipts: Receipts,
+        metrics: Metrics,
+        *,
+        monotonic_s: Callable[[], float],
+        is_ours: Callable[[str], bool],
+    ) -> None:
+        self._receiver = receiver
+        self._settlements = settlements
+        self._receipts = receipts
+        self._floors = Floors(settlements, receipts.judge_floor, on_ignored=metrics.ignored_floor)
+        self._metrics = metrics
+        self._now = monotonic_s
+        self._is_ours = is_ours
+        self._owes = asyncio.Event()
+
+    async def run(self) -> None:
+        """Send receipts as they are due, until cancelled."""
+        while True:
+            self._owes.clear()
+            wait_s = self._settlements.due_in_s(now=self._now())
+            if wait_s is None:
+                await self._owes.wait()
+            else:
+                await asyncio.sleep(wait_s)
+            due = self._settlements.take_due(now=self._now())
+            for place in range(0, len(due), _AT_ONCE):
+                self._send(self._receipts.write(due[place : place + _AT_ONCE]))
+                await asyncio.sleep(0)
+
+    def send_all(self) -> None:
+        """Send everything that is owed, at the end."""
+        due = self._settlements.take_due(now=self._now(), everything=True)
+        self._send(self._receipts.write(due))
+
+    def _send(self, written: list[tuple[str, bytes]]) -> None:
+        for agent, payload in written:
+            self._receiver.publish(topics.receipt(agent), payload)
+        self._metrics.receipts.inc(len(written))
+        self._metrics.show_waiting(self._receipts.waiting)
+
+    def settled(self, identities: Iterable[Identity]) -> None:
+        """Owe receipts for *identities*, whose outcome is committed."""
+        self._settlements.settle(identities, now=self._now())
+        self._owes.set()
+
+    def learned(self, spool: Spool) -> None:
+        """Take what was said of *spool*, which is known now."""
+        self._floors.learned(spool, now=self._now())
+
+    def changed(self, changes: Changes) -> None:
+        """Owe receipts to the agents in *changes* that waited for their keys."""
+        if self._receipts.has_waiting and len(changes.agents):
+            agents = (f"{word:016x}" for word in changes.agents["agent"].tolist())
+            self._settlements.owe(self._receipts.recognised(agents), now=self._now())
+            self._owes.set()
+
+    def heard(self, delivery: Delivery) -> None:
+        """Take what an agent says of itself. It says nothing that a stored observation needs."""
+        try:
+            agent = topics.parse_state(delivery.topic)
+            told = state.decode(delivery.payload)
+        except WireError:
+            return
+        self._metrics.fleet.note(agent, told)
+        if not self._is_ours(agent):
+            return
+        now = self._now()
+        if self._receipts.heard(agent, reads_proven=told.does_read(state.RECEIPT_2)):
+            self._settlements.owe([agent], now=now)
+        for spool in told.spools:
+            self._floors.told(agent, spool, now=now)
+        self._owes.set()
