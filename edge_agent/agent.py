@@ -25,6 +25,8 @@ from edge_agent.timekeeping import may_measure
 from edge_agent.undated import WaitingRoom
 from edge_agent.uplink import Uplink
 from runtime.logs import Log, describe
+from wire import state as wire_state
+from wire.agreement import Agreement
 from wire.lease import Lease
 from wire.state import SpoolState, State
 
@@ -43,6 +45,8 @@ class Agent:
     Args:
         software: Our version, for the state.
 
+        agreement: What is shared with ingest: proves what the state says of the spool.
+
         clock, sensors, spool: The ports.
 
         pipeline, leases, keeper, uplink: What it does.
@@ -58,6 +62,7 @@ class Agent:
         self,
         *,
         software: str,
+        agreement: Agreement,
         clock: KeptTime,
         sensors: Sensors,
         spool: Spool,
@@ -70,6 +75,7 @@ class Agent:
         undated_s: float = 0.0,
     ) -> None:
         self._software = software
+        self._agreement = agreement
         self._clock = clock
         self._sensors = sensors
         self._spool = spool
@@ -91,7 +97,9 @@ class Agent:
     def state(self, online: bool) -> State:
         """Return what is said of this agent."""
         stats = self._spool.stats()
-        spool = SpoolState(self._spool.spool_id.hex(), stats.floor, stats.depth)
+        spool_id = self._spool.spool_id
+        proof = wire_state.prove_floor(spool_id, stats.floor, self._agreement)
+        spool = SpoolState(spool_id.hex(), stats.floor, stats.depth, proof)
         totals, levels = self._metrics.told() if online else (UNSET, UNSET)
         return State(
             online=online,
@@ -101,6 +109,7 @@ class Agent:
             spools=[spool],
             totals=totals,
             levels=levels,
+            reads=[wire_state.RECEIPT_2, wire_state.LEASE_2],
         )
 
     async def run(self, stop: asyncio.Event) -> None:

@@ -161,11 +161,13 @@ def assemble(  # noqa: PLR0913 - everything that it stands on, once
 ) -> tuple[Agent, Live]:
     """Return an agent over its ports, and what of it may change while it runs."""
     outbox = Outbox(publish_limits(settings))
+    agreement = keys.agree(held, agent=settings.agent, source=settings.keys)
     backoff = Backoff(random.random, longest_s=settings.publish.longest_wait_s)
     uplink = Uplink(
         broker=broker,
         spool=spool,
         outbox=outbox,
+        agreements=[agreement],
         clock=clock,
         backoff=backoff,
         metrics=metrics,
@@ -197,6 +199,7 @@ def assemble(  # noqa: PLR0913 - everything that it stands on, once
     service = Service(os.environ, now=clock.now())
     agent = Agent(
         software=VERSION,
+        agreement=agreement,
         clock=clock,
         sensors=sensors,
         spool=spool,
@@ -294,7 +297,7 @@ def check(settings: AgentSettings) -> Report:
     Raises:
         ConfigError: One of them is missing or wrong.
     """
-    keys.read(settings.keys)
+    keys.agree(keys.read(settings.keys), agent=settings.agent, source=settings.keys)
     client_context(settings.broker.tls, section="broker.tls")
     if settings.sensors.source == "bluetooth":
         registry = CollectorRegistry()

@@ -12,6 +12,9 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 
 from edge_agent.config import KeySettings
 from runtime.errors import ConfigError
+from wire import agreement
+from wire.agreement import Agreement
+from wire.errors import WeakKey
 
 
 class Keys(msgspec.Struct, frozen=True):
@@ -36,6 +39,19 @@ def read(settings: KeySettings) -> Keys:
     if not isinstance(ingest, X25519PublicKey):
         raise _not_a("keys.ingest_file", settings.ingest_file, X25519PublicKey.__name__)
     return Keys(trust, ingest, _private("keys.lease_file", settings.lease_file))
+
+
+def agree(held: Keys, *, agent: str, source: KeySettings) -> Agreement:
+    """
+    Return what *agent* shares with ingest.
+
+    Raises:
+        ConfigError: Ingest's public key is one that shares a secret with everyone.
+    """
+    try:
+        return agreement.of_agent(held.lease, held.ingest.public_bytes_raw(), agent)
+    except WeakKey:
+        raise _not_a("keys.ingest_file", source.ingest_file, "key of ingest") from None
 
 
 def _public(name: str, path: Path) -> PublicKeyTypes:

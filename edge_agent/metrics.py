@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from edge_agent import totals
 from edge_agent.measurement import Outcome, Reason, Verdict
 from edge_agent.ports import Amount, Shortage, SpoolStats
+from edge_agent.receipt_faults import ReceiptFault
 
 _PREFIX = "vitalveil_agent_"
 
@@ -45,6 +46,12 @@ class Metrics:
             "republished_envelopes", "Of those, published more than once."
         )
         self.leases_refused = self._plain("refused_leases", "Leases that were not taken over.")
+        self._refused_receipts = self._counter(
+            "refused_receipts",
+            "Receipts that ingest does not prove: nothing is forgotten for them.",
+            "reason",
+            ReceiptFault,
+        )
         self.spool_damaged = self._plain("spool_damaged", "Spools set aside as damaged.")
         self.spool_errors = self._plain("spool_errors", "What the spool could not do.")
         self.clock_steps = self._plain("clock_steps", "Times that our time of day jumped.")
@@ -89,6 +96,10 @@ class Metrics:
         """Count *count* measurements as refused."""
         self._measurements.labels("refused").inc(count)
         self._refused.labels(reason.value).inc(count)
+
+    def refused_receipt(self, fault: ReceiptFault) -> None:
+        """Count a receipt that is not believed."""
+        self._refused_receipts.labels(fault.value).inc()
 
     def appended(self, amount: Amount) -> None:
         """Count what went into the spool: each observation is one measurement kept."""

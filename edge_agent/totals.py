@@ -4,6 +4,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry
 
+from edge_agent.receipt_faults import ReceiptFault
 from wire.totals import FAMILIES, Family
 
 _PREFIX: Final = "vitalveil_agent_"
@@ -30,6 +31,7 @@ _PLAIN: Final = {
         ("refused_leases", "faults", "refused_leases"),
     )
 }
+_RECEIPTS: Final = f"{_PREFIX}refused_receipts_total"
 _LEVELS: Final = {
     f"{_PREFIX}spool_bytes": ("spool_bytes", 1),
     f"{_PREFIX}spool_oldest_seconds": ("spool_oldest_ms", 1000),
@@ -55,6 +57,10 @@ def read(registry: CollectorRegistry) -> tuple[dict[str, int], dict[str, int]]:
 
 def _add(totals: dict[str, int], metric: str, labels: dict[str, str], count: int) -> None:
     key = _PLAIN.get(metric)
+    if metric == _RECEIPTS:
+        # Those of the old form are told apart: they are what an upgrade looks like.
+        is_old = labels["reason"] == ReceiptFault.OLD_FORM
+        key = _BY_NAME["faults"].key("old_receipts" if is_old else "refused_receipts")
     family: Family | None = _LABELLED.get(metric)
     if family is not None:
         key = family.key(labels[family.label])

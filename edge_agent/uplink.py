@@ -14,9 +14,11 @@ from edge_agent.errors import BrokerError, SpoolError
 from edge_agent.metrics import Metrics
 from edge_agent.outbox import Outbox
 from edge_agent.ports import Broker, Clock, Connection, Spool, Spooled
+from edge_agent.receipt_faults import ReceiptFault, fault_of
 from runtime.logs import Log, describe
 from wire import receipt as wire_receipt
 from wire import state as wire_state
+from wire.agreement import Agreement
 from wire.errors import WireError
 from wire.state import State
 
@@ -60,6 +62,9 @@ class Uplink:
 
         outbox: In which order.
 
+        agreements: What is shared with each ingest key that is pinned. It forgets something only
+            for a receipt that is proven under one of them.
+
         clock: When.
 
         backoff: Between attempts to connect.
@@ -78,6 +83,7 @@ class Uplink:
         broker: Broker,
         spool: Spool,
         outbox: Outbox,
+        agreements: Sequence[Agreement],
         clock: Clock,
         backoff: Backoff,
         metrics: Metrics,
@@ -87,6 +93,7 @@ class Uplink:
         self._broker = broker
         self._spool = spool
         self._outbox = outbox
+        self._agreements = agreements
         self._clock = clock
         self._backoff = backoff
         self._metrics = metrics
@@ -101,6 +108,7 @@ class Uplink:
         self._leave = asyncio.Event()
         self._has_settled = asyncio.Event()
         self._delivering = 0
+        self._faults: set[ReceiptFault] = set()
         self.is_connected = False
 
     def wake(self) -> None:
@@ -188,6 +196,7 @@ class Uplink:
         self._outbox.connected(backlog_through=stats.next_sequence - 1 if is_backlog else 0)
         self._delivering = 0
         self._heard.clear()
+        self._faults.clear()
         self._has_news.set()
         self._state_changed.set()
         self._set_connected(True)
@@ -218,13 +227,13 @@ class Uplink:
         raise BrokerError("the connection ended")
 
     def _settle(self, payload: bytes) -> None:
-        """Note exactly what the receipt in *payload* covers of our spool."""
+        """Note exactly what the receipt in *payload* covers of our spool, if ingest proves it."""
         try:
-            receipt = wire_receipt.decode(payload)
+            spools = wire_receipt.decode_proven(payload, self._agreements)
         except WireError as exc:
-            _log.warning("receipt_refused", error=describe(exc))
+            self._refuse(fault_of(exc))
             return
-        for part in receipt.spools:
+        for part in spools:
             if part.spool_id != self._spool.spool_id:
                 continue
             self._spool.settle(part)
@@ -232,6 +241,14 @@ class Uplink:
             self._has_settled.set()
         self._heard.set()
         self._has_news.set()
+
+    def _refuse(self, fault: ReceiptFault) -> None:
+        """Forget nothing for a receipt that is not ingest's to us; the next one may be."""
+        self._metrics.refused_receipt(fault)
+        if fault not in self._faults:
+            # Once for a connection: whoever publishes them may publish many.
+            self._faults.add(fault)
+            _log.warning("receipt_refused", reason=fault.value)
 
     async def _tidy(self) -> None:
         """Forget what is settled, now and then."""

@@ -10,9 +10,9 @@ from typing import Self
 import aiomqtt
 
 from tests.fakes_edge_agent import Gateway, mqtt
+from wire import agreement, topics
 from wire import receipt as wire_receipt
 from wire import state as wire_state
-from wire import topics
 from wire.envelope import decode_envelope
 from wire.quantities import QUANTITIES
 from wire.receipt import SpoolReceipt
@@ -102,7 +102,7 @@ class IngestDouble(_Double):
                 else:
                     self._store(payload)
                     if self.settles:
-                        receipt = wire_receipt.encode(self.receipt())
+                        receipt = self.proven(self.receipt())
                         await client.publish(topics.receipt(agent), receipt, qos=1, retain=True)
                 self.changed.set()
 
@@ -123,6 +123,13 @@ class IngestDouble(_Double):
                 (body.handle, block.quantity, at_ms, quantity.to_unit(steps))
                 for at_ms, steps in zip(block.times_ms(), block.unpacked_values(), strict=True)
             ]
+
+    def proven(self, spools: list[SpoolReceipt]) -> bytes:
+        """Return a receipt for *spools* that ingest proves to be its own."""
+        gateway = self._gateway
+        lease_key = gateway.lease_key.public_key().public_bytes_raw()
+        shared = agreement.of_ingest(gateway.ingest_key, lease_key, gateway.agent)
+        return wire_receipt.encode_proven(spools, [shared])
 
     def receipt(self) -> list[SpoolReceipt]:
         """Return what is settled."""

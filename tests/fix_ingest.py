@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 import aiomqtt
@@ -22,8 +22,10 @@ from simulators.stack.broker import Mosquitto
 from tests.fix_broker import broker_settings
 from tests.fix_database import Database
 from tests.fix_pki import Certificates
-from wire import receipt, topics
+from tests.seed_permissions import LEASE_KEY
+from wire import agreement, receipt, state, topics
 from wire.envelope import Body, encode_envelope, pack_block
+from wire.errors import WireError
 from wire.quantities import Code
 from wire.sealing import Sealer
 
@@ -53,8 +55,10 @@ class World(msgspec.Struct, frozen=True):
             await task
 
     @contextlib.asynccontextmanager
-    async def agent(self, name: str) -> AsyncIterator["Agent"]:
-        """Connect as the agent *name*."""
+    async def agent(
+        self, name: str, *, reads: Sequence[str] | None = (state.RECEIPT_2,)
+    ) -> AsyncIterator["Agent"]:
+        """Connect as the agent *name*, which says that it reads *reads*; None to say nothing."""
         context = client_context(self.certificates.client(name), section="broker.tls")
         async with aiomqtt.Client(
             "127.0.0.1",
@@ -66,6 +70,7 @@ class World(msgspec.Struct, frozen=True):
         ) as client:
             await client.subscribe(topics.receipt(name), qos=1)
             agent = Agent(name, client, self.key)
+            await agent.tell(reads)
             listening = asyncio.create_task(agent.listen())
             try:
                 yield agent
@@ -82,8 +87,12 @@ class Agent:
         self.name = name
         self.client = client
         self.spool_id = secrets.token_bytes(16)
-        self.receipt = receipt.Receipt(1, [])
+        self.told: list[receipt.SpoolReceipt] = []
+        """What the last receipt says that it believes."""
         self.receipts = 0
+        self.reads_proven = False
+        self.unbelieved: list[WireError] = []
+        self.agreement = agreement.of_agent(LEASE_KEY, key.public_key().public_bytes_raw(), name)
         self.sequence = 0
         self.sealer = self.sealer_to(key)
 
@@ -97,11 +106,31 @@ class Agent:
         )
 
     async def listen(self) -> None:
-        """Take every receipt."""
+        """Take every receipt, if it is of the form that it reads."""
         async for message in self.client.messages:
             assert isinstance(message.payload, bytes)
-            self.receipt = receipt.decode(message.payload)
+            try:
+                if self.reads_proven:
+                    self.told = receipt.decode_proven(message.payload, [self.agreement])
+                else:
+                    self.told = receipt.decode(message.payload).spools
+            except WireError as error:
+                self.unbelieved.append(error)
+                continue
             self.receipts += 1
+
+    async def tell(self, reads: Sequence[str] | None, *spools: state.SpoolState) -> None:
+        """Say how it is, and what it reads."""
+        if reads is None:
+            return
+        self.reads_proven = state.RECEIPT_2 in reads
+        told = state.State(True, "test", spools=list(spools), reads=list(reads))
+        await self.client.publish(topics.state(self.name), state.encode(told), qos=1, retain=True)
+
+    def floor(self, floor: int) -> state.SpoolState:
+        """Return what it says of its spool, and proves."""
+        proof = state.prove_floor(self.spool_id, floor, self.agreement)
+        return state.SpoolState(self.spool_id.hex(), floor, 0, proof)
 
     def seal(self, body: Body) -> bytes:
         """Return *body* as the next envelope."""
@@ -118,7 +147,7 @@ class Agent:
 
     def settled(self, sequence: int) -> bool:
         """Tell whether the last receipt covers *sequence*."""
-        return any(s.spool_id == self.spool_id and s.covers(sequence) for s in self.receipt.spools)
+        return any(s.spool_id == self.spool_id and s.covers(sequence) for s in self.told)
 
     def all_settled(self, sequence: int) -> bool:
         """

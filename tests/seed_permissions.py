@@ -6,11 +6,15 @@ from contextlib import contextmanager
 
 import msgspec
 import psycopg
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from psycopg import Connection
 
 from tests.fix_database import Database
 from wire.policy import Rule
 from wire.quantities import Code
+
+LEASE_KEY = X25519PrivateKey.from_private_bytes(bytes(range(64, 96)))
+"""Of every agent that is sown, unless told otherwise."""
 
 
 class Seed(msgspec.Struct, frozen=True):
@@ -35,6 +39,7 @@ class Seed(msgspec.Struct, frozen=True):
     valid_to: dt.datetime | None = None
     lease_from: dt.datetime = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
     lease_to: dt.datetime = dt.datetime(2099, 1, 1, tzinfo=dt.UTC)
+    lease_key: bytes | None = LEASE_KEY.public_key().public_bytes_raw()
 
 
 @contextmanager
@@ -56,8 +61,9 @@ def sow(database: Database, *seeds: Seed) -> int:
 
 def _sow_one(connection: Connection, epoch: int, seed: Seed) -> None:
     connection.execute(
-        "INSERT INTO vv.agents VALUES (%s, %s, NULL, %s) ON CONFLICT DO NOTHING",
-        [seed.agent, seed.format, epoch],
+        "INSERT INTO vv.agents (agent, format, lease_key, changed_epoch) VALUES (%s, %s, %s, %s)"
+        " ON CONFLICT DO NOTHING",
+        [seed.agent, seed.format, seed.lease_key if seed.format == "sealed" else None, epoch],
     )
     connection.execute(
         "INSERT INTO vv.leases VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",

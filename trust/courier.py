@@ -149,6 +149,7 @@ class Courier:
     async def _work(self, listener: Listener, channel: Channel) -> None:
         self._doubt.connected()
         await self._in_thread(self._note_convicted)
+        await self._in_thread(self._upkeep.write_lease_keys)
         # What is new first. Then everything once more, because the broker may have lost what it
         # retained; in turns, so that an old lease is never published after a newer one.
         after: str | None = ""

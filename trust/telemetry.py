@@ -42,6 +42,8 @@ class Change(msgspec.Struct, frozen=True):
     """The highest version known to the vault."""
     held: Sequence[bytes] = ()
     """Handles whose permissions stay as they are, neither changed nor withdrawn."""
+    lease_key: bytes | None = None
+    """Public: with it ingest proves its receipts. None for one that sends JSON, or to leave it."""
 
     @classmethod
     def that_ends(cls, agent: str, *, held: Sequence[bytes]) -> "Change":
@@ -105,6 +107,31 @@ class Telemetry:
 
             yield read
 
+    def without_lease_key(self, *, after: str, limit: int) -> list[str]:
+        """
+        Return sealed agents whose lease key is not written, in the order of their names.
+
+        Raises:
+            TelemetryUnavailable: It cannot be read now.
+        """
+        with self.link.transaction() as connection:
+            rows = connection.execute(_SQL["without_lease_key"], [after, limit]).fetchall()
+        return [agent for (agent,) in rows]
+
+    def write_lease_keys(self, keys: Mapping[str, bytes]) -> None:
+        """
+        Write the lease key of each agent in *keys* that has none.
+
+        Raises:
+            TelemetryUnavailable: Do it again later.
+        """
+        with self.link.transaction() as connection:
+            (epoch,) = _row(connection, "next_epoch")
+            connection.execute(
+                _SQL["write_lease_keys"],
+                {"epoch": epoch, "agents": list(keys), "lease_keys": list(keys.values())},
+            )
+
     def write(self, changes: Sequence[Change]) -> Written:
         """
         Bring the database to *changes*; on return it is committed.
@@ -145,6 +172,7 @@ def _columns(changes: Sequence[Change]) -> dict[str, Any]:
         "formats": [c.format for c in changes],
         "revoked_at": [c.revoked_at for c in changes],
         "held": [handle for c in changes for handle in c.held],
+        "lease_keys": [c.lease_key for c in changes],
         "handles": [p.handle for _, p in permitted],
         "quantities": [p.quantity for _, p in permitted],
         "handle_agents": [agent for agent, _ in permitted],

@@ -29,8 +29,10 @@ from trust.units import SENTENCES, Cause, Failure, UnitKind, Work, gateway
 from trust.vault import Vault
 from trust.witness import Chain
 from wire import lease as wire_lease
+from wire.agreement import PUBLIC_KEY_BYTES
 
 _log: Final = Log("trust.upkeep")
+_AT_ONCE: Final = 500
 
 
 class Done(msgspec.Struct, frozen=True):
@@ -197,6 +199,35 @@ class Upkeep:
                 change = msgspec.structs.replace(change, format=spoken, revoked_at=self._clock())
             return self._telemetry.write([change]).withdrawn_at
 
+    def write_lease_keys(self) -> int:
+        """
+        Write the lease keys of agents that were enrolled before that was done; return how many.
+
+        Raises:
+            Unavailable: Some may be written; do it again later.
+        """
+        self.guard()
+        written, after = 0, ""
+        while names := self._telemetry.without_lease_key(after=after, limit=_AT_ONCE):
+            after = names[-1]
+            with self._vault.transaction() as records:
+                agents = records.lock_agents(names)
+                # Whose registration was changed is told apart by `bring`.
+                exchanged = self.exchanged({agent.agent: agent.registered for agent in agents})
+                keys = {
+                    agent.agent: agent.lease_key
+                    for agent in agents
+                    if agent.lease_key is not None
+                    and len(agent.lease_key) == PUBLIC_KEY_BYTES
+                    and agent.agent not in exchanged
+                }
+                if keys:
+                    self._telemetry.write_lease_keys(keys)
+            written += len(keys)
+        if written:
+            _log.info("lease_keys_written", agents=written)
+        return written
+
     def unfinished(self, *, older_than: dt.timedelta, limit: int) -> list[str]:
         """
         Return agents that a process left unfinished, whose next lease is due, or to try again.
@@ -329,4 +360,5 @@ def _change(plan: Plan) -> Change:
         term=plan.term,
         lease_version=plan.agent.lease_version,
         held=plan.held,
+        lease_key=plan.agent.lease_key,
     )

@@ -65,7 +65,10 @@ FAMILIES: Final = (
     Family(
         "faults",
         "fault",
-        ("spool_damaged", "spool_errors", "broker_errors", "refused_leases"),
+        (
+            "spool_damaged", "spool_errors", "broker_errors", "refused_leases",
+            "refused_receipts", "old_receipts",
+        ),
         "What went wrong at the gateways.",
     ),
     Family(

@@ -24,10 +24,11 @@ from simulators.fleet.memory_spool import MemorySpool, Waiting
 from simulators.fleet.plan import Act
 from simulators.fleet.tally import Tally
 from simulators.fleet.tracks import Track
+from wire import agreement, topics
 from wire import lease as wire_lease
 from wire import receipt as wire_receipt
 from wire import state as wire_state
-from wire import topics
+from wire.agreement import Agreement
 from wire.envelope import Body, Envelope, encode_envelope
 from wire.errors import WireError
 from wire.state import SpoolState, State
@@ -89,8 +90,8 @@ class Gateway:
     """
 
     __slots__ = (
-        "_asked_at", "_author", "_lease_key", "_reported_at", "_settled", "_spoke_at", "_topic",
-        "_world", "agent", "is_offline", "link", "number", "spool", "up_since",
+        "_agreement", "_asked_at", "_author", "_lease_key", "_reported_at", "_settled",
+        "_spoke_at", "_topic", "_world", "agent", "is_offline", "link", "number", "spool", "up_since",
     )  # fmt: skip
 
     def __init__(
@@ -114,6 +115,7 @@ class Gateway:
         self._asked_at = 0.0
         self._world = world
         self._lease_key = lease_key
+        self._agreement: Agreement | None = None
         self._topic = topics.observations(agent)
         self._author = Author(agent, world.ingest_key, tracks=tracks, skew_ms=skew_ms)
         self._settled = 0
@@ -229,11 +231,27 @@ class Gateway:
     def _state(self, *, online: bool) -> bytes:
         author = self._author
         floor = self.spool.floor(following=author.sequence + 1)
-        spool = SpoolState(author.spool_id.hex(), floor, len(self.spool))
+        proof = wire_state.prove_floor(author.spool_id, floor, self._shared())
+        spool = SpoolState(author.spool_id.hex(), floor, len(self.spool), proof)
         is_measuring = author.handle is not None
         return wire_state.encode(
-            State(online, VERSION, author.lease_version, is_measuring, [spool])
+            State(
+                online,
+                VERSION,
+                author.lease_version,
+                is_measuring,
+                [spool],
+                reads=[wire_state.RECEIPT_2],
+            )
         )
+
+    def _shared(self) -> Agreement:
+        """Return what it shares with ingest, worked out once."""
+        if self._agreement is None:
+            lease_key = X25519PrivateKey.from_private_bytes(self._lease_key)
+            ingest_key = self._world.ingest_key.public_bytes_raw()
+            self._agreement = agreement.of_agent(lease_key, ingest_key, self.agent)
+        return self._agreement
 
     def keep_up(self, now: float, *, resend_after_s: float) -> None:
         """Do what is done now and then: send again what waits too long, report, be heard of."""
@@ -317,7 +335,7 @@ class Gateway:
         if not self.spool.waiting:
             return
         now = world.now()
-        for part in wire_receipt.decode(payload).spools:
+        for part in wire_receipt.decode_proven(payload, [self._shared()]):
             if part.spool_id != self._author.spool_id:
                 continue
             for sequence, waiting in self.spool.forget(part):

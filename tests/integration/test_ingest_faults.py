@@ -129,7 +129,7 @@ async def test_restarted_ingest_remembers_what_is_settled(world: World) -> None:
         async with world.running():
             await agent.publish(agent.seal(heart_rate(70)))
             await until(lambda: agent.settled(152))
-        assert (agent.receipt.spools[0].through, agent.receipt.spools[0].ranges) == (
+        assert (agent.told[0].through, agent.told[0].ranges) == (
             150,
             [(152, 152)],
         )

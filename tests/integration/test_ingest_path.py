@@ -259,7 +259,8 @@ async def test_json_is_for_agents_that_may_and_is_sealed_in_quarantine(world: Wo
         return json_envelope.encode(agent.spool_id, agent.sequence, body)
 
     async with world.running() as app:
-        async with world.agent("aaaaaaaaaaaaaaaa") as agent:
+        async with world.agent("aaaaaaaaaaaaaaaa", reads=None) as agent:
+            # No state: it need not say how it is.
             await agent.publish(encoded(agent, 70, b"J" * 16))
             await agent.publish(bad := encoded(agent, 99, b"J" * 16))
             await until(lambda: agent.settled(2))
@@ -332,7 +333,6 @@ async def test_floor_of_a_state_closes_holes(world: World) -> None:
         agent.sequence = 9
         await agent.publish(agent.seal(heart_rate(70)))
         await until(lambda: agent.settled(10))
-        assert (agent.receipt.spools[0].through, agent.receipt.spools[0].ranges) == (0, [(10, 10)])
-        told = state.State(True, "test", spools=[state.SpoolState(agent.spool_id.hex(), 10, 0)])
-        await agent.publish(state.encode(told), topic=topics.state(agent.name))
-        await until(lambda: agent.receipt.spools[0].through == 10)
+        assert (agent.told[0].through, agent.told[0].ranges) == (0, [(10, 10)])
+        await agent.tell([state.RECEIPT_2], agent.floor(10))
+        await until(lambda: agent.told[0].through == 10)

@@ -53,15 +53,30 @@ WHERE p.agent = ANY(%(agents)s) AND p.withdrawn_at IS NULL
 SELECT purpose, quantity, time, value, flags FROM vv.observations_of(%s)
 
 -- name: write_agents
-INSERT INTO vv.agents (agent, format, revoked_at, changed_epoch)
-SELECT agent, format, revoked_at, %(epoch)s
-FROM unnest(%(agents)s::text[], %(formats)s::text[], %(revoked_at)s::timestamptz[])
-    AS u (agent, format, revoked_at)
+INSERT INTO vv.agents (agent, format, revoked_at, lease_key, changed_epoch)
+SELECT agent, format, revoked_at, lease_key, %(epoch)s
+FROM unnest(%(agents)s::text[], %(formats)s::text[], %(revoked_at)s::timestamptz[],
+            %(lease_keys)s::bytea[])
+    AS u (agent, format, revoked_at, lease_key)
 WHERE format IS NOT NULL
 ON CONFLICT (agent) DO UPDATE
 SET format = excluded.format, revoked_at = excluded.revoked_at,
+    lease_key = coalesce(excluded.lease_key, agents.lease_key),
     changed_epoch = excluded.changed_epoch
-WHERE (agents.format, agents.revoked_at) IS DISTINCT FROM (excluded.format, excluded.revoked_at)
+WHERE (agents.format, agents.revoked_at, agents.lease_key) IS DISTINCT FROM
+    (excluded.format, excluded.revoked_at, coalesce(excluded.lease_key, agents.lease_key))
+
+-- name: without_lease_key
+-- Of before lease keys were written here. In the order of their names, so that one whose key cannot
+-- be written holds up no other.
+SELECT agent FROM vv.agents
+WHERE lease_key IS NULL AND format = 'sealed' AND revoked_at IS NULL AND agent > %s
+ORDER BY agent LIMIT %s
+
+-- name: write_lease_keys
+UPDATE vv.agents a SET lease_key = u.lease_key, changed_epoch = %(epoch)s
+FROM unnest(%(agents)s::text[], %(lease_keys)s::bytea[]) AS u (agent, lease_key)
+WHERE a.agent = u.agent AND a.lease_key IS NULL
 
 -- name: write_series
 INSERT INTO vv.series (pseudonym, purpose, quantity)

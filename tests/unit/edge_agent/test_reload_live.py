@@ -65,6 +65,7 @@ async def live(settings: AgentSettings) -> AsyncIterator[Live]:
         broker=NoBroker(),
         spool=spool,
         outbox=outbox,
+        agreements=[],
         clock=clock,
         backoff=backoff,
         metrics=metrics,

@@ -57,6 +57,7 @@ def test_spool_with_holes_without_end_fills_no_memory() -> None:
 def test_receipt_tells_what_came_last_however_many_holes_there_are() -> None:
     """An agent whose floor is not believed leaves holes for ever, and hears of what it sends."""
     ranges = Ranges()
+    told = SpoolReceipt(SPOOL, 0)
     for sequence in range(2, 1001, 2):
         ranges.add(sequence)
         told = SpoolReceipt(SPOOL, ranges.through, ranges.runs(MAX_RANGES))

@@ -15,10 +15,10 @@ from simulators.fleet.plan import Act
 from simulators.fleet.tracks import Track
 from tests.fakes_fleet import FOREIGN_HANDLE, FOREIGN_TOPIC, Bench, MemoryBroker
 from trust import pki
+from wire import agreement, topics
 from wire import lease as wire_lease
 from wire import receipt as wire_receipt
 from wire import state as wire_state
-from wire import topics
 from wire.envelope import Body, decode_envelope
 from wire.errors import BadSeal, UnsupportedVersion, WireError
 from wire.lease import Grant, Lease
@@ -100,9 +100,15 @@ class Setting:
         found = self.broker.exchange()
         return [p for p in found if isinstance(p, mqtt5.PublishPacket)]
 
+    def proven(self, *spools: SpoolReceipt) -> bytes:
+        """Return a receipt of ingest's."""
+        lease_key = self.lease_private.public_key().public_bytes_raw()
+        shared = agreement.of_ingest(self.bench.ingest_private, lease_key, AGENT)
+        return wire_receipt.encode_proven(list(spools), [shared])
+
     def settle(self, through: int) -> None:
         """Send a receipt."""
-        receipt = wire_receipt.encode([SpoolReceipt(self.gateway.spool_id, through)])
+        receipt = self.proven(SpoolReceipt(self.gateway.spool_id, through))
         self.down(topics.receipt(AGENT), receipt)
 
     def open(self, payload: bytes) -> Body:
@@ -194,7 +200,7 @@ def test_it_forgets_on_receipts_and_not_on_acks(setting: Setting) -> None:
 def test_a_receipt_for_another_spool_settles_nothing(setting: Setting) -> None:
     """An agent has had other spools, and receipts name them too."""
     setting.act()
-    receipt = wire_receipt.encode([SpoolReceipt(b"x" * 16, 9)])
+    receipt = setting.proven(SpoolReceipt(b"x" * 16, 9))
     setting.down(topics.receipt(AGENT), receipt)
     assert len(setting.gateway.spool) == 1
 
@@ -421,7 +427,7 @@ def test_a_link_ends_with_its_kind(setting: Setting, packet: bytes, kind: str) -
 def test_a_message_in_two_records_is_one(setting: Setting) -> None:
     """A TLS record may end in the middle of a packet, and the next begin there."""
     setting.act()
-    receipt = wire_receipt.encode([SpoolReceipt(setting.gateway.spool_id, 1)])
+    receipt = setting.proven(SpoolReceipt(setting.gateway.spool_id, 1))
     packet = mqtt5.PublishPacket(
         topics.receipt(AGENT), receipt, qos=mqtt5.QoS.AT_LEAST_ONCE, packet_id=9
     ).write()
