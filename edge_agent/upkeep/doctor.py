@@ -3,6 +3,8 @@
 import contextlib
 import datetime as dt
 import enum
+import http.client
+import re
 import ssl
 import stat
 import time
@@ -18,6 +20,7 @@ from edge_agent import clock, keys, lock, spool_check, spool_file, spool_view
 from edge_agent.config import AgentSettings
 from edge_agent.errors import EdgeAgentError, StateInUse
 from edge_agent.leases import FileShelf, Leases
+from edge_agent.receipt_faults import ReceiptFault
 from edge_agent.timekeeping import may_measure
 from runtime.errors import ConfigError
 from runtime.logs import describe
@@ -28,6 +31,9 @@ _REFUSAL_S: Final = 1.0
 _GIVEN_UP_MS: Final = 7 * 24 * 3_600_000
 """For so long what was given up is worth a word."""
 _RENEW_BEFORE: Final = dt.timedelta(days=14)
+_REFUSED: Final = re.compile(
+    r'^vitalveil_agent_refused_receipts_total\{reason="(\w+)"\} ([0-9.e+]+)$', re.MULTILINE
+)
 _RADIOS: Final = Path("/sys/class/bluetooth")
 _RTCS: Final = Path("/sys/class/rtc")
 
@@ -59,6 +65,7 @@ def examine(settings: AgentSettings) -> Iterator[Finding]:
         ("lease", _lease),
         ("clock", _clock),
         ("broker", _broker),
+        ("receipts", _receipts),
         ("sensors", _sensors),
     ]
     for what, look in looks:
@@ -191,6 +198,40 @@ def _greeted(broker: ssl.SSLSocket) -> tuple[Verdict, str]:
         if not broker.recv(1):
             return Verdict.BAD, "it closes the connection at once"
     return Verdict.OK, f"it answers, with {broker.version()}, and takes our certificate"
+
+
+def _receipts(settings: AgentSettings) -> tuple[Verdict, str]:
+    """Ask the running agent whether it believes the receipts that it gets."""
+    if not settings.http.port:
+        return Verdict.OK, "not asked for: /metrics has no port of its own (http.port)"
+    connection = http.client.HTTPConnection(
+        settings.http.host, settings.http.port, timeout=_CONNECT_S
+    )
+    try:
+        connection.request("GET", "/metrics")
+        text = connection.getresponse().read().decode(errors="replace")
+    except (OSError, http.client.HTTPException):
+        return Verdict.WARNING, "the agent does not answer on http.port"
+    finally:
+        connection.close()
+    return judge_receipts(text)
+
+
+def judge_receipts(metrics: str) -> tuple[Verdict, str]:
+    """Judge what an agent's /metrics tell of receipts that it did not believe."""
+    refused = {reason: float(count) for reason, count in _REFUSED.findall(metrics)}
+    old = refused.pop(ReceiptFault.OLD_FORM, 0.0)
+    if any(refused.values()):
+        return Verdict.BAD, (
+            "receipts came that ingest does not prove; nothing was forgotten for them."
+            " Is keys.ingest_file ingest's key of today? If it is, somebody forges receipts"
+        )
+    if old:
+        return Verdict.WARNING, (
+            "receipts came of the form of version 0.1.0, and none of them is believed."
+            " Upgrade trust and ingest before the gateways; until then the spool keeps everything"
+        )
+    return Verdict.OK, "all that came were ingest's"
 
 
 def _why(error: OSError) -> str:

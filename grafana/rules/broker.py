@@ -44,6 +44,31 @@ ALERTS: Final = (
         ),
     ),
     Alert(
+        name="VitalVeilReceiptsWaiting",
+        expr=f"sum by (reason) ({_I}waiting_receipts) > 0",
+        hold="30m",
+        severity=Severity.WARNING,
+        summary="Gateways cannot be told what is settled.",
+        meaning="Their observations are stored, and they keep them meanwhile. no_state: a gateway "
+        "was not heard of since ingest began, so that it is not known which receipts it reads. "
+        "no_key: trust has not written its public lease key. weak_key: that key is of a small "
+        "order, and no one can prove anything to it.",
+        look=(
+            "The `reason`.",
+            "no_state: does the broker retain `vv1/state/+`, and may the gateway write its own?",
+            "no_key: is trust's daemon running, and of this version?",
+        ),
+        mend=(
+            "no_key: start trust's daemon: it writes the keys of all gateways at its start "
+            "(docs/howto/upgrade.md).",
+            "weak_key: revoke that gateway and enrol it anew.",
+        ),
+        fires=World(
+            {f'{_I}waiting_receipts{{reason="no_key"}}': "2x60"}, 40, {"reason": "no_key"}
+        ),
+        quiet=World({f'{_I}waiting_receipts{{reason="no_state"}}': "5x10 0x50"}, 40),
+    ),
+    Alert(
         name="VitalVeilReceiptsRefused",
         expr=f"sum by (instance, job) (increase({_I}refused_receipts_total[15m])) > 0",
         severity=Severity.CRITICAL,

@@ -112,6 +112,42 @@ ALERTS: Final = (
         ),
     ),
     Alert(
+        name="VitalVeilReceiptsForged",
+        expr=f'max(increase({_F}faults_total{{fault="refused_receipts"}}[15m])) > 0',
+        severity=Severity.CRITICAL,
+        summary="Gateways get receipts that ingest does not prove.",
+        meaning="Somebody publishes receipts who does not have ingest's key, or changes them on "
+        "the way. Gateways forget nothing for them and keep what they hold, so nothing is lost; "
+        "but whoever did it can write to the broker. Or ingest's key was exchanged, and a gateway "
+        "pins one that ingest does not have any more.",
+        look=(
+            "Was ingest's key exchanged lately (docs/howto/rotate-keys.md)?",
+            "The broker: who has its certificate of ingest, its configuration, its machine?",
+            "A gateway's log: `receipt_refused` says the reason.",
+        ),
+        mend=(
+            "Ingest's key: name the previous one in `keys.previous_key_file`, and bring "
+            "`ingest.pub` to the gateways.",
+            "Otherwise take ingest's certificate for stolen: issue a new one and revoke it.",
+        ),
+        fires=World({f'{_F}faults_total{{fault="refused_receipts"}}': "0x10 3x30"}, 15),
+        quiet=World({f'{_F}faults_total{{fault="old_receipts"}}': "0x10 3x30"}, 15),
+    ),
+    Alert(
+        name="VitalVeilReceiptsOld",
+        expr=f'max(increase({_F}faults_total{{fault="old_receipts"}}[1h])) > 0',
+        hold="1h",
+        severity=Severity.WARNING,
+        summary="Gateways go on getting receipts of a form that proves nothing.",
+        meaning="They were upgraded before the ingest that tells them, or somebody publishes "
+        "receipts as version 0.1.0 did. They keep what they hold, within their bounds. For some "
+        "minutes after an upgrade it means nothing.",
+        look=("The versions of ingest and of trust: docs/howto/upgrade.md says the order.",),
+        mend=("Upgrade trust, then every ingest process.",),
+        fires=World({f'{_F}faults_total{{fault="old_receipts"}}': "0+1x200"}, 150),
+        quiet=World({f'{_F}faults_total{{fault="old_receipts"}}': "0x10 3x200"}, 150),
+    ),
+    Alert(
         name="VitalVeilSpoolsDamaged",
         expr=f'max(increase({_F}faults_total{{fault="spool_damaged"}}[1h])) > 0',
         severity=Severity.WARNING,

@@ -91,7 +91,8 @@ class Gateway:
 
     __slots__ = (
         "_agreement", "_asked_at", "_author", "_lease_key", "_reported_at", "_settled",
-        "_spoke_at", "_topic", "_world", "agent", "is_offline", "link", "number", "spool", "up_since",
+        "_spoke_at", "_topic", "_world", "agent", "is_offline", "link", "number", "spool",
+        "up_since",
     )  # fmt: skip
 
     def __init__(

@@ -59,6 +59,8 @@ class Child:
         environ: Added to this process's environment.
 
         user: A user id to run as, when this process is root.
+
+        folder: Where it runs; here, unless given.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class Child:
         log: Path,
         environ: Mapping[str, str] | None = None,
         user: int | None = None,
+        folder: Path | None = None,
     ) -> None:
         self.name = name
         self.log = log
@@ -80,6 +83,7 @@ class Child:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **(environ or {})},
+                cwd=folder,
                 user=user,
                 group=user,
                 extra_groups=[] if user is not None else None,

@@ -89,6 +89,8 @@ class System:
         broker.port = broker.port or free_port()
         self.broker_ports: dict[str, int] = {}
         """Where `ingest`, `trust` or an `agent` finds the broker, if not at its own port."""
+        self.code: dict[str, Path] = {}
+        """Where the code of `ingest`, `trust` or `agent` lies, if it is of another version."""
 
     @property
     def pki(self) -> Path:
@@ -242,7 +244,9 @@ class System:
         return gateway
 
     def _start(self, name: str, *arguments: str, log: Path) -> Child:
-        return Child(name, [*_VITALVEIL, *arguments], log=log, environ={"PYTHONPATH": str(_ROOT)})
+        folder = self.code.get(arguments[0])
+        environ = {"PYTHONPATH": str(folder or _ROOT)}
+        return Child(name, [*_VITALVEIL, *arguments], log=log, environ=environ, folder=folder)
 
     def start_trust(self) -> None:
         """Start trust's daemon and wait until it is ready."""

@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
+import psycopg
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from tests.fix_vault import Office, Refusal
 
@@ -91,3 +94,45 @@ def test_revocation_without_a_list_still_counts(office: Office, tmp_path: Path) 
         office.run("pki", "revoke", agent, "--yes", "--crl", str(tmp_path / "none" / "crl.pem"))
 
     assert office.telemetry.fetch("SELECT revoked_at IS NULL FROM vv.agents") == [(False,)]
+
+
+def test_lease_keys_are_written_for_ingest(office: Office) -> None:
+    """Ingest can agree on a key with an agent as soon as that is enrolled; JSON has none."""
+    agent, bundle = office.enrol()
+    office.enrol("--format", "json")
+
+    assert office.telemetry.fetch("SELECT lease_key FROM vv.agents ORDER BY format") == [
+        (None,),
+        (_lease_key(bundle),),
+    ]
+    assert agent
+
+
+def test_lease_keys_of_before_are_written_later(office: Office) -> None:
+    """Those of agents that an earlier version enrolled, but for one whose record was changed."""
+    office.load_policy()
+    subject = office.add_subject()
+    enrolled = dict(office.enrol() for _ in range(3))
+    for agent in enrolled:
+        office.accept(subject, agent)
+    changed = sorted(enrolled)[0]
+    with psycopg.connect(office.telemetry.dsn()) as connection:
+        epoch = connection.execute("SELECT vv.change_permissions()").fetchone()
+        connection.execute("UPDATE vv.agents SET lease_key = NULL, changed_epoch = %s", epoch)
+    with psycopg.connect(office.vault.dsn()) as connection:
+        connection.execute(
+            "UPDATE vault.agents SET lease_key = %s WHERE agent = %s", [b"\x01" * 32, changed]
+        )
+
+    assert office.app.upkeep.write_lease_keys() == 2
+    assert office.app.upkeep.write_lease_keys() == 0
+    assert office.telemetry.fetch("SELECT agent, lease_key FROM vv.agents ORDER BY agent") == [
+        (agent, None if agent == changed else _lease_key(bundle))
+        for agent, bundle in sorted(enrolled.items())
+    ]
+
+
+def _lease_key(bundle: Path) -> bytes:
+    key = serialization.load_pem_private_key((bundle / "lease.key").read_bytes(), None)
+    assert isinstance(key, X25519PrivateKey)
+    return key.public_key().public_bytes_raw()

@@ -50,9 +50,7 @@ def judge(samples: Mapping[str, float]) -> Iterable[Finding]:
         mend = "See docs/runbooks/VitalVeilDatabaseUnseen.md."
         yield note("database-watch", "ingest does not see its database: alerts are blind", mend)
     yield from _books(samples)
-    if samples.get(f"{_I}refused_receipts_total"):
-        mend = "Let `ingest` write vv1/receipt/+, as in deploy/mosquitto/acl."
-        yield note("receipts-refused", "the broker did not take receipts of ingest", mend)
+    yield from _receipts(samples)
     if samples.get(f"{_I}quarantine_envelopes"):
         mend = "See docs/runbooks/VitalVeilQuarantineGrowing.md."
         yield note("quarantine", "envelopes are in quarantine", mend)
@@ -65,6 +63,15 @@ def judge(samples: Mapping[str, float]) -> Iterable[Finding]:
     if samples.get("vitalveil_trust_overdue_leases"):
         mend = "See docs/runbooks/VitalVeilLeasesLate.md."
         yield wrong("leases-late", "leases are not renewed", mend)
+
+
+def _receipts(samples: Mapping[str, float]) -> Iterable[Finding]:
+    if samples.get(f"{_I}refused_receipts_total"):
+        mend = "Let `ingest` write vv1/receipt/+, as in deploy/mosquitto/acl."
+        yield note("receipts-refused", "the broker did not take receipts of ingest", mend)
+    if samples.get(f"{_I}waiting_receipts"):
+        mend = "See docs/runbooks/VitalVeilReceiptsWaiting.md."
+        yield note("receipts-waiting", "gateways cannot be told what is settled", mend)
 
 
 def _books(samples: Mapping[str, float]) -> Iterable[Finding]:

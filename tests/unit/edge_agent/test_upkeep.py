@@ -13,6 +13,7 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from prometheus_client import CollectorRegistry, generate_latest
 
 from edge_agent import lock, spool_file
 from edge_agent.clock import KeptClock, Machine, SystemClock
@@ -21,12 +22,16 @@ from edge_agent.enrolment import credentials
 from edge_agent.errors import SpoolError, StateInUse
 from edge_agent.keys import read
 from edge_agent.leases import FileShelf, Leases
+from edge_agent.metrics import Metrics
 from edge_agent.ports import Sealed
+from edge_agent.receipt_faults import ReceiptFault
 from edge_agent.spool import Bounds, SqliteSpool
 from edge_agent.tags import Tags
 from edge_agent.upkeep import cli, doctor, erase
+from edge_agent.upkeep.doctor import Verdict
+from runtime import http
 from runtime.identity import Identity
-from runtime.settings import BrokerSettings
+from runtime.settings import BrokerSettings, HttpSettings
 from simulators.stack.child import free_port
 from tests.fakes_edge_agent import HANDLE, HOUR_MS, lease, write_keys
 from tests.fix_pki import Certificates
@@ -276,7 +281,7 @@ def test_doctor_survives_whatever_is_missing(settings: AgentSettings) -> None:
     settings.keys.lease_file.unlink()
     settings.broker.tls.certificate_file.unlink()
     findings = list(doctor.examine(settings))
-    assert len(findings) == 9
+    assert len(findings) == 10
     assert not doctor.is_well(findings)
 
 
@@ -301,3 +306,39 @@ def test_findings_are_plain(settings: AgentSettings) -> None:
     """What doctor finds can be written as JSON."""
     finding = next(doctor.examine(settings))
     assert msgspec.to_builtins(finding)["what"] == "keys"
+
+
+@pytest.mark.parametrize(
+    ("reasons", "verdict"),
+    [
+        pytest.param({}, Verdict.OK, id="none refused"),
+        pytest.param({"old_form": 3}, Verdict.WARNING, id="an ingest of before"),
+        pytest.param({"old_form": 3, "bad_proof": 1}, Verdict.BAD, id="forged"),
+        pytest.param({"malformed": 1}, Verdict.BAD, id="broken"),
+    ],
+)
+def test_doctor_tells_of_receipts_that_are_not_believed(
+    reasons: dict[str, int], verdict: Verdict
+) -> None:
+    """Those of an ingest that was not upgraded are told from those of somebody else."""
+    registry = CollectorRegistry()
+    metrics = Metrics(registry)
+    for reason, count in reasons.items():
+        for _ in range(count):
+            metrics.refused_receipt(ReceiptFault(reason))
+    assert doctor.judge_receipts(generate_latest(registry).decode())[0] is verdict
+
+
+def test_doctor_asks_the_agent_that_runs(settings: AgentSettings) -> None:
+    """Over its own /metrics, if that has a port; whoever does not answer is told."""
+    registry = CollectorRegistry()
+    Metrics(registry).refused_receipt(ReceiptFault.BAD_PROOF)
+
+    def found(port: int) -> Verdict:
+        asked = msgspec.structs.replace(settings, http=HttpSettings(port=port))
+        return {one.what: one for one in doctor.examine(asked)}["receipts"].verdict
+
+    assert found(0) is Verdict.OK
+    with http.serve(HttpSettings(), registry, missing=list) as port:
+        assert found(port) is Verdict.BAD
+    assert found(port) is Verdict.WARNING

@@ -5,11 +5,23 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from ingest.floors import Floors, Ignored
+from ingest.metrics import Metrics
 from ingest.permissions import JSON, NO_KEY, SEALED
+from ingest.receipt_sender import ReceiptSender
 from ingest.receipts import Proofs, Receipts, Wait
+from ingest.session import SessionSettings
 from ingest.settle import Settlements
-from tests.fakes_ingest import AGENT, LEASE_KEY, LEASE_PUBLIC, SPOOL, changes, knowing
-from wire import agreement, receipt, state
+from tests.fakes_ingest import (
+    AGENT,
+    LEASE_KEY,
+    LEASE_PUBLIC,
+    SPOOL,
+    MemoryReceiver,
+    changes,
+    delivery,
+    knowing,
+)
+from wire import agreement, receipt, state, topics
 from wire.errors import BadProof, WeakKey
 from wire.receipt import SpoolReceipt
 from wire.state import SpoolState
@@ -223,3 +235,30 @@ def test_floors_of_unknown_spools_are_remembered_within_bounds() -> None:
         settlements.load(spool, 0, [])
         floors.learned(spool, now=0.0)
     assert asked == [f"{number:016x}" for number in (4, 5)]
+
+
+def test_a_worker_believes_and_tells_the_agents_of_its_shards_alone() -> None:
+    """Every worker hears every state; one that does not settle an agent must not tell it."""
+    shard = topics.shard_of(AGENT)
+    assert SessionSettings().has(AGENT)
+    assert SessionSettings(first_shard=shard, last_shard=shard).has(AGENT)
+    assert not SessionSettings(last_shard=shard - 1).has(AGENT)
+    settlements = Settlements(interval_s=0.0)
+    settlements.load((AGENT, SPOOL), 0, [])
+    receiver, known = MemoryReceiver(), receipts(Peers())
+    sender = ReceiptSender(
+        receiver,
+        settlements,
+        known,
+        Metrics(),
+        monotonic_s=lambda: 0.0,
+        is_ours=SessionSettings(last_shard=shard - 1).has,
+    )
+    about = delivery(
+        state.encode(state.State(True, "test", spools=[told(9)], reads=[state.RECEIPT_2]))
+    )
+    about.topic = topics.state(AGENT)
+    sender.heard(about)
+    sender.send_all()
+    assert (receiver.published, settlements.is_behind((AGENT, SPOOL), 9)) == ([], True)
+    assert known.heard(AGENT, reads_proven=True)

@@ -1,0 +1,159 @@
+"""
+Programs one version apart run side by side, in every mix that an upgrade passes through.
+
+The earlier version is the code of version 0.1.0, taken from this repository's history. Where that
+is not here, as in a shallow clone, what is left is `tests/unit/wire/test_golden.py`.
+"""
+
+import io
+import subprocess
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import psycopg
+import pytest
+
+from simulators.stack.scrape import scrape
+from simulators.stack.system import Gateway, System, system
+from tests.fix_database import programs
+from tests.fix_system import Flow, prepare
+
+pytestmark = [pytest.mark.broker, pytest.mark.database, pytest.mark.slow]
+
+_ROOT: Final = Path(__file__).parents[2]
+_VERSION_0_1_0: Final = "b274b094afb6b10d715b97ec8c09821f9014052a"
+
+
+@pytest.fixture(scope="module")
+def old_code(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The code of version 0.1.0."""
+    found = subprocess.run(
+        ["git", "archive", "--format=tar", _VERSION_0_1_0],
+        cwd=_ROOT,
+        capture_output=True,
+        check=False,
+    )
+    if found.returncode:
+        pytest.skip("the history of version 0.1.0 is not here: only its golden messages are read")
+    folder = tmp_path_factory.mktemp("version-0.1.0")
+    with tarfile.open(fileobj=io.BytesIO(found.stdout)) as archive:
+        archive.extractall(folder, filter="data")
+    return folder
+
+
+class Site:
+    """A system whose programs are exchanged for those of another version while readings flow."""
+
+    def __init__(self, whole: System, old: Path) -> None:
+        self.system = whole
+        self._old = old
+
+    def use(self, program: str, *, is_old: bool) -> None:
+        """Have *program* be of the old version, or of today's, from its next start on."""
+        if is_old:
+            self.system.code[program] = self._old
+        else:
+            self.system.code.pop(program, None)
+
+    def exchange_trust(self, *, is_old: bool) -> None:
+        """Stop trust's daemon, and start the other version."""
+        assert self.system.trust is not None
+        self.system.trust.stop()
+        self.use("trust", is_old=is_old)
+        self.system.start_trust()
+
+    def exchange_ingest(self, *, is_old: bool) -> None:
+        """Stop ingest, and start the other version."""
+        assert self.system.ingest is not None
+        self.system.ingest.stop()
+        self.use("ingest", is_old=is_old)
+        self.system.start_ingest()
+
+    def exchange_agent(self, flow: Flow, *, is_old: bool) -> None:
+        """Stop the agent of *flow*, and start the other version on its spool."""
+        assert flow.gateway.child is not None
+        flow.gateway.child.stop()
+        self.use("agent", is_old=is_old)
+        self.system.start_agent(flow.gateway)
+
+    def has_key(self, gateway: Gateway) -> bool:
+        """Tell whether trust has written the gateway's lease key for ingest."""
+        admin = self.system.databases.admin("telemetry")
+        with psycopg.connect(admin, autocommit=True) as connection:
+            query = "SELECT lease_key IS NOT NULL FROM vv.agents WHERE agent = %s"
+            return connection.execute(query, [gateway.agent]).fetchone() == (True,)
+
+    def forget_keys(self) -> None:
+        """Have all gateways be enrolled by a trust of before lease keys were written."""
+        admin = self.system.databases.admin("telemetry")
+        with psycopg.connect(admin) as connection:
+            epoch = connection.execute("SELECT vv.change_permissions()").fetchone()
+            connection.execute("UPDATE vv.agents SET lease_key = NULL, changed_epoch = %s", epoch)
+
+
+@pytest.fixture
+def site(old_code: Path) -> Iterator[Site]:
+    """A site of version 0.1.0 over today's schema: an upgrade begins with that."""
+    with system(programs=programs()) as whole:
+        prepare(whole)
+        found = Site(whole, old_code)
+        for program in ("trust", "ingest", "agent"):
+            found.use(program, is_old=True)
+        whole.start_trust()
+        whole.start_ingest()
+        yield found
+
+
+def _goes_on(flow: Flow, what: str) -> None:
+    """Return once more is stored, and what was sent is settled."""
+    flow.wait_for_more(40, f"rows are stored: {what}")
+    flow.wait_for(lambda: flow.spooled() < 20, f"receipts are believed: {what}")
+
+
+def _refused_as_old(flow: Flow) -> float:
+    metrics = scrape(flow.gateway.http_port)
+    name = "vitalveil_agent_refused_receipts_total"
+    return 0.0 if metrics is None else metrics.value(name, reason="old_form")
+
+
+def test_every_mix_of_an_upgrade_and_of_the_way_back(site: Site) -> None:
+    """Readings flow through all of it; each is one row, in order, and none is lost."""
+    first, stays = Flow(site.system), Flow(site.system)
+    site.forget_keys()
+    for flow in (first, stays):
+        flow.begin()
+        _goes_on(flow, "all of version 0.1.0, on today's schema")
+    assert not site.has_key(first.gateway)
+
+    site.exchange_trust(is_old=False)
+    first.wait_for(lambda: site.has_key(first.gateway), "trust writes the keys of all gateways")
+    for flow in (first, stays):
+        _goes_on(flow, "today's trust")
+
+    # Out of the order: a gateway before ingest. It keeps all, and says why.
+    site.exchange_agent(first, is_old=False)
+    first.wait_for_more(40, "an ingest of before stores what today's agent sends")
+    first.wait_for(lambda: _refused_as_old(first) > 0, "the agent says that it is not told")
+    before = first.spooled()
+    first.wait_for_more(40, "and goes on")
+    assert first.spooled() > before
+    _goes_on(stays, "while its own agent is of version 0.1.0")
+
+    site.exchange_ingest(is_old=False)
+    _goes_on(first, "all of today: its backlog is settled by one proven receipt")
+    _goes_on(stays, "today's ingest tells an agent of version 0.1.0 as that reads it")
+
+    site.exchange_agent(stays, is_old=False)
+    _goes_on(stays, "its receipts are of the other form now")
+
+    # The way back, in the opposite order.
+    for flow in (first, stays):
+        site.exchange_agent(flow, is_old=True)
+        _goes_on(flow, "back to an agent of version 0.1.0")
+    site.exchange_ingest(is_old=True)
+    site.exchange_trust(is_old=True)
+    for flow in (first, stays):
+        _goes_on(flow, "back to version 0.1.0 altogether")
+        flow.end()
