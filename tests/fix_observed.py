@@ -46,7 +46,7 @@ def observed() -> Iterator[Observed]:
         policy = whole.folder / "acceptance.yaml"
         policy.write_text(POLICY)
         with whole.trust_shell() as shell:
-            shell.run("policy", "load", str(policy))
+            shell.run("policy", "load", "--first", str(policy))
         staying, leaving = Flow(whole), Flow(whole)
         with psycopg.connect(whole.databases.admin("telemetry"), autocommit=True) as admin:
             admin.execute(f"ALTER ROLE vv_grafana LOGIN PASSWORD '{GRAFANA_PASSWORD}'".encode())

@@ -246,7 +246,7 @@ def prepare(whole: System) -> None:
     policy = whole.folder / "acceptance.yaml"
     policy.write_text(POLICY)
     with whole.trust_shell() as shell:
-        shell.run("policy", "load", str(policy))
+        shell.run("policy", "load", "--first", str(policy))
 
 
 @pytest.fixture(scope="module")

@@ -29,6 +29,7 @@ from trust.config import (
     RepairSettings,
     Settings,
 )
+from trust.reidentification import make_key
 from wire import lease as wire_lease
 from wire.lease import Lease
 
@@ -50,6 +51,7 @@ class Office:
         self.telemetry = telemetry
         self.app = App(settings)
         self._bundles = itertools.count()
+        self._officers: list[tuple[str, Path]] = []
         pem = (
             X25519PrivateKey.generate()
             .public_key()
@@ -69,7 +71,25 @@ class Office:
 
     def load_policy(self, name: str = "demo.yaml") -> None:
         """Load one of the policies that come with trust."""
-        self.run("policy", "load", str(POLICIES / name))
+        self.run("policy", "load", "--first", str(POLICIES / name))
+
+    def load(self, path: Path) -> dict[str, Any]:
+        """Load a policy as it is done in service: with the approvals that it needs."""
+        if self.run("policy", "check", str(path))["approvals_needed"]:
+            for officer, key in self.officers():
+                self.run("policy", "approve", str(path), "--officer", officer, "--key", str(key))
+        return self.run("policy", "load", str(path))
+
+    def officers(self) -> list[tuple[str, Path]]:
+        """Return two officers, and the file of each one's key."""
+        while len(self._officers) < 2:
+            key = self.folder / f"officer-{len(self._officers)}.key"
+            make_key(key)
+            added = self.run(
+                "officer", "add", "--role", "dpo", "--public-key", str(key.with_suffix(".pub"))
+            )
+            self._officers.append((added["officer"], key))
+        return self._officers
 
     def add_subject(self, name: str = "Ada Canary") -> str:
         """Add an adult; return their id."""

@@ -35,6 +35,7 @@ from trust.keys import FileKeys
 from trust.lease_keys import montgomery
 from trust.maintenance import Maintenance
 from trust.metrics import Metrics
+from trust.policy_review import PolicyReview
 from trust.publisher import MqttBroker
 from trust.reidentification import Reidentification
 from trust.replay import Replay
@@ -112,6 +113,7 @@ class App:
             controller=settings.controller,
             clock=now,
         )
+        self.policies = PolicyReview(self.vault, clock=now)
         self.reidentification = Reidentification(
             self.vault, self.keys, controller=settings.controller, clock=now
         )

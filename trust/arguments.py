@@ -113,9 +113,7 @@ def _add_pki(pki: "Subparsers", options: Parser) -> None:
 
 
 def _add_records(commands: "Subparsers", options: Parser) -> None:
-    policy = _group(commands, "policy", "what a purpose needs")
-    load = policy.add_parser("load", help="load a version of a purpose", parents=[options])
-    load.add_argument("file", type=Path, metavar="FILE")
+    staff_arguments.add_policies(_group(commands, "policy", "what a purpose needs"), options)
     subject = _group(commands, "subject", "people")
     add = subject.add_parser("add", help="keep a person, sealed", parents=[options])
     add.add_argument("--name", required=True, help="or - to read it from standard input")

@@ -11,12 +11,14 @@ from uuid import UUID
 
 import msgspec
 
+from trust.approval import rests_on
 from trust.decisions import Decision
 from trust.errors import Tampered
 from trust.evidence import Proof, holds, proof
+from trust.records import Records
 from trust.reidentify import Known
 from trust.vault import Vault
-from trust.witness import Chain, Witness
+from trust.witness import Chain, Version, Witness
 
 _PAGE: Final = 2000
 _LATE: Final = 1000
@@ -41,6 +43,16 @@ class Read(msgspec.Struct, frozen=True):
     unproven: int
     """Decisions that say yes and do not say how, or to which text: recorded by default, once."""
     policies_verify: bool
+
+
+class PoliciesFound(msgspec.Struct, frozen=True):
+    """What an audit found of versions of purposes."""
+
+    problems: dict[Version, str]
+    gone: int
+    """That are not there at all any more."""
+    unapproved: int
+    """Loaded before approvals were asked for."""
 
 
 class Audit:
@@ -69,7 +81,9 @@ class Audit:
             last = records.journal.last_position()
             after = max(self._position, last - _PAGE) - _LATE
             chains = records.journal.chains_after(after)
+            admitted = records.policies.admitted()
         self._witness.note(chains)
+        self._witness.note_policies(admitted)
         self._position = last
 
     def look(self) -> Found:
@@ -109,6 +123,30 @@ class Audit:
                 return Read(broken, unproven, policies_verify=False)
         return Read(broken, unproven, policies_verify=True)
 
+    def policies(self) -> PoliciesFound:
+        """
+        Return how the versions of purposes came into force, as far as that is still there.
+
+        Raises:
+            Unavailable: Do it again later.
+        """
+        officers = self._officers()
+        with self._vault.transaction() as records:
+            versions = records.references()
+            admitted = set(records.policies.admitted())
+            problems = {
+                version: problem
+                for version in versions
+                if version in admitted
+                and (problem := _problem(records, version, officers)) is not None
+            }
+        self._witness.note_policies(admitted)
+        without = set(versions) - admitted
+        forgotten = self._witness.known_policies(without)
+        problems.update(dict.fromkeys(forgotten, "how it came into force is missing"))
+        gone = self._witness.count("policy") - len(admitted) - len(forgotten)
+        return PoliciesFound(problems, max(gone, 0), len(without - forgotten))
+
     def _verified(self, chain: Chain, officers: Mapping[UUID, Known]) -> list[Decision] | None:
         with self._vault.transaction() as records:
             try:
@@ -135,3 +173,16 @@ class Audit:
                 return
             yield chains
             after = max(subject for subject, _ in chains)
+
+
+def _problem(records: Records, version: Version, officers: Mapping[UUID, Known]) -> str | None:
+    """Return what is wrong with how *version* came into force; None for nothing."""
+    try:
+        admission = records.policies.admission(*version)
+    except Tampered:
+        return "how it came into force does not verify"
+    if admission is None or admission.policy_sha256 != records.policies.digest(*version):
+        return "another policy came into force than is there"
+    if not rests_on(admission, records.policies.approvals(*version), officers):
+        return "an approval is missing, or does not verify"
+    return None

@@ -10,12 +10,11 @@ from typing import Any, Final
 from runtime.tls import client_context
 from trust import (
     audit_commands,
-    canonical,
     decision_commands,
     erasure_commands,
     files,
     keys,
-    policy_file,
+    policy_commands,
     rights_commands,
     schema,
     staff_commands,
@@ -27,7 +26,7 @@ from trust.certificates import Authority
 from trust.config import DatabaseSettings, Settings
 from trust.database import parameters
 from trust.decision_commands import done, instant
-from trust.errors import Conflict, NotFound, PolicyError, Refused, UsageError
+from trust.errors import NotFound, Refused, UsageError
 from trust.keys import FileKeys
 from trust.leases import version_by_time
 from trust.reload import reload_broker
@@ -75,26 +74,6 @@ def check_config(settings: Settings, _arguments: argparse.Namespace) -> Result:
     if settings.broker is not None:
         client_context(settings.broker.tls, section="broker.tls")
     return {"config": "usable"}
-
-
-def _policy_load(app: App, arguments: argparse.Namespace) -> Result:
-    try:
-        text = arguments.file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as exc:
-        raise PolicyError(
-            "file", f"it cannot be read ({type(exc).__name__})", "Check the path."
-        ) from None
-    purpose = policy_file.parse(text)
-    with app.vault.transaction() as records:
-        added = records.add_purpose(purpose)
-        known = records.purpose(purpose.name, purpose.version)
-    if known != purpose:
-        raise Conflict(
-            f"{purpose.reference} is loaded with other contents, which people may have consented"
-            " to. Give the changed policy a new version"
-        )
-    digest = canonical.digest(canonical.encode(purpose)).hex()
-    return {"purpose": purpose.reference, "sha256": digest, "added": added}
 
 
 def _subject_add(app: App, arguments: argparse.Namespace) -> Result:
@@ -217,7 +196,6 @@ BEFORE_KEYS: Final[Mapping[str, Callable[[Settings, argparse.Namespace], Result]
 """Commands that need no keys, or no database."""
 
 ON_RECORDS: Final[Mapping[str, Callable[[App, argparse.Namespace], Result]]] = {
-    "policy load": _policy_load,
     "subject add": _subject_add,
     "agent enrol": _agent_enrol,
     "agent list": _agent_list,
@@ -225,6 +203,7 @@ ON_RECORDS: Final[Mapping[str, Callable[[App, argparse.Namespace], Result]]] = {
     "pki revoke": _pki_revoke,
     "lease publish": _lease_publish,
     "lease supersede": _lease_supersede,
+    **policy_commands.ON_RECORDS,
     **decision_commands.ON_RECORDS,
     **rights_commands.ON_RECORDS,
     **staff_commands.ON_RECORDS,

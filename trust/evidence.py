@@ -154,6 +154,9 @@ def check(
         )
     if said.text_sha256 == _NOTHING:
         raise Refused(f"{prefix}text is empty: nobody is informed by an empty text")
+    if prefix == "--":
+        # A guardian is shown another text than a child; the policy names that of the person.
+        _check_text(said, purpose)
     if said.method is Method.SCAN and said.scan_sha256 is None:
         raise Refused(f"a scan is kept by its digest: give {prefix}scan FILE")
     if said.method is not Method.SCAN and said.scan_sha256 is not None:
@@ -170,6 +173,22 @@ def missing(said: Said, *, prefix: str = "--") -> list[str]:
         "given-at": said.given_at,
     }
     return [f"{prefix}{option}" for option, value in options.items() if value is None]
+
+
+def _check_text(said: Said, purpose: Purpose) -> None:
+    texts = purpose.texts_by_locale
+    if not texts:
+        return
+    if said.locale not in texts:
+        raise Refused(
+            f"{purpose.reference} has no text for that --locale; it has:"
+            f" {', '.join(sorted(texts))}"
+        )
+    if said.text_sha256 != texts[said.locale]:
+        raise Refused(
+            f"that --text is not the one that {purpose.reference} names for that --locale: show"
+            " the text of the policy, or load a version that names this one"
+        )
 
 
 def _check_time(said: Said, *, since: dt.datetime, at: dt.datetime, prefix: str) -> None:

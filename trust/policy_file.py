@@ -4,12 +4,14 @@ Policy files: a purpose in YAML, checked key by key.
 The door of PyYAML. A key that is missing, unknown, twice there or wrong is named, with a mend.
 """
 
+import re
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from typing import Any, Final, TypeVar
 
 import yaml
+from msgspec import UNSET
 
 from trust import durations
 from trust.errors import PolicyError
@@ -21,9 +23,17 @@ from wire.sealing import DEFAULT_BUCKET_BYTES
 E = TypeVar("E", bound=StrEnum)
 
 MAX_FILE_BYTES: Final = 65536
+USUAL_DAYS: Final = 7305
+"""Twenty years: how long French hospitals keep a person's file (Code de la santé publique,
+R. 1112-7). Longer takes a reason, which is signed with the policy."""
+_SHORTEST_REASON: Final = 20
+_LONGEST_REASON: Final = 2000
+_LOCALE: Final = re.compile(r"[a-z]{2,3}(-[A-Z]{2})?", re.ASCII)
+_SHA256: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _DAY_MS: Final = 86_400_000
 _KEYS: Final = {
     "purpose", "art6", "art9", "quantities", "retention", "recipients", "deny", "pad_bytes",
+    "texts", "justification",
 }  # fmt: skip
 _ALLOWED_KEYS: Final = {"round", "min_interval", "time_rounding", "aggregate"}
 _RETENTION_KEYS: Final = {"raw", "aggregates"}
@@ -75,17 +85,56 @@ def _purpose(table: Mapping[str, Any]) -> Purpose:
             raise PolicyError(
                 f"quantities.{denied}", "it is allowed and denied", "Drop one of the two."
             )
+    retention = _retention(_required(table, "retention"))
+    justification = _justification(table.get("justification"))
+    if justification is None and max(retention.raw_days, retention.aggregate_days) > USUAL_DAYS:
+        raise PolicyError(
+            "retention",
+            f"longer than {USUAL_DAYS} days, for which a hospital's own files are kept",
+            "Shorten it, or add the key justification with the reason.",
+        )
     return Purpose(
         name=name,
         version=version,
         art6=_choice("art6", _required(table, "art6"), Article6),
         art9=_choice("art9", _required(table, "art9"), Article9),
         quantities=quantities,
-        retention=_retention(_required(table, "retention")),
+        retention=retention,
         recipients=_names("recipients", table.get("recipients", [])),
         deny=deny,
         bucket_bytes=_bucket(table.get("pad_bytes", DEFAULT_BUCKET_BYTES)),
+        texts=_texts(table["texts"]) if "texts" in table else UNSET,
+        justification=UNSET if justification is None else justification,
     )
+
+
+def _texts(value: object) -> dict[str, str]:
+    table = _table("texts", value)
+    for locale, digest in table.items():
+        if _LOCALE.fullmatch(locale) is None:
+            raise PolicyError("texts", "not a locale", "Write it as fr-FR: followed by a SHA-256.")
+        if not isinstance(digest, str) or _SHA256.fullmatch(digest) is None:
+            raise PolicyError(
+                f"texts.{locale}",
+                "not a SHA-256 in small letters",
+                "Take it from `sha256sum FILE`, and put it in quotation marks.",
+            )
+    if not table:
+        raise PolicyError("texts", "it is empty", "Name a text, or drop the key.")
+    return dict(table)
+
+
+def _justification(value: object) -> str | None:
+    if value is None:
+        return None
+    text = " ".join(value.split()) if isinstance(value, str) else ""
+    if not _SHORTEST_REASON <= len(text) <= _LONGEST_REASON:
+        raise PolicyError(
+            "justification",
+            f"not a text of {_SHORTEST_REASON} to {_LONGEST_REASON} characters",
+            "Say which law or which need asks for it.",
+        )
+    return text
 
 
 def _table(key: str, value: object, known: set[str] | None = None) -> Mapping[str, Any]:

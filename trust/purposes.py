@@ -10,6 +10,7 @@ import re
 from typing import Final
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from wire.policy import Aggregate, Rule
 from wire.quantities import BY_NAME
@@ -75,6 +76,15 @@ class Purpose(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     deny: list[str] = []
     """Quantities that no later version may slip in unnoticed: named, and refused."""
     bucket_bytes: int = DEFAULT_BUCKET_BYTES
+    texts: dict[str, str] | UnsetType = UNSET
+    """By locale, the SHA-256 of what people are shown; unset, where the policy does not say."""
+    justification: str | UnsetType = UNSET
+    """Why it is kept for longer than is usual, where it is."""
+
+    @property
+    def texts_by_locale(self) -> dict[str, str]:
+        """The texts; empty, where the policy does not say."""
+        return {} if isinstance(self.texts, UnsetType) else self.texts
 
     @property
     def reference(self) -> str:

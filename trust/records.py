@@ -18,6 +18,7 @@ from trust.decisions import Decision
 from trust.errors import NotFound, Tampered
 from trust.handle_records import Handle, SealedHandle, issued_for, open_handle
 from trust.journal import Journal
+from trust.policy_register import PolicyRegister
 from trust.ports import Keys, SealedLease
 from trust.purposes import Purpose
 from trust.registers import Registers
@@ -68,6 +69,7 @@ class Records:
         self.registers = Registers(connection, keys)
         self.journal = Journal(connection)
         self.set_aside = Register(connection)
+        self.policies = PolicyRegister(connection, keys)
 
     def _run(self, name: str, *arguments: Any) -> int:
         return self._connection.execute(_SQL[name], arguments).rowcount

@@ -1,7 +1,7 @@
 """What the commands of the staff take: officers, re-identification, epochs of pseudonyms."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from trust.argument_kinds import names, period
@@ -16,6 +16,30 @@ def add(commands: "Subparsers", group: "Group", options: "Parser") -> None:
     _add_officers(group(commands, "officer", "who may ask for a name, and approve"), options)
     _add_reidentify(group(commands, "reidentify", "a pseudonym's name"), options)
     _add_pseudonyms(group(commands, "pseudonym", "epochs of pseudonyms"), options)
+
+
+_LOAD: Final = """\
+Loads a version of a purpose. What it allows besides the newest version, and besides each version
+that people decided on, is told in words; then it comes into force only once two officers approved
+this file and those words. A version that widens nothing needs nobody.
+"""
+
+
+def add_policies(policy: "Subparsers", options: "Parser") -> None:
+    """Add the commands to those of `policy`."""
+    text = "tell in words what a file would widen; nothing is kept"
+    check = policy.add_parser("check", help=text, description=text, parents=[options])
+    text = "as an officer: this file, and what it widens"
+    approve = policy.add_parser("approve", help=text, description=text, parents=[options])
+    load = policy.add_parser(
+        "load", help="bring a version into force", description=_LOAD, parents=[options]
+    )
+    for command in (check, approve, load):
+        command.add_argument("file", type=Path, metavar="FILE")
+    approve.add_argument("--officer", type=UUID, required=True, metavar="ID")
+    approve.add_argument("--key", type=Path, required=True, metavar="FILE.key")
+    text = "without officers, as long as there never was a person or an officer here"
+    load.add_argument("--first", action="store_true", help=text)
 
 
 def _add_officers(officer: "Subparsers", options: "Parser") -> None:

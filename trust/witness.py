@@ -21,10 +21,13 @@ from trust.database import Link
 _SQL: Final = named_sql.read("trust", "witness.sql")
 _LABEL: Final = b"vitalveil witness v1\x00"
 _AGENT_LABEL: Final = b"vitalveil agent witness v1\x00"
+_POLICY_LABEL: Final = b"vitalveil policy witness v1\x00"
 _MOST_ASKED: Final = 64
 
 Chain = tuple[UUID, str]
 """A subject, and the name of a purpose."""
+Version = tuple[str, int]
+"""The name of a purpose, and a version of it."""
 
 
 class Witness:
@@ -80,6 +83,20 @@ class Witness:
         fields = agent.encode() + (b"" if registered is None else b"/" + registered)
         return hmac.digest(self._key, _AGENT_LABEL + fields, "sha256")[:16]
 
+    def note_policies(self, admitted: Iterable[Version]) -> None:
+        """Remember that it was on record how each of *admitted* came into force."""
+        self._note([self._policy(version) for version in admitted], "policy")
+
+    def known_policies(self, versions: Iterable[Version]) -> set[Version]:
+        """Return those of *versions* of which it was on record once how they came into force."""
+        witnesses = {self._policy(version): version for version in versions}
+        return {witnesses[witness] for witness in self._known(witnesses)}
+
+    def _policy(self, version: Version) -> bytes:
+        name, number = version
+        fields = number.to_bytes(4, "big") + name.encode()
+        return hmac.digest(self._key, _POLICY_LABEL + fields, "sha256")[:16]
+
     def _note(self, witnesses: list[bytes], kind: str) -> None:
         if witnesses:
             with self._link.transaction() as connection:
@@ -92,9 +109,9 @@ class Witness:
         with self._link.transaction() as connection:
             return {bytes(w) for (w,) in connection.execute(_SQL["known"], [wanted])}
 
-    def count(self) -> int:
-        """Return how many decisions are remembered."""
+    def count(self, kind: str = "decision") -> int:
+        """Return how many decisions are remembered, or how many others of that *kind*."""
         with self._link.transaction() as connection:
-            row = connection.execute(_SQL["count"]).fetchone()
+            row = connection.execute(_SQL["count"], [kind]).fetchone()
             assert row is not None  # noqa: S101 - a count is one row
             return int(row[0])

@@ -133,7 +133,7 @@ class Demo:
             quantities=_QUANTITIES,
         )
         self._say(f"enrolling {self._options.agents} agents and {len(people)} subjects")
-        shell.run("policy", "load", str(_POLICY))
+        shell.run("policy", "load", "--first", str(_POLICY))
         for number, person in enumerate(people):
             # Two people share the first gateway, so that one of them may leave and the other stay.
             gateway = self._system.gateways[0] if number == 1 else self._system.enrol(shell)

@@ -58,7 +58,7 @@ class Enrolment:
         path = self._folder / "policy.yaml"
         path.write_text(policy)
         with self._open_shell() as shell:
-            shell.run("policy", "load", str(path))
+            shell.run("policy", "load", "--first", str(path))
             bundles = self._bundles(shell, count)
         shells = min(_SHELLS, max(1, count // 50))
         shares = [range(first, count, shells) for first in range(shells)]

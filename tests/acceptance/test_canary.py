@@ -196,7 +196,7 @@ def _enrol(whole: System) -> Gateway:
     policy = whole.folder / "canary.yaml"
     policy.write_text(_POLICY)
     with whole.trust_shell() as shell:
-        shell.run("policy", "load", str(policy))
+        shell.run("policy", "load", "--first", str(policy))
         gateway = whole.enrol(shell, agent={"log": {"level": "debug"}})
         subject = shell.run("subject", "add", "--name", NAME, *INVENTED_BIRTH)["subject"]
         shell.run(

@@ -154,7 +154,7 @@ class Home:
         policy = whole.folder / "stolen.yaml"
         policy.write_text(_POLICY)
         with whole.trust_shell() as shell:
-            shell.run("policy", "load", str(policy))
+            shell.run("policy", "load", "--first", str(policy))
             self.gateway = whole.enrol(shell, agent={"log": {"level": "debug"}})
             people = [(HER_NAME, HERS), (HIS_NAME, HIS)]
             self.subjects = [

@@ -59,7 +59,7 @@ def test_each_purpose_gets_its_own_and_ends_alone(scene: Scene) -> None:
     policy.write_text(COARSE)
     flow = Flow(scene.system)
     with scene.system.trust_shell() as shell:
-        shell.run("policy", "load", str(policy))
+        shell.run("policy", "load", "--first", str(policy))
         accept(shell, flow.subject, flow.gateway, flow.sensor.address, "acceptance-study@1")
     with ended(flow):
         flow.begin()

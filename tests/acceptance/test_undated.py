@@ -106,7 +106,7 @@ def _enrol(whole: System, *, marker: Path) -> Gateway:
         "publish": {"longest_wait_s": 1},
     }
     with whole.trust_shell() as shell:
-        shell.run("policy", "load", str(policy))
+        shell.run("policy", "load", "--first", str(policy))
         gateway = whole.enrol(shell, agent=settings)
         subject = shell.run("subject", "add", "--name", "Ada Canary", *INVENTED_BIRTH)["subject"]
         shell.run(

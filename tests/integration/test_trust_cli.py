@@ -74,7 +74,7 @@ def test_from_nothing_to_a_withdrawal(
     assert do("migrate", *admin)["applied"][:2] == ["0001_vault.sql", "0002_registers.sql"]
     assert do("migrate", *admin)["applied"] == []
     do("check-config")
-    do("policy", "load", str(POLICIES / "care.yaml"))
+    do("policy", "load", "--first", str(POLICIES / "care.yaml"))
     subject = do("subject", "add", "--name", "Ada Canary", *INVENTED_BIRTH)["subject"]
     ingest_key.write_bytes((tmp_path / "keys" / "trust.pub").read_bytes())
     code, _, errors = run(

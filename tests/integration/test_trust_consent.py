@@ -242,7 +242,7 @@ def test_another_purposes_policy_is_not_used(office: Office, tmp_path: Path) -> 
     text = (Path(__file__).parents[2] / "trust" / "policies" / "demo.yaml").read_text()
     finer.write_text(text.replace("home-monitoring@1", "research@1"))
     office.load_policy()
-    office.run("policy", "load", str(finer))
+    office.run("policy", "load", "--first", str(finer))
     office.vault.execute(
         "UPDATE vault.purposes p SET document = o.document, signature = o.signature"
         " FROM vault.purposes o WHERE p.purpose = 'home-monitoring' AND o.purpose = 'research'"
@@ -263,7 +263,7 @@ def test_changed_policy_needs_a_new_version(office: Office, tmp_path: Path) -> N
     changed.write_text(text.replace("0.1", "0.2"))
 
     with pytest.raises(Refusal, match="new version"):
-        office.run("policy", "load", str(changed))
+        office.run("policy", "load", "--first", str(changed))
 
 
 def test_scope_in_the_future_waits(office: Office) -> None:

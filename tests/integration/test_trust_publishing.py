@@ -335,7 +335,7 @@ async def test_broker_out_of_reach_is_said(broker: Mosquitto, certificates: Cert
 def test_batch_beside_the_daemon(office: Office, trust_broker: BrokerSettings) -> None:
     """A batch answers each line, and neither it nor the daemon throws the other off the broker."""
     lines = [
-        ["policy", "load", str(ROOT / "trust" / "policies" / "demo.yaml")],
+        ["policy", "load", "--first", str(ROOT / "trust" / "policies" / "demo.yaml")],
         ["subject", "add", "--name", "Ada Canary"],
         ["subject", "add", "--nom", "Ada Canary"],
     ]

@@ -31,7 +31,7 @@ def load(office: Office, reference: str, quantities: str) -> None:
     """Load a policy."""
     path = office.folder / f"{reference}.yaml"
     path.write_text(_POLICY.format(reference=reference, quantities=quantities))
-    office.run("policy", "load", str(path))
+    office.load(path)
 
 
 def rules_of(lease: Lease) -> dict[str, list[Rule]]:

@@ -5,4 +5,4 @@ INSERT INTO vv.witnesses (witness, kind) SELECT unnest(%s::bytea[]), %s ON CONFL
 SELECT witness FROM vv.witnesses WHERE witness = ANY(%s)
 
 -- name: count
-SELECT count(*) FROM vv.witnesses WHERE kind = 'decision'
+SELECT count(*) FROM vv.witnesses WHERE kind = %s

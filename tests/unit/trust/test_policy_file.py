@@ -146,3 +146,29 @@ def test_parse_reference_refuses(text: str) -> None:
 def test_parse_reference_reads() -> None:
     """A reference gives name and version."""
     assert parse_reference("home-monitoring@12") == ("home-monitoring", 12)
+
+
+def test_longer_than_usual_takes_a_reason() -> None:
+    """Above twenty years a policy says why, and the reason is signed with it."""
+    long = GOOD.replace("1826d", "36500d")
+    with pytest.raises(PolicyError, match="justification"):
+        policy_file.parse(long)
+    with pytest.raises(PolicyError, match="justification"):
+        policy_file.parse(long + "justification: because\n")
+    reason = "a register of implants, kept by law for a life"
+    assert policy_file.parse(long + f"justification: {reason}\n").justification == reason
+    assert policy_file.parse(GOOD.replace("1826d", "7305d")).retention.aggregate_days == 7305
+
+
+@pytest.mark.parametrize(
+    "texts",
+    ["{}", "[]", "{fr-FR: x}", "{fr-FR: 12}", '{french: "' + "a" * 64 + '"}',
+     '{fr-FR: "' + "A" * 64 + '"}'],
+)  # fmt: skip
+def test_texts_are_named_by_their_digests(texts: str) -> None:
+    """Each by the locale that it is in; nothing else passes for one."""
+    with pytest.raises(PolicyError, match="texts"):
+        policy_file.parse(GOOD + f"texts: {texts}\n")
+    good = policy_file.parse(GOOD + 'texts: {fr-FR: "' + "a" * 64 + '"}\n')
+    assert good.texts_by_locale == {"fr-FR": "a" * 64}
+    assert policy_file.parse(GOOD).texts_by_locale == {}
