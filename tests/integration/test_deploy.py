@@ -132,6 +132,22 @@ def test_settings_are_read_as_they_are(folder: str) -> None:
     load(TrustSettings, program="trust", path=DEPLOY / folder / "trust.toml", environ={})
 
 
+def test_metrics_are_on_loopback_unless_the_network_guards_them() -> None:
+    """A wider address stands beside the network that says who reaches it."""
+    for name in ("ingest", "trust", "agent"):
+        table = tomllib.loads((DEPLOY / f"{name}.toml").read_text())
+        for section in (table, *(part for part in table.values() if isinstance(part, dict))):
+            assert section.get("http", {}).get("host", "127.0.0.1") == "127.0.0.1"
+    compose = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+    assert compose["networks"]["inside"] == {"internal": True}
+    for name in ("ingest", "trust"):
+        service = compose["services"][name]
+        assert service["environment"] == {f"VITALVEIL_{name.upper()}_HTTP_HOST": "0.0.0.0"}  # noqa: S104
+        assert (service["networks"], service.get("ports")) == (["inside"], None)
+        inside_a_pod = (DEPLOY / "kubernetes" / "base" / f"{name}.toml").read_text()
+        assert "policy `programs` (network.yaml)" in inside_a_pod
+
+
 def test_secrets_are_made_once(tmp_path: Path) -> None:
     """One command, nothing that others may read, no two passwords alike, and never twice."""
     folder = tmp_path / "secrets"

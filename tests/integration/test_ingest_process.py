@@ -1,11 +1,16 @@
 """The command as operators run it: a process, its exit codes, its log, its endpoints."""
 
+import contextlib
 import json
 import os
+import resource
 import secrets
 import signal
+import socket
 import subprocess
 import sys
+import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -158,3 +163,49 @@ def test_migrate_brings_an_empty_database_to_the_schema(
         assert expected in done.stdout
     with psycopg.connect(f"{where} user=vv_ingest password={postgres.password}") as connection:
         assert connection.execute("SELECT vv.hold_permissions()").fetchone() == (0,)
+
+
+@contextmanager
+def saying_a_byte_now_and_then(clients: list[socket.socket]) -> Iterator[None]:
+    """Have each of *clients* begin a request that never ends, and never pause for long."""
+    stop = threading.Event()
+
+    def talk() -> None:
+        while not stop.wait(1):
+            for client in clients:
+                with contextlib.suppress(OSError):
+                    client.send(b"G")
+
+    thread = threading.Thread(target=talk)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+async def test_slow_clients_cost_neither_probes_nor_the_broker(
+    world: World, tmp_path: Path
+) -> None:
+    """1,100 that never end their request: alive at once, and the broker is found again."""
+    sow(world.database, SEED)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(max(soft, 4096), hard), hard))
+    with process(world, tmp_path) as ingest, contextlib.ExitStack() as slow:
+        await until(lambda: "ready" in ingest.get("/readyz"))
+        resource.prlimit(ingest.child.pid, resource.RLIMIT_NOFILE, (256, 256))
+        address, clients = ("127.0.0.1", ingest.port), []
+        for _ in range(1100):
+            clients.append(slow.enter_context(socket.create_connection(address, timeout=30)))
+        slow.enter_context(saying_a_byte_now_and_then(clients))
+        began = time.monotonic()
+        assert "alive" in ingest.get("/livez")
+        world.broker.stop()
+        await until(lambda: not ingest.get("/readyz"))
+        world.broker.start()
+        await until(lambda: "ready" in ingest.get("/readyz"))
+        assert time.monotonic() - began < 30
+        async with world.agent(SEED.agent) as agent:
+            await agent.publish(agent.seal(heart_rate(70)))
+            await until(lambda: agent.settled(1))
