@@ -276,6 +276,17 @@ def _refuse_shared(pid: int, row: Row | None) -> None:
         raise shared()
 
 
+def connect_as_found(where: str | Mapping[str, Any]) -> Connection:
+    """
+    Return a connection with whatever settings its session has: to look at, not to work with.
+
+    Raises:
+        psycopg.Error: There is no connection; `meaning` may say why.
+    """
+    parts = conninfo_to_dict(where) if isinstance(where, str) else where
+    return psycopg.connect(**parts, autocommit=True)
+
+
 def _over_at_once() -> SessionRefused:
     return SessionRefused(
         "transaction_timeout",

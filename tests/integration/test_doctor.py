@@ -262,6 +262,38 @@ _PLANTS: Final[dict[str, tuple[str, Callable[[System], AbstractContextManager[No
             "REVOKE EXECUTE ON FUNCTION vv.change_permissions() FROM PUBLIC",
         ),
     ),
+    "a preset that sessions override": (
+        "database-presets",
+        _database("datestyle", "German, DMY"),
+    ),
+    "a preset of a role in the vault": (
+        "vault-presets",
+        _statement(
+            "ALTER ROLE vv_trust IN DATABASE vv_vault SET timezone = 'Asia/Kolkata'",
+            "ALTER ROLE vv_trust IN DATABASE vv_vault RESET timezone",
+        ),
+    ),
+    "a preset that programs refuse": (
+        "vault-session",
+        _statement(
+            "ALTER DATABASE vv_vault SET session_replication_role = replica",
+            "ALTER DATABASE vv_vault RESET session_replication_role",
+        ),
+    ),
+    "a role's statements in the log": (
+        "database-presets-log",
+        _statement(
+            "ALTER ROLE vv_trust SET log_statement = 'all'",
+            "ALTER ROLE vv_trust RESET log_statement",
+        ),
+    ),
+    "a replication slot that nobody reads": (
+        "database-slots",
+        _statement(
+            "SELECT pg_create_physical_replication_slot('planted', true)",
+            "SELECT pg_drop_replication_slot('planted')",
+        ),
+    ),
     "commits that do not wait": ("database-commit", _database("synchronous_commit", "off")),
     "statements in the log": ("database-log", _database("log_statement", "all")),
     "passwords as MD5": ("database-passwords", _database("password_encryption", "md5")),

@@ -1,6 +1,7 @@
 """`vitalveil doctor`: looks at an installation; exit code 1 says that something is wrong."""
 
 import argparse
+import contextlib
 import datetime as dt
 import os
 import sys
@@ -15,7 +16,8 @@ import psycopg
 from ingest.config import Settings as IngestSettings
 from ingest.config import read_keys
 from ingest.database import DatabaseSettings, connection_string
-from runtime.errors import ConfigError
+from runtime import postgres
+from runtime.errors import ConfigError, SessionRefused
 from runtime.settings import load
 from trust.config import Settings as TrustSettings
 from trust.database import parameters
@@ -26,10 +28,12 @@ from vitalveil.doctor import (
     files,
     interpreter,
     process,
+    sessions,
     units,
 )
 from vitalveil.doctor.finding import Finding, Level, wrong
 
+_LIMITS: Final = postgres.Limits(statement_ms=30_000, lock_ms=2000)
 _MARKS: Final = {Level.SOUND: "ok  ", Level.NOTE: "note", Level.WRONG: "BAD "}
 
 
@@ -131,7 +135,7 @@ def _ingest(arguments: argparse.Namespace, now: dt.datetime) -> Iterator[Finding
     if arguments.dsn:
         where = _database_settings(arguments.dsn, arguments.password_file)
     conninfo = connection_string(where, application="vitalveil-doctor")
-    yield from _asked("database", {"conninfo": conninfo}, _telemetry)
+    yield from _asked("database", conninfo, _telemetry)
 
 
 def _database_settings(dsn: str, password_file: Path | None) -> DatabaseSettings:
@@ -145,18 +149,36 @@ def _database_settings(dsn: str, password_file: Path | None) -> DatabaseSettings
 
 def _asked(
     name: str,
-    where: Mapping[str, Any],
+    where: str | Mapping[str, Any],
     ask: Callable[[psycopg.Connection], Iterable[Finding]],
 ) -> Iterator[Finding]:
     try:
-        with psycopg.connect(**where, autocommit=True) as connection:
-            found = list(ask(connection))
+        with _connected(name, where) as (connection, refused):
+            around = sessions.judge(sessions.ask(connection), name=name)
+            found = [*refused, *ask(connection), *around]
     except psycopg.Error as error:
         # Not its text: it names the host and the role.
+        why = postgres.meaning(error)
         mend = "Check dsn and password_file, and that the server runs and lets this role in."
-        yield wrong(f"{name}-reachable", f"no answer ({type(error).__name__})", mend)
+        text = f"no answer ({type(error).__name__})" if why is None else why.text
+        yield wrong(f"{name}-reachable", text, mend)
         return
     yield from found
+
+
+@contextlib.contextmanager
+def _connected(
+    name: str, where: str | Mapping[str, Any]
+) -> Iterator[tuple[psycopg.Connection, list[Finding]]]:
+    """Yield a session as our programs have it; if they are refused one, any session, and why."""
+    try:
+        with postgres.connect(where, limits=_LIMITS, path=postgres.WITH_PUBLIC) as connection:
+            yield connection, []
+            return
+    except SessionRefused as error:
+        finding = wrong(f"{name}-session", f"no program works with it: {error}", "See above.")
+    with postgres.connect_as_found(where) as connection:
+        yield connection, [finding]
 
 
 def _telemetry(connection: psycopg.Connection) -> Iterable[Finding]:

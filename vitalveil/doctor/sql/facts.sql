@@ -5,7 +5,7 @@ SELECT json_build_object(
     'migrations', to_regclass('public.vv_migrations') IS NOT NULL,
     'timescale', (SELECT extversion FROM pg_extension WHERE extname = 'timescaledb'),
     'license', current_setting('timescaledb.license', true),
-    'settings', (SELECT json_object_agg(name, setting) FROM pg_settings WHERE name IN (
+    'settings', (SELECT json_object_agg(name, coalesce(reset_val, setting)) FROM pg_settings WHERE name IN (
         'synchronous_commit', 'fsync', 'full_page_writes', 'log_statement', 'password_encryption',
         'log_min_duration_statement', 'log_min_duration_sample', 'log_transaction_sample_rate',
         'log_parameter_max_length', 'log_parameter_max_length_on_error', 'log_error_verbosity',

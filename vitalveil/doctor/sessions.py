@@ -1,0 +1,147 @@
+"""What other sessions and presets do to a database: settings, snapshots, locks kept, logs kept."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import resources
+from typing import Any, Final
+
+import psycopg
+
+from runtime.session_settings import MEANING, Limits, Setting
+from vitalveil.doctor.finding import Finding, note, sound, wrong
+
+Facts = Mapping[str, Any]
+_FACTS: Final = resources.files("vitalveil.doctor").joinpath("sql", "sessions.sql")
+_RELIED_ON: Final[Mapping[str, Setting]] = {
+    setting.name.lower(): setting
+    for setting in (*MEANING, *Limits().settings(), Setting("search_path", ""))
+}
+_LOGS: Final[Mapping[str, frozenset[str]]] = {
+    "log_statement": frozenset({"none", "ddl"}),
+    "log_min_duration_statement": frozenset({"-1"}),
+    "log_min_duration_sample": frozenset({"-1"}),
+    "log_transaction_sample_rate": frozenset({"0"}),
+    "log_parameter_max_length_on_error": frozenset({"0"}),
+    "auto_explain.log_min_duration": frozenset({"-1"}),
+    "debug_print_parse": frozenset({"off", "false"}),
+    "debug_print_rewritten": frozenset({"off", "false"}),
+    "debug_print_plan": frozenset({"off", "false"}),
+}
+"""What writes statements, and with them values, into the server's log; and when it does not."""
+_QUEUE_FULL: Final = 0.1
+_RETAINED: Final = 1 << 30
+
+
+def ask(connection: psycopg.Connection) -> Facts:
+    """Return what is so in the database of *connection*."""
+    row = connection.execute(_FACTS.read_text(encoding="utf-8").encode()).fetchone()
+    assert row is not None  # noqa: S101 - a SELECT without FROM has one row
+    facts: Facts = row[0] if isinstance(row[0], dict) else json.loads(row[0])
+    return facts
+
+
+def judge(facts: Facts, *, name: str) -> Iterable[Finding]:
+    """Judge *facts*; *name* is `database` or `vault`, and begins each code."""
+    yield from _presets(facts, name)
+    if facts["encoding"] != "UTF8":
+        mend = "Dump it, create it again with ENCODING 'UTF8', and restore the dump."
+        text = "its encoding is not UTF8: names of some languages cannot be stored"
+        yield wrong(f"{name}-encoding", text, mend)
+    if float(facts["queue"]) > _QUEUE_FULL:
+        mend = (
+            "Find the session that listens in an open transaction in pg_stat_activity, and end it."
+            " VitalVeil does not notify; other programs on this server do, and fail."
+        )
+        yield note(f"{name}-notifications", "the server's notification queue fills up", mend)
+    else:
+        yield sound(f"{name}-notifications", "the server's notification queue is empty enough")
+    yield from _activity(facts, name)
+    yield from _slots(facts, name)
+
+
+def _presets(facts: Facts, name: str) -> Iterable[Finding]:
+    refused: list[str] = []
+    repaired: list[str] = []
+    logged: list[str] = []
+    for database, role, setting, value in facts["presets"] or ():
+        key, where = str(setting).lower(), _where(database, role, str(setting))
+        relied_on = _RELIED_ON.get(key)
+        if relied_on is not None and not relied_on.holds(str(value)):
+            (refused if relied_on.is_privileged else repaired).append(where)
+        if key in _LOGS and str(value).lower() not in _LOGS[key]:
+            logged.append(where)
+    if refused:
+        text = "presets that have every program refuse this database"
+        yield wrong(f"{name}-presets", text, _undo(refused))
+    elif repaired:
+        text = "presets that our sessions override, and others do not"
+        yield note(f"{name}-presets", text, _undo(repaired))
+    else:
+        yield sound(f"{name}-presets", "nothing is preset that our statements rely on")
+    if logged:
+        text = "presets have statements logged, and these hold values"
+        yield wrong(f"{name}-presets-log", text, _undo(logged))
+
+
+def _where(database: str | None, role: str | None, setting: str) -> str:
+    if role is None:
+        return f"ALTER DATABASE {database} RESET {setting}" if database else (
+            f"ALTER ROLE ALL RESET {setting}"
+        )  # fmt: skip
+    inside = f" IN DATABASE {database}" if database else ""
+    return f"ALTER ROLE {role}{inside} RESET {setting}"
+
+
+def _undo(statements: Sequence[str]) -> str:
+    return f"Run: {'; '.join(statements)}."
+
+
+def _activity(facts: Facts, name: str) -> Iterable[Finding]:
+    if not facts["sees_activity"]:
+        mend = (
+            "Give --dsn of a role in pg_read_all_stats to have it checked."
+            if name == "database"
+            else "GRANT pg_read_all_stats to a role of your own, and look at pg_stat_activity."
+        )
+        text = "sessions of other roles, their snapshots and standby feedback cannot be seen"
+        yield note(f"{name}-sessions", text, mend)
+    if facts["old_snapshots"]:
+        mend = (
+            "Find it in pg_stat_activity by backend_xmin, and end it: until then what is erased"
+            " stays in the tables' files."
+        )
+        text = f"{facts['old_snapshots']} sessions hold a snapshot for more than 5 minutes"
+        yield note(f"{name}-snapshots", text, mend)
+    if facts["idle_transactions"]:
+        mend = "Find them in pg_stat_activity, state idle in transaction, and end them."
+        text = f"{facts['idle_transactions']} sessions are idle in a transaction for a minute"
+        yield note(f"{name}-idle-transactions", text, mend)
+    if facts["feedback"]:
+        mend = "Set hot_standby_feedback = off there, or end the standby's long queries."
+        text = "a standby holds back what is erased, with hot_standby_feedback"
+        yield note(f"{name}-standby-feedback", text, mend)
+    if facts["prepared"]:
+        mend = "Find them in pg_prepared_xacts: COMMIT PREPARED or ROLLBACK PREPARED each."
+        text = f"{facts['prepared']} prepared transactions hold their locks and snapshots"
+        yield wrong(f"{name}-prepared", text, mend)
+    else:
+        yield sound(f"{name}-prepared", "no prepared transaction is left")
+
+
+def _slots(facts: Facts, name: str) -> Iterable[Finding]:
+    slots: Sequence[Mapping[str, Any]] = facts["slots"] or ()
+    full = [s["name"] for s in slots if float(s["bytes"] or 0) > _RETAINED]
+    idle = [s["name"] for s in slots if not s["active"] and s["name"] not in full]
+    holding = [s["name"] for s in slots if s["holds"] and s["name"] not in (*full, *idle)]
+    mend = "Have its standby or subscriber connect, or SELECT pg_drop_replication_slot({})."
+    if full:
+        text = f"replication slots keep more than 1 GiB of WAL: {', '.join(full)}"
+        yield wrong(f"{name}-slots", text, mend.format(f"'{full[0]}'"))
+    elif idle:
+        text = f"nobody reads these replication slots, and WAL is kept for them: {', '.join(idle)}"
+        yield note(f"{name}-slots", text, mend.format(f"'{idle[0]}'"))
+    elif holding:
+        text = f"replication slots hold back what is erased: {', '.join(holding)}"
+        yield note(f"{name}-slots", text, mend.format(f"'{holding[0]}'"))
+    else:
+        yield sound(f"{name}-slots", "no replication slot holds anything back")
