@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
-from trust import evidence, files
+from trust import evidence
 from trust.app import App, now
 from trust.consent import Taken
 from trust.decisions import State
@@ -82,10 +82,17 @@ def _said(arguments: argparse.Namespace, prefix: str = "") -> Said:
 
 
 def _digest(path: Path) -> str:
-    content = files.read(path)
-    if len(content) > _MAX_TEXT:
-        raise Refused(f"a file of evidence has at most {_MAX_TEXT >> 20} MiB")
-    return hashlib.sha256(content).hexdigest()
+    try:
+        if not path.is_file():
+            raise Refused(f"the file {path.name} of the evidence is not there, or is no file")
+        if path.stat().st_size > _MAX_TEXT:
+            raise Refused(f"a file of evidence has at most {_MAX_TEXT >> 20} MiB")
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as exc:
+        raise Refused(
+            f"the file {path.name} of the evidence cannot be read ({type(exc).__name__})"
+        ) from None
 
 
 def _vouching(arguments: argparse.Namespace, name: str) -> Vouching | None:

@@ -92,6 +92,10 @@ class Maintenance:
         self._missing(found.missing)
         if found.missing:
             _log.error("decisions_missing", decisions=found.missing, chains=len(found.cut))
+        policies = self._audit.policies()
+        if policies.problems or policies.gone:
+            missing = len(policies.problems) + policies.gone
+            _log.error("policy_admissions_missing", versions=missing)
 
     def _retain(self) -> Collection[Failure]:
         retained = self._retainer.run()

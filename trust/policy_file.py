@@ -100,7 +100,7 @@ def _purpose(table: Mapping[str, Any]) -> Purpose:
         art9=_choice("art9", _required(table, "art9"), Article9),
         quantities=quantities,
         retention=retention,
-        recipients=_names("recipients", table.get("recipients", [])),
+        recipients=_recipients(table.get("recipients", [])),
         deny=deny,
         bucket_bytes=_bucket(table.get("pad_bytes", DEFAULT_BUCKET_BYTES)),
         texts=_texts(table["texts"]) if "texts" in table else UNSET,
@@ -167,6 +167,16 @@ def _names(key: str, value: object) -> list[str]:
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise PolicyError(key, "not a list of names", "Write it as [a, b].")
     return value
+
+
+def _recipients(value: object) -> list[str]:
+    names = _names("recipients", value)
+    # They are shown to who approves: neither a terminal's commands nor text that runs backwards.
+    if any(not (1 <= len(name) <= 100 and name.isprintable() and name.strip()) for name in names):
+        raise PolicyError(
+            "recipients", "a name is not of 1 to 100 printable characters", "Write it in letters."
+        )
+    return names
 
 
 def _check_quantity(key: str, name: str) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from trust.argument_kinds import birth_month, instant, names, period
+from trust.argument_kinds import birth_month, instant, instant_or_now, names, period
 from trust.due_dates import RequestKind, RequestOutcome
 from trust.representatives import Role, Shown
 
@@ -69,7 +69,10 @@ def _add_requests(group: "Subparsers", options: "Parser") -> None:
     add_one = group.add_parser("add", help="a person asked", parents=[options])
     add_one.add_argument("--subject", type=UUID, required=True, metavar="ID")
     add_one.add_argument("--kind", type=RequestKind, choices=list(RequestKind), required=True)
-    add_one.add_argument("--received-at", type=instant, default=None, metavar="TIME")
+    text = "the month in which it is to be answered begins then"
+    add_one.add_argument(
+        "--received-at", type=instant_or_now, required=True, metavar="TIME|now", help=text
+    )
     show = group.add_parser("list", help="the one due first at first", parents=[options])
     show.add_argument("--all", action="store_true", help="those that are closed too")
     extend = group.add_parser("extend", help="by two months, once", parents=[options])

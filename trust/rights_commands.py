@@ -186,8 +186,9 @@ def _representative_end(app: App, arguments: argparse.Namespace) -> Result:
 
 
 def _request_add(app: App, arguments: argparse.Namespace) -> Result:
-    received_at = arguments.received_at or now()
-    if received_at > now():
+    at = now()
+    received_at = at if arguments.received_at == "now" else arguments.received_at
+    if received_at > at:
         raise Refused("--received-at is in the future")
     request = due_dates.received(
         uuid.uuid4(), arguments.subject, arguments.kind, received_at=received_at

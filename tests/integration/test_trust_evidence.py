@@ -285,3 +285,12 @@ def test_defaults_of_before_are_shown_as_unproven(office: Office) -> None:
     assert code == 0, errors
     assert json.loads(out)["rows"][0]["evidence"] == "unproven"
     assert decision.capture.text_sha256 is not None
+
+
+@pytest.mark.parametrize("text", ["/dev/zero", "missing.txt", "."])
+def test_a_text_is_a_file(office: Office, person: str, text: str) -> None:
+    """Neither a device without an end nor a folder, nor what is not there, was shown to anyone."""
+    said = ("--given-by", "self", "--captured-by", "signature", "--text", text,
+            "--locale", "en-GB", "--given-at", "now")  # fmt: skip
+    with pytest.raises(Refusal, match="evidence"):
+        accept(office, person, *said)

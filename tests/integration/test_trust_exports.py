@@ -91,8 +91,12 @@ def test_an_export_closes_its_request_and_is_deleted_in_time(
     """An export for a request closes it; once its time is over the file is deleted."""
     subject, _ = measured(office)
     other = office.add_subject("Bob")
-    request = office.run("request", "add", "--subject", subject, "--kind", "access")["request"]
-    foreign = office.run("request", "add", "--subject", other, "--kind", "access")["request"]
+    request = office.run(
+        "request", "add", "--subject", subject, "--kind", "access", "--received-at", "now"
+    )["request"]
+    foreign = office.run(
+        "request", "add", "--subject", other, "--kind", "access", "--received-at", "now"
+    )["request"]
     with pytest.raises(Refusal, match="another person"):
         exported(office, subject, tmp_path, "--request", foreign)
     exported(office, subject, tmp_path, "--request", request)

@@ -163,7 +163,9 @@ def test_a_period_is_a_date(office: Office) -> None:
 def test_an_identity_is_corrected_and_not_kept_twice(office: Office) -> None:
     """After a rectification the new name is sealed in the old one's place; what it was is gone."""
     subject = office.add_subject("Ada Wrong")
-    request = office.run("request", "add", "--subject", subject, "--kind", "rectification")
+    request = office.run(
+        "request", "add", "--subject", subject, "--kind", "rectification", "--received-at", "now"
+    )
     reply = office.run(
         "subject", "rectify", subject, "--name", "Ada Right", "--request", request["request"]
     )
@@ -188,7 +190,9 @@ def test_requests_are_due_in_a_month(office: Office) -> None:
     assert office.run("request", "list")["rows"][0]["urgency"] == "overdue"
     with pytest.raises(Refusal, match="overdue"):
         office.run("request", "extend", reply["request"], "--because", "three systems")
-    fresh = office.run("request", "add", "--subject", subject, "--kind", "portability")
+    fresh = office.run(
+        "request", "add", "--subject", subject, "--kind", "portability", "--received-at", "now"
+    )
     extended = office.run("request", "extend", fresh["request"], "--because", "three systems")
     assert extended["due_at"] > fresh["due_at"]
     with pytest.raises(Refusal, match="extended before"):

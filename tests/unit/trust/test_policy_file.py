@@ -172,3 +172,15 @@ def test_texts_are_named_by_their_digests(texts: str) -> None:
     good = policy_file.parse(GOOD + 'texts: {fr-FR: "' + "a" * 64 + '"}\n')
     assert good.texts_by_locale == {"fr-FR": "a" * 64}
     assert policy_file.parse(GOOD).texts_by_locale == {}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ['"insurer\\e[2K"', '"care\\u202emaet"', '""', '" "', '"a\\nb"', '"' + "x" * 101 + '"'],
+)
+def test_a_recipient_is_a_name_that_can_be_read(name: str) -> None:
+    """Who approves a policy sees each of its words as it is."""
+    with pytest.raises(PolicyError, match="recipients"):
+        policy_file.parse(GOOD.replace("[care-team]", f"[{name}]"))
+    french = policy_file.parse(GOOD.replace("care-team", "Équipe de soins"))
+    assert french.recipients == ["Équipe de soins"]
