@@ -42,6 +42,7 @@ from trust.replay import Replay
 from trust.restriction import Restriction
 from trust.retention import Retainer
 from trust.rotation import Rotation
+from trust.session_limits import SessionLimits
 from trust.stores import Stores
 from trust.sweep import Broom
 from trust.telemetry import Telemetry
@@ -311,7 +312,8 @@ def run(settings: Settings) -> int:
                 yield sample.labels["to"]
 
     try:
-        with http.serve(settings.http, metrics.registry, missing=missing) as port:
+        bound = SessionLimits(settings.telemetry, metrics).running()
+        with bound, http.serve(settings.http, metrics.registry, missing=missing) as port:
             _log.info("started", http_port=port)
             asyncio.run(_serve(settings, keys, courier, metrics))
     finally:

@@ -55,13 +55,21 @@ class Metrics:
             ["to"],
             registry=self.registry,
         )
+        self._ended = Counter(
+            "vitalveil_trust_ended_sessions_total",
+            "Sessions of vv_reader and vv_grafana that were ended at a limit.",
+            ["cause"],
+            registry=self.registry,
+        )
+        for cause in ("statement", "transaction", "idle_in_transaction", "unseen"):
+            self._ended.labels(cause)
         self._done_at = Gauge(
             "vitalveil_trust_maintained_timestamp_seconds",
             "When it was last done, or the daemon started; seconds since 1970.",
             ["what"],
             registry=self.registry,
         )
-        for what in ("rolled_up", "retained"):
+        for what in ("rolled_up", "retained", "limited"):
             self.note_done(what)
         for to in ("vault", "telemetry", "broker"):
             self.connected.labels(to).set(0)
@@ -72,8 +80,12 @@ class Metrics:
         for failure in failures:
             self._unit_failures.labels(failure.unit.kind, failure.cause).inc()
 
+    def note_ended(self, cause: str, sessions: int) -> None:
+        """Count sessions that were ended for *cause*."""
+        self._ended.labels(cause).inc(sessions)
+
     def note_done(self, what: str) -> None:
-        """Note that *what* is done by the clock was done now: `rolled_up` or `retained`."""
+        """Note that *what*, done by the clock, is done now: rolled_up, retained or limited."""
         self._done_at.labels(what).set_to_current_time()
 
 

@@ -159,4 +159,44 @@ ALERTS: Final = (
         fires=World({f'{_T}maintained_timestamp_seconds{{what="rolled_up"}}': "0x200"}, 90),
         quiet=World({f'{_T}maintained_timestamp_seconds{{what="rolled_up"}}': "0+60x200"}, 90),
     ),
+    Alert(
+        name="VitalVeilSessionsUnwatched",
+        expr=f'time() - max({_T}maintained_timestamp_seconds{{what="limited"}}) > 60',
+        hold="1m",
+        severity=Severity.WARNING,
+        summary="Sessions of people's and dashboards' roles are not held to their limits.",
+        meaning="Trust's daemon ends sessions of vv_reader and vv_grafana that run a statement or "
+        "hold a transaction for 5 seconds. It has not looked for a minute, so that one of them "
+        "can burn a processor, or keep what an erasure has to rewrite.",
+        look=(
+            "Trust's log: `sessions_not_limited` names the cause.",
+            "`vitalveil doctor`: vv_owner must be a member of both roles.",
+        ),
+        mend=(
+            "Bring the telemetry database back, and run `vitalveil ingest migrate`.",
+            "As a superuser: GRANT vv_reader, vv_grafana TO vv_owner.",
+        ),
+        fires=World({f'{_T}maintained_timestamp_seconds{{what="limited"}}': "0x20"}, 5),
+        quiet=World({f'{_T}maintained_timestamp_seconds{{what="limited"}}': "0+60x20"}, 10),
+    ),
+    Alert(
+        name="VitalVeilSessionsEnded",
+        expr=f"sum(increase({_T}ended_sessions_total[10m])) > 20",
+        hold="1m",
+        severity=Severity.WARNING,
+        summary="Many sessions of people's and dashboards' roles are ended at their limits.",
+        meaning="More than 20 in ten minutes: a panel whose statement takes too long, or somebody "
+        "who uses a dashboard's role to keep the database busy. Each costs a processor for up to "
+        "5 seconds.",
+        look=(
+            "The causes: `vitalveil_trust_ended_sessions_total`.",
+            "Who logs in: log_connections and the role's addresses in pg_hba.conf.",
+        ),
+        mend=(
+            "Change the panel: all views are small.",
+            "Or give the role another password, and admit it from Grafana's address alone.",
+        ),
+        fires=World({f'{_T}ended_sessions_total{{cause="statement"}}': "0+10x20"}, 15),
+        quiet=World({f'{_T}ended_sessions_total{{cause="statement"}}': "0+1x20"}, 15),
+    ),
 )
