@@ -5,7 +5,6 @@ import sys
 import time
 
 import msgspec
-import psycopg
 
 from benchmarks.database import Commit
 from benchmarks.errors import Unaccounted
@@ -15,6 +14,7 @@ from benchmarks.rounds import RATE, Sample
 from benchmarks.steady import steady
 from benchmarks.world import CEILING, WORKERS, World, wait_for_exit, wait_until_settled
 from ingest import copy_format
+from runtime import postgres
 
 _ROWS_PER_TRANSACTION = 100_000
 
@@ -52,7 +52,7 @@ class Limit:
 
     def __call__(self) -> Sample:
         self._world.telemetry.reset()
-        with psycopg.connect(self._world.dsn(), autocommit=True) as connection:
+        with postgres.connect(self._world.dsn()) as connection:
             query = f"COPY vv.{self._table} (time, series_id, value, flags) FROM STDIN BINARY"
             started_at = time.perf_counter()
             for buffer in self._buffers:

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from typing import Any, Final, LiteralString
 
 import msgspec
-import psycopg
 from psycopg import Connection
 
 from benchmarks.fleet import LEASE, Member
+from runtime import postgres
 from wire.quantities import Code
 
 INTERVAL_MS: Final = 1000
@@ -29,7 +29,7 @@ class Telemetry:
 
     def __init__(self, dsn: str) -> None:
         self.dsn = dsn
-        self._connection = psycopg.connect(dsn, autocommit=True)
+        self._connection = postgres.connect(dsn)
 
     def close(self) -> None:
         """Close the connection."""
@@ -46,7 +46,7 @@ class Telemetry:
     @contextmanager
     def change(self) -> Iterator[tuple[Connection, int]]:
         """Open a transaction as trust does; yield it with its epoch; commit."""
-        with psycopg.connect(self.dsn) as connection:
+        with postgres.connect(self.dsn, autocommit=False) as connection:
             row = connection.execute("SELECT vv.change_permissions()").fetchone()
             assert row is not None  # noqa: S101 - a SELECT of one call has one row
             yield connection, row[0]

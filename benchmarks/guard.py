@@ -65,7 +65,8 @@ def _setting(telemetry: Telemetry, name: str, role: str | None) -> str:
     )
     if rows:
         return str(rows[0][0]).partition("=")[2]
-    return str(telemetry.fetch("SELECT current_setting(%s)", name)[0][0])
+    # Our own session asks for more than the server's settings.
+    return str(telemetry.fetch("SELECT reset_val FROM pg_settings WHERE name = %s", name)[0][0])
 
 
 def try_guarantees(world: World) -> None:

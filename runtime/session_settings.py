@@ -77,8 +77,11 @@ class Limits(msgspec.Struct, frozen=True):
 
 
 CATALOG_ONLY: Final = "pg_catalog, pg_temp"
-WITH_PUBLIC: Final = "pg_catalog, public, pg_temp"
-"""For migrations: TimescaleDB's functions are in the schema public."""
+WITH_PUBLIC: Final = "public, pg_temp"
+"""
+For migrations: TimescaleDB's functions are in the schema public, and its extension goes there. The
+catalogue is searched first all the same, because it is not named.
+"""
 
 MEANING: Final = (
     # What text becomes a value, and what text a value becomes.

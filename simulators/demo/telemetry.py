@@ -3,8 +3,8 @@
 import datetime as dt
 
 import msgspec
-import psycopg
 
+from runtime import postgres
 from simulators.demo.accounts import Stored
 from wire.quantities import QUANTITIES
 
@@ -49,7 +49,7 @@ class AfterWithdrawal(msgspec.Struct, frozen=True):
 
 def stored(dsn: str) -> Stored:
     """Return what the database holds."""
-    with psycopg.connect(dsn, autocommit=True) as connection:
+    with postgres.connect(dsn) as connection:
         quantities = connection.execute(_BY_QUANTITY).fetchall()
         ledger = connection.execute(_LEDGER).fetchone() or (0, 0, 0, 0)
     counts = {QUANTITIES[code].name: int(count) for code, count in quantities}
@@ -65,7 +65,7 @@ def stored(dsn: str) -> Stored:
 
 def rows_of_withdrawn(dsn: str) -> int:
     """Return how many rows of the withdrawn scope there are now."""
-    with psycopg.connect(dsn, autocommit=True) as connection:
+    with postgres.connect(dsn) as connection:
         found = connection.execute(_HERS).fetchone()
     return int(found[0]) if found else 0
 
@@ -80,7 +80,7 @@ def after_withdrawal(dsn: str, *, rows_at_commit: int) -> AfterWithdrawal:
         rows_at_commit: `rows_of_withdrawn` just after the COMMIT, for a server that keeps no
             commit timestamps.
     """
-    with psycopg.connect(dsn, autocommit=True) as connection:
+    with postgres.connect(dsn) as connection:
         if connection.execute("SHOW track_commit_timestamp").fetchone() != ("on",):
             return AfterWithdrawal(rows_of_withdrawn(dsn) - rows_at_commit, None, None)
         rows, before, committed_at = connection.execute(_AFTER_COMMIT).fetchone() or (

@@ -8,6 +8,8 @@ import numpy as np
 import psycopg
 from numpy.typing import NDArray
 
+from runtime import postgres
+from runtime.errors import SessionRefused
 from simulators.fleet.errors import UnansweredError
 
 _BATCH: Final = 20_000
@@ -85,9 +87,9 @@ class Ledger:
             UnansweredError: It does not answer, or is no telemetry database.
         """
         try:
-            with psycopg.connect(self._dsn) as connection:
+            with postgres.connect(self._dsn, autocommit=False) as connection:
                 connection.execute("SELECT FROM vv.envelopes LIMIT 0")
-        except psycopg.Error as exc:
+        except (psycopg.Error, SessionRefused) as exc:
             raise _unanswered(exc) from None
 
     def settled(self, spools: Mapping[tuple[str, bytes], int], *, since: float) -> Settled:
@@ -104,7 +106,7 @@ class Ledger:
         """
         found: list[tuple[int, int, int, int, float]] = []
         try:
-            with psycopg.connect(self._dsn) as connection:
+            with postgres.connect(self._dsn, autocommit=False) as connection:
                 is_exact = _has_commit_times(connection)
                 query = _SETTLED.replace("{at}", _COMMITTED if is_exact else "stored_at")
                 with connection.cursor(name="settled", binary=True) as cursor:
@@ -114,7 +116,7 @@ class Ledger:
                             (spools.get((agent, bytes(spool)), -1), *rest)
                             for agent, spool, *rest in rows
                         )
-        except psycopg.Error as exc:
+        except (psycopg.Error, SessionRefused) as exc:
             raise _unanswered(exc) from None
         columns = np.array(found, dtype=np.float64).reshape(-1, 5).T
         agent, sequence, outcome, observations = columns[:4].astype(np.int64)
@@ -128,9 +130,9 @@ class Ledger:
             UnansweredError: The database does not answer.
         """
         try:
-            with psycopg.connect(self._dsn) as connection:
+            with postgres.connect(self._dsn, autocommit=False) as connection:
                 found = connection.execute(_ROWS, [since, until]).fetchone()
-        except psycopg.Error as exc:
+        except (psycopg.Error, SessionRefused) as exc:
             raise _unanswered(exc) from None
         return Rows(*map(int, found or (0, 0, 0)))
 
@@ -142,11 +144,11 @@ class Ledger:
             UnansweredError: The database does not answer.
         """
         try:
-            with psycopg.connect(self._dsn) as connection:
+            with postgres.connect(self._dsn, autocommit=False) as connection:
                 is_exact = _has_commit_times(connection)
                 query = _AFTER_WITHDRAWAL if is_exact else _AFTER_WITHDRAWAL_BY_CLOCK
                 found = connection.execute(query.encode()).fetchone()
-        except psycopg.Error as exc:
+        except (psycopg.Error, SessionRefused) as exc:
             raise _unanswered(exc) from None
         return int(found[0]) if found else 0
 
@@ -155,6 +157,6 @@ def _has_commit_times(connection: psycopg.Connection) -> bool:
     return connection.execute("SHOW track_commit_timestamp").fetchone() == ("on",)
 
 
-def _unanswered(exc: psycopg.Error) -> UnansweredError:
+def _unanswered(exc: psycopg.Error | SessionRefused) -> UnansweredError:
     # Not its text: that may name the host.
     return UnansweredError(f"the database did not answer ({type(exc).__name__})")

@@ -9,6 +9,8 @@ from typing import Final
 import msgspec
 import psycopg
 
+from runtime import postgres
+from runtime.errors import SessionRefused
 from simulators.fleet.enrol import PURPOSE, Enrolment
 from simulators.fleet.roster import Member
 from simulators.fleet.scenario import Scenario
@@ -115,21 +117,26 @@ def _enrol(whole: System, scenario: Scenario, say: Callable[[str], None]) -> Seq
         if done % 1000 == 0:
             say(f"enrolled {done}")
 
-    admin = whole.databases.admin()
     # Enrolling again is cheap to do after a power cut of a test bench; a flush to disk for each
-    # of six transactions per agent is not.
-    _set_commits(admin, "SET synchronous_commit = off")
+    # of six transactions per agent is not. Another's server is left as it is.
+    is_ours = whole.databases.server is not None
+    admin = whole.databases.admin()
+    if is_ours:
+        _alter(admin, b"ALTER SYSTEM SET fsync = off")
     try:
         return enrolment.run(scenario.policy(PURPOSE), scenario.agents, progress=progress)
     finally:
-        _set_commits(admin, "RESET synchronous_commit")
+        if is_ours:
+            _alter(admin, b"ALTER SYSTEM RESET fsync")
 
 
-def _set_commits(admin: str, change: str) -> None:
+def _alter(admin: str, change: bytes) -> None:
     try:
-        with psycopg.connect(admin, autocommit=True) as connection:
-            connection.execute(f"ALTER ROLE vv_trust {change}".encode())
-    except psycopg.Error as exc:
+        with postgres.connect(admin) as connection:
+            connection.execute(change)
+            connection.execute("SELECT pg_reload_conf()")
+            connection.execute("CHECKPOINT")
+    except (psycopg.Error, SessionRefused) as exc:
         raise StackError(f"the database server refused ({type(exc).__name__})") from None
 
 

@@ -7,6 +7,8 @@ from typing import Final
 import psycopg
 from psycopg import conninfo, sql
 
+from runtime import postgres
+from runtime.errors import SessionRefused
 from simulators.stack.errors import StackError
 from simulators.stack.postgres import Postgres
 from simulators.stack.toml import Table
@@ -67,19 +69,21 @@ class Databases:
             path.touch(mode=0o600)
             path.write_text(secrets.token_urlsafe(24))
         try:
-            with psycopg.connect(self.admin(), autocommit=True) as connection:
+            with postgres.connect(self.admin()) as connection:
                 self._refuse_foreign_roles(connection)
                 for which in _NAMES:
                     connection.execute(
                         sql.SQL("CREATE DATABASE {}").format(sql.Identifier(self.name(which)))
                     )
                     self._created.append(self.name(which))
-            with psycopg.connect(self.admin("telemetry"), autocommit=True) as connection:
+            with postgres.connect(
+                self.admin("telemetry"), path=postgres.WITH_PUBLIC
+            ) as connection:
                 if connection.execute(
                     "SELECT FROM pg_available_extensions WHERE name = 'timescaledb'"
                 ).fetchall():
                     connection.execute("CREATE EXTENSION IF NOT EXISTS timescaledb")
-        except psycopg.Error as exc:
+        except (psycopg.Error, SessionRefused) as exc:
             raise StackError(f"the database server refused ({type(exc).__name__})") from None
 
     def _check_dsn(self) -> None:
@@ -146,14 +150,14 @@ class Databases:
             return
         try:
             self._drop()
-        except psycopg.Error as exc:
+        except (psycopg.Error, SessionRefused) as exc:
             raise StackError(
                 f"the database server refused ({type(exc).__name__}): the databases"
                 f" {' and '.join(self._created)} are left there"
             ) from None
 
     def _drop(self) -> None:
-        with psycopg.connect(self.admin(), autocommit=True) as connection:
+        with postgres.connect(self.admin()) as connection:
             for name in self._created:
                 connection.execute(
                     sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
