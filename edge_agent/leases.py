@@ -6,7 +6,6 @@ measuring until the lease ends; and it cannot be talked into an older one, in wh
 withdrew is still named.
 """
 
-import os
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -15,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from edge_agent.errors import LeaseRefused, RolledBack
+from runtime import files
 from wire import lease as wire_lease
 from wire.errors import WireError
 from wire.lease import Lease
@@ -75,18 +75,7 @@ def write_durably(path: Path, data: bytes) -> None:
     Raises:
         OSError: What was there is still there.
     """
-    new = path.with_suffix(".new")
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(descriptor)
-    new.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    files.write(path, data)
 
 
 class Leases:

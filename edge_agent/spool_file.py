@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from edge_agent.errors import SpoolError, SpoolKeyChanged
+from runtime import files
 
 NAME: Final = "spool.db"
 VERSION: Final = 3
@@ -164,11 +165,7 @@ def _mended(path: Path) -> Path:
 
 def sync_folder(folder: Path) -> None:
     """Make durable which files are in *folder*."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    files.sync_folder(folder)
 
 
 def erase_damaged(folder: Path) -> bool:

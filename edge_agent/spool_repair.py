@@ -19,6 +19,7 @@ from edge_agent import spool_file
 from edge_agent.spool_file import MarkRow
 from edge_agent.spool_recent import SLOTS, Row
 from edge_agent.worth import Worth
+from runtime import files
 from wire.envelope import decode_envelope
 from wire.errors import WireError
 
@@ -66,7 +67,8 @@ def repair(path: Path, *, new_spool_id: bytes, key_check: bytes) -> Repair:
     new = path.with_name(f"{path.name}.new")
     for companion in ("", "-wal", "-shm"):
         new.with_name(new.name + companion).unlink(missing_ok=True)
-    new.touch(mode=0o600)
+    # Empty, and this very one: what is planted there meanwhile is refused, not written to.
+    files.create(new).close()
     target = spool_file.connect(new)
     try:
         found = _copy(path, target, new_spool_id=new_spool_id, key_check=key_check)

@@ -16,6 +16,7 @@ from ingest.config import Settings, read_keys
 from ingest.database import DatabaseSettings, connection_string
 from ingest.errors import StoreError
 from ingest.migrate import ROLES, migrate
+from runtime import files
 from runtime.errors import ConfigError, RuntimeSetupError
 from runtime.postgres import read_secret
 from runtime.settings import load
@@ -177,7 +178,7 @@ def _role_password(text: str) -> tuple[str, str]:
 def _keygen(arguments: argparse.Namespace) -> int:
     folder: Path = arguments.out
     key = X25519PrivateKey.generate()
-    files = {
+    pair = {
         "ingest.key": key.private_bytes(
             serialization.Encoding.PEM,
             serialization.PrivateFormat.PKCS8,
@@ -188,22 +189,26 @@ def _keygen(arguments: argparse.Namespace) -> int:
         ),
     }
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, data in files.items():
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for name, data in pair.items():
             # Never over a key that is there: what was sealed to it could not be opened any more.
-            mode = 0o600 if name.endswith(".key") else 0o644
-            with os.fdopen(
-                os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb"
-            ) as out:
-                out.write(data)
+            mode = files.SECRET if name.endswith(".key") else files.PUBLIC
+            files.write(folder / name, data, mode=mode, replace=False)
+    except files.UnsafePlace as error:
+        raise ConfigError(
+            key="--out",
+            source=str(folder),
+            problem=str(error),
+            mend="Name a folder that is yours alone.",
+        ) from None
     except OSError as error:
         raise ConfigError(
             key="--out",
             source=str(folder),
-            problem=f"cannot write {error.filename} ({type(error).__name__})",
+            problem=f"cannot write there ({type(error).__name__})",
             mend="Name a folder that can be written and holds no key yet.",
         ) from None
-    print(msgspec.json.encode({name: str(folder / name) for name in files}).decode())
+    print(msgspec.json.encode({name: str(folder / name) for name in pair}).decode())
     return 0
 
 

@@ -7,7 +7,6 @@ database: after the vault itself was restored from a backup, the file still know
 
 import datetime as dt
 import hmac
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -15,8 +14,8 @@ from uuid import UUID
 
 import msgspec
 
-from runtime import named_sql
-from trust import canonical, files
+from runtime import files, named_sql
+from trust import canonical
 from trust.database import Connection, Row
 from trust.errors import Conflict, KeyFileError, NotFound, Tampered
 from trust.ports import Keys
@@ -275,14 +274,8 @@ class LedgerFile:
         if any(known.erasure == entry.erasure for known in self.entries()):
             return
         try:
-            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-            with os.fdopen(descriptor, "ab") as file:
-                # A line of its own, also after one that a power cut tore.
-                file.write(b"\n" + msgspec.json.encode(entry) + b"\n")
-                file.flush()
-                os.fsync(file.fileno())
-            # The first line makes the file.
-            files.sync_folder(self._path.parent)
+            # A line of its own, also after one that a power cut tore.
+            files.append(self._path, b"\n" + msgspec.json.encode(entry) + b"\n")
         except OSError as exc:
             raise self._refused(exc) from None
 

@@ -2,16 +2,18 @@
 
 import os
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
 
+from runtime import files
+from runtime.files import UnsafePlace
 from trust.errors import KeyFileError, Unwritable
 
-SECRET: Final = 0o600
-PUBLIC: Final = 0o644
+SECRET: Final = files.SECRET
+PUBLIC: Final = files.PUBLIC
 
 
 def write(path: Path, content: bytes, *, mode: int, replace: bool = False) -> None:
@@ -21,24 +23,37 @@ def write(path: Path, content: bytes, *, mode: int, replace: bool = False) -> No
     Raises:
         KeyFileError: It is there already and *replace* is not set, or it cannot be written.
     """
-    if path.exists() and not replace:
+    try:
+        files.write(path, content, mode=mode, replace=replace)
+    except FileExistsError:
         raise KeyFileError(
             path.name, "it is there already", "Choose another place; nothing is overwritten."
-        )
-    temporary = unfinished(path)
-    try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-        with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(file.fileno(), mode)
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        sync_folder(path.parent)
-    except OSError as exc:
-        raise Unwritable(
-            path.name, f"it cannot be written ({type(exc).__name__})", "Check the folder."
         ) from None
+    except OSError as exc:
+        raise unwritable(path, exc) from None
+
+
+def unwritable(path: Path, error: OSError) -> Unwritable:
+    """Return why *path* cannot be written, and what to do."""
+    if isinstance(error, UnsafePlace):
+        return Unwritable(path.name, "it is not written where that is not safe", f"{error}.")
+    return Unwritable(
+        path.name, f"it cannot be written ({type(error).__name__})", "Check the folder."
+    )
+
+
+def create_unfinished(path: Path) -> BinaryIO:
+    """
+    Return a new file, open for writing, where *path* is while it is being written.
+
+    What a power cut left there is deleted, and never written to: it could lead elsewhere.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    temporary = unfinished(path)
+    temporary.unlink(missing_ok=True)
+    return files.create(temporary)
 
 
 def unfinished(path: Path) -> Path:
@@ -85,11 +100,7 @@ def sync_folder(folder: Path) -> None:
     Raises:
         OSError: It cannot be done.
     """
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    files.sync_folder(folder)
 
 
 def write_new(path: Path, content: bytes, *, mode: int) -> None:
@@ -100,14 +111,10 @@ def write_new(path: Path, content: bytes, *, mode: int) -> None:
         KeyFileError: It is there already, or cannot be written.
     """
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-        with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(file.fileno(), mode)
+        with files.create(path, mode=mode) as file:
             file.write(content)
     except OSError as exc:
-        raise Unwritable(
-            path.name, f"it cannot be written ({type(exc).__name__})", "Check the folder."
-        ) from None
+        raise unwritable(path, exc) from None
 
 
 def destroy(path: Path) -> bool:

@@ -5,9 +5,7 @@ A new pair is written beside the old one, the certificate is put in its place, t
 crash between the two is finished by `settle`, because the new key still lies there.
 """
 
-import os
 from pathlib import Path
-from typing import Final
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -17,9 +15,8 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.x509.oid import NameOID
 
 from edge_agent.errors import CredentialError
+from runtime import files
 
-_PRIVATE: Final = 0o600
-_PUBLIC: Final = 0o644
 Private = Ed25519PrivateKey | X25519PrivateKey
 
 
@@ -30,27 +27,12 @@ def write(path: Path, content: bytes, *, private: bool) -> None:
     Raises:
         CredentialError: It cannot be written.
     """
-    mode = _PRIVATE if private else _PUBLIC
-    temporary = _part(path)
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-        with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(file.fileno(), mode)
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        _sync_folder(path.parent)
+        files.write(path, content, mode=files.SECRET if private else files.PUBLIC)
+    except files.UnsafePlace as exc:
+        raise CredentialError(path.name, f"cannot be written safely ({exc})") from None
     except OSError as exc:
         raise CredentialError(path.name, f"cannot be written ({type(exc).__name__})") from None
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def signing_key(path: Path) -> Ed25519PrivateKey:
@@ -120,11 +102,7 @@ def next_key(key_file: Path) -> Path:
 def unfinished(file: Path) -> list[Path]:
     """Return where something of *file* may lie that was being written, or waits to replace it."""
     waiting = next_key(file)
-    return [_part(file), waiting, _part(waiting)]
-
-
-def _part(path: Path) -> Path:
-    return path.with_name(f".{path.name}.part")
+    return [*files.unfinished(file), waiting, *files.unfinished(waiting)]
 
 
 def replace(certificate_file: Path, key_file: Path, new_certificate: bytes) -> None:
@@ -153,7 +131,7 @@ def settle(certificate_file: Path, key_file: Path) -> bool:
         if not waiting.exists() or not is_pair(certificate_file.read_bytes(), _read(waiting)):
             return False
         waiting.replace(key_file)
-        _sync_folder(key_file.parent)
+        files.sync_folder(key_file.parent)
     except OSError as exc:
         raise CredentialError(key_file.name, f"cannot be moved ({type(exc).__name__})") from None
     return True

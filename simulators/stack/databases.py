@@ -7,7 +7,7 @@ from typing import Final
 import psycopg
 from psycopg import conninfo, sql
 
-from runtime import postgres
+from runtime import files, postgres
 from runtime.errors import SessionRefused
 from simulators.stack.errors import StackError
 from simulators.stack.postgres import Postgres
@@ -66,8 +66,7 @@ class Databases:
             self.server.start()
         for role in _ROLES:
             path = self.password_file(role)
-            path.touch(mode=0o600)
-            path.write_text(secrets.token_urlsafe(24))
+            files.write(path, secrets.token_urlsafe(24).encode())
         try:
             with postgres.connect(self.admin()) as connection:
                 self._refuse_foreign_roles(connection)
@@ -114,8 +113,7 @@ class Databases:
         """Return a file with an administrator's password, and the DSN without it."""
         parts = conninfo.conninfo_to_dict(self.admin(which))
         path = self._folder / f"{which}.admin"
-        path.touch(mode=0o600)
-        path.write_text(str(parts.pop("password", "")))
+        files.write(path, str(parts.pop("password", "")).encode())
         return path, conninfo.make_conninfo("", **parts)
 
     def settings(self, which: str, role: str) -> Table:

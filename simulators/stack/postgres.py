@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from runtime import files
 from simulators.stack.child import Child, free_port
 from simulators.stack.errors import DidNotStart, NotInstalled
 
@@ -121,8 +122,7 @@ class Postgres(msgspec.Struct):
         assert self.programs is not None  # noqa: S101 - start() has set it
         self.password = secrets.token_urlsafe(24)
         password_file = self.folder / "password"
-        password_file.touch(mode=0o600)
-        password_file.write_text(self.password)
+        files.write(password_file, self.password.encode())
         if user is not None:
             os.chown(password_file, user, user)
         with self.log.open("ab") as output:

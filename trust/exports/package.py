@@ -94,8 +94,7 @@ def write(path: Path, contents: Contents, passphrase: str) -> Written:
         cipher.new_kdf(),
     )
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, files.SECRET)
-        with os.fdopen(descriptor, "wb") as out:
+        with files.create_unfinished(path) as out:
             sealer = Sealer(out, header, passphrase)
             count = _fill(cast("BinaryIO", sealer), contents)
             sealer.finish()
@@ -104,9 +103,7 @@ def write(path: Path, contents: Contents, passphrase: str) -> Written:
         with temporary.open("rb") as sealed:
             digest = hashlib.file_digest(sealed, "sha256").digest()
     except OSError as exc:
-        raise KeyFileError(
-            path.name, f"it cannot be written ({type(exc).__name__})", "Check the folder."
-        ) from None
+        raise files.unwritable(path, exc) from None
     return Written(temporary, digest, count)
 
 
@@ -156,8 +153,7 @@ def unpack(path: Path, out: Path, passphrase: str) -> int:
         raise KeyFileError(out.name, "it is there already", "Choose another file.")
     temporary = files.unfinished(out)
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, files.SECRET)
-        with os.fdopen(descriptor, "wb") as plain, path.open("rb") as sealed:
+        with files.create_unfinished(out) as plain, path.open("rb") as sealed:
             for chunk in cipher.unseal(sealed, passphrase):
                 plain.write(chunk)
         temporary.replace(out)
