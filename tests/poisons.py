@@ -10,6 +10,7 @@ import pytest
 
 from simulators.stack.trust_shell import INVENTED_YES
 from tests.fix_vault import Office
+from trust import policy_file
 from trust.purposes import Allowed, Article6, Article9, Purpose, Retention
 from trust.units import Cause
 from wire.policy import Aggregate
@@ -59,9 +60,8 @@ def _of_subject(statement: str) -> Poison:
 
 def _other_purpose(office: Office, agent: str, subject: str) -> str:
     name = f"study-{secrets.token_hex(4)}".replace("-0", "-a")
-    policy = office.folder / f"{name}.yaml"
-    policy.write_text(STUDY.format(name=name))
-    office.run("policy", "load", str(policy))
+    with office.app.vault.transaction() as records:
+        records.add_purpose(policy_file.parse(STUDY.format(name=name)))
     with unchecked():
         office.run(
             "decision", "record", "--subject", subject, "--purpose", f"{name}@1",
@@ -75,19 +75,29 @@ def _damaged_policy(office: Office, agent: str, subject: str) -> None:
     office.vault.execute("UPDATE vault.purposes SET document = '{' WHERE purpose = %s", name)
 
 
-def _policy_of_a_later_release(office: Office, agent: str, subject: str) -> None:
-    name = _other_purpose(office, agent, subject)
-    allowed = Allowed(step=1, interval_ms=1000, time_step_ms=1000, aggregate=Aggregate.MEAN)
-    later = Purpose(
-        name, 2, Article6.CONSENT, Article9.RESEARCH, {"brain_waves": allowed}, Retention(30, 30)
-    )
-    with office.app.vault.transaction() as records:
-        records.add_purpose(later)
-    with unchecked():
-        office.run(
-            "decision", "record", "--subject", subject, "--purpose", f"{name}@2",
-            "--agent", agent, "--binding", "C0:FF:EE:00:00:99", *INVENTED_YES,
-        )  # fmt: skip
+def _policy(quantity: str, *, step: int = 1, bucket_bytes: int = 128) -> Poison:
+    """Have a person agree to a later version of a policy, signed, that no release here made."""
+
+    def plant(office: Office, agent: str, subject: str) -> None:
+        name = _other_purpose(office, agent, subject)
+        later = Purpose(
+            name,
+            2,
+            Article6.CONSENT,
+            Article9.RESEARCH,
+            {quantity: Allowed(step, 1000, 1000, Aggregate.MEAN)},
+            Retention(30, 30),
+            bucket_bytes=bucket_bytes,
+        )
+        with office.app.vault.transaction() as records:
+            records.add_purpose(later)
+        with unchecked():
+            office.run(
+                "decision", "record", "--subject", subject, "--purpose", f"{name}@2",
+                "--agent", agent, "--binding", "C0:FF:EE:00:00:99", *INVENTED_YES,
+            )  # fmt: skip
+
+    return plant
 
 
 def key_file(office: Office, name: str) -> Path:
@@ -134,7 +144,9 @@ POISONS: Final[Mapping[str, tuple[Poison, Cause]]] = {
         Cause.TAMPERED,
     ),
     "a policy that is no document": (_damaged_policy, Cause.TAMPERED),
-    "a policy of a later release": (_policy_of_a_later_release, Cause.UNUSABLE),
+    "a policy of a later release": (_policy("brain_waves"), Cause.UNUSABLE),
+    "a policy that pads too much": (_policy("heart_rate", bucket_bytes=1 << 20), Cause.UNUSABLE),
+    "a policy that rounds too much": (_policy("heart_rate", step=1 << 40), Cause.UNUSABLE),
     "a key that is missing": (_missing_key, Cause.KEY_FILE),
     "a key that is damaged": (_damaged_key, Cause.KEY_FILE),
     "a time that cannot be read": (

@@ -34,6 +34,8 @@ _FIRST_WAIT_S: Final = 0.05
 _LONGEST_WAIT_S: Final = 0.4
 CLEARING: Final = "clear-telemetry"
 """The job that sees to it that telemetry may be written to after a start or a restore."""
+LEASE_KEYS: Final = "lease-keys"
+"""The job that tells telemetry the lease keys that it does not have."""
 _log: Final = Log("trust.courier")
 
 
@@ -74,8 +76,9 @@ class Courier:
         self._clock = time.monotonic
         self._doubt = Doubt()
         self._closures = 0
-        # Perhaps by the process before this one.
-        self._is_noted = True
+        self._are_keys_written = False
+        # Jobs that are known not to be set aside, as the process before this one left them.
+        self._well: frozenset[str] = frozenset()
         self._closed_until = 0.0
         # One thread: what was cancelled half-way ends before anything else uses the connections.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="courier")
@@ -149,7 +152,7 @@ class Courier:
     async def _work(self, listener: Listener, channel: Channel) -> None:
         self._doubt.connected()
         await self._in_thread(self._note_convicted)
-        await self._in_thread(self._upkeep.write_lease_keys)
+        self._are_keys_written = False
         # What is new first. Then everything once more, because the broker may have lost what it
         # retained; in turns, so that an old lease is never published after a newer one.
         after: str | None = ""
@@ -168,6 +171,9 @@ class Courier:
     async def _bring(self) -> None:
         if not await self._in_thread(self._may_write):
             return
+        if not self._are_keys_written:
+            await self._in_thread(self._write_lease_keys)
+            self._are_keys_written = True
         while agents := await self._in_thread(self._bring_some):
             self._metrics.brought.inc(agents)
             _log.info("brought", agents=agents)
@@ -177,23 +183,27 @@ class Courier:
         """Tell whether telemetry may be written to; leases are published in any case."""
         if self._clock() < self._closed_until:
             return False
-        failures = self._attempt_job(CLEARING, self._upkeep.check)
-        self._closures = self._closures + 1 if failures else 0
-        if failures:
+        is_open = self._attempt_job(CLEARING, self._upkeep.check)
+        self._closures = 0 if is_open else self._closures + 1
+        if not is_open:
             wait = back_off(self._closures, jitter=random.random())  # noqa: S311
             self._closed_until = self._clock() + wait.total_seconds()
             self._metrics.connected.labels("telemetry").set(0)
-        return not failures
+        return is_open
 
-    def _attempt_job(self, name: str, work: Callable[[], object]) -> set[Failure]:
+    def _write_lease_keys(self) -> None:
+        self._attempt_job(LEASE_KEYS, self._upkeep.write_lease_keys)
+
+    def _attempt_job(self, name: str, work: Callable[[], object]) -> bool:
+        """Do *work*, the job *name*, alone; return whether it is done."""
         cause = attempt(work, kind=UnitKind.JOB)
         failures = {Failure(job(name), cause)} if isinstance(cause, Cause) else set()
-        if failures or self._is_noted:
-            self._is_noted = bool(failures)
+        if failures or name not in self._well:
             with self._vault.transaction() as records:
                 records.set_aside.replace(Work.JOB, {name: failures})
+            self._well = self._well - {name} if failures else self._well | {name}
         self._metrics.count_failures(failures)
-        return failures
+        return not failures
 
     def _bring_some(self) -> int:
         agents = self._upkeep.unfinished(older_than=self._repair_after, limit=_GROUP)

@@ -107,8 +107,7 @@ class Enrolment:
         Raises:
             Refused: There is no such agent, or it is revoked.
             KeyFileError: A file is there already, or cannot be written.
-            VaultUnavailable: Nothing was issued.
-            TelemetryUnavailable: It is issued, and ingest knows later how long it is valid.
+            Unavailable: Nothing was issued.
         """
         files.make_folder(out)
         holder = self._authority.issue_agent(agent, now=self._clock())
@@ -122,9 +121,7 @@ class Enrolment:
             records.add_certificate(
                 agent, certificate.serial_number, not_after=certificate.not_valid_after_utc
             )
-            records.want([agent])
         write_holder(out, "agent", holder)
-        self._upkeep.bring([agent])
 
     def revoke(self, agent: str, *, crl: Path | None) -> Done:
         """
@@ -144,12 +141,12 @@ class Enrolment:
                 raise _no_such_agent()
             _revoke(records, agent)
         try:
-            # First, because ingest refuses the agent from this COMMIT on: a list takes longer, and
-            # keeps out nobody who is connected.
-            return self._upkeep.bring([agent])
-        finally:
             if crl is not None:
                 self.write_revocations(crl)
+        finally:
+            # Ingest refuses the agent even where the list could not be written.
+            done = self._upkeep.bring([agent])
+        return done
 
     def write_revocations(self, path: Path) -> int:
         """
@@ -174,7 +171,7 @@ class Enrolment:
         self._authority.write_revocations(sorted(revoked.items()), path, now=self._clock())
         if again:
             _log.error("revoked_again", agents=len(again))
-            self._upkeep.bring(again)
+            self._upkeep.attempt(again)
         return len(revoked)
 
 

@@ -80,7 +80,7 @@ def _restricted(restricted: Restricted) -> Result:
 
 def _retention_run(app: App, _: argparse.Namespace) -> Result:
     result: Result = msgspec.to_builtins(app.retainer.run())
-    return result
+    return {**result, "problems": len(result["failures"])}
 
 
 ON_RECORDS: Final[Mapping[str, Callable[[App, argparse.Namespace], Result]]] = {

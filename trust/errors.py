@@ -10,6 +10,7 @@ Errors of trust.
     * UnitFault             (one unit's: a gateway's, person's, purpose's or file's; a command
                              says it and stops, the daemon sets the unit aside and goes on)
         * KeyFileError      (the operator's: a file is missing, open to others, or damaged)
+            * Absent        (it is not there: lost, or destroyed on purpose)
             * Unwritable    (it cannot be written or deleted)
         * Tampered          (somebody's: a signature or a seal in the vault is not ours)
         * BadLeaseKey       (nothing can be sealed to it)
@@ -75,6 +76,10 @@ class KeyFileError(UnitFault):
 
     def __init__(self, name: str, problem: str, mend: str) -> None:
         super().__init__(f"file {name}: {problem}. {mend}")
+
+
+class Absent(KeyFileError):
+    """There is no such file."""
 
 
 class Unwritable(KeyFileError):

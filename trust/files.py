@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, Pub
 
 from runtime import files
 from runtime.files import UnsafePlace
-from trust.errors import KeyFileError, Unwritable
+from trust.errors import Absent, KeyFileError, Unwritable
 
 SECRET: Final = files.SECRET
 PUBLIC: Final = files.PUBLIC
@@ -167,7 +167,8 @@ def read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as exc:
-        raise KeyFileError(
+        error = Absent if isinstance(exc, FileNotFoundError) else KeyFileError
+        raise error(
             path.name,
             f"it cannot be read ({type(exc).__name__})",
             "Check the path. Keys and certificates are made by `vitalveil trust init` and"

@@ -1,10 +1,11 @@
 """Metrics of trust: no label ever names an agent, a subject or a purpose."""
 
+import itertools
 from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from trust.units import Failure
+from trust.units import Cause, Failure, UnitKind
 
 
 class Metrics:
@@ -39,6 +40,8 @@ class Metrics:
             ["kind", "cause"],
             registry=self.registry,
         )
+        for unit_kind, unit_cause in itertools.product(UnitKind, Cause):
+            self._unit_failures.labels(unit_kind, unit_cause)
         self.missing = Gauge(
             "vitalveil_trust_missing_decisions",
             "Decisions that the vault has no more, at the last daily look.",

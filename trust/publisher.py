@@ -42,8 +42,7 @@ class _Client(aiomqtt.Client):
         reason_code: Any,
         properties: Any = None,
     ) -> None:
-        found = getattr(properties, "MaximumPacketSize", None)
-        self.max_packet_bytes = _LARGEST_PACKET_BYTES if found is None else int(found)
+        self.max_packet_bytes = _allowed(properties)
         super()._on_connect(client, userdata, flags, reason_code, properties)
 
     def _on_publish(
@@ -51,6 +50,12 @@ class _Client(aiomqtt.Client):
     ) -> None:
         self.refused += bool(reason_code.is_failure)
         super()._on_publish(client, userdata, mid, reason_code, properties)
+
+
+def _allowed(properties: Any) -> int:
+    """Return how long a packet may be; a CONNACK without a limit allows all there is."""
+    found = getattr(properties, "MaximumPacketSize", None)
+    return _LARGEST_PACKET_BYTES if found is None else int(found)
 
 
 class MqttChannel:

@@ -153,6 +153,7 @@ class Replay:
                 controller=self._controller,
                 purpose=purpose,
                 epochs=epochs,
+                skip_damaged=True,
             )
             is_restricted = self._is_restricted(subject, purpose)
             self._stores.restrict([n.value for n in names], is_restricted=is_restricted)

@@ -14,6 +14,7 @@ from typing import Final
 
 import msgspec
 
+from runtime.errors import RuntimeSetupError
 from trust.errors import (
     BadLeaseKey,
     KeyFileError,
@@ -72,6 +73,7 @@ class Cause(enum.StrEnum):
     CONNECTION_LOST = "connection_lost"
     FILE = "file"
     COMMAND = "command"
+    SETTINGS = "settings"
     UNFORESEEN = "unforeseen"
 
 
@@ -122,6 +124,10 @@ SENTENCES: Final[Mapping[Cause, tuple[str, str]]] = MappingProxyType(
         Cause.COMMAND: (
             "the command that has the broker read its revocation list fails or hangs",
             "Run certificates.reload_command by hand.",
+        ),
+        Cause.SETTINGS: (
+            "a setting of trust, or a file that it names, cannot be used",
+            "Run `vitalveil trust check-config`.",
         ),
         Cause.UNFORESEEN: (
             "trust met an error that it does not know, and logged its type",
@@ -186,6 +192,7 @@ _CAUSES: Final[Mapping[type[Exception], Cause]] = MappingProxyType(
         BadLeaseKey: Cause.LEASE_KEY,
         LeaseTooLarge: Cause.LEASE_TOO_LARGE,
         Unusable: Cause.UNUSABLE,
+        RuntimeSetupError: Cause.SETTINGS,
         # What a record refers to is not there.
         Refused: Cause.UNUSABLE,
     }

@@ -19,9 +19,8 @@ from trust.config import LeaseSettings
 from trust.errors import LeaseTooLarge, NotInForce
 from trust.handle_records import Handle
 from trust.isolation import attempt, attempt_within
-from trust.lease_keys import public_key
+from trust.lease_keys import is_lease_key, public_key
 from trust.leases import Term
-from trust.pki import CLOCKS_APART
 from trust.plans import Plan, Planner
 from trust.ports import Clock, Keys, SealedLease
 from trust.records import Agent, Records
@@ -30,7 +29,6 @@ from trust.units import SENTENCES, Cause, Failure, UnitKind, Work, gateway
 from trust.vault import Vault
 from trust.witness import Chain
 from wire import lease as wire_lease
-from wire.agreement import PUBLIC_KEY_BYTES
 
 _log: Final = Log("trust.upkeep")
 _AT_ONCE: Final = 500
@@ -211,23 +209,34 @@ class Upkeep:
         written, after = 0, ""
         while names := self._telemetry.without_lease_key(after=after, limit=_AT_ONCE):
             after = names[-1]
-            with self._vault.transaction() as records:
-                agents = records.lock_agents(names)
-                # Whose registration was changed is told apart by `bring`.
-                exchanged = self.exchanged({agent.agent: agent.registered for agent in agents})
-                keys = {
-                    agent.agent: agent.lease_key
-                    for agent in agents
-                    if agent.lease_key is not None
-                    and len(agent.lease_key) == PUBLIC_KEY_BYTES
-                    and agent.agent not in exchanged
-                }
-                if keys:
-                    self._telemetry.write_lease_keys(keys)
-            written += len(keys)
+            count = attempt(lambda n=names: self._write_lease_keys(n), kind=UnitKind.GATEWAY)  # type: ignore[misc]
+            if isinstance(count, Cause):
+                # One of them has cost the others theirs; `attempt` sets it aside in its turn.
+                each = [
+                    attempt(lambda n=name: self._write_lease_keys([n]), kind=UnitKind.GATEWAY)  # type: ignore[misc]
+                    for name in names
+                ]
+                count = sum(one for one in each if not isinstance(one, Cause))
+            written += count
         if written:
             _log.info("lease_keys_written", agents=written)
         return written
+
+    def _write_lease_keys(self, names: Sequence[str]) -> int:
+        with self._vault.transaction() as records:
+            agents = records.lock_agents(names)
+            # Whose registration was changed is told apart by `attempt`.
+            exchanged = self.exchanged({agent.agent: agent.registered for agent in agents})
+            keys = {
+                agent.agent: agent.lease_key
+                for agent in agents
+                if agent.lease_key is not None
+                and is_lease_key(agent.lease_key)
+                and agent.agent not in exchanged
+            }
+            if keys:
+                self._telemetry.write_lease_keys(keys)
+        return len(keys)
 
     def unfinished(self, *, older_than: dt.timedelta, limit: int) -> list[str]:
         """
@@ -353,7 +362,6 @@ def _change(plan: Plan) -> Change:
     is_exchanged = Failure(gateway(plan.agent.agent), Cause.REGISTRATION) in plan.failures
     if is_exchanged and plan.agent.revoked_at is None:
         return Change.that_ends(plan.agent.agent, held=plan.held)
-    ends = plan.agent.certified_until
     return Change(
         agent=plan.agent.agent,
         format=plan.agent.format,
@@ -363,5 +371,4 @@ def _change(plan: Plan) -> Change:
         lease_version=plan.agent.lease_version,
         held=plan.held,
         lease_key=plan.agent.lease_key,
-        expires_at=None if ends is None else ends + CLOCKS_APART,
     )

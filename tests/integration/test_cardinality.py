@@ -40,8 +40,8 @@ _SCENARIO: Final = Scenario(
 )  # fmt: skip
 _VALUES: Final = re.compile(r"[a-z][a-z0-9_]*|[0-9][0-9.e\-+]*|\+Inf")
 _NAMES: Final = frozenset(
-    ("characteristic", "ending", "fault", "file", "le", "of", "outcome", "quantity", "reason",
-     "state", "step", "to", "what")
+    ("cause", "characteristic", "ending", "fault", "file", "kind", "le", "of", "outcome",
+     "quantity", "reason", "state", "step", "to", "what")
 )  # fmt: skip
 _Series = frozenset[tuple[str, frozenset[tuple[str, str]]]]
 

@@ -237,6 +237,28 @@ def test_a_missing_key_refuses_the_decision_that_needs_it(clinic: Office, tmp_pa
     clinic.accept(other, agent, binding="C0:FF:EE:00:00:78")
 
 
+@pytest.mark.parametrize("damage", ["mode", "contents"])
+def test_a_damaged_key_is_not_taken_for_a_destroyed_one(clinic: Office, damage: str) -> None:
+    """What lies under its pseudonyms would be left out of an export, and of an erasure."""
+    agent, _ = clinic.enrol()
+    subject = clinic.add_subject()
+    POISONS["a key that is damaged"][0](clinic, agent, subject)
+    (purpose,) = clinic.vault.fetch("SELECT purpose FROM vault.epochs")[0]
+    file = poisons.key_file(clinic, str(purpose))
+    if damage == "mode":
+        clinic.app.keys.destroy_epoch(purpose=str(purpose), epoch=2)
+        clinic.app.keys.begin_epoch(purpose=str(purpose), epoch=2)
+        file.chmod(0o644)
+    clinic.app.close()
+    clinic.app = App(clinic.settings)
+
+    with pytest.raises(Refusal, match="pseudonym-root"):
+        clinic.run("restrict", subject)
+
+    file.unlink()
+    clinic.run("restrict", subject)
+
+
 def test_an_error_that_nobody_foresaw_costs_one_gateway(
     clinic: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:

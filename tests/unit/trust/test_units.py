@@ -4,6 +4,7 @@ import datetime as dt
 
 import pytest
 
+from runtime.errors import ConfigError
 from trust.errors import (
     BadLeaseKey,
     BrokerUnavailable,
@@ -37,6 +38,10 @@ def test_every_cause_has_a_sentence_and_a_remedy() -> None:
         (Unusable("a policy"), Cause.UNUSABLE),
         (NotFound("purpose", "Load it."), Cause.UNUSABLE),
         (VaultUnavailable("DataError", is_of_a_row=True), Cause.ROW_REFUSED),
+        (
+            ConfigError(key="keys", source="settings", problem="it is not set", mend="Set it."),
+            Cause.SETTINGS,
+        ),
         (KeyError("heart_rate"), Cause.UNFORESEEN),
         (ValueError("Error computing shared key."), Cause.UNFORESEEN),
     ],

@@ -1,0 +1,198 @@
+"""Jobs of the clock and lists of people: one that is at fault costs no other."""
+
+import contextlib
+import io
+import json
+import sys
+import time
+from pathlib import Path
+from uuid import UUID
+
+import msgspec
+import pytest
+from cryptography import x509
+
+from tests.fix_vault import Office, measured
+from tests.poisons import POISONS, set_aside
+from trust import batch, commands
+from trust.app import App, now
+from trust.config import CertificateSettings
+from trust.errors import VaultUnavailable
+from trust.file_jobs import FileJobs
+from trust.jobs import Jobs
+from trust.reload import reload_broker
+from trust.units import Cause
+
+pytestmark = pytest.mark.database
+
+_EXPORT = "a passphrase of a test"
+
+
+def _jobs(office: Office, certificates: CertificateSettings) -> FileJobs:
+    app = office.app
+    app.settings = msgspec.structs.replace(app.settings, certificates=certificates)
+    return FileJobs(
+        lambda: contextlib.nullcontext(app.vault),
+        certificates,
+        write_revocations=app.enrolment.write_revocations,
+        purge=lambda: app.access.purge_each()[1],
+        count=lambda failures: None,
+    )
+
+
+def test_a_list_that_cannot_be_written_is_named(office: Office, tmp_path: Path) -> None:
+    """The broker reads what there is; the job is set aside, and ends once the folder is there."""
+    read = tmp_path / "read"
+    command = [sys.executable, "-c", f"open({str(read)!r}, 'w')"]
+    folder = tmp_path / "broker"
+    chosen = CertificateSettings(crl_file=folder / "crl.pem", reload_command=command)
+    jobs = _jobs(office, chosen)
+
+    assert not jobs.revocations()
+    assert set_aside(office) == {"revocation-list": {Cause.FILE}}
+    assert read.exists()
+    folder.mkdir()
+    assert jobs.revocations()
+    assert set_aside(office) == {}
+
+
+def test_a_list_that_is_damaged_is_not_the_end(office: Office, tmp_path: Path) -> None:
+    """A file that is no list is written again: nobody is on it."""
+    path = tmp_path / "crl.pem"
+    path.write_bytes(b"-----BEGIN X509 CRL-----\nnothing\n-----END X509 CRL-----\n")
+
+    _jobs(office, CertificateSettings(crl_file=path)).revocations()
+
+    assert set_aside(office) == {}
+    assert len(x509.load_pem_x509_crl(path.read_bytes())) == 0
+
+
+def test_a_command_that_hangs_is_ended_with_all_it_began(tmp_path: Path) -> None:
+    """Also where what it began holds its output open: nothing waits for that."""
+    beat = tmp_path / "beat"
+    script = f"while :; do date +%s%N > {beat}; sleep 0.05; done & sleep 60"
+    started = time.monotonic()
+
+    problem = reload_broker(["sh", "-c", script], timeout_s=0.5)
+
+    assert problem is not None
+    assert time.monotonic() - started < 10
+    last = beat.read_text()
+    time.sleep(0.3)  # that something does not happen is seen by waiting
+    assert beat.read_text() == last
+
+
+def test_a_command_that_fails_is_named(office: Office, tmp_path: Path) -> None:
+    """The list is written, and the operator is told that the broker has not read it."""
+    chosen = CertificateSettings(crl_file=tmp_path / "crl.pem", reload_command=["false"])
+
+    assert not _jobs(office, chosen).revocations()
+
+    assert set_aside(office) == {"broker-reload": {Cause.COMMAND}}
+    assert (tmp_path / "crl.pem").exists()
+
+
+def test_an_export_that_cannot_be_deleted_keeps_no_other(office: Office, tmp_path: Path) -> None:
+    """It is named by its id, and tried again; all others are gone."""
+    subject, _ = measured(office)
+    passphrase = tmp_path / "passphrase"
+    passphrase.touch(mode=0o600)
+    passphrase.write_text(_EXPORT)
+    files = [tmp_path / str(n) for n in range(3)]
+    made = [
+        office.run("export", "make", subject, "--out", str(file), "--passphrase-file",
+                   str(passphrase))["export"]
+        for file in files
+    ]  # fmt: skip
+    office.vault.execute("UPDATE vault.exports SET expires_at = now() - interval '1 s'")
+    files[1].unlink()
+    files[1].mkdir()
+
+    assert not _jobs(office, CertificateSettings()).exports()
+
+    assert office.vault.fetch("SELECT kind, unit, cause FROM vault.set_aside") == [
+        ("export", made[1], "file")
+    ]
+    assert not files[0].exists()
+    assert not files[2].exists()
+    files[1].rmdir()
+    assert _jobs(office, CertificateSettings()).exports()
+    assert set_aside(office) == {}
+
+
+def test_a_vault_that_is_away_is_no_jobs_fault(office: Office) -> None:
+    """Nothing is noted, and the job is to be tried again."""
+
+    def away() -> None:
+        raise VaultUnavailable("OperationalError")
+
+    assert not Jobs(office.app.vault).do("retention", away)
+    assert set_aside(office) == {}
+
+
+@pytest.mark.parametrize("name", ["a policy that is no document"])
+def test_retention_of_one_purpose_stops_no_other(office: Office, name: str) -> None:
+    """The others are kept to; whole partitions stay while one purpose's time is not known."""
+    subject, agent = measured(office)
+    POISONS[name][0](office, agent, subject)
+    office.app.close()
+    office.app = App(office.settings)
+
+    retained = office.run("retention", "run")
+
+    assert list(retained["rows"]) == ["home-monitoring"]
+    assert [f["cause"] for f in retained["failures"]] == ["tampered"]
+    assert retained["partitions"] == 0
+
+
+def test_a_row_that_cannot_be_read_keeps_no_request_from_its_date(office: Office) -> None:
+    """Requests and reminders that can be read are listed; the others are named by their id."""
+    subject, _ = measured(office)
+    added = [
+        office.run("request", "add", "--subject", subject, "--kind", "access",
+                   "--received-at", now().isoformat())["request"]
+        for _ in range(3)
+    ]  # fmt: skip
+    ward = office.add_subject("Child Canary")
+    office.run("representative", "add", "--subject", ward, "--role", "guardian",
+               "--name", "Parent", "--shown-by", "family-record-book")  # fmt: skip
+    office.vault.execute(
+        "UPDATE vault.requests SET due_at = 'infinity' WHERE request = %s", added[0]
+    )
+    office.vault.execute("UPDATE vault.requests SET kind = 'wish' WHERE request = %s", added[1])
+    with office.app.vault.transaction() as records:
+        records.registers.rectify(UUID(ward), name=None, born="2014-13")
+    office.vault.execute(
+        "INSERT INTO vault.decisions"
+        " (decision, subject, purpose, version, document, key_id, signature)"
+        " SELECT gen_random_uuid(), %s, purpose, version, document, key_id, signature"
+        " FROM vault.decisions", ward,
+    )  # fmt: skip
+
+    listed = office.run("request", "list")
+
+    assert {row["request"] for row in listed["rows"]} == {added[2]}
+    assert set(listed["unreadable_requests"]) == {added[0], added[1]}
+    assert listed["unreadable_subjects"] == [ward]
+    assert listed["problems"] == 3
+
+
+async def test_a_line_of_a_batch_costs_no_other(
+    office: Office, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One that brings out a fault of ours is answered by its type, and the next one is read."""
+
+    def broken(*_: object) -> None:
+        raise LookupError("Ada Canary")
+
+    monkeypatch.setattr(commands, "ON_RECORDS", {**commands.ON_RECORDS, "subject list": broken})
+    lines = "".join(json.dumps(argv) + "\n" for argv in (["subject", "list"], ["agent", "list"]))
+    said: list[str] = []
+
+    refused = await batch.run(office.app, lines=io.StringIO(lines), out=said.append)
+
+    answers = [json.loads(one) for one in said]
+    assert refused == 1
+    assert [one["ok"] for one in answers] == [False, True]
+    assert "LookupError" in answers[0]["error"]
+    assert "Canary" not in answers[0]["error"] + caplog.text
