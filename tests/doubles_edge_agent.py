@@ -74,6 +74,8 @@ class IngestDouble(_Double):
         self._gateway = gateway
         self._opener = Opener([gateway.ingest_key])
         self.settles = True
+        self.client: aiomqtt.Client | None = None
+        """Its connection, while it has one."""
         self.payloads: dict[tuple[bytes, int], bytes] = {}
         self._settled: dict[bytes, _Settled] = {}
         self.deliveries = 0
@@ -95,6 +97,7 @@ class IngestDouble(_Double):
         async with mqtt(self._gateway.ingest_settings, "ingest") as client:
             await client.subscribe(topics.observations(agent), 1)
             await client.subscribe(topics.state(agent), 1)
+            self.client = client
             async for message in client.messages:
                 payload = bytes(message.payload)
                 if message.topic.value == topics.state(agent):
@@ -123,6 +126,13 @@ class IngestDouble(_Double):
                 (body.handle, block.quantity, at_ms, quantity.to_unit(steps))
                 for at_ms, steps in zip(block.times_ms(), block.unpacked_values(), strict=True)
             ]
+
+    async def publish(self, *receipts: bytes) -> None:
+        """Publish *receipts*, whatever they are, with ingest's certificate; retain the last."""
+        assert self.client is not None
+        for payload in receipts:
+            topic = topics.receipt(self._gateway.agent)
+            await self.client.publish(topic, payload, qos=1, retain=True)
 
     def proven(self, spools: list[SpoolReceipt]) -> bytes:
         """Return a receipt for *spools* that ingest proves to be its own."""

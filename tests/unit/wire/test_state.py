@@ -139,6 +139,11 @@ def test_ingest_tells_a_floor_that_its_agent_says() -> None:
             id="forged",
         ),
         pytest.param(
+            SpoolState("ab" * 16, 7, 2, f"{with_ingest().key_id.hex()}.later"),
+            with_ingest(),
+            id="not hexadecimal",
+        ),
+        pytest.param(
             SpoolState("ab" * 16, 1 << 62, 2, proven(7).proof), with_ingest(), id="all there is"
         ),
     ],
