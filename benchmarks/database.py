@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any, Final, LiteralString
 
 import msgspec
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from psycopg import Connection
 
 from benchmarks.fleet import LEASE, Member
@@ -22,6 +23,12 @@ class Commit(msgspec.Struct, frozen=True):
 
     at_s: float
     rows: int
+
+
+LEASE_KEY: Final = (
+    X25519PrivateKey.from_private_bytes(bytes(range(32))).public_key().public_bytes_raw()
+)
+"""Public, of every gateway: what ingest proves to it costs the same whichever it is."""
 
 
 class Telemetry:
@@ -72,8 +79,9 @@ class Telemetry:
         agents = list(dict.fromkeys(one.agent for one in members))
         with self.change() as (connection, epoch):
             connection.execute(
-                "INSERT INTO vv.agents SELECT a, %s, NULL, %s FROM unnest(%s::text[]) a",
-                [format, epoch, agents],
+                "INSERT INTO vv.agents (agent, format, lease_key, changed_epoch)"
+                " SELECT a, %s, %s, %s FROM unnest(%s::text[]) a",
+                [format, LEASE_KEY if format == "sealed" else None, epoch, agents],
             )
             connection.execute(
                 "INSERT INTO vv.leases SELECT a, %s, '2020-01-01', '2099-01-01', %s"

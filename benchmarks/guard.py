@@ -78,7 +78,7 @@ def try_guarantees(world: World) -> None:
     """
     world.telemetry.reset()
     allowed, withdrawn, plain = member(0), member(1), member(2)
-    world.telemetry.sow([allowed, withdrawn, plain])
+    world.sow([allowed, withdrawn, plain])
     world.telemetry.withdraw([withdrawn.handle])
     messages = _trial(world)
     world.fill([WORKERS[0]], messages)

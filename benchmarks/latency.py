@@ -49,7 +49,7 @@ def measure(world: World, load: Paced) -> Sample:
     world.telemetry.reset()
     shape = load.shape()
     count = shape.envelopes
-    world.telemetry.sow(shape.members(), interval_ms=shape.step_ms)
+    world.sow(shape.members(), interval_ms=shape.step_ms)
     worker = world.start_ingest(wait=True)
     begin_s = time.time() + _LEAD_S + count / _SEALS_PER_S
     fleet = PacedFleet(shape, begin_s=begin_s, rate=load.rate, world=world)

@@ -212,7 +212,11 @@ class _Flow:
             self._packet_id = self._packet_id % 65_535 + 1
             packets.append(
                 mqtt5.PublishPacket(
-                    topic, payload, qos=mqtt5.QoS.AT_LEAST_ONCE, packet_id=self._packet_id
+                    topic,
+                    payload,
+                    qos=mqtt5.QoS.AT_LEAST_ONCE,
+                    packet_id=self._packet_id,
+                    retain=topic.startswith("vv1/state/"),
                 ).write()
             )
         self._in_flight += len(packets)

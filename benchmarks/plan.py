@@ -76,7 +76,7 @@ def throughput(world: World, sizes: Sizes, say: Say) -> Table:
     turns: dict[str, Turn] = {}
     for readings, envelopes in sizes.envelopes.items():
         shape = Shape(1000, readings, envelopes)
-        world.telemetry.sow(shape.members())
+        world.sow(shape.members())
         fleet = make_fleet(world, shape)
         messages = fleet.messages()
         every = 1 if readings == 30 else sizes.others_every
@@ -102,7 +102,7 @@ def throughput(world: World, sizes: Sizes, say: Say) -> Table:
 def ours_alone(world: World, sizes: Sizes, say: Say) -> Table:
     """Let ours drain 30 readings an envelope with nobody to compare it to."""
     shape = Shape(1000, 30, sizes.envelopes[30])
-    world.telemetry.sow(shape.members())
+    world.sow(shape.members())
     load = Load(make_fleet(world, shape).messages(), shape.rows, shape.envelopes)
     return play({"ours_30": Turn(Ours(world, load))}, rounds=sizes.rounds, say=say)
 
@@ -112,8 +112,8 @@ def variants(world: World, sizes: Sizes, say: Say) -> Table:
     sealed = Shape(1000, 30, sizes.envelopes[30])
     in_clear = msgspec.structs.replace(sealed, first_series=1000)
     fleet, other = make_fleet(world, sealed), make_fleet(world, in_clear)
-    world.telemetry.sow(sealed.members())
-    world.telemetry.sow(in_clear.members(), format="json", add=True)
+    world.sow(sealed.members())
+    world.sow(in_clear.members(), format="json", add=True)
     good = Load(fleet.messages(), sealed.rows, sealed.envelopes)
     in_json = Load(other.messages(Form.JSON), sealed.rows, sealed.envelopes)
     turns = {
@@ -152,7 +152,7 @@ def spoil(load: Load) -> Load:
 def many_series(world: World, sizes: Sizes, say: Say) -> Table:
     """Let ours and the limit meet over 100,000 series of 10,000 gateways."""
     shape = Shape(100_000, 30, max(sizes.envelopes[30], 100_000), 10)
-    world.telemetry.sow(shape.members())
+    world.sow(shape.members())
     fleet = make_fleet(world, shape)
     ours = Ours(world, Load(fleet.messages(), shape.rows, shape.envelopes))
     turns = {"ours_many": Turn(ours), "limit_many": Turn(Limit(world, fleet))}

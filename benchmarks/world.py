@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -19,9 +19,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 
 from benchmarks import mqtt
-from benchmarks.database import Telemetry
+from benchmarks.database import INTERVAL_MS, Telemetry
 from benchmarks.errors import BenchError
-from benchmarks.fleet import Message
+from benchmarks.fleet import Member, Message
 from simulators.stack.broker import Mosquitto
 from simulators.stack.child import Child, free_port
 from simulators.stack.databases import Databases
@@ -29,6 +29,8 @@ from simulators.stack.postgres import Postgres
 from simulators.stack.scrape import EMPTY, Metrics, is_ready, scrape
 from simulators.stack.toml import Table, format_toml
 from trust import pki
+from wire import state, topics
+from wire.state import State
 
 _VITALVEIL: Final = [sys.executable, "-m", "vitalveil"]
 ROOT: Final = Path(__file__).parents[1]
@@ -41,7 +43,8 @@ _GENERATOR: Final = "generator"
 _RULES: Final = (
     "".join(f"user {name}\ntopic read vv1/obs/#\n" for name in (CEILING, *PEERS))
     + "user ingest-2\ntopic read vv1/obs/#\ntopic read vv1/state/+\ntopic write vv1/receipt/+\n"
-    + f"user {_GENERATOR}\ntopic write vv1/obs/#\ntopic read vv1/receipt/+\n"
+    + f"user {_GENERATOR}\ntopic write vv1/obs/#\ntopic write vv1/state/+\n"
+    + "topic read vv1/receipt/+\n"
 )
 
 
@@ -184,6 +187,25 @@ class World:
         if wait:
             child.wait_until(lambda: is_ready(port))
         return Worker(child, port)
+
+    def sow(
+        self,
+        members: Sequence[Member],
+        *,
+        format: str = "sealed",
+        interval_ms: int = INTERVAL_MS,
+        add: bool = False,
+    ) -> None:
+        """
+        Permit *members* to send heart rates, and nobody else unless *add*.
+
+        The broker retains their gateways' states: ingest proves its receipts to them.
+        """
+        self.telemetry.sow(members, format=format, interval_ms=interval_ms, add=add)
+        told = state.encode(State(True, "bench", reads=[state.RECEIPT_2]))
+        agents = dict.fromkeys(one.agent for one in members)
+        if format == "sealed":
+            self.publish([(topics.state(agent), told) for agent in agents])
 
     def fill(self, names: list[str], messages: list[Message], *, of: int = 1) -> None:
         """Leave *messages* waiting in a fresh session of each of *names*."""

@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from edge_agent.leases import Leases
 from ingest.quarantine import sealer_to
 from runtime.version import VERSION
-from wire import envelope, json_envelope, lease, receipt, sealing, state, topics
+from wire import agreement, envelope, json_envelope, lease, receipt, sealing, state, topics
+from wire.agreement import Agreement
 from wire.envelope import Body, pack_block
 from wire.lease import Grant, Lease
 from wire.policy import Aggregate, Rule
@@ -112,6 +113,26 @@ def receipts() -> list[Message]:
     return [_message(name, receipt.encode(spools), spools) for name, spools in cases.items()]
 
 
+def proven_receipts() -> list[Message]:
+    """Return receipts that ingest proves."""
+    shared = _shared()
+    spools = [SpoolReceipt(SPOOL_ID, 5, [(7, 8), (10, 10)]), SpoolReceipt(HANDLE, 0)]
+    cases: dict[str, list[SpoolReceipt]] = {"of nothing": [], "with ranges": spools}
+    return [
+        _message(name, receipt.encode_proven(settled, [shared]), settled)
+        for name, settled in cases.items()
+    ]
+
+
+def padded_leases() -> list[Message]:
+    """Return a lease whose length tells nothing."""
+    one = Lease(AGENT, 7, START_MS, START_MS + 1, [Grant(HANDLE, [], [Rule(2)])])
+    sealed = lease.encode(
+        one, trust_key=TRUST_KEY, agent_key=LEASE_KEY.public_key(), multiple_bytes=1024
+    )
+    return [_message("padded", sealed, one)]
+
+
 def leases() -> list[Message]:
     """Return sealed leases, and how an agent keeps them on its disk."""
     rules = [Rule(1, 1, 60_000, 60_000, Aggregate.MEAN), Rule(2)]
@@ -147,8 +168,18 @@ def states() -> list[Message]:
             True, VERSION, 7, True, [spool], {"measurements.kept": 12}, {"spool_bytes": 900}
         ),
         "without a spool": State(True, VERSION),
+        "with a proof": State(
+            True,
+            VERSION,
+            spools=[SpoolState(SPOOL_ID.hex(), 3, 2, state.prove_floor(SPOOL_ID, 3, _shared()))],
+            reads=[state.RECEIPT_2, state.LEASE_2],
+        ),
     }
     return [_message(name, state.encode(one), one) for name, one in cases.items()]
+
+
+def _shared() -> Agreement:
+    return agreement.of_agent(LEASE_KEY, INGEST_KEY.public_key().public_bytes_raw(), AGENT)
 
 
 def policies() -> list[Message]:
@@ -184,7 +215,9 @@ def main() -> int:
         "sealed_envelopes": sealed_envelopes(),
         "json_envelopes": json_envelopes(),
         "receipts": receipts(),
+        "proven_receipts": proven_receipts(),
         "leases": leases(),
+        "padded_leases": padded_leases(),
         "states": states(),
         "policies": policies(),
         "topics": all_topics(),

@@ -9,8 +9,17 @@ import pytest
 
 from edge_agent.leases import Leases
 from ingest.quarantine import unseal
-from tests.golden.record import AGENT, HERE, INGEST_KEY, LEASE_KEY, TRUST_KEY, Shelf
-from wire import envelope, json_envelope, lease, receipt, state, topics
+from tests.golden.record import (
+    AGENT,
+    HERE,
+    INGEST_KEY,
+    LEASE_KEY,
+    TRUST_KEY,
+    Shelf,
+    padded_leases,
+    proven_receipts,
+)
+from wire import agreement, envelope, json_envelope, lease, receipt, state, topics
 from wire.envelope import Body, Envelope
 from wire.lease import Lease
 from wire.policy import Rule
@@ -26,6 +35,7 @@ def cases(kind: str) -> list[Any]:
     return [
         pytest.param(message, id=f"{folder.name}: {message['name']}")
         for folder in FOLDERS
+        if (folder / f"{kind}.json").exists()
         for message in _read(folder / f"{kind}.json")
     ]
 
@@ -69,6 +79,22 @@ def test_a_receipt_of_before_is_read(message: dict[str, Any]) -> None:
     """A receipt is read as it was meant, for old agents and old recordings are still about."""
     found = receipt.decode(bytes.fromhex(message["bytes"]))
     assert found.spools == msgspec.convert(message["means"], list[SpoolReceipt])
+
+
+@pytest.mark.parametrize("message", [*proven_receipts(), *cases("proven_receipts")])
+def test_a_proven_receipt_of_before_is_believed(message: dict[str, Any]) -> None:
+    """A receipt that ingest proved is believed by a later agent, and one of today is recorded."""
+    shared = agreement.of_agent(LEASE_KEY, INGEST_KEY.public_key().public_bytes_raw(), AGENT)
+    found = receipt.decode_proven(bytes.fromhex(message["bytes"]), [shared])
+    assert found == msgspec.convert(message["means"], list[SpoolReceipt])
+
+
+@pytest.mark.parametrize("message", [*padded_leases(), *cases("padded_leases")])
+def test_a_padded_lease_of_before_is_read(message: dict[str, Any]) -> None:
+    """A lease of the second form is read as it was meant, and one of today is recorded."""
+    sealed, public = bytes.fromhex(message["bytes"]), TRUST_KEY.public_key()
+    found = lease.decode(sealed, agent=AGENT, trust_key=public, agent_key=LEASE_KEY)
+    assert found == msgspec.convert(message["means"], Lease)
 
 
 @pytest.mark.parametrize("message", cases("leases"))
