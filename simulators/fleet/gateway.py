@@ -137,6 +137,9 @@ class Gateway:
             return
         if act >= _DISHONEST and self._is_nameless(act):
             self._send_nameless(act, body)
+            if act is Act.FORGED:
+                # Its times are taken: ingest finds out only later that the identity is settled.
+                self._author.measured_until(due_at)
             return
         self._spool(act, phase, due_at, body, count)
         self.pump()
