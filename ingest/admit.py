@@ -19,8 +19,10 @@ from ingest.delivery import Opened
 from ingest.outcome import QuarantineReason, Reason, Verdict
 from ingest.pairs import NONE, Words
 from ingest.permissions import (
+    FOR_EVER_MS,
     JSON,
     NO_RULE,
+    REVOKED,
     UNKNOWN,
     LastReadings,
     Permissions,
@@ -109,13 +111,13 @@ def admit(
         now_ms: The time, for permissions that end by themselves.
     """
     verdicts: list[Verdict] = [None if one.body is not None else _unopened(one) for one in opened]
-    found, windows = _look_up(opened, verdicts, permissions)
+    found, windows, ends_ms = _look_up(opened, verdicts, permissions, now_ms=now_ms)
     received = np.fromiter((o.delivery.received_ms for o in opened), np.int64, len(opened))
     owners = np.fromiter(map(hash, [one.identity for one in opened]), np.int64, len(opened))
     given = Given(windows, received, owners, clock, now_ms)
     blocks, rows, expires_ms = decide(found, given, permissions=permissions, last=last)
     _conclude(verdicts, blocks)
-    return Admission(permissions.epoch, expires_ms, verdicts, blocks, rows)
+    return Admission(permissions.epoch, min(expires_ms, ends_ms), verdicts, blocks, rows)
 
 
 def _unopened(one: Opened) -> Verdict:
@@ -136,6 +138,8 @@ class _Senders(msgspec.Struct, frozen=True, eq=False):
 
         standings: Of all envelopes' agents.
 
+        expiries: From when these may not send.
+
         handles: Of each body, by its number; `NONE` for one that is not its agent's.
 
         is_json: Of each body: whether it came in clear.
@@ -145,6 +149,7 @@ class _Senders(msgspec.Struct, frozen=True, eq=False):
     places: Ints
     agents: Words
     standings: NDArray[np.uint8]
+    expiries: Ints
     handles: Ints
     is_json: Bools
 
@@ -161,35 +166,42 @@ def _senders(opened: Sequence[Opened], permissions: Permissions) -> _Senders:
         where,
         agents,
         np.where(has_agent, permissions.standings(agents), _NO_AGENT),
+        permissions.expiries(agents),
         permissions.handles(handle_words([body.handle for body in bodies]), agents[where]),
         np.fromiter((opened[index].is_json for index in places), np.bool_, len(places)),
     )
 
 
 def _look_up(
-    opened: Sequence[Opened], verdicts: list[Verdict], permissions: Permissions
-) -> tuple[Candidates, Ints]:
+    opened: Sequence[Opened], verdicts: list[Verdict], permissions: Permissions, *, now_ms: int
+) -> tuple[Candidates, Ints, int]:
     """
-    Return every block with its rule, and each envelope's window of measuring.
+    Return every block with its rule, each envelope's window of measuring, and from when the first
+    of those agents that may send may not.
 
     Notes in *verdicts* what can be told without looking at observations.
     """
     senders = _senders(opened, permissions)
-    codes = _codes(senders)
+    codes = _codes(senders, now_ms=now_ms)
     for index in np.flatnonzero(codes).tolist():
         verdicts[index] = Reason.of(int(codes[index]))
     windows = _lease_windows(senders, permissions)
     windows[codes != 0] = _ALWAYS
-    return _candidates(senders, codes, permissions), windows
+    may_send = senders.places[codes[senders.places] == 0]
+    ends_ms = int(senders.expiries[may_send].min(initial=FOR_EVER_MS))
+    return _candidates(senders, codes, permissions), windows, ends_ms
 
 
-def _codes(senders: _Senders) -> Ints:
+def _codes(senders: _Senders, *, now_ms: int) -> Ints:
     """Return for each envelope the code of why nothing in it may be stored; 0 for none."""
     codes = np.zeros(len(senders.agents), dtype=np.int64)
     codes[senders.places[senders.handles == NONE]] = Reason.UNKNOWN_HANDLE.code
     is_uninvited = senders.is_json & (senders.standings[senders.places] != JSON)
     codes[senders.places[is_uninvited]] = Reason.MALFORMED.code
+    has_agent = senders.standings != _NO_AGENT
+    codes[has_agent & (senders.expiries <= now_ms)] = Reason.AGENT_EXPIRED.code
     codes[senders.standings == UNKNOWN] = Reason.UNKNOWN_AGENT.code
+    codes[senders.standings == REVOKED] = Reason.AGENT_REVOKED.code
     return codes
 
 

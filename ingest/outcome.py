@@ -26,6 +26,9 @@ class Reason(enum.StrEnum):
     FROM_THE_FUTURE = "from_the_future"
     TOO_OLD = "too_old"
     TOO_LARGE = "too_large"
+    AGENT_REVOKED = "agent_revoked"
+    AGENT_EXPIRED = "agent_expired"
+    """The last certificate of its agent is over. It is sent again after renewal: no receipt."""
 
     @property
     def code(self) -> int:
@@ -71,6 +74,8 @@ ANONYMOUS: Final = frozenset[Verdict](
         Reason.UNSUPPORTED_VERSION,
         Reason.BAD_SEAL,
         Reason.UNKNOWN_AGENT,
+        Reason.AGENT_REVOKED,
+        Reason.AGENT_EXPIRED,
         Reason.WRONG_TOPIC,
         Reason.UNKNOWN_HANDLE,
         Reason.TOO_LARGE,

@@ -16,13 +16,20 @@ NO_RULE: Final = 0
 """Row of a block that nothing permits: as wide as can be, because it is refused anyway."""
 
 UNKNOWN: Final = 0
-"""Standing of an agent that may not send: nobody enrolled it, or it was revoked."""
+"""Standing of an agent that may not send: nobody enrolled it."""
 SEALED: Final = 1
 JSON: Final = 2
 """Standing of an agent that may send JSON envelopes as well."""
+REVOKED: Final = 3
+"""Standing of an agent that may send no more."""
 
-AGENT: Final = np.dtype([("agent", ">u8"), ("standing", "u1"), ("lease_key", "u1", 32)])
-"""Who may send: 16 hex digits are 64 bits. The public lease key is zeros where none is known."""
+AGENT: Final = np.dtype(
+    [("agent", ">u8"), ("standing", "u1"), ("expires_at_ms", ">i8"), ("lease_key", "u1", 32)]
+)
+"""
+Who may send, and until when: 16 hex digits are 64 bits. The public lease key is zeros where none
+is known.
+"""
 
 NO_KEY: Final = bytes(32)
 """Instead of a lease key."""
@@ -185,6 +192,10 @@ class Permissions:
             for index, standing in enumerate(standings)
         ]
 
+    def expiries(self, agents: Words) -> Ints:
+        """Return from when each of *agents* may not send, in ms; 0 for one that never might."""
+        return self._expiries[self._agents.find(agents, np.zeros_like(agents))]
+
     def windows(self, agents: Words, versions: Words) -> Ints:
         """Return from when until when each lease allows measuring; two zeros without one."""
         return self._windows[self._leases.find(agents, versions)]
@@ -249,6 +260,7 @@ class Permissions:
         # Each has one row more than there are numbers: the last is what `NONE` finds.
         self._standings = np.zeros(1, dtype=np.uint8)
         self._lease_keys = np.zeros((1, 32), dtype=np.uint8)
+        self._expiries = np.zeros(1, dtype=np.int64)
         self._windows = np.zeros((1, 2), dtype=np.int64)
         self._owners = np.zeros(1, dtype=np.uint64)
         self._rules = _ANYTHING
@@ -260,6 +272,8 @@ class Permissions:
         self._standings[numbers] = table["standing"]
         self._lease_keys = _room(self._lease_keys, len(self._agents) + 1)
         self._lease_keys[numbers] = table["lease_key"]
+        self._expiries = _room(self._expiries, len(self._agents) + 1)
+        self._expiries[numbers] = table["expires_at_ms"]
 
     def _take_leases(self, table: Table) -> None:
         numbers = self._leases.add(

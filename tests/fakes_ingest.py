@@ -131,6 +131,7 @@ def changes(
     *,
     is_complete: bool = False,
     agents: Iterable[tuple[str, str | None]] = (),
+    expires_at_ms: int = known.FOR_EVER_MS,
     leases: Iterable[tuple[str, int, int, int]] = (),
     permissions: Iterable[PermissionRow] = (),
     lease_key: bytes = LEASE_PUBLIC,
@@ -145,25 +146,33 @@ def changes(
 
         agents: Each with its format; None for one that was revoked.
 
+        expires_at_ms: When the last certificate of all these ends.
+
         leases: Agent, version, when it was issued and when it ends, ms since 1970.
 
         permissions: Of `permission`.
 
         lease_key: Public, of each of *agents*.
     """
-    standings = {None: known.UNKNOWN, "sealed": known.SEALED, "json": known.JSON}
+    standings = {None: known.REVOKED, "sealed": known.SEALED, "json": known.JSON}
     return Changes(
         epoch,
         is_complete,
         agents=np.array(
-            [(int(a, 16), standings[f], tuple(lease_key)) for a, f in agents], dtype=known.AGENT
+            [(int(a, 16), standings[f], expires_at_ms, tuple(lease_key)) for a, f in agents],
+            dtype=known.AGENT,
         ),
         leases=np.array([(int(a, 16), *rest) for a, *rest in leases], dtype=known.LEASE),
         permissions=np.array(list(permissions), dtype=known.PERMISSION),
     )
 
 
-def knowing(*rows: PermissionRow, epoch: int = 1, format: str = "sealed") -> Permissions:
+def knowing(
+    *rows: PermissionRow,
+    epoch: int = 1,
+    format: str | None = "sealed",
+    expires_at_ms: int = known.FOR_EVER_MS,
+) -> Permissions:
     """Return permissions with *rows*, `AGENT`, and its lease 1 of all times."""
     permissions = Permissions()
     permissions.apply(
@@ -171,6 +180,7 @@ def knowing(*rows: PermissionRow, epoch: int = 1, format: str = "sealed") -> Per
             epoch,
             is_complete=True,
             agents=[(AGENT, format)],
+            expires_at_ms=expires_at_ms,
             leases=[(AGENT, 1, 60_000, 1 << 50)],
             permissions=rows,
         )

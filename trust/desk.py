@@ -10,21 +10,25 @@ import datetime as dt
 import hashlib
 import secrets
 from collections.abc import Callable, Collection
+from typing import Final
 
 import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from runtime.logs import Log, describe
 from trust import lease_keys, pki, tokens
 from trust.certificates import Authority
-from trust.errors import Refused
+from trust.errors import Refused, TrustError
 from trust.lease_keys import LEASE_KEY_BYTES
 from trust.ports import Clock
 from trust.records import Records
 from trust.tokens import ID_BYTES, SECRET_BYTES, Issued, Token
 from trust.upkeep import Upkeep
 from trust.vault import Vault
+
+_log: Final = Log("trust.desk")
 
 
 class NotAccepted(Refused):
@@ -184,7 +188,17 @@ class Desk:
             if any(known.revoked_at is not None for known in records.lock_agents([agent])):
                 raise NotAccepted
             certificate = self._authority.certify_agent(agent, public_key, now=now)
-            return Admitted(agent, _register(records, agent, certificate))
+            admitted = Admitted(agent, _register(records, agent, certificate))
+            records.want([agent])
+        self._tell(agent)
+        return admitted
+
+    def _tell(self, agent: str) -> None:
+        """Have ingest know how long *agent*'s certificate is valid, now or when it can be told."""
+        try:
+            self._upkeep.bring([agent])
+        except TrustError as exc:
+            _log.warning("told_later", error=describe(exc))
 
 
 def _same_again(issued: Issued, digest: bytes) -> Admitted | None:

@@ -107,7 +107,8 @@ class Enrolment:
         Raises:
             Refused: There is no such agent, or it is revoked.
             KeyFileError: A file is there already, or cannot be written.
-            Unavailable: Nothing was issued.
+            VaultUnavailable: Nothing was issued.
+            TelemetryUnavailable: It is issued, and ingest knows later how long it is valid.
         """
         files.make_folder(out)
         holder = self._authority.issue_agent(agent, now=self._clock())
@@ -121,7 +122,9 @@ class Enrolment:
             records.add_certificate(
                 agent, certificate.serial_number, not_after=certificate.not_valid_after_utc
             )
+            records.want([agent])
         write_holder(out, "agent", holder)
+        self._upkeep.bring([agent])
 
     def revoke(self, agent: str, *, crl: Path | None) -> Done:
         """
@@ -141,12 +144,12 @@ class Enrolment:
                 raise _no_such_agent()
             _revoke(records, agent)
         try:
+            # First, because ingest refuses the agent from this COMMIT on: a list takes longer, and
+            # keeps out nobody who is connected.
+            return self._upkeep.bring([agent])
+        finally:
             if crl is not None:
                 self.write_revocations(crl)
-        finally:
-            # Ingest refuses the agent even where the list could not be written.
-            done = self._upkeep.bring([agent])
-        return done
 
     def write_revocations(self, path: Path) -> int:
         """

@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-_BACKDATE = dt.timedelta(minutes=5)
-"""How far a peer's clock may be behind ours."""
+CLOCKS_APART = dt.timedelta(minutes=5)
+"""How far a peer's clock may be from ours."""
 
 
 class Role(enum.StrEnum):
@@ -60,7 +60,7 @@ def create_ca(*, now: dt.datetime, valid_for: dt.timedelta) -> Holder:
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _BACKDATE)
+        .not_valid_before(now - CLOCKS_APART)
         .not_valid_after(now + valid_for)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(
@@ -153,7 +153,7 @@ def certify(
         .issuer_name(ca.certificate.subject)
         .public_key(public_key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _BACKDATE)
+        .not_valid_before(now - CLOCKS_APART)
         .not_valid_after(now + valid_for)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
@@ -204,7 +204,7 @@ def revocation_list(
     builder = (
         x509.CertificateRevocationListBuilder()
         .issuer_name(ca.certificate.subject)
-        .last_update(now - _BACKDATE)
+        .last_update(now - CLOCKS_APART)
         .next_update(now + valid_for)
     )
     for serial, revoked_at in revoked:

@@ -40,6 +40,8 @@ class Agent(msgspec.Struct, frozen=True):
     applied: int
     lease_version: int
     due_at: dt.datetime | None
+    certified_until: dt.datetime | None = None
+    """When the last of its certificates ends."""
 
     @property
     def registered(self) -> bytes:

@@ -45,6 +45,9 @@ class Change(msgspec.Struct, frozen=True):
     lease_key: bytes | None = None
     """Public: with it ingest proves its receipts. None for one that sends JSON, or to leave it."""
 
+    expires_at: dt.datetime | None = None
+    """From when nothing of the agent is stored any more, as things are; None for no time known."""
+
     @classmethod
     def that_ends(cls, agent: str, *, held: Sequence[bytes]) -> "Change":
         """Return a change that withdraws all of *agent* but what is *held*, and no more."""
@@ -173,6 +176,7 @@ def _columns(changes: Sequence[Change]) -> dict[str, Any]:
         "revoked_at": [c.revoked_at for c in changes],
         "held": [handle for c in changes for handle in c.held],
         "lease_keys": [c.lease_key for c in changes],
+        "expires_at": [c.expires_at for c in changes],
         "handles": [p.handle for _, p in permitted],
         "quantities": [p.quantity for _, p in permitted],
         "handle_agents": [agent for agent, _ in permitted],

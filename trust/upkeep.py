@@ -21,6 +21,7 @@ from trust.handle_records import Handle
 from trust.isolation import attempt, attempt_within
 from trust.lease_keys import is_lease_key, public_key
 from trust.leases import Term
+from trust.pki import CLOCKS_APART
 from trust.plans import Plan, Planner
 from trust.ports import Clock, Keys, SealedLease
 from trust.records import Agent, Records
@@ -362,6 +363,7 @@ def _change(plan: Plan) -> Change:
     is_exchanged = Failure(gateway(plan.agent.agent), Cause.REGISTRATION) in plan.failures
     if is_exchanged and plan.agent.revoked_at is None:
         return Change.that_ends(plan.agent.agent, held=plan.held)
+    ends = plan.agent.certified_until
     return Change(
         agent=plan.agent.agent,
         format=plan.agent.format,
@@ -371,4 +373,5 @@ def _change(plan: Plan) -> Change:
         lease_version=plan.agent.lease_version,
         held=plan.held,
         lease_key=plan.agent.lease_key,
+        expires_at=None if ends is None else ends + CLOCKS_APART,
     )

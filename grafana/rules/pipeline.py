@@ -5,6 +5,7 @@ from typing import Final
 from grafana.alerts import Alert, Severity, World
 
 _I: Final = "vitalveil_ingest_"
+_STRANGE: Final = "unknown_agent|agent_revoked|agent_expired|wrong_topic|malformed"
 _LOST: Final = (
     f"abs(sum without (outcome) ({_I}envelopes_total) + {_I}abandoned_envelopes_total"
     f" + {_I}in_flight_envelopes - {_I}received_envelopes_total) > 0"
@@ -245,13 +246,17 @@ ALERTS: Final = (
     Alert(
         name="VitalVeilStrangers",
         expr="sum by (reason) (increase("
-        f'{_I}refused_envelopes_total{{reason=~"unknown_agent|wrong_topic|malformed"}}[15m])) > 0',
+        f'{_I}refused_envelopes_total{{reason=~"{_STRANGE}"}}[15m])) > 0',
         severity=Severity.WARNING,
-        summary="Envelopes come from somebody who is not enrolled, or are none.",
-        meaning="The broker let somebody publish whom the vault does not know, or let an agent "
-        "publish where it may not; or a gateway sends what is no envelope.",
+        summary="Envelopes come from somebody who may not send, or are none.",
+        meaning="The broker let somebody publish whom the vault does not know or has revoked, or "
+        "whose certificate is over, or let an agent publish where it may not; or a gateway sends "
+        "what is no envelope. None of it is stored.",
         look=(
             "unknown_agent: was a database restored that is older than the last enrolment?",
+            "agent_revoked: the broker has not cut a gateway off, or lets it in again.",
+            "agent_expired: a gateway is connected whose certificate is over; what it holds is "
+            "stored once it is renewed.",
             "wrong_topic: is the broker's ACL the one of deploy/mosquitto/acl?",
             "The broker's log.",
         ),
@@ -259,6 +264,8 @@ ALERTS: Final = (
             "Run `vitalveil doctor`: it checks the broker's ACL and its certificates.",
             "A gateway that was revoked and still sends: does the broker read the "
             "revocation list?",
+            "One whose certificate is over: `vitalveil trust pki issue-agent`, and why did it not "
+            "renew by itself?",
         ),
         fires=World(
             {f'{_I}refused_envelopes_total{{reason="wrong_topic"}}': "0x10 2x20"},

@@ -104,9 +104,11 @@ SELECT vv.is_cleared() IS NOT FALSE;
 SELECT 'gate', int8send(epoch) || int8send(forgotten_epoch) FROM vv.permission_gate
 UNION ALL
 SELECT 'agents', decode(agent, 'hex') || CASE
-    WHEN revoked_at IS NOT NULL THEN '\x00'::bytea
+    WHEN revoked_at IS NOT NULL THEN '\x03'::bytea
     WHEN format = 'json' THEN '\x02'::bytea
     ELSE '\x01'::bytea END
+    || int8send(CASE WHEN isfinite(expires_at)
+        THEN floor(extract(epoch FROM expires_at) * 1000)::bigint ELSE 253402300800000 END)
     || coalesce(lease_key, decode(repeat('00', 32), 'hex'))
 FROM vv.agents WHERE changed_epoch > %(since)s
 UNION ALL

@@ -336,3 +336,46 @@ async def test_floor_of_a_state_closes_holes(world: World) -> None:
         assert (agent.told[0].through, agent.told[0].ranges) == (0, [(10, 10)])
         await agent.tell([state.RECEIPT_2], agent.floor(10))
         await until(lambda: agent.told[0].through == 10)
+
+
+async def test_who_is_revoked_is_refused_on_a_live_connection(world: World) -> None:
+    """Nothing is stored that comes after the COMMIT of a revocation; it is counted as such."""
+    sow(world.database, SEED)
+    async with world.running() as app, world.agent(SEED.agent) as agent:
+        await agent.publish(agent.seal(heart_rate(70)))
+        await until(lambda: agent.settled(1))
+        with change(world.database) as (connection, epoch):
+            connection.execute(
+                "UPDATE vv.agents SET revoked_at = clock_timestamp(), changed_epoch = %s", [epoch]
+            )
+        for _ in range(20):
+            await agent.publish(agent.seal(heart_rate(71)))
+        await until(lambda: metric(app, "refused_envelopes_total", reason="agent_revoked") == 20)
+        assert rows(world) == 1
+        assert not agent.settled(2), "no receipt: its spool is the evidence"
+        assert is_conserved(app)
+
+
+async def test_who_expires_is_refused_on_a_live_connection(world: World) -> None:
+    """A connection outlives its certificate; what comes by it waits until that is renewed."""
+    sow(world.database, SEED)
+    end = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=1.5)
+    async with world.running() as app, world.agent(SEED.agent) as agent:
+        with change(world.database) as (connection, epoch):
+            connection.execute(
+                "UPDATE vv.agents SET expires_at = %s, changed_epoch = %s", [end, epoch]
+            )
+        await agent.publish(agent.seal(heart_rate(70)))
+        await until(lambda: agent.settled(1))
+        await until(lambda: dt.datetime.now(dt.UTC) > end)
+        payload = agent.seal(heart_rate(71))
+        await agent.publish(payload)
+        await until(lambda: metric(app, "refused_envelopes_total", reason="agent_expired") == 1)
+        assert rows(world) == 1
+        with change(world.database) as (connection, epoch):
+            connection.execute(
+                "UPDATE vv.agents SET expires_at = NULL, changed_epoch = %s", [epoch]
+            )
+        await agent.publish(payload)
+        await until(lambda: agent.settled(2))
+        assert rows(world) == 2

@@ -357,3 +357,21 @@ def test_what_was_there_before_has_periods(postgres: Postgres) -> None:
         "SELECT state, epoch FROM vv.permission_periods ORDER BY position DESC LIMIT 1"
     )
     assert last == [("withdrawn", 3)]
+
+
+def test_ingest_knows_until_when_a_certificate_is_valid(office: Office) -> None:
+    """Enrolled, issued another and revoked: the end of the last one, and time for two clocks."""
+    agent, _ = office.enrol()
+    apart = """
+SELECT (SELECT expires_at FROM vv.agents) - %s::timestamptz
+"""
+    ends = "SELECT max(not_after) FROM vault.certificates"
+    first = office.vault.fetch(ends)[0][0]
+    assert office.telemetry.fetch(apart, first) == [(dt.timedelta(minutes=5),)]
+
+    office.vault.execute("UPDATE vault.certificates SET not_after = not_after + interval '9 days'")
+    office.run("pki", "issue-agent", agent, "--out", str(office.folder / "again"))
+
+    second = office.vault.fetch(ends)[0][0]
+    assert second != first
+    assert office.telemetry.fetch(apart, second) == [(dt.timedelta(minutes=5),)]

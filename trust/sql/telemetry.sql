@@ -22,11 +22,14 @@ WITH wanted AS (
 )
 SELECT
     EXISTS (
-        SELECT FROM unnest(%(agents)s::text[], %(formats)s::text[], %(revoked_at)s::timestamptz[])
-            AS u (agent, format, revoked_at)
+        SELECT FROM unnest(%(agents)s::text[], %(formats)s::text[], %(revoked_at)s::timestamptz[],
+                           %(expires_at)s::timestamptz[])
+            AS u (agent, format, revoked_at, expires_at)
         JOIN vv.agents a USING (agent)
         WHERE u.format IS NOT NULL
-          AND (a.format, a.revoked_at) IS DISTINCT FROM (u.format, u.revoked_at))
+          AND ((a.format, a.revoked_at) IS DISTINCT FROM (u.format, u.revoked_at)
+            -- An end that is to come takes nothing away now: whoever stores looks at the time.
+            OR u.expires_at < coalesce(a.expires_at, clock_timestamp())))
     OR EXISTS (
         SELECT FROM wanted w JOIN vv.permissions p USING (handle, quantity)
         WHERE p.withdrawn_at IS NULL
@@ -53,18 +56,19 @@ WHERE p.agent = ANY(%(agents)s) AND p.withdrawn_at IS NULL
 SELECT purpose, quantity, time, value, flags FROM vv.observations_of(%s)
 
 -- name: write_agents
-INSERT INTO vv.agents (agent, format, revoked_at, lease_key, changed_epoch)
-SELECT agent, format, revoked_at, lease_key, %(epoch)s
+INSERT INTO vv.agents (agent, format, revoked_at, expires_at, lease_key, changed_epoch)
+SELECT agent, format, revoked_at, expires_at, lease_key, %(epoch)s
 FROM unnest(%(agents)s::text[], %(formats)s::text[], %(revoked_at)s::timestamptz[],
-            %(lease_keys)s::bytea[])
-    AS u (agent, format, revoked_at, lease_key)
+            %(expires_at)s::timestamptz[], %(lease_keys)s::bytea[])
+    AS u (agent, format, revoked_at, expires_at, lease_key)
 WHERE format IS NOT NULL
 ON CONFLICT (agent) DO UPDATE
 SET format = excluded.format, revoked_at = excluded.revoked_at,
-    lease_key = coalesce(excluded.lease_key, agents.lease_key),
+    expires_at = excluded.expires_at, lease_key = coalesce(excluded.lease_key, agents.lease_key),
     changed_epoch = excluded.changed_epoch
-WHERE (agents.format, agents.revoked_at, agents.lease_key) IS DISTINCT FROM
-    (excluded.format, excluded.revoked_at, coalesce(excluded.lease_key, agents.lease_key))
+WHERE (agents.format, agents.revoked_at, agents.expires_at, agents.lease_key) IS DISTINCT FROM
+    (excluded.format, excluded.revoked_at, excluded.expires_at,
+     coalesce(excluded.lease_key, agents.lease_key))
 
 -- name: without_lease_key
 -- Of before lease keys were written here. In the order of their names, so that one whose key cannot

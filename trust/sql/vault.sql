@@ -48,8 +48,10 @@ INSERT INTO vault.agents (agent, format, lease_key) VALUES (%s, %s, %s)
 INSERT INTO vault.certificates (serial, agent, not_after) VALUES (%s, %s, %s)
 
 -- name: lock_agents
-SELECT agent, format, lease_key, revoked_at, wanted, applied, lease_version, due_at
-FROM vault.agents WHERE agent = ANY(%s) ORDER BY agent FOR NO KEY UPDATE
+SELECT agent, format, lease_key, revoked_at, wanted, applied, lease_version, due_at,
+    (SELECT max(c.not_after) FROM vault.certificates c WHERE c.agent = a.agent
+        AND NOT EXISTS (SELECT FROM vault.revocations r WHERE r.serial = c.serial))
+FROM vault.agents a WHERE agent = ANY(%s) ORDER BY agent FOR NO KEY UPDATE
 
 -- name: hold_agents
 -- No more than their names: a withdrawal needs no other column, and none may stand in its way.

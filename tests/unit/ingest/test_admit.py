@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ingest.admit import Admission, admit
 from ingest.decide import ClockRules
 from ingest.delivery import Opened
-from ingest.outcome import QuarantineReason, Reason, Verdict
+from ingest.outcome import ANONYMOUS, QuarantineReason, Reason, Verdict
 from ingest.permissions import LastReadings, Permissions
 from tests.fakes_ingest import AGENT, NOW_MS, block, changes, knowing, opened, permission
 from wire.envelope import Block, pack_block
@@ -51,6 +51,26 @@ def of_another_agent() -> Opened:
 CASES: list[tuple[str, Opened, Permissions, Verdict]] = [
     ("honest", opened(block(70)), knowing(permission()), None),
     ("unknown agent", of_another_agent(), knowing(permission()), Reason.UNKNOWN_AGENT),
+    ("revoked", opened(block(70)), knowing(permission(), format=None), Reason.AGENT_REVOKED),
+    (
+        "revoked, and it does not open",
+        faulty(Reason.BAD_SEAL),
+        knowing(permission(), format=None),
+        Reason.AGENT_REVOKED,
+    ),
+    (
+        "revoked and expired",
+        opened(block(70)),
+        knowing(permission(), format=None, expires_at_ms=NOW_MS),
+        Reason.AGENT_REVOKED,
+    ),
+    (
+        "expired",
+        opened(block(70)),
+        knowing(permission(), expires_at_ms=NOW_MS),
+        Reason.AGENT_EXPIRED,
+    ),
+    ("expires soon", opened(block(70)), knowing(permission(), expires_at_ms=NOW_MS + 1), None),
     ("fault", faulty(Reason.TOO_LARGE), knowing(permission()), Reason.TOO_LARGE),
     ("bad seal", faulty(Reason.BAD_SEAL), knowing(permission()), QuarantineReason.BAD_SEAL),
     ("JSON uninvited", opened(block(70), is_json=True), knowing(permission()), Reason.MALFORMED),
@@ -363,3 +383,15 @@ def test_regular_blocks_fare_as_if_they_were_not(
         assert found.verdicts == expected.verdicts
         for name in ("times_ms", "series", "values", "envelopes"):
             assert getattr(found.rows, name).tolist() == getattr(expected.rows, name).tolist()
+
+
+def test_an_agent_that_expires_ends_the_decision() -> None:
+    """What was decided before the end of a certificate is decided again after it."""
+    ends = decide(opened(block(70)), permissions=knowing(permission(), expires_at_ms=NOW_MS + 7))
+    assert ends.expires_ms == NOW_MS + 7
+
+
+def test_nothing_of_a_revoked_agent_takes_an_identity() -> None:
+    """A revoked or expired gateway gets no receipt, and the ledger does not grow by it."""
+    for reason in (Reason.AGENT_REVOKED, Reason.AGENT_EXPIRED):
+        assert reason in ANONYMOUS

@@ -5,6 +5,7 @@ import numpy as np
 from ingest.pairs import NONE
 from ingest.permissions import (
     NO_RULE,
+    REVOKED,
     SEALED,
     UNKNOWN,
     LastReadings,
@@ -82,11 +83,11 @@ def test_everything_replaces_everything() -> None:
     assert permissions.epoch == 3
 
 
-def test_revoked_agent_is_unknown() -> None:
-    """Whose certificate was revoked may not send."""
+def test_revoked_agent_is_known_as_such() -> None:
+    """Whose certificate was revoked may not send, and is told from who never might."""
     permissions = knowing()
     permissions.apply(changes(2, agents=[(AGENT, None)], leases=[(AGENT, 2, 1, 2)]))
-    assert standing(permissions, AGENT) == UNKNOWN
+    assert standing(permissions, AGENT) == REVOKED
     assert window(permissions, AGENT, 2) == [1, 2]
 
 

@@ -226,7 +226,7 @@ async def test_revoked_agent_gets_no_receipt() -> None:
         one.receiver.feed(delivery(second))
         await one.until(lambda: len(one.receiver.acknowledged) == 3)
     assert len(one.receiver.published) == 1
-    assert one.value("refused_envelopes_total", reason="unknown_agent") == 1
+    assert one.value("refused_envelopes_total", reason="agent_revoked") == 1
 
 
 async def test_stop_flushes_what_was_received() -> None:

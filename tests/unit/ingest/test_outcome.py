@@ -23,6 +23,8 @@ def test_reasons_are_those_of_the_design() -> None:
         "from_the_future",
         "too_old",
         "too_large",
+        "agent_revoked",
+        "agent_expired",
     ]
 
 
