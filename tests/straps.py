@@ -15,6 +15,7 @@ from simulators.people import address_of
 from simulators.stack.system import Gateway, System
 from simulators.stack.trust_shell import INVENTED_BIRTH, INVENTED_YES, TrustShell
 from tests.fix_system import PURPOSE
+from trust.reidentification import make_key
 
 _EVERY_S: Final = 0.02
 _COMMITS: Final = """
@@ -104,6 +105,18 @@ def accept(
         "--agent", gateway.agent, "--binding", address, *INVENTED_YES,
     )  # fmt: skip
     return str(reply["handle"])
+
+
+def load_policy(shell: TrustShell, policy: Path) -> None:
+    """Load a policy where people are: with the approvals of two new officers."""
+    for name in ("first", "second"):
+        key = policy.with_name(f"{policy.stem}-{name}.key")
+        make_key(key)
+        officer = shell.run(
+            "officer", "add", "--role", "dpo", "--public-key", str(key.with_suffix(".pub"))
+        )["officer"]
+        shell.run("policy", "approve", str(policy), "--officer", officer, "--key", str(key))
+    shell.run("policy", "load", str(policy))
 
 
 class Ward:

@@ -17,7 +17,7 @@ from simulators.stack.system import Gateway, System
 from tests import tokens
 from tests.fix_system import PURPOSE, Flow, Scene
 from tests.residue import checkpoint, found_in
-from tests.straps import Ward, accept, wait_for
+from tests.straps import Ward, accept, load_policy, wait_for
 
 pytestmark = [pytest.mark.broker, pytest.mark.database, pytest.mark.slow]
 
@@ -59,7 +59,7 @@ def test_each_purpose_gets_its_own_and_ends_alone(scene: Scene) -> None:
     policy.write_text(COARSE)
     flow = Flow(scene.system)
     with scene.system.trust_shell() as shell:
-        shell.run("policy", "load", "--first", str(policy))
+        load_policy(shell, policy)
         accept(shell, flow.subject, flow.gateway, flow.sensor.address, "acceptance-study@1")
     with ended(flow):
         flow.begin()
