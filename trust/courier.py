@@ -127,7 +127,7 @@ class Courier:
         elif isinstance(exc, TelemetryUnavailable):
             of = "telemetry"
         self._metrics.failures.labels(of).inc()
-        _log.warning("out_of_reach", what=of, error=describe(exc))
+        _log.warning("out_of_reach", what=of, error=describe(exc), why=exc.cause)
 
     async def _wait_to_be_publisher(self, listener: Listener) -> None:
         # PostgreSQL tells nobody that a lock was tried for and is free now.

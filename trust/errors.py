@@ -179,6 +179,7 @@ class Unavailable(TrustError):
 
     def __init__(self, cause: str, *, is_of_a_row: bool = False) -> None:
         super().__init__(f"{self.what} did not do its part ({cause})")
+        self.cause = cause
         self.is_of_a_row = is_of_a_row
 
 
