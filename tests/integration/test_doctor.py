@@ -227,6 +227,38 @@ _PLANTS: Final[dict[str, tuple[str, Callable[[System], AbstractContextManager[No
             "REVOKE INSERT ON vv.series FROM vv_trust", "GRANT INSERT ON vv.series TO vv_trust"
         ),
     ),
+    "people without a number": (
+        "people-connections",
+        _statement(
+            "ALTER ROLE vv_grafana CONNECTION LIMIT -1", "ALTER ROLE vv_grafana CONNECTION LIMIT 8"
+        ),
+    ),
+    "people whose files are unbounded": (
+        "people-settings",
+        _statement(
+            "ALTER ROLE vv_reader RESET temp_file_limit",
+            "ALTER ROLE vv_reader SET temp_file_limit = '64MB'",
+        ),
+    ),
+    "people whose sessions cannot be ended": (
+        "people-ended",
+        _statement("REVOKE vv_reader FROM vv_owner", "GRANT vv_reader TO vv_owner"),
+    ),
+    "locks for everyone": (
+        "people-open",
+        _statement(
+            "GRANT EXECUTE ON FUNCTION pg_advisory_lock(bigint) TO PUBLIC",
+            "REVOKE EXECUTE ON FUNCTION pg_advisory_lock(bigint) FROM PUBLIC",
+        ),
+    ),
+    "temporary tables for everyone": (
+        "people-open",
+        _statement(
+            "GRANT TEMPORARY ON DATABASE vv_telemetry TO PUBLIC",
+            "REVOKE TEMPORARY ON DATABASE vv_telemetry FROM PUBLIC",
+        ),
+    ),
+    "sessions that are not seen": ("people-activities", _database("track_activities", "off")),
     "a superuser of ours": (
         "roles-power",
         _statement("ALTER ROLE vv_grafana SUPERUSER", "ALTER ROLE vv_grafana NOSUPERUSER"),

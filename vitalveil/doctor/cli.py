@@ -27,6 +27,7 @@ from vitalveil.doctor import (
     database,
     files,
     interpreter,
+    people,
     process,
     sessions,
     units,
@@ -182,7 +183,8 @@ def _connected(
 
 
 def _telemetry(connection: psycopg.Connection) -> Iterable[Finding]:
-    return database.judge(database.ask(connection, now=dt.datetime.now(dt.UTC).timestamp()))
+    found = database.judge(database.ask(connection, now=dt.datetime.now(dt.UTC).timestamp()))
+    return [*found, *people.judge(people.ask(connection))]
 
 
 def _vault(connection: psycopg.Connection, folder: Path) -> Iterable[Finding]:

@@ -1,0 +1,79 @@
+"""What roles of people and dashboards could learn, hold or fill up without any grant of ours."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import resources
+from typing import Any, Final
+
+import psycopg
+
+from vitalveil.doctor.finding import Finding, note, sound, wrong
+
+Facts = Mapping[str, Any]
+_FACTS: Final = resources.files("vitalveil.doctor").joinpath("sql", "people.sql")
+_LEAST_PLACES: Final = 20
+
+
+def ask(connection: psycopg.Connection) -> Facts:
+    """Return what is so in the telemetry database."""
+    row = connection.execute(_FACTS.read_text(encoding="utf-8").encode()).fetchone()
+    assert row is not None  # noqa: S101 - a SELECT without FROM has one row
+    facts: Facts = row[0] if isinstance(row[0], dict) else json.loads(row[0])
+    return facts
+
+
+def judge(facts: Facts) -> Iterable[Finding]:
+    """Judge *facts*."""
+    yield from _limits(facts)
+    left_open = [*(facts["open"] or ()), *(facts["more"] or ())]
+    if left_open:
+        text = f"people's roles can use what PostgreSQL opens to everyone: {', '.join(left_open)}"
+        mend = (
+            "REVOKE EXECUTE on these functions, TEMPORARY on the database, USAGE on plpgsql and"
+            " SELECT on pg_class FROM PUBLIC, as a superuser: migration 0017 has the statements."
+        )
+        yield wrong("people-open", text, mend)
+    else:
+        yield sound("people-open", "people's roles can use nothing that counts, locks or writes")
+    if elsewhere := facts["elsewhere"]:
+        text = f"people's roles may connect to other databases: {', '.join(elsewhere)}"
+        mend = "REVOKE CONNECT ON DATABASE ... FROM PUBLIC: what is closed here is open there."
+        yield note("people-elsewhere", text, mend)
+    if facts["prepared"]:
+        text = "a session can leave a prepared transaction behind, which nobody can end for it"
+        yield note("people-prepared", text, "Set max_prepared_transactions = 0.")
+    if facts["activities"] != "on":
+        mend = "Set track_activities = on: sessions cannot be held to limits by what is not seen."
+        yield wrong("people-activities", "track_activities is off", mend)
+
+
+def _limits(facts: Facts) -> Iterable[Finding]:
+    found: Sequence[tuple[str, str, str, str]] = (
+        (
+            "unlimited",
+            "people-connections",
+            "roles of people may take every connection",
+            "ALTER ROLE ... CONNECTION LIMIT 8",
+        ),
+        (
+            "unset",
+            "people-settings",
+            "roles of people lack a setting that their sessions cannot lift",
+            "As a superuser: ALTER ROLE ... SET temp_file_limit = '64MB'; ... SET"
+            " log_min_messages = fatal",
+        ),
+        (
+            "not_ended",
+            "people-ended",
+            "trust cannot end sessions of roles of people",
+            "As a superuser: GRANT vv_reader, vv_grafana TO vv_owner",
+        ),
+    )
+    for key, code, problem, mend in found:
+        if facts[key]:
+            yield wrong(code, f"{problem}: {', '.join(facts[key])}", f"{mend}.")
+        else:
+            yield sound(code, f"not: {problem}")
+    if facts["places"] < _LEAST_PLACES:
+        text = "roles of people leave fewer than 20 connections to ingest and trust"
+        yield wrong("people-places", text, "Raise max_connections, or lower their limits.")
