@@ -16,6 +16,7 @@ from ingest.errors import ConnectionLost, ProtocolViolation
 from ingest.outbox import Outbox, Publication
 from ingest.session import SessionSettings
 from ingest.window import Window
+from wire import topics
 
 MAX_PACKET_BYTES: Final = 131_072
 """What we announce as the largest packet that we take: twice the largest envelope."""
@@ -208,10 +209,7 @@ class Connection(asyncio.Protocol):
         self._write(
             mqtt5.SubscribePacket(
                 _SUBSCRIBE_ID,
-                [
-                    mqtt5.TopicFilter(f, max_qos=mqtt5.QoS.AT_LEAST_ONCE)
-                    for f in self._session.filters()
-                ],
+                [_subscription(topic) for topic in self._session.filters()],
             ).write()
         )
         if packet.session_present:
@@ -307,3 +305,15 @@ class Connection(asyncio.Protocol):
             self._timer.cancel()
         if self._transport is not None:
             self._transport.abort()
+
+
+def _subscription(topic: str) -> mqtt5.TopicFilter:
+    # Of states what is retained is wanted. Envelopes are never to be: what a gateway has kept at
+    # the broker nevertheless does not come again each time that we connect.
+    is_state = topic == topics.ALL_STATES
+    handling = mqtt5.RetainHandling
+    return mqtt5.TopicFilter(
+        topic,
+        max_qos=mqtt5.QoS.AT_LEAST_ONCE,
+        retain_handling=handling.SEND_ALWAYS if is_state else handling.SEND_NEVER,
+    )

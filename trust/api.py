@@ -5,9 +5,12 @@ Answers say as little as possible; no request is logged, and no answer repeats w
 """
 
 import asyncio
+import hashlib
+import json
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, Final, TypeVar, cast
 
 import msgspec
@@ -21,7 +24,7 @@ from runtime.logs import Log, describe
 from trust.desk import Admitted, BadRequest, Desk, NotAccepted
 from trust.errors import TrustError, Unavailable
 from trust.metrics import DeskMetrics
-from trust.throttle import Throttle
+from trust.throttle import Throttle, network_of
 
 T = TypeVar("T")
 AnyRequest = Request[Any, Any, Any]
@@ -71,14 +74,53 @@ class Pinned(msgspec.Struct, frozen=True):
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """How often one address, and everybody together, may try."""
+    """How often may be tried."""
 
     each: Throttle
+    """By one network, without a certificate."""
     all: Throttle
+    """By all of these together."""
+    renewals: Throttle
+    """With one certificate: no stranger stands before who shows one."""
+
+    def allow(self, address: str, certificate: bytes | None, *, now: float) -> bool:
+        """Take one attempt from *address*, with the *certificate* shown, if there is one left."""
+        if certificate is not None:
+            return self.renewals.allows(hashlib.sha256(certificate).hexdigest(), now=now)
+        # The network first, so that one that is stopped does not use up what all have.
+        caller = network_of(address)
+        return self.each.allows(caller, now=now) and self.all.allows("", now=now)
 
 
 class _TooMany(HTTPException):
     status_code = 429
+
+
+class _NotJson(HTTPException):
+    status_code = 415
+
+
+def decode(body: bytes, kind: type[T]) -> T:
+    """
+    Return *body* as a request of *kind*: one flat object, in which each name stands once.
+
+    Raises:
+        BadRequest: It is something else. Nothing of it is quoted.
+    """
+    # No text of ours has brackets: what is nested is found before anything descends into it.
+    if body.count(b"{") != 1 or b"[" in body:
+        raise BadRequest("not one flat JSON object")
+    try:
+        pairs = json.loads(body.decode(), object_pairs_hook=list)
+        named = dict(pairs)
+        if len(named) < len(pairs):
+            raise BadRequest("a name stands twice in the JSON object")
+        # A certificate request, a token and a key in base64 are ASCII.
+        if not all(str(value).isascii() for value in named.values()):
+            raise BadRequest("a value is not plain ASCII text")
+        return msgspec.convert(named, kind)
+    except (ValueError, TypeError, RecursionError, msgspec.ValidationError):
+        raise BadRequest("not a JSON object with the fields that are asked for") from None
 
 
 def build(
@@ -103,13 +145,7 @@ def build(
         thread: One worker: connections to the databases are not shared.
     """
 
-    async def at_the_desk(request: AnyRequest, what: str, work: Callable[[], Admitted]) -> Bundle:
-        caller = request.client.host if request.client else ""
-        now = time.monotonic()
-        # The address first, so that one who is stopped does not use up what all have.
-        if not (limits.each.allows(caller, now=now) and limits.all.allows("", now=now)):
-            metrics.count(what, "throttled")
-            raise _TooMany
+    async def at_the_desk(what: str, work: Callable[[], Admitted]) -> Bundle:
         try:
             admitted = await asyncio.get_running_loop().run_in_executor(thread, work)
         except TrustError as exc:
@@ -126,9 +162,9 @@ def build(
         )
 
     @post("/v1/enrol", status_code=200)
-    async def enrol(data: Enrolling, request: AnyRequest) -> Bundle:
+    async def enrol(request: AnyRequest) -> Bundle:
+        data = await _asked(request, Enrolling, limits, partial(metrics.count, "enrolled"))
         return await at_the_desk(
-            request,
             "enrolled",
             lambda: desk.enrol(
                 data.token, request=data.request.encode(), lease_key=data.lease_key
@@ -136,10 +172,11 @@ def build(
         )
 
     @post("/v1/renew", status_code=200)
-    async def renew(data: Renewing, request: AnyRequest) -> Bundle:
+    async def renew(request: AnyRequest) -> Bundle:
+        data = await _asked(request, Renewing, limits, partial(metrics.count, "renewed"))
         shown = _shown(request)
         return await at_the_desk(
-            request, "renewed", lambda: desk.renew(shown, request=data.request.encode())
+            "renewed", lambda: desk.renew(shown, request=data.request.encode())
         )
 
     @get("/livez", media_type=MediaType.TEXT)
@@ -155,6 +192,24 @@ def build(
         logging_config=None,
         debug=False,
     )
+
+
+async def _asked(
+    request: AnyRequest, kind: type[T], limits: Limits, count: Callable[[str], None]
+) -> T:
+    """Return what is asked for, or raise that it is too often, or no request."""
+    address = request.client.host if request.client else ""
+    certificate = cast("dict[str, Any]", request.scope).get(PEER)
+    if not limits.allow(address, certificate, now=time.monotonic()):
+        count("throttled")
+        raise _TooMany
+    try:
+        if request.content_type[0] != "application/json":
+            raise _NotJson
+        return decode(await request.body(), kind)
+    except (BadRequest, HTTPException):
+        count("bad_request")
+        raise
 
 
 def _shown(request: AnyRequest) -> x509.Certificate:
@@ -173,7 +228,7 @@ def _on_http(_request: AnyRequest, exc: HTTPException) -> Response[Any]:
         headers = {"Retry-After": str(_RETRY_AFTER_S)}
         return _say(429, "too many attempts; try again later", headers)
     # Not its detail: that may quote what was sent.
-    return _say(exc.status_code, "not a request that is understood here")
+    return _say(exc.status_code, _SENTENCES.get(exc.status_code, "not a request known here"))
 
 
 def _on_trust(_request: AnyRequest, exc: TrustError) -> Response[Any]:
@@ -193,6 +248,12 @@ def _on_any(_request: AnyRequest, exc: Exception) -> Response[Any]:
     return _say(500, "failed; the log of the service says more")
 
 
+_SENTENCES: Final = {
+    404: "there are /v1/enrol and /v1/renew",
+    405: "a gateway sends a POST",
+    413: f"a request has at most {MAX_BODY_BYTES} bytes",
+    415: "a request is application/json",
+}
 _OUTCOMES: Final[dict[type[TrustError], str]] = {
     NotAccepted: "not_accepted",
     BadRequest: "bad_request",

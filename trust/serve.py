@@ -17,7 +17,7 @@ from trust.throttle import Throttle
 
 _log = Log("trust.desk")
 _ALL = 10
-"""How many times what one address may try, all may together."""
+"""How many times what one network may try, all strangers may together."""
 
 
 def run(settings: Settings) -> int:
@@ -44,6 +44,7 @@ def run(settings: Settings) -> int:
     limits = api.Limits(
         Throttle(burst=chosen.burst, per_minute=chosen.per_minute),
         Throttle(burst=_ALL * chosen.burst, per_minute=_ALL * chosen.per_minute),
+        Throttle(burst=chosen.burst, per_minute=chosen.per_minute),
     )
     application = api.build(opened.desk, pinned(opened, chosen), limits, metrics, thread)
 

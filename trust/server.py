@@ -2,9 +2,10 @@
 
 import asyncio
 import contextlib
+import socket
 import ssl
-from collections.abc import Iterator
-from typing import Any, Final
+from collections.abc import Callable, Iterator
+from typing import Any, Final, cast
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -12,17 +13,24 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from runtime.errors import ConfigError
 from trust.api import PEER
 from trust.config import ServeSettings
+from trust.door import Door
 
-_LONGEST_S: Final = 20.0
-"""How long a connection lasts: who sends a byte a minute does not hold a place for ever."""
-_MAX_CONNECTIONS: Final = 200
 _BACKLOG: Final = 128
 
 
 class _Protocol(H11Protocol):
-    """Hands the application the certificate that TLS verified."""
+    """Hands the application the certificate that TLS verified; tells the door how it stands."""
 
-    _ending: asyncio.TimerHandle | None = None
+    on_gone: Callable[[], None]
+    _is_made = False
+    _early = b""
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a request is whole, and its answer is on its way."""
+        # None before the first request, whatever the library's types say.
+        cycle = cast("Any", self.cycle)
+        return cycle is not None and not (cycle.more_body or cycle.response_complete)
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -35,16 +43,51 @@ class _Protocol(H11Protocol):
             await app(scope, receive, send)
 
         self.app = with_peer
-        self._ending = self.loop.call_later(_LONGEST_S, transport.abort)
+        self._is_made = True
+        early, self._early = self._early, b""
+        if early:
+            self.data_received(early)
+
+    def data_received(self, data: bytes) -> None:
+        # With the last flight of the handshake, before its task heard of it.
+        if self._is_made:
+            super().data_received(data)
+        else:
+            self._early += data
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._ending is not None:
-            self._ending.cancel()
-        super().connection_lost(exc)
+        self.on_gone()
+        if self._is_made:
+            super().connection_lost(exc)
 
 
 class _Server(uvicorn.Server):
-    """Leaves signals to us."""
+    """Leaves signals to us, and connections to our door."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen; raises OSError where that cannot be."""
+        await self.lifespan.startup()
+        config = self.config
+        tls = config.ssl
+        if tls is None:
+            raise TypeError("the desk speaks TLS alone")
+        self._door = Door(
+            tls,
+            lambda: _Protocol(
+                config=config, server_state=self.server_state, app_state=self.lifespan.state
+            ),
+        )
+        self.servers = [
+            await asyncio.get_running_loop().create_server(
+                self._door.visitor, host=config.host, port=config.port, backlog=_BACKLOG
+            )
+        ]
+        self.started = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Answer what is under way, and no more."""
+        self._door.close()
+        await super().shutdown(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -97,8 +140,6 @@ async def serve(app: Any, settings: ServeSettings, stop: asyncio.Event) -> None:
             # Whoever asks is who is connected: a header could name anybody.
             proxy_headers=False,
             server_header=False,
-            limit_concurrency=_MAX_CONNECTIONS,
-            backlog=_BACKLOG,
             timeout_keep_alive=5,
             timeout_graceful_shutdown=5,
             h11_max_incomplete_event_size=16_384,
@@ -118,8 +159,7 @@ async def serve(app: Any, settings: ServeSettings, stop: asyncio.Event) -> None:
 async def _run(server: _Server, settings: ServeSettings) -> None:
     try:
         await server.serve()
-    except SystemExit:
-        # How the library says that it cannot listen.
+    except OSError:
         raise ConfigError(
             key="serve.port",
             source="settings",

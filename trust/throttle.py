@@ -1,11 +1,29 @@
 """How often somebody may try: a bucket of attempts for each, that fills again with time. Pure."""
 
+import ipaddress
 from collections import OrderedDict
 from typing import Final
 
 import msgspec
 
 _FULL: Final = 1e-9
+
+
+def network_of(address: str) -> str:
+    """
+    Return whose *address* is: itself, and of IPv6 the /64 that one household is given whole.
+
+    What is no address is one network too.
+    """
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return ""
+    if found.version == 4:
+        return str(found)
+    if found.ipv4_mapped is not None:
+        return str(found.ipv4_mapped)
+    return str(ipaddress.IPv6Network((int(found), 64), strict=False))
 
 
 class _Bucket(msgspec.Struct):

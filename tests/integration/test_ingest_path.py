@@ -186,6 +186,24 @@ async def test_ten_thousand_random_payloads_stop_nothing(world: World) -> None:
         assert is_conserved(app)
 
 
+async def test_what_a_gateway_left_at_the_broker_does_not_come_at_each_start(
+    world: World,
+) -> None:
+    """Envelopes that it had retained, on topics of its choice, are delivered once at most."""
+    sow(world.database, SEED)
+    async with world.agent(SEED.agent) as agent:
+        for n in range(40):
+            topic = f"vv1/obs/{n:02x}/{SEED.agent}"
+            await agent.client.publish(topic, b"x" * 60_000, qos=1, retain=True)
+        async with world.running() as app:
+            await agent.publish(agent.seal(heart_rate(70)))
+            await until(lambda: agent.settled(1))
+            assert metric(app, "received_envelopes_total") == 1
+        for n in range(40):
+            topic = f"vv1/obs/{n:02x}/{SEED.agent}"
+            await agent.client.publish(topic, b"", qos=1, retain=True)
+
+
 async def test_bad_seal_rests_in_quarantine_up_to_a_cap(world: World) -> None:
     """What no key opens is kept as it came, as long as its agent's share has room."""
     sow(world.database, SEED)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trust import tokens
-from trust.throttle import Throttle
+from trust.throttle import Throttle, network_of
 from trust.tokens import Issued, Token
 
 T0 = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
@@ -78,3 +78,19 @@ def test_memory_is_bounded() -> None:
     for number in range(1000):
         throttle.allows(str(number), now=0.0)
     assert len(throttle) == 10
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_same"),
+    [
+        ("192.0.2.1", "192.0.2.2", False),
+        ("2001:db8:0:1::1", "2001:db8:0:1:ffff::9", True),
+        ("2001:db8:0:1::1", "2001:db8:0:2::1", False),
+        ("::ffff:192.0.2.1", "192.0.2.1", True),
+        ("fe80::1%eth0", "fe80::2%eth1", True),
+        ("", "no address", True),
+    ],
+)
+def test_network_of_ipv6_is_what_one_household_has(one: str, other: str, is_same: bool) -> None:
+    """A /64 has one bucket, or who has one has 2^64 of them."""
+    assert (network_of(one) == network_of(other)) is is_same
