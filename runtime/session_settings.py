@@ -127,6 +127,10 @@ UNION ALL
 SELECT n, pg_catalog.current_setting(n, true), '' FROM pg_catalog.unnest(%s::pg_catalog.text[]) n
 """
 _SET: Final = b"SELECT pg_catalog.set_config(%s, %s, false)"
+_KEEP: Final = b"""
+SELECT pg_catalog.set_config(n, pg_catalog.current_setting(n), false)
+FROM pg_catalog.unnest(%s::pg_catalog.text[]) n
+"""
 _REMEDIES: Final = {
     "database": "it is preset for the database: run ALTER DATABASE ... RESET {name}",
     "user": "it is preset for the role: run ALTER ROLE ... RESET {name}",
@@ -162,6 +166,12 @@ class _Session(msgspec.Struct, frozen=True):
     def wrong(self, settings: Sequence[Setting]) -> list[Setting]:
         return [s for s in settings if not s.holds(self.values.get(s.name.lower()))]
 
+    def kept(self, settings: Sequence[Setting]) -> list[str]:
+        """Return the settings that are as they should be, and were not asked for."""
+        asked = [s for s in settings if not (s.is_sent or s.is_privileged)]
+        values = {s.name: self.values.get(s.name.lower()) for s in asked}
+        return [s.name for s in asked if values[s.name] is not None and s.holds(values[s.name])]
+
 
 def checking(
     settings: Sequence[Setting], *, key_pid: int
@@ -186,6 +196,10 @@ def checking(
         if setting.is_privileged:
             raise _refusal(setting, first, is_pooled=False)
         yield Statement(_SET, [setting.name, setting.value], may_fail=True)
+    if kept := first.kept(settings):
+        # What is not asked for at the start follows the server's configuration when that is read
+        # again, under a session that was looked at before.
+        yield Statement(_KEEP, [kept])
     is_pooled = first.pid != key_pid
     if not wrong and not is_pooled:
         return None

@@ -265,7 +265,7 @@ _PLANTS: Final[dict[str, tuple[str, Callable[[System], AbstractContextManager[No
     ),
     "a role in the owner's": (
         "roles-members",
-        _statement("GRANT vv_owner TO vv_reader", "REVOKE vv_owner FROM vv_reader"),
+        _statement("GRANT vv_owner TO vv_ingest", "REVOKE vv_owner FROM vv_ingest"),
     ),
     "everybody creates": (
         "grants-public",

@@ -1,6 +1,8 @@
 """Sessions with a real server get what our statements rely on, or are refused."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -13,6 +15,7 @@ from runtime.session_settings import MEANING, Limits
 from simulators.stack.postgres import Postgres
 from tests.fix_database import Database
 from tests.presets import REFUSED, REPAIRED, SCOPES, preset
+from tests.servers import alter
 
 pytestmark = pytest.mark.database
 
@@ -126,6 +129,41 @@ def test_a_stronger_commit_stays(bare: Database) -> None:
             postgres.connect(bare.dsn("vv_trust")) as connection,
         ):
             assert connection.execute("SHOW synchronous_commit").fetchone() == (expected,)
+
+
+def test_a_configuration_that_is_read_again_changes_nothing(bare: Database) -> None:
+    """A running session keeps its COMMIT when the server's configuration is weakened later."""
+    with (
+        postgres.connect(bare.dsn("vv_trust"), limits=_LIMITS) as connection,
+        psycopg.connect(bare.dsn("vv_trust"), autocommit=True) as plain,
+    ):
+        try:
+            alter(bare.server, synchronous_commit="off", TimeZone="CET")
+            _until(lambda: plain.execute("SHOW synchronous_commit").fetchone() == ("off",))
+            connection.execute("SELECT 1")
+            assert _wrong(connection) == []
+        finally:
+            for name in ("synchronous_commit", "TimeZone"):
+                bare.execute(f"ALTER SYSTEM RESET {name}")
+            bare.execute("SELECT pg_reload_conf()")
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_service_file_changes_nothing(
+    bare: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a service of libpq says of a session is not what the session gets."""
+    file = tmp_path / "services"
+    file.write_text("[ours]\noptions=-c DateStyle=German -c synchronous_commit=off\n")
+    monkeypatch.setenv("PGSERVICEFILE", str(file))
+    with postgres.connect(f"{bare.dsn('vv_trust')} service=ours", limits=_LIMITS) as connection:
+        assert _wrong(connection) == []
 
 
 @pytest.mark.parametrize(
