@@ -24,6 +24,9 @@ KEY_ID_BYTES: Final = 8
 PROOF_BYTES: Final = 32
 PUBLIC_KEY_BYTES: Final = 32
 _INFO: Final = b"vitalveil agreement v1\x00"
+_BLOCK_BYTES: Final = 64
+_INNER: Final = bytes(byte ^ 0x36 for byte in range(256))
+_OUTER: Final = bytes(byte ^ 0x5C for byte in range(256))
 
 
 class Direction(enum.Enum):
@@ -100,10 +103,21 @@ def _agree(
 
 
 def prove(key: bytes, data: bytes) -> bytes:
-    """Return the proof that who has *key* made *data*."""
-    return hmac.digest(key, data, "sha256")
+    """
+    Return the proof that who has *key* made *data*: their HMAC-SHA-256.
+
+    Args:
+        key: At most 64 bytes.
+
+        data: What is said.
+    """
+    # RFC 2104, section 2, as it stands there. `hmac.digest` has OpenSSL look its algorithm up for
+    # each call, which costs five times as much; ingest makes thousands of these a second.
+    block = key.ljust(_BLOCK_BYTES, b"\x00")
+    inner = hashlib.sha256(block.translate(_INNER) + data).digest()
+    return hashlib.sha256(block.translate(_OUTER) + inner).digest()
 
 
 def is_proof(key: bytes, data: bytes, proof: bytes) -> bool:
     """Tell whether *proof* is that of *data*, in a time that does not tell how far it is right."""
-    return hmac.compare_digest(hmac.digest(key, data, "sha256"), proof)
+    return hmac.compare_digest(prove(key, data), proof)

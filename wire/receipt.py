@@ -107,7 +107,7 @@ def encode_proven(spools: list[SpoolReceipt], agreements: Sequence[Agreement]) -
     encoded = _encoder.encode(spools)
     data = _CONTEXT + encoded
     proofs = [(one.key_id, prove(one.receipt_key, data)) for one in agreements]
-    return _encoder.encode(_Proven(PROVEN_VERSION, encoded, proofs))
+    return _encoder.encode((PROVEN_VERSION, encoded, proofs))
 
 
 def decode_proven(data: bytes, agreements: Sequence[Agreement]) -> list[SpoolReceipt]:

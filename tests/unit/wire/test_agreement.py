@@ -1,7 +1,11 @@
 """Agreement: both sides have the same keys, and no one else has."""
 
+import hmac
+
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from wire import agreement
 from wire.agreement import Agreement, is_proof, prove
@@ -91,3 +95,17 @@ def test_a_proof_is_of_these_bytes_under_this_key() -> None:
     assert not is_proof(b"l" * 32, b"data", proof)
     assert not is_proof(b"k" * 32, b"data", proof[:-1])
     assert not is_proof(b"k" * 32, b"data", b"")
+
+
+@given(st.binary(max_size=64), st.binary(max_size=300))
+@example(b"\x0b" * 20, b"Hi There")
+def test_a_proof_is_the_hmac_of_the_library(key: bytes, data: bytes) -> None:
+    """Written out, because it is faster; the same to the last bit."""
+    assert prove(key, data) == hmac.digest(key, data, "sha256")
+
+
+def test_a_proof_is_that_of_the_specification() -> None:
+    """RFC 4231, section 4.2."""
+    assert prove(b"\x0b" * 20, b"Hi There").hex() == (
+        "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"
+    )
