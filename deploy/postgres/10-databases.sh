@@ -1,7 +1,9 @@
 #!/bin/sh
-# Runs once, when the volume is empty: two databases, and no role that may log in yet.
+# Runs once, when the volume is empty: two databases, and no role that may log in yet. What migrate
+# closes in vv_telemetry stays open in other databases, so the roles to come connect to none of them.
 set -eu
 psql --username "$POSTGRES_USER" --dbname postgres -v ON_ERROR_STOP=1 <<'SQL'
 CREATE DATABASE vv_telemetry;
 CREATE DATABASE vv_vault;
+REVOKE CONNECT ON DATABASE postgres, template1, vv_vault FROM PUBLIC;
 SQL
