@@ -13,6 +13,7 @@ import pytest
 from edge_agent.enrolment import credentials, desk, enrol
 from tests.fix_vault import Office
 from tests.integration.test_trust_desk import Served, serial, tls
+from trust import door
 
 pytestmark = pytest.mark.database
 
@@ -28,6 +29,11 @@ def served(office: Office, tmp_path: Path) -> Iterator[Served]:
 def port_of(served: Served) -> int:
     """Return where it listens."""
     return int(served.url.rpartition(":")[2])
+
+
+def descriptors(served: Served) -> int:
+    """Return how many the desk has open."""
+    return len(list(Path(f"/proc/{served.child.pid}/fd").iterdir()))
 
 
 def say(
@@ -77,6 +83,7 @@ def test_no_stranger_stands_before_who_shows_a_certificate(served: Served, tmp_p
 def test_half_open_handshakes_hold_no_place(served: Served, tmp_path: Path, said: bytes) -> None:
     """400 of one address and of many: a gateway is served at once among them."""
     out = tmp_path / "gateway"
+    before = descriptors(served)
     with contextlib.ExitStack() as held:
         for n in range(400):
             one = held.enter_context(socket.socket())
@@ -86,12 +93,14 @@ def test_half_open_handshakes_hold_no_place(served: Served, tmp_path: Path, said
                 one.sendall(said)
         agent = served.enrol(served.token(), out)
         enrol.renew(tls(out), agent=agent, url=served.url)
+        assert descriptors(served) <= before + door.MOST + 2
 
 
 def test_half_said_requests_hold_no_place(patient: Served, tmp_path: Path) -> None:
     """After a handshake too: 60 of one address that never end their request."""
     out = tmp_path / "gateway"
     context = desk.tls_context(patient.pki / "ca.crt")
+    before = descriptors(patient)
     with contextlib.ExitStack() as held:
         for n in range(60):
             plain = socket.create_connection(("127.0.0.1", port_of(patient)))
@@ -101,6 +110,7 @@ def test_half_said_requests_hold_no_place(patient: Served, tmp_path: Path) -> No
                     b"POST /v1/renew HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n"[: 30 + n]
                 )
         patient.enrol(patient.token(), out)
+        assert descriptors(patient) <= before + door.MOST_OF_ONE + 2
 
 
 _REQUEST = json.dumps({"request": "-----BEGIN CERTIFICATE REQUEST-----"}).encode()

@@ -161,7 +161,7 @@ def _options(text: str) -> tuple[Options, list[Options]]:
 
 def rules(text: str) -> Iterable[Finding]:
     """Judge an ACL file: what must be there is, and nothing else."""
-    found = _rules(text)
+    found = _by_shard(_rules(text))
     missing = [rule for rule in _RULES if rule not in found]
     if missing:
         user, rule = missing[0]
@@ -182,6 +182,15 @@ def rules(text: str) -> Iterable[Finding]:
         yield sound("broker-acl-rules", "the rules are those that are needed")
 
 
+def _by_shard(found: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return *found*, with the rules of all shards, where each has its own, as the one for all."""
+    if not _EACH_SHARD.issubset(found):
+        return found
+    return [("", _ALL_SHARDS), *(rule for rule in found if rule not in _EACH_SHARD)]
+
+
+_ALL_SHARDS: Final = "pattern write vv1/obs/+/%u"
+_EACH_SHARD: Final = {("", f"pattern write vv1/obs/{shard:02x}/%u") for shard in range(64)}
 _HARMLESS: Final = (("trust", "topic read vv1/state/+"),)
 
 

@@ -237,3 +237,16 @@ def test_what_is_no_address_is_told_at_once(url: str, capsys: pytest.CaptureFixt
     with pytest.raises(SystemExit, match="2"):
         main(["--ingest-url", url])
     assert "--ingest-url" in capsys.readouterr().err
+
+
+def test_rules_of_each_shard_are_as_good_as_one_for_all() -> None:
+    """They bound what a gateway may leave at the broker; one that lacks is missing."""
+    text = (Path(__file__).parents[3] / "deploy" / "mosquitto" / "acl").read_text()
+    each = "\n".join(f"pattern write vv1/obs/{shard:02x}/%u" for shard in range(64))
+    strict = text.replace("pattern write vv1/obs/+/%u", each)
+    assert [one.level for one in broker_file.rules(strict)] == [Level.SOUND]
+    lacking = strict.replace("pattern write vv1/obs/3f/%u\n", "")
+    assert {one.code for one in broker_file.rules(lacking)} == {
+        "broker-acl-missing",
+        "broker-acl-wide",
+    }
