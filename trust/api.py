@@ -21,7 +21,7 @@ from litestar.openapi import OpenAPIConfig
 from litestar.types import ControllerRouterHandler, ExceptionHandlersMap
 
 from runtime.logs import Log, describe
-from trust.desk import Admitted, BadRequest, Desk, NotAccepted
+from trust.desk import Admitted, BadRequest, Desk, NotAccepted, RenewedBefore
 from trust.errors import TrustError, Unavailable
 from trust.metrics import DeskMetrics
 from trust.throttle import Throttle, network_of
@@ -256,6 +256,7 @@ _SENTENCES: Final = {
 }
 _OUTCOMES: Final[dict[type[TrustError], str]] = {
     NotAccepted: "not_accepted",
+    RenewedBefore: "renewed_before",
     BadRequest: "bad_request",
 }
 _HANDLERS: Final = cast(

@@ -10,6 +10,7 @@ from typing import Final
 from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
+from msgspec.structs import replace
 
 from runtime import http
 from runtime.certificates import Certificates
@@ -24,12 +25,13 @@ from trust.certificates import Authority
 from trust.config import Settings
 from trust.consent import Consent
 from trust.courier import Courier, publish_once
+from trust.cutoff import Cutoff
 from trust.desk import Desk
 from trust.enrolment import Enrolment, ingest_pem
 from trust.erasure import Eraser
 from trust.erasure_ledger import LedgerFile
 from trust.errors import KeyFileError, TrustError
-from trust.file_jobs import A_DAY, AN_HOUR, FileJobs, keep
+from trust.file_jobs import A_DAY, AN_HOUR, HALF_A_MINUTE, FileJobs, keep
 from trust.jobs import Jobs
 from trust.keys import FileKeys
 from trust.lease_keys import montgomery
@@ -45,6 +47,7 @@ from trust.rotation import Rotation
 from trust.session_limits import SessionLimits
 from trust.stores import Stores
 from trust.sweep import Broom
+from trust.takeover import MqttDoor
 from trust.telemetry import Telemetry
 from trust.units import Cause
 from trust.upkeep import Upkeep
@@ -123,6 +126,14 @@ class App:
         """Close both databases."""
         self.vault.close()
         self.telemetry.close()
+
+    def cutoff(self, *, crl: Path | None = None) -> Cutoff:
+        """Return what cuts revoked gateways off, by the list in *crl* or that of the settings."""
+        chosen, broker = self.settings.certificates, self.settings.broker
+        if crl is not None:
+            chosen = replace(chosen, crl_file=crl)
+        door = None if broker is None else MqttDoor(broker)
+        return Cutoff(self.vault, self.enrolment, self.authority, chosen, door=door, clock=now)
 
     def eraser(self) -> Eraser:
         """
@@ -352,9 +363,11 @@ async def _serve(settings: Settings, keys: FileKeys, courier: Courier, metrics: 
             missing=metrics.missing.set,
         )
         files_kept = _file_jobs(settings, keys, metrics)
+        cutting = App(settings)
         keeping = [
             asyncio.create_task(keep(A_DAY, files_kept.revocations), name="revocations"),
             asyncio.create_task(keep(AN_HOUR, files_kept.exports), name="exports"),
+            asyncio.create_task(keep(HALF_A_MINUTE, cutting.cutoff().again), name="cutoff"),
             asyncio.create_task(maintenance.run(), name="maintenance"),
         ]
         working = asyncio.create_task(courier.run(stop), name="working")
@@ -365,6 +378,7 @@ async def _serve(settings: Settings, keys: FileKeys, courier: Courier, metrics: 
                 task.cancel()
             await asyncio.gather(working, *keeping, return_exceptions=True)
             opened.close()
+            cutting.close()
 
 
 async def alongside(working: asyncio.Task[None], keeping: Iterable[asyncio.Task[None]]) -> None:

@@ -129,3 +129,6 @@ def _add_records(commands: "Subparsers", options: Parser) -> None:
     enrol.add_argument("--count", type=int, default=None, metavar="N", help=text)
     enrol.add_argument("--format", choices=("sealed", "json"), default="sealed")
     agent.add_parser("list", help="with lease and certificate", parents=[options])
+    text = "one gateway alone uses this identity: its signs of a clone have been looked into"
+    vouch = agent.add_parser("vouch", help=text, description=text, parents=[options])
+    vouch.add_argument("agent", metavar="AGENT")

@@ -6,6 +6,7 @@ The files of `trust pki init` are those that mosquitto, ingest and trust are poi
 
 import datetime as dt
 import functools
+import secrets
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
@@ -21,6 +22,9 @@ CA_KEY_FILE: Final = "ca.key"
 CA_FILE: Final = "ca.crt"
 CRL_FILE: Final = "crl.pem"
 SERVICES: Final = ("ingest", "trust")
+_MINUTES: Final = dt.timedelta(minutes=10)
+_DAYS: Final = dt.timedelta(days=10)
+"""More than a list is the newest one: a probe that had run out would be kept out by any."""
 Revocations = Iterable[tuple[int, dt.datetime]]
 
 
@@ -132,6 +136,27 @@ class Authority:
         valid_for = dt.timedelta(days=self._settings.agent_days)
         return pki.certify(
             self._ca, public_key, agent, role=pki.Role.CLIENT, term=(now, valid_for)
+        )
+
+    def stand_in(self, agent: str, *, now: dt.datetime) -> pki.Holder:
+        """
+        Return a key and certificate of *agent* for some minutes: to end its connection with.
+
+        Raises:
+            KeyFileError: There is no CA.
+        """
+        return pki.issue(self._ca, agent, role=pki.Role.CLIENT, now=now, valid_for=_MINUTES)
+
+    def probe(self, *, now: dt.datetime) -> pki.Holder:
+        """
+        Return a key and certificate that is to be on the next revocation list, and on no other.
+
+        Raises:
+            KeyFileError: There is no CA.
+        """
+        serial = 1 + secrets.randbelow(pki.PROBES_BELOW - 1)
+        return pki.issue(
+            self._ca, "probe", role=pki.Role.CLIENT, now=now, valid_for=_DAYS, serial=serial
         )
 
     def read_revocations(self, path: Path) -> list[tuple[int, dt.datetime]]:

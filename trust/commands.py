@@ -29,7 +29,6 @@ from trust.decision_commands import done, instant
 from trust.errors import NotFound, Refused, UsageError
 from trust.keys import FileKeys
 from trust.leases import version_by_time
-from trust.reload import reload_broker
 from trust.representatives import check_born
 from trust.subjects import Identity
 
@@ -144,12 +143,22 @@ def _agent_list(app: App, _arguments: argparse.Namespace) -> Result:
                 "lease": version or None,
                 "lease_ends_at": instant(lease_ends_at),
                 "certificate_ends_at": instant(rest[0]),
+                "signs_of_a_clone": rest[1],
+                "may_be_connected": rest[2],
             }
             for agent, kind, enrolled_at, revoked_at, version, lease_ends_at, *rest in page
         ]
         if len(page) < _PAGE:
             return {"rows": rows}
         after = page[-1][0]
+
+
+def _agent_vouch(app: App, arguments: argparse.Namespace) -> Result:
+    with app.vault.transaction() as records:
+        signs = records.registers.vouch(arguments.agent)
+    if not signs:
+        raise NotFound("agent with a sign of a clone", "See `vitalveil trust agent list`.")
+    return {"agent": arguments.agent, "signs": signs}
 
 
 def _pki_issue_agent(app: App, arguments: argparse.Namespace) -> Result:
@@ -159,17 +168,18 @@ def _pki_issue_agent(app: App, arguments: argparse.Namespace) -> Result:
 
 def _pki_revoke(app: App, arguments: argparse.Namespace) -> Result:
     crl = arguments.crl or app.settings.certificates.crl_file
-    revoked = app.enrolment.revoke(arguments.agent, crl=crl)
-    mend = "" if crl else "set certificates.crl_file or give --crl: no revocation list was written"
-    reload = app.settings.certificates
-    problem = reload_broker(reload.reload_command, timeout_s=reload.reload_timeout_s)
-    if reload.reload_command and crl:
-        mend = problem or "nothing: the broker has read the list"
+    revoked = app.enrolment.revoke(arguments.agent)
+    cut = app.cutoff(crl=crl).run()
+    waits = [] if revoked else ["ingest stores what it sends until the daemon reaches telemetry"]
+    if arguments.agent in cut.pending:
+        waits.append(f"it may be connected to the broker: {cut.problem}")
     return {
         "agent": arguments.agent,
-        **done(revoked),
+        **(done(revoked) if revoked else {}),
         "crl": None if crl is None else str(crl),
-        "next": mend or "have the broker read the list again (SIGHUP)",
+        "stored": "no more" if revoked else "pending",
+        "connected": "pending" if arguments.agent in cut.pending else "no more",
+        "next": "; ".join(waits) or "nothing: it is kept out, and its connection is ended",
     }
 
 
@@ -200,6 +210,7 @@ ON_RECORDS: Final[Mapping[str, Callable[[App, argparse.Namespace], Result]]] = {
     "agent enrol": _agent_enrol,
     "agent list": _agent_list,
     "pki issue-agent": _pki_issue_agent,
+    "agent vouch": _agent_vouch,
     "pki revoke": _pki_revoke,
     "lease publish": _lease_publish,
     "lease supersede": _lease_supersede,

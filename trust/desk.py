@@ -24,6 +24,7 @@ from trust.errors import Refused, TrustError
 from trust.lease_keys import LEASE_KEY_BYTES
 from trust.ports import Clock
 from trust.records import Records
+from trust.registers import Renewal
 from trust.tokens import ID_BYTES, SECRET_BYTES, Issued, Token
 from trust.upkeep import Upkeep
 from trust.vault import Vault
@@ -36,6 +37,10 @@ class NotAccepted(Refused):
 
     def __init__(self) -> None:
         super().__init__("the token or certificate is not accepted")
+
+
+class RenewedBefore(NotAccepted):
+    """The certificate was renewed before, for another key: two gateways hold it."""
 
 
 class BadRequest(Refused):
@@ -168,12 +173,16 @@ class Desk:
         """
         Return a new certificate for the agent that *shown* is of; TLS has verified it.
 
+        Each certificate is renewed once. The same request again gets the same answer, because the
+        first one may have been lost; another one means that two hold the key, and is remembered.
+
         Raises:
+            RenewedBefore: By another key than that of this request.
             NotAccepted: It is nobody's, over, or revoked.
             BadRequest: It is no request.
             Unavailable: Nothing was issued.
         """
-        public_key = _public_key(request)
+        _public_key(request)
         now = self._clock()
         if not shown.not_valid_before_utc <= now < shown.not_valid_after_utc:
             raise NotAccepted
@@ -187,11 +196,30 @@ class Desk:
             # Asked again under the lock: who was revoked since would get one that is on no list.
             if any(known.revoked_at is not None for known in records.lock_agents([agent])):
                 raise NotAccepted
-            certificate = self._authority.certify_agent(agent, public_key, now=now)
-            admitted = Admitted(agent, _register(records, agent, certificate))
-            records.want([agent])
+            # Nothing is raised from here on that would take the sign of a clone back.
+            admitted = self._renew(records, agent, shown.serial_number, request)
+        if admitted is None:
+            _log.error("renewed_twice")
+            raise RenewedBefore
         self._tell(agent)
         return admitted
+
+    def _renew(self, records: Records, agent: str, serial: int, request: bytes) -> Admitted | None:
+        digest = hashlib.sha256(request).digest()
+        before = records.registers.renewal(serial)
+        if before is not None:
+            if secrets.compare_digest(before.request_sha256, digest):
+                return Admitted(agent, before.certificate)
+            records.registers.note_clone_sign(agent, "renewed_twice")
+            return None
+        key = _public_key(request)
+        certificate = self._authority.certify_agent(agent, key, now=self._clock())
+        pem = _register(records, agent, certificate)
+        records.registers.add_renewal(
+            serial, succeeded_by=certificate.serial_number, answer=Renewal(digest, pem)
+        )
+        records.want([agent])
+        return Admitted(agent, pem)
 
     def _tell(self, agent: str) -> None:
         """Have ingest know how long *agent*'s certificate is valid, now or when it can be told."""

@@ -13,11 +13,12 @@ from typing import Final
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
-from runtime.logs import Log
+from runtime.logs import Log, describe
 from trust import files, keys
 from trust.certificates import Authority, write_holder
-from trust.errors import Conflict, KeyFileError, NotFound
+from trust.errors import Conflict, KeyFileError, NotFound, TelemetryUnavailable
 from trust.lease_keys import is_lease_key
+from trust.pki import Holder
 from trust.ports import Clock, Keys
 from trust.records import Records
 from trust.upkeep import Done, Upkeep
@@ -126,37 +127,41 @@ class Enrolment:
         write_holder(out, "agent", holder)
         self._upkeep.bring([agent])
 
-    def revoke(self, agent: str, *, crl: Path | None) -> Done:
+    def revoke(self, agent: str) -> Done | None:
         """
-        Revoke *agent*: its handles end, its lease empties, its certificates join the list.
+        Revoke *agent*: its handles end, its lease empties, ingest stores nothing more of it.
 
-        Args:
-            agent: Its id.
+        The broker is told by `trust.cutoff`.
 
-            crl: Where the broker reads the revocation list; it has to be told to read it again.
+        Returns:
+            What was done; None when it is recorded, and the daemon tells ingest later.
 
         Raises:
             NotFound: There is no such agent.
-            Unavailable: It may be recorded, and will take effect later.
+            VaultUnavailable: It may be recorded.
         """
         with self._vault.transaction() as records:
             if not is_agent(agent) or not records.hold_agents([agent]):
                 raise _no_such_agent()
             _revoke(records, agent)
         try:
-            # First, because ingest refuses the agent from this COMMIT on: a list takes longer, and
-            # keeps out nobody who is connected.
+            # Before the broker is told: ingest refuses the agent from this COMMIT on.
             return self._upkeep.bring([agent])
-        finally:
-            if crl is not None:
-                self.write_revocations(crl)
+        except TelemetryUnavailable as exc:
+            _log.warning("told_later", error=describe(exc))
+            return None
 
-    def write_revocations(self, path: Path) -> int:
+    def write_revocations(self, path: Path, *, probe: Holder | None = None) -> int:
         """
-        Write the revocation list to *path*; return how many certificates are on it.
+        Write the revocation list to *path*; return how many certificates of gateways are on it.
 
         Nobody who is on it ever leaves it. Whom the vault has forgotten, because it was restored
         or somebody changed it, is revoked there again.
+
+        Args:
+            path: Where it is.
+
+            probe: To be on it besides: who sees it kept out knows that the list was read.
 
         Raises:
             KeyFileError: It cannot be written.
@@ -171,7 +176,10 @@ class Enrolment:
             for agent in again:
                 _revoke(records, agent)
             revoked = {**listed, **dict(records.revocations())}
-        self._authority.write_revocations(sorted(revoked.items()), path, now=self._clock())
+        now = self._clock()
+        probes = {} if probe is None else {probe.certificate.serial_number: now}
+        on_it = sorted({**revoked, **probes}.items())
+        self._authority.write_revocations(on_it, path, now=now)
         if again:
             _log.error("revoked_again", agents=len(again))
             self._upkeep.attempt(again)

@@ -18,6 +18,7 @@ from trust.vault import Vault
 
 A_DAY: Final = dt.timedelta(days=1)
 AN_HOUR: Final = dt.timedelta(hours=1)
+HALF_A_MINUTE: Final = dt.timedelta(seconds=30)
 
 
 async def keep(again: dt.timedelta, work: Callable[[], bool]) -> None:

@@ -104,7 +104,14 @@ class DeskMetrics:
             registry=self.registry,
         )
         for what in ("enrolled", "renewed"):
-            for outcome in ("admitted", "not_accepted", "bad_request", "throttled", "failed"):
+            for outcome in (
+                "admitted",
+                "not_accepted",
+                "renewed_before",
+                "bad_request",
+                "throttled",
+                "failed",
+            ):
                 self._attempts.labels(what, outcome)
 
     def count(self, what: str, outcome: str) -> None:

@@ -20,6 +20,10 @@ CLOCKS_APART = dt.timedelta(minutes=5)
 """How far a peer's clock may be from ours."""
 
 
+PROBES_BELOW = 1 << 64
+"""Serial numbers below it are of certificates that were made to be on one revocation list."""
+
+
 class Role(enum.StrEnum):
     """What a certificate may be used for."""
 
@@ -83,7 +87,7 @@ def create_ca(*, now: dt.datetime, valid_for: dt.timedelta) -> Holder:
     return Holder(key, certificate)
 
 
-def issue(
+def issue(  # noqa: PLR0913 - what is in a certificate, by name
     ca: Holder,
     common_name: str,
     *,
@@ -91,6 +95,7 @@ def issue(
     now: dt.datetime,
     valid_for: dt.timedelta,
     hosts: Iterable[str] = (),
+    serial: int | None = None,
 ) -> Holder:
     """
     Return a new key with a certificate of *ca*.
@@ -107,15 +112,23 @@ def issue(
         valid_for: From *now*.
 
         hosts: Names and addresses that a server is reached by.
+
+        serial: Its serial number; a random one otherwise.
     """
     key = Ed25519PrivateKey.generate()
     certificate = certify(
-        ca, key.public_key(), common_name, role=role, term=(now, valid_for), hosts=hosts
+        ca,
+        key.public_key(),
+        common_name,
+        role=role,
+        term=(now, valid_for),
+        hosts=hosts,
+        serial=serial,
     )
     return Holder(key, certificate)
 
 
-def certify(
+def certify(  # noqa: PLR0913 - what is in a certificate, by name
     ca: Holder,
     public_key: Ed25519PublicKey,
     common_name: str,
@@ -123,6 +136,7 @@ def certify(
     role: Role,
     term: tuple[dt.datetime, dt.timedelta],
     hosts: Iterable[str] = (),
+    serial: int | None = None,
 ) -> x509.Certificate:
     """
     Return a certificate of *ca* for a key that its holder has made.
@@ -139,6 +153,8 @@ def certify(
         term: The time of issue, and how long from then it is valid.
 
         hosts: Names and addresses that a server is reached by.
+
+        serial: Its serial number; a random one otherwise.
     """
     now, valid_for = term
     usage = (
@@ -152,7 +168,7 @@ def certify(
         .subject_name(_name(common_name))
         .issuer_name(ca.certificate.subject)
         .public_key(public_key)
-        .serial_number(x509.random_serial_number())
+        .serial_number(serial or x509.random_serial_number())
         .not_valid_before(now - CLOCKS_APART)
         .not_valid_after(now + valid_for)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
@@ -183,14 +199,22 @@ def _general_name(host: str) -> x509.GeneralName:
 
 
 def revoked_by(ca: Holder, pem: bytes) -> list[tuple[int, dt.datetime]]:
-    """Return the serial numbers and times of the CRL in *pem*; none where *ca* did not sign it."""
+    """
+    Return the serial numbers and times of the CRL in *pem*; none where *ca* did not sign it.
+
+    Probes are left out: each is of one list alone.
+    """
     try:
         crl = x509.load_pem_x509_crl(pem)
     except ValueError:
         return []
     if not crl.is_signature_valid(ca.key.public_key()):
         return []
-    return [(entry.serial_number, entry.revocation_date_utc) for entry in crl]
+    return [
+        (entry.serial_number, entry.revocation_date_utc)
+        for entry in crl
+        if entry.serial_number >= PROBES_BELOW
+    ]
 
 
 def revocation_list(

@@ -13,6 +13,7 @@ from typing import Protocol
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from trust.pki import Holder
 from trust.units import Cause
 
 
@@ -110,6 +111,18 @@ class Channel(Protocol):
 
     async def closed(self) -> None:
         """Return when the connection is lost."""
+        ...
+
+
+class Door(Protocol):
+    """Where clients are let in or kept out."""
+
+    async def lets_in(self, holder: Holder) -> bool:
+        """Tell whether *holder* is let in; raise BrokerUnavailable when that cannot be told."""
+        ...
+
+    async def take_over(self, agent: str, holder: Holder) -> None:
+        """End the connection of *agent*, as *holder*; raise BrokerUnavailable if it may go on."""
         ...
 
 

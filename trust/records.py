@@ -285,6 +285,14 @@ class Records:
         self._run("revoke_agent", agent)
         self._run("revoke_certificates", agent)
 
+    def uncut(self, *, limit: int) -> list[str]:
+        """Return revoked agents whose connection was not ended yet."""
+        return [agent for (agent,) in self._fetch("uncut", limit)]
+
+    def note_cut(self, agents: Sequence[str]) -> None:
+        """Note that the broker keeps *agents* out, and that none of them is connected."""
+        self._run("note_cut", list(agents))
+
     def owners_of(self, serials: Iterable[int]) -> list[str]:
         """Return the agents that the certificates *serials* are of, as far as they are known."""
         return [agent for (agent,) in self._fetch("owners_of_certificates", list(serials))]

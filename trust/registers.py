@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from typing import Any, Final
 from uuid import UUID
 
+import msgspec
+
 from runtime import named_sql
 from trust import canonical, subjects
 from trust.database import Connection, Row
@@ -22,6 +24,14 @@ from trust.tokens import Issued, Token
 
 _SQL: Final = named_sql.read("trust", "registers.sql")
 _OFFICER_KIND: Final = "officer"
+
+
+class Renewal(msgspec.Struct, frozen=True):
+    """What a certificate was renewed with."""
+
+    request_sha256: bytes
+    certificate: bytes
+    """The new one, PEM."""
 
 
 class Registers:
@@ -187,6 +197,23 @@ class Registers:
         """Return whose certificate has *serial*, and whether it or its agent is revoked."""
         rows = self._fetch("certificate_owner", serial)
         return (rows[0][0], rows[0][1]) if rows else None
+
+    def renewal(self, serial: int) -> Renewal | None:
+        """Return what the certificate *serial* was renewed with, if it was."""
+        rows = self._fetch("renewal", serial)
+        return Renewal(*map(bytes, rows[0])) if rows else None
+
+    def add_renewal(self, serial: int, *, succeeded_by: int, answer: Renewal) -> None:
+        """Note that the certificate *serial* was renewed: once for all."""
+        self._run("add_renewal", serial, succeeded_by, answer.request_sha256, answer.certificate)
+
+    def note_clone_sign(self, agent: str, kind: str) -> None:
+        """Note a sign that two gateways use the identity of *agent*."""
+        self._run("note_clone_sign", agent, kind)
+
+    def vouch(self, agent: str) -> int:
+        """Note that an operator has looked at the signs of *agent*; return how many there were."""
+        return self._run("vouch", agent)
 
     def agents(self, *, after: str, limit: int) -> list[Row]:
         """Return agents whose id is above *after*, for a list."""

@@ -22,6 +22,8 @@ _EVERY_S: Final = 30.0
 _LIMITS: Final = postgres.Limits(statement_ms=5000, lock_ms=1000)
 _FAMILIES: Final[tuple[tuple[str, str, str, tuple[str, ...]], ...]] = (
     ("agents", "Gateways in the vault.", "state", ("enrolled", "revoked")),
+    ("uncut_agents", "Revoked gateways that may still be connected to the broker.", "", ("",)),
+    ("suspected_clones", "Gateways with a sign that two use their identity.", "", ("",)),
     ("subjects", "People in the vault.", "", ("",)),
     ("handles", "Handles: one for each person at a gateway.", "state", ("active", "ended")),
     (

@@ -3,6 +3,7 @@
 import base64
 import datetime as dt
 import json
+import shutil
 import socket
 import ssl
 import subprocess
@@ -29,13 +30,14 @@ from edge_agent.errors import DeskRefused, DeskUnavailable
 from runtime.settings import TlsSettings
 from simulators.stack.child import Child, free_port
 from simulators.stack.toml import format_toml
-from tests.fix_vault import Office
+from tests.fix_vault import Office, Refusal
 from tests.poisons import LOW_ORDER
 from trust import tokens
 from trust.app import App
 from trust.config import ServeSettings
 from trust.desk import Admitted, BadRequest
 from trust.lease_keys import montgomery
+from trust.pki import PROBES_BELOW
 
 pytestmark = pytest.mark.database
 ROOT = Path(__file__).parents[2]
@@ -213,7 +215,76 @@ def test_renewal_is_refused_to_who_is_no_agent(
     with pytest.raises(DeskRefused, match="not accepted"):
         enrol.renew(tls(out), agent=agent, url=served.url)
     listed = x509.load_pem_x509_crl((tmp_path / "crl.pem").read_bytes())
-    assert [entry.serial_number for entry in listed] == [serial(out)]
+    of_gateways = [e.serial_number for e in listed if e.serial_number >= PROBES_BELOW]
+    assert of_gateways == [serial(out)]
+
+
+def _copy(folder: Path, to: Path) -> Path:
+    """Copy a gateway's card."""
+    shutil.copytree(folder, to)
+    return to
+
+
+def _signs(office: Office) -> list[tuple[object, ...]]:
+    return office.vault.fetch(
+        "SELECT agent, kind, times, vouched_at IS NULL FROM vault.clone_signs"
+    )
+
+
+def test_a_copied_card_is_noticed_at_its_renewal(
+    served: Served, office: Office, tmp_path: Path
+) -> None:
+    """Each certificate is renewed once; the second to try is refused, and an operator is told."""
+    out = tmp_path / "gateway"
+    agent = served.enrol(served.token(), out)
+    copy = _copy(out, tmp_path / "copy")
+    enrol.renew(tls(copy), agent=agent, url=served.url)
+    renewed = serial(copy)
+
+    for _ in range(3):
+        with pytest.raises(DeskRefused, match="not accepted"):
+            enrol.renew(tls(out), agent=agent, url=served.url)
+
+    assert _signs(office) == [(agent, "renewed_twice", 3, True)]
+    (row,) = office.run("agent", "list")["rows"]
+    assert row["signs_of_a_clone"] == ["renewed_twice"]
+    serials = "SELECT count(*) FROM vault.certificates"
+    assert office.vault.fetch(serials) == [(2,)], "nothing was issued for the second"
+    enrol.renew(tls(copy), agent=agent, url=served.url)
+    assert serial(copy) != renewed, "the newest one is renewed"
+
+    assert office.run("agent", "vouch", agent)["signs"] == 1
+    (row,) = office.run("agent", "list")["rows"]
+    assert row["signs_of_a_clone"] == []
+    with pytest.raises(Refusal, match="no such agent with a sign"):
+        office.run("agent", "vouch", agent)
+    with pytest.raises(DeskRefused, match="not accepted"):
+        enrol.renew(tls(out), agent=agent, url=served.url)
+    assert _signs(office) == [(agent, "renewed_twice", 4, True)], "it is told again"
+
+
+def test_a_renewal_whose_answer_was_lost_is_repeated(
+    served: Served, office: Office, tmp_path: Path
+) -> None:
+    """The same key asks again and gets the same certificate, however often, and is no clone."""
+    out = tmp_path / "gateway"
+    agent = served.enrol(served.token(), out)
+    key = Ed25519PrivateKey.generate()
+    body = enrol._Renewing(credentials.certificate_request(key))
+    files = tls(out)
+    context = desk.tls_context(
+        files.ca_file, certificate_file=files.certificate_file, key_file=files.key_file
+    )
+
+    answers = {
+        desk.ask(served.url, "/v1/renew", body, context=context).certificate for _ in range(4)
+    }
+
+    assert len(answers) == 1
+    assert _signs(office) == []
+    assert office.vault.fetch("SELECT count(*) FROM vault.certificates") == [(2,)]
+    assert office.vault.fetch("SELECT agent FROM vault.renewals JOIN vault.certificates USING"
+                              " (serial)") == [(agent,)]  # fmt: skip
 
 
 def test_requests_that_prove_nothing_are_refused(served: Served, tmp_path: Path) -> None:

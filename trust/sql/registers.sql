@@ -62,9 +62,29 @@ SELECT c.agent, a.revoked_at IS NOT NULL OR r.serial IS NOT NULL
 FROM vault.certificates c JOIN vault.agents a USING (agent)
 LEFT JOIN vault.revocations r USING (serial) WHERE c.serial = %s
 
+-- name: renewal
+SELECT request_sha256, certificate FROM vault.renewals WHERE serial = %s
+
+-- name: add_renewal
+INSERT INTO vault.renewals (serial, succeeded_by, request_sha256, certificate)
+VALUES (%s, %s, %s, %s)
+
+-- name: note_clone_sign
+-- One row of each kind, however often somebody tries.
+INSERT INTO vault.clone_signs AS s (agent, kind) VALUES (%s, %s)
+ON CONFLICT (agent, kind) DO UPDATE
+SET last_at = clock_timestamp(), times = s.times + 1, vouched_at = NULL
+
+-- name: vouch
+UPDATE vault.clone_signs SET vouched_at = clock_timestamp()
+WHERE agent = %s AND vouched_at IS NULL
+
 -- name: agents
 SELECT agent, format, enrolled_at, revoked_at, lease_version, lease_not_after,
-    (SELECT max(not_after) FROM vault.certificates c WHERE c.agent = a.agent)
+    (SELECT max(not_after) FROM vault.certificates c WHERE c.agent = a.agent),
+    ARRAY(SELECT kind FROM vault.clone_signs s
+        WHERE s.agent = a.agent AND s.vouched_at IS NULL ORDER BY kind),
+    revoked_at IS NOT NULL AND cut_at IS NULL
 FROM vault.agents a WHERE agent > %s ORDER BY agent LIMIT %s
 
 -- name: add_officer

@@ -83,6 +83,13 @@ UPDATE vault.agents SET revoked_at = coalesce(revoked_at, clock_timestamp()) WHE
 INSERT INTO vault.revocations (serial)
 SELECT serial FROM vault.certificates WHERE agent = %s ON CONFLICT DO NOTHING
 
+-- name: uncut
+SELECT agent FROM vault.agents WHERE revoked_at IS NOT NULL AND cut_at IS NULL
+ORDER BY agent LIMIT %s
+
+-- name: note_cut
+UPDATE vault.agents SET cut_at = clock_timestamp() WHERE agent = ANY(%s) AND cut_at IS NULL
+
 -- name: owners_of_certificates
 SELECT DISTINCT agent FROM vault.certificates WHERE serial = ANY(%s::numeric[]) ORDER BY agent
 

@@ -2,6 +2,9 @@
 SELECT
     (SELECT count(*) FROM vault.agents WHERE revoked_at IS NULL),
     (SELECT count(*) FROM vault.agents WHERE revoked_at IS NOT NULL),
+    (SELECT count(*) FROM vault.agents WHERE revoked_at IS NOT NULL AND cut_at IS NULL),
+    (SELECT count(DISTINCT agent) FROM vault.clone_signs JOIN vault.agents USING (agent)
+        WHERE vouched_at IS NULL AND revoked_at IS NULL),
     (SELECT count(*) FROM vault.subjects),
     (SELECT count(*) FROM vault.handles WHERE ended_at IS NULL),
     (SELECT count(*) FROM vault.handles WHERE ended_at IS NOT NULL),
