@@ -48,6 +48,47 @@ ALERTS: Final = (
         quiet=World({f"{_T}unfinished_oldest_seconds": "0x5 30 0x20"}, 10),
     ),
     Alert(
+        name="VitalVeilGatewayNotCut",
+        expr=f"max({_T}uncut_agents) > 0",
+        hold="5m",
+        severity=Severity.WARNING,
+        summary="A revoked gateway may still be connected to the broker.",
+        meaning="Nothing that it sends is stored: ingest refuses it. But the broker has not been "
+        "seen to keep it out and to end its connection, so it may fill queues.",
+        look=(
+            "Trust's log: `not_cut_off` and why.",
+            "Was the broker told to read its revocation list (SIGHUP)?",
+            "`vitalveil trust agent list`: `may_be_connected`.",
+        ),
+        mend=(
+            "Set `certificates.crl_file` to the file that the broker reads, and "
+            "`certificates.reload_command` to what has it read that again; where trust cannot "
+            "tell the broker, do it by hand. The daemon tries each half minute.",
+        ),
+        fires=World({f"{_T}uncut_agents": "1x30"}, 20),
+        quiet=World({f"{_T}uncut_agents": "0 1 1 0x30"}, 20),
+    ),
+    Alert(
+        name="VitalVeilCloneSuspected",
+        expr=f"max({_T}suspected_clones) > 0",
+        severity=Severity.CRITICAL,
+        summary="Two seem to use the identity of one gateway.",
+        meaning="A certificate was renewed, and then shown again with another key: a card was "
+        "copied, or put back from an image. The second was refused; the first has a new "
+        "certificate, and which of the two is the copy cannot be told from here.",
+        look=(
+            "`vitalveil trust agent list`: `signs_of_a_clone`.",
+            "At the gateway: `vitalveil agent renew`. If it is refused, the other one is ahead.",
+        ),
+        mend=(
+            "Revoke it, and enrol the gateway again: `vitalveil trust pki revoke`.",
+            "If its card was put back from an image by yourself, give it a new certificate "
+            "(`vitalveil trust pki issue-agent`), then `vitalveil trust agent vouch`.",
+        ),
+        fires=World({f"{_T}suspected_clones": "0 1x20"}, 10),
+        quiet=World({f"{_T}suspected_clones": "0x20"}, 10),
+    ),
+    Alert(
         name="VitalVeilLeasesLate",
         expr=f"max({_T}overdue_leases) > 0 or max({_T}unpublished_leases) > 0",
         hold="10m",
