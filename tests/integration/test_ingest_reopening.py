@@ -17,6 +17,7 @@ from ingest.config import KeySettings, read_keys
 from ingest.reopening import Reopening
 from tests.fix_ingest import Agent, World, heart_rate, metric, settled, until
 from tests.seed_permissions import Seed, sow, withdraw
+from wire import agreement
 
 pytestmark = [pytest.mark.broker, pytest.mark.database, pytest.mark.slow]
 SEED = Seed()
@@ -233,9 +234,12 @@ async def test_what_is_given_up_is_receipted_when_it_comes_again(
         ("sealed to a key that was lost",)
     ]
     settings = msgspec.structs.replace(world.settings, keys=KeySettings(tmp_path / "wrong.key"))
-    world.database.execute("UPDATE vv.quarantine SET payload = payload")
+    (today,) = read_keys(settings.keys)
+    assert SEED.lease_key is not None
     async with world.running(settings) as app, world.agent(SEED.agent) as again:
         again.spool_id = agent.spool_id
+        # It pins ingest's key of today, and holds what it sealed to the one that was lost.
+        again.agreement = agreement.of_ingest(today, SEED.lease_key, SEED.agent)
         for payload in sent:
             await again.publish(payload)
         await until(lambda: again.all_settled(2))
