@@ -120,3 +120,11 @@ def wait_until_writable(server: Postgres) -> None:
     while ask(server, "SELECT pg_is_in_recovery()"):
         assert time.monotonic() < deadline, "it stays a copy"
         time.sleep(0.05)
+
+
+def until(server: Postgres, query: str) -> None:
+    """Return once *query* says true."""
+    deadline = time.monotonic() + 60
+    while ask(server, query) is not True:
+        assert time.monotonic() < deadline, query
+        time.sleep(0.02)

@@ -17,7 +17,7 @@ from runtime.certificates import Certificates
 from runtime.errors import ConfigError, RuntimeSetupError
 from runtime.logs import Log, describe
 from runtime.stop import stop_requested
-from trust import files
+from trust import erasure_setup, files
 from trust.access import Access
 from trust.audit import Audit
 from trust.bulk_enrolment import BulkEnrolment
@@ -29,7 +29,6 @@ from trust.cutoff import Cutoff
 from trust.desk import Desk
 from trust.enrolment import Enrolment, ingest_pem
 from trust.erasure import Eraser
-from trust.erasure_ledger import LedgerFile
 from trust.errors import KeyFileError, TrustError
 from trust.file_jobs import A_DAY, AN_HOUR, HALF_A_MINUTE, FileJobs, keep
 from trust.jobs import Jobs
@@ -52,6 +51,7 @@ from trust.telemetry import Telemetry
 from trust.units import Cause
 from trust.upkeep import Upkeep
 from trust.vault import Vault, listen
+from trust.verification_rounds import Rounds
 from trust.watch import Watch
 from trust.witness import Witness
 
@@ -107,6 +107,10 @@ class App:
         self.rotation = Rotation(self.vault, self.upkeep, self.keys)
         self.stores = Stores(self.telemetry.link)
         self.replay = _replay(settings, self.keys, self.vault, self.upkeep, self.stores)
+        self.verifier = erasure_setup.verifier(
+            settings, self.keys, self.vault, self.upkeep, self.stores
+        )
+        self.ledger_copy = erasure_setup.ledger_copy(settings, self.vault, self.stores)
         self.audit = _audit(self.vault, self.telemetry, self.keys)
         self.retainer = _retainer(settings, self.vault, self.stores)
         self.restriction = Restriction(
@@ -159,8 +163,9 @@ class App:
             self.keys,
             controller=self.settings.controller,
             broom=Broom(settings),
+            verifier=self.verifier,
             publish=self._publish_now if self.settings.broker is not None else None,
-            ledger_file=_ledger_file(self.settings),
+            ledger_file=erasure_setup.ledger_file(self.settings),
             horizon=(
                 dt.timedelta(days=settings.wal_days),
                 dt.timedelta(days=settings.backup_days),
@@ -230,11 +235,6 @@ class _Opened:
         self.telemetry.close()
 
 
-def _ledger_file(settings: Settings) -> LedgerFile | None:
-    path = None if settings.erasure is None else settings.erasure.ledger_file
-    return None if path is None else LedgerFile(path)
-
-
 def _replay(
     settings: Settings, keys: FileKeys, vault: Vault, upkeep: Upkeep, stores: Stores
 ) -> Replay:
@@ -245,8 +245,9 @@ def _replay(
         upkeep,
         keys,
         controller=settings.controller,
-        sweep=None if settings.erasure is None else Broom(settings.erasure).sweep,
-        ledger_file=_ledger_file(settings),
+        verifier=erasure_setup.verifier(settings, keys, vault, upkeep, stores),
+        ledger_copy=erasure_setup.ledger_copy(settings, vault, stores),
+        ledger_file=erasure_setup.ledger_file(settings),
     )
     upkeep.guard = replay.ensure
     return replay
@@ -351,7 +352,7 @@ def guarded(work: Callable[[], int]) -> int:
 
 async def _serve(settings: Settings, keys: FileKeys, courier: Courier, metrics: Metrics) -> None:
     async with stop_requested() as stop:
-        opened = _Opened(settings, keys)
+        opened, verifying = _Opened(settings, keys), _Opened(settings, keys)
         retainer = _retainer(settings, opened.vault, opened.stores)
         maintenance = Maintenance(
             opened.stores,
@@ -369,6 +370,9 @@ async def _serve(settings: Settings, keys: FileKeys, courier: Courier, metrics: 
             asyncio.create_task(keep(AN_HOUR, files_kept.exports), name="exports"),
             asyncio.create_task(keep(HALF_A_MINUTE, cutting.cutoff().again), name="cutoff"),
             asyncio.create_task(maintenance.run(), name="maintenance"),
+            asyncio.create_task(
+                _rounds(settings, keys, verifying, metrics).run(), name="verifying"
+            ),
         ]
         working = asyncio.create_task(courier.run(stop), name="working")
         try:
@@ -379,6 +383,15 @@ async def _serve(settings: Settings, keys: FileKeys, courier: Courier, metrics: 
             await asyncio.gather(working, *keeping, return_exceptions=True)
             opened.close()
             cutting.close()
+            verifying.close()
+
+
+def _rounds(settings: Settings, keys: FileKeys, opened: _Opened, metrics: Metrics) -> Rounds:
+    upkeep = _upkeep(settings, keys, opened.vault, opened.telemetry)
+    _replay(settings, keys, opened.vault, upkeep, opened.stores)
+    verifier = erasure_setup.verifier(settings, keys, opened.vault, upkeep, opened.stores)
+    copy = erasure_setup.ledger_copy(settings, opened.vault, opened.stores)
+    return erasure_setup.rounds(verifier, opened.stores, copy, metrics)
 
 
 async def alongside(working: asyncio.Task[None], keeping: Iterable[asyncio.Task[None]]) -> None:

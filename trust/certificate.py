@@ -6,7 +6,7 @@ the id that the vault gave her.
 """
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -18,8 +18,11 @@ from trust.durations import whole_ms
 from trust.erasure_ledger import Erasure, Step
 from trust.errors import Refused, Tampered
 from trust.ports import Keys
+from trust.sweep import Looked
 
-FORMAT: Final = "vitalveil-erasure/1"
+FORMAT: Final = "vitalveil-erasure/2"
+FORMAT_1: Final = "vitalveil-erasure/1"
+"""Of certificates that do not say what was looked at; those that were given stay good."""
 KIND: Final = "erasure certificate"
 
 
@@ -32,7 +35,7 @@ class Remains(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A date, or what ends it."""
 
 
-class Certificate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Certificate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What was erased."""
 
     number: int
@@ -50,6 +53,8 @@ class Certificate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The version, without the handles, that each gateway concerned was given."""
     files_rewritten: dict[str, int]
     remains: list[Remains]
+    looked: dict[str, Looked] | None = None
+    """By database, what was looked at when its files were rewritten; None in format 1."""
 
 
 class Signed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -82,6 +87,8 @@ def certify(
     """
     wal, backups = horizon
     marked = done["mark"].facts
+    facts = done["verify"].facts.get("looked") or done["rewrite"].facts["looked"]
+    looked = msgspec.convert(facts, dict[str, Looked])
     certificate = Certificate(
         number=erasure.number,
         subject=str(erasure.subject),
@@ -93,8 +100,12 @@ def certify(
         exports=done["keys"].facts["exports"],
         keys_destroyed=done["keys"].facts["keys"],
         leases=done["broker"].facts["leases"],
-        files_rewritten=done["sweep"].facts,
-        remains=_remains(erasure, now=now, wal=wal, backups=backups),
+        files_rewritten={database: len(one.relations) for database, one in looked.items()},
+        remains=[
+            *_remains(erasure, now=now, wal=wal, backups=backups),
+            *_around(looked.values()),
+        ],
+        looked=looked,
     )
     fields: dict[str, Any] = msgspec.to_builtins(certificate)
     return fields
@@ -105,6 +116,16 @@ def _remains(
 ) -> list[Remains]:
     return [
         Remains("write-ahead log, its archive, replicas", "rows as they were", _text(now + wal)),
+        Remains(
+            "free space of the file system",
+            "blocks of the files that were replaced",
+            "the file system writes over them, or the disk's encryption key is destroyed",
+        ),
+        Remains(
+            "sessions that were open before",
+            "what they had read: in their memory, or where they wrote it",
+            "they end",
+        ),
         Remains("backups", "everything as it was", _text(now + backups)),
         Remains(
             "spools of gateways out of reach",
@@ -128,6 +149,40 @@ def _remains(
     ]
 
 
+def _around(looked: Iterable[Looked]) -> list[Remains]:
+    """Return what stands beside the databases, where this erasure could not look."""
+    found = list(looked)
+    slots = max(one.replication_slots for one in found)
+    standbys = max(one.standbys for one in found)
+    tables = sum(one.sessions_with_temporary_tables for one in found)
+    remains = []
+    if slots:
+        remains.append(
+            Remains(
+                f"write-ahead log kept for {slots} replication slots, and what they spilled",
+                "rows as they were; what a logical subscriber copied stays there",
+                "the slots have read past the erasure, or are dropped",
+            )
+        )
+    if standbys:
+        remains.append(
+            Remains(
+                f"disks of {standbys} standbys",
+                "the same files, until the rewrite is repeated there",
+                "they have replayed the erasure and made a checkpoint",
+            )
+        )
+    if tables:
+        remains.append(
+            Remains(
+                f"temporary tables of {tables} sessions",
+                "copies that they may have made",
+                "these sessions end",
+            )
+        )
+    return remains
+
+
 def _text(at: dt.datetime) -> str:
     return whole_ms(at).astimezone(dt.UTC).isoformat(timespec="milliseconds")
 
@@ -135,7 +190,11 @@ def _text(at: dt.datetime) -> str:
 def sign(certificate: Certificate, keys: Keys) -> Signed:
     """Return *certificate*, signed."""
     document = canonical.to_sign(KIND, canonical.encode(certificate))
-    return Signed(FORMAT, keys.key_id, certificate, keys.sign(document))
+    return Signed(_format(certificate), keys.key_id, certificate, keys.sign(document))
+
+
+def _format(certificate: Certificate) -> str:
+    return FORMAT_1 if certificate.looked is None else FORMAT
 
 
 def encode(signed: Signed) -> bytes:
@@ -155,7 +214,7 @@ def check(data: bytes, public_key: Ed25519PublicKey) -> Certificate:
         signed = msgspec.json.decode(data, type=Signed)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raise Refused("the file is no certificate of an erasure") from None
-    if signed.format != FORMAT:
+    if signed.format != _format(signed.certificate):
         raise Refused("the file is no certificate of an erasure of this version")
     try:
         document = canonical.to_sign(KIND, canonical.encode(signed.certificate))

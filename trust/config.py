@@ -98,6 +98,8 @@ class ErasureSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """After which the write-ahead log, archives and replicas keep nothing of before."""
     backup_days: Annotated[int, Meta(ge=0, le=3650)] = 35
     """After which no backup of before is kept."""
+    snapshot_wait_s: Annotated[float, Meta(ge=0, le=86400)] = 30.0
+    """How long a rewrite waits for transactions that may still read what was erased."""
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -26,9 +26,10 @@ from trust.stores import Stores
 from trust.sweep import Broom
 from trust.upkeep import Upkeep
 from trust.vault import Vault
+from trust.verification import Verifier
 
 STEPS: Final = (
-    "freeze", "mark", "keys", "rows", "names", "broker", "sweep", "verify", "certify",
+    "freeze", "mark", "keys", "rows", "names", "broker", "rewrite", "verify", "certify",
 )  # fmt: skip
 
 Facts = dict[str, Any]
@@ -53,6 +54,8 @@ class Eraser:
 
         broom: Of both databases.
 
+        verifier: Looks whether anything is left.
+
         publish: Has the broker retain the leases; returns whether it has all. None without one.
 
         ledger_file: The ledger's copy.
@@ -72,6 +75,7 @@ class Eraser:
         *,
         controller: str,
         broom: Broom,
+        verifier: Verifier,
         publish: Callable[[], bool] | None,
         ledger_file: LedgerFile | None,
         horizon: tuple[dt.timedelta, dt.timedelta],
@@ -84,6 +88,7 @@ class Eraser:
         self._keys = keys
         self._controller = controller
         self._broom = broom
+        self._verifier = verifier
         self._publish = publish
         self._ledger_file = ledger_file
         self._horizon = horizon
@@ -96,7 +101,7 @@ class Eraser:
             "rows": self._erase_rows,
             "names": self._erase_names,
             "broker": self._renew_leases,
-            "sweep": self._sweep,
+            "rewrite": self._rewrite,
             "verify": self._verify,
             "certify": self._certify,
         }
@@ -233,8 +238,11 @@ class Eraser:
 
     def _erase_rows(self, _: Erasure, done: Mapping[str, Step]) -> Facts:
         """Rows, compressed or not, and aggregates, over all time."""
-        self._stores.erase_rows(done["mark"].facts["series"])
-        return {}
+        series = done["mark"].facts["series"]
+        # Rolled up, or compressed, since the mark: the rows are in other relations, too.
+        relations = self._stores.relations(series)
+        self._stores.erase_rows(series)
+        return {"relations": relations}
 
     def _erase_names(self, erasure: Erasure, done: Mapping[str, Step]) -> Facts:
         """What led to the rows, and what rests in quarantine."""
@@ -261,30 +269,21 @@ class Eraser:
             leases = ledger.leases(agents)
         return {"leases": {agent: at for agent, (at, _) in leases.items()}, "published": True}
 
-    def _sweep(self, _: Erasure, done: Mapping[str, Step]) -> Facts:
+    def _rewrite(self, _: Erasure, done: Mapping[str, Step]) -> Facts:
         """Files and statistics keep nothing of before."""
-        return self._broom.sweep(done["mark"].facts["relations"])
+        relations = [*done["mark"].facts["relations"], *done["rows"].facts.get("relations", [])]
+        return {"looked": msgspec.to_builtins(self._broom.sweep(relations))}
 
-    def _verify(self, erasure: Erasure, done: Mapping[str, Step]) -> Facts:
+    def _verify(self, erasure: Erasure, _: Mapping[str, Step]) -> Facts:
         """Everything is looked through once more; what came after the mark is erased with it."""
-        mark = done["mark"]
-        if self._residue(erasure, mark):
-            self._erase_again(erasure, mark)
-        residue = self._residue(erasure, mark)
-        if residue:
+        back = self._verifier.back_of(erasure.number)
+        if back is not None:
+            self._verifier.erase(erasure.number, back)
+        looked = self._verifier.finish_rewriting()
+        if residue := self._residue(erasure):
             raise Residue(residue)
-        return {"residue": 0}
-
-    def _erase_again(self, erasure: Erasure, mark: Step) -> None:
-        """Erase what is recognised by its tombstone, whatever the mark had found of it."""
-        tombstones = set(mark.facts["tombstones"])
-        names = [n for n in self._stores.names() if self._tombstones.of(n.value) in tombstones]
-        series = sorted({*mark.facts["series"], *(n.series for n in names)})
-        agents = sorted({*mark.facts["agents"], *(n.agent for n in names if n.agent is not None)})
-        relations = self._stores.relations(series)
-        self._stores.erase_rows(series)
-        self._stores.erase_names(series, agents=agents, numbers=[erasure.number])
-        self._broom.sweep(relations)
+        facts: Facts = {"residue": 0}
+        return facts if looked is None else {**facts, "looked": msgspec.to_builtins(looked)}
 
     def _certify(self, erasure: Erasure, done: Mapping[str, Step]) -> Facts:
         return certify(erasure, done, now=self._clock(), horizon=self._horizon)
@@ -301,23 +300,20 @@ class Eraser:
         """
         with self._vault.ledger() as ledger:
             erasure = ledger.erasure(number)
-            ledger.signed(number, "mark")
-            mark = ledger.steps(number)["mark"]
-        return self._residue(erasure, mark)
+        return self._residue(erasure)
 
-    def _residue(self, erasure: Erasure, mark: Step) -> list[str]:
-        tombstones = set(mark.facts["tombstones"])
-        found = [store for store, rows in self._stores.count(mark.facts["series"]).items() if rows]
-        if any(self._tombstones.of(n.value) in tombstones for n in self._stores.names()):
-            found.append("names")
-        if any(self._tombstones.of(value) in tombstones for value in self._stores.remembered()):
-            found.append("statistics")
+    def _residue(self, erasure: Erasure) -> list[str]:
+        back = self._verifier.back_of(erasure.number)
+        found = set() if back is None else set(back.where())
         with self._vault.ledger() as ledger:
-            if ledger.handles(erasure.subject, erasure.purpose):
-                found.append("vault handles")
+            if erasure.purpose is None and ledger.handles(erasure.subject, None):
+                found.add("vault handles")
             if erasure.purpose is None and not ledger.is_erased(erasure.subject):
-                found.append("vault identity")
-        return found
+                found.add("vault identity")
+            waiting = [one for one in ledger.found_again() if one.number == erasure.number]
+        if not all(one.is_rewritten for one in waiting):
+            found.add("files that are still to be rewritten")
+        return sorted(found)
 
 
 def scope_of(text: str) -> str | None:

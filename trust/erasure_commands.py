@@ -11,6 +11,7 @@ from trust import certificate, files
 from trust.app import App
 from trust.erasure import scope_of
 from trust.errors import Refused, Residue, UsageError
+from trust.ledger_copy import FileState
 from trust.restriction import Restricted
 
 Result = dict[str, Any]
@@ -22,11 +23,25 @@ def _erase(app: App, arguments: argparse.Namespace) -> Result:
 
 
 def _verify(app: App, arguments: argparse.Namespace) -> Result:
+    if arguments.reference is None:
+        return _verify_all(app)
     number = _number(arguments)
     residue = app.eraser().verify(number)
     if residue:
         raise Residue(residue)
     return {"number": number, "residue": 0}
+
+
+def _verify_all(app: App) -> Result:
+    found = app.verifier.look()
+    ledger_file = app.ledger_copy.look().state
+    problems = [f"erasure {number}: found in {', '.join(at)}" for number, at in found.back.items()]
+    problems += [f"erasure {number}: its record does not verify" for number in found.tampered]
+    if found.not_rewritten:
+        problems.append(f"{found.not_rewritten} erased again, and their files not rewritten yet")
+    if ledger_file not in (FileState.COMPLETE, FileState.NOT_CONFIGURED):
+        problems.append(f"the ledger's file is {ledger_file}")
+    return {**msgspec.to_builtins(found), "ledger_file": str(ledger_file), "problems": problems}
 
 
 def _certificate(app: App, arguments: argparse.Namespace) -> Result:
@@ -42,7 +57,14 @@ def _certificate_of(app: App, number: int, out: Path | None) -> Result:
 
 
 def _replay(app: App, _: argparse.Namespace) -> Result:
-    return {"erased_again": app.replay.run(), "cleared": app.stores.is_cleared()}
+    cleared = app.replay.clear()
+    verified = app.verifier.run()
+    return {
+        "erased_again": sorted({*cleared, *verified.erased_again}),
+        "cleared": app.stores.is_cleared(),
+        "not_rewritten": verified.not_rewritten,
+        "problems": [f"erasure {number}: {why}" for number, why in verified.failed.items()],
+    }
 
 
 def _check(app: App, arguments: argparse.Namespace) -> Result:

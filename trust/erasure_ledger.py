@@ -51,6 +51,26 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     signature: bytes
 
 
+class Mark(msgspec.Struct, frozen=True):
+    """An erasure that got so far that it must be done again after a restore."""
+
+    erasure: Erasure
+    facts: dict[str, Any]
+    """Of the step `mark`."""
+    is_done: bool
+    """Nothing that leads to the person is left, so whatever is found came back."""
+
+
+class FoundAgain(msgspec.Struct, frozen=True):
+    """Something that was erased, was there again, and was erased once more."""
+
+    number: int
+    step: str
+    facts: dict[str, Any]
+    is_rewritten: bool
+    """Its files are, too."""
+
+
 class Tombstones:
     """
     What a pseudonym or a handle is recognised by, without being kept.
@@ -115,9 +135,29 @@ class Ledger:
             raise NotFound("erasure", "`vitalveil trust erase SUBJECT` printed its number.")
         return Erasure(*rows[0])
 
-    def marked(self) -> list[int]:
-        """Return every erasure that got so far that it must be done again after a restore."""
-        return [number for (number,) in self._fetch("marked")]
+    def marks(self) -> tuple[list[Mark], list[int]]:
+        """Return every erasure that was marked, and the numbers of those that do not verify."""
+        marks, tampered = [], []
+        for *erasure, document, signature, is_done in self._fetch("marks"):
+            found = Erasure(*erasure)
+            try:
+                step = self._verified(bytes(document), bytes(signature), found.number, "mark")
+            except Tampered:
+                tampered.append(found.number)
+            else:
+                marks.append(Mark(found, step.facts, is_done))
+        return marks, tampered
+
+    def found_again(self) -> list[FoundAgain]:
+        """Return what was found again after its erasure; what does not verify is left out."""
+        found = []
+        for number, step, detail, signature, is_rewritten in self._fetch("found_again"):
+            try:
+                facts = self._verified(bytes(detail), bytes(signature), number, step).facts
+            except Tampered:
+                continue
+            found.append(FoundAgain(number, step, facts, is_rewritten))
+        return found
 
     def steps(self, number: int) -> dict[str, Step]:
         """
@@ -162,6 +202,11 @@ class Ledger:
         document, signature = self.signed(number, "mark")
         return Entry(self.erasure(number), document.decode(), signature)
 
+    def entries(self) -> list[Entry]:
+        """Return what the ledger's file should have: each erasure that is marked and verifies."""
+        marks, _ = self.marks()
+        return [self.entry(mark.erasure.number) for mark in marks]
+
     def read(self, entry: Entry) -> Step:
         """
         Return the step `mark` that *entry* of the ledger's file holds.
@@ -172,23 +217,35 @@ class Ledger:
         number = entry.erasure.number
         return self._verified(entry.document.encode(), entry.signature, number, "mark")
 
-    def enter(self, entry: Entry) -> bool:
+    def enter(self, entry: Entry) -> int | None:
         """
-        Take over *entry* of the ledger's file; return False if it, or nobody it is of, is known.
+        Take over *entry* of the ledger's file; return its number here.
+
+        None if it is known, or its subject is not. A vault that was restored may have given its
+        number again: then it gets another one.
 
         Raises:
             Tampered: It is not as it was signed.
         """
-        self.read(entry)
+        facts = self.read(entry).facts
         known = entry.erasure
-        document = entry.document.encode()
         if not self._fetch("subject", known.subject):
-            return False
-        if not self._run("enter", known.number, known.subject, known.purpose, known.requested_at):
-            return False
+            return None
+        who = (known.subject, known.purpose, known.requested_at)
+        for (number,) in self._fetch("known", *who):
+            if "mark" in self._step_names(number):
+                return None
+            self.record(number, "mark", facts)
+            return int(number)
+        number = known.number
+        if not self._run("enter", number, *who):
+            number = int(self._fetch("enter_again", *who)[0][0])
         self._fetch("past")
-        self._run("record", known.number, "mark", document, self._keys.key_id, entry.signature)
-        return True
+        self.record(number, "mark", facts)
+        return number
+
+    def _step_names(self, number: int) -> set[str]:
+        return {step for step, _, _, _ in self._fetch("steps", number)}
 
     # What is erased in the vault
 
@@ -234,6 +291,20 @@ class Ledger:
         """Delete the handles of *subject*; return how many."""
         return self._run("delete_handles", subject, purpose, purpose)
 
+    def back_identities(self) -> list[tuple[int, UUID]]:
+        """Return the erasures whose subject has its data key again: the vault was restored."""
+        return [(number, subject) for number, subject in self._fetch("back_identities")]
+
+    def all_handles(self) -> list[tuple[bytes, UUID, str]]:
+        """Return every handle there is: itself, its subject, its purpose."""
+        return [
+            (bytes(handle), who, purpose) for handle, who, purpose in self._fetch("all_handles")
+        ]
+
+    def delete_these_handles(self, handles: Iterable[bytes]) -> int:
+        """Delete *handles*; return how many were there."""
+        return self._run("delete_these_handles", list(handles))
+
     def leases(self, agents: Iterable[str]) -> dict[str, tuple[int, int]]:
         """Return for each of *agents* the versions of its newest and its last published lease."""
         rows = self._fetch("behind", list(agents))
@@ -271,13 +342,42 @@ class LedgerFile:
             KeyFileError: The file cannot be read or written.
         """
         # Not by its number alone: a vault that was restored may have given that one again.
-        if any(known.erasure == entry.erasure for known in self.entries()):
+        known = [line.erasure for line in self.entries()]
+        if entry.erasure in known:
+            self._note_count(len(set(map(_told, known))))
             return
         try:
             # A line of its own, also after one that a power cut tore.
             files.append(self._path, b"\n" + msgspec.json.encode(entry) + b"\n")
         except OSError as exc:
             raise self._refused(exc) from None
+        self._note_count(len({*map(_told, known), _told(entry.erasure)}))
+
+    def exists(self) -> bool:
+        """Tell whether the file is there."""
+        return self._path.exists()
+
+    def count(self) -> int:
+        """
+        Return how many erasures the file once had, as is noted beside it; 0 if nothing is.
+
+        Raises:
+            KeyFileError: The note cannot be read.
+        """
+        try:
+            text = self._beside().read_text(encoding="ascii")
+        except FileNotFoundError:
+            return 0
+        except (OSError, UnicodeDecodeError) as exc:
+            raise self._refused(exc) from None
+        return int(text) if text.strip().isdecimal() else 0
+
+    def _note_count(self, count: int) -> None:
+        if count > self.count():
+            files.write(self._beside(), f"{count}\n".encode(), mode=files.SECRET, replace=True)
+
+    def _beside(self) -> Path:
+        return self._path.with_name(f"{self._path.name}.count")
 
     def entries(self) -> Iterator[Entry]:
         """
@@ -296,7 +396,18 @@ class LedgerFile:
             except (msgspec.MsgspecError, UnicodeDecodeError):
                 continue
 
-    def _refused(self, exc: OSError) -> KeyFileError:
+    def readable(self) -> Iterator[Entry]:
+        """Yield what is in it; nothing when it cannot be read: `state` says that."""
+        try:
+            yield from self.entries()
+        except KeyFileError:
+            return
+
+    def _refused(self, exc: Exception) -> KeyFileError:
         return KeyFileError(
             self._path.name, f"the ledger cannot be used ({type(exc).__name__})", "Check the path."
         )
+
+
+def _told(erasure: Erasure) -> tuple[UUID, str | None, dt.datetime]:
+    return erasure.subject, erasure.purpose, erasure.requested_at

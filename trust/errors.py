@@ -18,7 +18,10 @@ Errors of trust.
         * Unusable          (a record is ours, and this release cannot work with it)
     * NotInForce            (a unit's that is set aside: what was recorded follows once it is well)
     * Residue               (ours: something erased is still found; say where, do not certify)
+    * NotOwner              (the operator's: the role of the settings may not rewrite files)
+    * HeldBack              (another session's: it may still read what was erased; wait or end it)
     * Unavailable           (the network's or a server's: what is recorded is repeated later)
+        * LedgerLost      (nothing is cleared on a list of erasures that is not complete)
         * VaultUnavailable
         * TelemetryUnavailable
         * BrokerUnavailable
@@ -164,6 +167,39 @@ class Residue(TrustError):
         self.where = where
 
 
+class HeldBack(TrustError):
+    """
+    Deleted rows cannot leave the files of a database yet.
+
+    Args:
+        by: What may still read them: kinds, roles and times, no query and no address.
+    """
+
+    def __init__(self, by: str) -> None:
+        super().__init__(
+            "the rows are deleted, and cannot leave the database's files while this may still read"
+            f" them: {by}. No certificate is given. End it, or wait, and run the same"
+            " `vitalveil trust erase` again; it goes on where it stopped"
+        )
+
+
+class NotOwner(TrustError):
+    """
+    The role that is to rewrite files may not.
+
+    Args:
+        section: Of the settings that name it.
+    """
+
+    def __init__(self, section: str) -> None:
+        super().__init__(
+            f"the role of [{section}] may not rewrite the statistics, which keep values."
+            " No certificate is given. Make it the owner with `ALTER DATABASE ... OWNER TO"
+            " vv_owner`, or name an administrator there, and run the same `vitalveil trust erase`"
+            " again; it goes on where it stopped"
+        )
+
+
 class Unavailable(TrustError):
     """
     Something outside cannot be reached, or refuses.
@@ -181,6 +217,18 @@ class Unavailable(TrustError):
         super().__init__(f"{self.what} did not do its part ({cause})")
         self.cause = cause
         self.is_of_a_row = is_of_a_row
+
+
+class LedgerLost(Unavailable):
+    """What says who was erased is not complete."""
+
+    what = "the ledger of erasures"
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(
+            f"{cause}; put the file back that erasure.ledger_file names, as in"
+            " docs/runbooks/VitalVeilErasureLedgerFile.md"
+        )
 
 
 class VaultUnavailable(Unavailable):

@@ -72,7 +72,7 @@ class Metrics:
             ["what"],
             registry=self.registry,
         )
-        for what in ("rolled_up", "retained", "limited"):
+        for what in ("rolled_up", "retained", "limited", "erasures_verified"):
             self.note_done(what)
         for to in ("vault", "telemetry", "broker"):
             self.connected.labels(to).set(0)
@@ -88,7 +88,7 @@ class Metrics:
         self._ended.labels(cause).inc(sessions)
 
     def note_done(self, what: str) -> None:
-        """Note that *what*, done by the clock, is done now: rolled_up, retained or limited."""
+        """Note that *what*, one of those above, was done now."""
         self._done_at.labels(what).set_to_current_time()
 
 

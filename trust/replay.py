@@ -6,24 +6,23 @@ so) until it is cleared here: until every erasure of the ledger is known to have
 every agent's permissions are those of the vault, and what is restricted there is left out here.
 """
 
-from collections.abc import Callable, Sequence
 from typing import Final
 from uuid import UUID
 
 from runtime.logs import Log
 from trust.decisions import State, state
 from trust.epochs import pseudonyms_of
-from trust.erasure_ledger import LedgerFile, Step, Tombstones
-from trust.errors import Tampered
+from trust.erasure_ledger import LedgerFile
+from trust.errors import Tampered, TelemetryUnavailable
+from trust.ledger_copy import LedgerCopy
 from trust.ports import Keys
 from trust.stores import Stores
 from trust.upkeep import Upkeep
 from trust.vault import Vault
+from trust.verification import Verifier
 
 _GROUP: Final = 100
 _log: Final = Log("trust.replay")
-
-Sweep = Callable[[Sequence[str]], object]
 
 
 class Replay:
@@ -41,7 +40,9 @@ class Replay:
 
         controller: Who answers for the processing.
 
-        sweep: Writes the files of relations anew; without it that is left to an operator.
+        verifier: Erases again what came back.
+
+        ledger_copy: Tells whether every erasure is known.
 
         ledger_file: The ledger's copy.
     """
@@ -54,7 +55,8 @@ class Replay:
         keys: Keys,
         *,
         controller: str,
-        sweep: Sweep | None,
+        verifier: Verifier,
+        ledger_copy: LedgerCopy,
         ledger_file: LedgerFile | None,
     ) -> None:
         self._vault = vault
@@ -62,8 +64,8 @@ class Replay:
         self._upkeep = upkeep
         self._keys = keys
         self._controller = controller
-        self._tombstones = Tombstones(keys.tombstone_key)
-        self._sweep = sweep
+        self._verifier = verifier
+        self._ledger_copy = ledger_copy
         self._ledger_file = ledger_file
         self._is_under_way = False
 
@@ -77,58 +79,69 @@ class Replay:
         # Bringing agents up to date, in the middle of it, asks for this too.
         if self._is_under_way or self._stores.is_cleared():
             return
-        self.run()
+        self.clear()
 
-    def run(self) -> list[int]:
+    def clear(self) -> list[int]:
         """
-        Look for what a restore brought back, erase it, and clear the telemetry database.
+        Erase again everybody whose names came back, and clear the telemetry database.
+
+        Rows that no name leads to, and the files, are left to the verification: ingest does not
+        wait for them.
 
         Returns:
             The erasures that were done again.
 
         Raises:
             Unavailable: Not all is done; do it again later.
-            Tampered: The ledger is not as it was signed.
         """
         self._is_under_way = True
         try:
-            return self._run()
+            return self._clear()
         finally:
             self._is_under_way = False
 
-    def _run(self) -> list[int]:
+    def _clear(self) -> list[int]:
+        self._ledger_copy.ensure()
         again = self._take_over_file()
-        marks = self._marks()
+        numbers = self._numbers()
+        # Before agents are brought up to date: who agreed again since would be given the series
+        # that came back, and lose them with it.
+        erased_again, failed = self._verifier.erase_names_again()
+        if failed:
+            raise TelemetryUnavailable("not everything that came back could be erased again")
+        again += erased_again
+        self._stores.note_erasures(numbers)
         self._bring_up_to_date()
         self._restrict_again()
-        missing = self._stores.clear(sorted(marks))
-        if missing:
-            self._erase_again([marks[number] for number in missing], missing)
-            self._stores.clear(sorted(marks))
-        if again or missing:
-            _log.warning("erased_again", erasures=len({*again, *missing}))
-        return sorted({*again, *missing})
+        self._stores.clear(numbers)
+        if again:
+            _log.warning("erased_again", erasures=len(set(again)))
+        return sorted(set(again))
 
     def _take_over_file(self) -> list[int]:
         """Do again, in a vault that was restored, what only the ledger's file knows of."""
         again = []
-        for entry in self._ledger_file.entries() if self._ledger_file else ():
-            erasure = entry.erasure
-            with self._vault.ledger() as ledger:
-                if not ledger.enter(entry):
-                    continue
-                if erasure.purpose is None:
-                    ledger.destroy_key(erasure.subject)
-                ledger.delete_handles(erasure.subject, erasure.purpose)
-            again.append(erasure.number)
+        for entry in self._ledger_file.readable() if self._ledger_file else ():
+            try:
+                with self._vault.ledger() as ledger:
+                    number = ledger.enter(entry)
+                    if number is not None:
+                        if entry.erasure.purpose is None:
+                            ledger.destroy_key(entry.erasure.subject)
+                        ledger.record(number, "entered", {})
+                        again.append(number)
+            except Tampered:
+                # Somebody wrote into the file; the other lines are as good as before.
+                _log.error("tampered_ledger_file")
         return again
 
-    def _marks(self) -> dict[int, Step]:
+    def _numbers(self) -> list[int]:
+        """Return the erasures of the ledger that can be done again."""
         with self._vault.ledger() as ledger:
-            found = {number: ledger.steps(number)["mark"] for number in ledger.marked()}
-            for entry in self._ledger_file.entries() if self._ledger_file else ():
-                found.setdefault(entry.erasure.number, ledger.read(entry))
-        return found
+            marks, tampered = ledger.marks()
+        if tampered:
+            _log.error("tampered_erasures", erasures=len(tampered))
+        return [mark.erasure.number for mark in marks]
 
     def _bring_up_to_date(self) -> None:
         """Bring the agents whose newest lease the telemetry database does not know."""
@@ -168,17 +181,3 @@ class Replay:
                 return True
         is_cut = bool(self._upkeep.cut({(subject, purpose): len(chain)}))
         return is_cut or state(chain) is State.RESTRICTED
-
-    def _erase_again(self, marks: Sequence[Step], numbers: Sequence[int]) -> None:
-        tombstones = {t for mark in marks for t in mark.facts["tombstones"]}
-        names = [n for n in self._stores.names() if self._tombstones.of(n.value) in tombstones]
-        series = sorted({n.series for n in names})
-        agents = sorted({n.agent for n in names if n.agent is not None})
-        relations = self._stores.relations(series)
-        self._stores.erase_rows(series)
-        if self._sweep is not None:
-            # While the names still lead there: cut off here, all of it is done again.
-            self._sweep(relations)
-        self._stores.erase_names(series, agents=agents, numbers=numbers)
-        if self._sweep is not None:
-            self._sweep([])

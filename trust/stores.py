@@ -43,6 +43,19 @@ class Name(msgspec.Struct, frozen=True):
         return "Name(…)"
 
 
+class Table(msgspec.Struct, frozen=True):
+    """A table that may hold somebody's series."""
+
+    place: str
+    file: int
+    inserted: int
+    """Rows, by the server's counters; with the same file and count it holds the same rows."""
+    is_ours: bool
+    """Otherwise nothing of trust's reads it."""
+    is_attached: bool
+    """To the observations or the aggregates."""
+
+
 class Stores:
     """
     The telemetry database, as the role `vv_trust`. Not safe to share between threads.
@@ -94,18 +107,55 @@ class Stores:
             connection.execute(_SQL["erase_series"], [list(series)])
 
     def erase_names(
-        self, series: Sequence[int], *, agents: Sequence[str], numbers: Sequence[int]
+        self,
+        series: Sequence[int],
+        *,
+        agents: Sequence[str],
+        numbers: Sequence[int],
+        handles: Sequence[bytes] = (),
     ) -> dict[str, int]:
         """
-        Erase what leads to *series*, and the quarantine of *agents*; return how many rows.
+        Erase what leads to *series*, *handles*, and the quarantine of *agents*; count the rows.
 
         With it the database notes that it has seen the erasures *numbers*.
         """
         with self._link.transaction() as connection:
-            gone = connection.execute(_SQL["erase_keys"], [[], list(series), list(agents)])
+            arguments = [list(handles), list(series), list(agents)]
+            gone = connection.execute(_SQL["erase_keys"], arguments)
             rows: dict[str, int] = dict(gone.fetchall())
             connection.execute(_SQL["note_erasure"], [list(numbers)])
             return rows
+
+    def noted_erasures(self) -> set[int]:
+        """Return the erasures that this database has seen."""
+        with self._link.transaction() as connection:
+            return {number for (number,) in connection.execute(_SQL["noted_erasures"])}
+
+    def note_erasures(self, numbers: Sequence[int]) -> None:
+        """Note that this database has seen the erasures *numbers*."""
+        with self._link.transaction() as connection:
+            connection.execute(_SQL["note_erasure"], [list(numbers)])
+
+    def tables(self) -> list[Table]:
+        """Return every table that may hold somebody's series, wherever it hangs."""
+        with self._link.transaction() as connection:
+            return [Table(*row) for row in connection.execute(_SQL["series_tables"])]
+
+    def unknown_series(self, place: str) -> list[int]:
+        """Return the series of rows in the table *place* that no name leads to."""
+        with self._link.transaction() as connection:
+            return [n for (n,) in connection.execute(_SQL["unknown_series"], [place])]
+
+    def erase_unattached(self, series: Sequence[int]) -> list[str]:
+        """Erase rows of *series* from tables that hang nowhere; return those that had some."""
+        with self._link.transaction() as connection:
+            rows = connection.execute(_SQL["erase_unattached"], [list(series)])
+            return [place for (place,) in rows]
+
+    def names_state(self) -> str:
+        """Return what changes when names may have come back: compare it with one of before."""
+        with self._link.transaction() as connection:
+            return str(_value(connection, "names_state", []))
 
     def names(self) -> Iterator[Name]:
         """Yield every pseudonym and handle that the database has: there may be millions."""

@@ -175,6 +175,85 @@ ALERTS: Final = (
         quiet=World({f"{_T}erasure_oldest_seconds": "80000+60x30"}, 20),
     ),
     Alert(
+        name="VitalVeilErasedDataFound",
+        expr=f"increase({_T}erased_again_total[1h]) > 0",
+        severity=Severity.CRITICAL,
+        summary="Data of a person who was erased were there again, and were erased again.",
+        meaning="A backup was restored, as a whole or in part, or a table that was detached came "
+        "back. Trust recognised what is of people who were erased, and erased it again; whoever "
+        "read the database meanwhile may have seen it.",
+        look=(
+            "Trust's log: `erased_data_found` has the number of the erasure, and where.",
+            "`vitalveil trust erase certificate NUMBER` lists what was found again, and when.",
+            "Who restored what, and from when is the backup?",
+        ),
+        mend=(
+            "Tell the DPO: it may be a breach (GDPR art. 33).",
+            "Restore the whole of what belongs together (docs/howto/restore-a-backup.md), or "
+            "nothing of it.",
+        ),
+        fires=World({f"{_T}erased_again_total": "0x5 1x30"}, 10),
+        quiet=World({f"{_T}erased_again_total": "3x40"}, 10),
+    ),
+    Alert(
+        name="VitalVeilErasuresUnsettled",
+        expr=f"max({_T}unsettled_erasures) > 0 or max({_T}unverified_tables) > 0"
+        f" or max({_T}unknown_series) > 0"
+        f' or time() - max({_T}maintained_timestamp_seconds{{what="erasures_verified"}}) > 86400',
+        hold="15m",
+        severity=Severity.WARNING,
+        summary="Erasures could not be verified, or not all of what was found is settled.",
+        meaning="Trust looks round after round whether something that was erased is there again. "
+        "`failed`: it was found and could not be erased. `not_rewritten`: it is erased, and the "
+        "files keep it because somebody may still read it. `tampered`: the record of an erasure "
+        "does not verify. Unverified tables belong to another owner, or are damaged. Unknown "
+        "series are rows that no name leads to: perhaps `vv.series` was lost.",
+        look=(
+            "`vitalveil trust erase verify` says which erasure, and where.",
+            "Trust's log: `not_rewritten` says what holds it, `not_erased_again` the error.",
+            "`pg_stat_activity`, `pg_prepared_xacts` and `pg_replication_slots` of the server.",
+        ),
+        mend=(
+            "End what holds it: the transaction, the prepared transaction, or drop the slot. The "
+            "next round rewrites the files.",
+            "Give tables that hold series back to vv_owner, or drop them.",
+            "Restore names before rows: rows without names are kept for you, and shown to nobody.",
+        ),
+        fires=World({f'{_T}unsettled_erasures{{state="not_rewritten"}}': "0x5 1x40"}, 30),
+        quiet=World(
+            {
+                f'{_T}unsettled_erasures{{state="not_rewritten"}}': "0x5 1x5 0x40",
+                f'{_T}maintained_timestamp_seconds{{what="erasures_verified"}}': "0+60x60",
+            },
+            30,
+        ),
+    ),
+    Alert(
+        name="VitalVeilErasureLedgerFile",
+        expr=f'max({_T}erasure_ledger_file{{state!~"complete|not_configured"}}) > 0'
+        f" or increase({_T}erasure_ledger_file_repaired_total[1h]) > 0",
+        severity=Severity.CRITICAL,
+        summary="The file of the erasure ledger lacks erasures, or cannot be used.",
+        meaning="After a restore of the vault the file tells who was erased. It was deleted, "
+        "cut short, replaced by an older copy, or is out of reach. Where the vault knows all of "
+        "them, trust has written them again; `lost` means that neither knows all, and a database "
+        "that is started stays closed to ingest until the file is back.",
+        look=(
+            "`vitalveil trust erase verify` and `vitalveil doctor --trust` name its state.",
+            "Who can write to its folder? Is the disk full?",
+            "Was the vault restored from a backup lately?",
+        ),
+        mend=(
+            "`unreadable`, `unwritable`: let trust read and write it, or make room.",
+            "`lost`: put the newest copy of the file back, then `vitalveil trust erase replay`.",
+            "If there is none: tell the DPO. Compare `vv.erasures` and the certificates that were "
+            "given with the vault, erase these people again, then delete the file's `.count` and "
+            "the numbers of `vv.erasures` that the vault does not know.",
+        ),
+        fires=World({f'{_T}erasure_ledger_file{{state="missing"}}': "0x5 1x5"}, 8),
+        quiet=World({f'{_T}erasure_ledger_file{{state="complete"}}': "1x10"}, 8),
+    ),
+    Alert(
         name="VitalVeilRequestOverdue",
         expr=f'max({_T}requests{{state="overdue"}}) > 0',
         severity=Severity.CRITICAL,

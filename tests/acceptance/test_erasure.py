@@ -25,8 +25,9 @@ OTHER = "C0:FF:EE:00:00:02"
 class Ward:
     """Two people at one gateway, with weeks of observations; one of them is to be erased."""
 
-    def __init__(self, office: Office) -> None:
+    def __init__(self, office: Office, *, days: int = DAYS) -> None:
         self.office = office
+        self._days = days
         office.load_policy()
         self.agent, _ = office.enrol()
         self.subject, self.other = office.add_subject("Ada Canary"), office.add_subject("Bo Else")
@@ -50,7 +51,7 @@ class Ward:
 
     def _measure(self) -> None:
         now = dt.datetime.now(dt.UTC).replace(minute=0, second=0, microsecond=0)
-        first = now - dt.timedelta(days=DAYS)
+        first = now - dt.timedelta(days=self._days)
         self.telemetry.execute("SELECT vv.ensure_partitions(%s, %s)", first.date(), now.date())
         # Few distinct values each, so that the planner's statistics keep them all.
         self.telemetry.execute(
@@ -58,7 +59,7 @@ class Ward:
             " 100 + series_id + (n %% 5) * 0.3731, 0"
             " FROM vv.series, generate_series(0, %s) n",
             first,
-            DAYS * 24 * 60 // 7 - 1,
+            self._days * 24 * 60 // 7 - 1,
         )
         self.telemetry.execute(
             "INSERT INTO vv.quarantine (agent, spool_id, sequence, reason, digest, payload,"
@@ -341,6 +342,9 @@ def test_restored_telemetry_is_brought_to_the_truth_of_the_vault(ward: Ward) -> 
     assert may_store(telemetry)
     assert telemetry.fetch(_IN_FORCE) == in_force
     assert telemetry.fetch(_OF_SERIES, ward.series) == []
+    with pytest.raises(Refusal, match="files that are still to be rewritten"):
+        office.run("erase", "verify", "1")
+    office.run("erase", "replay")
     assert office.run("erase", "verify", "1")["residue"] == 0
 
 
@@ -354,7 +358,8 @@ def clone(database: Database, name: str, of: str) -> None:
         while True:
             connection.execute(office_gone.encode(), [[of]])
             try:
-                connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{of}"'.encode())
+                made = f'CREATE DATABASE "{name}" TEMPLATE "{of}" OWNER vv_owner'
+                connection.execute(made.encode())
                 break
             except psycopg.errors.ObjectInUse:
                 assert time.monotonic() < deadline
@@ -379,6 +384,18 @@ def may_store(database: Database) -> bool:
         except psycopg.errors.ObjectNotInPrerequisiteState:
             return False
         return True
+
+
+def test_a_role_that_may_not_rewrite_statistics_certifies_nothing(ward: Ward) -> None:
+    """VACUUM leaves out what it may not touch, with no more than a warning: it is refused."""
+    name = ward.telemetry.name
+    ward.telemetry.execute(f'ALTER DATABASE "{name}" OWNER TO postgres')
+
+    with pytest.raises(Refusal, match=r"\[erasure.telemetry\] may not rewrite"):
+        ward.erase()
+
+    ward.telemetry.execute(f'ALTER DATABASE "{name}" OWNER TO vv_owner')
+    assert ward.erase()["number"] == 1
 
 
 def test_needs_a_yes(ward: Ward) -> None:

@@ -85,7 +85,7 @@ def test_a_restriction_that_does_not_verify_is_kept(office: Office) -> None:
     office.vault.execute("UPDATE vault.decisions SET signature = ''")
     office.telemetry.execute("UPDATE vv.permission_gate SET cleared_at = '2020-01-01'")
 
-    office.app.replay.run()
+    office.app.replay.clear()
 
     assert office.telemetry.fetch("SELECT vv.is_cleared()") == [(True,)]
     assert office.telemetry.fetch("SELECT bool_and(restricted_at IS NOT NULL) FROM vv.series") == [

@@ -6,9 +6,17 @@ ORDER BY number LIMIT 1
 -- name: begin
 INSERT INTO vault.erasures (subject, purpose) VALUES (%s, %s) RETURNING number
 
+-- name: known
+SELECT number FROM vault.erasures
+WHERE subject = %s AND purpose IS NOT DISTINCT FROM %s AND requested_at = %s
+
 -- name: enter
 INSERT INTO vault.erasures (number, subject, purpose, requested_at) VALUES (%s, %s, %s, %s)
 ON CONFLICT DO NOTHING
+
+-- name: enter_again
+-- Its number was given again in a vault that had gone back in time.
+INSERT INTO vault.erasures (subject, purpose, requested_at) VALUES (%s, %s, %s) RETURNING number
 
 -- name: past
 -- Numbers are never used twice, also when the ledger's file knows more than a restored vault.
@@ -18,8 +26,31 @@ SELECT setval(pg_get_serial_sequence('vault.erasures', 'number'),
 -- name: erasure
 SELECT number, subject, purpose, requested_at FROM vault.erasures WHERE number = %s
 
--- name: marked
-SELECT number FROM vault.erasure_steps WHERE step = 'mark' ORDER BY number
+-- name: marks
+-- With whether its names were erased, here or in what the ledger's file was taken over from.
+SELECT e.number, e.subject, e.purpose, e.requested_at, m.detail, m.signature,
+    EXISTS (SELECT FROM vault.erasure_steps s
+        WHERE s.number = e.number AND s.step IN ('names', 'entered'))
+FROM vault.erasures e JOIN vault.erasure_steps m ON m.number = e.number AND m.step = 'mark'
+ORDER BY e.number
+
+-- name: back_identities
+-- People whose identity was erased and is there again.
+SELECT e.number, e.subject FROM vault.erasures e JOIN vault.subjects s USING (subject)
+WHERE e.purpose IS NULL AND s.erased_at IS NULL AND EXISTS (SELECT FROM vault.erasure_steps k
+    WHERE k.number = e.number AND k.step IN ('keys', 'names', 'entered'))
+
+-- name: all_handles
+SELECT handle, subject, purpose FROM vault.handles
+
+-- name: delete_these_handles
+DELETE FROM vault.handles WHERE handle = ANY(%s)
+
+-- name: found_again
+-- What was found again, by number; with whether its files were rewritten since.
+SELECT f.number, f.step, f.detail, f.signature, EXISTS (SELECT FROM vault.erasure_steps d
+    WHERE d.number = f.number AND d.step = replace(f.step, 'found-', 'again-'))
+FROM vault.erasure_steps f WHERE f.step LIKE 'found-%%' ORDER BY f.number, f.done_at
 
 -- name: steps
 SELECT step, detail, signature, done_at FROM vault.erasure_steps WHERE number = %s ORDER BY done_at

@@ -39,6 +39,21 @@ SELECT store, row_count FROM vv.erase_keys(%s, %s, %s)
 -- name: note_erasure
 INSERT INTO vv.erasures (number) SELECT unnest(%s::bigint[]) ON CONFLICT DO NOTHING
 
+-- name: noted_erasures
+SELECT number FROM vv.erasures
+
+-- name: series_tables
+SELECT place, file::bigint, inserted, is_ours, is_attached FROM vv.series_tables() ORDER BY place
+
+-- name: unknown_series
+SELECT vv.unknown_series(%s)
+
+-- name: erase_unattached
+SELECT vv.erase_unattached(%s)
+
+-- name: names_state
+SELECT vv.names_state()
+
 -- name: statistics
 -- What the planner remembers of pseudonyms and handles: common values and bounds.
 SELECT unnest(coalesce(most_common_vals::text::bytea[], '{}')

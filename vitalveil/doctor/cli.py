@@ -27,6 +27,7 @@ from vitalveil.doctor import (
     database,
     files,
     interpreter,
+    ledger_file,
     people,
     process,
     sessions,
@@ -187,8 +188,13 @@ def _telemetry(connection: psycopg.Connection) -> Iterable[Finding]:
     return [*found, *people.judge(people.ask(connection))]
 
 
-def _vault(connection: psycopg.Connection, folder: Path) -> Iterable[Finding]:
-    return [database.vault(connection), *units.look(connection, folder)]
+def _vault(connection: psycopg.Connection, settings: TrustSettings) -> Iterable[Finding]:
+    copy = None if settings.erasure is None else settings.erasure.ledger_file
+    return [
+        database.vault(connection),
+        *units.look(connection, settings.keys.folder),
+        ledger_file.look(connection, copy),
+    ]
 
 
 def _trust(path: Path, now: dt.datetime) -> Iterator[Finding]:
@@ -201,7 +207,7 @@ def _trust(path: Path, now: dt.datetime) -> Iterator[Finding]:
     if settings.broker is not None:
         yield from files.tls("trust", settings.broker.tls, common_name="trust", now=now)
     where = parameters(settings.vault, section="vault")
-    yield from _asked("vault", where, lambda c: _vault(c, settings.keys.folder))
+    yield from _asked("vault", where, lambda c: _vault(c, settings))
     if settings.certificates.crl_file is not None:
         yield files.revocations(settings.certificates.crl_file, now=now)
 

@@ -60,6 +60,9 @@ def judge(samples: Mapping[str, float]) -> Iterable[Finding]:
     if samples.get("vitalveil_trust_missing_decisions"):
         mend = "Run `vitalveil trust audit`; see docs/runbooks/VitalVeilTampered.md."
         yield wrong("vault-missing", "decisions are missing from the vault", mend)
+    if samples.get("vitalveil_trust_unsettled_erasures"):
+        mend = "See docs/runbooks/VitalVeilErasuresUnsettled.md."
+        yield wrong("erasures-unsettled", "what was erased is there again, or may be", mend)
     if samples.get("vitalveil_trust_overdue_leases"):
         mend = "See docs/runbooks/VitalVeilLeasesLate.md."
         yield wrong("leases-late", "leases are not renewed", mend)

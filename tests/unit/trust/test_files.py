@@ -45,13 +45,13 @@ def test_a_destroyed_file_stays_away(tmp_path: Path, synced: list[set[str]]) -> 
 
 
 def test_the_ledgers_file_keeps_its_name(tmp_path: Path, synced: list[set[str]]) -> None:
-    """Its first line makes the file, and survives like the later ones."""
+    """Its first line makes the file, and survives like the later ones; so does its count."""
     at = dt.datetime(2026, 5, 4, tzinfo=dt.UTC)
     entry = Entry(Erasure(1, uuid.UUID(int=1), None, at), "{}", b"signature")
 
     LedgerFile(tmp_path / "erasures.jsonl").append(entry)
 
-    assert synced == [{"erasures.jsonl"}]
+    assert synced == [{"erasures.jsonl"}, {"erasures.jsonl", "erasures.jsonl.count"}]
 
 
 def test_write_replaces_only_when_told(tmp_path: Path) -> None:

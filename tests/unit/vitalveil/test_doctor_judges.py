@@ -83,6 +83,9 @@ def test_facts_are_judged(facts: dict[str, Any], code: str, level: Level) -> Non
         pytest.param({"vitalveil_ingest_waiting_receipts": 1}, "receipts-waiting", id="waiting"),
         pytest.param({"vitalveil_trust_tampered_agents": 1}, "vault-tampered", id="tampered"),
         pytest.param({"vitalveil_trust_missing_decisions": 1}, "vault-missing", id="missing"),
+        pytest.param(
+            {"vitalveil_trust_unsettled_erasures": 1}, "erasures-unsettled", id="erasures"
+        ),
         pytest.param({"vitalveil_trust_overdue_leases": 2}, "leases-late", id="leases"),
     ],
 )

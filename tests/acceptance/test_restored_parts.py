@@ -1,0 +1,362 @@
+"""A part of a database that was restored: recognised whatever came back, and erased again."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from simulators.stack.postgres import Postgres
+from tests import servers
+from tests.acceptance.test_erasure import OTHER, Ward, at, may_store
+from tests.acceptance.test_erasure_snapshots import be_patient, transaction
+from tests.fix_database import create_database
+from tests.fix_vault import Office, Refusal, make_office
+from tests.residue import checkpoint, found_in, names_of, rows_of
+from trust.errors import TelemetryUnavailable
+from trust.stores import Stores
+
+pytestmark = [pytest.mark.database, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def server(run_folder: Path, postgres: Postgres) -> Iterator[Postgres]:
+    """A server of these tests alone: their needles are looked for in all of its files."""
+    made = Postgres(folder=run_folder / "restored-parts", programs=postgres.programs)
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def ward(server: Postgres, tmp_path: Path) -> Iterator[Ward]:
+    """Two people with two days of observations, in a database that is cleared."""
+    office = make_office(server, create_database(server), tmp_path)
+    be_patient(office.app, 0.6)
+    made = Ward(office, days=2)
+    office.run("erase", "replay")
+    yield made
+    office.app.close()
+    for database in (made.telemetry, office.vault):
+        with psycopg.connect(server.dsn(), autocommit=True) as connection:
+            connection.execute(f'DROP DATABASE "{database.name}" WITH (FORCE)'.encode())
+
+
+class Saved:
+    """Parts of the databases as they were, to be put back after an erasure."""
+
+    def __init__(self, ward: Ward) -> None:
+        self.ward = ward
+        self.needles = names_of(ward.office, ward.subject) | rows_of(ward.telemetry, ward.series)
+        self._folder = servers.own(ward.telemetry.server.folder / "dumps", ward.telemetry.server)
+
+    def save(self, *tables: str) -> Callable[[], None]:
+        """Dump the rows of *tables*; return what puts them back, as a data-only restore does."""
+        server = self.ward.telemetry.server
+        where = ("--host", "127.0.0.1", "--port", str(server.port), "--username", "postgres")
+        name = self.ward.telemetry.name
+        file = str(self._folder / f"{name}-{'-'.join(tables)}".replace("*", ""))
+        chosen = [f"--table={table}" for table in tables]
+        servers.run(server, "pg_dump", *where, "--data-only", "--format=custom",
+                    f"--file={file}", *chosen, name)  # fmt: skip
+
+        def restore() -> None:
+            for table in tables:
+                self.ward.telemetry.execute(f"TRUNCATE {table}")
+            servers.run(server, "pg_restore", *where, "--data-only", "--dbname", name, file)
+
+        return restore
+
+    def is_on_disk(self) -> dict[str, set[str]]:
+        """Return what is found in files of the server."""
+        checkpoint(self.ward.telemetry.server)
+        data = [self.ward.telemetry.server.data]
+        return at(self.ward.telemetry, found_in(data, self.needles))
+
+
+def part_of(ward: Ward, table: str) -> str:
+    """Return a partition or chunk of *table* that has rows of the person."""
+    rows = ward.telemetry.fetch(
+        f"SELECT tableoid::regclass::text FROM {table} WHERE series_id = ANY(%s) LIMIT 1",  # noqa: S608
+        ward.series,
+    )
+    return str(rows[0][0])
+
+
+def _rows(ward: Ward, saved: Saved, table: str) -> Callable[[], None]:
+    """Return what puts back one part of *table*: a dump of it, or her rows of a chunk."""
+    if ward.telemetry.variant != "timescale":
+        return saved.save(part_of(ward, table))
+    ward.telemetry.execute(
+        f"CREATE TABLE public.saved AS SELECT * FROM {table} WHERE series_id = ANY(%s)",  # noqa: S608
+        ward.series,
+    )
+
+    def restore() -> None:
+        ward.telemetry.execute(f"INSERT INTO {table} SELECT * FROM public.saved")  # noqa: S608
+        ward.telemetry.execute("DROP TABLE public.saved")
+
+    return restore
+
+
+def _partition(ward: Ward, saved: Saved) -> Callable[[], None]:
+    return _rows(ward, saved, "vv.observations")
+
+
+def _aggregates(ward: Ward, saved: Saved) -> Callable[[], None]:
+    place = ward.telemetry.fetch("SELECT place FROM vv.aggregate_tables() ORDER BY place LIMIT 1")
+    return _rows(ward, saved, str(place[0][0]))
+
+
+def _of_hers(table: str, key: str) -> Callable[[Ward, Saved], Callable[[], None]]:
+    """Return what puts her rows of *table* back, as if that table alone were restored."""
+
+    def save(ward: Ward, saved: Saved) -> Callable[[], None]:
+        database = ward.office.vault if table.startswith("vault.") else ward.telemetry
+        values = [ward.subject] if key == "subject" else ward.series
+        database.execute(
+            f"CREATE TABLE public.saved AS SELECT * FROM {table} WHERE {key}::text = ANY(%s)",  # noqa: S608
+            [str(value) for value in values],
+        )
+
+        def restore() -> None:
+            with psycopg.connect(database.dsn(), autocommit=True) as connection:
+                connection.execute("SET session_replication_role = 'replica'")
+                connection.execute(
+                    f"DELETE FROM {table} WHERE {key}::text IN"  # noqa: S608
+                    f" (SELECT {key}::text FROM public.saved)".encode()
+                )
+                override = "OVERRIDING SYSTEM VALUE" if table == "vv.series" else ""
+                connection.execute(
+                    f"INSERT INTO {table} {override} SELECT * FROM public.saved".encode()  # noqa: S608
+                )
+                connection.execute("DROP TABLE public.saved")
+
+        return restore
+
+    return save
+
+
+PARTS: dict[str, tuple[Callable[[Ward, Saved], Callable[[], None]], str]] = {
+    "a partition": (_partition, "rows"),
+    "aggregates": (_aggregates, "rows"),
+    "series": (_of_hers("vv.series", "series_id"), "names"),
+    "permissions": (_of_hers("vv.permissions", "series_id"), "names"),
+    "handles of the vault": (_of_hers("vault.handles", "subject"), "vault handles"),
+    "the identity": (_of_hers("vault.subjects", "subject"), "vault identity"),
+}
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_that_came_back_is_erased_again(ward: Ward, part: str) -> None:
+    """Whatever alone came back: found, told where, erased again, and gone from the files."""
+    saved = Saved(ward)
+    save, where = PARTS[part]
+    others = ward.stored_of_other()
+    restore = save(ward, saved)
+    ward.erase()
+    restore()
+    assert may_store(ward.telemetry), "a part does not tell by itself that it was restored"
+
+    with pytest.raises(Refusal, match=where):
+        ward.office.run("erase", "verify", "1")
+    looked = ward.office.run("erase", "verify")
+    assert any(where in place for place in looked["back"][1])
+    assert looked["problems"]
+
+    found = ward.office.app.verifier.run()
+
+    assert found.erased_again == [1]
+    assert (found.failed, found.not_rewritten, found.unknown_series) == ({}, 0, 0)
+    assert saved.is_on_disk() == {}
+    assert ward.office.run("erase", "verify", "1")["residue"] == 0
+    assert ward.office.app.verifier.run().erased_again == []
+    assert ward.stored_of_other() == others
+    assert may_store(ward.telemetry)
+
+
+def test_a_partition_that_was_detached_is_looked_at_all_the_same(ward: Ward) -> None:
+    """It may be attached again tomorrow, with all that it had; and so may a copy beside it."""
+    if ward.telemetry.variant == "timescale":
+        pytest.skip("chunks are not detached")
+    saved = Saved(ward)
+    part = part_of(ward, "vv.observations")
+    ward.telemetry.execute(f"ALTER TABLE vv.observations DETACH PARTITION {part}")
+    ward.telemetry.execute(
+        "SET ROLE vv_owner; CREATE TABLE vv.copied AS SELECT * FROM vv.aggregates_1h; RESET ROLE"
+    )
+
+    assert ward.erase()["number"] == 1
+
+    assert saved.is_on_disk() == {}
+    left = ward.telemetry.fetch(f"SELECT DISTINCT series_id FROM {part} ORDER BY 1")  # noqa: S608
+    assert [n for (n,) in left] == ward.others
+
+
+def test_a_copy_of_another_owner_is_told_and_not_touched(ward: Ward) -> None:
+    """Its triggers would run with the rights of ours; somebody has to look at it."""
+    ward.erase()
+    ward.telemetry.execute("CREATE TABLE public.theirs (series_id integer)")
+    ward.telemetry.execute("INSERT INTO public.theirs VALUES (%s)", ward.series[0])
+
+    found = ward.office.app.verifier.run()
+
+    assert (found.not_looked_at, found.erased_again) == (1, [])
+    assert ward.telemetry.fetch("SELECT count(*) FROM public.theirs") == [(1,)]
+
+
+def test_a_database_that_claims_to_have_seen_every_erasure_is_not_believed(ward: Ward) -> None:
+    """Restored whole, and its list of erasures from a newer dump: her names tell."""
+    telemetry, office = ward.telemetry, ward.office
+    restores = [
+        _of_hers("vv.series", "series_id")(ward, Saved(ward)),
+    ]
+    ward.erase()
+    for restore in restores:
+        restore()
+    telemetry.execute("UPDATE vv.permission_gate SET cleared_at = '2020-01-01'")
+    assert telemetry.fetch("SELECT number FROM vv.erasures") == [(1,)]
+
+    office.app.upkeep.check()
+
+    assert may_store(telemetry)
+    assert telemetry.fetch(
+        "SELECT count(*) FROM vv.series WHERE series_id = ANY(%s)", ward.series
+    ) == [(0,)]
+
+
+def test_who_agreed_again_is_not_erased_again(ward: Ward) -> None:
+    """The same pseudonym, under a new consent, is no erased row that came back."""
+    ward.erase("home-monitoring")
+    ward.office.accept(ward.subject, ward.agent, binding="C0:FF:EE:00:00:09")
+    before = ward.telemetry.fetch("SELECT count(*) FROM vv.permissions WHERE withdrawn_at IS NULL")
+
+    assert ward.office.app.verifier.run().back == {}
+    assert ward.office.run("erase", "verify", "1")["residue"] == 0
+    ward.telemetry.execute("UPDATE vv.permission_gate SET cleared_at = '2020-01-01'")
+    ward.office.app.upkeep.check()
+
+    now = ward.telemetry.fetch("SELECT count(*) FROM vv.permissions WHERE withdrawn_at IS NULL")
+    assert now == before
+
+
+def test_rows_of_somebody_whose_name_was_lost_are_kept(ward: Ward) -> None:
+    """Names that an operator is about to restore: their rows are told, and not deleted."""
+    ward.erase()
+    rows = "SELECT count(*) FROM vv.observations"
+    before = ward.telemetry.fetch(rows)
+    with psycopg.connect(ward.telemetry.dsn(), autocommit=True) as connection:
+        connection.execute("SET session_replication_role = 'replica'")
+        connection.execute("DELETE FROM vv.series")
+
+    found = ward.office.app.verifier.run()
+
+    assert (found.unknown_series, found.erased_again) == (len(ward.others), [])
+    assert ward.telemetry.fetch(rows) == before
+
+
+def _two_are_erased(ward: Ward) -> None:
+    office = ward.office
+    third = office.add_subject("Cy")
+    office.accept(third, ward.agent, binding=OTHER.replace("02", "03"))
+    restores = []
+    for subject, number in ((ward.subject, 1), (third, 2)):
+        office.telemetry.execute(
+            f"CREATE TABLE public.saved_{number} AS SELECT * FROM vv.series"  # noqa: S608
+        )
+        office.run("erase", subject, "--scope", "all", "--yes")
+        restores.append(number)
+    for number in restores:
+        office.telemetry.execute(
+            "INSERT INTO vv.series OVERRIDING SYSTEM VALUE"  # noqa: S608
+            f" SELECT * FROM public.saved_{number} ON CONFLICT DO NOTHING"
+        )
+        office.telemetry.execute(f"DROP TABLE public.saved_{number}")
+
+
+def test_one_that_fails_holds_up_no_other(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The erasure of one person cannot be repeated; that of another is, and both are told."""
+    _two_are_erased(ward)
+    erase_names, failing = Stores.erase_names, [1]
+
+    def erase(stores: Stores, *args: object, **options: object) -> object:
+        if options["numbers"] == failing:
+            raise TelemetryUnavailable("a page is damaged")
+        return erase_names(stores, *args, **options)  # type: ignore[arg-type]  # passed on
+
+    monkeypatch.setattr(Stores, "erase_names", erase)
+
+    found = ward.office.app.verifier.run()
+
+    assert found.erased_again == [2]
+    assert list(found.failed) == [1]
+    monkeypatch.setattr(Stores, "erase_names", erase_names)
+    assert ward.office.app.verifier.run().erased_again == [1]
+
+
+def test_one_that_was_tampered_with_holds_up_no_other(ward: Ward) -> None:
+    """Its record does not verify in the vault; the ledger's file still knows it."""
+    _two_are_erased(ward)
+    ward.office.vault.execute(
+        "UPDATE vault.erasure_steps SET signature = '' WHERE number = 1 AND step = 'mark'"
+    )
+
+    found = ward.office.app.verifier.run()
+
+    assert found.tampered == [1]
+    assert found.erased_again == [1, 2]
+
+
+def test_what_is_held_back_is_rewritten_later(ward: Ward) -> None:
+    """Erased at once, though somebody may still read it; its files follow when nobody does."""
+    saved = Saved(ward)
+    restore = _partition(ward, saved)
+    ward.erase()
+    restore()
+
+    with transaction(ward.telemetry.dsn("vv_owner"), "SELECT 1"):
+        found = ward.office.app.verifier.run()
+        assert (found.erased_again, found.not_rewritten) == ([1], 1)
+        with pytest.raises(Refusal, match="files that are still to be rewritten"):
+            ward.office.run("erase", "verify", "1")
+
+    assert ward.office.app.verifier.run().not_rewritten == 0
+    assert saved.is_on_disk() == {}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(
+            "UPDATE vv.permission_gate SET cleared_at = cleared_at + interval '1 year'",
+            id="the clock was ahead",
+        ),
+        pytest.param(
+            "UPDATE vv.permission_gate SET cleared_at = cleared_at - interval '1 microsecond'",
+            id="the clock was behind",
+        ),
+        pytest.param(
+            "CREATE TEMPORARY TABLE g AS SELECT * FROM vv.permission_gate;"
+            " TRUNCATE vv.permission_gate; INSERT INTO vv.permission_gate SELECT * FROM g",
+            id="the gate was restored into",
+        ),
+        pytest.param("TRUNCATE vv.erasures", id="the list of erasures was restored into"),
+        pytest.param(
+            "ALTER TABLE vv.erasures RENAME TO before;"
+            " CREATE TABLE vv.erasures (LIKE vv.before INCLUDING ALL);"
+            " ALTER TABLE vv.erasures OWNER TO vv_owner;"
+            " GRANT SELECT, INSERT ON vv.erasures TO vv_trust",
+            id="the list of erasures was dropped and restored",
+        ),
+    ],
+)
+def test_a_clearance_holds_for_what_it_was_given_for(office: Office, change: str) -> None:
+    """Start, files and tables are compared for equality: an earlier or later time is another."""
+    office.run("erase", "replay")
+    assert may_store(office.telemetry)
+
+    office.telemetry.execute(change)
+
+    assert not may_store(office.telemetry)
+    office.app.upkeep.check()
+    assert may_store(office.telemetry)

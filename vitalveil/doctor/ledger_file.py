@@ -1,0 +1,35 @@
+"""The file of the erasure ledger: whether it has all erasures that the vault knows."""
+
+from pathlib import Path
+from typing import Final
+
+import psycopg
+
+from trust.erasure_ledger import LedgerFile
+from trust.errors import KeyFileError
+from vitalveil.doctor.finding import Finding, note, sound, wrong
+
+_MARKED: Final = "SELECT count(*) FROM vault.erasure_steps WHERE step = 'mark'"
+_CODE: Final = "erasure-ledger-file"
+_PAGE: Final = "See docs/runbooks/VitalVeilErasureLedgerFile.md."
+
+
+def look(connection: psycopg.Connection, path: Path | None) -> Finding:
+    """Compare the file at *path* with the vault of *connection*."""
+    if path is None:
+        mend = "Set erasure.ledger_file: after a restore of the vault it knows who was erased."
+        return note(_CODE, "the ledger of erasures has no copy outside the vault", mend)
+    row = connection.execute(_MARKED).fetchone()
+    marked = 0 if row is None else int(row[0])
+    file = LedgerFile(path)
+    try:
+        lines = {(e.erasure.subject, e.erasure.requested_at) for e in file.entries()}
+        once = file.count()
+    except KeyFileError:
+        return wrong(_CODE, "the file of the erasure ledger cannot be read", _PAGE)
+    if marked and not file.exists():
+        return wrong(_CODE, "the file of the erasure ledger is not there", _PAGE)
+    lacking = max(marked, once) - len(lines)
+    if lacking > 0:
+        return wrong(_CODE, f"the file of the erasure ledger lacks {lacking} erasures", _PAGE)
+    return sound(_CODE, f"the file of the erasure ledger has all {len(lines)} erasures")
