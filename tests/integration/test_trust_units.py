@@ -50,7 +50,8 @@ def test_a_fault_costs_its_owner_alone(clinic: Office, name: str) -> None:
     plant, cause = POISONS[name]
     agent, bundle = clinic.enrol()
     others = [clinic.enrol() for _ in range(3)]
-    at_fault = _measured(clinic, agent, "C0:FF:EE:00:00:01")
+    at_fault = clinic.add_subject()
+    held = clinic.accept(at_fault, agent, binding="C0:FF:EE:00:00:01")["handle"]
     neighbour = clinic.add_subject()
     handle = clinic.accept(neighbour, agent, binding="C0:FF:EE:00:00:02")["handle"]
     for other, _ in others:
@@ -73,6 +74,8 @@ def test_a_fault_costs_its_owner_alone(clinic: Office, name: str) -> None:
     assert _permitted(clinic, handle)
     clinic.withdraw(neighbour)
     assert not _permitted(clinic, handle)
+    # What is permitted already is not ended either: a file that comes back must not be too late.
+    assert _permitted(clinic, held)
     leased = {grant.handle.hex() for grant in clinic.lease(agent, bundle).grants}
     if cause in (Cause.TAMPERED, Cause.UNUSABLE, Cause.KEY_FILE):
         assert handle not in leased
