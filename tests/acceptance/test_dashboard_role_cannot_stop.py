@@ -33,7 +33,8 @@ pytestmark = [pytest.mark.broker, pytest.mark.database, pytest.mark.slow]
 _ROLES: Final = ("vv_grafana", "vv_reader")
 _PASSWORD: Final = "of a dashboard alone"
 _MOST_S: Final = 10.0
-_FLUSHES: Final = 300
+_FLUSHES: Final = 60
+_TRIES: Final = 3
 _TURNS: Final = 5
 _EFFECT: Final = """
 SELECT extract(epoch FROM max(recorded_at) FILTER (WHERE state = 'closed')) - %(asked)s,
@@ -143,7 +144,11 @@ def _attack(dsn: Sequence[str], attacks: Sequence[Attack], begun: Event, over: E
 
 
 def _flush_all(database: Database) -> float:
-    """Return how many seconds a hundred flushes or so take, as ingest does them."""
+    """Return the seconds that some flushes take, as ingest does them: the least of a few tries."""
+    return min(_flush_some(database) for _ in range(_TRIES))
+
+
+def _flush_some(database: Database) -> float:
     with psycopg.connect(database.dsn("vv_ingest"), autocommit=True) as connection:
         began = time.monotonic()
         for _ in range(_FLUSHES):
