@@ -152,3 +152,17 @@ def test_every_view_answers(database: Database, view: str) -> None:
     with psycopg.connect(database.dsn(), autocommit=True) as connection:
         connection.execute("SET ROLE vv_grafana")
         connection.execute(f"SELECT * FROM vv.{view}".encode()).fetchall()  # noqa: S608
+
+
+def test_an_advisory_lock_stops_nothing(database: Database) -> None:
+    """Partitions, aggregates and figures wait for nobody who holds their names as such locks."""
+    with psycopg.connect(database.dsn(), autocommit=True) as holder:
+        for work in ("ensure_partitions", "roll_up", "publish_cohorts"):
+            holder.execute("SELECT pg_advisory_lock(hashtext('vv.' || %s))", [work])
+        with psycopg.connect(database.dsn(), autocommit=True) as connection:
+            connection.execute("SET lock_timeout = '2s'")
+            connection.execute("SELECT vv.ensure_partitions('2026-05-04', '2026-05-05')")
+        add_people(database, 13)
+        database.execute("SELECT vv.publish_cohorts(%s)", LATER)
+
+    assert database.fetch("SELECT count(*) FROM vv.cohorts_hourly") == [(1,)]
