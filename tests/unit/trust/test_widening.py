@@ -231,6 +231,21 @@ def test_widens_exactly_what_was_not_allowed(new: Purpose, old: Purpose) -> None
     assert bool(widenings(new, [old])) is widens_slowly(new, old)
 
 
+@given(rules, rules)
+@example(Allowed(1, 6, 2, Aggregate.MEAN), Allowed(1, 4, 2, Aggregate.MEAN))
+@example(Allowed(1, 6, 6, Aggregate.MEAN), Allowed(1, 4, 2, Aggregate.MEAN))
+def test_intervals_are_compared_where_they_meet(new: Allowed, old: Allowed) -> None:
+    """A longer interval that meets another one askew lets two be told where one was."""
+    new, old = (
+        msgspec.structs.replace(one, step=1, aggregate=Aggregate.MEAN) for one in (new, old)
+    )
+    found = widenings(
+        later(quantities={"heart_rate": new}),
+        [msgspec.structs.replace(CARE, quantities={"heart_rate": old})],
+    )
+    assert bool(found) is not is_allowed_by(new, old)
+
+
 @given(versions, versions, versions)
 def test_what_widens_nothing_twice_widens_nothing(a: Purpose, b: Purpose, c: Purpose) -> None:
     """No chain of versions, none wider than the one before, ends wider than it began."""
