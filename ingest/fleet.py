@@ -6,6 +6,7 @@ sums only grow, over restarts of gateways as well. What is heard of a gateway fo
 where its count begins: its past belongs to whoever listened then.
 """
 
+import enum
 import threading
 from bisect import bisect_left
 from collections.abc import Iterable
@@ -25,6 +26,15 @@ from wire.totals import FAMILIES, LEASE_TAKEN_MS, LEVELS
 
 _P: Final = "vitalveil_ingest_fleet_"
 _SECONDS: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0, 86400.0)
+
+
+class UnreadableState(enum.StrEnum):
+    """Why a state message tells nothing."""
+
+    TOPIC = "topic"
+    """Its topic names no gateway."""
+    TOO_LARGE = "too_large"
+    MALFORMED = "malformed"
 
 
 class _Seen(msgspec.Struct, gc=False):

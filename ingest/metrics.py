@@ -12,7 +12,7 @@ from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.registry import Collector
 
 from ingest.books import Books
-from ingest.fleet import Fleet
+from ingest.fleet import Fleet, UnreadableState
 from ingest.floors import Ignored
 from ingest.outcome import Outcome, QuarantineReason, Reason
 from ingest.plan import STORED, Plan
@@ -99,6 +99,9 @@ class Metrics:
         self._ignored_floors = counter(
             "ignored_floors", "Floors of gateways that would settle something unproven.", "reason"
         )
+        self._unreadable_states = counter(
+            "unreadable_states", "State messages of gateways that tell nothing.", "reason"
+        )
         self.refused_receipts = counter(
             "refused_receipts", "Receipts that the broker did not take: its rules, or a quota."
         )
@@ -138,6 +141,8 @@ class Metrics:
             self._waiting.labels(wait)
         for ignored in Ignored:
             self._ignored_floors.labels(ignored)
+        for unreadable in UnreadableState:
+            self._unreadable_states.labels(unreadable)
         for to in ("broker", "database", "permissions"):
             self.connected.labels(to)
 
@@ -149,6 +154,10 @@ class Metrics:
     def ignored_floor(self, why: Ignored) -> None:
         """Count a floor that settles nothing."""
         self._ignored_floors.labels(why).inc()
+
+    def unreadable_state(self, why: UnreadableState) -> None:
+        """Count a state message that tells nothing."""
+        self._unreadable_states.labels(why).inc()
 
     def note_received(self, count: int) -> None:
         """Count deliveries that were taken."""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from ingest.delivery import Delivery, Identity, Spool
+from ingest.fleet import UnreadableState
 from ingest.floors import Floors
 from ingest.metrics import Metrics
 from ingest.permissions import Changes
@@ -101,8 +102,13 @@ class ReceiptSender:
         """Take what an agent says of itself. It says nothing that a stored observation needs."""
         try:
             agent = topics.parse_state(delivery.topic)
+        except WireError:
+            self._metrics.unreadable_state(UnreadableState.TOPIC)
+            return
+        try:
             told = state.decode(delivery.payload)
         except WireError:
+            self._count_unreadable(agent, len(delivery.payload))
             return
         self._metrics.fleet.note(agent, told)
         if not self._is_ours(agent):
@@ -113,3 +119,13 @@ class ReceiptSender:
         for spool in told.spools:
             self._floors.told(agent, spool, now=now)
         self._owes.set()
+
+    def _count_unreadable(self, agent: str, payload_bytes: int) -> None:
+        # Nothing at all is how a retained state is taken away. Each process hears every state, and
+        # one of them counts it.
+        if not payload_bytes or not self._is_ours(agent):
+            return
+        is_too_large = payload_bytes > state.MAX_STATE_BYTES
+        self._metrics.unreadable_state(
+            UnreadableState.TOO_LARGE if is_too_large else UnreadableState.MALFORMED
+        )

@@ -252,6 +252,37 @@ async def test_state_is_acknowledged_and_no_envelope() -> None:
         assert read(one.receiver.published[-1][1])[0].through == 8
 
 
+def test_a_state_that_tells_nothing_is_counted_by_why() -> None:
+    """By one process alone, and not where a retained state was taken away."""
+    settlements = Settlements(interval_s=0.0)
+    counts = []
+    for is_ours in (True, False):
+        metrics = Metrics()
+        sender = ReceiptSender(
+            MemoryReceiver(),
+            settlements,
+            Receipts(Proofs([KEY]), knowing(permission()).peers),
+            metrics,
+            monotonic_s=lambda: 0.0,
+            is_ours=lambda agent, is_ours=is_ours: is_ours,  # type: ignore[misc]
+        )
+        for payload in (b"nonsense", b"\xff" * 9000, b" " * (state.MAX_STATE_BYTES + 1), b""):
+            about = delivery(payload)
+            about.topic = topics.state(AGENT)
+            sender.heard(about)
+        about = delivery(state.encode(state.State(True, "test")))
+        about.topic = topics.state(AGENT) + "0"
+        sender.heard(about)
+        name = "vitalveil_ingest_unreadable_states_total"
+        counts.append(
+            [
+                metrics.registry.get_sample_value(name, {"reason": reason})
+                for reason in ("malformed", "too_large", "topic")
+            ]
+        )
+    assert counts == [[1.0, 2.0, 1.0], [0.0, 0.0, 1.0]]
+
+
 async def test_state_that_comes_late_brings_the_receipt() -> None:
     """Until it is known what the agent reads nothing is sent, and that is shown."""
     async with running(MemoryStore()) as one:
