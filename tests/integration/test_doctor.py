@@ -85,8 +85,8 @@ def _swapped(path: Path, other: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _sql(whole: System, do: str, undo: str) -> Iterator[None]:
-    with psycopg.connect(whole.databases.admin("telemetry"), autocommit=True) as admin:
+def _sql(whole: System, do: str, undo: str, database: str) -> Iterator[None]:
+    with psycopg.connect(whole.databases.admin(database), autocommit=True) as admin:
         admin.execute(do.encode())
         try:
             yield
@@ -111,8 +111,10 @@ def _rule(old: str, new: str) -> Callable[[System], AbstractContextManager[None]
     return lambda whole: _text(whole.broker.folder / "acl", old, new)
 
 
-def _statement(do: str, undo: str) -> Callable[[System], AbstractContextManager[None]]:
-    return lambda whole: _sql(whole, do, undo)
+def _statement(
+    do: str, undo: str, *, database: str = "telemetry"
+) -> Callable[[System], AbstractContextManager[None]]:
+    return lambda whole: _sql(whole, do, undo, database)
 
 
 def _database(setting: str, value: str) -> Callable[[System], AbstractContextManager[None]]:
@@ -120,6 +122,34 @@ def _database(setting: str, value: str) -> Callable[[System], AbstractContextMan
         f"ALTER DATABASE vv_telemetry SET {setting} = '{value}'",
         f"ALTER DATABASE vv_telemetry RESET {setting}",
     )
+
+
+def _trust(old: str, new: str) -> Callable[[System], AbstractContextManager[None]]:
+    return lambda whole: _text(whole.folder / "trust.toml", old, new.format(folder=whole.folder))
+
+
+_REVOKE: Final = """
+INSERT INTO vault.agents (agent, format, applied, revoked_at, cut_at)
+    VALUES ('00000000000000a1', 'json', 1, now(), now());
+INSERT INTO vault.certificates (serial, agent, not_after)
+    VALUES (36893488147419103232, '00000000000000a1', now() + interval '1 year');
+INSERT INTO vault.revocations (serial) VALUES (36893488147419103232)
+"""
+"""In the vault alone, as it is where a list does not reach the broker."""
+_FORGET: Final = """
+DELETE FROM vault.revocations WHERE serial = 36893488147419103232;
+DELETE FROM vault.certificates WHERE agent = '00000000000000a1';
+DELETE FROM vault.clone_signs WHERE agent = '00000000000000a1';
+DELETE FROM vault.agents WHERE agent = '00000000000000a1'
+"""
+_UNCUT: Final = """
+INSERT INTO vault.agents (agent, format, applied, revoked_at)
+    VALUES ('00000000000000a1', 'json', 1, now())
+"""
+_CLONED: Final = """
+INSERT INTO vault.agents (agent, format, applied) VALUES ('00000000000000a1', 'json', 1);
+INSERT INTO vault.clone_signs (agent, kind) VALUES ('00000000000000a1', 'renewed_twice')
+"""
 
 
 _PLANTS: Final[dict[str, tuple[str, Callable[[System], AbstractContextManager[None]]]]] = {
@@ -158,6 +188,26 @@ _PLANTS: Final[dict[str, tuple[str, Callable[[System], AbstractContextManager[No
     "client ids that are free": ("broker-client-id", _option("use_username_as_clientid true", "")),
     "older TLS": ("broker-tls-version", _option("tls_version tlsv1.3", "tls_version tlsv1.2")),
     "no revocation list": ("broker-revocations", _option("crlfile", "#crlfile")),
+    "a list without one who is revoked": (
+        "trust-revocations",
+        _statement(_REVOKE, _FORGET, database="vault"),
+    ),
+    "a gateway that is not cut off": (
+        "trust-uncut",
+        _statement(_UNCUT, _FORGET, database="vault"),
+    ),
+    "a gateway that was copied": (
+        "trust-clone",
+        _statement(_CLONED, _FORGET, database="vault"),
+    ),
+    "a list that trust writes elsewhere": (
+        "broker-revocations-file",
+        _trust("[http]", '[certificates]\ncrl_file = "{folder}/other.pem"\n[http]'),
+    ),
+    "a list that the broker's user may not read": (
+        "broker-revocations-readable",
+        _option("user root", "user nobody"),
+    ),
     "no rules": ("broker-acl", _option("acl_file", "#acl_file")),
     "a listener without TLS": ("broker-server-certificate", _option("certfile", "#certfile")),
     "a second listener, open to all": (

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import aiomqtt
 import msgspec
+import psycopg
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -26,6 +27,9 @@ from trust.config import CertificateSettings
 from trust.cutoff import Cutoff
 from trust.pki import Holder, common_name
 from trust.takeover import MqttDoor
+from vitalveil.doctor import revocation
+from vitalveil.doctor.broker_file import Reader
+from vitalveil.doctor.finding import Level
 from wire import topics
 
 pytestmark = [pytest.mark.database, pytest.mark.broker]
@@ -219,6 +223,39 @@ async def test_what_is_pending_is_said_and_done_later(site: Site, hook: str) -> 
         assert (cut.agents, cut.pending) == ([agent], [])
         await until(lambda: gateway.ended_at is not None)
         assert not await site.gets_in(agent, bundle)
+
+
+def _doctor(site: Site) -> dict[str, str]:
+    """Return what the doctor finds wrong with revocation, by its code."""
+    server = site.office.vault.server
+    dsn = f"host=127.0.0.1 port={server.port} dbname={site.office.vault.name} user=vv_trust"
+    listed = site.pki / "crl.pem"
+    with psycopg.connect(dsn, password=server.password, autocommit=True) as connection:
+        found = revocation.look(
+            connection, written=listed, reader=Reader((listed,), "root"),
+            keys=site.office.settings.keys.folder, now=now(),
+        )  # fmt: skip
+        return {one.code: one.text for one in found if one.level is not Level.SOUND}
+
+
+async def test_the_doctor_sees_who_is_not_cut_off(site: Site) -> None:
+    """It names a gateway until it is cut off, and an old list that was put back."""
+    site.use("fails")
+    (agent, _), before = site.office.enrol(), (site.pki / "crl.pem").read_bytes()
+    assert _doctor(site) == {}
+    await site.revoke(agent)
+
+    assert list(found := _doctor(site)) == ["trust-uncut"]
+    assert agent in found["trust-uncut"]
+
+    site.use("works")
+    await asyncio.sleep(1.1)
+    await asyncio.to_thread(site.office.app.cutoff().run)
+    assert _doctor(site) == {}
+
+    (site.pki / "crl.pem").write_bytes(before)
+    assert list(found := _doctor(site)) == ["trust-revocations"]
+    assert agent in found["trust-revocations"]
 
 
 async def test_an_operator_who_tells_the_broker_is_enough(site: Site) -> None:

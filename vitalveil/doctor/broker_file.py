@@ -1,7 +1,10 @@
 """The broker's configuration and its rules, as text."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from vitalveil.doctor.finding import Finding, note, sound, wrong
 
@@ -55,6 +58,20 @@ _RULES: Final = (
 )
 
 
+class Reader(msgspec.Struct, frozen=True):
+    """
+    What the broker's configuration says of the list.
+
+    Args:
+        files: That its listeners read.
+
+        user: That it runs as once it has started, if that is set.
+    """
+
+    files: tuple[Path, ...]
+    user: str = ""
+
+
 def configuration(text: str) -> Iterable[Finding]:
     """Judge a mosquitto.conf; what is set for each listener must be so for every one of them."""
     found, listeners = _options(text)
@@ -75,6 +92,13 @@ def configuration(text: str) -> Iterable[Finding]:
         else:
             yield wrong(code, problem, f"Set `{option}`, as in deploy/mosquitto/mosquitto.conf.")
     yield from _limits(found)
+
+
+def revocation_lists(text: str) -> Reader:
+    """Return which revocation lists the listeners of a mosquitto.conf read, and as which user."""
+    found, listeners = _options(text)
+    files = dict.fromkeys(Path(one["crlfile"]) for one in listeners if "crlfile" in one)
+    return Reader(tuple(files), found.get("user", ""))
 
 
 def _unseen(text: str) -> Iterable[Finding]:

@@ -30,6 +30,7 @@ from vitalveil.doctor import (
     ledger_file,
     people,
     process,
+    revocation,
     sessions,
     units,
 )
@@ -95,7 +96,7 @@ def _look(arguments: argparse.Namespace) -> Iterator[Finding]:
     if arguments.ingest:
         yield from _settings("ingest", lambda: _ingest(arguments, now))
     if arguments.trust:
-        yield from _settings("trust", lambda: _trust(arguments.trust, now))
+        yield from _settings("trust", lambda: _trust(arguments, now))
     if arguments.broker_conf:
         yield from _file("broker-conf", arguments.broker_conf, broker_file.configuration)
     if arguments.broker_acl:
@@ -188,17 +189,31 @@ def _telemetry(connection: psycopg.Connection) -> Iterable[Finding]:
     return [*found, *people.judge(people.ask(connection))]
 
 
-def _vault(connection: psycopg.Connection, settings: TrustSettings) -> Iterable[Finding]:
+def _vault(
+    connection: psycopg.Connection, settings: TrustSettings, conf: Path | None, now: dt.datetime
+) -> Iterable[Finding]:
+    reader = None
+    if conf is not None:
+        # One that cannot be read is a finding of its own.
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            reader = broker_file.revocation_lists(conf.read_text(encoding="utf-8"))
     copy = None if settings.erasure is None else settings.erasure.ledger_file
     return [
         database.vault(connection),
         *units.look(connection, settings.keys.folder),
         ledger_file.look(connection, copy),
+        *revocation.look(
+            connection,
+            written=settings.certificates.crl_file,
+            reader=reader,
+            keys=settings.keys.folder,
+            now=now,
+        ),
     ]
 
 
-def _trust(path: Path, now: dt.datetime) -> Iterator[Finding]:
-    settings = load(TrustSettings, program="trust", path=path, environ=os.environ)
+def _trust(arguments: argparse.Namespace, now: dt.datetime) -> Iterator[Finding]:
+    settings = load(TrustSettings, program="trust", path=arguments.trust, environ=os.environ)
     for which, one in (("vault", settings.vault), ("telemetry", settings.telemetry)):
         if one.password_file is not None:
             yield from files.secret(f"trust-{which}-password", one.password_file)
@@ -207,9 +222,7 @@ def _trust(path: Path, now: dt.datetime) -> Iterator[Finding]:
     if settings.broker is not None:
         yield from files.tls("trust", settings.broker.tls, common_name="trust", now=now)
     where = parameters(settings.vault, section="vault")
-    yield from _asked("vault", where, lambda c: _vault(c, settings))
-    if settings.certificates.crl_file is not None:
-        yield files.revocations(settings.certificates.crl_file, now=now)
+    yield from _asked("vault", where, lambda c: _vault(c, settings, arguments.broker_conf, now))
 
 
 def _print(found: Sequence[Finding], *, everything: bool) -> None:

@@ -87,21 +87,6 @@ def ends(code: str, certificate: x509.Certificate, *, now: dt.datetime) -> Itera
         yield sound(code, f"it is valid for {left.days} more days")
 
 
-def revocations(path: Path, *, now: dt.datetime) -> Finding:
-    """Look at the list of revoked certificates that the broker reads."""
-    code = "trust-revocations"
-    mend = "Let `vitalveil trust run` write it, which it does each day, and reload the broker."
-    try:
-        end = x509.load_pem_x509_crl(path.read_bytes()).next_update_utc
-    except (OSError, ValueError):
-        return wrong(code, f"{path} is no revocation list: the broker lets nobody in", mend)
-    if end is not None and end < now:
-        return wrong(code, "it has run out: the broker lets nobody in", mend)
-    if end is not None and end - now < _SOON:
-        return note(code, f"it runs out in {(end - now).days} days", mend)
-    return sound(code, "it is in force")
-
-
 def disk(path: Path, *, least_gib: float) -> Iterable[Finding]:
     """Look at the room on the disk that *path* is on."""
     free = shutil.disk_usage(path).free / _GIB

@@ -201,34 +201,6 @@ def test_one_authority_that_follows_another_is_no_fault(
     assert found(tmp_path / "other.crt")["ingest-issuer"] is Level.WRONG
 
 
-@pytest.mark.parametrize(
-    ("days", "level"),
-    [
-        pytest.param(0, Level.SOUND, id="in force"),
-        pytest.param(350, Level.NOTE, id="runs out soon"),
-        pytest.param(370, Level.WRONG, id="has run out"),
-    ],
-)
-def test_the_revocation_list_is_judged_by_the_clock(
-    tmp_path: Path, days: int, level: Level
-) -> None:
-    """One that has run out keeps everybody out, and nobody sees why."""
-    now = dt.datetime.now(dt.UTC)
-    year = dt.timedelta(days=365)
-    ca = pki.create_ca(now=now, valid_for=10 * year)
-    path = tmp_path / "crl.pem"
-    path.write_bytes(pki.revocation_list(ca, [], now=now, valid_for=year))
-    assert files.revocations(path, now=now + dt.timedelta(days=days)).level is level
-
-
-def test_what_is_no_revocation_list_is_found(tmp_path: Path) -> None:
-    """The broker takes none for a mistake, and lets nobody in."""
-    now = dt.datetime.now(dt.UTC)
-    assert files.revocations(tmp_path / "none", now=now).level is Level.WRONG
-    (tmp_path / "text").write_text("nothing of the kind")
-    assert files.revocations(tmp_path / "text", now=now).level is Level.WRONG
-
-
 def test_what_is_no_metrics_is_no_reason_to_fall() -> None:
     """A page of another program, in whatever language, has no samples."""
     assert process._samples("<!doctype html>\n<p>It works!</p>\n") == {}
