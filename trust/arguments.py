@@ -71,6 +71,12 @@ def _parser() -> Parser:
     text = "after a restore of the vault: newer leases than gateways hold, which else refuse them"
     supersede = lease.add_parser("supersede", help=text, description=text, parents=[options])
     supersede.add_argument("--yes", action="store_true", help="do not ask whether it is meant")
+    text = "before a gateway goes back to version 0.1.0: for a time, leases without padding"
+    unpad = lease.add_parser("unpad", help=text, description=text, parents=[options])
+    which = unpad.add_mutually_exclusive_group(required=True)
+    which.add_argument("--agent", default=None, metavar="AGENT", help="that gateway")
+    which.add_argument("--all", action="store_true", help="every gateway")
+    unpad.add_argument("--valid-for", type=period, default=period("7d"), metavar="7d")
     unit = _group(commands, "unit", "gateways, people, purposes and jobs that were set aside")
     unit.add_parser("list", help="each with its cause and what to do", parents=[options])
     unit.add_parser("retry", help="try all of them again now", parents=[options])

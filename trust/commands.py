@@ -197,6 +197,14 @@ def _lease_supersede(app: App, _arguments: argparse.Namespace) -> Result:
         return {"agents": records.supersede_leases(version_by_time(now()))}
 
 
+def _lease_unpad(app: App, arguments: argparse.Namespace) -> Result:
+    with app.vault.transaction() as records:
+        agents = records.unpad(arguments.agent, valid_for=arguments.valid_for)
+    if arguments.agent is not None and not agents:
+        raise NotFound("agent that has leases", "See `vitalveil trust agent list`.")
+    return {"agents": agents, "until": (now() + arguments.valid_for).isoformat(timespec="seconds")}
+
+
 BEFORE_KEYS: Final[Mapping[str, Callable[[Settings, argparse.Namespace], Result]]] = {
     "init": lambda settings, _: init(settings),
     "pki init": pki_init,
@@ -214,6 +222,7 @@ ON_RECORDS: Final[Mapping[str, Callable[[App, argparse.Namespace], Result]]] = {
     "pki revoke": _pki_revoke,
     "lease publish": _lease_publish,
     "lease supersede": _lease_supersede,
+    "lease unpad": _lease_unpad,
     **policy_commands.ON_RECORDS,
     **decision_commands.ON_RECORDS,
     **rights_commands.ON_RECORDS,

@@ -19,6 +19,7 @@ from trust.doubt import Doubt
 from trust.errors import BrokerUnavailable, TelemetryUnavailable, Unavailable
 from trust.isolation import attempt
 from trust.metrics import Metrics
+from trust.padding import Padding
 from trust.ports import Broker, Channel, SealedLease
 from trust.units import Cause, Failure, UnitKind, Work, back_off, gateway, job
 from trust.upkeep import Upkeep
@@ -137,8 +138,10 @@ class Courier:
     async def _serve(self, listener: Listener, channel: Channel) -> None:
         self._metrics.connected.labels("broker").set(1)
         _log.info("connected", to="broker")
-        working = asyncio.create_task(self._work(listener, channel), name="work")
-        closing = asyncio.create_task(channel.closed(), name="closed")
+        # Of this connection alone: the broker says what it retains at the start of each.
+        padding = Padding(monotonic_s=self._clock)
+        working = asyncio.create_task(self._work(listener, channel, padding), name="work")
+        closing = asyncio.create_task(channel.hear(padding.heard), name="closed")
         try:
             await asyncio.wait({working, closing}, return_when=asyncio.FIRST_COMPLETED)
             if working.done():
@@ -149,7 +152,7 @@ class Courier:
                 task.cancel()
             await asyncio.gather(working, closing, return_exceptions=True)
 
-    async def _work(self, listener: Listener, channel: Channel) -> None:
+    async def _work(self, listener: Listener, channel: Channel, padding: Padding) -> None:
         self._doubt.connected()
         await self._in_thread(self._note_convicted)
         self._are_keys_written = False
@@ -158,6 +161,8 @@ class Courier:
         after: str | None = ""
         while True:
             await self.publish(channel)
+            if agents := padding.take(_GROUP):
+                await self._in_thread(lambda a=agents: self._note_padded(a))  # type: ignore[misc]
             await self._bring()
             await self.publish(channel)
             if after is not None:
@@ -300,6 +305,20 @@ class Courier:
         for found in failures.values():
             self._metrics.count_failures(found)
         _log.debug("published", leases=len(leases) - len(refused))
+
+    def _note_padded(self, agents: Sequence[str]) -> None:
+        """Note that *agents* read padded leases; they get one in their turn."""
+        noted = attempt(lambda: self._save_padded(agents), kind=UnitKind.GATEWAY)
+        if isinstance(noted, Cause) and len(agents) > 1:
+            # One of them has cost the others their transaction: each alone.
+            for agent in agents:
+                self._note_padded([agent])
+
+    def _save_padded(self, agents: Sequence[str]) -> None:
+        with self._vault.transaction() as records:
+            noted = records.note_padded(agents)
+        if noted:
+            _log.info("read_padded", agents=noted)
 
     def _note_convicted(self) -> None:
         """Set aside whose lease has the broker close the connection."""

@@ -21,6 +21,8 @@ _MQTT_BYTES: Final = 48
 """Type and length (5), topic (28), packet id (2), properties (1), and some to spare."""
 _AROUND_BYTES: Final = 144 + _MQTT_BYTES
 """Signature (64), HPKE (48), the MessagePack around them, and MQTT."""
+_MULTIPLE_BYTES: Final = 1024
+"""What a lease is padded to, for a gateway that reads such: three people at once have room."""
 _MOST_GRANT_BYTES: Final = 32 + 40 * len(Code)
 """A handle and a rule for each quantity there is, without bindings."""
 
@@ -102,6 +104,16 @@ def packet_bytes(lease: Lease) -> int:
 def sealed_packet_bytes(sealed_bytes: int) -> int:
     """Return how long the MQTT packet is at most that carries so many bytes of a sealed lease."""
     return sealed_bytes + _MQTT_BYTES
+
+
+def multiple_bytes(lease: Lease, *, max_packet_bytes: int) -> int:
+    """
+    Return the multiple that *lease* is padded to, for a gateway that reads padded leases.
+
+    One that is near the largest packet is not padded: no lease is lost for its padding.
+    """
+    fits = packet_bytes(lease) + _MULTIPLE_BYTES <= max_packet_bytes
+    return _MULTIPLE_BYTES if fits else 1
 
 
 def most_packet_bytes(handles: int, sealed_bindings_bytes: int) -> int:

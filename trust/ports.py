@@ -6,7 +6,7 @@ The databases are PostgreSQL and nothing else (their locks are what the promises
 """
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -109,8 +109,8 @@ class Channel(Protocol):
         """
         ...
 
-    async def closed(self) -> None:
-        """Return when the connection is lost."""
+    async def hear(self, heard: Callable[[str, bytes], None]) -> None:
+        """Call *heard* with topic and payload of states; return when the connection is lost."""
         ...
 
 

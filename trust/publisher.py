@@ -1,25 +1,33 @@
-"""Leases to the broker, retained: the door of aiomqtt."""
+"""Leases to the broker, retained, and states from it: the door of aiomqtt."""
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Final
 
 import aiomqtt
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
 from runtime.identity import Identity
-from runtime.logs import describe
+from runtime.logs import Log, describe
 from runtime.settings import BrokerSettings
 from trust.errors import BrokerUnavailable
 from trust.ports import SealedLease
 from trust.units import Cause
 from wire import topics
+from wire.state import MAX_STATE_BYTES
 
 _NAME: Final = "trust"
 _TIMEOUT_S: Final = 10.0
 _IN_FLIGHT: Final = 200
 _LARGEST_PACKET_BYTES: Final = 268_435_460
 """What MQTT can say at all."""
+_LARGEST_HEARD_BYTES: Final = MAX_STATE_BYTES + 128
+"""The largest packet that the broker is to send: a state with its topic, and no other is heard."""
+_MOST_WAITING: Final = 1000
+"""Messages that came and were not looked at; one more is passed over."""
+_log: Final = Log("trust.publisher")
 
 
 class _Client(aiomqtt.Client):
@@ -103,11 +111,23 @@ class MqttChannel:
     async def _publish_one(self, lease: SealedLease) -> None:
         await self._client.publish(topics.lease(lease.agent), lease.sealed, qos=1, retain=True)
 
-    async def closed(self) -> None:
-        # Nothing is subscribed to: the iterator ends only when the connection is lost.
+    async def hear(self, heard: Callable[[str, bytes], None]) -> None:
+        # The iterator ends only when the connection is lost.
         with contextlib.suppress(aiomqtt.MqttError):
-            async for _ in self._client.messages:
-                pass
+            # At most once: a state that is passed over comes again.
+            for code in await self._client.subscribe(topics.ALL_STATES, qos=0):
+                if getattr(code, "is_failure", False):
+                    _log.warning("states_refused", remedy="let `trust` read vv1/state/+")
+            async for message in self._client.messages:
+                if isinstance(message.payload, bytes):
+                    heard(message.topic.value, message.payload)
+
+
+def _asked() -> Properties:
+    """Return what is asked of the broker (MQTT 5, 3.1.2.11)."""
+    asked = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+    asked.MaximumPacketSize = _LARGEST_HEARD_BYTES
+    return asked
 
 
 def packet_bytes(lease: SealedLease) -> int:
@@ -147,6 +167,8 @@ class MqttBroker:
             keepalive=self._settings.keep_alive_s,
             timeout=_TIMEOUT_S,
             clean_start=True,
+            properties=_asked(),
+            max_queued_incoming_messages=_MOST_WAITING,
             max_inflight_messages=_IN_FLIGHT,
             max_concurrent_outgoing_calls=_IN_FLIGHT,
         )

@@ -42,6 +42,8 @@ class Agent(msgspec.Struct, frozen=True):
     due_at: dt.datetime | None
     certified_until: dt.datetime | None = None
     """When the last of its certificates ends."""
+    reads_padded: bool = False
+    """Whether it is known to read padded leases."""
 
     @property
     def registered(self) -> bytes:
@@ -279,6 +281,20 @@ class Records:
     def want(self, agents: Sequence[str]) -> None:
         """Note that what *agents* may measure has changed."""
         self._run("want", list(agents))
+
+    def note_padded(self, agents: Sequence[str]) -> int:
+        """
+        Note that *agents* read padded leases, and have such a lease issued to them.
+
+        Returns:
+            Of how many that was not known. Passed over are those that are not there, are revoked,
+            speak JSON, or have leases without padding for a time.
+        """
+        return self._run("note_padded", list(agents))
+
+    def unpad(self, agent: str | None, *, valid_for: dt.timedelta) -> int:
+        """Have leases of *agent*, or of all, be without padding so long; return how many."""
+        return self._run("unpad", agent, agent, valid_for)
 
     def revoke(self, agent: str) -> None:
         """Note that *agent* and its certificates are not to be trusted any more."""

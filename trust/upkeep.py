@@ -310,6 +310,11 @@ class Upkeep:
             lease,
             trust_key=self._keys.signing_key,
             agent_key=public_key(plan.agent.lease_key),
+            multiple_bytes=(
+                leases.multiple_bytes(lease, max_packet_bytes=self._lease.max_packet_bytes)
+                if plan.agent.reads_padded
+                else 0
+            ),
         )
         size = leases.sealed_packet_bytes(len(sealed))
         if size > self._lease.max_packet_bytes:

@@ -85,6 +85,26 @@ class Site:
             query = "SELECT lease_key IS NOT NULL FROM vv.agents WHERE agent = %s"
             return connection.execute(query, [gateway.agent]).fetchone() == (True,)
 
+    def is_padded(self, gateway: Gateway) -> bool:
+        """Tell whether trust seals the gateway's leases padded, and the broker has such a one."""
+        admin = self.system.databases.admin("vault")
+        with psycopg.connect(admin, autocommit=True) as connection:
+            query = """SELECT reads_padded_since IS NOT NULL AND applied = wanted
+                AND published_version = lease_version FROM vault.agents WHERE agent = %s"""
+            return connection.execute(query, [gateway.agent]).fetchone() == (True,)
+
+    def unpad(self, flow: Flow) -> None:
+        """Have the gateway of *flow* get leases that version 0.1.0 reads."""
+        with self.system.trust_shell() as shell:
+            shell.run("lease", "unpad", "--agent", flow.gateway.agent)
+        admin = self.system.databases.admin("vault")
+        query = "SELECT applied = wanted AND published_version = lease_version FROM vault.agents"
+        with psycopg.connect(admin, autocommit=True) as connection:
+            flow.wait_for(
+                lambda: set(connection.execute(query).fetchall()) == {(True,)},
+                "leases without padding are published",
+            )
+
     def forget_keys(self) -> None:
         """Have all gateways be enrolled by a trust of before lease keys were written."""
         admin = self.system.databases.admin("telemetry")
@@ -135,6 +155,8 @@ def test_every_mix_of_an_upgrade_and_of_the_way_back(site: Site) -> None:
     # Out of the order: a gateway before ingest. It keeps all, and says why.
     site.exchange_agent(first, is_old=False)
     first.wait_for_more(40, "an ingest of before stores what today's agent sends")
+    first.wait_for(lambda: site.is_padded(first.gateway), "its leases are padded")
+    assert not site.is_padded(stays.gateway)
     first.wait_for(lambda: _refused_as_old(first) > 0, "the agent says that it is not told")
     before = first.spooled()
     first.wait_for_more(40, "and goes on")
@@ -150,6 +172,7 @@ def test_every_mix_of_an_upgrade_and_of_the_way_back(site: Site) -> None:
 
     # The way back, in the opposite order.
     for flow in (first, stays):
+        site.unpad(flow)
         site.exchange_agent(flow, is_old=True)
         _goes_on(flow, "back to an agent of version 0.1.0")
     site.exchange_ingest(is_old=True)

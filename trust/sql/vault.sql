@@ -50,7 +50,8 @@ INSERT INTO vault.certificates (serial, agent, not_after) VALUES (%s, %s, %s)
 -- name: lock_agents
 SELECT agent, format, lease_key, revoked_at, wanted, applied, lease_version, due_at,
     (SELECT max(c.not_after) FROM vault.certificates c WHERE c.agent = a.agent
-        AND NOT EXISTS (SELECT FROM vault.revocations r WHERE r.serial = c.serial))
+        AND NOT EXISTS (SELECT FROM vault.revocations r WHERE r.serial = c.serial)),
+    reads_padded_since IS NOT NULL
 FROM vault.agents a WHERE agent = ANY(%s) ORDER BY agent FOR NO KEY UPDATE
 
 -- name: hold_agents
@@ -75,6 +76,26 @@ SELECT FROM vault.agents WHERE lease_key = %s LIMIT 1
 
 -- name: want
 UPDATE vault.agents SET wanted = wanted + 1, wanted_at = clock_timestamp() WHERE agent = ANY(%s)
+
+-- name: note_padded
+-- Locked in the order of their names, as by everyone else.
+WITH held AS (
+    SELECT agent FROM vault.agents
+    WHERE agent = ANY(%s) AND reads_padded_since IS NULL AND revoked_at IS NULL
+      AND format = 'sealed' AND coalesce(unpadded_until <= clock_timestamp(), true)
+    ORDER BY agent FOR NO KEY UPDATE)
+UPDATE vault.agents a SET reads_padded_since = clock_timestamp(), wanted = wanted + 1,
+    wanted_at = clock_timestamp()
+FROM held WHERE a.agent = held.agent
+
+-- name: unpad
+WITH held AS (
+    SELECT agent FROM vault.agents
+    WHERE (%s::text IS NULL OR agent = %s) AND revoked_at IS NULL AND format = 'sealed'
+    ORDER BY agent FOR NO KEY UPDATE)
+UPDATE vault.agents a SET reads_padded_since = NULL, unpadded_until = clock_timestamp() + %s,
+    wanted = wanted + 1, wanted_at = clock_timestamp()
+FROM held WHERE a.agent = held.agent
 
 -- name: revoke_agent
 UPDATE vault.agents SET revoked_at = coalesce(revoked_at, clock_timestamp()) WHERE agent = %s

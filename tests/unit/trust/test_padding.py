@@ -1,0 +1,81 @@
+"""Which gateways read padded leases: heard in states, without trusting what comes."""
+
+from trust.padding import Padding
+from wire import state, topics
+from wire.state import State
+
+AGENT = "0123456789abcdef"
+
+
+class Clock:
+    """A clock that stands until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def said(*reads: str) -> bytes:
+    """Return a state that says so."""
+    return state.encode(State(True, "test", reads=list(reads)))
+
+
+def test_who_says_so_is_told_once() -> None:
+    """Other forms, another version and nonsense are no such word."""
+    clock = Clock()
+    padding = Padding(monotonic_s=clock)
+    silent = state.encode(State(True, "0.1.0"))
+    payloads = [silent, said("receipt-2"), b"nonsense", b"", b" " * 9000, said("lease-2")]
+    for number, payload in enumerate(payloads):
+        padding.heard(topics.state(f"{number:016x}"), payload)
+    padding.heard("vv1/state/../0", said("lease-2"))
+    padding.heard(topics.state(f"{5:016x}"), said("lease-2"))
+    assert padding.take(100) == [f"{5:016x}"]
+    assert padding.take(100) == []
+
+
+def test_who_says_so_later_is_heard_then() -> None:
+    """A gateway is listened to again soon: it may have been upgraded."""
+    clock = Clock()
+    padding = Padding(monotonic_s=clock)
+    padding.heard(topics.state(AGENT), said())
+    padding.heard(topics.state(AGENT), said("lease-2"))
+    assert padding.take(1) == []
+    clock.now += 5
+    padding.heard(topics.state(AGENT), said("lease-2"))
+    assert padding.take(1) == [AGENT]
+
+
+def test_what_an_operator_took_back_is_told_again() -> None:
+    """After an hour: that a gateway was told is not remembered for ever."""
+    clock = Clock()
+    padding = Padding(monotonic_s=clock)
+    for passed_s, expected in ((0, [AGENT]), (600, []), (3600, [AGENT])):
+        clock.now += passed_s
+        padding.heard(topics.state(AGENT), said("lease-2"))
+        assert padding.take(1) == expected
+
+
+def test_a_gateway_that_floods_keeps_nobody_from_being_heard() -> None:
+    """Its states are passed over unread, and use up nothing that others need."""
+    padding = Padding(monotonic_s=Clock())
+    for _ in range(5000):
+        padding.heard(topics.state(AGENT), said())
+    padding.heard(topics.state("f" * 16), said("lease-2"))
+    assert padding.take(10) == ["f" * 16]
+
+
+def test_a_broker_that_invents_gateways_costs_a_bounded_time_and_memory() -> None:
+    """So many states are read in a second, and so many gateways wait, and no more."""
+    clock = Clock()
+    padding = Padding(monotonic_s=clock)
+    for number in range(20_000):
+        clock.now += 0.001
+        padding.heard(topics.state(f"{number:016x}"), said("lease-2"))
+    assert 9_000 <= len(padding.take(100_000)) <= 10_000
+    clock.now += 1
+    for number in range(20_000, 22_000):
+        padding.heard(topics.state(f"{number:016x}"), said("lease-2"))
+    assert len(padding.take(100_000)) == 500
