@@ -1,0 +1,179 @@
+"""
+A gateway is revoked while it and its neighbours send: from the COMMIT on, nothing of it is stored.
+
+Sensors, agents, broker, ingest and trust run as they do in service. What the gateway has under way
+is refused, also what waits at the broker; its connection is ended and it is kept out. Of its
+neighbours every record is stored once, in order.
+"""
+
+import asyncio
+import sys
+import threading
+import time
+from typing import Final
+
+import psycopg
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from runtime.settings import BrokerSettings, TlsSettings
+from simulators.network import Direction
+from simulators.stack.scrape import scrape
+from simulators.stack.system import Gateway
+from simulators.stack.toml import format_toml
+from tests.fix_system import Flow, Scene
+from trust.pki import Holder
+from trust.takeover import MqttDoor
+
+pytestmark = [pytest.mark.broker, pytest.mark.database, pytest.mark.slow]
+
+_GONE_WITHIN_S: Final = 5.0
+_WATCHED_S: Final = 3.0
+"""More than an agent waits before it tries to connect again."""
+_AFTER: Final = """
+WITH revoked AS (
+    SELECT epoch, pg_xact_commit_timestamp(xmin) AS at FROM vv.agent_periods
+    WHERE agent = %(agent)s AND revoked_at IS NOT NULL ORDER BY position LIMIT 1
+)
+SELECT (SELECT count(*) FROM revoked),
+    count(*),
+    count(*) FILTER (WHERE pg_xact_commit_timestamp(o.xmin) > (SELECT at FROM revoked)),
+    count(*) FILTER (WHERE f.epoch IS NULL OR f.epoch >= (SELECT epoch FROM revoked))
+FROM vv.observations o LEFT JOIN vv.flushes f ON f.transaction::xid = o.xmin
+WHERE o.series_id IN (SELECT series_id FROM vv.permission_periods WHERE agent = %(agent)s)
+"""
+
+
+def _says(gateway: Gateway, name: str) -> float | None:
+    metrics = scrape(gateway.http_port)
+    return None if metrics is None else metrics.value(f"vitalveil_agent_{name}")
+
+
+class Connections:
+    """Watches whether agents say that they are connected."""
+
+    def __init__(self, *gateways: Gateway) -> None:
+        self._gateways = gateways
+        self._ends = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self.seen: dict[str, list[tuple[float, bool]]] = {one.agent: [] for one in gateways}
+
+    def __enter__(self) -> "Connections":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ends.set()
+        self._thread.join(10)
+
+    def _run(self) -> None:
+        while not self._ends.wait(0.02):
+            for one in self._gateways:
+                if (value := _says(one, "connected")) is not None:
+                    self.seen[one.agent].append((time.monotonic(), value == 1))
+
+    def last_seen(self, agent: str) -> float:
+        """Return when *agent* was last seen connected."""
+        return max(at for at, is_connected in self.seen[agent] if is_connected)
+
+    def was_always(self, agent: str) -> bool:
+        """Tell whether *agent* was connected whenever it was looked at."""
+        return all(is_connected for _, is_connected in self.seen[agent])
+
+
+@pytest.fixture(scope="module")
+def _told(_scene: Scene) -> None:
+    """Have trust's commands tell the broker of its list, as deploy/README.md says."""
+    whole = _scene.system
+    assert whole.broker.child is not None
+    with (whole.folder / "trust.toml").open("a") as settings:
+        settings.write(
+            format_toml({
+                "certificates": {
+                    "crl_file": whole.pki / "crl.pem",
+                    "reload_command": ["kill", "-HUP", str(whole.broker.child.pid)],
+                }
+            })
+        )  # fmt: skip
+
+
+def _after(flow: Flow) -> tuple[int, int, int]:
+    """
+    Return the rows of a revoked gateway: all, those of flushes that committed after it was
+    revoked, and those of flushes that did not hold an epoch of before.
+    """
+    admin = flow.system.databases.admin("telemetry")
+    with psycopg.connect(admin, autocommit=True) as connection:
+        row = connection.execute(_AFTER, {"agent": flow.gateway.agent}).fetchone()
+    assert row is not None
+    assert row[0] == 1, "the COMMIT of the revocation is known"
+    return row[1], row[2], row[3]
+
+
+def _gets_in(flow: Flow) -> bool:
+    """Tell whether the broker lets the gateway's own certificate in."""
+    folder, whole = flow.gateway.folder, flow.system
+    key = load_pem_private_key((folder / "agent.key").read_bytes(), None)
+    assert isinstance(key, Ed25519PrivateKey)
+    certificate = x509.load_pem_x509_certificate((folder / "agent.crt").read_bytes())
+    tls = TlsSettings(folder / "ca.crt", folder / "agent.crt", folder / "agent.key")
+    door = MqttDoor(BrokerSettings(tls=tls, port=whole.broker.port))
+    return asyncio.run(door.lets_in(Holder(key, certificate)))
+
+
+def _refused(flow: Flow) -> float:
+    metrics = scrape(flow.system.ingest_port)
+    assert metrics is not None
+    return metrics.value("vitalveil_ingest_refused_envelopes_total", reason="agent_revoked")
+
+
+def _revoke(scene: Scene, stolen: Flow, *others: Flow, waits: bool) -> None:
+    """Revoke a gateway, hold what came of it against the promises, and say how long it took."""
+    refused = _refused(stolen)
+    for flow in (stolen, *others):
+        flow.wait_for_more(20, "rows of all are stored while they are measured")
+    with (
+        scene.system.trust_shell() as shell,
+        Connections(*(flow.gateway for flow in (stolen, *others))) as connections,
+    ):
+        if waits:
+            scene.ingest_network.hold(Direction.DOWN)
+            time.sleep(0.5)
+        begun_at = time.monotonic()
+        reply = shell.run("pki", "revoke", stolen.gateway.agent, "--yes")
+        ended_at = time.monotonic()
+        scene.ingest_network.release()
+        assert (reply["stored"], reply["connected"]) == ("no more", "no more"), reply["next"]
+        assert not _gets_in(stolen)
+        rows = [len(flow.stored()) for flow in others]
+        time.sleep(_WATCHED_S)
+
+    cut_after = connections.last_seen(stolen.gateway.agent) - begun_at
+    stored, late, undue = _after(stolen)
+    more_refused = _refused(stolen) - refused
+    sys.stdout.write(
+        f"revoked in {ended_at - begun_at:.2f} s, last connected after {cut_after:.2f} s,"
+        f" {stored} rows before, {more_refused:.0f} envelopes refused after\n"
+    )
+    assert stored >= 20
+    assert (late, undue) == (0, 0)
+    assert cut_after <= _GONE_WITHIN_S
+    assert more_refused > 0 or not waits
+    for flow, before in zip(others, rows, strict=True):
+        assert len(flow.stored()) >= before + 50
+        assert connections.was_always(flow.gateway.agent), "nobody else is disconnected"
+
+
+@pytest.mark.usefixtures("_told")
+def test_nothing_is_stored_after_a_revocation(scene: Scene) -> None:
+    """No flush after the COMMIT has a row of it; it is cut off and kept out; neighbours go on."""
+    first, second, neighbour = (scene.flow() for _ in range(3))
+    _revoke(scene, first, second, neighbour, waits=False)
+    _revoke(scene, second, neighbour, waits=True)
+    neighbour.end()
+    # Still so once everything that they had under way has come.
+    for stolen in (first, second):
+        assert _after(stolen)[1:] == (0, 0)
+        assert not _gets_in(stolen)
