@@ -12,6 +12,7 @@ from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.registry import Collector
 
 from ingest.books import Books
+from ingest.clones import CloneSign
 from ingest.fleet import Fleet, UnreadableState
 from ingest.floors import Ignored
 from ingest.outcome import Outcome, QuarantineReason, Reason
@@ -102,6 +103,9 @@ class Metrics:
         self._unreadable_states = counter(
             "unreadable_states", "State messages of gateways that tell nothing.", "reason"
         )
+        self._clone_signs = counter(
+            "clone_signs", "Signs that two hold the identity of one gateway.", "sign"
+        )
         self.refused_receipts = counter(
             "refused_receipts", "Receipts that the broker did not take: its rules, or a quota."
         )
@@ -143,6 +147,8 @@ class Metrics:
             self._ignored_floors.labels(ignored)
         for unreadable in UnreadableState:
             self._unreadable_states.labels(unreadable)
+        for sign in CloneSign:
+            self._clone_signs.labels(sign)
         for to in ("broker", "database", "permissions"):
             self.connected.labels(to)
 
@@ -158,6 +164,10 @@ class Metrics:
     def unreadable_state(self, why: UnreadableState) -> None:
         """Count a state message that tells nothing."""
         self._unreadable_states.labels(why).inc()
+
+    def clone_sign(self, sign: CloneSign) -> None:
+        """Count a sign that two hold the identity of one gateway."""
+        self._clone_signs.labels(sign).inc()
 
     def note_received(self, count: int) -> None:
         """Count deliveries that were taken."""

@@ -6,6 +6,7 @@ from typing import Protocol
 import msgspec
 
 from ingest.delivery import Delivery, Identity, Spool
+from ingest.outcome import Outcome
 from ingest.permissions import Changes
 from ingest.plan import Fate, Plan
 
@@ -61,6 +62,12 @@ class Stored(msgspec.Struct, frozen=True, eq=False):
     committed_ms: int
     copy_s: float
     settled_before: list[Identity] = []
+
+    def new_spools(self) -> set[Spool]:
+        """Return the spools of which something was settled that was not settled before."""
+        new = (Outcome.STORED, Outcome.REFUSED)
+        claims = zip(self.plan.claims, self.plan.firsts, strict=True)
+        return {claim.spool for claim, index in claims if self.fates[index][0] in new}
 
 
 SpoolRanges = tuple[Spool, int, list[tuple[int, int]]]

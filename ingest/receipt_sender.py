@@ -1,7 +1,7 @@
 """The loop that tells agents what is settled, and hears in their states what they read."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Final
 
 from ingest.delivery import Delivery, Identity, Spool
@@ -82,10 +82,11 @@ class ReceiptSender:
         self._metrics.receipts.inc(len(written))
         self._metrics.show_waiting(self._receipts.waiting)
 
-    def settled(self, identities: Iterable[Identity]) -> None:
-        """Owe receipts for *identities*, whose outcome is committed."""
-        self._settlements.settle(identities, now=self._now())
+    def settled(self, identities: Iterable[Identity]) -> Collection[Spool]:
+        """Owe receipts for *identities*, whose outcome is committed; return their spools."""
+        spools = self._settlements.settle(identities, now=self._now())
         self._owes.set()
+        return spools
 
     def learned(self, spool: Spool) -> None:
         """Take what was said of *spool*, which is known now."""

@@ -11,14 +11,15 @@ import msgspec
 
 from ingest.admit import Admission, admit
 from ingest.batch import Batch, FlushLimits
+from ingest.clones import Clones
 from ingest.decide import ClockRules
 from ingest.delivery import Delivery, Opened, Spool
 from ingest.errors import Poisoned, Unavailable, Unusable
 from ingest.failures import Backoff
 from ingest.metrics import Metrics
 from ingest.opening import Opening
-from ingest.permissions import Changes, LastReadings, Permissions
-from ingest.plan import Plan, make_plan
+from ingest.permissions import JSON, Changes, LastReadings, Permissions
+from ingest.plan import STORED, Plan, make_plan
 from ingest.ports import Receiver, Store, Stored
 from ingest.receipt_sender import ReceiptSender
 from ingest.replan import replan
@@ -110,6 +111,10 @@ class Service:
         self._arrived: deque[Delivery] = deque()
         self._batch = Batch(limits)
         self._last = LastReadings()
+        self._clones = Clones(
+            on_sign=metrics.clone_sign,
+            may_alternate=lambda agent: permissions.peers([agent])[0][0] == JSON,
+        )
         self._has_work = asyncio.Event()
         self._committing: set[asyncio.Task[None]] = set()
         self._held = 0
@@ -236,7 +241,7 @@ class Service:
         except Poisoned as error:
             await self._bisect(store, plan, due_at, error)
             return
-        self._answer(stored)
+        self._answer(stored, due_at)
         self._metrics.flush_s.observe(self._clocks.monotonic_s() - due_at)
 
     async def _bisect(self, store: Store, plan: Plan, due_at: float, error: Poisoned) -> None:
@@ -298,13 +303,16 @@ class Service:
                 _log.warning("flush_retried", error=error.cause, failures=backoff.failures)
                 await asyncio.sleep(wait_s)
 
-    def _answer(self, stored: Stored) -> None:
+    def _answer(self, stored: Stored, due_at: float) -> None:
         """Acknowledge what is committed; owe its agents a receipt."""
         opened = stored.plan.opened
         self._receiver.settle([one.delivery for one in opened])
         self._metrics.note_stored(stored)
         self._held -= len(opened)
-        self._sender.settled(stored.plan.claims)
+        spools = self._sender.settled(stored.plan.claims)
+        if stored.fates.count(STORED) < len(stored.fates):
+            spools = stored.new_spools()
+        self._clones.advanced(spools, at=due_at)
         self._sender.settled(stored.settled_before)
 
     def apply(self, changes: Changes) -> None:

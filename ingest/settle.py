@@ -8,7 +8,7 @@ receipt names every spool of an agent with recent activity.
 import itertools
 from bisect import bisect_right
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from ingest.delivery import Identity, Spool
 from wire.receipt import MAX_RANGES, MAX_SPOOLS, SpoolReceipt
@@ -175,8 +175,13 @@ class Settlements:
         if not spools:
             del self._by_agent[spool[0]]
 
-    def settle(self, identities: Iterable[Identity], *, now: float) -> None:
-        """Settle *identities*, whose outcome is committed; owe their agents a receipt."""
+    def settle(self, identities: Iterable[Identity], *, now: float) -> Collection[Spool]:
+        """
+        Settle *identities*, whose outcome is committed; owe their agents a receipt.
+
+        Returns:
+            The spools that they are of.
+        """
         touched: dict[Spool, None] = {}
         for identity in identities:
             spool = identity.spool
@@ -192,6 +197,7 @@ class Settlements:
             if len(spools := self._by_agent[spool[0]]) > 1:
                 spools.move_to_end(spool[1])
             self._owe(spool[0], now)
+        return touched
 
     def is_behind(self, spool: Spool, floor: int) -> bool | None:
         """Tell whether *spool* is settled up to *floor* or less; None when it is not known."""

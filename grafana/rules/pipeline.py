@@ -294,4 +294,32 @@ ALERTS: Final = (
         ),
         quiet=World({f'{_I}flush_retries_total{{instance="a",job="i"}}': "0x10 4x20"}, 20),
     ),
+    Alert(
+        name="VitalVeilSpoolsInTurns",
+        expr=f"sum by (sign) (increase({_I}clone_signs_total[1h])) > 0",
+        severity=Severity.CRITICAL,
+        summary="Two agents seem to send under the identity of one gateway.",
+        meaning="Two spools of one gateway advanced in turns, three times within an hour. One "
+        "agent never does that: it never goes back to a spool that it left. Its certificate and "
+        "keys are on two machines: a copied card, or a spare that was given the same bundle. "
+        "Both are stored, as far as the handles of that gateway go.",
+        look=(
+            "Which gateway, as an administrator of the telemetry database: `SELECT agent FROM "
+            "vv.envelopes WHERE stored_at > now() - interval '2 hours' GROUP BY agent HAVING "
+            "count(DISTINCT spool_id) > 1`.",
+            "At the gateway: it loses its connection again and again, because the broker keeps "
+            "one of the two at a time.",
+            "`vitalveil trust agent list`: `signs_of_a_clone` of the same gateway.",
+        ),
+        mend=(
+            "Revoke it, and enrol the gateway again: `vitalveil trust pki revoke`.",
+            "If the other one is a spare of your own: stop it, and enrol it as a gateway.",
+        ),
+        fires=World(
+            {f'{_I}clone_signs_total{{sign="spools_in_turns"}}': "0x5 1x20"},
+            10,
+            {"sign": "spools_in_turns"},
+        ),
+        quiet=World({f'{_I}clone_signs_total{{sign="spools_in_turns"}}': "3x25"}, 10),
+    ),
 )

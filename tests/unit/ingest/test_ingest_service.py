@@ -2,9 +2,10 @@
 
 import asyncio
 import contextlib
+import functools
 import itertools
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sized
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
@@ -117,10 +118,10 @@ def read(payload: bytes) -> list[receipt.SpoolReceipt]:
     return receipt.decode_proven(payload, [SHARED])
 
 
-def envelopes(count: int) -> list[bytes]:
+def envelopes(count: int, spool_id: bytes = SPOOL) -> list[bytes]:
     """Return *count* envelopes of one spool."""
     sealer = Sealer(
-        agent=AGENT, spool_id=SPOOL, session_key=b"k" * 32, ingest_key=KEY.public_key()
+        agent=AGENT, spool_id=spool_id, session_key=b"k" * 32, ingest_key=KEY.public_key()
     )
     return [
         encode_envelope(sealer.seal(Body(HANDLE, 1, [block(70)]), sequence=i + 1))
@@ -227,6 +228,33 @@ async def test_revoked_agent_gets_no_receipt() -> None:
         await one.until(lambda: len(one.receiver.acknowledged) == 3)
     assert len(one.receiver.published) == 1
     assert one.value("refused_envelopes_total", reason="agent_revoked") == 1
+
+
+def _has(found: Sized, count: int) -> bool:
+    return len(found) == count
+
+
+@pytest.mark.parametrize(
+    ("order", "signs"),
+    [
+        pytest.param("0101", 1, id="two holders"),
+        pytest.param("0000", 0, id="one"),
+        pytest.param("01", 0, id="another spool, and both again"),
+    ],
+)
+async def test_two_holders_of_one_identity_are_counted(order: str, signs: int) -> None:
+    """Their spools advance in turns; what the broker sends again advances none."""
+    spools = [iter(envelopes(4, bytes([n]) * 16)) for n in range(2)]
+    sent = [next(spools[int(letter)]) for letter in order]
+    again = sent[:2] * 3
+    async with running(MemoryStore()) as one:
+        one.receiver.feed(told())
+        await one.until(lambda: len(one.receiver.acknowledged) == 1)
+        for count, payload in enumerate((*sent[:2], *again, *sent[2:]), 2):
+            one.receiver.feed(delivery(payload))
+            await one.until(functools.partial(_has, one.receiver.acknowledged, count))
+    assert one.value("envelopes_total", outcome="duplicate") == len(again)
+    assert one.value("clone_signs_total", sign="spools_in_turns") == signs
 
 
 async def test_stop_flushes_what_was_received() -> None:
