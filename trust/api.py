@@ -32,7 +32,6 @@ AnyRequest = Request[Any, Any, Any]
 PEER: Final = "vitalveil.peer"
 """Where the server puts the certificate that TLS verified, DER, into the scope of a request."""
 MAX_BODY_BYTES: Final = 16_384
-_RETRY_AFTER_S: Final = 60
 _log: Final = Log("trust.desk")
 
 
@@ -73,6 +72,24 @@ class Pinned(msgspec.Struct, frozen=True):
     ingest_key: str
 
 
+class TooMany(HTTPException):
+    """
+    There is no attempt left.
+
+    Args:
+        whose: Attempts are counted together.
+
+        wait_s: After how long there is one again.
+    """
+
+    status_code = 429
+
+    def __init__(self, whose: str, *, wait_s: int) -> None:
+        super().__init__()
+        self.sentence = f"too many attempts {whose}; try again in {wait_s} s"
+        self.wait_s = wait_s
+
+
 class Limits(msgspec.Struct, frozen=True):
     """How often may be tried."""
 
@@ -83,17 +100,25 @@ class Limits(msgspec.Struct, frozen=True):
     renewals: Throttle
     """With one certificate: no stranger stands before who shows one."""
 
-    def allow(self, address: str, certificate: bytes | None, *, now: float) -> bool:
-        """Take one attempt from *address*, with the *certificate* shown, if there is one left."""
+    def take(self, address: str, certificate: bytes | None, *, now: float) -> None:
+        """
+        Take one attempt from *address*, with the *certificate* shown.
+
+        Raises:
+            TooMany: There is none left.
+        """
         if certificate is not None:
-            return self.renewals.allows(hashlib.sha256(certificate).hexdigest(), now=now)
+            shown = hashlib.sha256(certificate).hexdigest()
+            _take(self.renewals, shown, whose="with this certificate", now=now)
+            return
         # The network first, so that one that is stopped does not use up what all have.
-        caller = network_of(address)
-        return self.each.allows(caller, now=now) and self.all.allows("", now=now)
+        _take(self.each, network_of(address), whose="from this network", now=now)
+        _take(self.all, "", whose="of all gateways without a certificate together", now=now)
 
 
-class _TooMany(HTTPException):
-    status_code = 429
+def _take(throttle: Throttle, caller: str, *, whose: str, now: float) -> None:
+    if not throttle.allows(caller, now=now):
+        raise TooMany(whose, wait_s=max(1, throttle.wait_s(caller, now=now)))
 
 
 class _NotJson(HTTPException):
@@ -200,9 +225,11 @@ async def _asked(
     """Return what is asked for, or raise that it is too often, or no request."""
     address = request.client.host if request.client else ""
     certificate = cast("dict[str, Any]", request.scope).get(PEER)
-    if not limits.allow(address, certificate, now=time.monotonic()):
+    try:
+        limits.take(address, certificate, now=time.monotonic())
+    except TooMany:
         count("throttled")
-        raise _TooMany
+        raise
     try:
         if request.content_type[0] != "application/json":
             raise _NotJson
@@ -224,9 +251,8 @@ def _say(status: int, text: str, headers: dict[str, str] | None = None) -> Respo
 
 
 def _on_http(_request: AnyRequest, exc: HTTPException) -> Response[Any]:
-    if exc.status_code == 429:
-        headers = {"Retry-After": str(_RETRY_AFTER_S)}
-        return _say(429, "too many attempts; try again later", headers)
+    if isinstance(exc, TooMany):
+        return _say(429, exc.sentence, {"Retry-After": str(exc.wait_s)})
     # Not its detail: that may quote what was sent.
     return _say(exc.status_code, _SENTENCES.get(exc.status_code, "not a request known here"))
 

@@ -1,6 +1,7 @@
 """How often somebody may try: a bucket of attempts for each, that fills again with time. Pure."""
 
 import ipaddress
+import math
 from collections import OrderedDict
 from typing import Final
 
@@ -64,3 +65,11 @@ class Throttle:
         if len(self._buckets) > self._max_callers:
             self._buckets.popitem(last=False)
         return is_allowed
+
+    def wait_s(self, caller: str, *, now: float) -> int:
+        """Return after how many whole seconds *caller* has an attempt left; takes none."""
+        bucket = self._buckets.get(caller)
+        if bucket is None:
+            return 0
+        left = bucket.left + max(0.0, now - bucket.since) * self._per_s
+        return max(0, math.ceil((1 - left) / self._per_s - _FULL))

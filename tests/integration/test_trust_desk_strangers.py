@@ -64,10 +64,12 @@ def test_no_stranger_stands_before_who_shows_a_certificate(served: Served, tmp_p
     agent = served.enrol(served.token(), out)
     before = serial(out)
     answers = [
-        say(served, b'{"token":"x","request":"y"}', path="/v1/enrol", source=f"127.0.1.{n}")[0]
+        say(served, b'{"token":"x","request":"y"}', path="/v1/enrol", source=f"127.0.1.{n}")
         for n in range(1, 60)
     ]
-    assert answers[-1] == 429
+    status, sentence = answers[-1]
+    assert status == 429
+    assert b"without a certificate together; try again in " in sentence
     enrol.renew(tls(out), agent=agent, url=served.url)
     assert serial(out) != before
     # One certificate has no more than its own.

@@ -2,8 +2,9 @@
 
 import pytest
 
-from trust.api import Renewing, decode
+from trust.api import Limits, Renewing, TooMany, decode
 from trust.desk import BadRequest
+from trust.throttle import Throttle
 
 
 @pytest.mark.parametrize(
@@ -31,3 +32,26 @@ def test_what_is_no_request_is_refused_in_words(body: bytes, sentence: str) -> N
 def test_a_request_is_read() -> None:
     """One flat object with its fields, in any order, is what was meant."""
     assert decode(b' {"request": "x"} ', Renewing) == Renewing("x")
+
+
+@pytest.mark.parametrize(
+    ("certificate", "limits", "sentence"),
+    [
+        (None, (1, 9, 9), "from this network; try again in 10 s"),
+        (None, (9, 1, 9), "of all gateways without a certificate together; try again in 10 s"),
+        (b"shown", (9, 9, 1), "with this certificate; try again in 10 s"),
+    ],
+)
+def test_who_tried_too_often_is_told_when_to_try_again(
+    certificate: bytes | None, limits: tuple[int, int, int], sentence: str
+) -> None:
+    """Just then there is an attempt again, and whose attempts they were is said."""
+    found = Limits(*(Throttle(burst=burst, per_minute=6) for burst in limits))
+    found.take("192.0.2.1", certificate, now=0.0)
+    with pytest.raises(TooMany) as refused:
+        found.take("192.0.2.1", certificate, now=0.5)
+    assert refused.value.sentence == f"too many attempts {sentence}"
+    with pytest.raises(TooMany) as refused:
+        found.take("192.0.2.1", certificate, now=9.9)
+    assert refused.value.wait_s == 1
+    found.take("192.0.2.1", certificate, now=10.0)
