@@ -18,7 +18,7 @@ from trust.certificate import Certificate, Signed, certify, sign
 from trust.consent import Consent
 from trust.decisions import State, state
 from trust.epochs import pseudonyms_of
-from trust.erasure_ledger import Erasure, LedgerFile, Step, Tombstones
+from trust.erasure_ledger import Erasure, FoundAgain, LedgerFile, Step, Tombstones
 from trust.errors import BrokerUnavailable, Residue
 from trust.exports import package
 from trust.ports import Clock, Keys
@@ -160,6 +160,11 @@ class Eraser:
             ledger.signed(number, "certify")
             facts = ledger.steps(number)["certify"].facts
         return sign(msgspec.convert(facts, Certificate), self._keys)
+
+    def found_again(self, number: int) -> list[FoundAgain]:
+        """Return what of erasure *number* was there again since, and was erased again."""
+        with self._vault.ledger() as ledger:
+            return [found for found in ledger.found_again() if found.number == number]
 
     # The steps
 

@@ -53,7 +53,12 @@ def _certificate_of(app: App, number: int, out: Path | None) -> Result:
     if out is not None:
         files.write(out, certificate.encode(signed), mode=files.SECRET)
     result: Result = msgspec.to_builtins(signed.certificate)
-    return {**result, "certificate": None if out is None else str(out)}
+    # Signed in the ledger, and no part of what was certified.
+    again = [
+        {"where": found.facts["where"], "files_rewritten": found.is_rewritten}
+        for found in app.eraser().found_again(number)
+    ]
+    return {**result, "certificate": None if out is None else str(out), "found_again": again}
 
 
 def _replay(app: App, _: argparse.Namespace) -> Result:

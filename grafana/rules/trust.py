@@ -184,7 +184,7 @@ ALERTS: Final = (
         "read the database meanwhile may have seen it.",
         look=(
             "Trust's log: `erased_data_found` has the number of the erasure, and where.",
-            "`vitalveil trust erase certificate NUMBER` lists what was found again, and when.",
+            "`vitalveil trust erase certificate NUMBER` lists what was found again.",
             "Who restored what, and from when is the backup?",
         ),
         mend=(

@@ -169,6 +169,9 @@ def test_a_part_that_came_back_is_erased_again(ward: Ward, part: str) -> None:
     assert found.erased_again == [1]
     assert (found.failed, found.not_rewritten, found.unknown_series) == ({}, 0, 0)
     assert saved.is_on_disk() == {}
+    (again,) = ward.office.run("erase", "certificate", "1")["found_again"]
+    assert any(where in place for place in again["where"])
+    assert again["files_rewritten"]
     assert ward.office.run("erase", "verify", "1")["residue"] == 0
     assert ward.office.app.verifier.run().erased_again == []
     assert ward.stored_of_other() == others
