@@ -140,7 +140,7 @@ def _revoke(scene: Scene, stolen: Flow, *others: Flow, waits: bool) -> None:
     ):
         if waits:
             scene.ingest_network.hold(Direction.DOWN)
-            time.sleep(0.5)
+            time.sleep(1.0)
         begun_at = time.monotonic()
         reply = shell.run("pki", "revoke", stolen.gateway.agent, "--yes")
         ended_at = time.monotonic()
