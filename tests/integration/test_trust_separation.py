@@ -80,6 +80,7 @@ def test_telemetry_role_may_not_enter_the_vault(office: Office) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timed
 def test_a_thousand_enrolments(office: Office) -> None:
     """Enrolling a thousand gateways with a person each takes minutes at most, not hours."""
     office.load_policy()
