@@ -202,6 +202,13 @@ def rules(text: str) -> Iterable[Finding]:
             f"{len(wide)} rules allow more than is needed, such as `{wide[0][1]}`",
             "Take it out: whoever may read more than its own sees who is measured when.",
         )
+    if ("", _ALL_SHARDS) in _rules(text):
+        yield note(
+            "broker-acl-retained",
+            "one gateway can leave retained messages on any number of topics, up to the memory"
+            " limit at which the broker refuses every client",
+            f"Replace `{_ALL_SHARDS}` by a rule for each shard, as in deploy/mosquitto/acl.",
+        )
     if not missing and not wide:
         yield sound("broker-acl-rules", "the rules are those that are needed")
 
