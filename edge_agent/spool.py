@@ -171,7 +171,8 @@ class SqliteSpool:
         )
 
     def settle(self, receipt: SpoolReceipt) -> None:
-        self._settled = receipt  # It repeats all that came before it.
+        # Not the last one alone: of a spool with many holes it does not repeat what came before.
+        self._settled = receipt if self._settled is None else self._settled.joined(receipt)
         # Settled and yet ahead of us: the file is an older copy of itself, of a restored backup.
         # What we append next would be taken for a duplicate, so those sequences are spent.
         self._next = max(self._next, _highest(receipt) + 1)

@@ -120,6 +120,8 @@ class Changes(msgspec.Struct, frozen=True, eq=False):
 
         may_concern_all: Whether it is not told who is concerned: all of it is known already, but
             not since when.
+
+        since: What changed up to this epoch is not in here; −1 if everything is.
     """
 
     epoch: int
@@ -128,6 +130,7 @@ class Changes(msgspec.Struct, frozen=True, eq=False):
     leases: Table = _none_of(LEASE)
     permissions: Table = _none_of(PERMISSION)
     may_concern_all: bool = False
+    since: int = -1
 
     def concerns(self) -> set[str]:
         """Return the agents that something changed about."""
@@ -225,12 +228,16 @@ class Permissions:
         return self._rules.take(rows)
 
     def apply(self, changes: Changes) -> None:
-        """Take over *changes*, unless they are older than what is known."""
+        """
+        Take over *changes*, unless they are older than what is known, or what was changed before
+        them is not known: a complete reading that took long may have put the state back behind
+        what they begin after.
+        """
         if changes.is_complete:
             # Even to an older epoch: a database that was restored is the truth, whatever it was.
             self._forget()
             self._recent.clear()
-        elif changes.epoch <= self.epoch:
+        elif changes.epoch <= self.epoch or changes.since > self.epoch:
             return
         else:
             self._recent.append((self.epoch, changes))

@@ -46,14 +46,14 @@ async def read_changes(connection: AsyncConnection, *, since: int | None) -> Cha
             found = _Found()
             found.take(await cursor.fetchall())
         if found.forgotten_epoch <= since:
-            return found.changes(is_complete=False)
+            return found.changes(since=since)
     found = _Found()
     async with connection.cursor("changes", binary=True) as cursor:
         await cursor.execute(QUERIES["changes"], {"since": -1})
         # Some thousands at a time: there are millions.
         while rows := await cursor.fetchmany(_ROWS_AT_ONCE):
             found.take(rows)
-    return found.changes(is_complete=True)
+    return found.changes(since=None)
 
 
 class _Found:
@@ -72,11 +72,12 @@ class _Found:
         """Up to which epoch there were changes that are not there any more."""
         return int(self._table("gate")["forgotten_epoch"][0])
 
-    def changes(self, *, is_complete: bool) -> Changes:
-        """Return all of it."""
+    def changes(self, *, since: int | None) -> Changes:
+        """Return all of it, which is what changed after epoch *since*, or everything."""
         return Changes(
             int(self._table("gate")["epoch"][0]),
-            is_complete,
+            is_complete=since is None,
+            since=-1 if since is None else since,
             agents=self._table("agents"),
             leases=self._table("leases"),
             permissions=self._table("permissions"),

@@ -46,6 +46,7 @@ class Ranges:
         for first, last in sorted(runs):
             self._add_run(first, last)
         self._absorb()
+        del self._runs[:-_MAX_RUNS]
 
     def add(self, sequence: int) -> None:
         """Settle *sequence*."""
@@ -54,6 +55,9 @@ class Ranges:
         elif sequence > self.through:
             self._add_run(sequence, sequence)
             self._absorb()
+            if len(self._runs) > _MAX_RUNS:
+                # The lowest, but never what came just now: its agent waits to be told.
+                del self._runs[1 if sequence <= self._runs[0][1] else 0]
             if len(self._runs) > MAX_RANGES:
                 self._touch(sequence)
 
@@ -113,7 +117,6 @@ class Ranges:
             last = max(last, self._runs[end][1])
             end += 1
         self._runs[begin:end] = [(first, last)]
-        del self._runs[:-_MAX_RUNS]
 
     def _absorb(self) -> None:
         """Let `through` swallow the runs that it has reached."""

@@ -46,7 +46,7 @@ def write(path: Path, content: bytes, *, mode: int = SECRET, replace: bool = Tru
         UnsafePlace: Others could exchange the file, or what is there is no file.
         OSError: It cannot be written; what was there is still there.
     """
-    with _folder(path) as folder:
+    with _folder(path, is_public=mode == PUBLIC) as folder:
         known = _look_at(path, folder)
         if known is not None and not replace:
             raise FileExistsError(f"{path.name} is there already")
@@ -132,23 +132,32 @@ def sync_folder(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _folder(path: Path) -> Iterator[int]:
-    """Open the folder of *path*, so that all is done in this one, whatever takes its name."""
+def _folder(path: Path, *, is_public: bool = False) -> Iterator[int]:
+    """
+    Open the folder of *path*, so that all is done in this one, whatever takes its name.
+
+    Args:
+        path: What is to be written.
+
+        is_public: Whether it is no secret, as a signed list that the broker reads: its folder may
+            be one that a group of ours shares.
+    """
     descriptor = os.open(path.parent, _FOLDER)
     try:
-        _check_folder(os.fstat(descriptor), path.parent)
+        _check_folder(os.fstat(descriptor), path.parent, is_public=is_public)
         yield descriptor
     finally:
         os.close(descriptor)
 
 
-def _check_folder(known: os.stat_result, folder: Path) -> None:
+def _check_folder(known: os.stat_result, folder: Path, *, is_public: bool) -> None:
     mode = known.st_mode
     # In a sticky folder everyone may add names, and only their owners may take them away.
     is_sticky = bool(mode & stat.S_ISVTX) and known.st_uid in (0, os.geteuid())
     # A group of one's own is what many systems give each user.
     is_own = known.st_uid == os.geteuid() and known.st_gid == os.getegid()
-    others = stat.S_IWOTH if is_own else stat.S_IWOTH | stat.S_IWGRP
+    is_shared = is_public and known.st_gid in {os.getegid(), *os.getgroups()}
+    others = stat.S_IWOTH if is_own or is_shared else stat.S_IWOTH | stat.S_IWGRP
     if mode & others and not is_sticky:
         raise UnsafePlace(
             f"others may exchange files in the folder {folder.name}: chmod go-w, or take another"

@@ -97,7 +97,8 @@ class Cutoff:
         """Cut off who is pending; return whether nobody is any more. For the daemon."""
         try:
             return not self.pending() or not self.run(is_due=False).pending
-        except (TrustError, RuntimeSetupError) as exc:
+        except (TrustError, RuntimeSetupError, OSError) as exc:
+            # OSError: the list's folder may be closed to us.
             _log.error("not_cut_off", error=describe(exc))
             return False
 
@@ -148,8 +149,9 @@ class Cutoff:
         for agent in pending:
             stand_in = self._authority.stand_in(agent, now=self._clock())
             _wait_for(self._door.take_over(agent, stand_in))
-        with self._vault.transaction() as records:
-            records.note_cut(pending)
+            # Each by itself: a broker that goes away after the tenth has cut off ten.
+            with self._vault.transaction() as records:
+                records.note_cut([agent])
         return pending
 
     def _write(self, crl: Path, *, is_due: bool) -> pki.Holder:

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from runtime.logs import Log, describe
 from trust import files, keys
 from trust.certificates import Authority, write_holder
-from trust.errors import Conflict, KeyFileError, NotFound, TelemetryUnavailable
+from trust.errors import Conflict, KeyFileError, NotFound, NotInForce, Unavailable
 from trust.lease_keys import is_lease_key
 from trust.pki import Holder
 from trust.ports import Clock, Keys
@@ -138,7 +138,7 @@ class Enrolment:
 
         Raises:
             NotFound: There is no such agent.
-            VaultUnavailable: It may be recorded.
+            VaultUnavailable: It may not be recorded.
         """
         with self._vault.transaction() as records:
             if not is_agent(agent) or not records.hold_agents([agent]):
@@ -147,7 +147,8 @@ class Enrolment:
         try:
             # Before the broker is told: ingest refuses the agent from this COMMIT on.
             return self._upkeep.bring([agent])
-        except TelemetryUnavailable as exc:
+        except (Unavailable, NotInForce) as exc:
+            # Whatever keeps ingest from being told, the broker's list is written all the same.
             _log.warning("told_later", error=describe(exc))
             return None
 

@@ -374,7 +374,10 @@ class LedgerFile:
 
     def _note_count(self, count: int) -> None:
         if count > self.count():
-            files.write(self._beside(), f"{count}\n".encode(), mode=files.SECRET, replace=True)
+            try:
+                files.write(self._beside(), f"{count}\n".encode(), mode=files.SECRET, replace=True)
+            except OSError as exc:
+                raise self._refused(exc) from None
 
     def _beside(self) -> Path:
         return self._path.with_name(f"{self._path.name}.count")

@@ -141,7 +141,7 @@ async def _greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, nam
 async def _answer(reader: asyncio.StreamReader, kind: int) -> bytes:
     """Return the rest of the next packet, which is to be of *kind* and short."""
     first, length = await reader.readexactly(2)
-    if first != kind or length >= _FAILURE:
+    if first != kind or not 2 <= length < _FAILURE:
         raise BrokerUnavailable("it answers something else")
     return await reader.readexactly(length)
 

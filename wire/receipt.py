@@ -49,6 +49,24 @@ class SpoolReceipt(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_
         place = bisect_right(self.ranges, (sequence, MAX_SEQUENCE))
         return place > 0 and sequence <= self.ranges[place - 1][1]
 
+    def joined(self, other: "SpoolReceipt") -> "SpoolReceipt":
+        """
+        Return what this and *other*, of the same spool, cover together.
+
+        A receipt of a spool with many holes does not repeat all that the one before it told. What
+        is returned may have more runs than a message may.
+        """
+        through = max(self.through, other.through)
+        runs: list[tuple[int, int]] = []
+        for first, last in sorted([*self.ranges, *other.ranges]):
+            if last <= through:
+                continue
+            if runs and first <= runs[-1][1] + 1:
+                runs[-1] = (runs[-1][0], max(runs[-1][1], last))
+            else:
+                runs.append((max(first, through + 1), last))
+        return SpoolReceipt(self.spool_id, through, runs)
+
 
 class Receipt(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """What is settled of one agent."""

@@ -72,7 +72,10 @@ SELECT * FROM unnest(%b::text[], %b::bytea[], %b::bigint[])
 ON CONFLICT (agent, spool_id) DO UPDATE SET through = greatest(vv.spools.through, excluded.through);
 
 -- name: read_spools
--- A row for each settled run above `through`; one without a run for a spool that has none.
+-- A row for each settled run above `through`; one without a run for a spool that has none. What an
+-- operator gave up (outcome 3) is settled when its agent sends it again: it may be a forgery of an
+-- envelope that the agent has never sent. Of a spool with holes the highest rows are read, more than
+-- are remembered; what is below is asked of the ledger when it comes again.
 WITH wanted AS (
     SELECT w.agent, w.spool_id, coalesce(s.through, 0) AS through
     FROM unnest(%b::text[], %b::bytea[]) AS w (agent, spool_id)
@@ -80,8 +83,12 @@ WITH wanted AS (
 ), above AS (
     SELECT agent, spool_id, e.sequence,
         e.sequence - row_number() OVER (PARTITION BY agent, spool_id ORDER BY e.sequence) AS run
-    FROM wanted w JOIN vv.envelopes e USING (agent, spool_id)
-    WHERE e.sequence > w.through
+    FROM wanted w CROSS JOIN LATERAL (
+        SELECT l.sequence FROM vv.envelopes l
+        WHERE l.agent = w.agent AND l.spool_id = w.spool_id AND l.sequence > w.through
+            AND l.outcome <> 3
+        ORDER BY l.sequence DESC LIMIT 20000
+    ) e
 ), runs AS (
     SELECT agent, spool_id, min(sequence) AS first, max(sequence) AS last
     FROM above GROUP BY agent, spool_id, run

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from simulators.stack.broker import Mosquitto
 from tests.doubles_edge_agent import IngestDouble, PlayerDouble
 from tests.fakes_edge_agent import SENSOR, Gateway, grant, lease
+from tests.fix_ingest import until
 from tests.fix_pki import Certificates
 from tests.integration.test_agent_end_to_end import Process
 from wire import agreement
@@ -95,6 +96,8 @@ async def test_who_holds_ingests_certificate_makes_nothing_forgotten(home: Home)
             genuine[:-1],
             wire_receipt.encode_proven([SpoolReceipt(spool_id, 0, [(1, MAX_SEQUENCE)])], [shared]),
         )
+        # Heard to the last: those that are torn and huge came last.
+        await until(lambda: '"malformed"' in home.process.log.read_text())
         # Its state goes out every so often; a restart says at once what it does not believe.
         home.process.stop()
         assert home.depth() == held

@@ -10,8 +10,9 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from psycopg import AsyncConnection
 
-from ingest import app
+from ingest import app, ledger
 from ingest.cli import main
 from ingest.config import KeySettings, read_keys
 from ingest.reopening import Reopening
@@ -233,6 +234,11 @@ async def test_what_is_given_up_is_receipted_when_it_comes_again(
     assert world.database.fetch("SELECT DISTINCT reason FROM vv.given_up") == [
         ("sealed to a key that was lost",)
     ]
+    # Until then nothing of it is settled, also for an ingest that knows the ledger alone: the
+    # gateway may never have sent what somebody forged.
+    async with await AsyncConnection.connect(world.database.dsn("vv_ingest")) as connection:
+        (known,) = await ledger.read_spools(connection, [(SEED.agent, agent.spool_id)])
+    assert known[1:] == (0, [])
     settings = msgspec.structs.replace(world.settings, keys=KeySettings(tmp_path / "wrong.key"))
     (today,) = read_keys(settings.keys)
     assert SEED.lease_key is not None

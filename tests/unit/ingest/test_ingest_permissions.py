@@ -1,5 +1,6 @@
 """What may be stored, kept fresh by more than one reader."""
 
+import msgspec
 import numpy as np
 
 from ingest.pairs import NONE
@@ -172,3 +173,19 @@ def test_what_is_not_remembered_may_concern_all() -> None:
         permissions.apply(changes(epoch))
     assert not is_told(8)
     assert is_told(590)
+
+
+def test_no_change_is_skipped_when_a_complete_reading_comes_late() -> None:
+    """After a complete reading of before, changes that begin later than it are not taken over."""
+    permissions = Permissions()
+    permissions.apply(changes(8, is_complete=True, agents=[(AGENT, "sealed")]))
+    revoked = changes(9, agents=[(AGENT, None)])
+    permissions.apply(msgspec.structs.replace(revoked, since=8))
+
+    permissions.apply(changes(8, is_complete=True, agents=[(AGENT, "sealed")]))
+    permissions.apply(msgspec.structs.replace(changes(11), since=10))
+    assert permissions.epoch == 8
+    permissions.apply(msgspec.structs.replace(revoked, epoch=11, since=8))
+
+    assert permissions.epoch == 11
+    assert permissions.standings(agent_words([AGENT])).tolist() == [REVOKED]

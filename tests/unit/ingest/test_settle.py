@@ -177,3 +177,15 @@ def test_watermark_that_was_read_is_not_written_again() -> None:
     assert settlements.watermarks([(AGENT, SPOOL)]) == []
     settlements.settle([one(101)], now=0.0)
     assert settlements.watermarks([(AGENT, SPOOL)]) == [(AGENT, SPOOL, 300)]
+
+
+def test_what_came_now_is_told_however_many_runs_are_above() -> None:
+    """The lowest run is left out when there are too many, but not one that just came."""
+    ranges = Ranges(0, [(n, n) for n in range(10_000, 20_000, 2)])
+
+    ranges.add(5)
+    assert ranges.covers(5)
+    assert (5, 5) in ranges.runs(128)
+    for sequence in (1, 2, 3, 4):
+        ranges.add(sequence)
+    assert ranges.through == 5

@@ -233,3 +233,24 @@ def test_covering_is_being_in_a_range(settled: SpoolReceipt, sequence: int) -> N
         assert settled.covers(first)
         assert settled.covers(last)
         assert settled.covers(last + 1) is any(a <= last + 1 <= b for a, b in settled.ranges)
+
+
+@given(
+    st.lists(st.integers(1, 60), max_size=30, unique=True),
+    st.lists(st.integers(1, 60), max_size=30, unique=True),
+    st.integers(0, 20),
+    st.integers(0, 20),
+)
+def test_two_receipts_together_cover_what_either_covers(
+    some: list[int], more: list[int], through: int, further: int
+) -> None:
+    """Joined, they cover each sequence that one of them covers, and no other, and are sound."""
+    one = SpoolReceipt(bytes(16), through, [(n, n) for n in sorted(some) if n > through])
+    other = SpoolReceipt(bytes(16), further, [(n, n) for n in sorted(more) if n > further])
+
+    joined = one.joined(other)
+
+    assert [n for n in range(1, 70) if joined.covers(n)] == [
+        n for n in range(1, 70) if one.covers(n) or other.covers(n)
+    ]
+    assert receipt.decode(receipt.encode([joined])).spools == [joined]
