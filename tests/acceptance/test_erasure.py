@@ -14,7 +14,8 @@ from tests.fix_database import Database, create_database
 from tests.fix_vault import Office, Refusal, make_office
 from tests.residue import checkpoint, found_in, names_of, rows_of
 
-pytestmark = [pytest.mark.database, pytest.mark.slow]
+# Every file of a server is searched, beside three other files of tests.
+pytestmark = [pytest.mark.database, pytest.mark.slow, pytest.mark.timeout(500)]
 
 DAYS = 40
 _IN_FORCE = "SELECT count(*) FROM vv.permissions WHERE withdrawn_at IS NULL"

@@ -20,7 +20,8 @@ from tests.fix_vault import Refusal, make_office
 from tests.residue import checkpoint, found_in, names_of, rows_of
 from trust.horizon import Holder, Horizon
 
-pytestmark = [pytest.mark.database, pytest.mark.slow]
+# Every file of a server is searched, beside three other files of tests.
+pytestmark = [pytest.mark.database, pytest.mark.slow, pytest.mark.timeout(500)]
 
 ELSEWHERE = "elsewhere"
 """Another database of the same server."""

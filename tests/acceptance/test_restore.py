@@ -9,6 +9,7 @@ from typing import Final
 import psycopg
 import pytest
 
+from simulators.stack.scrape import scrape
 from simulators.stack.system import System, system
 from simulators.stack.trust_shell import INVENTED_BIRTH, INVENTED_YES
 from tests.fix_database import programs
@@ -113,6 +114,22 @@ def _is_settled(flow: Flow) -> bool:
     return flow.spooled() == 0
 
 
+def _has_last_lease(whole: System, flow: Flow) -> bool:
+    """Tell whether trust knows that the gateway reads padded leases, and it measures under one."""
+    with psycopg.connect(whole.databases.admin("vault")) as connection:
+        row = connection.execute(
+            "SELECT lease_version FROM vault.agents WHERE agent = %s"
+            " AND reads_padded_since IS NOT NULL AND applied >= wanted",
+            [flow.gateway.agent],
+        ).fetchone()
+    said = scrape(flow.gateway.http_port)
+    return (
+        row is not None
+        and said is not None
+        and said.value("vitalveil_agent_lease_version") >= row[0]
+    )
+
+
 def _lease_anew(whole: System, flow: Flow) -> None:
     """
     Give the gateway of *flow* three more people to measure, and so three newer leases.
@@ -146,6 +163,8 @@ def test_what_a_restore_keeps_and_loses(
         flow.begin()
     for flow in flows:
         flow.wait_for(partial(flow.has_stored, 20), "the first values were stored")
+        # A lease that is newer than the dumps is lost with what was measured under it.
+        flow.wait_for(partial(_has_last_lease, whole, flow), "its lease is the padded one")
     operator = Operator(whole, tmp_path)
     roles, telemetry, vault = _sections()[0].splitlines()
     operator.type(f"{roles}\n{telemetry}")

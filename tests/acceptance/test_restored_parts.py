@@ -16,7 +16,8 @@ from tests.residue import checkpoint, found_in, names_of, rows_of
 from trust.errors import TelemetryUnavailable
 from trust.stores import Stores
 
-pytestmark = [pytest.mark.database, pytest.mark.slow]
+# Every file of a server is searched, beside three other files of tests.
+pytestmark = [pytest.mark.database, pytest.mark.slow, pytest.mark.timeout(500)]
 
 
 @pytest.fixture(scope="module")

@@ -40,7 +40,7 @@ _SCENARIO: Final = Scenario(
 )  # fmt: skip
 _VALUES: Final = re.compile(r"[a-z][a-z0-9_]*|[0-9][0-9.e\-+]*|\+Inf")
 _NAMES: Final = frozenset(
-    ("cause", "characteristic", "ending", "fault", "file", "kind", "le", "of", "outcome",
+    ("cause", "characteristic", "ending", "fault", "file", "kind", "le", "of", "outcome", "sign",
      "quantity", "reason", "state", "step", "to", "what")
 )  # fmt: skip
 _Series = frozenset[tuple[str, frozenset[tuple[str, str]]]]
