@@ -27,7 +27,7 @@ from trust.decisions import (
     without_evidence,
 )
 from trust.durations import whole_ms
-from trust.errors import Conflict, NotFound, Refused
+from trust.errors import Conflict, EndedUnrecorded, NotFound, Refused, Tampered, Unusable
 from trust.giving import Grant, Refusal
 from trust.handle_records import Handle
 from trust.handles import HANDLE_BYTES
@@ -226,10 +226,26 @@ class Consent:
 
         Raises:
             Refused: There is nothing to withdraw; nothing was recorded.
+            EndedUnrecorded: Nothing more is stored, but the decision could not be appended.
             Unavailable: It may be recorded, and will take effect later.
         """
-        decision, agents = self.record_withdrawn(subject, purpose, given_by=given_by)
+        try:
+            decision, agents = self.record_withdrawn(subject, purpose, given_by=given_by)
+        except (Tampered, Unusable):
+            # Whatever became of the decisions of before, what they permitted ends.
+            self._upkeep.bring(self._end_handles(subject, purpose))
+            raise EndedUnrecorded from None
         return Taken(decision, self._upkeep.bring(agents))
+
+    def _end_handles(self, subject: UUID, purpose: str) -> list[str]:
+        """End what *purpose* permits of *subject*, unread; return the agents concerned."""
+        with self._vault.transaction() as records:
+            records.lock_chain(subject, purpose)
+            agents = records.agents_of(subject, purpose)
+            records.hold_agents(agents)
+            records.end_handles(subject, purpose)
+            records.want(agents)
+        return agents
 
     def record_withdrawn(
         self, subject: UUID, purpose: str, *, given_by: GivenBy = GivenBy.NOT_STATED

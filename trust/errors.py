@@ -16,6 +16,7 @@ Errors of trust.
         * BadLeaseKey       (nothing can be sealed to it)
         * LeaseTooLarge     (the broker would refuse it)
         * Unusable          (a record is ours, and this release cannot work with it)
+    * EndedUnrecorded       (somebody's: the effect of a withdrawal stands, the record does not)
     * NotInForce            (a unit's that is set aside: what was recorded follows once it is well)
     * Residue               (ours: something erased is still found; say where, do not certify)
     * NotOwner              (the operator's: the role of the settings may not rewrite files)
@@ -96,6 +97,19 @@ class Tampered(UnitFault):
         super().__init__(
             f"{what} in the vault does not verify with the keys held here; nothing was done."
             " Check that [keys] folder is that of this vault, then look for who changed it"
+        )
+
+
+class EndedUnrecorded(TrustError):
+    """A withdrawal took effect, and could not be appended to decisions that do not verify."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "nothing more is measured or stored of this person for this purpose, but the"
+            " withdrawal could not be recorded: the decisions before it in the vault do not"
+            " verify, or are of a later release. Check that [keys] folder is that of this vault,"
+            " run `vitalveil trust audit`, and withdraw again once the decisions are as they were"
+            " signed"
         )
 
 

@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager
 
 import pytest
 
-from tests.fix_vault import Office
+from tests.fix_vault import Office, Refusal
 from trust import courier
 from trust.courier import Courier
 from trust.errors import BrokerUnavailable
@@ -61,3 +61,23 @@ def test_tampered_agents_do_not_fill_the_rounds(
     assert office.vault.fetch(
         "SELECT stands_in, kind, cause FROM vault.set_aside ORDER BY stands_in"
     ) == [(agent, "person", "tampered") for agent in sorted(agents[:2])]
+
+
+def test_a_withdrawal_takes_effect_though_the_decisions_do_not_verify(office: Office) -> None:
+    """What was permitted ends at once; that it could not be recorded is said, and others go on."""
+    office.load_policy()
+    agent, _ = office.enrol()
+    damaged, other = office.add_subject(), office.add_subject()
+    office.accept(damaged, agent)
+    office.accept(other, agent, binding="C0:FF:EE:00:00:02")
+    office.vault.execute("UPDATE vault.decisions SET signature = '' WHERE subject = %s", damaged)
+
+    with pytest.raises(Refusal, match="could not be recorded"):
+        office.withdraw(damaged)
+
+    assert office.vault.fetch(
+        "SELECT subject::text, ended_at IS NULL FROM vault.handles ORDER BY subject = %s", other
+    ) == [(damaged, False), (other, True)]
+    assert office.telemetry.fetch(
+        "SELECT withdrawn_at IS NULL, count(*) FROM vv.permissions GROUP BY 1 ORDER BY 1"
+    ) == [(False, 4), (True, 4)]
