@@ -27,7 +27,12 @@ from tests.fix_system import Flow, Scene
 from trust.pki import Holder
 from trust.takeover import MqttDoor
 
-pytestmark = [pytest.mark.broker, pytest.mark.database, pytest.mark.slow]
+pytestmark = [
+    pytest.mark.broker,
+    pytest.mark.database,
+    pytest.mark.slow,
+    pytest.mark.timeout(600),
+]
 
 _GONE_WITHIN_S: Final = 5.0
 _WATCHED_S: Final = 3.0

@@ -20,7 +20,12 @@ from simulators.stack.system import Gateway, System, system
 from tests.fix_database import programs
 from tests.fix_system import Flow, prepare
 
-pytestmark = [pytest.mark.broker, pytest.mark.database, pytest.mark.slow]
+pytestmark = [
+    pytest.mark.broker,
+    pytest.mark.database,
+    pytest.mark.slow,
+    pytest.mark.timeout(600),
+]
 
 _ROOT: Final = Path(__file__).parents[2]
 _VERSION_0_1_0: Final = "b274b094afb6b10d715b97ec8c09821f9014052a"

@@ -18,7 +18,12 @@ from tests.integration.test_trust_publishing import daemon
 from tests.poisons import POISONS, set_aside, want
 from trust.app import App
 
-pytestmark = [pytest.mark.database, pytest.mark.broker, pytest.mark.slow]
+pytestmark = [
+    pytest.mark.database,
+    pytest.mark.broker,
+    pytest.mark.slow,
+    pytest.mark.timeout(600),
+]
 
 GATEWAYS: Final = 50
 TTL_S: Final = 12.0
