@@ -252,10 +252,11 @@ class Permissions:
         if self.epoch <= epoch:
             return None
         if not later or self._recent[-len(later)][0] > epoch:
-            return Changes(self.epoch, is_complete=False, may_concern_all=True)
+            return Changes(self.epoch, is_complete=False, may_concern_all=True, since=epoch)
         return Changes(
             self.epoch,
             is_complete=False,
+            since=epoch,
             agents=np.concatenate([changes.agents for changes in later]),
             leases=np.concatenate([changes.leases for changes in later]),
             permissions=np.concatenate([changes.permissions for changes in later]),

@@ -265,6 +265,9 @@ class Service:
 
         def anew(changes: Changes) -> Plan:
             self.apply(changes)
+            if self._permissions.epoch < changes.epoch:
+                # A complete reading of before came in between: decide once it has caught up.
+                raise Unavailable("the permissions are being read again")
             return replan(plan, changes, admit=self._admit, now_ms=self._clocks.now_ms())
 
         stored = await store.flush(plan, watermarks=watermarks, replan=anew)
