@@ -17,7 +17,27 @@ from simulators.stack.errors import DidNotStart, HasEnded
 _PR_SET_PDEATHSIG: Final = 1
 _SERVER_PORTS: Final = range(20_000, 32_768)
 """Linux takes outgoing ports from 32768 on, others from 49152 (ip_local_port_range in ip(7))."""
+_ENDS_WITHIN_S: Final = 60.0
+"""A killed process that waits for a disk ends when the disk answers."""
 _libc = ctypes.CDLL(None)
+
+
+def _children(pid: int) -> list[int]:
+    """Return the processes that *pid* started and that still run (proc_pid_task(5))."""
+    try:
+        return [
+            int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        ]
+    except OSError:
+        return []
+
+
+def _runs(pid: int) -> bool:
+    """Return whether the process *pid* is there, and is more than an entry to be collected."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def _die_with_parent() -> None:
@@ -148,6 +168,17 @@ class Child:
 
     def kill(self) -> None:
         """End it as a power cut would, with all that it started."""
+        # Stopped first: it starts nothing between the look and the end.
+        self.send(Signals.SIGSTOP)
+        # PostgreSQL's are sessions of their own. The checkpointer would go on writing, and a new
+        # server would find its shared memory in use.
+        started = _children(self._process.pid)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, Signals.SIGKILL)
+        for pid in started:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, Signals.SIGKILL)
         self._process.wait()
+        deadline = time.monotonic() + _ENDS_WITHIN_S
+        while any(_runs(pid) for pid in started) and time.monotonic() < deadline:
+            time.sleep(0.01)

@@ -19,6 +19,8 @@ from simulators.stack.errors import DidNotStart, NotInstalled
 
 _ANSWERS: Final = ("ready", "standby")
 _FILE: Final = "vitalveil.conf"
+_TIMEOUT_S: Final = 120.0
+"""A recovery and a last checkpoint write what is dirty, on a disk that others write to."""
 _SETTINGS: Final = """\
 listen_addresses = '127.0.0.1'
 unix_socket_directories = ''
@@ -100,9 +102,9 @@ class Postgres(msgspec.Struct):
                 user=user,
             )
             try:
-                child.wait_until(functools.partial(self._answers, child.pid), timeout_s=60)
+                child.wait_until(functools.partial(self._answers, child.pid), timeout_s=_TIMEOUT_S)
             except DidNotStart:
-                # Somebody took the free port in between.
+                # Another process took the free port in between.
                 if chosen or attempt == 4:
                     raise
                 continue
@@ -163,9 +165,9 @@ class Postgres(msgspec.Struct):
             settings.write(_SETTINGS.format(port=self.port, more=more))
 
     def stop(self) -> None:
-        """Stop it, cutting connections."""
+        """Stop the server, cutting connections; its last checkpoint may take a minute."""
         if self.child is not None:
-            self.child.stop(number=signal.SIGINT)
+            self.child.stop(number=signal.SIGINT, timeout_s=_TIMEOUT_S)
             self.child = None
 
     def kill(self) -> None:

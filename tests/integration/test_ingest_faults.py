@@ -3,12 +3,25 @@
 import asyncio
 import functools
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from ingest.app import App
+from simulators.stack.broker import Mosquitto
 from simulators.stack.postgres import Postgres
-from tests.fix_ingest import Agent, World, heart_rate, is_conserved, metric, settled, until
+from tests.fix_database import create_database, programs
+from tests.fix_ingest import (
+    Agent,
+    World,
+    heart_rate,
+    is_conserved,
+    make_world,
+    metric,
+    settled,
+    until,
+)
+from tests.fix_pki import Certificates
 from tests.seed_permissions import Seed, sow, withdraw
 
 pytestmark = [pytest.mark.broker, pytest.mark.database, pytest.mark.slow]
@@ -44,17 +57,25 @@ def _has_settled(app: App, count: int) -> bool:
 
 
 @pytest.fixture
-def falling(postgres: Postgres) -> Iterator[Postgres]:
-    """The server of the run, which a test may start from a thread: started anew afterwards."""
-    yield postgres
-    # A child dies with the thread that started it.
-    postgres.kill()
-    postgres.start()
+def falling(run_folder: Path, tmp_path: Path) -> Iterator[Postgres]:
+    """
+    A server of this test alone.
+
+    Its recovery reads every file of every database, and a run's server has hundreds of them.
+    """
+    server = Postgres(folder=run_folder / f"falling-{tmp_path.name}", programs=programs())
+    server.start()
+    yield server
+    # It died with the thread of the test that started it last.
+    server.kill()
 
 
 @pytest.mark.parametrize("how", ["stop", "kill"])
-async def test_database_restarts_under_load(world: World, falling: Postgres, how: str) -> None:
+async def test_database_restarts_under_load(
+    broker: Mosquitto, falling: Postgres, certificates: Certificates, tmp_path: Path, how: str
+) -> None:
     """While the database is away acks wait; once it is back, every observation is one row."""
+    world = make_world(broker, create_database(falling), certificates, tmp_path)
     sow(world.database, SEED)
     async with world.running() as app, world.agent(SEED.agent) as agent:
         enough = asyncio.Event()
