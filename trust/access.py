@@ -2,25 +2,37 @@
 
 import datetime as dt
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Final
 from uuid import UUID
 
 import msgspec
 
+from trust import canonical, export_files
+from trust.decisions import Decision, State
 from trust.due_dates import RequestOutcome
 from trust.epochs import pseudonyms_of
 from trust.errors import KeyFileError, Refused, Unusable
-from trust.exports import package
 from trust.exports.observed import Observed, from_row
+from trust.exports.package import Contents
+from trust.exports.person import Answer, Consent, Person
 from trust.isolation import attempt
 from trust.journal import Made
 from trust.ports import Clock, Keys
 from trust.pseudonyms import Pseudonym
 from trust.records import Records
+from trust.subjects import Identity
 from trust.telemetry import Telemetry
 from trust.units import Cause, UnitKind
 from trust.vault import Vault
+
+_ANSWERS: Final = {
+    State.ACCEPTED: Answer.YES,
+    State.REFUSED: Answer.NO,
+    State.DECLINED: Answer.NO,
+    State.INVALIDATED: Answer.VOID,
+}
 
 
 class Handed(msgspec.Struct, frozen=True):
@@ -91,8 +103,10 @@ class Access:
                     if one is not None:
                         yield one
 
-            contents = package.Contents(export, subject, identity, decisions, observed, made_at)
-            written = package.write(file, contents, passphrase)
+            person = _person(subject, identity, decisions)
+            documents = _documents(identity, decisions)
+            contents = Contents(person, documents, observed, made_at)
+            written = export_files.write(file, export, contents, passphrase)
         expires_at = made_at + available_for
         made = Made(
             export,
@@ -167,9 +181,32 @@ class Access:
 
     def _discard(self, export: UUID, file: Path) -> KeyFileError | None:
         try:
-            package.discard(file)
+            export_files.discard(file)
         except KeyFileError as exc:
             return exc
         with self._vault.transaction() as records:
             records.journal.export_is_deleted(export)
         return None
+
+
+def _person(subject: UUID, identity: Identity, decisions: Sequence[Decision]) -> Person:
+    consents = tuple(
+        Consent(
+            one.decision,
+            one.purpose,
+            one.version,
+            _ANSWERS.get(one.state, Answer.OTHER),
+            one.decided_at,
+            one.valid_from,
+            one.valid_to,
+        )
+        for one in decisions
+    )
+    return Person(subject, identity.name, identity.born, consents)
+
+
+def _documents(identity: Identity, decisions: Sequence[Decision]) -> dict[str, bytes]:
+    return {
+        "identity.json": canonical.encode(identity),
+        "decisions.json": msgspec.json.encode(decisions),
+    }

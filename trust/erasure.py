@@ -14,13 +14,13 @@ from uuid import UUID
 
 import msgspec
 
+from trust import export_files
 from trust.certificate import Certificate, Signed, certify, sign
 from trust.consent import Consent
 from trust.decisions import State, state
 from trust.epochs import pseudonyms_of
 from trust.erasure_ledger import Erasure, FoundAgain, LedgerFile, Step, Tombstones
 from trust.errors import BrokerUnavailable, Residue
-from trust.exports import package
 from trust.ports import Clock, Keys
 from trust.stores import Stores
 from trust.sweep import Broom
@@ -233,7 +233,7 @@ class Eraser:
             handles = ledger.delete_handles(erasure.subject, erasure.purpose)
             if erasure.purpose is None:
                 for export, file in ledger.exports(erasure.subject):
-                    package.discard(Path(file))
+                    export_files.discard(Path(file))
                     ledger.note_export_deleted(export)
                     exports += 1
             facts = {"handles": handles, "keys": keys, "exports": exports}

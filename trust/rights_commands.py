@@ -7,11 +7,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 from uuid import UUID
 
-from trust import due_dates, evidence, files, receipts
+from trust import due_dates, evidence, export_files, files, receipts
 from trust.app import App, now
 from trust.due_dates import Request, RequestOutcome
 from trust.errors import NotFound, Refused
-from trust.exports import package
 from trust.isolation import attempt
 from trust.purposes import is_name
 from trust.receipts import Statement
@@ -306,7 +305,7 @@ def _export_make(app: App, arguments: argparse.Namespace) -> Result:
     handed = app.access.export(
         arguments.subject,
         arguments.out,
-        package.read_passphrase(arguments.passphrase_file),
+        export_files.read_passphrase(arguments.passphrase_file),
         available_for=arguments.available_for,
         request=arguments.request,
     )
@@ -324,8 +323,8 @@ def _export_purge(app: App, _arguments: argparse.Namespace) -> Result:
 
 def export_open(arguments: argparse.Namespace) -> Result:
     """Decrypt an export, where the person is: no database, no settings."""
-    passphrase = package.read_passphrase(arguments.passphrase_file)
-    length = package.unpack(arguments.file, arguments.out, passphrase)
+    passphrase = export_files.read_passphrase(arguments.passphrase_file)
+    length = export_files.unpack(arguments.file, arguments.out, passphrase)
     return {"file": str(arguments.out), "bytes": length}
 
 

@@ -15,9 +15,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tests.fix_database import Database
 from tests.fix_vault import Office, Refusal, measured
+from trust import export_files
 from trust.desk import NotAccepted
 from trust.errors import NotFound, TrustError
-from trust.exports import package
+from trust.exports.package import Contents
 
 pytestmark = pytest.mark.database
 
@@ -83,16 +84,16 @@ def test_no_export_outlives_an_erasure(
 ) -> None:
     """Erased while her data were written, there is no file and no record of one."""
     subject, _ = measured(office)
-    write = package.write
+    write = export_files.write
 
     def erased_meanwhile(
-        path: Path, contents: package.Contents, passphrase: str
-    ) -> package.Written:
-        written = write(path, contents, passphrase)
+        path: Path, export: UUID, contents: Contents, passphrase: str
+    ) -> export_files.Written:
+        written = write(path, export, contents, passphrase)
         office.vault.execute(_ERASED, subject)
         return written
 
-    monkeypatch.setattr(package, "write", erased_meanwhile)
+    monkeypatch.setattr(export_files, "write", erased_meanwhile)
     with pytest.raises(NotFound, match="no such subject"):
         office.app.access.export(
             UUID(subject),

@@ -16,7 +16,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
-from trust.errors import Refused
+from trust.exports.errors import Unopened
 
 MAGIC: Final = b"vitalveil export 1\n"
 MIN_PASSPHRASE: Final = 12
@@ -42,13 +42,6 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     export: str
     made_at: str
     kdf: Kdf
-
-
-class Unopened(Refused):
-    """The passphrase is another, or the file is not as it was written."""
-
-    def __init__(self) -> None:
-        super().__init__("the export does not open: another passphrase, or a damaged file")
 
 
 class Sealer(io.RawIOBase):

@@ -2,37 +2,31 @@
 
 import datetime as dt
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 from uuid import UUID
 
 import msgspec
 
-from trust.decisions import Decision, State
 from trust.exports.observed import Observed
-from trust.subjects import Identity
+from trust.exports.person import Answer, Consent, Person
 from wire.quantities import Quantity
 
 _OWN: Final = "urn:vitalveil:quantity"
 _STATUS: Final = {
-    State.ACCEPTED: "active",
-    State.REFUSED: "rejected",
-    State.DECLINED: "rejected",
-    State.INVALIDATED: "entered-in-error",
+    Answer.YES: "active",
+    Answer.NO: "rejected",
+    Answer.VOID: "entered-in-error",
+    Answer.OTHER: "inactive",
 }
 Json = dict[str, Any]
 
 
 def bundle(
-    subject: UUID,
-    identity: Identity,
-    decisions: Sequence[Decision],
-    observed: Iterable[Observed],
-    *,
-    made_at: dt.datetime,
+    person: Person, observed: Iterable[Observed], *, made_at: dt.datetime
 ) -> Iterator[bytes]:
     """Yield the Bundle, in pieces: it may be larger than memory."""
-    patient = f"urn:uuid:{subject}"
+    patient = f"urn:uuid:{person.subject}"
     head: Json = {
         "resourceType": "Bundle",
         "id": str(uuid.uuid4()),
@@ -40,13 +34,13 @@ def bundle(
         "timestamp": _instant(made_at),
     }
     yield msgspec.json.encode(head)[:-1] + b',"entry":['
-    yield _entry(patient, _patient(subject, identity))
-    for decision in decisions:
-        resource = consent(decision, patient=patient)
-        yield b",\n" + _entry(f"urn:uuid:{decision.decision}", resource)
-    for one in observed:
+    yield _entry(patient, _patient(person))
+    for one in person.consents:
+        yield b",\n" + _entry(f"urn:uuid:{one.consent}", consent(one, patient=patient))
+    for measured in observed:
         own = uuid.uuid4()
-        yield b",\n" + _entry(f"urn:uuid:{own}", observation(one, patient=patient, own=own))
+        resource = observation(measured, patient=patient, own=own)
+        yield b",\n" + _entry(f"urn:uuid:{own}", resource)
     yield b"]}\n"
 
 
@@ -54,30 +48,29 @@ def _entry(url: str, resource: Json) -> bytes:
     return msgspec.json.encode({"fullUrl": url, "resource": resource})
 
 
-def _patient(subject: UUID, identity: Identity) -> Json:
+def _patient(person: Person) -> Json:
     patient: Json = {
         "resourceType": "Patient",
-        "id": str(subject),
-        "name": [{"text": identity.name}],
+        "id": str(person.subject),
+        "name": [{"text": person.name}],
     }
-    if identity.born is not None:
-        patient["birthDate"] = identity.born
+    if person.born is not None:
+        patient["birthDate"] = person.born
     return patient
 
 
-def consent(decision: Decision, *, patient: str) -> Json:
-    """Return *decision* as a Consent."""
-    is_yes = decision.state is State.ACCEPTED
+def consent(answered: Consent, *, patient: str) -> Json:
+    """Return *answered* as a Consent."""
     provision: Json = {
-        "type": "permit" if is_yes else "deny",
-        "period": {"start": _instant(decision.valid_from)},
+        "type": "permit" if answered.answer is Answer.YES else "deny",
+        "period": {"start": _instant(answered.valid_from)},
     }
-    if decision.valid_to is not None:
-        provision["period"]["end"] = _instant(decision.valid_to)
+    if answered.valid_to is not None:
+        provision["period"]["end"] = _instant(answered.valid_to)
     return {
         "resourceType": "Consent",
-        "id": str(decision.decision),
-        "status": _STATUS.get(decision.state, "inactive"),
+        "id": str(answered.consent),
+        "status": _STATUS[answered.answer],
         "scope": {
             "coding": [
                 {
@@ -88,8 +81,8 @@ def consent(decision: Decision, *, patient: str) -> Json:
         },
         "category": [{"coding": [{"system": "http://loinc.org", "code": "59284-0"}]}],
         "patient": {"reference": patient},
-        "dateTime": _instant(decision.decided_at),
-        "policy": [{"uri": f"urn:vitalveil:purpose:{decision.purpose}:{decision.version}"}],
+        "dateTime": _instant(answered.decided_at),
+        "policy": [{"uri": f"urn:vitalveil:purpose:{answered.purpose}:{answered.version}"}],
         "provision": provision,
     }
 
