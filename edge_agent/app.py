@@ -15,7 +15,6 @@ from prometheus_client import CollectorRegistry
 
 from edge_agent import keys, lock, memory
 from edge_agent.agent import Agent
-from edge_agent.backoff import Backoff
 from edge_agent.clock import KeptClock, SystemClock
 from edge_agent.config import AgentSettings, BluetoothSettings, SensorSettings
 from edge_agent.enrolment.renewal import renewing, settle
@@ -43,6 +42,7 @@ from edge_agent.spool import SqliteSpool
 from edge_agent.tags import Tags
 from edge_agent.uplink import Uplink
 from runtime import http, logs
+from runtime.backoff import Backoff
 from runtime.errors import ConfigError
 from runtime.identity import Identity
 from runtime.logs import Log, describe

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from runtime import memory
+
 _MAPS: Final = Path("/proc/self/maps")
 _DONT_NEED: Final = 4
 """MADV_DONTNEED: see madvise(2)."""
@@ -21,11 +23,8 @@ _DONT_NEED: Final = 4
 def give_back() -> None:
     """Give back what can be; where the system cannot do that, nothing happens."""
     gc.collect()
-    libc = ctypes.CDLL(None)
-    trim = getattr(libc, "malloc_trim", None)
-    if trim is not None:
-        trim(0)
-    advise = libc.madvise
+    memory.give_back()
+    advise = ctypes.CDLL(None).madvise
     advise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
     with contextlib.suppress(OSError):
         for start, end in code_ranges(_MAPS.read_text(encoding="ascii", errors="replace")):

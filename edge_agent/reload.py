@@ -6,7 +6,6 @@ from typing import Final
 import msgspec
 
 from edge_agent import outbox, pipeline
-from edge_agent.backoff import Backoff
 from edge_agent.config import AgentSettings
 from edge_agent.keeper import Keeper
 from edge_agent.outbox import Outbox
@@ -15,6 +14,7 @@ from edge_agent.service import Service
 from edge_agent.spool import Bounds, SqliteSpool
 from edge_agent.uplink import Uplink
 from runtime import logs
+from runtime.backoff import Backoff
 from runtime.errors import ConfigError
 from runtime.logs import Log
 

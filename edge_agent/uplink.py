@@ -9,12 +9,12 @@ import contextlib
 from collections.abc import Sequence
 from typing import Final, Protocol
 
-from edge_agent.backoff import Backoff
 from edge_agent.errors import BrokerError, SpoolError
 from edge_agent.metrics import Metrics
 from edge_agent.outbox import Outbox
 from edge_agent.ports import Broker, Clock, Connection, Spool, Spooled
 from edge_agent.receipt_faults import ReceiptFault, fault_of
+from runtime.backoff import Backoff
 from runtime.logs import Log, describe
 from wire import receipt as wire_receipt
 from wire import state as wire_state

@@ -12,8 +12,6 @@ import uvloop
 from ingest.config import Settings, read_keys
 from ingest.database import connection_string
 from ingest.errors import StoreError
-from ingest.failures import Backoff
-from ingest.memory import give_back
 from ingest.metrics import Metrics
 from ingest.opening import Opening
 from ingest.permissions import Changes, Permissions
@@ -27,9 +25,11 @@ from ingest.settle import Settlements
 from ingest.store import PostgresStore
 from ingest.watch import Watch
 from runtime import http, logs
+from runtime.backoff import Backoff
 from runtime.certificates import Certificates
 from runtime.errors import ConfigError
 from runtime.identity import Identity
+from runtime.memory import give_back
 from runtime.pulse import Pulse
 from runtime.stop import stop_requested
 from wire.sealing import Opener
@@ -78,7 +78,7 @@ class App:
             broker=settings.broker,
             identity=Identity(settings.broker.tls),
             session=settings.session,
-            backoff=Backoff(chance),
+            backoff=Backoff(chance.random, first_s=0.1, longest_s=10.0),
             now_ms=now_ms,
         )
         self.receiver.on_refused = self.metrics.refused_receipts.inc
@@ -95,7 +95,11 @@ class App:
             )
             for _ in range(settings.store.connections)
         ]
-        self.reader = PermissionReader(conninfo, apply=self._apply, backoff=Backoff(chance))
+        self.reader = PermissionReader(
+            conninfo,
+            apply=self._apply,
+            backoff=Backoff(chance.random, first_s=0.1, longest_s=10.0),
+        )
         sender = ReceiptSender(
             self.receiver,
             settlements,

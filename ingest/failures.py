@@ -1,10 +1,7 @@
 """What an error of the database means, and what to do next. Pure."""
 
 import enum
-import random
 from typing import Final
-
-import msgspec
 
 
 class Verdict(enum.Enum):
@@ -30,31 +27,3 @@ def classify(sqlstate: str | None) -> Verdict:
     if sqlstate[:2] in _POISON_CLASSES:
         return Verdict.POISON
     return Verdict.FATAL
-
-
-class Backoff(msgspec.Struct):
-    """
-    Full jitter: each wait is anything between nothing and a ceiling that doubles.
-
-    Args:
-        chance: Where the jitter comes from.
-
-        first_s: The first ceiling.
-
-        limit_s: The last.
-    """
-
-    chance: random.Random
-    first_s: float = 0.1
-    limit_s: float = 10.0
-    failures: int = 0
-
-    def next_s(self) -> float:
-        """Return how long to wait after one more failure."""
-        ceiling = min(self.limit_s, self.first_s * 2.0 ** min(self.failures, 30))
-        self.failures += 1
-        return self.chance.uniform(0.0, ceiling)
-
-    def reset(self) -> None:
-        """Begin anew after a success."""
-        self.failures = 0

@@ -11,9 +11,9 @@ from psycopg import AsyncConnection
 
 from ingest.database import connect, mapped_errors
 from ingest.errors import Unavailable
-from ingest.failures import Backoff
 from ingest.permissions import AGENT, LEASE, PERMISSION, Changes, Table
 from ingest.queries import QUERIES
+from runtime.backoff import Backoff
 from runtime.logs import Log
 
 _LOOK_EVERY_S: Final = 0.04
@@ -125,14 +125,14 @@ class PermissionReader:
                 _log.warning("permissions_unreachable", error=error.cause)
             finally:
                 self._set_live(False)
-            await asyncio.sleep(self._backoff.next_s())
+            await asyncio.sleep(self._backoff.failed())
 
     async def _follow(self) -> None:
         async with await connect(self._conninfo, autocommit=True) as connection:
             await self._until_cleared(connection)
             # Everything: what changed while it was not connected may have been deleted altogether.
             known = await self._read(connection, None)
-            self._backoff.reset()
+            self._backoff.succeeded()
             self._set_live(True)
             while True:
                 await asyncio.sleep(_LOOK_EVERY_S)

@@ -7,9 +7,9 @@ from typing import Any
 from ingest.connection import Connection
 from ingest.delivery import Delivery
 from ingest.errors import ConnectionLost
-from ingest.failures import Backoff
 from ingest.outbox import Outbox
 from ingest.session import SessionSettings
+from runtime.backoff import Backoff
 from runtime.identity import Identity
 from runtime.logs import Log, describe
 from runtime.settings import BrokerSettings
@@ -77,7 +77,7 @@ class MqttReceiver:
                 self._set_live(False)
                 self._forgive()
                 if not self._is_stopping:
-                    await asyncio.sleep(self._backoff.next_s())
+                    await asyncio.sleep(self._backoff.failed())
         finally:
             if self._connection is not None:
                 self._connection.abort()
@@ -128,8 +128,8 @@ class MqttReceiver:
         failure: made again at once, it would cost both a whole window, many times a second.
         """
         now = asyncio.get_running_loop().time()
-        if self._live_at is not None and now - self._live_at > self._backoff.limit_s:
-            self._backoff.reset()
+        if self._live_at is not None and now - self._live_at > self._backoff.longest_s:
+            self._backoff.succeeded()
 
     def _note_refused(self, reason: str) -> None:
         if self.generation != self._refused_generation:

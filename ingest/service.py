@@ -15,7 +15,6 @@ from ingest.clones import Clones
 from ingest.decide import ClockRules
 from ingest.delivery import Delivery, Opened, Spool
 from ingest.errors import Poisoned, Unavailable, Unusable
-from ingest.failures import Backoff
 from ingest.metrics import Metrics
 from ingest.opening import Opening
 from ingest.permissions import JSON, Changes, LastReadings, Permissions
@@ -24,6 +23,7 @@ from ingest.ports import Receiver, Store, Stored
 from ingest.receipt_sender import ReceiptSender
 from ingest.replan import replan
 from ingest.settle import Settlements
+from runtime.backoff import Backoff
 from runtime.logs import Log
 
 _GATHER_S: Final = 0.002
@@ -296,13 +296,13 @@ class Service:
 
     async def _patiently(self, work: Callable[[], Awaitable[T]]) -> T:
         """Do *work* until the database can; the acks wait, and so the broker waits."""
-        backoff = Backoff(self._chance)
+        backoff = Backoff(self._chance.random, first_s=0.1, longest_s=10.0)
         while True:
             try:
                 return await work()
             except Unavailable as error:
                 self._metrics.retries.inc()
-                wait_s = backoff.next_s()
+                wait_s = backoff.failed()
                 _log.warning("flush_retried", error=error.cause, failures=backoff.failures)
                 await asyncio.sleep(wait_s)
 

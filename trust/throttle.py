@@ -3,11 +3,8 @@
 import ipaddress
 import math
 from collections import OrderedDict
-from typing import Final
 
-import msgspec
-
-_FULL: Final = 1e-9
+from runtime.token_bucket import TokenBucket
 
 
 def network_of(address: str) -> str:
@@ -27,11 +24,6 @@ def network_of(address: str) -> str:
     return str(ipaddress.IPv6Network((int(found), 64), strict=False))
 
 
-class _Bucket(msgspec.Struct):
-    left: float
-    since: float
-
-
 class Throttle:
     """
     Counts attempts. Times are in seconds of a monotonic clock, which the caller passes in.
@@ -48,19 +40,15 @@ class Throttle:
         self._burst = float(burst)
         self._per_s = per_minute / 60
         self._max_callers = max_callers
-        self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
+        self._buckets: OrderedDict[str, TokenBucket] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._buckets)
 
     def allows(self, caller: str, *, now: float) -> bool:
         """Take one attempt of *caller*, and tell whether there was one left."""
-        bucket = self._buckets.pop(caller, None) or _Bucket(self._burst, now)
-        passed = max(0.0, now - bucket.since)
-        bucket.left = min(self._burst, bucket.left + passed * self._per_s)
-        bucket.since = now
-        is_allowed = bucket.left + _FULL >= 1
-        bucket.left -= is_allowed
+        bucket = self._buckets.pop(caller, None) or TokenBucket(self._burst, self._per_s, now)
+        is_allowed = bucket.take(now=now)
         self._buckets[caller] = bucket
         if len(self._buckets) > self._max_callers:
             self._buckets.popitem(last=False)
@@ -71,5 +59,4 @@ class Throttle:
         bucket = self._buckets.get(caller)
         if bucket is None:
             return 0
-        left = bucket.left + max(0.0, now - bucket.since) * self._per_s
-        return max(0, math.ceil((1 - left) / self._per_s - _FULL))
+        return max(0, math.ceil(bucket.wait_s(now=now)))

@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from runtime.token_bucket import TokenBucket
+
 PER_S: Final = 32.0
 """Heart rate comes once a second, a waveform-less oximeter a few times: no more is needed."""
 BURST: Final = 256.0
@@ -18,20 +20,15 @@ class Meter:
     """
 
     def __init__(self, *, now: float) -> None:
-        self._level = BURST
-        self._at = now
+        self._bucket = TokenBucket(burst=BURST, per_s=PER_S, since_s=now)
         self.excess = 0
         """How many came for which there was none."""
 
     def allows(self, *, now: float) -> bool:
         """Take one, if there is one; tell whether."""
-        self._level = min(BURST, self._level + (now - self._at) * PER_S)
-        self._at = now
-        if self._level < 1:
-            self.excess += 1
-            return False
-        self._level -= 1
-        return True
+        is_allowed = self._bucket.take(now=now)
+        self.excess += not is_allowed
+        return is_allowed
 
     @property
     def is_flooded(self) -> bool:

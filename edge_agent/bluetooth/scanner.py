@@ -16,7 +16,6 @@ from bleak.args.bluez import BlueZScannerArgs
 from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import AdvertisementData
 
-from edge_agent.backoff import Backoff
 from edge_agent.bluetooth.client import Radio
 from edge_agent.bluetooth.deadline import within
 from edge_agent.bluetooth.errors import BluetoothError, LinkError, StackError
@@ -24,6 +23,7 @@ from edge_agent.bluetooth.ladder import Trouble
 from edge_agent.bluetooth.metrics import RadioMetrics
 from edge_agent.bluetooth.recovery import Host, Recovery
 from edge_agent.bluetooth.translate import FAILURES, translate
+from runtime.backoff import Backoff
 
 START_S: Final = 10.0
 STOP_S: Final = 5.0

@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import msgspec
 
-from edge_agent.backoff import Backoff
 from edge_agent.bluetooth.client import Link, Radio, connected
 from edge_agent.bluetooth.errors import BluetoothError, NotAuthorised, SensorError, Unanswered
 from edge_agent.bluetooth.ladder import Trouble
@@ -16,6 +15,7 @@ from edge_agent.bluetooth.outlet import Outlet, Shared
 from edge_agent.bluetooth.recovery import Recovery
 from edge_agent.bluetooth.scanner import Scanner
 from edge_agent.bluetooth.session import Timing, Trust, Visit
+from runtime.backoff import Backoff
 from runtime.logs import Log
 
 _log = Log("agent.bluetooth")

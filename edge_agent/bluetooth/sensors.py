@@ -7,7 +7,6 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from edge_agent.backoff import Backoff
 from edge_agent.bluetooth.client import Radio
 from edge_agent.bluetooth.inbox import Inbox
 from edge_agent.bluetooth.ladder import Steps
@@ -20,6 +19,7 @@ from edge_agent.bluetooth.sensor import BoundSensor, Means, end
 from edge_agent.bluetooth.session import Timing, Trust
 from edge_agent.measurement import Measurement, Reason
 from edge_agent.ports import Clock
+from runtime.backoff import Backoff
 from runtime.logs import Log
 
 _LEAVE_S: Final = 2.0

@@ -6,7 +6,6 @@ reported apart from the system's.
 """
 
 import asyncio
-import ctypes
 import gc
 import itertools
 import random
@@ -17,6 +16,7 @@ from typing import Final
 
 import msgspec
 
+from runtime import memory
 from simulators.fleet import bundle
 from simulators.fleet.costs import Costs
 from simulators.fleet.dialler import Dialler
@@ -47,7 +47,6 @@ _MAX_BACK_OFF_S: Final = 15.0
 _ACTS: Final = {int(act): act for act in Act}
 _LEAVE: Final = Act.LEAVE
 """The first of the acts that happen to a connection."""
-_libc: Final = ctypes.CDLL(None)
 
 
 class Driver:
@@ -164,7 +163,7 @@ class Driver:
         gc.collect()
         gc.freeze()
         # What the handshakes left behind is the allocator's, not the gateways'.
-        _libc.malloc_trim(0)
+        memory.give_back()
         self.costs.connected(rss_bytes() - self._rss_before, self.tally.came_up)
 
     def begin(self, starts_at: float) -> None:

@@ -9,9 +9,9 @@ import psycopg
 import pytest
 
 from ingest import reader as reader_module
-from ingest.failures import Backoff
 from ingest.permissions import Changes, Permissions
 from ingest.reader import PermissionReader
+from runtime.backoff import Backoff
 from tests.fix_database import Database
 from tests.fix_ingest import until
 from tests.seed_permissions import Seed, sow
@@ -35,7 +35,9 @@ class Reading:
         self.permissions = Permissions()
         self.complete = 0
         self.reader = PermissionReader(
-            conninfo, apply=self._apply, backoff=Backoff(random.Random(1), limit_s=0.1)
+            conninfo,
+            apply=self._apply,
+            backoff=Backoff(random.Random(1).random, first_s=0.1, longest_s=0.1),
         )
 
     def _apply(self, changes: Changes) -> int:

@@ -12,9 +12,9 @@ from pathlib import Path
 import mqtt5
 from cryptography import x509
 
-from ingest.failures import Backoff
 from ingest.receiver import MqttReceiver
 from ingest.session import SessionSettings
+from runtime.backoff import Backoff
 from runtime.identity import Identity
 from runtime.settings import BrokerSettings, TlsSettings
 from tests.fix_ingest import until
@@ -116,9 +116,9 @@ async def receiving(port: int, tls: TlsSettings, backoff: Backoff) -> AsyncItera
             await task
 
 
-def quick(*, limit_s: float = 10.0) -> Backoff:
+def quick(*, longest_s: float = 10.0) -> Backoff:
     """Return waits that begin short."""
-    return Backoff(random.Random(1), first_s=0.001, limit_s=limit_s)
+    return Backoff(random.Random(1).random, first_s=0.001, longest_s=longest_s)
 
 
 async def test_connection_that_ends_at_once_is_a_failure(certificates: Certificates) -> None:
@@ -131,7 +131,7 @@ async def test_connection_that_ends_at_once_is_a_failure(certificates: Certifica
 
 async def test_connection_that_held_is_forgiven(certificates: Certificates) -> None:
     """After a while of peace the first wait is short again."""
-    broker, backoff = OddBroker(certificates), quick(limit_s=0.05)
+    broker, backoff = OddBroker(certificates), quick(longest_s=0.05)
     async with (
         broker.serving() as port,
         receiving(port, certificates.client("ingest"), backoff) as receiver,

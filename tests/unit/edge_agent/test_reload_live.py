@@ -12,7 +12,6 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from prometheus_client import CollectorRegistry
 
 from edge_agent import reload as reloading
-from edge_agent.backoff import Backoff
 from edge_agent.config import (
     AgentSettings,
     BatchSettings,
@@ -31,6 +30,7 @@ from edge_agent.service import Service
 from edge_agent.spool import SqliteSpool
 from edge_agent.tags import Tags
 from edge_agent.uplink import Uplink
+from runtime.backoff import Backoff
 from runtime.errors import ConfigError
 from runtime.settings import BrokerSettings, HttpSettings, LogSettings
 from tests.fakes_edge_agent import ManualClock, MemoryShelf, NoBroker, write_keys

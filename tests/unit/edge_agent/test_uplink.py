@@ -12,7 +12,6 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from prometheus_client import CollectorRegistry
 
 from edge_agent import spool_file
-from edge_agent.backoff import Backoff
 from edge_agent.errors import BrokerError
 from edge_agent.metrics import Metrics
 from edge_agent.outbox import Limits, Outbox
@@ -20,6 +19,7 @@ from edge_agent.ports import Connection, Downlink, Sealed
 from edge_agent.spool import Bounds, SqliteSpool
 from edge_agent.tags import Tags
 from edge_agent.uplink import Uplink
+from runtime.backoff import Backoff
 from tests.fakes_edge_agent import HANDLE, ManualClock
 from tests.spool_writer import KEY, SPOOL_ID
 from wire import agreement, receipt

@@ -1,10 +1,8 @@
-"""What an error means, and how long to wait."""
-
-import random
+"""What an error of the database means."""
 
 import pytest
 
-from ingest.failures import Backoff, Verdict, classify
+from ingest.failures import Verdict, classify
 
 
 @pytest.mark.parametrize(
@@ -26,14 +24,3 @@ from ingest.failures import Backoff, Verdict, classify
 def test_classify(sqlstate: str | None, verdict: Verdict) -> None:
     """Waiting helps, or splitting helps, or only a person helps."""
     assert classify(sqlstate) is verdict
-
-
-def test_backoff_doubles_its_ceiling_up_to_a_limit() -> None:
-    """Waits spread over all of a ceiling that grows, so that many do not come back together."""
-    backoff = Backoff(random.Random(1), first_s=1.0, limit_s=8.0)
-    for ceiling in (1.0, 2.0, 4.0, 8.0, 8.0):
-        assert 0.0 <= backoff.next_s() <= ceiling
-    backoff.reset()
-    assert backoff.next_s() <= 1.0
-    waits = [Backoff(random.Random(seed), first_s=1.0).next_s() for seed in range(50)]
-    assert min(waits) < 0.2 < 0.8 < max(waits)

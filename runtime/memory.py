@@ -5,7 +5,7 @@ import ctypes
 
 def give_back() -> None:
     """
-    Have the C library return what it keeps for later.
+    Have the C library return to the system what it keeps for later allocations.
 
     After a million permissions were read that is more than the permissions themselves. Where the
     library has no such call, nothing happens.

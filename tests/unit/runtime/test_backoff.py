@@ -1,6 +1,6 @@
 """Waits between attempts."""
 
-from edge_agent.backoff import Backoff
+from runtime.backoff import Backoff
 
 
 def test_bounds_double_up_to_the_longest() -> None:
@@ -25,3 +25,13 @@ def test_longest_wait_may_be_shortened() -> None:
         backoff.failed()
     backoff.longest_s = 2.0
     assert backoff.failed() == 2.0
+
+
+def test_failures_in_a_row_are_counted() -> None:
+    """The count starts again after a success."""
+    backoff = Backoff(lambda: 1.0)
+    backoff.failed()
+    backoff.failed()
+    assert backoff.failures == 2
+    backoff.succeeded()
+    assert backoff.failures == 0
