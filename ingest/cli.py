@@ -15,12 +15,13 @@ from ingest import app, reopening
 from ingest.config import Settings, read_keys
 from ingest.database import DatabaseSettings, connection_string
 from ingest.errors import StoreError
-from ingest.migrate import ROLES, migrate
+from ingest.migrate import migrate
 from runtime import files
 from runtime.errors import ConfigError, RuntimeSetupError
 from runtime.postgres import read_secret
 from runtime.settings import load
 from runtime.tls import client_context
+from schema import roles
 from wire.topics import is_agent
 
 
@@ -57,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="ROLE=FILE",
-        help=f"let ROLE log in with the password in FILE; one of {', '.join(ROLES)}",
+        help=f"let ROLE log in with the password in FILE; one of {', '.join(roles.TELEMETRY)}",
     )
     _add_quarantine(commands)
     text = "make ingest's key pair: ingest.key (private) and ingest.pub"
@@ -165,12 +166,12 @@ def _migrate(arguments: argparse.Namespace) -> int:
 
 def _role_password(text: str) -> tuple[str, str]:
     role, _, file = text.partition("=")
-    if role not in ROLES or not file:
+    if role not in roles.TELEMETRY or not file:
         raise ConfigError(
             key="--role-password",
             source="the command line",
             problem="not ROLE=FILE with a role of ours",
-            mend=f"Roles are: {', '.join(ROLES)}.",
+            mend=f"Roles are: {', '.join(roles.TELEMETRY)}.",
         )
     return role, read_secret(Path(file), key="--role-password")
 

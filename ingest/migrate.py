@@ -5,14 +5,13 @@ from pathlib import Path
 from typing import Final
 
 import psycopg
-from psycopg import sql
 
 from ingest.database import DatabaseSettings, connection_string, store_error
 from ingest.errors import Unusable
 from runtime import migrations, postgres
+from schema import roles
 
 MIGRATIONS: Final = Path(__file__).parent / "sql" / "migrations"
-ROLES: Final = ("vv_owner", "vv_ingest", "vv_trust", "vv_reader", "vv_grafana")
 
 
 def migrate(settings: DatabaseSettings, *, passwords: Mapping[str, str]) -> list[str]:
@@ -36,7 +35,7 @@ def migrate(settings: DatabaseSettings, *, passwords: Mapping[str, str]) -> list
             steps = migrations.read(MIGRATIONS, variant=_variant(connection))
             applied = migrations.apply(connection, steps)
             for role, password in passwords.items():
-                _let_in(connection, role, password)
+                roles.let_in(connection, role, password)
     except psycopg.Error as error:
         raise store_error(error) from None
     return [step.path.name for step in applied]
@@ -65,15 +64,3 @@ def _variant(connection: psycopg.Connection) -> str:
             " restart the server, or take its package away to have native partitions"
         ) from None
     return "timescale"
-
-
-def _let_in(connection: psycopg.Connection, role: str, password: str) -> None:
-    # The server is sent the verifier, never the password: statements may be logged.
-    verifier = connection.pgconn.encrypt_password(
-        password.encode(), role.encode(), b"scram-sha-256"
-    ).decode()
-    connection.execute(
-        sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(
-            sql.Identifier(role), sql.Literal(verifier)
-        )
-    )

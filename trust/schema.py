@@ -4,15 +4,14 @@ from pathlib import Path
 from typing import Final
 
 import psycopg
-from psycopg import sql
 
 from runtime import migrations, postgres
+from schema import roles
 from trust.config import DatabaseSettings
 from trust.database import parameters, why
 from trust.errors import VaultUnavailable
 
 _FOLDER: Final = Path(__file__).parent / "sql" / "migrations"
-_ROLE: Final = "vv_trust"
 
 
 def migrate(settings: DatabaseSettings, *, role_password: str | None) -> list[str]:
@@ -35,19 +34,7 @@ def migrate(settings: DatabaseSettings, *, role_password: str | None) -> list[st
         with postgres.connect(where, path=postgres.WITH_PUBLIC) as connection:
             applied = migrations.apply(connection, migrations.read(_FOLDER))
             if role_password is not None:
-                _let_in(connection, role_password)
+                roles.let_in(connection, roles.VAULT, role_password)
     except psycopg.Error as exc:
         raise VaultUnavailable(why(exc)) from None
     return [migration.path.name for migration in applied]
-
-
-def _let_in(connection: psycopg.Connection, password: str) -> None:
-    # The server is sent the verifier, never the password: statements may be logged.
-    verifier = connection.pgconn.encrypt_password(
-        password.encode(), _ROLE.encode(), b"scram-sha-256"
-    ).decode()
-    connection.execute(
-        sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(
-            sql.Identifier(_ROLE), sql.Literal(verifier)
-        )
-    )

@@ -9,12 +9,12 @@ from psycopg import conninfo, sql
 
 from runtime import files, postgres
 from runtime.errors import SessionRefused
+from schema import roles
 from simulators.stack.errors import StackError
 from simulators.stack.postgres import Postgres
 from simulators.stack.toml import Table
 
 _ROLES: Final = ("vv_ingest", "vv_trust")
-_ALL_ROLES: Final = ("vv_ingest", "vv_trust", "vv_reader", "vv_grafana", "vv_owner")
 _NAMES: Final = ("telemetry", "vault")
 
 
@@ -96,7 +96,7 @@ class Databases:
 
     def _refuse_foreign_roles(self, connection: psycopg.Connection) -> None:
         found = connection.execute(
-            "SELECT FROM pg_roles WHERE rolname = ANY(%s)", [list(_ALL_ROLES)]
+            "SELECT FROM pg_roles WHERE rolname = ANY(%s)", [list(roles.TELEMETRY)]
         ).fetchall()
         if found:
             raise StackError(
@@ -160,5 +160,5 @@ class Databases:
                 connection.execute(
                     sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
                 )
-            for role in _ALL_ROLES if self._made_roles else ():
+            for role in roles.TELEMETRY if self._made_roles else ():
                 connection.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(role)))

@@ -9,11 +9,11 @@ import psycopg
 
 from ingest.migrate import MIGRATIONS
 from runtime import migrations
+from schema import roles
 from vitalveil.doctor.finding import Finding, note, sound, wrong
 
 Facts = Mapping[str, Any]
 _FACTS: Final = resources.files("vitalveil.doctor").joinpath("sql", "facts.sql")
-_ROLES: Final = ("vv_grafana", "vv_ingest", "vv_owner", "vv_reader", "vv_trust")
 _LEAST_SERVER: Final = 150_000
 _LEAST_TIMESCALE: Final = (2, 25)
 _PINNED_TIMESCALE: Final = (2, 29, 2)
@@ -115,7 +115,7 @@ def _server(facts: Facts) -> Iterable[Finding]:
         yield wrong("database-clock", f"the clocks differ by {facts['offset']:.1f} s", mend)
     else:
         yield sound("database-clock", "the clocks agree")
-    missing = sorted(set(_ROLES) - set(facts["roles"] or ()))
+    missing = sorted(set(roles.TELEMETRY) - set(facts["roles"] or ()))
     if missing:
         yield wrong("database-roles", f"roles are missing: {', '.join(missing)}", _MIGRATE)
     if not facts.get("sees_activity", True):

@@ -4,7 +4,16 @@ import ast
 from pathlib import Path
 
 _ROOT = Path(__file__).parents[3]
-_PROGRAMS = ("ingest", "trust", "runtime", "vitalveil", "simulators", "benchmarks", "grafana")
+_PROGRAMS = (
+    "ingest",
+    "trust",
+    "runtime",
+    "schema",
+    "vitalveil",
+    "simulators",
+    "benchmarks",
+    "grafana",
+)
 _DOOR = Path("runtime/postgres.py")
 _PEERS = Path("benchmarks/peers")
 """What others would write, which is compared with."""
