@@ -1,7 +1,7 @@
 """Policy files: read exactly, or refused with the key and a mend."""
 
 import contextlib
-from pathlib import Path
+from importlib import resources
 
 import pytest
 from hypothesis import given
@@ -12,7 +12,7 @@ from trust.errors import PolicyError
 from trust.purposes import Allowed, Article6, Article9, Retention, parse_reference
 from wire.policy import Aggregate, Rule
 
-POLICIES = Path(policy_file.__file__).parent / "policies"
+POLICIES = resources.files("trust") / "policies"
 GOOD = """\
 purpose: diabetes-care@3
 art6: 6.1.e

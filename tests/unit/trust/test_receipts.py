@@ -4,7 +4,7 @@ import datetime as dt
 import functools
 import uuid
 from collections.abc import Callable
-from pathlib import Path
+from importlib import resources
 from typing import Any
 from uuid import UUID
 
@@ -18,7 +18,7 @@ from trust import canonical, decisions, policy_file, receipts
 from trust.decisions import Capture, Decision, GivenBy, State
 from trust.receipts import Fault, Receipt, ReceiptRefused, Statement
 
-POLICY = Path(__file__).parents[3] / "trust" / "policies" / "demo.yaml"
+POLICY = resources.files("trust") / "policies" / "demo.yaml"
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 T0 = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 DAY = dt.timedelta(days=1)
