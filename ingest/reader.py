@@ -10,7 +10,7 @@ import numpy as np
 from psycopg import AsyncConnection
 
 from ingest.database import connect, mapped_errors
-from ingest.errors import Unavailable
+from ingest.errors import StoreError, Unavailable
 from ingest.permissions import AGENT, LEASE, PERMISSION, Changes, Table
 from ingest.queries import QUERIES
 from runtime.backoff import Backoff
@@ -24,6 +24,8 @@ queue is full, that would have the COMMIT of a withdrawal fail (docs/decisions/0
 _ANSWER_WITHIN_S: Final = 5.0
 """A look that takes longer: the connection is taken for dead."""
 _PURGE_EVERY_S = 3600.0
+_PURGE_WITHIN_S = 60.0
+"""How long emptying the quarantine may take; what is left is for the next time."""
 _CLEARED_S = 0.1
 _TELL_EVERY = 300
 _ROWS_AT_ONCE = 50_000
@@ -89,7 +91,8 @@ class _Found:
 
 class PermissionReader:
     """
-    Keeps permissions fresh over a connection of its own; also empties the quarantine in time.
+    Keeps permissions fresh over a connection of its own; also empties the quarantine in time, over
+    another one: a purge that waits for a lock has no look at the epoch wait.
 
     Args:
         conninfo: What to connect with.
@@ -106,6 +109,7 @@ class PermissionReader:
         self._apply = apply
         self._backoff = backoff
         self._purge_at = 0.0
+        self._purging: asyncio.Task[None] | None = None
         self.is_live = False
         self.on_change: Callable[[bool], None] = lambda is_live: None
         """Told whenever `is_live` changes."""
@@ -117,15 +121,19 @@ class PermissionReader:
         Raises:
             StoreError: The database is not what it should be.
         """
-        while True:
-            try:
-                async with mapped_errors():
-                    await self._follow()
-            except Unavailable as error:
-                _log.warning("permissions_unreachable", error=error.cause)
-            finally:
-                self._set_live(False)
-            await asyncio.sleep(self._backoff.failed())
+        try:
+            while True:
+                try:
+                    async with mapped_errors():
+                        await self._follow()
+                except Unavailable as error:
+                    _log.warning("permissions_unreachable", error=error.cause)
+                finally:
+                    self._set_live(False)
+                await asyncio.sleep(self._backoff.failed())
+        finally:
+            if self._purging is not None:
+                self._purging.cancel()
 
     async def _follow(self) -> None:
         async with await connect(self._conninfo, autocommit=True) as connection:
@@ -139,7 +147,7 @@ class PermissionReader:
                 # Many people may withdraw between two looks: their changes are read together.
                 if await _epoch(connection) != known:
                     known = await self._read(connection, known)
-                await self._purge(connection)
+                self._purge_in_time()
 
     async def _until_cleared(self, connection: AsyncConnection) -> None:
         """
@@ -150,8 +158,10 @@ class PermissionReader:
         """
         waits = 0
         while True:
-            cursor = await connection.execute(QUERIES["is_cleared"])
-            if await cursor.fetchone() == (True,):
+            async with asyncio.timeout(_ANSWER_WITHIN_S):
+                cursor = await connection.execute(QUERIES["is_cleared"])
+                is_cleared = await cursor.fetchone() == (True,)
+            if is_cleared:
                 return
             if waits % _TELL_EVERY == 0:
                 _log.warning("not_cleared", mend="vitalveil trust run, or trust erase replay")
@@ -169,13 +179,12 @@ class PermissionReader:
             _log.info("permissions_applied", epoch=epoch)
         return epoch
 
-    async def _purge(self, connection: AsyncConnection) -> None:
+    def _purge_in_time(self) -> None:
+        """Have the quarantine emptied when it is time, unless that is still being done."""
         now = asyncio.get_running_loop().time()
-        if now >= self._purge_at:
+        if now >= self._purge_at and (self._purging is None or self._purging.done()):
             self._purge_at = now + _PURGE_EVERY_S
-            cursor = await connection.execute(QUERIES["purge_quarantine"])
-            if cursor.rowcount:
-                _log.info("quarantine_purged", envelopes=cursor.rowcount)
+            self._purging = asyncio.create_task(_purge(self._conninfo), name="purge")
 
     def _set_live(self, is_live: bool) -> None:
         if is_live != self.is_live:
@@ -195,3 +204,16 @@ async def _epoch(connection: AsyncConnection) -> int:
         row = await cursor.fetchone()
     assert row is not None  # noqa: S101 - the gate has one row
     return int(row[0])
+
+
+async def _purge(conninfo: str) -> None:
+    """Delete what has lain in quarantine for long enough; what fails is tried the next time."""
+    try:
+        async with mapped_errors(), asyncio.timeout(_PURGE_WITHIN_S):
+            async with await connect(conninfo, autocommit=True) as connection:
+                cursor = await connection.execute(QUERIES["purge_quarantine"])
+    except StoreError as error:
+        _log.warning("quarantine_not_purged", error=error.cause)
+        return
+    if cursor.rowcount:
+        _log.info("quarantine_purged", envelopes=cursor.rowcount)

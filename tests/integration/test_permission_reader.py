@@ -27,6 +27,17 @@ DELETE FROM vv.permissions;
 UPDATE vv.permission_gate SET epoch = epoch + 1, forgotten_epoch = epoch + 1
 """
 
+_EXPIRED = """
+INSERT INTO vv.quarantine
+    (agent, spool_id, sequence, reason, digest, payload, received_at, expires_at)
+VALUES ('0123456789abcdef', '\\x00112233445566778899aabbccddeeff', 1, 'bad_seal',
+    '\\x00112233445566778899aabbccddeeff', '\\x00', now(), now() - interval '1 day')
+"""
+_IS_PURGE_WAITING = """
+SELECT pid FROM pg_stat_activity
+WHERE usename = 'vv_ingest' AND datname = current_database() AND wait_event_type = 'Lock'
+"""
+
 
 class Reading:
     """A reader at work, what it learned, and how often it was told everything."""
@@ -103,3 +114,46 @@ async def test_what_was_deleted_is_forgotten(database: Database) -> None:
         await asyncio.to_thread(database.execute, _FORGET)
         await until(lambda: found.complete == 2, timeout_s=5)
         assert len(found.permissions) == 0
+
+
+async def test_purge_that_waits_for_a_lock_delays_no_permission(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While a session holds the quarantine, changes are known as soon; then it is emptied."""
+    monkeypatch.setattr(reader_module, "_PURGE_EVERY_S", 0.0)
+    sow(database, Seed())
+    database.execute(_EXPIRED)
+    with psycopg.connect(database.dsn()) as holding:
+        holding.execute("LOCK TABLE vv.quarantine IN ACCESS EXCLUSIVE MODE")
+        async with reading(database) as found:
+            await until(lambda: bool(database.fetch(_IS_PURGE_WAITING)))
+            for number in range(1, 4):
+                epoch = await asyncio.to_thread(sow, database, Seed(handle=bytes([number]) * 16))
+                await until(lambda: found.permissions.epoch >= epoch, timeout_s=0.5)  # noqa: B023 - awaited here
+            assert found.reader.is_live
+            assert found.complete == 1
+            holding.rollback()
+            await until(lambda: not database.fetch("SELECT FROM vv.quarantine"))
+
+
+async def test_purge_that_takes_too_long_is_given_up_and_tried_again(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ends in its own time, whatever holds it, and there is never more than one of it."""
+    monkeypatch.setattr(reader_module, "_PURGE_EVERY_S", 0.0)
+    monkeypatch.setattr(reader_module, "_PURGE_WITHIN_S", 0.3)
+    sow(database, Seed())
+    database.execute(_EXPIRED)
+    with psycopg.connect(database.dsn()) as holding:
+        holding.execute("LOCK TABLE vv.quarantine IN ACCESS EXCLUSIVE MODE")
+        async with reading(database) as found:
+            seen: set[object] = set()
+            while len(seen) < 3:
+                waiting = database.fetch(_IS_PURGE_WAITING)
+                assert len(waiting) <= 1
+                seen.update(waiting)
+                await asyncio.sleep(0.05)
+            assert found.reader.is_live
+            assert found.complete == 1
+            holding.rollback()
+            await until(lambda: not database.fetch("SELECT FROM vv.quarantine"))
