@@ -93,7 +93,14 @@ class ReceiptSender:
         self._floors.learned(spool, now=self._now())
 
     def changed(self, changes: Changes) -> None:
-        """Owe receipts to the agents in *changes* that waited for their keys."""
+        """
+        Owe receipts to the agents in *changes* that waited for their keys, and take the floors
+        that did.
+        """
+        if self._floors.has_keyless and len(changes.agents):
+            known = (f"{word:016x}" for word in changes.agents["agent"].tolist())
+            self._floors.recognised(known, now=self._now())
+            self._owes.set()
         if self._receipts.has_waiting and len(changes.agents):
             agents = (f"{word:016x}" for word in changes.agents["agent"].tolist())
             self._settlements.owe(self._receipts.recognised(agents), now=self._now())

@@ -6,7 +6,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from ingest.floors import Floors, Ignored
 from ingest.metrics import Metrics
-from ingest.permissions import JSON, NO_KEY, SEALED
+from ingest.permissions import JSON, NO_KEY, SEALED, Permissions
 from ingest.receipt_sender import ReceiptSender
 from ingest.receipts import Proofs, Receipts, Wait
 from ingest.session import SessionSettings
@@ -23,7 +23,7 @@ from tests.fakes_ingest import (
 )
 from wire import agreement, receipt, state, topics
 from wire.errors import BadProof, WeakKey
-from wire.receipt import SpoolReceipt
+from wire.receipt import MAX_SPOOLS, SpoolReceipt
 from wire.state import SpoolState
 
 NEW = X25519PrivateKey.from_private_bytes(bytes(range(32)))
@@ -235,6 +235,99 @@ def test_floors_of_unknown_spools_are_remembered_within_bounds() -> None:
         settlements.load(spool, 0, [])
         floors.learned(spool, now=0.0)
     assert asked == [f"{number:016x}" for number in (4, 5)]
+
+
+@pytest.mark.parametrize("unknown", [NO_KEY, bytes([1]) + bytes(31)], ids=["none", "small order"])
+def test_a_floor_that_comes_before_its_agents_key_is_taken_once_the_key_is_known(
+    unknown: bytes,
+) -> None:
+    """It is judged again then, counted once as ignored, and taken only with a proof."""
+    settlements = Settlements(interval_s=0.0)
+    settlements.load((AGENT, SPOOL), 0, [])
+    ignored: list[Ignored] = []
+    peers = Peers(lease_key=unknown)
+    floors = Floors(settlements, receipts(peers).judge_floor, on_ignored=ignored.append)
+    for floor in (4, 9, 9):
+        floors.told(AGENT, told(floor), now=0.0)
+    floors.recognised([AGENT, OTHER], now=0.0)
+    assert ignored == [Ignored.NO_KEY] * 2
+    assert settlements.take_due(now=0.0) == []
+    peers.lease_key = LEASE_PUBLIC
+    floors.recognised([OTHER], now=0.0)
+    assert settlements.take_due(now=0.0) == []
+    floors.recognised([AGENT], now=0.0)
+    assert settlements.take_due(now=0.0) == [(AGENT, [SpoolReceipt(SPOOL, 8)])]
+    assert not floors.has_keyless
+    peers.lease_key = unknown
+    floors.told(AGENT, told(20, proof=told(19).proof), now=0.0)
+    peers.lease_key = LEASE_PUBLIC
+    floors.recognised([AGENT], now=0.0)
+    assert ignored[2:] == [Ignored.NO_KEY, Ignored.BAD_PROOF]
+    assert settlements.take_due(now=0.0) == []
+    assert not floors.has_keyless
+
+
+def test_a_floor_waits_for_a_key_and_for_its_spool_in_any_order() -> None:
+    """What is forgotten of the spool while its key is unknown does not lose the floor."""
+    settlements = Settlements(interval_s=0.0, max_spools=1)
+    settlements.load((AGENT, SPOOL), 0, [])
+    peers = Peers(lease_key=NO_KEY)
+    floors = Floors(settlements, receipts(peers).judge_floor)
+    floors.told(AGENT, told(9), now=0.0)
+    settlements.load((OTHER, SPOOL), 0, [])
+    peers.lease_key = LEASE_PUBLIC
+    floors.recognised([AGENT], now=0.0)
+    settlements.load((AGENT, SPOOL), 0, [])
+    floors.learned((AGENT, SPOOL), now=0.0)
+    assert settlements.take_due(now=0.0) == [(AGENT, [SpoolReceipt(SPOOL, 8)])]
+
+
+def test_floors_that_wait_for_keys_are_remembered_within_bounds() -> None:
+    """Neither many agents without a key fill the memory, nor one with many spools."""
+    settlements = Settlements(interval_s=0.0)
+    asked: list[tuple[str, str]] = []
+
+    def judge(agent: str, said: SpoolState) -> Ignored:
+        asked.append((agent, said.spool_id))
+        return Ignored.NO_KEY
+
+    floors = Floors(settlements, judge, max_claims=2)
+    agents = [f"{number:016x}" for number in range(1, 6)]
+    spools = [number.to_bytes(16, "big") for number in range(1, 2 * MAX_SPOOLS)]
+    for agent in agents:
+        for spool_id in spools:
+            settlements.load((agent, spool_id), 0, [])
+            floors.told(agent, SpoolState(spool_id.hex(), 9, 0, "ab"), now=0.0)
+    asked.clear()
+    floors.recognised(agents, now=0.0)
+    kept = [spool_id.hex() for spool_id in spools[-MAX_SPOOLS:]]
+    assert asked == [(agent, spool_id) for agent in agents[-2:] for spool_id in kept]
+
+
+def test_permissions_that_bring_a_key_have_the_floor_taken() -> None:
+    """The sender hears of a change of agents, and settles what had to wait for it."""
+    settlements = Settlements(interval_s=0.0)
+    settlements.load((AGENT, SPOOL), 0, [])
+    permissions = Permissions()
+    permissions.apply(changes(1, is_complete=True, agents=[(AGENT, "sealed")], lease_key=NO_KEY))
+    sender = ReceiptSender(
+        MemoryReceiver(),
+        settlements,
+        Receipts(Proofs([NEW]), permissions.peers),
+        Metrics(),
+        monotonic_s=lambda: 0.0,
+        is_ours=lambda agent: True,
+    )
+    about = delivery(
+        state.encode(state.State(True, "test", spools=[told(9)], reads=[state.RECEIPT_2]))
+    )
+    about.topic = topics.state(AGENT)
+    sender.heard(about)
+    assert settlements.is_behind((AGENT, SPOOL), 9)
+    brought = changes(2, agents=[(AGENT, "sealed")])
+    permissions.apply(brought)
+    sender.changed(brought)
+    assert settlements.is_behind((AGENT, SPOOL), 9) is False
 
 
 def test_a_worker_believes_and_tells_the_agents_of_its_shards_alone() -> None:

@@ -328,7 +328,7 @@ async def test_state_that_comes_late_brings_the_receipt() -> None:
 
 
 async def test_key_that_comes_late_brings_the_receipt() -> None:
-    """An agent that was upgraded before trust is told once trust has written its key."""
+    """An agent upgraded before trust is told, and its floor taken, once trust wrote its key."""
     async with running(MemoryStore()) as one:
         one.service.apply(changes(2, agents=[(AGENT, "sealed")], lease_key=bytes(32)))
         one.receiver.feed(told(floor=5), delivery(envelopes(1)[0]))
