@@ -7,6 +7,7 @@ import itertools
 import random
 from collections.abc import AsyncIterator, Callable, Sized
 
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
@@ -217,6 +218,24 @@ async def test_changes_inside_the_transaction_decide_again() -> None:
         assert one.value("permissions_epoch") == 2
 
 
+async def test_flush_is_not_decided_by_permissions_behind_the_change_that_it_holds() -> None:
+    """A change whose forerunner is not known yet is waited for; nothing is stored without it."""
+    store = MemoryStore()
+    withdrawn = permission(is_withdrawn=True)
+    store.changes = msgspec.structs.replace(changes(3, permissions=[withdrawn]), since=2)
+    async with running(store) as one:
+        one.receiver.feed(delivery(envelopes(1)[0]))
+        await one.until(lambda: bool(one.value("flush_retries_total")))
+        assert one.permissions.epoch == 1
+        assert store.flushes == []
+        assert one.receiver.acknowledged == []
+        one.service.apply(changes(2))
+        await one.until(lambda: bool(one.receiver.acknowledged))
+        assert one.value("refused_envelopes_total", reason="withdrawn") == 1
+        assert one.permissions.epoch == 3
+        assert [len(stored.plan.admission.rows) for stored in store.flushes] == [0]
+
+
 async def test_revoked_agent_gets_no_receipt() -> None:
     """What is refused because its agent is nobody is in no ledger, so in no receipt either."""
     first, second = envelopes(2)
@@ -336,7 +355,7 @@ async def test_key_that_comes_late_brings_the_receipt() -> None:
         assert one.value("ignored_floors_total", reason="no_key") == 1
         one.service.apply(changes(3, agents=[(AGENT, "sealed")]))
         await one.until(lambda: bool(one.receiver.published))
-        assert read(one.receiver.published[0][1])[0].through == 1
+        assert read(one.receiver.published[0][1])[0].through == 4
 
 
 async def test_every_envelope_of_a_long_stream_is_settled_in_turn() -> None:
