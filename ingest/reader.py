@@ -209,9 +209,12 @@ async def _epoch(connection: AsyncConnection) -> int:
 async def _purge(conninfo: str) -> None:
     """Delete what has lain in quarantine for long enough; what fails is tried the next time."""
     try:
-        async with mapped_errors(), asyncio.timeout(_PURGE_WITHIN_S):
-            async with await connect(conninfo, autocommit=True) as connection:
-                cursor = await connection.execute(QUERIES["purge_quarantine"])
+        async with (
+            mapped_errors(),
+            asyncio.timeout(_PURGE_WITHIN_S),
+            await connect(conninfo, autocommit=True) as connection,
+        ):
+            cursor = await connection.execute(QUERIES["purge_quarantine"])
     except StoreError as error:
         _log.warning("quarantine_not_purged", error=error.cause)
         return
