@@ -301,9 +301,14 @@ class Records:
         self._run("revoke_agent", agent)
         self._run("revoke_certificates", agent)
 
-    def uncut(self, *, limit: int) -> list[str]:
-        """Return revoked agents whose connection was not ended yet."""
-        return [agent for (agent,) in self._fetch("uncut", limit)]
+    def wanted(self, agent: str) -> int:
+        """Return how many changes of *agent* are wanted so far; 0 without one."""
+        rows = self._fetch("wanted", agent)
+        return int(rows[0][0]) if rows else 0
+
+    def uncut(self) -> list[str]:
+        """Return all revoked agents whose connection was not ended yet."""
+        return [agent for (agent,) in self._fetch("uncut")]
 
     def note_cut(self, agents: Sequence[str]) -> None:
         """Note that the broker keeps *agents* out, and that none of them is connected."""

@@ -3,6 +3,7 @@
 import datetime as dt
 import random
 from collections.abc import Callable, Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final
 
 from runtime import named_sql
@@ -33,7 +34,13 @@ class Register:
     def _fetch(self, name: str, *arguments: Any) -> list[Row]:
         return self._connection.execute(_SQL[name], arguments).fetchall()
 
-    def replace(self, work: Work, failures: Mapping[str, Collection[Failure]]) -> None:
+    def replace(
+        self,
+        work: Work,
+        failures: Mapping[str, Collection[Failure]],
+        *,
+        tried: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:
         """
         Keep *failures* of *work*; whatever else failed before of what was tried is well now.
 
@@ -42,6 +49,9 @@ class Register:
 
             failures: By what they stand in the way of: each gateway, or job, that was tried, with
                 none where all is well.
+
+            tried: Of gateways, up to which change (`Agent.wanted`) that was tried: what is wanted
+                later does not wait.
         """
         kept = [(agent, f) for agent, found in failures.items() for f in sorted(found)]
         self._connection.execute(
@@ -67,6 +77,7 @@ class Register:
                         "kind": failure.unit.kind,
                         "unit": failure.unit.name,
                         "cause": failure.cause,
+                        "tried": tried.get(agent),
                         "first": waits[0],
                         "waits": waits,
                     }

@@ -163,7 +163,8 @@ class Upkeep:
                 for p in needed
             }
             failures = {p.agent.agent: p.failures for p in plans} | failures
-            records.set_aside.replace(Work.LEASE, failures)
+            tried = {a.agent: a.wanted for a in locked}
+            records.set_aside.replace(Work.LEASE, failures, tried=tried)
             # Another lease is another attempt to publish, together with all others.
             records.set_aside.replace(Work.PUBLICATION, dict.fromkeys(written.versions, ()))
         return Done(
@@ -180,10 +181,13 @@ class Upkeep:
 
     def _narrow(self, agent: str, cause: Cause) -> Done:
         """End what *agent* may not send any more; set it aside, and leave all else as it is."""
+        with self._vault.transaction() as records:
+            # Before anything is looked at: what is decided from here on may not be seen.
+            tried = records.wanted(agent)
         withdrawn = attempt(lambda: self._end(agent), kind=UnitKind.GATEWAY)
         failures = frozenset({Failure(gateway(agent), cause)})
         with self._vault.transaction() as records:
-            records.set_aside.replace(Work.LEASE, {agent: failures})
+            records.set_aside.replace(Work.LEASE, {agent: failures}, tried={agent: tried})
         if isinstance(withdrawn, Cause):
             return Done(failures={agent: failures}, left=frozenset({agent}))
         return Done(self._clock(), withdrawn, failures={agent: failures})

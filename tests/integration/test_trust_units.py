@@ -1,9 +1,12 @@
 """What is at fault is set aside alone, at each gateway and for each person; all else is done."""
 
 import datetime as dt
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from uuid import UUID
 
 import msgspec
+import psycopg
 import pytest
 
 from simulators.stack.trust_shell import INVENTED_YES
@@ -313,3 +316,35 @@ def test_an_erasure_waits_for_a_lease_that_names_the_person(clinic: Office) -> N
     with clinic.app.vault.transaction() as records:
         assert records.set_aside.keeps_lease([agent])
         assert not records.set_aside.keeps_lease([clinic.enrol()[0]])
+
+
+def test_what_is_withdrawn_while_a_gateway_is_set_aside_does_not_wait(clinic: Office) -> None:
+    """Whose command dies then is found by the daemon at once, and not at the next attempt."""
+    agent, _ = clinic.enrol()
+    subject = _measured(clinic, agent, "C0:FF:EE:00:00:01")
+    POISONS["a version that telemetry does not take"][0](clinic, agent, subject)
+    want(clinic, agent)
+    clinic.app.upkeep.attempt([agent])
+    clinic.vault.execute("UPDATE vault.set_aside SET failures = 12")
+    daemon = App(clinic.settings)
+    want(clinic, agent)
+    with (
+        psycopg.connect(clinic.vault.dsn()) as holder,
+        ThreadPoolExecutor(1) as thread,
+    ):
+        holder.execute("LOCK TABLE vault.set_aside IN SHARE MODE")
+        trying = thread.submit(daemon.upkeep.attempt, [agent])
+        waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = %s::regclass"
+        while clinic.vault.fetch(waits, "vault.set_aside") == [(0,)]:
+            assert not trying.done()
+        # As a command that is killed before it tells telemetry.
+        clinic.app.consent.record_withdrawn(UUID(subject), "home-monitoring")
+        holder.rollback()
+        failures = trying.result(60).failures
+    daemon.close()
+
+    assert agent in failures
+    (wait,) = clinic.vault.fetch("SELECT next_attempt_at - failed_at FROM vault.set_aside")[0]
+    assert isinstance(wait, dt.timedelta)
+    assert wait > dt.timedelta(minutes=1)
+    assert clinic.app.upkeep.unfinished(older_than=dt.timedelta(0), limit=9) == [agent]

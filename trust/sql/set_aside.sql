@@ -1,9 +1,11 @@
 -- name: set_aside
 -- What fails again counts on; what fails otherwise begins again.
-INSERT INTO vault.set_aside AS s (work, stands_in, kind, unit, cause, next_attempt_at)
-VALUES (%(work)s, %(stands_in)s, %(kind)s, %(unit)s, %(cause)s, clock_timestamp() + %(first)s)
+INSERT INTO vault.set_aside AS s (work, stands_in, kind, unit, cause, tried, next_attempt_at)
+VALUES (%(work)s, %(stands_in)s, %(kind)s, %(unit)s, %(cause)s, %(tried)s,
+    clock_timestamp() + %(first)s)
 ON CONFLICT (work, stands_in, kind, unit) DO UPDATE
 SET failures = s.failures + 1, cause = excluded.cause, failed_at = clock_timestamp(),
+    tried = excluded.tried,
     next_attempt_at = clock_timestamp()
         + (%(waits)s::interval[])[least(s.failures + 1, cardinality(%(waits)s::interval[]))]
 

@@ -54,6 +54,9 @@ SELECT agent, format, lease_key, revoked_at, wanted, applied, lease_version, due
     reads_padded_since IS NOT NULL
 FROM vault.agents a WHERE agent = ANY(%s) ORDER BY agent FOR NO KEY UPDATE
 
+-- name: wanted
+SELECT wanted FROM vault.agents WHERE agent = %s
+
 -- name: hold_agents
 -- No more than their names: a withdrawal needs no other column, and none may stand in its way.
 SELECT agent FROM vault.agents WHERE agent = ANY(%s) ORDER BY agent FOR NO KEY UPDATE
@@ -105,8 +108,7 @@ INSERT INTO vault.revocations (serial)
 SELECT serial FROM vault.certificates WHERE agent = %s ON CONFLICT DO NOTHING
 
 -- name: uncut
-SELECT agent FROM vault.agents WHERE revoked_at IS NOT NULL AND cut_at IS NULL
-ORDER BY agent LIMIT %s
+SELECT agent FROM vault.agents WHERE revoked_at IS NOT NULL AND cut_at IS NULL ORDER BY agent
 
 -- name: note_cut
 UPDATE vault.agents SET cut_at = clock_timestamp() WHERE agent = ANY(%s) AND cut_at IS NULL
@@ -167,7 +169,7 @@ WHERE applied < wanted AND wanted_at < clock_timestamp() - %s
   AND NOT EXISTS (
     SELECT FROM vault.set_aside s
     WHERE s.work = 'lease' AND s.stands_in = a.agent AND s.kind = 'gateway'
-      AND s.next_attempt_at > clock_timestamp() AND s.failed_at > a.wanted_at)
+      AND s.next_attempt_at > clock_timestamp() AND s.tried >= a.wanted)
 ORDER BY wanted_at LIMIT %s
 
 -- name: due
