@@ -25,7 +25,7 @@ from trust.certificates import Authority
 from trust.config import Settings
 from trust.consent import Consent
 from trust.courier import Courier, publish_once
-from trust.cutoff import Cutoff
+from trust.cutoff import CUTOFF, Cutoff
 from trust.desk import Desk
 from trust.enrolment import Enrolment, ingest_pem
 from trust.erasure import Eraser
@@ -365,10 +365,13 @@ async def _serve(settings: Settings, keys: FileKeys, courier: Courier, metrics: 
         )
         files_kept = _file_jobs(settings, keys, metrics)
         cutting = App(settings)
+        cutoff, jobs = cutting.cutoff(), Jobs(cutting.vault, count=metrics.count_failures)
         keeping = [
             asyncio.create_task(keep(A_DAY, files_kept.revocations), name="revocations"),
             asyncio.create_task(keep(AN_HOUR, files_kept.exports), name="exports"),
-            asyncio.create_task(keep(HALF_A_MINUTE, cutting.cutoff().again), name="cutoff"),
+            asyncio.create_task(
+                keep(HALF_A_MINUTE, lambda: jobs.do(CUTOFF, cutoff.again)), name="cutoff"
+            ),
             asyncio.create_task(maintenance.run(), name="maintenance"),
             asyncio.create_task(
                 _rounds(settings, keys, verifying, metrics).run(), name="verifying"

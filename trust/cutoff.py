@@ -15,22 +15,24 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from runtime.errors import RuntimeSetupError
-from runtime.logs import Log, describe
+from runtime.logs import Log
 from trust import files, pki
 from trust.certificates import Authority
 from trust.config import CertificateSettings
 from trust.enrolment import Enrolment
-from trust.errors import BrokerUnavailable, TrustError
+from trust.errors import BrokerUnavailable
+from trust.isolation import attempt
 from trust.ports import Clock, Door
 from trust.reload import reload_broker
+from trust.units import SENTENCES, Cause, Failure, UnitKind, gateway, job
 from trust.vault import Vault
 
 T = TypeVar("T")
 
+CUTOFF: Final = "cutoff"
+"""The job that has the broker keep revoked gateways out."""
 _PATIENCE_S: Final = 5.0
 _PAUSE_S: Final = 0.1
-_AT_ONCE: Final = 100
 _log: Final = Log("trust.cutoff")
 
 
@@ -47,7 +49,7 @@ class Cut(msgspec.Struct, frozen=True):
 
 class Cutoff:
     """
-    Cuts off.
+    Cuts off, each gateway alone: one that cannot be cut off keeps no other connected.
 
     Args:
         vault: Who is to be cut off.
@@ -85,22 +87,33 @@ class Cutoff:
 
     def pending(self) -> list[str]:
         """
-        Return revoked gateways that were not cut off yet, at most a hundred.
+        Return all revoked gateways that were not cut off yet.
 
         Raises:
             VaultUnavailable: It is not known.
         """
         with self._vault.transaction() as records:
-            return records.uncut(limit=_AT_ONCE)
+            return records.uncut()
 
-    def again(self) -> bool:
-        """Cut off who is pending; return whether nobody is any more. For the daemon."""
+    def again(self) -> set[Failure]:
+        """
+        Cut off who is pending, as a job of the daemon; return what stands in the way.
+
+        Raises:
+            KeyFileError: The list cannot be written.
+            Unavailable: The broker or the vault is away; some may be cut off.
+        """
+        if not self.pending():
+            return set()
+        done: list[str] = []
         try:
-            return not self.pending() or not self.run(is_due=False).pending
-        except (TrustError, RuntimeSetupError, OSError) as exc:
-            # OSError: the list's folder may be closed to us.
-            _log.error("not_cut_off", error=describe(exc))
-            return False
+            failures, problem = self._cut(done, is_due=False)
+        finally:
+            if done:
+                _log.info("cut_off", agents=len(done))
+        if problem:
+            _log.warning("not_cut_off", why=problem)
+        return failures
 
     def run(self, *, is_due: bool = True) -> Cut:
         """
@@ -115,10 +128,7 @@ class Cutoff:
         """
         done: list[str] = []
         try:
-            done = self._cut(is_due=is_due)
-            problem = ""
-        except _Undone as exc:
-            problem = str(exc)
+            _, problem = self._cut(done, is_due=is_due)
         except BrokerUnavailable as exc:
             problem = f"the daemon does it once it reaches the broker ({exc})"
         pending = self.pending()
@@ -128,37 +138,71 @@ class Cutoff:
             _log.warning("not_cut_off", agents=len(pending), why=problem)
         return Cut(done, pending, problem)
 
-    def _cut(self, *, is_due: bool) -> list[str]:
+    def _cut(self, done: list[str], *, is_due: bool) -> tuple[set[Failure], str]:
+        """Add to *done* whom it cuts off; return what stands in the way, and that in words."""
+        try:
+            failures = self._cut_each(done, is_due=is_due)
+        except _Undone as exc:
+            return {Failure(job(CUTOFF), exc.cause)}, str(exc)
+        causes = sorted({failure.cause for failure in failures})
+        return failures, ". ".join(". ".join(SENTENCES[cause]) for cause in causes)
+
+    def _cut_each(self, done: list[str], *, is_due: bool) -> set[Failure]:
         chosen = self._certificates
         if chosen.crl_file is None:
-            raise _Undone("set certificates.crl_file: no revocation list was written")
+            raise _Undone(
+                Cause.NOT_SET, "set certificates.crl_file: no revocation list was written"
+            )
         probe = self._write(chosen.crl_file, is_due=is_due)
         problem = reload_broker(chosen.reload_command, timeout_s=chosen.reload_timeout_s)
         if problem is not None:
-            raise _Undone(problem)
+            raise _Undone(Cause.COMMAND, problem)
         pending = self.pending()
         if not pending:
-            return []
+            return set()
         if self._door is None:
-            raise _Undone("set [broker]: trust cannot reach it to end connections")
+            raise _Undone(Cause.NOT_SET, "set [broker]: trust cannot reach it to end connections")
         if not self._is_read(self._door, probe):
             raise _Undone(
+                Cause.LIST_UNREAD,
                 "have the broker read its revocation list again (SIGHUP): it let in a certificate"
-                " that is on the newest one"
+                " that is on the newest one",
             )
+        failures = set()
         for agent in pending:
+            cause = self._cut_one(self._door, agent, probe)
+            if cause is None:
+                done.append(agent)
+            else:
+                failures.add(Failure(gateway(agent), cause))
+        return failures
+
+    def _cut_one(self, door: Door, agent: str, probe: pki.Holder) -> Cause | None:
+        """Cut *agent* off; return why it cannot be, or None."""
+
+        def take_over() -> None:
             stand_in = self._authority.stand_in(agent, now=self._clock())
-            _wait_for(self._door.take_over(agent, stand_in))
+            _wait_for(door.take_over(agent, stand_in))
             # Each by itself: a broker that goes away after the tenth has cut off ten.
             with self._vault.transaction() as records:
                 records.note_cut([agent])
-        return pending
+
+        try:
+            return attempt(take_over, kind=UnitKind.GATEWAY)
+        except BrokerUnavailable:
+            # Raises again where the broker is away, which is not this gateway's fault.
+            _wait_for(door.lets_in(probe))
+            return Cause.NOT_CUT
 
     def _write(self, crl: Path, *, is_due: bool) -> pki.Holder:
         """Write the list, if it must be; return what is on the newest one and on no other."""
         with self._vault.transaction() as records:
             revoked = len(records.revocations())
-        is_there = crl.exists() and (files.read(crl), revoked) == self._written
+        try:
+            is_there = crl.exists() and (files.read(crl), revoked) == self._written
+        except OSError as exc:
+            # Its folder may be closed to us.
+            raise files.unwritable(crl, exc) from None
         if self._probe is None or is_due or not is_there:
             # Another one with each list: an older list that was read must not pass for this one.
             probe = self._authority.probe(now=self._clock())
@@ -183,7 +227,11 @@ class Cutoff:
 
 
 class _Undone(Exception):
-    """It cannot be done now; the text says what to do."""
+    """Nobody can be cut off now; the text says what to do."""
+
+    def __init__(self, cause: Cause, text: str) -> None:
+        super().__init__(text)
+        self.cause = cause
 
 
 def _wait_for(work: Coroutine[Any, Any, T]) -> T:

@@ -74,6 +74,9 @@ class Cause(enum.StrEnum):
     FILE = "file"
     COMMAND = "command"
     SETTINGS = "settings"
+    NOT_SET = "not_set"
+    LIST_UNREAD = "list_unread"
+    NOT_CUT = "not_cut"
     UNFORESEEN = "unforeseen"
 
 
@@ -128,6 +131,18 @@ SENTENCES: Final[Mapping[Cause, tuple[str, str]]] = MappingProxyType(
         Cause.SETTINGS: (
             "a setting of trust, or a file that it names, cannot be used",
             "Run `vitalveil trust check-config`.",
+        ),
+        Cause.NOT_SET: (
+            "a gateway is revoked, and trust's settings do not say how the broker learns of it",
+            "Set certificates.crl_file to the file that the broker reads, and [broker].",
+        ),
+        Cause.LIST_UNREAD: (
+            "the broker has not read its newest revocation list",
+            "Have it read the list (SIGHUP), and set certificates.reload_command to what does it.",
+        ),
+        Cause.NOT_CUT: (
+            "it is revoked, and the broker does not end its connection",
+            "Compare the broker's configuration and ACL with deploy/mosquitto, and read its log.",
         ),
         Cause.UNFORESEEN: (
             "trust met an error that it does not know, and logged its type",

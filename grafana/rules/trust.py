@@ -56,7 +56,8 @@ ALERTS: Final = (
         meaning="Nothing that it sends is stored: ingest refuses it. But the broker has not been "
         "seen to keep it out and to end its connection, so it may fill queues.",
         look=(
-            "Trust's log: `not_cut_off` and why.",
+            "`vitalveil trust unit list`: why the job `cutoff`, or a gateway in it, failed, and "
+            "what to do.",
             "Was the broker told to read its revocation list (SIGHUP)?",
             "`vitalveil trust agent list`: `may_be_connected`.",
         ),
