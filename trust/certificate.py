@@ -97,13 +97,14 @@ def certify(
         erased_at=_text(now),
         rows={**marked["rows"], **done["names"].facts["rows"]},
         handles=done["keys"].facts["handles"],
-        exports=done["keys"].facts["exports"],
+        exports=done["keys"].facts["exports"] + done["verify"].facts.get("exports", 0),
         keys_destroyed=done["keys"].facts["keys"],
         leases=done["broker"].facts["leases"],
         files_rewritten={database: len(one.relations) for database, one in looked.items()},
         remains=[
             *_remains(erasure, now=now, wal=wal, backups=backups),
             *_around(looked.values()),
+            *_unread(done),
         ],
         looked=looked,
     )
@@ -147,6 +148,28 @@ def _remains(
             "for ever",
         ),
     ]
+
+
+def _unread(done: Mapping[str, Step]) -> list[Remains]:
+    """Return what of the person's records could not be read, and was passed over."""
+    found = []
+    if any(done[step].facts.get("unverified") for step in ("freeze", "keys") if step in done):
+        found.append(
+            Remains(
+                "vault",
+                "signed decisions that do not verify: after them no withdrawal could be recorded",
+                "for ever",
+            )
+        )
+    if others := done["verify"].facts.get("not_exports"):
+        found.append(
+            Remains(
+                "exports",
+                f"{others} records of exports that name no export; what they name was left",
+                "who changed the vault is known, and the file is looked for by hand",
+            )
+        )
+    return found
 
 
 def _around(looked: Iterable[Looked]) -> list[Remains]:

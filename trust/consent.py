@@ -233,12 +233,12 @@ class Consent:
             decision, agents = self.record_withdrawn(subject, purpose, given_by=given_by)
         except (Tampered, Unusable):
             # Whatever became of the decisions of before, what they permitted ends.
-            self._upkeep.bring(self._end_handles(subject, purpose))
+            self._upkeep.bring(self.end_handles(subject, purpose))
             raise EndedUnrecorded from None
         return Taken(decision, self._upkeep.bring(agents))
 
-    def _end_handles(self, subject: UUID, purpose: str) -> list[str]:
-        """End what *purpose* permits of *subject*, unread; return the agents concerned."""
+    def end_handles(self, subject: UUID, purpose: str) -> list[str]:
+        """End what *purpose* permits of *subject*, unread; return the agents to be brought."""
         with self._vault.transaction() as records:
             records.lock_chain(subject, purpose)
             agents = records.agents_of(subject, purpose)

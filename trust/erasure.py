@@ -14,13 +14,13 @@ from uuid import UUID
 
 import msgspec
 
+from runtime.logs import Log, describe
 from trust import export_files
 from trust.certificate import Certificate, Signed, certify, sign
 from trust.consent import Consent
-from trust.decisions import State, state
-from trust.epochs import pseudonyms_of
-from trust.erasure_ledger import Erasure, FoundAgain, LedgerFile, Step, Tombstones
-from trust.errors import BrokerUnavailable, Residue
+from trust.erasure_ledger import Erasure, FoundAgain, Ledger, LedgerFile, Step, Tombstones
+from trust.errors import BrokerUnavailable, KeyFileError, Residue
+from trust.freezing import Freezer
 from trust.ports import Clock, Keys
 from trust.stores import Stores
 from trust.sweep import Broom
@@ -33,6 +33,7 @@ STEPS: Final = (
 )  # fmt: skip
 
 Facts = dict[str, Any]
+_log: Final = Log("trust.erasure")
 
 
 class Eraser:
@@ -83,10 +84,8 @@ class Eraser:
     ) -> None:
         self._vault = vault
         self._stores = stores
-        self._consent = consent
-        self._upkeep = upkeep
         self._keys = keys
-        self._controller = controller
+        self._freezer = Freezer(vault, stores, consent, upkeep, keys, controller=controller)
         self._broom = broom
         self._verifier = verifier
         self._publish = publish
@@ -157,8 +156,7 @@ class Eraser:
             NotFound: It is not finished.
         """
         with self._vault.ledger() as ledger:
-            ledger.signed(number, "certify")
-            facts = ledger.steps(number)["certify"].facts
+            facts = ledger.certified(number).facts
         return sign(msgspec.convert(facts, Certificate), self._keys)
 
     def found_again(self, number: int) -> list[FoundAgain]:
@@ -170,48 +168,16 @@ class Eraser:
 
     def _freeze(self, erasure: Erasure, _: Mapping[str, Step]) -> Facts:
         """Nothing more is measured or stored from here on."""
-        with self._vault.ledger() as ledger:
-            handles = ledger.handles(erasure.subject, erasure.purpose)
-            purposes = ledger.purposes(erasure.subject)
-            is_erased = ledger.is_erased(erasure.subject)
-        if is_erased:
-            return {"withdrawn": []}
-        withdrawn = []
-        for purpose in [erasure.purpose] if erasure.purpose else purposes:
-            with self._vault.transaction() as records:
-                is_open = state(records.decisions(erasure.subject, purpose)) is State.ACCEPTED
-            if is_open:
-                self._consent.withdraw(erasure.subject, purpose)
-                withdrawn.append(purpose)
-        # An order cut off after the vault had it: the permissions may still be there.
-        self._upkeep.bring(sorted({agent for _, agent, _, _ in handles}))
-        return {"withdrawn": withdrawn}
+        return self._freezer.freeze(erasure)
 
     def _mark(self, erasure: Erasure, _: Mapping[str, Step]) -> Facts:
         """What is to be erased is counted, and can be recognised after all names are gone."""
+        names = self._freezer.names(erasure)
         with self._vault.ledger() as ledger:
-            handles = ledger.handles(erasure.subject, erasure.purpose)
-            purposes = ledger.purposes(erasure.subject)
-            scope = [erasure.purpose] if erasure.purpose else purposes
-            epochs = {name: ledger.epochs(name) for name in scope}
             key_id = None if erasure.purpose else ledger.data_key_id(erasure.subject)
-        found = self._stores.find(
-            # One whose key is destroyed cannot be made again; its rows are found by handle.
-            pseudonyms=[
-                pseudonym.value
-                for name in scope
-                for pseudonym in pseudonyms_of(
-                    erasure.subject,
-                    keys=self._keys,
-                    controller=self._controller,
-                    purpose=name,
-                    epochs=epochs[name],
-                )
-            ],
-            handles=[handle for handle, _, _, _ in handles],
-        )
+        found = self._stores.find(pseudonyms=names.pseudonyms, handles=names.handles)
         return {
-            "agents": sorted({agent for _, agent, _, _ in handles}),
+            "agents": sorted({*names.agents, *found.agents}),
             "data_key": key_id,
             "relations": found.relations,
             "rows": found.rows,
@@ -222,21 +188,23 @@ class Eraser:
     def _destroy_keys(self, erasure: Erasure, done: Mapping[str, Step]) -> Facts:
         """The identity, the bindings and what was exported are unreadable from here on."""
         # Again: an erasure may go on days later, and she may have agreed anew meanwhile.
-        self._freeze(erasure, done)
+        frozen = self._freeze(erasure, done)
         with self._vault.ledger() as ledger:
             keys = []
-            exports = 0
+            exports = Exports()
             # The key first: whoever is about to give her a new handle or export waits for it.
             if erasure.purpose is None:
                 ledger.destroy_key(erasure.subject)
                 keys.append(done["mark"].facts["data_key"])
             handles = ledger.delete_handles(erasure.subject, erasure.purpose)
             if erasure.purpose is None:
-                for export, file in ledger.exports(erasure.subject):
-                    export_files.discard(Path(file))
-                    ledger.note_export_deleted(export)
-                    exports += 1
-            facts = {"handles": handles, "keys": keys, "exports": exports}
+                exports = _discard_exports(ledger, erasure.subject)
+            facts = {
+                "handles": handles,
+                "keys": keys,
+                "exports": exports.deleted,
+                "unverified": frozen["unverified"],
+            }
             # With what it took: done again, there is nothing left to count.
             ledger.record(erasure.number, "keys", facts)
         return facts
@@ -285,9 +253,13 @@ class Eraser:
         if back is not None:
             self._verifier.erase(erasure.number, back)
         looked = self._verifier.finish_rewriting()
-        if residue := self._residue(erasure):
+        exports = Exports()
+        if erasure.purpose is None:
+            with self._vault.ledger() as ledger:
+                exports = _discard_exports(ledger, erasure.subject)
+        if residue := [*self._residue(erasure), *exports.residue()]:
             raise Residue(residue)
-        facts: Facts = {"residue": 0}
+        facts: Facts = {"residue": 0, "exports": exports.deleted, "not_exports": exports.others}
         return facts if looked is None else {**facts, "looked": msgspec.to_builtins(looked)}
 
     def _certify(self, erasure: Erasure, done: Mapping[str, Step]) -> Facts:
@@ -319,6 +291,36 @@ class Eraser:
         if not all(one.is_rewritten for one in waiting):
             found.add("files that are still to be rewritten")
         return sorted(found)
+
+
+class Exports(msgspec.Struct, frozen=True):
+    """What became of the files of a person's exports."""
+
+    deleted: int = 0
+    kept: int = 0
+    """That are there, and cannot be deleted."""
+    others: int = 0
+    """That the vault's record names, and that are no exports: they were left."""
+
+    def residue(self) -> list[str]:
+        """Return in words what is still to be deleted."""
+        return ["files of exports, which cannot be deleted"] if self.kept else []
+
+
+def _discard_exports(ledger: Ledger, subject: UUID) -> Exports:
+    """Delete the exports of *subject*, each for itself: one that stays keeps no other."""
+    deleted = kept = others = 0
+    for export, file in ledger.exports(subject):
+        try:
+            export_files.discard(Path(file))
+        except KeyFileError as exc:
+            _log.warning("export_not_deleted", error=describe(exc))
+            is_there = export_files.may_be_export(Path(file))
+            kept, others = kept + is_there, others + (not is_there)
+            continue
+        ledger.note_export_deleted(export)
+        deleted += 1
+    return Exports(deleted, kept, others)
 
 
 def scope_of(text: str) -> str | None:

@@ -111,6 +111,8 @@ class Ledger:
         """
         Return the number of the erasure of *subject*: the one under way, or a new one.
 
+        One whose steps do not verify cannot go on; all of it is done again under a new number.
+
         Raises:
             NotFound: There is no such subject.
             Conflict: She never decided anything for that purpose: its name is perhaps another.
@@ -118,9 +120,12 @@ class Ledger:
         self.is_erased(subject)
         if purpose is not None and purpose not in self.purposes(subject):
             raise Conflict("that subject has decided nothing for that purpose")
-        under_way = self._fetch("find", subject, purpose)
-        if under_way:
-            return int(under_way[0][0])
+        for (number,) in self._fetch("find", subject, purpose):
+            try:
+                self.steps(number)
+            except Tampered:
+                continue
+            return int(number)
         return int(self._fetch("begin", subject, purpose)[0][0])
 
     def erasure(self, number: int) -> Erasure:
@@ -170,6 +175,16 @@ class Ledger:
         for step, detail, signature, _ in self._fetch("steps", number):
             found[step] = self._verified(bytes(detail), bytes(signature), number, step)
         return found
+
+    def certified(self, number: int) -> Step:
+        """
+        Return the step that certified erasure *number*, whatever became of the others.
+
+        Raises:
+            NotFound: It is not finished.
+            Tampered: The step is not as it was signed.
+        """
+        return self._verified(*self.signed(number, "certify"), number, "certify")
 
     def signed(self, number: int, step: str) -> tuple[bytes, bytes]:
         """Return the document and signature of a step that was done."""
@@ -267,8 +282,13 @@ class Ledger:
         return canonical.digest(bytes(rows[0][1]))[:8].hex()
 
     def purposes(self, subject: UUID) -> list[str]:
-        """Return the purposes that *subject* ever decided about."""
-        return [purpose for (purpose,) in self._fetch("purposes", subject)]
+        """Return the purposes that *subject* ever decided about, or has a handle for."""
+        rows = self._connection.execute(_SQL["purposes"], {"subject": subject})
+        return [purpose for (purpose,) in rows]
+
+    def all_purposes(self) -> list[str]:
+        """Return every purpose that there is."""
+        return [purpose for (purpose,) in self._fetch("all_purposes")]
 
     def restrictions(self) -> list[tuple[UUID, str]]:
         """Return every subject and purpose that is or was restricted."""

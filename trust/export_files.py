@@ -34,6 +34,17 @@ def discard(path: Path) -> None:
     files.discard(path, begins_with=cipher.MAGIC)
 
 
+def may_be_export(path: Path) -> bool:
+    """Tell whether *path* is an export, or a file that cannot be read and may be one."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(cipher.MAGIC)) == cipher.MAGIC
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+
+
 def write(path: Path, export: UUID, contents: Contents, passphrase: str) -> Written:
     """
     Write the package beside *path*, to be put there once it is on record.

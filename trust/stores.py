@@ -27,6 +27,8 @@ class Found(msgspec.Struct, frozen=True):
     """By store."""
     relations: list[str]
     """Whose files hold them."""
+    agents: list[str]
+    """Gateways that were ever permitted to send them."""
 
     def __repr__(self) -> str:
         return "Found(…)"
@@ -89,7 +91,14 @@ class Stores:
                 sorted({*names, *pseudonyms, *handles}),
                 dict(connection.execute(_SQL["count_series"], [series]).fetchall()),
                 [name for (name,) in connection.execute(_SQL["relations_of"], [series])],
+                [agent for (agent,) in connection.execute(_SQL["agents_of"], {"series": series})],
             )
+
+    def permitting(self, *, pseudonyms: Sequence[bytes], handles: Sequence[bytes]) -> list[str]:
+        """Return the agents that may still send something of *pseudonyms* or *handles*."""
+        with self._link.transaction() as connection:
+            wanted = {"pseudonyms": list(pseudonyms), "handles": list(handles)}
+            return [agent for (agent,) in connection.execute(_SQL["permitting"], wanted)]
 
     def count(self, series: Sequence[int]) -> dict[str, int]:
         """Return how many rows each store has of *series*."""

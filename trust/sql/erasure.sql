@@ -1,7 +1,7 @@
 -- name: find
 SELECT number FROM vault.erasures e WHERE subject = %s AND purpose IS NOT DISTINCT FROM %s
   AND NOT EXISTS (SELECT FROM vault.erasure_steps s WHERE s.number = e.number AND s.step = 'certify')
-ORDER BY number LIMIT 1
+ORDER BY number
 
 -- name: begin
 INSERT INTO vault.erasures (subject, purpose) VALUES (%s, %s) RETURNING number
@@ -63,7 +63,12 @@ VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING
 SELECT erased_at, wrapped_key FROM vault.subjects WHERE subject = %s
 
 -- name: purposes
-SELECT DISTINCT purpose FROM vault.decisions WHERE subject = %s ORDER BY purpose
+-- By handles, too: decisions may be lost.
+SELECT purpose FROM vault.decisions WHERE subject = %(subject)s
+UNION SELECT purpose FROM vault.handles WHERE subject = %(subject)s ORDER BY purpose
+
+-- name: all_purposes
+SELECT DISTINCT purpose FROM vault.purposes ORDER BY purpose
 
 -- name: handles
 SELECT handle, agent, purpose, key_epoch FROM vault.handles

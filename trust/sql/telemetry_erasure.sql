@@ -24,6 +24,18 @@ SELECT s.pseudonym FROM vv.series s WHERE s.series_id = ANY(%(series)s)
 UNION SELECT p.handle FROM vv.permissions p WHERE p.series_id = ANY(%(series)s)
 UNION SELECT p.handle FROM vv.permission_periods p WHERE p.series_id = ANY(%(series)s)
 
+-- name: agents_of
+SELECT agent FROM vv.permissions WHERE series_id = ANY(%(series)s)
+UNION SELECT agent FROM vv.permission_periods WHERE series_id = ANY(%(series)s) ORDER BY agent
+
+-- name: permitting
+-- Agents that may still send: what is closed, and not withdrawn yet, is among it.
+SELECT DISTINCT p.agent FROM vv.permissions p
+WHERE (p.handle = ANY(%(handles)s) OR p.series_id IN (
+        SELECT series_id FROM vv.series WHERE pseudonym = ANY(%(pseudonyms)s)))
+  AND (p.withdrawn_at IS NULL OR p.withdrawn_at = 'infinity')
+ORDER BY p.agent
+
 -- name: count_series
 SELECT store, row_count FROM vv.count_series(%s) ORDER BY store
 
