@@ -1,17 +1,13 @@
 """Brings a telemetry database to the schema of this software; gives its roles their passwords."""
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Final
 
 import psycopg
 
 from ingest.database import DatabaseSettings, connection_string, store_error
 from ingest.errors import Unusable
 from runtime import migrations, postgres
-from schema import roles
-
-MIGRATIONS: Final = Path(__file__).parent / "sql" / "migrations"
+from schema import roles, steps
 
 
 def migrate(settings: DatabaseSettings, *, passwords: Mapping[str, str]) -> list[str]:
@@ -32,8 +28,8 @@ def migrate(settings: DatabaseSettings, *, passwords: Mapping[str, str]) -> list
     try:
         where = connection_string(settings, application="vitalveil-migrate")
         with postgres.connect(where, path=postgres.WITH_PUBLIC) as connection:
-            steps = migrations.read(MIGRATIONS, variant=_variant(connection))
-            applied = migrations.apply(connection, steps)
+            wanted = steps.telemetry(variant=_variant(connection))
+            applied = migrations.apply(connection, wanted)
             for role, password in passwords.items():
                 roles.let_in(connection, role, password)
     except psycopg.Error as error:

@@ -11,9 +11,9 @@ import pytest
 from psycopg import sql
 
 from runtime import migrations
+from schema.steps import telemetry
 from simulators.stack.postgres import Postgres
 
-MIGRATIONS = Path(__file__).parents[1] / "ingest" / "sql" / "migrations"
 _numbers = itertools.count()
 
 
@@ -79,7 +79,7 @@ def create_database(server: Postgres) -> Database:
         variant = "timescale" if available == (1,) else "native"
         if variant == "timescale":
             connection.execute("CREATE EXTENSION timescaledb")
-        migrations.apply(connection, migrations.read(MIGRATIONS, variant=variant))
+        migrations.apply(connection, telemetry(variant=variant))
         for role in ("vv_owner", "vv_ingest", "vv_trust", "vv_reader", "vv_grafana"):
             connection.execute(
                 sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(

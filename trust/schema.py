@@ -1,17 +1,12 @@
 """The vault's schema: applies the migrations, as an administrator of the database."""
 
-from pathlib import Path
-from typing import Final
-
 import psycopg
 
 from runtime import migrations, postgres
-from schema import roles
+from schema import roles, steps
 from trust.config import DatabaseSettings
 from trust.database import parameters, why
 from trust.errors import VaultUnavailable
-
-_FOLDER: Final = Path(__file__).parent / "sql" / "migrations"
 
 
 def migrate(settings: DatabaseSettings, *, role_password: str | None) -> list[str]:
@@ -32,7 +27,7 @@ def migrate(settings: DatabaseSettings, *, role_password: str | None) -> list[st
     try:
         where = parameters(settings, section="migrate")
         with postgres.connect(where, path=postgres.WITH_PUBLIC) as connection:
-            applied = migrations.apply(connection, migrations.read(_FOLDER))
+            applied = migrations.apply(connection, steps.vault())
             if role_password is not None:
                 roles.let_in(connection, roles.VAULT, role_password)
     except psycopg.Error as exc:

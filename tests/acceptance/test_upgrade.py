@@ -6,9 +6,9 @@ from typing import Final
 import psycopg
 import pytest
 
-from ingest.migrate import MIGRATIONS
 from runtime import migrations
 from runtime.migrations import Migration
+from schema.steps import telemetry
 from simulators.stack.system import System
 from tests.fix_system import Scene
 
@@ -31,7 +31,7 @@ def _migrate_later(whole: System) -> list[str]:
         is_timescale = connection.execute(
             "SELECT FROM pg_extension WHERE extname = 'timescaledb'"
         ).fetchall()
-        steps = migrations.read(MIGRATIONS, variant="timescale" if is_timescale else "native")
+        steps = telemetry(variant="timescale" if is_timescale else "native")
         later = Migration(len(steps) + 1, Path(f"{len(steps) + 1:04}_later.sql"), _LATER)
         return [step.path.name for step in migrations.apply(connection, [*steps, later])]
 

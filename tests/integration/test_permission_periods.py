@@ -3,15 +3,15 @@
 import datetime as dt
 import threading
 from collections.abc import Sequence
-from pathlib import Path
 
 import psycopg
 import pytest
 from psycopg import sql
 
 from runtime import migrations
+from schema.steps import telemetry as telemetry_steps
 from simulators.stack.postgres import Postgres
-from tests.fix_database import MIGRATIONS, Database
+from tests.fix_database import Database
 from tests.fix_vault import Office, measured
 from tests.seed_permissions import Seed, change, sow, withdraw
 from trust.permissions import Permission
@@ -329,7 +329,7 @@ def test_what_was_there_before_has_periods(postgres: Postgres) -> None:
     with psycopg.connect(postgres.dsn(), autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
     database = Database(postgres, name, "native")
-    steps = migrations.read(Path(MIGRATIONS), variant="native")
+    steps = telemetry_steps(variant="native")
     with psycopg.connect(postgres.dsn(name), autocommit=True) as connection:
         migrations.apply(connection, _before_periods(steps))
         for role in ("vv_ingest", "vv_trust"):

@@ -5,17 +5,17 @@ import ssl
 
 import pytest
 
-from runtime import migrations
 from runtime.tls import client_context
+from schema.steps import telemetry
 from simulators.stack.broker import Mosquitto
-from tests.fix_database import MIGRATIONS, Database
+from tests.fix_database import Database
 from tests.fix_pki import Certificates
 
 
 @pytest.mark.database
 def test_database_has_the_schema_once(database: Database) -> None:
     """A fresh database ends with every migration applied, on either variant."""
-    wanted = [m.number for m in migrations.read(MIGRATIONS, variant=database.variant)]
+    wanted = [m.number for m in telemetry(variant=database.variant)]
     applied = database.fetch("SELECT number FROM public.vv_migrations ORDER BY number")
     assert [number for (number,) in applied] == wanted
 

@@ -7,9 +7,8 @@ from typing import Any, Final
 
 import psycopg
 
-from ingest.migrate import MIGRATIONS
-from runtime import migrations
 from schema import roles
+from schema.steps import telemetry
 from vitalveil.doctor.finding import Finding, note, sound, wrong
 
 Facts = Mapping[str, Any]
@@ -136,7 +135,7 @@ def _schema(facts: Facts) -> Iterable[Finding]:
         yield note("database-migrations", "which migrations were applied cannot be seen", mend)
         return
     variant = "timescale" if facts["timescale"] else "native"
-    steps = {step.number: step for step in migrations.read(MIGRATIONS, variant=variant)}
+    steps = {step.number: step for step in telemetry(variant=variant)}
     pending = sorted(steps.keys() - applied.keys())
     changed = [n for n in steps.keys() & applied.keys() if steps[n].digest != applied[n]]
     if pending:
