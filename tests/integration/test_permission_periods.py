@@ -306,12 +306,13 @@ def test_periods_are_kept_as_long_as_readings(database: Database) -> None:
             [epoch, second.handle],
         )
     withdraw(database, Seed().handle)
-    prune = "SELECT vv.prune_periods(%s, clock_timestamp() + %s::interval)"
+    database.execute("UPDATE vv.permission_periods SET recorded_at = now() - interval '3 days'")
+    prune = "SELECT vv.prune_periods(%s, clock_timestamp() - %s::interval)"
 
     with psycopg.connect(database.dsn("vv_trust"), autocommit=True) as connection:
-        kept = connection.execute(prune, ["test", "-1 day"]).fetchone()
-        others = connection.execute(prune, ["another", "1 day"]).fetchone()
-        pruned = connection.execute(prune, ["test", "1 day"]).fetchone()
+        kept = connection.execute(prune, ["test", "4 days"]).fetchone()
+        others = connection.execute(prune, ["another", "2 days"]).fetchone()
+        pruned = connection.execute(prune, ["test", "2 days"]).fetchone()
 
     assert (kept, others, pruned) == ((0,), (0,), (3,))
     left = database.fetch("SELECT handle, step, state FROM vv.permission_periods")
