@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ingest.columns import Bools, Ints
 from ingest.decide import Blocks, Candidates, ClockRules, Given, Rows, decide
 from ingest.delivery import Opened
+from ingest.last_readings import Reservation
 from ingest.outcome import QuarantineReason, Reason, Verdict
 from ingest.pairs import NONE, Words
 from ingest.permissions import (
@@ -24,7 +25,6 @@ from ingest.permissions import (
     NO_RULE,
     REVOKED,
     UNKNOWN,
-    LastReadings,
     Permissions,
     agent_words,
     handle_words,
@@ -54,6 +54,9 @@ class Admission(msgspec.Struct, frozen=True, eq=False):
         blocks: What became of their blocks.
 
         rows: What is to be stored.
+
+        waiting: The envelopes, refused here, that are not to be refused for good: they met nothing
+            but readings of other gateways that are not stored yet.
     """
 
     epoch: int
@@ -61,15 +64,24 @@ class Admission(msgspec.Struct, frozen=True, eq=False):
     verdicts: list[Verdict]
     blocks: Blocks
     rows: Rows
+    waiting: list[int]
 
     def meets(self, part: "Admission", envelopes: Ints) -> bool:
-        """Tell whether *part*, about some *envelopes* of these, and others share a series."""
-        series, others = part.rows.series, self.rows.series
-        is_of_part = np.zeros(1 + int(max(series.max(initial=0), others.max(initial=0))), np.bool_)
-        is_of_part[series] = True
+        """
+        Tell whether *part*, about some *envelopes* of these, and others share a series.
+
+        Whatever became of their blocks: one that is refused now may have stood in another's way.
+        """
         is_other = np.ones(len(self.verdicts), dtype=np.bool_)
         is_other[envelopes] = False
-        return bool(np.any(is_of_part[others] & is_other[self.rows.envelopes]))
+        is_others = is_other[self.blocks.envelopes]
+        others = self.blocks.series[is_others]
+        mine = np.concatenate([self.blocks.series[~is_others], part.blocks.series])
+        is_of_part = np.zeros(1 + int(max(mine.max(initial=0), others.max(initial=0))), np.bool_)
+        is_of_part[mine] = True
+        # What nothing permits has no series.
+        is_of_part[0] = False
+        return bool(np.any(is_of_part[others]))
 
     def amended(self, part: "Admission", envelopes: Ints) -> "Admission":
         """Return this with what was decided anew, in *part*, about some of its *envelopes*."""
@@ -84,6 +96,7 @@ class Admission(msgspec.Struct, frozen=True, eq=False):
             verdicts,
             self.blocks.of(others).joined(part.blocks, envelopes=envelopes),
             self.rows.of(others).joined(part.rows, envelopes=envelopes),
+            envelopes[part.waiting].tolist(),
         )
 
 
@@ -91,33 +104,43 @@ def admit(
     opened: Sequence[Opened],
     *,
     permissions: Permissions,
-    last: LastReadings,
+    last: Reservation,
     clock: ClockRules,
     now_ms: int,
 ) -> Admission:
     """
-    Decide about *opened*; note in *last* what was admitted.
+    Decide about *opened*; reserve in *last* what was admitted.
 
     Args:
         opened: The deliveries of a flush.
 
         permissions: What may be stored, as known.
 
-        last: When each series was last observed. Deciding twice about the same deliveries
-            decides the same.
+        last: When each series was last observed. What was reserved for the same deliveries
+            before is given back first.
 
         clock: How far from its arrival an observation may have been measured.
 
         now_ms: The time, for permissions that end by themselves.
     """
     verdicts: list[Verdict] = [None if one.body is not None else _unopened(one) for one in opened]
-    found, windows, ends_ms = _look_up(opened, verdicts, permissions, now_ms=now_ms)
+    senders = _senders(opened, permissions)
+    found, windows, ends_ms = _look_up(senders, verdicts, permissions, now_ms=now_ms)
     received = np.fromiter((o.delivery.received_ms for o in opened), np.int64, len(opened))
-    owners = np.fromiter(map(hash, [one.identity for one in opened]), np.int64, len(opened))
-    given = Given(windows, received, owners, clock, now_ms)
-    blocks, rows, expires_ms = decide(found, given, permissions=permissions, last=last)
+    owners = owners_of(opened)
+    last.release(owners)
+    given = Given(windows, received, owners, senders.agents, clock, now_ms)
+    blocks, rows, expires_ms, waiting = decide(found, given, permissions=permissions, last=last)
     _conclude(verdicts, blocks)
-    return Admission(permissions.epoch, min(expires_ms, ends_ms), verdicts, blocks, rows)
+    ends_ms = min(expires_ms, ends_ms)
+    return Admission(permissions.epoch, ends_ms, verdicts, blocks, rows, waiting)
+
+
+def owners_of(opened: Sequence[Opened]) -> Ints:
+    """Return the hash of the identity and bytes of each of *opened*."""
+    identities = np.fromiter(map(hash, [one.identity for one in opened]), np.int64, len(opened))
+    digests = np.frombuffer(b"".join([one.digest for one in opened]), np.int64)
+    return identities ^ digests[::2]
 
 
 def _unopened(one: Opened) -> Verdict:
@@ -173,7 +196,7 @@ def _senders(opened: Sequence[Opened], permissions: Permissions) -> _Senders:
 
 
 def _look_up(
-    opened: Sequence[Opened], verdicts: list[Verdict], permissions: Permissions, *, now_ms: int
+    senders: _Senders, verdicts: list[Verdict], permissions: Permissions, *, now_ms: int
 ) -> tuple[Candidates, Ints, int]:
     """
     Return every block with its rule, each envelope's window of measuring, and from when the first
@@ -181,7 +204,6 @@ def _look_up(
 
     Notes in *verdicts* what can be told without looking at observations.
     """
-    senders = _senders(opened, permissions)
     codes = _codes(senders, now_ms=now_ms)
     for index in np.flatnonzero(codes).tolist():
         verdicts[index] = Reason.of(int(codes[index]))

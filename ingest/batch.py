@@ -36,6 +36,7 @@ class Batch:
     def __init__(self, limits: FlushLimits) -> None:
         self._limits = limits
         self._opened: list[Opened] = []
+        self._set_aside: list[Opened] = []
         self._observations = 0
         self._bytes = 0
         self._first_at = 0.0
@@ -54,6 +55,20 @@ class Batch:
         self._opened.extend(opened)
         self._bytes += sum([len(one.delivery.payload) for one in opened])
         self._observations += sum([one.observations for one in opened])
+
+    @property
+    def has_set_aside(self) -> bool:
+        """Whether something waits for another flush to be settled."""
+        return bool(self._set_aside)
+
+    def set_aside(self, opened: Sequence[Opened]) -> None:
+        """Keep *opened* until a flush is settled."""
+        self._set_aside += opened
+
+    def resume(self) -> list[Opened]:
+        """Return what was set aside."""
+        resumed, self._set_aside = self._set_aside, []
+        return resumed
 
     def due_in_s(self, *, now: float) -> float | None:
         """Return how long a flush may wait: 0 when it is due, None while there is nothing."""
@@ -75,11 +90,14 @@ class Batch:
         """
         kept = [one for one in self._opened if one.delivery.generation >= generation]
         forgotten = len(self._opened) - len(kept)
+        aside = [one for one in self._set_aside if one.delivery.generation >= generation]
+        forgotten_aside = len(self._set_aside) - len(aside)
+        self._set_aside = aside
         if forgotten:
             self._opened = kept
             self._bytes = sum([len(one.delivery.payload) for one in kept])
             self._observations = sum([one.observations for one in kept])
-        return forgotten
+        return forgotten + forgotten_aside
 
     def take(self) -> list[Opened]:
         """

@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from ingest.columns import Bools, Columns, Ints, starts_of, unpack
 from ingest.conform import conforms
 from ingest.intervals import Meeting
+from ingest.last_readings import Reservation
 from ingest.outcome import Reason
-from ingest.permissions import LastReadings, Permissions
+from ingest.pairs import Words
+from ingest.permissions import Permissions
 from wire.envelope import MAX_TIME_MS, Block
 
 _DAY_MS: Final = 86_400_000
@@ -76,6 +78,8 @@ class Blocks(msgspec.Struct, frozen=True, eq=False):
     observed: Ints
     """Observations in it that are not missing."""
     newest_ms: Ints
+    series: NDArray[np.int32]
+    """0 where nothing permits it."""
     arrivals: Ints
     """Place of each block among those decided with it, in the order of arrival."""
 
@@ -88,6 +92,7 @@ class Blocks(msgspec.Struct, frozen=True, eq=False):
             self.codes[keep],
             self.observed[keep],
             self.newest_ms[keep],
+            self.series[keep],
             self.arrivals[keep],
         )
 
@@ -99,6 +104,7 @@ class Blocks(msgspec.Struct, frozen=True, eq=False):
             np.concatenate([self.codes, other.codes]),
             np.concatenate([self.observed, other.observed]),
             np.concatenate([self.newest_ms, other.newest_ms]),
+            np.concatenate([self.series, other.series]),
             np.concatenate([self.arrivals, other.arrivals]),
         )
 
@@ -139,7 +145,9 @@ class Given(msgspec.Struct, frozen=True, eq=False):
 
         received_ms: Of each envelope.
 
-        owners: Of each envelope, the hash of its identity.
+        owners: Of each envelope, the hash of its identity and bytes.
+
+        agents: Of each envelope, its gateway.
 
         clock: How far from its arrival an observation may have been measured.
 
@@ -149,16 +157,18 @@ class Given(msgspec.Struct, frozen=True, eq=False):
     windows: Ints
     received_ms: Ints
     owners: Ints
+    agents: Words
     clock: ClockRules
     now_ms: int
 
 
 def decide(
-    found: Candidates, given: Given, *, permissions: Permissions, last: LastReadings
-) -> tuple[Blocks, Rows, int]:
+    found: Candidates, given: Given, *, permissions: Permissions, last: Reservation
+) -> tuple[Blocks, Rows, int, list[int]]:
     """
-    Return the fate of each block, the rows of those admitted, and when the first rule of these
-    ends; note what is admitted in *last*.
+    Return the fate of each block, the rows of those admitted, when the first rule of these ends,
+    and the envelopes that must wait until other gateways' are stored or not; reserve in *last*
+    what is admitted.
     """
     starts = starts_of(found.blocks)
     rules = permissions.rules(found.rules)
@@ -173,6 +183,7 @@ def decide(
         codes=found.codes[order],
         observed=columns.total_of(columns.present),
         newest_ms=columns.greatest_of(columns.times_ms),
+        series=rules["series"],
         arrivals=order,
     )
     oldest_ms = columns.least_of(columns.times_ms)
@@ -185,16 +196,18 @@ def decide(
         time_step_ms=rules["time_step"],
     )
     fates.refuse(~is_coarse, Reason.POLICY_EXCEEDED)
-    owners = given.owners[fates.envelopes]
-    meeting = Meeting(columns, rules, oldest_ms, fates.newest_ms, order, owners)
+    owners, agents = given.owners[fates.envelopes], given.agents[fates.envelopes]
+    meeting = Meeting(columns, rules, oldest_ms, fates.newest_ms, order, owners, agents)
     are_apart = meeting.are_apart()
-    is_too_much = meeting.refused(last, are_apart=are_apart, is_sound=fates.codes == 0)
+    is_too_much, must_wait = meeting.refused(last, are_apart=are_apart, is_sound=fates.codes == 0)
     fates.refuse(is_too_much, Reason.POLICY_EXCEEDED)
+    waiting = np.unique(fates.envelopes[must_wait]).tolist() if must_wait.any() else []
     admitted = fates.codes == 0
     # Where each block is in order, and after the one before, so is all: no need to look inside.
     sorting = None if columns.is_regular and are_apart.all() else _sorting(columns, rules)
     expires_ms = int(rules["valid_to"][admitted].min(initial=MAX_TIME_MS + 1))
-    return fates, _rows(columns, rules, fates.envelopes, admitted, sorting), expires_ms
+    rows = _rows(columns, rules, fates.envelopes, admitted, sorting)
+    return fates, rows, expires_ms, waiting
 
 
 def _refuse_by_time(fates: Blocks, rules: NDArray[np.void], oldest: Ints, given: Given) -> None:

@@ -4,6 +4,7 @@ Errors of ingest.
 * IngestError
     * StoreError            (the database's, classified by `failures`)
         * Unavailable       (transient: keep the acks, try the same batch again)
+        * Undecided         (what it met is not stored yet: decide about the batch again)
         * Poisoned          (an envelope of the batch cannot be written: bisect, quarantine it)
         * Unusable          (a schema, grant or password is wrong: leave, exit 1)
     * ConnectionLost        (the broker's or the network's: reconnect with a delay)
@@ -33,6 +34,10 @@ class StoreError(IngestError):
 
 class Unavailable(StoreError):
     """It may do it later: a lost connection, a deadlock, a full disk."""
+
+
+class Undecided(StoreError):
+    """Nothing was written: a change of permissions had an envelope meet what is not stored yet."""
 
 
 class Poisoned(StoreError):

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingest.columns import Bools, Columns, Ints
-from ingest.permissions import LastReadings
+from ingest.last_readings import Claim, Readings, Reservation
+from ingest.pairs import Words
 
 Table = NDArray[np.void]
 
@@ -33,7 +34,9 @@ class Meeting(msgspec.Struct, frozen=True, eq=False):
 
         arrivals: Place of each in the order of arrival.
 
-        owners: Of each block, the hash of the identity of its envelope.
+        owners: Of each block, the hash of its envelope.
+
+        agents: Of each block, its gateway.
     """
 
     columns: Columns
@@ -42,6 +45,7 @@ class Meeting(msgspec.Struct, frozen=True, eq=False):
     newest_ms: Ints
     arrivals: Ints
     owners: Ints
+    agents: Words
 
     def are_apart(self) -> Bools:
         """
@@ -59,9 +63,13 @@ class Meeting(msgspec.Struct, frozen=True, eq=False):
         is_later |= of_another
         return is_later
 
-    def refused(self, last: LastReadings, *, are_apart: Bools, is_sound: Bools) -> Bools:
+    def refused(
+        self, last: Reservation, *, are_apart: Bools, is_sound: Bools
+    ) -> tuple[Bools, Bools]:
         """
-        Tell which blocks are to be refused; note in *last* what is not.
+        Tell which blocks are to be refused, and which of these are not to be refused for good,
+        because they met nothing but readings of other gateways that are not stored yet; reserve
+        in *last* what is not refused.
 
         Args:
             last: What was admitted before.
@@ -72,25 +80,25 @@ class Meeting(msgspec.Struct, frozen=True, eq=False):
                 interval from anyone.
         """
         refused = np.zeros(len(is_sound), dtype=np.bool_)
+        must_wait = np.zeros(len(is_sound), dtype=np.bool_)
         slots, has_interval = self.rules["slot"], self.rules["interval"] > 1
         known = last.newest(slots)
         has_interval |= known["interval"] > 1
         is_late = self._is_late(known) & has_interval
         if is_late.any():
             late = np.flatnonzero(is_late & is_sound)
-            refused[late[self._is_taken(late, known, last)]] = True
+            taken, held = self._taken(late, known, last)
+            refused[taken] = True
+            must_wait[held] = True
         if not are_apart.all():
             touching = np.intersect1d(slots[:-1][~are_apart], slots[self.rules["interval"] > 1])
             # The newest of them does not tell what there was: they are remembered one by one.
             is_late |= (is_touching := np.isin(slots, touching))
-            refused[self._crowded(np.flatnonzero(is_touching & is_sound & ~refused))] = True
-        kept = is_sound & ~refused
-        if is_late.any():
-            rows, blocks = self._observations(np.flatnonzero(is_late & kept))
-            interval, owners = self.rules["interval"][blocks], self.owners[blocks]
-            last.note_late(slots[blocks], self.columns.times_ms[rows], interval, owners)
-        self._note_newest(last, kept)
-        return refused
+            crowded, held = self._crowded(np.flatnonzero(is_touching & is_sound & ~refused))
+            refused[crowded] = True
+            must_wait[held] = True
+        self._reserve(last, kept=is_sound & ~refused, is_late=is_late)
+        return refused, must_wait
 
     def _is_late(self, known: Table) -> Bools:
         """Tell which blocks do not begin in a later interval than that of the newest reading."""
@@ -112,8 +120,11 @@ class Meeting(msgspec.Struct, frozen=True, eq=False):
             rows, place = rows[there], place[there]
         return rows, blocks[place]
 
-    def _is_taken(self, late: Ints, known: Table, last: LastReadings) -> Bools:
-        """Tell which of the *late* blocks have an observation where there was one before."""
+    def _taken(self, late: Ints, known: Table, last: Reservation) -> tuple[Ints, Ints]:
+        """
+        Return the *late* blocks that have an observation where there was one before, and those of
+        them that met none but what other gateways hold.
+        """
         rows, blocks = self._observations(late)
         times, interval = self.columns.times_ms[rows], self.rules["interval"][blocks]
         owners, newest = self.owners[blocks], known[blocks]
@@ -121,12 +132,21 @@ class Meeting(msgspec.Struct, frozen=True, eq=False):
             times // newest["interval"] == newest["time"] // newest["interval"]
         )
         is_another = (times != newest["time"]) | (owners != newest["owner"])
-        is_taken = shares & is_another & (newest["time"] >= 0)
-        is_taken |= last.is_taken(self.rules["slot"][blocks], times, interval, owners)
-        return np.isin(late, blocks[is_taken])
+        is_newest = shares & is_another & (newest["time"] >= 0)
+        slots = self.rules["slot"][blocks]
+        is_kept, keepers = last.taken_by(Readings(slots, times, interval, owners))
+        met = np.concatenate([blocks[is_newest], blocks[is_kept]])
+        if not len(met):
+            return met, met
+        holders = np.concatenate([newest["owner"][is_newest], keepers[is_kept]])
+        are_held = last.are_held(holders, self.agents[met])
+        return np.unique(met), np.setdiff1d(met[are_held], met[~are_held])
 
-    def _crowded(self, blocks: Ints) -> Ints:
-        """Return those of *blocks* that share an interval with one that goes before them."""
+    def _crowded(self, blocks: Ints) -> tuple[Ints, Ints]:
+        """
+        Return those of *blocks* that share an interval with one that goes before them, and those
+        of them that do so with none but other gateways'.
+        """
         blocks = blocks[np.lexsort((self.arrivals[blocks], self.oldest_ms[blocks]))]
         rank = np.empty(len(self.arrivals), dtype=np.int64)
         rank[blocks] = np.arange(len(blocks))
@@ -144,27 +164,29 @@ class Meeting(msgspec.Struct, frozen=True, eq=False):
             found.append((rank[block_of[rows_shared]], place[shared] + total, is_own))
             total += len(place)
         if not found:
-            return blocks[:0]
-        return blocks[_losers(*(np.concatenate(part) for part in zip(*found, strict=True)))]
+            return blocks[:0], blocks[:0]
+        parts = (np.concatenate(part) for part in zip(*found, strict=True))
+        losers, held = _losers(*parts, agents=self.agents[blocks].tolist())
+        return blocks[losers], blocks[held]
 
-    def _note_newest(self, last: LastReadings, kept: Bools) -> None:
+    def _reserve(self, last: Reservation, *, kept: Bools, is_late: Bools) -> None:
         newest = self.newest_ms
         if not self.columns.is_whole:
             # What is missing takes no interval.
             times = np.where(self.columns.present, self.columns.times_ms, -1)
             newest = self.columns.greatest_of(times)
-        blocks = np.flatnonzero(kept)
-        slots = self.rules["slot"][blocks]
-        # Of each series the newest of all. They are in the order of their starts, so that it is
-        # mostly the last one.
-        if np.any((slots[1:] == slots[:-1]) & (newest[blocks[1:]] < newest[blocks[:-1]])):
-            blocks = blocks[np.lexsort((newest[blocks], slots))]
-            slots = self.rules["slot"][blocks]
-        is_last = np.ones(len(blocks), dtype=np.bool_)
-        is_last[:-1] = slots[1:] != slots[:-1]
-        blocks = blocks[is_last]
-        rules = self.rules["interval"]
-        last.note(slots[is_last], newest[blocks], rules[blocks], self.owners[blocks])
+        slots, interval = self.rules["slot"], self.rules["interval"]
+        late = None
+        if is_late.any():
+            rows, blocks = self._observations(np.flatnonzero(is_late & kept))
+            late = Readings(
+                slots[blocks], self.columns.times_ms[rows], interval[blocks], self.owners[blocks]
+            )
+        whole = Readings(slots, newest, interval, self.owners)
+        if kept.all():
+            last.claim(Claim(whole, late, self.agents))
+        else:
+            last.claim(Claim(whole.of(kept), late, self.agents[kept]))
 
 
 def _places(slots: Ints, buckets: Ints) -> tuple[Ints, Ints]:
@@ -178,9 +200,12 @@ def _places(slots: Ints, buckets: Ints) -> tuple[Ints, Ints]:
     return place, np.bincount(place)[place]
 
 
-def _losers(blocks: Ints, places: Ints, is_own: Bools) -> list[int]:
+def _losers(
+    blocks: Ints, places: Ints, is_own: Bools, *, agents: list[int]
+) -> tuple[list[int], list[int]]:
     """
-    Return the blocks, in ascending order, that find a place taken.
+    Return the blocks, in ascending order, that find a place taken, and those of them that find
+    none taken but by other gateways.
 
     One after the other, because a block that is refused takes nothing: no array tells that. Only
     observations in shared intervals come here, so that it costs who sends them.
@@ -191,21 +216,29 @@ def _losers(blocks: Ints, places: Ints, is_own: Bools) -> list[int]:
         places: Number of that interval.
 
         is_own: Whether it is an interval of the block's own policy, or of another of its series.
+
+        agents: Of each block, its gateway.
     """
     order = np.argsort(blocks, kind="stable")
     sorted_blocks = blocks[order]
     numbers, own = places[order].tolist(), is_own[order].tolist()
     ends = [*(np.flatnonzero(np.diff(sorted_blocks)) + 1).tolist(), len(numbers)]
-    seen: set[int] = set()
-    claimed: set[int] = set()
-    losers, start = [], 0
+    seen: dict[int, int] = {}
+    claimed: dict[int, int] = {}
+    losers, held, start = [], [], 0
     for end in ends if numbers else ():
         every = numbers[start:end]
         mine = [number for number, owns in zip(every, own[start:end], strict=True) if owns]
-        if claimed.isdisjoint(every) and seen.isdisjoint(mine):
-            seen.update(every)
-            claimed.update(mine)
+        block = int(sorted_blocks[start])
+        agent = agents[block]
+        holders = {claimed[number] for number in every if number in claimed}
+        holders.update(seen[number] for number in mine if number in seen)
+        if not holders:
+            seen.update(dict.fromkeys(every, agent))
+            claimed.update(dict.fromkeys(mine, agent))
         else:
-            losers.append(int(sorted_blocks[start]))
+            losers.append(block)
+            if agent not in holders:
+                held.append(block)
         start = end
-    return losers
+    return losers, held

@@ -9,7 +9,7 @@ from psycopg.errors import InvalidParameterValue, UniqueViolation
 
 from ingest import copy_format
 from ingest.delivery import Identity, Opened, Spool
-from ingest.outcome import Outcome, QuarantineReason, Reason
+from ingest.outcome import Outcome, QuarantineReason, Reason, ledger_code
 from ingest.plan import Fate, LedgerRow, Plan
 from ingest.ports import SpoolRanges
 from ingest.quarantine import QuarantineLimits, Seal, rows
@@ -68,9 +68,10 @@ class Repeated(Exception):
 
 async def claim(
     connection: AsyncConnection, plan: Plan, *, are_settled: AreSettled
-) -> dict[int, bytes]:
+) -> tuple[dict[int, bytes], set[int]]:
     """
-    Write the ledger; return the deliveries that were in it before, with the digest there.
+    Write the ledger; return the deliveries that were in it before, with the digest there, and
+    those of them that were not accepted then.
 
     Args:
         connection: In a transaction.
@@ -94,15 +95,18 @@ async def claim(
         except UniqueViolation:
             raise Repeated from None
     if is_new:
-        return {}
+        return {}, set()
     pairs = zip(plan.firsts, wanted, strict=True)
     return await _claim_carefully(connection, list(compress(pairs, doubtful)))
 
 
 async def _claim_carefully(
     connection: AsyncConnection, claims: Sequence[tuple[int, LedgerRow]]
-) -> dict[int, bytes]:
-    """Write what is new of *claims*; return the others' digests by their deliveries."""
+) -> tuple[dict[int, bytes], set[int]]:
+    """
+    Write what is new of *claims*; return the others' digests by their deliveries, and which of
+    them were not accepted.
+    """
     wanted = [row for _, row in claims]
     agents = [row.identity.spool[0] for row in wanted]
     spools = [row.identity.spool[1] for row in wanted]
@@ -120,11 +124,13 @@ async def _claim_carefully(
             ],
         )
         if cursor.rowcount == len(wanted):
-            return {}
+            return {}, set()
         new = {Identity((a, spool_id), n) for a, spool_id, n in await cursor.fetchall()}
-        await cursor.execute(QUERIES["claimed_before"], [agents, spools, sequences])
-        digests = {Identity((a, s), n): digest for a, s, n, digest in await cursor.fetchall()}
-    return {index: digests[row.identity] for index, row in claims if row.identity not in new}
+        await cursor.execute(QUERIES["outcomes_before"], [agents, spools, sequences])
+        before = {Identity((a, s), n): found for a, s, n, *found in await cursor.fetchall()}
+    old = {index: before[row.identity] for index, row in claims if row.identity not in new}
+    rowless = {index for index, (_, outcome) in old.items() if outcome != ledger_code(None)}
+    return {index: digest for index, (digest, _) in old.items()}, rowless
 
 
 async def quarantined_of(connection: AsyncConnection, agents: Iterable[str]) -> dict[str, int]:

@@ -83,15 +83,6 @@ _QUANTITIES: Final = np.zeros(
 for _code, _quantity in QUANTITIES.items():
     _QUANTITIES[_code] = (True, _quantity.per_unit, _quantity.low, _quantity.high)
 
-READING: Final = np.dtype([("time", np.int64), ("interval", np.int64), ("owner", np.int64)])
-"""When something was observed, in ms; the interval of its rule; the hash of its envelope."""
-
-_LATE: Final = np.dtype([("slot", np.int64), ("time", np.int64), ("owner", np.int64)])
-_LATE_PLACES: Final = 1 << 16
-_LATE_SHIFT: Final = np.uint64(64 - 16)
-_SPREAD: Final = np.uint64(0x9E3779B97F4A7C15)
-"""2^64 divided by the golden ratio: what is multiplied by it is spread over the high bits."""
-
 _REMEMBERED: Final = 256
 """How many changes are remembered, for flushes that were planned before them."""
 
@@ -328,78 +319,3 @@ def _room(array: NDArray[Scalar], size: int) -> NDArray[Scalar]:
     larger = np.zeros((size, *array.shape[1:]), dtype=array.dtype)
     larger[: len(array)] = array
     return larger
-
-
-class LastReadings:
-    """
-    What each series had last, best effort: in memory, from this process's start.
-
-    Of each series the newest observation that was admitted, and of all of them together those of
-    the last few thousand that came later than newer ones: a new one of these takes the place of
-    any that happens to stand where it belongs. Who it came from is kept too, so that an envelope
-    that is decided about again, or comes again, does not meet itself.
-    """
-
-    def __init__(self) -> None:
-        self._newest = _no_readings(1024)
-        self._late = np.zeros(_LATE_PLACES, dtype=_LATE)
-        self._late["slot"] = -1
-
-    def newest(self, slots: Ints) -> Table:
-        """Return the newest reading of each of *slots*, as `READING`; at −1 ms for none."""
-        self._grow(slots)
-        return self._newest.take(slots)
-
-    def note(self, slots: Ints, times_ms: Ints, intervals_ms: Ints, owners: Ints) -> None:
-        """
-        Keep what is newer than what is known.
-
-        Args:
-            slots: In which series, each once.
-
-            times_ms: Of an observation in it.
-
-            intervals_ms: Of the rule that it was admitted by.
-
-            owners: The hash of the identity of the envelope that it came in.
-        """
-        self._grow(slots)
-        is_newer = times_ms > self._newest["time"][slots]
-        slots = slots[is_newer]
-        self._newest["time"][slots] = times_ms[is_newer]
-        self._newest["interval"][slots] = intervals_ms[is_newer]
-        self._newest["owner"][slots] = owners[is_newer]
-
-    def note_late(self, slots: Ints, times_ms: Ints, intervals_ms: Ints, owners: Ints) -> None:
-        """Keep observations that are older than others of their series; as `note`."""
-        places = _late_places(slots, times_ms // intervals_ms)
-        self._late["slot"][places] = slots
-        self._late["time"][places] = times_ms
-        self._late["owner"][places] = owners
-
-    def is_taken(
-        self, slots: Ints, times_ms: Ints, intervals_ms: Ints, owners: Ints
-    ) -> NDArray[np.bool_]:
-        """Tell of which observations the interval has one of `note_late` already."""
-        known = self._late.take(_late_places(slots, times_ms // intervals_ms))
-        is_taken: NDArray[np.bool_] = known["slot"] == slots
-        is_taken &= known["time"] // intervals_ms == times_ms // intervals_ms
-        is_taken &= (known["time"] != times_ms) | (known["owner"] != owners)
-        return is_taken
-
-    def _grow(self, slots: Ints) -> None:
-        if len(slots) and (needed := int(slots.max()) + 1) > len(self._newest):
-            more = _no_readings(max(needed, len(self._newest)))
-            self._newest = np.concatenate([self._newest, more])
-
-
-def _no_readings(size: int) -> Table:
-    readings = np.zeros(size, dtype=READING)
-    readings["time"], readings["interval"] = -1, 1
-    return readings
-
-
-def _late_places(slots: Ints, buckets: Ints) -> Words:
-    """Return where the memory of late readings has room for each interval of a series."""
-    mixed = slots.astype(np.uint64) * _SPREAD + buckets.astype(np.uint64)
-    return (mixed * _SPREAD) >> _LATE_SHIFT

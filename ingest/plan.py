@@ -1,6 +1,6 @@
 """The plan of a flush: what one transaction is to write. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -175,6 +175,34 @@ def conclude(plan: Plan, known: Mapping[int, bytes]) -> tuple[list[Fate], list[i
             conflicts.append(index)
             fates.append((Outcome.QUARANTINED, QuarantineReason.CONFLICT))
     return fates, conflicts
+
+
+def unstored(
+    plan: Plan, fates: Sequence[Fate], conflicts: Collection[int], rowless: Collection[int]
+) -> list[int]:
+    """
+    Return the deliveries that were admitted, and of which nothing is stored, now or before.
+
+    Args:
+        plan: The plan.
+
+        fates: What became of each.
+
+        conflicts: As `conclude` found.
+
+        rowless: The deliveries that were in the ledger before as something else than accepted.
+    """
+    if fates.count(STORED) == len(fates):
+        return []
+    found = []
+    for index, (fate, verdict) in enumerate(zip(fates, plan.admission.verdicts, strict=True)):
+        if verdict is not None or fate == STORED:
+            continue
+        first = plan.repeats.get(index, index)
+        is_stored = first not in rowless and plan.verdicts[first] is None
+        if fate[0] is not Outcome.DUPLICATE or index in conflicts or not is_stored:
+            found.append(index)
+    return found
 
 
 def _outcome(verdict: Verdict) -> Outcome:

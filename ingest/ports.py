@@ -55,6 +55,8 @@ class Stored(msgspec.Struct, frozen=True, eq=False):
 
         settled_before: Deliveries that did not open now, and that were settled before with these
             very bytes.
+
+        unstored: Deliveries that were admitted, and of which nothing is stored, now or before.
     """
 
     plan: Plan
@@ -62,6 +64,7 @@ class Stored(msgspec.Struct, frozen=True, eq=False):
     committed_ms: int
     copy_s: float
     settled_before: list[Identity] = []
+    unstored: list[int] = []
 
     def new_spools(self) -> set[Spool]:
         """Return the spools of which something was settled that was not settled before."""
@@ -119,6 +122,7 @@ class Store(Protocol):
         Raises:
             Unavailable: Not now; whether it was committed is found out by the next call.
             Poisoned: Something in it cannot be written; nothing was.
+            Undecided: *replan* raised it; nothing was written.
             Unusable: Never.
         """
         ...

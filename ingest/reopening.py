@@ -17,13 +17,14 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from psycopg import AsyncConnection
 
 from ingest import copy_format, ledger
-from ingest.admit import admit
+from ingest.admit import admit, owners_of
 from ingest.database import connect, mapped_errors
 from ingest.decide import ClockRules
 from ingest.delivery import Delivery, Identity, Opened
+from ingest.last_readings import LastReadings
 from ingest.opening import Opening
 from ingest.outcome import Reason
-from ingest.permissions import LastReadings, Permissions
+from ingest.permissions import Permissions
 from ingest.plan import LedgerRow, Plan, make_plan
 from ingest.quarantine import unseal
 from ingest.queries import QUERIES
@@ -202,18 +203,29 @@ class Reopening:
         self, connection: AsyncConnection, rows: Sequence[_Row], done: Reopened
     ) -> None:
         opened = [row.opened for row in rows]
+        reserved = self._last.reserve()
         admission = admit(
             opened,
             permissions=self._permissions,
-            last=self._last,
+            last=reserved,
             clock=self._clock,
             now_ms=self._now_ms(),
         )
+        if waiting := set(admission.waiting):
+            # Until it is known whether the gateways that they met have their readings stored.
+            reserved.settle(owners_of(opened))
+            some = [row for index, row in enumerate(rows) if index not in waiting]
+            for part in (some, [rows[index] for index in admission.waiting]):
+                await self._settle(connection, part, done)
+            return
         plan = make_plan(admission, opened)
         found = {row.identity: row for row in plan.ledger()}
         settled = await _move(connection, list(found.values()))
         firsts = [index for index in plan.firsts if opened[index].identity in settled]
         await _store(connection, plan, firsts)
+        written = set(firsts)
+        unwritten = [one for index, one in enumerate(opened) if index not in written]
+        reserved.settle(owners_of(unwritten) if unwritten else None)
         gone = [rows[index].number for index in firsts]
         left = {row.number for row in rows}.difference(gone)
         async with connection.cursor(binary=True) as cursor:

@@ -9,15 +9,16 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from ingest.admit import Admission, admit
+from ingest.admit import Admission, admit, owners_of
 from ingest.batch import Batch, FlushLimits
 from ingest.clones import Clones
 from ingest.decide import ClockRules
 from ingest.delivery import Delivery, Opened, Spool
-from ingest.errors import Poisoned, Unavailable, Unusable
+from ingest.errors import Poisoned, Unavailable, Undecided, Unusable
+from ingest.last_readings import LastReadings, Reservation
 from ingest.metrics import Metrics
 from ingest.opening import Opening
-from ingest.permissions import JSON, Changes, LastReadings, Permissions
+from ingest.permissions import JSON, Changes, Permissions
 from ingest.plan import STORED, Plan, make_plan
 from ingest.ports import Receiver, Store, Stored
 from ingest.receipt_sender import ReceiptSender
@@ -33,6 +34,8 @@ _AT_ONCE: Final = 512
 _STOP_TIMEOUT_S: Final = 20.0
 """How long a stop waits for a database that is away."""
 
+_TURNS: Final = 4
+"""How often what must wait is taken out of a flush before the rest of it is as it is."""
 _STATES: Final = "vv1/state/"
 
 _log = Log("ingest.service")
@@ -46,6 +49,13 @@ class Clocks(msgspec.Struct, frozen=True):
     """Of the world, ms since 1970."""
     monotonic_s: Callable[[], float]
     """Only ever goes on."""
+
+
+class _Decided(msgspec.Struct, frozen=True, eq=False):
+    """What is to be written, and what it has reserved until it is."""
+
+    plan: Plan
+    reserved: Reservation
 
 
 class Service:
@@ -194,9 +204,9 @@ class Service:
     async def _flush_in_turns(self, tasks: asyncio.TaskGroup) -> None:
         while (opened := await self._next()) is not None:
             due_at = self._clocks.monotonic_s()
-            plan = self._plan(opened)
+            decided = self._decide(opened)
             store = await self._idle.get()
-            task = tasks.create_task(self._commit_on(store, plan, due_at), name="commit")
+            task = tasks.create_task(self._commit_on(store, decided, due_at), name="commit")
             self._committing.add(task)
             task.add_done_callback(self._committing.discard)
         if self._committing:
@@ -209,38 +219,59 @@ class Service:
             wait_s = self._batch.due_in_s(now=self._clocks.monotonic_s())
             if wait_s == 0 or (self._is_stopping and len(self._batch)):
                 return self._batch.take()
-            if self._is_stopping:
+            if self._is_stopping and not self._batch.has_set_aside:
                 return None
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):
                     await self._has_work.wait()
 
-    def _plan(self, opened: Sequence[Opened], *, is_poison: bool = False) -> Plan:
-        return make_plan(self._admit(opened), opened, is_poison=is_poison)
+    def _decide(self, opened: Sequence[Opened], *, is_poison: bool = False) -> _Decided:
+        """Decide about *opened*, without those that must wait for other flushes or each other."""
+        reserved = self._last.reserve()
+        admission = self._admit(opened, reserved)
+        for _ in range(_TURNS):
+            if not admission.waiting:
+                break
+            waiting = set(admission.waiting)
+            self._batch.set_aside([opened[index] for index in admission.waiting])
+            opened = [one for index, one in enumerate(opened) if index not in waiting]
+            reserved.release()
+            admission = self._admit(opened, reserved)
+        return _Decided(make_plan(admission, opened, is_poison=is_poison), reserved)
 
-    def _admit(self, opened: Sequence[Opened]) -> Admission:
+    def _admit(self, opened: Sequence[Opened], reserved: Reservation) -> Admission:
         return admit(
             opened,
             permissions=self._permissions,
-            last=self._last,
+            last=reserved,
             clock=self._clock_rules,
             now_ms=self._clocks.now_ms(),
         )
 
-    async def _commit_on(self, store: Store, plan: Plan, due_at: float) -> None:
-        """Commit *plan* by *store*, which is idle after it."""
+    async def _commit_on(self, store: Store, decided: _Decided, due_at: float) -> None:
+        """Commit by *store*, which is idle after it."""
         try:
-            await self._commit(store, plan, due_at)
+            await self._commit(store, decided, due_at)
         finally:
             self._idle.put_nowait(store)
 
-    async def _commit(self, store: Store, plan: Plan, due_at: float) -> None:
-        """Commit *plan*, whatever it takes, and answer for it."""
-        try:
-            stored = await self._patiently(lambda: self._flush(store, plan))
-        except Poisoned as error:
-            await self._bisect(store, plan, due_at, error)
+    async def _commit(self, store: Store, decided: _Decided, due_at: float) -> None:
+        """Commit what was decided, whatever it takes, and answer for it."""
+        opened = decided.plan.opened
+        if not opened:
+            self._settle(decided.reserved, None)
             return
+        try:
+            stored = await self._patiently(lambda: self._flush(store, decided))
+        except Undecided:
+            self._settle(decided.reserved, opened)
+            await self._commit(store, self._decide(opened), due_at)
+            return
+        except Poisoned as error:
+            self._settle(decided.reserved, opened)
+            await self._bisect(store, decided.plan, due_at, error)
+            return
+        self._settle(decided.reserved, [opened[index] for index in stored.unstored])
         self._answer(stored, due_at)
         self._metrics.flush_s.observe(self._clocks.monotonic_s() - due_at)
 
@@ -250,15 +281,22 @@ class Service:
         if len(opened) > 1:
             middle = len(opened) // 2
             for half in (opened[:middle], opened[middle:]):
-                await self._commit(store, self._plan(half), due_at)
+                await self._commit(store, self._decide(half), due_at)
             return
         _log.warning("envelope_poisoned", error=error.cause)
-        poisoned = self._plan(opened, is_poison=True)
-        if poisoned.verdicts == plan.verdicts:
+        poisoned = self._decide(opened, is_poison=True)
+        if poisoned.plan.verdicts == plan.verdicts:
             raise Unusable(error.cause)
         await self._commit(store, poisoned, due_at)
 
-    async def _flush(self, store: Store, plan: Plan) -> Stored:
+    def _settle(self, reserved: Reservation, unstored: Sequence[Opened] | None) -> None:
+        """End what was *reserved*, and take again what waited for it."""
+        reserved.settle(owners_of(unstored) if unstored else None)
+        if self._batch.has_set_aside:
+            self._gather(self._batch.resume())
+
+    async def _flush(self, store: Store, decided: _Decided) -> Stored:
+        plan = decided.plan
         spools = {identity.spool for identity in plan.claims}
         await self._learn(store, spools)
         watermarks = self._settlements.watermarks(spools)
@@ -268,7 +306,15 @@ class Service:
             if self._permissions.epoch < changes.epoch:
                 # A complete reading of before came in between: decide once it has caught up.
                 raise Unavailable("the permissions are being read again")
-            return replan(plan, changes, admit=self._admit, now_ms=self._clocks.now_ms())
+            found = replan(
+                plan,
+                changes,
+                admit=lambda some: self._admit(some, decided.reserved),
+                now_ms=self._clocks.now_ms(),
+            )
+            if found.admission.waiting:
+                raise Undecided("a permission met what is not stored yet")
+            return found
 
         stored = await store.flush(plan, watermarks=watermarks, replan=anew)
         self._settlements.marked(watermarks)

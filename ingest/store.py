@@ -13,9 +13,9 @@ from ingest import copy_format, ledger
 from ingest.database import connect, mapped_errors
 from ingest.decide import Rows
 from ingest.delivery import Identity, Spool
-from ingest.errors import Poisoned, StoreError, Unavailable
+from ingest.errors import Poisoned, StoreError, Unavailable, Undecided
 from ingest.permissions import Changes
-from ingest.plan import Fate, Plan, conclude
+from ingest.plan import Fate, Plan, conclude, unstored
 from ingest.ports import SpoolRanges, Stored
 from ingest.quarantine import QuarantineLimits, Seal
 from ingest.queries import QUERIES
@@ -146,7 +146,7 @@ class PostgresStore:
                     self._connection = await connect(self._conninfo, autocommit=False)
                 await work(self._connection)
         except (StoreError, asyncio.CancelledError) as error:
-            await self._clean_up(is_broken=not isinstance(error, Poisoned))
+            await self._clean_up(is_broken=not isinstance(error, Poisoned | Undecided))
             raise
         self._set_live(True)
 
@@ -208,14 +208,15 @@ class PostgresStore:
             plan = replan(await self._changes(connection, plan, epoch))
             if plan.epoch != epoch:
                 await ledger.decide_under(connection, plan.epoch)
-        known = await ledger.claim(connection, plan, are_settled=are_settled)
+        known, rowless = await ledger.claim(connection, plan, are_settled=are_settled)
         fates, conflicts = conclude(plan, known)
         copy_s = await self._copy(connection, plan, known)
         again = await self._put_aside(connection, plan, fates, conflicts, known)
         await ledger.mark_spools(connection, watermarks)
         if known or again:
             await ledger.outlast(connection)
-        stored = Stored(plan, fates, self._now_ms(), copy_s, again)
+        lost = unstored(plan, fates, conflicts, rowless)
+        stored = Stored(plan, fates, self._now_ms(), copy_s, again, lost)
         new = (one for one, i in zip(plan.claims, plan.firsts, strict=True) if i not in known)
         self._doubt = _Doubt(transaction, next(new, None), plan.opened, stored)
         await connection.commit()

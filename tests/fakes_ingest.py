@@ -10,7 +10,7 @@ from ingest import permissions as known
 from ingest.delivery import Delivery, Identity, Opened, Spool
 from ingest.errors import IngestError, Poisoned
 from ingest.permissions import Changes, Permissions
-from ingest.plan import Plan, conclude
+from ingest.plan import Plan, conclude, unstored
 from ingest.ports import SpoolRanges, Stored
 from wire import topics
 from wire.envelope import Block, Body, pack_block
@@ -105,8 +105,9 @@ class MemoryStore:
             before = self.ledger.setdefault(row.identity, row.digest)
             if before is not row.digest:
                 settled[index] = before
-        fates, _ = conclude(plan, settled)
-        self.flushes.append(Stored(plan, fates, NOW_MS, 0.0))
+        fates, conflicts = conclude(plan, settled)
+        lost = unstored(plan, fates, conflicts, ())
+        self.flushes.append(Stored(plan, fates, NOW_MS, 0.0, unstored=lost))
         return self.flushes[-1]
 
 

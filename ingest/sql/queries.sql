@@ -37,6 +37,11 @@ SELECT e.agent, e.spool_id, e.sequence, e.digest
 FROM unnest(%b::text[], %b::bytea[], %b::bigint[]) AS w (agent, spool_id, sequence)
 JOIN vv.envelopes e USING (agent, spool_id, sequence);
 
+-- name: outcomes_before
+SELECT e.agent, e.spool_id, e.sequence, e.digest, e.outcome
+FROM unnest(%b::text[], %b::bytea[], %b::bigint[]) AS w (agent, spool_id, sequence)
+JOIN vv.envelopes e USING (agent, spool_id, sequence);
+
 -- name: copy_ledger
 -- For what is new as far as we know: a third of the cost. One that is not new breaks it.
 COPY vv.envelopes (agent, spool_id, sequence, digest, outcome, observations)

@@ -17,8 +17,9 @@ from ingest.admit import admit
 from ingest.database import connect
 from ingest.decide import ClockRules
 from ingest.delivery import Identity, Opened
+from ingest.last_readings import LastReadings
 from ingest.outcome import Outcome
-from ingest.permissions import Changes, LastReadings, Permissions
+from ingest.permissions import Changes, Permissions
 from ingest.plan import Plan, make_plan
 from ingest.quarantine import QuarantineLimits, sealer_to
 from ingest.reader import read_changes
@@ -160,7 +161,7 @@ class Race:
         admission = admit(
             some,
             permissions=self._permissions,
-            last=LastReadings(),
+            last=LastReadings().reserve(),
             clock=ClockRules(),
             now_ms=NOW_MS,
         )

@@ -14,9 +14,10 @@ from ingest.database import connect
 from ingest.decide import ClockRules
 from ingest.delivery import Opened
 from ingest.errors import StoreError, Unavailable, Unusable
-from ingest.outcome import Outcome, QuarantineReason
+from ingest.last_readings import LastReadings
+from ingest.outcome import Outcome, QuarantineReason, Reason
 from ingest.pairs import NONE
-from ingest.permissions import Changes, LastReadings, Permissions, agent_words, handle_words
+from ingest.permissions import Changes, Permissions, agent_words, handle_words
 from ingest.plan import Plan, make_plan
 from ingest.quarantine import QuarantineLimits, sealer_to
 from ingest.reader import read_changes
@@ -58,7 +59,7 @@ def plan_of(*some: Opened, epoch: int, is_poison: bool = False) -> Plan:
     admission = admit(
         some,
         permissions=knowing(permission(), epoch=epoch),
-        last=LastReadings(),
+        last=LastReadings().reserve(),
         clock=ClockRules(),
         now_ms=NOW_MS,
     )
@@ -115,6 +116,32 @@ async def test_commit_that_never_was_is_done_again(
     stored = await store.flush(plan, watermarks=[], replan=never)
     assert stored.fates == [(Outcome.STORED, None)]
     assert database.fetch("SELECT count(*) FROM vv.observations") == [(2,)]
+
+
+async def test_what_was_settled_without_rows_is_told_apart_from_what_was_stored(
+    store: PostgresStore, database: Database
+) -> None:
+    """A duplicate of what was refused, or a conflict, has no reading in any interval."""
+    epoch = sow(database, Seed())
+    stored_before, refused_before, forged, new = (
+        opened(block(70), sequence=n, digest=bytes([n]) * 16) for n in (5, 6, 7, 8)
+    )
+    late = opened(block(70, start_ms=1), sequence=6, digest=bytes([6]) * 16)
+    genuine = opened(block(71), sequence=7, digest=b"g" * 16)
+    first = plan_of(stored_before, late, genuine, epoch=epoch)
+    assert first.verdicts == [None, Reason.TOO_OLD, None]
+    stored = await store.flush(first, watermarks=[], replan=never)
+    assert stored.unstored == []
+    again = plan_of(stored_before, refused_before, forged, new, epoch=epoch)
+    assert again.verdicts == [None] * 4
+    stored = await store.flush(again, watermarks=[], replan=never)
+    assert [fate for fate, _ in stored.fates] == [
+        Outcome.DUPLICATE,
+        Outcome.DUPLICATE,
+        Outcome.QUARANTINED,
+        Outcome.STORED,
+    ]
+    assert stored.unstored == [1, 2]
 
 
 @pytest.mark.parametrize(
@@ -289,7 +316,7 @@ async def test_withdrawal_races_a_flush_and_always_has_the_last_word(
         admission = admit(
             some,
             permissions=permissions,
-            last=LastReadings(),
+            last=LastReadings().reserve(),
             clock=ClockRules(),
             now_ms=NOW_MS,
         )

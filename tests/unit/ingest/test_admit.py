@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from ingest.admit import Admission, admit
 from ingest.decide import ClockRules
 from ingest.delivery import Opened
+from ingest.last_readings import LastReadings
 from ingest.outcome import ANONYMOUS, QuarantineReason, Reason, Verdict
-from ingest.permissions import LastReadings, Permissions
+from ingest.permissions import Permissions
 from tests.fakes_ingest import AGENT, NOW_MS, block, changes, knowing, opened, permission
 from wire.envelope import Block, pack_block
 from wire.quantities import MISSING, Code
@@ -24,14 +25,17 @@ MINUTE = (1, 60_000, 1)
 def decide(
     *some: Opened, permissions: Permissions | None = None, last: LastReadings | None = None
 ) -> Admission:
-    """Admit *some* now."""
-    return admit(
+    """Admit *some* now, and take what is admitted for stored."""
+    reserved = (last or LastReadings()).reserve()
+    admission = admit(
         some,
         permissions=permissions or knowing(permission()),
-        last=last or LastReadings(),
+        last=reserved,
         clock=CLOCK,
         now_ms=NOW_MS,
     )
+    reserved.settle()
+    return admission
 
 
 def faulty(reason: Reason) -> Opened:

@@ -3,13 +3,13 @@
 import msgspec
 import numpy as np
 
+from ingest.last_readings import LastReadings
 from ingest.pairs import NONE
 from ingest.permissions import (
     NO_RULE,
     REVOKED,
     SEALED,
     UNKNOWN,
-    LastReadings,
     Permissions,
     agent_words,
     handle_words,
@@ -120,11 +120,11 @@ def test_late_readings_are_remembered_by_interval() -> None:
     last = LastReadings()
     one, interval, owner = np.array([3]), np.array([10]), np.array([77])
     last.note_late(one, np.array([25]), interval, owner)
-    assert last.is_taken(one, np.array([29]), interval, owner).tolist() == [True]
-    assert last.is_taken(one, np.array([25]), interval, owner + 1).tolist() == [True]
-    assert last.is_taken(one, np.array([25]), interval, owner).tolist() == [False]
-    assert last.is_taken(one, np.array([30]), interval, owner + 1).tolist() == [False]
-    assert last.is_taken(one + 1, np.array([25]), interval, owner + 1).tolist() == [False]
+    assert last.taken_by(one, np.array([29]), interval, owner)[0].tolist() == [True]
+    assert last.taken_by(one, np.array([25]), interval, owner + 1)[0].tolist() == [True]
+    assert last.taken_by(one, np.array([25]), interval, owner)[0].tolist() == [False]
+    assert last.taken_by(one, np.array([30]), interval, owner + 1)[0].tolist() == [False]
+    assert last.taken_by(one + 1, np.array([25]), interval, owner + 1)[0].tolist() == [False]
 
 
 def test_handle_is_its_agents_alone() -> None:

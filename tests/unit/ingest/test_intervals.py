@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from ingest.admit import Admission, admit
 from ingest.decide import ClockRules
 from ingest.delivery import Opened
+from ingest.last_readings import LastReadings, Reservation
 from ingest.outcome import Reason
-from ingest.permissions import LastReadings, Permissions
+from ingest.permissions import Permissions
 from tests.fakes_ingest import NOW_MS, block, knowing, opened, permission
 from wire.envelope import Block, pack_block
 from wire.policy import Rule
@@ -33,8 +34,16 @@ def decide(*some: Opened, rule: tuple[int, int, int] = SECOND, last: LastReading
 
 
 def decide_by(permissions: Permissions, *some: Opened, last: LastReadings) -> Admission:
-    """Admit *some* by *permissions*."""
-    return admit(some, permissions=permissions, last=last, clock=ClockRules(), now_ms=NOW_MS)
+    """Admit *some* by *permissions*, and take what is admitted for stored."""
+    reserved = last.reserve()
+    admission = reserve_by(permissions, *some, reserved=reserved)
+    reserved.settle()
+    return admission
+
+
+def reserve_by(permissions: Permissions, *some: Opened, reserved: Reservation) -> Admission:
+    """Admit *some* by *permissions*; what is admitted is *reserved* and not stored yet."""
+    return admit(some, permissions=permissions, last=reserved, clock=ClockRules(), now_ms=NOW_MS)
 
 
 def knowing_three(old: tuple[int, int, int], new: tuple[int, int, int]) -> Permissions:

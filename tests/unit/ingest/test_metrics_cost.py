@@ -14,10 +14,11 @@ from ingest import copy_format
 from ingest.admit import admit
 from ingest.decide import ClockRules
 from ingest.delivery import Delivery
+from ingest.last_readings import LastReadings
 from ingest.metrics import Metrics
 from ingest.opening import Opening
-from ingest.permissions import LastReadings, Permissions
-from ingest.plan import conclude, make_plan
+from ingest.permissions import Permissions
+from ingest.plan import conclude, make_plan, unstored
 from ingest.ports import Stored
 from ingest.settle import Settlements
 from ingest.window import Window
@@ -75,13 +76,16 @@ def _measured(count: Callable[[Metrics, Stored], None]) -> _Stages:
         for delivery in flush:
             window.add(delivery)
         opened = [opening.open(delivery) for delivery in flush]
+        reserved = last.reserve()
         admission = admit(
-            opened, permissions=permissions, last=last, clock=ClockRules(), now_ms=now_ms
+            opened, permissions=permissions, last=reserved, clock=ClockRules(), now_ms=now_ms
         )
         plan = make_plan(admission, opened)
         plan.ledger()
         copy_format.encode(admission.rows)
-        fates, _ = conclude(plan, {})
+        fates, conflicts = conclude(plan, {})
+        assert not unstored(plan, fates, conflicts, ())
+        reserved.settle()
         identities = [one.identity for one in opened if one.identity is not None]
         for spool in settlements.unknown({i.spool for i in identities}):
             settlements.load(spool, 0, [])

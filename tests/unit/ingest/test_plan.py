@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from ingest.admit import admit
 from ingest.decide import ClockRules
 from ingest.delivery import Opened
+from ingest.last_readings import LastReadings
 from ingest.outcome import Outcome, QuarantineReason, Reason
-from ingest.permissions import LastReadings
 from ingest.plan import Plan, conclude, make_plan
 from tests.fakes_ingest import NOW_MS, block, knowing, opened, permission
 
@@ -20,7 +20,7 @@ def plan_of(*some: Opened, is_poison: bool = False) -> Plan:
     admission = admit(
         some,
         permissions=knowing(permission()),
-        last=LastReadings(),
+        last=LastReadings().reserve(),
         clock=ClockRules(),
         now_ms=NOW_MS,
     )

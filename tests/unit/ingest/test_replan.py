@@ -10,8 +10,9 @@ import pytest
 from ingest.admit import Admission, admit
 from ingest.decide import ClockRules
 from ingest.delivery import Identity, Opened
+from ingest.last_readings import LastReadings
 from ingest.outcome import Reason
-from ingest.permissions import Changes, LastReadings, Permissions
+from ingest.permissions import Changes, Permissions
 from ingest.plan import Plan, make_plan
 from ingest.replan import replan
 from tests.fakes_ingest import NOW_MS, SPOOL, block, changes, opened, permission
@@ -44,7 +45,7 @@ class Decider:
         return admit(
             some,
             permissions=self.permissions,
-            last=LastReadings(),
+            last=LastReadings().reserve(),
             clock=ClockRules(),
             now_ms=NOW_MS,
         )
@@ -212,3 +213,39 @@ def test_interval_is_kept_with_a_gateway_that_no_change_concerns() -> None:
 
     assert found.verdicts[:2] == [None, Reason.POLICY_EXCEEDED]
     assert len(found.admission.rows) == 9
+
+
+@pytest.mark.parametrize("change", ["revoked", "withdrawn"])
+def test_interval_is_free_for_a_gateway_when_the_one_that_took_it_is_refused(change: str) -> None:
+    """What is refused now stands in nobody's way, though it has no rows any more."""
+    decider = Decider()
+    rule = (1, 60_000, 1)
+    home, work = (
+        permission(handle=_HANDLES[n], agent=_AGENTS[n], series_id=1, rule=rule) for n in (0, 1)
+    )
+    decider.permissions.apply(changes(2, permissions=[home, work]))
+    start_ms = NOW_MS // 60_000 * 60_000 - 600_000
+    some = []
+    for number, at_ms in [
+        (0, start_ms),
+        *((1, start_ms + 1 + n * 60_000) for n in range(8)),
+    ]:
+        one = opened(block(70, start_ms=at_ms), handle=_HANDLES[number])
+        identity = Identity((_AGENTS[number], SPOOL), at_ms)
+        some.append(msgspec.structs.replace(one, agent=_AGENTS[number], identity=identity))
+    plan = make_plan(decider.admit(some), some)
+    assert plan.verdicts[:2] == [None, Reason.POLICY_EXCEEDED]
+    if change == "revoked":
+        changed = changes(3, agents=[(_AGENTS[0], None)])
+    else:
+        gone = permission(
+            handle=_HANDLES[0], agent=_AGENTS[0], series_id=1, rule=rule, is_withdrawn=True
+        )
+        changed = changes(3, permissions=[gone])
+    decider.permissions.apply(changed)
+
+    found = replan(plan, changed, admit=decider.admit, now_ms=NOW_MS)
+
+    assert found.verdicts[0] is not None
+    assert found.verdicts[1:] == [None] * 8
+    assert len(found.admission.rows) == 8
