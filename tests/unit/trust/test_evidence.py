@@ -134,6 +134,10 @@ def vouched_for() -> Decision:
         pytest.param({"version": 2}, id="of another version"),
         pytest.param({"decided_at": AT}, id="at another time"),
         pytest.param({"of_age": Attested(WITNESS, "00")}, id="no signature"),
+        pytest.param(
+            {"capture": Capture("verbal-witnessed", TEXT, "fr", witness=Attested(WITNESS, "00"))},
+            id="no signature of the witness",
+        ),
         pytest.param({"of_age": vouched_for().capture.witness}, id="of something else"),
     ],
 )  # fmt: skip
