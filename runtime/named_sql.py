@@ -7,9 +7,21 @@ from typing import Final
 _NAME: Final = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 
 
-def read(package: str, name: str) -> dict[str, bytes]:
-    """Return the statements of sql/*name* in *package*, by their names."""
-    return parse(resources.files(package).joinpath("sql", name).read_text(encoding="utf-8"))
+def read(package: str, *files: str) -> dict[str, bytes]:
+    """
+    Return the statements of the files sql/... in *package*, by their names.
+
+    Raises:
+        ValueError: Two of the files have a statement of one name.
+    """
+    folder = resources.files(package).joinpath("sql")
+    found: dict[str, bytes] = {}
+    for file in files:
+        more = parse(folder.joinpath(file).read_text(encoding="utf-8"))
+        if twice := sorted(found.keys() & more.keys()):
+            raise ValueError(f"{file} of {package} names again what is there: {', '.join(twice)}")
+        found |= more
+    return found
 
 
 def parse(text: str) -> dict[str, bytes]:
