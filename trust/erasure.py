@@ -250,14 +250,13 @@ class Eraser:
     def _verify(self, erasure: Erasure, _: Mapping[str, Step]) -> Facts:
         """Everything is looked through once more; what came after the mark is erased with it."""
         back = self._verifier.back_of(erasure.number)
-        if back is not None:
-            self._verifier.erase(erasure.number, back)
+        kept = [] if back is None else self._verifier.erase(erasure.number, back)
         looked = self._verifier.finish_rewriting()
         exports = Exports()
         if erasure.purpose is None:
             with self._vault.ledger() as ledger:
                 exports = _discard_exports(ledger, erasure.subject)
-        if residue := [*self._residue(erasure), *exports.residue()]:
+        if residue := [*self._residue(erasure), *exports.residue(), *kept]:
             raise Residue(residue)
         facts: Facts = {"residue": 0, "exports": exports.deleted, "not_exports": exports.others}
         return facts if looked is None else {**facts, "looked": msgspec.to_builtins(looked)}

@@ -15,6 +15,8 @@ from trust.ledger_copy import FileState
 from trust.restriction import Restricted
 
 Result = dict[str, Any]
+_NAMED: Final = 10
+"""Tables told by name; more are counted."""
 
 
 def _erase(app: App, arguments: argparse.Namespace) -> Result:
@@ -37,11 +39,18 @@ def _verify_all(app: App) -> Result:
     ledger_file = app.ledger_copy.look().state
     problems = [f"erasure {number}: found in {', '.join(at)}" for number, at in found.back.items()]
     problems += [f"erasure {number}: its record does not verify" for number in found.tampered]
+    if found.unread:
+        problems.append(f"not looked at, as another owner's or unreadable: {_list(found.unread)}")
     if found.not_rewritten:
         problems.append(f"{found.not_rewritten} erased again, and their files not rewritten yet")
     if ledger_file not in (FileState.COMPLETE, FileState.NOT_CONFIGURED):
         problems.append(f"the ledger's file is {ledger_file}")
     return {**msgspec.to_builtins(found), "ledger_file": str(ledger_file), "problems": problems}
+
+
+def _list(places: list[str]) -> str:
+    more = len(places) - _NAMED
+    return ", ".join(places[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _certificate(app: App, arguments: argparse.Namespace) -> Result:

@@ -5,7 +5,7 @@ Pure: names in, what came back out, by the number of the erasure.
 """
 
 from collections.abc import Iterable, Mapping, Sequence, Set
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
@@ -13,6 +13,7 @@ import msgspec
 from trust.erasure_ledger import Mark, Tombstones
 from trust.stores import Name
 
+_ROWS: Final = "rows of observations or aggregates"
 Scope = tuple[UUID, str]
 """A subject, and the name of a purpose."""
 
@@ -36,11 +37,15 @@ class Back(msgspec.Struct):
     def __repr__(self) -> str:
         return "Back(…)"
 
+    def is_rows_alone(self) -> bool:
+        """Tell whether nothing but rows came back, which no name leads to."""
+        return self.where() == [_ROWS]
+
     def where(self) -> list[str]:
         """Return where it came back, in words."""
         found = {
             "names": bool(self.series or self.handles),
-            "rows of observations or aggregates": bool(self.rows),
+            _ROWS: bool(self.rows),
             "statistics": self.is_remembered,
             "vault handles": bool(self.vault_handles),
             "vault identity": self.has_identity,

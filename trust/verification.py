@@ -28,7 +28,7 @@ from trust.ports import Keys
 from trust.recognition import Back, Recognition, facts_of
 from trust.stores import Stores, Table
 from trust.sweep import Looked
-from trust.units import UnitKind
+from trust.units import Cause, UnitKind
 from trust.upkeep import Upkeep
 from trust.vault import Vault
 
@@ -55,6 +55,12 @@ class Verified(msgspec.Struct, frozen=True):
     not_looked_at: int
     """Tables that may hold rows, and that belong to another owner or could not be read."""
     seconds: float
+    unread: list[str] = []
+    """Their names."""
+    not_settled: list[str] = []
+    """Tables that hold rows of an erasure that failed: they are to be looked at again."""
+    are_names_settled: bool = True
+    """Nothing but rows is left of an erasure that failed."""
 
 
 class Verifier:
@@ -154,14 +160,17 @@ class Verifier:
             raise NotFound("erasure", "`vitalveil trust erase SUBJECT` printed its number.")
         return self._recognise(mine, None)[0].found().get(number)
 
-    def erase(self, number: int, back: Back) -> None:
+    def erase(self, number: int, back: Back) -> list[str]:
         """
         Erase again what is there of erasure *number*; its files are still to be rewritten.
+
+        Returns:
+            Tables that hold some of it all the same: what trust does not take for a part of ours.
 
         Raises:
             Unavailable: Do it again later.
         """
-        self._erase_one(number, back)
+        return self._erase_one(number, back)
 
     def finish_rewriting(self) -> Mapping[str, Looked] | None:
         """
@@ -189,7 +198,7 @@ class Verifier:
         marks, tampered = self._marks()
         # One that is not done is under way, or waits for its command to be given again.
         looked_for = [mark for mark in marks if mark.is_done]
-        recognition, unknown, not_looked_at = self._recognise(looked_for, tables)
+        recognition, unknown, unread = self._recognise(looked_for, tables)
         back = recognition.found()
         failed = self._erase_again(back) if is_erasing else {}
         if is_erasing:
@@ -204,8 +213,11 @@ class Verifier:
             tampered=tampered,
             not_rewritten=waiting,
             unknown_series=unknown,
-            not_looked_at=not_looked_at,
+            not_looked_at=len(unread),
             seconds=round(self._now() - began, 3),
+            unread=unread,
+            not_settled=sorted({place for number in failed for place in back[number].rows}),
+            are_names_settled=all(back[number].is_rows_alone() for number in failed),
         )
 
     def _marks(self) -> tuple[list[Mark], list[int]]:
@@ -229,7 +241,7 @@ class Verifier:
 
     def _recognise(
         self, marks: Sequence[Mark], tables: Iterable[Table] | None
-    ) -> tuple[Recognition, int, int]:
+    ) -> tuple[Recognition, int, list[str]]:
         with self._vault.ledger() as ledger:
             handles = {handle: (who, what) for handle, who, what in ledger.all_handles()}
             identities = [number for number, _ in ledger.back_identities()]
@@ -239,36 +251,38 @@ class Verifier:
             recognition.names(self._stores.names())
             recognition.remembered(self._stores.remembered())
         unknown: set[int] = set()
-        not_looked_at = 0
+        unread = []
         for table in self._stores.tables() if tables is None else tables:
             if not table.is_ours:
-                not_looked_at += 1
+                unread.append(table.place)
                 continue
             try:
                 found = self._stores.unknown_series(table.place)
             except TelemetryUnavailable as exc:
                 # One that is damaged, or locked: the others are looked at all the same.
-                _log.error("table_not_looked_at", error=describe(exc))
-                not_looked_at += 1
+                _log.error("table_not_looked_at", place=table.place, error=describe(exc))
+                unread.append(table.place)
                 continue
             unknown |= recognition.rows(table.place, found)
-        return recognition, len(unknown), not_looked_at
+        return recognition, len(unknown), unread
 
     def _erase_again(self, back: Mapping[int, Back]) -> dict[int, str]:
         """Erase *back* again, each for itself: one that fails holds up no other."""
         failed = {}
         for number, one in sorted(back.items()):
             try:
-                cause = attempt(partial(self._erase_one, number, one), kind=UnitKind.JOB)
+                kept = attempt(partial(self._erase_one, number, one), kind=UnitKind.JOB)
             except Unavailable as exc:
                 _log.error("not_erased_again", number=number, error=describe(exc))
                 failed[number] = str(exc)
             else:
-                if cause is not None:
-                    failed[number] = str(cause)
+                if isinstance(kept, Cause):
+                    failed[number] = str(kept)
+                elif kept:
+                    failed[number] = kept_in(kept)
         return failed
 
-    def _erase_one(self, number: int, back: Back) -> None:
+    def _erase_one(self, number: int, back: Back) -> list[str]:
         _log.error("erased_data_found", number=number, where=", ".join(back.where()))
         series = sorted({*back.series, *(n for found in back.rows.values() for n in found)})
         relations = set(self._stores.relations(series))
@@ -291,6 +305,14 @@ class Verifier:
             numbers=[number] if number > 0 else [],
         )
         self._bring(sorted(back.agents))
+        kept = sorted(
+            place
+            for place, found in back.rows.items()
+            if not found.isdisjoint(self._stores.unknown_series(place))
+        )
+        if kept:
+            _log.error("not_a_part_of_ours", number=number, places=", ".join(kept))
+        return kept
 
     def _bring(self, agents: Sequence[str]) -> None:
         """Give *agents* again what somebody who agreed again lost with what was erased."""
@@ -311,3 +333,11 @@ class Verifier:
             # Nobody can read the rows any more; the next verification tries again.
             reason = str(exc) if isinstance(exc, HeldBack) else describe(exc)
             _log.error("not_rewritten", reason=reason)
+
+
+def kept_in(places: Sequence[str]) -> str:
+    """Return in words that *places* still hold rows of an erasure, and what to do."""
+    return (
+        f"rows are still in {', '.join(places)}, which trust does not take for a restored part of"
+        " its own, or cannot change: delete the rows there, or drop it"
+    )

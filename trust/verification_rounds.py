@@ -9,7 +9,7 @@ takes its own notes back with it.
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, Protocol
 
 import msgspec
@@ -17,10 +17,10 @@ import msgspec
 from runtime.logs import Log, describe
 from trust.errors import Unavailable
 from trust.isolation import attempt
-from trust.ledger_copy import FileState, LedgerCopy
-from trust.stores import Stores, Table
+from trust.ledger_copy import FileState
+from trust.stores import Table
 from trust.units import UnitKind
-from trust.verification import Verified, Verifier
+from trust.verification import Verified
 
 _ROUND_S: Final = 60.0
 _NAMES_GREW_S: Final = 600.0
@@ -43,6 +43,34 @@ class Noting(Protocol):
         ...
 
 
+class Verifies(Protocol):
+    """What looks."""
+
+    def run(self, tables: Iterable[Table] | None = None) -> Verified:
+        """Look for everything that was erased, rows in *tables* alone, and erase it again."""
+        ...
+
+
+class Listing(Protocol):
+    """What tells how the telemetry database is."""
+
+    def names_state(self) -> str:
+        """Return what changes when names may have come back."""
+        ...
+
+    def tables(self) -> list[Table]:
+        """Return every table that may hold somebody's series."""
+        ...
+
+
+class Comparing(Protocol):
+    """What compares the ledger's file with the vault."""
+
+    def repair(self) -> tuple[FileState, FileState]:
+        """Return how the file was, and how it is now."""
+        ...
+
+
 class Seen(msgspec.Struct, frozen=True):
     """How a table, or the names, were at the last look."""
 
@@ -56,11 +84,13 @@ class Plan:
     """
     What is due. Pure: the time is an argument.
 
-    A table that is new, or has another file, comes first; then the one looked at longest ago.
+    A table that is new, or has another file, comes first; then the one looked at longest ago. One
+    that could not be read stays due, and comes last: it holds up no other.
     """
 
     def __init__(self) -> None:
         self._tables: dict[str, Seen] = {}
+        self._unread: set[str] = set()
         self._names: Seen | None = None
 
     def due(self, tables: Sequence[Table], *, now: float) -> list[Table]:
@@ -71,25 +101,37 @@ class Plan:
             seen = self._tables.get(table.place)
             rank = _rank(seen, _of(table, now), grew_s=_GREW_S, all_s=_ALL_S)
             if rank is not None:
-                found.append((rank, seen.at if seen else now, table))
-        return [table for _, _, table in sorted(found, key=lambda one: one[:2])]
+                last = table.place in self._unread
+                found.append(((last, rank, seen.at if seen else now), table))
+        self._unread &= {table.place for table in tables}
+        return [table for _, table in sorted(found, key=lambda one: one[0])]
 
     def looked_at(self, table: Table, *, now: float) -> None:
         """Note that *table*, as it was listed, was looked at."""
         self._tables[table.place] = _of(table, now)
+        self._unread.discard(table.place)
+
+    def not_read(self, table: Table) -> None:
+        """Note that *table* was tried, and could not be read or not all of it be erased again."""
+        self._tables.pop(table.place, None)
+        self._unread.add(table.place)
 
     def are_names_due(self, state: str, *, now: float) -> bool:
-        """Tell whether the names are due, and note that they are looked at."""
-        start, first, second, third, *inserted = state.split()
-        current = Seen((start, first, second, third), tuple(map(int, inserted)), now)
-        if self._names is not None and self._names.files[0] != start:
+        """Tell whether the names are due."""
+        current = _of_names(state, now)
+        if self._names is not None and self._names.files[0] != current.files[0]:
             # Another start of the server may be another server.
             self._tables.clear()
-        rank = _rank(self._names, current, grew_s=_NAMES_GREW_S, all_s=_GREW_S)
-        if rank is None:
-            return False
-        self._names = current
-        return True
+        return _rank(self._names, current, grew_s=_NAMES_GREW_S, all_s=_GREW_S) is not None
+
+    def names_looked_at(self, state: str, *, now: float) -> None:
+        """Note that the names, of which *state* was told before they were read, were looked at."""
+        self._names = _of_names(state, now)
+
+
+def _of_names(state: str, now: float) -> Seen:
+    start, first, second, third, *inserted = state.split()
+    return Seen((start, first, second, third), tuple(map(int, inserted)), now)
 
 
 def _of(table: Table, now: float) -> Seen:
@@ -119,16 +161,17 @@ class Rounds:
 
         note: Told what was found.
 
-        done: Called after each round that looked at all that was due.
+        done: Called after each round after which nothing is due any more: all of it was read, and
+            what was found is erased again.
 
         now: Seconds, of any clock that does not go back.
     """
 
     def __init__(
         self,
-        verifier: Verifier,
-        stores: Stores,
-        ledger_copy: LedgerCopy,
+        verifier: Verifies,
+        stores: Listing,
+        ledger_copy: Comparing,
         *,
         note: Noting,
         done: Callable[[], None],
@@ -169,21 +212,35 @@ class Rounds:
         Raises:
             Unavailable: A database is out of reach.
         """
-        names = self._plan.are_names_due(self._stores.names_state(), now=self._now())
+        state = self._stores.names_state()
+        names = self._plan.are_names_due(state, now=self._now())
         due = self._plan.due(self._stores.tables(), now=self._now())
         if not names and not due and not self._is_rewriting:
             self._done()
             return
-        found = self._verifier.run(self._within_budget(due))
+        handed: list[Table] = []
+        found = self._verifier.run(self._within_budget(due, handed))
         self._is_rewriting = found.not_rewritten > 0
+        # Only now is it certain what was read. What was not stays due.
+        for table in handed:
+            if table.place in found.unread or table.place in found.not_settled:
+                self._plan.not_read(table)
+            else:
+                self._plan.looked_at(table, now=self._now())
+        if found.are_names_settled:
+            self._plan.names_looked_at(state, now=self._now())
         self._note.verified(found)
-        if not found.failed:
+        left = len(due) - len(handed)
+        if left or found.unread:
+            _log.warning("not_all_looked_at", unread=len(found.unread), left_to_the_next=left)
+        elif not found.failed:
             self._done()
 
-    def _within_budget(self, due: Sequence[Table]) -> Iterator[Table]:
+    def _within_budget(self, due: Sequence[Table], handed: list[Table]) -> Iterator[Table]:
+        """Yield of *due* what there is time for, and note in *handed* what that was."""
         began = self._now()
         for table in due:
             if self._now() - began >= _BUDGET_S:
                 return
+            handed.append(table)
             yield table
-            self._plan.looked_at(table, now=self._now())

@@ -1,7 +1,15 @@
 """When what is verified."""
 
+from collections.abc import Iterable
+
+import msgspec
+import pytest
+
+from trust.errors import TelemetryUnavailable
+from trust.ledger_copy import FileState
 from trust.stores import Table
-from trust.verification_rounds import Plan
+from trust.verification import Verified
+from trust.verification_rounds import Plan, Rounds
 
 HOUR = 3600.0
 
@@ -63,6 +71,7 @@ def test_another_start_of_the_server_makes_everything_due() -> None:
     """It may be another server, with the same files and counts."""
     plan = Plan()
     assert plan.are_names_due("1.5 1 2 3 10 10", now=0)
+    plan.names_looked_at("1.5 1 2 3 10 10", now=0)
     _looked(plan, table(), now=0)
     assert not plan.are_names_due("1.5 1 2 3 10 10", now=1)
     assert plan.due([table()], now=1) == []
@@ -74,10 +83,163 @@ def test_another_start_of_the_server_makes_everything_due() -> None:
 def test_names_that_grew_are_looked_at_after_ten_minutes() -> None:
     """And at once when their table has another file; at least once an hour in any case."""
     plan = Plan()
-    plan.are_names_due("1 1 2 3 10 10", now=0)
+    plan.names_looked_at("1 1 2 3 10 10", now=0)
 
     assert not plan.are_names_due("1 1 2 3 11 10", now=599)
     assert plan.are_names_due("1 1 2 3 11 10", now=600)
     assert plan.are_names_due("1 9 2 3 11 10", now=601)
+    plan.names_looked_at("1 9 2 3 11 10", now=601)
     assert not plan.are_names_due("1 9 2 3 11 10", now=601 + HOUR - 1)
     assert plan.are_names_due("1 9 2 3 11 10", now=601 + HOUR)
+
+
+def test_names_are_noted_once_they_were_read() -> None:
+    """To ask whether they are due changes nothing: a look that is cut off is due again."""
+    plan = Plan()
+    assert plan.are_names_due("1 1 2 3 10 10", now=0)
+    assert plan.are_names_due("1 1 2 3 10 10", now=1)
+
+    plan.names_looked_at("1 1 2 3 10 10", now=2)
+
+    assert not plan.are_names_due("1 1 2 3 10 10", now=3)
+
+
+def test_a_table_that_could_not_be_read_is_due_again_after_all_others() -> None:
+    """It holds up no other, and is never taken for looked at."""
+    plan = Plan()
+    damaged, sound = table("vv.damaged"), table("vv.sound")
+    assert plan.due([damaged, sound], now=0) == [damaged, sound]
+    plan.not_read(damaged)
+
+    assert plan.due([damaged, sound], now=1) == [sound, damaged]
+    plan.looked_at(sound, now=1)
+    assert plan.due([damaged, sound], now=2) == [damaged]
+    plan.looked_at(damaged, now=2)
+    assert plan.due([damaged, sound], now=3) == []
+
+
+class World:
+    """What a round works with: a clock, tables, and what reads them."""
+
+    def __init__(self, *tables: Table) -> None:
+        self.time = 0.0
+        self.listed = list(tables)
+        self.read: list[str] = []
+        self.unread: set[str] = set()
+        self.seconds = 1.0
+        self.answer = VERIFIED
+        self.is_away = False
+        self.dones = 0
+        self.rounds = Rounds(self, self, self, note=self, done=self._done, now=lambda: self.time)
+
+    def _done(self) -> None:
+        self.dones += 1
+
+    def round(self) -> list[str]:
+        """Do a round; return the tables that were read in it."""
+        self.read = []
+        self.rounds.round()
+        return self.read
+
+    def run(self, tables: Iterable[Table] | None = None) -> Verified:
+        """Read *tables*, each for some seconds."""
+        for one in tables or ():
+            self.read.append(one.place)
+            self.time += self.seconds
+        if self.is_away:
+            raise TelemetryUnavailable("away")
+        unread = sorted(self.unread & set(self.read))
+        return msgspec.structs.replace(self.answer, unread=unread, not_looked_at=len(unread))
+
+    def names_state(self) -> str:
+        """Return a state that never changes."""
+        return "1 1 2 3 10 10"
+
+    def tables(self) -> list[Table]:
+        """Return the tables."""
+        return self.listed
+
+    def repair(self) -> tuple[FileState, FileState]:
+        """Find nothing wrong."""
+        return FileState.COMPLETE, FileState.COMPLETE
+
+    def verified(self, found: Verified) -> None:
+        """Note nothing."""
+
+    def ledger_file(self, was: FileState, now: FileState) -> None:
+        """Note nothing."""
+
+
+VERIFIED = Verified(
+    erasures=1, back={}, erased_again=[], failed={}, tampered=[], not_rewritten=0,
+    unknown_series=0, not_looked_at=0, seconds=0.0,
+)  # fmt: skip
+
+
+def test_a_round_is_done_once_everything_was_read() -> None:
+    """What there was no time for is read first in the next round; until then nothing is done."""
+    world = World(*(table(f"vv.{name}") for name in "abcde"))
+    world.seconds = 7.0
+
+    assert world.round() == ["vv.a", "vv.b", "vv.c"]
+    assert world.dones == 0
+    assert world.round() == ["vv.d", "vv.e"]
+    assert world.dones == 1
+    assert world.round() == []
+    assert world.dones == 2
+
+
+def test_a_round_with_a_table_that_could_not_be_read_is_not_done() -> None:
+    """It is tried in each round, until it can be read."""
+    world = World(table("vv.a"), table("vv.b"))
+    world.unread = {"vv.a"}
+
+    assert world.round() == ["vv.a", "vv.b"]
+    assert world.round() == ["vv.a"]
+    assert world.dones == 0
+    world.unread = set()
+    assert world.round() == ["vv.a"]
+    assert world.dones == 1
+
+
+def test_a_round_that_was_cut_off_is_done_again() -> None:
+    """Neither tables nor names count as looked at when the server went away meanwhile."""
+    world = World(table("vv.a"))
+    world.is_away = True
+    with pytest.raises(TelemetryUnavailable):
+        world.round()
+    world.is_away = False
+
+    assert world.round() == ["vv.a"]
+    assert world.dones == 1
+
+
+@pytest.mark.parametrize("settled", [True, False])
+def test_names_of_an_erasure_that_failed_are_looked_at_again(settled: bool) -> None:
+    """In the next round, and not in an hour."""
+    world = World()
+    looks: list[float] = []
+    run = world.run
+
+    def count(tables: Iterable[Table] | None = None) -> Verified:
+        looks.append(world.time)
+        return run(tables)
+
+    world.run = count  # type: ignore[method-assign]  # to count
+    world.answer = msgspec.structs.replace(VERIFIED, failed={1: "no"}, are_names_settled=settled)
+
+    world.round()
+    world.round()
+
+    assert len(looks) == (1 if settled else 2)
+
+
+def test_a_table_with_rows_of_an_erasure_that_failed_is_looked_at_again() -> None:
+    """It was read, and what was found in it is still there."""
+    world = World(table("vv.a"), table("vv.b"))
+    world.answer = msgspec.structs.replace(VERIFIED, failed={1: "no"}, not_settled=["vv.a"])
+
+    world.round()
+
+    assert world.dones == 0
+    assert world.round() == ["vv.a"]
