@@ -3,13 +3,14 @@
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import compress
+from typing import Any
 
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, AsyncCursor
 from psycopg.errors import InvalidParameterValue, UniqueViolation
 
 from ingest import copy_format
 from ingest.delivery import Identity, Opened, Spool
-from ingest.outcome import Outcome, QuarantineReason, Reason, ledger_code
+from ingest.outcome import GIVEN_UP, Outcome, QuarantineReason, Reason, ledger_code
 from ingest.plan import Fate, LedgerRow, Plan
 from ingest.ports import SpoolRanges
 from ingest.quarantine import QuarantineLimits, Seal, rows
@@ -107,30 +108,46 @@ async def _claim_carefully(
     Write what is new of *claims*; return the others' digests by their deliveries, and which of
     them were not accepted.
     """
-    wanted = [row for _, row in claims]
-    agents = [row.identity.spool[0] for row in wanted]
-    spools = [row.identity.spool[1] for row in wanted]
-    sequences = [row.identity.sequence for row in wanted]
     async with connection.cursor(binary=True) as cursor:
-        await cursor.execute(
-            QUERIES["claim"],
-            [
-                agents,
-                spools,
-                sequences,
-                [row.digest for row in wanted],
-                [row.outcome for row in wanted],
-                [row.observations for row in wanted],
-            ],
-        )
-        if cursor.rowcount == len(wanted):
+        await cursor.execute(QUERIES["claim"], _columns([row for _, row in claims]))
+        if cursor.rowcount == len(claims):
             return {}, set()
         new = {Identity((a, spool_id), n) for a, spool_id, n in await cursor.fetchall()}
-        await cursor.execute(QUERIES["outcomes_before"], [agents, spools, sequences])
-        before = {Identity((a, s), n): found for a, s, n, *found in await cursor.fetchall()}
-    old = {index: before[row.identity] for index, row in claims if row.identity not in new}
-    rowless = {index for index, (_, outcome) in old.items() if outcome != ledger_code(None)}
-    return {index: digest for index, (digest, _) in old.items()}, rowless
+        old = [(index, row) for index, row in claims if row.identity not in new]
+        before = await _before(cursor, old)
+        given_up = [row for _, row in old if before[row.identity][1] == GIVEN_UP]
+        if given_up:
+            await cursor.execute(QUERIES["take_given_up"], _columns(given_up))
+            taken = {Identity((a, spool_id), n) for a, spool_id, n in await cursor.fetchall()}
+            old = [(index, row) for index, row in old if row.identity not in taken]
+            if len(taken) < len(given_up):
+                # Another transaction has taken some of them meanwhile.
+                before = await _before(cursor, old)
+    known = {index: before[row.identity] for index, row in old}
+    rowless = {index for index, (_, outcome) in known.items() if outcome != ledger_code(None)}
+    return {index: digest for index, (digest, _) in known.items()}, rowless
+
+
+async def _before(
+    cursor: AsyncCursor, claims: Sequence[tuple[int, LedgerRow]]
+) -> dict[Identity, tuple[bytes, int]]:
+    """Return what the ledger has of *claims*: digests and outcomes."""
+    columns = _columns([row for _, row in claims])
+    await cursor.execute(QUERIES["outcomes_before"], columns[:3])
+    found = await cursor.fetchall()
+    return {Identity((a, s), n): (digest, outcome) for a, s, n, digest, outcome in found}
+
+
+def _columns(some: Sequence[LedgerRow]) -> list[list[Any]]:
+    """Return *some* as the columns of the ledger."""
+    return [
+        [row.identity.spool[0] for row in some],
+        [row.identity.spool[1] for row in some],
+        [row.identity.sequence for row in some],
+        [row.digest for row in some],
+        [row.outcome for row in some],
+        [row.observations for row in some],
+    ]
 
 
 async def quarantined_of(connection: AsyncConnection, agents: Iterable[str]) -> dict[str, int]:
@@ -213,7 +230,8 @@ class Keeper:
         for index in indexes:
             agent = opened[index].agent
             if kept.get(agent, 0) >= self._limits.max_per_agent:
-                # No room to keep a forgery; and the ledger already has what it contradicts.
+                # No room to keep a forgery; what it contradicts was settled by an envelope that
+                # opened, for it would have taken what was given up itself.
                 fates[index] = (Outcome.REFUSED, Reason.MALFORMED)
             elif await self.keep([index], reason=QuarantineReason.CONFLICT):
                 kept[agent] = kept.get(agent, 0) + 1

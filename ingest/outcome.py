@@ -91,6 +91,10 @@ reads the handles.)
 """
 
 
+GIVEN_UP: Final = 3
+"""What the ledger's `outcome` column says of what an operator gave up."""
+
+
 def ledger_code(verdict: Verdict) -> int:
     """Return what the ledger's `outcome` column says: 0 accepted, 1 refused, 2 quarantined."""
     if verdict is None:

@@ -42,6 +42,11 @@ SELECT e.agent, e.spool_id, e.sequence, e.digest, e.outcome
 FROM unnest(%b::text[], %b::bytea[], %b::bigint[]) AS w (agent, spool_id, sequence)
 JOIN vv.envelopes e USING (agent, spool_id, sequence);
 
+-- name: take_given_up
+-- Of envelopes that open, and whose identities an operator gave up: they are stored after all.
+SELECT agent, spool_id, sequence FROM vv.take_given_up(
+    %b::text[], %b::bytea[], %b::bigint[], %b::bytea[], %b::smallint[], %b::integer[]);
+
 -- name: copy_ledger
 -- For what is new as far as we know: a third of the cost. One that is not new breaks it.
 COPY vv.envelopes (agent, spool_id, sequence, digest, outcome, observations)

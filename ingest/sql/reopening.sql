@@ -46,13 +46,16 @@ DELETE FROM vv.quarantine WHERE quarantine_id = ANY(%b::bigint[]);
 -- name: give_up
 -- What no key opens settles nothing, so that its gateway keeps it. Given up, it is in the ledger, and
 -- a receipt goes out when it is sent again. Above the last sequence that the spool has settled there
--- may be a forgery of an envelope to come: those only when they are asked for.
+-- may be a forgery of an envelope to come: those only when they are asked for. What was given up does
+-- not count as settled there: one forgery far ahead would have all below it given up. Above 2^62 there
+-- is no sequence that a receipt can tell: it would make every receipt of the gateway unreadable.
 WITH heights AS (
-    SELECT spool_id, max(sequence) AS highest FROM vv.envelopes WHERE agent = %(agent)s GROUP BY spool_id
+    SELECT spool_id, max(sequence) AS highest FROM vv.envelopes
+    WHERE agent = %(agent)s AND outcome <> 3 GROUP BY spool_id
 ), chosen AS (
     SELECT DISTINCT ON (q.spool_id, q.sequence) q.spool_id, q.sequence, q.digest
     FROM vv.quarantine q LEFT JOIN heights h USING (spool_id)
-    WHERE q.agent = %(agent)s AND q.reason = 'bad_seal'
+    WHERE q.agent = %(agent)s AND q.reason = 'bad_seal' AND q.sequence < 1::bigint << 62
         AND (%(ahead)s OR q.sequence <= coalesce(h.highest, 0))
     ORDER BY q.spool_id, q.sequence, q.quarantine_id
 ), claimed AS (

@@ -15,6 +15,7 @@ from psycopg import AsyncConnection
 from ingest import app, ledger
 from ingest.cli import main
 from ingest.config import KeySettings, read_keys
+from ingest.quarantine import QuarantineLimits
 from ingest.reopening import Reopening
 from tests.fix_ingest import Agent, World, heart_rate, metric, settled, until
 from tests.seed_permissions import Seed, sow, withdraw
@@ -253,18 +254,83 @@ async def test_what_is_given_up_is_receipted_when_it_comes_again(
     assert _stored(world) == [(0, 0, 0)]
 
 
-async def test_what_was_given_up_by_mistake_is_not_lost(
-    world: World, tmp_path: Path, desk: Desk
+@pytest.mark.parametrize("room", [0, 1000], ids=["quarantine full", "room in quarantine"])
+@pytest.mark.parametrize("are_same_bytes", [True, False])
+async def test_what_was_given_up_by_mistake_is_stored_when_it_comes(
+    world: World, tmp_path: Path, desk: Desk, room: int, are_same_bytes: bool
 ) -> None:
-    """A genuine envelope of an identity that was given up is a conflict, and can be reopened."""
+    """A genuine envelope takes its identity back: what gets a receipt is stored, once."""
     sow(world.database, SEED)
-    agent, _ = await _quarantine(world, tmp_path, [SEED])
+    agent, sent = await _quarantine(world, tmp_path, [SEED])
     options = ("--agent", SEED.agent, "--reason", "a mistake", "--ahead")
     await desk.quarantine("give-up", *options)
-    async with world.running() as app, world.agent(SEED.agent) as again:
+    settings = msgspec.structs.replace(
+        world.settings, quarantine=QuarantineLimits(max_per_agent=room)
+    )
+    async with world.running(settings) as app, world.agent(SEED.agent) as again:
         again.spool_id = agent.spool_id
         again.sealer = again.sealer_to(world.key)
-        await again.publish(again.seal(heart_rate(70, 71)))
-        await until(lambda: metric(app, "quarantined_envelopes_total", reason="conflict") == 1)
+        payload = sent[0] if are_same_bytes else again.seal(heart_rate(70, 71))
+        await again.publish(payload)
+        await until(lambda: again.settled(1))
+        assert metric(app, "envelopes_total", outcome="stored") == 1
+        assert _stored(world) == [(2, 2, 0)]
+        await again.publish(payload)
+        await until(lambda: metric(app, "envelopes_total", outcome="duplicate") == 1)
+        again.sequence, again.sealer = 0, again.sealer_to(world.key)
+        await again.publish(again.seal(heart_rate(80)))
+        await until(lambda: settled(app) == 3)
+    assert world.database.fetch("SELECT outcome, observations FROM vv.envelopes") == [(0, 2)]
+    assert world.database.fetch("SELECT value FROM vv.observations ORDER BY 1") == [(70,), (71,)]
+    assert world.database.fetch("SELECT reason FROM vv.given_up") == [("a mistake",)]
+
+
+async def test_what_was_given_up_and_is_not_permitted_is_refused(
+    world: World, tmp_path: Path, desk: Desk
+) -> None:
+    """What counts is what is permitted when it comes."""
+    sow(world.database, SEED)
+    _, sent = await _quarantine(world, tmp_path, [SEED])
+    await desk.quarantine("give-up", "--agent", SEED.agent, "--reason", "a mistake", "--ahead")
+    withdraw(world.database, SEED.handle)
+    async with world.running() as app, world.agent(SEED.agent) as again:
+        await again.publish(sent[0])
+        await until(lambda: metric(app, "refused_envelopes_total", reason="withdrawn") == 1)
+    assert world.database.fetch("SELECT outcome, observations FROM vv.envelopes") == [(1, 0)]
+    assert _stored(world) == [(0, 0, 0)]
+
+
+async def test_conflict_of_before_with_what_was_given_up_can_be_reopened(
+    world: World, tmp_path: Path, desk: Desk
+) -> None:
+    """An ingest of before kept it aside and settled it: it lies in quarantine alone."""
+    sow(world.database, SEED)
+    await _quarantine(world, tmp_path, [SEED])
+    options = ("--agent", SEED.agent, "--reason", "a mistake", "--ahead")
+    (kept,) = world.database.fetch("SELECT spool_id, digest, payload FROM vv.quarantine")
+    await desk.quarantine("give-up", *options)
+    world.database.execute(
+        "INSERT INTO vv.quarantine (agent, spool_id, sequence, reason, digest, payload,"
+        " received_at, expires_at) VALUES (%s, %s, 1, 'conflict', %s, %s, now(),"
+        " now() + interval '1 day')",
+        SEED.agent,
+        *kept,
+    )
     assert await desk.quarantine("reopen") == _reopened(stored=1, observations=2)
     assert _stored(world) == [(2, 2, 0)]
+
+
+async def test_no_forgery_far_ahead_is_given_up_in_passing(
+    world: World, tmp_path: Path, desk: Desk
+) -> None:
+    """Neither one that no receipt can tell, nor what lies below one that was given up."""
+    sow(world.database, SEED)
+    await _quarantine(world, tmp_path, [SEED, SEED])
+    options = ("--agent", SEED.agent, "--reason", "a forgery")
+    world.database.execute(
+        "UPDATE vv.quarantine SET sequence = 1::bigint << 62 WHERE sequence = 1"
+    )
+    assert await desk.quarantine("give-up", *options, "--ahead") == {"given_up": 1, "kept": 1}
+    assert world.database.fetch("SELECT sequence FROM vv.envelopes") == [(2,)]
+    world.database.execute("UPDATE vv.quarantine SET sequence = 1")
+    assert await desk.quarantine("give-up", *options) == {"given_up": 0, "kept": 1}
