@@ -131,6 +131,26 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def check_folder(folder: Path, *, is_public: bool = False) -> None:
+    """
+    Return if files may be written to *folder*, without writing one.
+
+    Args:
+        folder: Where they are to be.
+
+        is_public: Whether they are no secrets.
+
+    Raises:
+        UnsafePlace: Others could exchange them there.
+        OSError: It is not there, or closed to us.
+    """
+    descriptor = os.open(folder, _FOLDER)
+    try:
+        _check_folder(os.fstat(descriptor), folder, is_public=is_public)
+    finally:
+        os.close(descriptor)
+
+
 @contextlib.contextmanager
 def _folder(path: Path, *, is_public: bool = False) -> Iterator[int]:
     """
@@ -161,6 +181,7 @@ def _check_folder(known: os.stat_result, folder: Path, *, is_public: bool) -> No
     if mode & others and not is_sticky:
         raise UnsafePlace(
             f"others may exchange files in the folder {folder.name}: chmod go-w, or take another"
+            " (a volume with an fsGroup is open to its group: make a folder of mode 0700 in it)"
         )
 
 

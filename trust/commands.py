@@ -14,6 +14,7 @@ from trust import (
     erasure_commands,
     files,
     keys,
+    places,
     policy_commands,
     rights_commands,
     schema,
@@ -69,10 +70,11 @@ def check_config(settings: Settings, _arguments: argparse.Namespace) -> Result:
     """See that every file that the settings name can be used."""
     parameters(settings.vault, section="vault")
     parameters(settings.telemetry, section="telemetry")
-    FileKeys(settings.keys.folder)
+    keys_ = FileKeys(settings.keys.folder)
     if settings.broker is not None:
         client_context(settings.broker.tls, section="broker.tls")
-    return {"config": "usable"}
+    places.check_folders(settings)
+    return {"config": "usable", "leases": places.check_leases(settings, keys_)}
 
 
 def _subject_add(app: App, arguments: argparse.Namespace) -> Result:

@@ -18,6 +18,7 @@ from trust.decisions import Decision
 from trust.errors import NotFound, Tampered
 from trust.handle_records import Handle, SealedHandle, issued_for, open_handle
 from trust.journal import Journal
+from trust.leases import sealed_packet_bytes
 from trust.policy_register import PolicyRegister
 from trust.ports import Keys, SealedLease
 from trust.purposes import Purpose
@@ -300,6 +301,11 @@ class Records:
         """Note that *agent* and its certificates are not to be trusted any more."""
         self._run("revoke_agent", agent)
         self._run("revoke_certificates", agent)
+
+    def larger_leases(self, *, than_bytes: int) -> list[tuple[str, int]]:
+        """Return gateways whose lease takes a larger packet, and how large; the largest first."""
+        rows = self._fetch("larger_leases", sealed_packet_bytes(0), than_bytes)
+        return [(agent, int(size)) for agent, size in rows]
 
     def wanted(self, agent: str) -> int:
         """Return how many changes of *agent* are wanted so far; 0 without one."""

@@ -54,6 +54,11 @@ SELECT agent, format, lease_key, revoked_at, wanted, applied, lease_version, due
     reads_padded_since IS NOT NULL
 FROM vault.agents a WHERE agent = ANY(%s) ORDER BY agent FOR NO KEY UPDATE
 
+-- name: larger_leases
+SELECT agent, size FROM (
+    SELECT agent, octet_length(lease) + %s AS size FROM vault.agents WHERE revoked_at IS NULL) s
+WHERE size > %s ORDER BY size DESC, agent LIMIT 1000
+
 -- name: wanted
 SELECT wanted FROM vault.agents WHERE agent = %s
 

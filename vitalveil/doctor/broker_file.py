@@ -101,6 +101,12 @@ def revocation_lists(text: str) -> Reader:
     return Reader(tuple(files), found.get("user", ""))
 
 
+def max_packet_bytes(text: str) -> int | None:
+    """Return the largest packet that the broker takes; None where it does not say."""
+    found, _ = _options(text)
+    return _number(found, "max_packet_size", 0) if "max_packet_size" in found else None
+
+
 def _unseen(text: str) -> Iterable[Finding]:
     """Judge what opens a listener that is not written down, or settings that are not here."""
     lines = [words for words in map(_words, text.splitlines()) if words]

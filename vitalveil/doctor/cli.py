@@ -19,6 +19,7 @@ from ingest.database import DatabaseSettings, connection_string
 from runtime import postgres
 from runtime.errors import ConfigError, SessionRefused
 from runtime.settings import load
+from trust import places
 from trust.config import Settings as TrustSettings
 from trust.database import parameters
 from vitalveil.doctor import (
@@ -27,6 +28,7 @@ from vitalveil.doctor import (
     database,
     files,
     interpreter,
+    lease_size,
     ledger_file,
     people,
     process,
@@ -127,6 +129,7 @@ def _ingest(arguments: argparse.Namespace, now: dt.datetime) -> Iterator[Finding
     path: Path = arguments.ingest
     settings = load(IngestSettings, program="ingest", path=path, environ=os.environ)
     read_keys(settings.keys)
+    yield from files.folder("ingest-folder-keys", settings.keys.private_key_file.parent)
     yield from files.disk(path.resolve().parent, least_gib=arguments.least_gib)
     if settings.database.password_file is not None:
         yield from files.secret("ingest-password", settings.database.password_file)
@@ -192,16 +195,21 @@ def _telemetry(connection: psycopg.Connection) -> Iterable[Finding]:
 def _vault(
     connection: psycopg.Connection, settings: TrustSettings, conf: Path | None, now: dt.datetime
 ) -> Iterable[Finding]:
-    reader = None
+    reader, broker_takes = None, None
     if conf is not None:
         # One that cannot be read is a finding of its own.
         with contextlib.suppress(OSError, UnicodeDecodeError):
-            reader = broker_file.revocation_lists(conf.read_text(encoding="utf-8"))
+            text = conf.read_text(encoding="utf-8")
+            reader = broker_file.revocation_lists(text)
+            broker_takes = broker_file.max_packet_bytes(text)
     copy = None if settings.erasure is None else settings.erasure.ledger_file
     return [
         database.vault(connection),
         *units.look(connection, settings.keys.folder),
         ledger_file.look(connection, copy),
+        *lease_size.look(
+            connection, most=settings.lease.max_packet_bytes, broker_takes=broker_takes
+        ),
         *revocation.look(
             connection,
             written=settings.certificates.crl_file,
@@ -217,6 +225,9 @@ def _trust(arguments: argparse.Namespace, now: dt.datetime) -> Iterator[Finding]
     for which, one in (("vault", settings.vault), ("telemetry", settings.telemetry)):
         if one.password_file is not None:
             yield from files.secret(f"trust-{which}-password", one.password_file)
+    for key_name, (folder, is_public) in places.folders(settings).items():
+        code = f"trust-folder-{key_name.replace('.', '-').replace('_', '-')}"
+        yield from files.folder(code, folder, is_public=is_public)
     for key in sorted(settings.keys.folder.glob("*.key")):
         yield from files.secret("trust-keys", key)
     if settings.broker is not None:

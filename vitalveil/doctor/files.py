@@ -10,6 +10,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.x509.oid import NameOID
 
+from runtime import files
 from runtime.errors import ConfigError
 from runtime.settings import TlsSettings
 from runtime.tls import client_context
@@ -30,6 +31,19 @@ def secret(code: str, path: Path) -> Iterable[Finding]:
         yield wrong(code, f"others may read {path}", f"chmod 600 {path}")
     else:
         yield sound(code, f"{path} is its owner's alone")
+
+
+def folder(code: str, path: Path, *, is_public: bool = False) -> Iterable[Finding]:
+    """Look at a folder that our programs write to, or read a secret from."""
+    try:
+        files.check_folder(path, is_public=is_public)
+    except files.UnsafePlace as error:
+        remedy = f"In {path}: {error}. Our programs write nothing there until then."
+        yield wrong(code, f"others may exchange files in {path}", remedy)
+    except OSError:
+        yield wrong(code, f"{path} cannot be looked at", "Check the path and who runs this.")
+    else:
+        yield sound(code, f"nobody else may exchange files in {path}")
 
 
 def tls(

@@ -1,0 +1,58 @@
+"""Whether every lease fits into the largest packet that trust sends, and that the broker takes."""
+
+from collections.abc import Iterable
+from typing import Final
+
+import psycopg
+
+from trust.leases import sealed_packet_bytes
+from trust.places import too_large
+from vitalveil.doctor.finding import Finding, note, sound, wrong
+
+_CODE: Final = "trust-lease-size"
+_LARGEST: Final = """
+SELECT agent, octet_length(lease) + %s FROM vault.agents
+WHERE lease IS NOT NULL AND revoked_at IS NULL ORDER BY 2 DESC, 1 LIMIT 1000
+"""
+
+
+def look(
+    connection: psycopg.Connection, *, most: int, broker_takes: int | None
+) -> Iterable[Finding]:
+    """
+    Compare the leases in the vault of *connection* with what is sent.
+
+    Args:
+        connection: To the vault.
+
+        most: What `lease.max_packet_bytes` is.
+
+        broker_takes: What `max_packet_size` of the broker is; None where that is not known.
+    """
+    rows = connection.execute(_LARGEST, [sealed_packet_bytes(0)]).fetchall()
+    yield judge([(str(agent), int(size)) for agent, size in rows], most=most)
+    if broker_takes is not None and 0 < broker_takes < most:
+        yield wrong(
+            "broker-lease-size",
+            f"the broker takes packets of {broker_takes} bytes, and lease.max_packet_bytes is"
+            f" {most}: a lease in between is issued, and never reaches its gateway",
+            f"Set max_packet_size of the broker to {most} or more, or lease.max_packet_bytes to"
+            f" {broker_takes}.",
+        )
+
+
+def judge(leases: list[tuple[str, int]], *, most: int) -> Finding:
+    """Judge *leases*, each a gateway and the size of its packet, the largest first."""
+    larger = [one for one in leases if one[1] > most]
+    if larger:
+        error = too_large(larger, most)
+        return wrong(_CODE, error.problem, error.mend)
+    if leases and leases[0][1] > 0.8 * most:
+        agent, size = leases[0]
+        return note(
+            _CODE,
+            f"the lease of gateway {agent} takes {size} bytes of {most}: a few people more there,"
+            " and it is not issued any more",
+            "Raise max_packet_size of the broker and lease.max_packet_bytes of trust together.",
+        )
+    return sound(_CODE, f"each lease fits into {most} bytes")
