@@ -6,6 +6,7 @@ SET ROLE vv_owner;
 CREATE FUNCTION vv.at_least_a_day_ago(until timestamptz) RETURNS timestamptz
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 RETURN least(until, clock_timestamp() - interval '1 day');
+REVOKE ALL ON FUNCTION vv.at_least_a_day_ago(timestamptz) FROM PUBLIC;
 
 
 -- As before; and only of series that have no reading from before *until* any more: as long as one is
