@@ -5,6 +5,7 @@ import re
 import subprocess
 from argparse import Namespace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import psycopg
@@ -99,7 +100,7 @@ def test_a_folder_that_others_write_to_is_told(
     for file in office.settings.keys.folder.iterdir():
         (folder / file.name).write_bytes(file.read_bytes())
         (folder / file.name).chmod(0o600)
-    changes = {
+    changes: dict[str, Any] = {
         "keys.folder": {"keys": KeysSettings(folder)},
         "certificates.crl_file": {"certificates": CertificateSettings(crl_file=folder / "crl")},
     }[key]
