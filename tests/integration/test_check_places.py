@@ -100,10 +100,11 @@ def test_a_folder_that_others_write_to_is_told(
     for file in office.settings.keys.folder.iterdir():
         (folder / file.name).write_bytes(file.read_bytes())
         (folder / file.name).chmod(0o600)
-    changes: dict[str, Any] = {
+    each: dict[str, dict[str, Any]] = {
         "keys.folder": {"keys": KeysSettings(folder)},
         "certificates.crl_file": {"certificates": CertificateSettings(crl_file=folder / "crl")},
-    }[key]
+    }
+    changes = each[key]
     chosen = msgspec.structs.replace(office.settings, **changes)
     assert commands.check_config(chosen, Namespace())["config"] == "usable"
     os.chown(folder, -1, 10_001)
