@@ -217,11 +217,6 @@ class Ledger:
         document, signature = self.signed(number, "mark")
         return Entry(self.erasure(number), document.decode(), signature)
 
-    def entries(self) -> list[Entry]:
-        """Return what the ledger's file should have: each erasure that is marked and verifies."""
-        marks, _ = self.marks()
-        return [self.entry(mark.erasure.number) for mark in marks]
-
     def read(self, entry: Entry) -> Step:
         """
         Return the step `mark` that *entry* of the ledger's file holds.

@@ -78,7 +78,10 @@ class LedgerCopy:
         except KeyFileError:
             return Copy(FileState.UNREADABLE, [])
         with self._vault.ledger() as ledger:
-            known = ledger.entries()
+            marks, tampered = ledger.marks()
+            known = [ledger.entry(mark.erasure.number) for mark in marks]
+            # Known by person, purpose and number: they can be shut out, each alone.
+            unverified = [ledger.erasure(number) for number in tampered]
             kept = []
             for line in lines:
                 try:
@@ -87,7 +90,8 @@ class LedgerCopy:
                     continue
                 kept.append(line)
         in_vault, in_file = {_key(entry) for entry in known}, {_key(entry) for entry in kept}
-        numbers = {entry.erasure.number for entry in [*known, *kept]}
+        in_vault |= {(e.subject, e.purpose, e.requested_at) for e in unverified}
+        numbers = {entry.erasure.number for entry in [*known, *kept]} | {*tampered}
         if count > len(in_vault | in_file) or not self._stores.noted_erasures() <= numbers:
             return Copy(FileState.LOST, [])
         lacking = [entry for entry in known if _key(entry) not in in_file]

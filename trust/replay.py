@@ -6,20 +6,22 @@ so) until it is cleared here: until every erasure of the ledger is known to have
 every agent's permissions are those of the vault, and what is restricted there is left out here.
 """
 
+from functools import partial
 from typing import Final
 from uuid import UUID
 
 from runtime.logs import Log
 from trust.decisions import State, state
 from trust.epochs import pseudonyms_of
-from trust.erasure_ledger import LedgerFile
-from trust.errors import Tampered, TelemetryUnavailable
+from trust.erasure_ledger import Entry, Erasure, LedgerFile
+from trust.isolation import attempt
 from trust.ledger_copy import LedgerCopy
 from trust.ports import Keys
 from trust.stores import Stores
+from trust.units import Cause, UnitKind
 from trust.upkeep import Upkeep
 from trust.vault import Vault
-from trust.verification import Verifier
+from trust.verification import NamesAgain, Verifier
 
 _GROUP: Final = 100
 _log: Final = Log("trust.replay")
@@ -86,7 +88,8 @@ class Replay:
         Erase again everybody whose names came back, and clear the telemetry database.
 
         Rows that no name leads to, and the files, are left to the verification: ingest does not
-        wait for them.
+        wait for them. Nor does it wait for an erasure that cannot be done again: what belongs to
+        it is shut, and the verification tries it again.
 
         Returns:
             The erasures that were done again.
@@ -106,13 +109,13 @@ class Replay:
         numbers = self._numbers()
         # Before agents are brought up to date: who agreed again since would be given the series
         # that came back, and lose them with it.
-        erased_again, failed = self._verifier.erase_names_again()
-        if failed:
-            raise TelemetryUnavailable("not everything that came back could be erased again")
-        again += erased_again
+        names = self._verifier.erase_names_again()
+        again += names.erased_again
         self._stores.note_erasures(numbers)
         self._bring_up_to_date()
         self._restrict_again()
+        # Last: nothing of before may open it again.
+        self._shut(names)
         self._stores.clear(numbers)
         if again:
             _log.warning("erased_again", erasures=len(set(again)))
@@ -122,18 +125,60 @@ class Replay:
         """Do again, in a vault that was restored, what only the ledger's file knows of."""
         again = []
         for entry in self._ledger_file.readable() if self._ledger_file else ():
-            try:
-                with self._vault.ledger() as ledger:
-                    number = ledger.enter(entry)
-                    if number is not None:
-                        if entry.erasure.purpose is None:
-                            ledger.destroy_key(entry.erasure.subject)
-                        ledger.record(number, "entered", {})
-                        again.append(number)
-            except Tampered:
-                # Somebody wrote into the file; the other lines are as good as before.
+            number = attempt(partial(self._enter, entry), kind=UnitKind.PERSON)
+            if isinstance(number, Cause):
+                # Somebody wrote into the file, or the vault does not take the line. The others are
+                # as good as before, and what this one says is looked for from the file.
                 _log.error("tampered_ledger_file")
+            elif number is not None:
+                again.append(number)
         return again
+
+    def _enter(self, entry: Entry) -> int | None:
+        with self._vault.ledger() as ledger:
+            number = ledger.enter(entry)
+            if number is not None:
+                if entry.erasure.purpose is None:
+                    ledger.destroy_key(entry.erasure.subject)
+                ledger.record(number, "entered", {})
+        return number
+
+    def _shut(self, names: NamesAgain) -> None:
+        """
+        Keep what could not be erased again from being stored to and shown, and nothing else.
+
+        Raises:
+            TelemetryUnavailable: It cannot be; then the database stays closed.
+        """
+        for back in names.failed.values():
+            self._stores.shut(
+                series=sorted(back.series), handles=sorted(back.handles), pseudonyms=[]
+            )
+        for erasure in names.unknown:
+            pseudonyms = self._pseudonyms_of(erasure)
+            self._stores.shut(series=[], handles=[], pseudonyms=pseudonyms)
+        if shut := len(names.failed) + len(names.unknown):
+            _log.error("shut_out", erasures=shut)
+
+    def _pseudonyms_of(self, erasure: Erasure) -> list[bytes]:
+        """Return what the person of *erasure* is called; nothing where they agreed again since."""
+        with self._vault.ledger() as ledger:
+            if erasure.purpose is not None and ledger.handles(erasure.subject, erasure.purpose):
+                return []
+            purposes = [erasure.purpose] if erasure.purpose else ledger.all_purposes()
+            epochs = {name: ledger.epochs(name) for name in purposes}
+        return [
+            pseudonym.value
+            for name, known in epochs.items()
+            for pseudonym in pseudonyms_of(
+                erasure.subject,
+                keys=self._keys,
+                controller=self._controller,
+                purpose=name,
+                epochs=known,
+                skip_damaged=True,
+            )
+        ]
 
     def _numbers(self) -> list[int]:
         """Return the erasures of the ledger that can be done again."""
@@ -168,16 +213,15 @@ class Replay:
                 epochs=epochs,
                 skip_damaged=True,
             )
-            is_restricted = self._is_restricted(subject, purpose)
+            found = attempt(partial(self._is_restricted, subject, purpose), kind=UnitKind.PERSON)
+            if isinstance(found, Cause):
+                # Left out rather than let in; and nobody else is kept waiting for it.
+                _log.error("tampered_restriction")
+            is_restricted = isinstance(found, Cause) or found
             self._stores.restrict([n.value for n in names], is_restricted=is_restricted)
 
     def _is_restricted(self, subject: UUID, purpose: str) -> bool:
         with self._vault.transaction() as records:
-            try:
-                chain = records.decisions(subject, purpose)
-            except Tampered:
-                # Left out rather than let in; and nobody else is kept waiting for it.
-                _log.error("tampered_restriction")
-                return True
+            chain = records.decisions(subject, purpose)
         is_cut = bool(self._upkeep.cut({(subject, purpose): len(chain)}))
         return is_cut or state(chain) is State.RESTRICTED

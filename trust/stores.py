@@ -187,6 +187,20 @@ class Stores:
                 {"pseudonyms": list(pseudonyms), "is_restricted": is_restricted},
             ).rowcount
 
+    def shut(
+        self, *, series: Sequence[int], handles: Sequence[bytes], pseudonyms: Sequence[bytes]
+    ) -> None:
+        """Have nothing more stored under any of these, and leave it out of every view."""
+        wanted = {
+            "series": list(series),
+            "handles": list(handles),
+            "pseudonyms": list(pseudonyms),
+        }
+        with self._link.transaction() as connection:
+            epoch = _value(connection, "exclude_storing", [])
+            connection.execute(_SQL["shut"], {"epoch": epoch, **wanted})
+            connection.execute(_SQL["shut_out"], wanted)
+
     def retain(
         self, purpose: str, *, raw_from: dt.datetime, aggregates_from: dt.datetime
     ) -> dict[str, int]:

@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from runtime.logs import Log, describe
-from trust.erasure_ledger import LedgerFile, Mark, Tombstones
+from trust.erasure_ledger import Erasure, LedgerFile, Mark, Tombstones
 from trust.errors import (
     HeldBack,
     NotFound,
@@ -28,10 +28,12 @@ from trust.ports import Keys
 from trust.recognition import Back, Recognition, facts_of
 from trust.stores import Stores, Table
 from trust.sweep import Looked
-from trust.units import Cause, UnitKind
+from trust.units import SENTENCES, Cause, Failure, Unit, UnitKind, Work
 from trust.upkeep import Upkeep
 from trust.vault import Vault
 
+JOB: Final = "erasures"
+"""Under this name what could not be erased again is set aside."""
 Rewrite = Callable[[Sequence[str]], Mapping[str, Looked]]
 _log: Final = Log("trust.verification")
 
@@ -61,6 +63,19 @@ class Verified(msgspec.Struct, frozen=True):
     """Tables that hold rows of an erasure that failed: they are to be looked at again."""
     are_names_settled: bool = True
     """Nothing but rows is left of an erasure that failed."""
+
+
+class NamesAgain(msgspec.Struct, frozen=True):
+    """What came of erasing again everybody whose names were there."""
+
+    erased_again: list[int]
+    failed: dict[int, Back]
+    """What is still there of erasures that failed."""
+    unknown: list[Erasure]
+    """Erasures whose only record does not verify: what belongs to them is not recognised."""
+
+    def __repr__(self) -> str:
+        return "NamesAgain(…)"
 
 
 class Verifier:
@@ -128,20 +143,24 @@ class Verifier:
         """
         return self._verify(tables, is_erasing=True)
 
-    def erase_names_again(self) -> tuple[list[int], dict[int, str]]:
+    def erase_names_again(self) -> NamesAgain:
         """
         Erase again everybody whose names are there, of erasures under way too; rewrite no file.
-
-        Returns:
-            The erasures done again, and those that failed, with why.
 
         Raises:
             Unavailable: A database cannot be looked through.
         """
-        marks, _ = self._marks()
+        marks, tampered = self._marks()
         back = self._recognise(marks, ())[0].found()
-        failed = self._erase_again(back)
-        return sorted(back.keys() - failed.keys()), failed
+        failed = self._erase_again(back, marks)
+        known = {mark.erasure.number for mark in marks}
+        with self._vault.ledger() as ledger:
+            unknown = [ledger.erasure(number) for number in tampered if number not in known]
+        return NamesAgain(
+            sorted(back.keys() - failed.keys()),
+            {number: back[number] for number in failed},
+            unknown,
+        )
 
     def back_of(self, number: int) -> Back | None:
         """
@@ -200,7 +219,7 @@ class Verifier:
         looked_for = [mark for mark in marks if mark.is_done]
         recognition, unknown, unread = self._recognise(looked_for, tables)
         back = recognition.found()
-        failed = self._erase_again(back) if is_erasing else {}
+        failed = self._erase_again(back, looked_for) if is_erasing else {}
         if is_erasing:
             self._try_rewriting()
         with self._vault.ledger() as ledger:
@@ -266,20 +285,33 @@ class Verifier:
             unknown |= recognition.rows(table.place, found)
         return recognition, len(unknown), unread
 
-    def _erase_again(self, back: Mapping[int, Back]) -> dict[int, str]:
-        """Erase *back* again, each for itself: one that fails holds up no other."""
-        failed = {}
+    def _erase_again(self, back: Mapping[int, Back], marks: Sequence[Mark]) -> dict[int, str]:
+        """Erase *back* of *marks* again, each for itself: one that fails holds up no other."""
+        failed: dict[int, str] = {}
+        causes: dict[int, Cause] = {}
         for number, one in sorted(back.items()):
             try:
                 kept = attempt(partial(self._erase_one, number, one), kind=UnitKind.JOB)
             except Unavailable as exc:
                 _log.error("not_erased_again", number=number, error=describe(exc))
-                failed[number] = str(exc)
+                failed[number], causes[number] = str(exc), Cause.ROW_REFUSED
             else:
                 if isinstance(kept, Cause):
-                    failed[number] = str(kept)
+                    failed[number], causes[number] = SENTENCES[kept][0], kept
                 elif kept:
-                    failed[number] = kept_in(kept)
+                    failed[number], causes[number] = kept_in(kept), Cause.ROW_REFUSED
+        # By the person: `trust unit list`, the doctor and the alert name them.
+        subjects = {mark.erasure.number: mark.erasure.subject for mark in marks}
+        with self._vault.transaction() as records:
+            records.set_aside.replace(
+                Work.JOB,
+                {
+                    JOB: {
+                        Failure(Unit(UnitKind.PERSON, str(subjects[number])), cause)
+                        for number, cause in causes.items()
+                    }
+                },
+            )
         return failed
 
     def _erase_one(self, number: int, back: Back) -> list[str]:

@@ -99,5 +99,21 @@ UPDATE vv.series
 SET restricted_at = CASE WHEN %(is_restricted)s THEN coalesce(restricted_at, clock_timestamp()) END
 WHERE pseudonym = ANY(%(pseudonyms)s)
 
+-- name: shut
+-- Of a database that is not cleared, so that nobody stores meanwhile. A permission that was withdrawn
+-- never comes back; once the erasure is done again, what is permitted by then is written as a new one.
+UPDATE vv.permissions SET withdrawn_at = clock_timestamp(), changed_epoch = %(epoch)s
+WHERE (handle = ANY(%(handles)s) OR series_id = ANY(%(series)s) OR series_id IN (
+        SELECT series_id FROM vv.series WHERE pseudonym = ANY(%(pseudonyms)s)))
+  AND (withdrawn_at IS NULL OR withdrawn_at = 'infinity')
+
+-- name: shut_out
+UPDATE vv.series SET restricted_at = coalesce(restricted_at, clock_timestamp())
+WHERE series_id = ANY(%(series)s) OR pseudonym = ANY(%(pseudonyms)s)
+  OR series_id IN (SELECT series_id FROM vv.permissions WHERE handle = ANY(%(handles)s))
+
+-- name: exclude_storing
+SELECT vv.change_permissions()
+
 -- name: lease_versions
 SELECT agent, max(version) FROM vv.leases GROUP BY agent
