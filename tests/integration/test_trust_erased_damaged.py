@@ -141,11 +141,19 @@ def test_one_purpose_is_erased_though_its_decisions_do_not_verify(two: Two) -> N
     assert two.office.run("subject", "show", two.subject)["name"] == "Ada Canary"
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(MISSING["decisions and handles are gone"], id="decisions and handles gone"),
+        pytest.param(MISSING["the decisions are gone"], id="decisions gone"),
+        pytest.param(UNREADABLE["a signature is another's"], id="decisions that do not verify"),
+    ],
+)
 def test_what_was_measured_last_is_shut_out_before_anything_is_counted(
-    two: Two, monkeypatch: pytest.MonkeyPatch
+    two: Two, damage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While it is erased nothing more of the person is stored, whatever the vault lacks."""
-    two.damage(MISSING["decisions and handles are gone"])
+    two.damage(damage)
 
     def cut_off(*_: object, **__: object) -> None:
         raise Unavailable("cut off")
