@@ -1,9 +1,9 @@
 """
 Migrations: numbered SQL files, applied in order, each once, under a lock.
 
-A file stands in the folder itself, or in a sub-folder named for the variant that the database is
-(`native`, `timescale`); one number is one step in either. A file that was applied and then changed
-is refused: what runs in a hospital is what was tested.
+The files of a database that has variants stand in a sub-folder `common`, and in one named for the
+variant that the database is (`native`, `timescale`); one number is one step in either. A file that
+was applied and then changed is refused: what runs in a hospital is what was tested.
 """
 
 import contextlib
@@ -45,12 +45,12 @@ class Migration(msgspec.Struct, frozen=True):
 
 def read(folder: Path, *, variant: str | None = None) -> list[Migration]:
     """
-    Return the migrations of *folder* and of its sub-folder *variant*, in order.
+    Return the migrations of *folder*, or of its sub-folders `common` and *variant*, in order.
 
     Raises:
         MigrationError: Two files have one number, or a number is missing.
     """
-    folders = [folder] if variant is None else [folder, folder / variant]
+    folders = [folder] if variant is None else [folder / "common", folder / variant]
     found: dict[int, Migration] = {}
     for path in sorted(path for where in folders for path in where.glob("*.sql")):
         match = _NAME.fullmatch(path.name)

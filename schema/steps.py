@@ -6,9 +6,9 @@ from typing import Final
 from runtime import migrations
 from runtime.migrations import Migration
 
-_ROOT: Final = Path(__file__).parents[1]
-_TELEMETRY: Final = _ROOT / "ingest" / "sql" / "migrations"
-_VAULT: Final = _ROOT / "trust" / "sql" / "migrations"
+_ROOT: Final = Path(__file__).parent
+_TELEMETRY: Final = _ROOT / "telemetry"
+_VAULT: Final = _ROOT / "vault"
 
 
 def telemetry(*, variant: str) -> list[Migration]:

@@ -10,11 +10,12 @@ from runtime.migrations import MigrationError, read
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder with a variant."""
+    """A folder with variants."""
+    (tmp_path / "common").mkdir()
     (tmp_path / "native").mkdir()
     (tmp_path / "timescale").mkdir()
-    (tmp_path / "0001_first.sql").write_text("SELECT 1;")
-    (tmp_path / "0002_second.sql").write_text("SELECT 2;")
+    (tmp_path / "common" / "0001_first.sql").write_text("SELECT 1;")
+    (tmp_path / "common" / "0002_second.sql").write_text("SELECT 2;")
     (tmp_path / "native" / "0003_third.sql").write_text("SELECT 'native';")
     (tmp_path / "timescale" / "0003_third.sql").write_text("SELECT 'timescale';")
     return tmp_path
@@ -22,8 +23,10 @@ def folder(tmp_path: Path) -> Path:
 
 def test_files_come_in_the_order_of_their_numbers(folder: Path) -> None:
     """Whatever folder a number is in, it comes in its turn."""
-    (folder / "native" / "0001_first.sql").write_text((folder / "0001_first.sql").read_text())
-    (folder / "0001_first.sql").unlink()
+    (folder / "native" / "0001_first.sql").write_text(
+        (folder / "common" / "0001_first.sql").read_text()
+    )
+    (folder / "common" / "0001_first.sql").unlink()
     found = read(folder, variant="native")
 
     assert [migration.number for migration in found] == [1, 2, 3]
@@ -35,14 +38,14 @@ def test_files_come_in_the_order_of_their_numbers(folder: Path) -> None:
 
 
 def test_one_variant_is_read(folder: Path) -> None:
-    """One number is one step in either; without a variant there is only what is common."""
+    """One number is one step in either; a folder without variants is read alone."""
     assert read(folder, variant="timescale")[-1].sql == "SELECT 'timescale';"
-    assert [migration.number for migration in read(folder)] == [1, 2]
+    assert [migration.number for migration in read(folder / "common")] == [1, 2]
 
 
 def test_digest_is_that_of_the_text(folder: Path) -> None:
     """What was applied can be told from what was changed since."""
-    assert read(folder)[0].digest == hashlib.sha256(b"SELECT 1;").hexdigest()
+    assert read(folder / "common")[0].digest == hashlib.sha256(b"SELECT 1;").hexdigest()
 
 
 @pytest.mark.parametrize(
@@ -60,7 +63,7 @@ def test_digest_is_that_of_the_text(folder: Path) -> None:
 def test_numbers_are_whole_and_single(folder: Path, name: str, problem: str) -> None:
     """A gap, a double number or a careless name stops everything before anything is applied."""
     (folder / "native" / "0003_third.sql").unlink()
-    (folder / name).write_text("")
+    (folder / (name if "/" in name else f"common/{name}")).write_text("")
 
     with pytest.raises(MigrationError, match=problem):
         read(folder, variant="native")
@@ -68,9 +71,9 @@ def test_numbers_are_whole_and_single(folder: Path, name: str, problem: str) -> 
 
 def test_other_files_are_no_migrations(folder: Path) -> None:
     """A README beside them is left alone."""
-    (folder / "README.md").write_text("about")
+    (folder / "common" / "README.md").write_text("about")
 
-    assert len(read(folder)) == 2
+    assert len(read(folder / "common")) == 2
 
 
 def test_empty_folder_has_no_migrations(tmp_path: Path) -> None:
