@@ -9,14 +9,14 @@ from uuid import UUID
 
 import msgspec
 
+from formats.observed import Observed, from_row
+from formats.package import Contents
+from formats.person import Answer, Consent, Person
 from trust import canonical, export_files
 from trust.decisions import Decision, State
 from trust.due_dates import RequestOutcome
 from trust.epochs import pseudonyms_of
 from trust.errors import KeyFileError, Refused, Unusable
-from trust.exports.observed import Observed, from_row
-from trust.exports.package import Contents
-from trust.exports.person import Answer, Consent, Person
 from trust.isolation import attempt
 from trust.journal import Made
 from trust.ports import Clock, Keys

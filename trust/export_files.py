@@ -8,12 +8,12 @@ from uuid import UUID
 
 import msgspec
 
+from formats import cipher, package
+from formats.cipher import Header, Sealer
+from formats.errors import Unopened
+from formats.package import Contents
 from trust import files
 from trust.errors import KeyFileError, Refused
-from trust.exports import cipher, package
-from trust.exports.cipher import Header, Sealer
-from trust.exports.errors import Unopened
-from trust.exports.package import Contents
 
 
 class Written(msgspec.Struct, frozen=True):

@@ -22,7 +22,7 @@ _BLOCK: Final = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _COMMAND: Final = re.compile(r"\bvitalveil((?: [a-z][a-z\-]*)+)")
 _WANTS_MORE: Final = r"positional arguments:\n  (COMMAND|ACTION|VIEW)\b"
 _PATH: Final = re.compile(
-    r"`((?:wire|runtime|schema|edge_agent|ingest|trust|simulators|vitalveil|grafana|tests|benchmarks|docs"
+    r"`((?:wire|runtime|schema|formats|edge_agent|ingest|trust|simulators|vitalveil|grafana|tests|benchmarks|docs"
     r"|deploy|scripts)/[\w./*-]*)`"
 )
 _OPTION: Final = re.compile(r"(?<=\s)--[a-z][a-z\-]*")

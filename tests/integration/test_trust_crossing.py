@@ -13,12 +13,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from formats.package import Contents
 from tests.fix_database import Database
 from tests.fix_vault import Office, Refusal, measured
 from trust import export_files
 from trust.desk import NotAccepted
 from trust.errors import NotFound, TrustError
-from trust.exports.package import Contents
 
 pytestmark = pytest.mark.database
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from formats import cipher
 from tests.fix_vault import Office, Refusal
 from trust import canonical, decisions
 from trust.errors import Unavailable
-from trust.exports import cipher
 
 pytestmark = pytest.mark.database
 

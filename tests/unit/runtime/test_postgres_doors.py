@@ -9,6 +9,7 @@ _PROGRAMS = (
     "trust",
     "runtime",
     "schema",
+    "formats",
     "vitalveil",
     "simulators",
     "benchmarks",

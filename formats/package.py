@@ -7,9 +7,9 @@ from typing import BinaryIO, Final
 
 import msgspec
 
-from trust.exports import fhir, open_mhealth, table
-from trust.exports.observed import Observed
-from trust.exports.person import Person
+from formats import fhir, open_mhealth, spreadsheet
+from formats.observed import Observed
+from formats.person import Person
 
 _README: Final = """\
 Ceci est une copie de vos donnees (RGPD, articles 15 et 20).
@@ -58,8 +58,8 @@ def write(out: BinaryIO, contents: Contents) -> int:
     parts: dict[str, Iterable[bytes]] = {
         "README.txt": [_README.encode()],
         **{name: [_indented(document)] for name, document in contents.documents.items()},
-        "data-dictionary.csv": table.dictionary(),
-        "observations.csv": table.lines(counted),
+        "data-dictionary.csv": spreadsheet.dictionary(),
+        "observations.csv": spreadsheet.lines(counted),
         "open-mhealth.ndjson": open_mhealth.lines(contents.observed(), made_at=made_at),
         "fhir-bundle.json": fhir.bundle(contents.person, contents.observed(), made_at=made_at),
     }

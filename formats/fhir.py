@@ -8,8 +8,8 @@ from uuid import UUID
 
 import msgspec
 
-from trust.exports.observed import Observed
-from trust.exports.person import Answer, Consent, Person
+from formats.observed import Observed
+from formats.person import Answer, Consent, Person
 from wire.quantities import Quantity
 
 _OWN: Final = "urn:vitalveil:quantity"

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from trust.exports.observed import Observed
+from formats.observed import Observed
 
 _ENCODER: Final = msgspec.json.Encoder()
 

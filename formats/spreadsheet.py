@@ -4,7 +4,7 @@ import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
 
-from trust.exports.observed import Observed
+from formats.observed import Observed
 from wire.quantities import QUANTITIES
 
 COLUMNS = {

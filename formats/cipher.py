@@ -16,7 +16,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
-from trust.exports.errors import Unopened
+from formats.errors import Unopened
 
 MAGIC: Final = b"vitalveil export 1\n"
 MIN_PASSPHRASE: Final = 12
