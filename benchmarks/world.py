@@ -28,7 +28,7 @@ from simulators.stack.databases import Databases
 from simulators.stack.postgres import Postgres
 from simulators.stack.scrape import EMPTY, Metrics, is_ready, scrape
 from simulators.stack.toml import Table, format_toml
-from trust import pki
+from trust.domain import pki
 from wire import state, topics
 from wire.state import State
 

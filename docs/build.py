@@ -22,9 +22,9 @@ import ingest.watch
 import simulators.cli
 import simulators.demo.cli
 import trust.app
-import trust.cli
+import trust.cli.main
 import trust.metrics
-import trust.watch
+import trust.vault.metrics
 import vitalveil.doctor.cli
 from edge_agent.bluetooth.metrics import RadioMetrics
 from edge_agent.config import AgentSettings
@@ -71,7 +71,7 @@ def _metrics() -> str:
         "trust": [
             *trust.metrics.Metrics().registry.collect(),
             *trust.metrics.DeskMetrics().registry.collect(),
-            *trust.watch.Watch.describe(None),  # type: ignore[arg-type]  # uses no self
+            *trust.vault.metrics.Watch.describe(None),  # type: ignore[arg-type]  # uses no self
             *ends["trust"].describe(),
         ],
         "agent": list(agent.collect()),
@@ -165,7 +165,7 @@ _COMMANDS: Final[dict[str, Callable[[Sequence[str]], int]]] = {
     "doctor": vitalveil.doctor.cli.main,
     "ingest": ingest.cli.main,
     "simulate": simulators.cli.main,
-    "trust": trust.cli.main,
+    "trust": trust.cli.main.main,
 }
 
 

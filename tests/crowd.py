@@ -13,12 +13,13 @@ from uuid import UUID
 import psycopg
 from psycopg import sql
 
-from trust import canonical, decisions, subjects
-from trust.decisions import Capture, Decision, GivenBy, State
-from trust.handle_records import issued_for
-from trust.keys import FileKeys
-from trust.pseudonyms import pseudonymise
-from trust.subjects import Identity
+from trust.decisions import decisions
+from trust.decisions.decisions import Capture, Decision, GivenBy, State
+from trust.domain import canonical, subjects
+from trust.domain.pseudonyms import pseudonymise
+from trust.domain.subjects import Identity
+from trust.keys.file_keys import FileKeys
+from trust.vault.handles import issued_for
 from wire.quantities import BY_NAME
 
 PURPOSE: Final = "home-monitoring"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from runtime.settings import TlsSettings
-from trust import pki
+from trust.domain import pki
 
 VALID_FOR = dt.timedelta(days=1)
 

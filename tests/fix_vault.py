@@ -19,8 +19,8 @@ from runtime.settings import BrokerSettings
 from simulators.stack.postgres import Postgres
 from simulators.stack.trust_shell import INVENTED_BIRTH, INVENTED_YES
 from tests.fix_database import Database
-from trust import batch, keys, schema
 from trust.app import App, now
+from trust.cli import batch
 from trust.config import (
     DatabaseSettings,
     ErasureSettings,
@@ -29,7 +29,9 @@ from trust.config import (
     RepairSettings,
     Settings,
 )
-from trust.reidentification import make_key
+from trust.keys import file_keys
+from trust.reidentification.reidentification import make_key
+from trust.vault import schema
 from wire import lease as wire_lease
 from wire.lease import Lease
 
@@ -164,7 +166,7 @@ def make_office(server: Postgres, database: Database, folder: Path) -> Office:
             ledger_file=folder / "erasures.jsonl",
         ),
     )
-    keys.create(settings.keys.folder)
+    file_keys.create(settings.keys.folder)
     made = Office(settings, folder, vault, database)
     made.app.authority.create(now=now())
     return made

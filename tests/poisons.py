@@ -10,9 +10,9 @@ import pytest
 
 from simulators.stack.trust_shell import INVENTED_YES
 from tests.fix_vault import Office
-from trust import policy_file
-from trust.purposes import Allowed, Article6, Article9, Purpose, Retention
-from trust.units import Cause
+from trust.domain import policy_file
+from trust.domain.purposes import Allowed, Article6, Article9, Purpose, Retention
+from trust.domain.units import Cause
 from wire.policy import Aggregate
 
 STUDY: Final = """\
@@ -39,8 +39,8 @@ Poison = Callable[[Office, str, str], None]
 def unchecked() -> Iterator[None]:
     """Take decisions as a release did that did not look at gateways and leases."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("trust.upkeep.Upkeep.check_handle", lambda *_: None)
-        patched.setattr("trust.upkeep.Done.check", lambda self, _agent=None: self)
+        patched.setattr("trust.reconcile.reconciler.Upkeep.check_handle", lambda *_: None)
+        patched.setattr("trust.reconcile.reconciler.Done.check", lambda self, _agent=None: self)
         yield
 
 

@@ -15,7 +15,7 @@ from simulators.people import address_of
 from simulators.stack.system import Gateway, System
 from simulators.stack.trust_shell import INVENTED_BIRTH, INVENTED_YES, TrustShell
 from tests.fix_system import PURPOSE
-from trust.reidentification import make_key
+from trust.reidentification.reidentification import make_key
 
 _EVERY_S: Final = 0.02
 _COMMITS: Final = """

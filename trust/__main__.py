@@ -2,7 +2,7 @@
 
 import sys
 
-from trust.cli import main
+from trust.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -17,43 +17,44 @@ from runtime.certificates import Certificates
 from runtime.errors import ConfigError, RuntimeSetupError
 from runtime.logs import Log, describe
 from runtime.stop import stop_requested
-from trust import erasure_setup, files
-from trust.access import Access
-from trust.audit import Audit
-from trust.bulk_enrolment import BulkEnrolment
-from trust.certificates import Authority
 from trust.config import Settings
-from trust.consent import Consent
-from trust.courier import Courier, publish_once
-from trust.cutoff import CUTOFF, Cutoff
-from trust.desk import Desk
-from trust.enrolment import Enrolment, ingest_pem
-from trust.erasure import Eraser
+from trust.consent.consent import Consent
+from trust.consent.policy_review import PolicyReview
+from trust.consent.restriction import Restriction
+from trust.domain.lease_keys import montgomery
+from trust.domain.units import Cause
+from trust.enrolment.authority import Authority
+from trust.enrolment.bulk_enrolment import BulkEnrolment
+from trust.enrolment.cutoff import CUTOFF, Cutoff
+from trust.enrolment.enrolment import Enrolment, ingest_pem
+from trust.enrolment.service import Desk
+from trust.enrolment.takeover import MqttDoor
+from trust.erasure import setup
+from trust.erasure.eraser import Eraser
+from trust.erasure.physical_rewrite import Broom
+from trust.erasure.restore_guard import Replay
+from trust.erasure.retention import Retainer
+from trust.erasure.verification_rounds import Rounds
 from trust.errors import KeyFileError, TrustError
-from trust.file_jobs import A_DAY, AN_HOUR, HALF_A_MINUTE, FileJobs, keep
-from trust.jobs import Jobs
-from trust.keys import FileKeys
-from trust.lease_keys import montgomery
-from trust.maintenance import Maintenance
+from trust.integrity.audit import Audit
+from trust.integrity.witness import Witness
+from trust.keys import files
+from trust.keys.file_keys import FileKeys
+from trust.maintenance.database_jobs import Maintenance
+from trust.maintenance.file_jobs import A_DAY, AN_HOUR, HALF_A_MINUTE, FileJobs, keep
+from trust.maintenance.jobs import Jobs
 from trust.metrics import Metrics
-from trust.policy_review import PolicyReview
-from trust.publisher import MqttBroker
-from trust.reidentification import Reidentification
-from trust.replay import Replay
-from trust.restriction import Restriction
-from trust.retention import Retainer
-from trust.rotation import Rotation
-from trust.session_limits import SessionLimits
-from trust.stores import Stores
-from trust.sweep import Broom
-from trust.takeover import MqttDoor
-from trust.telemetry import Telemetry
-from trust.units import Cause
-from trust.upkeep import Upkeep
-from trust.vault import Vault, listen
-from trust.verification_rounds import Rounds
-from trust.watch import Watch
-from trust.witness import Witness
+from trust.reconcile.lease_publisher import Courier, publish_once
+from trust.reconcile.mqtt_broker import MqttBroker
+from trust.reconcile.reconciler import Upkeep
+from trust.reconcile.rotation import Rotation
+from trust.reidentification.reidentification import Reidentification
+from trust.rights.export import Access
+from trust.telemetry.erasure import Stores
+from trust.telemetry.permissions import Telemetry
+from trust.telemetry.session_limits import SessionLimits
+from trust.vault.metrics import Watch
+from trust.vault.vault import Vault, listen
 
 CERTIFICATE_END: Final = "vitalveil_trust_certificate_end_timestamp_seconds"
 _PUBLISH_PATIENCE_S: Final = 10.0
@@ -107,10 +108,8 @@ class App:
         self.rotation = Rotation(self.vault, self.upkeep, self.keys)
         self.stores = Stores(self.telemetry.link)
         self.replay = _replay(settings, self.keys, self.vault, self.upkeep, self.stores)
-        self.verifier = erasure_setup.verifier(
-            settings, self.keys, self.vault, self.upkeep, self.stores
-        )
-        self.ledger_copy = erasure_setup.ledger_copy(settings, self.vault, self.stores)
+        self.verifier = setup.verifier(settings, self.keys, self.vault, self.upkeep, self.stores)
+        self.ledger_copy = setup.ledger_copy(settings, self.vault, self.stores)
         self.audit = _audit(self.vault, self.telemetry, self.keys)
         self.retainer = _retainer(settings, self.vault, self.stores)
         self.restriction = Restriction(
@@ -165,7 +164,7 @@ class App:
             broom=Broom(settings),
             verifier=self.verifier,
             publish=self._publish_now if self.settings.broker is not None else None,
-            ledger_file=erasure_setup.ledger_file(self.settings),
+            ledger_file=setup.ledger_file(self.settings),
             horizon=(
                 dt.timedelta(days=settings.wal_days),
                 dt.timedelta(days=settings.backup_days),
@@ -245,9 +244,9 @@ def _replay(
         upkeep,
         keys,
         controller=settings.controller,
-        verifier=erasure_setup.verifier(settings, keys, vault, upkeep, stores),
-        ledger_copy=erasure_setup.ledger_copy(settings, vault, stores),
-        ledger_file=erasure_setup.ledger_file(settings),
+        verifier=setup.verifier(settings, keys, vault, upkeep, stores),
+        ledger_copy=setup.ledger_copy(settings, vault, stores),
+        ledger_file=setup.ledger_file(settings),
     )
     upkeep.guard = replay.ensure
     return replay
@@ -392,9 +391,9 @@ async def _serve(settings: Settings, keys: FileKeys, courier: Courier, metrics: 
 def _rounds(settings: Settings, keys: FileKeys, opened: _Opened, metrics: Metrics) -> Rounds:
     upkeep = _upkeep(settings, keys, opened.vault, opened.telemetry)
     _replay(settings, keys, opened.vault, upkeep, opened.stores)
-    verifier = erasure_setup.verifier(settings, keys, opened.vault, upkeep, opened.stores)
-    copy = erasure_setup.ledger_copy(settings, opened.vault, opened.stores)
-    return erasure_setup.rounds(verifier, opened.stores, copy, metrics)
+    verifier = setup.verifier(settings, keys, opened.vault, upkeep, opened.stores)
+    copy = setup.ledger_copy(settings, opened.vault, opened.stores)
+    return setup.rounds(verifier, opened.stores, copy, metrics)
 
 
 async def alongside(working: asyncio.Task[None], keeping: Iterable[asyncio.Task[None]]) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from trust.units import Cause, Failure, UnitKind
+from trust.domain.units import Cause, Failure, UnitKind
 
 
 class Metrics:

@@ -13,8 +13,8 @@ from typing import Protocol
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from trust.pki import Holder
-from trust.units import Cause
+from trust.domain.pki import Holder
+from trust.domain.units import Cause
 
 
 class Clock(Protocol):

@@ -8,14 +8,15 @@ from runtime import http
 from runtime.errors import ConfigError
 from runtime.logs import Log
 from runtime.stop import stop_requested
-from trust import api, keys, server
 from trust.app import App
 from trust.config import ServeSettings, Settings
-from trust.enrolment import ingest_pem
+from trust.enrolment import api, https_server
+from trust.enrolment.enrolment import ingest_pem
+from trust.enrolment.throttle import Throttle
+from trust.keys import file_keys
 from trust.metrics import DeskMetrics
-from trust.throttle import Throttle
 
-_log = Log("trust.desk")
+_log = Log("trust.enrolment.service")
 _ALL = 10
 """How many times what one network may try, all strangers may together."""
 
@@ -36,7 +37,7 @@ def run(settings: Settings) -> int:
             mend="Add [serve] with certificate_file, key_file, ca_file and ingest_key_file.",
         )
     chosen = settings.serve
-    server.context(chosen)
+    https_server.context(chosen)
     opened = App(settings)
     metrics = DeskMetrics()
     # One worker: what was cancelled half-way ends before anything else uses the connections.
@@ -53,7 +54,7 @@ def run(settings: Settings) -> int:
 
     async def serve() -> None:
         async with stop_requested() as stop:
-            await server.serve(application, chosen, stop)
+            await https_server.serve(application, chosen, stop)
 
     try:
         with http.serve(chosen.http, metrics.registry, missing=missing) as port:
@@ -76,6 +77,6 @@ def pinned(opened: App, settings: ServeSettings) -> api.Pinned:
     pem = ingest_pem(settings.ingest_key_file)
     return api.Pinned(
         opened.authority.certificate_pem().decode(),
-        keys.public_pem(opened.keys.public_key).decode(),
+        file_keys.public_pem(opened.keys.public_key).decode(),
         pem.decode(),
     )

@@ -11,7 +11,7 @@ from runtime.version import VERSION
 _COMMANDS: Final = {
     "agent": ("edge_agent.cli", "edge", "the gateway: sensors in, sealed envelopes out"),
     "ingest": ("ingest.cli", "ingest", "envelopes in, time series out"),
-    "trust": ("trust.cli", "trust", "subjects, consents, leases, certificates"),
+    "trust": ("trust.cli.main", "trust", "subjects, consents, leases, certificates"),
     "simulate": ("simulators.cli", "sim", "plays everybody else's part"),
     "demo": ("simulators.demo.cli", "sim", "the whole system on one machine"),
     "bench": ("benchmarks.cli", "bench", "what all this costs, against what others would do"),

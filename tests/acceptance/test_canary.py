@@ -32,7 +32,7 @@ from runtime.tls import client_context
 from simulators.network import Direction, Relay
 from simulators.stack.system import Gateway, System, system
 from simulators.stack.trust_shell import INVENTED_BIRTH, INVENTED_YES
-from trust import pki
+from trust.domain import pki
 from wire import topics
 from wire.envelope import Block, Body, encode_envelope, pack_block
 from wire.quantities import Code

@@ -235,8 +235,8 @@ def test_one_purpose_leaves_the_identity(ward: Ward) -> None:
 @pytest.mark.parametrize("step", range(8))
 def test_cut_off_anywhere_goes_on(ward: Ward, step: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Killed after any step was done and before it was noted, the same command ends it."""
-    from trust.erasure import STEPS
-    from trust.erasure_ledger import Ledger
+    from trust.erasure.eraser import STEPS
+    from trust.vault.erasures import Ledger
 
     class Cut(BaseException):
         pass

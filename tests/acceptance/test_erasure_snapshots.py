@@ -18,7 +18,7 @@ from tests.acceptance.test_erasure import Ward, at
 from tests.fix_database import create_database
 from tests.fix_vault import Refusal, make_office
 from tests.residue import checkpoint, found_in, names_of, rows_of
-from trust.horizon import Holder, Horizon
+from trust.erasure.horizon import Holder, Horizon
 
 # Every file of a server is searched, beside three other files of tests.
 pytestmark = [pytest.mark.database, pytest.mark.slow, pytest.mark.timeout(500)]

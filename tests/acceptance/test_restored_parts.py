@@ -14,7 +14,7 @@ from tests.fix_database import create_database
 from tests.fix_vault import Office, Refusal, make_office
 from tests.residue import checkpoint, found_in, names_of, rows_of
 from trust.errors import TelemetryUnavailable
-from trust.stores import Stores
+from trust.telemetry.erasure import Stores
 
 # Every file of a server is searched, beside three other files of tests.
 pytestmark = [pytest.mark.database, pytest.mark.slow, pytest.mark.timeout(500)]

@@ -24,8 +24,8 @@ from simulators.stack.scrape import scrape
 from simulators.stack.system import Gateway
 from simulators.stack.toml import format_toml
 from tests.fix_system import Flow, Scene
-from trust.pki import Holder
-from trust.takeover import MqttDoor
+from trust.domain.pki import Holder
+from trust.enrolment.takeover import MqttDoor
 
 pytestmark = [
     pytest.mark.broker,

@@ -28,9 +28,9 @@ from tests.fakes_ingest import NOW_MS, SPOOL, block, opened
 from tests.fix_database import Database
 from tests.fix_vault import settings_of
 from trust.config import DatabaseSettings
-from trust.permissions import Permission
-from trust.pseudonyms import Pseudonym
-from trust.telemetry import Change, Telemetry
+from trust.decisions.permissions import Permission
+from trust.domain.pseudonyms import Pseudonym
+from trust.telemetry.permissions import Change, Telemetry
 
 pytestmark = [pytest.mark.database, pytest.mark.slow]
 

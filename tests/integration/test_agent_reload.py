@@ -16,7 +16,7 @@ from simulators.stack.child import Child
 from tests.doubles_edge_agent import IngestDouble, PlayerDouble
 from tests.fakes_edge_agent import SENSOR, Gateway, agent_environ, grant, lease
 from tests.fix_pki import VALID_FOR, Certificates
-from trust import pki
+from trust.domain import pki
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
 

@@ -17,7 +17,7 @@ from simulators.fleet import roster
 from simulators.fleet.scenario import Phase, Scenario
 from simulators.fleet.site import Site, own_site
 from simulators.stack.child import Child, free_port, is_listening
-from trust import pki
+from trust.domain import pki
 
 pytestmark = [
     pytest.mark.broker,

@@ -7,7 +7,7 @@ import pytest
 from ingest import cli as ingest_cli
 from tests.fix_database import Database
 from tests.fix_vault import Office
-from trust import cli as trust_cli
+from trust.cli import main as trust_cli
 
 pytestmark = pytest.mark.database
 

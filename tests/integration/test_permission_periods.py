@@ -14,9 +14,9 @@ from simulators.stack.postgres import Postgres
 from tests.fix_database import Database
 from tests.fix_vault import Office, measured
 from tests.seed_permissions import Seed, change, sow, withdraw
-from trust.permissions import Permission
-from trust.pseudonyms import Pseudonym
-from trust.telemetry import Change, Telemetry
+from trust.decisions.permissions import Permission
+from trust.domain.pseudonyms import Pseudonym
+from trust.telemetry.permissions import Change, Telemetry
 from wire.policy import Rule
 from wire.quantities import Code
 

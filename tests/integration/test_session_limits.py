@@ -13,7 +13,7 @@ from tests.fix_database import Database
 from tests.fix_vault import settings_of
 from trust.errors import TelemetryUnavailable
 from trust.metrics import Metrics
-from trust.session_limits import SessionLimits
+from trust.telemetry.session_limits import SessionLimits
 
 pytestmark = [pytest.mark.database, pytest.mark.slow]
 

@@ -8,12 +8,12 @@ import psycopg
 import pytest
 
 from tests.fix_vault import Office, measured
-from trust import maintenance
 from trust.app import now
 from trust.errors import Tampered
-from trust.jobs import Jobs
-from trust.maintenance import Maintenance
-from trust.witness import Witness
+from trust.integrity.witness import Witness
+from trust.maintenance import database_jobs
+from trust.maintenance.database_jobs import Maintenance
+from trust.maintenance.jobs import Jobs
 
 pytestmark = pytest.mark.database
 
@@ -155,7 +155,7 @@ def test_the_clock_has_decisions_remembered(
 ) -> None:
     """Each round what is new is remembered, and what is missing is told at the next look."""
     for name, value in (("_ROUND_S", 0.05), ("_ROUNDS_A_DAY", 1), ("_FIRST_AUDIT", 0)):
-        monkeypatch.setattr(maintenance, name, value)
+        monkeypatch.setattr(database_jobs, name, value)
     subject, _ = measured(office)
     office.withdraw(subject)
     told: list[int] = []

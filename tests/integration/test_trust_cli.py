@@ -17,14 +17,14 @@ from simulators.stack.toml import format_toml
 from simulators.stack.trust_shell import INVENTED_BIRTH, INVENTED_YES
 from tests.fix_database import Database
 from tests.fix_vault import POLICIES, Office
-from trust import cli
+from trust.cli import main
 
 
 def run(*argv: str) -> tuple[int, str, str]:
     """Run a command in this process; return exit code, output and errors."""
     out, errors = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(errors):
-        code = cli.main(argv)
+        code = main.main(argv)
     return code, out.getvalue(), errors.getvalue()
 
 

@@ -10,9 +10,9 @@ import psycopg
 import pytest
 
 from tests.fix_vault import Office, Refusal
-from trust.permissions import Permission
-from trust.pseudonyms import Pseudonym
-from trust.telemetry import Change
+from trust.decisions.permissions import Permission
+from trust.domain.pseudonyms import Pseudonym
+from trust.telemetry.permissions import Change
 
 pytestmark = pytest.mark.database
 

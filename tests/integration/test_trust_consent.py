@@ -7,8 +7,8 @@ from uuid import UUID
 import pytest
 
 from tests.fix_vault import Office, Refusal
+from trust.domain.units import Cause, Failure, Unit, UnitKind
 from trust.errors import Tampered
-from trust.units import Cause, Failure, Unit, UnitKind
 from wire.quantities import Code
 
 pytestmark = pytest.mark.database

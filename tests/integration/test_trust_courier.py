@@ -14,13 +14,13 @@ from tests.fix_broker import broker_settings
 from tests.fix_pki import Certificates
 from tests.fix_vault import Office
 from tests.poisons import POISONS, set_aside, want
-from trust import publisher
 from trust.app import App
-from trust.courier import Courier
+from trust.domain.units import Cause
 from trust.errors import Tampered
 from trust.metrics import Metrics
-from trust.publisher import MqttBroker
-from trust.units import Cause
+from trust.reconcile import mqtt_broker
+from trust.reconcile.lease_publisher import Courier
+from trust.reconcile.mqtt_broker import MqttBroker
 
 pytestmark = [pytest.mark.database, pytest.mark.broker]
 
@@ -81,7 +81,7 @@ async def test_a_lease_that_ends_the_connection_is_found(
     broker = Mosquitto(folder=tmp_path, pki=certificates.folder, max_packet_bytes=SMALL)
     broker.start()
     # As a broker that does not tell how large a packet may be.
-    monkeypatch.setattr(publisher, "_allowed", lambda properties: 1 << 28)
+    monkeypatch.setattr(mqtt_broker, "_allowed", lambda properties: 1 << 28)
     mqtt = MqttBroker(broker_settings(broker, certificates, "trust"), max_packet_bytes=1 << 28)
 
     try:

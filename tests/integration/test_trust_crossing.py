@@ -16,9 +16,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from formats.package import Contents
 from tests.fix_database import Database
 from tests.fix_vault import Office, Refusal, measured
-from trust import export_files
-from trust.desk import NotAccepted
+from trust.enrolment.service import NotAccepted
 from trust.errors import NotFound, TrustError
+from trust.rights import export_files
 
 pytestmark = pytest.mark.database
 

@@ -15,11 +15,11 @@ from tests.integration.test_trust_publishing import daemon
 from tests.poisons import set_aside
 from trust.app import now
 from trust.config import CertificateSettings
-from trust.cutoff import CUTOFF, Cutoff
+from trust.domain.pki import Holder, common_name
+from trust.domain.units import Cause
+from trust.enrolment.cutoff import CUTOFF, Cutoff
 from trust.errors import BrokerUnavailable
-from trust.jobs import Jobs
-from trust.pki import Holder, common_name
-from trust.units import Cause
+from trust.maintenance.jobs import Jobs
 
 pytestmark = pytest.mark.database
 
@@ -142,7 +142,7 @@ def test_a_list_that_is_not_read_is_named(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A hook that succeeds and does nothing is no hook: who is on the list still gets in."""
-    monkeypatch.setattr("trust.cutoff._PATIENCE_S", 0.0)
+    monkeypatch.setattr("trust.enrolment.cutoff._PATIENCE_S", 0.0)
     door.reads_lists = False
     work = cutoff(site, listed, door)
     assert not do(site, work)
@@ -159,7 +159,7 @@ def test_a_broker_that_is_away_is_no_gateways_fault(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Nothing is noted, and it is to be tried again; a command says so and does not fail."""
-    monkeypatch.setattr("trust.cutoff._PATIENCE_S", 0.0)
+    monkeypatch.setattr("trust.enrolment.cutoff._PATIENCE_S", 0.0)
     door.is_away = True
     work = cutoff(site, listed, door)
     assert not do(site, work)

@@ -32,12 +32,12 @@ from simulators.stack.child import Child, free_port
 from simulators.stack.toml import format_toml
 from tests.fix_vault import Office, Refusal
 from tests.poisons import LOW_ORDER
-from trust import tokens
 from trust.app import App
 from trust.config import ServeSettings
-from trust.desk import Admitted, BadRequest
-from trust.lease_keys import montgomery
-from trust.pki import PROBES_BELOW
+from trust.domain import tokens
+from trust.domain.lease_keys import montgomery
+from trust.domain.pki import PROBES_BELOW
+from trust.enrolment.service import Admitted, BadRequest
 
 pytestmark = pytest.mark.database
 ROOT = Path(__file__).parents[2]

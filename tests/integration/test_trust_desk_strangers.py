@@ -13,7 +13,7 @@ import pytest
 from edge_agent.enrolment import credentials, desk, enrol
 from tests.fix_vault import Office
 from tests.integration.test_trust_desk import Served, serial, tls
-from trust import door
+from trust.enrolment import visitors
 
 pytestmark = pytest.mark.database
 
@@ -95,7 +95,7 @@ def test_half_open_handshakes_hold_no_place(served: Served, tmp_path: Path, said
                 one.sendall(said)
         agent = served.enrol(served.token(), out)
         enrol.renew(tls(out), agent=agent, url=served.url)
-        assert descriptors(served) <= before + door.MOST + 2
+        assert descriptors(served) <= before + visitors.MOST + 2
 
 
 def test_half_said_requests_hold_no_place(patient: Served, tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_half_said_requests_hold_no_place(patient: Served, tmp_path: Path) -> No
                     b"POST /v1/renew HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n"[: 30 + n]
                 )
         patient.enrol(patient.token(), out)
-        assert descriptors(patient) <= before + door.MOST_OF_ONE + 2
+        assert descriptors(patient) <= before + visitors.MOST_OF_ONE + 2
 
 
 _REQUEST = json.dumps({"request": "-----BEGIN CERTIFICATE REQUEST-----"}).encode()

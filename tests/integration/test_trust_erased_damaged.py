@@ -6,7 +6,8 @@ import pytest
 
 from formats import cipher
 from tests.fix_vault import Office, Refusal
-from trust import canonical, decisions
+from trust.decisions import decisions
+from trust.domain import canonical
 from trust.errors import Unavailable
 
 pytestmark = pytest.mark.database
@@ -158,7 +159,7 @@ def test_what_was_measured_last_is_shut_out_before_anything_is_counted(
     def cut_off(*_: object, **__: object) -> None:
         raise Unavailable("cut off")
 
-    monkeypatch.setattr("trust.stores.Stores.relations", cut_off)
+    monkeypatch.setattr("trust.telemetry.erasure.Stores.relations", cut_off)
     with pytest.raises(Exception, match="cut off"):
         two.erase()
 
@@ -190,7 +191,7 @@ def test_a_step_that_does_not_verify_stops_no_erasure(
         raise Unavailable("cut off")
 
     with monkeypatch.context() as patch:
-        patch.setattr("trust.stores.Stores.erase_names", cut_off)
+        patch.setattr("trust.telemetry.erasure.Stores.erase_names", cut_off)
         with pytest.raises(Exception, match="cut off"):
             two.erase()
     two.office.vault.execute("UPDATE vault.erasure_steps SET signature = '' WHERE step = %s", step)

@@ -17,11 +17,11 @@ from tests.integration.test_trust_evidence import (
     officer,
 )
 from tests.integration.test_trust_policies import CARE, NARROW, WIDE, write
-from trust import policy_file
 from trust.app import App, now
-from trust.decisions import GivenBy
-from trust.evidence import NotSaid, Said
-from trust.giving import Grant
+from trust.consent.giving import Grant
+from trust.decisions.decisions import GivenBy
+from trust.decisions.evidence import NotSaid, Said
+from trust.domain import policy_file
 
 pytestmark = pytest.mark.database
 

@@ -14,14 +14,15 @@ from cryptography import x509
 
 from tests.fix_vault import Office, measured
 from tests.poisons import POISONS, set_aside
-from trust import batch, commands
 from trust.app import App, now
+from trust.cli import batch
+from trust.cli.commands import registry
 from trust.config import CertificateSettings
+from trust.domain.units import Cause
+from trust.enrolment.broker_reload import reload_broker
 from trust.errors import VaultUnavailable
-from trust.file_jobs import FileJobs
-from trust.jobs import Jobs
-from trust.reload import reload_broker
-from trust.units import Cause
+from trust.maintenance.file_jobs import FileJobs
+from trust.maintenance.jobs import Jobs
 
 pytestmark = pytest.mark.database
 
@@ -192,7 +193,7 @@ async def test_a_line_of_a_batch_costs_no_other(
     def broken(*_: object) -> None:
         raise LookupError("Ada Canary")
 
-    monkeypatch.setattr(commands, "ON_RECORDS", {**commands.ON_RECORDS, "subject list": broken})
+    monkeypatch.setattr(registry, "ON_RECORDS", {**registry.ON_RECORDS, "subject list": broken})
     lines = "".join(json.dumps(argv) + "\n" for argv in (["subject", "list"], ["agent", "list"]))
     said: list[str] = []
 

@@ -10,10 +10,10 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from tests.fix_vault import Office, Refusal, measured
-from trust.erasure_ledger import LedgerFile
-from trust.erasure_metrics import ErasureMetrics
+from trust.erasure.ledger_copy import FileState
+from trust.erasure.metrics import ErasureMetrics
 from trust.errors import LedgerLost
-from trust.ledger_copy import FileState
+from trust.vault.erasures import LedgerFile
 from vitalveil.doctor import ledger_file
 from vitalveil.doctor.finding import Level
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.fix_vault import Office, Refusal, measured
-from trust.erasure_ledger import Ledger
+from trust.vault.erasures import Ledger
 
 pytestmark = pytest.mark.database
 

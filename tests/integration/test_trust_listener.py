@@ -6,7 +6,7 @@ import pytest
 
 from tests.fix_vault import Office, measured
 from trust.errors import VaultUnavailable
-from trust.vault import Listener, listen
+from trust.vault.vault import Listener, listen
 
 pytestmark = pytest.mark.database
 

@@ -12,10 +12,10 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.x509.oid import NameOID
 
 from tests.fix_vault import Office, Refusal, measured
-from trust import pki
 from trust.app import now
-from trust.desk import NotAccepted
-from trust.units import Cause, Failure, Unit, UnitKind, gateway
+from trust.domain import pki
+from trust.domain.units import Cause, Failure, Unit, UnitKind, gateway
+from trust.enrolment.service import NotAccepted
 
 pytestmark = pytest.mark.database
 

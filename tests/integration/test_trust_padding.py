@@ -19,9 +19,9 @@ from tests.fix_pki import Certificates
 from tests.fix_vault import Office, Refusal
 from tests.poisons import POISONS, set_aside
 from trust.app import App
-from trust.courier import Courier
 from trust.metrics import Metrics
-from trust.publisher import MqttBroker
+from trust.reconcile.lease_publisher import Courier
+from trust.reconcile.mqtt_broker import MqttBroker
 from wire import state, topics
 from wire.state import State
 

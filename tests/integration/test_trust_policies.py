@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from tests.fix_vault import Office, Refusal
-from trust.reidentification import make_key
+from trust.reidentification.reidentification import make_key
 
 pytestmark = pytest.mark.database
 

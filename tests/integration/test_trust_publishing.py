@@ -26,12 +26,12 @@ from simulators.stack.trust_shell import INVENTED_YES
 from tests.fix_broker import broker_settings
 from tests.fix_pki import Certificates
 from tests.fix_vault import Office, open_lease
-from trust import batch
 from trust.app import App
+from trust.cli import batch
 from trust.errors import BrokerUnavailable
 from trust.ports import SealedLease
-from trust.publisher import MqttBroker
-from trust.vault import listen
+from trust.reconcile.mqtt_broker import MqttBroker
+from trust.vault.vault import listen
 from wire import topics
 from wire.lease import Lease
 
@@ -230,7 +230,7 @@ async def test_crash_after_the_telemetry_commit_is_repaired(
         raise Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr("trust.records.Records.save_applied", die)
+        patched.setattr("trust.vault.records.Records.save_applied", die)
         with pytest.raises(Killed):
             office.app.consent.withdraw(uuid.UUID(subject), "home-monitoring")
     withdrawn = office.telemetry.fetch("SELECT xmin::text, * FROM vv.permissions ORDER BY 2, 3")

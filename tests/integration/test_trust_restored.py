@@ -5,8 +5,8 @@ import datetime as dt
 import pytest
 
 from tests.fix_vault import Office, Refusal, measured
-from trust import commands
 from trust.app import now
+from trust.cli.commands import registry
 
 pytestmark = pytest.mark.database
 
@@ -49,7 +49,7 @@ def test_leases_are_superseded_as_often_as_the_vault_goes_back(
     for hours in (1, 2):
         held = _version(office, agent)
         _go_back(office, with_telemetry=True)
-        monkeypatch.setattr(commands, "now", lambda after=hours: now() + dt.timedelta(hours=after))
+        monkeypatch.setattr(registry, "now", lambda after=hours: now() + dt.timedelta(hours=after))
 
         assert office.run("lease", "supersede", "--yes")["agents"] == 1
         office.app.replay.clear()

@@ -24,9 +24,9 @@ from simulators.stack.broker import Mosquitto
 from tests.fix_vault import Office
 from trust.app import App, now
 from trust.config import CertificateSettings
-from trust.cutoff import Cutoff
-from trust.pki import Holder, common_name
-from trust.takeover import MqttDoor
+from trust.domain.pki import Holder, common_name
+from trust.enrolment.cutoff import Cutoff
+from trust.enrolment.takeover import MqttDoor
 from vitalveil.doctor import revocation
 from vitalveil.doctor.broker_file import Reader
 from vitalveil.doctor.finding import Level

@@ -6,8 +6,8 @@ import pytest
 
 from tests.fix_vault import Office, Refusal, measured, pseudonyms
 from tests.integration.test_trust_reidentification import Staff
-from trust import rotation
 from trust.errors import Unavailable
+from trust.reconcile import rotation
 
 pytestmark = pytest.mark.database
 

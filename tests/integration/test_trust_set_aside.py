@@ -6,11 +6,11 @@ from contextlib import AbstractAsyncContextManager
 import pytest
 
 from tests.fix_vault import Office, Refusal
-from trust import courier
-from trust.courier import Courier
 from trust.errors import BrokerUnavailable
 from trust.metrics import Metrics
 from trust.ports import Channel
+from trust.reconcile import lease_publisher
+from trust.reconcile.lease_publisher import Courier
 
 pytestmark = pytest.mark.database
 
@@ -27,7 +27,7 @@ def test_tampered_agents_do_not_fill_the_rounds(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With as many at fault as a round takes, the next one is brought up to date all the same."""
-    monkeypatch.setattr(courier, "_GROUP", 2)
+    monkeypatch.setattr(lease_publisher, "_GROUP", 2)
     office.load_policy()
     agents = [office.enrol()[0] for _ in range(3)]
     for number, agent in enumerate(agents):

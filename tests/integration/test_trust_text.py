@@ -11,9 +11,10 @@ import pytest
 
 from tests.fix_vault import Office, Refusal, measured
 from tests.integration.test_trust_cli import configure, run
-from trust import batch, keys
 from trust.app import App
+from trust.cli import batch
 from trust.config import DatabaseSettings
+from trust.keys import file_keys
 
 pytestmark = pytest.mark.database
 
@@ -92,7 +93,7 @@ def test_a_batch_goes_on_after_a_setting_that_is_missing(office: Office) -> None
 
 def test_an_erasure_that_meets_no_database_is_to_be_given_again(tmp_path: Path) -> None:
     """Nobody finishes it, so nobody is told that somebody does."""
-    keys.create(tmp_path / "keys")
+    file_keys.create(tmp_path / "keys")
     nowhere = {"dsn": "host=127.0.0.1 port=1 dbname=v user=vv_owner"}
     settings = configure(tmp_path, erasure={"telemetry": nowhere, "vault": nowhere})
 

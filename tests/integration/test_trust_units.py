@@ -14,7 +14,7 @@ from tests import poisons
 from tests.fix_vault import Office, Refusal
 from tests.poisons import LOW_ORDER, POISONS, set_aside, want
 from trust.app import App
-from trust.units import Cause
+from trust.domain.units import Cause
 
 pytestmark = pytest.mark.database
 

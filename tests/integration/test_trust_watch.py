@@ -4,7 +4,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from tests.fix_vault import Office
-from trust.watch import Watch
+from trust.vault.metrics import Watch
 
 pytestmark = pytest.mark.database
 

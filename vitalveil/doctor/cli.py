@@ -19,9 +19,9 @@ from ingest.database import DatabaseSettings, connection_string
 from runtime import postgres
 from runtime.errors import ConfigError, SessionRefused
 from runtime.settings import load
-from trust import places
+from trust.cli import settings_check
 from trust.config import Settings as TrustSettings
-from trust.database import parameters
+from trust.vault.database import parameters
 from vitalveil.doctor import (
     broker,
     broker_file,
@@ -225,7 +225,7 @@ def _trust(arguments: argparse.Namespace, now: dt.datetime) -> Iterator[Finding]
     for which, one in (("vault", settings.vault), ("telemetry", settings.telemetry)):
         if one.password_file is not None:
             yield from files.secret(f"trust-{which}-password", one.password_file)
-    for key_name, (folder, is_public) in places.folders(settings).items():
+    for key_name, (folder, is_public) in settings_check.folders(settings).items():
         code = f"trust-folder-{key_name.replace('.', '-').replace('_', '-')}"
         yield from files.folder(code, folder, is_public=is_public)
     for key in sorted(settings.keys.folder.glob("*.key")):

@@ -5,8 +5,8 @@ from typing import Final
 
 import psycopg
 
-from trust.leases import sealed_packet_bytes
-from trust.places import too_large
+from trust.cli.settings_check import too_large
+from trust.decisions.leases import sealed_packet_bytes
 from vitalveil.doctor.finding import Finding, note, sound, wrong
 
 _CODE: Final = "trust-lease-size"

@@ -5,8 +5,8 @@ from typing import Final
 
 import psycopg
 
-from trust.erasure_ledger import LedgerFile
 from trust.errors import KeyFileError
+from trust.vault.erasures import LedgerFile
 from vitalveil.doctor.finding import Finding, note, sound, wrong
 
 _MARKED: Final = "SELECT count(*) FROM vault.erasure_steps WHERE step = 'mark'"

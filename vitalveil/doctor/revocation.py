@@ -16,8 +16,8 @@ import psycopg
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from trust.certificates import CA_FILE
-from trust.pki import CLOCKS_APART, PROBES_BELOW
+from trust.domain.pki import CLOCKS_APART, PROBES_BELOW
+from trust.enrolment.authority import CA_FILE
 from vitalveil.doctor.broker_file import Reader
 from vitalveil.doctor.finding import Finding, note, sound, wrong
 

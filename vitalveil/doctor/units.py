@@ -6,10 +6,10 @@ from typing import Final
 
 import psycopg
 
+from trust.domain.lease_keys import is_lease_key
+from trust.domain.units import SENTENCES, Cause
 from trust.errors import KeyFileError
-from trust.keys import FileKeys
-from trust.lease_keys import is_lease_key
-from trust.units import SENTENCES, Cause
+from trust.keys.file_keys import FileKeys
 from vitalveil.doctor.finding import Finding, sound, wrong
 
 _MOST: Final = 100

@@ -11,7 +11,7 @@ from edge_agent.enrolment import credentials, enrol
 from edge_agent.enrolment.renewal import settle
 from edge_agent.errors import CredentialError
 from runtime.settings import TlsSettings
-from trust import pki
+from trust.domain import pki
 
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 CA = pki.create_ca(now=NOW, valid_for=dt.timedelta(days=10))

@@ -14,7 +14,7 @@ from simulators.fleet.memory_spool import WINDOW
 from simulators.fleet.plan import Act
 from simulators.fleet.tracks import Track
 from tests.fakes_fleet import FOREIGN_HANDLE, FOREIGN_TOPIC, Bench, MemoryBroker
-from trust import pki
+from trust.domain import pki
 from wire import agreement, topics
 from wire import lease as wire_lease
 from wire import receipt as wire_receipt

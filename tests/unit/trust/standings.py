@@ -4,10 +4,10 @@ import datetime as dt
 from collections.abc import Iterable
 from uuid import UUID
 
-from trust.decisions import Scope
-from trust.handles import Standing
-from trust.pseudonyms import Pseudonym
-from trust.purposes import Allowed, Article6, Article9, Purpose, Retention
+from trust.decisions.decisions import Scope
+from trust.decisions.effective_grant import Standing
+from trust.domain.pseudonyms import Pseudonym
+from trust.domain.purposes import Allowed, Article6, Article9, Purpose, Retention
 from wire.policy import Aggregate
 
 T0 = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)

@@ -2,9 +2,9 @@
 
 import pytest
 
-from trust.api import Limits, Renewing, TooMany, decode
-from trust.desk import BadRequest
-from trust.throttle import Throttle
+from trust.enrolment.api import Limits, Renewing, TooMany, decode
+from trust.enrolment.service import BadRequest
+from trust.enrolment.throttle import Throttle
 
 
 @pytest.mark.parametrize(

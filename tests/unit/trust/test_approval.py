@@ -7,9 +7,17 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from trust import canonical
-from trust.approval import APPROVAL_KIND, LASTS, Admission, Approval, How, counting, rests_on
-from trust.reidentify import Known, Officer, OfficerRole, Signed
+from trust.domain import canonical
+from trust.domain.approval import (
+    APPROVAL_KIND,
+    LASTS,
+    Admission,
+    Approval,
+    How,
+    counting,
+    rests_on,
+)
+from trust.domain.reidentify import Known, Officer, OfficerRole, Signed
 
 AT = dt.datetime(2026, 6, 15, tzinfo=dt.UTC)
 KEYS = {UUID(int=n): Ed25519PrivateKey.from_private_bytes(bytes([n] * 32)) for n in (1, 2)}

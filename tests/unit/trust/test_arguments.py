@@ -4,7 +4,7 @@ import datetime as dt
 
 import pytest
 
-from trust import arguments
+from trust.cli.arguments import command_line
 from trust.errors import UsageError
 
 SUBJECT = "0f1e2d3c-4b5a-4978-8796-a5b4c3d2e1f0"
@@ -13,7 +13,7 @@ RECORD = ["decision", "record", "--subject", SUBJECT, "--purpose", "p@1", "--age
 
 def test_parse_reads_a_grant() -> None:
     """Lists may be separated by commas or repeated; times come out in UTC."""
-    found = arguments.parse(
+    found = command_line.parse(
         [
             *RECORD, "--quantities", "heart_rate,spo2", "--quantities", "pulse_rate",
             "--binding", "X", "--binding", "Y", "--valid-to", "2026-12-01T00:00:00+01:00",
@@ -27,8 +27,8 @@ def test_parse_reads_a_grant() -> None:
 
 def test_parse_keeps_nothing_between_commands() -> None:
     """In a batch, one command's lists do not grow into the next one's."""
-    arguments.parse([*RECORD, "--quantities", "heart_rate", "--binding", "X"])
-    found = arguments.parse([*RECORD, "--binding", "Y"])
+    command_line.parse([*RECORD, "--quantities", "heart_rate", "--binding", "X"])
+    found = command_line.parse([*RECORD, "--binding", "Y"])
     assert (found.quantities, found.binding) == ([], ["Y"])
 
 
@@ -41,7 +41,7 @@ def test_parse_keeps_nothing_between_commands() -> None:
 )
 def test_options_stand_before_or_behind(argv: list[str]) -> None:
     """--config and --json are understood on either side of the command."""
-    found = arguments.parse(argv)
+    found = command_line.parse(argv)
     assert (str(found.config), found.json) == ("f.toml", True)
 
 
@@ -75,14 +75,14 @@ def test_options_stand_before_or_behind(argv: list[str]) -> None:
 def test_error_names_the_argument_and_not_its_value(argv: list[str], message: str) -> None:
     """What was given may be a name, so no error repeats it."""
     with pytest.raises(UsageError, match=message) as error:
-        arguments.parse(argv)
+        command_line.parse(argv)
     assert "Ada" not in str(error.value)
 
 
 def test_locale_and_text_are_kept() -> None:
     """How a decision was put on record is read as given."""
     text = "ab" * 32
-    found = arguments.parse(
+    found = command_line.parse(
         [*RECORD, "--binding", "X", "--locale", "fr-FR", "--text-sha256", text]
     )
     assert (found.locale, found.text_sha256) == ("fr-FR", text)
@@ -90,8 +90,10 @@ def test_locale_and_text_are_kept() -> None:
 
 def test_nothing_is_filled_in() -> None:
     """How, by whom, when, which text and in which language: none of it has a default."""
-    found = arguments.parse([*RECORD, "--binding", "X"])
+    found = command_line.parse([*RECORD, "--binding", "X"])
     said = ("given_by", "captured_by", "text", "text_sha256", "locale", "given_at", "scan")
     assert [getattr(found, name) for name in said] == [None] * len(said)
-    withdrawn = arguments.parse(["decision", "withdraw", "--subject", SUBJECT, "--purpose", "p"])
+    withdrawn = command_line.parse(
+        ["decision", "withdraw", "--subject", SUBJECT, "--purpose", "p"]
+    )
     assert withdrawn.given_by == "not-stated"

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from trust import canonical
+from trust.domain import canonical
 from trust.errors import Tampered
 
 

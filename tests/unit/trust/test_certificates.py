@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from trust.certificates import CRL_FILE, Authority
 from trust.config import CertificateSettings
+from trust.enrolment.authority import CRL_FILE, Authority
 
 NOW = dt.datetime(2026, 5, 4, tzinfo=dt.UTC)
 

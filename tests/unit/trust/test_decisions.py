@@ -10,8 +10,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trust import canonical, decisions
-from trust.decisions import Capture, Decision, GivenBy, Scope, State
+from trust.decisions import decisions
+from trust.decisions.decisions import Capture, Decision, GivenBy, Scope, State
+from trust.domain import canonical
 from trust.errors import Tampered
 
 T0 = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)

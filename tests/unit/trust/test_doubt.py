@@ -1,6 +1,6 @@
 """Whose lease it is that has the broker close the connection."""
 
-from trust.doubt import Doubt
+from trust.reconcile.suspects import Doubt
 
 
 def test_one_of_many_is_found_alone() -> None:

@@ -6,7 +6,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from trust.due_dates import Request, RequestKind, Urgency, months_after, received
+from trust.domain.due_dates import Request, RequestKind, Urgency, months_after, received
 from trust.errors import Conflict, Refused
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trust import durations
+from trust.domain import durations
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 from tests.unit.trust.standings import PURPOSE, T0, stand
 from tests.unit.trust.test_trust_leases import AGENT, DAY
-from trust.leases import compile_lease, term
-from trust.permissions import compile_permissions
-from trust.purposes import Allowed, Purpose
+from trust.decisions.leases import compile_lease, term
+from trust.decisions.permissions import compile_permissions
+from trust.domain.purposes import Allowed, Purpose
 from wire.policy import Aggregate, Rule
 from wire.quantities import BY_NAME, QUANTITIES
 

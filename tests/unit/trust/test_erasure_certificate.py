@@ -6,9 +6,9 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from trust import certificate
+from trust.erasure import certificate
+from trust.erasure.physical_rewrite import Looked
 from trust.errors import Refused, Tampered
-from trust.sweep import Looked
 
 GIVEN = Path(__file__).with_name("erasure_certificate_1.json")
 """Written by release 0.1.0, with the key below."""

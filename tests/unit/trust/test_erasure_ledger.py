@@ -4,7 +4,7 @@ import datetime as dt
 import uuid
 from pathlib import Path
 
-from trust.erasure_ledger import Entry, Erasure, LedgerFile, Tombstones
+from trust.vault.erasures import Entry, Erasure, LedgerFile, Tombstones
 
 
 def entry(number: int) -> Entry:

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from tests.unit.trust.standings import PURPOSE
 from tests.unit.trust.test_decisions import decide
-from trust import decisions, evidence
-from trust.decisions import Attested, Capture, Decision, GivenBy, State
+from trust.decisions import decisions, evidence
+from trust.decisions.decisions import Attested, Capture, Decision, GivenBy, State
+from trust.decisions.evidence import Method, Proof, Said, Vouched, Vouching
+from trust.domain.purposes import Article6, Article9
+from trust.domain.reidentify import Known, Officer, OfficerRole
 from trust.errors import Refused
-from trust.evidence import Method, Proof, Said, Vouched, Vouching
-from trust.purposes import Article6, Article9
-from trust.reidentify import Known, Officer, OfficerRole
 
 AT = dt.datetime(2026, 6, 15, 12, tzinfo=dt.UTC)
 SINCE = AT - dt.timedelta(days=30)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from trust import files
-from trust.erasure_ledger import Entry, Erasure, LedgerFile
 from trust.errors import KeyFileError
+from trust.keys import files
+from trust.vault.erasures import Entry, Erasure, LedgerFile
 
 
 @pytest.fixture

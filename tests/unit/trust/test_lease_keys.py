@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.poisons import LOW_ORDER
-from trust import lease_keys
+from trust.domain import lease_keys
 from trust.errors import BadLeaseKey
 
 P: Final = 2**255 - 19

@@ -1,6 +1,6 @@
 """Which gateways read padded leases: heard in states, without trusting what comes."""
 
-from trust.padding import Padding
+from trust.reconcile.padding import Padding
 from wire import state, topics
 from wire.state import State
 

@@ -6,8 +6,8 @@ import pytest
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
-from trust import pki
-from trust.pki import Role
+from trust.domain import pki
+from trust.domain.pki import Role
 
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 DAY = dt.timedelta(days=1)

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trust import policy_file
+from trust.domain import policy_file
+from trust.domain.purposes import Allowed, Article6, Article9, Retention, parse_reference
 from trust.errors import PolicyError
-from trust.purposes import Allowed, Article6, Article9, Retention, parse_reference
 from wire.policy import Aggregate, Rule
 
 POLICIES = resources.files("trust") / "policies"

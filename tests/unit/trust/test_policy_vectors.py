@@ -7,10 +7,10 @@ from ingest.columns import unpack
 from ingest.conform import conforms
 from tests.unit.edge_agent.test_pipeline import START_MS, Bench
 from tests.unit.trust.standings import T0, stand
-from trust import policy_file
-from trust.handles import Standing
-from trust.leases import compile_lease, term
-from trust.permissions import compile_permissions
+from trust.decisions.effective_grant import Standing
+from trust.decisions.leases import compile_lease, term
+from trust.decisions.permissions import compile_permissions
+from trust.domain import policy_file
 from wire.envelope import pack_block
 from wire.quantities import BY_NAME
 

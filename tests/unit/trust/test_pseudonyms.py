@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trust.pseudonyms import Pseudonym, derive_key, pseudonymise
+from trust.domain.pseudonyms import Pseudonym, derive_key, pseudonymise
 
 ROOT = bytes(range(32))
 SUBJECT = UUID("0f1e2d3c-4b5a-4978-8796-a5b4c3d2e1f0")

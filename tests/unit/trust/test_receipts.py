@@ -14,9 +14,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trust import canonical, decisions, policy_file, receipts
-from trust.decisions import Capture, Decision, GivenBy, State
-from trust.receipts import Fault, Receipt, ReceiptRefused, Statement
+from trust.decisions import consent_receipt, decisions
+from trust.decisions.consent_receipt import Fault, Receipt, ReceiptRefused, Statement
+from trust.decisions.decisions import Capture, Decision, GivenBy, State
+from trust.domain import canonical, policy_file
 
 POLICY = resources.files("trust") / "policies" / "demo.yaml"
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
@@ -68,11 +69,11 @@ def make(
         decisions=[],
         purposes=[],
     )
-    return receipts.make(
+    return consent_receipt.make(
         statement,
         [signed(decisions.KIND, d, key) for d in chain],
-        [signed(receipts.PURPOSE_KIND, policy_file.parse(POLICY.read_text()), key)],
-        key_id=receipts.key_id_of(key.public_key()),
+        [signed(consent_receipt.PURPOSE_KIND, policy_file.parse(POLICY.read_text()), key)],
+        key_id=consent_receipt.key_id_of(key.public_key()),
         sign=key.sign,
     )
 
@@ -80,9 +81,9 @@ def make(
 GOOD = make(CHAIN)
 
 
-def check(data: bytes, **more: Any) -> receipts.Checked:
+def check(data: bytes, **more: Any) -> consent_receipt.Checked:
     """Check a receipt a day after it was issued."""
-    return receipts.check(data, KEY.public_key(), **{"at": T0 + DAY, **more})
+    return consent_receipt.check(data, KEY.public_key(), **{"at": T0 + DAY, **more})
 
 
 def changed(change: Callable[[Receipt], Receipt]) -> bytes:
@@ -95,12 +96,12 @@ def with_decisions(order: Callable[[list[Any]], list[Any]]) -> bytes:
     return changed(lambda r: msgspec.structs.replace(r, decisions=order(list(r.decisions))))
 
 
-def shouted(one: receipts.Signed) -> receipts.Signed:
+def shouted(one: consent_receipt.Signed) -> consent_receipt.Signed:
     """Return *one* with its signature in capital letters: the same bytes, spelled otherwise."""
-    return receipts.Signed(one.document, one.signature.upper())
+    return consent_receipt.Signed(one.document, one.signature.upper())
 
 
-def foreign(chain: list[Decision]) -> list[receipts.Signed]:
+def foreign(chain: list[Decision]) -> list[consent_receipt.Signed]:
     """Return decisions that trust did sign, for somebody else or another time."""
     found = msgspec.json.decode(make(chain), type=Receipt)
     return found.decisions
@@ -204,7 +205,7 @@ def test_a_flipped_bit_is_refused(bit: int) -> None:
 
 
 @functools.cache
-def good() -> receipts.Checked:
+def good() -> consent_receipt.Checked:
     """Return what the good receipt says."""
     return check(GOOD)
 

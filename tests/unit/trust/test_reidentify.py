@@ -9,8 +9,8 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from trust import canonical, reidentify
-from trust.reidentify import (
+from trust.domain import canonical, reidentify
+from trust.domain.reidentify import (
     APPROVAL_KIND,
     REQUEST_KIND,
     Approval,

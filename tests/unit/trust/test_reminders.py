@@ -7,9 +7,9 @@ import msgspec
 import pytest
 
 from trust.config import ConsentSettings
-from trust.decisions import Capture, Decision, GivenBy, State
-from trust.due_dates import Urgency
-from trust.reminders import Reminder, reminder
+from trust.decisions.decisions import Capture, Decision, GivenBy, State
+from trust.decisions.reminders import Reminder, reminder
+from trust.domain.due_dates import Urgency
 
 AGES = ConsentSettings()
 BORN = "2011-12"

@@ -8,9 +8,8 @@ import msgspec
 import pytest
 
 from trust.config import ConsentSettings
-from trust.decisions import GivenBy
-from trust.errors import Refused
-from trust.representatives import (
+from trust.decisions.decisions import GivenBy
+from trust.decisions.representatives import (
     Representative,
     Role,
     check_born,
@@ -18,6 +17,7 @@ from trust.representatives import (
     is_birth_month,
     reaches,
 )
+from trust.errors import Refused
 
 AT = dt.datetime(2026, 6, 15, tzinfo=dt.UTC)
 GUARDIAN = Representative(UUID(int=1), UUID(int=2), Role.GUARDIAN, [], AT - dt.timedelta(days=1))

@@ -2,9 +2,9 @@
 
 import msgspec
 
-from trust.policy_file import parse
-from trust.purposes import Retention
-from trust.retention import shortest
+from trust.domain.policy_file import parse
+from trust.domain.purposes import Retention
+from trust.erasure.retention import shortest
 
 _POLICY = """\
 purpose: care@1

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trust import subjects
+from trust.domain import subjects
+from trust.domain.subjects import Identity
 from trust.errors import Tampered
-from trust.subjects import Identity
 
 ADA = UUID("0f1e2d3c-4b5a-4978-8796-a5b4c3d2e1f0")
 BOB = UUID("1f1e2d3c-4b5a-4978-8796-a5b4c3d2e1f0")

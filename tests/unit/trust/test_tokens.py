@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trust import tokens
-from trust.throttle import Throttle, network_of
-from trust.tokens import Issued, Token
+from trust.domain import tokens
+from trust.domain.tokens import Issued, Token
+from trust.enrolment.throttle import Throttle, network_of
 
 T0 = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 TOKEN = Token(bytes(range(8)), bytes(range(24)))

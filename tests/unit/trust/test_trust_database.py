@@ -6,7 +6,7 @@ import pytest
 
 from runtime.errors import ConfigError
 from trust.config import DatabaseSettings
-from trust.database import parameters
+from trust.vault.database import parameters
 
 
 @pytest.mark.parametrize(

@@ -6,15 +6,15 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from trust import keys
 from trust.errors import KeyFileError, Tampered
-from trust.keys import FileKeys
+from trust.keys import file_keys
+from trust.keys.file_keys import FileKeys
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder with new keys."""
-    keys.create(tmp_path / "keys")
+    file_keys.create(tmp_path / "keys")
     return tmp_path / "keys"
 
 
@@ -34,18 +34,20 @@ def test_keys_are_never_overwritten(folder: Path) -> None:
     """A second init changes nothing: it would make the vault unreadable."""
     before = {path: path.read_bytes() for path in folder.iterdir()}
     with pytest.raises(KeyFileError, match="already"):
-        keys.create(folder)
+        file_keys.create(folder)
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
 
 
 def test_half_made_keys_are_not_completed(folder: Path) -> None:
     """A folder with one key left is a case for a backup, not for a new key."""
-    (folder / keys.ROOT_FILE).unlink()
+    (folder / file_keys.ROOT_FILE).unlink()
     with pytest.raises(KeyFileError, match="already"):
-        keys.create(folder)
+        file_keys.create(folder)
 
 
-@pytest.mark.parametrize("name", [keys.ROOT_FILE, keys.KEY_ENCRYPTION_FILE, keys.SIGNING_FILE])
+@pytest.mark.parametrize(
+    "name", [file_keys.ROOT_FILE, file_keys.KEY_ENCRYPTION_FILE, file_keys.SIGNING_FILE]
+)
 def test_key_open_to_others_is_refused(folder: Path, name: str) -> None:
     """A key that others can read is named, and not used."""
     (folder / name).chmod(0o640)
@@ -53,7 +55,9 @@ def test_key_open_to_others_is_refused(folder: Path, name: str) -> None:
         FileKeys(folder)
 
 
-@pytest.mark.parametrize("name", [keys.ROOT_FILE, keys.KEY_ENCRYPTION_FILE, keys.SIGNING_FILE])
+@pytest.mark.parametrize(
+    "name", [file_keys.ROOT_FILE, file_keys.KEY_ENCRYPTION_FILE, file_keys.SIGNING_FILE]
+)
 @pytest.mark.parametrize("content", [b"", b"AAAA", b"\xff" * 32, b"-----BEGIN PRIVATE KEY-----"])
 def test_damaged_key_is_refused(folder: Path, name: str, content: bytes) -> None:
     """A key that is none is named, and never quoted."""
@@ -79,7 +83,7 @@ def test_unwrap_inverts_wrap_for_its_record(folder: Path) -> None:
 
 def test_keys_of_another_folder_open_nothing(folder: Path, tmp_path: Path) -> None:
     """Another installation's keys neither unwrap, verify, nor make the same pseudonyms."""
-    keys.create(tmp_path / "others")
+    file_keys.create(tmp_path / "others")
     ours, others = FileKeys(folder), FileKeys(tmp_path / "others")
     with pytest.raises(Tampered):
         others.unwrap(ours.wrap(bytes(32), bound_to=b""), bound_to=b"")
@@ -102,7 +106,7 @@ def test_keys_of_other_kinds_are_refused(folder: Path) -> None:
     pem = X25519PrivateKey.generate().private_bytes(
         Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
     )
-    (folder / keys.SIGNING_FILE).write_bytes(pem)
+    (folder / file_keys.SIGNING_FILE).write_bytes(pem)
     with pytest.raises(KeyFileError, match="Ed25519"):
         FileKeys(folder)
 
@@ -111,9 +115,10 @@ def test_agents_pin_the_public_half(folder: Path) -> None:
     """The key that leases are signed with is that of trust.pub, in the first epoch."""
     ours = FileKeys(folder)
     assert (
-        keys.public_pem(ours.signing_key.public_key()) == (folder / keys.PUBLIC_FILE).read_bytes()
+        file_keys.public_pem(ours.signing_key.public_key())
+        == (folder / file_keys.PUBLIC_FILE).read_bytes()
     )
-    assert keys.public_pem(ours.public_key) == (folder / keys.PUBLIC_FILE).read_bytes()
+    assert file_keys.public_pem(ours.public_key) == (folder / file_keys.PUBLIC_FILE).read_bytes()
     assert ours.pseudonym_key(purpose="p") == ours.pseudonym_key(purpose="p")
 
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.trust.standings import HOUR, PURPOSE, T0, stand
-from trust.handles import Standing
-from trust.leases import Term, compile_lease, term, version_by_time
+from trust.decisions.effective_grant import Standing
+from trust.decisions.leases import Term, compile_lease, term, version_by_time
 from wire.lease import Grant
 from wire.policy import Aggregate, Rule
 from wire.quantities import BY_NAME

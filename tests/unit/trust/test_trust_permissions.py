@@ -1,9 +1,9 @@
 """Permissions: one row for each handle and quantity, and the same rules as in the lease."""
 
 from tests.unit.trust.standings import HOUR, T0, stand
-from trust.leases import compile_lease, term
-from trust.permissions import Permission, compile_permissions
-from trust.pseudonyms import Pseudonym
+from trust.decisions.leases import compile_lease, term
+from trust.decisions.permissions import Permission, compile_permissions
+from trust.domain.pseudonyms import Pseudonym
 
 
 def test_compile_golden_value() -> None:

@@ -5,6 +5,7 @@ import datetime as dt
 import pytest
 
 from runtime.errors import ConfigError
+from trust.domain.units import SENTENCES, Cause, UnitKind, back_off, cause_of
 from trust.errors import (
     BadLeaseKey,
     BrokerUnavailable,
@@ -17,8 +18,7 @@ from trust.errors import (
     Unwritable,
     VaultUnavailable,
 )
-from trust.isolation import attempt, attempt_within
-from trust.units import SENTENCES, Cause, UnitKind, back_off, cause_of
+from trust.vault.isolation import attempt, attempt_within
 
 
 def test_every_cause_has_a_sentence_and_a_remedy() -> None:

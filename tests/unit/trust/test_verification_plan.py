@@ -5,11 +5,11 @@ from collections.abc import Iterable
 import msgspec
 import pytest
 
+from trust.erasure.ledger_copy import FileState
+from trust.erasure.verification import Verified
+from trust.erasure.verification_rounds import Plan, Rounds
 from trust.errors import TelemetryUnavailable
-from trust.ledger_copy import FileState
-from trust.stores import Table
-from trust.verification import Verified
-from trust.verification_rounds import Plan, Rounds
+from trust.telemetry.erasure import Table
 
 HOUR = 3600.0
 

@@ -8,7 +8,7 @@ import pytest
 
 from runtime.settings import TlsSettings
 from tests.fix_pki import Certificates
-from trust import pki
+from trust.domain import pki
 from vitalveil.doctor import broker_file, database, files, interpreter, process
 from vitalveil.doctor.cli import main
 from vitalveil.doctor.finding import Finding, Level

@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from trust import pki
+from trust.domain import pki
 from vitalveil.doctor.broker_file import Reader, revocation_lists
 from vitalveil.doctor.finding import Finding, Level
 from vitalveil.doctor.revocation import Revoked, judge, lists

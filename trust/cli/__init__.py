@@ -1,0 +1,1 @@
+"""The commands of `vitalveil trust`: what each takes, what it does, what it prints."""

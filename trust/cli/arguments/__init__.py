@@ -1,0 +1,1 @@
+"""What each command takes, and how text becomes a value."""

@@ -1,0 +1,82 @@
+"""What `trust check-config` looks at besides files: folders that are written to, and leases."""
+
+from pathlib import Path
+from typing import Final
+
+from runtime import files
+from runtime.errors import ConfigError
+from trust.config import Settings
+from trust.errors import Unavailable
+from trust.ports import Keys
+from trust.vault.vault import Vault
+
+_MOST_NAMED: Final = 3
+
+
+def folders(settings: Settings) -> dict[str, tuple[Path, bool]]:
+    """Return where trust writes, by the key of the setting, and whether that is no secret."""
+    found = {"keys.folder": (settings.keys.folder, False)}
+    if settings.erasure is not None and settings.erasure.ledger_file is not None:
+        found["erasure.ledger_file"] = (settings.erasure.ledger_file.parent, False)
+    if settings.certificates.crl_file is not None:
+        found["certificates.crl_file"] = (settings.certificates.crl_file.parent, True)
+    return found
+
+
+def check_folders(settings: Settings) -> None:
+    """
+    Return if what trust will write can be written where the settings say.
+
+    Raises:
+        ConfigError: It would be refused there, on the day that it is to be written.
+    """
+    for key, (folder, is_public) in folders(settings).items():
+        try:
+            files.check_folder(folder, is_public=is_public)
+        except files.UnsafePlace as exc:
+            raise ConfigError(
+                key=key, source="settings", problem="nothing is written there", mend=f"{exc}."
+            ) from None
+        except OSError as exc:
+            raise ConfigError(
+                key=key,
+                source="settings",
+                problem=f"its folder cannot be looked at ({type(exc).__name__})",
+                mend="Make the folder, owned by trust, with mode 0700.",
+            ) from None
+
+
+def check_leases(settings: Settings, keys: Keys) -> str:
+    """
+    Return in words that every lease fits, or that the vault could not be asked.
+
+    Raises:
+        ConfigError: A gateway has a lease that is not issued any more with these settings.
+    """
+    most = settings.lease.max_packet_bytes
+    vault = Vault(settings.vault, keys)
+    try:
+        with vault.transaction() as records:
+            larger = records.larger_leases(than_bytes=most)
+    except Unavailable:
+        return "not looked at: the vault is out of reach"
+    finally:
+        vault.close()
+    if larger:
+        raise too_large(larger, most)
+    return f"each fits into {most} bytes"
+
+
+def too_large(larger: list[tuple[str, int]], most: int) -> ConfigError:
+    """Return what is wrong where gateways have *larger* leases, the largest first."""
+    named = ", ".join(agent for agent, _ in larger[:_MOST_NAMED])
+    some = named + (" ..." if len(larger) > _MOST_NAMED else "")
+    needed = 1 << (larger[0][1] - 1).bit_length()
+    return ConfigError(
+        key="lease.max_packet_bytes",
+        source="settings",
+        problem=f"{len(larger)} gateways have leases of more than {most} bytes, which are not"
+        f" renewed: {some}",
+        mend=f"Set lease.max_packet_bytes to {needed}, and max_packet_size of the broker to as"
+        " much or more; or measure some of their people at other gateways.",
+    )

@@ -1,0 +1,1 @@
+"""Recording what a person decided, and having it take effect."""

@@ -1,0 +1,372 @@
+"""
+Consent: records what a person decided, and has it take effect.
+
+The decision is in the vault, marked as unfinished, before anything else happens; so an order cut
+off in the middle is finished by the daemon.
+"""
+
+import datetime as dt
+import re
+import secrets
+import uuid
+from collections.abc import Callable
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+from trust.config import ConsentSettings
+from trust.consent import giving
+from trust.consent.giving import Grant, Refusal
+from trust.decisions import evidence
+from trust.decisions.decisions import (
+    Decision,
+    GivenBy,
+    State,
+    before_restriction,
+    current,
+    state,
+    without_evidence,
+)
+from trust.decisions.effective_grant import HANDLE_BYTES
+from trust.domain.durations import whole_ms
+from trust.domain.purposes import Purpose
+from trust.domain.units import Cause, UnitKind
+from trust.errors import Conflict, EndedUnrecorded, NotFound, Refused, Tampered, Unusable
+from trust.ports import Clock
+from trust.reconcile.reconciler import Done, Upkeep
+from trust.vault.handles import Handle
+from trust.vault.isolation import attempt_within
+from trust.vault.records import Agent, Records
+from trust.vault.vault import Vault
+
+MAX_BINDINGS: Final = 16
+_OF_THE_PERSON: Final = frozenset({State.REFUSED, State.DECLINED, State.NOT_CHOSEN})
+RECORDABLE: Final = _OF_THE_PERSON | {State.UNKNOWN, State.NOT_ASKED, State.INVALIDATED}
+"""What `record` takes; the other states have commands of their own, or come by themselves."""
+_ADDRESS: Final = re.compile(r"[0-9A-F]{2}(?::[0-9A-F]{2}){5}", re.ASCII)
+
+
+class Taken(msgspec.Struct, frozen=True):
+    """A decision that took effect."""
+
+    decision: UUID
+    done: Done
+    handle: bytes | None = None
+
+    def __repr__(self) -> str:
+        return "Taken(…)"
+
+
+class Consent:
+    """
+    Takes decisions.
+
+    Args:
+        vault: Where they are kept.
+
+        upkeep: What makes them take effect.
+
+        clock: Tells the time.
+
+        ages: Who decides at which age.
+
+        random_bytes: Returns so many random bytes.
+    """
+
+    def __init__(
+        self,
+        vault: Vault,
+        upkeep: Upkeep,
+        *,
+        clock: Clock,
+        ages: ConsentSettings,
+        random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> None:
+        self._vault = vault
+        self._upkeep = upkeep
+        self._clock = clock
+        self._ages = ages
+        self._random_bytes = random_bytes
+
+    def accept(self, grant: Grant) -> Taken:
+        """
+        Record that a person accepted, and issue a handle at the agent.
+
+        An earlier handle of the same person, purpose and agent ends.
+
+        Raises:
+            Refused: It cannot be; nothing was recorded.
+            Unavailable: It may be recorded, and will take effect later.
+        """
+        bindings = [_address(binding) for binding in grant.bindings]
+        if not 1 <= len(set(bindings)) == len(bindings) <= MAX_BINDINGS:
+            raise Refused(f"give 1 to {MAX_BINDINGS} different --binding")
+        decision, handle, agents = self.record_accepted(grant, bindings)
+        return Taken(decision, self._upkeep.bring(agents).check(grant.agent), handle)
+
+    def record_accepted(self, grant: Grant, bindings: list[str]) -> tuple[UUID, bytes, list[str]]:
+        """Record *grant* in the vault, and no more; return decision, handle and agents."""
+        with self._vault.transaction() as records:
+            purpose = records.purpose(grant.purpose, grant.version)
+            data_key = records.hold_subject(grant.subject)
+            records.share_purpose(grant.purpose)
+            records.lock_chain(grant.subject, grant.purpose)
+            touched = sorted({grant.agent, *records.agents_of(grant.subject, grant.purpose)})
+            agent = _check_agent(records, touched, grant.agent)
+            decision = self._accepted(records, grant, purpose)
+            records.add_decision(decision)
+            records.end_handles(grant.subject, grant.purpose, agent=grant.agent)
+            _check_bindings(_readable(records, grant.agent), grant.subject, bindings)
+            handle = Handle(
+                self._random_bytes(HANDLE_BYTES),
+                grant.subject,
+                grant.agent,
+                grant.purpose,
+                decision.decision,
+                bindings,
+                records.journal.epoch(grant.purpose),
+            )
+            records.add_handle(handle, data_key=data_key)
+            self._upkeep.check_handle(records, agent, handle)
+            records.want(touched)
+        return decision.decision, handle.handle, touched
+
+    def _accepted(self, records: Records, grant: Grant, purpose: Purpose) -> Decision:
+        now = whole_ms(self._clock())
+        chain = records.decisions(grant.subject, grant.purpose)
+        before = _open_to_decisions(chain)
+        given = giving.given(records, grant, purpose, chain, now=now, ages=self._ages)
+        valid_from = grant.valid_from or now
+        if valid_from < given.decided_at:
+            raise Refused("--valid-from is before --given-at: nobody agrees to what is past")
+        valid_to = _ends_at(grant, valid_from)
+        if valid_to is not None and valid_to <= max(valid_from, now):
+            raise Refused("--valid-to is not after the decision begins, or is past")
+        if given.until is not None and given.until <= max(valid_from, now):
+            raise Refused("the decision would begin after the mandate of who gives it")
+        ends = [end for end in (valid_to, given.until) if end is not None]
+        decision = Decision(
+            decision=self._new_id(),
+            subject=grant.subject,
+            purpose=grant.purpose,
+            version=grant.version,
+            state=State.ACCEPTED,
+            quantities=_quantities(grant.quantities, purpose),
+            recipients=_recipients(grant.recipients, purpose),
+            decided_at=given.decided_at,
+            valid_from=valid_from,
+            valid_to=min(ends, default=None),
+            given_by=given.given_by,
+            capture=given.capture,
+            supersedes=None if before is None else before.decision,
+            representative=grant.representative,
+            representative_capture=given.representative_capture,
+            representative_decided_at=given.representative_decided_at,
+        )
+        return giving.vouched(records, grant, decision)
+
+    def record(self, refusal: Refusal) -> Taken:
+        """
+        Record a decision that is not yes; what was accepted before ends.
+
+        Raises:
+            Refused: It cannot be; nothing was recorded.
+            Unavailable: It may be recorded, and will take effect later.
+        """
+        if refusal.state not in RECORDABLE:
+            raise Refused(f"--state is one of: {', '.join(sorted(RECORDABLE))}")
+        with self._vault.transaction() as records:
+            records.data_key(refusal.subject)
+            records.purpose(refusal.purpose, refusal.version)
+            records.lock_chain(refusal.subject, refusal.purpose)
+            agents = records.agents_of(refusal.subject, refusal.purpose)
+            records.hold_agents(agents)
+            decision = self._refused(records, refusal)
+            records.add_decision(decision)
+            records.end_handles(refusal.subject, refusal.purpose)
+            records.want(agents)
+        return Taken(decision.decision, self._upkeep.bring(agents))
+
+    def _refused(self, records: Records, refusal: Refusal) -> Decision:
+        now = whole_ms(self._clock())
+        chain = records.decisions(refusal.subject, refusal.purpose)
+        before = _open_to_decisions(chain)
+        said = refusal.said.at(now)
+        decided_at = said.given_at if isinstance(said.given_at, dt.datetime) else now
+        if decided_at > now:
+            raise Refused("--given-at is in the future: a decision is recorded once it is made")
+        evidence.check_order(decided_at, chain, at=now)
+        if refusal.state in _OF_THE_PERSON:
+            giving.check_says_no(records, refusal, at=decided_at, ages=self._ages)
+        return Decision(
+            decision=self._new_id(),
+            subject=refusal.subject,
+            purpose=refusal.purpose,
+            version=refusal.version,
+            state=refusal.state,
+            quantities=[],
+            recipients=[],
+            decided_at=decided_at,
+            valid_from=now,
+            given_by=refusal.given_by or GivenBy.NOT_STATED,
+            capture=evidence.capture_of(said),
+            supersedes=None if before is None else before.decision,
+            representative=refusal.representative,
+        )
+
+    def withdraw(
+        self, subject: UUID, purpose: str, *, given_by: GivenBy = GivenBy.NOT_STATED
+    ) -> Taken:
+        """
+        Record that a person withdrew, and have nothing more of it measured or stored.
+
+        It takes no evidence: to withdraw is as easy as to agree (GDPR art. 7(3)).
+
+        Once this returns, no row of that scope is stored any more.
+
+        Raises:
+            Refused: There is nothing to withdraw; nothing was recorded.
+            EndedUnrecorded: Nothing more is stored, but the decision could not be appended.
+            Unavailable: It may be recorded, and will take effect later.
+        """
+        try:
+            decision, agents = self.record_withdrawn(subject, purpose, given_by=given_by)
+        except (Tampered, Unusable):
+            # Whatever became of the decisions of before, what they permitted ends.
+            self._upkeep.bring(self.end_handles(subject, purpose))
+            raise EndedUnrecorded from None
+        return Taken(decision, self._upkeep.bring(agents))
+
+    def end_handles(self, subject: UUID, purpose: str) -> list[str]:
+        """End what *purpose* permits of *subject*, unread; return the agents to be brought."""
+        with self._vault.transaction() as records:
+            records.lock_chain(subject, purpose)
+            agents = records.agents_of(subject, purpose)
+            records.hold_agents(agents)
+            records.end_handles(subject, purpose)
+            records.want(agents)
+        return agents
+
+    def record_withdrawn(
+        self, subject: UUID, purpose: str, *, given_by: GivenBy = GivenBy.NOT_STATED
+    ) -> tuple[UUID, list[str]]:
+        """Record a withdrawal in the vault, and no more; return decision and agents."""
+        with self._vault.transaction() as records:
+            records.data_key(subject)
+            records.lock_chain(subject, purpose)
+            chain = records.decisions(subject, purpose)
+            accepted = before_restriction(chain)
+            if accepted is None or accepted.state is not State.ACCEPTED:
+                raise Conflict("there is no accepted decision of that subject for that purpose")
+            agents = records.agents_of(subject, purpose)
+            records.hold_agents(agents)
+            now = whole_ms(self._clock())
+            # Anybody who could have agreed may say no, without showing a mandate again; and how
+            # the yes was captured says nothing of how the no was.
+            decision = msgspec.structs.replace(
+                without_evidence(accepted),
+                decision=self._new_id(),
+                state=State.WITHDRAWN,
+                quantities=[],
+                decided_at=now,
+                valid_from=now,
+                valid_to=None,
+                supersedes=chain[-1].decision,
+                given_by=given_by,
+            )
+            records.add_decision(decision)
+            if chain[-1].state is State.RESTRICTED:
+                # A withdrawal is never refused, and does not lift what was asked for besides.
+                records.add_decision(
+                    msgspec.structs.replace(
+                        decision,
+                        decision=self._new_id(),
+                        state=State.RESTRICTED,
+                        supersedes=decision.decision,
+                    )
+                )
+            records.end_handles(subject, purpose)
+            records.want(agents)
+        return decision.decision, agents
+
+    def _new_id(self) -> UUID:
+        return uuid.UUID(bytes=self._random_bytes(16), version=4)
+
+
+def _open_to_decisions(chain: list[Decision]) -> Decision | None:
+    """Return the decision in force of *chain*, which the next one supersedes."""
+    if state(chain) is State.RESTRICTED:
+        raise Conflict(
+            "that purpose is restricted for that subject: what is stored is kept, and nothing is"
+            " decided meanwhile but a withdrawal. Lift it with `vitalveil trust unrestrict`"
+        )
+    return current(chain)
+
+
+def _address(text: str) -> str:
+    address = text.upper()
+    if _ADDRESS.fullmatch(address) is None:
+        raise Refused("a --binding is not a sensor's address; write it as C0:FF:EE:00:00:01")
+    return address
+
+
+def _ends_at(grant: Grant, valid_from: dt.datetime) -> dt.datetime | None:
+    if grant.valid_for is None:
+        return grant.valid_to
+    if grant.valid_to is not None:
+        raise Refused("give --valid-to or --valid-for, not both")
+    return valid_from + grant.valid_for
+
+
+def _recipients(wanted: list[str] | None, purpose: Purpose) -> list[str]:
+    if wanted is None:
+        return purpose.recipients
+    if not set(wanted) <= set(purpose.recipients):
+        raise Refused(
+            "the purpose does not name all of those --recipients; it names:"
+            f" {', '.join(sorted(purpose.recipients)) or 'nobody'}"
+        )
+    return sorted(set(wanted))
+
+
+def _quantities(wanted: list[str], purpose: Purpose) -> list[str]:
+    if not wanted:
+        return sorted(purpose.quantities)
+    if not set(wanted) <= purpose.quantities.keys():
+        raise Refused(
+            f"the purpose does not allow all of those --quantities; it allows:"
+            f" {', '.join(sorted(purpose.quantities))}"
+        )
+    return sorted(set(wanted))
+
+
+def _check_agent(records: Records, touched: list[str], agent: str) -> Agent:
+    """Lock *touched*, in one order for all, and return *agent* if it may be used."""
+    found = {known.agent: known for known in records.lock_agents(touched)}
+    if agent not in found:
+        raise NotFound("agent", "Enrol one with `vitalveil trust agent enrol`.")
+    if found[agent].revoked_at is not None:
+        raise Conflict("that agent is revoked. Enrol a new one")
+    return found[agent]
+
+
+def _readable(records: Records, agent: str) -> list[Handle]:
+    """
+    Return the handles of *agent* but those whose bindings do not open.
+
+    These are in no lease, and one that comes back is checked again when the lease is compiled: a
+    sensor that is bound to two people is bound to neither.
+    """
+    opened = [
+        attempt_within(lambda s=sealed: records.open_handle(s), kind=UnitKind.PERSON)  # type: ignore[misc]
+        for sealed in records.sealed_handles([agent])
+    ]
+    return [handle for handle in opened if not isinstance(handle, Cause)]
+
+
+def _check_bindings(handles: list[Handle], subject: UUID, bindings: list[str]) -> None:
+    """See that no sensor stands for two people: the agent could not tell whose value it has."""
+    taken = {b for handle in handles if handle.subject != subject for b in handle.bindings}
+    if taken & set(bindings):
+        raise Conflict("a --binding is in use at that agent, by another person")

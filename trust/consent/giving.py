@@ -1,0 +1,200 @@
+"""
+Giving: who says yes or no for whom, and what has to be shown of it, against the vault.
+
+The rules themselves are pure, in `trust.decisions.evidence` and `trust.decisions.representatives`;
+here they are asked with what the vault knows of people, mandates, officers and purposes.
+"""
+
+import datetime as dt
+from uuid import UUID
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from trust.config import ConsentSettings
+from trust.decisions import evidence
+from trust.decisions.decisions import Capture, Decision, GivenBy, State
+from trust.decisions.evidence import Method, NotSaid, Said, Vouched, Vouching
+from trust.decisions.representatives import check_giver
+from trust.domain.purposes import Purpose
+from trust.errors import NotFound, Refused
+from trust.vault.records import Records
+
+
+class Grant(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person agreed to, where it is to be measured, and how that was put on record."""
+
+    subject: UUID
+    purpose: str
+    version: int
+    quantities: list[str]
+    """Empty for all that the purpose allows."""
+    agent: str
+    bindings: list[str]
+    given_by: GivenBy | None
+    said: Said
+    """Of the person; of the representative, where that one decides for the person."""
+    representative: UUID | None = None
+    representative_said: Said = Said()
+    """Of a guardian who decides together with the person."""
+    witness: Vouching | None = None
+    of_age: Vouching | None = None
+    valid_from: dt.datetime | None = None
+    valid_to: dt.datetime | None = None
+    valid_for: dt.timedelta | None = None
+    """Instead of *valid_to*: from when it begins."""
+    recipients: list[str] | None = None
+    """None for all that the purpose names."""
+
+    def __repr__(self) -> str:
+        return "Grant(…)"
+
+
+class Refusal(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person decided that is not yes, or that was found out about a yes."""
+
+    subject: UUID
+    purpose: str
+    version: int
+    state: State
+    given_by: GivenBy | None = None
+    representative: UUID | None = None
+    said: Said = Said()
+
+    def __repr__(self) -> str:
+        return "Refusal(…)"
+
+
+class Given(msgspec.Struct, frozen=True):
+    """What was said of a yes, once it was checked."""
+
+    given_by: GivenBy
+    decided_at: dt.datetime
+    capture: Capture
+    until: dt.datetime | None
+    """How long it can last; None for no end."""
+    representative_capture: Capture | UnsetType = UNSET
+    representative_decided_at: dt.datetime | UnsetType = UNSET
+
+
+def given(
+    records: Records,
+    grant: Grant,
+    purpose: Purpose,
+    chain: list[Decision],
+    *,
+    now: dt.datetime,
+    ages: ConsentSettings,
+) -> Given:
+    """
+    Return how *grant* was given.
+
+    Args:
+        records: Of the vault.
+
+        grant: What the caller says.
+
+        purpose: What it is for.
+
+        chain: What the person decided before, for that purpose.
+
+        now: The time.
+
+        ages: From which age who decides.
+
+    Raises:
+        Refused: Something was not said, or cannot be; nothing is filled in.
+    """
+    if grant.given_by is None or grant.given_by is GivenBy.NOT_STATED:
+        raise NotSaid(["--given-by", *evidence.missing(grant.said)])
+    since = records.loaded_at(purpose.name, purpose.version)
+    said = grant.said.at(now)
+    capture = evidence.check(said, purpose, since=since, at=now)
+    assert isinstance(said.given_at, dt.datetime)  # noqa: S101 - it was checked to be there
+    evidence.check_order(said.given_at, chain, at=now)
+    until = _giver_until(
+        records, grant, at=said.given_at, ages=ages, age_matters=purpose.needs_consent
+    )
+    found = Given(grant.given_by, said.given_at, capture, until)
+    theirs = grant.representative_said.at(now)
+    if grant.given_by is GivenBy.JOINT:
+        found = msgspec.structs.replace(
+            found,
+            representative_capture=evidence.check(
+                theirs, purpose, since=since, at=now, prefix="--representative-"
+            ),
+            representative_decided_at=theirs.given_at,
+        )
+    elif theirs != Said():
+        raise Refused(
+            "the options --representative-captured-by and its like are of a guardian who decides"
+            " with --given-by joint"
+        )
+    if Method.VERBAL in (said.method, theirs.method) and grant.witness is None:
+        raise Refused(
+            "what was said aloud takes an officer who heard it and signs: give --witness OFFICER"
+            " and --witness-key FILE"
+        )
+    return found
+
+
+def vouched(records: Records, grant: Grant, decision: Decision) -> Decision:
+    """
+    Return *decision* with the signatures of those who vouch for something about it.
+
+    Raises:
+        Refused: One is no officer, or the key is not theirs.
+    """
+    if grant.witness is None and grant.of_age is None:
+        return decision
+    officers = records.registers.officers()
+    capture, of_age = decision.capture, decision.of_age
+    if grant.witness is not None:
+        signed = evidence.vouch(Vouched.WITNESSED, grant.witness, decision, officers)
+        capture = msgspec.structs.replace(capture, witness=signed)
+    if grant.of_age is not None:
+        of_age = evidence.vouch(Vouched.OF_AGE, grant.of_age, decision, officers)
+    return msgspec.structs.replace(decision, capture=capture, of_age=of_age)
+
+
+def check_says_no(
+    records: Records, refusal: Refusal, *, at: dt.datetime, ages: ConsentSettings
+) -> None:
+    """
+    Return if whoever says no has a say; the person always has, at any age.
+
+    Raises:
+        Refused: A representative has none.
+    """
+    if refusal.given_by in (None, GivenBy.SELF, GivenBy.NOT_STATED):
+        if refusal.representative is not None:
+            raise Refused("a --representative decides with --given-by guardian, joint or proxy")
+        return
+    _giver_until(records, refusal, at=at, ages=ages, age_matters=False)
+
+
+def _giver_until(
+    records: Records,
+    given: Grant | Refusal,
+    *,
+    at: dt.datetime,
+    ages: ConsentSettings,
+    age_matters: bool,
+) -> dt.datetime | None:
+    known = {r.representative: r for r in records.registers.representatives(given.subject)}
+    if given.representative is not None and given.representative not in known:
+        raise NotFound(
+            "representative of that subject",
+            "Add one with `vitalveil trust representative add`.",
+        )
+    is_vouched = isinstance(given, Grant) and given.of_age is not None
+    return check_giver(
+        given.given_by or GivenBy.NOT_STATED,
+        None if given.representative is None else known[given.representative],
+        born=records.registers.identity(given.subject).born,
+        purpose=given.purpose,
+        at=at,
+        ages=ages,
+        of_age=is_vouched,
+        age_matters=age_matters,
+    )

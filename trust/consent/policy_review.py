@@ -1,0 +1,196 @@
+"""
+Policy review: a version that widens comes into force once two officers approved exactly that.
+
+A version is compared with the newest one, and with each that people decided on. What it would
+allow besides is told in words; an approval is of the file, the policy and those words, so that it
+counts for nothing else, and for nothing that was loaded meanwhile.
+"""
+
+import datetime as dt
+from typing import Final
+from uuid import UUID
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from trust.domain import approval, canonical, policy_file, widening
+from trust.domain.approval import APPROVAL_KIND, APPROVALS, Admission, Approval, How, Subject
+from trust.domain.durations import whole_ms
+from trust.domain.purposes import Purpose
+from trust.domain.reidentify import Signed
+from trust.domain.widening import Kind, Widening
+from trust.errors import Conflict, PolicyError, Refused
+from trust.ports import Clock
+from trust.vault.records import Records
+from trust.vault.vault import Vault
+
+_HOW_TO_APPROVE: Final = (
+    "Each reads the file and what it widens (`vitalveil trust policy check FILE`) and signs both:"
+    " `vitalveil trust policy approve FILE --officer ID --key FILE.key`"
+)
+
+
+class Looked(msgspec.Struct, frozen=True):
+    """What a policy file is, and in what it is wider than what is in force."""
+
+    purpose: Purpose
+    subject: Subject
+    widens: list[Widening]
+    is_loaded: bool
+    """Its version is there, with the same contents."""
+    approvers: list[UUID]
+    """Whose approvals count."""
+
+
+class PolicyReview:
+    """
+    Compares, approves and loads versions of purposes.
+
+    Args:
+        vault: Where they are.
+
+        clock: Tells the time.
+    """
+
+    def __init__(self, vault: Vault, *, clock: Clock) -> None:
+        self._vault = vault
+        self._clock = clock
+
+    def look(self, file: bytes) -> Looked:
+        """
+        Return what *file* is, and in what it is wider; nothing is kept.
+
+        Raises:
+            Refused: It is no policy, or none that may follow.
+        """
+        with self._vault.transaction() as records:
+            return _look(records, file, at=self._clock())
+
+    def approve(self, file: bytes, officer: UUID, key: Ed25519PrivateKey) -> Looked:
+        """
+        Approve *file* with what it widens, as an officer; return it as it is then.
+
+        Raises:
+            Refused: That person may not, or there is nothing to approve.
+        """
+        now = whole_ms(self._clock())
+        with self._vault.transaction() as records:
+            looked = _look(records, file, at=now)
+            if looked.is_loaded:
+                raise Conflict(
+                    f"{looked.purpose.reference} is loaded: there is nothing to approve"
+                )
+            if not looked.widens:
+                raise Refused(f"{looked.purpose.reference} widens nothing: it needs no approval")
+            known = approval.check_officer(officer, records.registers.officers())
+            if known.officer.key != key.public_key():
+                raise Refused("the key is not that officer's")
+            if officer in looked.approvers:
+                raise Conflict("that officer has approved it: the other has to be somebody else")
+            given = Approval(
+                **msgspec.structs.asdict(looked.subject), approver=officer, approved_at=now
+            )
+            document = canonical.encode(given)
+            signature = key.sign(canonical.to_sign(APPROVAL_KIND, document))
+            records.policies.add_approval(given, Signed(document, signature))
+            return _look(records, file, at=now)
+
+    def load(self, file: bytes, *, first: bool) -> tuple[Looked, bool]:
+        """
+        Load *file*, if it widens nothing or two officers approved it; return whether it is new.
+
+        Args:
+            file: The policy.
+
+            first: Load it without officers: as long as there never was a person or an officer.
+
+        Raises:
+            Refused: It may not; the error says in words what it would widen.
+        """
+        now = whole_ms(self._clock())
+        with self._vault.transaction() as records:
+            looked = _look(records, file, at=now)
+            if looked.is_loaded:
+                return looked, False
+            # Who decides, or loads another version, waits: what is compared stays as it is.
+            records.lock_purpose(looked.purpose.name)
+            looked = _look(records, file, at=now)
+            admission = _admission(records, looked, first=first, at=now)
+            if not records.add_purpose(looked.purpose):
+                raise Conflict("that version was loaded by somebody else meanwhile")
+            records.policies.admit(admission)
+        return looked, True
+
+
+def _look(records: Records, file: bytes, *, at: dt.datetime) -> Looked:
+    try:
+        purpose = policy_file.parse(file.decode())
+    except UnicodeDecodeError:
+        raise PolicyError("file", "not UTF-8", "Save it as UTF-8.") from None
+    versions = records.versions(purpose.name)
+    loaded = purpose.version in versions
+    if loaded and records.purpose(purpose.name, purpose.version) != purpose:
+        raise Conflict(
+            f"{purpose.reference} is loaded with other contents, which people may have consented"
+            " to. Give the changed policy a new version"
+        )
+    if not loaded and versions and purpose.version < versions[0]:
+        raise Conflict(
+            f"{purpose.name}@{versions[0]} is loaded, and versions count up: give it a higher one"
+        )
+    compared = {*versions[:1], *records.policies.decided_on(purpose.name)} - {purpose.version}
+    others = [records.purpose(purpose.name, version) for version in sorted(compared)]
+    widens = [] if loaded else widening.widenings(purpose, others)
+    subject = Subject(
+        purpose.name,
+        purpose.version,
+        canonical.digest(file).hex(),
+        canonical.digest(canonical.encode(purpose)).hex(),
+        widening.digest(widens),
+    )
+    counting = approval.counting(
+        records.policies.approvals(purpose.name, purpose.version),
+        subject,
+        records.registers.officers(),
+        at=at,
+    )
+    return Looked(purpose, subject, widens, loaded, list(counting))
+
+
+def _admission(records: Records, looked: Looked, *, first: bool, at: dt.datetime) -> Admission:
+    how, digests = How.NOT_WIDER, []
+    if looked.widens and first:
+        if not records.policies.is_fresh():
+            raise Refused(
+                "--first is for an installation where there never was a person or an officer, and"
+                f" here was one: {_refusal(looked)}"
+            )
+        how = How.FIRST
+    elif looked.widens:
+        if len(looked.approvers) < APPROVALS:
+            raise Refused(_refusal(looked))
+        how = How.APPROVED
+        there = records.policies.approvals(looked.purpose.name, looked.purpose.version)
+        counting = approval.counting(there, looked.subject, records.registers.officers(), at=at)
+        digests = [canonical.digest(one.document).hex() for one in counting.values()]
+    return Admission(
+        purpose=looked.purpose.name,
+        version=looked.purpose.version,
+        file_sha256=looked.subject.file_sha256,
+        policy_sha256=looked.subject.policy_sha256,
+        how=how,
+        widens=[one.sentence for one in looked.widens],
+        approvals=digests,
+        admitted_at=at,
+    )
+
+
+def _refusal(looked: Looked) -> str:
+    is_first = looked.widens[0].kind is Kind.FIRST
+    what = "is the first version, and all of it is new" if is_first else "widens what was agreed"
+    words = "; ".join(one.sentence for one in looked.widens)
+    return (
+        f"{looked.purpose.reference} {what}: {words}. It comes into force once {APPROVALS}"
+        f" officers approved it, and {len(looked.approvers)} did. {_HOW_TO_APPROVE}"
+        + (". On a fresh installation, without people and officers, give --first" * is_first)
+    )

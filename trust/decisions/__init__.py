@@ -1,0 +1,1 @@
+"""What people decided, and what follows from it: grants, permissions, leases, receipts."""

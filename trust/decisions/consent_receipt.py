@@ -1,0 +1,267 @@
+"""
+Receipts: what a person has in hand of her own decisions, to be checked without us.
+
+A receipt holds the decisions of one person, each as it was signed, the policies that they name,
+and over all of it a statement: which decisions there were, in which order, when it was issued and
+how long that says anything. `check` needs the file and trust's public key, and nothing else.
+"""
+
+import datetime as dt
+import enum
+import hashlib
+from collections.abc import Callable, Sequence
+from typing import Final, TypeVar
+from uuid import UUID
+
+import msgspec
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from trust.decisions import decisions
+from trust.decisions.decisions import Decision, State
+from trust.domain import canonical
+from trust.domain.purposes import Purpose
+from trust.errors import Refused, Tampered
+
+T = TypeVar("T")
+
+FORMAT: Final = "vitalveil-receipt/1"
+KIND: Final = "receipt"
+PURPOSE_KIND: Final = "purpose"
+MAX_BYTES: Final = 16 << 20
+
+
+class Fault(enum.StrEnum):
+    """Why a receipt is refused."""
+
+    MALFORMED = "malformed"
+    """Cut off, or no receipt at all."""
+    WRONG_KEY = "wrong_key"
+    """Signed with another key than the one given."""
+    BAD_SIGNATURE = "bad_signature"
+    """Changed after it was signed."""
+    OTHER_SUBJECT = "other_subject"
+    """It is, or holds a decision that is, another person's."""
+    REPLAYED = "replayed"
+    """A decision is in it twice."""
+    REORDERED = "reordered"
+    """The decisions are all there, in another order than they were taken."""
+    INCOMPLETE = "incomplete"
+    """A decision that the statement names is missing, or one is there that it does not name."""
+    BROKEN_CHAIN = "broken_chain"
+    """A decision does not supersede the one before it."""
+    EXPIRED = "expired"
+    """It no longer says what is in force: ask for a new one."""
+    NOT_YET = "not_yet"
+    """It was issued after the time it is checked at."""
+    ROLLED_BACK = "rolled_back"
+    """A receipt issued later, or with more decisions, was seen before."""
+
+
+class ReceiptRefused(Refused):
+    """A receipt does not say what it should."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(f"the receipt is refused: {fault.replace('_', ' ')}")
+        self.fault = fault
+
+
+class Statement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What trust says of one person's decisions."""
+
+    receipt: UUID
+    subject: UUID
+    issued_at: dt.datetime
+    expires_at: dt.datetime
+    decisions: list[str]
+    """SHA-256 of each, in the order of their taking, purpose by purpose."""
+    purposes: list[str]
+    """SHA-256 of each policy that they name."""
+
+
+class Signed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A canonical document, and the signature of it."""
+
+    document: str
+    signature: str
+    """In hexadecimal."""
+
+
+class Receipt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The file."""
+
+    format: str
+    key_id: str
+    statement: Signed
+    decisions: list[Signed]
+    purposes: list[Signed]
+
+
+class Checked(msgspec.Struct, frozen=True):
+    """What a receipt that verifies says."""
+
+    statement: Statement
+    decisions: list[Decision]
+    purposes: list[Purpose]
+
+    def states(self, *, at: dt.datetime) -> dict[str, State]:
+        """Return the state of each purpose *at* a time."""
+        chains: dict[str, list[Decision]] = {}
+        for decision in self.decisions:
+            chains.setdefault(decision.purpose, []).append(decision)
+        return {name: decisions.state(chain, at=at) for name, chain in chains.items()}
+
+
+def make(
+    statement: Statement,
+    taken: Sequence[tuple[bytes, bytes]],
+    policies: Sequence[tuple[bytes, bytes]],
+    *,
+    key_id: str,
+    sign: Callable[[bytes], bytes],
+) -> bytes:
+    """
+    Return the file of a receipt.
+
+    Args:
+        statement: What trust says; its digests are filled in here.
+
+        taken: Document and signature of each decision, in their order.
+
+        policies: Document and signature of each policy that they name.
+
+        key_id: Which key signs.
+
+        sign: Signs.
+    """
+    whole = msgspec.structs.replace(
+        statement,
+        decisions=[canonical.digest(document).hex() for document, _ in taken],
+        purposes=[canonical.digest(document).hex() for document, _ in policies],
+    )
+    document = canonical.encode(whole)
+    receipt = Receipt(
+        format=FORMAT,
+        key_id=key_id,
+        statement=_signed(document, sign(canonical.to_sign(KIND, document))),
+        decisions=[_signed(*pair) for pair in taken],
+        purposes=[_signed(*pair) for pair in policies],
+    )
+    return msgspec.json.format(msgspec.json.encode(receipt), indent=2) + b"\n"
+
+
+def check(
+    data: bytes,
+    key: Ed25519PublicKey,
+    *,
+    at: dt.datetime,
+    subject: UUID | None = None,
+    seen: bytes | None = None,
+) -> Checked:
+    """
+    Return what the receipt in *data* says, if it is whole and signed with *key*.
+
+    Args:
+        data: The file.
+
+        key: Trust's, as every agent pins it.
+
+        at: When it is checked.
+
+        subject: Whose it should be, if that is known.
+
+        seen: A receipt of the same person that was seen before.
+
+    Raises:
+        ReceiptRefused: It does not verify; the fault says why.
+    """
+    receipt, found = _open(data, key)
+    statement = found.statement
+    if subject is not None and statement.subject != subject:
+        raise ReceiptRefused(Fault.OTHER_SUBJECT)
+    if any(decision.subject != statement.subject for decision in found.decisions):
+        raise ReceiptRefused(Fault.OTHER_SUBJECT)
+    _check_contents(statement.decisions, receipt.decisions)
+    _check_contents(statement.purposes, receipt.purposes)
+    _check_chains(found.decisions)
+    if at < statement.issued_at:
+        raise ReceiptRefused(Fault.NOT_YET)
+    if at >= statement.expires_at:
+        raise ReceiptRefused(Fault.EXPIRED)
+    if seen is not None:
+        _check_rollback(statement, _open(seen, key)[1].statement)
+    return found
+
+
+def _open(data: bytes, key: Ed25519PublicKey) -> tuple[Receipt, Checked]:
+    receipt = _decode(data, Receipt)
+    if receipt.format != FORMAT:
+        raise ReceiptRefused(Fault.MALFORMED)
+    if receipt.key_id != key_id_of(key):
+        raise ReceiptRefused(Fault.WRONG_KEY)
+    return receipt, Checked(
+        _verified(receipt.statement, KIND, Statement, key),
+        [_verified(signed, decisions.KIND, Decision, key) for signed in receipt.decisions],
+        [_verified(signed, PURPOSE_KIND, Purpose, key) for signed in receipt.purposes],
+    )
+
+
+def key_id_of(key: Ed25519PublicKey) -> str:
+    """Return the short name of a signing key."""
+    return hashlib.sha256(key.public_bytes_raw()).hexdigest()[:16]
+
+
+def _signed(document: bytes, signature: bytes) -> Signed:
+    return Signed(document.decode(), signature.hex())
+
+
+def _decode(data: bytes, kind: type[T]) -> T:
+    if len(data) > MAX_BYTES:
+        raise ReceiptRefused(Fault.MALFORMED)
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        raise ReceiptRefused(Fault.MALFORMED) from None
+
+
+def _verified(signed: Signed, kind: str, of: type[T], key: Ed25519PublicKey) -> T:
+    try:
+        # Written as we write it: another spelling of the same bytes is not what was handed out.
+        signature = bytes.fromhex(signed.signature)
+        if signature.hex() != signed.signature:
+            raise ReceiptRefused(Fault.BAD_SIGNATURE)
+        key.verify(signature, canonical.to_sign(kind, signed.document.encode()))
+    except (ValueError, InvalidSignature):
+        raise ReceiptRefused(Fault.BAD_SIGNATURE) from None
+    try:
+        return canonical.decode(signed.document.encode(), of, what="a receipt")
+    except Tampered:
+        raise ReceiptRefused(Fault.MALFORMED) from None
+
+
+def _check_contents(expected: list[str], there: list[Signed]) -> None:
+    found = [canonical.digest(signed.document.encode()).hex() for signed in there]
+    if found == expected:
+        return
+    if len(set(found)) < len(found):
+        raise ReceiptRefused(Fault.REPLAYED)
+    if set(found) == set(expected):
+        raise ReceiptRefused(Fault.REORDERED)
+    raise ReceiptRefused(Fault.INCOMPLETE)
+
+
+def _check_chains(taken: Sequence[Decision]) -> None:
+    latest: dict[str, UUID] = {}
+    for decision in taken:
+        if decision.supersedes != latest.get(decision.purpose):
+            raise ReceiptRefused(Fault.BROKEN_CHAIN)
+        latest[decision.purpose] = decision.decision
+
+
+def _check_rollback(statement: Statement, before: Statement) -> None:
+    if before.subject != statement.subject:
+        raise ReceiptRefused(Fault.OTHER_SUBJECT)
+    if statement.issued_at < before.issued_at or not set(before.decisions) <= set(
+        statement.decisions
+    ):
+        raise ReceiptRefused(Fault.ROLLED_BACK)

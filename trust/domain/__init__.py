@@ -1,0 +1,1 @@
+"""Values and rules without I/O: purposes, pseudonyms, documents, certificates, tokens."""

@@ -1,0 +1,1 @@
+"""How a gateway gets its identity and its certificate, and how it loses them."""

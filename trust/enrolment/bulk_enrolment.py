@@ -1,0 +1,137 @@
+"""
+Bulk enrolment: bundles for many gateways at once, as before a roll-out or a load test.
+
+The vault and the telemetry database get some hundred agents in one transaction each. A bundle is
+what `trust.enrolment.enrolment` writes, in a folder named after its agent.
+"""
+
+import datetime as dt
+import os
+import secrets
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from trust.config import CertificateSettings
+from trust.enrolment.authority import Authority
+from trust.enrolment.enrolment import ingest_pem, pem
+from trust.keys import file_keys, files
+from trust.ports import Clock, Keys
+from trust.reconcile.reconciler import Upkeep
+from trust.vault.vault import Vault
+
+MAX_AGENTS: Final = 100_000
+_GROUP: Final = 250
+"""Agents in one transaction: it holds up ingest for its length, and a crash leaves so many."""
+
+
+class Made(msgspec.Struct, frozen=True):
+    """An agent that nobody knows yet, with what is its own of its bundle."""
+
+    agent: str
+    serial: int
+    not_after: dt.datetime
+    lease_key: bytes | None
+    """The public half."""
+    secrets: dict[str, bytes]
+    certificate: bytes
+
+    def __repr__(self) -> str:
+        return "Made(…)"
+
+
+def _make_one(authority: Authority, *, sealed: bool, now: dt.datetime) -> Made:
+    agent = secrets.token_hex(8)
+    holder = authority.issue_agent(agent, now=now)
+    lease_key = X25519PrivateKey.generate() if sealed else None
+    own = {"agent.key": holder.key_pem()}
+    if lease_key is not None:
+        own["lease.key"] = pem(lease_key)
+    return Made(
+        agent,
+        holder.certificate.serial_number,
+        holder.certificate.not_valid_after_utc,
+        None if lease_key is None else lease_key.public_key().public_bytes_raw(),
+        own,
+        holder.certificate_pem(),
+    )
+
+
+class BulkEnrolment:
+    """
+    Enrols many agents.
+
+    Args:
+        vault: Where they are registered.
+
+        upkeep: What tells the telemetry database.
+
+        trust_keys: Whose public half they pin.
+
+        folder: Of the CA.
+
+        settings: How long what it signs is valid.
+
+        clock: Tells the time.
+    """
+
+    def __init__(
+        self,
+        vault: Vault,
+        upkeep: Upkeep,
+        trust_keys: Keys,
+        *,
+        folder: Path,
+        settings: CertificateSettings,
+        clock: Clock,
+    ) -> None:
+        self._vault = vault
+        self._upkeep = upkeep
+        self._keys = trust_keys
+        self._folder = folder
+        self._settings = settings
+        self._clock = clock
+
+    def enrol(self, count: int, *, ingest_key: Path, out: Path, sealed: bool) -> int:
+        """
+        Enrol *count* agents, each with its bundle in a folder of *out*; return how many.
+
+        Raises:
+            KeyFileError: A file is not what it should be, or cannot be written.
+            Unavailable: Some are enrolled, with their bundles; do the rest later.
+        """
+        authority = Authority(self._folder, self._settings)
+        common = {
+            "ca.crt": authority.certificate_pem(),
+            "trust.pub": file_keys.public_pem(self._keys.public_key),
+            "ingest.pub": ingest_pem(ingest_key),
+        }
+        files.make_folder(out)
+        for first in range(0, count, _GROUP):
+            group = [
+                _make_one(authority, sealed=sealed, now=self._clock())
+                for _ in range(min(_GROUP, count - first))
+            ]
+            self._register(group)
+            for made in group:
+                _write_bundle(out / made.agent, made, common)
+            # Once for all of them; one by one the disk would be waited for a thousand times.
+            os.sync()
+            self._upkeep.bring([made.agent for made in group])
+        return count
+
+    def _register(self, group: list[Made]) -> None:
+        # The vault before the files: a certificate that nobody could revoke must not exist.
+        with self._vault.transaction() as records:
+            records.add_agents([(m.agent, m.lease_key) for m in group])
+            records.add_certificates([(m.serial, m.agent, m.not_after) for m in group])
+
+
+def _write_bundle(folder: Path, made: Made, common: dict[str, bytes]) -> None:
+    files.make_folder(folder)
+    for name, content in made.secrets.items():
+        files.write_new(folder / name, content, mode=files.SECRET)
+    for name, content in {**common, "agent.crt": made.certificate}.items():
+        files.write_new(folder / name, content, mode=files.PUBLIC)

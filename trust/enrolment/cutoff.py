@@ -1,0 +1,241 @@
+"""
+Cutting revoked gateways off: the broker keeps them out, and ends the connections that they hold.
+
+Recorded first, done then, and done again until it was seen: a gateway whose `cut_at` is null is
+still to be cut. That the broker has read the newest list is not believed but tried: each list
+names a certificate that was made for it, and a broker that lets that one in has an older list.
+"""
+
+import asyncio
+import time
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from runtime.logs import Log
+from trust.config import CertificateSettings
+from trust.domain import pki
+from trust.domain.units import SENTENCES, Cause, Failure, UnitKind, gateway, job
+from trust.enrolment.authority import Authority
+from trust.enrolment.broker_reload import reload_broker
+from trust.enrolment.enrolment import Enrolment
+from trust.errors import BrokerUnavailable
+from trust.keys import files
+from trust.ports import Clock, Door
+from trust.vault.isolation import attempt
+from trust.vault.vault import Vault
+
+T = TypeVar("T")
+
+CUTOFF: Final = "cutoff"
+"""The job that has the broker keep revoked gateways out."""
+_PATIENCE_S: Final = 5.0
+_PAUSE_S: Final = 0.1
+_log: Final = Log("trust.enrolment.cutoff")
+
+
+class Cut(msgspec.Struct, frozen=True):
+    """What came of it."""
+
+    agents: list[str]
+    """Cut off now."""
+    pending: list[str]
+    """Still to be cut off."""
+    problem: str = ""
+    """Why, and what to do; empty when nothing is pending."""
+
+
+class Cutoff:
+    """
+    Cuts off, each gateway alone: one that cannot be cut off keeps no other connected.
+
+    Args:
+        vault: Who is to be cut off.
+
+        enrolment: Writes the revocation list.
+
+        authority: Makes the certificates to connect with.
+
+        certificates: Where the broker reads the list, and how it is told to read it again.
+
+        door: Of the broker; None where none is in the settings.
+
+        clock: Tells the time.
+    """
+
+    def __init__(
+        self,
+        vault: Vault,
+        enrolment: Enrolment,
+        authority: Authority,
+        certificates: CertificateSettings,
+        *,
+        door: Door | None,
+        clock: Clock,
+    ) -> None:
+        self._vault = vault
+        self._enrolment = enrolment
+        self._authority = authority
+        self._certificates = certificates
+        self._door = door
+        self._clock = clock
+        self._probe: pki.Holder | None = None
+        self._written = (b"", 0)
+        """The list that the probe is on, and how many certificates were revoked then."""
+
+    def pending(self) -> list[str]:
+        """
+        Return all revoked gateways that were not cut off yet.
+
+        Raises:
+            VaultUnavailable: It is not known.
+        """
+        with self._vault.transaction() as records:
+            return records.uncut()
+
+    def again(self) -> set[Failure]:
+        """
+        Cut off who is pending, as a job of the daemon; return what stands in the way.
+
+        Raises:
+            KeyFileError: The list cannot be written.
+            Unavailable: The broker or the vault is away; some may be cut off.
+        """
+        if not self.pending():
+            return set()
+        done: list[str] = []
+        try:
+            failures, problem = self._cut(done, is_due=False)
+        finally:
+            if done:
+                _log.info("cut_off", agents=len(done))
+        if problem:
+            _log.warning("not_cut_off", why=problem)
+        return failures
+
+    def run(self, *, is_due: bool = True) -> Cut:
+        """
+        Write the list, have it read, and cut off who is pending.
+
+        Args:
+            is_due: Whether the list is written also where the last one of this object has all.
+
+        Raises:
+            KeyFileError: The list cannot be written.
+            VaultUnavailable: Nothing is done, or it is not recorded that it was.
+        """
+        done: list[str] = []
+        try:
+            _, problem = self._cut(done, is_due=is_due)
+        except BrokerUnavailable as exc:
+            problem = f"the daemon does it once it reaches the broker ({exc})"
+        pending = self.pending()
+        if done:
+            _log.info("cut_off", agents=len(done))
+        if pending:
+            _log.warning("not_cut_off", agents=len(pending), why=problem)
+        return Cut(done, pending, problem)
+
+    def _cut(self, done: list[str], *, is_due: bool) -> tuple[set[Failure], str]:
+        """Add to *done* whom it cuts off; return what stands in the way, and that in words."""
+        try:
+            failures = self._cut_each(done, is_due=is_due)
+        except _Undone as exc:
+            return {Failure(job(CUTOFF), exc.cause)}, str(exc)
+        causes = sorted({failure.cause for failure in failures})
+        return failures, ". ".join(". ".join(SENTENCES[cause]) for cause in causes)
+
+    def _cut_each(self, done: list[str], *, is_due: bool) -> set[Failure]:
+        chosen = self._certificates
+        if chosen.crl_file is None:
+            raise _Undone(
+                Cause.NOT_SET, "set certificates.crl_file: no revocation list was written"
+            )
+        probe = self._write(chosen.crl_file, is_due=is_due)
+        problem = reload_broker(chosen.reload_command, timeout_s=chosen.reload_timeout_s)
+        if problem is not None:
+            raise _Undone(Cause.COMMAND, problem)
+        pending = self.pending()
+        if not pending:
+            return set()
+        if self._door is None:
+            raise _Undone(Cause.NOT_SET, "set [broker]: trust cannot reach it to end connections")
+        if not self._is_read(self._door, probe):
+            raise _Undone(
+                Cause.LIST_UNREAD,
+                "have the broker read its revocation list again (SIGHUP): it let in a certificate"
+                " that is on the newest one",
+            )
+        failures = set()
+        for agent in pending:
+            cause = self._cut_one(self._door, agent, probe)
+            if cause is None:
+                done.append(agent)
+            else:
+                failures.add(Failure(gateway(agent), cause))
+        return failures
+
+    def _cut_one(self, door: Door, agent: str, probe: pki.Holder) -> Cause | None:
+        """Cut *agent* off; return why it cannot be, or None."""
+
+        def take_over() -> None:
+            stand_in = self._authority.stand_in(agent, now=self._clock())
+            _wait_for(door.take_over(agent, stand_in))
+            # Each by itself: a broker that goes away after the tenth has cut off ten.
+            with self._vault.transaction() as records:
+                records.note_cut([agent])
+
+        try:
+            return attempt(take_over, kind=UnitKind.GATEWAY)
+        except BrokerUnavailable:
+            # Raises again where the broker is away, which is not this gateway's fault.
+            _wait_for(door.lets_in(probe))
+            return Cause.NOT_CUT
+
+    def _write(self, crl: Path, *, is_due: bool) -> pki.Holder:
+        """Write the list, if it must be; return what is on the newest one and on no other."""
+        with self._vault.transaction() as records:
+            revoked = len(records.revocations())
+        try:
+            is_there = crl.exists() and (files.read(crl), revoked) == self._written
+        except OSError as exc:
+            # Its folder may be closed to us.
+            raise files.unwritable(crl, exc) from None
+        if self._probe is None or is_due or not is_there:
+            # Another one with each list: an older list that was read must not pass for this one.
+            probe = self._authority.probe(now=self._clock())
+            self._enrolment.write_revocations(crl, probe=probe)
+            self._probe, self._written = probe, (files.read(crl), revoked)
+        return self._probe
+
+    def _is_read(self, door: Door, probe: pki.Holder) -> bool:
+        """Tell whether the broker keeps *probe* out before long."""
+        deadline = time.monotonic() + _PATIENCE_S
+        while True:
+            is_late = time.monotonic() > deadline
+            try:
+                if not _wait_for(door.lets_in(probe)):
+                    return True
+            except BrokerUnavailable:
+                if is_late:
+                    raise
+            if is_late:
+                return False
+            time.sleep(_PAUSE_S)
+
+
+class _Undone(Exception):
+    """Nobody can be cut off now; the text says what to do."""
+
+    def __init__(self, cause: Cause, text: str) -> None:
+        super().__init__(text)
+        self.cause = cause
+
+
+def _wait_for(work: Coroutine[Any, Any, T]) -> T:
+    # In a thread: a batch runs commands inside a loop of its own.
+    with ThreadPoolExecutor(1, thread_name_prefix="door") as thread:
+        return thread.submit(asyncio.run, work).result()

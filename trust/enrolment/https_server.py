@@ -1,0 +1,168 @@
+"""HTTPS for the enrolment desk, the door of uvicorn: TLS 1.3, both sides if the client can."""
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from typing import Any, Final, cast
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from runtime.errors import ConfigError
+from trust.config import ServeSettings
+from trust.enrolment.api import PEER
+from trust.enrolment.visitors import Door
+
+_BACKLOG: Final = 128
+
+
+class _Protocol(H11Protocol):
+    """Hands the application the certificate that TLS verified; tells the door how it stands."""
+
+    on_gone: Callable[[], None]
+    _is_made = False
+    _early = b""
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a request is whole, and its answer is on its way."""
+        # None before the first request, whatever the library's types say.
+        cycle = cast("Any", self.cycle)
+        return cycle is not None and not (cycle.more_body or cycle.response_complete)
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        tls = transport.get_extra_info("ssl_object")
+        peer = None if tls is None else tls.getpeercert(binary_form=True)
+        app = self.app
+
+        async def with_peer(scope: Any, receive: Any, send: Any) -> None:
+            scope[PEER] = peer
+            await app(scope, receive, send)
+
+        self.app = with_peer
+        self._is_made = True
+        early, self._early = self._early, b""
+        if early:
+            self.data_received(early)
+
+    def data_received(self, data: bytes) -> None:
+        # With the last flight of the handshake, before its task heard of it.
+        if self._is_made:
+            super().data_received(data)
+        else:
+            self._early += data
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.on_gone()
+        if self._is_made:
+            super().connection_lost(exc)
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to us, and connections to our door."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen; raises OSError where that cannot be."""
+        await self.lifespan.startup()
+        config = self.config
+        tls = config.ssl
+        if tls is None:
+            raise TypeError("the desk speaks TLS alone")
+        self._door = Door(
+            tls,
+            lambda: _Protocol(
+                config=config, server_state=self.server_state, app_state=self.lifespan.state
+            ),
+        )
+        self.servers = [
+            await asyncio.get_running_loop().create_server(
+                self._door.visitor, host=config.host, port=config.port, backlog=_BACKLOG
+            )
+        ]
+        self.started = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Answer what is under way, and no more."""
+        self._door.close()
+        await super().shutdown(sockets)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def context(settings: ServeSettings) -> ssl.SSLContext:
+    """
+    Return the context of the server.
+
+    Raises:
+        ConfigError: A file is missing, or not what it should be.
+    """
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    made.minimum_version = ssl.TLSVersion.TLSv1_3
+    made.verify_mode = ssl.CERT_OPTIONAL
+    try:
+        made.load_cert_chain(settings.certificate_file, settings.key_file)
+        made.load_verify_locations(settings.ca_file)
+    except (OSError, ssl.SSLError) as exc:
+        raise ConfigError(
+            key="serve",
+            source=f"{settings.certificate_file}, {settings.key_file}, {settings.ca_file}",
+            problem=f"not a PEM certificate with its key, and a CA ({type(exc).__name__})",
+            mend="Use enrolment.crt, enrolment.key and ca.crt of `vitalveil trust pki init`.",
+        ) from None
+    return made
+
+
+async def serve(app: Any, settings: ServeSettings, stop: asyncio.Event) -> None:
+    """
+    Serve *app* until *stop*; requests that are under way are answered.
+
+    Raises:
+        ConfigError: The files cannot be used, or the address cannot be listened on.
+    """
+    tls = context(settings)
+    server = _Server(
+        uvicorn.Config(
+            app,
+            host=settings.host,
+            port=settings.port,
+            http=_Protocol,
+            ws="none",
+            lifespan="off",
+            loop="asyncio",
+            ssl_context_factory=lambda _config, _default: tls,
+            log_config=None,
+            access_log=False,
+            # Whoever asks is who is connected: a header could name anybody.
+            proxy_headers=False,
+            server_header=False,
+            timeout_keep_alive=5,
+            timeout_graceful_shutdown=5,
+            h11_max_incomplete_event_size=16_384,
+        )
+    )
+    serving = asyncio.create_task(_run(server, settings), name="desk")
+    stopping = asyncio.create_task(stop.wait(), name="stop")
+    try:
+        await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        server.should_exit = True
+        await serving
+    finally:
+        stopping.cancel()
+        await asyncio.gather(stopping, return_exceptions=True)
+
+
+async def _run(server: _Server, settings: ServeSettings) -> None:
+    try:
+        await server.serve()
+    except OSError:
+        raise ConfigError(
+            key="serve.port",
+            source="settings",
+            problem=f"cannot listen on {settings.host}:{settings.port}",
+            mend="Choose a free port, and an address of this machine.",
+        ) from None

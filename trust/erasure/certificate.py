@@ -1,0 +1,247 @@
+"""
+Certificates of erasure: what was erased, from where, and what remains until when; signed.
+
+Ed25519 over RFC 8785 JSON. It names no pseudonym, no handle and no value, and the person only by
+the id that the vault gave her.
+"""
+
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import msgspec
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from trust.domain import canonical
+from trust.domain.durations import whole_ms
+from trust.erasure.physical_rewrite import Looked
+from trust.errors import Refused, Tampered
+from trust.ports import Keys
+from trust.vault.erasures import Erasure, Step
+
+FORMAT: Final = "vitalveil-erasure/2"
+FORMAT_1: Final = "vitalveil-erasure/1"
+"""Of certificates that do not say what was looked at; those that were given stay good."""
+KIND: Final = "erasure certificate"
+
+
+class Remains(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Something that erasing does not reach at once."""
+
+    where: str
+    what: str
+    until: str
+    """A date, or what ends it."""
+
+
+class Certificate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What was erased."""
+
+    number: int
+    subject: str
+    scope: str
+    """A purpose, or `all`."""
+    requested_at: str
+    erased_at: str
+    rows: dict[str, int]
+    """Erased, by store."""
+    handles: int
+    exports: int
+    keys_destroyed: list[str]
+    leases: dict[str, int]
+    """The version, without the handles, that each gateway concerned was given."""
+    files_rewritten: dict[str, int]
+    remains: list[Remains]
+    looked: dict[str, Looked] | None = None
+    """By database, what was looked at when its files were rewritten; None in format 1."""
+
+
+class Signed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A certificate as it is handed out."""
+
+    format: str
+    key_id: str
+    certificate: Certificate
+    signature: bytes
+
+
+def certify(
+    erasure: Erasure,
+    done: Mapping[str, Step],
+    *,
+    now: dt.datetime,
+    horizon: tuple[dt.timedelta, dt.timedelta],
+) -> dict[str, Any]:
+    """
+    Return the fields of the certificate of *erasure*.
+
+    Args:
+        erasure: What was asked.
+
+        done: Its steps.
+
+        now: When the last was done.
+
+        horizon: How long the write-ahead log, and backups, live.
+    """
+    wal, backups = horizon
+    marked = done["mark"].facts
+    facts = done["verify"].facts.get("looked") or done["rewrite"].facts["looked"]
+    looked = msgspec.convert(facts, dict[str, Looked])
+    certificate = Certificate(
+        number=erasure.number,
+        subject=str(erasure.subject),
+        scope=erasure.purpose or "all",
+        requested_at=_text(erasure.requested_at),
+        erased_at=_text(now),
+        rows={**marked["rows"], **done["names"].facts["rows"]},
+        handles=done["keys"].facts["handles"],
+        exports=done["keys"].facts["exports"] + done["verify"].facts.get("exports", 0),
+        keys_destroyed=done["keys"].facts["keys"],
+        leases=done["broker"].facts["leases"],
+        files_rewritten={database: len(one.relations) for database, one in looked.items()},
+        remains=[
+            *_remains(erasure, now=now, wal=wal, backups=backups),
+            *_around(looked.values()),
+            *_unread(done),
+        ],
+        looked=looked,
+    )
+    fields: dict[str, Any] = msgspec.to_builtins(certificate)
+    return fields
+
+
+def _remains(
+    erasure: Erasure, *, now: dt.datetime, wal: dt.timedelta, backups: dt.timedelta
+) -> list[Remains]:
+    return [
+        Remains("write-ahead log, its archive, replicas", "rows as they were", _text(now + wal)),
+        Remains(
+            "free space of the file system",
+            "blocks of the files that were replaced",
+            "the file system writes over them, or the disk's encryption key is destroyed",
+        ),
+        Remains(
+            "sessions that were open before",
+            "what they had read: in their memory, or where they wrote it",
+            "they end",
+        ),
+        Remains("backups", "everything as it was", _text(now + backups)),
+        Remains(
+            "spools of gateways out of reach",
+            "sealed envelopes that the gateway itself cannot open",
+            "it has the lease named here, or its last lease ends",
+        ),
+        Remains(
+            "the broker's queue for ingest",
+            "sealed envelopes that were under way, and that ingest refuses",
+            "ingest has read them, and the broker has saved its store after that",
+        ),
+        Remains("ledger of ingest", "digests of sealed envelopes, by gateway", "for ever"),
+        Remains("cohort figures published before", "k-anonymous, at least 11 people", "for ever"),
+        Remains(
+            "vault",
+            "signed decisions and this ledger: proof of consent, under an id that leads to nobody"
+            if erasure.purpose is None
+            else "the identity, for other purposes; signed decisions and this ledger",
+            "for ever",
+        ),
+    ]
+
+
+def _unread(done: Mapping[str, Step]) -> list[Remains]:
+    """Return what of the person's records could not be read, and was passed over."""
+    found = []
+    if any(done[step].facts.get("unverified") for step in ("freeze", "keys") if step in done):
+        found.append(
+            Remains(
+                "vault",
+                "signed decisions that do not verify: after them no withdrawal could be recorded",
+                "for ever",
+            )
+        )
+    if others := done["verify"].facts.get("not_exports"):
+        found.append(
+            Remains(
+                "exports",
+                f"{others} records of exports that name no export; what they name was left",
+                "who changed the vault is known, and the file is looked for by hand",
+            )
+        )
+    return found
+
+
+def _around(looked: Iterable[Looked]) -> list[Remains]:
+    """Return what stands beside the databases, where this erasure could not look."""
+    found = list(looked)
+    slots = max(one.replication_slots for one in found)
+    standbys = max(one.standbys for one in found)
+    tables = sum(one.sessions_with_temporary_tables for one in found)
+    remains = []
+    if slots:
+        remains.append(
+            Remains(
+                f"write-ahead log kept for {slots} replication slots, and what they spilled",
+                "rows as they were; what a logical subscriber copied stays there",
+                "the slots have read past the erasure, or are dropped",
+            )
+        )
+    if standbys:
+        remains.append(
+            Remains(
+                f"disks of {standbys} standbys",
+                "the same files, until the rewrite is repeated there",
+                "they have replayed the erasure and made a checkpoint",
+            )
+        )
+    if tables:
+        remains.append(
+            Remains(
+                f"temporary tables of {tables} sessions",
+                "copies that they may have made",
+                "these sessions end",
+            )
+        )
+    return remains
+
+
+def _text(at: dt.datetime) -> str:
+    return whole_ms(at).astimezone(dt.UTC).isoformat(timespec="milliseconds")
+
+
+def sign(certificate: Certificate, keys: Keys) -> Signed:
+    """Return *certificate*, signed."""
+    document = canonical.to_sign(KIND, canonical.encode(certificate))
+    return Signed(_format(certificate), keys.key_id, certificate, keys.sign(document))
+
+
+def _format(certificate: Certificate) -> str:
+    return FORMAT_1 if certificate.looked is None else FORMAT
+
+
+def encode(signed: Signed) -> bytes:
+    """Return *signed* as it is written to a file."""
+    return msgspec.json.format(msgspec.json.encode(signed), indent=2) + b"\n"
+
+
+def check(data: bytes, public_key: Ed25519PublicKey) -> Certificate:
+    """
+    Return the certificate that *data* is, without any database.
+
+    Raises:
+        Refused: It is none.
+        Tampered: It is not as it was signed, or was signed by another.
+    """
+    try:
+        signed = msgspec.json.decode(data, type=Signed)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        raise Refused("the file is no certificate of an erasure") from None
+    if signed.format != _format(signed.certificate):
+        raise Refused("the file is no certificate of an erasure of this version")
+    try:
+        document = canonical.to_sign(KIND, canonical.encode(signed.certificate))
+        public_key.verify(signed.signature, document)
+    except InvalidSignature:
+        raise Tampered("a certificate") from None
+    return signed.certificate

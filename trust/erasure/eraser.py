@@ -1,0 +1,327 @@
+"""
+Erasure: what a person had stored about her, gone from every store, step by step.
+
+Each step may be done twice, and is noted in the ledger once it is done; so a procedure that was
+cut off at any instruction goes on where it stopped. Nothing is destroyed before the ledger has
+what it takes to do it all again: after a restore that is done before ingest may store.
+"""
+
+import datetime as dt
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+
+from runtime.logs import Log, describe
+from trust.consent.consent import Consent
+from trust.erasure.certificate import Certificate, Signed, certify, sign
+from trust.erasure.freezing import Freezer
+from trust.erasure.physical_rewrite import Broom
+from trust.erasure.verification import Verifier
+from trust.errors import BrokerUnavailable, KeyFileError, Residue
+from trust.ports import Clock, Keys
+from trust.reconcile.reconciler import Upkeep
+from trust.rights import export_files
+from trust.telemetry.erasure import Stores
+from trust.vault.erasures import Erasure, FoundAgain, Ledger, LedgerFile, Step, Tombstones
+from trust.vault.vault import Vault
+
+STEPS: Final = (
+    "freeze", "mark", "keys", "rows", "names", "broker", "rewrite", "verify", "certify",
+)  # fmt: skip
+
+Facts = dict[str, Any]
+_log: Final = Log("trust.erasure.eraser")
+
+
+class Eraser:
+    """
+    Erases.
+
+    Args:
+        vault: With the ledger, and what says who a person is.
+
+        stores: Where observations are.
+
+        consent: Ends what is still measured.
+
+        upkeep: Brings agents up to date.
+
+        keys: For pseudonyms and tombstones, and to sign.
+
+        controller: Who answers for the processing.
+
+        broom: Of both databases.
+
+        verifier: Looks whether anything is left.
+
+        publish: Has the broker retain the leases; returns whether it has all. None without one.
+
+        ledger_file: The ledger's copy.
+
+        horizon: How long the write-ahead log and backups live.
+
+        clock: Tells the time.
+    """
+
+    def __init__(  # noqa: PLR0913 - it reaches everything that holds something of a person
+        self,
+        vault: Vault,
+        stores: Stores,
+        consent: Consent,
+        upkeep: Upkeep,
+        keys: Keys,
+        *,
+        controller: str,
+        broom: Broom,
+        verifier: Verifier,
+        publish: Callable[[], bool] | None,
+        ledger_file: LedgerFile | None,
+        horizon: tuple[dt.timedelta, dt.timedelta],
+        clock: Clock,
+    ) -> None:
+        self._vault = vault
+        self._stores = stores
+        self._keys = keys
+        self._freezer = Freezer(vault, stores, consent, upkeep, keys, controller=controller)
+        self._broom = broom
+        self._verifier = verifier
+        self._publish = publish
+        self._ledger_file = ledger_file
+        self._horizon = horizon
+        self._clock = clock
+        self._tombstones = Tombstones(keys.tombstone_key)
+        self._do: Mapping[str, Callable[[Erasure, Mapping[str, Step]], Facts]] = {
+            "freeze": self._freeze,
+            "mark": self._mark,
+            "keys": self._destroy_keys,
+            "rows": self._erase_rows,
+            "names": self._erase_names,
+            "broker": self._renew_leases,
+            "rewrite": self._rewrite,
+            "verify": self._verify,
+            "certify": self._certify,
+        }
+
+    def erase(self, subject: UUID, purpose: str | None) -> int:
+        """
+        Erase what there is of *subject* for *purpose*, or all of it; return its number.
+
+        One that was cut off goes on.
+
+        Raises:
+            Refused: There is no such subject, or she decided nothing for that purpose.
+            Unavailable: It is not done yet; do it again later.
+            Residue: It is done, and something is still found.
+        """
+        with self._vault.ledger() as ledger:
+            number = ledger.begin(subject, purpose)
+        self.go_on(number)
+        return number
+
+    def go_on(self, number: int) -> None:
+        """
+        Do what is left of erasure *number*.
+
+        Raises:
+            Unavailable: It is not done yet; do it again later.
+            Residue: It is done, and something is still found.
+        """
+        with self._vault.ledger() as ledger:
+            erasure, done = ledger.erasure(number), ledger.steps(number)
+        for step in STEPS:
+            if step not in done:
+                facts = self._do[step](erasure, done)
+                with self._vault.ledger() as ledger:
+                    ledger.record(number, step, facts)
+                    done = ledger.steps(number)
+            if step == "mark":
+                # Also when it was noted before: that may be how far the process came.
+                self._copy_mark(number)
+
+    def _copy_mark(self, number: int) -> None:
+        """See that the ledger's file knows the erasure, before anything is destroyed."""
+        if self._ledger_file is not None:
+            with self._vault.ledger() as ledger:
+                entry = ledger.entry(number)
+            self._ledger_file.append(entry)
+
+    def certificate(self, number: int) -> Signed:
+        """
+        Return the certificate of erasure *number*.
+
+        Raises:
+            NotFound: It is not finished.
+        """
+        with self._vault.ledger() as ledger:
+            facts = ledger.certified(number).facts
+        return sign(msgspec.convert(facts, Certificate), self._keys)
+
+    def found_again(self, number: int) -> list[FoundAgain]:
+        """Return what of erasure *number* was there again since, and was erased again."""
+        with self._vault.ledger() as ledger:
+            return [found for found in ledger.found_again() if found.number == number]
+
+    # The steps
+
+    def _freeze(self, erasure: Erasure, _: Mapping[str, Step]) -> Facts:
+        """Nothing more is measured or stored from here on."""
+        return self._freezer.freeze(erasure)
+
+    def _mark(self, erasure: Erasure, _: Mapping[str, Step]) -> Facts:
+        """What is to be erased is counted, and can be recognised after all names are gone."""
+        names = self._freezer.names(erasure)
+        with self._vault.ledger() as ledger:
+            key_id = None if erasure.purpose else ledger.data_key_id(erasure.subject)
+        found = self._stores.find(pseudonyms=names.pseudonyms, handles=names.handles)
+        return {
+            "agents": sorted({*names.agents, *found.agents}),
+            "data_key": key_id,
+            "relations": found.relations,
+            "rows": found.rows,
+            "series": found.series,
+            "tombstones": [self._tombstones.of(name) for name in found.names],
+        }
+
+    def _destroy_keys(self, erasure: Erasure, done: Mapping[str, Step]) -> Facts:
+        """The identity, the bindings and what was exported are unreadable from here on."""
+        # Again: an erasure may go on days later, and she may have agreed anew meanwhile.
+        frozen = self._freeze(erasure, done)
+        with self._vault.ledger() as ledger:
+            keys = []
+            exports = Exports()
+            # The key first: whoever is about to give her a new handle or export waits for it.
+            if erasure.purpose is None:
+                ledger.destroy_key(erasure.subject)
+                keys.append(done["mark"].facts["data_key"])
+            handles = ledger.delete_handles(erasure.subject, erasure.purpose)
+            if erasure.purpose is None:
+                exports = _discard_exports(ledger, erasure.subject)
+            facts = {
+                "handles": handles,
+                "keys": keys,
+                "exports": exports.deleted,
+                "unverified": frozen["unverified"],
+            }
+            # With what it took: done again, there is nothing left to count.
+            ledger.record(erasure.number, "keys", facts)
+        return facts
+
+    def _erase_rows(self, _: Erasure, done: Mapping[str, Step]) -> Facts:
+        """Rows, compressed or not, and aggregates, over all time."""
+        series = done["mark"].facts["series"]
+        # Rolled up, or compressed, since the mark: the rows are in other relations, too.
+        relations = self._stores.relations(series)
+        self._stores.erase_rows(series)
+        return {"relations": relations}
+
+    def _erase_names(self, erasure: Erasure, done: Mapping[str, Step]) -> Facts:
+        """What led to the rows, and what rests in quarantine."""
+        marked = done["mark"].facts
+        rows = self._stores.erase_names(
+            marked["series"], agents=marked["agents"], numbers=[erasure.number]
+        )
+        return {"rows": rows}
+
+    def _renew_leases(self, _: Erasure, done: Mapping[str, Step]) -> Facts:
+        """The broker retains leases that do not name the handles any more."""
+        if self._publish is None:
+            return {"leases": {}, "published": False}
+        if not self._publish():
+            raise BrokerUnavailable("another process publishes, and has not done so yet")
+        agents = done["mark"].facts["agents"]
+        with self._vault.transaction() as records:
+            if records.set_aside.keeps_lease(agents):
+                raise BrokerUnavailable(
+                    "the lease of a gateway of that person is not renewed, so that the broker has"
+                    " the one before; `vitalveil trust unit list` says why"
+                )
+        with self._vault.ledger() as ledger:
+            leases = ledger.leases(agents)
+        return {"leases": {agent: at for agent, (at, _) in leases.items()}, "published": True}
+
+    def _rewrite(self, _: Erasure, done: Mapping[str, Step]) -> Facts:
+        """Files and statistics keep nothing of before."""
+        relations = [*done["mark"].facts["relations"], *done["rows"].facts.get("relations", [])]
+        return {"looked": msgspec.to_builtins(self._broom.sweep(relations))}
+
+    def _verify(self, erasure: Erasure, _: Mapping[str, Step]) -> Facts:
+        """Everything is looked through once more; what came after the mark is erased with it."""
+        back = self._verifier.back_of(erasure.number)
+        kept = [] if back is None else self._verifier.erase(erasure.number, back)
+        looked = self._verifier.finish_rewriting()
+        exports = Exports()
+        if erasure.purpose is None:
+            with self._vault.ledger() as ledger:
+                exports = _discard_exports(ledger, erasure.subject)
+        if residue := [*self._residue(erasure), *exports.residue(), *kept]:
+            raise Residue(residue)
+        facts: Facts = {"residue": 0, "exports": exports.deleted, "not_exports": exports.others}
+        return facts if looked is None else {**facts, "looked": msgspec.to_builtins(looked)}
+
+    def _certify(self, erasure: Erasure, done: Mapping[str, Step]) -> Facts:
+        return certify(erasure, done, now=self._clock(), horizon=self._horizon)
+
+    # After the fact
+
+    def verify(self, number: int) -> list[str]:
+        """
+        Look through every store for what erasure *number* took; return where something is.
+
+        Raises:
+            NotFound: There is no such erasure, or nothing was marked yet.
+            Unavailable: A database cannot be looked through.
+        """
+        with self._vault.ledger() as ledger:
+            erasure = ledger.erasure(number)
+        return self._residue(erasure)
+
+    def _residue(self, erasure: Erasure) -> list[str]:
+        back = self._verifier.back_of(erasure.number)
+        found = set() if back is None else set(back.where())
+        with self._vault.ledger() as ledger:
+            if erasure.purpose is None and ledger.handles(erasure.subject, None):
+                found.add("vault handles")
+            if erasure.purpose is None and not ledger.is_erased(erasure.subject):
+                found.add("vault identity")
+            waiting = [one for one in ledger.found_again() if one.number == erasure.number]
+        if not all(one.is_rewritten for one in waiting):
+            found.add("files that are still to be rewritten")
+        return sorted(found)
+
+
+class Exports(msgspec.Struct, frozen=True):
+    """What became of the files of a person's exports."""
+
+    deleted: int = 0
+    kept: int = 0
+    """That are there, and cannot be deleted."""
+    others: int = 0
+    """That the vault's record names, and that are no exports: they were left."""
+
+    def residue(self) -> list[str]:
+        """Return in words what is still to be deleted."""
+        return ["files of exports, which cannot be deleted"] if self.kept else []
+
+
+def _discard_exports(ledger: Ledger, subject: UUID) -> Exports:
+    """Delete the exports of *subject*, each for itself: one that stays keeps no other."""
+    deleted = kept = others = 0
+    for export, file in ledger.exports(subject):
+        try:
+            export_files.discard(Path(file))
+        except KeyFileError as exc:
+            _log.warning("export_not_deleted", error=describe(exc))
+            is_there = export_files.may_be_export(Path(file))
+            kept, others = kept + is_there, others + (not is_there)
+            continue
+        ledger.note_export_deleted(export)
+        deleted += 1
+    return Exports(deleted, kept, others)
+
+
+def scope_of(text: str) -> str | None:
+    """Return the purpose that *text* names; None for `all`."""
+    return None if text == "all" else text.partition("@")[0]

@@ -1,0 +1,154 @@
+"""
+Recognition: which of the names, series and rows that are there belong to an erased person.
+
+Pure: names in, what came back out, by the number of the erasure.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence, Set
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+
+from trust.telemetry.erasure import Name
+from trust.vault.erasures import Mark, Tombstones
+
+_ROWS: Final = "rows of observations or aggregates"
+Scope = tuple[UUID, str]
+"""A subject, and the name of a purpose."""
+
+
+class Back(msgspec.Struct):
+    """What came back of one erasure."""
+
+    series: set[int]
+    """With a pseudonym that was erased."""
+    handles: set[bytes]
+    """That permissions have."""
+    agents: set[str]
+    rows: dict[str, set[int]]
+    """By table, series of rows that no name leads to, and that were erased."""
+    vault_handles: set[bytes]
+    has_identity: bool = False
+    """The subject's data key is there again."""
+    is_remembered: bool = False
+    """By the planner's statistics."""
+
+    def __repr__(self) -> str:
+        return "Back(…)"
+
+    def is_rows_alone(self) -> bool:
+        """Tell whether nothing but rows came back, which no name leads to."""
+        return self.where() == [_ROWS]
+
+    def where(self) -> list[str]:
+        """Return where it came back, in words."""
+        found = {
+            "names": bool(self.series or self.handles),
+            _ROWS: bool(self.rows),
+            "statistics": self.is_remembered,
+            "vault handles": bool(self.vault_handles),
+            "vault identity": self.has_identity,
+        }
+        return [name for name, is_there in found.items() if is_there]
+
+
+class Recognition:
+    """
+    What a list of erasures is recognised by.
+
+    Args:
+        marks: The erasures.
+
+        tombstones: Of the keys that made theirs.
+
+        handles: Every handle that the vault has: its subject and purpose.
+    """
+
+    def __init__(
+        self, marks: Sequence[Mark], tombstones: Tombstones, handles: Mapping[bytes, Scope]
+    ) -> None:
+        self._tombstones = tombstones
+        self._marks = marks
+        self._by_tombstone: dict[str, list[int]] = {}
+        for place, mark in enumerate(marks):
+            for tombstone in mark.facts["tombstones"]:
+                self._by_tombstone.setdefault(tombstone, []).append(place)
+        self._back: dict[int, Back] = {}
+        self._back_by_series: dict[int, Back] = {}
+        erased = {h for h in handles if tombstones.of(h) in self._by_tombstone}
+        # A person may agree again after a purpose was erased: with a new handle, and with the
+        # pseudonym of before, which belongs to new series.
+        self._renewed = {scope for handle, scope in handles.items() if handle not in erased}
+        for handle in erased:
+            for mark in self._erasures(handle):
+                self._of(mark).vault_handles.add(handle)
+
+    def found(self) -> dict[int, Back]:
+        """Return what came back, by the number of the erasure."""
+        return self._back
+
+    def names(self, names: Iterable[Name]) -> None:
+        """Recognise *names* of the telemetry database: pseudonyms first, then handles."""
+        for name in names:
+            if name.agent is not None and name.series in self._back_by_series:
+                # A permission of now for a series of before: it goes, and is given again.
+                self._back_by_series[name.series].agents.add(name.agent)
+            for mark in self._erasures(name.value):
+                if name.agent is not None:
+                    back = self._of(mark)
+                    back.handles.add(name.value)
+                    back.agents.add(name.agent)
+                elif name.series in mark.facts["series"] or not self._is_renewed(mark):
+                    back = self._of(mark)
+                    back.series.add(name.series)
+                    self._back_by_series[name.series] = back
+
+    def remembered(self, values: Iterable[bytes]) -> None:
+        """Recognise *values* of the planner's statistics."""
+        for value in values:
+            for mark in self._erasures(value):
+                if not self._is_renewed(mark):
+                    self._of(mark).is_remembered = True
+
+    def rows(self, place: str, unknown: Iterable[int]) -> set[int]:
+        """
+        Recognise series that table *place* has rows of, and that no name leads to.
+
+        Returns:
+            Those that nobody erased: perhaps their names are still to be restored.
+        """
+        left = set(unknown)
+        for mark in self._marks:
+            if ours := left.intersection(mark.facts["series"]):
+                self._of(mark).rows.setdefault(place, set()).update(ours)
+                left -= ours
+        return left
+
+    def identities(self, numbers: Iterable[int]) -> None:
+        """Note that the subjects of the erasures *numbers* have their data keys again."""
+        wanted = set(numbers)
+        for mark in self._marks:
+            if mark.erasure.number in wanted:
+                self._of(mark).has_identity = True
+
+    def _erasures(self, value: bytes) -> list[Mark]:
+        return [self._marks[n] for n in self._by_tombstone.get(self._tombstones.of(value), ())]
+
+    def _is_renewed(self, mark: Mark) -> bool:
+        purpose = mark.erasure.purpose
+        return purpose is not None and (mark.erasure.subject, purpose) in self._renewed
+
+    def _of(self, mark: Mark) -> Back:
+        empty = Back(series=set(), handles=set(), agents=set(), rows={}, vault_handles=set())
+        return self._back.setdefault(mark.erasure.number, empty)
+
+
+def facts_of(back: Back, relations: Set[str]) -> dict[str, Any]:
+    """Return what the ledger keeps of *back*: numbers of series and tables, and no name."""
+    return {
+        "where": back.where(),
+        "series": sorted({*back.series, *(n for found in back.rows.values() for n in found)}),
+        "relations": sorted({*relations, *back.rows}),
+        "handles": len(back.handles) + len(back.vault_handles),
+    }

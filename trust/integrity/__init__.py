@@ -1,0 +1,1 @@
+"""Whether what was decided is still there, and as it was signed."""

@@ -1,0 +1,1 @@
+"""Secrets in files, and the pseudonyms that follow from them."""

@@ -1,0 +1,106 @@
+"""
+What is done by the clock: aggregates rolled up, cohort figures published, retention kept, and
+what was decided remembered and looked for.
+
+Each is done under a lock of the database's, so several daemons do not do it twice.
+"""
+
+import asyncio
+from collections.abc import Callable, Collection
+from typing import Final
+
+from runtime.logs import Log
+from trust.domain.units import Failure
+from trust.erasure.retention import Retainer
+from trust.integrity.audit import Audit
+from trust.maintenance.jobs import Do, Jobs
+from trust.ports import Clock
+from trust.telemetry.erasure import Stores
+
+_ROUND_S: Final = 60.0
+_ROUNDS_A_DAY: Final = 1440
+_FIRST_AUDIT: Final = 5
+_FIRST_RETENTION: Final = 60
+_log: Final = Log("trust.maintenance.database_jobs")
+
+
+class Maintenance:
+    """
+    Does it.
+
+    Args:
+        stores: Of this alone: it is used from a thread.
+
+        retainer: On those stores.
+
+        audit: On the same vault as the retainer.
+
+        jobs: Does each of it alone; on the same vault.
+
+        clock: Tells the time.
+
+        done: Told `rolled_up` or `retained` once it is.
+
+        missing: Told how many decisions are missing, each day.
+    """
+
+    def __init__(  # noqa: PLR0913 - it does all that the clock asks for
+        self,
+        stores: Stores,
+        retainer: Retainer,
+        audit: Audit,
+        jobs: Jobs,
+        *,
+        clock: Clock,
+        done: Callable[[str], None] = lambda what: None,
+        missing: Callable[[int], None] = lambda decisions: None,
+    ) -> None:
+        self._stores = stores
+        self._retainer = retainer
+        self._clock = clock
+        self._done = done
+        self._audit = audit
+        self._jobs = jobs
+        self._missing = missing
+
+    async def run(self) -> None:
+        """Work until cancelled, whatever fails meanwhile."""
+        rounds = 0
+        while True:
+            await asyncio.sleep(_ROUND_S)
+            await self._do("roll-up", self._roll_up)
+            await self._do("cohorts", self._publish_cohorts)
+            await self._do("witnesses", self._audit.note)
+            if rounds % _ROUNDS_A_DAY == _FIRST_AUDIT:
+                await self._do("audit", self._look)
+            if rounds % _ROUNDS_A_DAY == _FIRST_RETENTION:
+                await self._do("retention", self._retain)
+            rounds += 1
+
+    async def _do(self, name: str, work: Do) -> None:
+        await asyncio.to_thread(self._jobs.do, name, work)
+
+    def _roll_up(self) -> None:
+        self._stores.roll_up(now=self._clock())
+        self._done("rolled_up")
+
+    def _publish_cohorts(self) -> None:
+        self._stores.publish_cohorts(now=self._clock())
+
+    def _look(self) -> None:
+        found = self._audit.look()
+        self._missing(found.missing)
+        if found.missing:
+            _log.error("decisions_missing", decisions=found.missing, chains=len(found.cut))
+        policies = self._audit.policies()
+        if policies.problems or policies.gone:
+            missing = len(policies.problems) + policies.gone
+            _log.error("policy_admissions_missing", versions=missing)
+
+    def _retain(self) -> Collection[Failure]:
+        retained = self._retainer.run()
+        if not retained.failures:
+            self._done("retained")
+        rows = sum(n for stores in retained.rows.values() for n in stores.values())
+        _log.info("retained", partitions=retained.partitions, rows=rows, leases=retained.leases)
+        return retained.failures

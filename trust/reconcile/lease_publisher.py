@@ -1,0 +1,363 @@
+"""
+The courier: finishes what commands left unfinished, renews leases, and takes them to the broker.
+
+Everything that it does is read off the vault and may be done twice; so a crash at any instruction
+costs time only. One gateway's fault is set aside, named in the vault, and keeps no other waiting.
+"""
+
+import asyncio
+import datetime as dt
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, TypeVar
+
+from runtime.logs import Log, describe
+from trust.config import DatabaseSettings
+from trust.domain.units import Cause, Failure, UnitKind, Work, back_off, gateway, job
+from trust.errors import BrokerUnavailable, TelemetryUnavailable, Unavailable
+from trust.metrics import Metrics
+from trust.ports import Broker, Channel, SealedLease
+from trust.reconcile.padding import Padding
+from trust.reconcile.reconciler import Upkeep
+from trust.reconcile.suspects import Doubt
+from trust.vault.isolation import attempt
+from trust.vault.vault import Listener, Vault, listen
+
+T = TypeVar("T")
+
+_GROUP: Final = 100
+"""How many agents are brought up to date in one transaction: it holds up ingest for its length."""
+_ROUND_S: Final = 1.0
+_MAX_BACK_OFF_S: Final = 15.0
+_FIRST_WAIT_S: Final = 0.05
+_LONGEST_WAIT_S: Final = 0.4
+CLEARING: Final = "clear-telemetry"
+"""The job that sees to it that telemetry may be written to after a start or a restore."""
+LEASE_KEYS: Final = "lease-keys"
+"""The job that tells telemetry the lease keys that it does not have."""
+_log: Final = Log("trust.reconcile.lease_publisher")
+
+
+class Courier:
+    """
+    Takes leases to the broker, as long as no other process does.
+
+    Args:
+        vault: Of this courier alone: it is used from a thread.
+
+        upkeep: On that vault, and a telemetry of this courier alone.
+
+        broker: Where leases go.
+
+        listen_to: Where the vault is.
+
+        metrics: Kept up to date.
+
+        repair_after: How long a command may take to finish its own work.
+    """
+
+    def __init__(
+        self,
+        vault: Vault,
+        upkeep: Upkeep,
+        broker: Broker,
+        *,
+        listen_to: DatabaseSettings,
+        metrics: Metrics,
+        repair_after: dt.timedelta,
+    ) -> None:
+        self._vault = vault
+        self._upkeep = upkeep
+        self._broker = broker
+        self._listen_to = listen_to
+        self._metrics = metrics
+        self._repair_after = repair_after
+        self._clock = time.monotonic
+        self._doubt = Doubt()
+        self._closures = 0
+        self._are_keys_written = False
+        # Jobs that are known not to be set aside, as the process before this one left them.
+        self._well: frozenset[str] = frozenset()
+        self._closed_until = 0.0
+        # One thread: what was cancelled half-way ends before anything else uses the connections.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="courier")
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until *stop*, whatever fails meanwhile."""
+        working = asyncio.create_task(self._work_for_ever(), name="courier")
+        stopping = asyncio.create_task(stop.wait(), name="stop")
+        try:
+            await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if working.done():
+                working.result()
+        finally:
+            for task in (working, stopping):
+                task.cancel()
+            await asyncio.gather(working, stopping, return_exceptions=True)
+
+    async def _work_for_ever(self) -> None:
+        failures = 0
+        while True:
+            try:
+                async with listen(self._listen_to) as listener:
+                    self._metrics.connected.labels("vault").set(1)
+                    await self._wait_to_be_publisher(listener)
+                    async with self._broker.connect() as channel:
+                        failures = 0
+                        await self._serve(listener, channel)
+            except Unavailable as exc:
+                failures += 1
+                self._count_failure(exc)
+            finally:
+                for to in ("vault", "broker", "telemetry"):
+                    self._metrics.connected.labels(to).set(0)
+            # Full jitter: after an outage, not everybody comes back at once.
+            await asyncio.sleep(
+                random.uniform(0, min(_MAX_BACK_OFF_S, 0.1 * 2 ** min(failures, 10)))  # noqa: S311
+            )
+
+    def _count_failure(self, exc: Unavailable) -> None:
+        of = "vault"
+        if isinstance(exc, BrokerUnavailable):
+            of = "broker"
+        elif isinstance(exc, TelemetryUnavailable):
+            of = "telemetry"
+        self._metrics.failures.labels(of).inc()
+        _log.warning("out_of_reach", what=of, error=describe(exc), why=exc.cause)
+
+    async def _wait_to_be_publisher(self, listener: Listener) -> None:
+        # PostgreSQL tells nobody that a lock was tried for and is free now.
+        while not await listener.is_publisher():  # noqa: ASYNC110 - the event is in another process
+            await asyncio.sleep(0.2)
+
+    async def _serve(self, listener: Listener, channel: Channel) -> None:
+        self._metrics.connected.labels("broker").set(1)
+        _log.info("connected", to="broker")
+        # Of this connection alone: the broker says what it retains at the start of each.
+        padding = Padding(monotonic_s=self._clock)
+        working = asyncio.create_task(self._work(listener, channel, padding), name="work")
+        closing = asyncio.create_task(channel.hear(padding.heard), name="closed")
+        try:
+            await asyncio.wait({working, closing}, return_when=asyncio.FIRST_COMPLETED)
+            if working.done():
+                working.result()
+            raise BrokerUnavailable("the connection was lost")
+        finally:
+            for task in (working, closing):
+                task.cancel()
+            await asyncio.gather(working, closing, return_exceptions=True)
+
+    async def _work(self, listener: Listener, channel: Channel, padding: Padding) -> None:
+        self._doubt.connected()
+        await self._in_thread(self._note_convicted)
+        self._are_keys_written = False
+        # What is new first. Then everything once more, because the broker may have lost what it
+        # retained; in turns, so that an old lease is never published after a newer one.
+        after: str | None = ""
+        while True:
+            await self.publish(channel)
+            if agents := padding.take(_GROUP):
+                await self._in_thread(lambda a=agents: self._note_padded(a))  # type: ignore[misc]
+            await self._bring()
+            await self.publish(channel)
+            if after is not None:
+                after = await self._publish_again(channel, after=after)
+            else:
+                # What a connection was lost over goes last: all others have their lease.
+                self._doubt.again(await self._in_thread(self._to_publish_again))
+                await self._publish_alone(channel, self._doubt.last_alone)
+            await listener.heard(timeout_s=_ROUND_S if after is None else 0)
+
+    async def _bring(self) -> None:
+        if not await self._in_thread(self._may_write):
+            return
+        if not self._are_keys_written:
+            await self._in_thread(self._write_lease_keys)
+            self._are_keys_written = True
+        while agents := await self._in_thread(self._bring_some):
+            self._metrics.brought.inc(agents)
+            _log.info("brought", agents=agents)
+        self._metrics.connected.labels("telemetry").set(1)
+
+    def _may_write(self) -> bool:
+        """Tell whether telemetry may be written to; leases are published in any case."""
+        if self._clock() < self._closed_until:
+            return False
+        is_open = self._attempt_job(CLEARING, self._upkeep.check)
+        self._closures = 0 if is_open else self._closures + 1
+        if not is_open:
+            wait = back_off(self._closures, jitter=random.random())  # noqa: S311
+            self._closed_until = self._clock() + wait.total_seconds()
+            self._metrics.connected.labels("telemetry").set(0)
+        return is_open
+
+    def _write_lease_keys(self) -> None:
+        self._attempt_job(LEASE_KEYS, self._upkeep.write_lease_keys)
+
+    def _attempt_job(self, name: str, work: Callable[[], object]) -> bool:
+        """Do *work*, the job *name*, alone; return whether it is done."""
+        cause = attempt(work, kind=UnitKind.JOB)
+        failures = {Failure(job(name), cause)} if isinstance(cause, Cause) else set()
+        if failures or name not in self._well:
+            with self._vault.transaction() as records:
+                records.set_aside.replace(Work.JOB, {name: failures})
+            self._well = self._well - {name} if failures else self._well | {name}
+        self._metrics.count_failures(failures)
+        return not failures
+
+    def _bring_some(self) -> int:
+        agents = self._upkeep.unfinished(older_than=self._repair_after, limit=_GROUP)
+        if not agents:
+            return 0
+        done = self._upkeep.attempt(agents)
+        for found in done.failures.values():
+            self._metrics.count_failures(found)
+        return len(agents)
+
+    async def publish(self, channel: Channel) -> int:
+        """
+        Publish every lease that the broker does not have; return how many.
+
+        One that it refuses, or that is too large for it, is set aside; so is one over which the
+        connection was lost again and again.
+
+        Raises:
+            Unavailable: Some may be published; do it again later.
+        """
+        total = await self._publish_alone(channel, self._doubt.next_alone)
+        while leases := await self._in_thread(self._unpublished):
+            total += await self._hand_over(channel, leases)
+        return total
+
+    async def _publish_alone(self, channel: Channel, agents: Sequence[str]) -> int:
+        total = 0
+        for agent in agents:
+            leases = await self._in_thread(lambda a=agent: self._leases_of([a]))  # type: ignore[misc]
+            if not leases:
+                self._doubt.passed([agent])
+            else:
+                total += await self._hand_over(channel, leases)
+        return total
+
+    async def _hand_over(self, channel: Channel, leases: Sequence[SealedLease]) -> int:
+        """Have the broker retain *leases*; return how many it has, and set aside the others."""
+        agents = [lease.agent for lease in leases]
+        try:
+            refused = await channel.publish(leases)
+        except (BrokerUnavailable, asyncio.CancelledError):
+            # Cancelled, too, when the connection is found lost before the answer is missed.
+            self._doubt.lost(agents)
+            raise
+        self._doubt.passed(agents)
+        await self._in_thread(lambda: self._save_published(leases, refused))
+        self._metrics.published.inc(len(leases) - len(refused))
+        return len(leases) - len(refused)
+
+    async def _publish_again(self, channel: Channel, *, after: str) -> str | None:
+        """Publish the next of all leases; return where to go on, or None at the end."""
+        leases = await self._in_thread(lambda: self._all_leases(after))
+        if not leases:
+            return None
+        doubted = set(self._doubt.all)
+        await self._hand_over(channel, [one for one in leases if one.agent not in doubted])
+        return leases[-1].agent
+
+    async def is_all_published(self) -> bool:
+        """Tell whether the broker has every lease."""
+        return not await self._in_thread(self._unpublished)
+
+    def close(self) -> None:
+        """End the thread, once it has done what it is at."""
+        self._thread.shutdown()
+
+    def _unpublished(self) -> list[SealedLease]:
+        with self._vault.transaction() as records:
+            unfinished, unpublished = records.backlog()
+            self._metrics.unfinished.set(unfinished)
+            self._metrics.unpublished.set(unpublished)
+            return records.unpublished(without=self._doubt.all, limit=_GROUP)
+
+    def _all_leases(self, after: str) -> list[SealedLease]:
+        with self._vault.transaction() as records:
+            return records.all_leases(after=after, limit=_GROUP)
+
+    def _leases_of(self, agents: Sequence[str]) -> list[SealedLease]:
+        with self._vault.transaction() as records:
+            return records.leases_of(agents)
+
+    def _to_publish_again(self) -> list[str]:
+        with self._vault.transaction() as records:
+            return records.set_aside.to_publish_again(limit=_GROUP)
+
+    def _save_published(self, leases: Sequence[SealedLease], refused: Mapping[str, Cause]) -> None:
+        failures = {
+            agent: {Failure(gateway(agent), refused[agent])} if agent in refused else set()
+            for agent in (lease.agent for lease in leases)
+        }
+        with self._vault.transaction() as records:
+            records.save_published(lease for lease in leases if lease.agent not in refused)
+            records.set_aside.replace(Work.PUBLICATION, failures)
+        for found in failures.values():
+            self._metrics.count_failures(found)
+        _log.debug("published", leases=len(leases) - len(refused))
+
+    def _note_padded(self, agents: Sequence[str]) -> None:
+        """Note that *agents* read padded leases; they get one in their turn."""
+        noted = attempt(lambda: self._save_padded(agents), kind=UnitKind.GATEWAY)
+        if isinstance(noted, Cause) and len(agents) > 1:
+            # One of them has cost the others their transaction: each alone.
+            for agent in agents:
+                self._note_padded([agent])
+
+    def _save_padded(self, agents: Sequence[str]) -> None:
+        with self._vault.transaction() as records:
+            noted = records.note_padded(agents)
+        if noted:
+            _log.info("read_padded", agents=noted)
+
+    def _note_convicted(self) -> None:
+        """Set aside whose lease has the broker close the connection."""
+        convicted = self._doubt.convicted()
+        if not convicted:
+            return
+        failures = {agent: {Failure(gateway(agent), Cause.CONNECTION_LOST)} for agent in convicted}
+        with self._vault.transaction() as records:
+            records.set_aside.replace(Work.PUBLICATION, failures)
+        for found in failures.values():
+            self._metrics.count_failures(found)
+        _log.error("lease_closes_connection", agents=len(convicted))
+
+
+async def publish_once(
+    courier: Courier, broker: Broker, listener: Listener, *, patience_s: float
+) -> bool:
+    """
+    See to it that every lease is published, by us or by the process that does it already.
+
+    Returns:
+        Whether all were when this returned; if not, the daemon does it later.
+
+    Raises:
+        Unavailable: Some may be published; do it again later.
+    """
+    deadline = asyncio.get_running_loop().time() + patience_s
+    wait_s = _FIRST_WAIT_S
+    while not await listener.is_publisher():
+        if await courier.is_all_published():
+            return True
+        if asyncio.get_running_loop().time() > deadline:
+            return False
+        await asyncio.sleep(wait_s)
+        wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
+    try:
+        if not await courier.is_all_published():
+            async with broker.connect() as channel:
+                await courier.publish(channel)
+    finally:
+        await listener.retire()
+    return True

@@ -1,0 +1,183 @@
+"""Leases to the broker, retained, and states from it: the door of aiomqtt."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Any, Final
+
+import aiomqtt
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from runtime.identity import Identity
+from runtime.logs import Log, describe
+from runtime.settings import BrokerSettings
+from trust.domain.units import Cause
+from trust.errors import BrokerUnavailable
+from trust.ports import SealedLease
+from wire import topics
+from wire.state import MAX_STATE_BYTES
+
+_NAME: Final = "trust"
+_TIMEOUT_S: Final = 10.0
+_IN_FLIGHT: Final = 200
+_LARGEST_PACKET_BYTES: Final = 268_435_460
+"""What MQTT can say at all."""
+_LARGEST_HEARD_BYTES: Final = MAX_STATE_BYTES + 128
+"""The largest packet that the broker is to send: a state with its topic, and no other is heard."""
+_MOST_WAITING: Final = 1000
+"""Messages that came and were not looked at; one more is passed over."""
+_log: Final = Log("trust.reconcile.mqtt_broker")
+
+
+class _Client(aiomqtt.Client):
+    """
+    Notices when the broker acknowledges a message and yet refuses it.
+
+    aiomqtt drops the reason code of a PUBACK, and a lease that the ACL keeps off its topic would
+    count as published (MQTT 5, 3.4.2.1).
+    """
+
+    refused = 0
+    max_packet_bytes = _LARGEST_PACKET_BYTES
+    """The Maximum Packet Size of the broker's CONNACK (MQTT 5, 3.2.2.3.6)."""
+
+    def _on_connect(
+        self,
+        client: Any,
+        userdata: Any,
+        flags: Any,
+        reason_code: Any,
+        properties: Any = None,
+    ) -> None:
+        self.max_packet_bytes = _allowed(properties)
+        super()._on_connect(client, userdata, flags, reason_code, properties)
+
+    def _on_publish(
+        self, client: Any, userdata: Any, mid: int, reason_code: Any, properties: Any
+    ) -> None:
+        self.refused += bool(reason_code.is_failure)
+        super()._on_publish(client, userdata, mid, reason_code, properties)
+
+
+def _allowed(properties: Any) -> int:
+    """Return how long a packet may be; a CONNACK without a limit allows all there is."""
+    found = getattr(properties, "MaximumPacketSize", None)
+    return _LARGEST_PACKET_BYTES if found is None else int(found)
+
+
+class MqttChannel:
+    """
+    A connection of aiomqtt.
+
+    Args:
+        client: Connected.
+
+        max_packet_bytes: The largest packet that is sent, whatever the broker says.
+    """
+
+    def __init__(self, client: _Client, *, max_packet_bytes: int) -> None:
+        self._client = client
+        self._max_packet_bytes = min(max_packet_bytes, client.max_packet_bytes)
+        self._has_accepted = False
+
+    async def publish(self, leases: Sequence[SealedLease]) -> Mapping[str, Cause]:
+        fit = [lease for lease in leases if packet_bytes(lease) <= self._max_packet_bytes]
+        causes = {lease.agent: Cause.LEASE_TOO_LARGE for lease in leases if lease not in fit}
+        if not await self._accepts(fit):
+            refused = [] if len(fit) > 1 else fit
+            if not refused:
+                # Which of them, nobody says of several: each once more, alone.
+                refused = [one for one in fit if not await self._accepts([one])]
+            if len(refused) == len(fit) and not self._has_accepted:
+                raise BrokerUnavailable("its ACL keeps `trust` off vv1/lease/+")
+            causes |= {lease.agent: Cause.BROKER_REFUSED for lease in refused}
+        return causes
+
+    async def _accepts(self, leases: Sequence[SealedLease]) -> bool:
+        """Publish *leases*; return whether the broker took all of them."""
+        refused = self._client.refused
+        try:
+            for first in range(0, len(leases), _IN_FLIGHT):
+                await asyncio.gather(
+                    *(self._publish_one(lease) for lease in leases[first : first + _IN_FLIGHT])
+                )
+        except aiomqtt.MqttError as exc:
+            raise BrokerUnavailable(describe(exc)) from None
+        is_accepted = self._client.refused == refused
+        self._has_accepted |= is_accepted and bool(leases)
+        return is_accepted
+
+    async def _publish_one(self, lease: SealedLease) -> None:
+        await self._client.publish(topics.lease(lease.agent), lease.sealed, qos=1, retain=True)
+
+    async def hear(self, heard: Callable[[str, bytes], None]) -> None:
+        # The iterator ends only when the connection is lost.
+        with contextlib.suppress(aiomqtt.MqttError):
+            # At most once: a state that is passed over comes again.
+            for code in await self._client.subscribe(topics.ALL_STATES, qos=0):
+                if getattr(code, "is_failure", False):
+                    _log.warning("states_refused", remedy="let `trust` read vv1/state/+")
+            async for message in self._client.messages:
+                if isinstance(message.payload, bytes):
+                    heard(message.topic.value, message.payload)
+
+
+def _asked() -> Properties:
+    """Return what is asked of the broker (MQTT 5, 3.1.2.11)."""
+    asked = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+    asked.MaximumPacketSize = _LARGEST_HEARD_BYTES
+    return asked
+
+
+def packet_bytes(lease: SealedLease) -> int:
+    """Return how long the PUBLISH packet of *lease* is (MQTT 5, 3.3), without properties."""
+    rest = 2 + len(topics.lease(lease.agent)) + 2 + 1 + len(lease.sealed)
+    # The remaining length takes a byte for each 7 bits (MQTT 5, 1.5.5).
+    return 1 + max(1, -(-rest.bit_length() // 7)) + rest
+
+
+class MqttBroker:
+    """
+    The broker, as the user `trust`.
+
+    Args:
+        settings: Where it is.
+
+        max_packet_bytes: The largest packet that is sent; the broker may say less.
+
+    Raises:
+        ConfigError: A file of TLS is not what it should be.
+    """
+
+    def __init__(self, settings: BrokerSettings, *, max_packet_bytes: int) -> None:
+        self._settings = settings
+        self._max_packet_bytes = max_packet_bytes
+        self._identity = Identity(settings.tls)
+
+    @contextlib.asynccontextmanager
+    async def connect(self) -> AsyncIterator[MqttChannel]:
+        """Connect while the context is open; raise BrokerUnavailable if that fails."""
+        client = _Client(
+            self._settings.host,
+            self._settings.port,
+            identifier=_NAME,
+            protocol=aiomqtt.ProtocolVersion.V5,
+            tls_context=self._identity.context(),
+            keepalive=self._settings.keep_alive_s,
+            timeout=_TIMEOUT_S,
+            clean_start=True,
+            properties=_asked(),
+            max_queued_incoming_messages=_MOST_WAITING,
+            max_inflight_messages=_IN_FLIGHT,
+            max_concurrent_outgoing_calls=_IN_FLIGHT,
+        )
+        try:
+            await client.__aenter__()
+        except (aiomqtt.MqttError, OSError) as exc:
+            raise BrokerUnavailable(describe(exc)) from None
+        try:
+            yield MqttChannel(client, max_packet_bytes=self._max_packet_bytes)
+        finally:
+            with contextlib.suppress(aiomqtt.MqttError):
+                await client.__aexit__(None, None, None)

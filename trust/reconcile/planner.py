@@ -1,0 +1,280 @@
+"""
+Plans: what permissions and lease of a gateway should be, worked out from the records of the vault.
+
+Each handle is worked out alone. One that cannot be (a record that does not verify, a key that is
+missing) is held: it is in no lease, and what telemetry permits under it stays as it is, neither
+widened nor ended. All others at the gateway get what was decided for them; a handle that has
+ended is not among them at all, and what it permitted ends.
+"""
+
+import datetime as dt
+from collections.abc import Callable, Mapping, Sequence, Set
+from typing import Final
+
+import msgspec
+
+from trust.config import LeaseSettings
+from trust.decisions import decisions, leases
+from trust.decisions.decisions import Decision
+from trust.decisions.effective_grant import Standing
+from trust.decisions.leases import Term
+from trust.decisions.permissions import Permission, compile_permissions
+from trust.domain.lease_keys import public_key
+from trust.domain.pseudonyms import pseudonymise
+from trust.domain.purposes import Purpose
+from trust.domain.units import Cause, Failure, Unit, UnitKind, gateway
+from trust.errors import LeaseTooLarge, Unusable
+from trust.integrity.witness import Chain
+from trust.ports import Keys
+from trust.vault.handles import Handle, SealedHandle
+from trust.vault.isolation import attempt_within
+from trust.vault.records import Agent, Records
+
+Cut = Callable[[Mapping[Chain, int]], Set[Chain]]
+_HIGHEST_VERSION: Final = (1 << 32) - 1
+_MOST_BUCKET_BYTES: Final = 4096
+"""What an agent takes (wire.lease)."""
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What one gateway should have."""
+
+    agent: Agent
+    standings: list[Standing]
+    permissions: list[Permission]
+    held: list[bytes]
+    """Handles that cannot be worked out."""
+    term: Term | None
+    """Of a new lease, if there is to be one, and it can be."""
+    failures: frozenset[Failure]
+
+
+class Planner:
+    """
+    Works plans out.
+
+    Args:
+        keys: For pseudonyms.
+
+        controller: Who answers for the processing.
+
+        lease: How long leases last, and how large they may be.
+    """
+
+    def __init__(self, keys: Keys, *, controller: str, lease: LeaseSettings) -> None:
+        self._keys = keys
+        self._controller = controller
+        self._lease = lease
+
+    def plan(
+        self, records: Records, agents: Sequence[Agent], *, cut: Cut, now: dt.datetime
+    ) -> list[Plan]:
+        """
+        Return a plan for each of *agents*.
+
+        Args:
+            records: Of the vault, in a transaction that holds the agents.
+
+            agents: Locked.
+
+            cut: Returns the chains of decisions that had more decisions than so many.
+
+            now: The time of issue.
+
+        Raises:
+            Unavailable: A server does not do its part, or a row cannot be read.
+        """
+        opener = _Opener(records, self._keys, self._controller)
+        found = opener.open([agent.agent for agent in agents], cut)
+        return [self._plan(agent, found[agent.agent], now=now) for agent in agents]
+
+    def _plan(self, agent: Agent, found: "_Found", *, now: dt.datetime) -> Plan:
+        term: Term | None = None
+        failures = set(found.failures)
+        # An agent that nobody was ever measured with has no lease, and needs none to say so.
+        if found.standings or agent.lease_version:
+            made = attempt_within(
+                lambda: self._term(agent, found.standings, now=now), kind=UnitKind.GATEWAY
+            )
+            if not isinstance(made, Cause):
+                term = made
+            # To a revoked gateway whose key is none no lease was ever sealed, and none is owed.
+            elif agent.revoked_at is None or made is not Cause.LEASE_KEY:
+                failures.add(Failure(gateway(agent.agent), made))
+        return Plan(
+            agent, found.standings, found.permissions, found.held, term, frozenset(failures)
+        )
+
+    def _term(self, agent: Agent, standings: list[Standing], *, now: dt.datetime) -> Term:
+        """
+        Return the term of the next lease of *agent*, if it can be sealed and published.
+
+        Raises:
+            BadLeaseKey: Nothing can be sealed to the gateway.
+            LeaseTooLarge: The broker would not take it.
+        """
+        ttl = dt.timedelta(seconds=self._lease.ttl_s)
+        term = leases.term(standings, now=now, ttl=ttl, refresh_at=self._lease.refresh_at)
+        if agent.lease_key is not None:
+            public_key(agent.lease_key)
+            # Before anything is written: with the longest version that the wire has.
+            lease = leases.compile_lease(
+                agent.agent, standings, version=_HIGHEST_VERSION, in_term=term
+            )
+            size = leases.packet_bytes(lease)
+            if size > self._lease.max_packet_bytes:
+                raise LeaseTooLarge(size_bytes=size, limit_bytes=self._lease.max_packet_bytes)
+        return term
+
+    def check(self, records: Records, agent: Agent, handle: Handle, *, now: dt.datetime) -> None:
+        """
+        Return if *handle*, which was added at *agent*, can be measured under.
+
+        Raises:
+            BadLeaseKey: Nothing can be sealed to the gateway.
+            KeyFileError: The key of its pseudonym is missing.
+            LeaseTooLarge: The broker would not take the lease.
+            Unavailable: The vault does not do its part.
+        """
+        self._keys.pseudonym_key(purpose=handle.purpose, epoch=handle.key_epoch)
+        if agent.lease_key is None:
+            return
+        public_key(agent.lease_key)
+        most_bytes = leases.most_packet_bytes(*records.lease_load(agent.agent))
+        if most_bytes <= self._lease.max_packet_bytes:
+            return
+        opener = _Opener(records, self._keys, self._controller)
+        standings = opener.open([agent.agent], lambda _: frozenset())[agent.agent].standings
+        # Of all who will be measured there, also of those whose time has not begun.
+        begins = max([now, *(standing.scope.valid_from for standing in standings)])
+        for at in (now, begins):
+            self._term(agent, standings, now=at)
+
+
+class _Found(msgspec.Struct):
+    standings: list[Standing] = []
+    permissions: list[Permission] = []
+    held: list[bytes] = []
+    failures: set[Failure] = set()
+
+
+class _Opener:
+    """Opens what the handles of gateways rest on; each purpose, key and chain once."""
+
+    def __init__(self, records: Records, keys: Keys, controller: str) -> None:
+        self._records = records
+        self._keys = keys
+        self._controller = controller
+        self._pseudonym_keys: dict[tuple[str, int], bytes | Cause] = {}
+        self._purposes: dict[tuple[str, int], Purpose | Cause] = {}
+
+    def open(self, agents: Sequence[str], cut: Cut) -> dict[str, _Found]:
+        found = {agent: _Found() for agent in agents}
+        chains = self._chains(agents, cut)
+        for sealed in self._records.sealed_handles(agents):
+            here = found[sealed.agent]
+            chain = chains.get((sealed.subject, sealed.purpose), [])
+            opened = self._open(sealed, chain)
+            if isinstance(opened, Failure):
+                here.held.append(sealed.handle)
+                here.failures.add(opened)
+            elif opened is not None:
+                standing, permissions = opened
+                here.standings.append(standing)
+                here.permissions += permissions
+        return found
+
+    def _chains(self, agents: Sequence[str], cut: Cut) -> dict[Chain, list[Decision] | Cause]:
+        """
+        Return the decisions that the handles of *agents* rest on, without those that are cut.
+
+        None of them grows meanwhile: who decides takes the lock of every agent with a handle.
+        """
+        chains: dict[Chain, list[Decision] | Cause] = {}
+        for chain, signed in self._records.signed_decisions_of(agents).items():
+            chains[chain] = attempt_within(
+                lambda c=chain, s=signed: self._records.verified_chain(c, s),  # type: ignore[misc]
+                kind=UnitKind.PERSON,
+            )
+        lengths = {chain: len(c) for chain, c in chains.items() if not isinstance(c, Cause)}
+        missing = cut(lengths)
+        return {chain: taken for chain, taken in chains.items() if chain not in missing}
+
+    def _open(
+        self, sealed: SealedHandle, chain: list[Decision] | Cause
+    ) -> tuple[Standing, list[Permission]] | Failure | None:
+        person = Unit(UnitKind.PERSON, str(sealed.subject))
+        if isinstance(chain, Cause):
+            return Failure(person, chain)
+        scope = decisions.scope_since(chain, sealed.decision)
+        if scope is None:
+            return None
+        handle = attempt_within(lambda: self._records.open_handle(sealed), kind=person.kind)
+        if isinstance(handle, Cause):
+            return Failure(person, handle)
+        versions = decisions.versions_since(chain, sealed.decision)
+        agreed: list[Purpose] = []
+        for version in versions:
+            purpose = self._purpose(sealed.purpose, version)
+            if isinstance(purpose, Cause):
+                name = f"{sealed.purpose}@{version}"
+                return Failure(Unit(UnitKind.PURPOSE, name), purpose)
+            agreed.append(purpose)
+        key = self._pseudonym_key(sealed.purpose, sealed.key_epoch)
+        if isinstance(key, Cause):
+            return Failure(Unit(UnitKind.KEY, f"{sealed.purpose}/{sealed.key_epoch}"), key)
+        return self._standing(handle, scope, agreed, key)
+
+    def _standing(
+        self, handle: Handle, scope: decisions.Scope, agreed: list[Purpose], key: bytes
+    ) -> tuple[Standing, list[Permission]] | Failure:
+        first, *later = agreed
+
+        def work() -> tuple[Standing, list[Permission]]:
+            pseudonym = pseudonymise(
+                handle.subject,
+                key=key,
+                controller=self._controller,
+                purpose=handle.purpose,
+                epoch=handle.key_epoch,
+            )
+            standing = Standing(
+                handle.handle,
+                handle.subject,
+                pseudonym,
+                first,
+                handle.bindings,
+                scope,
+                later,
+            )
+            try:
+                return standing, compile_permissions([standing])
+            except (KeyError, ValueError, OverflowError):
+                # A quantity that is not known here, or a rule that is none.
+                raise Unusable("a policy") from None
+
+        made = attempt_within(work, kind=UnitKind.PURPOSE)
+        if isinstance(made, Cause):
+            return Failure(Unit(UnitKind.PURPOSE, first.reference), made)
+        return made
+
+    def _purpose(self, name: str, version: int) -> Purpose | Cause:
+        if (name, version) not in self._purposes:
+            self._purposes[name, version] = attempt_within(
+                lambda: _usable(self._records.purpose(name, version)), kind=UnitKind.PURPOSE
+            )
+        return self._purposes[name, version]
+
+    def _pseudonym_key(self, purpose: str, epoch: int) -> bytes | Cause:
+        if (purpose, epoch) not in self._pseudonym_keys:
+            self._pseudonym_keys[purpose, epoch] = attempt_within(
+                lambda: self._keys.pseudonym_key(purpose=purpose, epoch=epoch), kind=UnitKind.KEY
+            )
+        return self._pseudonym_keys[purpose, epoch]
+
+
+def _usable(purpose: Purpose) -> Purpose:
+    # A lease has one bucket: a wrong one would make the lease unreadable to everybody there.
+    if not 1 <= purpose.bucket_bytes <= _MOST_BUCKET_BYTES:
+        raise Unusable("a policy")
+    return purpose

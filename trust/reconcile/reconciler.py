@@ -1,0 +1,386 @@
+"""
+Upkeep: brings the telemetry database, and the leases, to what the vault says.
+
+The vault is the truth, and is written first. What is done here can be cut off at any instruction
+and done again: `applied < wanted` on an agent's row says that it must be. The row is locked
+throughout, so that no two processes write about one agent at once, and no older truth is written
+after a newer one.
+"""
+
+import datetime as dt
+from collections.abc import Callable, Mapping, Sequence, Set
+from typing import Final
+
+import msgspec
+
+from runtime.logs import Log
+from trust.config import LeaseSettings
+from trust.decisions import leases
+from trust.decisions.leases import Term
+from trust.domain.lease_keys import is_lease_key, public_key
+from trust.domain.pki import CLOCKS_APART
+from trust.domain.units import SENTENCES, Cause, Failure, UnitKind, Work, gateway
+from trust.errors import LeaseTooLarge, NotInForce
+from trust.integrity.witness import Chain
+from trust.ports import Clock, Keys, SealedLease
+from trust.reconcile.planner import Plan, Planner
+from trust.telemetry.permissions import Change, Telemetry, Written
+from trust.vault.handles import Handle
+from trust.vault.isolation import attempt, attempt_within
+from trust.vault.records import Agent, Records
+from trust.vault.vault import Vault
+from wire import lease as wire_lease
+
+_log: Final = Log("trust.reconcile.reconciler")
+_AT_ONCE: Final = 500
+
+
+class Done(msgspec.Struct, frozen=True):
+    """What upkeep did."""
+
+    committed_at: dt.datetime | None = None
+    """The time just after the COMMIT in the telemetry database returned; None for no change."""
+    withdrawn_at: dt.datetime | None = None
+    versions: dict[str, int] = {}
+    """Of the newest lease of each agent."""
+    failures: Mapping[str, frozenset[Failure]] = {}
+    """What could not be worked out, by agent; all else is done."""
+    left: frozenset[str] = frozenset()
+    """Agents for which nothing could be done, not even to end what has ended."""
+
+    def check(self, agent: str | None = None) -> "Done":
+        """
+        Return it, if what has ended is ended everywhere, and *agent* has what was decided.
+
+        Raises:
+            NotInForce: It is not; what was recorded stands.
+        """
+        at_fault = set(self.left)
+        if agent is not None and any(
+            f.unit == gateway(agent) for f in self.failures.get(agent, ())
+        ):
+            at_fault.add(agent)
+        causes = {f.cause for one in at_fault for f in self.failures[one]}
+        if causes:
+            raise NotInForce([". ".join(SENTENCES[cause]) for cause in sorted(causes)])
+        return self
+
+
+class Upkeep:
+    """
+    Writes what follows from the vault.
+
+    Args:
+        vault: The truth.
+
+        telemetry: What is brought to it.
+
+        keys: For pseudonyms, and to sign leases.
+
+        controller: Who answers for the processing.
+
+        lease: How long leases last.
+
+        clock: Tells the time.
+    """
+
+    def __init__(
+        self,
+        vault: Vault,
+        telemetry: Telemetry,
+        keys: Keys,
+        *,
+        controller: str,
+        lease: LeaseSettings,
+        clock: Clock,
+    ) -> None:
+        self._vault = vault
+        self._telemetry = telemetry
+        self._keys = keys
+        self._lease = lease
+        self._clock = clock
+        self._planner = Planner(keys, controller=controller, lease=lease)
+        self.guard: Callable[[], None] = lambda: None
+        """Called before the telemetry database is written to; raises when it must not be."""
+        self.cut: Callable[[Mapping[Chain, int]], Set[Chain]] = lambda chains: frozenset()
+        """Returns the chains of decisions that had more decisions than so many."""
+        self.exchanged: Callable[[Mapping[str, bytes]], Set[str]] = lambda agents: frozenset()
+        """Returns the agents that were registered otherwise before."""
+
+    def bring(self, agents: Sequence[str], *, renew: bool = False) -> Done:
+        """
+        Do as `attempt`, for a command that promises that what has ended is ended.
+
+        Raises:
+            VaultUnavailable: Some of it may be done; do it again later.
+            TelemetryUnavailable: Nothing is done; do it again later.
+            NotInForce: At a gateway nothing could be done; at all others everything is.
+            TrustError: The telemetry database must not be written to.
+        """
+        return self.attempt(agents, renew=renew).check()
+
+    def attempt(self, agents: Sequence[str], *, renew: bool = False) -> Done:
+        """
+        Bring everything about *agents* up to date; with *renew*, issue new leases in any case.
+
+        An agent, person, purpose or key that is at fault is set aside, and told in what is
+        returned; everything else is done. Whatever fails, a handle that has ended permits
+        nothing any more, but at the agents that are told to be left.
+
+        Raises:
+            VaultUnavailable: Some of it may be done; do it again later.
+            TelemetryUnavailable: Nothing is done; do it again later.
+            TrustError: The telemetry database must not be written to.
+        """
+        self.guard()
+        done = attempt(lambda: self._bring(agents, renew=renew), kind=UnitKind.GATEWAY)
+        if not isinstance(done, Cause):
+            return done
+        if len(agents) == 1:
+            return self._narrow(agents[0], done)
+        # One of them has cost the others their transaction: each alone.
+        return _together([self._bring_alone(agent, renew=renew) for agent in agents])
+
+    def _bring_alone(self, agent: str, *, renew: bool) -> Done:
+        done = attempt(lambda: self._bring([agent], renew=renew), kind=UnitKind.GATEWAY)
+        return self._narrow(agent, done) if isinstance(done, Cause) else done
+
+    def _bring(self, agents: Sequence[str], *, renew: bool) -> Done:
+        with self._vault.transaction() as records:
+            locked = records.lock_agents(agents)
+            now = self._clock()
+            failed = records.set_aside.of_agents(Work.LEASE, [a.agent for a in locked])
+            stale = [a for a in locked if renew or a.agent in failed or _is_stale(a, now=now)]
+            if not stale:
+                return Done(versions={a.agent: a.lease_version for a in locked})
+            plans = self._plan(records, stale, now=now)
+            needed = [p for p in plans if renew or _is_needed(p, failed, now=now)]
+            written = self._write(needed)
+            committed_at = self._clock()
+            failures = {
+                p.agent.agent: p.failures
+                | self._save(records, p, version=written.versions.get(p.agent.agent))
+                for p in needed
+            }
+            failures = {p.agent.agent: p.failures for p in plans} | failures
+            tried = {a.agent: a.wanted for a in locked}
+            records.set_aside.replace(Work.LEASE, failures, tried=tried)
+            # Another lease is another attempt to publish, together with all others.
+            records.set_aside.replace(Work.PUBLICATION, dict.fromkeys(written.versions, ()))
+        return Done(
+            committed_at if needed else None,
+            written.withdrawn_at,
+            written.versions,
+            {agent: found for agent, found in failures.items() if found},
+        )
+
+    def _write(self, plans: Sequence[Plan]) -> Written:
+        if not plans:
+            return Written({}, None)
+        return self._telemetry.write([_change(plan) for plan in plans])
+
+    def _narrow(self, agent: str, cause: Cause) -> Done:
+        """End what *agent* may not send any more; set it aside, and leave all else as it is."""
+        with self._vault.transaction() as records:
+            # Before anything is looked at: what is decided from here on may not be seen.
+            tried = records.wanted(agent)
+        withdrawn = attempt(lambda: self._end(agent), kind=UnitKind.GATEWAY)
+        failures = frozenset({Failure(gateway(agent), cause)})
+        with self._vault.transaction() as records:
+            records.set_aside.replace(Work.LEASE, {agent: failures}, tried={agent: tried})
+        if isinstance(withdrawn, Cause):
+            return Done(failures={agent: failures}, left=frozenset({agent}))
+        return Done(self._clock(), withdrawn, failures={agent: failures})
+
+    def _end(self, agent: str) -> dt.datetime | None:
+        with self._vault.transaction() as records:
+            found = records.hold_agent(agent)
+            if found is None:
+                return None
+            change = Change.that_ends(agent, held=records.live_handles(agent))
+            spoken, is_revoked = found
+            if is_revoked:
+                change = msgspec.structs.replace(change, format=spoken, revoked_at=self._clock())
+            return self._telemetry.write([change]).withdrawn_at
+
+    def write_lease_keys(self) -> int:
+        """
+        Write the lease keys of agents that were enrolled before that was done; return how many.
+
+        Raises:
+            Unavailable: Some may be written; do it again later.
+        """
+        self.guard()
+        written, after = 0, ""
+        while names := self._telemetry.without_lease_key(after=after, limit=_AT_ONCE):
+            after = names[-1]
+            count = attempt(lambda n=names: self._write_lease_keys(n), kind=UnitKind.GATEWAY)  # type: ignore[misc]
+            if isinstance(count, Cause):
+                # One of them has cost the others theirs; `attempt` sets it aside in its turn.
+                each = [
+                    attempt(lambda n=name: self._write_lease_keys([n]), kind=UnitKind.GATEWAY)  # type: ignore[misc]
+                    for name in names
+                ]
+                count = sum(one for one in each if not isinstance(one, Cause))
+            written += count
+        if written:
+            _log.info("lease_keys_written", agents=written)
+        return written
+
+    def _write_lease_keys(self, names: Sequence[str]) -> int:
+        with self._vault.transaction() as records:
+            agents = records.lock_agents(names)
+            # Whose registration was changed is told apart by `attempt`.
+            exchanged = self.exchanged({agent.agent: agent.registered for agent in agents})
+            keys = {
+                agent.agent: agent.lease_key
+                for agent in agents
+                if agent.lease_key is not None
+                and is_lease_key(agent.lease_key)
+                and agent.agent not in exchanged
+            }
+            if keys:
+                self._telemetry.write_lease_keys(keys)
+        return len(keys)
+
+    def unfinished(self, *, older_than: dt.timedelta, limit: int) -> list[str]:
+        """
+        Return agents that a process left unfinished, whose next lease is due, or to try again.
+
+        Args:
+            older_than: How long ago a change must be for its process to be taken for dead.
+
+            limit: How many of each.
+        """
+        with self._vault.transaction() as records:
+            left = records.unfinished(older_than=older_than, limit=limit)
+            due = records.due(now=self._clock(), limit=limit)
+            again = records.set_aside.to_retry(limit=limit)
+            return list(dict.fromkeys(left + due + again))
+
+    def check_handle(self, records: Records, agent: Agent, handle: Handle) -> None:
+        """
+        Return if *handle*, which was added at *agent*, can be measured under.
+
+        Raises:
+            UnitFault: It cannot: the gateway's key, the purpose's key, or the size of the lease.
+        """
+        self._planner.check(records, agent, handle, now=self._clock())
+
+    def check(self) -> None:
+        """
+        Return if the telemetry database is there, and may be written to.
+
+        Raises:
+            TelemetryUnavailable: It is not.
+            TrustError: It must not be written to.
+        """
+        self._telemetry.check()
+        self.guard()
+
+    def _plan(self, records: Records, agents: list[Agent], *, now: dt.datetime) -> list[Plan]:
+        exchanged = self.exchanged({agent.agent: agent.registered for agent in agents})
+        plans = self._planner.plan(records, agents, cut=self._cut, now=now)
+        return [_without_lease(p) if p.agent.agent in exchanged else p for p in plans]
+
+    def _cut(self, chains: Mapping[Chain, int]) -> Set[Chain]:
+        """Return those of *chains* that had more decisions: their last one is not the last."""
+        cut = self.cut(chains)
+        if cut:
+            _log.error("decisions_missing", chains=len(cut))
+        return cut
+
+    def _save(self, records: Records, plan: Plan, *, version: int | None) -> set[Failure]:
+        agent, term = plan.agent, plan.term
+        records.save_applied(agent.agent, agent.wanted)
+        if term is None or version is None:
+            return set()
+        sealed = attempt_within(
+            lambda: self._seal(plan, term, version=version), kind=UnitKind.GATEWAY
+        )
+        if isinstance(sealed, Cause):
+            return {Failure(gateway(agent.agent), sealed)}
+        records.save_lease(
+            sealed, agent.agent, version=version, term=(term.not_after, term.due_at)
+        )
+        return set()
+
+    def _seal(self, plan: Plan, term: Term, *, version: int) -> SealedLease | None:
+        if plan.agent.lease_key is None:
+            return None
+        name = plan.agent.agent
+        lease = leases.compile_lease(name, plan.standings, version=version, in_term=term)
+        sealed = wire_lease.encode(
+            lease,
+            trust_key=self._keys.signing_key,
+            agent_key=public_key(plan.agent.lease_key),
+            multiple_bytes=(
+                leases.multiple_bytes(lease, max_packet_bytes=self._lease.max_packet_bytes)
+                if plan.agent.reads_padded
+                else 0
+            ),
+        )
+        size = leases.sealed_packet_bytes(len(sealed))
+        if size > self._lease.max_packet_bytes:
+            raise LeaseTooLarge(size_bytes=size, limit_bytes=self._lease.max_packet_bytes)
+        return SealedLease(name, version, sealed)
+
+
+def _is_stale(agent: Agent, *, now: dt.datetime) -> bool:
+    return agent.applied < agent.wanted or _is_due(agent, now=now)
+
+
+def _is_due(agent: Agent, *, now: dt.datetime) -> bool:
+    return agent.due_at is not None and agent.due_at <= now
+
+
+def _is_needed(plan: Plan, failed: Mapping[str, set[Failure]], *, now: dt.datetime) -> bool:
+    """Tell whether *plan* changes anything: what fails as it did before is not written again."""
+    agent = plan.agent
+    return (
+        agent.applied < agent.wanted
+        or (plan.term is not None and _is_due(agent, now=now))
+        or plan.failures != failed.get(agent.agent, set())
+    )
+
+
+def _without_lease(plan: Plan) -> Plan:
+    """Return *plan* of a gateway that is registered otherwise than when it was first seen."""
+    failure = Failure(gateway(plan.agent.agent), Cause.REGISTRATION)
+    return msgspec.structs.replace(
+        plan,
+        standings=[],
+        permissions=[],
+        held=[*plan.held, *(s.handle for s in plan.standings)],
+        term=None,
+        failures=plan.failures | {failure},
+    )
+
+
+def _together(parts: Sequence[Done]) -> Done:
+    """Return what was done in *parts* as one."""
+    return Done(
+        max((p.committed_at for p in parts if p.committed_at), default=None),
+        max((p.withdrawn_at for p in parts if p.withdrawn_at), default=None),
+        {agent: version for p in parts for agent, version in p.versions.items()},
+        {agent: found for p in parts for agent, found in p.failures.items()},
+        frozenset().union(*(p.left for p in parts)),
+    )
+
+
+def _change(plan: Plan) -> Change:
+    is_exchanged = Failure(gateway(plan.agent.agent), Cause.REGISTRATION) in plan.failures
+    if is_exchanged and plan.agent.revoked_at is None:
+        return Change.that_ends(plan.agent.agent, held=plan.held)
+    ends = plan.agent.certified_until
+    return Change(
+        agent=plan.agent.agent,
+        format=plan.agent.format,
+        revoked_at=plan.agent.revoked_at,
+        permissions=plan.permissions,
+        term=plan.term,
+        lease_version=plan.agent.lease_version,
+        held=plan.held,
+        lease_key=plan.agent.lease_key,
+        expires_at=None if ends is None else ends + CLOCKS_APART,
+    )

@@ -1,0 +1,1 @@
+"""Giving a pseudonym its name back, which takes two officers."""

@@ -1,0 +1,279 @@
+"""Re-identification, done: requests and approvals are kept, one opens once, all is on record."""
+
+import contextlib
+import datetime as dt
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+from uuid import UUID
+
+import msgspec
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from trust.domain import canonical, reidentify
+from trust.domain.durations import whole_ms
+from trust.domain.lease_keys import is_signing_key
+from trust.domain.pseudonyms import PSEUDONYM_BYTES, pseudonymise
+from trust.domain.reidentify import (
+    APPROVAL_KIND,
+    REQUEST_KIND,
+    Approval,
+    Basis,
+    Denial,
+    Denied,
+    Officer,
+    OfficerRole,
+    Request,
+    Signed,
+)
+from trust.errors import KeyFileError, NotFound, Refused
+from trust.keys import file_keys, files
+from trust.ports import Clock, Keys
+from trust.vault.records import Records
+from trust.vault.vault import Vault
+
+MAX_A_DAY: Final = 10
+
+
+class Question(msgspec.Struct, frozen=True):
+    """What somebody wants to know, and why."""
+
+    purpose: str
+    pseudonyms: list[str]
+    basis: Basis
+    reason: str
+    valid_for: dt.timedelta
+
+    def __repr__(self) -> str:
+        return "Question(…)"
+
+
+class Reidentification:
+    """
+    Gives pseudonyms their names back, when two others approved.
+
+    Args:
+        vault: Where everything is.
+
+        trust_keys: That pseudonyms are made with.
+
+        controller: Who answers for the processing.
+
+        clock: Tells the time.
+    """
+
+    def __init__(self, vault: Vault, trust_keys: Keys, *, controller: str, clock: Clock) -> None:
+        self._vault = vault
+        self._keys = trust_keys
+        self._controller = controller
+        self._clock = clock
+
+    def add_officer(self, role: OfficerRole, public_key: Ed25519PublicKey) -> Officer:
+        """Register somebody of the staff, by the key that only she has."""
+        officer = Officer(uuid.uuid4(), role, public_key.public_bytes_raw().hex())
+        with self._vault.transaction() as records:
+            records.registers.add_officer(officer)
+        return officer
+
+    def request(self, requester: UUID, key: Ed25519PrivateKey, question: Question) -> Request:
+        """
+        Ask whose pseudonyms these are.
+
+        Raises:
+            Denied: It may not be asked so.
+        """
+        now = whole_ms(self._clock())
+        request = Request(
+            request=uuid.uuid4(),
+            requester=requester,
+            purpose=question.purpose,
+            pseudonyms=sorted({_pseudonym(text) for text in question.pseudonyms}),
+            basis=question.basis,
+            reason=question.reason.strip(),
+            requested_at=now,
+            expires_at=now + question.valid_for,
+        )
+        document = canonical.encode(request)
+        signed = Signed(document, key.sign(canonical.to_sign(REQUEST_KIND, document)))
+
+        def work(records: Records) -> None:
+            officers = records.registers.officers()
+            reidentify.check_request(signed, officers, at=now)
+            since = now - dt.timedelta(days=1)
+            if records.registers.requested_since(requester, since) >= MAX_A_DAY:
+                raise Denied(Denial.TOO_MANY)
+            records.registers.add_reidentification(request.request, requester, signed)
+
+        self._on_record("request", request.request, requester, work)
+        return request
+
+    def approve(self, request: UUID, approver: UUID, key: Ed25519PrivateKey) -> Approval:
+        """
+        Approve *request*, exactly as it is there.
+
+        Raises:
+            Denied: That person may not.
+        """
+        made: list[Approval] = []
+
+        def work(records: Records) -> None:
+            signed, opened_at = _found(records, request)
+            officers = records.registers.officers()
+            now = whole_ms(self._clock())
+            asked = reidentify.check_request(signed, officers, at=now)
+            if opened_at is not None:
+                raise Denied(Denial.REPLAYED)
+            approval = Approval(request, canonical.digest(signed.document).hex(), approver, now)
+            document = canonical.encode(approval)
+            own = Signed(document, key.sign(canonical.to_sign(APPROVAL_KIND, document)))
+            reidentify.check_approval(own, asked, signed.document, officers)
+            earlier = [
+                canonical.decode(other.document, Approval, what="an approval").approver
+                for other in records.registers.approvals(request)
+            ]
+            if approver in earlier:
+                raise Denied(Denial.SAME_PERSON)
+            records.registers.add_approval(request, approver, own)
+            made.append(approval)
+
+        self._on_record("approve", request, approver, work)
+        return made[0]
+
+    def open(self, request: UUID, requester: UUID, key: Ed25519PrivateKey) -> dict[str, UUID]:
+        """
+        Return whose pseudonyms they are; once, to who asked. One that nobody has is left out.
+
+        Raises:
+            Denied: It may not be opened.
+        """
+        found: dict[str, UUID] = {}
+
+        def work(records: Records) -> None:
+            signed, opened_at = _found(records, request)
+            officers = records.registers.officers()
+            approvals = records.registers.approvals(request)
+            asked = reidentify.check(signed, approvals, officers, at=self._clock())
+            if asked.requester != requester:
+                raise Denied(Denial.NOT_THE_REQUESTER)
+            if officers[requester].officer.key != key.public_key():
+                raise Denied(Denial.BAD_SIGNATURE)
+            if opened_at is not None or not records.registers.open_reidentification(request):
+                raise Denied(Denial.REPLAYED)
+            found.update(self._search(records, asked))
+
+        self._on_record("open", request, requester, work)
+        return found
+
+    def _search(self, records: Records, asked: Request) -> Iterator[tuple[str, UUID]]:
+        # No table leads from a pseudonym to a person: whoever has the purpose is tried.
+        wanted = {bytes.fromhex(text) for text in asked.pseudonyms}
+        epochs = []
+        for epoch in range(1, records.journal.epoch(asked.purpose) + 1):
+            with contextlib.suppress(KeyFileError):  # Destroyed: those are nobody's any more.
+                epochs.append(
+                    (epoch, self._keys.pseudonym_key(purpose=asked.purpose, epoch=epoch))
+                )
+        for subject in records.registers.subjects_of_purpose(asked.purpose):
+            for epoch, key in epochs:
+                pseudonym = pseudonymise(
+                    subject,
+                    key=key,
+                    controller=self._controller,
+                    purpose=asked.purpose,
+                    epoch=epoch,
+                )
+                if pseudonym.value in wanted:
+                    yield pseudonym.value.hex(), subject
+
+    def _on_record(
+        self, action: str, request: UUID, officer: UUID, work: Callable[[Records], None]
+    ) -> None:
+        """Do *work*; that it was tried is kept, in a transaction of its own when it is refused."""
+        try:
+            with self._vault.transaction() as records:
+                work(records)
+                records.registers.add_attempt(
+                    request=request, officer=officer, action=action, outcome="done"
+                )
+        except Denied as exc:
+            with self._vault.transaction() as records:
+                records.registers.add_attempt(
+                    request=request, officer=officer, action=action, outcome=exc.denial
+                )
+            raise
+
+
+def _found(records: Records, request: UUID) -> tuple[Signed, dt.datetime | None]:
+    found = records.registers.reidentification(request)
+    if found is None:
+        raise Denied(Denial.NO_SUCH_REQUEST)
+    return found
+
+
+def _pseudonym(text: str) -> str:
+    try:
+        found = bytes.fromhex(text)
+    except ValueError:
+        found = b""
+    if len(found) != PSEUDONYM_BYTES:
+        raise Refused(f"a pseudonym is {2 * PSEUDONYM_BYTES} hexadecimal digits")
+    return found.hex()
+
+
+def make_key(path: Path) -> None:
+    """
+    Make an officer's key pair: the private key in *path*, the public one beside it, as .pub.
+
+    Raises:
+        KeyFileError: A file is there already, or cannot be written.
+    """
+    key = Ed25519PrivateKey.generate()
+    pem = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    files.write(path, pem, mode=files.SECRET)
+    files.write(
+        path.with_suffix(".pub"), file_keys.public_pem(key.public_key()), mode=files.PUBLIC
+    )
+
+
+def read_key(path: Path) -> Ed25519PrivateKey:
+    """
+    Return an officer's private key.
+
+    Raises:
+        KeyFileError: It is none, or others than its owner may read it.
+    """
+    key = files.private_key(files.read_secret(path), name=path.name)
+    if not isinstance(key, Ed25519PrivateKey):
+        raise KeyFileError(path.name, "not an Ed25519 key", "Make one with `trust officer key`.")
+    return key
+
+
+def read_public_key(path: Path) -> Ed25519PublicKey:
+    """
+    Return a public key of Ed25519.
+
+    Raises:
+        KeyFileError: It is none.
+    """
+    key = files.public_key(files.read(path), name=path.name)
+    if not isinstance(key, Ed25519PublicKey) or not is_signing_key(key.public_bytes_raw()):
+        raise KeyFileError(path.name, "not an Ed25519 key", "Point to the .pub file.")
+    return key
+
+
+def names(records: Records, subjects: dict[str, UUID]) -> list[dict[str, str]]:
+    """Return pseudonym, subject and name of each that was found."""
+    shown = []
+    for pseudonym, subject in subjects.items():
+        try:
+            name = records.registers.identity(subject).name
+        except NotFound:
+            continue
+        shown.append({"pseudonym": pseudonym, "subject": str(subject), "name": name})
+    return shown

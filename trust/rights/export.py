@@ -1,0 +1,213 @@
+"""Access and portability: a person's data, read from both databases, written for her alone."""
+
+import datetime as dt
+import uuid
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+from formats.observed import Observed, from_row
+from formats.package import Contents
+from formats.person import Answer, Consent, Person
+from trust.decisions.decisions import Decision, State
+from trust.domain import canonical
+from trust.domain.due_dates import RequestOutcome
+from trust.domain.pseudonyms import Pseudonym
+from trust.domain.subjects import Identity
+from trust.domain.units import Cause, UnitKind
+from trust.errors import KeyFileError, Refused, Unusable
+from trust.keys.epochs import pseudonyms_of
+from trust.ports import Clock, Keys
+from trust.rights import export_files
+from trust.telemetry.permissions import Telemetry
+from trust.vault.isolation import attempt
+from trust.vault.journal import Made
+from trust.vault.records import Records
+from trust.vault.vault import Vault
+
+_ANSWERS: Final = {
+    State.ACCEPTED: Answer.YES,
+    State.REFUSED: Answer.NO,
+    State.DECLINED: Answer.NO,
+    State.INVALIDATED: Answer.VOID,
+}
+
+
+class Handed(msgspec.Struct, frozen=True):
+    """An export that lies ready."""
+
+    export: UUID
+    file: Path
+    observations: int
+    expires_at: dt.datetime
+
+
+class Access:
+    """
+    Writes exports, and deletes them when their time is over.
+
+    Args:
+        vault: Identities and decisions.
+
+        telemetry: Observations.
+
+        keys: Pseudonyms are made with.
+
+        controller: Who answers for the processing.
+
+        clock: Tells the time.
+    """
+
+    def __init__(
+        self, vault: Vault, telemetry: Telemetry, keys: Keys, *, controller: str, clock: Clock
+    ) -> None:
+        self._vault = vault
+        self._telemetry = telemetry
+        self._keys = keys
+        self._controller = controller
+        self._clock = clock
+
+    def export(
+        self,
+        subject: UUID,
+        file: Path,
+        passphrase: str,
+        *,
+        available_for: dt.timedelta,
+        request: UUID | None = None,
+    ) -> Handed:
+        """
+        Write all that is stored of *subject* into *file*, to be opened with *passphrase*.
+
+        Raises:
+            Refused: There is no such subject, or no such open request.
+            KeyFileError: The file is there already, or cannot be written.
+            Unavailable: A database does not do its part; there is no file.
+        """
+        made_at = self._clock()
+        export = uuid.uuid4()
+        with self._vault.transaction() as records:
+            identity = records.registers.identity(subject)
+            if request is not None and records.journal.request(request).subject != subject:
+                raise Refused("that --request is another person's")
+            names = records.registers.purposes_of(subject)
+            decisions = [d for name in names for d in records.decisions(subject, name)]
+            pseudonyms = list(self._pseudonyms(records, subject, names))
+        with self._telemetry.observations_of(pseudonyms) as read:
+
+            def observed() -> Iterator[Observed]:
+                for row in read():
+                    one = from_row(*row)
+                    if one is not None:
+                        yield one
+
+            person = _person(subject, identity, decisions)
+            documents = _documents(identity, decisions)
+            contents = Contents(person, documents, observed, made_at)
+            written = export_files.write(file, export, contents, passphrase)
+        expires_at = made_at + available_for
+        made = Made(
+            export,
+            subject,
+            request,
+            str(file.absolute()),
+            written.sha256,
+            written.observations,
+            expires_at,
+        )
+        try:
+            # On record before it is there: a file that nobody would delete must not exist.
+            with self._vault.transaction() as records:
+                # An erasure meanwhile has not seen this file.
+                records.hold_subject(subject)
+                records.journal.add_export(made)
+                if request is not None:
+                    records.journal.close_request(request, RequestOutcome.GRANTED)
+        except BaseException:
+            # Whatever ends it, no file of a person may stay that is on no record; raised again.
+            written.temporary.unlink(missing_ok=True)
+            raise
+        written.temporary.replace(file)
+        return Handed(export, file, written.observations, expires_at)
+
+    def _pseudonyms(
+        self, records: Records, subject: UUID, purposes: list[str]
+    ) -> Iterator[Pseudonym]:
+        for purpose in purposes:
+            yield from pseudonyms_of(
+                subject,
+                keys=self._keys,
+                controller=self._controller,
+                purpose=purpose,
+                epochs=range(1, records.journal.epoch(purpose) + 1),
+            )
+
+    def purge(self) -> int:
+        """
+        Delete the exports whose time is over; return how many.
+
+        Raises:
+            KeyFileError: One cannot be deleted, or is no export; all others are.
+            VaultUnavailable: Some may be deleted; do it again.
+        """
+        deleted, left = self.purge_each()
+        for problem in left.values():
+            raise (
+                problem if isinstance(problem, KeyFileError) else Unusable("a record of an export")
+            )
+        return deleted
+
+    def purge_each(self) -> tuple[int, dict[UUID, KeyFileError | Cause]]:
+        """
+        Delete the exports whose time is over; return how many, and why some could not be.
+
+        Raises:
+            VaultUnavailable: Some may be deleted; do it again.
+        """
+        with self._vault.transaction() as records:
+            over = records.journal.expired_exports(at=self._clock())
+        left: dict[UUID, KeyFileError | Cause] = {}
+        for export, file in over:
+            # One of them keeps no other from being deleted in time.
+            problem = attempt(
+                lambda e=export, f=file: self._discard(e, Path(f)),  # type: ignore[misc]
+                kind=UnitKind.EXPORT,
+            )
+            if problem is not None:
+                left[export] = problem
+        return len(over) - len(left), left
+
+    def _discard(self, export: UUID, file: Path) -> KeyFileError | None:
+        try:
+            export_files.discard(file)
+        except KeyFileError as exc:
+            return exc
+        with self._vault.transaction() as records:
+            records.journal.export_is_deleted(export)
+        return None
+
+
+def _person(subject: UUID, identity: Identity, decisions: Sequence[Decision]) -> Person:
+    consents = tuple(
+        Consent(
+            one.decision,
+            one.purpose,
+            one.version,
+            _ANSWERS.get(one.state, Answer.OTHER),
+            one.decided_at,
+            one.valid_from,
+            one.valid_to,
+        )
+        for one in decisions
+    )
+    return Person(subject, identity.name, identity.born, consents)
+
+
+def _documents(identity: Identity, decisions: Sequence[Decision]) -> dict[str, bytes]:
+    return {
+        "identity.json": canonical.encode(identity),
+        "decisions.json": msgspec.json.encode(decisions),
+    }

@@ -1,0 +1,1 @@
+"""What trust reads and writes in the telemetry database."""

@@ -1,0 +1,95 @@
+"""
+Holds sessions of people's and dashboards' roles to limits that they cannot lift themselves.
+
+Each second the telemetry database ends those that have run a statement or held a transaction for
+too long (`vv.end_sessions`). It may end sessions of these roles only.
+"""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from runtime.logs import Log, describe
+from trust.config import DatabaseSettings
+from trust.errors import TelemetryUnavailable, TrustError
+from trust.metrics import Metrics
+from trust.vault.database import Link
+
+_EVERY_S: Final = 1.0
+_SILENT_S: Final = 60.0
+_BOUND: Final = "SET LOCAL statement_timeout = '5s'"
+_END: Final = "SELECT cause, sessions FROM vv.end_sessions()"
+_log: Final = Log("trust.telemetry.session_limits")
+
+
+class SessionLimits:
+    """
+    Ends sessions, in a thread and over a connection of its own, so that no other work delays it.
+
+    Args:
+        settings: Where the telemetry database is.
+
+        metrics: Told how many sessions were ended for which cause, and each look.
+
+        every_s: Seconds between two looks.
+    """
+
+    def __init__(
+        self,
+        settings: DatabaseSettings,
+        metrics: Metrics,
+        *,
+        every_s: float = _EVERY_S,
+    ) -> None:
+        self._link = Link(settings, section="telemetry", error=TelemetryUnavailable)
+        self._metrics = metrics
+        self._every_s = every_s
+        self._stop = threading.Event()
+        self._warned_at = float("-inf")
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Look each second until the block ends."""
+        thread = threading.Thread(target=self._run, name="session limits", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._stop.set()
+            thread.join(10.0)
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._every_s):
+            try:
+                self.look()
+            except TrustError as exc:
+                self._warn(exc)
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._link.close()
+
+    def _warn(self, exc: TrustError) -> None:
+        # Once a minute: a database that is away would fill the log.
+        now = time.monotonic()
+        if now - self._warned_at >= _SILENT_S:
+            self._warned_at = now
+            _log.warning("sessions_not_limited", error=describe(exc))
+
+    def look(self) -> None:
+        """
+        End what is over its limits.
+
+        Raises:
+            TelemetryUnavailable: The database is away, or does not let us.
+        """
+        with self._link.transaction() as connection:
+            connection.execute(_BOUND)
+            found = connection.execute(_END).fetchall()
+        for cause, sessions in found:
+            self._metrics.note_ended(cause, sessions)
+            _log.info("sessions_ended", cause=cause, sessions=sessions)
+        self._metrics.note_done("limited")

@@ -1,0 +1,1 @@
+"""The vault database: people, decisions, gateways, leases, erasures, within transactions."""
