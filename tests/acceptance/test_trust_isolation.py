@@ -14,7 +14,7 @@ from tests import poisons
 from tests.fix_broker import broker_settings
 from tests.fix_pki import Certificates
 from tests.fix_vault import Office
-from tests.integration.test_trust_publishing import daemon
+from tests.integration.trust.test_trust_publishing import daemon
 from tests.poisons import POISONS, set_aside, want
 from trust.app import App
 

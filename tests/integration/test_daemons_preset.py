@@ -14,7 +14,7 @@ from tests.fix_broker import broker_settings
 from tests.fix_ingest import World, until
 from tests.fix_pki import Certificates
 from tests.fix_vault import Office
-from tests.integration.test_trust_publishing import ROOT, write_settings
+from tests.integration.trust.test_trust_publishing import ROOT, write_settings
 from tests.presets import preset
 
 pytestmark = [pytest.mark.database, pytest.mark.broker, pytest.mark.slow]

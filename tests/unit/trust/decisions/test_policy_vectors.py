@@ -6,7 +6,7 @@ import pytest
 from ingest.columns import unpack
 from ingest.conform import conforms
 from tests.unit.edge_agent.test_pipeline import START_MS, Bench
-from tests.unit.trust.standings import T0, stand
+from tests.unit.trust.decisions.effective_grants import T0, stand
 from trust.decisions.effective_grant import Standing
 from trust.decisions.leases import compile_lease, term
 from trust.decisions.permissions import compile_permissions

@@ -11,7 +11,7 @@ import pytest
 from fhir.resources.R4B.bundle import Bundle
 
 from tests.fix_vault import Office, Refusal, measured, pseudonyms
-from tests.integration.test_trust_cli import run as run_cli
+from tests.integration.trust.test_trust_cli import run as run_cli
 from trust.errors import Refused
 from trust.rights import export_files
 from wire.quantities import BY_NAME

@@ -40,7 +40,7 @@ from trust.domain.pki import PROBES_BELOW
 from trust.enrolment.service import Admitted, BadRequest
 
 pytestmark = pytest.mark.database
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[4]
 
 
 class Served:

@@ -4,8 +4,8 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.trust.standings import PURPOSE, T0, stand
-from tests.unit.trust.test_trust_leases import AGENT, DAY
+from tests.unit.trust.decisions.effective_grants import PURPOSE, T0, stand
+from tests.unit.trust.decisions.test_leases import AGENT, DAY
 from trust.decisions.leases import compile_lease, term
 from trust.decisions.permissions import compile_permissions
 from trust.domain.purposes import Allowed, Purpose

@@ -12,7 +12,7 @@ import pytest
 
 from edge_agent.enrolment import credentials, desk, enrol
 from tests.fix_vault import Office
-from tests.integration.test_trust_desk import Served, serial, tls
+from tests.integration.trust.enrolment.test_trust_enrolment_service import Served, serial, tls
 from trust.enrolment import visitors
 
 pytestmark = pytest.mark.database

@@ -16,7 +16,7 @@ from tests.fix_vault import Office
 
 pytestmark = [pytest.mark.database, pytest.mark.slow]
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 ROUNDS = 12
 SEED = 20261121
 

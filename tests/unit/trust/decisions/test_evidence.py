@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.trust.standings import PURPOSE
-from tests.unit.trust.test_decisions import decide
+from tests.unit.trust.decisions.effective_grants import PURPOSE
+from tests.unit.trust.decisions.test_decisions import decide
 from trust.decisions import decisions, evidence
 from trust.decisions.decisions import Attested, Capture, Decision, GivenBy, State
 from trust.decisions.evidence import Method, Proof, Said, Vouched, Vouching

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.fix_vault import Office, Refusal, measured, pseudonyms
-from tests.integration.test_trust_reidentification import Staff
+from tests.integration.trust.test_trust_reidentification import Staff
 from trust.errors import Unavailable
 from trust.reconcile import rotation
 

@@ -9,14 +9,14 @@ import pytest
 
 from simulators.stack.trust_shell import INVENTED_YES
 from tests.fix_vault import Office, Refusal
-from tests.integration.test_trust_evidence import (
+from tests.integration.trust.consent.test_trust_evidence import (
     PURPOSE,
     REFERENCE,
     accept,
     newest,
     officer,
 )
-from tests.integration.test_trust_policies import CARE, NARROW, WIDE, write
+from tests.integration.trust.consent.test_trust_policies import CARE, NARROW, WIDE, write
 from trust.app import App, now
 from trust.consent.giving import Grant
 from trust.decisions.decisions import GivenBy

@@ -11,7 +11,7 @@ from simulators.stack.broker import Mosquitto
 from tests.fix_broker import broker_settings
 from tests.fix_pki import Certificates
 from tests.fix_vault import Office, measured
-from tests.integration.test_trust_publishing import daemon
+from tests.integration.trust.test_trust_publishing import daemon
 from tests.poisons import set_aside
 from trust.app import now
 from trust.config import CertificateSettings

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.trust.standings import HOUR, PURPOSE, T0, stand
+from tests.unit.trust.decisions.effective_grants import HOUR, PURPOSE, T0, stand
 from trust.decisions.effective_grant import Standing
 from trust.decisions.leases import Term, compile_lease, term, version_by_time
 from wire.lease import Grant

@@ -239,7 +239,7 @@ def test_another_persons_decisions_are_not_used(office: Office) -> None:
 def test_another_purposes_policy_is_not_used(office: Office, tmp_path: Path) -> None:
     """A policy that was signed under one name is none under another, however well signed."""
     finer = tmp_path / "finer.yaml"
-    text = (Path(__file__).parents[2] / "trust" / "policies" / "demo.yaml").read_text()
+    text = (Path(__file__).parents[4] / "trust" / "policies" / "demo.yaml").read_text()
     finer.write_text(text.replace("home-monitoring@1", "research@1"))
     office.load_policy()
     office.run("policy", "load", "--first", str(finer))
@@ -258,7 +258,7 @@ def test_changed_policy_needs_a_new_version(office: Office, tmp_path: Path) -> N
     """Loading the same policy again is nothing; another under its version is refused."""
     office.load_policy()
     office.load_policy()
-    text = (Path(__file__).parents[2] / "trust" / "policies" / "demo.yaml").read_text()
+    text = (Path(__file__).parents[4] / "trust" / "policies" / "demo.yaml").read_text()
     changed = tmp_path / "changed.yaml"
     changed.write_text(text.replace("0.1", "0.2"))
 

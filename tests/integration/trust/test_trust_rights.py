@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.fix_vault import Office, Refusal, measured
-from tests.integration.test_trust_cli import run as run_cli
+from tests.integration.trust.test_trust_cli import run as run_cli
 
 pytestmark = pytest.mark.database
 

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from tests.fix_vault import Office, Refusal, measured
-from tests.integration.test_trust_cli import configure, run
+from tests.integration.trust.test_trust_cli import configure, run
 from trust.app import App
 from trust.cli import batch
 from trust.config import DatabaseSettings

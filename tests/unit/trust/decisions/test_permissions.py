@@ -1,6 +1,6 @@
 """Permissions: one row for each handle and quantity, and the same rules as in the lease."""
 
-from tests.unit.trust.standings import HOUR, T0, stand
+from tests.unit.trust.decisions.effective_grants import HOUR, T0, stand
 from trust.decisions.leases import compile_lease, term
 from trust.decisions.permissions import Permission, compile_permissions
 from trust.domain.pseudonyms import Pseudonym

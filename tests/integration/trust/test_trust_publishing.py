@@ -37,7 +37,7 @@ from wire.lease import Lease
 
 pytestmark = [pytest.mark.database, pytest.mark.broker]
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
