@@ -119,7 +119,7 @@ class World:
             pki.revocation_list(ca, [], now=now, valid_for=_VALID_FOR)
         )
         for name in ("broker", *WORKERS, CEILING, *PEERS, _GENERATOR):
-            role = pki.Role.SERVER if name == "broker" else pki.Role.CLIENT
+            role = pki.CertificateRole.SERVER if name == "broker" else pki.CertificateRole.CLIENT
             hosts = ["127.0.0.1"] if name == "broker" else []
             holder = pki.issue(ca, name, role=role, now=now, valid_for=_VALID_FOR, hosts=hosts)
             (folder / f"{name}.crt").write_bytes(holder.certificate_pem())

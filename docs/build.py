@@ -70,8 +70,8 @@ def _metrics() -> str:
         ],
         "trust": [
             *trust.metrics.Metrics().registry.collect(),
-            *trust.metrics.DeskMetrics().registry.collect(),
-            *trust.vault.metrics.Watch.describe(None),  # type: ignore[arg-type]  # uses no self
+            *trust.metrics.EnrolmentMetrics().registry.collect(),
+            *trust.vault.metrics.VaultMetrics.describe(None),  # type: ignore[arg-type]  # uses no self
             *ends["trust"].describe(),
         ],
         "agent": list(agent.collect()),

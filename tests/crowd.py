@@ -17,7 +17,7 @@ from trust.decisions import decisions
 from trust.decisions.decisions import Capture, Decision, GivenBy, State
 from trust.domain import canonical, subjects
 from trust.domain.pseudonyms import pseudonymise
-from trust.domain.subjects import Identity
+from trust.domain.subjects import PersonalDetails
 from trust.keys.file_keys import FileKeys
 from trust.vault.handles import issued_for
 from wire.quantities import BY_NAME
@@ -50,7 +50,7 @@ def rows_of(keys_folder: Path, controller: str, first: int, last: int) -> Rows:
         subject = subject_of(number)
         data_key = subjects.new_data_key()
         sealed = subjects.seal_identity(
-            Identity(f"Person {number}"), subject=subject, data_key=data_key
+            PersonalDetails(f"Person {number}"), subject=subject, data_key=data_key
         )
         wrapped = keys.wrap(data_key, bound_to=subject.bytes)
         rows["subjects"].append((subject, keys.key_id, wrapped, sealed))

@@ -20,14 +20,14 @@ class Certificates:
         folder.mkdir(parents=True, exist_ok=True)
         self.ca = pki.create_ca(now=self._now(), valid_for=VALID_FOR)
         (folder / "ca.crt").write_bytes(self.ca.certificate_pem())
-        self._write("broker", pki.Role.SERVER, hosts=["127.0.0.1", "localhost"])
+        self._write("broker", pki.CertificateRole.SERVER, hosts=["127.0.0.1", "localhost"])
         self.revoke()
 
     @staticmethod
     def _now() -> dt.datetime:
         return dt.datetime.now(dt.UTC)
 
-    def _write(self, name: str, role: pki.Role, hosts: list[str]) -> pki.Holder:
+    def _write(self, name: str, role: pki.CertificateRole, hosts: list[str]) -> pki.Holder:
         holder = pki.issue(
             self.ca, name, role=role, now=self._now(), valid_for=VALID_FOR, hosts=hosts
         )
@@ -38,7 +38,7 @@ class Certificates:
     def client(self, name: str) -> TlsSettings:
         """Return the files of a client, issued at its first use."""
         if not (self.folder / f"{name}.crt").exists():
-            self._write(name, pki.Role.CLIENT, hosts=[])
+            self._write(name, pki.CertificateRole.CLIENT, hosts=[])
         return TlsSettings(
             ca_file=self.folder / "ca.crt",
             certificate_file=self.folder / f"{name}.crt",

@@ -39,8 +39,10 @@ Poison = Callable[[Office, str, str], None]
 def unchecked() -> Iterator[None]:
     """Take decisions as a release did that did not look at gateways and leases."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("trust.reconcile.reconciler.Upkeep.check_handle", lambda *_: None)
-        patched.setattr("trust.reconcile.reconciler.Done.check", lambda self, _agent=None: self)
+        patched.setattr("trust.reconcile.reconciler.Reconciler.check_handle", lambda *_: None)
+        patched.setattr(
+            "trust.reconcile.reconciler.Reconciled.check", lambda self, _agent=None: self
+        )
         yield
 
 

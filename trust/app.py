@@ -27,12 +27,12 @@ from trust.enrolment.authority import Authority
 from trust.enrolment.bulk_enrolment import BulkEnrolment
 from trust.enrolment.cutoff import CUTOFF, Cutoff
 from trust.enrolment.enrolment import Enrolment, ingest_pem
-from trust.enrolment.service import Desk
-from trust.enrolment.takeover import MqttDoor
+from trust.enrolment.service import EnrolmentService
+from trust.enrolment.takeover import MqttConnectionControl
 from trust.erasure import setup
 from trust.erasure.eraser import Eraser
-from trust.erasure.physical_rewrite import Broom
-from trust.erasure.restore_guard import Replay
+from trust.erasure.physical_rewrite import PhysicalRewrite
+from trust.erasure.restore_guard import RestoreGuard
 from trust.erasure.retention import Retainer
 from trust.erasure.verification_rounds import Rounds
 from trust.errors import KeyFileError, TrustError
@@ -44,16 +44,16 @@ from trust.maintenance.database_jobs import Maintenance
 from trust.maintenance.file_jobs import A_DAY, AN_HOUR, HALF_A_MINUTE, FileJobs, keep
 from trust.maintenance.jobs import Jobs
 from trust.metrics import Metrics
-from trust.reconcile.lease_publisher import Courier, publish_once
+from trust.reconcile.lease_publisher import LeasePublisher, publish_once
 from trust.reconcile.mqtt_broker import MqttBroker
-from trust.reconcile.reconciler import Upkeep
+from trust.reconcile.reconciler import Reconciler
 from trust.reconcile.rotation import Rotation
 from trust.reidentification.reidentification import Reidentification
-from trust.rights.export import Access
+from trust.rights.export import Exporter
 from trust.telemetry.erasure import Stores
 from trust.telemetry.permissions import Telemetry
 from trust.telemetry.session_limits import SessionLimits
-from trust.vault.metrics import Watch
+from trust.vault.metrics import VaultMetrics
 from trust.vault.vault import Vault, listen
 
 CERTIFICATE_END: Final = "vitalveil_trust_certificate_end_timestamp_seconds"
@@ -84,38 +84,44 @@ class App:
         self.authority = Authority(settings.keys.folder, settings.certificates)
         self.vault = Vault(settings.vault, self.keys)
         self.telemetry = Telemetry(settings.telemetry)
-        self.upkeep = _upkeep(settings, self.keys, self.vault, self.telemetry)
-        self.consent = Consent(self.vault, self.upkeep, clock=now, ages=settings.consent)
-        self.enrolment = Enrolment(self.vault, self.upkeep, self.keys, self.authority, clock=now)
+        self.reconciler = _reconciler(settings, self.keys, self.vault, self.telemetry)
+        self.consent = Consent(self.vault, self.reconciler, clock=now, ages=settings.consent)
+        self.enrolment = Enrolment(
+            self.vault, self.reconciler, self.keys, self.authority, clock=now
+        )
         self.bulk_enrolment = BulkEnrolment(
             self.vault,
-            self.upkeep,
+            self.reconciler,
             self.keys,
             folder=settings.keys.folder,
             settings=settings.certificates,
             clock=now,
         )
-        self.desk = Desk(
+        self.enrolment_service = EnrolmentService(
             self.vault,
-            self.upkeep,
+            self.reconciler,
             self.authority,
             clock=now,
             not_lease_keys=lambda: _own_keys(settings, self.keys),
         )
-        self.access = Access(
+        self.exporter = Exporter(
             self.vault, self.telemetry, self.keys, controller=settings.controller, clock=now
         )
-        self.rotation = Rotation(self.vault, self.upkeep, self.keys)
+        self.rotation = Rotation(self.vault, self.reconciler, self.keys)
         self.stores = Stores(self.telemetry.link)
-        self.replay = _replay(settings, self.keys, self.vault, self.upkeep, self.stores)
-        self.verifier = setup.verifier(settings, self.keys, self.vault, self.upkeep, self.stores)
+        self.restore_guard = _restore_guard(
+            settings, self.keys, self.vault, self.reconciler, self.stores
+        )
+        self.verifier = setup.verifier(
+            settings, self.keys, self.vault, self.reconciler, self.stores
+        )
         self.ledger_copy = setup.ledger_copy(settings, self.vault, self.stores)
         self.audit = _audit(self.vault, self.telemetry, self.keys)
         self.retainer = _retainer(settings, self.vault, self.stores)
         self.restriction = Restriction(
             self.vault,
             self.stores,
-            self.upkeep,
+            self.reconciler,
             self.keys,
             controller=settings.controller,
             clock=now,
@@ -135,7 +141,7 @@ class App:
         chosen, broker = self.settings.certificates, self.settings.broker
         if crl is not None:
             chosen = replace(chosen, crl_file=crl)
-        door = None if broker is None else MqttDoor(broker)
+        door = None if broker is None else MqttConnectionControl(broker)
         return Cutoff(self.vault, self.enrolment, self.authority, chosen, door=door, clock=now)
 
     def eraser(self) -> Eraser:
@@ -158,10 +164,10 @@ class App:
             self.vault,
             self.stores,
             self.consent,
-            self.upkeep,
+            self.reconciler,
             self.keys,
             controller=self.settings.controller,
-            broom=Broom(settings),
+            physical_rewrite=PhysicalRewrite(settings),
             verifier=self.verifier,
             publish=self._publish_now if self.settings.broker is not None else None,
             ledger_file=setup.ledger_file(self.settings),
@@ -198,14 +204,14 @@ class App:
             Unavailable: The vault is out of reach.
             ConfigError: There is no broker in the settings.
         """
-        courier, broker, opened = _courier(self.settings, self.keys, Metrics())
+        lease_publisher, broker, opened = _lease_publisher(self.settings, self.keys, Metrics())
         try:
             async with listen(self.settings.vault) as listener:
                 yield lambda patience_s: publish_once(
-                    courier, broker, listener, patience_s=patience_s
+                    lease_publisher, broker, listener, patience_s=patience_s
                 )
         finally:
-            courier.close()
+            lease_publisher.close()
             opened.close()
 
 
@@ -222,7 +228,7 @@ def _own_keys(settings: Settings, keys: FileKeys) -> set[bytes]:
 
 
 class _Opened:
-    """The connections of a courier: its own, because it works in a thread."""
+    """The connections of a lease publisher: its own, because it works in a thread."""
 
     def __init__(self, settings: Settings, keys: FileKeys) -> None:
         self.vault = Vault(settings.vault, keys)
@@ -234,26 +240,28 @@ class _Opened:
         self.telemetry.close()
 
 
-def _replay(
-    settings: Settings, keys: FileKeys, vault: Vault, upkeep: Upkeep, stores: Stores
-) -> Replay:
-    """Return what clears the telemetry database, and have *upkeep* ask it before it writes."""
-    replay = Replay(
+def _restore_guard(
+    settings: Settings, keys: FileKeys, vault: Vault, reconciler: Reconciler, stores: Stores
+) -> RestoreGuard:
+    """Return what clears the telemetry database, and have *reconciler* ask it before it writes."""
+    restore_guard = RestoreGuard(
         vault,
         stores,
-        upkeep,
+        reconciler,
         keys,
         controller=settings.controller,
-        verifier=setup.verifier(settings, keys, vault, upkeep, stores),
+        verifier=setup.verifier(settings, keys, vault, reconciler, stores),
         ledger_copy=setup.ledger_copy(settings, vault, stores),
         ledger_file=setup.ledger_file(settings),
     )
-    upkeep.guard = replay.ensure
-    return replay
+    reconciler.guard = restore_guard.ensure
+    return restore_guard
 
 
-def _upkeep(settings: Settings, keys: FileKeys, vault: Vault, telemetry: Telemetry) -> Upkeep:
-    upkeep = Upkeep(
+def _reconciler(
+    settings: Settings, keys: FileKeys, vault: Vault, telemetry: Telemetry
+) -> Reconciler:
+    reconciler = Reconciler(
         vault,
         telemetry,
         keys,
@@ -262,8 +270,8 @@ def _upkeep(settings: Settings, keys: FileKeys, vault: Vault, telemetry: Telemet
         clock=now,
     )
     witness = Witness(telemetry.link, keys.witness_key)
-    upkeep.cut, upkeep.exchanged = witness.cut, witness.exchanged
-    return upkeep
+    reconciler.cut, reconciler.exchanged = witness.cut, witness.exchanged
+    return reconciler
 
 
 def _retainer(settings: Settings, vault: Vault, stores: Stores) -> Retainer:
@@ -275,9 +283,9 @@ def _audit(vault: Vault, telemetry: Telemetry, keys: FileKeys) -> Audit:
     return Audit(vault, Witness(telemetry.link, keys.witness_key))
 
 
-def _courier(
+def _lease_publisher(
     settings: Settings, keys: FileKeys, metrics: Metrics
-) -> tuple[Courier, MqttBroker, _Opened]:
+) -> tuple[LeasePublisher, MqttBroker, _Opened]:
     if settings.broker is None:
         raise ConfigError(
             key="broker",
@@ -287,17 +295,17 @@ def _courier(
         )
     broker = MqttBroker(settings.broker, max_packet_bytes=settings.lease.max_packet_bytes)
     opened = _Opened(settings, keys)
-    upkeep = _upkeep(settings, keys, opened.vault, opened.telemetry)
-    _replay(settings, keys, opened.vault, upkeep, opened.stores)
-    courier = Courier(
+    reconciler = _reconciler(settings, keys, opened.vault, opened.telemetry)
+    _restore_guard(settings, keys, opened.vault, reconciler, opened.stores)
+    lease_publisher = LeasePublisher(
         opened.vault,
-        upkeep,
+        reconciler,
         broker,
         listen_to=settings.vault,
         metrics=metrics,
         repair_after=dt.timedelta(seconds=settings.repair.after_s),
     )
-    return courier, broker, opened
+    return lease_publisher, broker, opened
 
 
 def run(settings: Settings) -> int:
@@ -310,8 +318,8 @@ def run(settings: Settings) -> int:
     """
     keys = FileKeys(settings.keys.folder)
     metrics = Metrics()
-    courier, _, opened = _courier(settings, keys, metrics)
-    metrics.registry.register(Watch(settings.vault))
+    lease_publisher, _, opened = _lease_publisher(settings, keys, metrics)
+    metrics.registry.register(VaultMetrics(settings.vault))
     if settings.broker is not None:
         tls = settings.broker.tls
         ends = Certificates(CERTIFICATE_END, {"client": tls.certificate_file, "ca": tls.ca_file})
@@ -326,9 +334,9 @@ def run(settings: Settings) -> int:
         bound = SessionLimits(settings.telemetry, metrics).running()
         with bound, http.serve(settings.http, metrics.registry, missing=missing) as port:
             _log.info("started", http_port=port)
-            asyncio.run(_serve(settings, keys, courier, metrics))
+            asyncio.run(_serve(settings, keys, lease_publisher, metrics))
     finally:
-        courier.close()
+        lease_publisher.close()
         opened.close()
     _log.info("stopped")
     return 0
@@ -349,7 +357,9 @@ def guarded(work: Callable[[], int]) -> int:
         return 1
 
 
-async def _serve(settings: Settings, keys: FileKeys, courier: Courier, metrics: Metrics) -> None:
+async def _serve(
+    settings: Settings, keys: FileKeys, lease_publisher: LeasePublisher, metrics: Metrics
+) -> None:
     async with stop_requested() as stop:
         opened, verifying = _Opened(settings, keys), _Opened(settings, keys)
         retainer = _retainer(settings, opened.vault, opened.stores)
@@ -376,7 +386,7 @@ async def _serve(settings: Settings, keys: FileKeys, courier: Courier, metrics: 
                 _rounds(settings, keys, verifying, metrics).run(), name="verifying"
             ),
         ]
-        working = asyncio.create_task(courier.run(stop), name="working")
+        working = asyncio.create_task(lease_publisher.run(stop), name="working")
         try:
             await alongside(working, keeping)
         finally:
@@ -389,9 +399,9 @@ async def _serve(settings: Settings, keys: FileKeys, courier: Courier, metrics: 
 
 
 def _rounds(settings: Settings, keys: FileKeys, opened: _Opened, metrics: Metrics) -> Rounds:
-    upkeep = _upkeep(settings, keys, opened.vault, opened.telemetry)
-    _replay(settings, keys, opened.vault, upkeep, opened.stores)
-    verifier = setup.verifier(settings, keys, opened.vault, upkeep, opened.stores)
+    reconciler = _reconciler(settings, keys, opened.vault, opened.telemetry)
+    _restore_guard(settings, keys, opened.vault, reconciler, opened.stores)
+    verifier = setup.verifier(settings, keys, opened.vault, reconciler, opened.stores)
     copy = setup.ledger_copy(settings, opened.vault, opened.stores)
     return setup.rounds(verifier, opened.stores, copy, metrics)
 
@@ -416,7 +426,7 @@ def _file_jobs(settings: Settings, keys: FileKeys, metrics: Metrics) -> FileJobs
 
     def purge() -> Mapping[UUID, KeyFileError | Cause]:
         with contextlib.closing(App(settings)) as app:
-            purged, left = app.access.purge_each()
+            purged, left = app.exporter.purge_each()
         if purged:
             _log.info("exports_purged", exports=purged)
         return left

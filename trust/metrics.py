@@ -92,7 +92,7 @@ class Metrics:
         self._done_at.labels(what).set_to_current_time()
 
 
-class DeskMetrics:
+class EnrolmentMetrics:
     """The metrics of the enrolment desk, in a registry of their own."""
 
     def __init__(self) -> None:

@@ -114,7 +114,7 @@ class Channel(Protocol):
         ...
 
 
-class Door(Protocol):
+class ConnectionControl(Protocol):
     """Where clients are let in or kept out."""
 
     async def lets_in(self, holder: Holder) -> bool:

@@ -1,4 +1,4 @@
-"""`trust serve`: the enrolment desk as a service."""
+"""`trust serve`: the enrolment service, over HTTPS."""
 
 import asyncio
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ from trust.enrolment import api, https_server
 from trust.enrolment.enrolment import ingest_pem
 from trust.enrolment.throttle import Throttle
 from trust.keys import file_keys
-from trust.metrics import DeskMetrics
+from trust.metrics import EnrolmentMetrics
 
 _log = Log("trust.enrolment.service")
 _ALL = 10
@@ -39,7 +39,7 @@ def run(settings: Settings) -> int:
     chosen = settings.serve
     https_server.context(chosen)
     opened = App(settings)
-    metrics = DeskMetrics()
+    metrics = EnrolmentMetrics()
     # One worker: what was cancelled half-way ends before anything else uses the connections.
     thread = ThreadPoolExecutor(1, thread_name_prefix="desk")
     limits = api.Limits(
@@ -47,7 +47,9 @@ def run(settings: Settings) -> int:
         Throttle(burst=_ALL * chosen.burst, per_minute=_ALL * chosen.per_minute),
         Throttle(burst=chosen.burst, per_minute=chosen.per_minute),
     )
-    application = api.build(opened.desk, pinned(opened, chosen), limits, metrics, thread)
+    application = api.build(
+        opened.enrolment_service, pinned(opened, chosen), limits, metrics, thread
+    )
 
     def missing() -> Iterable[str]:
         return ()

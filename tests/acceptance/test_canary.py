@@ -170,7 +170,7 @@ def _certificate(whole: System, name: str) -> TlsSettings:
     holder = pki.issue(
         ca,
         name,
-        role=pki.Role.CLIENT,
+        role=pki.CertificateRole.CLIENT,
         now=dt.datetime.now(dt.UTC),
         valid_for=dt.timedelta(hours=1),
     )

@@ -341,7 +341,7 @@ def test_restored_telemetry_is_brought_to_the_truth_of_the_vault(ward: Ward) -> 
     assert telemetry.fetch(_IN_FORCE) != in_force
     assert not may_store(telemetry)
     # What the daemon does each second.
-    office.app.upkeep.check()
+    office.app.reconciler.check()
     assert may_store(telemetry)
     assert telemetry.fetch(_IN_FORCE) == in_force
     assert telemetry.fetch(_OF_SERIES, ward.series) == []
@@ -375,7 +375,7 @@ def test_every_start_of_the_server_must_be_cleared(backup: Backup) -> None:
     backup.make()
 
     assert not may_store(backup.ward.telemetry)
-    backup.ward.office.app.upkeep.check()
+    backup.ward.office.app.reconciler.check()
     assert may_store(backup.ward.telemetry)
 
 

@@ -18,7 +18,7 @@ from tests.acceptance.test_erasure import Ward, at
 from tests.fix_database import create_database
 from tests.fix_vault import Refusal, make_office
 from tests.residue import checkpoint, found_in, names_of, rows_of
-from trust.erasure.horizon import Holder, Horizon
+from trust.erasure.horizon import Horizon, SnapshotHolder
 
 # Every file of a server is searched, beside three other files of tests.
 pytestmark = [pytest.mark.database, pytest.mark.slow, pytest.mark.timeout(500)]
@@ -285,7 +285,7 @@ def test_what_ends_in_time_is_waited_for(ward: Ward, monkeypatch: pytest.MonkeyP
 
     with transaction(ward.telemetry.dsn("vv_owner"), "SELECT 1") as session:
 
-        def look(horizon: Horizon, limit: int) -> list[Holder]:
+        def look(horizon: Horizon, limit: int) -> list[SnapshotHolder]:
             found = holders(horizon, limit)
             if found and not seen.is_set():
                 seen.set()

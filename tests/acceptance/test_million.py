@@ -47,7 +47,7 @@ async def test_a_million_people(office: Office) -> None:
     some = [n * (PEOPLE // ROUNDS) for n in range(ROUNDS)]
 
     def renew(number: int) -> None:
-        office.app.upkeep.bring([crowd.agent_of(number)], renew=True)
+        office.app.reconciler.reconcile([crowd.agent_of(number)], renew=True)
 
     def withdraw(number: int) -> None:
         office.withdraw(str(crowd.subject_of(number)))

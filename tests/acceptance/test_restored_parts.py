@@ -221,7 +221,7 @@ def test_a_database_that_claims_to_have_seen_every_erasure_is_not_believed(ward:
     telemetry.execute("UPDATE vv.permission_gate SET cleared_at = '2020-01-01'")
     assert telemetry.fetch("SELECT number FROM vv.erasures") == [(1,)]
 
-    office.app.upkeep.check()
+    office.app.reconciler.check()
 
     assert may_store(telemetry)
     assert telemetry.fetch(
@@ -238,7 +238,7 @@ def test_who_agreed_again_is_not_erased_again(ward: Ward) -> None:
     assert ward.office.app.verifier.run().back == {}
     assert ward.office.run("erase", "verify", "1")["residue"] == 0
     ward.telemetry.execute("UPDATE vv.permission_gate SET cleared_at = '2020-01-01'")
-    ward.office.app.upkeep.check()
+    ward.office.app.reconciler.check()
 
     now = ward.telemetry.fetch("SELECT count(*) FROM vv.permissions WHERE withdrawn_at IS NULL")
     assert now == before
@@ -362,5 +362,5 @@ def test_a_clearance_holds_for_what_it_was_given_for(office: Office, change: str
     office.telemetry.execute(change)
 
     assert not may_store(office.telemetry)
-    office.app.upkeep.check()
+    office.app.reconciler.check()
     assert may_store(office.telemetry)

@@ -25,7 +25,7 @@ from simulators.stack.system import Gateway
 from simulators.stack.toml import format_toml
 from tests.fix_system import Flow, Scene
 from trust.domain.pki import Holder
-from trust.enrolment.takeover import MqttDoor
+from trust.enrolment.takeover import MqttConnectionControl
 
 pytestmark = [
     pytest.mark.broker,
@@ -124,7 +124,7 @@ def _gets_in(flow: Flow) -> bool:
     assert isinstance(key, Ed25519PrivateKey)
     certificate = x509.load_pem_x509_certificate((folder / "agent.crt").read_bytes())
     tls = TlsSettings(folder / "ca.crt", folder / "agent.crt", folder / "agent.key")
-    door = MqttDoor(BrokerSettings(tls=tls, port=whole.broker.port))
+    door = MqttConnectionControl(BrokerSettings(tls=tls, port=whole.broker.port))
     return asyncio.run(door.lets_in(Holder(key, certificate)))
 
 

@@ -65,7 +65,7 @@ async def test_settings_and_certificate_are_taken_over(
             holder = pki.issue(
                 certificates.ca,
                 gateway.agent,
-                role=pki.Role.CLIENT,
+                role=pki.CertificateRole.CLIENT,
                 now=dt.datetime.now(dt.UTC),
                 valid_for=VALID_FOR,
                 hosts=[],

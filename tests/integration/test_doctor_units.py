@@ -41,7 +41,7 @@ def test_each_unit_is_named_with_its_remedy(office: Office, name: str) -> None:
     office.app.close()
     office.app = App(office.settings)
     want(office, agent)
-    office.app.upkeep.attempt([agent])
+    office.app.reconciler.attempt([agent])
 
     found = {one.code: one for one in _found(office)}
 

@@ -34,7 +34,7 @@ from trust.domain.purposes import Purpose
 from trust.domain.units import Cause, UnitKind
 from trust.errors import Conflict, EndedUnrecorded, NotFound, Refused, Tampered, Unusable
 from trust.ports import Clock
-from trust.reconcile.reconciler import Done, Upkeep
+from trust.reconcile.reconciler import Reconciled, Reconciler
 from trust.vault.handles import Handle
 from trust.vault.isolation import attempt_within
 from trust.vault.records import Agent, Records
@@ -47,11 +47,11 @@ RECORDABLE: Final = _OF_THE_PERSON | {State.UNKNOWN, State.NOT_ASKED, State.INVA
 _ADDRESS: Final = re.compile(r"[0-9A-F]{2}(?::[0-9A-F]{2}){5}", re.ASCII)
 
 
-class Taken(msgspec.Struct, frozen=True):
+class RecordedDecision(msgspec.Struct, frozen=True):
     """A decision that took effect."""
 
     decision: UUID
-    done: Done
+    done: Reconciled
     handle: bytes | None = None
 
     def __repr__(self) -> str:
@@ -65,7 +65,7 @@ class Consent:
     Args:
         vault: Where they are kept.
 
-        upkeep: What makes them take effect.
+        reconciler: What makes them take effect.
 
         clock: Tells the time.
 
@@ -77,19 +77,19 @@ class Consent:
     def __init__(
         self,
         vault: Vault,
-        upkeep: Upkeep,
+        reconciler: Reconciler,
         *,
         clock: Clock,
         ages: ConsentSettings,
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
         self._vault = vault
-        self._upkeep = upkeep
+        self._reconciler = reconciler
         self._clock = clock
         self._ages = ages
         self._random_bytes = random_bytes
 
-    def accept(self, grant: Grant) -> Taken:
+    def accept(self, grant: Grant) -> RecordedDecision:
         """
         Record that a person accepted, and issue a handle at the agent.
 
@@ -103,7 +103,9 @@ class Consent:
         if not 1 <= len(set(bindings)) == len(bindings) <= MAX_BINDINGS:
             raise Refused(f"give 1 to {MAX_BINDINGS} different --binding")
         decision, handle, agents = self.record_accepted(grant, bindings)
-        return Taken(decision, self._upkeep.bring(agents).check(grant.agent), handle)
+        return RecordedDecision(
+            decision, self._reconciler.reconcile(agents).check(grant.agent), handle
+        )
 
     def record_accepted(self, grant: Grant, bindings: list[str]) -> tuple[UUID, bytes, list[str]]:
         """Record *grant* in the vault, and no more; return decision, handle and agents."""
@@ -128,7 +130,7 @@ class Consent:
                 records.journal.epoch(grant.purpose),
             )
             records.add_handle(handle, data_key=data_key)
-            self._upkeep.check_handle(records, agent, handle)
+            self._reconciler.check_handle(records, agent, handle)
             records.want(touched)
         return decision.decision, handle.handle, touched
 
@@ -166,7 +168,7 @@ class Consent:
         )
         return giving.vouched(records, grant, decision)
 
-    def record(self, refusal: Refusal) -> Taken:
+    def record(self, refusal: Refusal) -> RecordedDecision:
         """
         Record a decision that is not yes; what was accepted before ends.
 
@@ -186,7 +188,7 @@ class Consent:
             records.add_decision(decision)
             records.end_handles(refusal.subject, refusal.purpose)
             records.want(agents)
-        return Taken(decision.decision, self._upkeep.bring(agents))
+        return RecordedDecision(decision.decision, self._reconciler.reconcile(agents))
 
     def _refused(self, records: Records, refusal: Refusal) -> Decision:
         now = whole_ms(self._clock())
@@ -217,7 +219,7 @@ class Consent:
 
     def withdraw(
         self, subject: UUID, purpose: str, *, given_by: GivenBy = GivenBy.NOT_STATED
-    ) -> Taken:
+    ) -> RecordedDecision:
         """
         Record that a person withdrew, and have nothing more of it measured or stored.
 
@@ -234,9 +236,9 @@ class Consent:
             decision, agents = self.record_withdrawn(subject, purpose, given_by=given_by)
         except (Tampered, Unusable):
             # Whatever became of the decisions of before, what they permitted ends.
-            self._upkeep.bring(self.end_handles(subject, purpose))
+            self._reconciler.reconcile(self.end_handles(subject, purpose))
             raise EndedUnrecorded from None
-        return Taken(decision, self._upkeep.bring(agents))
+        return RecordedDecision(decision, self._reconciler.reconcile(agents))
 
     def end_handles(self, subject: UUID, purpose: str) -> list[str]:
         """End what *purpose* permits of *subject*, unread; return the agents to be brought."""

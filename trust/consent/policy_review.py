@@ -14,7 +14,14 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from trust.domain import approval, canonical, policy_file, widening
-from trust.domain.approval import APPROVAL_KIND, APPROVALS, Admission, Approval, How, Subject
+from trust.domain.approval import (
+    APPROVAL_KIND,
+    APPROVALS,
+    Admission,
+    AdmissionKind,
+    ApprovalSubject,
+    PolicyApproval,
+)
 from trust.domain.durations import whole_ms
 from trust.domain.purposes import Purpose
 from trust.domain.reidentify import Signed
@@ -30,11 +37,11 @@ _HOW_TO_APPROVE: Final = (
 )
 
 
-class Looked(msgspec.Struct, frozen=True):
+class PolicyComparison(msgspec.Struct, frozen=True):
     """What a policy file is, and in what it is wider than what is in force."""
 
     purpose: Purpose
-    subject: Subject
+    subject: ApprovalSubject
     widens: list[Widening]
     is_loaded: bool
     """Its version is there, with the same contents."""
@@ -56,7 +63,7 @@ class PolicyReview:
         self._vault = vault
         self._clock = clock
 
-    def look(self, file: bytes) -> Looked:
+    def look(self, file: bytes) -> PolicyComparison:
         """
         Return what *file* is, and in what it is wider; nothing is kept.
 
@@ -66,7 +73,7 @@ class PolicyReview:
         with self._vault.transaction() as records:
             return _look(records, file, at=self._clock())
 
-    def approve(self, file: bytes, officer: UUID, key: Ed25519PrivateKey) -> Looked:
+    def approve(self, file: bytes, officer: UUID, key: Ed25519PrivateKey) -> PolicyComparison:
         """
         Approve *file* with what it widens, as an officer; return it as it is then.
 
@@ -87,7 +94,7 @@ class PolicyReview:
                 raise Refused("the key is not that officer's")
             if officer in looked.approvers:
                 raise Conflict("that officer has approved it: the other has to be somebody else")
-            given = Approval(
+            given = PolicyApproval(
                 **msgspec.structs.asdict(looked.subject), approver=officer, approved_at=now
             )
             document = canonical.encode(given)
@@ -95,7 +102,7 @@ class PolicyReview:
             records.policies.add_approval(given, Signed(document, signature))
             return _look(records, file, at=now)
 
-    def load(self, file: bytes, *, first: bool) -> tuple[Looked, bool]:
+    def load(self, file: bytes, *, first: bool) -> tuple[PolicyComparison, bool]:
         """
         Load *file*, if it widens nothing or two officers approved it; return whether it is new.
 
@@ -122,7 +129,7 @@ class PolicyReview:
         return looked, True
 
 
-def _look(records: Records, file: bytes, *, at: dt.datetime) -> Looked:
+def _look(records: Records, file: bytes, *, at: dt.datetime) -> PolicyComparison:
     try:
         purpose = policy_file.parse(file.decode())
     except UnicodeDecodeError:
@@ -141,7 +148,7 @@ def _look(records: Records, file: bytes, *, at: dt.datetime) -> Looked:
     compared = {*versions[:1], *records.policies.decided_on(purpose.name)} - {purpose.version}
     others = [records.purpose(purpose.name, version) for version in sorted(compared)]
     widens = [] if loaded else widening.widenings(purpose, others)
-    subject = Subject(
+    subject = ApprovalSubject(
         purpose.name,
         purpose.version,
         canonical.digest(file).hex(),
@@ -154,22 +161,24 @@ def _look(records: Records, file: bytes, *, at: dt.datetime) -> Looked:
         records.registers.officers(),
         at=at,
     )
-    return Looked(purpose, subject, widens, loaded, list(counting))
+    return PolicyComparison(purpose, subject, widens, loaded, list(counting))
 
 
-def _admission(records: Records, looked: Looked, *, first: bool, at: dt.datetime) -> Admission:
-    how, digests = How.NOT_WIDER, []
+def _admission(
+    records: Records, looked: PolicyComparison, *, first: bool, at: dt.datetime
+) -> Admission:
+    how, digests = AdmissionKind.NOT_WIDER, []
     if looked.widens and first:
         if not records.policies.is_fresh():
             raise Refused(
                 "--first is for an installation where there never was a person or an officer, and"
                 f" here was one: {_refusal(looked)}"
             )
-        how = How.FIRST
+        how = AdmissionKind.FIRST
     elif looked.widens:
         if len(looked.approvers) < APPROVALS:
             raise Refused(_refusal(looked))
-        how = How.APPROVED
+        how = AdmissionKind.APPROVED
         there = records.policies.approvals(looked.purpose.name, looked.purpose.version)
         counting = approval.counting(there, looked.subject, records.registers.officers(), at=at)
         digests = [canonical.digest(one.document).hex() for one in counting.values()]
@@ -185,7 +194,7 @@ def _admission(records: Records, looked: Looked, *, first: bool, at: dt.datetime
     )
 
 
-def _refusal(looked: Looked) -> str:
+def _refusal(looked: PolicyComparison) -> str:
     is_first = looked.widens[0].kind is Kind.FIRST
     what = "is the first version, and all of it is new" if is_first else "widens what was agreed"
     words = "; ".join(one.sentence for one in looked.widens)

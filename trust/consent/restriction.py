@@ -18,7 +18,7 @@ from trust.domain.durations import whole_ms
 from trust.errors import Conflict
 from trust.keys.epochs import pseudonyms_of
 from trust.ports import Clock, Keys
-from trust.reconcile.reconciler import Done, Upkeep
+from trust.reconcile.reconciler import Reconciled, Reconciler
 from trust.telemetry.erasure import Stores
 from trust.vault.vault import Vault
 
@@ -28,7 +28,7 @@ class Restricted(msgspec.Struct, frozen=True):
 
     decisions: list[UUID]
     series: int
-    done: Done
+    done: Reconciled
 
 
 class Restriction:
@@ -40,7 +40,7 @@ class Restriction:
 
         stores: Where observations are.
 
-        upkeep: Has decisions take effect.
+        reconciler: Has decisions take effect.
 
         keys: For pseudonyms.
 
@@ -55,7 +55,7 @@ class Restriction:
         self,
         vault: Vault,
         stores: Stores,
-        upkeep: Upkeep,
+        reconciler: Reconciler,
         keys: Keys,
         *,
         controller: str,
@@ -64,7 +64,7 @@ class Restriction:
     ) -> None:
         self._vault = vault
         self._stores = stores
-        self._upkeep = upkeep
+        self._reconciler = reconciler
         self._keys = keys
         self._controller = controller
         self._clock = clock
@@ -104,7 +104,7 @@ class Restriction:
             for name in scope
             if (decision := self._decide(subject, name, is_restricted=is_restricted))
         ]
-        done = self._upkeep.bring(sorted(agents))
+        done = self._reconciler.reconcile(sorted(agents))
         pseudonyms = [
             pseudonym.value
             for name in scope

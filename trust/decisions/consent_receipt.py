@@ -1,5 +1,5 @@
 """
-Receipts: what a person has in hand of her own decisions, to be checked without us.
+Consent receipts: what a person holds of their own decisions, to be checked without us.
 
 A receipt holds the decisions of one person, each as it was signed, the policies that they name,
 and over all of it a statement: which decisions there were, in which order, when it was issued and
@@ -79,7 +79,7 @@ class Statement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """SHA-256 of each policy that they name."""
 
 
-class Signed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class SignedDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A canonical document, and the signature of it."""
 
     document: str
@@ -87,14 +87,14 @@ class Signed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """In hexadecimal."""
 
 
-class Receipt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ConsentReceipt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The file."""
 
     format: str
     key_id: str
-    statement: Signed
-    decisions: list[Signed]
-    purposes: list[Signed]
+    statement: SignedDocument
+    decisions: list[SignedDocument]
+    purposes: list[SignedDocument]
 
 
 class Checked(msgspec.Struct, frozen=True):
@@ -140,7 +140,7 @@ def make(
         purposes=[canonical.digest(document).hex() for document, _ in policies],
     )
     document = canonical.encode(whole)
-    receipt = Receipt(
+    receipt = ConsentReceipt(
         format=FORMAT,
         key_id=key_id,
         statement=_signed(document, sign(canonical.to_sign(KIND, document))),
@@ -193,8 +193,8 @@ def check(
     return found
 
 
-def _open(data: bytes, key: Ed25519PublicKey) -> tuple[Receipt, Checked]:
-    receipt = _decode(data, Receipt)
+def _open(data: bytes, key: Ed25519PublicKey) -> tuple[ConsentReceipt, Checked]:
+    receipt = _decode(data, ConsentReceipt)
     if receipt.format != FORMAT:
         raise ReceiptRefused(Fault.MALFORMED)
     if receipt.key_id != key_id_of(key):
@@ -211,8 +211,8 @@ def key_id_of(key: Ed25519PublicKey) -> str:
     return hashlib.sha256(key.public_bytes_raw()).hexdigest()[:16]
 
 
-def _signed(document: bytes, signature: bytes) -> Signed:
-    return Signed(document.decode(), signature.hex())
+def _signed(document: bytes, signature: bytes) -> SignedDocument:
+    return SignedDocument(document.decode(), signature.hex())
 
 
 def _decode(data: bytes, kind: type[T]) -> T:
@@ -224,7 +224,7 @@ def _decode(data: bytes, kind: type[T]) -> T:
         raise ReceiptRefused(Fault.MALFORMED) from None
 
 
-def _verified(signed: Signed, kind: str, of: type[T], key: Ed25519PublicKey) -> T:
+def _verified(signed: SignedDocument, kind: str, of: type[T], key: Ed25519PublicKey) -> T:
     try:
         # Written as we write it: another spelling of the same bytes is not what was handed out.
         signature = bytes.fromhex(signed.signature)
@@ -239,7 +239,7 @@ def _verified(signed: Signed, kind: str, of: type[T], key: Ed25519PublicKey) -> 
         raise ReceiptRefused(Fault.MALFORMED) from None
 
 
-def _check_contents(expected: list[str], there: list[Signed]) -> None:
+def _check_contents(expected: list[str], there: list[SignedDocument]) -> None:
     found = [canonical.digest(signed.document.encode()).hex() for signed in there]
     if found == expected:
         return

@@ -19,7 +19,7 @@ from wire.policy import Rule
 HANDLE_BYTES: Final = 16
 
 
-class Standing(msgspec.Struct, frozen=True):
+class EffectiveGrant(msgspec.Struct, frozen=True):
     """What a handle stands for now: everything that lease and permissions are compiled from."""
 
     handle: bytes

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from trust.decisions.effective_grant import Standing
+from trust.decisions.effective_grant import EffectiveGrant
 from trust.domain.durations import whole_ms
 from wire.lease import Grant, Lease
 from wire.quantities import Code
@@ -37,7 +37,7 @@ class Term(msgspec.Struct, frozen=True):
 
 
 def term(
-    standings: Sequence[Standing], *, now: dt.datetime, ttl: dt.timedelta, refresh_at: float
+    grants: Sequence[EffectiveGrant], *, now: dt.datetime, ttl: dt.timedelta, refresh_at: float
 ) -> Term:
     """
     Return the term of a lease that is issued *now*.
@@ -46,7 +46,7 @@ def term(
     time; and the next one is due where a grant begins.
 
     Args:
-        standings: Of all handles of the agent.
+        grants: Of all handles of the agent.
 
         now: The time of issue.
 
@@ -56,10 +56,10 @@ def term(
     """
     # The wire has milliseconds: agent and ingest are to read one and the same instant.
     now = whole_ms(now)
-    ends = [s.scope.valid_to for s in standings if s.is_valid(now) and s.scope.valid_to]
-    begins = [s.scope.valid_from for s in standings if s.scope.valid_from > now]
+    ends = [s.scope.valid_to for s in grants if s.is_valid(now) and s.scope.valid_to]
+    begins = [s.scope.valid_from for s in grants if s.scope.valid_from > now]
     not_after = min([now + ttl, *ends])
-    live = any(s.is_valid(now) for s in standings)
+    live = any(s.is_valid(now) for s in grants)
     due = [now + ttl * refresh_at, *ends] if live else []
     return Term(now, not_after, min([*due, *begins], default=None))
 
@@ -75,7 +75,7 @@ def version_by_time(now: dt.datetime) -> int:
 
 
 def compile_lease(
-    agent: str, standings: Sequence[Standing], *, version: int, in_term: Term
+    agent: str, grants: Sequence[EffectiveGrant], *, version: int, in_term: Term
 ) -> Lease:
     """
     Return the lease of *agent*: a grant for each handle that is valid when issued.
@@ -83,7 +83,7 @@ def compile_lease(
     A sensor may serve one person for several purposes. One that is bound to two people is bound
     to neither: whom it measures is not known.
     """
-    valid = [s for s in standings if s.is_valid(in_term.issued_at) and s.rules()]
+    valid = [s for s in grants if s.is_valid(in_term.issued_at) and s.rules()]
     shared = _shared(valid)
     return Lease(
         agent=agent,
@@ -128,12 +128,12 @@ def most_packet_bytes(handles: int, sealed_bindings_bytes: int) -> int:
     return _AROUND_BYTES + handles * _MOST_GRANT_BYTES + sealed_bindings_bytes
 
 
-def _shared(standings: Sequence[Standing]) -> set[str]:
+def _shared(grants: Sequence[EffectiveGrant]) -> set[str]:
     """Return the sensors that are bound to more than one person."""
     wearers: dict[str, set[UUID]] = {}
-    for standing in standings:
-        for binding in standing.bindings:
-            wearers.setdefault(binding, set()).add(standing.subject)
+    for grant in grants:
+        for binding in grant.bindings:
+            wearers.setdefault(binding, set()).add(grant.subject)
     return {binding for binding, people in wearers.items() if len(people) > 1}
 
 

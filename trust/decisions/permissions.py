@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from trust.decisions.effective_grant import Standing
+from trust.decisions.effective_grant import EffectiveGrant
 from trust.domain.pseudonyms import Pseudonym
 
 
@@ -26,20 +26,20 @@ class Permission(msgspec.Struct, frozen=True):
         return "Permission(…)"
 
 
-def compile_permissions(standings: Iterable[Standing]) -> list[Permission]:
-    """Return the permissions of *standings*; whatever is not among them is not permitted."""
+def compile_permissions(grants: Iterable[EffectiveGrant]) -> list[Permission]:
+    """Return the permissions of *grants*; whatever is not among them is not permitted."""
     return [
         Permission(
-            handle=standing.handle,
+            handle=grant.handle,
             quantity=rule.quantity,
-            pseudonym=standing.pseudonym,
-            purpose=standing.purpose.name,
-            valid_from=standing.scope.valid_from,
-            valid_to=standing.scope.valid_to,
+            pseudonym=grant.pseudonym,
+            purpose=grant.purpose.name,
+            valid_from=grant.scope.valid_from,
+            valid_to=grant.scope.valid_to,
             step=rule.step,
             interval_ms=rule.interval_ms,
             time_step_ms=rule.time_step_ms,
         )
-        for standing in standings
-        for rule in standing.rules()
+        for grant in grants
+        for rule in grant.rules()
     ]

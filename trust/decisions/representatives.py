@@ -23,7 +23,7 @@ _OLDEST: Final = 130
 _BORN: Final = re.compile(r"((?:18|19|20)\d\d)-(0[1-9]|1[0-2])", re.ASCII)
 
 
-class Role(enum.StrEnum):
+class RepresentativeRole(enum.StrEnum):
     """What lets somebody decide for another person."""
 
     GUARDIAN = "guardian"
@@ -47,7 +47,7 @@ class Representative(msgspec.Struct, frozen=True):
 
     representative: UUID
     subject: UUID
-    role: Role
+    role: RepresentativeRole
     purposes: list[str]
     """Names of purposes; empty for all."""
     valid_from: dt.datetime
@@ -135,11 +135,11 @@ def check_giver(  # noqa: PLR0913 - what is known of an age is three things
             raise Refused("who decides alone has no --representative")
         _check_alone(born, is_known=is_known, at=at, ages=ages)
         return None
-    wanted = Role.PROXY if given_by is GivenBy.PROXY else Role.GUARDIAN
+    wanted = RepresentativeRole.PROXY if given_by is GivenBy.PROXY else RepresentativeRole.GUARDIAN
     if representative is None or representative.role is not wanted:
         raise Refused(f"--given-by {given_by} needs the --representative that is its {wanted}")
     ends = [_mandate(representative, purpose=purpose, at=at)]
-    if wanted is Role.GUARDIAN:
+    if wanted is RepresentativeRole.GUARDIAN:
         ends.append(_minority(given_by, born=born, at=at, ages=ages))
     else:
         _check_adult(born, is_known=is_known, at=at, ages=ages)

@@ -28,7 +28,7 @@ LASTS: Final = dt.timedelta(days=30)
 Officers = Mapping[UUID, Known]
 
 
-class Subject(msgspec.Struct, frozen=True):
+class ApprovalSubject(msgspec.Struct, frozen=True):
     """What is approved."""
 
     purpose: str
@@ -41,7 +41,7 @@ class Subject(msgspec.Struct, frozen=True):
     """Of the widening, as it was shown."""
 
 
-class Approval(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class PolicyApproval(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """That an officer approves exactly this."""
 
     purpose: str
@@ -53,9 +53,9 @@ class Approval(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     approved_at: dt.datetime
 
     @property
-    def subject(self) -> Subject:
+    def subject(self) -> ApprovalSubject:
         """What is approved."""
-        return Subject(
+        return ApprovalSubject(
             self.purpose,
             self.version,
             self.file_sha256,
@@ -64,7 +64,7 @@ class Approval(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         )
 
 
-class How(enum.StrEnum):
+class AdmissionKind(enum.StrEnum):
     """How a version came into force."""
 
     FIRST = "first"
@@ -80,7 +80,7 @@ class Admission(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     version: int
     file_sha256: str
     policy_sha256: str
-    how: How
+    how: AdmissionKind
     widens: list[str]
     """In the words that were shown."""
     approvals: list[str]
@@ -103,10 +103,10 @@ def check_officer(officer: UUID, officers: Officers) -> Known:
     return known
 
 
-def is_signed(signed: Signed, officers: Officers) -> Approval | None:
+def is_signed(signed: Signed, officers: Officers) -> PolicyApproval | None:
     """Return the approval that *signed* is, if who it names signed it; None otherwise."""
     try:
-        approval = canonical.decode(signed.document, Approval, what="an approval")
+        approval = canonical.decode(signed.document, PolicyApproval, what="an approval")
     except Tampered:
         return None
     known = officers.get(approval.approver)
@@ -122,7 +122,7 @@ def is_signed(signed: Signed, officers: Officers) -> Approval | None:
 
 
 def counting(
-    approvals: Sequence[Signed], subject: Subject, officers: Officers, *, at: dt.datetime
+    approvals: Sequence[Signed], subject: ApprovalSubject, officers: Officers, *, at: dt.datetime
 ) -> dict[UUID, Signed]:
     """
     Return those of *approvals* that count, by who gave them; one of each officer.
@@ -149,7 +149,7 @@ def counting(
 
 def rests_on(admission: Admission, approvals: Sequence[Signed], officers: Officers) -> bool:
     """Tell whether the approvals that *admission* names are there, and two people gave them."""
-    if admission.how is not How.APPROVED:
+    if admission.how is not AdmissionKind.APPROVED:
         return not admission.approvals
     there = {canonical.digest(one.document).hex(): one for one in approvals}
     named = [there.get(one) for one in admission.approvals]

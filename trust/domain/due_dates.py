@@ -48,7 +48,7 @@ class Urgency(enum.StrEnum):
     OVERDUE = "overdue"
 
 
-class Request(msgspec.Struct, frozen=True):
+class RightsRequest(msgspec.Struct, frozen=True):
     """One request of one person."""
 
     request: UUID
@@ -68,7 +68,7 @@ class Request(msgspec.Struct, frozen=True):
             return Urgency.OVERDUE
         return Urgency.SOON if self.due_at - at <= WARN_BEFORE else Urgency.OPEN
 
-    def extended(self, because: str, *, at: dt.datetime) -> "Request":
+    def extended(self, because: str, *, at: dt.datetime) -> "RightsRequest":
         """
         Return it, due two months later, if the person is told *at* a time.
 
@@ -95,9 +95,9 @@ class Request(msgspec.Struct, frozen=True):
 
 def received(
     request: UUID, subject: UUID, kind: RequestKind, *, received_at: dt.datetime
-) -> Request:
+) -> RightsRequest:
     """Return a request that came at a time."""
-    return Request(request, subject, kind, received_at, months_after(received_at, MONTHS))
+    return RightsRequest(request, subject, kind, received_at, months_after(received_at, MONTHS))
 
 
 def months_after(at: dt.datetime, months: int) -> dt.datetime:

@@ -24,7 +24,7 @@ PROBES_BELOW = 1 << 64
 """Serial numbers below it are of certificates that were made to be on one revocation list."""
 
 
-class Role(enum.StrEnum):
+class CertificateRole(enum.StrEnum):
     """What a certificate may be used for."""
 
     SERVER = "server"
@@ -91,7 +91,7 @@ def issue(  # noqa: PLR0913 - what is in a certificate, by name
     ca: Holder,
     common_name: str,
     *,
-    role: Role,
+    role: CertificateRole,
     now: dt.datetime,
     valid_for: dt.timedelta,
     hosts: Iterable[str] = (),
@@ -133,7 +133,7 @@ def certify(  # noqa: PLR0913 - what is in a certificate, by name
     public_key: Ed25519PublicKey,
     common_name: str,
     *,
-    role: Role,
+    role: CertificateRole,
     term: tuple[dt.datetime, dt.timedelta],
     hosts: Iterable[str] = (),
     serial: int | None = None,
@@ -158,7 +158,9 @@ def certify(  # noqa: PLR0913 - what is in a certificate, by name
     """
     now, valid_for = term
     usage = (
-        ExtendedKeyUsageOID.SERVER_AUTH if role is Role.SERVER else ExtendedKeyUsageOID.CLIENT_AUTH
+        ExtendedKeyUsageOID.SERVER_AUTH
+        if role is CertificateRole.SERVER
+        else ExtendedKeyUsageOID.CLIENT_AUTH
     )
     issuer_key_id = ca.certificate.extensions.get_extension_for_class(
         x509.SubjectKeyIdentifier

@@ -103,7 +103,7 @@ class Known(msgspec.Struct, frozen=True):
     ended_at: dt.datetime | None
 
 
-class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ReidentificationRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Who wants to know whose pseudonyms these are, and why."""
 
     request: UUID
@@ -120,7 +120,7 @@ class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return "Request(…)"
 
 
-class Approval(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ReidentificationApproval(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """That somebody approves exactly this request."""
 
     request: UUID
@@ -142,14 +142,16 @@ class Signed(msgspec.Struct, frozen=True):
 Officers = Mapping[UUID, Known]
 
 
-def check_request(signed: Signed, officers: Officers, *, at: dt.datetime) -> Request:
+def check_request(
+    signed: Signed, officers: Officers, *, at: dt.datetime
+) -> ReidentificationRequest:
     """
     Return the request that *signed* is.
 
     Raises:
         Denied: It was not made by who it says, asks for too much, or is over.
     """
-    request = _decode(signed.document, Request)
+    request = _decode(signed.document, ReidentificationRequest)
     _verify(signed, REQUEST_KIND, request.requester, officers)
     is_sound = (
         1 <= len(request.pseudonyms) <= MAX_PSEUDONYMS
@@ -164,15 +166,15 @@ def check_request(signed: Signed, officers: Officers, *, at: dt.datetime) -> Req
 
 
 def check_approval(
-    signed: Signed, request: Request, document: bytes, officers: Officers
-) -> Approval:
+    signed: Signed, request: ReidentificationRequest, document: bytes, officers: Officers
+) -> ReidentificationApproval:
     """
     Return the approval that *signed* is, of *request* as *document* spells it.
 
     Raises:
         Denied: It is none.
     """
-    approval = _decode(signed.document, Approval)
+    approval = _decode(signed.document, ReidentificationApproval)
     _verify(signed, APPROVAL_KIND, approval.approver, officers)
     is_this = approval.request_sha256 == canonical.digest(document).hex()
     if approval.request != request.request or not is_this:
@@ -186,7 +188,7 @@ def check_approval(
 
 def check(
     signed: Signed, approvals: Sequence[Signed], officers: Officers, *, at: dt.datetime
-) -> Request:
+) -> ReidentificationRequest:
     """
     Return the request that *signed* is, if two others approved it.
 

@@ -25,7 +25,7 @@ _BINDINGS_V1: Final = b"vitalveil bindings v1\x00"
 """Bound to the handle alone: of before. None is made any more, nor can one be made of a v2."""
 
 
-class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class PersonalDetails(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What names a person. Shows nothing of itself when printed or logged."""
 
     name: str
@@ -62,7 +62,7 @@ def open_sealed(data_key: bytes, sealed: bytes, *, bound_to: bytes, what: str) -
         raise Tampered(what) from None
 
 
-def seal_identity(identity: Identity, *, subject: UUID, data_key: bytes) -> bytes:
+def seal_identity(identity: PersonalDetails, *, subject: UUID, data_key: bytes) -> bytes:
     """Return *identity* sealed; its length is padded, since names differ in theirs."""
     plain = msgspec.json.encode(identity)
     # JSON ignores white space, so padding needs no mark.
@@ -70,7 +70,7 @@ def seal_identity(identity: Identity, *, subject: UUID, data_key: bytes) -> byte
     return seal(data_key, plain, bound_to=_IDENTITY + subject.bytes)
 
 
-def open_identity(sealed: bytes, *, subject: UUID, data_key: bytes) -> Identity:
+def open_identity(sealed: bytes, *, subject: UUID, data_key: bytes) -> PersonalDetails:
     """
     Return the identity of *subject*.
 
@@ -81,7 +81,7 @@ def open_identity(sealed: bytes, *, subject: UUID, data_key: bytes) -> Identity:
         data_key, sealed, bound_to=_IDENTITY + subject.bytes, what="a subject's record"
     )
     try:
-        return msgspec.json.decode(plain, type=Identity)
+        return msgspec.json.decode(plain, type=PersonalDetails)
     except msgspec.MsgspecError:
         raise Tampered("a subject's record") from None
 

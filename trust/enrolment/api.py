@@ -21,10 +21,16 @@ from litestar.openapi import OpenAPIConfig
 from litestar.types import ControllerRouterHandler, ExceptionHandlersMap
 
 from runtime.logs import Log, describe
-from trust.enrolment.service import Admitted, BadRequest, Desk, NotAccepted, RenewedBefore
+from trust.enrolment.service import (
+    Admitted,
+    BadRequest,
+    EnrolmentService,
+    NotAccepted,
+    RenewedBefore,
+)
 from trust.enrolment.throttle import Throttle, network_of
 from trust.errors import TrustError, Unavailable
-from trust.metrics import DeskMetrics
+from trust.metrics import EnrolmentMetrics
 
 T = TypeVar("T")
 AnyRequest = Request[Any, Any, Any]
@@ -149,17 +155,17 @@ def decode(body: bytes, kind: type[T]) -> T:
 
 
 def build(
-    desk: Desk,
+    enrolment_service: EnrolmentService,
     pinned: Pinned,
     limits: Limits,
-    metrics: DeskMetrics,
+    metrics: EnrolmentMetrics,
     thread: ThreadPoolExecutor,
 ) -> Litestar:
     """
     Return the application.
 
     Args:
-        desk: Does the work; used from *thread* alone.
+        enrolment_service: Does the work; used from *thread* alone.
 
         pinned: Goes with every certificate.
 
@@ -191,7 +197,7 @@ def build(
         data = await _asked(request, Enrolling, limits, partial(metrics.count, "enrolled"))
         return await at_the_desk(
             "enrolled",
-            lambda: desk.enrol(
+            lambda: enrolment_service.enrol(
                 data.token, request=data.request.encode(), lease_key=data.lease_key
             ),
         )
@@ -201,7 +207,7 @@ def build(
         data = await _asked(request, Renewing, limits, partial(metrics.count, "renewed"))
         shown = _shown(request)
         return await at_the_desk(
-            "renewed", lambda: desk.renew(shown, request=data.request.encode())
+            "renewed", lambda: enrolment_service.renew(shown, request=data.request.encode())
         )
 
     @get("/livez", media_type=MediaType.TEXT)

@@ -100,15 +100,27 @@ class Authority:
         valid_for = dt.timedelta(days=self._settings.service_days)
         # CA and CRL after the certificates, so that a second run fails before it changes anything.
         broker = pki.issue(
-            ca, "broker", role=pki.Role.SERVER, now=now, valid_for=valid_for, hosts=hosts
+            ca,
+            "broker",
+            role=pki.CertificateRole.SERVER,
+            now=now,
+            valid_for=valid_for,
+            hosts=hosts,
         )
         write_holder(out, "broker", broker)
-        desk = pki.issue(
-            ca, "enrolment", role=pki.Role.SERVER, now=now, valid_for=valid_for, hosts=hosts
+        enrolment_service = pki.issue(
+            ca,
+            "enrolment",
+            role=pki.CertificateRole.SERVER,
+            now=now,
+            valid_for=valid_for,
+            hosts=hosts,
         )
-        write_holder(out, "enrolment", desk)
+        write_holder(out, "enrolment", enrolment_service)
         for name in SERVICES:
-            holder = pki.issue(ca, name, role=pki.Role.CLIENT, now=now, valid_for=valid_for)
+            holder = pki.issue(
+                ca, name, role=pki.CertificateRole.CLIENT, now=now, valid_for=valid_for
+            )
             write_holder(out, name, holder)
         files.write(out / CA_FILE, self.certificate_pem(), mode=files.PUBLIC, replace=True)
         # An empty one in the place of another would let everybody back in who is on that.
@@ -123,7 +135,9 @@ class Authority:
             KeyFileError: There is no CA.
         """
         valid_for = dt.timedelta(days=self._settings.agent_days)
-        return pki.issue(self._ca, agent, role=pki.Role.CLIENT, now=now, valid_for=valid_for)
+        return pki.issue(
+            self._ca, agent, role=pki.CertificateRole.CLIENT, now=now, valid_for=valid_for
+        )
 
     def certify_agent(
         self, agent: str, public_key: Ed25519PublicKey, *, now: dt.datetime
@@ -136,7 +150,7 @@ class Authority:
         """
         valid_for = dt.timedelta(days=self._settings.agent_days)
         return pki.certify(
-            self._ca, public_key, agent, role=pki.Role.CLIENT, term=(now, valid_for)
+            self._ca, public_key, agent, role=pki.CertificateRole.CLIENT, term=(now, valid_for)
         )
 
     def stand_in(self, agent: str, *, now: dt.datetime) -> pki.Holder:
@@ -146,7 +160,9 @@ class Authority:
         Raises:
             KeyFileError: There is no CA.
         """
-        return pki.issue(self._ca, agent, role=pki.Role.CLIENT, now=now, valid_for=_MINUTES)
+        return pki.issue(
+            self._ca, agent, role=pki.CertificateRole.CLIENT, now=now, valid_for=_MINUTES
+        )
 
     def probe(self, *, now: dt.datetime) -> pki.Holder:
         """
@@ -157,7 +173,12 @@ class Authority:
         """
         serial = 1 + secrets.randbelow(pki.PROBES_BELOW - 1)
         return pki.issue(
-            self._ca, "probe", role=pki.Role.CLIENT, now=now, valid_for=_DAYS, serial=serial
+            self._ca,
+            "probe",
+            role=pki.CertificateRole.CLIENT,
+            now=now,
+            valid_for=_DAYS,
+            serial=serial,
         )
 
     def read_revocations(self, path: Path) -> list[tuple[int, dt.datetime]]:

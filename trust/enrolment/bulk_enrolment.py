@@ -19,7 +19,7 @@ from trust.enrolment.authority import Authority
 from trust.enrolment.enrolment import ingest_pem, pem
 from trust.keys import file_keys, files
 from trust.ports import Clock, Keys
-from trust.reconcile.reconciler import Upkeep
+from trust.reconcile.reconciler import Reconciler
 from trust.vault.vault import Vault
 
 MAX_AGENTS: Final = 100_000
@@ -27,7 +27,7 @@ _GROUP: Final = 250
 """Agents in one transaction: it holds up ingest for its length, and a crash leaves so many."""
 
 
-class Made(msgspec.Struct, frozen=True):
+class PreparedAgent(msgspec.Struct, frozen=True):
     """An agent that nobody knows yet, with what is its own of its bundle."""
 
     agent: str
@@ -42,14 +42,14 @@ class Made(msgspec.Struct, frozen=True):
         return "Made(…)"
 
 
-def _make_one(authority: Authority, *, sealed: bool, now: dt.datetime) -> Made:
+def _make_one(authority: Authority, *, sealed: bool, now: dt.datetime) -> PreparedAgent:
     agent = secrets.token_hex(8)
     holder = authority.issue_agent(agent, now=now)
     lease_key = X25519PrivateKey.generate() if sealed else None
     own = {"agent.key": holder.key_pem()}
     if lease_key is not None:
         own["lease.key"] = pem(lease_key)
-    return Made(
+    return PreparedAgent(
         agent,
         holder.certificate.serial_number,
         holder.certificate.not_valid_after_utc,
@@ -66,7 +66,7 @@ class BulkEnrolment:
     Args:
         vault: Where they are registered.
 
-        upkeep: What tells the telemetry database.
+        reconciler: What tells the telemetry database.
 
         trust_keys: Whose public half they pin.
 
@@ -80,7 +80,7 @@ class BulkEnrolment:
     def __init__(
         self,
         vault: Vault,
-        upkeep: Upkeep,
+        reconciler: Reconciler,
         trust_keys: Keys,
         *,
         folder: Path,
@@ -88,7 +88,7 @@ class BulkEnrolment:
         clock: Clock,
     ) -> None:
         self._vault = vault
-        self._upkeep = upkeep
+        self._reconciler = reconciler
         self._keys = trust_keys
         self._folder = folder
         self._settings = settings
@@ -119,17 +119,17 @@ class BulkEnrolment:
                 _write_bundle(out / made.agent, made, common)
             # Once for all of them; one by one the disk would be waited for a thousand times.
             os.sync()
-            self._upkeep.bring([made.agent for made in group])
+            self._reconciler.reconcile([made.agent for made in group])
         return count
 
-    def _register(self, group: list[Made]) -> None:
+    def _register(self, group: list[PreparedAgent]) -> None:
         # The vault before the files: a certificate that nobody could revoke must not exist.
         with self._vault.transaction() as records:
             records.add_agents([(m.agent, m.lease_key) for m in group])
             records.add_certificates([(m.serial, m.agent, m.not_after) for m in group])
 
 
-def _write_bundle(folder: Path, made: Made, common: dict[str, bytes]) -> None:
+def _write_bundle(folder: Path, made: PreparedAgent, common: dict[str, bytes]) -> None:
     files.make_folder(folder)
     for name, content in made.secrets.items():
         files.write_new(folder / name, content, mode=files.SECRET)

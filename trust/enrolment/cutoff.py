@@ -24,7 +24,7 @@ from trust.enrolment.broker_reload import reload_broker
 from trust.enrolment.enrolment import Enrolment
 from trust.errors import BrokerUnavailable
 from trust.keys import files
-from trust.ports import Clock, Door
+from trust.ports import Clock, ConnectionControl
 from trust.vault.isolation import attempt
 from trust.vault.vault import Vault
 
@@ -37,7 +37,7 @@ _PAUSE_S: Final = 0.1
 _log: Final = Log("trust.enrolment.cutoff")
 
 
-class Cut(msgspec.Struct, frozen=True):
+class CutoffResult(msgspec.Struct, frozen=True):
     """What came of it."""
 
     agents: list[str]
@@ -73,7 +73,7 @@ class Cutoff:
         authority: Authority,
         certificates: CertificateSettings,
         *,
-        door: Door | None,
+        door: ConnectionControl | None,
         clock: Clock,
     ) -> None:
         self._vault = vault
@@ -116,7 +116,7 @@ class Cutoff:
             _log.warning("not_cut_off", why=problem)
         return failures
 
-    def run(self, *, is_due: bool = True) -> Cut:
+    def run(self, *, is_due: bool = True) -> CutoffResult:
         """
         Write the list, have it read, and cut off who is pending.
 
@@ -137,7 +137,7 @@ class Cutoff:
             _log.info("cut_off", agents=len(done))
         if pending:
             _log.warning("not_cut_off", agents=len(pending), why=problem)
-        return Cut(done, pending, problem)
+        return CutoffResult(done, pending, problem)
 
     def _cut(self, done: list[str], *, is_due: bool) -> tuple[set[Failure], str]:
         """Add to *done* whom it cuts off; return what stands in the way, and that in words."""
@@ -178,7 +178,7 @@ class Cutoff:
                 failures.add(Failure(gateway(agent), cause))
         return failures
 
-    def _cut_one(self, door: Door, agent: str, probe: pki.Holder) -> Cause | None:
+    def _cut_one(self, door: ConnectionControl, agent: str, probe: pki.Holder) -> Cause | None:
         """Cut *agent* off; return why it cannot be, or None."""
 
         def take_over() -> None:
@@ -211,7 +211,7 @@ class Cutoff:
             self._probe, self._written = probe, (files.read(crl), revoked)
         return self._probe
 
-    def _is_read(self, door: Door, probe: pki.Holder) -> bool:
+    def _is_read(self, door: ConnectionControl, probe: pki.Holder) -> bool:
         """Tell whether the broker keeps *probe* out before long."""
         deadline = time.monotonic() + _PATIENCE_S
         while True:

@@ -21,7 +21,7 @@ from trust.enrolment.authority import Authority, write_holder
 from trust.errors import Conflict, KeyFileError, NotFound, NotInForce, Unavailable
 from trust.keys import file_keys, files
 from trust.ports import Clock, Keys
-from trust.reconcile.reconciler import Done, Upkeep
+from trust.reconcile.reconciler import Reconciled, Reconciler
 from trust.vault.records import Records
 from trust.vault.vault import Vault
 from wire.topics import is_agent
@@ -37,7 +37,7 @@ class Enrolment:
     Args:
         vault: Where they are registered.
 
-        upkeep: What tells the telemetry database.
+        reconciler: What tells the telemetry database.
 
         trust_keys: Whose public half they pin.
 
@@ -51,7 +51,7 @@ class Enrolment:
     def __init__(
         self,
         vault: Vault,
-        upkeep: Upkeep,
+        reconciler: Reconciler,
         trust_keys: Keys,
         authority: Authority,
         *,
@@ -59,7 +59,7 @@ class Enrolment:
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
         self._vault = vault
-        self._upkeep = upkeep
+        self._reconciler = reconciler
         self._keys = trust_keys
         self._authority = authority
         self._clock = clock
@@ -86,7 +86,7 @@ class Enrolment:
         trust_pem = file_keys.public_pem(self._keys.public_key)
         files.write(out / "trust.pub", trust_pem, mode=files.PUBLIC)
         files.write(out / "ingest.pub", ingest, mode=files.PUBLIC)
-        self._upkeep.bring([agent])
+        self._reconciler.reconcile([agent])
         return agent
 
     def _register(self, agent: str, lease_key: X25519PrivateKey | None, out: Path) -> None:
@@ -126,9 +126,9 @@ class Enrolment:
             )
             records.want([agent])
         write_holder(out, "agent", holder)
-        self._upkeep.bring([agent])
+        self._reconciler.reconcile([agent])
 
-    def revoke(self, agent: str) -> Done | None:
+    def revoke(self, agent: str) -> Reconciled | None:
         """
         Revoke *agent*: its handles end, its lease empties, ingest stores nothing more of it.
 
@@ -147,7 +147,7 @@ class Enrolment:
             _revoke(records, agent)
         try:
             # Before the broker is told: ingest refuses the agent from this COMMIT on.
-            return self._upkeep.bring([agent])
+            return self._reconciler.reconcile([agent])
         except (Unavailable, NotInForce) as exc:
             # Whatever keeps ingest from being told, the broker's list is written all the same.
             _log.warning("told_later", error=describe(exc))
@@ -184,7 +184,7 @@ class Enrolment:
         self._authority.write_revocations(on_it, path, now=now)
         if again:
             _log.error("revoked_again", agents=len(again))
-            self._upkeep.attempt(again)
+            self._reconciler.attempt(again)
         return len(revoked)
 
 

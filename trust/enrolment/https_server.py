@@ -1,4 +1,4 @@
-"""HTTPS for the enrolment desk, the door of uvicorn: TLS 1.3, both sides if the client can."""
+"""HTTPS for the enrolment service, the door of uvicorn: TLS 1.3, both sides if the client can."""
 
 import asyncio
 import contextlib
@@ -13,7 +13,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from runtime.errors import ConfigError
 from trust.config import ServeSettings
 from trust.enrolment.api import PEER
-from trust.enrolment.visitors import Door
+from trust.enrolment.visitors import Visitors
 
 _BACKLOG: Final = 128
 
@@ -71,7 +71,7 @@ class _Server(uvicorn.Server):
         tls = config.ssl
         if tls is None:
             raise TypeError("the desk speaks TLS alone")
-        self._door = Door(
+        self._door = Visitors(
             tls,
             lambda: _Protocol(
                 config=config, server_state=self.server_state, app_state=self.lifespan.state

@@ -1,5 +1,5 @@
 """
-The enrolment desk: a gateway shows a token, or its certificate, and gets a certificate.
+The enrolment service: a gateway shows a token, or its certificate, and gets a certificate.
 
 The key pair is made on the gateway and stays there; what comes here is its public half in a
 request that proves possession of the other (PKCS #10). Which id the gateway gets is ours to say:
@@ -24,7 +24,7 @@ from trust.domain.tokens import ID_BYTES, SECRET_BYTES, Issued, Token
 from trust.enrolment.authority import Authority
 from trust.errors import Refused, TrustError
 from trust.ports import Clock
-from trust.reconcile.reconciler import Upkeep
+from trust.reconcile.reconciler import Reconciler
 from trust.vault.records import Records
 from trust.vault.registers import Renewal
 from trust.vault.vault import Vault
@@ -54,14 +54,14 @@ class Admitted(msgspec.Struct, frozen=True):
     certificate: bytes
 
 
-class Desk:
+class EnrolmentService:
     """
     Enrols gateways that make their own keys, and renews their certificates.
 
     Args:
         vault: Where tokens and agents are registered.
 
-        upkeep: What tells the telemetry database.
+        reconciler: What tells the telemetry database.
 
         authority: Who signs certificates.
 
@@ -75,7 +75,7 @@ class Desk:
     def __init__(
         self,
         vault: Vault,
-        upkeep: Upkeep,
+        reconciler: Reconciler,
         authority: Authority,
         *,
         clock: Clock,
@@ -83,7 +83,7 @@ class Desk:
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
         self._vault = vault
-        self._upkeep = upkeep
+        self._reconciler = reconciler
         self._authority = authority
         self._clock = clock
         self._not_lease_keys = not_lease_keys
@@ -122,7 +122,7 @@ class Desk:
             raise NotAccepted
         if isinstance(admitted, BadRequest):
             raise admitted
-        self._upkeep.bring([admitted.agent])
+        self._reconciler.reconcile([admitted.agent])
         return admitted
 
     def _check_lease_key(self, lease_key: bytes, public_key: Ed25519PublicKey) -> None:
@@ -224,7 +224,7 @@ class Desk:
     def _tell(self, agent: str) -> None:
         """Have ingest know how long *agent*'s certificate is valid, now or when it can be told."""
         try:
-            self._upkeep.bring([agent])
+            self._reconciler.reconcile([agent])
         except TrustError as exc:
             _log.warning("told_later", error=describe(exc))
 

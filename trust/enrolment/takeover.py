@@ -39,7 +39,7 @@ _FAILURE: Final = 0x80
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
-class MqttDoor:
+class MqttConnectionControl:
     """
     The broker's door, for whoever has a certificate.
 

@@ -1,5 +1,5 @@
 """
-The door of the enrolment desk: who may stand in it, how many, and for how long.
+Visitors of the enrolment service: which connections it lets in, how many, and for how long.
 
 Anyone may connect, and a connection costs us before anyone has said who they are. So each has a
 deadline for its handshake and one for all of it, each network has a bounded number, and so have
@@ -31,7 +31,7 @@ class Served(Protocol):
     """Called once the connection is lost."""
 
 
-class Door:
+class Visitors:
     """
     Lets connections in.
 
@@ -83,7 +83,7 @@ class _Visitor(asyncio.Protocol):
     _task: asyncio.Task[None]
 
     def __init__(
-        self, door: Door, tls: ssl.SSLContext, make: Callable[[], asyncio.Protocol]
+        self, door: Visitors, tls: ssl.SSLContext, make: Callable[[], asyncio.Protocol]
     ) -> None:
         self._door = door
         self._tls = tls

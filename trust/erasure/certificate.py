@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from trust.domain import canonical
 from trust.domain.durations import whole_ms
-from trust.erasure.physical_rewrite import Looked
+from trust.erasure.physical_rewrite import Rewritten
 from trust.errors import Refused, Tampered
 from trust.ports import Keys
 from trust.vault.erasures import Erasure, Step
@@ -53,11 +53,11 @@ class Certificate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
     """The version, without the handles, that each gateway concerned was given."""
     files_rewritten: dict[str, int]
     remains: list[Remains]
-    looked: dict[str, Looked] | None = None
+    looked: dict[str, Rewritten] | None = None
     """By database, what was looked at when its files were rewritten; None in format 1."""
 
 
-class Signed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class SignedCertificate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A certificate as it is handed out."""
 
     format: str
@@ -88,7 +88,7 @@ def certify(
     wal, backups = horizon
     marked = done["mark"].facts
     facts = done["verify"].facts.get("looked") or done["rewrite"].facts["looked"]
-    looked = msgspec.convert(facts, dict[str, Looked])
+    looked = msgspec.convert(facts, dict[str, Rewritten])
     certificate = Certificate(
         number=erasure.number,
         subject=str(erasure.subject),
@@ -172,7 +172,7 @@ def _unread(done: Mapping[str, Step]) -> list[Remains]:
     return found
 
 
-def _around(looked: Iterable[Looked]) -> list[Remains]:
+def _around(looked: Iterable[Rewritten]) -> list[Remains]:
     """Return what stands beside the databases, where this erasure could not look."""
     found = list(looked)
     slots = max(one.replication_slots for one in found)
@@ -210,17 +210,17 @@ def _text(at: dt.datetime) -> str:
     return whole_ms(at).astimezone(dt.UTC).isoformat(timespec="milliseconds")
 
 
-def sign(certificate: Certificate, keys: Keys) -> Signed:
+def sign(certificate: Certificate, keys: Keys) -> SignedCertificate:
     """Return *certificate*, signed."""
     document = canonical.to_sign(KIND, canonical.encode(certificate))
-    return Signed(_format(certificate), keys.key_id, certificate, keys.sign(document))
+    return SignedCertificate(_format(certificate), keys.key_id, certificate, keys.sign(document))
 
 
 def _format(certificate: Certificate) -> str:
     return FORMAT_1 if certificate.looked is None else FORMAT
 
 
-def encode(signed: Signed) -> bytes:
+def encode(signed: SignedCertificate) -> bytes:
     """Return *signed* as it is written to a file."""
     return msgspec.json.format(msgspec.json.encode(signed), indent=2) + b"\n"
 
@@ -234,7 +234,7 @@ def check(data: bytes, public_key: Ed25519PublicKey) -> Certificate:
         Tampered: It is not as it was signed, or was signed by another.
     """
     try:
-        signed = msgspec.json.decode(data, type=Signed)
+        signed = msgspec.json.decode(data, type=SignedCertificate)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raise Refused("the file is no certificate of an erasure") from None
     if signed.format != _format(signed.certificate):

@@ -16,13 +16,13 @@ import msgspec
 
 from runtime.logs import Log, describe
 from trust.consent.consent import Consent
-from trust.erasure.certificate import Certificate, Signed, certify, sign
+from trust.erasure.certificate import Certificate, SignedCertificate, certify, sign
 from trust.erasure.freezing import Freezer
-from trust.erasure.physical_rewrite import Broom
+from trust.erasure.physical_rewrite import PhysicalRewrite
 from trust.erasure.verification import Verifier
 from trust.errors import BrokerUnavailable, KeyFileError, Residue
 from trust.ports import Clock, Keys
-from trust.reconcile.reconciler import Upkeep
+from trust.reconcile.reconciler import Reconciler
 from trust.rights import export_files
 from trust.telemetry.erasure import Stores
 from trust.vault.erasures import Erasure, FoundAgain, Ledger, LedgerFile, Step, Tombstones
@@ -47,13 +47,13 @@ class Eraser:
 
         consent: Ends what is still measured.
 
-        upkeep: Brings agents up to date.
+        reconciler: Brings agents up to date.
 
         keys: For pseudonyms and tombstones, and to sign.
 
         controller: Who answers for the processing.
 
-        broom: Of both databases.
+        physical_rewrite: Of both databases.
 
         verifier: Looks whether anything is left.
 
@@ -71,11 +71,11 @@ class Eraser:
         vault: Vault,
         stores: Stores,
         consent: Consent,
-        upkeep: Upkeep,
+        reconciler: Reconciler,
         keys: Keys,
         *,
         controller: str,
-        broom: Broom,
+        physical_rewrite: PhysicalRewrite,
         verifier: Verifier,
         publish: Callable[[], bool] | None,
         ledger_file: LedgerFile | None,
@@ -85,8 +85,8 @@ class Eraser:
         self._vault = vault
         self._stores = stores
         self._keys = keys
-        self._freezer = Freezer(vault, stores, consent, upkeep, keys, controller=controller)
-        self._broom = broom
+        self._freezer = Freezer(vault, stores, consent, reconciler, keys, controller=controller)
+        self._physical_rewrite = physical_rewrite
         self._verifier = verifier
         self._publish = publish
         self._ledger_file = ledger_file
@@ -148,7 +148,7 @@ class Eraser:
                 entry = ledger.entry(number)
             self._ledger_file.append(entry)
 
-    def certificate(self, number: int) -> Signed:
+    def certificate(self, number: int) -> SignedCertificate:
         """
         Return the certificate of erasure *number*.
 
@@ -245,7 +245,7 @@ class Eraser:
     def _rewrite(self, _: Erasure, done: Mapping[str, Step]) -> Facts:
         """Files and statistics keep nothing of before."""
         relations = [*done["mark"].facts["relations"], *done["rows"].facts.get("relations", [])]
-        return {"looked": msgspec.to_builtins(self._broom.sweep(relations))}
+        return {"looked": msgspec.to_builtins(self._physical_rewrite.sweep(relations))}
 
     def _verify(self, erasure: Erasure, _: Mapping[str, Step]) -> Facts:
         """Everything is looked through once more; what came after the mark is erased with it."""

@@ -18,7 +18,7 @@ from trust.domain.units import Cause, UnitKind
 from trust.errors import NotInForce
 from trust.keys.epochs import pseudonyms_of
 from trust.ports import Keys
-from trust.reconcile.reconciler import Upkeep
+from trust.reconcile.reconciler import Reconciler
 from trust.telemetry.erasure import Stores
 from trust.vault.erasures import Erasure
 from trust.vault.isolation import attempt
@@ -52,7 +52,7 @@ class Freezer:
 
         consent: Records that it ends.
 
-        upkeep: Brings agents up to date.
+        reconciler: Brings agents up to date.
 
         keys: For pseudonyms.
 
@@ -64,7 +64,7 @@ class Freezer:
         vault: Vault,
         stores: Stores,
         consent: Consent,
-        upkeep: Upkeep,
+        reconciler: Reconciler,
         keys: Keys,
         *,
         controller: str,
@@ -72,7 +72,7 @@ class Freezer:
         self._vault = vault
         self._stores = stores
         self._consent = consent
-        self._upkeep = upkeep
+        self._reconciler = reconciler
         self._keys = keys
         self._controller = controller
 
@@ -102,7 +102,7 @@ class Freezer:
             # Whatever the decisions are, or are not any more.
             self._consent.end_handles(subject, purpose)
         facts: dict[str, Any] = {"withdrawn": withdrawn, "unverified": len(unverified)}
-        return facts | {"in_force": self._bring(names)}
+        return facts | {"in_force": self._reconcile(names)}
 
     def names(self, erasure: Erasure) -> Names:
         """
@@ -146,14 +146,14 @@ class Freezer:
             self._consent.record_withdrawn(subject, purpose)
         return is_open
 
-    def _bring(self, names: Names) -> bool:
+    def _reconcile(self, names: Names) -> bool:
         """Bring every gateway that permits something of *names*; return whether all could be."""
         permitting = self._stores.permitting(pseudonyms=names.pseudonyms, handles=names.handles)
         with self._vault.transaction() as records:
             records.want(permitting)
         try:
             # An order cut off after the vault had it: the permissions may still be there.
-            self._upkeep.bring(sorted({*names.agents, *permitting}))
+            self._reconciler.reconcile(sorted({*names.agents, *permitting}))
         except NotInForce as exc:
             # What was permitted there goes with the names; the certificate waits for the lease.
             _log.warning("not_in_force", error=describe(exc))

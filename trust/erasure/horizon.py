@@ -43,7 +43,7 @@ _KINDS: Final = {
 _log: Final = Log("trust.erasure.horizon")
 
 
-class Holder(msgspec.Struct, frozen=True):
+class SnapshotHolder(msgspec.Struct, frozen=True):
     """Something that may still see deleted rows."""
 
     kind: str
@@ -57,7 +57,7 @@ class Holder(msgspec.Struct, frozen=True):
         return f"{_KINDS[self.kind]}{of}{since}"
 
 
-def describe(holders: Sequence[Holder]) -> str:
+def describe(holders: Sequence[SnapshotHolder]) -> str:
     """Return what the first of *holders* are, for a sentence: no query, no address."""
     said = "; ".join(str(holder) for holder in holders[:_SAID])
     more = len(holders) - _SAID
@@ -140,10 +140,10 @@ class Horizon:
             self._pause(pause_s)
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
-    def holders(self, limit: int) -> list[Holder]:
+    def holders(self, limit: int) -> list[SnapshotHolder]:
         """Return what may still see rows that a transaction below *limit* deleted."""
         rows = self._connection.execute(_SQL["holders"], {"limit": limit}).fetchall()
-        return [Holder(*row) for row in rows]
+        return [SnapshotHolder(*row) for row in rows]
 
     def is_rewritten(self, name: str, limit: int) -> bool:
         """Tell whether relation *name* was rewritten without what was deleted below *limit*."""
@@ -155,7 +155,7 @@ class Horizon:
         """End sessions of dashboards that hold a lock on relation *name*."""
         wanted = {"name": name, "roles": list(_DASHBOARDS)}
         rows = self._connection.execute(_SQL["blockers"], wanted).fetchall()
-        self._end(Holder("session", pid=pid) for (pid,) in rows)
+        self._end(SnapshotHolder("session", pid=pid) for (pid,) in rows)
 
     def surroundings(self) -> Surroundings:
         """Return what may keep rows elsewhere."""
@@ -163,14 +163,14 @@ class Horizon:
         assert row is not None  # noqa: S101 - a SELECT without FROM has one row
         return Surroundings(*row)
 
-    def _temporary_files(self) -> dict[str, Holder]:
+    def _temporary_files(self) -> dict[str, SnapshotHolder]:
         may = self._connection.execute(_SQL["may_list_temporary_files"]).fetchone()
         if may != (True,):
             return {}
         rows = self._connection.execute(_SQL["temporary_files"]).fetchall()
-        return {name: Holder("temporary", role, None, pid) for name, role, pid in rows}
+        return {name: SnapshotHolder("temporary", role, None, pid) for name, role, pid in rows}
 
-    def _end(self, holders: Iterable[Holder]) -> None:
+    def _end(self, holders: Iterable[SnapshotHolder]) -> None:
         for holder in holders:
             if holder.pid is None:
                 continue

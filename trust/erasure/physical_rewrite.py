@@ -18,7 +18,7 @@ from psycopg import sql
 from runtime import postgres
 from runtime.errors import SessionRefused
 from trust.config import DatabaseSettings, ErasureSettings
-from trust.erasure.horizon import Holder, Horizon
+from trust.erasure.horizon import Horizon, SnapshotHolder
 from trust.erasure.horizon import describe as described
 from trust.errors import HeldBack, NotOwner, TelemetryUnavailable, Unavailable, VaultUnavailable
 from trust.vault.database import Connection, parameters, why
@@ -53,7 +53,7 @@ _TELEMETRY: Final = ("vv.permissions", "vv.permission_periods", "vv.series", "vv
 _VAULT: Final = ("vault.subjects", "vault.handles")
 
 
-class Looked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Rewritten(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What was looked at in one database when its files were rewritten."""
 
     relations: list[str]
@@ -73,7 +73,7 @@ class Looked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sessions_with_temporary_tables: int
 
 
-class Sweeper:
+class DatabaseRewrite:
     """
     The owner of one database.
 
@@ -104,7 +104,7 @@ class Sweeper:
         self._patience_s = patience_s
         self._pause = pause
 
-    def sweep(self, relations: Sequence[str], *, analyze: Sequence[str] = ()) -> Looked:
+    def sweep(self, relations: Sequence[str], *, analyze: Sequence[str] = ()) -> Rewritten:
         """
         Rewrite the files of *relations*, then the statistics; return what was looked at.
 
@@ -132,7 +132,7 @@ class Sweeper:
             # They were written to since, so their own deletions are later ones.
             limit = self._rewrite(horizon, connection, _STATISTICS, _FULL)
             around = horizon.surroundings()
-            return Looked(
+            return Rewritten(
                 relations=there,
                 horizon=str(limit),
                 looked_at=around.at,
@@ -170,7 +170,7 @@ class Sweeper:
             left = [name for name in left if not horizon.is_rewritten(name, limit)]
             if not left:
                 return limit
-        raise HeldBack(described(horizon.holders(limit) or [Holder("unknown")]))
+        raise HeldBack(described(horizon.holders(limit) or [SnapshotHolder("unknown")]))
 
     def _forget(self, horizon: Horizon, connection: Connection, name: str) -> None:
         """
@@ -224,7 +224,7 @@ class Sweeper:
                 return
 
 
-class Broom:
+class PhysicalRewrite:
     """
     The owners of both databases.
 
@@ -233,20 +233,20 @@ class Broom:
     """
 
     def __init__(self, settings: ErasureSettings) -> None:
-        self._telemetry = Sweeper(
+        self._telemetry = DatabaseRewrite(
             settings.telemetry,
             section="erasure.telemetry",
             error=TelemetryUnavailable,
             patience_s=settings.snapshot_wait_s,
         )
-        self._vault = Sweeper(
+        self._vault = DatabaseRewrite(
             settings.vault,
             section="erasure.vault",
             error=VaultUnavailable,
             patience_s=settings.snapshot_wait_s,
         )
 
-    def sweep(self, relations: Sequence[str]) -> dict[str, Looked]:
+    def sweep(self, relations: Sequence[str]) -> dict[str, Rewritten]:
         """
         Rewrite *relations* of the telemetry database, and in both what leads from people to rows.
 

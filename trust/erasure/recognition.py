@@ -18,7 +18,7 @@ Scope = tuple[UUID, str]
 """A subject, and the name of a purpose."""
 
 
-class Back(msgspec.Struct):
+class Returned(msgspec.Struct):
     """What came back of one erasure."""
 
     series: set[int]
@@ -74,8 +74,8 @@ class Recognition:
         for place, mark in enumerate(marks):
             for tombstone in mark.facts["tombstones"]:
                 self._by_tombstone.setdefault(tombstone, []).append(place)
-        self._back: dict[int, Back] = {}
-        self._back_by_series: dict[int, Back] = {}
+        self._back: dict[int, Returned] = {}
+        self._back_by_series: dict[int, Returned] = {}
         erased = {h for h in handles if tombstones.of(h) in self._by_tombstone}
         # A person may agree again after a purpose was erased: with a new handle, and with the
         # pseudonym of before, which belongs to new series.
@@ -84,7 +84,7 @@ class Recognition:
             for mark in self._erasures(handle):
                 self._of(mark).vault_handles.add(handle)
 
-    def found(self) -> dict[int, Back]:
+    def found(self) -> dict[int, Returned]:
         """Return what came back, by the number of the erasure."""
         return self._back
 
@@ -139,12 +139,12 @@ class Recognition:
         purpose = mark.erasure.purpose
         return purpose is not None and (mark.erasure.subject, purpose) in self._renewed
 
-    def _of(self, mark: Mark) -> Back:
-        empty = Back(series=set(), handles=set(), agents=set(), rows={}, vault_handles=set())
+    def _of(self, mark: Mark) -> Returned:
+        empty = Returned(series=set(), handles=set(), agents=set(), rows={}, vault_handles=set())
         return self._back.setdefault(mark.erasure.number, empty)
 
 
-def facts_of(back: Back, relations: Set[str]) -> dict[str, Any]:
+def facts_of(back: Returned, relations: Set[str]) -> dict[str, Any]:
     """Return what the ledger keeps of *back*: numbers of series and tables, and no name."""
     return {
         "where": back.where(),

@@ -1,5 +1,5 @@
 """
-Replay: after a restore, erases again what came back, before ingest may store.
+Restore guard: after a restore, erase again what came back, before ingest may store.
 
 A telemetry database that was started or restored is closed to ingest (`vv.hold_permissions` says
 so) until it is cleared here: until every erasure of the ledger is known to have been done in it,
@@ -17,7 +17,7 @@ from trust.erasure.ledger_copy import LedgerCopy
 from trust.erasure.verification import NamesAgain, Verifier
 from trust.keys.epochs import pseudonyms_of
 from trust.ports import Keys
-from trust.reconcile.reconciler import Upkeep
+from trust.reconcile.reconciler import Reconciler
 from trust.telemetry.erasure import Stores
 from trust.vault.erasures import Entry, Erasure, LedgerFile
 from trust.vault.isolation import attempt
@@ -27,7 +27,7 @@ _GROUP: Final = 100
 _log: Final = Log("trust.erasure.restore_guard")
 
 
-class Replay:
+class RestoreGuard:
     """
     Clears the telemetry database.
 
@@ -36,7 +36,7 @@ class Replay:
 
         stores: What is cleared.
 
-        upkeep: Brings agents up to date.
+        reconciler: Brings agents up to date.
 
         keys: For tombstones and pseudonyms.
 
@@ -53,7 +53,7 @@ class Replay:
         self,
         vault: Vault,
         stores: Stores,
-        upkeep: Upkeep,
+        reconciler: Reconciler,
         keys: Keys,
         *,
         controller: str,
@@ -63,7 +63,7 @@ class Replay:
     ) -> None:
         self._vault = vault
         self._stores = stores
-        self._upkeep = upkeep
+        self._reconciler = reconciler
         self._keys = keys
         self._controller = controller
         self._verifier = verifier
@@ -198,7 +198,7 @@ class Replay:
             group = behind[first : first + _GROUP]
             with self._vault.transaction() as records:
                 records.want(group)
-            self._upkeep.attempt(group)
+            self._reconciler.attempt(group)
 
     def _restrict_again(self) -> None:
         """Leave out what is restricted, and let in what was lifted: a backup may know neither."""
@@ -223,5 +223,5 @@ class Replay:
     def _is_restricted(self, subject: UUID, purpose: str) -> bool:
         with self._vault.transaction() as records:
             chain = records.decisions(subject, purpose)
-        is_cut = bool(self._upkeep.cut({(subject, purpose): len(chain)}))
+        is_cut = bool(self._reconciler.cut({(subject, purpose): len(chain)}))
         return is_cut or state(chain) is State.RESTRICTED

@@ -3,12 +3,12 @@
 from trust.config import Settings
 from trust.erasure.ledger_copy import LedgerCopy
 from trust.erasure.metrics import ErasureMetrics
-from trust.erasure.physical_rewrite import Broom
+from trust.erasure.physical_rewrite import PhysicalRewrite
 from trust.erasure.verification import Verifier
 from trust.erasure.verification_rounds import Rounds
 from trust.metrics import Metrics
 from trust.ports import Keys
-from trust.reconcile.reconciler import Upkeep
+from trust.reconcile.reconciler import Reconciler
 from trust.telemetry.erasure import Stores
 from trust.vault.erasures import LedgerFile
 from trust.vault.vault import Vault
@@ -26,15 +26,15 @@ def ledger_copy(settings: Settings, vault: Vault, stores: Stores) -> LedgerCopy:
 
 
 def verifier(
-    settings: Settings, keys: Keys, vault: Vault, upkeep: Upkeep, stores: Stores
+    settings: Settings, keys: Keys, vault: Vault, reconciler: Reconciler, stores: Stores
 ) -> Verifier:
     """Return what looks whether something that was erased is there again."""
     return Verifier(
         vault,
         stores,
-        upkeep,
+        reconciler,
         keys,
-        rewrite=None if settings.erasure is None else Broom(settings.erasure).sweep,
+        rewrite=None if settings.erasure is None else PhysicalRewrite(settings.erasure).sweep,
         ledger_file=ledger_file(settings),
     )
 

@@ -15,8 +15,8 @@ import msgspec
 
 from runtime.logs import Log, describe
 from trust.domain.units import SENTENCES, Cause, Failure, Unit, UnitKind, Work
-from trust.erasure.physical_rewrite import Looked
-from trust.erasure.recognition import Back, Recognition, facts_of
+from trust.erasure.physical_rewrite import Rewritten
+from trust.erasure.recognition import Recognition, Returned, facts_of
 from trust.errors import (
     HeldBack,
     NotFound,
@@ -26,7 +26,7 @@ from trust.errors import (
     Unavailable,
 )
 from trust.ports import Keys
-from trust.reconcile.reconciler import Upkeep
+from trust.reconcile.reconciler import Reconciler
 from trust.telemetry.erasure import Stores, Table
 from trust.vault.erasures import Erasure, LedgerFile, Mark, Tombstones
 from trust.vault.isolation import attempt
@@ -34,7 +34,7 @@ from trust.vault.vault import Vault
 
 JOB: Final = "erasures"
 """Under this name what could not be erased again is set aside."""
-Rewrite = Callable[[Sequence[str]], Mapping[str, Looked]]
+Rewrite = Callable[[Sequence[str]], Mapping[str, Rewritten]]
 _log: Final = Log("trust.erasure.verification")
 
 
@@ -69,7 +69,7 @@ class NamesAgain(msgspec.Struct, frozen=True):
     """What came of erasing again everybody whose names were there."""
 
     erased_again: list[int]
-    failed: dict[int, Back]
+    failed: dict[int, Returned]
     """What is still there of erasures that failed."""
     unknown: list[Erasure]
     """Erasures whose only record does not verify: what belongs to them is not recognised."""
@@ -87,7 +87,7 @@ class Verifier:
 
         stores: What is looked through.
 
-        upkeep: Gives gateways permissions again that went with what was erased.
+        reconciler: Gives gateways permissions again that went with what was erased.
 
         keys: For tombstones.
 
@@ -102,7 +102,7 @@ class Verifier:
         self,
         vault: Vault,
         stores: Stores,
-        upkeep: Upkeep,
+        reconciler: Reconciler,
         keys: Keys,
         *,
         rewrite: Rewrite | None,
@@ -111,7 +111,7 @@ class Verifier:
     ) -> None:
         self._vault = vault
         self._stores = stores
-        self._upkeep = upkeep
+        self._reconciler = reconciler
         self._tombstones = Tombstones(keys.tombstone_key)
         self._rewrite = rewrite
         self._ledger_file = ledger_file
@@ -162,7 +162,7 @@ class Verifier:
             unknown,
         )
 
-    def back_of(self, number: int) -> Back | None:
+    def back_of(self, number: int) -> Returned | None:
         """
         Return what is there of erasure *number*; None for nothing.
 
@@ -179,7 +179,7 @@ class Verifier:
             raise NotFound("erasure", "`vitalveil trust erase SUBJECT` printed its number.")
         return self._recognise(mine, None)[0].found().get(number)
 
-    def erase(self, number: int, back: Back) -> list[str]:
+    def erase(self, number: int, back: Returned) -> list[str]:
         """
         Erase again what is there of erasure *number*; its files are still to be rewritten.
 
@@ -191,7 +191,7 @@ class Verifier:
         """
         return self._erase_one(number, back)
 
-    def finish_rewriting(self) -> Mapping[str, Looked] | None:
+    def finish_rewriting(self) -> Mapping[str, Rewritten] | None:
         """
         Rewrite the files of everything that was found again; return what was looked at.
 
@@ -285,7 +285,7 @@ class Verifier:
             unknown |= recognition.rows(table.place, found)
         return recognition, len(unknown), unread
 
-    def _erase_again(self, back: Mapping[int, Back], marks: Sequence[Mark]) -> dict[int, str]:
+    def _erase_again(self, back: Mapping[int, Returned], marks: Sequence[Mark]) -> dict[int, str]:
         """Erase *back* of *marks* again, each for itself: one that fails holds up no other."""
         failed: dict[int, str] = {}
         causes: dict[int, Cause] = {}
@@ -314,7 +314,7 @@ class Verifier:
             )
         return failed
 
-    def _erase_one(self, number: int, back: Back) -> list[str]:
+    def _erase_one(self, number: int, back: Returned) -> list[str]:
         _log.error("erased_data_found", number=number, where=", ".join(back.where()))
         series = sorted({*back.series, *(n for found in back.rows.values() for n in found)})
         relations = set(self._stores.relations(series))
@@ -336,7 +336,7 @@ class Verifier:
             agents=sorted(back.agents),
             numbers=[number] if number > 0 else [],
         )
-        self._bring(sorted(back.agents))
+        self._reconcile(sorted(back.agents))
         kept = sorted(
             place
             for place, found in back.rows.items()
@@ -346,14 +346,14 @@ class Verifier:
             _log.error("not_a_part_of_ours", number=number, places=", ".join(kept))
         return kept
 
-    def _bring(self, agents: Sequence[str]) -> None:
+    def _reconcile(self, agents: Sequence[str]) -> None:
         """Give *agents* again what somebody who agreed again lost with what was erased."""
         if not agents:
             return
         with self._vault.transaction() as records:
             records.want(agents)
         try:
-            self._upkeep.bring(agents)
+            self._reconciler.reconcile(agents)
         except TrustError as exc:
             # The vault remembers that it is wanted, and the daemon tries it again.
             _log.warning("not_brought", error=describe(exc))

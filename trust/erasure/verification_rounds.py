@@ -80,7 +80,7 @@ class Seen(msgspec.Struct, frozen=True):
     at: float
 
 
-class Plan:
+class VerificationPlan:
     """
     What is due. Pure: the time is an argument.
 
@@ -183,7 +183,7 @@ class Rounds:
         self._note = note
         self._done = done
         self._now = now
-        self._plan = Plan()
+        self._plan = VerificationPlan()
         self._is_rewriting = False
 
     async def run(self) -> None:

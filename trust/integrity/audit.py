@@ -26,7 +26,7 @@ _LATE: Final = 1000
 """How far below the highest position a decision may be committed after it."""
 
 
-class Found(msgspec.Struct, frozen=True):
+class AuditFindings(msgspec.Struct, frozen=True):
     """What an audit found."""
 
     decisions: int
@@ -87,7 +87,7 @@ class Audit:
         self._witness.note_policies(admitted)
         self._position = last
 
-    def look(self) -> Found:
+    def look(self) -> AuditFindings:
         """
         Have every decision remembered, and return what is remembered and not there.
 
@@ -104,7 +104,7 @@ class Audit:
         with self._vault.transaction() as records:
             decisions = records.journal.count_decisions()
         missing = max(remembered - decisions, sum(cut.values()), 0)
-        return Found(decisions, missing, cut)
+        return AuditFindings(decisions, missing, cut)
 
     def read(self) -> Read:
         """Read every decision and policy; return those that are not as they were signed."""

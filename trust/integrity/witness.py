@@ -16,7 +16,7 @@ from typing import Final
 from uuid import UUID
 
 from runtime import named_sql
-from trust.vault.database import Link
+from trust.vault.database import DatabaseLink
 
 _SQL: Final = named_sql.read("trust.integrity", "witness.sql")
 _LABEL: Final = b"vitalveil witness v1\x00"
@@ -40,7 +40,7 @@ class Witness:
         key: Secret: without it nobody can tell of whom a witness is, nor make one.
     """
 
-    def __init__(self, link: Link, key: bytes) -> None:
+    def __init__(self, link: DatabaseLink, key: bytes) -> None:
         self._link = link
         self._key = key
 

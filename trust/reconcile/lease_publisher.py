@@ -1,5 +1,6 @@
 """
-The courier: finishes what commands left unfinished, renews leases, and takes them to the broker.
+Publishing leases: finish what commands left unfinished, renew what ends, and have the broker keep
+it.
 
 Everything that it does is read off the vault and may be done twice; so a crash at any instruction
 costs time only. One gateway's fault is set aside, named in the vault, and keeps no other waiting.
@@ -20,8 +21,8 @@ from trust.errors import BrokerUnavailable, TelemetryUnavailable, Unavailable
 from trust.metrics import Metrics
 from trust.ports import Broker, Channel, SealedLease
 from trust.reconcile.padding import Padding
-from trust.reconcile.reconciler import Upkeep
-from trust.reconcile.suspects import Doubt
+from trust.reconcile.reconciler import Reconciler
+from trust.reconcile.suspects import Suspects
 from trust.vault.isolation import attempt
 from trust.vault.vault import Listener, Vault, listen
 
@@ -40,14 +41,14 @@ LEASE_KEYS: Final = "lease-keys"
 _log: Final = Log("trust.reconcile.lease_publisher")
 
 
-class Courier:
+class LeasePublisher:
     """
     Takes leases to the broker, as long as no other process does.
 
     Args:
-        vault: Of this courier alone: it is used from a thread.
+        vault: Of this publisher alone: it is used from a thread.
 
-        upkeep: On that vault, and a telemetry of this courier alone.
+        reconciler: On that vault, and a telemetry of this publisher alone.
 
         broker: Where leases go.
 
@@ -61,7 +62,7 @@ class Courier:
     def __init__(
         self,
         vault: Vault,
-        upkeep: Upkeep,
+        reconciler: Reconciler,
         broker: Broker,
         *,
         listen_to: DatabaseSettings,
@@ -69,27 +70,27 @@ class Courier:
         repair_after: dt.timedelta,
     ) -> None:
         self._vault = vault
-        self._upkeep = upkeep
+        self._reconciler = reconciler
         self._broker = broker
         self._listen_to = listen_to
         self._metrics = metrics
         self._repair_after = repair_after
         self._clock = time.monotonic
-        self._doubt = Doubt()
+        self._doubt = Suspects()
         self._closures = 0
         self._are_keys_written = False
         # Jobs that are known not to be set aside, as the process before this one left them.
         self._well: frozenset[str] = frozenset()
         self._closed_until = 0.0
         # One thread: what was cancelled half-way ends before anything else uses the connections.
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="courier")
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="lease-publisher")
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until *stop*, whatever fails meanwhile."""
-        working = asyncio.create_task(self._work_for_ever(), name="courier")
+        working = asyncio.create_task(self._work_for_ever(), name="lease-publisher")
         stopping = asyncio.create_task(stop.wait(), name="stop")
         try:
             await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -163,7 +164,7 @@ class Courier:
             await self.publish(channel)
             if agents := padding.take(_GROUP):
                 await self._in_thread(lambda a=agents: self._note_padded(a))  # type: ignore[misc]
-            await self._bring()
+            await self._reconcile()
             await self.publish(channel)
             if after is not None:
                 after = await self._publish_again(channel, after=after)
@@ -173,7 +174,7 @@ class Courier:
                 await self._publish_alone(channel, self._doubt.last_alone)
             await listener.heard(timeout_s=_ROUND_S if after is None else 0)
 
-    async def _bring(self) -> None:
+    async def _reconcile(self) -> None:
         if not await self._in_thread(self._may_write):
             return
         if not self._are_keys_written:
@@ -188,7 +189,7 @@ class Courier:
         """Tell whether telemetry may be written to; leases are published in any case."""
         if self._clock() < self._closed_until:
             return False
-        is_open = self._attempt_job(CLEARING, self._upkeep.check)
+        is_open = self._attempt_job(CLEARING, self._reconciler.check)
         self._closures = 0 if is_open else self._closures + 1
         if not is_open:
             wait = back_off(self._closures, jitter=random.random())  # noqa: S311
@@ -197,7 +198,7 @@ class Courier:
         return is_open
 
     def _write_lease_keys(self) -> None:
-        self._attempt_job(LEASE_KEYS, self._upkeep.write_lease_keys)
+        self._attempt_job(LEASE_KEYS, self._reconciler.write_lease_keys)
 
     def _attempt_job(self, name: str, work: Callable[[], object]) -> bool:
         """Do *work*, the job *name*, alone; return whether it is done."""
@@ -211,10 +212,10 @@ class Courier:
         return not failures
 
     def _bring_some(self) -> int:
-        agents = self._upkeep.unfinished(older_than=self._repair_after, limit=_GROUP)
+        agents = self._reconciler.unfinished(older_than=self._repair_after, limit=_GROUP)
         if not agents:
             return 0
-        done = self._upkeep.attempt(agents)
+        done = self._reconciler.attempt(agents)
         for found in done.failures.values():
             self._metrics.count_failures(found)
         return len(agents)
@@ -334,7 +335,7 @@ class Courier:
 
 
 async def publish_once(
-    courier: Courier, broker: Broker, listener: Listener, *, patience_s: float
+    lease_publisher: LeasePublisher, broker: Broker, listener: Listener, *, patience_s: float
 ) -> bool:
     """
     See to it that every lease is published, by us or by the process that does it already.
@@ -348,16 +349,16 @@ async def publish_once(
     deadline = asyncio.get_running_loop().time() + patience_s
     wait_s = _FIRST_WAIT_S
     while not await listener.is_publisher():
-        if await courier.is_all_published():
+        if await lease_publisher.is_all_published():
             return True
         if asyncio.get_running_loop().time() > deadline:
             return False
         await asyncio.sleep(wait_s)
         wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
     try:
-        if not await courier.is_all_published():
+        if not await lease_publisher.is_all_published():
             async with broker.connect() as channel:
-                await courier.publish(channel)
+                await lease_publisher.publish(channel)
     finally:
         await listener.retire()
     return True

@@ -16,7 +16,7 @@ import msgspec
 from trust.config import LeaseSettings
 from trust.decisions import decisions, leases
 from trust.decisions.decisions import Decision
-from trust.decisions.effective_grant import Standing
+from trust.decisions.effective_grant import EffectiveGrant
 from trust.decisions.leases import Term
 from trust.decisions.permissions import Permission, compile_permissions
 from trust.domain.lease_keys import public_key
@@ -36,11 +36,11 @@ _MOST_BUCKET_BYTES: Final = 4096
 """What an agent takes (wire.lease)."""
 
 
-class Plan(msgspec.Struct, frozen=True):
+class GatewayPlan(msgspec.Struct, frozen=True):
     """What one gateway should have."""
 
     agent: Agent
-    standings: list[Standing]
+    grants: list[EffectiveGrant]
     permissions: list[Permission]
     held: list[bytes]
     """Handles that cannot be worked out."""
@@ -68,7 +68,7 @@ class Planner:
 
     def plan(
         self, records: Records, agents: Sequence[Agent], *, cut: Cut, now: dt.datetime
-    ) -> list[Plan]:
+    ) -> list[GatewayPlan]:
         """
         Return a plan for each of *agents*.
 
@@ -88,24 +88,24 @@ class Planner:
         found = opener.open([agent.agent for agent in agents], cut)
         return [self._plan(agent, found[agent.agent], now=now) for agent in agents]
 
-    def _plan(self, agent: Agent, found: "_Found", *, now: dt.datetime) -> Plan:
+    def _plan(self, agent: Agent, found: "_Found", *, now: dt.datetime) -> GatewayPlan:
         term: Term | None = None
         failures = set(found.failures)
         # An agent that nobody was ever measured with has no lease, and needs none to say so.
-        if found.standings or agent.lease_version:
+        if found.grants or agent.lease_version:
             made = attempt_within(
-                lambda: self._term(agent, found.standings, now=now), kind=UnitKind.GATEWAY
+                lambda: self._term(agent, found.grants, now=now), kind=UnitKind.GATEWAY
             )
             if not isinstance(made, Cause):
                 term = made
             # To a revoked gateway whose key is none no lease was ever sealed, and none is owed.
             elif agent.revoked_at is None or made is not Cause.LEASE_KEY:
                 failures.add(Failure(gateway(agent.agent), made))
-        return Plan(
-            agent, found.standings, found.permissions, found.held, term, frozenset(failures)
+        return GatewayPlan(
+            agent, found.grants, found.permissions, found.held, term, frozenset(failures)
         )
 
-    def _term(self, agent: Agent, standings: list[Standing], *, now: dt.datetime) -> Term:
+    def _term(self, agent: Agent, grants: list[EffectiveGrant], *, now: dt.datetime) -> Term:
         """
         Return the term of the next lease of *agent*, if it can be sealed and published.
 
@@ -114,12 +114,12 @@ class Planner:
             LeaseTooLarge: The broker would not take it.
         """
         ttl = dt.timedelta(seconds=self._lease.ttl_s)
-        term = leases.term(standings, now=now, ttl=ttl, refresh_at=self._lease.refresh_at)
+        term = leases.term(grants, now=now, ttl=ttl, refresh_at=self._lease.refresh_at)
         if agent.lease_key is not None:
             public_key(agent.lease_key)
             # Before anything is written: with the longest version that the wire has.
             lease = leases.compile_lease(
-                agent.agent, standings, version=_HIGHEST_VERSION, in_term=term
+                agent.agent, grants, version=_HIGHEST_VERSION, in_term=term
             )
             size = leases.packet_bytes(lease)
             if size > self._lease.max_packet_bytes:
@@ -144,15 +144,15 @@ class Planner:
         if most_bytes <= self._lease.max_packet_bytes:
             return
         opener = _Opener(records, self._keys, self._controller)
-        standings = opener.open([agent.agent], lambda _: frozenset())[agent.agent].standings
+        grants = opener.open([agent.agent], lambda _: frozenset())[agent.agent].grants
         # Of all who will be measured there, also of those whose time has not begun.
-        begins = max([now, *(standing.scope.valid_from for standing in standings)])
+        begins = max([now, *(grant.scope.valid_from for grant in grants)])
         for at in (now, begins):
-            self._term(agent, standings, now=at)
+            self._term(agent, grants, now=at)
 
 
 class _Found(msgspec.Struct):
-    standings: list[Standing] = []
+    grants: list[EffectiveGrant] = []
     permissions: list[Permission] = []
     held: list[bytes] = []
     failures: set[Failure] = set()
@@ -179,8 +179,8 @@ class _Opener:
                 here.held.append(sealed.handle)
                 here.failures.add(opened)
             elif opened is not None:
-                standing, permissions = opened
-                here.standings.append(standing)
+                grant, permissions = opened
+                here.grants.append(grant)
                 here.permissions += permissions
         return found
 
@@ -202,7 +202,7 @@ class _Opener:
 
     def _open(
         self, sealed: SealedHandle, chain: list[Decision] | Cause
-    ) -> tuple[Standing, list[Permission]] | Failure | None:
+    ) -> tuple[EffectiveGrant, list[Permission]] | Failure | None:
         person = Unit(UnitKind.PERSON, str(sealed.subject))
         if isinstance(chain, Cause):
             return Failure(person, chain)
@@ -223,14 +223,14 @@ class _Opener:
         key = self._pseudonym_key(sealed.purpose, sealed.key_epoch)
         if isinstance(key, Cause):
             return Failure(Unit(UnitKind.KEY, f"{sealed.purpose}/{sealed.key_epoch}"), key)
-        return self._standing(handle, scope, agreed, key)
+        return self._grant(handle, scope, agreed, key)
 
-    def _standing(
+    def _grant(
         self, handle: Handle, scope: decisions.Scope, agreed: list[Purpose], key: bytes
-    ) -> tuple[Standing, list[Permission]] | Failure:
+    ) -> tuple[EffectiveGrant, list[Permission]] | Failure:
         first, *later = agreed
 
-        def work() -> tuple[Standing, list[Permission]]:
+        def work() -> tuple[EffectiveGrant, list[Permission]]:
             pseudonym = pseudonymise(
                 handle.subject,
                 key=key,
@@ -238,7 +238,7 @@ class _Opener:
                 purpose=handle.purpose,
                 epoch=handle.key_epoch,
             )
-            standing = Standing(
+            grant = EffectiveGrant(
                 handle.handle,
                 handle.subject,
                 pseudonym,
@@ -248,7 +248,7 @@ class _Opener:
                 later,
             )
             try:
-                return standing, compile_permissions([standing])
+                return grant, compile_permissions([grant])
             except (KeyError, ValueError, OverflowError):
                 # A quantity that is not known here, or a rule that is none.
                 raise Unusable("a policy") from None

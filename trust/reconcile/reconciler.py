@@ -1,5 +1,5 @@
 """
-Upkeep: brings the telemetry database, and the leases, to what the vault says.
+Reconciling: bring the telemetry database, and the leases, to what the vault says.
 
 The vault is the truth, and is written first. What is done here can be cut off at any instruction
 and done again: `applied < wanted` on an agent's row says that it must be. The row is locked
@@ -23,8 +23,8 @@ from trust.domain.units import SENTENCES, Cause, Failure, UnitKind, Work, gatewa
 from trust.errors import LeaseTooLarge, NotInForce
 from trust.integrity.witness import Chain
 from trust.ports import Clock, Keys, SealedLease
-from trust.reconcile.planner import Plan, Planner
-from trust.telemetry.permissions import Change, Telemetry, Written
+from trust.reconcile.planner import GatewayPlan, Planner
+from trust.telemetry.permissions import Change, Telemetry, WrittenPermissions
 from trust.vault.handles import Handle
 from trust.vault.isolation import attempt, attempt_within
 from trust.vault.records import Agent, Records
@@ -35,8 +35,8 @@ _log: Final = Log("trust.reconcile.reconciler")
 _AT_ONCE: Final = 500
 
 
-class Done(msgspec.Struct, frozen=True):
-    """What upkeep did."""
+class Reconciled(msgspec.Struct, frozen=True):
+    """What reconciling did."""
 
     committed_at: dt.datetime | None = None
     """The time just after the COMMIT in the telemetry database returned; None for no change."""
@@ -48,7 +48,7 @@ class Done(msgspec.Struct, frozen=True):
     left: frozenset[str] = frozenset()
     """Agents for which nothing could be done, not even to end what has ended."""
 
-    def check(self, agent: str | None = None) -> "Done":
+    def check(self, agent: str | None = None) -> "Reconciled":
         """
         Return it, if what has ended is ended everywhere, and *agent* has what was decided.
 
@@ -66,7 +66,7 @@ class Done(msgspec.Struct, frozen=True):
         return self
 
 
-class Upkeep:
+class Reconciler:
     """
     Writes what follows from the vault.
 
@@ -107,7 +107,7 @@ class Upkeep:
         self.exchanged: Callable[[Mapping[str, bytes]], Set[str]] = lambda agents: frozenset()
         """Returns the agents that were registered otherwise before."""
 
-    def bring(self, agents: Sequence[str], *, renew: bool = False) -> Done:
+    def reconcile(self, agents: Sequence[str], *, renew: bool = False) -> Reconciled:
         """
         Do as `attempt`, for a command that promises that what has ended is ended.
 
@@ -119,7 +119,7 @@ class Upkeep:
         """
         return self.attempt(agents, renew=renew).check()
 
-    def attempt(self, agents: Sequence[str], *, renew: bool = False) -> Done:
+    def attempt(self, agents: Sequence[str], *, renew: bool = False) -> Reconciled:
         """
         Bring everything about *agents* up to date; with *renew*, issue new leases in any case.
 
@@ -133,7 +133,7 @@ class Upkeep:
             TrustError: The telemetry database must not be written to.
         """
         self.guard()
-        done = attempt(lambda: self._bring(agents, renew=renew), kind=UnitKind.GATEWAY)
+        done = attempt(lambda: self._reconcile(agents, renew=renew), kind=UnitKind.GATEWAY)
         if not isinstance(done, Cause):
             return done
         if len(agents) == 1:
@@ -141,18 +141,18 @@ class Upkeep:
         # One of them has cost the others their transaction: each alone.
         return _together([self._bring_alone(agent, renew=renew) for agent in agents])
 
-    def _bring_alone(self, agent: str, *, renew: bool) -> Done:
-        done = attempt(lambda: self._bring([agent], renew=renew), kind=UnitKind.GATEWAY)
+    def _bring_alone(self, agent: str, *, renew: bool) -> Reconciled:
+        done = attempt(lambda: self._reconcile([agent], renew=renew), kind=UnitKind.GATEWAY)
         return self._narrow(agent, done) if isinstance(done, Cause) else done
 
-    def _bring(self, agents: Sequence[str], *, renew: bool) -> Done:
+    def _reconcile(self, agents: Sequence[str], *, renew: bool) -> Reconciled:
         with self._vault.transaction() as records:
             locked = records.lock_agents(agents)
             now = self._clock()
             failed = records.set_aside.of_agents(Work.LEASE, [a.agent for a in locked])
             stale = [a for a in locked if renew or a.agent in failed or _is_stale(a, now=now)]
             if not stale:
-                return Done(versions={a.agent: a.lease_version for a in locked})
+                return Reconciled(versions={a.agent: a.lease_version for a in locked})
             plans = self._plan(records, stale, now=now)
             needed = [p for p in plans if renew or _is_needed(p, failed, now=now)]
             written = self._write(needed)
@@ -167,19 +167,19 @@ class Upkeep:
             records.set_aside.replace(Work.LEASE, failures, tried=tried)
             # Another lease is another attempt to publish, together with all others.
             records.set_aside.replace(Work.PUBLICATION, dict.fromkeys(written.versions, ()))
-        return Done(
+        return Reconciled(
             committed_at if needed else None,
             written.withdrawn_at,
             written.versions,
             {agent: found for agent, found in failures.items() if found},
         )
 
-    def _write(self, plans: Sequence[Plan]) -> Written:
+    def _write(self, plans: Sequence[GatewayPlan]) -> WrittenPermissions:
         if not plans:
-            return Written({}, None)
+            return WrittenPermissions({}, None)
         return self._telemetry.write([_change(plan) for plan in plans])
 
-    def _narrow(self, agent: str, cause: Cause) -> Done:
+    def _narrow(self, agent: str, cause: Cause) -> Reconciled:
         """End what *agent* may not send any more; set it aside, and leave all else as it is."""
         with self._vault.transaction() as records:
             # Before anything is looked at: what is decided from here on may not be seen.
@@ -189,8 +189,8 @@ class Upkeep:
         with self._vault.transaction() as records:
             records.set_aside.replace(Work.LEASE, {agent: failures}, tried={agent: tried})
         if isinstance(withdrawn, Cause):
-            return Done(failures={agent: failures}, left=frozenset({agent}))
-        return Done(self._clock(), withdrawn, failures={agent: failures})
+            return Reconciled(failures={agent: failures}, left=frozenset({agent}))
+        return Reconciled(self._clock(), withdrawn, failures={agent: failures})
 
     def _end(self, agent: str) -> dt.datetime | None:
         with self._vault.transaction() as records:
@@ -278,7 +278,9 @@ class Upkeep:
         self._telemetry.check()
         self.guard()
 
-    def _plan(self, records: Records, agents: list[Agent], *, now: dt.datetime) -> list[Plan]:
+    def _plan(
+        self, records: Records, agents: list[Agent], *, now: dt.datetime
+    ) -> list[GatewayPlan]:
         exchanged = self.exchanged({agent.agent: agent.registered for agent in agents})
         plans = self._planner.plan(records, agents, cut=self._cut, now=now)
         return [_without_lease(p) if p.agent.agent in exchanged else p for p in plans]
@@ -290,7 +292,7 @@ class Upkeep:
             _log.error("decisions_missing", chains=len(cut))
         return cut
 
-    def _save(self, records: Records, plan: Plan, *, version: int | None) -> set[Failure]:
+    def _save(self, records: Records, plan: GatewayPlan, *, version: int | None) -> set[Failure]:
         agent, term = plan.agent, plan.term
         records.save_applied(agent.agent, agent.wanted)
         if term is None or version is None:
@@ -305,11 +307,11 @@ class Upkeep:
         )
         return set()
 
-    def _seal(self, plan: Plan, term: Term, *, version: int) -> SealedLease | None:
+    def _seal(self, plan: GatewayPlan, term: Term, *, version: int) -> SealedLease | None:
         if plan.agent.lease_key is None:
             return None
         name = plan.agent.agent
-        lease = leases.compile_lease(name, plan.standings, version=version, in_term=term)
+        lease = leases.compile_lease(name, plan.grants, version=version, in_term=term)
         sealed = wire_lease.encode(
             lease,
             trust_key=self._keys.signing_key,
@@ -334,7 +336,7 @@ def _is_due(agent: Agent, *, now: dt.datetime) -> bool:
     return agent.due_at is not None and agent.due_at <= now
 
 
-def _is_needed(plan: Plan, failed: Mapping[str, set[Failure]], *, now: dt.datetime) -> bool:
+def _is_needed(plan: GatewayPlan, failed: Mapping[str, set[Failure]], *, now: dt.datetime) -> bool:
     """Tell whether *plan* changes anything: what fails as it did before is not written again."""
     agent = plan.agent
     return (
@@ -344,22 +346,22 @@ def _is_needed(plan: Plan, failed: Mapping[str, set[Failure]], *, now: dt.dateti
     )
 
 
-def _without_lease(plan: Plan) -> Plan:
+def _without_lease(plan: GatewayPlan) -> GatewayPlan:
     """Return *plan* of a gateway that is registered otherwise than when it was first seen."""
     failure = Failure(gateway(plan.agent.agent), Cause.REGISTRATION)
     return msgspec.structs.replace(
         plan,
-        standings=[],
+        grants=[],
         permissions=[],
-        held=[*plan.held, *(s.handle for s in plan.standings)],
+        held=[*plan.held, *(s.handle for s in plan.grants)],
         term=None,
         failures=plan.failures | {failure},
     )
 
 
-def _together(parts: Sequence[Done]) -> Done:
+def _together(parts: Sequence[Reconciled]) -> Reconciled:
     """Return what was done in *parts* as one."""
-    return Done(
+    return Reconciled(
         max((p.committed_at for p in parts if p.committed_at), default=None),
         max((p.withdrawn_at for p in parts if p.withdrawn_at), default=None),
         {agent: version for p in parts for agent, version in p.versions.items()},
@@ -368,7 +370,7 @@ def _together(parts: Sequence[Done]) -> Done:
     )
 
 
-def _change(plan: Plan) -> Change:
+def _change(plan: GatewayPlan) -> Change:
     is_exchanged = Failure(gateway(plan.agent.agent), Cause.REGISTRATION) in plan.failures
     if is_exchanged and plan.agent.revoked_at is None:
         return Change.that_ends(plan.agent.agent, held=plan.held)

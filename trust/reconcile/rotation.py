@@ -14,7 +14,7 @@ import msgspec
 from trust.domain.purposes import is_name
 from trust.errors import Conflict, NotFound, Refused
 from trust.ports import Keys
-from trust.reconcile.reconciler import Upkeep
+from trust.reconcile.reconciler import Reconciler
 from trust.vault.vault import Vault
 
 _GROUP: Final = 100
@@ -39,14 +39,14 @@ class Rotation:
     Args:
         vault: Where epochs and handles are.
 
-        upkeep: What brings the telemetry database to them.
+        reconciler: What brings the telemetry database to them.
 
         keys: Where root keys are.
     """
 
-    def __init__(self, vault: Vault, upkeep: Upkeep, keys: Keys) -> None:
+    def __init__(self, vault: Vault, reconciler: Reconciler, keys: Keys) -> None:
         self._vault = vault
-        self._upkeep = upkeep
+        self._reconciler = reconciler
         self._keys = keys
 
     def rotate(self, purpose: str) -> Rotated:
@@ -90,7 +90,7 @@ class Rotation:
             records.lock_agents(agents)
             moved = records.journal.move_handles(purpose, epoch, agents=agents)
             records.want(agents)
-        self._upkeep.bring(agents)
+        self._reconciler.reconcile(agents)
         return agents, moved
 
     def destroy(self, purpose: str, epoch: int) -> bool:

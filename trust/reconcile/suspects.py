@@ -1,5 +1,5 @@
 """
-Doubt: which of the leases that were being published has the broker close the connection. Pure.
+Suspects: which of the leases under way makes the broker close the connection. Pure.
 
 A connection that is lost says nothing of why. So what was under way is published again one by one;
 a lease during which the connection is lost although it was alone is published once more after all
@@ -13,7 +13,7 @@ from typing import Final
 _ENOUGH: Final = 2
 
 
-class Doubt:
+class Suspects:
     """Remembers whose lease was under way when a connection was lost, and how often alone."""
 
     def __init__(self) -> None:

@@ -19,13 +19,13 @@ from trust.domain.pseudonyms import PSEUDONYM_BYTES, pseudonymise
 from trust.domain.reidentify import (
     APPROVAL_KIND,
     REQUEST_KIND,
-    Approval,
     Basis,
     Denial,
     Denied,
     Officer,
     OfficerRole,
-    Request,
+    ReidentificationApproval,
+    ReidentificationRequest,
     Signed,
 )
 from trust.errors import KeyFileError, NotFound, Refused
@@ -37,7 +37,7 @@ from trust.vault.vault import Vault
 MAX_A_DAY: Final = 10
 
 
-class Question(msgspec.Struct, frozen=True):
+class ReidentificationQuestion(msgspec.Struct, frozen=True):
     """What somebody wants to know, and why."""
 
     purpose: str
@@ -77,7 +77,9 @@ class Reidentification:
             records.registers.add_officer(officer)
         return officer
 
-    def request(self, requester: UUID, key: Ed25519PrivateKey, question: Question) -> Request:
+    def request(
+        self, requester: UUID, key: Ed25519PrivateKey, question: ReidentificationQuestion
+    ) -> ReidentificationRequest:
         """
         Ask whose pseudonyms these are.
 
@@ -85,7 +87,7 @@ class Reidentification:
             Denied: It may not be asked so.
         """
         now = whole_ms(self._clock())
-        request = Request(
+        request = ReidentificationRequest(
             request=uuid.uuid4(),
             requester=requester,
             purpose=question.purpose,
@@ -109,14 +111,16 @@ class Reidentification:
         self._on_record("request", request.request, requester, work)
         return request
 
-    def approve(self, request: UUID, approver: UUID, key: Ed25519PrivateKey) -> Approval:
+    def approve(
+        self, request: UUID, approver: UUID, key: Ed25519PrivateKey
+    ) -> ReidentificationApproval:
         """
         Approve *request*, exactly as it is there.
 
         Raises:
             Denied: That person may not.
         """
-        made: list[Approval] = []
+        made: list[ReidentificationApproval] = []
 
         def work(records: Records) -> None:
             signed, opened_at = _found(records, request)
@@ -125,12 +129,16 @@ class Reidentification:
             asked = reidentify.check_request(signed, officers, at=now)
             if opened_at is not None:
                 raise Denied(Denial.REPLAYED)
-            approval = Approval(request, canonical.digest(signed.document).hex(), approver, now)
+            approval = ReidentificationApproval(
+                request, canonical.digest(signed.document).hex(), approver, now
+            )
             document = canonical.encode(approval)
             own = Signed(document, key.sign(canonical.to_sign(APPROVAL_KIND, document)))
             reidentify.check_approval(own, asked, signed.document, officers)
             earlier = [
-                canonical.decode(other.document, Approval, what="an approval").approver
+                canonical.decode(
+                    other.document, ReidentificationApproval, what="an approval"
+                ).approver
                 for other in records.registers.approvals(request)
             ]
             if approver in earlier:
@@ -166,7 +174,9 @@ class Reidentification:
         self._on_record("open", request, requester, work)
         return found
 
-    def _search(self, records: Records, asked: Request) -> Iterator[tuple[str, UUID]]:
+    def _search(
+        self, records: Records, asked: ReidentificationRequest
+    ) -> Iterator[tuple[str, UUID]]:
         # No table leads from a pseudonym to a person: whoever has the purpose is tried.
         wanted = {bytes.fromhex(text) for text in asked.pseudonyms}
         epochs = []

@@ -1,4 +1,4 @@
-"""Access and portability: a person's data, read from both databases, written for her alone."""
+"""Access and portability: a person's data, read from both databases, written for them alone."""
 
 import datetime as dt
 import uuid
@@ -16,7 +16,7 @@ from trust.decisions.decisions import Decision, State
 from trust.domain import canonical
 from trust.domain.due_dates import RequestOutcome
 from trust.domain.pseudonyms import Pseudonym
-from trust.domain.subjects import Identity
+from trust.domain.subjects import PersonalDetails
 from trust.domain.units import Cause, UnitKind
 from trust.errors import KeyFileError, Refused, Unusable
 from trust.keys.epochs import pseudonyms_of
@@ -24,7 +24,7 @@ from trust.ports import Clock, Keys
 from trust.rights import export_files
 from trust.telemetry.permissions import Telemetry
 from trust.vault.isolation import attempt
-from trust.vault.journal import Made
+from trust.vault.journal import ExportRecord
 from trust.vault.records import Records
 from trust.vault.vault import Vault
 
@@ -36,7 +36,7 @@ _ANSWERS: Final = {
 }
 
 
-class Handed(msgspec.Struct, frozen=True):
+class ReadyExport(msgspec.Struct, frozen=True):
     """An export that lies ready."""
 
     export: UUID
@@ -45,7 +45,7 @@ class Handed(msgspec.Struct, frozen=True):
     expires_at: dt.datetime
 
 
-class Access:
+class Exporter:
     """
     Writes exports, and deletes them when their time is over.
 
@@ -78,7 +78,7 @@ class Access:
         *,
         available_for: dt.timedelta,
         request: UUID | None = None,
-    ) -> Handed:
+    ) -> ReadyExport:
         """
         Write all that is stored of *subject* into *file*, to be opened with *passphrase*.
 
@@ -109,7 +109,7 @@ class Access:
             contents = Contents(person, documents, observed, made_at)
             written = export_files.write(file, export, contents, passphrase)
         expires_at = made_at + available_for
-        made = Made(
+        made = ExportRecord(
             export,
             subject,
             request,
@@ -131,7 +131,7 @@ class Access:
             written.temporary.unlink(missing_ok=True)
             raise
         written.temporary.replace(file)
-        return Handed(export, file, written.observations, expires_at)
+        return ReadyExport(export, file, written.observations, expires_at)
 
     def _pseudonyms(
         self, records: Records, subject: UUID, purposes: list[str]
@@ -190,7 +190,7 @@ class Access:
         return None
 
 
-def _person(subject: UUID, identity: Identity, decisions: Sequence[Decision]) -> Person:
+def _person(subject: UUID, identity: PersonalDetails, decisions: Sequence[Decision]) -> Person:
     consents = tuple(
         Consent(
             one.decision,
@@ -206,7 +206,7 @@ def _person(subject: UUID, identity: Identity, decisions: Sequence[Decision]) ->
     return Person(subject, identity.name, identity.born, consents)
 
 
-def _documents(identity: Identity, decisions: Sequence[Decision]) -> dict[str, bytes]:
+def _documents(identity: PersonalDetails, decisions: Sequence[Decision]) -> dict[str, bytes]:
     return {
         "identity.json": canonical.encode(identity),
         "decisions.json": msgspec.json.encode(decisions),

@@ -16,7 +16,7 @@ from trust.errors import KeyFileError, Refused
 from trust.keys import files
 
 
-class Written(msgspec.Struct, frozen=True):
+class WrittenExport(msgspec.Struct, frozen=True):
     """What came of it."""
 
     temporary: Path
@@ -45,7 +45,7 @@ def may_be_export(path: Path) -> bool:
         return False
 
 
-def write(path: Path, export: UUID, contents: Contents, passphrase: str) -> Written:
+def write(path: Path, export: UUID, contents: Contents, passphrase: str) -> WrittenExport:
     """
     Write the package beside *path*, to be put there once it is on record.
 
@@ -71,7 +71,7 @@ def write(path: Path, export: UUID, contents: Contents, passphrase: str) -> Writ
             digest = hashlib.file_digest(sealed, "sha256").digest()
     except OSError as exc:
         raise files.unwritable(path, exc) from None
-    return Written(temporary, digest, count)
+    return WrittenExport(temporary, digest, count)
 
 
 def unpack(path: Path, out: Path, passphrase: str) -> int:

@@ -1,5 +1,5 @@
 """
-The stores of observations, as far as trust may reach into them: to count, erase, retain, roll up.
+The observations, as far as trust may reach into them: to count, erase, retain and roll them up.
 
 Trust never reads a value. It calls functions of the owner's, each of which does one of these and
 answers with numbers.
@@ -12,12 +12,12 @@ from typing import Any
 import msgspec
 
 from runtime import named_sql
-from trust.vault.database import Connection, Link, Row
+from trust.vault.database import Connection, DatabaseLink, Row
 
 _SQL = named_sql.read("trust.telemetry", "erasure.sql")
 
 
-class Found(msgspec.Struct, frozen=True):
+class FoundRows(msgspec.Struct, frozen=True):
     """What the telemetry database has of somebody."""
 
     series: list[int]
@@ -66,7 +66,7 @@ class Stores:
         link: To it.
     """
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: DatabaseLink) -> None:
         self._link = link
 
     def is_cleared(self) -> bool:
@@ -80,13 +80,13 @@ class Stores:
             missing: list[int] = _value(connection, "clear", [list(ledger)])
             return missing
 
-    def find(self, *, pseudonyms: Sequence[bytes], handles: Sequence[bytes]) -> Found:
+    def find(self, *, pseudonyms: Sequence[bytes], handles: Sequence[bytes]) -> FoundRows:
         """Return what there is under *pseudonyms* and *handles*."""
         with self._link.transaction() as connection:
             wanted = {"pseudonyms": list(pseudonyms), "handles": list(handles)}
             series = sorted(n for (n,) in connection.execute(_SQL["series_of"], wanted))
             names = [bytes(n) for (n,) in connection.execute(_SQL["names_of"], {"series": series})]
-            return Found(
+            return FoundRows(
                 series,
                 sorted({*names, *pseudonyms, *handles}),
                 dict(connection.execute(_SQL["count_series"], [series]).fetchall()),

@@ -21,7 +21,7 @@ from trust.decisions.leases import Term
 from trust.decisions.permissions import Permission
 from trust.domain.pseudonyms import Pseudonym
 from trust.errors import TelemetryUnavailable
-from trust.vault.database import Connection, Link, Row
+from trust.vault.database import Connection, DatabaseLink, Row
 
 _SQL = named_sql.read("trust.telemetry", "permissions.sql")
 _numbers = itertools.count()
@@ -54,7 +54,7 @@ class Change(msgspec.Struct, frozen=True):
         return cls(agent, None, None, [], None, 0, held)
 
 
-class Written(msgspec.Struct, frozen=True):
+class WrittenPermissions(msgspec.Struct, frozen=True):
     """What came of it."""
 
     versions: dict[str, int]
@@ -72,7 +72,7 @@ class Telemetry:
     """
 
     def __init__(self, settings: DatabaseSettings) -> None:
-        self.link = Link(settings, section="telemetry", error=TelemetryUnavailable)
+        self.link = DatabaseLink(settings, section="telemetry", error=TelemetryUnavailable)
 
     def close(self) -> None:
         """Close the connection."""
@@ -135,7 +135,7 @@ class Telemetry:
                 {"epoch": epoch, "agents": list(keys), "lease_keys": list(keys.values())},
             )
 
-    def write(self, changes: Sequence[Change]) -> Written:
+    def write(self, changes: Sequence[Change]) -> WrittenPermissions:
         """
         Bring the database to *changes*; on return it is committed.
 
@@ -146,15 +146,15 @@ class Telemetry:
         """
         columns = _columns(changes)
         with self.link.transaction() as connection:
-            narrows, ends = _row(connection, "look", columns)
+            narrows, ends = _row(connection, "narrows_or_ends", columns)
             if narrows:
                 (columns["epoch"],) = _row(connection, "exclude_storing")
-                connection.execute(_SQL["close"], columns)
+                connection.execute(_SQL["close_permissions"], columns)
                 return _write(connection, changes, columns)
             (columns["epoch"],) = _row(connection, "next_epoch")
             if not ends:
                 return _write(connection, changes, columns)
-            connection.execute(_SQL["close"], columns)
+            connection.execute(_SQL["close_permissions"], columns)
         with self.link.transaction() as connection:
             connection.execute(_SQL["await_storing"])
         with self.link.transaction() as connection:
@@ -192,7 +192,7 @@ def _columns(changes: Sequence[Change]) -> dict[str, Any]:
 
 def _write(
     connection: Connection, changes: Sequence[Change], columns: Mapping[str, Any]
-) -> Written:
+) -> WrittenPermissions:
     """Write *changes*, of which what is to end is closed already."""
     connection.execute(_SQL["write_agents"], columns)
     withdrawn = connection.execute(_SQL["withdraw"], columns).fetchall()
@@ -213,4 +213,4 @@ def _write(
             },
         ).fetchall()
         versions = dict(rows)
-    return Written(versions, max((at for _, at in withdrawn), default=None))
+    return WrittenPermissions(versions, max((at for _, at in withdrawn), default=None))

@@ -15,7 +15,7 @@ from runtime.logs import Log, describe
 from trust.config import DatabaseSettings
 from trust.errors import TelemetryUnavailable, TrustError
 from trust.metrics import Metrics
-from trust.vault.database import Link
+from trust.vault.database import DatabaseLink
 
 _EVERY_S: Final = 1.0
 _SILENT_S: Final = 60.0
@@ -43,7 +43,7 @@ class SessionLimits:
         *,
         every_s: float = _EVERY_S,
     ) -> None:
-        self._link = Link(settings, section="telemetry", error=TelemetryUnavailable)
+        self._link = DatabaseLink(settings, section="telemetry", error=TelemetryUnavailable)
         self._metrics = metrics
         self._every_s = every_s
         self._stop = threading.Event()

@@ -48,7 +48,7 @@ def why(error: psycopg.Error | SessionRefused) -> str:
     return describe(error) if found is None else found.text
 
 
-class Link:
+class DatabaseLink:
     """
     A connection that is opened at its first use, and again after it broke.
 

@@ -250,7 +250,7 @@ class Ledger:
         number = known.number
         if not self._run("enter", number, *who):
             number = int(self._fetch("enter_again", *who)[0][0])
-        self._fetch("past")
+        self._fetch("advance_number")
         self.record(number, "mark", facts)
         return number
 
@@ -322,7 +322,7 @@ class Ledger:
 
     def leases(self, agents: Iterable[str]) -> dict[str, tuple[int, int]]:
         """Return for each of *agents* the versions of its newest and its last published lease."""
-        rows = self._fetch("behind", list(agents))
+        rows = self._fetch("lease_versions_of", list(agents))
         return {agent: (newest, published) for agent, newest, published in rows}
 
     def newest_leases(self) -> list[tuple[str, int]]:

@@ -11,7 +11,7 @@ from uuid import UUID
 import msgspec
 
 from runtime import named_sql
-from trust.domain.due_dates import Request, RequestKind, RequestOutcome
+from trust.domain.due_dates import RequestKind, RequestOutcome, RightsRequest
 from trust.errors import Conflict, NotFound
 from trust.vault.database import Connection, Row
 
@@ -20,7 +20,7 @@ _SQL: Final = named_sql.read(
 )
 
 
-class Made(msgspec.Struct, frozen=True):
+class ExportRecord(msgspec.Struct, frozen=True):
     """An export that lies ready for a person."""
 
     export: UUID
@@ -104,7 +104,7 @@ class Journal:
 
     # Requests of people
 
-    def add_request(self, request: Request) -> None:
+    def add_request(self, request: RightsRequest) -> None:
         """Keep *request*."""
         self._run(
             "add_request",
@@ -115,7 +115,7 @@ class Journal:
             request.due_at,
         )
 
-    def request(self, request: UUID) -> Request:
+    def request(self, request: UUID) -> RightsRequest:
         """
         Return a request; nobody else changes it until the transaction ends.
 
@@ -127,7 +127,7 @@ class Journal:
             raise NotFound("request", "See `vitalveil trust request list`.")
         return _request(rows[0])
 
-    def requests(self, *, with_closed: bool) -> list[Request]:
+    def requests(self, *, with_closed: bool) -> list[RightsRequest]:
         """Return the requests, the one due first at first."""
         return [_request(row) for row in self._fetch("requests", with_closed)]
 
@@ -135,7 +135,7 @@ class Journal:
         """Return the ids of the requests, the one due first at first."""
         return [request for (request,) in self._fetch("request_ids", with_closed)]
 
-    def extend_request(self, request: Request) -> None:
+    def extend_request(self, request: RightsRequest) -> None:
         """Keep the new due date of *request*, and why."""
         self._run("extend_request", request.due_at, request.extended_because, request.request)
 
@@ -151,7 +151,7 @@ class Journal:
 
     # Exports
 
-    def add_export(self, made: Made) -> None:
+    def add_export(self, made: ExportRecord) -> None:
         """Note that a person's data lie in a file, and until when."""
         self._run("add_export", *msgspec.structs.astuple(made))
 
@@ -164,9 +164,9 @@ class Journal:
         self._run("export_is_deleted", export)
 
 
-def _request(row: Row) -> Request:
+def _request(row: Row) -> RightsRequest:
     request, subject, kind, received_at, due_at, because, closed_at, outcome = row
-    return Request(
+    return RightsRequest(
         request,
         subject,
         RequestKind(kind),

@@ -49,7 +49,7 @@ _TAMPERED: Final = (
 _log = Log("trust.vault.metrics")
 
 
-class Watch(Collector):
+class VaultMetrics(Collector):
     """
     Looks at the vault when it is scraped, over a short connection of its own.
 

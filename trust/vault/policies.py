@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from runtime import named_sql
 from trust.domain import canonical
-from trust.domain.approval import ADMISSION_KIND, Admission, Approval
+from trust.domain.approval import ADMISSION_KIND, Admission, PolicyApproval
 from trust.domain.reidentify import Signed
 from trust.errors import Tampered
 from trust.ports import Keys
@@ -41,7 +41,7 @@ class PolicyRegister:
         """Return the versions of *purpose* that somebody decided on."""
         return [version for (version,) in self._fetch("decided_on", purpose)]
 
-    def add_approval(self, approval: Approval, signed: Signed) -> None:
+    def add_approval(self, approval: PolicyApproval, signed: Signed) -> None:
         """Keep an approval, as it was signed."""
         self._run(
             "add_policy_approval",

@@ -17,7 +17,7 @@ from trust.decisions.decisions import Decision
 from trust.decisions.leases import sealed_packet_bytes
 from trust.domain import canonical, subjects
 from trust.domain.purposes import Purpose
-from trust.domain.subjects import Identity
+from trust.domain.subjects import PersonalDetails
 from trust.errors import NotFound, Tampered
 from trust.ports import Keys, SealedLease
 from trust.vault.database import Connection, Row
@@ -25,7 +25,7 @@ from trust.vault.handles import Handle, SealedHandle, issued_for, open_handle
 from trust.vault.journal import Journal
 from trust.vault.policies import PolicyRegister
 from trust.vault.registers import Registers
-from trust.vault.set_aside import Register
+from trust.vault.set_aside import SetAsideRegister
 
 _SQL = named_sql.read(
     "trust.vault",
@@ -82,7 +82,7 @@ class Records:
 
         self.registers = Registers(connection, keys)
         self.journal = Journal(connection)
-        self.set_aside = Register(connection)
+        self.set_aside = SetAsideRegister(connection)
         self.policies = PolicyRegister(connection, keys)
 
     def _run(self, name: str, *arguments: Any) -> int:
@@ -93,7 +93,7 @@ class Records:
 
     # Subjects
 
-    def add_subject(self, subject: UUID, identity: Identity) -> None:
+    def add_subject(self, subject: UUID, identity: PersonalDetails) -> None:
         """Keep *identity*, sealed under a new data key."""
         data_key = subjects.new_data_key()
         sealed = subjects.seal_identity(identity, subject=subject, data_key=data_key)
@@ -290,7 +290,7 @@ class Records:
 
     def want(self, agents: Sequence[str]) -> None:
         """Note that what *agents* may measure has changed."""
-        self._run("want", list(agents))
+        self._run("mark_stale", list(agents))
 
     def note_padded(self, agents: Sequence[str]) -> int:
         """

@@ -13,10 +13,10 @@ from uuid import UUID
 import msgspec
 
 from runtime import named_sql
-from trust.decisions.representatives import Representative, Role, Shown
+from trust.decisions.representatives import Representative, RepresentativeRole, Shown
 from trust.domain import canonical, subjects
 from trust.domain.reidentify import Known, Officer, Signed
-from trust.domain.subjects import Identity
+from trust.domain.subjects import PersonalDetails
 from trust.domain.tokens import Issued, Token
 from trust.errors import Conflict, NotFound
 from trust.ports import Keys
@@ -67,7 +67,7 @@ class Registers:
 
     # Identities
 
-    def identity(self, subject: UUID) -> Identity:
+    def identity(self, subject: UUID) -> PersonalDetails:
         """
         Return who *subject* is.
 
@@ -78,7 +78,7 @@ class Registers:
         identity, _ = self._opened(subject)
         return identity
 
-    def _opened(self, subject: UUID) -> tuple[Identity, bytes]:
+    def _opened(self, subject: UUID) -> tuple[PersonalDetails, bytes]:
         rows = self._fetch("identity", subject)
         if not rows:
             raise NotFound("subject", "Add one with `vitalveil trust subject add`.")
@@ -89,12 +89,12 @@ class Registers:
     def rectify(self, subject: UUID, *, name: str | None, born: str | None) -> list[str]:
         """Correct the identity of *subject*; return the fields that are others now."""
         before, data_key = self._opened(subject)
-        after = Identity(
+        after = PersonalDetails(
             before.name if name is None else name, before.born if born is None else born
         )
         fields = [
             field
-            for field in Identity.__struct_fields__
+            for field in PersonalDetails.__struct_fields__
             if getattr(before, field) != getattr(after, field)
         ]
         if fields:
@@ -137,7 +137,7 @@ class Registers:
         """Keep *representative*, whose name is sealed under the subject's key."""
         _, data_key = self._opened(representative.subject)
         sealed = subjects.seal_identity(
-            Identity(name), subject=representative.representative, data_key=data_key
+            PersonalDetails(name), subject=representative.representative, data_key=data_key
         )
         self._run(
             "add_representative",
@@ -157,7 +157,7 @@ class Registers:
             Representative(
                 found,
                 whose,
-                Role(role),
+                RepresentativeRole(role),
                 purposes,
                 begins,
                 ends,

@@ -15,7 +15,7 @@ _STEPS: Final = 12
 """After so many failures in a row the wait does not grow any more."""
 
 
-class Register:
+class SetAsideRegister:
     """
     The register, seen from inside one transaction.
 

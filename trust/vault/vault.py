@@ -13,7 +13,7 @@ from trust.config import DatabaseSettings
 from trust.domain.purposes import Purpose
 from trust.errors import VaultUnavailable
 from trust.ports import Keys
-from trust.vault.database import Link, parameters, why
+from trust.vault.database import DatabaseLink, parameters, why
 from trust.vault.erasures import Ledger
 from trust.vault.records import Records
 
@@ -40,7 +40,7 @@ class Vault:
     """
 
     def __init__(self, settings: DatabaseSettings, keys: Keys) -> None:
-        self._link = Link(settings, section=_SECTION, error=VaultUnavailable)
+        self._link = DatabaseLink(settings, section=_SECTION, error=VaultUnavailable)
         self._keys = keys
         self._purposes: dict[tuple[str, int], Purpose] = {}
 

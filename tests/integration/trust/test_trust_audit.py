@@ -115,7 +115,7 @@ def test_a_restriction_that_was_taken_back_is_kept(office: Office) -> None:
     _take_back(office)
     office.telemetry.execute("UPDATE vv.permission_gate SET cleared_at = '2020-01-01'")
 
-    office.app.replay.clear()
+    office.app.restore_guard.clear()
 
     assert office.telemetry.fetch("SELECT bool_and(restricted_at IS NOT NULL) FROM vv.series") == [
         (True,)

@@ -212,4 +212,4 @@ def test_withdrawal_without_telemetry_is_recorded(office: Office, tmp_path: Path
     )  # fmt: skip
 
     assert (code, "What was recorded before stands" in errors) == (1, True)
-    assert office.app.upkeep.bring([agent]).withdrawn_at is not None
+    assert office.app.reconciler.reconcile([agent]).withdrawn_at is not None

@@ -210,7 +210,7 @@ def test_withdrawal_cut_off_while_it_waits_waits_again(office: Office) -> None:
         )
         withdrawing.join(20)
         assert len(refused) == 1
-        again = threading.Thread(target=office.app.upkeep.bring, args=([agent],))
+        again = threading.Thread(target=office.app.reconciler.reconcile, args=([agent],))
         again.start()
         _until(office, WAITING, 1)
 

@@ -88,14 +88,14 @@ def test_no_export_outlives_an_erasure(
 
     def erased_meanwhile(
         path: Path, export: UUID, contents: Contents, passphrase: str
-    ) -> export_files.Written:
+    ) -> export_files.WrittenExport:
         written = write(path, export, contents, passphrase)
         office.vault.execute(_ERASED, subject)
         return written
 
     monkeypatch.setattr(export_files, "write", erased_meanwhile)
     with pytest.raises(NotFound, match="no such subject"):
-        office.app.access.export(
+        office.app.exporter.export(
             UUID(subject),
             tmp_path / "hers",
             "a passphrase of hers",
@@ -118,7 +118,10 @@ def test_who_is_revoked_meanwhile_is_given_no_certificate(office: Office, other:
     )
 
     refused = _cross(
-        office.vault, _REVOKED, agent, lambda: other.app.desk.renew(shown, request=request)
+        office.vault,
+        _REVOKED,
+        agent,
+        lambda: other.app.enrolment_service.renew(shown, request=request),
     )
 
     assert isinstance(refused, NotAccepted)

@@ -36,7 +36,7 @@ def _jobs(office: Office, certificates: CertificateSettings) -> FileJobs:
         lambda: contextlib.nullcontext(app.vault),
         certificates,
         write_revocations=app.enrolment.write_revocations,
-        purge=lambda: app.access.purge_each()[1],
+        purge=lambda: app.exporter.purge_each()[1],
         count=lambda failures: None,
     )
 

@@ -103,7 +103,7 @@ def test_what_the_vault_says_comes_true(office: Office) -> None:
         interrupted += len(
             office.vault.fetch("SELECT agent FROM vault.agents WHERE applied < wanted")
         )
-        office.app.upkeep.bring([agent for agent, _ in agents])
+        office.app.reconciler.reconcile([agent for agent, _ in agents])
 
         in_force = office.telemetry.fetch(
             "SELECT DISTINCT handle FROM vv.permissions WHERE withdrawn_at IS NULL ORDER BY 1"

@@ -19,7 +19,7 @@ from trust.domain.units import Cause
 from trust.errors import Tampered
 from trust.metrics import Metrics
 from trust.reconcile import mqtt_broker
-from trust.reconcile.lease_publisher import Courier
+from trust.reconcile.lease_publisher import LeasePublisher
 from trust.reconcile.mqtt_broker import MqttBroker
 
 pytestmark = [pytest.mark.database, pytest.mark.broker]
@@ -34,10 +34,10 @@ async def _running(
     # Connections of its own, because it works in a thread.
     app = App(office.settings)
     if guard is not None:
-        app.upkeep.guard = guard
-    courier = Courier(
+        app.reconciler.guard = guard
+    courier = LeasePublisher(
         app.vault,
-        app.upkeep,
+        app.reconciler,
         broker,
         listen_to=office.settings.vault,
         metrics=Metrics(),

@@ -42,9 +42,9 @@ def test_a_lease_is_sealed_to_no_other_key(office: Office) -> None:
     foreign = X25519PrivateKey.generate().public_key().public_bytes_raw()
     office.vault.execute("UPDATE vault.agents SET lease_key = %s WHERE agent = %s", foreign, agent)
 
-    done = office.app.upkeep.bring([agent], renew=True)
+    done = office.app.reconciler.reconcile([agent], renew=True)
     assert done.failures == {agent: {Failure(gateway(agent), Cause.REGISTRATION)}}
-    office.app.upkeep.bring([other], renew=True)
+    office.app.reconciler.reconcile([other], renew=True)
 
     assert office.vault.fetch(newest, agent) == [(1,)]
 
@@ -57,7 +57,7 @@ def test_a_handle_stays_at_its_gateway(office: Office) -> None:
     office.vault.execute("UPDATE vault.handles SET agent = %s, epoch = 7 WHERE agent <> %s",
                          other, other)  # fmt: skip
 
-    done = office.app.upkeep.bring([other], renew=True)
+    done = office.app.reconciler.reconcile([other], renew=True)
 
     assert done.failures == {other: {Failure(Unit(UnitKind.PERSON, ada), Cause.TAMPERED)}}
     assert len(office.lease(other, bundle).grants) == 1
@@ -67,11 +67,13 @@ def test_a_certificate_is_renewed_for_whom_it_names(office: Office) -> None:
     """A certificate that the vault gives to another's agent gets no certificate of hers."""
     (ada, _), (_, bundle) = office.enrol(), office.enrol()
     shown = _certificate(bundle)
-    assert office.app.desk.renew(shown, request=_request()).agent == pki.common_name(shown)
+    assert office.app.enrolment_service.renew(shown, request=_request()).agent == pki.common_name(
+        shown
+    )
     office.vault.execute("UPDATE vault.certificates SET agent = %s", ada)
 
     with pytest.raises(NotAccepted):
-        office.app.desk.renew(shown, request=_request())
+        office.app.enrolment_service.renew(shown, request=_request())
 
 
 def test_who_is_on_the_list_stays_on_it(office: Office, tmp_path: Path) -> None:
@@ -91,7 +93,7 @@ def test_who_is_on_the_list_stays_on_it(office: Office, tmp_path: Path) -> None:
     assert office.app.enrolment.write_revocations(crl) == 2
 
     with pytest.raises(NotAccepted):
-        office.app.desk.renew(_certificate(bundle), request=_request())
+        office.app.enrolment_service.renew(_certificate(bundle), request=_request())
     assert office.vault.fetch("SELECT count(*) FROM vault.handles WHERE ended_at IS NULL") == [
         (0,)
     ]

@@ -20,7 +20,7 @@ from tests.fix_vault import Office, Refusal
 from tests.poisons import POISONS, set_aside
 from trust.app import App
 from trust.metrics import Metrics
-from trust.reconcile.lease_publisher import Courier
+from trust.reconcile.lease_publisher import LeasePublisher
 from trust.reconcile.mqtt_broker import MqttBroker
 from wire import state, topics
 from wire.state import State
@@ -38,9 +38,9 @@ async def running(
     """Run a courier while the context is open."""
     mqtt = MqttBroker(broker_settings(broker, certificates, "trust"), max_packet_bytes=131_072)
     app = App(office.settings)
-    courier = Courier(
+    courier = LeasePublisher(
         app.vault,
-        app.upkeep,
+        app.reconciler,
         mqtt,
         listen_to=office.settings.vault,
         metrics=Metrics(),

@@ -235,7 +235,7 @@ async def test_crash_after_the_telemetry_commit_is_repaired(
             office.app.consent.withdraw(uuid.UUID(subject), "home-monitoring")
     withdrawn = office.telemetry.fetch("SELECT xmin::text, * FROM vv.permissions ORDER BY 2, 3")
 
-    office.app.upkeep.bring([agent])
+    office.app.reconciler.reconcile([agent])
 
     assert office.telemetry.fetch("SELECT xmin::text, * FROM vv.permissions ORDER BY 2, 3") == (
         withdrawn

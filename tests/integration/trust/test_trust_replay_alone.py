@@ -122,7 +122,7 @@ def test_one_that_cannot_be_erased_again_is_shut_and_all_others_open(restored: R
     restored.refuse()
     assert restored.open() == (4, 4)
 
-    restored.office.app.replay.clear()
+    restored.office.app.restore_guard.clear()
 
     assert restored.is_cleared()
     assert restored.open() == (0, 4)
@@ -146,7 +146,7 @@ def test_who_agreed_again_waits_until_the_erasure_is_done_again(restored: Restor
     restored.restore()
     restored.refuse()
 
-    restored.office.app.replay.clear()
+    restored.office.app.restore_guard.clear()
 
     assert restored.is_cleared()
     assert restored.open() == (0, 4)
@@ -168,7 +168,7 @@ def test_an_erasure_whose_only_record_does_not_verify_shuts_its_person_alone(
     assert erasure.ledger_file is not None
     erasure.ledger_file.write_bytes(b"")
 
-    restored.office.app.replay.clear()
+    restored.office.app.restore_guard.clear()
 
     assert restored.is_cleared()
     assert restored.open() == (0, 4)
@@ -187,7 +187,7 @@ def test_a_line_of_the_ledgers_file_that_the_vault_refuses_keeps_nobody_waiting(
         "ALTER TABLE vault.erasures ADD CHECK (subject <> '{subject}')",
     )
 
-    restored.office.app.replay.clear()
+    restored.office.app.restore_guard.clear()
 
     assert restored.is_cleared()
     assert restored.open() == (0, 4)
@@ -204,6 +204,6 @@ def test_what_can_neither_be_erased_nor_shut_keeps_the_database_closed(restored:
     )
 
     with pytest.raises(Exception, match="CheckViolation"):
-        restored.office.app.replay.clear()
+        restored.office.app.restore_guard.clear()
 
     assert not restored.is_cleared()

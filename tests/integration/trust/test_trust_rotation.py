@@ -48,9 +48,9 @@ def test_rotation_that_was_cut_off_is_finished(
         moved.append(len(agents))
         if len(moved) == 2:
             raise Unavailable("test")
-        type(office.app.upkeep).bring(office.app.upkeep, agents)
+        type(office.app.reconciler).reconcile(office.app.reconciler, agents)
 
-    monkeypatch.setattr(office.app.upkeep, "bring", cut_off)
+    monkeypatch.setattr(office.app.reconciler, "reconcile", cut_off)
     with pytest.raises(Unavailable):
         office.app.rotation.rotate(PURPOSE)
     monkeypatch.undo()
@@ -58,7 +58,7 @@ def test_rotation_that_was_cut_off_is_finished(
     reply = office.run("pseudonym", "rotate", "--purpose", PURPOSE)
     assert (reply["epoch"], reply["handles"], reply["resumed"]) == (2, 1, True)
     # What was recorded and not brought is the daemon's: it finds it by itself.
-    office.app.upkeep.bring(
+    office.app.reconciler.reconcile(
         [str(row[0]) for row in office.vault.fetch("SELECT agent FROM vault.agents")]
     )
     assert office.vault.fetch("SELECT DISTINCT key_epoch FROM vault.handles") == [(2,)]

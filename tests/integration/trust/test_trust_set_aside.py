@@ -10,7 +10,7 @@ from trust.errors import BrokerUnavailable
 from trust.metrics import Metrics
 from trust.ports import Channel
 from trust.reconcile import lease_publisher
-from trust.reconcile.lease_publisher import Courier
+from trust.reconcile.lease_publisher import LeasePublisher
 
 pytestmark = pytest.mark.database
 
@@ -44,9 +44,9 @@ def test_tampered_agents_do_not_fill_the_rounds(
             3 - number,
             agent,
         )
-    working = Courier(
+    working = LeasePublisher(
         office.app.vault,
-        office.app.upkeep,
+        office.app.reconciler,
         NoBroker(),
         listen_to=office.settings.vault,
         metrics=Metrics(),

@@ -67,7 +67,7 @@ def test_a_fault_costs_its_owner_alone(clinic: Office, name: str) -> None:
     everybody = [agent, *before]
     want(clinic, *everybody)
 
-    done = clinic.app.upkeep.attempt(everybody)
+    done = clinic.app.reconciler.attempt(everybody)
 
     assert {f.cause for f in done.failures[agent]} == {cause}
     assert done.failures.keys() == {agent}
@@ -94,7 +94,7 @@ def test_what_one_purpose_needs_stops_no_other(clinic: Office, name: str) -> Non
     clinic.app.close()
     clinic.app = App(clinic.settings)
 
-    clinic.app.upkeep.attempt([agent], renew=True)
+    clinic.app.reconciler.attempt([agent], renew=True)
 
     assert [g.handle.hex() for g in clinic.lease(agent, bundle).grants] == [handle]
     assert _permitted(clinic, handle)
@@ -109,19 +109,21 @@ def test_a_key_that_comes_back_ends_the_matter(clinic: Office) -> None:
     name = clinic.vault.fetch("SELECT purpose FROM vault.epochs")[0][0]
     clinic.app.close()
     clinic.app = App(clinic.settings)
-    clinic.app.upkeep.attempt([agent], renew=True)
+    clinic.app.reconciler.attempt([agent], renew=True)
     version = clinic.lease(agent, bundle).version
     assert set_aside(clinic) == {agent: {Cause.KEY_FILE}}
     for _ in range(2):
         clinic.run("unit", "retry")
-        assert clinic.app.upkeep.unfinished(older_than=dt.timedelta(0), limit=9) == [agent]
-        clinic.app.upkeep.attempt([agent])
+        assert clinic.app.reconciler.unfinished(older_than=dt.timedelta(0), limit=9) == [agent]
+        clinic.app.reconciler.attempt([agent])
     # What fails as before is not written again: a lease each few minutes would help nobody.
     assert clinic.lease(agent, bundle).version == version
 
     clinic.app.keys.begin_epoch(purpose=str(name), epoch=2)
     clinic.run("unit", "retry")
-    clinic.app.upkeep.attempt(clinic.app.upkeep.unfinished(older_than=dt.timedelta(0), limit=9))
+    clinic.app.reconciler.attempt(
+        clinic.app.reconciler.unfinished(older_than=dt.timedelta(0), limit=9)
+    )
 
     assert set_aside(clinic) == {}
     assert len(clinic.lease(agent, bundle).grants) == 2
@@ -133,11 +135,11 @@ def test_what_failed_waits_and_what_is_new_does_not(clinic: Office) -> None:
     subject = _measured(clinic, agent, "C0:FF:EE:00:00:01")
     POISONS["a version that telemetry does not take"][0](clinic, agent, subject)
     want(clinic, agent)
-    clinic.app.upkeep.attempt([agent])
+    clinic.app.reconciler.attempt([agent])
 
-    assert clinic.app.upkeep.unfinished(older_than=dt.timedelta(0), limit=9) == []
+    assert clinic.app.reconciler.unfinished(older_than=dt.timedelta(0), limit=9) == []
     want(clinic, agent)
-    assert clinic.app.upkeep.unfinished(older_than=dt.timedelta(0), limit=9) == [agent]
+    assert clinic.app.reconciler.unfinished(older_than=dt.timedelta(0), limit=9) == [agent]
 
 
 def test_what_fails_again_waits_longer(clinic: Office) -> None:
@@ -147,7 +149,7 @@ def test_what_fails_again_waits_longer(clinic: Office) -> None:
         clinic.accept(clinic.add_subject(), agent)
     waits: list[tuple[int, dt.timedelta]] = []
     for _ in range(5):
-        clinic.app.upkeep.attempt([agent])
+        clinic.app.reconciler.attempt([agent])
         ((failures, wait),) = clinic.vault.fetch(
             "SELECT failures, next_attempt_at - failed_at FROM vault.set_aside"
         )
@@ -273,17 +275,17 @@ def test_an_error_that_nobody_foresaw_costs_one_gateway(
     for agent, _ in agents:
         _measured(clinic, agent, "C0:FF:EE:00:00:01")
     bad = agents[1][0]
-    seal = clinic.app.upkeep._seal
+    seal = clinic.app.reconciler._seal
 
     def broken(plan: object, *arguments: object, **more: object) -> object:
         if plan.agent.agent == bad:  # type: ignore[attr-defined]
             raise ZeroDivisionError
         return seal(plan, *arguments, **more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(clinic.app.upkeep, "_seal", broken)
+    monkeypatch.setattr(clinic.app.reconciler, "_seal", broken)
     want(clinic, *(agent for agent, _ in agents))
 
-    clinic.app.upkeep.attempt([agent for agent, _ in agents])
+    clinic.app.reconciler.attempt([agent for agent, _ in agents])
 
     assert set_aside(clinic) == {bad: {Cause.UNFORESEEN}}
     assert [clinic.lease(*one).version for one in agents] == [2, 1, 2, 2]
@@ -300,7 +302,7 @@ def test_databases_that_are_away_set_nobody_aside(clinic: Office) -> None:
     away = App(msgspec.structs.replace(clinic.settings, telemetry=telemetry))
 
     with pytest.raises(Exception, match="the telemetry database did not do its part"):
-        away.upkeep.attempt([agent])
+        away.reconciler.attempt([agent])
 
     away.close()
     assert set_aside(clinic) == {}
@@ -312,7 +314,7 @@ def test_an_erasure_waits_for_a_lease_that_names_the_person(clinic: Office) -> N
     subject = _measured(clinic, agent, "C0:FF:EE:00:00:01")
     POISONS["a version that telemetry does not take"][0](clinic, agent, subject)
     want(clinic, agent)
-    clinic.app.upkeep.attempt([agent])
+    clinic.app.reconciler.attempt([agent])
     with clinic.app.vault.transaction() as records:
         assert records.set_aside.keeps_lease([agent])
         assert not records.set_aside.keeps_lease([clinic.enrol()[0]])
@@ -324,7 +326,7 @@ def test_what_is_withdrawn_while_a_gateway_is_set_aside_does_not_wait(clinic: Of
     subject = _measured(clinic, agent, "C0:FF:EE:00:00:01")
     POISONS["a version that telemetry does not take"][0](clinic, agent, subject)
     want(clinic, agent)
-    clinic.app.upkeep.attempt([agent])
+    clinic.app.reconciler.attempt([agent])
     clinic.vault.execute("UPDATE vault.set_aside SET failures = 12")
     daemon = App(clinic.settings)
     want(clinic, agent)
@@ -333,7 +335,7 @@ def test_what_is_withdrawn_while_a_gateway_is_set_aside_does_not_wait(clinic: Of
         ThreadPoolExecutor(1) as thread,
     ):
         holder.execute("LOCK TABLE vault.set_aside IN SHARE MODE")
-        trying = thread.submit(daemon.upkeep.attempt, [agent])
+        trying = thread.submit(daemon.reconciler.attempt, [agent])
         waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = %s::regclass"
         while clinic.vault.fetch(waits, "vault.set_aside") == [(0,)]:
             assert not trying.done()
@@ -347,4 +349,4 @@ def test_what_is_withdrawn_while_a_gateway_is_set_aside_does_not_wait(clinic: Of
     (wait,) = clinic.vault.fetch("SELECT next_attempt_at - failed_at FROM vault.set_aside")[0]
     assert isinstance(wait, dt.timedelta)
     assert wait > dt.timedelta(minutes=1)
-    assert clinic.app.upkeep.unfinished(older_than=dt.timedelta(0), limit=9) == [agent]
+    assert clinic.app.reconciler.unfinished(older_than=dt.timedelta(0), limit=9) == [agent]

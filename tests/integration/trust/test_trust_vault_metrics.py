@@ -4,14 +4,14 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from tests.fix_vault import Office
-from trust.vault.metrics import Watch
+from trust.vault.metrics import VaultMetrics
 
 pytestmark = pytest.mark.database
 
 
 def _seen(office: Office) -> CollectorRegistry:
     registry = CollectorRegistry()
-    registry.register(Watch(office.settings.vault))
+    registry.register(VaultMetrics(office.settings.vault))
     return registry
 
 

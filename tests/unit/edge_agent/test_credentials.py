@@ -20,7 +20,7 @@ CA = pki.create_ca(now=NOW, valid_for=dt.timedelta(days=10))
 def certificate_of(key: Ed25519PrivateKey) -> bytes:
     """Return a certificate of *key*, PEM."""
     certificate = pki.certify(
-        CA, key.public_key(), "0123456789abcdef", role=pki.Role.CLIENT,
+        CA, key.public_key(), "0123456789abcdef", role=pki.CertificateRole.CLIENT,
         term=(NOW, dt.timedelta(days=10)),
     )  # fmt: skip
     return pki.Holder(key, certificate).certificate_pem()

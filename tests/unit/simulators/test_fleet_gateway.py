@@ -40,8 +40,8 @@ def contexts(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, 
     ca = pki.create_ca(now=now, valid_for=long)
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    for context, name, role in ((server, "localhost", pki.Role.SERVER),
-                                (client, AGENT, pki.Role.CLIENT)):  # fmt: skip
+    for context, name, role in ((server, "localhost", pki.CertificateRole.SERVER),
+                                (client, AGENT, pki.CertificateRole.CLIENT)):  # fmt: skip
         holder = pki.issue(ca, name, role=role, now=now, valid_for=long, hosts=["localhost"])
         path = Path(folder / f"{name}.pem")
         path.write_bytes(holder.certificate_pem() + holder.key_pem())

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from trust.cli.arguments.kinds import birth_month, instant, instant_or_now, names, period
-from trust.decisions.representatives import Role, Shown
+from trust.decisions.representatives import RepresentativeRole, Shown
 from trust.domain.due_dates import RequestKind, RequestOutcome
 
 if TYPE_CHECKING:
@@ -52,7 +52,9 @@ def _add_representatives(group: "Subparsers", options: "Parser") -> None:
     add_one = group.add_parser("add", help="a guardian or a proxy", parents=[options])
     add_one.add_argument("--subject", type=UUID, required=True, metavar="ID")
     add_one.add_argument("--name", required=True, help="or - to read it from standard input")
-    add_one.add_argument("--role", type=Role, choices=list(Role), required=True)
+    add_one.add_argument(
+        "--role", type=RepresentativeRole, choices=list(RepresentativeRole), required=True
+    )
     text = "what showed that they are one"
     add_one.add_argument("--shown-by", type=Shown, choices=list(Shown), required=True, help=text)
     text = "names, or all; a guardian's are all by default"

@@ -9,14 +9,14 @@ from typing import Any, Final
 from uuid import UUID
 
 from trust.app import App, now
-from trust.consent.consent import Taken
+from trust.consent.consent import RecordedDecision
 from trust.consent.giving import Grant, Refusal
 from trust.decisions import evidence
 from trust.decisions.decisions import State
 from trust.decisions.evidence import Said, Vouching
 from trust.domain.purposes import parse_reference
 from trust.errors import Refused, UsageError
-from trust.reconcile.reconciler import Done
+from trust.reconcile.reconciler import Reconciled
 from trust.reidentification.reidentification import read_key
 
 Result = dict[str, Any]
@@ -138,14 +138,14 @@ def _withdraw(app: App, arguments: argparse.Namespace) -> Result:
     return taken(app.consent.withdraw(arguments.subject, name, given_by=arguments.given_by))
 
 
-def taken(one: Taken) -> Result:
+def taken(one: RecordedDecision) -> Result:
     """Return what is printed of a decision that took effect."""
     handle = {} if one.handle is None else {"handle": one.handle.hex()}
     return {"decision": str(one.decision), **handle, **done(one.done)}
 
 
-def done(what: Done) -> Result:
-    """Return what is printed of what upkeep did."""
+def done(what: Reconciled) -> Result:
+    """Return what is printed of what reconciling did."""
     versions = what.versions
     return {
         "withdrawn_at": instant(what.withdrawn_at),

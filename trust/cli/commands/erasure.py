@@ -72,7 +72,7 @@ def _certificate_of(app: App, number: int, out: Path | None) -> Result:
 
 
 def _replay(app: App, _: argparse.Namespace) -> Result:
-    cleared = app.replay.clear()
+    cleared = app.restore_guard.clear()
     verified = app.verifier.run()
     return {
         "erased_again": sorted({*cleared, *verified.erased_again}),

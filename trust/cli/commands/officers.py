@@ -7,11 +7,11 @@ from typing import Any, Final
 from trust.app import App
 from trust.domain import canonical
 from trust.domain.purposes import is_name
-from trust.domain.reidentify import Request
+from trust.domain.reidentify import ReidentificationRequest
 from trust.errors import NotFound, Refused
 from trust.reconcile import rotation
 from trust.reidentification.reidentification import (
-    Question,
+    ReidentificationQuestion,
     make_key,
     names,
     read_key,
@@ -59,7 +59,7 @@ def _officer_end(app: App, arguments: argparse.Namespace) -> Result:
 def _reidentify_request(app: App, arguments: argparse.Namespace) -> Result:
     if not is_name(arguments.purpose):
         raise Refused("--purpose is not the name of a purpose, without a version")
-    question = Question(
+    question = ReidentificationQuestion(
         purpose=arguments.purpose,
         pseudonyms=arguments.pseudonyms,
         basis=arguments.basis,
@@ -82,7 +82,7 @@ def _reidentify_show(app: App, arguments: argparse.Namespace) -> Result:
     if found is None:
         raise NotFound("request", "See `vitalveil trust reidentify log`.")
     signed, opened_at = found
-    request = canonical.decode(signed.document, Request, what="a request")
+    request = canonical.decode(signed.document, ReidentificationRequest, what="a request")
     return {
         "request": str(request.request),
         "requester": str(request.requester),

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from trust.app import App
-from trust.consent.policy_review import Looked
+from trust.consent.policy_review import PolicyComparison
 from trust.domain.approval import APPROVALS
 from trust.domain.policy_file import MAX_FILE_BYTES
 from trust.errors import PolicyError
@@ -55,7 +55,7 @@ def _load(app: App, arguments: argparse.Namespace) -> Result:
     }
 
 
-def _looked(looked: Looked) -> Result:
+def _looked(looked: PolicyComparison) -> Result:
     return {
         "purpose": looked.purpose.reference,
         "sha256": looked.subject.policy_sha256,

@@ -15,7 +15,7 @@ from trust.cli.commands.decisions import done, instant
 from trust.config import DatabaseSettings, Settings
 from trust.decisions.leases import version_by_time
 from trust.decisions.representatives import check_born
-from trust.domain.subjects import Identity
+from trust.domain.subjects import PersonalDetails
 from trust.enrolment.authority import Authority
 from trust.enrolment.bulk_enrolment import MAX_AGENTS
 from trust.errors import NotFound, Refused, UsageError
@@ -71,7 +71,7 @@ def check_config(settings: Settings, _arguments: argparse.Namespace) -> Result:
 def _subject_add(app: App, arguments: argparse.Namespace) -> Result:
     if arguments.born is not None:
         check_born(arguments.born, at=now())
-    identity = Identity(rights.name_of(arguments), arguments.born)
+    identity = PersonalDetails(rights.name_of(arguments), arguments.born)
     subject = uuid.uuid4()
     with app.vault.transaction() as records:
         records.add_subject(subject, identity)
@@ -110,7 +110,7 @@ def _agents_enrol(app: App, arguments: argparse.Namespace) -> Result:
 def _agent_token(app: App, arguments: argparse.Namespace) -> Result:
     if not _SHORTEST_TOKEN <= arguments.valid_for <= _LONGEST_TOKEN:
         raise Refused("--valid-for is from a minute to a week")
-    token, expires_at = app.desk.issue_token(
+    token, expires_at = app.enrolment_service.issue_token(
         valid_for=arguments.valid_for, sealed=arguments.format == "sealed"
     )
     return {
@@ -179,7 +179,7 @@ def _pki_revoke(app: App, arguments: argparse.Namespace) -> Result:
 def _lease_publish(app: App, arguments: argparse.Namespace) -> Result:
     if arguments.renew is None:
         return {}
-    brought = app.upkeep.bring([arguments.renew], renew=True)
+    brought = app.reconciler.reconcile([arguments.renew], renew=True)
     if arguments.renew not in brought.versions and brought.committed_at is None:
         raise NotFound("agent", "Enrol one with `vitalveil trust agent enrol`.")
     return done(brought.check(arguments.renew))

@@ -11,9 +11,9 @@ from trust.app import App, now
 from trust.decisions import consent_receipt, evidence
 from trust.decisions.consent_receipt import Statement
 from trust.decisions.reminders import KIND, SHOWN_BEFORE, Reminder, reminder
-from trust.decisions.representatives import Representative, Role, check_born
+from trust.decisions.representatives import Representative, RepresentativeRole, check_born
 from trust.domain import due_dates
-from trust.domain.due_dates import Request, RequestOutcome
+from trust.domain.due_dates import RequestOutcome, RightsRequest
 from trust.domain.purposes import is_name
 from trust.domain.units import Cause, UnitKind
 from trust.errors import NotFound, Refused
@@ -144,7 +144,7 @@ def _representative_add(app: App, arguments: argparse.Namespace) -> Result:
     purposes = [] if arguments.purposes == ["all"] else arguments.purposes
     if not all(map(is_name, purposes or [])):
         raise Refused("--purposes are names of purposes, without versions, or all")
-    if purposes is None and arguments.role is Role.PROXY:
+    if purposes is None and arguments.role is RepresentativeRole.PROXY:
         # Parental authority covers everything; a mandate covers what it says.
         raise Refused("say what the mandate covers: --purposes NAME,NAME or --purposes all")
     valid_from = arguments.valid_from or now()
@@ -244,14 +244,14 @@ def _request_list(app: App, arguments: argparse.Namespace) -> Result:
     }
 
 
-def _requests(app: App, *, with_closed: bool) -> tuple[list[Request], list[UUID]]:
+def _requests(app: App, *, with_closed: bool) -> tuple[list[RightsRequest], list[UUID]]:
     """Return the requests, and the ids of those whose row cannot be read."""
 
-    def all_of_them() -> list[Request]:
+    def all_of_them() -> list[RightsRequest]:
         with app.vault.transaction() as records:
             return records.journal.requests(with_closed=with_closed)
 
-    def one(request: UUID) -> Request:
+    def one(request: UUID) -> RightsRequest:
         with app.vault.transaction() as records:
             return records.journal.request(request)
 
@@ -307,7 +307,7 @@ def _request_close(app: App, arguments: argparse.Namespace) -> Result:
 
 
 def _export_make(app: App, arguments: argparse.Namespace) -> Result:
-    handed = app.access.export(
+    handed = app.exporter.export(
         arguments.subject,
         arguments.out,
         export_files.read_passphrase(arguments.passphrase_file),
@@ -323,7 +323,7 @@ def _export_make(app: App, arguments: argparse.Namespace) -> Result:
 
 
 def _export_purge(app: App, _arguments: argparse.Namespace) -> Result:
-    return {"deleted": app.access.purge()}
+    return {"deleted": app.exporter.purge()}
 
 
 def export_open(arguments: argparse.Namespace) -> Result:

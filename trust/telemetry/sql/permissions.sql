@@ -9,7 +9,7 @@ SELECT vv.next_epoch()
 -- name: await_storing
 SELECT vv.await_storing()
 
--- name: look
+-- name: narrows_or_ends
 -- Whether the change takes something away that is not a whole permission; and whether it takes a
 -- whole one, or one is closed already and not withdrawn yet.
 WITH wanted AS (
@@ -43,7 +43,7 @@ SELECT
                OR p.withdrawn_at IS NULL AND p.handle <> ALL(%(held)s::bytea[]) AND NOT EXISTS (
                    SELECT FROM wanted w WHERE w.handle = p.handle AND w.quantity = p.quantity)))
 
--- name: close
+-- name: close_permissions
 -- Whatever these agents were permitted and is not wanted any more.
 UPDATE vv.permissions p SET withdrawn_at = 'infinity', changed_epoch = %(epoch)s
 WHERE p.agent = ANY(%(agents)s) AND p.withdrawn_at IS NULL

@@ -18,7 +18,7 @@ ON CONFLICT DO NOTHING
 -- Its number was given again in a vault that had gone back in time.
 INSERT INTO vault.erasures (subject, purpose, requested_at) VALUES (%s, %s, %s) RETURNING number
 
--- name: past
+-- name: advance_number
 -- Numbers are never used twice, also when the ledger's file knows more than a restored vault.
 SELECT setval(pg_get_serial_sequence('vault.erasures', 'number'),
               greatest((SELECT max(number) FROM vault.erasures), 1))
@@ -81,7 +81,7 @@ WHERE subject = %s AND erased_at IS NULL
 -- name: delete_handles
 DELETE FROM vault.handles WHERE subject = %s AND (%s::text IS NULL OR purpose = %s)
 
--- name: behind
+-- name: lease_versions_of
 SELECT agent, lease_version, published_version FROM vault.agents WHERE agent = ANY(%s)
 ORDER BY agent
 

@@ -10,7 +10,7 @@ SELECT wanted FROM vault.agents WHERE agent = %s
 SELECT count(*), coalesce(sum(octet_length(sealed_bindings)), 0) FROM vault.handles
 WHERE agent = %s AND ended_at IS NULL
 
--- name: want
+-- name: mark_stale
 UPDATE vault.agents SET wanted = wanted + 1, wanted_at = clock_timestamp() WHERE agent = ANY(%s)
 
 -- name: note_padded

@@ -209,7 +209,7 @@ def test_forged_decision_is_not_used(office: Office) -> None:
         " convert_to(replace(convert_from(document, 'UTF8'), 'heart_rate', 'spo2'), 'UTF8')"
     )
 
-    done = office.app.upkeep.bring([agent], renew=True)
+    done = office.app.reconciler.reconcile([agent], renew=True)
 
     person = Unit(UnitKind.PERSON, subject)
     assert done.failures == {agent: {Failure(person, Cause.TAMPERED)}}

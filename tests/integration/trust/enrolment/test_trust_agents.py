@@ -124,8 +124,8 @@ def test_lease_keys_of_before_are_written_later(office: Office) -> None:
             "UPDATE vault.agents SET lease_key = %s WHERE agent = %s", [b"\x01" * 32, changed]
         )
 
-    assert office.app.upkeep.write_lease_keys() == 2
-    assert office.app.upkeep.write_lease_keys() == 0
+    assert office.app.reconciler.write_lease_keys() == 2
+    assert office.app.reconciler.write_lease_keys() == 0
     assert office.telemetry.fetch("SELECT agent, lease_key FROM vv.agents ORDER BY agent") == [
         (agent, None if agent == changed else _lease_key(bundle))
         for agent, bundle in sorted(enrolled.items())

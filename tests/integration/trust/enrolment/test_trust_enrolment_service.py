@@ -388,12 +388,14 @@ _OWN: Final = ("trust", "trust's twin", "ingest", "the request's", "the request'
 
 def _ask(office: Office, lease_key: bytes, key: Ed25519PrivateKey | None = None) -> Admitted:
     """Ask the desk for a certificate as a gateway does that sends what it likes."""
-    token, _ = office.app.desk.issue_token(valid_for=dt.timedelta(hours=1), sealed=True)
+    token, _ = office.app.enrolment_service.issue_token(
+        valid_for=dt.timedelta(hours=1), sealed=True
+    )
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "gateway")])
     request = x509.CertificateSigningRequestBuilder().subject_name(name)
     signed = request.sign(key or Ed25519PrivateKey.generate(), None)
     pem = signed.public_bytes(serialization.Encoding.PEM)
-    return office.app.desk.enrol(token.format(), request=pem, lease_key=lease_key)
+    return office.app.enrolment_service.enrol(token.format(), request=pem, lease_key=lease_key)
 
 
 @pytest.mark.parametrize("high", [0, 1 << 255], ids=["", "high bit"])

@@ -26,7 +26,7 @@ from trust.app import App, now
 from trust.config import CertificateSettings
 from trust.domain.pki import Holder, common_name
 from trust.enrolment.cutoff import Cutoff
-from trust.enrolment.takeover import MqttDoor
+from trust.enrolment.takeover import MqttConnectionControl
 from vitalveil.doctor import revocation
 from vitalveil.doctor.broker_file import Reader
 from vitalveil.doctor.finding import Level
@@ -89,7 +89,7 @@ class Site:
         assert isinstance(key, Ed25519PrivateKey)
         certificate = x509.load_pem_x509_certificate((bundle / "agent.crt").read_bytes())
         assert common_name(certificate) == agent
-        door = MqttDoor(self.reached_by(bundle))
+        door = MqttConnectionControl(self.reached_by(bundle))
         return await door.lets_in(Holder(key, certificate))
 
     async def revoke(self, agent: str) -> dict[str, object]:

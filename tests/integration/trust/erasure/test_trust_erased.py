@@ -71,7 +71,7 @@ def test_a_restriction_outlives_a_restore(office: Office) -> None:
         )
         office.telemetry.execute("UPDATE vv.permission_gate SET cleared_at = '2020-01-01'")
 
-        office.app.upkeep.check()
+        office.app.reconciler.check()
 
         assert office.telemetry.fetch(restricted) == [(is_restricted,)]
         assert office.telemetry.fetch("SELECT vv.is_cleared()") == [(True,)]
@@ -85,7 +85,7 @@ def test_a_restriction_that_does_not_verify_is_kept(office: Office) -> None:
     office.vault.execute("UPDATE vault.decisions SET signature = ''")
     office.telemetry.execute("UPDATE vv.permission_gate SET cleared_at = '2020-01-01'")
 
-    office.app.replay.clear()
+    office.app.restore_guard.clear()
 
     assert office.telemetry.fetch("SELECT vv.is_cleared()") == [(True,)]
     assert office.telemetry.fetch("SELECT bool_and(restricted_at IS NOT NULL) FROM vv.series") == [

@@ -111,9 +111,9 @@ def test_a_file_that_cannot_be_read_is_named_and_clears_nothing(erased: Erased) 
 
     assert erased.office.app.ledger_copy.repair() == (FileState.UNREADABLE, FileState.UNREADABLE)
     with pytest.raises(LedgerLost, match="cannot be read"):
-        erased.office.app.replay.clear()
+        erased.office.app.restore_guard.clear()
     erased.file.rmdir()
-    erased.office.app.replay.clear()
+    erased.office.app.restore_guard.clear()
     assert erased.known() == set(erased.subjects)
 
 

@@ -52,7 +52,7 @@ def test_leases_are_superseded_as_often_as_the_vault_goes_back(
         monkeypatch.setattr(registry, "now", lambda after=hours: now() + dt.timedelta(hours=after))
 
         assert office.run("lease", "supersede", "--yes")["agents"] == 1
-        office.app.replay.clear()
+        office.app.restore_guard.clear()
 
         assert _version(office, agent) > held
 

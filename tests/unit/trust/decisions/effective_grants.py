@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from uuid import UUID
 
 from trust.decisions.decisions import Scope
-from trust.decisions.effective_grant import Standing
+from trust.decisions.effective_grant import EffectiveGrant
 from trust.domain.pseudonyms import Pseudonym
 from trust.domain.purposes import Allowed, Article6, Article9, Purpose, Retention
 from wire.policy import Aggregate
@@ -33,9 +33,9 @@ def stand(
     quantities: Iterable[str] = ("heart_rate", "glucose_interstitial"),
     begins: dt.datetime = T0,
     ends: dt.datetime | None = None,
-) -> Standing:
+) -> EffectiveGrant:
     """Return a handle of a number with what it stands for."""
-    return Standing(
+    return EffectiveGrant(
         handle=bytes([number]) * 16,
         subject=UUID(int=number),
         pseudonym=Pseudonym(bytes([0xF0 | number]) * 16),

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trust.decisions import consent_receipt, decisions
-from trust.decisions.consent_receipt import Fault, Receipt, ReceiptRefused, Statement
+from trust.decisions.consent_receipt import ConsentReceipt, Fault, ReceiptRefused, Statement
 from trust.decisions.decisions import Capture, Decision, GivenBy, State
 from trust.domain import canonical, policy_file
 
@@ -86,9 +86,9 @@ def check(data: bytes, **more: Any) -> consent_receipt.Checked:
     return consent_receipt.check(data, KEY.public_key(), **{"at": T0 + DAY, **more})
 
 
-def changed(change: Callable[[Receipt], Receipt]) -> bytes:
+def changed(change: Callable[[ConsentReceipt], ConsentReceipt]) -> bytes:
     """Return the good receipt, changed by somebody without the key."""
-    return msgspec.json.encode(change(msgspec.json.decode(GOOD, type=Receipt)))
+    return msgspec.json.encode(change(msgspec.json.decode(GOOD, type=ConsentReceipt)))
 
 
 def with_decisions(order: Callable[[list[Any]], list[Any]]) -> bytes:
@@ -96,14 +96,14 @@ def with_decisions(order: Callable[[list[Any]], list[Any]]) -> bytes:
     return changed(lambda r: msgspec.structs.replace(r, decisions=order(list(r.decisions))))
 
 
-def shouted(one: consent_receipt.Signed) -> consent_receipt.Signed:
+def shouted(one: consent_receipt.SignedDocument) -> consent_receipt.SignedDocument:
     """Return *one* with its signature in capital letters: the same bytes, spelled otherwise."""
-    return consent_receipt.Signed(one.document, one.signature.upper())
+    return consent_receipt.SignedDocument(one.document, one.signature.upper())
 
 
-def foreign(chain: list[Decision]) -> list[consent_receipt.Signed]:
+def foreign(chain: list[Decision]) -> list[consent_receipt.SignedDocument]:
     """Return decisions that trust did sign, for somebody else or another time."""
-    found = msgspec.json.decode(make(chain), type=Receipt)
+    found = msgspec.json.decode(make(chain), type=ConsentReceipt)
     return found.decisions
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.trust.decisions.effective_grants import HOUR, PURPOSE, T0, stand
-from trust.decisions.effective_grant import Standing
+from trust.decisions.effective_grant import EffectiveGrant
 from trust.decisions.leases import Term, compile_lease, term, version_by_time
 from wire.lease import Grant
 from wire.policy import Aggregate, Rule
@@ -17,7 +17,7 @@ AGENT = "0123456789abcdef"
 DAY = dt.timedelta(days=1)
 
 
-def of(*standings: Standing, now: dt.datetime = T0) -> Term:
+def of(*standings: EffectiveGrant, now: dt.datetime = T0) -> Term:
     """Return the term of a lease of a day."""
     return term(standings, now=now, ttl=DAY, refresh_at=0.5)
 
@@ -75,7 +75,7 @@ def test_lease_is_renewed_at_a_fraction_of_its_life() -> None:
 @pytest.mark.parametrize(
     "standings", [pytest.param([], id="none"), pytest.param([stand(1, ends=T0)], id="ended")]
 )
-def test_empty_lease_needs_no_renewal(standings: list[Standing]) -> None:
+def test_empty_lease_needs_no_renewal(standings: list[EffectiveGrant]) -> None:
     """A lease that lets nothing be measured is never renewed."""
     assert of(*standings).due_at is None
 
@@ -99,7 +99,7 @@ def test_time_of_issue_is_of_whole_ms() -> None:
         max_size=6,
     )
 )
-def test_lease_is_never_wider_than_decisions_and_policy(standings: list[Standing]) -> None:
+def test_lease_is_never_wider_than_decisions_and_policy(standings: list[EffectiveGrant]) -> None:
     """At no time within a lease does it allow what a decision or the policy does not."""
     in_term = of(*standings)
     lease = compile_lease(AGENT, standings, version=1, in_term=in_term)

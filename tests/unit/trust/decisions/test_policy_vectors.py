@@ -7,7 +7,7 @@ from ingest.columns import unpack
 from ingest.conform import conforms
 from tests.unit.edge_agent.test_pipeline import START_MS, Bench
 from tests.unit.trust.decisions.effective_grants import T0, stand
-from trust.decisions.effective_grant import Standing
+from trust.decisions.effective_grant import EffectiveGrant
 from trust.decisions.leases import compile_lease, term
 from trust.decisions.permissions import compile_permissions
 from trust.domain import policy_file
@@ -59,14 +59,14 @@ VECTORS = [
 ]
 
 
-def standing_of(quantity: str, policy: str) -> Standing:
+def standing_of(quantity: str, policy: str) -> EffectiveGrant:
     """Return what a handle stands for under a policy of one quantity."""
     of = stand(1, quantities=[quantity])
     purpose = policy_file.parse(_POLICY.format(quantity=quantity, policy=policy))
-    return Standing(of.handle, of.subject, of.pseudonym, purpose, of.bindings, of.scope)
+    return EffectiveGrant(of.handle, of.subject, of.pseudonym, purpose, of.bindings, of.scope)
 
 
-def takes(standing: Standing, run: Run) -> bool:
+def takes(standing: EffectiveGrant, run: Run) -> bool:
     """Tell whether ingest takes *run* for as coarse as the permission says."""
     (permission,) = compile_permissions([standing])
     times, values = [START_MS + ms for ms, _ in run], [value for _, value in run]

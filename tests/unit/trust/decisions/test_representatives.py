@@ -11,7 +11,7 @@ from trust.config import ConsentSettings
 from trust.decisions.decisions import GivenBy
 from trust.decisions.representatives import (
     Representative,
-    Role,
+    RepresentativeRole,
     check_born,
     check_giver,
     is_birth_month,
@@ -20,9 +20,11 @@ from trust.decisions.representatives import (
 from trust.errors import Refused
 
 AT = dt.datetime(2026, 6, 15, tzinfo=dt.UTC)
-GUARDIAN = Representative(UUID(int=1), UUID(int=2), Role.GUARDIAN, [], AT - dt.timedelta(days=1))
+GUARDIAN = Representative(
+    UUID(int=1), UUID(int=2), RepresentativeRole.GUARDIAN, [], AT - dt.timedelta(days=1)
+)
 PROXY = msgspec.structs.replace(
-    GUARDIAN, role=Role.PROXY, purposes=["care"], valid_to=AT + dt.timedelta(days=30)
+    GUARDIAN, role=RepresentativeRole.PROXY, purposes=["care"], valid_to=AT + dt.timedelta(days=30)
 )
 
 

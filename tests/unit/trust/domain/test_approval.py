@@ -12,8 +12,8 @@ from trust.domain.approval import (
     APPROVAL_KIND,
     LASTS,
     Admission,
-    Approval,
-    How,
+    AdmissionKind,
+    PolicyApproval,
     counting,
     rests_on,
 )
@@ -25,10 +25,10 @@ OFFICERS = {
     one: Known(Officer(one, OfficerRole.DPO, key.public_key().public_bytes_raw().hex()), None)
     for one, key in KEYS.items()
 }
-FIRST = Approval("care", 2, "aa" * 32, "bb" * 32, "cc" * 32, UUID(int=1), AT)
+FIRST = PolicyApproval("care", 2, "aa" * 32, "bb" * 32, "cc" * 32, UUID(int=1), AT)
 
 
-def sign(approval: Approval, by: UUID | None = None) -> Signed:
+def sign(approval: PolicyApproval, by: UUID | None = None) -> Signed:
     """Return *approval* signed by who it names, or *by* another."""
     document = canonical.encode(approval)
     key = KEYS[by or approval.approver]
@@ -41,7 +41,9 @@ SECOND = msgspec.structs.replace(FIRST, approver=UUID(int=2))
 def admitted(*approvals: Signed) -> Admission:
     """Return an admission that rests on *approvals*."""
     digests = [canonical.digest(one.document).hex() for one in approvals]
-    return Admission("care", 2, "aa" * 32, "bb" * 32, How.APPROVED, ["more"], digests, AT)
+    return Admission(
+        "care", 2, "aa" * 32, "bb" * 32, AdmissionKind.APPROVED, ["more"], digests, AT
+    )
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from trust.domain.due_dates import Request, RequestKind, Urgency, months_after, received
+from trust.domain.due_dates import RequestKind, RightsRequest, Urgency, months_after, received
 from trust.errors import Conflict, Refused
 
 
@@ -30,7 +30,7 @@ def test_a_month_later(day: str, months: int, later: str) -> None:
     assert months_after(at(day), months) == at(later)
 
 
-def request() -> Request:
+def request() -> RightsRequest:
     """Return a request of the last day of a January."""
     return received(UUID(int=1), UUID(int=2), RequestKind.ACCESS, received_at=at("2026-01-31"))
 

@@ -7,7 +7,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
 from trust.domain import pki
-from trust.domain.pki import Role
+from trust.domain.pki import CertificateRole
 
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 DAY = dt.timedelta(days=1)
@@ -17,7 +17,12 @@ CA = pki.create_ca(now=NOW, valid_for=365 * DAY)
 def test_server_names_each_of_its_hosts() -> None:
     """A broker's certificate names the hosts and addresses that it is reached by."""
     broker = pki.issue(
-        CA, "broker", role=Role.SERVER, now=NOW, valid_for=DAY, hosts=["mqtt.example", "::1"]
+        CA,
+        "broker",
+        role=CertificateRole.SERVER,
+        now=NOW,
+        valid_for=DAY,
+        hosts=["mqtt.example", "::1"],
     ).certificate
     names = broker.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert names.get_values_for_type(x509.DNSName) == ["mqtt.example"]
@@ -27,7 +32,7 @@ def test_server_names_each_of_its_hosts() -> None:
 
 def test_client_may_not_serve() -> None:
     """An agent's certificate does not let it pose as the broker."""
-    agent = pki.issue(CA, "0123456789abcdef", role=Role.CLIENT, now=NOW, valid_for=DAY)
+    agent = pki.issue(CA, "0123456789abcdef", role=CertificateRole.CLIENT, now=NOW, valid_for=DAY)
     usage = agent.certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     assert list(usage) == [x509.oid.ExtendedKeyUsageOID.CLIENT_AUTH]
     names = agent.certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
@@ -36,7 +41,7 @@ def test_client_may_not_serve() -> None:
 
 def test_leaf_is_no_authority() -> None:
     """What the CA issued cannot issue anything."""
-    agent = pki.issue(CA, "0123456789abcdef", role=Role.CLIENT, now=NOW, valid_for=DAY)
+    agent = pki.issue(CA, "0123456789abcdef", role=CertificateRole.CLIENT, now=NOW, valid_for=DAY)
     leaf = agent.certificate.extensions.get_extension_for_class(x509.BasicConstraints)
     root = CA.certificate.extensions.get_extension_for_class(x509.BasicConstraints)
     assert (leaf.value.ca, leaf.critical) == (False, True)
@@ -45,14 +50,14 @@ def test_leaf_is_no_authority() -> None:
 
 def test_certificate_begins_early_and_ends() -> None:
     """A certificate begins a little before its issue, for a peer whose clock is behind."""
-    agent = pki.issue(CA, "0123456789abcdef", role=Role.CLIENT, now=NOW, valid_for=DAY)
+    agent = pki.issue(CA, "0123456789abcdef", role=CertificateRole.CLIENT, now=NOW, valid_for=DAY)
     assert agent.certificate.not_valid_before_utc == NOW - dt.timedelta(minutes=5)
     assert agent.certificate.not_valid_after_utc == NOW + DAY
 
 
 def test_certificate_of_another_ca_is_not_ours() -> None:
     """A CA of the same name did not issue what ours did."""
-    agent = pki.issue(CA, "0123456789abcdef", role=Role.CLIENT, now=NOW, valid_for=DAY)
+    agent = pki.issue(CA, "0123456789abcdef", role=CertificateRole.CLIENT, now=NOW, valid_for=DAY)
     other = pki.create_ca(now=NOW, valid_for=DAY)
     with pytest.raises(InvalidSignature):
         agent.certificate.verify_directly_issued_by(other.certificate)
@@ -70,7 +75,7 @@ def test_revocation_list_holds_exactly_the_revoked() -> None:
 
 def test_holder_writes_what_belongs_together() -> None:
     """Key and certificate of a holder are a pair."""
-    agent = pki.issue(CA, "0123456789abcdef", role=Role.CLIENT, now=NOW, valid_for=DAY)
+    agent = pki.issue(CA, "0123456789abcdef", role=CertificateRole.CLIENT, now=NOW, valid_for=DAY)
     certificate = x509.load_pem_x509_certificate(agent.certificate_pem())
     assert certificate.public_key() == agent.key.public_key()
     assert agent.key_pem().startswith(b"-----BEGIN PRIVATE KEY-----")

@@ -13,14 +13,14 @@ from trust.domain import canonical, reidentify
 from trust.domain.reidentify import (
     APPROVAL_KIND,
     REQUEST_KIND,
-    Approval,
     Basis,
     Denial,
     Denied,
     Known,
     Officer,
     OfficerRole,
-    Request,
+    ReidentificationApproval,
+    ReidentificationRequest,
     Signed,
 )
 
@@ -40,7 +40,7 @@ OFFICERS = {
     )
     for n, role in ROLES.items()
 }
-REQUEST = Request(
+REQUEST = ReidentificationRequest(
     request=UUID(int=100),
     requester=UUID(int=1),
     purpose="home-monitoring",
@@ -68,13 +68,15 @@ def approve(
 ) -> Signed:
     """Return an approval, signed *by* one who says she is *as_*."""
     document = (of or request()).document
-    approval = Approval(
+    approval = ReidentificationApproval(
         UUID(int=100), canonical.digest(document).hex(), UUID(int=as_ or by), T0 + HOUR
     )
     return sign(APPROVAL_KIND, msgspec.structs.replace(approval, **changes), by)
 
 
-def check(asked: Signed, *approvals: Signed, at: dt.datetime = T0 + 2 * HOUR) -> Request:
+def check(
+    asked: Signed, *approvals: Signed, at: dt.datetime = T0 + 2 * HOUR
+) -> ReidentificationRequest:
     """Check the rule."""
     return reidentify.check(asked, approvals, OFFICERS, at=at)
 
@@ -146,7 +148,7 @@ def test_two_others_open_it(approvers: tuple[int, int]) -> None:
     ],
 )  # fmt: skip
 def test_each_breach_of_the_rule_is_refused(
-    attempt: Callable[[], Request], denial: Denial
+    attempt: Callable[[], ReidentificationRequest], denial: Denial
 ) -> None:
     """What breaks the rule is refused, with its own reason."""
     with pytest.raises(Denied) as denied:

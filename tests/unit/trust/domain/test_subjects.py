@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trust.domain import subjects
-from trust.domain.subjects import Identity
+from trust.domain.subjects import PersonalDetails
 from trust.errors import Tampered
 
 ADA = UUID("0f1e2d3c-4b5a-4978-8796-a5b4c3d2e1f0")
@@ -19,7 +19,7 @@ KEY = bytes(range(32))
 def test_open_inverts_seal(name: str) -> None:
     """Whatever the name, it comes back."""
     encodable = name.encode("utf-8", "replace").decode()
-    identity = Identity(encodable)
+    identity = PersonalDetails(encodable)
     sealed = subjects.seal_identity(identity, subject=ADA, data_key=KEY)
     assert subjects.open_identity(sealed, subject=ADA, data_key=KEY) == identity
 
@@ -27,7 +27,7 @@ def test_open_inverts_seal(name: str) -> None:
 @given(st.integers(0, 255), st.integers(1, 255))
 def test_a_changed_byte_does_not_open(position: int, difference: int) -> None:
     """A seal with any byte changed is Tampered."""
-    sealed = bytearray(subjects.seal_identity(Identity("Ada"), subject=ADA, data_key=KEY))
+    sealed = bytearray(subjects.seal_identity(PersonalDetails("Ada"), subject=ADA, data_key=KEY))
     sealed[position % len(sealed)] ^= difference
     with pytest.raises(Tampered):
         subjects.open_identity(bytes(sealed), subject=ADA, data_key=KEY)
@@ -35,7 +35,7 @@ def test_a_changed_byte_does_not_open(position: int, difference: int) -> None:
 
 def test_truncated_seal_does_not_open() -> None:
     """A seal cut anywhere is Tampered."""
-    sealed = subjects.seal_identity(Identity("Ada"), subject=ADA, data_key=KEY)
+    sealed = subjects.seal_identity(PersonalDetails("Ada"), subject=ADA, data_key=KEY)
     for length in range(len(sealed)):
         with pytest.raises(Tampered):
             subjects.open_identity(sealed[:length], subject=ADA, data_key=KEY)
@@ -43,7 +43,7 @@ def test_truncated_seal_does_not_open() -> None:
 
 def test_record_of_another_does_not_open() -> None:
     """A record moved to another subject's row is Tampered; so is one under another key."""
-    sealed = subjects.seal_identity(Identity("Ada"), subject=ADA, data_key=KEY)
+    sealed = subjects.seal_identity(PersonalDetails("Ada"), subject=ADA, data_key=KEY)
     with pytest.raises(Tampered):
         subjects.open_identity(sealed, subject=BOB, data_key=KEY)
     with pytest.raises(Tampered):
@@ -63,7 +63,7 @@ def test_seal_that_is_no_record_is_tampered() -> None:
 def test_length_does_not_tell_the_name() -> None:
     """Short and long names are sealed to one length."""
     lengths = {
-        len(subjects.seal_identity(Identity("x" * n), subject=ADA, data_key=KEY))
+        len(subjects.seal_identity(PersonalDetails("x" * n), subject=ADA, data_key=KEY))
         for n in (1, 20, 200)
     }
     assert len(lengths) == 1
@@ -91,7 +91,12 @@ def test_bindings_of_before_open() -> None:
 
 def test_identity_shows_nothing() -> None:
     """Neither repr nor str shows a name."""
-    assert "Ada" not in repr(Identity("Ada")) + str(Identity("Ada")) + f"{[Identity('Ada')]}"
+    assert (
+        "Ada"
+        not in repr(PersonalDetails("Ada"))
+        + str(PersonalDetails("Ada"))
+        + f"{[PersonalDetails('Ada')]}"
+    )
 
 
 def test_data_keys_are_random() -> None:

@@ -7,13 +7,13 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from trust.erasure import certificate
-from trust.erasure.physical_rewrite import Looked
+from trust.erasure.physical_rewrite import Rewritten
 from trust.errors import Refused, Tampered
 
 GIVEN = Path(__file__).with_name("erasure_certificate_1.json")
 """Written by release 0.1.0, with the key below."""
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
-LOOKED = Looked(
+LOOKED = Rewritten(
     relations=["vv.series"],
     horizon="815",
     looked_at="2026-03-01T13:00:00.000+00:00",
@@ -33,7 +33,7 @@ class _Keys:
         return KEY.sign(data)
 
 
-def _signed(which: certificate.Certificate) -> certificate.Signed:
+def _signed(which: certificate.Certificate) -> certificate.SignedCertificate:
     return certificate.sign(which, _Keys())  # type: ignore[arg-type]  # it signs, and no more
 
 

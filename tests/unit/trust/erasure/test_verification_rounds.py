@@ -7,7 +7,7 @@ import pytest
 
 from trust.erasure.ledger_copy import FileState
 from trust.erasure.verification import Verified
-from trust.erasure.verification_rounds import Plan, Rounds
+from trust.erasure.verification_rounds import Rounds, VerificationPlan
 from trust.errors import TelemetryUnavailable
 from trust.telemetry.erasure import Table
 
@@ -19,7 +19,7 @@ def table(place: str = "vv.a", *, file: int = 1, inserted: int = 10) -> Table:
     return Table(place, file, inserted, is_ours=True, is_attached=True)
 
 
-def _looked(plan: Plan, *tables: Table, now: float) -> None:
+def _looked(plan: VerificationPlan, *tables: Table, now: float) -> None:
     plan.due(tables, now=now)
     for one in tables:
         plan.looked_at(one, now=now)
@@ -27,12 +27,12 @@ def _looked(plan: Plan, *tables: Table, now: float) -> None:
 
 def test_a_table_never_seen_is_due_at_once() -> None:
     """So is everything after a start: nothing is remembered outside the process."""
-    assert Plan().due([table()], now=0) == [table()]
+    assert VerificationPlan().due([table()], now=0) == [table()]
 
 
 def test_what_did_not_change_is_due_once_a_day() -> None:
     """The same file with the same count of inserted rows holds the same rows."""
-    plan = Plan()
+    plan = VerificationPlan()
     _looked(plan, table(), now=0)
 
     assert plan.due([table()], now=23 * HOUR) == []
@@ -41,7 +41,7 @@ def test_what_did_not_change_is_due_once_a_day() -> None:
 
 def test_what_only_grew_is_due_once_an_hour() -> None:
     """Ingest inserts all the time."""
-    plan = Plan()
+    plan = VerificationPlan()
     _looked(plan, table(), now=0)
 
     assert plan.due([table(inserted=11)], now=HOUR - 1) == []
@@ -50,7 +50,7 @@ def test_what_only_grew_is_due_once_an_hour() -> None:
 
 def test_another_file_is_due_at_once_and_first() -> None:
     """A table that was truncated and filled, or dropped and made, is perhaps restored."""
-    plan = Plan()
+    plan = VerificationPlan()
     old, grown = table("vv.old"), table("vv.grown")
     _looked(plan, old, grown, now=0)
     restored, grown = table("vv.old", file=2), table("vv.grown", inserted=11)
@@ -60,7 +60,7 @@ def test_another_file_is_due_at_once_and_first() -> None:
 
 def test_a_table_that_went_and_came_back_is_due() -> None:
     """A partition that was detached and attached again is a new one."""
-    plan = Plan()
+    plan = VerificationPlan()
     _looked(plan, table(), now=0)
     plan.due([], now=1)
 
@@ -69,7 +69,7 @@ def test_a_table_that_went_and_came_back_is_due() -> None:
 
 def test_another_start_of_the_server_makes_everything_due() -> None:
     """It may be another server, with the same files and counts."""
-    plan = Plan()
+    plan = VerificationPlan()
     assert plan.are_names_due("1.5 1 2 3 10 10", now=0)
     plan.names_looked_at("1.5 1 2 3 10 10", now=0)
     _looked(plan, table(), now=0)
@@ -82,7 +82,7 @@ def test_another_start_of_the_server_makes_everything_due() -> None:
 
 def test_names_that_grew_are_looked_at_after_ten_minutes() -> None:
     """And at once when their table has another file; at least once an hour in any case."""
-    plan = Plan()
+    plan = VerificationPlan()
     plan.names_looked_at("1 1 2 3 10 10", now=0)
 
     assert not plan.are_names_due("1 1 2 3 11 10", now=599)
@@ -95,7 +95,7 @@ def test_names_that_grew_are_looked_at_after_ten_minutes() -> None:
 
 def test_names_are_noted_once_they_were_read() -> None:
     """To ask whether they are due changes nothing: a look that is cut off is due again."""
-    plan = Plan()
+    plan = VerificationPlan()
     assert plan.are_names_due("1 1 2 3 10 10", now=0)
     assert plan.are_names_due("1 1 2 3 10 10", now=1)
 
@@ -106,7 +106,7 @@ def test_names_are_noted_once_they_were_read() -> None:
 
 def test_a_table_that_could_not_be_read_is_due_again_after_all_others() -> None:
     """It holds up no other, and is never taken for looked at."""
-    plan = Plan()
+    plan = VerificationPlan()
     damaged, sound = table("vv.damaged"), table("vv.sound")
     assert plan.due([damaged, sound], now=0) == [damaged, sound]
     plan.not_read(damaged)

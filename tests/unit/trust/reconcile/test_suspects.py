@@ -1,11 +1,11 @@
 """Whose lease it is that has the broker close the connection."""
 
-from trust.reconcile.suspects import Doubt
+from trust.reconcile.suspects import Suspects
 
 
 def test_one_of_many_is_found_alone() -> None:
     """After a loss each goes alone; the one it happens to goes last, and is convicted there."""
-    doubt = Doubt()
+    doubt = Suspects()
     doubt.lost(["a", "b", "c"])
     assert (doubt.next_alone, doubt.last_alone) == (["a", "b", "c"], [])
 
@@ -23,7 +23,7 @@ def test_one_of_many_is_found_alone() -> None:
 
 def test_a_broker_that_only_restarts_convicts_nobody() -> None:
     """What passes afterwards is doubted no more, however often it was under way."""
-    doubt = Doubt()
+    doubt = Suspects()
     for _ in range(5):
         doubt.lost(["a", "b"])
         doubt.passed(["a", "b"])
@@ -36,7 +36,7 @@ def test_a_broker_that_only_restarts_convicts_nobody() -> None:
 
 def test_who_was_set_aside_before_goes_last() -> None:
     """One more loss is enough then, and to be answered clears it."""
-    doubt = Doubt()
+    doubt = Suspects()
     doubt.again(["a", "b"])
     assert doubt.last_alone == ["a", "b"]
 
@@ -48,7 +48,7 @@ def test_who_was_set_aside_before_goes_last() -> None:
 
 def test_a_broker_that_takes_nothing_convicts_nobody() -> None:
     """As long as no lease passes, it is the broker that is at fault."""
-    doubt = Doubt()
+    doubt = Suspects()
     doubt.lost(["a", "b"])
     for _ in range(5):
         doubt.connected()
