@@ -19,8 +19,9 @@ from runtime.settings import BrokerSettings
 from simulators.stack.postgres import Postgres
 from simulators.stack.trust_shell import INVENTED_BIRTH, INVENTED_YES
 from tests.fix_database import Database
-from trust.app import App, now
+from trust.app import App
 from trust.cli import batch
+from trust.composition import now
 from trust.config import (
     DatabaseSettings,
     ErasureSettings,

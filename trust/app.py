@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Final
 from uuid import UUID
 
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 from msgspec.structs import replace
 
 from runtime import http
@@ -17,36 +16,38 @@ from runtime.certificates import Certificates
 from runtime.errors import ConfigError, RuntimeSetupError
 from runtime.logs import Log, describe
 from runtime.stop import stop_requested
+from trust.composition import (
+    Opened,
+    build_audit,
+    build_lease_publisher,
+    build_reconciler,
+    build_restore_guard,
+    build_retainer,
+    now,
+    own_keys,
+)
 from trust.config import Settings
 from trust.consent.consent import Consent
 from trust.consent.policy_review import PolicyReview
 from trust.consent.restriction import Restriction
-from trust.domain.lease_keys import montgomery
 from trust.domain.units import Cause
 from trust.enrolment.authority import Authority
 from trust.enrolment.bulk_enrolment import BulkEnrolment
 from trust.enrolment.cutoff import CUTOFF, Cutoff
-from trust.enrolment.enrolment import Enrolment, ingest_pem
+from trust.enrolment.enrolment import Enrolment
 from trust.enrolment.service import EnrolmentService
 from trust.enrolment.takeover import MqttConnectionControl
 from trust.erasure import setup
 from trust.erasure.eraser import Eraser
 from trust.erasure.physical_rewrite import PhysicalRewrite
-from trust.erasure.restore_guard import RestoreGuard
-from trust.erasure.retention import Retainer
 from trust.erasure.verification_rounds import Rounds
 from trust.errors import KeyFileError, TrustError
-from trust.integrity.audit import Audit
-from trust.integrity.witness import Witness
-from trust.keys import files
 from trust.keys.file_keys import FileKeys
 from trust.maintenance.database_jobs import Maintenance
 from trust.maintenance.file_jobs import A_DAY, AN_HOUR, HALF_A_MINUTE, FileJobs, keep
 from trust.maintenance.jobs import Jobs
 from trust.metrics import Metrics
 from trust.reconcile.lease_publisher import LeasePublisher, publish_once
-from trust.reconcile.mqtt_broker import MqttBroker
-from trust.reconcile.reconciler import Reconciler
 from trust.reconcile.rotation import Rotation
 from trust.reidentification.reidentification import Reidentification
 from trust.rights.export import Exporter
@@ -59,11 +60,6 @@ from trust.vault.vault import Vault, listen
 CERTIFICATE_END: Final = "vitalveil_trust_certificate_end_timestamp_seconds"
 _PUBLISH_PATIENCE_S: Final = 10.0
 _log = Log("trust")
-
-
-def now() -> dt.datetime:
-    """Return the time, from the one clock that trust has."""
-    return dt.datetime.now(dt.UTC)
 
 
 class App:
@@ -84,7 +80,7 @@ class App:
         self.authority = Authority(settings.keys.folder, settings.certificates)
         self.vault = Vault(settings.vault, self.keys)
         self.telemetry = Telemetry(settings.telemetry)
-        self.reconciler = _reconciler(settings, self.keys, self.vault, self.telemetry)
+        self.reconciler = build_reconciler(settings, self.keys, self.vault, self.telemetry)
         self.consent = Consent(self.vault, self.reconciler, clock=now, ages=settings.consent)
         self.enrolment = Enrolment(
             self.vault, self.reconciler, self.keys, self.authority, clock=now
@@ -102,22 +98,22 @@ class App:
             self.reconciler,
             self.authority,
             clock=now,
-            not_lease_keys=lambda: _own_keys(settings, self.keys),
+            not_lease_keys=lambda: own_keys(settings, self.keys),
         )
         self.exporter = Exporter(
             self.vault, self.telemetry, self.keys, controller=settings.controller, clock=now
         )
         self.rotation = Rotation(self.vault, self.reconciler, self.keys)
         self.stores = Stores(self.telemetry.link)
-        self.restore_guard = _restore_guard(
+        self.restore_guard = build_restore_guard(
             settings, self.keys, self.vault, self.reconciler, self.stores
         )
         self.verifier = setup.verifier(
             settings, self.keys, self.vault, self.reconciler, self.stores
         )
         self.ledger_copy = setup.ledger_copy(settings, self.vault, self.stores)
-        self.audit = _audit(self.vault, self.telemetry, self.keys)
-        self.retainer = _retainer(settings, self.vault, self.stores)
+        self.audit = build_audit(self.vault, self.telemetry, self.keys)
+        self.retainer = build_retainer(settings, self.vault, self.stores)
         self.restriction = Restriction(
             self.vault,
             self.stores,
@@ -204,7 +200,9 @@ class App:
             Unavailable: The vault is out of reach.
             ConfigError: There is no broker in the settings.
         """
-        lease_publisher, broker, opened = _lease_publisher(self.settings, self.keys, Metrics())
+        lease_publisher, broker, opened = build_lease_publisher(
+            self.settings, self.keys, Metrics()
+        )
         try:
             async with listen(self.settings.vault) as listener:
                 yield lambda patience_s: publish_once(
@@ -213,99 +211,6 @@ class App:
         finally:
             lease_publisher.close()
             opened.close()
-
-
-def _own_keys(settings: Settings, keys: FileKeys) -> set[bytes]:
-    """Return the public keys of trust and ingest, raw: none of them is a gateway's."""
-    signing = keys.public_key.public_bytes_raw()
-    found = {signing, montgomery(signing)}
-    if settings.serve is not None:
-        path = settings.serve.ingest_key_file
-        key = files.public_key(ingest_pem(path), name=path.name)
-        if isinstance(key, X25519PublicKey):
-            found.add(key.public_bytes_raw())
-    return found
-
-
-class _Opened:
-    """The connections of a lease publisher: its own, because it works in a thread."""
-
-    def __init__(self, settings: Settings, keys: FileKeys) -> None:
-        self.vault = Vault(settings.vault, keys)
-        self.telemetry = Telemetry(settings.telemetry)
-        self.stores = Stores(self.telemetry.link)
-
-    def close(self) -> None:
-        self.vault.close()
-        self.telemetry.close()
-
-
-def _restore_guard(
-    settings: Settings, keys: FileKeys, vault: Vault, reconciler: Reconciler, stores: Stores
-) -> RestoreGuard:
-    """Return what clears the telemetry database, and have *reconciler* ask it before it writes."""
-    restore_guard = RestoreGuard(
-        vault,
-        stores,
-        reconciler,
-        keys,
-        controller=settings.controller,
-        verifier=setup.verifier(settings, keys, vault, reconciler, stores),
-        ledger_copy=setup.ledger_copy(settings, vault, stores),
-        ledger_file=setup.ledger_file(settings),
-    )
-    reconciler.guard = restore_guard.ensure
-    return restore_guard
-
-
-def _reconciler(
-    settings: Settings, keys: FileKeys, vault: Vault, telemetry: Telemetry
-) -> Reconciler:
-    reconciler = Reconciler(
-        vault,
-        telemetry,
-        keys,
-        controller=settings.controller,
-        lease=settings.lease,
-        clock=now,
-    )
-    witness = Witness(telemetry.link, keys.witness_key)
-    reconciler.cut, reconciler.exchanged = witness.cut, witness.exchanged
-    return reconciler
-
-
-def _retainer(settings: Settings, vault: Vault, stores: Stores) -> Retainer:
-    keep_leases = dt.timedelta(days=settings.lease.keep_days)
-    return Retainer(vault, stores, keep_leases=keep_leases, clock=now)
-
-
-def _audit(vault: Vault, telemetry: Telemetry, keys: FileKeys) -> Audit:
-    return Audit(vault, Witness(telemetry.link, keys.witness_key))
-
-
-def _lease_publisher(
-    settings: Settings, keys: FileKeys, metrics: Metrics
-) -> tuple[LeasePublisher, MqttBroker, _Opened]:
-    if settings.broker is None:
-        raise ConfigError(
-            key="broker",
-            source="settings",
-            problem="it is not set, and leases are published there",
-            mend="Add a section [broker] with [broker.tls].",
-        )
-    broker = MqttBroker(settings.broker, max_packet_bytes=settings.lease.max_packet_bytes)
-    opened = _Opened(settings, keys)
-    reconciler = _reconciler(settings, keys, opened.vault, opened.telemetry)
-    _restore_guard(settings, keys, opened.vault, reconciler, opened.stores)
-    lease_publisher = LeasePublisher(
-        opened.vault,
-        reconciler,
-        broker,
-        listen_to=settings.vault,
-        metrics=metrics,
-        repair_after=dt.timedelta(seconds=settings.repair.after_s),
-    )
-    return lease_publisher, broker, opened
 
 
 def run(settings: Settings) -> int:
@@ -318,7 +223,7 @@ def run(settings: Settings) -> int:
     """
     keys = FileKeys(settings.keys.folder)
     metrics = Metrics()
-    lease_publisher, _, opened = _lease_publisher(settings, keys, metrics)
+    lease_publisher, _, opened = build_lease_publisher(settings, keys, metrics)
     metrics.registry.register(VaultMetrics(settings.vault))
     if settings.broker is not None:
         tls = settings.broker.tls
@@ -361,12 +266,12 @@ async def _serve(
     settings: Settings, keys: FileKeys, lease_publisher: LeasePublisher, metrics: Metrics
 ) -> None:
     async with stop_requested() as stop:
-        opened, verifying = _Opened(settings, keys), _Opened(settings, keys)
-        retainer = _retainer(settings, opened.vault, opened.stores)
+        opened, verifying = Opened(settings, keys), Opened(settings, keys)
+        retainer = build_retainer(settings, opened.vault, opened.stores)
         maintenance = Maintenance(
             opened.stores,
             retainer,
-            _audit(opened.vault, opened.telemetry, keys),
+            build_audit(opened.vault, opened.telemetry, keys),
             Jobs(opened.vault, count=metrics.count_failures),
             clock=now,
             done=metrics.note_done,
@@ -398,9 +303,9 @@ async def _serve(
             verifying.close()
 
 
-def _rounds(settings: Settings, keys: FileKeys, opened: _Opened, metrics: Metrics) -> Rounds:
-    reconciler = _reconciler(settings, keys, opened.vault, opened.telemetry)
-    _restore_guard(settings, keys, opened.vault, reconciler, opened.stores)
+def _rounds(settings: Settings, keys: FileKeys, opened: Opened, metrics: Metrics) -> Rounds:
+    reconciler = build_reconciler(settings, keys, opened.vault, opened.telemetry)
+    build_restore_guard(settings, keys, opened.vault, reconciler, opened.stores)
     verifier = setup.verifier(settings, keys, opened.vault, reconciler, opened.stores)
     copy = setup.ledger_copy(settings, opened.vault, opened.stores)
     return setup.rounds(verifier, opened.stores, copy, metrics)

@@ -25,7 +25,8 @@ from trust.ports import Clock, Keys
 from trust.reconcile.reconciler import Reconciler
 from trust.rights import export_files
 from trust.telemetry.erasure import Stores
-from trust.vault.erasures import Erasure, FoundAgain, Ledger, LedgerFile, Step, Tombstones
+from trust.vault.erasure_file import LedgerFile
+from trust.vault.erasures import Erasure, FoundAgain, Ledger, Step, Tombstones
 from trust.vault.vault import Vault
 
 STEPS: Final = (

@@ -16,7 +16,8 @@ import msgspec
 from runtime.logs import Log
 from trust.errors import KeyFileError, LedgerLost, Tampered
 from trust.telemetry.erasure import Stores
-from trust.vault.erasures import Entry, LedgerFile
+from trust.vault.erasure_file import LedgerFile
+from trust.vault.erasures import Entry
 from trust.vault.vault import Vault
 
 _log: Final = Log("trust.erasure.ledger_copy")

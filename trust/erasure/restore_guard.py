@@ -19,7 +19,8 @@ from trust.keys.epochs import pseudonyms_of
 from trust.ports import Keys
 from trust.reconcile.reconciler import Reconciler
 from trust.telemetry.erasure import Stores
-from trust.vault.erasures import Entry, Erasure, LedgerFile
+from trust.vault.erasure_file import LedgerFile
+from trust.vault.erasures import Entry, Erasure
 from trust.vault.isolation import attempt
 from trust.vault.vault import Vault
 

@@ -10,7 +10,7 @@ from trust.metrics import Metrics
 from trust.ports import Keys
 from trust.reconcile.reconciler import Reconciler
 from trust.telemetry.erasure import Stores
-from trust.vault.erasures import LedgerFile
+from trust.vault.erasure_file import LedgerFile
 from trust.vault.vault import Vault
 
 

@@ -28,7 +28,8 @@ from trust.errors import (
 from trust.ports import Keys
 from trust.reconcile.reconciler import Reconciler
 from trust.telemetry.erasure import Stores, Table
-from trust.vault.erasures import Erasure, LedgerFile, Mark, Tombstones
+from trust.vault.erasure_file import LedgerFile
+from trust.vault.erasures import Erasure, Mark, Tombstones
 from trust.vault.isolation import attempt
 from trust.vault.vault import Vault
 

@@ -6,7 +6,7 @@ from typing import Final
 import psycopg
 
 from trust.errors import KeyFileError
-from trust.vault.erasures import LedgerFile
+from trust.vault.erasure_file import LedgerFile
 from vitalveil.doctor.finding import Finding, note, sound, wrong
 
 _MARKED: Final = "SELECT count(*) FROM vault.erasure_steps WHERE step = 'mark'"

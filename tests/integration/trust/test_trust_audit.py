@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from tests.fix_vault import Office, measured
-from trust.app import now
+from trust.composition import now
 from trust.errors import Tampered
 from trust.integrity.witness import Witness
 from trust.maintenance import database_jobs

@@ -13,7 +13,7 @@ from tests.fix_pki import Certificates
 from tests.fix_vault import Office, measured
 from tests.integration.trust.test_trust_publishing import daemon
 from tests.poisons import set_aside
-from trust.app import now
+from trust.composition import now
 from trust.config import CertificateSettings
 from trust.domain.pki import Holder, common_name
 from trust.domain.units import Cause

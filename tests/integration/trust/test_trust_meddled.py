@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.x509.oid import NameOID
 
 from tests.fix_vault import Office, Refusal, measured
-from trust.app import now
+from trust.composition import now
 from trust.domain import pki
 from trust.domain.units import Cause, Failure, Unit, UnitKind, gateway
 from trust.enrolment.service import NotAccepted

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
-from trust.app import App, now
+from trust.app import App
+from trust.composition import now
 from trust.consent.consent import RecordedDecision
 from trust.consent.giving import Grant, Refusal
 from trust.decisions import evidence

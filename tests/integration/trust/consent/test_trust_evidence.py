@@ -11,7 +11,7 @@ import pytest
 from simulators.stack.trust_shell import INVENTED_YES
 from tests.fix_vault import Office, Refusal, measured
 from tests.integration.trust.test_trust_cli import run as run_cli
-from trust.app import now
+from trust.composition import now
 from trust.decisions.decisions import decode
 
 pytestmark = pytest.mark.database

@@ -13,7 +13,7 @@ from tests.fix_vault import Office, Refusal, measured
 from trust.erasure.ledger_copy import FileState
 from trust.erasure.metrics import ErasureMetrics
 from trust.errors import LedgerLost
-from trust.vault.erasures import LedgerFile
+from trust.vault.erasure_file import LedgerFile
 from vitalveil.doctor import ledger_file
 from vitalveil.doctor.finding import Level
 

@@ -5,8 +5,8 @@ import datetime as dt
 import pytest
 
 from tests.fix_vault import Office, Refusal, measured
-from trust.app import now
 from trust.cli.commands import registry
+from trust.composition import now
 
 pytestmark = pytest.mark.database
 

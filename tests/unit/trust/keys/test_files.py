@@ -10,7 +10,8 @@ import pytest
 
 from trust.errors import KeyFileError
 from trust.keys import files
-from trust.vault.erasures import Entry, Erasure, LedgerFile
+from trust.vault.erasure_file import LedgerFile
+from trust.vault.erasures import Entry, Erasure
 
 
 @pytest.fixture

@@ -4,7 +4,8 @@ import datetime as dt
 import uuid
 from pathlib import Path
 
-from trust.vault.erasures import Entry, Erasure, LedgerFile, Tombstones
+from trust.vault.erasure_file import LedgerFile
+from trust.vault.erasures import Entry, Erasure, Tombstones
 
 
 def entry(number: int) -> Entry:

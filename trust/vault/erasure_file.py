@@ -1,0 +1,105 @@
+"""The file beside the vault that remembers erasures, should the vault go back in time."""
+
+import datetime as dt
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import UUID
+
+import msgspec
+
+from runtime import files
+from trust.errors import KeyFileError
+from trust.vault.erasures import Entry, Erasure
+
+
+class LedgerFile:
+    """
+    The ledger's second copy: a line for each erasure, appended and synced.
+
+    Args:
+        path: Outside both databases, and outside their backups.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def append(self, entry: Entry) -> None:
+        """
+        Add *entry*, unless it is there; on return it survives a power cut.
+
+        Raises:
+            KeyFileError: The file cannot be read or written.
+        """
+        # Not by its number alone: a vault that was restored may have given that one again.
+        known = [line.erasure for line in self.entries()]
+        if entry.erasure in known:
+            self._note_count(len(set(map(_told, known))))
+            return
+        try:
+            # A line of its own, also after one that a power cut tore.
+            files.append(self._path, b"\n" + msgspec.json.encode(entry) + b"\n")
+        except OSError as exc:
+            raise self._refused(exc) from None
+        self._note_count(len({*map(_told, known), _told(entry.erasure)}))
+
+    def exists(self) -> bool:
+        """Tell whether the file is there."""
+        return self._path.exists()
+
+    def count(self) -> int:
+        """
+        Return how many erasures the file once had, as is noted beside it; 0 if nothing is.
+
+        Raises:
+            KeyFileError: The note cannot be read.
+        """
+        try:
+            text = self._beside().read_text(encoding="ascii")
+        except FileNotFoundError:
+            return 0
+        except (OSError, UnicodeDecodeError) as exc:
+            raise self._refused(exc) from None
+        return int(text) if text.strip().isdecimal() else 0
+
+    def _note_count(self, count: int) -> None:
+        if count > self.count():
+            try:
+                files.write(self._beside(), f"{count}\n".encode(), mode=files.SECRET, replace=True)
+            except OSError as exc:
+                raise self._refused(exc) from None
+
+    def _beside(self) -> Path:
+        return self._path.with_name(f"{self._path.name}.count")
+
+    def entries(self) -> Iterator[Entry]:
+        """
+        Yield what is in it; a line that a power cut tore is left out.
+
+        Raises:
+            KeyFileError: The file cannot be read.
+        """
+        try:
+            lines = self._path.read_bytes().splitlines() if self._path.exists() else []
+        except OSError as exc:
+            raise self._refused(exc) from None
+        for line in lines:
+            try:
+                yield msgspec.json.decode(line, type=Entry)
+            except (msgspec.MsgspecError, UnicodeDecodeError):
+                continue
+
+    def readable(self) -> Iterator[Entry]:
+        """Yield what is in it; nothing when it cannot be read: `state` says that."""
+        try:
+            yield from self.entries()
+        except KeyFileError:
+            return
+
+    def _refused(self, exc: Exception) -> KeyFileError:
+        return KeyFileError(
+            self._path.name, f"the ledger cannot be used ({type(exc).__name__})", "Check the path."
+        )
+
+
+def _told(erasure: Erasure) -> tuple[UUID, str | None, dt.datetime]:
+    return erasure.subject, erasure.purpose, erasure.requested_at
