@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from psycopg import Connection
 
 from benchmarks.fleet import LEASE, Member
-from runtime import postgres
+from runtime.database import postgres
 from wire.quantities import Code
 
 INTERVAL_MS: Final = 1000

@@ -44,10 +44,10 @@ from edge_agent.uplink import Uplink
 from runtime import http, logs
 from runtime.backoff import Backoff
 from runtime.errors import ConfigError
-from runtime.identity import Identity
 from runtime.logs import Log, describe
 from runtime.stop import stop_requested
 from runtime.tls import client_context
+from runtime.tls_identity import Identity
 from runtime.version import VERSION
 from wire.envelope import SPOOL_ID_BYTES
 

@@ -15,8 +15,8 @@ import aiomqtt
 
 from edge_agent.errors import BrokerError
 from edge_agent.ports import Connection, Downlink
-from runtime.identity import Identity
 from runtime.settings import BrokerSettings
+from runtime.tls_identity import Identity
 from wire import topics
 
 _QOS: Final = 1

@@ -28,10 +28,10 @@ from runtime import http, logs
 from runtime.backoff import Backoff
 from runtime.certificates import Certificates
 from runtime.errors import ConfigError
-from runtime.identity import Identity
 from runtime.memory import give_back
 from runtime.pulse import Pulse
 from runtime.stop import stop_requested
+from runtime.tls_identity import Identity
 from wire.sealing import Opener
 
 _DRAIN_TIMEOUT_S: Final = 5.0

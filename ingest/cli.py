@@ -17,8 +17,8 @@ from ingest.database import DatabaseSettings, connection_string
 from ingest.errors import StoreError
 from ingest.migrate import migrate
 from runtime import files
+from runtime.database.postgres import read_secret
 from runtime.errors import ConfigError, RuntimeSetupError
-from runtime.postgres import read_secret
 from runtime.settings import load
 from runtime.tls import client_context
 from schema import roles

@@ -13,7 +13,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from ingest.errors import Poisoned, StoreError, Unavailable, Unusable
 from ingest.failures import Verdict, classify
-from runtime import postgres
+from runtime.database import postgres
 from runtime.errors import SessionRefused
 from runtime.logs import describe
 

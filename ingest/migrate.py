@@ -6,7 +6,7 @@ import psycopg
 
 from ingest.database import DatabaseSettings, connection_string, store_error
 from ingest.errors import Unusable
-from runtime import migrations, postgres
+from runtime.database import migrations, postgres
 from schema import roles, steps
 
 

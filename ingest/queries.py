@@ -2,6 +2,6 @@
 
 from typing import Final
 
-from runtime.named_sql import read
+from runtime.database.named_sql import read
 
 QUERIES: Final = read("ingest", "queries.sql")

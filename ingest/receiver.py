@@ -10,9 +10,9 @@ from ingest.errors import ConnectionLost
 from ingest.outbox import Outbox
 from ingest.session import SessionSettings
 from runtime.backoff import Backoff
-from runtime.identity import Identity
 from runtime.logs import Log, describe
 from runtime.settings import BrokerSettings
+from runtime.tls_identity import Identity
 
 _CONNECT_TIMEOUT_S = 15.0
 _log = Log("ingest.receiver")

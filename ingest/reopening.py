@@ -29,7 +29,7 @@ from ingest.plan import LedgerRow, Plan, make_plan
 from ingest.quarantine import unseal
 from ingest.queries import QUERIES
 from ingest.reader import read_changes
-from runtime.named_sql import read
+from runtime.database.named_sql import read
 from wire import topics
 from wire.sealing import Opener
 

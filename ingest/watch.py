@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 from psycopg.conninfo import make_conninfo
 
 from ingest.queries import QUERIES
-from runtime import postgres
+from runtime.database import postgres
 from runtime.errors import SessionRefused
 from runtime.logs import Log, describe
 

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Final
 
-from runtime import migrations
-from runtime.migrations import Migration
+from runtime.database import migrations
+from runtime.database.migrations import Migration
 
 _ROOT: Final = Path(__file__).parent
 _TELEMETRY: Final = _ROOT / "telemetry"

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from runtime import migrations
+from runtime.database import migrations
 from schema.steps import telemetry
 from simulators.stack.postgres import Postgres
 

@@ -17,7 +17,7 @@ from edge_agent.publisher import AiomqttBroker
 from edge_agent.reload import spool_bounds
 from edge_agent.spool import SqliteSpool
 from edge_agent.tags import Tags
-from runtime.identity import Identity
+from runtime.tls_identity import Identity
 from tests.fakes_edge_agent import Gateway
 from wire.lease import Lease
 from wire.quantities import Code

@@ -4,7 +4,7 @@ import datetime as dt
 
 import msgspec
 
-from runtime import postgres
+from runtime.database import postgres
 from simulators.demo.accounts import Stored
 from wire.quantities import QUANTITIES
 

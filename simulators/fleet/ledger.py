@@ -8,7 +8,7 @@ import numpy as np
 import psycopg
 from numpy.typing import NDArray
 
-from runtime import postgres
+from runtime.database import postgres
 from runtime.errors import SessionRefused
 from simulators.fleet.errors import UnansweredError
 

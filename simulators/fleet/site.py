@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 import psycopg
 
-from runtime import postgres
+from runtime.database import postgres
 from runtime.errors import SessionRefused
 from simulators.fleet.enrol import PURPOSE, Enrolment
 from simulators.fleet.roster import Member

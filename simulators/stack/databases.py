@@ -7,7 +7,8 @@ from typing import Final
 import psycopg
 from psycopg import conninfo, sql
 
-from runtime import files, postgres
+from runtime import files
+from runtime.database import postgres
 from runtime.errors import SessionRefused
 from schema import roles
 from simulators.stack.errors import StackError

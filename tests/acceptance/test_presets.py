@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.postgres import WITH_PUBLIC, connect
+from runtime.database.postgres import WITH_PUBLIC, connect
 from simulators.stack.postgres import Postgres
 from tests.acceptance.test_withdrawal_race import Race
 from tests.fix_database import Database, create_database

@@ -6,8 +6,8 @@ from typing import Final
 import psycopg
 import pytest
 
-from runtime import migrations
-from runtime.migrations import Migration
+from runtime.database import migrations
+from runtime.database.migrations import Migration
 from schema.steps import telemetry
 from simulators.stack.system import System
 from tests.fix_system import Scene

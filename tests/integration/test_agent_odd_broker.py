@@ -12,8 +12,8 @@ import pytest
 from edge_agent.errors import BrokerError
 from edge_agent.ports import Connection
 from edge_agent.publisher import AiomqttBroker, AiomqttConnection
-from runtime.identity import Identity
 from runtime.settings import BrokerSettings
+from runtime.tls_identity import Identity
 from tests.fix_pki import Certificates
 
 _AGENT = "0" * 16

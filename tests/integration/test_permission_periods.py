@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from runtime import migrations
+from runtime.database import migrations
 from schema.steps import telemetry as telemetry_steps
 from simulators.stack.postgres import Postgres
 from tests.fix_database import Database

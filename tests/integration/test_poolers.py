@@ -6,7 +6,7 @@ import pytest
 
 from ingest.database import connect as connect_ingest
 from ingest.errors import Unusable
-from runtime import postgres
+from runtime.database import postgres
 from runtime.errors import SessionRefused
 from tests.fix_database import Database
 from tests.poolers import Manners, Pooler

@@ -15,8 +15,8 @@ from cryptography import x509
 from ingest.receiver import MqttReceiver
 from ingest.session import SessionSettings
 from runtime.backoff import Backoff
-from runtime.identity import Identity
 from runtime.settings import BrokerSettings, TlsSettings
+from runtime.tls_identity import Identity
 from tests.fix_ingest import until
 from tests.fix_pki import Certificates
 

@@ -9,9 +9,9 @@ import pytest
 
 from ingest.database import connect as connect_ingest
 from ingest.errors import Unusable
-from runtime import postgres
+from runtime.database import postgres
+from runtime.database.session_settings import MEANING, Limits
 from runtime.errors import SessionRefused
-from runtime.session_settings import MEANING, Limits
 from simulators.stack.postgres import Postgres
 from tests.fix_database import Database
 from tests.presets import REFUSED, REPAIRED, SCOPES, preset

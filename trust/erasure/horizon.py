@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 import psycopg
 
-from runtime import named_sql
+from runtime.database import named_sql
 from runtime.logs import Log
 from trust.errors import HeldBack
 from trust.vault.database import Connection

@@ -15,7 +15,7 @@ import msgspec
 import psycopg
 from psycopg import sql
 
-from runtime import postgres
+from runtime.database import postgres
 from runtime.errors import SessionRefused
 from trust.config import DatabaseSettings, ErasureSettings
 from trust.erasure.horizon import Horizon, SnapshotHolder

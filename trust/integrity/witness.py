@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 from uuid import UUID
 
-from runtime import named_sql
+from runtime.database import named_sql
 from trust.vault.database import DatabaseLink
 
 _SQL: Final = named_sql.read("trust.integrity", "witness.sql")

@@ -9,9 +9,9 @@ import aiomqtt
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from runtime.identity import Identity
 from runtime.logs import Log, describe
 from runtime.settings import BrokerSettings
+from runtime.tls_identity import Identity
 from trust.domain.units import Cause
 from trust.errors import BrokerUnavailable
 from trust.ports import SealedLease

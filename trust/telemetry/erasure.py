@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from runtime import named_sql
+from runtime.database import named_sql
 from trust.vault.database import Connection, DatabaseLink, Row
 
 _SQL = named_sql.read("trust.telemetry", "erasure.sql")

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from runtime import named_sql
+from runtime.database import named_sql
 from trust.config import DatabaseSettings
 from trust.decisions.leases import Term
 from trust.decisions.permissions import Permission

@@ -10,7 +10,7 @@ from typing import Any
 
 import psycopg
 
-from runtime import postgres
+from runtime.database import postgres
 from runtime.errors import SessionRefused
 from runtime.logs import describe
 from trust.config import DatabaseSettings

@@ -13,7 +13,7 @@ from uuid import UUID
 
 import msgspec
 
-from runtime import named_sql
+from runtime.database import named_sql
 from trust.domain import canonical
 from trust.errors import Conflict, NotFound, Tampered
 from trust.ports import Keys

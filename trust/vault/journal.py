@@ -10,7 +10,7 @@ from uuid import UUID
 
 import msgspec
 
-from runtime import named_sql
+from runtime.database import named_sql
 from trust.domain.due_dates import RequestKind, RequestOutcome, RightsRequest
 from trust.errors import Conflict, NotFound
 from trust.vault.database import Connection, Row

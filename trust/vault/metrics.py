@@ -9,7 +9,7 @@ import psycopg
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from runtime import named_sql, postgres
+from runtime.database import named_sql, postgres
 from runtime.errors import SessionRefused
 from runtime.logs import Log
 from trust.config import DatabaseSettings

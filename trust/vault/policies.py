@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from runtime import named_sql
+from runtime.database import named_sql
 from trust.domain import canonical
 from trust.domain.approval import ADMISSION_KIND, Admission, PolicyApproval
 from trust.domain.reidentify import Signed

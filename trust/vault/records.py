@@ -11,7 +11,7 @@ from uuid import UUID
 
 import msgspec
 
-from runtime import named_sql
+from runtime.database import named_sql
 from trust.decisions import decisions
 from trust.decisions.decisions import Decision
 from trust.decisions.leases import sealed_packet_bytes

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import msgspec
 
-from runtime import named_sql
+from runtime.database import named_sql
 from trust.decisions.representatives import Representative, RepresentativeRole, Shown
 from trust.domain import canonical, subjects
 from trust.domain.reidentify import Known, Officer, Signed

@@ -2,7 +2,7 @@
 
 import psycopg
 
-from runtime import migrations, postgres
+from runtime.database import migrations, postgres
 from schema import roles, steps
 from trust.config import DatabaseSettings
 from trust.errors import VaultUnavailable

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
-from runtime import named_sql
+from runtime.database import named_sql
 from trust.domain.units import Cause, Failure, SetAside, Unit, UnitKind, Work, back_off
 from trust.vault.database import Connection, Row
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import psycopg
 
-from runtime import named_sql, postgres
+from runtime.database import named_sql, postgres
 from runtime.errors import SessionRefused
 from trust.config import DatabaseSettings
 from trust.domain.purposes import Purpose

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import psycopg
 
-from runtime.session_settings import MEANING, Limits, Setting
+from runtime.database.session_settings import MEANING, Limits, Setting
 from vitalveil.doctor.finding import Finding, note, sound, wrong
 
 Facts = Mapping[str, Any]

@@ -30,8 +30,8 @@ from edge_agent.tags import Tags
 from edge_agent.upkeep import cli, doctor, erase
 from edge_agent.upkeep.doctor import Verdict
 from runtime import http
-from runtime.identity import Identity
 from runtime.settings import BrokerSettings, HttpSettings
+from runtime.tls_identity import Identity
 from simulators.stack.child import free_port
 from tests.fakes_edge_agent import HANDLE, HOUR_MS, lease, write_keys
 from tests.fix_pki import Certificates

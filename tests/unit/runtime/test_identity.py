@@ -3,8 +3,8 @@
 import os
 from pathlib import Path
 
-from runtime.identity import Identity
 from runtime.settings import TlsSettings
+from runtime.tls_identity import Identity
 from tests.fix_pki import Certificates
 
 

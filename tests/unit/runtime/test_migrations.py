@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.migrations import MigrationError, read
+from runtime.database.migrations import MigrationError, read
 
 
 @pytest.fixture

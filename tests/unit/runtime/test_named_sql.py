@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.named_sql import parse, read
+from runtime.database.named_sql import parse, read
 
 
 def test_parse_takes_statements_by_name() -> None:

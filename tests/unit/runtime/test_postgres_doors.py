@@ -15,7 +15,7 @@ _PROGRAMS = (
     "benchmarks",
     "grafana",
 )
-_DOOR = Path("runtime/postgres.py")
+_DOOR = Path("runtime/database/postgres.py")
 _PEERS = Path("benchmarks/peers")
 """What others would write, which is compared with."""
 _CLASSES = {"psycopg", "Connection", "AsyncConnection"}

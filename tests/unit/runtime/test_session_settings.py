@@ -4,9 +4,16 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from runtime import postgres
+from runtime.database import postgres
+from runtime.database.session_settings import (
+    MEANING,
+    Limits,
+    Setting,
+    Statement,
+    checking,
+    options,
+)
 from runtime.errors import SessionRefused
-from runtime.session_settings import MEANING, Limits, Setting, Statement, checking, options
 
 _RIGHT = {s.name: s.value for s in MEANING}
 

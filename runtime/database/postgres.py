@@ -1,8 +1,9 @@
 """
 Connections to PostgreSQL: the one place that makes them, for every program.
 
-Each has all the settings that our statements rely on, or is not made (`runtime.session_settings`).
-No text of the server or of the driver passes: it may quote a row, or name a host.
+Each has all the settings that our statements rely on, or is not made
+(`runtime.database.session_settings`). No text of the server or of the driver passes: it may quote
+a row, or name a host.
 """
 
 import re
@@ -14,8 +15,7 @@ import msgspec
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from runtime.errors import ConfigError, SessionRefused
-from runtime.session_settings import (
+from runtime.database.session_settings import (
     CATALOG_ONLY,
     MEANING,
     WITH_PUBLIC,
@@ -27,6 +27,7 @@ from runtime.session_settings import (
     options,
     shared,
 )
+from runtime.errors import ConfigError, SessionRefused
 
 __all__ = ["CATALOG_ONLY", "WITH_PUBLIC", "Limits", "connect", "connect_async", "meaning"]
 
