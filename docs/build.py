@@ -26,7 +26,7 @@ import trust.cli.main
 import trust.metrics
 import trust.vault.metrics
 import vitalveil.doctor.cli
-from edge_agent.bluetooth.metrics import RadioMetrics
+from edge_agent.bluetooth.radio.metrics import RadioMetrics
 from edge_agent.config import AgentSettings
 from edge_agent.metrics import Metrics as AgentMetrics
 from ingest.config import Settings as IngestSettings

@@ -12,18 +12,18 @@ from typing import Final
 from msgspec import UNSET
 
 from edge_agent.errors import LeaseRefused
-from edge_agent.keeper import Keeper
-from edge_agent.leases import Leases
-from edge_agent.marks import cursor_of
-from edge_agent.measurement import Measurement, Reason
+from edge_agent.lease.leases import Leases
 from edge_agent.metrics import Metrics
-from edge_agent.pipeline import Pipeline, marks_of
+from edge_agent.pipeline.pipeline import Pipeline, marks_of
+from edge_agent.pipeline.pseudonymise import handles_by_sensor
+from edge_agent.pipeline.undated_buffer import WaitingRoom
 from edge_agent.ports import KeptTime, Sensors, Spool
-from edge_agent.pseudonymise import handles_by_sensor
 from edge_agent.service import Service
-from edge_agent.timekeeping import may_measure
-from edge_agent.undated import WaitingRoom
-from edge_agent.uplink import Uplink
+from edge_agent.spool_writer import Keeper
+from edge_agent.uplink.uplink import Uplink
+from edge_agent.values.checkpoint import cursor_of
+from edge_agent.values.measurement import Measurement, Reason
+from edge_agent.values.timekeeping import may_measure
 from runtime.logs import Log, describe
 from wire import state as wire_state
 from wire.agreement import Agreement

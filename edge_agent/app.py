@@ -13,21 +13,16 @@ from typing import TYPE_CHECKING
 import msgspec
 from prometheus_client import CollectorRegistry
 
-from edge_agent import keys, lock, memory
+from edge_agent import memory
 from edge_agent.agent import Agent
-from edge_agent.clock import KeptClock, SystemClock
 from edge_agent.config import AgentSettings, BluetoothSettings, SensorSettings
 from edge_agent.enrolment.renewal import renewing, settle
 from edge_agent.errors import SpoolError, StateInUse
-from edge_agent.keeper import Keeper
-from edge_agent.leases import FileShelf, Leases
-from edge_agent.measurement import Reason
+from edge_agent.lease import keys
+from edge_agent.lease.leases import FileShelf, Leases
 from edge_agent.metrics import Metrics
-from edge_agent.outbox import Outbox
-from edge_agent.pipeline import Pipeline
+from edge_agent.pipeline.pipeline import Pipeline
 from edge_agent.ports import Broker, Clock, KeptTime, Sensors
-from edge_agent.publisher import AiomqttBroker
-from edge_agent.recorded import RecordedSensors
 from edge_agent.reload import (
     Live,
     batch_limits,
@@ -36,11 +31,18 @@ from edge_agent.reload import (
     reload,
     spool_bounds,
 )
-from edge_agent.seal import Seal
 from edge_agent.service import Service
-from edge_agent.spool import SqliteSpool
-from edge_agent.tags import Tags
-from edge_agent.uplink import Uplink
+from edge_agent.sources.clock import KeptClock, SystemClock
+from edge_agent.sources.recorded import RecordedSensors
+from edge_agent.spool import lock
+from edge_agent.spool.index_tags import Tags
+from edge_agent.spool.seal import Seal
+from edge_agent.spool.spool import SqliteSpool
+from edge_agent.spool_writer import Keeper
+from edge_agent.uplink.outbox import Outbox
+from edge_agent.uplink.publisher import AiomqttBroker
+from edge_agent.uplink.uplink import Uplink
+from edge_agent.values.measurement import Reason
 from runtime import http, logs
 from runtime.backoff import Backoff
 from runtime.errors import ConfigError
@@ -231,10 +233,10 @@ def _radio(
 ) -> "BluetoothSensors":
     # Only now: an agent without a radio needs neither bleak nor its memory.
     from edge_agent.bluetooth import models
-    from edge_agent.bluetooth.bluez import BluezHost
-    from edge_agent.bluetooth.client import Radio
-    from edge_agent.bluetooth.ladder import Steps
-    from edge_agent.bluetooth.metrics import RadioMetrics
+    from edge_agent.bluetooth.radio.bluez import BluezHost
+    from edge_agent.bluetooth.radio.client import Radio
+    from edge_agent.bluetooth.radio.escalation import Steps
+    from edge_agent.bluetooth.radio.metrics import RadioMetrics
     from edge_agent.bluetooth.sensors import BluetoothSensors, Patience
     from edge_agent.bluetooth.session import Timing, Trust
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from edge_agent.config import AgentSettings
+from edge_agent.doctor import cli as upkeep
 from edge_agent.enrolment import cli as enrolment
 from edge_agent.errors import SpoolError
-from edge_agent.upkeep import cli as upkeep
 from runtime import settings
 from runtime.errors import ConfigError
 

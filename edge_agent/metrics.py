@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from edge_agent import totals
-from edge_agent.measurement import Outcome, Reason, Verdict
 from edge_agent.ports import Amount, Shortage, SpoolStats
-from edge_agent.receipt_faults import ReceiptFault
+from edge_agent.values.measurement import Outcome, Reason, Verdict
+from edge_agent.values.receipt_faults import ReceiptFault
 
 _PREFIX = "vitalveil_agent_"
 

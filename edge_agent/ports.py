@@ -7,9 +7,9 @@ from typing import Protocol
 
 import msgspec
 
-from edge_agent.marks import Mark
-from edge_agent.measurement import Measurement
-from edge_agent.worth import Worth
+from edge_agent.values.checkpoint import Mark
+from edge_agent.values.measurement import Measurement
+from edge_agent.values.priority import Worth
 from wire.lease import Lease
 from wire.receipt import SpoolReceipt
 

@@ -5,14 +5,15 @@ from typing import Final
 
 import msgspec
 
-from edge_agent import outbox, pipeline
 from edge_agent.config import AgentSettings
-from edge_agent.keeper import Keeper
-from edge_agent.outbox import Outbox
-from edge_agent.pipeline import Pipeline
+from edge_agent.pipeline import pipeline
+from edge_agent.pipeline.pipeline import Pipeline
 from edge_agent.service import Service
-from edge_agent.spool import Bounds, SqliteSpool
-from edge_agent.uplink import Uplink
+from edge_agent.spool.spool import Bounds, SqliteSpool
+from edge_agent.spool_writer import Keeper
+from edge_agent.uplink import outbox
+from edge_agent.uplink.outbox import Outbox
+from edge_agent.uplink.uplink import Uplink
 from runtime import logs
 from runtime.backoff import Backoff
 from runtime.errors import ConfigError

@@ -4,7 +4,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry
 
-from edge_agent.receipt_faults import ReceiptFault
+from edge_agent.values.receipt_faults import ReceiptFault
 from wire.totals import FAMILIES, Family
 
 _PREFIX: Final = "vitalveil_agent_"

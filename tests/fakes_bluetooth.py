@@ -8,17 +8,17 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping
 
 from prometheus_client import CollectorRegistry
 
-from edge_agent.bluetooth.client import Radio
-from edge_agent.bluetooth.ladder import Steps
-from edge_agent.bluetooth.metrics import RadioMetrics
 from edge_agent.bluetooth.models import NO_MODELS, Models
-from edge_agent.bluetooth.records import Pace
-from edge_agent.bluetooth.scanner import Rhythm
+from edge_agent.bluetooth.radio.client import Radio
+from edge_agent.bluetooth.radio.escalation import Steps
+from edge_agent.bluetooth.radio.metrics import RadioMetrics
+from edge_agent.bluetooth.radio.scanner import Rhythm
+from edge_agent.bluetooth.records.record_access import Pace
 from edge_agent.bluetooth.sensors import BluetoothSensors, Patience, WatchedHost
 from edge_agent.bluetooth.session import Timing, Trust
-from edge_agent.clock import SystemClock
-from edge_agent.measurement import Measurement, Reason
 from edge_agent.ports import Clock
+from edge_agent.sources.clock import SystemClock
+from edge_agent.values.measurement import Measurement, Reason
 
 QUICK = Patience(
     timing=Timing(

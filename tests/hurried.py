@@ -9,14 +9,14 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry
 
-from edge_agent import keys
 from edge_agent.app import assemble
-from edge_agent.measurement import Measurement
+from edge_agent.lease import keys
 from edge_agent.metrics import Metrics
-from edge_agent.publisher import AiomqttBroker
 from edge_agent.reload import spool_bounds
-from edge_agent.spool import SqliteSpool
-from edge_agent.tags import Tags
+from edge_agent.spool.index_tags import Tags
+from edge_agent.spool.spool import SqliteSpool
+from edge_agent.uplink.publisher import AiomqttBroker
+from edge_agent.values.measurement import Measurement
 from runtime.tls_identity import Identity
 from tests.fakes_edge_agent import Gateway
 from wire.lease import Lease

@@ -17,13 +17,13 @@ from edge_agent.config import (
     KeySettings,
     SensorSettings,
 )
-from edge_agent.keys import Keys
-from edge_agent.leases import FileShelf, Leases
+from edge_agent.lease.keys import Keys
+from edge_agent.lease.leases import FileShelf, Leases
 from edge_agent.metrics import Metrics
 from edge_agent.ports import KeptTime, Sensors
 from edge_agent.reload import spool_bounds
-from edge_agent.spool import SqliteSpool
-from edge_agent.tags import Tags
+from edge_agent.spool.index_tags import Tags
+from edge_agent.spool.spool import SqliteSpool
 from runtime.settings import BrokerSettings, TlsSettings
 from tests.fakes_edge_agent import HOUR_MS, NoBroker
 from wire import lease as wire_lease

@@ -9,12 +9,12 @@ import sys
 import time
 from pathlib import Path
 
-from edge_agent import clock
 from edge_agent.cli import main
+from edge_agent.sources import clock
 
 
 class Timepieces:
-    """What `edge_agent.clock` asks for the time, as this machine would answer."""
+    """What `edge_agent.sources.clock` asks for the time, as this machine would answer."""
 
     CLOCK_BOOTTIME = time.CLOCK_BOOTTIME
     monotonic = time.monotonic

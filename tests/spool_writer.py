@@ -6,10 +6,10 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from edge_agent.marks import cursor_of
 from edge_agent.ports import Sealed
-from edge_agent.spool import Bounds, SqliteSpool
-from edge_agent.tags import Tags
+from edge_agent.spool.index_tags import Tags
+from edge_agent.spool.spool import Bounds, SqliteSpool
+from edge_agent.values.checkpoint import cursor_of
 from wire.receipt import SpoolReceipt
 
 KEY = X25519PrivateKey.from_private_bytes(bytes(range(32)))

@@ -11,8 +11,6 @@ from typing import Final
 
 from rich.console import Console
 
-from edge_agent.bluetooth import pairing, view
-from edge_agent.bluetooth.client import Radio
 from edge_agent.bluetooth.errors import (
     BluetoothError,
     BondRefused,
@@ -20,8 +18,10 @@ from edge_agent.bluetooth.errors import (
     PoweredOff,
     StackError,
 )
-from edge_agent.bluetooth.sightings import Sightings
-from edge_agent.clock import SystemClock
+from edge_agent.bluetooth.radio import pairing, scan_view
+from edge_agent.bluetooth.radio.client import Radio
+from edge_agent.bluetooth.radio.sightings import Sightings
+from edge_agent.sources.clock import SystemClock
 from runtime.errors import ConfigError
 from runtime.stop import stop_requested
 
@@ -62,7 +62,7 @@ async def _scan(arguments: argparse.Namespace, radio: Radio) -> int:
     async with stop_requested() as stop:
         if arguments.seconds is not None:
             asyncio.get_running_loop().call_later(arguments.seconds, stop.set)
-        await view.show(sightings, radio, SystemClock(), Console(), stop)
+        await scan_view.show(sightings, radio, SystemClock(), Console(), stop)
     return 0
 
 

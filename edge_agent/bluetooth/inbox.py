@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
-from edge_agent.measurement import Measurement
+from edge_agent.values.measurement import Measurement
 
 MAX_WAITING: Final = 4096
 MAX_TAKEN: Final = 512

@@ -19,8 +19,8 @@ from typing import Final
 
 import msgspec
 
-from edge_agent.bluetooth.client import Link
 from edge_agent.bluetooth.errors import SensorRefused
+from edge_agent.bluetooth.radio.client import Link
 from edge_agent.gatt.quirks import NO_QUIRKS, Quirks
 from runtime.errors import ConfigError
 

@@ -4,7 +4,7 @@ from typing import Final
 
 from edge_agent.bluetooth.dating import Dater
 from edge_agent.gatt.meaning import Observation, Outcome, Refusal
-from edge_agent.measurement import Fault, Measurement
+from edge_agent.values.measurement import Fault, Measurement
 from wire.quantities import QUANTITIES
 
 _UNDATED: Final = Fault(Refusal.UNDATED.value)

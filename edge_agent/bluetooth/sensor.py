@@ -6,14 +6,14 @@ from collections.abc import Callable
 
 import msgspec
 
-from edge_agent.bluetooth.client import Link, Radio, connected
 from edge_agent.bluetooth.errors import BluetoothError, NotAuthorised, SensorError, Unanswered
-from edge_agent.bluetooth.ladder import Trouble
-from edge_agent.bluetooth.metrics import Ending, ending_of
 from edge_agent.bluetooth.models import Models
-from edge_agent.bluetooth.outlet import Outlet, Shared
-from edge_agent.bluetooth.recovery import Recovery
-from edge_agent.bluetooth.scanner import Scanner
+from edge_agent.bluetooth.notification_sink import Outlet, Shared
+from edge_agent.bluetooth.radio.client import Link, Radio, connected
+from edge_agent.bluetooth.radio.escalation import Trouble
+from edge_agent.bluetooth.radio.metrics import Ending, ending_of
+from edge_agent.bluetooth.radio.recovery import Recovery
+from edge_agent.bluetooth.radio.scanner import Scanner
 from edge_agent.bluetooth.session import Timing, Trust, Visit
 from runtime.backoff import Backoff
 from runtime.logs import Log

@@ -7,18 +7,18 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from edge_agent.bluetooth.client import Radio
 from edge_agent.bluetooth.inbox import Inbox
-from edge_agent.bluetooth.ladder import Steps
-from edge_agent.bluetooth.metrics import RadioMetrics
 from edge_agent.bluetooth.models import NO_MODELS, Models
-from edge_agent.bluetooth.outlet import Shared
-from edge_agent.bluetooth.recovery import Host, Recovery
-from edge_agent.bluetooth.scanner import Rhythm, Scanner
+from edge_agent.bluetooth.notification_sink import Shared
+from edge_agent.bluetooth.radio.client import Radio
+from edge_agent.bluetooth.radio.escalation import Steps
+from edge_agent.bluetooth.radio.metrics import RadioMetrics
+from edge_agent.bluetooth.radio.recovery import Host, Recovery
+from edge_agent.bluetooth.radio.scanner import Rhythm, Scanner
 from edge_agent.bluetooth.sensor import BoundSensor, Means, end
 from edge_agent.bluetooth.session import Timing, Trust
-from edge_agent.measurement import Measurement, Reason
 from edge_agent.ports import Clock
+from edge_agent.values.measurement import Measurement, Reason
 from runtime.backoff import Backoff
 from runtime.logs import Log
 

@@ -6,12 +6,13 @@ from typing import Final
 
 import msgspec
 
-from edge_agent.bluetooth import cgm, dating, glucose
-from edge_agent.bluetooth.client import Link
+from edge_agent.bluetooth import dating
 from edge_agent.bluetooth.errors import Flooding, SensorRefused, Silent
 from edge_agent.bluetooth.models import Models, quirks_of
-from edge_agent.bluetooth.outlet import Outlet
-from edge_agent.bluetooth.records import Pace
+from edge_agent.bluetooth.notification_sink import Outlet
+from edge_agent.bluetooth.radio.client import Link
+from edge_agent.bluetooth.records import cgm, glucose
+from edge_agent.bluetooth.records.record_access import Pace
 from edge_agent.gatt import date_time
 from edge_agent.gatt.date_time import CurrentTime, DateTime
 from edge_agent.gatt.registry import CHARACTERISTICS

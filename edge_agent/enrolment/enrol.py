@@ -12,8 +12,8 @@ from typing import Final
 import msgspec
 from cryptography import x509
 
-from edge_agent.enrolment import credentials, desk
-from edge_agent.enrolment.desk import Bundle
+from edge_agent.enrolment import client, credentials
+from edge_agent.enrolment.client import Bundle
 from edge_agent.errors import CredentialError, DeskRefused
 from runtime.settings import TlsSettings
 
@@ -63,7 +63,7 @@ def enrol(*, token: str, url: str, ca_file: Path, out: Path) -> str:
         credentials.certificate_request(key),
         lease_key.public_key().public_bytes_raw(),
     )
-    bundle = desk.ask(url, _ENROL_PATH, body, context=desk.tls_context(ca_file))
+    bundle = client.ask(url, _ENROL_PATH, body, context=client.tls_context(ca_file))
     certificate = bundle.certificate.encode()
     if not credentials.is_pair(certificate, key) or _name(certificate) != bundle.agent:
         raise DeskRefused("the certificate that came is not for the key that was made here")
@@ -105,11 +105,11 @@ def renew(tls: TlsSettings, *, agent: str, url: str) -> dt.datetime:
     """
     credentials.settle(tls.certificate_file, tls.key_file)
     key = credentials.signing_key(credentials.next_key(tls.key_file))
-    context = desk.tls_context(
+    context = client.tls_context(
         tls.ca_file, certificate_file=tls.certificate_file, key_file=tls.key_file
     )
     body = _Renewing(credentials.certificate_request(key))
-    bundle: Bundle = desk.ask(url, _RENEW_PATH, body, context=context)
+    bundle: Bundle = client.ask(url, _RENEW_PATH, body, context=context)
     certificate = bundle.certificate.encode()
     if bundle.agent != agent or _name(certificate) != agent:
         raise DeskRefused("the certificate that came is another gateway's")

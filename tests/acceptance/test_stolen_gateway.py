@@ -26,8 +26,8 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from edge_agent import spool_file
-from edge_agent.tags import Tags
+from edge_agent.spool import database_file
+from edge_agent.spool.index_tags import Tags
 from simulators.network import Direction, Relay
 from simulators.stack.system import Gateway, System, system
 from simulators.stack.trust_shell import INVENTED_BIRTH, INVENTED_YES
@@ -180,7 +180,7 @@ class Home:
 
     def spooled(self, tag: bytes) -> set[bytes]:
         """Return every envelope of *tag* that the spool's file holds, in force or not."""
-        with contextlib.closing(spool_file.open_read_only(self.gateway.state)) as db:
+        with contextlib.closing(database_file.open_read_only(self.gateway.state)) as db:
             query = "SELECT payload FROM {} WHERE owner = ?"
             tables = [query.format(table) for table in ("envelopes", "recent")]
             return {row[0] for query in tables for row in db.execute(query, [tag])}

@@ -16,7 +16,7 @@ from typing import Final
 import psycopg
 import pytest
 
-from edge_agent import spool_view
+from edge_agent.spool import inspection
 from simulators.stack.child import Child
 from simulators.stack.scrape import EMPTY, scrape
 from simulators.stack.system import Gateway, System, system
@@ -90,7 +90,7 @@ class Pi:
 
     def waiting(self) -> int:
         """Return how many envelopes its spool has ever taken."""
-        return spool_view.look(self.gateway.state).totals["appended"].envelopes
+        return inspection.look(self.gateway.state).totals["appended"].envelopes
 
     def logged(self) -> str:
         """Return what it has logged since it was begun."""

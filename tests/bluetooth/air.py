@@ -2,10 +2,10 @@
 
 import time
 
-from edge_agent.bluetooth import place
-from edge_agent.bluetooth.client import Radio
+from edge_agent.bluetooth.radio.client import Radio
+from edge_agent.bluetooth.records import record_cursor
 from edge_agent.gatt.glucose_context import Meal
-from edge_agent.measurement import Measurement
+from edge_agent.values.measurement import Measurement
 from simulators.sensor.cgm import CgmSensor
 from simulators.sensor.clock import SensorClock
 from simulators.sensor.faults import Faults
@@ -65,7 +65,7 @@ def rates(collector: Collector) -> list[float | None]:
 
 def places(measurements: list[Measurement]) -> list[tuple[int, int]]:
     """Return the generation and sequence of each record."""
-    found = [place.decode(m.record or 0) for m in measurements]
+    found = [record_cursor.decode(m.record or 0) for m in measurements]
     return [(p.generation, p.sequence) for p in found if p is not None]
 
 

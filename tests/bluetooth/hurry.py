@@ -6,7 +6,7 @@ import time
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from edge_agent.clock import SystemClock
+from edge_agent.sources.clock import SystemClock
 
 T = TypeVar("T")
 

@@ -8,8 +8,8 @@ from typing import Final
 import msgspec
 import pytest
 
-from edge_agent.bluetooth import memory
-from edge_agent.measurement import Fault, Reason
+from edge_agent.bluetooth.records import record_assembler
+from edge_agent.values.measurement import Fault, Reason
 from simulators.sensor.cgm import CgmSensor
 from simulators.sensor.faults import Kind, parse
 from simulators.sensor.meter import GlucoseMeter
@@ -237,7 +237,7 @@ async def test_a_fault_is_counted_and_survived(
     link: AirLink, case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each by its reason, as often as it struck, and what is good comes all the same."""
-    monkeypatch.setattr(memory, "MAX_REPEATED", 300)
+    monkeypatch.setattr(record_assembler, "MAX_REPEATED", 300)
     sensor = await link.add(case.make(case.fault))
 
     async with collecting(radio(link), ToldHost(), {sensor.address: 0}) as collector:

@@ -9,7 +9,7 @@ import pytest
 from bumble import ll
 from bumble.hci import Address
 
-from edge_agent.bluetooth import memory, records
+from edge_agent.bluetooth.records import record_access, record_assembler
 from edge_agent.gatt import heart_rate, racp
 from edge_agent.gatt.racp import Count, OpCode, Response, ResponseCode
 from simulators.sensor.clock import SensorClock
@@ -62,7 +62,7 @@ async def test_a_meter_that_babbles_is_left(
     link: AirLink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What nobody asked for is counted, and one that comes for ever is handed over once."""
-    monkeypatch.setattr(memory, "MAX_REPEATED", 300)
+    monkeypatch.setattr(record_assembler, "MAX_REPEATED", 300)
     good = await link.add(strap(period_s=PERIOD_S))
     await link.add(Babbler(METER, SensorClock(lambda: 1_790_000_000.0)))
 
@@ -94,7 +94,7 @@ async def test_a_report_that_drags_on_is_ended(
 ) -> None:
     """However slowly it comes, and though each repeats another: it is aborted, and left."""
     for name, bound in bounds.items():
-        monkeypatch.setattr(records, name, bound)
+        monkeypatch.setattr(record_access, name, bound)
     meter = await link.add(meter_with(3, "endless@3"))
     meter.access.gap_s = 0.02
 

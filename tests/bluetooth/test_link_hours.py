@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from edge_agent.bluetooth.sensors import Patience
-from edge_agent.measurement import Measurement
+from edge_agent.values.measurement import Measurement
 from simulators.sensor.cgm import CgmSensor
 from simulators.sensor.clock import SensorClock
 from simulators.sensor.faults import Faults

@@ -14,7 +14,7 @@ from edge_agent.gatt.ieee11073 import NotANumber
 from edge_agent.gatt.pulse_oximeter import ContinuousOximetry, Oximetry, SensorStatus, SpotCheck
 from edge_agent.gatt.thermometer import TemperatureMeasurement
 from edge_agent.gatt.weight import WeightMeasurement
-from edge_agent.measurement import Fault, Measurement, Reason
+from edge_agent.values.measurement import Fault, Measurement, Reason
 from simulators.sensor.clock import SensorClock, to_date_time
 from simulators.sensor.oximeter import PulseOximeter
 from tests.bluetooth import instruments

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from edge_agent.spool_repair import JUMP
+from edge_agent.spool.repair import JUMP
 from simulators.stack.broker import Mosquitto
 from simulators.stack.child import Child
 from tests.doubles_edge_agent import IngestDouble, PlayerDouble

@@ -13,8 +13,8 @@ import pytest
 
 from edge_agent.config import BatchSettings
 from edge_agent.ports import Sealed
-from edge_agent.spool import Bounds, SqliteSpool
-from edge_agent.tags import Tags
+from edge_agent.spool.index_tags import Tags
+from edge_agent.spool.spool import Bounds, SqliteSpool
 from simulators.stack.broker import Mosquitto
 from simulators.stack.child import Child
 from tests.doubles_edge_agent import IngestDouble, PlayerDouble

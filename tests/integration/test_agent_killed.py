@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from edge_agent import spool_check, spool_view
+from edge_agent.spool import inspection, verification
 from simulators.stack.broker import Mosquitto
 from simulators.stack.child import Child
 from tests.doubles_edge_agent import IngestDouble, PlayerDouble
@@ -159,19 +159,19 @@ async def be_killed(gateway: Gateway, *, kills: int, seed: int) -> list[Life]:
                 lambda: len(ingest.observations) >= 2 * measuring.count, within_s=240
             )
         except TimeoutError:
-            view = spool_view.look(gateway.settings.state_dir)
+            view = inspection.look(gateway.settings.state_dir)
             sys.stdout.write(
                 f"{told(lives)}{missing(ingest, measuring)}\n{view}\n{player.listening}\n"
             )
             raise
-        await ingest.until(lambda: spool_view.look(gateway.settings.state_dir).stats.depth == 0)
+        await ingest.until(lambda: inspection.look(gateway.settings.state_dir).stats.depth == 0)
         assert child.stop() == 0
     sys.stdout.write(told(lives))
     for handle in (HANDLE, OTHER_HANDLE):
         times = sorted(at_ms for whose, _, at_ms, _ in ingest.observations if whose == handle)
         assert times == [measuring.start_ms + n for n in range(measuring.count)]
-    assert spool_check.verify(gateway.settings.state_dir).problems == []
-    appended = spool_view.look(gateway.settings.state_dir).totals["appended"]
+    assert verification.verify(gateway.settings.state_dir).problems == []
+    appended = inspection.look(gateway.settings.state_dir).totals["appended"]
     assert appended.observations == len(ingest.observations)
     return lives
 

@@ -11,7 +11,7 @@ import pytest
 
 from edge_agent.errors import BrokerError
 from edge_agent.ports import Connection
-from edge_agent.publisher import AiomqttBroker, AiomqttConnection
+from edge_agent.uplink.publisher import AiomqttBroker, AiomqttConnection
 from runtime.settings import BrokerSettings
 from runtime.tls_identity import Identity
 from tests.fix_pki import Certificates

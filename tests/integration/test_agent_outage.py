@@ -9,9 +9,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from edge_agent import spool_check, spool_view
 from edge_agent.config import BatchSettings, PublishSettings, SpoolSettings
-from edge_agent.spool_view import SpoolView
+from edge_agent.spool import inspection, verification
+from edge_agent.spool.inspection import SpoolView
 from simulators.stack.broker import Mosquitto
 from tests.doubles_edge_agent import IngestDouble
 from tests.fakes_edge_agent import Gateway, grant, lease
@@ -100,7 +100,7 @@ class Outage:
 
     def view(self) -> SpoolView:
         """Return what there is to see of the spool."""
-        return spool_view.look(self.gateway.settings.state_dir)
+        return inspection.look(self.gateway.settings.state_dir)
 
     def missing(self) -> Counter[str]:
         """Return how many readings of each sensor did not arrive; none arrived twice."""
@@ -116,7 +116,7 @@ class Outage:
     def check(self, view: SpoolView) -> None:
         """Hold the books of agent, spool and ingest against each other."""
         totals = view.totals
-        assert spool_check.verify(self.gateway.settings.state_dir).problems == []
+        assert verification.verify(self.gateway.settings.state_dir).problems == []
         measured = self.measured
         assert totals["appended"].observations == measured
         assert totals["settled"].observations == len(self.ingest.observations)

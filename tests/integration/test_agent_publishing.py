@@ -15,11 +15,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from edge_agent import spool_view
+from edge_agent.doctor import checks
 from edge_agent.ports import Sealed
-from edge_agent.spool import Bounds, SqliteSpool
-from edge_agent.tags import Tags
-from edge_agent.upkeep import doctor
+from edge_agent.spool import inspection
+from edge_agent.spool.index_tags import Tags
+from edge_agent.spool.spool import Bounds, SqliteSpool
 from simulators.stack.broker import Mosquitto
 from simulators.stack.child import Child
 from tests.doubles_edge_agent import IngestDouble, PlayerDouble
@@ -116,7 +116,7 @@ async def test_fresh_goes_first_and_the_backlog_at_its_pace(gateway: Gateway) ->
             took = time.monotonic() - began
             state_dir = gateway.settings.state_dir
             # Not as its state tells, which may be half a minute old.
-            await ingest.until(lambda: spool_view.look(state_dir).stats.depth == 0, within_s=60)
+            await ingest.until(lambda: inspection.look(state_dir).stats.depth == 0, within_s=60)
     # A second's worth may have been saved up.
     assert took >= (_BACKLOG - _PACE) / _PACE
     assert sorted(waits)[len(waits) // 2] < 1.5
@@ -195,14 +195,14 @@ def test_doctor_asks_whether_the_broker_takes_the_certificate(
     gateway: Gateway, tmp_path: Path
 ) -> None:
     """A certificate that the broker does not take is found, though the handshake goes through."""
-    found = {finding.what: finding for finding in doctor.examine(gateway.settings)}["broker"]
-    assert found.verdict is doctor.Verdict.OK
+    found = {finding.what: finding for finding in checks.examine(gateway.settings)}["broker"]
+    assert found.verdict is checks.Verdict.OK
 
     ours = gateway.settings.broker.tls
     strange = Certificates(tmp_path / "pki").client(gateway.agent)
     tls = msgspec.structs.replace(strange, ca_file=ours.ca_file)
     broker = msgspec.structs.replace(gateway.settings.broker, tls=tls)
     settings = msgspec.structs.replace(gateway.settings, broker=broker)
-    found = {finding.what: finding for finding in doctor.examine(settings)}["broker"]
-    assert found.verdict is doctor.Verdict.BAD
+    found = {finding.what: finding for finding in checks.examine(settings)}["broker"]
+    assert found.verdict is checks.Verdict.BAD
     assert "refuses our certificate" in found.text

@@ -14,12 +14,12 @@ import msgspec
 import psutil
 import pytest
 
-from edge_agent import spool_view
 from edge_agent.config import BatchSettings
 from edge_agent.gatt import blood_pressure, thermometer, weight
 from edge_agent.gatt.blood_pressure import BloodPressureMeasurement
 from edge_agent.gatt.thermometer import TemperatureMeasurement
 from edge_agent.gatt.weight import WeightMeasurement
+from edge_agent.spool import inspection
 from simulators.stack.broker import Mosquitto
 from simulators.stack.child import Child
 from tests.bluez.sensors import METER, STRAP, Meter, Single, Strap
@@ -114,7 +114,7 @@ async def until(done: Callable[[], bool], *, within_s: float) -> None:
 
 def appended(gateway: Gateway) -> int:
     """Return how many observations are durable."""
-    return spool_view.look(gateway.settings.state_dir).totals["appended"].observations
+    return inspection.look(gateway.settings.state_dir).totals["appended"].observations
 
 
 def values(ingest: IngestDouble, quantity: int) -> list[float]:

@@ -5,12 +5,13 @@ import time
 import msgspec
 import pytest
 
-from edge_agent.bluetooth import bluez, place
-from edge_agent.bluetooth.bluez import BluezHost
-from edge_agent.bluetooth.client import Radio
 from edge_agent.bluetooth.errors import GaveUp
-from edge_agent.bluetooth.glucose import stamp_of
-from edge_agent.bluetooth.ladder import Steps
+from edge_agent.bluetooth.radio import bluez
+from edge_agent.bluetooth.radio.bluez import BluezHost
+from edge_agent.bluetooth.radio.client import Radio
+from edge_agent.bluetooth.radio.escalation import Steps
+from edge_agent.bluetooth.records import record_cursor
+from edge_agent.bluetooth.records.glucose import stamp_of
 from edge_agent.bluetooth.session import Timing
 from edge_agent.gatt import racp
 from edge_agent.gatt.racp import OpCode, Operator, Request
@@ -35,7 +36,7 @@ def rates(collector: Collector) -> list[float | None]:
 
 def sequences_of(collector: Collector) -> list[int]:
     """Return which records came, in their order."""
-    numbers = [place.decode(m.record or 0) for m in collector.taken]
+    numbers = [record_cursor.decode(m.record or 0) for m in collector.taken]
     return [number.sequence for number in numbers if number is not None]
 
 
@@ -254,7 +255,7 @@ async def test_a_report_of_somebody_who_died_is_not_taken_for_ours(
     meter = Meter(60)
     meter.gap_s, meter.interleaves = 0.02, interleaves
     machine.bluetoothd.add(meter)
-    known = place.Place(0, 5, stamp_of(meter.measured(5))).encode()
+    known = record_cursor.Place(0, 5, stamp_of(meter.measured(5))).encode()
     meter.is_known = meter.is_connected = True
     meter.ask(racp.encode_request(racp.report_from(20)))
 

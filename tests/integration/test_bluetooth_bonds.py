@@ -2,10 +2,10 @@
 
 import pytest
 
-from edge_agent.bluetooth.bluez import BluezHost
-from edge_agent.bluetooth.client import Radio
-from edge_agent.bluetooth.metrics import Ending
-from edge_agent.bluetooth.pairing import pair
+from edge_agent.bluetooth.radio.bluez import BluezHost
+from edge_agent.bluetooth.radio.client import Radio
+from edge_agent.bluetooth.radio.metrics import Ending
+from edge_agent.bluetooth.radio.pairing import pair
 from tests.bluez.sensors import STRAP, Strap
 from tests.fakes_bluetooth import Collector, collecting
 from tests.fix_bluez import Machine

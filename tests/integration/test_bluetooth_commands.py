@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from edge_agent.bluetooth import view
-from edge_agent.bluetooth.client import Radio
 from edge_agent.bluetooth.errors import NotAuthorised
-from edge_agent.bluetooth.pairing import pair
-from edge_agent.bluetooth.sightings import Sightings
-from edge_agent.clock import SystemClock
+from edge_agent.bluetooth.radio import scan_view
+from edge_agent.bluetooth.radio.client import Radio
+from edge_agent.bluetooth.radio.pairing import pair
+from edge_agent.bluetooth.radio.sightings import Sightings
+from edge_agent.sources.clock import SystemClock
 from tests.bluez.sensors import STRAP, Strap
 from tests.fakes_edge_agent import agent_environ
 from tests.fix_bluez import Machine
@@ -130,7 +130,7 @@ async def test_a_scan_shows_who_is_in_reach(machine: Machine) -> None:
     asyncio.get_running_loop().call_later(0.5, stop.set)
 
     console = Console(file=shown, width=120, force_terminal=True)
-    await view.show(Sightings(), Radio(), SystemClock(), console, stop)
+    await scan_view.show(Sightings(), Radio(), SystemClock(), console, stop)
 
     assert STRAP in shown.getvalue()
     assert "heart rate" in shown.getvalue()

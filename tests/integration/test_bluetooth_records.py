@@ -7,12 +7,12 @@ import time
 import msgspec
 import pytest
 
-from edge_agent.bluetooth import memory
 from edge_agent.bluetooth.models import DEVICE_INFORMATION, MODEL_NUMBER
+from edge_agent.bluetooth.records import record_assembler
 from edge_agent.bluetooth.session import Timing, Trust
 from edge_agent.gatt.cgm import Annunciation
 from edge_agent.gatt.quirks import Quirks
-from edge_agent.measurement import Fault, Reason
+from edge_agent.values.measurement import Fault, Reason
 from simulators.sensor.attributes import Characteristic, Service
 from simulators.sensor.cgm import MEASUREMENT, CgmSensor
 from simulators.sensor.shown import WARMING_UP, Reading, Strip
@@ -237,7 +237,7 @@ async def test_a_meter_in_a_bad_mood_is_asked_again(
 @pytest.mark.slow
 async def test_an_endless_report_is_ended(link: AirLink, monkeypatch: pytest.MonkeyPatch) -> None:
     """A meter that repeats itself for ever is left, and what it had is handed over once."""
-    monkeypatch.setattr(memory, "MAX_REPEATED", 500)
+    monkeypatch.setattr(record_assembler, "MAX_REPEATED", 500)
     meter = await link.add(meter_with(3, "endless@3"))
 
     async with collecting(radio(link), ToldHost(), {METER: 0}) as collector:

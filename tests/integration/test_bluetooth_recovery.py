@@ -7,8 +7,8 @@ from collections.abc import Callable, Coroutine
 
 import pytest
 
-from edge_agent.bluetooth.bluez import BluezHost
-from edge_agent.bluetooth.client import Radio
+from edge_agent.bluetooth.radio.bluez import BluezHost
+from edge_agent.bluetooth.radio.client import Radio
 from edge_agent.bluetooth.sensors import Patience
 from tests.bluez.bluetoothd import Bluetoothd
 from tests.bluez.sensors import STRAP, Strap

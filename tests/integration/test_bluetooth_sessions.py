@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from edge_agent.bluetooth import cgm
-from edge_agent.bluetooth.records import EVERYTHING
+from edge_agent.bluetooth.records import cgm
+from edge_agent.bluetooth.records.record_access import EVERYTHING
 from edge_agent.gatt import racp
 from edge_agent.gatt.racp import OpCode, Operator, Request, ResponseCode
 from simulators.sensor.cgm import CgmSensor

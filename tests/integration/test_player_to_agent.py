@@ -4,8 +4,8 @@ import asyncio
 import tempfile
 from pathlib import Path
 
-from edge_agent.measurement import Measurement
-from edge_agent.recorded import RecordedSensors
+from edge_agent.sources.recorded import RecordedSensors
+from edge_agent.values.measurement import Measurement
 from simulators.people import pick
 from simulators.player import Player
 

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
 
-from edge_agent.bluetooth.bluez import BluezHost
 from edge_agent.bluetooth.errors import StackError
+from edge_agent.bluetooth.radio.bluez import BluezHost
 from simulators.sensor import show
 from simulators.sensor.peripheral import Peripheral
 from simulators.sensor.wardrobe import Worn

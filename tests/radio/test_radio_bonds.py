@@ -2,10 +2,10 @@
 
 import pytest
 
-from edge_agent.bluetooth.bluez import BluezHost
-from edge_agent.bluetooth.client import Radio
 from edge_agent.bluetooth.errors import NotAuthorised
-from edge_agent.bluetooth.pairing import AskPasskey, pair
+from edge_agent.bluetooth.radio.bluez import BluezHost
+from edge_agent.bluetooth.radio.client import Radio
+from edge_agent.bluetooth.radio.pairing import AskPasskey, pair
 from edge_agent.bluetooth.sensors import Patience
 from simulators.sensor.meter import GlucoseMeter
 from simulators.sensor.peripheral import Security

@@ -2,12 +2,12 @@
 
 import pytest
 
-from edge_agent.bluetooth import memory
-from edge_agent.bluetooth.bluez import BluezHost
-from edge_agent.bluetooth.client import Radio
+from edge_agent.bluetooth.radio.bluez import BluezHost
+from edge_agent.bluetooth.radio.client import Radio
+from edge_agent.bluetooth.records import record_assembler
 from edge_agent.bluetooth.sensors import Patience
 from edge_agent.gatt import heart_rate
-from edge_agent.measurement import Reason
+from edge_agent.values.measurement import Reason
 from simulators.sensor.faults import Faults
 from simulators.sensor.strap import HeartRateStrap
 from tests.bluetooth.air import METER, STRAP, meter_with, places
@@ -38,7 +38,7 @@ async def test_hostile_sensors_are_counted_and_left(
     machine: RadioMachine, figures: Figures, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A flood, attributes of 512 bytes, escapes in a name, and a report that never ends."""
-    monkeypatch.setattr(memory, "MAX_REPEATED", 500)
+    monkeypatch.setattr(record_assembler, "MAX_REPEATED", 500)
     name = "\x1b[2J\x00\r\nHR\x7f"
     good = strap(period_s=1.0)
     fat = HeartRateStrap(FAT, counting(), name=name, faults=Faults("oversized@1-30"))

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from edge_agent.bluetooth.bluez import BluezHost
-from edge_agent.bluetooth.client import Radio
+from edge_agent.bluetooth.radio.bluez import BluezHost
+from edge_agent.bluetooth.radio.client import Radio
 from edge_agent.bluetooth.sensors import Patience
 from edge_agent.gatt import blood_pressure, heart_rate, pulse_oximeter, thermometer, weight
 from edge_agent.gatt.blood_pressure import BloodPressureMeasurement

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from edge_agent.bluetooth.bluez import BluezHost
-from edge_agent.bluetooth.client import Radio
+from edge_agent.bluetooth.radio.bluez import BluezHost
+from edge_agent.bluetooth.radio.client import Radio
 from edge_agent.bluetooth.sensors import Patience
 from simulators.sensor.meter import GlucoseMeter
 from tests.bluetooth.air import METER, meter_with, places

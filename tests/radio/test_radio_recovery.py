@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from edge_agent.bluetooth.bluez import BluezHost
-from edge_agent.bluetooth.client import Radio
+from edge_agent.bluetooth.radio.bluez import BluezHost
+from edge_agent.bluetooth.radio.client import Radio
 from edge_agent.bluetooth.sensors import Patience
 from simulators.sensor.strap import HeartRateStrap
 from tests.bluetooth.air import STRAP, rates

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from edge_agent.bluetooth.ladder import Ladder, Rung, Steps, Trouble
+from edge_agent.bluetooth.radio.escalation import Ladder, Rung, Steps, Trouble
 
 STEPS = Steps(new_scanner_s=5, power_cycle_s=10, restart_s=20, exit_s=100)
 

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_agent.bluetooth import place
-from edge_agent.bluetooth.place import Place
+from edge_agent.bluetooth.records import record_cursor
+from edge_agent.bluetooth.records.record_cursor import Place
 
 PLACES = st.builds(
     Place,
@@ -19,7 +19,7 @@ PLACES = st.builds(
 def test_decode_inverts_encode(where: Place) -> None:
     """What a cursor holds is where we are; but for the very first, which is nothing yet."""
     expected = None if where.encode() == 0 else where
-    assert place.decode(where.encode()) == expected
+    assert record_cursor.decode(where.encode()) == expected
 
 
 @given(PLACES, PLACES)
@@ -38,11 +38,11 @@ def test_a_number_fits_the_spool(where: Place) -> None:
 @given(st.builds(Place, st.integers(0, 99), st.integers(0, 2**16 - 1), st.integers(0, 2**16 - 1)))
 def test_one_less_stands_before_the_record(where: Place) -> None:
     """The pipeline says "all before this record" by one less than its number."""
-    before = place.decode(where.encode() - 1)
+    before = record_cursor.decode(where.encode() - 1)
     expected = Place(where.generation, where.sequence, where.stamp, taken=False)
     assert before == (None if expected.encode() == 0 else expected)
 
 
 def test_nothing_was_taken_at_0() -> None:
     """0 is the cursor of a sensor that we do not know."""
-    assert place.decode(0) is None
+    assert record_cursor.decode(0) is None

@@ -15,9 +15,9 @@ from edge_agent.bluetooth.errors import (
     Silent,
     StackError,
 )
-from edge_agent.bluetooth.ladder import Steps, Trouble
-from edge_agent.bluetooth.metrics import RadioMetrics
-from edge_agent.bluetooth.recovery import Recovery, trouble_of
+from edge_agent.bluetooth.radio.escalation import Steps, Trouble
+from edge_agent.bluetooth.radio.metrics import RadioMetrics
+from edge_agent.bluetooth.radio.recovery import Recovery, trouble_of
 from tests.fakes_bluetooth import ToldHost
 from tests.fakes_edge_agent import ManualClock
 

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_agent.bluetooth import memory
 from edge_agent.bluetooth.errors import Endless
-from edge_agent.bluetooth.memory import Report
+from edge_agent.bluetooth.records import record_assembler
+from edge_agent.bluetooth.records.record_assembler import Report
 
 Plain = Report[str, str]
 
@@ -102,8 +102,8 @@ def test_each_goes_once_and_in_order(arrived: list[int]) -> None:
 
 def test_what_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither repeated records, nor new ones, nor contexts without end fill the memory."""
-    monkeypatch.setattr(memory, "MAX_HELD", 10)
-    monkeypatch.setattr(memory, "MAX_REPEATED", 10)
+    monkeypatch.setattr(record_assembler, "MAX_HELD", 10)
+    monkeypatch.setattr(record_assembler, "MAX_REPEATED", 10)
     repeated, held, new, contexts = Plain(after=-1), Plain(), Plain(), Plain()
     repeated.add(0, "")
     repeated.ready()

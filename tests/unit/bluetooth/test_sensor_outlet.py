@@ -6,10 +6,10 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from edge_agent.bluetooth.inbox import Inbox
-from edge_agent.bluetooth.metrics import RadioMetrics
-from edge_agent.bluetooth.outlet import MAX_VALUE_BYTES, Outlet, Shared
+from edge_agent.bluetooth.notification_sink import MAX_VALUE_BYTES, Outlet, Shared
+from edge_agent.bluetooth.radio.metrics import RadioMetrics
 from edge_agent.gatt.registry import CHARACTERISTICS
-from edge_agent.measurement import Reason
+from edge_agent.values.measurement import Reason
 from tests.fakes_edge_agent import ManualClock
 
 HEART_RATE = CHARACTERISTICS[0x2A37]

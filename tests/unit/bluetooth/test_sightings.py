@@ -2,7 +2,7 @@
 
 import pytest
 
-from edge_agent.bluetooth.sightings import MAX_NAME, MAX_SIGHTINGS, Sightings, clean
+from edge_agent.bluetooth.radio.sightings import MAX_NAME, MAX_SIGHTINGS, Sightings, clean
 from edge_agent.gatt.registry import uuid_of
 
 STRAP = "C0:FF:EE:00:00:01"

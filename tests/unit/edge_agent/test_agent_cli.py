@@ -8,11 +8,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from edge_agent import keys
 from edge_agent.cli import main
+from edge_agent.lease import keys
 from edge_agent.ports import Sealed
-from edge_agent.spool import Bounds, SqliteSpool
-from edge_agent.tags import Tags
+from edge_agent.spool.index_tags import Tags
+from edge_agent.spool.spool import Bounds, SqliteSpool
 from runtime.errors import ConfigError
 from tests.fakes_edge_agent import HANDLE, write_keys
 from tests.fix_pki import Certificates

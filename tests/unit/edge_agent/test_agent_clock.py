@@ -7,10 +7,10 @@ from typing import Final
 
 import pytest
 
-from edge_agent.clock import KEEP_EVERY_S, NAME, Belief, KeptClock, Machine
 from edge_agent.config import BatchSettings
-from edge_agent.measurement import Measurement
-from edge_agent.spool import SqliteSpool
+from edge_agent.sources.clock import KEEP_EVERY_S, NAME, Belief, KeptClock, Machine
+from edge_agent.spool.spool import SqliteSpool
+from edge_agent.values.measurement import Measurement
 from tests.fakes_edge_agent import HOUR_MS, SENSOR, grant
 from tests.lone_agent import LoneAgent, Parties, opened
 from wire.quantities import Code

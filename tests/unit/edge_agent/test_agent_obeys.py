@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest_asyncio
 
-from edge_agent import spool_file
 from edge_agent.config import BatchSettings
-from edge_agent.keeper import EVERY_S
-from edge_agent.measurement import Measurement
-from edge_agent.spool import SqliteSpool
+from edge_agent.spool import database_file
+from edge_agent.spool.spool import SqliteSpool
+from edge_agent.spool_writer import EVERY_S
+from edge_agent.values.measurement import Measurement
 from tests.fakes_edge_agent import HANDLE, OTHER_HANDLE, OTHER_SENSOR, SENSOR, grant
 from tests.hurried import HurriedClock
 from tests.lone_agent import LoneAgent, opened
@@ -110,7 +110,7 @@ async def test_lease_is_obeyed_though_its_connection_ends(scene: Scene) -> None:
 async def test_nothing_is_kept_twice_when_a_connection_ends(scene: Scene) -> None:
     """What is being made durable while a lease is taken over is kept once, cut off or not."""
     await scene.measure()
-    with contextlib.closing(sqlite3.connect(scene.folder / spool_file.NAME)) as other:
+    with contextlib.closing(sqlite3.connect(scene.folder / database_file.NAME)) as other:
         # As a slow disk would, it keeps the spool busy.
         other.execute("BEGIN IMMEDIATE")
         await scene.bring(
@@ -127,7 +127,7 @@ async def test_purge_is_finished_though_nobody_measures_any_more(scene: Scene) -
     """What a reader kept in the log goes as soon as he is gone, without anything to append."""
     await scene.measure()
     await scene.agent.take_lease(scene.lease(2, HANDLE, OTHER_HANDLE))
-    with contextlib.closing(spool_file.open_read_only(scene.folder)) as reader:
+    with contextlib.closing(database_file.open_read_only(scene.folder)) as reader:
         reader.execute("BEGIN")
         assert reader.execute("SELECT count(*) FROM held").fetchone() == (2,)
         await scene.spool._run(lambda: scene.spool._db.execute("PRAGMA busy_timeout = 1"))

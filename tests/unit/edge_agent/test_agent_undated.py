@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest_asyncio
 
 from edge_agent.config import BatchSettings
-from edge_agent.measurement import Measurement
-from edge_agent.spool import SqliteSpool
+from edge_agent.spool.spool import SqliteSpool
+from edge_agent.values.measurement import Measurement
 from tests.fakes_edge_agent import SENSOR, grant
 from tests.lone_agent import LoneAgent, opened
 from wire.lease import Lease

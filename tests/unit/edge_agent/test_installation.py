@@ -14,7 +14,7 @@ _NEVER = {"numpy", "psycopg", "psycopg-binary", "bumble", "uvloop", "mqtt5", "li
 _PROGRAM = """
 import json, sys
 before = set(sys.modules)
-import edge_agent.app, edge_agent.cli, edge_agent.enrolment.enrol, edge_agent.upkeep.doctor
+import edge_agent.app, edge_agent.cli, edge_agent.enrolment.enrol, edge_agent.doctor.checks
 import edge_agent.bluetooth.cli, edge_agent.bluetooth.sensors, bleak.backends.bluezdbus.client
 print(json.dumps(sorted({name.partition(".")[0] for name in set(sys.modules) - before})))
 """

@@ -8,8 +8,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from edge_agent.errors import LeaseRefused, RolledBack
-from edge_agent.leases import KEPT_FOR_MS, FileShelf, Leases, LeaseShelf
-from edge_agent.timekeeping import TOLERANCE_MS, may_measure
+from edge_agent.lease.leases import KEPT_FOR_MS, FileShelf, Leases, LeaseShelf
+from edge_agent.values.timekeeping import TOLERANCE_MS, may_measure
 from tests.fakes_edge_agent import HOUR_MS, MemoryShelf, grant, lease
 from wire import lease as wire_lease
 from wire.lease import Lease

@@ -3,7 +3,7 @@
 import hypothesis.strategies as st
 from hypothesis import given
 
-from edge_agent.lines import MAX_LINE_BYTES, LineSplitter
+from edge_agent.sources.lines import MAX_LINE_BYTES, LineSplitter
 
 
 @given(st.lists(st.binary(max_size=30).map(lambda b: b.replace(b"\n", b""))), st.data())

@@ -4,8 +4,8 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from edge_agent.measurement import Measurement, Reason, Verdict
-from edge_agent.minimise import GRACE_MS, Minimiser, Observation, coarsen
+from edge_agent.pipeline.minimise import GRACE_MS, Minimiser, Observation, coarsen
+from edge_agent.values.measurement import Measurement, Reason, Verdict
 from wire.policy import Aggregate, Rule
 from wire.quantities import BY_NAME, QUANTITIES, Quantity
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from edge_agent.outbox import Limits, Outbox
+from edge_agent.uplink.outbox import Limits, Outbox
 from wire.receipt import SpoolReceipt
 
 SPOOL = bytes(16)

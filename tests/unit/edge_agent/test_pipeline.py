@@ -6,9 +6,9 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from edge_agent.marks import Mark
-from edge_agent.measurement import Fault, Measurement, Outcome, Reason, Verdict
-from edge_agent.pipeline import Flush, Limits, Pipeline, marks_of
+from edge_agent.pipeline.pipeline import Flush, Limits, Pipeline, marks_of
+from edge_agent.values.checkpoint import Mark
+from edge_agent.values.measurement import Fault, Measurement, Outcome, Reason, Verdict
 from tests.fakes_edge_agent import (
     HANDLE,
     HOUR_MS,

@@ -3,8 +3,8 @@
 import hypothesis.strategies as st
 from hypothesis import given
 
-from edge_agent.measurement import Reason, Verdict
-from edge_agent.pipeline import Limits
+from edge_agent.pipeline.pipeline import Limits
+from edge_agent.values.measurement import Reason, Verdict
 from tests.fakes_edge_agent import HANDLE, OTHER_HANDLE, SENSOR, grant, lease
 from tests.unit.edge_agent.test_pipeline import START_MS, Bench
 from wire.policy import Aggregate, Rule

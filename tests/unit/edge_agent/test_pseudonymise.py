@@ -1,6 +1,6 @@
 """Whose sensor is whose."""
 
-from edge_agent.pseudonymise import handles_by_sensor
+from edge_agent.pipeline.pseudonymise import handles_by_sensor
 from tests.fakes_edge_agent import HANDLE, OTHER_HANDLE, grant, lease
 
 

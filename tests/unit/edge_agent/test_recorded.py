@@ -8,8 +8,14 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from edge_agent.measurement import Fault, Measurement
-from edge_agent.recorded import MAX_TAKEN, MAX_WAITING, RecordedSensors, format_listen, parse_line
+from edge_agent.sources.recorded import (
+    MAX_TAKEN,
+    MAX_WAITING,
+    RecordedSensors,
+    format_listen,
+    parse_line,
+)
+from edge_agent.values.measurement import Fault, Measurement
 from runtime.errors import ConfigError
 from tests.fakes_edge_agent import OTHER_SENSOR, SENSOR
 

@@ -19,17 +19,17 @@ from edge_agent.config import (
     SensorSettings,
     SpoolSettings,
 )
-from edge_agent.keeper import Keeper
-from edge_agent.leases import Leases
+from edge_agent.lease.leases import Leases
 from edge_agent.metrics import Metrics
-from edge_agent.outbox import Outbox
-from edge_agent.pipeline import Pipeline
+from edge_agent.pipeline.pipeline import Pipeline
 from edge_agent.reload import Live
-from edge_agent.seal import Seal
 from edge_agent.service import Service
-from edge_agent.spool import SqliteSpool
-from edge_agent.tags import Tags
-from edge_agent.uplink import Uplink
+from edge_agent.spool.index_tags import Tags
+from edge_agent.spool.seal import Seal
+from edge_agent.spool.spool import SqliteSpool
+from edge_agent.spool_writer import Keeper
+from edge_agent.uplink.outbox import Outbox
+from edge_agent.uplink.uplink import Uplink
 from runtime.backoff import Backoff
 from runtime.errors import ConfigError
 from runtime.settings import BrokerSettings, HttpSettings, LogSettings

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from edge_agent.config import AgentSettings, EnrolmentSettings, SensorSettings
-from edge_agent.enrolment import desk
+from edge_agent.enrolment import client
 from edge_agent.enrolment.renewal import renewing
 from edge_agent.errors import DeskRefused
 from runtime.settings import BrokerSettings
@@ -32,7 +32,7 @@ def test_a_url_that_is_none_is_refused(url: str) -> None:
     """Whatever stands in place of the desk's URL is refused, and raises nothing else."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     with pytest.raises(DeskRefused, match="https://HOST:PORT"):
-        desk.ask(url, "/v1/renew", EnrolmentSettings("https://x"), context=context)
+        client.ask(url, "/v1/renew", EnrolmentSettings("https://x"), context=context)
 
 
 async def test_a_renewal_that_dies_is_told(

@@ -4,8 +4,8 @@ import itertools
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from edge_agent.seal import Seal
-from edge_agent.tags import Tags
+from edge_agent.spool.index_tags import Tags
+from edge_agent.spool.seal import Seal
 from tests.fakes_edge_agent import HANDLE, OTHER_HANDLE, SENSOR
 from wire.envelope import Body, decode_envelope, pack_block
 from wire.sealing import Opener

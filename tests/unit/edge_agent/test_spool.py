@@ -14,12 +14,12 @@ import pytest
 import pytest_asyncio
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from edge_agent import spool_file, spool_view
 from edge_agent.errors import SpoolError, SpoolFull, SpoolKeyChanged
-from edge_agent.marks import cursor_of, spent_of, through_of
 from edge_agent.ports import Amount, Removed, Sealed
-from edge_agent.spool import Bounds, SqliteSpool
-from edge_agent.tags import Tags
+from edge_agent.spool import database_file, inspection
+from edge_agent.spool.index_tags import Tags
+from edge_agent.spool.spool import Bounds, SqliteSpool
+from edge_agent.values.checkpoint import cursor_of, spent_of, through_of
 from tests import spool_writer
 from tests.fakes_edge_agent import HANDLE, OTHER_HANDLE, OTHER_SENSOR, SENSOR, agent_environ
 from tests.spool_writer import KEY, SPOOL_ID
@@ -115,7 +115,7 @@ async def test_everything_outlives_the_process(tmp_path: Path) -> None:
     asked = [cursor_of(SENSOR), through_of(SENSOR, 1), cursor_of(OTHER_SENSOR)]
     assert spool.marks(asked) == {asked[0]: 7, asked[1]: 9}
     await spool.close()
-    view = spool_view.look(tmp_path)
+    view = inspection.look(tmp_path)
     assert view.totals["appended"] == Amount(3, 6)
     assert view.totals["settled"] == Amount(1, 2)
     assert view.stats == spool.stats()
@@ -189,7 +189,7 @@ async def test_too_many_bytes_evict_the_oldest(tmp_path: Path) -> None:
     assert (await spool.append(sealed, {}, now_ms=2)).evicted.sequences == [3, 4, 5, 6]
     assert await sequences(spool) == [7]
     await spool.close()
-    assert spool_view.look(tmp_path).totals["evicted"] == Amount(6, 12)
+    assert inspection.look(tmp_path).totals["evicted"] == Amount(6, 12)
 
 
 async def test_too_old_is_evicted(spool: SqliteSpool) -> None:
@@ -266,7 +266,7 @@ async def test_damage_is_set_aside(tmp_path: Path, damage: object) -> None:
     spool = await open_spool(tmp_path)
     await fill(spool, 100)
     await spool.close()
-    path = tmp_path / spool_file.NAME
+    path = tmp_path / database_file.NAME
     assert callable(damage)
     path.write_bytes(damage(path.read_bytes()))
 
@@ -291,7 +291,7 @@ async def test_marks_are_salvaged(tmp_path: Path) -> None:
         ).fetchone()[0]
     )
     await spool.close()
-    with (tmp_path / spool_file.NAME).open("r+b") as file:
+    with (tmp_path / database_file.NAME).open("r+b") as file:
         file.seek((page - 1) * 1024)
         file.write(b"\xff" * 1024)
     spool = await open_spool(tmp_path)
@@ -302,7 +302,7 @@ async def test_marks_are_salvaged(tmp_path: Path) -> None:
 
 async def test_half_begun_file_is_begun_again(tmp_path: Path) -> None:
     """A kill while a spool is begun leaves no damage."""
-    (tmp_path / spool_file.NAME).touch()
+    (tmp_path / database_file.NAME).touch()
     spool = await open_spool(tmp_path)
     assert spool.repair is None
     await spool.close()
@@ -311,10 +311,10 @@ async def test_half_begun_file_is_begun_again(tmp_path: Path) -> None:
 def test_look_needs_a_spool(tmp_path: Path) -> None:
     """Looking at no spool says so, and makes none."""
     with pytest.raises(SpoolError):
-        spool_view.look(tmp_path)
-    (tmp_path / spool_file.NAME).touch()
+        inspection.look(tmp_path)
+    (tmp_path / database_file.NAME).touch()
     with pytest.raises(SpoolError):
-        spool_view.look(tmp_path)
+        inspection.look(tmp_path)
 
 
 async def test_cancelled_append_still_ends(spool: SqliteSpool) -> None:
@@ -342,7 +342,7 @@ async def check_after_a_kill(folder: Path, *, reported: int) -> None:
     assert stats.depth == len(here)
     assert stats.bytes == 8 * len(here)
     await spool.close()
-    totals = spool_view.look(folder).totals
+    totals = inspection.look(folder).totals
     assert totals["appended"].envelopes == cursor
     gone = totals["settled"] + totals["purged"] + totals["evicted"]
     assert totals["appended"] == gone + Amount(stats.depth, stats.depth)
@@ -365,5 +365,5 @@ def test_kill_at_any_instant_tears_nothing(tmp_path: Path) -> None:
             lines = writer.stdout.read().split(b"\n")
         reported = max([reported, *(int(line) for line in lines[:-1] if line)])
         asyncio.run(check_after_a_kill(tmp_path, reported=reported))
-    with contextlib.closing(sqlite3.connect(tmp_path / spool_file.NAME)) as db:
+    with contextlib.closing(sqlite3.connect(tmp_path / database_file.NAME)) as db:
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)

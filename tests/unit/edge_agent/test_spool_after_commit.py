@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from edge_agent import spool_file
 from edge_agent.ports import Sealed
-from edge_agent.spool import Bounds, SqliteSpool
-from edge_agent.tags import Tags
+from edge_agent.spool import database_file
+from edge_agent.spool.index_tags import Tags
+from edge_agent.spool.spool import Bounds, SqliteSpool
 from tests.fakes_edge_agent import HANDLE, OTHER_HANDLE
 from tests.spool_writer import KEY, SPOOL_ID
 
@@ -62,7 +62,7 @@ async def test_log_that_cannot_be_emptied_fails_no_purge(
     """What a purge took is gone though a reader or the disk keeps the log; another one ends it."""
     canary = os.urandom(32)
     await spool.append([sealed(spool, canary * 40)], {}, now_ms=1)
-    with contextlib.closing(spool_file.open_read_only(tmp_path)) as reader:
+    with contextlib.closing(database_file.open_read_only(tmp_path)) as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM held").fetchone()
         await spool._run(lambda: spool._db.execute("PRAGMA busy_timeout = 1").fetchone())
@@ -91,7 +91,7 @@ async def test_damaged_file_on_a_bad_disk_stops_no_purge(
 ) -> None:
     """A file that cannot be overwritten is deleted at least; if not even that, it is told."""
     await spool.append([sealed(spool)], {}, now_ms=1)
-    resisting = tmp_path / f"{spool_file.NAME}.damaged-1"
+    resisting = tmp_path / f"{database_file.NAME}.damaged-1"
     assert callable(make)
     make(resisting)
 

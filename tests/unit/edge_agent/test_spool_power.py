@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from edge_agent import spool_view
-from edge_agent.marks import cursor_of
 from edge_agent.ports import Amount
-from edge_agent.spool import Bounds, SqliteSpool
-from edge_agent.tags import Tags
+from edge_agent.spool import inspection
+from edge_agent.spool.index_tags import Tags
+from edge_agent.spool.spool import Bounds, SqliteSpool
+from edge_agent.values.checkpoint import cursor_of
 from tests import power_cut, spool_writer
 from tests.fakes_edge_agent import SENSOR, agent_environ
 from tests.power_cut import Disk, Event, Say
@@ -46,7 +46,7 @@ async def check(folder: Path, *, said: int) -> None:
     assert all(int(spooled.payload) == spooled.sequence for spooled in here)
     assert cursor == spool.stats().next_sequence - 1
     await spool.close()
-    totals = spool_view.look(folder).totals
+    totals = inspection.look(folder).totals
     gone = totals["settled"] + totals["purged"] + totals["evicted"] + totals["damaged"]
     assert totals["appended"] == gone + Amount(len(here), len(here))
     assert totals["appended"].envelopes == cursor

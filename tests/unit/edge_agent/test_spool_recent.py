@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from edge_agent import spool_check, spool_file, spool_view
-from edge_agent.marks import spent_of
 from edge_agent.ports import Amount, Sealed
-from edge_agent.spool import Bounds, SqliteSpool
-from edge_agent.spool_recent import SLOTS
-from edge_agent.tags import Tags
+from edge_agent.spool import database_file, inspection, verification
+from edge_agent.spool.index_tags import Tags
+from edge_agent.spool.recent_slots import SLOTS
+from edge_agent.spool.spool import Bounds, SqliteSpool
+from edge_agent.values.checkpoint import spent_of
 from tests.fakes_edge_agent import HANDLE, OTHER_HANDLE
 from tests.spool_writer import KEY, SPOOL_ID
 from wire.envelope import SUITE_X25519, VERSION, WRAPPED_KEY_BYTES, Envelope, encode_envelope
@@ -56,7 +56,7 @@ async def held(spool: SqliteSpool) -> list[int]:
 
 def rows(folder: Path, table: str) -> int:
     """Return how many rows *table* has."""
-    with contextlib.closing(spool_file.open_read_only(folder)) as db:
+    with contextlib.closing(database_file.open_read_only(folder)) as db:
         count: int = db.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608
         return count
 
@@ -68,7 +68,7 @@ def contents(folder: Path) -> bytes:
 
 def frames(folder: Path) -> int:
     """Return how many pages the write-ahead log holds."""
-    size = (folder / f"{spool_file.NAME}-wal").stat().st_size
+    size = (folder / f"{database_file.NAME}-wal").stat().st_size
     return (size - 32) // (_PAGE + 24)
 
 
@@ -81,12 +81,12 @@ async def test_what_is_settled_in_time_never_grows_the_file(tmp_path: Path) -> N
         if number % 12 == 11:
             assert await forget(spool, sealed[0].sequence - 1) == (44 if number == 11 else 48)
         if number > 60:
-            with contextlib.closing(spool_file.open_read_only(tmp_path)) as db:
+            with contextlib.closing(database_file.open_read_only(tmp_path)) as db:
                 sizes.add(db.execute("PRAGMA page_count").fetchone()[0])
     assert len(sizes) == 1
     assert rows(tmp_path, "envelopes") == 0
     await spool.close()
-    assert spool_check.verify(tmp_path).is_sound
+    assert verification.verify(tmp_path).is_sound
 
 
 async def test_a_commit_writes_few_pages(tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ async def test_what_nobody_settles_is_folded(tmp_path: Path, sizes: list[int]) -
     stats = spool.stats()
     assert (stats.depth, stats.bytes) == (len(wanted), sum(len(s.payload) for s in wanted))
     await spool.close()
-    assert spool_check.verify(tmp_path).is_sound
+    assert verification.verify(tmp_path).is_sound
 
 
 async def test_random_lives_balance(tmp_path: Path) -> None:
@@ -149,10 +149,10 @@ async def test_random_lives_balance(tmp_path: Path) -> None:
         assert await held(spool) == sorted(model)
         assert spool.stats().depth == len(model)
         assert spool.stats().floor == min(model, default=spool.stats().next_sequence)
-    totals = spool_view.look(tmp_path).totals
+    totals = inspection.look(tmp_path).totals
     assert totals["appended"] == totals["settled"] + Amount(len(model), 5 * len(model))
     await spool.close()
-    assert spool_check.verify(tmp_path).problems == []
+    assert verification.verify(tmp_path).problems == []
 
 
 async def test_purge_takes_what_was_settled_long_ago(tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ async def test_purge_takes_what_was_settled_long_ago(tmp_path: Path) -> None:
         assert not [at for at in range(0, 160, 16) if body[at : at + 16] in files]
     assert all(s.payload in files for s in kept)
     await spool.close()
-    assert spool_check.verify(tmp_path).is_sound
+    assert verification.verify(tmp_path).is_sound
 
 
 async def test_a_reader_delays_the_end_of_a_purge_and_does_not_prevent_it(tmp_path: Path) -> None:
@@ -181,7 +181,7 @@ async def test_a_reader_delays_the_end_of_a_purge_and_does_not_prevent_it(tmp_pa
     spool = await open_spool(tmp_path)
     await spool._run(lambda: spool._db.execute("PRAGMA busy_timeout = 10").fetchall())
     (gone,) = await append(spool, 1)
-    with contextlib.closing(spool_file.open_read_only(tmp_path)) as reader:
+    with contextlib.closing(database_file.open_read_only(tmp_path)) as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM spool").fetchone()
         await spool.purge_all_but({OTHER_HANDLE})
@@ -197,7 +197,7 @@ async def test_file_of_the_version_before_is_taken_over(tmp_path: Path) -> None:
     spool = await open_spool(tmp_path)
     await append(spool, 40)
     await spool.close()
-    with contextlib.closing(sqlite3.connect(tmp_path / spool_file.NAME)) as db:
+    with contextlib.closing(sqlite3.connect(tmp_path / database_file.NAME)) as db:
         db.executescript(
             "DROP VIEW held; DROP TABLE recent; ALTER TABLE spool DROP COLUMN folded_through;"
             "PRAGMA user_version = 2"
@@ -207,7 +207,7 @@ async def test_file_of_the_version_before_is_taken_over(tmp_path: Path) -> None:
     await append(spool, 4)
     assert await held(spool) == list(range(1, 45))
     await spool.close()
-    assert spool_check.verify(tmp_path).is_sound
+    assert verification.verify(tmp_path).is_sound
 
 
 async def test_damaged_file_gives_back_its_slots(tmp_path: Path) -> None:
@@ -217,10 +217,10 @@ async def test_damaged_file_gives_back_its_slots(tmp_path: Path) -> None:
     await forget(spool, first[-1].sequence)
     second = await append(spool, 20)
     await spool.close()
-    with contextlib.closing(sqlite3.connect(tmp_path / spool_file.NAME)) as db:
+    with contextlib.closing(sqlite3.connect(tmp_path / database_file.NAME)) as db:
         query = "SELECT rootpage FROM sqlite_schema WHERE name = 'gaps'"
         page = db.execute(query).fetchone()[0]
-    with (tmp_path / spool_file.NAME).open("r+b") as file:
+    with (tmp_path / database_file.NAME).open("r+b") as file:
         file.seek((page - 1) * _PAGE)
         file.write(b"\xff" * _PAGE)
 
@@ -230,6 +230,6 @@ async def test_damaged_file_gives_back_its_slots(tmp_path: Path) -> None:
     assert (spool.repair.envelopes, spool.repair.lost) == (20, 0)
     assert await held(spool) == [s.sequence for s in second]
     await spool.close()
-    totals = spool_view.look(tmp_path).totals
+    totals = inspection.look(tmp_path).totals
     assert totals["appended"] == Amount(40, 200)
-    assert spool_check.verify(tmp_path).is_sound
+    assert verification.verify(tmp_path).is_sound

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from edge_agent import spool_check, spool_file, spool_view
 from edge_agent.errors import SpoolError
-from edge_agent.marks import cursor_of
 from edge_agent.ports import Sealed
-from edge_agent.spool import Bounds, SqliteSpool
-from edge_agent.spool_file import MAX_DAMAGED
-from edge_agent.spool_repair import JUMP, Repair
-from edge_agent.tags import Tags
+from edge_agent.spool import database_file, inspection, verification
+from edge_agent.spool.database_file import MAX_DAMAGED
+from edge_agent.spool.index_tags import Tags
+from edge_agent.spool.repair import JUMP, Repair
+from edge_agent.spool.spool import Bounds, SqliteSpool
+from edge_agent.values.checkpoint import cursor_of
 from tests.fakes_edge_agent import HANDLE, OTHER_HANDLE, SENSOR, agent_environ
 from tests.spool_writer import KEY, SPOOL_ID
 from wire.envelope import SUITE_X25519, VERSION, WRAPPED_KEY_BYTES, Envelope, encode_envelope
@@ -25,8 +25,8 @@ _PAGE = 1024
 _DIES_BEFORE_A_RENAME = """
 import os, sys
 from pathlib import Path
-from edge_agent import spool_opening
-from edge_agent.tags import Tags
+from edge_agent.spool import opening
+from edge_agent.spool.index_tags import Tags
 from tests.spool_writer import KEY
 
 left = int(sys.argv[2])
@@ -39,7 +39,7 @@ def watch(event, arguments):
             os._exit(9)
 
 sys.addaudithook(watch)
-spool_opening.open_file(
+opening.open_file(
     Path(sys.argv[1]), new_spool_id=b"t" * 16, key_check=Tags(KEY).check()
 ).connection.close()
 """
@@ -73,7 +73,7 @@ async def make_spool(folder: Path, count: int = 300) -> None:
 
 def root_page(folder: Path, table: str) -> int:
     """Return the number of the first page of *table*."""
-    with contextlib.closing(sqlite3.connect(folder / spool_file.NAME)) as db:
+    with contextlib.closing(sqlite3.connect(folder / database_file.NAME)) as db:
         query = "SELECT rootpage FROM sqlite_schema WHERE name = ?"
         page: int = db.execute(query, [table]).fetchone()[0]
         return page
@@ -81,7 +81,7 @@ def root_page(folder: Path, table: str) -> int:
 
 def damage(folder: Path, *pages: int) -> None:
     """Overwrite *pages* of the file."""
-    with (folder / spool_file.NAME).open("r+b") as file:
+    with (folder / database_file.NAME).open("r+b") as file:
         for page in pages:
             file.seek((page - 1) * _PAGE)
             file.write(b"\xff" * _PAGE)
@@ -100,7 +100,7 @@ async def sequences(spool: SqliteSpool) -> list[int]:
 async def test_all_but_the_damaged_page_comes_back(tmp_path: Path) -> None:
     """Around damaged leaves every envelope is recovered; the books say how many were not."""
     await make_spool(tmp_path)
-    pages = (tmp_path / spool_file.NAME).stat().st_size // _PAGE
+    pages = (tmp_path / database_file.NAME).stat().st_size // _PAGE
     damage(tmp_path, pages // 2, pages - 20)
 
     spool = await open_spool(tmp_path)
@@ -112,10 +112,10 @@ async def test_all_but_the_damaged_page_comes_back(tmp_path: Path) -> None:
     assert [s.payload for s in await spool.peek(after=0, limit=1)] == [envelope(1).payload]
     assert spool.marks([cursor_of(SENSOR)]) == {cursor_of(SENSOR): 300}
     await spool.close()
-    totals = spool_view.look(tmp_path).totals
+    totals = inspection.look(tmp_path).totals
     assert totals["damaged"].envelopes == 300 - len(here)
     assert totals["damaged"].observations == 2 * (300 - len(here))
-    assert spool_check.verify(tmp_path).is_sound
+    assert verification.verify(tmp_path).is_sound
 
 
 async def test_sequences_go_on_far_above(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ async def test_numbers_that_cannot_be_are_not_taken_over(
 ) -> None:
     """A damaged row may say anything: what it counts is believed only if it can be."""
     await make_spool(tmp_path)
-    with contextlib.closing(sqlite3.connect(tmp_path / spool_file.NAME)) as db:
+    with contextlib.closing(sqlite3.connect(tmp_path / database_file.NAME)) as db:
         db.execute(f"UPDATE spool SET {column} = ?", [number])  # noqa: S608 - a column
         db.commit()
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -145,7 +145,7 @@ async def test_numbers_that_cannot_be_are_not_taken_over(
     assert spool.spool_id == SPOOL_ID
     assert spool.take_sequence() == 301 + JUMP
     await spool.close()
-    assert spool_check.verify(tmp_path).is_sound
+    assert verification.verify(tmp_path).is_sound
 
 
 async def test_envelopes_tell_whose_they_are(tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ async def test_envelopes_tell_whose_they_are(tmp_path: Path) -> None:
     assert spool.spool_id == SPOOL_ID
     assert spool.take_sequence() == 301 + JUMP
     await spool.close()
-    assert spool_check.verify(tmp_path).is_sound
+    assert verification.verify(tmp_path).is_sound
 
 
 async def test_kill_while_it_is_repaired(tmp_path: Path) -> None:
@@ -221,13 +221,13 @@ async def test_damaged_files_do_not_pile_up(tmp_path: Path) -> None:
 async def test_verify_says_what_is_wrong(tmp_path: Path) -> None:
     """A payload of another spool, a sequence never given out and wrong counts are found."""
     await make_spool(tmp_path)
-    assert spool_check.verify(tmp_path).problems == []
-    with contextlib.closing(sqlite3.connect(tmp_path / spool_file.NAME)) as db:
+    assert verification.verify(tmp_path).problems == []
+    with contextlib.closing(sqlite3.connect(tmp_path / database_file.NAME)) as db:
         db.execute("UPDATE envelopes SET payload = zeroblob(10) WHERE sequence = 3")
         db.execute("UPDATE envelopes SET sequence = 999 WHERE sequence = 4")
         db.execute("UPDATE spool SET settled_envelopes = 1")
         db.commit()
-    problems = spool_check.verify(tmp_path).problems
+    problems = verification.verify(tmp_path).problems
     assert [problem.split(":")[0] for problem in problems] == [
         "envelope 3",
         "envelope 999",
@@ -239,8 +239,8 @@ async def test_verify_says_what_is_wrong(tmp_path: Path) -> None:
 async def test_file_of_another_version_is_refused(tmp_path: Path) -> None:
     """A file of another layout is neither damaged nor usable, and stays as it is."""
     await make_spool(tmp_path, 10)
-    with contextlib.closing(sqlite3.connect(tmp_path / spool_file.NAME)) as db:
-        db.execute(f"PRAGMA user_version = {spool_file.VERSION + 1}")
+    with contextlib.closing(sqlite3.connect(tmp_path / database_file.NAME)) as db:
+        db.execute(f"PRAGMA user_version = {database_file.VERSION + 1}")
     with pytest.raises(SpoolError):
         await open_spool(tmp_path)
     assert set_aside(tmp_path) == []

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from edge_agent import spool_view
 from edge_agent.ports import Amount, Sealed, Shortage
-from edge_agent.shedding import GAPS_KEPT_MS, HOUR_MS
-from edge_agent.spool import Bounds, SqliteSpool
-from edge_agent.spool_view import Gap
-from edge_agent.tags import Tags
-from edge_agent.worth import Worth, worth_of
+from edge_agent.spool import inspection
+from edge_agent.spool.eviction import GAPS_KEPT_MS, HOUR_MS
+from edge_agent.spool.index_tags import Tags
+from edge_agent.spool.inspection import Gap
+from edge_agent.spool.spool import Bounds, SqliteSpool
+from edge_agent.values.priority import Worth, worth_of
 from tests.fakes_edge_agent import HANDLE
 from tests.spool_writer import KEY, SPOOL_ID
 from wire.quantities import BY_NAME
@@ -94,7 +94,7 @@ async def test_gap_says_what_was_given_up(tmp_path: Path) -> None:
     await append(spool, Worth.TREATMENT, Worth.TREATMENT, now_ms=HOUR_MS + 5)
     await spool.evict_older_than(20, now_ms=HOUR_MS + 6)
     await spool.close()
-    view = spool_view.look(tmp_path)
+    view = inspection.look(tmp_path)
     by_bytes = Shortage.BYTES.value
     assert view.gaps == [
         Gap(HOUR_MS, Shortage.AGE.value, "single", 2, 2, 10, 10, 1, 3),
@@ -110,4 +110,4 @@ async def test_gaps_do_not_pile_up(tmp_path: Path) -> None:
     later = GAPS_KEPT_MS + 2 * HOUR_MS
     await append(spool, Worth.STREAMED, Worth.STREAMED, now_ms=later)
     await spool.close()
-    assert [gap.hour_ms for gap in spool_view.look(tmp_path).gaps] == [later]
+    assert [gap.hour_ms for gap in inspection.look(tmp_path).gaps] == [later]

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_agent.clock import KeptClock
-from edge_agent.measurement import Measurement
-from edge_agent.timekeeping import BROKEN_MS, STEP_MS, TOLERANCE_MS, Timekeeper
-from edge_agent.undated import MAX_WAITING, RESERVE, WaitingRoom
+from edge_agent.pipeline.undated_buffer import MAX_WAITING, RESERVE, WaitingRoom
+from edge_agent.sources.clock import KeptClock
+from edge_agent.values.measurement import Measurement
+from edge_agent.values.timekeeping import BROKEN_MS, STEP_MS, TOLERANCE_MS, Timekeeper
 from tests.fakes_edge_agent import HOUR_MS, lease
 from wire.lease import Lease
 

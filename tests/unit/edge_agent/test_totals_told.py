@@ -2,10 +2,10 @@
 
 from prometheus_client import CollectorRegistry
 
-from edge_agent.bluetooth.metrics import Ending, RadioMetrics
-from edge_agent.measurement import Reason
+from edge_agent.bluetooth.radio.metrics import Ending, RadioMetrics
 from edge_agent.metrics import Metrics
 from edge_agent.ports import Amount
+from edge_agent.values.measurement import Reason
 from wire.totals import FAMILIES, LEASE_TAKEN_MS, LEVELS
 
 

@@ -15,20 +15,20 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from prometheus_client import CollectorRegistry, generate_latest
 
-from edge_agent import lock, spool_file
-from edge_agent.clock import KeptClock, Machine, SystemClock
 from edge_agent.config import AgentSettings, SensorSettings
+from edge_agent.doctor import checks, cli, erase
+from edge_agent.doctor.checks import Verdict
 from edge_agent.enrolment import credentials
 from edge_agent.errors import SpoolError, StateInUse
-from edge_agent.keys import read
-from edge_agent.leases import FileShelf, Leases
+from edge_agent.lease.keys import read
+from edge_agent.lease.leases import FileShelf, Leases
 from edge_agent.metrics import Metrics
 from edge_agent.ports import Sealed
-from edge_agent.receipt_faults import ReceiptFault
-from edge_agent.spool import Bounds, SqliteSpool
-from edge_agent.tags import Tags
-from edge_agent.upkeep import cli, doctor, erase
-from edge_agent.upkeep.doctor import Verdict
+from edge_agent.sources.clock import KeptClock, Machine, SystemClock
+from edge_agent.spool import database_file, lock
+from edge_agent.spool.index_tags import Tags
+from edge_agent.spool.spool import Bounds, SqliteSpool
+from edge_agent.values.receipt_faults import ReceiptFault
 from runtime import http
 from runtime.settings import BrokerSettings, HttpSettings
 from runtime.tls_identity import Identity
@@ -188,11 +188,11 @@ def test_doctor_tells_what_was_given_up(settings: AgentSettings) -> None:
 
     now_ms = time.time_ns() // 1_000_000
     asyncio.run(run(now_ms - 8 * 24 * 3_600_000))
-    found = {finding.what: finding for finding in doctor.examine(settings)}["spool"]
-    assert found.verdict is doctor.Verdict.OK
+    found = {finding.what: finding for finding in checks.examine(settings)}["spool"]
+    assert found.verdict is checks.Verdict.OK
     asyncio.run(run(now_ms))
-    found = {finding.what: finding for finding in doctor.examine(settings)}["spool"]
-    assert found.verdict is doctor.Verdict.WARNING
+    found = {finding.what: finding for finding in checks.examine(settings)}["spool"]
+    assert found.verdict is checks.Verdict.WARNING
     assert "7 observations given up" in found.text
 
 
@@ -201,8 +201,8 @@ def test_doctor_tells_of_the_tenth_damaged_file(settings: AgentSettings) -> None
     fill(settings, b"")
     assert cli.purge(settings) == 0
     for name in ("damaged-9", "damaged-10", "damaged-10-wal"):
-        (settings.state_dir / f"{spool_file.NAME}.{name}").touch()
-    found = {finding.what: finding for finding in doctor.examine(settings)}["spool"]
+        (settings.state_dir / f"{database_file.NAME}.{name}").touch()
+    found = {finding.what: finding for finding in checks.examine(settings)}["spool"]
     assert "2 damaged set aside" in found.text
 
 
@@ -229,8 +229,8 @@ def test_doctor_says_what_is_wrong_with_the_broker(
                     connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
             threading.Thread(target=answer, daemon=True).start()
-        found = {finding.what: finding for finding in doctor.examine(settings)}["broker"]
-    assert found.verdict is doctor.Verdict.BAD
+        found = {finding.what: finding for finding in checks.examine(settings)}["broker"]
+    assert found.verdict is checks.Verdict.BAD
     assert word in found.text
 
 
@@ -238,7 +238,7 @@ def test_doctor_knows_a_name_that_nobody_knows(settings: AgentSettings) -> None:
     """A host that has no address is told from one that does not answer."""
     broker = msgspec.structs.replace(settings.broker, host="broker.invalid")
     settings = msgspec.structs.replace(settings, broker=broker)
-    found = {finding.what: finding for finding in doctor.examine(settings)}["broker"]
+    found = {finding.what: finding for finding in checks.examine(settings)}["broker"]
     assert "its name is not known" in found.text
 
 
@@ -266,13 +266,13 @@ def test_doctor_tells_a_lease_that_was_seen_to_end(settings: AgentSettings) -> N
     )
     leases.offer(wire_lease.encode(given, trust_key=trust_key, agent_key=held.lease.public_key()))
     leases.save()
-    assert doctor._lease(settings)[0] is doctor.Verdict.OK
+    assert checks._lease(settings)[0] is checks.Verdict.OK
 
     ahead = KeptClock(folder, belief="always", marker=folder / "none", machine=_Ahead())
     ahead.adopt(given)
     ahead.keep(is_last=True)
-    verdict, text = doctor._lease(settings)
-    assert verdict is doctor.Verdict.BAD
+    verdict, text = checks._lease(settings)
+    assert verdict is checks.Verdict.BAD
     assert "was seen to end" in text
 
 
@@ -280,9 +280,9 @@ def test_doctor_survives_whatever_is_missing(settings: AgentSettings) -> None:
     """With no file where it should be, every look still ends with a word."""
     settings.keys.lease_file.unlink()
     settings.broker.tls.certificate_file.unlink()
-    findings = list(doctor.examine(settings))
+    findings = list(checks.examine(settings))
     assert len(findings) == 10
-    assert not doctor.is_well(findings)
+    assert not checks.is_well(findings)
 
 
 def test_identity_follows_its_files(settings: AgentSettings) -> None:
@@ -304,7 +304,7 @@ def test_identity_follows_its_files(settings: AgentSettings) -> None:
 
 def test_findings_are_plain(settings: AgentSettings) -> None:
     """What doctor finds can be written as JSON."""
-    finding = next(doctor.examine(settings))
+    finding = next(checks.examine(settings))
     assert msgspec.to_builtins(finding)["what"] == "keys"
 
 
@@ -326,7 +326,7 @@ def test_doctor_tells_of_receipts_that_are_not_believed(
     for reason, count in reasons.items():
         for _ in range(count):
             metrics.refused_receipt(ReceiptFault(reason))
-    assert doctor.judge_receipts(generate_latest(registry).decode())[0] is verdict
+    assert checks.judge_receipts(generate_latest(registry).decode())[0] is verdict
 
 
 def test_doctor_asks_the_agent_that_runs(settings: AgentSettings) -> None:
@@ -336,7 +336,7 @@ def test_doctor_asks_the_agent_that_runs(settings: AgentSettings) -> None:
 
     def found(port: int) -> Verdict:
         asked = msgspec.structs.replace(settings, http=HttpSettings(port=port))
-        return {one.what: one for one in doctor.examine(asked)}["receipts"].verdict
+        return {one.what: one for one in checks.examine(asked)}["receipts"].verdict
 
     assert found(0) is Verdict.OK
     with http.serve(HttpSettings(), registry, missing=list) as port:

@@ -11,14 +11,14 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from prometheus_client import CollectorRegistry
 
-from edge_agent import spool_file
 from edge_agent.errors import BrokerError
 from edge_agent.metrics import Metrics
-from edge_agent.outbox import Limits, Outbox
 from edge_agent.ports import Connection, Downlink, Sealed
-from edge_agent.spool import Bounds, SqliteSpool
-from edge_agent.tags import Tags
-from edge_agent.uplink import Uplink
+from edge_agent.spool import database_file
+from edge_agent.spool.index_tags import Tags
+from edge_agent.spool.spool import Bounds, SqliteSpool
+from edge_agent.uplink.outbox import Limits, Outbox
+from edge_agent.uplink.uplink import Uplink
 from runtime.backoff import Backoff
 from tests.fakes_edge_agent import HANDLE, ManualClock
 from tests.spool_writer import KEY, SPOOL_ID
@@ -115,7 +115,7 @@ async def test_what_is_forgotten_while_a_connection_ends_is_counted(tmp_path: Pa
     async with asyncio.timeout(60):
         while spool._settled is None:  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.01)
-        with contextlib.closing(sqlite3.connect(tmp_path / spool_file.NAME)) as other:
+        with contextlib.closing(sqlite3.connect(tmp_path / database_file.NAME)) as other:
             # As a slow disk would, it keeps the spool busy: what is forgotten is under way.
             other.execute("BEGIN IMMEDIATE")
             await asyncio.sleep(0.5)

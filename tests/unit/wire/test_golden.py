@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from edge_agent.leases import Leases
+from edge_agent.lease.leases import Leases
 from ingest.quarantine import unseal
 from tests.golden.record import (
     AGENT,

@@ -3,8 +3,8 @@
 import msgspec
 import pytest
 
-from edge_agent.bluetooth.metrics import Ending
-from edge_agent.measurement import Reason
+from edge_agent.bluetooth.radio.metrics import Ending
+from edge_agent.values.measurement import Reason
 from wire import state, totals
 from wire.errors import Malformed
 from wire.state import State

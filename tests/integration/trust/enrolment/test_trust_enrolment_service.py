@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from cryptography.x509.oid import NameOID
 
 from edge_agent.enrolment import cli as gateway_cli
-from edge_agent.enrolment import credentials, desk, enrol
+from edge_agent.enrolment import client, credentials, enrol
 from edge_agent.enrolment.cli import add_to
 from edge_agent.errors import DeskRefused, DeskUnavailable
 from runtime.settings import TlsSettings
@@ -200,16 +200,16 @@ def test_renewal_is_refused_to_who_is_no_agent(
     agent = served.enrol(served.token(), out)
     key = Ed25519PrivateKey.generate()
     body = enrol._Renewing(credentials.certificate_request(key))
-    nobody = desk.tls_context(served.pki / "ca.crt")
+    nobody = client.tls_context(served.pki / "ca.crt")
     with pytest.raises(DeskRefused, match="not accepted"):
-        desk.ask(served.url, "/v1/renew", body, context=nobody)
-    service = desk.tls_context(
+        client.ask(served.url, "/v1/renew", body, context=nobody)
+    service = client.tls_context(
         served.pki / "ca.crt",
         certificate_file=served.pki / "ingest.crt",
         key_file=served.pki / "ingest.key",
     )
     with pytest.raises(DeskRefused, match="not accepted"):
-        desk.ask(served.url, "/v1/renew", body, context=service)
+        client.ask(served.url, "/v1/renew", body, context=service)
 
     office.run("pki", "revoke", agent, "--yes", "--crl", str(tmp_path / "crl.pem"))
     with pytest.raises(DeskRefused, match="not accepted"):
@@ -272,12 +272,12 @@ def test_a_renewal_whose_answer_was_lost_is_repeated(
     key = Ed25519PrivateKey.generate()
     body = enrol._Renewing(credentials.certificate_request(key))
     files = tls(out)
-    context = desk.tls_context(
+    context = client.tls_context(
         files.ca_file, certificate_file=files.certificate_file, key_file=files.key_file
     )
 
     answers = {
-        desk.ask(served.url, "/v1/renew", body, context=context).certificate for _ in range(4)
+        client.ask(served.url, "/v1/renew", body, context=context).certificate for _ in range(4)
     }
 
     assert len(answers) == 1
@@ -294,15 +294,15 @@ def test_requests_that_prove_nothing_are_refused(served: Served, tmp_path: Path)
     other = credentials.certificate_request(Ed25519PrivateKey.generate())
     lines, others = good.splitlines(), other.splitlines()
     mixed = "\n".join([*lines[:-2], others[-2], lines[-1]])
-    context = desk.tls_context(served.pki / "ca.crt")
+    context = client.tls_context(served.pki / "ca.crt")
     for request in ("", "-----BEGIN CERTIFICATE REQUEST-----", mixed):
         body = enrol._Enrolling(token, request, bytes(32))
         with pytest.raises(DeskRefused):
-            desk.ask(served.url, "/v1/enrol", body, context=context)
+            client.ask(served.url, "/v1/enrol", body, context=context)
     with pytest.raises(DeskRefused):
-        desk.ask(served.url, "/v1/enrol", enrol._Enrolling(token, good, b"x"), context=context)
+        client.ask(served.url, "/v1/enrol", enrol._Enrolling(token, good, b"x"), context=context)
     with pytest.raises(DeskRefused):
-        desk.ask(
+        client.ask(
             served.url, "/v1/enrol", enrol._Enrolling("A" * 20_000, good, bytes(32)),
             context=context,
         )  # fmt: skip
@@ -371,9 +371,9 @@ def test_an_impatient_client_holds_no_place(served: Served) -> None:
     silent = [socket.create_connection(("127.0.0.1", port)) for _ in range(50)]
     done = threading.Event()
     try:
-        context = desk.tls_context(served.pki / "ca.crt")
+        context = client.tls_context(served.pki / "ca.crt")
         with pytest.raises(DeskRefused):
-            desk.ask(served.url, "/v1/enrol", enrol._Renewing(""), context=context)
+            client.ask(served.url, "/v1/enrol", enrol._Renewing(""), context=context)
         done.set()
     finally:
         for connection in silent:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_agent.enrolment import credentials, desk, enrol
+from edge_agent.enrolment import client, credentials, enrol
 from tests.fix_vault import Office
 from tests.integration.trust.enrolment.test_trust_enrolment_service import Served, serial, tls
 from trust.enrolment import visitors
@@ -101,7 +101,7 @@ def test_half_open_handshakes_hold_no_place(served: Served, tmp_path: Path, said
 def test_half_said_requests_hold_no_place(patient: Served, tmp_path: Path) -> None:
     """After a handshake too: 60 of one address that never end their request."""
     out = tmp_path / "gateway"
-    context = desk.tls_context(patient.pki / "ca.crt")
+    context = client.tls_context(patient.pki / "ca.crt")
     before = descriptors(patient)
     with contextlib.ExitStack() as held:
         for n in range(60):

@@ -1,0 +1,125 @@
+"""Where the values of one sensor come in: counted, bounded, decoded, dated, handed on."""
+
+from collections.abc import Callable
+
+import msgspec
+
+from edge_agent.bluetooth import flow_limit, readings
+from edge_agent.bluetooth.dating import Dater, SensorClock
+from edge_agent.bluetooth.inbox import Inbox
+from edge_agent.bluetooth.radio.metrics import Drop, RadioMetrics
+from edge_agent.gatt import registry
+from edge_agent.gatt.errors import DecodeError
+from edge_agent.gatt.meaning import Outcome
+from edge_agent.gatt.quirks import NO_QUIRKS, Quirks
+from edge_agent.gatt.registry import Characteristic
+from edge_agent.ports import Clock
+from edge_agent.values.measurement import Measurement, Reason
+
+MAX_VALUE_BYTES = 512
+"""Core specification, volume 3, part F, section 3.2.9: no attribute is longer."""
+
+
+class Shared(msgspec.Struct, frozen=True):
+    """What all sensors have in common."""
+
+    inbox: Inbox
+    metrics: RadioMetrics
+    clock: Clock
+    refused: Callable[[Reason], None]
+    """Counts a value that no measurement came of."""
+
+
+class Outlet:
+    """
+    What comes out of one sensor during one connection.
+
+    Args:
+        sensor: Its address.
+
+        shared: Where it goes.
+
+        progressed: Called when something came that can be read: the radio works.
+    """
+
+    def __init__(self, sensor: str, shared: Shared, progressed: Callable[[], None]) -> None:
+        self.sensor = sensor
+        self.quirks: Quirks = NO_QUIRKS
+        self.dater: Dater = SensorClock()
+        self._shared = shared
+        self._progressed = progressed
+        self._flow = flow_limit.Meter(now=shared.clock.now())
+        self.heard_at = shared.clock.now()
+        """When the last value came, by the monotonic clock."""
+
+    @property
+    def metrics(self) -> RadioMetrics:
+        """Where it is counted."""
+        return self._shared.metrics
+
+    @property
+    def clock(self) -> Clock:
+        """The clocks of this machine."""
+        return self._shared.clock
+
+    @property
+    def is_flooded(self) -> bool:
+        """Whether it has sent far too much."""
+        return self._flow.is_flooded
+
+    def admit(self) -> bool:
+        """Tell whether one more notification is within bounds; if not, it is counted."""
+        if self._flow.allows(now=self.clock.now()):
+            return True
+        self.metrics.dropped(Drop.FLOOD)
+        self._shared.refused(Reason.FLOOD)
+        return False
+
+    def decode(self, characteristic: Characteristic, value: bytes) -> msgspec.Struct | None:
+        """Return the measurement in *value*; None if it is none, which is counted."""
+        self.metrics.received(characteristic.name)
+        self.heard_at = self.clock.now()
+        if len(value) > MAX_VALUE_BYTES:
+            self._undecoded(characteristic, "oversized")
+            return None
+        try:
+            measurement = characteristic.decode(value, self.quirks)
+        except DecodeError as exc:
+            self._undecoded(characteristic, exc.reason)
+            return None
+        self._progressed()
+        return measurement
+
+    def _undecoded(self, characteristic: Characteristic, reason: str) -> None:
+        self.metrics.undecoded(characteristic.name, reason)
+        self._shared.refused(Reason.MALFORMED)
+
+    def live(
+        self, characteristic: Characteristic, value: bytes, *, is_single: bool = False
+    ) -> None:
+        """Take a notification that the sensor forgets; a single one was taken on purpose."""
+        if not self.admit():
+            return
+        measurement = self.decode(characteristic, value)
+        if measurement is None:
+            return
+        for outcome in registry.observations(measurement, self.quirks):
+            measured = self.measure(outcome, record=None)
+            self.hand_on(msgspec.structs.replace(measured, is_single=is_single))
+
+    def measure(self, outcome: Outcome, *, record: int | None) -> Measurement:
+        """Return *outcome*, dated."""
+        now_ms = self.clock.now_ms()
+        return readings.measure(self.sensor, outcome, self.dater, now_ms=now_ms, record=record)
+
+    def hand_on(self, measurement: Measurement) -> bool:
+        """Hand *measurement* over, or give it up when there is no room; tell which."""
+        has_room = self._shared.inbox.offer(measurement)
+        if not has_room:
+            self.metrics.dropped(Drop.NO_ROOM)
+            self._shared.refused(Reason.FLOOD)
+        return has_room
+
+    async def put(self, measurement: Measurement) -> None:
+        """Hand *measurement* over, as soon as there is room."""
+        await self._shared.inbox.put(measurement)

@@ -1,0 +1,1 @@
+"""The radio itself: scanning, connecting, pairing, and recovery after a failure."""

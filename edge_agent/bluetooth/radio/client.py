@@ -1,0 +1,291 @@
+"""
+One connection to one sensor, through bleak.
+
+It always ends in a disconnect, also when the sensor went away by itself: bleak keeps its D-Bus
+connection open then, BlueZ keeps the registration for notifications with it, and each of them
+makes every later notification come once more.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any, Final, TypeVar
+
+import msgspec
+from bleak import BleakClient
+from bleak.args.bluez import BlueZClientArgs
+from bleak.backends.characteristic import BleakGATTCharacteristic
+from bleak.backends.client import BaseBleakClient
+from bleak.backends.device import BLEDevice
+from bleak.backends.scanner import BaseBleakScanner
+
+from edge_agent.bluetooth.errors import (
+    BluetoothError,
+    BondRefused,
+    CallTimedOut,
+    LinkLost,
+    NotAuthorised,
+    SensorRefused,
+    Unanswered,
+)
+from edge_agent.bluetooth.radio.deadline import within
+from edge_agent.bluetooth.radio.error_translation import FAILURES, says_bond, translate
+from edge_agent.gatt.registry import uuid_of
+
+T = TypeVar("T")
+
+CONNECT_S: Final = 30.0
+"""The kernel tries for 20 s, and then BlueZ reads what services there are."""
+CALL_S: Final = 10.0
+BONDING_S: Final = 35.0
+"""BlueZ ends a call that a sensor leaves unanswered for 30 s, but not one for which it bonds."""
+DISCONNECT_S: Final = 5.0
+_LAST_WORDS_S: Final = 0.2
+# ATT: unlikely error. With it BlueZ answers in place of a sensor that does not.
+_UNLIKELY: Final = 0x0E
+_PAIR_S: Final = 60.0
+"""Somebody has to read six digits and type them."""
+_HOST_DOWN_DISCONNECT_S: Final = 0.5
+
+
+class Radio(msgspec.Struct, frozen=True):
+    """Which adapter, and through what bleak reaches it."""
+
+    adapter: str | None = None
+    """Its name, hci0; None for the first that is switched on."""
+    scanner_type: type[BaseBleakScanner] | None = None
+    """None for what this platform has: BlueZ."""
+    client_type: type[BaseBleakClient] | None = None
+    call_s: float = CALL_S
+    """How long one call to a sensor may take."""
+    bonding_s: float = BONDING_S
+    """The same, where it is to be told whether the sensor is deaf or wants a bond."""
+
+
+class Link:
+    """
+    A live connection. Every method raises BluetoothError, within a bounded time.
+
+    Args:
+        client: Connected.
+
+        gone: Set when the connection has ended.
+
+        radio: How long a call may take.
+
+        is_inherited: Whether somebody else had made it, who may have asked for something.
+
+        is_bonded: Whether there is a bond; None if nobody knows.
+
+        is_suspect: Whether it left a call unanswered before, and may want a bond.
+    """
+
+    def __init__(
+        self,
+        client: BleakClient,
+        gone: asyncio.Event,
+        radio: Radio,
+        *,
+        is_inherited: bool = False,
+        is_bonded: bool | None = None,
+        is_suspect: bool = False,
+    ) -> None:
+        self.is_inherited = is_inherited
+        self._may_want_bond = is_bonded is False
+        self._is_suspect = is_suspect and self._may_want_bond
+        self._client = client
+        self._gone = gone
+        self._call_s = radio.bonding_s if self._is_suspect else radio.call_s
+
+    def _find(self, service: int, number: int) -> BleakGATTCharacteristic | None:
+        try:
+            services = self._client.services
+        except FAILURES as exc:
+            raise translate(exc, "looking up services") from None
+        uuid = uuid_of(number)
+        for found in services:
+            if found.uuid.lower() == uuid_of(service):
+                return next((c for c in found.characteristics if c.uuid.lower() == uuid), None)
+        return None
+
+    def has(self, service: int, number: int) -> bool:
+        """Tell whether the sensor has characteristic *number* in *service*."""
+        return self._find(service, number) is not None
+
+    def can_notify(self, service: int, number: int) -> bool:
+        """Tell whether characteristic *number* of *service* notifies or indicates."""
+        found = self._find(service, number)
+        return found is not None and not {"notify", "indicate"}.isdisjoint(found.properties)
+
+    def can_write(self, service: int, number: int) -> bool:
+        """Tell whether characteristic *number* of *service* can be written."""
+        found = self._find(service, number)
+        return found is not None and "write" in found.properties
+
+    def _get(self, service: int, number: int) -> BleakGATTCharacteristic:
+        found = self._find(service, number)
+        if found is None:
+            raise SensorRefused("a characteristic")
+        return found
+
+    async def read(self, service: int, number: int) -> bytes:
+        """Return the value of a characteristic."""
+        found = self._get(service, number)
+        return bytes(await self._ask("reading", self._client.read_gatt_char(found)))
+
+    async def write(self, service: int, number: int, value: bytes) -> None:
+        """Write *value*, and wait until the sensor has taken it."""
+        found = self._get(service, number)
+        await self._ask("writing", self._client.write_gatt_char(found, value, response=True))
+
+    async def subscribe(
+        self, service: int, number: int, on_value: Callable[[bytes], None]
+    ) -> None:
+        """Call *on_value*, which must not raise, for each notification or indication."""
+        found = self._get(service, number)
+
+        def notified(_: BleakGATTCharacteristic, value: bytearray) -> None:
+            if not self._gone.is_set():
+                on_value(bytes(value))
+
+        await self._ask("subscribing", self._client.start_notify(found, notified))
+
+    async def pair(self) -> None:
+        """Make a bond, or find that there is one."""
+        await self._call("pairing", self._client.pair(), seconds=_PAIR_S)
+
+    def lose(self) -> None:
+        """Take the connection for ended: whoever held it is no more."""
+        self._gone.set()
+
+    async def until_gone(self) -> None:
+        """Return when the connection has ended."""
+        await self._gone.wait()
+
+    async def hold(self, work: Coroutine[Any, Any, T]) -> T:
+        """
+        Return what *work* returns, as long as the connection lasts.
+
+        Raises:
+            LinkLost: It ended first.
+        """
+        working = asyncio.ensure_future(work)
+        ending = asyncio.ensure_future(self._gone.wait())
+        try:
+            await asyncio.wait({working, ending}, return_when=asyncio.FIRST_COMPLETED)
+            # A meter may go as soon as it has said all: what it said is still being handed over.
+            await asyncio.wait({working}, timeout=_LAST_WORDS_S)
+            if not working.done():
+                raise LinkLost
+            return working.result()
+        finally:
+            for task in (working, ending):
+                task.cancel()
+            await asyncio.gather(working, ending, return_exceptions=True)
+
+    async def _ask(self, call: str, work: Coroutine[Any, Any, T]) -> T:
+        try:
+            return await self._call(call, work)
+        except CallTimedOut:
+            # Told by a sensor that it wants a bond, BlueZ tries to make one. Without an agent
+            # that fails, and the call is never answered, not even by that.
+            if self._is_suspect:
+                raise NotAuthorised(call) from None
+            if self._may_want_bond:
+                raise Unanswered(call) from None
+            raise
+        except SensorRefused as exc:
+            if self._is_suspect and exc.code == _UNLIKELY:
+                raise Unanswered(call) from None
+            raise
+
+    async def _call(self, call: str, work: Coroutine[Any, Any, T], seconds: float = 0.0) -> T:
+        try:
+            async with asyncio.timeout(seconds or self._call_s):
+                return await work
+        except FAILURES as exc:
+            if self._gone.is_set():
+                raise LinkLost from None
+            raise translate(exc, call) from None
+
+
+async def forget(device: BLEDevice, radio: Radio) -> None:
+    """
+    Let the host forget *device* and its bond.
+
+    Raises:
+        BluetoothError: It does not.
+    """
+    client = BleakClient(device, bluez=_adapter(radio), backend=radio.client_type)
+    try:
+        await within(CALL_S, "forgetting", client.unpair())
+    except FAILURES as exc:
+        raise translate(exc, "forgetting") from None
+
+
+def _adapter(radio: Radio) -> BlueZClientArgs:
+    return {} if radio.adapter is None else {"adapter": radio.adapter}
+
+
+def _is_bonded(device: BLEDevice) -> bool | None:
+    """Tell whether BlueZ has a bond with *device*; None where there is no BlueZ."""
+    details = device.details if isinstance(device.details, dict) else {}
+    paired = details.get("props", {}).get("Paired")
+    return paired if isinstance(paired, bool) else None
+
+
+@contextlib.asynccontextmanager
+async def connected(
+    device: BLEDevice,
+    radio: Radio,
+    *,
+    is_inherited: bool = False,
+    is_suspect: bool = False,
+    host_is_up: Callable[[], bool] = lambda: True,
+) -> AsyncIterator[Link]:
+    """
+    Connect to *device* for as long as the context is open.
+
+    Args:
+        device: As a scan has just found it.
+
+        radio: Through what.
+
+        is_inherited: Whether it is connected already, by somebody else.
+
+        is_suspect: Whether it left a call unanswered before.
+
+        host_is_up: Tells whether it is worth while to say goodbye.
+
+    Raises:
+        BluetoothError: There is no connection.
+    """
+    gone = asyncio.Event()
+    client = BleakClient(
+        device,
+        lambda _: gone.set(),
+        timeout=CONNECT_S,
+        bluez=_adapter(radio),
+        backend=radio.client_type,
+    )
+    try:
+        try:
+            await within(CONNECT_S, "connecting", client.connect())
+        except FAILURES as exc:
+            if _is_bonded(device) and says_bond(exc):
+                raise BondRefused from None
+            raise translate(exc, "connecting") from None
+        yield Link(
+            client,
+            gone,
+            radio,
+            is_inherited=is_inherited,
+            is_bonded=_is_bonded(device),
+            is_suspect=is_suspect,
+        )
+    finally:
+        gone.set()
+        # The work is done or lost, whatever comes of this.
+        with contextlib.suppress(BluetoothError, *FAILURES):
+            patience_s = DISCONNECT_S if host_is_up() else _HOST_DOWN_DISCONNECT_S
+            await within(patience_s, "disconnecting", client.disconnect())

@@ -1,0 +1,158 @@
+"""What the radio counts. Labels come from closed enums: never a sensor."""
+
+import enum
+from collections.abc import Iterable
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from edge_agent.bluetooth.errors import (
+    BluetoothError,
+    BondRefused,
+    CallTimedOut,
+    Endless,
+    Flooding,
+    LinkLost,
+    NotAuthorised,
+    SensorRefused,
+    Silent,
+    StackError,
+)
+from edge_agent.bluetooth.radio.escalation import Rung
+from edge_agent.gatt.registry import CHARACTERISTICS
+
+_PREFIX: Final = "vitalveil_agent_"
+_DECODE_REASONS: Final = (
+    "truncated",
+    "trailing_bytes",
+    "reserved_value",
+    "bad_crc",
+    "malformed",
+    "oversized",
+)
+
+
+class Ending(enum.StrEnum):
+    """How an attempt to talk to a sensor ended."""
+
+    DONE = "done"
+    """It had said everything."""
+    LOST = "lost"
+    TIMED_OUT = "timed_out"
+    SILENT = "silent"
+    NOT_AUTHORISED = "not_authorised"
+    """It wants to be paired."""
+    BOND_REFUSED = "bond_refused"
+    """It was paired, and has forgotten: it wants to be paired anew."""
+    REFUSED = "refused"
+    FLOODING = "flooding"
+    ENDLESS = "endless"
+    STACK = "stack"
+    OTHER = "other"
+
+
+class Drop(enum.StrEnum):
+    """Why a notification was given up undecoded, or decoded."""
+
+    FLOOD = "flood"
+    NO_ROOM = "no_room"
+    UNASKED = "unasked"
+    """A stored record that nobody asked for, or not yet: the sensor has it still."""
+
+
+_ENDINGS: Final[tuple[tuple[type[BluetoothError], Ending], ...]] = (
+    (LinkLost, Ending.LOST),
+    (CallTimedOut, Ending.TIMED_OUT),
+    (Silent, Ending.SILENT),
+    (NotAuthorised, Ending.NOT_AUTHORISED),
+    (BondRefused, Ending.BOND_REFUSED),
+    (SensorRefused, Ending.REFUSED),
+    (Flooding, Ending.FLOODING),
+    (Endless, Ending.ENDLESS),
+    (StackError, Ending.STACK),
+)
+
+
+def ending_of(error: BluetoothError) -> Ending:
+    """Return how an attempt ended that ended in *error*."""
+    return next((end for kind, end in _ENDINGS if isinstance(error, kind)), Ending.OTHER)
+
+
+class RadioMetrics:
+    """
+    The metrics of the radio of one agent.
+
+    Args:
+        registry: The agent's.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+        self.bound = self._gauge("bound_sensors", "Sensors that the lease names.")
+        self.linked = self._gauge("connected_sensors", "Of those, connected now.")
+        self._adverts = self._counter(
+            "advertisements", "Advertisements heard.", "sender", ("bound", "stranger")
+        )
+        self.connections = self._plain("sensor_connections", "Connections made.")
+        self._ended = self._counter(
+            "sensor_attempts", "Attempts to talk to a sensor, ended.", "ending", Ending
+        )
+        self._recoveries = self._counter(
+            "recoveries", "What was tried to bring the radio back.", "rung", Rung
+        )
+        names = sorted(c.name for c in CHARACTERISTICS.values())
+        self._values = self._counter("sensor_values", "Values received.", "characteristic", names)
+        self._undecoded = Counter(
+            _PREFIX + "decode_errors",
+            "Values that are none.",
+            ["characteristic", "reason"],
+            registry=registry,
+        )
+        self._dropped = self._counter(
+            "dropped_notifications", "Notifications given up.", "reason", Drop
+        )
+        self.records = self._plain("fetched_records", "Stored records received.")
+        self.fetches = self._plain("record_fetches", "Reports of stored records, complete.")
+        self.short_reports = self._plain(
+            "short_reports", "Reports with less than the sensor had counted."
+        )
+        self.resets = self._plain("sensor_resets", "Memories cleared, sessions begun anew.")
+        self.clocks = self._plain("corrected_clocks", "Clocks of sensors found off, by minutes.")
+        self.host_deaths = self._plain("bluetooth_deaths", "Times that bluetoothd went away.")
+
+    def _plain(self, name: str, text: str) -> Counter:
+        return Counter(_PREFIX + name, text, registry=self._registry)
+
+    def _gauge(self, name: str, text: str) -> Gauge:
+        return Gauge(_PREFIX + name, text, registry=self._registry)
+
+    def _counter(self, name: str, text: str, label: str, values: Iterable[str]) -> Counter:
+        counter = Counter(_PREFIX + name, text, [label], registry=self._registry)
+        for value in values:
+            counter.labels(str(value))
+        return counter
+
+    def heard(self, *, bound: bool) -> None:
+        """Count an advertisement."""
+        self._adverts.labels("bound" if bound else "stranger").inc()
+
+    def ended(self, ending: Ending) -> None:
+        """Count an attempt to talk to a sensor."""
+        self._ended.labels(ending.value).inc()
+
+    def tried(self, rung: Rung) -> None:
+        """Count a step of recovery."""
+        self._recoveries.labels(rung.value).inc()
+
+    def received(self, characteristic: str) -> None:
+        """Count a value."""
+        self._values.labels(characteristic).inc()
+
+    def undecoded(self, characteristic: str, reason: str) -> None:
+        """Count a value that is none."""
+        known = reason if reason in _DECODE_REASONS else "malformed"
+        self._undecoded.labels(characteristic, known).inc()
+
+    def dropped(self, reason: Drop) -> None:
+        """Count a notification that was given up."""
+        self._dropped.labels(reason.value).inc()

@@ -1,0 +1,255 @@
+"""
+Listening for the sensors that the lease names; everybody else is counted and forgotten.
+
+One radio cannot well scan and connect at once. So the air has turns: a scan ends when a sensor
+that somebody waits for is heard, and begins again when that one is connected.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Collection
+from typing import Final
+
+import msgspec
+from bleak import BleakAdapter, BleakScanner
+from bleak.args.bluez import BlueZScannerArgs
+from bleak.backends.device import BLEDevice
+from bleak.backends.scanner import AdvertisementData
+
+from edge_agent.bluetooth.errors import BluetoothError, LinkError, StackError
+from edge_agent.bluetooth.radio.client import Radio
+from edge_agent.bluetooth.radio.deadline import within
+from edge_agent.bluetooth.radio.error_translation import FAILURES, translate
+from edge_agent.bluetooth.radio.escalation import Trouble
+from edge_agent.bluetooth.radio.metrics import RadioMetrics
+from edge_agent.bluetooth.radio.recovery import Host, Recovery
+from runtime.backoff import Backoff
+
+START_S: Final = 10.0
+STOP_S: Final = 5.0
+
+
+class Rhythm(msgspec.Struct, frozen=True):
+    """How to share the antenna with Wi-Fi and with the sensors that are connected."""
+
+    window_s: float = 8.0
+    """
+    How long one scan lasts. bleak remembers whoever it heard in it, and forgets them at its end.
+
+    Less than ten seconds, after which the kernel begins a scan anew: BlueZ before 5.88, told to
+    stop in that very moment, forgets that it scans.
+    """
+    rest_s: float = 4.0
+    """Between two scans, while nobody new is waited for."""
+
+
+class Found(msgspec.Struct, frozen=True):
+    """A sensor that can be connected to."""
+
+    device: BLEDevice
+    is_connected: bool
+    """Whether the host has a connection to it already, which somebody else made."""
+
+
+Hear = Callable[[BLEDevice, AdvertisementData], None]
+_SERVICES: Final = ["1808", "1809", "180d", "1810", "181d", "181f", "1822"]
+
+
+class Scanner:
+    """
+    Finds sensors, for those who want to connect to them.
+
+    Args:
+        radio: Through what.
+
+        host: Knows who is connected.
+
+        metrics: Counts who is heard.
+
+        backoff: How long to wait when scanning fails.
+
+        rhythm: How long to scan, and to rest.
+    """
+
+    def __init__(
+        self,
+        *,
+        radio: Radio,
+        host: Host,
+        metrics: RadioMetrics,
+        backoff: Backoff,
+        rhythm: Rhythm,
+    ) -> None:
+        self._radio = radio
+        self._host = host
+        self._metrics = metrics
+        self._backoff = backoff
+        self._rhythm = rhythm
+        self._bound: frozenset[str] = frozenset()
+        self._wanted: dict[str, asyncio.Future[Found]] = {}
+        self._asked = asyncio.Event()
+        self._over = asyncio.Event()
+        self._connecting: set[str] = set()
+        self._calm = asyncio.Event()
+        self._calm.set()
+        self._turn = asyncio.Lock()
+        self._heard = 0
+
+    def bind(self, sensors: Collection[str]) -> None:
+        """Take *sensors* for ours, all others for strangers."""
+        self._bound = frozenset(sensors)
+
+    def renew(self) -> None:
+        """End this scan, and begin a new one."""
+        self._over.set()
+
+    @contextlib.asynccontextmanager
+    async def found(self, sensor: str) -> AsyncIterator[Found]:
+        """Wait until *sensor* is heard. While the context is open, the air is free to connect."""
+        sensor = sensor.upper()
+        heard: asyncio.Future[Found] = asyncio.get_running_loop().create_future()
+        self._wanted[sensor] = heard
+        self._asked.set()
+        # In the scan that runs it may have been heard, and would not be reported again.
+        self._over.set()
+        try:
+            found = await heard
+            async with self._turn:
+                yield found
+        finally:
+            if self._wanted.get(sensor) is heard:
+                del self._wanted[sensor]
+            if not self._wanted:
+                self._asked.clear()
+            self._connecting.discard(sensor)
+            if not self._connecting:
+                self._calm.set()
+
+    async def run(self, recovery: Recovery) -> None:
+        """
+        Scan whenever somebody waits for a sensor.
+
+        Raises:
+            GaveUp: The radio is beyond recovery.
+        """
+        while True:
+            await self._asked.wait()
+            await self._calm.wait()
+            try:
+                await self._scan(recovery)
+            except BluetoothError as exc:
+                await recovery.failed(_as_stack(exc))
+                await recovery.pause(self._backoff.failed())
+            else:
+                self._backoff.succeeded()
+                recovery.worked(Trouble.STACK)
+
+    async def _scan(self, recovery: Recovery) -> None:
+        self._over.clear()
+        self._heard = 0
+        await self._look_at_connected()
+        if self._over.is_set():
+            return
+        async with listening(self._hear, self._radio):
+            is_over = await self._until_over(self._rhythm.window_s)
+        if self._heard:
+            recovery.worked(Trouble.DEAF)
+        elif not is_over:
+            await recovery.climb(Trouble.DEAF)
+        if not is_over:
+            await self._until_over(self._rhythm.rest_s)
+
+    async def _until_over(self, seconds: float) -> bool:
+        """Wait at most *seconds*; tell whether somebody ended it."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._over.wait()
+        return self._over.is_set()
+
+    async def _look_at_connected(self) -> None:
+        """
+        Take sensors that are connected already: these do not advertise.
+
+        BlueZ keeps a connection whose owner was killed. bleak knows of it, but also of those that
+        a bluetoothd had that is dead: so the host is asked first.
+        """
+        connected = await self._host.connected()
+        if not connected:
+            return
+        try:
+            async with asyncio.timeout(START_S):
+                adapter = await BleakAdapter.get(
+                    bluez={} if self._radio.adapter is None else {"adapter": self._radio.adapter}
+                )
+                devices = await adapter.get_connected_devices(_SERVICES)
+        except FAILURES as exc:
+            raise translate(exc, "scanning") from None
+        for device in devices:
+            if device.address.upper() in connected:
+                self._give(device, is_connected=True)
+
+    def _hear(self, device: BLEDevice, _: AdvertisementData) -> None:
+        self._heard += 1
+        self._metrics.heard(bound=device.address.upper() in self._bound)
+        self._give(device, is_connected=False)
+
+    def _give(self, device: BLEDevice, *, is_connected: bool) -> None:
+        address = device.address.upper()
+        wanted = self._wanted.get(address)
+        if wanted is None or wanted.done():
+            return
+        self._connecting.add(address)
+        self._calm.clear()
+        wanted.set_result(Found(device, is_connected))
+        self._over.set()
+
+
+async def find(sensor: str, radio: Radio) -> BLEDevice:
+    """
+    Return *sensor* as soon as it is heard, for those who want nothing else of the radio.
+
+    Raises:
+        BluetoothError: The radio does not listen.
+    """
+    heard: asyncio.Future[BLEDevice] = asyncio.get_running_loop().create_future()
+
+    def hear(device: BLEDevice, _: AdvertisementData) -> None:
+        if device.address.upper() == sensor.upper() and not heard.done():
+            heard.set_result(device)
+
+    async with listening(hear, radio):
+        return await heard
+
+
+@contextlib.asynccontextmanager
+async def listening(hear: Hear, radio: Radio) -> AsyncIterator[None]:
+    """
+    Call *hear* for each advertisement while the context is open.
+
+    Raises:
+        BluetoothError: The radio does not listen.
+    """
+    scanner = BleakScanner(hear, bluez=_adapter(radio), backend=radio.scanner_type)
+    try:
+        await within(START_S, "scanning", scanner.start())
+    except FAILURES as exc:
+        raise translate(exc, "scanning") from None
+    try:
+        yield
+    finally:
+        await _stop(scanner)
+
+
+def _adapter(radio: Radio) -> BlueZScannerArgs:
+    return {} if radio.adapter is None else {"adapter": radio.adapter}
+
+
+async def _stop(scanner: BleakScanner) -> None:
+    """End a scan. A scan that does not want to end is the next one's trouble, which will fail."""
+    with contextlib.suppress(BluetoothError, *FAILURES):
+        await within(STOP_S, "scanning", scanner.stop())
+
+
+def _as_stack(error: BluetoothError) -> BluetoothError:
+    """Scanning needs nobody on the other side: what fails in it is the host's."""
+    return StackError("scanning failed") if isinstance(error, LinkError) else error

@@ -1,0 +1,1 @@
+"""Stored records of sensors with a memory: requested, assembled, and numbered."""

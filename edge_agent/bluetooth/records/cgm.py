@@ -1,0 +1,294 @@
+"""
+A CGM sensor: fetch the minutes of its session that we missed, then follow it.
+
+A record has no number but its minute in the session. A new session, seen by its start or by
+minutes that went back, is a new generation. Its start is what a collector has written into the
+sensor, once; where none has, and we may not, what our clock makes of its minutes: that moves when
+our clock is set, and then all that is stored comes once more.
+
+What was missed is asked for in windows, the oldest first. Minutes have gaps of any size, so none
+is handed over before all that were asked for have come; but where the connection breaks, the next
+one goes on after the last window that is durable.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from edge_agent.bluetooth.dating import now_shown, session_clock, start_ms
+from edge_agent.bluetooth.errors import BluetoothError, Endless, LinkLost, SensorRefused
+from edge_agent.bluetooth.notification_sink import Outlet
+from edge_agent.bluetooth.radio.client import Link
+from edge_agent.bluetooth.radio.metrics import Drop
+from edge_agent.bluetooth.records import record_cursor as places
+from edge_agent.bluetooth.records.record_access import (
+    CONTROL_POINT,
+    EVERYTHING,
+    ControlPoint,
+    Pace,
+    is_unsupported,
+)
+from edge_agent.bluetooth.records.record_assembler import Report
+from edge_agent.bluetooth.records.record_cursor import Place
+from edge_agent.gatt import cgm, cgm_session, racp
+from edge_agent.gatt.cgm import CgmMeasurement, CgmRecord
+from edge_agent.gatt.cgm_session import CgmFeature, CgmStatus, SessionStart
+from edge_agent.gatt.racp import Request
+from edge_agent.gatt.registry import CHARACTERISTICS
+from edge_agent.values.measurement import Measurement
+from runtime.logs import Log
+
+SERVICE: Final = 0x181F
+_MEASUREMENT: Final = 0x2AA7
+_FEATURE: Final = 0x2AA8
+_STATUS: Final = 0x2AA9
+_START: Final = 0x2AAA
+# A session is told from another by the quarter of an hour in which it began; the clocks that say
+# so differ a little each time.
+_QUARTER_MS: Final = 900_000
+_QUARTERS: Final = 1 << 16
+_SAME_QUARTERS: Final = 2
+WINDOW_MIN: Final = 720
+"""So much of a session is asked for at once, and at most told again after a break."""
+_EVERY_MIN: Final = 1 << 16
+_log = Log("agent.bluetooth")
+
+SessionReport = Report[CgmRecord, None]
+
+
+def generation_in(known: Place | None, *, minute: int, stamp: int) -> int:
+    """Return the generation of a session that is in its *minute* and began at *stamp*."""
+    if known is None:
+        return 0
+    apart = (stamp - known.stamp) % _QUARTERS
+    is_same = min(apart, _QUARTERS - apart) <= _SAME_QUARTERS and minute >= known.sequence
+    return known.generation if is_same else known.generation + 1
+
+
+def _since(minute: int) -> Request:
+    return racp.report_from(minute) if minute else EVERYTHING
+
+
+def stamp_of(started_ms: int) -> int:
+    """Return what tells the session that began then from others."""
+    return started_ms // _QUARTER_MS % _QUARTERS
+
+
+class Session:
+    """
+    One connection to a CGM sensor.
+
+    Args:
+        link: To the sensor.
+
+        outlet: Where records go.
+
+        cursor: Returns the number of the last record that is durable; 0 for none.
+
+        pace: How patient to be.
+
+        may_set: Whether to tell the sensor when its session began, if nobody has.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        outlet: Outlet,
+        cursor: Callable[[], int],
+        pace: Pace,
+        *,
+        may_set: bool = False,
+    ) -> None:
+        self._may_set = may_set
+        self._link = link
+        self._outlet = outlet
+        self._cursor = cursor
+        self._point = ControlPoint(link, SERVICE, outlet.clock, pace, outlet.metrics)
+        self._report: SessionReport | None = None
+        self._error: BluetoothError | None = None
+        self._generation = 0
+        self._stamp = 0
+        self._minute = -1
+        self._now_min = 0
+        self._before = 0
+        """The minute from which on nothing is asked for yet."""
+
+    async def open(self) -> None:
+        """Learn which session it is, and be told of its records."""
+        feature = await self._read(_FEATURE)
+        if isinstance(feature, CgmFeature):
+            self._outlet.quirks = msgspec.structs.replace(
+                self._outlet.quirks, e2e_crc=feature.e2e_crc
+            )
+        status = await self._read(_STATUS)
+        if not isinstance(status, CgmStatus):
+            raise SensorRefused("the status of a session")
+        self._recognise(status.time_offset_min, await self._read_start())
+        has_records = self._link.has(SERVICE, CONTROL_POINT)
+        self._report = Report() if has_records else None
+        await self._link.subscribe(SERVICE, _MEASUREMENT, self._on_measurement)
+        if has_records:
+            await self._point.open()
+
+    async def _read(self, number: int) -> msgspec.Struct | None:
+        if not self._link.has(SERVICE, number):
+            return None
+        try:
+            value = await self._link.read(SERVICE, number)
+        except SensorRefused:
+            return None
+        return self._outlet.decode(CHARACTERISTICS[number], value)
+
+    async def _read_start(self) -> SessionStart | None:
+        start = await self._read(_START)
+        if not isinstance(start, SessionStart):
+            return None
+        is_unset = start.date_time.as_datetime() is None
+        if is_unset and self._may_set and self._outlet.clock.is_dated():
+            # CGM Service 1.0.2, section 3.4: told the time of day, it makes the start of that.
+            now = SessionStart(*now_shown(self._outlet.clock.now_ms()))
+            value = cgm_session.encode_start(now, self._outlet.quirks)
+            await self._link.write(SERVICE, _START, value)
+            start = await self._read(_START)
+        return start if isinstance(start, SessionStart) else None
+
+    def _recognise(self, minute: int, start: SessionStart | None) -> None:
+        clock = session_clock(minute, start, now_ms=self._outlet.clock.now_ms())
+        self._outlet.dater = clock
+        told_ms = start_ms(start) if start is not None else None
+        self._stamp = stamp_of(clock.started_ms if told_ms is None else told_ms)
+        known = places.decode(self._cursor())
+        if told_ms is None and known is not None and not self._outlet.clock.is_dated():
+            self._stamp = known.stamp  # Only its minutes tell anything now.
+        self._generation = generation_in(known, minute=minute, stamp=self._stamp)
+        self._now_min = minute
+        if known is not None and self._generation != known.generation:
+            self._outlet.metrics.resets.inc()
+            _log.info("sensor_session_begun")
+
+    async def fetch(self) -> None:
+        """
+        Hand over every record since the last that is durable, then those that come.
+
+        Raises:
+            BluetoothError: It did not come to its end. What was handed over is good.
+        """
+        known = places.decode(self._cursor())
+        is_same = known is not None and known.generation == self._generation
+        first = known.sequence + known.taken if known is not None and is_same else 0
+        if self._link.has(SERVICE, CONTROL_POINT):
+            await self._fetch(first)
+        self._outlet.metrics.fetches.inc()
+
+    async def _fetch(self, first: int) -> None:
+        try:
+            while first + WINDOW_MIN <= self._now_min:
+                if not await self._fetch_window(first, first + WINDOW_MIN):
+                    break
+                first += WINDOW_MIN
+            await self._fetch_rest(max(first, self._minute + 1))
+        finally:
+            self._report = None
+
+    async def _fetch_window(self, first: int, before: int) -> bool:
+        """
+        Fetch the minutes from *first* to *before*, without it; tell whether all came.
+
+        How many there are is told by what every sensor can count, records since a minute: one that
+        answers for a range wrongly, or not at all, is asked for all the rest at once.
+        """
+        # In this order a minute that is measured meanwhile makes a window short, and never whole.
+        beyond = await self._point.count(racp.report_from(before))
+        left = await self._point.count(_since(first))
+        # None in it, for a sensor that is worn all day: some count the same, whatever is asked.
+        if beyond is None or left is None or left <= beyond:
+            return False
+        request = racp.report_between(first, before - 1)
+        try:
+            return await self._run(request, first, before, left - beyond)
+        except SensorRefused as exc:
+            if not is_unsupported(exc):
+                raise
+            return False
+
+    async def _fetch_rest(self, first: int) -> None:
+        if first >= _EVERY_MIN:
+            return  # No session has a later minute.
+        for request in (_since(first), EVERYTHING):
+            try:
+                counted = await self._point.count(request)
+                # To the end of its last drain, what is new joins the end of the report.
+                await self._run(request, first, _EVERY_MIN, counted)
+            except SensorRefused as exc:
+                if not is_unsupported(exc):
+                    raise
+            else:
+                return
+
+    async def _run(self, request: Request, first: int, before: int, counted: int | None) -> bool:
+        # Only who measures each minute can be told from one of whom something is missing: the
+        # records of others go when all have come.
+        self._report = report = Report[CgmRecord, None](after=first - 1)
+        self._before, self._error = before, None
+
+        async def drain() -> None:
+            self.check()
+            # Again: while one waited for room, more may have come, and after the last drain of all
+            # nobody would ask for those.
+            while batch := report.ready():
+                for ready in batch:
+                    if ready.sequence >= first:
+                        await self._outlet.put(self._measure(ready.record))
+
+        try:
+            is_whole = await self._point.gather(request, report, drain, counted)
+        except Endless:
+            await self._point.abort()
+            raise
+        if is_whole or before == _EVERY_MIN:
+            report.complete()
+            await drain()
+        return is_whole
+
+    def check(self) -> None:
+        """
+        See that all is well.
+
+        Raises:
+            BluetoothError: It is not.
+        """
+        if self._error is not None:
+            raise self._error
+
+    def _measure(self, record: CgmRecord) -> Measurement:
+        self._minute = max(self._minute, record.time_offset_min)
+        self._outlet.metrics.records.inc()
+        place = Place(self._generation, record.time_offset_min, self._stamp)
+        (outcome,) = cgm.observations(CgmMeasurement((record,)))
+        return self._outlet.measure(outcome, record=place.encode())
+
+    def _on_measurement(self, value: bytes) -> None:
+        if self._report is None and not self._outlet.admit():
+            return
+        self._point.stirred()
+        decoded = self._outlet.decode(CHARACTERISTICS[_MEASUREMENT], value)
+        if isinstance(decoded, CgmMeasurement):
+            for record in decoded.records:
+                self._take(record)
+
+    def _take(self, record: CgmRecord) -> None:
+        if self._report is not None and record.time_offset_min >= self._before:
+            # It would move the cursor past what is asked for before it; and is stored too.
+            self._outlet.metrics.dropped(Drop.UNASKED)
+        elif self._report is not None:
+            try:
+                self._report.add(record.time_offset_min, record)
+            except Endless as exc:
+                self._error = exc
+        elif record.time_offset_min < self._minute:
+            # Minutes do not go back: a new session has begun, and has to be met from its start.
+            self._error = LinkLost()
+        elif self._error is None and not self._outlet.hand_on(self._measure(record)):
+            # The sensor has it still, but not for us once a later one has moved the cursor.
+            self._error = LinkLost()

@@ -1,0 +1,285 @@
+"""
+Asking a sensor for its stored records: one request at a time on the record access control point.
+
+Nothing is ever deleted: another collector may want it, and a person may look at it.
+
+The sensor's word that a report is complete is not enough: values are lost between the air and us,
+and it may answer somebody else, of whom we have the connection. So it is asked first how many
+records there are, and what falls short of that is asked for again.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import msgspec
+
+from edge_agent.bluetooth.errors import CallTimedOut, Endless, SensorRefused
+from edge_agent.bluetooth.radio.client import Link
+from edge_agent.bluetooth.radio.metrics import RadioMetrics
+from edge_agent.bluetooth.records.record_assembler import Report
+from edge_agent.gatt import racp
+from edge_agent.gatt.errors import DecodeError
+from edge_agent.gatt.racp import Count, OpCode, Operator, Request, Response, ResponseCode
+from edge_agent.ports import Clock
+
+CONTROL_POINT: Final = 0x2A52
+LONGEST_S: Final = 900.0
+MAX_VALUES: Final = 200_000
+"""A sequence has 16 bits; records and their contexts, and some to spare for repeated ones."""
+# ATT: Glucose Service 1.0.1, section 1.5 calls it Procedure Already in Progress.
+_IN_PROGRESS: Final = 0xFE
+_BUSY_TRIES: Final = 4
+_REPORTS: Final = 3
+"""So often the same is asked for, as long as each time brings more of it."""
+_CALM_S: Final = 1.0
+
+EVERYTHING: Final = Request(OpCode.REPORT, Operator.ALL)
+_UNSUPPORTED: Final = frozenset(
+    {
+        ResponseCode.OP_CODE_NOT_SUPPORTED,
+        ResponseCode.INVALID_OPERATOR,
+        ResponseCode.OPERATOR_NOT_SUPPORTED,
+        ResponseCode.INVALID_OPERAND,
+        ResponseCode.OPERAND_NOT_SUPPORTED,
+    }
+)
+
+
+class Pace(msgspec.Struct, frozen=True):
+    """How patient to be with a sensor that was asked for records."""
+
+    idle_s: float = 30.0
+    """Glucose Profile 1.0.1, section 5.5.1: so long a request may be without an answer."""
+    busy_s: float = 1.0
+    """How long to leave a busy one alone at first."""
+
+
+class ControlPoint:
+    """
+    The dialogue with one sensor about its records.
+
+    Args:
+        link: To the sensor.
+
+        service: Whose records.
+
+        clock: The clock.
+
+        pace: How patient to be.
+
+        metrics: Counts.
+    """
+
+    def __init__(
+        self, link: Link, service: int, clock: Clock, pace: Pace, metrics: RadioMetrics
+    ) -> None:
+        self._link = link
+        self._service = service
+        self._clock = clock
+        self._pace = pace
+        self._metrics = metrics
+        self._answers: asyncio.Queue[bytes] = asyncio.Queue(maxsize=16)
+        self._stir = asyncio.Event()
+        self._values = 0
+
+    async def open(self) -> None:
+        """Be told of answers; on return, none comes that we did not ask for."""
+        await self._link.subscribe(self._service, CONTROL_POINT, self._on_answer)
+        if self._link.is_inherited:
+            await self._calm()
+
+    async def _calm(self) -> None:
+        """End what was asked by somebody who died: it goes on for as long as the connection."""
+        await self.abort()
+        deadline = self._clock.now() + self._pace.idle_s
+        while self._clock.now() < deadline:
+            while not self._answers.empty():
+                answer = _decode(self._answers.get_nowait())
+                if answer is not None and _is_to(answer, OpCode.ABORT):
+                    return  # GLS 1.0.1, section 3.5.1.3: nothing of the report follows.
+            with contextlib.suppress(CallTimedOut):
+                await self._until_stirred(_CALM_S)
+                continue
+            return  # It says nothing to that, nor anything else.
+
+    def stirred(self) -> None:
+        """Note that a record came."""
+        self._values += 1
+        self._stir.set()
+
+    def _on_answer(self, value: bytes) -> None:
+        with contextlib.suppress(asyncio.QueueFull):  # Nobody asked for so many.
+            self._answers.put_nowait(value)
+        self._stir.set()
+
+    async def fetch(
+        self,
+        request: Request,
+        report: Report[Any, Any],
+        drain: Callable[[], Awaitable[None]],
+        *,
+        newest: int | None = None,
+    ) -> None:
+        """
+        Ask for records until as many have come as there are.
+
+        Args:
+            request: Which.
+
+            report: Where they come in.
+
+            drain: Called again and again while they come.
+
+            newest: The sequence of the last record, where they are numbered without gaps.
+
+        Raises:
+            SensorRefused, Endless, BluetoothError: As `report` does.
+        """
+        # Asked first: some leave as soon as they have reported.
+        counted = await self.count(request)
+        if counted is not None and newest is not None:
+            report.begins_after(newest - counted)
+        await self.gather(request, report, drain, counted)
+        report.complete()
+        await drain()
+
+    async def gather(
+        self,
+        request: Request,
+        report: Report[Any, Any],
+        drain: Callable[[], Awaitable[None]],
+        counted: int | None,
+    ) -> bool:
+        """
+        Ask for records until *counted* have come, where that is known; tell whether they have.
+
+        Raises:
+            SensorRefused, Endless, BluetoothError: As `report` does.
+        """
+        for _ in range(_REPORTS):
+            before = report.received
+            await self.report(request, drain)
+            if counted is None or report.received >= counted:
+                return True
+            self._metrics.short_reports.inc()
+            if report.received == before:
+                break  # What is not sent when it is asked for again is not there.
+            report.again()
+        return False
+
+    async def count(self, request: Request) -> int | None:
+        """
+        Return how many records a report on *request* has; None if the sensor does not tell.
+
+        Raises:
+            BluetoothError: The call failed.
+        """
+        asked = msgspec.structs.replace(request, op_code=OpCode.COUNT)
+        try:
+            answer = await self._ask_until_heard(asked, _nothing)
+        except SensorRefused as exc:
+            if not is_unsupported(exc):
+                raise
+            return None
+        except CallTimedOut:
+            return None  # What it does not know it may not even refuse.
+        return answer.count if isinstance(answer, Count) else 0
+
+    async def report(self, request: Request, drain: Callable[[], Awaitable[None]]) -> None:
+        """
+        Ask for records; they come by themselves, `stirred` is called for each.
+
+        Args:
+            request: Which.
+
+            drain: Called again and again while they come.
+
+        Raises:
+            SensorRefused: The sensor does not do it; `code` says why.
+            Endless: It does not stop.
+            BluetoothError: The call failed.
+        """
+        await self._ask_until_heard(request, drain)
+
+    async def _ask_until_heard(
+        self, request: Request, drain: Callable[[], Awaitable[None]]
+    ) -> Count | Response:
+        """Ask again while the sensor is busy; return what it says, if that is what was asked."""
+        for attempt in range(1, _BUSY_TRIES + 1):
+            try:
+                answer = await self._ask(request, drain)
+            except SensorRefused as exc:
+                if exc.code != _IN_PROGRESS or attempt == _BUSY_TRIES:
+                    raise
+            else:
+                if isinstance(answer, Count) or answer.code != ResponseCode.BUSY:
+                    _check(answer)
+                    return answer
+            # Somebody's request is under way; perhaps ours, from before a crash.
+            await asyncio.sleep(self._pace.busy_s * 2 ** (attempt - 1))
+        raise SensorRefused("a request for records", code=ResponseCode.BUSY)
+
+    async def _ask(
+        self, request: Request, drain: Callable[[], Awaitable[None]]
+    ) -> Count | Response:
+        while not self._answers.empty():
+            self._answers.get_nowait()  # To a request that we gave up.
+        self._values = 0
+        await self._link.write(self._service, CONTROL_POINT, racp.encode_request(request))
+        deadline = self._clock.now() + LONGEST_S
+        while True:
+            await drain()
+            if not self._answers.empty():
+                answer = _decode(self._answers.get_nowait())
+                if answer is not None and _is_to(answer, request.op_code):
+                    return answer
+                continue
+            if self._values > MAX_VALUES or self._clock.now() > deadline:
+                await self.abort()
+                raise Endless
+            await self._until_stirred(self._pace.idle_s)
+
+    async def _until_stirred(self, within_s: float) -> None:
+        self._stir.clear()
+        try:
+            async with asyncio.timeout(within_s):
+                await self._stir.wait()
+        except TimeoutError:
+            raise CallTimedOut("a request for records") from None
+
+    async def abort(self) -> None:
+        """Ask the sensor to stop; what it says to that is not waited for."""
+        request = Request(OpCode.ABORT)
+        with contextlib.suppress(SensorRefused):
+            await self._link.write(self._service, CONTROL_POINT, racp.encode_request(request))
+
+
+def is_unsupported(error: SensorRefused) -> bool:
+    """Tell whether the sensor cannot do what was asked, rather than does not want to now."""
+    return error.code in _UNSUPPORTED
+
+
+def _decode(value: bytes) -> Count | Response | None:
+    try:
+        return racp.decode_response(value)
+    except DecodeError:
+        return None
+
+
+def _is_to(answer: Count | Response, op_code: OpCode) -> bool:
+    if isinstance(answer, Count):
+        return op_code is OpCode.COUNT and answer.op_code is OpCode.COUNT_RESPONSE
+    return answer.request == op_code
+
+
+async def _nothing() -> None:
+    """Records that come while others are counted wait for their own request."""
+
+
+def _check(answer: Count | Response) -> None:
+    if isinstance(answer, Count):
+        return
+    if answer.code not in (ResponseCode.SUCCESS, ResponseCode.NO_RECORDS):
+        raise SensorRefused("a request for records", code=answer.code)

@@ -1,0 +1,122 @@
+"""What the commands do that look after a gateway: its spool, its health, its end."""
+
+import asyncio
+import json
+import os
+from pathlib import Path
+
+import msgspec
+
+from edge_agent.config import AgentSettings
+from edge_agent.sources.clock import SystemClock
+from edge_agent.spool import inspection, verification
+
+
+def show(settings: AgentSettings, *, as_json: bool) -> int:
+    """Print the spool at a glance; return the exit code."""
+    shown = _describe(settings.state_dir, now_ms=SystemClock().now_ms())
+    if as_json:
+        print(json.dumps(shown))
+    else:
+        _print(shown)
+    return 0
+
+
+def verify(settings: AgentSettings) -> int:
+    """Print whether the spool is sound; return the exit code."""
+    verdict = verification.verify(settings.state_dir)
+    for problem in verdict.problems:
+        print(problem)
+    if verdict.is_sound:
+        print(f"sound: {verdict.envelopes} envelopes")
+    return 0 if verdict.is_sound else 1
+
+
+def purge(settings: AgentSettings) -> int:
+    """Give up everything that is unsent, beyond recovery; return the exit code."""
+    # Only now: looking needs neither keys nor a lock.
+    from edge_agent.lease import keys
+    from edge_agent.reload import spool_bounds
+    from edge_agent.spool import lock
+    from edge_agent.spool.index_tags import Tags
+    from edge_agent.spool.spool import SqliteSpool
+
+    async def run() -> int:
+        spool = await SqliteSpool.open(
+            settings.state_dir,
+            Tags(keys.read(settings.keys).lease),
+            new_spool_id=os.urandom(16),
+            bounds=spool_bounds(settings),
+        )
+        try:
+            return (await spool.purge_all_but(())).amount.envelopes
+        finally:
+            await spool.close()
+
+    with lock.hold(settings.state_dir):
+        print(f"purged: {asyncio.run(run())} envelopes")
+    return 0
+
+
+def erase(settings: AgentSettings, *, is_sure: bool, keep_identity: bool) -> int:
+    """Erase keys and state; return the exit code."""
+    if not is_sure:
+        print("This erases the keys and everything unsent, for ever. Say --yes if you mean it.")
+        return 2
+    from edge_agent.doctor import erase as erasing
+
+    count = erasing.erase(settings, keep_identity=keep_identity)
+    print(f"erased: {count} files. This gateway has to be enrolled anew before it runs again.")
+    return 0
+
+
+def doctor(settings: AgentSettings, *, as_json: bool) -> int:
+    """Print how the gateway is; return the exit code."""
+    from edge_agent.doctor import checks as doctoring
+
+    findings = []
+    for finding in doctoring.examine(settings):
+        findings.append(finding)
+        if not as_json:
+            print(f"{finding.verdict:<8} {finding.what:<12} {finding.text}", flush=True)
+    if as_json:
+        print(json.dumps([msgspec.to_builtins(finding) for finding in findings]))
+    return 0 if doctoring.is_well(findings) else 1
+
+
+def _describe(state_dir: Path, *, now_ms: int) -> dict[str, object]:
+    view = inspection.look(state_dir)
+    stats = view.stats
+    age_s = None if stats.oldest_ms is None else max(0, now_ms - stats.oldest_ms) / 1000
+    return {
+        "spool_id": view.spool_id.hex(),
+        "floor": stats.floor,
+        "next_sequence": stats.next_sequence,
+        "depth": stats.depth,
+        "bytes": stats.bytes,
+        "oldest_age_s": age_s,
+        "totals": {
+            what: {"envelopes": amount.envelopes, "observations": amount.observations}
+            for what, amount in view.totals.items()
+        },
+        "gaps": [msgspec.to_builtins(gap) for gap in view.gaps],
+    }
+
+
+def _print(spool: dict[str, object]) -> None:
+    for name, value in spool.items():
+        if isinstance(value, dict):
+            for what, amount in value.items():
+                print(f"{what:<14} {_amount(amount)}")
+        elif isinstance(value, list):
+            for gap in value:
+                print(
+                    f"{'gap':<14} {gap['reason']}, {gap['worth']}: {_amount(gap)},"
+                    f" sequences {gap['first']} to {gap['last']}"
+                )
+        else:
+            print(f"{name:<14} {value}")
+
+
+def _amount(amount: dict[str, object]) -> str:
+    return f"{amount['envelopes']} envelopes, {amount['observations']} observations"

@@ -1,0 +1,1 @@
+"""The lease in force, and the keys that verify and open it."""

@@ -1,0 +1,1 @@
+"""From a measurement to the body of an envelope: minimise, pseudonymise, batch."""

@@ -1,0 +1,189 @@
+"""
+Keep what the purpose needs: coarser values, coarser times, one observation per interval.
+
+Pure. Values are whole steps of the quantity's resolution, times ms since 1970.
+"""
+
+from typing import Final
+
+import msgspec
+
+from edge_agent.values.measurement import Measurement, Outcome, Reason, Verdict
+from wire.policy import Aggregate, Rule
+from wire.quantities import Quantity
+
+GRACE_MS: Final = 1000
+"""How long an interval that has ended waits for more of a burst of stored records."""
+
+
+class Observation(msgspec.Struct, frozen=True):
+    """What may leave the gateway, of one interval."""
+
+    time_ms: int
+    value: int
+    is_single: bool = False
+    """Whether nothing will ever repeat it or follow it soon: it is made durable at once."""
+
+
+class _Interval(msgspec.Struct):
+    """An interval that has begun, and what its observation is made of."""
+
+    start_ms: int
+    first_ms: int
+    last_ms: int
+    touched_ms: int
+    total: int
+    count: int
+    low: int
+    high: int
+    last: int
+    records: dict[str, int]
+    """Lowest record of each sensor that it is made of."""
+    is_live: bool
+    """Whether some of it came as a live notification, which no sensor can repeat."""
+    is_single: bool
+    """Whether some of that was taken on purpose, once."""
+
+
+def coarsen(rule: Rule, quantity: Quantity, steps: int) -> int | None:
+    """
+    Return the allowed value nearest to *steps* that is plausible; None when there is none.
+
+    Rounding alone could carry a plausible value out of its range, where ingest refuses it.
+    """
+    value = rule.coarsen_value(steps)
+    if value > quantity.high:
+        value -= rule.step
+    elif value < quantity.low:
+        value += rule.step
+    return value if quantity.is_plausible(value) else None
+
+
+class Minimiser:
+    """
+    The measurements of one quantity under one handle, reduced to what *rule* allows.
+
+    Emits observations in the order of their intervals, at most one for each. Holds no clock.
+
+    Args:
+        rule: How fine.
+
+        quantity: Of what.
+
+        spent_ms: No interval that begins before this instant is observed (again).
+    """
+
+    def __init__(self, rule: Rule, quantity: Quantity, *, spent_ms: int = 0) -> None:
+        self.rule = rule
+        self.spent_ms = spent_ms
+        self._quantity = quantity
+        self._open: _Interval | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether an observation is in the making."""
+        return self._open is not None
+
+    @property
+    def open_records(self) -> dict[str, int]:
+        """Lowest record of each sensor that the observation in the making depends on."""
+        return {} if self._open is None else self._open.records
+
+    def offer(
+        self, measurement: Measurement, steps: int, *, now_ms: int
+    ) -> tuple[Outcome, Observation | None]:
+        """
+        Take a plausible *measurement*, of so many *steps*.
+
+        Returns:
+            What became of it, and an observation that is now complete: it need not be of this
+            measurement.
+        """
+        at_ms = measurement.at_ms
+        start_ms = self.rule.interval_of(at_ms) * self.rule.interval_ms
+        value = coarsen(self.rule, self._quantity, steps)
+        if value is None:
+            return Reason.IMPLAUSIBLE, None
+        if start_ms < self.spent_ms:
+            is_same = start_ms + self.rule.interval_ms >= self.spent_ms
+            return (Verdict.COARSENED if is_same else Reason.LATE), None
+        if self.rule.aggregate is Aggregate.FIRST:
+            self.spent_ms = start_ms + self.rule.interval_ms
+            time_ms = self.rule.coarsen_time(at_ms)
+            return Verdict.PENDING, Observation(time_ms, value, measurement.is_single)
+        if self._open is not None and start_ms < self._open.start_ms:
+            return Reason.LATE, None
+        if self._open is not None and start_ms == self._open.start_ms:
+            _merge(self._open, at_ms, steps, now_ms=now_ms)
+            _note(self._open, measurement)
+            return Verdict.COARSENED, None
+        complete = self.close()
+        summary = (steps, 1, steps, steps, steps)
+        self._open = _Interval(
+            *(start_ms, at_ms, at_ms, now_ms, *summary), {}, is_live=False, is_single=False
+        )
+        _note(self._open, measurement)
+        return Verdict.PENDING, complete
+
+    def ends_at_ms(self) -> int | None:
+        """Return when `end` will have something, if nothing more is offered."""
+        if self._open is None:
+            return None
+        return max(self._open.start_ms + self.rule.interval_ms, self._open.touched_ms + GRACE_MS)
+
+    def end(self, *, now_ms: int) -> Observation | None:
+        """Return the observation of an interval that is over at *now_ms*."""
+        ends_at_ms = self.ends_at_ms()
+        return self.close() if ends_at_ms is not None and now_ms >= ends_at_ms else None
+
+    def close(self, *, only_live: bool = False) -> Observation | None:
+        """
+        Return the observation of the interval that is open, as it stands.
+
+        Args:
+            only_live: Leave it open when the sensors can repeat everything it is made of.
+        """
+        interval = self._open
+        if interval is None or (only_live and not interval.is_live):
+            return None
+        self._open = None
+        self.spent_ms = interval.start_ms + self.rule.interval_ms
+        steps, at_ms = _summary(interval, self.rule.aggregate)
+        value = coarsen(self.rule, self._quantity, steps)
+        # None is ruled out: of plausible values the least, greatest and mean are plausible.
+        if value is None:
+            return None
+        return Observation(self.rule.coarsen_time(at_ms), value, interval.is_single)
+
+
+def _merge(interval: _Interval, at_ms: int, steps: int, *, now_ms: int) -> None:
+    interval.touched_ms = now_ms
+    interval.total += steps
+    interval.count += 1
+    interval.low = min(interval.low, steps)
+    interval.high = max(interval.high, steps)
+    interval.first_ms = min(interval.first_ms, at_ms)
+    if at_ms >= interval.last_ms:
+        interval.last_ms, interval.last = at_ms, steps
+
+
+def _note(interval: _Interval, measurement: Measurement) -> None:
+    interval.is_single |= measurement.is_single
+    if measurement.record is None:
+        interval.is_live = True
+    else:
+        interval.records.setdefault(measurement.sensor, measurement.record)
+
+
+def _summary(interval: _Interval, aggregate: Aggregate) -> tuple[int, int]:
+    """Return the value that stands for *interval*, and its time."""
+    match aggregate:
+        case Aggregate.LAST:
+            return interval.last, interval.last_ms
+        case Aggregate.MIN:
+            return interval.low, interval.first_ms
+        case Aggregate.MAX:
+            return interval.high, interval.first_ms
+        case _:
+            half_up = (2 * interval.total + interval.count) // (2 * interval.count)
+            return half_up, interval.first_ms

@@ -1,0 +1,1 @@
+"""The spool: sealed envelopes on disk, until they are settled, evicted or erased."""

@@ -1,0 +1,52 @@
+"""Opens a spool: the file that is there, a mended one if it is damaged, or a new one."""
+
+import sqlite3
+from pathlib import Path
+
+import msgspec
+
+from edge_agent.errors import SpoolError
+from edge_agent.spool import database_file
+from edge_agent.spool import repair as spool_repair
+from edge_agent.spool.repair import Repair
+
+
+class Opened(msgspec.Struct):
+    """A connection, and what became of the file that was there."""
+
+    folder: Path
+    connection: sqlite3.Connection
+    repair: Repair | None = None
+
+
+def open_file(folder: Path, *, new_spool_id: bytes, key_check: bytes) -> Opened:
+    """
+    Open the spool in *folder*, or begin one.
+
+    A damaged file is set aside, not deleted, and a new spool begun with the marks and the
+    envelopes that could still be read, so that stored records are not taken a second time.
+
+    Args:
+        folder: The agent's private folder; made if missing.
+
+        new_spool_id: Random, for a spool that is begun.
+
+        key_check: What tells the key of the tags.
+
+    Raises:
+        SpoolKeyChanged: The spool was begun with another key.
+        SpoolError: The folder cannot be used.
+    """
+    path = folder / database_file.NAME
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        database_file.settle(path)
+        path.touch(mode=0o600)
+        connection = database_file.open_sound(path, new_spool_id=new_spool_id, key_check=key_check)
+        if connection is not None:
+            return Opened(folder, connection)
+        repair = spool_repair.repair(path, new_spool_id=new_spool_id, key_check=key_check)
+        connection = database_file.connect(path)
+    except (OSError, sqlite3.Error) as exc:
+        raise SpoolError(f"be opened ({type(exc).__name__})") from None
+    return Opened(folder, connection, repair)

@@ -1,0 +1,235 @@
+"""
+Mends a damaged spool: what can still be read of it goes into a new file.
+
+Sequences go on far above those that were ever used, for the highest may be among what was lost,
+and one that is used twice would be taken for a duplicate.
+"""
+
+import contextlib
+import itertools
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta
+
+from edge_agent.spool import database_file
+from edge_agent.spool.database_file import MarkRow
+from edge_agent.spool.recent_slots import SLOTS, Row
+from edge_agent.values.priority import Worth
+from runtime import files
+from wire.envelope import decode_envelope
+from wire.errors import WireError
+
+JUMP: Final = 1 << 32
+Plausible = Annotated[int, Meta(ge=0, lt=1 << 58)]
+"""What a number may be that a damaged page tells: no gateway counts beyond it, and with it the
+sums of some fit into a column."""
+_MAX_PROBES: Final = 100_000
+_AT_ONCE: Final = 256
+_COUNTERS: Final = tuple(
+    f"{way}_{what}"
+    for way in ("appended", "settled", "purged", "evicted", "damaged")
+    for what in ("envelopes", "observations")
+)
+_WORTHS: Final = frozenset(map(int, Worth))
+_COLUMNS: Final = "sequence, owner, worth, appended_at_ms, observations, payload"
+
+
+class Repair(msgspec.Struct, frozen=True):
+    """What became of a damaged file."""
+
+    envelopes: int
+    """Recovered from it."""
+    lost: int | None
+    """Not recovered; None when not even that can be read."""
+
+
+class _Known(msgspec.Struct):
+    """What a damaged spool still says of itself."""
+
+    spool_id: bytes | None = None
+    next_sequence: int = 1
+    counters: list[int] | None = None
+    folded_through: int = 0
+    has_all_recent: bool = True
+    """Whether every slot could be read: one that could not may have held an envelope."""
+
+
+def repair(path: Path, *, new_spool_id: bytes, key_check: bytes) -> Repair:
+    """
+    Put a sound file in the place of the damaged one at *path*; return what was recovered.
+
+    A kill at any moment leaves the damaged file where it is, or the whole new one.
+    """
+    new = path.with_name(f"{path.name}.new")
+    for companion in ("", "-wal", "-shm"):
+        new.with_name(new.name + companion).unlink(missing_ok=True)
+    # Empty, and this very one: what is planted there meanwhile is refused, not written to.
+    files.create(new).close()
+    target = database_file.connect(new)
+    try:
+        found = _copy(path, target, new_spool_id=new_spool_id, key_check=key_check)
+        target.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    finally:
+        target.close()
+    database_file.put_in_place(new, path)
+    return found
+
+
+def _copy(path: Path, to: sqlite3.Connection, *, new_spool_id: bytes, key_check: bytes) -> Repair:
+    with _reading(path) as source:
+        if source is None or not _is_ours(source, key_check):
+            database_file.begin(to, new_spool_id, key_check)
+            return Repair(0, None)
+        known = _known(source)
+        recent = _recent(source, known)
+        rows = itertools.chain(_sound(_rows(source), known), recent)
+        first = next(rows, None)
+        database_file.begin(to, known.spool_id or new_spool_id, key_check)
+        to.executemany("INSERT OR IGNORE INTO marks VALUES (?, ?, ?)", _marks(source))
+        copied = 0
+        # A disk that is full keeps what has gone over; the rest is in the file set aside.
+        with contextlib.suppress(sqlite3.OperationalError):
+            copied = _insert(to, rows if first is None else itertools.chain([first], rows))
+        return _settle_accounts(to, known, copied)
+
+
+def _settle_accounts(to: sqlite3.Connection, known: _Known, copied: int) -> Repair:
+    """Let the counters of the new file add up: what is neither here nor gone was damaged."""
+    held, size, observations, highest = to.execute(
+        "SELECT count(*), coalesce(sum(length(payload)), 0), coalesce(sum(observations), 0),"
+        " coalesce(max(sequence), 0) FROM envelopes"
+    ).fetchone()
+    counters = known.counters or [held, observations] + [0] * (len(_COUNTERS) - 2)
+    lost = counters[0] - sum(counters[2::2]) - held
+    if lost < 0:
+        counters, lost = [held, observations] + [0] * (len(_COUNTERS) - 2), 0
+    counters[-2] += lost
+    counters[-1] += counters[1] - sum(counters[3::2]) - observations
+    to.execute(
+        "UPDATE spool SET depth = ?, bytes = ?, next_sequence = ?, "  # noqa: S608 - constants
+        + ", ".join(f"{name} = ?" for name in _COUNTERS),
+        [held, size, max(known.next_sequence, highest + 1) + JUMP, *counters],
+    )
+    return Repair(copied, lost if known.counters and known.has_all_recent else None)
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[sqlite3.Connection | None]:
+    connection: sqlite3.Connection | None = None
+    with contextlib.suppress(sqlite3.Error):
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+    try:
+        yield connection
+    finally:
+        if connection is not None:
+            connection.close()
+
+
+def _is_ours(source: sqlite3.Connection, key_check: bytes) -> bool:
+    """Tell whether its tags were made with our key, or whether at least nothing denies it."""
+    with contextlib.suppress(sqlite3.Error):
+        row = source.execute("SELECT key_check FROM spool").fetchone()
+        return row is None or row == (key_check,)
+    with contextlib.suppress(sqlite3.Error):
+        source.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        return True
+    return False
+
+
+def _known(source: sqlite3.Connection) -> _Known:
+    known = _Known()
+    counters = ", ".join(_COUNTERS)
+    query = f"SELECT spool_id, next_sequence, folded_through, {counters} FROM spool"  # noqa: S608
+    with contextlib.suppress(sqlite3.Error, OverflowError, msgspec.ValidationError):
+        row = source.execute(query).fetchone()
+        if row is not None:
+            spool_id, next_sequence, folded_through, *counters = row
+            if len(msgspec.convert(spool_id, bytes)) == len(b"16 bytes exactly"):
+                known = _Known(
+                    spool_id,
+                    msgspec.convert(next_sequence, Plausible),
+                    msgspec.convert(counters, list[Plausible]),
+                    msgspec.convert(folded_through, Plausible),
+                )
+    return known
+
+
+def _marks(source: sqlite3.Connection) -> list[MarkRow]:
+    rows: list[object] = []
+    with contextlib.suppress(sqlite3.Error, OverflowError):
+        rows.extend(source.execute("SELECT tag, owner, number FROM marks"))
+    marks = []
+    for row in rows:
+        with contextlib.suppress(msgspec.ValidationError):
+            marks.append(msgspec.convert(row, MarkRow))
+    return marks
+
+
+def _recent(source: sqlite3.Connection, known: _Known) -> list[Row]:
+    """Return the envelopes in the slots, and count them in, as the file did not yet."""
+    found: list[object] = []
+    query = f"SELECT {_COLUMNS} FROM recent WHERE slot = ? AND sequence > ?"  # noqa: S608
+    for slot in range(SLOTS):
+        try:
+            found.extend(source.execute(query, [slot, known.folded_through]))
+        except (sqlite3.Error, OverflowError):
+            known.has_all_recent = False
+    rows = sorted(_sound(iter(found), known))
+    if known.counters is not None:
+        known.counters[0] += len(rows)
+        known.counters[1] += sum(row[4] for row in rows)
+    return rows
+
+
+def _rows(source: sqlite3.Connection) -> Iterator[object]:
+    """Yield the rows that can be read: from both ends to the damage, and one by one within."""
+    low, high = 0, None
+    query = f"SELECT {_COLUMNS} FROM envelopes"  # noqa: S608 - constants
+    try:
+        for row in source.execute(f"{query} ORDER BY sequence"):
+            yield row
+            low = row[0] if isinstance(row[0], int) else low
+        return
+    except (sqlite3.Error, OverflowError):
+        pass
+    try:
+        for row in source.execute(f"{query} WHERE sequence > ? ORDER BY sequence DESC", [low]):
+            yield row
+            high = row[0] if isinstance(row[0], int) else high
+        return
+    except (sqlite3.Error, OverflowError):
+        pass
+    probes = range(low + 1, low + _MAX_PROBES if high is None else min(high, low + _MAX_PROBES))
+    for sequence in probes:
+        with contextlib.suppress(sqlite3.Error, OverflowError):
+            yield from source.execute(f"{query} WHERE sequence = ?", [sequence])
+
+
+def _sound(rows: Iterator[object], known: _Known) -> Iterator[Row]:
+    """Yield the rows that hold an envelope of this spool; the first tells whose it is."""
+    for candidate in rows:
+        try:
+            row = msgspec.convert(candidate, Row)
+            envelope = decode_envelope(row[5])
+        except (msgspec.ValidationError, WireError):
+            continue
+        if known.spool_id is None:
+            known.spool_id = envelope.spool_id
+        is_whole = row[0] == envelope.sequence and envelope.spool_id == known.spool_id
+        if is_whole and row[2] in _WORTHS and row[4] >= 0:
+            yield row
+
+
+def _insert(to: sqlite3.Connection, rows: Iterator[Row]) -> int:
+    copied = 0
+    while some := list(itertools.islice(rows, _AT_ONCE)):
+        to.execute("BEGIN IMMEDIATE")
+        for row in some:
+            query = "INSERT OR IGNORE INTO envelopes VALUES (?, ?, ?, ?, ?, ?)"
+            copied += to.execute(query, row).rowcount
+        to.execute("COMMIT")
+    return copied

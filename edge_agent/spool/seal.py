@@ -1,0 +1,60 @@
+"""
+Bodies into envelopes for the spool, under a session key that lives in this process only.
+
+The key is drawn anew when the lease asks for another padding, for that is fixed when it is
+wrapped; sequences go on growing, so that a nonce is never used twice under either.
+"""
+
+from collections.abc import Callable
+
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
+
+from edge_agent.ports import Sealed
+from edge_agent.values.priority import worth_of
+from wire.envelope import Body, encode_envelope
+from wire.sealing import SESSION_KEY_BYTES, Sealer
+
+
+class Seal:
+    """
+    Seals for one spool.
+
+    Args:
+        agent: Our id.
+
+        spool_id: Of the spool.
+
+        ingest_key: Ingest's public key.
+
+        random_bytes: Draws so many, not predictable.
+    """
+
+    def __init__(
+        self,
+        *,
+        agent: str,
+        spool_id: bytes,
+        ingest_key: X25519PublicKey,
+        random_bytes: Callable[[int], bytes],
+    ) -> None:
+        self._agent = agent
+        self._spool_id = spool_id
+        self._ingest_key = ingest_key
+        self._random_bytes = random_bytes
+        self._bucket_bytes = 0
+        self._sealer: Sealer | None = None
+
+    def seal(self, body: Body, *, sequence: int, bucket_bytes: int) -> Sealed:
+        """Return *body* as envelope *sequence*, padded to a multiple of *bucket_bytes*."""
+        if self._sealer is None or bucket_bytes != self._bucket_bytes:
+            self._sealer = Sealer(
+                agent=self._agent,
+                spool_id=self._spool_id,
+                session_key=self._random_bytes(SESSION_KEY_BYTES),
+                ingest_key=self._ingest_key,
+                bucket_bytes=bucket_bytes,
+            )
+            self._bucket_bytes = bucket_bytes
+        envelope = self._sealer.seal(body, sequence=sequence)
+        worth = max(worth_of(block.quantity) for block in body.blocks)
+        return Sealed(sequence, body.handle, len(body), encode_envelope(envelope), worth)

@@ -1,0 +1,324 @@
+"""
+The spool on SQLite: what is sealed waits here, on disk, until ingest says that it is settled.
+
+One connection in one thread, so that a slow disk never blocks the event loop, and what is asked
+is done in the order in which it was asked.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final, TypeVar
+
+import msgspec
+
+from edge_agent.errors import SpoolError, SpoolFull
+from edge_agent.ports import Amount, Appended, Removed, Sealed, Shortage, Spooled, SpoolStats
+from edge_agent.spool import database_file, eviction, opening, recent_slots
+from edge_agent.spool.database_file import MarkRow
+from edge_agent.spool.index_tags import Tags
+from edge_agent.spool.inspection import read_spool_id, read_stats
+from edge_agent.values.checkpoint import Mark
+from wire.receipt import SpoolReceipt
+
+T = TypeVar("T")
+
+_NOTHING: Final = Removed(Amount(), [])
+_PLENTY: Final = (1 << 63) - 1
+
+
+class Bounds(msgspec.Struct, frozen=True):
+    """How much may be in a spool."""
+
+    max_bytes: int
+    """Of envelopes."""
+    min_free_bytes: int = 0
+    """On its disk: with less it does not grow any more."""
+
+
+class SqliteSpool:
+    """
+    A `Spool` in one file. Made by `SqliteSpool.open`, closed by `close`.
+
+    Args:
+        opened: The file.
+
+        tags: Stand in for handles and marks.
+
+        bounds: How much may be in it. May be set anew at any time.
+
+        executor: Its one thread opened the file.
+
+        free_bytes: Returns how much room its disk has.
+    """
+
+    def __init__(
+        self,
+        opened: opening.Opened,
+        tags: Tags,
+        *,
+        bounds: Bounds,
+        executor: ThreadPoolExecutor,
+        free_bytes: Callable[[], int],
+    ) -> None:
+        self._db = opened.connection
+        self._folder = opened.folder
+        self.repair = opened.repair
+        """What became of a damaged file that was found; None when there was none."""
+        self._has_repaired = opened.repair is not None
+        self._has_log_to_empty = False
+        self._has_damaged_to_erase = False
+        self._tags = tags
+        self.bounds = bounds
+        self._executor = executor
+        self._free_bytes = free_bytes
+        self._spool_id = read_spool_id(self._db)
+        self._stats = read_stats(self._db)
+        self._next = self._stats.next_sequence
+        self._settled: SpoolReceipt | None = None
+        self._marks = _read_marks(self._db)
+        """In memory too, for they are few, and asking for them must not fail."""
+
+    @classmethod
+    async def open(
+        cls,
+        folder: Path,
+        tags: Tags,
+        *,
+        new_spool_id: bytes,
+        bounds: Bounds,
+        free_bytes: Callable[[], int] | None = None,
+    ) -> "SqliteSpool":
+        """
+        Open the spool in *folder*, or begin one; see `opening.open_file`.
+
+        Raises:
+            SpoolError: It cannot be used.
+        """
+        executor = ThreadPoolExecutor(1, thread_name_prefix="spool")
+
+        def make() -> "SqliteSpool":
+            opened = opening.open_file(folder, new_spool_id=new_spool_id, key_check=tags.check())
+            free = free_bytes or (lambda: database_file.free_bytes(folder))
+            return cls(opened, tags, bounds=bounds, executor=executor, free_bytes=free)
+
+        try:
+            return await asyncio.get_running_loop().run_in_executor(executor, make)
+        except SpoolError:
+            executor.shutdown()
+            raise
+
+    async def close(self) -> None:
+        """Close the file, its write-ahead log folded in."""
+        await self._run(self._db.close)
+        self._executor.shutdown()
+
+    @property
+    def spool_id(self) -> bytes:
+        return self._spool_id
+
+    @property
+    def has_remains(self) -> bool:
+        return self._has_log_to_empty or self._has_damaged_to_erase
+
+    def stats(self) -> SpoolStats:
+        return self._stats
+
+    def take_sequence(self) -> int:
+        sequence = self._next
+        self._next += 1
+        return sequence
+
+    async def append(
+        self, envelopes: Sequence[Sealed], marks: Mapping[Mark, int], *, now_ms: int
+    ) -> Appended:
+        tagged = {self._tags.of_mark(mark.label): number for mark, number in marks.items()}
+        owners = {self._tags.of_mark(mark.label): self._owner(mark) for mark in marks}
+        rows = [(tag, owners[tag], number) for tag, number in tagged.items()]
+        appended = await self._run(lambda: self._append(envelopes, rows, now_ms))
+        self._marks |= {tag: max(n, self._marks.get(tag, n)) for tag, n in tagged.items()}
+        return appended
+
+    def marks(self, marks: Sequence[Mark]) -> dict[Mark, int]:
+        tagged = {mark: self._tags.of_mark(mark.label) for mark in marks}
+        return {mark: self._marks[tag] for mark, tag in tagged.items() if tag in self._marks}
+
+    async def peek(self, *, after: int, limit: int, through: int = _PLENTY) -> list[Spooled]:
+        return await self._run(
+            lambda: [
+                Spooled(*row)
+                for row in self._db.execute(
+                    "SELECT sequence, payload FROM held WHERE sequence > ?"
+                    " AND sequence <= ? ORDER BY sequence LIMIT ?",
+                    [after, through, limit],
+                )
+            ]
+        )
+
+    async def peek_at(self, sequences: Sequence[int]) -> list[Spooled]:
+        query = "SELECT sequence, payload FROM held WHERE sequence = ?"
+        return await self._run(
+            lambda: [
+                Spooled(*row)
+                for sequence in sorted(sequences)
+                for row in self._db.execute(query, [sequence])
+            ]
+        )
+
+    def settle(self, receipt: SpoolReceipt) -> None:
+        # Not the last one alone: of a spool with many holes it does not repeat what came before.
+        self._settled = receipt if self._settled is None else self._settled.joined(receipt)
+        # Settled and yet ahead of us: the file is an older copy of itself, of a restored backup.
+        # What we append next would be taken for a duplicate, so those sequences are spent.
+        self._next = max(self._next, _highest(receipt) + 1)
+
+    async def forget(self) -> Removed:
+        settled = self._settled
+        if settled is None:
+            return _NOTHING
+        removed = await self._run(lambda: self._forget(settled))
+        if self._settled is settled:
+            self._settled = None
+        return removed
+
+    async def purge_all_but(self, handles: Collection[bytes]) -> Removed:
+        return await self._run(lambda: self._purge_all_but(handles))
+
+    async def evict_older_than(self, oldest_ms: int, *, now_ms: int) -> Removed:
+        return await self._run(lambda: self._evict_older_than(oldest_ms, now_ms))
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        """Do *work* in the spool's thread, in turn."""
+        future = asyncio.get_running_loop().run_in_executor(self._executor, work)
+        try:
+            return await asyncio.shield(future)
+        except sqlite3.Error as exc:
+            if exc.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL:
+                raise SpoolFull("keep more: the disk is full") from None
+            raise SpoolError(f"go on ({exc.sqlite_errorname})") from None
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            stats = read_stats(self._db)
+            self._db.execute("COMMIT")
+            # From here on nothing may fail: what is kept would be taken for lost, and kept again.
+            self._stats = stats
+        except BaseException:
+            # Whatever ends it, the connection must not stay in a transaction; it is raised again.
+            # Some failures have rolled back already.
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
+
+    def _append(self, envelopes: Sequence[Sealed], marks: list[MarkRow], now_ms: int) -> Appended:
+        held_bytes = self._stats.bytes
+        with self._transaction():
+            self._insert(envelopes, now_ms)
+            self._db.executemany(
+                "INSERT INTO marks VALUES (?, ?, ?)"
+                " ON CONFLICT (tag) DO UPDATE SET number = max(number, excluded.number)",
+                marks,
+            )
+            limit, shortage = self._limit(held_bytes)
+            if read_stats(self._db).bytes > limit:
+                recent_slots.fold(self._db)
+            evicted = eviction.make_room(self._db, limit, shortage, now_ms=now_ms)
+        return Appended(evicted, shortage)
+
+    def _insert(self, envelopes: Sequence[Sealed], now_ms: int) -> None:
+        if not envelopes:
+            return
+        sequences = [envelope.sequence for envelope in envelopes]
+        if min(sequences) < self._stats.next_sequence or len(set(sequences)) < len(sequences):
+            raise SpoolError("keep a sequence that was used before")
+        rows = [
+            (
+                e.sequence,
+                self._tags.of_handle(e.handle),
+                e.worth,
+                now_ms,
+                e.observations,
+                e.payload,
+            )
+            for e in sorted(envelopes, key=lambda envelope: envelope.sequence)
+        ]
+        recent_slots.put(self._db, rows)
+
+    def _limit(self, held_bytes: int) -> tuple[int, Shortage]:
+        """Return how many bytes of envelopes may be kept now, and what sets that limit."""
+        bounds = self.bounds
+        if held_bytes < bounds.max_bytes and self._free_bytes() < bounds.min_free_bytes:
+            return held_bytes, Shortage.DISK
+        return bounds.max_bytes, Shortage.BYTES
+
+    def _owner(self, mark: Mark) -> bytes | None:
+        return None if mark.handle is None else self._tags.of_handle(mark.handle)
+
+    def _forget(self, receipt: SpoolReceipt) -> Removed:
+        query = "SELECT sequence FROM envelopes WHERE sequence BETWEEN ? AND ?"
+        with self._transaction():
+            sequences = [
+                row[0]
+                for run in [(1, receipt.through), *receipt.ranges]
+                for row in self._db.execute(query, run)
+            ]
+            self._db.execute(
+                "UPDATE spool SET next_sequence = max(next_sequence, ?)", [_highest(receipt) + 1]
+            )
+            old = eviction.remove(self._db, sequences, "settled")
+            new = recent_slots.settle(self._db, receipt)
+        return Removed(old.amount + new.amount, old.sequences + new.sequences)
+
+    def _purge_all_but(self, handles: Collection[bytes]) -> Removed:
+        kept = [self._tags.of_handle(handle) for handle in handles]
+        places = ", ".join("?" * len(kept))
+        # Only question marks are put into the text.
+        others = f"owner IS NOT NULL AND owner NOT IN ({places})"
+        with self._transaction():
+            # Its slots too, whether what is in them was settled long ago or not.
+            slots = self._db.execute(f"SELECT slot FROM recent WHERE {others}", kept).fetchall()  # noqa: S608
+            if slots:
+                recent_slots.fold(self._db)
+            rows = self._db.execute(f"SELECT sequence FROM envelopes WHERE {others}", kept)  # noqa: S608
+            removed = eviction.remove(self._db, [row[0] for row in rows], "purged")
+            self._db.executemany("DELETE FROM recent WHERE slot = ?", slots)
+            marks = self._db.execute(f"DELETE FROM marks WHERE {others}", kept).rowcount  # noqa: S608
+            known = _read_marks(self._db)
+        self._marks = known
+        self._has_log_to_empty |= bool(removed.sequences or slots or marks)
+        self._empty_log()
+        # Nobody can tell what is in a damaged file, so nobody could purge it. Set aside just now,
+        # it stays for the first purge, which every start begins with, or nobody would ever see it.
+        if removed.sequences or not self._has_repaired:
+            self._has_damaged_to_erase = not database_file.erase_damaged(self._folder)
+        self._has_repaired = False
+        return removed
+
+    def _empty_log(self) -> None:
+        """Empty the write-ahead log, if a purge asked for that and nobody holds it up."""
+        if not self._has_log_to_empty:
+            return
+        # What was asked for is committed, so an error here is none of its; it stays to be done.
+        with suppress(sqlite3.Error):
+            self._db.execute("PRAGMA incremental_vacuum").fetchall()
+            (is_busy, *_) = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            self._has_log_to_empty = bool(is_busy)
+
+    def _evict_older_than(self, oldest_ms: int, now_ms: int) -> Removed:
+        with self._transaction():
+            recent_slots.fold(self._db)
+            return eviction.give_up_older(self._db, oldest_ms, now_ms=now_ms)
+
+
+def _highest(receipt: SpoolReceipt) -> int:
+    return max([receipt.through, *(last for _, last in receipt.ranges)])
+
+
+def _read_marks(db: sqlite3.Connection) -> dict[bytes, int]:
+    return dict(db.execute("SELECT tag, number FROM marks"))

@@ -1,0 +1,361 @@
+"""
+The loop that keeps a connection to the broker, publishes the spool and hears what is settled.
+
+It owns the outbox; the spool it shares, for every call there is a transaction of its own.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+from edge_agent.errors import BrokerError, SpoolError
+from edge_agent.metrics import Metrics
+from edge_agent.ports import Broker, Clock, Connection, Spool, Spooled
+from edge_agent.uplink.outbox import Outbox
+from edge_agent.values.receipt_faults import ReceiptFault, fault_of
+from runtime.backoff import Backoff
+from runtime.logs import Log, describe
+from wire import receipt as wire_receipt
+from wire import state as wire_state
+from wire.agreement import Agreement
+from wire.errors import WireError
+from wire.state import State
+
+STATE_EVERY_S: Final = 30.0
+STEADY_AFTER_S: Final = 5.0
+"""A connection that lasted so long was a good one."""
+_AT_ONCE: Final = 64
+_RECEIPT_WITHIN_S: Final = 0.25
+"""How long a new connection waits for the retained receipt, before it publishes all again."""
+_SPOOL_RETRY_S: Final = 1.0
+_BACKLOG_FROM: Final = 64
+"""So many envelopes that wait for a connection are a backlog; fewer just go first."""
+_NOT_YET_S: Final = 5.0
+"""How often to look whether certificates can be judged by the machine's clock."""
+_DRAIN_S: Final = 1.0
+"""How long to go on publishing when asked to finish."""
+
+_log = Log("agent.uplink")
+
+
+class Home(Protocol):
+    """The agent, as its uplink knows it."""
+
+    def state(self, online: bool) -> State:
+        """Return what to say of it."""
+        ...
+
+    async def take_lease(self, sealed: bytes) -> None:
+        """Take over a lease that came, if it is to be."""
+        ...
+
+
+class Uplink:
+    """
+    Publishes, and forgets what is settled.
+
+    Args:
+        broker: Where to.
+
+        spool: What.
+
+        outbox: In which order.
+
+        agreements: What is shared with each ingest key that is pinned. It forgets something only
+            for a receipt that is proven under one of them.
+
+        clock: When.
+
+        backoff: Between attempts to connect.
+
+        metrics: Counts.
+
+        start_delay_s: How long to wait before the first attempt to connect.
+
+        forget_within_s: How long what is settled may wait, so that much of it goes at once: each
+            time writes to the disk.
+    """
+
+    def __init__(  # noqa: PLR0913 - everything that it stands on, once
+        self,
+        *,
+        broker: Broker,
+        spool: Spool,
+        outbox: Outbox,
+        agreements: Sequence[Agreement],
+        clock: Clock,
+        backoff: Backoff,
+        metrics: Metrics,
+        start_delay_s: float = 0.0,
+        forget_within_s: float = 1.0,
+    ) -> None:
+        self._broker = broker
+        self._spool = spool
+        self._outbox = outbox
+        self._agreements = agreements
+        self._clock = clock
+        self._backoff = backoff
+        self._metrics = metrics
+        self._start_delay_s = start_delay_s
+        self.forget_within_s = forget_within_s
+        """May be set anew at any time."""
+        self._has_news = asyncio.Event()
+        self._state_changed = asyncio.Event()
+        self._heard = asyncio.Event()
+        self._drained = asyncio.Event()
+        self._stop = asyncio.Event()
+        self._leave = asyncio.Event()
+        self._has_settled = asyncio.Event()
+        self._delivering = 0
+        self._faults: set[ReceiptFault] = set()
+        self.is_connected = False
+
+    def wake(self) -> None:
+        """Say that there is something new in the spool."""
+        self._drained.clear()
+        self._has_news.set()
+
+    def announce(self) -> None:
+        """Say that the state is another."""
+        self._state_changed.set()
+
+    def dropped(self, sequences: Sequence[int]) -> None:
+        """Say that *sequences* are gone from the spool, and so that its floor may have moved."""
+        self._outbox.drop(list(sequences))
+        self._has_news.set()
+        self._state_changed.set()
+
+    def finish(self) -> None:
+        """Ask it to publish what it can for a moment, say goodbye and return from `run`."""
+        self._stop.set()
+        self._leave.set()
+
+    def renew(self) -> None:
+        """Ask it to end its connection in order, and begin another."""
+        self._leave.set()
+
+    def _note_progress(self) -> None:
+        """Note whether the broker has everything that is in the spool."""
+        stats = self._spool.stats()
+        has_all_fresh = self._outbox.last >= stats.next_sequence - 1
+        is_all = stats.depth == 0 or (has_all_fresh and self._outbox.backlog is None)
+        if is_all and not self._delivering:
+            self._drained.set()
+        else:
+            self._drained.clear()
+
+    async def run(self, home: Home) -> None:
+        """Stay connected, for *home*, until `finish`."""
+        async with asyncio.TaskGroup() as group:
+            # No connection ends it: what is forgotten is counted, whatever happens meanwhile.
+            tidying = group.create_task(self._tidy(), name="tidy")
+            await self._stay_connected(home)
+            tidying.cancel()
+
+    async def _stay_connected(self, home: Home) -> None:
+        await self._pause(self._start_delay_s)
+        while not self._stop.is_set():
+            if self._clock.is_wrong():
+                # Certificates would be judged by a date that cannot be true.
+                await self._pause(_NOT_YET_S)
+                continue
+            connected_at: float | None = None
+            self._leave.clear()
+            if self._stop.is_set():
+                return
+            try:
+                will = wire_state.encode(home.state(False))
+                async with self._broker.connect(will=will) as connection:
+                    connected_at = self._clock.now()
+                    await self._converse(connection, home)
+            except* BrokerError as group:
+                self._metrics.broker_errors.inc()
+                _log.warning("broker_lost", error=describe(_first(group)))
+            self._set_connected(False)
+            if self._leave.is_set():
+                continue  # As asked: nothing failed.
+            if connected_at is not None and self._clock.now() - connected_at > STEADY_AFTER_S:
+                self._backoff.succeeded()
+            await self._pause(self._backoff.failed())
+
+    async def _pause(self, wait_s: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                await self._stop.wait()
+
+    def _set_connected(self, is_connected: bool) -> None:
+        self.is_connected = is_connected
+        self._metrics.connected.set(is_connected)
+
+    async def _converse(self, connection: Connection, home: Home) -> None:
+        """Talk over *connection* until it ends, or we are asked to finish."""
+        await self._forget()
+        stats = self._spool.stats()
+        is_backlog = stats.depth >= _BACKLOG_FROM
+        self._outbox.connected(backlog_through=stats.next_sequence - 1 if is_backlog else 0)
+        self._delivering = 0
+        self._heard.clear()
+        self._faults.clear()
+        self._has_news.set()
+        self._state_changed.set()
+        self._set_connected(True)
+        _log.info("broker_connected")
+        async with asyncio.TaskGroup() as group:
+            talk = group.create_task(self._talk(connection, home), name="talk")
+            await self._leave.wait()
+            if self._stop.is_set():
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_DRAIN_S):
+                        await self._drained.wait()
+            talk.cancel()
+        await self._forget()
+        await connection.publish_state(wire_state.encode(home.state(False)))
+
+    async def _talk(self, connection: Connection, home: Home) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._listen(connection, home), name="listen")
+            group.create_task(self._publish(connection, group), name="publish")
+            group.create_task(self._report(connection, home), name="report")
+
+    async def _listen(self, connection: Connection, home: Home) -> None:
+        async for downlink in connection.downlinks():
+            if downlink.lease is not None:
+                await home.take_lease(downlink.lease)
+            if downlink.receipt is not None:
+                self._settle(downlink.receipt)
+        raise BrokerError("the connection ended")
+
+    def _settle(self, payload: bytes) -> None:
+        """Note exactly what the receipt in *payload* covers of our spool, if ingest proves it."""
+        try:
+            spools = wire_receipt.decode_proven(payload, self._agreements)
+        except WireError as exc:
+            self._refuse(fault_of(exc))
+            return
+        for part in spools:
+            if part.spool_id != self._spool.spool_id:
+                continue
+            self._spool.settle(part)
+            self._outbox.settled(part)
+            self._has_settled.set()
+        self._heard.set()
+        self._has_news.set()
+
+    def _refuse(self, fault: ReceiptFault) -> None:
+        """Forget nothing for a receipt that is not ingest's to us; the next one may be."""
+        self._metrics.refused_receipt(fault)
+        if fault not in self._faults:
+            # Once for a connection: whoever publishes them may publish many.
+            self._faults.add(fault)
+            _log.warning("receipt_refused", reason=fault.value)
+
+    async def _tidy(self) -> None:
+        """Forget what is settled, now and then."""
+        while True:
+            await self._has_settled.wait()
+            self._has_settled.clear()
+            await asyncio.sleep(self.forget_within_s)
+            await self._forget()
+
+    async def _forget(self) -> None:
+        try:
+            removed = await self._spool.forget()
+        except SpoolError as exc:
+            # Not lost: it stays noted, and a receipt repeats all that came before it.
+            self._metrics.spool_errors.inc()
+            _log.error("spool_failed", error=describe(exc))
+            return
+        self._metrics.settled(removed.amount)
+
+    async def _publish(self, connection: Connection, group: asyncio.TaskGroup) -> None:
+        if self._spool.stats().depth:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_RECEIPT_WITHIN_S):
+                    await self._heard.wait()
+        slots = asyncio.Semaphore(_AT_ONCE)
+        while True:
+            self._has_news.clear()
+            try:
+                await self._publish_due(connection, group, slots)
+                self._note_progress()
+            except SpoolError as exc:
+                self._metrics.spool_errors.inc()
+                _log.error("spool_failed", error=describe(exc))
+                await asyncio.sleep(_SPOOL_RETRY_S)
+                continue
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._outbox.due_in_s(now=self._clock.now())):
+                    await self._has_news.wait()
+
+    async def _publish_due(
+        self, connection: Connection, group: asyncio.TaskGroup, slots: asyncio.Semaphore
+    ) -> None:
+        """Publish what was lost, then what is new and has room."""
+        lost = self._outbox.lost(now=self._clock.now())
+        if lost:
+            found = await self._spool.peek_at(lost)
+            self._outbox.drop(sorted(set(lost) - {spooled.sequence for spooled in found}))
+            self._metrics.published_again.inc(len(found))
+            await self._send(found, connection, group, slots)
+        await self._publish_fresh(connection, group, slots)
+        while room := self._outbox.backlog_room(now=self._clock.now()):
+            after, through = self._outbox.backlog or (0, 0)
+            limit = min(room, _AT_ONCE)
+            old = await self._spool.peek(after=after, limit=limit, through=through)
+            if not old:
+                self._outbox.backlog_done()
+            await self._send(old, connection, group, slots)
+            await self._publish_fresh(connection, group, slots)
+
+    async def _publish_fresh(
+        self, connection: Connection, group: asyncio.TaskGroup, slots: asyncio.Semaphore
+    ) -> None:
+        while self._outbox.room:
+            limit = min(self._outbox.room, _AT_ONCE)
+            new = await self._spool.peek(after=self._outbox.last, limit=limit)
+            if not new:
+                return
+            await self._send(new, connection, group, slots)
+
+    async def _send(
+        self,
+        envelopes: Sequence[Spooled],
+        connection: Connection,
+        group: asyncio.TaskGroup,
+        slots: asyncio.Semaphore,
+    ) -> None:
+        """Publish *envelopes* in their order, without waiting for each to arrive."""
+        for envelope in envelopes:
+            await slots.acquire()
+            self._outbox.published(envelope.sequence, now=self._clock.now())
+            self._metrics.published.inc()
+            self._delivering += 1
+            group.create_task(self._deliver(envelope, connection, slots), name="deliver")
+
+    async def _deliver(
+        self, envelope: Spooled, connection: Connection, slots: asyncio.Semaphore
+    ) -> None:
+        await connection.publish_envelope(envelope.payload)
+        self._delivering -= 1
+        self._note_progress()
+        slots.release()
+
+    async def _report(self, connection: Connection, home: Home) -> None:
+        """Publish the state whenever it changes, and every so often."""
+        while True:
+            self._state_changed.clear()
+            await connection.publish_state(wire_state.encode(home.state(True)))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(STATE_EVERY_S):
+                    await self._state_changed.wait()
+            if self._broker.is_outdated():
+                self.renew()
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return one of the errors in *group*: they have one cause."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

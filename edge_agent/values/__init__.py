@@ -1,0 +1,1 @@
+"""Plain values that the rooms of the agent hand to each other. Pure."""
