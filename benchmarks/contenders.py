@@ -13,7 +13,7 @@ from benchmarks.process import Sampler, memory_bytes
 from benchmarks.rounds import RATE, Sample
 from benchmarks.steady import steady
 from benchmarks.world import CEILING, WORKERS, World, wait_for_exit, wait_until_settled
-from ingest import copy_format
+from ingest.storage import copy_format
 from runtime.database import postgres
 
 _ROWS_PER_TRANSACTION = 100_000

@@ -8,8 +8,8 @@ import msgspec
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 
-from ingest.columns import Ints
-from ingest.decide import Rows
+from ingest.admission.columns import Ints
+from ingest.admission.decide import Rows
 from wire import json_envelope, topics
 from wire.envelope import Block, Body, encode_envelope
 from wire.quantities import Code

@@ -10,7 +10,7 @@ from benchmarks.errors import Unaccounted
 from benchmarks.fleet import Fleet, Shape
 from benchmarks.rounds import Sample
 from benchmarks.world import WORKERS, World, wait_until_settled
-from ingest.columns import Ints
+from ingest.admission.columns import Ints
 
 READINGS: Final = 30
 _LEAD_S: Final = 1.0

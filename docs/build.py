@@ -18,7 +18,7 @@ import edge_agent.cli
 import ingest.app
 import ingest.cli
 import ingest.metrics
-import ingest.watch
+import ingest.storage.monitor
 import simulators.cli
 import simulators.demo.cli
 import trust.app
@@ -65,7 +65,7 @@ def _metrics() -> str:
     programs: dict[str, list[Metric]] = {
         "ingest": [
             *ingest.metrics.Metrics().registry.collect(),
-            *ingest.watch.Watch.describe(None),  # type: ignore[arg-type]  # uses no self
+            *ingest.storage.monitor.Watch.describe(None),  # type: ignore[arg-type]  # uses no self
             *ends["ingest"].describe(),
         ],
         "trust": [

@@ -9,21 +9,21 @@ from typing import Final, Protocol
 
 import uvloop
 
+from ingest.admission.opening import Opening
+from ingest.admission.permissions import Changes, Permissions
 from ingest.config import Settings, read_keys
-from ingest.database import connection_string
 from ingest.errors import StoreError
 from ingest.metrics import Metrics
-from ingest.opening import Opening
-from ingest.permissions import Changes, Permissions
-from ingest.quarantine import sealer_to
-from ingest.reader import PermissionReader
+from ingest.mqtt.receiver import MqttReceiver
 from ingest.receipt_sender import ReceiptSender
-from ingest.receipts import Proofs, Receipts
-from ingest.receiver import MqttReceiver
+from ingest.receipts.receipts import Proofs, Receipts
+from ingest.receipts.settle import Settlements
 from ingest.service import Clocks, Service
-from ingest.settle import Settlements
-from ingest.store import PostgresStore
-from ingest.watch import Watch
+from ingest.storage.database import connection_string
+from ingest.storage.monitor import Watch
+from ingest.storage.quarantine import sealer_to
+from ingest.storage.reader import PermissionReader
+from ingest.storage.store import PostgresStore
 from runtime import http, logs
 from runtime.backoff import Backoff
 from runtime.certificates import Certificates

@@ -11,11 +11,12 @@ import msgspec
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from ingest import app, reopening
+from ingest import app
 from ingest.config import Settings, read_keys
-from ingest.database import DatabaseSettings, connection_string
 from ingest.errors import StoreError
-from ingest.migrate import migrate
+from ingest.storage import reopening
+from ingest.storage.database import DatabaseSettings, connection_string
+from ingest.storage.migrate import migrate
 from runtime import files
 from runtime.database.postgres import read_secret
 from runtime.errors import ConfigError, RuntimeSetupError

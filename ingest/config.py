@@ -8,12 +8,12 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from msgspec import Meta
 
-from ingest.batch import FlushLimits
-from ingest.database import DatabaseSettings
-from ingest.decide import ClockRules
-from ingest.quarantine import QuarantineLimits
-from ingest.session import SessionSettings
-from ingest.watch import WatchSettings
+from ingest.admission.decide import ClockRules
+from ingest.mqtt.session import SessionSettings
+from ingest.storage.database import DatabaseSettings
+from ingest.storage.monitor import WatchSettings
+from ingest.storage.quarantine import QuarantineLimits
+from ingest.values.batch import FlushLimits
 from runtime.errors import ConfigError
 from runtime.settings import BrokerSettings, HttpSettings, LogSettings, Seconds
 

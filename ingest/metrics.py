@@ -11,14 +11,14 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.registry import Collector
 
-from ingest.books import Books
-from ingest.clones import CloneSign
-from ingest.fleet import Fleet, UnreadableState
-from ingest.floors import Ignored
-from ingest.outcome import Outcome, QuarantineReason, Reason
-from ingest.plan import STORED, Plan
+from ingest.accounting import Books
+from ingest.admission.plan import STORED, Plan
+from ingest.gateway_counters import Fleet, UnreadableState
 from ingest.ports import Stored
-from ingest.receipts import Wait
+from ingest.receipts.floors import Ignored
+from ingest.receipts.receipts import Wait
+from ingest.values.clones import CloneSign
+from ingest.values.outcome import Outcome, QuarantineReason, Reason
 from wire.quantities import QUANTITIES
 
 _P: Final = "vitalveil_ingest_"

@@ -5,10 +5,10 @@ from typing import Protocol
 
 import msgspec
 
-from ingest.delivery import Delivery, Identity, Spool
-from ingest.outcome import Outcome
-from ingest.permissions import Changes
-from ingest.plan import Fate, Plan
+from ingest.admission.permissions import Changes
+from ingest.admission.plan import Fate, Plan
+from ingest.values.delivery import Delivery, Identity, Spool
+from ingest.values.outcome import Outcome
 
 
 class Receiver(Protocol):

@@ -4,14 +4,14 @@ import asyncio
 from collections.abc import Callable, Collection, Iterable
 from typing import Final
 
-from ingest.delivery import Delivery, Identity, Spool
-from ingest.fleet import UnreadableState
-from ingest.floors import Floors
+from ingest.admission.permissions import Changes
+from ingest.gateway_counters import UnreadableState
 from ingest.metrics import Metrics
-from ingest.permissions import Changes
 from ingest.ports import Receiver
-from ingest.receipts import Receipts
-from ingest.settle import Settlements
+from ingest.receipts.floors import Floors
+from ingest.receipts.receipts import Receipts
+from ingest.receipts.settle import Settlements
+from ingest.values.delivery import Delivery, Identity, Spool
 from wire import state, topics
 from wire.errors import WireError
 

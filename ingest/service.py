@@ -9,21 +9,21 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from ingest.admit import Admission, admit, owners_of
-from ingest.batch import Batch, FlushLimits
-from ingest.clones import Clones
-from ingest.decide import ClockRules
-from ingest.delivery import Delivery, Opened, Spool
+from ingest.admission.admit import Admission, admit, owners_of
+from ingest.admission.decide import ClockRules
+from ingest.admission.last_readings import LastReadings, Reservation
+from ingest.admission.opening import Opening
+from ingest.admission.permissions import JSON, Changes, Permissions
+from ingest.admission.plan import STORED, Plan, make_plan
+from ingest.admission.replan import replan
 from ingest.errors import Poisoned, Unavailable, Undecided, Unusable
-from ingest.last_readings import LastReadings, Reservation
 from ingest.metrics import Metrics
-from ingest.opening import Opening
-from ingest.permissions import JSON, Changes, Permissions
-from ingest.plan import STORED, Plan, make_plan
 from ingest.ports import Receiver, Store, Stored
 from ingest.receipt_sender import ReceiptSender
-from ingest.replan import replan
-from ingest.settle import Settlements
+from ingest.receipts.settle import Settlements
+from ingest.values.batch import Batch, FlushLimits
+from ingest.values.clones import Clones
+from ingest.values.delivery import Delivery, Opened, Spool
 from runtime.backoff import Backoff
 from runtime.logs import Log
 

@@ -6,18 +6,18 @@ from collections.abc import Callable, Iterable
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from ingest import permissions as known
-from ingest.delivery import Delivery, Identity, Opened, Spool
+from ingest.admission import permissions as known
+from ingest.admission.permissions import Changes, Permissions
+from ingest.admission.plan import Plan, conclude, unstored
 from ingest.errors import IngestError, Poisoned
-from ingest.permissions import Changes, Permissions
-from ingest.plan import Plan, conclude, unstored
 from ingest.ports import SpoolRanges, Stored
+from ingest.values.delivery import Delivery, Identity, Opened, Spool
 from wire import topics
 from wire.envelope import Block, Body, pack_block
 from wire.quantities import Code
 
 PermissionRow = tuple[tuple[int, int], int, int, int, int, int, bool, int, int, int]
-"""A row of `ingest.permissions.PERMISSION`."""
+"""A row of `ingest.admission.permissions.PERMISSION`."""
 
 AGENT = "0123456789abcdef"
 HANDLE = bytes(range(16))

@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from ingest.app import App
 from ingest.config import KeySettings, ReceiptSettings, Settings
-from ingest.database import DatabaseSettings
-from ingest.session import SessionSettings
+from ingest.mqtt.session import SessionSettings
+from ingest.storage.database import DatabaseSettings
 from runtime.tls import client_context
 from simulators.stack.broker import Mosquitto
 from tests.fix_broker import broker_settings

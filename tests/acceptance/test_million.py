@@ -9,9 +9,9 @@ from functools import partial
 
 import pytest
 
-from ingest.database import connect
-from ingest.permissions import Permissions
-from ingest.reader import read_changes
+from ingest.admission.permissions import Permissions
+from ingest.storage.database import connect
+from ingest.storage.reader import read_changes
 from tests import crowd
 from tests.fix_vault import Office
 

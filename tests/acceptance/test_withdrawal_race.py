@@ -13,17 +13,17 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from ingest.admit import admit
-from ingest.database import connect
-from ingest.decide import ClockRules
-from ingest.delivery import Identity, Opened
-from ingest.last_readings import LastReadings
-from ingest.outcome import Outcome
-from ingest.permissions import Changes, Permissions
-from ingest.plan import Plan, make_plan
-from ingest.quarantine import QuarantineLimits, sealer_to
-from ingest.reader import read_changes
-from ingest.store import PostgresStore
+from ingest.admission.admit import admit
+from ingest.admission.decide import ClockRules
+from ingest.admission.last_readings import LastReadings
+from ingest.admission.permissions import Changes, Permissions
+from ingest.admission.plan import Plan, make_plan
+from ingest.storage.database import connect
+from ingest.storage.quarantine import QuarantineLimits, sealer_to
+from ingest.storage.reader import read_changes
+from ingest.storage.store import PostgresStore
+from ingest.values.delivery import Identity, Opened
+from ingest.values.outcome import Outcome
 from tests.fakes_ingest import NOW_MS, SPOOL, block, opened
 from tests.fix_database import Database
 from tests.fix_vault import settings_of

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from edge_agent.lease.leases import Leases
-from ingest.quarantine import sealer_to
+from ingest.storage.quarantine import sealer_to
 from runtime.version import VERSION
 from wire import agreement, envelope, json_envelope, lease, receipt, sealing, state, topics
 from wire.agreement import Agreement

@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from grafana.build import ROOT
-from ingest.session import SessionSettings
+from ingest.mqtt.session import SessionSettings
 
 _FOLDER: Final = ROOT / "deploy/kubernetes/autoscaled"
 _TELL: Final = """\

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from ingest.errors import Unavailable
-from ingest.outcome import Outcome
+from ingest.values.outcome import Outcome
 from simulators.stack.postgres import Postgres
 from tests import servers
 from tests.fakes_ingest import block, opened

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from ingest.quarantine import QuarantineLimits
+from ingest.storage.quarantine import QuarantineLimits
 from tests.fix_ingest import Agent, World, heart_rate, is_conserved, metric, settled, until
 from tests.seed_permissions import Seed, sow
 from wire import json_envelope

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from ingest.quarantine import QuarantineLimits, unseal
+from ingest.storage.quarantine import QuarantineLimits, unseal
 from tests.fix_ingest import Agent, World, heart_rate, is_conserved, metric, now_ms, settled, until
 from tests.seed_permissions import Seed, change, sow, withdraw
 from wire import json_envelope, state, topics

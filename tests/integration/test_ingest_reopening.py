@@ -12,11 +12,12 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from psycopg import AsyncConnection
 
-from ingest import app, ledger
+from ingest import app
 from ingest.cli import main
 from ingest.config import KeySettings, read_keys
-from ingest.quarantine import QuarantineLimits
-from ingest.reopening import Reopening
+from ingest.storage import ledger
+from ingest.storage.quarantine import QuarantineLimits
+from ingest.storage.reopening import Reopening
 from tests.fix_ingest import Agent, World, heart_rate, metric, settled, until
 from tests.seed_permissions import Seed, sow, withdraw
 from wire import agreement

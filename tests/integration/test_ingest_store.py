@@ -9,19 +9,19 @@ import psycopg
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from ingest.admit import admit
-from ingest.database import connect
-from ingest.decide import ClockRules
-from ingest.delivery import Opened
+from ingest.admission.admit import admit
+from ingest.admission.decide import ClockRules
+from ingest.admission.last_readings import LastReadings
+from ingest.admission.pair_index import NONE
+from ingest.admission.permissions import Changes, Permissions, agent_words, handle_words
+from ingest.admission.plan import Plan, make_plan
 from ingest.errors import StoreError, Unavailable, Unusable
-from ingest.last_readings import LastReadings
-from ingest.outcome import Outcome, QuarantineReason, Reason
-from ingest.pairs import NONE
-from ingest.permissions import Changes, Permissions, agent_words, handle_words
-from ingest.plan import Plan, make_plan
-from ingest.quarantine import QuarantineLimits, sealer_to
-from ingest.reader import read_changes
-from ingest.store import PostgresStore
+from ingest.storage.database import connect
+from ingest.storage.quarantine import QuarantineLimits, sealer_to
+from ingest.storage.reader import read_changes
+from ingest.storage.store import PostgresStore
+from ingest.values.delivery import Opened
+from ingest.values.outcome import Outcome, QuarantineReason, Reason
 from tests.fakes_ingest import AGENT, HANDLE, NOW_MS, SPOOL, block, knowing, opened, permission
 from tests.fix_database import Database
 from tests.seed_permissions import Seed, sow, withdraw

@@ -5,7 +5,7 @@ import time
 import pytest
 from prometheus_client import CollectorRegistry
 
-from ingest.watch import Watch, WatchSettings
+from ingest.storage.monitor import Watch, WatchSettings
 from tests.fix_database import Database
 
 pytestmark = pytest.mark.database

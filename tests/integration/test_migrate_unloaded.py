@@ -5,9 +5,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from ingest.database import DatabaseSettings
 from ingest.errors import Unusable
-from ingest.migrate import migrate
+from ingest.storage.database import DatabaseSettings
+from ingest.storage.migrate import migrate
 from simulators.stack.postgres import Postgres
 from tests.fix_database import programs
 

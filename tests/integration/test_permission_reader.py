@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator
 import psycopg
 import pytest
 
-from ingest import reader as reader_module
-from ingest.permissions import Changes, Permissions
-from ingest.reader import PermissionReader
+from ingest.admission.permissions import Changes, Permissions
+from ingest.storage import reader as reader_module
+from ingest.storage.reader import PermissionReader
 from runtime.backoff import Backoff
 from tests.fix_database import Database
 from tests.fix_ingest import until

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from ingest.database import connect as connect_ingest
 from ingest.errors import Unusable
+from ingest.storage.database import connect as connect_ingest
 from runtime.database import postgres
 from runtime.errors import SessionRefused
 from tests.fix_database import Database

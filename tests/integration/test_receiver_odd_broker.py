@@ -12,8 +12,8 @@ from pathlib import Path
 import mqtt5
 from cryptography import x509
 
-from ingest.receiver import MqttReceiver
-from ingest.session import SessionSettings
+from ingest.mqtt.receiver import MqttReceiver
+from ingest.mqtt.session import SessionSettings
 from runtime.backoff import Backoff
 from runtime.settings import BrokerSettings, TlsSettings
 from runtime.tls_identity import Identity

@@ -7,8 +7,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from ingest.database import connect as connect_ingest
 from ingest.errors import Unusable
+from ingest.storage.database import connect as connect_ingest
 from runtime.database import postgres
 from runtime.database.session_settings import MEANING, Limits
 from runtime.errors import SessionRefused

@@ -15,7 +15,7 @@ import psycopg
 
 from ingest.config import Settings as IngestSettings
 from ingest.config import read_keys
-from ingest.database import DatabaseSettings, connection_string
+from ingest.storage.database import DatabaseSettings, connection_string
 from runtime.database import postgres
 from runtime.errors import ConfigError, SessionRefused
 from runtime.settings import load

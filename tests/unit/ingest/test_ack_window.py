@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.delivery import Delivery
-from ingest.window import Window
+from ingest.mqtt.window import Window
+from ingest.values.delivery import Delivery
 
 
 def deliveries(count: int, generation: int = 1) -> list[Delivery]:

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.admit import Admission, admit
-from ingest.decide import ClockRules
-from ingest.delivery import Opened
-from ingest.last_readings import LastReadings
-from ingest.outcome import ANONYMOUS, QuarantineReason, Reason, Verdict
-from ingest.permissions import Permissions
+from ingest.admission.admit import Admission, admit
+from ingest.admission.decide import ClockRules
+from ingest.admission.last_readings import LastReadings
+from ingest.admission.permissions import Permissions
+from ingest.values.delivery import Opened
+from ingest.values.outcome import ANONYMOUS, QuarantineReason, Reason, Verdict
 from tests.fakes_ingest import AGENT, NOW_MS, block, changes, knowing, opened, permission
 from wire.envelope import Block, pack_block
 from wire.quantities import MISSING, Code

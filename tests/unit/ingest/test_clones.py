@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.clones import WITHIN_S, Clones, CloneSign
-from ingest.delivery import Spool
+from ingest.values.clones import WITHIN_S, Clones, CloneSign
+from ingest.values.delivery import Spool
 
 AGENT = "00000000000000a1"
 

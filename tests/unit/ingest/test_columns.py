@@ -6,7 +6,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.columns import unpack
+from ingest.admission.columns import unpack
 from wire.envelope import Block, pack_block
 from wire.quantities import MISSING
 

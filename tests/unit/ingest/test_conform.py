@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ingest.columns import unpack
-from ingest.conform import conforms
+from ingest.admission.columns import unpack
+from ingest.admission.conform import conforms
 from tests.unit.ingest.test_columns import blocks, offsets
 from wire.envelope import Block, pack_block
 from wire.policy import Rule

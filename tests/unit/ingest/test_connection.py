@@ -7,11 +7,11 @@ from typing import Any
 import mqtt5
 import pytest
 
-from ingest.connection import MAX_PACKET_BYTES, Connection
-from ingest.delivery import Delivery
 from ingest.errors import ConnectionLost, ProtocolViolation
-from ingest.outbox import Outbox
-from ingest.session import SessionSettings
+from ingest.mqtt.connection import MAX_PACKET_BYTES, Connection
+from ingest.mqtt.outbox import Outbox
+from ingest.mqtt.session import SessionSettings
+from ingest.values.delivery import Delivery
 
 TOPIC = "vv1/obs/00/0123456789abcdef"
 

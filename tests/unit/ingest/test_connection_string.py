@@ -3,8 +3,8 @@
 import psycopg
 import pytest
 
-from ingest.database import mapped_errors
 from ingest.errors import StoreError, Unavailable, Unusable
+from ingest.storage.database import mapped_errors
 
 
 @pytest.mark.parametrize(

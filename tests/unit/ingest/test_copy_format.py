@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest import copy_format
-from ingest.decide import Rows
-from ingest.delivery import Identity
-from ingest.plan import LedgerRow
+from ingest.admission.decide import Rows
+from ingest.admission.plan import LedgerRow
+from ingest.storage import copy_format
+from ingest.values.delivery import Identity
 
 row = st.tuples(
     st.integers(0, 253_402_300_799_999),

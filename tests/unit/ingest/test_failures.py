@@ -2,7 +2,7 @@
 
 import pytest
 
-from ingest.failures import Verdict, classify
+from ingest.values.failures import Verdict, classify
 
 
 @pytest.mark.parametrize(

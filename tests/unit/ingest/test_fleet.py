@@ -2,7 +2,7 @@
 
 from prometheus_client import CollectorRegistry, generate_latest
 
-from ingest.fleet import Fleet
+from ingest.gateway_counters import Fleet
 from wire.state import SpoolState, State
 
 A, B = "00000000000000aa", "00000000000000bb"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.batch import Batch, FlushLimits
+from ingest.values.batch import Batch, FlushLimits
 from tests.fakes_ingest import block, opened
 
 LIMITS = FlushLimits(max_envelopes=3, max_observations=10, max_bytes=1000, max_age_s=1.0)

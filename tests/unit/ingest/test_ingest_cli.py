@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
 from ingest.cli import main
-from ingest.database import DatabaseSettings, connection_string
+from ingest.storage.database import DatabaseSettings, connection_string
 from tests.fix_pki import Certificates
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
+from ingest.admission.plan import conclude
 from ingest.metrics import ManyHistogram, Metrics, fine_buckets
-from ingest.plan import conclude
 from ingest.ports import Stored
 from tests.fakes_ingest import NOW_MS, block, opened
 from tests.unit.ingest.test_plan import bad_seal, plan_of

@@ -3,9 +3,9 @@
 import msgspec
 import numpy as np
 
-from ingest.last_readings import LastReadings
-from ingest.pairs import NONE
-from ingest.permissions import (
+from ingest.admission.last_readings import LastReadings
+from ingest.admission.pair_index import NONE
+from ingest.admission.permissions import (
     NO_RULE,
     REVOKED,
     SEALED,

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from ingest.floors import Floors, Ignored
+from ingest.admission.permissions import JSON, NO_KEY, SEALED, Permissions
 from ingest.metrics import Metrics
-from ingest.permissions import JSON, NO_KEY, SEALED, Permissions
+from ingest.mqtt.session import SessionSettings
 from ingest.receipt_sender import ReceiptSender
-from ingest.receipts import Proofs, Receipts, Wait
-from ingest.session import SessionSettings
-from ingest.settle import Settlements
+from ingest.receipts.floors import Floors, Ignored
+from ingest.receipts.receipts import Proofs, Receipts, Wait
+from ingest.receipts.settle import Settlements
 from tests.fakes_ingest import (
     AGENT,
     LEASE_KEY,

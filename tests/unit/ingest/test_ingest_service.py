@@ -11,17 +11,17 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from ingest.batch import FlushLimits
-from ingest.decide import ClockRules
-from ingest.delivery import Delivery
+from ingest.admission.decide import ClockRules
+from ingest.admission.opening import Opening
 from ingest.errors import Unavailable, Unusable
 from ingest.metrics import Metrics
-from ingest.opening import Opening
-from ingest.outcome import QuarantineReason
 from ingest.receipt_sender import ReceiptSender
-from ingest.receipts import Proofs, Receipts
+from ingest.receipts.receipts import Proofs, Receipts
+from ingest.receipts.settle import Settlements
 from ingest.service import Clocks, Service
-from ingest.settle import Settlements
+from ingest.values.batch import FlushLimits
+from ingest.values.delivery import Delivery
+from ingest.values.outcome import QuarantineReason
 from tests.fakes_ingest import (
     AGENT,
     HANDLE,

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ingest.admit import Admission, admit
-from ingest.decide import ClockRules
-from ingest.delivery import Opened
-from ingest.last_readings import LastReadings, Reservation
-from ingest.outcome import Reason
-from ingest.permissions import Permissions
+from ingest.admission.admit import Admission, admit
+from ingest.admission.decide import ClockRules
+from ingest.admission.last_readings import LastReadings, Reservation
+from ingest.admission.permissions import Permissions
+from ingest.values.delivery import Opened
+from ingest.values.outcome import Reason
 from tests.fakes_ingest import NOW_MS, block, knowing, opened, permission
 from wire.envelope import Block, pack_block
 from wire.policy import Rule

@@ -10,18 +10,18 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from benchmarks.fleet import Fleet, Shape
-from ingest import copy_format
-from ingest.admit import admit
-from ingest.decide import ClockRules
-from ingest.delivery import Delivery
-from ingest.last_readings import LastReadings
+from ingest.admission.admit import admit
+from ingest.admission.decide import ClockRules
+from ingest.admission.last_readings import LastReadings
+from ingest.admission.opening import Opening
+from ingest.admission.permissions import Permissions
+from ingest.admission.plan import conclude, make_plan, unstored
 from ingest.metrics import Metrics
-from ingest.opening import Opening
-from ingest.permissions import Permissions
-from ingest.plan import conclude, make_plan, unstored
+from ingest.mqtt.window import Window
 from ingest.ports import Stored
-from ingest.settle import Settlements
-from ingest.window import Window
+from ingest.receipts.settle import Settlements
+from ingest.storage import copy_format
+from ingest.values.delivery import Delivery
 from tests.fakes_ingest import changes, permission
 from wire.sealing import Opener
 

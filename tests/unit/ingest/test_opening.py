@@ -8,9 +8,9 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.delivery import Identity
-from ingest.opening import Opening
-from ingest.outcome import Reason
+from ingest.admission.opening import Opening
+from ingest.values.delivery import Identity
+from ingest.values.outcome import Reason
 from tests.fakes_ingest import AGENT, HANDLE, SPOOL, block, delivery
 from wire import json_envelope
 from wire.envelope import MAX_ENVELOPE_BYTES, Body, encode_envelope

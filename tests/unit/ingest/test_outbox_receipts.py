@@ -1,6 +1,6 @@
 """Receipts on their way: few at a time, the newest of each topic."""
 
-from ingest.outbox import Outbox
+from ingest.mqtt.outbox import Outbox
 
 
 def test_newer_payload_replaces_one_that_waits() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ingest.outcome import QuarantineReason, Reason, Verdict, ledger_code
+from ingest.values.outcome import QuarantineReason, Reason, Verdict, ledger_code
 
 
 def test_reasons_are_those_of_the_design() -> None:

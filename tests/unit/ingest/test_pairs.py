@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest import pairs
-from ingest.pairs import NONE, Pairs, Words
+from ingest.admission import pair_index
+from ingest.admission.pair_index import NONE, Pairs, Words
 
 WORDS = st.integers(0, 3) | st.integers(0, (1 << 64) - 1)
 BATCHES = st.lists(st.lists(st.tuples(WORDS, WORDS), max_size=12), max_size=5)
@@ -36,7 +36,7 @@ def test_pairs_are_numbered_as_they_come(
 
 def test_pairs_with_one_hash_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     """A hash that is shared costs time, and never the right answer."""
-    monkeypatch.setattr(pairs, "_hash", lambda first, second: first % np.uint64(2))
+    monkeypatch.setattr(pair_index, "_hash", lambda first, second: first % np.uint64(2))
     known = Pairs()
     known.add(*columns([(2, 1), (4, 1), (2, 2), (3, 9)]))
     assert known.find(*columns([(2, 2), (4, 1), (3, 9), (6, 1), (2, 1)])).tolist() == [

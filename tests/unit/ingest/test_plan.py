@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.admit import admit
-from ingest.decide import ClockRules
-from ingest.delivery import Opened
-from ingest.last_readings import LastReadings
-from ingest.outcome import Outcome, QuarantineReason, Reason
-from ingest.plan import Plan, conclude, make_plan
+from ingest.admission.admit import admit
+from ingest.admission.decide import ClockRules
+from ingest.admission.last_readings import LastReadings
+from ingest.admission.plan import Plan, conclude, make_plan
+from ingest.values.delivery import Opened
+from ingest.values.outcome import Outcome, QuarantineReason, Reason
 from tests.fakes_ingest import NOW_MS, block, knowing, opened, permission
 
 

@@ -4,8 +4,8 @@ import pytest
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from ingest.outcome import QuarantineReason
-from ingest.quarantine import QuarantineLimits, rows, sealer_to, unseal
+from ingest.storage.quarantine import QuarantineLimits, rows, sealer_to, unseal
+from ingest.values.outcome import QuarantineReason
 from tests.fakes_ingest import NOW_MS, block, opened
 from tests.unit.ingest.test_plan import plan_of
 

@@ -1,6 +1,6 @@
 """The statements of ingest."""
 
-from ingest.queries import QUERIES
+from ingest.storage.queries import QUERIES
 
 
 def test_every_statement_has_a_body() -> None:

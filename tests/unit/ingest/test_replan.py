@@ -7,14 +7,14 @@ import msgspec
 import numpy as np
 import pytest
 
-from ingest.admit import Admission, admit
-from ingest.decide import ClockRules
-from ingest.delivery import Identity, Opened
-from ingest.last_readings import LastReadings
-from ingest.outcome import Reason
-from ingest.permissions import Changes, Permissions
-from ingest.plan import Plan, make_plan
-from ingest.replan import replan
+from ingest.admission.admit import Admission, admit
+from ingest.admission.decide import ClockRules
+from ingest.admission.last_readings import LastReadings
+from ingest.admission.permissions import Changes, Permissions
+from ingest.admission.plan import Plan, make_plan
+from ingest.admission.replan import replan
+from ingest.values.delivery import Identity, Opened
+from ingest.values.outcome import Reason
 from tests.fakes_ingest import NOW_MS, SPOOL, block, changes, opened, permission
 
 _GATEWAYS = 40

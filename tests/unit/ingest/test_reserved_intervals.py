@@ -5,13 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.admit import Admission, admit, owners_of
-from ingest.decide import ClockRules
-from ingest.delivery import Identity, Opened
-from ingest.last_readings import LastReadings, Reservation
-from ingest.outcome import Outcome, QuarantineReason, Reason
-from ingest.permissions import Permissions
-from ingest.plan import STORED, make_plan, unstored
+from ingest.admission.admit import Admission, admit, owners_of
+from ingest.admission.decide import ClockRules
+from ingest.admission.last_readings import LastReadings, Reservation
+from ingest.admission.permissions import Permissions
+from ingest.admission.plan import STORED, make_plan, unstored
+from ingest.values.delivery import Identity, Opened
+from ingest.values.outcome import Outcome, QuarantineReason, Reason
 from tests.fakes_ingest import AGENT, NOW_MS, SPOOL, changes, opened, permission
 from wire.envelope import pack_block
 from wire.quantities import Code

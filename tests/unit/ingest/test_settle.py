@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.delivery import Identity
-from ingest.settle import _MAX_RUNS, Ranges, Settlements
+from ingest.receipts.settle import _MAX_RUNS, Ranges, Settlements
+from ingest.values.delivery import Identity
 from tests.fakes_ingest import AGENT, SPOOL
 from wire import receipt
 from wire.receipt import MAX_RANGES, MAX_SPOOLS, SpoolReceipt

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from edge_agent.lease.leases import Leases
-from ingest.quarantine import unseal
+from ingest.storage.quarantine import unseal
 from tests.golden.record import (
     AGENT,
     HERE,

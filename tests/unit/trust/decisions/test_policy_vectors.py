@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from ingest.columns import unpack
-from ingest.conform import conforms
+from ingest.admission.columns import unpack
+from ingest.admission.conform import conforms
 from tests.unit.edge_agent.test_pipeline import START_MS, Bench
 from tests.unit.trust.decisions.effective_grants import T0, stand
 from trust.decisions.effective_grant import EffectiveGrant

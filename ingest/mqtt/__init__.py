@@ -1,0 +1,1 @@
+"""MQTT: one persistent session, its connections, and what is received and sent over them."""

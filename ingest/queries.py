@@ -1,7 +1,0 @@
-"""The statements of `sql/queries.sql`, by name."""
-
-from typing import Final
-
-from runtime.database.named_sql import read
-
-QUERIES: Final = read("ingest", "queries.sql")

@@ -1,0 +1,7 @@
+"""The statements of `sql/queries.sql`, by name."""
+
+from typing import Final
+
+from runtime.database.named_sql import read
+
+QUERIES: Final = read("ingest.storage", "queries.sql")

@@ -1,0 +1,1 @@
+"""Plain values that the rooms of ingest hand to each other. Pure."""
