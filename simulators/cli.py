@@ -9,12 +9,12 @@ from pathlib import Path
 
 import msgspec
 
-from simulators import listing
 from simulators.arguments import positive, whole
 from simulators.fleet import cli as fleet_cli
-from simulators.people import DEFAULT_SOURCE, Person, pick
+from simulators.people.people import DEFAULT_SOURCE, Person, pick
 from simulators.recordings import index
-from simulators.replay import Report, replay, source_of
+from simulators.replay import listing
+from simulators.replay.replay import Report, replay, source_of
 from simulators.sensor import arguments as sensor_arguments
 
 

@@ -7,10 +7,10 @@ import mqtt5
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from simulators.fleet.gateway import Gateway
-from simulators.fleet.journal import Journal
-from simulators.fleet.link import Link
-from simulators.fleet.tally import Tally
+from simulators.fleet.gateway.gateway import Gateway
+from simulators.fleet.gateway.link import Link
+from simulators.fleet.report.journal import Journal
+from simulators.fleet.report.tally import Tally
 from wire.topics import observations
 
 FOREIGN_HANDLE = b"f" * 16

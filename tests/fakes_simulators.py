@@ -9,8 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from simulators.people import VirtualSensor
-from simulators.sample import Sample
+from simulators.people.people import VirtualSensor
+from simulators.recordings.sample import Sample
 
 
 def counting_samples(step_ms: int) -> Iterator[Sample]:

@@ -37,7 +37,7 @@ import pytest_asyncio
 
 if TYPE_CHECKING:
     # Bumble takes half a second to import: only the tests that need it pay for it.
-    from simulators.sensor.peripheral import Peripheral
+    from simulators.sensor.device.peripheral import Peripheral
     from tests.bluetooth.adapter import Adapter
     from tests.bluetooth.backend import AirClient, AirScanner
 
@@ -60,7 +60,7 @@ class AirLink:
     """An adapter, and the sensors that it can reach."""
 
     def __init__(self) -> None:
-        from simulators.sensor.air import Air
+        from simulators.sensor.device.virtual_radio import Air
         from tests.bluetooth.adapter import Adapter
         from tests.bluetooth.backend import types_for
 

@@ -11,10 +11,10 @@ from typing import Final
 import psycopg
 import pytest
 
-from simulators.network import Relay
-from simulators.people import VirtualSensor, address_of
-from simulators.player import Player
-from simulators.sample import Sample
+from simulators.people.people import VirtualSensor, address_of
+from simulators.recordings.sample import Sample
+from simulators.replay.player import Player
+from simulators.stack.network import Relay
 from simulators.stack.scrape import Metrics, scrape
 from simulators.stack.system import System, system
 from simulators.stack.toml import Table

@@ -11,7 +11,7 @@ from typing import Final
 
 import psycopg
 
-from simulators.people import address_of
+from simulators.people.people import address_of
 from simulators.stack.system import Gateway, System
 from simulators.stack.trust_shell import INVENTED_BIRTH, INVENTED_YES, TrustShell
 from tests.fix_system import PURPOSE

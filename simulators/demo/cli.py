@@ -17,7 +17,7 @@ from simulators.arguments import number, positive, whole
 from simulators.demo.accounts import Report
 from simulators.demo.run import Demo, Options
 from simulators.demo.view import Snapshot, render, render_report
-from simulators.people import DEFAULT_SOURCE
+from simulators.people.people import DEFAULT_SOURCE
 from simulators.stack.errors import StackError
 from simulators.stack.system import system
 

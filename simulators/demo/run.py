@@ -18,9 +18,9 @@ import msgspec
 from simulators.demo import telemetry
 from simulators.demo.accounts import Ingested, Report, SpoolTotals, Withdrawal, settle
 from simulators.demo.view import Snapshot
-from simulators.people import Origin, Person, pick
-from simulators.player import Player
-from simulators.replay import source_of
+from simulators.people.people import Origin, Person, pick
+from simulators.replay.player import Player
+from simulators.replay.replay import source_of
 from simulators.stack.scrape import EMPTY, Metrics, scrape
 from simulators.stack.system import Gateway, System
 from simulators.stack.trust_shell import INVENTED_BIRTH, INVENTED_YES, TrustShell

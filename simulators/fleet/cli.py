@@ -13,16 +13,17 @@ from rich.console import Console
 from rich.live import Live
 
 from simulators.arguments import whole
-from simulators.fleet import limits, page, plan, roster, scenario_file, view
-from simulators.fleet.campaign import Campaign, Options, Progress
 from simulators.fleet.errors import FleetError, RosterError
-from simulators.fleet.ledger import Ledger
-from simulators.fleet.limits import Limit
-from simulators.fleet.own_process import raise_file_limit
-from simulators.fleet.plan import Plan
-from simulators.fleet.report import Report
-from simulators.fleet.scenario import Scenario
-from simulators.fleet.site import Site, own_site
+from simulators.fleet.output import page, view
+from simulators.fleet.report.ledger import Ledger
+from simulators.fleet.report.report import Report
+from simulators.fleet.run.campaign import Campaign, Options, Progress
+from simulators.fleet.run.own_process import raise_file_limit
+from simulators.fleet.run.site import Site, own_site
+from simulators.fleet.scenario import limits, plan, roster, scenario_file
+from simulators.fleet.scenario.limits import Limit
+from simulators.fleet.scenario.plan import Plan
+from simulators.fleet.scenario.scenario import Scenario
 from simulators.stack.errors import StackError
 from simulators.stack.scrape import scrape
 

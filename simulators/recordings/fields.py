@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from simulators.recordings.sample import Sample
 from simulators.recordings.tally import Reason, Tally
-from simulators.sample import Sample
 
 # Narrower than float(), which takes "nan", "1_000" and digits of other scripts.
 _NUMBER: Final = re.compile(r"[+-]?[0-9]{1,12}(\.[0-9]{0,12})?", re.ASCII)

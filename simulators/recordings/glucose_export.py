@@ -3,7 +3,7 @@
 from typing import Final
 
 from simulators.recordings.fields import number
-from simulators.sample import Fault, Sample
+from simulators.recordings.sample import Fault, Sample
 from wire.quantities import glucose_from_mg_dl
 
 _OUT_OF_RANGE: Final = frozenset({"HI", "LO", "HIGH", "LOW"})

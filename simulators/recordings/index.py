@@ -16,8 +16,8 @@ from simulators.recordings import (
     polar_rr,
     t1d_uom,
 )
+from simulators.recordings.sample import Sample
 from simulators.recordings.tally import Tally
-from simulators.sample import Sample
 
 Parser = Callable[[Iterable[str], Tally], Iterator[Sample]]
 

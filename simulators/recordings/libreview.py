@@ -12,8 +12,8 @@ from typing import Final
 
 from simulators.recordings.fields import ascending, row, wall_ms
 from simulators.recordings.glucose_export import glucose_sample
+from simulators.recordings.sample import Sample
 from simulators.recordings.tally import Reason, Tally
-from simulators.sample import Sample
 
 KIND: Final = "libreview"
 _TIME: Final = re.compile(r"(\d{1,2})[/-](\d{1,2})[/-](\d{4}|\d{2}) (\S+(?: [AP]M)?)", re.ASCII)

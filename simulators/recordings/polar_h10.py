@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from simulators.recordings.fields import number
+from simulators.recordings.sample import Fault, Sample
 from simulators.recordings.tally import Reason, Tally
-from simulators.sample import Fault, Sample
 
 KIND: Final = "polar_h10"
 _HEADING: Final = "epoch_s,hr_bpm,rr_ms"

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from simulators.recordings.fields import number
+from simulators.recordings.sample import Sample
 from simulators.recordings.tally import Reason, Tally
-from simulators.sample import Sample
 
 KIND: Final = "polar_rr"
 _SECTION: Final = "[HRData]"

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from simulators.recordings.fields import ascending, number, wall_ms
+from simulators.recordings.sample import Fault, Sample
 from simulators.recordings.tally import Reason, Tally
 from simulators.recordings.wall_clock import UkClock
-from simulators.sample import Fault, Sample
 
 KIND: Final = "t1d_uom"
 _GLUCOSE_NAME: Final = re.compile(r"UoMGlucose(\d+)\.csv")

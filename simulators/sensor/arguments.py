@@ -6,8 +6,8 @@ from pathlib import Path
 
 from simulators.arguments import number, whole
 from simulators.errors import FaultError
-from simulators.sensor import faults
-from simulators.sensor.wishes import Kind, Wishes
+from simulators.sensor.device import faults
+from simulators.sensor.options import Kind, Wishes
 
 _positive = number(1e-6, 1e6, "a number above 0, and at most a million")
 _EPILOG = """\

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 import msgspec
 
 from simulators.errors import PortError
-from simulators.people import Person
+from simulators.people.people import Person
 from simulators.sensor import show
 from simulators.sensor.arguments import wishes_of
-from simulators.sensor.wardrobe import Worn, dress
+from simulators.sensor.sensor_factory import Worn, dress
 
 
 def run(arguments: argparse.Namespace, people: Sequence[Person]) -> int:

@@ -8,9 +8,9 @@ import msgspec
 
 from runtime.stop import stop_requested
 from simulators.errors import PortError
-from simulators.sensor.air import Air, open_port
-from simulators.sensor.link import Books
-from simulators.sensor.wardrobe import Worn
+from simulators.sensor.device.link import Books
+from simulators.sensor.device.virtual_radio import Air, open_port
+from simulators.sensor.sensor_factory import Worn
 
 Lost = asyncio.Future[None]
 """Done when the port is gone."""

@@ -29,7 +29,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from runtime.settings import TlsSettings
 from runtime.tls import client_context
-from simulators.network import Direction, Relay
+from simulators.stack.network import Direction, Relay
 from simulators.stack.system import Gateway, System, system
 from simulators.stack.trust_shell import INVENTED_BIRTH, INVENTED_YES
 from trust.domain import pki

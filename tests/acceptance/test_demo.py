@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
-from simulators.people import DEFAULT_SOURCE
+from simulators.people.people import DEFAULT_SOURCE
 from simulators.stack.postgres import Postgres
 
 pytestmark = [pytest.mark.broker, pytest.mark.database, pytest.mark.slow]

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from simulators.network import Direction
+from simulators.stack.network import Direction
 from tests.fix_system import Scene
 
 pytestmark = [pytest.mark.broker, pytest.mark.database, pytest.mark.slow]

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from runtime.settings import BrokerSettings, TlsSettings
-from simulators.network import Direction
+from simulators.stack.network import Direction
 from simulators.stack.scrape import scrape
 from simulators.stack.system import Gateway
 from simulators.stack.toml import format_toml

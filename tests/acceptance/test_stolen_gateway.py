@@ -28,7 +28,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from edge_agent.spool import database_file
 from edge_agent.spool.index_tags import Tags
-from simulators.network import Direction, Relay
+from simulators.stack.network import Direction, Relay
 from simulators.stack.system import Gateway, System, system
 from simulators.stack.trust_shell import INVENTED_BIRTH, INVENTED_YES
 from wire.envelope import Envelope, decode_envelope

@@ -13,7 +13,7 @@ from bumble.hci import Address
 from bumble.pairing import PairingConfig, PairingDelegate
 from bumble.transport.common import TransportSink, TransportSource
 
-from simulators.sensor.air import Air, Radio
+from simulators.sensor.device.virtual_radio import Air, Radio
 
 _ADDRESS: Final = "F0:00:00:00:00:99"
 

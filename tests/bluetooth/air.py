@@ -6,12 +6,12 @@ from edge_agent.bluetooth.radio.client import Radio
 from edge_agent.bluetooth.records import record_cursor
 from edge_agent.gatt.glucose_context import Meal
 from edge_agent.values.measurement import Measurement
-from simulators.sensor.cgm import CgmSensor
-from simulators.sensor.clock import SensorClock
-from simulators.sensor.faults import Faults
-from simulators.sensor.meter import GlucoseMeter
-from simulators.sensor.peripheral import Security
-from simulators.sensor.shown import Reading, Strip
+from simulators.sensor.device.clock import SensorClock
+from simulators.sensor.device.faults import Faults
+from simulators.sensor.device.peripheral import Security
+from simulators.sensor.kinds.cgm import CgmSensor
+from simulators.sensor.kinds.glucose_meter import GlucoseMeter
+from simulators.sensor.signals import Reading, Strip
 from tests.fakes_bluetooth import Collector
 from tests.fix_link import AirLink
 from wire.quantities import Code

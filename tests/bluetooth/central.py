@@ -9,8 +9,8 @@ from bleak.backends.device import BLEDevice
 
 from edge_agent.gatt import racp
 from edge_agent.gatt.registry import uuid_of
-from simulators.sensor.meter import CONTEXT, MEASUREMENT
-from simulators.sensor.record_access import CONTROL_POINT
+from simulators.sensor.device.record_access import CONTROL_POINT
+from simulators.sensor.kinds.glucose_meter import CONTEXT, MEASUREMENT
 from tests.fix_link import AirLink
 
 PATIENCE_S = 20.0

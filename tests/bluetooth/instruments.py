@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from simulators.sensor.attributes import Characteristic, Service
-from simulators.sensor.clock import SensorClock
-from simulators.sensor.peripheral import Peripheral
+from simulators.sensor.device.attributes import Characteristic, Service
+from simulators.sensor.device.clock import SensorClock
+from simulators.sensor.device.peripheral import Peripheral
 
 CUFF = "C0:FF:EE:00:00:05"
 THERMOMETER = "C0:FF:EE:00:00:06"

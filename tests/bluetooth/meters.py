@@ -2,11 +2,11 @@
 
 from edge_agent.gatt.glucose_context import Meal
 from edge_agent.gatt.racp import OpCode, Operator, Request, Response, ResponseCode
-from simulators.sensor.clock import SensorClock
-from simulators.sensor.faults import Faults
-from simulators.sensor.meter import GlucoseMeter
-from simulators.sensor.peripheral import Security
-from simulators.sensor.shown import Strip
+from simulators.sensor.device.clock import SensorClock
+from simulators.sensor.device.faults import Faults
+from simulators.sensor.device.peripheral import Security
+from simulators.sensor.kinds.glucose_meter import GlucoseMeter
+from simulators.sensor.signals import Strip
 
 ADDRESS = "C0:FF:EE:00:00:02"
 ALL = Request(OpCode.REPORT, Operator.ALL)

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 
 from edge_agent.gatt import heart_rate
 from edge_agent.gatt.heart_rate import HeartRateMeasurement
-from simulators.sensor.faults import Faults
-from simulators.sensor.strap import HeartRateStrap
+from simulators.sensor.device.faults import Faults
+from simulators.sensor.kinds.heart_rate_strap import HeartRateStrap
 
 
 def counting() -> Iterator[HeartRateMeasurement]:

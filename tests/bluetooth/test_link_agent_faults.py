@@ -10,12 +10,12 @@ import pytest
 
 from edge_agent.bluetooth.records import record_assembler
 from edge_agent.values.measurement import Fault, Reason
-from simulators.sensor.cgm import CgmSensor
-from simulators.sensor.faults import Kind, parse
-from simulators.sensor.meter import GlucoseMeter
-from simulators.sensor.peripheral import Peripheral
-from simulators.sensor.shown import Reading
-from simulators.sensor.strap import HeartRateStrap
+from simulators.sensor.device.faults import Kind, parse
+from simulators.sensor.device.peripheral import Peripheral
+from simulators.sensor.kinds.cgm import CgmSensor
+from simulators.sensor.kinds.glucose_meter import GlucoseMeter
+from simulators.sensor.kinds.heart_rate_strap import HeartRateStrap
+from simulators.sensor.signals import Reading
 from tests.bluetooth.air import (
     CGM,
     METER,

@@ -14,11 +14,11 @@ from edge_agent.gatt.errors import BadCrc, Truncated
 from edge_agent.gatt.quirks import CrcKind, Quirks
 from edge_agent.gatt.racp import OpCode, Operator, Request, Response, ResponseCode
 from edge_agent.gatt.registry import uuid_of
-from simulators.sensor.cgm import MEASUREMENT, WITH_CRC, CgmSensor
-from simulators.sensor.cgm_session import CONTROL_POINT
-from simulators.sensor.clock import to_date_time
-from simulators.sensor.faults import Faults
-from simulators.sensor.shown import WARMING_UP, Reading
+from simulators.sensor.device.clock import to_date_time
+from simulators.sensor.device.faults import Faults
+from simulators.sensor.kinds.cgm import MEASUREMENT, WITH_CRC, CgmSensor
+from simulators.sensor.kinds.cgm_session import CONTROL_POINT
+from simulators.sensor.signals import WARMING_UP, Reading
 from tests.bluetooth.central import RecordReader, collect, connected
 from tests.bluetooth.meters import DONE
 from tests.fix_link import AirLink

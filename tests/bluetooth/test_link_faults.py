@@ -9,8 +9,8 @@ from bleak.exc import BleakDBusError, BleakError
 from edge_agent.gatt import heart_rate, pulse_oximeter
 from edge_agent.gatt.pulse_oximeter import ContinuousOximetry, Oximetry, SpotCheck
 from edge_agent.gatt.registry import uuid_of
-from simulators.sensor.oximeter import CONTINUOUS, SPOT_CHECK, PulseOximeter
-from simulators.sensor.strap import MEASUREMENT, HeartRateStrap
+from simulators.sensor.kinds.heart_rate_strap import MEASUREMENT, HeartRateStrap
+from simulators.sensor.kinds.oximeter import CONTINUOUS, SPOT_CHECK, PulseOximeter
 from tests.bluetooth.central import collect, connected, find
 from tests.bluetooth.straps import counting, rates, strap
 from tests.fix_link import AirLink

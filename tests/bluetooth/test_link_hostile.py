@@ -12,11 +12,11 @@ from bumble.hci import Address
 from edge_agent.bluetooth.records import record_access, record_assembler
 from edge_agent.gatt import heart_rate, racp
 from edge_agent.gatt.racp import Count, OpCode, Response, ResponseCode
-from simulators.sensor.clock import SensorClock
-from simulators.sensor.gatt_server import advertisement
-from simulators.sensor.meter import MEASUREMENT, GlucoseMeter
-from simulators.sensor.record_access import CONTROL_POINT
-from simulators.sensor.shown import Strip
+from simulators.sensor.device.clock import SensorClock
+from simulators.sensor.device.gatt_server import advertisement
+from simulators.sensor.device.record_access import CONTROL_POINT
+from simulators.sensor.kinds.glucose_meter import MEASUREMENT, GlucoseMeter
+from simulators.sensor.signals import Strip
 from tests.bluetooth.air import METER, PERIOD_S, STRAP, fetches, meter_with, places, radio
 from tests.bluetooth.straps import strap
 from tests.fakes_bluetooth import Collector, ToldHost, collecting

@@ -11,13 +11,13 @@ import pytest
 
 from edge_agent.bluetooth.sensors import Patience
 from edge_agent.values.measurement import Measurement
-from simulators.sensor.cgm import CgmSensor
-from simulators.sensor.clock import SensorClock
-from simulators.sensor.faults import Faults
-from simulators.sensor.meter import GlucoseMeter
-from simulators.sensor.peripheral import Peripheral
-from simulators.sensor.shown import Reading, Strip
-from simulators.sensor.strap import HeartRateStrap
+from simulators.sensor.device.clock import SensorClock
+from simulators.sensor.device.faults import Faults
+from simulators.sensor.device.peripheral import Peripheral
+from simulators.sensor.kinds.cgm import CgmSensor
+from simulators.sensor.kinds.glucose_meter import GlucoseMeter
+from simulators.sensor.kinds.heart_rate_strap import HeartRateStrap
+from simulators.sensor.signals import Reading, Strip
 from tests.bluetooth.air import CGM, METER, radio
 from tests.bluetooth.hurry import HurriedClock, hurry
 from tests.bluetooth.straps import counting

@@ -15,8 +15,8 @@ from edge_agent.gatt.pulse_oximeter import ContinuousOximetry, Oximetry, SensorS
 from edge_agent.gatt.thermometer import TemperatureMeasurement
 from edge_agent.gatt.weight import WeightMeasurement
 from edge_agent.values.measurement import Fault, Measurement, Reason
-from simulators.sensor.clock import SensorClock, to_date_time
-from simulators.sensor.oximeter import PulseOximeter
+from simulators.sensor.device.clock import SensorClock, to_date_time
+from simulators.sensor.kinds.oximeter import PulseOximeter
 from tests.bluetooth import instruments
 from tests.bluetooth.air import OXIMETER, PERIOD_S, radio
 from tests.bluetooth.instruments import Instrument

@@ -9,9 +9,9 @@ from edge_agent.gatt import date_time, glucose, glucose_context, racp
 from edge_agent.gatt.glucose_context import Meal
 from edge_agent.gatt.racp import Count, OpCode, Operator, Request, Response, ResponseCode
 from edge_agent.gatt.registry import uuid_of
-from simulators.sensor.clock import RESET_TO, to_date_time
-from simulators.sensor.meter import MEASUREMENT
-from simulators.sensor.shown import Strip
+from simulators.sensor.device.clock import RESET_TO, to_date_time
+from simulators.sensor.kinds.glucose_meter import MEASUREMENT
+from simulators.sensor.signals import Strip
 from tests.bluetooth.central import RecordReader, connected
 from tests.bluetooth.meters import ADDRESS, ALL, DONE, meter_with
 from tests.fix_link import AirLink

@@ -5,8 +5,8 @@ from bleak import BleakClient
 from bleak.exc import BleakDBusError, BleakError, BleakGATTProtocolError
 
 from edge_agent.gatt.registry import uuid_of
-from simulators.sensor.meter import MEASUREMENT
-from simulators.sensor.peripheral import Security
+from simulators.sensor.device.peripheral import Security
+from simulators.sensor.kinds.glucose_meter import MEASUREMENT
 from tests.bluetooth.central import RecordReader, connected
 from tests.bluetooth.meters import ADDRESS, ALL, DONE, meter_with
 from tests.fix_link import AirLink

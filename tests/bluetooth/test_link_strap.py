@@ -1,7 +1,7 @@
 """A strap over the air: tier 1 of the tests of Bluetooth."""
 
 from edge_agent.gatt.registry import uuid_of
-from simulators.sensor.strap import MEASUREMENT
+from simulators.sensor.kinds.heart_rate_strap import MEASUREMENT
 from tests.bluetooth.central import collect, connected
 from tests.bluetooth.straps import strap
 from tests.fix_link import AirLink

@@ -12,11 +12,11 @@ import pytest
 import pytest_asyncio
 
 from edge_agent.gatt import heart_rate
-from simulators.people import pick
-from simulators.sensor import cgm, meter, oximeter, strap
-from simulators.sensor.air import open_port
-from simulators.sensor.wardrobe import dress
-from simulators.sensor.wishes import Kind, Wishes
+from simulators.people.people import pick
+from simulators.sensor.device.virtual_radio import open_port
+from simulators.sensor.kinds import cgm, glucose_meter, heart_rate_strap, oximeter
+from simulators.sensor.options import Kind, Wishes
+from simulators.sensor.sensor_factory import dress
 from tests.bluetooth.central import RecordReader, collect, connected
 from tests.bluetooth.meters import ALL, DONE
 from tests.fix_link import AirLink
@@ -74,11 +74,11 @@ async def test_a_host_reads_all_four_sensors(program: Program) -> None:
     addresses = {one.kind: one.sensor.address for one in worn}
 
     async with connected(link, addresses[Kind.STRAP]) as client:
-        rates = await (await collect(client, strap.MEASUREMENT)).wait_for(5)
+        rates = await (await collect(client, heart_rate_strap.MEASUREMENT)).wait_for(5)
     async with connected(link, addresses[Kind.OXIMETER]) as client:
         await (await collect(client, oximeter.CONTINUOUS)).wait_for(5)
     async with connected(link, addresses[Kind.METER]) as client:
-        strips = await RecordReader(client, told_by=meter.MEASUREMENT).open()
+        strips = await RecordReader(client, told_by=glucose_meter.MEASUREMENT).open()
         assert await strips.ask(ALL) == DONE
     async with connected(link, addresses[Kind.CGM]) as client:
         readings = await RecordReader(client, told_by=cgm.MEASUREMENT).open()

@@ -7,7 +7,7 @@ import pytest
 
 from edge_agent.gatt import heart_rate
 from edge_agent.values.measurement import Reason
-from simulators.sensor.peripheral import Security
+from simulators.sensor.device.peripheral import Security
 from tests.bluetooth.air import METER, PERIOD_S, STRAP, flow, meter_with, radio, rates
 from tests.bluetooth.straps import strap
 from tests.fakes_bluetooth import ToldHost, collecting

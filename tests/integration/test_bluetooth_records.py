@@ -13,9 +13,9 @@ from edge_agent.bluetooth.session import Timing, Trust
 from edge_agent.gatt.cgm import Annunciation
 from edge_agent.gatt.quirks import Quirks
 from edge_agent.values.measurement import Fault, Reason
-from simulators.sensor.attributes import Characteristic, Service
-from simulators.sensor.cgm import MEASUREMENT, CgmSensor
-from simulators.sensor.shown import WARMING_UP, Reading, Strip
+from simulators.sensor.device.attributes import Characteristic, Service
+from simulators.sensor.kinds.cgm import MEASUREMENT, CgmSensor
+from simulators.sensor.signals import WARMING_UP, Reading, Strip
 from tests.bluetooth.air import CGM, METER, fetches, fill, meter_with, places, radio, sensor_with
 from tests.fakes_bluetooth import QUICK, SettableClock, ToldHost, collecting
 from tests.fix_link import AirLink

@@ -9,9 +9,9 @@ from edge_agent.bluetooth.records import cgm
 from edge_agent.bluetooth.records.record_access import EVERYTHING
 from edge_agent.gatt import racp
 from edge_agent.gatt.racp import OpCode, Operator, Request, ResponseCode
-from simulators.sensor.cgm import CgmSensor
-from simulators.sensor.memory import Record
-from simulators.sensor.shown import Reading
+from simulators.sensor.device.memory import Record
+from simulators.sensor.kinds.cgm import CgmSensor
+from simulators.sensor.signals import Reading
 from tests.bluetooth.air import CGM, fetches, places, radio, sensor_with
 from tests.fakes_bluetooth import Collector, ToldHost, collecting
 from tests.fix_link import AirLink

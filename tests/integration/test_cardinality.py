@@ -12,11 +12,11 @@ import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from simulators.fleet import plan
-from simulators.fleet.campaign import Campaign, Options
-from simulators.fleet.report import Report
-from simulators.fleet.scenario import Phase, Scenario
-from simulators.fleet.site import Site, own_site
+from simulators.fleet.report.report import Report
+from simulators.fleet.run.campaign import Campaign, Options
+from simulators.fleet.run.site import Site, own_site
+from simulators.fleet.scenario import plan
+from simulators.fleet.scenario.scenario import Phase, Scenario
 
 pytestmark = [
     pytest.mark.broker,

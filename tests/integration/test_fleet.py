@@ -13,13 +13,13 @@ import psutil
 import pytest
 
 from simulators.cli import main
-from simulators.fleet import limits, plan, scenario_file
-from simulators.fleet.campaign import Campaign, Options, Progress
-from simulators.fleet.plan import Plan
-from simulators.fleet.report import Report
-from simulators.fleet.roster import write
-from simulators.fleet.scenario import Network, Phase, Scenario
-from simulators.fleet.site import Site, own_site
+from simulators.fleet.report.report import Report
+from simulators.fleet.run.campaign import Campaign, Options, Progress
+from simulators.fleet.run.site import Site, own_site
+from simulators.fleet.scenario import limits, plan, scenario_file
+from simulators.fleet.scenario.plan import Plan
+from simulators.fleet.scenario.roster import write
+from simulators.fleet.scenario.scenario import Network, Phase, Scenario
 
 pytestmark = [
     pytest.mark.broker,
@@ -149,7 +149,7 @@ def test_an_unreachable_broker_gives_a_report_and_no_traceback(
     site: Site, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where nobody listens, the report says what was seen and the exit code that limits broke."""
-    monkeypatch.setattr("simulators.fleet.campaign._RAMP_PATIENCE_S", 0.0)
+    monkeypatch.setattr("simulators.fleet.run.campaign._RAMP_PATIENCE_S", 0.0)
     roster, out = tmp_path / "roster.jsonl", tmp_path / "report.json"
     write(roster, site.members[:5])
     scenario = tmp_path / "scenario.yaml"
@@ -199,7 +199,7 @@ def _worker() -> int:
     """Return the process that plays the gateways."""
     return next(
         child.pid for child in psutil.Process().children()
-        if "simulators.fleet.worker" in child.cmdline()
+        if "simulators.fleet.run.worker" in child.cmdline()
     )  # fmt: skip
 
 

@@ -13,9 +13,9 @@ import msgspec
 import pytest
 
 from simulators.cli import main
-from simulators.fleet import roster
-from simulators.fleet.scenario import Phase, Scenario
-from simulators.fleet.site import Site, own_site
+from simulators.fleet.run.site import Site, own_site
+from simulators.fleet.scenario import roster
+from simulators.fleet.scenario.scenario import Phase, Scenario
 from simulators.stack.child import Child, free_port, is_listening
 from trust.domain import pki
 
@@ -123,7 +123,7 @@ def test_a_broker_that_will_not_have_it_gives_a_report(
     refuses: str,
 ) -> None:
     """What was seen is in the report, by kind; the exit code says that limits broke."""
-    monkeypatch.setattr("simulators.fleet.campaign._RAMP_PATIENCE_S", 3.0)
+    monkeypatch.setattr("simulators.fleet.run.campaign._RAMP_PATIENCE_S", 3.0)
     scenario = _scenario(tmp_path, duration_s=1, settle_s=1)
     trusted, lines = site.folder / "pki" / "ca.crt", ["max_connections 5"]
     if refuses == "certificates":

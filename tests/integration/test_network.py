@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from simulators.network import PERFECT, Conditions, Direction, Relay
+from simulators.stack.network import PERFECT, Conditions, Direction, Relay
 
 pytestmark = pytest.mark.timed
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from simulators.people import VirtualSensor
-from simulators.player import Player
+from simulators.people.people import VirtualSensor
+from simulators.replay.player import Player
 from tests.fakes_simulators import ListeningAgent, counting_sensor
 
 A, B = "02:00:00:00:00:0A", "02:00:00:00:00:0B"

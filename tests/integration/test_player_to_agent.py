@@ -6,8 +6,8 @@ from pathlib import Path
 
 from edge_agent.sources.recorded import RecordedSensors
 from edge_agent.values.measurement import Measurement
-from simulators.people import pick
-from simulators.player import Player
+from simulators.people.people import pick
+from simulators.replay.player import Player
 
 
 async def take(sensors: RecordedSensors, count: int) -> list[Measurement]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from simulators.people import pick
+from simulators.people.people import pick
 from tests.fakes_simulators import ListeningAgent
 
 

@@ -9,9 +9,9 @@ from typing import Final
 from edge_agent.bluetooth.errors import StackError
 from edge_agent.bluetooth.radio.bluez import BluezHost
 from simulators.sensor import show
-from simulators.sensor.peripheral import Peripheral
-from simulators.sensor.wardrobe import Worn
-from simulators.sensor.wishes import Kind
+from simulators.sensor.device.peripheral import Peripheral
+from simulators.sensor.options import Kind
+from simulators.sensor.sensor_factory import Worn
 from simulators.stack.child import Child
 from tests.bluez.bus import PrivateBus
 

@@ -7,8 +7,8 @@ from edge_agent.bluetooth.radio.bluez import BluezHost
 from edge_agent.bluetooth.radio.client import Radio
 from edge_agent.bluetooth.radio.pairing import AskPasskey, pair
 from edge_agent.bluetooth.sensors import Patience
-from simulators.sensor.meter import GlucoseMeter
-from simulators.sensor.peripheral import Security
+from simulators.sensor.device.peripheral import Security
+from simulators.sensor.kinds.glucose_meter import GlucoseMeter
 from tests.bluetooth.air import METER, meter_with, places
 from tests.fakes_bluetooth import Collector, collecting
 from tests.radio.conftest import Figures

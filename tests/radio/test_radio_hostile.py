@@ -8,8 +8,8 @@ from edge_agent.bluetooth.records import record_assembler
 from edge_agent.bluetooth.sensors import Patience
 from edge_agent.gatt import heart_rate
 from edge_agent.values.measurement import Reason
-from simulators.sensor.faults import Faults
-from simulators.sensor.strap import HeartRateStrap
+from simulators.sensor.device.faults import Faults
+from simulators.sensor.kinds.heart_rate_strap import HeartRateStrap
 from tests.bluetooth.air import METER, STRAP, meter_with, places
 from tests.bluetooth.straps import counting, strap
 from tests.fakes_bluetooth import Collector, collecting

@@ -14,9 +14,9 @@ from edge_agent.gatt.blood_pressure import BloodPressureMeasurement
 from edge_agent.gatt.pulse_oximeter import ContinuousOximetry, Oximetry, SpotCheck
 from edge_agent.gatt.thermometer import TemperatureMeasurement
 from edge_agent.gatt.weight import WeightMeasurement
-from simulators.sensor.oximeter import PulseOximeter
-from simulators.sensor.shown import Reading
-from simulators.sensor.strap import HeartRateStrap
+from simulators.sensor.kinds.heart_rate_strap import HeartRateStrap
+from simulators.sensor.kinds.oximeter import PulseOximeter
+from simulators.sensor.signals import Reading
 from tests.bluetooth import instruments
 from tests.bluetooth.air import (
     CGM,

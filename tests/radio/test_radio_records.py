@@ -9,7 +9,7 @@ import pytest
 from edge_agent.bluetooth.radio.bluez import BluezHost
 from edge_agent.bluetooth.radio.client import Radio
 from edge_agent.bluetooth.sensors import Patience
-from simulators.sensor.meter import GlucoseMeter
+from simulators.sensor.kinds.glucose_meter import GlucoseMeter
 from tests.bluetooth.air import METER, meter_with, places
 from tests.fakes_bluetooth import collecting
 from tests.radio.conftest import Figures

@@ -11,7 +11,7 @@ import pytest
 from edge_agent.bluetooth.radio.bluez import BluezHost
 from edge_agent.bluetooth.radio.client import Radio
 from edge_agent.bluetooth.sensors import Patience
-from simulators.sensor.strap import HeartRateStrap
+from simulators.sensor.kinds.heart_rate_strap import HeartRateStrap
 from tests.bluetooth.air import STRAP, rates
 from tests.bluetooth.straps import strap
 from tests.bluez.bluetoothd import Bluetoothd

@@ -3,8 +3,8 @@
 import pytest
 
 from simulators.recordings import dexcom
+from simulators.recordings.sample import Fault, Sample
 from simulators.recordings.tally import Reason, Tally
-from simulators.sample import Fault, Sample
 
 HEADING = (
     "Index\tTimestamp (YYYY-MM-DDThh:mm:ss)\tEvent Type\tEvent Subtype\tPatient Info\t"

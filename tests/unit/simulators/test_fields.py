@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulators.recordings.fields import ascending, number, row, wall_ms
+from simulators.recordings.sample import Sample
 from simulators.recordings.tally import Reason, Tally
-from simulators.sample import Sample
 
 
 @pytest.mark.parametrize(

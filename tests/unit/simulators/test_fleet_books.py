@@ -7,17 +7,19 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from simulators.fleet import books, limits, page, plan, view
-from simulators.fleet.books import Books, Ingested
-from simulators.fleet.figures import Figures, Spent, cores
-from simulators.fleet.histogram import Histogram
-from simulators.fleet.journal import Columns, Journal
-from simulators.fleet.ledger import Rows, Settled
-from simulators.fleet.plan import Act
-from simulators.fleet.report import Generator, Report
-from simulators.fleet.scenario import Phase, Scenario
-from simulators.fleet.tally import Snapshot, Tally, sum_of
-from simulators.fleet.verdicts import judge, measured
+from simulators.fleet.output import page, view
+from simulators.fleet.report import accounting
+from simulators.fleet.report.accounting import Books, Ingested
+from simulators.fleet.report.figures import Figures, Spent, cores
+from simulators.fleet.report.histogram import Histogram
+from simulators.fleet.report.journal import Columns, Journal
+from simulators.fleet.report.ledger import Rows, Settled
+from simulators.fleet.report.report import Generator, Report
+from simulators.fleet.report.tally import Snapshot, Tally, sum_of
+from simulators.fleet.report.verdicts import judge, measured
+from simulators.fleet.scenario import limits, plan
+from simulators.fleet.scenario.plan import Act
+from simulators.fleet.scenario.scenario import Phase, Scenario
 
 _DUE = 1000.0
 
@@ -41,9 +43,9 @@ def _ledger(*rows: tuple[int, int, int, int]) -> Settled:
 def _books(
     journal: Columns, ledger: Settled, *, rows: int | None = None, withdrawn: bool = False
 ) -> Books:
-    joined = books.join(journal, ledger)
+    joined = accounting.join(journal, ledger)
     count = int(ledger.observations.sum()) if rows is None else rows
-    return books.settle(
+    return accounting.settle(
         joined,
         rows=Rows(count, count, 0),
         tally=Snapshot(published=len(journal)),
@@ -135,15 +137,15 @@ def test_what_ingest_cannot_account_for_unbalances() -> None:
     """Ingest's own equation is part of the books."""
     ingested = Ingested(received=5, stored=3, duplicates=1)
     assert ingested.missing == 1
-    joined = books.join(_journal(Act.SEND).columns(), _ledger((5, 1, 0, 3)))
-    found = books.settle(joined, rows=None, tally=Snapshot(), ingested=ingested,
+    joined = accounting.join(_journal(Act.SEND).columns(), _ledger((5, 1, 0, 3)))
+    found = accounting.settle(joined, rows=None, tally=Snapshot(), ingested=ingested,
                          withdrawn=np.array([False]))  # fmt: skip
     assert found.unbalanced == 1
 
 
 def test_without_a_database_receipts_count() -> None:
     """Where nobody may ask the database, what has a receipt is settled when it came."""
-    joined = books.by_receipts(_journal(Act.SEND).columns())
+    joined = accounting.by_receipts(_journal(Act.SEND).columns())
     assert joined.is_stored.tolist() == [True]
     assert joined.committed_at.tolist() == [_DUE + 2]
 
@@ -160,7 +162,7 @@ def _report() -> Report:
     scenario = _scenario()
     journal = _journal(Act.SEND, Act.SEND, Act.SEND_LATE).columns()
     ledger = _ledger((5, 1, 0, 3), (5, 2, 0, 3), (5, 3, 0, 3))
-    joined = books.join(journal, ledger)
+    joined = accounting.join(journal, ledger)
     figures = Figures(scenario, plan.draw(scenario), joined, _DUE)
     return Report(
         scenario=scenario.name, about="a & b", seed=1, plan="00", agents=10, connected=9,
@@ -258,7 +260,7 @@ def test_page_needs_nothing_and_quotes_everything() -> None:
 def test_drain_counts_from_the_end_of_the_outage() -> None:
     """The time to drain ends when all that was due before the return is stored."""
     phases = [Phase(name="away", duration_s=2, offline=1), Phase(name="back", duration_s=8)]
-    joined = books.join(_journal(Act.SEND, Act.SEND).columns(),
+    joined = accounting.join(_journal(Act.SEND, Act.SEND).columns(),
                         _ledger((5, 1, 0, 3), (5, 2, 0, 3)))  # fmt: skip
     late = msgspec.structs.replace(joined, committed_at=np.array([_DUE + 6, _DUE + 9]))
     scenario = _scenario(phases=phases)

@@ -7,16 +7,17 @@ import time
 import numpy as np
 import pytest
 
-from simulators.fleet import books, limits, plan
-from simulators.fleet.figures import Figures
-from simulators.fleet.histogram import Histogram
-from simulators.fleet.journal import Journal
-from simulators.fleet.ledger import Settled
-from simulators.fleet.plan import Act
-from simulators.fleet.report import PhaseReport
-from simulators.fleet.scenario import Phase, Scenario
-from simulators.fleet.standstill import Standstill
-from simulators.fleet.verdicts import ceiling_of
+from simulators.fleet.report import accounting
+from simulators.fleet.report.figures import Figures
+from simulators.fleet.report.histogram import Histogram
+from simulators.fleet.report.journal import Journal
+from simulators.fleet.report.ledger import Settled
+from simulators.fleet.report.report import PhaseReport
+from simulators.fleet.report.verdicts import ceiling_of
+from simulators.fleet.run.ingest_pause import Standstill
+from simulators.fleet.scenario import limits, plan
+from simulators.fleet.scenario.plan import Act
+from simulators.fleet.scenario.scenario import Phase, Scenario
 
 _AT = 1000.0
 _ROUND = [
@@ -41,7 +42,7 @@ def _figures(committed_s: list[float], due_s: list[float]) -> Figures:
         np.zeros(count, np.int64), np.arange(1, count + 1), np.zeros(count, np.int64),
         np.ones(count, np.int64), np.array(committed_s) + _AT, is_exact=True,
     )  # fmt: skip
-    joined = books.join(journal.columns(), ledger)
+    joined = accounting.join(journal.columns(), ledger)
     return Figures(scenario, plan.draw(scenario), joined, _AT)
 
 

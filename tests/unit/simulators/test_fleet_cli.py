@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from simulators.cli import main
-from simulators.fleet import roster
 from simulators.fleet.errors import RosterError
-from simulators.fleet.roster import Member
+from simulators.fleet.scenario import roster
+from simulators.fleet.scenario.roster import Member
 from simulators.stack.scrape import scrape
 
 _SCENARIO = """\

@@ -2,7 +2,7 @@
 
 import pytest
 
-from simulators.fleet.costs import Costs
+from simulators.fleet.run.costs import Costs
 
 
 def test_costs_are_told_apart() -> None:

@@ -9,10 +9,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from simulators.fleet.errors import LinkEnded
-from simulators.fleet.gateway import Gateway
-from simulators.fleet.memory_spool import WINDOW
-from simulators.fleet.plan import Act
-from simulators.fleet.tracks import Track
+from simulators.fleet.gateway.gateway import Gateway
+from simulators.fleet.gateway.memory_spool import WINDOW
+from simulators.fleet.gateway.tracks import Track
+from simulators.fleet.scenario.plan import Act
 from tests.fakes_fleet import FOREIGN_HANDLE, FOREIGN_TOPIC, Bench, MemoryBroker
 from trust.domain import pki
 from wire import agreement, topics

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulators.fleet.histogram import Histogram, bucket_of, highest_of
+from simulators.fleet.report.histogram import Histogram, bucket_of, highest_of
 
 _times = st.integers(0, (1 << 42) - 1)
 

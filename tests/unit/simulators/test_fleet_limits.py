@@ -2,8 +2,8 @@
 
 import pytest
 
-from simulators.fleet import limits
 from simulators.fleet.errors import LimitError
+from simulators.fleet.scenario import limits
 
 
 @pytest.mark.parametrize(

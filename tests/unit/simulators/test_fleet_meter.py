@@ -6,7 +6,7 @@ import sys
 
 import psutil
 
-from simulators.fleet.meter import Meter
+from simulators.fleet.run.meter import Meter
 
 _BUSY = "import sys; sum(range(10**7)); print(1, flush=True); sys.stdin.read()"
 

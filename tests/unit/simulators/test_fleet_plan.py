@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from simulators.fleet import plan, scenario_file
 from simulators.fleet.errors import RosterError
-from simulators.fleet.plan import Act, Plan
-from simulators.fleet.scenario import Network, Phase, Scenario
+from simulators.fleet.scenario import plan, scenario_file
+from simulators.fleet.scenario.plan import Act, Plan
+from simulators.fleet.scenario.scenario import Network, Phase, Scenario
 
 
 def _scenario(*phases: Phase, agents: int = 50, seed: int = 1) -> Scenario:

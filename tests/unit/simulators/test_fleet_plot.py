@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from simulators.fleet.plot import plot, steps
+from simulators.charts import plot, steps
 
 
 @pytest.mark.parametrize(

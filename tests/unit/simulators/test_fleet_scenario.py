@@ -2,8 +2,8 @@
 
 import pytest
 
-from simulators.fleet import plan, scenario_file
 from simulators.fleet.errors import ScenarioError
+from simulators.fleet.scenario import plan, scenario_file
 
 _GOOD = """\
 name: small

@@ -1,7 +1,7 @@
 """What a fleet's gateway keeps in memory."""
 
-from simulators.fleet.memory_spool import WINDOW, MemorySpool, Waiting
-from simulators.fleet.plan import Act
+from simulators.fleet.gateway.memory_spool import WINDOW, MemorySpool, Waiting
+from simulators.fleet.scenario.plan import Act
 from wire.receipt import SpoolReceipt
 
 

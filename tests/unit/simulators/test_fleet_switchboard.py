@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from simulators.fleet.switchboard import Line, Switchboard
+from simulators.fleet.gateway.transport import Line, Switchboard
 
 
 class _Talker:

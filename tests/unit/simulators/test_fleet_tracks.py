@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from simulators.fleet.tracks import Track, tracks_of
+from simulators.fleet.gateway.tracks import Track, tracks_of
 from wire.envelope import Block, Body, check_body
 from wire.quantities import MISSING, Code
 

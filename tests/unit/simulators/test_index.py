@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from simulators.errors import NothingInIt, Unreadable
-from simulators.people import DEFAULT_SOURCE
+from simulators.people.people import DEFAULT_SOURCE
 from simulators.recordings import attribution, files, index
 from simulators.recordings.tally import Tally
 

@@ -5,8 +5,8 @@ import datetime as dt
 import pytest
 
 from simulators.recordings import libreview
+from simulators.recordings.sample import Fault, Sample
 from simulators.recordings.tally import Reason, Tally
-from simulators.sample import Fault, Sample
 
 HEADING = (
     "Meter Timestamp,Record Type,Historic Glucose(mg/dL),Scan Glucose(mg/dL),Notes,"

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from simulators.persona import likeness
-from simulators.sample import Fault, Sample
+from simulators.people.persona import likeness
+from simulators.recordings.sample import Fault, Sample
 
 
 def test_grid_keeps_holes() -> None:

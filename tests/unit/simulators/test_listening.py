@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulators.errors import ListenError
-from simulators.listening import decode_listen, encode_record
-from simulators.sample import Fault, Sample
-from simulators.timetable import Record
+from simulators.recordings.sample import Fault, Sample
+from simulators.replay.listening import decode_listen, encode_record
+from simulators.replay.timetable import Record
 
 
 def test_listen_names_sensors_and_cursors() -> None:

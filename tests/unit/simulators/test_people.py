@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulators.people import DEFAULT_SOURCE, Origin, Person, address_of, pick
+from simulators.people.people import DEFAULT_SOURCE, Origin, Person, address_of, pick
 
 STRAP = b"epoch_s,hr_bpm,rr_ms\n" + b"".join(b"%d.0,60,1000\n" % n for n in range(1, 600))
 

@@ -3,8 +3,8 @@
 import pytest
 
 from simulators.recordings import polar_h10
+from simulators.recordings.sample import Fault, Sample
 from simulators.recordings.tally import Reason, Tally
-from simulators.sample import Fault, Sample
 
 HEADING = "epoch_s,hr_bpm,rr_ms\n"
 

@@ -3,8 +3,8 @@
 import pytest
 
 from simulators.recordings import polar_rr
+from simulators.recordings.sample import Sample
 from simulators.recordings.tally import Reason, Tally
-from simulators.sample import Sample
 
 HRM = (
     "[Params]\r\nVersion=106\r\nInterval=238\r\n\r\n"

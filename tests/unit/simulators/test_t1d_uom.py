@@ -5,8 +5,8 @@ import datetime as dt
 import pytest
 
 from simulators.recordings import t1d_uom
+from simulators.recordings.sample import Fault, Sample
 from simulators.recordings.tally import Reason, Tally
-from simulators.sample import Fault, Sample
 
 GLUCOSE = "bg_ts,value\r\n"
 SLEEP = (

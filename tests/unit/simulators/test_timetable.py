@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulators.sample import Fault, Sample
-from simulators.timetable import Record, Timetable, speed_of
+from simulators.recordings.sample import Fault, Sample
+from simulators.replay.timetable import Record, Timetable, speed_of
 from tests.fakes_simulators import counting_sensor
 
 

@@ -5,8 +5,8 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulators import window
-from simulators.sample import Fault, Sample
+from simulators.recordings import window
+from simulators.recordings.sample import Fault, Sample
 
 HOUR_MS = 3_600_000
 STEP_MS = 300_000

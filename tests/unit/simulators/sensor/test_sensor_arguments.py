@@ -8,7 +8,7 @@ import pytest
 
 from simulators.cli import main
 from simulators.sensor.arguments import add_parser, wishes_of
-from simulators.sensor.wishes import Kind
+from simulators.sensor.options import Kind
 
 
 def test_list_shows_what_would_be_on_the_air(

@@ -5,7 +5,7 @@ import datetime
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from simulators.sensor.clock import RESET_TO, SensorClock, to_date_time
+from simulators.sensor.device.clock import RESET_TO, SensorClock, to_date_time
 
 NOW_S = 1_790_000_000.0
 

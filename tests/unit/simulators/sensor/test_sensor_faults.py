@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulators.errors import FaultError
-from simulators.sensor.faults import Fault, Faults, Kind, parse
+from simulators.sensor.device.faults import Fault, Faults, Kind, parse
 
 
 @pytest.mark.parametrize(

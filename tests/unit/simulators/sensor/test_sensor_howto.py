@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from simulators.sensor.arguments import add_parser, wishes_of
-from simulators.sensor.faults import Kind
+from simulators.sensor.device.faults import Kind
 
 PAGE = (Path(__file__).parents[4] / "docs" / "howto" / "virtual-sensors.md").read_text()
 EXAMPLES = re.findall(r"^vitalveil simulate (sensor .*)$", PAGE, re.MULTILINE)

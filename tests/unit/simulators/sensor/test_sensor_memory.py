@@ -6,7 +6,7 @@ import pytest
 
 from edge_agent.gatt.date_time import DateTime
 from edge_agent.gatt.racp import OpCode, Operator, Request, ResponseCode
-from simulators.sensor.memory import Memory, Record
+from simulators.sensor.device.memory import Memory, Record
 
 NINE = datetime.datetime(2026, 1, 1, 9)  # noqa: DTZ001
 

@@ -9,11 +9,11 @@ from edge_agent.gatt.cgm import Annunciation
 from edge_agent.gatt.glucose_context import Meal
 from edge_agent.gatt.heart_rate import HeartRateMeasurement
 from edge_agent.gatt.meaning import Observation
-from simulators.persona.day import DAY_MS, HOUR_MS
-from simulators.persona.oxygen import Saturation, saturations
-from simulators.persona.strips import Fingerstick, Moment, fingersticks
-from simulators.sample import Fault, Sample
-from simulators.sensor.shown import (
+from simulators.people.persona.day import DAY_MS, HOUR_MS
+from simulators.people.persona.oxygen import Saturation, saturations
+from simulators.people.persona.strips import Fingerstick, Moment, fingersticks
+from simulators.recordings.sample import Fault, Sample
+from simulators.sensor.signals import (
     OFF_BODY,
     OFF_FINGER,
     WARMING_UP,

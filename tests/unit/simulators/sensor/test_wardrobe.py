@@ -7,12 +7,12 @@ import pytest
 
 from edge_agent.gatt import racp
 from edge_agent.gatt.racp import OpCode, Operator
-from simulators.people import pick
-from simulators.sensor.cgm import CgmSensor
-from simulators.sensor.faults import Kind as FaultKind
-from simulators.sensor.meter import GlucoseMeter
-from simulators.sensor.wardrobe import dress, split, static_address
-from simulators.sensor.wishes import Kind, Wishes
+from simulators.people.people import pick
+from simulators.sensor.device.faults import Kind as FaultKind
+from simulators.sensor.kinds.cgm import CgmSensor
+from simulators.sensor.kinds.glucose_meter import GlucoseMeter
+from simulators.sensor.options import Kind, Wishes
+from simulators.sensor.sensor_factory import dress, split, static_address
 
 NOW_S = 1_790_000_000.0
 

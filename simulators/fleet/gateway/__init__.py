@@ -1,0 +1,1 @@
+"""The gateways of a fleet: what each seals, publishes and forgets, and their connections."""

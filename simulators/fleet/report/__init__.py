@@ -1,0 +1,1 @@
+"""What a run has shown: journals, accounting, figures and verdicts."""

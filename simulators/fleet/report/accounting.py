@@ -1,0 +1,219 @@
+"""
+The books of a run: what gateways sealed, against what the database holds (promises P4, P5, P6).
+
+Pure. Gateways and ingest count for themselves; here they are set against each other, envelope by
+envelope: `sealed = stored + refused + quarantined + in flight + purged + lost`.
+"""
+
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from simulators.fleet.report.journal import PURGED, UNSETTLED, Columns
+from simulators.fleet.report.ledger import Rows, Settled
+from simulators.fleet.report.tally import Snapshot
+from simulators.fleet.scenario.plan import Act
+
+_MISSING: Final = -1
+_ACCEPTED, _REFUSED, _QUARANTINED = 0, 1, 2
+
+
+class Ingested(msgspec.Struct, frozen=True):
+    """What ingest says of itself, in envelopes as they arrived."""
+
+    received: int = 0
+    stored: int = 0
+    duplicates: int = 0
+    refused: int = 0
+    quarantined: int = 0
+    abandoned: int = 0
+    in_flight: int = 0
+    refused_by_reason: dict[str, int] = {}
+
+    @property
+    def missing(self) -> int:
+        """How many it received and has no outcome for."""
+        outcomes = self.stored + self.duplicates + self.refused + self.quarantined
+        return self.received - outcomes - self.abandoned - self.in_flight
+
+
+class Books(msgspec.Struct, frozen=True):
+    """The result. Envelopes with an identity, but where the name says otherwise."""
+
+    sealed: int
+    stored: int
+    refused: int
+    quarantined: int
+    in_flight: int
+    """Neither settled nor known to the database."""
+    purged: int
+    """Never sent, because the lease was gone."""
+    lost: int
+    """Envelopes with a receipt that the database does not have, and observations it lacks."""
+    doubled: int
+    """Observations that are there twice, and more rows than the ledger says."""
+    unexpected: int
+    """Settled otherwise than what was sent deserves."""
+    unknown: int
+    """In the ledger under a spool or a sequence that nobody sealed."""
+    withdrawn: int
+    """Refused because their person had withdrawn."""
+    observations_sealed: int
+    """In the envelopes that were stored."""
+    observations_stored: int
+    published: int
+    """PUBLISH packets, with those that repeat one."""
+    nameless: int
+    """PUBLISH packets of what has no identity of its own."""
+    taken: int
+    """PUBLISH packets that the broker acknowledged as taken."""
+    denied: int
+    """PUBLISH packets that the broker refused."""
+    received: int
+    """By ingest, as it says; likewise the next."""
+    duplicates: int
+    unaccounted: int
+    """Received by ingest, and without an outcome."""
+    lost_envelopes: int
+    """The part of `lost` that is envelopes."""
+
+    @property
+    def unbalanced(self) -> int:
+        """By how much the sides disagree."""
+        outcomes = self.stored + self.refused + self.quarantined + self.in_flight + self.purged
+        apart = abs(self.sealed - outcomes - self.lost_envelopes)
+        return apart + self.unknown + abs(self.unaccounted)
+
+
+class Joined(msgspec.Struct, frozen=True, eq=False):
+    """The journal with what the database says of each envelope."""
+
+    journal: Columns
+    outcome: NDArray[np.int64]
+    """-1 where the database knows nothing."""
+    observations: NDArray[np.int64]
+    committed_at: NDArray[np.float64]
+    unknown: int
+
+    @property
+    def is_stored(self) -> NDArray[np.bool_]:
+        """Which envelopes were stored."""
+        found: NDArray[np.bool_] = self.outcome == _ACCEPTED
+        return found
+
+
+def join(journal: Columns, settled: Settled) -> Joined:
+    """Set each envelope of *journal* against its row of the ledger."""
+    keys = _keys(journal.agent.astype(np.int64), journal.sequence.astype(np.int64))
+    theirs = _keys(settled.agent, settled.sequence)
+    order = np.argsort(theirs, kind="stable")
+    theirs = theirs[order]
+    at = np.searchsorted(theirs, keys)
+    at[at == len(theirs)] = 0
+    hit = theirs[at] == keys if len(theirs) else np.zeros(len(keys), np.bool_)
+    row = order[at] if len(theirs) else np.zeros(len(keys), np.int64)
+
+    def column(values: NDArray[Any], absent: float) -> NDArray[Any]:
+        if not len(values):
+            return np.full(len(keys), absent)
+        return np.where(hit, values[row], absent)
+
+    known = np.isin(theirs, keys) if len(keys) else np.zeros(len(theirs), np.bool_)
+    return Joined(
+        journal,
+        column(settled.outcome, _MISSING).astype(np.int64),
+        column(settled.observations, 0).astype(np.int64),
+        column(settled.committed_at, 0.0),
+        int((~known).sum()),
+    )
+
+
+def by_receipts(journal: Columns) -> Joined:
+    """Take each receipt for a stored envelope, where there is no database to ask."""
+    has_receipt = journal.settled_at > UNSETTLED
+    return Joined(
+        journal,
+        np.where(has_receipt, _ACCEPTED, _MISSING),
+        np.where(has_receipt, journal.observations, 0).astype(np.int64),
+        np.where(has_receipt, journal.settled_at, 0.0),
+        unknown=0,
+    )
+
+
+def _keys(agent: NDArray[np.int64], sequence: NDArray[np.int64]) -> NDArray[np.int64]:
+    return (agent << 40) | sequence
+
+
+def settle(
+    joined: Joined,
+    *,
+    rows: Rows | None,
+    tally: Snapshot,
+    ingested: Ingested,
+    withdrawn: NDArray[np.bool_],
+) -> Books:
+    """
+    Return the books.
+
+    Args:
+        joined: Both sides.
+
+        rows: What the table holds, if that could be counted.
+
+        tally: What the gateways counted.
+
+        ingested: What ingest counted.
+
+        withdrawn: For each envelope, whether its person withdrew during the run.
+    """
+    journal, outcome = joined.journal, joined.outcome
+    is_missing = outcome == _MISSING
+    is_purged = is_missing & (journal.settled_at == PURGED)
+    is_lost = is_missing & (journal.settled_at > UNSETTLED)
+    is_refused = outcome == _REFUSED
+    of_withdrawn = is_refused & withdrawn & _is_honest(journal)
+    sealed_observations = int(journal.observations[joined.is_stored].sum())
+    ledger_observations = int(joined.observations.sum())
+    stored_rows = ledger_observations if rows is None else rows.rows
+    lost_envelopes = int(is_lost.sum())
+    fewer = max(0, sealed_observations - ledger_observations, ledger_observations - stored_rows)
+    more = max(0, ledger_observations - sealed_observations) + max(
+        0, stored_rows - ledger_observations
+    )
+    return Books(
+        sealed=len(journal),
+        stored=int(joined.is_stored.sum()),
+        refused=int(is_refused.sum()),
+        quarantined=int((outcome == _QUARANTINED).sum()),
+        in_flight=int((is_missing & ~is_purged & ~is_lost).sum()),
+        purged=int(is_purged.sum()),
+        lost=lost_envelopes + fewer,
+        doubled=max(more, 0 if rows is None else rows.doubled),
+        unexpected=int((_is_unexpected(journal, outcome) & ~of_withdrawn).sum()),
+        unknown=joined.unknown,
+        withdrawn=int(of_withdrawn.sum()),
+        observations_sealed=sealed_observations,
+        observations_stored=stored_rows,
+        published=tally.published,
+        nameless=sum(tally.nameless.values()),
+        taken=tally.taken + tally.nameless_taken,
+        denied=tally.denied,
+        received=ingested.received,
+        duplicates=ingested.duplicates,
+        unaccounted=ingested.missing,
+        lost_envelopes=lost_envelopes,
+    )
+
+
+def _is_honest(journal: Columns) -> NDArray[np.bool_]:
+    return np.isin(journal.act, [Act.SEND, Act.SEND_TWICE, Act.SEND_LATE, Act.FORGED])
+
+
+def _is_unexpected(journal: Columns, outcome: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Tell which envelopes were settled otherwise than what they are deserves."""
+    found = outcome != _MISSING
+    fits = np.where(_is_honest(journal), outcome == _ACCEPTED, outcome == _REFUSED)
+    result: NDArray[np.bool_] = found & ~fits
+    return result

@@ -1,0 +1,196 @@
+"""Figures of a run: times, rates and shares by phase, from what both sides wrote down. Pure."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from simulators.fleet.report.accounting import Joined
+from simulators.fleet.report.histogram import Histogram
+from simulators.fleet.report.report import PhaseReport
+from simulators.fleet.report.tally import Snapshot
+from simulators.fleet.scenario.plan import Act, Plan
+from simulators.fleet.scenario.scenario import Scenario
+
+_MEASURED = [int(Act.SEND), int(Act.SEND_TWICE)]
+"""What is late on purpose tells nothing of the system."""
+_POINTS = [*np.linspace(0, 0.9, 19), *(1 - 10.0 ** -np.linspace(1, 5, 33))]
+
+
+class Spent(msgspec.Struct, frozen=True):
+    """What each program had used of the processors at a moment, since whenever."""
+
+    at_s: float
+    """Counted from when the first phase began."""
+    cpu_s: dict[str, float]
+
+
+class Figures:
+    """
+    Figures of a run, from both sides' columns.
+
+    Args:
+        scenario: What was run.
+
+        plan: What was due.
+
+        joined: What became of it.
+
+        starts_at: When the first phase began, seconds since 1970.
+
+        spent: What each program had used of the processors by when.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        plan: Plan,
+        joined: Joined,
+        starts_at: float,
+        spent: Sequence[Spent] = (),
+    ) -> None:
+        self._spent = spent
+        self._scenario = scenario
+        self._plan = plan
+        self._joined = joined
+        self._starts_at = starts_at
+        self._is_measured = joined.is_stored & np.isin(joined.journal.act, _MEASURED)
+        self.queryable_s = joined.committed_at - joined.journal.due_at
+        self.edges = np.cumsum([0.0, *(phase.duration_s for phase in scenario.phases)])
+
+    def phase(self, number: int, receipt: Histogram) -> PhaseReport:
+        """Return the figures of a phase."""
+        phase = self._scenario.phases[number]
+        span = (float(self.edges[number]), float(self.edges[number + 1]))
+        return msgspec.structs.replace(
+            self._of(phase.name, [number], span, receipt),
+            withdrawals=phase.withdrawals,
+            ceiling_per_s=self._ceiling(number, span),
+        )
+
+    def _ceiling(self, number: int, span: tuple[float, float]) -> float | None:
+        """Return how many of those that had gathered were settled a second, in the thick of it."""
+        if not number or not self._scenario.phases[number - 1].ingest_stopped:
+            return None
+        begins_at = self._starts_at + span[0]
+        joined = self._joined
+        # Of whoever has withdrawn they are refused, and that is ingest's work as well.
+        gathered = (joined.outcome >= 0) & (joined.journal.due_at < begins_at)
+        at = np.sort(joined.committed_at[gathered & (joined.committed_at >= begins_at)])
+        at = at[at < self._starts_at + span[1]]
+        tenth = len(at) // 10
+        if not tenth or at[-1 - tenth] <= at[tenth]:
+            return None
+        return float((len(at) - 2 * tenth) / (at[-1 - tenth] - at[tenth]))
+
+    def overall(self, receipt: Histogram) -> PhaseReport:
+        """Return the figures of all phases in which every gateway had its network."""
+        return self._of("overall", self.calm(), (0.0, float(self.edges[-1])), receipt)
+
+    def calm(self) -> list[int]:
+        """Return the phases in which every gateway had its network, and ingest its way."""
+        phases = self._scenario.phases
+        calm = [n for n, p in enumerate(phases) if not p.offline and not p.ingest_stopped]
+        return calm or list(range(len(phases)))
+
+    def _of(
+        self, name: str, numbers: list[int], span: tuple[float, float], receipt: Histogram
+    ) -> PhaseReport:
+        journal, joined = self._joined.journal, self._joined
+        length_s = max(span[1] - span[0], 1e-9)
+        due = (self._plan.act < Act.LEAVE) & np.isin(self._plan.phase, numbers)
+        mine = np.isin(journal.phase, numbers)
+        committed_s = joined.committed_at - self._starts_at
+        stored = joined.is_stored & (committed_s >= span[0]) & (committed_s < span[1])
+        return PhaseReport(
+            name=name,
+            from_s=span[0],
+            until_s=span[1],
+            offered_per_s=float(due.sum()) / length_s,
+            sent_per_s=float((mine & (journal.sent_at > 0)).sum()) / length_s,
+            stored_per_s=float(stored.sum()) / length_s,
+            queryable=self.histogram(numbers).summary(),
+            receipt=receipt.summary(),
+            cpu=cores(self._spent, *span),
+        )
+
+    def histogram(self, numbers: Sequence[int]) -> Histogram:
+        """Return the times until envelopes of some phases were queryable."""
+        found = Histogram()
+        chosen = self._is_measured & np.isin(self._joined.journal.phase, list(numbers))
+        found.record_all(self.queryable_s[chosen])
+        return found
+
+    def curve(self) -> list[tuple[float, float]]:
+        """Return the time until queryable at many quantiles."""
+        return self.histogram(self.calm()).curve([float(point) for point in _POINTS])
+
+    def drain_s(self) -> float | None:
+        """Return how long after the last outage all that was due in it was stored."""
+        outages = [n for n, phase in enumerate(self._scenario.phases) if phase.offline]
+        if not outages:
+            return None
+        ends_at = self._starts_at + float(self.edges[outages[-1] + 1])
+        due = self._joined.is_stored & (self._joined.journal.due_at < ends_at)
+        return max(0.0, float(self._joined.committed_at[due].max(initial=ends_at)) - ends_at)
+
+    def per_second(self) -> dict[str, list[float]]:
+        """Return what was due, sent and stored in each second, and the 99 % of its times."""
+        journal, joined = self._joined.journal, self._joined
+        last = max(
+            float(self.edges[-1]),
+            float((joined.committed_at - self._starts_at).max(initial=0.0)),
+        )
+        bins = np.arange(0, int(last) + 2)
+        due = self._plan.at_s[self._plan.act < Act.LEAVE]
+        stored = joined.is_stored
+        committed_s = joined.committed_at[stored] - self._starts_at
+        second = np.floor(journal.due_at - self._starts_at).astype(np.int64)
+        return {
+            "offered": np.histogram(due, bins)[0].tolist(),
+            "sent": np.histogram(
+                journal.sent_at[journal.sent_at > 0] - self._starts_at, bins
+            )[0].tolist(),
+            "stored": np.histogram(committed_s, bins)[0].tolist(),
+            "p99": _p99_by(second[self._is_measured], self.queryable_s[self._is_measured],
+                           len(bins) - 1),
+        }  # fmt: skip
+
+
+def _p99_by(second: np.typing.NDArray[np.int64], values: Any, count: int) -> list[float]:
+    """Return the 99 % of *values* of each second; 0 where there are none."""
+    order = np.argsort(second, kind="stable")
+    bounds = np.searchsorted(second[order], np.arange(count + 1))
+    ordered = values[order]
+    return [
+        float(np.quantile(ordered[a:b], 0.99)) if b > a else 0.0
+        for a, b in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)
+    ]
+
+
+def receipt_of(tally: Snapshot, numbers: Sequence[int]) -> Histogram:
+    """Return the times until receipts of some phases."""
+    whole = Histogram()
+    for number in numbers:
+        counts = tally.until_receipt.get(str(number), {})
+        whole.add(Histogram({int(bucket): count for bucket, count in counts.items()}))
+    return whole
+
+
+def cores(spent: Sequence[Spent], from_s: float, until_s: float) -> dict[str, float]:
+    """
+    Return how many cores each program used from one instant to another.
+
+    Between two of *spent* a program is taken to have used the processors evenly. Of one that was
+    not there from the first to the last nothing is said.
+    """
+    if not spent or until_s <= from_s:
+        return {}
+    at = [one.at_s for one in spent]
+    names = [name for name in spent[0].cpu_s if all(name in one.cpu_s for one in spent)]
+    return {
+        name: float(np.diff(np.interp([from_s, until_s], at, [s.cpu_s[name] for s in spent]))[0])
+        / (until_s - from_s)
+        for name in names
+    }

@@ -1,0 +1,137 @@
+"""What the gateways of a process have done so far, as numbers that add up over processes."""
+
+import collections
+from typing import Any
+
+import msgspec
+
+from simulators.fleet.report.histogram import Histogram
+
+
+class Tally:
+    """
+    Counts.
+
+    `published` counts PUBLISH packets of envelopes with an identity, `repeated` those among them
+    that were not the first of their envelope, `taken` those that the broker acknowledged.
+    """
+
+    def __init__(self) -> None:
+        self.published = 0
+        self.repeated = 0
+        self.taken = 0
+        self.denied = 0
+        """Publications that the broker refused."""
+        self.nameless: collections.Counter[str] = collections.Counter()
+        """Publications without an identity of their own, by act."""
+        self.nameless_taken = 0
+        self.settled = 0
+        self.withheld = 0
+        """Envelopes that were due and not sealed: without a lease nothing is measured."""
+        self.purged = 0
+        self.receipts = 0
+        self.leases = 0
+        self.leased = 0
+        """Gateways that know a lease, be it an empty one."""
+        self.states = 0
+        self.unreadable = 0
+        """Receipts and leases that could not be read."""
+        self.came_up = 0
+        self.went_down = 0
+        self.ended: collections.Counter[str] = collections.Counter()
+        """Connections that ended, or never came to be, by kind."""
+        self.lag = Histogram()
+        """How long after it was due the generator itself began an act."""
+        self.until_receipt: collections.defaultdict[int, Histogram] = collections.defaultdict(
+            Histogram
+        )
+        """By phase: from when an envelope was due until its receipt came."""
+
+    def settled_one(self, phase: int, seconds: float) -> None:
+        """Note a receipt for one envelope."""
+        self.settled += 1
+        self.until_receipt[phase].record(seconds)
+
+    @property
+    def online(self) -> int:
+        """How many gateways have a good connection."""
+        return self.came_up - self.went_down
+
+    def snapshot(self, **more: float) -> "Snapshot":
+        """Return it as a value."""
+        return Snapshot(
+            published=self.published,
+            repeated=self.repeated,
+            taken=self.taken,
+            denied=self.denied,
+            nameless=dict(self.nameless),
+            nameless_taken=self.nameless_taken,
+            settled=self.settled,
+            withheld=self.withheld,
+            receipts=self.receipts,
+            leases=self.leases,
+            states=self.states,
+            unreadable=self.unreadable,
+            online=self.online,
+            connections=self.came_up,
+            ended=dict(self.ended),
+            lag={str(bucket): count for bucket, count in self.lag.counts().items()},
+            until_receipt={
+                str(phase): {str(bucket): count for bucket, count in found.counts().items()}
+                for phase, found in self.until_receipt.items()
+            },
+            more=dict(more),
+        )
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """A tally at a moment, as one process tells another. Histograms by bucket."""
+
+    published: int = 0
+    repeated: int = 0
+    taken: int = 0
+    denied: int = 0
+    nameless: dict[str, int] = {}
+    nameless_taken: int = 0
+    settled: int = 0
+    withheld: int = 0
+    receipts: int = 0
+    leases: int = 0
+    states: int = 0
+    unreadable: int = 0
+    online: int = 0
+    connections: int = 0
+    ended: dict[str, int] = {}
+    lag: dict[str, int] = {}
+    until_receipt: dict[str, dict[str, int]] = {}
+    more: dict[str, float] = {}
+    """`leased`, `waiting`, `due`, `cpu_s`, `rss_bytes` and the like."""
+
+    def lag_histogram(self) -> Histogram:
+        """Return how late the generator was."""
+        return Histogram({int(bucket): count for bucket, count in self.lag.items()})
+
+    def receipt_histogram(self) -> Histogram:
+        """Return the times until receipts, of all phases."""
+        whole = Histogram()
+        for found in self.until_receipt.values():
+            whole.add(Histogram({int(bucket): count for bucket, count in found.items()}))
+        return whole
+
+
+def sum_of(parts: list[Snapshot]) -> Snapshot:
+    """Return what several processes have done together."""
+    return Snapshot(
+        **{
+            name: _added([getattr(part, name) for part in parts])
+            for name in Snapshot.__struct_fields__
+        }
+    )
+
+
+def _added(values: list[Any]) -> Any:
+    """Return the sum of numbers, or of tables of numbers key by key."""
+    if not values or not isinstance(values[0], dict):
+        return sum(values)
+    keys = dict.fromkeys(key for value in values for key in value)
+    return {key: _added([value[key] for value in values if key in value]) for key in keys}

@@ -1,0 +1,67 @@
+"""Verdicts: which figure of a report a limit is about, and whether it was kept. Pure."""
+
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+
+from simulators.fleet.report.report import PhaseReport, Report, Verdict
+from simulators.fleet.scenario.limits import Limit
+
+
+def measured(report: Report, limit: Limit) -> float | None:
+    """Return the figure of *report* that *limit* is about; None when there is none."""
+    phase = next((p for p in report.phases if p.name == limit.phase), report.overall)
+    if limit.figure in phase.queryable:
+        return phase.queryable[limit.figure]
+    if limit.figure == "stored":
+        # Not of what was due: without a lease nothing is measured, and so nothing sent.
+        return phase.stored_per_s / phase.sent_per_s if phase.sent_per_s else None
+    if limit.figure == "ceiling":
+        return ceiling_of(report.phases, limit.phase)
+    books = report.books
+    if books is not None and limit.figure in (
+        "lost", "doubled", "unbalanced", "in_flight", "unexpected"
+    ):  # fmt: skip
+        return float(getattr(books, limit.figure))
+    return {
+        "drain": report.drain_s,
+        "withdrawal": report.withdrawn_late_s,
+        "offered": report.generator.offered,
+        "connected": report.connected / report.agents,
+        "cpu_us": report.generator.cpu_us_per_envelope,
+        "marginal_us": report.generator.marginal_us_per_envelope,
+        "agent_kb": report.generator.idle_kb_per_agent,
+        "ingest_mb": report.highest_mb.get("ingest"),
+        "rows_after_withdrawal": report.rows_after_withdrawal,
+    }.get(limit.figure)
+
+
+def ceiling_of(phases: Sequence[PhaseReport], name: str | None = None) -> float | None:
+    """
+    Return ingest's ceiling while people withdraw as a share of its ceiling otherwise.
+
+    Args:
+        phases: Of a run; those before which ingest stood still count.
+
+        name: Only this one of those with withdrawals.
+    """
+    found = [(p, p.ceiling_per_s) for p in phases if p.ceiling_per_s is not None]
+    storms = [rate for p, rate in found if p.withdrawals and name in (None, p.name)]
+    calms = [rate for p, rate in found if not p.withdrawals]
+    if not storms or not calms:
+        return None
+    return float(np.mean(storms) / np.mean(calms))
+
+
+def judge(report: Report, required: Sequence[Limit], failing: Sequence[Limit]) -> Report:
+    """Return *report* with a verdict on what must hold, and on what must not."""
+    verdicts = []
+    for limit in required:
+        found = measured(report, limit)
+        verdicts.append(Verdict(limit.text, found, limit.holds(found)))
+    for limit in failing:
+        found = measured(report, limit)
+        is_kept = found is not None and not limit.holds(found)
+        verdicts.append(Verdict(f"not {limit.text}", found, is_kept))
+    return msgspec.structs.replace(report, verdicts=verdicts)

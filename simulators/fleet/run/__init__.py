@@ -1,0 +1,1 @@
+"""A run of a fleet: enrolment, processes, the network, withdrawals, and its end."""

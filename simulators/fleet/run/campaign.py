@@ -1,0 +1,273 @@
+"""
+A campaign: a fleet let loose on a site, watched, brought to rest and settled.
+
+Whatever the system does meanwhile, there is a report of what was seen.
+"""
+
+import asyncio
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+import msgspec
+
+from simulators.fleet.errors import WorkerEnded
+from simulators.fleet.report.report import Report
+from simulators.fleet.report.tally import Snapshot
+from simulators.fleet.report.verdicts import judge
+from simulators.fleet.run.closing import Seen, close
+from simulators.fleet.run.ingest_pause import Standstill
+from simulators.fleet.run.meter import Use
+from simulators.fleet.run.network_conditions import Weather
+from simulators.fleet.run.process_monitor import Lookout
+from simulators.fleet.run.site import Site
+from simulators.fleet.run.withdrawals import Withdrawals
+from simulators.fleet.run.worker_pool import Crew
+from simulators.fleet.scenario import roster
+from simulators.fleet.scenario.job import Job
+from simulators.fleet.scenario.limits import Limit
+from simulators.fleet.scenario.plan import Plan
+from simulators.fleet.scenario.scenario import Scenario
+from simulators.stack.network import Relay
+
+_TICK_S: Final = 1.0
+_LEAD_S: Final = 3.0
+"""From the order to begin until the beginning, for every process to hear it, and to show what it
+uses while nothing is due."""
+_RAMP_PATIENCE_S: Final = 180.0
+
+
+class Options(msgspec.Struct, frozen=True):
+    """What the user chose besides the scenario."""
+
+    workers: int = 1
+    required: Sequence[Limit] = ()
+    failing: Sequence[Limit] = ()
+    resend_after_s: float = 30.0
+    state_every_s: float = 30.0
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """How a run goes."""
+
+    elapsed_s: float
+    phase: str
+    tally: Snapshot
+    stored: int
+    uses: dict[str, Use]
+
+
+class Campaign:
+    """
+    One run.
+
+    Args:
+        scenario: What to play.
+
+        todo: Its plan, drawn or recorded.
+
+        site: On what.
+
+        options: What the user chose.
+
+        say: Called with each step.
+
+        show: Called with how it goes, once a second.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        todo: Plan,
+        site: Site,
+        options: Options,
+        *,
+        say: Callable[[str], None],
+        show: Callable[[Progress], None],
+    ) -> None:
+        self._scenario = scenario
+        self._plan = todo
+        self._site = site
+        self._options = options
+        self._say = say
+        self._show = show
+        self._folder = site.folder / "fleet-run"
+        self._notes: list[str] = []
+        self._connected = 0
+        self._withdrawals = Withdrawals(todo, site, note=self._note)
+        self._lookout = Lookout({}, None)
+        self._tally = Snapshot()
+        self._ramp_s = 0.0
+        self._settle_s = 0.0
+        self._began_at = time.time()
+        self._starts_at = self._began_at
+
+    async def run(self) -> Report:
+        """Play it all; return the report."""
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        for old in self._folder.glob("*-*.*"):
+            # Of an earlier run on the same site, perhaps with more processes.
+            old.unlink()
+        with self._network() as relay:
+            port = self._site.port if relay is None else relay.port
+            crew = Crew(self._jobs(port), log=self._folder / "fleet.log")
+            await crew.start()
+            pids = {**self._site.pids, "fleet": crew.pids, "bench": [os.getpid()]}
+            self._lookout = Lookout(pids, self._site.ingest_port)
+            try:
+                await self._play(crew, relay)
+            except WorkerEnded as exc:
+                self._note(str(exc))
+            finally:
+                self._tally = await self._bring_home(crew, relay)
+        self._say("settling the books")
+        return await asyncio.to_thread(self._close)
+
+    async def _bring_home(self, crew: Crew, relay: Relay | None) -> Snapshot:
+        try:
+            # A network at its worst must not be what the books are closed over.
+            if relay is not None:
+                relay.release()
+        finally:
+            last = await crew.finish()
+        return last
+
+    @contextlib.contextmanager
+    def _network(self) -> Iterator[Relay | None]:
+        if not self._scenario.has_network:
+            yield None
+            return
+        with Relay(self._site.port, seed=self._scenario.seed) as relay:
+            yield relay
+
+    def _jobs(self, port: int) -> list[Job]:
+        members, todo = self._folder / "roster.jsonl", self._folder / "plan.npz"
+        roster.write(members, self._site.members)
+        self._plan.write(todo)
+        return [
+            Job(
+                scenario=self._scenario,
+                number=number,
+                workers=self._options.workers,
+                host=self._site.host,
+                port=port,
+                roster=str(members),
+                plan=str(todo),
+                folder=str(self._folder),
+                resend_after_s=self._options.resend_after_s,
+                state_every_s=self._options.state_every_s,
+            )
+            for number in range(self._options.workers)
+        ]
+
+    async def _play(self, crew: Crew, relay: Relay | None) -> None:
+        await self._ramp(crew)
+        await asyncio.to_thread(self._lookout.scrape)
+        self._starts_at = time.time() + _LEAD_S
+        crew.go(self._starts_at)
+        await self._lookout.begin(self._starts_at)
+        leaving = asyncio.create_task(self._withdrawals.run(self._starts_at), name="withdrawals")
+        beside = [leaving]
+        if relay is not None:
+            weather = Weather(self._scenario, relay)
+            beside.append(asyncio.create_task(weather.play(self._starts_at), name="weather"))
+        if self._scenario.has_standstill:
+            still = Standstill(self._scenario, self._site.pids.get("ingest", []), note=self._note)
+            beside.append(asyncio.create_task(still.play(self._starts_at), name="standstill"))
+        try:
+            await self._watch(crew)
+            await self._withdrawals.finish(leaving, patience_s=self._scenario.settle_s)
+            await self._come_to_rest(crew)
+        finally:
+            for task in beside:
+                task.cancel()
+            for outcome in await asyncio.gather(*beside, return_exceptions=True):
+                if isinstance(outcome, Exception):
+                    self._note(f"a part of the run failed ({type(outcome).__name__})")
+
+    async def _ramp(self, crew: Crew) -> None:
+        """Wait until every gateway is connected and has its lease, or it takes too long."""
+        self._say(f"connecting {self._scenario.agents} gateways")
+        began = time.monotonic()
+        patience_s = self._scenario.ramp_s + _RAMP_PATIENCE_S
+        while (took := time.monotonic() - began) < patience_s:
+            found = crew.snapshot()
+            self._connected = max(self._connected, found.online)
+            self._ramp_s = took
+            ready = min(found.online, int(found.more.get("leased", 0)))
+            if ready >= self._scenario.agents:
+                return
+            self._show(Progress(0.0, "connecting", found, 0, {}))
+            await asyncio.sleep(0.25)
+        self._note("not every gateway could be connected and leased before the first phase")
+
+    async def _watch(self, crew: Crew) -> None:
+        """Watch until the plan is done."""
+        said: set[str] = set()
+        while True:
+            await asyncio.sleep(_TICK_S)
+            found = crew.snapshot()
+            await self._look(found)
+            for part in self._site.ended():
+                if part not in said:
+                    said.add(part)
+                    self._note(part)
+            elapsed = time.time() - self._starts_at
+            if found.more.get("is_over", 0) >= self._options.workers:
+                return
+            if elapsed > self._scenario.duration_s + 120:
+                self._note("the generator did not finish its plan in time")
+                return
+
+    async def _come_to_rest(self, crew: Crew) -> None:
+        """Wait until nothing is waiting for a receipt, or it takes too long."""
+        self._say("coming to rest")
+        began = time.monotonic()
+        while time.monotonic() - began < self._scenario.settle_s:
+            found = crew.snapshot()
+            await self._look(found)
+            self._settle_s = time.monotonic() - began
+            if not found.more.get("waiting", 0):
+                return
+            await asyncio.sleep(0.5)
+        self._note("not everything was settled in the time that the scenario gives")
+
+    async def _look(self, found: Snapshot) -> None:
+        elapsed_s = await self._lookout.look(found)
+        self._connected = max(self._connected, found.online)
+        stored, uses = self._lookout.ingested().stored, self._lookout.uses
+        self._show(Progress(elapsed_s, self._phase_at(elapsed_s), found, stored, uses))
+
+    def _phase_at(self, elapsed: float) -> str:
+        for phase in self._scenario.phases:
+            if elapsed < phase.duration_s:
+                return phase.name
+            elapsed -= phase.duration_s
+        return "settling"
+
+    def _note(self, text: str) -> None:
+        self._notes.append(text)
+        self._say(text)
+
+    def _close(self) -> Report:
+        self._lookout.scrape()
+        seen = Seen(
+            began_at=self._began_at,
+            starts_at=self._starts_at,
+            ramp_s=self._ramp_s,
+            settle_s=self._settle_s,
+            connected=self._connected,
+            workers=self._options.workers,
+            tally=self._tally,
+            ingested=self._lookout.ingested(),
+            withdrawn=sorted(self._withdrawals.withdrawn),
+            withdrawn_late_s=self._withdrawals.latest_s,
+            samples=self._lookout.samples,
+            highest_mb=self._lookout.highest_mb,
+            spent=self._lookout.spent,
+            notes=self._notes,
+        )
+        report = close(self._scenario, self._plan, self._site, self._folder, seen)
+        return judge(report, self._options.required, self._options.failing)

@@ -1,0 +1,291 @@
+"""
+The driver: has the gateways of one process do what the plan says, when it says so.
+
+Does not wait for anything that it measures. What it could not begin in time is its own lag, and is
+reported apart from the system's.
+"""
+
+import asyncio
+import gc
+import itertools
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from runtime import memory
+from simulators.fleet.gateway import bundle
+from simulators.fleet.gateway.dialler import Dialler
+from simulators.fleet.gateway.gateway import Gateway
+from simulators.fleet.gateway.tracks import tracks_of
+from simulators.fleet.gateway.transport import Switchboard
+from simulators.fleet.report.journal import Journal
+from simulators.fleet.report.tally import Snapshot, Tally
+from simulators.fleet.run.costs import Costs
+from simulators.fleet.run.own_process import rss_bytes
+from simulators.fleet.scenario.job import Job
+from simulators.fleet.scenario.plan import Act, Plan
+from simulators.fleet.scenario.roster import Member
+from wire import topics
+
+_SHORTEST_TURN_S: Final = 0.01
+_LONGEST_TURN_S: Final = 0.05
+_TURN_S_PER_GATEWAY: Final = 25e-6
+"""A process that has slept finds nothing of its own in the processor's caches any more, and to
+fetch it again costs as much as several envelopes: a large fleet has fewer and longer turns."""
+_VISIT_EVERY_S: Final = 15.0
+"""How often housekeeping sees each gateway."""
+_LATE_S: Final = 0.001
+_SENT_AT_ONCE: Final = 64
+"""Envelopes are sealed, and then they are sent; the first of them must not wait for long."""
+_ACTS_AT_ONCE: Final = 512
+"""Of those that are due, before the connections get their turn."""
+_MAX_BACK_OFF_S: Final = 15.0
+_ACTS: Final = {int(act): act for act in Act}
+_LEAVE: Final = Act.LEAVE
+"""The first of the acts that happen to a connection."""
+
+
+class Driver:
+    """
+    Plays the gateways of a job. Fills the port `World`.
+
+    Args:
+        job: What to do.
+
+        members: The whole roster.
+
+        plan: The part of the plan that is this process's.
+
+    Raises:
+        RosterError: A bundle is not what it should be.
+    """
+
+    def __init__(self, job: Job, members: list[Member], plan: Plan) -> None:
+        self._job = job
+        self._plan = plan
+        self._rss_before = rss_bytes()
+        mine = range(job.number, job.scenario.agents, job.workers)
+        first = Path(members[0].folder)
+        self.trust_key, self.ingest_key = bundle.trust_key(first), bundle.ingest_key(first)
+        self.journal = Journal()
+        self.tally = Tally()
+        self.draw = random.Random(f"{job.scenario.seed}/{job.number}")
+        self.state_every_s = job.state_every_s
+        self._members = members
+        tracks = tracks_of(job.scenario.seed, job.scenario.steps_ms())
+        skew_ms = job.scenario.clock_skew_s * 1000
+        self.gateways = {
+            number: Gateway(
+                number,
+                members[number].agent,
+                lease_key=bundle.lease_key(Path(members[number].folder)),
+                tracks=(tracks[number % len(tracks)], self.draw.randrange(720)),
+                skew_ms=round(self.draw.uniform(-skew_ms, skew_ms)),
+                world=self,
+            )
+            for number in mine
+        }
+        self._board = Switchboard()
+        self._dialler = Dialler(
+            job.host, job.port, self._board,
+            ca_file=first / "ca.crt", at_once=job.scenario.connecting_at_once,
+        )  # fmt: skip
+        self._failures: dict[int, int] = {}
+        self._dialling: set[asyncio.Task[None]] = set()
+        self._is_stopping = False
+        self._starts_at = 0.0
+        self._turn_s = turn_of(len(mine))
+        self._walk: Iterator[int] | None = None
+        self._done = 0
+        self._visits = itertools.cycle(self.gateways.values())
+        self._visited_at = 0.0
+        self.costs = Costs()
+
+    # What gateways ask of it, and tell it.
+
+    now = staticmethod(time.time)
+
+    def neighbour_of(self, gateway: Gateway) -> tuple[bytes, str]:
+        """Return a handle and a topic that are not this gateway's."""
+        if len(self._members) == 1:
+            return bytes(16), topics.observations("0" * 16)
+        other = self._members[(gateway.number + 1) % len(self._members)]
+        return bytes.fromhex(other.handle), topics.observations(other.agent)
+
+    def came_up(self, gateway: Gateway) -> None:
+        """Forget its failures."""
+        self._failures.pop(gateway.number, None)
+        self._dialler.came_up(gateway)
+
+    def went_down(self, gateway: Gateway) -> None:
+        """Connect it again, after a while, unless it is to be away."""
+        self._dialler.went_down(gateway)
+        self._dial_later(gateway)
+
+    def _dial_later(self, gateway: Gateway) -> None:
+        if self._is_stopping or gateway.is_offline:
+            return
+        failures = self._failures.get(gateway.number, 0)
+        self._failures[gateway.number] = failures + 1
+        # Full jitter, as agents do.
+        wait_s = self.draw.uniform(0, min(_MAX_BACK_OFF_S, 2.0 ** min(failures, 10)))
+        asyncio.get_running_loop().call_later(wait_s, self._dial, gateway)
+
+    def _dial(self, gateway: Gateway) -> None:
+        if self._is_stopping or gateway.is_offline or gateway.link is not None:
+            return
+        task = asyncio.get_running_loop().create_task(self._dial_one(gateway), name="dial")
+        self._dialling.add(task)
+        task.add_done_callback(self._dialling.discard)
+
+    async def _dial_one(self, gateway: Gateway) -> None:
+        await self._dialler.dial(gateway, Path(self._members[gateway.number].folder))
+
+    # What it does.
+
+    async def ramp(self) -> None:
+        """Begin to connect every gateway, evenly over the ramp."""
+        # Thousands of gateways are made here, and looking through all of them finds no garbage.
+        gc.set_threshold(50_000, 20, 20)
+        loop = asyncio.get_running_loop()
+        gap_s = self._job.scenario.ramp_s / max(1, len(self.gateways))
+        started = loop.time()
+        for place, gateway in enumerate(self.gateways.values()):
+            await asyncio.sleep(max(0.0, started + place * gap_s - loop.time()))
+            self._dial(gateway)
+
+    def note_idle(self) -> None:
+        """Measure what a connected gateway weighs, and keep the collector off what will stay."""
+        gc.collect()
+        gc.freeze()
+        # What the handshakes left behind is the allocator's, not the gateways'.
+        memory.give_back()
+        self.costs.connected(rss_bytes() - self._rss_before, self.tally.came_up)
+
+    def begin(self, starts_at: float) -> None:
+        """Have the first phase begin at *starts_at* (seconds since 1970)."""
+        self._starts_at = starts_at
+        self._walk = self._acts(starts_at)
+        # Up to where it waits.
+        next(self._walk)
+        self.costs.idles()
+
+    async def turn(self) -> None:
+        """Do what is due, carry what has come, see to gateways; for ever."""
+        while True:
+            await asyncio.sleep(self._until_next_turn_s(time.time()))
+            while self._walk is not None and next(self._walk, None) == _ACTS_AT_ONCE:
+                # There is more; but first the connections.
+                self._board.poll()
+                await asyncio.sleep(0)
+            self._board.poll()
+            self._see_to_some(time.time())
+            self._board.flush()
+
+    def _until_next_turn_s(self, now: float) -> float:
+        # A handshake takes several turns, and is waited for.
+        turn_s = _SHORTEST_TURN_S if self._dialling else self._turn_s
+        # A timer may ring almost a millisecond early, and what is due would wait for the next.
+        return turn_s - (now - self._starts_at) % turn_s + _LATE_S
+
+    def _acts(self, starts_at: float) -> Iterator[int]:
+        """Do what is due at each call, and yield how much that was."""
+        plan, every_s = self._plan, self._job.scenario.every_s
+        # What falls into one turn is due at its end, and so all of the process's own delay is lag.
+        due_at = (plan.due_by_turn_s(self._turn_s) + starts_at).tolist()
+        gateways = list(self.gateways.values())
+        # Of n processes each plays every n-th.
+        who = (plan.agent // self._job.workers).tolist()
+        acts, phases = plan.act.tolist(), plan.phase.tolist()
+        every = [every_s / max(p.rate, p.last_rate, 1e-9) for p in self._job.scenario.phases]
+        yield 0
+        while time.time() < starts_at:
+            yield 0
+        self.costs.begun()
+        here, record, count = 0, self.tally.lag.record, len(due_at)
+        while here < count:
+            first, last = here, min(here + _ACTS_AT_ONCE, count)
+            while here < last and due_at[here] <= (now := time.time()):
+                record(now - due_at[here])
+                act, phase = _ACTS[acts[here]], phases[here]
+                if act < _LEAVE:
+                    gateways[who[here]].act(act, phase, due_at[here], every[phase])
+                else:
+                    self._have(gateways[who[here]], act)
+                here += 1
+                if not here % _SENT_AT_ONCE:
+                    self._board.flush()
+            self._board.flush()
+            self._done = here
+            yield here - first
+        for gateway in self.gateways.values():
+            gateway.spool.release()
+            gateway.pump()
+        self.costs.ended()
+
+    def _have(self, gateway: Gateway, act: Act) -> None:
+        """Have something happen to the connection of *gateway*."""
+        if act is Act.LEAVE:
+            gateway.is_offline = True
+            if gateway.link is not None:
+                gateway.link.end("left")
+        elif act is Act.RETURN:
+            gateway.is_offline = False
+            self._dial(gateway)
+        elif gateway.link is not None:
+            if act is Act.CHURN:
+                gateway.link.end("churned")
+            elif act is Act.STOP_READING:
+                gateway.link.stop_reading()
+            else:
+                gateway.link.read_again()
+
+    def _see_to_some(self, now: float) -> None:
+        """See to as many gateways as to come round to each now and then."""
+        share = min(1.0, (now - self._visited_at) / _VISIT_EVERY_S)
+        due = int(share * len(self.gateways))
+        if due:
+            self._visited_at = now
+        for gateway in itertools.islice(self._visits, due):
+            gateway.keep_up(now, resend_after_s=self._job.resend_after_s)
+
+    def snapshot(self) -> Snapshot:
+        """Return how it goes."""
+        tally, sealed = self.tally, len(self.journal)
+        return tally.snapshot(
+            sealed=sealed,
+            waiting=sealed - tally.settled - tally.purged,
+            leased=tally.leased,
+            done=self._done,
+            due=len(self._plan),
+            rss_bytes=rss_bytes(),
+            **self.costs.figures,
+        )
+
+    def look_everywhere(self) -> None:
+        """Take the acknowledgements that were not worth waking for."""
+        for gateway in self.gateways.values():
+            if gateway.link is not None:
+                gateway.link.look()
+
+    async def finish(self) -> None:
+        """Say goodbye, and write the journal."""
+        self._is_stopping = True
+        for task in self._dialling:
+            task.cancel()
+        for gateway in self.gateways.values():
+            if gateway.link is not None:
+                gateway.link.close()
+        self._board.close()
+        self.journal.write(self._job.journal)
+        spools = {str(n): gateway.spool_id.hex() for n, gateway in self.gateways.items()}
+        self._job.spools.write_bytes(msgspec.json.encode(spools))
+
+
+def turn_of(gateways: int) -> float:
+    """Return how long a turn is of a process that plays so many *gateways*, in seconds."""
+    return min(max(_SHORTEST_TURN_S, gateways * _TURN_S_PER_GATEWAY), _LONGEST_TURN_S)

@@ -1,0 +1,64 @@
+"""Ingest that stands still, so that a backlog gathers at the broker: phase by phase."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Callable, Sequence
+
+from simulators.fleet.scenario.scenario import Scenario
+
+
+class Standstill:
+    """
+    Stops processes in the phases that say so, and has them go on after each.
+
+    Args:
+        scenario: What is played.
+
+        pids: Of ingest; empty when it is not ours to stop.
+
+        note: Told what could not be done.
+
+        send: Sends a signal to a process.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        pids: Sequence[int],
+        *,
+        note: Callable[[str], None],
+        send: Callable[[int, int], None] = os.kill,
+    ) -> None:
+        self._scenario = scenario
+        self._pids = pids
+        self._note = note
+        self._send = send
+        self._is_stopped = False
+
+    async def play(self, starts_at: float) -> None:
+        """Play all phases, the first from *starts_at* on (seconds since 1970)."""
+        if not self._pids:
+            self._note("ingest did not stand still: it is not ours")
+            return
+        at = starts_at
+        try:
+            for phase in self._scenario.phases:
+                await asyncio.sleep(max(0.0, at - time.time()))
+                self._be(is_stopped=phase.ingest_stopped)
+                at += phase.duration_s
+            await asyncio.sleep(max(0.0, at - time.time()))
+        finally:
+            # Whatever ends a run, what goes on after it must not be left standing.
+            self._be(is_stopped=False)
+
+    def _be(self, *, is_stopped: bool) -> None:
+        if is_stopped == self._is_stopped:
+            return
+        self._is_stopped = is_stopped
+        for pid in self._pids:
+            try:
+                self._send(pid, signal.SIGSTOP if is_stopped else signal.SIGCONT)
+            except ProcessLookupError:
+                self._note("ingest is gone, and was to stand still")

@@ -1,0 +1,163 @@
+"""
+People for a run: recorded ones first, invented ones when the recordings run out.
+
+A person has a number and no name. Addresses come from the seed and are locally administered, so
+that no real sensor has them; the same seed gives the same people with the same addresses.
+"""
+
+import enum
+import hashlib
+import random
+from collections.abc import Callable, Collection, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from simulators.errors import RecordingError
+from simulators.people.persona import glucose, heart
+from simulators.people.persona.day import HOUR_MS
+from simulators.recordings import index, window
+from simulators.recordings.sample import Sample
+
+DEFAULT_SOURCE: Final = Path(__file__).resolve().parents[3] / "shared" / "data"
+_DESCRIPTIONS: Final = {
+    "t1d_uom": "T1D-UOM: type 1 diabetes, free living",
+    "polar_h10": "Polar H10: many ectopic beats",
+    "dexcom": "Dexcom export",
+    "libreview": "LibreView export",
+    "polar_rr": "Polar RR intervals",
+}
+
+
+class Origin(enum.StrEnum):
+    """Where a person's samples come from."""
+
+    RECORDED = "recorded"
+    PERSONA = "persona"
+
+
+class VirtualSensor(msgspec.Struct, frozen=True):
+    """A sensor that a person wears."""
+
+    address: str
+    """Like a MAC address."""
+    kind: str
+    quantities: tuple[str, ...]
+    step_ms: int
+    """The usual time between two measurements."""
+    samples: Callable[[], Iterator[Sample]]
+    """Begins anew at each call: without end, offsets from 0, not descending."""
+
+
+class Person(msgspec.Struct, frozen=True):
+    """Somebody who wears sensors."""
+
+    name: str
+    origin: Origin
+    description: str
+    attribution: str
+    sensors: tuple[VirtualSensor, ...]
+
+    @property
+    def quantities(self) -> frozenset[str]:
+        """All that her sensors measure."""
+        return frozenset(q for sensor in self.sensors for q in sensor.quantities)
+
+
+def address_of(seed: str) -> str:
+    """Return an address that *seed* alone determines: unicast, locally administered."""
+    octets = bytearray(hashlib.sha256(f"address/{seed}".encode()).digest()[:6])
+    octets[0] = octets[0] & 0xFC | 0x02
+    return octets.hex(":").upper()
+
+
+def pick(
+    source: Path | None,
+    count: int,
+    *,
+    seed: int,
+    quantities: Collection[str] | None = None,
+) -> list[Person]:
+    """
+    Return *count* people.
+
+    Args:
+        source: Where recordings lie; None for invented people only.
+
+        count: How many.
+
+        seed: Chooses where each recording begins, who is invented, and all addresses.
+
+        quantities: Pass over recordings that hold none of these; None passes over none.
+    """
+    people: list[Person] = []
+    for recording in index.find(source).recordings if source is not None else []:
+        if len(people) == count:
+            break
+        try:
+            person = _recorded(recording, len(people) + 1, seed=seed)
+        except RecordingError:
+            # One damaged file does not keep the others from being played.
+            continue
+        if quantities is None or person.quantities & set(quantities):
+            people.append(person)
+    return people + [_invented(n, seed=seed) for n in range(len(people) + 1, count + 1)]
+
+
+def _recorded(recording: index.Recording, number: int, *, seed: int) -> Person:
+    tracks = recording.load()
+    origin = window.origin_ms(tracks, seed=f"{seed}/{number}")
+    begin = min(track[0].offset_ms for track in tracks)
+    end = max(track[-1].offset_ms for track in tracks)
+    period = end - begin + max(window.typical_step_ms(track) for track in tracks)
+    sensors = tuple(
+        VirtualSensor(
+            address=address_of(f"{seed}/{number}/{place}"),
+            kind=track.format.sensor,
+            quantities=tuple(sorted({sample.quantity for sample in samples})),
+            step_ms=window.typical_step_ms(samples),
+            samples=partial(window.endless, samples, origin=origin, period=period),
+        )
+        for place, (track, samples) in enumerate(zip(recording.tracks, tracks, strict=True))
+    )
+    return Person(
+        name=f"person {number}",
+        origin=Origin.RECORDED,
+        description=_DESCRIPTIONS[recording.kind],
+        attribution=recording.attribution(),
+        sensors=sensors,
+    )
+
+
+def _invented(number: int, *, seed: int) -> Person:
+    own = f"{seed}/{number}"
+    draw = random.Random(f"{own}/start")
+    start_ms = draw.randint(6, 20) * HOUR_MS + draw.randint(0, 59) * 60_000
+    # One in four has just put on a new sensor, so that a warm-up is seen to end.
+    age_ms = (
+        glucose.WARM_UP_MS - 600_000 if draw.random() < 0.25 else draw.randint(2, 200) * HOUR_MS
+    )
+    return Person(
+        name=f"person {number}",
+        origin=Origin.PERSONA,
+        description="invented, physiology from a seed",
+        attribution="none needed",
+        sensors=(
+            VirtualSensor(
+                address=address_of(f"{own}/0"),
+                kind="chest strap",
+                quantities=("heart_rate", "rr_interval"),
+                step_ms=heart.STEP_MS,
+                samples=partial(heart.strap, own, start_ms=start_ms),
+            ),
+            VirtualSensor(
+                address=address_of(f"{own}/1"),
+                kind="CGM sensor",
+                quantities=("glucose_interstitial",),
+                step_ms=glucose.STEP_MS,
+                samples=partial(glucose.cgm, own, start_ms=start_ms, age_ms=age_ms),
+            ),
+        ),
+    )

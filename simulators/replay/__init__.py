@@ -1,0 +1,1 @@
+"""Recordings played to agents over Unix sockets."""

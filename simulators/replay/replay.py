@@ -1,0 +1,114 @@
+"""A replay: people, played to agents for a while, and what came of it."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from runtime.stop import stop_requested
+from simulators.people.people import Origin, Person
+from simulators.replay.player import Player
+from simulators.replay.timetable import Books
+
+_HAND_OVER_S: Final = 5.0
+"""How long agents may take, at the end, to fetch what was measured."""
+
+
+class SensorReport(msgspec.Struct, frozen=True):
+    """What became of one sensor."""
+
+    person: str
+    origin: str
+    sensor: str
+    kind: str
+    books: Books
+
+
+class Report(msgspec.Struct, frozen=True):
+    """What became of a replay."""
+
+    source: str
+    """recorded, persona, or both."""
+    seconds: float
+    handed_over: int
+    repeated: int
+    values: dict[str, int]
+    faults: dict[str, int]
+    overrun: int
+    pending: int
+    """Measured, and not handed over when it ended."""
+    sensors: list[SensorReport]
+
+
+def source_of(people: Sequence[Person]) -> str:
+    """Return which of the two runs: `recorded`, `persona`, or `recorded+persona`."""
+    origins = {person.origin for person in people}
+    return "+".join(origin for origin in Origin if origin in origins)
+
+
+async def replay(
+    people: Sequence[Person],
+    agents: Sequence[Path],
+    *,
+    speed: float,
+    max_hz: float,
+    duration_s: float | None,
+) -> Report:
+    """Play *people* to *agents*, for *duration_s* or until a stop signal; return the books."""
+    player = Player(
+        [sensor for person in people for sensor in person.sensors],
+        agents,
+        speed=speed,
+        max_hz=max_hz,
+    )
+    started = time.monotonic()
+    playing = asyncio.create_task(player.run(), name="player")
+    async with stop_requested() as stop:
+        stopping = asyncio.create_task(stop.wait(), name="stop")
+        await asyncio.wait(
+            [playing, stopping], timeout=duration_s, return_when=asyncio.FIRST_COMPLETED
+        )
+        stopping.cancel()
+    player.finish()
+    fetching = asyncio.create_task(player.fetched(), name="fetched")
+    await asyncio.wait(
+        [fetching, playing], timeout=_HAND_OVER_S, return_when=asyncio.FIRST_COMPLETED
+    )
+    fetching.cancel()
+    playing.cancel()
+    await asyncio.wait([playing])
+    if not playing.cancelled():
+        # It ends by cancellation alone; anything else is a defect and is to be seen.
+        playing.result()
+    return report(people, player, seconds=time.monotonic() - started)
+
+
+def report(people: Sequence[Person], player: Player, *, seconds: float) -> Report:
+    """Return the books of *player* in one piece."""
+    books = player.books
+    sensors = [
+        SensorReport(
+            person.name, person.origin, sensor.address, sensor.kind, books[sensor.address]
+        )
+        for person in people
+        for sensor in person.sensors
+    ]
+    return Report(
+        source=source_of(people),
+        seconds=round(seconds, 3),
+        handed_over=sum(s.books.handed_over for s in sensors),
+        repeated=sum(s.books.repeated for s in sensors),
+        values=_sum([s.books.values for s in sensors]),
+        faults=_sum([s.books.faults for s in sensors]),
+        overrun=sum(s.books.overrun for s in sensors),
+        pending=player.pending,
+        sensors=sensors,
+    )
+
+
+def _sum(counts: Sequence[dict[str, int]]) -> dict[str, int]:
+    names = sorted({name for count in counts for name in count})
+    return {name: sum(count.get(name, 0) for count in counts) for name in names}

@@ -1,0 +1,154 @@
+"""
+A sensor's timetable: which record is due when, and what has become of it. Pure.
+
+The sensor measures from the moment an agent listens to it until no agent does. Its records are
+numbered from 1 and keep the instant at which they were measured, however late they are fetched;
+a bounded number is kept, as a real sensor's memory is bounded.
+"""
+
+import collections
+from typing import Final
+
+import msgspec
+
+from simulators.people.people import VirtualSensor
+from simulators.recordings.sample import Sample
+
+MAX_KEPT: Final = 36_000
+
+
+class Record(msgspec.Struct, frozen=True, gc=False):
+    """A sample that was measured: its number, and when."""
+
+    number: int
+    at_ms: int
+    """ms since 1970."""
+    sample: Sample
+
+
+class Books(msgspec.Struct):
+    """What became of one sensor's records; instants in ms since 1970."""
+
+    handed_over: int = 0
+    """Different records that were written to an agent's socket."""
+    repeated: int = 0
+    """Writes of records that had been handed over before."""
+    highest_record: int = 0
+    values: dict[str, int] = {}
+    """Handed over with a value, by quantity."""
+    faults: dict[str, int] = {}
+    """Handed over without one, by fault."""
+    overrun: int = 0
+    """Forgotten before any agent took them, because too many were kept."""
+    first_listen_at_ms: int | None = None
+    last_handed_over_at_ms: int | None = None
+    dropped_at_ms: int | None = None
+    """When it was told that nobody listens any more; None while somebody does."""
+
+
+class Timetable:
+    """
+    The records of one sensor.
+
+    Holds no clock and starts no task: the caller passes the time in.
+
+    Args:
+        sensor: The sensor.
+
+        speed: How many times faster than life it plays.
+
+        max_kept: How many records it remembers.
+    """
+
+    def __init__(self, sensor: VirtualSensor, *, speed: float, max_kept: int = MAX_KEPT) -> None:
+        self.sensor = sensor
+        self.books = Books()
+        self._speed = speed
+        self._max_kept = max_kept
+        self._samples = sensor.samples()
+        self._next = next(self._samples)
+        self._last_number = 0
+        self._kept: collections.deque[Record] = collections.deque()
+        # At which instant, ms since 1970, which offset of the recording is due.
+        self._anchor: tuple[float, int] | None = None
+
+    @property
+    def pending(self) -> int:
+        """How many records are kept that no agent has been handed."""
+        return min(len(self._kept), max(0, self._last_number - self.books.highest_record))
+
+    def begin(self, now_ms: float) -> None:
+        """Measure from *now_ms* on, unless it does already; the recording goes on where it was."""
+        if self._anchor is None:
+            self._anchor = (now_ms, self._next.offset_ms)
+            self.books.dropped_at_ms = None
+            if self.books.first_listen_at_ms is None:
+                self.books.first_listen_at_ms = round(now_ms)
+
+    def end(self, now_ms: float) -> None:
+        """Measure no more; what nobody has been handed by now was never measured."""
+        if self._anchor is None:
+            return
+        self._anchor = None
+        self.books.dropped_at_ms = round(now_ms)
+        while self._kept and self._kept[-1].number > self.books.highest_record:
+            self._last_number = self._kept.pop().number - 1
+
+    def resume_after(self, number: int) -> None:
+        """Number on from *number*, if an agent knows of records that this run has not made."""
+        if number > self._last_number:
+            self._kept.clear()
+            self._last_number = number
+
+    def due_at_ms(self) -> float | None:
+        """Return when the next record is due, or None when nobody listens."""
+        if self._anchor is None:
+            return None
+        anchored_at_ms, offset_ms = self._anchor
+        return anchored_at_ms + (self._next.offset_ms - offset_ms) / self._speed
+
+    def advance(self, now_ms: float) -> int:
+        """Measure all that is due by *now_ms*; return how many records that made."""
+        made = 0
+        while (due := self.due_at_ms()) is not None and due <= now_ms:
+            self._last_number += 1
+            self._kept.append(Record(self._last_number, int(due), self._next))
+            self._next = next(self._samples)
+            made += 1
+        while len(self._kept) > self._max_kept:
+            forgotten = self._kept.popleft()
+            self.books.overrun += forgotten.number > self.books.highest_record
+        return made
+
+    def after(self, number: int, *, limit: int) -> list[Record]:
+        """Return the first records that are kept above *number*, *limit* at most."""
+        if not self._kept:
+            return []
+        # Numbers have no gaps, so that the place of one tells that of all.
+        begin = max(0, number + 1 - self._kept[0].number)
+        return [self._kept[i] for i in range(begin, min(begin + limit, len(self._kept)))]
+
+    def hand_over(self, record: Record, now_ms: float) -> None:
+        """Write into the books that *record* was written to an agent's socket."""
+        books = self.books
+        if record.number <= books.highest_record:
+            books.repeated += 1
+            return
+        books.handed_over += 1
+        books.highest_record = record.number
+        books.last_handed_over_at_ms = round(now_ms)
+        sample = record.sample
+        if sample.fault is None:
+            books.values[sample.quantity] = books.values.get(sample.quantity, 0) + 1
+        else:
+            books.faults[sample.fault] = books.faults.get(sample.fault, 0) + 1
+
+
+def speed_of(sensor: VirtualSensor, *, speed: float, max_hz: float) -> float:
+    """
+    Return how fast *sensor* may play at *speed*: not more than *max_hz* measurements a second.
+
+    A CGM sensor that measures each five minutes has something to show only when time is
+    compressed; a strap that measures each second would flood an agent if it were as much.
+    """
+    return min(speed, sensor.step_ms / 1000 * max_hz)

@@ -1,0 +1,1 @@
+"""The kinds of virtual sensors: CGM sensor, glucose meter, oximeter, heart rate strap."""
