@@ -10,12 +10,13 @@ from typing import Any, Final
 
 from rich.console import Console
 
-from benchmarks import guard, plan, report, wire_size
+from benchmarks import guard, plan, report
 from benchmarks.errors import BenchError
+from benchmarks.measurements import wire_size
 from benchmarks.peers.run import check_libraries
 from benchmarks.rounds import figure
 from benchmarks.smoke import falls
-from benchmarks.world import World, world
+from benchmarks.world.world import World, world
 from simulators.stack.errors import StackError
 from wire.sealing import DEFAULT_BUCKET_BYTES
 

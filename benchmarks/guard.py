@@ -10,10 +10,10 @@ from typing import Final
 
 import msgspec
 
-from benchmarks.database import Telemetry
 from benchmarks.errors import Refused
-from benchmarks.fleet import Fleet, Form, Message, Shape, member
-from benchmarks.world import WORKERS, Worker, World, wait_until_settled
+from benchmarks.world.database import Telemetry
+from benchmarks.world.fleet import Fleet, Form, Message, Shape, member
+from benchmarks.world.world import WORKERS, Worker, World, wait_until_settled
 from wire.envelope import decode_envelope, encode_envelope
 
 _DURABLE: Final = {

@@ -6,12 +6,12 @@ from typing import Final
 
 import msgspec
 
-from benchmarks import knowing, latency
-from benchmarks.contenders import Ceiling, Limit, Load, Ours
-from benchmarks.fleet import Fleet, Form, Message, Shape
+from benchmarks.measurements import latency, permission_scale
+from benchmarks.measurements.contenders import Ceiling, Limit, Load, Ours
 from benchmarks.peers.run import Peer, telegraf
 from benchmarks.rounds import Sample, Table, Turn, play
-from benchmarks.world import World
+from benchmarks.world.fleet import Fleet, Form, Message, Shape
+from benchmarks.world.world import World
 
 _MARGIN_MS: Final = 10_000
 Say = Callable[[str], None]
@@ -173,10 +173,12 @@ def waiting(world: World, sizes: Sizes, *, rate: float, say: Say) -> list[Sample
 
 def remembering(world: World, sizes: Sizes, say: Say) -> list[Sample]:
     """Have ingest know more and more handles; return what each number of them costs."""
-    empty_bytes = knowing.resident_of_none(world)
+    empty_bytes = permission_scale.resident_of_none(world)
     found = []
     for handles in sizes.handles:
-        found.append(knowing.measure(world, handles=handles, empty_bytes=empty_bytes, rounds=5))
+        found.append(
+            permission_scale.measure(world, handles=handles, empty_bytes=empty_bytes, rounds=5)
+        )
         say(
             f"{handles:>9,} handles: {found[-1]['bytes_per_handle']:.0f} bytes each, "
             f"ready in {found[-1]['start_s']:.1f} s"

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from benchmarks.rounds import Figure, Sample, Table, figure, line
-from benchmarks.world import World
+from benchmarks.world.world import World
 
 _RATIOS: Final = {
     "limit_30": ("ours_30", "limit_30"),

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.errors import BenchError, Unaccounted
-from benchmarks.fleet import Message
+from benchmarks.measurements.steady import steady
 from benchmarks.rounds import RATE, Sample
-from benchmarks.steady import steady
-from benchmarks.world import ROOT, World
+from benchmarks.world.fleet import Message
+from benchmarks.world.world import ROOT, World
 from simulators.stack.child import Child
 
 CONFIGURATION: Final = Path(__file__).with_name("telegraf.conf")

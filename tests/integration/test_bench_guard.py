@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from benchmarks import guard
-from benchmarks.database import Telemetry
 from benchmarks.errors import Refused
+from benchmarks.world.database import Telemetry
 from tests.fix_database import Database
 
 pytestmark = pytest.mark.database

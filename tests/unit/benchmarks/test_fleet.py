@@ -4,10 +4,10 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from benchmarks.contenders import Load
-from benchmarks.fleet import Fleet, Form, Shape
+from benchmarks.measurements.contenders import Load
+from benchmarks.measurements.wire_size import bytes_per_reading
 from benchmarks.plan import spoil
-from benchmarks.wire_size import bytes_per_reading
+from benchmarks.world.fleet import Fleet, Form, Shape
 from wire import json_envelope, topics
 from wire.envelope import Body, decode_envelope
 from wire.sealing import DEFAULT_BUCKET_BYTES, Opener

@@ -2,9 +2,9 @@
 
 import pytest
 
-from benchmarks.database import Commit
 from benchmarks.errors import BenchError
-from benchmarks.steady import steady
+from benchmarks.measurements.steady import steady
+from benchmarks.world.database import Commit
 
 
 def test_first_tenth_is_not_counted() -> None:

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from benchmarks.fleet import Fleet, Shape
+from benchmarks.world.fleet import Fleet, Shape
 from ingest.admission.admit import admit
 from ingest.admission.decide import ClockRules
 from ingest.admission.last_readings import LastReadings

@@ -11,7 +11,7 @@ import mqtt5
 import msgspec
 
 from benchmarks.errors import BenchError
-from benchmarks.fleet import Message
+from benchmarks.world.fleet import Message
 from runtime.settings import TlsSettings
 from runtime.tls import client_context
 

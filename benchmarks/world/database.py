@@ -10,7 +10,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from psycopg import Connection
 
-from benchmarks.fleet import LEASE, Member
+from benchmarks.world.fleet import LEASE, Member
 from runtime.database import postgres
 from wire.quantities import Code
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import mqtt5
 import uvloop
 
-from benchmarks import mqtt
+from benchmarks.world import mqtt
 
 
 class _Counter:

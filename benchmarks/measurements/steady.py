@@ -5,8 +5,8 @@ from typing import Final
 
 import msgspec
 
-from benchmarks.database import Commit
 from benchmarks.errors import BenchError
+from benchmarks.world.database import Commit
 
 WARM_UP: Final = 0.1
 """The first tenth is not counted: connections, session keys, plans and caches are made in it."""

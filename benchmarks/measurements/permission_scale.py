@@ -4,12 +4,12 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-from benchmarks.database import INTERVAL_MS
 from benchmarks.errors import TooSlow
-from benchmarks.fleet import LEASE
-from benchmarks.process import memory_bytes
 from benchmarks.rounds import Sample
-from benchmarks.world import Worker, World
+from benchmarks.world.database import INTERVAL_MS
+from benchmarks.world.fleet import LEASE
+from benchmarks.world.process import memory_bytes
+from benchmarks.world.world import Worker, World
 from simulators.stack.scrape import is_ready
 from wire.quantities import Code
 

@@ -18,10 +18,10 @@ import msgspec
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 
-from benchmarks import mqtt
-from benchmarks.database import INTERVAL_MS, Telemetry
 from benchmarks.errors import BenchError
-from benchmarks.fleet import Member, Message
+from benchmarks.world import mqtt
+from benchmarks.world.database import INTERVAL_MS, Telemetry
+from benchmarks.world.fleet import Member, Message
 from simulators.stack.broker import Mosquitto
 from simulators.stack.child import Child, free_port
 from simulators.stack.databases import Databases
@@ -33,7 +33,7 @@ from wire import state, topics
 from wire.state import State
 
 _VITALVEIL: Final = [sys.executable, "-m", "vitalveil"]
-ROOT: Final = Path(__file__).parents[1]
+ROOT: Final = Path(__file__).parents[2]
 _VALID_FOR: Final = dt.timedelta(days=1)
 
 CEILING: Final = "ceiling"

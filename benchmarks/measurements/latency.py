@@ -7,9 +7,9 @@ import msgspec
 import numpy as np
 
 from benchmarks.errors import Unaccounted
-from benchmarks.fleet import Fleet, Shape
 from benchmarks.rounds import Sample
-from benchmarks.world import WORKERS, World, wait_until_settled
+from benchmarks.world.fleet import Fleet, Shape
+from benchmarks.world.world import WORKERS, World, wait_until_settled
 from ingest.admission.columns import Ints
 
 READINGS: Final = 30

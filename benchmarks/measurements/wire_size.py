@@ -6,7 +6,7 @@ import mqtt5
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from benchmarks.fleet import Fleet, Shape
+from benchmarks.world.fleet import Fleet, Shape
 
 _MINUTE: Final = 60
 _START_MS: Final = 1_767_225_600_000

@@ -6,13 +6,13 @@ import time
 
 import msgspec
 
-from benchmarks.database import Commit
 from benchmarks.errors import Unaccounted
-from benchmarks.fleet import Fleet, Message
-from benchmarks.process import Sampler, memory_bytes
+from benchmarks.measurements.steady import steady
 from benchmarks.rounds import RATE, Sample
-from benchmarks.steady import steady
-from benchmarks.world import CEILING, WORKERS, World, wait_for_exit, wait_until_settled
+from benchmarks.world.database import Commit
+from benchmarks.world.fleet import Fleet, Message
+from benchmarks.world.process import Sampler, memory_bytes
+from benchmarks.world.world import CEILING, WORKERS, World, wait_for_exit, wait_until_settled
 from ingest.storage import copy_format
 from runtime.database import postgres
 
@@ -126,8 +126,8 @@ class Ceiling:
         log = world.folder / f"{CEILING}.log"
         log.unlink(missing_ok=True)
         child = world.start(
-            CEILING, sys.executable, "-m", "benchmarks.ceiling", str(world.broker.port),
-            str(world.folder / "pki"), CEILING, str(count),
+            CEILING, sys.executable, "-m", "benchmarks.measurements.ceiling",
+            str(world.broker.port), str(world.folder / "pki"), CEILING, str(count),
         )  # fmt: skip
         wait_for_exit(child)
         world.forget(CEILING)
