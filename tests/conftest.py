@@ -1,14 +1,14 @@
 """The outside things that tests talk to: one plugin each."""
 
 pytest_plugins = [
-    "tests.fix_folder",
-    "tests.fix_pki",
-    "tests.fix_broker",
-    "tests.fix_database",
-    "tests.fix_system",
-    "tests.fix_ingest",
-    "tests.fix_vault",
-    "tests.fix_link",
-    "tests.fix_bluez",
-    "tests.fix_observed",
+    "tests.fixtures.folder",
+    "tests.fixtures.pki",
+    "tests.fixtures.broker",
+    "tests.fixtures.database",
+    "tests.fixtures.system",
+    "tests.fixtures.ingest",
+    "tests.fixtures.vault",
+    "tests.fixtures.link",
+    "tests.fixtures.bluez",
+    "tests.fixtures.observed",
 ]

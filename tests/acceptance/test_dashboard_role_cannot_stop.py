@@ -1,8 +1,8 @@
 """
 Whoever has a dashboard's role stops nothing: neither readings, nor a withdrawal, nor an erasure.
 
-Sessions of `vv_grafana` and `vv_reader` hold and burn whatever they are let (`tests/attackers.py`)
-while the whole system works.
+Sessions of `vv_grafana` and `vv_reader` hold and burn whatever they are let
+(`tests/support/attackers.py`) while the whole system works.
 """
 
 import contextlib
@@ -21,10 +21,10 @@ from psycopg.conninfo import make_conninfo
 
 from simulators.stack.system import System
 from simulators.stack.trust_shell import CommandFailed
-from tests.attackers import BURNING, HOLDING, Attack, Attackers
-from tests.fix_database import Database
-from tests.fix_system import PURPOSE, Flow, Scene
-from tests.fix_vault import settings_of
+from tests.fixtures.database import Database
+from tests.fixtures.system import PURPOSE, Flow, Scene
+from tests.fixtures.vault import settings_of
+from tests.support.attackers import BURNING, HOLDING, Attack, Attackers
 from trust.metrics import Metrics
 from trust.telemetry.session_limits import SessionLimits
 

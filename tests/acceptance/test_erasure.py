@@ -10,9 +10,9 @@ import psycopg
 import pytest
 
 from simulators.stack.postgres import Postgres
-from tests.fix_database import Database, create_database
-from tests.fix_vault import Office, Refusal, make_office
-from tests.residue import checkpoint, found_in, names_of, rows_of
+from tests.fixtures.database import Database, create_database
+from tests.fixtures.vault import Office, Refusal, make_office
+from tests.support.residue import checkpoint, found_in, names_of, rows_of
 
 # Every file of a server is searched, beside three other files of tests.
 pytestmark = [pytest.mark.database, pytest.mark.slow, pytest.mark.timeout(500)]

@@ -13,11 +13,11 @@ import pytest
 from psycopg import IsolationLevel
 
 from simulators.stack.postgres import Postgres
-from tests import servers
 from tests.acceptance.test_erasure import Ward, at
-from tests.fix_database import create_database
-from tests.fix_vault import Refusal, make_office
-from tests.residue import checkpoint, found_in, names_of, rows_of
+from tests.fixtures.database import create_database
+from tests.fixtures.vault import Refusal, make_office
+from tests.support import servers
+from tests.support.residue import checkpoint, found_in, names_of, rows_of
 from trust.erasure.horizon import Horizon, SnapshotHolder
 
 # Every file of a server is searched, beside three other files of tests.

@@ -9,11 +9,11 @@ import pytest
 from simulators.stack.child import free_port
 from simulators.stack.postgres import Postgres
 from simulators.stack.system import System, system
-from tests import servers
-from tests.fix_database import programs
-from tests.fix_system import Flow, prepare
-from tests.losses import MOMENT, PAGE, Losses, stop_programs
-from tests.operator_shell import Operator, after_a_restore, commands
+from tests.fixtures.database import programs
+from tests.fixtures.system import Flow, prepare
+from tests.support import servers
+from tests.support.losses import MOMENT, PAGE, Losses, stop_programs
+from tests.support.operator_shell import Operator, after_a_restore, commands
 
 pytestmark = [pytest.mark.broker, pytest.mark.database, pytest.mark.slow]
 

@@ -12,8 +12,8 @@ import pytest
 from simulators.stack.child import Child
 from simulators.stack.scrape import is_ready
 from simulators.stack.system import System, system
-from tests.fix_database import programs
-from tests.fix_system import Flow, begin
+from tests.fixtures.database import programs
+from tests.fixtures.system import Flow, begin
 
 pytestmark = [pytest.mark.broker, pytest.mark.database, pytest.mark.slow]
 

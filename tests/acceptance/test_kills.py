@@ -11,7 +11,7 @@ import time
 import pytest
 
 from simulators.stack.network import Direction
-from tests.fix_system import Scene
+from tests.fixtures.system import Scene
 
 pytestmark = [pytest.mark.broker, pytest.mark.database, pytest.mark.slow]
 

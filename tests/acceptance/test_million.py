@@ -12,8 +12,8 @@ import pytest
 from ingest.admission.permissions import Permissions
 from ingest.storage.database import connect
 from ingest.storage.reader import read_changes
-from tests import crowd
-from tests.fix_vault import Office
+from tests.fixtures.vault import Office
+from tests.support import crowd
 
 PEOPLE = int(os.environ.get("VITALVEIL_TEST_PEOPLE", "1000000"))
 ROUNDS = 50

@@ -14,9 +14,9 @@ import pytest
 from runtime.database.postgres import WITH_PUBLIC, connect
 from simulators.stack.postgres import Postgres
 from tests.acceptance.test_withdrawal_race import Race
-from tests.fix_database import Database, create_database
-from tests.fix_vault import Office, Refusal, make_office, measured
-from tests.presets import REFUSED, REPAIRED, preset
+from tests.fixtures.database import Database, create_database
+from tests.fixtures.vault import Office, Refusal, make_office, measured
+from tests.support.presets import REFUSED, REPAIRED, preset
 from trust.app import App
 
 pytestmark = [pytest.mark.database, pytest.mark.slow]

@@ -10,11 +10,11 @@ import pytest
 from simulators.stack.postgres import Postgres
 from simulators.stack.scrape import is_ready
 from simulators.stack.system import System, system
-from tests import servers
-from tests.fix_database import programs
-from tests.fix_system import Flow, begin
-from tests.losses import MOMENT, PAGE, Losses, stop_programs
-from tests.operator_shell import Operator, after_a_restore, commands
+from tests.fixtures.database import programs
+from tests.fixtures.system import Flow, begin
+from tests.support import servers
+from tests.support.losses import MOMENT, PAGE, Losses, stop_programs
+from tests.support.operator_shell import Operator, after_a_restore, commands
 
 pytestmark = [pytest.mark.broker, pytest.mark.database, pytest.mark.slow]
 

@@ -12,9 +12,9 @@ import pytest
 from simulators.stack.scrape import scrape
 from simulators.stack.system import System, system
 from simulators.stack.trust_shell import INVENTED_BIRTH, INVENTED_YES
-from tests.fix_database import programs
-from tests.fix_system import PURPOSE, Flow, begin
-from tests.operator_shell import ROOT, Operator, commands
+from tests.fixtures.database import programs
+from tests.fixtures.system import PURPOSE, Flow, begin
+from tests.support.operator_shell import ROOT, Operator, commands
 
 pytestmark = [pytest.mark.broker, pytest.mark.database, pytest.mark.slow]
 

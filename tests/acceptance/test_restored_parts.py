@@ -7,12 +7,12 @@ import psycopg
 import pytest
 
 from simulators.stack.postgres import Postgres
-from tests import servers
 from tests.acceptance.test_erasure import OTHER, Ward, at, may_store
 from tests.acceptance.test_erasure_snapshots import be_patient, transaction
-from tests.fix_database import create_database
-from tests.fix_vault import Office, Refusal, make_office
-from tests.residue import checkpoint, found_in, names_of, rows_of
+from tests.fixtures.database import create_database
+from tests.fixtures.vault import Office, Refusal, make_office
+from tests.support import servers
+from tests.support.residue import checkpoint, found_in, names_of, rows_of
 from trust.errors import TelemetryUnavailable
 from trust.telemetry.erasure import Stores
 

@@ -23,7 +23,7 @@ from simulators.stack.network import Direction
 from simulators.stack.scrape import scrape
 from simulators.stack.system import Gateway
 from simulators.stack.toml import format_toml
-from tests.fix_system import Flow, Scene
+from tests.fixtures.system import Flow, Scene
 from trust.domain.pki import Holder
 from trust.enrolment.takeover import MqttConnectionControl
 

@@ -17,8 +17,8 @@ import pytest
 
 from simulators.stack.scrape import scrape
 from simulators.stack.system import Gateway, System, system
-from tests.fix_database import programs
-from tests.fix_system import Flow, prepare
+from tests.fixtures.database import programs
+from tests.fixtures.system import Flow, prepare
 
 pytestmark = [
     pytest.mark.broker,

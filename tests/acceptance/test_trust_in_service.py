@@ -14,10 +14,10 @@ import psycopg
 import pytest
 
 from simulators.stack.system import Gateway, System
-from tests import tokens
-from tests.fix_system import PURPOSE, Flow, Scene
-from tests.residue import checkpoint, found_in
-from tests.straps import Ward, accept, load_policy, wait_for
+from tests.fixtures.system import PURPOSE, Flow, Scene
+from tests.support import tokens
+from tests.support.residue import checkpoint, found_in
+from tests.support.straps import Ward, accept, load_policy, wait_for
 
 pytestmark = [pytest.mark.broker, pytest.mark.database, pytest.mark.slow]
 

@@ -10,12 +10,12 @@ import pytest
 from runtime.settings import BrokerSettings
 from simulators.stack.broker import Mosquitto
 from simulators.stack.scrape import scrape
-from tests import poisons
-from tests.fix_broker import broker_settings
-from tests.fix_pki import Certificates
-from tests.fix_vault import Office
+from tests.fixtures.broker import broker_settings
+from tests.fixtures.pki import Certificates
+from tests.fixtures.vault import Office
 from tests.integration.trust.test_trust_publishing import daemon
-from tests.poisons import POISONS, set_aside, want
+from tests.support import poisons
+from tests.support.poisons import POISONS, set_aside, want
 from trust.app import App
 
 pytestmark = [

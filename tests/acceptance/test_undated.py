@@ -22,10 +22,10 @@ from simulators.stack.scrape import EMPTY, scrape
 from simulators.stack.system import Gateway, System, system
 from simulators.stack.toml import Table
 from simulators.stack.trust_shell import INVENTED_BIRTH, INVENTED_YES
-from tests import rebooted_agent
 from tests.bluez.sensors import STRAP, Strap
-from tests.fakes_edge_agent import agent_environ
-from tests.fix_bluez import Machine
+from tests.fakes.edge_agent import agent_environ
+from tests.fixtures.bluez import Machine
+from tests.support import rebooted_agent
 
 pytestmark = [pytest.mark.broker, pytest.mark.database, pytest.mark.slow]
 

@@ -10,7 +10,7 @@ from runtime.database import migrations
 from runtime.database.migrations import Migration
 from schema.steps import telemetry
 from simulators.stack.system import System
-from tests.fix_system import Scene
+from tests.fixtures.system import Scene
 
 pytestmark = [pytest.mark.broker, pytest.mark.database, pytest.mark.slow]
 

@@ -24,9 +24,9 @@ from ingest.storage.reader import read_changes
 from ingest.storage.store import PostgresStore
 from ingest.values.delivery import Identity, Opened
 from ingest.values.outcome import Outcome
-from tests.fakes_ingest import NOW_MS, SPOOL, block, opened
-from tests.fix_database import Database
-from tests.fix_vault import settings_of
+from tests.fakes.ingest import NOW_MS, SPOOL, block, opened
+from tests.fixtures.database import Database
+from tests.fixtures.vault import settings_of
 from trust.config import DatabaseSettings
 from trust.decisions.permissions import Permission
 from trust.domain.pseudonyms import Pseudonym

@@ -12,8 +12,8 @@ from simulators.sensor.device.peripheral import Security
 from simulators.sensor.kinds.cgm import CgmSensor
 from simulators.sensor.kinds.glucose_meter import GlucoseMeter
 from simulators.sensor.signals import Reading, Strip
-from tests.fakes_bluetooth import Collector
-from tests.fix_link import AirLink
+from tests.fakes.bluetooth import Collector
+from tests.fixtures.link import AirLink
 from wire.quantities import Code
 
 STRAP = "C0:FF:EE:00:00:01"

@@ -11,7 +11,7 @@ from edge_agent.gatt import racp
 from edge_agent.gatt.registry import uuid_of
 from simulators.sensor.device.record_access import CONTROL_POINT
 from simulators.sensor.kinds.glucose_meter import CONTEXT, MEASUREMENT
-from tests.fix_link import AirLink
+from tests.fixtures.link import AirLink
 
 PATIENCE_S = 20.0
 

@@ -29,8 +29,8 @@ from tests.bluetooth.air import (
     sensor_with,
 )
 from tests.bluetooth.straps import strap
-from tests.fakes_bluetooth import Collector, ToldHost, collecting
-from tests.fix_link import AirLink
+from tests.fakes.bluetooth import Collector, ToldHost, collecting
+from tests.fixtures.link import AirLink
 
 RECORDS: Final = 4
 METERS_REPORT: Final = 3

@@ -21,7 +21,7 @@ from simulators.sensor.kinds.cgm_session import CONTROL_POINT
 from simulators.sensor.signals import WARMING_UP, Reading
 from tests.bluetooth.central import RecordReader, collect, connected
 from tests.bluetooth.meters import DONE
-from tests.fix_link import AirLink
+from tests.fixtures.link import AirLink
 
 ADDRESS = "C0:FF:EE:00:00:03"
 HOURS_8_S = 8 * 3600

@@ -13,7 +13,7 @@ from simulators.sensor.kinds.heart_rate_strap import MEASUREMENT, HeartRateStrap
 from simulators.sensor.kinds.oximeter import CONTINUOUS, SPOT_CHECK, PulseOximeter
 from tests.bluetooth.central import collect, connected, find
 from tests.bluetooth.straps import counting, rates, strap
-from tests.fix_link import AirLink
+from tests.fixtures.link import AirLink
 
 ADDRESS = "C0:FF:EE:00:00:01"
 

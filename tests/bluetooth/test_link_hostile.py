@@ -19,8 +19,8 @@ from simulators.sensor.kinds.glucose_meter import MEASUREMENT, GlucoseMeter
 from simulators.sensor.signals import Strip
 from tests.bluetooth.air import METER, PERIOD_S, STRAP, fetches, meter_with, places, radio
 from tests.bluetooth.straps import strap
-from tests.fakes_bluetooth import Collector, ToldHost, collecting
-from tests.fix_link import AirLink
+from tests.fakes.bluetooth import Collector, ToldHost, collecting
+from tests.fixtures.link import AirLink
 from wire.quantities import Code
 
 FAT = "C0:FF:EE:00:00:99"

@@ -21,8 +21,8 @@ from simulators.sensor.signals import Reading, Strip
 from tests.bluetooth.air import CGM, METER, radio
 from tests.bluetooth.hurry import HurriedClock, hurry
 from tests.bluetooth.straps import counting
-from tests.fakes_bluetooth import Collector, ToldHost, collecting
-from tests.fix_link import AirLink
+from tests.fakes.bluetooth import Collector, ToldHost, collecting
+from tests.fixtures.link import AirLink
 from wire.quantities import Code
 
 STRAPS = [f"C0:FF:EE:00:00:1{n}" for n in range(4)]

@@ -20,8 +20,8 @@ from simulators.sensor.kinds.oximeter import PulseOximeter
 from tests.bluetooth import instruments
 from tests.bluetooth.air import OXIMETER, PERIOD_S, radio
 from tests.bluetooth.instruments import Instrument
-from tests.fakes_bluetooth import Collector, ToldHost, collecting
-from tests.fix_link import AirLink
+from tests.fakes.bluetooth import Collector, ToldHost, collecting
+from tests.fixtures.link import AirLink
 from wire.quantities import Code
 
 Make = Callable[[SensorClock | None], Instrument]

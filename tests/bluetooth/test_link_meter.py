@@ -14,7 +14,7 @@ from simulators.sensor.kinds.glucose_meter import MEASUREMENT
 from simulators.sensor.signals import Strip
 from tests.bluetooth.central import RecordReader, connected
 from tests.bluetooth.meters import ADDRESS, ALL, DONE, meter_with
-from tests.fix_link import AirLink
+from tests.fixtures.link import AirLink
 
 
 def sequences(values: list[bytes]) -> list[int]:

@@ -9,7 +9,7 @@ from simulators.sensor.device.peripheral import Security
 from simulators.sensor.kinds.glucose_meter import MEASUREMENT
 from tests.bluetooth.central import RecordReader, connected
 from tests.bluetooth.meters import ADDRESS, ALL, DONE, meter_with
-from tests.fix_link import AirLink
+from tests.fixtures.link import AirLink
 
 
 async def test_a_secret_meter_pairs_with_the_passkey_of_its_display(link: AirLink) -> None:

@@ -4,7 +4,7 @@ from edge_agent.gatt.registry import uuid_of
 from simulators.sensor.kinds.heart_rate_strap import MEASUREMENT
 from tests.bluetooth.central import collect, connected
 from tests.bluetooth.straps import strap
-from tests.fix_link import AirLink
+from tests.fixtures.link import AirLink
 
 
 async def test_notifications_arrive_complete_and_in_order(link: AirLink) -> None:

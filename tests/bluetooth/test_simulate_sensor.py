@@ -19,7 +19,7 @@ from simulators.sensor.options import Kind, Wishes
 from simulators.sensor.sensor_factory import dress
 from tests.bluetooth.central import RecordReader, collect, connected
 from tests.bluetooth.meters import ALL, DONE
-from tests.fix_link import AirLink
+from tests.fixtures.link import AirLink
 
 
 class Program:

@@ -14,7 +14,7 @@ import yaml
 
 from runtime import files
 from runtime.errors import ConfigError
-from tests.fix_vault import Office, measured
+from tests.fixtures.vault import Office, measured
 from trust.cli import settings_check
 from trust.cli.commands import registry
 from trust.config import CertificateSettings, KeysSettings, Settings

@@ -5,8 +5,8 @@ import datetime as dt
 import psycopg
 import pytest
 
-from tests.fix_database import Database
-from tests.seed_permissions import Seed, sow, withdraw
+from tests.fixtures.database import Database
+from tests.support.seed_permissions import Seed, sow, withdraw
 
 pytestmark = pytest.mark.database
 

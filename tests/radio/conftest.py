@@ -14,7 +14,7 @@ import pytest
 import pytest_asyncio
 
 from tests.bluez.bus import PrivateBus
-from tests.fix_folder import run_folder
+from tests.fixtures.folder import run_folder
 from tests.radio.machine import RadioMachine, RealBluetoothd
 
 __all__ = ["run_folder"]

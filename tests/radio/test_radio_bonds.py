@@ -10,7 +10,7 @@ from edge_agent.bluetooth.sensors import Patience
 from simulators.sensor.device.peripheral import Security
 from simulators.sensor.kinds.glucose_meter import GlucoseMeter
 from tests.bluetooth.air import METER, meter_with, places
-from tests.fakes_bluetooth import Collector, collecting
+from tests.fakes.bluetooth import Collector, collecting
 from tests.radio.conftest import Figures
 from tests.radio.machine import RadioMachine
 

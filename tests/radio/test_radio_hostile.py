@@ -12,7 +12,7 @@ from simulators.sensor.device.faults import Faults
 from simulators.sensor.kinds.heart_rate_strap import HeartRateStrap
 from tests.bluetooth.air import METER, STRAP, meter_with, places
 from tests.bluetooth.straps import counting, strap
-from tests.fakes_bluetooth import Collector, collecting
+from tests.fakes.bluetooth import Collector, collecting
 from tests.radio.conftest import Figures
 from tests.radio.machine import RadioMachine
 from wire.quantities import Code

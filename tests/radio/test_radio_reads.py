@@ -30,7 +30,7 @@ from tests.bluetooth.air import (
 )
 from tests.bluetooth.instruments import CUFF, SCALE, THERMOMETER, Instrument
 from tests.bluetooth.straps import strap
-from tests.fakes_bluetooth import Collector, collecting
+from tests.fakes.bluetooth import Collector, collecting
 from tests.radio.conftest import Figures
 from tests.radio.machine import RadioMachine
 from wire.quantities import Code

@@ -11,7 +11,7 @@ from edge_agent.bluetooth.radio.client import Radio
 from edge_agent.bluetooth.sensors import Patience
 from simulators.sensor.kinds.glucose_meter import GlucoseMeter
 from tests.bluetooth.air import METER, meter_with, places
-from tests.fakes_bluetooth import collecting
+from tests.fakes.bluetooth import collecting
 from tests.radio.conftest import Figures
 from tests.radio.machine import RadioMachine
 

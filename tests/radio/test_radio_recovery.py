@@ -15,7 +15,7 @@ from simulators.sensor.kinds.heart_rate_strap import HeartRateStrap
 from tests.bluetooth.air import STRAP, rates
 from tests.bluetooth.straps import strap
 from tests.bluez.bluetoothd import Bluetoothd
-from tests.fakes_bluetooth import Collector, collecting
+from tests.fakes.bluetooth import Collector, collecting
 from tests.radio.conftest import Figures
 from tests.radio.machine import RadioMachine
 

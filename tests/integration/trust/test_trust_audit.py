@@ -7,7 +7,7 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from tests.fix_vault import Office, measured
+from tests.fixtures.vault import Office, measured
 from trust.composition import now
 from trust.errors import Tampered
 from trust.integrity.witness import Witness

@@ -15,8 +15,8 @@ from psycopg import sql
 from simulators.stack.postgres import Postgres
 from simulators.stack.toml import format_toml
 from simulators.stack.trust_shell import INVENTED_BIRTH, INVENTED_YES
-from tests.fix_database import Database
-from tests.fix_vault import POLICIES, Office
+from tests.fixtures.database import Database
+from tests.fixtures.vault import POLICIES, Office
 from trust.cli import main
 
 

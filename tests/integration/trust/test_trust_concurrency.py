@@ -9,7 +9,7 @@ import msgspec
 import psycopg
 import pytest
 
-from tests.fix_vault import Office, Refusal
+from tests.fixtures.vault import Office, Refusal
 from trust.decisions.permissions import Permission
 from trust.domain.pseudonyms import Pseudonym
 from trust.telemetry.permissions import Change

@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from formats.package import Contents
-from tests.fix_database import Database
-from tests.fix_vault import Office, Refusal, measured
+from tests.fixtures.database import Database
+from tests.fixtures.vault import Office, Refusal, measured
 from trust.enrolment.service import NotAccepted
 from trust.errors import NotFound, TrustError
 from trust.rights import export_files

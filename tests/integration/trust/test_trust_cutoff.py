@@ -8,11 +8,11 @@ import pytest
 
 from runtime.settings import BrokerSettings
 from simulators.stack.broker import Mosquitto
-from tests.fix_broker import broker_settings
-from tests.fix_pki import Certificates
-from tests.fix_vault import Office, measured
+from tests.fixtures.broker import broker_settings
+from tests.fixtures.pki import Certificates
+from tests.fixtures.vault import Office, measured
 from tests.integration.trust.test_trust_publishing import daemon
-from tests.poisons import set_aside
+from tests.support.poisons import set_aside
 from trust.composition import now
 from trust.config import CertificateSettings
 from trust.domain.pki import Holder, common_name

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from fhir.resources.R4B.bundle import Bundle
 
-from tests.fix_vault import Office, Refusal, measured, pseudonyms
+from tests.fixtures.vault import Office, Refusal, measured, pseudonyms
 from tests.integration.trust.test_trust_cli import run as run_cli
 from trust.errors import Refused
 from trust.rights import export_files

@@ -12,8 +12,8 @@ import msgspec
 import pytest
 from cryptography import x509
 
-from tests.fix_vault import Office, measured
-from tests.poisons import POISONS, set_aside
+from tests.fixtures.vault import Office, measured
+from tests.support.poisons import POISONS, set_aside
 from trust.app import App
 from trust.cli import batch
 from trust.cli.commands import registry

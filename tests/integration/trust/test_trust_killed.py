@@ -12,7 +12,7 @@ import pytest
 
 from simulators.stack.toml import format_toml
 from simulators.stack.trust_shell import INVENTED_YES
-from tests.fix_vault import Office
+from tests.fixtures.vault import Office
 
 pytestmark = [pytest.mark.database, pytest.mark.slow]
 

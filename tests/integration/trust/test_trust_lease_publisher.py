@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from simulators.stack.broker import Mosquitto
-from tests.fix_broker import broker_settings
-from tests.fix_pki import Certificates
-from tests.fix_vault import Office
-from tests.poisons import POISONS, set_aside, want
+from tests.fixtures.broker import broker_settings
+from tests.fixtures.pki import Certificates
+from tests.fixtures.vault import Office
+from tests.support.poisons import POISONS, set_aside, want
 from trust.app import App
 from trust.domain.units import Cause
 from trust.errors import Tampered

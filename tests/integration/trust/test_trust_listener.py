@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.fix_vault import Office, measured
+from tests.fixtures.vault import Office, measured
 from trust.errors import VaultUnavailable
 from trust.vault.vault import Listener, listen
 

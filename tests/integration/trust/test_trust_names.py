@@ -4,7 +4,7 @@ import tracemalloc
 
 import pytest
 
-from tests.fix_vault import Office
+from tests.fixtures.vault import Office
 
 pytestmark = pytest.mark.database
 

@@ -14,10 +14,10 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from runtime.tls import client_context
 from simulators.stack.broker import Mosquitto
-from tests.fix_broker import broker_settings
-from tests.fix_pki import Certificates
-from tests.fix_vault import Office, Refusal
-from tests.poisons import POISONS, set_aside
+from tests.fixtures.broker import broker_settings
+from tests.fixtures.pki import Certificates
+from tests.fixtures.vault import Office, Refusal
+from tests.support.poisons import POISONS, set_aside
 from trust.app import App
 from trust.metrics import Metrics
 from trust.reconcile.lease_publisher import LeasePublisher

@@ -23,9 +23,9 @@ from simulators.stack.child import Child, free_port
 from simulators.stack.scrape import is_ready
 from simulators.stack.toml import format_toml
 from simulators.stack.trust_shell import INVENTED_YES
-from tests.fix_broker import broker_settings
-from tests.fix_pki import Certificates
-from tests.fix_vault import Office, open_lease
+from tests.fixtures.broker import broker_settings
+from tests.fixtures.pki import Certificates
+from tests.fixtures.vault import Office, open_lease
 from trust.app import App
 from trust.cli import batch
 from trust.errors import BrokerUnavailable

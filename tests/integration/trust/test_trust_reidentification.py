@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from tests.fix_vault import Office, Refusal, measured, pseudonyms
+from tests.fixtures.vault import Office, Refusal, measured, pseudonyms
 from tests.integration.trust.test_trust_cli import run as run_cli
 
 pytestmark = pytest.mark.database

@@ -3,7 +3,7 @@
 import psycopg
 import pytest
 
-from tests.fix_vault import Office, Refusal
+from tests.fixtures.vault import Office, Refusal
 
 pytestmark = pytest.mark.database
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fix_vault import Office, Refusal, measured
+from tests.fixtures.vault import Office, Refusal, measured
 from tests.integration.trust.test_trust_cli import run as run_cli
 
 pytestmark = pytest.mark.database

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fix_vault import Office, Refusal, measured, pseudonyms
+from tests.fixtures.vault import Office, Refusal, measured, pseudonyms
 from tests.integration.trust.test_trust_reidentification import Staff
 from trust.errors import Unavailable
 from trust.reconcile import rotation

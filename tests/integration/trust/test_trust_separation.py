@@ -7,7 +7,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.fix_vault import Office
+from tests.fixtures.vault import Office
 
 pytestmark = pytest.mark.database
 

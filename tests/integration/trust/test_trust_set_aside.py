@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager
 
 import pytest
 
-from tests.fix_vault import Office, Refusal
+from tests.fixtures.vault import Office, Refusal
 from trust.errors import BrokerUnavailable
 from trust.metrics import Metrics
 from trust.ports import Channel

@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from tests.fix_vault import Office, Refusal, measured
+from tests.fixtures.vault import Office, Refusal, measured
 from tests.integration.trust.test_trust_cli import configure, run
 from trust.app import App
 from trust.cli import batch

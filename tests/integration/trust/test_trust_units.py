@@ -10,9 +10,9 @@ import psycopg
 import pytest
 
 from simulators.stack.trust_shell import INVENTED_YES
-from tests import poisons
-from tests.fix_vault import Office, Refusal
-from tests.poisons import LOW_ORDER, POISONS, set_aside, want
+from tests.fixtures.vault import Office, Refusal
+from tests.support import poisons
+from tests.support.poisons import LOW_ORDER, POISONS, set_aside, want
 from trust.app import App
 from trust.domain.units import Cause
 

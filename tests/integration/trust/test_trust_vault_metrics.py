@@ -3,7 +3,7 @@
 import pytest
 from prometheus_client import CollectorRegistry
 
-from tests.fix_vault import Office
+from tests.fixtures.vault import Office
 from trust.vault.metrics import VaultMetrics
 
 pytestmark = pytest.mark.database

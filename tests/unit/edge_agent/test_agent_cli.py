@@ -14,8 +14,8 @@ from edge_agent.ports import Sealed
 from edge_agent.spool.index_tags import Tags
 from edge_agent.spool.spool import Bounds, SqliteSpool
 from runtime.errors import ConfigError
-from tests.fakes_edge_agent import HANDLE, write_keys
-from tests.fix_pki import Certificates
+from tests.fakes.edge_agent import HANDLE, write_keys
+from tests.fixtures.pki import Certificates
 
 
 @pytest.fixture

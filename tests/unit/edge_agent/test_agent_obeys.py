@@ -13,9 +13,9 @@ from edge_agent.spool import database_file
 from edge_agent.spool.spool import SqliteSpool
 from edge_agent.spool_writer import EVERY_S
 from edge_agent.values.measurement import Measurement
-from tests.fakes_edge_agent import HANDLE, OTHER_HANDLE, OTHER_SENSOR, SENSOR, grant
-from tests.hurried import HurriedClock
-from tests.lone_agent import LoneAgent, opened
+from tests.fakes.edge_agent import HANDLE, OTHER_HANDLE, OTHER_SENSOR, SENSOR, grant
+from tests.support.hurried import HurriedClock
+from tests.support.lone_agent import LoneAgent, opened
 from wire.quantities import Code
 
 

@@ -8,7 +8,7 @@ from importlib.metadata import distribution, packages_distributions
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from tests.fakes_edge_agent import agent_environ
+from tests.fakes.edge_agent import agent_environ
 
 _NEVER = {"numpy", "psycopg", "psycopg-binary", "bumble", "uvloop", "mqtt5", "litestar", "pyarrow"}
 _PROGRAM = """

@@ -33,8 +33,8 @@ from edge_agent.uplink.uplink import Uplink
 from runtime.backoff import Backoff
 from runtime.errors import ConfigError
 from runtime.settings import BrokerSettings, HttpSettings, LogSettings
-from tests.fakes_edge_agent import ManualClock, MemoryShelf, NoBroker, write_keys
-from tests.fix_pki import Certificates
+from tests.fakes.edge_agent import ManualClock, MemoryShelf, NoBroker, write_keys
+from tests.fixtures.pki import Certificates
 
 
 @pytest.fixture

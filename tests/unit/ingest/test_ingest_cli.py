@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 
 from ingest.cli import main
 from ingest.storage.database import DatabaseSettings, connection_string
-from tests.fix_pki import Certificates
+from tests.fixtures.pki import Certificates
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from prometheus_client import CollectorRegistry
 from ingest.admission.plan import conclude
 from ingest.metrics import ManyHistogram, Metrics, fine_buckets
 from ingest.ports import Stored
-from tests.fakes_ingest import NOW_MS, block, opened
-from tests.unit.ingest.test_plan import bad_seal, plan_of
+from tests.fakes.ingest import NOW_MS, block, opened
+from tests.unit.ingest.admission.test_plan import bad_seal, plan_of
 from wire.quantities import MISSING, Code
 
 

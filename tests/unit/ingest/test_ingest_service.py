@@ -22,7 +22,7 @@ from ingest.service import Clocks, Service
 from ingest.values.batch import FlushLimits
 from ingest.values.delivery import Delivery
 from ingest.values.outcome import QuarantineReason
-from tests.fakes_ingest import (
+from tests.fakes.ingest import (
     AGENT,
     HANDLE,
     LEASE_KEY,

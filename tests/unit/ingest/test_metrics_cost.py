@@ -22,7 +22,7 @@ from ingest.ports import Stored
 from ingest.receipts.settle import Settlements
 from ingest.storage import copy_format
 from ingest.values.delivery import Delivery
-from tests.fakes_ingest import changes, permission
+from tests.fakes.ingest import changes, permission
 from wire.sealing import Opener
 
 pytestmark = pytest.mark.timed

@@ -12,7 +12,7 @@ from ingest.admission.permissions import Permissions
 from ingest.admission.plan import STORED, make_plan, unstored
 from ingest.values.delivery import Identity, Opened
 from ingest.values.outcome import Outcome, QuarantineReason, Reason
-from tests.fakes_ingest import AGENT, NOW_MS, SPOOL, changes, opened, permission
+from tests.fakes.ingest import AGENT, NOW_MS, SPOOL, changes, opened, permission
 from wire.envelope import pack_block
 from wire.quantities import Code
 

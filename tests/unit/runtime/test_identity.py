@@ -5,7 +5,7 @@ from pathlib import Path
 
 from runtime.settings import TlsSettings
 from runtime.tls_identity import Identity
-from tests.fix_pki import Certificates
+from tests.fixtures.pki import Certificates
 
 
 def test_renewed_pair_is_taken_and_a_broken_one_is_not(

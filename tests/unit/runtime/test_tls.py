@@ -8,7 +8,7 @@ import pytest
 
 from runtime.errors import ConfigError
 from runtime.tls import client_context
-from tests.fix_pki import Certificates
+from tests.fixtures.pki import Certificates
 
 
 def test_context_trusts_our_authority_alone(certificates: Certificates) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from runtime.settings import TlsSettings
-from tests.fix_pki import Certificates
+from tests.fixtures.pki import Certificates
 from trust.domain import pki
 from vitalveil.doctor import broker_file, database, files, interpreter, process
 from vitalveil.doctor.cli import main

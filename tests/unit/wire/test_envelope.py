@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tests.strategies_wire import blocks, bodies, envelopes, runs
+from tests.support.strategies_wire import blocks, bodies, envelopes, runs
 from wire.envelope import (
     MAX_BLOCKS,
     MAX_ENVELOPE_BYTES,

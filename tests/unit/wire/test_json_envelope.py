@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from tests.strategies_wire import bodies, sequences, spool_ids
+from tests.support.strategies_wire import bodies, sequences, spool_ids
 from vitalveil.schema import main as print_schema
 from wire.envelope import MAX_ENVELOPE_BYTES, Block, Body
 from wire.errors import Malformed, TooLarge, UnsupportedVersion, WireError

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.strategies_wire import agents, handles, rules
+from tests.support.strategies_wire import agents, handles, rules
 from wire import lease
 from wire.errors import BadSeal, BadSignature, Malformed, UnsupportedVersion, WireError
 from wire.lease import Grant, Lease

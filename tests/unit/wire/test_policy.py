@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.strategies_wire import rules
+from tests.support.strategies_wire import rules
 from wire.policy import Rule
 from wire.quantities import MISSING
 

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.strategies_wire import bodies, envelopes
+from tests.support.strategies_wire import bodies, envelopes
 from wire.envelope import Block, Body, Envelope, encode_body
 from wire.errors import BadSeal, Malformed, SequenceReused, WireError
 from wire.sealing import Opener, Sealer, associated_data, pad, unpad

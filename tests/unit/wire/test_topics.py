@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.strategies_wire import agents
+from tests.support.strategies_wire import agents
 from wire import topics
 from wire.errors import WireError, WrongTopic
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from tests.fix_vault import Office, Refusal
+from tests.fixtures.vault import Office, Refusal
 from trust.domain.units import Cause, Failure, Unit, UnitKind
 from trust.errors import Tampered
 from wire.quantities import Code

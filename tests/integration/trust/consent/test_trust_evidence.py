@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from simulators.stack.trust_shell import INVENTED_YES
-from tests.fix_vault import Office, Refusal, measured
+from tests.fixtures.vault import Office, Refusal, measured
 from tests.integration.trust.test_trust_cli import run as run_cli
 from trust.composition import now
 from trust.decisions.decisions import decode

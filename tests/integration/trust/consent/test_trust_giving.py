@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from simulators.stack.trust_shell import INVENTED_YES
-from tests.fix_vault import Office, Refusal
+from tests.fixtures.vault import Office, Refusal
 from tests.integration.trust.consent.test_trust_evidence import (
     PURPOSE,
     REFERENCE,

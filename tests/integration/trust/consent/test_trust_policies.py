@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from tests.fix_vault import Office, Refusal
+from tests.fixtures.vault import Office, Refusal
 from trust.reidentification.reidentification import make_key
 
 pytestmark = pytest.mark.database

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from simulators.stack.trust_shell import INVENTED_YES
-from tests.fix_vault import Office, Refusal
+from tests.fixtures.vault import Office, Refusal
 from wire.lease import Lease
 from wire.policy import Aggregate, Rule
 

@@ -8,7 +8,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from tests.fix_vault import Office, Refusal
+from tests.fixtures.vault import Office, Refusal
 
 pytestmark = pytest.mark.database
 

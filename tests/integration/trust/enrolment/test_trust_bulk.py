@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from tests.fix_vault import Office, Refusal
+from tests.fixtures.vault import Office, Refusal
 
 pytestmark = pytest.mark.database
 

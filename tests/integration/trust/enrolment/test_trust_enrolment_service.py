@@ -30,8 +30,8 @@ from edge_agent.errors import DeskRefused, DeskUnavailable
 from runtime.settings import TlsSettings
 from simulators.stack.child import Child, free_port
 from simulators.stack.toml import format_toml
-from tests.fix_vault import Office, Refusal
-from tests.poisons import LOW_ORDER
+from tests.fixtures.vault import Office, Refusal
+from tests.support.poisons import LOW_ORDER
 from trust.app import App
 from trust.config import ServeSettings
 from trust.domain import tokens

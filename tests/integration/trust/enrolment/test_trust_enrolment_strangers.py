@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from edge_agent.enrolment import client, credentials, enrol
-from tests.fix_vault import Office
+from tests.fixtures.vault import Office
 from tests.integration.trust.enrolment.test_trust_enrolment_service import Served, serial, tls
 from trust.enrolment import visitors
 

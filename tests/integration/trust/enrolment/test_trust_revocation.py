@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from runtime.settings import BrokerSettings, TlsSettings
 from runtime.tls import client_context
 from simulators.stack.broker import Mosquitto
-from tests.fix_vault import Office
+from tests.fixtures.vault import Office
 from trust.app import App
 from trust.composition import now
 from trust.config import CertificateSettings

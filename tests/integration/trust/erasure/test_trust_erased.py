@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fix_vault import Office, Refusal, measured
+from tests.fixtures.vault import Office, Refusal, measured
 
 pytestmark = pytest.mark.database
 

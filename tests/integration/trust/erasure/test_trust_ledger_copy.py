@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from prometheus_client import CollectorRegistry
 
-from tests.fix_vault import Office, Refusal, measured
+from tests.fixtures.vault import Office, Refusal, measured
 from trust.erasure.ledger_copy import FileState
 from trust.erasure.metrics import ErasureMetrics
 from trust.errors import LedgerLost

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.fix_vault import Office, Refusal, measured
+from tests.fixtures.vault import Office, Refusal, measured
 from trust.vault.erasures import Ledger
 
 pytestmark = pytest.mark.database

@@ -4,7 +4,7 @@ import datetime as dt
 
 import pytest
 
-from tests.fix_vault import Office, Refusal, measured
+from tests.fixtures.vault import Office, Refusal, measured
 from trust.cli.commands import registry
 from trust.composition import now
 

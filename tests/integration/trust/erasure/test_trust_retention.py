@@ -4,7 +4,7 @@ import datetime as dt
 
 import pytest
 
-from tests.fix_vault import Office, Refusal
+from tests.fixtures.vault import Office, Refusal
 
 pytestmark = pytest.mark.database
 

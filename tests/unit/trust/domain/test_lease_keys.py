@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.poisons import LOW_ORDER
+from tests.support.poisons import LOW_ORDER
 from trust.domain import lease_keys
 from trust.errors import BadLeaseKey
 

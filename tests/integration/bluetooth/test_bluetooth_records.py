@@ -1,0 +1,395 @@
+"""The radio over virtual sensors that store: meters and CGM, on good days and bad."""
+
+import asyncio
+import datetime as dt
+import time
+
+import msgspec
+import pytest
+
+from edge_agent.bluetooth.models import DEVICE_INFORMATION, MODEL_NUMBER
+from edge_agent.bluetooth.records import record_assembler
+from edge_agent.bluetooth.session import Timing, Trust
+from edge_agent.gatt.cgm import Annunciation
+from edge_agent.gatt.quirks import Quirks
+from edge_agent.values.measurement import Fault, Reason
+from simulators.sensor.device.attributes import Characteristic, Service
+from simulators.sensor.kinds.cgm import MEASUREMENT, CgmSensor
+from simulators.sensor.signals import WARMING_UP, Reading, Strip
+from tests.bluetooth.air import CGM, METER, fetches, fill, meter_with, places, radio, sensor_with
+from tests.fakes.bluetooth import QUICK, SettableClock, ToldHost, collecting
+from tests.fixtures.link import AirLink
+from wire.quantities import Code
+
+
+async def test_all_records_of_a_meter_come_in_order(link: AirLink) -> None:
+    """A report of a memory is handed over record by record, each judged with its context."""
+    await link.add(meter_with(100))
+
+    async with collecting(radio(link), ToldHost(), {METER: 0}) as collector:
+        await collector.until(lambda: fetches(collector) >= 1)
+        await collector.during(0.05)
+
+    taken = collector.of(Code.GLUCOSE_CAPILLARY)
+    assert places(taken) == [(0, n) for n in range(1, 101)]
+    assert [m.value for m in taken] == [pytest.approx(5.0 + n / 100) for n in range(100)]
+    assert all(m.fault is None for m in taken)
+
+
+@pytest.mark.parametrize("ahead_s", [-86_400.0 * 400, -300.0, 0.0, 7200.0])
+async def test_records_are_dated_by_our_clock(link: AirLink, ahead_s: float) -> None:
+    """However wrong a meter's clock is, its records are dated right; and we leave it alone."""
+    meter = await link.add(meter_with(5, ahead_s=ahead_s))
+
+    async with collecting(radio(link), ToldHost(), {METER: 0}) as collector:
+        await collector.until(lambda: fetches(collector) >= 1)
+        await collector.during(0.05)
+
+    ages_s = [time.time() - m.at_ms / 1000 for m in collector.of(Code.GLUCOSE_CAPILLARY)]
+    assert ages_s == [pytest.approx(60.0 * (5 - n), abs=5.0) for n in range(5)]
+    assert meter.clock.times_set == 0
+
+
+async def test_a_clock_that_cannot_be_read_dates_nothing(link: AirLink) -> None:
+    """Records are refused as undated, unless the operator trusts the meter's clock."""
+    meter = meter_with(3)
+    meter.clock.service = lambda: Service(0x1805, ())  # type: ignore[method-assign]
+    await link.add(meter)
+
+    async with collecting(radio(link), ToldHost(), {METER: 0}) as collector:
+        await collector.until(lambda: len(collector.taken_of_records()) >= 3)
+    trust = Trust(assume_local=True)
+    async with collecting(radio(link), ToldHost(), {METER: 0}, trust=trust) as trusting:
+        await trusting.until(lambda: len(trusting.taken_of_records()) >= 3)
+
+    assert {m.fault for m in collector.taken_of_records()} == {Fault.UNDATED}
+    # The meter shows UTC, as nobody's meter does; so the zone of this machine tells.
+    zone_s = (dt.datetime.now().astimezone().utcoffset() or dt.timedelta()).total_seconds()
+    ages_s = [time.time() - m.at_ms / 1000 for m in trusting.taken_of_records()]
+    assert ages_s == [pytest.approx(60.0 * (3 - n) + zone_s, abs=5.0) for n in range(3)]
+
+
+async def test_a_clock_is_set_after_all_is_fetched(link: AirLink) -> None:
+    """Only if the operator wants it, and what was stamped by the wrong clock is dated before."""
+    meter = await link.add(meter_with(3, ahead_s=-7200.0))
+
+    trust = Trust(set_clocks=True)
+    async with collecting(radio(link), ToldHost(), {METER: 0}, trust=trust) as collector:
+        await collector.until(lambda: fetches(collector) >= 1)
+        await collector.until(lambda: meter.clock.times_set == 1)
+        meter.measure(Strip(9.0))
+        await collector.until(lambda: len(collector.taken_of_records()) >= 4)
+        await collector.until(lambda: fetches(collector) >= 3)
+
+    ages_s = [time.time() - m.at_ms / 1000 for m in collector.taken_of_records()]
+    assert ages_s == [pytest.approx(60.0 * (3 - n), abs=5.0) for n in range(4)]
+    assert meter.clock.times_set == 1
+    assert collector.value("corrected_clocks_total") == 1
+
+
+async def test_no_clock_is_set_by_one_that_nobody_believes(link: AirLink) -> None:
+    """While we do not know the time, we tell it to nobody."""
+    meter = await link.add(meter_with(3, ahead_s=-7200.0))
+    clock = SettableClock()
+    clock.is_known = False
+
+    trust = Trust(set_clocks=True)
+    async with collecting(
+        radio(link), ToldHost(), {METER: 0}, clock=clock, trust=trust
+    ) as collector:
+        await collector.until(lambda: fetches(collector) >= 2)
+        assert meter.clock.times_set == 0
+        clock.is_known = True
+        await collector.until(lambda: meter.clock.times_set == 1)
+
+
+async def test_a_session_is_known_by_its_minutes_while_nobody_knows_the_time(
+    link: AirLink,
+) -> None:
+    """A gateway that wakes in another year does not take the session for a new one."""
+    await link.add(sensor_with(3))
+    clock = SettableClock()
+
+    async with collecting(radio(link), ToldHost(), {CGM: 0}, clock=clock) as collector:
+        await collector.until(lambda: len(collector.taken_of_records()) >= 3)
+    clock.is_known, clock.ahead_ms = False, -300 * 86_400_000
+    cursor = {CGM: collector.taken_of_records()[-1].record or 0}
+    async with collecting(radio(link), ToldHost(), cursor, clock=clock) as awake:
+        await awake.until(lambda: fetches(awake) >= 1)
+        await awake.during(0.1)
+
+    assert not awake.taken_of_records()
+    assert awake.value("sensor_resets_total") == 0
+
+
+async def test_records_of_before_a_clock_was_set_keep_their_time(link: AirLink) -> None:
+    """The owner sets her clock, measures once more, and all records are dated right."""
+    meter = await link.add(meter_with(3, ahead_s=-7200.0))
+    meter.clock.set(meter.clock.shown() + dt.timedelta(hours=2))
+    meter.measure(Strip(9.0))
+
+    async with collecting(radio(link), ToldHost(), {METER: 0}) as collector:
+        await collector.until(lambda: len(collector.taken_of_records()) >= 4)
+
+    ages_s = [time.time() - m.at_ms / 1000 for m in collector.taken_of_records()]
+    assert ages_s == [pytest.approx(60.0 * (3 - n), abs=65.0) for n in range(4)]
+
+
+async def test_a_step_of_our_clock_ends_a_visit(link: AirLink) -> None:
+    """What was learned of a session's clock by ours is learned anew when ours was set."""
+    sensor = await link.add(sensor_with(2))
+    clock = SettableClock()
+    clock.ahead_ms = -3_600_000
+
+    trust = Trust(set_clocks=True)
+    patience = msgspec.structs.replace(QUICK, timing=Timing())
+    async with collecting(
+        radio(link), ToldHost(), {CGM: 0}, clock=clock, trust=trust, patience=patience
+    ) as collector:
+        await collector.until(lambda: len(collector.taken_of_records()) >= 2)
+        clock.ahead_ms = 0
+        await collector.until(lambda: sensor.books.connections >= 2)
+        await collector.during(0.3)
+        await sensor.tell_all(sensor.measure(Reading(7.0)))
+        await collector.until(lambda: len(collector.taken_of_records()) >= 3)
+
+    assert time.time() - collector.taken_of_records()[-1].at_ms / 1000 < 65
+    assert places(collector.taken_of_records()) == [(0, 0), (0, 5), (0, 8 * 60)]
+
+
+@pytest.mark.parametrize("place_", [1, 2, 3, 40, 133, 134])
+async def test_a_drop_at_any_value_loses_and_doubles_nothing(link: AirLink, place_: int) -> None:
+    """After a drop the rest is fetched from the last record that is durable."""
+    await link.add(meter_with(100, f"drop@{place_ + 2}"))
+
+    async with collecting(radio(link), ToldHost(), {METER: 0}) as collector:
+        await collector.until(lambda: fetches(collector) >= 1)
+        await collector.during(0.05)
+
+    assert places(collector.taken_of_records()) == [(0, n) for n in range(1, 101)]
+
+
+async def test_nothing_durable_is_fetched_twice(link: AirLink) -> None:
+    """Asked again, a meter is only asked for what came since."""
+    meter = await link.add(meter_with(3))
+
+    async with collecting(radio(link), ToldHost(), {METER: 0}) as collector:
+        await collector.until(lambda: fetches(collector) >= 2)
+        meter.measure(Strip(9.0))
+        await collector.until(lambda: len(collector.taken_of_records()) >= 4)
+        await collector.until(lambda: fetches(collector) >= 4)
+
+    assert places(collector.taken_of_records()) == [(0, n) for n in range(1, 5)]
+    assert not any(request[:1] == b"\x02" for request in meter.access.requests)
+
+
+async def test_what_is_not_durable_is_fetched_again(link: AirLink) -> None:
+    """The cursor that counts is that of the port: what was taken, and lost, comes once more."""
+    await link.add(meter_with(4))
+
+    async with collecting(radio(link), ToldHost(), {METER: 0}) as collector:
+        collector.keeps = False
+        await collector.until(lambda: fetches(collector) >= 2)
+        await collector.during(0.05)
+
+    assert places(collector.taken_of_records())[:8] == [(0, n) for n in (1, 2, 3, 4)] * 2
+
+
+@pytest.mark.parametrize("grown", [1, 4, 5, 9])
+async def test_a_meter_that_was_reset_is_noticed(link: AirLink, grown: int) -> None:
+    """After a reset the same sequences are new records, also when they have grown past ours."""
+    meter = await link.add(meter_with(5))
+
+    async with collecting(radio(link), ToldHost(), {METER: 0}) as collector:
+        await collector.until(lambda: fetches(collector) >= 1)
+        await meter.hide()
+        meter.reset()
+        fill(meter, grown)
+        await meter.appear()
+        await collector.until(lambda: len(collector.taken_of_records()) >= 5 + grown)
+        await collector.during(0.3)
+
+    old, new = [(0, n) for n in range(1, 6)], [(1, n) for n in range(1, grown + 1)]
+    assert places(collector.taken_of_records()) == old + new
+    assert collector.value("sensor_resets_total") == 1
+    ages_s = [time.time() - m.at_ms / 1000 for m in collector.taken_of_records()[5:]]
+    assert ages_s == [pytest.approx(60.0 * (grown - n), abs=5.0) for n in range(grown)]
+
+
+@pytest.mark.parametrize(
+    ("fault", "connections"),
+    [("busy@1", 1), ("server-busy@1-2", 1), ("unanswered@3", 2), ("uncompleted@3", 2)],
+)
+async def test_a_meter_in_a_bad_mood_is_asked_again(
+    link: AirLink, fault: str, connections: int
+) -> None:
+    """Who is busy is asked again at once; who is mute or cut short, over another connection."""
+    await link.add(meter_with(10, fault))
+
+    async with collecting(radio(link), ToldHost(), {METER: 0}) as collector:
+        await collector.until(lambda: fetches(collector) >= 1)
+        await collector.during(0.05)
+
+    assert sorted(set(places(collector.taken_of_records()))) == [(0, n) for n in range(1, 11)]
+    assert collector.value("sensor_connections_total") == connections
+
+
+@pytest.mark.slow
+async def test_an_endless_report_is_ended(link: AirLink, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A meter that repeats itself for ever is left, and what it had is handed over once."""
+    monkeypatch.setattr(record_assembler, "MAX_REPEATED", 500)
+    meter = await link.add(meter_with(3, "endless@3"))
+
+    async with collecting(radio(link), ToldHost(), {METER: 0}) as collector:
+        await collector.until(
+            lambda: collector.value("sensor_attempts_total", ending="endless") >= 1, within_s=60
+        )
+        assert meter.access.requests[-1][:1] == b"\x03"
+        meter.faults.clear()
+        await collector.until(lambda: fetches(collector) >= 1)
+
+    assert places(collector.taken_of_records()) == [(0, n) for n in range(1, 4)]
+
+
+async def test_what_is_no_glucose_moves_the_cursor_all_the_same(link: AirLink) -> None:
+    """A ketone is refused by name, and not fetched for ever."""
+    meter = await link.add(meter_with(0, "ketone@2"))
+    for _ in range(3):
+        meter.measure(Strip(6.0))
+
+    async with collecting(radio(link), ToldHost(), {METER: 0}) as collector:
+        await collector.until(lambda: fetches(collector) >= 3)
+
+    taken = collector.taken_of_records()
+    assert [m.fault for m in taken] == [None, Fault.KETONE, None]
+
+
+async def test_a_malformed_record_is_counted_and_skipped(link: AirLink) -> None:
+    """What does not decode is asked for again, and then refused; those around it are good."""
+    await link.add(meter_with(4, "malformed@6", "malformed@12"))
+
+    async with collecting(radio(link), ToldHost(), {METER: 0}) as collector:
+        await collector.until(lambda: fetches(collector) >= 1)
+        await collector.during(0.05)
+
+    assert collector.refused[Reason.MALFORMED] == 2
+    assert places(collector.taken_of_records()) == [(0, 1), (0, 2), (0, 4)]
+    assert collector.value("short_reports_total") == 2
+
+
+@pytest.mark.parametrize("place_", [3, 5, 7])
+async def test_what_came_broken_once_is_asked_for_again(link: AirLink, place_: int) -> None:
+    """A meter counts what it has: one fewer is missing, and comes in its order."""
+    await link.add(meter_with(4, f"malformed@{place_}"))
+
+    async with collecting(radio(link), ToldHost(), {METER: 0}) as collector:
+        await collector.until(lambda: fetches(collector) >= 1)
+        await collector.during(0.05)
+
+    assert places(collector.taken_of_records()) == [(0, n) for n in range(1, 5)]
+    assert collector.value("short_reports_total") == 1
+
+
+async def test_a_meter_that_does_not_count_is_believed(link: AirLink) -> None:
+    """Without a count its report is all that there is to go by."""
+    meter = meter_with(10, "unanswered@2")
+    await link.add(meter)
+
+    async with collecting(radio(link), ToldHost(), {METER: 0}) as collector:
+        await collector.until(lambda: fetches(collector) >= 1)
+        await collector.during(0.05)
+
+    assert places(collector.taken_of_records()) == [(0, n) for n in range(1, 11)]
+
+
+async def test_a_session_is_caught_up_and_followed(link: AirLink) -> None:
+    """What a CGM sensor has stored comes first, then what it tells, in one order."""
+    sensor = await link.add(sensor_with(20))
+
+    async with collecting(radio(link), ToldHost(), {CGM: 0}) as collector:
+        await collector.until(lambda: len(collector.taken_of_records()) >= 20)
+        await sensor.tell_all(sensor.measure(Reading(7.0), minute=100))
+        await sensor.drop()
+        sensor.measure(Reading(7.1), minute=105)
+        await collector.until(lambda: len(collector.taken_of_records()) >= 22)
+
+    taken = collector.taken_of_records()
+    assert places(taken) == [(0, 5 * n) for n in range(22)]
+    age_s = time.time() - taken[10].at_ms / 1000
+    assert age_s == pytest.approx(8 * 3600 - 50 * 60, abs=65)
+
+
+async def test_a_minute_that_came_broken_once_is_asked_for_again(link: AirLink) -> None:
+    """What a session stored and we could not read is not passed by for what came after it."""
+    await link.add(sensor_with(20, "wrong-crc@7"))
+
+    async with collecting(radio(link), ToldHost(), {CGM: 0}) as collector:
+        await collector.until(lambda: fetches(collector) >= 1)
+        await collector.during(0.05)
+
+    assert places(collector.taken_of_records()) == [(0, 5 * n) for n in range(20)]
+
+
+async def test_a_minute_told_before_we_ask_does_not_hide_those_before_it(link: AirLink) -> None:
+    """A sensor tells as soon as it may; what it had stored until then is wanted all the same."""
+    sensor = await link.add(sensor_with(5))
+
+    async with collecting(radio(link), ToldHost(), {CGM: 0}) as collector:
+        async with asyncio.timeout(10):
+            while not any(link_.subscribed(MEASUREMENT) for link_ in sensor.links):  # noqa: ASYNC110 - its state
+                await asyncio.sleep(0)
+        await sensor.tell_all(sensor.measure(Reading(7.0), minute=100))
+        assert sensor.access.requests == []
+        await collector.until(lambda: fetches(collector) >= 1)
+        await collector.during(0.05)
+
+    assert places(collector.taken_of_records()) == [(0, n) for n in (0, 5, 10, 15, 20, 100)]
+
+
+async def test_a_new_session_is_a_new_generation(link: AirLink) -> None:
+    """Minutes that begin again are not taken for seen."""
+    sensor = await link.add(sensor_with(20))
+    patience = msgspec.structs.replace(QUICK, timing=Timing())
+
+    async with collecting(radio(link), ToldHost(), {CGM: 0}, patience=patience) as collector:
+        await collector.until(lambda: len(collector.taken_of_records()) >= 20)
+        sensor.memory.clear()
+        sensor.session.begin(ago_s=600.0)
+        await sensor.tell_all(sensor.measure(Reading(5.5), minute=10))
+        await collector.until(lambda: len(collector.taken_of_records()) >= 21)
+
+    assert places(collector.taken_of_records())[20:] == [(1, 10)]
+    assert collector.value("sensor_resets_total") == 1
+
+
+async def test_a_model_may_write_its_octets_in_another_order(link: AirLink) -> None:
+    """What the operator knows of a model is applied to every sensor that says it is one."""
+    sensor = CgmSensor(CGM, time.time, quirks=Quirks(e2e_crc=True, warning_first=True))
+    model = Characteristic(number=MODEL_NUMBER, read=lambda: b"CGM-1\0")
+    usual = sensor.services()
+    sensor.services = lambda: [*usual, Service(DEVICE_INFORMATION, (model,))]  # type: ignore[method-assign]
+    sensor.session.begin(ago_s=3600.0)
+    sensor.measure(Reading(2.2, Annunciation.RESULT_TOO_LOW), minute=5)
+    sensor.measure(Reading(5.0, Annunciation.SENSOR_MALFUNCTION), minute=10)
+    await link.add(sensor)
+
+    models = {"CGM-1": Quirks(warning_first=True)}
+    async with collecting(radio(link), ToldHost(), {CGM: 0}, models=models) as collector:
+        await collector.until(lambda: len(collector.taken_of_records()) >= 2)
+
+    faults = [m.fault for m in collector.taken_of_records()]
+    assert faults == [Fault.SATURATED, Fault.SENSOR_FAULT]
+
+
+async def test_a_warm_up_is_refused_and_a_wrong_check_too(link: AirLink) -> None:
+    """Neither a frame of warm-up nor one whose check fails becomes a value."""
+    sensor = await link.add(sensor_with(3, "wrong-crc@2", "wrong-crc@6"))
+    sensor.measure(WARMING_UP, minute=15)
+
+    async with collecting(radio(link), ToldHost(), {CGM: 0}) as collector:
+        await collector.until(lambda: len(collector.taken_of_records()) >= 3)
+
+    assert [m.fault for m in collector.taken_of_records()] == [None, None, Fault.WARM_UP]
+    assert collector.value(
+        "decode_errors_total", characteristic="cgm_measurement", reason="bad_crc"
+    )

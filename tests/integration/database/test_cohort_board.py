@@ -1,0 +1,83 @@
+"""The Cohort dashboard as Grafana asks it: each panel, as its role, right for a known load."""
+
+import datetime as dt
+from typing import Any, Final
+
+import msgspec
+import psycopg
+import pytest
+
+from grafana.build import ROOT
+from tests.fixtures.cohort import DAY, GLUCOSE, HEART_RATE, publish, spend
+from tests.fixtures.database import Database
+
+pytestmark = pytest.mark.database
+
+_BOARD: Final = msgspec.json.decode((ROOT / "grafana/json/vitalveil-cohort.json").read_bytes())
+_PANELS: Final[dict[str, Any]] = {
+    panel["title"]: panel for panel in _BOARD["panels"] if panel["type"] != "row"
+}
+
+
+@pytest.fixture
+def crowd(database: Database) -> Database:
+    """Twelve people with a day of glucose and of heart rate each, published."""
+    spend(database, dict.fromkeys(range(1, 9), (12, 12, 72, 48, 48, 24, 24)), quantity=GLUCOSE)
+    spend(database, dict.fromkeys(range(9, 13), (24, 12, 24, 24, 24, 72, 60)), quantity=GLUCOSE)
+    pieces = (24, 24, 48, 48, 48, 48)
+    spend(database, dict.fromkeys(range(1, 13), pieces), quantity=HEART_RATE)
+    publish(database)
+    return database
+
+
+def _ask(database: Database, title: str, ref: str) -> list[tuple[Any, ...]]:
+    text = next(t["rawSql"] for t in _PANELS[title]["targets"] if t["refId"] == ref)
+    # As Grafana writes it out, for a week that holds the day.
+    first, last = DAY - dt.timedelta(days=3), DAY + dt.timedelta(days=4)
+    text = text.replace("$__timeFilter(bucket)", f"bucket BETWEEN '{first}' AND '{last}'")
+    with psycopg.connect(database.dsn("vv_grafana"), autocommit=True) as connection:
+        return connection.execute(text.encode()).fetchall()
+
+
+def test_time_in_range_is_right(crowd: Database) -> None:
+    """In, above, below: of twelve people's glucose, and of their heart rate."""
+    glucose = [_ask(crowd, "Glucose: time in range, by day", ref) for ref in "ABC"]
+    assert glucose == [[(DAY, 0.6)], [(DAY, 0.3)], [(DAY, 0.1)]]
+    heart = [_ask(crowd, "Heart rate: time in range, by day", ref) for ref in "ABC"]
+    assert heart == [[(DAY, 0.4)], [(DAY, 0.4)], [(DAY, 0.2)]]
+
+
+def test_distributions_are_right(crowd: Database) -> None:
+    """
+    As fine as there are enough people in each band, from the lowest to the highest.
+
+    Without the bands whose share one person makes another.
+    """
+    assert _ask(crowd, "Glucose, mmol/L, last day in view", "A") == [
+        ("below 3.0", 0.1), ("3.9 to 5.5", 0.2), ("5.6 to 7.7", 0.2), ("7.8 to 10.0", 0.2),
+        ("10.1 to 13.9", 0.2),
+    ]  # fmt: skip
+    assert _ask(crowd, "Heart rate, a minute, last day in view", "A") == [
+        ("below 50", 0.1), ("50 to 59", 0.1), ("60 to 79", 0.2), ("80 to 99", 0.2),
+        ("100 to 119", 0.2), ("120 or more", 0.2),
+    ]  # fmt: skip
+
+
+def test_means_are_right(crowd: Database) -> None:
+    """The mean of people's means, and one standard deviation to either side, by the day."""
+    heart = [_ask(crowd, "Heart rate, by day", ref) for ref in "ABC"]
+    # All had 90, to the step: how little they differ is not told.
+    assert heart == [[(DAY, 90)], [(DAY, None)], [(DAY, None)]]
+    assert _ask(crowd, "People in the figures, by day", "A") == [(DAY, 11)]
+    assert ("day, shares", 28) in [(w, n) for w, _, n in _ask(crowd, "Published through", "A")]
+
+
+@pytest.mark.parametrize("title", _PANELS)
+def test_a_cohort_of_ten_shows_nothing(database: Database, title: str) -> None:
+    """Every panel of the board, but for what tells how far was published, is empty."""
+    spend(database, dict.fromkeys(range(1, 11), (12, 12, 72, 48, 48, 24, 24)))
+    publish(database)
+
+    for target in _PANELS[title]["targets"]:
+        found = _ask(database, title, target["refId"])
+        assert [figures for *_, figures in found if figures] == []

@@ -1,0 +1,408 @@
+"""From a sealed envelope on the broker to rows and a receipt, on real servers."""
+
+import datetime as dt
+import secrets
+
+import msgspec
+import psycopg
+import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from ingest.storage.quarantine import QuarantineLimits, unseal
+from tests.fixtures.ingest import (
+    Agent,
+    World,
+    heart_rate,
+    is_conserved,
+    metric,
+    now_ms,
+    settled,
+    until,
+)
+from tests.support.seed_permissions import Seed, change, sow, withdraw
+from wire import json_envelope, state, topics
+from wire.envelope import Body, decode_envelope, encode_envelope
+from wire.policy import Rule
+from wire.quantities import Code
+
+pytestmark = [pytest.mark.broker, pytest.mark.database]
+SEED = Seed()
+DAY_MS = 86_400_000
+
+
+def rows(world: World) -> int:
+    """Return how many observations are stored."""
+    (count,) = world.database.fetch("SELECT count(*) FROM vv.observations")[0]
+    assert isinstance(count, int)
+    return count
+
+
+async def test_envelope_becomes_rows_and_a_receipt(world: World) -> None:
+    """What an agent seals is stored with its values, and the agent is told once it is."""
+    sow(world.database, SEED)
+    async with world.running() as app, world.agent(SEED.agent) as agent:
+        await agent.publish(agent.seal(heart_rate(70, 71, 72)))
+        await until(lambda: agent.settled(1))
+        assert world.database.fetch("SELECT value FROM vv.observations ORDER BY time") == [
+            (70.0,),
+            (71.0,),
+            (72.0,),
+        ]
+        assert metric(app, "stored_observations_total", quantity="heart_rate") == 3
+        assert metric(app, "measured_to_queryable_seconds_count") == 1
+        assert is_conserved(app)
+
+
+async def test_same_bytes_again_are_a_duplicate_and_settled_again(world: World) -> None:
+    """An envelope that comes twice is one row per observation, and is receipted again."""
+    sow(world.database, SEED)
+    async with world.running() as app, world.agent(SEED.agent) as agent:
+        payload = agent.seal(heart_rate(70))
+        await agent.publish(payload)
+        await until(lambda: agent.settled(1))
+        seen = agent.receipts
+        await agent.publish(payload)
+        await until(lambda: agent.receipts > seen and agent.settled(1))
+        assert metric(app, "envelopes_total", outcome="duplicate") == 1
+        assert rows(world) == 1
+    async with world.running() as app, world.agent(SEED.agent) as other:
+        # After a restart only the ledger knows.
+        await other.publish(payload)
+        await until(lambda: settled(app) == 1)
+        assert metric(app, "envelopes_total", outcome="duplicate") == 1
+        assert rows(world) == 1
+
+
+async def test_what_comes_while_ingest_is_away_is_stored_later(world: World) -> None:
+    """The broker keeps the session, and what it kept arrives after the next start."""
+    sow(world.database, SEED)
+    async with world.running():
+        pass
+    async with world.agent(SEED.agent) as agent:
+        for value in range(60, 80):
+            await agent.publish(agent.seal(heart_rate(value)))
+        assert rows(world) == 0
+        async with world.running():
+            await until(lambda: agent.all_settled(20))
+        assert rows(world) == 20
+
+
+async def test_graceful_stop_leaves_nothing_in_flight(world: World) -> None:
+    """A stop in the middle of a stream settles what was received; the rest comes at the next."""
+    sow(world.database, SEED)
+    async with world.agent(SEED.agent) as agent:
+        async with world.running() as app:
+            for value in range(300):
+                await agent.publish(agent.seal(heart_rate(60 + value % 100)))
+        assert is_conserved(app)
+        assert rows(world) == metric(app, "observations_total", outcome="stored")
+        async with world.running() as later:
+            await until(lambda: agent.all_settled(300))
+            # What was committed was acknowledged, too.
+            assert metric(later, "envelopes_total", outcome="duplicate") == 0
+    assert rows(world) == 300
+
+
+FOREIGN = Seed(agent="fedcba9876543210", handle=b"F" * 16, pseudonym=b"P" * 16)
+ENDED = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
+REFUSED = [
+    pytest.param(heart_rate(70, handle=b"?" * 16), "unknown_handle", id="handle nobody knows"),
+    pytest.param(heart_rate(70, handle=FOREIGN.handle), "unknown_handle", id="foreign handle"),
+    pytest.param(heart_rate(95, quantity=Code.SPO2), "not_permitted", id="quantity"),
+    pytest.param(heart_rate(70, handle=b"W" * 16), "withdrawn", id="withdrawn"),
+    pytest.param(heart_rate(70, handle=b"E" * 16), "outside_period", id="ended"),
+    pytest.param(heart_rate(70, lease=7), "lease_expired", id="no such lease"),
+    pytest.param(heart_rate(70, lease=2), "lease_expired", id="expired lease"),
+    pytest.param(
+        heart_rate(71, handle=b"C" * 16, start_ms=now_ms() // 60_000 * 60_000),
+        "policy_exceeded",
+        id="finer value",
+    ),
+    pytest.param(heart_rate(301), "implausible", id="implausible"),
+    pytest.param(heart_rate(70, start_ms=now_ms() + DAY_MS), "from_the_future", id="future"),
+    pytest.param(heart_rate(70, start_ms=now_ms() - 31 * DAY_MS), "too_old", id="ancient"),
+]
+
+
+@pytest.mark.parametrize(("body", "reason"), REFUSED)
+async def test_bad_observations_are_refused_with_their_reason(
+    world: World, body: Body, reason: str
+) -> None:
+    """
+    What may not be stored is counted under its reason, and leaves no row. It is receipted, unless
+    it names no handle of its agent, so that anyone may have made it.
+    """
+    sow(
+        world.database,
+        SEED,
+        FOREIGN,
+        Seed(handle=b"W" * 16),
+        Seed(handle=b"E" * 16, valid_to=ENDED),
+        Seed(lease=2, rules=(), lease_to=ENDED),
+        Seed(handle=b"C" * 16, rules=(Rule(Code.HEART_RATE, 5, 60_000, 60_000),)),
+    )
+    withdraw(world.database, b"W" * 16)
+    async with world.running() as app, world.agent(SEED.agent) as agent:
+        await agent.publish(agent.seal(body))
+        is_receipted = reason != "unknown_handle"
+        await until(lambda: settled(app) == 1 and agent.settled(1) is is_receipted)
+        assert world.database.fetch("SELECT count(*) FROM vv.envelopes") == [(is_receipted,)]
+        assert metric(app, "refused_envelopes_total", reason=reason) == 1
+        assert metric(app, "refused_observations_total", reason=reason) == 1
+        assert rows(world) == 0
+        assert is_conserved(app)
+
+
+async def test_bad_envelopes_are_refused_with_their_reason(world: World) -> None:
+    """What is no envelope, or nobody's, is counted, acknowledged, and stops nothing."""
+    sow(world.database, SEED)
+    async with world.running() as app, world.agent(SEED.agent) as agent:
+        whole = decode_envelope(agent.seal(heart_rate(70)))
+        ahead = msgspec.structs.replace(whole, version=2)
+        sent = {
+            "malformed": encode_envelope(whole)[:-20],
+            "unsupported_version": encode_envelope(ahead),
+            "too_large": encode_envelope(whole) + bytes(70_000),
+        }
+        for payload in sent.values():
+            await agent.publish(payload)
+        async with world.agent("00000000deadbeef") as stranger:
+            await stranger.publish(stranger.seal(heart_rate(70)))
+            # Its own name in a shard that is not its own.
+            shard = (topics.shard_of(stranger.name) + 1) % topics.SHARDS
+            await stranger.publish(b"?", topic=f"vv1/obs/{shard:02x}/{stranger.name}")
+        await agent.publish(agent.seal(heart_rate(70)))
+        await until(lambda: agent.settled(2) and settled(app) == 6)
+        for reason in (*sent, "unknown_agent", "wrong_topic"):
+            assert metric(app, "refused_envelopes_total", reason=reason) == 1, reason
+        assert rows(world) == 1
+        assert is_conserved(app)
+
+
+@pytest.mark.slow
+async def test_ten_thousand_random_payloads_stop_nothing(world: World) -> None:
+    """Noise is refused to the last byte, and an honest envelope behind it is stored."""
+    sow(world.database, SEED)
+    async with world.running() as app, world.agent(SEED.agent) as agent:
+        for _ in range(10_000):
+            await agent.client.publish(
+                topics.observations(agent.name), secrets.token_bytes(secrets.randbelow(300)), qos=0
+            )
+        await agent.publish(agent.seal(heart_rate(70)))
+        await until(lambda: agent.settled(1), timeout_s=60)
+        await until(lambda: settled(app) == 10_001)
+        assert metric(app, "envelopes_total", outcome="refused") == 10_000
+        assert is_conserved(app)
+
+
+async def test_what_a_gateway_left_at_the_broker_does_not_come_at_each_start(
+    world: World,
+) -> None:
+    """Envelopes that it had retained, on topics of its choice, are delivered once at most."""
+    sow(world.database, SEED)
+    async with world.agent(SEED.agent) as agent:
+        for n in range(40):
+            topic = f"vv1/obs/{n:02x}/{SEED.agent}"
+            await agent.client.publish(topic, b"x" * 60_000, qos=1, retain=True)
+        async with world.running() as app:
+            await agent.publish(agent.seal(heart_rate(70)))
+            await until(lambda: agent.settled(1))
+            assert metric(app, "received_envelopes_total") == 1
+        for n in range(40):
+            topic = f"vv1/obs/{n:02x}/{SEED.agent}"
+            await agent.client.publish(topic, b"", qos=1, retain=True)
+
+
+async def test_bad_seal_rests_in_quarantine_up_to_a_cap(world: World) -> None:
+    """What no key opens is kept as it came, as long as its agent's share has room."""
+    sow(world.database, SEED)
+    settings = msgspec.structs.replace(
+        world.settings, quarantine=QuarantineLimits(max_per_agent=2)
+    )
+    async with world.running(settings) as app, world.agent(SEED.agent) as agent:
+        agent.sealer = agent.sealer_to(X25519PrivateKey.generate())
+        sent = [agent.seal(heart_rate(70)) for _ in range(3)]
+        for payload in sent:
+            await agent.publish(payload)
+        await until(lambda: settled(app) == 3)
+        kept = world.database.fetch("SELECT reason, payload FROM vv.quarantine ORDER BY sequence")
+        assert kept == [("bad_seal", sent[0]), ("bad_seal", sent[1])]
+        assert metric(app, "quarantined_envelopes_total", reason="bad_seal") == 2
+        assert metric(app, "refused_envelopes_total", reason="bad_seal") == 1
+        assert world.database.fetch("SELECT count(*) FROM vv.envelopes") == [(0,)]
+        assert not agent.receipts
+        assert is_conserved(app)
+
+
+async def test_same_identity_with_other_bytes_is_quarantined_once(world: World) -> None:
+    """A second version of an envelope changes nothing that is stored, and is kept for a look."""
+    sow(world.database, SEED)
+    async with world.running() as app, world.agent(SEED.agent) as agent:
+        await agent.publish(agent.seal(heart_rate(70)))
+        await until(lambda: agent.settled(1))
+        agent.sealer = agent.sealer_to(world.key)
+        forged = encode_envelope(agent.sealer.seal(heart_rate(99), sequence=1))
+        await agent.publish(forged)
+        await agent.publish(forged)
+        await until(lambda: settled(app) == 3)
+        assert metric(app, "quarantined_envelopes_total", reason="conflict") == 1
+        assert metric(app, "envelopes_total", outcome="duplicate") == 1
+        assert world.database.fetch("SELECT value FROM vv.observations") == [(70.0,)]
+        assert world.database.fetch("SELECT payload FROM vv.quarantine") == [(forged,)]
+
+
+async def test_poison_is_found_and_the_others_are_stored(world: World) -> None:
+    """One envelope that the database cannot write holds up nobody else's."""
+    sow(world.database, SEED)
+    world.database.execute("ALTER TABLE vv.observations ADD CHECK (value <> 99)")
+    async with world.agent(SEED.agent) as agent:
+        async with world.running():
+            pass
+        for value in (70, 71, 99, 73, 74):
+            await agent.publish(agent.seal(heart_rate(value)))
+        async with world.running() as app:
+            await until(lambda: agent.settled(5))
+            assert metric(app, "quarantined_envelopes_total", reason="poison") == 1
+            assert is_conserved(app)
+    assert rows(world) == 4
+    assert world.database.fetch("SELECT sequence FROM vv.quarantine") == [(3,)]
+    assert world.database.fetch("SELECT outcome FROM vv.envelopes ORDER BY sequence") == [
+        (0,),
+        (0,),
+        (2,),
+        (0,),
+        (0,),
+    ]
+
+
+async def test_json_is_for_agents_that_may_and_is_sealed_in_quarantine(world: World) -> None:
+    """A JSON envelope is stored like any other; set aside, it does not lie in clear."""
+    sow(world.database, SEED, Seed(agent="aaaaaaaaaaaaaaaa", handle=b"J" * 16, format="json"))
+    world.database.execute("ALTER TABLE vv.observations ADD CHECK (value <> 99)")
+
+    def encoded(agent: Agent, value: int, handle: bytes) -> bytes:
+        agent.sequence += 1
+        body = heart_rate(value, handle=handle, lease=0)
+        return json_envelope.encode(agent.spool_id, agent.sequence, body)
+
+    async with world.running() as app:
+        async with world.agent("aaaaaaaaaaaaaaaa", reads=None) as agent:
+            # No state: it need not say how it is.
+            await agent.publish(encoded(agent, 70, b"J" * 16))
+            await agent.publish(bad := encoded(agent, 99, b"J" * 16))
+            await until(lambda: agent.settled(2))
+        async with world.agent(SEED.agent) as agent:
+            await agent.publish(encoded(agent, 70, SEED.handle))
+            await until(lambda: settled(app) == 3)
+            assert not agent.receipts
+        assert metric(app, "refused_envelopes_total", reason="malformed") == 1
+    assert rows(world) == 1
+    ((kept,),) = world.database.fetch("SELECT payload FROM vv.quarantine")
+    assert isinstance(kept, bytes)
+    assert unseal(kept, world.key) == bad
+
+
+async def test_withdrawal_excludes_a_flush_in_flight(world: World) -> None:
+    """A flush that meets an uncommitted withdrawal waits for it, and then stores nothing."""
+    sow(world.database, SEED)
+    async with world.running() as app, world.agent(SEED.agent) as agent:
+        with change(world.database) as (connection, epoch):
+            connection.execute(
+                "UPDATE vv.permissions SET withdrawn_at = clock_timestamp(), changed_epoch = %s",
+                [epoch],
+            )
+            await agent.publish(agent.seal(heart_rate(70)))
+            await until(lambda: _waits_for_lock(world))
+            assert not agent.settled(1)
+        await until(lambda: agent.settled(1))
+        assert metric(app, "refused_envelopes_total", reason="withdrawn") == 1
+        assert rows(world) == 0
+
+
+def _waits_for_lock(world: World) -> bool:
+    with psycopg.connect(world.database.dsn(), autocommit=True) as connection:
+        return connection.execute("SELECT FROM pg_locks WHERE NOT granted").fetchone() is not None
+
+
+async def test_enrolment_on_the_way_is_not_refused(world: World) -> None:
+    """What was unknown when it was received, and known at COMMIT, is stored."""
+    async with world.running() as app, world.agent(SEED.agent) as agent:
+        with psycopg.connect(world.database.dsn()) as gate:
+            gate.execute("LOCK TABLE vv.permission_gate IN EXCLUSIVE MODE")
+            await agent.publish(agent.seal(heart_rate(70)))
+            await until(lambda: _waits_for_lock(world))
+            gate.execute("SELECT vv.change_permissions()")
+            gate.execute("INSERT INTO vv.agents VALUES (%s, 'sealed', NULL, 1)", [SEED.agent])
+        await until(lambda: settled(app) == 1)
+        assert metric(app, "refused_envelopes_total", reason="unknown_handle") == 1
+
+
+async def test_permission_that_ends_while_a_flush_waits_is_obeyed(world: World) -> None:
+    """What may be stored is asked at COMMIT, not when the flush was planned."""
+    end = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=2)
+    sow(world.database, msgspec.structs.replace(SEED, valid_to=end))
+    async with world.running() as app, world.agent(SEED.agent) as agent:
+        with psycopg.connect(world.database.dsn()) as gate:
+            gate.execute("LOCK TABLE vv.permission_gate IN EXCLUSIVE MODE")
+            await agent.publish(agent.seal(heart_rate(70)))
+            await until(lambda: _waits_for_lock(world))
+            assert dt.datetime.now(dt.UTC) < end
+            await until(lambda: dt.datetime.now(dt.UTC) > end)
+        await until(lambda: agent.settled(1))
+        assert metric(app, "refused_envelopes_total", reason="outside_period") == 1
+        assert rows(world) == 0
+
+
+async def test_floor_of_a_state_closes_holes(world: World) -> None:
+    """Sequences that an agent will never send count as settled, so that `through` goes on."""
+    sow(world.database, SEED)
+    async with world.running(), world.agent(SEED.agent) as agent:
+        agent.sequence = 9
+        await agent.publish(agent.seal(heart_rate(70)))
+        await until(lambda: agent.settled(10))
+        assert (agent.told[0].through, agent.told[0].ranges) == (0, [(10, 10)])
+        await agent.tell([state.RECEIPT_2], agent.floor(10))
+        await until(lambda: agent.told[0].through == 10)
+
+
+async def test_who_is_revoked_is_refused_on_a_live_connection(world: World) -> None:
+    """Nothing is stored that comes after the COMMIT of a revocation; it is counted as such."""
+    sow(world.database, SEED)
+    async with world.running() as app, world.agent(SEED.agent) as agent:
+        await agent.publish(agent.seal(heart_rate(70)))
+        await until(lambda: agent.settled(1))
+        with change(world.database) as (connection, epoch):
+            connection.execute(
+                "UPDATE vv.agents SET revoked_at = clock_timestamp(), changed_epoch = %s", [epoch]
+            )
+        for _ in range(20):
+            await agent.publish(agent.seal(heart_rate(71)))
+        await until(lambda: metric(app, "refused_envelopes_total", reason="agent_revoked") == 20)
+        assert rows(world) == 1
+        assert not agent.settled(2), "no receipt: its spool is the evidence"
+        assert is_conserved(app)
+
+
+async def test_who_expires_is_refused_on_a_live_connection(world: World) -> None:
+    """A connection outlives its certificate; what comes by it waits until that is renewed."""
+    sow(world.database, SEED)
+    end = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=1.5)
+    async with world.running() as app, world.agent(SEED.agent) as agent:
+        with change(world.database) as (connection, epoch):
+            connection.execute(
+                "UPDATE vv.agents SET expires_at = %s, changed_epoch = %s", [end, epoch]
+            )
+        await agent.publish(agent.seal(heart_rate(70)))
+        await until(lambda: agent.settled(1))
+        await until(lambda: dt.datetime.now(dt.UTC) > end)
+        payload = agent.seal(heart_rate(71))
+        await agent.publish(payload)
+        await until(lambda: metric(app, "refused_envelopes_total", reason="agent_expired") == 1)
+        assert rows(world) == 1
+        with change(world.database) as (connection, epoch):
+            connection.execute(
+                "UPDATE vv.agents SET expires_at = NULL, changed_epoch = %s", [epoch]
+            )
+        await agent.publish(payload)
+        await until(lambda: agent.settled(2))
+        assert rows(world) == 2

@@ -1,0 +1,337 @@
+"""The way out of quarantine: stored when a key opens it, once, and only what is permitted."""
+
+import asyncio
+import json
+import threading
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from psycopg import AsyncConnection
+
+from ingest import app
+from ingest.cli import main
+from ingest.config import KeySettings, read_keys
+from ingest.storage import ledger
+from ingest.storage.quarantine import QuarantineLimits
+from ingest.storage.reopening import Reopening
+from tests.fixtures.ingest import Agent, World, heart_rate, metric, settled, until
+from tests.support.seed_permissions import Seed, sow, withdraw
+from wire import agreement
+
+pytestmark = [pytest.mark.broker, pytest.mark.database, pytest.mark.slow]
+SEED = Seed()
+OTHER = Seed(handle=bytes(range(30, 46)), pseudonym=bytes(range(120, 136)))
+
+
+class Desk:
+    """The operator's command line."""
+
+    def __init__(self, world: World, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        tls, keys = world.settings.broker.tls, world.settings.keys
+        self._capsys = capsys
+        self._config = folder / "ingest.toml"
+        self._config.write_text(
+            f'[database]\ndsn = "{world.settings.database.dsn}"\n'
+            f'[keys]\nprivate_key_file = "{keys.private_key_file}"\n'
+            f'[broker]\ntls = {{ ca_file = "{tls.ca_file}",'
+            f' certificate_file = "{tls.certificate_file}", key_file = "{tls.key_file}" }}\n'
+        )
+        server = world.database.server
+        self._password = folder / "admin.password"
+        self._password.write_text(server.password)
+        self._dsn = f"host=127.0.0.1 port={server.port} dbname={world.database.name} user=postgres"
+
+    async def quarantine(self, step: str, *options: str) -> object:
+        """Return what `vitalveil ingest quarantine` prints."""
+        return await asyncio.to_thread(self._run, step, options)
+
+    def _run(self, step: str, options: tuple[str, ...]) -> object:
+        arguments = ["--dsn", self._dsn, "--password-file", str(self._password), *options]
+        assert main(["quarantine", step, "--config", str(self._config), *arguments]) == 0
+        return json.loads(self._capsys.readouterr().out)
+
+
+@pytest.fixture
+def desk(world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Desk:
+    """Whoever runs ingest, with an administrator's password."""
+    return Desk(world, tmp_path, capsys)
+
+
+async def _quarantine(world: World, folder: Path, seeds: list[Seed]) -> tuple[Agent, list[bytes]]:
+    """Have ingest run with a wrong key, and send it an envelope of two readings for each seed."""
+    wrong = folder / "wrong.key"
+    wrong.touch(mode=0o600)
+    wrong.write_bytes(
+        X25519PrivateKey.generate().private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    settings = msgspec.structs.replace(world.settings, keys=KeySettings(wrong))
+    async with world.running(settings) as app, world.agent(SEED.agent) as agent:
+        sent = [agent.seal(heart_rate(70, 71, handle=seed.handle)) for seed in seeds]
+        for payload in sent:
+            await agent.publish(payload)
+        await until(
+            lambda: metric(app, "quarantined_envelopes_total", reason="bad_seal") == len(sent)
+        )
+        assert not agent.receipts
+    return agent, sent
+
+
+def _reopened(**counts: int) -> dict[str, int]:
+    """Return what `reopen` prints, with what is not 0."""
+    names = ("stored", "refused", "kept", "settled_before", "observations")
+    return {name: counts.get(name, 0) for name in names}
+
+
+def _stored(world: World) -> list[tuple[object, ...]]:
+    return world.database.fetch(
+        "SELECT (SELECT count(*) FROM vv.observations),"
+        " (SELECT coalesce(sum(observations), 0)::bigint FROM vv.envelopes),"
+        " (SELECT count(*) FROM vv.quarantine)"
+    )
+
+
+async def test_right_key_brings_back_what_a_wrong_one_kept_aside(
+    world: World, tmp_path: Path, desk: Desk
+) -> None:
+    """Each observation is one row, however often it is asked for and sent again."""
+    sow(world.database, SEED)
+    agent, sent = await _quarantine(world, tmp_path, [SEED, SEED, SEED])
+    assert _stored(world) == [(0, 0, 3)]
+    (shown,) = msgspec.convert(await desk.quarantine("show"), list[dict[str, object]])
+    assert (shown["reason"], shown["envelopes"], shown["agents"]) == ("bad_seal", 3, 1)
+    told = await desk.quarantine("reopen")
+    assert told == _reopened(stored=3, observations=6)
+    assert _stored(world) == [(6, 6, 0)]
+    assert await desk.quarantine("reopen") == _reopened()
+    async with world.running() as app, world.agent(SEED.agent) as again:
+        await again.publish(sent[1])
+        await until(lambda: metric(app, "envelopes_total", outcome="duplicate") == 1)
+    assert agent.sequence == 3
+    assert _stored(world) == [(6, 6, 0)]
+
+
+async def test_who_has_withdrawn_meanwhile_is_not_stored(
+    world: World, tmp_path: Path, desk: Desk
+) -> None:
+    """What counts is what is permitted when it is stored: quarantine is no way around it."""
+    sow(world.database, SEED, OTHER)
+    await _quarantine(world, tmp_path, [SEED, OTHER])
+    withdraw(world.database, SEED.handle)
+    told = await desk.quarantine("reopen")
+    assert told == _reopened(stored=1, refused=1, observations=2)
+    assert _stored(world) == [(2, 2, 0)]
+    assert world.database.fetch("SELECT outcome FROM vv.envelopes ORDER BY sequence") == [
+        (1,),
+        (0,),
+    ]
+
+
+async def test_who_withdraws_between_two_transactions_is_not_stored(
+    world: World, tmp_path: Path
+) -> None:
+    """The permissions are asked in each transaction, not once for all of the quarantine."""
+    sow(world.database, SEED, OTHER)
+    await _quarantine(world, tmp_path, [OTHER, SEED])
+    withdrawing = threading.Thread(target=withdraw, args=(world.database, SEED.handle))
+
+    def now_ms() -> int:
+        if withdrawing.ident is None:
+            withdrawing.start()
+            # It waits for this transaction, and the next one for it.
+            while not world.database.fetch("SELECT FROM pg_locks WHERE NOT granted"):
+                time.sleep(0.01)
+        return app.now_ms()
+
+    done = await Reopening(
+        world.database.dsn(),
+        keys=read_keys(world.settings.keys),
+        clock=world.settings.clock,
+        now_ms=now_ms,
+        at_once=1,
+    ).run()
+    await asyncio.to_thread(withdrawing.join)
+
+    assert (done.stored, done.refused) == (1, 1)
+    assert _stored(world) == [(2, 2, 0)]
+
+
+async def test_what_no_key_opens_stays(world: World, tmp_path: Path, desk: Desk) -> None:
+    """So does what names no handle of its agent, and what conflicts with what was settled."""
+    sow(world.database, SEED)
+    _, sent = await _quarantine(world, tmp_path, [SEED, OTHER, SEED])
+    world.database.execute("UPDATE vv.quarantine SET payload = payload || 'x' WHERE sequence = 1")
+    world.database.execute(
+        "INSERT INTO vv.envelopes SELECT agent, spool_id, sequence, 'other bytes', 0, 0"
+        " FROM vv.quarantine WHERE sequence = 3"
+    )
+    assert await desk.quarantine("reopen") == _reopened(kept=3)
+    assert _stored(world) == [(0, 0, 3)]
+    assert len(sent) == 3
+
+
+async def test_what_version_0_1_0_settled_in_quarantine_is_stored(
+    world: World, tmp_path: Path, desk: Desk
+) -> None:
+    """Its gateways have forgotten what was quarantined then: the ledger has it as outcome 2."""
+    sow(world.database, SEED)
+    await _quarantine(world, tmp_path, [SEED])
+    world.database.execute(
+        "INSERT INTO vv.envelopes SELECT agent, spool_id, sequence, digest, 2, 0"
+        " FROM vv.quarantine"
+    )
+    assert await desk.quarantine("reopen") == _reopened(stored=1, observations=2)
+    assert _stored(world) == [(2, 2, 0)]
+
+
+async def test_what_is_sent_again_while_it_is_reopened_is_stored_once(
+    world: World, tmp_path: Path
+) -> None:
+    """With the right key back, gateway and operator bring the same envelopes at one time."""
+    sow(world.database, SEED)
+    _, sent = await _quarantine(world, tmp_path, [SEED] * 40)
+
+    def reopening() -> Reopening:
+        return Reopening(
+            world.database.dsn(),
+            keys=read_keys(world.settings.keys),
+            clock=world.settings.clock,
+            now_ms=app.now_ms,
+            at_once=3,
+        )
+
+    async with world.running() as ingest, world.agent(SEED.agent) as agent:
+
+        async def send() -> None:
+            for payload in reversed(sent):
+                await agent.publish(payload)
+
+        done, other, _ = await asyncio.gather(reopening().run(), reopening().run(), send())
+        await until(lambda: settled(ingest) == len(sent))
+        stored_there = metric(ingest, "envelopes_total", outcome="stored")
+        repeated = metric(ingest, "envelopes_total", outcome="duplicate")
+        assert done.stored + other.stored + stored_there == len(sent)
+        assert stored_there + repeated == len(sent)
+    await reopening().run()
+    assert _stored(world) == [(2 * len(sent), 2 * len(sent), 0)]
+
+
+async def test_what_is_given_up_is_receipted_when_it_comes_again(
+    world: World, tmp_path: Path, desk: Desk
+) -> None:
+    """The gateway is told then that it may forget it, and the ledger says what became of it."""
+    sow(world.database, SEED)
+    agent, sent = await _quarantine(world, tmp_path, [SEED, SEED])
+    options = ("--agent", SEED.agent, "--reason", "sealed to a key that was lost")
+    assert await desk.quarantine("give-up", *options) == {"given_up": 0, "kept": 2}
+    assert await desk.quarantine("give-up", *options, "--ahead") == {"given_up": 2, "kept": 0}
+    assert world.database.fetch("SELECT outcome FROM vv.envelopes") == [(3,), (3,)]
+    assert world.database.fetch("SELECT DISTINCT reason FROM vv.given_up") == [
+        ("sealed to a key that was lost",)
+    ]
+    # Until then nothing of it is settled, also for an ingest that knows the ledger alone: the
+    # gateway may never have sent what somebody forged.
+    async with await AsyncConnection.connect(world.database.dsn("vv_ingest")) as connection:
+        (known,) = await ledger.read_spools(connection, [(SEED.agent, agent.spool_id)])
+    assert known[1:] == (0, [])
+    settings = msgspec.structs.replace(world.settings, keys=KeySettings(tmp_path / "wrong.key"))
+    (today,) = read_keys(settings.keys)
+    assert SEED.lease_key is not None
+    async with world.running(settings) as app, world.agent(SEED.agent) as again:
+        again.spool_id = agent.spool_id
+        # It pins ingest's key of today, and holds what it sealed to the one that was lost.
+        again.agreement = agreement.of_ingest(today, SEED.lease_key, SEED.agent)
+        for payload in sent:
+            await again.publish(payload)
+        await until(lambda: again.all_settled(2))
+        assert metric(app, "envelopes_total", outcome="duplicate") == 2
+    assert _stored(world) == [(0, 0, 0)]
+
+
+@pytest.mark.parametrize("room", [0, 1000], ids=["quarantine full", "room in quarantine"])
+@pytest.mark.parametrize("are_same_bytes", [True, False])
+async def test_what_was_given_up_by_mistake_is_stored_when_it_comes(
+    world: World, tmp_path: Path, desk: Desk, room: int, are_same_bytes: bool
+) -> None:
+    """A genuine envelope takes its identity back: what gets a receipt is stored, once."""
+    sow(world.database, SEED)
+    agent, sent = await _quarantine(world, tmp_path, [SEED])
+    options = ("--agent", SEED.agent, "--reason", "a mistake", "--ahead")
+    await desk.quarantine("give-up", *options)
+    settings = msgspec.structs.replace(
+        world.settings, quarantine=QuarantineLimits(max_per_agent=room)
+    )
+    async with world.running(settings) as app, world.agent(SEED.agent) as again:
+        again.spool_id = agent.spool_id
+        again.sealer = again.sealer_to(world.key)
+        payload = sent[0] if are_same_bytes else again.seal(heart_rate(70, 71))
+        await again.publish(payload)
+        await until(lambda: again.settled(1))
+        assert metric(app, "envelopes_total", outcome="stored") == 1
+        assert _stored(world) == [(2, 2, 0)]
+        await again.publish(payload)
+        await until(lambda: metric(app, "envelopes_total", outcome="duplicate") == 1)
+        again.sequence, again.sealer = 0, again.sealer_to(world.key)
+        await again.publish(again.seal(heart_rate(80)))
+        await until(lambda: settled(app) == 3)
+    assert world.database.fetch("SELECT outcome, observations FROM vv.envelopes") == [(0, 2)]
+    assert world.database.fetch("SELECT value FROM vv.observations ORDER BY 1") == [(70,), (71,)]
+    assert world.database.fetch("SELECT reason FROM vv.given_up") == [("a mistake",)]
+
+
+async def test_what_was_given_up_and_is_not_permitted_is_refused(
+    world: World, tmp_path: Path, desk: Desk
+) -> None:
+    """What counts is what is permitted when it comes."""
+    sow(world.database, SEED)
+    _, sent = await _quarantine(world, tmp_path, [SEED])
+    await desk.quarantine("give-up", "--agent", SEED.agent, "--reason", "a mistake", "--ahead")
+    withdraw(world.database, SEED.handle)
+    async with world.running() as app, world.agent(SEED.agent) as again:
+        await again.publish(sent[0])
+        await until(lambda: metric(app, "refused_envelopes_total", reason="withdrawn") == 1)
+    assert world.database.fetch("SELECT outcome, observations FROM vv.envelopes") == [(1, 0)]
+    assert _stored(world) == [(0, 0, 0)]
+
+
+async def test_conflict_of_before_with_what_was_given_up_can_be_reopened(
+    world: World, tmp_path: Path, desk: Desk
+) -> None:
+    """An ingest of before kept it aside and settled it: it lies in quarantine alone."""
+    sow(world.database, SEED)
+    await _quarantine(world, tmp_path, [SEED])
+    options = ("--agent", SEED.agent, "--reason", "a mistake", "--ahead")
+    (kept,) = world.database.fetch("SELECT spool_id, digest, payload FROM vv.quarantine")
+    await desk.quarantine("give-up", *options)
+    world.database.execute(
+        "INSERT INTO vv.quarantine (agent, spool_id, sequence, reason, digest, payload,"
+        " received_at, expires_at) VALUES (%s, %s, 1, 'conflict', %s, %s, now(),"
+        " now() + interval '1 day')",
+        SEED.agent,
+        *kept,
+    )
+    assert await desk.quarantine("reopen") == _reopened(stored=1, observations=2)
+    assert _stored(world) == [(2, 2, 0)]
+
+
+async def test_no_forgery_far_ahead_is_given_up_in_passing(
+    world: World, tmp_path: Path, desk: Desk
+) -> None:
+    """Neither one that no receipt can tell, nor what lies below one that was given up."""
+    sow(world.database, SEED)
+    await _quarantine(world, tmp_path, [SEED, SEED])
+    options = ("--agent", SEED.agent, "--reason", "a forgery")
+    world.database.execute(
+        "UPDATE vv.quarantine SET sequence = 1::bigint << 62 WHERE sequence = 1"
+    )
+    assert await desk.quarantine("give-up", *options, "--ahead") == {"given_up": 1, "kept": 1}
+    assert world.database.fetch("SELECT sequence FROM vv.envelopes") == [(2,)]
+    world.database.execute("UPDATE vv.quarantine SET sequence = 1")
+    assert await desk.quarantine("give-up", *options) == {"given_up": 0, "kept": 1}

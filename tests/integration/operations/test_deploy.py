@@ -1,0 +1,395 @@
+"""What deploy/ brings: read by the programs that it is for, as far as they are here."""
+
+import asyncio
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import aiomqtt
+import psycopg
+import pytest
+import yaml
+
+from ingest.config import Settings as IngestSettings
+from runtime.settings import load
+from simulators.stack import broker as stack_broker
+from simulators.stack.broker import Mosquitto
+from simulators.stack.child import Child, free_port, is_listening
+from simulators.stack.postgres import Postgres
+from tests.fakes.edge_agent import mqtt
+from tests.fixtures.broker import broker_settings
+from tests.fixtures.database import programs
+from tests.fixtures.pki import Certificates
+from trust.config import Settings as TrustSettings
+from vitalveil.doctor import broker_file
+from vitalveil.doctor.finding import Level
+from wire import topics
+
+DEPLOY = Path(__file__).parents[3] / "deploy"
+_COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+SERVICES: dict[str, dict[str, Any]] = _COMPOSE["services"]
+
+
+def _run(*command: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    if shutil.which(command[0]) is None and not Path(command[0]).exists():
+        pytest.skip(f"{command[0]} is not installed")
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, env={**os.environ, **environ}
+    )
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_containers_are_closed(name: str) -> None:
+    """Read-only, without capabilities, pinned, and with no secret in the environment."""
+    service = SERVICES[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["mem_limit"]
+    assert 0 < service["pids_limit"] <= 512
+    assert re.search(r":v?\d+\.\d+\.\d+", service["image"])
+    for key, value in service.get("environment", {}).items():
+        assert "PASSWORD" not in key or str(value).startswith("/run/")
+    # Root is who has to give a volume away, and nobody else; it can do nothing but that.
+    assert service.get("cap_add", []) == (["CHOWN"] if service.get("user") == "0:0" else [])
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_containers_tell_whether_they_are_well(name: str) -> None:
+    """A check of what runs; only what runs once and ends has none."""
+    service = SERVICES[name]
+    check = service.get("healthcheck", {})
+    if check.get("disable"):
+        assert service["restart"] == "no"
+        waiting = [one.get("depends_on", {}).get(name) for one in SERVICES.values()]
+        assert {"condition": "service_completed_successfully"} in waiting
+    elif "build" in service:
+        stage = (DEPLOY / "Containerfile").read_text().split(f" AS {service['build']['target']}\n")
+        assert stage[1].split("FROM ")[0].count("HEALTHCHECK") == 1
+    else:
+        assert check["test"][0] in ("CMD", "CMD-SHELL")
+        assert {"interval", "timeout"} <= set(check)
+
+
+@pytest.mark.parametrize(
+    ("name", "least"),
+    [("database", (2, 29, 2)), ("mosquitto", (2, 0, 22)), ("broker-volume", (2, 0, 22))],
+)
+def test_images_are_new_enough(name: str, least: tuple[int, ...]) -> None:
+    """TimescaleDB and mosquitto with what earlier ones lack; the database is PostgreSQL 17."""
+    image = SERVICES[name]["image"]
+    version = re.search(r":(\d+)\.(\d+)\.(\d+)", image)
+    assert version is not None
+    assert tuple(map(int, version.groups())) >= least
+    assert name != "database" or image.endswith("-pg17")
+
+
+def test_what_is_written_has_a_place() -> None:
+    """Every named volume is somebody's, and no port but the broker's is open to the world."""
+    mounted = {v.split(":")[0] for s in SERVICES.values() for v in s.get("volumes", [])}
+    assert {v for v in mounted if not v.startswith((".", "/"))} == set(_COMPOSE["volumes"])
+    ports = [port for service in SERVICES.values() for port in service.get("ports", [])]
+    assert [port for port in ports if not port.startswith("127.0.0.1:")] == ["8883:8883"]
+    networks = _COMPOSE["networks"]
+    assert networks["inside"]["internal"] is True
+    # Nobody is in the other network but who publishes: on an internal one alone no port is.
+    for name, service in SERVICES.items():
+        assert ("outside" in service.get("networks", [])) is bool(service.get("ports")), name
+    assert "false" in networks["outside"]["driver_opts"].values()
+
+
+def test_what_could_not_be_run_is_said() -> None:
+    """A newcomer reads it in the README, and whoever deploys in deploy/."""
+    told = (DEPLOY.parent / "README.md").read_text()
+    for words in ("**not run**", "no container engine", "no Grafana", "in a cluster"):
+        assert words in told
+    assert (DEPLOY / "README.md").read_text().count("**not ") >= 2
+
+
+def test_files_that_compose_mounts_are_there() -> None:
+    """But for the secrets, which one command makes."""
+    for service in SERVICES.values():
+        for volume in service.get("volumes", []):
+            source = volume.split(":")[0]
+            if source.startswith((".", "/")) and not source.startswith("./secrets"):
+                assert (DEPLOY / source).exists(), source
+
+
+def test_images_run_as_nobody_in_particular() -> None:
+    """Neither stage that is shipped runs as root, and every base is pinned."""
+    text = (DEPLOY / "Containerfile").read_text()
+    assert "USER 10001:10001" in text
+    assert text.index("USER 10001") < text.index("AS ingest")
+    for base in re.findall(r"^FROM (\S+)", text, re.MULTILINE):
+        assert base == "base" or re.search(r":\d+\.\d+\.\d+", base)
+    for folder in re.findall(r"^COPY (\w+) \1$", text, re.MULTILINE):
+        assert (DEPLOY.parent / folder).is_dir()
+
+
+@pytest.mark.parametrize("folder", [".", "kubernetes/base"])
+def test_settings_are_read_as_they_are(folder: str) -> None:
+    """Each key is one that the program knows."""
+    load(IngestSettings, program="ingest", path=DEPLOY / folder / "ingest.toml", environ={})
+    load(TrustSettings, program="trust", path=DEPLOY / folder / "trust.toml", environ={})
+
+
+def test_metrics_are_on_loopback_unless_the_network_guards_them() -> None:
+    """A wider address stands beside the network that says who reaches it."""
+    for name in ("ingest", "trust", "agent"):
+        table = tomllib.loads((DEPLOY / f"{name}.toml").read_text())
+        for section in (table, *(part for part in table.values() if isinstance(part, dict))):
+            assert section.get("http", {}).get("host", "127.0.0.1") == "127.0.0.1"
+    compose = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+    assert compose["networks"]["inside"] == {"internal": True}
+    for name in ("ingest", "trust"):
+        service = compose["services"][name]
+        assert service["environment"] == {f"VITALVEIL_{name.upper()}_HTTP_HOST": "0.0.0.0"}  # noqa: S104
+        assert (service["networks"], service.get("ports")) == (["inside"], None)
+        inside_a_pod = (DEPLOY / "kubernetes" / "base" / f"{name}.toml").read_text()
+        assert "policy `programs` (network.yaml)" in inside_a_pod
+
+
+def test_secrets_are_made_once(tmp_path: Path) -> None:
+    """One command, nothing that others may read, no two passwords alike, and never twice."""
+    folder = tmp_path / "secrets"
+    made = _run(
+        str(DEPLOY / "make-secrets"), str(folder), "broker.example",
+        VITALVEIL=f"{sys.executable} -m vitalveil", PYTHONPATH=str(DEPLOY.parent),
+    )  # fmt: skip
+    assert made.returncode == 0, made.stderr
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    secret = [p for p in files if p.suffix in (".key", ".password")]
+    assert [path for path in secret if path.stat().st_mode & 0o077] == []
+    passwords = {p.name: p.read_text() for p in secret if p.suffix == ".password"}
+    assert len(set(passwords.values())) == len(passwords) == 6
+    assert min(map(len, passwords.values())) >= 32
+    wanted = {"pki/ca.crt", "pki/broker.crt", "pki/ingest.key", "pki/trust.key", "pki/crl.pem"}
+    assert wanted <= {str(path.relative_to(folder)) for path in files}
+    again = _run(str(DEPLOY / "make-secrets"), str(folder))
+    assert again.returncode == 1
+
+
+def test_every_secret_that_compose_mounts_is_made(tmp_path: Path) -> None:
+    """What compose.yaml names below ./secrets is what make-secrets makes."""
+    folder = tmp_path / "secrets"
+    made = _run(
+        str(DEPLOY / "make-secrets"), str(folder),
+        VITALVEIL=f"{sys.executable} -m vitalveil", PYTHONPATH=str(DEPLOY.parent),
+    )  # fmt: skip
+    assert made.returncode == 0, made.stderr
+    for service in SERVICES.values():
+        for volume in service.get("volumes", []):
+            source = volume.split(":")[0]
+            if source.startswith("./secrets"):
+                assert (tmp_path / source).exists(), source
+
+
+@pytest.mark.database
+@pytest.mark.slow
+def test_the_migrations_that_compose_runs_run(tmp_path: Path, run_folder: Path) -> None:
+    """Their very commands, with the secrets that are made and the settings that are shipped."""
+    # A server of its own: passwords of roles are of a whole server.
+    server = Postgres(folder=run_folder / "compose", programs=programs())
+    server.start()
+    try:
+        _migrate_as_compose_does(server, tmp_path)
+    finally:
+        server.stop()
+
+
+def _migrate_as_compose_does(server: Postgres, tmp_path: Path) -> None:
+    secrets = tmp_path / "secrets"
+    made = _run(
+        str(DEPLOY / "make-secrets"), str(secrets),
+        VITALVEIL=f"{sys.executable} -m vitalveil", PYTHONPATH=str(DEPLOY.parent),
+    )  # fmt: skip
+    assert made.returncode == 0, made.stderr
+    (secrets / "postgres.password").write_text(server.password)
+    with psycopg.connect(server.dsn(), autocommit=True) as connection:
+        connection.execute("CREATE DATABASE vv_telemetry")
+        connection.execute("CREATE DATABASE vv_vault")
+    for service, program in (("migrate-telemetry", "ingest"), ("migrate-vault", "trust")):
+        words = [
+            word.replace("/run/vitalveil", str(secrets))
+            .replace("/etc/vitalveil", str(DEPLOY))
+            .replace("host=database", f"host=127.0.0.1 port={server.port}")
+            for word in SERVICES[service]["command"]
+        ]
+        done = _run(
+            sys.executable, "-m", "vitalveil", program, *words, PYTHONPATH=str(DEPLOY.parent)
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+    for name, schema in (("vv_telemetry", "vv"), ("vv_vault", "vault")):
+        with psycopg.connect(server.dsn(name)) as connection:
+            assert connection.execute("SELECT to_regnamespace(%s)", [schema]).fetchone() != (None,)
+
+
+@pytest.mark.broker
+def test_the_brokers_configuration_starts(tmp_path: Path, certificates: Certificates) -> None:
+    """The broker takes it, with the paths of this machine."""
+    text = (DEPLOY / "mosquitto/mosquitto.conf").read_text()
+    port = free_port()
+    for old, new in (
+        ("/run/vitalveil/pki", str(certificates.folder)),
+        ("/mosquitto/config/acl", str(DEPLOY / "mosquitto/acl")),
+        ("/mosquitto/data", str(tmp_path)),
+        ("listener 8883", f"listener {port} 127.0.0.1"),
+    ):
+        assert old in text
+        text = text.replace(old, new)
+    if os.geteuid() == 0:
+        text += "user root\n"
+    path = tmp_path / "mosquitto.conf"
+    path.write_text(text)
+    program = shutil.which("mosquitto", path=f"{os.environ['PATH']}:/usr/sbin")
+    assert program is not None
+    child = Child("mosquitto", [program, "-c", str(path)], log=tmp_path / "log")
+    child.wait_until(lambda: is_listening(port), timeout_s=15)
+    child.stop()
+
+
+def test_the_doctor_has_nothing_to_say_about_the_broker() -> None:
+    """What we ship is what we want."""
+    configuration = (DEPLOY / "mosquitto/mosquitto.conf").read_text()
+    acl = (DEPLOY / "mosquitto/acl").read_text()
+    found = [*broker_file.configuration(configuration), *broker_file.rules(acl)]
+    assert [one for one in found if one.level is not Level.SOUND] == []
+
+
+@pytest.mark.broker
+def test_the_rules_are_those_that_tests_run_with(broker: Mosquitto) -> None:
+    """
+    Every integration test attacks the same rules that are shipped.
+
+    But for one: the broker of the tests has one rule for all shards, which costs it less.
+    """
+    shipped, tested = (
+        [line for line in path.read_text().splitlines() if not line.startswith("#")]
+        for path in (DEPLOY / "mosquitto/acl", broker.folder / "acl")
+    )
+    for_all = "pattern write vv1/obs/+/%u"
+    assert set(tested) - {for_all} < set(shipped)
+    assert sorted(set(shipped) - set(tested)) == [
+        for_all.replace("+", f"{shard:02x}") for shard in range(64)
+    ]
+
+
+@pytest.mark.broker
+async def test_a_gateway_leaves_messages_in_the_shards_alone(
+    broker: Mosquitto, certificates: Certificates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under the shipped rules it may publish below a shard, and on no other topic."""
+    monkeypatch.setattr(stack_broker, "_ACL", (DEPLOY / "mosquitto/acl").read_text())
+    broker.kill()
+    broker.start()
+    agent = "00112233445566ff"
+    allowed = topics.observations(agent)
+    elsewhere = [f"vv1/obs/{where}/{agent}" for where in ("40", "ff", "xx", "more", "00/00")]
+
+    for topic in (*elsewhere, allowed):
+        # The broker ends the connection of a client that publishes where it may not.
+        with contextlib.suppress(aiomqtt.MqttError):
+            async with mqtt(broker_settings(broker, certificates, agent), agent) as client:
+                await client.publish(topic, b"left", qos=1, retain=True)
+    async with mqtt(broker_settings(broker, certificates, "ingest"), "ingest") as client:
+        await client.subscribe("vv1/obs/#", qos=1)
+        heard = await anext(client.messages)
+        assert heard.topic.value == allowed
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(anext(client.messages), 0.3)
+
+
+@pytest.mark.parametrize(
+    "unit", sorted((DEPLOY / "systemd").glob("*.service")), ids=lambda p: p.name
+)
+def test_units_are_sandboxed(unit: Path) -> None:
+    """An exposure of 2.0 or less, of 10."""
+    done = _run("systemd-analyze", "security", "--offline=true", "--no-pager", str(unit))
+    exposure = re.search(r"exposure level for \S+: (\d+\.\d+)", done.stdout)
+    assert exposure is not None, done.stdout + done.stderr
+    assert float(exposure.group(1)) <= 2.0
+
+
+def test_a_gateway_is_never_given_up() -> None:
+    """Nobody is there to start it: systemd tries for ever, and counts no attempts."""
+    lines = (DEPLOY / "systemd/vitalveil-agent.service").read_text().splitlines()
+    assert {"Restart=always", "StartLimitIntervalSec=0"} <= set(lines)
+    assert not any(line.startswith("StartLimitBurst") for line in lines)
+
+
+def test_the_page_for_a_gateway_is_of_its_unit_and_its_settings() -> None:
+    """One user, one folder of keys, one folder of state, one program: in all three places."""
+    page = (DEPLOY.parent / "docs/howto/raspberry-pi.md").read_text()
+    unit = dict(
+        line.split("=", 1)
+        for line in (DEPLOY / "systemd/vitalveil-agent.service").read_text().splitlines()
+        if re.match(r"[A-Z]\w+=", line)
+    )
+    settings = tomllib.loads((DEPLOY / "agent.toml").read_text())
+    program, *_, configuration = unit["ExecStart"].split()
+    assert f" {unit['User']}\n" in page
+    assert f"venv {Path(program).parents[1]}\n" in page
+    assert f"agent.toml {configuration}\n" in page
+    assert settings["state_dir"] == f"/var/lib/{unit['StateDirectory']}"
+    (keys,) = {
+        str(Path(path).parent) for table in (settings["broker"]["tls"], settings["keys"])
+        for path in table.values()
+    }  # fmt: skip
+    assert f"--out {keys}\n" in page
+    assert unit["ReadWritePaths"] == f"-{keys}"
+
+
+def test_alertmanager_takes_its_configuration() -> None:
+    """Routes, receivers, inhibitions."""
+    path = DEPLOY / "alertmanager/alertmanager.yml"
+    done = _run("amtool", "check-config", str(path))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_kubernetes_is_rendered(tmp_path: Path) -> None:
+    """Every pod is closed, every worker's share is its own, and together they are all."""
+    done = _run("kubectl", "kustomize", str(DEPLOY / "kubernetes/base"))
+    assert done.returncode == 0, done.stderr
+    documents = list(yaml.safe_load_all(done.stdout))
+    pods = [d["spec"]["template"]["spec"] for d in documents if "template" in d.get("spec", {})]
+    assert len(pods) == 2
+    for pod in pods:
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        for container in [*pod["containers"], *pod["initContainers"]]:
+            assert container["securityContext"]["readOnlyRootFilesystem"] is True
+            assert "memory" in container["resources"]["limits"]
+    assert _open_ports(documents, "Egress") == {53, 5432, 8883}
+    assert _open_ports(documents, "Ingress") == {9464, 9465}
+    workers = next(d for d in documents if d["kind"] == "StatefulSet")
+    assert _shares(workers) == list(range(64))
+
+
+def _open_ports(documents: list[dict[str, Any]], way: str) -> set[int]:
+    """Return the ports that the policies leave open, once one has closed everything."""
+    policies = [d["spec"] for d in documents if d["kind"] == "NetworkPolicy"]
+    assert {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]} in policies
+    rules = [rule for spec in policies for rule in spec.get(way.lower(), [])]
+    return {port["port"] for rule in rules for port in rule["ports"]}
+
+
+def _shares(workers: dict[str, Any]) -> list[int]:
+    """Run the command of each worker up to where it starts ingest; return all their shards."""
+    (container,) = workers["spec"]["template"]["spec"]["containers"]
+    (script,) = container["args"]
+    told = 'echo "$VITALVEIL_INGEST_SESSION_FIRST_SHARD $VITALVEIL_INGEST_SESSION_LAST_SHARD"'
+    shards: list[int] = []
+    for number in range(workers["spec"]["replicas"]):
+        done = subprocess.run(
+            ["/bin/sh", "-c", re.sub(r"exec .*", told, script)],
+            capture_output=True, text=True, check=True,
+            env={"HOSTNAME": f"ingest-{number}", "WORKERS": container["env"][0]["value"]},
+        )  # fmt: skip
+        first, last = map(int, done.stdout.split())
+        shards += range(first, last + 1)
+    return shards

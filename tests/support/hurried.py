@@ -1,0 +1,175 @@
+"""An agent over its real parts whose time can be hurried: a day passes in a minute."""
+
+import asyncio
+import contextlib
+import secrets
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Final
+
+from prometheus_client import CollectorRegistry
+
+from edge_agent.app import assemble
+from edge_agent.lease import keys
+from edge_agent.metrics import Metrics
+from edge_agent.reload import spool_bounds
+from edge_agent.spool.index_tags import Tags
+from edge_agent.spool.spool import SqliteSpool
+from edge_agent.uplink.publisher import AiomqttBroker
+from edge_agent.values.measurement import Measurement
+from runtime.tls_identity import Identity
+from tests.fakes.edge_agent import Gateway
+from wire.lease import Lease
+from wire.quantities import Code
+
+STRAPS: Final = [f"C0:FF:EE:00:00:0{n}" for n in range(4)]
+METER: Final = "C0:FF:EE:00:00:0A"
+CGM: Final = "C0:FF:EE:00:00:0B"
+_CGM_EVERY_S: Final = 300
+_METER_EVERY_S: Final = 600
+_MAX_TAKEN: Final = 512
+
+
+class HurriedClock:
+    """This machine's clocks, and as much later as somebody has skipped."""
+
+    def __init__(self) -> None:
+        self._skipped_s = 0.0
+
+    def skip(self, seconds: float) -> None:
+        """Let *seconds* have passed."""
+        self._skipped_s += seconds
+
+    def now(self) -> float:
+        return time.monotonic() + self._skipped_s
+
+    def now_ms(self) -> int:
+        return int((time.time() + self._skipped_s) * 1000)
+
+    def is_dated(self) -> bool:
+        return True
+
+    def is_wrong(self) -> bool:
+        return False
+
+    def look(self) -> int | None:
+        return None
+
+    def latest_ms(self) -> int:
+        return self.now_ms()
+
+    def sure_ms(self) -> int:
+        return self.now_ms()
+
+    def adopt(self, lease: Lease) -> None: ...
+
+    def keep(self, *, is_last: bool = False) -> None: ...
+
+
+class Household:
+    """
+    Four straps at 1 Hz, a CGM sensor that measures every five minutes, and a meter now and then.
+
+    `Sensors`. As long as it hurries and is heard, a second passes whenever somebody takes.
+
+    Args:
+        clock: What it measures by.
+    """
+
+    def __init__(self, clock: HurriedClock) -> None:
+        self._clock = clock
+        self._second = 0
+        self._is_heard = False
+        self._start_ms = clock.now_ms()
+        self._waiting: list[Measurement] = []
+        self.hurries = False
+        self.rests = False
+        """Whether everybody has taken off what measures."""
+        self.times: dict[str, list[int]] = {sensor: [] for sensor in (*STRAPS, METER, CGM)}
+        """When each has measured."""
+
+    async def listen(self, cursors: Mapping[str, int]) -> None:
+        if cursors and not self._is_heard:
+            self._start_ms, self._second = self._clock.now_ms(), 0
+        self._is_heard = bool(cursors)
+
+    def advance(self, cursors: Mapping[str, int]) -> None: ...
+
+    async def take(self, *, within_s: float) -> Sequence[Measurement]:
+        is_measuring = self._is_heard and not self.rests
+        if self.hurries and is_measuring:
+            self._clock.skip(1.0)
+            await asyncio.sleep(0)
+        elif not self._waiting:
+            await asyncio.sleep(within_s)
+        if is_measuring:
+            self._measure()
+        taken, self._waiting = self._waiting[:_MAX_TAKEN], self._waiting[_MAX_TAKEN:]
+        return taken
+
+    def _measure(self) -> None:
+        """Let every second be measured that has passed."""
+        passed = (self._clock.now_ms() - self._start_ms) // 1000
+        while self._second < passed:
+            self._second += 1
+            for n, strap in enumerate(STRAPS):
+                self._say(strap, Code.HEART_RATE, 60.0 + (self._second + n) % 100)
+            if self._second % _CGM_EVERY_S == 0:
+                self._say(CGM, Code.GLUCOSE_INTERSTITIAL, 6.5, record=self._second)
+            if self._second % _METER_EVERY_S == 0:
+                self._say(METER, Code.GLUCOSE_CAPILLARY, 5.5, record=self._second)
+
+    def _say(self, sensor: str, code: Code, value: float, *, record: int | None = None) -> None:
+        at_ms = self._start_ms + self._second * 1000
+        self.times[sensor].append(at_ms)
+        self._waiting.append(Measurement(sensor, code, at_ms, value, record=record))
+
+
+class HurriedAgent:
+    """
+    The agent of *gateway* in this process, over its real spool and the real broker.
+
+    Args:
+        gateway: Whose settings it has.
+    """
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._settings = gateway.settings
+        self.clock = HurriedClock()
+        self.household = Household(self.clock)
+        self.registry = CollectorRegistry()
+
+    def value(self, name: str, **labels: str) -> float:
+        """Return a metric."""
+        return self.registry.get_sample_value("vitalveil_agent_" + name, labels) or 0.0
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator["HurriedAgent"]:
+        """Run while the context is open; at its end, in order."""
+        settings, held = self._settings, keys.read(self._settings.keys)
+        settings.state_dir.mkdir(exist_ok=True)
+        spool = await SqliteSpool.open(
+            settings.state_dir,
+            Tags(held.lease),
+            new_spool_id=secrets.token_bytes(16),
+            bounds=spool_bounds(settings),
+        )
+        stop = asyncio.Event()
+        identity = Identity(settings.broker.tls)
+        agent, live = assemble(
+            settings,
+            held,
+            clock=self.clock,
+            sensors=self.household,
+            spool=spool,
+            broker=AiomqttBroker(settings.broker, identity, agent=settings.agent),
+            metrics=Metrics(self.registry),
+        )
+        live.uplink.forget_within_s = 1.0  # In real seconds, of which a hurried day has few.
+        task = asyncio.create_task(agent.run(stop), name="agent")
+        try:
+            yield self
+        finally:
+            stop.set()
+            await task
+            await spool.close()

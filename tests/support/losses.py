@@ -1,0 +1,50 @@
+"""What a database that went back does not know any more, and what the page says of it."""
+
+from typing import Final
+
+import psycopg
+
+from simulators.stack.system import System
+from tests.support.operator_shell import ROOT, Operator, commands
+
+PAGE: Final = ROOT / "docs/howto/recover-to-a-moment.md"
+MOMENT: Final = "2026-03-01 14:05:00+00"
+_LEDGER: Final = "SELECT agent, spool_id, sequence FROM vv.envelopes"
+
+
+class Losses:
+    """
+    The envelopes that were committed, and are not in the ledger in the end.
+
+    Args:
+        whole: Whose database it is, at this moment with all that was committed.
+
+        agent: Whose envelopes.
+    """
+
+    def __init__(self, whole: System, *, agent: str) -> None:
+        self._whole = whole
+        self._agent = agent
+        self._then = self._ledger()
+
+    def _ledger(self) -> set[tuple[object, ...]]:
+        with psycopg.connect(self._whole.databases.admin("telemetry")) as connection:
+            found = connection.execute(_LEDGER).fetchall()
+        return {one for one in found if one[0] == self._agent}
+
+    def count(self) -> int:
+        """Return how many there are."""
+        return len(self._then - self._ledger())
+
+    def told(self, operator: Operator) -> int:
+        """Return how many the page's query counts, of whatever gateway."""
+        *_, query, _ = commands(PAGE, "Go back to a moment")
+        said = operator.type(query)
+        return int(said.splitlines()[2].split("|")[1])
+
+
+def stop_programs(whole: System) -> None:
+    """Stop ingest and trust, as a page said."""
+    for child in (whole.ingest, whole.trust):
+        assert child is not None
+        child.stop()

@@ -1,0 +1,90 @@
+"""Looks for what should be gone in the raw files of a database server."""
+
+import mmap
+import struct
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+import psycopg
+
+from simulators.stack.postgres import Postgres
+from tests.fixtures.database import Database
+from tests.fixtures.vault import Office
+
+_LEFT_OUT = {"pg_wal"}
+"""What a certificate says remains for a time."""
+_ENOUGH = 12
+
+
+def names_of(office: Office, subject: str) -> dict[str, bytes]:
+    """Return every pseudonym and handle of *subject*, raw, as the databases hold them."""
+    handles = [
+        bytes.fromhex(str(handle))
+        for (handle,) in office.vault.fetch(
+            "SELECT encode(handle, 'hex') FROM vault.handles WHERE subject = %s", subject
+        )
+    ]
+    pseudonyms = [
+        bytes.fromhex(str(pseudonym))
+        for (pseudonym,) in office.telemetry.fetch(
+            "SELECT DISTINCT encode(pseudonym, 'hex') FROM vv.series"
+            " JOIN vv.permissions USING (series_id) WHERE handle = ANY(%s)",
+            handles,
+        )
+    ]
+    found = {f"handle {n}": value for n, value in enumerate(handles)}
+    return found | {f"pseudonym {n}": value for n, value in enumerate(pseudonyms)}
+
+
+def rows_of(database: Database, series: Iterable[int]) -> dict[str, bytes]:
+    """Return pieces of *series*' rows and aggregates, as they stand in a file."""
+    wanted = list(series)
+    found = {}
+    for n, (number, value) in enumerate(
+        database.fetch(
+            "SELECT DISTINCT series_id, value FROM vv.observations WHERE series_id = ANY(%s)",
+            wanted,
+        )
+    ):
+        found[f"row {n}"] = struct.pack("<if", int(str(number)), float(str(value)))
+    for width in ("1m", "1h", "1d"):
+        totals = database.fetch(
+            f"SELECT DISTINCT total FROM vv.aggregates_{width} WHERE series_id = ANY(%s)",  # noqa: S608
+            wanted,
+        )
+        # A whole number is mostly zero bytes, and those are everywhere.
+        telling = [float(str(t)) for (t,) in totals if float(str(t)) % 1][:_ENOUGH]
+        found |= {f"total {width} {n}": struct.pack("<d", t) for n, t in enumerate(telling)}
+    return found
+
+
+def checkpoint(server: Postgres) -> None:
+    """Have *server* write everything to its files, and drop the files of dropped tables."""
+    with psycopg.connect(server.dsn(), autocommit=True) as connection:
+        connection.execute("CHECKPOINT")
+
+
+def found_in(folders: Iterable[Path], needles: Mapping[str, bytes]) -> dict[str, list[str]]:
+    """Return, for each needle that is in a file of *folders*, raw or as hex, which files."""
+    found: dict[str, list[str]] = {}
+    for path in (path for folder in folders for path in _files(folder)):
+        for name in _needles_in(path, needles):
+            found.setdefault(name, []).append(str(path))
+    return found
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for path in folder.rglob("*"):
+        if path.is_file() and not _LEFT_OUT.intersection(path.parts):
+            yield path
+
+
+def _needles_in(path: Path, needles: Mapping[str, bytes]) -> Iterator[str]:
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            for name, needle in needles.items():
+                if data.find(needle) >= 0 or data.find(needle.hex().encode()) >= 0:
+                    yield name
+    except (FileNotFoundError, ValueError):
+        # Gone since it was listed, or empty.
+        return

@@ -1,0 +1,344 @@
+"""Doctor, erase, verify and purge: what the commands say and do."""
+
+import asyncio
+import contextlib
+import json
+import os
+import socket
+import threading
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from prometheus_client import CollectorRegistry, generate_latest
+
+from edge_agent.config import AgentSettings, SensorSettings
+from edge_agent.doctor import checks, cli, erase
+from edge_agent.doctor.checks import Verdict
+from edge_agent.enrolment import credentials
+from edge_agent.errors import SpoolError, StateInUse
+from edge_agent.lease.keys import read
+from edge_agent.lease.leases import FileShelf, Leases
+from edge_agent.metrics import Metrics
+from edge_agent.ports import Sealed
+from edge_agent.sources.clock import KeptClock, Machine, SystemClock
+from edge_agent.spool import database_file, lock
+from edge_agent.spool.index_tags import Tags
+from edge_agent.spool.spool import Bounds, SqliteSpool
+from edge_agent.values.receipt_faults import ReceiptFault
+from runtime import http
+from runtime.settings import BrokerSettings, HttpSettings
+from runtime.tls_identity import Identity
+from simulators.stack.child import free_port
+from tests.fakes.edge_agent import HANDLE, HOUR_MS, lease, write_keys
+from tests.fixtures.pki import Certificates
+from wire import lease as wire_lease
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> AgentSettings:
+    """Return the settings of a gateway whose broker does not answer."""
+    certificates = Certificates(tmp_path / "pki")
+    keys = write_keys(tmp_path, Ed25519PrivateKey.generate(), X25519PrivateKey.generate())
+    return AgentSettings(
+        agent="0" * 16,
+        state_dir=tmp_path / "state",
+        broker=BrokerSettings(tls=certificates.client("0" * 16), port=free_port()),
+        keys=keys,
+        sensors=SensorSettings(tmp_path / "s.sock"),
+    )
+
+
+def fill(settings: AgentSettings, payload: bytes) -> None:
+    """Put an envelope into the spool."""
+
+    async def run() -> None:
+        spool = await SqliteSpool.open(
+            settings.state_dir,
+            Tags(read(settings.keys).lease),
+            new_spool_id=b"s" * 16,
+            bounds=Bounds(1 << 20),
+        )
+        await spool.append([Sealed(spool.take_sequence(), HANDLE, 1, payload)], {}, now_ms=1)
+        await spool.close()
+
+    asyncio.run(run())
+
+
+def contents(folder: Path) -> bytes:
+    """Return all that lies below *folder*."""
+    return b"".join(path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file())
+
+
+def test_erase_leaves_nothing(settings: AgentSettings, tmp_path: Path) -> None:
+    """Of keys and state no byte is left; what is public stays."""
+    canary = os.urandom(32)
+    fill(settings, canary)
+    (settings.state_dir / "lease.sealed").write_bytes(canary)
+    secrets = [settings.keys.lease_file.read_bytes(), settings.broker.tls.key_file.read_bytes()]
+    assert canary in contents(tmp_path)
+
+    assert erase.erase(settings) >= 5
+
+    left = contents(tmp_path)
+    assert canary not in left
+    assert not [secret for secret in secrets if secret in left]
+    assert [path.name for path in settings.state_dir.iterdir()] == [lock.NAME]
+    assert settings.keys.trust_file.exists()
+
+
+def test_erase_takes_what_a_renewal_left(settings: AgentSettings) -> None:
+    """A key that waits to replace another, or is half written, is erased with it."""
+    key_file = settings.broker.tls.key_file
+    left = credentials.unfinished(key_file) + credentials.unfinished(settings.keys.lease_file)
+    for path in left:
+        path.write_bytes(b"a key")
+    erase.erase(settings)
+    assert not [path for path in left if path.exists()]
+
+
+def test_erase_can_keep_the_identity(settings: AgentSettings) -> None:
+    """A gateway that moves on keeps its certificate, and loses what it knew of people."""
+    erase.erase(settings, keep_identity=True)
+    assert settings.broker.tls.key_file.exists()
+    assert not settings.keys.lease_file.exists()
+
+
+def test_erase_wants_to_be_meant(
+    settings: AgentSettings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without --yes nothing happens."""
+    assert cli.erase(settings, is_sure=False, keep_identity=False) == 2
+    assert settings.keys.lease_file.exists()
+    assert "--yes" in capsys.readouterr().out
+    assert cli.erase(settings, is_sure=True, keep_identity=False) == 0
+
+
+def test_nothing_is_touched_under_a_running_agent(settings: AgentSettings) -> None:
+    """While an agent runs neither erase nor purge does anything."""
+    fill(settings, b"x")
+    with lock.hold(settings.state_dir):
+        with pytest.raises(StateInUse):
+            erase.erase(settings)
+        with pytest.raises(StateInUse):
+            cli.purge(settings)
+    assert settings.keys.lease_file.exists()
+
+
+def test_purge_gives_up_everything(
+    settings: AgentSettings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A purge empties the spool, beyond recovery, and says how much that was."""
+    canary = os.urandom(32)
+    fill(settings, canary)
+    assert cli.purge(settings) == 0
+    assert "purged: 1 envelopes" in capsys.readouterr().out
+    assert canary not in contents(settings.state_dir)
+
+
+def test_verify_tells(settings: AgentSettings, capsys: pytest.CaptureFixture[str]) -> None:
+    """A payload that is no envelope is found; without a spool that is said."""
+    with pytest.raises(SpoolError):
+        cli.verify(settings)
+    fill(settings, b"x")
+    assert cli.verify(settings) == 1
+    assert "envelope 1: " in capsys.readouterr().out
+    cli.purge(settings)
+    assert cli.verify(settings) == 0
+
+
+def test_doctor_of_a_gateway_without_a_broker(
+    settings: AgentSettings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each look is told, and one that is bad decides the exit code."""
+    fill(settings, b"x")
+    cli.purge(settings)
+    assert cli.doctor(settings, as_json=False) == 1
+    assert "bad      broker" in capsys.readouterr().out
+    assert cli.doctor(settings, as_json=True) == 1
+    found = {finding["what"]: finding for finding in json.loads(capsys.readouterr().out)}
+    assert found["keys"]["verdict"] == "ok"
+    assert found["spool"]["verdict"] == "ok"
+    assert found["agent"]["text"] == "it is not running"
+    assert found["certificate"]["verdict"] == "warning"  # These certificates are of a day.
+    assert found["lease"]["verdict"] == "warning"
+    assert found["broker"] == {
+        "what": "broker",
+        "verdict": "bad",
+        "text": "its machine is there, and nobody listens at broker.port",
+    }
+
+
+def test_doctor_tells_what_was_given_up(settings: AgentSettings) -> None:
+    """What the spool gave up lately is worth a word, what it gave up long ago is not."""
+
+    async def run(now_ms: int) -> None:
+        spool = await SqliteSpool.open(
+            settings.state_dir,
+            Tags(read(settings.keys).lease),
+            new_spool_id=b"s" * 16,
+            bounds=Bounds(1 << 20),
+        )
+        await spool.append([Sealed(spool.take_sequence(), HANDLE, 7, b"x")], {}, now_ms=1)
+        await spool.evict_older_than(2, now_ms=now_ms)
+        await spool.close()
+
+    now_ms = time.time_ns() // 1_000_000
+    asyncio.run(run(now_ms - 8 * 24 * 3_600_000))
+    found = {finding.what: finding for finding in checks.examine(settings)}["spool"]
+    assert found.verdict is checks.Verdict.OK
+    asyncio.run(run(now_ms))
+    found = {finding.what: finding for finding in checks.examine(settings)}["spool"]
+    assert found.verdict is checks.Verdict.WARNING
+    assert "7 observations given up" in found.text
+
+
+def test_doctor_tells_of_the_tenth_damaged_file(settings: AgentSettings) -> None:
+    """Damaged files that were set aside are told, whatever number they have got to."""
+    fill(settings, b"")
+    assert cli.purge(settings) == 0
+    for name in ("damaged-9", "damaged-10", "damaged-10-wal"):
+        (settings.state_dir / f"{database_file.NAME}.{name}").touch()
+    found = {finding.what: finding for finding in checks.examine(settings)}["spool"]
+    assert "2 damaged set aside" in found.text
+
+
+@pytest.mark.parametrize(
+    ("is_listening", "word"),
+    [
+        pytest.param(False, "nobody listens", id="nobody"),
+        pytest.param(True, "speaks no TLS", id="no broker"),
+    ],
+)
+def test_doctor_says_what_is_wrong_with_the_broker(
+    settings: AgentSettings, is_listening: bool, word: str
+) -> None:
+    """Not the name of an exception, but what to look for."""
+    with contextlib.ExitStack() as stack:
+        if is_listening:
+            server = socket.create_server(("127.0.0.1", settings.broker.port))
+            stack.callback(server.close)
+
+            def answer() -> None:
+                connection, _ = server.accept()
+                with connection:
+                    connection.recv(1)
+                    connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+            threading.Thread(target=answer, daemon=True).start()
+        found = {finding.what: finding for finding in checks.examine(settings)}["broker"]
+    assert found.verdict is checks.Verdict.BAD
+    assert word in found.text
+
+
+def test_doctor_knows_a_name_that_nobody_knows(settings: AgentSettings) -> None:
+    """A host that has no address is told from one that does not answer."""
+    broker = msgspec.structs.replace(settings.broker, host="broker.invalid")
+    settings = msgspec.structs.replace(settings, broker=broker)
+    found = {finding.what: finding for finding in checks.examine(settings)}["broker"]
+    assert "its name is not known" in found.text
+
+
+class _Ahead(Machine):
+    """A machine whose clock is two days ahead."""
+
+    def wall_ms(self) -> int:
+        return super().wall_ms() + 48 * HOUR_MS
+
+
+def test_doctor_tells_a_lease_that_was_seen_to_end(settings: AgentSettings) -> None:
+    """In force by the clock as it is now, it is not by that which the clock has shown."""
+    trust_key, folder = Ed25519PrivateKey.generate(), settings.state_dir
+    folder.mkdir()
+    settings = msgspec.structs.replace(
+        settings, keys=write_keys(folder.parent, trust_key, X25519PrivateKey.generate())
+    )
+    held = read(settings.keys)
+    given = lease(agent=settings.agent, issued_at_ms=SystemClock().now_ms() - 1000)
+    leases = Leases(
+        agent=settings.agent,
+        trust_key=held.trust,
+        agent_key=held.lease,
+        shelf=FileShelf(folder),
+    )
+    leases.offer(wire_lease.encode(given, trust_key=trust_key, agent_key=held.lease.public_key()))
+    leases.save()
+    assert checks._lease(settings)[0] is checks.Verdict.OK
+
+    ahead = KeptClock(folder, belief="always", marker=folder / "none", machine=_Ahead())
+    ahead.adopt(given)
+    ahead.keep(is_last=True)
+    verdict, text = checks._lease(settings)
+    assert verdict is checks.Verdict.BAD
+    assert "was seen to end" in text
+
+
+def test_doctor_survives_whatever_is_missing(settings: AgentSettings) -> None:
+    """With no file where it should be, every look still ends with a word."""
+    settings.keys.lease_file.unlink()
+    settings.broker.tls.certificate_file.unlink()
+    findings = list(checks.examine(settings))
+    assert len(findings) == 10
+    assert not checks.is_well(findings)
+
+
+def test_identity_follows_its_files(settings: AgentSettings) -> None:
+    """A renewed certificate is taken; a broken one is not, and the one before stays."""
+    identity = Identity(settings.broker.tls)
+    first = identity.context()
+    assert identity.context() is first
+    certificate = settings.broker.tls.certificate_file
+    sound = certificate.read_bytes()
+    certificate.write_bytes(b"half of")
+    os.utime(certificate, ns=(1, 1))
+    assert identity.is_changed()
+    assert identity.context() is first
+    assert not identity.is_changed()
+    certificate.write_bytes(sound)
+    os.utime(certificate, ns=(2, 2))
+    assert identity.context() is not first
+
+
+def test_findings_are_plain(settings: AgentSettings) -> None:
+    """What doctor finds can be written as JSON."""
+    finding = next(checks.examine(settings))
+    assert msgspec.to_builtins(finding)["what"] == "keys"
+
+
+@pytest.mark.parametrize(
+    ("reasons", "verdict"),
+    [
+        pytest.param({}, Verdict.OK, id="none refused"),
+        pytest.param({"old_form": 3}, Verdict.WARNING, id="an ingest of before"),
+        pytest.param({"old_form": 3, "bad_proof": 1}, Verdict.BAD, id="forged"),
+        pytest.param({"malformed": 1}, Verdict.BAD, id="broken"),
+    ],
+)
+def test_doctor_tells_of_receipts_that_are_not_believed(
+    reasons: dict[str, int], verdict: Verdict
+) -> None:
+    """Those of an ingest that was not upgraded are told from those of somebody else."""
+    registry = CollectorRegistry()
+    metrics = Metrics(registry)
+    for reason, count in reasons.items():
+        for _ in range(count):
+            metrics.refused_receipt(ReceiptFault(reason))
+    assert checks.judge_receipts(generate_latest(registry).decode())[0] is verdict
+
+
+def test_doctor_asks_the_agent_that_runs(settings: AgentSettings) -> None:
+    """Over its own /metrics, if that has a port; whoever does not answer is told."""
+    registry = CollectorRegistry()
+    Metrics(registry).refused_receipt(ReceiptFault.BAD_PROOF)
+
+    def found(port: int) -> Verdict:
+        asked = msgspec.structs.replace(settings, http=HttpSettings(port=port))
+        return {one.what: one for one in checks.examine(asked)}["receipts"].verdict
+
+    assert found(0) is Verdict.OK
+    with http.serve(HttpSettings(), registry, missing=list) as port:
+        assert found(port) is Verdict.BAD
+    assert found(port) is Verdict.WARNING

@@ -1,0 +1,170 @@
+"""The lease that is held: trust's, for us, and never an older one."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from edge_agent.errors import LeaseRefused, RolledBack
+from edge_agent.lease.leases import KEPT_FOR_MS, FileShelf, Leases, LeaseShelf
+from edge_agent.values.timekeeping import TOLERANCE_MS, may_measure
+from tests.fakes.edge_agent import HOUR_MS, MemoryShelf, grant, lease
+from wire import lease as wire_lease
+from wire.lease import Lease
+
+TRUST = Ed25519PrivateKey.from_private_bytes(bytes(32))
+AGENT = X25519PrivateKey.from_private_bytes(bytes(range(32)))
+START_MS = 1_767_225_600_000
+
+
+def seal(held: Lease, *, trust: Ed25519PrivateKey = TRUST) -> bytes:
+    """Return *held* as it is published."""
+    return wire_lease.encode(held, trust_key=trust, agent_key=AGENT.public_key())
+
+
+def begin(shelf: LeaseShelf) -> Leases:
+    """Return the leases of a process that has just begun."""
+    return Leases(agent="0" * 16, trust_key=TRUST.public_key(), agent_key=AGENT, shelf=shelf)
+
+
+def test_newer_takes_over_and_is_recalled() -> None:
+    """The newest lease is held, and held again after a restart, with those before it."""
+    shelf = MemoryShelf()
+    leases = begin(shelf)
+    leases.recall()
+    assert (leases.held, leases.version) == (None, 0)
+    for version in (1, 3):
+        assert leases.offer(seal(lease(version=version))) == lease(version=version)
+        assert not leases.is_saved
+        leases.save()
+    again = begin(shelf)
+    again.recall()
+    assert again.version == 3
+    assert again.past == [lease(version=1)]
+    assert again.is_saved
+
+
+def test_same_is_no_change() -> None:
+    """A lease that is published again, or sealed anew, changes nothing."""
+    leases = begin(MemoryShelf())
+    sealed = seal(lease(version=2))
+    leases.offer(sealed)
+    assert leases.offer(sealed) is None
+    assert leases.offer(seal(lease(version=2))) is None
+
+
+@pytest.mark.parametrize(
+    "sealed",
+    [
+        pytest.param(seal(lease(version=4)), id="older"),
+        pytest.param(seal(lease(grant(), version=5)), id="of the same version, another"),
+        pytest.param(seal(lease(version=9), trust=Ed25519PrivateKey.generate()), id="stranger's"),
+        pytest.param(seal(lease(version=9, agent="1" * 16)), id="another agent's"),
+        pytest.param(seal(lease(version=9))[:-1], id="torn"),
+        pytest.param(b"", id="empty"),
+        pytest.param(bytes(1 << 21), id="too large"),
+    ],
+)
+def test_refused_leaves_what_is_held(sealed: bytes) -> None:
+    """Whatever is not a newer lease of trust's for us changes nothing, even after a restart."""
+    shelf = MemoryShelf()
+    leases = begin(shelf)
+    leases.offer(seal(lease(version=5)))
+    leases.save()
+    again = begin(shelf)
+    again.recall()
+    for each in (leases, again):
+        with pytest.raises(LeaseRefused):
+            each.offer(sealed)
+        assert each.held == lease(version=5)
+
+
+def test_rollback_is_known_even_when_the_lease_is_not_readable() -> None:
+    """The highest version outlives a lease that can no longer be opened."""
+    shelf = MemoryShelf()
+    leases = begin(shelf)
+    leases.offer(seal(lease(version=5)))
+    leases.save()
+    assert shelf.data is not None
+    shelf.data = shelf.data[:-1] + bytes([shelf.data[-1] ^ 1])
+    again = begin(shelf)
+    with pytest.raises(LeaseRefused):
+        again.recall()
+    assert again.held is None
+    with pytest.raises(RolledBack):
+        again.offer(seal(lease(version=4)))
+    assert again.offer(seal(lease(version=5))) is not None
+
+
+class BusyShelf(MemoryShelf):
+    """A shelf on which something else happens while it is written to."""
+
+    def __init__(self, meanwhile: Callable[[], object]) -> None:
+        super().__init__()
+        self._meanwhile = meanwhile
+
+    def write(self, data: bytes) -> None:
+        super().write(data)
+        self._meanwhile()
+
+
+def test_a_lease_that_comes_while_another_is_saved_is_not_saved_yet() -> None:
+    """Two leases in a row, as two withdrawals bring them: the disk ends up with the second."""
+    shelf = BusyShelf(lambda: leases.offer(seal(lease(version=2))))
+    leases = begin(shelf)
+    leases.offer(seal(lease(version=1)))
+    leases.save()
+    assert not leases.is_saved
+    leases.save()
+    again = begin(MemoryShelf(shelf.data))
+    again.recall()
+    assert again.version == 2
+
+
+def test_unreadable_shelf_holds_nothing() -> None:
+    """Rubbish on disk is refused, not obeyed."""
+    with pytest.raises(LeaseRefused):
+        begin(MemoryShelf(b"rubbish")).recall()
+
+
+def test_past_leases_are_forgotten_in_time() -> None:
+    """A lease that ended long ago is kept no longer, and never more than a bounded number."""
+    leases = begin(MemoryShelf())
+    leases.offer(seal(lease(version=1)))
+    leases.offer(seal(lease(version=2, issued_at_ms=START_MS + HOUR_MS + KEPT_FOR_MS - 1)))
+    assert [old.version for old in leases.past] == [1]
+    leases.offer(seal(lease(version=3, issued_at_ms=START_MS + HOUR_MS + KEPT_FOR_MS)))
+    assert [old.version for old in leases.past] == [2]
+    for version in range(4, 80):
+        issued = START_MS + HOUR_MS + KEPT_FOR_MS
+        leases.offer(seal(lease(version=version, issued_at_ms=issued)))
+    assert len(leases.past) == 63
+
+
+def test_file_shelf_replaces_whole(tmp_path: Path) -> None:
+    """What is written is read, for this user only, with nothing left beside it."""
+    shelf = FileShelf(tmp_path)
+    assert shelf.read() is None
+    shelf.write(b"one")
+    shelf.write(b"two")
+    assert shelf.read() == b"two"
+    (path,) = tmp_path.iterdir()
+    assert path.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize(
+    ("now_ms", "expected"),
+    [
+        pytest.param(START_MS, True, id="issued just now"),
+        pytest.param(START_MS - TOLERANCE_MS, True, id="our clock is a little behind"),
+        pytest.param(START_MS - TOLERANCE_MS - 1, False, id="our clock is not to be believed"),
+        pytest.param(START_MS + HOUR_MS - 1, True, id="the last instant"),
+        pytest.param(START_MS + HOUR_MS, False, id="ended"),
+    ],
+)
+def test_may_measure_in_its_time(now_ms: int, expected: bool) -> None:
+    """A lease lets measure from its issue until its end, by a clock that can be believed."""
+    assert may_measure(lease(), now_ms=now_ms) is expected
+    assert not may_measure(None, now_ms=now_ms)

@@ -1,0 +1,129 @@
+"""The moment in which the time becomes known: nothing stamped before it is taken for dated."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+
+import pytest_asyncio
+
+from edge_agent.config import BatchSettings
+from edge_agent.spool.spool import SqliteSpool
+from edge_agent.values.measurement import Measurement
+from tests.fakes.edge_agent import SENSOR, grant
+from tests.support.lone_agent import LoneAgent, opened
+from wire.lease import Lease
+from wire.quantities import Code
+
+_BEHIND_MS = 60_000
+_TODAY_MS = 1_767_225_600_000
+
+
+class UndatedClock:
+    """A clock that is a minute behind until it is told the time, when it is looked at."""
+
+    def __init__(self) -> None:
+        self.is_told = False
+        self._is_dated = False
+
+    def now(self) -> float:
+        return 10.0
+
+    def now_ms(self) -> int:
+        return _TODAY_MS - (0 if self._is_dated else _BEHIND_MS)
+
+    def is_dated(self) -> bool:
+        return self._is_dated
+
+    def is_wrong(self) -> bool:
+        return False
+
+    def look(self) -> int | None:
+        self._is_dated = self.is_told
+        return None
+
+    def latest_ms(self) -> int:
+        return self.now_ms()
+
+    def sure_ms(self) -> int:
+        return self.now_ms()
+
+    def adopt(self, lease: Lease) -> None:
+        """Know that already."""
+
+    def keep(self, *, is_last: bool = False) -> None:
+        """Keep nothing."""
+
+
+class QueuedSensors:
+    """Sensors that hand over what was queued, one list each time that they are asked."""
+
+    def __init__(self) -> None:
+        self.queue: list[list[Measurement]] = []
+
+    async def listen(self, cursors: Mapping[str, int]) -> None:
+        """Listen to whom it may."""
+
+    def advance(self, cursors: Mapping[str, int]) -> None:
+        """Note nothing."""
+
+    async def take(self, *, within_s: float) -> Sequence[Measurement]:
+        return self.queue.pop(0) if self.queue else []
+
+
+class Scene:
+    """An agent with an hour's lease, its clock, its sensors and what it has kept."""
+
+    def __init__(self, folder: Path, spool: SqliteSpool) -> None:
+        self.clock, self.sensors = UndatedClock(), QueuedSensors()
+        batch = BatchSettings(max_age_s=0.0)
+        self._lone = LoneAgent(
+            folder, spool, clock=self.clock, sensors=self.sensors, batch=batch, undated_s=600.0
+        )
+        self.agent = self._lone.agent
+        issued_at_ms = _TODAY_MS - 30 * _BEHIND_MS
+        self._lone.shelve(self._lone.lease(1, grant(), issued_at_ms=issued_at_ms))
+
+    def measured(self, *offsets_ms: int) -> list[Measurement]:
+        """Return heart rates that came so much before now, as the clock stamps them."""
+        now_ms = self.clock.now_ms()
+        return [Measurement(SENSOR, Code.HEART_RATE, now_ms - ms, 60.0) for ms in offsets_ms]
+
+    async def kept(self) -> list[int]:
+        """Return how long before now each observation is dated that the spool holds."""
+        return [_TODAY_MS - at_ms for at_ms in await self._lone.kept()]
+
+
+@pytest_asyncio.fixture
+async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
+    """An agent that has started and does not know the time."""
+    async with opened(tmp_path) as spool:
+        scene = Scene(tmp_path, spool)
+        await scene.agent._start()
+        yield scene
+
+
+async def test_all_that_was_stamped_before_moves(scene: Scene) -> None:
+    """What is in hand and what waits with the sensors is as undated as what came long before."""
+    scene.sensors.queue = [scene.measured(9000), []]
+    await scene.agent._round()
+    assert await scene.kept() == []
+
+    # In the round in which the time becomes known: taken already, and still with the sensors.
+    scene.sensors.queue = [scene.measured(3000), scene.measured(2000), scene.measured(1000), []]
+    scene.clock.is_told = True
+    await scene.agent._round()
+    scene.sensors.queue = [scene.measured(0)]
+    await scene.agent._round()
+
+    assert await scene.kept() == [9000, 3000, 2000, 1000, 0]
+
+
+async def test_who_leaves_without_the_time_counts(scene: Scene) -> None:
+    """What nobody could date when the agent ends is refused as undated, and not kept."""
+    scene.sensors.queue = [scene.measured(2000, 1000), []]
+    await scene.agent._round()
+    scene.sensors.queue = [scene.measured(500), []]
+    await scene.agent._leave()
+    assert await scene.kept() == []
+    totals = scene.agent.state(True).totals
+    assert isinstance(totals, dict)
+    assert [count for name, count in totals.items() if "undated" in name] == [3]

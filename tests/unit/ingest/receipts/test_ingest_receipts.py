@@ -1,0 +1,357 @@
+"""Receipts: each agent gets the form that it reads, and none as long as that is not known."""
+
+import numpy as np
+import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from ingest.admission.permissions import JSON, NO_KEY, SEALED, Permissions
+from ingest.metrics import Metrics
+from ingest.mqtt.session import SessionSettings
+from ingest.receipt_sender import ReceiptSender
+from ingest.receipts.floors import Floors, Ignored
+from ingest.receipts.receipts import Proofs, Receipts, Wait
+from ingest.receipts.settle import Settlements
+from tests.fakes.ingest import (
+    AGENT,
+    LEASE_KEY,
+    LEASE_PUBLIC,
+    SPOOL,
+    MemoryReceiver,
+    changes,
+    delivery,
+    knowing,
+)
+from wire import agreement, receipt, state, topics
+from wire.errors import BadProof, WeakKey
+from wire.receipt import MAX_SPOOLS, SpoolReceipt
+from wire.state import SpoolState
+
+NEW = X25519PrivateKey.from_private_bytes(bytes(range(32)))
+OLD = X25519PrivateKey.from_private_bytes(bytes(range(1, 33)))
+SPOOLS = [SpoolReceipt(SPOOL, 7)]
+OTHER = "f" * 16
+
+
+class Peers:
+    """Who agents are, as a test says."""
+
+    def __init__(self, standing: int = SEALED, lease_key: bytes = LEASE_PUBLIC) -> None:
+        self.standing, self.lease_key = standing, lease_key
+
+    def __call__(self, agents: object) -> list[tuple[int, bytes]]:
+        """Return the same of each."""
+        assert isinstance(agents, list)
+        return [(self.standing, self.lease_key)] * len(agents)
+
+
+def shared(key: X25519PrivateKey) -> agreement.Agreement:
+    """Return what the agent shares with ingest's *key*."""
+    return agreement.of_agent(LEASE_KEY, key.public_key().public_bytes_raw(), AGENT)
+
+
+def receipts(peers: Peers, *, max_agents: int = 8) -> Receipts:
+    """Return receipts of an ingest that exchanges its key."""
+    return Receipts(Proofs([NEW, OLD]), peers, max_agents=max_agents)
+
+
+def test_an_agent_that_reads_proofs_gets_one_under_each_key() -> None:
+    """While ingest's key is exchanged, an agent pins the new one or the old one."""
+    found = receipts(Peers())
+    assert found.heard(AGENT, reads_proven=True)
+    ((agent, payload),) = found.write([(AGENT, SPOOLS)])
+    assert agent == AGENT
+    assert receipt.decode_proven(payload, [shared(OLD)]) == SPOOLS
+    assert receipt.decode_proven(payload, [shared(NEW)]) == SPOOLS
+    with pytest.raises(BadProof):
+        receipt.decode_proven(payload, [shared(X25519PrivateKey.generate())])
+
+
+def test_an_agent_of_before_gets_what_it_reads() -> None:
+    """Whatever trust knows of its key."""
+    found = receipts(Peers())
+    found.heard(AGENT, reads_proven=False)
+    ((_, payload),) = found.write([(AGENT, SPOOLS)])
+    assert receipt.decode(payload).spools == SPOOLS
+
+
+def test_a_device_that_sends_json_needs_no_state() -> None:
+    """It has no lease key, and need not say how it is."""
+    found = receipts(Peers(JSON, NO_KEY))
+    ((_, payload),) = found.write([(AGENT, SPOOLS)])
+    assert receipt.decode(payload).spools == SPOOLS
+
+
+@pytest.mark.parametrize(
+    ("heard", "lease_key", "why"),
+    [
+        pytest.param(None, LEASE_PUBLIC, Wait.NO_STATE, id="not heard of"),
+        pytest.param(True, NO_KEY, Wait.NO_KEY, id="no key"),
+        pytest.param(True, b"\x01" + bytes(31), Wait.WEAK_KEY, id="small order"),
+    ],
+)
+def test_what_an_agent_might_not_believe_is_not_sent(
+    heard: bool | None, lease_key: bytes, why: Wait
+) -> None:
+    """Nothing is guessed, and how many wait is shown; once it is known, the next receipt goes."""
+    peers = Peers(lease_key=lease_key)
+    found = receipts(peers)
+    if heard is not None:
+        found.heard(AGENT, reads_proven=heard)
+    assert found.write([(AGENT, SPOOLS)]) == []
+    assert found.write([(AGENT, SPOOLS)]) == []
+    assert {one: count for one, count in found.waiting.items() if count} == {why: 1}
+    is_of_key = why is not Wait.NO_STATE
+    assert found.recognised([OTHER, AGENT]) == [AGENT] * is_of_key
+    peers.lease_key = LEASE_PUBLIC
+    assert found.heard(AGENT, reads_proven=True) is not is_of_key
+    assert len(found.write([(AGENT, SPOOLS)])) == 1
+    assert not any(found.waiting.values())
+    assert not found.has_waiting
+
+
+def test_news_is_what_changes_the_form() -> None:
+    """An agent that was upgraded is owed a receipt that it believes; a repeated state is none."""
+    found = receipts(Peers())
+    assert found.heard(AGENT, reads_proven=False)
+    assert not found.heard(AGENT, reads_proven=False)
+    assert found.heard(AGENT, reads_proven=True)
+    assert found.heard(AGENT, reads_proven=False)
+
+
+def test_what_is_remembered_of_agents_is_bounded() -> None:
+    """However many states come, and however many agents wait."""
+    found = receipts(Peers(lease_key=NO_KEY), max_agents=4)
+    agents = [f"{number:016x}" for number in range(10)]
+    for agent in agents:
+        found.heard(agent, reads_proven=True)
+        found.write([(agent, SPOOLS)])
+    assert sum(found.waiting.values()) == 4
+    assert found.recognised(agents) == agents[-4:]
+    # Those that were forgotten are not heard of.
+    found.write([(agents[0], SPOOLS)])
+    assert found.waiting[Wait.NO_STATE] == 1
+
+
+def test_keys_are_agreed_on_once_and_forgotten_in_time() -> None:
+    """An X25519 for each receipt would cost more than the receipt."""
+    proofs = Proofs([NEW], max_agents=4)
+    first = proofs.with_agent(AGENT, LEASE_PUBLIC)
+    assert proofs.with_agent(AGENT, LEASE_PUBLIC) is first
+    for number in range(3):
+        proofs.with_agent(f"{number:016x}", LEASE_PUBLIC)
+    assert proofs.with_agent(AGENT, LEASE_PUBLIC) is first
+    for number in range(8):
+        proofs.with_agent(f"{number:016x}", LEASE_PUBLIC)
+    assert proofs.with_agent(AGENT, LEASE_PUBLIC) is not first
+    assert len(proofs._known) + len(proofs._older) <= 4
+    with pytest.raises(WeakKey):
+        proofs.with_agent(AGENT, bytes(32))
+
+
+def test_another_lease_key_is_another_agreement() -> None:
+    """A lease key that was exchanged: what was made under the old one is not said for the new."""
+    proofs = Proofs([NEW])
+    other = X25519PrivateKey.generate().public_key().public_bytes_raw()
+    assert proofs.with_agent(AGENT, LEASE_PUBLIC) != proofs.with_agent(AGENT, other)
+
+
+def test_peers_are_what_permissions_tell() -> None:
+    """Standing and key of each, none for a stranger; a key that trust writes later is known."""
+    permissions = knowing()
+    unknown = (0, NO_KEY)
+    assert permissions.peers([AGENT, OTHER]) == [(SEALED, LEASE_PUBLIC), unknown]
+    permissions.apply(changes(2, agents=[(OTHER, "json"), (AGENT, "sealed")], lease_key=NO_KEY))
+    assert permissions.peers([AGENT, OTHER]) == [(SEALED, NO_KEY), (JSON, NO_KEY)]
+    permissions.apply(changes(3, agents=[(AGENT, "sealed")]))
+    assert permissions.peers([AGENT]) == [(SEALED, LEASE_PUBLIC)]
+    assert np.all(permissions.peers([OTHER])[0][1] == NO_KEY)
+
+
+def told(floor: int, *, proof: str | None = None) -> SpoolState:
+    """Return what an agent says of its spool."""
+    if proof is None:
+        proof = state.prove_floor(SPOOL, floor, shared(NEW))
+    return SpoolState(SPOOL.hex(), floor, 0, proof)
+
+
+@pytest.mark.parametrize(
+    ("said", "lease_key", "why"),
+    [
+        pytest.param(told(9), LEASE_PUBLIC, None, id="proven"),
+        pytest.param(told(9, proof=""), LEASE_PUBLIC, Ignored.NO_PROOF, id="of before"),
+        pytest.param(told(9), NO_KEY, Ignored.NO_KEY, id="no key"),
+        pytest.param(told(9), bytes([1]) + bytes(31), Ignored.NO_KEY, id="small order"),
+        pytest.param(told(9, proof=told(8).proof), LEASE_PUBLIC, Ignored.BAD_PROOF, id="raised"),
+        pytest.param(
+            told(1 << 62, proof=told(8).proof), LEASE_PUBLIC, Ignored.BAD_PROOF, id="all"
+        ),
+    ],
+)
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_floor_settles_only_what_its_agent_says(
+    said: SpoolState, lease_key: bytes, why: Ignored | None, is_known: bool
+) -> None:
+    """Whether it comes before the spool is known or after: a forged state settles nothing."""
+    settlements = Settlements(interval_s=0.0)
+    ignored: list[Ignored] = []
+    judge = receipts(Peers(lease_key=lease_key)).judge_floor
+    floors = Floors(settlements, judge, on_ignored=ignored.append)
+    if is_known:
+        settlements.load((AGENT, SPOOL), 0, [])
+    floors.told(AGENT, said, now=0.0)
+    if not is_known:
+        assert settlements.due_in_s(now=0.0) is None
+        settlements.load((AGENT, SPOOL), 0, [])
+        floors.learned((AGENT, SPOOL), now=0.0)
+    expected = [(AGENT, [SpoolReceipt(SPOOL, said.floor - 1)])] if why is None else []
+    assert settlements.take_due(now=0.0) == expected
+    assert ignored == ([] if why is None else [why])
+
+
+def test_an_older_floor_that_comes_again_changes_nothing() -> None:
+    """It is proven, and says what is known."""
+    settlements = Settlements(interval_s=0.0)
+    settlements.load((AGENT, SPOOL), 0, [])
+    floors = Floors(settlements, receipts(Peers()).judge_floor)
+    for floor in (9, 4, 9):
+        floors.told(AGENT, told(floor), now=0.0)
+    assert settlements.take_due(now=0.0) == [(AGENT, [SpoolReceipt(SPOOL, 8)])]
+
+
+def test_floors_of_unknown_spools_are_remembered_within_bounds() -> None:
+    """A broker that invents spools fills no memory, and no proof is worked out for them."""
+    settlements = Settlements(interval_s=0.0)
+    asked: list[str] = []
+
+    def judge(agent: str, _: SpoolState) -> None:
+        asked.append(agent)
+
+    floors = Floors(settlements, judge, max_claims=2)
+    for number in range(1, 6):
+        floors.told(f"{number:016x}", told(9), now=0.0)
+    assert asked == []
+    for number in range(1, 6):
+        spool = f"{number:016x}", SPOOL
+        settlements.load(spool, 0, [])
+        floors.learned(spool, now=0.0)
+    assert asked == [f"{number:016x}" for number in (4, 5)]
+
+
+@pytest.mark.parametrize("unknown", [NO_KEY, bytes([1]) + bytes(31)], ids=["none", "small order"])
+def test_a_floor_that_comes_before_its_agents_key_is_taken_once_the_key_is_known(
+    unknown: bytes,
+) -> None:
+    """It is judged again then, counted once as ignored, and taken only with a proof."""
+    settlements = Settlements(interval_s=0.0)
+    settlements.load((AGENT, SPOOL), 0, [])
+    ignored: list[Ignored] = []
+    peers = Peers(lease_key=unknown)
+    floors = Floors(settlements, receipts(peers).judge_floor, on_ignored=ignored.append)
+    for floor in (4, 9, 9):
+        floors.told(AGENT, told(floor), now=0.0)
+    floors.recognised([AGENT, OTHER], now=0.0)
+    assert ignored == [Ignored.NO_KEY] * 2
+    assert settlements.take_due(now=0.0) == []
+    peers.lease_key = LEASE_PUBLIC
+    floors.recognised([OTHER], now=0.0)
+    assert settlements.take_due(now=0.0) == []
+    floors.recognised([AGENT], now=0.0)
+    assert settlements.take_due(now=0.0) == [(AGENT, [SpoolReceipt(SPOOL, 8)])]
+    assert not floors.has_keyless
+    peers.lease_key = unknown
+    floors.told(AGENT, told(20, proof=told(19).proof), now=0.0)
+    peers.lease_key = LEASE_PUBLIC
+    floors.recognised([AGENT], now=0.0)
+    assert ignored[2:] == [Ignored.NO_KEY, Ignored.BAD_PROOF]
+    assert settlements.take_due(now=0.0) == []
+    assert not floors.has_keyless
+
+
+def test_a_floor_waits_for_a_key_and_for_its_spool_in_any_order() -> None:
+    """What is forgotten of the spool while its key is unknown does not lose the floor."""
+    settlements = Settlements(interval_s=0.0, max_spools=1)
+    settlements.load((AGENT, SPOOL), 0, [])
+    peers = Peers(lease_key=NO_KEY)
+    floors = Floors(settlements, receipts(peers).judge_floor)
+    floors.told(AGENT, told(9), now=0.0)
+    settlements.load((OTHER, SPOOL), 0, [])
+    peers.lease_key = LEASE_PUBLIC
+    floors.recognised([AGENT], now=0.0)
+    settlements.load((AGENT, SPOOL), 0, [])
+    floors.learned((AGENT, SPOOL), now=0.0)
+    assert settlements.take_due(now=0.0) == [(AGENT, [SpoolReceipt(SPOOL, 8)])]
+
+
+def test_floors_that_wait_for_keys_are_remembered_within_bounds() -> None:
+    """Neither many agents without a key fill the memory, nor one with many spools."""
+    settlements = Settlements(interval_s=0.0)
+    asked: list[tuple[str, str]] = []
+
+    def judge(agent: str, said: SpoolState) -> Ignored:
+        asked.append((agent, said.spool_id))
+        return Ignored.NO_KEY
+
+    floors = Floors(settlements, judge, max_claims=2)
+    agents = [f"{number:016x}" for number in range(1, 6)]
+    spools = [number.to_bytes(16, "big") for number in range(1, 2 * MAX_SPOOLS)]
+    for agent in agents:
+        for spool_id in spools:
+            settlements.load((agent, spool_id), 0, [])
+            floors.told(agent, SpoolState(spool_id.hex(), 9, 0, "ab"), now=0.0)
+    asked.clear()
+    floors.recognised(agents, now=0.0)
+    kept = [spool_id.hex() for spool_id in spools[-MAX_SPOOLS:]]
+    assert asked == [(agent, spool_id) for agent in agents[-2:] for spool_id in kept]
+
+
+def test_permissions_that_bring_a_key_have_the_floor_taken() -> None:
+    """The sender hears of a change of agents, and settles what had to wait for it."""
+    settlements = Settlements(interval_s=0.0)
+    settlements.load((AGENT, SPOOL), 0, [])
+    permissions = Permissions()
+    permissions.apply(changes(1, is_complete=True, agents=[(AGENT, "sealed")], lease_key=NO_KEY))
+    sender = ReceiptSender(
+        MemoryReceiver(),
+        settlements,
+        Receipts(Proofs([NEW]), permissions.peers),
+        Metrics(),
+        monotonic_s=lambda: 0.0,
+        is_ours=lambda agent: True,
+    )
+    about = delivery(
+        state.encode(state.State(True, "test", spools=[told(9)], reads=[state.RECEIPT_2]))
+    )
+    about.topic = topics.state(AGENT)
+    sender.heard(about)
+    assert settlements.is_behind((AGENT, SPOOL), 9)
+    brought = changes(2, agents=[(AGENT, "sealed")])
+    permissions.apply(brought)
+    sender.changed(brought)
+    assert settlements.is_behind((AGENT, SPOOL), 9) is False
+
+
+def test_a_worker_believes_and_tells_the_agents_of_its_shards_alone() -> None:
+    """Every worker hears every state; one that does not settle an agent must not tell it."""
+    shard = topics.shard_of(AGENT)
+    assert SessionSettings().has(AGENT)
+    assert SessionSettings(first_shard=shard, last_shard=shard).has(AGENT)
+    assert not SessionSettings(last_shard=shard - 1).has(AGENT)
+    settlements = Settlements(interval_s=0.0)
+    settlements.load((AGENT, SPOOL), 0, [])
+    receiver, known = MemoryReceiver(), receipts(Peers())
+    sender = ReceiptSender(
+        receiver,
+        settlements,
+        known,
+        Metrics(),
+        monotonic_s=lambda: 0.0,
+        is_ours=SessionSettings(last_shard=shard - 1).has,
+    )
+    about = delivery(
+        state.encode(state.State(True, "test", spools=[told(9)], reads=[state.RECEIPT_2]))
+    )
+    about.topic = topics.state(AGENT)
+    sender.heard(about)
+    sender.send_all()
+    assert (receiver.published, settlements.is_behind((AGENT, SPOOL), 9)) == ([], True)
+    assert known.heard(AGENT, reads_proven=True)
