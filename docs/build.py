@@ -65,7 +65,7 @@ def _metrics() -> str:
     programs: dict[str, list[Metric]] = {
         "ingest": [
             *ingest.metrics.Metrics().registry.collect(),
-            *ingest.storage.monitor.Watch.describe(None),  # type: ignore[arg-type]  # uses no self
+            *ingest.storage.monitor.DatabaseMonitor.describe(None),  # type: ignore[arg-type]  # uses no self
             *ends["ingest"].describe(),
         ],
         "trust": [

@@ -16,10 +16,10 @@ from edge_agent.lease.leases import Leases
 from edge_agent.metrics import Metrics
 from edge_agent.pipeline.pipeline import Pipeline, marks_of
 from edge_agent.pipeline.pseudonymise import handles_by_sensor
-from edge_agent.pipeline.undated_buffer import WaitingRoom
+from edge_agent.pipeline.undated_buffer import UndatedBuffer
 from edge_agent.ports import KeptTime, Sensors, Spool
 from edge_agent.service import Service
-from edge_agent.spool_writer import Keeper
+from edge_agent.spool_writer import SpoolWriter
 from edge_agent.uplink.uplink import Uplink
 from edge_agent.values.checkpoint import cursor_of
 from edge_agent.values.measurement import Measurement, Reason
@@ -68,7 +68,7 @@ class Agent:
         spool: Spool,
         pipeline: Pipeline,
         leases: Leases,
-        keeper: Keeper,
+        spool_writer: SpoolWriter,
         uplink: Uplink,
         service: Service,
         metrics: Metrics,
@@ -81,11 +81,11 @@ class Agent:
         self._spool = spool
         self._pipeline = pipeline
         self._leases = leases
-        self._keeper = keeper
+        self._spool_writer = spool_writer
         self._uplink = uplink
         self._service = service
         self._metrics = metrics
-        self._undated = WaitingRoom()
+        self._undated = UndatedBuffer()
         self._undated_until = clock.now() + undated_s
         self._turn = asyncio.Lock()
         self._group = asyncio.TaskGroup()
@@ -139,7 +139,7 @@ class Agent:
 
     async def _round(self) -> None:
         """Take what has come, and let it become what it may."""
-        if self._keeper.is_stuck:
+        if self._spool_writer.is_stuck:
             # The disk refuses: what is not taken waits with the sensors.
             measurements: Sequence[Measurement] = []
             await asyncio.sleep(_RETRY_S)
@@ -257,30 +257,30 @@ class Agent:
             self._metrics.took_lease(lease.version, lease.issued_at_ms, self._clock.now_ms())
             _log.info("lease_adopted", lease=lease.version, handles=len(lease.grants))
             await self._keep()
-            await self._keeper.tidy()
+            await self._spool_writer.tidy()
             await self._listen()
 
     def _drop(self, lease: Lease) -> None:
         """Drop what is in memory of handles and quantities that *lease* does not name."""
         marks = self._spool.marks(marks_of(lease))
         adopted = self._pipeline.adopt(lease, self._leases.past, marks, now=self._clock.now())
-        dropped = self._keeper.obey({grant.handle for grant in lease.grants})
-        self._keeper.take(adopted.flush)
+        dropped = self._spool_writer.obey({grant.handle for grant in lease.grants})
+        self._spool_writer.take(adopted.flush)
         self._metrics.refused(Reason.WITHDRAWN, dropped + adopted.dropped)
 
     async def _flush(self) -> None:
         """Make durable what is due, and now and then the marks alone."""
         is_due = self._due_in_s() == 0
-        if self._keeper.is_time:
-            await self._keeper.tidy()
-            await self._keeper.evict()
-        if not self._keeper.is_stuck and (is_due or self._keeper.is_time):
-            self._keeper.take(self._pipeline.take(now=self._clock.now()))
+        if self._spool_writer.is_time:
+            await self._spool_writer.tidy()
+            await self._spool_writer.evict()
+        if not self._spool_writer.is_stuck and (is_due or self._spool_writer.is_time):
+            self._spool_writer.take(self._pipeline.take(now=self._clock.now()))
         await self._keep()
 
     async def _keep(self) -> None:
         """Make durable what the keeper holds, and tell the sensors how far that reaches."""
-        cursors = await self._keeper.keep()
+        cursors = await self._spool_writer.keep()
         for sensor in self._listening.keys() & cursors.keys():
             self._listening[sensor] = cursors[sensor]
         self._sensors.advance(cursors)
@@ -296,8 +296,8 @@ class Agent:
             await self._keep()
             while measurements := await self._sensors.take(within_s=0):
                 self._offer(measurements)
-            if not self._keeper.is_stuck:
-                self._keeper.take(self._pipeline.take_all(now=self._clock.now()))
+            if not self._spool_writer.is_stuck:
+                self._spool_writer.take(self._pipeline.take_all(now=self._clock.now()))
                 await self._keep()
         self._metrics.refused(Reason.UNDATED, self._undated.drop())
         self._clock.keep(is_last=True)

@@ -19,12 +19,12 @@ from edge_agent.config import AgentSettings, BluetoothSettings, SensorSettings
 from edge_agent.enrolment.renewal import renewing, settle
 from edge_agent.errors import SpoolError, StateInUse
 from edge_agent.lease import keys
-from edge_agent.lease.leases import FileShelf, Leases
+from edge_agent.lease.leases import FileLeaseStore, Leases
 from edge_agent.metrics import Metrics
 from edge_agent.pipeline.pipeline import Pipeline
 from edge_agent.ports import Broker, Clock, KeptTime, Sensors
 from edge_agent.reload import (
-    Live,
+    ReloadTargets,
     batch_limits,
     forget_within_s,
     publish_limits,
@@ -38,7 +38,7 @@ from edge_agent.spool import lock
 from edge_agent.spool.index_tags import Tags
 from edge_agent.spool.seal import Seal
 from edge_agent.spool.spool import SqliteSpool
-from edge_agent.spool_writer import Keeper
+from edge_agent.spool_writer import SpoolWriter
 from edge_agent.uplink.outbox import Outbox
 from edge_agent.uplink.publisher import AiomqttBroker
 from edge_agent.uplink.uplink import Uplink
@@ -49,7 +49,7 @@ from runtime.errors import ConfigError
 from runtime.logs import Log, describe
 from runtime.stop import stop_requested
 from runtime.tls import client_context
-from runtime.tls_identity import Identity
+from runtime.tls_identity import TlsIdentity
 from runtime.version import VERSION
 from wire.envelope import SPOOL_ID_BYTES
 
@@ -109,7 +109,7 @@ def _locked(settings: AgentSettings) -> Iterator[None]:
 async def _run(settings: AgentSettings, read: Callable[[], AgentSettings]) -> None:
     held_keys = keys.read(settings.keys)
     settle(settings.broker.tls)
-    identity = Identity(settings.broker.tls)
+    identity = TlsIdentity(settings.broker.tls)
     clock = KeptClock(
         settings.state_dir, belief=settings.clock.belief, marker=settings.clock.marker
     )
@@ -160,7 +160,7 @@ def assemble(  # noqa: PLR0913 - everything that it stands on, once
     spool: SqliteSpool,
     broker: Broker,
     metrics: Metrics,
-) -> tuple[Agent, Live]:
+) -> tuple[Agent, ReloadTargets]:
     """Return an agent over its ports, and what of it may change while it runs."""
     outbox = Outbox(publish_limits(settings))
     agreement = keys.agree(held, agent=settings.agent, source=settings.keys)
@@ -180,7 +180,7 @@ def assemble(  # noqa: PLR0913 - everything that it stands on, once
         agent=settings.agent,
         trust_key=held.trust,
         agent_key=held.lease,
-        shelf=FileShelf(settings.state_dir),
+        lease_store=FileLeaseStore(settings.state_dir),
     )
     seal = Seal(
         agent=settings.agent,
@@ -189,7 +189,7 @@ def assemble(  # noqa: PLR0913 - everything that it stands on, once
         random_bytes=os.urandom,
     )
     pipeline = Pipeline(batch_limits(settings))
-    keeper = Keeper(
+    spool_writer = SpoolWriter(
         clock=clock,
         spool=spool,
         seal=seal,
@@ -207,14 +207,14 @@ def assemble(  # noqa: PLR0913 - everything that it stands on, once
         spool=spool,
         pipeline=pipeline,
         leases=leases,
-        keeper=keeper,
+        spool_writer=spool_writer,
         uplink=uplink,
         service=service,
         metrics=metrics,
         # A recording has dates of its own, and waits.
         undated_s=settings.clock.undated_s if settings.sensors.source == "bluetooth" else 0.0,
     )
-    return agent, Live(pipeline, outbox, spool, keeper, uplink, backoff, service)
+    return agent, ReloadTargets(pipeline, outbox, spool, spool_writer, uplink, backoff, service)
 
 
 def _sensors(
@@ -235,10 +235,10 @@ def _radio(
     from edge_agent.bluetooth import models
     from edge_agent.bluetooth.radio.bluez import BluezHost
     from edge_agent.bluetooth.radio.client import Radio
-    from edge_agent.bluetooth.radio.escalation import Steps
+    from edge_agent.bluetooth.radio.escalation import EscalationDelays
     from edge_agent.bluetooth.radio.metrics import RadioMetrics
-    from edge_agent.bluetooth.sensors import BluetoothSensors, Patience
-    from edge_agent.bluetooth.session import Timing, Trust
+    from edge_agent.bluetooth.sensors import BluetoothSensors, RadioTimeouts
+    from edge_agent.bluetooth.session import ClockPolicy, SessionTiming
 
     return BluetoothSensors(
         radio=Radio(adapter=settings.adapter),
@@ -247,17 +247,19 @@ def _radio(
         metrics=RadioMetrics(registry),
         refused=metrics.refused,
         random=random.random,
-        patience=Patience(
-            timing=Timing(
+        patience=RadioTimeouts(
+            timing=SessionTiming(
                 silence_s=settings.silence_s,
                 session_silence_s=settings.cgm_silence_s,
                 rest_s=settings.meter_every_s,
             ),
-            steps=Steps(exit_s=settings.give_up_after_s),
+            steps=EscalationDelays(exit_s=settings.give_up_after_s),
             longest_wait_s=settings.longest_wait_s,
         ),
         models=models.read(settings.quirks_file) if settings.quirks_file else models.NO_MODELS,
-        trust=Trust(assume_local=settings.assume_local_clocks, set_clocks=settings.set_clocks),
+        trust=ClockPolicy(
+            assume_local=settings.assume_local_clocks, set_clocks=settings.set_clocks
+        ),
     )
 
 
@@ -284,7 +286,7 @@ async def _open_spool(
     return spool
 
 
-class Report(msgspec.Struct, frozen=True):
+class CheckReport(msgspec.Struct, frozen=True):
     """What `check` found sound."""
 
     agent: str
@@ -292,7 +294,7 @@ class Report(msgspec.Struct, frozen=True):
     broker: str
 
 
-def check(settings: AgentSettings) -> Report:
+def check(settings: AgentSettings) -> CheckReport:
     """
     Read every file that *settings* name, and return what they come to.
 
@@ -304,7 +306,7 @@ def check(settings: AgentSettings) -> Report:
     if settings.sensors.source == "bluetooth":
         registry = CollectorRegistry()
         _radio(settings.sensors.bluetooth, SystemClock(), Metrics(registry), registry)
-    return Report(
+    return CheckReport(
         settings.agent,
         str(settings.state_dir),
         f"{settings.broker.host}:{settings.broker.port}",

@@ -7,9 +7,9 @@ from typing import Protocol
 
 import msgspec
 
-from edge_agent.values.checkpoint import Mark
+from edge_agent.values.checkpoint import Checkpoint
 from edge_agent.values.measurement import Measurement
-from edge_agent.values.priority import Worth
+from edge_agent.values.priority import Priority
 from wire.lease import Lease
 from wire.receipt import SpoolReceipt
 
@@ -96,7 +96,7 @@ class Sealed(msgspec.Struct, frozen=True):
     observations: int
     payload: bytes
     """As it will be published, every time."""
-    worth: Worth = Worth.STREAMED
+    worth: Priority = Priority.STREAMED
     """Of the most that is in it."""
 
 
@@ -178,7 +178,7 @@ class Spool(Protocol):
         ...
 
     async def append(
-        self, envelopes: Sequence[Sealed], marks: Mapping[Mark, int], *, now_ms: int
+        self, envelopes: Sequence[Sealed], marks: Mapping[Checkpoint, int], *, now_ms: int
     ) -> Appended:
         """
         Keep *envelopes* and *marks*.
@@ -190,7 +190,7 @@ class Spool(Protocol):
         """
         ...
 
-    def marks(self, marks: Sequence[Mark]) -> dict[Mark, int]:
+    def marks(self, marks: Sequence[Checkpoint]) -> dict[Checkpoint, int]:
         """Return those of *marks* that are known."""
         ...
 

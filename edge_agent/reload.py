@@ -9,8 +9,8 @@ from edge_agent.config import AgentSettings
 from edge_agent.pipeline import pipeline
 from edge_agent.pipeline.pipeline import Pipeline
 from edge_agent.service import Service
-from edge_agent.spool.spool import Bounds, SqliteSpool
-from edge_agent.spool_writer import Keeper
+from edge_agent.spool.spool import SpoolLimits, SqliteSpool
+from edge_agent.spool_writer import SpoolWriter
 from edge_agent.uplink import outbox
 from edge_agent.uplink.outbox import Outbox
 from edge_agent.uplink.uplink import Uplink
@@ -33,10 +33,10 @@ def forget_within_s(settings: AgentSettings) -> float:
     return _FORGET_EVERY * settings.batch.max_age_s
 
 
-def batch_limits(settings: AgentSettings) -> pipeline.Limits:
+def batch_limits(settings: AgentSettings) -> pipeline.BatchLimits:
     """Return when a batch is due."""
     batch = settings.batch
-    return pipeline.Limits(
+    return pipeline.BatchLimits(
         batch.max_observations,
         batch.max_age_s,
         batch.due_observations,
@@ -44,31 +44,33 @@ def batch_limits(settings: AgentSettings) -> pipeline.Limits:
     )
 
 
-def publish_limits(settings: AgentSettings) -> outbox.Limits:
+def publish_limits(settings: AgentSettings) -> outbox.OutboxLimits:
     """Return how far to run ahead of the receipts."""
     publish = settings.publish
-    return outbox.Limits(publish.max_unsettled, publish.resend_after_s, publish.backlog_per_s)
+    return outbox.OutboxLimits(
+        publish.max_unsettled, publish.resend_after_s, publish.backlog_per_s
+    )
 
 
-def spool_bounds(settings: AgentSettings) -> Bounds:
+def spool_bounds(settings: AgentSettings) -> SpoolLimits:
     """Return how much may be in the spool."""
-    return Bounds(settings.spool.max_bytes, settings.spool.min_free_bytes)
+    return SpoolLimits(settings.spool.max_bytes, settings.spool.min_free_bytes)
 
 
-class Live(msgspec.Struct, frozen=True):
+class ReloadTargets(msgspec.Struct, frozen=True):
     """What a running agent can change."""
 
     pipeline: Pipeline
     outbox: Outbox
     spool: SqliteSpool
-    keeper: Keeper
+    spool_writer: SpoolWriter
     uplink: Uplink
     backoff: Backoff
     service: Service
 
 
 def reload(
-    live: Live, held: AgentSettings, read: Callable[[], AgentSettings], *, now: float
+    live: ReloadTargets, held: AgentSettings, read: Callable[[], AgentSettings], *, now: float
 ) -> AgentSettings:
     """
     Let what *read* returns be in force, as far as it may; return the settings in force now.
@@ -87,7 +89,7 @@ def reload(
     live.pipeline.limits = batch_limits(new)
     live.outbox.limits = publish_limits(new)
     live.spool.bounds = spool_bounds(new)
-    live.keeper.max_age_s = new.spool.max_age_s
+    live.spool_writer.max_age_s = new.spool.max_age_s
     live.uplink.forget_within_s = forget_within_s(new)
     live.backoff.longest_s = new.publish.longest_wait_s
     logs.configure(new.log.level)

@@ -25,7 +25,7 @@ EVERY_S: Final = 5.0
 _log = Log("agent.keeper")
 
 
-class Keeper:
+class SpoolWriter:
     """
     Appends, purges and evicts; what fails it tries again when it is asked again.
 

@@ -12,7 +12,7 @@ from ingest.values.outcome import Outcome
 _P: Final = "vitalveil_ingest_"
 
 
-class Books(Collector):
+class Accounting(Collector):
     """
     Received = stored + duplicate + refused + quarantined + abandoned + in flight.
 

@@ -20,7 +20,7 @@ from ingest.receipts.receipts import Proofs, Receipts
 from ingest.receipts.settle import Settlements
 from ingest.service import Clocks, Service
 from ingest.storage.database import connection_string
-from ingest.storage.monitor import Watch
+from ingest.storage.monitor import DatabaseMonitor
 from ingest.storage.quarantine import sealer_to
 from ingest.storage.reader import PermissionReader
 from ingest.storage.store import PostgresStore
@@ -31,7 +31,7 @@ from runtime.errors import ConfigError
 from runtime.memory import give_back
 from runtime.pulse import Pulse
 from runtime.stop import stop_requested
-from runtime.tls_identity import Identity
+from runtime.tls_identity import TlsIdentity
 from wire.sealing import Opener
 
 _DRAIN_TIMEOUT_S: Final = 5.0
@@ -68,7 +68,7 @@ class App:
         chance = random.Random()  # noqa: S311 - jitter, not a secret
         keys = read_keys(settings.keys)
         conninfo = connection_string(settings.database, application="vitalveil-ingest")
-        self.metrics.registry.register(Watch(conninfo, settings.watch))
+        self.metrics.registry.register(DatabaseMonitor(conninfo, settings.watch))
         tls_files = {
             "client": settings.broker.tls.certificate_file,
             "ca": settings.broker.tls.ca_file,
@@ -76,7 +76,7 @@ class App:
         self.metrics.registry.register(Certificates(CERTIFICATE_END, tls_files))
         self.receiver = MqttReceiver(
             broker=settings.broker,
-            identity=Identity(settings.broker.tls),
+            identity=TlsIdentity(settings.broker.tls),
             session=settings.session,
             backoff=Backoff(chance.random, first_s=0.1, longest_s=10.0),
             now_ms=now_ms,

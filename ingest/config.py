@@ -11,7 +11,7 @@ from msgspec import Meta
 from ingest.admission.decide import ClockRules
 from ingest.mqtt.session import SessionSettings
 from ingest.storage.database import DatabaseSettings
-from ingest.storage.monitor import WatchSettings
+from ingest.storage.monitor import MonitorSettings
 from ingest.storage.quarantine import QuarantineLimits
 from ingest.values.batch import FlushLimits
 from runtime.errors import ConfigError
@@ -57,7 +57,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     receipts: ReceiptSettings = ReceiptSettings()
     quarantine: QuarantineLimits = QuarantineLimits()
     store: StoreSettings = StoreSettings()
-    watch: WatchSettings = WatchSettings()
+    watch: MonitorSettings = MonitorSettings()
     http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()
 

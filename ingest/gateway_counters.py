@@ -48,7 +48,7 @@ class _Seen(msgspec.Struct, gc=False):
     levels: dict[str, int]
 
 
-class Fleet(Collector):
+class GatewayCounters(Collector):
     """
     The sums, shown at a scrape.
 

@@ -11,9 +11,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.registry import Collector
 
-from ingest.accounting import Books
+from ingest.accounting import Accounting
 from ingest.admission.plan import STORED, Plan
-from ingest.gateway_counters import Fleet, UnreadableState
+from ingest.gateway_counters import GatewayCounters, UnreadableState
 from ingest.ports import Stored
 from ingest.receipts.floors import Ignored
 from ingest.receipts.receipts import Wait
@@ -82,7 +82,7 @@ class Metrics:
         def gauge(name: str, text: str, *labels: str) -> Gauge:
             return Gauge(_P + name, text, labels, registry=registry)
 
-        self._books = Books()
+        self._books = Accounting()
         registry.register(self._books)
         self._refused = counter("refused_envelopes", "Envelopes refused.", "reason")
         self._quarantined = counter("quarantined_envelopes", "Put into quarantine.", "reason")
@@ -123,7 +123,7 @@ class Metrics:
             fine_buckets(),
         )
         registry.register(self.latency)
-        self.fleet = Fleet()
+        self.fleet = GatewayCounters()
         registry.register(self.fleet)
         self.epoch = gauge("permissions_epoch", "Epoch of the permissions in memory.")
         self.permissions = gauge("permissions", "Permissions in memory.")

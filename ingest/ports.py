@@ -7,7 +7,7 @@ import msgspec
 
 from ingest.admission.permissions import Changes
 from ingest.admission.plan import Fate, Plan
-from ingest.values.delivery import Delivery, Identity, Spool
+from ingest.values.delivery import Delivery, EnvelopeId, Spool
 from ingest.values.outcome import Outcome
 
 
@@ -63,7 +63,7 @@ class Stored(msgspec.Struct, frozen=True, eq=False):
     fates: list[Fate]
     committed_ms: int
     copy_s: float
-    settled_before: list[Identity] = []
+    settled_before: list[EnvelopeId] = []
     unstored: list[int] = []
 
     def new_spools(self) -> set[Spool]:

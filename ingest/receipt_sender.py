@@ -11,7 +11,7 @@ from ingest.ports import Receiver
 from ingest.receipts.floors import Floors
 from ingest.receipts.receipts import Receipts
 from ingest.receipts.settle import Settlements
-from ingest.values.delivery import Delivery, Identity, Spool
+from ingest.values.delivery import Delivery, EnvelopeId, Spool
 from wire import state, topics
 from wire.errors import WireError
 
@@ -82,7 +82,7 @@ class ReceiptSender:
         self._metrics.receipts.inc(len(written))
         self._metrics.show_waiting(self._receipts.waiting)
 
-    def settled(self, identities: Iterable[Identity]) -> Collection[Spool]:
+    def settled(self, identities: Iterable[EnvelopeId]) -> Collection[Spool]:
         """Owe receipts for *identities*, whose outcome is committed; return their spools."""
         spools = self._settlements.settle(identities, now=self._now())
         self._owes.set()

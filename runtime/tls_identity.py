@@ -17,7 +17,7 @@ _log = Log("identity")
 _Stamp = list[tuple[int, int] | None]
 
 
-class Identity:
+class TlsIdentity:
     """
     A TLS context that follows its files.
 

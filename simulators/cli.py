@@ -14,7 +14,7 @@ from simulators.fleet import cli as fleet_cli
 from simulators.people.people import DEFAULT_SOURCE, Person, pick
 from simulators.recordings import index
 from simulators.replay import listing
-from simulators.replay.replay import Report, replay, source_of
+from simulators.replay.replay import ReplayReport, replay, source_of
 from simulators.sensor import arguments as sensor_arguments
 
 
@@ -204,7 +204,7 @@ def _people_lines(people: Sequence[Person]) -> Iterable[str]:
             )
 
 
-def _report_lines(result: Report) -> Iterable[str]:
+def _report_lines(result: ReplayReport) -> Iterable[str]:
     yield f"{result.handed_over} records handed over in {result.seconds:.1f} s"
     yield from (f"    {count} {quantity}" for quantity, count in result.values.items())
     yield from itertools.chain(

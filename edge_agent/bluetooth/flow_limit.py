@@ -11,7 +11,7 @@ PATIENCE: Final = 2000
 """So many beyond it, and the sensor is left alone for a while: each costs the host's time too."""
 
 
-class Meter:
+class FlowLimit:
     """
     A bucket of permissions to send, which fills with time.
 

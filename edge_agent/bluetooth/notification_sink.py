@@ -20,7 +20,7 @@ MAX_VALUE_BYTES = 512
 """Core specification, volume 3, part F, section 3.2.9: no attribute is longer."""
 
 
-class Shared(msgspec.Struct, frozen=True):
+class SharedState(msgspec.Struct, frozen=True):
     """What all sensors have in common."""
 
     inbox: Inbox
@@ -30,7 +30,7 @@ class Shared(msgspec.Struct, frozen=True):
     """Counts a value that no measurement came of."""
 
 
-class Outlet:
+class NotificationSink:
     """
     What comes out of one sensor during one connection.
 
@@ -42,13 +42,13 @@ class Outlet:
         progressed: Called when something came that can be read: the radio works.
     """
 
-    def __init__(self, sensor: str, shared: Shared, progressed: Callable[[], None]) -> None:
+    def __init__(self, sensor: str, shared: SharedState, progressed: Callable[[], None]) -> None:
         self.sensor = sensor
         self.quirks: Quirks = NO_QUIRKS
         self.dater: Dater = SensorClock()
         self._shared = shared
         self._progressed = progressed
-        self._flow = flow_limit.Meter(now=shared.clock.now())
+        self._flow = flow_limit.FlowLimit(now=shared.clock.now())
         self.heard_at = shared.clock.now()
         """When the last value came, by the monotonic clock."""
 

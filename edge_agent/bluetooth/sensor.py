@@ -8,28 +8,28 @@ import msgspec
 
 from edge_agent.bluetooth.errors import BluetoothError, NotAuthorised, SensorError, Unanswered
 from edge_agent.bluetooth.models import Models
-from edge_agent.bluetooth.notification_sink import Outlet, Shared
+from edge_agent.bluetooth.notification_sink import NotificationSink, SharedState
 from edge_agent.bluetooth.radio.client import Link, Radio, connected
-from edge_agent.bluetooth.radio.escalation import Trouble
+from edge_agent.bluetooth.radio.escalation import FailureKind
 from edge_agent.bluetooth.radio.metrics import Ending, ending_of
 from edge_agent.bluetooth.radio.recovery import Recovery
 from edge_agent.bluetooth.radio.scanner import Scanner
-from edge_agent.bluetooth.session import Timing, Trust, Visit
+from edge_agent.bluetooth.session import ClockPolicy, SensorSession, SessionTiming
 from runtime.backoff import Backoff
 from runtime.logs import Log
 
 _log = Log("agent.bluetooth")
 
 
-class Means(msgspec.Struct, frozen=True):
+class SensorDependencies(msgspec.Struct, frozen=True):
     """What every sensor's task works with."""
 
     radio: Radio
     scanner: Scanner
     recovery: Recovery
-    shared: Shared
-    timing: Timing
-    trust: Trust
+    shared: SharedState
+    timing: SessionTiming
+    trust: ClockPolicy
     models: Models
     random: Callable[[], float]
     longest_wait_s: float
@@ -50,12 +50,12 @@ class BoundSensor:
         means: What it works with.
     """
 
-    def __init__(self, address: str, cursor: int, means: Means) -> None:
+    def __init__(self, address: str, cursor: int, means: SensorDependencies) -> None:
         self.cursor = cursor
         self._address = address
         self._means = means
         self._link: Link | None = None
-        self._outlet: Outlet | None = None
+        self._sink: NotificationSink | None = None
         self._is_suspect = False
         self._link_wait = Backoff(means.random, longest_s=means.longest_wait_s)
         self._sensor_wait = Backoff(means.random, first_s=2.0, longest_s=means.sensor_wait_s)
@@ -67,9 +67,9 @@ class BoundSensor:
 
     def heard_within(self, seconds: float) -> bool:
         """Tell whether it has sent something in the last *seconds*, over a link that is up."""
-        if self._link is None or self._outlet is None:
+        if self._link is None or self._sink is None:
             return False
-        return self._means.shared.clock.now() - self._outlet.heard_at <= seconds
+        return self._means.shared.clock.now() - self._sink.heard_at <= seconds
 
     def lose(self) -> None:
         """Take no value more over the link that there is, and leave it."""
@@ -118,21 +118,21 @@ class BoundSensor:
                     )
                 )
             self._link = link
-            self._outlet = Outlet(self._address, means.shared, self._progressed)
+            self._sink = NotificationSink(self._address, means.shared, self._progressed)
             means.shared.metrics.connections.inc()
-            means.recovery.worked(Trouble.STACK)
+            means.recovery.worked(FailureKind.STACK)
             try:
-                return await link.hold(self._begin(link, self._outlet).run())
+                return await link.hold(self._begin(link, self._sink).run())
             finally:
                 self._link = None
 
-    def _begin(self, link: Link, outlet: Outlet) -> Visit:
+    def _begin(self, link: Link, sink: NotificationSink) -> SensorSession:
         means = self._means
         cursor = lambda: self.cursor  # noqa: E731 - it moves while the visit lasts
-        return Visit(link, outlet, cursor, means.timing, means.trust, means.models)
+        return SensorSession(link, sink, cursor, means.timing, means.trust, means.models)
 
     def _progressed(self) -> None:
-        self._means.recovery.worked(Trouble.LINK, Trouble.DEAF)
+        self._means.recovery.worked(FailureKind.LINK, FailureKind.DEAF)
         self._link_wait.succeeded()
         self._sensor_wait.succeeded()
 

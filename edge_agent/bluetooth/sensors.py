@@ -9,14 +9,14 @@ import msgspec
 
 from edge_agent.bluetooth.inbox import Inbox
 from edge_agent.bluetooth.models import NO_MODELS, Models
-from edge_agent.bluetooth.notification_sink import Shared
+from edge_agent.bluetooth.notification_sink import SharedState
 from edge_agent.bluetooth.radio.client import Radio
-from edge_agent.bluetooth.radio.escalation import Steps
+from edge_agent.bluetooth.radio.escalation import EscalationDelays
 from edge_agent.bluetooth.radio.metrics import RadioMetrics
 from edge_agent.bluetooth.radio.recovery import Host, Recovery
-from edge_agent.bluetooth.radio.scanner import Rhythm, Scanner
-from edge_agent.bluetooth.sensor import BoundSensor, Means, end
-from edge_agent.bluetooth.session import Timing, Trust
+from edge_agent.bluetooth.radio.scanner import Scanner, ScanTiming
+from edge_agent.bluetooth.sensor import BoundSensor, SensorDependencies, end
+from edge_agent.bluetooth.session import ClockPolicy, SessionTiming
 from edge_agent.ports import Clock
 from edge_agent.values.measurement import Measurement, Reason
 from runtime.backoff import Backoff
@@ -36,16 +36,16 @@ class WatchedHost(Host, Protocol):
         ...
 
 
-class Patience(msgspec.Struct, frozen=True):
+class RadioTimeouts(msgspec.Struct, frozen=True):
     """How long to wait for what."""
 
-    timing: Timing = Timing()
-    steps: Steps = Steps()
+    timing: SessionTiming = SessionTiming()
+    steps: EscalationDelays = EscalationDelays()
     longest_wait_s: float = 15.0
     """Between attempts to connect."""
     sensor_wait_s: float = 120.0
     """The same, when it is the sensor that does wrong."""
-    rhythm: Rhythm = Rhythm()
+    rhythm: ScanTiming = ScanTiming()
 
 
 class BluetoothSensors:
@@ -81,11 +81,11 @@ class BluetoothSensors:
         metrics: RadioMetrics,
         refused: Callable[[Reason], None],
         random: Callable[[], float],
-        patience: Patience | None = None,
-        trust: Trust | None = None,
+        patience: RadioTimeouts | None = None,
+        trust: ClockPolicy | None = None,
         models: Models = NO_MODELS,
     ) -> None:
-        patience = patience or Patience()
+        patience = patience or RadioTimeouts()
         self._host = host
         self._metrics = metrics
         self._inbox = Inbox()
@@ -110,13 +110,13 @@ class BluetoothSensors:
             renew_scanner=self._scanner.renew,
             host_is_up=lambda: self._host_is_up,
         )
-        self._means = Means(
+        self._means = SensorDependencies(
             radio=radio,
             scanner=self._scanner,
             recovery=self._recovery,
-            shared=Shared(self._inbox, metrics, clock, refused),
+            shared=SharedState(self._inbox, metrics, clock, refused),
             timing=patience.timing,
-            trust=trust or Trust(),
+            trust=trust or ClockPolicy(),
             models=models,
             random=random,
             longest_wait_s=patience.longest_wait_s,

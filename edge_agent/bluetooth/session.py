@@ -9,10 +9,10 @@ import msgspec
 from edge_agent.bluetooth import dating
 from edge_agent.bluetooth.errors import Flooding, SensorRefused, Silent
 from edge_agent.bluetooth.models import Models, quirks_of
-from edge_agent.bluetooth.notification_sink import Outlet
+from edge_agent.bluetooth.notification_sink import NotificationSink
 from edge_agent.bluetooth.radio.client import Link
 from edge_agent.bluetooth.records import cgm, glucose
-from edge_agent.bluetooth.records.record_access import Pace
+from edge_agent.bluetooth.records.record_access import RequestTiming
 from edge_agent.gatt import date_time
 from edge_agent.gatt.date_time import CurrentTime, DateTime
 from edge_agent.gatt.registry import CHARACTERISTICS
@@ -29,19 +29,19 @@ EPISODIC: Final = ((0x1822, 0x2A5E), (0x1810, 0x2A35), (0x1809, 0x2A1C), (0x181D
 """What comes when somebody measures."""
 
 
-class Timing(msgspec.Struct, frozen=True):
+class SessionTiming(msgspec.Struct, frozen=True):
     """How patient to be with a sensor that is connected."""
 
     silence_s: float = 30.0
     """With one that ought to send every second."""
     session_silence_s: float = 900.0
     """With a CGM sensor, which sends every few minutes."""
-    records: Pace = Pace()
+    records: RequestTiming = RequestTiming()
     rest_s: float = 60.0
     """Before a meter that has told everything is asked again, if it is still there."""
 
 
-class Trust(msgspec.Struct, frozen=True):
+class ClockPolicy(msgspec.Struct, frozen=True):
     """How far to believe in the clocks of sensors."""
 
     assume_local: bool = False
@@ -50,14 +50,14 @@ class Trust(msgspec.Struct, frozen=True):
     """Whether a clock that is off by a minute, or was never set, is set to our local time."""
 
 
-class Visit:
+class SensorSession:
     """
     One connection to one sensor, from its beginning to its end.
 
     Args:
         link: To the sensor.
 
-        outlet: Where its values go.
+        sink: Where its values go.
 
         cursor: Returns the number of the last record that is durable.
 
@@ -71,14 +71,14 @@ class Visit:
     def __init__(
         self,
         link: Link,
-        outlet: Outlet,
+        sink: NotificationSink,
         cursor: Callable[[], int],
-        timing: Timing,
-        trust: Trust,
+        timing: SessionTiming,
+        trust: ClockPolicy,
         models: Models,
     ) -> None:
         self._link = link
-        self._outlet = outlet
+        self._sink = sink
         self._cursor = cursor
         self._timing = timing
         self._trust = trust
@@ -92,7 +92,7 @@ class Visit:
             BluetoothError: It ended before.
         """
         offset_ms = self._offset_ms()
-        self._outlet.quirks = await quirks_of(self._link, self._models)
+        self._sink.quirks = await quirks_of(self._link, self._models)
         await self._read_clock()
         silence_s = await self._subscribe()
         session = await self._follow_session()
@@ -111,13 +111,13 @@ class Visit:
 
     def _offset_ms(self) -> float:
         """Return what our time of day has over a clock that never jumps."""
-        clock = self._outlet.clock
+        clock = self._sink.clock
         return clock.now_ms() - clock.now() * 1000
 
     def _look(self, silence_s: float | None) -> None:
-        if self._outlet.is_flooded:
+        if self._sink.is_flooded:
             raise Flooding
-        quiet_s = self._outlet.clock.now() - self._outlet.heard_at
+        quiet_s = self._sink.clock.now() - self._sink.heard_at
         if silence_s is not None and quiet_s > silence_s:
             raise Silent
 
@@ -144,7 +144,7 @@ class Visit:
         await self._link.subscribe(
             service,
             number,
-            lambda value: self._outlet.live(characteristic, value, is_single=is_single),
+            lambda value: self._sink.live(characteristic, value, is_single=is_single),
         )
 
     async def _read_battery(self) -> None:
@@ -154,14 +154,14 @@ class Visit:
             value = await self._link.read(*BATTERY)
         except SensorRefused:
             return  # Some want a bond for that alone.
-        self._outlet.live(CHARACTERISTICS[BATTERY[1]], value)
+        self._sink.live(CHARACTERISTICS[BATTERY[1]], value)
 
-    async def _follow_session(self) -> cgm.Session | None:
+    async def _follow_session(self) -> cgm.CgmSensorSession | None:
         if not self._link.can_notify(cgm.SERVICE, 0x2AA7):
             return None
-        session = cgm.Session(
+        session = cgm.CgmSensorSession(
             self._link,
-            self._outlet,
+            self._sink,
             self._cursor,
             self._timing.records,
             may_set=self._trust.set_clocks,
@@ -173,7 +173,9 @@ class Visit:
     async def _fetch_records(self) -> bool:
         if not self._link.can_notify(glucose.SERVICE, 0x2A18):
             return False
-        meter = glucose.Meter(self._link, self._outlet, self._cursor, self._timing.records)
+        meter = glucose.GlucoseMeterSession(
+            self._link, self._sink, self._cursor, self._timing.records
+        )
         await meter.open()
         await meter.fetch()
         await self._set_clock()
@@ -182,14 +184,14 @@ class Visit:
     async def _read_clock(self) -> None:
         """Learn how far the sensor's clock is off."""
         shown = await self._shown()
-        now_ms = self._outlet.clock.now_ms()
+        now_ms = self._sink.clock.now_ms()
         if shown is not None:
-            self._outlet.dater = dating.clock_that_shows(shown.as_datetime(), now_ms=now_ms)
+            self._sink.dater = dating.clock_that_shows(shown.as_datetime(), now_ms=now_ms)
         elif self._trust.assume_local:
-            self._outlet.dater = dating.local_clock(now_ms)
+            self._sink.dater = dating.local_clock(now_ms)
         self._is_off = shown is not None and _is_off(shown, now_ms)
         if self._is_off:
-            self._outlet.metrics.clocks.inc()
+            self._sink.metrics.clocks.inc()
 
     async def _shown(self) -> DateTime | None:
         if not self._link.has(_TIME_SERVICE, _CURRENT_TIME):
@@ -198,15 +200,15 @@ class Visit:
             value = await self._link.read(_TIME_SERVICE, _CURRENT_TIME)
         except SensorRefused:
             return None
-        decoded = self._outlet.decode(CHARACTERISTICS[_CURRENT_TIME], value)
+        decoded = self._sink.decode(CHARACTERISTICS[_CURRENT_TIME], value)
         return decoded.date_time if isinstance(decoded, CurrentTime) else None
 
     async def _set_clock(self) -> None:
         """Set the sensor's clock, now that all that it stamped by it is fetched."""
         may = self._trust.set_clocks and self._link.can_write(_TIME_SERVICE, _CURRENT_TIME)
         # By a clock that nobody believes, no other is set.
-        if may and self._is_off and self._outlet.clock.is_dated():
-            shown, _ = dating.now_shown(self._outlet.clock.now_ms())
+        if may and self._is_off and self._sink.clock.is_dated():
+            shown, _ = dating.now_shown(self._sink.clock.now_ms())
             # GSS, Current Time: bit 0 of the reason says that somebody set it.
             value = date_time.encode_current_time(CurrentTime(shown, 0, 0, 1))
             await self._link.write(_TIME_SERVICE, _CURRENT_TIME, value)

@@ -25,7 +25,7 @@ _MMHG_PER_KPA: Final = 1000 / 133.322387415
 USER_UNKNOWN: Final = 0xFF
 
 
-class Status(enum.IntFlag):
+class BloodPressureStatus(enum.IntFlag):
     """GSS, Measurement Status: how the measurement was taken; bits 6 to 15 are reserved."""
 
     BODY_MOVEMENT = 1 << 0
@@ -36,7 +36,7 @@ class Status(enum.IntFlag):
     IMPROPER_POSITION = 1 << 5
 
 
-class Unit(enum.Enum):
+class BloodPressureUnit(enum.Enum):
     """What the three pressures are in."""
 
     MMHG = "mmHg"
@@ -44,7 +44,7 @@ class Unit(enum.Enum):
 
     def mmhg(self, pressure: float) -> float:
         """Return *pressure*, in this unit, in mmHg."""
-        return pressure * _MMHG_PER_KPA if self is Unit.KPA else pressure
+        return pressure * _MMHG_PER_KPA if self is BloodPressureUnit.KPA else pressure
 
 
 class BloodPressureMeasurement(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,13 +54,13 @@ class BloodPressureMeasurement(msgspec.Struct, frozen=True, kw_only=True):
     diastolic: Number
     mean: Number
     """Mean arterial pressure; NaN from those that do not compute it."""
-    unit: Unit = Unit.MMHG
+    unit: BloodPressureUnit = BloodPressureUnit.MMHG
     timestamp: DateTime | None = None
     pulse_bpm: Number | None = None
     user: int | None = None
     """Which of those that share the monitor; `USER_UNKNOWN` if it does not know."""
     status: int | None = None
-    """Bits of `Status`; None if the monitor does not tell."""
+    """Bits of `BloodPressureStatus`; None if the monitor does not tell."""
 
 
 def decode(value: Value) -> BloodPressureMeasurement:
@@ -76,7 +76,7 @@ def decode(value: Value) -> BloodPressureMeasurement:
         systolic=octets.sfloat(),
         diastolic=octets.sfloat(),
         mean=octets.sfloat(),
-        unit=Unit.KPA if flags & _KILOPASCAL else Unit.MMHG,
+        unit=BloodPressureUnit.KPA if flags & _KILOPASCAL else BloodPressureUnit.MMHG,
         timestamp=date_time.take(octets) if flags & _TIMESTAMP else None,
         pulse_bpm=octets.sfloat() if flags & _PULSE else None,
         user=octets.uint8() if flags & _USER else None,
@@ -86,7 +86,7 @@ def decode(value: Value) -> BloodPressureMeasurement:
 
 def encode(measurement: BloodPressureMeasurement) -> bytes:
     """Return *measurement* as a monitor sends it."""
-    flags = _KILOPASCAL if measurement.unit is Unit.KPA else 0
+    flags = _KILOPASCAL if measurement.unit is BloodPressureUnit.KPA else 0
     pressures = (measurement.systolic, measurement.diastolic, measurement.mean)
     body = struct.pack("<3H", *map(to_sfloat, pressures))
     if measurement.timestamp is not None:
@@ -137,5 +137,5 @@ def _contradict(systolic: Outcome, diastolic: Outcome) -> bool:
 
 
 def _pulse_fault(status: int) -> Refusal | None:
-    outside = Status.PULSE_ABOVE_RANGE | Status.PULSE_BELOW_RANGE
+    outside = BloodPressureStatus.PULSE_ABOVE_RANGE | BloodPressureStatus.PULSE_BELOW_RANGE
     return Refusal.SATURATED if status & outside else None

@@ -13,7 +13,7 @@ from edge_agent.gatt.octets import Octets, Value, nibbles
 from edge_agent.gatt.quirks import NO_QUIRKS, Quirks
 
 
-class OpCode(enum.IntEnum):
+class CgmOpCode(enum.IntEnum):
     """GSS, CGM Specific Ops Control Point, Op Code: what is asked, or answered."""
 
     SET_INTERVAL = 0x01
@@ -47,7 +47,7 @@ class OpCode(enum.IntEnum):
     """GSS calls it 0x0F in one place, which is the hypo alert level."""
 
 
-class ResponseCode(enum.IntEnum):
+class CgmResponseCode(enum.IntEnum):
     """How a request went; the numbers above are reserved."""
 
     SUCCESS = 1
@@ -59,16 +59,16 @@ class ResponseCode(enum.IntEnum):
 
 _COMMANDS: Final = frozenset(
     {
-        OpCode.GET_INTERVAL,
-        OpCode.GET_PATIENT_HIGH,
-        OpCode.GET_PATIENT_LOW,
-        OpCode.GET_HYPO,
-        OpCode.GET_HYPER,
-        OpCode.GET_RATE_OF_DECREASE,
-        OpCode.GET_RATE_OF_INCREASE,
-        OpCode.RESET_ALERT,
-        OpCode.START_SESSION,
-        OpCode.STOP_SESSION,
+        CgmOpCode.GET_INTERVAL,
+        CgmOpCode.GET_PATIENT_HIGH,
+        CgmOpCode.GET_PATIENT_LOW,
+        CgmOpCode.GET_HYPO,
+        CgmOpCode.GET_HYPER,
+        CgmOpCode.GET_RATE_OF_DECREASE,
+        CgmOpCode.GET_RATE_OF_INCREASE,
+        CgmOpCode.RESET_ALERT,
+        CgmOpCode.START_SESSION,
+        CgmOpCode.STOP_SESSION,
     }
 )
 
@@ -76,13 +76,13 @@ _COMMANDS: Final = frozenset(
 class Command(msgspec.Struct, frozen=True):
     """A request without an operand."""
 
-    op_code: OpCode
+    op_code: CgmOpCode
 
 
 class Interval(msgspec.Struct, frozen=True):
     """How often the sensor notifies: to be set, or as it is."""
 
-    op_code: OpCode
+    op_code: CgmOpCode
     minutes: int
     """0 means only on request, 255 as fast as it can."""
     size: int = 1
@@ -92,7 +92,7 @@ class Interval(msgspec.Struct, frozen=True):
 class Calibration(msgspec.Struct, frozen=True, kw_only=True):
     """A calibration: to be set, or as it was."""
 
-    op_code: OpCode
+    op_code: CgmOpCode
     concentration_mg_dl: Number
     time_min: int
     """Since the start of the session, as is the next one."""
@@ -114,20 +114,20 @@ class CalibrationRequest(msgspec.Struct, frozen=True):
 class AlertLevel(msgspec.Struct, frozen=True):
     """A level in mg/dL, or a rate in mg/dL/min: to be set, or as it is."""
 
-    op_code: OpCode
+    op_code: CgmOpCode
     level: Number
 
 
-class Response(msgspec.Struct, frozen=True):
+class CgmResponse(msgspec.Struct, frozen=True):
     """How a request went."""
 
     request: int
     """Its op code."""
     code: int
-    """A `ResponseCode`, or a reserved number."""
+    """A `CgmResponseCode`, or a reserved number."""
 
 
-Operation = Command | Interval | Calibration | CalibrationRequest | AlertLevel | Response
+Operation = Command | Interval | Calibration | CalibrationRequest | AlertLevel | CgmResponse
 
 
 def decode(value: Value, quirks: Quirks = NO_QUIRKS) -> Operation:
@@ -139,9 +139,9 @@ def decode(value: Value, quirks: Quirks = NO_QUIRKS) -> Operation:
     """
     octets = Octets(value)
     number = octets.uint8()
-    if not OpCode.SET_INTERVAL <= number <= OpCode.RESPONSE:
+    if not CgmOpCode.SET_INTERVAL <= number <= CgmOpCode.RESPONSE:
         raise ReservedValue("op code")
-    operation = _take_operation(octets, OpCode(number), quirks)
+    operation = _take_operation(octets, CgmOpCode(number), quirks)
     crc.finish(octets, value, quirks)
     return operation
 
@@ -151,31 +151,31 @@ def encode(operation: Operation, quirks: Quirks = NO_QUIRKS) -> bytes:
     return crc.append(_encode_operation(operation), quirks)
 
 
-def _take_operation(octets: Octets, op_code: OpCode, quirks: Quirks) -> Operation:
+def _take_operation(octets: Octets, op_code: CgmOpCode, quirks: Quirks) -> Operation:
     if op_code in _COMMANDS:
         return Command(op_code)
     match op_code:
-        case OpCode.SET_INTERVAL | OpCode.INTERVAL:
+        case CgmOpCode.SET_INTERVAL | CgmOpCode.INTERVAL:
             size = _interval_size(op_code, octets.left, quirks)
             return Interval(op_code, octets.unsigned(size), size)
-        case OpCode.SET_CALIBRATION | OpCode.CALIBRATION:
+        case CgmOpCode.SET_CALIBRATION | CgmOpCode.CALIBRATION:
             return _take_calibration(octets, op_code)
-        case OpCode.GET_CALIBRATION:
+        case CgmOpCode.GET_CALIBRATION:
             return CalibrationRequest(octets.uint16())
-        case OpCode.RESPONSE:
-            return Response(octets.uint8(), octets.uint8())
+        case CgmOpCode.RESPONSE:
+            return CgmResponse(octets.uint8(), octets.uint8())
         case _:
             return AlertLevel(op_code, octets.sfloat())
 
 
-def _interval_size(op_code: OpCode, left: int, quirks: Quirks) -> int:
+def _interval_size(op_code: CgmOpCode, left: int, quirks: Quirks) -> int:
     # Every sensor seen has one byte; GSS has two for the response. The
     # length tells which, since a check has two bytes of its own.
     wide = {True: (4,), False: (2,), None: (2, 4)}[quirks.e2e_crc]
-    return 2 if op_code is OpCode.INTERVAL and left in wide else 1
+    return 2 if op_code is CgmOpCode.INTERVAL and left in wide else 1
 
 
-def _take_calibration(octets: Octets, op_code: OpCode) -> Calibration:
+def _take_calibration(octets: Octets, op_code: CgmOpCode) -> Calibration:
     concentration_mg_dl, time_min = octets.sfloat(), octets.uint16()
     sample_type, location = nibbles(octets.uint8())
     return Calibration(
@@ -197,11 +197,11 @@ def _encode_operation(operation: Operation) -> bytes:
         case Interval(op_code, minutes, size):
             return bytes((op_code,)) + minutes.to_bytes(size, "little")
         case CalibrationRequest(record):
-            return struct.pack("<BH", OpCode.GET_CALIBRATION, record)
+            return struct.pack("<BH", CgmOpCode.GET_CALIBRATION, record)
         case AlertLevel(op_code, level):
             return struct.pack("<BH", op_code, to_sfloat(level))
-        case Response(request, code):
-            return bytes((OpCode.RESPONSE, request, code))
+        case CgmResponse(request, code):
+            return bytes((CgmOpCode.RESPONSE, request, code))
         case _:
             return _encode_calibration(operation)
 

@@ -25,7 +25,7 @@ _STATUS: Final = 0x08
 _CONTEXT: Final = 0x10
 
 
-class Status(enum.IntFlag):
+class GlucoseStatus(enum.IntFlag):
     """GSS, Sensor Status Annunciation: how the measurement went; bits 12 to 15 are reserved."""
 
     BATTERY_LOW = 1 << 0
@@ -43,20 +43,20 @@ class Status(enum.IntFlag):
 
 
 _FAULTS: Final[dict[int, Refusal]] = {
-    Status.MALFUNCTION
-    | Status.SAMPLE_TOO_SMALL
-    | Status.STRIP_INSERTION
-    | Status.STRIP_TYPE
-    | Status.TEMPERATURE_TOO_HIGH
-    | Status.TEMPERATURE_TOO_LOW
-    | Status.READ_INTERRUPTED
-    | Status.GENERAL_FAULT: Refusal.SENSOR_FAULT,
-    Status.RESULT_TOO_HIGH | Status.RESULT_TOO_LOW: Refusal.SATURATED,
-    Status.TIME_FAULT: Refusal.UNDATED,
+    GlucoseStatus.MALFUNCTION
+    | GlucoseStatus.SAMPLE_TOO_SMALL
+    | GlucoseStatus.STRIP_INSERTION
+    | GlucoseStatus.STRIP_TYPE
+    | GlucoseStatus.TEMPERATURE_TOO_HIGH
+    | GlucoseStatus.TEMPERATURE_TOO_LOW
+    | GlucoseStatus.READ_INTERRUPTED
+    | GlucoseStatus.GENERAL_FAULT: Refusal.SENSOR_FAULT,
+    GlucoseStatus.RESULT_TOO_HIGH | GlucoseStatus.RESULT_TOO_LOW: Refusal.SATURATED,
+    GlucoseStatus.TIME_FAULT: Refusal.UNDATED,
 }
 
 
-class Unit(enum.Enum):
+class GlucoseUnit(enum.Enum):
     """
     What a concentration is in.
 
@@ -71,7 +71,7 @@ class Concentration(msgspec.Struct, frozen=True):
     """What the strip showed."""
 
     value: Number
-    unit: Unit
+    unit: GlucoseUnit
     sample_type: int
     """A `specimen.SampleType`, or a reserved number."""
     location: int
@@ -79,7 +79,7 @@ class Concentration(msgspec.Struct, frozen=True):
 
     def mmol_per_l(self, value: float) -> float:
         """Return *value*, in this unit, in mmol/L."""
-        if self.unit is Unit.MOL_PER_L:
+        if self.unit is GlucoseUnit.MOL_PER_L:
             return value * 1000
         return glucose_from_mg_dl(value * 100_000)
 
@@ -99,7 +99,7 @@ class GlucoseMeasurement(msgspec.Struct, frozen=True, kw_only=True):
     concentration: Concentration | None = None
     """None if the record has none."""
     status: int | None = None
-    """Bits of `Status`; None if the meter does not tell."""
+    """Bits of `GlucoseStatus`; None if the meter does not tell."""
     context_follows: bool = False
 
     def shown_at(self) -> datetime.datetime | None:
@@ -147,7 +147,7 @@ def encode(measurement: GlucoseMeasurement) -> bytes:
         body += struct.pack("<h", measurement.time_offset_min)
     if (concentration := measurement.concentration) is not None:
         flags |= _CONCENTRATION
-        flags |= _MOL_PER_L if concentration.unit is Unit.MOL_PER_L else 0
+        flags |= _MOL_PER_L if concentration.unit is GlucoseUnit.MOL_PER_L else 0
         halves = concentration.location << 4 | concentration.sample_type
         body += struct.pack("<HB", to_sfloat(concentration.value), halves)
     if measurement.status is not None:
@@ -219,5 +219,5 @@ def _take_concentration(octets: Octets, flags: int) -> Concentration:
     value = octets.sfloat()
     # GSS: the type is the low half, the location the high one.
     sample_type, location = nibbles(octets.uint8())
-    unit = Unit.MOL_PER_L if flags & _MOL_PER_L else Unit.KG_PER_L
+    unit = GlucoseUnit.MOL_PER_L if flags & _MOL_PER_L else GlucoseUnit.KG_PER_L
     return Concentration(value, unit, sample_type, location)

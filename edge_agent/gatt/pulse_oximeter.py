@@ -27,7 +27,7 @@ _SENSOR: Final = 0x08
 _AMPLITUDE: Final = 0x10
 
 
-class Status(enum.IntFlag):
+class OximeterStatus(enum.IntFlag):
     """Measurement Status: what the oximeter says of the measurement; bits 0 to 4 are reserved."""
 
     ONGOING = 1 << 5
@@ -80,10 +80,10 @@ _SENSOR_FAULTS: Final[dict[int, Refusal]] = {
     | SensorStatus.INTERFERENCE: Refusal.POOR_SIGNAL,
 }
 _FAULTS: Final[dict[int, Refusal]] = {
-    Status.DEMONSTRATION | Status.TESTING: Refusal.DEMONSTRATION,
-    Status.UNAVAILABLE: Refusal.NO_VALUE,
-    Status.QUESTIONABLE | Status.INVALID: Refusal.POOR_SIGNAL,
-    Status.EARLY_ESTIMATE | Status.CALIBRATION_ONGOING: Refusal.WARM_UP,
+    OximeterStatus.DEMONSTRATION | OximeterStatus.TESTING: Refusal.DEMONSTRATION,
+    OximeterStatus.UNAVAILABLE: Refusal.NO_VALUE,
+    OximeterStatus.QUESTIONABLE | OximeterStatus.INVALID: Refusal.POOR_SIGNAL,
+    OximeterStatus.EARLY_ESTIMATE | OximeterStatus.CALIBRATION_ONGOING: Refusal.WARM_UP,
 }
 
 
@@ -100,7 +100,7 @@ class SpotCheck(msgspec.Struct, frozen=True, kw_only=True):
     oximetry: Oximetry
     timestamp: DateTime | None = None
     status: int | None = None
-    """Bits of `Status`."""
+    """Bits of `OximeterStatus`."""
     sensor_status: int | None = None
     """Bits of `SensorStatus`."""
     pulse_amplitude_percent: Number | None = None
@@ -209,7 +209,7 @@ def _dated(spot: SpotCheck) -> tuple[When, Refusal | None]:
         return When(sensor_time=shown), None
     # The clock is of no use. That does no harm to what is sent while the finger is in; but only
     # a status tells that from a record out of the memory.
-    is_live = spot.status is not None and not spot.status & Status.FROM_STORAGE
+    is_live = spot.status is not None and not spot.status & OximeterStatus.FROM_STORAGE
     return LIVE, None if is_live else Refusal.UNDATED
 
 

@@ -12,7 +12,7 @@ from edge_agent.gatt.errors import ReservedValue
 from edge_agent.gatt.octets import Octets, Value
 
 
-class OpCode(enum.IntEnum):
+class RacpOpCode(enum.IntEnum):
     """GSS, Record Access Control Point: what is asked, or answered."""
 
     REPORT = 1
@@ -46,7 +46,7 @@ class Filter(enum.IntEnum):
     """The clock that the owner sees; glucose only."""
 
 
-class ResponseCode(enum.IntEnum):
+class RacpResponseCode(enum.IntEnum):
     """How a request went; the numbers above are reserved."""
 
     SUCCESS = 1
@@ -64,9 +64,15 @@ class ResponseCode(enum.IntEnum):
 Bound = int | DateTime
 
 _REQUESTS: Final = frozenset(
-    {OpCode.REPORT, OpCode.DELETE, OpCode.ABORT, OpCode.COUNT, OpCode.COMBINED_REPORT}
+    {
+        RacpOpCode.REPORT,
+        RacpOpCode.DELETE,
+        RacpOpCode.ABORT,
+        RacpOpCode.COUNT,
+        RacpOpCode.COMBINED_REPORT,
+    }
 )
-_COUNTS: Final = frozenset({OpCode.COUNT_RESPONSE, OpCode.COMBINED_RESPONSE})
+_COUNTS: Final = frozenset({RacpOpCode.COUNT_RESPONSE, RacpOpCode.COMBINED_RESPONSE})
 _BOUNDS: Final = {Operator.UP_TO: 1, Operator.FROM: 1, Operator.RANGE: 2}
 # GSS: the size of a count is defined by the service. Glucose and CGM have 2 bytes; seen are all.
 _COUNT_BYTES: Final = (1, 2, 4)
@@ -75,7 +81,7 @@ _COUNT_BYTES: Final = (1, 2, 4)
 class Request(msgspec.Struct, frozen=True):
     """What a collector asks of a sensor."""
 
-    op_code: OpCode
+    op_code: RacpOpCode
     operator: Operator = Operator.NULL
     bounds: tuple[Bound, ...] = ()
     """One for up to and from, two for a range; whole numbers, or times of the owner's clock."""
@@ -84,29 +90,29 @@ class Request(msgspec.Struct, frozen=True):
 class Count(msgspec.Struct, frozen=True):
     """How many records there are, or were sent by a combined report. 0 is an answer too."""
 
-    op_code: OpCode
+    op_code: RacpOpCode
     count: int
     size: int = 2
     """In so many bytes it was sent."""
 
 
-class Response(msgspec.Struct, frozen=True):
+class RacpResponse(msgspec.Struct, frozen=True):
     """How a request went."""
 
     request: int
     """Its op code."""
     code: int
-    """A `ResponseCode`, or a reserved number."""
+    """A `RacpResponseCode`, or a reserved number."""
 
 
 def report_from(sequence: int) -> Request:
     """Return the request for every record from *sequence* on."""
-    return Request(OpCode.REPORT, Operator.FROM, (sequence,))
+    return Request(RacpOpCode.REPORT, Operator.FROM, (sequence,))
 
 
 def report_between(first: int, last: int) -> Request:
     """Return the request for the records from *first* to *last*."""
-    return Request(OpCode.REPORT, Operator.RANGE, (first, last))
+    return Request(RacpOpCode.REPORT, Operator.RANGE, (first, last))
 
 
 def decode_request(value: Value) -> Request:
@@ -121,14 +127,14 @@ def decode_request(value: Value) -> Request:
     if op_code not in _REQUESTS:
         raise ReservedValue("op code of a request")
     operator = octets.uint8()
-    if operator > Operator.LAST or (operator == Operator.NULL) != (op_code == OpCode.ABORT):
+    if operator > Operator.LAST or (operator == Operator.NULL) != (op_code == RacpOpCode.ABORT):
         raise ReservedValue("operator")
     bounds = _take_bounds(octets, _BOUNDS.get(Operator(operator), 0))
     octets.end()
-    return Request(OpCode(op_code), Operator(operator), bounds)
+    return Request(RacpOpCode(op_code), Operator(operator), bounds)
 
 
-def decode_response(value: Value) -> Count | Response:
+def decode_response(value: Value) -> Count | RacpResponse:
     """
     Read what a sensor indicates: the collector's side of the control point.
 
@@ -137,17 +143,17 @@ def decode_response(value: Value) -> Count | Response:
     """
     octets = Octets(value)
     op_code = octets.uint8()
-    if op_code not in _COUNTS and op_code != OpCode.RESPONSE:
+    if op_code not in _COUNTS and op_code != RacpOpCode.RESPONSE:
         raise ReservedValue("op code of a response")
     if octets.uint8() != Operator.NULL:
         raise ReservedValue("operator of a response")
-    if op_code == OpCode.RESPONSE:
-        response = Response(octets.uint8(), octets.uint8())
+    if op_code == RacpOpCode.RESPONSE:
+        response = RacpResponse(octets.uint8(), octets.uint8())
         octets.end()
         return response
     # The length tells the size. With 3 bytes a size of 4 is cut off.
     size = next((size for size in _COUNT_BYTES if octets.left <= size), _COUNT_BYTES[-1])
-    count = Count(OpCode(op_code), octets.unsigned(size), size)
+    count = Count(RacpOpCode(op_code), octets.unsigned(size), size)
     octets.end()
     return count
 
@@ -161,10 +167,10 @@ def encode_request(request: Request) -> bytes:
     return head + bytes((kind,)) + b"".join(map(_encode_bound, request.bounds))
 
 
-def encode_response(response: Count | Response) -> bytes:
+def encode_response(response: Count | RacpResponse) -> bytes:
     """Return *response* as a sensor indicates it."""
-    if isinstance(response, Response):
-        return bytes((OpCode.RESPONSE, Operator.NULL, response.request, response.code))
+    if isinstance(response, RacpResponse):
+        return bytes((RacpOpCode.RESPONSE, Operator.NULL, response.request, response.code))
     head = bytes((response.op_code, Operator.NULL))
     return head + response.count.to_bytes(response.size, "little")
 

@@ -19,7 +19,7 @@ _TIMESTAMP: Final = 0x02
 _SITE: Final = 0x04
 
 
-class Unit(enum.Enum):
+class TemperatureUnit(enum.Enum):
     """What the temperature is in."""
 
     CELSIUS = "Cel"
@@ -27,7 +27,7 @@ class Unit(enum.Enum):
 
     def celsius(self, temperature: float) -> float:
         """Return *temperature*, in this unit, in degrees Celsius."""
-        return (temperature - 32) * 5 / 9 if self is Unit.FAHRENHEIT else temperature
+        return (temperature - 32) * 5 / 9 if self is TemperatureUnit.FAHRENHEIT else temperature
 
 
 class Site(enum.IntEnum):
@@ -48,7 +48,7 @@ class TemperatureMeasurement(msgspec.Struct, frozen=True, kw_only=True):
     """One temperature, live or stored."""
 
     temperature: Number
-    unit: Unit = Unit.CELSIUS
+    unit: TemperatureUnit = TemperatureUnit.CELSIUS
     timestamp: DateTime | None = None
     site: int | None = None
     """A `Site`, or a reserved number."""
@@ -65,7 +65,7 @@ def decode(value: Value) -> TemperatureMeasurement:
     flags = octets.uint8()
     return TemperatureMeasurement(
         temperature=octets.float32(),
-        unit=Unit.FAHRENHEIT if flags & _FAHRENHEIT else Unit.CELSIUS,
+        unit=TemperatureUnit.FAHRENHEIT if flags & _FAHRENHEIT else TemperatureUnit.CELSIUS,
         timestamp=date_time.take(octets) if flags & _TIMESTAMP else None,
         site=octets.uint8() if flags & _SITE else None,
     )
@@ -73,7 +73,7 @@ def decode(value: Value) -> TemperatureMeasurement:
 
 def encode(measurement: TemperatureMeasurement) -> bytes:
     """Return *measurement* as a thermometer sends it."""
-    flags = _FAHRENHEIT if measurement.unit is Unit.FAHRENHEIT else 0
+    flags = _FAHRENHEIT if measurement.unit is TemperatureUnit.FAHRENHEIT else 0
     body = struct.pack("<I", to_float(measurement.temperature))
     if measurement.timestamp is not None:
         flags |= _TIMESTAMP

@@ -27,7 +27,7 @@ _KG_PER_LB: Final = 0.45359237
 USER_UNKNOWN: Final = 0xFF
 
 
-class Unit(enum.Enum):
+class WeightUnit(enum.Enum):
     """What the weight is in; the height is in mm, or in tenths of an inch."""
 
     KG = "kg"
@@ -35,7 +35,7 @@ class Unit(enum.Enum):
 
     def kg(self, steps: float) -> float:
         """Return a weight of so many *steps* of this unit in kg."""
-        if self is Unit.LB:
+        if self is WeightUnit.LB:
             return steps * _KG_PER_LB / _STEPS_PER_LB
         return steps / _STEPS_PER_KG
 
@@ -52,7 +52,7 @@ class WeightMeasurement(msgspec.Struct, frozen=True, kw_only=True):
 
     weight_steps: int | None
     """In 0.005 kg or 0.01 lb; None if it did not succeed."""
-    unit: Unit = Unit.KG
+    unit: WeightUnit = WeightUnit.KG
     timestamp: DateTime | None = None
     user: int | None = None
     """Which of those that share the scale; `USER_UNKNOWN` if it does not know."""
@@ -71,7 +71,7 @@ def decode(value: Value) -> WeightMeasurement:
     steps = octets.uint16()
     return WeightMeasurement(
         weight_steps=None if steps == _UNSUCCESSFUL else steps,
-        unit=Unit.LB if flags & _IMPERIAL else Unit.KG,
+        unit=WeightUnit.LB if flags & _IMPERIAL else WeightUnit.KG,
         timestamp=date_time.take(octets) if flags & _TIMESTAMP else None,
         user=octets.uint8() if flags & _USER else None,
         body_size=(
@@ -82,7 +82,7 @@ def decode(value: Value) -> WeightMeasurement:
 
 def encode(measurement: WeightMeasurement) -> bytes:
     """Return *measurement* as a scale sends it."""
-    flags = _IMPERIAL if measurement.unit is Unit.LB else 0
+    flags = _IMPERIAL if measurement.unit is WeightUnit.LB else 0
     steps = measurement.weight_steps
     body = struct.pack("<H", _UNSUCCESSFUL if steps is None else steps)
     if measurement.timestamp is not None:

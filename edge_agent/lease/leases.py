@@ -35,7 +35,7 @@ class _Kept(msgspec.Struct, frozen=True, array_like=True):
 _decoder = msgspec.msgpack.Decoder(_Kept)
 
 
-class LeaseShelf(Protocol):
+class LeaseStore(Protocol):
     """Where a lease lies while the agent is off."""
 
     def read(self) -> bytes | None:
@@ -52,8 +52,8 @@ class LeaseShelf(Protocol):
         ...
 
 
-class FileShelf:
-    """A `LeaseShelf` in *folder*."""
+class FileLeaseStore:
+    """A `LeaseStore` in *folder*."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / NAME
@@ -89,7 +89,7 @@ class Leases:
 
         agent_key: Opens what is sealed to this agent.
 
-        shelf: Where it lies while the agent is off.
+        lease_store: Where it lies while the agent is off.
     """
 
     def __init__(
@@ -98,12 +98,12 @@ class Leases:
         agent: str,
         trust_key: Ed25519PublicKey,
         agent_key: X25519PrivateKey,
-        shelf: LeaseShelf,
+        lease_store: LeaseStore,
     ) -> None:
         self._agent = agent
         self._trust_key = trust_key
         self._agent_key = agent_key
-        self._shelf = shelf
+        self._lease_store = lease_store
         self._kept = self._saved = _Kept(0, [])
         self.held: Lease | None = None
         self.past: list[Lease] = []
@@ -126,7 +126,7 @@ class Leases:
         Raises:
             LeaseRefused: What lies there is not readable, or not by us. None is held.
         """
-        data = self._shelf.read()
+        data = self._lease_store.read()
         if data is None:
             return
         try:
@@ -181,7 +181,7 @@ class Leases:
             OSError: It is not kept; try again.
         """
         kept = self._kept
-        self._shelf.write(msgspec.msgpack.encode(kept))
+        self._lease_store.write(msgspec.msgpack.encode(kept))
         self._saved = kept
 
     def _decode(self, sealed: bytes) -> Lease:

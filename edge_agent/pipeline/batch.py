@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Final
 
-from edge_agent.pipeline.minimise import Observation
-from edge_agent.values.priority import Worth, worth_of
+from edge_agent.pipeline.minimise import MinimisedObservation
+from edge_agent.values.priority import Priority, priority_of
 from wire.envelope import Block, Body, pack_block
 
 _MAX_SPREAD_MS: Final = (1 << 32) - 1
@@ -26,14 +26,14 @@ class Batch:
         self.lease = lease
         self.since = now
         self.count = 0
-        self._columns: dict[int, list[Observation]] = {}
+        self._columns: dict[int, list[MinimisedObservation]] = {}
         self._single: set[int] = set()
 
     @property
     def is_urgent(self) -> bool:
         """Whether it holds what is to be made durable at once."""
         return bool(self._single) or any(
-            worth_of(quantity) is Worth.TREATMENT for quantity in self._columns
+            priority_of(quantity) is Priority.TREATMENT for quantity in self._columns
         )
 
     @property
@@ -41,7 +41,7 @@ class Batch:
         """Of which quantities there are observations."""
         return set(self._columns)
 
-    def add(self, quantity: int, observation: Observation) -> None:
+    def add(self, quantity: int, observation: MinimisedObservation) -> None:
         """Append *observation*; it is later than every one of its quantity."""
         self._columns.setdefault(quantity, []).append(observation)
         if observation.is_single:
@@ -61,12 +61,12 @@ class Batch:
 
         What is worth more stands apart, so that it does not go with what is worth less.
         """
-        for worth in Worth:
-            columns = {q: c for q, c in self._columns.items() if worth_of(q) is worth}
+        for worth in Priority:
+            columns = {q: c for q, c in self._columns.items() if priority_of(q) is worth}
             yield from self._bodies(handle, columns, max_observations)
 
     def _bodies(
-        self, handle: bytes, columns: dict[int, list[Observation]], max_observations: int
+        self, handle: bytes, columns: dict[int, list[MinimisedObservation]], max_observations: int
     ) -> Iterator[Body]:
         blocks: list[Block] = []
         room = max_observations
@@ -81,7 +81,9 @@ class Batch:
             yield Body(handle, self.lease, blocks)
 
 
-def _blocks(quantity: int, column: list[Observation], max_observations: int) -> Iterator[Block]:
+def _blocks(
+    quantity: int, column: list[MinimisedObservation], max_observations: int
+) -> Iterator[Block]:
     """Yield *column* in blocks, each within the reach of an offset and the size of a body."""
     start = 0
     for end in range(1, len(column) + 1):

@@ -16,7 +16,7 @@ GRACE_MS: Final = 1000
 """How long an interval that has ended waits for more of a burst of stored records."""
 
 
-class Observation(msgspec.Struct, frozen=True):
+class MinimisedObservation(msgspec.Struct, frozen=True):
     """What may leave the gateway, of one interval."""
 
     time_ms: int
@@ -91,7 +91,7 @@ class Minimiser:
 
     def offer(
         self, measurement: Measurement, steps: int, *, now_ms: int
-    ) -> tuple[Outcome, Observation | None]:
+    ) -> tuple[Outcome, MinimisedObservation | None]:
         """
         Take a plausible *measurement*, of so many *steps*.
 
@@ -110,7 +110,7 @@ class Minimiser:
         if self.rule.aggregate is Aggregate.FIRST:
             self.spent_ms = start_ms + self.rule.interval_ms
             time_ms = self.rule.coarsen_time(at_ms)
-            return Verdict.PENDING, Observation(time_ms, value, measurement.is_single)
+            return Verdict.PENDING, MinimisedObservation(time_ms, value, measurement.is_single)
         if self._open is not None and start_ms < self._open.start_ms:
             return Reason.LATE, None
         if self._open is not None and start_ms == self._open.start_ms:
@@ -131,12 +131,12 @@ class Minimiser:
             return None
         return max(self._open.start_ms + self.rule.interval_ms, self._open.touched_ms + GRACE_MS)
 
-    def end(self, *, now_ms: int) -> Observation | None:
+    def end(self, *, now_ms: int) -> MinimisedObservation | None:
         """Return the observation of an interval that is over at *now_ms*."""
         ends_at_ms = self.ends_at_ms()
         return self.close() if ends_at_ms is not None and now_ms >= ends_at_ms else None
 
-    def close(self, *, only_live: bool = False) -> Observation | None:
+    def close(self, *, only_live: bool = False) -> MinimisedObservation | None:
         """
         Return the observation of the interval that is open, as it stands.
 
@@ -153,7 +153,7 @@ class Minimiser:
         # None is ruled out: of plausible values the least, greatest and mean are plausible.
         if value is None:
             return None
-        return Observation(self.rule.coarsen_time(at_ms), value, interval.is_single)
+        return MinimisedObservation(self.rule.coarsen_time(at_ms), value, interval.is_single)
 
 
 def _merge(interval: _Interval, at_ms: int, steps: int, *, now_ms: int) -> None:

@@ -13,9 +13,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 import msgspec
 
 from edge_agent.pipeline.batch import Batch
-from edge_agent.pipeline.minimise import Minimiser, Observation
+from edge_agent.pipeline.minimise import MinimisedObservation, Minimiser
 from edge_agent.pipeline.pseudonymise import handles_by_sensor
-from edge_agent.values.checkpoint import Mark, cursor_of, spent_of, through_of
+from edge_agent.values.checkpoint import Checkpoint, cursor_of, spent_of, through_of
 from edge_agent.values.measurement import Measurement, Outcome, Reason
 from edge_agent.values.timekeeping import may_measure
 from wire.envelope import Body
@@ -23,7 +23,7 @@ from wire.lease import Grant, Lease
 from wire.quantities import QUANTITIES
 
 
-class Limits(msgspec.Struct, frozen=True):
+class BatchLimits(msgspec.Struct, frozen=True):
     """When a batch is due, and what can be dated."""
 
     max_observations: int = 500
@@ -39,7 +39,7 @@ class Flush(msgspec.Struct, frozen=True):
     """What is to be made durable in one transaction."""
 
     bodies: list[Body]
-    marks: dict[Mark, int]
+    marks: dict[Checkpoint, int]
     cursors: dict[str, int]
     """The cursor of each sensor, once it is durable."""
 
@@ -71,7 +71,7 @@ class Adopted(msgspec.Struct, frozen=True):
     """All that waited in batches: it is to be made durable before anything else is offered."""
 
 
-def marks_of(lease: Lease) -> list[Mark]:
+def marks_of(lease: Lease) -> list[Checkpoint]:
     """Return every mark that a pipeline asks for when it adopts *lease*."""
     sensors = handles_by_sensor(lease)
     rules = {grant.handle: [rule.quantity for rule in grant.rules] for grant in lease.grants}
@@ -96,7 +96,7 @@ class Pipeline:
         limits: When a batch is due.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: BatchLimits) -> None:
         self.limits = limits
         """May be set anew at any time."""
         self._leases: list[Lease] = []
@@ -106,7 +106,7 @@ class Pipeline:
         self._seen: dict[str, int] = {}
         self._through: dict[tuple[str, int], int] = {}
         self._last: dict[tuple[str, int], int] = {}
-        self._saved: dict[Mark, int] = {}
+        self._saved: dict[Checkpoint, int] = {}
 
     @property
     def pending(self) -> int:
@@ -118,7 +118,7 @@ class Pipeline:
         return itertools.chain(*self._batches.values())
 
     def adopt(
-        self, lease: Lease, past: Sequence[Lease], marks: Mapping[Mark, int], *, now: float
+        self, lease: Lease, past: Sequence[Lease], marks: Mapping[Checkpoint, int], *, now: float
     ) -> Adopted:
         """
         Measure under *lease* from now on. What waits that it does not name is dropped.
@@ -147,7 +147,7 @@ class Pipeline:
                 self._through.setdefault((sensor, quantity), known)
         return Adopted(dropped, self._hand_out(list(self._batches)))
 
-    def _open_minimisers(self, grant: Grant, marks: Mapping[Mark, int]) -> None:
+    def _open_minimisers(self, grant: Grant, marks: Mapping[Checkpoint, int]) -> None:
         for rule in grant.rules:
             key = grant.handle, rule.quantity
             quantity = QUANTITIES.get(rule.quantity)
@@ -262,7 +262,7 @@ class Pipeline:
         return None
 
     def _add(
-        self, handle: bytes, quantity: int, observation: Observation | None, *, now: float
+        self, handle: bytes, quantity: int, observation: MinimisedObservation | None, *, now: float
     ) -> None:
         if observation is None:
             return
@@ -327,7 +327,9 @@ class Pipeline:
         cursors = self._cursors()
         return Flush(bodies, self._new_marks(taken, cursors), cursors)
 
-    def _new_marks(self, taken: Collection[bytes], cursors: Mapping[str, int]) -> dict[Mark, int]:
+    def _new_marks(
+        self, taken: Collection[bytes], cursors: Mapping[str, int]
+    ) -> dict[Checkpoint, int]:
         marks = {cursor_of(sensor): record for sensor, record in cursors.items()}
         for (sensor, quantity), last in self._last.items():
             if sensor in cursors:

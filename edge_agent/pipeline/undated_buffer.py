@@ -19,7 +19,7 @@ RESERVE: Final = 2_000
 """Beyond it for stored records, and for what is told once."""
 
 
-class WaitingRoom:
+class UndatedBuffer:
     """Holds at most `MAX_WAITING` measurements and the `RESERVE`, the oldest of all."""
 
     def __init__(self) -> None:

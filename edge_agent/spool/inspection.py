@@ -9,7 +9,7 @@ import msgspec
 from edge_agent.errors import SpoolError
 from edge_agent.ports import Amount, SpoolStats
 from edge_agent.spool import database_file
-from edge_agent.values.priority import Worth
+from edge_agent.values.priority import Priority
 
 _RECENT = (
     "SELECT count(*), coalesce(sum(observations), 0), coalesce(sum(length(payload)), 0),"
@@ -81,7 +81,8 @@ def read_gaps(db: sqlite3.Connection) -> list[Gap]:
         " FROM gaps ORDER BY hour_ms, reason, worth"
     )
     return [
-        Gap(hour, reason, Worth(worth).name.lower(), *rest) for hour, reason, worth, *rest in rows
+        Gap(hour, reason, Priority(worth).name.lower(), *rest)
+        for hour, reason, worth, *rest in rows
     ]
 
 

@@ -18,7 +18,7 @@ from msgspec import Meta
 from edge_agent.spool import database_file
 from edge_agent.spool.database_file import MarkRow
 from edge_agent.spool.recent_slots import SLOTS, Row
-from edge_agent.values.priority import Worth
+from edge_agent.values.priority import Priority
 from runtime import files
 from wire.envelope import decode_envelope
 from wire.errors import WireError
@@ -34,7 +34,7 @@ _COUNTERS: Final = tuple(
     for way in ("appended", "settled", "purged", "evicted", "damaged")
     for what in ("envelopes", "observations")
 )
-_WORTHS: Final = frozenset(map(int, Worth))
+_WORTHS: Final = frozenset(map(int, Priority))
 _COLUMNS: Final = "sequence, owner, worth, appended_at_ms, observations, payload"
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 
 from edge_agent.ports import Sealed
-from edge_agent.values.priority import worth_of
+from edge_agent.values.priority import priority_of
 from wire.envelope import Body, encode_envelope
 from wire.sealing import SESSION_KEY_BYTES, Sealer
 
@@ -56,5 +56,5 @@ class Seal:
             )
             self._bucket_bytes = bucket_bytes
         envelope = self._sealer.seal(body, sequence=sequence)
-        worth = max(worth_of(block.quantity) for block in body.blocks)
+        worth = max(priority_of(block.quantity) for block in body.blocks)
         return Sealed(sequence, body.handle, len(body), encode_envelope(envelope), worth)

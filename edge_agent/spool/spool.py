@@ -21,7 +21,7 @@ from edge_agent.spool import database_file, eviction, opening, recent_slots
 from edge_agent.spool.database_file import MarkRow
 from edge_agent.spool.index_tags import Tags
 from edge_agent.spool.inspection import read_spool_id, read_stats
-from edge_agent.values.checkpoint import Mark
+from edge_agent.values.checkpoint import Checkpoint
 from wire.receipt import SpoolReceipt
 
 T = TypeVar("T")
@@ -30,7 +30,7 @@ _NOTHING: Final = Removed(Amount(), [])
 _PLENTY: Final = (1 << 63) - 1
 
 
-class Bounds(msgspec.Struct, frozen=True):
+class SpoolLimits(msgspec.Struct, frozen=True):
     """How much may be in a spool."""
 
     max_bytes: int
@@ -60,7 +60,7 @@ class SqliteSpool:
         opened: opening.Opened,
         tags: Tags,
         *,
-        bounds: Bounds,
+        bounds: SpoolLimits,
         executor: ThreadPoolExecutor,
         free_bytes: Callable[[], int],
     ) -> None:
@@ -89,7 +89,7 @@ class SqliteSpool:
         tags: Tags,
         *,
         new_spool_id: bytes,
-        bounds: Bounds,
+        bounds: SpoolLimits,
         free_bytes: Callable[[], int] | None = None,
     ) -> "SqliteSpool":
         """
@@ -133,7 +133,7 @@ class SqliteSpool:
         return sequence
 
     async def append(
-        self, envelopes: Sequence[Sealed], marks: Mapping[Mark, int], *, now_ms: int
+        self, envelopes: Sequence[Sealed], marks: Mapping[Checkpoint, int], *, now_ms: int
     ) -> Appended:
         tagged = {self._tags.of_mark(mark.label): number for mark, number in marks.items()}
         owners = {self._tags.of_mark(mark.label): self._owner(mark) for mark in marks}
@@ -142,7 +142,7 @@ class SqliteSpool:
         self._marks |= {tag: max(n, self._marks.get(tag, n)) for tag, n in tagged.items()}
         return appended
 
-    def marks(self, marks: Sequence[Mark]) -> dict[Mark, int]:
+    def marks(self, marks: Sequence[Checkpoint]) -> dict[Checkpoint, int]:
         tagged = {mark: self._tags.of_mark(mark.label) for mark in marks}
         return {mark: self._marks[tag] for mark, tag in tagged.items() if tag in self._marks}
 
@@ -257,7 +257,7 @@ class SqliteSpool:
             return held_bytes, Shortage.DISK
         return bounds.max_bytes, Shortage.BYTES
 
-    def _owner(self, mark: Mark) -> bytes | None:
+    def _owner(self, mark: Checkpoint) -> bytes | None:
         return None if mark.handle is None else self._tags.of_handle(mark.handle)
 
     def _forget(self, receipt: SpoolReceipt) -> Removed:

@@ -15,7 +15,7 @@ from wire.errors import WireError
 _SHOWN = 5
 
 
-class Verdict(msgspec.Struct, frozen=True):
+class VerificationResult(msgspec.Struct, frozen=True):
     """What `verify` found."""
 
     envelopes: int
@@ -27,7 +27,7 @@ class Verdict(msgspec.Struct, frozen=True):
         return not self.problems
 
 
-def verify(folder: Path) -> Verdict:
+def verify(folder: Path) -> VerificationResult:
     """
     Check the spool in *folder*, beside an agent that may be running.
 
@@ -37,7 +37,7 @@ def verify(folder: Path) -> Verdict:
     try:
         with contextlib.closing(database_file.open_read_only(folder)) as db:
             db.execute("BEGIN")
-            return Verdict(*_check(db))
+            return VerificationResult(*_check(db))
     except (sqlite3.Error, TypeError) as exc:
         raise SpoolError(f"be verified ({type(exc).__name__})") from None
 

@@ -28,7 +28,7 @@ _ASIDE_AT_ONCE: Final = 16
 """So many of them are published again each time that a receipt is waited for."""
 
 
-class Limits(msgspec.Struct, frozen=True):
+class OutboxLimits(msgspec.Struct, frozen=True):
     """How far to run ahead of the receipts."""
 
     max_unsettled: int = 512
@@ -48,7 +48,7 @@ class Outbox:
     that is in use.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: OutboxLimits) -> None:
         self.limits = limits
         """May be set anew at any time."""
         self._published: dict[int, float] = {}

@@ -16,7 +16,7 @@ import aiomqtt
 from edge_agent.errors import BrokerError
 from edge_agent.ports import Connection, Downlink
 from runtime.settings import BrokerSettings
-from runtime.tls_identity import Identity
+from runtime.tls_identity import TlsIdentity
 from wire import topics
 
 _QOS: Final = 1
@@ -100,7 +100,7 @@ class AiomqttBroker:
         agent: Our id: user name and client id.
     """
 
-    def __init__(self, settings: BrokerSettings, identity: Identity, *, agent: str) -> None:
+    def __init__(self, settings: BrokerSettings, identity: TlsIdentity, *, agent: str) -> None:
         self._settings = settings
         self._identity = identity
         self._agent = agent

@@ -39,7 +39,7 @@ _DRAIN_S: Final = 1.0
 _log = Log("agent.uplink")
 
 
-class Home(Protocol):
+class UplinkHandler(Protocol):
     """The agent, as its uplink knows it."""
 
     def state(self, online: bool) -> State:
@@ -145,7 +145,7 @@ class Uplink:
         else:
             self._drained.clear()
 
-    async def run(self, home: Home) -> None:
+    async def run(self, home: UplinkHandler) -> None:
         """Stay connected, for *home*, until `finish`."""
         async with asyncio.TaskGroup() as group:
             # No connection ends it: what is forgotten is counted, whatever happens meanwhile.
@@ -153,7 +153,7 @@ class Uplink:
             await self._stay_connected(home)
             tidying.cancel()
 
-    async def _stay_connected(self, home: Home) -> None:
+    async def _stay_connected(self, home: UplinkHandler) -> None:
         await self._pause(self._start_delay_s)
         while not self._stop.is_set():
             if self._clock.is_wrong():
@@ -188,7 +188,7 @@ class Uplink:
         self.is_connected = is_connected
         self._metrics.connected.set(is_connected)
 
-    async def _converse(self, connection: Connection, home: Home) -> None:
+    async def _converse(self, connection: Connection, home: UplinkHandler) -> None:
         """Talk over *connection* until it ends, or we are asked to finish."""
         await self._forget()
         stats = self._spool.stats()
@@ -212,13 +212,13 @@ class Uplink:
         await self._forget()
         await connection.publish_state(wire_state.encode(home.state(False)))
 
-    async def _talk(self, connection: Connection, home: Home) -> None:
+    async def _talk(self, connection: Connection, home: UplinkHandler) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._listen(connection, home), name="listen")
             group.create_task(self._publish(connection, group), name="publish")
             group.create_task(self._report(connection, home), name="report")
 
-    async def _listen(self, connection: Connection, home: Home) -> None:
+    async def _listen(self, connection: Connection, home: UplinkHandler) -> None:
         async for downlink in connection.downlinks():
             if downlink.lease is not None:
                 await home.take_lease(downlink.lease)
@@ -341,7 +341,7 @@ class Uplink:
         self._note_progress()
         slots.release()
 
-    async def _report(self, connection: Connection, home: Home) -> None:
+    async def _report(self, connection: Connection, home: UplinkHandler) -> None:
         """Publish the state whenever it changes, and every so often."""
         while True:
             self._state_changed.clear()

@@ -8,7 +8,7 @@ or a handle, and so never reaches the disk: the spool writes a keyed tag in its 
 import msgspec
 
 
-class Mark(msgspec.Struct, frozen=True):
+class Checkpoint(msgspec.Struct, frozen=True):
     """The name of a mark."""
 
     label: bytes
@@ -16,16 +16,16 @@ class Mark(msgspec.Struct, frozen=True):
     """Whose mark it is: it goes when the handle is purged."""
 
 
-def cursor_of(sensor: str) -> Mark:
+def cursor_of(sensor: str) -> Checkpoint:
     """Every record of *sensor* up to this one is spooled or dropped."""
-    return Mark(b"cursor\x00" + sensor.encode())
+    return Checkpoint(b"cursor\x00" + sensor.encode())
 
 
-def through_of(sensor: str, quantity: int) -> Mark:
+def through_of(sensor: str, quantity: int) -> Checkpoint:
     """Every record of *quantity* up to this one is durable or dropped; may pass the cursor."""
-    return Mark(b"through\x00" + sensor.encode() + b"\x00" + quantity.to_bytes(2, "big"))
+    return Checkpoint(b"through\x00" + sensor.encode() + b"\x00" + quantity.to_bytes(2, "big"))
 
 
-def spent_of(handle: bytes, quantity: int) -> Mark:
+def spent_of(handle: bytes, quantity: int) -> Checkpoint:
     """Every interval of *quantity* that begins before this instant (ms) has its observation."""
-    return Mark(b"spent\x00" + handle + quantity.to_bytes(2, "big"), handle)
+    return Checkpoint(b"spent\x00" + handle + quantity.to_bytes(2, "big"), handle)

@@ -11,7 +11,7 @@ from typing import Final
 from wire.quantities import BY_NAME
 
 
-class Worth(enum.IntEnum):
+class Priority(enum.IntEnum):
     """What goes first has the lowest."""
 
     STREAMED = 1
@@ -25,13 +25,13 @@ class Worth(enum.IntEnum):
 _STREAMED: Final = ("heart_rate", "rr_interval", "pulse_rate", "energy_expended", "battery_level")
 _TREATMENT: Final = ("glucose_capillary", "glucose_interstitial")
 
-_WORTHS: Final[dict[int, Worth]] = {
+_WORTHS: Final[dict[int, Priority]] = {
     int(BY_NAME[name].code): worth
-    for names, worth in ((_STREAMED, Worth.STREAMED), (_TREATMENT, Worth.TREATMENT))
+    for names, worth in ((_STREAMED, Priority.STREAMED), (_TREATMENT, Priority.TREATMENT))
     for name in names
 }
 
 
-def worth_of(quantity: int) -> Worth:
+def priority_of(quantity: int) -> Priority:
     """Return what observations of *quantity* are worth."""
-    return _WORTHS.get(quantity, Worth.SINGLE)
+    return _WORTHS.get(quantity, Priority.SINGLE)

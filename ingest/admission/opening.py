@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from ingest.values.delivery import Delivery, Identity, Opened, Spool
+from ingest.values.delivery import Delivery, EnvelopeId, Opened, Spool
 from ingest.values.outcome import Reason
 from wire import envelope, json_envelope, topics
 from wire.errors import BadSeal, Malformed, TooLarge, UnsupportedVersion, WireError, WrongTopic
@@ -78,7 +78,7 @@ class Opening:
             outside = envelope.decode_envelope(payload)
             if sender.spool[1] != outside.spool_id:
                 sender.spool = (sender.agent, outside.spool_id)
-            opened.identity = Identity(sender.spool, outside.sequence)
+            opened.identity = EnvelopeId(sender.spool, outside.sequence)
             inside = self._opener.open_bytes(sender.agent, outside)
             opened.body, opened.observations = envelope.decode_counted(inside)
         except WireError as error:
@@ -96,5 +96,5 @@ class Opening:
 def _read_json(opened: Opened) -> None:
     opened.is_json = True
     identified = json_envelope.decode(opened.delivery.payload)
-    opened.identity = Identity((opened.agent, identified.spool_id), identified.sequence)
+    opened.identity = EnvelopeId((opened.agent, identified.spool_id), identified.sequence)
     opened.body, opened.observations = identified.body, len(identified.body)

@@ -17,7 +17,7 @@ _SECOND: Final = np.uint64(0xBF58476D1CE4E5B9)
 _SHIFT: Final = np.uint64(31)
 
 
-class Pairs:
+class PairIndex:
     """
     Numbers pairs from 0, in the order in which they come; finds their numbers again.
 

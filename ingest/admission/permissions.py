@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest.admission.pair_index import NONE, Ints, Pairs, Words
+from ingest.admission.pair_index import NONE, Ints, PairIndex, Words
 from wire.envelope import MAX_TIME_MS
 from wire.quantities import QUANTITIES
 
@@ -153,7 +153,7 @@ class Permissions:
         self.epoch = -1
         self._recent: deque[tuple[int, Changes]] = deque(maxlen=_REMEMBERED)
         # Slots outlive a re-read: the last readings are kept by them.
-        self._slots = Pairs()
+        self._slots = PairIndex()
         self._forget()
 
     def __len__(self) -> int:
@@ -254,8 +254,8 @@ class Permissions:
         )
 
     def _forget(self) -> None:
-        self._agents, self._leases = Pairs(), Pairs()
-        self._handles, self._permitted = Pairs(), Pairs()
+        self._agents, self._leases = PairIndex(), PairIndex()
+        self._handles, self._permitted = PairIndex(), PairIndex()
         # Each has one row more than there are numbers: the last is what `NONE` finds.
         self._standings = np.zeros(1, dtype=np.uint8)
         self._lease_keys = np.zeros((1, 32), dtype=np.uint8)

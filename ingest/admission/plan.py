@@ -8,7 +8,7 @@ import numpy as np
 
 from ingest.admission.admit import Admission
 from ingest.admission.columns import Bools
-from ingest.values.delivery import Identity, Opened
+from ingest.values.delivery import EnvelopeId, Opened
 from ingest.values.outcome import (
     ANONYMOUS,
     Outcome,
@@ -28,7 +28,7 @@ STORED: Final[Fate] = (Outcome.STORED, None)
 class LedgerRow(msgspec.Struct, frozen=True, gc=False):
     """What the ledger keeps of an envelope."""
 
-    identity: Identity
+    identity: EnvelopeId
     digest: bytes
     outcome: int
     observations: int
@@ -58,7 +58,7 @@ class Plan(msgspec.Struct, frozen=True, eq=False):
     admission: Admission
     verdicts: list[Verdict]
     firsts: list[int]
-    claims: list[Identity]
+    claims: list[EnvelopeId]
     repeats: dict[int, int]
 
     @property
@@ -116,7 +116,7 @@ def make_plan(admission: Admission, opened: Sequence[Opened], *, is_poison: bool
         is_poison: Whether the database refused to write each of them alone.
     """
     verdicts = list(admission.verdicts)
-    first_of: dict[Identity, int] = {}
+    first_of: dict[EnvelopeId, int] = {}
     repeats: dict[int, int] = {}
     for index, one in enumerate(opened):
         if is_poison and verdicts[index] is None:
@@ -143,7 +143,7 @@ def identity_order(one: Opened) -> tuple[str, bytes, int]:
     return _order(one.identity)
 
 
-def _order(identity: Identity) -> tuple[str, bytes, int]:
+def _order(identity: EnvelopeId) -> tuple[str, bytes, int]:
     return (*identity.spool, identity.sequence)
 
 

@@ -12,7 +12,7 @@ from ingest.values.delivery import Delivery
 from runtime.backoff import Backoff
 from runtime.logs import Log, describe
 from runtime.settings import BrokerSettings
-from runtime.tls_identity import Identity
+from runtime.tls_identity import TlsIdentity
 
 _CONNECT_TIMEOUT_S = 15.0
 _log = Log("ingest.mqtt.receiver")
@@ -38,7 +38,7 @@ class MqttReceiver:
         self,
         *,
         broker: BrokerSettings,
-        identity: Identity,
+        identity: TlsIdentity,
         session: SessionSettings,
         backoff: Backoff,
         now_ms: Callable[[], int],

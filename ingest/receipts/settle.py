@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections import OrderedDict, deque
 from collections.abc import Collection, Iterable, Iterator
 
-from ingest.values.delivery import Identity, Spool
+from ingest.values.delivery import EnvelopeId, Spool
 from wire.receipt import MAX_RANGES, MAX_SPOOLS, SpoolReceipt
 
 _NO_SEQUENCE = 1 << 63
@@ -153,7 +153,7 @@ class Settlements:
         # Asked one by one: a set less the keys would walk over every spool that is known.
         return {spool for spool in spools if spool not in self._ranges}
 
-    def covers(self, identities: Iterable[Identity]) -> list[bool]:
+    def covers(self, identities: Iterable[EnvelopeId]) -> list[bool]:
         """Tell of each of *identities* whether it is settled, as far as is known here."""
         found = []
         for identity in identities:
@@ -178,7 +178,7 @@ class Settlements:
         if not spools:
             del self._by_agent[spool[0]]
 
-    def settle(self, identities: Iterable[Identity], *, now: float) -> Collection[Spool]:
+    def settle(self, identities: Iterable[EnvelopeId], *, now: float) -> Collection[Spool]:
         """
         Settle *identities*, whose outcome is committed; owe their agents a receipt.
 

@@ -13,7 +13,7 @@ from ingest.ports import SpoolRanges
 from ingest.storage import copy_format
 from ingest.storage.quarantine import QuarantineLimits, Seal, rows
 from ingest.storage.queries import QUERIES
-from ingest.values.delivery import Identity, Opened, Spool
+from ingest.values.delivery import EnvelopeId, Opened, Spool
 from ingest.values.outcome import GIVEN_UP, Outcome, QuarantineReason, Reason, ledger_code
 
 
@@ -42,7 +42,7 @@ async def transaction_status(connection: AsyncConnection, transaction: str) -> s
     return "unknown" if row is None or row[0] is None else str(row[0])
 
 
-async def has_written(connection: AsyncConnection, transaction: str, claim: Identity) -> bool:
+async def has_written(connection: AsyncConnection, transaction: str, claim: EnvelopeId) -> bool:
     """
     Tell whether *transaction* committed *claim*.
 
@@ -59,7 +59,7 @@ async def outlast(connection: AsyncConnection) -> None:
     await connection.execute(QUERIES["outlast"])
 
 
-AreSettled = Callable[[Sequence[Identity]], list[bool]]
+AreSettled = Callable[[Sequence[EnvelopeId]], list[bool]]
 """Tells of each identity whether it may be in the ledger already."""
 
 
@@ -112,13 +112,13 @@ async def _claim_carefully(
         await cursor.execute(QUERIES["claim"], _columns([row for _, row in claims]))
         if cursor.rowcount == len(claims):
             return {}, set()
-        new = {Identity((a, spool_id), n) for a, spool_id, n in await cursor.fetchall()}
+        new = {EnvelopeId((a, spool_id), n) for a, spool_id, n in await cursor.fetchall()}
         old = [(index, row) for index, row in claims if row.identity not in new]
         before = await _before(cursor, old)
         given_up = [row for _, row in old if before[row.identity][1] == GIVEN_UP]
         if given_up:
             await cursor.execute(QUERIES["take_given_up"], _columns(given_up))
-            taken = {Identity((a, spool_id), n) for a, spool_id, n in await cursor.fetchall()}
+            taken = {EnvelopeId((a, spool_id), n) for a, spool_id, n in await cursor.fetchall()}
             old = [(index, row) for index, row in old if row.identity not in taken]
             if len(taken) < len(given_up):
                 # Another transaction has taken some of them meanwhile.
@@ -130,12 +130,12 @@ async def _claim_carefully(
 
 async def _before(
     cursor: AsyncCursor, claims: Sequence[tuple[int, LedgerRow]]
-) -> dict[Identity, tuple[bytes, int]]:
+) -> dict[EnvelopeId, tuple[bytes, int]]:
     """Return what the ledger has of *claims*: digests and outcomes."""
     columns = _columns([row for _, row in claims])
     await cursor.execute(QUERIES["outcomes_before"], columns[:3])
     found = await cursor.fetchall()
-    return {Identity((a, s), n): (digest, outcome) for a, s, n, digest, outcome in found}
+    return {EnvelopeId((a, s), n): (digest, outcome) for a, s, n, digest, outcome in found}
 
 
 def _columns(some: Sequence[LedgerRow]) -> list[list[Any]]:
@@ -184,7 +184,7 @@ async def read_spools(connection: AsyncConnection, spools: Sequence[Spool]) -> l
     return list(found.values())
 
 
-class Keeper:
+class QuarantineWriter:
     """Puts deliveries of one plan into quarantine."""
 
     def __init__(
@@ -242,7 +242,7 @@ class Keeper:
 
     async def keep_unopened(
         self, indexes: Sequence[int]
-    ) -> tuple[dict[int, Fate], list[Identity]]:
+    ) -> tuple[dict[int, Fate], list[EnvelopeId]]:
         """
         Keep each of *indexes*, which no key opens, once, while there is room for its agent.
 
@@ -257,7 +257,7 @@ class Keeper:
         settled = await self._find("claimed_before", opened)
         lying = await self._find("quarantined_before", opened)
         kept = await quarantined_of(self._connection, {one.agent for one in opened.values()})
-        again: dict[Identity, None] = {}
+        again: dict[EnvelopeId, None] = {}
         wanted: list[int] = []
         for index, one in opened.items():
             assert one.identity is not None  # noqa: S101 - what has a seal has an outside
@@ -278,7 +278,9 @@ class Keeper:
         fates |= dict.fromkeys(there_meanwhile, (Outcome.DUPLICATE, None))
         return fates, list(again)
 
-    async def _find(self, query: str, opened: Mapping[int, Opened]) -> set[tuple[Identity, bytes]]:
+    async def _find(
+        self, query: str, opened: Mapping[int, Opened]
+    ) -> set[tuple[EnvelopeId, bytes]]:
         """Return which of *opened* the *query* finds, by identity and digest."""
         identities = [one.identity for one in opened.values() if one.identity is not None]
         async with self._connection.cursor(binary=True) as cursor:
@@ -290,4 +292,4 @@ class Keeper:
                     [identity.sequence for identity in identities],
                 ],
             )
-            return {(Identity((a, s), n), digest) for a, s, n, digest in await cursor.fetchall()}
+            return {(EnvelopeId((a, s), n), digest) for a, s, n, digest in await cursor.fetchall()}

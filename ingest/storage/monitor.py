@@ -32,7 +32,7 @@ _LIMITS: Final = postgres.Limits(statement_ms=5000, lock_ms=1000)
 _log = Log("ingest.storage.monitor")
 
 
-class WatchSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class MonitorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is watched beside the work."""
 
     every_s: Annotated[float, Meta(gt=0)] = 30.0
@@ -41,7 +41,7 @@ class WatchSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the database may grow to, for the alert that it fills up; 0 for unknown."""
 
 
-class Watch(Collector):
+class DatabaseMonitor(Collector):
     """
     Looks at the database when it is scraped, over a short connection of its own.
 
@@ -61,7 +61,7 @@ class Watch(Collector):
     def __init__(
         self,
         conninfo: str,
-        settings: WatchSettings,
+        settings: MonitorSettings,
         *,
         now: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,

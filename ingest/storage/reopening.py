@@ -27,7 +27,7 @@ from ingest.storage.database import connect, mapped_errors
 from ingest.storage.quarantine import unseal
 from ingest.storage.queries import QUERIES
 from ingest.storage.reader import read_changes
-from ingest.values.delivery import Delivery, Identity, Opened
+from ingest.values.delivery import Delivery, EnvelopeId, Opened
 from ingest.values.outcome import Reason
 from runtime.database.named_sql import read
 from wire import topics
@@ -237,7 +237,7 @@ class Reopening:
         _note(done, found, settled)
 
 
-async def _move(connection: AsyncConnection, rows: Sequence[LedgerRow]) -> set[Identity]:
+async def _move(connection: AsyncConnection, rows: Sequence[LedgerRow]) -> set[EnvelopeId]:
     """Have the ledger say what became of *rows*; return those that are ours to write."""
     columns = [
         [row.identity.spool[0] for row in rows],
@@ -249,7 +249,7 @@ async def _move(connection: AsyncConnection, rows: Sequence[LedgerRow]) -> set[I
     ]
     async with connection.cursor(binary=True) as cursor:
         await cursor.execute(_QUERIES["settle"], columns)
-        return {Identity((a, spool_id), n) for a, spool_id, n in await cursor.fetchall()}
+        return {EnvelopeId((a, spool_id), n) for a, spool_id, n in await cursor.fetchall()}
 
 
 async def _store(connection: AsyncConnection, plan: Plan, firsts: Sequence[int]) -> None:
@@ -268,8 +268,8 @@ async def _store(connection: AsyncConnection, plan: Plan, firsts: Sequence[int])
 
 def _note(
     done: Reopened,
-    found: Mapping[Identity, LedgerRow],
-    settled: set[Identity],
+    found: Mapping[EnvelopeId, LedgerRow],
+    settled: set[EnvelopeId],
 ) -> None:
     outcomes = [found[identity].outcome for identity in settled]
     done.stored += outcomes.count(0)

@@ -19,7 +19,7 @@ from ingest.storage.database import connect, mapped_errors
 from ingest.storage.quarantine import QuarantineLimits, Seal
 from ingest.storage.queries import QUERIES
 from ingest.storage.reader import read_changes
-from ingest.values.delivery import Identity, Spool
+from ingest.values.delivery import EnvelopeId, Spool
 
 _DAY_MS = 86_400_000
 _EPOCH = dt.date(1970, 1, 1)
@@ -29,7 +29,7 @@ class _Doubt(msgspec.Struct, frozen=True):
     """A COMMIT of which we never heard."""
 
     transaction: str
-    claim: Identity | None
+    claim: EnvelopeId | None
     """One that it wrote into the ledger: if that is there, all of it is."""
     opened: object
     stored: Stored
@@ -257,7 +257,7 @@ class PostgresStore:
         fates: list[Fate],
         conflicts: list[int],
         known: dict[int, bytes],
-    ) -> list[Identity]:
+    ) -> list[EnvelopeId]:
         """
         Write the quarantine, and the fates as they turn out into *fates*.
 
@@ -267,7 +267,9 @@ class PostgresStore:
         unopened = plan.unopened()
         if not poisoned and not conflicts and not unopened:
             return []
-        keeper = ledger.Keeper(connection, plan, seal=self._seal, limits=self._quarantine)
+        keeper = ledger.QuarantineWriter(
+            connection, plan, seal=self._seal, limits=self._quarantine
+        )
         await keeper.keep(poisoned)
         for index, fate in (await keeper.keep_conflicts(conflicts)).items():
             fates[index] = fate
@@ -277,7 +279,7 @@ class PostgresStore:
         return again
 
 
-def _all_of(identities: Sequence[Identity]) -> list[bool]:
+def _all_of(identities: Sequence[EnvelopeId]) -> list[bool]:
     """Take each of *identities* for one that may be in the ledger."""
     return [True] * len(identities)
 

@@ -37,7 +37,7 @@ Spool = tuple[str, bytes]
 """An agent and the id of one of its spools."""
 
 
-class Identity(msgspec.Struct, frozen=True, gc=False):
+class EnvelopeId(msgspec.Struct, frozen=True, gc=False):
     """
     What makes an envelope the same envelope, for ever.
 
@@ -76,7 +76,7 @@ class Opened(msgspec.Struct, eq=False, gc=False):
 
     delivery: Delivery
     agent: str
-    identity: Identity | None
+    identity: EnvelopeId | None
     digest: bytes
     body: Body | None = None
     fault: Reason | None = None

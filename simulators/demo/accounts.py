@@ -35,7 +35,7 @@ class Stored(msgspec.Struct, frozen=True):
     quarantined_envelopes: int
 
 
-class Ingested(msgspec.Struct, frozen=True):
+class IngestCounters(msgspec.Struct, frozen=True):
     """What ingest says of itself: envelopes, but for `refused_observations`."""
 
     received: int
@@ -75,7 +75,7 @@ class Withdrawal(msgspec.Struct, frozen=True):
     """How long before the COMMIT the last of her rows was committed."""
 
 
-class Report(msgspec.Struct, frozen=True):
+class DemoReport(msgspec.Struct, frozen=True):
     """How a run ended. Observations, but for `envelopes`."""
 
     published: int
@@ -111,11 +111,11 @@ class Report(msgspec.Struct, frozen=True):
 def settle(
     spools: list[SpoolTotals],
     stored: Stored,
-    ingested: Ingested,
+    ingested: IngestCounters,
     *,
     withdrawal: Withdrawal | None,
     source: dict[str, int],
-) -> Report:
+) -> DemoReport:
     """
     Return the report of a run that has come to rest.
 
@@ -150,7 +150,7 @@ def settle(
     # With nothing in flight or quarantined, the observations must balance to the last one.
     missing = unstored - purged_observations
     is_at_rest = not in_flight and not stored.quarantined_envelopes
-    return Report(
+    return DemoReport(
         published=published,
         stored=stored.observations,
         duplicates=ingested.duplicates,

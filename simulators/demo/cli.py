@@ -14,9 +14,9 @@ from rich.console import Console
 from rich.live import Live
 
 from simulators.arguments import number, positive, whole
-from simulators.demo.accounts import Report
-from simulators.demo.run import Demo, Options
-from simulators.demo.view import Snapshot, render, render_report
+from simulators.demo.accounts import DemoReport
+from simulators.demo.run import Demo, DemoOptions
+from simulators.demo.view import DemoSnapshot, render, render_report
 from simulators.people.people import DEFAULT_SOURCE
 from simulators.stack.errors import StackError
 from simulators.stack.system import system
@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             signal.signal(ending, interrupt)
     try:
         _check_room()
-        options = Options(
+        options = DemoOptions(
             duration_s=arguments.duration,
             agents=arguments.agents,
             source=_source(arguments.source),
@@ -139,7 +139,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _run(options: Options, *, dsn: str | None, as_json: bool) -> Report:
+def _run(options: DemoOptions, *, dsn: str | None, as_json: bool) -> DemoReport:
     # With --json, standard output belongs to the object alone.
     console = Console(stderr=as_json)
     with system(dsn=dsn) as whole:
@@ -169,7 +169,7 @@ class _Lines:
         self._console = console
         self._next_s = 0.0
 
-    def __call__(self, now: Snapshot) -> None:
+    def __call__(self, now: DemoSnapshot) -> None:
         if now.elapsed_s < self._next_s:
             return
         self._next_s = now.elapsed_s + 5

@@ -16,13 +16,13 @@ from typing import Any, Final
 import msgspec
 
 from simulators.demo import telemetry
-from simulators.demo.accounts import Ingested, Report, SpoolTotals, Withdrawal, settle
-from simulators.demo.view import Snapshot
+from simulators.demo.accounts import DemoReport, IngestCounters, SpoolTotals, Withdrawal, settle
+from simulators.demo.view import DemoSnapshot
 from simulators.people.people import Origin, Person, pick
 from simulators.replay.player import Player
 from simulators.replay.replay import source_of
 from simulators.stack.scrape import EMPTY, Metrics, scrape
-from simulators.stack.system import Gateway, System
+from simulators.stack.system import LocalAgent, System
 from simulators.stack.trust_shell import INVENTED_BIRTH, INVENTED_YES, TrustShell
 
 PURPOSE: Final = "home-monitoring@1"
@@ -35,7 +35,7 @@ _DRAIN_S: Final = 15.0
 _LATENCY: Final = "vitalveil_ingest_measured_to_queryable_seconds"
 
 
-class Options(msgspec.Struct, frozen=True):
+class DemoOptions(msgspec.Struct, frozen=True):
     """What the user chose."""
 
     duration_s: float = 60.0
@@ -50,12 +50,12 @@ class Options(msgspec.Struct, frozen=True):
         return self.duration_s / 3
 
 
-class Place(msgspec.Struct, frozen=True):
+class Participant(msgspec.Struct, frozen=True):
     """A person, the subject that she is to trust, and the agent in her home."""
 
     person: Person
     subject: str
-    gateway: Gateway
+    gateway: LocalAgent
 
 
 class Demo:
@@ -75,16 +75,16 @@ class Demo:
     def __init__(
         self,
         system: System,
-        options: Options,
+        options: DemoOptions,
         *,
-        show: Callable[[Snapshot], None],
+        show: Callable[[DemoSnapshot], None],
         say: Callable[[str], None],
     ) -> None:
         self._system = system
         self._options = options
         self._show = show
         self._say = say
-        self._places: list[Place] = []
+        self._places: list[Participant] = []
         self._withdrawal: Withdrawal | None = None
         self._rows_at_commit = 0
         self._committed_at: dt.datetime | None = None
@@ -93,7 +93,7 @@ class Demo:
         # Rates are over some seconds: what is stored comes in flushes.
         self._past = deque([(0.0, 0, 0)], maxlen=_RATES_OVER)
 
-    def run(self) -> Report:
+    def run(self) -> DemoReport:
         """Start everything, play, withdraw, come to rest; return the books."""
         # Outside of any event loop, which would put Ctrl-C off until all of it is done; and not on
         # another thread, because a child of ours ends with the thread that started it.
@@ -137,13 +137,15 @@ class Demo:
         for number, person in enumerate(people):
             # Two people share the first gateway, so that one of them may leave and the other stay.
             gateway = self._system.gateways[0] if number == 1 else self._system.enrol(shell)
-            self._places.append(Place(person, self._consent(shell, person, gateway), gateway))
+            self._places.append(
+                Participant(person, self._consent(shell, person, gateway), gateway)
+            )
         for gateway in self._system.gateways:
             self._system.start_agent(gateway)
         self._system.wait_for_agents()
 
     @staticmethod
-    def _consent(shell: TrustShell, person: Person, gateway: Gateway) -> str:
+    def _consent(shell: TrustShell, person: Person, gateway: LocalAgent) -> str:
         subject: str = shell.run("subject", "add", "--name", person.name, *INVENTED_BIRTH)[
             "subject"
         ]
@@ -231,7 +233,7 @@ class Demo:
         since = max(elapsed - then[0], 1e-3)
         self._past.append((elapsed, played, total))
         self._show(
-            Snapshot(
+            DemoSnapshot(
                 elapsed_s=elapsed,
                 duration_s=self._options.duration_s,
                 source=self._describe_source(),
@@ -282,7 +284,7 @@ class Demo:
                 return
             await asyncio.sleep(0.2)
 
-    def _report(self) -> Report:
+    def _report(self) -> DemoReport:
         self._system.stop_agents()
         time.sleep(0.5)
         self._scrape()
@@ -301,7 +303,7 @@ class Demo:
             source={origin.value: origins.count(origin) for origin in Origin},
         )
 
-    def _spool_totals(self, gateway: Gateway) -> SpoolTotals:
+    def _spool_totals(self, gateway: LocalAgent) -> SpoolTotals:
         shown: dict[str, Any] = json.loads(
             self._system.run(
                 "agent", "spool", "show", "--json", "--config", str(gateway.configuration)
@@ -318,9 +320,9 @@ class Demo:
             held_envelopes=shown["depth"],
         )
 
-    def _ingested(self) -> Ingested:
+    def _ingested(self) -> IngestCounters:
         outcomes = self._ingest.by("vitalveil_ingest_envelopes_total", "outcome")
-        return Ingested(
+        return IngestCounters(
             received=round(self._ingest.total("vitalveil_ingest_received_envelopes_total")),
             stored=outcomes.get("stored", 0),
             duplicates=outcomes.get("duplicate", 0),

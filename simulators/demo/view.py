@@ -6,10 +6,10 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from simulators.demo.accounts import Report, Withdrawal
+from simulators.demo.accounts import DemoReport, Withdrawal
 
 
-class Snapshot(msgspec.Struct, frozen=True):
+class DemoSnapshot(msgspec.Struct, frozen=True):
     """The system at one moment of the demo."""
 
     elapsed_s: float
@@ -30,7 +30,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     withdrawal: Withdrawal | None
 
 
-def render(now: Snapshot) -> RenderableType:
+def render(now: DemoSnapshot) -> RenderableType:
     """Return the live view."""
     head = Text.assemble(
         ("VitalVeil demo  ", "bold"),
@@ -69,7 +69,7 @@ def _counts(title: str, counts: dict[str, int]) -> Table:
     return table
 
 
-def _withdrawal(now: Snapshot) -> Text:
+def _withdrawal(now: DemoSnapshot) -> Text:
     if now.withdrawal is None:
         return Text(f"At {now.withdraws_at_s:.0f} s one subject withdraws her consent.", "dim")
     return Text("\n".join(describe_withdrawal(now.withdrawal)), style="yellow")
@@ -94,7 +94,7 @@ def describe_withdrawal(withdrawal: Withdrawal) -> list[str]:
     return lines
 
 
-def render_report(report: Report) -> RenderableType:
+def render_report(report: DemoReport) -> RenderableType:
     """Return the accounting at the end."""
     table = Table.grid(padding=(0, 2))
     for name, count in (
@@ -116,7 +116,7 @@ def render_report(report: Report) -> RenderableType:
     return Panel(Group(*lines, Text(), _verdict(report)), padding=(1, 2))
 
 
-def _verdict(report: Report) -> Text:
+def _verdict(report: DemoReport) -> Text:
     if report.is_good:
         said = "Nothing lost, nothing doubled, nothing stored without consent."
         if report.in_flight:

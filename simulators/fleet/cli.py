@@ -16,8 +16,8 @@ from simulators.arguments import whole
 from simulators.fleet.errors import FleetError, RosterError
 from simulators.fleet.output import page, view
 from simulators.fleet.report.ledger import Ledger
-from simulators.fleet.report.report import Report
-from simulators.fleet.run.campaign import Campaign, Options, Progress
+from simulators.fleet.report.report import FleetReport
+from simulators.fleet.run.campaign import Campaign, CampaignOptions, Progress
 from simulators.fleet.run.own_process import raise_file_limit
 from simulators.fleet.run.site import Site, own_site
 from simulators.fleet.scenario import limits, plan, roster, scenario_file
@@ -95,7 +95,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0 if report is None or report.is_good else 1
 
 
-def _run(arguments: argparse.Namespace, console: Console) -> Report | None:
+def _run(arguments: argparse.Namespace, console: Console) -> FleetReport | None:
     scenario = _scenario(arguments)
     failing = [_failing(text, scenario) for text in arguments.fail_if]
     todo = plan.draw(scenario) if arguments.replay is None else _replayed(arguments, scenario)
@@ -106,7 +106,7 @@ def _run(arguments: argparse.Namespace, console: Console) -> Report | None:
     _check_writable([arguments.json, arguments.html, arguments.record])
     if arguments.record is not None:
         todo.write(arguments.record)
-    options = Options(
+    options = CampaignOptions(
         workers=arguments.workers,
         required=[limits.parse(text) for text in scenario.limits],
         failing=failing,

@@ -18,7 +18,13 @@ from simulators.charts import Line, plot
 from simulators.people.people import DEFAULT_SOURCE
 from simulators.people.persona import glucose, heart
 from simulators.people.persona.day import DAY_MS
-from simulators.people.persona.likeness import Figures, figures_of, interval_figures, on_grid, span
+from simulators.people.persona.likeness import (
+    LikenessFigures,
+    figures_of,
+    interval_figures,
+    on_grid,
+    span,
+)
 from simulators.recordings import index
 from simulators.recordings.sample import Sample
 
@@ -49,7 +55,7 @@ class Group(msgspec.Struct, frozen=True):
     """Recorded or invented people, by quantity."""
 
     name: str
-    people: dict[str, list[Figures]]
+    people: dict[str, list[LikenessFigures]]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -79,7 +85,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def recorded(source: Path) -> Group:
     """Return the figures of every recording that is long enough."""
-    people: dict[str, list[Figures]] = {name: [] for name in _NAMES}
+    people: dict[str, list[LikenessFigures]] = {name: [] for name in _NAMES}
     for recording in index.find(source).recordings:
         for samples in recording.load():
             _add(people, samples)
@@ -88,7 +94,7 @@ def recorded(source: Path) -> Group:
 
 def invented() -> Group:
     """Return the figures of some personas."""
-    people: dict[str, list[Figures]] = {name: [] for name in _NAMES}
+    people: dict[str, list[LikenessFigures]] = {name: [] for name in _NAMES}
     for number in range(_PEOPLE):
         seed = f"calibration/{number}"
         whole = list(_until(glucose.cgm(seed, start_ms=0, age_ms=0), 14 * DAY_MS))
@@ -106,7 +112,7 @@ def _until(samples: Iterator[Sample], end_ms: int) -> Iterator[Sample]:
     return itertools.takewhile(lambda sample: sample.offset_ms < end_ms, samples)
 
 
-def _add(people: dict[str, list[Figures]], samples: Sequence[Sample]) -> None:
+def _add(people: dict[str, list[LikenessFigures]], samples: Sequence[Sample]) -> None:
     """Add what *samples* show, of each quantity of which there is enough."""
     for quantity in ("heart_rate", "glucose_interstitial"):
         some = [s for s in samples if s.quantity == quantity]
@@ -133,7 +139,7 @@ def table(groups: Sequence[Group]) -> str:
     return "\n".join(parts)
 
 
-def _table_of(groups: Sequence[tuple[str, list[Figures]]]) -> str:
+def _table_of(groups: Sequence[tuple[str, list[LikenessFigures]]]) -> str:
     spans = [span(people) for _, people in groups]
     lines = [
         "| figure | " + " | ".join(name for name, _ in groups) + " | apart |",

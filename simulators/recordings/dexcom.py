@@ -13,7 +13,7 @@ from typing import Final
 from simulators.recordings.fields import ascending, row, wall_ms
 from simulators.recordings.glucose_export import glucose_sample
 from simulators.recordings.sample import Sample
-from simulators.recordings.tally import Reason, Tally
+from simulators.recordings.tally import ParseTally, Reason
 
 KIND: Final = "dexcom"
 _TIME: Final = re.compile(r"(\d{4})-(\d{2})-(\d{2})[T ](\S+)", re.ASCII)
@@ -25,12 +25,12 @@ def matches(_name: str, head: str) -> bool:
     return "\t" in first and "Event Subtype" in first and "Glucose Value (" in first
 
 
-def parse(lines: Iterable[str], tally: Tally) -> Iterator[Sample]:
+def parse(lines: Iterable[str], tally: ParseTally) -> Iterator[Sample]:
     """Yield the samples of an export."""
     return ascending(_parse(lines, tally), tally)
 
 
-def _parse(lines: Iterable[str], tally: Tally) -> Iterator[Sample]:
+def _parse(lines: Iterable[str], tally: ParseTally) -> Iterator[Sample]:
     columns: _Columns | None = None
     for line in lines:
         fields = row(line.rstrip("\r\n"), "\t")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from simulators.recordings.sample import Sample
-from simulators.recordings.tally import Reason, Tally
+from simulators.recordings.tally import ParseTally, Reason
 
 # Narrower than float(), which takes "nan", "1_000" and digits of other scripts.
 _NUMBER: Final = re.compile(r"[+-]?[0-9]{1,12}(\.[0-9]{0,12})?", re.ASCII)
@@ -46,7 +46,7 @@ def wall_ms(year: int, month: int, day: int, clock: str) -> int | None:
     return (instant - _EPOCH) // dt.timedelta(milliseconds=1)
 
 
-def ascending(samples: Iterable[Sample], tally: Tally) -> Iterator[Sample]:
+def ascending(samples: Iterable[Sample], tally: ParseTally) -> Iterator[Sample]:
     """Yield *samples* of one quantity, each later than the one before; count the others."""
     last: Sample | None = None
     for sample in samples:

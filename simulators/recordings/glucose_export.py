@@ -3,7 +3,7 @@
 from typing import Final
 
 from simulators.recordings.fields import number
-from simulators.recordings.sample import Fault, Sample
+from simulators.recordings.sample import Sample, SampleFault
 from wire.quantities import glucose_from_mg_dl
 
 _OUT_OF_RANGE: Final = frozenset({"HI", "LO", "HIGH", "LOW"})
@@ -17,11 +17,11 @@ def glucose_sample(at_ms: int, text: str, *, in_mg_dl: bool) -> Sample | None:
     nothing to say, never a concentration.
     """
     if text.strip().upper() in _OUT_OF_RANGE:
-        return Sample(at_ms, "glucose_interstitial", None, Fault.SATURATED)
+        return Sample(at_ms, "glucose_interstitial", None, SampleFault.SATURATED)
     value = number(text)
     if value is None or value < 0:
         return None
     if value == 0:
-        return Sample(at_ms, "glucose_interstitial", None, Fault.SENSOR_FAULT)
+        return Sample(at_ms, "glucose_interstitial", None, SampleFault.SENSOR_FAULT)
     mmol_l = glucose_from_mg_dl(value) if in_mg_dl else value
     return Sample(at_ms, "glucose_interstitial", round(mmol_l, 4))

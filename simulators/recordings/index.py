@@ -17,9 +17,9 @@ from simulators.recordings import (
     t1d_uom,
 )
 from simulators.recordings.sample import Sample
-from simulators.recordings.tally import Tally
+from simulators.recordings.tally import ParseTally
 
-Parser = Callable[[Iterable[str], Tally], Iterator[Sample]]
+Parser = Callable[[Iterable[str], ParseTally], Iterator[Sample]]
 
 
 class Format(msgspec.Struct, frozen=True):
@@ -50,14 +50,14 @@ class Track(msgspec.Struct, frozen=True):
     format: Format
     file: files.SourceFile
 
-    def samples(self, tally: Tally | None = None) -> Iterator[Sample]:
+    def samples(self, tally: ParseTally | None = None) -> Iterator[Sample]:
         """
         Yield its samples, counting rows into *tally*.
 
         Raises:
             Unreadable: The file is damaged.
         """
-        return self.format.parse(self.file.lines(), tally if tally is not None else Tally())
+        return self.format.parse(self.file.lines(), tally if tally is not None else ParseTally())
 
 
 class Recording(msgspec.Struct, frozen=True):
@@ -68,7 +68,7 @@ class Recording(msgspec.Struct, frozen=True):
     """Where it lies, for whoever plays it; it may name a person, so it goes nowhere else."""
     tracks: tuple[Track, ...]
 
-    def load(self, tally: Tally | None = None) -> list[list[Sample]]:
+    def load(self, tally: ParseTally | None = None) -> list[list[Sample]]:
         """
         Return the samples of each track.
 

@@ -13,7 +13,7 @@ from typing import Final
 from simulators.recordings.fields import ascending, row, wall_ms
 from simulators.recordings.glucose_export import glucose_sample
 from simulators.recordings.sample import Sample
-from simulators.recordings.tally import Reason, Tally
+from simulators.recordings.tally import ParseTally, Reason
 
 KIND: Final = "libreview"
 _TIME: Final = re.compile(r"(\d{1,2})[/-](\d{1,2})[/-](\d{4}|\d{2}) (\S+(?: [AP]M)?)", re.ASCII)
@@ -30,12 +30,12 @@ def _is_heading(line: str) -> bool:
     return "Timestamp," in line and _HISTORIC in line and _SCAN in line
 
 
-def parse(lines: Iterable[str], tally: Tally) -> Iterator[Sample]:
+def parse(lines: Iterable[str], tally: ParseTally) -> Iterator[Sample]:
     """Yield the samples of an export."""
     return ascending(_parse(lines, tally), tally)
 
 
-def _parse(lines: Iterable[str], tally: Tally) -> Iterator[Sample]:
+def _parse(lines: Iterable[str], tally: ParseTally) -> Iterator[Sample]:
     columns: list[int] | None = None
     in_mg_dl = True
     for line in lines:

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from simulators.recordings.fields import number
-from simulators.recordings.sample import Fault, Sample
-from simulators.recordings.tally import Reason, Tally
+from simulators.recordings.sample import Sample, SampleFault
+from simulators.recordings.tally import ParseTally, Reason
 
 KIND: Final = "polar_h10"
 _HEADING: Final = "epoch_s,hr_bpm,rr_ms"
@@ -22,7 +22,7 @@ def matches(_name: str, head: str) -> bool:
     return head.startswith(_HEADING)
 
 
-def parse(lines: Iterable[str], tally: Tally) -> Iterator[Sample]:
+def parse(lines: Iterable[str], tally: ParseTally) -> Iterator[Sample]:
     """Yield heart rates and intervals in the order in which they were notified."""
     last_ms = 0
     for line in lines:
@@ -60,7 +60,7 @@ def _samples(at_ms: int, rate: str, interval: str) -> list[Sample]:
         return []
     samples = []
     if bpm == 0:
-        samples.append(Sample(at_ms, "heart_rate", None, Fault.OFF_BODY))
+        samples.append(Sample(at_ms, "heart_rate", None, SampleFault.OFF_BODY))
     elif bpm is not None:
         samples.append(Sample(at_ms, "heart_rate", bpm))
     if rr_ms is not None:

@@ -11,7 +11,7 @@ from typing import Final
 
 from simulators.recordings.fields import number
 from simulators.recordings.sample import Sample
-from simulators.recordings.tally import Reason, Tally
+from simulators.recordings.tally import ParseTally, Reason
 
 KIND: Final = "polar_rr"
 _SECTION: Final = "[HRData]"
@@ -32,7 +32,7 @@ def matches(name: str, head: str) -> bool:
     )
 
 
-def parse(lines: Iterable[str], tally: Tally) -> Iterator[Sample]:
+def parse(lines: Iterable[str], tally: ParseTally) -> Iterator[Sample]:
     """Yield the intervals of a file, each at the beat that ends it."""
     offset_ms = 0
     in_section: bool | None = None

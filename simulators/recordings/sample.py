@@ -9,7 +9,7 @@ import enum
 import msgspec
 
 
-class Fault(enum.StrEnum):
+class SampleFault(enum.StrEnum):
     """Why a sensor has no value to show."""
 
     OFF_BODY = "off_body"
@@ -36,4 +36,4 @@ class Sample(msgspec.Struct, frozen=True, gc=False):
     offset_ms: int
     quantity: str
     value: float | None = None
-    fault: Fault | None = None
+    fault: SampleFault | None = None

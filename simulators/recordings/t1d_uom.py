@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from simulators.recordings.fields import ascending, number, wall_ms
-from simulators.recordings.sample import Fault, Sample
-from simulators.recordings.tally import Reason, Tally
+from simulators.recordings.sample import Sample, SampleFault
+from simulators.recordings.tally import ParseTally, Reason
 from simulators.recordings.wall_clock import UkClock
 
 KIND: Final = "t1d_uom"
@@ -39,30 +39,30 @@ def is_heart_rate(name: str, head: str) -> bool:
     return _HEART_RATE_NAME.fullmatch(name) is not None and head.startswith("sleep_ts,")
 
 
-def parse_glucose(lines: Iterable[str], tally: Tally) -> Iterator[Sample]:
+def parse_glucose(lines: Iterable[str], tally: ParseTally) -> Iterator[Sample]:
     """Yield the samples of a glucose file."""
     return ascending(_parse(lines, tally, "value", _glucose), tally)
 
 
-def parse_heart_rate(lines: Iterable[str], tally: Tally) -> Iterator[Sample]:
+def parse_heart_rate(lines: Iterable[str], tally: ParseTally) -> Iterator[Sample]:
     """Yield the heart rates of a sleep file."""
     return ascending(_parse(lines, tally, "heart_rate", _heart_rate), tally)
 
 
 def _glucose(at_ms: int, value: float) -> Sample | None:
     if value in _SATURATED:
-        return Sample(at_ms, "glucose_interstitial", None, Fault.SATURATED)
+        return Sample(at_ms, "glucose_interstitial", None, SampleFault.SATURATED)
     return Sample(at_ms, "glucose_interstitial", value) if value > 0 else None
 
 
 def _heart_rate(at_ms: int, value: float) -> Sample | None:
     if value == 0:
-        return Sample(at_ms, "heart_rate", None, Fault.OFF_BODY)
+        return Sample(at_ms, "heart_rate", None, SampleFault.OFF_BODY)
     return Sample(at_ms, "heart_rate", value) if value > 0 else None
 
 
 def _parse(
-    lines: Iterable[str], tally: Tally, column: str, sample_of: _SampleOf
+    lines: Iterable[str], tally: ParseTally, column: str, sample_of: _SampleOf
 ) -> Iterator[Sample]:
     clock = UkClock()
     place: int | None = None

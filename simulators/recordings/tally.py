@@ -24,7 +24,7 @@ class Reason(enum.StrEnum):
     """The place of the value is empty."""
 
 
-class Tally(msgspec.Struct):
+class ParseTally(msgspec.Struct):
     """Counts of one reading of one file."""
 
     rows: int = 0

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from simulators.errors import ListenError
-from simulators.replay.timetable import Record
+from simulators.replay.timetable import DueRecord
 
 MAX_LINE_BYTES: Final = 1 << 20
 
@@ -46,7 +46,7 @@ def decode_listen(line: bytes) -> dict[str, int]:
         raise ListenError("an agent sent no listen message") from None
 
 
-def encode_record(address: str, record: Record) -> bytes:
+def encode_record(address: str, record: DueRecord) -> bytes:
     """Return *record* as a line."""
     sample = record.sample
     shown = _Shown(

@@ -9,7 +9,7 @@ from simulators.errors import RecordingError
 from simulators.people.people import Person
 from simulators.recordings import index
 from simulators.recordings.sample import Sample
-from simulators.recordings.tally import Tally
+from simulators.recordings.tally import ParseTally
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -49,7 +49,7 @@ def listing_of(source: Path) -> Listing:
 
 
 def _entry(recording: index.Recording) -> Entry:
-    tally = Tally()
+    tally = ParseTally()
     tracks = recording.load(tally)
     samples = [sample for track in tracks for sample in track]
     faults = [sample.fault for sample in samples if sample.fault is not None]

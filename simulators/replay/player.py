@@ -18,7 +18,7 @@ from typing import Final, Protocol
 from simulators.errors import ListenError
 from simulators.people.people import VirtualSensor
 from simulators.replay.listening import MAX_LINE_BYTES, decode_listen, encode_record
-from simulators.replay.timetable import MAX_KEPT, Books, Timetable, speed_of
+from simulators.replay.timetable import MAX_KEPT, RecordLog, Timetable, speed_of
 
 _RECONNECT_S: Final = 0.2
 _ON_THE_WAY_BYTES: Final = 8192
@@ -98,7 +98,7 @@ class Player:
         self._is_finishing = False
 
     @property
-    def books(self) -> Mapping[str, Books]:
+    def books(self) -> Mapping[str, RecordLog]:
         """What became of each sensor's records, by its address."""
         return {address: table.books for address, table in self._timetables.items()}
 

@@ -11,23 +11,23 @@ import msgspec
 from runtime.stop import stop_requested
 from simulators.people.people import Origin, Person
 from simulators.replay.player import Player
-from simulators.replay.timetable import Books
+from simulators.replay.timetable import RecordLog
 
 _HAND_OVER_S: Final = 5.0
 """How long agents may take, at the end, to fetch what was measured."""
 
 
-class SensorReport(msgspec.Struct, frozen=True):
+class ReplayedSensor(msgspec.Struct, frozen=True):
     """What became of one sensor."""
 
     person: str
     origin: str
     sensor: str
     kind: str
-    books: Books
+    books: RecordLog
 
 
-class Report(msgspec.Struct, frozen=True):
+class ReplayReport(msgspec.Struct, frozen=True):
     """What became of a replay."""
 
     source: str
@@ -40,7 +40,7 @@ class Report(msgspec.Struct, frozen=True):
     overrun: int
     pending: int
     """Measured, and not handed over when it ended."""
-    sensors: list[SensorReport]
+    sensors: list[ReplayedSensor]
 
 
 def source_of(people: Sequence[Person]) -> str:
@@ -56,7 +56,7 @@ async def replay(
     speed: float,
     max_hz: float,
     duration_s: float | None,
-) -> Report:
+) -> ReplayReport:
     """Play *people* to *agents*, for *duration_s* or until a stop signal; return the books."""
     player = Player(
         [sensor for person in people for sensor in person.sensors],
@@ -86,17 +86,17 @@ async def replay(
     return report(people, player, seconds=time.monotonic() - started)
 
 
-def report(people: Sequence[Person], player: Player, *, seconds: float) -> Report:
+def report(people: Sequence[Person], player: Player, *, seconds: float) -> ReplayReport:
     """Return the books of *player* in one piece."""
     books = player.books
     sensors = [
-        SensorReport(
+        ReplayedSensor(
             person.name, person.origin, sensor.address, sensor.kind, books[sensor.address]
         )
         for person in people
         for sensor in person.sensors
     ]
-    return Report(
+    return ReplayReport(
         source=source_of(people),
         seconds=round(seconds, 3),
         handed_over=sum(s.books.handed_over for s in sensors),

@@ -17,7 +17,7 @@ from simulators.recordings.sample import Sample
 MAX_KEPT: Final = 36_000
 
 
-class Record(msgspec.Struct, frozen=True, gc=False):
+class DueRecord(msgspec.Struct, frozen=True, gc=False):
     """A sample that was measured: its number, and when."""
 
     number: int
@@ -26,7 +26,7 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     sample: Sample
 
 
-class Books(msgspec.Struct):
+class RecordLog(msgspec.Struct):
     """What became of one sensor's records; instants in ms since 1970."""
 
     handed_over: int = 0
@@ -62,13 +62,13 @@ class Timetable:
 
     def __init__(self, sensor: VirtualSensor, *, speed: float, max_kept: int = MAX_KEPT) -> None:
         self.sensor = sensor
-        self.books = Books()
+        self.books = RecordLog()
         self._speed = speed
         self._max_kept = max_kept
         self._samples = sensor.samples()
         self._next = next(self._samples)
         self._last_number = 0
-        self._kept: collections.deque[Record] = collections.deque()
+        self._kept: collections.deque[DueRecord] = collections.deque()
         # At which instant, ms since 1970, which offset of the recording is due.
         self._anchor: tuple[float, int] | None = None
 
@@ -112,7 +112,7 @@ class Timetable:
         made = 0
         while (due := self.due_at_ms()) is not None and due <= now_ms:
             self._last_number += 1
-            self._kept.append(Record(self._last_number, int(due), self._next))
+            self._kept.append(DueRecord(self._last_number, int(due), self._next))
             self._next = next(self._samples)
             made += 1
         while len(self._kept) > self._max_kept:
@@ -120,7 +120,7 @@ class Timetable:
             self.books.overrun += forgotten.number > self.books.highest_record
         return made
 
-    def after(self, number: int, *, limit: int) -> list[Record]:
+    def after(self, number: int, *, limit: int) -> list[DueRecord]:
         """Return the first records that are kept above *number*, *limit* at most."""
         if not self._kept:
             return []
@@ -128,7 +128,7 @@ class Timetable:
         begin = max(0, number + 1 - self._kept[0].number)
         return [self._kept[i] for i in range(begin, min(begin + limit, len(self._kept)))]
 
-    def hand_over(self, record: Record, now_ms: float) -> None:
+    def hand_over(self, record: DueRecord, now_ms: float) -> None:
         """Write into the books that *record* was written to an agent's socket."""
         books = self.books
         if record.number <= books.highest_record:

@@ -7,7 +7,7 @@ from pathlib import Path
 from simulators.arguments import number, whole
 from simulators.errors import FaultError
 from simulators.sensor.device import faults
-from simulators.sensor.options import Kind, Wishes
+from simulators.sensor.options import SensorKind, SensorOptions
 
 _positive = number(1e-6, 1e6, "a number above 0, and at most a million")
 _EPILOG = """\
@@ -16,7 +16,7 @@ a fault: [SENSOR:]KIND[=NUMBER][@FIRST[-[LAST]][/EVERY]], at values counted from
   drop@40-/40       at each fortieth value
   strap:flood=1000  the strap sends a thousand values a second
   meter:server-busy@1   the first request for records is answered by: busy
-kinds: """ + ", ".join(faults.Kind)
+kinds: """ + ", ".join(faults.FaultKind)
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -68,9 +68,9 @@ def _add_people(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--sensors",
         type=_kinds,
-        default=tuple(Kind),
+        default=tuple(SensorKind),
         metavar="KIND[,KIND...]",
-        help=f"of {', '.join(Kind)} (default: all)",
+        help=f"of {', '.join(SensorKind)} (default: all)",
     )
     command.add_argument(
         "--source",
@@ -90,9 +90,9 @@ def _add_people(command: argparse.ArgumentParser) -> None:
     )
 
 
-def wishes_of(arguments: argparse.Namespace) -> Wishes:
+def options_of(arguments: argparse.Namespace) -> SensorOptions:
     """Return what *arguments* wish for."""
-    return Wishes(
+    return SensorOptions(
         seed=arguments.seed,
         speed=arguments.speed,
         history_h=arguments.history,
@@ -102,26 +102,28 @@ def wishes_of(arguments: argparse.Namespace) -> Wishes:
     )
 
 
-def _by_kind(chosen: Sequence[tuple[Kind | None, str]]) -> dict[Kind, tuple[str, ...]]:
-    return {kind: tuple(text for of, text in chosen if of is None or of is kind) for kind in Kind}
+def _by_kind(chosen: Sequence[tuple[SensorKind | None, str]]) -> dict[SensorKind, tuple[str, ...]]:
+    return {
+        kind: tuple(text for of, text in chosen if of is None or of is kind) for kind in SensorKind
+    }
 
 
-def _fault(text: str) -> tuple[Kind | None, str]:
+def _fault(text: str) -> tuple[SensorKind | None, str]:
     sensor, colon, fault = text.rpartition(":")
-    if colon and sensor not in set(Kind):
-        raise argparse.ArgumentTypeError(f"a sensor is one of {', '.join(Kind)}")
+    if colon and sensor not in set(SensorKind):
+        raise argparse.ArgumentTypeError(f"a sensor is one of {', '.join(SensorKind)}")
     try:
         faults.parse(fault)
     except FaultError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
-    return Kind(sensor) if colon else None, fault
+    return SensorKind(sensor) if colon else None, fault
 
 
-def _kinds(text: str) -> tuple[Kind, ...]:
+def _kinds(text: str) -> tuple[SensorKind, ...]:
     parts = text.split(",")
-    if not set(parts) <= set(Kind) or len(set(parts)) < len(parts):
-        raise argparse.ArgumentTypeError(f"name each once, of {', '.join(Kind)}")
-    return tuple(map(Kind, parts))
+    if not set(parts) <= set(SensorKind) or len(set(parts)) < len(parts):
+        raise argparse.ArgumentTypeError(f"name each once, of {', '.join(SensorKind)}")
+    return tuple(map(SensorKind, parts))
 
 
 def _passkey(text: str) -> int:

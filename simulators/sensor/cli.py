@@ -11,13 +11,13 @@ import msgspec
 from simulators.errors import PortError
 from simulators.people.people import Person
 from simulators.sensor import show
-from simulators.sensor.arguments import wishes_of
-from simulators.sensor.sensor_factory import Worn, dress
+from simulators.sensor.arguments import options_of
+from simulators.sensor.sensor_factory import AssignedSensor, build
 
 
 def run(arguments: argparse.Namespace, people: Sequence[Person]) -> int:
     """Do what *arguments* ask for; return the exit code."""
-    worn = dress(people, arguments.sensors, wishes_of(arguments), now=time.time)
+    worn = build(people, arguments.sensors, options_of(arguments), now=time.time)
     if arguments.dongle is not None and len(worn) != 1:
         _complain(f"a dongle serves one sensor, and these are {len(worn)}: choose with --sensors")
         return 2
@@ -31,7 +31,7 @@ def run(arguments: argparse.Namespace, people: Sequence[Person]) -> int:
     return 0
 
 
-async def _play(arguments: argparse.Namespace, worn: Sequence[Worn]) -> None:
+async def _play(arguments: argparse.Namespace, worn: Sequence[AssignedSensor]) -> None:
     on = (
         show.on_controller(worn, arguments.controller)
         if arguments.dongle is None
@@ -42,7 +42,7 @@ async def _play(arguments: argparse.Namespace, worn: Sequence[Worn]) -> None:
         await show.until_stopped(lost, arguments.duration)
 
 
-def _print(worn: Sequence[Worn], *, as_json: bool) -> None:
+def _print(worn: Sequence[AssignedSensor], *, as_json: bool) -> None:
     reports = show.report(worn)
     if as_json:
         print(msgspec.json.encode(reports).decode())

@@ -5,7 +5,7 @@ import enum
 import msgspec
 
 
-class Kind(enum.StrEnum):
+class SensorKind(enum.StrEnum):
     """The kinds of sensors."""
 
     STRAP = "strap"
@@ -14,7 +14,7 @@ class Kind(enum.StrEnum):
     OXIMETER = "oximeter"
 
 
-class Wishes(msgspec.Struct, frozen=True, kw_only=True):
+class SensorOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What the sensors shall be like."""
 
     seed: int = 1
@@ -22,7 +22,7 @@ class Wishes(msgspec.Struct, frozen=True, kw_only=True):
     """Times life. A CGM sensor names its records by the minute and cannot be faster than that."""
     history_h: float = 24.0
     """So long meters and CGM sensors have been in use already."""
-    faults: dict[Kind, tuple[str, ...]] = {}
+    faults: dict[SensorKind, tuple[str, ...]] = {}
     name: str | None = None
     """What each calls itself; None for its kind."""
     passkey: int | None = None

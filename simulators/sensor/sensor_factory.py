@@ -19,29 +19,29 @@ from simulators.sensor.kinds.cgm import CgmSensor
 from simulators.sensor.kinds.glucose_meter import GlucoseMeter
 from simulators.sensor.kinds.heart_rate_strap import HeartRateStrap
 from simulators.sensor.kinds.oximeter import PulseOximeter
-from simulators.sensor.options import Kind, Wishes
+from simulators.sensor.options import SensorKind, SensorOptions
 
 _STATIC: Final = 0xC0
 _BREAKFAST_MS: Final = 7 * HOUR_MS
 T = TypeVar("T")
 
 
-class Worn(msgspec.Struct, frozen=True):
+class AssignedSensor(msgspec.Struct, frozen=True):
     """A sensor of a person."""
 
     person: str
     origin: str
-    kind: Kind
+    kind: SensorKind
     sensor: Peripheral
 
 
-def dress(
+def build(
     people: Iterable[Person],
-    kinds: Sequence[Kind],
-    wishes: Wishes,
+    kinds: Sequence[SensorKind],
+    wishes: SensorOptions,
     *,
     now: Callable[[], float],
-) -> list[Worn]:
+) -> list[AssignedSensor]:
     """
     Return the sensors of *kinds* of *people*, switched off.
 
@@ -54,26 +54,26 @@ def dress(
         for kind in kinds:
             sensor = _make(kind, person, own, wishes, now)
             if sensor is not None:
-                dressed.append(Worn(person.name, person.origin, kind, sensor))
+                dressed.append(AssignedSensor(person.name, person.origin, kind, sensor))
     return dressed
 
 
 def _make(
-    kind: Kind, person: Person, own: str, wishes: Wishes, now: Callable[[], float]
+    kind: SensorKind, person: Person, own: str, wishes: SensorOptions, now: Callable[[], float]
 ) -> Peripheral | None:
     faults = Faults(*wishes.faults.get(kind, ()))
     match kind:
-        case Kind.STRAP:
+        case SensorKind.STRAP:
             return _strap(person, faults, wishes)
-        case Kind.CGM:
+        case SensorKind.CGM:
             return _cgm(person, faults, wishes, now)
-        case Kind.METER:
+        case SensorKind.METER:
             return _meter(own, faults, wishes, now)
-        case Kind.OXIMETER:
+        case SensorKind.OXIMETER:
             return _oximeter(own, faults, wishes)
 
 
-def _strap(person: Person, faults: Faults, wishes: Wishes) -> Peripheral | None:
+def _strap(person: Person, faults: Faults, wishes: SensorOptions) -> Peripheral | None:
     worn = _worn(person, "heart_rate", "rr_interval")
     if worn is None:
         return None
@@ -88,7 +88,7 @@ def _strap(person: Person, faults: Faults, wishes: Wishes) -> Peripheral | None:
     )
 
 
-def _oximeter(own: str, faults: Faults, wishes: Wishes) -> Peripheral:
+def _oximeter(own: str, faults: Faults, wishes: SensorOptions) -> Peripheral:
     return PulseOximeter(
         static_address(address_of(f"{own}/oximeter")),
         signals.oximetry(saturations(own, start_ms=_BREAKFAST_MS)),
@@ -98,7 +98,9 @@ def _oximeter(own: str, faults: Faults, wishes: Wishes) -> Peripheral:
     )
 
 
-def _meter(own: str, faults: Faults, wishes: Wishes, now: Callable[[], float]) -> Peripheral:
+def _meter(
+    own: str, faults: Faults, wishes: SensorOptions, now: Callable[[], float]
+) -> Peripheral:
     sticks = signals.strips(fingersticks(own, start_ms=_BREAKFAST_MS))
     past, future = split(sticks, at_ms=wishes.history_h * HOUR_MS)
     meter = GlucoseMeter(
@@ -115,7 +117,7 @@ def _meter(own: str, faults: Faults, wishes: Wishes, now: Callable[[], float]) -
 
 
 def _cgm(
-    person: Person, faults: Faults, wishes: Wishes, now: Callable[[], float]
+    person: Person, faults: Faults, wishes: SensorOptions, now: Callable[[], float]
 ) -> Peripheral | None:
     worn = _worn(person, "glucose_interstitial")
     if worn is None:

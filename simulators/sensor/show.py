@@ -8,9 +8,9 @@ import msgspec
 
 from runtime.stop import stop_requested
 from simulators.errors import PortError
-from simulators.sensor.device.link import Books
-from simulators.sensor.device.virtual_radio import Air, open_port
-from simulators.sensor.sensor_factory import Worn
+from simulators.sensor.device.link import SensorCounters
+from simulators.sensor.device.virtual_radio import RadioMedium, open_port
+from simulators.sensor.sensor_factory import AssignedSensor
 
 Lost = asyncio.Future[None]
 """Done when the port is gone."""
@@ -23,11 +23,11 @@ class SensorReport(msgspec.Struct, frozen=True):
     origin: str
     kind: str
     address: str
-    books: Books
+    books: SensorCounters
 
 
 @contextlib.asynccontextmanager
-async def on_controller(worn: Sequence[Worn], port: str) -> AsyncIterator[Lost]:
+async def on_controller(worn: Sequence[AssignedSensor], port: str) -> AsyncIterator[Lost]:
     """
     Let a host, behind *port*, have a Bluetooth controller that hears all of *worn*.
 
@@ -36,7 +36,7 @@ async def on_controller(worn: Sequence[Worn], port: str) -> AsyncIterator[Lost]:
     Raises:
         PortError: There is no such port, or it cannot be opened.
     """
-    air = Air()
+    air = RadioMedium()
     async with contextlib.AsyncExitStack() as on:
         for one in worn:
             on.push_async_callback(one.sensor.switch_off)
@@ -48,7 +48,7 @@ async def on_controller(worn: Sequence[Worn], port: str) -> AsyncIterator[Lost]:
 
 
 @contextlib.asynccontextmanager
-async def on_dongle(worn: Worn, port: str) -> AsyncIterator[Lost]:
+async def on_dongle(worn: AssignedSensor, port: str) -> AsyncIterator[Lost]:
     """
     Let *worn* be on the real air, by the dongle behind *port*, which serves one sensor.
 
@@ -83,7 +83,7 @@ async def _set(event: asyncio.Event) -> None:
     await event.wait()
 
 
-def report(worn: Sequence[Worn]) -> list[SensorReport]:
+def report(worn: Sequence[AssignedSensor]) -> list[SensorReport]:
     """Return what each of *worn* was and did."""
     return [
         SensorReport(one.person, one.origin, one.kind, one.sensor.address, one.sensor.books)

@@ -6,14 +6,14 @@ from typing import Final
 import msgspec
 
 from edge_agent.gatt.cgm import Annunciation
-from edge_agent.gatt.glucose import Status
+from edge_agent.gatt.glucose import GlucoseStatus
 from edge_agent.gatt.glucose_context import Meal
 from edge_agent.gatt.heart_rate import HeartRateMeasurement
 from edge_agent.gatt.ieee11073 import NotANumber
 from edge_agent.gatt.pulse_oximeter import ContinuousOximetry, Oximetry, SensorStatus
 from simulators.people.persona.oxygen import Saturation
 from simulators.people.persona.strips import Fingerstick, Moment
-from simulators.recordings.sample import Fault, Sample
+from simulators.recordings.sample import Sample, SampleFault
 
 _RR_UNITS_PER_S: Final = 1024
 _MAX_RR: Final = 8
@@ -112,10 +112,10 @@ def _reading(sample: Sample, last: Sample | None) -> Reading:
     return Reading(sample.value, 0, trend)
 
 
-def _faulty(fault: Fault | None, last: Sample | None) -> Reading:
-    if fault is Fault.WARM_UP:
+def _faulty(fault: SampleFault | None, last: Sample | None) -> Reading:
+    if fault is SampleFault.WARM_UP:
         return WARMING_UP
-    if fault is Fault.SATURATED:
+    if fault is SampleFault.SATURATED:
         if last is not None and last.value is not None and last.value < _MIDDLE:
             return Reading(_LOWEST, Annunciation.RESULT_TOO_LOW)
         return Reading(_HIGHEST, Annunciation.RESULT_TOO_HIGH)
@@ -127,7 +127,7 @@ def strips(fingersticks: Iterable[Fingerstick]) -> Iterator[tuple[int, Strip]]:
     for stick in fingersticks:
         meal = _MEALS[stick.moment]
         if stick.mmol_per_l is None:
-            yield stick.offset_ms, Strip(None, meal, Status.SAMPLE_TOO_SMALL)
+            yield stick.offset_ms, Strip(None, meal, GlucoseStatus.SAMPLE_TOO_SMALL)
         else:
             yield stick.offset_ms, Strip(stick.mmol_per_l, meal)
 

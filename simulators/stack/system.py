@@ -40,7 +40,7 @@ class CommandFailed(StackError):
     """A command of ours ended with an error."""
 
 
-class Gateway(msgspec.Struct):
+class LocalAgent(msgspec.Struct):
     """An agent on this machine."""
 
     agent: str
@@ -80,7 +80,7 @@ class System:
         self.folder = folder
         self.databases = databases
         self.broker = broker
-        self.gateways: list[Gateway] = []
+        self.gateways: list[LocalAgent] = []
         self.ingest: Child | None = None
         self.ingest_port = free_port()
         self.trust: Child | None = None
@@ -215,14 +215,14 @@ class System:
             self._write(name, {key: settings[key] for key in settings if key != "broker"})
         return TrustShell(self.folder / name, log=self.folder / "trust-shell.log")
 
-    def enrol(self, shell: TrustShell, *, agent: Table | None = None) -> Gateway:
+    def enrol(self, shell: TrustShell, *, agent: Table | None = None) -> LocalAgent:
         """Enrol one more agent and write its settings; *agent* adds to the usual ones."""
         folder = self.folder / "agents" / str(len(self.gateways) + 1)
         folder.mkdir(parents=True)
         reply: dict[str, Any] = shell.run(
             "agent", "enrol", "--ingest-key", str(self.keys / "ingest.pub"), "--out", str(folder)
         )
-        gateway = Gateway(reply["agent"], folder, free_port())
+        gateway = LocalAgent(reply["agent"], folder, free_port())
         self.gateways.append(gateway)
         self._write(
             str(gateway.configuration.relative_to(self.folder)),
@@ -265,7 +265,7 @@ class System:
         if wait:
             self.ingest.wait_until(lambda: is_ready(self.ingest_port))
 
-    def start_agent(self, gateway: Gateway) -> None:
+    def start_agent(self, gateway: LocalAgent) -> None:
         """Start one agent."""
         gateway.child = self._start(
             f"agent in {gateway.folder.name}", "agent", "run", "--config",

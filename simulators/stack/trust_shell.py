@@ -20,7 +20,7 @@ INVENTED_YES: Final = (
 INVENTED_BIRTH: Final = ("--born", "1980-01")
 
 
-class CommandFailed(StackError):
+class TrustCommandFailed(StackError):
     """Trust refused a command."""
 
     def __init__(self, command: str, error: str) -> None:
@@ -61,13 +61,13 @@ class TrustShell:
             self._process.stdin.write(json.dumps(arguments) + "\n")
             self._process.stdin.flush()
         except BrokenPipeError:
-            raise CommandFailed(arguments[0], f"it has ended; see {self._log.name}") from None
+            raise TrustCommandFailed(arguments[0], f"it has ended; see {self._log.name}") from None
         line = self._process.stdout.readline()
         if not line:
-            raise CommandFailed(arguments[0], f"it has ended; see {self._log.name}")
+            raise TrustCommandFailed(arguments[0], f"it has ended; see {self._log.name}")
         reply: dict[str, Any] = json.loads(line)
         if not reply.get("ok"):
-            raise CommandFailed(" ".join(arguments[:2]), str(reply.get("error")))
+            raise TrustCommandFailed(" ".join(arguments[:2]), str(reply.get("error")))
         return reply
 
     def close(self) -> None:

@@ -30,7 +30,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from runtime.settings import TlsSettings
 from runtime.tls import client_context
 from simulators.stack.network import Direction, Relay
-from simulators.stack.system import Gateway, System, system
+from simulators.stack.system import LocalAgent, System, system
 from simulators.stack.trust_shell import INVENTED_BIRTH, INVENTED_YES
 from trust.domain import pki
 from wire import topics
@@ -103,7 +103,7 @@ def _files(folder: Path) -> Iterator[tuple[Path, bytes]]:
 class CanarySensor:
     """A sensor that tells its name with every value."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: LocalAgent) -> None:
         self._path = gateway.sensors
         self._ends = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -192,7 +192,7 @@ def _wait_for(whole: System, query: str, *, at_least: int) -> None:
             time.sleep(0.1)
 
 
-def _enrol(whole: System) -> Gateway:
+def _enrol(whole: System) -> LocalAgent:
     policy = whole.folder / "canary.yaml"
     policy.write_text(_POLICY)
     with whole.trust_shell() as shell:
@@ -207,7 +207,7 @@ def _enrol(whole: System) -> Gateway:
     return gateway
 
 
-def _publish_unopenable(whole: System, gateway: Gateway) -> None:
+def _publish_unopenable(whole: System, gateway: LocalAgent) -> None:
     """Publish her values as her agent would, sealed to a key that ingest does not have."""
     sealer = Sealer(
         agent=gateway.agent,

@@ -20,7 +20,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from simulators.stack.system import System
-from simulators.stack.trust_shell import CommandFailed
+from simulators.stack.trust_shell import TrustCommandFailed
 from tests.fixtures.database import Database
 from tests.fixtures.system import PURPOSE, Flow, Scene
 from tests.fixtures.vault import settings_of
@@ -97,7 +97,7 @@ def test_what_is_held_stops_nothing(scene: Scene, capsys: pytest.CaptureFixture[
                 try:
                     shell.run("erase", erased.subject, "--scope", "all", "--yes")
                     is_erased, reason = True, "erased"
-                except CommandFailed as refused:
+                except TrustCommandFailed as refused:
                     is_erased, reason = False, str(refused)
             staying.wait_for_more(50, "readings flow still")
             staying.wait_for(

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from runtime.settings import BrokerSettings, TlsSettings
 from simulators.stack.network import Direction
 from simulators.stack.scrape import scrape
-from simulators.stack.system import Gateway
+from simulators.stack.system import LocalAgent
 from simulators.stack.toml import format_toml
 from tests.fixtures.system import Flow, Scene
 from trust.domain.pki import Holder
@@ -51,7 +51,7 @@ WHERE o.series_id IN (SELECT series_id FROM vv.permission_periods WHERE agent = 
 """
 
 
-def _says(gateway: Gateway, name: str) -> float | None:
+def _says(gateway: LocalAgent, name: str) -> float | None:
     metrics = scrape(gateway.http_port)
     return None if metrics is None else metrics.value(f"vitalveil_agent_{name}")
 
@@ -59,7 +59,7 @@ def _says(gateway: Gateway, name: str) -> float | None:
 class Connections:
     """Watches whether agents say that they are connected."""
 
-    def __init__(self, *gateways: Gateway) -> None:
+    def __init__(self, *gateways: LocalAgent) -> None:
         self._gateways = gateways
         self._ends = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)

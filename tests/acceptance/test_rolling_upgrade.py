@@ -16,7 +16,7 @@ import psycopg
 import pytest
 
 from simulators.stack.scrape import scrape
-from simulators.stack.system import Gateway, System, system
+from simulators.stack.system import LocalAgent, System, system
 from tests.fixtures.database import programs
 from tests.fixtures.system import Flow, prepare
 
@@ -83,14 +83,14 @@ class Site:
         self.use("agent", is_old=is_old)
         self.system.start_agent(flow.gateway)
 
-    def has_key(self, gateway: Gateway) -> bool:
+    def has_key(self, gateway: LocalAgent) -> bool:
         """Tell whether trust has written the gateway's lease key for ingest."""
         admin = self.system.databases.admin("telemetry")
         with psycopg.connect(admin, autocommit=True) as connection:
             query = "SELECT lease_key IS NOT NULL FROM vv.agents WHERE agent = %s"
             return connection.execute(query, [gateway.agent]).fetchone() == (True,)
 
-    def is_padded(self, gateway: Gateway) -> bool:
+    def is_padded(self, gateway: LocalAgent) -> bool:
         """Tell whether trust seals the gateway's leases padded, and the broker has such a one."""
         admin = self.system.databases.admin("vault")
         with psycopg.connect(admin, autocommit=True) as connection:

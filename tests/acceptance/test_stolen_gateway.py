@@ -29,7 +29,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from edge_agent.spool import database_file
 from edge_agent.spool.index_tags import Tags
 from simulators.stack.network import Direction, Relay
-from simulators.stack.system import Gateway, System, system
+from simulators.stack.system import LocalAgent, System, system
 from simulators.stack.trust_shell import INVENTED_BIRTH, INVENTED_YES
 from wire.envelope import Envelope, decode_envelope
 from wire.errors import WireError
@@ -61,7 +61,7 @@ _PEM: Final = re.compile(rb"-----BEGIN [A-Z ]+-----.*?-----END [A-Z ]+-----\n?",
 class Sensors:
     """Two sensors that measure 25 times a second, those that the agent listens to."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: LocalAgent) -> None:
         self._path = gateway.sensors
         self._ends = threading.Event()
         self._listening: set[str] = set()

@@ -13,7 +13,7 @@ from typing import Any, Final
 import psycopg
 import pytest
 
-from simulators.stack.system import Gateway, System
+from simulators.stack.system import LocalAgent, System
 from tests.fixtures.system import PURPOSE, Flow, Scene
 from tests.support import tokens
 from tests.support.residue import checkpoint, found_in
@@ -97,7 +97,7 @@ def ended(flow: Flow) -> Iterator[None]:
 # Erasure
 
 
-def sealed_in(gateway: Gateway) -> dict[str, bytes]:
+def sealed_in(gateway: LocalAgent) -> dict[str, bytes]:
     """Return a piece of every envelope that waits in the spool of *gateway*."""
     with contextlib.closing(sqlite3.connect(gateway.state / "spool.db")) as spool:
         return {

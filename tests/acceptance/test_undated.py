@@ -19,7 +19,7 @@ import pytest
 from edge_agent.spool import inspection
 from simulators.stack.child import Child
 from simulators.stack.scrape import EMPTY, scrape
-from simulators.stack.system import Gateway, System, system
+from simulators.stack.system import LocalAgent, System, system
 from simulators.stack.toml import Table
 from simulators.stack.trust_shell import INVENTED_BIRTH, INVENTED_YES
 from tests.bluez.sensors import STRAP, Strap
@@ -97,7 +97,7 @@ class Pi:
         return self.gateway.log.read_text()
 
 
-def _enrol(whole: System, *, marker: Path) -> Gateway:
+def _enrol(whole: System, *, marker: Path) -> LocalAgent:
     policy = whole.folder / "wake.yaml"
     policy.write_text(_POLICY)
     settings: Table = {

@@ -22,7 +22,7 @@ from ingest.storage.database import connect
 from ingest.storage.quarantine import QuarantineLimits, sealer_to
 from ingest.storage.reader import read_changes
 from ingest.storage.store import PostgresStore
-from ingest.values.delivery import Identity, Opened
+from ingest.values.delivery import EnvelopeId, Opened
 from ingest.values.outcome import Outcome
 from tests.fakes.ingest import NOW_MS, SPOOL, block, opened
 from tests.fixtures.database import Database
@@ -154,7 +154,7 @@ class Race:
         agent, sequence = self._agents[number // _AT_ONCE], next(self._sequences)
         one = opened(block(70, 71), handle=self._handles[number])
         return msgspec.structs.replace(
-            one, agent=agent, identity=Identity((agent, SPOOL), sequence)
+            one, agent=agent, identity=EnvelopeId((agent, SPOOL), sequence)
         )
 
     def _plan(self, some: Sequence[Opened]) -> Plan:

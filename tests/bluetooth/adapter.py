@@ -13,7 +13,7 @@ from bumble.hci import Address
 from bumble.pairing import PairingConfig, PairingDelegate
 from bumble.transport.common import TransportSink, TransportSource
 
-from simulators.sensor.device.virtual_radio import Air, Radio
+from simulators.sensor.device.virtual_radio import RadioMedium, VirtualRadio
 
 _ADDRESS: Final = "F0:00:00:00:00:99"
 
@@ -48,7 +48,7 @@ class Adapter:
         self.registrations: Counter[tuple[str, str]] = Counter()
         """(address, UUID) of all that were made and not yet given back."""
         self._device: Device | None = None
-        self._radio: Radio | None = None
+        self._radio: VirtualRadio | None = None
         self._scanning = 0
         self._connecting = asyncio.Lock()
         self._answers = asyncio.Event()
@@ -60,7 +60,7 @@ class Adapter:
         assert self._device is not None, "the adapter is not switched on"
         return self._device
 
-    async def switch_on(self, air: Air) -> None:
+    async def switch_on(self, air: RadioMedium) -> None:
         """Begin to hear what is in *air*."""
         self._radio = radio = air.radio("adapter")
         await self.switch_on_at(radio, radio)

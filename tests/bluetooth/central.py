@@ -88,7 +88,7 @@ class RecordReader:
         """Write *value* to the control point."""
         await self._client.write_gatt_char(uuid_of(CONTROL_POINT), value, response=True)
 
-    async def ask(self, request: racp.Request | bytes) -> racp.Count | racp.Response:
+    async def ask(self, request: racp.Request | bytes) -> racp.Count | racp.RacpResponse:
         """Write *request* and return what the sensor answers when it is done."""
         before = len(self.answers.values)
         value = request if isinstance(request, bytes) else racp.encode_request(request)

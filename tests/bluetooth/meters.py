@@ -1,7 +1,7 @@
 """Meters with records."""
 
 from edge_agent.gatt.glucose_context import Meal
-from edge_agent.gatt.racp import OpCode, Operator, Request, Response, ResponseCode
+from edge_agent.gatt.racp import Operator, RacpOpCode, RacpResponse, RacpResponseCode, Request
 from simulators.sensor.device.clock import SensorClock
 from simulators.sensor.device.faults import Faults
 from simulators.sensor.device.peripheral import Security
@@ -9,8 +9,8 @@ from simulators.sensor.kinds.glucose_meter import GlucoseMeter
 from simulators.sensor.signals import Strip
 
 ADDRESS = "C0:FF:EE:00:00:02"
-ALL = Request(OpCode.REPORT, Operator.ALL)
-DONE = Response(OpCode.REPORT, ResponseCode.SUCCESS)
+ALL = Request(RacpOpCode.REPORT, Operator.ALL)
+DONE = RacpResponse(RacpOpCode.REPORT, RacpResponseCode.SUCCESS)
 
 
 def meter_with(count: int, *faults: str, security: Security | None = None) -> GlucoseMeter:

@@ -10,7 +10,7 @@ import pytest
 
 from edge_agent.bluetooth.records import record_assembler
 from edge_agent.values.measurement import Fault, Reason
-from simulators.sensor.device.faults import Kind, parse
+from simulators.sensor.device.faults import FaultKind, parse
 from simulators.sensor.device.peripheral import Peripheral
 from simulators.sensor.kinds.cgm import CgmSensor
 from simulators.sensor.kinds.glucose_meter import GlucoseMeter
@@ -256,8 +256,8 @@ async def test_a_fault_is_counted_and_survived(
 
 def test_no_fault_is_left_out() -> None:
     """Whatever a virtual sensor can do wrong has been tried on the agent here."""
-    apart = {Kind.CLOCK_RESET}
-    assert {parse(case.fault).kind for case in CASES} | apart == set(Kind)
+    apart = {FaultKind.CLOCK_RESET}
+    assert {parse(case.fault).kind for case in CASES} | apart == set(FaultKind)
 
 
 async def test_a_meter_that_forgot_everything_counts_anew(link: AirLink) -> None:

@@ -12,7 +12,7 @@ from edge_agent.gatt.cgm_session import SessionStart
 from edge_agent.gatt.date_time import Zone
 from edge_agent.gatt.errors import BadCrc, Truncated
 from edge_agent.gatt.quirks import CrcKind, Quirks
-from edge_agent.gatt.racp import OpCode, Operator, Request, Response, ResponseCode
+from edge_agent.gatt.racp import Operator, RacpOpCode, RacpResponse, RacpResponseCode, Request
 from edge_agent.gatt.registry import uuid_of
 from simulators.sensor.device.clock import to_date_time
 from simulators.sensor.device.faults import Faults
@@ -81,7 +81,7 @@ async def test_a_gap_is_filled_from_memory(link: AirLink, quirks: Quirks) -> Non
 
     async with connected(link, ADDRESS) as client:
         reader = await RecordReader(client, told_by=MEASUREMENT).open()
-        answer = await reader.ask(Request(OpCode.REPORT, Operator.FROM, (250,)))
+        answer = await reader.ask(Request(RacpOpCode.REPORT, Operator.FROM, (250,)))
 
     assert answer == DONE
     minutes = [r.time_offset_min for r in records_of(reader.records.values, quirks)]
@@ -95,9 +95,9 @@ async def test_records_cannot_be_asked_for_by_the_time_of_day(link: AirLink) -> 
 
     async with connected(link, ADDRESS) as client:
         reader = await RecordReader(client, told_by=MEASUREMENT).open()
-        answer = await reader.ask(Request(OpCode.REPORT, Operator.FROM, (when,)))
+        answer = await reader.ask(Request(RacpOpCode.REPORT, Operator.FROM, (when,)))
 
-    assert answer == Response(OpCode.REPORT, ResponseCode.OPERAND_NOT_SUPPORTED)
+    assert answer == RacpResponse(RacpOpCode.REPORT, RacpResponseCode.OPERAND_NOT_SUPPORTED)
 
 
 async def test_the_start_of_the_session_is_what_a_collector_makes_it(link: AirLink) -> None:
@@ -132,7 +132,7 @@ async def test_a_write_without_its_check_is_refused(
 ) -> None:
     """What a collector writes must end in the right check where the sensor has one."""
     await link.add(sensor_with(0))
-    value = cgm_control.encode(Command(cgm_control.OpCode.GET_INTERVAL)) + change
+    value = cgm_control.encode(Command(cgm_control.CgmOpCode.GET_INTERVAL)) + change
 
     async with connected(link, ADDRESS) as client:
         with pytest.raises(BleakGATTProtocolError) as raised:
@@ -145,24 +145,24 @@ async def test_a_write_without_its_check_is_refused(
     ("asked", "answer"),
     [
         (
-            Command(cgm_control.OpCode.GET_INTERVAL),
-            Interval(cgm_control.OpCode.INTERVAL, 5),
+            Command(cgm_control.CgmOpCode.GET_INTERVAL),
+            Interval(cgm_control.CgmOpCode.INTERVAL, 5),
         ),
         (
-            Interval(cgm_control.OpCode.SET_INTERVAL, 1),
-            cgm_control.Response(cgm_control.OpCode.SET_INTERVAL, 1),
+            Interval(cgm_control.CgmOpCode.SET_INTERVAL, 1),
+            cgm_control.CgmResponse(cgm_control.CgmOpCode.SET_INTERVAL, 1),
         ),
         (
-            Command(cgm_control.OpCode.START_SESSION),
-            cgm_control.Response(cgm_control.OpCode.START_SESSION, 4),
+            Command(cgm_control.CgmOpCode.START_SESSION),
+            cgm_control.CgmResponse(cgm_control.CgmOpCode.START_SESSION, 4),
         ),
         (
-            Command(cgm_control.OpCode.GET_HYPO),
-            cgm_control.AlertLevel(cgm_control.OpCode.HYPO, 0.0),
+            Command(cgm_control.CgmOpCode.GET_HYPO),
+            cgm_control.AlertLevel(cgm_control.CgmOpCode.HYPO, 0.0),
         ),
         (
             cgm_control.CalibrationRequest(1),
-            cgm_control.Response(cgm_control.OpCode.GET_CALIBRATION, 5),
+            cgm_control.CgmResponse(cgm_control.CgmOpCode.GET_CALIBRATION, 5),
         ),
     ],
 )
@@ -188,7 +188,7 @@ async def test_another_session_counts_from_zero(link: AirLink) -> None:
     async with connected(link, ADDRESS) as client:
         answers = await collect(client, CONTROL_POINT)
         for count, op_code in enumerate(
-            (cgm_control.OpCode.STOP_SESSION, cgm_control.OpCode.START_SESSION), start=1
+            (cgm_control.CgmOpCode.STOP_SESSION, cgm_control.CgmOpCode.START_SESSION), start=1
         ):
             value = cgm_control.encode(Command(op_code), WITH_CRC)
             await client.write_gatt_char(uuid_of(CONTROL_POINT), value, response=True)

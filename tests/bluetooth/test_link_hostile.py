@@ -11,7 +11,7 @@ from bumble.hci import Address
 
 from edge_agent.bluetooth.records import record_access, record_assembler
 from edge_agent.gatt import heart_rate, racp
-from edge_agent.gatt.racp import Count, OpCode, Response, ResponseCode
+from edge_agent.gatt.racp import Count, RacpOpCode, RacpResponse, RacpResponseCode
 from simulators.sensor.device.clock import SensorClock
 from simulators.sensor.device.gatt_server import advertisement
 from simulators.sensor.device.record_access import CONTROL_POINT
@@ -102,15 +102,15 @@ async def test_a_report_that_drags_on_is_ended(
         await collector.until(
             lambda: collector.value("sensor_attempts_total", ending="endless") >= 1, within_s=20
         )
-        assert meter.access.requests[-1][:1] == bytes((OpCode.ABORT,))
+        assert meter.access.requests[-1][:1] == bytes((RacpOpCode.ABORT,))
 
 
 class Mutterer(GlucoseMeter):
     """Answers, between its own answers, what nobody asked, and what is no answer at all."""
 
     async def run(self) -> None:
-        deleted = racp.encode_response(Response(OpCode.DELETE, ResponseCode.SUCCESS))
-        combined = racp.encode_response(Count(OpCode.COMBINED_RESPONSE, 7))
+        deleted = racp.encode_response(RacpResponse(RacpOpCode.DELETE, RacpResponseCode.SUCCESS))
+        combined = racp.encode_response(Count(RacpOpCode.COMBINED_RESPONSE, 7))
         for answer in itertools.cycle((b"", b"\xff" * 20, deleted, combined)):
             for one in await self.subscribers(CONTROL_POINT):
                 await one.indicate(CONTROL_POINT, answer)

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from edge_agent.bluetooth.sensors import Patience
+from edge_agent.bluetooth.sensors import RadioTimeouts
 from edge_agent.values.measurement import Measurement
 from simulators.sensor.device.clock import SensorClock
 from simulators.sensor.device.faults import Faults
@@ -107,7 +107,7 @@ async def live(minutes: int) -> tuple[Home, Tally, Collector, list[int]]:
         await link.add(sensor)
     cursors = {sensor.address: 0 for sensor in here.sensors}
     async with collecting(
-        radio(link), ToldHost(), cursors, patience=Patience(), clock=clock
+        radio(link), ToldHost(), cursors, patience=RadioTimeouts(), clock=clock
     ) as collector:
         for minute in range(minutes):
             await here.live_a_minute(minute)

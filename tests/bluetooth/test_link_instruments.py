@@ -71,7 +71,10 @@ async def told(
             instruments.cuff,
             blood_pressure.encode(
                 BloodPressureMeasurement(
-                    systolic=16.0, diastolic=10.0, mean=12.0, unit=blood_pressure.Unit.KPA
+                    systolic=16.0,
+                    diastolic=10.0,
+                    mean=12.0,
+                    unit=blood_pressure.BloodPressureUnit.KPA,
                 )
             ),
             {
@@ -90,7 +93,9 @@ async def told(
         pytest.param(
             instruments.thermometer,
             thermometer.encode(
-                TemperatureMeasurement(temperature=101.3, unit=thermometer.Unit.FAHRENHEIT)
+                TemperatureMeasurement(
+                    temperature=101.3, unit=thermometer.TemperatureUnit.FAHRENHEIT
+                )
             ),
             {Code.BODY_TEMPERATURE: 38.5},
             id="thermometer-degF",
@@ -103,7 +108,7 @@ async def told(
         ),
         pytest.param(
             instruments.scale,
-            weight.encode(WeightMeasurement(weight_steps=16_000, unit=weight.Unit.LB)),
+            weight.encode(WeightMeasurement(weight_steps=16_000, unit=weight.WeightUnit.LB)),
             {Code.BODY_WEIGHT: 72.57},
             id="scale-lb",
         ),

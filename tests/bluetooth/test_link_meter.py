@@ -7,7 +7,14 @@ from bleak.exc import BleakGATTProtocolError
 
 from edge_agent.gatt import date_time, glucose, glucose_context, racp
 from edge_agent.gatt.glucose_context import Meal
-from edge_agent.gatt.racp import Count, OpCode, Operator, Request, Response, ResponseCode
+from edge_agent.gatt.racp import (
+    Count,
+    Operator,
+    RacpOpCode,
+    RacpResponse,
+    RacpResponseCode,
+    Request,
+)
 from edge_agent.gatt.registry import uuid_of
 from simulators.sensor.device.clock import RESET_TO, to_date_time
 from simulators.sensor.kinds.glucose_meter import MEASUREMENT
@@ -28,10 +35,10 @@ async def test_all_records_come_with_their_contexts(link: AirLink) -> None:
 
     async with connected(link, ADDRESS) as client:
         reader = await RecordReader(client, told_by=MEASUREMENT).open()
-        count = await reader.ask(Request(OpCode.COUNT, Operator.ALL))
+        count = await reader.ask(Request(RacpOpCode.COUNT, Operator.ALL))
         done = await reader.ask(ALL)
 
-    assert count == Count(OpCode.COUNT_RESPONSE, 100)
+    assert count == Count(RacpOpCode.COUNT_RESPONSE, 100)
     assert done == DONE
     assert sequences(reader.records.values) == list(range(1, 101))
     contexts = [glucose_context.decode(value) for value in reader.contexts.values]
@@ -43,11 +50,11 @@ async def test_all_records_come_with_their_contexts(link: AirLink) -> None:
 @pytest.mark.parametrize(
     ("request_", "expected"),
     [
-        (Request(OpCode.REPORT, Operator.FROM, (8,)), [8, 9, 10]),
-        (Request(OpCode.REPORT, Operator.UP_TO, (2,)), [1, 2]),
-        (Request(OpCode.REPORT, Operator.RANGE, (4, 5)), [4, 5]),
-        (Request(OpCode.REPORT, Operator.FIRST), [1]),
-        (Request(OpCode.REPORT, Operator.LAST), [10]),
+        (Request(RacpOpCode.REPORT, Operator.FROM, (8,)), [8, 9, 10]),
+        (Request(RacpOpCode.REPORT, Operator.UP_TO, (2,)), [1, 2]),
+        (Request(RacpOpCode.REPORT, Operator.RANGE, (4, 5)), [4, 5]),
+        (Request(RacpOpCode.REPORT, Operator.FIRST), [1]),
+        (Request(RacpOpCode.REPORT, Operator.LAST), [10]),
     ],
 )
 async def test_a_report_is_of_what_was_asked(
@@ -66,18 +73,22 @@ async def test_a_report_is_of_what_was_asked(
 @pytest.mark.parametrize(
     ("value", "code"),
     [
-        pytest.param("09 01", ResponseCode.OP_CODE_NOT_SUPPORTED, id="reserved op code"),
-        pytest.param("07 01", ResponseCode.OP_CODE_NOT_SUPPORTED, id="combined report"),
-        pytest.param("01 00", ResponseCode.INVALID_OPERATOR, id="no operator"),
-        pytest.param("01 07", ResponseCode.OPERATOR_NOT_SUPPORTED, id="reserved operator"),
-        pytest.param("01 03 01 05", ResponseCode.INVALID_OPERAND, id="half a bound"),
-        pytest.param("01 04 01 05 00 04 00", ResponseCode.INVALID_OPERAND, id="range reversed"),
-        pytest.param("01 03 07 05 00", ResponseCode.OPERAND_NOT_SUPPORTED, id="reserved filter"),
-        pytest.param("01 03 01 60 ea", ResponseCode.NO_RECORDS, id="nothing there"),
+        pytest.param("09 01", RacpResponseCode.OP_CODE_NOT_SUPPORTED, id="reserved op code"),
+        pytest.param("07 01", RacpResponseCode.OP_CODE_NOT_SUPPORTED, id="combined report"),
+        pytest.param("01 00", RacpResponseCode.INVALID_OPERATOR, id="no operator"),
+        pytest.param("01 07", RacpResponseCode.OPERATOR_NOT_SUPPORTED, id="reserved operator"),
+        pytest.param("01 03 01 05", RacpResponseCode.INVALID_OPERAND, id="half a bound"),
+        pytest.param(
+            "01 04 01 05 00 04 00", RacpResponseCode.INVALID_OPERAND, id="range reversed"
+        ),
+        pytest.param(
+            "01 03 07 05 00", RacpResponseCode.OPERAND_NOT_SUPPORTED, id="reserved filter"
+        ),
+        pytest.param("01 03 01 60 ea", RacpResponseCode.NO_RECORDS, id="nothing there"),
     ],
 )
 async def test_a_request_that_cannot_be_met_is_answered(
-    link: AirLink, value: str, code: ResponseCode
+    link: AirLink, value: str, code: RacpResponseCode
 ) -> None:
     """Whatever is asked wrongly is answered by the code that the service has for it."""
     await link.add(meter_with(3))
@@ -86,7 +97,7 @@ async def test_a_request_that_cannot_be_met_is_answered(
         reader = await RecordReader(client, told_by=MEASUREMENT).open()
         answer = await reader.ask(bytes.fromhex(value))
 
-    assert answer == Response(bytes.fromhex(value)[0], code)
+    assert answer == RacpResponse(bytes.fromhex(value)[0], code)
 
 
 async def test_a_count_of_nothing_is_a_count(link: AirLink) -> None:
@@ -95,9 +106,9 @@ async def test_a_count_of_nothing_is_a_count(link: AirLink) -> None:
 
     async with connected(link, ADDRESS) as client:
         reader = await RecordReader(client, told_by=MEASUREMENT).open()
-        answer = await reader.ask(Request(OpCode.COUNT, Operator.ALL))
+        answer = await reader.ask(Request(RacpOpCode.COUNT, Operator.ALL))
 
-    assert answer == Count(OpCode.COUNT_RESPONSE, 0)
+    assert answer == Count(RacpOpCode.COUNT_RESPONSE, 0)
 
 
 async def test_a_request_without_subscription_is_refused(link: AirLink) -> None:
@@ -122,10 +133,10 @@ async def test_a_second_request_is_refused_and_the_first_aborted(link: AirLink) 
         await reader.records.wait_for(3)
         with pytest.raises(BleakGATTProtocolError) as raised:
             await reader.write(racp.encode_request(ALL))
-        aborted = await reader.ask(Request(OpCode.ABORT))
+        aborted = await reader.ask(Request(RacpOpCode.ABORT))
 
     assert raised.value.code == 0xFE
-    assert aborted == Response(OpCode.ABORT, ResponseCode.SUCCESS)
+    assert aborted == RacpResponse(RacpOpCode.ABORT, RacpResponseCode.SUCCESS)
     assert len(reader.records.values) < 100
 
 
@@ -148,7 +159,9 @@ async def test_after_a_drop_at_any_value_the_rest_can_be_fetched(
         answer = await again.ask(racp.report_from(last + 1))
 
     # Value 134 is the context of record 100: after it there is no record left to ask for.
-    assert answer == (DONE if last < 100 else Response(OpCode.REPORT, ResponseCode.NO_RECORDS))
+    assert answer == (
+        DONE if last < 100 else RacpResponse(RacpOpCode.REPORT, RacpResponseCode.NO_RECORDS)
+    )
     assert sequences(first + again.records.values) == list(range(1, 101))
     assert meter.books.drops == 1
 
@@ -161,7 +174,7 @@ async def test_server_busy_is_answered_once(link: AirLink) -> None:
         reader = await RecordReader(client, told_by=MEASUREMENT).open()
         answers = [await reader.ask(ALL), await reader.ask(ALL)]
 
-    assert answers == [Response(OpCode.REPORT, ResponseCode.BUSY), DONE]
+    assert answers == [RacpResponse(RacpOpCode.REPORT, RacpResponseCode.BUSY), DONE]
 
 
 async def test_busy_is_an_error_of_att(link: AirLink) -> None:
@@ -187,7 +200,7 @@ async def test_an_unanswered_request_blocks_until_it_is_aborted(link: AirLink) -
         await reader.write(racp.encode_request(ALL))
         with pytest.raises(BleakGATTProtocolError):
             await reader.write(racp.encode_request(ALL))
-        await reader.ask(Request(OpCode.ABORT))
+        await reader.ask(Request(RacpOpCode.ABORT))
         answer = await reader.ask(ALL)
 
     assert answer == DONE
@@ -201,7 +214,7 @@ async def test_a_report_may_end_in_its_middle(link: AirLink) -> None:
         reader = await RecordReader(client, told_by=MEASUREMENT).open()
         answer = await reader.ask(ALL)
 
-    assert answer == Response(OpCode.REPORT, ResponseCode.NOT_COMPLETED)
+    assert answer == RacpResponse(RacpOpCode.REPORT, RacpResponseCode.NOT_COMPLETED)
     assert sequences(reader.records.values) == [1, 2, 3, 4, 5]
 
 
@@ -213,11 +226,11 @@ async def test_an_endless_report_ends_with_an_abort(link: AirLink) -> None:
         reader = await RecordReader(client, told_by=MEASUREMENT).open()
         await reader.write(racp.encode_request(ALL))
         await reader.records.wait_for(50)
-        answer = await reader.ask(Request(OpCode.ABORT))
+        answer = await reader.ask(Request(RacpOpCode.ABORT))
         sent = len(reader.records.values)
-        await reader.ask(Request(OpCode.COUNT, Operator.ALL))
+        await reader.ask(Request(RacpOpCode.COUNT, Operator.ALL))
 
-    assert answer == Response(OpCode.ABORT, ResponseCode.SUCCESS)
+    assert answer == RacpResponse(RacpOpCode.ABORT, RacpResponseCode.SUCCESS)
     assert sequences(reader.records.values[:6]) == [1, 2, 3, 1, 2, 3]
     assert len(reader.records.values) == sent
 

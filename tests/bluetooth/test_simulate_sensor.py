@@ -15,8 +15,8 @@ from edge_agent.gatt import heart_rate
 from simulators.people.people import pick
 from simulators.sensor.device.virtual_radio import open_port
 from simulators.sensor.kinds import cgm, glucose_meter, heart_rate_strap, oximeter
-from simulators.sensor.options import Kind, Wishes
-from simulators.sensor.sensor_factory import dress
+from simulators.sensor.options import SensorKind, SensorOptions
+from simulators.sensor.sensor_factory import build
 from tests.bluetooth.central import RecordReader, collect, connected
 from tests.bluetooth.meters import ALL, DONE
 from tests.fixtures.link import AirLink
@@ -70,17 +70,17 @@ async def test_a_host_reads_all_four_sensors(program: Program) -> None:
     """Strap, meter, CGM sensor and oximeter of an invented person answer a host elsewhere."""
     link = program.link
     people = pick(None, 1, seed=3)
-    worn = dress(people, tuple(Kind), Wishes(seed=3), now=time.time)
+    worn = build(people, tuple(SensorKind), SensorOptions(seed=3), now=time.time)
     addresses = {one.kind: one.sensor.address for one in worn}
 
-    async with connected(link, addresses[Kind.STRAP]) as client:
+    async with connected(link, addresses[SensorKind.STRAP]) as client:
         rates = await (await collect(client, heart_rate_strap.MEASUREMENT)).wait_for(5)
-    async with connected(link, addresses[Kind.OXIMETER]) as client:
+    async with connected(link, addresses[SensorKind.OXIMETER]) as client:
         await (await collect(client, oximeter.CONTINUOUS)).wait_for(5)
-    async with connected(link, addresses[Kind.METER]) as client:
+    async with connected(link, addresses[SensorKind.METER]) as client:
         strips = await RecordReader(client, told_by=glucose_meter.MEASUREMENT).open()
         assert await strips.ask(ALL) == DONE
-    async with connected(link, addresses[Kind.CGM]) as client:
+    async with connected(link, addresses[SensorKind.CGM]) as client:
         readings = await RecordReader(client, told_by=cgm.MEASUREMENT).open()
         assert await readings.ask(ALL) == DONE
     reports = await program.stop()

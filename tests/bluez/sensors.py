@@ -5,8 +5,8 @@ import struct
 
 from edge_agent.gatt import date_time, glucose, racp
 from edge_agent.gatt.date_time import CurrentTime, DateTime
-from edge_agent.gatt.glucose import Concentration, GlucoseMeasurement, Unit
-from edge_agent.gatt.racp import Count, OpCode, Operator, Response, ResponseCode
+from edge_agent.gatt.glucose import Concentration, GlucoseMeasurement, GlucoseUnit
+from edge_agent.gatt.racp import Count, Operator, RacpOpCode, RacpResponse, RacpResponseCode
 from tests.bluez.objects import Characteristic, FakeSensor, Refused
 
 STRAP = "C0:FF:EE:00:00:01"
@@ -117,7 +117,7 @@ class Meter(FakeSensor):
         return GlucoseMeasurement(
             sequence=sequence,
             base_time=DateTime(2026, 11, day, hour, minute, 0),
-            concentration=Concentration((90 + sequence) * 1e-5, Unit.KG_PER_L, 1, 1),
+            concentration=Concentration((90 + sequence) * 1e-5, GlucoseUnit.KG_PER_L, 1, 1),
         )
 
     def forget(self) -> None:
@@ -135,7 +135,7 @@ class Meter(FakeSensor):
     def _on_write(self, value: bytes) -> None:
         self.requests.append(value)
         if not self.interleaves:
-            if value[0] == OpCode.ABORT:
+            if value[0] == RacpOpCode.ABORT:
                 self._stop()
             elif self._tasks:
                 raise Refused(PROCEDURE_IN_PROGRESS)
@@ -149,12 +149,12 @@ class Meter(FakeSensor):
 
     async def _answer(self, value: bytes) -> None:
         operator = Operator(value[1])
-        if value[0] not in (OpCode.REPORT, OpCode.COUNT):
-            await self._respond(value[0], ResponseCode.SUCCESS)
+        if value[0] not in (RacpOpCode.REPORT, RacpOpCode.COUNT):
+            await self._respond(value[0], RacpResponseCode.SUCCESS)
         elif operator not in self.supports:
-            await self._respond(value[0], ResponseCode.OPERATOR_NOT_SUPPORTED)
-        elif value[0] == OpCode.COUNT:
-            count = Count(OpCode.COUNT_RESPONSE, len(self._chosen(operator, value)))
+            await self._respond(value[0], RacpResponseCode.OPERATOR_NOT_SUPPORTED)
+        elif value[0] == RacpOpCode.COUNT:
+            count = Count(RacpOpCode.COUNT_RESPONSE, len(self._chosen(operator, value)))
             await self.notify(self.point, racp.encode_response(count))
         else:
             await self._report(operator, self._chosen(operator, value))
@@ -179,10 +179,10 @@ class Meter(FakeSensor):
                 continue
             await self.notify(self.measurement, self.records[sequence])
             await asyncio.sleep(self.gap_s)
-        code = ResponseCode.SUCCESS if chosen else ResponseCode.NO_RECORDS
-        await self._respond(OpCode.REPORT, code)
+        code = RacpResponseCode.SUCCESS if chosen else RacpResponseCode.NO_RECORDS
+        await self._respond(RacpOpCode.REPORT, code)
         if self.leaves and operator is not Operator.LAST:
             await self.drop()
 
-    async def _respond(self, request: int, code: ResponseCode) -> None:
-        await self.notify(self.point, racp.encode_response(Response(request, code)))
+    async def _respond(self, request: int, code: RacpResponseCode) -> None:
+        await self.notify(self.point, racp.encode_response(RacpResponse(request, code)))

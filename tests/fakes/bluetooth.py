@@ -10,24 +10,27 @@ from prometheus_client import CollectorRegistry
 
 from edge_agent.bluetooth.models import NO_MODELS, Models
 from edge_agent.bluetooth.radio.client import Radio
-from edge_agent.bluetooth.radio.escalation import Steps
+from edge_agent.bluetooth.radio.escalation import EscalationDelays
 from edge_agent.bluetooth.radio.metrics import RadioMetrics
-from edge_agent.bluetooth.radio.scanner import Rhythm
-from edge_agent.bluetooth.records.record_access import Pace
-from edge_agent.bluetooth.sensors import BluetoothSensors, Patience, WatchedHost
-from edge_agent.bluetooth.session import Timing, Trust
+from edge_agent.bluetooth.radio.scanner import ScanTiming
+from edge_agent.bluetooth.records.record_access import RequestTiming
+from edge_agent.bluetooth.sensors import BluetoothSensors, RadioTimeouts, WatchedHost
+from edge_agent.bluetooth.session import ClockPolicy, SessionTiming
 from edge_agent.ports import Clock
 from edge_agent.sources.clock import SystemClock
 from edge_agent.values.measurement import Measurement, Reason
 
-QUICK = Patience(
-    timing=Timing(
-        silence_s=0.5, session_silence_s=1.0, rest_s=0.2, records=Pace(idle_s=0.5, busy_s=0.02)
+QUICK = RadioTimeouts(
+    timing=SessionTiming(
+        silence_s=0.5,
+        session_silence_s=1.0,
+        rest_s=0.2,
+        records=RequestTiming(idle_s=0.5, busy_s=0.02),
     ),
-    steps=Steps(new_scanner_s=0.2, power_cycle_s=0.6, restart_s=1.2, exit_s=5.0),
+    steps=EscalationDelays(new_scanner_s=0.2, power_cycle_s=0.6, restart_s=1.2, exit_s=5.0),
     longest_wait_s=0.3,
     sensor_wait_s=0.6,
-    rhythm=Rhythm(window_s=1.0, rest_s=0.1),
+    rhythm=ScanTiming(window_s=1.0, rest_s=0.1),
 )
 """For tests: as patient as it has to be."""
 
@@ -131,8 +134,8 @@ async def collecting(
     host: WatchedHost,
     cursors: Mapping[str, int],
     *,
-    patience: Patience = QUICK,
-    trust: Trust | None = None,
+    patience: RadioTimeouts = QUICK,
+    trust: ClockPolicy | None = None,
     clock: Clock | None = None,
     models: Models = NO_MODELS,
 ) -> AsyncIterator[Collector]:

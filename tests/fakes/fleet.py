@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from simulators.fleet.gateway.gateway import Gateway
-from simulators.fleet.gateway.link import Link
+from simulators.fleet.gateway.link import MqttLink
 from simulators.fleet.report.journal import Journal
 from simulators.fleet.report.tally import Tally
 from wire.topics import observations
@@ -97,7 +97,7 @@ class MemoryBroker:
         self._is_secure = False
         incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         tls = client.wrap_bio(incoming, outgoing, server_hostname="localhost")
-        self.link = Link(owner, tls, incoming, outgoing)
+        self.link = MqttLink(owner, tls, incoming, outgoing)
         self.line = MemoryLine()
         self.link.line = self.line
         owner.link = self.link

@@ -11,7 +11,7 @@ from ingest.admission.permissions import Changes, Permissions
 from ingest.admission.plan import Plan, conclude, unstored
 from ingest.errors import IngestError, Poisoned
 from ingest.ports import SpoolRanges, Stored
-from ingest.values.delivery import Delivery, Identity, Opened, Spool
+from ingest.values.delivery import Delivery, EnvelopeId, Opened, Spool
 from wire import topics
 from wire.envelope import Block, Body, pack_block
 from wire.quantities import Code
@@ -75,7 +75,7 @@ class MemoryStore:
     ) -> None:
         self.failures = list(failures)
         self.poison = set(poison)
-        self.ledger: dict[Identity, bytes] = {}
+        self.ledger: dict[EnvelopeId, bytes] = {}
         self.flushes: list[Stored] = []
         self.changes: Changes | None = None
 
@@ -206,7 +206,7 @@ def opened(
     return Opened(
         delivery(),
         AGENT,
-        Identity((AGENT, SPOOL), sequence),
+        EnvelopeId((AGENT, SPOOL), sequence),
         digest,
         Body(handle, lease, list(blocks)),
         is_json=is_json,

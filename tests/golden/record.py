@@ -147,15 +147,17 @@ def leases() -> list[Message]:
             256,
         ),
     }
-    shelf = Shelf()
-    held = Leases(agent=AGENT, trust_key=TRUST_KEY.public_key(), agent_key=LEASE_KEY, shelf=shelf)
+    lease_store = Shelf()
+    held = Leases(
+        agent=AGENT, trust_key=TRUST_KEY.public_key(), agent_key=LEASE_KEY, lease_store=lease_store
+    )
     found = []
     for name, one in cases.items():
         sealed = lease.encode(one, trust_key=TRUST_KEY, agent_key=LEASE_KEY.public_key())
         held.offer(sealed)
         held.save()
-        assert shelf.data is not None
-        found.append(_message(name, sealed, one) | {"kept": shelf.data.hex()})
+        assert lease_store.data is not None
+        found.append(_message(name, sealed, one) | {"kept": lease_store.data.hex()})
     return found
 
 

@@ -10,8 +10,8 @@ from edge_agent.bluetooth.errors import StackError
 from edge_agent.bluetooth.radio.bluez import BluezHost
 from simulators.sensor import show
 from simulators.sensor.device.peripheral import Peripheral
-from simulators.sensor.options import Kind
-from simulators.sensor.sensor_factory import Worn
+from simulators.sensor.options import SensorKind
+from simulators.sensor.sensor_factory import AssignedSensor
 from simulators.stack.child import Child
 from tests.bluez.bus import PrivateBus
 
@@ -71,7 +71,9 @@ class RadioMachine:
 
     async def plug_in(self, *sensors: Peripheral) -> None:
         """Give the kernel an adapter that hears *sensors*, which are switched on."""
-        worn = [Worn("somebody", "invented", Kind.STRAP, sensor) for sensor in sensors]
+        worn = [
+            AssignedSensor("somebody", "invented", SensorKind.STRAP, sensor) for sensor in sensors
+        ]
         on = show.on_controller(worn, "vhci")
         self.lost = await self._adapter.enter_async_context(on)
 

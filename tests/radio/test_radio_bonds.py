@@ -6,7 +6,7 @@ from edge_agent.bluetooth.errors import NotAuthorised
 from edge_agent.bluetooth.radio.bluez import BluezHost
 from edge_agent.bluetooth.radio.client import Radio
 from edge_agent.bluetooth.radio.pairing import AskPasskey, pair
-from edge_agent.bluetooth.sensors import Patience
+from edge_agent.bluetooth.sensors import RadioTimeouts
 from simulators.sensor.device.peripheral import Security
 from simulators.sensor.kinds.glucose_meter import GlucoseMeter
 from tests.bluetooth.air import METER, meter_with, places
@@ -40,7 +40,7 @@ def typing(passkey: int) -> AskPasskey:
 
 async def assert_read() -> None:
     """Check that the meter's records come, all of them, with nobody to type anything."""
-    async with collecting(Radio(), BluezHost(), {METER: 0}, patience=Patience()) as collector:
+    async with collecting(Radio(), BluezHost(), {METER: 0}, patience=RadioTimeouts()) as collector:
         await collector.until(lambda: stored(collector) >= RECORDS, within_s=WINDOW_S)
     assert places(collector.taken_of_records()) == [(0, n) for n in range(1, RECORDS + 1)]
     assert collector.value("sensor_attempts_total", ending="not_authorised") == 0
@@ -48,7 +48,7 @@ async def assert_read() -> None:
 
 async def assert_refused(ending: str, *, times: int = 1) -> None:
     """Check that none comes, and that it is counted why."""
-    async with collecting(Radio(), BluezHost(), {METER: 0}, patience=Patience()) as collector:
+    async with collecting(Radio(), BluezHost(), {METER: 0}, patience=RadioTimeouts()) as collector:
         await collector.until(lambda: ended(collector, ending) >= times, within_s=PATIENCE_S)
     assert stored(collector) == 0
     named = {one for one in ENDINGS if ended(collector, one)}

@@ -5,7 +5,7 @@ import pytest
 from edge_agent.bluetooth.radio.bluez import BluezHost
 from edge_agent.bluetooth.radio.client import Radio
 from edge_agent.bluetooth.records import record_assembler
-from edge_agent.bluetooth.sensors import Patience
+from edge_agent.bluetooth.sensors import RadioTimeouts
 from edge_agent.gatt import heart_rate
 from edge_agent.values.measurement import Reason
 from simulators.sensor.device.faults import Faults
@@ -46,7 +46,7 @@ async def test_hostile_sensors_are_counted_and_left(
     async with (
         machine.hearing(*sensors),
         collecting(
-            Radio(), BluezHost(), {one.address: 0 for one in sensors}, patience=Patience()
+            Radio(), BluezHost(), {one.address: 0 for one in sensors}, patience=RadioTimeouts()
         ) as collector,
     ):
         await collector.until(lambda: ended(collector, "endless"), within_s=PATIENCE_S)

@@ -8,7 +8,7 @@ import pytest
 
 from edge_agent.bluetooth.radio.bluez import BluezHost
 from edge_agent.bluetooth.radio.client import Radio
-from edge_agent.bluetooth.sensors import Patience
+from edge_agent.bluetooth.sensors import RadioTimeouts
 from edge_agent.gatt import blood_pressure, heart_rate, pulse_oximeter, thermometer, weight
 from edge_agent.gatt.blood_pressure import BloodPressureMeasurement
 from edge_agent.gatt.pulse_oximeter import ContinuousOximetry, Oximetry, SpotCheck
@@ -72,7 +72,7 @@ async def test_all_sensors_of_a_home_are_read(machine: RadioMachine, figures: Fi
     async with (
         machine.hearing(*all_),
         collecting(
-            Radio(), BluezHost(), {one.address: 0 for one in all_}, patience=Patience()
+            Radio(), BluezHost(), {one.address: 0 for one in all_}, patience=RadioTimeouts()
         ) as collector,
     ):
         using = used(cuff, fever, scale)

@@ -8,7 +8,7 @@ import pytest
 
 from edge_agent.bluetooth.radio.bluez import BluezHost
 from edge_agent.bluetooth.radio.client import Radio
-from edge_agent.bluetooth.sensors import Patience
+from edge_agent.bluetooth.sensors import RadioTimeouts
 from simulators.sensor.kinds.glucose_meter import GlucoseMeter
 from tests.bluetooth.air import METER, meter_with, places
 from tests.fakes.bluetooth import collecting
@@ -33,7 +33,7 @@ async def test_a_drop_at_each_value_of_a_report(machine: RadioMachine, figures: 
     async with (
         machine.hearing(*meters),
         collecting(
-            Radio(), BluezHost(), {one.address: 0 for one in meters}, patience=Patience()
+            Radio(), BluezHost(), {one.address: 0 for one in meters}, patience=RadioTimeouts()
         ) as collector,
     ):
         await collector.until(
@@ -75,7 +75,7 @@ async def test_records_survive_what_breaks_off_a_report(
     meter.access.gap_s = 0.05
     async with (
         machine.hearing(meter),
-        collecting(Radio(), BluezHost(), {METER: 0}, patience=Patience()) as collector,
+        collecting(Radio(), BluezHost(), {METER: 0}, patience=RadioTimeouts()) as collector,
     ):
         await collector.until(
             lambda: len(collector.taken_of_records()) >= MANY // 4, within_s=PATIENCE_S

@@ -10,7 +10,7 @@ import pytest
 
 from edge_agent.bluetooth.radio.bluez import BluezHost
 from edge_agent.bluetooth.radio.client import Radio
-from edge_agent.bluetooth.sensors import Patience
+from edge_agent.bluetooth.sensors import RadioTimeouts
 from simulators.sensor.kinds.heart_rate_strap import HeartRateStrap
 from tests.bluetooth.air import STRAP, rates
 from tests.bluetooth.straps import strap
@@ -68,7 +68,7 @@ async def test_data_flow_again_and_come_once(
     worn = strap(period_s=PERIOD_S)
     async with (
         machine.hearing(worn),
-        collecting(Radio(), BluezHost(), {STRAP: 0}, patience=Patience()) as collector,
+        collecting(Radio(), BluezHost(), {STRAP: 0}, patience=RadioTimeouts()) as collector,
     ):
         await collector.until(lambda: len(rates(collector)) >= 10, within_s=PATIENCE_S)
         figures.lap("first values after")
@@ -94,7 +94,7 @@ async def test_drops_in_a_row_multiply_nothing(machine: RadioMachine, figures: F
     worn = strap("drop@12-/12", period_s=PERIOD_S)
     async with (
         machine.hearing(worn),
-        collecting(Radio(), BluezHost(), {STRAP: 0}, patience=Patience()) as collector,
+        collecting(Radio(), BluezHost(), {STRAP: 0}, patience=RadioTimeouts()) as collector,
     ):
         await collector.until(lambda: worn.books.drops >= 6, within_s=2 * PATIENCE_S)
         figures.lap("six drops after")

@@ -17,7 +17,7 @@ from edge_agent.spool.index_tags import Tags
 from edge_agent.spool.spool import SqliteSpool
 from edge_agent.uplink.publisher import AiomqttBroker
 from edge_agent.values.measurement import Measurement
-from runtime.tls_identity import Identity
+from runtime.tls_identity import TlsIdentity
 from tests.fakes.edge_agent import Gateway
 from wire.lease import Lease
 from wire.quantities import Code
@@ -155,7 +155,7 @@ class HurriedAgent:
             bounds=spool_bounds(settings),
         )
         stop = asyncio.Event()
-        identity = Identity(settings.broker.tls)
+        identity = TlsIdentity(settings.broker.tls)
         agent, live = assemble(
             settings,
             held,

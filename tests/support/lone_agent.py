@@ -18,7 +18,7 @@ from edge_agent.config import (
     SensorSettings,
 )
 from edge_agent.lease.keys import Keys
-from edge_agent.lease.leases import FileShelf, Leases
+from edge_agent.lease.leases import FileLeaseStore, Leases
 from edge_agent.metrics import Metrics
 from edge_agent.ports import KeptTime, Sensors
 from edge_agent.reload import spool_bounds
@@ -105,7 +105,7 @@ class LoneAgent:
             agent=AGENT,
             trust_key=held.trust,
             agent_key=held.lease,
-            shelf=FileShelf(self._folder),
+            lease_store=FileLeaseStore(self._folder),
         )
         leases.offer(sealed)
         leases.save()

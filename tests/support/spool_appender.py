@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from edge_agent.ports import Sealed
 from edge_agent.spool.index_tags import Tags
-from edge_agent.spool.spool import Bounds, SqliteSpool
+from edge_agent.spool.spool import SpoolLimits, SqliteSpool
 from edge_agent.values.checkpoint import cursor_of
 from wire.receipt import SpoolReceipt
 
@@ -20,7 +20,9 @@ _SENSOR = "C0:FF:EE:00:00:01"
 
 async def write(folder: Path, appends: int) -> None:
     """Append numbered envelopes, and say each number once it is kept."""
-    spool = await SqliteSpool.open(folder, Tags(KEY), new_spool_id=SPOOL_ID, bounds=Bounds(500))
+    spool = await SqliteSpool.open(
+        folder, Tags(KEY), new_spool_id=SPOOL_ID, bounds=SpoolLimits(500)
+    )
     cursor = cursor_of(_SENSOR)
     number = spool.marks([cursor]).get(cursor, 0)
     while number < appends:

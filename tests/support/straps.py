@@ -12,7 +12,7 @@ from typing import Final
 import psycopg
 
 from simulators.people.people import address_of
-from simulators.stack.system import Gateway, System
+from simulators.stack.system import LocalAgent, System
 from simulators.stack.trust_shell import INVENTED_BIRTH, INVENTED_YES, TrustShell
 from tests.fixtures.system import PURPOSE
 from trust.reidentification.reidentification import make_key
@@ -97,7 +97,7 @@ def wait_for(condition: Callable[[], bool], what: str, *, timeout_s: float = 60.
 
 
 def accept(
-    shell: TrustShell, subject: str, gateway: Gateway, address: str, purpose: str = PURPOSE
+    shell: TrustShell, subject: str, gateway: LocalAgent, address: str, purpose: str = PURPOSE
 ) -> str:
     """Record a decision; return the handle."""
     reply = shell.run(

@@ -11,7 +11,7 @@ from paho.mqtt.properties import Properties
 
 from runtime.logs import Log, describe
 from runtime.settings import BrokerSettings
-from runtime.tls_identity import Identity
+from runtime.tls_identity import TlsIdentity
 from trust.domain.units import Cause
 from trust.errors import BrokerUnavailable
 from trust.ports import SealedLease
@@ -153,7 +153,7 @@ class MqttBroker:
     def __init__(self, settings: BrokerSettings, *, max_packet_bytes: int) -> None:
         self._settings = settings
         self._max_packet_bytes = max_packet_bytes
-        self._identity = Identity(settings.tls)
+        self._identity = TlsIdentity(settings.tls)
 
     @contextlib.asynccontextmanager
     async def connect(self) -> AsyncIterator[MqttChannel]:

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 
-class Rung(enum.StrEnum):
+class Action(enum.StrEnum):
     """What can be tried, the gentlest first. A closed set: it labels a metric."""
 
     NEW_CLIENT = "new_client"
@@ -18,7 +18,7 @@ class Rung(enum.StrEnum):
     EXIT = "exit"
 
 
-class Trouble(enum.StrEnum):
+class FailureKind(enum.StrEnum):
     """What kind of failure it is, and so how far up it justifies to go."""
 
     LINK = "link"
@@ -29,24 +29,24 @@ class Trouble(enum.StrEnum):
     """The host's Bluetooth itself says no, or nothing."""
 
 
-_LAST: Final[Mapping[Trouble, Rung]] = MappingProxyType(
+_LAST: Final[Mapping[FailureKind, Action]] = MappingProxyType(
     {
-        Trouble.LINK: Rung.POWER_CYCLE,
-        Trouble.DEAF: Rung.POWER_CYCLE,
-        Trouble.STACK: Rung.RESTART,
+        FailureKind.LINK: Action.POWER_CYCLE,
+        FailureKind.DEAF: Action.POWER_CYCLE,
+        FailureKind.STACK: Action.RESTART,
     }
 )
-_PATIENCE: Final[Mapping[Trouble, int]] = MappingProxyType(
-    {Trouble.LINK: 1, Trouble.DEAF: 10, Trouble.STACK: 1}
+_PATIENCE: Final[Mapping[FailureKind, int]] = MappingProxyType(
+    {FailureKind.LINK: 1, FailureKind.DEAF: 10, FailureKind.STACK: 1}
 )
 """How many times longer than others each rung takes: most silence is only silence."""
-_ORDER: Final = tuple(Rung)
+_ORDER: Final = tuple(Action)
 _SLOWEST: Final = 32
 _IDLE_S: Final = 600.0
 """Longer than between any two attempts: who has not failed for so long has not tried."""
 
 
-class Steps(msgspec.Struct, frozen=True):
+class EscalationDelays(msgspec.Struct, frozen=True):
     """After how long without success each rung is due, in seconds."""
 
     new_scanner_s: float = 6.0
@@ -54,18 +54,18 @@ class Steps(msgspec.Struct, frozen=True):
     restart_s: float = 30.0
     exit_s: float = 600.0
 
-    def after(self, rung: Rung) -> float:
+    def after(self, rung: Action) -> float:
         """Return when *rung* is due."""
         return {
-            Rung.NEW_CLIENT: 0.0,
-            Rung.NEW_SCANNER: self.new_scanner_s,
-            Rung.POWER_CYCLE: self.power_cycle_s,
-            Rung.RESTART: self.restart_s,
-            Rung.EXIT: self.exit_s,
+            Action.NEW_CLIENT: 0.0,
+            Action.NEW_SCANNER: self.new_scanner_s,
+            Action.POWER_CYCLE: self.power_cycle_s,
+            Action.RESTART: self.restart_s,
+            Action.EXIT: self.exit_s,
         }[rung]
 
 
-class Ladder:
+class EscalationPolicy:
     """
     One kind of trouble, and how far up it has driven us.
 
@@ -79,14 +79,14 @@ class Ladder:
         steps: How long each rung has to wait.
     """
 
-    def __init__(self, trouble: Trouble, steps: Steps) -> None:
+    def __init__(self, trouble: FailureKind, steps: EscalationDelays) -> None:
         self._last = _LAST[trouble]
-        self._may_exit = trouble is Trouble.STACK
+        self._may_exit = trouble is FailureKind.STACK
         self._steps = steps
         self._first: float | None = None
         self._failed_at = float("-inf")
         self._since = 0.0
-        self._tried = Rung.NEW_CLIENT
+        self._tried = Action.NEW_CLIENT
         self._usual = _PATIENCE[trouble]
         self._slowness = self._usual
 
@@ -95,7 +95,7 @@ class Ladder:
         self._first = None
         self._slowness = self._usual
 
-    def failed(self, *, now: float) -> Rung:
+    def failed(self, *, now: float) -> Action:
         """
         Note a failure, and return what to try before the next attempt.
 
@@ -105,21 +105,21 @@ class Ladder:
         is_idle, self._failed_at = now - self._failed_at > _IDLE_S, now
         if self._first is None or is_idle:
             self._first = self._since = now
-            self._tried = Rung.NEW_CLIENT
-            return Rung.NEW_CLIENT
+            self._tried = Action.NEW_CLIENT
+            return Action.NEW_CLIENT
         if self._may_exit and now - self._first >= self._steps.exit_s:
-            return Rung.EXIT
+            return Action.EXIT
         rung = self._due(now - self._since)
-        if rung is Rung.NEW_CLIENT:
+        if rung is Action.NEW_CLIENT:
             return rung
         self._tried = rung
         if rung is self._last:
-            self._since, self._tried = now, Rung.NEW_CLIENT
+            self._since, self._tried = now, Action.NEW_CLIENT
             self._slowness = min(_SLOWEST * self._usual, self._slowness * 2)
         return rung
 
-    def _due(self, elapsed_s: float) -> Rung:
+    def _due(self, elapsed_s: float) -> Action:
         """Return the next rung above the one tried last, if it is time; else a new client."""
         following = _ORDER[_ORDER.index(self._tried) + 1]
         is_due = elapsed_s >= self._steps.after(following) * self._slowness
-        return following if is_due else Rung.NEW_CLIENT
+        return following if is_due else Action.NEW_CLIENT

@@ -18,7 +18,7 @@ from edge_agent.bluetooth.errors import (
     Silent,
     StackError,
 )
-from edge_agent.bluetooth.radio.escalation import Rung
+from edge_agent.bluetooth.radio.escalation import Action
 from edge_agent.gatt.registry import CHARACTERISTICS
 
 _PREFIX: Final = "vitalveil_agent_"
@@ -98,7 +98,7 @@ class RadioMetrics:
             "sensor_attempts", "Attempts to talk to a sensor, ended.", "ending", Ending
         )
         self._recoveries = self._counter(
-            "recoveries", "What was tried to bring the radio back.", "rung", Rung
+            "recoveries", "What was tried to bring the radio back.", "rung", Action
         )
         names = sorted(c.name for c in CHARACTERISTICS.values())
         self._values = self._counter("sensor_values", "Values received.", "characteristic", names)
@@ -140,7 +140,7 @@ class RadioMetrics:
         """Count an attempt to talk to a sensor."""
         self._ended.labels(ending.value).inc()
 
-    def tried(self, rung: Rung) -> None:
+    def tried(self, rung: Action) -> None:
         """Count a step of recovery."""
         self._recoveries.labels(rung.value).inc()
 

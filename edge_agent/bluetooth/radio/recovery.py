@@ -21,13 +21,18 @@ from edge_agent.bluetooth.errors import (
     StackError,
 )
 from edge_agent.bluetooth.radio.deadline import within
-from edge_agent.bluetooth.radio.escalation import Ladder, Rung, Steps, Trouble
+from edge_agent.bluetooth.radio.escalation import (
+    Action,
+    EscalationDelays,
+    EscalationPolicy,
+    FailureKind,
+)
 from edge_agent.bluetooth.radio.metrics import RadioMetrics
 from edge_agent.ports import Clock
 from runtime.logs import Log, describe
 
 _ACT_S: Final = 15.0
-_DISRUPTIVE: Final = frozenset({Rung.POWER_CYCLE, Rung.RESTART})
+_DISRUPTIVE: Final = frozenset({Action.POWER_CYCLE, Action.RESTART})
 _SPARED_TIMES: Final = 2
 _log = Log("agent.bluetooth")
 
@@ -52,13 +57,13 @@ class Host(Protocol):
         ...
 
 
-def trouble_of(error: BluetoothError) -> Trouble | None:
+def trouble_of(error: BluetoothError) -> FailureKind | None:
     """Return what kind of trouble *error* tells of; None when the radio is sound."""
     if isinstance(error, StackError):
-        return Trouble.STACK
+        return FailureKind.STACK
     # A sensor that nobody wears is connected and silent; that is no fault of the radio's.
     if isinstance(error, LinkError) and not isinstance(error, Silent):
-        return Trouble.LINK
+        return FailureKind.LINK
     return None
 
 
@@ -88,7 +93,7 @@ class Recovery:
         host: Host,
         clock: Clock,
         metrics: RadioMetrics,
-        steps: Steps,
+        steps: EscalationDelays,
         is_serving: Callable[[], bool],
         renew_scanner: Callable[[], None],
         host_is_up: Callable[[], bool],
@@ -99,12 +104,12 @@ class Recovery:
         self._is_serving = is_serving
         self._renew_scanner = renew_scanner
         self._host_is_up = host_is_up
-        self._ladders = {trouble: Ladder(trouble, steps) for trouble in Trouble}
+        self._ladders = {trouble: EscalationPolicy(trouble, steps) for trouble in FailureKind}
         self._acting = asyncio.Lock()
         self._pulse = asyncio.Event()
-        self._spared: Counter[Trouble] = Counter()
+        self._spared: Counter[FailureKind] = Counter()
 
-    def worked(self, *troubles: Trouble) -> None:
+    def worked(self, *troubles: FailureKind) -> None:
         """Note that there is no trouble of these kinds."""
         for trouble in troubles:
             self._ladders[trouble].worked()
@@ -132,13 +137,13 @@ class Recovery:
             raise error
         trouble = trouble_of(error)
         if isinstance(error, PoweredOff):
-            await self._act(Rung.POWER_CYCLE, self._host.power_on)
+            await self._act(Action.POWER_CYCLE, self._host.power_on)
         if trouble is None:
-            self._metrics.tried(Rung.NEW_CLIENT)
+            self._metrics.tried(Action.NEW_CLIENT)
         else:
             await self.climb(trouble)
 
-    async def climb(self, trouble: Trouble) -> None:
+    async def climb(self, trouble: FailureKind) -> None:
         """
         Note *trouble*, and do what is due.
 
@@ -146,20 +151,20 @@ class Recovery:
             GaveUp: Nothing is left.
         """
         rung = self._ladders[trouble].failed(now=self._clock.now())
-        if rung is Rung.POWER_CYCLE and trouble is Trouble.STACK and not self._host_is_up():
-            rung = Rung.RESTART  # Nobody is there to switch anything.
+        if rung is Action.POWER_CYCLE and trouble is FailureKind.STACK and not self._host_is_up():
+            rung = Action.RESTART  # Nobody is there to switch anything.
         if rung in _DISRUPTIVE and self._is_spared(trouble):
-            rung = Rung.NEW_SCANNER
-        if rung is Rung.EXIT:
+            rung = Action.NEW_SCANNER
+        if rung is Action.EXIT:
             self._metrics.tried(rung)
             _log.error("radio_given_up", trouble=trouble.value)
             raise GaveUp
-        if rung is Rung.NEW_SCANNER:
+        if rung is Action.NEW_SCANNER:
             self._renew_scanner()
-        actions = {Rung.POWER_CYCLE: self._host.power_cycle, Rung.RESTART: self._host.restart}
+        actions = {Action.POWER_CYCLE: self._host.power_cycle, Action.RESTART: self._host.restart}
         await self._act(rung, actions.get(rung))
 
-    def _is_spared(self, trouble: Trouble) -> bool:
+    def _is_spared(self, trouble: FailureKind) -> bool:
         """
         Tell whether to leave the links alone that deliver, this time.
 
@@ -172,7 +177,7 @@ class Recovery:
         return True
 
     async def _act(
-        self, rung: Rung, action: Callable[[], Coroutine[Any, Any, None]] | None
+        self, rung: Action, action: Callable[[], Coroutine[Any, Any, None]] | None
     ) -> None:
         self._metrics.tried(rung)
         if action is None or self._acting.locked():

@@ -20,7 +20,7 @@ from edge_agent.bluetooth.errors import BluetoothError, LinkError, StackError
 from edge_agent.bluetooth.radio.client import Radio
 from edge_agent.bluetooth.radio.deadline import within
 from edge_agent.bluetooth.radio.error_translation import FAILURES, translate
-from edge_agent.bluetooth.radio.escalation import Trouble
+from edge_agent.bluetooth.radio.escalation import FailureKind
 from edge_agent.bluetooth.radio.metrics import RadioMetrics
 from edge_agent.bluetooth.radio.recovery import Host, Recovery
 from runtime.backoff import Backoff
@@ -29,7 +29,7 @@ START_S: Final = 10.0
 STOP_S: Final = 5.0
 
 
-class Rhythm(msgspec.Struct, frozen=True):
+class ScanTiming(msgspec.Struct, frozen=True):
     """How to share the antenna with Wi-Fi and with the sensors that are connected."""
 
     window_s: float = 8.0
@@ -43,7 +43,7 @@ class Rhythm(msgspec.Struct, frozen=True):
     """Between two scans, while nobody new is waited for."""
 
 
-class Found(msgspec.Struct, frozen=True):
+class FoundSensor(msgspec.Struct, frozen=True):
     """A sensor that can be connected to."""
 
     device: BLEDevice
@@ -78,15 +78,15 @@ class Scanner:
         host: Host,
         metrics: RadioMetrics,
         backoff: Backoff,
-        rhythm: Rhythm,
+        rhythm: ScanTiming,
     ) -> None:
         self._radio = radio
         self._host = host
         self._metrics = metrics
         self._backoff = backoff
-        self._rhythm = rhythm
+        self._timing = rhythm
         self._bound: frozenset[str] = frozenset()
-        self._wanted: dict[str, asyncio.Future[Found]] = {}
+        self._wanted: dict[str, asyncio.Future[FoundSensor]] = {}
         self._asked = asyncio.Event()
         self._over = asyncio.Event()
         self._connecting: set[str] = set()
@@ -104,10 +104,10 @@ class Scanner:
         self._over.set()
 
     @contextlib.asynccontextmanager
-    async def found(self, sensor: str) -> AsyncIterator[Found]:
+    async def found(self, sensor: str) -> AsyncIterator[FoundSensor]:
         """Wait until *sensor* is heard. While the context is open, the air is free to connect."""
         sensor = sensor.upper()
-        heard: asyncio.Future[Found] = asyncio.get_running_loop().create_future()
+        heard: asyncio.Future[FoundSensor] = asyncio.get_running_loop().create_future()
         self._wanted[sensor] = heard
         self._asked.set()
         # In the scan that runs it may have been heard, and would not be reported again.
@@ -142,7 +142,7 @@ class Scanner:
                 await recovery.pause(self._backoff.failed())
             else:
                 self._backoff.succeeded()
-                recovery.worked(Trouble.STACK)
+                recovery.worked(FailureKind.STACK)
 
     async def _scan(self, recovery: Recovery) -> None:
         self._over.clear()
@@ -151,13 +151,13 @@ class Scanner:
         if self._over.is_set():
             return
         async with listening(self._hear, self._radio):
-            is_over = await self._until_over(self._rhythm.window_s)
+            is_over = await self._until_over(self._timing.window_s)
         if self._heard:
-            recovery.worked(Trouble.DEAF)
+            recovery.worked(FailureKind.DEAF)
         elif not is_over:
-            await recovery.climb(Trouble.DEAF)
+            await recovery.climb(FailureKind.DEAF)
         if not is_over:
-            await self._until_over(self._rhythm.rest_s)
+            await self._until_over(self._timing.rest_s)
 
     async def _until_over(self, seconds: float) -> bool:
         """Wait at most *seconds*; tell whether somebody ended it."""
@@ -200,7 +200,7 @@ class Scanner:
             return
         self._connecting.add(address)
         self._calm.clear()
-        wanted.set_result(Found(device, is_connected))
+        wanted.set_result(FoundSensor(device, is_connected))
         self._over.set()
 
 

@@ -18,7 +18,7 @@ import msgspec
 
 from edge_agent.bluetooth.dating import now_shown, session_clock, start_ms
 from edge_agent.bluetooth.errors import BluetoothError, Endless, LinkLost, SensorRefused
-from edge_agent.bluetooth.notification_sink import Outlet
+from edge_agent.bluetooth.notification_sink import NotificationSink
 from edge_agent.bluetooth.radio.client import Link
 from edge_agent.bluetooth.radio.metrics import Drop
 from edge_agent.bluetooth.records import record_cursor as places
@@ -26,11 +26,11 @@ from edge_agent.bluetooth.records.record_access import (
     CONTROL_POINT,
     EVERYTHING,
     ControlPoint,
-    Pace,
+    RequestTiming,
     is_unsupported,
 )
-from edge_agent.bluetooth.records.record_assembler import Report
-from edge_agent.bluetooth.records.record_cursor import Place
+from edge_agent.bluetooth.records.record_assembler import RecordAssembler
+from edge_agent.bluetooth.records.record_cursor import RecordCursor
 from edge_agent.gatt import cgm, cgm_session, racp
 from edge_agent.gatt.cgm import CgmMeasurement, CgmRecord
 from edge_agent.gatt.cgm_session import CgmFeature, CgmStatus, SessionStart
@@ -54,10 +54,10 @@ WINDOW_MIN: Final = 720
 _EVERY_MIN: Final = 1 << 16
 _log = Log("agent.bluetooth")
 
-SessionReport = Report[CgmRecord, None]
+SessionReport = RecordAssembler[CgmRecord, None]
 
 
-def generation_in(known: Place | None, *, minute: int, stamp: int) -> int:
+def generation_in(known: RecordCursor | None, *, minute: int, stamp: int) -> int:
     """Return the generation of a session that is in its *minute* and began at *stamp*."""
     if known is None:
         return 0
@@ -75,14 +75,14 @@ def stamp_of(started_ms: int) -> int:
     return started_ms // _QUARTER_MS % _QUARTERS
 
 
-class Session:
+class CgmSensorSession:
     """
     One connection to a CGM sensor.
 
     Args:
         link: To the sensor.
 
-        outlet: Where records go.
+        sink: Where records go.
 
         cursor: Returns the number of the last record that is durable; 0 for none.
 
@@ -94,17 +94,17 @@ class Session:
     def __init__(
         self,
         link: Link,
-        outlet: Outlet,
+        sink: NotificationSink,
         cursor: Callable[[], int],
-        pace: Pace,
+        pace: RequestTiming,
         *,
         may_set: bool = False,
     ) -> None:
         self._may_set = may_set
         self._link = link
-        self._outlet = outlet
+        self._sink = sink
         self._cursor = cursor
-        self._point = ControlPoint(link, SERVICE, outlet.clock, pace, outlet.metrics)
+        self._point = ControlPoint(link, SERVICE, sink.clock, pace, sink.metrics)
         self._report: SessionReport | None = None
         self._error: BluetoothError | None = None
         self._generation = 0
@@ -118,15 +118,13 @@ class Session:
         """Learn which session it is, and be told of its records."""
         feature = await self._read(_FEATURE)
         if isinstance(feature, CgmFeature):
-            self._outlet.quirks = msgspec.structs.replace(
-                self._outlet.quirks, e2e_crc=feature.e2e_crc
-            )
+            self._sink.quirks = msgspec.structs.replace(self._sink.quirks, e2e_crc=feature.e2e_crc)
         status = await self._read(_STATUS)
         if not isinstance(status, CgmStatus):
             raise SensorRefused("the status of a session")
         self._recognise(status.time_offset_min, await self._read_start())
         has_records = self._link.has(SERVICE, CONTROL_POINT)
-        self._report = Report() if has_records else None
+        self._report = RecordAssembler() if has_records else None
         await self._link.subscribe(SERVICE, _MEASUREMENT, self._on_measurement)
         if has_records:
             await self._point.open()
@@ -138,33 +136,33 @@ class Session:
             value = await self._link.read(SERVICE, number)
         except SensorRefused:
             return None
-        return self._outlet.decode(CHARACTERISTICS[number], value)
+        return self._sink.decode(CHARACTERISTICS[number], value)
 
     async def _read_start(self) -> SessionStart | None:
         start = await self._read(_START)
         if not isinstance(start, SessionStart):
             return None
         is_unset = start.date_time.as_datetime() is None
-        if is_unset and self._may_set and self._outlet.clock.is_dated():
+        if is_unset and self._may_set and self._sink.clock.is_dated():
             # CGM Service 1.0.2, section 3.4: told the time of day, it makes the start of that.
-            now = SessionStart(*now_shown(self._outlet.clock.now_ms()))
-            value = cgm_session.encode_start(now, self._outlet.quirks)
+            now = SessionStart(*now_shown(self._sink.clock.now_ms()))
+            value = cgm_session.encode_start(now, self._sink.quirks)
             await self._link.write(SERVICE, _START, value)
             start = await self._read(_START)
         return start if isinstance(start, SessionStart) else None
 
     def _recognise(self, minute: int, start: SessionStart | None) -> None:
-        clock = session_clock(minute, start, now_ms=self._outlet.clock.now_ms())
-        self._outlet.dater = clock
+        clock = session_clock(minute, start, now_ms=self._sink.clock.now_ms())
+        self._sink.dater = clock
         told_ms = start_ms(start) if start is not None else None
         self._stamp = stamp_of(clock.started_ms if told_ms is None else told_ms)
         known = places.decode(self._cursor())
-        if told_ms is None and known is not None and not self._outlet.clock.is_dated():
+        if told_ms is None and known is not None and not self._sink.clock.is_dated():
             self._stamp = known.stamp  # Only its minutes tell anything now.
         self._generation = generation_in(known, minute=minute, stamp=self._stamp)
         self._now_min = minute
         if known is not None and self._generation != known.generation:
-            self._outlet.metrics.resets.inc()
+            self._sink.metrics.resets.inc()
             _log.info("sensor_session_begun")
 
     async def fetch(self) -> None:
@@ -179,7 +177,7 @@ class Session:
         first = known.sequence + known.taken if known is not None and is_same else 0
         if self._link.has(SERVICE, CONTROL_POINT):
             await self._fetch(first)
-        self._outlet.metrics.fetches.inc()
+        self._sink.metrics.fetches.inc()
 
     async def _fetch(self, first: int) -> None:
         try:
@@ -229,7 +227,7 @@ class Session:
     async def _run(self, request: Request, first: int, before: int, counted: int | None) -> bool:
         # Only who measures each minute can be told from one of whom something is missing: the
         # records of others go when all have come.
-        self._report = report = Report[CgmRecord, None](after=first - 1)
+        self._report = report = RecordAssembler[CgmRecord, None](after=first - 1)
         self._before, self._error = before, None
 
         async def drain() -> None:
@@ -239,7 +237,7 @@ class Session:
             while batch := report.ready():
                 for ready in batch:
                     if ready.sequence >= first:
-                        await self._outlet.put(self._measure(ready.record))
+                        await self._sink.put(self._measure(ready.record))
 
         try:
             is_whole = await self._point.gather(request, report, drain, counted)
@@ -263,16 +261,16 @@ class Session:
 
     def _measure(self, record: CgmRecord) -> Measurement:
         self._minute = max(self._minute, record.time_offset_min)
-        self._outlet.metrics.records.inc()
-        place = Place(self._generation, record.time_offset_min, self._stamp)
+        self._sink.metrics.records.inc()
+        place = RecordCursor(self._generation, record.time_offset_min, self._stamp)
         (outcome,) = cgm.observations(CgmMeasurement((record,)))
-        return self._outlet.measure(outcome, record=place.encode())
+        return self._sink.measure(outcome, record=place.encode())
 
     def _on_measurement(self, value: bytes) -> None:
-        if self._report is None and not self._outlet.admit():
+        if self._report is None and not self._sink.admit():
             return
         self._point.stirred()
-        decoded = self._outlet.decode(CHARACTERISTICS[_MEASUREMENT], value)
+        decoded = self._sink.decode(CHARACTERISTICS[_MEASUREMENT], value)
         if isinstance(decoded, CgmMeasurement):
             for record in decoded.records:
                 self._take(record)
@@ -280,7 +278,7 @@ class Session:
     def _take(self, record: CgmRecord) -> None:
         if self._report is not None and record.time_offset_min >= self._before:
             # It would move the cursor past what is asked for before it; and is stored too.
-            self._outlet.metrics.dropped(Drop.UNASKED)
+            self._sink.metrics.dropped(Drop.UNASKED)
         elif self._report is not None:
             try:
                 self._report.add(record.time_offset_min, record)
@@ -289,6 +287,6 @@ class Session:
         elif record.time_offset_min < self._minute:
             # Minutes do not go back: a new session has begun, and has to be met from its start.
             self._error = LinkLost()
-        elif self._error is None and not self._outlet.hand_on(self._measure(record)):
+        elif self._error is None and not self._sink.hand_on(self._measure(record)):
             # The sensor has it still, but not for us once a later one has moved the cursor.
             self._error = LinkLost()

@@ -15,36 +15,36 @@ from typing import Final
 import msgspec
 
 from edge_agent.bluetooth.errors import BluetoothError, Endless, SensorRefused
-from edge_agent.bluetooth.notification_sink import Outlet
+from edge_agent.bluetooth.notification_sink import NotificationSink
 from edge_agent.bluetooth.radio.client import Link
 from edge_agent.bluetooth.radio.metrics import Drop
 from edge_agent.bluetooth.records import record_cursor as places
 from edge_agent.bluetooth.records.record_access import (
     EVERYTHING,
     ControlPoint,
-    Pace,
+    RequestTiming,
     is_unsupported,
 )
-from edge_agent.bluetooth.records.record_assembler import Ready, Report
-from edge_agent.bluetooth.records.record_cursor import Place
+from edge_agent.bluetooth.records.record_assembler import AssembledRecord, RecordAssembler
+from edge_agent.bluetooth.records.record_cursor import RecordCursor
 from edge_agent.gatt import date_time, glucose, racp
 from edge_agent.gatt.glucose import GlucoseMeasurement
 from edge_agent.gatt.glucose_context import GlucoseContext
-from edge_agent.gatt.racp import OpCode, Operator, Request
+from edge_agent.gatt.racp import Operator, RacpOpCode, Request
 from edge_agent.gatt.registry import CHARACTERISTICS
 from runtime.logs import Log
 
 SERVICE: Final = 0x1808
 _MEASUREMENT: Final = 0x2A18
 _CONTEXT: Final = 0x2A34
-_NEWEST: Final = Request(OpCode.REPORT, Operator.LAST)
+_NEWEST: Final = Request(RacpOpCode.REPORT, Operator.LAST)
 _log = Log("agent.bluetooth")
 
-MeterReport = Report[GlucoseMeasurement, GlucoseContext]
-MeterRecord = Ready[GlucoseMeasurement, GlucoseContext]
+MeterReport = RecordAssembler[GlucoseMeasurement, GlucoseContext]
+MeterRecord = AssembledRecord[GlucoseMeasurement, GlucoseContext]
 
 
-class _Cleared(Exception):
+class _MemoryReplaced(Exception):
     """The memory is not the one that we know."""
 
 
@@ -57,25 +57,27 @@ def stamp_of(measurement: GlucoseMeasurement) -> int:
     return zlib.crc32(date_time.encode(measurement.base_time)) & 0xFFFF
 
 
-class Meter:
+class GlucoseMeterSession:
     """
     One connection to a glucose meter.
 
     Args:
         link: To the meter.
 
-        outlet: Where records go.
+        sink: Where records go.
 
         cursor: Returns the number of the last record that is durable; 0 for none.
 
         pace: How patient to be.
     """
 
-    def __init__(self, link: Link, outlet: Outlet, cursor: Callable[[], int], pace: Pace) -> None:
+    def __init__(
+        self, link: Link, sink: NotificationSink, cursor: Callable[[], int], pace: RequestTiming
+    ) -> None:
         self._link = link
-        self._outlet = outlet
+        self._sink = sink
         self._cursor = cursor
-        self._point = ControlPoint(link, SERVICE, outlet.clock, pace, outlet.metrics)
+        self._point = ControlPoint(link, SERVICE, sink.clock, pace, sink.metrics)
         self._report: MeterReport | None = None
         self._error: BluetoothError | None = None
         self._newest: GlucoseMeasurement | None = None
@@ -97,14 +99,14 @@ class Meter:
         known = places.decode(self._cursor())
         self._newest = await self._last()
         if known is None:
-            await self._run(EVERYTHING, Report(), _Keeper(0))
+            await self._run(EVERYTHING, RecordAssembler(), _RecordNumbering(0))
         else:
             await self._catch_up(known)
-        self._outlet.metrics.fetches.inc()
+        self._sink.metrics.fetches.inc()
 
     async def _last(self) -> GlucoseMeasurement | None:
         """Return the newest record; None if there is none, or the meter does not tell."""
-        report: MeterReport = Report()
+        report: MeterReport = RecordAssembler()
         try:
             with self._into(report):
                 await self._point.report(_NEWEST, self._check)
@@ -113,45 +115,47 @@ class Meter:
                 raise
         return report.newest()
 
-    async def _catch_up(self, known: Place) -> None:
+    async def _catch_up(self, known: RecordCursor) -> None:
         try:
             if self._newest is not None:
-                here = _Keeper(known.generation, known).place_of(self._newest)
+                here = _RecordNumbering(known.generation, known).place_of(self._newest)
                 if here is None and self._newest.sequence == known.sequence:
                     return
                 if here is None:
-                    raise _Cleared
+                    raise _MemoryReplaced
             await self._since(known)
-        except _Cleared:
-            self._outlet.metrics.resets.inc()
+        except _MemoryReplaced:
+            self._sink.metrics.resets.inc()
             _log.warning("sensor_memory_cleared")
-            await self._run(EVERYTHING, Report(), _Keeper(known.generation + 1))
+            await self._run(EVERYTHING, RecordAssembler(), _RecordNumbering(known.generation + 1))
 
-    async def _since(self, known: Place) -> None:
+    async def _since(self, known: RecordCursor) -> None:
         """Fetch from the record that we know on."""
-        keeper = _Keeper(known.generation, known)
+        numbering = _RecordNumbering(known.generation, known)
         try:
             request = racp.report_from(known.sequence)
-            await self._run(request, Report(after=known.sequence - 1), keeper)
+            await self._run(request, RecordAssembler(after=known.sequence - 1), numbering)
         except SensorRefused as exc:
             if not is_unsupported(exc):
                 raise
             # It can only report everything; the keeper leaves out what we have.
-            await self._run(EVERYTHING, Report(), keeper)
+            await self._run(EVERYTHING, RecordAssembler(), numbering)
 
-    async def _run(self, request: Request, report: MeterReport, keeper: "_Keeper") -> None:
-        """Run one report, and hand over what *keeper* does not know."""
+    async def _run(
+        self, request: Request, report: MeterReport, numbering: "_RecordNumbering"
+    ) -> None:
+        """Run one report, and hand over what *numbering* does not know."""
 
         async def drain() -> None:
             await self._check()
             for ready in report.ready():
-                await self._keep(ready, keeper)
+                await self._keep(ready, numbering)
 
         newest = None if self._newest is None else self._newest.sequence
         with self._into(report):
             try:
                 await self._point.fetch(request, report, drain, newest=newest)
-            except (_Cleared, Endless):
+            except (_MemoryReplaced, Endless):
                 await self._point.abort()
                 raise
 
@@ -168,14 +172,14 @@ class Meter:
         if self._error is not None:
             raise self._error
 
-    async def _keep(self, ready: MeterRecord, keeper: "_Keeper") -> None:
-        place = keeper.place_of(ready.record)
+    async def _keep(self, ready: MeterRecord, numbering: "_RecordNumbering") -> None:
+        place = numbering.place_of(ready.record)
         if place is None:
             return
-        self._outlet.metrics.records.inc()
+        self._sink.metrics.records.inc()
         record = self._by_todays_offset(ready.record)
-        for outcome in glucose.observations(record, ready.context, self._outlet.quirks):
-            await self._outlet.put(self._outlet.measure(outcome, record=place.encode()))
+        for outcome in glucose.observations(record, ready.context, self._sink.quirks):
+            await self._sink.put(self._sink.measure(outcome, record=place.encode()))
 
     def _by_todays_offset(self, record: GlucoseMeasurement) -> GlucoseMeasurement:
         """
@@ -190,7 +194,7 @@ class Meter:
     def _on_measurement(self, value: bytes) -> None:
         if (report := self._asked()) is None:
             return
-        decoded = self._outlet.decode(CHARACTERISTICS[_MEASUREMENT], value)
+        decoded = self._sink.decode(CHARACTERISTICS[_MEASUREMENT], value)
         if isinstance(decoded, GlucoseMeasurement):
             waits = decoded.context_follows
             self._try(lambda: report.add(decoded.sequence, decoded, waits=waits))
@@ -198,7 +202,7 @@ class Meter:
     def _on_context(self, value: bytes) -> None:
         if (report := self._asked()) is None:
             return
-        decoded = self._outlet.decode(CHARACTERISTICS[_CONTEXT], value)
+        decoded = self._sink.decode(CHARACTERISTICS[_CONTEXT], value)
         if isinstance(decoded, GlucoseContext):
             self._try(lambda: report.add_context(decoded.sequence, decoded))
 
@@ -207,7 +211,7 @@ class Meter:
         self._point.stirred()
         if self._report is None:
             # Somebody else may have, who died: the meter has it still, and it comes to us too.
-            self._outlet.metrics.dropped(Drop.UNASKED)
+            self._sink.metrics.dropped(Drop.UNASKED)
         return self._report
 
     def _try(self, add: Callable[[], None]) -> None:
@@ -217,7 +221,7 @@ class Meter:
             self._error = exc
 
 
-class _Keeper:
+class _RecordNumbering:
     """
     Numbers records, and knows which of them we have.
 
@@ -227,23 +231,23 @@ class _Keeper:
         known: The last that we have; None for none.
     """
 
-    def __init__(self, generation: int, known: Place | None = None) -> None:
+    def __init__(self, generation: int, known: RecordCursor | None = None) -> None:
         self._generation = generation
         self._known = known
 
-    def place_of(self, measurement: GlucoseMeasurement) -> Place | None:
+    def place_of(self, measurement: GlucoseMeasurement) -> RecordCursor | None:
         """
         Return where *measurement* stands; None when we have it.
 
         Raises:
             _Cleared: It stands where another one stood.
         """
-        here = Place(self._generation, measurement.sequence, stamp_of(measurement))
+        here = RecordCursor(self._generation, measurement.sequence, stamp_of(measurement))
         known = self._known
         if known is None or here.sequence > known.sequence:
             return here
         if here.sequence < known.sequence:
             return None
         if here.stamp != known.stamp:
-            raise _Cleared
+            raise _MemoryReplaced
         return None if known.taken else here

@@ -18,10 +18,17 @@ import msgspec
 from edge_agent.bluetooth.errors import CallTimedOut, Endless, SensorRefused
 from edge_agent.bluetooth.radio.client import Link
 from edge_agent.bluetooth.radio.metrics import RadioMetrics
-from edge_agent.bluetooth.records.record_assembler import Report
+from edge_agent.bluetooth.records.record_assembler import RecordAssembler
 from edge_agent.gatt import racp
 from edge_agent.gatt.errors import DecodeError
-from edge_agent.gatt.racp import Count, OpCode, Operator, Request, Response, ResponseCode
+from edge_agent.gatt.racp import (
+    Count,
+    Operator,
+    RacpOpCode,
+    RacpResponse,
+    RacpResponseCode,
+    Request,
+)
 from edge_agent.ports import Clock
 
 CONTROL_POINT: Final = 0x2A52
@@ -35,19 +42,19 @@ _REPORTS: Final = 3
 """So often the same is asked for, as long as each time brings more of it."""
 _CALM_S: Final = 1.0
 
-EVERYTHING: Final = Request(OpCode.REPORT, Operator.ALL)
+EVERYTHING: Final = Request(RacpOpCode.REPORT, Operator.ALL)
 _UNSUPPORTED: Final = frozenset(
     {
-        ResponseCode.OP_CODE_NOT_SUPPORTED,
-        ResponseCode.INVALID_OPERATOR,
-        ResponseCode.OPERATOR_NOT_SUPPORTED,
-        ResponseCode.INVALID_OPERAND,
-        ResponseCode.OPERAND_NOT_SUPPORTED,
+        RacpResponseCode.OP_CODE_NOT_SUPPORTED,
+        RacpResponseCode.INVALID_OPERATOR,
+        RacpResponseCode.OPERATOR_NOT_SUPPORTED,
+        RacpResponseCode.INVALID_OPERAND,
+        RacpResponseCode.OPERAND_NOT_SUPPORTED,
     }
 )
 
 
-class Pace(msgspec.Struct, frozen=True):
+class RequestTiming(msgspec.Struct, frozen=True):
     """How patient to be with a sensor that was asked for records."""
 
     idle_s: float = 30.0
@@ -73,7 +80,7 @@ class ControlPoint:
     """
 
     def __init__(
-        self, link: Link, service: int, clock: Clock, pace: Pace, metrics: RadioMetrics
+        self, link: Link, service: int, clock: Clock, pace: RequestTiming, metrics: RadioMetrics
     ) -> None:
         self._link = link
         self._service = service
@@ -97,7 +104,7 @@ class ControlPoint:
         while self._clock.now() < deadline:
             while not self._answers.empty():
                 answer = _decode(self._answers.get_nowait())
-                if answer is not None and _is_to(answer, OpCode.ABORT):
+                if answer is not None and _is_to(answer, RacpOpCode.ABORT):
                     return  # GLS 1.0.1, section 3.5.1.3: nothing of the report follows.
             with contextlib.suppress(CallTimedOut):
                 await self._until_stirred(_CALM_S)
@@ -117,7 +124,7 @@ class ControlPoint:
     async def fetch(
         self,
         request: Request,
-        report: Report[Any, Any],
+        report: RecordAssembler[Any, Any],
         drain: Callable[[], Awaitable[None]],
         *,
         newest: int | None = None,
@@ -148,7 +155,7 @@ class ControlPoint:
     async def gather(
         self,
         request: Request,
-        report: Report[Any, Any],
+        report: RecordAssembler[Any, Any],
         drain: Callable[[], Awaitable[None]],
         counted: int | None,
     ) -> bool:
@@ -176,7 +183,7 @@ class ControlPoint:
         Raises:
             BluetoothError: The call failed.
         """
-        asked = msgspec.structs.replace(request, op_code=OpCode.COUNT)
+        asked = msgspec.structs.replace(request, op_code=RacpOpCode.COUNT)
         try:
             answer = await self._ask_until_heard(asked, _nothing)
         except SensorRefused as exc:
@@ -205,7 +212,7 @@ class ControlPoint:
 
     async def _ask_until_heard(
         self, request: Request, drain: Callable[[], Awaitable[None]]
-    ) -> Count | Response:
+    ) -> Count | RacpResponse:
         """Ask again while the sensor is busy; return what it says, if that is what was asked."""
         for attempt in range(1, _BUSY_TRIES + 1):
             try:
@@ -214,16 +221,16 @@ class ControlPoint:
                 if exc.code != _IN_PROGRESS or attempt == _BUSY_TRIES:
                     raise
             else:
-                if isinstance(answer, Count) or answer.code != ResponseCode.BUSY:
+                if isinstance(answer, Count) or answer.code != RacpResponseCode.BUSY:
                     _check(answer)
                     return answer
             # Somebody's request is under way; perhaps ours, from before a crash.
             await asyncio.sleep(self._pace.busy_s * 2 ** (attempt - 1))
-        raise SensorRefused("a request for records", code=ResponseCode.BUSY)
+        raise SensorRefused("a request for records", code=RacpResponseCode.BUSY)
 
     async def _ask(
         self, request: Request, drain: Callable[[], Awaitable[None]]
-    ) -> Count | Response:
+    ) -> Count | RacpResponse:
         while not self._answers.empty():
             self._answers.get_nowait()  # To a request that we gave up.
         self._values = 0
@@ -251,7 +258,7 @@ class ControlPoint:
 
     async def abort(self) -> None:
         """Ask the sensor to stop; what it says to that is not waited for."""
-        request = Request(OpCode.ABORT)
+        request = Request(RacpOpCode.ABORT)
         with contextlib.suppress(SensorRefused):
             await self._link.write(self._service, CONTROL_POINT, racp.encode_request(request))
 
@@ -261,16 +268,16 @@ def is_unsupported(error: SensorRefused) -> bool:
     return error.code in _UNSUPPORTED
 
 
-def _decode(value: bytes) -> Count | Response | None:
+def _decode(value: bytes) -> Count | RacpResponse | None:
     try:
         return racp.decode_response(value)
     except DecodeError:
         return None
 
 
-def _is_to(answer: Count | Response, op_code: OpCode) -> bool:
+def _is_to(answer: Count | RacpResponse, op_code: RacpOpCode) -> bool:
     if isinstance(answer, Count):
-        return op_code is OpCode.COUNT and answer.op_code is OpCode.COUNT_RESPONSE
+        return op_code is RacpOpCode.COUNT and answer.op_code is RacpOpCode.COUNT_RESPONSE
     return answer.request == op_code
 
 
@@ -278,8 +285,8 @@ async def _nothing() -> None:
     """Records that come while others are counted wait for their own request."""
 
 
-def _check(answer: Count | Response) -> None:
+def _check(answer: Count | RacpResponse) -> None:
     if isinstance(answer, Count):
         return
-    if answer.code not in (ResponseCode.SUCCESS, ResponseCode.NO_RECORDS):
+    if answer.code not in (RacpResponseCode.SUCCESS, RacpResponseCode.NO_RECORDS):
         raise SensorRefused("a request for records", code=answer.code)

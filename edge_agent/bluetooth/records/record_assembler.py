@@ -21,7 +21,7 @@ MAX_HELD: Final = 20_000
 MAX_REPEATED: Final = 10_000
 
 
-class Ready(msgspec.Struct, Generic[R, C], frozen=True):
+class AssembledRecord(msgspec.Struct, Generic[R, C], frozen=True):
     """A record that may be let go."""
 
     sequence: int
@@ -29,7 +29,7 @@ class Ready(msgspec.Struct, Generic[R, C], frozen=True):
     context: C | None
 
 
-class Report(Generic[R, C]):
+class RecordAssembler(Generic[R, C]):
     """
     One report of stored records, while it comes in.
 
@@ -108,16 +108,16 @@ class Report(Generic[R, C]):
         """Note that all have come."""
         self._is_complete = True
 
-    def ready(self) -> list[Ready[R, C]]:
+    def ready(self) -> list[AssembledRecord[R, C]]:
         """Return the records that may be let go, in order; each once."""
-        ready: list[Ready[R, C]] = []
+        ready: list[AssembledRecord[R, C]] = []
         for sequence in sorted(self._held):
             if not self._is_complete and not self._may_go(sequence):
                 break
             record, _ = self._held.pop(sequence)
             self._gone.add(sequence)
             self._last = sequence
-            ready.append(Ready(sequence, record, self._contexts.pop(sequence, None)))
+            ready.append(AssembledRecord(sequence, record, self._contexts.pop(sequence, None)))
         return ready
 
     def _may_go(self, sequence: int) -> bool:

@@ -23,7 +23,7 @@ _STAMPS: Final = 1 << 16
 _GENERATIONS: Final = 1 << 30
 
 
-class Place(msgspec.Struct, frozen=True):
+class RecordCursor(msgspec.Struct, frozen=True):
     """A place in the memory of a sensor."""
 
     generation: int
@@ -43,11 +43,11 @@ class Place(msgspec.Struct, frozen=True):
         return number * 2 + self.taken
 
 
-def decode(cursor: int) -> Place | None:
+def decode(cursor: int) -> RecordCursor | None:
     """Return the place that *cursor* stands for; None for 0, when nothing was taken yet."""
     if cursor <= 0:
         return None
     number, taken = divmod(cursor, 2)
     number, stamp = divmod(number, _STAMPS)
     generation, sequence = divmod(number, _SEQUENCES)
-    return Place(generation % _GENERATIONS, sequence, stamp, bool(taken))
+    return RecordCursor(generation % _GENERATIONS, sequence, stamp, bool(taken))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 
-from simulators.fleet.gateway.tracks import Track
+from simulators.fleet.gateway.tracks import ValueTrack
 from wire.envelope import Body, Envelope
 from wire.lease import Lease
 from wire.sealing import Sealer
@@ -35,7 +35,7 @@ class Author:
         agent: str,
         ingest_key: X25519PublicKey,
         *,
-        tracks: tuple[Sequence[Track], int],
+        tracks: tuple[Sequence[ValueTrack], int],
         skew_ms: int,
     ) -> None:
         self._agent = agent

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from simulators.fleet.errors import FleetError, LinkEnded, RosterError
 from simulators.fleet.gateway.gateway import Gateway
-from simulators.fleet.gateway.link import Link
-from simulators.fleet.gateway.transport import Switchboard, unreachable
+from simulators.fleet.gateway.link import MqttLink
+from simulators.fleet.gateway.transport import Transport, unreachable
 
 _PATIENCE_S: Final = 60.0
 
@@ -39,7 +39,7 @@ class Dialler:
     """
 
     def __init__(
-        self, host: str, port: int, board: Switchboard, *, ca_file: Path, at_once: int
+        self, host: str, port: int, board: Transport, *, ca_file: Path, at_once: int
     ) -> None:
         self._host = host
         self._port = port
@@ -86,7 +86,7 @@ class Dialler:
             gateway.went_down(LinkEnded("bundle_unreadable"))
             return
         tls = self._context.wrap_bio(self._incoming, self._outgoing, server_hostname=self._host)
-        gateway.link = link = Link(gateway, tls, self._incoming, self._outgoing)
+        gateway.link = link = MqttLink(gateway, tls, self._incoming, self._outgoing)
         family, address = self._addresses[0]
         try:
             link.line = self._board.connect(family, address, link)

@@ -17,9 +17,9 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from runtime.version import VERSION
 from simulators.fleet.errors import LinkEnded
 from simulators.fleet.gateway.author import Author
-from simulators.fleet.gateway.link import Link
+from simulators.fleet.gateway.link import MqttLink
 from simulators.fleet.gateway.memory_spool import MemorySpool, Waiting
-from simulators.fleet.gateway.tracks import Track
+from simulators.fleet.gateway.tracks import ValueTrack
 from simulators.fleet.report.journal import Journal
 from simulators.fleet.report.tally import Tally
 from simulators.fleet.scenario import malicious
@@ -44,7 +44,7 @@ _EARLY_S: Final = 1.0
 """How much sooner than it is due a state goes with an envelope."""
 
 
-class World(Protocol):
+class GatewayContext(Protocol):
     """What gateways of one process share."""
 
     journal: Journal
@@ -101,13 +101,13 @@ class Gateway:
         agent: str,
         *,
         lease_key: bytes,
-        tracks: tuple[Sequence[Track], int],
+        tracks: tuple[Sequence[ValueTrack], int],
         skew_ms: int,
-        world: World,
+        world: GatewayContext,
     ) -> None:
         self.number = number
         self.agent = agent
-        self.link: Link | None = None
+        self.link: MqttLink | None = None
         self.is_offline = False
         self.up_since = 0.0
         """Since when its connection is good; 0 while there is none."""
@@ -217,7 +217,7 @@ class Gateway:
             packets.append(self._state_packet(now))
         self._speak(link, b"".join(packets), now)
 
-    def _speak(self, link: Link, data: bytes, now: float) -> None:
+    def _speak(self, link: MqttLink, data: bytes, now: float) -> None:
         """Write what the broker will answer."""
         self._spoke_at = now
         if self._asked_at <= link.heard_at:

@@ -30,7 +30,7 @@ _plain: Final = memoryview(bytearray(_RECORD_BYTES))
 """What one record held, of whichever connection; of no interest once it is read."""
 
 
-class Line(Protocol):
+class Carrier(Protocol):
     """What carries it."""
 
     def send(self, data: bytes) -> None:
@@ -62,7 +62,7 @@ class Line(Protocol):
         ...
 
 
-class Owner(Protocol):
+class LinkOwner(Protocol):
     """Whose connection it is."""
 
     def connect_packet(self) -> bytes:
@@ -90,9 +90,9 @@ class Owner(Protocol):
         ...
 
 
-class Link:
+class MqttLink:
     """
-    A connection from its first byte to its last. Fills the port `Talker` of a switchboard.
+    A connection from its first byte to its last. Fills the port `Handler` of a switchboard.
 
     Args:
         owner: Whose it is.
@@ -110,7 +110,11 @@ class Link:
     )  # fmt: skip
 
     def __init__(
-        self, owner: Owner, tls: ssl.SSLObject, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO
+        self,
+        owner: LinkOwner,
+        tls: ssl.SSLObject,
+        incoming: ssl.MemoryBIO,
+        outgoing: ssl.MemoryBIO,
     ) -> None:
         self._owner = owner
         self._tls = tls
@@ -120,7 +124,7 @@ class Link:
         self._receive_max = 0
         self._rest = b""
         self._acks = b""
-        self.line: Line | None = None
+        self.line: Carrier | None = None
         self.is_over = False
         self.is_paused = False
         self.heard_at = 0.0

@@ -22,7 +22,7 @@ _LENGTH: Final = 720
 _PEOPLE: Final = 24
 
 
-class Track:
+class ValueTrack:
     """
     A run of values of one quantity that repeats for ever.
 
@@ -71,7 +71,7 @@ class Track:
         return block, self._present[start + count] - self._present[start]
 
 
-def tracks_of(seed: int, steps_ms: dict[str, int]) -> list[list[Track]]:
+def tracks_of(seed: int, steps_ms: dict[str, int]) -> list[list[ValueTrack]]:
     """Return, for each of a few dozen people, a track of each quantity."""
     return [
         [_track(f"fleet/{seed}/{person}", name, step) for name, step in steps_ms.items()]
@@ -79,7 +79,7 @@ def tracks_of(seed: int, steps_ms: dict[str, int]) -> list[list[Track]]:
     ]
 
 
-def _track(seed: str, name: str, step_ms: int) -> Track:
+def _track(seed: str, name: str, step_ms: int) -> ValueTrack:
     quantity = BY_NAME[name]
     values = [MISSING] * _LENGTH
     # Of a sensor that measures each second, the first of each step; a finer step repeats it.
@@ -89,7 +89,7 @@ def _track(seed: str, name: str, step_ms: int) -> Track:
         place, rest = divmod(number, stride)
         if rest == 0 and sample is not None:
             values[place] = quantity.to_steps(sample)
-    return Track(quantity.code, step_ms, values)
+    return ValueTrack(quantity.code, step_ms, values)
 
 
 def _natural(seed: str, name: str, *, count: int) -> Iterator[float | None]:

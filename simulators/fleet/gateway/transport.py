@@ -18,7 +18,7 @@ _DATA: Final = select.EPOLLIN
 _GONE: Final = select.EPOLLHUP | select.EPOLLERR
 
 
-class Talker(Protocol):
+class Handler(Protocol):
     """Who is on a line."""
 
     def opened(self) -> None:
@@ -34,15 +34,15 @@ class Talker(Protocol):
         ...
 
 
-class Line:
-    """One connection, made by `Switchboard.connect`."""
+class Socket:
+    """One connection, made by `Transport.connect`."""
 
-    __slots__ = ("_board", "_is_reading", "_socket", "_talker", "_unsent", "is_open")
+    __slots__ = ("_board", "_handler", "_is_reading", "_socket", "_unsent", "is_open")
 
-    def __init__(self, board: "Switchboard", sock: socket.socket, talker: Talker) -> None:
+    def __init__(self, board: "Transport", sock: socket.socket, handler: Handler) -> None:
         self._board = board
         self._socket = sock
-        self._talker = talker
+        self._handler = handler
         self._unsent = b""
         self._is_reading = True
         self.is_open = False
@@ -112,7 +112,7 @@ class Line:
     def hear(self, data: bytes) -> None:
         """Hand over *data*, which `receive` has returned."""
         if data:
-            self._talker.heard(data)
+            self._handler.heard(data)
         else:
             self._lose("closed")
 
@@ -135,7 +135,7 @@ class Line:
             return
         self.is_open = True
         self.watch()
-        self._talker.opened()
+        self._handler.opened()
 
     def watch(self) -> None:
         """Have epoll tell what there is to do."""
@@ -146,16 +146,16 @@ class Line:
 
     def _lose(self, kind: str) -> None:
         self._board.forget(self._socket)
-        self._talker.lost(kind)
+        self._handler.lost(kind)
 
 
-class Switchboard:
+class Transport:
     """Every line of a process."""
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
-        self._lines: dict[int, Line] = {}
-        self.outbox: list[Line] = []
+        self._lines: dict[int, Socket] = {}
+        self.outbox: list[Socket] = []
         """Who has something to send when the switchboard is flushed."""
 
     def close(self) -> None:
@@ -167,9 +167,9 @@ class Switchboard:
     def __len__(self) -> int:
         return len(self._lines)
 
-    def connect(self, family: int, address: Any, talker: Talker) -> Line:
+    def connect(self, family: int, address: Any, handler: Handler) -> Socket:
         """
-        Begin to connect to *address*; *talker* hears how it went.
+        Begin to connect to *address*; *handler* hears how it went.
 
         Raises:
             OSError: It cannot even be tried.
@@ -184,7 +184,7 @@ class Switchboard:
         except OSError:
             sock.close()
             raise
-        line = Line(self, sock, talker)
+        line = Socket(self, sock, handler)
         self._lines[sock.fileno()] = line
         self._epoll.register(sock, select.EPOLLOUT)
         return line

@@ -8,7 +8,7 @@ from typing import Final
 
 from simulators.charts import Line, plot
 from simulators.fleet.output.view import ceilings_of, cores_of, cost_of, drain_of, in_time, in_unit
-from simulators.fleet.report.report import Report
+from simulators.fleet.report.report import FleetReport
 
 _STYLE: Final = """
 body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:920px;padding:0 1rem;
@@ -20,7 +20,7 @@ td:first-child,th:first-child{text-align:left}.broken{color:#b91c1c;font-weight:
 """
 
 
-def render(report: Report) -> str:
+def render(report: FleetReport) -> str:
     """Return the page."""
     verdict = "every limit was kept" if report.is_good else "not every limit was kept"
     parts = [
@@ -47,7 +47,7 @@ def render(report: Report) -> str:
     )
 
 
-def _plots(report: Report) -> list[str]:
+def _plots(report: FleetReport) -> list[str]:
     over_time = functools.partial(
         plot, x=_seconds, marks=[(phase.from_s, phase.name) for phase in report.phases]
     )
@@ -72,7 +72,7 @@ def _plots(report: Report) -> list[str]:
     ]
 
 
-def _special(report: Report) -> str:
+def _special(report: FleetReport) -> str:
     """Return what only some scenarios are about."""
     found = [] if report.drain_s is None else [drain_of(report)]
     if any(phase.ceiling_per_s is not None for phase in report.phases):
@@ -111,7 +111,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return f"<table><tr>{cells}</tr>{body}</table>"
 
 
-def _verdicts(report: Report) -> str:
+def _verdicts(report: FleetReport) -> str:
     rows = "".join(
         f'<tr class="{"kept" if v.is_kept else "broken"}"><td>{_text(v.text)}</td>'
         f"<td>{_text(in_unit(v))}</td>"
@@ -121,7 +121,7 @@ def _verdicts(report: Report) -> str:
     return f"<table><tr><th>limit</th><th>measured</th><th></th></tr>{rows}</table>"
 
 
-def _phases(report: Report) -> str:
+def _phases(report: FleetReport) -> str:
     names = ("p50", "p90", "p99", "p999", "max")
     rows = [
         [
@@ -135,7 +135,7 @@ def _phases(report: Report) -> str:
     return _table(["phase", "offered/s", "sent/s", "stored/s", *names, "receipt p99"], rows)
 
 
-def _cores(report: Report) -> list[str]:
+def _cores(report: FleetReport) -> list[str]:
     """Return what shows where a phase costs; nothing where no process could be watched."""
     if not report.overall.cpu:
         return []
@@ -143,7 +143,7 @@ def _cores(report: Report) -> list[str]:
     return ["<h2>Cores used, by phase</h2>", _table(["phase", *report.overall.cpu], rows)]
 
 
-def _rates(report: Report) -> list[Line]:
+def _rates(report: FleetReport) -> list[Line]:
     return [(n, _by_second(report.per_second[n])) for n in ("offered", "sent", "stored")]
 
 
@@ -152,12 +152,12 @@ def _by_second(values: Sequence[float]) -> list[tuple[float, float]]:
     return [(float(second), value) for second, value in enumerate(values[:-1] or values)]
 
 
-def _curve(report: Report) -> list[tuple[float, float]]:
+def _curve(report: FleetReport) -> list[tuple[float, float]]:
     """Return the curve over the number of nines: 99 % at 2."""
     return [(-math.log10(max(1 - quantile, 1e-6)), s) for quantile, s in report.curve]
 
 
-def _uses(report: Report, field: str) -> list[Line]:
+def _uses(report: FleetReport, field: str) -> list[Line]:
     names = sorted({name for sample in report.samples for name in getattr(sample, field)})
     return [
         (name, [(s.at_s, getattr(s, field)[name]) for s in report.samples
@@ -166,7 +166,7 @@ def _uses(report: Report, field: str) -> list[Line]:
     ]  # fmt: skip
 
 
-def _books(report: Report) -> str:
+def _books(report: FleetReport) -> str:
     if report.books is None:
         return "<p>The database was not asked, or did not answer.</p>"
     fields = report.books.__struct_fields__

@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from simulators.fleet.report.report import Generator, PhaseReport, Report, Verdict
+from simulators.fleet.report.report import FleetReport, Generator, PhaseReport, Verdict
 from simulators.fleet.run.campaign import Progress
 from simulators.fleet.scenario import limits
 from simulators.fleet.scenario.scenario import Scenario
@@ -59,7 +59,7 @@ def render(now: Progress, scenario: Scenario) -> RenderableType:
     return table
 
 
-def render_report(report: Report) -> RenderableType:
+def render_report(report: FleetReport) -> RenderableType:
     """Return the report for a terminal."""
     phases = Table("phase", "offered/s", "sent/s", "stored/s", "p50", "p90", "p99", "p99.9", "max",
                    "receipt p99", title=report.scenario, title_justify="left")  # fmt: skip
@@ -101,7 +101,7 @@ def cost_of(generator: Generator) -> str:
     )
 
 
-def cores_of(report: Report) -> list[tuple[str, list[str]]]:
+def cores_of(report: FleetReport) -> list[tuple[str, list[str]]]:
     """Return how many cores each program used, by phase and in all of them."""
     names = list(report.overall.cpu)
     return [
@@ -110,14 +110,14 @@ def cores_of(report: Report) -> list[tuple[str, list[str]]]:
     ]
 
 
-def drain_of(report: Report) -> str:
+def drain_of(report: FleetReport) -> str:
     """Return how long what an outage left behind took, and what it asked of ingest."""
     most_mb = report.highest_mb.get("ingest")
     memory = "" if most_mb is None else f", ingest at most {most_mb:.0f} MB"
     return f"drained {in_time(report.drain_s)} after the outage{memory}"
 
 
-def ceilings_of(report: Report) -> str:
+def ceilings_of(report: FleetReport) -> str:
     """Return how fast ingest was at its ceiling, in a sentence."""
     ceilings = [
         f"{phase.name} {_number(phase.ceiling_per_s)}"
@@ -148,7 +148,7 @@ def _cells(phase: PhaseReport) -> list[str]:
     ]
 
 
-def _equation(report: Report) -> str:
+def _equation(report: FleetReport) -> str:
     books = report.books
     assert books is not None  # noqa: S101 - asked for only when there are books
     return (

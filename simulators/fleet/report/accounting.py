@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from simulators.fleet.report.journal import PURGED, UNSETTLED, Columns
 from simulators.fleet.report.ledger import Rows, Settled
-from simulators.fleet.report.tally import Snapshot
+from simulators.fleet.report.tally import TallySnapshot
 from simulators.fleet.scenario.plan import Act
 
 _MISSING: Final = -1
@@ -39,7 +39,7 @@ class Ingested(msgspec.Struct, frozen=True):
         return self.received - outcomes - self.abandoned - self.in_flight
 
 
-class Books(msgspec.Struct, frozen=True):
+class Accounting(msgspec.Struct, frozen=True):
     """The result. Envelopes with an identity, but where the name says otherwise."""
 
     sealed: int
@@ -150,10 +150,10 @@ def settle(
     joined: Joined,
     *,
     rows: Rows | None,
-    tally: Snapshot,
+    tally: TallySnapshot,
     ingested: Ingested,
     withdrawn: NDArray[np.bool_],
-) -> Books:
+) -> Accounting:
     """
     Return the books.
 
@@ -182,7 +182,7 @@ def settle(
     more = max(0, ledger_observations - sealed_observations) + max(
         0, stored_rows - ledger_observations
     )
-    return Books(
+    return Accounting(
         sealed=len(journal),
         stored=int(joined.is_stored.sum()),
         refused=int(is_refused.sum()),

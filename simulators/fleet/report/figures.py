@@ -9,7 +9,7 @@ import numpy as np
 from simulators.fleet.report.accounting import Joined
 from simulators.fleet.report.histogram import Histogram
 from simulators.fleet.report.report import PhaseReport
-from simulators.fleet.report.tally import Snapshot
+from simulators.fleet.report.tally import TallySnapshot
 from simulators.fleet.scenario.plan import Act, Plan
 from simulators.fleet.scenario.scenario import Scenario
 
@@ -169,7 +169,7 @@ def _p99_by(second: np.typing.NDArray[np.int64], values: Any, count: int) -> lis
     ]
 
 
-def receipt_of(tally: Snapshot, numbers: Sequence[int]) -> Histogram:
+def receipt_of(tally: TallySnapshot, numbers: Sequence[int]) -> Histogram:
     """Return the times until receipts of some phases."""
     whole = Histogram()
     for number in numbers:

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from simulators.fleet.report.accounting import Books, Ingested
+from simulators.fleet.report.accounting import Accounting, Ingested
 
 
 class PhaseReport(msgspec.Struct, frozen=True):
@@ -30,7 +30,7 @@ class PhaseReport(msgspec.Struct, frozen=True):
     """How many cores each program used while it lasted; at its edges true to a second."""
 
 
-class Sample(msgspec.Struct, frozen=True):
+class UsageSample(msgspec.Struct, frozen=True):
     """The run at a second."""
 
     at_s: float
@@ -75,7 +75,7 @@ class Verdict(msgspec.Struct, frozen=True):
     is_kept: bool
 
 
-class Report(msgspec.Struct, frozen=True):
+class FleetReport(msgspec.Struct, frozen=True):
     """Everything that a run showed."""
 
     scenario: str
@@ -94,7 +94,7 @@ class Report(msgspec.Struct, frozen=True):
     phases: list[PhaseReport]
     overall: PhaseReport
     """All phases in which every gateway had its network."""
-    books: Books | None
+    books: Accounting | None
     ingest: Ingested
     generator: Generator
     links: dict[str, int]
@@ -108,7 +108,7 @@ class Report(msgspec.Struct, frozen=True):
     machine: dict[str, float]
     notes: list[str]
     verdicts: list[Verdict]
-    samples: list[Sample]
+    samples: list[UsageSample]
     per_second: dict[str, list[float]]
     curve: list[tuple[float, float]]
 

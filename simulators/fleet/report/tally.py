@@ -57,9 +57,9 @@ class Tally:
         """How many gateways have a good connection."""
         return self.came_up - self.went_down
 
-    def snapshot(self, **more: float) -> "Snapshot":
+    def snapshot(self, **more: float) -> "TallySnapshot":
         """Return it as a value."""
-        return Snapshot(
+        return TallySnapshot(
             published=self.published,
             repeated=self.repeated,
             taken=self.taken,
@@ -84,7 +84,7 @@ class Tally:
         )
 
 
-class Snapshot(msgspec.Struct, frozen=True):
+class TallySnapshot(msgspec.Struct, frozen=True):
     """A tally at a moment, as one process tells another. Histograms by bucket."""
 
     published: int = 0
@@ -119,12 +119,12 @@ class Snapshot(msgspec.Struct, frozen=True):
         return whole
 
 
-def sum_of(parts: list[Snapshot]) -> Snapshot:
+def sum_of(parts: list[TallySnapshot]) -> TallySnapshot:
     """Return what several processes have done together."""
-    return Snapshot(
+    return TallySnapshot(
         **{
             name: _added([getattr(part, name) for part in parts])
-            for name in Snapshot.__struct_fields__
+            for name in TallySnapshot.__struct_fields__
         }
     )
 

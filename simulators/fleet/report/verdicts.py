@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
-from simulators.fleet.report.report import PhaseReport, Report, Verdict
+from simulators.fleet.report.report import FleetReport, PhaseReport, Verdict
 from simulators.fleet.scenario.limits import Limit
 
 
-def measured(report: Report, limit: Limit) -> float | None:
+def measured(report: FleetReport, limit: Limit) -> float | None:
     """Return the figure of *report* that *limit* is about; None when there is none."""
     phase = next((p for p in report.phases if p.name == limit.phase), report.overall)
     if limit.figure in phase.queryable:
@@ -54,7 +54,7 @@ def ceiling_of(phases: Sequence[PhaseReport], name: str | None = None) -> float 
     return float(np.mean(storms) / np.mean(calms))
 
 
-def judge(report: Report, required: Sequence[Limit], failing: Sequence[Limit]) -> Report:
+def judge(report: FleetReport, required: Sequence[Limit], failing: Sequence[Limit]) -> FleetReport:
     """Return *report* with a verdict on what must hold, and on what must not."""
     verdicts = []
     for limit in required:

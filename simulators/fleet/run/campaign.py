@@ -14,17 +14,17 @@ from typing import Final
 import msgspec
 
 from simulators.fleet.errors import WorkerEnded
-from simulators.fleet.report.report import Report
-from simulators.fleet.report.tally import Snapshot
+from simulators.fleet.report.report import FleetReport
+from simulators.fleet.report.tally import TallySnapshot
 from simulators.fleet.report.verdicts import judge
 from simulators.fleet.run.closing import Seen, close
-from simulators.fleet.run.ingest_pause import Standstill
+from simulators.fleet.run.ingest_pause import IngestPause
 from simulators.fleet.run.meter import Use
-from simulators.fleet.run.network_conditions import Weather
-from simulators.fleet.run.process_monitor import Lookout
+from simulators.fleet.run.network_conditions import NetworkConditions
+from simulators.fleet.run.process_monitor import ProcessMonitor
 from simulators.fleet.run.site import Site
 from simulators.fleet.run.withdrawals import Withdrawals
-from simulators.fleet.run.worker_pool import Crew
+from simulators.fleet.run.worker_pool import WorkerPool
 from simulators.fleet.scenario import roster
 from simulators.fleet.scenario.job import Job
 from simulators.fleet.scenario.limits import Limit
@@ -39,7 +39,7 @@ uses while nothing is due."""
 _RAMP_PATIENCE_S: Final = 180.0
 
 
-class Options(msgspec.Struct, frozen=True):
+class CampaignOptions(msgspec.Struct, frozen=True):
     """What the user chose besides the scenario."""
 
     workers: int = 1
@@ -54,7 +54,7 @@ class Progress(msgspec.Struct, frozen=True):
 
     elapsed_s: float
     phase: str
-    tally: Snapshot
+    tally: TallySnapshot
     stored: int
     uses: dict[str, Use]
 
@@ -82,7 +82,7 @@ class Campaign:
         scenario: Scenario,
         todo: Plan,
         site: Site,
-        options: Options,
+        options: CampaignOptions,
         *,
         say: Callable[[str], None],
         show: Callable[[Progress], None],
@@ -97,14 +97,14 @@ class Campaign:
         self._notes: list[str] = []
         self._connected = 0
         self._withdrawals = Withdrawals(todo, site, note=self._note)
-        self._lookout = Lookout({}, None)
-        self._tally = Snapshot()
+        self._monitor = ProcessMonitor({}, None)
+        self._tally = TallySnapshot()
         self._ramp_s = 0.0
         self._settle_s = 0.0
         self._began_at = time.time()
         self._starts_at = self._began_at
 
-    async def run(self) -> Report:
+    async def run(self) -> FleetReport:
         """Play it all; return the report."""
         self._folder.mkdir(mode=0o700, exist_ok=True)
         for old in self._folder.glob("*-*.*"):
@@ -112,26 +112,26 @@ class Campaign:
             old.unlink()
         with self._network() as relay:
             port = self._site.port if relay is None else relay.port
-            crew = Crew(self._jobs(port), log=self._folder / "fleet.log")
-            await crew.start()
-            pids = {**self._site.pids, "fleet": crew.pids, "bench": [os.getpid()]}
-            self._lookout = Lookout(pids, self._site.ingest_port)
+            pool = WorkerPool(self._jobs(port), log=self._folder / "fleet.log")
+            await pool.start()
+            pids = {**self._site.pids, "fleet": pool.pids, "bench": [os.getpid()]}
+            self._monitor = ProcessMonitor(pids, self._site.ingest_port)
             try:
-                await self._play(crew, relay)
+                await self._play(pool, relay)
             except WorkerEnded as exc:
                 self._note(str(exc))
             finally:
-                self._tally = await self._bring_home(crew, relay)
+                self._tally = await self._bring_home(pool, relay)
         self._say("settling the books")
         return await asyncio.to_thread(self._close)
 
-    async def _bring_home(self, crew: Crew, relay: Relay | None) -> Snapshot:
+    async def _bring_home(self, pool: WorkerPool, relay: Relay | None) -> TallySnapshot:
         try:
             # A network at its worst must not be what the books are closed over.
             if relay is not None:
                 relay.release()
         finally:
-            last = await crew.finish()
+            last = await pool.finish()
         return last
 
     @contextlib.contextmanager
@@ -162,24 +162,24 @@ class Campaign:
             for number in range(self._options.workers)
         ]
 
-    async def _play(self, crew: Crew, relay: Relay | None) -> None:
-        await self._ramp(crew)
-        await asyncio.to_thread(self._lookout.scrape)
+    async def _play(self, pool: WorkerPool, relay: Relay | None) -> None:
+        await self._ramp(pool)
+        await asyncio.to_thread(self._monitor.scrape)
         self._starts_at = time.time() + _LEAD_S
-        crew.go(self._starts_at)
-        await self._lookout.begin(self._starts_at)
+        pool.go(self._starts_at)
+        await self._monitor.begin(self._starts_at)
         leaving = asyncio.create_task(self._withdrawals.run(self._starts_at), name="withdrawals")
         beside = [leaving]
         if relay is not None:
-            weather = Weather(self._scenario, relay)
+            weather = NetworkConditions(self._scenario, relay)
             beside.append(asyncio.create_task(weather.play(self._starts_at), name="weather"))
         if self._scenario.has_standstill:
-            still = Standstill(self._scenario, self._site.pids.get("ingest", []), note=self._note)
+            still = IngestPause(self._scenario, self._site.pids.get("ingest", []), note=self._note)
             beside.append(asyncio.create_task(still.play(self._starts_at), name="standstill"))
         try:
-            await self._watch(crew)
+            await self._watch(pool)
             await self._withdrawals.finish(leaving, patience_s=self._scenario.settle_s)
-            await self._come_to_rest(crew)
+            await self._come_to_rest(pool)
         finally:
             for task in beside:
                 task.cancel()
@@ -187,13 +187,13 @@ class Campaign:
                 if isinstance(outcome, Exception):
                     self._note(f"a part of the run failed ({type(outcome).__name__})")
 
-    async def _ramp(self, crew: Crew) -> None:
+    async def _ramp(self, pool: WorkerPool) -> None:
         """Wait until every gateway is connected and has its lease, or it takes too long."""
         self._say(f"connecting {self._scenario.agents} gateways")
         began = time.monotonic()
         patience_s = self._scenario.ramp_s + _RAMP_PATIENCE_S
         while (took := time.monotonic() - began) < patience_s:
-            found = crew.snapshot()
+            found = pool.snapshot()
             self._connected = max(self._connected, found.online)
             self._ramp_s = took
             ready = min(found.online, int(found.more.get("leased", 0)))
@@ -203,12 +203,12 @@ class Campaign:
             await asyncio.sleep(0.25)
         self._note("not every gateway could be connected and leased before the first phase")
 
-    async def _watch(self, crew: Crew) -> None:
+    async def _watch(self, pool: WorkerPool) -> None:
         """Watch until the plan is done."""
         said: set[str] = set()
         while True:
             await asyncio.sleep(_TICK_S)
-            found = crew.snapshot()
+            found = pool.snapshot()
             await self._look(found)
             for part in self._site.ended():
                 if part not in said:
@@ -221,12 +221,12 @@ class Campaign:
                 self._note("the generator did not finish its plan in time")
                 return
 
-    async def _come_to_rest(self, crew: Crew) -> None:
+    async def _come_to_rest(self, pool: WorkerPool) -> None:
         """Wait until nothing is waiting for a receipt, or it takes too long."""
         self._say("coming to rest")
         began = time.monotonic()
         while time.monotonic() - began < self._scenario.settle_s:
-            found = crew.snapshot()
+            found = pool.snapshot()
             await self._look(found)
             self._settle_s = time.monotonic() - began
             if not found.more.get("waiting", 0):
@@ -234,10 +234,10 @@ class Campaign:
             await asyncio.sleep(0.5)
         self._note("not everything was settled in the time that the scenario gives")
 
-    async def _look(self, found: Snapshot) -> None:
-        elapsed_s = await self._lookout.look(found)
+    async def _look(self, found: TallySnapshot) -> None:
+        elapsed_s = await self._monitor.look(found)
         self._connected = max(self._connected, found.online)
-        stored, uses = self._lookout.ingested().stored, self._lookout.uses
+        stored, uses = self._monitor.ingested().stored, self._monitor.uses
         self._show(Progress(elapsed_s, self._phase_at(elapsed_s), found, stored, uses))
 
     def _phase_at(self, elapsed: float) -> str:
@@ -251,8 +251,8 @@ class Campaign:
         self._notes.append(text)
         self._say(text)
 
-    def _close(self) -> Report:
-        self._lookout.scrape()
+    def _close(self) -> FleetReport:
+        self._monitor.scrape()
         seen = Seen(
             began_at=self._began_at,
             starts_at=self._starts_at,
@@ -261,12 +261,12 @@ class Campaign:
             connected=self._connected,
             workers=self._options.workers,
             tally=self._tally,
-            ingested=self._lookout.ingested(),
+            ingested=self._monitor.ingested(),
             withdrawn=sorted(self._withdrawals.withdrawn),
             withdrawn_late_s=self._withdrawals.latest_s,
-            samples=self._lookout.samples,
-            highest_mb=self._lookout.highest_mb,
-            spent=self._lookout.spent,
+            samples=self._monitor.samples,
+            highest_mb=self._monitor.highest_mb,
+            spent=self._monitor.spent,
             notes=self._notes,
         )
         report = close(self._scenario, self._plan, self._site, self._folder, seen)

@@ -10,11 +10,11 @@ import numpy as np
 from simulators.fleet.errors import UnansweredError
 from simulators.fleet.report import accounting as bookkeeping
 from simulators.fleet.report import journal
-from simulators.fleet.report.accounting import Books, Ingested, Joined
+from simulators.fleet.report.accounting import Accounting, Ingested, Joined
 from simulators.fleet.report.figures import Figures, Spent, receipt_of
 from simulators.fleet.report.ledger import Ledger, Rows, Settled
-from simulators.fleet.report.report import Generator, Report, Sample
-from simulators.fleet.report.tally import Snapshot
+from simulators.fleet.report.report import FleetReport, Generator, UsageSample
+from simulators.fleet.report.tally import TallySnapshot
 from simulators.fleet.run.site import Site
 from simulators.fleet.scenario.plan import Plan
 from simulators.fleet.scenario.scenario import Scenario
@@ -30,20 +30,20 @@ class Seen(msgspec.Struct, frozen=True):
     settle_s: float
     connected: int
     workers: int
-    tally: Snapshot
+    tally: TallySnapshot
     ingested: Ingested
     withdrawn: Sequence[int]
     """Numbers of the gateways whose person withdrew."""
     withdrawn_late_s: float | None
     """How long after it was due the tardiest withdrawal took effect."""
-    samples: list[Sample]
+    samples: list[UsageSample]
     highest_mb: dict[str, float]
     spent: list[Spent]
     """From the order to begin on."""
     notes: list[str]
 
 
-def close(scenario: Scenario, plan: Plan, site: Site, folder: Path, seen: Seen) -> Report:
+def close(scenario: Scenario, plan: Plan, site: Site, folder: Path, seen: Seen) -> FleetReport:
     """
     Return the report of a run that has come to rest.
 
@@ -67,7 +67,7 @@ def close(scenario: Scenario, plan: Plan, site: Site, folder: Path, seen: Seen) 
         # What the database has of its gateways would look like rows that nobody sent.
         books = None
         notes.append("the books cannot be closed: a process of the fleet left no journal")
-    return Report(
+    return FleetReport(
         scenario=scenario.name,
         about=scenario.about,
         seed=scenario.seed,
@@ -152,7 +152,7 @@ def _spools(site: Site, folder: Path) -> dict[tuple[str, bytes], int]:
     }
 
 
-def _books(joined: Joined, rows: Rows, seen: Seen) -> Books:
+def _books(joined: Joined, rows: Rows, seen: Seen) -> Accounting:
     return bookkeeping.settle(
         joined,
         rows=rows,

@@ -21,9 +21,9 @@ from simulators.fleet.gateway import bundle
 from simulators.fleet.gateway.dialler import Dialler
 from simulators.fleet.gateway.gateway import Gateway
 from simulators.fleet.gateway.tracks import tracks_of
-from simulators.fleet.gateway.transport import Switchboard
+from simulators.fleet.gateway.transport import Transport
 from simulators.fleet.report.journal import Journal
-from simulators.fleet.report.tally import Snapshot, Tally
+from simulators.fleet.report.tally import Tally, TallySnapshot
 from simulators.fleet.run.costs import Costs
 from simulators.fleet.run.own_process import rss_bytes
 from simulators.fleet.scenario.job import Job
@@ -89,7 +89,7 @@ class Driver:
             )
             for number in mine
         }
-        self._board = Switchboard()
+        self._board = Transport()
         self._dialler = Dialler(
             job.host, job.port, self._board,
             ca_file=first / "ca.crt", at_once=job.scenario.connecting_at_once,
@@ -253,7 +253,7 @@ class Driver:
         for gateway in itertools.islice(self._visits, due):
             gateway.keep_up(now, resend_after_s=self._job.resend_after_s)
 
-    def snapshot(self) -> Snapshot:
+    def snapshot(self) -> TallySnapshot:
         """Return how it goes."""
         tally, sealed = self.tally, len(self.journal)
         return tally.snapshot(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from simulators.fleet.scenario.scenario import Scenario
 
 
-class Standstill:
+class IngestPause:
     """
     Stops processes in the phases that say so, and has them go on after each.
 

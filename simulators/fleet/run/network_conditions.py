@@ -23,7 +23,7 @@ def conditions_of(network: Network) -> Conditions:
     )
 
 
-class Weather:
+class NetworkConditions:
     """
     Changes a relay as a scenario goes on.
 

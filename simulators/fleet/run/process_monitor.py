@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 
 from simulators.fleet.report.accounting import Ingested
 from simulators.fleet.report.figures import Spent
-from simulators.fleet.report.report import Sample
-from simulators.fleet.report.tally import Snapshot
+from simulators.fleet.report.report import UsageSample
+from simulators.fleet.report.tally import TallySnapshot
 from simulators.fleet.run.meter import Meter, Use
 from simulators.stack.scrape import EMPTY, scrape
 
 
-class Lookout:
+class ProcessMonitor:
     """
     Keeps what was seen of the programs of a run.
 
@@ -30,7 +30,7 @@ class Lookout:
         self._starts_at = time.time()
         self.uses: dict[str, Use] = {}
         """What each program uses, as last seen."""
-        self.samples: list[Sample] = []
+        self.samples: list[UsageSample] = []
         self.spent: list[Spent] = []
 
     async def begin(self, starts_at: float) -> None:
@@ -39,14 +39,14 @@ class Lookout:
         self._starts_at = starts_at
         await self._read()
 
-    async def look(self, found: Snapshot) -> float:
+    async def look(self, found: TallySnapshot) -> float:
         """Look at every program, *found* being how the fleet goes; return the time of the run."""
         before = self.spent[-1]
         elapsed_s = await self._read()
         await asyncio.to_thread(self.scrape)
         since_s = max(elapsed_s - before.at_s, 0.1)
         self.samples.append(
-            Sample(
+            UsageSample(
                 at_s=round(elapsed_s, 2),
                 online=found.online,
                 waiting=int(found.more.get("waiting", 0)),

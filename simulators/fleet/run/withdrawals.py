@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from simulators.fleet.run.site import Site
 from simulators.fleet.scenario.plan import Plan
-from simulators.stack.trust_shell import CommandFailed, TrustShell
+from simulators.stack.trust_shell import TrustCommandFailed, TrustShell
 
 
 class Withdrawals:
@@ -58,7 +58,7 @@ class Withdrawals:
             await asyncio.to_thread(
                 shell.run, "decision", "withdraw", "--subject", subject, "--purpose", "fleet"
             )
-        except CommandFailed as exc:
+        except TrustCommandFailed as exc:
             self._note(str(exc))
         else:
             self.withdrawn.add(number)

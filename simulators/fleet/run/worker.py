@@ -14,7 +14,7 @@ import msgspec
 import uvloop
 
 from simulators.fleet.errors import FleetError
-from simulators.fleet.report.tally import Snapshot
+from simulators.fleet.report.tally import TallySnapshot
 from simulators.fleet.run.driver import Driver
 from simulators.fleet.run.own_process import raise_file_limit
 from simulators.fleet.scenario import plan, roster
@@ -23,7 +23,7 @@ from simulators.fleet.scenario.job import Job
 _SNAPSHOT_S: Final = 1.0
 
 
-class Order(msgspec.Struct, frozen=True):
+class WorkerCommand(msgspec.Struct, frozen=True):
     """What a worker is told."""
 
     go: float | None = None
@@ -31,10 +31,10 @@ class Order(msgspec.Struct, frozen=True):
     stop: bool = False
 
 
-class Word(msgspec.Struct, frozen=True):
+class WorkerMessage(msgspec.Struct, frozen=True):
     """What a worker says."""
 
-    snapshot: Snapshot | None = None
+    snapshot: TallySnapshot | None = None
     is_last: bool = False
     error: str | None = None
 
@@ -49,7 +49,7 @@ def main(argv: list[str]) -> int:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_play(job, members, mine))
     except FleetError as exc:
-        _say(Word(error=str(exc)))
+        _say(WorkerMessage(error=str(exc)))
         return 1
     return 0
 
@@ -73,13 +73,13 @@ async def _play(job: Job, members: list[roster.Member], mine: plan.Plan) -> None
                 task.cancel()
     finally:
         await driver.finish()
-    _say(Word(snapshot=last, is_last=True))
+    _say(WorkerMessage(snapshot=last, is_last=True))
 
 
 async def _obey(driver: Driver, orders: asyncio.StreamReader) -> None:
     """Do what is ordered, until told to stop or until whoever orders is gone."""
     while line := await orders.readline():
-        order = msgspec.json.decode(line, type=Order)
+        order = msgspec.json.decode(line, type=WorkerCommand)
         if order.stop:
             return
         if order.go is not None:
@@ -97,11 +97,11 @@ async def _orders() -> asyncio.StreamReader:
 
 async def _report(driver: Driver) -> None:
     while True:
-        _say(Word(snapshot=driver.snapshot()))
+        _say(WorkerMessage(snapshot=driver.snapshot()))
         await asyncio.sleep(_SNAPSHOT_S)
 
 
-def _say(word: Word) -> None:
+def _say(word: WorkerMessage) -> None:
     sys.stdout.buffer.write(msgspec.json.encode(word) + b"\n")
     sys.stdout.buffer.flush()
 

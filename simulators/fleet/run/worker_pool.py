@@ -10,8 +10,8 @@ from typing import Final
 import msgspec
 
 from simulators.fleet.errors import WorkerEnded
-from simulators.fleet.report.tally import Snapshot, sum_of
-from simulators.fleet.run.worker import Order, Word
+from simulators.fleet.report.tally import TallySnapshot, sum_of
+from simulators.fleet.run.worker import WorkerCommand, WorkerMessage
 from simulators.fleet.scenario.job import Job
 
 _ROOT: Final = Path(__file__).resolve().parents[3]
@@ -25,7 +25,7 @@ class _Worker:
     def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
         self._process = process
         self._log = log
-        self.snapshot = Snapshot()
+        self.snapshot = TallySnapshot()
         self.is_over = False
         self.error: str | None = None
         self._listening = asyncio.create_task(self._listen(), name="worker")
@@ -37,7 +37,7 @@ class _Worker:
     async def _listen(self) -> None:
         assert self._process.stdout is not None  # noqa: S101 - it is a pipe
         while line := await self._process.stdout.readline():
-            word = msgspec.json.decode(line, type=Word)
+            word = msgspec.json.decode(line, type=WorkerMessage)
             self.error = word.error or self.error
             self.snapshot = word.snapshot or self.snapshot
             self.is_over = self.is_over or word.is_last
@@ -46,7 +46,7 @@ class _Worker:
             lines = self._log.read_text(errors="replace").splitlines()
             self.error = " / ".join(["a process of the fleet ended", *lines[-2:]])
 
-    def tell(self, order: Order) -> None:
+    def tell(self, order: WorkerCommand) -> None:
         assert self._process.stdin is not None  # noqa: S101 - it is a pipe
         with contextlib.suppress(ConnectionError):
             self._process.stdin.write(msgspec.json.encode(order) + b"\n")
@@ -60,7 +60,7 @@ class _Worker:
             await self._listening
 
 
-class Crew:
+class WorkerPool:
     """
     The processes that play one fleet.
 
@@ -93,7 +93,7 @@ class Crew:
         """Their process ids."""
         return [worker.pid for worker in self._workers]
 
-    def snapshot(self) -> Snapshot:
+    def snapshot(self) -> TallySnapshot:
         """
         Return how it goes, all together.
 
@@ -108,11 +108,11 @@ class Crew:
     def go(self, starts_at: float) -> None:
         """Have the first phase begin at *starts_at*."""
         for worker in self._workers:
-            worker.tell(Order(go=starts_at))
+            worker.tell(WorkerCommand(go=starts_at))
 
-    async def finish(self) -> Snapshot:
+    async def finish(self) -> TallySnapshot:
         """Have them say goodbye and write their journals; return how it went."""
         for worker in self._workers:
-            worker.tell(Order(stop=True))
+            worker.tell(WorkerCommand(stop=True))
         await asyncio.gather(*(worker.end() for worker in self._workers))
         return sum_of([worker.snapshot for worker in self._workers])

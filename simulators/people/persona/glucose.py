@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from simulators.people.persona.day import DAY_MS, HOUR_MS, Calendar, Day, Traits, traits_of
-from simulators.recordings.sample import Fault, Sample
+from simulators.recordings.sample import Sample, SampleFault
 
 STEP_MS: Final = 300_000
 WARM_UP_MS: Final = HOUR_MS
@@ -83,9 +83,9 @@ def cgm(seed: str, *, start_ms: int, age_ms: int) -> Iterator[Sample]:
         offset_ms += STEP_MS
 
 
-def _fault_of(level: float, age_ms: int, *, at_fault: bool) -> Fault | None:
+def _fault_of(level: float, age_ms: int, *, at_fault: bool) -> SampleFault | None:
     if age_ms < WARM_UP_MS:
-        return Fault.WARM_UP
+        return SampleFault.WARM_UP
     if at_fault:
-        return Fault.SENSOR_FAULT
-    return None if LOWEST <= level <= HIGHEST else Fault.SATURATED
+        return SampleFault.SENSOR_FAULT
+    return None if LOWEST <= level <= HIGHEST else SampleFault.SATURATED

@@ -20,7 +20,7 @@ from simulators.people.persona.day import (
     Traits,
     traits_of,
 )
-from simulators.recordings.sample import Fault, Sample
+from simulators.recordings.sample import Sample, SampleFault
 
 STEP_MS: Final = 1000
 _AVERAGED_BEATS: Final = 8
@@ -98,7 +98,7 @@ def strap(seed: str, *, start_ms: int) -> Iterator[Sample]:
                 yield Sample(int(beat_ms) - start_ms, "rr_interval", float(interval))
             beat_ms, interval = next(beats)
         if is_lost:
-            yield Sample(offset_ms, "heart_rate", None, Fault.OFF_BODY)
+            yield Sample(offset_ms, "heart_rate", None, SampleFault.OFF_BODY)
         elif recent:
             mean = sum(recent) / len(recent)
             yield Sample(offset_ms, "heart_rate", float(round(60_000 / mean)))

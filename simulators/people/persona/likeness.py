@@ -25,7 +25,7 @@ _EARLY: Final = 0.2
 """An interval that is so much shorter or longer than its median neighbourhood is ectopy."""
 
 
-class Figures(msgspec.Struct, frozen=True):
+class LikenessFigures(msgspec.Struct, frozen=True):
     """Of one person and one quantity, by name; in the quantity's unit, or a share."""
 
     values: dict[str, float]
@@ -49,7 +49,7 @@ def on_grid(samples: Iterable[Sample], quantity: str, *, step_ms: int) -> Series
     return series
 
 
-def figures_of(series: Series, *, step_ms: int, lags_min: Sequence[int]) -> Figures:
+def figures_of(series: Series, *, step_ms: int, lags_min: Sequence[int]) -> LikenessFigures:
     """Return the figures of *series*."""
     present = series[~np.isnan(series)]
     values = {f"q{q:02d}": float(np.percentile(present, q)) for q in _QUANTILES}
@@ -58,7 +58,7 @@ def figures_of(series: Series, *, step_ms: int, lags_min: Sequence[int]) -> Figu
     changes = np.diff(series)
     values["sd of change"] = float(np.nanstd(changes))
     values["missing"] = missing_share(series, step_ms=step_ms)
-    return Figures(
+    return LikenessFigures(
         values,
         {lag: autocorrelation(series, round(lag * 60_000 / step_ms)) for lag in lags_min},
     )
@@ -83,13 +83,13 @@ def missing_share(series: Series, *, step_ms: int) -> float:
     return float(np.isnan(np.concatenate(worn)).mean()) if worn else math.nan
 
 
-def interval_figures(intervals_ms: Sequence[float]) -> Figures:
+def interval_figures(intervals_ms: Sequence[float]) -> LikenessFigures:
     """Return the figures of a run of RR intervals: SDNN, RMSSD and ectopy among them."""
     series = np.array(intervals_ms, dtype=np.float64)
     changes = np.diff(series)
     neighbours = np.median(np.lib.stride_tricks.sliding_window_view(series, 11), axis=1)
     ectopic = np.abs(series[5:-5] / neighbours - 1) > _EARLY
-    return Figures(
+    return LikenessFigures(
         {
             "mean": float(series.mean()),
             "SDNN": float(series.std()),
@@ -100,7 +100,7 @@ def interval_figures(intervals_ms: Sequence[float]) -> Figures:
     )
 
 
-def span(people: Sequence[Figures]) -> Mapping[str, tuple[float, float]]:
+def span(people: Sequence[LikenessFigures]) -> Mapping[str, tuple[float, float]]:
     """Return the least and the greatest of each figure over *people*."""
     found: dict[str, tuple[float, float]] = {}
     for name in people[0].values:

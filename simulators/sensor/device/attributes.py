@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 if TYPE_CHECKING:
-    from simulators.sensor.device.link import Link
+    from simulators.sensor.device.link import SensorLink
 
 PROCEDURE_IN_PROGRESS: Final = 0xFE
 """Core specification, volume 3, part F, 3.4.1.1 and the supplement: error codes of ATT."""
@@ -28,7 +28,7 @@ class Characteristic(msgspec.Struct, frozen=True, kw_only=True):
     number: int
     """Its assigned number of 16 bits."""
     read: Callable[[], bytes] | None = None
-    write: "Callable[[Link, bytes], None] | None" = None
+    write: "Callable[[SensorLink, bytes], None] | None" = None
     """May raise `Refused`."""
     notifies: bool = False
     indicates: bool = False

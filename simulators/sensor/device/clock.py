@@ -8,7 +8,7 @@ from edge_agent.gatt import date_time
 from edge_agent.gatt.date_time import CurrentTime, DateTime
 from edge_agent.gatt.errors import DecodeError
 from simulators.sensor.device.attributes import Characteristic, Refused, Service
-from simulators.sensor.device.link import Link
+from simulators.sensor.device.link import SensorLink
 
 RESET_TO: Final = datetime.datetime(2010, 1, 1)  # noqa: DTZ001 (a sensor's clock has no zone)
 """What a clock shows whose battery was out; one meter of the field begins there."""
@@ -80,7 +80,7 @@ class SensorClock:
         current = CurrentTime(to_date_time(shown), shown.isoweekday(), fractions, _SET_BY_HAND)
         return date_time.encode_current_time(current)
 
-    def _write(self, _link: Link, value: bytes) -> None:
+    def _write(self, _link: SensorLink, value: bytes) -> None:
         try:
             current = date_time.decode_current_time(value)
         except DecodeError:

@@ -10,7 +10,7 @@ import msgspec
 from simulators.errors import FaultError
 
 
-class Kind(enum.StrEnum):
+class FaultKind(enum.StrEnum):
     """
     The faults of sensors.
 
@@ -53,7 +53,7 @@ class Kind(enum.StrEnum):
     """A read is never answered."""
 
 
-_NUMBERS: Final = {Kind.REPEAT: 2, Kind.FLOOD: 1000}
+_NUMBERS: Final = {FaultKind.REPEAT: 2, FaultKind.FLOOD: 1000}
 _NOTATION: Final = re.compile(
     r"(?P<kind>[a-z-]+)(=(?P<number>\d{1,6}))?"
     r"(@(?P<first>\d{1,9})(?P<range>-(?P<last>\d{1,9})?)?(/(?P<every>\d{1,9}))?)?"
@@ -63,7 +63,7 @@ _NOTATION: Final = re.compile(
 class Fault(msgspec.Struct, frozen=True):
     """A fault and where it strikes: from *first* to *last*, each *every*th."""
 
-    kind: Kind
+    kind: FaultKind
     first: int = 1
     last: int | None = None
     """None: for ever."""
@@ -89,9 +89,9 @@ def parse(text: str) -> Fault:
         FaultError: There is no such fault.
     """
     match = _NOTATION.fullmatch(text)
-    if match is None or match["kind"] not in set(Kind):
+    if match is None or match["kind"] not in set(FaultKind):
         raise FaultError
-    kind = Kind(match["kind"])
+    kind = FaultKind(match["kind"])
     number = int(match["number"]) if match["number"] else _NUMBERS.get(kind, 0)
     if (match["number"] is not None) != (kind in _NUMBERS and match["number"] is not None):
         raise FaultError
@@ -131,14 +131,14 @@ class Faults:
         """Let nothing go wrong any more."""
         self._faults.clear()
 
-    def find(self, kind: Kind, place: int) -> Fault | None:
+    def find(self, kind: FaultKind, place: int) -> Fault | None:
         """Return the first fault of *kind* that strikes at *place*."""
         return next((f for f in self._faults if f.kind is kind and f.strikes(place)), None)
 
-    def strikes(self, kind: Kind, place: int) -> bool:
+    def strikes(self, kind: FaultKind, place: int) -> bool:
         """Tell whether a fault of *kind* strikes at *place*."""
         return self.find(kind, place) is not None
 
-    def any_of(self, kinds: Iterable[Kind]) -> bool:
+    def any_of(self, kinds: Iterable[FaultKind]) -> bool:
         """Tell whether there is a fault of *kinds* at all."""
         return any(fault.kind in set(kinds) for fault in self._faults)

@@ -18,7 +18,7 @@ from simulators.sensor.device.attributes import (
     Refused,
     Service,
 )
-from simulators.sensor.device.link import Link
+from simulators.sensor.device.link import SensorLink
 
 _ADVERTISEMENT_BYTES: Final = 31
 _FIELD_HEAD_BYTES: Final = 2
@@ -46,7 +46,7 @@ class GattServer:
         self,
         device: Device,
         *,
-        link_of: Callable[[Connection], Link | None],
+        link_of: Callable[[Connection], SensorLink | None],
         changed: Callable[[], None],
         answer: Callable[[bytes], Awaitable[bytes]],
         trusts: Callable[[Connection], bool],

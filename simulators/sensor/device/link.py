@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
-from simulators.sensor.device.faults import Faults, Kind
+from simulators.sensor.device.faults import FaultKind, Faults
 
 if TYPE_CHECKING:
     from bumble.device import Connection
@@ -17,7 +17,7 @@ _MAX_KEPT: Final = 100_000
 _ATT_HEAD_BYTES: Final = 3
 
 
-class Books(msgspec.Struct):
+class SensorCounters(msgspec.Struct):
     """What a sensor has done."""
 
     connections: int = 0
@@ -37,14 +37,14 @@ class Wire(msgspec.Struct):
     """What all the links of a sensor share."""
 
     faults: Faults
-    books: Books
+    books: SensorCounters
     sent: "collections.deque[bytes]"
     """What was put on the air, as it was; the last of it."""
 
 
 def new_wire(faults: Faults | None) -> Wire:
     """Return a wire on which nothing was sent yet."""
-    return Wire(faults or Faults(), Books(), collections.deque(maxlen=_MAX_KEPT))
+    return Wire(faults or Faults(), SensorCounters(), collections.deque(maxlen=_MAX_KEPT))
 
 
 class Server(Protocol):
@@ -63,7 +63,7 @@ class Server(Protocol):
         ...
 
 
-class Link:
+class SensorLink:
     """
     A connection to a central.
 
@@ -110,12 +110,12 @@ class Link:
         books, faults = self._wire.books, self._wire.faults
         books.values += 1
         place = books.values
-        if faults.strikes(Kind.DROP, place):
+        if faults.strikes(FaultKind.DROP, place):
             await asyncio.sleep(_LINGER_S)
             await self.drop()
             return False
-        if not faults.strikes(Kind.SILENCE, place):
-            repeat = faults.find(Kind.REPEAT, place)
+        if not faults.strikes(FaultKind.SILENCE, place):
+            repeat = faults.find(FaultKind.REPEAT, place)
             for _ in range(1 if repeat is None else repeat.number):
                 await self.notify(number, self._spoil(value, place))
         return self.is_up
@@ -139,10 +139,10 @@ class Link:
 
     def _spoil(self, value: bytes, place: int) -> bytes:
         faults = self._wire.faults
-        if faults.strikes(Kind.MALFORMED, place):
+        if faults.strikes(FaultKind.MALFORMED, place):
             value = value[: len(value) // 2]
-        if value and faults.strikes(Kind.WRONG_CRC, place):
+        if value and faults.strikes(FaultKind.WRONG_CRC, place):
             value = value[:-1] + bytes((value[-1] ^ 0xFF,))
-        if faults.strikes(Kind.OVERSIZED, place):
+        if faults.strikes(FaultKind.OVERSIZED, place):
             value = value.ljust(int(self._connection.att_mtu) - _ATT_HEAD_BYTES, b"\xff")
         return value

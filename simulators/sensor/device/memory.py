@@ -9,12 +9,12 @@ import msgspec
 
 from edge_agent.gatt import racp
 from edge_agent.gatt.date_time import DateTime
-from edge_agent.gatt.racp import Operator, ResponseCode
+from edge_agent.gatt.racp import Operator, RacpResponseCode
 
 _EPOCH: Final = datetime.datetime(1970, 1, 1)  # noqa: DTZ001 (a sensor's clock has no zone)
 
 
-class Record(msgspec.Struct, frozen=True):
+class StoredRecord(msgspec.Struct, frozen=True):
     """A stored record: the key that requests name, and the values that are sent for it."""
 
     key: int
@@ -36,17 +36,17 @@ class Memory:
     """
 
     def __init__(self, *, max_records: int, knows_time: bool) -> None:
-        self._records: list[Record] = []
+        self._records: list[StoredRecord] = []
         self._max_records = max_records
         self._knows_time = knows_time
 
     def __len__(self) -> int:
         return len(self._records)
 
-    def __iter__(self) -> Iterator[Record]:
+    def __iter__(self) -> Iterator[StoredRecord]:
         return iter(self._records)
 
-    def add(self, record: Record) -> None:
+    def add(self, record: StoredRecord) -> None:
         """Keep *record*."""
         self._records.append(record)
         del self._records[: -self._max_records]
@@ -55,12 +55,12 @@ class Memory:
         """Forget all records."""
         self._records.clear()
 
-    def forget(self, records: Iterable[Record]) -> None:
+    def forget(self, records: Iterable[StoredRecord]) -> None:
         """Forget *records*."""
         gone = set(records)
         self._records = [record for record in self._records if record not in gone]
 
-    def select(self, request: racp.Request) -> list[Record] | ResponseCode:
+    def select(self, request: racp.Request) -> list[StoredRecord] | RacpResponseCode:
         """Return the records that *request* is after, or why it cannot be answered."""
         match request.operator:
             case Operator.ALL:
@@ -72,16 +72,16 @@ class Memory:
             case _:
                 return self._between(request)
 
-    def _between(self, request: racp.Request) -> list[Record] | ResponseCode:
+    def _between(self, request: racp.Request) -> list[StoredRecord] | RacpResponseCode:
         by_time = isinstance(request.bounds[0], DateTime)
         if by_time and not self._knows_time:
-            return ResponseCode.OPERAND_NOT_SUPPORTED
+            return RacpResponseCode.OPERAND_NOT_SUPPORTED
         bounds = [_place_of(bound) for bound in request.bounds]
         low = -math.inf if request.operator is Operator.UP_TO else bounds[0]
         high = math.inf if request.operator is Operator.FROM else bounds[-1]
         # A bound that is no date is no number either, and compares as false.
         if not low <= high:
-            return ResponseCode.INVALID_OPERAND
+            return RacpResponseCode.INVALID_OPERAND
         return [
             record
             for record in self._records

@@ -19,10 +19,10 @@ from bumble.transport.common import TransportSink, TransportSource
 from edge_agent.gatt import battery
 from edge_agent.gatt.battery import BatteryLevel
 from simulators.sensor.device.attributes import Characteristic, Service
-from simulators.sensor.device.faults import Faults, Kind
+from simulators.sensor.device.faults import FaultKind, Faults
 from simulators.sensor.device.gatt_server import GattServer, advertisement
-from simulators.sensor.device.link import Books, Link, new_wire
-from simulators.sensor.device.virtual_radio import Air, Radio
+from simulators.sensor.device.link import SensorCounters, SensorLink, new_wire
+from simulators.sensor.device.virtual_radio import RadioMedium, VirtualRadio
 
 _ADVERTISED_EACH_MS: Final = 30
 _MAX_ATTRIBUTE_BYTES: Final = 512
@@ -83,13 +83,13 @@ class Peripheral(abc.ABC):
         self.name = name
         self.battery_percent = _FULL_BATTERY_PERCENT
         self.is_secret = security is not None
-        self.links: list[Link] = []
+        self.links: list[SensorLink] = []
         self._wire = new_wire(faults)
         self._passkey = security.passkey if security is not None else None
-        self._connections: dict[Connection, Link] = {}
+        self._connections: dict[Connection, SensorLink] = {}
         self._trusted: set[str] = set()
         self._device: Device | None = None
-        self._place: tuple[Air, Radio] | None = None
+        self._place: tuple[RadioMedium, VirtualRadio] | None = None
         self._in_reach = False
         self._due = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -105,7 +105,7 @@ class Peripheral(abc.ABC):
         return self._wire.faults
 
     @property
-    def books(self) -> Books:
+    def books(self) -> SensorCounters:
         """What it has done."""
         return self._wire.books
 
@@ -122,7 +122,7 @@ class Peripheral(abc.ABC):
     async def run(self) -> None:
         """Do what the sensor does by itself; it is cancelled when the sensor is switched off."""
 
-    async def switch_on(self, air: Air) -> None:
+    async def switch_on(self, air: RadioMedium) -> None:
         """Begin to advertise in *air*."""
         radio = air.radio(self.address)
         self._gone.clear()
@@ -214,7 +214,7 @@ class Peripheral(abc.ABC):
         task.add_done_callback(self._ended)
         return task
 
-    def tell(self, link: Link, number: int, value: bytes) -> None:
+    def tell(self, link: SensorLink, number: int, value: bytes) -> None:
         """Indicate *value* of characteristic *number*, as soon as the write is answered."""
         link.bind(self.spawn(link.indicate(number, value), "answer"))
 
@@ -222,7 +222,7 @@ class Peripheral(abc.ABC):
         if task.cancelled() or task.exception() is None:
             self._tasks.discard(task)
 
-    async def subscribers(self, number: int) -> list[Link]:
+    async def subscribers(self, number: int) -> list[SensorLink]:
         """Wait for centrals that want to be told of characteristic *number*; return them."""
         while not (links := [link for link in self.links if link.subscribed(number)]):
             self._changed.clear()
@@ -231,7 +231,7 @@ class Peripheral(abc.ABC):
 
     async def pace(self, usual_s: float) -> None:
         """Wait until the next value is due: *usual_s* after the last, but for a flood."""
-        flood = self.faults.find(Kind.FLOOD, self.books.values + 1)
+        flood = self.faults.find(FaultKind.FLOOD, self.books.values + 1)
         now = asyncio.get_running_loop().time()
         # From when it was due, not from when it came: or each late waking would slow a flood.
         due = self._due + (usual_s if flood is None else 1 / flood.number)
@@ -263,14 +263,14 @@ class Peripheral(abc.ABC):
 
     async def _answer(self, value: bytes) -> bytes:
         self.books.reads += 1
-        if self.faults.strikes(Kind.DEAF, self.books.reads):
+        if self.faults.strikes(FaultKind.DEAF, self.books.reads):
             await self._gone.wait()
-        if self.faults.strikes(Kind.OVERSIZED, self.books.values + 1):
+        if self.faults.strikes(FaultKind.OVERSIZED, self.books.values + 1):
             return value.ljust(_MAX_ATTRIBUTE_BYTES, b"\xff")
         return value
 
     def _on_connection(self, server: GattServer, connection: Connection) -> None:
-        link = Link(connection, server, self._wire)
+        link = SensorLink(connection, server, self._wire)
         self.links.append(link)
         self._connections[connection] = link
         self.books.connections += 1

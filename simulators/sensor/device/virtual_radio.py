@@ -66,7 +66,7 @@ class _Link(LocalLink):
             )
 
 
-class Radio(Controller):
+class VirtualRadio(Controller):
     """
     A virtual controller, with what Bumble's leaves out.
 
@@ -101,25 +101,25 @@ def _cancelled(peer: hci.Address) -> hci.HCI_LE_Connection_Complete_Event:
     )
 
 
-class Air:
+class RadioMedium:
     """Radios that hear each other, and nobody else."""
 
     def __init__(self) -> None:
         self._link = _Link()  # type: ignore[no-untyped-call]  # Bumble's own gap
 
-    def radio(self, name: str) -> Radio:
+    def radio(self, name: str) -> VirtualRadio:
         """Return a new radio, for a host in this process."""
-        return Radio(name, link=self._link)
+        return VirtualRadio(name, link=self._link)
 
-    def attach(self, source: TransportSource, sink: TransportSink) -> Radio:
+    def attach(self, source: TransportSource, sink: TransportSink) -> VirtualRadio:
         """Return a new radio, for the host behind *source* and *sink*."""
-        radio = Radio(
+        radio = VirtualRadio(
             "host", host_source=source, host_sink=sink, link=self._link, public_address=_PUBLIC
         )
         radio.le_features &= ~_HIDDEN_FEATURES
         return radio
 
-    def remove(self, radio: Radio) -> None:
+    def remove(self, radio: VirtualRadio) -> None:
         """Take *radio* away: nobody hears it any more, and nobody is told."""
         radio.le_legacy_advertiser.stop()
         for advertising in radio.advertising_sets.values():

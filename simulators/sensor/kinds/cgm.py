@@ -7,8 +7,8 @@ from edge_agent.gatt import cgm
 from edge_agent.gatt.cgm import CgmMeasurement, CgmRecord
 from edge_agent.gatt.quirks import Quirks
 from simulators.sensor.device.attributes import Characteristic, Service
-from simulators.sensor.device.faults import Faults, Kind
-from simulators.sensor.device.memory import Memory, Record
+from simulators.sensor.device.faults import FaultKind, Faults
+from simulators.sensor.device.memory import Memory, StoredRecord
 from simulators.sensor.device.peripheral import Peripheral
 from simulators.sensor.device.record_access import RecordAccess
 from simulators.sensor.kinds.cgm_session import CgmSession
@@ -65,24 +65,24 @@ class CgmSensor(Peripheral):
             async for reading in self._readings:
                 await self.tell_all(self.measure(reading))
 
-    async def tell_all(self, record: Record) -> None:
+    async def tell_all(self, record: StoredRecord) -> None:
         """Send *record* to whoever listens."""
         for link in [link for link in self.links if link.subscribed(MEASUREMENT)]:
             for number, value in record.values:
                 await link.send(number, value)
 
-    def measure(self, reading: Reading, *, minute: int | None = None) -> Record:
+    def measure(self, reading: Reading, *, minute: int | None = None) -> StoredRecord:
         """Store *reading*, of *minute* of the session or of now, with the faults that are due."""
         self.books.measured += 1
         place = self.books.measured
-        if self.faults.strikes(Kind.CLOCK_RESET, place):
+        if self.faults.strikes(FaultKind.CLOCK_RESET, place):
             self.session.begin()
             self.memory.clear()
-        if self.faults.strikes(Kind.WARM_UP, place):
+        if self.faults.strikes(FaultKind.WARM_UP, place):
             reading = WARMING_UP
         at = self.session.minute() if minute is None else minute
         value = cgm.encode(CgmMeasurement((_record(reading, at),)), self._quirks)
-        record = Record(at, ((MEASUREMENT, value),))
+        record = StoredRecord(at, ((MEASUREMENT, value),))
         self.memory.add(record)
         return record
 

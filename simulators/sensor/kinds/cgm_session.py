@@ -9,12 +9,12 @@ from edge_agent.gatt.cgm_control import (
     AlertLevel,
     Calibration,
     CalibrationRequest,
+    CgmOpCode,
+    CgmResponse,
+    CgmResponseCode,
     Command,
     Interval,
-    OpCode,
     Operation,
-    Response,
-    ResponseCode,
 )
 from edge_agent.gatt.cgm_session import (
     CgmFeature,
@@ -29,7 +29,7 @@ from edge_agent.gatt.quirks import Quirks
 from edge_agent.gatt.specimen import SampleLocation, SampleType
 from simulators.sensor.device.attributes import Characteristic, Refused
 from simulators.sensor.device.clock import to_date_time
-from simulators.sensor.device.link import Link
+from simulators.sensor.device.link import SensorLink
 from simulators.sensor.device.peripheral import Peripheral
 
 CONTROL_POINT: Final = 0x2AAC
@@ -45,20 +45,20 @@ _RUN_TIME_HOURS: Final = 240
 _UNKNOWN_START: Final = SessionStart(DateTime(None, None, None, 0, 0, 0), Zone(None, None))
 _MINUTE_S: Final = 60
 _LEVELS: Final = {
-    OpCode.GET_PATIENT_HIGH: OpCode.PATIENT_HIGH,
-    OpCode.GET_PATIENT_LOW: OpCode.PATIENT_LOW,
-    OpCode.GET_HYPO: OpCode.HYPO,
-    OpCode.GET_HYPER: OpCode.HYPER,
-    OpCode.GET_RATE_OF_DECREASE: OpCode.RATE_OF_DECREASE,
-    OpCode.GET_RATE_OF_INCREASE: OpCode.RATE_OF_INCREASE,
+    CgmOpCode.GET_PATIENT_HIGH: CgmOpCode.PATIENT_HIGH,
+    CgmOpCode.GET_PATIENT_LOW: CgmOpCode.PATIENT_LOW,
+    CgmOpCode.GET_HYPO: CgmOpCode.HYPO,
+    CgmOpCode.GET_HYPER: CgmOpCode.HYPER,
+    CgmOpCode.GET_RATE_OF_DECREASE: CgmOpCode.RATE_OF_DECREASE,
+    CgmOpCode.GET_RATE_OF_INCREASE: CgmOpCode.RATE_OF_INCREASE,
 }
 _SET: Final = {
-    OpCode.SET_PATIENT_HIGH: OpCode.PATIENT_HIGH,
-    OpCode.SET_PATIENT_LOW: OpCode.PATIENT_LOW,
-    OpCode.SET_HYPO: OpCode.HYPO,
-    OpCode.SET_HYPER: OpCode.HYPER,
-    OpCode.SET_RATE_OF_DECREASE: OpCode.RATE_OF_DECREASE,
-    OpCode.SET_RATE_OF_INCREASE: OpCode.RATE_OF_INCREASE,
+    CgmOpCode.SET_PATIENT_HIGH: CgmOpCode.PATIENT_HIGH,
+    CgmOpCode.SET_PATIENT_LOW: CgmOpCode.PATIENT_LOW,
+    CgmOpCode.SET_HYPO: CgmOpCode.HYPO,
+    CgmOpCode.SET_HYPER: CgmOpCode.HYPER,
+    CgmOpCode.SET_RATE_OF_DECREASE: CgmOpCode.RATE_OF_DECREASE,
+    CgmOpCode.SET_RATE_OF_INCREASE: CgmOpCode.RATE_OF_INCREASE,
 }
 
 
@@ -148,7 +148,7 @@ class CgmSession:
     def _status(self) -> bytes:
         return cgm_session.encode_status(CgmStatus(self.minute(), self.annunciation), self._quirks)
 
-    def _on_start(self, _link: Link, value: bytes) -> None:
+    def _on_start(self, _link: SensorLink, value: bytes) -> None:
         try:
             start = cgm_session.decode_start(value, self._quirks)
         except DecodeError as error:
@@ -160,15 +160,15 @@ class CgmSession:
         began = written - datetime.timedelta(minutes=self.minute())
         self.start = SessionStart(to_date_time(began), start.zone)
 
-    def _on_control(self, link: Link, value: bytes) -> None:
+    def _on_control(self, link: SensorLink, value: bytes) -> None:
         try:
             operation = cgm_control.decode(value, self._quirks)
         except ReservedValue:
-            answer: Operation = Response(value[0], ResponseCode.OP_CODE_NOT_SUPPORTED)
+            answer: Operation = CgmResponse(value[0], CgmResponseCode.OP_CODE_NOT_SUPPORTED)
         except DecodeError as error:
             if self._quirks.e2e_crc:
                 raise Refused(_code_of(error)) from None
-            answer = Response(value[0] if value else 0, ResponseCode.INVALID_OPERAND)
+            answer = CgmResponse(value[0] if value else 0, CgmResponseCode.INVALID_OPERAND)
         else:
             self.operations.append(operation)
             answer = self._obey(operation)
@@ -176,38 +176,38 @@ class CgmSession:
 
     def _obey(self, operation: Operation) -> Operation:
         match operation:
-            case Interval(OpCode.SET_INTERVAL, minutes):
+            case Interval(CgmOpCode.SET_INTERVAL, minutes):
                 self.interval_min = minutes
             case AlertLevel(op_code, level) if op_code in _SET:
                 if not isinstance(level, float):
-                    return Response(op_code, ResponseCode.OUT_OF_RANGE)
+                    return CgmResponse(op_code, CgmResponseCode.OUT_OF_RANGE)
                 self._levels[_SET[op_code]] = level
-            case Calibration(op_code=OpCode.SET_CALIBRATION):
+            case Calibration(op_code=CgmOpCode.SET_CALIBRATION):
                 pass
             case CalibrationRequest():
-                return Response(OpCode.GET_CALIBRATION, ResponseCode.OUT_OF_RANGE)
+                return CgmResponse(CgmOpCode.GET_CALIBRATION, CgmResponseCode.OUT_OF_RANGE)
             case Command(op_code):
                 return self._command(op_code)
-            case Response():
-                return Response(OpCode.RESPONSE, ResponseCode.OP_CODE_NOT_SUPPORTED)
+            case CgmResponse():
+                return CgmResponse(CgmOpCode.RESPONSE, CgmResponseCode.OP_CODE_NOT_SUPPORTED)
             case _:
-                return Response(operation.op_code, ResponseCode.OP_CODE_NOT_SUPPORTED)
-        return Response(operation.op_code, ResponseCode.SUCCESS)
+                return CgmResponse(operation.op_code, CgmResponseCode.OP_CODE_NOT_SUPPORTED)
+        return CgmResponse(operation.op_code, CgmResponseCode.SUCCESS)
 
-    def _command(self, op_code: OpCode) -> Operation:
-        if op_code is OpCode.GET_INTERVAL:
-            return Interval(OpCode.INTERVAL, self.interval_min)
+    def _command(self, op_code: CgmOpCode) -> Operation:
+        if op_code is CgmOpCode.GET_INTERVAL:
+            return Interval(CgmOpCode.INTERVAL, self.interval_min)
         if op_code in _LEVELS:
             answer = _LEVELS[op_code]
             return AlertLevel(answer, self._levels[answer])
-        if op_code is OpCode.STOP_SESSION:
+        if op_code is CgmOpCode.STOP_SESSION:
             self.is_running = False
-        if op_code is OpCode.START_SESSION:
+        if op_code is CgmOpCode.START_SESSION:
             if self.is_running:
-                return Response(op_code, ResponseCode.NOT_COMPLETED)
+                return CgmResponse(op_code, CgmResponseCode.NOT_COMPLETED)
             self.begin()
             self._restarted()
-        return Response(op_code, ResponseCode.SUCCESS)
+        return CgmResponse(op_code, CgmResponseCode.SUCCESS)
 
 
 def _code_of(error: DecodeError) -> int:

@@ -5,13 +5,13 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
 from edge_agent.gatt import glucose, glucose_context
-from edge_agent.gatt.glucose import Concentration, GlucoseFeatures, GlucoseMeasurement, Unit
+from edge_agent.gatt.glucose import Concentration, GlucoseFeatures, GlucoseMeasurement, GlucoseUnit
 from edge_agent.gatt.glucose_context import GlucoseContext, Meal
 from edge_agent.gatt.specimen import SampleLocation, SampleType
 from simulators.sensor.device.attributes import Characteristic, Service
 from simulators.sensor.device.clock import SensorClock, to_date_time
-from simulators.sensor.device.faults import Faults, Kind
-from simulators.sensor.device.memory import Memory, Record
+from simulators.sensor.device.faults import FaultKind, Faults
+from simulators.sensor.device.memory import Memory, StoredRecord
 from simulators.sensor.device.peripheral import Peripheral, Security
 from simulators.sensor.device.record_access import RecordAccess
 from simulators.sensor.signals import Strip
@@ -80,13 +80,13 @@ class GlucoseMeter(Peripheral):
             async for strip in self._strips:
                 self.measure(strip)
 
-    def measure(self, strip: Strip, *, ago_s: float = 0.0) -> Record:
+    def measure(self, strip: Strip, *, ago_s: float = 0.0) -> StoredRecord:
         """Store what *strip* shows, with the faults that are due; *ago_s* dates it back."""
         self.books.measured += 1
         place = self.books.measured
-        if self.faults.strikes(Kind.CLOCK_RESET, place):
+        if self.faults.strikes(FaultKind.CLOCK_RESET, place):
             self.reset()
-        if self.faults.strikes(Kind.KETONE, place):
+        if self.faults.strikes(FaultKind.KETONE, place):
             strip = Strip(_KETONE_MOL_PER_L / _MOL_PER_MMOL, Meal.KETONE)
         self._last_sequence = self._last_sequence % _MAX_SEQUENCE + 1
         record = self._record(strip, datetime.timedelta(seconds=ago_s))
@@ -99,7 +99,7 @@ class GlucoseMeter(Peripheral):
         self.memory.clear()
         self._last_sequence = 0
 
-    def _record(self, strip: Strip, ago: datetime.timedelta) -> Record:
+    def _record(self, strip: Strip, ago: datetime.timedelta) -> StoredRecord:
         sequence = self._last_sequence
         measurement = GlucoseMeasurement(
             sequence=sequence,
@@ -113,7 +113,7 @@ class GlucoseMeter(Peripheral):
         if strip.meal is not None:
             context = GlucoseContext(sequence=sequence, meal=strip.meal)
             values.append((CONTEXT, glucose_context.encode(context)))
-        return Record(sequence, tuple(values), self.clock.shown() - ago)
+        return StoredRecord(sequence, tuple(values), self.clock.shown() - ago)
 
 
 def _concentration(strip: Strip) -> Concentration | None:
@@ -121,7 +121,7 @@ def _concentration(strip: Strip) -> Concentration | None:
         return None
     return Concentration(
         strip.mmol_per_l * _MOL_PER_MMOL,
-        Unit.MOL_PER_L,
+        GlucoseUnit.MOL_PER_L,
         SampleType.CAPILLARY_WHOLE_BLOOD,
         SampleLocation.FINGER,
     )

@@ -7,7 +7,7 @@ from edge_agent.gatt import heart_rate
 from edge_agent.gatt.heart_rate import BodySensorLocation, HeartRateMeasurement, Location
 from simulators.sensor.device.attributes import Characteristic, Refused, Service
 from simulators.sensor.device.faults import Faults
-from simulators.sensor.device.link import Link
+from simulators.sensor.device.link import SensorLink
 from simulators.sensor.device.peripheral import Peripheral
 
 MEASUREMENT: Final = 0x2A37
@@ -67,7 +67,7 @@ class HeartRateStrap(Peripheral):
             for link in await self.subscribers(MEASUREMENT):
                 await link.send(MEASUREMENT, value)
 
-    def _on_control(self, _link: Link, value: bytes) -> None:
+    def _on_control(self, _link: SensorLink, value: bytes) -> None:
         if value != _RESET_ENERGY:
             raise Refused(_CONTROL_NOT_SUPPORTED)
         self.energy_resets += 1

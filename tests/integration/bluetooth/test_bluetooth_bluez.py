@@ -9,12 +9,12 @@ from edge_agent.bluetooth.errors import GaveUp
 from edge_agent.bluetooth.radio import bluez
 from edge_agent.bluetooth.radio.bluez import BluezHost
 from edge_agent.bluetooth.radio.client import Radio
-from edge_agent.bluetooth.radio.escalation import Steps
+from edge_agent.bluetooth.radio.escalation import EscalationDelays
 from edge_agent.bluetooth.records import record_cursor
 from edge_agent.bluetooth.records.glucose import stamp_of
-from edge_agent.bluetooth.session import Timing
+from edge_agent.bluetooth.session import SessionTiming
 from edge_agent.gatt import racp
-from edge_agent.gatt.racp import OpCode, Operator, Request
+from edge_agent.gatt.racp import Operator, RacpOpCode, Request
 from tests.bluez.sensors import METER, STRAP, Meter, Strap
 from tests.fakes.bluetooth import QUICK, Collector, collecting
 from tests.fixtures.bluez import Machine
@@ -79,7 +79,7 @@ async def test_a_drop_does_not_multiply_notifications(machine: Machine) -> None:
 async def test_the_death_of_bluetoothd_is_noticed_and_survived(machine: Machine) -> None:
     """A bluetoothd that was killed says nothing; its name on the bus does."""
     strap_on(machine)
-    patience = msgspec.structs.replace(QUICK, timing=Timing())
+    patience = msgspec.structs.replace(QUICK, timing=SessionTiming())
 
     async with collecting(Radio(), BluezHost(), {STRAP: 0}, patience=patience) as collector:
         await flow_again(collector)
@@ -100,8 +100,8 @@ async def test_a_bluetoothd_that_hangs_is_taken_for_dead(
     monkeypatch.setattr(bluez, "_PING_S", 0.5)
     strap_on(machine)
     bluetoothd = machine.bluetoothd
-    steps = Steps(new_scanner_s=1, power_cycle_s=2, restart_s=3, exit_s=60)
-    patience = msgspec.structs.replace(QUICK, timing=Timing(), steps=steps)
+    steps = EscalationDelays(new_scanner_s=1, power_cycle_s=2, restart_s=3, exit_s=60)
+    patience = msgspec.structs.replace(QUICK, timing=SessionTiming(), steps=steps)
 
     async def restart() -> None:
         bluetoothd.hangs.clear()
@@ -255,7 +255,7 @@ async def test_a_report_of_somebody_who_died_is_not_taken_for_ours(
     meter = Meter(60)
     meter.gap_s, meter.interleaves = 0.02, interleaves
     machine.bluetoothd.add(meter)
-    known = record_cursor.Place(0, 5, stamp_of(meter.measured(5))).encode()
+    known = record_cursor.RecordCursor(0, 5, stamp_of(meter.measured(5))).encode()
     meter.is_known = meter.is_connected = True
     meter.ask(racp.encode_request(racp.report_from(20)))
 
@@ -264,7 +264,7 @@ async def test_a_report_of_somebody_who_died_is_not_taken_for_ours(
 
     assert sequences_of(collector) == list(range(6, 61))
     assert meter.connections == 0
-    assert meter.requests[0] == racp.encode_request(Request(OpCode.ABORT))
+    assert meter.requests[0] == racp.encode_request(Request(RacpOpCode.ABORT))
 
 
 async def test_a_meter_that_leaves_at_once_is_heard_to_its_end(machine: Machine) -> None:

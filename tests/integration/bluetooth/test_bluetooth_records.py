@@ -9,7 +9,7 @@ import pytest
 
 from edge_agent.bluetooth.models import DEVICE_INFORMATION, MODEL_NUMBER
 from edge_agent.bluetooth.records import record_assembler
-from edge_agent.bluetooth.session import Timing, Trust
+from edge_agent.bluetooth.session import ClockPolicy, SessionTiming
 from edge_agent.gatt.cgm import Annunciation
 from edge_agent.gatt.quirks import Quirks
 from edge_agent.values.measurement import Fault, Reason
@@ -58,7 +58,7 @@ async def test_a_clock_that_cannot_be_read_dates_nothing(link: AirLink) -> None:
 
     async with collecting(radio(link), ToldHost(), {METER: 0}) as collector:
         await collector.until(lambda: len(collector.taken_of_records()) >= 3)
-    trust = Trust(assume_local=True)
+    trust = ClockPolicy(assume_local=True)
     async with collecting(radio(link), ToldHost(), {METER: 0}, trust=trust) as trusting:
         await trusting.until(lambda: len(trusting.taken_of_records()) >= 3)
 
@@ -73,7 +73,7 @@ async def test_a_clock_is_set_after_all_is_fetched(link: AirLink) -> None:
     """Only if the operator wants it, and what was stamped by the wrong clock is dated before."""
     meter = await link.add(meter_with(3, ahead_s=-7200.0))
 
-    trust = Trust(set_clocks=True)
+    trust = ClockPolicy(set_clocks=True)
     async with collecting(radio(link), ToldHost(), {METER: 0}, trust=trust) as collector:
         await collector.until(lambda: fetches(collector) >= 1)
         await collector.until(lambda: meter.clock.times_set == 1)
@@ -93,7 +93,7 @@ async def test_no_clock_is_set_by_one_that_nobody_believes(link: AirLink) -> Non
     clock = SettableClock()
     clock.is_known = False
 
-    trust = Trust(set_clocks=True)
+    trust = ClockPolicy(set_clocks=True)
     async with collecting(
         radio(link), ToldHost(), {METER: 0}, clock=clock, trust=trust
     ) as collector:
@@ -141,8 +141,8 @@ async def test_a_step_of_our_clock_ends_a_visit(link: AirLink) -> None:
     clock = SettableClock()
     clock.ahead_ms = -3_600_000
 
-    trust = Trust(set_clocks=True)
-    patience = msgspec.structs.replace(QUICK, timing=Timing())
+    trust = ClockPolicy(set_clocks=True)
+    patience = msgspec.structs.replace(QUICK, timing=SessionTiming())
     async with collecting(
         radio(link), ToldHost(), {CGM: 0}, clock=clock, trust=trust, patience=patience
     ) as collector:
@@ -349,7 +349,7 @@ async def test_a_minute_told_before_we_ask_does_not_hide_those_before_it(link: A
 async def test_a_new_session_is_a_new_generation(link: AirLink) -> None:
     """Minutes that begin again are not taken for seen."""
     sensor = await link.add(sensor_with(20))
-    patience = msgspec.structs.replace(QUICK, timing=Timing())
+    patience = msgspec.structs.replace(QUICK, timing=SessionTiming())
 
     async with collecting(radio(link), ToldHost(), {CGM: 0}, patience=patience) as collector:
         await collector.until(lambda: len(collector.taken_of_records()) >= 20)

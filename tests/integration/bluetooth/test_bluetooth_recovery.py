@@ -9,7 +9,7 @@ import pytest
 
 from edge_agent.bluetooth.radio.bluez import BluezHost
 from edge_agent.bluetooth.radio.client import Radio
-from edge_agent.bluetooth.sensors import Patience
+from edge_agent.bluetooth.sensors import RadioTimeouts
 from tests.bluez.bluetoothd import Bluetoothd
 from tests.bluez.sensors import STRAP, Strap
 from tests.fakes.bluetooth import collecting
@@ -116,7 +116,7 @@ async def test_data_flow_again(machine: Machine, harm: Harm) -> None:
     machine.bluetoothd.add(strap)
     strap.wear()
 
-    async with collecting(Radio(), BluezHost(), {STRAP: 0}, patience=Patience()) as collector:
+    async with collecting(Radio(), BluezHost(), {STRAP: 0}, patience=RadioTimeouts()) as collector:
         await collector.until(lambda: len(collector.of(Code.HEART_RATE)) >= 10, within_s=30)
         made, began_ms = strap.connections, collector.of(Code.HEART_RATE)[-1].at_ms
         hurting = asyncio.create_task(harm(machine, strap))

@@ -8,8 +8,8 @@ import pytest
 from edge_agent.bluetooth.records import cgm
 from edge_agent.bluetooth.records.record_access import EVERYTHING
 from edge_agent.gatt import racp
-from edge_agent.gatt.racp import OpCode, Operator, Request, ResponseCode
-from simulators.sensor.device.memory import Record
+from edge_agent.gatt.racp import Operator, RacpOpCode, RacpResponseCode, Request
+from simulators.sensor.device.memory import StoredRecord
 from simulators.sensor.kinds.cgm import CgmSensor
 from simulators.sensor.signals import Reading
 from tests.bluetooth.air import CGM, fetches, places, radio, sensor_with
@@ -29,7 +29,7 @@ def short_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cgm, "WINDOW_MIN", WINDOW_MIN)
 
 
-def requests_of(sensor: CgmSensor, op_code: OpCode) -> list[Request]:
+def requests_of(sensor: CgmSensor, op_code: RacpOpCode) -> list[Request]:
     """Return what *sensor* was asked."""
     asked = map(racp.decode_request, sensor.access.requests)
     return [request for request in asked if request.op_code is op_code]
@@ -63,20 +63,20 @@ async def test_a_minute_that_is_told_amid_a_window_hides_none_of_the_next(link: 
     async with collecting(radio(link), ToldHost(), {CGM: 0}) as collector:
         await collector.until(lambda: sensor.books.values > EACH + 2)
         await sensor.tell_all(sensor.measure(Reading(7.0), minute=5 * (RECORDS - 1)))
-        assert len(requests_of(sensor, OpCode.REPORT)) == 2
+        assert len(requests_of(sensor, RacpOpCode.REPORT)) == 2
         await assert_caught_up(collector)
 
     assert collector.value("dropped_notifications_total", reason="unasked") == 1
 
 
-Answer = list[Record] | ResponseCode
+Answer = list[StoredRecord] | RacpResponseCode
 Select = Callable[[Request], Answer]
 
 
 def knows_no_range(usual: Select, request: Request) -> Answer:
     """Answer as one that never heard of ranges."""
     is_range = request.operator is Operator.RANGE
-    return ResponseCode.OPERATOR_NOT_SUPPORTED if is_range else usual(request)
+    return RacpResponseCode.OPERATOR_NOT_SUPPORTED if is_range else usual(request)
 
 
 def has_nothing_in_a_range(usual: Select, request: Request) -> Answer:
@@ -87,21 +87,21 @@ def has_nothing_in_a_range(usual: Select, request: Request) -> Answer:
 def leaves_out_the_first(usual: Select, request: Request) -> Answer:
     """Answer as one that takes a bound for excluded."""
     found = usual(request)
-    if request.operator is not Operator.RANGE or isinstance(found, ResponseCode):
+    if request.operator is not Operator.RANGE or isinstance(found, RacpResponseCode):
         return found
     return found[1:]
 
 
 def counts_all(usual: Select, request: Request) -> Answer:
     """Count the same, whatever is asked, and have nothing in a range."""
-    is_count = request.op_code is OpCode.COUNT
+    is_count = request.op_code is RacpOpCode.COUNT
     return usual(EVERYTHING) if is_count else has_nothing_in_a_range(usual, request)
 
 
 def cannot_count(usual: Select, request: Request) -> Answer:
     """Count nothing, and have nothing in a range."""
-    if request.op_code is OpCode.COUNT:
-        return ResponseCode.OP_CODE_NOT_SUPPORTED
+    if request.op_code is RacpOpCode.COUNT:
+        return RacpResponseCode.OP_CODE_NOT_SUPPORTED
     return has_nothing_in_a_range(usual, request)
 
 
@@ -127,7 +127,7 @@ async def test_a_sensor_that_answers_wrongly_for_a_range_is_asked_for_all(
     async with collecting(radio(link), ToldHost(), {CGM: 0}) as collector:
         await assert_caught_up(collector)
 
-    assert EVERYTHING in requests_of(sensor, OpCode.REPORT)
+    assert EVERYTHING in requests_of(sensor, RacpOpCode.REPORT)
     assert sensor.books.connections == 1
 
 
@@ -176,4 +176,4 @@ async def test_hours_without_a_record_are_passed_over(link: AirLink) -> None:
         await collector.during(0.05)
 
     assert places(collector.taken_of_records()) == [(0, 0), (0, 5), (0, 470), (0, 475)]
-    assert len(requests_of(sensor, OpCode.REPORT)) == 2
+    assert len(requests_of(sensor, RacpOpCode.REPORT)) == 2

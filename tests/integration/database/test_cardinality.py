@@ -12,8 +12,8 @@ import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from simulators.fleet.report.report import Report
-from simulators.fleet.run.campaign import Campaign, Options
+from simulators.fleet.report.report import FleetReport
+from simulators.fleet.run.campaign import Campaign, CampaignOptions
 from simulators.fleet.run.site import Site, own_site
 from simulators.fleet.scenario import plan
 from simulators.fleet.scenario.scenario import Phase, Scenario
@@ -49,7 +49,7 @@ _Series = frozenset[tuple[str, frozenset[tuple[str, str]]]]
 class Scraped(msgspec.Struct):
     """What a fleet made the two programs say, each time that they were asked."""
 
-    report: Report
+    report: FleetReport
     forbidden: set[str]
     texts: list[tuple[str, str]]
 
@@ -69,7 +69,7 @@ def scraped(agents: int, *, ramp_s: float, every_s: float = 5.0) -> Scraped:
     """Let a fleet of *agents* loose on a system of its own, scraped twice a second meanwhile."""
     scenario = msgspec.structs.replace(_SCENARIO, agents=agents, ramp_s=ramp_s, every_s=every_s)
     with own_site(scenario, say=lambda _: None) as site:
-        options = Options(resend_after_s=10.0, state_every_s=3.0)
+        options = CampaignOptions(resend_after_s=10.0, state_every_s=3.0)
         campaign = Campaign(
             scenario, plan.draw(scenario), site, options, say=lambda _: None, show=lambda _: None
         )

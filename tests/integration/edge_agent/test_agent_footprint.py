@@ -14,7 +14,7 @@ import pytest
 from edge_agent.config import BatchSettings
 from edge_agent.ports import Sealed
 from edge_agent.spool.index_tags import Tags
-from edge_agent.spool.spool import Bounds, SqliteSpool
+from edge_agent.spool.spool import SpoolLimits, SqliteSpool
 from simulators.stack.broker import Mosquitto
 from simulators.stack.child import Child
 from tests.fakes.edge_agent import Gateway, agent_environ, grant, lease
@@ -73,7 +73,7 @@ async def _run_in(gateway: Gateway) -> None:
         gateway.settings.state_dir,
         Tags(gateway.lease_key),
         new_spool_id=os.urandom(16),
-        bounds=Bounds(1 << 24),
+        bounds=SpoolLimits(1 << 24),
     )
     for _ in range(60):
         sealed = [Sealed(spool.take_sequence(), bytes([i]) * 16, 5, bytes(290)) for i in range(4)]

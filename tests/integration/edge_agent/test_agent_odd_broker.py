@@ -13,7 +13,7 @@ from edge_agent.errors import BrokerError
 from edge_agent.ports import Connection
 from edge_agent.uplink.publisher import AiomqttBroker, AiomqttConnection
 from runtime.settings import BrokerSettings
-from runtime.tls_identity import Identity
+from runtime.tls_identity import TlsIdentity
 from tests.fixtures.pki import Certificates
 
 _AGENT = "0" * 16
@@ -54,7 +54,7 @@ class OddBroker:
         tls = certificates.client(_AGENT)
         settings = BrokerSettings(tls=tls, port=server.sockets[0].getsockname()[1])
         try:
-            yield AiomqttBroker(settings, Identity(tls), agent=_AGENT)
+            yield AiomqttBroker(settings, TlsIdentity(tls), agent=_AGENT)
         finally:
             server.close()
             await self._gone.wait()

@@ -19,7 +19,7 @@ from edge_agent.doctor import checks
 from edge_agent.ports import Sealed
 from edge_agent.spool import inspection
 from edge_agent.spool.index_tags import Tags
-from edge_agent.spool.spool import Bounds, SqliteSpool
+from edge_agent.spool.spool import SpoolLimits, SqliteSpool
 from simulators.stack.broker import Mosquitto
 from simulators.stack.child import Child
 from tests.fakes.edge_agent import HANDLE, SENSOR, Gateway, agent_environ, grant, lease
@@ -67,7 +67,7 @@ async def pile_up(gateway: Gateway, count: int) -> None:
         gateway.settings.state_dir,
         Tags(gateway.lease_key),
         new_spool_id=os.urandom(16),
-        bounds=Bounds(1 << 24),
+        bounds=SpoolLimits(1 << 24),
     )
     sealer = Sealer(
         agent=gateway.agent,
@@ -196,7 +196,7 @@ def test_doctor_asks_whether_the_broker_takes_the_certificate(
 ) -> None:
     """A certificate that the broker does not take is found, though the handshake goes through."""
     found = {finding.what: finding for finding in checks.examine(gateway.settings)}["broker"]
-    assert found.verdict is checks.Verdict.OK
+    assert found.verdict is checks.Severity.OK
 
     ours = gateway.settings.broker.tls
     strange = Certificates(tmp_path / "pki").client(gateway.agent)
@@ -204,5 +204,5 @@ def test_doctor_asks_whether_the_broker_takes_the_certificate(
     broker = msgspec.structs.replace(gateway.settings.broker, tls=tls)
     settings = msgspec.structs.replace(gateway.settings, broker=broker)
     found = {finding.what: finding for finding in checks.examine(settings)}["broker"]
-    assert found.verdict is checks.Verdict.BAD
+    assert found.verdict is checks.Severity.BAD
     assert "refuses our certificate" in found.text

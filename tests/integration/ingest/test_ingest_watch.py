@@ -5,7 +5,7 @@ import time
 import pytest
 from prometheus_client import CollectorRegistry
 
-from ingest.storage.monitor import Watch, WatchSettings
+from ingest.storage.monitor import DatabaseMonitor, MonitorSettings
 from tests.fixtures.database import Database
 
 pytestmark = pytest.mark.database
@@ -16,7 +16,7 @@ _QUARANTINED = (
 )
 
 
-def _registry(watch: Watch) -> CollectorRegistry:
+def _registry(watch: DatabaseMonitor) -> CollectorRegistry:
     registry = CollectorRegistry()
     registry.register(watch)
     return registry
@@ -25,8 +25,8 @@ def _registry(watch: Watch) -> CollectorRegistry:
 def test_watch_tells_sizes_backlog_epoch_and_clock(database: Database) -> None:
     """The role of ingest, which may read little, may read what its operator must know."""
     database.execute(_QUARANTINED)
-    with_capacity = WatchSettings(database_capacity_bytes=10**9)
-    seen = _registry(Watch(database.dsn("vv_ingest"), with_capacity)).get_sample_value
+    with_capacity = MonitorSettings(database_capacity_bytes=10**9)
+    seen = _registry(DatabaseMonitor(database.dsn("vv_ingest"), with_capacity)).get_sample_value
     assert (seen("vitalveil_ingest_database_bytes") or 0) > 1_000_000
     assert seen("vitalveil_ingest_database_capacity_bytes") == 10**9
     assert seen("vitalveil_ingest_quarantine_envelopes") == 3
@@ -39,7 +39,9 @@ def test_watch_tells_sizes_backlog_epoch_and_clock(database: Database) -> None:
 def test_watch_is_patient_between_two_looks(database: Database) -> None:
     """However often it is scraped, the database is asked every so often."""
     now = [0.0]
-    watch = Watch(database.dsn("vv_ingest"), WatchSettings(every_s=30), monotonic=lambda: now[0])
+    watch = DatabaseMonitor(
+        database.dsn("vv_ingest"), MonitorSettings(every_s=30), monotonic=lambda: now[0]
+    )
     seen = _registry(watch).get_sample_value
     assert seen("vitalveil_ingest_quarantine_envelopes") == 0
     database.execute(_QUARANTINED)
@@ -52,9 +54,9 @@ def test_watch_is_patient_between_two_looks(database: Database) -> None:
 def test_a_clock_that_is_set_back_does_not_stop_the_watch(database: Database) -> None:
     """The wall clock is compared with the database's, and says nothing of when to look."""
     wall, now = [time.time()], [0.0]
-    watch = Watch(
+    watch = DatabaseMonitor(
         database.dsn("vv_ingest"),
-        WatchSettings(every_s=30),
+        MonitorSettings(every_s=30),
         now=lambda: wall[0],
         monotonic=lambda: now[0],
     )
@@ -68,5 +70,5 @@ def test_a_clock_that_is_set_back_does_not_stop_the_watch(database: Database) ->
 def test_a_database_that_is_away_is_absent_not_old(database: Database) -> None:
     """A number of an hour ago must not look like one of now."""
     wrong = database.dsn("vv_ingest").replace(database.name, "nowhere")
-    seen = _registry(Watch(wrong, WatchSettings())).get_sample_value
+    seen = _registry(DatabaseMonitor(wrong, MonitorSettings())).get_sample_value
     assert seen("vitalveil_ingest_database_bytes") is None

@@ -16,7 +16,7 @@ from ingest.mqtt.receiver import MqttReceiver
 from ingest.mqtt.session import SessionSettings
 from runtime.backoff import Backoff
 from runtime.settings import BrokerSettings, TlsSettings
-from runtime.tls_identity import Identity
+from runtime.tls_identity import TlsIdentity
 from tests.fixtures.ingest import until
 from tests.fixtures.pki import Certificates
 
@@ -102,7 +102,7 @@ async def receiving(port: int, tls: TlsSettings, backoff: Backoff) -> AsyncItera
     """Run a receiver until the context closes."""
     receiver = MqttReceiver(
         broker=BrokerSettings(tls=tls, port=port),
-        identity=Identity(tls),
+        identity=TlsIdentity(tls),
         session=SessionSettings(),
         backoff=backoff,
         now_ms=lambda: 0,

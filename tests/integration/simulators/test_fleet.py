@@ -13,8 +13,8 @@ import psutil
 import pytest
 
 from simulators.cli import main
-from simulators.fleet.report.report import Report
-from simulators.fleet.run.campaign import Campaign, Options, Progress
+from simulators.fleet.report.report import FleetReport
+from simulators.fleet.run.campaign import Campaign, CampaignOptions, Progress
 from simulators.fleet.run.site import Site, own_site
 from simulators.fleet.scenario import limits, plan, scenario_file
 from simulators.fleet.scenario.plan import Plan
@@ -57,14 +57,14 @@ def _play(
     workers: int = 1,
     settle_s: float = 60.0,
     show: Callable[[Progress], None] = lambda _: None,
-) -> Report:
+) -> FleetReport:
     scenario = msgspec.structs.replace(_SCENARIO, phases=list(phases), agents=agents,
                                         settle_s=settle_s)  # fmt: skip
     campaign = Campaign(
         scenario,
         todo or plan.draw(scenario),
         site,
-        Options(workers=workers, required=[limits.parse(text) for text in _KEPT],
+        CampaignOptions(workers=workers, required=[limits.parse(text) for text in _KEPT],
                 resend_after_s=3.0),
         say=lambda _: None,
         show=show,
@@ -72,7 +72,7 @@ def _play(
     return asyncio.run(campaign.run())
 
 
-def _broken(report: Report) -> list[str]:
+def _broken(report: FleetReport) -> list[str]:
     return [verdict.text for verdict in report.verdicts if not verdict.is_kept]
 
 

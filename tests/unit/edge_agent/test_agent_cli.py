@@ -12,7 +12,7 @@ from edge_agent.cli import main
 from edge_agent.lease import keys
 from edge_agent.ports import Sealed
 from edge_agent.spool.index_tags import Tags
-from edge_agent.spool.spool import Bounds, SqliteSpool
+from edge_agent.spool.spool import SpoolLimits, SqliteSpool
 from runtime.errors import ConfigError
 from tests.fakes.edge_agent import HANDLE, write_keys
 from tests.fixtures.pki import Certificates
@@ -79,7 +79,10 @@ def test_spool_show(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
     async def fill() -> None:
         spool = await SqliteSpool.open(
-            config.parent / "state", Tags(lease_key), new_spool_id=b"s" * 16, bounds=Bounds(1000)
+            config.parent / "state",
+            Tags(lease_key),
+            new_spool_id=b"s" * 16,
+            bounds=SpoolLimits(1000),
         )
         await spool.append([Sealed(spool.take_sequence(), HANDLE, 3, b"x" * 9)], {}, now_ms=1)
         await spool.close()

@@ -22,12 +22,12 @@ from edge_agent.config import (
 from edge_agent.lease.leases import Leases
 from edge_agent.metrics import Metrics
 from edge_agent.pipeline.pipeline import Pipeline
-from edge_agent.reload import Live
+from edge_agent.reload import ReloadTargets
 from edge_agent.service import Service
 from edge_agent.spool.index_tags import Tags
 from edge_agent.spool.seal import Seal
 from edge_agent.spool.spool import SqliteSpool
-from edge_agent.spool_writer import Keeper
+from edge_agent.spool_writer import SpoolWriter
 from edge_agent.uplink.outbox import Outbox
 from edge_agent.uplink.uplink import Uplink
 from runtime.backoff import Backoff
@@ -52,7 +52,7 @@ def settings(tmp_path: Path) -> AgentSettings:
 
 
 @pytest_asyncio.fixture
-async def live(settings: AgentSettings) -> AsyncIterator[Live]:
+async def live(settings: AgentSettings) -> AsyncIterator[ReloadTargets]:
     """What a running agent can change, made of *settings*."""
     clock, metrics, key = ManualClock(), Metrics(CollectorRegistry()), X25519PrivateKey.generate()
     bounds = reloading.spool_bounds(settings)
@@ -71,7 +71,7 @@ async def live(settings: AgentSettings) -> AsyncIterator[Live]:
         metrics=metrics,
         forget_within_s=reloading.forget_within_s(settings),
     )
-    keeper = Keeper(
+    spool_writer = SpoolWriter(
         clock=clock,
         spool=spool,
         seal=Seal(
@@ -84,18 +84,22 @@ async def live(settings: AgentSettings) -> AsyncIterator[Live]:
             agent=settings.agent,
             trust_key=Ed25519PrivateKey.generate().public_key(),
             agent_key=key,
-            shelf=MemoryShelf(),
+            lease_store=MemoryShelf(),
         ),
         uplink=uplink,
         metrics=metrics,
         max_age_s=settings.spool.max_age_s,
     )
     pipeline = Pipeline(reloading.batch_limits(settings))
-    yield Live(pipeline, outbox, spool, keeper, uplink, backoff, Service({}, now=0.0))
+    yield ReloadTargets(
+        pipeline, outbox, spool, spool_writer, uplink, backoff, Service({}, now=0.0)
+    )
     await spool.close()
 
 
-async def test_all_of_a_live_section_is_taken_over(settings: AgentSettings, live: Live) -> None:
+async def test_all_of_a_live_section_is_taken_over(
+    settings: AgentSettings, live: ReloadTargets
+) -> None:
     """Each setting of batch, publish and spool that is used while it runs is used anew."""
     new = msgspec.structs.replace(
         settings,
@@ -116,12 +120,12 @@ async def test_all_of_a_live_section_is_taken_over(settings: AgentSettings, live
     assert (publish.backlog_per_s, live.backoff.longest_s) == (118.5, 1.75)
     bounds = live.spool.bounds
     assert (bounds.max_bytes, bounds.min_free_bytes) == (1_190_000, 121)
-    assert live.keeper.max_age_s == 120.5
+    assert live.spool_writer.max_age_s == 120.5
     # And what needs a restart is still as it was.
     assert held == msgspec.structs.replace(new, http=settings.http)
 
 
-async def test_wrong_settings_change_nothing(settings: AgentSettings, live: Live) -> None:
+async def test_wrong_settings_change_nothing(settings: AgentSettings, live: ReloadTargets) -> None:
     """An operator's mistake does not stop a gateway, nor half of it take effect."""
 
     def read() -> AgentSettings:

@@ -2,7 +2,7 @@
 
 from prometheus_client import CollectorRegistry, generate_latest
 
-from ingest.gateway_counters import Fleet
+from ingest.gateway_counters import GatewayCounters
 from wire.state import SpoolState, State
 
 A, B = "00000000000000aa", "00000000000000bb"
@@ -29,7 +29,7 @@ def _offline() -> State:
 class _Shown:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.fleet = Fleet()
+        self.fleet = GatewayCounters()
         self.registry.register(self.fleet)
 
     def value(self, name: str, **labels: str) -> float | None:

@@ -10,7 +10,7 @@ from ingest.admission.decide import ClockRules
 from ingest.admission.last_readings import LastReadings, Reservation
 from ingest.admission.permissions import Permissions
 from ingest.admission.plan import STORED, make_plan, unstored
-from ingest.values.delivery import Identity, Opened
+from ingest.values.delivery import EnvelopeId, Opened
 from ingest.values.outcome import Outcome, QuarantineReason, Reason
 from tests.fakes.ingest import AGENT, NOW_MS, SPOOL, changes, opened, permission
 from wire.envelope import pack_block
@@ -47,7 +47,7 @@ def sent(agent: str, *offsets_ms: int, sequence: int = 1) -> Opened:
     """Return an envelope of *agent* with an observation at each offset from the start."""
     times = [START_MS + offset for offset in offsets_ms]
     one = opened(pack_block(Code.HEART_RATE, times, [70] * len(times)), handle=HANDLES[agent])
-    one.agent, one.identity = agent, Identity((agent, SPOOL), sequence)
+    one.agent, one.identity = agent, EnvelopeId((agent, SPOOL), sequence)
     return one
 
 

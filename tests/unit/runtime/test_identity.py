@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from runtime.settings import TlsSettings
-from runtime.tls_identity import Identity
+from runtime.tls_identity import TlsIdentity
 from tests.fixtures.pki import Certificates
 
 
@@ -16,7 +16,7 @@ def test_renewed_pair_is_taken_and_a_broken_one_is_not(
     files = TlsSettings(of.ca_file, tmp_path / "own.crt", tmp_path / "own.key")
     files.certificate_file.write_bytes(of.certificate_file.read_bytes())
     files.key_file.write_bytes(of.key_file.read_bytes())
-    identity = Identity(files)
+    identity = TlsIdentity(files)
     first = identity.context()
     assert identity.context() is first
     files.certificate_file.write_bytes(b"half of")

@@ -105,9 +105,9 @@ def test_a_lease_of_before_is_read(message: dict[str, Any]) -> None:
     public = TRUST_KEY.public_key()
     assert lease.decode(sealed, agent=AGENT, trust_key=public, agent_key=LEASE_KEY) == meant
 
-    shelf = Shelf()
-    shelf.data = bytes.fromhex(message["kept"])
-    held = Leases(agent=AGENT, trust_key=public, agent_key=LEASE_KEY, shelf=shelf)
+    lease_store = Shelf()
+    lease_store.data = bytes.fromhex(message["kept"])
+    held = Leases(agent=AGENT, trust_key=public, agent_key=LEASE_KEY, lease_store=lease_store)
     held.recall()
     assert held.held == meant
 

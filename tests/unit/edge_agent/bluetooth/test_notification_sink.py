@@ -6,7 +6,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from edge_agent.bluetooth.inbox import Inbox
-from edge_agent.bluetooth.notification_sink import MAX_VALUE_BYTES, Outlet, Shared
+from edge_agent.bluetooth.notification_sink import MAX_VALUE_BYTES, NotificationSink, SharedState
 from edge_agent.bluetooth.radio.metrics import RadioMetrics
 from edge_agent.gatt.registry import CHARACTERISTICS
 from edge_agent.values.measurement import Reason
@@ -24,8 +24,8 @@ class Scene:
         self.progress = 0
         self.inbox, self.clock = Inbox(), ManualClock()
         refuse = lambda reason: self.refused.update([reason])  # noqa: E731 - one line
-        shared = Shared(self.inbox, RadioMetrics(self.registry), self.clock, refuse)
-        self.outlet = Outlet("C0:FF:EE:00:00:01", shared, self.progressed)
+        shared = SharedState(self.inbox, RadioMetrics(self.registry), self.clock, refuse)
+        self.sink = NotificationSink("C0:FF:EE:00:00:01", shared, self.progressed)
 
     def progressed(self) -> None:
         """Count what could be read."""
@@ -42,7 +42,7 @@ async def test_a_value_is_no_longer_than_an_attribute(excess: int) -> None:
     scene = Scene()
     long = bytes((0x10, 60)) + bytes((0, 4)) * (MAX_VALUE_BYTES // 2 - 1) + bytes(excess)
 
-    scene.outlet.live(HEART_RATE, long)
+    scene.sink.live(HEART_RATE, long)
 
     oversized = {"characteristic": HEART_RATE.name, "reason": "oversized"}
     assert scene.value("decode_errors_total", **oversized) == (excess > 0)
@@ -55,10 +55,10 @@ def test_a_flood_is_not_even_decoded() -> None:
     """At 1 kHz a value that is beyond all bounds costs a count, under two names, and no more."""
     scene = Scene()
     for _ in range(4000):
-        scene.outlet.live(HEART_RATE, bytes((0x00, 60)))
+        scene.sink.live(HEART_RATE, bytes((0x00, 60)))
         scene.clock.pass_s(0.001)
 
     dropped = scene.value("dropped_notifications_total", reason="flood")
     assert dropped == scene.refused[Reason.FLOOD] == 4000 - scene.progress
     assert scene.progress < 500
-    assert scene.outlet.is_flooded
+    assert scene.sink.is_flooded

@@ -22,7 +22,7 @@ def measurement(n: int, *, is_single: bool = False) -> Measurement:
 
 def test_a_usual_sensor_is_never_thinned_out() -> None:
     """A value a second, or a burst after a silence, is within bounds."""
-    meter = flow_limit.Meter(now=0.0)
+    meter = flow_limit.FlowLimit(now=0.0)
     assert all(meter.allows(now=float(second)) for second in range(3600))
     assert all(meter.allows(now=3600.0) for _ in range(200))
     assert meter.excess == 0
@@ -30,7 +30,7 @@ def test_a_usual_sensor_is_never_thinned_out() -> None:
 
 def test_a_flood_is_thinned_out_and_ends_patience() -> None:
     """At 1 kHz about 32 a second pass, and after two seconds it is a flood."""
-    meter = flow_limit.Meter(now=0.0)
+    meter = flow_limit.FlowLimit(now=0.0)
     passed = [meter.allows(now=n / 1000) for n in range(3000)]
     assert sum(passed) == pytest.approx(flow_limit.BURST + 3 * flow_limit.PER_S, abs=2)
     assert meter.is_flooded

@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 from edge_agent.bluetooth.errors import Endless
 from edge_agent.bluetooth.records import record_assembler
-from edge_agent.bluetooth.records.record_assembler import Report
+from edge_agent.bluetooth.records.record_assembler import RecordAssembler
 
-Plain = Report[str, str]
+Plain = RecordAssembler[str, str]
 
 
 def sequences(report: Plain) -> list[int]:

@@ -4,10 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_agent.bluetooth.records import record_cursor
-from edge_agent.bluetooth.records.record_cursor import Place
+from edge_agent.bluetooth.records.record_cursor import RecordCursor
 
 PLACES = st.builds(
-    Place,
+    RecordCursor,
     st.integers(0, 2**30 - 1),
     st.integers(0, 2**16 - 1),
     st.integers(0, 2**16 - 1),
@@ -16,30 +16,34 @@ PLACES = st.builds(
 
 
 @given(PLACES)
-def test_decode_inverts_encode(where: Place) -> None:
+def test_decode_inverts_encode(where: RecordCursor) -> None:
     """What a cursor holds is where we are; but for the very first, which is nothing yet."""
     expected = None if where.encode() == 0 else where
     assert record_cursor.decode(where.encode()) == expected
 
 
 @given(PLACES, PLACES)
-def test_numbers_grow_with_generation_and_sequence(one: Place, other: Place) -> None:
+def test_numbers_grow_with_generation_and_sequence(one: RecordCursor, other: RecordCursor) -> None:
     """A later record has a greater number, whatever the stamps are."""
     if (one.generation, one.sequence) < (other.generation, other.sequence):
         assert one.encode() < other.encode()
 
 
 @given(PLACES)
-def test_a_number_fits_the_spool(where: Place) -> None:
+def test_a_number_fits_the_spool(where: RecordCursor) -> None:
     """SQLite keeps 63 bits."""
     assert 0 <= where.encode() < 1 << 63
 
 
-@given(st.builds(Place, st.integers(0, 99), st.integers(0, 2**16 - 1), st.integers(0, 2**16 - 1)))
-def test_one_less_stands_before_the_record(where: Place) -> None:
+@given(
+    st.builds(
+        RecordCursor, st.integers(0, 99), st.integers(0, 2**16 - 1), st.integers(0, 2**16 - 1)
+    )
+)
+def test_one_less_stands_before_the_record(where: RecordCursor) -> None:
     """The pipeline says "all before this record" by one less than its number."""
     before = record_cursor.decode(where.encode() - 1)
-    expected = Place(where.generation, where.sequence, where.stamp, taken=False)
+    expected = RecordCursor(where.generation, where.sequence, where.stamp, taken=False)
     assert before == (None if expected.encode() == 0 else expected)
 
 

@@ -15,13 +15,13 @@ from edge_agent.bluetooth.errors import (
     Silent,
     StackError,
 )
-from edge_agent.bluetooth.radio.escalation import Steps, Trouble
+from edge_agent.bluetooth.radio.escalation import EscalationDelays, FailureKind
 from edge_agent.bluetooth.radio.metrics import RadioMetrics
 from edge_agent.bluetooth.radio.recovery import Recovery, trouble_of
 from tests.fakes.bluetooth import ToldHost
 from tests.fakes.edge_agent import ManualClock
 
-STEPS = Steps(new_scanner_s=5, power_cycle_s=10, restart_s=20, exit_s=300)
+STEPS = EscalationDelays(new_scanner_s=5, power_cycle_s=10, restart_s=20, exit_s=300)
 
 
 class Scene:
@@ -57,15 +57,15 @@ class Scene:
 @pytest.mark.parametrize(
     ("error", "trouble"),
     [
-        (StackError("scanning"), Trouble.STACK),
-        (LinkLost(), Trouble.LINK),
+        (StackError("scanning"), FailureKind.STACK),
+        (LinkLost(), FailureKind.LINK),
         (Silent(), None),
         (NotAuthorised(), None),
         (Flooding(), None),
     ],
 )
 async def test_only_the_radios_failures_climb(
-    error: BluetoothError, trouble: Trouble | None
+    error: BluetoothError, trouble: FailureKind | None
 ) -> None:
     """What a sensor does wrong, or does not do, is no reason to touch the adapter."""
     scene = Scene()
@@ -74,7 +74,7 @@ async def test_only_the_radios_failures_climb(
 
     assert trouble_of(error) is trouble
     assert (scene.host.done["power_cycle"] > 0) == (trouble is not None)
-    assert (scene.host.done["restart"] > 0) == (trouble is Trouble.STACK)
+    assert (scene.host.done["restart"] > 0) == (trouble is FailureKind.STACK)
 
 
 async def test_what_is_off_is_switched_on_at_once() -> None:

@@ -17,21 +17,21 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from edge_agent.config import AgentSettings, SensorSettings
 from edge_agent.doctor import checks, cli, erase
-from edge_agent.doctor.checks import Verdict
+from edge_agent.doctor.checks import Severity
 from edge_agent.enrolment import credentials
 from edge_agent.errors import SpoolError, StateInUse
 from edge_agent.lease.keys import read
-from edge_agent.lease.leases import FileShelf, Leases
+from edge_agent.lease.leases import FileLeaseStore, Leases
 from edge_agent.metrics import Metrics
 from edge_agent.ports import Sealed
 from edge_agent.sources.clock import KeptClock, Machine, SystemClock
 from edge_agent.spool import database_file, lock
 from edge_agent.spool.index_tags import Tags
-from edge_agent.spool.spool import Bounds, SqliteSpool
+from edge_agent.spool.spool import SpoolLimits, SqliteSpool
 from edge_agent.values.receipt_faults import ReceiptFault
 from runtime import http
 from runtime.settings import BrokerSettings, HttpSettings
-from runtime.tls_identity import Identity
+from runtime.tls_identity import TlsIdentity
 from simulators.stack.child import free_port
 from tests.fakes.edge_agent import HANDLE, HOUR_MS, lease, write_keys
 from tests.fixtures.pki import Certificates
@@ -60,7 +60,7 @@ def fill(settings: AgentSettings, payload: bytes) -> None:
             settings.state_dir,
             Tags(read(settings.keys).lease),
             new_spool_id=b"s" * 16,
-            bounds=Bounds(1 << 20),
+            bounds=SpoolLimits(1 << 20),
         )
         await spool.append([Sealed(spool.take_sequence(), HANDLE, 1, payload)], {}, now_ms=1)
         await spool.close()
@@ -180,7 +180,7 @@ def test_doctor_tells_what_was_given_up(settings: AgentSettings) -> None:
             settings.state_dir,
             Tags(read(settings.keys).lease),
             new_spool_id=b"s" * 16,
-            bounds=Bounds(1 << 20),
+            bounds=SpoolLimits(1 << 20),
         )
         await spool.append([Sealed(spool.take_sequence(), HANDLE, 7, b"x")], {}, now_ms=1)
         await spool.evict_older_than(2, now_ms=now_ms)
@@ -189,10 +189,10 @@ def test_doctor_tells_what_was_given_up(settings: AgentSettings) -> None:
     now_ms = time.time_ns() // 1_000_000
     asyncio.run(run(now_ms - 8 * 24 * 3_600_000))
     found = {finding.what: finding for finding in checks.examine(settings)}["spool"]
-    assert found.verdict is checks.Verdict.OK
+    assert found.verdict is checks.Severity.OK
     asyncio.run(run(now_ms))
     found = {finding.what: finding for finding in checks.examine(settings)}["spool"]
-    assert found.verdict is checks.Verdict.WARNING
+    assert found.verdict is checks.Severity.WARNING
     assert "7 observations given up" in found.text
 
 
@@ -230,7 +230,7 @@ def test_doctor_says_what_is_wrong_with_the_broker(
 
             threading.Thread(target=answer, daemon=True).start()
         found = {finding.what: finding for finding in checks.examine(settings)}["broker"]
-    assert found.verdict is checks.Verdict.BAD
+    assert found.verdict is checks.Severity.BAD
     assert word in found.text
 
 
@@ -262,17 +262,17 @@ def test_doctor_tells_a_lease_that_was_seen_to_end(settings: AgentSettings) -> N
         agent=settings.agent,
         trust_key=held.trust,
         agent_key=held.lease,
-        shelf=FileShelf(folder),
+        lease_store=FileLeaseStore(folder),
     )
     leases.offer(wire_lease.encode(given, trust_key=trust_key, agent_key=held.lease.public_key()))
     leases.save()
-    assert checks._lease(settings)[0] is checks.Verdict.OK
+    assert checks._lease(settings)[0] is checks.Severity.OK
 
     ahead = KeptClock(folder, belief="always", marker=folder / "none", machine=_Ahead())
     ahead.adopt(given)
     ahead.keep(is_last=True)
     verdict, text = checks._lease(settings)
-    assert verdict is checks.Verdict.BAD
+    assert verdict is checks.Severity.BAD
     assert "was seen to end" in text
 
 
@@ -287,7 +287,7 @@ def test_doctor_survives_whatever_is_missing(settings: AgentSettings) -> None:
 
 def test_identity_follows_its_files(settings: AgentSettings) -> None:
     """A renewed certificate is taken; a broken one is not, and the one before stays."""
-    identity = Identity(settings.broker.tls)
+    identity = TlsIdentity(settings.broker.tls)
     first = identity.context()
     assert identity.context() is first
     certificate = settings.broker.tls.certificate_file
@@ -311,14 +311,14 @@ def test_findings_are_plain(settings: AgentSettings) -> None:
 @pytest.mark.parametrize(
     ("reasons", "verdict"),
     [
-        pytest.param({}, Verdict.OK, id="none refused"),
-        pytest.param({"old_form": 3}, Verdict.WARNING, id="an ingest of before"),
-        pytest.param({"old_form": 3, "bad_proof": 1}, Verdict.BAD, id="forged"),
-        pytest.param({"malformed": 1}, Verdict.BAD, id="broken"),
+        pytest.param({}, Severity.OK, id="none refused"),
+        pytest.param({"old_form": 3}, Severity.WARNING, id="an ingest of before"),
+        pytest.param({"old_form": 3, "bad_proof": 1}, Severity.BAD, id="forged"),
+        pytest.param({"malformed": 1}, Severity.BAD, id="broken"),
     ],
 )
 def test_doctor_tells_of_receipts_that_are_not_believed(
-    reasons: dict[str, int], verdict: Verdict
+    reasons: dict[str, int], verdict: Severity
 ) -> None:
     """Those of an ingest that was not upgraded are told from those of somebody else."""
     registry = CollectorRegistry()
@@ -334,11 +334,11 @@ def test_doctor_asks_the_agent_that_runs(settings: AgentSettings) -> None:
     registry = CollectorRegistry()
     Metrics(registry).refused_receipt(ReceiptFault.BAD_PROOF)
 
-    def found(port: int) -> Verdict:
+    def found(port: int) -> Severity:
         asked = msgspec.structs.replace(settings, http=HttpSettings(port=port))
         return {one.what: one for one in checks.examine(asked)}["receipts"].verdict
 
-    assert found(0) is Verdict.OK
+    assert found(0) is Severity.OK
     with http.serve(HttpSettings(), registry, missing=list) as port:
-        assert found(port) is Verdict.BAD
-    assert found(port) is Verdict.WARNING
+        assert found(port) is Severity.BAD
+    assert found(port) is Severity.WARNING

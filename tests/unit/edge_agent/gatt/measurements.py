@@ -63,7 +63,9 @@ glucoses = built(
     base_time=date_times,
     time_offset_min=maybe(st.integers(-32768, 32767)),
     concentration=maybe(
-        st.builds(glucose.Concentration, sfloats, st.sampled_from(glucose.Unit), uint(4), uint(4))
+        st.builds(
+            glucose.Concentration, sfloats, st.sampled_from(glucose.GlucoseUnit), uint(4), uint(4)
+        )
     ),
     status=maybe(uint(16)),
     context_follows=st.booleans(),
@@ -87,8 +89,13 @@ contexts = built(
     hba1c_percent=maybe(sfloats),
 )
 
-_REPORTS = (racp.OpCode.REPORT, racp.OpCode.DELETE, racp.OpCode.COUNT, racp.OpCode.COMBINED_REPORT)
-_COUNTS = st.sampled_from((racp.OpCode.COUNT_RESPONSE, racp.OpCode.COMBINED_RESPONSE))
+_REPORTS = (
+    racp.RacpOpCode.REPORT,
+    racp.RacpOpCode.DELETE,
+    racp.RacpOpCode.COUNT,
+    racp.RacpOpCode.COMBINED_REPORT,
+)
+_COUNTS = st.sampled_from((racp.RacpOpCode.COUNT_RESPONSE, racp.RacpOpCode.COMBINED_RESPONSE))
 
 
 def _requests(operators: tuple[racp.Operator, ...], bounds: int) -> st.SearchStrategy[Any]:
@@ -97,13 +104,13 @@ def _requests(operators: tuple[racp.Operator, ...], bounds: int) -> st.SearchStr
 
 
 requests = (
-    st.just(racp.Request(racp.OpCode.ABORT))
+    st.just(racp.Request(racp.RacpOpCode.ABORT))
     | _requests((racp.Operator.ALL, racp.Operator.FIRST, racp.Operator.LAST), 0)
     | _requests((racp.Operator.UP_TO, racp.Operator.FROM), 1)
     | _requests((racp.Operator.RANGE,), 2)
 )
 responses = (
-    st.builds(racp.Response, uint(8), uint(8))
+    st.builds(racp.RacpResponse, uint(8), uint(8))
     | st.builds(racp.Count, _COUNTS, uint(8), st.just(1))
     | st.builds(racp.Count, _COUNTS, uint(16), st.just(2))
     | st.builds(racp.Count, _COUNTS, uint(32), st.just(4))
@@ -125,7 +132,7 @@ statuses = st.builds(cgm_session.CgmStatus, uint(16), uint(24))
 starts = st.builds(cgm_session.SessionStart, date_times, local_zones)
 run_times = st.builds(cgm_session.SessionRunTime, uint(16))
 
-_OPS = cgm_control.OpCode
+_OPS = cgm_control.CgmOpCode
 _INTERVALS = st.sampled_from((_OPS.SET_INTERVAL, _OPS.INTERVAL))
 _COMMANDS = (0x02, 0x08, 0x0B, 0x0E, 0x11, 0x14, 0x17, 0x19, 0x1A, 0x1B)
 _LEVELS = (0x07, 0x09, 0x0A, 0x0C, 0x0D, 0x0F, 0x10, 0x12, 0x13, 0x15, 0x16, 0x18)
@@ -135,7 +142,7 @@ operations = (
     | st.builds(cgm_control.Interval, st.just(_OPS.INTERVAL), uint(16), st.just(2))
     | st.builds(cgm_control.CalibrationRequest, uint(16))
     | st.builds(cgm_control.AlertLevel, st.sampled_from(_LEVELS).map(_OPS), sfloats)
-    | st.builds(cgm_control.Response, uint(8), uint(8))
+    | st.builds(cgm_control.CgmResponse, uint(8), uint(8))
     | built(
         cgm_control.Calibration,
         op_code=st.sampled_from((_OPS.SET_CALIBRATION, _OPS.CALIBRATION)),
@@ -173,7 +180,7 @@ pressures = built(
     systolic=sfloats,
     diastolic=sfloats,
     mean=sfloats,
-    unit=st.sampled_from(blood_pressure.Unit),
+    unit=st.sampled_from(blood_pressure.BloodPressureUnit),
     timestamp=maybe(date_times),
     pulse_bpm=maybe(sfloats),
     user=maybe(uint(8)),
@@ -182,14 +189,14 @@ pressures = built(
 temperatures = built(
     thermometer.TemperatureMeasurement,
     temperature=floats,
-    unit=st.sampled_from(thermometer.Unit),
+    unit=st.sampled_from(thermometer.TemperatureUnit),
     timestamp=maybe(date_times),
     site=maybe(uint(8)),
 )
 weights = built(
     weight.WeightMeasurement,
     weight_steps=maybe(st.integers(0, 0xFFFE)),
-    unit=st.sampled_from(weight.Unit),
+    unit=st.sampled_from(weight.WeightUnit),
     timestamp=maybe(date_times),
     user=maybe(uint(8)),
     body_size=maybe(st.builds(weight.BodySize, uint(16), uint(16))),

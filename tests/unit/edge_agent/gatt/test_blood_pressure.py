@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from edge_agent.gatt import blood_pressure
-from edge_agent.gatt.blood_pressure import BloodPressureMeasurement, Unit
+from edge_agent.gatt.blood_pressure import BloodPressureMeasurement, BloodPressureUnit
 from edge_agent.gatt.date_time import DateTime
 from edge_agent.gatt.ieee11073 import NotANumber
 from edge_agent.gatt.meaning import Observation, Refusal, Refused
@@ -28,7 +28,7 @@ _PRESSURES = (
                 systolic=16.0,
                 diastolic=10.7,
                 mean=NotANumber.NAN,
-                unit=Unit.KPA,
+                unit=BloodPressureUnit.KPA,
                 pulse_bpm=60.0,
                 user=blood_pressure.USER_UNKNOWN,
                 status=1 << 2 | 1 << 5,
@@ -45,7 +45,7 @@ def test_decode_golden_value(value: str, expected: BloodPressureMeasurement) -> 
 def test_pressures_in_kpa_are_converted() -> None:
     """16.0 kPa are 120.0 mmHg."""
     measurement = BloodPressureMeasurement(
-        systolic=16.0, diastolic=10.7, mean=12.4, unit=Unit.KPA, pulse_bpm=60.0
+        systolic=16.0, diastolic=10.7, mean=12.4, unit=BloodPressureUnit.KPA, pulse_bpm=60.0
     )
     assert blood_pressure.observations(measurement) == [
         Observation(Code.BLOOD_PRESSURE_SYSTOLIC, 1200),

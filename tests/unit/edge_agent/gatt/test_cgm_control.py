@@ -3,7 +3,7 @@
 import pytest
 
 from edge_agent.gatt import cgm_control
-from edge_agent.gatt.cgm_control import Interval, OpCode
+from edge_agent.gatt.cgm_control import CgmOpCode, Interval
 from edge_agent.gatt.errors import ReservedValue, Truncated
 from edge_agent.gatt.quirks import Quirks
 
@@ -20,10 +20,10 @@ def test_reserved_op_code_is_refused(op_code: int) -> None:
 @pytest.mark.parametrize(
     ("value", "quirks", "expected"),
     [
-        pytest.param("03 05", Quirks(), Interval(OpCode.INTERVAL, 5), id="one byte"),
-        pytest.param("03 0501", Quirks(), Interval(OpCode.INTERVAL, 261, 2), id="two bytes"),
-        pytest.param("03 0501", _UNCHECKED, Interval(OpCode.INTERVAL, 261, 2), id="no check"),
-        pytest.param("03 0a 8a75", _CHECKED, Interval(OpCode.INTERVAL, 10), id="and a check"),
+        pytest.param("03 05", Quirks(), Interval(CgmOpCode.INTERVAL, 5), id="one byte"),
+        pytest.param("03 0501", Quirks(), Interval(CgmOpCode.INTERVAL, 261, 2), id="two bytes"),
+        pytest.param("03 0501", _UNCHECKED, Interval(CgmOpCode.INTERVAL, 261, 2), id="no check"),
+        pytest.param("03 0a 8a75", _CHECKED, Interval(CgmOpCode.INTERVAL, 10), id="and a check"),
     ],
 )
 def test_interval_has_one_byte_or_two(value: str, quirks: Quirks, expected: Interval) -> None:

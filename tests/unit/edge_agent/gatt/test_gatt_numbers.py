@@ -27,12 +27,12 @@ from edge_agent.gatt.registry import CHARACTERISTICS
         (specimen.SampleType, range(1, 11)),
         (specimen.SampleLocation, (1, 2, 3, 4, 5, 15)),
         (glucose_context.Meal, range(1, 7)),
-        (racp.OpCode, range(1, 9)),
+        (racp.RacpOpCode, range(1, 9)),
         (racp.Operator, range(7)),
         (racp.Filter, (1, 2)),
-        (racp.ResponseCode, range(1, 11)),
-        (cgm_control.OpCode, range(1, 0x1D)),
-        (cgm_control.ResponseCode, range(1, 6)),
+        (racp.RacpResponseCode, range(1, 11)),
+        (cgm_control.CgmOpCode, range(1, 0x1D)),
+        (cgm_control.CgmResponseCode, range(1, 6)),
         (thermometer.Site, range(1, 10)),
     ],
 )
@@ -44,12 +44,12 @@ def test_names_stand_for_their_numbers(names: type[enum.IntEnum], numbers: range
 @pytest.mark.parametrize(
     ("names", "bits"),
     [
-        (glucose.Status, range(12)),
+        (glucose.GlucoseStatus, range(12)),
         (cgm.Annunciation, [*range(6), *range(8, 15), *range(16, 24)]),
         (cgm_session.Feature, [0, *range(12, 17)]),
-        (pulse_oximeter.Status, range(5, 16)),
+        (pulse_oximeter.OximeterStatus, range(5, 16)),
         (pulse_oximeter.SensorStatus, range(16)),
-        (blood_pressure.Status, range(6)),
+        (blood_pressure.BloodPressureStatus, range(6)),
     ],
 )
 def test_names_stand_for_their_bits(names: type[enum.IntFlag], bits: range) -> None:

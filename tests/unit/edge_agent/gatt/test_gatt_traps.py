@@ -16,7 +16,7 @@ from edge_agent.gatt import (
     thermometer,
 )
 from edge_agent.gatt.errors import BadCrc, DecodeError, Truncated
-from edge_agent.gatt.glucose import Unit
+from edge_agent.gatt.glucose import GlucoseUnit
 from edge_agent.gatt.ieee11073 import NotANumber
 from edge_agent.gatt.meaning import Observation, Outcome, Refusal, Refused
 from edge_agent.gatt.quirks import CrcKind, Quirks
@@ -42,7 +42,10 @@ def test_trap_02_glucose_is_in_kg_per_l() -> None:
     """A meter that showed 104 mg/dL sent 0.00104 kg/L, whatever the table of flags says."""
     record = _glucose("0b0400e407050e0c311d4e0168b0f80000")
     assert record.concentration is not None
-    assert (record.concentration.value, record.concentration.unit) == (0.00104, Unit.KG_PER_L)
+    assert (record.concentration.value, record.concentration.unit) == (
+        0.00104,
+        GlucoseUnit.KG_PER_L,
+    )
     (outcome,) = glucose.observations(record)
     assert isinstance(outcome, Observation)
     assert outcome.steps == round(104 / 18.0156 * 100)

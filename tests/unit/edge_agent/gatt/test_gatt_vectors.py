@@ -24,7 +24,7 @@ from edge_agent.gatt.ieee11073 import NotANumber, Number, from_float, from_sfloa
 from edge_agent.gatt.pulse_oximeter import ContinuousOximetry, Oximetry, SpotCheck
 from edge_agent.gatt.quirks import CrcKind
 from edge_agent.gatt.registry import CHARACTERISTICS
-from edge_agent.gatt.thermometer import TemperatureMeasurement, Unit
+from edge_agent.gatt.thermometer import TemperatureMeasurement, TemperatureUnit
 
 _BESIDE_THE_PROJECT = Path(__file__).resolve().parents[5] / "shared" / "data"
 _FILE = Path(os.environ.get("VITALVEIL_DATA", _BESIDE_THE_PROJECT)) / "gatt/gatt_vectors.json"
@@ -259,7 +259,7 @@ def _show_pressure(m: BloodPressureMeasurement) -> dict[str, Any]:
 
 def _show_temperature(m: TemperatureMeasurement) -> dict[str, Any]:
     return {
-        "unit": "C" if m.unit is Unit.CELSIUS else "F",
+        "unit": "C" if m.unit is TemperatureUnit.CELSIUS else "F",
         "temperature": _number(m.temperature),
         "timestamp": _iso(m.timestamp),
         "type": m.site,
@@ -288,7 +288,7 @@ _SHOW: Final[dict[type, Callable[[Any], Any]]] = {
     GlucoseFeatures: _show_features,
     racp.Request: _show_request,
     racp.Count: _show_count,
-    racp.Response: _show_answer(6),
+    racp.RacpResponse: _show_answer(6),
     CgmMeasurement: _show_cgm,
     CgmFeature: _show_feature,
     CgmStatus: _show_status,
@@ -302,5 +302,5 @@ _SHOW: Final[dict[type, Callable[[Any], Any]]] = {
     BloodPressureMeasurement: _show_pressure,
     TemperatureMeasurement: _show_temperature,
     BatteryLevel: lambda m: {"percent": m.percent},
-    cgm_control.Response: _show_answer(0x1C),
+    cgm_control.CgmResponse: _show_answer(0x1C),
 }

@@ -7,7 +7,7 @@ import pytest
 
 from edge_agent.gatt import glucose
 from edge_agent.gatt.date_time import DateTime
-from edge_agent.gatt.glucose import Concentration, GlucoseMeasurement, Unit
+from edge_agent.gatt.glucose import Concentration, GlucoseMeasurement, GlucoseUnit
 from edge_agent.gatt.glucose_context import (
     GlucoseContext,
     Meal,
@@ -25,7 +25,7 @@ _SHOWN = When(
 
 def _record(
     value: Number = 0.00108,
-    unit: Unit = Unit.KG_PER_L,
+    unit: GlucoseUnit = GlucoseUnit.KG_PER_L,
     sample_type: int = 1,
     location: int = 1,
 ) -> GlucoseMeasurement:
@@ -52,7 +52,7 @@ def _refused(reason: Refusal) -> list[Refused]:
         ),
         pytest.param(
             "06 0700 ea07 0b 15 12 24 36 3cc0 f8",
-            _record(0.006, Unit.MOL_PER_L, 8, 15),
+            _record(0.006, GlucoseUnit.MOL_PER_L, 8, 15),
             id="60e-4 mol/L, undetermined plasma, location not told",
         ),
         pytest.param(
@@ -77,7 +77,7 @@ def test_decode_golden_value(value: str, expected: GlucoseMeasurement) -> None:
     ("record", "steps"),
     [
         pytest.param(_record(0.00108), 599, id="108 mg/dL is 5.99 mmol/L"),
-        pytest.param(_record(0.006, Unit.MOL_PER_L), 600, id="6 mmol/L"),
+        pytest.param(_record(0.006, GlucoseUnit.MOL_PER_L), 600, id="6 mmol/L"),
         pytest.param(_record(0.00111, sample_type=8, location=15), 616, id="as one meter shows"),
     ],
 )

@@ -5,26 +5,35 @@ import pytest
 from edge_agent.gatt import racp
 from edge_agent.gatt.date_time import DateTime
 from edge_agent.gatt.errors import DecodeError, ReservedValue, TrailingBytes, Truncated
-from edge_agent.gatt.racp import Count, OpCode, Operator, Request, Response, ResponseCode
+from edge_agent.gatt.racp import (
+    Count,
+    Operator,
+    RacpOpCode,
+    RacpResponse,
+    RacpResponseCode,
+    Request,
+)
 
 
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
-        pytest.param("01 01", Request(OpCode.REPORT, Operator.ALL), id="report all"),
+        pytest.param("01 01", Request(RacpOpCode.REPORT, Operator.ALL), id="report all"),
         pytest.param(
-            "01 03 01 2d00", Request(OpCode.REPORT, Operator.FROM, (45,)), id="report from 45"
+            "01 03 01 2d00", Request(RacpOpCode.REPORT, Operator.FROM, (45,)), id="report from 45"
         ),
         pytest.param(
-            "04 04 01 0100 0900", Request(OpCode.COUNT, Operator.RANGE, (1, 9)), id="count 1 to 9"
+            "04 04 01 0100 0900",
+            Request(RacpOpCode.COUNT, Operator.RANGE, (1, 9)),
+            id="count 1 to 9",
         ),
         pytest.param(
             "01 02 02 ea07 0b 15 12 24 36",
-            Request(OpCode.REPORT, Operator.UP_TO, (DateTime(2026, 11, 21, 18, 36, 54),)),
+            Request(RacpOpCode.REPORT, Operator.UP_TO, (DateTime(2026, 11, 21, 18, 36, 54),)),
             id="report up to a time",
         ),
-        pytest.param("03 00", Request(OpCode.ABORT), id="abort"),
-        pytest.param("07 06", Request(OpCode.COMBINED_REPORT, Operator.LAST), id="last"),
+        pytest.param("03 00", Request(RacpOpCode.ABORT), id="abort"),
+        pytest.param("07 06", Request(RacpOpCode.COMBINED_REPORT, Operator.LAST), id="last"),
     ],
 )
 def test_request_golden_value(value: str, expected: Request) -> None:
@@ -37,16 +46,20 @@ def test_request_golden_value(value: str, expected: Request) -> None:
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
-        pytest.param("05 00 0000", Count(OpCode.COUNT_RESPONSE, 0), id="no records to count"),
-        pytest.param("05 00 0c01", Count(OpCode.COUNT_RESPONSE, 268), id="two bytes"),
-        pytest.param("05 00 0c", Count(OpCode.COUNT_RESPONSE, 12, 1), id="one byte"),
-        pytest.param("08 00 0c000100", Count(OpCode.COMBINED_RESPONSE, 65548, 4), id="four"),
-        pytest.param("06 00 01 06", Response(OpCode.REPORT, ResponseCode.NO_RECORDS), id="none"),
-        pytest.param("06 00 01 0a", Response(OpCode.REPORT, ResponseCode.BUSY), id="busy"),
-        pytest.param("06 00 0c 63", Response(12, 99), id="reserved codes are kept"),
+        pytest.param("05 00 0000", Count(RacpOpCode.COUNT_RESPONSE, 0), id="no records to count"),
+        pytest.param("05 00 0c01", Count(RacpOpCode.COUNT_RESPONSE, 268), id="two bytes"),
+        pytest.param("05 00 0c", Count(RacpOpCode.COUNT_RESPONSE, 12, 1), id="one byte"),
+        pytest.param("08 00 0c000100", Count(RacpOpCode.COMBINED_RESPONSE, 65548, 4), id="four"),
+        pytest.param(
+            "06 00 01 06", RacpResponse(RacpOpCode.REPORT, RacpResponseCode.NO_RECORDS), id="none"
+        ),
+        pytest.param(
+            "06 00 01 0a", RacpResponse(RacpOpCode.REPORT, RacpResponseCode.BUSY), id="busy"
+        ),
+        pytest.param("06 00 0c 63", RacpResponse(12, 99), id="reserved codes are kept"),
     ],
 )
-def test_response_golden_value(value: str, expected: Count | Response) -> None:
+def test_response_golden_value(value: str, expected: Count | RacpResponse) -> None:
     """Responses written out by hand from the specification read and write alike."""
     octets = bytes.fromhex(value)
     assert racp.decode_response(octets) == expected

@@ -27,7 +27,7 @@ _SHOWN = When(
             "07 d90300ff ea07 0b 15 12 24 36 09",
             TemperatureMeasurement(
                 temperature=98.5,
-                unit=thermometer.Unit.FAHRENHEIT,
+                unit=thermometer.TemperatureUnit.FAHRENHEIT,
                 timestamp=_STAMP,
                 site=Site.TYMPANUM,
             ),
@@ -48,7 +48,7 @@ def test_temperature_golden_value(value: str, expected: TemperatureMeasurement) 
 def test_temperature_is_observed_in_celsius() -> None:
     """98.6 °F are 37.00 °C."""
     fahrenheit = TemperatureMeasurement(
-        temperature=98.6, unit=thermometer.Unit.FAHRENHEIT, timestamp=_STAMP
+        temperature=98.6, unit=thermometer.TemperatureUnit.FAHRENHEIT, timestamp=_STAMP
     )
     assert thermometer.observations(fahrenheit) == [
         Observation(Code.BODY_TEMPERATURE, 3700, _SHOWN)

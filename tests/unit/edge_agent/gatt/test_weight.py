@@ -24,7 +24,7 @@ _SHOWN = When(
             "0f 983a ea07 0b 15 12 24 36 ff eb00 b802",
             WeightMeasurement(
                 weight_steps=15000,
-                unit=weight.Unit.LB,
+                unit=weight.WeightUnit.LB,
                 timestamp=_STAMP,
                 user=weight.USER_UNKNOWN,
                 body_size=BodySize(235, 696),
@@ -42,7 +42,7 @@ def test_weight_golden_value(value: str, expected: WeightMeasurement) -> None:
 def test_weight_is_observed_in_kg() -> None:
     """150 lb are 68.04 kg."""
     assert weight.observations(
-        WeightMeasurement(weight_steps=15000, unit=weight.Unit.LB, timestamp=_STAMP)
+        WeightMeasurement(weight_steps=15000, unit=weight.WeightUnit.LB, timestamp=_STAMP)
     ) == [Observation(Code.BODY_WEIGHT, 6804, _SHOWN)]
     assert weight.observations(WeightMeasurement(weight_steps=14000)) == [
         Observation(Code.BODY_WEIGHT, 7000)

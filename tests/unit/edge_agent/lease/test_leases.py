@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from edge_agent.errors import LeaseRefused, RolledBack
-from edge_agent.lease.leases import KEPT_FOR_MS, FileShelf, Leases, LeaseShelf
+from edge_agent.lease.leases import KEPT_FOR_MS, FileLeaseStore, Leases, LeaseStore
 from edge_agent.values.timekeeping import TOLERANCE_MS, may_measure
 from tests.fakes.edge_agent import HOUR_MS, MemoryShelf, grant, lease
 from wire import lease as wire_lease
@@ -24,22 +24,24 @@ def seal(held: Lease, *, trust: Ed25519PrivateKey = TRUST) -> bytes:
     return wire_lease.encode(held, trust_key=trust, agent_key=AGENT.public_key())
 
 
-def begin(shelf: LeaseShelf) -> Leases:
+def begin(lease_store: LeaseStore) -> Leases:
     """Return the leases of a process that has just begun."""
-    return Leases(agent="0" * 16, trust_key=TRUST.public_key(), agent_key=AGENT, shelf=shelf)
+    return Leases(
+        agent="0" * 16, trust_key=TRUST.public_key(), agent_key=AGENT, lease_store=lease_store
+    )
 
 
 def test_newer_takes_over_and_is_recalled() -> None:
     """The newest lease is held, and held again after a restart, with those before it."""
-    shelf = MemoryShelf()
-    leases = begin(shelf)
+    lease_store = MemoryShelf()
+    leases = begin(lease_store)
     leases.recall()
     assert (leases.held, leases.version) == (None, 0)
     for version in (1, 3):
         assert leases.offer(seal(lease(version=version))) == lease(version=version)
         assert not leases.is_saved
         leases.save()
-    again = begin(shelf)
+    again = begin(lease_store)
     again.recall()
     assert again.version == 3
     assert again.past == [lease(version=1)]
@@ -69,11 +71,11 @@ def test_same_is_no_change() -> None:
 )
 def test_refused_leaves_what_is_held(sealed: bytes) -> None:
     """Whatever is not a newer lease of trust's for us changes nothing, even after a restart."""
-    shelf = MemoryShelf()
-    leases = begin(shelf)
+    lease_store = MemoryShelf()
+    leases = begin(lease_store)
     leases.offer(seal(lease(version=5)))
     leases.save()
-    again = begin(shelf)
+    again = begin(lease_store)
     again.recall()
     for each in (leases, again):
         with pytest.raises(LeaseRefused):
@@ -83,13 +85,13 @@ def test_refused_leaves_what_is_held(sealed: bytes) -> None:
 
 def test_rollback_is_known_even_when_the_lease_is_not_readable() -> None:
     """The highest version outlives a lease that can no longer be opened."""
-    shelf = MemoryShelf()
-    leases = begin(shelf)
+    lease_store = MemoryShelf()
+    leases = begin(lease_store)
     leases.offer(seal(lease(version=5)))
     leases.save()
-    assert shelf.data is not None
-    shelf.data = shelf.data[:-1] + bytes([shelf.data[-1] ^ 1])
-    again = begin(shelf)
+    assert lease_store.data is not None
+    lease_store.data = lease_store.data[:-1] + bytes([lease_store.data[-1] ^ 1])
+    again = begin(lease_store)
     with pytest.raises(LeaseRefused):
         again.recall()
     assert again.held is None
@@ -112,13 +114,13 @@ class BusyShelf(MemoryShelf):
 
 def test_a_lease_that_comes_while_another_is_saved_is_not_saved_yet() -> None:
     """Two leases in a row, as two withdrawals bring them: the disk ends up with the second."""
-    shelf = BusyShelf(lambda: leases.offer(seal(lease(version=2))))
-    leases = begin(shelf)
+    lease_store = BusyShelf(lambda: leases.offer(seal(lease(version=2))))
+    leases = begin(lease_store)
     leases.offer(seal(lease(version=1)))
     leases.save()
     assert not leases.is_saved
     leases.save()
-    again = begin(MemoryShelf(shelf.data))
+    again = begin(MemoryShelf(lease_store.data))
     again.recall()
     assert again.version == 2
 
@@ -145,11 +147,11 @@ def test_past_leases_are_forgotten_in_time() -> None:
 
 def test_file_shelf_replaces_whole(tmp_path: Path) -> None:
     """What is written is read, for this user only, with nothing left beside it."""
-    shelf = FileShelf(tmp_path)
-    assert shelf.read() is None
-    shelf.write(b"one")
-    shelf.write(b"two")
-    assert shelf.read() == b"two"
+    lease_store = FileLeaseStore(tmp_path)
+    assert lease_store.read() is None
+    lease_store.write(b"one")
+    lease_store.write(b"two")
+    assert lease_store.read() == b"two"
     (path,) = tmp_path.iterdir()
     assert path.stat().st_mode & 0o077 == 0
 

@@ -4,7 +4,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from edge_agent.pipeline.minimise import GRACE_MS, Minimiser, Observation, coarsen
+from edge_agent.pipeline.minimise import GRACE_MS, MinimisedObservation, Minimiser, coarsen
 from edge_agent.values.measurement import Measurement, Reason, Verdict
 from wire.policy import Aggregate, Rule
 from wire.quantities import BY_NAME, QUANTITIES, Quantity
@@ -26,7 +26,7 @@ rules = st.builds(
 
 def offer(
     minimiser: Minimiser, at_ms: int, steps: int, *, now_ms: int | None = None, record: int = 1
-) -> tuple[object, Observation | None]:
+) -> tuple[object, MinimisedObservation | None]:
     """Offer what a sensor has just measured."""
     measurement = Measurement("s", HEART_RATE.code, at_ms, record=record)
     return minimiser.offer(measurement, steps, now_ms=at_ms if now_ms is None else now_ms)
@@ -38,7 +38,7 @@ def test_output_always_conforms(rule: Rule, data: st.DataObject) -> None:
     quantity = QUANTITIES[rule.quantity]
     minimiser = Minimiser(rule, quantity)
     now_ms = 1_000_000
-    out: list[Observation] = []
+    out: list[MinimisedObservation] = []
     counts = {Verdict.PENDING: 0, Verdict.COARSENED: 0}
     refused = 0
     for _ in range(data.draw(st.integers(0, 30))):
@@ -89,22 +89,22 @@ def test_first_is_emitted_at_once() -> None:
     """The first of an interval stands for it, and waits for nothing."""
     minimiser = Minimiser(Rule(1, interval_ms=MINUTE_MS), HEART_RATE)
 
-    assert offer(minimiser, 61_000, 70) == (Verdict.PENDING, Observation(61_000, 70))
+    assert offer(minimiser, 61_000, 70) == (Verdict.PENDING, MinimisedObservation(61_000, 70))
     assert offer(minimiser, 119_999, 90) == (Verdict.COARSENED, None)
-    assert offer(minimiser, 120_000, 80) == (Verdict.PENDING, Observation(120_000, 80))
+    assert offer(minimiser, 120_000, 80) == (Verdict.PENDING, MinimisedObservation(120_000, 80))
     assert offer(minimiser, 59_000, 80) == (Reason.LATE, None)
 
 
 @pytest.mark.parametrize(
     ("aggregate", "expected"),
     [
-        pytest.param(Aggregate.LAST, Observation(90_000, 75), id="last"),
-        pytest.param(Aggregate.MEAN, Observation(60_000, 72), id="mean, a half going up"),
-        pytest.param(Aggregate.MIN, Observation(60_000, 68), id="min"),
-        pytest.param(Aggregate.MAX, Observation(60_000, 75), id="max"),
+        pytest.param(Aggregate.LAST, MinimisedObservation(90_000, 75), id="last"),
+        pytest.param(Aggregate.MEAN, MinimisedObservation(60_000, 72), id="mean, a half going up"),
+        pytest.param(Aggregate.MIN, MinimisedObservation(60_000, 68), id="min"),
+        pytest.param(Aggregate.MAX, MinimisedObservation(60_000, 75), id="max"),
     ],
 )
-def test_aggregate_golden(aggregate: Aggregate, expected: Observation) -> None:
+def test_aggregate_golden(aggregate: Aggregate, expected: MinimisedObservation) -> None:
     """One value stands for an interval when it is over."""
     minimiser = Minimiser(Rule(1, 1, MINUTE_MS, 30_000, aggregate), HEART_RATE)
     assert offer(minimiser, 65_000, 71) == (Verdict.PENDING, None)
@@ -123,7 +123,7 @@ def test_interval_waits_for_a_burst() -> None:
     offer(minimiser, 61_000, 70, now_ms=900_000)
 
     assert minimiser.end(now_ms=900_000 + GRACE_MS - 1) is None
-    assert minimiser.end(now_ms=900_000 + GRACE_MS) == Observation(61_000, 70)
+    assert minimiser.end(now_ms=900_000 + GRACE_MS) == MinimisedObservation(61_000, 70)
 
 
 def test_next_interval_completes_the_one_before() -> None:
@@ -131,7 +131,7 @@ def test_next_interval_completes_the_one_before() -> None:
     minimiser = Minimiser(Rule(1, 1, MINUTE_MS, aggregate=Aggregate.MAX), HEART_RATE)
     offer(minimiser, 61_000, 70)
 
-    assert offer(minimiser, 181_000, 80) == (Verdict.PENDING, Observation(61_000, 70))
+    assert offer(minimiser, 181_000, 80) == (Verdict.PENDING, MinimisedObservation(61_000, 70))
     assert offer(minimiser, 130_000, 80) == (Reason.LATE, None)
 
 
@@ -154,7 +154,7 @@ def test_close_only_live_leaves_what_can_be_repeated() -> None:
 
     assert stored.close(only_live=True) is None
     assert stored.open_records == {"s": 7}
-    assert live.close(only_live=True) == Observation(61_000, 70)
+    assert live.close(only_live=True) == MinimisedObservation(61_000, 70)
     assert live.open_records == {}
 
 
@@ -170,7 +170,7 @@ def test_what_was_taken_on_purpose_is_known_as_such(aggregate: Aggregate) -> Non
 
     assert observation is not None
     assert observation.is_single
-    assert not (follows or minimiser.close() or Observation(0, 0)).is_single
+    assert not (follows or minimiser.close() or MinimisedObservation(0, 0)).is_single
 
 
 def test_rule_that_allows_no_plausible_value_refuses() -> None:

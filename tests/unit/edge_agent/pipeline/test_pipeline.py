@@ -6,8 +6,8 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from edge_agent.pipeline.pipeline import Flush, Limits, Pipeline, marks_of
-from edge_agent.values.checkpoint import Mark
+from edge_agent.pipeline.pipeline import BatchLimits, Flush, Pipeline, marks_of
+from edge_agent.values.checkpoint import Checkpoint
 from edge_agent.values.measurement import Fault, Measurement, Outcome, Reason, Verdict
 from tests.fakes.edge_agent import (
     HANDLE,
@@ -25,16 +25,16 @@ from wire.policy import Aggregate, Rule
 from wire.quantities import BY_NAME
 
 START_MS = 1_767_225_600_000
-LIMITS = Limits(max_observations=5, max_age_s=1.0, max_ahead_ms=1000)
+LIMITS = BatchLimits(max_observations=5, max_age_s=1.0, max_ahead_ms=1000)
 
 
 class Bench:
     """A pipeline with a clock, and the marks that outlive it."""
 
-    def __init__(self, held: Lease, limits: Limits = LIMITS) -> None:
+    def __init__(self, held: Lease, limits: BatchLimits = LIMITS) -> None:
         self.clock = ManualClock(START_MS)
         self.limits = limits
-        self.marks: dict[Mark, int] = {}
+        self.marks: dict[Checkpoint, int] = {}
         self.cursors: dict[str, int] = {}
         self.bodies: list[Body] = []
         self.outcomes: Counter[Outcome] = Counter()
@@ -288,7 +288,7 @@ def test_crashes_neither_lose_nor_double(
 ) -> None:
     """However often the process dies, each interval that was measured is observed once."""
     rules = [Rule(1, interval_ms=10), Rule(5, 5, 20, 10, aggregate), Rule(6, 2)]
-    bench = Bench(lease(grant(rules=rules)), Limits(max_observations=4, max_age_s=0.02))
+    bench = Bench(lease(grant(rules=rules)), BatchLimits(max_observations=4, max_age_s=0.02))
     times = []
     at_ms = START_MS
     for _, _, step_ms in history:

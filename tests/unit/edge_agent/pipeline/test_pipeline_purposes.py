@@ -3,7 +3,7 @@
 import hypothesis.strategies as st
 from hypothesis import given
 
-from edge_agent.pipeline.pipeline import Limits
+from edge_agent.pipeline.pipeline import BatchLimits
 from edge_agent.values.measurement import Reason, Verdict
 from tests.fakes.edge_agent import HANDLE, OTHER_HANDLE, SENSOR, grant, lease
 from tests.unit.edge_agent.pipeline.test_pipeline import START_MS, Bench
@@ -93,7 +93,7 @@ def test_cursor_waits_for_every_purpose() -> None:
     """A record is behind the cursor once each purpose that it serves has it durably."""
     bench = Bench(
         lease(grant(rules=[SECOND]), grant(OTHER_HANDLE, rules=[Rule(1, interval_ms=1000)])),
-        Limits(max_observations=3, max_age_s=60.0),
+        BatchLimits(max_observations=3, max_age_s=60.0),
     )
     for number in range(3):
         bench.say(70.0, record=number + 1, at_ms=START_MS + 100 * number)
@@ -119,7 +119,7 @@ def test_crashes_neither_lose_nor_double_for_any_purpose(
     """However often the process dies, each purpose has each interval that was measured once."""
     bench = Bench(
         lease(grant(rules=[one]), grant(OTHER_HANDLE, rules=[other])),
-        Limits(max_observations=4, max_age_s=0.02),
+        BatchLimits(max_observations=4, max_age_s=0.02),
     )
     times = [START_MS + sum(step for _, step in history[: n + 1]) for n in range(len(history))]
     bench.clock.pass_s(60.0)

@@ -18,7 +18,7 @@ from edge_agent.errors import SpoolError, SpoolFull, SpoolKeyChanged
 from edge_agent.ports import Amount, Removed, Sealed
 from edge_agent.spool import database_file, inspection
 from edge_agent.spool.index_tags import Tags
-from edge_agent.spool.spool import Bounds, SqliteSpool
+from edge_agent.spool.spool import SpoolLimits, SqliteSpool
 from edge_agent.values.checkpoint import cursor_of, spent_of, through_of
 from tests.fakes.edge_agent import HANDLE, OTHER_HANDLE, OTHER_SENSOR, SENSOR, agent_environ
 from tests.support import spool_appender
@@ -31,7 +31,9 @@ async def open_spool(
     folder: Path, *, max_bytes: int = 1 << 20, key: X25519PrivateKey = KEY, new: bytes = SPOOL_ID
 ) -> SqliteSpool:
     """Open the spool in *folder*."""
-    return await SqliteSpool.open(folder, Tags(key), new_spool_id=new, bounds=Bounds(max_bytes))
+    return await SqliteSpool.open(
+        folder, Tags(key), new_spool_id=new, bounds=SpoolLimits(max_bytes)
+    )
 
 
 @pytest_asyncio.fixture

@@ -12,7 +12,7 @@ import pytest_asyncio
 from edge_agent.ports import Sealed
 from edge_agent.spool import database_file
 from edge_agent.spool.index_tags import Tags
-from edge_agent.spool.spool import Bounds, SqliteSpool
+from edge_agent.spool.spool import SpoolLimits, SqliteSpool
 from tests.fakes.edge_agent import HANDLE, OTHER_HANDLE
 from tests.support.spool_appender import KEY, SPOOL_ID
 
@@ -21,7 +21,7 @@ from tests.support.spool_appender import KEY, SPOOL_ID
 async def spool(tmp_path: Path) -> AsyncIterator[SqliteSpool]:
     """An empty spool."""
     spool = await SqliteSpool.open(
-        tmp_path, Tags(KEY), new_spool_id=SPOOL_ID, bounds=Bounds(1 << 20)
+        tmp_path, Tags(KEY), new_spool_id=SPOOL_ID, bounds=SpoolLimits(1 << 20)
     )
     yield spool
     await spool.close()

@@ -9,8 +9,8 @@ from edge_agent.spool import inspection
 from edge_agent.spool.eviction import GAPS_KEPT_MS, HOUR_MS
 from edge_agent.spool.index_tags import Tags
 from edge_agent.spool.inspection import Gap
-from edge_agent.spool.spool import Bounds, SqliteSpool
-from edge_agent.values.priority import Worth, worth_of
+from edge_agent.spool.spool import SpoolLimits, SqliteSpool
+from edge_agent.values.priority import Priority, priority_of
 from tests.fakes.edge_agent import HANDLE
 from tests.support.spool_appender import KEY, SPOOL_ID
 from wire.quantities import BY_NAME
@@ -26,7 +26,7 @@ class Disk:
         return self.free
 
 
-async def open_spool(folder: Path, bounds: Bounds, disk: Disk | None = None) -> SqliteSpool:
+async def open_spool(folder: Path, bounds: SpoolLimits, disk: Disk | None = None) -> SqliteSpool:
     """Open the spool in *folder*."""
     return await SqliteSpool.open(
         folder, Tags(KEY), new_spool_id=SPOOL_ID, bounds=bounds, free_bytes=disk or Disk()
@@ -34,7 +34,7 @@ async def open_spool(folder: Path, bounds: Bounds, disk: Disk | None = None) -> 
 
 
 async def append(
-    spool: SqliteSpool, *worths: Worth, now_ms: int = 1
+    spool: SqliteSpool, *worths: Priority, now_ms: int = 1
 ) -> tuple[list[int], Shortage]:
     """Append an envelope of 100 bytes and 3 observations for each of *worths*."""
     sealed = [Sealed(spool.take_sequence(), HANDLE, 3, b"x" * 100, worth) for worth in worths]
@@ -45,53 +45,53 @@ async def append(
 @pytest.mark.parametrize(
     ("quantity", "worth"),
     [
-        ("heart_rate", Worth.STREAMED),
-        ("rr_interval", Worth.STREAMED),
-        ("spo2", Worth.SINGLE),
-        ("body_weight", Worth.SINGLE),
-        ("glucose_capillary", Worth.TREATMENT),
-        ("glucose_interstitial", Worth.TREATMENT),
+        ("heart_rate", Priority.STREAMED),
+        ("rr_interval", Priority.STREAMED),
+        ("spo2", Priority.SINGLE),
+        ("body_weight", Priority.SINGLE),
+        ("glucose_capillary", Priority.TREATMENT),
+        ("glucose_interstitial", Priority.TREATMENT),
     ],
 )
-def test_worth_of(quantity: str, worth: Worth) -> None:
+def test_worth_of(quantity: str, worth: Priority) -> None:
     """What comes again at once is worth least, and glucose most."""
-    assert worth_of(BY_NAME[quantity].code) is worth
+    assert priority_of(BY_NAME[quantity].code) is worth
 
 
 def test_worth_of_what_nobody_knows() -> None:
     """A quantity of a later version is not the first to go."""
-    assert worth_of(9999) is Worth.SINGLE
+    assert priority_of(9999) is Priority.SINGLE
 
 
 async def test_heart_rate_goes_first_and_glucose_last(tmp_path: Path) -> None:
     """However old a glucose is, younger heart rates go before it."""
-    spool = await open_spool(tmp_path, Bounds(500))
-    await append(spool, Worth.TREATMENT, Worth.STREAMED, Worth.SINGLE, Worth.STREAMED)
-    assert (await append(spool, Worth.STREAMED, Worth.STREAMED))[0] == [2, 4]
-    assert (await append(spool, Worth.TREATMENT, Worth.TREATMENT))[0] == [5, 6]
-    assert (await append(spool, Worth.TREATMENT, Worth.TREATMENT))[0] == [3, 1]
+    spool = await open_spool(tmp_path, SpoolLimits(500))
+    await append(spool, Priority.TREATMENT, Priority.STREAMED, Priority.SINGLE, Priority.STREAMED)
+    assert (await append(spool, Priority.STREAMED, Priority.STREAMED))[0] == [2, 4]
+    assert (await append(spool, Priority.TREATMENT, Priority.TREATMENT))[0] == [5, 6]
+    assert (await append(spool, Priority.TREATMENT, Priority.TREATMENT))[0] == [3, 1]
     await spool.close()
 
 
 async def test_nearly_full_disk_stops_growth(tmp_path: Path) -> None:
     """With too little room on the disk the spool takes what comes and grows no more."""
     disk = Disk()
-    spool = await open_spool(tmp_path, Bounds(1 << 20, min_free_bytes=1000), disk)
-    await append(spool, *[Worth.STREAMED] * 5)
+    spool = await open_spool(tmp_path, SpoolLimits(1 << 20, min_free_bytes=1000), disk)
+    await append(spool, *[Priority.STREAMED] * 5)
     disk.free = 999
-    assert await append(spool, Worth.STREAMED, Worth.STREAMED) == ([1, 2], Shortage.DISK)
+    assert await append(spool, Priority.STREAMED, Priority.STREAMED) == ([1, 2], Shortage.DISK)
     assert spool.stats().bytes == 500
     disk.free = 1000
-    assert (await append(spool, Worth.STREAMED))[0] == []
+    assert (await append(spool, Priority.STREAMED))[0] == []
     await spool.close()
 
 
 async def test_gap_says_what_was_given_up(tmp_path: Path) -> None:
     """For each hour, reason and worth one gap: which range, how much, how old."""
-    spool = await open_spool(tmp_path, Bounds(309))
-    await append(spool, Worth.STREAMED, Worth.SINGLE, now_ms=10)
-    await append(spool, Worth.STREAMED, now_ms=20)
-    await append(spool, Worth.TREATMENT, Worth.TREATMENT, now_ms=HOUR_MS + 5)
+    spool = await open_spool(tmp_path, SpoolLimits(309))
+    await append(spool, Priority.STREAMED, Priority.SINGLE, now_ms=10)
+    await append(spool, Priority.STREAMED, now_ms=20)
+    await append(spool, Priority.TREATMENT, Priority.TREATMENT, now_ms=HOUR_MS + 5)
     await spool.evict_older_than(20, now_ms=HOUR_MS + 6)
     await spool.close()
     view = inspection.look(tmp_path)
@@ -105,9 +105,9 @@ async def test_gap_says_what_was_given_up(tmp_path: Path) -> None:
 
 async def test_gaps_do_not_pile_up(tmp_path: Path) -> None:
     """Gaps of more than a year ago are forgotten when there are new ones."""
-    spool = await open_spool(tmp_path, Bounds(200))
-    await append(spool, *[Worth.STREAMED] * 3, now_ms=1)
+    spool = await open_spool(tmp_path, SpoolLimits(200))
+    await append(spool, *[Priority.STREAMED] * 3, now_ms=1)
     later = GAPS_KEPT_MS + 2 * HOUR_MS
-    await append(spool, Worth.STREAMED, Worth.STREAMED, now_ms=later)
+    await append(spool, Priority.STREAMED, Priority.STREAMED, now_ms=later)
     await spool.close()
     assert [gap.hour_ms for gap in inspection.look(tmp_path).gaps] == [later]

@@ -11,7 +11,7 @@ import pytest
 from edge_agent.ports import Amount
 from edge_agent.spool import inspection
 from edge_agent.spool.index_tags import Tags
-from edge_agent.spool.spool import Bounds, SqliteSpool
+from edge_agent.spool.spool import SpoolLimits, SqliteSpool
 from edge_agent.values.checkpoint import cursor_of
 from tests.fakes.edge_agent import SENSOR, agent_environ
 from tests.support import power_cut, spool_appender
@@ -37,7 +37,7 @@ def record(folder: Path) -> list[Event]:
 async def check(folder: Path, *, said: int) -> None:
     """Hold the spool in *folder* to its promises."""
     spool = await SqliteSpool.open(
-        folder, Tags(KEY), new_spool_id=b"t" * 16, bounds=Bounds(1 << 20)
+        folder, Tags(KEY), new_spool_id=b"t" * 16, bounds=SpoolLimits(1 << 20)
     )
     assert spool.repair is None
     cursor = spool.marks([cursor_of(SENSOR)]).get(cursor_of(SENSOR), 0)

@@ -12,7 +12,7 @@ from edge_agent.ports import Amount, Sealed
 from edge_agent.spool import database_file, inspection, verification
 from edge_agent.spool.index_tags import Tags
 from edge_agent.spool.recent_slots import SLOTS
-from edge_agent.spool.spool import Bounds, SqliteSpool
+from edge_agent.spool.spool import SpoolLimits, SqliteSpool
 from edge_agent.values.checkpoint import spent_of
 from tests.fakes.edge_agent import HANDLE, OTHER_HANDLE
 from tests.support.spool_appender import KEY, SPOOL_ID
@@ -24,7 +24,9 @@ _PAGE = 1024
 
 async def open_spool(folder: Path) -> SqliteSpool:
     """Open the spool in *folder*."""
-    return await SqliteSpool.open(folder, Tags(KEY), new_spool_id=SPOOL_ID, bounds=Bounds(1 << 24))
+    return await SqliteSpool.open(
+        folder, Tags(KEY), new_spool_id=SPOOL_ID, bounds=SpoolLimits(1 << 24)
+    )
 
 
 def envelope(sequence: int, *, handle: bytes = HANDLE, size: int = 160) -> Sealed:

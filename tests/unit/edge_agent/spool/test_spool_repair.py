@@ -15,7 +15,7 @@ from edge_agent.spool import database_file, inspection, verification
 from edge_agent.spool.database_file import MAX_DAMAGED
 from edge_agent.spool.index_tags import Tags
 from edge_agent.spool.repair import JUMP, Repair
-from edge_agent.spool.spool import Bounds, SqliteSpool
+from edge_agent.spool.spool import SpoolLimits, SqliteSpool
 from edge_agent.values.checkpoint import cursor_of
 from tests.fakes.edge_agent import HANDLE, OTHER_HANDLE, SENSOR, agent_environ
 from tests.support.spool_appender import KEY, SPOOL_ID
@@ -48,7 +48,7 @@ opening.open_file(
 async def open_spool(folder: Path) -> SqliteSpool:
     """Open the spool in *folder*."""
     return await SqliteSpool.open(
-        folder, Tags(KEY), new_spool_id=b"t" * 16, bounds=Bounds(1 << 20)
+        folder, Tags(KEY), new_spool_id=b"t" * 16, bounds=SpoolLimits(1 << 20)
     )
 
 
@@ -63,7 +63,7 @@ def envelope(sequence: int) -> Sealed:
 async def make_spool(folder: Path, count: int = 300) -> None:
     """Make a spool of *count* envelopes."""
     spool = await SqliteSpool.open(
-        folder, Tags(KEY), new_spool_id=SPOOL_ID, bounds=Bounds(1 << 20)
+        folder, Tags(KEY), new_spool_id=SPOOL_ID, bounds=SpoolLimits(1 << 20)
     )
     for _ in range(count // 10):
         sealed = [envelope(spool.take_sequence()) for _ in range(10)]

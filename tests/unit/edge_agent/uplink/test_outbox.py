@@ -2,7 +2,7 @@
 
 import pytest
 
-from edge_agent.uplink.outbox import Limits, Outbox
+from edge_agent.uplink.outbox import Outbox, OutboxLimits
 from wire.receipt import SpoolReceipt
 
 SPOOL = bytes(16)
@@ -11,7 +11,7 @@ SPOOL = bytes(16)
 @pytest.fixture
 def outbox() -> Outbox:
     """An outbox that has published 1, 2 and 3, a second apart, over a new connection."""
-    outbox = Outbox(Limits(max_unsettled=4, resend_after_s=30.0))
+    outbox = Outbox(OutboxLimits(max_unsettled=4, resend_after_s=30.0))
     outbox.connected()
     for sequence in (1, 2, 3):
         outbox.published(sequence, now=float(sequence))
@@ -80,7 +80,7 @@ def test_due_follows_what_is_on_its_way(outbox: Outbox) -> None:
 
 def test_fresh_goes_before_the_backlog() -> None:
     """What is appended after the connection began does not wait for what had piled up."""
-    outbox = Outbox(Limits(max_unsettled=8, backlog_per_s=10.0))
+    outbox = Outbox(OutboxLimits(max_unsettled=8, backlog_per_s=10.0))
     outbox.connected(backlog_through=100)
     assert outbox.last == 100
     assert outbox.backlog == (0, 100)
@@ -94,7 +94,7 @@ def test_fresh_goes_before_the_backlog() -> None:
 
 def test_backlog_keeps_its_pace_and_leaves_room() -> None:
     """The backlog goes at so many a second, and never takes the last quarter of the room."""
-    outbox = Outbox(Limits(max_unsettled=100, backlog_per_s=10.0))
+    outbox = Outbox(OutboxLimits(max_unsettled=100, backlog_per_s=10.0))
     outbox.connected(backlog_through=1000)
     assert outbox.backlog_room(now=50.0) == 10
     for sequence in range(1, 11):
@@ -112,7 +112,7 @@ def test_backlog_keeps_its_pace_and_leaves_room() -> None:
 
 def test_backlog_is_looked_for_again() -> None:
     """While a backlog waits for its pace, somebody looks again soon; not when there is no room."""
-    outbox = Outbox(Limits(max_unsettled=2))
+    outbox = Outbox(OutboxLimits(max_unsettled=2))
     outbox.connected(backlog_through=10)
     assert outbox.due_in_s(now=0.0) == pytest.approx(0.1)
     outbox.published(11, now=0.0)
@@ -122,7 +122,7 @@ def test_backlog_is_looked_for_again() -> None:
 
 def _asides(count: int) -> Outbox:
     """Return an outbox with *count* envelopes, 1 and above, that never get a receipt."""
-    outbox = Outbox(Limits(max_unsettled=4096, resend_after_s=30.0))
+    outbox = Outbox(OutboxLimits(max_unsettled=4096, resend_after_s=30.0))
     outbox.connected()
     for now in (0.0, 31.0):
         for sequence in range(1, count + 1):
@@ -175,7 +175,7 @@ def test_what_was_set_aside_takes_no_room_over_a_new_connection_either() -> None
 
 def test_a_thousand_that_no_key_opens_do_not_hold_up_what_is_fresh() -> None:
     """Each fresh envelope goes at once, the backlog behind them too, and repeats are few."""
-    outbox = Outbox(Limits(max_unsettled=512, resend_after_s=30.0, backlog_per_s=200.0))
+    outbox = Outbox(OutboxLimits(max_unsettled=512, resend_after_s=30.0, backlog_per_s=200.0))
     unopenable, backlog, fresh = set(range(1, 1001)), range(1, 1201), 1200
     outbox.connected(backlog_through=backlog[-1])
     settled: set[int] = set()

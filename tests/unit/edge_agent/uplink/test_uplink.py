@@ -16,8 +16,8 @@ from edge_agent.metrics import Metrics
 from edge_agent.ports import Connection, Downlink, Sealed
 from edge_agent.spool import database_file
 from edge_agent.spool.index_tags import Tags
-from edge_agent.spool.spool import Bounds, SqliteSpool
-from edge_agent.uplink.outbox import Limits, Outbox
+from edge_agent.spool.spool import SpoolLimits, SqliteSpool
+from edge_agent.uplink.outbox import Outbox, OutboxLimits
 from edge_agent.uplink.uplink import Uplink
 from runtime.backoff import Backoff
 from tests.fakes.edge_agent import HANDLE, ManualClock
@@ -91,7 +91,7 @@ class BriefBroker:
 async def test_what_is_forgotten_while_a_connection_ends_is_counted(tmp_path: Path) -> None:
     """What leaves the spool on a receipt is counted as settled, whenever the link breaks."""
     spool = await SqliteSpool.open(
-        tmp_path, Tags(KEY), new_spool_id=SPOOL_ID, bounds=Bounds(1 << 20)
+        tmp_path, Tags(KEY), new_spool_id=SPOOL_ID, bounds=SpoolLimits(1 << 20)
     )
     envelopes = [Sealed(spool.take_sequence(), HANDLE, 2, b"x" * 100) for _ in range(3)]
     await spool.append(envelopes, {}, now_ms=1)
@@ -100,7 +100,7 @@ async def test_what_is_forgotten_while_a_connection_ends_is_counted(tmp_path: Pa
     uplink = Uplink(
         broker=broker,
         spool=spool,
-        outbox=Outbox(Limits()),
+        outbox=Outbox(OutboxLimits()),
         agreements=[SHARED],
         clock=ManualClock(),
         backoff=Backoff(lambda: 1.0),
@@ -173,7 +173,7 @@ async def test_a_forged_receipt_makes_it_forget_nothing(
 ) -> None:
     """It is counted by its reason, and the genuine one behind it is believed."""
     spool = await SqliteSpool.open(
-        tmp_path, Tags(KEY), new_spool_id=SPOOL_ID, bounds=Bounds(1 << 20)
+        tmp_path, Tags(KEY), new_spool_id=SPOOL_ID, bounds=SpoolLimits(1 << 20)
     )
     envelopes = [Sealed(spool.take_sequence(), HANDLE, 2, b"x" * 100) for _ in range(3)]
     await spool.append(envelopes, {}, now_ms=1)
@@ -183,7 +183,7 @@ async def test_a_forged_receipt_makes_it_forget_nothing(
     uplink = Uplink(
         broker=BriefBroker(forged, elsewhere, genuine, forged),
         spool=spool,
-        outbox=Outbox(Limits()),
+        outbox=Outbox(OutboxLimits()),
         agreements=[SHARED],
         clock=ManualClock(),
         backoff=Backoff(lambda: 1.0),

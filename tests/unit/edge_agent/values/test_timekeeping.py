@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_agent.pipeline.undated_buffer import MAX_WAITING, RESERVE, WaitingRoom
+from edge_agent.pipeline.undated_buffer import MAX_WAITING, RESERVE, UndatedBuffer
 from edge_agent.sources.clock import KeptClock
 from edge_agent.values.measurement import Measurement
 from edge_agent.values.timekeeping import BROKEN_MS, STEP_MS, TOLERANCE_MS, Timekeeper
@@ -237,7 +237,7 @@ def test_right_time_is_always_believed(looks: list[tuple[str, int, bool, float]]
 
 def test_waiting_is_dated_by_one_shift() -> None:
     """What waited keeps its order and its distances, and lies where the time turned out to be."""
-    room = WaitingRoom()
+    room = UndatedBuffer()
     assert room.hold([Measurement("s", 1, 1000 + i, 60.0) for i in range(3)]) == 0
     assert [m.at_ms for m in room.release(shift_ms=500)] == [1500, 1501, 1502]
     assert len(room) == 0
@@ -245,7 +245,7 @@ def test_waiting_is_dated_by_one_shift() -> None:
 
 def test_waiting_is_bounded() -> None:
     """Beyond its bound what comes is turned away, and counted."""
-    room = WaitingRoom()
+    room = UndatedBuffer()
     many = [Measurement("s", 1, i, 60.0) for i in range(MAX_WAITING + 7)]
     assert room.hold(many) == 7
     assert room.hold(many[:2]) == 2
@@ -255,7 +255,7 @@ def test_waiting_is_bounded() -> None:
 
 def test_stored_records_find_room_beside_the_live() -> None:
     """However many heart rates wait, a meter's record and what is told once do too; bounded."""
-    room = WaitingRoom()
+    room = UndatedBuffer()
     room.hold([Measurement("s", 1, i, 60.0) for i in range(MAX_WAITING + 1)])
     told = [Measurement("m", 4, 7, 5.0, None, 1), Measurement("t", 9, 8, 36.0, is_single=True)]
     assert room.hold(told) == 0
@@ -265,7 +265,7 @@ def test_stored_records_find_room_beside_the_live() -> None:
 
 def test_stored_record_waits_once() -> None:
     """A meter that tells the same at each visit takes no room from who tells something new."""
-    room = WaitingRoom()
+    room = UndatedBuffer()
     records = [Measurement("m", 4, 7, 5.0, None, 1 + n) for n in range(500)]
     for _ in range(100):
         assert room.hold(records) == 0

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.admission.opening import Opening
-from ingest.values.delivery import Identity
+from ingest.values.delivery import EnvelopeId
 from ingest.values.outcome import Reason
 from tests.fakes.ingest import AGENT, HANDLE, SPOOL, block, delivery
 from wire import json_envelope
@@ -33,7 +33,7 @@ def test_sealed_envelope_opens() -> None:
     """What was sealed to our key has its body, its identity and no fault."""
     one = OPENING.open(delivery(sealed_to(KEY)))
     assert (one.body, one.fault, one.is_json) == (BODY, None, False)
-    assert one.identity == Identity((AGENT, SPOOL), 1)
+    assert one.identity == EnvelopeId((AGENT, SPOOL), 1)
 
 
 def test_spool_of_a_sender_is_one_object() -> None:
@@ -53,7 +53,7 @@ def test_sealed_envelopes_of_two_spools_are_told_apart() -> None:
         )
         one = OPENING.open(delivery(encode_envelope(sealer.seal(BODY, sequence=1))))
         found.append((one.identity, one.fault))
-    assert found == [(Identity((AGENT, spool), 1), None) for spool in (SPOOL, b"o" * 16, SPOOL)]
+    assert found == [(EnvelopeId((AGENT, spool), 1), None) for spool in (SPOOL, b"o" * 16, SPOOL)]
 
 
 def test_json_envelope_opens() -> None:

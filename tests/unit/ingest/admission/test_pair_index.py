@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.admission import pair_index
-from ingest.admission.pair_index import NONE, Pairs, Words
+from ingest.admission.pair_index import NONE, PairIndex, Words
 
 WORDS = st.integers(0, 3) | st.integers(0, (1 << 64) - 1)
 BATCHES = st.lists(st.lists(st.tuples(WORDS, WORDS), max_size=12), max_size=5)
@@ -23,7 +23,7 @@ def test_pairs_are_numbered_as_they_come(
     batches: list[list[tuple[int, int]]], others: list[tuple[int, int]]
 ) -> None:
     """Each new pair is given the next number, once and for ever; no other pair is found."""
-    known = Pairs()
+    known = PairIndex()
     expected: dict[tuple[int, int], int] = {}
     for batch in batches:
         for one in batch:
@@ -37,7 +37,7 @@ def test_pairs_are_numbered_as_they_come(
 def test_pairs_with_one_hash_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     """A hash that is shared costs time, and never the right answer."""
     monkeypatch.setattr(pair_index, "_hash", lambda first, second: first % np.uint64(2))
-    known = Pairs()
+    known = PairIndex()
     known.add(*columns([(2, 1), (4, 1), (2, 2), (3, 9)]))
     assert known.find(*columns([(2, 2), (4, 1), (3, 9), (6, 1), (2, 1)])).tolist() == [
         2, 1, 3, NONE, 0

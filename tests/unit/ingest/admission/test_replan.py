@@ -13,7 +13,7 @@ from ingest.admission.last_readings import LastReadings
 from ingest.admission.permissions import Changes, Permissions
 from ingest.admission.plan import Plan, make_plan
 from ingest.admission.replan import replan
-from ingest.values.delivery import Identity, Opened
+from ingest.values.delivery import EnvelopeId, Opened
 from ingest.values.outcome import Reason
 from tests.fakes.ingest import NOW_MS, SPOOL, block, changes, opened, permission
 
@@ -71,7 +71,7 @@ def _flush(chance: random.Random, *, without: Sequence[int] = ()) -> list[Opened
             handle=_HANDLES[number],
         )
         agent = _AGENTS[number]
-        identity = Identity((agent, SPOOL), sequence - sequence % chance.choice([1, 1, 2]))
+        identity = EnvelopeId((agent, SPOOL), sequence - sequence % chance.choice([1, 1, 2]))
         found.append(msgspec.structs.replace(one, agent=agent, identity=identity))
     return found
 
@@ -203,7 +203,7 @@ def test_interval_is_kept_with_a_gateway_that_no_change_concerns() -> None:
         *((0, start_ms + n * 60_000) for n in range(1, 9)),
     ]:
         one = opened(block(70, start_ms=at_ms), handle=_HANDLES[number])
-        identity = Identity((_AGENTS[number], SPOOL), at_ms)
+        identity = EnvelopeId((_AGENTS[number], SPOOL), at_ms)
         some.append(msgspec.structs.replace(one, agent=_AGENTS[number], identity=identity))
     plan = make_plan(decider.admit(some), some)
     granted = changes(3, permissions=[work])
@@ -231,7 +231,7 @@ def test_interval_is_free_for_a_gateway_when_the_one_that_took_it_is_refused(cha
         *((1, start_ms + 1 + n * 60_000) for n in range(8)),
     ]:
         one = opened(block(70, start_ms=at_ms), handle=_HANDLES[number])
-        identity = Identity((_AGENTS[number], SPOOL), at_ms)
+        identity = EnvelopeId((_AGENTS[number], SPOOL), at_ms)
         some.append(msgspec.structs.replace(one, agent=_AGENTS[number], identity=identity))
     plan = make_plan(decider.admit(some), some)
     assert plan.verdicts[:2] == [None, Reason.POLICY_EXCEEDED]

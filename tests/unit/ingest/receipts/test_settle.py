@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.receipts.settle import _MAX_RUNS, Ranges, Settlements
-from ingest.values.delivery import Identity
+from ingest.values.delivery import EnvelopeId
 from tests.fakes.ingest import AGENT, SPOOL
 from wire import receipt
 from wire.receipt import MAX_RANGES, MAX_SPOOLS, SpoolReceipt
@@ -13,9 +13,9 @@ from wire.receipt import MAX_RANGES, MAX_SPOOLS, SpoolReceipt
 SEQUENCES = st.integers(1, 40)
 
 
-def one(sequence: int, spool: bytes = SPOOL, agent: str = AGENT) -> Identity:
+def one(sequence: int, spool: bytes = SPOOL, agent: str = AGENT) -> EnvelopeId:
     """Return the identity of envelope *sequence*."""
-    return Identity((agent, spool), sequence)
+    return EnvelopeId((agent, spool), sequence)
 
 
 @given(

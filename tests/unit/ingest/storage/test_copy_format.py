@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from ingest.admission.decide import Rows
 from ingest.admission.plan import LedgerRow
 from ingest.storage import copy_format
-from ingest.values.delivery import Identity
+from ingest.values.delivery import EnvelopeId
 
 row = st.tuples(
     st.integers(0, 253_402_300_799_999),
@@ -60,7 +60,7 @@ def test_encode_golden_value() -> None:
 
 def test_ledger_golden_value() -> None:
     """A row of the ledger, written out by hand."""
-    row = LedgerRow(Identity(("00112233445566ff", b"s" * 16), 258), b"d" * 16, 1, 30)
+    row = LedgerRow(EnvelopeId(("00112233445566ff", b"s" * 16), 258), b"d" * 16, 1, 30)
     assert copy_format.encode_ledger([row]) == (
         b"PGCOPY\n\xff\r\n\x00" + bytes(8) + b"\x00\x06"
         b"\x00\x00\x00\x1000112233445566ff"

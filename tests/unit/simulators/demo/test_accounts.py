@@ -3,7 +3,14 @@
 import msgspec
 import pytest
 
-from simulators.demo.accounts import Ingested, Report, SpoolTotals, Stored, Withdrawal, settle
+from simulators.demo.accounts import (
+    DemoReport,
+    IngestCounters,
+    SpoolTotals,
+    Stored,
+    Withdrawal,
+    settle,
+)
 
 SPOOL = SpoolTotals(
     appended_envelopes=10,
@@ -22,7 +29,7 @@ STORED = Stored(
     refused_envelopes=0,
     quarantined_envelopes=0,
 )
-INGESTED = Ingested(
+INGESTED = IngestCounters(
     received=10,
     stored=10,
     duplicates=0,
@@ -41,9 +48,9 @@ HEEDED = Withdrawal(1.0, 0.1, 0, 5.0)
 def books(
     spool: SpoolTotals = SPOOL,
     stored: Stored = STORED,
-    ingested: Ingested = INGESTED,
+    ingested: IngestCounters = INGESTED,
     withdrawal: Withdrawal | None = HEEDED,
-) -> Report:
+) -> DemoReport:
     """Return the books of one agent's run."""
     return settle([spool], stored, ingested, withdrawal=withdrawal, source={"recorded": 1})
 

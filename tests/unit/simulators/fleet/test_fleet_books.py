@@ -9,13 +9,13 @@ from rich.console import Console
 
 from simulators.fleet.output import page, view
 from simulators.fleet.report import accounting
-from simulators.fleet.report.accounting import Books, Ingested
+from simulators.fleet.report.accounting import Accounting, Ingested
 from simulators.fleet.report.figures import Figures, Spent, cores
 from simulators.fleet.report.histogram import Histogram
 from simulators.fleet.report.journal import Columns, Journal
 from simulators.fleet.report.ledger import Rows, Settled
-from simulators.fleet.report.report import Generator, Report
-from simulators.fleet.report.tally import Snapshot, Tally, sum_of
+from simulators.fleet.report.report import FleetReport, Generator
+from simulators.fleet.report.tally import Tally, TallySnapshot, sum_of
 from simulators.fleet.report.verdicts import judge, measured
 from simulators.fleet.scenario import limits, plan
 from simulators.fleet.scenario.plan import Act
@@ -42,13 +42,13 @@ def _ledger(*rows: tuple[int, int, int, int]) -> Settled:
 
 def _books(
     journal: Columns, ledger: Settled, *, rows: int | None = None, withdrawn: bool = False
-) -> Books:
+) -> Accounting:
     joined = accounting.join(journal, ledger)
     count = int(ledger.observations.sum()) if rows is None else rows
     return accounting.settle(
         joined,
         rows=Rows(count, count, 0),
-        tally=Snapshot(published=len(journal)),
+        tally=TallySnapshot(published=len(journal)),
         ingested=Ingested(),
         withdrawn=np.full(len(journal), withdrawn),
     )
@@ -138,7 +138,7 @@ def test_what_ingest_cannot_account_for_unbalances() -> None:
     ingested = Ingested(received=5, stored=3, duplicates=1)
     assert ingested.missing == 1
     joined = accounting.join(_journal(Act.SEND).columns(), _ledger((5, 1, 0, 3)))
-    found = accounting.settle(joined, rows=None, tally=Snapshot(), ingested=ingested,
+    found = accounting.settle(joined, rows=None, tally=TallySnapshot(), ingested=ingested,
                          withdrawn=np.array([False]))  # fmt: skip
     assert found.unbalanced == 1
 
@@ -158,13 +158,13 @@ def _scenario(**changes: object) -> Scenario:
     return msgspec.structs.replace(scenario, **changes)
 
 
-def _report() -> Report:
+def _report() -> FleetReport:
     scenario = _scenario()
     journal = _journal(Act.SEND, Act.SEND, Act.SEND_LATE).columns()
     ledger = _ledger((5, 1, 0, 3), (5, 2, 0, 3), (5, 3, 0, 3))
     joined = accounting.join(journal, ledger)
     figures = Figures(scenario, plan.draw(scenario), joined, _DUE)
-    return Report(
+    return FleetReport(
         scenario=scenario.name, about="a & b", seed=1, plan="00", agents=10, connected=9,
         enrolment_s=None, ramp_s=1.0, drain_s=figures.drain_s(), settle_s=1.0,
         phases=[figures.phase(0, Histogram())], overall=figures.overall(Histogram()),

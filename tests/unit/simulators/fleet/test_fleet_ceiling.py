@@ -14,7 +14,7 @@ from simulators.fleet.report.journal import Journal
 from simulators.fleet.report.ledger import Settled
 from simulators.fleet.report.report import PhaseReport
 from simulators.fleet.report.verdicts import ceiling_of
-from simulators.fleet.run.ingest_pause import Standstill
+from simulators.fleet.run.ingest_pause import IngestPause
 from simulators.fleet.scenario import limits, plan
 from simulators.fleet.scenario.plan import Act
 from simulators.fleet.scenario.scenario import Phase, Scenario
@@ -96,7 +96,7 @@ def _play(phases: list[Phase], pids: list[int]) -> tuple[list[int], list[str]]:
             raise ProcessLookupError
         sent.append(number)
 
-    still = Standstill(_scenario(phases), pids, note=notes.append, send=send)
+    still = IngestPause(_scenario(phases), pids, note=notes.append, send=send)
     asyncio.run(still.play(time.time()))
     return sent, notes
 
@@ -125,7 +125,7 @@ def test_it_goes_on_whatever_ends_the_run() -> None:
             begun.set()
 
         phase = Phase(name="s", duration_s=20, ingest_stopped=True)
-        still = Standstill(_scenario([phase]), [7], note=lambda _: None, send=send)
+        still = IngestPause(_scenario([phase]), [7], note=lambda _: None, send=send)
         task = asyncio.create_task(still.play(time.time()))
         await begun.wait()
         task.cancel()

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from simulators.fleet.errors import LinkEnded
 from simulators.fleet.gateway.gateway import Gateway
 from simulators.fleet.gateway.memory_spool import WINDOW
-from simulators.fleet.gateway.tracks import Track
+from simulators.fleet.gateway.tracks import ValueTrack
 from simulators.fleet.scenario.plan import Act
 from tests.fakes.fleet import FOREIGN_HANDLE, FOREIGN_TOPIC, Bench, MemoryBroker
 from trust.domain import pki
@@ -29,7 +29,7 @@ from wire.sealing import Opener
 
 AGENT = "0123456789abcdef"
 HANDLE = b"h" * 16
-_TRACK = Track(Code.HEART_RATE, 1000, [60 + n for n in range(100)])
+_TRACK = ValueTrack(Code.HEART_RATE, 1000, [60 + n for n in range(100)])
 
 
 @pytest.fixture(scope="module")

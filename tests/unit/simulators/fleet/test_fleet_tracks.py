@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from simulators.fleet.gateway.tracks import Track, tracks_of
+from simulators.fleet.gateway.tracks import ValueTrack, tracks_of
 from wire.envelope import Block, Body, check_body
 from wire.quantities import MISSING, Code
 
@@ -12,12 +12,12 @@ _VALUES = [60, 61, MISSING, 63, 64]
 
 
 @pytest.fixture
-def track() -> Track:
+def track() -> ValueTrack:
     """Five values, a second each."""
-    return Track(Code.HEART_RATE, 1000, _VALUES)
+    return ValueTrack(Code.HEART_RATE, 1000, _VALUES)
 
 
-def test_block_holds_what_its_span_holds(track: Track) -> None:
+def test_block_holds_what_its_span_holds(track: ValueTrack) -> None:
     """From the first instant of the grid in the span until before its end."""
     found = track.block(1500, 4001, place=0)
     assert found is not None
@@ -27,7 +27,7 @@ def test_block_holds_what_its_span_holds(track: Track) -> None:
     assert present == 2
 
 
-def test_neighbouring_spans_share_nothing_and_miss_nothing(track: Track) -> None:
+def test_neighbouring_spans_share_nothing_and_miss_nothing(track: ValueTrack) -> None:
     """However a stretch of time is cut, each instant is measured once."""
     cuts = [0, 900, 1000, 2500, 4000, 4000, 7001]
     times: list[int] = []
@@ -37,19 +37,19 @@ def test_neighbouring_spans_share_nothing_and_miss_nothing(track: Track) -> None
     assert times == list(range(0, 8000, 1000))
 
 
-def test_an_empty_span_is_no_block(track: Track) -> None:
+def test_an_empty_span_is_no_block(track: ValueTrack) -> None:
     """Between two instants there is nothing to send."""
     assert track.block(1001, 1999, place=0) is None
 
 
-def test_a_track_repeats_from_its_place(track: Track) -> None:
+def test_a_track_repeats_from_its_place(track: ValueTrack) -> None:
     """Gateways on one track differ by their place, and the track has no end."""
     found = track.block(7000, 9000, place=1)
     assert found is not None
     assert found[0].unpacked_values() == [63, 64]
 
 
-def test_a_block_is_never_longer_than_its_track(track: Track) -> None:
+def test_a_block_is_never_longer_than_its_track(track: ValueTrack) -> None:
     """A span beyond the track gives the whole track, and a body that ingest takes."""
     found = track.block(0, 10_000_000, place=4)
     assert found is not None

@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from simulators.fleet.gateway.transport import Line, Switchboard
+from simulators.fleet.gateway.transport import Socket, Transport
 
 
 class _Talker:
     """Keeps what it hears."""
 
     def __init__(self) -> None:
-        self.line: Line | None = None
+        self.line: Socket | None = None
         self.is_open = False
         self.data = b""
         self.calls = 0
@@ -32,9 +32,9 @@ class _Talker:
 
 
 @pytest.fixture
-def board() -> Iterator[Switchboard]:
+def board() -> Iterator[Transport]:
     """A switchboard."""
-    found = Switchboard()
+    found = Transport()
     yield found
     found.close()
 
@@ -64,7 +64,7 @@ def server() -> Iterator[_Server]:
     found.close()
 
 
-def _until(board: Switchboard, is_so: Callable[[], bool]) -> None:
+def _until(board: Transport, is_so: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 20
     while not is_so():
         assert time.monotonic() < deadline
@@ -72,28 +72,28 @@ def _until(board: Switchboard, is_so: Callable[[], bool]) -> None:
         time.sleep(0.001)
 
 
-def _connect(board: Switchboard, server: _Server) -> tuple[_Talker, Line, socket.socket]:
-    talker = _Talker()
-    line = board.connect(socket.AF_INET, server.socket.getsockname(), talker)
+def _connect(board: Transport, server: _Server) -> tuple[_Talker, Socket, socket.socket]:
+    handler = _Talker()
+    line = board.connect(socket.AF_INET, server.socket.getsockname(), handler)
     other = server.accept()
-    _until(board, lambda: talker.is_open)
-    return talker, line, other
+    _until(board, lambda: handler.is_open)
+    return handler, line, other
 
 
-def test_bytes_go_both_ways(board: Switchboard, server: _Server) -> None:
+def test_bytes_go_both_ways(board: Transport, server: _Server) -> None:
     """What is sent arrives, and what comes is told."""
-    talker, line, other = _connect(board, server)
+    handler, line, other = _connect(board, server)
     line.send(b"there")
     board.flush()
     assert other.recv(100) == b"there"
     other.sendall(b"back")
-    _until(board, lambda: talker.data == b"back")
+    _until(board, lambda: handler.data == b"back")
     other.close()
-    _until(board, lambda: talker.kinds == ["closed"])
+    _until(board, lambda: handler.kinds == ["closed"])
     assert len(board) == 0
 
 
-def test_what_is_sent_in_one_go_leaves_together(board: Switchboard, server: _Server) -> None:
+def test_what_is_sent_in_one_go_leaves_together(board: Transport, server: _Server) -> None:
     """Until the switchboard is flushed nothing leaves; then all of it does, in order."""
     _, line, other = _connect(board, server)
     line.send(b"one ")
@@ -109,9 +109,9 @@ def test_what_is_sent_in_one_go_leaves_together(board: Switchboard, server: _Ser
     assert other.recv(100) == b"three"
 
 
-def test_a_goodbye_takes_along_what_was_to_be_sent(board: Switchboard, server: _Server) -> None:
+def test_a_goodbye_takes_along_what_was_to_be_sent(board: Transport, server: _Server) -> None:
     """A line that closes sends first what nobody has flushed; one that is aborted does not."""
-    for ends, arrives in ((Line.close, b"bye"), (Line.abort, b"")):
+    for ends, arrives in ((Socket.close, b"bye"), (Socket.abort, b"")):
         _, line, other = _connect(board, server)
         line.send(b"bye")
         ends(line)
@@ -120,52 +120,52 @@ def test_a_goodbye_takes_along_what_was_to_be_sent(board: Switchboard, server: _
         assert other.recv(100) == arrives
 
 
-def test_nobody_listening_is_told(board: Switchboard, server: _Server) -> None:
+def test_nobody_listening_is_told(board: Transport, server: _Server) -> None:
     """A connection that never came to be has a kind of its own."""
     address = server.socket.getsockname()
     server.close()
-    talker = _Talker()
-    board.connect(socket.AF_INET, address, talker)
-    _until(board, lambda: bool(talker.kinds))
-    assert talker.kinds == ["unreachable_ConnectionRefusedError"]
+    handler = _Talker()
+    board.connect(socket.AF_INET, address, handler)
+    _until(board, lambda: bool(handler.kinds))
+    assert handler.kinds == ["unreachable_ConnectionRefusedError"]
     assert len(board) == 0
 
 
-def test_a_reset_is_told_once(board: Switchboard, server: _Server) -> None:
+def test_a_reset_is_told_once(board: Transport, server: _Server) -> None:
     """A connection that the other end resets is lost once, also when it is written to after."""
-    talker, line, other = _connect(board, server)
+    handler, line, other = _connect(board, server)
     other.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     other.close()
-    _until(board, lambda: bool(talker.kinds))
+    _until(board, lambda: bool(handler.kinds))
     line.send(b"too late")
     board.flush()
     line.pause_reading()
     line.abort()
     board.poll()
-    assert talker.kinds == ["reset"]
+    assert handler.kinds == ["reset"]
 
 
-def test_little_does_not_wake_until_somebody_looks(board: Switchboard, server: _Server) -> None:
+def test_little_does_not_wake_until_somebody_looks(board: Transport, server: _Server) -> None:
     """Below the mark bytes lie until more come or somebody looks; an end of it is told at once."""
-    talker, line, other = _connect(board, server)
+    handler, line, other = _connect(board, server)
     line.wake_at(64)
     other.sendall(b"x" * 30)
     probe = _connect(board, server)
     probe[2].sendall(b"y")
     _until(board, lambda: probe[0].data == b"y")
-    assert talker.data == b""
+    assert handler.data == b""
     line.look()
-    assert talker.data == b"x" * 30
+    assert handler.data == b"x" * 30
     line.look()
     other.sendall(b"x" * 64)
-    _until(board, lambda: len(talker.data) == 94)
+    _until(board, lambda: len(handler.data) == 94)
     other.sendall(b"x")
     other.close()
-    _until(board, lambda: talker.kinds == ["closed"])
-    assert len(talker.data) == 95
+    _until(board, lambda: handler.kinds == ["closed"])
+    assert len(handler.data) == 95
 
 
-def test_what_the_network_does_not_take_goes_later(board: Switchboard, server: _Server) -> None:
+def test_what_the_network_does_not_take_goes_later(board: Transport, server: _Server) -> None:
     """More than fits is kept, in order, and goes as the other end reads."""
     _, line, other = _connect(board, server)
     sent = b"".join(struct.pack(">I", n) * 256 for n in range(20_000))
@@ -186,31 +186,31 @@ def test_what_the_network_does_not_take_goes_later(board: Switchboard, server: _
 
 
 def test_a_line_that_does_not_read_leaves_it_to_the_network(
-    board: Switchboard, server: _Server
+    board: Transport, server: _Server
 ) -> None:
     """While reading is paused nothing is told; afterwards all of it is."""
-    talker, line, other = _connect(board, server)
+    handler, line, other = _connect(board, server)
     line.pause_reading()
     other.sendall(b"later")
     probe = _connect(board, server)
     probe[2].sendall(b"y")
     _until(board, lambda: probe[0].data == b"y")
-    assert talker.data == b""
+    assert handler.data == b""
     line.resume_reading()
-    _until(board, lambda: talker.data == b"later")
+    _until(board, lambda: handler.data == b"later")
 
 
-def test_one_may_end_another_that_is_ready(board: Switchboard, server: _Server) -> None:
+def test_one_may_end_another_that_is_ready(board: Transport, server: _Server) -> None:
     """A line that ends in the turn in which something came for it hears nothing more."""
     talkers = [_connect(board, server) for _ in range(2)]
     heard: list[int] = []
-    for number, (talker, _, _) in enumerate(talkers):
+    for number, (handler, _, _) in enumerate(talkers):
 
         def ends_the_other(data: bytes, number: int = number) -> None:
             heard.append(number)
             talkers[1 - number][1].abort()
 
-        talker.heard = ends_the_other  # type: ignore[method-assign]
+        handler.heard = ends_the_other  # type: ignore[method-assign]
     for _, _, other in talkers:
         other.sendall(b"x")
     time.sleep(0.05)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from simulators.people.persona import likeness
-from simulators.recordings.sample import Fault, Sample
+from simulators.recordings.sample import Sample, SampleFault
 
 
 def test_grid_keeps_holes() -> None:
@@ -14,7 +14,7 @@ def test_grid_keeps_holes() -> None:
     samples = [
         Sample(0, "heart_rate", 60.0),
         Sample(1040, "heart_rate", 61.0),
-        Sample(2000, "heart_rate", None, Fault.OFF_BODY),
+        Sample(2000, "heart_rate", None, SampleFault.OFF_BODY),
         Sample(2000, "rr_interval", 900.0),
         Sample(3000, "heart_rate", 63.0),
     ]
@@ -58,5 +58,5 @@ def test_interval_figures_see_ectopy() -> None:
 
 def test_span_is_least_and_greatest() -> None:
     """A group is told by its outermost people."""
-    people = [likeness.Figures({"mean": mean}, {}) for mean in (2.0, 1.0, 3.0)]
+    people = [likeness.LikenessFigures({"mean": mean}, {}) for mean in (2.0, 1.0, 3.0)]
     assert likeness.span(people) == {"mean": (1.0, 3.0)}

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from simulators.people.persona import glucose, heart
 from simulators.people.persona.day import DAY_MS, HOUR_MS, Calendar, day_of, traits_of
-from simulators.recordings.sample import Fault, Sample
+from simulators.recordings.sample import Sample, SampleFault
 from wire.quantities import BY_NAME
 
 SEEDS = [f"1/{n}" for n in range(1, 9)]
@@ -153,7 +153,7 @@ def test_dawn_raises_glucose() -> None:
 def test_new_sensor_warms_up() -> None:
     """In its first hour a sensor has no value, and says why; ten days later the next one too."""
     samples = cgm("1/1", 10.1, age_ms=0)
-    warming = [s.offset_ms for s in samples if s.fault is Fault.WARM_UP]
+    warming = [s.offset_ms for s in samples if s.fault is SampleFault.WARM_UP]
 
     assert warming[0] == 0
     assert sum(offset < HOUR_MS for offset in warming) >= 1
@@ -167,14 +167,14 @@ def test_sensor_fails_like_a_real_one() -> None:
     offsets = [s.offset_ms for s in cgm("1/1", 30)]
     gaps = [b - a for a, b in itertools.pairwise(offsets)]
 
-    assert {Fault.SENSOR_FAULT, Fault.WARM_UP, Fault.SATURATED} <= faults
+    assert {SampleFault.SENSOR_FAULT, SampleFault.WARM_UP, SampleFault.SATURATED} <= faults
     assert max(gaps) > glucose.STEP_MS
 
 
 def test_lost_contact_has_neither_rate_nor_interval() -> None:
     """A strap off the body says so, and hears no beat."""
     samples = strap("1/2", 12)
-    lost = [s.offset_ms for s in samples if s.fault is Fault.OFF_BODY]
+    lost = [s.offset_ms for s in samples if s.fault is SampleFault.OFF_BODY]
     beats = {s.offset_ms // 1000 for s in samples if s.quantity == "rr_interval"}
 
     assert lost

@@ -3,8 +3,8 @@
 import pytest
 
 from simulators.recordings import dexcom
-from simulators.recordings.sample import Fault, Sample
-from simulators.recordings.tally import Reason, Tally
+from simulators.recordings.sample import Sample, SampleFault
+from simulators.recordings.tally import ParseTally, Reason
 
 HEADING = (
     "Index\tTimestamp (YYYY-MM-DDThh:mm:ss)\tEvent Type\tEvent Subtype\tPatient Info\t"
@@ -12,9 +12,9 @@ HEADING = (
 )
 
 
-def export(*rows: str, heading: str = HEADING) -> tuple[list[Sample], Tally]:
+def export(*rows: str, heading: str = HEADING) -> tuple[list[Sample], ParseTally]:
     """Return what an export of *rows* holds."""
-    tally = Tally()
+    tally = ParseTally()
     return list(dexcom.parse([heading, *(r + "\r\n" for r in rows)], tally)), tally
 
 
@@ -49,7 +49,7 @@ def test_who_the_person_is_is_passed_over() -> None:
     )
 
     assert len(samples) == 1
-    assert tally == Tally(rows=1, passed_over=5)
+    assert tally == ParseTally(rows=1, passed_over=5)
 
 
 @pytest.mark.parametrize(
@@ -59,12 +59,12 @@ def test_end_of_the_range_is_saturated(value: str, mark: str) -> None:
     """Low and High say where the sensor ends; a number beside the mark is not believed."""
     samples, _ = export(egv(2, value, mark))
 
-    assert [(s.value, s.fault) for s in samples] == [(None, Fault.SATURATED)]
+    assert [(s.value, s.fault) for s in samples] == [(None, SampleFault.SATURATED)]
 
 
 def test_zero_is_a_fault() -> None:
     """A sensor that warms up sends 0, which is no concentration."""
-    assert export(egv(2, "0"))[0][0].fault is Fault.SENSOR_FAULT
+    assert export(egv(2, "0"))[0][0].fault is SampleFault.SENSOR_FAULT
 
 
 @pytest.mark.parametrize(
@@ -94,4 +94,4 @@ def test_export_is_known_by_its_heading() -> None:
 
 def test_file_without_a_heading_holds_nothing() -> None:
     """Where no heading says which column is which, nothing is guessed."""
-    assert export(egv(2, "115"), heading="nothing\n") == ([], Tally(passed_over=2))
+    assert export(egv(2, "115"), heading="nothing\n") == ([], ParseTally(passed_over=2))

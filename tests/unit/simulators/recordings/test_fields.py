@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from simulators.recordings.fields import ascending, number, row, wall_ms
 from simulators.recordings.sample import Sample
-from simulators.recordings.tally import Reason, Tally
+from simulators.recordings.tally import ParseTally, Reason
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_row_with_broken_quotes_is_none() -> None:
 @given(st.lists(st.tuples(st.integers(0, 20), st.integers(1, 3))))
 def test_ascending_accounts_for_every_sample(pairs: list[tuple[int, int]]) -> None:
     """What comes out grows strictly, and what does not come out is counted."""
-    tally = Tally()
+    tally = ParseTally()
     samples = [Sample(at, "heart_rate", float(value)) for at, value in pairs]
     kept = list(ascending(samples, tally))
 
@@ -65,7 +65,7 @@ def test_ascending_accounts_for_every_sample(pairs: list[tuple[int, int]]) -> No
 
 def test_ascending_says_what_is_wrong() -> None:
     """A repeated moment, another value for it and a step back are three different things."""
-    tally = Tally()
+    tally = ParseTally()
     values = [(5, 1.0), (5, 1.0), (5, 2.0), (4, 1.0)]
     kept = list(ascending((Sample(at, "heart_rate", v) for at, v in values), tally))
 

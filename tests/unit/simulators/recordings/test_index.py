@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from simulators.errors import NothingInIt, Unreadable
 from simulators.people.people import DEFAULT_SOURCE
 from simulators.recordings import attribution, files, index
-from simulators.recordings.tally import Tally
+from simulators.recordings.tally import ParseTally
 
 GLUCOSE = b"bg_ts,value\r\n08/10/2023 00:03,11.1\r\n08/10/2023 00:08,11.3\r\n"
 SLEEP = b"sleep_ts,step_count,heart_rate\r\n08/10/2023 00:00,0,61\r\n08/10/2023 00:05,0,62\r\n"
@@ -122,7 +122,7 @@ def test_other_files_are_no_recordings(tmp_path: Path) -> None:
 def test_mark_of_byte_order_and_odd_bytes_are_no_obstacle(tmp_path: Path) -> None:
     """What a spreadsheet saved is read; bytes that are no text spoil their row alone."""
     (tmp_path / "a.csv").write_bytes(b"\xef\xbb\xbf" + STRAP + b"\xff\xfe,60,800\n3.0,62,\n")
-    tally = Tally()
+    tally = ParseTally()
     [samples] = index.find(tmp_path).recordings[0].load(tally)
 
     assert samples[-1].value == 62.0
@@ -160,7 +160,7 @@ def test_no_text_makes_a_parser_fail(file_format: index.Format, data: st.DataObj
         data.draw(st.sampled_from(heads[file_format.kind])) + "\n",
         *data.draw(st.lists(line | st.text(max_size=30), max_size=12)),
     ]
-    tally = Tally()
+    tally = ParseTally()
     samples = list(file_format.parse(lines, tally))
 
     rows_of_samples = len({s.offset_ms for s in samples})
@@ -200,7 +200,7 @@ def test_published_recordings_are_read_whole(
 ) -> None:
     """Rows, values, faults and refused rows are those of an independent count."""
     recordings = [r for r in index.find(DEFAULT_SOURCE).recordings if r.kind == kind]
-    tally = Tally()
+    tally = ParseTally()
     tracks = recordings[place].load(tally)
 
     assert tally.rows == rows

@@ -5,8 +5,8 @@ import datetime as dt
 import pytest
 
 from simulators.recordings import libreview
-from simulators.recordings.sample import Fault, Sample
-from simulators.recordings.tally import Reason, Tally
+from simulators.recordings.sample import Sample, SampleFault
+from simulators.recordings.tally import ParseTally, Reason
 
 HEADING = (
     "Meter Timestamp,Record Type,Historic Glucose(mg/dL),Scan Glucose(mg/dL),Notes,"
@@ -18,9 +18,9 @@ ABOVE = [
 ]
 
 
-def export(*rows: str, heading: str = HEADING) -> tuple[list[Sample], Tally]:
+def export(*rows: str, heading: str = HEADING) -> tuple[list[Sample], ParseTally]:
     """Return what an export of *rows* holds."""
-    tally = Tally()
+    tally = ParseTally()
     return list(libreview.parse([*ABOVE, heading, *(r + "\r\n" for r in rows)], tally)), tally
 
 
@@ -42,7 +42,7 @@ def test_filled_column_counts_not_the_type() -> None:
     samples, tally = export("8/1/18 12:00,1,,117,,", "8/1/18 12:05,2,,,,117")
 
     assert [s.quantity for s in samples] == ["glucose_interstitial"]
-    assert tally == Tally(rows=1, passed_over=4)
+    assert tally == ParseTally(rows=1, passed_over=4)
 
 
 def test_comma_in_a_note_shifts_nothing() -> None:
@@ -60,7 +60,7 @@ def test_unit_of_libreview_is_what_the_heading_says() -> None:
 @pytest.mark.parametrize("text", ["HI", "LO"])
 def test_limit_is_saturated(text: str) -> None:
     """HI and LO say where the sensor ends."""
-    assert export(f"8/1/18 12:00,0,{text},,,")[0][0].fault is Fault.SATURATED
+    assert export(f"8/1/18 12:00,0,{text},,,")[0][0].fault is SampleFault.SATURATED
 
 
 @pytest.mark.parametrize(

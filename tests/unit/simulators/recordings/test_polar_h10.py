@@ -3,15 +3,15 @@
 import pytest
 
 from simulators.recordings import polar_h10
-from simulators.recordings.sample import Fault, Sample
-from simulators.recordings.tally import Reason, Tally
+from simulators.recordings.sample import Sample, SampleFault
+from simulators.recordings.tally import ParseTally, Reason
 
 HEADING = "epoch_s,hr_bpm,rr_ms\n"
 
 
-def strap(*rows: str) -> tuple[list[Sample], Tally]:
+def strap(*rows: str) -> tuple[list[Sample], ParseTally]:
     """Return what a recording of *rows* holds."""
-    tally = Tally()
+    tally = ParseTally()
     return list(polar_h10.parse([HEADING, *(r + "\n" for r in rows)], tally)), tally
 
 
@@ -24,7 +24,7 @@ def test_notification_gives_rate_and_intervals() -> None:
         Sample(1_714_920_602_680, "rr_interval", 1073.0),
         Sample(1_714_920_602_687, "rr_interval", 413.0),
     ]
-    assert tally == Tally(rows=2, passed_over=1)
+    assert tally == ParseTally(rows=2, passed_over=1)
 
 
 def test_rate_may_come_without_interval() -> None:
@@ -41,7 +41,7 @@ def test_rate_and_interval_may_disagree() -> None:
 
 def test_rate_zero_is_off_the_body() -> None:
     """0 is a strap without contact."""
-    assert strap("1.0,0,")[0] == [Sample(1000, "heart_rate", None, Fault.OFF_BODY)]
+    assert strap("1.0,0,")[0] == [Sample(1000, "heart_rate", None, SampleFault.OFF_BODY)]
 
 
 @pytest.mark.parametrize(

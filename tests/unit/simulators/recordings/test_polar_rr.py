@@ -4,7 +4,7 @@ import pytest
 
 from simulators.recordings import polar_rr
 from simulators.recordings.sample import Sample
-from simulators.recordings.tally import Reason, Tally
+from simulators.recordings.tally import ParseTally, Reason
 
 HRM = (
     "[Params]\r\nVersion=106\r\nInterval=238\r\n\r\n"
@@ -14,19 +14,19 @@ HRM = (
 
 def test_only_the_section_with_data_is_read() -> None:
     """Numbers of other sections are no intervals."""
-    tally = Tally()
+    tally = ParseTally()
     samples = list(polar_rr.parse(HRM.splitlines(keepends=True), tally))
 
     assert samples == [
         Sample(1589, "rr_interval", 1589.0),
         Sample(2372, "rr_interval", 783.0),
     ]
-    assert tally == Tally(rows=2, passed_over=6)
+    assert tally == ParseTally(rows=2, passed_over=6)
 
 
 def test_plain_file_has_no_sections() -> None:
     """A file that starts with a number holds intervals from its first line."""
-    tally = Tally()
+    tally = ParseTally()
     samples = list(polar_rr.parse(["1114\r\n", "1113\r\n", "\r\n"], tally))
 
     assert [s.offset_ms for s in samples] == [1114, 2227]
@@ -35,18 +35,18 @@ def test_plain_file_has_no_sections() -> None:
 
 def test_interval_is_in_ms_already() -> None:
     """1024 in a file is 1024 ms, not one second of 1/1024."""
-    assert next(polar_rr.parse(["1024"], Tally())).value == 1024.0
+    assert next(polar_rr.parse(["1024"], ParseTally())).value == 1024.0
 
 
 def test_noise_is_left_in() -> None:
     """An interval that no heart makes is the reader's to judge, if a strap can send it."""
-    assert [s.value for s in polar_rr.parse(["12", "9000"], Tally())] == [12.0, 9000.0]
+    assert [s.value for s in polar_rr.parse(["12", "9000"], ParseTally())] == [12.0, 9000.0]
 
 
 @pytest.mark.parametrize("text", ["0", "-800", "nan", "eight", "64001"])
 def test_what_no_strap_sends_is_counted(text: str) -> None:
     """Nothing, less than nothing and more than 16 bits hold are no intervals."""
-    tally = Tally()
+    tally = ParseTally()
 
     assert [s.offset_ms for s in polar_rr.parse([text, "800"], tally)] == [800]
     assert tally.bad == {Reason.BAD_NUMBER: 1}

@@ -5,8 +5,8 @@ import datetime as dt
 import pytest
 
 from simulators.recordings import t1d_uom
-from simulators.recordings.sample import Fault, Sample
-from simulators.recordings.tally import Reason, Tally
+from simulators.recordings.sample import Sample, SampleFault
+from simulators.recordings.tally import ParseTally, Reason
 
 GLUCOSE = "bg_ts,value\r\n"
 SLEEP = (
@@ -20,15 +20,15 @@ def at(text: str) -> int:
     return round(dt.datetime.fromisoformat(text + "+00:00").timestamp() * 1000)
 
 
-def glucose(*rows: str) -> tuple[list[Sample], Tally]:
+def glucose(*rows: str) -> tuple[list[Sample], ParseTally]:
     """Return what a glucose file of *rows* holds."""
-    tally = Tally()
+    tally = ParseTally()
     return list(t1d_uom.parse_glucose([GLUCOSE, *(r + "\r\n" for r in rows)], tally)), tally
 
 
-def heart_rate(*rows: str) -> tuple[list[Sample], Tally]:
+def heart_rate(*rows: str) -> tuple[list[Sample], ParseTally]:
     """Return what a sleep file of *rows* holds."""
-    tally = Tally()
+    tally = ParseTally()
     return list(t1d_uom.parse_heart_rate([SLEEP, *(r + "\r\n" for r in rows)], tally)), tally
 
 
@@ -70,7 +70,7 @@ def test_heart_rate_zero_is_off_the_wrist() -> None:
     """0 is a watch on the table, not a heart that stands still."""
     samples, _ = heart_rate("17/10/2023 00:00,0,0,0,42,0,0", "17/10/2023 00:05,59,93,200,88,0,0")
 
-    assert [(s.value, s.fault) for s in samples] == [(None, Fault.OFF_BODY), (93.0, None)]
+    assert [(s.value, s.fault) for s in samples] == [(None, SampleFault.OFF_BODY), (93.0, None)]
 
 
 @pytest.mark.parametrize("value", ["22.2", "27.8"])
@@ -78,7 +78,7 @@ def test_saturated_glucose_is_no_value(value: str) -> None:
     """The highest that a sensor can say means at least that."""
     samples, _ = glucose(f"08/10/2023 00:03,{value}", "08/10/2023 00:08,22.1")
 
-    assert [(s.value, s.fault) for s in samples] == [(None, Fault.SATURATED), (22.1, None)]
+    assert [(s.value, s.fault) for s in samples] == [(None, SampleFault.SATURATED), (22.1, None)]
 
 
 def test_hypoglycaemia_is_a_value() -> None:
@@ -112,7 +112,7 @@ def test_bad_row_is_counted_with_its_reason(text: str, reason: Reason) -> None:
     samples, tally = glucose(text, "", "08/10/2023 00:08,5.0")
 
     assert len(samples) == 1
-    assert tally == Tally(rows=2, passed_over=1, bad={reason: 1})
+    assert tally == ParseTally(rows=2, passed_over=1, bad={reason: 1})
 
 
 def test_files_are_known_by_name_and_heading() -> None:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulators.recordings import window
-from simulators.recordings.sample import Fault, Sample
+from simulators.recordings.sample import Sample, SampleFault
 
 HOUR_MS = 3_600_000
 STEP_MS = 300_000
@@ -56,7 +56,7 @@ def test_beginning_is_chosen_by_the_seed_alone() -> None:
 def test_faults_are_no_data() -> None:
     """Hours of a sensor at fault are no place to begin."""
     silent = track((0, 100), quantity="glucose_interstitial")
-    off = [Sample(s.offset_ms, s.quantity, None, Fault.SENSOR_FAULT) for s in silent]
+    off = [Sample(s.offset_ms, s.quantity, None, SampleFault.SENSOR_FAULT) for s in silent]
     glucose = off + track((100, 112), quantity="glucose_interstitial")
     origin = window.origin_ms([track((0, 112)), glucose], seed="1")
 

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulators.errors import ListenError
-from simulators.recordings.sample import Fault, Sample
+from simulators.recordings.sample import Sample, SampleFault
 from simulators.replay.listening import decode_listen, encode_record
-from simulators.replay.timetable import Record
+from simulators.replay.timetable import DueRecord
 
 
 def test_listen_names_sensors_and_cursors() -> None:
@@ -40,7 +40,7 @@ def test_no_line_raises_anything_else(line: bytes) -> None:
 
 def test_value_is_shown() -> None:
     """A record with a value has no fault, and the names that the agent expects."""
-    record = Record(3, 1_767_225_600_000, Sample(0, "heart_rate", 72.0))
+    record = DueRecord(3, 1_767_225_600_000, Sample(0, "heart_rate", 72.0))
     line = encode_record("02:00:00:00:00:01", record)
 
     assert line.endswith(b"\n")
@@ -55,7 +55,7 @@ def test_value_is_shown() -> None:
 
 def test_fault_is_shown_instead_of_a_value() -> None:
     """A record without a value says why, and is never a 0."""
-    record = Record(3, 5, Sample(0, "heart_rate", None, Fault.OFF_BODY))
+    record = DueRecord(3, 5, Sample(0, "heart_rate", None, SampleFault.OFF_BODY))
 
     assert json.loads(encode_record("02:00:00:00:00:01", record)) == {
         "sensor": "02:00:00:00:00:01",

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulators.recordings.sample import Fault, Sample
-from simulators.replay.timetable import Record, Timetable, speed_of
+from simulators.recordings.sample import Sample, SampleFault
+from simulators.replay.timetable import DueRecord, Timetable, speed_of
 from tests.fakes.simulators import counting_sensor
 
 
@@ -58,7 +58,7 @@ def test_records_keep_the_instant_of_measuring() -> None:
     table.begin(0)
     table.advance(60_000)
 
-    assert table.after(59, limit=1) == [Record(60, 59_000, Sample(59_000, "heart_rate", 60.0))]
+    assert table.after(59, limit=1) == [DueRecord(60, 59_000, Sample(59_000, "heart_rate", 60.0))]
 
 
 def test_end_forgets_what_nobody_was_handed() -> None:
@@ -151,8 +151,8 @@ def test_memory_is_bounded_and_says_what_it_lost() -> None:
 def test_books_tell_values_from_faults() -> None:
     """A record without a value is counted by its fault."""
     table = timetable()
-    table.hand_over(Record(1, 0, Sample(0, "heart_rate", 60.0)), 5)
-    table.hand_over(Record(2, 0, Sample(0, "heart_rate", None, Fault.OFF_BODY)), 6)
+    table.hand_over(DueRecord(1, 0, Sample(0, "heart_rate", 60.0)), 5)
+    table.hand_over(DueRecord(2, 0, Sample(0, "heart_rate", None, SampleFault.OFF_BODY)), 6)
 
     assert table.books.values == {"heart_rate": 1}
     assert table.books.faults == {"off_body": 1}
@@ -182,7 +182,7 @@ def test_numbers_have_no_gap_whatever_happens(steps: list[tuple[str, int]]) -> N
     """Records that were handed over are 1, 2, 3 and so on, their instants never going back."""
     table = timetable(max_kept=10_000)
     now_ms = 0
-    seen: list[Record] = []
+    seen: list[DueRecord] = []
     for what, wait_ms in steps:
         now_ms += wait_ms
         if what == "begin":

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from simulators.cli import main
-from simulators.sensor.arguments import add_parser, wishes_of
-from simulators.sensor.options import Kind
+from simulators.sensor.arguments import add_parser, options_of
+from simulators.sensor.options import SensorKind
 
 
 def test_list_shows_what_would_be_on_the_air(
@@ -80,9 +80,9 @@ def test_a_fault_is_for_all_sensors_or_for_one_kind() -> None:
         ["sensor", "--list", "--fault", "drop@1", "--fault", "meter:busy@2"]
     )
 
-    assert wishes_of(options).faults == {
-        Kind.STRAP: ("drop@1",),
-        Kind.METER: ("drop@1", "busy@2"),
-        Kind.CGM: ("drop@1",),
-        Kind.OXIMETER: ("drop@1",),
+    assert options_of(options).faults == {
+        SensorKind.STRAP: ("drop@1",),
+        SensorKind.METER: ("drop@1", "busy@2"),
+        SensorKind.CGM: ("drop@1",),
+        SensorKind.OXIMETER: ("drop@1",),
     }

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 import pytest
 
 from edge_agent.gatt import racp
-from edge_agent.gatt.racp import OpCode, Operator
+from edge_agent.gatt.racp import Operator, RacpOpCode
 from simulators.people.people import pick
-from simulators.sensor.device.faults import Kind as FaultKind
+from simulators.sensor.device.faults import FaultKind
 from simulators.sensor.kinds.cgm import CgmSensor
 from simulators.sensor.kinds.glucose_meter import GlucoseMeter
-from simulators.sensor.options import Kind, Wishes
-from simulators.sensor.sensor_factory import dress, split, static_address
+from simulators.sensor.options import SensorKind, SensorOptions
+from simulators.sensor.sensor_factory import build, split, static_address
 
 NOW_S = 1_790_000_000.0
 
@@ -24,17 +24,21 @@ def now() -> float:
 
 def test_an_invented_person_has_each_kind() -> None:
     """Two people, four sensors each, and no address twice."""
-    worn = dress(pick(None, 2, seed=1), tuple(Kind), Wishes(), now=now)
+    worn = build(pick(None, 2, seed=1), tuple(SensorKind), SensorOptions(), now=now)
 
-    assert [one.kind for one in worn] == list(Kind) * 2
+    assert [one.kind for one in worn] == list(SensorKind) * 2
     assert len({one.sensor.address for one in worn}) == 8
 
 
 def test_the_same_seed_has_the_same_addresses() -> None:
     """A lease that names them today names them tomorrow."""
     addresses = [
-        [one.sensor.address for one in dress(pick(None, 2, seed=s), tuple(Kind), w, now=now)]
-        for s, w in ((1, Wishes(seed=1)), (1, Wishes(seed=1)), (2, Wishes(seed=2)))
+        [one.sensor.address for one in build(pick(None, 2, seed=s), tuple(SensorKind), w, now=now)]
+        for s, w in (
+            (1, SensorOptions(seed=1)),
+            (1, SensorOptions(seed=1)),
+            (2, SensorOptions(seed=2)),
+        )
     ]
 
     assert addresses[0] == addresses[1]
@@ -52,9 +56,10 @@ def test_addresses_are_static_random_ones(address: str, static: str) -> None:
 
 def test_a_history_lies_in_the_past() -> None:
     """A meter and a CGM sensor have been in use for the hours that were wished."""
-    kinds = (Kind.METER, Kind.CGM)
+    kinds = (SensorKind.METER, SensorKind.CGM)
     [meter, cgm] = [
-        one.sensor for one in dress(pick(None, 1, seed=1), kinds, Wishes(history_h=48), now=now)
+        one.sensor
+        for one in build(pick(None, 1, seed=1), kinds, SensorOptions(history_h=48), now=now)
     ]
     assert isinstance(meter, GlucoseMeter)
     assert isinstance(cgm, CgmSensor)
@@ -77,21 +82,21 @@ def test_a_history_lies_in_the_past() -> None:
 
 def test_without_history_nothing_is_stored() -> None:
     """A sensor just out of its box has no record."""
-    kinds = (Kind.METER, Kind.CGM)
-    worn = dress(pick(None, 1, seed=1), kinds, Wishes(history_h=0), now=now)
+    kinds = (SensorKind.METER, SensorKind.CGM)
+    worn = build(pick(None, 1, seed=1), kinds, SensorOptions(history_h=0), now=now)
 
     for one in worn:
         assert isinstance(one.sensor, GlucoseMeter | CgmSensor)
-        assert one.sensor.memory.select(racp.Request(OpCode.REPORT, Operator.ALL)) == []
+        assert one.sensor.memory.select(racp.Request(RacpOpCode.REPORT, Operator.ALL)) == []
 
 
 def test_faults_go_to_their_kind() -> None:
     """A fault of straps does not strike a meter."""
-    wishes = Wishes(faults={Kind.STRAP: ("drop@1",)})
-    worn = dress(pick(None, 1, seed=1), tuple(Kind), wishes, now=now)
+    wishes = SensorOptions(faults={SensorKind.STRAP: ("drop@1",)})
+    worn = build(pick(None, 1, seed=1), tuple(SensorKind), wishes, now=now)
 
     assert [one.kind for one in worn if one.sensor.faults.strikes(FaultKind.DROP, 1)] == [
-        Kind.STRAP
+        SensorKind.STRAP
     ]
 
 

@@ -5,20 +5,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulators.errors import FaultError
-from simulators.sensor.device.faults import Fault, Faults, Kind, parse
+from simulators.sensor.device.faults import Fault, FaultKind, Faults, parse
 
 
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        pytest.param("drop@40", Fault(Kind.DROP, 40, 40), id="once"),
-        pytest.param("busy", Fault(Kind.BUSY), id="always"),
-        pytest.param("silence@100-", Fault(Kind.SILENCE, 100), id="from then on"),
-        pytest.param("malformed@3-9", Fault(Kind.MALFORMED, 3, 9), id="for a while"),
-        pytest.param("drop@40-/40", Fault(Kind.DROP, 40, None, 40), id="each fortieth"),
-        pytest.param("repeat", Fault(Kind.REPEAT, number=2), id="its usual number"),
-        pytest.param("repeat=5@2", Fault(Kind.REPEAT, 2, 2, number=5), id="another number"),
-        pytest.param("flood", Fault(Kind.FLOOD, number=1000), id="a flood"),
+        pytest.param("drop@40", Fault(FaultKind.DROP, 40, 40), id="once"),
+        pytest.param("busy", Fault(FaultKind.BUSY), id="always"),
+        pytest.param("silence@100-", Fault(FaultKind.SILENCE, 100), id="from then on"),
+        pytest.param("malformed@3-9", Fault(FaultKind.MALFORMED, 3, 9), id="for a while"),
+        pytest.param("drop@40-/40", Fault(FaultKind.DROP, 40, None, 40), id="each fortieth"),
+        pytest.param("repeat", Fault(FaultKind.REPEAT, number=2), id="its usual number"),
+        pytest.param("repeat=5@2", Fault(FaultKind.REPEAT, 2, 2, number=5), id="another number"),
+        pytest.param("flood", Fault(FaultKind.FLOOD, number=1000), id="a flood"),
     ],
 )
 def test_a_fault_is_read(text: str, fault: Fault) -> None:
@@ -73,25 +73,25 @@ def test_a_fault_strikes_at_its_places(text: str, places: list[int]) -> None:
     """Both ends belong to a range, and steps are counted from its first place."""
     faults = Faults(text)
 
-    assert [n for n in range(1, 10) if faults.strikes(Kind.DROP, n)] == places
+    assert [n for n in range(1, 10) if faults.strikes(FaultKind.DROP, n)] == places
 
 
 def test_a_fault_is_of_its_kind_alone() -> None:
     """One kind does not strike for another, and the first of a kind that strikes is found."""
     faults = Faults("repeat=3@5", "repeat=4@4-")
 
-    assert not faults.strikes(Kind.DROP, 5)
-    assert faults.find(Kind.REPEAT, 5) == Fault(Kind.REPEAT, 5, 5, number=3)
-    assert faults.find(Kind.REPEAT, 6) == Fault(Kind.REPEAT, 4, number=4)
+    assert not faults.strikes(FaultKind.DROP, 5)
+    assert faults.find(FaultKind.REPEAT, 5) == Fault(FaultKind.REPEAT, 5, 5, number=3)
+    assert faults.find(FaultKind.REPEAT, 6) == Fault(FaultKind.REPEAT, 4, number=4)
 
 
 def test_faults_come_and_go() -> None:
     """A sensor that runs can be made to fail, and to work again."""
     faults = Faults()
-    assert not faults.strikes(Kind.BUSY, 1)
+    assert not faults.strikes(FaultKind.BUSY, 1)
 
     faults.add("busy")
-    assert faults.strikes(Kind.BUSY, 1)
+    assert faults.strikes(FaultKind.BUSY, 1)
 
     faults.clear()
-    assert not faults.strikes(Kind.BUSY, 1)
+    assert not faults.strikes(FaultKind.BUSY, 1)

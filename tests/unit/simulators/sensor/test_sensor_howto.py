@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from simulators.sensor.arguments import add_parser, wishes_of
-from simulators.sensor.device.faults import Kind
+from simulators.sensor.arguments import add_parser, options_of
+from simulators.sensor.device.faults import FaultKind
 
 PAGE = (Path(__file__).parents[4] / "docs" / "howto" / "virtual-sensors.md").read_text()
 EXAMPLES = re.findall(r"^vitalveil simulate (sensor .*)$", PAGE, re.MULTILINE)
@@ -20,10 +20,10 @@ def test_each_example_is_understood(example: str) -> None:
     parser = argparse.ArgumentParser()
     add_parser(parser.add_subparsers())
 
-    assert wishes_of(parser.parse_args(shlex.split(example))).seed in {1, 7}
+    assert options_of(parser.parse_args(shlex.split(example))).seed in {1, 7}
 
 
 def test_each_fault_is_told() -> None:
     """The table has every kind of fault, and no other."""
-    assert re.findall(r"^\| `([a-z-]+)(?:=N)?` \|", PAGE, re.MULTILINE) == list(Kind)
+    assert re.findall(r"^\| `([a-z-]+)(?:=N)?` \|", PAGE, re.MULTILINE) == list(FaultKind)
     assert len(EXAMPLES) == 7

@@ -5,8 +5,8 @@ import datetime
 import pytest
 
 from edge_agent.gatt.date_time import DateTime
-from edge_agent.gatt.racp import OpCode, Operator, Request, ResponseCode
-from simulators.sensor.device.memory import Memory, Record
+from edge_agent.gatt.racp import Operator, RacpOpCode, RacpResponseCode, Request
+from simulators.sensor.device.memory import Memory, StoredRecord
 
 NINE = datetime.datetime(2026, 1, 1, 9)  # noqa: DTZ001
 
@@ -15,7 +15,7 @@ def memory_of(*keys: int, knows_time: bool = True) -> Memory:
     """Return a memory with a record for each of *keys*, an hour apart from nine on."""
     memory = Memory(max_records=100, knows_time=knows_time)
     for hour, key in enumerate(keys):
-        memory.add(Record(key, (), NINE + datetime.timedelta(hours=hour, microseconds=5)))
+        memory.add(StoredRecord(key, (), NINE + datetime.timedelta(hours=hour, microseconds=5)))
     return memory
 
 
@@ -44,9 +44,9 @@ def test_a_request_selects(
     operator: Operator, bounds: tuple[int | DateTime, ...], keys: list[int]
 ) -> None:
     """Both bounds belong to what is selected, and times are compared by the second."""
-    selected = memory_of(1, 2, 3).select(Request(OpCode.REPORT, operator, bounds))
+    selected = memory_of(1, 2, 3).select(Request(RacpOpCode.REPORT, operator, bounds))
 
-    assert not isinstance(selected, ResponseCode)
+    assert not isinstance(selected, RacpResponseCode)
     assert [record.key for record in selected] == keys
 
 
@@ -61,33 +61,33 @@ def test_a_request_selects(
 )
 def test_bounds_that_bound_nothing_are_refused(bounds: tuple[int | DateTime, ...]) -> None:
     """A range whose ends are the wrong way round, or no dates, is an invalid operand."""
-    request = Request(OpCode.REPORT, Operator.RANGE, bounds)
+    request = Request(RacpOpCode.REPORT, Operator.RANGE, bounds)
 
-    assert memory_of(1, 2, 3).select(request) is ResponseCode.INVALID_OPERAND
+    assert memory_of(1, 2, 3).select(request) is RacpResponseCode.INVALID_OPERAND
 
 
 @pytest.mark.parametrize("operator", [Operator.FROM, Operator.UP_TO])
 def test_one_bound_that_is_no_date_is_refused(operator: Operator) -> None:
     """Without a day there is nothing to compare."""
-    request = Request(OpCode.REPORT, operator, (at(9, day=None),))
+    request = Request(RacpOpCode.REPORT, operator, (at(9, day=None),))
 
-    assert memory_of(1, 2, 3).select(request) is ResponseCode.INVALID_OPERAND
+    assert memory_of(1, 2, 3).select(request) is RacpResponseCode.INVALID_OPERAND
 
 
 def test_a_sensor_without_a_clock_knows_no_time() -> None:
     """It does not guess, it says that it does not support the question."""
-    request = Request(OpCode.REPORT, Operator.FROM, (at(9),))
+    request = Request(RacpOpCode.REPORT, Operator.FROM, (at(9),))
 
     selected = memory_of(1, knows_time=False).select(request)
 
-    assert selected is ResponseCode.OPERAND_NOT_SUPPORTED
+    assert selected is RacpResponseCode.OPERAND_NOT_SUPPORTED
 
 
 def test_a_full_memory_forgets_the_oldest() -> None:
     """As in a real sensor, what nobody fetched in time is gone."""
     memory = Memory(max_records=2, knows_time=False)
     for key in (1, 2, 3):
-        memory.add(Record(key, ()))
+        memory.add(StoredRecord(key, ()))
 
     assert [record.key for record in memory] == [2, 3]
 
@@ -95,8 +95,8 @@ def test_a_full_memory_forgets_the_oldest() -> None:
 def test_what_is_deleted_is_gone() -> None:
     """A delete takes the selected records and no others."""
     memory = memory_of(1, 2, 3)
-    selected = memory.select(Request(OpCode.DELETE, Operator.FIRST))
-    assert not isinstance(selected, ResponseCode)
+    selected = memory.select(Request(RacpOpCode.DELETE, Operator.FIRST))
+    assert not isinstance(selected, RacpResponseCode)
 
     memory.forget(selected)
 

@@ -12,7 +12,7 @@ from edge_agent.gatt.meaning import Observation
 from simulators.people.persona.day import DAY_MS, HOUR_MS
 from simulators.people.persona.oxygen import Saturation, saturations
 from simulators.people.persona.strips import Fingerstick, Moment, fingersticks
-from simulators.recordings.sample import Fault, Sample
+from simulators.recordings.sample import Sample, SampleFault
 from simulators.sensor.signals import (
     OFF_BODY,
     OFF_FINGER,
@@ -48,7 +48,7 @@ def test_lost_contact_is_no_rate() -> None:
     """Off the body a strap sends 0 and says so; the intervals before it are not kept."""
     samples = [
         Sample(500, "rr_interval", 500.0),
-        Sample(1000, "heart_rate", None, Fault.OFF_BODY),
+        Sample(1000, "heart_rate", None, SampleFault.OFF_BODY),
         Sample(2000, "heart_rate", 60.0),
     ]
 
@@ -77,7 +77,7 @@ def test_a_value_fits_into_the_smallest_notification() -> None:
     assert len(heart_rate.encode(measured)) <= 20
 
 
-def glucose_at(minute: int, value: float | None, fault: Fault | None = None) -> Sample:
+def glucose_at(minute: int, value: float | None, fault: SampleFault | None = None) -> Sample:
     """Return a sample of a CGM sensor."""
     return Sample(minute * 60_000, "glucose_interstitial", value, fault)
 
@@ -93,14 +93,14 @@ def test_a_reading_has_its_trend() -> None:
 @pytest.mark.parametrize(
     ("before", "fault", "expected"),
     [
-        (6.0, Fault.WARM_UP, WARMING_UP),
-        (3.0, Fault.SATURATED, Reading(2.2, Annunciation.RESULT_TOO_LOW)),
-        (20.0, Fault.SATURATED, Reading(22.2, Annunciation.RESULT_TOO_HIGH)),
-        (6.0, Fault.SENSOR_FAULT, Reading(8.0, Annunciation.SENSOR_MALFUNCTION)),
+        (6.0, SampleFault.WARM_UP, WARMING_UP),
+        (3.0, SampleFault.SATURATED, Reading(2.2, Annunciation.RESULT_TOO_LOW)),
+        (20.0, SampleFault.SATURATED, Reading(22.2, Annunciation.RESULT_TOO_HIGH)),
+        (6.0, SampleFault.SENSOR_FAULT, Reading(8.0, Annunciation.SENSOR_MALFUNCTION)),
     ],
 )
 def test_a_fault_is_shown_as_sensors_show_it(
-    before: float, fault: Fault, expected: Reading
+    before: float, fault: SampleFault, expected: Reading
 ) -> None:
     """A number stands in the field, and only the annunciation tells that it is none."""
     shown = dict(readings([glucose_at(0, before), glucose_at(5, None, fault)]))
@@ -110,7 +110,7 @@ def test_a_fault_is_shown_as_sensors_show_it(
 
 def test_no_fault_of_a_cgm_sensor_is_an_observation() -> None:
     """What the simulator shows for a fault, the agent's decoder refuses."""
-    faults = [Fault.WARM_UP, Fault.SATURATED, Fault.SENSOR_FAULT]
+    faults = [SampleFault.WARM_UP, SampleFault.SATURATED, SampleFault.SENSOR_FAULT]
 
     for _, reading in readings([glucose_at(n, None, fault) for n, fault in enumerate(faults)]):
         record = cgm.CgmRecord(
@@ -132,7 +132,7 @@ def test_a_strip_has_its_meal() -> None:
 
     assert list(strips(sticks)) == [
         (0, Strip(5.5, Meal.FASTING)),
-        (1, Strip(None, Meal.BEDTIME, glucose.Status.SAMPLE_TOO_SMALL)),
+        (1, Strip(None, Meal.BEDTIME, glucose.GlucoseStatus.SAMPLE_TOO_SMALL)),
     ]
 
 
