@@ -103,6 +103,16 @@ class Mosquitto(msgspec.Struct):
         """Its log."""
         return self.folder / "mosquitto.log"
 
+    @property
+    def pid_file(self) -> Path:
+        """The file that holds the process id of the running broker."""
+        return self.folder / "mosquitto.pid"
+
+    @property
+    def reload_command(self) -> list[str]:
+        """The command that has the broker read its revocation list and its access rules again."""
+        return ["sh", "-c", 'kill -HUP "$(cat "$0")"', str(self.pid_file)]
+
     def start(self) -> None:
         """
         Start it and wait until it listens.
@@ -132,6 +142,7 @@ class Mosquitto(msgspec.Struct):
                     raise
                 continue
             self.child = child
+            self.pid_file.write_text(str(child.pid))
             return
 
     def _write_configuration(self) -> Path:

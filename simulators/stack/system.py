@@ -180,6 +180,10 @@ class System:
             "telemetry": self.databases.settings("telemetry", "vv_trust"),
             "broker": self._broker_settings(self.pki, "trust"),
             "keys": {"folder": self.folder / "trust-keys"},
+            "certificates": {
+                "crl_file": self.pki / "crl.pem",
+                "reload_command": self.broker.reload_command,
+            },
             "lease": {"ttl_s": lease_ttl_s},
             "http": {"port": self.trust_port},
             "erasure": {
