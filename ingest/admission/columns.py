@@ -1,4 +1,9 @@
-"""Columns: many blocks as a few long arrays, without a Python object per observation."""
+"""
+Columns: many blocks as a few long arrays, without a Python object for each observation.
+
+The layout of a block is that of `wire.envelope.Block`; the index spaces are those of
+`ingest.admission`.
+"""
 
 from collections.abc import Sequence
 from typing import Any, Final, TypeVar
@@ -15,28 +20,30 @@ Bools = NDArray[np.bool_]
 Number = TypeVar("Number", bound=np.integer[Any])
 
 _NARROW_MISSING: Final = -128
+"""Marks a missing value in a block with one byte for each value."""
 
 
 class Columns(msgspec.Struct, frozen=True, eq=False):
     """
-    The observations of a sequence of blocks, one after the other.
+    The observations of a sequence of blocks, one block after the other.
 
     Args:
-        counts: Observations of each block, at least 1.
+        counts: (blocks,) Number of observations, at least 1.
 
-        firsts: Where each block begins.
+        firsts: (blocks,) Observation index of the first observation.
 
-        times_ms: Of each observation.
+        times_ms: (observations,) Time of measurement, ms since 1970.
 
-        values: Of each observation, in steps of resolution; anything where it is missing.
+        values: (observations,) Value in steps of the quantity's resolution; undefined if missing.
 
-        present: Whether there is a value.
+        present: (observations,) Whether there is a value.
 
-        flags: Of each observation; 0 when the block has none.
+        flags: (observations,) Flag bits; 0 if the block has no flags.
 
-        is_whole: Whether nothing is missing.
+        is_whole: Whether no observation is missing.
 
-        steps_ms: Of each block; 0 for one with offsets of its own, which may go back in time.
+        steps_ms: (blocks,) Time between two observations; 0 for a block with a time offset for
+            each observation, which may go back in time.
     """
 
     counts: Ints
@@ -50,53 +57,53 @@ class Columns(msgspec.Struct, frozen=True, eq=False):
 
     @property
     def is_regular(self) -> bool:
-        """Whether each block goes on by a step."""
+        """Whether every block has a constant time step."""
         return bool((self.steps_ms > 0).all())
 
     def starts_ms(self) -> Ints:
-        """Return the time of each block's first observation."""
+        """Return (blocks,) the time of the first observation, ms since 1970."""
         return self.times_ms[self.firsts]
 
-    def any_of(self, per_row: Bools) -> Bools:
-        """Tell for each block whether *per_row* holds for one of its observations."""
+    def any_of(self, condition: Bools) -> Bools:
+        """Return (blocks,) whether *condition* (observations,) holds at least once."""
         if not len(self.counts):
             return np.zeros(0, dtype=np.bool_)
-        return np.logical_or.reduceat(per_row, self.firsts)
+        return np.logical_or.reduceat(condition, self.firsts)
 
-    def total_of(self, per_row: Bools) -> Ints:
-        """Return for each block of how many of its observations *per_row* holds."""
+    def total_of(self, condition: Bools) -> Ints:
+        """Return (blocks,) how often *condition* (observations,) holds."""
         if not len(self.counts):
             return np.zeros(0, dtype=np.int64)
-        return np.add.reduceat(per_row.astype(np.int64), self.firsts)
+        return np.add.reduceat(condition.astype(np.int64), self.firsts)
 
-    def least_of(self, per_row: NDArray[Number]) -> NDArray[Number]:
-        """Return the least element of each block."""
-        return np.minimum.reduceat(per_row, self.firsts) if len(self.counts) else per_row
+    def least_of(self, numbers: NDArray[Number]) -> NDArray[Number]:
+        """Return (blocks,) the least of *numbers* (observations,)."""
+        return np.minimum.reduceat(numbers, self.firsts) if len(self.counts) else numbers
 
-    def greatest_of(self, per_row: NDArray[Number]) -> NDArray[Number]:
-        """Return the greatest element of each block."""
-        return np.maximum.reduceat(per_row, self.firsts) if len(self.counts) else per_row
+    def greatest_of(self, numbers: NDArray[Number]) -> NDArray[Number]:
+        """Return (blocks,) the greatest of *numbers* (observations,)."""
+        return np.maximum.reduceat(numbers, self.firsts) if len(self.counts) else numbers
 
     def inner_pairs(self) -> Bools:
-        """Tell for each observation but the last whether the next is of the same block."""
+        """Return (observations − 1,) whether an observation and the next are of the same block."""
         inner = np.ones(max(len(self.times_ms) - 1, 0), dtype=np.bool_)
         inner[self.firsts[1:] - 1] = False
         return inner
 
 
 def starts_of(blocks: Sequence[Block]) -> Ints:
-    """Return when each of *blocks* starts, in ms since 1970."""
+    """Return (blocks,) the time of the first observation, ms since 1970."""
     return np.fromiter([b.start_ms for b in blocks], np.int64, len(blocks))
 
 
 def unpack(blocks: Sequence[Block], starts_ms: Ints | None = None) -> Columns:
     """
-    Return the columns of *blocks*, each of which has passed `wire.envelope.check_body`.
+    Return the observations of *blocks* as columns, in the same order.
 
     Args:
-        blocks: In the order that the columns are to have.
+        blocks: Blocks of bodies that have passed `wire.envelope.check_body`.
 
-        starts_ms: What `starts_of` tells of them, where that is known already.
+        starts_ms: The result of `starts_of` for *blocks*, if the caller has it already.
     """
     total_blocks = len(blocks)
     narrow = np.fromiter((b.base is not None for b in blocks), np.bool_, total_blocks)
@@ -138,7 +145,7 @@ def _times(blocks: Sequence[Block], starts: Ints, steps: Ints, counts: Ints) -> 
     times += np.repeat(starts - firsts * steps, counts)
     offsets = b"".join(b.step for b in blocks if isinstance(b.step, bytes))
     if offsets:
-        # A regular step is at least 1, so 0 marks the blocks with offsets of their own.
+        # A constant step is at least 1, so that 0 marks the blocks with explicit offsets.
         times[np.repeat(steps == 0, counts)] += np.frombuffer(offsets, "<u4")
     return times
 

@@ -7,20 +7,20 @@ from ingest.admission.columns import Bools, Columns, Ints
 
 def conforms(columns: Columns, *, step: Ints, interval_ms: Ints, time_step_ms: Ints) -> Bools:
     """
-    Tell for each block whether it is no finer than its rule allows.
+    Return (blocks,) whether the block is at least as coarse as its rule demands.
 
     Args:
         columns: The blocks.
 
-        step: Of each block's rule.
+        step: (blocks,) Each value must be a multiple of this, in steps of resolution.
 
-        interval_ms: Of each block's rule.
+        interval_ms: (blocks,) At most one observation may fall in each interval of this length.
 
-        time_step_ms: Of each block's rule.
+        time_step_ms: (blocks,) Each time must be a multiple of this.
     """
     if columns.is_regular and np.all(step == 1):
-        # Regular blocks are told by their first time and their step: an observation in each
-        # interval at most, if a step is no shorter than one.
+        # The first time and the step of a regular block tell all its times. If the step is at
+        # least an interval, each interval has at most one observation.
         is_coarse = (
             (columns.starts_ms() % time_step_ms == 0)
             & (columns.steps_ms % time_step_ms == 0)
@@ -36,13 +36,13 @@ def conforms(columns: Columns, *, step: Ints, interval_ms: Ints, time_step_ms: I
 
 
 def _shares_an_interval(columns: Columns, interval_ms: Ints) -> Bools:
-    """Tell for each block whether two of its observations fall in one interval."""
+    """Return (blocks,) whether two observations of the block fall in one interval."""
     intervals = columns.times_ms // np.repeat(interval_ms, columns.counts)
     steps = np.diff(intervals)
     inner = columns.inner_pairs()
     shares = _blocks_of_pairs(columns, inner & (steps == 0))
-    # Neighbours tell all about a block in order. Offsets need not be in order; such a block is
-    # rare and looked at alone.
+    # In a block in order of time, only neighbours can share an interval. A block with explicit
+    # offsets need not be in order; that is rare, and such a block is checked on its own.
     for block in np.flatnonzero(_blocks_of_pairs(columns, inner & (steps < 0))):
         first = columns.firsts[block]
         own = intervals[first : first + columns.counts[block]]
@@ -51,6 +51,7 @@ def _shares_an_interval(columns: Columns, interval_ms: Ints) -> Bools:
 
 
 def _blocks_of_pairs(columns: Columns, pairs: Bools) -> Bools:
-    rows = np.zeros(len(columns.times_ms), dtype=np.bool_)
-    rows[1:] = pairs
-    return columns.any_of(rows)
+    """Return (blocks,) whether *pairs* (observations − 1,) holds for a pair of the block."""
+    is_second = np.zeros(len(columns.times_ms), dtype=np.bool_)
+    is_second[1:] = pairs
+    return columns.any_of(is_second)

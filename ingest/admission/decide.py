@@ -1,7 +1,8 @@
 """
 Decisions about blocks: period, lease, clock, plausibility and policy, over a whole flush. Pure.
 
-Whatever is asked of observations is numpy; nothing here is done once per observation in Python.
+All work on observations is done by numpy; no Python statement runs once for each observation. The
+index spaces are those of `ingest.admission`.
 """
 
 from typing import Final
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from ingest.admission.columns import Bools, Columns, Ints, starts_of, unpack
 from ingest.admission.conform import conforms
-from ingest.admission.intervals import Meeting
+from ingest.admission.intervals import IntervalConflicts
 from ingest.admission.last_readings import Reservation
 from ingest.admission.pair_index import Words
 from ingest.admission.permissions import Permissions
@@ -26,28 +27,44 @@ class ClockRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How far from its arrival an observation may have been measured."""
 
     max_ahead_s: float = 5.0
+    """How long after its arrival, because the clock of a gateway may be ahead."""
     max_age_days: float = 30.0
+    """How long before its arrival."""
 
     def __post_init__(self) -> None:
         if not (0 <= self.max_ahead_s <= 86_400 and 0 < self.max_age_days <= 3650):
-            raise ValueError("max_ahead_s is 0 to 86400, max_age_days above 0 and up to 3650")
+            raise ValueError(
+                "max_ahead_s must be 0 to 86400, and max_age_days above 0 and at most 3650"
+            )
 
 
 class Rows(msgspec.Struct, frozen=True, eq=False):
-    """Observations to store, sorted by series and time."""
+    """
+    Observations to store, sorted by series and time.
+
+    Args:
+        times_ms: (rows,) Time of measurement, ms since 1970.
+
+        series: (rows,) Series id.
+
+        values: (rows,) Value in the unit of its quantity.
+
+        flags: (rows,) Flag bits.
+
+        envelopes: (rows,) Envelope index.
+    """
 
     times_ms: Ints
     series: NDArray[np.int32]
     values: NDArray[np.float32]
     flags: NDArray[np.uint8]
     envelopes: Ints
-    """Index of the envelope that each came in."""
 
     def __len__(self) -> int:
         return len(self.times_ms)
 
     def of(self, wanted: Bools) -> "Rows":
-        """Return the rows of the envelopes that *wanted* holds for."""
+        """Return the rows of the envelopes for which *wanted* (envelopes,) holds."""
         keep = wanted[self.envelopes]
         return Rows(
             self.times_ms[keep],
@@ -58,7 +75,14 @@ class Rows(msgspec.Struct, frozen=True, eq=False):
         )
 
     def joined(self, other: "Rows", *, envelopes: Ints) -> "Rows":
-        """Return these and *other*, whose envelopes are *envelopes* here; not in order."""
+        """
+        Return these rows followed by *other*, no longer sorted.
+
+        Args:
+            other: Rows of another admission, with envelope indexes of its own.
+
+            envelopes: The envelope index here of each envelope of *other*.
+        """
         return Rows(
             np.concatenate([self.times_ms, other.times_ms]),
             np.concatenate([self.series, other.series]),
@@ -69,22 +93,35 @@ class Rows(msgspec.Struct, frozen=True, eq=False):
 
 
 class Blocks(msgspec.Struct, frozen=True, eq=False):
-    """What became of each block, in the order of series and time."""
+    """
+    The decision about each block, sorted by series and the time of the first observation.
+
+    Args:
+        envelopes: (blocks,) Envelope index.
+
+        quantities: (blocks,) Code of the quantity.
+
+        codes: (blocks,) 0 if the block is admitted, otherwise the code of the reason.
+
+        observed: (blocks,) Number of observations that are not missing.
+
+        newest_ms: (blocks,) Time of the last observation, ms since 1970.
+
+        series: (blocks,) Series id; 0 if no rule permits the block.
+
+        arrivals: (blocks,) Arrival index.
+    """
 
     envelopes: Ints
     quantities: Ints
     codes: Ints
-    """0 for admitted, else the code of a reason."""
     observed: Ints
-    """Observations in it that are not missing."""
     newest_ms: Ints
     series: NDArray[np.int32]
-    """0 where nothing permits it."""
     arrivals: Ints
-    """Place of each block among those decided with it, in the order of arrival."""
 
     def of(self, wanted: Bools) -> "Blocks":
-        """Return the blocks of the envelopes that *wanted* holds for."""
+        """Return the blocks of the envelopes for which *wanted* (envelopes,) holds."""
         keep = wanted[self.envelopes]
         return Blocks(
             self.envelopes[keep],
@@ -97,7 +134,14 @@ class Blocks(msgspec.Struct, frozen=True, eq=False):
         )
 
     def joined(self, other: "Blocks", *, envelopes: Ints) -> "Blocks":
-        """Return these and *other*, whose envelopes are *envelopes* here; not in order."""
+        """
+        Return these blocks followed by *other*, no longer sorted.
+
+        Args:
+            other: Blocks of another admission, with envelope indexes of its own.
+
+            envelopes: The envelope index here of each envelope of *other*.
+        """
         return Blocks(
             np.concatenate([self.envelopes, envelopes[other.envelopes]]),
             np.concatenate([self.quantities, other.quantities]),
@@ -109,24 +153,24 @@ class Blocks(msgspec.Struct, frozen=True, eq=False):
         )
 
     def refuse(self, where: Bools, reason: Reason) -> None:
-        """Refuse the blocks that *where* holds for, unless they have been refused already."""
+        """Refuse the blocks for which *where* (blocks,) holds, unless they are refused already."""
         self.codes[where & (self.codes == 0)] = reason.code
 
 
 class Candidates(msgspec.Struct, frozen=True, eq=False):
     """
-    Every block of a flush, in the order of arrival.
+    All blocks of a flush, in the order of arrival.
 
     Args:
-        blocks: All of them.
+        blocks: The blocks.
 
-        envelopes: In which each came.
+        envelopes: (arrivals,) Envelope index.
 
-        quantities: Of each, by its code.
+        quantities: (arrivals,) Code of the quantity.
 
-        rules: The row of each one's rule.
+        rules: (arrivals,) Number of the rule; `NO_RULE` for none.
 
-        codes: 0, or the code of the reason with which it is refused already.
+        codes: (arrivals,) 0, or the code of the reason that refuses the block already.
     """
 
     blocks: list[Block]
@@ -136,22 +180,22 @@ class Candidates(msgspec.Struct, frozen=True, eq=False):
     codes: Ints
 
 
-class Given(msgspec.Struct, frozen=True, eq=False):
+class FlushContext(msgspec.Struct, frozen=True, eq=False):
     """
-    What the decisions depend on besides permissions and observations.
+    What decisions depend on besides permissions and observations.
 
     Args:
-        windows: Of each envelope: from when until when its lease allowed measuring.
+        windows: (envelopes, 2) Begin and end of measuring that the lease allowed, ms since 1970.
 
-        received_ms: Of each envelope.
+        received_ms: (envelopes,) Time of arrival, ms since 1970.
 
-        owners: Of each envelope, the hash of its identity and bytes.
+        owners: (envelopes,) Hash of identity and bytes, as `admit.owners_of` returns it.
 
-        agents: Of each envelope, its gateway.
+        agents: (envelopes,) Agent id as a word.
 
         clock: How far from its arrival an observation may have been measured.
 
-        now_ms: The time, for permissions that end by themselves.
+        now_ms: The current time, ms since 1970: permissions may have ended.
     """
 
     windows: Ints
@@ -163,17 +207,20 @@ class Given(msgspec.Struct, frozen=True, eq=False):
 
 
 def decide(
-    found: Candidates, given: Given, *, permissions: Permissions, last: Reservation
+    found: Candidates, context: FlushContext, *, permissions: Permissions, last: Reservation
 ) -> tuple[Blocks, Rows, int, list[int]]:
     """
-    Return the fate of each block, the rows of those admitted, when the first rule of these ends,
-    and the envelopes that must wait until other gateways' are stored or not; reserve in *last*
-    what is admitted.
+    Decide about all blocks, and reserve the intervals of the admitted ones in *last*.
+
+    Returns:
+        The decision about each block; the rows to store; when the first rule of an admitted block
+        ends, ms since 1970; and the indexes of the envelopes that must wait until the envelopes
+        of other gateways are stored or dropped.
     """
     starts = starts_of(found.blocks)
     rules = permissions.rules(found.rules)
-    # In this order rows come out sorted by series and time without sorting rows, as long as the
-    # blocks of a series do not overlap.
+    # From arrivals to blocks. In this order the rows are sorted by series and time without being
+    # sorted themselves, as long as the blocks of a series do not overlap.
     order = np.lexsort((starts, rules["series"]))
     columns = unpack([found.blocks[i] for i in order.tolist()], starts[order])
     rules = rules.take(order)
@@ -187,7 +234,7 @@ def decide(
         arrivals=order,
     )
     oldest_ms = columns.least_of(columns.times_ms)
-    _refuse_by_time(fates, rules, oldest_ms, given)
+    _refuse_by_time(fates, rules, oldest_ms, context)
     fates.refuse(_implausible(columns, rules), Reason.IMPLAUSIBLE)
     is_coarse = conforms(
         columns,
@@ -196,54 +243,65 @@ def decide(
         time_step_ms=rules["time_step"],
     )
     fates.refuse(~is_coarse, Reason.POLICY_EXCEEDED)
-    owners, agents = given.owners[fates.envelopes], given.agents[fates.envelopes]
-    meeting = Meeting(columns, rules, oldest_ms, fates.newest_ms, order, owners, agents)
-    are_apart = meeting.are_apart()
-    is_too_much, must_wait = meeting.refused(last, are_apart=are_apart, is_sound=fates.codes == 0)
-    fates.refuse(is_too_much, Reason.POLICY_EXCEEDED)
+    owners, agents = context.owners[fates.envelopes], context.agents[fates.envelopes]
+    conflicts = IntervalConflicts(
+        columns, rules, oldest_ms, fates.newest_ms, order, owners, agents
+    )
+    are_apart = conflicts.are_apart()
+    is_refused, must_wait = conflicts.refused(last, are_apart=are_apart, is_sound=fates.codes == 0)
+    fates.refuse(is_refused, Reason.POLICY_EXCEEDED)
     waiting = np.unique(fates.envelopes[must_wait]).tolist() if must_wait.any() else []
     admitted = fates.codes == 0
-    # Where each block is in order, and after the one before, so is all: no need to look inside.
+    # If each block is in order of time and later than the block before, so are all observations.
     sorting = None if columns.is_regular and are_apart.all() else _sorting(columns, rules)
     expires_ms = int(rules["valid_to"][admitted].min(initial=MAX_TIME_MS + 1))
     rows = _rows(columns, rules, fates.envelopes, admitted, sorting)
     return fates, rows, expires_ms, waiting
 
 
-def _refuse_by_time(fates: Blocks, rules: NDArray[np.void], oldest: Ints, given: Given) -> None:
+def _refuse_by_time(
+    fates: Blocks, rules: NDArray[np.void], oldest: Ints, context: FlushContext
+) -> None:
+    """Refuse blocks outside their period, their lease or the clock rules; *oldest*: (blocks,)."""
     newest = fates.newest_ms
     ends = rules["valid_to"]
     fates.refuse(rules["withdrawn"], Reason.WITHDRAWN)
-    is_outside = (oldest < rules["valid_from"]) | (newest >= ends) | (given.now_ms >= ends)
+    is_outside = (oldest < rules["valid_from"]) | (newest >= ends) | (context.now_ms >= ends)
     fates.refuse(is_outside, Reason.OUTSIDE_PERIOD)
-    window = given.windows[fates.envelopes]
+    window = context.windows[fates.envelopes]
     fates.refuse((oldest < window[:, 0]) | (newest >= window[:, 1]), Reason.LEASE_EXPIRED)
-    arrived = given.received_ms[fates.envelopes]
-    latest = arrived + round(given.clock.max_ahead_s * 1000)
+    arrived = context.received_ms[fates.envelopes]
+    latest = arrived + round(context.clock.max_ahead_s * 1000)
     fates.refuse(newest > latest, Reason.FROM_THE_FUTURE)
-    earliest = arrived - round(given.clock.max_age_days * _DAY_MS)
+    earliest = arrived - round(context.clock.max_age_days * _DAY_MS)
     fates.refuse(oldest < earliest, Reason.TOO_OLD)
 
 
 def _implausible(columns: Columns, rules: NDArray[np.void]) -> Bools:
+    """Return (blocks,) whether a value is outside the range of its quantity."""
     values = columns.values
     if not columns.is_whole:
-        # What is missing is in every range.
+        # A missing value counts as inside the range.
         values = np.where(columns.present, values, np.repeat(rules["low"], columns.counts))
     lowest, highest = columns.least_of(values), columns.greatest_of(values)
     return (lowest < rules["low"]) | (highest > rules["high"])
 
 
 def _sorting(columns: Columns, rules: NDArray[np.void]) -> Ints | None:
-    """Return what sorts the observations by series and time, or None when they are sorted."""
+    """
+    Return (observations,) the observation indexes in the order of series and time.
+
+    None means that the observations have this order already.
+    """
     series = np.repeat(rules["series"], columns.counts)
     falls = (np.diff(columns.times_ms) < 0) & (series[1:] == series[:-1])
     if not falls.any():
         return None
-    # Of the series that are out of order alone: one gateway does not have those of all sorted.
-    rows = np.flatnonzero(np.isin(series, series[1:][falls]))
+    # Only the series that are out of order are sorted: one gateway must not cost the others a
+    # sort of the whole flush.
+    unsorted = np.flatnonzero(np.isin(series, series[1:][falls]))
     sorting = np.arange(len(series))
-    sorting[rows] = rows[np.lexsort((columns.times_ms[rows], series[rows]))]
+    sorting[unsorted] = unsorted[np.lexsort((columns.times_ms[unsorted], series[unsorted]))]
     return sorting
 
 
@@ -254,6 +312,20 @@ def _rows(
     admitted: Bools,
     sorting: Ints | None,
 ) -> Rows:
+    """
+    Return the present observations of the *admitted* blocks.
+
+    Args:
+        columns: The observations of all blocks.
+
+        rules: (blocks,) The rule of each block.
+
+        envelopes: (blocks,) Envelope index.
+
+        admitted: (blocks,) Whether the block is to be stored.
+
+        sorting: The result of `_sorting`.
+    """
     if sorting is None and columns.is_whole and admitted.all():
         return Rows(
             times_ms=columns.times_ms,

@@ -1,11 +1,12 @@
 """
-At most one observation of a series in each interval of its policy, whatever came in which order.
+At most one observation of a series in each interval of its policy, in any order of arrival. Pure.
 
-Within a block the policy is for `conform` to check. Here blocks of one series meet: in an
-envelope or in several of a flush, under one handle or under two, and what was admitted before.
-A block is kept or refused whole. What was admitted before stays; the blocks of a flush are taken
-in the order of their first times, then in that of their arrival, and one is kept if no interval
-of it has an observation of another that was kept. An interval of a millisecond is none. Pure.
+`conform` checks the policy inside one block. This module compares blocks of one series: blocks of
+one envelope or of several in a flush, under one handle or two, and blocks admitted earlier. A
+block is kept or refused as a whole. What was admitted earlier stays. The blocks of a flush are
+considered in the order of their first times, then in the order of arrival; a block is kept if no
+interval of it holds an observation of a block that was kept before. An interval of 1 ms means that
+the policy sets no interval. The index spaces are those of `ingest.admission`.
 """
 
 import msgspec
@@ -19,24 +20,24 @@ from ingest.admission.pair_index import Words
 Table = NDArray[np.void]
 
 
-class Meeting(msgspec.Struct, frozen=True, eq=False):
+class IntervalConflicts(msgspec.Struct, frozen=True, eq=False):
     """
-    The blocks of a flush, in the order of series and start.
+    Finds the blocks of a flush that put two observations of a series into one interval.
 
     Args:
-        columns: Their observations.
+        columns: The observations of all blocks.
 
-        rules: Of each block.
+        rules: (blocks,) The rules, as `Permissions.rules` returns them.
 
-        oldest_ms: Time of the first observation in each, missing or not.
+        oldest_ms: (blocks,) Time of the first observation, missing or not, ms since 1970.
 
-        newest_ms: Time of the last one.
+        newest_ms: (blocks,) Time of the last observation, missing or not, ms since 1970.
 
-        arrivals: Place of each in the order of arrival.
+        arrivals: (blocks,) Arrival index.
 
-        owners: Of each block, the hash of its envelope.
+        owners: (blocks,) Hash of the envelope's identity and bytes.
 
-        agents: Of each block, its gateway.
+        agents: (blocks,) Agent id as a word.
     """
 
     columns: Columns
@@ -49,35 +50,38 @@ class Meeting(msgspec.Struct, frozen=True, eq=False):
 
     def are_apart(self) -> Bools:
         """
-        Tell for each block but the last whether the next is of another series or wholly later.
+        Return (blocks − 1,) whether the next block is of another series or wholly later.
 
-        Where that holds throughout a series, no two of its blocks share an interval.
+        If that holds throughout a series, no two of its blocks share an interval.
         """
         slot, interval = self.rules["slot"], self.rules["interval"]
         oldest, newest = self.oldest_ms[1:], self.newest_ms[:-1]
-        of_another = slot[1:] != slot[:-1]
+        is_other_series = slot[1:] != slot[:-1]
         is_later: Bools = oldest // interval[1:] > newest // interval[1:]
-        if np.any(~of_another & (interval[1:] != interval[:-1])):
-            # Two handles of one series need not have one policy: neither's may be exceeded.
+        if np.any(~is_other_series & (interval[1:] != interval[:-1])):
+            # Two handles of one series may have different policies: neither may be exceeded.
             is_later &= oldest // interval[:-1] > newest // interval[:-1]
-        is_later |= of_another
+        is_later |= is_other_series
         return is_later
 
     def refused(
         self, last: Reservation, *, are_apart: Bools, is_sound: Bools
     ) -> tuple[Bools, Bools]:
         """
-        Tell which blocks are to be refused, and which of these are not to be refused for good,
-        because they met nothing but readings of other gateways that are not stored yet; reserve
-        in *last* what is not refused.
+        Decide which blocks to refuse, and reserve the intervals of the others in *last*.
 
         Args:
-            last: What was admitted before.
+            last: The readings admitted earlier.
 
-            are_apart: As found.
+            are_apart: The result of `are_apart`.
 
-            is_sound: Of which blocks there is nothing else to say against. The others take no
-                interval from anyone.
+            is_sound: (blocks,) Whether the block has passed all other checks. A block that has
+                not passed them takes no interval.
+
+        Returns:
+            (blocks,) whether the block is refused, and (blocks,) whether it must wait instead of
+            being refused for good: its conflicts are only with readings of other gateways whose
+            storage is still pending.
         """
         refused = np.zeros(len(is_sound), dtype=np.bool_)
         must_wait = np.zeros(len(is_sound), dtype=np.bool_)
@@ -87,21 +91,29 @@ class Meeting(msgspec.Struct, frozen=True, eq=False):
         is_late = self._is_late(known) & has_interval
         if is_late.any():
             late = np.flatnonzero(is_late & is_sound)
-            taken, held = self._taken(late, known, last)
-            refused[taken] = True
+            losers, held = self._conflicts_with_earlier(late, known, last)
+            refused[losers] = True
             must_wait[held] = True
         if not are_apart.all():
             touching = np.intersect1d(slots[:-1][~are_apart], slots[self.rules["interval"] > 1])
-            # The newest of them does not tell what there was: they are remembered one by one.
+            # The newest reading alone does not tell which intervals these series have used: their
+            # readings are remembered one by one.
             is_late |= (is_touching := np.isin(slots, touching))
-            crowded, held = self._crowded(np.flatnonzero(is_touching & is_sound & ~refused))
-            refused[crowded] = True
+            losers, held = self._conflicts_in_flush(
+                np.flatnonzero(is_touching & is_sound & ~refused)
+            )
+            refused[losers] = True
             must_wait[held] = True
         self._reserve(last, kept=is_sound & ~refused, is_late=is_late)
         return refused, must_wait
 
     def _is_late(self, known: Table) -> Bools:
-        """Tell which blocks do not begin in a later interval than that of the newest reading."""
+        """
+        Return (blocks,) whether the block begins in the interval of the newest reading or before.
+
+        Args:
+            known: (blocks,) The newest reading of the series, as `READING`.
+        """
         interval, before = self.rules["interval"], known["time"]
         is_late: Bools = self.oldest_ms // interval <= before // interval
         if np.any(is_mixed := (known["interval"] != interval) & (before >= 0)):
@@ -110,23 +122,40 @@ class Meeting(msgspec.Struct, frozen=True, eq=False):
         return is_late
 
     def _observations(self, blocks: Ints) -> tuple[Ints, Ints]:
-        """Return the rows of all that is not missing in *blocks*, and the block of each."""
-        counts = self.columns.counts[blocks]
-        place = np.repeat(np.arange(len(blocks)), counts)
-        skipped = self.columns.firsts[blocks] - (np.cumsum(counts) - counts)
-        rows = np.arange(len(place)) + skipped[place]
-        if not self.columns.is_whole:
-            there = self.columns.present[rows]
-            rows, place = rows[there], place[there]
-        return rows, blocks[place]
+        """
+        Return the observation indexes of what is present in *blocks*, and the block of each.
 
-    def _taken(self, late: Ints, known: Table, last: Reservation) -> tuple[Ints, Ints]:
+        Args:
+            blocks: Block indexes.
         """
-        Return the *late* blocks that have an observation where there was one before, and those of
-        them that met none but what other gateways hold.
+        counts = self.columns.counts[blocks]
+        position = np.repeat(np.arange(len(blocks)), counts)
+        skipped = self.columns.firsts[blocks] - (np.cumsum(counts) - counts)
+        observations = np.arange(len(position)) + skipped[position]
+        if not self.columns.is_whole:
+            present = self.columns.present[observations]
+            observations, position = observations[present], position[present]
+        return observations, blocks[position]
+
+    def _conflicts_with_earlier(
+        self, late: Ints, known: Table, last: Reservation
+    ) -> tuple[Ints, Ints]:
         """
-        rows, blocks = self._observations(late)
-        times, interval = self.columns.times_ms[rows], self.rules["interval"][blocks]
+        Return the *late* blocks that share an interval with an earlier reading, and which of them
+        do so only with readings that other gateways have reserved.
+
+        Args:
+            late: Block indexes.
+
+            known: (blocks,) The newest reading of the series, as `READING`.
+
+            last: The readings admitted earlier.
+
+        Returns:
+            Block indexes, twice.
+        """
+        observations, blocks = self._observations(late)
+        times, interval = self.columns.times_ms[observations], self.rules["interval"][blocks]
         owners, newest = self.owners[blocks], known[blocks]
         shares = (times // interval == newest["time"] // interval) | (
             times // newest["interval"] == newest["time"] // newest["interval"]
@@ -142,27 +171,34 @@ class Meeting(msgspec.Struct, frozen=True, eq=False):
         are_held = last.are_held(holders, self.agents[met])
         return np.unique(met), np.setdiff1d(met[are_held], met[~are_held])
 
-    def _crowded(self, blocks: Ints) -> tuple[Ints, Ints]:
+    def _conflicts_in_flush(self, blocks: Ints) -> tuple[Ints, Ints]:
         """
-        Return those of *blocks* that share an interval with one that goes before them, and those
-        of them that do so with none but other gateways'.
+        Return those of *blocks* that share an interval with a block considered before them, and
+        which of them do so only with blocks of other gateways.
+
+        Args:
+            blocks: Block indexes.
+
+        Returns:
+            Block indexes, twice.
         """
         blocks = blocks[np.lexsort((self.arrivals[blocks], self.oldest_ms[blocks]))]
         rank = np.empty(len(self.arrivals), dtype=np.int64)
         rank[blocks] = np.arange(len(blocks))
-        rows, block_of = self._observations(blocks)
-        times, slots = self.columns.times_ms[rows], self.rules["slot"][block_of]
+        observations, block_of = self._observations(blocks)
+        times, slots = self.columns.times_ms[observations], self.rules["slot"][block_of]
         intervals = self.rules["interval"][block_of]
         found, total = [], 0
-        # Mostly one. By each policy of a series: what is fine by one may be too much by another.
+        # Once for each interval length, mostly one. A series with two policies is checked by
+        # both, because what one of them permits may exceed the other.
         for interval in np.unique(intervals[intervals > 1]):
             concerned = np.flatnonzero(np.isin(slots, slots[intervals == interval]))
-            place, size = _places(slots[concerned], times[concerned] // interval)
-            shared = size > 1
-            rows_shared = concerned[shared]
-            is_own = intervals[rows_shared] == interval
-            found.append((rank[block_of[rows_shared]], place[shared] + total, is_own))
-            total += len(place)
+            numbers, sizes = _interval_numbers(slots[concerned], times[concerned] // interval)
+            is_shared = sizes > 1
+            shared = concerned[is_shared]
+            is_own = intervals[shared] == interval
+            found.append((rank[block_of[shared]], numbers[is_shared] + total, is_own))
+            total += len(numbers)
         if not found:
             return blocks[:0], blocks[:0]
         parts = (np.concatenate(part) for part in zip(*found, strict=True))
@@ -170,18 +206,27 @@ class Meeting(msgspec.Struct, frozen=True, eq=False):
         return blocks[losers], blocks[held]
 
     def _reserve(self, last: Reservation, *, kept: Bools, is_late: Bools) -> None:
+        """
+        Reserve the intervals of the *kept* blocks.
+
+        Args:
+            last: Where to reserve them.
+
+            kept: (blocks,) Whether the block is stored.
+
+            is_late: (blocks,) Whether each observation must be remembered, not only the newest.
+        """
         newest = self.newest_ms
         if not self.columns.is_whole:
-            # What is missing takes no interval.
+            # A missing observation takes no interval.
             times = np.where(self.columns.present, self.columns.times_ms, -1)
             newest = self.columns.greatest_of(times)
         slots, interval = self.rules["slot"], self.rules["interval"]
         late = None
         if is_late.any():
-            rows, blocks = self._observations(np.flatnonzero(is_late & kept))
-            late = Readings(
-                slots[blocks], self.columns.times_ms[rows], interval[blocks], self.owners[blocks]
-            )
+            observations, blocks = self._observations(np.flatnonzero(is_late & kept))
+            times = self.columns.times_ms[observations]
+            late = Readings(slots[blocks], times, interval[blocks], self.owners[blocks])
         whole = Readings(slots, newest, interval, self.owners)
         if kept.all():
             last.claim(Claim(whole, late, self.agents))
@@ -189,39 +234,48 @@ class Meeting(msgspec.Struct, frozen=True, eq=False):
             last.claim(Claim(whole.of(kept), late, self.agents[kept]))
 
 
-def _places(slots: Ints, buckets: Ints) -> tuple[Ints, Ints]:
-    """Return for each observation the number of its interval, and how many fall in that."""
-    order = np.lexsort((buckets, slots))
-    slots, buckets = slots[order], buckets[order]
+def _interval_numbers(slots: Ints, intervals: Ints) -> tuple[Ints, Ints]:
+    """
+    Number the (slot, interval) pairs of observations from 0.
+
+    Returns:
+        For each observation the number of its pair, and how many observations have that pair.
+    """
+    order = np.lexsort((intervals, slots))
+    slots, intervals = slots[order], intervals[order]
     is_next = np.zeros(len(order), dtype=np.int64)
-    is_next[1:] = (slots[1:] != slots[:-1]) | (buckets[1:] != buckets[:-1])
-    place = np.empty(len(order), dtype=np.int64)
-    place[order] = np.cumsum(is_next)
-    return place, np.bincount(place)[place]
+    is_next[1:] = (slots[1:] != slots[:-1]) | (intervals[1:] != intervals[:-1])
+    numbers = np.empty(len(order), dtype=np.int64)
+    numbers[order] = np.cumsum(is_next)
+    return numbers, np.bincount(numbers)[numbers]
 
 
 def _losers(
-    blocks: Ints, places: Ints, is_own: Bools, *, agents: list[int]
+    ranks: Ints, intervals: Ints, is_own: Bools, *, agents: list[int]
 ) -> tuple[list[int], list[int]]:
     """
-    Return the blocks, in ascending order, that find a place taken, and those of them that find
-    none taken but by other gateways.
+    Return the blocks that find an interval taken, and which of them find only other gateways'.
 
-    One after the other, because a block that is refused takes nothing: no array tells that. Only
-    observations in shared intervals come here, so that it costs who sends them.
+    Blocks are considered one after the other, because a refused block takes no interval; array
+    operations cannot express that. Only observations in shared intervals come here, so that the
+    cost falls on the gateways that send them.
 
     Args:
-        blocks: Of each observation in a shared interval.
+        ranks: Of each observation in a shared interval, the rank in which its block is considered.
 
-        places: Number of that interval.
+        intervals: Of each such observation, the number of its interval.
 
-        is_own: Whether it is an interval of the block's own policy, or of another of its series.
+        is_own: Of each such observation, whether the interval is one of its block's own policy;
+            otherwise it is one of another policy of the same series.
 
-        agents: Of each block, its gateway.
+        agents: Of each rank, the agent.
+
+    Returns:
+        Ranks, ascending, twice.
     """
-    order = np.argsort(blocks, kind="stable")
-    sorted_blocks = blocks[order]
-    numbers, own = places[order].tolist(), is_own[order].tolist()
+    order = np.argsort(ranks, kind="stable")
+    sorted_blocks = ranks[order]
+    numbers, own = intervals[order].tolist(), is_own[order].tolist()
     ends = [*(np.flatnonzero(np.diff(sorted_blocks)) + 1).tolist(), len(numbers)]
     seen: dict[int, int] = {}
     claimed: dict[int, int] = {}

@@ -1,10 +1,13 @@
 """
-What each series had last, and what a flush has reserved of it until its COMMIT. Pure.
+The last readings of each series, and what a flush has reserved of them until its COMMIT. Pure.
 
-A flush that is written and not committed yet holds its intervals: no other may store a reading
-there. If it is not committed after all, or not wholly, what was not stored is released, and the
-intervals are as they were before. A block that meets a reading of another gateway that is held is
-not refused: it waits until that is settled.
+A flush that is not committed yet reserves its intervals: no other flush may store a reading in
+them. If the flush is not committed, or only in part, the intervals of what was not stored are
+released and are as they were before. A block that conflicts with a reserved reading of another
+gateway is not refused: it waits until that reservation is settled.
+
+Arrays have one element for each series (**slots**, as `Permissions.rules` numbers them), for each
+reading, or for each block.
 """
 
 from typing import Final
@@ -19,57 +22,58 @@ Bools = NDArray[np.bool_]
 Table = NDArray[np.void]
 
 READING: Final = np.dtype([("time", np.int64), ("interval", np.int64), ("owner", np.int64)])
-"""When something was observed, in ms; the interval of its rule; the hash of its envelope."""
+"""Time of measurement, ms since 1970; interval of the rule, ms; hash of the envelope."""
 
 _LATE: Final = np.dtype([("slot", np.int64), ("time", np.int64), ("owner", np.int64)])
-_LATE_PLACES: Final = 1 << 16
-_LATE_SHIFT: Final = np.uint64(64 - 16)
-_SPREAD: Final = np.uint64(0x9E3779B97F4A7C15)
-"""2^64 divided by the golden ratio: what is multiplied by it is spread over the high bits."""
+_LATE_BITS: Final = 16
+_LATE_SHIFT: Final = np.uint64(64 - _LATE_BITS)
+_GOLDEN_RATIO_64: Final = np.uint64(0x9E3779B97F4A7C15)
+"""2^64 divided by the golden ratio, for Fibonacci hashing (Knuth, TAOCP 3, 6.4)."""
 
-_NOBODY: Final = -1
+_EMPTY: Final = -1
+"""Marks an unused entry of the table of late readings."""
 
 
 class LastReadings:
     """
-    What each series had last, best effort: in memory, from this process's start.
+    The last readings of each series since this process started, best effort.
 
-    Of each series the newest observation that was admitted, and of all of them together those of
-    the last few thousand that came later than newer ones: a new one of these takes the place of
-    any that happens to stand where it belongs. Which envelope it came in is kept too, so that an
-    envelope that is decided about again, or comes again, does not meet itself.
+    Holds the newest admitted observation of each series, and a hash table of fixed size for late
+    readings: observations that arrived after newer ones of their series. A late reading overwrites
+    the entry that has the same hash. The hash of the envelope is kept as well, so that an envelope
+    that is decided again, or delivered again, does not conflict with itself.
     """
 
     def __init__(self) -> None:
         self._newest = _no_readings(1024)
-        self._late = np.zeros(_LATE_PLACES, dtype=_LATE)
-        self._late["slot"] = _NOBODY
+        self._late = np.zeros(1 << _LATE_BITS, dtype=_LATE)
+        self._late["slot"] = _EMPTY
         self.reserved: list[Reservation] = []
-        """Of the flushes that are not settled yet."""
+        """The reservations of flushes that are not settled yet."""
 
     def reserve(self) -> "Reservation":
-        """Return what a flush is to note its readings in."""
+        """Return an empty reservation for a new flush."""
         made = Reservation(self)
         self.reserved.append(made)
         return made
 
     def newest(self, slots: Ints) -> Table:
-        """Return the newest reading of each of *slots*, as `READING`; at −1 ms for none."""
+        """Return (slots,) the newest readings, as `READING`; time −1 for a series without one."""
         self._grow(slots)
         return self._newest.take(slots)
 
     def note(self, slots: Ints, times_ms: Ints, intervals_ms: Ints, owners: Ints) -> Table:
         """
-        Keep what is newer than what is known; return what was known.
+        Keep each reading that is newer than the known one; return the readings known before.
 
         Args:
-            slots: In which series, each once.
+            slots: (readings,) Slot of the series, each at most once.
 
-            times_ms: Of an observation in it.
+            times_ms: (readings,) Time of measurement, ms since 1970.
 
-            intervals_ms: Of the rule that it was admitted by.
+            intervals_ms: (readings,) Interval of the rule that admitted the reading.
 
-            owners: The hash of the envelope that it came in.
+            owners: (readings,) Hash of the envelope.
         """
         before = self.newest(slots)
         is_newer = times_ms > before["time"]
@@ -83,10 +87,10 @@ class LastReadings:
 
     def restore(self, slots: Ints, times_ms: Ints, owners: Ints, before: Table) -> Ints:
         """
-        Put back what was known *before* these readings were noted.
+        Undo `note`: put back the readings that were known *before*.
 
         Returns:
-            Which of them, by place, were noted and are not the newest any more.
+            Indexes of the readings that were noted and have been superseded by newer ones since.
         """
         known = self._newest.take(slots)
         is_newest = (known["time"] == times_ms) & (known["owner"] == owners)
@@ -94,25 +98,31 @@ class LastReadings:
         return np.flatnonzero(~is_newest & (times_ms > before["time"]))
 
     def note_late(self, slots: Ints, times_ms: Ints, intervals_ms: Ints, owners: Ints) -> None:
-        """Keep observations that are older than others of their series; as `note`."""
-        places = _late_places(slots, times_ms // intervals_ms)
-        self._late["slot"][places] = slots
-        self._late["time"][places] = times_ms
-        self._late["owner"][places] = owners
+        """Keep readings that are older than others of their series. Arguments as for `note`."""
+        entries = _late_entries(slots, times_ms // intervals_ms)
+        self._late["slot"][entries] = slots
+        self._late["time"][entries] = times_ms
+        self._late["owner"][entries] = owners
 
     def forget_late(self, slots: Ints, times_ms: Ints, intervals_ms: Ints, owners: Ints) -> None:
-        """Forget what was kept by `note_late`."""
-        places = _late_places(slots, times_ms // intervals_ms)
-        known = self._late.take(places)
+        """Undo `note_late` for readings that have not been overwritten. Arguments as for it."""
+        entries = _late_entries(slots, times_ms // intervals_ms)
+        known = self._late.take(entries)
         is_there = (known["slot"] == slots) & (known["time"] == times_ms)
         is_there &= known["owner"] == owners
-        self._late["slot"][places[is_there]] = _NOBODY
+        self._late["slot"][entries[is_there]] = _EMPTY
 
     def taken_by(
         self, slots: Ints, times_ms: Ints, intervals_ms: Ints, owners: Ints
     ) -> tuple[Bools, Ints]:
-        """Tell of which observations the interval has one of `note_late`, and whose that is."""
-        known = self._late.take(_late_places(slots, times_ms // intervals_ms))
+        """
+        Compare readings with the late readings. Arguments as for `note`.
+
+        Returns:
+            (readings,) whether a different late reading is in the same interval, and (readings,)
+            the owner of that reading.
+        """
+        known = self._late.take(_late_entries(slots, times_ms // intervals_ms))
         is_taken: Bools = known["slot"] == slots
         is_taken &= known["time"] // intervals_ms == times_ms // intervals_ms
         is_taken &= (known["time"] != times_ms) | (known["owner"] != owners)
@@ -126,16 +136,16 @@ class LastReadings:
 
 class Readings(msgspec.Struct, frozen=True, eq=False):
     """
-    Readings to note, with the series, time, interval and envelope of each.
+    Readings to note.
 
     Args:
-        slots: In which series.
+        slots: (readings,) Slot of the series.
 
-        times_ms: When.
+        times_ms: (readings,) Time of measurement, ms since 1970.
 
-        intervals_ms: Of the rule that it was admitted by.
+        intervals_ms: (readings,) Interval of the rule that admitted the reading.
 
-        owners: The hash of the envelope that it came in.
+        owners: (readings,) Hash of the envelope.
     """
 
     slots: Ints
@@ -144,7 +154,7 @@ class Readings(msgspec.Struct, frozen=True, eq=False):
     owners: Ints
 
     def of(self, wanted: Bools | Ints) -> "Readings":
-        """Return those that *wanted* names."""
+        """Return the readings that *wanted*, a mask or indexes, selects."""
         return Readings(
             self.slots[wanted],
             self.times_ms[wanted],
@@ -153,7 +163,11 @@ class Readings(msgspec.Struct, frozen=True, eq=False):
         )
 
     def newest(self) -> "Readings":
-        """Return of each series the newest; they are in the order of series and, mostly, time."""
+        """
+        Return the newest reading of each series.
+
+        The readings must be in the order of slots; within a slot they mostly are in that of time.
+        """
         found, slots = self, self.slots
         if np.any((slots[1:] == slots[:-1]) & (self.times_ms[1:] < self.times_ms[:-1])):
             found = self.of(np.lexsort((self.times_ms, slots)))
@@ -165,14 +179,14 @@ class Readings(msgspec.Struct, frozen=True, eq=False):
 
 class Claim(msgspec.Struct, frozen=True, eq=False):
     """
-    What the kept blocks of one decision take.
+    The readings whose intervals the kept blocks of one decision reserve.
 
     Args:
-        newest: The newest reading of each block.
+        newest: (blocks,) The newest reading of each block.
 
-        late: Each reading of those that are remembered one by one; None for none.
+        late: The readings that are remembered one by one; None if there are none.
 
-        agents: Whose each block is.
+        agents: (blocks,) Agent id as a word.
     """
 
     newest: Readings
@@ -180,7 +194,7 @@ class Claim(msgspec.Struct, frozen=True, eq=False):
     agents: Words
 
     def without(self, owners: Ints) -> "Claim":
-        """Return what is left without the blocks of *owners*."""
+        """Return this claim without the blocks of the envelopes *owners*."""
         keep = ~np.isin(self.newest.owners, owners)
         late = self.late
         if late is not None:
@@ -189,7 +203,7 @@ class Claim(msgspec.Struct, frozen=True, eq=False):
 
 
 class _Undo(msgspec.Struct, frozen=True, eq=False):
-    """What was noted of each series, and what was known before."""
+    """The readings noted, and (readings,) what was known before of the same series."""
 
     noted: Readings
     before: Table
@@ -197,10 +211,10 @@ class _Undo(msgspec.Struct, frozen=True, eq=False):
 
 class Reservation:
     """
-    What one flush has taken of the intervals, until it is settled.
+    The intervals that one flush reserves until it is settled.
 
     Args:
-        readings: What it is taken of.
+        readings: The readings that all flushes share.
     """
 
     def __init__(self, readings: LastReadings) -> None:
@@ -208,39 +222,39 @@ class Reservation:
         self._claims: list[tuple[Claim, _Undo]] = []
 
     def newest(self, slots: Ints) -> Table:
-        """Return as `LastReadings.newest`, with what is reserved."""
+        """Return the same as `LastReadings.newest`; reserved readings count."""
         return self._readings.newest(slots)
 
     def taken_by(self, readings: Readings) -> tuple[Bools, Ints]:
-        """Return as `LastReadings.taken_by`, with what is reserved."""
+        """Return the same as `LastReadings.taken_by`; reserved readings count."""
         return self._readings.taken_by(
             readings.slots, readings.times_ms, readings.intervals_ms, readings.owners
         )
 
     def are_held(self, owners: Ints, agents: Words) -> Bools:
         """
-        Tell which of *owners* are of another flush that is not settled, and of another gateway.
+        Return (conflicts,) whether an unsettled flush of another gateway holds the reading.
 
         Args:
-            owners: Whose readings are met.
+            owners: (conflicts,) Owner of the reading in the interval.
 
-            agents: Who met each.
+            agents: (conflicts,) Agent whose block conflicts with that reading.
         """
-        wanted, place = np.unique(owners, return_inverse=True)
+        wanted, position = np.unique(owners, return_inverse=True)
         is_held = np.zeros(len(wanted), dtype=np.bool_)
         holders = np.zeros(len(wanted), dtype=np.uint64)
         for other in self._readings.reserved:
             for claim, _ in other._claims if other is not self else ():
                 theirs = claim.newest.owners
-                met = np.flatnonzero(np.isin(theirs, wanted))
-                where = np.searchsorted(wanted, theirs[met])
+                matches = np.flatnonzero(np.isin(theirs, wanted))
+                where = np.searchsorted(wanted, theirs[matches])
                 is_held[where] = True
-                holders[where] = claim.agents[met]
-        found: Bools = is_held[place] & (holders[place] != agents)
+                holders[where] = claim.agents[matches]
+        found: Bools = is_held[position] & (holders[position] != agents)
         return found
 
     def claim(self, claim: Claim) -> None:
-        """Take what *claim* says."""
+        """Reserve the intervals of the readings in *claim*."""
         if (late := claim.late) is not None:
             self._readings.note_late(late.slots, late.times_ms, late.intervals_ms, late.owners)
         new = claim.newest.newest()
@@ -248,12 +262,12 @@ class Reservation:
         self._claims.append((claim, _Undo(new, before)))
 
     def release(self, owners: Ints | None = None) -> None:
-        """Give back what was taken for the envelopes *owners*; all of it for None."""
+        """Release the intervals of the envelopes *owners*, or all of them for None."""
         if not self._claims:
             return
         claims, self._claims = self._claims, []
         for claim, undo in reversed(claims):
-            self._take_back(claim, undo)
+            self._undo(claim, undo)
         if owners is None:
             return
         for claim, _ in claims:
@@ -262,28 +276,31 @@ class Reservation:
                 self.claim(left)
 
     def settle(self, unstored: Ints | None = None) -> None:
-        """End the reservation: of all but the envelopes *unstored* the readings are stored."""
+        """End the reservation: the readings of all envelopes except *unstored* are stored."""
         if unstored is not None and len(unstored):
             self.release(unstored)
         self._readings.reserved.remove(self)
 
-    def _take_back(self, claim: Claim, undo: _Undo) -> None:
+    def _undo(self, claim: Claim, undo: _Undo) -> None:
+        """Take the readings of *claim* out, also where other reservations remember them."""
         if (late := claim.late) is not None:
             self._readings.forget_late(late.slots, late.times_ms, late.intervals_ms, late.owners)
         noted = undo.noted
-        covered = self._readings.restore(noted.slots, noted.times_ms, noted.owners, undo.before)
-        for place in covered.tolist():
-            # Something newer came: whoever gives that back must not bring this back.
-            reading = noted.slots[place], noted.times_ms[place], noted.owners[place]
+        superseded = self._readings.restore(noted.slots, noted.times_ms, noted.owners, undo.before)
+        for index in superseded.tolist():
+            # A newer reading has replaced this one. The reservation of the newer one must not
+            # restore this one when it is released.
+            reading = noted.slots[index], noted.times_ms[index], noted.owners[index]
             for other in self._readings.reserved:
-                other._replace(*reading, undo.before[place])
+                other._replace(*reading, undo.before[index])
 
     def _replace(self, slot: int, time_ms: int, owner: int, before: np.void) -> None:
+        """Restore *before* instead of the given reading when this reservation is released."""
         for _, undo in self._claims:
-            places = np.flatnonzero(undo.noted.slots == slot)
-            for place in places.tolist():
-                if undo.before["time"][place] == time_ms and undo.before["owner"][place] == owner:
-                    undo.before[place] = before
+            indexes = np.flatnonzero(undo.noted.slots == slot)
+            for index in indexes.tolist():
+                if undo.before["time"][index] == time_ms and undo.before["owner"][index] == owner:
+                    undo.before[index] = before
 
 
 def _no_readings(size: int) -> Table:
@@ -292,7 +309,7 @@ def _no_readings(size: int) -> Table:
     return readings
 
 
-def _late_places(slots: Ints, buckets: Ints) -> Words:
-    """Return where the memory of late readings has room for each interval of a series."""
-    mixed = slots.astype(np.uint64) * _SPREAD + buckets.astype(np.uint64)
-    return (mixed * _SPREAD) >> _LATE_SHIFT
+def _late_entries(slots: Ints, intervals: Ints) -> Words:
+    """Return the index in the table of late readings for each (slot, interval) pair."""
+    mixed = slots.astype(np.uint64) * _GOLDEN_RATIO_64 + intervals.astype(np.uint64)
+    return (mixed * _GOLDEN_RATIO_64) >> _LATE_SHIFT

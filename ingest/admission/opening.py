@@ -1,4 +1,4 @@
-"""Opening: from the bytes of a delivery to a body, or to the reason why there is none."""
+"""Opening: from the bytes of a delivery to a body, or to the reason why it has none."""
 
 import hashlib
 from collections.abc import Iterable
@@ -14,10 +14,10 @@ from wire.sealing import Opener
 
 _MAX_TOPICS: Final = 262_144
 
-# To copy one is a third cheaper than to make one.
+# Copying an empty hash costs two thirds of making a new one.
 _empty_digest: Final = hashlib.blake2b(digest_size=16).copy
 
-# The first that fits: TooLarge and WrongTopic are Malformed too.
+# The first match counts: TooLarge and WrongTopic are subclasses of Malformed.
 _REASONS: Final[tuple[tuple[type[WireError], Reason], ...]] = (
     (TooLarge, Reason.TOO_LARGE),
     (WrongTopic, Reason.WRONG_TOPIC),
@@ -28,18 +28,18 @@ _REASONS: Final[tuple[tuple[type[WireError], Reason], ...]] = (
 
 
 def reason_of(error: WireError) -> Reason:
-    """Return the reason that *error* is refused with."""
+    """Return the reason that refuses a delivery which raised *error*."""
     return next((reason for kind, reason in _REASONS if isinstance(error, kind)), Reason.MALFORMED)
 
 
 class _Sender(msgspec.Struct, gc=False):
     """
-    Whose topic it is.
+    The agent that publishes on a topic.
 
     Args:
-        agent: Its id.
+        agent: Id of the agent.
 
-        spool: The spool that it sent from last.
+        spool: The spool from which the agent sent last.
     """
 
     agent: str
@@ -48,23 +48,23 @@ class _Sender(msgspec.Struct, gc=False):
 
 class Opening:
     """
-    Opens deliveries. Total: any bytes on any topic give a value.
+    Opens deliveries. Total: any bytes on any topic give a value, never an exception.
 
-    Knows no agents and no permissions: whether the sender may send is asked when it is admitted,
-    under the lock, so that nobody who was enrolled a moment ago is refused.
+    Opening uses no permissions. Whether the sender may send is checked at admission, under the
+    permission lock, so that an agent that was enrolled a moment ago is not refused.
     """
 
     def __init__(self, opener: Opener) -> None:
         self._opener = opener
-        # Parsing a topic costs a SHA-256; an agent has one topic for all its life.
+        # Parsing a topic costs a SHA-256, and an agent keeps one topic for life.
         self._senders: dict[str, _Sender] = {}
 
     def open_all(self, deliveries: Iterable[Delivery]) -> list[Opened]:
-        """Return each of *deliveries* opened, or with its fault."""
+        """Return the result of `open` for each of *deliveries*, in the same order."""
         return list(map(self.open, deliveries))
 
     def open(self, delivery: Delivery) -> Opened:
-        """Return *delivery* opened, or with its fault."""
+        """Return *delivery* with its body, or with the reason why it has none."""
         payload = delivery.payload
         digest = _empty_digest()
         digest.update(payload)

@@ -1,4 +1,4 @@
-"""Finds pairs of 64-bit words, thousands at once, without an object for each. Pure."""
+"""An index of pairs of 64-bit words: looks up thousands at once without a Python object each."""
 
 from typing import Final
 
@@ -9,9 +9,9 @@ Words = NDArray[np.uint64]
 Ints = NDArray[np.int64]
 
 NONE: Final = -1
-"""The number of a pair that is not there."""
+"""The number of a pair that is not in the index."""
 
-# Odd, with bits everywhere (splitmix64): neighbouring pairs land far apart.
+# Odd constants of splitmix64 (Steele, Lea, Flood 2014): neighbouring pairs get distant hashes.
 _FIRST: Final = np.uint64(0x9E3779B97F4A7C15)
 _SECOND: Final = np.uint64(0xBF58476D1CE4E5B9)
 _SHIFT: Final = np.uint64(31)
@@ -19,10 +19,11 @@ _SHIFT: Final = np.uint64(31)
 
 class PairIndex:
     """
-    Numbers pairs from 0, in the order in which they come; finds their numbers again.
+    Numbers pairs from 0 in the order in which they are added, and finds their numbers.
 
-    A sorted array of hashes, searched by halving: 28 bytes a pair, and nothing for the garbage
-    collector to walk over. Two pairs with one hash stand side by side and are told apart.
+    A sorted array of hashes with binary search: 28 bytes a pair, and no object for the garbage
+    collector to visit. Pairs with the same hash are neighbours, and are compared word by word.
+    Both words of all pairs are passed as two arrays of shape (pairs,).
     """
 
     def __init__(self) -> None:
@@ -35,32 +36,32 @@ class PairIndex:
         return len(self._numbers)
 
     def find(self, first: Words, second: Words) -> Ints:
-        """Return the number of each pair, `NONE` where there is none."""
+        """Return (pairs,) the number of each pair, `NONE` if it is not in the index."""
         found = np.full(len(first), NONE, dtype=np.int64)
         if not len(self) or not len(first):
             return found
         wanted = _hash(first, second)
-        places = np.searchsorted(self._hashes, wanted)
-        open_ = np.arange(len(first))
-        while len(open_):
-            # Beyond the end, or at another hash, the search is over.
-            open_ = open_[places[open_] < len(self)]
-            open_ = open_[self._hashes[places[open_]] == wanted[open_]]
-            numbers = self._numbers[places[open_]]
-            same = (self._first[numbers] == first[open_]) & (
-                self._second[numbers] == second[open_]
+        positions = np.searchsorted(self._hashes, wanted)
+        pending = np.arange(len(first))
+        while len(pending):
+            # The search for a pair is over at the end, or at another hash.
+            pending = pending[positions[pending] < len(self)]
+            pending = pending[self._hashes[positions[pending]] == wanted[pending]]
+            numbers = self._numbers[positions[pending]]
+            same = (self._first[numbers] == first[pending]) & (
+                self._second[numbers] == second[pending]
             )
-            found[open_[same]] = numbers[same]
-            open_ = open_[~same]
-            places[open_] += 1
+            found[pending[same]] = numbers[same]
+            pending = pending[~same]
+            positions[pending] += 1
         return found
 
     def add(self, first: Words, second: Words) -> Ints:
-        """Return the number of each pair; one that is not there yet is given the next."""
+        """Return (pairs,) the number of each pair; a new pair gets the next number."""
         found = self.find(first, second)
         missing = np.flatnonzero(found == NONE)
         if len(missing):
-            # A pair may come twice: by sorting, each stands beside its like.
+            # The same pair may be given twice: sorting puts equal pairs next to each other.
             order = missing[np.lexsort((second[missing], first[missing]))]
             is_first = np.ones(len(order), dtype=np.bool_)
             is_first[1:] = (first[order[1:]] != first[order[:-1]]) | (
@@ -76,17 +77,17 @@ class PairIndex:
         hashes = _hash(first, second)
         numbers = np.arange(len(self), len(self) + len(first), dtype=np.int32)
         order = np.argsort(hashes, kind="stable")
-        places = np.searchsorted(self._hashes, hashes[order])
+        positions = np.searchsorted(self._hashes, hashes[order])
         self._first = np.concatenate([self._first, first])
         self._second = np.concatenate([self._second, second])
-        self._hashes = np.insert(self._hashes, places, hashes[order])
-        self._numbers = np.insert(self._numbers, places, numbers[order])
+        self._hashes = np.insert(self._hashes, positions, hashes[order])
+        self._numbers = np.insert(self._numbers, positions, numbers[order])
 
 
-def _ranks(places: Ints) -> Ints:
-    """Return how many of *places*, no two alike, come before each."""
-    ranks = np.empty_like(places)
-    ranks[np.argsort(places)] = np.arange(len(places))
+def _ranks(positions: Ints) -> Ints:
+    """Return the rank of each of *positions*, which are all different."""
+    ranks = np.empty_like(positions)
+    ranks[np.argsort(positions)] = np.arange(len(positions))
     return ranks
 
 

@@ -1,4 +1,9 @@
-"""What may be stored now: agents, leases and permissions, flat, in memory."""
+"""
+The permissions that this process knows: agents, leases and rules, as flat arrays in memory.
+
+All look-ups take and return arrays for a whole flush. Agent ids (16 hex digits) are one 64-bit
+word, handles (16 bytes) two words.
+"""
 
 from collections import deque
 from collections.abc import Sequence
@@ -13,31 +18,29 @@ from wire.envelope import MAX_TIME_MS
 from wire.quantities import QUANTITIES
 
 NO_RULE: Final = 0
-"""Row of a block that nothing permits: as wide as can be, because it is refused anyway."""
+"""Number of the rule of a block that nothing permits: the widest rule, as it is refused anyway."""
 
 UNKNOWN: Final = 0
-"""Standing of an agent that may not send: nobody enrolled it."""
+"""Standing of an agent that may not send because it is not enrolled."""
 SEALED: Final = 1
+"""Standing of an agent that may send sealed envelopes."""
 JSON: Final = 2
-"""Standing of an agent that may send JSON envelopes as well."""
+"""Standing of an agent that may also send JSON envelopes."""
 REVOKED: Final = 3
-"""Standing of an agent that may send no more."""
+"""Standing of an agent that may not send any more."""
 
 AGENT: Final = np.dtype(
     [("agent", ">u8"), ("standing", "u1"), ("expires_at_ms", ">i8"), ("lease_key", "u1", 32)]
 )
-"""
-Who may send, and until when: 16 hex digits are 64 bits. The public lease key is zeros where none
-is known.
-"""
+"""An agent, its standing, when it expires (ms since 1970), and its public lease key."""
 
 NO_KEY: Final = bytes(32)
-"""Instead of a lease key."""
+"""Stands for the lease key of an agent whose key is not known."""
 
 LEASE: Final = np.dtype(
     [("agent", ">u8"), ("version", ">u8"), ("issued_at_ms", ">i8"), ("not_after_ms", ">i8")]
 )
-"""When measuring under a lease was allowed."""
+"""A version of an agent's lease, and when measuring under it was allowed (ms since 1970)."""
 
 PERMISSION: Final = np.dtype(
     [
@@ -53,10 +56,14 @@ PERMISSION: Final = np.dtype(
         ("time_step_ms", ">i8"),
     ]
 )
-"""What may be stored of one quantity under one handle."""
+"""
+What may be stored of one quantity under one handle.
+
+`step` is in steps of resolution; `interval_ms` and `time_step_ms` as in `conform.conforms`.
+"""
 
 FOR_EVER_MS: Final = MAX_TIME_MS + 1
-"""`valid_to_ms` of a permission without an end."""
+"""The `valid_to_ms` of a permission without an end."""
 
 _RULE: Final = np.dtype(
     [
@@ -73,7 +80,7 @@ _RULE: Final = np.dtype(
         ("high", np.int32),
     ]
 )
-_ANYTHING: Final = np.array(
+_WIDEST_RULE: Final = np.array(
     [(0, 0, 0, FOR_EVER_MS, False, 1, 1, 1, 1.0, -32768, 32767)], dtype=_RULE
 )
 
@@ -83,8 +90,8 @@ _QUANTITIES: Final = np.zeros(
 for _code, _quantity in QUANTITIES.items():
     _QUANTITIES[_code] = (True, _quantity.per_unit, _quantity.low, _quantity.high)
 
-_REMEMBERED: Final = 256
-"""How many changes are remembered, for flushes that were planned before them."""
+_MAX_RECENT: Final = 256
+"""How many changes are remembered for flushes that were planned before them."""
 
 Table = NDArray[np.void]
 Scalar = TypeVar("Scalar", bound=np.generic)
@@ -96,23 +103,23 @@ def _none_of(dtype: np.dtype[np.void]) -> Table:
 
 class Changes(msgspec.Struct, frozen=True, eq=False):
     """
-    What changed up to an epoch.
+    The permissions that changed after one epoch and up to another.
 
     Args:
-        epoch: All changes up to this one are in here, or known already.
+        epoch: The changes up to this epoch are included.
 
-        is_complete: Whether this is everything, and what is not in here is no more.
+        is_complete: Whether these are all permissions; what is not included no longer exists.
 
-        agents: Of `AGENT`.
+        agents: Changed agents, as `AGENT`.
 
-        leases: Of `LEASE`.
+        leases: Changed leases, as `LEASE`.
 
-        permissions: Of `PERMISSION`.
+        permissions: Changed permissions, as `PERMISSION`.
 
-        may_concern_all: Whether it is not told who is concerned: all of it is known already, but
-            not since when.
+        may_concern_all: Whether any agent may be concerned: the changes are known to the process,
+            but it no longer remembers which agents they were about.
 
-        since: What changed up to this epoch is not in here; −1 if everything is.
+        since: The changes up to this epoch are not included; −1 if `is_complete`.
     """
 
     epoch: int
@@ -124,35 +131,34 @@ class Changes(msgspec.Struct, frozen=True, eq=False):
     since: int = -1
 
     def concerns(self) -> set[str]:
-        """Return the agents that something changed about."""
+        """Return the ids of all agents that the changes are about."""
         tables = (self.agents, self.leases, self.permissions)
         words = np.concatenate([table["agent"].astype(np.uint64) for table in tables])
         return {f"{word:016x}" for word in np.unique(words).tolist()}
 
 
 def agent_words(agents: Sequence[str]) -> Words:
-    """Return *agents*, each 16 hex digits, as words."""
+    """Return (agents,) the ids, each of 16 hex digits, as words."""
     return np.frombuffer(bytes.fromhex("".join(agents)), dtype=">u8").astype(np.uint64)
 
 
 def handle_words(handles: Sequence[bytes]) -> Words:
-    """Return *handles*, each 16 bytes, as two words each."""
+    """Return (handles, 2) the handles, each of 16 bytes, as two words."""
     return np.frombuffer(b"".join(handles), dtype=">u8").astype(np.uint64).reshape(-1, 2)
 
 
 class Permissions:
     """
-    The current truth as far as ingest knows it. Refuses everything until it is first applied.
+    The permissions as of `epoch`. Permits nothing until changes are first applied.
 
-    Knowing an epoch means knowing every change up to it, so that two readers of the database may
-    apply what they read in any order. Whatever is asked is asked for a whole flush: arrays in,
-    arrays out.
+    To know an epoch is to know every change up to it, so that two readers of the database may
+    apply what they have read in any order.
     """
 
     def __init__(self) -> None:
         self.epoch = -1
-        self._recent: deque[tuple[int, Changes]] = deque(maxlen=_REMEMBERED)
-        # Slots outlive a re-read: the last readings are kept by them.
+        self._recent: deque[tuple[int, Changes]] = deque(maxlen=_MAX_RECENT)
+        # Slots outlive a complete re-read, because `LastReadings` is indexed by them.
         self._slots = PairIndex()
         self._forget()
 
@@ -161,18 +167,18 @@ class Permissions:
 
     @property
     def is_loaded(self) -> bool:
-        """Whether it was ever applied."""
+        """Whether changes have been applied at least once."""
         return self.epoch >= 0
 
     @property
     def slots(self) -> int:
-        """How many series were ever seen."""
+        """Number of series seen since this process started."""
         return len(self._slots)
 
     def standings(self, agents: Words) -> NDArray[np.uint8]:
-        """Return the standing of each of *agents*."""
+        """Return (agents,) the standings."""
         found = self._agents.find(agents, np.zeros_like(agents))
-        # The last standing is that of `NONE`.
+        # `NONE` is −1 and finds the last element, which is `UNKNOWN`.
         return self._standings[found]
 
     def peers(self, agents: Sequence[str]) -> list[tuple[int, bytes]]:
@@ -187,45 +193,66 @@ class Permissions:
         ]
 
     def expiries(self, agents: Words) -> Ints:
-        """Return from when each of *agents* may not send, in ms; 0 for one that never might."""
+        """Return (agents,) from when each may not send, ms since 1970; 0 if it is not enrolled."""
         return self._expiries[self._agents.find(agents, np.zeros_like(agents))]
 
     def windows(self, agents: Words, versions: Words) -> Ints:
-        """Return from when until when each lease allows measuring; two zeros without one."""
+        """
+        Return (leases, 2) begin and end of measuring under each lease; zeros for an unknown one.
+
+        Args:
+            agents: (leases,) Agent id as a word.
+
+            versions: (leases,) Version of the agent's lease.
+        """
         return self._windows[self._leases.find(agents, versions)]
 
     def handles(self, handles: Words, agents: Words) -> Ints:
         """
-        Return the number of each handle, `NONE` for one that is not its agent's.
+        Return (bodies,) the number of each handle; `NONE` if it does not belong to the agent.
 
         Args:
-            handles: Two words each.
+            handles: (bodies, 2) Handle as two words.
 
-            agents: Who used it.
+            agents: (bodies,) Agent that used the handle, as a word.
         """
         found = self._handles.find(handles[:, 0], handles[:, 1])
         found[self._owners[found] != agents] = NONE
         return found
 
-    def rows(self, handles: Ints, quantities: Words) -> Ints:
-        """Return the row of each rule: of a handle by its number and a quantity."""
+    def rule_numbers(self, handles: Ints, quantities: Words) -> Ints:
+        """
+        Return (blocks,) the number of the rule for each handle and quantity; `NO_RULE` for none.
+
+        Args:
+            handles: (blocks,) Number of the handle, or `NONE`.
+
+            quantities: (blocks,) Code of the quantity.
+        """
         found = self._permitted.find(handles.astype(np.uint64), quantities) + 1
         found[handles == NONE] = NO_RULE
         return found
 
-    def rules(self, rows: Ints) -> Table:
-        """Return the rules of *rows*, as a structured array."""
-        # Not by an index: that copies a row field by field, in thirty times the time.
-        return self._rules.take(rows)
+    def rules(self, numbers: Ints) -> Table:
+        """
+        Return (blocks,) the rules with these *numbers*, as a structured array.
+
+        Fields: `series` id and `slot`; `valid_from` and `valid_to`, ms since 1970; `withdrawn`;
+        `step`, `interval` and `time_step` as in `conform.conforms`; `per_unit`, steps of
+        resolution for each unit; `low` and `high`, the plausible range in steps.
+        """
+        # Indexing would copy a row field by field, which takes thirty times as long as `take`.
+        return self._rules.take(numbers)
 
     def apply(self, changes: Changes) -> None:
         """
-        Take over *changes*, unless they are older than what is known, or what was changed before
-        them is not known: a complete reading that took long may have put the state back behind
-        what they begin after.
+        Apply *changes*, unless they are known already or leave a gap after the known epoch.
+
+        A gap arises when a complete reading took long and has set the permissions back to an
+        epoch before `changes.since`.
         """
         if changes.is_complete:
-            # Even to an older epoch: a database that was restored is the truth, whatever it was.
+            # Even to an older epoch: after a restore the database counts, not the memory.
             self._forget()
             self._recent.clear()
         elif changes.epoch <= self.epoch or changes.since > self.epoch:
@@ -238,7 +265,7 @@ class Permissions:
         self.epoch = changes.epoch
 
     def since(self, epoch: int) -> Changes | None:
-        """Return what changed after *epoch* up to what is known, None if nothing is known of."""
+        """Return the known changes after *epoch*; None if no later epoch is known."""
         later = [changes for _, changes in self._recent if changes.epoch > epoch]
         if self.epoch <= epoch:
             return None
@@ -256,46 +283,46 @@ class Permissions:
     def _forget(self) -> None:
         self._agents, self._leases = PairIndex(), PairIndex()
         self._handles, self._permitted = PairIndex(), PairIndex()
-        # Each has one row more than there are numbers: the last is what `NONE` finds.
+        # Each array has one element more than there are numbers: `NONE` finds the last one.
         self._standings = np.zeros(1, dtype=np.uint8)
         self._lease_keys = np.zeros((1, 32), dtype=np.uint8)
         self._expiries = np.zeros(1, dtype=np.int64)
         self._windows = np.zeros((1, 2), dtype=np.int64)
         self._owners = np.zeros(1, dtype=np.uint64)
-        self._rules = _ANYTHING
+        self._rules = _WIDEST_RULE
 
     def _take_agents(self, table: Table) -> None:
         agents = table["agent"].astype(np.uint64)
         numbers = self._agents.add(agents, np.zeros_like(agents))
-        self._standings = _room(self._standings, len(self._agents) + 1)
+        self._standings = _resized(self._standings, len(self._agents) + 1)
         self._standings[numbers] = table["standing"]
-        self._lease_keys = _room(self._lease_keys, len(self._agents) + 1)
+        self._lease_keys = _resized(self._lease_keys, len(self._agents) + 1)
         self._lease_keys[numbers] = table["lease_key"]
-        self._expiries = _room(self._expiries, len(self._agents) + 1)
+        self._expiries = _resized(self._expiries, len(self._agents) + 1)
         self._expiries[numbers] = table["expires_at_ms"]
 
     def _take_leases(self, table: Table) -> None:
         numbers = self._leases.add(
             table["agent"].astype(np.uint64), table["version"].astype(np.uint64)
         )
-        self._windows = _room(self._windows, len(self._leases) + 1)
+        self._windows = _resized(self._windows, len(self._leases) + 1)
         self._windows[numbers, 0] = table["issued_at_ms"]
         self._windows[numbers, 1] = table["not_after_ms"]
 
     def _take_permissions(self, table: Table) -> None:
-        # Some may be from a later version of trust. What we cannot check we do not store.
+        # A later version of trust may know more quantities. Ingest stores only what it can check.
         kinds = _QUANTITIES[table["quantity"]]
         table, kinds = table[kinds["known"]], kinds[kinds["known"]]
         words = table["handle"].astype(np.uint64)
         handles = self._handles.add(words[:, 0], words[:, 1])
-        self._owners = _room(self._owners, len(self._handles) + 1)
+        self._owners = _resized(self._owners, len(self._handles) + 1)
         self._owners[handles] = table["agent"]
         series = table["series"].astype(np.uint64)
         slots = self._slots.add(series, np.zeros_like(series))
-        rows = 1 + self._permitted.add(
+        numbers = 1 + self._permitted.add(
             handles.astype(np.uint64), table["quantity"].astype(np.uint64)
         )
-        self._rules = _room(self._rules, len(self._permitted) + 1)
+        self._rules = _resized(self._rules, len(self._permitted) + 1)
         for name, column in (
             ("series", table["series"]),
             ("slot", slots),
@@ -309,11 +336,11 @@ class Permissions:
             ("low", kinds["low"]),
             ("high", kinds["high"]),
         ):
-            self._rules[name][rows] = column
+            self._rules[name][numbers] = column
 
 
-def _room(array: NDArray[Scalar], size: int) -> NDArray[Scalar]:
-    """Return *array* with *size* rows, the new ones zero."""
+def _resized(array: NDArray[Scalar], size: int) -> NDArray[Scalar]:
+    """Return *array* with *size* rows; the new rows are zero."""
     if len(array) == size:
         return array
     larger = np.zeros((size, *array.shape[1:]), dtype=array.dtype)

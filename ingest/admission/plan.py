@@ -1,4 +1,8 @@
-"""The plan of a flush: what one transaction is to write. Pure."""
+"""
+The plan of a flush: what one transaction is to write. Pure.
+
+Deliveries are named by their envelope index (see `ingest.admission`).
+"""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
@@ -19,14 +23,14 @@ from ingest.values.outcome import (
 )
 
 Fate = tuple[Outcome, Verdict]
-"""What became of a delivery, and why."""
+"""The outcome of a delivery and the reason for it."""
 
 STORED: Final[Fate] = (Outcome.STORED, None)
-"""What becomes of most."""
+"""The fate of most deliveries."""
 
 
 class LedgerRow(msgspec.Struct, frozen=True, gc=False):
-    """What the ledger keeps of an envelope."""
+    """The row of an envelope in the ledger."""
 
     identity: EnvelopeId
     digest: bytes
@@ -36,22 +40,22 @@ class LedgerRow(msgspec.Struct, frozen=True, gc=False):
 
 class Plan(msgspec.Struct, frozen=True, eq=False):
     """
-    What is to be written for the deliveries of a flush.
+    What to write for the deliveries of a flush.
 
     Args:
         opened: The deliveries.
 
-        admission: What was decided about their blocks.
+        admission: The decisions about their blocks.
 
-        verdicts: What was decided about each; admission's, unless something overruled it.
+        verdicts: (envelopes,) The verdicts of the admission, unless one was overruled.
 
-        firsts: The deliveries that claim an identity first, in the order of identities, so that
-            two workers never wait for each other crosswise. A delivery of which it is not known
-            that its agent sealed it claims none.
+        firsts: Envelope indexes of the deliveries that are the first to claim their identity, in
+            the order of identities, so that two workers never deadlock. A delivery claims no
+            identity unless its agent is known to have made it.
 
-        claims: Their identities.
+        claims: The identities of `firsts`, in the same order.
 
-        repeats: Each other delivery of an identity in the same flush, with the first.
+        repeats: For each further delivery of a claimed identity, the first one; envelope indexes.
     """
 
     opened: Sequence[Opened]
@@ -63,22 +67,22 @@ class Plan(msgspec.Struct, frozen=True, eq=False):
 
     @property
     def epoch(self) -> int:
-        """The epoch of the permissions that it stands on."""
+        """The epoch of the permissions that the plan relies on."""
         return self.admission.epoch
 
     @property
     def is_all_accepted(self) -> bool:
-        """Whether there is nothing to say against any delivery."""
+        """Whether every delivery is accepted."""
         return self.verdicts.count(None) == len(self.verdicts)
 
     def accepted(self, indexes: Iterable[int]) -> Bools:
-        """Return which of all deliveries are among *indexes* and accepted."""
+        """Return (envelopes,) whether the delivery is among *indexes* and accepted."""
         wanted = np.zeros(len(self.opened), dtype=np.bool_)
         wanted[[i for i in indexes if self.verdicts[i] is None]] = True
         return wanted
 
     def ledger(self) -> list[LedgerRow]:
-        """Return what the ledger is to keep, one for each of `firsts`."""
+        """Return the rows for the ledger, one for each of `firsts` in the same order."""
         added = np.bincount(self.admission.rows.envelopes, minlength=len(self.opened)).tolist()
         found = []
         for identity, index in zip(self.claims, self.firsts, strict=True):
@@ -88,13 +92,13 @@ class Plan(msgspec.Struct, frozen=True, eq=False):
         return found
 
     def poisoned(self) -> list[int]:
-        """Return the deliveries that opened, and that the database cannot write."""
+        """Return the envelope indexes of deliveries that opened but that the database rejects."""
         if self.is_all_accepted:
             return []
         return [i for i in self.firsts if self.verdicts[i] is QuarantineReason.POISON]
 
     def unopened(self) -> list[int]:
-        """Return the deliveries that no key of ours opened, in the order of identities."""
+        """Return the envelope indexes of deliveries that no key opened, by identity and digest."""
         if self.is_all_accepted:
             return []
         bad = QuarantineReason.BAD_SEAL
@@ -106,14 +110,14 @@ class Plan(msgspec.Struct, frozen=True, eq=False):
 
 def make_plan(admission: Admission, opened: Sequence[Opened], *, is_poison: bool = False) -> Plan:
     """
-    Return the plan for *opened* as admitted.
+    Return the plan for *opened*.
 
     Args:
-        admission: What was decided about *opened*.
+        admission: The decisions about *opened*.
 
         opened: The deliveries.
 
-        is_poison: Whether the database refused to write each of them alone.
+        is_poison: Whether the database rejects each of them even when it is written alone.
     """
     verdicts = list(admission.verdicts)
     first_of: dict[EnvelopeId, int] = {}
@@ -121,8 +125,8 @@ def make_plan(admission: Admission, opened: Sequence[Opened], *, is_poison: bool
     for index, one in enumerate(opened):
         if is_poison and verdicts[index] is None:
             verdicts[index] = QuarantineReason.POISON
-        # Anyone can put an identity on the outside, and seal to ingest's public key. An identity
-        # counts once a handle that only its agent knows was found inside.
+        # Anyone can write an identity on an envelope and seal it to ingest's public key. The
+        # identity counts only if a handle that only the agent knows was found inside.
         if one.identity is None or not takes_identity(verdicts[index]):
             continue
         first = first_of.setdefault(one.identity, index)
@@ -133,13 +137,13 @@ def make_plan(admission: Admission, opened: Sequence[Opened], *, is_poison: bool
 
 
 def takes_identity(verdict: Verdict) -> bool:
-    """Tell whether a delivery with this verdict is known to be its agent's own."""
+    """Tell whether a delivery with this verdict is known to come from its agent."""
     return verdict is None or verdict not in ANONYMOUS
 
 
 def identity_order(one: Opened) -> tuple[str, bytes, int]:
-    """Return what to sort deliveries by, so that two workers never wait crosswise."""
-    assert one.identity is not None  # noqa: S101 - what has a seal has an outside
+    """Return the sort key of deliveries; all workers use the same order and never deadlock."""
+    assert one.identity is not None  # noqa: S101 - a sealed envelope has a readable outside
     return _order(one.identity)
 
 
@@ -149,15 +153,15 @@ def _order(identity: EnvelopeId) -> tuple[str, bytes, int]:
 
 def conclude(plan: Plan, known: Mapping[int, bytes]) -> tuple[list[Fate], list[int]]:
     """
-    Return the fate of each delivery, and the ones that conflict with what was settled before.
+    Return (envelopes,) the fates, and the envelope indexes of the conflicts.
 
-    The fate of a conflict is not known yet, nor that of what did not open: both stand as
-    quarantined.
+    A conflict is a delivery whose identity was settled with other bytes. The fates of conflicts
+    and of deliveries that did not open are provisional: quarantined.
 
     Args:
         plan: The plan.
 
-        known: The deliveries of `firsts` that were in the ledger before, with the digest there.
+        known: Those of `plan.firsts` that were in the ledger before, with the digest there.
     """
     if not known and not plan.repeats and plan.is_all_accepted:
         return [STORED] * len(plan.opened), []
@@ -181,16 +185,16 @@ def unstored(
     plan: Plan, fates: Sequence[Fate], conflicts: Collection[int], rowless: Collection[int]
 ) -> list[int]:
     """
-    Return the deliveries that were admitted, and of which nothing is stored, now or before.
+    Return the envelope indexes of admitted deliveries of which nothing is stored, now or before.
 
     Args:
         plan: The plan.
 
-        fates: What became of each.
+        fates: (envelopes,) The final fates.
 
-        conflicts: As `conclude` found.
+        conflicts: Envelope indexes, as `conclude` returned them.
 
-        rowless: The deliveries that were in the ledger before as something else than accepted.
+        rowless: Envelope indexes of deliveries that the ledger knew before, but not as accepted.
     """
     if fates.count(STORED) == len(fates):
         return []

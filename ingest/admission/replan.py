@@ -1,8 +1,9 @@
 """
-Replanning: what is decided anew about a flush because permissions changed under it. Pure.
+Replanning: decide again about a flush whose permissions have changed since it was planned. Pure.
 
-A change concerns few gateways, and a flush may have envelopes of thousands: only those concerned
-are decided anew, or an hour of many withdrawals would have each flush decided twice.
+A change concerns few gateways, and a flush may hold envelopes of thousands. Only the envelopes of
+the gateways concerned are decided again; otherwise an hour of many withdrawals would have every
+flush decided twice.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,7 +18,7 @@ from ingest.admission.plan import Plan, make_plan, takes_identity
 from ingest.values.delivery import Opened
 
 _FEW: Final = 4
-"""Beyond one in so many it costs less to decide about all of them at once."""
+"""If more than one envelope in this many is concerned, deciding about all of them costs less."""
 
 
 def replan(
@@ -28,16 +29,16 @@ def replan(
     now_ms: int,
 ) -> Plan:
     """
-    Return *plan* as it is now.
+    Return the plan for the same deliveries under the changed permissions.
 
     Args:
-        plan: As it was decided.
+        plan: The plan under the old permissions.
 
-        changes: All since the epoch of *plan*.
+        changes: All changes since the epoch of *plan*.
 
-        admit: Decides about deliveries with *changes* known.
+        admit: Decides about deliveries under the changed permissions.
 
-        now_ms: The time: a permission may have ended by itself.
+        now_ms: The current time, ms since 1970: a permission may have ended.
     """
     is_poison = plan.verdicts != plan.admission.verdicts
     gateways = changes.concerns()
@@ -52,15 +53,15 @@ def replan(
         return make_plan(admit(plan.opened), plan.opened, is_poison=is_poison)
     part = admit([plan.opened[i] for i in concerned])
     envelopes = np.array(concerned, dtype=np.int64)
-    if plan.admission.meets(part, envelopes):
-        # Of a person at two gateways: which of their readings an interval keeps, both decide.
+    if plan.admission.shares_series(part, envelopes):
+        # A person with two gateways: which reading an interval keeps depends on both gateways.
         return make_plan(admit(plan.opened), plan.opened)
-    return _on(plan, plan.admission.amended(part, envelopes))
+    return _with_admission(plan, plan.admission.amended(part, envelopes))
 
 
-def _on(plan: Plan, admission: Admission) -> Plan:
-    """Return *plan* on what was decided in *admission* about the same deliveries."""
+def _with_admission(plan: Plan, admission: Admission) -> Plan:
+    """Return *plan* with the decisions of *admission* about the same deliveries."""
     if list(map(takes_identity, admission.verdicts)) != list(map(takes_identity, plan.verdicts)):
-        # Other deliveries claim an identity now, or are the first to do so.
+        # Other deliveries now claim an identity, or are now the first to claim it.
         return make_plan(admission, plan.opened)
     return msgspec.structs.replace(plan, admission=admission, verdicts=admission.verdicts)

@@ -22,7 +22,7 @@ def series_of(permissions: Permissions, handle: bytes, quantity: int) -> int:
     """Return the series of a permission."""
     number = permissions.handles(handle_words([handle]), agent_words([AGENT]))
     assert number[0] != NONE
-    row = permissions.rows(number, np.array([quantity], np.uint64))
+    row = permissions.rule_numbers(number, np.array([quantity], np.uint64))
     assert row[0] != NO_RULE
     return int(permissions.rules(row)["series"][0])
 
