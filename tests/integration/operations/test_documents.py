@@ -279,15 +279,79 @@ def test_a_broken_link_is_noticed(tmp_path: Path) -> None:
         ("the same in pages of 4 KiB, MB a day", r"which are ([\d.]+) MB in pages"),
     ],
 )
-def test_the_readme_says_what_was_measured(row: str, said: str) -> None:
-    """A figure that is missed is told at the door as the notes' first table of it ends."""
-    notes = (ROOT / "benchmarks/NOTES.md").read_text().splitlines()
-    line = next(line for line in notes if line.startswith(f"| {row} |"))
+def test_missed_targets_say_what_was_measured(row: str, said: str) -> None:
+    """A figure in the list of missed targets is the last one in the notes' table of it."""
+    text = (ROOT / "benchmarks/NOTES.md").read_text()
+    missed = text.partition("## Targets that are missed")[2].partition("\n## ")[0]
+    line = next(line for line in text.splitlines() if line.startswith(f"| {row} |"))
     measured = re.search(r"[\d.]+", line.strip("| ").rpartition("|")[2])
-    told = re.search(said, (ROOT / "README.md").read_text())
+    told = re.search(said, missed)
     assert measured is not None
     assert told is not None
     assert told.group(1) == measured.group()
+
+
+ARCHITECTURE: Final = ROOT / "docs/ARCHITECTURE.md"
+_STEP: Final = re.compile(r"^(\d+)\. (`([\w/.]+)`)?", re.MULTILINE)
+
+
+def _walks(text: str) -> dict[str, list[tuple[int, str]]]:
+    """Return the numbered steps of each section of *text* that has some, with their files."""
+    sections = re.split(r"^#+ (.+)$", text, flags=re.MULTILINE)[1:]
+    walks = zip(sections[::2], map(_STEP.findall, sections[1::2]), strict=True)
+    return {
+        heading: [(int(number), path) for number, _, path in steps]
+        for heading, steps in walks
+        if steps
+    }
+
+
+def _faults_of_walks(text: str) -> list[str]:
+    """Return what is wrong with the walks in *text*: a gap, no file, or a way back."""
+    faults = []
+    for heading, steps in _walks(text).items():
+        passed: set[str] = set()
+        for expected, (number, path) in enumerate(steps, start=1):
+            if number != expected or not (ROOT / path).is_file() or path in passed:
+                faults.append(f"{heading}: {number} {path}")
+            passed.add(path)
+    return faults
+
+
+def test_walks_name_a_file_for_each_step_and_never_return_to_one() -> None:
+    """A heart beat, its receipt, a withdrawal and an erasure each pass through a file once."""
+    text = ARCHITECTURE.read_text()
+    assert [heading.split()[-1] for heading in _walks(text)] == [
+        "beat", "receipt", "withdrawal", "erasure",
+    ]  # fmt: skip
+    assert _faults_of_walks(text) == []
+
+
+def test_a_wrong_step_of_a_walk_is_noticed() -> None:
+    """A file that is not there, one that was passed before, and a number left out."""
+    text = "## A walk\n1. `wire/lease.py` a\n2. `wire/gone.py` b\n4. `wire/lease.py` c\n"
+    assert _faults_of_walks(text) == ["A walk: 2 wire/gone.py", "A walk: 4 wire/lease.py"]
+
+
+def test_every_path_of_the_architecture_exists() -> None:
+    """Whatever stands between backticks with a slash in it is a file or a folder of ours."""
+    text = ARCHITECTURE.read_text()
+    named = set(re.findall(r"`([\w.][\w./-]*/[\w./-]*)`", text))
+    assert len(named) > 60
+    assert sorted(path for path in named if not (ROOT / path).exists()) == []
+
+
+def test_every_room_has_a_line_in_the_architecture() -> None:
+    """A package of a program that the map does not name could not be found by a reader."""
+    text = ARCHITECTURE.read_text()
+    rooms = [
+        f"{program}/{folder.name}/"
+        for program in ("edge_agent", "ingest", "trust")
+        for folder in sorted((ROOT / program).iterdir())
+        if (folder / "__init__.py").exists()
+    ]
+    assert len(rooms) > 25
+    assert [room for room in rooms if f"| `{room}` |" not in text] == []
 
 
 def test_the_reference_is_what_the_code_says() -> None:
