@@ -1,27 +1,58 @@
-"""How the parts that commands and the daemon share are built from the settings."""
+"""
+The composition root: every part of trust is built from the settings here, and nowhere else.
 
+`Trust` is what all share; `App` adds the procedures that commands name. The daemon has a `Trust`
+for each of its threads.
+"""
+
+import asyncio
+import contextlib
 import datetime as dt
+from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
+from msgspec.structs import replace
 
 from runtime.errors import ConfigError
 from trust.config import Settings
+from trust.consent.consent import Consent
+from trust.consent.policy_review import PolicyReview
+from trust.consent.restriction import Restriction
 from trust.domain.lease_keys import montgomery
-from trust.enrolment.enrolment import ingest_pem
-from trust.erasure import setup
+from trust.enrolment.authority import Authority
+from trust.enrolment.bulk_enrolment import BulkEnrolment
+from trust.enrolment.cutoff import Cutoff
+from trust.enrolment.enrolment import Enrolment, ingest_pem
+from trust.enrolment.service import EnrolmentService
+from trust.enrolment.takeover import MqttConnectionControl
+from trust.erasure.eraser import Eraser
+from trust.erasure.ledger_copy import LedgerCopy
+from trust.erasure.metrics import ErasureMetrics
+from trust.erasure.physical_rewrite import PhysicalRewrite
 from trust.erasure.restore_guard import RestoreGuard
 from trust.erasure.retention import Retainer
+from trust.erasure.verification import Verifier
+from trust.erasure.verification_rounds import Rounds
 from trust.integrity.audit import Audit
 from trust.integrity.witness import Witness
 from trust.keys import files
 from trust.keys.file_keys import FileKeys
 from trust.metrics import Metrics
-from trust.reconcile.lease_publisher import LeasePublisher
+from trust.reconcile.lease_publisher import LeasePublisher, publish_once
 from trust.reconcile.mqtt_broker import MqttBroker
-from trust.reconcile.reconciler import Reconciler
+from trust.reconcile.reconciler import Reconciler, UnguardedReconciler
+from trust.reconcile.rotation import Rotation
+from trust.reidentification.reidentification import Reidentification
+from trust.rights.export import Exporter
 from trust.telemetry.erasure import Stores
 from trust.telemetry.permissions import Telemetry
-from trust.vault.vault import Vault
+from trust.vault.erasure_file import LedgerFile
+from trust.vault.vault import Vault, listen
+
+_PUBLISH_PATIENCE_S: Final = 10.0
 
 
 def now() -> dt.datetime:
@@ -41,71 +72,218 @@ def own_keys(settings: Settings, keys: FileKeys) -> set[bytes]:
     return found
 
 
-class Opened:
-    """The connections of a lease publisher: its own, because it works in a thread."""
+class Trust:
+    """
+    What commands, each thread of the daemon, and tests build on: one connection to each database.
+
+    Connections are opened at their first use and kept open. Not safe to share between threads.
+
+    Args:
+        settings: What it is built from.
+
+        keys: The secrets; may be shared.
+
+    Raises:
+        ConfigError: A setting is wrong.
+    """
 
     def __init__(self, settings: Settings, keys: FileKeys) -> None:
+        self.settings = settings
+        self.keys = keys
         self.vault = Vault(settings.vault, keys)
         self.telemetry = Telemetry(settings.telemetry)
         self.stores = Stores(self.telemetry.link)
+        self.ledger_file = _ledger_file(settings)
+        self.ledger_copy = LedgerCopy(self.vault, self.stores, self.ledger_file)
+        witness = Witness(self.telemetry.link, keys.witness_key)
+        unguarded = UnguardedReconciler(
+            self.vault,
+            self.telemetry,
+            keys,
+            witness=witness,
+            controller=settings.controller,
+            lease=settings.lease,
+            clock=now,
+        )
+        self.restore_guard = RestoreGuard(
+            self.vault,
+            self.stores,
+            unguarded,
+            keys,
+            witness=witness,
+            controller=settings.controller,
+            verifier=self._verifier(unguarded),
+            ledger_copy=self.ledger_copy,
+            ledger_file=self.ledger_file,
+        )
+        self.reconciler = Reconciler(unguarded, self.restore_guard)
+        self.verifier = self._verifier(self.reconciler)
+        self.audit = Audit(self.vault, witness)
+        keep_leases = dt.timedelta(days=settings.lease.keep_days)
+        self.retainer = Retainer(self.vault, self.stores, keep_leases=keep_leases, clock=now)
+
+    def _verifier(self, reconciler: Reconciler | UnguardedReconciler) -> Verifier:
+        chosen = self.settings.erasure
+        return Verifier(
+            self.vault,
+            self.stores,
+            reconciler,
+            self.keys,
+            rewrite=None if chosen is None else PhysicalRewrite(chosen).sweep,
+            ledger_file=self.ledger_file,
+        )
 
     def close(self) -> None:
+        """Close both databases."""
         self.vault.close()
         self.telemetry.close()
 
 
-def build_restore_guard(
-    settings: Settings, keys: FileKeys, vault: Vault, reconciler: Reconciler, stores: Stores
-) -> RestoreGuard:
-    """Return what clears the telemetry database, and have *reconciler* ask it before it writes."""
-    restore_guard = RestoreGuard(
-        vault,
-        stores,
-        reconciler,
-        keys,
-        controller=settings.controller,
-        verifier=setup.verifier(settings, keys, vault, reconciler, stores),
-        ledger_copy=setup.ledger_copy(settings, vault, stores),
-        ledger_file=setup.ledger_file(settings),
-    )
-    reconciler.guard = restore_guard.ensure
-    return restore_guard
+def _ledger_file(settings: Settings) -> LedgerFile | None:
+    path = None if settings.erasure is None else settings.erasure.ledger_file
+    return None if path is None else LedgerFile(path)
 
 
-def build_reconciler(
-    settings: Settings, keys: FileKeys, vault: Vault, telemetry: Telemetry
-) -> Reconciler:
-    """Return what brings permissions and leases to what the vault says, with its witnesses."""
-    reconciler = Reconciler(
-        vault,
-        telemetry,
-        keys,
-        controller=settings.controller,
-        lease=settings.lease,
-        clock=now,
-    )
-    witness = Witness(telemetry.link, keys.witness_key)
-    reconciler.cut, reconciler.exchanged = witness.cut, witness.exchanged
-    return reconciler
+class App(Trust):
+    """
+    Trust, for commands and services: with every procedure that a command names.
 
+    Args:
+        settings: What it is built from.
 
-def build_retainer(settings: Settings, vault: Vault, stores: Stores) -> Retainer:
-    """Return what deletes what its purpose needs no longer."""
-    keep_leases = dt.timedelta(days=settings.lease.keep_days)
-    return Retainer(vault, stores, keep_leases=keep_leases, clock=now)
+    Raises:
+        KeyFileError: A key is missing or damaged.
+        ConfigError: A setting is wrong.
+    """
 
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings, FileKeys(settings.keys.folder))
+        self.authority = Authority(settings.keys.folder, settings.certificates)
+        self.consent = Consent(self.vault, self.reconciler, clock=now, ages=settings.consent)
+        self.enrolment = Enrolment(
+            self.vault, self.reconciler, self.keys, self.authority, clock=now
+        )
+        self.bulk_enrolment = BulkEnrolment(
+            self.vault,
+            self.reconciler,
+            self.keys,
+            folder=settings.keys.folder,
+            settings=settings.certificates,
+            clock=now,
+        )
+        self.enrolment_service = EnrolmentService(
+            self.vault,
+            self.reconciler,
+            self.authority,
+            clock=now,
+            not_lease_keys=lambda: own_keys(settings, self.keys),
+        )
+        self.exporter = Exporter(
+            self.vault, self.telemetry, self.keys, controller=settings.controller, clock=now
+        )
+        self.rotation = Rotation(self.vault, self.reconciler, self.keys)
+        self.restriction = Restriction(
+            self.vault,
+            self.stores,
+            self.reconciler,
+            self.keys,
+            controller=settings.controller,
+            clock=now,
+        )
+        self.policies = PolicyReview(self.vault, clock=now)
+        self.reidentification = Reidentification(
+            self.vault, self.keys, controller=settings.controller, clock=now
+        )
 
-def build_audit(vault: Vault, telemetry: Telemetry, keys: FileKeys) -> Audit:
-    """Return what compares the decisions of the vault with what witnesses remember."""
-    return Audit(vault, Witness(telemetry.link, keys.witness_key))
+    def cutoff(self, *, crl: Path | None = None) -> Cutoff:
+        """Return what cuts revoked gateways off, by the list in *crl* or that of the settings."""
+        chosen, broker = self.settings.certificates, self.settings.broker
+        if crl is not None:
+            chosen = replace(chosen, crl_file=crl)
+        door = None if broker is None else MqttConnectionControl(broker)
+        return Cutoff(self.vault, self.enrolment, self.authority, chosen, door=door, clock=now)
+
+    def eraser(self) -> Eraser:
+        """
+        Return what erases.
+
+        Raises:
+            ConfigError: The settings lack the section erasure.
+        """
+        settings = self.settings.erasure
+        if settings is None:
+            raise ConfigError(
+                key="erasure",
+                source="settings",
+                problem="it is not set, and only a database's owner can have its files rewritten",
+                mend="Add [erasure.telemetry] and [erasure.vault], each with dsn and"
+                " password_file, of vv_owner or an administrator.",
+            )
+        return Eraser(
+            self.vault,
+            self.stores,
+            self.consent,
+            self.reconciler,
+            self.keys,
+            controller=self.settings.controller,
+            physical_rewrite=PhysicalRewrite(settings),
+            verifier=self.verifier,
+            publish=self._publish_now if self.settings.broker is not None else None,
+            ledger_file=self.ledger_file,
+            horizon=(
+                dt.timedelta(days=settings.wal_days),
+                dt.timedelta(days=settings.backup_days),
+            ),
+            clock=now,
+        )
+
+    def _publish_now(self) -> bool:
+        # In a thread: a batch runs commands inside a loop of its own.
+        with ThreadPoolExecutor(1, thread_name_prefix="publish") as thread:
+            publishing = self.publish(patience_s=_PUBLISH_PATIENCE_S)
+            return thread.submit(asyncio.run, publishing).result()
+
+    async def publish(self, *, patience_s: float) -> bool:
+        """
+        See to it that every lease is published; return whether all were.
+
+        Raises:
+            Unavailable: Not all were; the daemon does it later.
+            ConfigError: There is no broker in the settings.
+        """
+        async with self.publishing() as publish:
+            return await publish(patience_s)
+
+    @contextlib.asynccontextmanager
+    async def publishing(self) -> AsyncIterator[Callable[[float], Awaitable[bool]]]:
+        """
+        Yield what does as `publish`, again and again: to connect costs more than a withdrawal.
+
+        Raises:
+            Unavailable: The vault is out of reach.
+            ConfigError: There is no broker in the settings.
+        """
+        lease_publisher, broker, opened = build_lease_publisher(
+            self.settings, self.keys, Metrics()
+        )
+        try:
+            async with listen(self.settings.vault) as listener:
+                yield lambda patience_s: publish_once(
+                    lease_publisher, broker, listener, patience_s=patience_s
+                )
+        finally:
+            lease_publisher.close()
+            opened.close()
 
 
 def build_lease_publisher(
     settings: Settings, keys: FileKeys, metrics: Metrics
-) -> tuple[LeasePublisher, MqttBroker, Opened]:
+) -> tuple[LeasePublisher, MqttBroker, Trust]:
     """
-    Return what publishes leases, its broker, and its own connections; ConfigError without a
-    broker.
+    Build the lease publisher, its broker, and a trust of its own: it works in a thread.
+
+    Raises:
+        ConfigError: The settings name no broker.
     """
     if settings.broker is None:
         raise ConfigError(
@@ -115,15 +293,24 @@ def build_lease_publisher(
             mend="Add a section [broker] with [broker.tls].",
         )
     broker = MqttBroker(settings.broker, max_packet_bytes=settings.lease.max_packet_bytes)
-    opened = Opened(settings, keys)
-    reconciler = build_reconciler(settings, keys, opened.vault, opened.telemetry)
-    build_restore_guard(settings, keys, opened.vault, reconciler, opened.stores)
+    opened = Trust(settings, keys)
     lease_publisher = LeasePublisher(
         opened.vault,
-        reconciler,
+        opened.reconciler,
         broker,
         listen_to=settings.vault,
         metrics=metrics,
         repair_after=dt.timedelta(seconds=settings.repair.after_s),
     )
     return lease_publisher, broker, opened
+
+
+def build_rounds(trust: Trust, metrics: Metrics) -> Rounds:
+    """Build what verifies erasures round after round with *trust*, and tells *metrics*."""
+    return Rounds(
+        trust.verifier,
+        trust.stores,
+        trust.ledger_copy,
+        note=ErasureMetrics(metrics.registry),
+        done=lambda: metrics.note_done("erasures_verified"),
+    )

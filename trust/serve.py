@@ -8,7 +8,7 @@ from runtime import http
 from runtime.errors import ConfigError
 from runtime.logs import Log
 from runtime.stop import stop_requested
-from trust.app import App
+from trust.composition import App
 from trust.config import ServeSettings, Settings
 from trust.enrolment import api, https_server
 from trust.enrolment.enrolment import ingest_pem

@@ -17,7 +17,7 @@ from tests.acceptance.test_withdrawal_race import Race
 from tests.fixtures.database import Database, create_database
 from tests.fixtures.vault import Office, Refusal, make_office, measured
 from tests.support.presets import REFUSED, REPAIRED, preset
-from trust.app import App
+from trust.composition import App
 
 pytestmark = [pytest.mark.database, pytest.mark.slow]
 

@@ -16,7 +16,7 @@ from tests.fixtures.vault import Office
 from tests.integration.trust.test_trust_publishing import daemon
 from tests.support import poisons
 from tests.support.poisons import POISONS, set_aside, want
-from trust.app import App
+from trust.composition import App
 
 pytestmark = [
     pytest.mark.database,

@@ -14,9 +14,9 @@ import msgspec
 
 from runtime.errors import RuntimeSetupError
 from runtime.logs import Log, describe
-from trust.app import App
 from trust.cli.arguments import command_line
 from trust.cli.commands import registry
+from trust.composition import App
 from trust.errors import TrustError, Unavailable, UsageError
 
 MAX_LINE: Final = 65536

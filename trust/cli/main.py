@@ -17,6 +17,7 @@ from trust.cli import batch
 from trust.cli.arguments import command_line
 from trust.cli.commands import registry
 from trust.cli.format import format_table
+from trust.composition import App
 from trust.config import Settings
 from trust.errors import KeyFileError, TrustError, Unavailable, UsageError
 
@@ -56,7 +57,7 @@ def _run(read: Settings, found: Namespace) -> int:
     if found.command in registry.BEFORE_KEYS:
         _print(registry.BEFORE_KEYS[found.command](read, found), as_json=found.json)
         return 0
-    opened = app.App(read)
+    opened = App(read)
     try:
         if found.command == "batch":
             refused = asyncio.run(batch.run(opened, lines=sys.stdin, out=_print_line))
@@ -66,7 +67,7 @@ def _run(read: Settings, found: Namespace) -> int:
         opened.close()
 
 
-def _run_one(opened: app.App, found: Namespace) -> int:
+def _run_one(opened: App, found: Namespace) -> int:
     if getattr(found, "name", None) == "-":
         found.name = sys.stdin.readline()
     registry.check_meant(found, ask=_ask if sys.stdin.isatty() and not found.json else None)

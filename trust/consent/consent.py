@@ -34,7 +34,8 @@ from trust.domain.purposes import Purpose
 from trust.domain.units import Cause, UnitKind
 from trust.errors import Conflict, EndedUnrecorded, NotFound, Refused, Tampered, Unusable
 from trust.ports import Clock
-from trust.reconcile.reconciler import Reconciled, Reconciler
+from trust.reconcile.reconciled import Reconciled
+from trust.reconcile.reconciler import Reconciler
 from trust.vault.handles import Handle
 from trust.vault.isolation import attempt_within
 from trust.vault.records import Agent, Records

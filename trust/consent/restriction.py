@@ -18,7 +18,8 @@ from trust.domain.durations import whole_ms
 from trust.errors import Conflict
 from trust.keys.epochs import pseudonyms_of
 from trust.ports import Clock, Keys
-from trust.reconcile.reconciler import Reconciled, Reconciler
+from trust.reconcile.reconciled import Reconciled
+from trust.reconcile.reconciler import Reconciler
 from trust.telemetry.erasure import Stores
 from trust.vault.vault import Vault
 

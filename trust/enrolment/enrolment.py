@@ -21,7 +21,8 @@ from trust.enrolment.authority import Authority, write_holder
 from trust.errors import Conflict, KeyFileError, NotFound, NotInForce, Unavailable
 from trust.keys import file_keys, files
 from trust.ports import Clock, Keys
-from trust.reconcile.reconciler import Reconciled, Reconciler
+from trust.reconcile.reconciled import Reconciled
+from trust.reconcile.reconciler import Reconciler
 from trust.vault.records import Records
 from trust.vault.vault import Vault
 from wire.topics import is_agent

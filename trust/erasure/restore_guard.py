@@ -15,9 +15,10 @@ from trust.decisions.decisions import State, state
 from trust.domain.units import Cause, UnitKind
 from trust.erasure.ledger_copy import LedgerCopy
 from trust.erasure.verification import NamesAgain, Verifier
+from trust.integrity.witness import Witness
 from trust.keys.epochs import pseudonyms_of
 from trust.ports import Keys
-from trust.reconcile.reconciler import Reconciler
+from trust.reconcile.reconciler import UnguardedReconciler
 from trust.telemetry.erasure import Stores
 from trust.vault.erasure_file import LedgerFile
 from trust.vault.erasures import Entry, Erasure
@@ -30,20 +31,23 @@ _log: Final = Log("trust.erasure.restore_guard")
 
 class RestoreGuard:
     """
-    Clears the telemetry database.
+    Clears the telemetry database; it is the guard that `Reconciler` asks before it writes there.
 
     Args:
         vault: With the ledger.
 
-        stores: What is cleared.
+        stores: The telemetry database, which is cleared.
 
-        reconciler: Brings agents up to date.
+        reconciler: Brings agents up to date while the database is still closed.
 
-        keys: For tombstones and pseudonyms.
+        keys: For pseudonyms.
 
-        controller: Who answers for the processing.
+        witness: Tells which chains of decisions lost their end: what they say of a restriction is
+            not believed.
 
-        verifier: Erases again what came back.
+        controller: The organisation that answers for the processing.
+
+        verifier: Erases again what came back; on the same unguarded reconciler.
 
         ledger_copy: Tells whether every erasure is known.
 
@@ -54,9 +58,10 @@ class RestoreGuard:
         self,
         vault: Vault,
         stores: Stores,
-        reconciler: Reconciler,
+        reconciler: UnguardedReconciler,
         keys: Keys,
         *,
+        witness: Witness,
         controller: str,
         verifier: Verifier,
         ledger_copy: LedgerCopy,
@@ -66,11 +71,11 @@ class RestoreGuard:
         self._stores = stores
         self._reconciler = reconciler
         self._keys = keys
+        self._witness = witness
         self._controller = controller
         self._verifier = verifier
         self._ledger_copy = ledger_copy
         self._ledger_file = ledger_file
-        self._is_under_way = False
 
     def ensure(self) -> None:
         """
@@ -79,10 +84,8 @@ class RestoreGuard:
         Raises:
             Unavailable: It cannot be; do it again later.
         """
-        # Bringing agents up to date, in the middle of it, asks for this too.
-        if self._is_under_way or self._stores.is_cleared():
-            return
-        self.clear()
+        if not self._stores.is_cleared():
+            self.clear()
 
     def clear(self) -> list[int]:
         """
@@ -98,13 +101,6 @@ class RestoreGuard:
         Raises:
             Unavailable: Not all is done; do it again later.
         """
-        self._is_under_way = True
-        try:
-            return self._clear()
-        finally:
-            self._is_under_way = False
-
-    def _clear(self) -> list[int]:
         self._ledger_copy.ensure()
         again = self._take_over_file()
         numbers = self._numbers()
@@ -224,5 +220,5 @@ class RestoreGuard:
     def _is_restricted(self, subject: UUID, purpose: str) -> bool:
         with self._vault.transaction() as records:
             chain = records.decisions(subject, purpose)
-        is_cut = bool(self._reconciler.cut({(subject, purpose): len(chain)}))
+        is_cut = bool(self._witness.cut({(subject, purpose): len(chain)}))
         return is_cut or state(chain) is State.RESTRICTED

@@ -26,7 +26,7 @@ from trust.errors import (
     Unavailable,
 )
 from trust.ports import Keys
-from trust.reconcile.reconciler import Reconciler
+from trust.reconcile.reconciler import Reconciler, UnguardedReconciler
 from trust.telemetry.erasure import Stores, Table
 from trust.vault.erasure_file import LedgerFile
 from trust.vault.erasures import Erasure, Mark, Tombstones
@@ -88,7 +88,8 @@ class Verifier:
 
         stores: What is looked through.
 
-        reconciler: Gives gateways permissions again that went with what was erased.
+        reconciler: Gives gateways permissions again that went with what was erased; unguarded only
+            for the restore guard.
 
         keys: For tombstones.
 
@@ -103,7 +104,7 @@ class Verifier:
         self,
         vault: Vault,
         stores: Stores,
-        reconciler: Reconciler,
+        reconciler: Reconciler | UnguardedReconciler,
         keys: Keys,
         *,
         rewrite: Rewrite | None,

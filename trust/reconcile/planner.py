@@ -20,12 +20,14 @@ from trust.decisions.effective_grant import EffectiveGrant
 from trust.decisions.leases import Term
 from trust.decisions.permissions import Permission, compile_permissions
 from trust.domain.lease_keys import public_key
+from trust.domain.pki import CLOCKS_APART
 from trust.domain.pseudonyms import pseudonymise
 from trust.domain.purposes import Purpose
 from trust.domain.units import Cause, Failure, Unit, UnitKind, gateway
 from trust.errors import LeaseTooLarge, Unusable
 from trust.integrity.witness import Chain
 from trust.ports import Keys
+from trust.telemetry.permissions import Change
 from trust.vault.handles import Handle, SealedHandle
 from trust.vault.isolation import attempt_within
 from trust.vault.records import Agent, Records
@@ -47,6 +49,38 @@ class GatewayPlan(msgspec.Struct, frozen=True):
     term: Term | None
     """Of a new lease, if there is to be one, and it can be."""
     failures: frozenset[Failure]
+
+
+def without_lease(plan: GatewayPlan) -> GatewayPlan:
+    """Return *plan* of a gateway that is registered otherwise than when it was first seen."""
+    failure = Failure(gateway(plan.agent.agent), Cause.REGISTRATION)
+    return msgspec.structs.replace(
+        plan,
+        grants=[],
+        permissions=[],
+        held=[*plan.held, *(s.handle for s in plan.grants)],
+        term=None,
+        failures=plan.failures | {failure},
+    )
+
+
+def to_change(plan: GatewayPlan) -> Change:
+    """Return what the telemetry database is to be told of *plan*."""
+    is_exchanged = Failure(gateway(plan.agent.agent), Cause.REGISTRATION) in plan.failures
+    if is_exchanged and plan.agent.revoked_at is None:
+        return Change.that_ends(plan.agent.agent, held=plan.held)
+    ends = plan.agent.certified_until
+    return Change(
+        agent=plan.agent.agent,
+        format=plan.agent.format,
+        revoked_at=plan.agent.revoked_at,
+        permissions=plan.permissions,
+        term=plan.term,
+        lease_version=plan.agent.lease_version,
+        held=plan.held,
+        lease_key=plan.agent.lease_key,
+        expires_at=None if ends is None else ends + CLOCKS_APART,
+    )
 
 
 class Planner:

@@ -5,11 +5,16 @@ The vault is the truth, and is written first. What is done here can be cut off a
 and done again: `applied < wanted` on an agent's row says that it must be. The row is locked
 throughout, so that no two processes write about one agent at once, and no older truth is written
 after a newer one.
+
+A telemetry database that was started or restored is closed until the restore guard has cleared it.
+`Reconciler` asks the guard before it writes, and is what every procedure is built on.
+`UnguardedReconciler` does the work without asking: only the restore guard, which clears the
+database with it, is built on that one.
 """
 
 import datetime as dt
-from collections.abc import Callable, Mapping, Sequence, Set
-from typing import Final
+from collections.abc import Mapping, Sequence, Set
+from typing import Final, Protocol
 
 import msgspec
 
@@ -18,12 +23,12 @@ from trust.config import LeaseSettings
 from trust.decisions import leases
 from trust.decisions.leases import Term
 from trust.domain.lease_keys import is_lease_key, public_key
-from trust.domain.pki import CLOCKS_APART
-from trust.domain.units import SENTENCES, Cause, Failure, UnitKind, Work, gateway
-from trust.errors import LeaseTooLarge, NotInForce
-from trust.integrity.witness import Chain
+from trust.domain.units import Cause, Failure, UnitKind, Work, gateway
+from trust.errors import LeaseTooLarge
+from trust.integrity.witness import Chain, Witness
 from trust.ports import Clock, Keys, SealedLease
-from trust.reconcile.planner import GatewayPlan, Planner
+from trust.reconcile.planner import GatewayPlan, Planner, to_change, without_lease
+from trust.reconcile.reconciled import Reconciled, together
 from trust.telemetry.permissions import Change, Telemetry, WrittenPermissions
 from trust.vault.handles import Handle
 from trust.vault.isolation import attempt, attempt_within
@@ -35,61 +40,47 @@ _log: Final = Log("trust.reconcile.reconciler")
 _AT_ONCE: Final = 500
 
 
-class Reconciled(msgspec.Struct, frozen=True):
-    """What reconciling did."""
+class Guard(Protocol):
+    """Decides whether the telemetry database may be written to."""
 
-    committed_at: dt.datetime | None = None
-    """The time just after the COMMIT in the telemetry database returned; None for no change."""
-    withdrawn_at: dt.datetime | None = None
-    versions: dict[str, int] = {}
-    """Of the newest lease of each agent."""
-    failures: Mapping[str, frozenset[Failure]] = {}
-    """What could not be worked out, by agent; all else is done."""
-    left: frozenset[str] = frozenset()
-    """Agents for which nothing could be done, not even to end what has ended."""
-
-    def check(self, agent: str | None = None) -> "Reconciled":
+    def ensure(self) -> None:
         """
-        Return it, if what has ended is ended everywhere, and *agent* has what was decided.
+        Return when the telemetry database may be written to; clear it first, if it is closed.
 
         Raises:
-            NotInForce: It is not; what was recorded stands.
+            Unavailable: It may not be written to yet; do it again later.
         """
-        at_fault = set(self.left)
-        if agent is not None and any(
-            f.unit == gateway(agent) for f in self.failures.get(agent, ())
-        ):
-            at_fault.add(agent)
-        causes = {f.cause for one in at_fault for f in self.failures[one]}
-        if causes:
-            raise NotInForce([". ".join(SENTENCES[cause]) for cause in sorted(causes)])
-        return self
+        ...
 
 
-class Reconciler:
+class UnguardedReconciler:
     """
-    Writes what follows from the vault.
+    Writes what follows from the vault, also to a telemetry database that is closed.
 
     Args:
         vault: The truth.
 
-        telemetry: What is brought to it.
+        telemetry: The database that is brought to it.
 
         keys: For pseudonyms, and to sign leases.
 
-        controller: Who answers for the processing.
+        witness: Remembers decisions and registrations outside the vault: chains of decisions that
+            lost their end permit nothing, and gateways whose key was exchanged get no lease.
+
+        controller: The organisation that answers for the processing.
 
         lease: How long leases last.
 
         clock: Tells the time.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - it stands between both databases and all keys
         self,
         vault: Vault,
         telemetry: Telemetry,
         keys: Keys,
         *,
+        witness: Witness,
         controller: str,
         lease: LeaseSettings,
         clock: Clock,
@@ -97,49 +88,24 @@ class Reconciler:
         self._vault = vault
         self._telemetry = telemetry
         self._keys = keys
+        self._witness = witness
         self._lease = lease
         self._clock = clock
         self._planner = Planner(keys, controller=controller, lease=lease)
-        self.guard: Callable[[], None] = lambda: None
-        """Called before the telemetry database is written to; raises when it must not be."""
-        self.cut: Callable[[Mapping[Chain, int]], Set[Chain]] = lambda chains: frozenset()
-        """Returns the chains of decisions that had more decisions than so many."""
-        self.exchanged: Callable[[Mapping[str, bytes]], Set[str]] = lambda agents: frozenset()
-        """Returns the agents that were registered otherwise before."""
 
     def reconcile(self, agents: Sequence[str], *, renew: bool = False) -> Reconciled:
-        """
-        Do as `attempt`, for a command that promises that what has ended is ended.
-
-        Raises:
-            VaultUnavailable: Some of it may be done; do it again later.
-            TelemetryUnavailable: Nothing is done; do it again later.
-            NotInForce: At a gateway nothing could be done; at all others everything is.
-            TrustError: The telemetry database must not be written to.
-        """
+        """Do as `Reconciler.reconcile`, without asking a guard."""
         return self.attempt(agents, renew=renew).check()
 
     def attempt(self, agents: Sequence[str], *, renew: bool = False) -> Reconciled:
-        """
-        Bring everything about *agents* up to date; with *renew*, issue new leases in any case.
-
-        An agent, person, purpose or key that is at fault is set aside, and told in what is
-        returned; everything else is done. Whatever fails, a handle that has ended permits
-        nothing any more, but at the agents that are told to be left.
-
-        Raises:
-            VaultUnavailable: Some of it may be done; do it again later.
-            TelemetryUnavailable: Nothing is done; do it again later.
-            TrustError: The telemetry database must not be written to.
-        """
-        self.guard()
+        """Do as `Reconciler.attempt`, without asking a guard."""
         done = attempt(lambda: self._reconcile(agents, renew=renew), kind=UnitKind.GATEWAY)
         if not isinstance(done, Cause):
             return done
         if len(agents) == 1:
             return self._narrow(agents[0], done)
         # One of them has cost the others their transaction: each alone.
-        return _together([self._bring_alone(agent, renew=renew) for agent in agents])
+        return together([self._bring_alone(agent, renew=renew) for agent in agents])
 
     def _bring_alone(self, agent: str, *, renew: bool) -> Reconciled:
         done = attempt(lambda: self._reconcile([agent], renew=renew), kind=UnitKind.GATEWAY)
@@ -177,7 +143,7 @@ class Reconciler:
     def _write(self, plans: Sequence[GatewayPlan]) -> WrittenPermissions:
         if not plans:
             return WrittenPermissions({}, None)
-        return self._telemetry.write([_change(plan) for plan in plans])
+        return self._telemetry.write([to_change(plan) for plan in plans])
 
     def _narrow(self, agent: str, cause: Cause) -> Reconciled:
         """End what *agent* may not send any more; set it aside, and leave all else as it is."""
@@ -204,13 +170,7 @@ class Reconciler:
             return self._telemetry.write([change]).withdrawn_at
 
     def write_lease_keys(self) -> int:
-        """
-        Write the lease keys of agents that were enrolled before that was done; return how many.
-
-        Raises:
-            Unavailable: Some may be written; do it again later.
-        """
-        self.guard()
+        """Do as `Reconciler.write_lease_keys`, without asking a guard."""
         written, after = 0, ""
         while names := self._telemetry.without_lease_key(after=after, limit=_AT_ONCE):
             after = names[-1]
@@ -231,7 +191,9 @@ class Reconciler:
         with self._vault.transaction() as records:
             agents = records.lock_agents(names)
             # Whose registration was changed is told apart by `attempt`.
-            exchanged = self.exchanged({agent.agent: agent.registered for agent in agents})
+            exchanged = self._witness.exchanged(
+                {agent.agent: agent.registered for agent in agents}
+            )
             keys = {
                 agent.agent: agent.lease_key
                 for agent in agents
@@ -244,14 +206,7 @@ class Reconciler:
         return len(keys)
 
     def unfinished(self, *, older_than: dt.timedelta, limit: int) -> list[str]:
-        """
-        Return agents that a process left unfinished, whose next lease is due, or to try again.
-
-        Args:
-            older_than: How long ago a change must be for its process to be taken for dead.
-
-            limit: How many of each.
-        """
+        """Return as `Reconciler.unfinished`."""
         with self._vault.transaction() as records:
             left = records.unfinished(older_than=older_than, limit=limit)
             due = records.due(now=self._clock(), limit=limit)
@@ -259,35 +214,28 @@ class Reconciler:
             return list(dict.fromkeys(left + due + again))
 
     def check_handle(self, records: Records, agent: Agent, handle: Handle) -> None:
-        """
-        Return if *handle*, which was added at *agent*, can be measured under.
-
-        Raises:
-            UnitFault: It cannot: the gateway's key, the purpose's key, or the size of the lease.
-        """
+        """Return as `Reconciler.check_handle`."""
         self._planner.check(records, agent, handle, now=self._clock())
 
     def check(self) -> None:
         """
-        Return if the telemetry database is there, and may be written to.
+        Return if the telemetry database is there.
 
         Raises:
             TelemetryUnavailable: It is not.
-            TrustError: It must not be written to.
         """
         self._telemetry.check()
-        self.guard()
 
     def _plan(
         self, records: Records, agents: list[Agent], *, now: dt.datetime
     ) -> list[GatewayPlan]:
-        exchanged = self.exchanged({agent.agent: agent.registered for agent in agents})
+        exchanged = self._witness.exchanged({agent.agent: agent.registered for agent in agents})
         plans = self._planner.plan(records, agents, cut=self._cut, now=now)
-        return [_without_lease(p) if p.agent.agent in exchanged else p for p in plans]
+        return [without_lease(p) if p.agent.agent in exchanged else p for p in plans]
 
     def _cut(self, chains: Mapping[Chain, int]) -> Set[Chain]:
         """Return those of *chains* that had more decisions: their last one is not the last."""
-        cut = self.cut(chains)
+        cut = self._witness.cut(chains)
         if cut:
             _log.error("decisions_missing", chains=len(cut))
         return cut
@@ -346,43 +294,85 @@ def _is_needed(plan: GatewayPlan, failed: Mapping[str, set[Failure]], *, now: dt
     )
 
 
-def _without_lease(plan: GatewayPlan) -> GatewayPlan:
-    """Return *plan* of a gateway that is registered otherwise than when it was first seen."""
-    failure = Failure(gateway(plan.agent.agent), Cause.REGISTRATION)
-    return msgspec.structs.replace(
-        plan,
-        grants=[],
-        permissions=[],
-        held=[*plan.held, *(s.handle for s in plan.grants)],
-        term=None,
-        failures=plan.failures | {failure},
-    )
+class Reconciler:
+    """
+    Writes what follows from the vault, once the guard lets the telemetry database be written to.
 
+    Args:
+        unguarded: Does the work.
 
-def _together(parts: Sequence[Reconciled]) -> Reconciled:
-    """Return what was done in *parts* as one."""
-    return Reconciled(
-        max((p.committed_at for p in parts if p.committed_at), default=None),
-        max((p.withdrawn_at for p in parts if p.withdrawn_at), default=None),
-        {agent: version for p in parts for agent, version in p.versions.items()},
-        {agent: found for p in parts for agent, found in p.failures.items()},
-        frozenset().union(*(p.left for p in parts)),
-    )
+        guard: Asked each time before the telemetry database is written to.
+    """
 
+    def __init__(self, unguarded: UnguardedReconciler, guard: Guard) -> None:
+        self._unguarded = unguarded
+        self._guard = guard
 
-def _change(plan: GatewayPlan) -> Change:
-    is_exchanged = Failure(gateway(plan.agent.agent), Cause.REGISTRATION) in plan.failures
-    if is_exchanged and plan.agent.revoked_at is None:
-        return Change.that_ends(plan.agent.agent, held=plan.held)
-    ends = plan.agent.certified_until
-    return Change(
-        agent=plan.agent.agent,
-        format=plan.agent.format,
-        revoked_at=plan.agent.revoked_at,
-        permissions=plan.permissions,
-        term=plan.term,
-        lease_version=plan.agent.lease_version,
-        held=plan.held,
-        lease_key=plan.agent.lease_key,
-        expires_at=None if ends is None else ends + CLOCKS_APART,
-    )
+    def reconcile(self, agents: Sequence[str], *, renew: bool = False) -> Reconciled:
+        """
+        Do as `attempt`, for a command that promises that what has ended is ended.
+
+        Raises:
+            VaultUnavailable: Some of it may be done; do it again later.
+            TelemetryUnavailable: Nothing is done; do it again later.
+            NotInForce: At a gateway nothing could be done; at all others everything is.
+            TrustError: The telemetry database must not be written to.
+        """
+        return self.attempt(agents, renew=renew).check()
+
+    def attempt(self, agents: Sequence[str], *, renew: bool = False) -> Reconciled:
+        """
+        Bring everything about *agents* up to date; with *renew*, issue new leases in any case.
+
+        An agent, person, purpose or key that is at fault is set aside, and told in what is
+        returned; everything else is done. Whatever fails, a handle that has ended permits
+        nothing any more, but at the agents that are told to be left.
+
+        Raises:
+            VaultUnavailable: Some of it may be done; do it again later.
+            TelemetryUnavailable: Nothing is done; do it again later.
+            TrustError: The telemetry database must not be written to.
+        """
+        self._guard.ensure()
+        return self._unguarded.attempt(agents, renew=renew)
+
+    def write_lease_keys(self) -> int:
+        """
+        Write the lease keys of agents that were enrolled before that was done; return how many.
+
+        Raises:
+            Unavailable: Some may be written; do it again later.
+        """
+        self._guard.ensure()
+        return self._unguarded.write_lease_keys()
+
+    def unfinished(self, *, older_than: dt.timedelta, limit: int) -> list[str]:
+        """
+        Return agents that a process left unfinished, whose next lease is due, or to try again.
+
+        Args:
+            older_than: How long ago a change must be for its process to be taken for dead.
+
+            limit: How many of each.
+        """
+        return self._unguarded.unfinished(older_than=older_than, limit=limit)
+
+    def check_handle(self, records: Records, agent: Agent, handle: Handle) -> None:
+        """
+        Return if *handle*, which was added at *agent*, can be measured under.
+
+        Raises:
+            UnitFault: It cannot: the gateway's key, the purpose's key, or the size of the lease.
+        """
+        self._unguarded.check_handle(records, agent, handle)
+
+    def check(self) -> None:
+        """
+        Return if the telemetry database is there, and may be written to.
+
+        Raises:
+            TelemetryUnavailable: It is not.
+            TrustError: It must not be written to.
+        """
+        self._unguarded.check()
+        self._guard.ensure()

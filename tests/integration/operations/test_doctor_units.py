@@ -8,7 +8,7 @@ import pytest
 from tests.fixtures.vault import Office, measured
 from tests.support import poisons
 from tests.support.poisons import POISONS, want
-from trust.app import App
+from trust.composition import App
 from vitalveil.doctor import units
 from vitalveil.doctor.finding import Finding, Level
 

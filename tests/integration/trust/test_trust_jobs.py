@@ -14,10 +14,9 @@ from cryptography import x509
 
 from tests.fixtures.vault import Office, measured
 from tests.support.poisons import POISONS, set_aside
-from trust.app import App
 from trust.cli import batch
 from trust.cli.commands import registry
-from trust.composition import now
+from trust.composition import App, now
 from trust.config import CertificateSettings
 from trust.domain.units import Cause
 from trust.enrolment.broker_reload import reload_broker

@@ -1,11 +1,10 @@
-"""The courier on a real broker: a lease that ends the connection, and a closed telemetry."""
+"""The lease publisher on a real broker: a lease that ends the connection, a closed telemetry."""
 
 import asyncio
 import contextlib
 import datetime as dt
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,43 +13,55 @@ from tests.fixtures.broker import broker_settings
 from tests.fixtures.pki import Certificates
 from tests.fixtures.vault import Office
 from tests.support.poisons import POISONS, set_aside, want
-from trust.app import App
+from trust.composition import App
 from trust.domain.units import Cause
 from trust.errors import Tampered
 from trust.metrics import Metrics
 from trust.reconcile import mqtt_broker
 from trust.reconcile.lease_publisher import LeasePublisher
 from trust.reconcile.mqtt_broker import MqttBroker
+from trust.reconcile.reconciler import Guard, Reconciler
 
 pytestmark = [pytest.mark.database, pytest.mark.broker]
 
 SMALL = 4096
 
 
+class _ClosedGuard:
+    """Keeps telemetry from being written to, until it is told otherwise."""
+
+    is_closed = True
+
+    def ensure(self) -> None:
+        if self.is_closed:
+            raise Tampered("a step of an erasure")
+
+
 @contextlib.asynccontextmanager
 async def _running(
-    office: Office, broker: MqttBroker, *, guard: Callable[[], None] | None = None
+    office: Office, broker: MqttBroker, *, guard: Guard | None = None
 ) -> AsyncIterator[None]:
     # Connections of its own, because it works in a thread.
     app = App(office.settings)
+    reconciler = app.reconciler
     if guard is not None:
-        app.reconciler.guard = guard
-    courier = LeasePublisher(
+        reconciler = Reconciler(reconciler._unguarded, guard)
+    publisher = LeasePublisher(
         app.vault,
-        app.reconciler,
+        reconciler,
         broker,
         listen_to=office.settings.vault,
         metrics=Metrics(),
         repair_after=dt.timedelta(seconds=0.1),
     )
     stop = asyncio.Event()
-    working = asyncio.create_task(courier.run(stop))
+    working = asyncio.create_task(publisher.run(stop))
     try:
         yield
     finally:
         stop.set()
         await working
-        courier.close()
+        publisher.close()
         app.close()
 
 
@@ -129,18 +140,13 @@ async def test_leases_are_published_while_telemetry_is_closed(
     office.accept(office.add_subject(), agent)
     other, _ = office.enrol()
     mqtt = MqttBroker(broker_settings(broker, certificates, "trust"), max_packet_bytes=131_072)
-    closed: list[Any] = [True]
-
-    def guard() -> None:
-        if closed:
-            raise Tampered("a step of an erasure")
-
+    guard = _ClosedGuard()
     want(office, other)
 
     async with _running(office, mqtt, guard=guard):
         await _until(lambda: _is_published(office, [agent]))
         await _until(lambda: set_aside(office) == {"clear-telemetry": {Cause.TAMPERED}})
-        closed.clear()
+        guard.is_closed = False
         await _until(
             lambda: not office.vault.fetch("SELECT FROM vault.agents WHERE applied < wanted")
         )

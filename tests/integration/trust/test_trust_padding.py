@@ -18,7 +18,7 @@ from tests.fixtures.broker import broker_settings
 from tests.fixtures.pki import Certificates
 from tests.fixtures.vault import Office, Refusal
 from tests.support.poisons import POISONS, set_aside
-from trust.app import App
+from trust.composition import App
 from trust.metrics import Metrics
 from trust.reconcile.lease_publisher import LeasePublisher
 from trust.reconcile.mqtt_broker import MqttBroker

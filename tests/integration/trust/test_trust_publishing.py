@@ -26,8 +26,8 @@ from simulators.stack.trust_shell import INVENTED_YES
 from tests.fixtures.broker import broker_settings
 from tests.fixtures.pki import Certificates
 from tests.fixtures.vault import Office, open_lease
-from trust.app import App
 from trust.cli import batch
+from trust.composition import App
 from trust.errors import BrokerUnavailable
 from trust.ports import SealedLease
 from trust.reconcile.mqtt_broker import MqttBroker

@@ -11,8 +11,8 @@ import pytest
 
 from tests.fixtures.vault import Office, Refusal, measured
 from tests.integration.trust.test_trust_cli import configure, run
-from trust.app import App
 from trust.cli import batch
+from trust.composition import App
 from trust.config import DatabaseSettings
 from trust.keys import file_keys
 

@@ -13,7 +13,7 @@ from simulators.stack.trust_shell import INVENTED_YES
 from tests.fixtures.vault import Office, Refusal
 from tests.support import poisons
 from tests.support.poisons import LOW_ORDER, POISONS, set_aside, want
-from trust.app import App
+from trust.composition import App
 from trust.domain.units import Cause
 
 pytestmark = pytest.mark.database
@@ -275,14 +275,15 @@ def test_an_error_that_nobody_foresaw_costs_one_gateway(
     for agent, _ in agents:
         _measured(clinic, agent, "C0:FF:EE:00:00:01")
     bad = agents[1][0]
-    seal = clinic.app.reconciler._seal
+    unguarded = clinic.app.reconciler._unguarded
+    seal = unguarded._seal
 
     def broken(plan: object, *arguments: object, **more: object) -> object:
         if plan.agent.agent == bad:  # type: ignore[attr-defined]
             raise ZeroDivisionError
         return seal(plan, *arguments, **more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(clinic.app.reconciler, "_seal", broken)
+    monkeypatch.setattr(unguarded, "_seal", broken)
     want(clinic, *(agent for agent, _ in agents))
 
     clinic.app.reconciler.attempt([agent for agent, _ in agents])

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 from uuid import UUID
 
-from trust.app import App
+from trust.composition import App
 
 Result = dict[str, Any]
 

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
-from trust.app import App
-from trust.composition import now
+from trust.composition import App, now
 from trust.consent.consent import RecordedDecision
 from trust.consent.giving import Grant, Refusal
 from trust.decisions import evidence
@@ -17,7 +16,7 @@ from trust.decisions.decisions import State
 from trust.decisions.evidence import Said, Vouching
 from trust.domain.purposes import parse_reference
 from trust.errors import Refused, UsageError
-from trust.reconcile.reconciler import Reconciled
+from trust.reconcile.reconciled import Reconciled
 from trust.reidentification.reidentification import read_key
 
 Result = dict[str, Any]

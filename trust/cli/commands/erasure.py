@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from trust.app import App
+from trust.composition import App
 from trust.consent.restriction import Restricted
 from trust.erasure import certificate
 from trust.erasure.eraser import scope_of

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from trust.app import App
+from trust.composition import App
 from trust.consent.policy_review import PolicyComparison
 from trust.domain.approval import APPROVALS
 from trust.domain.policy_file import MAX_FILE_BYTES

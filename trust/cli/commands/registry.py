@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from runtime.tls import client_context
-from trust.app import App
 from trust.cli import settings_check
 from trust.cli.commands import audit, decisions, erasure, officers, policies, rights, units
 from trust.cli.commands.decisions import done, instant
-from trust.composition import now
+from trust.composition import App, now
 from trust.config import DatabaseSettings, Settings
 from trust.decisions.leases import version_by_time
 from trust.decisions.representatives import check_born

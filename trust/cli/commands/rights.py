@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 from uuid import UUID
 
-from trust.app import App
-from trust.composition import now
+from trust.composition import App, now
 from trust.decisions import consent_receipt, evidence
 from trust.decisions.consent_receipt import Statement
 from trust.decisions.reminders import KIND, SHOWN_BEFORE, Reminder, reminder

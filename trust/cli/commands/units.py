@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from trust.app import App
+from trust.composition import App
 from trust.domain.units import SENTENCES, SetAside
 
 Result = dict[str, Any]

@@ -17,8 +17,7 @@ from tests.integration.trust.consent.test_trust_evidence import (
     officer,
 )
 from tests.integration.trust.consent.test_trust_policies import CARE, NARROW, WIDE, write
-from trust.app import App
-from trust.composition import now
+from trust.composition import App, now
 from trust.consent.giving import Grant
 from trust.decisions.decisions import GivenBy
 from trust.decisions.evidence import NotSaid, Said

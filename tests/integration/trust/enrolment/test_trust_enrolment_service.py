@@ -32,7 +32,7 @@ from simulators.stack.child import Child, free_port
 from simulators.stack.toml import format_toml
 from tests.fixtures.vault import Office, Refusal
 from tests.support.poisons import LOW_ORDER
-from trust.app import App
+from trust.composition import App
 from trust.config import ServeSettings
 from trust.domain import tokens
 from trust.domain.lease_keys import montgomery

@@ -22,8 +22,7 @@ from runtime.settings import BrokerSettings, TlsSettings
 from runtime.tls import client_context
 from simulators.stack.broker import Mosquitto
 from tests.fixtures.vault import Office
-from trust.app import App
-from trust.composition import now
+from trust.composition import App, now
 from trust.config import CertificateSettings
 from trust.domain.pki import Holder, common_name
 from trust.enrolment.cutoff import Cutoff
