@@ -1,8 +1,8 @@
 """
-`python -m simulators.people.calibration`: sets personas against recordings, as a table and a plot.
+`python -m simulators.people.calibration`: compares personas with recordings.
 
-What comes out is committed in `docs/`, so that everybody sees how close invented people are, and
-where not. `--check` tells whether it is as the code would make it now.
+Writes `docs/personas.md` and `docs/personas.svg`, which show how close invented people are to
+recorded ones, and where they are not.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from simulators.charts import Line, plot
+from charts.chart import Line, draw, stack
 from simulators.people.people import DEFAULT_SOURCE
 from simulators.people.persona import glucose, heart
 from simulators.people.persona.day import DAY_MS
@@ -39,15 +39,16 @@ _NAMES: Final = {
     "rr_interval": "RR intervals, ms",
 }
 _INTRODUCTION: Final = """\
-# How like the real thing invented people are
+# How close invented people are to recorded ones
 
-Personas (`simulators/people/persona/`) stand in where no recording is at hand. This page sets them
-against the recordings that replay uses; each figure is that of one person, and a group is told by
-its least and greatest. `python -m simulators.people.calibration --source PATH` makes it anew; the
-recordings' licences are named in `simulators/recordings/attribution.py`.
+Personas (`simulators/people/persona/`) are played where no recording is at hand. This page
+compares them with the recordings that replay uses. Each figure belongs to one person; a group is
+described by its lowest and its highest person.
+`python -m simulators.people.calibration --source PATH` makes the page again;
+`simulators/recordings/attribution.py` names the licences of the recordings.
 
-A persona is made to load a system with values that move and fail like the real thing.
-It is no model to learn medicine from.
+A persona loads a system with values that move and fail like measured ones. It is not a model to
+learn medicine from.
 """
 
 
@@ -59,32 +60,24 @@ class Group(msgspec.Struct, frozen=True):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Write table and plot, or check them; return the exit code."""
+    """Write the table and the charts; return the exit code, 2 without recordings."""
     parser = argparse.ArgumentParser(prog="python -m simulators.people.calibration")
     parser.add_argument("--source", type=Path, default=DEFAULT_SOURCE, metavar="PATH")
     parser.add_argument("--out", type=Path, default=Path("docs"), metavar="DIR")
-    parser.add_argument("--check", action="store_true", help="write nothing; say what differs")
     arguments = parser.parse_args(argv)
     if not arguments.source.exists():
-        sys.stderr.write("there are no recordings; name them with --source\n")
+        sys.stderr.write(
+            f"There are no recordings at {arguments.source}. Name their folder with --source.\n"
+        )
         return 2
     groups = [recorded(arguments.source), invented()]
-    made = {"personas.md": table(groups), "personas.svg": picture(groups)}
-    stale = [
-        name
-        for name, text in made.items()
-        if not (arguments.out / name).exists() or (arguments.out / name).read_text() != text
-    ]
-    if arguments.check:
-        sys.stderr.writelines(f"{name} is not as the code makes it\n" for name in stale)
-        return 1 if stale else 0
-    for name, text in made.items():
-        (arguments.out / name).write_text(text)
+    (arguments.out / "personas.md").write_text(table(groups))
+    (arguments.out / "personas.svg").write_text(picture(groups))
     return 0
 
 
 def recorded(source: Path) -> Group:
-    """Return the figures of every recording that is long enough."""
+    """Return the figures of every recording below *source* with at least a thousand values."""
     people: dict[str, list[LikenessFigures]] = {name: [] for name in _NAMES}
     for recording in index.find(source).recordings:
         for samples in recording.load():
@@ -93,7 +86,7 @@ def recorded(source: Path) -> Group:
 
 
 def invented() -> Group:
-    """Return the figures of some personas."""
+    """Return the figures of eight personas: two weeks of glucose, four days of heart beats."""
     people: dict[str, list[LikenessFigures]] = {name: [] for name in _NAMES}
     for number in range(_PEOPLE):
         seed = f"calibration/{number}"
@@ -113,7 +106,7 @@ def _until(samples: Iterator[Sample], end_ms: int) -> Iterator[Sample]:
 
 
 def _add(people: dict[str, list[LikenessFigures]], samples: Sequence[Sample]) -> None:
-    """Add what *samples* show, of each quantity of which there is enough."""
+    """Add the figures of each quantity that *samples* hold enough values of."""
     for quantity in ("heart_rate", "glucose_interstitial"):
         some = [s for s in samples if s.quantity == quantity]
         if len(some) >= _MIN_SAMPLES and _is_of_five_minutes(some):
@@ -130,7 +123,7 @@ def _is_of_five_minutes(samples: Sequence[Sample]) -> bool:
 
 
 def table(groups: Sequence[Group]) -> str:
-    """Return the page."""
+    """Return the page, as Markdown."""
     parts = [_INTRODUCTION, "![distributions and autocorrelations](personas.svg)\n"]
     for quantity, title in _NAMES.items():
         counts = ", ".join(f"{len(g.people[quantity])} {g.name}" for g in groups)
@@ -166,32 +159,24 @@ def _row(name: str, pairs: Sequence[tuple[float, float]]) -> str:
 
 
 def picture(groups: Sequence[Group]) -> str:
-    """Return the plots as one SVG: quantiles, and correlation over the lag."""
-    plots = []
+    """Return one SVG of four charts: quantiles and autocorrelation of two quantities."""
+    panels = []
     for quantity in ("heart_rate", "glucose_interstitial"):
-        for kind in ("quantiles", "autocorrelation"):
-            lines = [line for group in groups for line in _lines(group, quantity, kind)]
-            unit = {"quantiles": "%", "autocorrelation": "min"}[kind]
-            svg = plot(lines, x=f"{{:g}} {unit}".format, y="{:g}".format)
-            plots.append((f"{_NAMES[quantity]}: {kind}", svg))
-    parts = [
-        f'<text x="4" y="{place * 270 + 16}" font-weight="bold">{title}</text>'
-        f'<g transform="translate(0,{place * 270 + 22})">{_inner(svg)}</g>'
-        for place, (title, svg) in enumerate(plots)
-    ]
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 860 {270 * len(plots)}"'
-        ' font-family="sans-serif" font-size="11"><rect width="100%" height="100%" fill="#fff"/>'
-        f"{''.join(parts)}</svg>\n"
-    )
-
-
-def _inner(svg: str) -> str:
-    return svg.partition(">")[2].removesuffix("</svg>")
+        for kind, unit in (("quantiles", "%"), ("autocorrelation", "min")):
+            heading = f"{_NAMES[quantity]}: {kind}"
+            svg = draw(
+                [line for group in groups for line in _lines(group, quantity, kind)],
+                title=heading,
+                description="The lowest and the highest person of each group.",
+                x=f"{{:g}} {unit}".format,
+                y="{:g}".format,
+            )
+            panels.append((heading, svg))
+    return stack(panels)
 
 
 def _lines(group: Group, quantity: str, kind: str) -> Iterator[Line]:
-    """Yield the outermost people of a group: all others are in between."""
+    """Yield the lowest and the highest person of a group, by median."""
     people = group.people[quantity]
     chosen = sorted(people, key=lambda p: p.values["q50"])
     for name, person in (("lowest", chosen[0]), ("highest", chosen[-1])):
@@ -199,7 +184,7 @@ def _lines(group: Group, quantity: str, kind: str) -> Iterator[Line]:
             points = [(float(k[1:]), v) for k, v in person.values.items() if k[1:].isdigit()]
         else:
             points = [(float(lag), v) for lag, v in person.autocorrelation.items()]
-        yield f"{group.name} {name}", points
+        yield Line(f"{group.name} {name}", points)
 
 
 if __name__ == "__main__":

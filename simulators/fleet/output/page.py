@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
-from simulators.charts import Line, plot
+from charts.chart import Line, Point, draw
 from simulators.fleet.output.view import ceilings_of, cores_of, cost_of, drain_of, in_time, in_unit
 from simulators.fleet.report.report import FleetReport
 
@@ -16,7 +16,7 @@ color:#1f2937;background:#fff}h1{font-size:1.5rem}h2{font-size:1.1rem;margin-top
 table{border-collapse:collapse;font-variant-numeric:tabular-nums}
 td,th{padding:.2rem .7rem;border-bottom:1px solid #e5e7eb;text-align:right}
 td:first-child,th:first-child{text-align:left}.broken{color:#b91c1c;font-weight:600}
-.kept{color:#15803d}svg{width:100%;height:auto}text{font:11px system-ui,sans-serif;fill:#4b5563}
+.kept{color:#15803d}svg{width:100%;height:auto}
 """
 
 
@@ -49,26 +49,37 @@ def render(report: FleetReport) -> str:
 
 def _plots(report: FleetReport) -> list[str]:
     over_time = functools.partial(
-        plot, x=_seconds, marks=[(phase.from_s, phase.name) for phase in report.phases]
+        draw,
+        description="Over the seconds since the first phase began. Phases are marked.",
+        x=_seconds,
+        marks=[(phase.from_s, phase.name) for phase in report.phases],
     )
-    lines = [
-        ("online", [(s.at_s, float(s.online)) for s in report.samples]),
-        ("envelopes waiting", [(s.at_s, float(s.waiting)) for s in report.samples]),
+    gateways = [
+        Line("online", [(s.at_s, float(s.online)) for s in report.samples]),
+        Line("envelopes waiting", [(s.at_s, float(s.waiting)) for s in report.samples]),
     ]
-    p99 = [("p99", _by_second(report.per_second["p99"]))]
+    p99 = [Line("p99", _by_second(report.per_second["p99"]))]
+    by_share = draw(
+        [Line("queryable", _curve(report))],
+        title="Time to queryable",
+        description="Over the share of the envelopes. The time is on a logarithmic scale.",
+        x=_share,
+        y=in_time,
+        is_log=True,
+    )
     return [
         "<h2>Envelopes a second</h2>",
-        over_time(_rates(report), y=_count),
+        over_time(_rates(report), title="Envelopes a second", y=_count),
         "<h2>99 % of times to queryable, by second in which it was due</h2>",
-        over_time(p99, y=in_time, is_log=True),
+        over_time(p99, title="99 % of times to queryable", y=in_time, is_log=True),
         "<h2>Time to queryable, by share of the envelopes</h2>",
-        plot([("queryable", _curve(report))], x=_share, y=in_time, is_log=True),
+        by_share,
         "<h2>Gateways</h2>",
-        over_time(lines, y=_count),
+        over_time(gateways, title="Gateways", y=_count),
         "<h2>CPU, in cores</h2>",
-        over_time(_uses(report, "cpu"), y=_count),
+        over_time(_uses(report, "cpu"), title="CPU, in cores", y=_count),
         "<h2>Memory, in MB</h2>",
-        over_time(_uses(report, "rss_mb"), y=_count),
+        over_time(_uses(report, "rss_mb"), title="Memory, in MB", y=_count),
     ]
 
 
@@ -144,15 +155,15 @@ def _cores(report: FleetReport) -> list[str]:
 
 
 def _rates(report: FleetReport) -> list[Line]:
-    return [(n, _by_second(report.per_second[n])) for n in ("offered", "sent", "stored")]
+    return [Line(n, _by_second(report.per_second[n])) for n in ("offered", "sent", "stored")]
 
 
-def _by_second(values: Sequence[float]) -> list[tuple[float, float]]:
+def _by_second(values: Sequence[float]) -> list[Point]:
     # The last second is only a part of one.
     return [(float(second), value) for second, value in enumerate(values[:-1] or values)]
 
 
-def _curve(report: FleetReport) -> list[tuple[float, float]]:
+def _curve(report: FleetReport) -> list[Point]:
     """Return the curve over the number of nines: 99 % at 2."""
     return [(-math.log10(max(1 - quantile, 1e-6)), s) for quantile, s in report.curve]
 
@@ -160,8 +171,8 @@ def _curve(report: FleetReport) -> list[tuple[float, float]]:
 def _uses(report: FleetReport, field: str) -> list[Line]:
     names = sorted({name for sample in report.samples for name in getattr(sample, field)})
     return [
-        (name, [(s.at_s, getattr(s, field)[name]) for s in report.samples
-                if name in getattr(s, field)])
+        Line(name, [(s.at_s, getattr(s, field)[name]) for s in report.samples
+                    if name in getattr(s, field)])
         for name in names
     ]  # fmt: skip
 
