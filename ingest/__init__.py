@@ -1,7 +1,8 @@
 """
-The data plane: a delivery comes in, rows come out, and the ack follows the COMMIT.
+The data plane: receives deliveries, stores rows, and acknowledges after the COMMIT.
 
-Receives sealed envelopes over MQTT, admits what a permission covers, stores each observation
-exactly once, and tells the agent what is settled. Holds no identity and no pseudonym's root key;
-never acknowledges what is not committed, and never imports another program.
+Ingest receives sealed envelopes over MQTT, admits what a permission covers, stores each
+observation exactly once, and tells the agent which envelopes are settled. It holds no identities
+of people and no root key of pseudonyms, never acknowledges what is not committed, and never
+imports another program.
 """

@@ -1,4 +1,4 @@
-"""The books: what became of every envelope received, in sums that agree at every scrape."""
+"""The accounting of envelopes: counters that add up at every scrape."""
 
 import threading
 from collections.abc import Iterable, Mapping
@@ -16,8 +16,8 @@ class Accounting(Collector):
     """
     Received = stored + duplicate + refused + quarantined + abandoned + in flight.
 
-    One collector and one lock, not a metric for each: /metrics is written by a thread of its own,
-    and a flush between two metrics would look like envelopes that are lost.
+    One collector with one lock instead of separate metrics: another thread writes /metrics, and a
+    flush between the reading of two metrics would look like lost envelopes.
     """
 
     def __init__(self) -> None:
@@ -28,26 +28,26 @@ class Accounting(Collector):
         self._lock = threading.Lock()
 
     def receive(self, count: int) -> None:
-        """Note envelopes that were taken from the broker."""
+        """Count envelopes taken from the broker."""
         with self._lock:
             self._received += count
             self._in_flight += count
 
     def abandon(self, count: int) -> None:
-        """Note envelopes that were dropped unread."""
+        """Count envelopes dropped unread because their connection was lost."""
         with self._lock:
             self._abandoned += count
             self._in_flight -= count
 
     def settle(self, outcomes: Mapping[Outcome, int]) -> None:
-        """Note envelopes whose outcome is committed."""
+        """Count envelopes whose outcome is committed, by outcome."""
         with self._lock:
             for outcome, count in outcomes.items():
                 self._settled[outcome] += count
                 self._in_flight -= count
 
     def collect(self) -> Iterable[Metric]:
-        """Yield the sums of one moment."""
+        """Yield all counters as they are at one moment."""
         with self._lock:
             received, abandoned, in_flight = self._received, self._abandoned, self._in_flight
             settled = dict(self._settled)
@@ -60,9 +60,9 @@ class Accounting(Collector):
         yield shown
         yield CounterMetricFamily(
             _P + "abandoned_envelopes",
-            "Dropped unread, because their connection was lost: come again.",
+            "Envelopes dropped unread because their connection was lost; the broker resends them.",
             value=abandoned,
         )
         yield GaugeMetricFamily(
-            _P + "in_flight_envelopes", "Received and not settled.", value=in_flight
+            _P + "in_flight_envelopes", "Envelopes received and not settled.", value=in_flight
         )

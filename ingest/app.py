@@ -1,4 +1,4 @@
-"""The composition root: the one file that names every concrete part and puts them together."""
+"""The composition root: the one module that constructs every concrete part of ingest."""
 
 import asyncio
 import gc
@@ -11,6 +11,7 @@ import uvloop
 
 from ingest.admission.opening import Opening
 from ingest.admission.permissions import Changes, Permissions
+from ingest.committer import Clocks
 from ingest.config import Settings, read_keys
 from ingest.errors import StoreError
 from ingest.metrics import Metrics
@@ -18,7 +19,7 @@ from ingest.mqtt.receiver import MqttReceiver
 from ingest.receipt_sender import ReceiptSender
 from ingest.receipts.receipts import Proofs, Receipts
 from ingest.receipts.settle import Settlements
-from ingest.service import Clocks, Service
+from ingest.service import Service
 from ingest.storage.database import connection_string
 from ingest.storage.monitor import DatabaseMonitor
 from ingest.storage.quarantine import sealer_to
@@ -36,18 +37,21 @@ from wire.sealing import Opener
 
 _DRAIN_TIMEOUT_S: Final = 5.0
 _COLLECT_EVERY: Final = 100_000
-"""A flush holds thousands of objects for a moment, and none of them in a circle."""
+"""
+Threshold of the garbage collector: a flush holds thousands of objects for a moment, and no
+reference cycle.
+"""
 CERTIFICATE_END: Final = "vitalveil_ingest_certificate_end_timestamp_seconds"
 _log = logs.Log("ingest.app")
 
 
 def now_ms() -> int:
-    """Return the time, ms since 1970."""
+    """Return the time of the system clock, ms since 1970."""
     return time.time_ns() // 1_000_000
 
 
 class _Part(Protocol):
-    """Something that is connected or not."""
+    """A part of ingest that is connected or not."""
 
     is_live: bool
     on_change: Callable[[bool], None]
@@ -55,7 +59,7 @@ class _Part(Protocol):
 
 class App:
     """
-    Ingest, put together and not yet running.
+    All parts of ingest, constructed and not yet running.
 
     Raises:
         ConfigError: A file that the settings name is missing or wrong.
@@ -131,11 +135,11 @@ class App:
         self._is_live = dict.fromkeys(parts_of, False)
         for name, parts in parts_of.items():
             for part in parts:
-                part.on_change = self._shows(name)
+                part.on_change = self._liveness_of(name)
 
-    def _shows(self, name: str) -> Callable[[bool], None]:
-        # Of the connections to the database an idle one does not notice what becomes of it: the
-        # last that tried tells.
+    def _liveness_of(self, name: str) -> Callable[[bool], None]:
+        # An idle connection to the database does not notice that it is lost: the connection that
+        # was used last decides.
         def show(is_live: bool) -> None:
             self._is_live[name] = is_live
             self.metrics.connected.labels(name).set(is_live)
@@ -150,20 +154,20 @@ class App:
         return self.permissions.epoch
 
     def missing(self) -> Iterable[str]:
-        """Return what it still lacks to be ready."""
+        """Return the names of the parts that are not connected, for /readyz."""
         return [name for name, is_live in self._is_live.items() if not is_live]
 
     async def run(self, stop: asyncio.Event, *, on_port: Callable[[int], None]) -> None:
         """
-        Run until *stop*.
+        Run until *stop* is set, then commit and acknowledge the envelopes that are held.
 
         Args:
-            stop: Asks to finish what is held and leave.
+            stop: Ends the run.
 
-            on_port: Told where /metrics is served.
+            on_port: Called with the port on which /metrics is served.
 
         Raises:
-            Unusable: The database is not what it should be.
+            Unusable: The schema, a right or a password of the database is wrong.
             ConfigError: The address of /metrics cannot be listened on.
         """
         with http.serve(
@@ -180,7 +184,7 @@ class App:
                     reading.cancel()
                     beating.cancel()
                     return
-                # What was imported and read until here stays: the collector need not look at it.
+                # Objects created so far live until the end: the collector need not visit them.
                 gc.collect()
                 gc.freeze()
                 gc.set_threshold(_COLLECT_EVERY)
@@ -194,7 +198,7 @@ class App:
                     await store.close()
 
     async def _is_stopped_before_start(self, stop: asyncio.Event) -> bool:
-        """Wait for the permissions and the database; tell whether *stop* came first."""
+        """Wait for the permissions and the database; return whether *stop* was set first."""
         waiting = asyncio.create_task(self._until_loaded())
         stopping = asyncio.create_task(stop.wait())
         try:
@@ -207,7 +211,7 @@ class App:
             stopping.cancel()
 
     async def _until_loaded(self) -> None:
-        # Before the first delivery is taken: refusing for want of knowledge would lose it.
+        # Before the first delivery is taken: without permissions it would be refused and lost.
         await self._is_loaded.wait()
         await self.service.open()
 

@@ -41,53 +41,73 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="vitalveil ingest", description="Envelopes in, time series out."
+        prog="vitalveil ingest",
+        description="Receive sealed envelopes over MQTT, and store permitted observations.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, text in (
-        ("run", "receive, store and acknowledge until a stop signal"),
-        ("check-config", "read the settings and every file that they name, and say what is wrong"),
+        ("run", "receive, store and acknowledge envelopes until a stop signal"),
+        ("check-config", "check the settings and every file that they name, without connecting"),
     ):
         command = commands.add_parser(name, help=text, description=text)
-        command.add_argument("--config", type=Path, metavar="FILE", help="settings, in TOML")
-    text = "bring the telemetry database to the schema of this software"
+        command.add_argument("--config", type=Path, metavar="FILE", help="settings file, in TOML")
+    text = "create the schema of the telemetry database, or update it to this version"
     command = commands.add_parser("migrate", help=text, description=text)
-    command.add_argument("--dsn", required=True, help="of an administrator, without a password")
-    command.add_argument("--password-file", type=Path, metavar="FILE", help="its password")
+    _add_administrator(command)
     command.add_argument(
         "--role-password",
         action="append",
         default=[],
         metavar="ROLE=FILE",
-        help=f"let ROLE log in with the password in FILE; one of {', '.join(roles.TELEMETRY)}",
+        help="allow ROLE to log in with the password in FILE; can be given several times; roles "
+        f"are {', '.join(roles.TELEMETRY)}",
     )
     _add_quarantine(commands)
-    text = "make ingest's key pair: ingest.key (private) and ingest.pub"
+    text = "make the key pair of ingest: ingest.key (private) and ingest.pub (public)"
     command = commands.add_parser("keygen", help=text, description=text)
-    command.add_argument("--out", type=Path, required=True, metavar="DIR")
+    command.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="folder for the two files"
+    )
     return parser
 
 
+def _add_administrator(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--dsn",
+        required=True,
+        help="connection string of a database administrator, without the password",
+    )
+    command.add_argument(
+        "--password-file",
+        type=Path,
+        metavar="FILE",
+        help="file that holds the administrator's password",
+    )
+
+
 def _add_quarantine(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    text = "look at the quarantine, or store what a key of ours opens now"
+    text = "show the envelopes in quarantine, open them again, or give them up"
     command = commands.add_parser("quarantine", help=text, description=text)
     command.add_argument(
         "step",
         choices=("show", "reopen", "give-up"),
-        help="show: how much there is, and until when; reopen: open it again, and store what is "
-        "permitted; give-up: let a gateway forget what no key opens, for ever",
+        help="show: count the envelopes by reason, with the dates on which they are deleted; "
+        "reopen: open the envelopes again with the present keys, and store what is permitted; "
+        "give-up: settle the envelopes of one gateway that no key opens, so that the gateway "
+        "deletes them; this cannot be undone",
     )
-    command.add_argument("--agent", help="give-up: of which gateway")
-    command.add_argument("--reason", help="give-up: why, for those who ask later")
+    command.add_argument("--agent", help="give-up: id of the gateway, 16 hexadecimal digits")
+    command.add_argument(
+        "--reason", help="give-up: the reason, kept in the database for later questions"
+    )
     command.add_argument(
         "--ahead",
         action="store_true",
-        help="give-up: also above the last sequence that was ever settled of its spool, where a "
-        "forgery may lie of an envelope to come",
+        help="give-up: include envelopes above the highest settled sequence of their spool; such "
+        "an envelope may be a forgery of one that the gateway has not sent yet",
     )
-    command.add_argument("--config", type=Path, metavar="FILE", help="settings, in TOML")
-    command.add_argument("--dsn", required=True, help="of an administrator, without a password")
-    command.add_argument("--password-file", type=Path, metavar="FILE", help="its password")
+    command.add_argument("--config", type=Path, metavar="FILE", help="settings file, in TOML")
+    _add_administrator(command)
 
 
 def _load(arguments: argparse.Namespace) -> Settings:
@@ -103,7 +123,7 @@ def _check_config(arguments: argparse.Namespace) -> int:
     read_keys(settings.keys)
     client_context(settings.broker.tls, section="broker.tls")
     connection_string(settings.database, application="vitalveil-ingest")
-    print("The settings are complete, and every file that they name can be used.")
+    print("The settings are complete, and all files that they name can be used.")
     return 0
 
 
@@ -140,19 +160,19 @@ def _quarantine(arguments: argparse.Namespace) -> int:
 
 
 def _given_up(arguments: argparse.Namespace) -> tuple[str, str]:
-    """Return which gateway's envelopes to give up, and why."""
+    """Return the gateway whose envelopes are to be given up, and the reason."""
     agent: str = arguments.agent or ""
     reason: str = (arguments.reason or "").strip()
     for key, is_right, problem in (
-        ("--agent", is_agent(agent), "not the id of a gateway: 16 hexadecimal digits"),
-        ("--reason", 0 < len(reason) <= 500, "not a reason of 1 to 500 characters"),
+        ("--agent", is_agent(agent), "the id of a gateway has 16 hexadecimal digits"),
+        ("--reason", 0 < len(reason) <= 500, "the reason must have 1 to 500 characters"),
     ):
         if not is_right:
             raise ConfigError(
                 key=key,
                 source="the command line",
                 problem=problem,
-                mend="Say whose envelopes are to be given up, and why.",
+                mend="Name the gateway with --agent, and the reason with --reason.",
             )
     return agent, reason
 
@@ -171,8 +191,8 @@ def _role_password(text: str) -> tuple[str, str]:
         raise ConfigError(
             key="--role-password",
             source="the command line",
-            problem="not ROLE=FILE with a role of ours",
-            mend=f"Roles are: {', '.join(roles.TELEMETRY)}.",
+            problem="the value is not ROLE=FILE with a role of VitalVeil",
+            mend=f"The roles are {', '.join(roles.TELEMETRY)}.",
         )
     return role, read_secret(Path(file), key="--role-password")
 
@@ -193,7 +213,7 @@ def _keygen(arguments: argparse.Namespace) -> int:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for name, data in pair.items():
-            # Never over a key that is there: what was sealed to it could not be opened any more.
+            # Never overwrite a key: envelopes that are sealed to it could not be opened any more.
             mode = files.SECRET if name.endswith(".key") else files.PUBLIC
             files.write(folder / name, data, mode=mode, replace=False)
     except files.UnsafePlace as error:
@@ -201,14 +221,14 @@ def _keygen(arguments: argparse.Namespace) -> int:
             key="--out",
             source=str(folder),
             problem=str(error),
-            mend="Name a folder that is yours alone.",
+            mend="Name a folder that only you can write to.",
         ) from None
     except OSError as error:
         raise ConfigError(
             key="--out",
             source=str(folder),
-            problem=f"cannot write there ({type(error).__name__})",
-            mend="Name a folder that can be written and holds no key yet.",
+            problem=f"the key pair cannot be written there ({type(error).__name__})",
+            mend="Name a folder that can be written to and that holds no key yet.",
         ) from None
     print(msgspec.json.encode({name: str(folder / name) for name in pair}).decode())
     return 0

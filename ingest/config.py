@@ -1,4 +1,8 @@
-"""The settings of ingest. Every key has an environment twin: `VITALVEIL_INGEST_...`."""
+"""
+The settings of ingest.
+
+Each setting can also be given as an environment variable, `VITALVEIL_INGEST_SECTION_KEY`.
+"""
 
 from pathlib import Path
 from typing import Annotated
@@ -19,34 +23,35 @@ from runtime.settings import BrokerSettings, HttpSettings, LogSettings, Seconds
 
 
 class KeySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Ingest's X25519 private keys, PEM, mode 0600."""
+    """The X25519 private keys of ingest, in PEM files of mode 0600."""
 
     private_key_file: Path
+    """The present key."""
     previous_key_file: Path | None = None
-    """While a key is rotated: what agents may still seal to."""
+    """The key before, during a rotation: some agents still seal their envelopes to it."""
 
 
 class ReceiptSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How often an agent is told what is settled."""
+    """How often ingest sends receipts."""
 
     interval_s: Seconds = 0.25
-    """Least time between two receipts of one agent; the first after a pause goes out at once."""
+    """Least time between two receipts to one agent; the first after a pause is sent at once."""
 
 
 class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How patient the store is."""
+    """How observations are written to the database."""
 
     timeout_s: Seconds = 30.0
-    """When a transaction is given up and tried again."""
+    """After this time a transaction is rolled back and tried again."""
     connections: Annotated[int, Meta(ge=1, le=8)] = 4
     """
-    How many flushes may be on their way to the database at once: each waits for a round trip, a
-    COPY or an fsync for most of its time.
+    Number of flushes that are written at the same time. A flush waits for a round trip, a COPY or
+    an fsync for most of its time.
     """
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Everything that ingest is told from outside."""
+    """All settings of ingest."""
 
     broker: BrokerSettings
     database: DatabaseSettings
@@ -64,10 +69,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def read_keys(settings: KeySettings) -> list[X25519PrivateKey]:
     """
-    Return ingest's private keys, the newest first.
+    Return the private keys of ingest, the newest first.
 
     Raises:
-        ConfigError: A file cannot be read, is open to others, or holds no such key.
+        ConfigError: A file cannot be read, can be read by others, or holds no X25519 key.
     """
     keys = [_read_key(settings.private_key_file, "keys.private_key_file")]
     if settings.previous_key_file is not None:
@@ -81,12 +86,12 @@ def _read_key(path: Path, key: str) -> X25519PrivateKey:
 
     try:
         if path.stat().st_mode & 0o077:
-            raise refused("others may read it", f"chmod 600 {path}")
+            raise refused("other users may read the file", f"Run: chmod 600 {path}")
         data = path.read_bytes()
     except OSError as exc:
         raise refused(
             f"the file cannot be read ({type(exc).__name__})",
-            "Check the path and its permissions, or make one with: vitalveil ingest keygen.",
+            "Check the path and its permissions, or make a key with: vitalveil ingest keygen.",
         ) from None
     try:
         found = serialization.load_pem_private_key(data, password=None)
@@ -94,6 +99,7 @@ def _read_key(path: Path, key: str) -> X25519PrivateKey:
         found = None
     if not isinstance(found, X25519PrivateKey):
         raise refused(
-            "not an X25519 private key in PEM", "Make one with: vitalveil ingest keygen."
+            "the file holds no X25519 private key in PEM",
+            "Make a key with: vitalveil ingest keygen.",
         )
     return found

@@ -2,29 +2,29 @@
 Errors of ingest.
 
 * IngestError
-    * StoreError            (the database's, classified by `failures`)
-        * Unavailable       (transient: keep the acks, try the same batch again)
-        * Undecided         (what it met is not stored yet: decide about the batch again)
-        * Poisoned          (an envelope of the batch cannot be written: bisect, quarantine it)
-        * Unusable          (a schema, grant or password is wrong: leave, exit 1)
-    * ConnectionLost        (the broker's or the network's: reconnect with a delay)
+    * StoreError            (from the database, classified by `values.failures`)
+        * Unavailable       (transient: keep the acks, try the same flush again)
+        * Undecided         (readings it conflicts with are pending: decide the flush again)
+        * Poisoned          (an envelope of the flush cannot be written: bisect, quarantine it)
+        * Unusable          (a schema, grant or password is wrong: exit with code 1)
+    * ConnectionLost        (from the broker or the network: reconnect after a delay)
         * ProtocolViolation (the broker sent what MQTT 5 forbids: drop the connection)
 
-What an agent did wrong is no error but a value: `outcome.Reason`. No message holds a value, a
-handle, an agent or an address.
+A fault of an agent is not an error but a value, `values.outcome.Reason`. No message holds a
+value, a handle, an agent or an address.
 """
 
 
 class IngestError(Exception):
-    """Something that we did not decide."""
+    """Base of the errors of ingest."""
 
 
 class StoreError(IngestError):
     """
-    The database did not do what it was asked.
+    The database did not carry out a request.
 
     Args:
-        cause: The type of the library's error and its SQLSTATE, nothing of its text.
+        cause: The type of the library's error and its SQLSTATE, without the error's text.
     """
 
     def __init__(self, cause: str) -> None:
@@ -33,24 +33,27 @@ class StoreError(IngestError):
 
 
 class Unavailable(StoreError):
-    """It may do it later: a lost connection, a deadlock, a full disk."""
+    """The request may succeed later: a lost connection, a deadlock, a full disk."""
 
 
 class Undecided(StoreError):
-    """Nothing was written: a change of permissions had an envelope meet what is not stored yet."""
+    """
+    Nothing was written: after a change of permissions, an envelope conflicts with a reading whose
+    storage is still pending.
+    """
 
 
 class Poisoned(StoreError):
-    """It will never do it, because of the data."""
+    """The request can never succeed because of its data."""
 
 
 class Unusable(StoreError):
-    """It will never do it, because of how it was set up."""
+    """The request can never succeed because of how the database is set up."""
 
 
 class ConnectionLost(IngestError):
-    """The connection to the broker ended, or was never made."""
+    """The connection to the broker ended, or could not be made."""
 
 
 class ProtocolViolation(ConnectionLost):
-    """The broker sent bytes that are not MQTT 5, or that MQTT 5 does not allow there."""
+    """The broker sent bytes that are not MQTT 5, or that MQTT 5 does not allow at this point."""

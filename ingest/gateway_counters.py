@@ -1,9 +1,9 @@
 """
-The fleet in sums: what gateways tell of themselves, added up and never told apart.
+Counters of all gateways together, from the states that the gateways publish.
 
-A gateway counts from its own start. What it says is compared with what it said before, so that the
-sums only grow, over restarts of gateways as well. What is heard of a gateway for the first time is
-where its count begins: its past belongs to whoever listened then.
+No metric tells gateways apart. A gateway counts from its own start; each state is compared with
+the state before, so that the sums only grow, also when a gateway restarts. The first state of a
+gateway is the starting point and adds nothing: earlier processes have counted what came before.
 """
 
 import enum
@@ -29,16 +29,16 @@ _SECONDS: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0
 
 
 class UnreadableState(enum.StrEnum):
-    """Why a state message tells nothing."""
+    """Why a state message cannot be used."""
 
     TOPIC = "topic"
-    """Its topic names no gateway."""
+    """The topic names no gateway."""
     TOO_LARGE = "too_large"
     MALFORMED = "malformed"
 
 
-class _Seen(msgspec.Struct, gc=False):
-    """What one gateway said last."""
+class _LastState(msgspec.Struct, gc=False):
+    """The part of a gateway's last state that the metrics need."""
 
     lease: int
     depth: int
@@ -50,21 +50,22 @@ class _Seen(msgspec.Struct, gc=False):
 
 class GatewayCounters(Collector):
     """
-    The sums, shown at a scrape.
+    Sums over all gateways, read at a scrape.
 
-    Which gateway said what is kept in memory, to tell what is new, and is not shown.
+    The last state of each gateway is kept in memory to find what has been added since; no metric
+    shows it.
     """
 
     def __init__(self) -> None:
-        self._seen: dict[str, _Seen] = {}
+        self._seen: dict[str, _LastState] = {}
         self._sums = {key: 0 for family in FAMILIES for key in family.names()}
         self._propagation = [0] * (len(_SECONDS) + 1)
         self._propagation_s = 0.0
-        # Scraped from the thread that serves /metrics.
+        # The thread that serves /metrics calls `collect`.
         self._lock = threading.Lock()
 
     def note(self, agent: str, told: State) -> None:
-        """Take in what *agent* says of itself."""
+        """Add what the state *told* of *agent* counts beyond the agent's last state."""
         before = self._seen.get(agent)
         totals = told.totals if isinstance(told.totals, dict) else None
         levels = told.levels if isinstance(told.levels, dict) else {}
@@ -75,7 +76,7 @@ class GatewayCounters(Collector):
                     self._observe(levels[LEASE_TAKEN_MS] / 1000)
             if totals is None:
                 totals = before.totals if before is not None else {}
-            self._seen[agent] = _Seen(
+            self._seen[agent] = _LastState(
                 told.lease,
                 sum(spool.depth for spool in told.spools),
                 told.online,
@@ -85,28 +86,30 @@ class GatewayCounters(Collector):
             )
 
     def _count(self, before: dict[str, int], now: dict[str, int]) -> None:
-        # One that is less began anew: all counters of a gateway live and die together.
-        is_anew = any(now.get(key, 0) < count for key, count in before.items())
+        # A smaller counter means a restart: all counters of a gateway restart together.
+        has_restarted = any(now.get(key, 0) < count for key, count in before.items())
         for key, count in now.items():
             if key in self._sums:
-                self._sums[key] += count - (0 if is_anew else before.get(key, 0))
+                self._sums[key] += count - (0 if has_restarted else before.get(key, 0))
 
     def _observe(self, seconds: float) -> None:
         self._propagation[bisect_left(_SECONDS, seconds)] += 1
         self._propagation_s += seconds
 
     def collect(self) -> Iterable[Metric]:
-        """Yield the sums."""
+        """Yield all metrics as they are at one moment."""
         with self._lock:
             seen = list(self._seen.values())
             sums = dict(self._sums)
             buckets, total_s = list(self._propagation), self._propagation_s
         online = [one for one in seen if one.is_online]
-        agents = GaugeMetricFamily(_P + "agents", "Gateways heard of.", labels=["state"])
+        agents = GaugeMetricFamily(
+            _P + "agents", "Gateways whose state is known.", labels=["state"]
+        )
         agents.add_metric(["online"], len(online))
         agents.add_metric(["offline"], len(seen) - len(online))
         yield agents
-        yield _gauge("measuring_agents", "Gateways that a lease lets measure now.",
+        yield _gauge("measuring_agents", "Gateways that may measure under a lease now.",
                      sum(one.is_measuring for one in online))  # fmt: skip
         yield _gauge("spool_envelopes", "Envelopes that no receipt has settled, in all spools.",
                      sum(one.depth for one in seen))  # fmt: skip
@@ -123,11 +126,12 @@ def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
     return GaugeMetricFamily(_P + name, text, value=value)
 
 
-def _levels(online: list[_Seen]) -> Iterable[Metric]:
+def _levels(online: list[_LastState]) -> Iterable[Metric]:
     held = {name: [one.levels.get(name, 0) for one in online] for name in LEVELS}
     yield _gauge("spool_bytes", "Bytes in the spools of the gateways that are online.",
                  sum(held["spool_bytes"]))  # fmt: skip
-    yield _gauge("spool_oldest_seconds", "Age of the oldest envelope in any spool, as last told.",
+    yield _gauge("spool_oldest_seconds",
+                 "Age of the oldest envelope in any spool, as last reported.",
                  max(held["spool_oldest_ms"], default=0) / 1000)  # fmt: skip
     sensors = GaugeMetricFamily(
         _P + "sensors", "Sensors that leases name, and those connected by radio.", labels=["state"]
@@ -145,7 +149,7 @@ def _histogram(counts: list[int], total_s: float) -> HistogramMetricFamily:
         buckets.append((bound, below))
     family = HistogramMetricFamily(
         _P + "lease_propagation_seconds",
-        "From a lease being issued to a gateway obeying it.",
+        "From the issue of a lease until a gateway follows it.",
     )
     family.add_metric([], buckets, sum_value=total_s)
     return family

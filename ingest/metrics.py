@@ -1,4 +1,4 @@
-"""What Prometheus sees of ingest. Labels come from closed sets and never name anybody."""
+"""The Prometheus metrics of ingest. Labels come from closed sets and never identify anyone."""
 
 import collections
 import threading
@@ -27,7 +27,7 @@ _SECONDS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.
 
 
 def fine_buckets() -> list[float]:
-    """Return 1 ms to 1 h: about 1.3 apart below 2 s, 2 apart above."""
+    """Return bucket bounds from 1 ms to 1 h, s: a factor of 1.3 apart below 2 s, of 2 above."""
     bounds = [0.001]
     while bounds[-1] < 3600:
         bounds.append(round(bounds[-1] * (1.3 if bounds[-1] < 2 else 2), 6))
@@ -39,7 +39,7 @@ class ManyHistogram(Collector):
     """
     A histogram that takes thousands of values at once.
 
-    The library's own takes them one by one, in Python, which a flush cannot afford.
+    The histogram of prometheus_client takes one value at a time, which is too slow for a flush.
     """
 
     def __init__(self, name: str, text: str, bounds: list[float]) -> None:
@@ -48,19 +48,19 @@ class ManyHistogram(Collector):
         self._bounds = np.array(bounds)
         self._counts = np.zeros(len(bounds) + 1, dtype=np.int64)
         self._sum = 0.0
-        # Scraped from the thread that serves /metrics.
+        # The thread that serves /metrics calls `collect`.
         self._lock = threading.Lock()
 
     def observe_all(self, values: NDArray[np.float64]) -> None:
-        """Count each of *values*."""
-        places = np.searchsorted(self._bounds, values, side="left")
-        counts = np.bincount(places, minlength=len(self._counts))
+        """Count each of *values*, shape (n,), in the unit of the bounds."""
+        buckets = np.searchsorted(self._bounds, values, side="left")
+        counts = np.bincount(buckets, minlength=len(self._counts))
         with self._lock:
             self._counts += counts
             self._sum += float(values.sum())
 
     def collect(self) -> Iterable[HistogramMetricFamily]:
-        """Yield what was counted."""
+        """Yield the histogram as it is at one moment."""
         with self._lock:
             cumulative = np.cumsum(self._counts).tolist()
             total = self._sum
@@ -71,7 +71,7 @@ class ManyHistogram(Collector):
 
 
 class Metrics:
-    """Every metric of one process, in a registry of its own."""
+    """All metrics of one process, in a registry of their own."""
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
@@ -82,44 +82,48 @@ class Metrics:
         def gauge(name: str, text: str, *labels: str) -> Gauge:
             return Gauge(_P + name, text, labels, registry=registry)
 
-        self._books = Accounting()
-        registry.register(self._books)
+        self._accounting = Accounting()
+        registry.register(self._accounting)
         self._refused = counter("refused_envelopes", "Envelopes refused.", "reason")
-        self._quarantined = counter("quarantined_envelopes", "Put into quarantine.", "reason")
+        self._quarantined = counter(
+            "quarantined_envelopes", "Envelopes put into quarantine.", "reason"
+        )
         self._observations = counter("observations", "Observations settled.", "outcome")
         self._stored = counter("stored_observations", "Observations stored.", "quantity")
         self._refused_observations = counter(
             "refused_observations",
-            "Observations refused, one by one or with their block.",
+            "Observations refused, each with its block.",
             "reason",
         )
         self.receipts = counter("receipts", "Receipts handed to the broker's connection.")
         self._waiting = gauge(
-            "waiting_receipts", "Gateways that cannot be told what is settled yet.", "reason"
+            "waiting_receipts", "Gateways to which no receipt can be sent yet.", "reason"
         )
         self._ignored_floors = counter(
-            "ignored_floors", "Floors of gateways that would settle something unproven.", "reason"
+            "ignored_floors", "Floors of gateways that were ignored.", "reason"
         )
         self._unreadable_states = counter(
-            "unreadable_states", "State messages of gateways that tell nothing.", "reason"
+            "unreadable_states", "State messages of gateways that cannot be read.", "reason"
         )
         self._clone_signs = counter(
-            "clone_signs", "Signs that two hold the identity of one gateway.", "sign"
+            "clone_signs", "Signs that two devices use the identity of one gateway.", "sign"
         )
         self.refused_receipts = counter(
-            "refused_receipts", "Receipts that the broker did not take: its rules, or a quota."
+            "refused_receipts", "Receipts that the broker refused: an access rule, or a quota."
         )
-        self.retries = counter("flush_retries", "Flushes tried again.")
+        self.retries = counter("flush_retries", "Flushes that were tried again.")
         self.flush_s = Histogram(
             _P + "flush_seconds",
-            "From a flush being due to its COMMIT.",
+            "From the time when a flush is due until its COMMIT.",
             buckets=_SECONDS,
             registry=registry,
         )
-        self.copy_s = Histogram(_P + "copy_seconds", "COPY.", buckets=_SECONDS, registry=registry)
+        self.copy_s = Histogram(
+            _P + "copy_seconds", "Duration of COPY.", buckets=_SECONDS, registry=registry
+        )
         self.latency = ManyHistogram(
             _P + "measured_to_queryable_seconds",
-            "From the newest observation of a block to its COMMIT.",
+            "From the newest observation of a block until its COMMIT.",
             fine_buckets(),
         )
         registry.register(self.latency)
@@ -127,11 +131,11 @@ class Metrics:
         registry.register(self.fleet)
         self.epoch = gauge("permissions_epoch", "Epoch of the permissions in memory.")
         self.permissions = gauge("permissions", "Permissions in memory.")
-        self.connected = gauge("connected", "1 while connected.", "to")
+        self.connected = gauge("connected", "1 while connected, otherwise 0.", "to")
         self._begin_at_zero()
 
     def _begin_at_zero(self) -> None:
-        """Show every label from the start, so that a first refusal is an increase."""
+        """Create all labels at the start, so that the first refusal shows as an increase."""
         for outcome in Outcome:
             self._observations.labels(outcome)
         for reason in Reason:
@@ -153,38 +157,38 @@ class Metrics:
             self.connected.labels(to)
 
     def show_waiting(self, counts: Mapping[Wait, int]) -> None:
-        """Show how many gateways wait to be told, by why."""
+        """Set the number of gateways that wait for a receipt, by reason."""
         for wait, count in counts.items():
             self._waiting.labels(wait).set(count)
 
     def ignored_floor(self, why: Ignored) -> None:
-        """Count a floor that settles nothing."""
+        """Count a floor that was ignored."""
         self._ignored_floors.labels(why).inc()
 
     def unreadable_state(self, why: UnreadableState) -> None:
-        """Count a state message that tells nothing."""
+        """Count a state message that cannot be read."""
         self._unreadable_states.labels(why).inc()
 
     def clone_sign(self, sign: CloneSign) -> None:
-        """Count a sign that two hold the identity of one gateway."""
+        """Count a sign that two devices use the identity of one gateway."""
         self._clone_signs.labels(sign).inc()
 
     def note_received(self, count: int) -> None:
-        """Count deliveries that were taken."""
-        self._books.receive(count)
+        """Count deliveries taken from the broker."""
+        self._accounting.receive(count)
 
     def note_abandoned(self, count: int) -> None:
-        """Count deliveries that were dropped unread."""
-        self._books.abandon(count)
+        """Count deliveries dropped unread because their connection was lost."""
+        self._accounting.abandon(count)
 
     def note_stored(self, stored: Stored) -> None:
-        """Count what a flush has committed."""
-        # By identity, and all at once: the hash of an enum is a call into Python, and most of a
-        # flush is stored.
+        """Count the envelopes and observations that a flush has committed."""
+        # Outcomes are compared by `id` in an array: hashing an enum is a call into Python, and
+        # most envelopes of a flush have the same outcome.
         outcomes = np.full(len(stored.fates), id(Outcome.STORED), np.int64)
         if stored.fates.count(STORED) < len(stored.fates):
             outcomes[:] = [id(outcome) for outcome, _ in stored.fates]
-        self._books.settle({o: int(np.count_nonzero(outcomes == id(o))) for o in Outcome})
+        self._accounting.settle({o: int(np.count_nonzero(outcomes == id(o))) for o in Outcome})
         others = np.flatnonzero(outcomes != id(Outcome.STORED)).tolist()
         told = collections.Counter(stored.fates[n] for n in others)
         for (outcome, why), count in told.items():
@@ -216,6 +220,7 @@ class Metrics:
         )
         for quantity in np.flatnonzero(by_quantity).tolist():
             self._stored.labels(_NAMES[quantity]).inc(by_quantity[quantity])
-        # A gateway's clock may be some seconds ahead: a sum that fell would look like a restart.
+        # A gateway's clock may be seconds ahead. A negative value would make the sum fall, which
+        # Prometheus takes for a restart.
         late_ms = np.maximum(stored.committed_ms - blocks.newest_ms[admitted], 0)
         self.latency.observe_all(late_ms / 1000)

@@ -1,4 +1,4 @@
-"""Every outside thing that ingest stands on, as the role that it plays."""
+"""The ports of ingest: a protocol for each outside system that it uses."""
 
 from collections.abc import Callable, Iterable
 from typing import Protocol
@@ -12,19 +12,19 @@ from ingest.values.outcome import Outcome
 
 
 class Receiver(Protocol):
-    """Where deliveries come from and where acks and receipts go."""
+    """The broker: the source of deliveries, and the way of acks and receipts."""
 
     @property
     def generation(self) -> int:
-        """Number of the present connection; an older delivery will come again."""
+        """Number of the present connection; the broker resends deliveries of older ones."""
         ...
 
     async def receive(self) -> list[Delivery]:
-        """Return what arrived since the last call, at least one delivery, in order."""
+        """Wait for deliveries; return all that arrived since the last call, in order."""
         ...
 
     def take(self) -> list[Delivery]:
-        """Return what arrived since the last call, without waiting."""
+        """Return the deliveries that arrived since the last call, without waiting."""
         ...
 
     def settle(self, deliveries: Iterable[Delivery]) -> None:
@@ -32,31 +32,31 @@ class Receiver(Protocol):
         ...
 
     def publish(self, topic: str, payload: bytes) -> None:
-        """Have *payload* retained on *topic*, now or after the next reconnect."""
+        """Publish *payload* on *topic* as a retained message, now or after a reconnect."""
         ...
 
     def stop_receiving(self) -> None:
-        """Take no further delivery."""
+        """Take no further deliveries; the broker keeps them."""
         ...
 
 
 class Stored(msgspec.Struct, frozen=True, eq=False):
     """
-    What a flush has committed.
+    The result of a committed flush.
 
     Args:
-        plan: What was decided in the end: the permissions may have changed on the way.
+        plan: The plan that was written; permissions may have changed since the first plan.
 
-        fates: What became of each delivery of the plan.
+        fates: (envelopes,) The fate of each delivery of the plan.
 
-        committed_ms: When, ms since 1970.
+        committed_ms: Time of the COMMIT, ms since 1970.
 
-        copy_s: How long COPY took.
+        copy_s: Duration of COPY.
 
-        settled_before: Deliveries that did not open now, and that were settled before with these
-            very bytes.
+        settled_before: Identities of deliveries that no key opens now, and that were settled
+            earlier with the same bytes.
 
-        unstored: Deliveries that were admitted, and of which nothing is stored, now or before.
+        unstored: Envelope indexes of admitted deliveries of which nothing is stored.
     """
 
     plan: Plan
@@ -67,36 +67,39 @@ class Stored(msgspec.Struct, frozen=True, eq=False):
     unstored: list[int] = []
 
     def new_spools(self) -> set[Spool]:
-        """Return the spools of which something was settled that was not settled before."""
+        """Return the spools of which this flush settled an envelope for the first time."""
         new = (Outcome.STORED, Outcome.REFUSED)
         claims = zip(self.plan.claims, self.plan.firsts, strict=True)
         return {claim.spool for claim, index in claims if self.fates[index][0] in new}
 
 
 SpoolRanges = tuple[Spool, int, list[tuple[int, int]]]
-"""A spool, what it is settled through, and the settled runs above."""
+"""
+A spool, the sequence through which all is settled, and the settled runs above it, each as its
+first and last sequence.
+"""
 
 
 class Store(Protocol):
-    """Where observations rest."""
+    """The database of observations and the ledger of envelopes."""
 
     async def open(self) -> None:
         """
         Connect.
 
         Raises:
-            Unavailable: Not now.
-            Unusable: Never.
+            Unavailable: The database cannot be reached now.
+            Unusable: The database is set up wrongly.
         """
         ...
 
     async def read_spools(self, spools: Iterable[Spool]) -> list[SpoolRanges]:
         """
-        Return what is settled of each of *spools*.
+        Return the settled sequences of each of *spools*.
 
         Raises:
-            Unavailable: Not now.
-            Unusable: Never.
+            Unavailable: The database cannot be reached now.
+            Unusable: The database is set up wrongly.
         """
         ...
 
@@ -108,21 +111,22 @@ class Store(Protocol):
         replan: Callable[[Changes], Plan],
     ) -> Stored:
         """
-        Commit *plan* in one transaction, which excludes every withdrawal.
+        Commit *plan* in one transaction that excludes withdrawals of consent.
 
-        Called again with the same plan after Unavailable, it commits it once all the same.
+        Idempotent: a call with the same plan after Unavailable commits the plan only once.
 
         Args:
             plan: What to write.
 
-            watermarks: Spools with what they are settled through.
+            watermarks: Agent, spool id, and the sequence through which all is settled.
 
-            replan: Called inside the transaction when the permissions are newer than the plan.
+            replan: Called inside the transaction if the permissions are newer than the plan.
 
         Raises:
-            Unavailable: Not now; whether it was committed is found out by the next call.
-            Poisoned: Something in it cannot be written; nothing was.
+            Unavailable: The database cannot be reached now. Whether the plan was committed is
+                found out by the next call.
+            Poisoned: An envelope cannot be written; nothing was written.
             Undecided: *replan* raised it; nothing was written.
-            Unusable: Never.
+            Unusable: The database is set up wrongly.
         """
         ...

@@ -1,4 +1,4 @@
-"""The loop that tells agents what is settled, and hears in their states what they read."""
+"""Sends receipts to agents, and reads from their states which form of receipt they understand."""
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable
@@ -16,26 +16,26 @@ from wire import state, topics
 from wire.errors import WireError
 
 _AT_ONCE: Final = 64
-"""How many receipts are written before everybody else has a turn: a first one costs an X25519."""
+"""Receipts written before other tasks run: the first receipt to an agent costs an X25519."""
 
 
 class ReceiptSender:
     """
-    Owes receipts, and sends them when they are due and their agents are known to read them.
+    Sends each receipt when it is due and its agent is known to understand it.
 
     Args:
-        receiver: Where receipts go out.
+        receiver: Publishes receipts.
 
-        settlements: What is settled.
+        settlements: The settled sequences of each spool, and the receipts that are due.
 
-        receipts: Who reads what.
+        receipts: Encodes receipts in the form that each agent reads.
 
-        metrics: Counts.
+        metrics: Counts receipts and ignored states.
 
-        monotonic_s: A clock that only goes on.
+        monotonic_s: A monotonic clock, s.
 
-        is_ours: Tells whether this process settles what an agent sends; each hears the states of
-            all agents.
+        is_ours: Whether this process settles the envelopes of an agent. All processes receive the
+            states of all agents.
     """
 
     def __init__(
@@ -67,12 +67,12 @@ class ReceiptSender:
             else:
                 await asyncio.sleep(wait_s)
             due = self._settlements.take_due(now=self._now())
-            for place in range(0, len(due), _AT_ONCE):
-                self._send(self._receipts.write(due[place : place + _AT_ONCE]))
+            for start in range(0, len(due), _AT_ONCE):
+                self._send(self._receipts.write(due[start : start + _AT_ONCE]))
                 await asyncio.sleep(0)
 
     def send_all(self) -> None:
-        """Send everything that is owed, at the end."""
+        """Send all receipts at once, due or not, because the process ends."""
         due = self._settlements.take_due(now=self._now(), everything=True)
         self._send(self._receipts.write(due))
 
@@ -83,20 +83,17 @@ class ReceiptSender:
         self._metrics.show_waiting(self._receipts.waiting)
 
     def settled(self, identities: Iterable[EnvelopeId]) -> Collection[Spool]:
-        """Owe receipts for *identities*, whose outcome is committed; return their spools."""
+        """Settle *identities*, whose outcome is committed; return their spools."""
         spools = self._settlements.settle(identities, now=self._now())
         self._owes.set()
         return spools
 
     def learned(self, spool: Spool) -> None:
-        """Take what was said of *spool*, which is known now."""
+        """Apply the floor that was told of *spool* before its settled sequences were loaded."""
         self._floors.learned(spool, now=self._now())
 
     def changed(self, changes: Changes) -> None:
-        """
-        Owe receipts to the agents in *changes* that waited for their keys, and take the floors
-        that did.
-        """
+        """Send the receipts and apply the floors that waited for a lease key in *changes*."""
         if self._floors.has_keyless and len(changes.agents):
             known = (f"{word:016x}" for word in changes.agents["agent"].tolist())
             self._floors.recognised(known, now=self._now())
@@ -107,7 +104,7 @@ class ReceiptSender:
             self._owes.set()
 
     def heard(self, delivery: Delivery) -> None:
-        """Take what an agent says of itself. It says nothing that a stored observation needs."""
+        """Take the state of an agent. No decision about observations depends on a state."""
         try:
             agent = topics.parse_state(delivery.topic)
         except WireError:
@@ -129,8 +126,8 @@ class ReceiptSender:
         self._owes.set()
 
     def _count_unreadable(self, agent: str, payload_bytes: int) -> None:
-        # Nothing at all is how a retained state is taken away. Each process hears every state, and
-        # one of them counts it.
+        # An empty payload removes a retained state. All processes receive all states, and only the
+        # process that is responsible for the agent counts an unreadable one.
         if not payload_bytes or not self._is_ours(agent):
             return
         is_too_large = payload_bytes > state.MAX_STATE_BYTES

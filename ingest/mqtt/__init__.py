@@ -1,1 +1,1 @@
-"""MQTT: one persistent session, its connections, and what is received and sent over them."""
+"""MQTT 5: one persistent session, its connections, and the messages received and sent."""

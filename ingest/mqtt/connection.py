@@ -1,8 +1,8 @@
 """
-One MQTT 5 connection as an `asyncio.Protocol`: bytes in, deliveries out; acks in, bytes out.
+One MQTT 5 connection as an `asyncio.Protocol`: receives deliveries, and sends acks and receipts.
 
-The codec is `mqtt5`. Many packets per read, all acks of a flush in one write. Knows nothing of
-reconnecting: that is the receiver's. Clauses are those of the OASIS standard of 2019.
+The codec is `mqtt5`. One read may bring many packets; all acks of a flush go out in one write. The
+receiver reconnects. Clauses are those of the OASIS standard "MQTT Version 5.0" of 2019.
 """
 
 import asyncio
@@ -13,26 +13,24 @@ import mqtt5
 
 from ingest.errors import ConnectionLost, ProtocolViolation
 from ingest.mqtt.outbox import Outbox, Publication
+from ingest.mqtt.packets import MAX_PACKET_BYTES, PacketReader
 from ingest.mqtt.session import SessionSettings
 from ingest.mqtt.window import Window
 from ingest.values.delivery import Delivery
 from wire import topics
 
-MAX_PACKET_BYTES: Final = 131_072
-"""What we announce as the largest packet that we take: twice the largest envelope."""
-
 _SUBSCRIBE_ID: Final = 1
-# The codec's codes look like IntEnum to a type checker, and cannot be ordered.
+# To a type checker the codes of mqtt5 are IntEnums, but they cannot be compared by order.
 _GRANTED: Final = (
     mqtt5.SubAckReasonCode.GRANTED_QOS_AT_MOST_ONCE,
     mqtt5.SubAckReasonCode.GRANTED_QOS_AT_LEAST_ONCE,
 )
-_TAKEN: Final = (
+_ACCEPTED: Final = (
     mqtt5.PubAckReasonCode.SUCCESS,
     mqtt5.PubAckReasonCode.NO_MATCHING_SUBSCRIBERS,
 )
 _MAX_IN_FLIGHT: Final = 128
-"""Receipts of ours that the broker has not acknowledged."""
+"""Limit of receipts that the broker has not acknowledged."""
 
 
 class Connection(asyncio.Protocol):
@@ -40,19 +38,19 @@ class Connection(asyncio.Protocol):
     Speaks MQTT 5 over one transport, from CONNECT to its end.
 
     Args:
-        generation: Its number.
+        generation: Number of the connection.
 
-        session: What the broker keeps for us.
+        session: The MQTT session that the broker keeps.
 
-        keep_alive_s: How long there may be silence, unless the broker says otherwise.
+        keep_alive_s: Keep-alive interval, unless the broker sets another.
 
-        outbox: What it publishes.
+        outbox: Messages to publish.
 
-        on_deliveries: Takes what one read brought.
+        on_deliveries: Called with the deliveries of one read.
 
-        on_refused: Told the reason for which the broker did not take a publication.
+        on_refused: Called with the reason code if the broker refuses a publication.
 
-        now_ms: The time, ms since 1970.
+        now_ms: The system clock, ms since 1970.
     """
 
     def __init__(  # noqa: PLR0913 - the receiver hands over every part once, by name
@@ -76,7 +74,7 @@ class Connection(asyncio.Protocol):
         self._window = Window(bound=2 * session.receive_max)
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
-        self._buffer = bytearray()
+        self._packets = PacketReader()
         self._in_flight_limit = 0
         self._session_present = False
         self._is_paused = False
@@ -85,13 +83,13 @@ class Connection(asyncio.Protocol):
         self._heard_at = self._loop.time()
         self._timer: asyncio.TimerHandle | None = None
         self.subscribed: asyncio.Future[bool] = self._loop.create_future()
-        """Done once everything is subscribed; its result: whether the session was still there."""
+        """Done after subscribing; the result is whether the broker still had the session."""
         self.quiet = asyncio.Event()
-        """Set whenever the last publication was acknowledged."""
+        """Set each time the last publication in the outbox is acknowledged."""
         self.ended: asyncio.Future[ConnectionLost] = self._loop.create_future()
-        """Done once the connection is gone; its result: why."""
+        """Done when the connection has ended; the result is the reason."""
 
-    # The transport's side.
+    # Called by the transport.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -104,22 +102,27 @@ class Connection(asyncio.Protocol):
             max_packet_size=MAX_PACKET_BYTES,
         )
         self._transport.write(connect.write())
-        self._beat()
+        self._ping()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._finish(ConnectionLost("the connection was closed"))
+        self._finish(ConnectionLost("The connection to the broker was closed."))
 
     def data_received(self, data: bytes) -> None:
         self._heard_at = self._loop.time()
         if self.ended.done():
             return
         deliveries: list[Delivery] = []
+        received_ms = self._now_ms()
         try:
-            self._read(data, deliveries)
+            for packet in self._packets.feed(data):
+                if isinstance(packet, mqtt5.PublishPacket):
+                    self._take_publish(packet, deliveries, received_ms)
+                else:
+                    self._take(packet)
         except ConnectionLost as lost:
             self._finish(lost)
         if self._has_room:
-            # Once for all acks of a read: what waits goes out in one write, not one by one.
+            # Once after all acks of a read, so that waiting publications go out in one write.
             self._has_room = False
             self.send_waiting()
             if not len(self._outbox):
@@ -130,40 +133,11 @@ class Connection(asyncio.Protocol):
             self._is_paused = True
             self._transport.pause_reading()
 
-    def _read(self, data: bytes, deliveries: list[Delivery]) -> None:
-        """Take every whole packet; keep the rest for the next read."""
-        source: bytes | bytearray = data
-        received_ms = self._now_ms()
-        if self._buffer:
-            self._buffer += data
-            source = self._buffer
-        position = 0
-        with memoryview(source) as view:
-            while position < len(view):
-                try:
-                    packet, size = mqtt5.read(view[position:])
-                except IndexError:
-                    break
-                except ValueError:
-                    raise ProtocolViolation("the broker sent what is not MQTT 5") from None
-                position += size
-                if isinstance(packet, mqtt5.PublishPacket):
-                    self._take_publish(packet, deliveries, received_ms)
-                else:
-                    self._take(packet)
-        if source is self._buffer:
-            # From the front of a bytearray: moves a pointer, copies nothing.
-            del self._buffer[:position]
-        elif position < len(data):
-            self._buffer += data[position:]
-        if len(self._buffer) > 2 * MAX_PACKET_BYTES:
-            raise ProtocolViolation("the broker sent a packet larger than we take")
-
     def _take(self, packet: mqtt5.Packet) -> None:
         match packet:
             case mqtt5.PubAckPacket():
-                if packet.reason_code not in _TAKEN:
-                    # Not tried again: the agent asks again by itself, and is told then.
+                if packet.reason_code not in _ACCEPTED:
+                    # Not tried again: the agent resends its envelopes, and then gets a receipt.
                     self._on_refused(packet.reason_code.name)
                 self._outbox.acknowledged(packet.packet_id)
                 self._has_room = True
@@ -174,17 +148,22 @@ class Connection(asyncio.Protocol):
             case mqtt5.PingRespPacket():
                 pass
             case mqtt5.DisconnectPacket():
-                raise ConnectionLost(f"the broker disconnected: {packet.reason_code.name}")
+                raise ConnectionLost(
+                    f"The broker closed the connection with reason {packet.reason_code.name}."
+                )
             case _:
-                raise ProtocolViolation("the broker sent a packet that it may not send")
+                raise ProtocolViolation("The broker sent a packet that only a client may send.")
 
     def _take_publish(
         self, packet: mqtt5.PublishPacket, deliveries: list[Delivery], received_ms: int
     ) -> None:
         if packet.qos == mqtt5.QoS.EXACTLY_ONCE or not packet.topic:
-            raise ProtocolViolation("the broker sent QoS 2 or a topic alias unasked")
+            raise ProtocolViolation(
+                "The broker sent a message with QoS 2 or with a topic alias, neither of which"
+                " ingest has asked for."
+            )
         if self._is_closing:
-            # Not acknowledged, so it comes again at the next start.
+            # It is not acknowledged, and the broker resends it at the next start.
             return
         delivery = Delivery(
             packet.topic, packet.payload, packet.packet_id, self._generation, received_ms
@@ -194,18 +173,20 @@ class Connection(asyncio.Protocol):
 
     def _take_connack(self, packet: mqtt5.ConnAckPacket) -> None:
         if packet.reason_code != mqtt5.ConnAckReasonCode.SUCCESS:
-            raise ConnectionLost(f"the broker refused: {packet.reason_code.name}")
+            raise ConnectionLost(
+                f"The broker refused the connection with reason {packet.reason_code.name}."
+            )
         if self._in_flight_limit:
-            raise ProtocolViolation("the broker accepted twice")
+            raise ProtocolViolation("The broker sent a second CONNACK.")
         self._in_flight_limit = min(packet.receive_max, _MAX_IN_FLIGHT)
         if packet.server_keep_alive:
-            # From now on, not from the next beat: that may be later than the broker waits. One of
-            # 0 asks for no pings, and we go on with ours: they show us a connection that is dead.
+            # Effective at once, because the next ping may be later than the broker waits. A Server
+            # Keep Alive of 0 asks for no pings; ingest sends them to detect a dead connection.
             self._keep_alive_s = packet.server_keep_alive
-            self._beat_later()
+            self._schedule_ping()
         self._session_present = packet.session_present
-        # Subscribed on every connection: a broker that lost the session has lost it silently for
-        # us otherwise, and the retained states come again.
+        # Subscribe on every connection: the broker may have lost the session, and it then sends
+        # the retained states again.
         self._write(
             mqtt5.SubscribePacket(
                 _SUBSCRIBE_ID,
@@ -222,79 +203,69 @@ class Connection(asyncio.Protocol):
     def _take_suback(self, packet: mqtt5.SubAckPacket) -> None:
         codes = packet.reason_codes
         if not codes or not all(code in _GRANTED for code in codes):
-            raise ConnectionLost("the broker refused a subscription")
+            raise ConnectionLost("The broker refused a subscription.")
         if not self.subscribed.done():
             self.subscribed.set_result(self._session_present)
 
-    # Our side.
+    # Called by the receiver.
 
     def settle(self, deliveries: Iterable[Delivery]) -> None:
-        """Acknowledge *deliveries*, each once all before it are settled, in one write."""
+        """Settle *deliveries*, and send in one write the acks that the window releases."""
         acks = [mqtt5.PubAckPacket(i).write() for i in self._window.settle(deliveries)]
         if acks:
             self._write(b"".join(acks))
         if self._is_paused and not self._window.is_full and self._transport is not None:
             self._is_paused = False
-            # Nothing was heard because nothing was read.
+            # Reading was paused, so that silence does not mean a dead connection.
             self._heard_at = self._loop.time()
             self._transport.resume_reading()
 
     @property
     def owed(self) -> int:
-        """How many deliveries are not settled."""
+        """Number of unsettled deliveries."""
         return len(self._window)
 
     def send_waiting(self) -> None:
-        """Publish what waits in the outbox, as far as the broker's window allows."""
+        """Publish waiting messages of the outbox, up to the Receive Maximum of the broker."""
         self._publish(self._outbox.take(limit=self._in_flight_limit), is_duplicate=False)
 
     def _publish(self, publications: list[Publication], *, is_duplicate: bool) -> None:
-        packets = [
-            mqtt5.PublishPacket(
-                p.topic,
-                p.payload,
-                qos=mqtt5.QoS.AT_LEAST_ONCE,
-                retain=True,
-                packet_id=p.packet_id,
-                duplicate=is_duplicate,
-            ).write()
-            for p in publications
-        ]
-        if packets:
-            self._write(b"".join(packets))
+        if publications:
+            encoded = [_encode(one, is_duplicate=is_duplicate) for one in publications]
+            self._write(b"".join(encoded))
 
     def stop_receiving(self) -> None:
-        """Take no further delivery. What still comes is not acknowledged."""
+        """Take no further deliveries, and acknowledge none that still arrive."""
         self._is_closing = True
 
     def close(self) -> None:
-        """Say goodbye; the broker keeps the session."""
+        """Send DISCONNECT and close; the broker keeps the session."""
         if self._transport is not None and not self.ended.done():
             self._write(mqtt5.DisconnectPacket().write())
             self._transport.close()
 
     def abort(self) -> None:
-        """End the connection without a goodbye."""
-        self._finish(ConnectionLost("given up"))
+        """End the connection without DISCONNECT."""
+        self._finish(ConnectionLost("Ingest ended the connection to the broker."))
 
     def _write(self, data: bytes) -> None:
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(data)
 
-    def _beat(self) -> None:
-        """Ping in time, and end a connection on which nothing is heard [MQTT-3.1.2-20]."""
+    def _ping(self) -> None:
+        """Send PINGREQ, or end the connection if the broker is silent [MQTT-3.1.2-20]."""
         silent_s = self._loop.time() - self._heard_at
         if not self._is_paused and silent_s > 1.5 * self._keep_alive_s:
-            self._finish(ConnectionLost("nothing was heard from the broker"))
+            self._finish(ConnectionLost("The broker was silent for 1.5 keep-alive intervals."))
             return
         if self._in_flight_limit:
             self._write(mqtt5.PingReqPacket().write())
-        self._beat_later()
+        self._schedule_ping()
 
-    def _beat_later(self) -> None:
+    def _schedule_ping(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._loop.call_later(self._keep_alive_s / 2, self._beat)
+        self._timer = self._loop.call_later(self._keep_alive_s / 2, self._ping)
 
     def _finish(self, why: ConnectionLost) -> None:
         if self.ended.done():
@@ -307,9 +278,20 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
 
+def _encode(publication: Publication, *, is_duplicate: bool) -> bytes:
+    return mqtt5.PublishPacket(
+        publication.topic,
+        publication.payload,
+        qos=mqtt5.QoS.AT_LEAST_ONCE,
+        retain=True,
+        packet_id=publication.packet_id,
+        duplicate=is_duplicate,
+    ).write()
+
+
 def _subscription(topic: str) -> mqtt5.TopicFilter:
-    # Of states what is retained is wanted. Envelopes are never to be: what a gateway has kept at
-    # the broker nevertheless does not come again each time that we connect.
+    # States are retained messages. Envelopes must not be retained; if a gateway has published one
+    # as retained nevertheless, the broker does not send it again at each connection.
     is_state = topic == topics.ALL_STATES
     handling = mqtt5.RetainHandling
     return mqtt5.TopicFilter(

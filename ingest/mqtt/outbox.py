@@ -1,4 +1,4 @@
-"""The outbox: receipts on their way to the broker; of each topic only the newest. Pure."""
+"""The outbox: receipts on their way to the broker, only the newest for each topic. Pure."""
 
 from collections import OrderedDict
 
@@ -6,7 +6,7 @@ import msgspec
 
 
 class Publication(msgspec.Struct, frozen=True):
-    """A PUBLISH of ours that the broker has not acknowledged."""
+    """A PUBLISH that was sent and that the broker has not acknowledged."""
 
     packet_id: int
     topic: str
@@ -17,8 +17,8 @@ class Outbox:
     """
     Retained messages to publish at QoS 1.
 
-    A topic that waits is overwritten by a newer payload: only the last one counts. Outlives
-    connections; what was in flight on the one before is sent again.
+    A newer payload replaces one that waits on the same topic. The outbox outlives connections;
+    messages that were in flight on the connection before are sent again.
     """
 
     def __init__(self) -> None:
@@ -30,11 +30,11 @@ class Outbox:
         return len(self._waiting) + len(self._in_flight)
 
     def put(self, topic: str, payload: bytes) -> None:
-        """Have *payload* published on *topic*."""
+        """Queue *payload* for *topic*."""
         self._waiting[topic] = payload
 
     def take(self, *, limit: int) -> list[Publication]:
-        """Return what to publish now, so that at most *limit* are in flight."""
+        """Return the messages to publish now, so that at most *limit* are in flight."""
         taken = []
         while self._waiting and len(self._in_flight) < limit:
             topic, payload = self._waiting.popitem(last=False)
@@ -44,29 +44,30 @@ class Outbox:
         return taken
 
     def _free_id(self) -> int:
-        # 1 is the subscription's.
+        # Packet id 1 belongs to the subscription.
         while True:
             self._last_id = self._last_id + 1 if 2 <= self._last_id + 1 < 0xFFFF else 2
             if self._last_id not in self._in_flight:
                 return self._last_id
 
     def acknowledged(self, packet_id: int) -> bool:
-        """Forget what *packet_id* published; tell whether it was known."""
+        """Remove the message with *packet_id*; return whether it was in flight."""
         return self._in_flight.pop(packet_id, None) is not None
 
     def resend(self, *, limit: int) -> list[Publication]:
         """
-        Return what was in flight on a session that the broker still has [MQTT-4.4.0-1].
+        Return the messages that were in flight on a session that the broker still has
+        [MQTT-4.4.0-1].
 
-        A broker may take fewer at once than it did before [MQTT-3.3.4-7]: what is above *limit*
-        waits, and goes out anew.
+        The broker may now accept fewer messages in flight [MQTT-3.3.4-7]: those above *limit* are
+        queued again.
         """
         publications = list(self._in_flight.values())
         self._wait_again(publications[limit:])
         return publications[:limit]
 
     def lose_session(self) -> None:
-        """Have what was in flight published anew: the broker has forgotten it."""
+        """Queue the messages in flight again, because the broker has lost the session."""
         self._wait_again(list(self._in_flight.values()))
 
     def _wait_again(self, publications: list[Publication]) -> None:

@@ -1,4 +1,4 @@
-"""The receiver: one persistent MQTT session over however many connections it takes."""
+"""The receiver: one persistent MQTT session over any number of connections."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -20,18 +20,18 @@ _log = Log("ingest.mqtt.receiver")
 
 class MqttReceiver:
     """
-    Fills the port `Receiver`.
+    Implements the port `Receiver`.
 
     Args:
-        broker: Where it is.
+        broker: Address and keep-alive of the broker.
 
-        identity: Proves who we are to it; read anew, when it was renewed, before each connection.
+        identity: The TLS certificate of ingest; a renewed one is used from the next connection.
 
-        session: What it keeps for us.
+        session: The MQTT session that the broker keeps.
 
-        backoff: How long to wait before the next attempt.
+        backoff: Delays before a reconnect.
 
-        now_ms: The time, ms since 1970.
+        now_ms: The system clock, ms since 1970.
     """
 
     def __init__(
@@ -58,12 +58,12 @@ class MqttReceiver:
         self.generation = 0
         self.is_live = False
         self.on_change: Callable[[bool], None] = lambda is_live: None
-        """Told whenever `is_live` changes."""
+        """Called each time `is_live` changes."""
         self.on_refused: Callable[[], None] = lambda: None
-        """Told of each publication that the broker did not take."""
+        """Called for each publication that the broker refused."""
 
     async def run(self) -> None:
-        """Connect, and connect again, until `stop` is called or the task is cancelled."""
+        """Connect and reconnect until `stop_receiving` is called or the task is cancelled."""
         try:
             while not self._is_stopping:
                 self._live_at = None
@@ -75,7 +75,7 @@ class MqttReceiver:
                 except (OSError, TimeoutError) as error:
                     _log.warning("broker_unreachable", error=describe(error))
                 self._set_live(False)
-                self._forgive()
+                self._reset_backoff()
                 if not self._is_stopping:
                     await asyncio.sleep(self._backoff.failed())
         finally:
@@ -84,7 +84,7 @@ class MqttReceiver:
             self._set_live(False)
 
     async def _connect_once(self) -> None:
-        """Hold one connection from its start to its end, and raise why it ended."""
+        """Hold one connection until it ends, and raise the reason, a `ConnectionLost`."""
         self.generation += 1
         loop = asyncio.get_running_loop()
         connection = Connection(
@@ -115,17 +115,18 @@ class MqttReceiver:
                     generation=self.generation,
                     session_present=connection.subscribed.result(),
                 )
-            # Shielded: to cancel us must not make the connection look as if it had ended.
+            # Shielded: the cancellation of this task must not cancel the future of the connection.
             raise await asyncio.shield(connection.ended)
         finally:
             connection.abort()
 
-    def _forgive(self) -> None:
+    def _reset_backoff(self) -> None:
         """
-        Begin the waits anew after a connection that held.
+        Reset the backoff after a connection that lasted.
 
-        One that the broker ends at once, for another of our name or for what it was sent, is a
-        failure: made again at once, it would cost both a whole window, many times a second.
+        A connection that the broker ends at once counts as a failure, for instance if another
+        client uses the same name. Without a delay, both sides would exchange a whole receive
+        window many times a second.
         """
         now = asyncio.get_running_loop().time()
         if self._live_at is not None and now - self._live_at > self._backoff.longest_s:
@@ -133,7 +134,7 @@ class MqttReceiver:
 
     def _note_refused(self, reason: str) -> None:
         if self.generation != self._refused_generation:
-            # Once for a connection: what is refused once is refused of every gateway.
+            # Logged once for each connection: mostly the broker refuses all receipts.
             self._refused_generation = self.generation
             _log.warning("receipt_refused", reason=reason)
         self.on_refused()
@@ -171,7 +172,7 @@ class MqttReceiver:
         self._is_stopping = True
 
     async def drain(self, *, timeout_s: float) -> None:
-        """Wait until everything published is acknowledged, at most *timeout_s*; disconnect."""
+        """Wait at most *timeout_s* until all publications are acknowledged; then disconnect."""
         connection = self._connection
         if connection is None:
             return
@@ -185,5 +186,5 @@ class MqttReceiver:
 
 
 async def _first_of(*futures: asyncio.Future[Any], timeout_s: float | None = None) -> None:
-    """Return once one of *futures* is done, or after *timeout_s*; cancel none."""
+    """Wait until one of *futures* is done or *timeout_s* has passed; cancel none."""
     await asyncio.wait(futures, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)

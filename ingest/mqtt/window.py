@@ -1,4 +1,4 @@
-"""The window: deliveries of one connection that are not settled, in the order of receipt. Pure."""
+"""The window: the unsettled deliveries of one connection, in the order of receipt. Pure."""
 
 from collections import deque
 from collections.abc import Iterable
@@ -8,17 +8,17 @@ from ingest.values.delivery import Delivery
 
 class Window:
     """
-    Acks go out in the order of receipt [MQTT-4.6.0-2]: a settled delivery waits for those before.
+    Releases acks in the order of receipt [MQTT-4.6.0-2]: each waits for the earlier ones.
 
-    One of QoS 0 is owed no ack, and holds its place all the same: the broker keeps no window for
-    it, and whoever publishes with QoS 0 would fill the memory while the database is away.
+    A delivery of QoS 0 needs no ack, and counts for the window nevertheless: the broker applies no
+    window to QoS 0, and a client that publishes with QoS 0 could otherwise fill the memory while
+    the database is away.
 
     Args:
-        bound: From how many unsettled deliveries on nothing more is read. A bound of our own,
-            because some brokers (mosquitto up to 2.0.13) overrun the Receive Maximum that they
-            were told.
+        bound: Number of unsettled deliveries at which reading pauses. Ingest needs a limit of its
+            own, because some brokers (mosquitto up to 2.0.13) exceed the Receive Maximum.
 
-        max_bytes: The same in bytes, because an envelope may have 250 or 65,536.
+        max_bytes: The same in bytes, because an envelope may have 250 bytes or 65,536.
     """
 
     def __init__(self, *, bound: int, max_bytes: int = 33_554_432) -> None:
@@ -36,15 +36,15 @@ class Window:
         return len(self._owed) >= self._bound or self._bytes >= self._max_bytes
 
     def add(self, delivery: Delivery) -> None:
-        """Hold *delivery* until it is settled, and owe its ack, if it has one."""
+        """Hold *delivery* until it is settled."""
         self._owed.append(delivery)
         self._bytes += len(delivery.payload)
 
     def settle(self, deliveries: Iterable[Delivery]) -> list[int]:
-        """Return the packet ids that may be acknowledged now that *deliveries* are settled."""
+        """Settle *deliveries*; return the packet ids that may be acknowledged now."""
         for delivery in deliveries:
-            # One of an older connection is in no window any more: its packet id, which may be
-            # another envelope's by now, is never looked at.
+            # A delivery of an older connection is in no window any more: its packet id, which the
+            # broker may have used again, is never returned.
             delivery.settled = True
         ready = []
         while self._owed and self._owed[0].settled:

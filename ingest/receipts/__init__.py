@@ -1,1 +1,1 @@
-"""What is settled of each agent's spool, and the receipts that tell it. Pure."""
+"""The settled sequences of each agent's spools, and the receipts that report them. Pure."""

@@ -1,8 +1,8 @@
 """
-Floors: what an agent says that it will never send again. Believed only when it proves it. Pure.
+Floors: sequences below which an agent will never send again. Accepted only with a proof. Pure.
 
-A proof costs an agreement of keys, once for each agent. So it is looked at when it matters: when
-the spool is known here, and settled less far.
+Checking a proof costs a key agreement, once for each agent. A floor is therefore checked only if
+it makes a difference: if the spool is loaded, and settled less far.
 """
 
 import enum
@@ -19,29 +19,29 @@ _MAX_CLAIMS: Final = 200_000
 
 
 class Ignored(enum.StrEnum):
-    """Why a floor settles nothing."""
+    """Why a floor is ignored."""
 
     NO_PROOF = "no_proof"
-    """Its agent proves none, as those of version 0.1.0."""
+    """The state has no proof; agents of version 0.1.0 send none."""
     NO_KEY = "no_key"
-    """Trust has not written its lease key, or one of a small order: it waits for another."""
+    """The agent's lease key is not known or of small order: the floor waits for another key."""
     BAD_PROOF = "bad_proof"
-    """Its agent did not say so."""
+    """The proof is wrong: the agent did not make the statement."""
 
 
 class Floors:
     """
-    Takes floors as states tell them.
+    Applies the floors that agents report in their states.
 
     Args:
-        settlements: What is settled.
+        settlements: The settled sequences, which a floor raises.
 
-        judge: Returns why the floor of an agent's spool is to be ignored; None for a proven one.
+        judge: Returns why the floor of an agent's spool must be ignored; None if it is proven.
 
-        on_ignored: Told of each floor that would have settled something and did not.
+        on_ignored: Called for each floor that would have settled sequences and was ignored.
 
-        max_claims: How many floors of spools that are not known yet to remember, and how many
-            agents whose lease key is not.
+        max_claims: Limit of floors remembered for spools that are not loaded yet, and of agents
+            remembered whose lease key is not known yet.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Floors:
         self._on_ignored = on_ignored
 
     def told(self, agent: str, told: SpoolState, *, now: float) -> None:
-        """Take what *agent* says of a spool, or keep it until the spool is known."""
+        """Apply the floor that *agent* reports, or keep it until the spool is loaded."""
         spool = agent, bytes.fromhex(told.spool_id)
         is_behind = self._settlements.is_behind(spool, told.floor)
         if is_behind is None:
@@ -72,18 +72,18 @@ class Floors:
             self._take(spool, told, now)
 
     def learned(self, spool: Spool, *, now: float) -> None:
-        """Take what was said of *spool*, which is known now."""
+        """Apply the floor that was reported before *spool* was loaded."""
         told = self._claims.pop(spool, None)
         if told is not None and self._settlements.is_behind(spool, told.floor):
             self._take(spool, told, now)
 
     @property
     def has_keyless(self) -> bool:
-        """Whether any floor waits for the lease key of its agent."""
+        """Whether a floor waits for the lease key of its agent."""
         return bool(self._keyless)
 
     def recognised(self, agents: Iterable[str], *, now: float) -> None:
-        """Take what those of *agents* said whose lease key was not known, if it is known now."""
+        """Apply the floors of *agents* that waited for a lease key, if the key is known now."""
         for agent in agents:
             for spool_id, told in list(self._keyless.get(agent, {}).items()):
                 spool = agent, spool_id
@@ -93,7 +93,7 @@ class Floors:
                     continue
                 self._forget_keyless(spool)
                 if is_behind is None:
-                    # Forgotten meanwhile: it is taken when the spool is known again.
+                    # The spool was dropped from memory; the floor waits until it is loaded again.
                     self.told(agent, told, now=now)
 
     def _take(self, spool: Spool, told: SpoolState, now: float) -> None:
@@ -109,7 +109,7 @@ class Floors:
             self._on_ignored(why)
 
     def _keep_keyless(self, spool: Spool, told: SpoolState) -> bool:
-        """Keep a floor until its agent's lease key is known; tell whether it was not kept yet."""
+        """Keep a floor until the agent's lease key is known; return whether it is a new one."""
         agent, spool_id = spool
         spools = self._keyless.setdefault(agent, OrderedDict())
         is_news = spools.get(spool_id) != told

@@ -1,9 +1,9 @@
 """
-Receipts as they are published: proven to each agent that reads them so, plain to all others.
+Encodes receipts: with a proof for agents that require one, plain for all others. Pure.
 
-No I/O. Which form an agent reads it says in its state. As long as that is not known its receipts
-wait: a guess could be one that it does not read, or one that it does not believe any more. A
-receipt that waits costs no memory but its agent's name; what it says is said by the next one.
+An agent reports in its state which form it reads. Until the state is known, receipts to the agent
+wait, because an agent ignores a form that it cannot read or no longer accepts. A waiting receipt
+takes no memory but the agent's name; the next receipt reports the same sequences.
 """
 
 import enum
@@ -22,44 +22,45 @@ from wire.receipt import SpoolReceipt
 from wire.state import SpoolState
 
 MAX_AGENTS: Final = 262_144
-"""How many agents are remembered, at most; of those, at least the latest half."""
+"""Limit of agents remembered; at least the half that was used last is kept."""
 
 
 class Wait(enum.StrEnum):
-    """Why an agent is not told what is settled."""
+    """Why no receipt can be sent to an agent."""
 
     NO_STATE = "no_state"
-    """It was not heard of since this process began, so that nobody knows what it reads."""
+    """No state has arrived since this process started: it is unknown what the agent reads."""
     NO_KEY = "no_key"
-    """It reads proven receipts alone, and trust has not written its lease key."""
+    """The agent reads only proven receipts, and its lease key is not known."""
     WEAK_KEY = "weak_key"
-    """The same, and its lease key is of a small order."""
+    """The agent reads only proven receipts, and its lease key is of small order."""
 
 
 class Proofs:
     """
-    What ingest shares with agents, worked out once for each: the X25519 of a key costs as much as
-    opening fifty envelopes.
+    A cache of the secrets that ingest shares with agents.
+
+    One X25519 agreement costs as much as opening fifty envelopes.
 
     Args:
-        keys: Ingest's private keys, every one that an agent may still pin.
+        keys: All private keys of ingest that an agent may still pin.
 
-        max_agents: How many to remember.
+        max_agents: Limit of agents in the cache.
     """
 
     def __init__(self, keys: Sequence[X25519PrivateKey], *, max_agents: int = MAX_AGENTS) -> None:
         self._keys = list(keys)
         self._max_agents = max_agents
-        # Two generations instead of an order, as in `wire.sealing.Opener`.
+        # Two generations instead of a least-recently-used order, as in `wire.sealing.Opener`.
         self._known: dict[tuple[str, bytes], list[Agreement]] = {}
         self._older: dict[tuple[str, bytes], list[Agreement]] = {}
 
     def with_agent(self, agent: str, lease_key: bytes) -> list[Agreement]:
         """
-        Return what is shared with *agent*, under each of ingest's keys.
+        Return the secret shared with *agent* for each key of ingest.
 
         Raises:
-            WeakKey: Its lease key is of a small order.
+            WeakKey: The lease key is of small order (RFC 7748, section 6.1).
         """
         known = self._known.get((agent, lease_key))
         if known is not None:
@@ -79,14 +80,14 @@ Peers = Callable[[Sequence[str]], list[tuple[int, bytes]]]
 
 class Receipts:
     """
-    Knows which agent reads what, and writes receipts accordingly.
+    Encodes the receipts of each agent in the form that the agent reads.
 
     Args:
-        proofs: What is shared with agents.
+        proofs: Secrets shared with agents.
 
-        peers: Who they are, as far as permissions tell.
+        peers: Standings and lease keys of agents.
 
-        max_agents: How many to remember; of the others it is not known what they read.
+        max_agents: Limit of agents whose form is remembered.
     """
 
     def __init__(self, proofs: Proofs, peers: Peers, *, max_agents: int = MAX_AGENTS) -> None:
@@ -96,10 +97,10 @@ class Receipts:
         self._reads_proven: OrderedDict[str, bool] = OrderedDict()
         self._waiting: OrderedDict[str, Wait] = OrderedDict()
         self.waiting = dict.fromkeys(Wait, 0)
-        """How many agents wait to be told, by why."""
+        """Number of agents that wait for a receipt, by reason."""
 
     def heard(self, agent: str, *, reads_proven: bool) -> bool:
-        """Note which form *agent* reads; tell whether that is news, and a receipt is owed."""
+        """Note which form *agent* reads; return whether that is new, and a receipt is due."""
         before = self._reads_proven.get(agent)
         self._reads_proven[agent] = reads_proven
         if before is None:
@@ -111,16 +112,16 @@ class Receipts:
 
     @property
     def has_waiting(self) -> bool:
-        """Whether any agent waits to be told."""
+        """Whether an agent waits for a receipt."""
         return bool(self._waiting)
 
     def recognised(self, agents: Iterable[str]) -> list[str]:
-        """Return those of *agents*, about whom something changed, that wait for their key."""
+        """Return those of *agents* whose receipts wait for a lease key."""
         unasked = Wait.NO_STATE
         return [agent for agent in agents if self._waiting.get(agent, unasked) is not unasked]
 
     def write(self, due: Sequence[tuple[str, list[SpoolReceipt]]]) -> list[tuple[str, bytes]]:
-        """Return the receipt of each agent that can be told; the others wait."""
+        """Return agent and payload of each receipt that can be sent; the other agents wait."""
         if not due:
             return []
         written = []
@@ -139,7 +140,7 @@ class Receipts:
         self, agent: str, spools: list[SpoolReceipt], standing: int, lease_key: bytes
     ) -> bytes | Wait:
         if standing == JSON:
-            # It has no lease key, and need not tell a state.
+            # A JSON agent has no lease key, and need not publish a state.
             return receipt.encode(spools)
         reads_proven = self._reads_proven.get(agent)
         if reads_proven is None:
@@ -163,7 +164,7 @@ class Receipts:
             self.waiting[forgotten] -= 1
 
     def judge_floor(self, agent: str, told: SpoolState) -> Ignored | None:
-        """Return why what *agent* says of a spool is to be ignored; None when it proves it."""
+        """Return why the floor that *agent* reports must be ignored; None if it is proven."""
         if not told.proof:
             return Ignored.NO_PROOF
         ((_, lease_key),) = self._peers([agent])

@@ -1,8 +1,8 @@
 """
-What is settled of each spool, and whom to tell when. Pure: the clock is passed in.
+The settled sequences of each spool, and when an agent gets a receipt. Pure: times are passed in.
 
-Only what is committed is settled, or what its agent has proven that it will never send again. A
-receipt names every spool of an agent with recent activity.
+A sequence is settled when its outcome is committed, or when the agent has proven that it will
+never send the sequence again. A receipt reports every spool of an agent with recent activity.
 """
 
 import itertools
@@ -14,68 +14,68 @@ from ingest.values.delivery import EnvelopeId, Spool
 from wire.receipt import MAX_RANGES, MAX_SPOOLS, SpoolReceipt
 
 _NO_SEQUENCE = 1 << 63
-"""Above every sequence."""
+"""A number above all sequences."""
 
 _MAX_RUNS = 8 * MAX_RANGES
 """
-How many runs of a spool are remembered, many more than a receipt tells: an agent that leaves out
-each second sequence fills no memory. What is below is asked of the ledger when it comes again.
+Limit of runs remembered for each spool, many more than a receipt can report: an agent that skips
+every other sequence cannot exhaust memory. If a sequence below arrives again, the ledger decides.
 """
 
-_TOUCHED = 512
-"""How many sequences are remembered as those that came last."""
+_MAX_RECENT = 512
+"""Number of recently settled sequences that are remembered for each spool."""
 
 _HIGHEST = MAX_RANGES // 4
-"""How many of the highest runs a receipt tells in any case."""
+"""Number of the highest runs that a receipt always reports."""
 
 _WATERMARK_EVERY = 64
-"""How far a spool moves on before the database is told; a restart reads that many ledger rows."""
+"""Sequences between two watermarks in the database; a restart reads so many ledger rows."""
 
 
 class Ranges:
-    """Sequences that are settled: all through one, and runs above it, of which the last."""
+    """The settled sequences of a spool: all through one, and the highest runs above it."""
 
-    __slots__ = ("_runs", "_touched", "marked", "through")
+    __slots__ = ("_recent", "_runs", "marked", "through")
 
     def __init__(self, through: int = 0, runs: Iterable[tuple[int, int]] = ()) -> None:
         self.through = through
         self.marked = through
-        """Through which the database knows it without reading the ledger."""
+        """The watermark in the database: the sequence up to which the ledger need not be read."""
         self._runs: list[tuple[int, int]] = []
-        self._touched: deque[int] | None = None
+        self._recent: deque[int] | None = None
         for first, last in sorted(runs):
             self._add_run(first, last)
         self._absorb()
         del self._runs[:-_MAX_RUNS]
 
     def add(self, sequence: int) -> None:
-        """Settle *sequence*."""
+        """Add *sequence* to the settled sequences."""
         if sequence == self.through + 1 and not self._runs:
             self.through = sequence
         elif sequence > self.through:
             self._add_run(sequence, sequence)
             self._absorb()
             if len(self._runs) > _MAX_RUNS:
-                # The lowest, but never what came just now: its agent waits to be told.
+                # Drop the lowest run, but never the one just added: its agent waits for a receipt.
                 del self._runs[1 if sequence <= self._runs[0][1] else 0]
             if len(self._runs) > MAX_RANGES:
-                self._touch(sequence)
+                self._note_recent(sequence)
 
-    def _touch(self, sequence: int) -> None:
-        """Note that *sequence* came last, because a receipt cannot tell everything."""
-        if self._touched is None:
-            self._touched = deque(maxlen=_TOUCHED)
-        self._touched.append(sequence)
+    def _note_recent(self, sequence: int) -> None:
+        """Remember that *sequence* was settled last, because a receipt cannot report all runs."""
+        if self._recent is None:
+            self._recent = deque(maxlen=_MAX_RECENT)
+        self._recent.append(sequence)
 
     def covers(self, sequence: int) -> bool:
-        """Tell whether *sequence* is settled."""
+        """Return whether *sequence* is known to be settled."""
         if sequence <= self.through:
             return True
-        place = bisect_right(self._runs, (sequence, _NO_SEQUENCE)) - 1
-        return place >= 0 and sequence <= self._runs[place][1]
+        index = bisect_right(self._runs, (sequence, _NO_SEQUENCE)) - 1
+        return index >= 0 and sequence <= self._runs[index][1]
 
     def raise_to(self, through: int) -> bool:
-        """Settle all sequences through this one; tell whether that is news."""
+        """Settle all sequences up to and including *through*; return whether that is new."""
         if through <= self.through:
             return False
         self.through = through
@@ -84,30 +84,30 @@ class Ranges:
 
     def runs(self, limit: int | None = None) -> list[tuple[int, int]]:
         """
-        Return *limit* settled runs above `through`, ascending and apart.
+        Return at most *limit* settled runs above `through`, ascending and not adjacent.
 
-        Of more than that, those in which something came last, as in SACK (RFC 2018), and the
-        highest. What an agent sends, for the first time or again, is told to it then, however many
-        holes it has left.
+        If there are more, the result has the highest runs and those with the most recently settled
+        sequences, as in TCP SACK (RFC 2018, section 4). An agent thus learns that an envelope is
+        settled soon after it was sent, no matter how many sequences are missing.
         """
         if limit is None or len(self._runs) <= limit:
             return list(self._runs)
         found = dict.fromkeys(range(len(self._runs) - _HIGHEST, len(self._runs)))
-        for place in itertools.chain(self._latest(), reversed(range(len(self._runs)))):
+        for index in itertools.chain(self._latest(), reversed(range(len(self._runs)))):
             if len(found) >= limit:
                 break
-            found[place] = None
-        return [self._runs[place] for place in sorted(found)]
+            found[index] = None
+        return [self._runs[index] for index in sorted(found)]
 
     def _latest(self) -> Iterator[int]:
-        """Yield the places of the runs in which something came, the last first."""
-        for sequence in reversed(self._touched or ()):
-            place = bisect_right(self._runs, (sequence, _NO_SEQUENCE)) - 1
-            if place >= 0 and sequence <= self._runs[place][1]:
-                yield place
+        """Yield the indexes of the runs with recently settled sequences, the latest first."""
+        for sequence in reversed(self._recent or ()):
+            index = bisect_right(self._runs, (sequence, _NO_SEQUENCE)) - 1
+            if index >= 0 and sequence <= self._runs[index][1]:
+                yield index
 
     def _add_run(self, first: int, last: int) -> None:
-        """Put a run among the others, joined with those that it touches."""
+        """Insert a run, merged with the runs that overlap or adjoin it."""
         begin = bisect_right(self._runs, (first - 1, -1))
         if begin and self._runs[begin - 1][1] >= first - 1:
             begin -= 1
@@ -119,25 +119,25 @@ class Ranges:
         self._runs[begin:end] = [(first, last)]
 
     def _absorb(self) -> None:
-        """Let `through` swallow the runs that it has reached."""
-        swallowed = 0
+        """Extend `through` by the runs that adjoin it."""
+        absorbed = 0
         for first, last in self._runs:
             if first > self.through + 1:
                 break
             self.through = max(self.through, last)
-            swallowed += 1
-        del self._runs[:swallowed]
+            absorbed += 1
+        del self._runs[:absorbed]
 
 
 class Settlements:
     """
-    The settled ranges of every spool that was heard of lately, and the receipts that are owed.
+    The settled ranges of all spools with recent activity, and the receipts that are due.
 
     Args:
-        interval_s: Least time between two receipts of one agent; the first goes out at once.
+        interval_s: Least time between two receipts to one agent; the first is due at once.
 
-        max_spools: How many spools to keep in memory; the least recently used is forgotten, and
-            read from the database when it is heard of again.
+        max_spools: Limit of spools in memory. The least recently used spool is dropped, and loaded
+            from the database when an envelope of it arrives.
     """
 
     def __init__(self, *, interval_s: float, max_spools: int = 200_000) -> None:
@@ -149,12 +149,12 @@ class Settlements:
         self._told: OrderedDict[str, float] = OrderedDict()
 
     def unknown(self, spools: Iterable[Spool]) -> set[Spool]:
-        """Return those of *spools* that must be read from the database first."""
-        # Asked one by one: a set less the keys would walk over every spool that is known.
+        """Return those of *spools* that must be loaded from the database first."""
+        # Not a difference of sets: that would visit every spool in memory.
         return {spool for spool in spools if spool not in self._ranges}
 
     def covers(self, identities: Iterable[EnvelopeId]) -> list[bool]:
-        """Tell of each of *identities* whether it is settled, as far as is known here."""
+        """Return, for each of *identities*, whether it is known here to be settled."""
         found = []
         for identity in identities:
             ranges = self._ranges.get(identity.spool)
@@ -162,9 +162,9 @@ class Settlements:
         return found
 
     def load(self, spool: Spool, through: int, runs: Iterable[tuple[int, int]]) -> None:
-        """Take over what the database knows of *spool*, unless it is known already."""
+        """Take the settled ranges of *spool* from the database, unless it is loaded already."""
         if spool in self._ranges:
-            # Read for two flushes at once: what was settled since the first must not be unsettled.
+            # Two flushes have read it. Sequences settled since the first read must stay settled.
             return
         self._ranges[spool] = Ranges(through, runs)
         self._by_agent.setdefault(spool[0], OrderedDict())[spool[1]] = None
@@ -180,21 +180,20 @@ class Settlements:
 
     def settle(self, identities: Iterable[EnvelopeId], *, now: float) -> Collection[Spool]:
         """
-        Settle *identities*, whose outcome is committed; owe their agents a receipt.
+        Settle *identities*, whose outcome is committed; a receipt to each of their agents is due.
 
         Returns:
-            The spools that they are of.
+            The loaded spools among those of *identities*.
         """
         touched: dict[Spool, None] = {}
         for identity in identities:
             spool = identity.spool
             ranges = self._ranges.get(spool)
-            # None: forgotten since it was loaded. The next delivery of it loads it again.
+            # None if the spool was dropped since it was loaded. Its next delivery loads it again.
             if ranges is not None:
                 ranges.add(identity.sequence)
                 touched[spool] = None
-        # In the order of arrival, so that a run is like another; who was heard of in one flush was
-        # heard of at one time.
+        # In the order of arrival, so that the order of use is deterministic.
         for spool in touched:
             self._ranges.move_to_end(spool)
             if len(spools := self._by_agent[spool[0]]) > 1:
@@ -203,18 +202,18 @@ class Settlements:
         return touched
 
     def is_behind(self, spool: Spool, floor: int) -> bool | None:
-        """Tell whether *spool* is settled up to *floor* or less; None when it is not known."""
+        """Return whether *spool* is settled less far than *floor*; None if it is not loaded."""
         ranges = self._ranges.get(spool)
         return None if ranges is None else ranges.through < floor - 1
 
     def raise_floor(self, spool: Spool, floor: int, *, now: float) -> None:
-        """Settle what the agent of *spool* will never send again: all below *floor*."""
+        """Settle all sequences of *spool* below *floor*, which its agent will never send again."""
         ranges = self._ranges.get(spool)
         if ranges is not None and ranges.raise_to(floor - 1):
             self._owe(spool[0], now)
 
     def owe(self, agents: Iterable[str], *, now: float) -> None:
-        """Owe each of *agents* a receipt although nothing more was settled, if there is any."""
+        """Make a receipt due to each of *agents* with a loaded spool, although nothing is new."""
         for agent in agents:
             if agent in self._by_agent:
                 self._owe(agent, now)
@@ -225,13 +224,13 @@ class Settlements:
             self._owed[agent] = now if told_at is None else max(now, told_at + self._interval_s)
 
     def due_in_s(self, *, now: float) -> float | None:
-        """Return how long until a receipt is due; None when none is owed."""
+        """Return the time until the next receipt is due, s; None if there is none."""
         return max(0.0, min(self._owed.values()) - now) if self._owed else None
 
     def take_due(
         self, *, now: float, everything: bool = False
     ) -> list[tuple[str, list[SpoolReceipt]]]:
-        """Return each agent to be told now, with what its receipt is to tell."""
+        """Return the agents whose receipts are due now, each with the contents of its receipt."""
         due = [agent for agent, at in self._owed.items() if everything or at <= now]
         taken = []
         for agent in due:
@@ -252,7 +251,7 @@ class Settlements:
         return spools
 
     def watermarks(self, spools: Iterable[Spool]) -> list[tuple[str, bytes, int]]:
-        """Return those of *spools* that moved on far enough to be written down."""
+        """Return agent, spool id and sequence of each watermark that is worth writing."""
         found = []
         for spool in spools:
             ranges = self._ranges.get(spool)

@@ -1,1 +1,1 @@
-"""PostgreSQL: the store, the quarantine, the reader of permissions, the monitor."""
+"""The telemetry database: the store, the quarantine, the reader of permissions, the monitor."""

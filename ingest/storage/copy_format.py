@@ -1,8 +1,8 @@
 """
-Rows as PostgreSQL's binary COPY wants them. Pure.
+Encodes rows in the binary format of PostgreSQL's COPY. Pure.
 
 https://www.postgresql.org/docs/current/sql-copy.html, "Binary Format": a header, then for each
-row a field count and each field behind its length, all big-endian, then a trailer.
+row the number of fields and each field after its length, all big-endian, then a trailer.
 """
 
 import struct
@@ -19,7 +19,7 @@ _TRAILER: Final = b"\xff\xff"
 _FIELDS: Final = 4
 
 _POSTGRES_EPOCH_MS: Final = 946_684_800_000
-"""2000-01-01T00:00Z: what timestamptz counts microseconds from."""
+"""2000-01-01T00:00Z, from which timestamptz counts microseconds."""
 
 _ROW: Final = np.dtype(
     [
@@ -54,24 +54,24 @@ _LEDGER: Final = np.dtype(
 )
 
 _PIECE: Final = 3200
-"""Rows that are encoded at once: as many as a processor's cache holds, and libpq takes at once."""
+"""Rows encoded at once: they fit into the processor's cache and into a buffer of libpq."""
 
 _BLANK: Final = np.zeros(_PIECE, dtype=_ROW)
-"""Rows with all that is the same in each: copied as they are, not column by column."""
+"""Template rows with the constant fields, copied as a whole instead of column by column."""
 _BLANK["fields"] = _FIELDS
 for _name in ("time", "series", "value", "flags"):
     _BLANK[f"{_name}_size"] = _ROW[_name].itemsize
 _BLANK_BYTES: Final = _BLANK.view(np.uint8)
-"""The same without fields: numpy would copy those one by one, in thirty times the time."""
+"""`_BLANK` as plain bytes: numpy copies structured rows field by field, thirty times slower."""
 
 
 def encode(rows: Rows) -> bytes:
-    """Return *rows* as `COPY vv.observations (time, series_id, value, flags)` reads them."""
+    """Return *rows* in the format of `COPY vv.observations (time, series_id, value, flags)`."""
     return b"".join(pieces(rows))
 
 
 def pieces(rows: Rows) -> Iterator[bytes | memoryview]:
-    """Yield what `encode` returns, piece by piece: the database works on one, we on the next."""
+    """Yield the result of `encode` in pieces: the database works on one during the next."""
     yield _HEADER
     for first in range(0, len(rows), _PIECE):
         these = slice(first, first + _PIECE)
@@ -87,7 +87,7 @@ def pieces(rows: Rows) -> Iterator[bytes | memoryview]:
 
 
 def encode_ledger(rows: Sequence[LedgerRow]) -> bytes:
-    """Return *rows* as the named query `copy_ledger` reads them."""
+    """Return *rows* in the format of the named query `copy_ledger`."""
     table = np.empty(len(rows), dtype=_LEDGER)
     table["fields"] = 6
     for name in _LEDGER.names or ():
@@ -105,18 +105,18 @@ def encode_ledger(rows: Sequence[LedgerRow]) -> bytes:
 
 def decode(data: bytes | memoryview) -> list[tuple[int, int, float, int]]:
     """
-    Return time (ms since 1970), series, value and flags of each row of *data*.
+    Return time (ms since 1970), series id, value and flags of each row of *data*.
 
     Raises:
-        ValueError: Not what `encode` returns.
+        ValueError: *data* is not a result of `encode`.
     """
     data = bytes(data)
     if not (data.startswith(_HEADER) and data.endswith(_TRAILER)):
-        raise ValueError("no header or no trailer")
+        raise ValueError("the binary COPY data has no header or no trailer")
     found = []
     for fields in struct.iter_unpack(">hiqiiifih", data[len(_HEADER) : -len(_TRAILER)]):
         count, _, time_us, _, series, _, value, _, flags = fields
         if count != _FIELDS:
-            raise ValueError("a row has not four fields")
+            raise ValueError(f"a row of the binary COPY data has {count} fields instead of four")
         found.append((time_us // 1000 + _POSTGRES_EPOCH_MS, series, value, flags))
     return found

@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL, and what its errors mean to us."""
+"""Connections to the telemetry database, and its errors as those of `ingest.errors`."""
 
 import contextlib
 from collections.abc import AsyncIterator
@@ -17,30 +17,37 @@ from runtime.database import postgres
 from runtime.errors import SessionRefused
 from runtime.logs import describe
 
-# A trust that hangs in its transaction is waited for in turns, not for ever.
+# A lock that a hanging process of trust holds is waited for in turns, not for ever.
 _LIMITS: Final = postgres.Limits(lock_ms=10_000, idle_in_transaction_ms=60_000)
 
 
 class DatabaseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the telemetry database is, and who we are to it."""
+    """How to connect to the telemetry database."""
 
     dsn: Annotated[str, Meta(min_length=1)]
-    """Of libpq, without the password: `host=db dbname=vv_telemetry user=vv_ingest`."""
+    """
+    Connection string of libpq without the password, for instance
+    `host=db dbname=vv_telemetry user=vv_ingest`.
+    """
     password_file: Path | None = None
+    """File that holds the password."""
 
     def __post_init__(self) -> None:
         try:
             parts = conninfo_to_dict(self.dsn)
         except psycopg.Error:
-            # Its message repeats the string.
+            # The message of psycopg repeats the string, which may hold a password.
             raise ValueError("dsn is not a connection string of libpq") from None
         if parts.get("password"):
-            raise ValueError("dsn contains a password; put it into a file and name password_file")
+            raise ValueError(
+                "dsn contains a password; put the password into a file and name it in"
+                " password_file"
+            )
 
 
 def connection_string(settings: DatabaseSettings, *, application: str) -> str:
     """
-    Return what libpq connects with, the password included: never to be shown.
+    Return the connection string with the password included, which must never be shown.
 
     Raises:
         ConfigError: The password file cannot be read.
@@ -56,8 +63,8 @@ async def connect(conninfo: str, *, autocommit: bool) -> AsyncConnection:
     Return an open connection.
 
     Raises:
-        Unavailable: Not now.
-        Unusable: Never, as it is set up.
+        Unavailable: The database cannot be reached now.
+        Unusable: The database is set up wrongly.
     """
     async with mapped_errors():
         return await postgres.connect_async(conninfo, limits=_LIMITS, autocommit=autocommit)
@@ -65,7 +72,7 @@ async def connect(conninfo: str, *, autocommit: bool) -> AsyncConnection:
 
 @contextlib.asynccontextmanager
 async def mapped_errors() -> AsyncIterator[None]:
-    """Raise what the library raises as a `StoreError`, without its text: it may hold values."""
+    """Turn errors of psycopg into `StoreError`, without their text, which may hold values."""
     try:
         yield
     except psycopg.Error as error:
@@ -77,7 +84,7 @@ async def mapped_errors() -> AsyncIterator[None]:
 
 
 def store_error(error: psycopg.Error) -> StoreError:
-    """Return what *error* means to us."""
+    """Return *error* as the matching `StoreError`."""
     if (found := postgres.meaning(error)) is not None:
         return (Unusable if found.is_permanent else Unavailable)(found.text)
     kinds: dict[Verdict, type[StoreError]] = {

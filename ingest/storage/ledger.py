@@ -1,4 +1,8 @@
-"""The statements of a flush, inside the caller's transaction: claims, quarantine, watermarks."""
+"""
+The statements of a flush, inside the caller's transaction: claims, quarantine, watermarks.
+
+Deliveries are named by their envelope index (see `ingest.admission`).
+"""
 
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,7 +22,7 @@ from ingest.values.outcome import GIVEN_UP, Outcome, QuarantineReason, Reason, l
 
 
 async def hold_permissions(connection: AsyncConnection) -> tuple[int, str]:
-    """Exclude withdrawals until the end of the transaction; return the epoch and its id."""
+    """Exclude withdrawals until the transaction ends; return the epoch and the transaction id."""
     cursor = await connection.execute(QUERIES["hold_permissions"])
     row = await cursor.fetchone()
     assert row is not None  # noqa: S101 - a SELECT of two calls has one row
@@ -26,16 +30,16 @@ async def hold_permissions(connection: AsyncConnection) -> tuple[int, str]:
 
 
 async def decide_under(connection: AsyncConnection, epoch: int) -> None:
-    """Have it on record that this transaction decides under *epoch*, later than it held."""
+    """Record that this transaction decides under *epoch*, which is newer than the one it held."""
     await connection.execute(QUERIES["decide_under"], [epoch])
 
 
 async def transaction_status(connection: AsyncConnection, transaction: str) -> str:
-    """Return what became of *transaction*: committed, aborted, in progress, or unknown."""
+    """Return the status of *transaction*: committed, aborted, in progress, or unknown."""
     try:
         cursor = await connection.execute(QUERIES["transaction_status"], [transaction])
     except InvalidParameterValue:
-        # Never written: to a server that came back from a crash it lies in the future.
+        # The id lies in the future of a server that restarted after a crash: nothing was written.
         await connection.rollback()
         return "aborted"
     row = await cursor.fetchone()
@@ -44,9 +48,10 @@ async def transaction_status(connection: AsyncConnection, transaction: str) -> s
 
 async def has_written(connection: AsyncConnection, transaction: str, claim: EnvelopeId) -> bool:
     """
-    Tell whether *transaction* committed *claim*.
+    Return whether *transaction* committed *claim*.
 
-    Its id alone tells nothing: after a crash, or a failover, another may have been given the same.
+    The transaction id alone proves nothing: after a crash or a failover, another transaction may
+    have got the same id.
     """
     arguments = [*claim.spool, claim.sequence, transaction]
     cursor = await connection.execute(QUERIES["has_written"], arguments)
@@ -55,35 +60,38 @@ async def has_written(connection: AsyncConnection, transaction: str, claim: Enve
 
 
 async def outlast(connection: AsyncConnection) -> None:
-    """Have the COMMIT of this transaction wait until a standby has all that was committed."""
+    """Make the COMMIT of this transaction wait until the standby has all earlier commits."""
     await connection.execute(QUERIES["outlast"])
 
 
 AreSettled = Callable[[Sequence[EnvelopeId]], list[bool]]
-"""Tells of each identity whether it may be in the ledger already."""
+"""Returns, for each identity, whether it may be in the ledger already."""
 
 
 class Repeated(Exception):
-    """Something that was taken for new is in the ledger. Nothing is written; claim carefully."""
+    """An envelope that was taken for new is in the ledger: the transaction must be repeated."""
 
 
 async def claim(
     connection: AsyncConnection, plan: Plan, *, are_settled: AreSettled
 ) -> tuple[dict[int, bytes], set[int]]:
     """
-    Write the ledger; return the deliveries that were in it before, with the digest there, and
-    those of them that were not accepted then.
+    Write the claims of *plan* into the ledger.
 
     Args:
-        connection: In a transaction.
+        connection: A connection in a transaction.
 
-        plan: What is claimed.
+        plan: The plan of the flush.
 
-        are_settled: Tells what may be in the ledger. All else is taken for new and copied, which
-            costs a third.
+        are_settled: Returns which identities may be in the ledger. All others are taken for new
+            and written with COPY, which costs a third of INSERT.
+
+    Returns:
+        The deliveries that the ledger knew before, with the digest there; and those of them that
+        the ledger does not have as accepted.
 
     Raises:
-        Repeated: Not all else was new. The transaction is lost.
+        Repeated: An identity that was taken for new is in the ledger. The transaction has failed.
     """
     wanted = plan.ledger()
     doubtful = are_settled([row.identity for row in wanted])
@@ -104,10 +112,7 @@ async def claim(
 async def _claim_carefully(
     connection: AsyncConnection, claims: Sequence[tuple[int, LedgerRow]]
 ) -> tuple[dict[int, bytes], set[int]]:
-    """
-    Write what is new of *claims*; return the others' digests by their deliveries, and which of
-    them were not accepted.
-    """
+    """Write those of *claims* that are new, with INSERT. Return as `claim`."""
     async with connection.cursor(binary=True) as cursor:
         await cursor.execute(QUERIES["claim"], _columns([row for _, row in claims]))
         if cursor.rowcount == len(claims):
@@ -121,7 +126,7 @@ async def _claim_carefully(
             taken = {EnvelopeId((a, spool_id), n) for a, spool_id, n in await cursor.fetchall()}
             old = [(index, row) for index, row in old if row.identity not in taken]
             if len(taken) < len(given_up):
-                # Another transaction has taken some of them meanwhile.
+                # Another transaction has taken some of them in the meantime.
                 before = await _before(cursor, old)
     known = {index: before[row.identity] for index, row in old}
     rowless = {index for index, (_, outcome) in known.items() if outcome != ledger_code(None)}
@@ -131,7 +136,7 @@ async def _claim_carefully(
 async def _before(
     cursor: AsyncCursor, claims: Sequence[tuple[int, LedgerRow]]
 ) -> dict[EnvelopeId, tuple[bytes, int]]:
-    """Return what the ledger has of *claims*: digests and outcomes."""
+    """Return the digest and the outcome that the ledger has for each of *claims*."""
     columns = _columns([row for _, row in claims])
     await cursor.execute(QUERIES["outcomes_before"], columns[:3])
     found = await cursor.fetchall()
@@ -139,7 +144,7 @@ async def _before(
 
 
 def _columns(some: Sequence[LedgerRow]) -> list[list[Any]]:
-    """Return *some* as the columns of the ledger."""
+    """Return *some* as lists, one for each column of the ledger."""
     return [
         [row.identity.spool[0] for row in some],
         [row.identity.spool[1] for row in some],
@@ -151,7 +156,7 @@ def _columns(some: Sequence[LedgerRow]) -> list[list[Any]]:
 
 
 async def quarantined_of(connection: AsyncConnection, agents: Iterable[str]) -> dict[str, int]:
-    """Return how many envelopes of each of *agents* are in quarantine."""
+    """Return the number of envelopes in quarantine for each of *agents* that has any."""
     cursor = await connection.execute(QUERIES["quarantined_of_agents"], [sorted(agents)])
     return dict(await cursor.fetchall())
 
@@ -159,17 +164,17 @@ async def quarantined_of(connection: AsyncConnection, agents: Iterable[str]) -> 
 async def mark_spools(
     connection: AsyncConnection, watermarks: Sequence[tuple[str, bytes, int]]
 ) -> None:
-    """Write down what spools are settled through."""
+    """Write *watermarks*: agent, spool id, and the sequence through which all is settled."""
     if watermarks:
         columns = [list(column) for column in zip(*watermarks, strict=True)]
         await connection.execute(QUERIES["mark_spools"], columns)
 
 
 async def read_spools(connection: AsyncConnection, spools: Sequence[Spool]) -> list[SpoolRanges]:
-    """Return what is settled of each of *spools*."""
+    """Return the settled sequences of each of *spools*."""
     if not spools:
         return []
-    # What is given back is the object that was asked for.
+    # The result holds the caller's objects, so that identities can share them.
     asked = {spool: spool for spool in spools}
     found: dict[Spool, SpoolRanges] = {}
     async with connection.cursor(binary=True) as cursor:
@@ -185,7 +190,7 @@ async def read_spools(connection: AsyncConnection, spools: Sequence[Spool]) -> l
 
 
 class QuarantineWriter:
-    """Puts deliveries of one plan into quarantine."""
+    """Writes deliveries of one plan into quarantine."""
 
     def __init__(
         self, connection: AsyncConnection, plan: Plan, *, seal: Seal, limits: QuarantineLimits
@@ -198,8 +203,8 @@ class QuarantineWriter:
     async def keep(
         self, indexes: Sequence[int], *, reason: QuarantineReason | None = None
     ) -> set[int]:
-        """Keep the deliveries *indexes*; return those that were not there before."""
-        # All in one statement: a flush would wait a round trip for each.
+        """Write the deliveries *indexes*; return those that were not in quarantine before."""
+        # One statement for all, because each statement costs a round trip.
         found = rows(
             self._plan, indexes, reason=reason, seal=self._seal, keep_days=self._limits.keep_days
         )
@@ -221,7 +226,7 @@ class QuarantineWriter:
             return {kept[row].index for row in await cursor.fetchall()}
 
     async def keep_conflicts(self, indexes: Sequence[int]) -> dict[int, Fate]:
-        """Keep what contradicts the ledger, while there is room; return what became of each."""
+        """Write deliveries that conflict with the ledger, up to the limit; return their fates."""
         fates: dict[int, Fate] = {}
         if not indexes:
             return fates
@@ -230,8 +235,8 @@ class QuarantineWriter:
         for index in indexes:
             agent = opened[index].agent
             if kept.get(agent, 0) >= self._limits.max_per_agent:
-                # No room to keep a forgery; what it contradicts was settled by an envelope that
-                # opened, for it would have taken what was given up itself.
+                # A forgery above the limit. The identity was settled by an envelope that opened:
+                # if it had been given up, this delivery would have taken it.
                 fates[index] = (Outcome.REFUSED, Reason.MALFORMED)
             elif await self.keep([index], reason=QuarantineReason.CONFLICT):
                 kept[agent] = kept.get(agent, 0) + 1
@@ -244,11 +249,13 @@ class QuarantineWriter:
         self, indexes: Sequence[int]
     ) -> tuple[dict[int, Fate], list[EnvelopeId]]:
         """
-        Keep each of *indexes*, which no key opens, once, while there is room for its agent.
+        Write the deliveries *indexes*, which no key opens, each once and up to the agent's limit.
 
-        Takes no identity: anyone who can publish for an agent may have made it. Return what
-        became of each, and the identities that were settled before with the same bytes: those
-        opened once, with a key that is gone by now.
+        They claim no identity: anyone who can publish for the agent may have made them.
+
+        Returns:
+            The fate of each delivery, and the identities that were settled before with the same
+            bytes: those were opened earlier, with a key that has since been removed.
         """
         fates: dict[int, Fate] = {}
         if not indexes:
@@ -260,28 +267,28 @@ class QuarantineWriter:
         again: dict[EnvelopeId, None] = {}
         wanted: list[int] = []
         for index, one in opened.items():
-            assert one.identity is not None  # noqa: S101 - what has a seal has an outside
+            assert one.identity is not None  # noqa: S101 - a sealed envelope has an outside
             key = (one.identity, one.digest)
             if key in settled:
                 again[one.identity] = None
             if key in settled or key in lying:
                 fates[index] = (Outcome.DUPLICATE, None)
             elif kept.get(one.agent, 0) >= self._limits.max_per_agent:
-                # Its agent keeps it, for it gets no receipt: nothing is lost.
+                # Nothing is lost: the agent gets no receipt and keeps the envelope.
                 fates[index] = (Outcome.REFUSED, Reason.BAD_SEAL)
             else:
                 kept[one.agent] = kept.get(one.agent, 0) + 1
                 lying.add(key)
                 fates[index] = (Outcome.QUARANTINED, QuarantineReason.BAD_SEAL)
                 wanted.append(index)
-        there_meanwhile = set(wanted) - await self.keep(wanted)
-        fates |= dict.fromkeys(there_meanwhile, (Outcome.DUPLICATE, None))
+        kept_by_another = set(wanted) - await self.keep(wanted)
+        fates |= dict.fromkeys(kept_by_another, (Outcome.DUPLICATE, None))
         return fates, list(again)
 
     async def _find(
         self, query: str, opened: Mapping[int, Opened]
     ) -> set[tuple[EnvelopeId, bytes]]:
-        """Return which of *opened* the *query* finds, by identity and digest."""
+        """Return identity and digest of those of *opened* that the named *query* finds."""
         identities = [one.identity for one in opened.values() if one.identity is not None]
         async with self._connection.cursor(binary=True) as cursor:
             await cursor.execute(

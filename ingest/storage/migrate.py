@@ -1,4 +1,4 @@
-"""Brings a telemetry database to the schema of this software; gives its roles their passwords."""
+"""Migrates the telemetry database to this version's schema, and sets passwords of its roles."""
 
 from collections.abc import Mapping
 
@@ -12,18 +12,18 @@ from schema import roles, steps
 
 def migrate(settings: DatabaseSettings, *, passwords: Mapping[str, str]) -> list[str]:
     """
-    Apply what is missing; return the names of the files applied.
+    Apply the missing migrations; return the names of the files applied.
 
     Args:
-        settings: Whom to connect as: a role that may create roles, schemas and extensions.
+        settings: Connection of a role that may create roles, schemas and extensions.
 
-        passwords: Roles that may log in from now on, each with its password.
+        passwords: The password of each role that may log in from now on.
 
     Raises:
-        MigrationError: A file was changed after it was applied, or one failed.
-        SessionRefused: The session does not get a setting that migrations rely on.
-        StoreError: The database cannot be reached, or does not do what it is asked.
-        Unusable: TimescaleDB is installed, and the server does not load it.
+        MigrationError: A file was changed after it was applied, or a migration failed.
+        SessionRefused: The session cannot get a setting that migrations rely on.
+        StoreError: The database cannot be reached, or refuses a statement.
+        Unusable: TimescaleDB is installed, but the server does not load it.
     """
     try:
         where = connection_string(settings, application="vitalveil-migrate")
@@ -38,7 +38,7 @@ def migrate(settings: DatabaseSettings, *, passwords: Mapping[str, str]) -> list
 
 
 def _variant(connection: psycopg.Connection) -> str:
-    """Return timescale or native: what the database is already, else what it can be."""
+    """Return timescale or native: the variant that the database has, otherwise the best it can."""
     is_there, is_begun, is_available = (
         connection.execute(query).fetchone() is not None
         for query in (
@@ -54,9 +54,11 @@ def _variant(connection: psycopg.Connection) -> str:
     try:
         connection.execute("CREATE EXTENSION timescaledb")
     except (psycopg.InternalError, psycopg.OperationalError):
-        # Its state is XX000, which says nothing. Not native instead: that is for good.
+        # The SQLSTATE is XX000, which tells nothing. Not the native variant instead, because a
+        # database keeps its variant for good.
         raise Unusable(
-            "TimescaleDB is installed and not loaded: name it in shared_preload_libraries and"
-            " restart the server, or take its package away to have native partitions"
+            "TimescaleDB is installed on the database server but not loaded. Add timescaledb to"
+            " shared_preload_libraries and restart the server, or remove the package of"
+            " TimescaleDB to use native partitions."
         ) from None
     return "timescale"

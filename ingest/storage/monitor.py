@@ -1,4 +1,4 @@
-"""What ingest sees of its database from outside the hot path: sizes, backlog, epoch, clock."""
+"""Metrics of the telemetry database, read outside the hot path: sizes, epoch, clock offset."""
 
 import threading
 import time
@@ -20,42 +20,42 @@ from runtime.logs import Log, describe
 _P: Final = "vitalveil_ingest_"
 _TEXTS: Final = {
     "database_bytes": "Size of the telemetry database.",
-    "ledger_envelopes": "Envelopes in the ledger, as the planner estimates.",
+    "ledger_envelopes": "Envelopes in the ledger, as estimated by the planner.",
     "quarantine_envelopes": "Envelopes in quarantine.",
-    "quarantine_oldest_seconds": "Age of the oldest envelope in quarantine, 0 when empty.",
+    "quarantine_oldest_seconds": "Age of the oldest envelope in quarantine, 0 if empty.",
     "permissions_gate_epoch": "Epoch of the permissions in the database.",
     "clock_offset_seconds": "This machine's clock minus the database's.",
 }
 _CAPACITY: Final = "database_capacity_bytes"
-_CAPACITY_TEXT: Final = "What the telemetry database may grow to, as configured; absent when not."
+_CAPACITY_TEXT: Final = "Configured limit of the telemetry database's size; absent if none."
 _LIMITS: Final = postgres.Limits(statement_ms=5000, lock_ms=1000)
 _log = Log("ingest.storage.monitor")
 
 
 class MonitorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is watched beside the work."""
+    """How the database is monitored."""
 
     every_s: Annotated[float, Meta(gt=0)] = 30.0
-    """Least time between two looks at the database; scrapes in between see the last one."""
+    """Least time between two queries of the database; scrapes in between see the last result."""
     database_capacity_bytes: Annotated[int, Meta(ge=0)] = 0
-    """What the database may grow to, for the alert that it fills up; 0 for unknown."""
+    """Size to which the database may grow, for the alert that it fills up; 0 if unknown."""
 
 
 class DatabaseMonitor(Collector):
     """
-    Looks at the database when it is scraped, over a short connection of its own.
+    Queries the database when it is scraped, over a short connection of its own.
 
-    A database that is away makes the numbers absent, never old.
+    If the database cannot be reached, the metrics are absent, never old.
 
     Args:
-        conninfo: What to connect with.
+        conninfo: Connection string with the password.
 
-        settings: How often.
+        settings: How often to query, and the capacity.
 
-        now: Seconds since 1970.
+        now: The system clock, seconds since 1970.
 
-        monotonic: Seconds of a clock that does not go back: one that was set back must not have
-            an old look shown for as long.
+        monotonic: A monotonic clock, s. The system clock would show an old result for too long
+            after it was set back.
     """
 
     def __init__(
@@ -75,12 +75,12 @@ class DatabaseMonitor(Collector):
         self._last: Mapping[str, float] = {}
 
     def describe(self) -> Iterable[Metric]:
-        """Yield what there may be."""
+        """Yield all metrics without values, for the registry."""
         for name, text in {**_TEXTS, _CAPACITY: _CAPACITY_TEXT}.items():
             yield GaugeMetricFamily(_P + name, text)
 
     def collect(self) -> Iterable[Metric]:
-        """Yield what there is."""
+        """Yield the metrics; query the database if the last result is too old."""
         with self._lock:
             if self._monotonic() >= self._due_at:
                 self._last = self._look()

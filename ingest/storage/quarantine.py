@@ -1,4 +1,9 @@
-"""The quarantine: what could neither be stored nor be refused with certainty. Always sealed."""
+"""
+The quarantine: envelopes that could neither be stored nor be refused with certainty.
+
+An envelope in quarantine is always sealed; one that came as JSON is sealed to ingest with HPKE
+(RFC 9180: DHKEM(X25519), HKDF-SHA256, AES-256-GCM).
+"""
 
 import datetime as dt
 from collections.abc import Callable, Iterator, Sequence
@@ -16,19 +21,22 @@ _suite = hpke.Suite(hpke.KEM.X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM
 
 
 class QuarantineLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How much the quarantine keeps, and how long."""
+    """How much the quarantine keeps, and for how long."""
 
     max_per_agent: int = 1000
-    """Above it, a bad seal is refused; so is a conflict."""
+    """Limit of envelopes for each agent. Above it, bad seals and conflicts are refused."""
     keep_days: float = 30.0
+    """Days after which an envelope is deleted from quarantine."""
 
     def __post_init__(self) -> None:
         if self.max_per_agent < 0 or not 0 < self.keep_days <= 3650:
-            raise ValueError("max_per_agent is at least 0, keep_days above 0 and up to 3650")
+            raise ValueError(
+                "max_per_agent must be at least 0, and keep_days above 0 and at most 3650"
+            )
 
 
 class Kept(msgspec.Struct, frozen=True):
-    """A row of the quarantine."""
+    """A row of the quarantine table, with the envelope index of its delivery."""
 
     index: int
     agent: str
@@ -42,19 +50,20 @@ class Kept(msgspec.Struct, frozen=True):
 
 
 Seal = Callable[[bytes], bytes]
+"""Seals the payload of a JSON envelope."""
 
 
 def sealer_to(key: X25519PublicKey) -> Seal:
-    """Return what seals a JSON envelope, which came in clear, to ingest itself."""
+    """Return a function that seals JSON envelopes, which came in clear text, to *key*."""
     return lambda payload: _suite.encrypt(payload, key, info=_INFO)
 
 
 def unseal(sealed: bytes, key: X25519PrivateKey) -> bytes:
     """
-    Return the JSON envelope that was sealed.
+    Return the JSON envelope that `sealer_to` has sealed.
 
     Raises:
-        cryptography.exceptions.InvalidTag: Not sealed to *key*.
+        cryptography.exceptions.InvalidTag: The envelope was not sealed to *key*.
     """
     return _suite.decrypt(sealed, key, info=_INFO)
 
@@ -68,18 +77,20 @@ def rows(
     keep_days: float,
 ) -> Iterator[Kept]:
     """
-    Yield what the quarantine is to keep of the deliveries *indexes*.
+    Yield the rows of the quarantine for the deliveries *indexes*.
+
+    Deliveries without an identity, and those without a reason for quarantine, are left out.
 
     Args:
-        plan: The plan they are of.
+        plan: The plan of the flush.
 
-        indexes: Which.
+        indexes: Envelope indexes.
 
-        reason: Why, when it is not their verdict.
+        reason: The reason, if it is not the verdict of the plan.
 
-        seal: For those that came in clear.
+        seal: Seals payloads that came as JSON.
 
-        keep_days: How long.
+        keep_days: Days after which the row is deleted.
     """
     for index in indexes:
         one, verdict = plan.opened[index], plan.verdicts[index]

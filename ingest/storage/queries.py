@@ -1,4 +1,4 @@
-"""The statements of `sql/queries.sql`, by name."""
+"""The SQL statements of the running process, `sql/queries.sql`, by name."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""The reader of permissions: all of them at the start, then the changes of each new epoch."""
+"""Reads the permissions: all of them at the start, then the changes of each new epoch."""
 
 import asyncio
 import itertools
@@ -18,17 +18,20 @@ from runtime.logs import Log
 
 _LOOK_EVERY_S: Final = 0.04
 """
-How long between two looks at the epoch. No change is notified: while the server's notification
-queue is full, that would have the COMMIT of a withdrawal fail (docs/decisions/0018).
+Time between two queries of the epoch. The database does not use NOTIFY: when the server's
+notification queue is full, the COMMIT of a withdrawal would fail (docs/decisions/0018).
 """
 _ANSWER_WITHIN_S: Final = 5.0
-"""A look that takes longer: the connection is taken for dead."""
+"""If the epoch query takes longer, the connection is considered dead."""
 _PURGE_EVERY_S = 3600.0
 _PURGE_WITHIN_S = 60.0
-"""How long emptying the quarantine may take; what is left is for the next time."""
+"""Time limit for purging the quarantine; the next purge continues."""
 _CLEARED_S = 0.1
-_TELL_EVERY = 300
+"""Time between two queries whether trust has cleared the database."""
+_LOG_EVERY = 300
+"""Number of such queries between two log entries."""
 _ROWS_AT_ONCE = 50_000
+"""Rows fetched at once in a complete reading."""
 _GATE: Final = np.dtype([("epoch", ">i8"), ("forgotten_epoch", ">i8")])
 _KINDS: Final = {"gate": _GATE, "agents": AGENT, "leases": LEASE, "permissions": PERMISSION}
 _log = Log("ingest.storage.reader")
@@ -36,14 +39,14 @@ _log = Log("ingest.storage.reader")
 
 async def read_changes(connection: AsyncConnection, *, since: int | None) -> Changes:
     """
-    Return the permissions that changed after epoch *since*, or all of them.
+    Return the permissions that changed after epoch *since*, or all of them for None.
 
-    What changed is read in one round trip, because a flush waits for it. All of them are returned
-    also when some that changed since are not there any more.
+    Changes are read in one round trip, because a flush waits for them. All permissions are also
+    returned if some changes after *since* have been deleted from the database.
     """
     if since is not None:
         async with connection.cursor(binary=True) as cursor:
-            # Planned anew each time: for what is new a plan for anything would read the tables.
+            # Not prepared: a generic plan would read the whole tables instead of the new rows.
             await cursor.execute(QUERIES["changes"], {"since": since}, prepare=False)
             found = _Found()
             found.take(await cursor.fetchall())
@@ -52,30 +55,30 @@ async def read_changes(connection: AsyncConnection, *, since: int | None) -> Cha
     found = _Found()
     async with connection.cursor("changes", binary=True) as cursor:
         await cursor.execute(QUERIES["changes"], {"since": -1})
-        # Some thousands at a time: there are millions.
+        # In parts, because there may be millions of rows.
         while rows := await cursor.fetchmany(_ROWS_AT_ONCE):
             found.take(rows)
     return found.changes(since=None)
 
 
 class _Found:
-    """What the query of changes returned."""
+    """The rows that the query `changes` has returned, by kind."""
 
     def __init__(self) -> None:
         self._parts: dict[str, list[bytes]] = {kind: [] for kind in _KINDS}
 
     def take(self, rows: Sequence[tuple[str, bytes]]) -> None:
-        """Take over the next of its rows."""
+        """Add the next rows of the result."""
         for kind, group in itertools.groupby(rows, operator.itemgetter(0)):
             self._parts[kind].append(b"".join([packed for _, packed in group]))
 
     @property
     def forgotten_epoch(self) -> int:
-        """Up to which epoch there were changes that are not there any more."""
+        """The epoch up to which the database has deleted changes."""
         return int(self._table("gate")["forgotten_epoch"][0])
 
     def changes(self, *, since: int | None) -> Changes:
-        """Return all of it, which is what changed after epoch *since*, or everything."""
+        """Return the rows as the changes after epoch *since*, or as all permissions for None."""
         return Changes(
             int(self._table("gate")["epoch"][0]),
             is_complete=since is None,
@@ -91,15 +94,17 @@ class _Found:
 
 class PermissionReader:
     """
-    Keeps permissions fresh over a connection of its own; also empties the quarantine in time, over
-    another one: a purge that waits for a lock has no look at the epoch wait.
+    Follows the permissions in the database, and purges the quarantine once an hour.
+
+    Each has a connection of its own, so that a purge that waits for a lock does not delay the
+    permissions.
 
     Args:
-        conninfo: What to connect with.
+        conninfo: Connection string with the password.
 
-        apply: Takes over what changed; returns the epoch that is known now.
+        apply: Applies changes; returns the epoch that is known afterwards.
 
-        backoff: How long to wait before the next attempt.
+        backoff: Delays before a reconnect.
     """
 
     def __init__(
@@ -112,14 +117,14 @@ class PermissionReader:
         self._purging: asyncio.Task[None] | None = None
         self.is_live = False
         self.on_change: Callable[[bool], None] = lambda is_live: None
-        """Told whenever `is_live` changes."""
+        """Called each time `is_live` changes."""
 
     async def run(self) -> None:
         """
         Follow the permissions until cancelled.
 
         Raises:
-            StoreError: The database is not what it should be.
+            StoreError: The database is set up wrongly.
         """
         try:
             while True:
@@ -138,23 +143,24 @@ class PermissionReader:
     async def _follow(self) -> None:
         async with await connect(self._conninfo, autocommit=True) as connection:
             await self._until_cleared(connection)
-            # Everything: what changed while it was not connected may have been deleted altogether.
+            # A complete reading: changes made during the disconnection may have been deleted.
             known = await self._read(connection, None)
             self._backoff.succeeded()
             self._set_live(True)
             while True:
                 await asyncio.sleep(_LOOK_EVERY_S)
-                # Many people may withdraw between two looks: their changes are read together.
+                # Changes of several epochs are read together.
                 if await _epoch(connection) != known:
                     known = await self._read(connection, known)
                 self._purge_in_time()
 
     async def _until_cleared(self, connection: AsyncConnection) -> None:
         """
-        Return once trust has looked at this database since it was started or restored.
+        Wait until trust has cleared this database since the database was started or restored.
 
-        A backup holds again what was erased after it was made. Nothing can be stored until then
-        (`vv.hold_permissions` refuses), so nothing is taken from the broker, either.
+        A restored backup holds data that was erased after the backup was made. Until trust has
+        erased them again, `vv.hold_permissions` refuses and nothing can be stored; therefore
+        nothing is taken from the broker either.
         """
         waits = 0
         while True:
@@ -163,7 +169,7 @@ class PermissionReader:
                 is_cleared = await cursor.fetchone() == (True,)
             if is_cleared:
                 return
-            if waits % _TELL_EVERY == 0:
+            if waits % _LOG_EVERY == 0:
                 _log.warning("not_cleared", mend="vitalveil trust run, or trust erase replay")
             waits += 1
             await asyncio.sleep(_CLEARED_S)
@@ -172,7 +178,7 @@ class PermissionReader:
         async with connection.transaction():
             changes = await read_changes(connection, since=since)
         if since is not None and changes.epoch < since:
-            # The database went back in time under us: begin anew.
+            # The database was restored to an earlier state: read all permissions.
             return await self._read(connection, None)
         epoch = self._apply(changes)
         if epoch != since:
@@ -180,7 +186,7 @@ class PermissionReader:
         return epoch
 
     def _purge_in_time(self) -> None:
-        """Have the quarantine emptied when it is time, unless that is still being done."""
+        """Start a purge of the quarantine if one is due and none is running."""
         now = asyncio.get_running_loop().time()
         if now >= self._purge_at and (self._purging is None or self._purging.done()):
             self._purge_at = now + _PURGE_EVERY_S
@@ -197,7 +203,7 @@ async def _epoch(connection: AsyncConnection) -> int:
     Return the epoch of the permissions in the database.
 
     Raises:
-        TimeoutError: The server does not answer.
+        TimeoutError: The server has not answered within `_ANSWER_WITHIN_S`.
     """
     async with asyncio.timeout(_ANSWER_WITHIN_S):
         cursor = await connection.execute(QUERIES["epoch"])
@@ -207,7 +213,7 @@ async def _epoch(connection: AsyncConnection) -> int:
 
 
 async def _purge(conninfo: str) -> None:
-    """Delete what has lain in quarantine for long enough; what fails is tried the next time."""
+    """Delete expired envelopes from quarantine; after a failure the next purge tries again."""
     try:
         async with (
             mapped_errors(),

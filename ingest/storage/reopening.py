@@ -1,8 +1,9 @@
 """
-The ways out of quarantine: opened with the right key and stored, or given up by an operator.
+The ways out of quarantine: reopened with the right key and stored, or given up by an operator.
 
-What no key opened has settled nothing: its gateway keeps it, and may send it again while this
-runs. What the database could not write is settled, and lies here alone.
+An envelope that no key opened is not settled: its gateway keeps it, and may send it again during
+a reopening. An envelope that the database could not write is settled, and only the quarantine
+has it.
 """
 
 import datetime as dt
@@ -40,36 +41,39 @@ _EPOCH: Final = dt.date(1970, 1, 1)
 
 
 class Reopened(msgspec.Struct):
-    """What became of the envelopes that were in quarantine."""
+    """Number of envelopes reopened from quarantine, by result."""
 
     stored: int = 0
     refused: int = 0
     kept: int = 0
-    """No key of ours opens them still, or nobody's handle is in them."""
+    """Still no key opens them, or the handle in them is unknown."""
     settled_before: int = 0
-    """Sent again by their gateways, and stored or refused then."""
+    """Their gateways sent them again, and they were stored or refused then."""
     observations: int = 0
+    """Observations stored from the envelopes in `stored`."""
 
 
 class GivenUp(msgspec.Struct):
-    """What an operator gave up."""
+    """Number of envelopes that an operator gave up."""
 
     given_up: int
     kept: int
-    """Of the same gateway: ahead of all that it was ever heard to send."""
+    """Envelopes of the same gateway above the highest settled sequence of their spool."""
 
 
 class _Row(msgspec.Struct, frozen=True):
+    """An opened envelope from quarantine, with its `quarantine_id`."""
+
     number: int
     opened: Opened
 
 
 async def summary(conninfo: str) -> list[dict[str, Any]]:
     """
-    Return for each reason how much is in quarantine, of how many agents, since when, until when.
+    Return for each reason the number of envelopes and agents in quarantine, and its dates.
 
     Raises:
-        StoreError: The database cannot be asked.
+        StoreError: The database cannot be queried.
     """
     async with mapped_errors(), await connect(conninfo, autocommit=True) as connection:
         cursor = await connection.execute(_QUERIES["summary"])
@@ -79,19 +83,19 @@ async def summary(conninfo: str) -> list[dict[str, Any]]:
 
 async def give_up(conninfo: str, agent: str, *, reason: str, ahead: bool) -> GivenUp:
     """
-    Give up what no key opens of *agent*: it is settled, and its gateway may forget it.
+    Settle the envelopes of *agent* that no key opens, so that the gateway may delete them.
 
     Args:
-        conninfo: Of an administrator, who may become the owner of the tables.
+        conninfo: Connection string of an administrator, who may become the owner of the tables.
 
-        agent: Whose.
+        agent: Id of the gateway's agent.
 
-        reason: Why, for those who ask later.
+        reason: The operator's reason, kept in the database.
 
-        ahead: Also above the last sequence that was ever settled of a spool.
+        ahead: Include envelopes above the highest settled sequence of their spool.
 
     Raises:
-        StoreError: The database cannot do it; nothing is given up.
+        StoreError: The database has refused; nothing is given up.
     """
     async with mapped_errors(), await connect(conninfo, autocommit=False) as connection:
         await connection.execute("SET ROLE vv_owner")
@@ -106,21 +110,21 @@ async def give_up(conninfo: str, agent: str, *, reason: str, ahead: bool) -> Giv
 
 class Reopening:
     """
-    Opens what is in quarantine again, and writes what may be stored now.
+    Opens the envelopes in quarantine again, and stores what is permitted now.
 
-    Each of its transactions excludes withdrawals as a flush does, and moves an envelope from
-    quarantine to its rows in one step: however often it is cut off or repeated, there is one row.
+    Each transaction excludes withdrawals, as a flush does, and moves envelopes from quarantine to
+    their rows in one step. Interruptions and repetitions therefore cause no duplicates.
 
     Args:
-        conninfo: Of an administrator, who may become the owner of the tables.
+        conninfo: Connection string of an administrator, who may become the owner of the tables.
 
-        keys: Ingest's private keys, the newest first.
+        keys: The private keys of ingest, the newest first.
 
         clock: How far from its arrival an observation may have been measured.
 
-        now_ms: The time, ms since 1970; a permission may end by itself meanwhile.
+        now_ms: The system clock, ms since 1970.
 
-        at_once: How many envelopes a transaction takes.
+        at_once: Number of envelopes in a transaction.
     """
 
     def __init__(
@@ -143,10 +147,11 @@ class Reopening:
 
     async def run(self) -> Reopened:
         """
-        Go through the quarantine once.
+        Reopen all envelopes in quarantine once.
 
         Raises:
-            StoreError: The database cannot do it. What is done is done; run it again.
+            StoreError: The database has refused. Committed transactions stay; run again for the
+                rest.
         """
         done, after = Reopened(), 0
         async with mapped_errors(), await connect(self._conninfo, autocommit=False) as connection:
@@ -159,7 +164,7 @@ class Reopening:
         return done
 
     async def _some(self, connection: AsyncConnection, after: int, done: Reopened) -> int | None:
-        """Take the next of the quarantine; return the last one's number, None without one."""
+        """Reopen the next envelopes *after* an id; return the last id, or None at the end."""
         await self._learn(connection)
         async with connection.cursor(binary=True) as cursor:
             await cursor.execute(_QUERIES["take"], [after, self._at_once])
@@ -173,7 +178,7 @@ class Reopening:
         return taken[-1].number
 
     async def _learn(self, connection: AsyncConnection) -> None:
-        """Hold the permissions until the end of the transaction, and know them as they are."""
+        """Hold the permissions until the transaction ends, and update them in memory."""
         epoch, _ = await ledger.hold_permissions(connection)
         since = self._permissions.epoch if self._permissions.is_loaded else None
         self._permissions.apply(await read_changes(connection, since=since))
@@ -189,7 +194,7 @@ class Reopening:
         return _Row(number, self._opening.open(Delivery(topic, bare, None, 0, received_ms)))
 
     def _bare(self, payload: bytes, digest: bytes) -> bytes:
-        """Return the envelope as it came: one that came in clear was sealed to ourselves."""
+        """Return the envelope as it came: a JSON envelope was sealed to ingest for quarantine."""
         if hashlib.blake2b(payload, digest_size=16).digest() == digest:
             return payload
         for key in self._keys:
@@ -212,7 +217,7 @@ class Reopening:
             now_ms=self._now_ms(),
         )
         if waiting := set(admission.waiting):
-            # Until it is known whether the gateways that they met have their readings stored.
+            # These conflict with readings of other gateways, which are stored first.
             reserved.settle(owners_of(opened))
             some = [row for index, row in enumerate(rows) if index not in waiting]
             for part in (some, [rows[index] for index in admission.waiting]):
@@ -238,7 +243,7 @@ class Reopening:
 
 
 async def _move(connection: AsyncConnection, rows: Sequence[LedgerRow]) -> set[EnvelopeId]:
-    """Have the ledger say what became of *rows*; return those that are ours to write."""
+    """Write *rows* into the ledger; return the identities that this transaction must store."""
     columns = [
         [row.identity.spool[0] for row in rows],
         [row.identity.spool[1] for row in rows],

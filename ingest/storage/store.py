@@ -1,4 +1,4 @@
-"""The store: one transaction per flush, which excludes every withdrawal."""
+"""The store: one transaction for each flush, which excludes withdrawals of consent."""
 
 import asyncio
 import datetime as dt
@@ -26,33 +26,35 @@ _EPOCH = dt.date(1970, 1, 1)
 
 
 class _Doubt(msgspec.Struct, frozen=True):
-    """A COMMIT of which we never heard."""
+    """A COMMIT whose result is unknown because the connection was lost."""
 
     transaction: str
     claim: EnvelopeId | None
-    """One that it wrote into the ledger: if that is there, all of it is."""
+    """An identity that the transaction wrote into the ledger: if it is there, all rows are."""
     opened: object
+    """The deliveries of the plan, compared by identity."""
     stored: Stored
+    """The result of the flush if the COMMIT has succeeded."""
 
 
 class PostgresStore:
     """
-    Fills the port `Store` over one connection, made when it is needed.
+    Implements the port `Store` over one connection, which is made when it is needed.
 
     Args:
-        conninfo: What to connect with.
+        conninfo: Connection string with the password.
 
-        seal: Seals what came in clear and must be quarantined.
+        seal: Seals JSON envelopes for the quarantine.
 
-        quarantine: How much the quarantine keeps.
+        quarantine: Limits of the quarantine.
 
-        timeout_s: When to give a transaction up.
+        timeout_s: Time limit of a transaction.
 
-        now_ms: The time, ms since 1970.
+        now_ms: The system clock, ms since 1970.
 
-        are_settled: Tells what may be in the ledger already, as far as this process knows.
+        are_settled: Returns which identities may be in the ledger, as far as this process knows.
 
-        changed_since: Returns what this process knows to have changed after an epoch.
+        changed_since: Returns the changes of permissions after an epoch that this process knows.
     """
 
     def __init__(  # noqa: PLR0913 - the composition root hands over every part once, by name
@@ -78,14 +80,14 @@ class PostgresStore:
         self._doubt: _Doubt | None = None
         self.is_live = False
         self.on_change: Callable[[bool], None] = lambda is_live: None
-        """Told `is_live` after each try: another connection may have told otherwise meanwhile."""
+        """Called with `is_live` after each attempt, because stores share one display of it."""
 
     async def open(self) -> None:
         """
-        Connect, and make the partitions of today and tomorrow.
+        Connect, and create the partitions of today and tomorrow.
 
         Raises:
-            StoreError: Not possible.
+            StoreError: The database cannot be reached, or is set up wrongly.
         """
         today = self._now_ms() // _DAY_MS
         await self._attempt(lambda c: self._ensure_days(c, {today, today + 1}))
@@ -125,7 +127,7 @@ class PostgresStore:
             try:
                 stored = await self._write(connection, plan, watermarks, replan, self._are_settled)
             except ledger.Repeated:
-                # Settled by another worker, or before what this process remembers.
+                # Another process has settled it, or this one has forgotten it.
                 await connection.rollback()
                 stored = await self._write(connection, plan, watermarks, replan, _all_of)
             done.append(stored)
@@ -133,13 +135,14 @@ class PostgresStore:
         try:
             await self._attempt(write)
         except Poisoned:
-            # Perhaps a partition that was there is no more: look again before anybody is blamed.
+            # The cause may be a partition that was dropped: create partitions again before an
+            # envelope is blamed.
             self._days.clear()
             raise
         return done[0]
 
     async def _attempt(self, work: Callable[[AsyncConnection], Awaitable[None]]) -> None:
-        """Do *work* on the connection; whatever goes wrong, leave no transaction open."""
+        """Do *work* on the connection; after any error no transaction stays open."""
         try:
             async with mapped_errors(), asyncio.timeout(self._timeout_s):
                 if self._connection is None:
@@ -167,7 +170,7 @@ class PostgresStore:
         self.on_change(is_live)
 
     async def _ensure_days(self, connection: AsyncConnection, days: set[int]) -> None:
-        """Have the partitions of *days*, in a transaction of its own: it locks the table."""
+        """Create the partitions of *days*, in a separate transaction, as it locks the table."""
         missing = sorted(days - self._days)
         for first, last in _runs(missing):
             await connection.execute(
@@ -178,14 +181,14 @@ class PostgresStore:
         self._days.update(missing)
 
     async def _resolve(self, connection: AsyncConnection, plan: Plan) -> Stored | None:
-        """Return what an earlier attempt at *plan* has committed without our hearing of it."""
+        """Return the result of an earlier attempt at *plan* if its COMMIT has succeeded."""
         doubt, self._doubt = self._doubt, None
         if doubt is None or doubt.opened is not plan.opened:
             return None
         status = await ledger.transaction_status(connection, doubt.transaction)
         if status == "in progress":
             self._doubt = doubt
-            raise Unavailable("the transaction before has not ended")
+            raise Unavailable("the transaction of the attempt before has not ended yet")
         is_there = doubt.claim is not None and await ledger.has_written(
             connection, doubt.transaction, doubt.claim
         )
@@ -203,20 +206,19 @@ class PostgresStore:
     ) -> Stored:
         epoch, transaction = await ledger.hold_permissions(connection)
         if epoch != plan.epoch or self._now_ms() >= plan.admission.expires_ms:
-            # What this transaction cannot see is not withdrawn before it ends: what is decided now
-            # is decided.
+            # No withdrawal commits before this transaction ends: decisions made now stay valid.
             plan = replan(await self._changes(connection, plan, epoch))
             if plan.epoch != epoch:
                 await ledger.decide_under(connection, plan.epoch)
         known, rowless = await ledger.claim(connection, plan, are_settled=are_settled)
         fates, conflicts = conclude(plan, known)
         copy_s = await self._copy(connection, plan, known)
-        again = await self._put_aside(connection, plan, fates, conflicts, known)
+        repeated = await self._quarantine_all(connection, plan, fates, conflicts, known)
         await ledger.mark_spools(connection, watermarks)
-        if known or again:
+        if known or repeated:
             await ledger.outlast(connection)
         lost = unstored(plan, fates, conflicts, rowless)
-        stored = Stored(plan, fates, self._now_ms(), copy_s, again, lost)
+        stored = Stored(plan, fates, self._now_ms(), copy_s, repeated, lost)
         new = (one for one, i in zip(plan.claims, plan.firsts, strict=True) if i not in known)
         self._doubt = _Doubt(transaction, next(new, None), plan.opened, stored)
         await connection.commit()
@@ -224,7 +226,7 @@ class PostgresStore:
         return msgspec.structs.replace(stored, committed_ms=self._now_ms())
 
     async def _changes(self, connection: AsyncConnection, plan: Plan, epoch: int) -> Changes:
-        """Return what changed since *plan* was made, at least up to *epoch*."""
+        """Return the changes of permissions since *plan* was made, at least up to *epoch*."""
         if epoch < plan.epoch:
             return await read_changes(connection, since=None)
         known = self._changed_since(plan.epoch)
@@ -235,7 +237,7 @@ class PostgresStore:
     async def _copy(
         self, connection: AsyncConnection, plan: Plan, known: dict[int, bytes]
     ) -> float:
-        """Write the observations of what is new; return how long that took."""
+        """Write the observations of new envelopes; return the duration of COPY, s."""
         rows = plan.admission.rows
         if known or plan.repeats or not plan.is_all_accepted:
             rows = rows.of(plan.accepted(i for i in plan.firsts if i not in known))
@@ -250,7 +252,7 @@ class PostgresStore:
                 await copy.write(piece)
         return time.perf_counter() - started_at
 
-    async def _put_aside(
+    async def _quarantine_all(
         self,
         connection: AsyncConnection,
         plan: Plan,
@@ -259,33 +261,33 @@ class PostgresStore:
         known: dict[int, bytes],
     ) -> list[EnvelopeId]:
         """
-        Write the quarantine, and the fates as they turn out into *fates*.
+        Write the quarantine, and the final fates of its deliveries into *fates*.
 
-        Return the identities that did not open, and were settled before with the same bytes.
+        Return the identities that no key opens and that were settled before with the same bytes.
         """
         poisoned = [i for i in plan.poisoned() if i not in known]
         unopened = plan.unopened()
         if not poisoned and not conflicts and not unopened:
             return []
-        keeper = ledger.QuarantineWriter(
+        writer = ledger.QuarantineWriter(
             connection, plan, seal=self._seal, limits=self._quarantine
         )
-        await keeper.keep(poisoned)
-        for index, fate in (await keeper.keep_conflicts(conflicts)).items():
+        await writer.keep(poisoned)
+        for index, fate in (await writer.keep_conflicts(conflicts)).items():
             fates[index] = fate
-        found, again = await keeper.keep_unopened(unopened)
+        found, repeated = await writer.keep_unopened(unopened)
         for index, fate in found.items():
             fates[index] = fate
-        return again
+        return repeated
 
 
 def _all_of(identities: Sequence[EnvelopeId]) -> list[bool]:
-    """Take each of *identities* for one that may be in the ledger."""
+    """Return that each of *identities* may be in the ledger."""
     return [True] * len(identities)
 
 
 def _days(rows: Rows) -> set[int]:
-    """Return the days, since 1970, that *rows* fall on."""
+    """Return the days of *rows*, as days since 1970."""
     if not len(rows):
         return set()
     first, last = int(rows.times_ms.min()) // _DAY_MS, int(rows.times_ms.max()) // _DAY_MS
@@ -295,7 +297,7 @@ def _days(rows: Rows) -> set[int]:
 
 
 def _runs(days: list[int]) -> list[tuple[int, int]]:
-    """Return *days*, ascending, as first and last of each unbroken run."""
+    """Return the first and the last day of each run of consecutive *days*, which ascend."""
     found: list[tuple[int, int]] = []
     for day in days:
         if found and day == found[-1][1] + 1:

@@ -1,4 +1,4 @@
-"""Batching: when a flush is due, by envelopes, observations, bytes or age. Pure."""
+"""Batching: a flush is due by number of envelopes or observations, by bytes or by age. Pure."""
 
 import itertools
 from bisect import bisect_left
@@ -10,27 +10,33 @@ from ingest.values.delivery import Opened
 
 
 class FlushLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """When a flush is due: as soon as one of these is reached."""
+    """A flush is due as soon as one of these limits is reached."""
 
     max_envelopes: int = 2000
-    """Below half of the receive window, or a full window would wait for the age."""
+    """
+    Number of envelopes; less than half of `receive_max`, because otherwise the broker stops
+    sending before the limit is reached, and the flush waits for its age.
+    """
     max_observations: int = 100_000
+    """Number of observations in all envelopes."""
     max_bytes: int = 8_388_608
+    """Sum of the sizes of all envelopes."""
     max_age_s: float = 0.1
+    """Age of the oldest envelope."""
 
     def __post_init__(self) -> None:
         if self.max_envelopes < 1 or self.max_observations < 1 or self.max_bytes < 1:
-            raise ValueError("max_envelopes, max_observations and max_bytes are at least 1")
+            raise ValueError("max_envelopes, max_observations and max_bytes must be at least 1")
         if not 0 <= self.max_age_s <= 60:
-            raise ValueError("max_age_s is 0 to 60")
+            raise ValueError("max_age_s must be 0 to 60")
 
 
 class Batch:
     """
     Collects opened deliveries until a flush is due.
 
-    Holds no clock and starts no task: the caller passes the time in, seconds of a monotonic clock,
-    and asks how long it may wait.
+    Has no clock and no task: the caller passes the time, in seconds of a monotonic clock, and asks
+    how long it may wait.
     """
 
     def __init__(self, limits: FlushLimits) -> None:
@@ -45,11 +51,11 @@ class Batch:
         return len(self._opened)
 
     def add(self, opened: Opened, *, now: float) -> None:
-        """Add one more."""
+        """Add one delivery."""
         self.extend([opened], now=now)
 
     def extend(self, opened: Sequence[Opened], *, now: float) -> None:
-        """Add some more, all at once."""
+        """Add several deliveries of the same age."""
         if not self._opened:
             self._first_at = now
         self._opened.extend(opened)
@@ -58,20 +64,20 @@ class Batch:
 
     @property
     def has_set_aside(self) -> bool:
-        """Whether something waits for another flush to be settled."""
+        """Whether a delivery waits until another flush is settled."""
         return bool(self._set_aside)
 
     def set_aside(self, opened: Sequence[Opened]) -> None:
-        """Keep *opened* until a flush is settled."""
+        """Keep *opened* until another flush is settled."""
         self._set_aside += opened
 
     def resume(self) -> list[Opened]:
-        """Return what was set aside."""
+        """Remove and return the deliveries that were set aside."""
         resumed, self._set_aside = self._set_aside, []
         return resumed
 
     def due_in_s(self, *, now: float) -> float | None:
-        """Return how long a flush may wait: 0 when it is due, None while there is nothing."""
+        """Return the time until a flush is due, s: 0 if it is due now, None if nothing waits."""
         if not self._opened:
             return None
         if (
@@ -84,9 +90,10 @@ class Batch:
 
     def forget_older(self, generation: int) -> int:
         """
-        Forget what came by a connection before *generation*; return how many deliveries that was.
+        Drop the deliveries of connections before *generation*; return their number.
 
-        They come again. Kept, each reconnection would add a window while the database is away.
+        The broker resends them. If they were kept, each reconnect would add a whole receive window
+        to the memory while the database is away.
         """
         kept = [one for one in self._opened if one.delivery.generation >= generation]
         forgotten = len(self._opened) - len(kept)
@@ -101,9 +108,9 @@ class Batch:
 
     def take(self) -> list[Opened]:
         """
-        Return the oldest of what was collected, up to the envelope that reaches a limit.
+        Remove and return the oldest deliveries, up to the one that reaches a limit.
 
-        What stays is as old as it was, so that it is due no later than it would have been.
+        The remaining deliveries keep their age, so that the next flush is not delayed.
         """
         limits = self._limits
         sizes = [len(one.delivery.payload) for one in self._opened[: limits.max_envelopes]]
@@ -116,7 +123,7 @@ class Batch:
 
 
 def _reaches(amounts: Sequence[int], limit: int) -> int:
-    """Return how many of *amounts* it takes to reach *limit*; all of them if they do not."""
+    """Return how many leading *amounts* are needed to reach *limit*; all if the sum is less."""
     if sum(amounts) < limit:
         return len(amounts)
     return bisect_left(list(itertools.accumulate(amounts)), limit) + 1

@@ -1,26 +1,25 @@
 """
-Signs that two hold the identity of one gateway, as ingest sees them. Pure: times are passed in.
+Signs that two devices use the identity of one gateway. Pure: times are passed in.
 
-**Spools in turns.** An agent has one spool at a time. When it begins another (`agent erase`, a
-new card, a spool that was damaged beyond reading) the one before is gone for good: what could be
-saved of a damaged spool keeps its id. So the spools of an honest agent follow one another, and
-none comes again. A *return* is a spool that has a new envelope after another spool of the agent
-had one, which itself came after an envelope of the first. An honest agent has none, however often
-it is started, whatever backlog it has and whatever the broker sends again: a backlog is in the
-spool that it belongs to, and what was settled before is not new.
+**Spools in turns.** An agent has one spool at a time. When it starts another (after `agent erase`,
+with a new card, or after damage that cannot be repaired), the old spool is gone for good; a spool
+that could be repaired keeps its id. The spools of an honest agent therefore follow one another,
+and none returns. A *return* is a new envelope of a spool A after an envelope of a spool B that
+itself came after an envelope of A. An honest agent causes no return by restarts, by a backlog or
+by duplicates: a backlog stays in its own spool, and a settled envelope is not new.
 
-Two returns within an hour, which are three alternations, are a sign: A, B, A, B. One is none,
-because a card that was put away and is put back makes one, by hand.
+Two returns within an hour (A, B, A, B) are a sign. One return is not: it also happens when a
+person takes out a card and puts it back later.
 
-**Order.** The order of flushes is that in which they were begun, which is the order of arrival.
-They commit in any order; what was begun with or before the newest envelope that is known of an
-agent is left out. What is left out of an honest order leaves an honest order, so that this makes
-no sign. It can hide one where both spools are in each flush, which the broker prevents: it keeps
-one connection of a gateway at a time.
+**Order.** Flushes are ordered by the time at which they were begun, which is the order of arrival,
+although they may commit in another order. Envelopes of a flush that was begun with or before the
+newest known envelope of the agent are left out. Leaving envelopes out of an honest order leaves an
+honest order, so that this never causes a sign. It could hide one if each flush held envelopes of
+both spools, but the broker keeps only one connection of a gateway at a time.
 
-**Not seen here.** A copy that holds the spool as well goes on in the same spool: its envelopes
-are forgeries of each other. A copy that never sends. Devices that send JSON number their spools
-as they like: none is suspected.
+**Not detected.** A copy of a gateway that includes the spool continues the same spool: the two
+devices' envelopes conflict, and the ledger quarantines them. A copy that never sends. JSON devices
+may number their spools as they like, and are never suspected.
 """
 
 import enum
@@ -33,30 +32,31 @@ import msgspec
 from ingest.values.delivery import Spool
 
 WITHIN_S: Final = 3600.0
+"""Period in which `_RETURNS` returns are a sign."""
 _RETURNS: Final = 2
 _EARLIER: Final = 8
-"""How many earlier spools of an agent are remembered."""
+"""Limit of earlier spools remembered for each agent."""
 _MAX_AGENTS: Final = 131_072
-"""How many agents are remembered, at most; of those, at least the latest half."""
+"""Limit of agents remembered; at least the half that was used last is kept."""
 _MAX_TURNED: Final = 4096
-"""How many agents are remembered that had more than one spool."""
+"""Limit of agents remembered that have used more than one spool."""
 
 
 class CloneSign(enum.StrEnum):
-    """What speaks for two holders of one identity."""
+    """A sign that two devices use one identity."""
 
     SPOOLS_IN_TURNS = "spools_in_turns"
 
 
 class _Newest(msgspec.Struct, gc=False):
-    """The spool that an agent had last, and when the flush of its newest envelope was begun."""
+    """The spool that an agent used last, and when the flush of its newest envelope was begun."""
 
     spool_id: bytes
     at: float
 
 
 class _Turned(msgspec.Struct):
-    """An agent that had more than one spool."""
+    """The earlier spools of an agent, and the times of its last returns."""
 
     earlier: deque[bytes]
     returns: deque[float]
@@ -64,14 +64,14 @@ class _Turned(msgspec.Struct):
 
 class Clones:
     """
-    Watches the spools of each agent.
+    Finds signs of clones in the order of each agent's spools.
 
     Args:
-        on_sign: Told each sign.
+        on_sign: Called for each sign.
 
-        may_alternate: Tells whether an agent may use several spools in turns.
+        may_alternate: Returns whether an agent may use several spools in turns.
 
-        max_agents: How many agents to remember.
+        max_agents: Limit of agents remembered.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Clones:
         self._on_sign = on_sign
         self._may_alternate = may_alternate
         self._max_agents = max_agents
-        # Two generations instead of an order, as in `wire.sealing.Opener`.
+        # Two generations instead of a least-recently-used order, as in `wire.sealing.Opener`.
         self._newest: dict[str, _Newest] = {}
         self._older: dict[str, _Newest] = {}
         self._turned: OrderedDict[str, _Turned] = OrderedDict()
@@ -94,9 +94,9 @@ class Clones:
         Note that a flush has committed new envelopes of *spools*.
 
         Args:
-            spools: Each with at least one envelope that was not settled before.
+            spools: Spools with at least one envelope that was not settled before.
 
-            at: When the flush was begun, in seconds that only go on; a later one is greater.
+            at: Time at which the flush was begun, in seconds of a monotonic clock.
         """
         for spool in spools:
             agent, spool_id = spool

@@ -1,4 +1,4 @@
-"""A delivery: a received envelope that we owe an acknowledgement."""
+"""A delivery: an envelope that was received and must be acknowledged."""
 
 import msgspec
 
@@ -8,21 +8,21 @@ from wire.envelope import Body
 
 class Delivery(msgspec.Struct, eq=False, gc=False):
     """
-    What one PUBLISH brought.
+    The contents of one PUBLISH.
 
     Args:
-        topic: Where it was published.
+        topic: Topic on which it was published.
 
-        payload: The envelope, as it came.
+        payload: The bytes of the envelope.
 
-        packet_id: What to acknowledge; None when nothing is owed (QoS 0).
+        packet_id: Packet id to acknowledge; None for QoS 0, which needs no ack.
 
-        generation: Number of the connection that it came by: an ack never crosses a reconnect,
-            because a packet id means nothing on another connection.
+        generation: Number of the connection. A delivery is acknowledged only on its own
+            connection, because a packet id has no meaning on another one.
 
-        received_ms: When it came, ms since 1970.
+        received_ms: Time of arrival, ms since 1970.
 
-        settled: Whether its ack may go out, once those before it have.
+        settled: Whether the ack may be sent after those of earlier deliveries.
     """
 
     topic: str
@@ -34,18 +34,18 @@ class Delivery(msgspec.Struct, eq=False, gc=False):
 
 
 Spool = tuple[str, bytes]
-"""An agent and the id of one of its spools."""
+"""The id of an agent and the id of one of its spools."""
 
 
 class EnvelopeId(msgspec.Struct, frozen=True, gc=False):
     """
-    What makes an envelope the same envelope, for ever.
+    The permanent identity of an envelope.
 
     Args:
-        spool: Where it comes from. Of one sender mostly one object, so that a dictionary that has
-            it finds it without comparing.
+        spool: Agent and spool. Envelopes of one sender mostly share this object, so that a
+            dictionary finds it by identity without comparing.
 
-        sequence: Its number there.
+        sequence: Number of the envelope in its spool.
     """
 
     spool: Spool
@@ -54,24 +54,24 @@ class EnvelopeId(msgspec.Struct, frozen=True, gc=False):
 
 class Opened(msgspec.Struct, eq=False, gc=False):
     """
-    A delivery after its seal: with a body, or with the fault that it has none.
+    A delivery that was opened: it has a body or a fault.
 
     Args:
-        delivery: Where it came from.
+        delivery: The delivery as received.
 
-        agent: The agent of its topic; empty when the topic is none of ours.
+        agent: Agent of the topic; empty if the topic is not one of VitalVeil's.
 
-        identity: None when the outside cannot be read.
+        identity: None if the outside of the envelope cannot be read.
 
-        digest: BLAKE2b-128 of the payload: tells a duplicate from a forgery.
+        digest: BLAKE2b-128 of the payload; it distinguishes a duplicate from a forgery.
 
-        body: None when there is a fault.
+        body: None if there is a fault.
 
-        fault: Why there is no body.
+        fault: The reason why there is no body.
 
-        is_json: Whether it came in clear.
+        is_json: Whether it came as JSON, in clear text.
 
-        observations: How many are in the body.
+        observations: Number of observations in the body.
     """
 
     delivery: Delivery

@@ -1,18 +1,18 @@
-"""What an error of the database means, and what to do next. Pure."""
+"""Classifies errors of the database by what to do next. Pure."""
 
 import enum
 from typing import Final
 
 
 class Verdict(enum.Enum):
-    """What to do with the batch that failed."""
+    """What to do with the flush that failed."""
 
     TRANSIENT = "transient"
-    """Keep the acks, wait, try the same batch again."""
+    """Keep the acks, wait, and try the same flush again."""
     POISON = "poison"
-    """An envelope of it is the cause: bisect, quarantine that one, go on."""
+    """An envelope of the flush is the cause: bisect, quarantine that envelope, continue."""
     FATAL = "fatal"
-    """Somebody must mend the database or the settings: leave."""
+    """The operator must repair the database or the settings: exit."""
 
 
 # SQLSTATE classes, https://www.postgresql.org/docs/current/errcodes-appendix.html
@@ -21,7 +21,7 @@ _POISON_CLASSES: Final = frozenset({"21", "22", "23", "54"})
 
 
 def classify(sqlstate: str | None) -> Verdict:
-    """Return what an error with *sqlstate* means; None stands for a lost connection."""
+    """Return the verdict on an error with *sqlstate*; None stands for a lost connection."""
     if sqlstate is None or sqlstate[:2] in _TRANSIENT_CLASSES:
         return Verdict.TRANSIENT
     if sqlstate[:2] in _POISON_CLASSES:

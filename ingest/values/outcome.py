@@ -1,7 +1,7 @@
 """
-What became of a delivery: accepted, refused with a reason, a duplicate, or quarantined.
+The outcome of a delivery: accepted, refused with a reason, a duplicate, or quarantined.
 
-Closed sets: they are metric labels, ledger codes and log fields, and never carry more than a name.
+These are closed sets of names: they serve as metric labels, ledger codes and log fields.
 """
 
 import enum
@@ -9,7 +9,7 @@ from typing import Final
 
 
 class Reason(enum.StrEnum):
-    """Why an envelope, or a block of it, is refused: counted, acknowledged, nothing kept."""
+    """Why an envelope or a block is refused: it is counted and acknowledged, and not kept."""
 
     MALFORMED = "malformed"
     UNSUPPORTED_VERSION = "unsupported_version"
@@ -28,11 +28,14 @@ class Reason(enum.StrEnum):
     TOO_LARGE = "too_large"
     AGENT_REVOKED = "agent_revoked"
     AGENT_EXPIRED = "agent_expired"
-    """The last certificate of its agent is over. It is sent again after renewal: no receipt."""
+    """
+    The agent's last certificate has expired. The agent gets no receipt, and sends the envelope
+    again after the renewal.
+    """
 
     @property
     def code(self) -> int:
-        """Its number in columns of blocks, where 0 stands for accepted."""
+        """The number of the reason in arrays of codes, where 0 stands for accepted."""
         return _CODES[self]
 
     @classmethod
@@ -46,10 +49,10 @@ _CODES = {reason: number for number, reason in enumerate(_REASONS, start=1)}
 
 
 class QuarantineReason(enum.StrEnum):
-    """Why an envelope is kept aside, sealed, for a person to look at."""
+    """Why an envelope is kept in quarantine, sealed, for an operator to examine."""
 
     BAD_SEAL = "bad_seal"
-    """No key of ours opens it: a key rotated wrongly, or a forgery. It settles nothing."""
+    """No key opens it: a key was rotated wrongly, or it is a forgery. It is not settled."""
     CONFLICT = "conflict"
     """Its identity was settled before with other bytes."""
     POISON = "poison"
@@ -57,7 +60,7 @@ class QuarantineReason(enum.StrEnum):
 
 
 class Outcome(enum.StrEnum):
-    """What became of an envelope."""
+    """The final outcome of an envelope."""
 
     STORED = "stored"
     DUPLICATE = "duplicate"
@@ -66,7 +69,7 @@ class Outcome(enum.StrEnum):
 
 
 Verdict = Reason | QuarantineReason | None
-"""What was decided before the ledger was asked; None for accepted."""
+"""The decision about an envelope before the ledger is asked; None for accepted."""
 
 ANONYMOUS: Final = frozenset[Verdict](
     {
@@ -83,20 +86,20 @@ ANONYMOUS: Final = frozenset[Verdict](
     }
 )
 """
-Verdicts on an envelope that anyone may have made: it takes no identity and gets no receipt.
+Verdicts on an envelope that anyone may have made: it claims no identity and gets no receipt.
 
-All others are passed on an envelope that names a handle of its agent, and a handle is 128 random
-bits that travel sealed: whoever names it is the agent. (Of an agent that may send JSON the broker
-reads the handles.)
+All other verdicts are about an envelope that names a handle of its agent. A handle is 128 random
+bits that travel sealed, so that only the agent can name it. (The handles of agents that send JSON
+are visible to the broker.)
 """
 
 
 GIVEN_UP: Final = 3
-"""What the ledger's `outcome` column says of what an operator gave up."""
+"""Code in the ledger's `outcome` column for an envelope that an operator gave up."""
 
 
 def ledger_code(verdict: Verdict) -> int:
-    """Return what the ledger's `outcome` column says: 0 accepted, 1 refused, 2 quarantined."""
+    """Return the code for the ledger's `outcome` column: 0 accepted, 1 refused, 2 quarantined."""
     if verdict is None:
         return 0
     return 1 if isinstance(verdict, Reason) else 2

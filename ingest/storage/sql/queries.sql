@@ -1,31 +1,35 @@
--- Every statement of the running ingest, by name. Parameters are psycopg's.
+-- All statements of the running process, by name, with psycopg's placeholders. The comment below a
+-- name says what the statement returns or changes.
 
 -- name: hold_permissions
--- Excludes every withdrawal until the end of the transaction.
+-- Excludes withdrawals until the transaction ends. Returns the epoch and the transaction id.
 SELECT vv.hold_permissions(), pg_current_xact_id()::text;
 
 -- name: decide_under
+-- Records that this transaction decides under the given epoch.
 SELECT vv.decide_under(%s);
 
 -- name: transaction_status
+-- Returns committed, aborted, in progress, or NULL if the server has forgotten the transaction.
 SELECT pg_xact_status(%s::text::xid8);
 
 -- name: has_written
--- Whether that transaction is the one that settled this envelope.
+-- Returns whether the given transaction settled the given envelope.
 SELECT EXISTS (
     SELECT FROM vv.envelopes
     WHERE agent = %s AND spool_id = %b AND sequence = %s AND xmin = %s::text::xid8::xid);
 
 -- name: outlast
--- A COMMIT waits for a synchronous standby only if its transaction wrote something, an id alone is
--- not enough. What others committed before, and perhaps without that wait, is there then, too.
+-- Writes a WAL record, so that the COMMIT waits for the synchronous standby (a transaction id alone
+-- is not enough). Commits of other transactions before it are then on the standby as well.
 SELECT pg_logical_emit_message(true, 'vitalveil', '');
 
 -- name: ensure_partitions
+-- Creates the partitions of vv.observations from the first day to the last.
 SELECT vv.ensure_partitions(%s::date, %s::date);
 
 -- name: claim
--- RETURNING tells which are new; the others were settled before.
+-- Writes the given envelopes into the ledger. Returns the new ones; the others were settled before.
 INSERT INTO vv.envelopes (agent, spool_id, sequence, digest, outcome, observations)
 SELECT * FROM unnest(
     %b::text[], %b::bytea[], %b::bigint[], %b::bytea[], %b::smallint[], %b::integer[])
@@ -33,33 +37,38 @@ ON CONFLICT DO NOTHING
 RETURNING agent, spool_id, sequence;
 
 -- name: claimed_before
+-- Returns those of the given envelopes that the ledger has, each with its digest.
 SELECT e.agent, e.spool_id, e.sequence, e.digest
 FROM unnest(%b::text[], %b::bytea[], %b::bigint[]) AS w (agent, spool_id, sequence)
 JOIN vv.envelopes e USING (agent, spool_id, sequence);
 
 -- name: outcomes_before
+-- Returns those of the given envelopes that the ledger has, each with its digest and outcome.
 SELECT e.agent, e.spool_id, e.sequence, e.digest, e.outcome
 FROM unnest(%b::text[], %b::bytea[], %b::bigint[]) AS w (agent, spool_id, sequence)
 JOIN vv.envelopes e USING (agent, spool_id, sequence);
 
 -- name: take_given_up
--- Of envelopes that open, and whose identities an operator gave up: they are stored after all.
+-- Settles envelopes that now open, and whose identities an operator had given up. Returns them.
 SELECT agent, spool_id, sequence FROM vv.take_given_up(
     %b::text[], %b::bytea[], %b::bigint[], %b::bytea[], %b::smallint[], %b::integer[]);
 
 -- name: copy_ledger
--- For what is new as far as we know: a third of the cost. One that is not new breaks it.
+-- Writes envelopes that are known to be new into the ledger, at a third of the cost of INSERT. Fails
+-- if one of them is not new.
 COPY vv.envelopes (agent, spool_id, sequence, digest, outcome, observations)
 FROM STDIN (FORMAT BINARY);
 
 -- name: copy_observations
+-- Writes observations.
 COPY vv.observations (time, series_id, value, flags) FROM STDIN (FORMAT BINARY);
 
 -- name: quarantined_of_agents
+-- Returns the number of envelopes in quarantine for each of the given agents that has any.
 SELECT agent, count(*) FROM vv.quarantine WHERE agent = ANY(%b::text[]) GROUP BY agent;
 
 -- name: quarantine
--- RETURNING tells which were not there.
+-- Writes the given envelopes into quarantine. Returns those that were not there before.
 INSERT INTO vv.quarantine
     (agent, spool_id, sequence, reason, digest, payload, received_at, expires_at)
 SELECT * FROM unnest(
@@ -69,23 +78,26 @@ ON CONFLICT DO NOTHING
 RETURNING agent, spool_id, sequence, digest;
 
 -- name: quarantined_before
+-- Returns those of the given envelopes that are in quarantine, each with its digest.
 SELECT q.agent, q.spool_id, q.sequence, q.digest
 FROM unnest(%b::text[], %b::bytea[], %b::bigint[]) AS w (agent, spool_id, sequence)
 JOIN vv.quarantine q USING (agent, spool_id, sequence);
 
 -- name: purge_quarantine
+-- Deletes expired envelopes from quarantine.
 DELETE FROM vv.quarantine WHERE expires_at < now();
 
 -- name: mark_spools
+-- Raises the watermarks of the given spools.
 INSERT INTO vv.spools (agent, spool_id, through)
 SELECT * FROM unnest(%b::text[], %b::bytea[], %b::bigint[])
 ON CONFLICT (agent, spool_id) DO UPDATE SET through = greatest(vv.spools.through, excluded.through);
 
 -- name: read_spools
--- A row for each settled run above `through`; one without a run for a spool that has none. What an
--- operator gave up (outcome 3) is settled when its agent sends it again: it may be a forgery of an
--- envelope that the agent has never sent. Of a spool with holes the highest rows are read, more than
--- are remembered; what is below is asked of the ledger when it comes again.
+-- Returns a row for each settled run above the watermark `through`, or one row without a run. An
+-- envelope that an operator gave up (outcome 3) does not count until its agent sends it again: it may
+-- be a forgery of an envelope that the agent has never sent. Only the highest rows of a spool are
+-- read, more than ingest remembers; if a sequence below arrives again, the ledger decides.
 WITH wanted AS (
     SELECT w.agent, w.spool_id, coalesce(s.through, 0) AS through
     FROM unnest(%b::text[], %b::bytea[]) AS w (agent, spool_id)
@@ -107,17 +119,19 @@ SELECT agent, spool_id, through, first, last FROM wanted LEFT JOIN runs USING (a
 ORDER BY agent, spool_id, first;
 
 -- name: epoch
--- Asked many times a second by each process.
+-- Returns the epoch of the permissions. Each process runs this many times a second.
 SELECT epoch FROM vv.permission_gate;
 
 -- name: is_cleared
+-- Returns whether trust has cleared this database since it was started or restored.
 SELECT vv.is_cleared() IS NOT FALSE;
 
 -- name: changes
--- All in one statement, so that it is one state of them: first the epoch, and up to which one
--- changes have been forgotten. Packed into one value of fixed length a row, as the types in
--- `ingest.admission.permissions` read it: a million rows are an array then, and never a million objects.
--- 253402300800000 is the year 10000: no end.
+-- Returns the permissions that changed after the epoch `since`, in one statement, so that all rows
+-- are of one state. The first row has the epoch and the epoch up to which changes were deleted. Each
+-- row is packed into one value of fixed length, as the types in `ingest.admission.permissions` read
+-- it, so that a million rows become an array instead of a million objects. 253402300800000 ms is the
+-- year 10000 and stands for no end.
 SELECT 'gate', int8send(epoch) || int8send(forgotten_epoch) FROM vv.permission_gate
 UNION ALL
 SELECT 'agents', decode(agent, 'hex') || CASE
@@ -144,7 +158,8 @@ SELECT 'permissions', handle || int2send(quantity) || decode(agent, 'hex') || in
 FROM vv.permissions WHERE changed_epoch > %(since)s;
 
 -- name: watch
--- What an operator wants to know beside the work. The ledger is large: an estimate is enough.
+-- Returns the size of the database, the estimated number of envelopes in the ledger, the number of
+-- envelopes in quarantine, the age of the oldest of them in seconds, the epoch, and the server's time.
 SELECT pg_database_size(current_database()),
     (SELECT greatest(coalesce(sum(c.reltuples), 0), 0) FROM pg_catalog.pg_class c
         WHERE c.oid = to_regclass('vv.envelopes')

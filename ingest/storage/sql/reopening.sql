@@ -1,21 +1,23 @@
--- What `vitalveil ingest quarantine` asks, as the owner: ingest's own role may change no ledger.
+-- The statements of `vitalveil ingest quarantine`. They run as the owner of the tables, because the
+-- role of ingest may not change the ledger.
 
 -- name: summary
+-- Returns, for each reason, the number of envelopes and agents, the oldest arrival, the first expiry.
 SELECT reason, count(*), count(DISTINCT agent), min(received_at), min(expires_at)
 FROM vv.quarantine GROUP BY reason ORDER BY reason;
 
 -- name: take
--- A conflict stays: its identity was settled with other bytes, and no key changes that; unless what
--- it was settled with is an envelope that was given up.
+-- Returns and locks the next envelopes in quarantine. Conflicts are left out, because their
+-- identities were settled with other bytes, unless an operator had given up those.
 SELECT q.quarantine_id, q.agent, q.payload, q.digest, q.received_at
 FROM vv.quarantine q LEFT JOIN vv.envelopes e USING (agent, spool_id, sequence)
 WHERE q.quarantine_id > %s AND (q.reason IN ('bad_seal', 'poison') OR e.outcome = 3)
 ORDER BY q.quarantine_id LIMIT %s FOR UPDATE OF q;
 
 -- name: settle
--- RETURNING tells what is to be written: what nothing had settled, what the ledger knew as
--- quarantined, and what had been given up. Another transaction that settles one of them at this
--- moment is waited for, and then it is that one's.
+-- Writes the given envelopes into the ledger. Returns those whose observations must be stored: new
+-- ones, those that the ledger had as quarantined, and those that were given up. If another
+-- transaction settles one of them at the same time, this one waits and leaves it to the other.
 WITH wanted AS (
     SELECT * FROM unnest(
         %b::text[], %b::bytea[], %b::bigint[], %b::bytea[], %b::smallint[], %b::integer[])
@@ -35,20 +37,23 @@ WITH wanted AS (
 SELECT * FROM claimed UNION ALL SELECT * FROM moved;
 
 -- name: settled_before
--- Of these rows of the quarantine, what was stored or refused meanwhile with the same bytes.
+-- Returns the given rows of the quarantine that were stored or refused since with the same bytes.
 SELECT q.quarantine_id
 FROM vv.quarantine q JOIN vv.envelopes e USING (agent, spool_id, sequence, digest)
 WHERE q.quarantine_id = ANY(%b::bigint[]) AND e.outcome IN (0, 1);
 
 -- name: forget
+-- Deletes the given rows of the quarantine.
 DELETE FROM vv.quarantine WHERE quarantine_id = ANY(%b::bigint[]);
 
 -- name: give_up
--- What no key opens settles nothing, so that its gateway keeps it. Given up, it is in the ledger, and
--- a receipt goes out when it is sent again. Above the last sequence that the spool has settled there
--- may be a forgery of an envelope to come: those only when they are asked for. What was given up does
--- not count as settled there: one forgery far ahead would have all below it given up. Above 2^62 there
--- is no sequence that a receipt can tell: it would make every receipt of the gateway unreadable.
+-- Settles the envelopes of an agent that no key opens (outcome 3), and deletes them from quarantine.
+-- Returns how many were given up, and how many of the agent's unopened envelopes are left. The
+-- gateway still has the envelope, and gets a receipt when it sends the envelope again. An envelope
+-- above the highest settled sequence of its spool may be a forgery of one that is still to come, and
+-- is included only with `ahead`. Given-up envelopes do not raise that highest sequence; otherwise one
+-- forgery far ahead would include all below it. Sequences from 2^62 on are never given up: no receipt
+-- can encode them, and every receipt of the gateway would become unreadable.
 WITH heights AS (
     SELECT spool_id, max(sequence) AS highest FROM vv.envelopes
     WHERE agent = %(agent)s AND outcome <> 3 GROUP BY spool_id

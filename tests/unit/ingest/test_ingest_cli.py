@@ -74,7 +74,7 @@ def test_key_that_others_may_read_is_refused(
     """A private key is private."""
     (settings.parent / "keys" / "ingest.key").chmod(0o640)
     assert main(["check-config", "--config", str(settings)]) == 2
-    assert "others may read it" in capsys.readouterr().err
+    assert "other users may read the file" in capsys.readouterr().err
 
 
 def test_keygen_makes_a_pair_and_never_replaces_one(tmp_path: Path) -> None:

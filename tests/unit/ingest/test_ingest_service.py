@@ -13,12 +13,13 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from ingest.admission.decide import ClockRules
 from ingest.admission.opening import Opening
+from ingest.committer import Clocks
 from ingest.errors import Unavailable, Unusable
 from ingest.metrics import Metrics
 from ingest.receipt_sender import ReceiptSender
 from ingest.receipts.receipts import Proofs, Receipts
 from ingest.receipts.settle import Settlements
-from ingest.service import Clocks, Service
+from ingest.service import Service
 from ingest.values.batch import FlushLimits
 from ingest.values.delivery import Delivery
 from ingest.values.outcome import QuarantineReason

@@ -8,8 +8,9 @@ import mqtt5
 import pytest
 
 from ingest.errors import ConnectionLost, ProtocolViolation
-from ingest.mqtt.connection import MAX_PACKET_BYTES, Connection
+from ingest.mqtt.connection import Connection
 from ingest.mqtt.outbox import Outbox
+from ingest.mqtt.packets import MAX_PACKET_BYTES
 from ingest.mqtt.session import SessionSettings
 from ingest.values.delivery import Delivery
 
@@ -301,7 +302,7 @@ async def test_lost_transport_ends_the_connection_once() -> None:
     peer = Peer()
     peer.connection.connection_lost(None)
     peer.connection.abort()
-    assert str(await peer.connection.ended) == "the connection was closed"
+    assert str(await peer.connection.ended) == "The connection to the broker was closed."
     assert isinstance(await peer.connection.ended, ConnectionLost)
 
 
