@@ -25,7 +25,7 @@ from trust.metrics import Metrics
 from trust.reconcile.lease_publisher import LeasePublisher
 from trust.telemetry.session_limits import SessionLimits
 from trust.vault.metrics import VaultMetrics
-from trust.vault.vault import Vault
+from trust.vault.vault import PostgresVault
 
 CERTIFICATE_END: Final = "vitalveil_trust_certificate_end_timestamp_seconds"
 _log = Log("trust")
@@ -144,7 +144,7 @@ def _file_jobs(settings: Settings, keys: FileKeys, metrics: Metrics) -> FileJobs
         return left
 
     return FileJobs(
-        lambda: contextlib.closing(Vault(settings.vault, keys)),
+        lambda: contextlib.closing(PostgresVault(settings.vault, keys)),
         settings.certificates,
         write_revocations=write_revocations,
         purge=purge,

@@ -50,7 +50,7 @@ from trust.rights.export import Exporter
 from trust.telemetry.erasure import Stores
 from trust.telemetry.permissions import Telemetry
 from trust.vault.erasure_file import LedgerFile
-from trust.vault.vault import Vault, listen
+from trust.vault.vault import PostgresVault, listen
 
 _PUBLISH_PATIENCE_S: Final = 10.0
 
@@ -90,7 +90,7 @@ class Trust:
     def __init__(self, settings: Settings, keys: FileKeys) -> None:
         self.settings = settings
         self.keys = keys
-        self.vault = Vault(settings.vault, keys)
+        self.vault = PostgresVault(settings.vault, keys)
         self.telemetry = Telemetry(settings.telemetry)
         self.stores = Stores(self.telemetry.link)
         self.ledger_file = _ledger_file(settings)

@@ -236,20 +236,20 @@ def test_one_purpose_leaves_the_identity(ward: Ward) -> None:
 def test_cut_off_anywhere_goes_on(ward: Ward, step: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Killed after any step was done and before it was noted, the same command ends it."""
     from trust.erasure.eraser import STEPS
-    from trust.vault.erasures import Ledger
+    from trust.vault.postgres.erasures import PostgresErasures
 
     class Cut(BaseException):
         pass
 
-    record = Ledger.record
+    record = PostgresErasures.record
 
-    def cut(ledger: Ledger, number: int, name: str, facts: dict[str, object]) -> None:
+    def cut(ledger: PostgresErasures, number: int, name: str, facts: dict[str, object]) -> None:
         if name == STEPS[step]:
             raise Cut
         record(ledger, number, name, facts)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Ledger, "record", cut)
+        patch.setattr(PostgresErasures, "record", cut)
         with pytest.raises(Cut):
             ward.erase()
 

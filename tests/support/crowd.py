@@ -19,7 +19,7 @@ from trust.domain import canonical, subjects
 from trust.domain.pseudonyms import pseudonymise
 from trust.domain.subjects import PersonalDetails
 from trust.keys.file_keys import FileKeys
-from trust.vault.handles import issued_for
+from trust.vault.records.handles import issued_for
 from wire.quantities import BY_NAME
 
 PURPOSE: Final = "home-monitoring"

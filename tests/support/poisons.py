@@ -63,7 +63,7 @@ def _of_subject(statement: str) -> Poison:
 def _other_purpose(office: Office, agent: str, subject: str) -> str:
     name = f"study-{secrets.token_hex(4)}".replace("-0", "-a")
     with office.app.vault.transaction() as records:
-        records.add_purpose(policy_file.parse(STUDY.format(name=name)))
+        records.purposes.add(policy_file.parse(STUDY.format(name=name)))
     with unchecked():
         office.run(
             "decision", "record", "--subject", subject, "--purpose", f"{name}@1",
@@ -92,7 +92,7 @@ def _policy(quantity: str, *, step: int = 1, bucket_bytes: int = 128) -> Poison:
             bucket_bytes=bucket_bytes,
         )
         with office.app.vault.transaction() as records:
-            records.add_purpose(later)
+            records.purposes.add(later)
         with unchecked():
             office.run(
                 "decision", "record", "--subject", subject, "--purpose", f"{name}@2",
@@ -172,14 +172,14 @@ def enrol_with(office: Office, lease_key: bytes) -> str:
     """Register a gateway with a key that nobody looked at, as a release did before."""
     agent = secrets.token_hex(8)
     with office.app.vault.transaction() as records:
-        records.add_agent(agent, sealed=True, lease_key=lease_key)
+        records.agents.add(agent, sealed=True, lease_key=lease_key)
     return agent
 
 
 def want(office: Office, *agents: str) -> None:
     """Have everything about *agents* worked out again."""
     with office.app.vault.transaction() as records:
-        records.want(agents)
+        records.leases.mark_stale(agents)
 
 
 def set_aside(office: Office) -> dict[str, set[str]]:

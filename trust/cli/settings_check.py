@@ -8,7 +8,7 @@ from runtime.errors import ConfigError
 from trust.config import Settings
 from trust.errors import Unavailable
 from trust.ports import Keys
-from trust.vault.vault import Vault
+from trust.vault.vault import PostgresVault
 
 _MOST_NAMED: Final = 3
 
@@ -54,10 +54,10 @@ def check_leases(settings: Settings, keys: Keys) -> str:
         ConfigError: A gateway has a lease that is not issued any more with these settings.
     """
     most = settings.lease.max_packet_bytes
-    vault = Vault(settings.vault, keys)
+    vault = PostgresVault(settings.vault, keys)
     try:
         with vault.transaction() as records:
-            larger = records.larger_leases(than_bytes=most)
+            larger = records.leases.larger(than_bytes=most)
     except Unavailable:
         return "not looked at: the vault is out of reach"
     finally:

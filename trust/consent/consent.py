@@ -36,10 +36,10 @@ from trust.errors import Conflict, EndedUnrecorded, NotFound, Refused, Tampered,
 from trust.ports import Clock
 from trust.reconcile.reconciled import Reconciled
 from trust.reconcile.reconciler import Reconciler
-from trust.vault.handles import Handle
 from trust.vault.isolation import attempt_within
-from trust.vault.records import Agent, Records
-from trust.vault.vault import Vault
+from trust.vault.protocols import Records, Vault
+from trust.vault.records.agents import Agent
+from trust.vault.records.handles import Handle
 
 MAX_BINDINGS: Final = 16
 _OF_THE_PERSON: Final = frozenset({State.REFUSED, State.DECLINED, State.NOT_CHOSEN})
@@ -111,15 +111,17 @@ class Consent:
     def record_accepted(self, grant: Grant, bindings: list[str]) -> tuple[UUID, bytes, list[str]]:
         """Record *grant* in the vault, and no more; return decision, handle and agents."""
         with self._vault.transaction() as records:
-            purpose = records.purpose(grant.purpose, grant.version)
-            data_key = records.hold_subject(grant.subject)
-            records.share_purpose(grant.purpose)
-            records.lock_chain(grant.subject, grant.purpose)
-            touched = sorted({grant.agent, *records.agents_of(grant.subject, grant.purpose)})
+            purpose = records.purposes.get(grant.purpose, grant.version)
+            data_key = records.subjects.hold(grant.subject)
+            records.purposes.share(grant.purpose)
+            records.decisions.lock_chain(grant.subject, grant.purpose)
+            touched = sorted(
+                {grant.agent, *records.handles.agents_of(grant.subject, grant.purpose)}
+            )
             agent = _check_agent(records, touched, grant.agent)
             decision = self._accepted(records, grant, purpose)
-            records.add_decision(decision)
-            records.end_handles(grant.subject, grant.purpose, agent=grant.agent)
+            records.decisions.add(decision)
+            records.handles.end(grant.subject, grant.purpose, agent=grant.agent)
             _check_bindings(_readable(records, grant.agent), grant.subject, bindings)
             handle = Handle(
                 self._random_bytes(HANDLE_BYTES),
@@ -128,16 +130,16 @@ class Consent:
                 grant.purpose,
                 decision.decision,
                 bindings,
-                records.journal.epoch(grant.purpose),
+                records.epochs.current(grant.purpose),
             )
-            records.add_handle(handle, data_key=data_key)
+            records.handles.add(handle, data_key=data_key)
             self._reconciler.check_handle(records, agent, handle)
-            records.want(touched)
+            records.leases.mark_stale(touched)
         return decision.decision, handle.handle, touched
 
     def _accepted(self, records: Records, grant: Grant, purpose: Purpose) -> Decision:
         now = whole_ms(self._clock())
-        chain = records.decisions(grant.subject, grant.purpose)
+        chain = records.decisions.chain(grant.subject, grant.purpose)
         before = _open_to_decisions(chain)
         given = giving.given(records, grant, purpose, chain, now=now, ages=self._ages)
         valid_from = grant.valid_from or now
@@ -180,20 +182,20 @@ class Consent:
         if refusal.state not in RECORDABLE:
             raise Refused(f"--state is one of: {', '.join(sorted(RECORDABLE))}")
         with self._vault.transaction() as records:
-            records.data_key(refusal.subject)
-            records.purpose(refusal.purpose, refusal.version)
-            records.lock_chain(refusal.subject, refusal.purpose)
-            agents = records.agents_of(refusal.subject, refusal.purpose)
-            records.hold_agents(agents)
+            records.subjects.data_key(refusal.subject)
+            records.purposes.get(refusal.purpose, refusal.version)
+            records.decisions.lock_chain(refusal.subject, refusal.purpose)
+            agents = records.handles.agents_of(refusal.subject, refusal.purpose)
+            records.agents.hold_all(agents)
             decision = self._refused(records, refusal)
-            records.add_decision(decision)
-            records.end_handles(refusal.subject, refusal.purpose)
-            records.want(agents)
+            records.decisions.add(decision)
+            records.handles.end(refusal.subject, refusal.purpose)
+            records.leases.mark_stale(agents)
         return RecordedDecision(decision.decision, self._reconciler.reconcile(agents))
 
     def _refused(self, records: Records, refusal: Refusal) -> Decision:
         now = whole_ms(self._clock())
-        chain = records.decisions(refusal.subject, refusal.purpose)
+        chain = records.decisions.chain(refusal.subject, refusal.purpose)
         before = _open_to_decisions(chain)
         said = refusal.said.at(now)
         decided_at = said.given_at if isinstance(said.given_at, dt.datetime) else now
@@ -244,11 +246,11 @@ class Consent:
     def end_handles(self, subject: UUID, purpose: str) -> list[str]:
         """End what *purpose* permits of *subject*, unread; return the agents to be brought."""
         with self._vault.transaction() as records:
-            records.lock_chain(subject, purpose)
-            agents = records.agents_of(subject, purpose)
-            records.hold_agents(agents)
-            records.end_handles(subject, purpose)
-            records.want(agents)
+            records.decisions.lock_chain(subject, purpose)
+            agents = records.handles.agents_of(subject, purpose)
+            records.agents.hold_all(agents)
+            records.handles.end(subject, purpose)
+            records.leases.mark_stale(agents)
         return agents
 
     def record_withdrawn(
@@ -256,14 +258,14 @@ class Consent:
     ) -> tuple[UUID, list[str]]:
         """Record a withdrawal in the vault, and no more; return decision and agents."""
         with self._vault.transaction() as records:
-            records.data_key(subject)
-            records.lock_chain(subject, purpose)
-            chain = records.decisions(subject, purpose)
+            records.subjects.data_key(subject)
+            records.decisions.lock_chain(subject, purpose)
+            chain = records.decisions.chain(subject, purpose)
             accepted = before_restriction(chain)
             if accepted is None or accepted.state is not State.ACCEPTED:
                 raise Conflict("there is no accepted decision of that subject for that purpose")
-            agents = records.agents_of(subject, purpose)
-            records.hold_agents(agents)
+            agents = records.handles.agents_of(subject, purpose)
+            records.agents.hold_all(agents)
             now = whole_ms(self._clock())
             # Anybody who could have agreed may say no, without showing a mandate again; and how
             # the yes was captured says nothing of how the no was.
@@ -278,10 +280,10 @@ class Consent:
                 supersedes=chain[-1].decision,
                 given_by=given_by,
             )
-            records.add_decision(decision)
+            records.decisions.add(decision)
             if chain[-1].state is State.RESTRICTED:
                 # A withdrawal is never refused, and does not lift what was asked for besides.
-                records.add_decision(
+                records.decisions.add(
                     msgspec.structs.replace(
                         decision,
                         decision=self._new_id(),
@@ -289,8 +291,8 @@ class Consent:
                         supersedes=decision.decision,
                     )
                 )
-            records.end_handles(subject, purpose)
-            records.want(agents)
+            records.handles.end(subject, purpose)
+            records.leases.mark_stale(agents)
         return decision.decision, agents
 
     def _new_id(self) -> UUID:
@@ -346,7 +348,7 @@ def _quantities(wanted: list[str], purpose: Purpose) -> list[str]:
 
 def _check_agent(records: Records, touched: list[str], agent: str) -> Agent:
     """Lock *touched*, in one order for all, and return *agent* if it may be used."""
-    found = {known.agent: known for known in records.lock_agents(touched)}
+    found = {known.agent: known for known in records.agents.lock(touched)}
     if agent not in found:
         raise NotFound("agent", "Enrol one with `vitalveil trust agent enrol`.")
     if found[agent].revoked_at is not None:
@@ -362,8 +364,8 @@ def _readable(records: Records, agent: str) -> list[Handle]:
     sensor that is bound to two people is bound to neither.
     """
     opened = [
-        attempt_within(lambda s=sealed: records.open_handle(s), kind=UnitKind.PERSON)  # type: ignore[misc]
-        for sealed in records.sealed_handles([agent])
+        attempt_within(lambda s=sealed: records.handles.open(s), kind=UnitKind.PERSON)  # type: ignore[misc]
+        for sealed in records.handles.sealed_at([agent])
     ]
     return [handle for handle in opened if not isinstance(handle, Cause)]
 

@@ -18,7 +18,7 @@ from trust.decisions.evidence import Method, NotSaid, Said, Vouched, Vouching
 from trust.decisions.representatives import check_giver
 from trust.domain.purposes import Purpose
 from trust.errors import NotFound, Refused
-from trust.vault.records import Records
+from trust.vault.protocols import Records
 
 
 class Grant(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,7 +107,7 @@ def given(
     """
     if grant.given_by is None or grant.given_by is GivenBy.NOT_STATED:
         raise NotSaid(["--given-by", *evidence.missing(grant.said)])
-    since = records.loaded_at(purpose.name, purpose.version)
+    since = records.purposes.loaded_at(purpose.name, purpose.version)
     said = grant.said.at(now)
     capture = evidence.check(said, purpose, since=since, at=now)
     assert isinstance(said.given_at, dt.datetime)  # noqa: S101 - it was checked to be there
@@ -147,7 +147,7 @@ def vouched(records: Records, grant: Grant, decision: Decision) -> Decision:
     """
     if grant.witness is None and grant.of_age is None:
         return decision
-    officers = records.registers.officers()
+    officers = records.officers.all()
     capture, of_age = decision.capture, decision.of_age
     if grant.witness is not None:
         signed = evidence.vouch(Vouched.WITNESSED, grant.witness, decision, officers)
@@ -181,7 +181,7 @@ def _giver_until(
     ages: ConsentSettings,
     age_matters: bool,
 ) -> dt.datetime | None:
-    known = {r.representative: r for r in records.registers.representatives(given.subject)}
+    known = {r.representative: r for r in records.representatives.of(given.subject)}
     if given.representative is not None and given.representative not in known:
         raise NotFound(
             "representative of that subject",
@@ -191,7 +191,7 @@ def _giver_until(
     return check_giver(
         given.given_by or GivenBy.NOT_STATED,
         None if given.representative is None else known[given.representative],
-        born=records.registers.identity(given.subject).born,
+        born=records.subjects.personal_details(given.subject).born,
         purpose=given.purpose,
         at=at,
         ages=ages,

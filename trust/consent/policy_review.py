@@ -28,8 +28,7 @@ from trust.domain.reidentify import Signed
 from trust.domain.widening import Kind, Widening
 from trust.errors import Conflict, PolicyError, Refused
 from trust.ports import Clock
-from trust.vault.records import Records
-from trust.vault.vault import Vault
+from trust.vault.protocols import Records, Vault
 
 _HOW_TO_APPROVE: Final = (
     "Each reads the file and what it widens (`vitalveil trust policy check FILE`) and signs both:"
@@ -89,7 +88,7 @@ class PolicyReview:
                 )
             if not looked.widens:
                 raise Refused(f"{looked.purpose.reference} widens nothing: it needs no approval")
-            known = approval.check_officer(officer, records.registers.officers())
+            known = approval.check_officer(officer, records.officers.all())
             if known.officer.key != key.public_key():
                 raise Refused("the key is not that officer's")
             if officer in looked.approvers:
@@ -99,7 +98,7 @@ class PolicyReview:
             )
             document = canonical.encode(given)
             signature = key.sign(canonical.to_sign(APPROVAL_KIND, document))
-            records.policies.add_approval(given, Signed(document, signature))
+            records.admissions.add_approval(given, Signed(document, signature))
             return _look(records, file, at=now)
 
     def load(self, file: bytes, *, first: bool) -> tuple[PolicyComparison, bool]:
@@ -120,12 +119,12 @@ class PolicyReview:
             if looked.is_loaded:
                 return looked, False
             # Who decides, or loads another version, waits: what is compared stays as it is.
-            records.lock_purpose(looked.purpose.name)
+            records.purposes.lock(looked.purpose.name)
             looked = _look(records, file, at=now)
             admission = _admission(records, looked, first=first, at=now)
-            if not records.add_purpose(looked.purpose):
+            if not records.purposes.add(looked.purpose):
                 raise Conflict("that version was loaded by somebody else meanwhile")
-            records.policies.admit(admission)
+            records.admissions.admit(admission)
         return looked, True
 
 
@@ -134,9 +133,9 @@ def _look(records: Records, file: bytes, *, at: dt.datetime) -> PolicyComparison
         purpose = policy_file.parse(file.decode())
     except UnicodeDecodeError:
         raise PolicyError("file", "not UTF-8", "Save it as UTF-8.") from None
-    versions = records.versions(purpose.name)
+    versions = records.purposes.versions(purpose.name)
     loaded = purpose.version in versions
-    if loaded and records.purpose(purpose.name, purpose.version) != purpose:
+    if loaded and records.purposes.get(purpose.name, purpose.version) != purpose:
         raise Conflict(
             f"{purpose.reference} is loaded with other contents, which people may have consented"
             " to. Give the changed policy a new version"
@@ -145,8 +144,8 @@ def _look(records: Records, file: bytes, *, at: dt.datetime) -> PolicyComparison
         raise Conflict(
             f"{purpose.name}@{versions[0]} is loaded, and versions count up: give it a higher one"
         )
-    compared = {*versions[:1], *records.policies.decided_on(purpose.name)} - {purpose.version}
-    others = [records.purpose(purpose.name, version) for version in sorted(compared)]
+    compared = {*versions[:1], *records.admissions.decided_on(purpose.name)} - {purpose.version}
+    others = [records.purposes.get(purpose.name, version) for version in sorted(compared)]
     widens = [] if loaded else widening.widenings(purpose, others)
     subject = ApprovalSubject(
         purpose.name,
@@ -156,9 +155,9 @@ def _look(records: Records, file: bytes, *, at: dt.datetime) -> PolicyComparison
         widening.digest(widens),
     )
     counting = approval.counting(
-        records.policies.approvals(purpose.name, purpose.version),
+        records.admissions.approvals(purpose.name, purpose.version),
         subject,
-        records.registers.officers(),
+        records.officers.all(),
         at=at,
     )
     return PolicyComparison(purpose, subject, widens, loaded, list(counting))
@@ -169,7 +168,7 @@ def _admission(
 ) -> Admission:
     how, digests = AdmissionKind.NOT_WIDER, []
     if looked.widens and first:
-        if not records.policies.is_fresh():
+        if not records.admissions.is_fresh():
             raise Refused(
                 "--first is for an installation where there never was a person or an officer, and"
                 f" here was one: {_refusal(looked)}"
@@ -179,8 +178,8 @@ def _admission(
         if len(looked.approvers) < APPROVALS:
             raise Refused(_refusal(looked))
         how = AdmissionKind.APPROVED
-        there = records.policies.approvals(looked.purpose.name, looked.purpose.version)
-        counting = approval.counting(there, looked.subject, records.registers.officers(), at=at)
+        there = records.admissions.approvals(looked.purpose.name, looked.purpose.version)
+        counting = approval.counting(there, looked.subject, records.officers.all(), at=at)
         digests = [canonical.digest(one.document).hex() for one in counting.values()]
     return Admission(
         purpose=looked.purpose.name,

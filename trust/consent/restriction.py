@@ -21,7 +21,7 @@ from trust.ports import Clock, Keys
 from trust.reconcile.reconciled import Reconciled
 from trust.reconcile.reconciler import Reconciler
 from trust.telemetry.erasure import Stores
-from trust.vault.vault import Vault
+from trust.vault.protocols import Vault
 
 
 class Restricted(msgspec.Struct, frozen=True):
@@ -92,12 +92,14 @@ class Restriction:
         return self._move(subject, purpose, is_restricted=False)
 
     def _move(self, subject: UUID, purpose: str | None, *, is_restricted: bool) -> Restricted:
-        with self._vault.ledger() as ledger:
-            ledger.is_erased(subject)
-            decided = ledger.purposes(subject)
+        with self._vault.transaction() as records:
+            records.subjects.is_erased(subject)
+            decided = records.decisions.purposes_with_handles(subject)
             scope = [name for name in decided if purpose in (None, name)]
-            epochs = {name: ledger.epochs(name) for name in scope}
-            agents = {agent for _, agent, of, _ in ledger.handles(subject, None) if of in scope}
+            epochs = {name: records.epochs.numbers(name) for name in scope}
+            agents = {
+                agent for _, agent, of, _ in records.handles.of(subject, None) if of in scope
+            }
         if not scope:
             raise Conflict("that subject has decided nothing for that purpose")
         decisions = [
@@ -123,13 +125,13 @@ class Restriction:
     def _decide(self, subject: UUID, purpose: str, *, is_restricted: bool) -> UUID | None:
         """Record the new state if it is another; return the decision."""
         with self._vault.transaction() as records:
-            records.lock_chain(subject, purpose)
-            chain = records.decisions(subject, purpose)
+            records.decisions.lock_chain(subject, purpose)
+            chain = records.decisions.chain(subject, purpose)
             before = before_restriction(chain)
             if before is None or (state(chain) is State.RESTRICTED) is is_restricted:
                 return None
-            agents = records.agents_of(subject, purpose)
-            records.hold_agents(agents)
+            agents = records.handles.agents_of(subject, purpose)
+            records.agents.hold_all(agents)
             now = whole_ms(self._clock())
             # How and when a person agreed says nothing of how they asked to be restricted. Lifted,
             # what they decided before stands again, with what was said of it and no more.
@@ -142,7 +144,7 @@ class Restriction:
                 valid_from=now,
                 supersedes=chain[-1].decision,
             )
-            records.add_decision(decision)
-            records.end_handles(subject, purpose)
-            records.want(agents)
+            records.decisions.add(decision)
+            records.handles.end(subject, purpose)
+            records.leases.mark_stale(agents)
         return decision.decision

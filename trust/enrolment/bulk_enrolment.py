@@ -20,7 +20,7 @@ from trust.enrolment.enrolment import ingest_pem, pem
 from trust.keys import file_keys, files
 from trust.ports import Clock, Keys
 from trust.reconcile.reconciler import Reconciler
-from trust.vault.vault import Vault
+from trust.vault.protocols import Vault
 
 MAX_AGENTS: Final = 100_000
 _GROUP: Final = 250
@@ -125,8 +125,8 @@ class BulkEnrolment:
     def _register(self, group: list[PreparedAgent]) -> None:
         # The vault before the files: a certificate that nobody could revoke must not exist.
         with self._vault.transaction() as records:
-            records.add_agents([(m.agent, m.lease_key) for m in group])
-            records.add_certificates([(m.serial, m.agent, m.not_after) for m in group])
+            records.agents.add_all([(m.agent, m.lease_key) for m in group])
+            records.agents.add_certificates([(m.serial, m.agent, m.not_after) for m in group])
 
 
 def _write_bundle(folder: Path, made: PreparedAgent, common: dict[str, bytes]) -> None:

@@ -26,7 +26,7 @@ from trust.errors import BrokerUnavailable
 from trust.keys import files
 from trust.ports import Clock, ConnectionControl
 from trust.vault.isolation import attempt
-from trust.vault.vault import Vault
+from trust.vault.protocols import Vault
 
 T = TypeVar("T")
 
@@ -94,7 +94,7 @@ class Cutoff:
             VaultUnavailable: It is not known.
         """
         with self._vault.transaction() as records:
-            return records.uncut()
+            return records.agents.uncut()
 
     def again(self) -> set[Failure]:
         """
@@ -186,7 +186,7 @@ class Cutoff:
             _wait_for(door.take_over(agent, stand_in))
             # Each by itself: a broker that goes away after the tenth has cut off ten.
             with self._vault.transaction() as records:
-                records.note_cut([agent])
+                records.agents.note_cut([agent])
 
         try:
             return attempt(take_over, kind=UnitKind.GATEWAY)
@@ -198,7 +198,7 @@ class Cutoff:
     def _write(self, crl: Path, *, is_due: bool) -> pki.Holder:
         """Write the list, if it must be; return what is on the newest one and on no other."""
         with self._vault.transaction() as records:
-            revoked = len(records.revocations())
+            revoked = len(records.agents.revocations())
         try:
             is_there = crl.exists() and (files.read(crl), revoked) == self._written
         except OSError as exc:

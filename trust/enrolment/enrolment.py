@@ -23,8 +23,7 @@ from trust.keys import file_keys, files
 from trust.ports import Clock, Keys
 from trust.reconcile.reconciled import Reconciled
 from trust.reconcile.reconciler import Reconciler
-from trust.vault.records import Records
-from trust.vault.vault import Vault
+from trust.vault.protocols import Records, Vault
 from wire.topics import is_agent
 
 _log: Final = Log("trust.enrolment.enrolment")
@@ -95,9 +94,9 @@ class Enrolment:
         # The vault before the files: a certificate that nobody could revoke must not exist.
         with self._vault.transaction() as records:
             public = None if lease_key is None else lease_key.public_key().public_bytes_raw()
-            records.add_agent(agent, sealed=lease_key is not None, lease_key=public)
+            records.agents.add(agent, sealed=lease_key is not None, lease_key=public)
             certificate = holder.certificate
-            records.add_certificate(
+            records.agents.add_certificate(
                 agent, certificate.serial_number, not_after=certificate.not_valid_after_utc
             )
         write_holder(out, "agent", holder)
@@ -116,16 +115,16 @@ class Enrolment:
         files.make_folder(out)
         holder = self._authority.issue_agent(agent, now=self._clock())
         with self._vault.transaction() as records:
-            known = records.lock_agents([agent])
+            known = records.agents.lock([agent])
             if not known:
                 raise _no_such_agent()
             if known[0].revoked_at is not None:
                 raise Conflict("that agent is revoked. Enrol a new one")
             certificate = holder.certificate
-            records.add_certificate(
+            records.agents.add_certificate(
                 agent, certificate.serial_number, not_after=certificate.not_valid_after_utc
             )
-            records.want([agent])
+            records.leases.mark_stale([agent])
         write_holder(out, "agent", holder)
         self._reconciler.reconcile([agent])
 
@@ -143,7 +142,7 @@ class Enrolment:
             VaultUnavailable: It may not be recorded.
         """
         with self._vault.transaction() as records:
-            if not is_agent(agent) or not records.hold_agents([agent]):
+            if not is_agent(agent) or not records.agents.hold_all([agent]):
                 raise _no_such_agent()
             _revoke(records, agent)
         try:
@@ -173,12 +172,12 @@ class Enrolment:
         """
         listed = dict(self._authority.read_revocations(path))
         with self._vault.transaction() as records:
-            forgotten = listed.keys() - dict(records.revocations()).keys()
-            again = records.owners_of(forgotten) if forgotten else []
-            records.hold_agents(again)
+            forgotten = listed.keys() - dict(records.agents.revocations()).keys()
+            again = records.agents.owners_of(forgotten) if forgotten else []
+            records.agents.hold_all(again)
             for agent in again:
                 _revoke(records, agent)
-            revoked = {**listed, **dict(records.revocations())}
+            revoked = {**listed, **dict(records.agents.revocations())}
         now = self._clock()
         probes = {} if probe is None else {probe.certificate.serial_number: now}
         on_it = sorted({**revoked, **probes}.items())
@@ -190,9 +189,9 @@ class Enrolment:
 
 
 def _revoke(records: Records, agent: str) -> None:
-    records.revoke(agent)
-    records.end_handles_of(agent)
-    records.want([agent])
+    records.agents.revoke(agent)
+    records.handles.end_at(agent)
+    records.leases.mark_stale([agent])
 
 
 def _no_such_agent() -> NotFound:

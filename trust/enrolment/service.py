@@ -25,9 +25,8 @@ from trust.enrolment.authority import Authority
 from trust.errors import Refused, TrustError
 from trust.ports import Clock
 from trust.reconcile.reconciler import Reconciler
-from trust.vault.records import Records
-from trust.vault.registers import Renewal
-from trust.vault.vault import Vault
+from trust.vault.protocols import Records, Vault
+from trust.vault.records.enrolments import Renewal
 
 _log: Final = Log("trust.enrolment.service")
 
@@ -94,7 +93,7 @@ class EnrolmentService:
         token = Token(self._random_bytes(ID_BYTES), self._random_bytes(SECRET_BYTES))
         expires_at = self._clock() + valid_for
         with self._vault.transaction() as records:
-            records.registers.add_enrolment(
+            records.enrolments.add(
                 token, format="sealed" if sealed else "json", expires_at=expires_at
             )
         return token, expires_at
@@ -146,15 +145,15 @@ class EnrolmentService:
         public_key: Ed25519PublicKey,
         lease_key: bytes | None,
     ) -> Admitted | BadRequest | None:
-        issued = records.registers.lock_enrolment(token.enrolment)
+        issued = records.enrolments.lock(token.enrolment)
         if not (issued or tokens.NOBODY).accepts(token, at=self._clock()) or issued is None:
-            records.registers.fail_enrolment(token.enrolment)
+            records.enrolments.fail(token.enrolment)
             return None
         if issued.used_at is not None:
             return _same_again(issued, digest)
         if issued.format == "sealed" and lease_key is None:
             return None
-        if lease_key is not None and records.has_lease_key(lease_key):
+        if lease_key is not None and records.agents.has_lease_key(lease_key):
             return BadRequest(
                 "another gateway has that lease key; delete agent.key and lease.key of this one,"
                 " and enrol it with keys of its own"
@@ -162,9 +161,9 @@ class EnrolmentService:
         agent = self._random_bytes(8).hex()
         certificate = self._authority.certify_agent(agent, public_key, now=self._clock())
         sealed = issued.format == "sealed"
-        records.add_agent(agent, sealed=sealed, lease_key=lease_key if sealed else None)
+        records.agents.add(agent, sealed=sealed, lease_key=lease_key if sealed else None)
         pem = _register(records, agent, certificate)
-        records.registers.use_enrolment(
+        records.enrolments.use(
             token.enrolment, request_sha256=digest, agent=agent, certificate=pem
         )
         return Admitted(agent, pem)
@@ -189,12 +188,12 @@ class EnrolmentService:
         with self._vault.transaction() as records:
             # The register, because a service's certificate is of our CA too; and the name, because
             # who may write to the vault could give a certificate of his to another's agent.
-            owner = records.registers.certificate_owner(shown.serial_number)
+            owner = records.enrolments.certificate_owner(shown.serial_number)
             if owner is None or owner[1] or owner[0] != pki.common_name(shown):
                 raise NotAccepted
             agent = owner[0]
             # Asked again under the lock: who was revoked since would get one that is on no list.
-            if any(known.revoked_at is not None for known in records.lock_agents([agent])):
+            if any(known.revoked_at is not None for known in records.agents.lock([agent])):
                 raise NotAccepted
             # Nothing is raised from here on that would take the sign of a clone back.
             admitted = self._renew(records, agent, shown.serial_number, request)
@@ -206,19 +205,19 @@ class EnrolmentService:
 
     def _renew(self, records: Records, agent: str, serial: int, request: bytes) -> Admitted | None:
         digest = hashlib.sha256(request).digest()
-        before = records.registers.renewal(serial)
+        before = records.enrolments.renewal(serial)
         if before is not None:
             if secrets.compare_digest(before.request_sha256, digest):
                 return Admitted(agent, before.certificate)
-            records.registers.note_clone_sign(agent, "renewed_twice")
+            records.agents.note_clone_sign(agent, "renewed_twice")
             return None
         key = _public_key(request)
         certificate = self._authority.certify_agent(agent, key, now=self._clock())
         pem = _register(records, agent, certificate)
-        records.registers.add_renewal(
+        records.enrolments.add_renewal(
             serial, succeeded_by=certificate.serial_number, answer=Renewal(digest, pem)
         )
-        records.want([agent])
+        records.leases.mark_stale([agent])
         return Admitted(agent, pem)
 
     def _tell(self, agent: str) -> None:
@@ -238,7 +237,7 @@ def _same_again(issued: Issued, digest: bytes) -> Admitted | None:
 
 
 def _register(records: Records, agent: str, certificate: x509.Certificate) -> bytes:
-    records.add_certificate(
+    records.agents.add_certificate(
         agent, certificate.serial_number, not_after=certificate.not_valid_after_utc
     )
     return certificate.public_bytes(serialization.Encoding.PEM)

@@ -18,7 +18,7 @@ from trust.domain.durations import whole_ms
 from trust.erasure.physical_rewrite import Rewritten
 from trust.errors import Refused, Tampered
 from trust.ports import Keys
-from trust.vault.erasures import Erasure, Step
+from trust.vault.records.erasures import Erasure, Step
 
 FORMAT: Final = "vitalveil-erasure/2"
 FORMAT_1: Final = "vitalveil-erasure/1"

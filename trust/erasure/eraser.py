@@ -26,8 +26,8 @@ from trust.reconcile.reconciler import Reconciler
 from trust.rights import export_files
 from trust.telemetry.erasure import Stores
 from trust.vault.erasure_file import LedgerFile
-from trust.vault.erasures import Erasure, FoundAgain, Ledger, Step, Tombstones
-from trust.vault.vault import Vault
+from trust.vault.protocols import Records, Vault
+from trust.vault.records.erasures import Erasure, FoundAgain, Step, Tombstones
 
 STEPS: Final = (
     "freeze", "mark", "keys", "rows", "names", "broker", "rewrite", "verify", "certify",
@@ -117,8 +117,8 @@ class Eraser:
             Unavailable: It is not done yet; do it again later.
             Residue: It is done, and something is still found.
         """
-        with self._vault.ledger() as ledger:
-            number = ledger.begin(subject, purpose)
+        with self._vault.transaction() as records:
+            number = records.erasures.begin(subject, purpose)
         self.go_on(number)
         return number
 
@@ -130,14 +130,14 @@ class Eraser:
             Unavailable: It is not done yet; do it again later.
             Residue: It is done, and something is still found.
         """
-        with self._vault.ledger() as ledger:
-            erasure, done = ledger.erasure(number), ledger.steps(number)
+        with self._vault.transaction() as records:
+            erasure, done = records.erasures.get(number), records.erasures.steps(number)
         for step in STEPS:
             if step not in done:
                 facts = self._do[step](erasure, done)
-                with self._vault.ledger() as ledger:
-                    ledger.record(number, step, facts)
-                    done = ledger.steps(number)
+                with self._vault.transaction() as records:
+                    records.erasures.record(number, step, facts)
+                    done = records.erasures.steps(number)
             if step == "mark":
                 # Also when it was noted before: that may be how far the process came.
                 self._copy_mark(number)
@@ -145,8 +145,8 @@ class Eraser:
     def _copy_mark(self, number: int) -> None:
         """See that the ledger's file knows the erasure, before anything is destroyed."""
         if self._ledger_file is not None:
-            with self._vault.ledger() as ledger:
-                entry = ledger.entry(number)
+            with self._vault.transaction() as records:
+                entry = records.erasures.entry(number)
             self._ledger_file.append(entry)
 
     def certificate(self, number: int) -> SignedCertificate:
@@ -156,14 +156,14 @@ class Eraser:
         Raises:
             NotFound: It is not finished.
         """
-        with self._vault.ledger() as ledger:
-            facts = ledger.certified(number).facts
+        with self._vault.transaction() as records:
+            facts = records.erasures.certified(number).facts
         return sign(msgspec.convert(facts, Certificate), self._keys)
 
     def found_again(self, number: int) -> list[FoundAgain]:
         """Return what of erasure *number* was there again since, and was erased again."""
-        with self._vault.ledger() as ledger:
-            return [found for found in ledger.found_again() if found.number == number]
+        with self._vault.transaction() as records:
+            return [found for found in records.erasures.found_again() if found.number == number]
 
     # The steps
 
@@ -174,8 +174,8 @@ class Eraser:
     def _mark(self, erasure: Erasure, _: Mapping[str, Step]) -> Facts:
         """What is to be erased is counted, and can be recognised after all names are gone."""
         names = self._freezer.names(erasure)
-        with self._vault.ledger() as ledger:
-            key_id = None if erasure.purpose else ledger.data_key_id(erasure.subject)
+        with self._vault.transaction() as records:
+            key_id = None if erasure.purpose else records.subjects.data_key_id(erasure.subject)
         found = self._stores.find(pseudonyms=names.pseudonyms, handles=names.handles)
         return {
             "agents": sorted({*names.agents, *found.agents}),
@@ -190,16 +190,16 @@ class Eraser:
         """The identity, the bindings and what was exported are unreadable from here on."""
         # Again: an erasure may go on days later, and she may have agreed anew meanwhile.
         frozen = self._freeze(erasure, done)
-        with self._vault.ledger() as ledger:
+        with self._vault.transaction() as records:
             keys = []
             exports = Exports()
             # The key first: whoever is about to give her a new handle or export waits for it.
             if erasure.purpose is None:
-                ledger.destroy_key(erasure.subject)
+                records.subjects.destroy_key(erasure.subject)
                 keys.append(done["mark"].facts["data_key"])
-            handles = ledger.delete_handles(erasure.subject, erasure.purpose)
+            handles = records.handles.delete_of(erasure.subject, erasure.purpose)
             if erasure.purpose is None:
-                exports = _discard_exports(ledger, erasure.subject)
+                exports = _discard_exports(records, erasure.subject)
             facts = {
                 "handles": handles,
                 "keys": keys,
@@ -207,7 +207,7 @@ class Eraser:
                 "unverified": frozen["unverified"],
             }
             # With what it took: done again, there is nothing left to count.
-            ledger.record(erasure.number, "keys", facts)
+            records.erasures.record(erasure.number, "keys", facts)
         return facts
 
     def _erase_rows(self, _: Erasure, done: Mapping[str, Step]) -> Facts:
@@ -239,8 +239,8 @@ class Eraser:
                     "the lease of a gateway of that person is not renewed, so that the broker has"
                     " the one before; `vitalveil trust unit list` says why"
                 )
-        with self._vault.ledger() as ledger:
-            leases = ledger.leases(agents)
+        with self._vault.transaction() as records:
+            leases = records.leases.versions_of(agents)
         return {"leases": {agent: at for agent, (at, _) in leases.items()}, "published": True}
 
     def _rewrite(self, _: Erasure, done: Mapping[str, Step]) -> Facts:
@@ -255,8 +255,8 @@ class Eraser:
         looked = self._verifier.finish_rewriting()
         exports = Exports()
         if erasure.purpose is None:
-            with self._vault.ledger() as ledger:
-                exports = _discard_exports(ledger, erasure.subject)
+            with self._vault.transaction() as records:
+                exports = _discard_exports(records, erasure.subject)
         if residue := [*self._residue(erasure), *exports.residue(), *kept]:
             raise Residue(residue)
         facts: Facts = {"residue": 0, "exports": exports.deleted, "not_exports": exports.others}
@@ -275,19 +275,21 @@ class Eraser:
             NotFound: There is no such erasure, or nothing was marked yet.
             Unavailable: A database cannot be looked through.
         """
-        with self._vault.ledger() as ledger:
-            erasure = ledger.erasure(number)
+        with self._vault.transaction() as records:
+            erasure = records.erasures.get(number)
         return self._residue(erasure)
 
     def _residue(self, erasure: Erasure) -> list[str]:
         back = self._verifier.back_of(erasure.number)
         found = set() if back is None else set(back.where())
-        with self._vault.ledger() as ledger:
-            if erasure.purpose is None and ledger.handles(erasure.subject, None):
+        with self._vault.transaction() as records:
+            if erasure.purpose is None and records.handles.of(erasure.subject, None):
                 found.add("vault handles")
-            if erasure.purpose is None and not ledger.is_erased(erasure.subject):
+            if erasure.purpose is None and not records.subjects.is_erased(erasure.subject):
                 found.add("vault identity")
-            waiting = [one for one in ledger.found_again() if one.number == erasure.number]
+            waiting = [
+                one for one in records.erasures.found_again() if one.number == erasure.number
+            ]
         if not all(one.is_rewritten for one in waiting):
             found.add("files that are still to be rewritten")
         return sorted(found)
@@ -307,10 +309,10 @@ class Exports(msgspec.Struct, frozen=True):
         return ["files of exports, which cannot be deleted"] if self.kept else []
 
 
-def _discard_exports(ledger: Ledger, subject: UUID) -> Exports:
+def _discard_exports(records: Records, subject: UUID) -> Exports:
     """Delete the exports of *subject*, each for itself: one that stays keeps no other."""
     deleted = kept = others = 0
-    for export, file in ledger.exports(subject):
+    for export, file in records.exports.of(subject):
         try:
             export_files.discard(Path(file))
         except KeyFileError as exc:
@@ -318,7 +320,7 @@ def _discard_exports(ledger: Ledger, subject: UUID) -> Exports:
             is_there = export_files.may_be_export(Path(file))
             kept, others = kept + is_there, others + (not is_there)
             continue
-        ledger.note_export_deleted(export)
+        records.exports.mark_deleted(export)
         deleted += 1
     return Exports(deleted, kept, others)
 

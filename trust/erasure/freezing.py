@@ -20,9 +20,9 @@ from trust.keys.epochs import pseudonyms_of
 from trust.ports import Keys
 from trust.reconcile.reconciler import Reconciler
 from trust.telemetry.erasure import Stores
-from trust.vault.erasures import Erasure
 from trust.vault.isolation import attempt
-from trust.vault.vault import Vault
+from trust.vault.protocols import Vault
+from trust.vault.records.erasures import Erasure
 
 _log: Final = Log("trust.erasure.freezing")
 
@@ -86,8 +86,8 @@ class Freezer:
         """
         subject = erasure.subject
         names = self.names(erasure)
-        with self._vault.ledger() as ledger:
-            is_erased = ledger.is_erased(subject)
+        with self._vault.transaction() as records:
+            is_erased = records.subjects.is_erased(subject)
         withdrawn, unverified = [], []
         for purpose in names.purposes:
             done = (
@@ -113,12 +113,16 @@ class Freezer:
             Unavailable: Do it again later.
         """
         subject = erasure.subject
-        with self._vault.ledger() as ledger:
-            handles = ledger.handles(subject, erasure.purpose)
-            theirs = [erasure.purpose] if erasure.purpose else ledger.purposes(subject)
+        with self._vault.transaction() as records:
+            handles = records.handles.of(subject, erasure.purpose)
+            theirs = (
+                [erasure.purpose]
+                if erasure.purpose
+                else records.decisions.purposes_with_handles(subject)
+            )
             # Their decisions and handles may be lost, while what is stored of them is not.
-            others = [] if erasure.purpose else sorted({*ledger.all_purposes()} - {*theirs})
-            epochs = {name: ledger.epochs(name) for name in [*theirs, *others]}
+            others = [] if erasure.purpose else sorted({*records.purposes.names()} - {*theirs})
+            epochs = {name: records.epochs.numbers(name) for name in [*theirs, *others]}
         return Names(
             purposes=theirs,
             # One whose key is destroyed cannot be made again; its rows are found by handle.
@@ -141,7 +145,7 @@ class Freezer:
     def _withdraw(self, subject: UUID, purpose: str) -> bool:
         """Record that *purpose* is withdrawn, if it is accepted; return whether it was."""
         with self._vault.transaction() as records:
-            is_open = state(records.decisions(subject, purpose)) is State.ACCEPTED
+            is_open = state(records.decisions.chain(subject, purpose)) is State.ACCEPTED
         if is_open:
             self._consent.record_withdrawn(subject, purpose)
         return is_open
@@ -150,7 +154,7 @@ class Freezer:
         """Bring every gateway that permits something of *names*; return whether all could be."""
         permitting = self._stores.permitting(pseudonyms=names.pseudonyms, handles=names.handles)
         with self._vault.transaction() as records:
-            records.want(permitting)
+            records.leases.mark_stale(permitting)
         try:
             # An order cut off after the vault had it: the permissions may still be there.
             self._reconciler.reconcile(sorted({*names.agents, *permitting}))

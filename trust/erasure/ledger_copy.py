@@ -17,8 +17,8 @@ from runtime.logs import Log
 from trust.errors import KeyFileError, LedgerLost, Tampered
 from trust.telemetry.erasure import Stores
 from trust.vault.erasure_file import LedgerFile
-from trust.vault.erasures import Entry
-from trust.vault.vault import Vault
+from trust.vault.protocols import Vault
+from trust.vault.records.erasures import Entry
 
 _log: Final = Log("trust.erasure.ledger_copy")
 
@@ -78,15 +78,15 @@ class LedgerCopy:
             count = self._file.count()
         except KeyFileError:
             return Copy(FileState.UNREADABLE, [])
-        with self._vault.ledger() as ledger:
-            marks, tampered = ledger.marks()
-            known = [ledger.entry(mark.erasure.number) for mark in marks]
+        with self._vault.transaction() as records:
+            marks, tampered = records.erasures.marks()
+            known = [records.erasures.entry(mark.erasure.number) for mark in marks]
             # Known by person, purpose and number: they can be shut out, each alone.
-            unverified = [ledger.erasure(number) for number in tampered]
+            unverified = [records.erasures.get(number) for number in tampered]
             kept = []
             for line in lines:
                 try:
-                    ledger.read(line)
+                    records.erasures.read(line)
                 except Tampered:
                     continue
                 kept.append(line)

@@ -11,7 +11,7 @@ from uuid import UUID
 import msgspec
 
 from trust.telemetry.erasure import Name
-from trust.vault.erasures import Mark, Tombstones
+from trust.vault.records.erasures import Mark, Tombstones
 
 _ROWS: Final = "rows of observations or aggregates"
 Scope = tuple[UUID, str]

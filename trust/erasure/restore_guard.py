@@ -21,9 +21,9 @@ from trust.ports import Keys
 from trust.reconcile.reconciler import UnguardedReconciler
 from trust.telemetry.erasure import Stores
 from trust.vault.erasure_file import LedgerFile
-from trust.vault.erasures import Entry, Erasure
 from trust.vault.isolation import attempt
-from trust.vault.vault import Vault
+from trust.vault.protocols import Vault
+from trust.vault.records.erasures import Entry, Erasure
 
 _GROUP: Final = 100
 _log: Final = Log("trust.erasure.restore_guard")
@@ -132,12 +132,12 @@ class RestoreGuard:
         return again
 
     def _enter(self, entry: Entry) -> int | None:
-        with self._vault.ledger() as ledger:
-            number = ledger.enter(entry)
+        with self._vault.transaction() as records:
+            number = records.erasures.enter(entry)
             if number is not None:
                 if entry.erasure.purpose is None:
-                    ledger.destroy_key(entry.erasure.subject)
-                ledger.record(number, "entered", {})
+                    records.subjects.destroy_key(entry.erasure.subject)
+                records.erasures.record(number, "entered", {})
         return number
 
     def _shut(self, names: NamesAgain) -> None:
@@ -159,11 +159,13 @@ class RestoreGuard:
 
     def _pseudonyms_of(self, erasure: Erasure) -> list[bytes]:
         """Return what the person of *erasure* is called; nothing where they agreed again since."""
-        with self._vault.ledger() as ledger:
-            if erasure.purpose is not None and ledger.handles(erasure.subject, erasure.purpose):
+        with self._vault.transaction() as records:
+            if erasure.purpose is not None and records.handles.of(
+                erasure.subject, erasure.purpose
+            ):
                 return []
-            purposes = [erasure.purpose] if erasure.purpose else ledger.all_purposes()
-            epochs = {name: ledger.epochs(name) for name in purposes}
+            purposes = [erasure.purpose] if erasure.purpose else records.purposes.names()
+            epochs = {name: records.epochs.numbers(name) for name in purposes}
         return [
             pseudonym.value
             for name, known in epochs.items()
@@ -179,8 +181,8 @@ class RestoreGuard:
 
     def _numbers(self) -> list[int]:
         """Return the erasures of the ledger that can be done again."""
-        with self._vault.ledger() as ledger:
-            marks, tampered = ledger.marks()
+        with self._vault.transaction() as records:
+            marks, tampered = records.erasures.marks()
         if tampered:
             _log.error("tampered_erasures", erasures=len(tampered))
         return [mark.erasure.number for mark in marks]
@@ -188,19 +190,22 @@ class RestoreGuard:
     def _bring_up_to_date(self) -> None:
         """Bring the agents whose newest lease the telemetry database does not know."""
         there = self._stores.lease_versions()
-        with self._vault.ledger() as ledger:
-            leases = ledger.newest_leases()
+        with self._vault.transaction() as records:
+            leases = records.leases.newest_versions()
         behind = [agent for agent, version in leases if there.get(agent, 0) < version]
         for first in range(0, len(behind), _GROUP):
             group = behind[first : first + _GROUP]
             with self._vault.transaction() as records:
-                records.want(group)
+                records.leases.mark_stale(group)
             self._reconciler.attempt(group)
 
     def _restrict_again(self) -> None:
         """Leave out what is restricted, and let in what was lifted: a backup may know neither."""
-        with self._vault.ledger() as ledger:
-            scopes = [(*scope, ledger.epochs(scope[1])) for scope in ledger.restrictions()]
+        with self._vault.transaction() as records:
+            scopes = [
+                (*scope, records.epochs.numbers(scope[1]))
+                for scope in records.decisions.restricted()
+            ]
         for subject, purpose, epochs in scopes:
             names = pseudonyms_of(
                 subject,
@@ -219,6 +224,6 @@ class RestoreGuard:
 
     def _is_restricted(self, subject: UUID, purpose: str) -> bool:
         with self._vault.transaction() as records:
-            chain = records.decisions(subject, purpose)
+            chain = records.decisions.chain(subject, purpose)
         is_cut = bool(self._witness.cut({(subject, purpose): len(chain)}))
         return is_cut or state(chain) is State.RESTRICTED

@@ -21,7 +21,7 @@ from trust.errors import Unusable
 from trust.ports import Clock
 from trust.telemetry.erasure import Stores
 from trust.vault.isolation import attempt, attempt_within
-from trust.vault.vault import Vault
+from trust.vault.protocols import Vault
 
 _KEEP_FLUSHES: Final = dt.timedelta(days=14)
 
@@ -122,9 +122,9 @@ class Retainer:
         found: list[Purpose] = []
         failures: list[Failure] = []
         with self._vault.transaction() as records:
-            for name, version in records.references():
+            for name, version in records.purposes.references():
                 purpose = attempt_within(
-                    lambda n=name, v=version: records.purpose(n, v),  # type: ignore[misc]
+                    lambda n=name, v=version: records.purposes.get(n, v),  # type: ignore[misc]
                     kind=UnitKind.PURPOSE,
                 )
                 if isinstance(purpose, Cause):

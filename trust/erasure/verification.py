@@ -29,9 +29,9 @@ from trust.ports import Keys
 from trust.reconcile.reconciler import Reconciler, UnguardedReconciler
 from trust.telemetry.erasure import Stores, Table
 from trust.vault.erasure_file import LedgerFile
-from trust.vault.erasures import Erasure, Mark, Tombstones
 from trust.vault.isolation import attempt
-from trust.vault.vault import Vault
+from trust.vault.protocols import Vault
+from trust.vault.records.erasures import Erasure, Mark, Tombstones
 
 JOB: Final = "erasures"
 """Under this name what could not be erased again is set aside."""
@@ -156,8 +156,8 @@ class Verifier:
         back = self._recognise(marks, ())[0].found()
         failed = self._erase_again(back, marks)
         known = {mark.erasure.number for mark in marks}
-        with self._vault.ledger() as ledger:
-            unknown = [ledger.erasure(number) for number in tampered if number not in known]
+        with self._vault.transaction() as records:
+            unknown = [records.erasures.get(number) for number in tampered if number not in known]
         return NamesAgain(
             sorted(back.keys() - failed.keys()),
             {number: back[number] for number in failed},
@@ -201,17 +201,19 @@ class Verifier:
             Unavailable: Do it again later.
             HeldBack: Somebody may still read it; do it again later.
         """
-        with self._vault.ledger() as ledger:
-            waiting = [found for found in ledger.found_again() if not found.is_rewritten]
+        with self._vault.transaction() as records:
+            waiting = [found for found in records.erasures.found_again() if not found.is_rewritten]
         relations = {name for found in waiting for name in found.facts["relations"]}
         if self._rewrite is None or not (waiting or self._unrecorded):
             return None
         looked = self._rewrite(sorted(relations | self._unrecorded))
         self._unrecorded.clear()
         facts = {"looked": msgspec.to_builtins(looked)}
-        with self._vault.ledger() as ledger:
+        with self._vault.transaction() as records:
             for found in waiting:
-                ledger.record(found.number, found.step.replace("found-", "again-"), facts)
+                records.erasures.record(
+                    found.number, found.step.replace("found-", "again-"), facts
+                )
         return looked
 
     def _verify(self, tables: Iterable[Table] | None, *, is_erasing: bool) -> Verified:
@@ -224,8 +226,8 @@ class Verifier:
         failed = self._erase_again(back, looked_for) if is_erasing else {}
         if is_erasing:
             self._try_rewriting()
-        with self._vault.ledger() as ledger:
-            waiting = sum(not found.is_rewritten for found in ledger.found_again())
+        with self._vault.transaction() as records:
+            waiting = sum(not found.is_rewritten for found in records.erasures.found_again())
         return Verified(
             erasures=len(looked_for),
             back={number: one.where() for number, one in sorted(back.items())},
@@ -243,18 +245,21 @@ class Verifier:
 
     def _marks(self) -> tuple[list[Mark], list[int]]:
         """Return every erasure that the vault or the ledger's file knows."""
-        with self._vault.ledger() as ledger:
-            marks, tampered = ledger.marks()
+        with self._vault.transaction() as records:
+            marks, tampered = records.erasures.marks()
             known = {(m.erasure.subject, m.erasure.purpose, m.erasure.requested_at) for m in marks}
             for entry in self._ledger_file.readable() if self._ledger_file else ():
                 erasure = entry.erasure
                 if (erasure.subject, erasure.purpose, erasure.requested_at) in known:
                     continue
                 try:
-                    facts = ledger.read(entry).facts
+                    facts = records.erasures.read(entry).facts
                 except Tampered:
                     continue
-                if erasure.number not in tampered or ledger.erasure(erasure.number) != erasure:
+                if (
+                    erasure.number not in tampered
+                    or records.erasures.get(erasure.number) != erasure
+                ):
                     # The vault does not know it, and may have given its number to another.
                     erasure = msgspec.structs.replace(erasure, number=-erasure.number)
                 marks.append(Mark(erasure, facts, is_done=True))
@@ -263,9 +268,9 @@ class Verifier:
     def _recognise(
         self, marks: Sequence[Mark], tables: Iterable[Table] | None
     ) -> tuple[Recognition, int, list[str]]:
-        with self._vault.ledger() as ledger:
-            handles = {handle: (who, what) for handle, who, what in ledger.all_handles()}
-            identities = [number for number, _ in ledger.back_identities()]
+        with self._vault.transaction() as records:
+            handles = {handle: (who, what) for handle, who, what in records.handles.all()}
+            identities = [number for number, _ in records.erasures.restored_subjects()]
         recognition = Recognition(marks, self._tombstones, handles)
         recognition.identities(identities)
         if marks:
@@ -320,16 +325,16 @@ class Verifier:
         _log.error("erased_data_found", number=number, where=", ".join(back.where()))
         series = sorted({*back.series, *(n for found in back.rows.values() for n in found)})
         relations = set(self._stores.relations(series))
-        with self._vault.ledger() as ledger:
+        with self._vault.transaction() as records:
             if number > 0:
                 # First: a process that is cut off after the deletion leaves it to be rewritten.
-                times = sum(found.number == number for found in ledger.found_again())
-                ledger.record(number, f"found-{times + 1}", facts_of(back, relations))
+                times = sum(found.number == number for found in records.erasures.found_again())
+                records.erasures.record(number, f"found-{times + 1}", facts_of(back, relations))
             else:
                 self._unrecorded |= relations.union(back.rows)
             if back.has_identity:
-                ledger.destroy_key(ledger.erasure(number).subject)
-            ledger.delete_these_handles(back.vault_handles)
+                records.subjects.destroy_key(records.erasures.get(number).subject)
+            records.handles.delete(back.vault_handles)
         self._stores.erase_rows(series)
         self._stores.erase_unattached(series)
         self._stores.erase_names(
@@ -353,7 +358,7 @@ class Verifier:
         if not agents:
             return
         with self._vault.transaction() as records:
-            records.want(agents)
+            records.leases.mark_stale(agents)
         try:
             self._reconciler.reconcile(agents)
         except TrustError as exc:

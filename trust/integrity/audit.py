@@ -14,12 +14,12 @@ import msgspec
 
 from trust.decisions.decisions import Decision
 from trust.decisions.evidence import Proof, holds, proof
+from trust.domain import canonical
 from trust.domain.approval import rests_on
 from trust.domain.reidentify import Known
 from trust.errors import Tampered
 from trust.integrity.witness import Chain, Version, Witness
-from trust.vault.records import Records
-from trust.vault.vault import Vault
+from trust.vault.protocols import Records, Vault
 
 _PAGE: Final = 2000
 _LATE: Final = 1000
@@ -79,10 +79,10 @@ class Audit:
             Unavailable: Do it again later.
         """
         with self._vault.transaction() as records:
-            last = records.journal.last_position()
+            last = records.decisions.last_position()
             after = max(self._position, last - _PAGE) - _LATE
-            chains = records.journal.chains_after(after)
-            admitted = records.policies.admitted()
+            chains = records.decisions.chain_lengths_after(after)
+            admitted = records.admissions.all()
         self._witness.note(chains)
         self._witness.note_policies(admitted)
         self._position = last
@@ -102,7 +102,7 @@ class Audit:
         # In this order: what is decided meanwhile is no more than not noticed yet.
         remembered = self._witness.count()
         with self._vault.transaction() as records:
-            decisions = records.journal.count_decisions()
+            decisions = records.decisions.count()
         missing = max(remembered - decisions, sum(cut.values()), 0)
         return AuditFindings(decisions, missing, cut)
 
@@ -119,7 +119,7 @@ class Audit:
                     unproven += sum(proof(one) is Proof.UNPROVEN for one in found)
         with self._vault.transaction() as records:
             try:
-                records.purposes()
+                records.purposes.all()
             except Tampered:
                 return Read(broken, unproven, policies_verify=False)
         return Read(broken, unproven, policies_verify=True)
@@ -133,8 +133,8 @@ class Audit:
         """
         officers = self._officers()
         with self._vault.transaction() as records:
-            versions = records.references()
-            admitted = set(records.policies.admitted())
+            versions = records.purposes.references()
+            admitted = set(records.admissions.all())
             problems = {
                 version: problem
                 for version in versions
@@ -151,7 +151,7 @@ class Audit:
     def _verified(self, chain: Chain, officers: Mapping[UUID, Known]) -> list[Decision] | None:
         with self._vault.transaction() as records:
             try:
-                found = records.decisions(*chain)
+                found = records.decisions.chain(*chain)
             except Tampered:
                 return None
         return found if all(holds(one, officers) for one in found) else None
@@ -159,7 +159,7 @@ class Audit:
     def _officers(self) -> Mapping[UUID, Known]:
         with self._vault.transaction() as records:
             try:
-                return records.registers.officers()
+                return records.officers.all()
             except Tampered:
                 # Then what they vouched for does not verify either, and is named.
                 return {}
@@ -169,7 +169,7 @@ class Audit:
         after = UUID(int=0)
         while True:
             with self._vault.transaction() as records:
-                chains = records.journal.chains(after=after, limit=_PAGE)
+                chains = records.decisions.chain_lengths(after=after, limit=_PAGE)
             if not chains:
                 return
             yield chains
@@ -179,11 +179,15 @@ class Audit:
 def _problem(records: Records, version: Version, officers: Mapping[UUID, Known]) -> str | None:
     """Return what is wrong with how *version* came into force; None for nothing."""
     try:
-        admission = records.policies.admission(*version)
+        admission = records.admissions.get(*version)
     except Tampered:
         return "how it came into force does not verify"
-    if admission is None or admission.policy_sha256 != records.policies.digest(*version):
+    if admission is None or admission.policy_sha256 != _policy_sha256(records, version):
         return "another policy came into force than is there"
-    if not rests_on(admission, records.policies.approvals(*version), officers):
+    if not rests_on(admission, records.admissions.approvals(*version), officers):
         return "an approval is missing, or does not verify"
     return None
+
+
+def _policy_sha256(records: Records, version: Version) -> str:
+    return canonical.digest(records.purposes.signed(*version).document).hex()

@@ -14,7 +14,7 @@ from trust.domain.units import Cause, Failure, Unit, UnitKind, back_off, job
 from trust.enrolment.broker_reload import reload_broker
 from trust.errors import KeyFileError
 from trust.maintenance.jobs import Do, Jobs
-from trust.vault.vault import Vault
+from trust.vault.protocols import Vault
 
 A_DAY: Final = dt.timedelta(days=1)
 AN_HOUR: Final = dt.timedelta(hours=1)

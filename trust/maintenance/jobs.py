@@ -7,7 +7,7 @@ from runtime.logs import Log, describe
 from trust.domain.units import Cause, Failure, UnitKind, Work, job
 from trust.errors import Unavailable
 from trust.vault.isolation import attempt
-from trust.vault.vault import Vault
+from trust.vault.protocols import Vault
 
 Do = Callable[[], Collection[Failure] | None]
 """Does a job; returns the units in it that failed alone."""

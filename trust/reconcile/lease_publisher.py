@@ -24,7 +24,8 @@ from trust.reconcile.padding import Padding
 from trust.reconcile.reconciler import Reconciler
 from trust.reconcile.suspects import Suspects
 from trust.vault.isolation import attempt
-from trust.vault.vault import Listener, Vault, listen
+from trust.vault.protocols import Vault
+from trust.vault.vault import Listener, listen
 
 T = TypeVar("T")
 
@@ -278,18 +279,18 @@ class LeasePublisher:
 
     def _unpublished(self) -> list[SealedLease]:
         with self._vault.transaction() as records:
-            unfinished, unpublished = records.backlog()
+            unfinished, unpublished = records.leases.backlog()
             self._metrics.unfinished.set(unfinished)
             self._metrics.unpublished.set(unpublished)
-            return records.unpublished(without=self._doubt.all, limit=_GROUP)
+            return records.leases.unpublished(without=self._doubt.all, limit=_GROUP)
 
     def _all_leases(self, after: str) -> list[SealedLease]:
         with self._vault.transaction() as records:
-            return records.all_leases(after=after, limit=_GROUP)
+            return records.leases.page(after=after, limit=_GROUP)
 
     def _leases_of(self, agents: Sequence[str]) -> list[SealedLease]:
         with self._vault.transaction() as records:
-            return records.leases_of(agents)
+            return records.leases.of(agents)
 
     def _to_publish_again(self) -> list[str]:
         with self._vault.transaction() as records:
@@ -301,7 +302,7 @@ class LeasePublisher:
             for agent in (lease.agent for lease in leases)
         }
         with self._vault.transaction() as records:
-            records.save_published(lease for lease in leases if lease.agent not in refused)
+            records.leases.save_published(lease for lease in leases if lease.agent not in refused)
             records.set_aside.replace(Work.PUBLICATION, failures)
         for found in failures.values():
             self._metrics.count_failures(found)
@@ -317,7 +318,7 @@ class LeasePublisher:
 
     def _save_padded(self, agents: Sequence[str]) -> None:
         with self._vault.transaction() as records:
-            noted = records.note_padded(agents)
+            noted = records.leases.note_padded(agents)
         if noted:
             _log.info("read_padded", agents=noted)
 

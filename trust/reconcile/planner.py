@@ -28,9 +28,10 @@ from trust.errors import LeaseTooLarge, Unusable
 from trust.integrity.witness import Chain
 from trust.ports import Keys
 from trust.telemetry.permissions import Change
-from trust.vault.handles import Handle, SealedHandle
 from trust.vault.isolation import attempt_within
-from trust.vault.records import Agent, Records
+from trust.vault.protocols import Records
+from trust.vault.records.agents import Agent
+from trust.vault.records.handles import Handle, SealedHandle
 
 Cut = Callable[[Mapping[Chain, int]], Set[Chain]]
 _HIGHEST_VERSION: Final = (1 << 32) - 1
@@ -174,7 +175,7 @@ class Planner:
         if agent.lease_key is None:
             return
         public_key(agent.lease_key)
-        most_bytes = leases.most_packet_bytes(*records.lease_load(agent.agent))
+        most_bytes = leases.most_packet_bytes(*records.handles.lease_load(agent.agent))
         if most_bytes <= self._lease.max_packet_bytes:
             return
         opener = _Opener(records, self._keys, self._controller)
@@ -205,7 +206,7 @@ class _Opener:
     def open(self, agents: Sequence[str], cut: Cut) -> dict[str, _Found]:
         found = {agent: _Found() for agent in agents}
         chains = self._chains(agents, cut)
-        for sealed in self._records.sealed_handles(agents):
+        for sealed in self._records.handles.sealed_at(agents):
             here = found[sealed.agent]
             chain = chains.get((sealed.subject, sealed.purpose), [])
             opened = self._open(sealed, chain)
@@ -225,9 +226,9 @@ class _Opener:
         None of them grows meanwhile: who decides takes the lock of every agent with a handle.
         """
         chains: dict[Chain, list[Decision] | Cause] = {}
-        for chain, signed in self._records.signed_decisions_of(agents).items():
+        for chain, signed in self._records.decisions.signed_of_agents(agents).items():
             chains[chain] = attempt_within(
-                lambda c=chain, s=signed: self._records.verified_chain(c, s),  # type: ignore[misc]
+                lambda c=chain, s=signed: self._records.decisions.verified_chain(c, s),  # type: ignore[misc]
                 kind=UnitKind.PERSON,
             )
         lengths = {chain: len(c) for chain, c in chains.items() if not isinstance(c, Cause)}
@@ -243,7 +244,7 @@ class _Opener:
         scope = decisions.scope_since(chain, sealed.decision)
         if scope is None:
             return None
-        handle = attempt_within(lambda: self._records.open_handle(sealed), kind=person.kind)
+        handle = attempt_within(lambda: self._records.handles.open(sealed), kind=person.kind)
         if isinstance(handle, Cause):
             return Failure(person, handle)
         versions = decisions.versions_since(chain, sealed.decision)
@@ -295,7 +296,7 @@ class _Opener:
     def _purpose(self, name: str, version: int) -> Purpose | Cause:
         if (name, version) not in self._purposes:
             self._purposes[name, version] = attempt_within(
-                lambda: _usable(self._records.purpose(name, version)), kind=UnitKind.PURPOSE
+                lambda: _usable(self._records.purposes.get(name, version)), kind=UnitKind.PURPOSE
             )
         return self._purposes[name, version]
 

@@ -30,10 +30,10 @@ from trust.ports import Clock, Keys, SealedLease
 from trust.reconcile.planner import GatewayPlan, Planner, to_change, without_lease
 from trust.reconcile.reconciled import Reconciled, together
 from trust.telemetry.permissions import Change, Telemetry, WrittenPermissions
-from trust.vault.handles import Handle
 from trust.vault.isolation import attempt, attempt_within
-from trust.vault.records import Agent, Records
-from trust.vault.vault import Vault
+from trust.vault.protocols import Records, Vault
+from trust.vault.records.agents import Agent
+from trust.vault.records.handles import Handle
 from wire import lease as wire_lease
 
 _log: Final = Log("trust.reconcile.reconciler")
@@ -113,7 +113,7 @@ class UnguardedReconciler:
 
     def _reconcile(self, agents: Sequence[str], *, renew: bool) -> Reconciled:
         with self._vault.transaction() as records:
-            locked = records.lock_agents(agents)
+            locked = records.agents.lock(agents)
             now = self._clock()
             failed = records.set_aside.of_agents(Work.LEASE, [a.agent for a in locked])
             stale = [a for a in locked if renew or a.agent in failed or _is_stale(a, now=now)]
@@ -149,7 +149,7 @@ class UnguardedReconciler:
         """End what *agent* may not send any more; set it aside, and leave all else as it is."""
         with self._vault.transaction() as records:
             # Before anything is looked at: what is decided from here on may not be seen.
-            tried = records.wanted(agent)
+            tried = records.leases.wanted(agent)
         withdrawn = attempt(lambda: self._end(agent), kind=UnitKind.GATEWAY)
         failures = frozenset({Failure(gateway(agent), cause)})
         with self._vault.transaction() as records:
@@ -160,10 +160,10 @@ class UnguardedReconciler:
 
     def _end(self, agent: str) -> dt.datetime | None:
         with self._vault.transaction() as records:
-            found = records.hold_agent(agent)
+            found = records.agents.hold(agent)
             if found is None:
                 return None
-            change = Change.that_ends(agent, held=records.live_handles(agent))
+            change = Change.that_ends(agent, held=records.handles.live_at(agent))
             spoken, is_revoked = found
             if is_revoked:
                 change = msgspec.structs.replace(change, format=spoken, revoked_at=self._clock())
@@ -189,7 +189,7 @@ class UnguardedReconciler:
 
     def _write_lease_keys(self, names: Sequence[str]) -> int:
         with self._vault.transaction() as records:
-            agents = records.lock_agents(names)
+            agents = records.agents.lock(names)
             # Whose registration was changed is told apart by `attempt`.
             exchanged = self._witness.exchanged(
                 {agent.agent: agent.registered for agent in agents}
@@ -208,8 +208,8 @@ class UnguardedReconciler:
     def unfinished(self, *, older_than: dt.timedelta, limit: int) -> list[str]:
         """Return as `Reconciler.unfinished`."""
         with self._vault.transaction() as records:
-            left = records.unfinished(older_than=older_than, limit=limit)
-            due = records.due(now=self._clock(), limit=limit)
+            left = records.leases.unfinished(older_than=older_than, limit=limit)
+            due = records.leases.due(now=self._clock(), limit=limit)
             again = records.set_aside.to_retry(limit=limit)
             return list(dict.fromkeys(left + due + again))
 
@@ -242,7 +242,7 @@ class UnguardedReconciler:
 
     def _save(self, records: Records, plan: GatewayPlan, *, version: int | None) -> set[Failure]:
         agent, term = plan.agent, plan.term
-        records.save_applied(agent.agent, agent.wanted)
+        records.leases.save_applied(agent.agent, agent.wanted)
         if term is None or version is None:
             return set()
         sealed = attempt_within(
@@ -250,7 +250,7 @@ class UnguardedReconciler:
         )
         if isinstance(sealed, Cause):
             return {Failure(gateway(agent.agent), sealed)}
-        records.save_lease(
+        records.leases.save(
             sealed, agent.agent, version=version, term=(term.not_after, term.due_at)
         )
         return set()

@@ -15,7 +15,7 @@ from trust.domain.purposes import is_name
 from trust.errors import Conflict, NotFound, Refused
 from trust.ports import Keys
 from trust.reconcile.reconciler import Reconciler
-from trust.vault.vault import Vault
+from trust.vault.protocols import Vault
 
 _GROUP: Final = 100
 """How many agents move in one transaction: it holds up ingest for its length."""
@@ -65,31 +65,31 @@ class Rotation:
             names, count = moved
             handles, agents = handles + count, agents + len(names)
         with self._vault.transaction() as records:
-            records.journal.epoch_is_moved(purpose, epoch)
+            records.epochs.mark_moved(purpose, epoch)
         return Rotated(purpose, epoch, handles, agents, resumed)
 
     def _begin(self, purpose: str) -> tuple[int, bool]:
         with self._vault.transaction() as records:
-            records.lock_purpose(purpose)
-            if not records.versions(purpose):
+            records.purposes.lock(purpose)
+            if not records.purposes.versions(purpose):
                 raise NotFound("purpose", "Load its policy with `vitalveil trust policy load`.")
-            unmoved = records.journal.unmoved_epoch(purpose)
+            unmoved = records.epochs.unmoved(purpose)
             if unmoved is not None:
                 return unmoved, True
-            epoch = records.journal.epoch(purpose) + 1
+            epoch = records.epochs.current(purpose) + 1
             # The key before the record: an epoch whose key does not exist would stop everything.
             self._keys.begin_epoch(purpose=purpose, epoch=epoch)
-            records.journal.begin_epoch(purpose, epoch)
+            records.epochs.begin(purpose, epoch)
         return epoch, False
 
     def _move(self, purpose: str, epoch: int) -> tuple[list[str], int] | None:
         with self._vault.transaction() as records:
-            agents = records.journal.agents_below_epoch(purpose, epoch, limit=_GROUP)
+            agents = records.handles.agents_below_epoch(purpose, epoch, limit=_GROUP)
             if not agents:
                 return None
-            records.lock_agents(agents)
-            moved = records.journal.move_handles(purpose, epoch, agents=agents)
-            records.want(agents)
+            records.agents.lock(agents)
+            moved = records.handles.move_to_epoch(purpose, epoch, agents=agents)
+            records.leases.mark_stale(agents)
         self._reconciler.reconcile(agents)
         return agents, moved
 
@@ -105,10 +105,10 @@ class Rotation:
         if epoch < 2:
             raise Conflict("the first epoch shares its root with other purposes: keep it")
         with self._vault.transaction() as records:
-            records.lock_purpose(purpose)
-            if epoch >= records.journal.epoch(purpose):
+            records.purposes.lock(purpose)
+            if epoch >= records.epochs.current(purpose):
                 raise Conflict("that epoch is in force. Rotate first")
-            if records.journal.live_epochs(purpose).get(epoch):
+            if records.handles.count_by_epoch(purpose).get(epoch):
                 raise Conflict("handles are still in that epoch. Finish the rotation first")
             return self._keys.destroy_epoch(purpose=purpose, epoch=epoch)
 

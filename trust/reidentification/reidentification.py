@@ -31,8 +31,7 @@ from trust.domain.reidentify import (
 from trust.errors import KeyFileError, NotFound, Refused
 from trust.keys import file_keys, files
 from trust.ports import Clock, Keys
-from trust.vault.records import Records
-from trust.vault.vault import Vault
+from trust.vault.protocols import Records, Vault
 
 MAX_A_DAY: Final = 10
 
@@ -74,7 +73,7 @@ class Reidentification:
         """Register somebody of the staff, by the key that only she has."""
         officer = Officer(uuid.uuid4(), role, public_key.public_bytes_raw().hex())
         with self._vault.transaction() as records:
-            records.registers.add_officer(officer)
+            records.officers.add(officer)
         return officer
 
     def request(
@@ -101,12 +100,12 @@ class Reidentification:
         signed = Signed(document, key.sign(canonical.to_sign(REQUEST_KIND, document)))
 
         def work(records: Records) -> None:
-            officers = records.registers.officers()
+            officers = records.officers.all()
             reidentify.check_request(signed, officers, at=now)
             since = now - dt.timedelta(days=1)
-            if records.registers.requested_since(requester, since) >= MAX_A_DAY:
+            if records.reidentifications.requested_since(requester, since) >= MAX_A_DAY:
                 raise Denied(Denial.TOO_MANY)
-            records.registers.add_reidentification(request.request, requester, signed)
+            records.reidentifications.add(request.request, requester, signed)
 
         self._on_record("request", request.request, requester, work)
         return request
@@ -124,7 +123,7 @@ class Reidentification:
 
         def work(records: Records) -> None:
             signed, opened_at = _found(records, request)
-            officers = records.registers.officers()
+            officers = records.officers.all()
             now = whole_ms(self._clock())
             asked = reidentify.check_request(signed, officers, at=now)
             if opened_at is not None:
@@ -139,11 +138,11 @@ class Reidentification:
                 canonical.decode(
                     other.document, ReidentificationApproval, what="an approval"
                 ).approver
-                for other in records.registers.approvals(request)
+                for other in records.reidentifications.approvals(request)
             ]
             if approver in earlier:
                 raise Denied(Denial.SAME_PERSON)
-            records.registers.add_approval(request, approver, own)
+            records.reidentifications.add_approval(request, approver, own)
             made.append(approval)
 
         self._on_record("approve", request, approver, work)
@@ -160,14 +159,14 @@ class Reidentification:
 
         def work(records: Records) -> None:
             signed, opened_at = _found(records, request)
-            officers = records.registers.officers()
-            approvals = records.registers.approvals(request)
+            officers = records.officers.all()
+            approvals = records.reidentifications.approvals(request)
             asked = reidentify.check(signed, approvals, officers, at=self._clock())
             if asked.requester != requester:
                 raise Denied(Denial.NOT_THE_REQUESTER)
             if officers[requester].officer.key != key.public_key():
                 raise Denied(Denial.BAD_SIGNATURE)
-            if opened_at is not None or not records.registers.open_reidentification(request):
+            if opened_at is not None or not records.reidentifications.open(request):
                 raise Denied(Denial.REPLAYED)
             found.update(self._search(records, asked))
 
@@ -180,12 +179,12 @@ class Reidentification:
         # No table leads from a pseudonym to a person: whoever has the purpose is tried.
         wanted = {bytes.fromhex(text) for text in asked.pseudonyms}
         epochs = []
-        for epoch in range(1, records.journal.epoch(asked.purpose) + 1):
+        for epoch in range(1, records.epochs.current(asked.purpose) + 1):
             with contextlib.suppress(KeyFileError):  # Destroyed: those are nobody's any more.
                 epochs.append(
                     (epoch, self._keys.pseudonym_key(purpose=asked.purpose, epoch=epoch))
                 )
-        for subject in records.registers.subjects_of_purpose(asked.purpose):
+        for subject in records.handles.subjects_of_purpose(asked.purpose):
             for epoch, key in epochs:
                 pseudonym = pseudonymise(
                     subject,
@@ -204,19 +203,19 @@ class Reidentification:
         try:
             with self._vault.transaction() as records:
                 work(records)
-                records.registers.add_attempt(
+                records.reidentifications.add_attempt(
                     request=request, officer=officer, action=action, outcome="done"
                 )
         except Denied as exc:
             with self._vault.transaction() as records:
-                records.registers.add_attempt(
+                records.reidentifications.add_attempt(
                     request=request, officer=officer, action=action, outcome=exc.denial
                 )
             raise
 
 
 def _found(records: Records, request: UUID) -> tuple[Signed, dt.datetime | None]:
-    found = records.registers.reidentification(request)
+    found = records.reidentifications.get(request)
     if found is None:
         raise Denied(Denial.NO_SUCH_REQUEST)
     return found
@@ -282,7 +281,7 @@ def names(records: Records, subjects: dict[str, UUID]) -> list[dict[str, str]]:
     shown = []
     for pseudonym, subject in subjects.items():
         try:
-            name = records.registers.identity(subject).name
+            name = records.subjects.personal_details(subject).name
         except NotFound:
             continue
         shown.append({"pseudonym": pseudonym, "subject": str(subject), "name": name})

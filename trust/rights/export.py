@@ -24,9 +24,8 @@ from trust.ports import Clock, Keys
 from trust.rights import export_files
 from trust.telemetry.permissions import Telemetry
 from trust.vault.isolation import attempt
-from trust.vault.journal import ExportRecord
-from trust.vault.records import Records
-from trust.vault.vault import Vault
+from trust.vault.protocols import Records, Vault
+from trust.vault.records.requests import ExportRecord
 
 _ANSWERS: Final = {
     State.ACCEPTED: Answer.YES,
@@ -90,11 +89,11 @@ class Exporter:
         made_at = self._clock()
         export = uuid.uuid4()
         with self._vault.transaction() as records:
-            identity = records.registers.identity(subject)
-            if request is not None and records.journal.request(request).subject != subject:
+            identity = records.subjects.personal_details(subject)
+            if request is not None and records.requests.get(request).subject != subject:
                 raise Refused("that --request is another person's")
-            names = records.registers.purposes_of(subject)
-            decisions = [d for name in names for d in records.decisions(subject, name)]
+            names = records.decisions.purposes_of(subject)
+            decisions = [d for name in names for d in records.decisions.chain(subject, name)]
             pseudonyms = list(self._pseudonyms(records, subject, names))
         with self._telemetry.observations_of(pseudonyms) as read:
 
@@ -122,10 +121,10 @@ class Exporter:
             # On record before it is there: a file that nobody would delete must not exist.
             with self._vault.transaction() as records:
                 # An erasure meanwhile has not seen this file.
-                records.hold_subject(subject)
-                records.journal.add_export(made)
+                records.subjects.hold(subject)
+                records.exports.add(made)
                 if request is not None:
-                    records.journal.close_request(request, RequestOutcome.GRANTED)
+                    records.requests.close(request, RequestOutcome.GRANTED)
         except BaseException:
             # Whatever ends it, no file of a person may stay that is on no record; raised again.
             written.temporary.unlink(missing_ok=True)
@@ -142,7 +141,7 @@ class Exporter:
                 keys=self._keys,
                 controller=self._controller,
                 purpose=purpose,
-                epochs=range(1, records.journal.epoch(purpose) + 1),
+                epochs=range(1, records.epochs.current(purpose) + 1),
             )
 
     def purge(self) -> int:
@@ -168,7 +167,7 @@ class Exporter:
             VaultUnavailable: Some may be deleted; do it again.
         """
         with self._vault.transaction() as records:
-            over = records.journal.expired_exports(at=self._clock())
+            over = records.exports.expired(at=self._clock())
         left: dict[UUID, KeyFileError | Cause] = {}
         for export, file in over:
             # One of them keeps no other from being deleted in time.
@@ -186,7 +185,7 @@ class Exporter:
         except KeyFileError as exc:
             return exc
         with self._vault.transaction() as records:
-            records.journal.export_is_deleted(export)
+            records.exports.mark_deleted(export)
         return None
 
 

@@ -9,7 +9,7 @@ import msgspec
 
 from runtime import files
 from trust.errors import KeyFileError
-from trust.vault.erasures import Entry, Erasure
+from trust.vault.records.erasures import Entry, Erasure
 
 
 class LedgerFile:

@@ -14,8 +14,8 @@ from trust.domain.purposes import Purpose
 from trust.errors import VaultUnavailable
 from trust.ports import Keys
 from trust.vault.database import DatabaseLink, parameters, why
-from trust.vault.erasures import Ledger
-from trust.vault.records import Records
+from trust.vault.postgres.records import PostgresRecords
+from trust.vault.protocols import Records, Vault
 
 _SECTION: Final = "vault"
 _PUBLISHER_LOCK: Final = 0x7676_7075_626C  # "vvpubl"
@@ -29,7 +29,7 @@ _SHARE: Final = 20
 """A look may take this fraction of the time; one that takes long is followed by a longer pause."""
 
 
-class Vault:
+class PostgresVault(Vault):
     """
     The vault database, as the role `vv_trust`. Not safe to share between threads.
 
@@ -53,18 +53,7 @@ class Vault:
             VaultUnavailable: The database does not do its part.
         """
         with self._link.transaction() as connection:
-            yield Records(connection, self._keys, self._purposes)
-
-    @contextlib.contextmanager
-    def ledger(self) -> Iterator[Ledger]:
-        """
-        Yield the ledger of erasures; what is noted in it is kept when the block ends well.
-
-        Raises:
-            VaultUnavailable: The database does not do its part.
-        """
-        with self._link.transaction() as connection:
-            yield Ledger(connection, self._keys)
+            yield PostgresRecords(connection, self._keys, self._purposes)
 
     def close(self) -> None:
         """Close the connection."""

@@ -133,7 +133,7 @@ def test_a_changed_record_is_named(office: Office) -> None:
         (subject, "does not verify")
     ]
     with office.app.vault.transaction() as records, pytest.raises(Tampered):
-        records.decisions(UUID(subject), "home-monitoring")
+        records.decisions.chain(UUID(subject), "home-monitoring")
 
 
 def test_a_witness_says_nothing_without_the_key(office: Office) -> None:

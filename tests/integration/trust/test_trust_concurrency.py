@@ -81,7 +81,7 @@ def test_concurrent_decisions_of_one_person_queue(office: Office) -> None:
 
     assert failures == []
     with office.app.vault.transaction() as records:
-        assert len(records.decisions(UUID(subject), "home-monitoring")) == 6
+        assert len(records.decisions.chain(UUID(subject), "home-monitoring")) == 6
 
 
 def test_concurrent_changes_lose_nothing(office: Office) -> None:

@@ -169,7 +169,7 @@ def test_a_row_that_cannot_be_read_keeps_no_request_from_its_date(office: Office
     )
     office.vault.execute("UPDATE vault.requests SET kind = 'wish' WHERE request = %s", added[1])
     with office.app.vault.transaction() as records:
-        records.registers.rectify(UUID(ward), name=None, born="2014-13")
+        records.subjects.rectify(UUID(ward), name=None, born="2014-13")
     office.vault.execute(
         "INSERT INTO vault.decisions"
         " (decision, subject, purpose, version, document, key_id, signature)"

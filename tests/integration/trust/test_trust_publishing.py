@@ -230,7 +230,7 @@ async def test_crash_after_the_telemetry_commit_is_repaired(
         raise Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr("trust.vault.records.Records.save_applied", die)
+        patched.setattr("trust.vault.postgres.leases.PostgresLeases.save_applied", die)
         with pytest.raises(Killed):
             office.app.consent.withdraw(uuid.UUID(subject), "home-monitoring")
     withdrawn = office.telemetry.fetch("SELECT xmin::text, * FROM vv.permissions ORDER BY 2, 3")

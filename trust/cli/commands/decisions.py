@@ -108,10 +108,10 @@ def _vouching(arguments: argparse.Namespace, name: str) -> Vouching | None:
 
 def _list(app: App, arguments: argparse.Namespace) -> Result:
     with app.vault.transaction() as records:
-        records.data_key(arguments.subject)
-        names = records.registers.purposes_of(arguments.subject)
-        found = [d for name in names for d in records.decisions(arguments.subject, name)]
-        recorded_at = records.registers.recorded_at(arguments.subject)
+        records.subjects.data_key(arguments.subject)
+        names = records.decisions.purposes_of(arguments.subject)
+        found = [d for name in names for d in records.decisions.chain(arguments.subject, name)]
+        recorded_at = records.decisions.recorded_at(arguments.subject)
     return {
         "rows": [
             {

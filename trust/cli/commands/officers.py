@@ -36,7 +36,7 @@ def _officer_add(app: App, arguments: argparse.Namespace) -> Result:
 
 def _officer_list(app: App, _arguments: argparse.Namespace) -> Result:
     with app.vault.transaction() as records:
-        found = records.registers.officers()
+        found = records.officers.all()
     return {
         "rows": [
             {
@@ -52,7 +52,7 @@ def _officer_list(app: App, _arguments: argparse.Namespace) -> Result:
 
 def _officer_end(app: App, arguments: argparse.Namespace) -> Result:
     with app.vault.transaction() as records:
-        records.registers.end_officer(arguments.officer)
+        records.officers.end(arguments.officer)
     return {"officer": str(arguments.officer), "ended": True}
 
 
@@ -77,8 +77,8 @@ def _reidentify_request(app: App, arguments: argparse.Namespace) -> Result:
 
 def _reidentify_show(app: App, arguments: argparse.Namespace) -> Result:
     with app.vault.transaction() as records:
-        found = records.registers.reidentification(arguments.request)
-        approvals = records.registers.approvals(arguments.request)
+        found = records.reidentifications.get(arguments.request)
+        approvals = records.reidentifications.approvals(arguments.request)
     if found is None:
         raise NotFound("request", "See `vitalveil trust reidentify log`.")
     signed, opened_at = found
@@ -113,7 +113,7 @@ def _reidentify_log(app: App, arguments: argparse.Namespace) -> Result:
     if not 1 <= arguments.limit <= _MAX_LOG:
         raise Refused(f"--limit is from 1 to {_MAX_LOG}")
     with app.vault.transaction() as records:
-        found = records.registers.attempts(limit=arguments.limit)
+        found = records.reidentifications.attempts(limit=arguments.limit)
     return {
         "rows": [
             {
@@ -141,7 +141,7 @@ def _pseudonym_rotate(app: App, arguments: argparse.Namespace) -> Result:
 
 def _pseudonym_epochs(app: App, _arguments: argparse.Namespace) -> Result:
     with app.vault.transaction() as records:
-        return {"rows": [rotation.describe_epoch(*row) for row in records.journal.epochs()]}
+        return {"rows": [rotation.describe_epoch(*row) for row in records.epochs.all()]}
 
 
 def _pseudonym_destroy(app: App, arguments: argparse.Namespace) -> Result:

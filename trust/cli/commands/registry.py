@@ -74,7 +74,7 @@ def _subject_add(app: App, arguments: argparse.Namespace) -> Result:
     identity = PersonalDetails(rights.name_of(arguments), arguments.born)
     subject = uuid.uuid4()
     with app.vault.transaction() as records:
-        records.add_subject(subject, identity)
+        records.subjects.add(subject, identity)
     return {"subject": str(subject)}
 
 
@@ -126,7 +126,7 @@ def _agent_list(app: App, _arguments: argparse.Namespace) -> Result:
     after = ""
     while True:
         with app.vault.transaction() as records:
-            page = records.registers.agents(after=after, limit=_PAGE)
+            page = records.agents.page(after=after, limit=_PAGE)
         rows += [
             {
                 "agent": agent,
@@ -148,7 +148,7 @@ def _agent_list(app: App, _arguments: argparse.Namespace) -> Result:
 
 def _agent_vouch(app: App, arguments: argparse.Namespace) -> Result:
     with app.vault.transaction() as records:
-        signs = records.registers.vouch(arguments.agent)
+        signs = records.agents.vouch(arguments.agent)
     if not signs:
         raise NotFound("agent with a sign of a clone", "See `vitalveil trust agent list`.")
     return {"agent": arguments.agent, "signs": signs}
@@ -187,12 +187,12 @@ def _lease_publish(app: App, arguments: argparse.Namespace) -> Result:
 
 def _lease_supersede(app: App, _arguments: argparse.Namespace) -> Result:
     with app.vault.transaction() as records:
-        return {"agents": records.supersede_leases(version_by_time(now()))}
+        return {"agents": records.leases.supersede(version_by_time(now()))}
 
 
 def _lease_unpad(app: App, arguments: argparse.Namespace) -> Result:
     with app.vault.transaction() as records:
-        agents = records.unpad(arguments.agent, valid_for=arguments.valid_for)
+        agents = records.leases.unpad(arguments.agent, valid_for=arguments.valid_for)
     if arguments.agent is not None and not agents:
         raise NotFound("agent that has leases", "See `vitalveil trust agent list`.")
     return {"agents": agents, "until": (now() + arguments.valid_for).isoformat(timespec="seconds")}

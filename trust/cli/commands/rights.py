@@ -44,12 +44,12 @@ def name_of(arguments: argparse.Namespace) -> str:
 def _receipt(app: App, arguments: argparse.Namespace) -> Result:
     issued_at = now()
     with app.vault.transaction() as records:
-        records.registers.identity(arguments.subject)
-        taken = records.registers.signed_decisions(arguments.subject)
+        records.subjects.personal_details(arguments.subject)
+        taken = records.decisions.signed_of(arguments.subject)
         if not taken:
             raise NotFound("decision of that subject", "There is nothing to certify yet.")
-        references = records.registers.references(arguments.subject)
-        policies = [records.registers.signed_purpose(*one) for one in references]
+        references = records.decisions.references(arguments.subject)
+        policies = [records.purposes.signed(*one) for one in references]
     statement = Statement(
         receipt=uuid.uuid4(),
         subject=arguments.subject,
@@ -59,7 +59,11 @@ def _receipt(app: App, arguments: argparse.Namespace) -> Result:
         purposes=[],
     )
     receipt = consent_receipt.make(
-        statement, taken, policies, key_id=app.keys.key_id, sign=app.keys.sign
+        statement,
+        taken,
+        [(policy.document, policy.signature) for policy in policies],
+        key_id=app.keys.key_id,
+        sign=app.keys.sign,
     )
     files.write(arguments.out, receipt, mode=files.SECRET)
     return {
@@ -112,7 +116,7 @@ def verify(arguments: argparse.Namespace) -> Result:
 
 def _subject_show(app: App, arguments: argparse.Namespace) -> Result:
     with app.vault.transaction() as records:
-        identity = records.registers.identity(arguments.subject)
+        identity = records.subjects.personal_details(arguments.subject)
     return {"subject": str(arguments.subject), "name": identity.name, "born": identity.born}
 
 
@@ -120,7 +124,7 @@ def _subject_list(app: App, _arguments: argparse.Namespace) -> Result:
     rows, after = [], _FIRST
     while True:
         with app.vault.transaction() as records:
-            page = records.registers.subjects(after=after, limit=_PAGE)
+            page = records.subjects.page(after=after, limit=_PAGE)
         rows += [{"subject": str(subject), "added_at": _time(at)} for subject, at in page]
         if len(page) < _PAGE:
             return {"rows": rows}
@@ -134,9 +138,9 @@ def _subject_rectify(app: App, arguments: argparse.Namespace) -> Result:
     if arguments.born is not None:
         check_born(arguments.born, at=now())
     with app.vault.transaction() as records:
-        fields = records.registers.rectify(arguments.subject, name=name, born=arguments.born)
+        fields = records.subjects.rectify(arguments.subject, name=name, born=arguments.born)
         if arguments.request is not None:
-            records.journal.close_request(arguments.request, RequestOutcome.GRANTED)
+            records.requests.close(arguments.request, RequestOutcome.GRANTED)
     return {"subject": str(arguments.subject), "rectified": fields}
 
 
@@ -160,13 +164,13 @@ def _representative_add(app: App, arguments: argparse.Namespace) -> Result:
         shown=arguments.shown_by,
     )
     with app.vault.transaction() as records:
-        records.registers.add_representative(representative, name=name_of(arguments))
+        records.representatives.add(representative, name=name_of(arguments))
     return {"representative": str(representative.representative)}
 
 
 def _representative_list(app: App, arguments: argparse.Namespace) -> Result:
     with app.vault.transaction() as records:
-        found = records.registers.representatives(arguments.subject)
+        found = records.representatives.of(arguments.subject)
     return {
         "rows": [
             {
@@ -185,7 +189,7 @@ def _representative_list(app: App, arguments: argparse.Namespace) -> Result:
 
 def _representative_end(app: App, arguments: argparse.Namespace) -> Result:
     with app.vault.transaction() as records:
-        records.registers.end_representative(arguments.representative)
+        records.representatives.end(arguments.representative)
     return {"representative": str(arguments.representative), "ended": True}
 
 
@@ -198,8 +202,8 @@ def _request_add(app: App, arguments: argparse.Namespace) -> Result:
         uuid.uuid4(), arguments.subject, arguments.kind, received_at=received_at
     )
     with app.vault.transaction() as records:
-        records.data_key(arguments.subject)
-        records.journal.add_request(request)
+        records.subjects.data_key(arguments.subject)
+        records.requests.add(request)
     return {"request": str(request.request), "due_at": _time(request.due_at)}
 
 
@@ -249,17 +253,17 @@ def _requests(app: App, *, with_closed: bool) -> tuple[list[RightsRequest], list
 
     def all_of_them() -> list[RightsRequest]:
         with app.vault.transaction() as records:
-            return records.journal.requests(with_closed=with_closed)
+            return records.requests.all(with_closed=with_closed)
 
     def one(request: UUID) -> RightsRequest:
         with app.vault.transaction() as records:
-            return records.journal.request(request)
+            return records.requests.get(request)
 
     together = attempt(all_of_them, kind=UnitKind.PERSON)
     if not isinstance(together, Cause):
         return together, []
     with app.vault.transaction() as records:
-        ids = records.journal.request_ids(with_closed=with_closed)
+        ids = records.requests.ids(with_closed=with_closed)
     each = {r: attempt(lambda r=r: one(r), kind=UnitKind.PERSON) for r in ids}  # type: ignore[misc]
     read = [found for found in each.values() if not isinstance(found, Cause)]
     return read, [r for r, found in each.items() if isinstance(found, Cause)]
@@ -272,7 +276,7 @@ def _reminders(app: App) -> tuple[list[Reminder], list[UUID]]:
     And whose records cannot be read: they keep nobody else from being asked.
     """
     with app.vault.transaction() as records:
-        wards = records.registers.wards()
+        wards = records.representatives.wards()
     found: list[Reminder] = []
     at_fault: list[UUID] = []
     for subject in wards:
@@ -286,23 +290,25 @@ def _reminders(app: App) -> tuple[list[Reminder], list[UUID]]:
 
 def _reminders_of(app: App, subject: UUID) -> list[Reminder]:
     with app.vault.transaction() as records:
-        born = records.registers.identity(subject).born
-        chains = [records.decisions(subject, p) for p in records.registers.purposes_of(subject)]
+        born = records.subjects.personal_details(subject).born
+        chains = [
+            records.decisions.chain(subject, p) for p in records.decisions.purposes_of(subject)
+        ]
     ages = app.settings.consent
     return [one for chain in chains if (one := reminder(chain, born=born, ages=ages))]
 
 
 def _request_extend(app: App, arguments: argparse.Namespace) -> Result:
     with app.vault.transaction() as records:
-        found = records.journal.request(arguments.request)
+        found = records.requests.get(arguments.request)
         extended = found.extended(arguments.because, at=now())
-        records.journal.extend_request(extended)
+        records.requests.extend(extended)
     return {"request": str(arguments.request), "due_at": _time(extended.due_at)}
 
 
 def _request_close(app: App, arguments: argparse.Namespace) -> Result:
     with app.vault.transaction() as records:
-        records.journal.close_request(arguments.request, arguments.outcome)
+        records.requests.close(arguments.request, arguments.outcome)
     return {"request": str(arguments.request), "outcome": arguments.outcome}
 
 

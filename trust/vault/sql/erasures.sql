@@ -1,102 +1,64 @@
 -- name: find
+-- Returns the erasures of a subject and scope that are not certified, the oldest first.
 SELECT number FROM vault.erasures e WHERE subject = %s AND purpose IS NOT DISTINCT FROM %s
   AND NOT EXISTS (SELECT FROM vault.erasure_steps s WHERE s.number = e.number AND s.step = 'certify')
 ORDER BY number
 
 -- name: begin
+-- Adds an erasure, and returns its number.
 INSERT INTO vault.erasures (subject, purpose) VALUES (%s, %s) RETURNING number
 
 -- name: known
+-- Returns the number of an erasure by subject, scope and time.
 SELECT number FROM vault.erasures
 WHERE subject = %s AND purpose IS NOT DISTINCT FROM %s AND requested_at = %s
 
 -- name: enter
+-- Adds an erasure of the ledger's file under its number, unless that number is taken.
 INSERT INTO vault.erasures (number, subject, purpose, requested_at) VALUES (%s, %s, %s, %s)
 ON CONFLICT DO NOTHING
 
 -- name: enter_again
--- Its number was given again in a vault that had gone back in time.
+-- Adds an erasure of the ledger's file under a new number.
+-- A vault that had gone back in time has given its own number to another erasure.
 INSERT INTO vault.erasures (subject, purpose, requested_at) VALUES (%s, %s, %s) RETURNING number
 
 -- name: advance_number
+-- Moves the sequence of numbers past the highest one.
 -- Numbers are never used twice, also when the ledger's file knows more than a restored vault.
 SELECT setval(pg_get_serial_sequence('vault.erasures', 'number'),
               greatest((SELECT max(number) FROM vault.erasures), 1))
 
--- name: erasure
+-- name: get
+-- Returns an erasure.
 SELECT number, subject, purpose, requested_at FROM vault.erasures WHERE number = %s
 
 -- name: marks
--- With whether its names were erased, here or in what the ledger's file was taken over from.
+-- Returns every erasure that was marked, with its signed mark, and with whether its names were
+-- erased, here or in the vault that the ledger's file was taken over from.
 SELECT e.number, e.subject, e.purpose, e.requested_at, m.detail, m.signature,
     EXISTS (SELECT FROM vault.erasure_steps s
         WHERE s.number = e.number AND s.step IN ('names', 'entered'))
 FROM vault.erasures e JOIN vault.erasure_steps m ON m.number = e.number AND m.step = 'mark'
 ORDER BY e.number
 
--- name: back_identities
--- People whose identity was erased and is there again.
+-- name: restored_subjects
+-- Returns erasures of people whose data key was destroyed and is there again.
 SELECT e.number, e.subject FROM vault.erasures e JOIN vault.subjects s USING (subject)
 WHERE e.purpose IS NULL AND s.erased_at IS NULL AND EXISTS (SELECT FROM vault.erasure_steps k
     WHERE k.number = e.number AND k.step IN ('keys', 'names', 'entered'))
 
--- name: all_handles
-SELECT handle, subject, purpose FROM vault.handles
-
--- name: delete_these_handles
-DELETE FROM vault.handles WHERE handle = ANY(%s)
-
 -- name: found_again
--- What was found again, by number; with whether its files were rewritten since.
+-- Returns what was found again after its erasure, and whether its files were rewritten since.
 SELECT f.number, f.step, f.detail, f.signature, EXISTS (SELECT FROM vault.erasure_steps d
     WHERE d.number = f.number AND d.step = replace(f.step, 'found-', 'again-'))
 FROM vault.erasure_steps f WHERE f.step LIKE 'found-%%' ORDER BY f.number, f.done_at
 
 -- name: steps
+-- Returns the steps of an erasure that are done, in their order.
 SELECT step, detail, signature, done_at FROM vault.erasure_steps WHERE number = %s ORDER BY done_at
 
 -- name: record
+-- Records that a step is done; an earlier record of it stands.
 INSERT INTO vault.erasure_steps (number, step, detail, key_id, signature)
 VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING
-
--- name: subject
-SELECT erased_at, wrapped_key FROM vault.subjects WHERE subject = %s
-
--- name: purposes
--- By handles, too: decisions may be lost.
-SELECT purpose FROM vault.decisions WHERE subject = %(subject)s
-UNION SELECT purpose FROM vault.handles WHERE subject = %(subject)s ORDER BY purpose
-
--- name: all_purposes
-SELECT DISTINCT purpose FROM vault.purposes ORDER BY purpose
-
--- name: handles
-SELECT handle, agent, purpose, key_epoch FROM vault.handles
-WHERE subject = %s AND (%s::text IS NULL OR purpose = %s)
-
--- name: destroy_key
-UPDATE vault.subjects SET wrapped_key = '', sealed = '', erased_at = clock_timestamp()
-WHERE subject = %s AND erased_at IS NULL
-
--- name: delete_handles
-DELETE FROM vault.handles WHERE subject = %s AND (%s::text IS NULL OR purpose = %s)
-
--- name: lease_versions_of
-SELECT agent, lease_version, published_version FROM vault.agents WHERE agent = ANY(%s)
-ORDER BY agent
-
--- name: exports
-SELECT export, file FROM vault.exports WHERE subject = %s AND deleted_at IS NULL
-
--- name: export_deleted
-UPDATE vault.exports SET deleted_at = clock_timestamp() WHERE export = %s
-
--- name: newest_leases
-SELECT agent, lease_version FROM vault.agents WHERE lease_version > 0 ORDER BY agent
-
--- name: epochs
-SELECT epoch FROM vault.epochs WHERE purpose = %s ORDER BY epoch
-
--- name: restrictions
-SELECT DISTINCT subject, purpose FROM vault.decisions
-WHERE position('"state":"restricted"'::bytea IN document) > 0 ORDER BY subject, purpose

@@ -1,28 +1,76 @@
--- name: live_handles
-SELECT handle FROM vault.handles WHERE agent = %s AND ended_at IS NULL
-
 -- name: add_handle
+-- Adds a handle, in the next epoch of its subject at its gateway.
 INSERT INTO vault.handles
     (handle, subject, agent, epoch, purpose, decision, sealed_bindings, key_epoch)
 SELECT %s, %s, %s, 1 + coalesce(max(epoch), 0), %s, %s, %s, %s
 FROM vault.handles WHERE subject = %s AND agent = %s
 
--- name: end_handles_of_purpose
-UPDATE vault.handles SET ended_at = clock_timestamp()
-WHERE subject = %s AND purpose = %s AND ended_at IS NULL
-
--- name: end_handle_at
-UPDATE vault.handles SET ended_at = clock_timestamp()
-WHERE subject = %s AND purpose = %s AND agent = %s AND ended_at IS NULL
-
--- name: end_handles_of_agent
-UPDATE vault.handles SET ended_at = clock_timestamp() WHERE agent = %s AND ended_at IS NULL
-
--- name: agents_of
-SELECT DISTINCT agent FROM vault.handles
-WHERE subject = %s AND purpose = %s AND ended_at IS NULL ORDER BY agent
-
--- name: handles_of_agents
+-- name: sealed_at
+-- Returns the live handles of gateways, with the wrapped data keys of their subjects.
 SELECT handle, subject, agent, purpose, decision, sealed_bindings, key_epoch, wrapped_key
 FROM vault.handles JOIN vault.subjects USING (subject)
 WHERE agent = ANY(%s) AND ended_at IS NULL ORDER BY agent, handle
+
+-- name: live_at
+-- Returns the live handles of a gateway.
+SELECT handle FROM vault.handles WHERE agent = %s AND ended_at IS NULL
+
+-- name: lease_load
+-- Returns how many live handles a gateway has, and the bytes of all their bindings.
+SELECT count(*), coalesce(sum(octet_length(sealed_bindings)), 0) FROM vault.handles
+WHERE agent = %s AND ended_at IS NULL
+
+-- name: agents_of
+-- Returns the gateways with a live handle of a subject for a purpose.
+SELECT DISTINCT agent FROM vault.handles
+WHERE subject = %s AND purpose = %s AND ended_at IS NULL ORDER BY agent
+
+-- name: end_of_purpose
+-- Ends the live handles of a subject for a purpose, at every gateway.
+UPDATE vault.handles SET ended_at = clock_timestamp()
+WHERE subject = %s AND purpose = %s AND ended_at IS NULL
+
+-- name: end_of_purpose_at
+-- Ends the live handle of a subject for a purpose at one gateway.
+UPDATE vault.handles SET ended_at = clock_timestamp()
+WHERE subject = %s AND purpose = %s AND agent = %s AND ended_at IS NULL
+
+-- name: end_at
+-- Ends every live handle at a gateway.
+UPDATE vault.handles SET ended_at = clock_timestamp() WHERE agent = %s AND ended_at IS NULL
+
+-- name: of_subject
+-- Returns every handle of a subject, live or ended: of one purpose, or of all for NULL.
+SELECT handle, agent, purpose, key_epoch FROM vault.handles
+WHERE subject = %s AND (%s::text IS NULL OR purpose = %s)
+
+-- name: all
+-- Returns every handle, live or ended.
+SELECT handle, subject, purpose FROM vault.handles
+
+-- name: delete_of_subject
+-- Deletes the handles of a subject: of one purpose, or of all for NULL.
+DELETE FROM vault.handles WHERE subject = %s AND (%s::text IS NULL OR purpose = %s)
+
+-- name: delete
+-- Deletes handles.
+DELETE FROM vault.handles WHERE handle = ANY(%s)
+
+-- name: count_by_epoch
+-- Returns how many live handles of a purpose are in each key epoch.
+SELECT key_epoch, count(*) FROM vault.handles WHERE purpose = %s AND ended_at IS NULL
+GROUP BY key_epoch ORDER BY key_epoch
+
+-- name: agents_below_epoch
+-- Returns gateways with a live handle of a purpose in an earlier key epoch.
+SELECT DISTINCT agent FROM vault.handles
+WHERE purpose = %s AND key_epoch < %s AND ended_at IS NULL ORDER BY agent LIMIT %s
+
+-- name: move_to_epoch
+-- Moves the live handles of a purpose at gateways to a later key epoch.
+UPDATE vault.handles SET key_epoch = %s
+WHERE purpose = %s AND agent = ANY(%s) AND key_epoch < %s AND ended_at IS NULL
+
+-- name: subjects_of_purpose
+-- Returns every subject who ever had a handle for a purpose.
+SELECT DISTINCT subject FROM vault.handles WHERE purpose = %s

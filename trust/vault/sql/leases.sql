@@ -1,19 +1,27 @@
--- name: larger_leases
-SELECT agent, size FROM (
-    SELECT agent, octet_length(lease) + %s AS size FROM vault.agents WHERE revoked_at IS NULL) s
-WHERE size > %s ORDER BY size DESC, agent LIMIT 1000
-
--- name: wanted
-SELECT wanted FROM vault.agents WHERE agent = %s
-
--- name: lease_load
-SELECT count(*), coalesce(sum(octet_length(sealed_bindings)), 0) FROM vault.handles
-WHERE agent = %s AND ended_at IS NULL
-
 -- name: mark_stale
+-- Counts a change for gateways: their lease and permissions are to be worked out again.
 UPDATE vault.agents SET wanted = wanted + 1, wanted_at = clock_timestamp() WHERE agent = ANY(%s)
 
+-- name: wanted
+-- Returns how many changes of a gateway were counted so far.
+SELECT wanted FROM vault.agents WHERE agent = %s
+
+-- name: save_applied
+-- Records up to which change the telemetry database has what was decided for a gateway.
+UPDATE vault.agents SET applied = %s WHERE agent = %s
+
+-- name: save
+-- Replaces the lease of a gateway, with its end and when the next one is due.
+UPDATE vault.agents SET lease_version = %s, lease = %s, lease_not_after = %s, due_at = %s
+WHERE agent = %s
+
+-- name: supersede
+-- Raises every lease version to a floor, and counts a change for every gateway.
+UPDATE vault.agents SET lease_version = greatest(lease_version, %s), wanted = wanted + 1,
+    wanted_at = clock_timestamp()
+
 -- name: note_padded
+-- Records that gateways read padded leases, and counts a change for those where that is new.
 -- Locked in the order of their names, as by everyone else.
 WITH held AS (
     SELECT agent FROM vault.agents
@@ -25,6 +33,7 @@ UPDATE vault.agents a SET reads_padded_since = clock_timestamp(), wanted = wante
 FROM held WHERE a.agent = held.agent
 
 -- name: unpad
+-- Has leases of a gateway, or of all for NULL, be without padding for a time; counts a change.
 WITH held AS (
     SELECT agent FROM vault.agents
     WHERE (%s::text IS NULL OR agent = %s) AND revoked_at IS NULL AND format = 'sealed'
@@ -33,18 +42,14 @@ UPDATE vault.agents a SET reads_padded_since = NULL, unpadded_until = clock_time
     wanted = wanted + 1, wanted_at = clock_timestamp()
 FROM held WHERE a.agent = held.agent
 
--- name: save_applied
-UPDATE vault.agents SET applied = %s WHERE agent = %s
-
--- name: save_lease
-UPDATE vault.agents SET lease_version = %s, lease = %s, lease_not_after = %s, due_at = %s
-WHERE agent = %s
-
--- name: supersede_leases
-UPDATE vault.agents SET lease_version = greatest(lease_version, %s), wanted = wanted + 1,
-    wanted_at = clock_timestamp()
+-- name: larger
+-- Returns the gateways whose lease takes a larger packet than a limit, the largest first.
+SELECT agent, size FROM (
+    SELECT agent, octet_length(lease) + %s AS size FROM vault.agents WHERE revoked_at IS NULL) s
+WHERE size > %s ORDER BY size DESC, agent LIMIT 1000
 
 -- name: unfinished
+-- Returns gateways whose last change telemetry does not have after a time, the oldest first.
 -- A gateway that failed waits for its next attempt, unless something new was decided since.
 SELECT agent FROM vault.agents a
 WHERE applied < wanted AND wanted_at < clock_timestamp() - %s
@@ -55,6 +60,7 @@ WHERE applied < wanted AND wanted_at < clock_timestamp() - %s
 ORDER BY wanted_at LIMIT %s
 
 -- name: due
+-- Returns gateways whose next lease is due, the most overdue first.
 SELECT agent FROM vault.agents a
 WHERE due_at <= %s AND NOT EXISTS (
     SELECT FROM vault.set_aside s
@@ -63,31 +69,46 @@ WHERE due_at <= %s AND NOT EXISTS (
 ORDER BY due_at LIMIT %s
 
 -- name: unpublished
+-- Returns leases that the broker does not have, but those it refused and those of some gateways.
 SELECT agent, lease_version, lease FROM vault.agents a
 WHERE lease IS NOT NULL AND published_version < lease_version AND agent <> ALL(%s)
   AND NOT EXISTS (
     SELECT FROM vault.set_aside s WHERE s.work = 'publication' AND s.stands_in = a.agent)
 ORDER BY agent LIMIT %s
 
--- name: leases_of
+-- name: of
+-- Returns the lease of each of these gateways that has one.
 SELECT agent, lease_version, lease FROM vault.agents WHERE lease IS NOT NULL AND agent = ANY(%s)
 
--- name: all_leases
+-- name: page
+-- Returns the leases of the next gateways by id, but those that the broker refused.
 SELECT agent, lease_version, lease FROM vault.agents a
 WHERE lease IS NOT NULL AND agent > %s AND NOT EXISTS (
     SELECT FROM vault.set_aside s WHERE s.work = 'publication' AND s.stands_in = a.agent)
 ORDER BY agent LIMIT %s
 
 -- name: save_published
+-- Records that the broker has a version of a lease; a later version stands.
 UPDATE vault.agents SET published_version = %s WHERE agent = %s AND published_version < %s
 
 -- name: backlog
--- Two counts, each over its own small index.
+-- Returns how many changes wait for the telemetry database, and how many leases for the broker.
+-- Each over a small index of its own.
 SELECT (SELECT count(*) FROM vault.agents WHERE applied < wanted),
        (SELECT count(*) FROM vault.agents
         WHERE lease IS NOT NULL AND published_version < lease_version)
 
 -- name: waiting
--- Which leases the broker does not have, as one number, NULL for none. Over an index of these alone.
+-- Returns one number that is another for each set of leases that wait, NULL for none.
+-- Over an index of these leases alone.
 SELECT sum(hashtextextended(agent, lease_version)) FROM vault.agents
 WHERE lease IS NOT NULL AND published_version < lease_version
+
+-- name: versions_of
+-- Returns the versions of the newest and of the last published lease of gateways.
+SELECT agent, lease_version, published_version FROM vault.agents WHERE agent = ANY(%s)
+ORDER BY agent
+
+-- name: newest_versions
+-- Returns the version of the newest lease of each gateway that has one.
+SELECT agent, lease_version FROM vault.agents WHERE lease_version > 0 ORDER BY agent

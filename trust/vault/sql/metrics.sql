@@ -1,4 +1,5 @@
 -- name: watch
+-- Returns the numbers that trust exports as metrics, in the order of its families.
 SELECT
     (SELECT count(*) FROM vault.agents WHERE revoked_at IS NULL),
     (SELECT count(*) FROM vault.agents WHERE revoked_at IS NOT NULL),
@@ -28,6 +29,7 @@ SELECT
         WHERE closed_at IS NULL AND due_at < clock_timestamp())
 
 -- name: set_aside
+-- Returns how many units are set aside by kind and cause, and one row of tampered gateways.
 SELECT kind, cause, count(DISTINCT unit) FROM vault.set_aside GROUP BY kind, cause
 UNION ALL
 SELECT '', '', count(DISTINCT stands_in) FROM vault.set_aside

@@ -230,10 +230,12 @@ def test_another_persons_decisions_are_not_used(office: Office) -> None:
 
     with office.app.vault.transaction() as records:
         with pytest.raises(Tampered, match="a chain of decisions"):
-            records.decisions(UUID(bo), "home-monitoring")
+            records.decisions.chain(UUID(bo), "home-monitoring")
         chain = (UUID(bo), "home-monitoring")
         with pytest.raises(Tampered, match="a chain of decisions"):
-            records.verified_chain(chain, records.signed_decisions_of([agent])[chain])
+            records.decisions.verified_chain(
+                chain, records.decisions.signed_of_agents([agent])[chain]
+            )
 
 
 def test_another_purposes_policy_is_not_used(office: Office, tmp_path: Path) -> None:
@@ -250,7 +252,7 @@ def test_another_purposes_policy_is_not_used(office: Office, tmp_path: Path) -> 
     other = Office(office.settings, office.folder, office.vault, office.telemetry)
 
     with other.app.vault.transaction() as records, pytest.raises(Tampered, match="a policy"):
-        records.purpose("home-monitoring", 1)
+        records.purposes.get("home-monitoring", 1)
     other.app.close()
 
 

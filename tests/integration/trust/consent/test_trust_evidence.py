@@ -262,7 +262,7 @@ def test_defaults_of_before_are_shown_as_unproven(office: Office) -> None:
     """An old yes verifies as it was signed; list, receipt and audit say that it proves nothing."""
     subject, _ = measured(office)
     with office.app.vault.transaction() as records:
-        (decision,) = records.decisions(UUID(subject), PURPOSE)
+        (decision,) = records.decisions.chain(UUID(subject), PURPOSE)
     text = office.vault.fetch("SELECT convert_from(document, 'UTF8') FROM vault.decisions")[0][0]
     old = json.loads(str(text))
     old["capture"] = {"locale": None, "method": "signature", "text_sha256": None}

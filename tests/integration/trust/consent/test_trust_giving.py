@@ -172,12 +172,12 @@ def test_a_version_waits_for_another_and_is_compared_again(office: Office, perso
     waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'advisory'"
     with ThreadPoolExecutor(1) as thread:
         with other.vault.transaction() as records:
-            records.lock_purpose("care")
+            records.purposes.lock("care")
             path = str(write(office, NARROW))
             loading = thread.submit(office.run, "policy", "load", path)
             while office.vault.fetch(waits) == [(0,)]:
                 assert not loading.done(), "it waits for nobody"
-            records.add_purpose(policy_file.parse(NARROW.replace("@2", "@5")))
+            records.purposes.add(policy_file.parse(NARROW.replace("@2", "@5")))
         with pytest.raises(Refusal, match="count up"):
             loading.result(60)
     other.close()

@@ -301,5 +301,5 @@ def test_the_text_of_the_policy_is_the_one_that_is_shown(office: Office) -> None
         office.accept(subject, agent, *care, "--locale", "de-DE")
     office.accept(subject, agent, *care, "--text-sha256", digest)
     with office.app.vault.transaction() as records:
-        (decision,) = records.decisions(UUID(subject), "care")
+        (decision,) = records.decisions.chain(UUID(subject), "care")
     assert decision.capture.text_sha256 == digest

@@ -103,11 +103,11 @@ def test_a_sensor_of_two_people_is_left_out(office: Office, gateway: tuple[str, 
     office.accept(other, elsewhere)
     # As no command does it.
     with office.app.vault.transaction() as records:
-        (sealed,) = records.sealed_handles([elsewhere])
-        handle = records.open_handle(sealed)
+        (sealed,) = records.handles.sealed_at([elsewhere])
+        handle = records.handles.open(sealed)
         office.vault.execute("DELETE FROM vault.handles WHERE agent = %s", elsewhere)
-        data_key = records.data_key(handle.subject)
-        records.add_handle(msgspec.structs.replace(handle, agent=agent), data_key=data_key)
+        data_key = records.subjects.data_key(handle.subject)
+        records.handles.add(msgspec.structs.replace(handle, agent=agent), data_key=data_key)
 
     office.run("lease", "publish", "--renew", agent)
 

@@ -177,8 +177,8 @@ def test_a_gateway_where_nothing_can_be_ended_stops_no_erasure(two: Two) -> None
     number = two.erase()["number"]
 
     two.check_erased()
-    with two.office.app.vault.ledger() as ledger:
-        assert ledger.steps(int(str(number)))["freeze"].facts["in_force"] is False
+    with two.office.app.vault.transaction() as records:
+        assert records.erasures.steps(int(str(number)))["freeze"].facts["in_force"] is False
 
 
 @pytest.mark.parametrize("step", ["freeze", "mark", "keys", "rows"])

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.fixtures.vault import Office, Refusal, measured
-from trust.vault.erasures import Ledger
+from trust.vault.postgres.erasures import PostgresErasures
 
 pytestmark = pytest.mark.database
 
@@ -80,18 +80,18 @@ def test_a_certificate_counts_what_was_taken_before_a_cut(
 ) -> None:
     """Cut off while the step is noted, the handles that it deleted are counted all the same."""
     subject, _ = measured(office)
-    record = Ledger.record
+    record = PostgresErasures.record
 
     class Cut(BaseException):
         pass
 
-    def cut(ledger: Ledger, number: int, step: str, facts: dict[str, object]) -> None:
+    def cut(ledger: PostgresErasures, number: int, step: str, facts: dict[str, object]) -> None:
         if step == "keys":
             raise Cut
         record(ledger, number, step, facts)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Ledger, "record", cut)
+        patch.setattr(PostgresErasures, "record", cut)
         with pytest.raises(Cut):
             _erase(office, subject)
 

@@ -11,7 +11,7 @@ import pytest
 from trust.errors import KeyFileError
 from trust.keys import files
 from trust.vault.erasure_file import LedgerFile
-from trust.vault.erasures import Entry, Erasure
+from trust.vault.records.erasures import Entry, Erasure
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import uuid
 from pathlib import Path
 
 from trust.vault.erasure_file import LedgerFile
-from trust.vault.erasures import Entry, Erasure, Tombstones
+from trust.vault.records.erasures import Entry, Erasure, Tombstones
 
 
 def entry(number: int) -> Entry:

@@ -1,0 +1,1 @@
+"""The repositories of the vault in PostgreSQL, one for each aggregate."""

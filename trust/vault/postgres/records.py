@@ -1,0 +1,53 @@
+"""Every repository of the vault, in one transaction of PostgreSQL."""
+
+from trust.domain.purposes import Purpose
+from trust.ports import Keys
+from trust.vault.database import Connection
+from trust.vault.postgres.agents import PostgresAgents
+from trust.vault.postgres.decisions import PostgresDecisions
+from trust.vault.postgres.enrolments import PostgresEnrolments
+from trust.vault.postgres.epochs import PostgresEpochs
+from trust.vault.postgres.erasures import PostgresErasures
+from trust.vault.postgres.handles import PostgresHandles
+from trust.vault.postgres.leases import PostgresLeases
+from trust.vault.postgres.officers import PostgresOfficers, PostgresReidentifications
+from trust.vault.postgres.purposes import PostgresAdmissions, PostgresPurposes
+from trust.vault.postgres.requests import PostgresExports, PostgresRequests
+from trust.vault.postgres.set_aside import PostgresSetAsideRegister
+from trust.vault.postgres.subjects import PostgresRepresentatives, PostgresSubjects
+from trust.vault.protocols import Records
+
+
+class PostgresRecords(Records):
+    """
+    The vault, seen from inside one transaction.
+
+    Args:
+        connection: In that transaction.
+
+        keys: To sign, verify, seal and open with.
+
+        purposes: Those read before; they never change.
+    """
+
+    def __init__(
+        self, connection: Connection, keys: Keys, purposes: dict[tuple[str, int], Purpose]
+    ) -> None:
+        self.subjects = PostgresSubjects(connection, keys)
+        self.representatives = PostgresRepresentatives(connection, keys)
+        self.purposes = PostgresPurposes(connection, keys, purposes)
+        self.admissions = PostgresAdmissions(connection, keys)
+        self.decisions = PostgresDecisions(connection, keys)
+        self.agents = PostgresAgents(connection, keys)
+        self.handles = PostgresHandles(connection, keys)
+        self.leases = PostgresLeases(connection, keys)
+        self.set_aside = PostgresSetAsideRegister(connection, keys)
+        self.epochs = PostgresEpochs(connection, keys)
+        self.enrolments = PostgresEnrolments(connection, keys)
+        self.officers = PostgresOfficers(connection, keys)
+        self.reidentifications = PostgresReidentifications(connection, keys)
+        self.requests = PostgresRequests(connection, keys)
+        self.exports = PostgresExports(connection, keys)
+        self.erasures = PostgresErasures(
+            connection, keys, subjects=self.subjects, decisions=self.decisions
+        )

@@ -1,0 +1,148 @@
+"""Versions of purposes, and how they came into force."""
+
+import datetime as dt
+from typing import Final, Protocol
+
+from trust.domain import canonical
+from trust.domain.approval import ADMISSION_KIND, Admission, PolicyApproval
+from trust.domain.purposes import Purpose
+from trust.domain.reidentify import Signed
+from trust.errors import Tampered
+from trust.ports import Keys
+
+_KIND: Final = "purpose"
+
+
+def sign_purpose(purpose: Purpose, keys: Keys) -> Signed:
+    """Return *purpose* as the vault keeps it."""
+    document = canonical.encode(purpose)
+    return Signed(document, keys.sign(canonical.to_sign(_KIND, document)))
+
+
+def verified_purpose(signed: Signed, name: str, version: int, keys: Keys) -> Purpose:
+    """
+    Return the purpose that was signed as *version* of *name*.
+
+    Raises:
+        Tampered: It is not as it was signed, or it is another version.
+    """
+    what = "a policy"
+    keys.verify(signed.signature, canonical.to_sign(_KIND, signed.document), what=what)
+    found = canonical.decode(signed.document, Purpose, what=what)
+    # Signed as ours, and perhaps for another row: a finer policy under this name.
+    if (found.name, found.version) != (name, version):
+        raise Tampered(what)
+    return found
+
+
+def sign_admission(admission: Admission, keys: Keys) -> Signed:
+    """Return *admission* as the vault keeps it."""
+    document = canonical.encode(admission)
+    return Signed(document, keys.sign(canonical.to_sign(ADMISSION_KIND, document)))
+
+
+def verified_admission(signed: Signed, purpose: str, version: int, keys: Keys) -> Admission:
+    """
+    Return the admission that was signed for *version* of *purpose*.
+
+    Raises:
+        Tampered: It is not as it was signed, or it is of another version.
+    """
+    what = "the admission of a policy"
+    keys.verify(signed.signature, canonical.to_sign(ADMISSION_KIND, signed.document), what=what)
+    found = canonical.decode(signed.document, Admission, what=what)
+    if (found.purpose, found.version) != (purpose, version):
+        raise Tampered(what)
+    return found
+
+
+class Purposes(Protocol):
+    """Versions of purposes, as they were signed. A version never changes."""
+
+    def add(self, purpose: Purpose) -> bool:
+        """Keep *purpose*, signed; return False when this version is there already."""
+        ...
+
+    def share(self, purpose: str) -> None:
+        """Let nobody rotate *purpose* until the end."""
+        ...
+
+    def lock(self, purpose: str) -> None:
+        """Let nobody else issue handles for *purpose*, or rotate it, until the end."""
+        ...
+
+    def versions(self, purpose: str) -> list[int]:
+        """Return the versions of *purpose*, the newest at first."""
+        ...
+
+    def get(self, name: str, version: int) -> Purpose:
+        """
+        Return a version of a purpose.
+
+        Raises:
+            NotFound: There is none.
+            Tampered: It is not as it was signed.
+        """
+        ...
+
+    def loaded_at(self, name: str, version: int) -> dt.datetime:
+        """Return when a version of a purpose, which is there, was loaded."""
+        ...
+
+    def references(self) -> list[tuple[str, int]]:
+        """Return name and version of every purpose."""
+        ...
+
+    def all(self) -> list[Purpose]:
+        """Return every version of every purpose."""
+        ...
+
+    def names(self) -> list[str]:
+        """Return every purpose that there is."""
+        ...
+
+    def signed(self, name: str, version: int) -> Signed:
+        """
+        Return a version of a purpose as it was signed; it is not verified.
+
+        Raises:
+            NotFound: There is none.
+        """
+        ...
+
+
+class Admissions(Protocol):
+    """How versions of purposes came into force: approvals and admissions."""
+
+    def is_fresh(self) -> bool:
+        """Tell whether there never was a person or an officer here."""
+        ...
+
+    def decided_on(self, purpose: str) -> list[int]:
+        """Return the versions of *purpose* that somebody decided on."""
+        ...
+
+    def add_approval(self, approval: PolicyApproval, signed: Signed) -> None:
+        """Keep an approval, as it was signed."""
+        ...
+
+    def approvals(self, purpose: str, version: int) -> list[Signed]:
+        """Return the approvals of a version, the first one first."""
+        ...
+
+    def admit(self, admission: Admission) -> None:
+        """Keep how a version came into force, signed."""
+        ...
+
+    def get(self, purpose: str, version: int) -> Admission | None:
+        """
+        Return how a version came into force; None where that is not on record.
+
+        Raises:
+            Tampered: It is not as it was signed.
+        """
+        ...
+
+    def all(self) -> list[tuple[str, int]]:
+        """Return the versions of which it is on record how they came into force."""
+        ...
