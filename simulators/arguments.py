@@ -1,4 +1,4 @@
-"""Numbers on the command lines of simulators: each is refused with what it may be."""
+"""Numbers on the command lines of simulators. A refusal names the range that is accepted."""
 
 import argparse
 from collections.abc import Callable
@@ -6,14 +6,14 @@ from collections.abc import Callable
 
 def number(least: float, most: float, otherwise: str = "") -> Callable[[str], float]:
     """
-    Return what reads a number from *least* to *most*.
+    Return a parser for numbers from *least* to *most*.
 
     Args:
-        least: The smallest that is taken.
+        least: The smallest number that is accepted.
 
-        most: The greatest.
+        most: The greatest number that is accepted.
 
-        otherwise: What is said of any other; the two bounds unless it is given.
+        otherwise: The range, as the error message words it; the two bounds if None.
     """
     refusal = otherwise or f"{least:g} to {most:g}"
 
@@ -22,7 +22,7 @@ def number(least: float, most: float, otherwise: str = "") -> Callable[[str], fl
             value = float(text)
         except ValueError:
             raise argparse.ArgumentTypeError(refusal) from None
-        # Not the other way round: what is no number is neither below nor above.
+        # The comparison is written so that NaN, which is neither below nor above, is refused.
         if not least <= value <= most:
             raise argparse.ArgumentTypeError(refusal)
         return value
@@ -31,7 +31,7 @@ def number(least: float, most: float, otherwise: str = "") -> Callable[[str], fl
 
 
 def whole(least: int, most: int, otherwise: str = "") -> Callable[[str], int]:
-    """Return what reads a whole number from *least* to *most*; *otherwise* as in `number`."""
+    """Return a parser for whole numbers from *least* to *most*; *otherwise* as in `number`."""
     refusal = otherwise or f"{least} to {most}"
 
     def read(text: str) -> int:
@@ -47,4 +47,4 @@ def whole(least: int, most: int, otherwise: str = "") -> Callable[[str], int]:
 
 
 positive = number(1e-9, 1e9, "a number above 0, and below 1e9")
-"""Reads a number above 0."""
+"""A parser for numbers above 0 and below 1e9."""

@@ -1,4 +1,4 @@
-"""`vitalveil simulate`: people with sensors, where there are none."""
+"""`vitalveil simulate`: plays sensors, people and fleets where there are none."""
 
 import argparse
 import asyncio
@@ -19,14 +19,17 @@ from simulators.sensor import arguments as sensor_arguments
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run what *argv* asks for; return the exit code."""
+    """Run the command that *argv* names; return its exit code, 2 for wrong arguments."""
     arguments = _parser().parse_args(argv)
     if arguments.command == "fleet":
         exit_code: int = arguments.run(arguments)
         return exit_code
     source: Path | None = arguments.source
     if source is not None and not source.exists():
-        print(f"vitalveil simulate: there is no {source}", file=sys.stderr)
+        print(
+            f"vitalveil simulate: {source} does not exist. Name a file or folder of recordings.",
+            file=sys.stderr,
+        )
         return 2
     if source is None and DEFAULT_SOURCE.is_dir():
         source = DEFAULT_SOURCE
@@ -37,15 +40,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="vitalveil simulate", description="Play everybody else's part."
+        prog="vitalveil simulate",
+        description="Play the sensors, people and gateways around VitalVeil.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     sensor_arguments.add_parser(commands)
     command = commands.add_parser(
         "replay",
         help="play recorded or invented people to agents",
-        description="Play recordings in their original formats to agents; invented people serve"
-        " where no recording is at hand.",
+        description="Play recordings in their original formats to agents; invented people take"
+        " their place where there are no recordings.",
     )
     command.add_argument(
         "--source",
@@ -66,7 +70,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     what.add_argument("--print", action="store_true", help="print samples as JSON lines")
     command.add_argument(
-        "--speed", type=positive, default=60.0, metavar="X", help="times life (default: 60)"
+        "--speed",
+        type=positive,
+        default=60.0,
+        metavar="X",
+        help="how many times faster than life (default: 60)",
     )
     command.add_argument(
         "--max-rate",
@@ -89,7 +97,11 @@ def _parser() -> argparse.ArgumentParser:
         help="how many people (default: 3)",
     )
     command.add_argument(
-        "--seed", type=int, default=1, metavar="N", help="chooses all that is left to chance"
+        "--seed",
+        type=int,
+        default=1,
+        metavar="N",
+        help="seed of everything random; the same seed repeats a run",
     )
     command.add_argument("--json", action="store_true", help="write the result as one JSON object")
     fleet_cli.add_to(commands)
@@ -105,11 +117,11 @@ def _sockets(text: str) -> list[Path]:
 
 def _list(source: Path | None, arguments: argparse.Namespace) -> int:
     if source is None:
-        print("no recordings at hand: name them with --source", file=sys.stderr)
+        print("There are no recordings. Name their file or folder with --source.", file=sys.stderr)
         return 1
     found = listing.listing_of(source)
     if not found.recordings:
-        print(f"no recording in a format that is known: {source}", file=sys.stderr)
+        print(f"There is no recording in a known format at {source}", file=sys.stderr)
     _say(found if arguments.json else None, listing.lines_of(found))
     return 0 if found.recordings else 1
 
@@ -164,7 +176,7 @@ def _origin_of(people: Sequence[Person]) -> str:
 
 
 def _say(value: object | None, lines: Iterable[str]) -> None:
-    """Print *value* as JSON, or *lines* when it is None."""
+    """Print *value* as JSON; if it is None, print *lines*."""
     if value is not None:
         sys.stdout.buffer.write(msgspec.json.encode(value) + b"\n")
         sys.stdout.flush()

@@ -12,7 +12,7 @@ Errors of the simulators.
 
 
 class SimulatorError(Exception):
-    """Something that a simulator was given is not what it should be."""
+    """The base of all errors of simulators."""
 
 
 class RecordingError(SimulatorError):
@@ -28,7 +28,7 @@ class Unreadable(RecordingError):
 
 
 class NothingInIt(RecordingError):
-    """A recording has the right form and not one measurement."""
+    """A recording has the right form, but holds no measurement."""
 
     def __init__(self, kind: str) -> None:
         super().__init__(f"a recording of kind {kind} holds no measurement")
@@ -36,18 +36,18 @@ class NothingInIt(RecordingError):
 
 
 class ListenError(SimulatorError):
-    """What an agent sent is no listen message."""
+    """An agent sent something that is not a listen message."""
 
 
 class FaultError(SimulatorError):
-    """What was asked for is no fault that a virtual sensor has."""
+    """The text names no fault that a virtual sensor has."""
 
     def __init__(self) -> None:
-        super().__init__("no fault of a sensor: KIND[=NUMBER][@FIRST[-[LAST]][/EVERY]]")
+        super().__init__("not a fault of a sensor; write KIND[=NUMBER][@FIRST[-[LAST]][/EVERY]]")
 
 
 class PortError(SimulatorError):
-    """No Bluetooth controller, and no host that wants one, can be reached where one should be."""
+    """No Bluetooth controller, and no host that needs one, can be reached at a port."""
 
     def __init__(self, cause: str) -> None:
         super().__init__(f"the port cannot be used ({cause})")

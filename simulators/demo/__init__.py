@@ -1,1 +1,4 @@
-"""`vitalveil demo`: the whole system on one machine, a withdrawal on the way, and the books."""
+"""
+`vitalveil demo`: the whole system on one machine, a withdrawal of consent, and an
+accounting.
+"""

@@ -1,8 +1,8 @@
 """
-The books of a run: what agents spooled against what the database holds (promises P4, P5, P6).
+The accounting of a demo: what agents spooled against what the database holds. Pure.
 
-Pure. Each side counts for itself, the agents in their spools and ingest in its ledger; here they
-are set against each other.
+Checks the promises P4, P5 and P6. Agents count in their spools and ingest counts in its ledger;
+here the two counts are compared.
 """
 
 from typing import Any
@@ -11,7 +11,7 @@ import msgspec
 
 
 class SpoolTotals(msgspec.Struct, frozen=True):
-    """What one agent's spool has counted since it was made, and still holds."""
+    """The counters of one agent's spool since it was created, and what it still holds."""
 
     appended_envelopes: int
     appended_observations: int
@@ -29,14 +29,17 @@ class Stored(msgspec.Struct, frozen=True):
     by_quantity: dict[str, int]
     """By the quantity's name."""
     ledger_observations: int
-    """What the ledger says that the envelopes added."""
+    """Observations that the envelopes of the ledger added."""
     accepted_envelopes: int
     refused_envelopes: int
     quarantined_envelopes: int
 
 
 class IngestCounters(msgspec.Struct, frozen=True):
-    """What ingest says of itself: envelopes, but for `refused_observations`."""
+    """
+    The counters of ingest: envelopes, except `refused_observations`, which counts
+    observations.
+    """
 
     received: int
     stored: int
@@ -52,7 +55,7 @@ class IngestCounters(msgspec.Struct, frozen=True):
 
     @property
     def balances(self) -> bool:
-        """Whether every envelope that ingest received has one outcome."""
+        """Whether every envelope that ingest received has exactly one outcome."""
         return self.received == (
             self.stored
             + self.duplicates
@@ -67,16 +70,17 @@ class Withdrawal(msgspec.Struct, frozen=True):
     """How fast a withdrawal took effect. Times count from its COMMIT."""
 
     refused_after_ms: float | None
-    """When ingest knew; rows are excluded from the COMMIT on, whether it knows or not."""
+    """When ingest knew of it. Rows are excluded from the COMMIT on, whether ingest knows or
+    not."""
     agent_stopped_after_s: float | None
-    """When the agent stopped listening to her sensors."""
+    """When the agent stopped listening to the sensors of the person."""
     rows_after_commit: int
     last_row_before_ms: float | None
-    """How long before the COMMIT the last of her rows was committed."""
+    """How long before the COMMIT the person's last row was committed."""
 
 
 class DemoReport(msgspec.Struct, frozen=True):
-    """How a run ended. Observations, but for `envelopes`."""
+    """The result of a run. Counts are of observations, except `envelopes`."""
 
     published: int
     stored: int
@@ -96,14 +100,18 @@ class DemoReport(msgspec.Struct, frozen=True):
 
     @property
     def is_good(self) -> bool:
-        """Whether something was stored, and nothing lost, doubled or stored after a withdrawal."""
+        """
+        Whether something was stored, and nothing was lost, doubled or stored after a
+        withdrawal.
+        """
         if self.withdrawal is None or not self.stored:
-            return False  # Where nothing happened, nothing was kept, either.
+            # A run in which nothing was stored has not shown that any promise holds.
+            return False
         late = self.withdrawal.rows_after_commit
         return self.conserved and not self.lost and not self.doubled and not late
 
     def to_json(self) -> str:
-        """Return it as one JSON object."""
+        """Return the report as one JSON object."""
         fields: dict[str, Any] = msgspec.to_builtins(self)
         return msgspec.json.format(msgspec.json.encode(fields), indent=2).decode()
 
@@ -117,16 +125,16 @@ def settle(
     source: dict[str, int],
 ) -> DemoReport:
     """
-    Return the report of a run that has come to rest.
+    Return the report of a run in which nothing is sent any more.
 
     Args:
-        spools: One for each agent.
+        spools: The counters of each agent's spool.
 
-        stored: The database.
+        stored: What the database holds.
 
-        ingested: Ingest, since its start.
+        ingested: The counters of ingest since its start.
 
-        withdrawal: How the withdrawal went, if there was one.
+        withdrawal: How the withdrawal went; None if there was none.
 
         source: How many sensors played a recording, and how many a persona.
     """
@@ -134,20 +142,22 @@ def settle(
     purged = sum(s.purged_envelopes + s.evicted_envelopes for s in spools)
     held = sum(s.held_envelopes for s in spools)
     settled = stored.accepted_envelopes + stored.refused_envelopes + stored.quarantined_envelopes
-    # A receipt that is still on its way leaves an envelope in both: held and settled. So what is
-    # in flight is what is held and not settled, and neither side alone can tell.
+    # While a receipt is on its way, an envelope counts as held by the spool and as settled by
+    # ingest. So an envelope is in flight if it is held and not settled; neither side alone can
+    # tell.
     unsettled = appended - purged - settled
     in_flight = min(max(unsettled, 0), held)
     lost = max(unsettled - held, 0)
     published = sum(s.appended_observations for s in spools)
-    # What an agent purged may have been stored while its receipt was under way; so of the purged,
-    # only those count that are missing elsewhere. A loss of as many would hide behind them.
+    # An envelope that an agent purged may have been stored while its receipt was on its way. So
+    # purged envelopes only count where they are missing elsewhere; a loss of as many would be
+    # hidden.
     unstored = published - stored.observations - ingested.refused_observations
     purged_observations = min(
         max(unstored, 0), sum(s.purged_observations + s.evicted_observations for s in spools)
     )
     doubled = max(stored.observations - stored.ledger_observations, 0) + max(settled - appended, 0)
-    # With nothing in flight or quarantined, the observations must balance to the last one.
+    # With nothing in flight or quarantined, every observation must be accounted for.
     missing = unstored - purged_observations
     is_at_rest = not in_flight and not stored.quarantined_envelopes
     return DemoReport(

@@ -1,4 +1,4 @@
-"""`vitalveil demo`: parses, runs, shows; exit code 1 when a promise was broken."""
+"""`vitalveil demo`: parses arguments, runs the demo, shows it; exits with 1 if a promise broke."""
 
 import argparse
 import shutil
@@ -27,11 +27,11 @@ _ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the demo; return 0 when every promise was kept, 1 when one was not, 2 for a mistake."""
+    """Run the demo; return 0 if every promise was kept, 1 if not, 2 for wrong arguments."""
     arguments = _parser().parse_args(argv)
     interrupt = Interrupt()
     for ending in _ENDING:
-        # What whoever started us ignores, as `nohup` does, stays ignored.
+        # A signal that the parent process ignores, as `nohup` does, stays ignored.
         if signal.getsignal(ending) is not signal.SIG_IGN:
             signal.signal(ending, interrupt)
     try:
@@ -49,15 +49,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         _ignore_endings()
-        print("vitalveil demo: stopped; nothing is left behind", file=sys.stderr)
+        print("vitalveil demo: stopped, and everything was removed", file=sys.stderr)
         return 130
     return 0 if report.is_good else 1
 
 
 def _source(named: Path | None) -> Path | None:
-    """Return where recordings lie, if there are any."""
+    """Return the folder of recordings that is to be played; None if there is none."""
     if named is not None and not named.exists():
-        raise StackError(f"there is no folder {named}")
+        raise StackError(f"There is no folder {named}")
     source = named or DEFAULT_SOURCE
     return source if source.exists() else None
 
@@ -66,7 +66,7 @@ def _check_room() -> None:
     try:
         folder = tempfile.gettempdir()
     except FileNotFoundError:
-        raise StackError("no folder for temporary files; name one in TMPDIR") from None
+        raise StackError("There is no folder for temporary files. Name one in TMPDIR.") from None
     free_mb = shutil.disk_usage(folder).free >> 20
     if free_mb < _LEAST_MB:
         raise StackError(
@@ -77,7 +77,7 @@ def _check_room() -> None:
 
 class Interrupt:
     """
-    Ends the demo as Ctrl-C does; who presses twice gets no more than who presses once.
+    Ends the demo at Ctrl-C. A second Ctrl-C within the same moment has no further effect.
 
     Args:
         clock: Seconds, of any clock that does not go back.
@@ -88,7 +88,8 @@ class Interrupt:
         self._at_s = float("-inf")
 
     def __call__(self, *_: object) -> None:
-        # Not once for ever: while Python forks, or runs a finaliser, what is raised is swallowed.
+        # Raised repeatedly, because Python swallows an exception that is raised in a fork handler
+        # or a finaliser.
         now_s = self._clock()
         if now_s - self._at_s > _PATIENCE_S:
             self._at_s = now_s
@@ -129,9 +130,9 @@ def _parser() -> argparse.ArgumentParser:
         type=positive,
         default=300,
         metavar="X",
-        help="times faster than life (default 300)",
+        help="how many times faster than life (default 300)",
     )
-    parser.add_argument("--seed", type=int, default=1, help="chooses people and moments")
+    parser.add_argument("--seed", type=int, default=1, help="seed that chooses people and moments")
     parser.add_argument(
         "--dsn", help="an administrator's connection string, to use a server of yours"
     )
@@ -140,7 +141,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(options: DemoOptions, *, dsn: str | None, as_json: bool) -> DemoReport:
-    # With --json, standard output belongs to the object alone.
+    # With --json, standard output holds the object and nothing besides.
     console = Console(stderr=as_json)
     with system(dsn=dsn) as whole:
         if console.is_terminal:
@@ -163,7 +164,7 @@ def _run(options: DemoOptions, *, dsn: str | None, as_json: bool) -> DemoReport:
 
 
 class _Lines:
-    """Says how it goes in a line every five seconds, where there is no terminal."""
+    """Prints the state in one line every five seconds, where there is no terminal."""
 
     def __init__(self, console: Console) -> None:
         self._console = console

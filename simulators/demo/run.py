@@ -1,5 +1,5 @@
 """
-The demo itself: people whose sensors play to agents, one of whom withdraws on the way.
+The demo: people whose sensors play to agents, and one of whom withdraws during the run.
 
 Speaks to the programs by their command lines, sockets and /metrics, as an operator would.
 """
@@ -30,13 +30,13 @@ _POLICY: Final = Path(__file__).parents[2] / "trust" / "policies" / "demo.yaml"
 _QUANTITIES: Final = ("heart_rate", "glucose_interstitial")
 _WATCH_S: Final = 0.5
 _RATES_OVER: Final = 10
-"""Looks, each `_WATCH_S` after the one before."""
+"""Between two looks at the withdrawal, in seconds."""
 _DRAIN_S: Final = 15.0
 _LATENCY: Final = "vitalveil_ingest_measured_to_queryable_seconds"
 
 
 class DemoOptions(msgspec.Struct, frozen=True):
-    """What the user chose."""
+    """What the user chose on the command line."""
 
     duration_s: float = 60.0
     agents: int = 4
@@ -46,12 +46,12 @@ class DemoOptions(msgspec.Struct, frozen=True):
 
     @property
     def withdraws_at_s(self) -> float:
-        """When one subject withdraws."""
+        """When one subject withdraws, in seconds from the start."""
         return self.duration_s / 3
 
 
 class Participant(msgspec.Struct, frozen=True):
-    """A person, the subject that she is to trust, and the agent in her home."""
+    """A person, their subject in trust, and the agent in their home."""
 
     person: Person
     subject: str
@@ -60,16 +60,16 @@ class Participant(msgspec.Struct, frozen=True):
 
 class Demo:
     """
-    One run.
+    One run of the demo.
 
     Args:
-        system: Not prepared yet.
+        system: Must not be prepared yet.
 
         options: What the user chose.
 
         show: Called with each new snapshot.
 
-        say: Called with each step of the start.
+        say: Called with a line for each step of the start.
     """
 
     def __init__(
@@ -90,13 +90,13 @@ class Demo:
         self._committed_at: dt.datetime | None = None
         self._ingest: Metrics = EMPTY
         self._agents: list[Metrics] = []
-        # Rates are over some seconds: what is stored comes in flushes.
+        # Rates are taken over some seconds, because rows are stored in flushes.
         self._past = deque([(0.0, 0, 0)], maxlen=_RATES_OVER)
 
     def run(self) -> DemoReport:
-        """Start everything, play, withdraw, come to rest; return the books."""
-        # Outside of any event loop, which would put Ctrl-C off until all of it is done; and not on
-        # another thread, because a child of ours ends with the thread that started it.
+        """Start everything, play, withdraw, wait until all is settled; return the report."""
+        # Outside of any event loop, which would delay Ctrl-C until all of it is done. Not on
+        # another thread either, because a child process ends with the thread that started it.
         self._prepare()
         with self._system.trust_shell() as shell:
             self._enrol(shell)
@@ -135,7 +135,8 @@ class Demo:
         self._say(f"enrolling {self._options.agents} agents and {len(people)} subjects")
         shell.run("policy", "load", "--first", str(_POLICY))
         for number, person in enumerate(people):
-            # Two people share the first gateway, so that one of them may leave and the other stay.
+            # Two people share the first gateway, so that one can withdraw while the other is still
+            # measured.
             gateway = self._system.gateways[0] if number == 1 else self._system.enrol(shell)
             self._places.append(
                 Participant(person, self._consent(shell, person, gateway), gateway)
@@ -170,7 +171,7 @@ class Demo:
             await withdrawing
 
     async def _withdraw(self, player: Player, shell: TrustShell) -> None:
-        """Withdraw the first subject's consent and watch how fast it takes effect."""
+        """Withdraw the consent of the first subject, and measure how fast that takes effect."""
         place = self._places[0]
         reply = await asyncio.to_thread(
             shell.run, "decision", "withdraw", "--subject", place.subject, "--purpose", PURPOSE
@@ -182,7 +183,7 @@ class Demo:
         deadline = time.monotonic() + 10
         while time.monotonic() < deadline:
             self._withdrawal = await asyncio.to_thread(self._watch_withdrawal, player, addresses)
-            # On a busy machine either of the two may hear of it first.
+            # On a busy machine either of the two may notice it first.
             if None not in (
                 self._withdrawal.agent_stopped_after_s,
                 self._withdrawal.refused_after_ms,
@@ -211,12 +212,15 @@ class Demo:
         )
 
     def _refused_after_ms(self, committed_ms: float) -> float | None:
-        """Return how long after the COMMIT ingest had applied a later epoch, by its log."""
+        """
+        Return how many ms after the COMMIT ingest had applied a later epoch, read
+        from its log.
+        """
         for line in self._system.ingest_log.read_text().splitlines():
             entry: dict[str, Any] = json.loads(line) if line.startswith("{") else {}
             if entry.get("action") == "permissions_applied":
                 at_ms = dt.datetime.fromisoformat(entry["at"]).timestamp() * 1000
-                # A log line is stamped in whole milliseconds.
+                # The times of log lines are in whole milliseconds.
                 if at_ms + 1 >= committed_ms:
                     return round(max(at_ms - committed_ms, 0.0), 1)
         return None
@@ -252,7 +256,7 @@ class Demo:
         )
 
     def _kept_at_the_edge(self) -> dict[str, int]:
-        """Return what did not leave the gateways, by reason."""
+        """Return how many measurements did not leave the gateways, by reason."""
         kept: dict[str, int] = {}
         for metrics in self._agents:
             refused = metrics.by("vitalveil_agent_refused_measurements_total", "reason")
@@ -271,10 +275,11 @@ class Demo:
         return texts[source_of(people)]
 
     async def _come_to_rest(self, player: Player) -> None:
-        """Wait until every record is handed over and every spool is settled, or it takes long."""
+        """Wait until every record is handed over and every spool is settled, or time is up."""
         self._say("coming to rest")
         deadline = time.monotonic() + _DRAIN_S
-        # Handed over is not spooled yet: a batch may be as old as the agents let it be.
+        # A record that was handed over is not spooled yet: it waits in a batch for up to its
+        # maximal age.
         await asyncio.sleep(1.0)
         while time.monotonic() < deadline:
             self._system.check()

@@ -1,4 +1,4 @@
-"""What the demo asks the telemetry database, as its administrator."""
+"""The demo's questions to the telemetry database, asked as its administrator."""
 
 import datetime as dt
 
@@ -17,8 +17,8 @@ SELECT coalesce(sum(observations), 0), count(*) FILTER (WHERE outcome = 0),
        count(*) FILTER (WHERE outcome = 1), count(*) FILTER (WHERE outcome = 2)
 FROM vv.envelopes
 """
-# With commit timestamps the database itself says which COMMIT came first. Her handle was withdrawn
-# for good, so every row of her series belongs to it.
+# With commit timestamps the database itself tells which COMMIT came first. The handle of the
+# person was withdrawn for good, so that every row of its series is theirs.
 _AFTER_COMMIT = """
 WITH gone AS (
     SELECT DISTINCT series_id, pg_xact_commit_timestamp(xmin) AS committed_at
@@ -32,7 +32,7 @@ SELECT count(*) FILTER (WHERE row_at > committed_at),
        max(committed_at)
 FROM hers
 """
-# Without them, all that is left is to count her rows once the COMMIT has returned, and at the end.
+# Without commit timestamps, the person's rows are counted right after the COMMIT and at the end.
 _HERS = """
 SELECT count(*) FROM vv.observations
 WHERE series_id IN (SELECT series_id FROM vv.permissions WHERE withdrawn_at < 'infinity')
@@ -40,7 +40,7 @@ WHERE series_id IN (SELECT series_id FROM vv.permissions WHERE withdrawn_at < 'i
 
 
 class AfterWithdrawal(msgspec.Struct, frozen=True):
-    """Rows of the withdrawn scope around the COMMIT of the withdrawal."""
+    """Rows of the withdrawn person around the COMMIT of the withdrawal."""
 
     rows_after_commit: int
     last_row_before_ms: float | None
@@ -48,7 +48,7 @@ class AfterWithdrawal(msgspec.Struct, frozen=True):
 
 
 def stored(dsn: str) -> Stored:
-    """Return what the database holds."""
+    """Return the counts of rows, observations and envelopes of the database."""
     with postgres.connect(dsn) as connection:
         quantities = connection.execute(_BY_QUANTITY).fetchall()
         ledger = connection.execute(_LEDGER).fetchone() or (0, 0, 0, 0)
@@ -64,7 +64,7 @@ def stored(dsn: str) -> Stored:
 
 
 def rows_of_withdrawn(dsn: str) -> int:
-    """Return how many rows of the withdrawn scope there are now."""
+    """Return how many rows of the withdrawn person there are now."""
     with postgres.connect(dsn) as connection:
         found = connection.execute(_HERS).fetchone()
     return int(found[0]) if found else 0
@@ -72,12 +72,12 @@ def rows_of_withdrawn(dsn: str) -> int:
 
 def after_withdrawal(dsn: str, *, rows_at_commit: int) -> AfterWithdrawal:
     """
-    Return which rows of the withdrawn scope were committed after the withdrawal.
+    Return which rows of the withdrawn person were committed after the withdrawal.
 
     Args:
         dsn: An administrator's connection string.
 
-        rows_at_commit: `rows_of_withdrawn` just after the COMMIT, for a server that keeps no
+        rows_at_commit: From `rows_of_withdrawn` just after the COMMIT, for a server without
             commit timestamps.
     """
     with postgres.connect(dsn) as connection:

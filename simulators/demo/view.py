@@ -1,4 +1,4 @@
-"""What the demo shows on a terminal. Pure: a snapshot in, a rich renderable out."""
+"""The terminal view of the demo. Pure: takes a snapshot, returns a renderable of rich."""
 
 import msgspec
 from rich.console import Group, RenderableType
@@ -10,7 +10,7 @@ from simulators.demo.accounts import DemoReport, Withdrawal
 
 
 class DemoSnapshot(msgspec.Struct, frozen=True):
-    """The system at one moment of the demo."""
+    """The state of the system at one moment of the demo."""
 
     elapsed_s: float
     duration_s: float
@@ -31,7 +31,7 @@ class DemoSnapshot(msgspec.Struct, frozen=True):
 
 
 def render(now: DemoSnapshot) -> RenderableType:
-    """Return the live view."""
+    """Return the live view of *now*."""
     head = Text.assemble(
         ("VitalVeil demo  ", "bold"),
         f"{now.elapsed_s:4.0f} s of {now.duration_s:.0f} s   ",
@@ -71,26 +71,26 @@ def _counts(title: str, counts: dict[str, int]) -> Table:
 
 def _withdrawal(now: DemoSnapshot) -> Text:
     if now.withdrawal is None:
-        return Text(f"At {now.withdraws_at_s:.0f} s one subject withdraws her consent.", "dim")
+        return Text(f"At {now.withdraws_at_s:.0f} s one subject withdraws their consent.", "dim")
     return Text("\n".join(describe_withdrawal(now.withdrawal)), style="yellow")
 
 
 def describe_withdrawal(withdrawal: Withdrawal) -> list[str]:
-    """Return what is known of the withdrawal, a sentence a line."""
-    lines = ["One subject has withdrawn her consent."]
+    """Return the effects of the withdrawal, a sentence a line."""
+    lines = ["One subject has withdrawn their consent."]
     if withdrawal.last_row_before_ms is not None:
         lines.append(
-            f"  Her last row was committed {withdrawal.last_row_before_ms:,.0f} ms before the"
+            f"  Their last row was committed {withdrawal.last_row_before_ms:,.0f} ms before the"
             " COMMIT of the withdrawal."
         )
     if withdrawal.refused_after_ms is not None:
         lines.append(f"  Ingest knew {withdrawal.refused_after_ms:,.0f} ms after that COMMIT.")
     if withdrawal.agent_stopped_after_s is not None:
         lines.append(
-            f"  Her agent stopped listening to her sensors after"
+            f"  Their agent stopped listening to their sensors after"
             f" {withdrawal.agent_stopped_after_s:.2f} s."
         )
-    lines.append(f"  Rows of hers since: {withdrawal.rows_after_commit}.")
+    lines.append(f"  Rows of theirs since: {withdrawal.rows_after_commit}.")
     return lines
 
 
@@ -123,5 +123,5 @@ def _verdict(report: DemoReport) -> Text:
             said += " What is in flight waits in the spools of the gateways."
         return Text(said, style="bold green")
     if not report.stored or report.withdrawal is None:
-        return Text("Nothing is proved: too little happened; see above.", style="bold red")
+        return Text("Nothing is shown, because too little happened; see above.", style="bold red")
     return Text("The promises were broken; see above.", style="bold red")

@@ -1,1 +1,1 @@
-"""People for a run, recorded or invented, and how alike the two are."""
+"""People for a run, recorded or invented, and a comparison of the two."""

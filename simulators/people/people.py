@@ -1,8 +1,8 @@
 """
-People for a run: recorded ones first, invented ones when the recordings run out.
+People for a run: recorded ones first, then invented ones when the recordings run out.
 
-A person has a number and no name. Addresses come from the seed and are locally administered, so
-that no real sensor has them; the same seed gives the same people with the same addresses.
+A person has a number and no name. Addresses follow from the seed and are locally administered, so
+that no real sensor has one of them; the same seed gives the same people and addresses.
 """
 
 import enum
@@ -42,17 +42,17 @@ class VirtualSensor(msgspec.Struct, frozen=True):
     """A sensor that a person wears."""
 
     address: str
-    """Like a MAC address."""
+    """In the form of a MAC address."""
     kind: str
     quantities: tuple[str, ...]
     step_ms: int
-    """The usual time between two measurements."""
+    """The usual time between two measurements, in ms."""
     samples: Callable[[], Iterator[Sample]]
-    """Begins anew at each call: without end, offsets from 0, not descending."""
+    """Starts at the beginning with each call; endless, offsets in ms from 0, not descending."""
 
 
 class Person(msgspec.Struct, frozen=True):
-    """Somebody who wears sensors."""
+    """A person with sensors."""
 
     name: str
     origin: Origin
@@ -62,7 +62,7 @@ class Person(msgspec.Struct, frozen=True):
 
     @property
     def quantities(self) -> frozenset[str]:
-        """All that her sensors measure."""
+        """All quantities that the person's sensors measure."""
         return frozenset(q for sensor in self.sensors for q in sensor.quantities)
 
 
@@ -88,9 +88,9 @@ def pick(
 
         count: How many.
 
-        seed: Chooses where each recording begins, who is invented, and all addresses.
+        seed: Chooses where each recording begins, the invented people, and all addresses.
 
-        quantities: Pass over recordings that hold none of these; None passes over none.
+        quantities: Skip recordings that hold none of these; None skips none.
     """
     people: list[Person] = []
     for recording in index.find(source).recordings if source is not None else []:
@@ -135,7 +135,7 @@ def _invented(number: int, *, seed: int) -> Person:
     own = f"{seed}/{number}"
     draw = random.Random(f"{own}/start")
     start_ms = draw.randint(6, 20) * HOUR_MS + draw.randint(0, 59) * 60_000
-    # One in four has just put on a new sensor, so that a warm-up is seen to end.
+    # One sensor in four is new, so that the end of a warm-up occurs.
     age_ms = (
         glucose.WARM_UP_MS - 600_000 if draw.random() < 0.25 else draw.randint(2, 200) * HOUR_MS
     )

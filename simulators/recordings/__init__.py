@@ -1,7 +1,7 @@
 """
-Recordings of real people, read where they lie in the format they came in.
+Recordings of real people, read where they lie and in the format in which they came.
 
-One file per format, each a pure parser of lines; `index` finds what lies below a folder. Nothing
-is copied or converted, and nothing but offsets, quantities and values leaves a parser: names,
-serials and birthdays that exports carry are passed over.
+One file per format, each a pure parser of lines; `index` finds the recordings below a folder.
+Nothing is copied or converted. Parsers return offsets, quantities and values only: names, serial
+numbers and birthdays of exports are skipped.
 """

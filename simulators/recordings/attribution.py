@@ -1,4 +1,4 @@
-"""Whose recordings these are, and on which terms they may be used."""
+"""Who published a recording, and the licence under which it may be used."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
@@ -14,7 +14,7 @@ _HRV: Final = "BSD-3: rhenanbartels/hrv commit 14807c8c"
 _CGM_ANALYSIS: Final = "CC0: cran/cgmanalysis commit 448e6da5"
 UNKNOWN: Final = "not a published recording that we know: yours, to use as you may"
 
-# Exports of these formats may be anybody's; the content tells a published one.
+# Formats alone do not tell a published file from a private export; its content does.
 _PUBLISHED: Final[Mapping[str, str]] = MappingProxyType(
     {
         "4de1a650fe84415cbdb521775dc7e492da88a270f5517fd83cbde31bbcf54f9e": _CGM_ANALYSIS,
@@ -28,7 +28,7 @@ _PUBLISHED: Final[Mapping[str, str]] = MappingProxyType(
 
 
 def attribution_of(lines: Iterable[str]) -> str:
-    """Return the attribution of a file with exactly these *lines*."""
+    """Return the source and licence of a file with exactly these *lines*."""
     digest = hashlib.sha256()
     for line in lines:
         digest.update(line.encode("utf-8", errors="replace"))

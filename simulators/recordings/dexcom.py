@@ -1,9 +1,9 @@
 """
 Dexcom: the text export of a CGM, tab separated, in mg/dL or mmol/L as its heading says.
 
-It opens with the person's name and birthday, and mixes in alarms, calibrations and exercise;
-only rows of type EGV (estimated glucose value) are measurements. An EGV marked Low or High is
-the sensor at the end of its range, whatever number stands beside it.
+The file begins with the person's name and birthday, and contains alarms, calibrations and
+exercise; only rows of type EGV (estimated glucose value) are measurements. An EGV that is marked
+Low or High is beyond the range of the sensor, whatever number stands beside the mark.
 """
 
 import re
@@ -20,13 +20,13 @@ _TIME: Final = re.compile(r"(\d{4})-(\d{2})-(\d{2})[T ](\S+)", re.ASCII)
 
 
 def matches(_name: str, head: str) -> bool:
-    """Tell whether a file is such an export."""
+    """Tell whether a file is a Dexcom export."""
     first = head.split("\n", 1)[0]
     return "\t" in first and "Event Subtype" in first and "Glucose Value (" in first
 
 
 def parse(lines: Iterable[str], tally: ParseTally) -> Iterator[Sample]:
-    """Yield the samples of an export."""
+    """Yield the samples of the lines of an export; count every row in *tally*."""
     return ascending(_parse(lines, tally), tally)
 
 
@@ -51,7 +51,7 @@ def _parse(lines: Iterable[str], tally: ParseTally) -> Iterator[Sample]:
         if at_ms is None:
             tally.reject(Reason.BAD_TIME)
             continue
-        # The mark outweighs the number.
+        # The mark has precedence over the number.
         text = fields[columns.mark].strip() or fields[columns.value]
         sample = glucose_sample(at_ms, text, in_mg_dl=columns.in_mg_dl)
         if sample is None:
@@ -61,7 +61,7 @@ def _parse(lines: Iterable[str], tally: ParseTally) -> Iterator[Sample]:
 
 
 class _Columns:
-    """Where the fields stand."""
+    """The positions of the fields."""
 
     def __init__(self, time: int, event: int, mark: int, value: int, *, in_mg_dl: bool) -> None:
         self.time = time

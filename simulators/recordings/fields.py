@@ -1,4 +1,4 @@
-"""Fields of text files: rows, numbers and dates, each read strictly or not at all."""
+"""Fields of text files: rows, numbers and dates. A field is read strictly, or is None."""
 
 import csv
 import datetime as dt
@@ -9,14 +9,14 @@ from typing import Final
 from simulators.recordings.sample import Sample
 from simulators.recordings.tally import ParseTally, Reason
 
-# Narrower than float(), which takes "nan", "1_000" and digits of other scripts.
+# Narrower than float(), which accepts "nan", "1_000" and digits of other scripts.
 _NUMBER: Final = re.compile(r"[+-]?[0-9]{1,12}(\.[0-9]{0,12})?", re.ASCII)
 _CLOCK: Final = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?( ?[AP]M)?", re.ASCII)
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 def row(line: str, delimiter: str) -> list[str] | None:
-    """Return the fields of *line*, or None when its quotes make no sense."""
+    """Return the fields of *line*, or None if its quotes are not balanced."""
     try:
         return next(csv.reader([line], delimiter=delimiter, strict=True), [])
     except csv.Error:
@@ -24,13 +24,13 @@ def row(line: str, delimiter: str) -> list[str] | None:
 
 
 def number(text: str) -> float | None:
-    """Return the decimal number that *text* is, or None."""
+    """Return *text* as a decimal number, or None."""
     text = text.strip()
     return float(text) if _NUMBER.fullmatch(text) else None
 
 
 def wall_ms(year: int, month: int, day: int, clock: str) -> int | None:
-    """Return a date and a time of day in ms since 1970, as if the clock showed UTC, or None."""
+    """Return a date and a time of day in ms since 1970, as if the clock were UTC, or None."""
     match = _CLOCK.fullmatch(clock.strip())
     if match is None:
         return None
@@ -47,7 +47,7 @@ def wall_ms(year: int, month: int, day: int, clock: str) -> int | None:
 
 
 def ascending(samples: Iterable[Sample], tally: ParseTally) -> Iterator[Sample]:
-    """Yield *samples* of one quantity, each later than the one before; count the others."""
+    """Yield *samples* of one quantity in ascending order; count the others in *tally*."""
     last: Sample | None = None
     for sample in samples:
         if last is not None and sample.offset_ms <= last.offset_ms:

@@ -1,8 +1,8 @@
 """
-Files below a folder: plain, .gz, or members of a .tar, .tar.gz or .tar.xz, all read alike.
+Text files below a folder: plain, .gz, or members of a .tar, .tar.gz or .tar.xz.
 
-A tar archive is read as a stream from its start, because what is compressed with xz cannot be
-entered in the middle; so the heads of all its members are taken in one pass.
+A tar archive is read as a stream from its start, because xz cannot be entered in the middle; so
+the heads of all members are read in one pass.
 """
 
 import contextlib
@@ -25,28 +25,28 @@ _DAMAGE: Final = (OSError, EOFError, lzma.LZMAError, zlib.error, tarfile.TarErro
 
 
 class SourceFile(msgspec.Struct, frozen=True):
-    """A text file, wherever it lies; *member* is its name inside the archive *path*."""
+    """A text file; *member* is its name inside the archive *path*."""
 
     path: Path
     member: str | None
     head: str
-    """Its first characters."""
+    """The first characters of the file."""
 
     @property
     def name(self) -> str:
-        """Its own name, without folders and without .gz."""
+        """The name of the file, without folders and without .gz."""
         return (self.member or self.path.name).rpartition("/")[2].removesuffix(".gz")
 
     def lines(self) -> Iterator[str]:
         """
-        Yield its lines.
+        Yield the lines of the file.
 
         Raises:
             Unreadable: It is damaged, or may not be read.
         """
         try:
             with _opened(self.path, self.member) as stream:
-                # Not a TextIOWrapper: it asks a stream of tar to seek.
+                # TextIOWrapper does not serve here, because it asks a stream of tar to seek.
                 for place, line in enumerate(stream):
                     yield line.decode("utf-8" if place else "utf-8-sig", errors="replace")
         except _DAMAGE as exc:
@@ -54,7 +54,7 @@ class SourceFile(msgspec.Struct, frozen=True):
 
 
 def find(source: Path) -> Iterator[SourceFile | Unreadable]:
-    """Yield every text file at or below *source*, in the order of names, and what is damaged."""
+    """Yield every text file at or below *source*, in the order of names, and every damaged one."""
     paths = [source] if source.is_file() else sorted(source.rglob("*"))
     for path in paths:
         name = path.name.lower()

@@ -1,4 +1,4 @@
-"""What the glucose exports of two vendors have in common: units, limits and clocks."""
+"""What the glucose exports of two vendors share: units, limits and clocks."""
 
 from typing import Final
 
@@ -11,10 +11,10 @@ _OUT_OF_RANGE: Final = frozenset({"HI", "LO", "HIGH", "LOW"})
 
 def glucose_sample(at_ms: int, text: str, *, in_mg_dl: bool) -> Sample | None:
     """
-    Return the sample that *text* stands for, or None when it is neither a number nor a limit.
+    Return the sample for *text*, or None if it is neither a number nor a limit.
 
-    "High" and "Low" say that the sensor is beyond what it can measure; 0 is a sensor that has
-    nothing to say, never a concentration.
+    "High" and "Low" mean that the value is beyond the range of the sensor. 0 means that the sensor
+    has no value; it is never a concentration.
     """
     if text.strip().upper() in _OUT_OF_RANGE:
         return Sample(at_ms, "glucose_interstitial", None, SampleFault.SATURATED)

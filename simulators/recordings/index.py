@@ -1,4 +1,4 @@
-"""Every recording at or below a folder, whatever its format."""
+"""Every recording at or below a folder, in any known format."""
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -23,11 +23,11 @@ Parser = Callable[[Iterable[str], ParseTally], Iterator[Sample]]
 
 
 class Format(msgspec.Struct, frozen=True):
-    """A kind of file: how to know it, and how to read it."""
+    """A kind of file: how to recognise it, and how to read it."""
 
     kind: str
     sensor: str
-    """What sort of sensor wrote it."""
+    """The kind of sensor that wrote it."""
     matches: Callable[[str, str], bool]
     parse: Parser
 
@@ -45,14 +45,14 @@ FORMATS: Final = (
 
 
 class Track(msgspec.Struct, frozen=True):
-    """What one sensor recorded: one file."""
+    """The recording of one sensor: one file."""
 
     format: Format
     file: files.SourceFile
 
     def samples(self, tally: ParseTally | None = None) -> Iterator[Sample]:
         """
-        Yield its samples, counting rows into *tally*.
+        Yield the samples, and count rows in *tally*.
 
         Raises:
             Unreadable: The file is damaged.
@@ -61,11 +61,11 @@ class Track(msgspec.Struct, frozen=True):
 
 
 class Recording(msgspec.Struct, frozen=True):
-    """All that was recorded of one person, at the same time."""
+    """All recordings of one person over the same time."""
 
     kind: str
     label: str
-    """Where it lies, for whoever plays it; it may name a person, so it goes nowhere else."""
+    """Where it lies. It may name a person, and is only shown to the user of the command."""
     tracks: tuple[Track, ...]
 
     def load(self, tally: ParseTally | None = None) -> list[list[Sample]]:
@@ -83,7 +83,7 @@ class Recording(msgspec.Struct, frozen=True):
 
     def attribution(self) -> str:
         """
-        Return whose it is, and on which terms.
+        Return the sources and licences of the tracks.
 
         Raises:
             Unreadable: A file is damaged.
@@ -94,14 +94,14 @@ class Recording(msgspec.Struct, frozen=True):
 
 
 class Found(msgspec.Struct, frozen=True):
-    """What lies below a folder."""
+    """The recordings below a folder, and the files that could not be read."""
 
     recordings: list[Recording]
     damaged: list[Unreadable]
 
 
 def find(source: Path) -> Found:
-    """Return every recording at or below *source*: those with most quantities first."""
+    """Return every recording at or below *source*, those with the most quantities first."""
     damaged: list[Unreadable] = []
     people: dict[tuple[str, str], list[Track]] = {}
     for file in files.find(source):
@@ -122,7 +122,7 @@ def find(source: Path) -> Found:
 
 
 def _label(source: Path, file: files.SourceFile) -> str:
-    """Return what is common to the files of one person, and to those alone."""
+    """Return the part of the path that the files of one person share, and no others."""
     person = t1d_uom.person_of(file.name)
     if person is not None:
         # Glucose and sleep lie in two folders side by side.

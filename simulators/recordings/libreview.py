@@ -1,9 +1,9 @@
 """
 LibreView: the CSV export of a flash glucose monitor, US dates, in mg/dL or mmol/L.
 
-Two lines with clinic and person stand above the heading. The type of a record is not relied on:
-exports disagree about it; the column that is filled says what was measured. Strips, ketones,
-insulin and food are passed over.
+Two lines with clinic and person precede the heading. The record type is not used, because exports
+disagree about it; the column that is filled tells what was measured. Strips, ketones, insulin and
+food are skipped.
 """
 
 import re
@@ -22,7 +22,7 @@ _SCAN: Final = "Scan Glucose"
 
 
 def matches(_name: str, head: str) -> bool:
-    """Tell whether a file is such an export."""
+    """Tell whether a file is a LibreView export."""
     return any(_is_heading(line) for line in head.split("\n")[:4])
 
 
@@ -31,7 +31,7 @@ def _is_heading(line: str) -> bool:
 
 
 def parse(lines: Iterable[str], tally: ParseTally) -> Iterator[Sample]:
-    """Yield the samples of an export."""
+    """Yield the samples of the lines of an export; count every row in *tally*."""
     return ascending(_parse(lines, tally), tally)
 
 
@@ -69,7 +69,7 @@ def _parse(lines: Iterable[str], tally: ParseTally) -> Iterator[Sample]:
 
 
 def _columns(heading: list[str]) -> list[int]:
-    """Return where the time, the historic and the scanned value stand."""
+    """Return the positions of the time, the historic and the scanned value."""
     return [
         next(place for place, title in enumerate(heading) if wanted in title)
         for wanted in ("Timestamp", _HISTORIC, _SCAN)

@@ -1,9 +1,9 @@
 """
-Polar H10: what a strap notified, as CSV with the columns epoch_s, hr_bpm and rr_ms.
+Polar H10: notifications of a chest strap, as CSV with columns epoch_s, hr_bpm and rr_ms.
 
-A notification carries a heart rate and 0, 1 or 2 intervals; the second interval stands on a row
-of its own, its heart rate blank. Under ectopic beats the averaged rate and 60000/RR disagree
-strongly: both are right.
+A notification holds a heart rate and 0, 1 or 2 intervals; a second interval stands on a row of its
+own with a blank heart rate. With ectopic beats the averaged rate and 60000/RR differ strongly:
+both are right.
 """
 
 from collections.abc import Iterable, Iterator
@@ -54,7 +54,7 @@ def parse(lines: Iterable[str], tally: ParseTally) -> Iterator[Sample]:
 
 
 def _samples(at_ms: int, rate: str, interval: str) -> list[Sample]:
-    """Return the samples of one row; none when a field is neither blank nor a number."""
+    """Return the samples of one row; none if a field is neither blank nor a number."""
     bpm, rr_ms = number(rate), number(interval)
     if (rate and (bpm is None or bpm < 0)) or (interval and (rr_ms is None or rr_ms <= 0)):
         return []

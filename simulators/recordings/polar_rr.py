@@ -1,9 +1,9 @@
 """
-Polar RR: intervals between heartbeats in ms, one per line, plain or below [HRData] in a .hrm file.
+Polar RR: intervals between heart beats in ms, one per line, plain or below [HRData] of a .hrm.
 
-On the air an interval counts 1/1024 s; in these files it is in ms already. Only .hrm files with
-Interval=238 hold intervals; others hold heart rates every few seconds, and are not ours. Ectopic
-beats and noise are left in: to judge them is the reader's part.
+Over Bluetooth an interval counts 1/1024 s; in these files it is in ms. Only .hrm files with
+Interval=238 hold intervals; others hold heart rates every few seconds and are not read. Ectopic
+beats and noise are kept, for the reader to judge.
 """
 
 from collections.abc import Iterable, Iterator
@@ -16,7 +16,7 @@ from simulators.recordings.tally import ParseTally, Reason
 KIND: Final = "polar_rr"
 _SECTION: Final = "[HRData]"
 _LONGEST_MS: Final = 64_000
-"""What 16 bits of 1/1024 s can carry."""
+"""The longest interval that 16 bits of 1/1024 s can carry, in ms."""
 
 
 def matches(name: str, head: str) -> bool:
@@ -33,7 +33,7 @@ def matches(name: str, head: str) -> bool:
 
 
 def parse(lines: Iterable[str], tally: ParseTally) -> Iterator[Sample]:
-    """Yield the intervals of a file, each at the beat that ends it."""
+    """Yield the intervals of a file, each at the time of the beat that ends it."""
     offset_ms = 0
     in_section: bool | None = None
     for line in lines:
@@ -41,7 +41,7 @@ def parse(lines: Iterable[str], tally: ParseTally) -> Iterator[Sample]:
         if not text:
             continue
         if in_section is None:
-            # The first line tells whether there are sections at all.
+            # The first line tells whether the file has sections.
             in_section = not text.startswith("[")
         if text.startswith("["):
             in_section = text == _SECTION

@@ -1,5 +1,5 @@
 """
-A sample: what a sensor of a simulated person shows at one moment of its recording.
+A sample: what a sensor shows at one moment of a recording.
 
 Either a value or a fault, never both: a sensor off the wrist does not measure 0.
 """
@@ -10,7 +10,7 @@ import msgspec
 
 
 class SampleFault(enum.StrEnum):
-    """Why a sensor has no value to show."""
+    """Why a sensor has no value."""
 
     OFF_BODY = "off_body"
     WARM_UP = "warm_up"
@@ -23,14 +23,14 @@ class Sample(msgspec.Struct, frozen=True, gc=False):
     One value, or one fault.
 
     Args:
-        offset_ms: When, counted from the origin of the recording: 1970 where its clock tells the
-            date, its own first moment where it does not.
+        offset_ms: Time in ms from the origin of the recording: from 1970 if its clock tells
+            the date, otherwise from its first moment.
 
-        quantity: Name of the quantity.
+        quantity: Name of the quantity, from `wire.quantities`.
 
-        value: In the quantity's canonical unit, or None for a fault.
+        value: In the canonical unit of the quantity; None for a fault.
 
-        fault: Why there is no value, or None.
+        fault: Why there is no value; None if there is one.
     """
 
     offset_ms: int

@@ -1,9 +1,9 @@
 """
-T1D-UOM: glucose and wrist heart rate of people with type 1 diabetes, free living.
+T1D-UOM: glucose and wrist heart rate of people with type 1 diabetes in daily life.
 
-Its README promises MM/DD/YYYY; the files hold DD/MM/YYYY, by the clock on a British wall. A heart
-rate of 0 is a watch off the wrist. Some sensors stop at 22.2 or 27.8 mmol/L: such a value says
-"at least", and is no measurement.
+The README of the data says MM/DD/YYYY, but the files hold DD/MM/YYYY in British local time. A
+heart rate of 0 means that the watch is off the wrist. Some sensors stop at 22.2 or 27.8 mmol/L:
+such a value means "at least", and is not a measurement.
 """
 
 import re
@@ -24,28 +24,28 @@ _SampleOf = Callable[[int, float], Sample | None]
 
 
 def person_of(name: str) -> str | None:
-    """Return the number under which a file called *name* keeps a person, or None."""
+    """Return the number of the person in the file name *name*, or None."""
     match = _GLUCOSE_NAME.fullmatch(name) or _HEART_RATE_NAME.fullmatch(name)
     return match[1] if match else None
 
 
 def is_glucose(name: str, head: str) -> bool:
-    """Tell whether a file is one of glucose."""
+    """Tell whether a file holds glucose."""
     return _GLUCOSE_NAME.fullmatch(name) is not None and head.startswith("bg_ts,value")
 
 
 def is_heart_rate(name: str, head: str) -> bool:
-    """Tell whether a file is one of heart rates: those came with the sleep."""
+    """Tell whether a file holds heart rates: these came with the sleep data."""
     return _HEART_RATE_NAME.fullmatch(name) is not None and head.startswith("sleep_ts,")
 
 
 def parse_glucose(lines: Iterable[str], tally: ParseTally) -> Iterator[Sample]:
-    """Yield the samples of a glucose file."""
+    """Yield the samples of a glucose file; count every row in *tally*."""
     return ascending(_parse(lines, tally, "value", _glucose), tally)
 
 
 def parse_heart_rate(lines: Iterable[str], tally: ParseTally) -> Iterator[Sample]:
-    """Yield the heart rates of a sleep file."""
+    """Yield the heart rates of a sleep file; count every row in *tally*."""
     return ascending(_parse(lines, tally, "heart_rate", _heart_rate), tally)
 
 

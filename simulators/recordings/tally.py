@@ -1,4 +1,4 @@
-"""What a parser met: how many rows, and for each row that gave no sample, why."""
+"""Counts of a parser: how many rows it read, and why rows gave no sample."""
 
 import enum
 
@@ -9,28 +9,28 @@ class Reason(enum.StrEnum):
     """Why a row gave no sample."""
 
     UNREADABLE = "unreadable"
-    """Not a row of this format."""
+    """The row does not have the form of this format."""
     BAD_TIME = "bad_time"
-    """Not a time, or one that the clock on the wall never showed."""
+    """The time is not valid, or the local clock skipped it."""
     BAD_NUMBER = "bad_number"
-    """Not a finite decimal number, or one that no such sensor can send."""
+    """The value is not a finite decimal number, or beyond what such a sensor can send."""
     NOT_ASCENDING = "not_ascending"
-    """Earlier than the row before it."""
+    """The row is earlier than the row before it."""
     DUPLICATE = "duplicate"
-    """The same moment with the same value again."""
+    """The row repeats a moment and its value."""
     CONFLICTING = "conflicting"
-    """The same moment with another value; the first one counts."""
+    """The row repeats a moment with another value; the first one counts."""
     NO_VALUE = "no_value"
-    """The place of the value is empty."""
+    """The field of the value is empty."""
 
 
 class ParseTally(msgspec.Struct):
     """Counts of one reading of one file."""
 
     rows: int = 0
-    """Rows that speak of the quantity, good or bad."""
+    """Rows about the quantity, good or bad."""
     passed_over: int = 0
-    """Rows of another kind: headings, alarms, calibrations."""
+    """Rows of another kind, such as headings, alarms and calibrations."""
     bad: dict[Reason, int] = {}
 
     def reject(self, reason: Reason) -> None:

@@ -1,8 +1,8 @@
 """
-The clock on a British wall: local times without zone, turned into instants.
+British local time without a zone, converted to instants.
 
-The rule is written out (Directive 2000/84/EC, kept by the UK: from the last Sunday of March to
-the last Sunday of October, changing at 01:00 UTC), because a small machine may have no zone data.
+The rule is written out (Directive 2000/84/EC, kept by the UK: from the last Sunday of March to the
+last Sunday of October, changing at 01:00 UTC), because a small machine may have no zone data.
 """
 
 import datetime as dt
@@ -13,7 +13,7 @@ _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 def _change_ms(year: int, month: int) -> int:
-    """Return 01:00 UTC of the last Sunday of *month*, which has 31 days."""
+    """Return 01:00 UTC of the last Sunday of *month*, a month with 31 days, in ms since 1970."""
     last = dt.datetime(year, month, 31, 1, tzinfo=dt.UTC)
     sunday = last - dt.timedelta(days=(last.weekday() + 1) % 7)
     return (sunday - _EPOCH) // dt.timedelta(milliseconds=1)
@@ -21,10 +21,10 @@ def _change_ms(year: int, month: int) -> int:
 
 class UkClock:
     """
-    Reads the times of one recording, in their order.
+    Converts the times of one recording, in their order.
 
-    The hour that occurs twice in October is told apart by that order alone: a time in it that
-    would lie before the last one read belongs to the second round.
+    The hour that occurs twice in October is only told apart by that order: a time in it that would
+    lie before the last one belongs to the second pass.
     """
 
     def __init__(self) -> None:
@@ -33,10 +33,10 @@ class UkClock:
 
     def instant_ms(self, wall_ms: int) -> int | None:
         """
-        Return the instant at which the wall showed *wall_ms*, or None if it never did.
+        Return the instant at which British clocks showed *wall_ms*, or None if they skipped it.
 
         Args:
-            wall_ms: In ms since 1970, as if the wall showed UTC.
+            wall_ms: Local time in ms since 1970, as if it were UTC.
         """
         spring, autumn = self._changes_near(wall_ms)
         if spring <= wall_ms < spring + _HOUR_MS:

@@ -1,8 +1,8 @@
 """
-Where in a recording to begin, and how to go on when it ends.
+Where a replay begins in a recording, and how it continues at the end.
 
 A recording of months has nights without a sensor. A replay begins where all sensors of the person
-measure, chosen by a seed, and starts over at the recording's beginning when it comes to its end.
+measure, at a place chosen by a seed, and starts again from the beginning at the end.
 """
 
 import bisect
@@ -20,7 +20,10 @@ _CANDIDATES: Final = 500
 
 
 def typical_step_ms(samples: Sequence[Sample]) -> int:
-    """Return the median distance between two samples of the commonest quantity, at least 1."""
+    """
+    Return the median time between two samples of the most frequent quantity, at
+    least 1, in ms.
+    """
     quantity = statistics.mode(sample.quantity for sample in samples)
     offsets = [sample.offset_ms for sample in samples if sample.quantity == quantity]
     steps = [b - a for a, b in itertools.pairwise(offsets)]
@@ -29,9 +32,9 @@ def typical_step_ms(samples: Sequence[Sample]) -> int:
 
 def origin_ms(tracks: Sequence[Sequence[Sample]], *, seed: str) -> int:
     """
-    Return the offset at which to begin, where each of *tracks* has data for hours to come.
+    Return the offset in ms from which each of *tracks* has data for hours.
 
-    Of the moments where that is so, *seed* chooses; where none is, the fullest is taken.
+    *seed* chooses among such offsets; if there is none, the offset with the most data is returned.
     """
     first = max(track[0].offset_ms for track in tracks)
     last = min(track[-1].offset_ms for track in tracks)
@@ -67,14 +70,15 @@ def _count(offsets: list[int], start: int, end: int) -> int:
 
 def endless(samples: Sequence[Sample], *, origin: int, period: int) -> Iterator[Sample]:
     """
-    Yield *samples* from *origin* on, for ever, their offsets counted from it.
+    Yield *samples* from *origin* on, repeated without end, with offsets counted from *origin*.
 
     Args:
-        samples: Ascending.
+        samples: In ascending order of offsets.
 
-        origin: Where to begin.
+        origin: Where to begin, in ms.
 
-        period: How long it lasts: the same for all her sensors, so that they stay together.
+        period: Length of the recording in ms, the same for all sensors of a person, so that
+            they stay together.
     """
     for lap in itertools.count():
         shift = lap * period - origin

@@ -1,8 +1,8 @@
 """
-What agent and player say to each other: one JSON object per line, on a Unix stream socket.
+Messages between agent and player: one JSON object per line, on a Unix stream socket.
 
-The agent says to which sensors it listens, and up to which record it holds each of them safely;
-the player says what the sensors show.
+The agent names the sensors that it listens to, and for each the last record that it holds safely.
+The player sends what the sensors measure.
 """
 
 from typing import Annotated, Final
@@ -35,7 +35,7 @@ _encoder = msgspec.json.Encoder()
 
 def decode_listen(line: bytes) -> dict[str, int]:
     """
-    Return for each sensor's address the last record that the agent needs no more.
+    Return, for the address of each sensor, the last record that the agent no longer needs.
 
     Raises:
         ListenError: Not a listen message.
@@ -43,7 +43,7 @@ def decode_listen(line: bytes) -> dict[str, int]:
     try:
         return _decoder.decode(line).listen
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        raise ListenError("an agent sent no listen message") from None
+        raise ListenError("an agent sent something that is not a listen message") from None
 
 
 def encode_record(address: str, record: DueRecord) -> bytes:

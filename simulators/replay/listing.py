@@ -1,4 +1,4 @@
-"""What `vitalveil simulate replay --list` and `--print` show."""
+"""The output of `vitalveil simulate replay --list` and `--print`."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,9 +20,9 @@ class Entry(msgspec.Struct, frozen=True):
     hours: float
     rows: int
     samples: dict[str, int]
-    """By quantity; those with a value."""
+    """Samples with a value, by quantity."""
     missing_share: float
-    """Of all rows, those that give no value: faults, blanks, duplicates, unreadable ones."""
+    """Rows without a value: faults, blanks, duplicates and unreadable ones."""
     faults: dict[str, int]
     bad_rows: dict[str, int]
     attribution: str
@@ -36,7 +36,7 @@ class Listing(msgspec.Struct, frozen=True):
 
 
 def listing_of(source: Path) -> Listing:
-    """Return what lies at or below *source*."""
+    """Return the recordings at or below *source*."""
     found = index.find(source)
     entries = []
     damaged = len(found.damaged)
@@ -70,7 +70,7 @@ def _entry(recording: index.Recording) -> Entry:
 
 
 def lines_of(listing: Listing) -> Iterator[str]:
-    """Yield *listing* as lines to read."""
+    """Yield *listing* as lines of text."""
     for entry in listing.recordings:
         holds = ", ".join(f"{count} {quantity}" for quantity, count in entry.samples.items())
         yield f"{entry.kind}  {entry.label}"
@@ -97,7 +97,7 @@ class _Printed(msgspec.Struct, frozen=True):
 
 
 def printed(people: Sequence[Person], *, until_ms: float) -> Iterator[bytes]:
-    """Yield the samples of each sensor up to *until_ms* of its recording, as JSON lines."""
+    """Yield the samples of each sensor up to *until_ms* of its recording, as lines of JSON."""
     for person in people:
         for sensor in person.sensors:
             for number, sample in enumerate(sensor.samples(), start=1):

@@ -1,10 +1,10 @@
 """
 The player: the sensors of many people, on the sockets of many agents.
 
-Connects, and connects again for ever. A task for each socket writes what its agent listens to;
-one more measures what is due. A sensor measures on while its agent is away, and its records are
-fetched afterwards with the instants at which they were measured; it stops at the first listen
-message that leaves it out.
+Connects to each socket, and again after each loss. One task for each socket writes the records of
+the sensors that its agent listens to; one further task takes the measurements that are due. A
+sensor continues to measure while its agent is disconnected, and its records are sent afterwards
+with their original times. It stops at the first listen message that does not name it.
 """
 
 import asyncio
@@ -26,19 +26,19 @@ _AT_ONCE: Final = 64
 """Records of one sensor that are written before the next sensor has its turn."""
 _IDLE_S: Final = 0.5
 _GRAIN_S: Final = 0.005
-"""What is due within this time is measured in one go."""
+"""Measurements due within this time are taken together."""
 
 
 class Clock(Protocol):
-    """What time it is."""
+    """Tells the time."""
 
     def now_ms(self) -> float:
-        """Return ms since 1970; it never goes back."""
+        """Return ms since 1970; never goes back."""
         ...
 
 
 class SteadyClock:
-    """The wall clock as it was at the start, moved on by the monotonic one."""
+    """The wall clock at the start, advanced by the monotonic clock."""
 
     def __init__(self) -> None:
         self._offset_s = time.time() - time.monotonic()
@@ -48,11 +48,11 @@ class SteadyClock:
 
 
 class _Line:
-    """The connection to one agent: what it listens to, and how far each sensor was written."""
+    """The connection to one agent: which sensors it listens to, and how far each was written."""
 
     def __init__(self) -> None:
         self.listening: frozenset[str] = frozenset()
-        """Kept while the connection is lost: the sensors know nothing of that."""
+        """Kept while the connection is lost, because the sensors do not notice the loss."""
         self.written: dict[str, int] = {}
         self.wake = asyncio.Event()
 
@@ -64,15 +64,15 @@ class Player:
     Args:
         sensors: Every sensor that an agent may listen to.
 
-        agents: The sockets that agents listen on; they need not exist yet.
+        agents: The sockets on which agents listen; they need not exist yet.
 
         speed: How many times faster than life.
 
-        max_hz: The most measurements a second of one sensor, whatever the speed.
+        max_hz: The most measurements a second of one sensor, at any speed.
 
-        clock: What time it is.
+        clock: Tells the time.
 
-        max_kept: How many records of a sensor are remembered.
+        max_kept: How many records of a sensor are kept until an agent fetches them.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class Player:
 
     @property
     def books(self) -> Mapping[str, RecordLog]:
-        """What became of each sensor's records, by its address."""
+        """The counters of each sensor's records, by address."""
         return {address: table.books for address, table in self._timetables.items()}
 
     @property
@@ -115,17 +115,17 @@ class Player:
                 tasks.create_task(self._serve(path, line), name=f"agent {path.name}")
 
     def finish(self) -> None:
-        """Measure no more; what was measured is still handed over."""
+        """Take no further measurements; records already taken are still sent."""
         self._is_finishing = True
         self._changed.set()
 
     @property
     def pending(self) -> int:
-        """How many measured records no agent has been handed yet."""
+        """How many records were not sent to an agent yet."""
         return sum(table.pending for table in self._timetables.values())
 
     async def fetched(self) -> None:
-        """Return once nothing is pending."""
+        """Return as soon as no record is pending."""
         while self.pending:
             self._written.clear()
             await self._written.wait()
@@ -149,7 +149,10 @@ class Player:
                     await self._changed.wait()
 
     def _measure_due(self, due: list[tuple[float, str]]) -> None:
-        """Measure the sensors at the head of the heap *due*, and put them back where they go."""
+        """
+        Take the measurements at the top of the heap *due*, and put the sensors back with their
+        next time.
+        """
         now_ms = self._clock.now_ms()
         made: set[str] = set()
         while due and due[0][0] <= now_ms:
@@ -173,24 +176,25 @@ class Player:
 
     async def _serve_once(self, path: Path, line: _Line) -> None:
         """
-        Talk with one agent until it hangs up.
+        Serve one agent until it closes the connection.
 
         Raises:
-            OSError: There is nobody, or the connection broke.
-            ListenError: The agent sent something else than a listen message.
+            OSError: No agent listens there, or the connection broke.
+            ListenError: The agent sent something that is not a listen message.
         """
         reader, writer = await asyncio.open_unix_connection(path, limit=MAX_LINE_BYTES)
-        # Little is on its way when an agent stops listening.
+        # Little may be on its way, so that an agent that stops listening is sent little more.
         writer.transport.set_write_buffer_limits(high=_ON_THE_WAY_BYTES)
         line.written = {}
         writing = asyncio.create_task(self._write(writer, line), name=f"write {path.name}")
         try:
-            # The reader ends with the connection; the writer alone might never notice.
+            # The reader ends with the connection; the writer alone might not notice the loss.
             await self._listen(reader, line)
         finally:
             writer.transport.abort()
             writing.cancel()
-            # Waited for, not awaited: its cancellation must not be taken for ours, nor ours lost.
+            # Waited for, not awaited, so that its cancellation is told apart from that of this
+            # task.
             await asyncio.wait([writing])
             if not writing.cancelled() and (error := writing.exception()) is not None:
                 raise error
@@ -200,13 +204,13 @@ class Player:
             try:
                 message = await reader.readline()
             except ValueError:
-                raise ListenError("a listen message is too long") from None
+                raise ListenError("a listen message is longer than 1 MiB") from None
             if not message.endswith(b"\n"):
                 return
             self._heed(decode_listen(message), line)
 
     def _heed(self, listen: Mapping[str, int], line: _Line) -> None:
-        """Begin and end sensors as an agent's *listen* says, at once."""
+        """Start and stop sensors at once, as the agent's *listen* message says."""
         now_ms = self._clock.now_ms()
         line.listening = frozenset(listen) & self._timetables.keys()
         line.written = {
@@ -233,7 +237,7 @@ class Player:
                 await writer.drain()
 
     def _write_some(self, writer: asyncio.StreamWriter, line: _Line) -> bool:
-        """Write a portion of each sensor's records; return whether there was any."""
+        """Write a portion of each sensor's records; return whether there were any."""
         any_written = False
         for address, written in line.written.items():
             table = self._timetables[address]

@@ -1,4 +1,4 @@
-"""A replay: people, played to agents for a while, and what came of it."""
+"""A replay: people are played to agents for a while, and the result is counted."""
 
 import asyncio
 import time
@@ -14,11 +14,11 @@ from simulators.replay.player import Player
 from simulators.replay.timetable import RecordLog
 
 _HAND_OVER_S: Final = 5.0
-"""How long agents may take, at the end, to fetch what was measured."""
+"""How long agents may take at the end to fetch the remaining records."""
 
 
 class ReplayedSensor(msgspec.Struct, frozen=True):
-    """What became of one sensor."""
+    """The counters of one sensor."""
 
     person: str
     origin: str
@@ -28,10 +28,10 @@ class ReplayedSensor(msgspec.Struct, frozen=True):
 
 
 class ReplayReport(msgspec.Struct, frozen=True):
-    """What became of a replay."""
+    """The result of a replay."""
 
     source: str
-    """recorded, persona, or both."""
+    """`recorded`, `persona`, or `recorded+persona`."""
     seconds: float
     handed_over: int
     repeated: int
@@ -39,12 +39,12 @@ class ReplayReport(msgspec.Struct, frozen=True):
     faults: dict[str, int]
     overrun: int
     pending: int
-    """Measured, and not handed over when it ended."""
+    """Records that were measured, but not sent before the end."""
     sensors: list[ReplayedSensor]
 
 
 def source_of(people: Sequence[Person]) -> str:
-    """Return which of the two runs: `recorded`, `persona`, or `recorded+persona`."""
+    """Return the source of a run: `recorded`, `persona`, or `recorded+persona`."""
     origins = {person.origin for person in people}
     return "+".join(origin for origin in Origin if origin in origins)
 
@@ -57,7 +57,10 @@ async def replay(
     max_hz: float,
     duration_s: float | None,
 ) -> ReplayReport:
-    """Play *people* to *agents*, for *duration_s* or until a stop signal; return the books."""
+    """
+    Play *people* to *agents*, for *duration_s* seconds or until a signal to stop; return the
+    result.
+    """
     player = Player(
         [sensor for person in people for sensor in person.sensors],
         agents,
@@ -81,13 +84,13 @@ async def replay(
     playing.cancel()
     await asyncio.wait([playing])
     if not playing.cancelled():
-        # It ends by cancellation alone; anything else is a defect and is to be seen.
+        # The player only ends by cancellation; any other end is a defect and must be seen.
         playing.result()
     return report(people, player, seconds=time.monotonic() - started)
 
 
 def report(people: Sequence[Person], player: Player, *, seconds: float) -> ReplayReport:
-    """Return the books of *player* in one piece."""
+    """Return the counters of *player* as one report."""
     books = player.books
     sensors = [
         ReplayedSensor(

@@ -1,9 +1,9 @@
 """
-A sensor's timetable: which record is due when, and what has become of it. Pure.
+The timetable of a sensor: which record is due when, and what became of it. Pure.
 
-The sensor measures from the moment an agent listens to it until no agent does. Its records are
-numbered from 1 and keep the instant at which they were measured, however late they are fetched;
-a bounded number is kept, as a real sensor's memory is bounded.
+A sensor measures from the moment at which an agent listens to it until no agent does. Its records
+are numbered from 1 and keep the time of their measurement, however late they are fetched. A
+bounded number is kept, as a real sensor's memory is bounded.
 """
 
 import collections
@@ -18,7 +18,7 @@ MAX_KEPT: Final = 36_000
 
 
 class DueRecord(msgspec.Struct, frozen=True, gc=False):
-    """A sample that was measured: its number, and when."""
+    """A sample that was measured, with its number and its time."""
 
     number: int
     at_ms: int
@@ -27,28 +27,28 @@ class DueRecord(msgspec.Struct, frozen=True, gc=False):
 
 
 class RecordLog(msgspec.Struct):
-    """What became of one sensor's records; instants in ms since 1970."""
+    """The counters of one sensor's records; times in ms since 1970."""
 
     handed_over: int = 0
-    """Different records that were written to an agent's socket."""
+    """Distinct records that were written to the socket of an agent."""
     repeated: int = 0
-    """Writes of records that had been handed over before."""
+    """Repeated writes of records that had been sent before."""
     highest_record: int = 0
     values: dict[str, int] = {}
-    """Handed over with a value, by quantity."""
+    """Records with a value that were sent, by quantity."""
     faults: dict[str, int] = {}
-    """Handed over without one, by fault."""
+    """Records without a value that were sent, by fault."""
     overrun: int = 0
-    """Forgotten before any agent took them, because too many were kept."""
+    """Records that were dropped before an agent fetched them, because too many were kept."""
     first_listen_at_ms: int | None = None
     last_handed_over_at_ms: int | None = None
     dropped_at_ms: int | None = None
-    """When it was told that nobody listens any more; None while somebody does."""
+    """When the sensor was told that no agent listens any more; None while one does."""
 
 
 class Timetable:
     """
-    The records of one sensor.
+    The records of one sensor. Has no clock and no tasks: the caller passes the time in.
 
     Holds no clock and starts no task: the caller passes the time in.
 
@@ -57,7 +57,7 @@ class Timetable:
 
         speed: How many times faster than life it plays.
 
-        max_kept: How many records it remembers.
+        max_kept: How many records are kept until an agent fetches them.
     """
 
     def __init__(self, sensor: VirtualSensor, *, speed: float, max_kept: int = MAX_KEPT) -> None:
@@ -69,16 +69,19 @@ class Timetable:
         self._next = next(self._samples)
         self._last_number = 0
         self._kept: collections.deque[DueRecord] = collections.deque()
-        # At which instant, ms since 1970, which offset of the recording is due.
+        # The instant, in ms since 1970, at which an offset of the recording is due.
         self._anchor: tuple[float, int] | None = None
 
     @property
     def pending(self) -> int:
-        """How many records are kept that no agent has been handed."""
+        """How many of the kept records were not sent to an agent yet."""
         return min(len(self._kept), max(0, self._last_number - self.books.highest_record))
 
     def begin(self, now_ms: float) -> None:
-        """Measure from *now_ms* on, unless it does already; the recording goes on where it was."""
+        """
+        Measure from *now_ms* on, unless it does already; the recording continues
+        where it stopped.
+        """
         if self._anchor is None:
             self._anchor = (now_ms, self._next.offset_ms)
             self.books.dropped_at_ms = None
@@ -86,7 +89,7 @@ class Timetable:
                 self.books.first_listen_at_ms = round(now_ms)
 
     def end(self, now_ms: float) -> None:
-        """Measure no more; what nobody has been handed by now was never measured."""
+        """Stop measuring; records that were not sent by now are dropped."""
         if self._anchor is None:
             return
         self._anchor = None
@@ -95,20 +98,23 @@ class Timetable:
             self._last_number = self._kept.pop().number - 1
 
     def resume_after(self, number: int) -> None:
-        """Number on from *number*, if an agent knows of records that this run has not made."""
+        """
+        Continue numbering from *number*, if an agent knows records that this run did
+        not create.
+        """
         if number > self._last_number:
             self._kept.clear()
             self._last_number = number
 
     def due_at_ms(self) -> float | None:
-        """Return when the next record is due, or None when nobody listens."""
+        """Return when the next record is due, or None while no agent listens."""
         if self._anchor is None:
             return None
         anchored_at_ms, offset_ms = self._anchor
         return anchored_at_ms + (self._next.offset_ms - offset_ms) / self._speed
 
     def advance(self, now_ms: float) -> int:
-        """Measure all that is due by *now_ms*; return how many records that made."""
+        """Take all measurements due by *now_ms*; return how many there were."""
         made = 0
         while (due := self.due_at_ms()) is not None and due <= now_ms:
             self._last_number += 1
@@ -121,15 +127,15 @@ class Timetable:
         return made
 
     def after(self, number: int, *, limit: int) -> list[DueRecord]:
-        """Return the first records that are kept above *number*, *limit* at most."""
+        """Return the first kept records after *number*, at most *limit*."""
         if not self._kept:
             return []
-        # Numbers have no gaps, so that the place of one tells that of all.
+        # Numbers have no gaps, so that the position of one record gives that of all.
         begin = max(0, number + 1 - self._kept[0].number)
         return [self._kept[i] for i in range(begin, min(begin + limit, len(self._kept)))]
 
     def hand_over(self, record: DueRecord, now_ms: float) -> None:
-        """Write into the books that *record* was written to an agent's socket."""
+        """Count that *record* was written to the socket of an agent."""
         books = self.books
         if record.number <= books.highest_record:
             books.repeated += 1
@@ -146,9 +152,9 @@ class Timetable:
 
 def speed_of(sensor: VirtualSensor, *, speed: float, max_hz: float) -> float:
     """
-    Return how fast *sensor* may play at *speed*: not more than *max_hz* measurements a second.
+    Return how fast *sensor* may play at *speed*: at most *max_hz* measurements a second.
 
-    A CGM sensor that measures each five minutes has something to show only when time is
-    compressed; a strap that measures each second would flood an agent if it were as much.
+    A CGM sensor that measures each five minutes only shows much when time is compressed; a strap
+    that measures each second would flood an agent at that speed.
     """
     return min(speed, sensor.step_ms / 1000 * max_hz)

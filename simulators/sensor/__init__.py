@@ -1,7 +1,7 @@
 """
-Virtual Bluetooth sensors: GATT servers that measure what recordings and invented people show.
+Virtual Bluetooth sensors: GATT servers that send what recorded and invented people measure.
 
-They speak to a central over the air of one process (tests), through a virtual controller that
-a host is given (a kernel's /dev/vhci, a socket), or through a real dongle. They fail on demand.
-Only `air` and `peripheral` know Bumble.
+They reach a central inside one process (tests), through a virtual controller that a host is given
+(a kernel's /dev/vhci, or a socket), or through a real dongle. Faults are injected on request. Only
+`device` and `kinds` know Bumble.
 """

@@ -1,4 +1,4 @@
-"""What `vitalveil simulate sensor` is told on its command line. Knows no Bluetooth."""
+"""The command line of `vitalveil simulate sensor`. Does not import Bluetooth."""
 
 import argparse
 from collections.abc import Sequence
@@ -42,7 +42,11 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     where.add_argument("--list", action="store_true", help="list the sensors and stop")
     _add_people(command)
     command.add_argument(
-        "--speed", type=_positive, default=1.0, metavar="X", help="times life (default: 1)"
+        "--speed",
+        type=_positive,
+        default=1.0,
+        metavar="X",
+        help="how many times faster than life (default: 1)",
     )
     command.add_argument(
         "--history",
@@ -54,9 +58,12 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     command.add_argument(
         "--fault", type=_fault, action="append", default=[], metavar="FAULT", help="see below"
     )
-    command.add_argument("--name", metavar="TEXT", help="what the sensors call themselves")
+    command.add_argument("--name", metavar="TEXT", help="the advertised name of the sensors")
     command.add_argument(
-        "--passkey", type=_passkey, metavar="DIGITS", help="what meters ask whoever pairs for"
+        "--passkey",
+        type=_passkey,
+        metavar="DIGITS",
+        help="the passkey that meters ask for at pairing",
     )
     command.add_argument(
         "--duration", type=_positive, metavar="S", help="seconds to run (default: until stopped)"
@@ -86,12 +93,16 @@ def _add_people(command: argparse.ArgumentParser) -> None:
         help="how many people (default: 1)",
     )
     command.add_argument(
-        "--seed", type=int, default=1, metavar="N", help="chooses all that is left to chance"
+        "--seed",
+        type=int,
+        default=1,
+        metavar="N",
+        help="seed of everything random; the same seed repeats a run",
     )
 
 
 def options_of(arguments: argparse.Namespace) -> SensorOptions:
-    """Return what *arguments* wish for."""
+    """Return the options that *arguments* set."""
     return SensorOptions(
         seed=arguments.seed,
         speed=arguments.speed,

@@ -16,7 +16,7 @@ from simulators.sensor.sensor_factory import AssignedSensor, build
 
 
 def run(arguments: argparse.Namespace, people: Sequence[Person]) -> int:
-    """Do what *arguments* ask for; return the exit code."""
+    """Run the sensors of *people* that *arguments* name; return the exit code."""
     worn = build(people, arguments.sensors, options_of(arguments), now=time.time)
     if arguments.dongle is not None and len(worn) != 1:
         _complain(f"a dongle serves one sensor, and these are {len(worn)}: choose with --sensors")

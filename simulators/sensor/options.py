@@ -1,4 +1,4 @@
-"""Which kinds of virtual sensors there are, and what a run wishes them to be. Pure."""
+"""The kinds of virtual sensors, and the options of a run. Pure."""
 
 import enum
 
@@ -15,15 +15,16 @@ class SensorKind(enum.StrEnum):
 
 
 class SensorOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What the sensors shall be like."""
+    """What the sensors of a run are like."""
 
     seed: int = 1
     speed: float = 1.0
-    """Times life. A CGM sensor names its records by the minute and cannot be faster than that."""
+    """How many times faster than life. A CGM sensor names its records by the minute, and only
+    runs at 1."""
     history_h: float = 24.0
-    """So long meters and CGM sensors have been in use already."""
+    """How many hours meters and CGM sensors have been in use already."""
     faults: dict[SensorKind, tuple[str, ...]] = {}
     name: str | None = None
-    """What each calls itself; None for its kind."""
+    """The advertised name; None for the name of its kind."""
     passkey: int | None = None
-    """What meters ask for; None lets everybody read them."""
+    """The passkey that meters ask for; None if any central may read them."""

@@ -1,4 +1,4 @@
-"""Which virtual sensors a person wears and has at hand."""
+"""Creates the virtual sensors of each person."""
 
 import asyncio
 import itertools
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 class AssignedSensor(msgspec.Struct, frozen=True):
-    """A sensor of a person."""
+    """A sensor that is assigned to a person."""
 
     person: str
     origin: str
@@ -43,10 +43,10 @@ def build(
     now: Callable[[], float],
 ) -> list[AssignedSensor]:
     """
-    Return the sensors of *kinds* of *people*, switched off.
+    Return the sensors of *kinds* for each of *people*, switched off.
 
-    Straps and CGM sensors show what a person's samples say, and there is none where she has no
-    such samples; meters and oximeters are always invented.
+    Straps and CGM sensors send what the person's samples hold; a person without such samples gets
+    none. Meters and oximeters are always invented.
     """
     dressed = []
     for number, person in enumerate(people, start=1):
@@ -138,14 +138,14 @@ def _cgm(
 
 
 def _worn(person: Person, *quantities: str) -> VirtualSensor | None:
-    """Return the sensor of *person* for the first of *quantities* that she has one for."""
+    """Return the person's sensor for the first of *quantities* that has one."""
     return next(
         (s for quantity in quantities for s in person.sensors if quantity in s.quantities), None
     )
 
 
 def static_address(address: str) -> str:
-    """Return *address* as a static random address of Bluetooth: its two top bits are set."""
+    """Return *address* as a static random address of Bluetooth, whose two top bits are set."""
     first, _, rest = address.partition(":")
     return f"{int(first, 16) | _STATIC:02X}:{rest}"
 
@@ -154,7 +154,7 @@ def split(
     items: Iterator[tuple[int, T]], *, at_ms: float
 ) -> tuple[list[tuple[float, T]], Iterator[tuple[float, T]]]:
     """
-    Return what lies before *at_ms*, with how long before, and the rest, with how long after.
+    Return the items before *at_ms*, with how long before, and the rest, with how long after.
 
     *items* have ascending offsets in ms and never end.
     """
@@ -169,7 +169,7 @@ def split(
 
 
 async def in_time(items: Iterator[tuple[float, T]], speed: float) -> AsyncIterator[T]:
-    """Yield each of *items* when its offset in ms, at *speed* times life, has gone by."""
+    """Yield each of *items* when its offset in ms has passed, at *speed* times life."""
     loop = asyncio.get_running_loop()
     began = loop.time()
     for offset_ms, item in items:

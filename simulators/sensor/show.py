@@ -13,11 +13,11 @@ from simulators.sensor.device.virtual_radio import RadioMedium, open_port
 from simulators.sensor.sensor_factory import AssignedSensor
 
 Lost = asyncio.Future[None]
-"""Done when the port is gone."""
+"""A future that is done when the port is lost."""
 
 
 class SensorReport(msgspec.Struct, frozen=True):
-    """What one sensor was and did."""
+    """The result of one sensor."""
 
     person: str
     origin: str
@@ -41,7 +41,8 @@ async def on_controller(worn: Sequence[AssignedSensor], port: str) -> AsyncItera
         for one in worn:
             on.push_async_callback(one.sensor.switch_off)
             await one.sensor.switch_on(air)
-        # The host last: a kernel waits two seconds for an answer, then gives the controller up.
+        # The host is attached last, because a kernel only waits two seconds for an answer of the
+        # controller.
         source, sink = await on.enter_async_context(open_port(port))
         air.attach(source, sink)
         yield source.terminated
@@ -65,7 +66,7 @@ async def on_dongle(worn: AssignedSensor, port: str) -> AsyncIterator[Lost]:
 
 async def until_stopped(lost: Lost, duration_s: float | None) -> None:
     """
-    Return after *duration_s*, or when a signal asks for the end.
+    Return after *duration_s*, or at a signal to stop.
 
     Raises:
         PortError: The port was *lost* before that.
@@ -84,7 +85,7 @@ async def _set(event: asyncio.Event) -> None:
 
 
 def report(worn: Sequence[AssignedSensor]) -> list[SensorReport]:
-    """Return what each of *worn* was and did."""
+    """Return the result of each sensor."""
     return [
         SensorReport(one.person, one.origin, one.kind, one.sensor.address, one.sensor.books)
         for one in worn

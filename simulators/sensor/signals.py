@@ -1,4 +1,4 @@
-"""From the samples of a person to what her sensors send. Pure."""
+"""Converts the samples of a person to the values that their sensors send. Pure."""
 
 from collections.abc import Iterable, Iterator
 from typing import Final
@@ -17,7 +17,7 @@ from simulators.recordings.sample import Sample, SampleFault
 
 _RR_UNITS_PER_S: Final = 1024
 _MAX_RR: Final = 8
-"""So many fit into a notification of the smallest MTU, with a heart rate of two bytes."""
+"""The most intervals in a notification of the smallest MTU, with a heart rate of two bytes."""
 _LOWEST: Final = 2.2
 _HIGHEST: Final = 22.2
 _MIDDLE: Final = 8.0
@@ -34,18 +34,18 @@ class Strip(msgspec.Struct, frozen=True):
     """A measurement with a test strip."""
 
     mmol_per_l: float | None
-    """None: the meter found nothing to measure."""
+    """None when the meter could not measure."""
     meal: Meal | None = None
-    """With a meal, a context belongs to the record."""
+    """Where in relation to a meal; if given, the record has a context."""
     status: int = 0
     """Bits of `glucose.Status`."""
 
 
 class Reading(msgspec.Struct, frozen=True):
-    """What a CGM sensor shows at one moment."""
+    """What a CGM sensor reports at one moment."""
 
     mmol_per_l: float
-    """0 while it warms up."""
+    """mmol/L; 0 during warm-up."""
     annunciation: int = 0
     """Bits of `cgm.Annunciation`."""
     trend_mmol_per_l_min: float | None = None
@@ -61,12 +61,13 @@ OFF_BODY: Final = HeartRateMeasurement(0, sensor_contact=False)
 
 def heart_rates(samples: Iterable[Sample], *, has_rates: bool) -> Iterator[HeartRateMeasurement]:
     """
-    Yield a measurement for each sample of the heart rate, with the RR-intervals before it.
+    Yield a measurement for each sample of heart rate, with the RR intervals before it.
 
     Args:
-        samples: Of a person; what is neither is passed over.
+        samples: Of one person; samples of other quantities are skipped.
 
-        has_rates: Whether rates were recorded; if not, each second of intervals makes one.
+        has_rates: Whether heart rates were recorded; if not, each second of intervals gives
+            one.
     """
     intervals: list[float] = []
     for sample in samples:
@@ -94,7 +95,10 @@ def _rr_units(interval_ms: float) -> int:
 
 
 def readings(samples: Iterable[Sample]) -> Iterator[tuple[int, Reading]]:
-    """Yield what a CGM sensor shows for each sample, and when: ms since the first moment."""
+    """
+    Yield the report of a CGM sensor for each sample, with its time in ms since the
+    first one.
+    """
     last: Sample | None = None
     for sample in samples:
         if sample.quantity != "glucose_interstitial":
@@ -123,7 +127,7 @@ def _faulty(fault: SampleFault | None, last: Sample | None) -> Reading:
 
 
 def strips(fingersticks: Iterable[Fingerstick]) -> Iterator[tuple[int, Strip]]:
-    """Yield what a meter shows for each of *fingersticks*, and when."""
+    """Yield the report of a meter for each of *fingersticks*, with its time."""
     for stick in fingersticks:
         meal = _MEALS[stick.moment]
         if stick.mmol_per_l is None:
@@ -133,7 +137,7 @@ def strips(fingersticks: Iterable[Fingerstick]) -> Iterator[tuple[int, Strip]]:
 
 
 def oximetry(saturations: Iterable[Saturation]) -> Iterator[ContinuousOximetry]:
-    """Yield what an oximeter shows for each of *saturations*."""
+    """Yield the report of an oximeter for each of *saturations*."""
     for saturation in saturations:
         if saturation.spo2_percent is None:
             yield OFF_FINGER

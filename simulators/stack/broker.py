@@ -12,7 +12,7 @@ from simulators.stack.child import Child, free_port, is_listening
 from simulators.stack.errors import DidNotStart, NotInstalled
 
 _ACL: Final = """\
-# Nobody may do what no line here allows. The user is the common name of the certificate.
+# What no line here allows is forbidden. The user is the common name of the certificate.
 user ingest
 topic read vv1/obs/#
 topic read vv1/state/+
@@ -56,8 +56,8 @@ connection_messages false
 {user}
 """
 
-# mosquitto cannot resume a session of a client with a certificate, and yet sends each two tickets
-# for one; they cost it a signature's time, and every client some kilobytes for ever.
+# mosquitto cannot resume a session of a client with a certificate, but sends each client two
+# tickets; they cost it the time of a signature, and each client some kilobytes for good.
 _OPENSSL: Final = """\
 openssl_conf = openssl_init
 [openssl_init]
@@ -95,12 +95,12 @@ class Mosquitto(msgspec.Struct):
 
     @property
     def data(self) -> Path:
-        """Where it keeps sessions, retained and queued messages."""
+        """The folder of sessions, retained and queued messages."""
         return self.folder / "data"
 
     @property
     def log(self) -> Path:
-        """Its log."""
+        """The path of its log."""
         return self.folder / "mosquitto.log"
 
     @property
@@ -137,7 +137,7 @@ class Mosquitto(msgspec.Struct):
             try:
                 child.wait_until(lambda: is_listening(self.port), timeout_s=15)
             except DidNotStart:
-                # Somebody took the free port in between.
+                # Another process took the free port in the meantime.
                 if chosen or attempt == 4:
                     raise
                 continue
@@ -174,7 +174,7 @@ class Mosquitto(msgspec.Struct):
             self.child = None
 
     def kill(self) -> None:
-        """End it as a power cut would: what it did not save is gone."""
+        """Kill it, as a power cut would: state that it did not save is lost."""
         if self.child is not None:
             self.child.kill()
             self.child = None

@@ -1,4 +1,4 @@
-"""A child process that never outlives its parent, and whose output goes to a file."""
+"""A child process that never outlives its parent, and whose output is written to a file."""
 
 import contextlib
 import ctypes
@@ -16,9 +16,10 @@ from simulators.stack.errors import DidNotStart, HasEnded
 
 _PR_SET_PDEATHSIG: Final = 1
 _SERVER_PORTS: Final = range(20_000, 32_768)
-"""Linux takes outgoing ports from 32768 on, others from 49152 (ip_local_port_range in ip(7))."""
+"""Linux takes outgoing ports from 32768 on, other systems from 49152 (ip_local_port_range in
+ip(7))."""
 _ENDS_WITHIN_S: Final = 60.0
-"""A killed process that waits for a disk ends when the disk answers."""
+"""A killed process that waits for a disk only ends when the disk answers."""
 _libc = ctypes.CDLL(None)
 
 
@@ -33,7 +34,7 @@ def _children(pid: int) -> list[int]:
 
 
 def _runs(pid: int) -> bool:
-    """Return whether the process *pid* is there, and is more than an entry to be collected."""
+    """Return whether the process *pid* runs, and is not a zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
@@ -46,10 +47,11 @@ def _die_with_parent() -> None:
 
 def free_port() -> int:
     """
-    Return a TCP port of loopback that nobody uses at this moment.
+    Return a TCP port of loopback that is free at this moment.
 
-    It lies below those that systems give to outgoing connections: a server that was killed finds
-    it free when it starts again, and nobody who waits for that server connects to itself.
+    The port lies below those that systems give to outgoing connections, for two reasons: a server
+    that was killed finds the port free when it starts again, and a client that waits for that
+    server does not connect to itself.
     """
     while True:
         port = secrets.choice(_SERVER_PORTS)
@@ -59,7 +61,7 @@ def free_port() -> int:
 
 
 def is_listening(port: int) -> bool:
-    """Tell whether someone listens on *port* of loopback."""
+    """Tell whether a process listens on *port* of loopback."""
     with socket.socket() as probe:
         probe.settimeout(0.2)
         return probe.connect_ex(("127.0.0.1", port)) == 0
@@ -70,17 +72,17 @@ class Child:
     A running child process.
 
     Args:
-        name: For errors.
+        name: Names it in errors.
 
         command: Program and arguments.
 
-        log: Where its output is appended.
+        log: File to which its output is appended.
 
-        environ: Added to this process's environment.
+        environ: Added to the environment of this process.
 
-        user: A user id to run as, when this process is root.
+        user: A user id to run as, if this process is root.
 
-        folder: Where it runs; here, unless given.
+        folder: Its working directory; that of this process if None.
     """
 
     def __init__(
@@ -96,7 +98,8 @@ class Child:
         self.name = name
         self.log = log
         with log.open("ab") as output:
-            # A thread-unsafe hook in general; this one makes a single system call.
+            # A hook of this kind is not safe with threads in general; this one makes a single
+            # system call.
             self._process = subprocess.Popen(
                 list(command),
                 stdin=subprocess.DEVNULL,
@@ -113,17 +116,17 @@ class Child:
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """The process id."""
         return self._process.pid
 
     @property
     def exit_code(self) -> int | None:
-        """Its exit code, or None while it runs."""
+        """The exit code, or None while it runs."""
         return self._process.poll()
 
     def wait_until(self, ready: Callable[[], bool], *, timeout_s: float = 30.0) -> None:
         """
-        Return once *ready*.
+        Return as soon as *ready* returns true.
 
         Raises:
             DidNotStart: It ended first, or *timeout_s* passed. It runs no more.
@@ -137,7 +140,8 @@ class Child:
                 time.sleep(0.02)
             is_waited_for = True
         finally:
-            # Interrupted, too: nobody has taken it over yet, and so nobody else would end it.
+            # Also after an interrupt: the caller does not own the child yet, so that only this
+            # code can end it.
             if not is_waited_for:
                 self.kill()
 
@@ -158,7 +162,7 @@ class Child:
             self._process.send_signal(number)
 
     def stop(self, *, number: Signals = Signals.SIGTERM, timeout_s: float = 20.0) -> int | None:
-        """Ask it to end, and make it end after *timeout_s*; return its exit code."""
+        """Ask it to end, and kill it after *timeout_s*; return its exit code."""
         self.send(number)
         try:
             return self._process.wait(timeout_s)
@@ -167,11 +171,11 @@ class Child:
             return None
 
     def kill(self) -> None:
-        """End it as a power cut would, with all that it started."""
-        # Stopped first: it starts nothing between the look and the end.
+        """Kill it and all processes that it started, as a power cut would."""
+        # It is stopped first, so that it starts no further process before it is killed.
         self.send(Signals.SIGSTOP)
-        # PostgreSQL's are sessions of their own. The checkpointer would go on writing, and a new
-        # server would find its shared memory in use.
+        # Processes of PostgreSQL have sessions of their own. The checkpointer would continue to
+        # write, and a new server would find its shared memory in use.
         started = _children(self._process.pid)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, Signals.SIGKILL)

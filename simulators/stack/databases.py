@@ -1,4 +1,4 @@
-"""The two databases of a system on one machine, on a server of our own or on one that is given."""
+"""The two databases of a system on one machine, on a server that we start or that is given."""
 
 import secrets
 from pathlib import Path
@@ -24,11 +24,11 @@ class Databases:
     `vv_telemetry` and `vv_vault`, with a password for each role in a file of its own.
 
     Args:
-        server: A server of our own, started here; or None to use *admin_dsn*.
+        server: A server that is started here; None to use *admin_dsn*.
 
-        admin_dsn: An administrator's connection string of somebody else's server.
+        admin_dsn: An administrator's connection string of an existing server.
 
-        suffix: Added to the databases' names.
+        suffix: Added to the names of the databases.
     """
 
     def __init__(
@@ -42,11 +42,14 @@ class Databases:
         self._made_roles = False
 
     def name(self, which: str) -> str:
-        """Return the name of the telemetry or vault database."""
+        """Return the name of the telemetry database or the vault."""
         return f"vv_{which}" + (f"_{self._suffix}" if self._suffix else "")
 
     def admin(self, which: str | None = None) -> str:
-        """Return an administrator's connection string of one of them, or of the server."""
+        """
+        Return an administrator's connection string of one of the databases, or of
+        the server.
+        """
         if self.server is not None:
             return self.server.dsn(self.name(which) if which else "postgres")
         assert self._admin_dsn is not None  # noqa: S101 - one of the two is given
@@ -56,7 +59,7 @@ class Databases:
 
     def create(self, folder: Path) -> None:
         """
-        Start the server if it is ours, make both databases and a password for each role.
+        Start our server, if there is one; create both databases and a password for each role.
 
         Raises:
             StackError: The server given has our roles already, or refuses.
@@ -84,15 +87,17 @@ class Databases:
                 ).fetchall():
                     connection.execute("CREATE EXTENSION IF NOT EXISTS timescaledb")
         except (psycopg.Error, SessionRefused) as exc:
-            raise StackError(f"the database server refused ({type(exc).__name__})") from None
+            raise StackError(f"The database server refused ({type(exc).__name__})") from None
 
     def _check_dsn(self) -> None:
         try:
             conninfo.conninfo_to_dict(self._admin_dsn or "")
         except psycopg.ProgrammingError:
-            # Not its text: it repeats what was given, and with it a password.
+            # The text of the error is withheld, because it repeats the connection string and with
+            # it a password.
             raise StackError(
-                "--dsn is no connection string; write it as host=... dbname=postgres user=postgres"
+                "--dsn is not a connection string. Write it as"
+                " host=... dbname=postgres user=postgres"
             ) from None
 
     def _refuse_foreign_roles(self, connection: psycopg.Connection) -> None:
@@ -111,14 +116,14 @@ class Databases:
         return self._folder / f"{role}.password"
 
     def admin_files(self, which: str) -> tuple[Path, str]:
-        """Return a file with an administrator's password, and the DSN without it."""
+        """Return a file with an administrator's password, and the connection string without it."""
         parts = conninfo.conninfo_to_dict(self.admin(which))
         path = self._folder / f"{which}.admin"
         files.write(path, str(parts.pop("password", "")).encode())
         return path, conninfo.make_conninfo("", **parts)
 
     def settings(self, which: str, role: str) -> Table:
-        """Return how a program reaches one of them as *role*."""
+        """Return the settings with which a program connects to a database as *role*."""
         parts = conninfo.conninfo_to_dict(self.admin())
         parts.pop("password", None)
         parts.update(dbname=self.name(which), user=role)
@@ -128,7 +133,7 @@ class Databases:
         }
 
     def role_passwords(self) -> list[str]:
-        """Return the arguments that give each role its password."""
+        """Return the arguments that set the password of each role."""
         return [
             argument
             for role in _ROLES
@@ -137,7 +142,7 @@ class Databases:
 
     def close(self) -> None:
         """
-        Stop our server; of somebody else's, drop what was made there.
+        Stop our server; on a given server, drop what was created there.
 
         Raises:
             StackError: The server given is gone, or refuses.
@@ -151,7 +156,7 @@ class Databases:
             self._drop()
         except (psycopg.Error, SessionRefused) as exc:
             raise StackError(
-                f"the database server refused ({type(exc).__name__}): the databases"
+                f"The database server refused ({type(exc).__name__}): the databases"
                 f" {' and '.join(self._created)} are left there"
             ) from None
 

@@ -11,18 +11,18 @@ from pathlib import Path
 
 
 class StackError(Exception):
-    """A server that the system needs cannot be had."""
+    """A server that the system needs cannot be started."""
 
 
 class NotInstalled(StackError):
-    """A program is not on this machine."""
+    """A program is not installed on this machine."""
 
     def __init__(self, program: str, mend: str) -> None:
         super().__init__(f"{program} is not installed. {mend}")
 
 
 class DidNotStart(StackError):
-    """A child process ended, or said nothing, before it was ready."""
+    """A child process ended, or did not answer, before it was ready."""
 
     def __init__(self, name: str, log: Path) -> None:
         super().__init__(f"{name} did not start; its log ends: {_end_of(log)}")
@@ -37,6 +37,6 @@ class HasEnded(StackError):
 
 
 def _end_of(log: Path) -> str:
-    # Logs hold nothing personal, so their end may be shown.
+    # Logs hold nothing personal, so that their end may be shown.
     lines = log.read_text(errors="replace").splitlines() if log.exists() else []
     return " / ".join(lines[-3:])

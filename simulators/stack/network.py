@@ -1,8 +1,8 @@
 """
-A network that fails: a TCP relay on loopback that can hold, delay, thin, cut and refuse.
+A network that fails: a TCP relay on loopback that can hold, delay, limit, cut and refuse.
 
-Knows nothing of what it carries. Runs on a thread of its own, so that tests and scenarios of any
-kind can drive it.
+Does not know what it carries. Runs on a thread of its own, so that tests and scenarios of any kind
+can control it.
 """
 
 import asyncio
@@ -19,32 +19,33 @@ import msgspec
 
 _CHUNK_BYTES: Final = 65_536
 _MAX_ON_THE_WAY: Final = 64
-"""Reads of one direction that are on their way; a network holds only so much."""
+"""Reads of one direction that may be on their way; a network holds a bounded number."""
 
 
 class Direction(enum.StrEnum):
-    """Which way bytes go."""
+    """The direction in which bytes go."""
 
     UP = "up"
-    """From whoever connected, to the server."""
+    """From the client to the server."""
     DOWN = "down"
 
 
 class Conditions(msgspec.Struct, frozen=True):
     """
-    How well each connection is carried, either way.
+    How well each connection is carried, in both directions.
 
     Args:
-        latency_s: How long everything takes.
+        latency_s: The delay of every read.
 
-        jitter_s: Up to how much longer, drawn for each read; nothing overtakes.
+        jitter_s: The most that is added to the delay, drawn for each read; no read overtakes
+            another.
 
-        stall: Share of the reads that wait for *stall_s*, and all behind them: what TCP makes of
-            a lost segment.
+        stall: Share of the reads that wait for *stall_s*, with all reads behind them, as after
+            a lost segment of TCP.
 
         stall_s: How long such a read waits.
 
-        bytes_per_s: No more than this; 0 for no bound.
+        bytes_per_s: The bandwidth; 0 for no limit.
     """
 
     latency_s: float = 0.0
@@ -54,7 +55,7 @@ class Conditions(msgspec.Struct, frozen=True):
     bytes_per_s: float = 0.0
 
     def delay_s(self, draw: random.Random) -> float:
-        """Return how long one read is on its way, bandwidth apart."""
+        """Return how long one read is on its way, without the effect of bandwidth."""
         delay = self.latency_s
         if self.jitter_s:
             delay += draw.uniform(0, self.jitter_s)
@@ -110,21 +111,21 @@ class Relay:
 
     @property
     def connections(self) -> int:
-        """How many connections it carries."""
+        """The number of connections that are carried."""
         return len(self._pairs)
 
     def hold(self, direction: Direction) -> None:
-        """Let no more bytes through in *direction*."""
+        """Pass no more bytes in *direction*."""
         self._wait(self._set(direction, is_open=False))
 
     def release(self) -> None:
-        """Let everything through again, and accept connections."""
+        """Pass everything again, and accept connections."""
         self._accepts = True
         for direction in Direction:
             self._wait(self._set(direction, is_open=True))
 
     def refuse(self) -> None:
-        """Accept no new connection: each is closed at once."""
+        """Accept no new connections: each is closed at once."""
         self._accepts = False
 
     def cut(self, share: float = 1.0) -> None:
@@ -133,10 +134,10 @@ class Relay:
 
     def vanish(self, share: float = 1.0) -> None:
         """
-        Let the connections that there are, or a share of them, go half open.
+        Make the present connections, or a share of them, half open.
 
-        Whatever is sent on them is lost, and neither end is told: as behind a router that has
-        forgotten them. New connections are carried.
+        What is sent on them is lost, and neither end is told, as behind a router that has lost its
+        state. New connections are carried.
         """
         self._wait(self._vanish(share))
 
@@ -158,7 +159,7 @@ class Relay:
             event.set()
         self.conditions = PERFECT
         await self._cut(1.0)
-        # They end by themselves now; to cancel what asyncio started for a connection, it logs.
+        # They end by themselves now. Cancelling the tasks that asyncio started would be logged.
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
         if tasks:
             await asyncio.wait(tasks, timeout=5)
@@ -195,7 +196,7 @@ class Relay:
             writer.transport.abort()
             return
         if self._is_refusing():
-            # Refused, or stopped, while it was on its way.
+            # It was refused or stopped while the connection was being made.
             downstream.transport.abort()
             writer.transport.abort()
             return
@@ -218,7 +219,7 @@ class Relay:
     async def _carry(
         self, direction: Direction, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        """Carry one direction: one task takes what comes, another delivers it when it is time."""
+        """Carry one direction: one task reads, another one writes when the time has come."""
         way = _Way()
         delivering = asyncio.create_task(self._deliver(direction, way, writer))
         try:
@@ -229,7 +230,7 @@ class Relay:
                 if conditions.bytes_per_s:
                     at += len(data) / conditions.bytes_per_s
                 way.put(at, data)
-                # Then nobody reads, and TCP holds the sender back.
+                # Then nothing is read, and TCP holds the sender back.
                 await way.has_room.wait()
             way.put(way.last_at, b"")
             await delivering
@@ -242,7 +243,7 @@ class Relay:
     async def _deliver(
         self, direction: Direction, way: "_Way", writer: asyncio.StreamWriter
     ) -> None:
-        # Who is gone is noticed where reading ends; here it would be a failure that nobody awaits.
+        # A lost connection is noticed where it is read; an error here would not be awaited.
         with contextlib.suppress(OSError):
             while True:
                 at, data = await way.take()
@@ -258,7 +259,7 @@ class Relay:
 
 
 class _Way:
-    """What is on its way in one direction, in order."""
+    """The data on their way in one direction, in order."""
 
     def __init__(self) -> None:
         self.last_at = 0.0
@@ -268,7 +269,7 @@ class _Way:
         self._some: collections.deque[tuple[float, bytes]] = collections.deque()
 
     def put(self, at: float, data: bytes) -> None:
-        """Put *data*, to be delivered at *at*."""
+        """Add *data*, to be delivered at *at*."""
         self.last_at = at
         self._some.append((at, data))
         self._has_some.set()
@@ -276,7 +277,7 @@ class _Way:
             self.has_room.clear()
 
     async def take(self) -> tuple[float, bytes]:
-        """Return what is next."""
+        """Return the next data and their time."""
         await self._has_some.wait()
         found = self._some.popleft()
         if not self._some:

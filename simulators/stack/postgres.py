@@ -20,7 +20,7 @@ from simulators.stack.errors import DidNotStart, NotInstalled
 _ANSWERS: Final = ("ready", "standby")
 _FILE: Final = "vitalveil.conf"
 _TIMEOUT_S: Final = 120.0
-"""A recovery and a last checkpoint write what is dirty, on a disk that others write to."""
+"""Recovery and the last checkpoint write all dirty pages, on a disk that others use as well."""
 _SETTINGS: Final = """\
 listen_addresses = '127.0.0.1'
 unix_socket_directories = ''
@@ -48,9 +48,9 @@ class Postgres(msgspec.Struct):
     Args:
         folder: Its private folder.
 
-        programs: Folder of initdb and postgres; that of the wheel when None.
+        programs: Folder of initdb and postgres; that of the wheel if None.
 
-        port: Where it listens; chosen at the first start when 0.
+        port: Where it listens; chosen at the first start if 0.
     """
 
     folder: Path
@@ -61,12 +61,12 @@ class Postgres(msgspec.Struct):
 
     @property
     def data(self) -> Path:
-        """Its data directory."""
+        """The data directory."""
         return self.folder / "data"
 
     @property
     def log(self) -> Path:
-        """Its log."""
+        """The path of its log."""
         return self.folder / "postgres.log"
 
     def dsn(self, database: str = "postgres") -> str:
@@ -78,7 +78,7 @@ class Postgres(msgspec.Struct):
 
     def start(self) -> None:
         """
-        Create the cluster if need be, start it, and wait until it answers, if only to read.
+        Create the cluster if there is none, start the server, and wait until it answers queries.
 
         Raises:
             NotInstalled: The wheel is not installed, or the folder lacks a program.
@@ -104,7 +104,7 @@ class Postgres(msgspec.Struct):
             try:
                 child.wait_until(functools.partial(self._answers, child.pid), timeout_s=_TIMEOUT_S)
             except DidNotStart:
-                # Another process took the free port in between.
+                # Another process took the free port in the meantime.
                 if chosen or attempt == 4:
                     raise
                 continue
@@ -112,8 +112,8 @@ class Postgres(msgspec.Struct):
             return
 
     def _answers(self, pid: int) -> bool:
-        # The line that the postmaster writes last of all at a start. Whose start it was, the first
-        # one tells: a server that was killed leaves its file behind.
+        # The postmaster writes this line last at each start. The first line tells which start it
+        # was, because a server that was killed leaves its file behind.
         try:
             lines = (self.data / "postmaster.pid").read_text().splitlines()
         except OSError:
@@ -146,13 +146,13 @@ class Postgres(msgspec.Struct):
                 group=user,
                 extra_groups=[] if user is not None else None,
                 check=False,
-                # Ctrl-C at a terminal is for us, and we end it.
+                # Ctrl-C at a terminal is for this process, which then ends the server.
                 start_new_session=True,
             )
         password_file.unlink()
         if done.returncode != 0:
             raise DidNotStart("initdb", self.log)
-        # What ALTER SYSTEM writes, and pg_basebackup, goes above it.
+        # ALTER SYSTEM and pg_basebackup write above this.
         with (self.data / "postgresql.conf").open("a") as settings:
             settings.write(f"include = '{_FILE}'\n")
 
@@ -165,13 +165,13 @@ class Postgres(msgspec.Struct):
             settings.write(_SETTINGS.format(port=self.port, more=more))
 
     def stop(self) -> None:
-        """Stop the server, cutting connections; its last checkpoint may take a minute."""
+        """Stop the server and close all connections; its last checkpoint may take a minute."""
         if self.child is not None:
             self.child.stop(number=signal.SIGINT, timeout_s=_TIMEOUT_S)
             self.child = None
 
     def kill(self) -> None:
-        """End it as a power cut would."""
+        """Kill the server, as a power cut would."""
         if self.child is not None:
             self.child.kill()
             self.child = None
@@ -179,7 +179,7 @@ class Postgres(msgspec.Struct):
 
 
 def _unprivileged_user() -> int | None:
-    """Return whom to run as: PostgreSQL refuses to run as root."""
+    """Return the user to run as, because PostgreSQL refuses to run as root."""
     return pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else None
 
 
@@ -198,14 +198,14 @@ def _has_timescale(programs: Path) -> bool:
 
 
 def _reachable(programs: Path, folder: Path, user: int | None) -> Path:
-    """Return *programs*, or a copy of their installation that *user* can read."""
+    """Return *programs*, or a copy of the installation that *user* can read."""
     if user is None or all(path.stat().st_mode & 0o001 for path in [programs, *programs.parents]):
         return programs
     package = programs.parent.parent
     copy = folder / "programs" / package.name
     if not copy.exists():
         shutil.copytree(programs.parent, copy / programs.parent.name, symlinks=True)
-        # The programs look for these beside their package, relative to themselves.
+        # The programs look for these beside their own folder.
         libraries = package.with_name(f"{package.name}.libs")
         if libraries.exists():
             shutil.copytree(libraries, copy.with_name(libraries.name))

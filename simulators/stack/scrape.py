@@ -1,4 +1,4 @@
-"""Reads what a program says of itself: /metrics and /readyz."""
+"""Reads /metrics and /readyz of a program."""
 
 import http.client
 import urllib.error
@@ -35,7 +35,10 @@ class Metrics(msgspec.Struct, frozen=True):
         return found
 
     def quantile(self, name: str, quantile: float) -> float | None:
-        """Return a quantile of a histogram, interpolated in its bucket; None when it is empty."""
+        """
+        Return a quantile of a histogram, interpolated in its bucket; None if the histogram is
+        empty.
+        """
         buckets = sorted(
             (float(dict(labels)["le"]), value)
             for (other, labels), value in self.samples.items()
@@ -59,7 +62,7 @@ EMPTY: Final = Metrics({})
 
 
 def scrape(port: int) -> Metrics | None:
-    """Return what the program on *port* says of itself, or None when it does not answer."""
+    """Return the metrics of the program on *port*, or None if it does not answer."""
     text = _get(port, "/metrics")
     if text is None:
         return None
@@ -72,12 +75,12 @@ def scrape(port: int) -> Metrics | None:
             }
         )
     except ValueError:
-        # Something else listens there.
+        # Another program listens there.
         return None
 
 
 def is_ready(port: int) -> bool:
-    """Tell whether the program on *port* says that it is ready."""
+    """Tell whether the program on *port* reports that it is ready."""
     return _get(port, "/readyz") is not None
 
 

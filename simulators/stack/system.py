@@ -1,8 +1,8 @@
 """
 The whole system on one machine: database, broker, trust, ingest and agents as child processes.
 
-Everything lies in one private folder and listens on loopback, on free ports. The demo runs it, the
-acceptance tests break it.
+Everything lies in one private folder and listens on free ports of loopback. The demo runs it, and
+the acceptance tests break parts of it.
 """
 
 import contextlib
@@ -37,7 +37,7 @@ _ENDING: Final = (Signals.SIGINT, Signals.SIGTERM, Signals.SIGHUP)
 
 
 class CommandFailed(StackError):
-    """A command of ours ended with an error."""
+    """A command of `vitalveil` ended with an error."""
 
 
 class LocalAgent(msgspec.Struct):
@@ -50,28 +50,28 @@ class LocalAgent(msgspec.Struct):
 
     @property
     def sensors(self) -> Path:
-        """The socket on which it waits for its recorded sensors."""
+        """The socket on which it listens for recorded sensors."""
         return self.folder / "sensors.sock"
 
     @property
     def configuration(self) -> Path:
-        """Its settings."""
+        """The path of its settings."""
         return self.folder / "agent.toml"
 
     @property
     def state(self) -> Path:
-        """Where it keeps its spool and its lease."""
+        """The folder of its spool and its lease."""
         return self.folder / "state"
 
     @property
     def log(self) -> Path:
-        """Its log."""
+        """The path of its log."""
         return self.folder / "agent.log"
 
 
 class System:
     """
-    The parts, each of which can be started, stopped and killed.
+    The parts of a system, each of which can be started, stopped and killed. Created by `system`.
 
     Use `system` to have it torn down.
     """
@@ -94,17 +94,17 @@ class System:
 
     @property
     def pki(self) -> Path:
-        """Certificates of broker and services."""
+        """The folder of certificates of broker and services."""
         return self.folder / "pki"
 
     @property
     def keys(self) -> Path:
-        """Ingest's key pair."""
+        """The folder of ingest's key pair."""
         return self.folder / "ingest-keys"
 
     @property
     def ingest_log(self) -> Path:
-        """Ingest's log."""
+        """The path of ingest's log."""
         return self.folder / "ingest.log"
 
     def prepare(self, *, ingest: Table | None = None, lease_ttl_s: float = 3600.0) -> None:

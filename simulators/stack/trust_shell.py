@@ -1,4 +1,4 @@
-"""`vitalveil trust batch` as a child: many commands of trust in one process."""
+"""`vitalveil trust batch` as a child process: many commands of trust in one process."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ INVENTED_YES: Final = (
     "--given-by", "self", "--captured-by", "checkbox", "--locale", "en-GB", "--given-at", "now",
     "--text-sha256", hashlib.sha256(_TEXT.encode()).hexdigest(),
 )  # fmt: skip
-"""How invented people agree: trust fills in nothing of it."""
+"""How invented people consent: trust fills in nothing of it."""
 INVENTED_BIRTH: Final = ("--born", "1980-01")
 
 
@@ -28,7 +28,7 @@ class TrustCommandFailed(StackError):
 
 
 class TrustShell:
-    """Speaks to trust in the only way that an outsider can: its command line."""
+    """Runs commands of trust through its command line, as an operator does."""
 
     def __init__(self, configuration: Path, *, log: Path) -> None:
         self._log = log.open("ab")
@@ -39,18 +39,18 @@ class TrustShell:
             stderr=self._log,
             env=dict(os.environ),
             text=True,
-            # Ctrl-C at a terminal is for us, and we end it.
+            # Ctrl-C at a terminal is for this process, which then ends the shell.
             start_new_session=True,
         )
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """The process id."""
         return self._process.pid
 
     def run(self, *arguments: str) -> dict[str, Any]:
         """
-        Run one command; return what it says.
+        Run one command; return its result.
 
         Raises:
             CommandFailed: Trust refused it, or is gone.
@@ -71,7 +71,7 @@ class TrustShell:
         return reply
 
     def close(self) -> None:
-        """End it."""
+        """Close the shell and wait for its end."""
         if self._process.stdin is not None:
             self._process.stdin.close()
         try:

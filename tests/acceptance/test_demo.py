@@ -179,7 +179,7 @@ def test_ctrl_c_at_any_step_leaves_nothing(folder: Path, tmp_path: Path, step: s
         time.sleep(0.2)
     assert process.wait(30) == 130
     text = said.read_text()
-    assert text.endswith("vitalveil demo: stopped; nothing is left behind\n")
+    assert text.endswith("vitalveil demo: stopped, and everything was removed\n")
     assert "did not start" not in text
     # What is raised while Python forks is swallowed, and told; the next press ends it.
     assert text.count("Traceback") == text.count("Exception ignored in")
@@ -193,8 +193,8 @@ def test_ctrl_c_at_any_step_leaves_nothing(folder: Path, tmp_path: Path, step: s
         (["--duration", "nan"], "--duration"),
         (["--speed", "nan"], "--speed"),
         (["--agents", "51"], "simulate fleet"),
-        (["--dsn", "hunter2"], "no connection string"),
-        (["--source", "/nowhere/at/all"], "there is no folder"),
+        (["--dsn", "hunter2"], "not a connection string"),
+        (["--source", "/nowhere/at/all"], "There is no folder"),
         (["--dsn", "host=127.0.0.1 port=1 dbname=x user=x password=hunter2"], "database server"),
     ],
     ids=[

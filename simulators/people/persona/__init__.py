@@ -1,7 +1,8 @@
 """
-Invented people, where no recording is at hand: physiology from a seed, the same every time.
+Invented people, for runs without recordings: a physiology that follows from a seed.
 
-Pure functions of a seed and of time. They move like the real thing (nights, meals, exercise,
-hypoglycaemia) and fail like it (warm-up, lost contact, saturation); they are no model to learn
-medicine from.
+Pure functions of a seed and of time. Values move like measured ones (nights, meals, exercise,
+hypoglycaemia) and sensors fail like real ones (warm-up, lost contact, saturation). Not a model to
+learn medicine from: shapes and constants were chosen by eye and compared with recordings in
+`docs/personas.md`.
 """

@@ -1,4 +1,4 @@
-"""What an invented person is like, and what she does on each of her days."""
+"""The traits of an invented person, and what they do on each day."""
 
 import random
 from typing import Final
@@ -15,13 +15,13 @@ class Traits(msgspec.Struct, frozen=True):
     resting_bpm: float
     maximal_bpm: float
     ectopic_share: float
-    """How many of her beats come early."""
+    """Share of heart beats that come early."""
     glucose_mmol_l: float
-    """Where her glucose settles, fasting."""
+    """Fasting glucose, to which meals and exercise return."""
     rise_per_gram: float
-    """mmol/L at the peak after a gram of carbohydrate."""
+    """Rise of glucose at its peak per gram of carbohydrate, in mmol/L."""
     sensor_lag_ms: int
-    """How far glucose between the cells is behind that in the blood."""
+    """Delay of glucose in interstitial fluid behind that in blood, in ms."""
 
 
 class Meal(msgspec.Struct, frozen=True):
@@ -32,7 +32,7 @@ class Meal(msgspec.Struct, frozen=True):
 
 
 class Exercise(msgspec.Struct, frozen=True):
-    """A bout; its intensity is a share of the heart-rate reserve."""
+    """A bout of exercise; its intensity is a share of the heart-rate reserve."""
 
     from_ms: int
     until_ms: int
@@ -47,11 +47,11 @@ class Day(msgspec.Struct, frozen=True):
     meals: tuple[Meal, ...]
     exercise: Exercise | None
     hypoglycaemia_ms: int | None
-    """When glucose is lowest, on a day on which it falls too low."""
+    """When glucose is lowest; None on a day without hypoglycaemia."""
 
 
 def traits_of(seed: str) -> Traits:
-    """Return the traits of the person that *seed* stands for."""
+    """Return the traits of the person with this seed."""
     draw = random.Random(f"{seed}/traits")
     return Traits(
         resting_bpm=draw.uniform(50, 72),
@@ -64,7 +64,7 @@ def traits_of(seed: str) -> Traits:
 
 
 def day_of(seed: str, number: int) -> Day:
-    """Return day *number*, from 0, of the person that *seed* stands for."""
+    """Return day *number*, counted from 0, of the person with this seed."""
     draw = random.Random(f"{seed}/day/{number}")
     midnight = number * DAY_MS
 
@@ -96,7 +96,7 @@ class Calendar:
         self._days: dict[int, Day] = {}
 
     def days_near(self, at_ms: int) -> tuple[Day, Day, Day]:
-        """Return the day of *at_ms* between its neighbours, which reach into it."""
+        """Return the days before, of and after *at_ms*; neighbouring days reach into it."""
         number = at_ms // DAY_MS
         for old in [known for known in self._days if known < number - 1]:
             del self._days[old]

@@ -1,8 +1,8 @@
 """
 Glucose over the day, and the CGM sensor that follows it with a lag and with noise.
 
-A sensor lives for ten days, the first hour of which it only warms up; beyond 2.2 to 22.2 mmol/L
-it shows its limit and no value; now and then it is silent, or at fault.
+A sensor lives for ten days, and warms up in the first hour. Beyond 2.2 to 22.2 mmol/L it reports
+its limit and no value. Sometimes it is silent or faulty.
 """
 
 import math
@@ -25,11 +25,11 @@ _FAULT: Final = 0.001
 
 
 def glucose_mmol_l(at_ms: int, traits: Traits, days: tuple[Day, Day, Day]) -> float:
-    """Return glucose in the blood at *at_ms*."""
+    """Return the glucose in blood at *at_ms*, in mmol/L, within 1.2 to 30."""
     hour = (at_ms % DAY_MS) / HOUR_MS
     dawn = 1.6 * math.exp(-(((hour - 6.5) / 1.6) ** 2))
     phase = traits.glucose_mmol_l * 10
-    # Of insulin, stress and days that are unlike each other.
+    # Slow changes by insulin, stress and differences between days.
     slow = 0.9 * math.sin(at_ms / 17_000_000 + phase) + 0.5 * math.sin(at_ms / 5_900_000 + phase)
     level = traits.glucose_mmol_l + dawn + slow
     for day in days:
@@ -47,20 +47,20 @@ def glucose_mmol_l(at_ms: int, traits: Traits, days: tuple[Day, Day, Day]) -> fl
 
 
 def _shape(x: float) -> float:
-    """Return a rise to 1 at x = 1 and a slow fall after it."""
+    """Return a curve that rises to 1 at x = 1 and falls slowly afterwards."""
     return x * math.exp(1 - x) if x > 0 else 0.0
 
 
 def cgm(seed: str, *, start_ms: int, age_ms: int) -> Iterator[Sample]:
     """
-    Yield what a CGM sensor shows each five minutes, without end, offsets from *start_ms*.
+    Yield the samples of a CGM sensor, one each five minutes, endless, offsets from *start_ms*.
 
     Args:
-        seed: Of the person.
+        seed: The seed of the person.
 
-        start_ms: In ms since her first midnight.
+        start_ms: In ms since the person's first midnight.
 
-        age_ms: How long her first sensor has been on by then.
+        age_ms: How long the person has worn the first sensor by then.
     """
     draw = random.Random(f"{seed}/cgm")
     traits, calendar = traits_of(seed), Calendar(seed)

@@ -1,8 +1,8 @@
 """
-A heart: its rate over the day, its beats, and the chest strap that listens.
+A heart: its rate over the day, its beats, and the chest strap that measures them.
 
-The strap's heart rate is the mean of its last intervals, so that rate and intervals agree: and,
-as in life, disagree for a moment when a beat comes early.
+The strap reports the mean of its last intervals as heart rate. So rate and intervals agree, and
+disagree for a moment when a beat comes early, as with a real strap.
 """
 
 import collections
@@ -28,7 +28,10 @@ _LOST_CONTACT_PER_S: Final = 1 / 7200
 
 
 def rate_bpm(at_ms: float, traits: Traits, days: tuple[Day, Day, Day]) -> float:
-    """Return the heart rate that body and day ask for at *at_ms*."""
+    """
+    Return the heart rate at *at_ms*, in beats per minute, within 38 and the person's
+    maximum.
+    """
     today = days[1]
     asleep = at_ms < today.wakes_ms or at_ms >= today.sleeps_ms
     # Lowest at four in the morning.
@@ -44,7 +47,7 @@ def rate_bpm(at_ms: float, traits: Traits, days: tuple[Day, Day, Day]) -> float:
 
 
 def _bustle(at_ms: float, traits: Traits) -> float:
-    """Return what standing up, stairs and errands add, for some minutes at a time."""
+    """Return what standing up, stairs and errands add, in beats per minute."""
     phase = traits.resting_bpm
     rhythm = math.sin(at_ms / 137_000 + phase) * math.sin(at_ms / 1_020_000 + 2 * phase)
     errand = math.sin(at_ms / 460_000 + 3 * phase) * math.sin(at_ms / 2_530_000 + phase)
@@ -52,7 +55,10 @@ def _bustle(at_ms: float, traits: Traits) -> float:
 
 
 def _effort(at_ms: float, bout: Exercise) -> float:
-    """Return the share of the reserve: rising within minutes, recovering more slowly."""
+    """
+    Return the share of the heart-rate reserve: it rises within minutes and recovers
+    more slowly.
+    """
     if at_ms <= bout.from_ms:
         return 0.0
     risen = bout.intensity * (1 - math.exp(-(min(at_ms, bout.until_ms) - bout.from_ms) / 70_000))
@@ -60,7 +66,7 @@ def _effort(at_ms: float, bout: Exercise) -> float:
 
 
 def _intervals(seed: str, start_ms: int) -> Iterator[tuple[float, int]]:
-    """Yield each beat: when, and the interval before it in ms."""
+    """Yield for each beat its time in ms, and the interval before it in ms."""
     draw = random.Random(f"{seed}/beats")
     traits, calendar = traits_of(seed), Calendar(seed)
     at_ms = float(start_ms)
@@ -71,7 +77,7 @@ def _intervals(seed: str, start_ms: int) -> Iterator[tuple[float, int]]:
         interval = regular * (1 + breathing + draw.gauss(0, 0.012)) * owed
         owed = 1.0
         if draw.random() < traits.ectopic_share:
-            # An early beat, and the pause that makes up for it.
+            # An early beat is followed by a compensatory pause.
             interval *= 0.62
             owed = 1.38
         rounded = max(280, round(interval))
@@ -80,7 +86,7 @@ def _intervals(seed: str, start_ms: int) -> Iterator[tuple[float, int]]:
 
 
 def strap(seed: str, *, start_ms: int) -> Iterator[Sample]:
-    """Yield what a strap shows each second, without end, offsets from *start_ms*."""
+    """Yield the samples of a strap, each second, endless, offsets from *start_ms*."""
     draw = random.Random(f"{seed}/contact")
     beats = _intervals(seed, start_ms)
     beat_ms, interval = next(beats)

@@ -1,8 +1,8 @@
 """
-How like the real thing invented people are: the same figures of recordings and of personas. Pure.
+The figures by which recorded and invented people are compared. Pure.
 
-A series stands on a regular grid, NaN where there is no value. Figures are of one person each; a
-group of people is told by the least and the greatest.
+A series stands on a regular grid, with NaN where there is no value. Each set of figures is of one
+person; a group is described by its least and its greatest figures.
 """
 
 import math
@@ -20,21 +20,28 @@ Series = NDArray[np.float64]
 _QUANTILES: Final = (1, 5, 25, 50, 75, 95, 99)
 _DAY_MS: Final = 86_400_000
 _WORN: Final = 0.5
-"""A day counts as worn when so much of it has values."""
+"""A day counts as worn if at least this share of its grid has values."""
 _EARLY: Final = 0.2
-"""An interval that is so much shorter or longer than its median neighbourhood is ectopy."""
+"""An interval counts as ectopic if it differs from the median around it by more than this
+share."""
 
 
 class LikenessFigures(msgspec.Struct, frozen=True):
-    """Of one person and one quantity, by name; in the quantity's unit, or a share."""
+    """
+    The figures of one person and one quantity, by name; in the unit of the quantity,
+    or shares.
+    """
 
     values: dict[str, float]
     autocorrelation: dict[int, float]
-    """By lag in minutes; in beats for intervals."""
+    """By lag: minutes on a grid, beats for intervals."""
 
 
 def on_grid(samples: Iterable[Sample], quantity: str, *, step_ms: int) -> Series:
-    """Return the values of *quantity* on a grid; where two meet, the later one."""
+    """
+    Return the values of *quantity* as a vector on a grid of *step_ms*; of two in one step, the
+    later.
+    """
     found = {
         round(sample.offset_ms / step_ms): sample.value
         for sample in samples
@@ -50,7 +57,7 @@ def on_grid(samples: Iterable[Sample], quantity: str, *, step_ms: int) -> Series
 
 
 def figures_of(series: Series, *, step_ms: int, lags_min: Sequence[int]) -> LikenessFigures:
-    """Return the figures of *series*."""
+    """Return quantiles, mean, deviation, missing share and autocorrelations of *series*."""
     present = series[~np.isnan(series)]
     values = {f"q{q:02d}": float(np.percentile(present, q)) for q in _QUANTILES}
     values["mean"] = float(present.mean())
@@ -65,7 +72,10 @@ def figures_of(series: Series, *, step_ms: int, lags_min: Sequence[int]) -> Like
 
 
 def autocorrelation(series: Series, lag: int) -> float:
-    """Return the correlation of *series* with itself so many steps later, where both are."""
+    """
+    Return the correlation of *series* with itself *lag* steps later, or NaN if it is
+    undefined.
+    """
     if not 0 < lag < len(series):
         return math.nan
     one, other = series[:-lag], series[lag:]
@@ -76,7 +86,7 @@ def autocorrelation(series: Series, lag: int) -> float:
 
 
 def missing_share(series: Series, *, step_ms: int) -> float:
-    """Return how much is missing, of the days on which the sensor was worn."""
+    """Return the share of missing values on days on which the sensor was worn, or NaN."""
     a_day = max(1, round(_DAY_MS / step_ms))
     days = [series[start : start + a_day] for start in range(0, len(series), a_day)]
     worn = [day for day in days if (~np.isnan(day)).mean() >= _WORN]
@@ -84,7 +94,10 @@ def missing_share(series: Series, *, step_ms: int) -> float:
 
 
 def interval_figures(intervals_ms: Sequence[float]) -> LikenessFigures:
-    """Return the figures of a run of RR intervals: SDNN, RMSSD and ectopy among them."""
+    """
+    Return mean, SDNN, RMSSD and the share of ectopic beats (Task Force of the ESC and NASPE,
+    1996).
+    """
     series = np.array(intervals_ms, dtype=np.float64)
     changes = np.diff(series)
     neighbours = np.median(np.lib.stride_tricks.sliding_window_view(series, 11), axis=1)
@@ -101,7 +114,7 @@ def interval_figures(intervals_ms: Sequence[float]) -> LikenessFigures:
 
 
 def span(people: Sequence[LikenessFigures]) -> Mapping[str, tuple[float, float]]:
-    """Return the least and the greatest of each figure over *people*."""
+    """Return the least and the greatest value of each figure over *people*."""
     found: dict[str, tuple[float, float]] = {}
     for name in people[0].values:
         each = [person.values[name] for person in people]

@@ -1,4 +1,4 @@
-"""The oxygen of an invented person, as an oximeter on her finger sees it."""
+"""The oxygen saturation of an invented person, as an oximeter on a finger measures it."""
 
 import random
 from collections.abc import Iterator
@@ -14,15 +14,15 @@ _TAKEN_OFF_PER_S: Final = 1 / 1800
 
 
 class Saturation(msgspec.Struct, frozen=True):
-    """What is seen in one second."""
+    """The saturation and pulse of one second."""
 
     spo2_percent: float | None
-    """None: no finger is in."""
+    """None when no finger is in the sensor."""
     pulse_bpm: float
 
 
 def saturations(seed: str, *, start_ms: int) -> Iterator[Saturation]:
-    """Yield one for each second, without end, from *start_ms* since her first midnight on."""
+    """Yield one for each second, endless, from *start_ms* since the person's first midnight on."""
     draw = random.Random(f"{seed}/oxygen")
     traits, calendar = traits_of(seed), Calendar(seed)
     usual = draw.uniform(95.5, 98.5)

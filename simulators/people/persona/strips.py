@@ -1,4 +1,4 @@
-"""When an invented person pricks her finger, and what the strip shows."""
+"""When an invented person measures with a test strip, and what the strip shows."""
 
 import enum
 import random
@@ -16,7 +16,7 @@ _ERROR: Final = 0.05
 
 
 class Moment(enum.StrEnum):
-    """Where in her day it is."""
+    """Where in the day a measurement lies."""
 
     FASTING = "fasting"
     BEFORE_MEAL = "before_meal"
@@ -25,16 +25,16 @@ class Moment(enum.StrEnum):
 
 
 class Fingerstick(msgspec.Struct, frozen=True):
-    """A measurement with a strip, *offset_ms* after the first moment."""
+    """A measurement with a strip, *offset_ms* after the start."""
 
     offset_ms: int
     moment: Moment
     mmol_per_l: float | None
-    """None: there was too little blood on it."""
+    """None when there was too little blood on the strip."""
 
 
 def fingersticks(seed: str, *, start_ms: int) -> Iterator[Fingerstick]:
-    """Yield what she measures, without end, from *start_ms* (since her first midnight) on."""
+    """Yield the measurements, endless, from *start_ms* since the person's first midnight on."""
     draw = random.Random(f"{seed}/strips")
     traits, calendar = traits_of(seed), Calendar(seed)
     number = start_ms // DAY_MS

@@ -1,1 +1,1 @@
-"""What all virtual sensors share: a radio, a GATT server, a clock, stored records, faults."""
+"""What all virtual sensors share: radio, GATT server, clock, stored records and faults."""

@@ -1,4 +1,4 @@
-"""What a sensor serves, in words of our own: services, characteristics, refusals."""
+"""The attributes that a sensor serves: services, characteristics and refusals. Without Bumble."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
@@ -26,14 +26,14 @@ class Characteristic(msgspec.Struct, frozen=True, kw_only=True):
     """A characteristic that a sensor serves."""
 
     number: int
-    """Its assigned number of 16 bits."""
+    """The assigned 16-bit number."""
     read: Callable[[], bytes] | None = None
     write: "Callable[[SensorLink, bytes], None] | None" = None
     """May raise `Refused`."""
     notifies: bool = False
     indicates: bool = False
     is_secret: bool = False
-    """Only a central that has paired may read and write it."""
+    """Whether only a paired central may read and write it."""
 
 
 class Service(msgspec.Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""The clock of a sensor: set by its owner, wrong by some minutes, forgotten with the battery."""
+"""The clock of a sensor: set by its owner, wrong by minutes, lost with the battery."""
 
 import datetime
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from simulators.sensor.device.attributes import Characteristic, Refused, Service
 from simulators.sensor.device.link import SensorLink
 
 RESET_TO: Final = datetime.datetime(2010, 1, 1)  # noqa: DTZ001 (a sensor's clock has no zone)
-"""What a clock shows whose battery was out; one meter of the field begins there."""
+"""What a clock shows after its battery was removed; one meter on the market begins there."""
 _SERVICE: Final = 0x1805
 _CURRENT_TIME: Final = 0x2A2B
 # Current Time Service 1.1.1, section 1.6: data field ignored.
@@ -22,7 +22,7 @@ _MINUTE_S: Final = 60
 
 class SensorClock:
     """
-    Two clocks in one, as the Glucose Service has it.
+    Holds the base time and the user-facing time of the Glucose Service.
 
     The base time never moves when the owner sets the clock; what she sees is the base time plus
     an offset of whole minutes. What is left, half a minute at most, goes into the base.
@@ -44,22 +44,22 @@ class SensorClock:
         return _shown(self._now() + self._base_ahead_s)
 
     def shown(self) -> datetime.datetime:
-        """Return what the owner sees."""
+        """Return the time that the owner sees."""
         return self.base() + datetime.timedelta(minutes=self.offset_min)
 
     def ahead_s(self) -> float:
-        """Return how far the owner's clock is ahead of the right time."""
+        """Return how many seconds the owner's clock is ahead of the right time."""
         return self._base_ahead_s + self.offset_min * _MINUTE_S
 
     def set(self, shown: datetime.datetime) -> None:
-        """Let the owner's clock show *shown*."""
+        """Set the owner's clock to *shown*."""
         difference_s = (shown - self.base()).total_seconds()
         self.offset_min = round(difference_s / _MINUTE_S)
         self._base_ahead_s += difference_s - self.offset_min * _MINUTE_S
         self.times_set += 1
 
     def reset(self) -> None:
-        """Forget everything, as when the battery was changed."""
+        """Reset the clock, as when the battery is changed."""
         self.offset_min = 0
         self._base_ahead_s += (RESET_TO - self.base()).total_seconds()
 
@@ -92,7 +92,7 @@ class SensorClock:
 
 
 def to_date_time(shown: datetime.datetime) -> DateTime:
-    """Return *shown* as a sensor writes it."""
+    """Return *shown* in the date-time format of a sensor."""
     return DateTime(shown.year, shown.month, shown.day, shown.hour, shown.minute, shown.second)
 
 

@@ -1,4 +1,4 @@
-"""What a virtual sensor does wrong, and at which of its values. Pure."""
+"""The faults of a virtual sensor, and the values at which they occur. Pure."""
 
 import enum
 import re
@@ -14,41 +14,41 @@ class FaultKind(enum.StrEnum):
     """
     The faults of sensors.
 
-    Those up to FLOOD strike a value that is to be sent, those up to CLOCK_RESET one that is
+    Faults up to FLOOD affect a value that is to be sent, those up to CLOCK_RESET a value that is
     measured, those up to ENDLESS a request for stored records, and DEAF a read. Each of the four
     is counted from 1 over the life of the sensor.
     """
 
     DROP = "drop"
-    """The link breaks in place of the value; what was sent just before still arrives."""
+    """The link breaks instead of the value; what was sent just before still arrives."""
     SILENCE = "silence"
-    """The value is not sent, and counts as sent."""
+    """The value is not sent, and is counted as sent."""
     MALFORMED = "malformed"
-    """The value is cut off in its middle."""
+    """The value is cut off in the middle."""
     WRONG_CRC = "wrong-crc"
-    """The last byte of the value is another; where it ends in a check, the check fails."""
+    """The last byte of the value is changed; if it is part of a checksum, the check fails."""
     REPEAT = "repeat"
-    """The value is sent as often as the number says; 2 if it says nothing."""
+    """The value is sent this many times; twice if no number is given."""
     OVERSIZED = "oversized"
-    """The value fills all that the link can carry."""
+    """The value is padded to all that the link can carry."""
     FLOOD = "flood"
-    """Values come so many times a second; 1000 if the number says nothing."""
+    """Values come this many times a second; 1000 if no number is given."""
     WARM_UP = "warm-up"
-    """The sensor says that it has not settled."""
+    """The sensor reports that it is still settling."""
     KETONE = "ketone"
-    """A meter stores ketones in place of glucose, and marks them so."""
+    """A meter stores ketones instead of glucose, and marks them so."""
     CLOCK_RESET = "clock-reset"
-    """The battery was out: the clock starts anew, and with it a session and a memory's count."""
+    """The battery was removed: clock, session and record numbers start again."""
     BUSY = "busy"
     """A request is refused with the ATT error 0xFE, procedure already in progress."""
     SERVER_BUSY = "server-busy"
     """A request is answered by the response 0x0A."""
     UNANSWERED = "unanswered"
-    """A request is accepted, and nothing ever follows."""
+    """A request is accepted, and nothing follows."""
     UNCOMPLETED = "uncompleted"
     """Half of the records come, and then the response 0x08, procedure not completed."""
     ENDLESS = "endless"
-    """The records come over and over again, until the link is dropped or the request aborted."""
+    """The records are sent repeatedly, until the link is dropped or the request is aborted."""
     DEAF = "deaf"
     """A read is never answered."""
 
@@ -61,17 +61,17 @@ _NOTATION: Final = re.compile(
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """A fault and where it strikes: from *first* to *last*, each *every*th."""
+    """A fault and the values at which it occurs: every *every*th from *first* to *last*."""
 
     kind: FaultKind
     first: int = 1
     last: int | None = None
-    """None: for ever."""
+    """None for no end."""
     every: int = 1
     number: int = 0
 
     def strikes(self, place: int) -> bool:
-        """Tell whether it strikes at *place*."""
+        """Tell whether the fault occurs at value number *place*."""
         return (
             place >= self.first
             and (self.last is None or place <= self.last)
@@ -81,7 +81,9 @@ class Fault(msgspec.Struct, frozen=True):
 
 def parse(text: str) -> Fault:
     """
-    Read a fault: `drop@40`, `repeat=3@10-20`, `silence@100-`, `drop@40-/40`, `busy`.
+    Read a fault such as `drop@40`, `repeat=3@10-20`, `silence@100-`, `drop@40-/40` or `busy`.
+
+    Without a place it always occurs; with one number, only there.
 
     Without a place it strikes always; with one number there, only then.
 
@@ -111,7 +113,7 @@ class Faults:
     The faults of one sensor, which may change while it runs.
 
     Args:
-        faults: Each as a `Fault`, or as `parse` reads it.
+        faults: Each as a `Fault`, or as text for `parse`.
     """
 
     def __init__(self, *faults: Fault | str) -> None:
@@ -120,7 +122,7 @@ class Faults:
 
     def add(self, *faults: Fault | str) -> None:
         """
-        Let *faults* strike from now on.
+        Have *faults* occur from now on.
 
         Raises:
             FaultError: One of them is no fault.
@@ -128,15 +130,18 @@ class Faults:
         self._faults += [parse(f) if isinstance(f, str) else f for f in faults]
 
     def clear(self) -> None:
-        """Let nothing go wrong any more."""
+        """Remove all faults."""
         self._faults.clear()
 
     def find(self, kind: FaultKind, place: int) -> Fault | None:
-        """Return the first fault of *kind* that strikes at *place*."""
+        """
+        Return the first fault of *kind* that occurs at value number *place*; None if there is
+        none.
+        """
         return next((f for f in self._faults if f.kind is kind and f.strikes(place)), None)
 
     def strikes(self, kind: FaultKind, place: int) -> bool:
-        """Tell whether a fault of *kind* strikes at *place*."""
+        """Tell whether a fault of *kind* occurs at value number *place*."""
         return self.find(kind, place) is not None
 
     def any_of(self, kinds: Iterable[FaultKind]) -> bool:

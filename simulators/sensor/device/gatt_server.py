@@ -1,4 +1,4 @@
-"""The GATT server of a sensor, by Bumble."""
+"""The GATT server of a sensor, built on Bumble."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from functools import reduce
@@ -31,15 +31,15 @@ class GattServer:
     Serves attributes to every connection of a device; fills `link.Server`.
 
     Args:
-        device: Bumble's device; not powered on yet.
+        device: Bumble's device, not powered on yet.
 
-        link_of: Tells which link a connection is; None if it is gone.
+        link_of: Returns the link of a connection; None if it is closed.
 
         changed: Called when a central subscribes or unsubscribes.
 
-        answer: Makes of what is read what is answered, when it is.
+        answer: Turns the value that is read into the answer, when the answer is due.
 
-        trusts: Tells whether a connection may see what is secret.
+        trusts: Tells whether a connection may read protected values.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class GattServer:
         self._served: dict[int, GattCharacteristic[bytes]] = {}
 
     def serve(self, service: Service) -> None:
-        """Serve *service* too."""
+        """Add *service* to what is served."""
         characteristics = [self._build(one) for one in service.characteristics]
         self._device.add_service(
             GattService(UUID.from_16_bits(service.number), list(characteristics))
@@ -116,7 +116,7 @@ class GattServer:
 
 
 def advertisement(name: str, services: Sequence[int]) -> bytes:
-    """Return what a sensor advertises; a name that is too long for it is cut off."""
+    """Return the advertisement of a sensor; a name that is too long is cut off."""
     flags = (
         AdvertisingData.Flags.LE_GENERAL_DISCOVERABLE_MODE
         | AdvertisingData.Flags.BR_EDR_NOT_SUPPORTED

@@ -1,4 +1,4 @@
-"""A connection as the sensor sees it: what goes out on it, and what goes wrong on the way."""
+"""A connection as the sensor sees it: what is sent on it, and which faults occur on the way."""
 
 import asyncio
 import collections
@@ -12,54 +12,61 @@ if TYPE_CHECKING:
     from bumble.device import Connection
 
 _LINGER_S: Final = 0.05
-"""What is sent just before a link drops may be lost by the receiver's host; this lets it pass."""
+"""What is sent just before a link drops may be lost by the receiver's host; this wait lets it
+arrive."""
 _MAX_KEPT: Final = 100_000
 _ATT_HEAD_BYTES: Final = 3
 
 
 class SensorCounters(msgspec.Struct):
-    """What a sensor has done."""
+    """The counters of a sensor."""
 
     connections: int = 0
     measured: int = 0
     values: int = 0
-    """That were due to be sent, contexts and faults included."""
+    """Values that were due to be sent, including contexts and faults."""
     notifications: int = 0
-    """That were put on the air; repeated ones count again."""
+    """Values that were sent; each repetition counts."""
     requests: int = 0
     """For stored records."""
     reads: int = 0
     drops: int = 0
-    """Links that broke from the sensor's side."""
+    """Links that the sensor broke."""
 
 
 class Wire(msgspec.Struct):
-    """What all the links of a sensor share."""
+    """What all links of a sensor share."""
 
     faults: Faults
     books: SensorCounters
     sent: "collections.deque[bytes]"
-    """What was put on the air, as it was; the last of it."""
+    """The last values that were sent, as they were sent."""
 
 
 def new_wire(faults: Faults | None) -> Wire:
-    """Return a wire on which nothing was sent yet."""
+    """Return the shared state of a sensor that has sent nothing yet."""
     return Wire(faults or Faults(), SensorCounters(), collections.deque(maxlen=_MAX_KEPT))
 
 
 class Server(Protocol):
-    """What a sensor serves: `gatt_server` fills it."""
+    """What a sensor serves; implemented by `gatt_server`."""
 
     def cccd(self, connection: "Connection", number: int) -> int:
-        """Return how *connection* configured characteristic *number*; 0 is not at all."""
+        """
+        Return the client configuration of characteristic *number* for *connection*;
+        0 for none.
+        """
         ...
 
     async def notify(self, connection: "Connection", number: int, value: bytes) -> None:
-        """Send *value* to *connection*, if it subscribed."""
+        """Send *value* to *connection* as a notification, if it subscribed."""
         ...
 
     async def indicate(self, connection: "Connection", number: int, value: bytes) -> None:
-        """Send *value* to *connection*, if it subscribed, and wait until it confirms."""
+        """
+        Send *value* to *connection* as an indication, if it subscribed; return when it is
+        confirmed.
+        """
         ...
 
 
@@ -68,11 +75,11 @@ class SensorLink:
     A connection to a central.
 
     Args:
-        connection: Bumble's.
+        connection: Bumble's connection.
 
         server: What the sensor serves.
 
-        wire: What it shares with the other links.
+        wire: What it shares with the other links of the sensor.
     """
 
     def __init__(self, connection: "Connection", server: Server, wire: Wire) -> None:
@@ -81,7 +88,7 @@ class SensorLink:
         self._wire = wire
         self.is_up = True
         self.procedure: asyncio.Task[None] | None = None
-        """What the central asked for last; it may still be under way, and ends with the link."""
+        """The procedure that the central asked for last; it ends with the link."""
         self._bound: set[asyncio.Task[None]] = set()
 
     @property
@@ -90,23 +97,26 @@ class SensorLink:
         return self.procedure is not None and not self.procedure.done()
 
     def subscribed(self, number: int) -> bool:
-        """Tell whether the central wants to be told of characteristic *number*."""
+        """Tell whether the central has subscribed to characteristic *number*."""
         return self.is_up and self._server.cccd(self._connection, number) != 0
 
     async def indicate(self, number: int, value: bytes) -> None:
-        """Send *value* of characteristic *number* and wait until the central confirms."""
+        """Send *value* of characteristic *number* and wait until the central confirms it."""
         if self.is_up:
             await self._server.indicate(self._connection, number, value)
 
     async def notify(self, number: int, value: bytes) -> None:
-        """Send *value* of characteristic *number*, faultlessly; nothing if nobody subscribed."""
+        """
+        Send *value* of characteristic *number* without faults; nothing without a
+        subscription.
+        """
         if self.subscribed(number):
             self._wire.books.notifications += 1
             self._wire.sent.append(value)
             await self._server.notify(self._connection, number, value)
 
     async def send(self, number: int, value: bytes) -> bool:
-        """Send *value* with the faults that are due; tell whether the link is still up."""
+        """Send *value* with the faults that are due; return whether the link is still up."""
         books, faults = self._wire.books, self._wire.faults
         books.values += 1
         place = books.values
@@ -127,12 +137,12 @@ class SensorLink:
             await self._connection.disconnect()
 
     def bind(self, task: asyncio.Task[None]) -> None:
-        """Let *task* end with the link."""
+        """Cancel *task* when the link ends."""
         self._bound.add(task)
         task.add_done_callback(self._bound.discard)
 
     def lost(self) -> None:
-        """Be told that the connection is gone."""
+        """End the link's tasks, because the connection is lost."""
         self.is_up = False
         for task in self._bound:
             task.cancel()

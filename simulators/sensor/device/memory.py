@@ -1,4 +1,4 @@
-"""The memory of a sensor: its records, and which of them a request is after. Pure."""
+"""The memory of a sensor: its records, and the selection of those that a request names. Pure."""
 
 import datetime
 import math
@@ -18,11 +18,11 @@ class StoredRecord(msgspec.Struct, frozen=True):
     """A stored record: the key that requests name, and the values that are sent for it."""
 
     key: int
-    """A sequence number, or the minutes since a session began."""
+    """A sequence number, or the minutes since the start of the session."""
     values: tuple[tuple[int, bytes], ...]
     """Each with the number of its characteristic."""
     shown_at: datetime.datetime | None = None
-    """When it was taken, by the owner's clock; None where that cannot be asked for."""
+    """When it was taken, by the owner's clock; None where requests cannot name the time."""
 
 
 class Memory:
@@ -30,9 +30,9 @@ class Memory:
     Records in the order in which they were taken.
 
     Args:
-        max_records: The oldest is forgotten when there are more.
+        max_records: The oldest record is dropped when there are more.
 
-        knows_time: Whether records may be asked for by the owner's clock.
+        knows_time: Whether requests may name records by the owner's clock.
     """
 
     def __init__(self, *, max_records: int, knows_time: bool) -> None:
@@ -47,7 +47,7 @@ class Memory:
         return iter(self._records)
 
     def add(self, record: StoredRecord) -> None:
-        """Keep *record*."""
+        """Add *record*."""
         self._records.append(record)
         del self._records[: -self._max_records]
 
@@ -56,12 +56,15 @@ class Memory:
         self._records.clear()
 
     def forget(self, records: Iterable[StoredRecord]) -> None:
-        """Forget *records*."""
+        """Delete *records*."""
         gone = set(records)
         self._records = [record for record in self._records if record not in gone]
 
     def select(self, request: racp.Request) -> list[StoredRecord] | RacpResponseCode:
-        """Return the records that *request* is after, or why it cannot be answered."""
+        """
+        Return the records that *request* names, or the code that says why it cannot
+        be answered.
+        """
         match request.operator:
             case Operator.ALL:
                 return list(self._records)
@@ -79,7 +82,7 @@ class Memory:
         bounds = [_place_of(bound) for bound in request.bounds]
         low = -math.inf if request.operator is Operator.UP_TO else bounds[0]
         high = math.inf if request.operator is Operator.FROM else bounds[-1]
-        # A bound that is no date is no number either, and compares as false.
+        # A bound that is not a date is NaN, and every comparison with it is false.
         if not low <= high:
             return RacpResponseCode.INVALID_OPERAND
         return [
@@ -90,7 +93,7 @@ class Memory:
 
 
 def _place_of(what: int | DateTime | datetime.datetime | None) -> float:
-    """Return *what* as a number to compare; NaN for a date that is none."""
+    """Return *what* as a number that can be compared; NaN for an invalid date."""
     if isinstance(what, int):
         return what
     shown = what.as_datetime() if isinstance(what, DateTime) else what

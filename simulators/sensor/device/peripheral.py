@@ -1,4 +1,7 @@
-"""A Bluetooth peripheral: advertises, is connected to, and does what its kind of sensor does."""
+"""
+A Bluetooth peripheral: advertises, accepts connections, and runs what its kind of
+sensor does.
+"""
 
 import abc
 import asyncio
@@ -32,14 +35,14 @@ _FAREWELL_S: Final = 2.0
 
 
 class Security(msgspec.Struct, frozen=True):
-    """What a sensor asks for before it shows what it measures: pairing."""
+    """The pairing that a sensor requires before it shows its values."""
 
     passkey: int | None = None
-    """What its display shows to whoever pairs; None for a sensor without a display."""
+    """The passkey that its display shows; None for a sensor without a display."""
 
 
 class _Delegate(PairingDelegate):
-    """A display that shows a passkey, or nothing to show it on."""
+    """A display that shows a passkey, or no display."""
 
     def __init__(self, passkey: int | None) -> None:
         shows = PairingDelegate.IoCapability.DISPLAY_OUTPUT_ONLY
@@ -53,7 +56,7 @@ class _Delegate(PairingDelegate):
 
 class Peripheral(abc.ABC):
     """
-    A sensor on the air.
+    A sensor on the air; the base class of all kinds of sensors.
 
     No sensor is of this kind alone: one derives from it and says what it serves (`services`) and
     what it does by itself while it is on (`run`).
@@ -101,26 +104,26 @@ class Peripheral(abc.ABC):
 
     @property
     def faults(self) -> Faults:
-        """What it does wrong; may be changed at any time."""
+        """The faults of the sensor; may be changed at any time."""
         return self._wire.faults
 
     @property
     def books(self) -> SensorCounters:
-        """What it has done."""
+        """The counters of the sensor."""
         return self._wire.books
 
     @property
     def sent(self) -> "collections.deque[bytes]":
-        """The values that were put on the air, in their order."""
+        """The values that were sent, in their order."""
         return self._wire.sent
 
     @abc.abstractmethod
     def services(self) -> Sequence[Service]:
-        """Return what it serves, beside its battery level."""
+        """Return the services of the sensor, beside its battery level."""
 
     @abc.abstractmethod
     async def run(self) -> None:
-        """Do what the sensor does by itself; it is cancelled when the sensor is switched off."""
+        """Do what the sensor does by itself; cancelled when the sensor is switched off."""
 
     async def switch_on(self, air: RadioMedium) -> None:
         """Begin to advertise in *air*."""
@@ -151,14 +154,14 @@ class Peripheral(abc.ABC):
         self._life = self.spawn(self.run(), "run")
 
     async def switch_off(self) -> None:
-        """Be gone at once, as with an empty battery; what went wrong inside is raised."""
+        """Stop at once, as with an empty battery; errors of the sensor's tasks are raised here."""
         self._in_reach = False
         self._gone.set()
         tasks, self._tasks = self._tasks, set()
         for task in tasks:
             task.cancel()
         results = await asyncio.gather(*tasks, return_exceptions=True)
-        # A dongle that was pulled out answers nothing any more.
+        # A dongle that was pulled out does not answer any more.
         with contextlib.suppress(TimeoutError, BaseBumbleError):
             async with asyncio.timeout(_FAREWELL_S):
                 await self._say_farewell()
@@ -176,23 +179,23 @@ class Peripheral(abc.ABC):
             await self._device.power_off()
 
     async def drop(self) -> None:
-        """Break every connection from the sensor's side, and go on advertising."""
+        """Break every connection from the sensor's side, and continue to advertise."""
         for link in list(self.links):
             await link.drop()
 
     async def hide(self) -> None:
-        """Go out of reach: no connection, no advertising, until `appear`."""
+        """Go out of reach: no connections and no advertising until `appear`."""
         self._in_reach = False
         await self.drop()
         await self._advertise()
 
     async def appear(self) -> None:
-        """Come into reach."""
+        """Come into reach again."""
         self._in_reach = True
         await self._advertise()
 
     async def _advertise(self) -> None:
-        """Advertise, or no more, as it should be once this has its turn."""
+        """Start or stop advertising, as the state of the sensor requires at that moment."""
         device = self._on()
         async with self._radio_turn:
             if self._in_reach:
@@ -201,21 +204,21 @@ class Peripheral(abc.ABC):
                 await device.stop_advertising()
 
     async def forget_bonds(self) -> None:
-        """Know nobody any more, as after a change of the battery."""
+        """Delete all bonds, as after a change of the battery."""
         self._trusted.clear()
         keystore = self._on().keystore
         if keystore is not None:
             await keystore.delete_all()
 
     def spawn(self, work: Coroutine[object, object, None], what: str) -> asyncio.Task[None]:
-        """Do *work* until it ends or the sensor is switched off; its errors come out there."""
+        """Run *work* until it ends or the sensor is switched off, which raises its errors."""
         task = asyncio.create_task(work, name=f"sensor {what}")
         self._tasks.add(task)
         task.add_done_callback(self._ended)
         return task
 
     def tell(self, link: SensorLink, number: int, value: bytes) -> None:
-        """Indicate *value* of characteristic *number*, as soon as the write is answered."""
+        """Indicate *value* of characteristic *number* as soon as the write is answered."""
         link.bind(self.spawn(link.indicate(number, value), "answer"))
 
     def _ended(self, task: asyncio.Task[None]) -> None:
@@ -223,24 +226,28 @@ class Peripheral(abc.ABC):
             self._tasks.discard(task)
 
     async def subscribers(self, number: int) -> list[SensorLink]:
-        """Wait for centrals that want to be told of characteristic *number*; return them."""
+        """Wait for centrals that subscribed to characteristic *number*; return them."""
         while not (links := [link for link in self.links if link.subscribed(number)]):
             self._changed.clear()
             await self._changed.wait()
         return links
 
     async def pace(self, usual_s: float) -> None:
-        """Wait until the next value is due: *usual_s* after the last, but for a flood."""
+        """
+        Wait until the next value is due: *usual_s* after the last one, or sooner
+        during a flood.
+        """
         flood = self.faults.find(FaultKind.FLOOD, self.books.values + 1)
         now = asyncio.get_running_loop().time()
-        # From when it was due, not from when it came: or each late waking would slow a flood.
+        # Counted from when the value was due, not from when it was sent; otherwise late wake-ups
+        # would slow a flood.
         due = self._due + (usual_s if flood is None else 1 / flood.number)
         self._due = due if due > now - _CATCHES_UP_S else now
         await asyncio.sleep(max(0.0, self._due - now))
 
     def _on(self) -> Device:
         if self._device is None:
-            raise RuntimeError("the sensor is not switched on")
+            raise RuntimeError("The sensor is not switched on.")
         return self._device
 
     def _configuration(self) -> DeviceConfiguration:
@@ -282,7 +289,7 @@ class Peripheral(abc.ABC):
             self._trusted.add(str(connection.peer_address))
 
     def _trusts(self, connection: Connection) -> bool:
-        # Bumble takes a link that is encrypted for one whose passkey was typed.
+        # Bumble accepts a link that is encrypted in place of one whose passkey was typed.
         return bool(connection.encryption) and str(connection.peer_address) in self._trusted
 
     def _on_disconnection(self, connection: Connection) -> None:

@@ -35,19 +35,19 @@ class RecordAccess:
     Answers requests for the records of *memory*, one at a time for each link.
 
     Args:
-        sensor: Whose control point it is.
+        sensor: The owner of the control point.
 
-        memory: What is asked for.
+        memory: The records.
 
-        told_by: The characteristic that carries records; without a subscription to it, and to
-            the control point itself, a request is refused, as the Glucose Service asks.
+        told_by: The characteristic that carries records. Without a subscription to it and to
+            the control point, a request is refused, as the Glucose Service requires.
     """
 
     def __init__(self, sensor: Peripheral, memory: Memory, *, told_by: int) -> None:
         self.gap_s = 0.0
-        """How long the sensor takes before each record."""
+        """How long the sensor waits before each record, in seconds."""
         self.requests: list[bytes] = []
-        """What was written to the control point, as it was."""
+        """What was written to the control point, byte for byte."""
         self._sensor = sensor
         self._memory = memory
         self._told_by = told_by
@@ -130,7 +130,7 @@ class RecordAccess:
 
 
 def _complaint(value: bytes, error: DecodeError) -> RacpResponseCode:
-    """Return what a sensor says of *value*, which is no request because of *error*."""
+    """Return the response to *value*, which is not a valid request because of *error*."""
     if not isinstance(error, ReservedValue):
         return RacpResponseCode.INVALID_OPERAND
     if error.field == "operator":

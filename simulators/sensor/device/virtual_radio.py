@@ -1,4 +1,4 @@
-"""The air between radios of one process: what one sends, the others hear."""
+"""The air between the radios of one process: what one sends, the others receive."""
 
 import asyncio
 import contextlib
@@ -15,19 +15,19 @@ from usb1 import USBError  # type: ignore[import-untyped]  # it has no stubs
 
 from simulators.errors import PortError
 
-# Where a kernel is the host: Bumble answers the enhanced commands of these features with plain
-# events, and a connection is never seen to come up (google/bumble#841).
+# Where a kernel is the host, Bumble answers the enhanced commands of these features with plain
+# events, and a connection never comes up (google/bumble#841).
 _HIDDEN_FEATURES: Final = hci.LeFeatureMask.LL_PRIVACY | hci.LeFeatureMask.LE_EXTENDED_ADVERTISING
 
 
-# A kernel gives a controller without an address no index.
+# A kernel ignores a controller without an address.
 _PUBLIC: Final = "C0:FF:EE:00:00:FF"
 
 
 @contextlib.asynccontextmanager
 async def open_port(name: str) -> AsyncIterator[tuple[TransportSource, TransportSink]]:
     """
-    Open a port for HCI by the name that Bumble has for it: vhci, usb:0, tcp-server:HOST:PORT.
+    Open an HCI port by Bumble's name for it: vhci, usb:0, tcp-server:HOST:PORT.
 
     Raises:
         PortError: There is no such port, or it cannot be opened.
@@ -44,10 +44,10 @@ async def open_port(name: str) -> AsyncIterator[tuple[TransportSource, Transport
 
 class _Link(LocalLink):
     """
-    Carries data under the address that its connection was made with.
+    Carries data under the address with which its connection was made.
 
-    Bumble 0.0.236 stamps it with the sender's present random address. Linux takes a fresh one
-    for each scan, so that after one a connection would carry nothing any more.
+    Bumble 0.0.236 stamps data with the sender's present random address. Linux takes a new address
+    for each scan, so that after a scan a connection would carry nothing any more.
     """
 
     def send_acl_data(
@@ -59,7 +59,7 @@ class _Link(LocalLink):
     ) -> None:
         connection = sender_controller.le_connections.get(destination_address)
         receiver = self.find_le_controller(destination_address)
-        # Sent to somebody who has just gone: lost, as on the air.
+        # Sent to a radio that has just been removed: lost, as on the air.
         if connection is not None and receiver is not None:
             asyncio.get_running_loop().call_soon(
                 receiver.on_link_acl_data, connection.self_address, transport, data
@@ -68,10 +68,10 @@ class _Link(LocalLink):
 
 class VirtualRadio(Controller):
     """
-    A virtual controller, with what Bumble's leaves out.
+    A virtual controller that completes Bumble's.
 
-    Bumble 0.0.236 accepts the command that cancels a connection and does nothing: the next one
-    is disallowed for ever.
+    Bumble 0.0.236 accepts the command that cancels a connection and does nothing: the next one is
+    disallowed for good.
     """
 
     def on_hci_le_create_connection_cancel_command(
@@ -80,7 +80,8 @@ class VirtualRadio(Controller):
         pending, self.pending_le_connection = self.pending_le_connection, None
         if pending is None:
             return hci.HCI_StatusReturnParameters(hci.HCI_ErrorCode.COMMAND_DISALLOWED_ERROR)
-        # Core specification, volume 4, part E, 7.8.13: the event comes after the command's end.
+        # Core specification, volume 4, part E, 7.8.13: the event comes after the command has
+        # ended.
         asyncio.get_running_loop().call_soon(
             self.send_hci_packet, _cancelled(pending.peer_address)
         )
@@ -102,17 +103,17 @@ def _cancelled(peer: hci.Address) -> hci.HCI_LE_Connection_Complete_Event:
 
 
 class RadioMedium:
-    """Radios that hear each other, and nobody else."""
+    """Radios that receive each other, and no others."""
 
     def __init__(self) -> None:
         self._link = _Link()  # type: ignore[no-untyped-call]  # Bumble's own gap
 
     def radio(self, name: str) -> VirtualRadio:
-        """Return a new radio, for a host in this process."""
+        """Return a new radio for a host in this process."""
         return VirtualRadio(name, link=self._link)
 
     def attach(self, source: TransportSource, sink: TransportSink) -> VirtualRadio:
-        """Return a new radio, for the host behind *source* and *sink*."""
+        """Return a new radio for the host behind *source* and *sink*."""
         radio = VirtualRadio(
             "host", host_source=source, host_sink=sink, link=self._link, public_address=_PUBLIC
         )
@@ -120,7 +121,7 @@ class RadioMedium:
         return radio
 
     def remove(self, radio: VirtualRadio) -> None:
-        """Take *radio* away: nobody hears it any more, and nobody is told."""
+        """Remove *radio*: no other radio receives it any more, and none is told."""
         radio.le_legacy_advertiser.stop()
         for advertising in radio.advertising_sets.values():
             advertising.stop()

@@ -1,4 +1,4 @@
-"""A CGM sensor: tells each value when it has it, and keeps it to be asked for."""
+"""A CGM sensor: sends each value when it is measured, and keeps it for later requests."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Final
@@ -17,23 +17,23 @@ from wire.quantities import GLUCOSE_MG_DL_PER_MMOL_L
 
 MEASUREMENT: Final = 0x2AA7
 WITH_CRC: Final = Quirks(e2e_crc=True)
-"""A sensor whose values end in a check, as the specification has it."""
+"""A sensor whose values end in a checksum, as the specification requires."""
 _MAX_RECORDS: Final = 4000
 _QUALITY_PERCENT: Final = 98.0
 
 
 class CgmSensor(Peripheral):
     """
-    Measures on whether somebody listens or not; records are named by the minute of the session.
+    Measures whether a central listens or not; records are named by the minute of the session.
 
     Args:
         address: As in `Peripheral`, and so is what is not named here.
 
         now: Seconds since 1970.
 
-        readings: What it shows, each when it is time; None if that is done by `measure`.
+        readings: What it measures, each when it is due; None if the caller uses `measure`.
 
-        quirks: How it departs from the specification.
+        quirks: How the sensor differs from the specification.
     """
 
     advertised = (0x181F,)
@@ -66,7 +66,7 @@ class CgmSensor(Peripheral):
                 await self.tell_all(self.measure(reading))
 
     async def tell_all(self, record: StoredRecord) -> None:
-        """Send *record* to whoever listens."""
+        """Send *record* to every subscribed central."""
         for link in [link for link in self.links if link.subscribed(MEASUREMENT)]:
             for number, value in record.values:
                 await link.send(number, value)

@@ -1,4 +1,4 @@
-"""The session of a CGM sensor: when it began, how it is, how it is steered."""
+"""The session of a CGM sensor: its start, its state and its control point."""
 
 import datetime
 from collections.abc import Callable
@@ -37,7 +37,7 @@ _FEATURE: Final = 0x2AA8
 _STATUS: Final = 0x2AA9
 _START: Final = 0x2AAA
 _RUN_TIME: Final = 0x2AAB
-# CGM Service 1.0.2, section 1.6: error codes of its own.
+# CGM Service 1.0.2, section 1.6: error codes of this service.
 _MISSING_CRC: Final = 0x80
 _INVALID_CRC: Final = 0x81
 _OUT_OF_RANGE: Final = 0xFF
@@ -64,7 +64,7 @@ _SET: Final = {
 
 class CgmSession:
     """
-    What a CGM sensor knows of its session, and the control point that steers it.
+    The state of a CGM session, and the control point that changes it.
 
     The sensor has no clock: it counts minutes from the start of the session, and knows the date
     of that only when a collector has written it.
@@ -92,11 +92,11 @@ class CgmSession:
         """Bits of `cgm.Annunciation`."""
         self.is_running = True
         self.start = _UNKNOWN_START
-        """When it began, as a collector wrote it."""
+        """The start of the session, as a collector wrote it."""
         self.operations: list[Operation] = []
         """What collectors wrote to the control point."""
         self.started_at = now()
-        """When it did begin, in seconds since 1970."""
+        """The true start of the session, in seconds since 1970."""
         self._sensor = sensor
         self._now = now
         self._quirks = quirks
@@ -104,18 +104,18 @@ class CgmSession:
         self._levels = dict.fromkeys(_LEVELS.values(), 0.0)
 
     def minute(self) -> int:
-        """Return the minutes since it began."""
+        """Return the minutes since the start of the session."""
         return min(int((self._now() - self.started_at) // _MINUTE_S), 0xFFFF)
 
     def begin(self, *, ago_s: float = 0.0) -> None:
-        """Begin another session, of which no collector knows yet."""
+        """Begin another session, of which no collector knows yet, *ago_s* seconds ago."""
         self.started_at = self._now() - ago_s
         self.start = _UNKNOWN_START
         self.is_running = True
         self.annunciation = 0
 
     def characteristics(self) -> tuple[Characteristic, ...]:
-        """Return what tells of the session, to be served."""
+        """Return the characteristics of the session, to be served."""
         secret, quirks = self._sensor.is_secret, self._quirks
         bits = Feature.TREND | Feature.QUALITY | (Feature.E2E_CRC if quirks.e2e_crc else 0)
         feature = CgmFeature(
@@ -156,7 +156,8 @@ class CgmSession:
         written = start.date_time.as_datetime()
         if written is None:
             raise Refused(_OUT_OF_RANGE)
-        # A collector writes the present time; the sensor makes the start of it by its minutes.
+        # A collector writes the present time; the sensor derives the start from its count of
+        # minutes.
         began = written - datetime.timedelta(minutes=self.minute())
         self.start = SessionStart(to_date_time(began), start.zone)
 
@@ -211,7 +212,7 @@ class CgmSession:
 
 
 def _code_of(error: DecodeError) -> int:
-    """Return the error code of ATT for *error* in what a collector wrote."""
+    """Return the ATT error code for *error* in what a collector wrote."""
     if isinstance(error, BadCrc):
         return _INVALID_CRC
     return _MISSING_CRC if isinstance(error, Truncated) else _OUT_OF_RANGE

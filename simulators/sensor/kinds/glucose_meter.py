@@ -1,4 +1,4 @@
-"""A glucose meter: stores what is measured, and hands records over when it is asked."""
+"""A glucose meter: stores what is measured, and sends records on request."""
 
 import datetime
 from collections.abc import AsyncIterator, Sequence
@@ -24,20 +24,21 @@ _MAX_SEQUENCE: Final = 0xFFFF
 # Glucose Service 1.0.1, section 3.3: low battery, sensor malfunction, general device fault.
 _FEATURES: Final = 0x0403
 _MOL_PER_MMOL: Final = 0.001
-# A reading of ketones of 0.6 mmol/L, in the mol/L of the field.
+# A ketone value of 0.6 mmol/L, in the mol/L of the field.
 _KETONE_MOL_PER_L: Final = 0.0006
 
 
 class GlucoseMeter(Peripheral):
     """
-    Keeps records, numbered from 1, and a clock that may be wrong.
+    Keeps records, numbered from 1, and has a clock that may be wrong.
 
     Args:
         address: As in `Peripheral`, and so is what is not named here.
 
         clock: Its clock.
 
-        strips: What its owner measures, each when it is time; None if that is done by `measure`.
+        strips: What its owner measures, each when it is due; None if the caller uses
+            `measure`.
     """
 
     advertised = (0x1808,)
@@ -81,7 +82,7 @@ class GlucoseMeter(Peripheral):
                 self.measure(strip)
 
     def measure(self, strip: Strip, *, ago_s: float = 0.0) -> StoredRecord:
-        """Store what *strip* shows, with the faults that are due; *ago_s* dates it back."""
+        """Store the value of *strip*, with the faults that are due, as of *ago_s* seconds ago."""
         self.books.measured += 1
         place = self.books.measured
         if self.faults.strikes(FaultKind.CLOCK_RESET, place):
@@ -94,7 +95,7 @@ class GlucoseMeter(Peripheral):
         return record
 
     def reset(self) -> None:
-        """Lose clock, records and count, as when the battery was changed in a cheap meter."""
+        """Lose clock, records and count, as a cheap meter does when its battery is changed."""
         self.clock.reset()
         self.memory.clear()
         self._last_sequence = 0

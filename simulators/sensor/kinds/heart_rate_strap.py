@@ -1,4 +1,4 @@
-"""A heart rate strap: live, without a memory."""
+"""A heart rate strap: sends live values, and has no memory."""
 
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -20,14 +20,14 @@ _CONTROL_NOT_SUPPORTED: Final = 0x80
 
 class HeartRateStrap(Peripheral):
     """
-    Sends one measurement after the other to whoever subscribes; waits while nobody does.
+    Sends its measurements to every subscribed central; waits while there is none.
 
     Args:
         address: As in `Peripheral`, and so is what is not named here.
 
-        measurements: What it shows, in order; it falls silent at their end.
+        measurements: What it sends, in order; afterwards it is silent.
 
-        period_s: Between two of them.
+        period_s: Seconds between two measurements.
     """
 
     advertised = (0x180D,)

@@ -1,4 +1,4 @@
-"""A pulse oximeter: live while a finger is in, and a spot check that it indicates."""
+"""A pulse oximeter: live values while a finger is in it, and spot checks as indications."""
 
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -18,14 +18,14 @@ _SUPPORTED: Final = b"\x03\x00"
 
 class PulseOximeter(Peripheral):
     """
-    Sends one measurement after the other to whoever subscribes; waits while nobody does.
+    Sends its measurements to every subscribed central; waits while there is none.
 
     Args:
         address: As in `Peripheral`, and so is what is not named here.
 
-        measurements: What it shows, in order; it falls silent at their end.
+        measurements: What it sends, in order; afterwards it is silent.
 
-        period_s: Between two of them.
+        period_s: Seconds between two measurements.
     """
 
     advertised = (0x1822,)
@@ -64,7 +64,7 @@ class PulseOximeter(Peripheral):
                 await link.send(CONTINUOUS, value)
 
     async def check(self, spot: SpotCheck) -> None:
-        """Indicate *spot* to whoever listens, and wait until all of them confirm."""
+        """Indicate *spot* to every subscribed central, and wait until all of them confirm it."""
         value = pulse_oximeter.encode_spot_check(spot)
         for link in await self.subscribers(SPOT_CHECK):
             await link.indicate(SPOT_CHECK, value)
