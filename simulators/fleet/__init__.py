@@ -1,7 +1,7 @@
 """
-Fleets: thousands of gateways in one process, that load a system before a roll-out does.
+Fleets: thousands of gateways in a few processes, which load a system before a roll-out.
 
-What a fleet sends is real: sealed envelopes of invented people, over TLS, under leases, forgotten
-on receipts. When it sends is decided beforehand, from a seed, and does not wait for the system:
-a system that falls behind is measured, not spared.
+What a fleet sends is real: sealed envelopes of invented people, over TLS, under leases, deleted on
+receipts. The times of sending are decided before the run, from a seed, and do not wait for the
+system: a system that falls behind shows it in its times.
 """

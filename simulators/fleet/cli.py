@@ -1,4 +1,7 @@
-"""`vitalveil simulate fleet`: parses, runs, reports; its exit code tells whether limits held."""
+"""
+`vitalveil simulate fleet`: parses, runs, reports; the exit code tells whether all
+limits held.
+"""
 
 import argparse
 import asyncio
@@ -47,19 +50,26 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
         "--with-stack", action="store_true",
         help="start broker, database, trust and ingest for the run, and enrol the fleet",
     )  # fmt: skip
-    where.add_argument("--programs", type=Path, metavar="DIR", help="of another PostgreSQL")
-    where.add_argument("--broker", type=_address, metavar="HOST:PORT", help="a broker of yours")
-    where.add_argument("--roster", type=Path, metavar="FILE", help="its enrolled agents")
-    where.add_argument("--dsn", help="its telemetry database, or a server for --with-stack")
-    where.add_argument("--ingest-port", type=int, metavar="PORT", help="of ingest's /metrics here")
+    where.add_argument(
+        "--programs", type=Path, metavar="DIR", help="programs of another PostgreSQL"
+    )
+    where.add_argument("--broker", type=_address, metavar="HOST:PORT", help="an existing broker")
+    where.add_argument("--roster", type=Path, metavar="FILE", help="the agents enrolled there")
+    where.add_argument("--dsn", help="the telemetry database there, or a server for --with-stack")
+    where.add_argument(
+        "--ingest-port",
+        type=int,
+        metavar="PORT",
+        help="the port of ingest's /metrics on this machine",
+    )
     how = command.add_argument_group("how")
-    how.add_argument("--agents", type=int, metavar="N", help="instead of the scenario's")
+    how.add_argument("--agents", type=int, metavar="N", help="replaces the scenario's value")
     how.add_argument("--scale-time", type=float, default=1.0, metavar="X",
                      help="make every phase X times as long")  # fmt: skip
-    how.add_argument("--seed", type=int, metavar="N", help="instead of the scenario's")
+    how.add_argument("--seed", type=int, metavar="N", help="replaces the scenario's value")
     how.add_argument("--workers", type=whole(1, 64), default=1, metavar="N", help="processes (1)")
-    how.add_argument("--record", type=Path, metavar="FILE", help="keep the plan of this run")
-    how.add_argument("--replay", type=Path, metavar="FILE", help="play a plan that was kept")
+    how.add_argument("--record", type=Path, metavar="FILE", help="write the plan of this run")
+    how.add_argument("--replay", type=Path, metavar="FILE", help="play a plan that was written")
     what = command.add_argument_group("what comes of it")
     what.add_argument("--json", type=Path, metavar="FILE", help="write the report as JSON")
     what.add_argument("--html", type=Path, metavar="FILE", help="write the report as one page")
@@ -76,13 +86,13 @@ def _address(text: str) -> tuple[str, int]:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do what *arguments* ask for; return the exit code."""
+    """Run the command that *arguments* name; return the exit code: 0 kept, 1 broken, 2 not run."""
     console = Console(stderr=True)
     if arguments.list:
         for name in scenario_file.ready_names():
             print(f"{name:<18} {scenario_file.load(name).about}")
         return 0
-    # Ended from outside, it tidies up as it does for Ctrl-C.
+    # SIGTERM cleans up as Ctrl-C does.
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         report = _run(arguments, console)
@@ -90,7 +100,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"vitalveil simulate fleet: {exc}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("vitalveil simulate fleet: stopped; nothing is left behind", file=sys.stderr)
+        print("vitalveil simulate fleet: stopped, and everything was removed", file=sys.stderr)
         return 130
     return 0 if report is None or report.is_good else 1
 
@@ -124,7 +134,10 @@ def _run(arguments: argparse.Namespace, console: Console) -> FleetReport | None:
 
 def _scenario(arguments: argparse.Namespace) -> Scenario:
     if arguments.scenario is None:
-        raise FleetError(f"which scenario? Ready: {', '.join(scenario_file.ready_names())}")
+        raise FleetError(
+            "No scenario was named. Name a file, or one of"
+            f" {', '.join(scenario_file.ready_names())}."
+        )
     found = scenario_file.load(arguments.scenario)
     changes: dict[str, object] = {}
     if arguments.agents is not None:
@@ -146,12 +159,14 @@ def _failing(text: str, scenario: Scenario) -> Limit:
     found = limits.parse(text)
     names = [phase.name for phase in scenario.phases]
     if found.phase is not None and found.phase not in names:
-        raise FleetError(f"--fail-if {text}: there is no such phase, only {', '.join(names)}")
+        raise FleetError(
+            f"--fail-if {text}: the scenario has no such phase. Its phases are {', '.join(names)}"
+        )
     return found
 
 
 def _check_writable(paths: Iterable[Path | None]) -> None:
-    """Refuse a report that nobody could read when the run is over."""
+    """Refuse a report path that cannot be written, before the run begins."""
     for path in paths:
         if path is None:
             continue
@@ -161,7 +176,9 @@ def _check_writable(paths: Iterable[Path | None]) -> None:
             if is_new:
                 path.unlink()
         except OSError as exc:
-            raise FleetError(f"{path} cannot be written ({type(exc).__name__})") from None
+            raise FleetError(
+                f"The file {path} cannot be written ({type(exc).__name__})."
+            ) from None
 
 
 def _replayed(arguments: argparse.Namespace, scenario: Scenario) -> Plan:
@@ -169,16 +186,19 @@ def _replayed(arguments: argparse.Namespace, scenario: Scenario) -> Plan:
     if len(found) and (
         int(found.agent.max()) >= scenario.agents or int(found.phase.max()) >= len(scenario.phases)
     ):
-        raise RosterError("the recorded plan belongs to another scenario")
+        raise RosterError(
+            "The recorded plan belongs to another scenario. Name the scenario that it was"
+            " made from."
+        )
     return found
 
 
 def _check_files(scenario: Scenario, workers: int) -> None:
-    """Refuse a fleet for which this user may not open enough files."""
+    """Refuse a fleet that needs more open files than this user is allowed."""
     allowed = raise_file_limit()
-    # The relay holds two for each connection, and all of them in one process.
+    # The relay holds two files for each connection, all of them in one process.
     most = scenario.agents * 2 if scenario.has_network else -(-scenario.agents // workers)
-    # A broker of ours inherits the limit, and holds every connection.
+    # A broker that we start inherits the limit, and holds every connection.
     if max(most, scenario.agents) + _SPARE_FILES > allowed:
         raise FleetError(
             f"{scenario.agents} gateways need {max(most, scenario.agents) + _SPARE_FILES} open"
@@ -195,15 +215,20 @@ def _site(arguments: argparse.Namespace, scenario: Scenario, console: Console) -
             yield site
         return
     if arguments.broker is None or arguments.roster is None:
-        raise FleetError("where? Give --with-stack, or --broker with --roster")
+        raise FleetError(
+            "There is no system to load. Give --with-stack, or --broker with --roster."
+        )
     members = roster.read(arguments.roster)
     if len(members) < scenario.agents:
         raise RosterError(f"the roster has {len(members)} agents; the scenario {scenario.agents}")
     if arguments.dsn is not None:
-        # After the run it would be too late to learn that nobody can tell what became of it.
+        # Asked before the run, because afterwards the result of the run could not be determined.
         Ledger(arguments.dsn).check()
     if arguments.ingest_port is not None and scrape(arguments.ingest_port) is None:
-        raise FleetError(f"ingest says nothing of itself on port {arguments.ingest_port}")
+        raise FleetError(
+            f"Ingest does not answer on port {arguments.ingest_port}. Name the port of its"
+            " /metrics."
+        )
     host, port = arguments.broker
     yield Site(
         host=host,
@@ -217,7 +242,7 @@ def _site(arguments: argparse.Namespace, scenario: Scenario, console: Console) -
 
 @contextlib.contextmanager
 def _shown(console: Console, scenario: Scenario) -> Iterator[Callable[[Progress], None]]:
-    """Yield what shows how it goes: a table that is kept up to date, or a line now and then."""
+    """Yield a function that shows progress: a table that is updated, or a line now and then."""
     if not console.is_terminal:
         yield view.Lines(console.print)
         return

@@ -2,7 +2,7 @@
 Errors of a fleet.
 
 * FleetError
-    * ScenarioError     (the operator's: refuse to start, say the line and the mend)
+    * ScenarioError     (the operator's: refuse to start, name the line and the remedy)
     * LimitError        (the operator's: refuse to start)
     * RosterError       (the operator's: the list of enrolled agents cannot be used)
     * LinkEnded         (the broker's or the network's: count it, connect again)
@@ -14,11 +14,11 @@ from simulators.errors import SimulatorError
 
 
 class FleetError(SimulatorError):
-    """A fleet cannot go on."""
+    """The base of all errors of fleets."""
 
 
 class ScenarioError(FleetError):
-    """A scenario file is not what it should be."""
+    """A scenario file is not valid; the error names the line, the problem and the remedy."""
 
     def __init__(self, *, line: int | None, problem: str, mend: str) -> None:
         where = "" if line is None else f"line {line}: "
@@ -29,7 +29,7 @@ class ScenarioError(FleetError):
 
 
 class LimitError(FleetError):
-    """What was asked for is no limit."""
+    """A text is not a limit."""
 
     def __init__(self, problem: str) -> None:
         super().__init__(f"{problem}. Write it as p99<=2s, lost=0 or offered>=99%")
@@ -40,7 +40,7 @@ class RosterError(FleetError):
 
 
 class LinkEnded(FleetError):
-    """A connection to the broker is gone, or was never there; `kind` is from a closed set."""
+    """A connection to the broker ended, or could not be made; `kind` is from a closed set."""
 
     def __init__(self, kind: str) -> None:
         super().__init__(f"a connection ended: {kind}")
@@ -48,7 +48,7 @@ class LinkEnded(FleetError):
 
 
 class WorkerEnded(FleetError):
-    """A process that plays gateways has ended before its time."""
+    """A process that plays gateways ended before it was told to."""
 
 
 class UnansweredError(FleetError):

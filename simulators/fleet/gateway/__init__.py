@@ -1,1 +1,1 @@
-"""The gateways of a fleet: what each seals, publishes and forgets, and their connections."""
+"""The gateways of a fleet: what each one seals, publishes and deletes, and their connections."""

@@ -1,4 +1,4 @@
-"""What one gateway of a fleet writes: measured under its lease, and sealed. No I/O."""
+"""The author of one gateway's envelopes: measures under its lease, and seals. No I/O."""
 
 import random
 from collections.abc import Sequence
@@ -16,13 +16,13 @@ class Author:
     Writes the envelopes of one gateway with one person. Sends nothing.
 
     Args:
-        agent: Its id.
+        agent: The id of the gateway.
 
-        ingest_key: Whom it seals to.
+        ingest_key: The public key that envelopes are sealed to.
 
-        tracks: What her sensors show, and where in them she is.
+        tracks: What the person's sensors measure, and the position in these tracks at 1970.
 
-        skew_ms: How far its clock is off.
+        skew_ms: How far the clock of the gateway is ahead, in ms.
     """
 
     __slots__ = (
@@ -47,11 +47,11 @@ class Author:
         self.spool_id = random.SystemRandom().randbytes(16)
         self._sealer = self._new_sealer()
         self.sequence = 0
-        """Of the newest envelope; 0 for none."""
+        """Sequence of the newest envelope; 0 for none."""
         self.handle: bytes | None = None
-        """Whom its lease lets it measure; None for nobody."""
+        """The handle that the lease permits to measure; None if it permits none."""
         self.lease_version = 0
-        """Of the lease in force; 0 for none."""
+        """Version of the lease in force; 0 for none."""
 
     def _new_sealer(self) -> Sealer:
         return Sealer(
@@ -63,12 +63,12 @@ class Author:
 
     def measure(self, due_at: float, every_s: float) -> tuple[Body | None, int]:
         """
-        Return what was measured since the last time, and how many values that is.
+        Return what was measured since the last call, and how many values that is.
 
         Args:
-            due_at: Until when, seconds since 1970 by a clock that is right.
+            due_at: The end of the measurement, in seconds since 1970 of a right clock.
 
-            every_s: For how long, when there was no last time.
+            every_s: The length of the first measurement, in seconds.
         """
         until_ms = round(due_at * 1000) + self._skew_ms
         if self.handle is None or until_ms >= self._not_after_ms:
@@ -85,7 +85,7 @@ class Author:
         return Body(self.handle, self.lease_version, blocks), count
 
     def measured_until(self, due_at: float) -> None:
-        """Take note that all that was measured until then is written."""
+        """Note that everything that was measured until *due_at* is written."""
         self._measured_ms = round(due_at * 1000) + self._skew_ms
 
     def seal(self, body: Body) -> Envelope:
@@ -94,11 +94,11 @@ class Author:
         return self._sealer.seal(body, sequence=self.sequence)
 
     def forge(self, body: Body, *, sequence: int) -> Envelope:
-        """Return *body* sealed under *sequence*, its own or not, and another session key."""
+        """Return *body* sealed under any *sequence*, with a session key of its own."""
         return self._new_sealer().seal(body, sequence=sequence)
 
     def obey(self, lease: Lease) -> bool:
-        """Put *lease* in force; return whether it ends what was measured before it."""
+        """Put *lease* in force; return whether it ends the handle that was measured before."""
         handle = lease.grants[0].handle if lease.grants else None
         is_ended = self.handle is not None and handle != self.handle
         self.lease_version = lease.version

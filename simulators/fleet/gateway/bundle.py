@@ -1,4 +1,4 @@
-"""The keys in the folder that an enrolment left for an agent."""
+"""The keys in the folder that an enrolment wrote for an agent."""
 
 from pathlib import Path
 
@@ -14,24 +14,24 @@ def trust_key(folder: Path) -> Ed25519PublicKey:
     Return the key that leases are signed with.
 
     Raises:
-        RosterError: There is none that can be used.
+        RosterError: The file cannot be read, or is not such a key.
     """
     key = _public(folder / "trust.pub")
     if not isinstance(key, Ed25519PublicKey):
-        raise RosterError("trust.pub holds another kind of key")
+        raise RosterError("trust.pub does not hold an Ed25519 key.")
     return key
 
 
 def ingest_key(folder: Path) -> X25519PublicKey:
     """
-    Return the key to seal to.
+    Return the public key that envelopes are sealed to.
 
     Raises:
-        RosterError: There is none that can be used.
+        RosterError: The file cannot be read, or is not such a key.
     """
     key = _public(folder / "ingest.pub")
     if not isinstance(key, X25519PublicKey):
-        raise RosterError("ingest.pub holds another kind of key")
+        raise RosterError("ingest.pub does not hold an X25519 key.")
     return key
 
 
@@ -40,7 +40,7 @@ def lease_key(folder: Path) -> bytes:
     Return the private key that leases are sealed to, as raw bytes.
 
     Raises:
-        RosterError: There is none that can be used.
+        RosterError: The file cannot be read, or is not such a key.
     """
     return _private(folder / "lease.key")
 
@@ -49,17 +49,17 @@ def _public(path: Path) -> Ed25519PublicKey | X25519PublicKey:
     try:
         key = serialization.load_pem_public_key(path.read_bytes())
     except (OSError, ValueError) as exc:
-        raise RosterError(f"{path.name} cannot be used ({type(exc).__name__})") from None
+        raise RosterError(f"{path.name} cannot be read as a key ({type(exc).__name__}).") from None
     if isinstance(key, (Ed25519PublicKey, X25519PublicKey)):
         return key
-    raise RosterError(f"{path.name} holds another kind of key")
+    raise RosterError(f"{path.name} holds a key of another kind.")
 
 
 def _private(path: Path) -> bytes:
     try:
         key = serialization.load_pem_private_key(path.read_bytes(), password=None)
     except (OSError, ValueError, TypeError) as exc:
-        raise RosterError(f"{path.name} cannot be used ({type(exc).__name__})") from None
+        raise RosterError(f"{path.name} cannot be read as a key ({type(exc).__name__}).") from None
     if not isinstance(key, X25519PrivateKey):
-        raise RosterError(f"{path.name} holds another kind of key")
+        raise RosterError(f"{path.name} holds a key of another kind.")
     return key.private_bytes_raw()

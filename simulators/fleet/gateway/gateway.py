@@ -1,9 +1,8 @@
 """
-One gateway of a fleet: seals, publishes, forgets on receipts, obeys its lease. No I/O of its own.
+One gateway of a fleet: seals, publishes, deletes on receipts, obeys its lease. No I/O.
 
-It does what an agent does towards the network, and nothing of what an agent does towards sensors
-and disk: what is unsettled lies in memory, as the bytes that were sealed, and is published again
-on each connection until a receipt covers it.
+It acts towards the network as an agent does. It has no sensors and no disk: envelopes without a
+receipt are kept in memory, as they were sealed, and are published again on each connection.
 """
 
 import random
@@ -38,14 +37,14 @@ _SILENCE_S: Final = 20.0
 """How long the broker may leave something unanswered."""
 _STATE_ID: Final = 0xFFFF
 _DISHONEST: Final = Act.CORRUPT
-"""From this act on an envelope is not what an honest gateway sends. To compare two is cheap, to
-look one up in a set is not: an enumeration's hash is a function of Python's."""
+"""Acts from this one on do not send what an honest gateway sends. A comparison is cheaper than
+a lookup in a set, because the hash of an enumeration is computed in Python."""
 _EARLY_S: Final = 1.0
-"""How much sooner than it is due a state goes with an envelope."""
+"""How many seconds early a state may be sent together with an envelope."""
 
 
 class GatewayContext(Protocol):
-    """What gateways of one process share."""
+    """What the gateways of one process share."""
 
     journal: Journal
     tally: Tally
@@ -63,11 +62,11 @@ class GatewayContext(Protocol):
         ...
 
     def came_up(self, gateway: "Gateway") -> None:
-        """Take note that a gateway has a good connection."""
+        """Note that a connection is ready."""
         ...
 
     def went_down(self, gateway: "Gateway") -> None:
-        """Take note that a gateway lost its connection."""
+        """Note that a connection is lost."""
         ...
 
 
@@ -76,17 +75,17 @@ class Gateway:
     A gateway with one person.
 
     Args:
-        number: In the roster.
+        number: Its number in the roster.
 
         agent: Its id.
 
-        lease_key: Private, as raw bytes: as a key object it weighs a kilobyte.
+        lease_key: The private key, as 32 raw bytes: a key object takes a kilobyte.
 
-        tracks: What her sensors show, and where in them she is.
+        tracks: What the person's sensors measure, and the position in these tracks at 1970.
 
-        skew_ms: How far its clock is off.
+        skew_ms: How far its clock is ahead, in ms.
 
-        world: What it shares with others.
+        world: What it shares with other gateways.
     """
 
     __slots__ = (
@@ -110,7 +109,7 @@ class Gateway:
         self.link: MqttLink | None = None
         self.is_offline = False
         self.up_since = 0.0
-        """Since when its connection is good; 0 while there is none."""
+        """Since when its connection is ready; 0 while there is none."""
         self.spool = MemorySpool()
         self._spoke_at = 0.0
         self._asked_at = 0.0
@@ -124,13 +123,13 @@ class Gateway:
 
     @property
     def spool_id(self) -> bytes:
-        """Of the spool that it has in memory."""
+        """The id of the spool in memory."""
         return self._author.spool_id
 
-    # What the plan has it do.
+    # Acts of the plan.
 
     def act(self, act: Act, phase: int, due_at: float, every_s: float) -> None:
-        """Do *act*, which was due at *due_at*; a first envelope covers *every_s*."""
+        """Do *act*, which was due at *due_at*; a first envelope covers *every_s* seconds."""
         body, count = self._author.measure(due_at, every_s)
         if body is None:
             self._world.tally.withheld += 1
@@ -138,7 +137,8 @@ class Gateway:
         if act >= _DISHONEST and self._is_nameless(act):
             self._send_nameless(act, body)
             if act is Act.FORGED:
-                # Its times are taken: ingest finds out only later that the identity is settled.
+                # The time span counts as sent: ingest only finds out later that the sequence is
+                # settled.
                 self._author.measured_until(due_at)
             return
         self._spool(act, phase, due_at, body, count)
@@ -159,7 +159,7 @@ class Gateway:
         self.spool.add(act, sequence, Waiting(payload, place))
 
     def _spoilt(self, act: Act, body: Body) -> bytes:
-        """Return an envelope that ingest has to refuse."""
+        """Return an envelope that ingest must refuse."""
         author, world = self._author, self._world
         foreign_handle, _ = world.neighbour_of(self)
         body = malicious.body_of(act, body, foreign_handle=foreign_handle)
@@ -189,13 +189,16 @@ class Gateway:
         self.link.write(_publish(topic, payload, self.spool.claim()))
 
     def _ahead(self, body: Body) -> Envelope:
-        """Return *body* under the identity of the next honest envelope, not to be spoilt by it."""
+        """
+        Return *body* under the sequence of the next honest envelope, which must stay
+        unaffected.
+        """
         return self._author.forge(body, sequence=self._author.sequence + 1)
 
-    # Towards the broker.
+    # Publishing.
 
     def pump(self) -> None:
-        """Publish what waits in line, as far as the window goes, in one write."""
+        """Publish the queued envelopes in one write, as far as the window allows."""
         link, spool = self.link, self.spool
         if link is None or not spool.line or not self.up_since:
             return
@@ -213,15 +216,15 @@ class Gateway:
             return
         tally.published += len(packets)
         if now - self._reported_at >= world.state_every_s - _EARLY_S:
-            # Of two things to say so near to each other, one record is made.
+            # A state that is due soon is sent in the same record.
             packets.append(self._state_packet(now))
         self._speak(link, b"".join(packets), now)
 
     def _speak(self, link: MqttLink, data: bytes, now: float) -> None:
-        """Write what the broker will answer."""
+        """Write *data*, which the broker will answer."""
         self._spoke_at = now
         if self._asked_at <= link.heard_at:
-            # The first thing since it was heard: from now on an answer is due.
+            # The first write since the broker was heard: an answer is due from now on.
             self._asked_at = now
         link.write(data)
 
@@ -250,7 +253,7 @@ class Gateway:
         )
 
     def _shared(self) -> Agreement:
-        """Return what it shares with ingest, worked out once."""
+        """Return the keys that it shares with ingest, computed once."""
         if self._agreement is None:
             lease_key = X25519PrivateKey.from_private_bytes(self._lease_key)
             ingest_key = self._world.ingest_key.public_bytes_raw()
@@ -258,7 +261,10 @@ class Gateway:
         return self._agreement
 
     def keep_up(self, now: float, *, resend_after_s: float) -> None:
-        """Do what is done now and then: send again what waits too long, report, be heard of."""
+        """
+        Do the periodic work: repeat what has waited too long, report the state, keep the
+        connection alive.
+        """
         link = self.link
         if not self.up_since or link is None:
             return
@@ -267,7 +273,7 @@ class Gateway:
             if link.is_over:
                 return
         if self._asked_at > link.heard_at and now - self._asked_at > _SILENCE_S:
-            # Whatever is sent, something comes back; unless nobody is there any more.
+            # Every packet is answered, so that silence means a dead connection.
             if not link.is_paused:
                 link.end("silent")
             return
@@ -278,10 +284,10 @@ class Gateway:
         elif now - self._spoke_at > KEEP_ALIVE_S / 2:
             self._speak(link, mqtt5.PingReqPacket().write(), now)
 
-    # What its link tells it.
+    # Events of the link.
 
     def connect_packet(self) -> bytes:
-        """Return the CONNECT: a clean session, and the state as the will."""
+        """Return the CONNECT packet: a clean session, with the off-line state as its will."""
         will = mqtt5.Will(
             topics.state(self.agent),
             payload=self._state(online=False),
@@ -293,11 +299,11 @@ class Gateway:
         ).write()
 
     def subscriptions(self) -> Sequence[str]:
-        """Return where leases and receipts come."""
+        """Return the topics of leases and receipts."""
         return (topics.lease(self.agent), topics.receipt(self.agent))
 
     def came_up(self, receive_max: int) -> None:
-        """Publish anew whatever is unsettled."""
+        """Publish all envelopes without a receipt again."""
         now = self._world.now()
         self.up_since = now
         self.spool.reconnected(limit=receive_max)
@@ -309,7 +315,7 @@ class Gateway:
         self.pump()
 
     def acknowledged(self, packet_id: int, *, is_refused: bool) -> None:
-        """Let the next in line go."""
+        """Free the packet id, and publish what is queued."""
         sequence = self.spool.acknowledged(packet_id)
         if sequence is None:
             return
@@ -363,7 +369,10 @@ class Gateway:
             self._purge()
 
     def _purge(self) -> None:
-        """Drop what was never published of a handle that is gone; say so, to close the holes."""
+        """
+        Drop the unpublished envelopes of a handle that has ended, and report it to
+        close the gaps.
+        """
         for waiting in self.spool.purge():
             self._world.journal.purged(waiting.place)
             self._world.tally.purged += 1
@@ -375,7 +384,7 @@ class Gateway:
             self.link.end(kind)
 
     def went_down(self, why: LinkEnded) -> None:
-        """Take note, and have the world connect it again."""
+        """Note the loss, and have the gateway connected again."""
         if self.up_since:
             self._world.tally.went_down += 1
         self.up_since = 0.0

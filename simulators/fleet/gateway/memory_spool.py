@@ -1,7 +1,7 @@
 """
-What one gateway has sealed and no receipt has covered, and in which order it is published. Pure.
+What one gateway has sealed without a receipt, and the order in which it is published. Pure.
 
-An agent keeps this on disk; a fleet's gateways do not survive their process and keep it in memory.
+An agent keeps this on disk; the gateways of a fleet end with their process and keep it in memory.
 """
 
 from typing import Final
@@ -10,7 +10,7 @@ from simulators.fleet.scenario.plan import Act
 from wire.receipt import SpoolReceipt
 
 WINDOW: Final = 20
-"""How many publications may be unacknowledged, as an agent has it."""
+"""The most publications without an acknowledgement, as in an agent."""
 _FIRST_ID: Final = 2
 _LAST_ID: Final = 0xFFF0
 _TWICE: Final = Act.SEND_TWICE
@@ -18,7 +18,7 @@ _LATE: Final = Act.SEND_LATE
 
 
 class Waiting:
-    """An envelope that no receipt has covered; `place` is where the journal has it."""
+    """An envelope without a receipt; `place` is its index in the journal."""
 
     __slots__ = ("payload", "place", "published_at")
 
@@ -29,14 +29,14 @@ class Waiting:
 
 
 class MemorySpool:
-    """Envelopes by sequence, ascending; the line in which they wait; and the packets under way."""
+    """Envelopes by ascending sequence, the queue to be published, and the packet ids in flight."""
 
     __slots__ = ("_held", "_in_flight", "_last_id", "_limit", "line", "waiting")
 
     def __init__(self) -> None:
         self.waiting: dict[int, Waiting] = {}
         self.line: list[int] = []
-        """What is to be published, in this order."""
+        """Sequences that are to be published, in this order."""
         self._in_flight: dict[int, int] = {}
         self._held: int | None = None
         self._limit = WINDOW
@@ -46,7 +46,7 @@ class MemorySpool:
         return len(self.waiting)
 
     def add(self, act: Act, sequence: int, waiting: Waiting) -> None:
-        """Put an envelope in line: twice, or behind the next one, if *act* says so."""
+        """Queue an envelope: twice, or behind the next one, if *act* says so."""
         self.waiting[sequence] = waiting
         if act is _LATE and self._held is None:
             self._held = sequence
@@ -58,13 +58,16 @@ class MemorySpool:
             self.release()
 
     def release(self) -> None:
-        """Put in line what was to be behind the next one."""
+        """Queue the envelope that was held back for the next one."""
         if self._held is not None:
             self.line.append(self._held)
             self._held = None
 
     def take(self) -> list[tuple[int, Waiting]]:
-        """Return what to publish now, each under its packet id, as far as the window goes."""
+        """
+        Return the envelopes to publish now with their packet ids, as far as the
+        window allows.
+        """
         taken = []
         while self.line and len(self._in_flight) < self._limit:
             sequence = self.line.pop(0)
@@ -74,7 +77,7 @@ class MemorySpool:
         return taken
 
     def claim(self, sequence: int = 0) -> int:
-        """Return a packet id for *sequence*, or for what has none."""
+        """Return a packet id for *sequence*; 0 stands for a packet without one."""
         while True:
             self._last_id = self._last_id + 1 if self._last_id < _LAST_ID else _FIRST_ID
             if self._last_id not in self._in_flight:
@@ -82,17 +85,20 @@ class MemorySpool:
                 return self._last_id
 
     def acknowledged(self, packet_id: int) -> int | None:
-        """Return the sequence that *packet_id* stood for; 0 for none, None for an unknown id."""
+        """
+        Return the sequence of *packet_id*; 0 for a packet without one, None for an
+        unknown id.
+        """
         return self._in_flight.pop(packet_id, None)
 
     def reconnected(self, *, limit: int) -> None:
-        """Put everything in line anew; at most *limit* packets may be under way."""
+        """Queue everything again; at most *limit* packets may be in flight."""
         self._limit = min(WINDOW, limit)
         self._in_flight.clear()
         self.line = [sequence for sequence in self.waiting if sequence != self._held]
 
     def put_overdue(self, before: float) -> None:
-        """Put in line again what was published before an instant, if the line is empty."""
+        """Queue again what was published before *before*, if the queue is empty."""
         if self.waiting and not self.line:
             self.line = [
                 sequence
@@ -101,7 +107,7 @@ class MemorySpool:
             ]
 
     def forget(self, receipt: SpoolReceipt) -> list[tuple[int, Waiting]]:
-        """Forget and return exactly what *receipt* covers."""
+        """Remove and return exactly the envelopes that *receipt* covers."""
         waiting, through = self.waiting, receipt.through
         covered = []
         for sequence in list(waiting):
@@ -110,7 +116,7 @@ class MemorySpool:
         return covered
 
     def purge(self) -> list[Waiting]:
-        """Forget and return what was never published."""
+        """Remove and return the envelopes that were never published."""
         self.release()
         unsent = [s for s, waiting in self.waiting.items() if not waiting.published_at]
         purged = [self.waiting.pop(sequence) for sequence in unsent]
@@ -118,5 +124,8 @@ class MemorySpool:
         return purged
 
     def floor(self, *, following: int) -> int:
-        """Return below which sequence nothing will be sent; *following* is the next new one."""
+        """
+        Return the sequence below which nothing will be sent; *following* is the next
+        new one.
+        """
         return min(self.waiting, default=following)

@@ -1,8 +1,8 @@
 """
-Tracks: hours of invented people's values, packed once, so that sealing costs no physiology.
+Tracks: hours of values of invented people, packed once, so that sealing costs no physiology.
 
-Each gateway plays one of a few dozen tracks from a place of its own. A value is an int16 in steps
-of the quantity's resolution, as on the wire, so that a block is a slice.
+Each gateway plays one of a few dozen tracks from a position of its own. A value is an int16 in
+steps of the quantity's resolution, as on the wire, so that a block is a slice.
 """
 
 import array
@@ -24,21 +24,21 @@ _PEOPLE: Final = 24
 
 class ValueTrack:
     """
-    A run of values of one quantity that repeats for ever.
+    A run of values of one quantity that repeats without end.
 
     Args:
-        code: The quantity's code.
+        code: Code of the quantity.
 
-        step_ms: Between two values.
+        step_ms: Time between two values, in ms.
 
-        values: In steps of resolution, `MISSING` where there is none.
+        values: In steps of the quantity's resolution, `MISSING` where there is no value.
     """
 
     def __init__(self, code: int, step_ms: int, values: list[int]) -> None:
         self.code = code
         self.step_ms = step_ms
         self._length = len(values)
-        # Twice, so that a slice never has to wrap.
+        # Stored twice, so that a slice never wraps.
         packed = array.array("h", values + values)
         if sys.byteorder == "big":
             packed.byteswap()
@@ -47,15 +47,15 @@ class ValueTrack:
 
     def block(self, from_ms: int, until_ms: int, *, place: int) -> tuple[Block, int] | None:
         """
-        Return what was measured from one instant until before another, and how many values of it
-        are not missing; None when nothing was.
+        Return the block of [*from_ms*, *until_ms*), and its number of values that are not missing;
+        None if it is empty.
 
         Args:
             from_ms: ms since 1970.
 
             until_ms: ms since 1970.
 
-            place: Where in the track this gateway is at 1970.
+            place: Index in the track at 1970.
         """
         first = -(-from_ms // self.step_ms)
         count = min(-(-until_ms // self.step_ms) - first, self._length)
@@ -82,7 +82,8 @@ def tracks_of(seed: int, steps_ms: dict[str, int]) -> list[list[ValueTrack]]:
 def _track(seed: str, name: str, step_ms: int) -> ValueTrack:
     quantity = BY_NAME[name]
     values = [MISSING] * _LENGTH
-    # Of a sensor that measures each second, the first of each step; a finer step repeats it.
+    # Of a sensor that measures each second, take the first value of each step; a finer step
+    # repeats it.
     natural_ms = heart.STEP_MS if name == "heart_rate" else glucose.STEP_MS
     stride = max(1, round(step_ms / natural_ms))
     for number, sample in enumerate(_natural(seed, name, count=stride * _LENGTH)):
@@ -93,7 +94,7 @@ def _track(seed: str, name: str, step_ms: int) -> ValueTrack:
 
 
 def _natural(seed: str, name: str, *, count: int) -> Iterator[float | None]:
-    """Yield *count* values of a sensor at its own pace; None where it shows none."""
+    """Yield *count* values of a sensor at its own rate; None where it has no value."""
     samples: Iterator[Sample]
     start_ms = math.floor(9.5 * HOUR_MS)
     if name == "heart_rate":

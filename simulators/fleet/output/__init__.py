@@ -1,1 +1,1 @@
-"""How a run is shown: on a terminal, and as one HTML page."""
+"""The output of a run: on a terminal, and as one HTML page."""

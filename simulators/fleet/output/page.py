@@ -1,4 +1,4 @@
-"""The report as one HTML page that needs nothing else: tables, and plots as SVG. Pure."""
+"""The report as one self-contained HTML page: tables, and charts as SVG. Pure."""
 
 import functools
 import html
@@ -21,7 +21,7 @@ td:first-child,th:first-child{text-align:left}.broken{color:#b91c1c;font-weight:
 
 
 def render(report: FleetReport) -> str:
-    """Return the page."""
+    """Return the page for *report*."""
     verdict = "every limit was kept" if report.is_good else "not every limit was kept"
     parts = [
         f"<h1>{_text(report.scenario)}: {verdict}</h1>",
@@ -84,7 +84,7 @@ def _plots(report: FleetReport) -> list[str]:
 
 
 def _special(report: FleetReport) -> str:
-    """Return what only some scenarios are about."""
+    """Return the paragraphs that only some scenarios have."""
     found = [] if report.drain_s is None else [drain_of(report)]
     if any(phase.ceiling_per_s is not None for phase in report.phases):
         found.append(ceilings_of(report))
@@ -100,7 +100,10 @@ def _count(value: float) -> str:
 
 
 def _share(nines: float) -> str:
-    """Return 99 % for 2; nothing between whole numbers."""
+    """
+    Return the share for a number of nines, such as 99 % for 2; nothing between whole
+    numbers.
+    """
     if nines != round(nines):
         return ""
     return f"{100 - 100 * 10.0**-nines:.6g} %"
@@ -147,7 +150,7 @@ def _phases(report: FleetReport) -> str:
 
 
 def _cores(report: FleetReport) -> list[str]:
-    """Return what shows where a phase costs; nothing where no process could be watched."""
+    """Return the table of cores by phase; nothing if no process could be watched."""
     if not report.overall.cpu:
         return []
     rows = [[name, *used] for name, used in cores_of(report)]
@@ -159,12 +162,12 @@ def _rates(report: FleetReport) -> list[Line]:
 
 
 def _by_second(values: Sequence[float]) -> list[Point]:
-    # The last second is only a part of one.
+    # The last second is incomplete.
     return [(float(second), value) for second, value in enumerate(values[:-1] or values)]
 
 
 def _curve(report: FleetReport) -> list[Point]:
-    """Return the curve over the number of nines: 99 % at 2."""
+    """Return the curve with the number of nines as x: 2 for 99 %."""
     return [(-math.log10(max(1 - quantile, 1e-6)), s) for quantile, s in report.curve]
 
 

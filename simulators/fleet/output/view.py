@@ -1,4 +1,4 @@
-"""What a run looks like on a terminal: while it goes, and at its end."""
+"""The terminal output of a run: progress, and the report at the end."""
 
 from collections.abc import Callable
 from typing import Final
@@ -16,14 +16,14 @@ _LINE_EVERY_S: Final = 10.0
 
 
 def in_time(seconds: float | None) -> str:
-    """Return *seconds* for a reader."""
+    """Return *seconds* as text, in ms below ten seconds."""
     if seconds is None:
         return "-"
     return f"{seconds * 1000:.0f} ms" if seconds < 10 else f"{seconds:.1f} s"
 
 
 def line_of(now: Progress) -> str:
-    """Return how it goes, in a line."""
+    """Return the progress as one line."""
     late = now.tally.receipt_histogram()
     return (
         f"{now.elapsed_s:5.0f} s {now.phase}: {now.tally.online} online, published"
@@ -34,7 +34,7 @@ def line_of(now: Progress) -> str:
 
 
 class Lines:
-    """Says how it goes in a line every ten seconds, where there is no terminal."""
+    """Prints the progress as a line every ten seconds, where there is no terminal."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
@@ -47,7 +47,7 @@ class Lines:
 
 
 def render(now: Progress, scenario: Scenario) -> RenderableType:
-    """Return how it goes, as a table."""
+    """Return the progress as a table."""
     table = Table(title=f"{scenario.name}: {now.phase}", show_header=False, title_justify="left")
     lag = now.tally.lag_histogram()
     table.add_row("time", f"{now.elapsed_s:.0f} of {scenario.duration_s:.0f} s")
@@ -60,7 +60,7 @@ def render(now: Progress, scenario: Scenario) -> RenderableType:
 
 
 def render_report(report: FleetReport) -> RenderableType:
-    """Return the report for a terminal."""
+    """Return the report as tables and sentences."""
     phases = Table("phase", "offered/s", "sent/s", "stored/s", "p50", "p90", "p99", "p99.9", "max",
                    "receipt p99", title=report.scenario, title_justify="left")  # fmt: skip
     for phase in [*report.phases, report.overall]:
@@ -89,7 +89,7 @@ def render_report(report: FleetReport) -> RenderableType:
 
 
 def cost_of(generator: Generator) -> str:
-    """Return what the load itself cost, and whether it kept its own time, in a sentence."""
+    """Return the cost and the punctuality of the generator, as a sentence."""
     return (
         f"generator: {_number(generator.cpu_us_per_envelope)} µs of CPU per envelope"
         f" ({_number(generator.system_us_per_envelope)} of them in the kernel;"
@@ -102,7 +102,7 @@ def cost_of(generator: Generator) -> str:
 
 
 def cores_of(report: FleetReport) -> list[tuple[str, list[str]]]:
-    """Return how many cores each program used, by phase and in all of them."""
+    """Return how many cores each program used, by phase and in total."""
     names = list(report.overall.cpu)
     return [
         (phase.name, [f"{phase.cpu.get(name, 0.0):.2f}" for name in names])
@@ -111,14 +111,17 @@ def cores_of(report: FleetReport) -> list[tuple[str, list[str]]]:
 
 
 def drain_of(report: FleetReport) -> str:
-    """Return how long what an outage left behind took, and what it asked of ingest."""
+    """
+    Return how long the backlog of an outage took to store, and ingest's highest memory and CPU in
+    it.
+    """
     most_mb = report.highest_mb.get("ingest")
     memory = "" if most_mb is None else f", ingest at most {most_mb:.0f} MB"
     return f"drained {in_time(report.drain_s)} after the outage{memory}"
 
 
 def ceilings_of(report: FleetReport) -> str:
-    """Return how fast ingest was at its ceiling, in a sentence."""
+    """Return the rate of ingest at its ceiling, as a sentence."""
     ceilings = [
         f"{phase.name} {_number(phase.ceiling_per_s)}"
         + " with withdrawals" * (phase.withdrawals > 0)
@@ -129,7 +132,7 @@ def ceilings_of(report: FleetReport) -> str:
 
 
 def in_unit(verdict: Verdict) -> str:
-    """Return what was measured, in the unit of its limit."""
+    """Return the measured value in the unit of its limit."""
     kept_in = limits.FIGURES[limits.parse(verdict.text.removeprefix("not ")).figure]
     if verdict.measured is None:
         return "-"

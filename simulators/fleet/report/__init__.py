@@ -1,1 +1,1 @@
-"""What a run has shown: journals, accounting, figures and verdicts."""
+"""The result of a run: journals, accounting, figures and verdicts."""

@@ -1,8 +1,9 @@
 """
-The books of a run: what gateways sealed, against what the database holds (promises P4, P5, P6).
+The accounting of a run: what gateways sealed against what the database holds. Pure.
 
-Pure. Gateways and ingest count for themselves; here they are set against each other, envelope by
-envelope: `sealed = stored + refused + quarantined + in flight + purged + lost`.
+Checks the promises P4, P5 and P6. Gateways and ingest count separately; here their counts are
+compared, envelope by envelope: `sealed = stored + refused + quarantined + in flight + purged +
+lost`.
 """
 
 from typing import Any, Final
@@ -21,7 +22,7 @@ _ACCEPTED, _REFUSED, _QUARANTINED = 0, 1, 2
 
 
 class Ingested(msgspec.Struct, frozen=True):
-    """What ingest says of itself, in envelopes as they arrived."""
+    """The counters of ingest, in envelopes as they arrived."""
 
     received: int = 0
     stored: int = 0
@@ -34,13 +35,13 @@ class Ingested(msgspec.Struct, frozen=True):
 
     @property
     def missing(self) -> int:
-        """How many it received and has no outcome for."""
+        """How many received envelopes have no outcome."""
         outcomes = self.stored + self.duplicates + self.refused + self.quarantined
         return self.received - outcomes - self.abandoned - self.in_flight
 
 
 class Accounting(msgspec.Struct, frozen=True):
-    """The result. Envelopes with an identity, but where the name says otherwise."""
+    """The result, in envelopes with an identity unless a field says otherwise."""
 
     sealed: int
     stored: int
@@ -49,63 +50,66 @@ class Accounting(msgspec.Struct, frozen=True):
     in_flight: int
     """Neither settled nor known to the database."""
     purged: int
-    """Never sent, because the lease was gone."""
+    """Never sent, because the lease had ended."""
     lost: int
-    """Envelopes with a receipt that the database does not have, and observations it lacks."""
+    """Envelopes with a receipt that the database lacks, and observations that it lacks."""
     doubled: int
-    """Observations that are there twice, and more rows than the ledger says."""
+    """Observations that are stored twice, and rows beyond the count of the ledger."""
     unexpected: int
-    """Settled otherwise than what was sent deserves."""
+    """Envelopes whose outcome is not the one that their content requires."""
     unknown: int
-    """In the ledger under a spool or a sequence that nobody sealed."""
+    """Envelopes in the ledger under a spool or sequence that was never sealed."""
     withdrawn: int
     """Refused because their person had withdrawn."""
     observations_sealed: int
-    """In the envelopes that were stored."""
+    """Observations in the stored envelopes."""
     observations_stored: int
     published: int
-    """PUBLISH packets, with those that repeat one."""
+    """PUBLISH packets, including repetitions."""
     nameless: int
-    """PUBLISH packets of what has no identity of its own."""
+    """PUBLISH packets of envelopes without an identity of their own."""
     taken: int
     """PUBLISH packets that the broker acknowledged as taken."""
     denied: int
     """PUBLISH packets that the broker refused."""
     received: int
-    """By ingest, as it says; likewise the next."""
+    """Received by ingest, by its own count; likewise the next field."""
     duplicates: int
     unaccounted: int
-    """Received by ingest, and without an outcome."""
+    """Received by ingest, without an outcome."""
     lost_envelopes: int
-    """The part of `lost` that is envelopes."""
+    """The envelopes among `lost`; the rest are observations."""
 
     @property
     def unbalanced(self) -> int:
-        """By how much the sides disagree."""
+        """By how much the two sides differ; 0 when they agree."""
         outcomes = self.stored + self.refused + self.quarantined + self.in_flight + self.purged
         apart = abs(self.sealed - outcomes - self.lost_envelopes)
         return apart + self.unknown + abs(self.unaccounted)
 
 
 class Joined(msgspec.Struct, frozen=True, eq=False):
-    """The journal with what the database says of each envelope."""
+    """
+    The journal, with the ledger's row of each envelope; all arrays have one entry
+    per envelope.
+    """
 
     journal: Columns
     outcome: NDArray[np.int64]
-    """-1 where the database knows nothing."""
+    """Outcome in the ledger; -1 where the database does not know the envelope."""
     observations: NDArray[np.int64]
     committed_at: NDArray[np.float64]
     unknown: int
 
     @property
     def is_stored(self) -> NDArray[np.bool_]:
-        """Which envelopes were stored."""
+        """A mask of the envelopes that were stored."""
         found: NDArray[np.bool_] = self.outcome == _ACCEPTED
         return found
 
 
 def join(journal: Columns, settled: Settled) -> Joined:
-    """Set each envelope of *journal* against its row of the ledger."""
+    """Match each envelope of *journal* with its row of the ledger."""
     keys = _keys(journal.agent.astype(np.int64), journal.sequence.astype(np.int64))
     theirs = _keys(settled.agent, settled.sequence)
     order = np.argsort(theirs, kind="stable")
@@ -131,7 +135,7 @@ def join(journal: Columns, settled: Settled) -> Joined:
 
 
 def by_receipts(journal: Columns) -> Joined:
-    """Take each receipt for a stored envelope, where there is no database to ask."""
+    """Count each receipt as a stored envelope, where there is no database to ask."""
     has_receipt = journal.settled_at > UNSETTLED
     return Joined(
         journal,
@@ -155,18 +159,18 @@ def settle(
     withdrawn: NDArray[np.bool_],
 ) -> Accounting:
     """
-    Return the books.
+    Return the accounting.
 
     Args:
-        joined: Both sides.
+        joined: The envelopes of both sides.
 
-        rows: What the table holds, if that could be counted.
+        rows: The counts of the observations table; None if it could not be counted.
 
-        tally: What the gateways counted.
+        tally: The counters of the gateways.
 
-        ingested: What ingest counted.
+        ingested: The counters of ingest.
 
-        withdrawn: For each envelope, whether its person withdrew during the run.
+        withdrawn: A mask of the envelopes whose person withdrew during the run.
     """
     journal, outcome = joined.journal, joined.outcome
     is_missing = outcome == _MISSING
@@ -212,7 +216,10 @@ def _is_honest(journal: Columns) -> NDArray[np.bool_]:
 
 
 def _is_unexpected(journal: Columns, outcome: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Tell which envelopes were settled otherwise than what they are deserves."""
+    """
+    Return a mask of the envelopes whose outcome differs from the one that their act
+    requires.
+    """
     found = outcome != _MISSING
     fits = np.where(_is_honest(journal), outcome == _ACCEPTED, outcome == _REFUSED)
     result: NDArray[np.bool_] = found & ~fits

@@ -1,4 +1,4 @@
-"""Figures of a run: times, rates and shares by phase, from what both sides wrote down. Pure."""
+"""Figures of a run: times, rates and shares by phase, from both sides' records. Pure."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,32 +14,32 @@ from simulators.fleet.scenario.plan import Act, Plan
 from simulators.fleet.scenario.scenario import Scenario
 
 _MEASURED = [int(Act.SEND), int(Act.SEND_TWICE)]
-"""What is late on purpose tells nothing of the system."""
+"""Acts that are late on purpose tell nothing about the system."""
 _POINTS = [*np.linspace(0, 0.9, 19), *(1 - 10.0 ** -np.linspace(1, 5, 33))]
 
 
 class Spent(msgspec.Struct, frozen=True):
-    """What each program had used of the processors at a moment, since whenever."""
+    """The processor time that each program had used at a moment."""
 
     at_s: float
-    """Counted from when the first phase began."""
+    """In seconds from the start of the first phase."""
     cpu_s: dict[str, float]
 
 
 class Figures:
     """
-    Figures of a run, from both sides' columns.
+    Computes the figures of a run from the records of both sides.
 
     Args:
-        scenario: What was run.
+        scenario: What was played.
 
         plan: What was due.
 
-        joined: What became of it.
+        joined: The outcome of each envelope.
 
-        starts_at: When the first phase began, seconds since 1970.
+        starts_at: When the first phase began, in seconds since 1970.
 
-        spent: What each program had used of the processors by when.
+        spent: Processor time of each program, by time.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Figures:
         self.edges = np.cumsum([0.0, *(phase.duration_s for phase in scenario.phases)])
 
     def phase(self, number: int, receipt: Histogram) -> PhaseReport:
-        """Return the figures of a phase."""
+        """Return the figures of phase *number*."""
         phase = self._scenario.phases[number]
         span = (float(self.edges[number]), float(self.edges[number + 1]))
         return msgspec.structs.replace(
@@ -70,12 +70,15 @@ class Figures:
         )
 
     def _ceiling(self, number: int, span: tuple[float, float]) -> float | None:
-        """Return how many of those that had gathered were settled a second, in the thick of it."""
+        """
+        Return how many gathered envelopes were settled a second, without the start and the end of
+        the backlog.
+        """
         if not number or not self._scenario.phases[number - 1].ingest_stopped:
             return None
         begins_at = self._starts_at + span[0]
         joined = self._joined
-        # Of whoever has withdrawn they are refused, and that is ingest's work as well.
+        # Envelopes of people who have withdrawn are refused, which is work of ingest as well.
         gathered = (joined.outcome >= 0) & (joined.journal.due_at < begins_at)
         at = np.sort(joined.committed_at[gathered & (joined.committed_at >= begins_at)])
         at = at[at < self._starts_at + span[1]]
@@ -89,7 +92,7 @@ class Figures:
         return self._of("overall", self.calm(), (0.0, float(self.edges[-1])), receipt)
 
     def calm(self) -> list[int]:
-        """Return the phases in which every gateway had its network, and ingest its way."""
+        """Return the phases in which every gateway had its network and ingest was running."""
         phases = self._scenario.phases
         calm = [n for n, p in enumerate(phases) if not p.offline and not p.ingest_stopped]
         return calm or list(range(len(phases)))
@@ -116,18 +119,18 @@ class Figures:
         )
 
     def histogram(self, numbers: Sequence[int]) -> Histogram:
-        """Return the times until envelopes of some phases were queryable."""
+        """Return the times from due to queryable of the envelopes of some phases."""
         found = Histogram()
         chosen = self._is_measured & np.isin(self._joined.journal.phase, list(numbers))
         found.record_all(self.queryable_s[chosen])
         return found
 
     def curve(self) -> list[tuple[float, float]]:
-        """Return the time until queryable at many quantiles."""
+        """Return the time from due to queryable at many quantiles."""
         return self.histogram(self.calm()).curve([float(point) for point in _POINTS])
 
     def drain_s(self) -> float | None:
-        """Return how long after the last outage all that was due in it was stored."""
+        """Return how long after the last outage everything due in it was stored, in seconds."""
         outages = [n for n, phase in enumerate(self._scenario.phases) if phase.offline]
         if not outages:
             return None
@@ -136,7 +139,10 @@ class Figures:
         return max(0.0, float(self._joined.committed_at[due].max(initial=ends_at)) - ends_at)
 
     def per_second(self) -> dict[str, list[float]]:
-        """Return what was due, sent and stored in each second, and the 99 % of its times."""
+        """
+        Return the envelopes due, sent and stored in each second, and the 99th percentile of the
+        times.
+        """
         journal, joined = self._joined.journal, self._joined
         last = max(
             float(self.edges[-1]),
@@ -159,7 +165,7 @@ class Figures:
 
 
 def _p99_by(second: np.typing.NDArray[np.int64], values: Any, count: int) -> list[float]:
-    """Return the 99 % of *values* of each second; 0 where there are none."""
+    """Return the 99th percentile of *values* for each second; 0 where there are none."""
     order = np.argsort(second, kind="stable")
     bounds = np.searchsorted(second[order], np.arange(count + 1))
     ordered = values[order]
@@ -170,7 +176,7 @@ def _p99_by(second: np.typing.NDArray[np.int64], values: Any, count: int) -> lis
 
 
 def receipt_of(tally: TallySnapshot, numbers: Sequence[int]) -> Histogram:
-    """Return the times until receipts of some phases."""
+    """Return the times from due to receipt of some phases."""
     whole = Histogram()
     for number in numbers:
         counts = tally.until_receipt.get(str(number), {})
@@ -180,10 +186,10 @@ def receipt_of(tally: TallySnapshot, numbers: Sequence[int]) -> Histogram:
 
 def cores(spent: Sequence[Spent], from_s: float, until_s: float) -> dict[str, float]:
     """
-    Return how many cores each program used from one instant to another.
+    Return how many cores each program used between two instants.
 
-    Between two of *spent* a program is taken to have used the processors evenly. Of one that was
-    not there from the first to the last nothing is said.
+    Between two entries of *spent* the use is interpolated linearly. A program that was not there
+    from the first to the last entry is left out.
     """
     if not spent or until_s <= from_s:
         return {}

@@ -1,8 +1,8 @@
 """
-A histogram of times, log-linear as HDR histograms are: wide, small, and true within 0.8 %.
+A log-linear histogram of times, as HDR histograms are: wide, small, and exact to 0.8 %.
 
-Counts microseconds. Up to 255 each has its own bucket; above, each power of two has 128. Two of
-them add up to one, so that processes and phases can be put together.
+Counts microseconds. Values up to 255 have a bucket each; above, each power of two has 128 buckets.
+Histograms can be added, so that processes and phases can be combined.
 """
 
 import array
@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 _SUB: Final = 7
-"""Bits of a value that are kept, besides the first."""
+"""Bits of a value that are kept, besides the leading one."""
 _MAX_US: Final = (1 << 42) - 1
 """Fifty days."""
 QUANTILES: Final = (0.5, 0.9, 0.99, 0.999)
 
 
 def bucket_of(us: int) -> int:
-    """Return the number of the bucket of *us*."""
+    """Return the index of the bucket of *us* microseconds."""
     shift = max(0, us.bit_length() - _SUB - 1)
     return (shift << _SUB) + (us >> shift)
 
@@ -38,16 +38,17 @@ class Histogram:
         self._counts: dict[int, int] = dict(counts or {})
         self._fresh = array.array("d")
         self.record: Callable[[float], None] = self._fresh.append
-        """Record one time, in seconds; below 0 counts as 0. It is counted when somebody asks."""
+        """Record one time in seconds; negative times count as 0. Counting is deferred until a
+        figure is asked for."""
 
     def __len__(self) -> int:
         """Return how many times were recorded."""
         return sum(self.counts().values())
 
     def record_all(self, seconds: NDArray[np.float64]) -> None:
-        """Record many times."""
+        """Record a vector of times, in seconds."""
         us = np.clip(np.rint(seconds * 1e6), 0, _MAX_US)
-        # As `bucket_of`, for all of them: what frexp takes out is the length in bits.
+        # As `bucket_of`, vectorised: frexp returns the length in bits.
         shift = np.maximum(np.frexp(us)[1] - _SUB - 1, 0).astype(np.int64)
         buckets = (shift << _SUB) + (us.astype(np.int64) >> shift)
         for bucket, count in zip(*map(np.ndarray.tolist, np.unique(buckets, return_counts=True)),
@@ -55,7 +56,7 @@ class Histogram:
             self._counts[bucket] = self._counts.get(bucket, 0) + count
 
     def add(self, other: "Histogram") -> None:
-        """Add what *other* has recorded."""
+        """Add the counts of *other*."""
         for bucket, count in other.counts().items():
             self._counts[bucket] = self._counts.get(bucket, 0) + count
 
@@ -67,7 +68,10 @@ class Histogram:
         return dict(self._counts)
 
     def quantile_s(self, quantile: float) -> float | None:
-        """Return the least time that *quantile* of all do not exceed; None when there is none."""
+        """
+        Return the least time that the share *quantile* of all does not exceed; None
+        without times.
+        """
         counts = self.counts()
         if not counts:
             return None
@@ -80,12 +84,12 @@ class Histogram:
         return highest_of(max(counts)) / 1e6
 
     def count_within(self, seconds: float) -> int:
-        """Return how many times are at most *seconds*, a bucket more or less."""
+        """Return how many times are at most *seconds*, exact to one bucket."""
         last = bucket_of(round(seconds * 1e6))
         return sum(count for bucket, count in self.counts().items() if bucket <= last)
 
     def summary(self) -> dict[str, float | None]:
-        """Return the usual quantiles in seconds, and the greatest."""
+        """Return the usual quantiles and the maximum, in seconds."""
         found = {f"p{q * 100:g}".replace(".", ""): self.quantile_s(q) for q in QUANTILES}
         return {**found, "max": self.quantile_s(1.0)}
 

@@ -1,4 +1,4 @@
-"""The journal of a process: every envelope that has an identity, a few bytes each, in columns."""
+"""The journal of a process: every envelope with an identity, in columns of a few bytes each."""
 
 from array import array
 from pathlib import Path
@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 UNSETTLED: Final = 0.0
 PURGED: Final = -1.0
-"""Never sent: its lease was gone."""
+"""Marks an envelope that was never sent, because its lease had ended."""
 
 
 class Columns(msgspec.Struct, frozen=True, eq=False):
-    """What journals hold, put together. Times in seconds since 1970."""
+    """The columns of journals, one entry per envelope. Times in seconds since 1970."""
 
     agent: NDArray[np.uint32]
     """Number of the gateway in the roster."""
@@ -26,14 +26,14 @@ class Columns(msgspec.Struct, frozen=True, eq=False):
     sent_at: NDArray[np.float64]
     """When it was first written to a connection; 0 for never."""
     settled_at: NDArray[np.float64]
-    """When a receipt covered it."""
+    """When a receipt covered it; 0 for never."""
 
     def __len__(self) -> int:
         return len(self.agent)
 
 
 class Journal:
-    """Notes what becomes of each envelope; a place in it is an int."""
+    """Records what becomes of each envelope; an envelope is named by its index."""
 
     def __init__(self) -> None:
         self._agent = array("I")
@@ -51,7 +51,7 @@ class Journal:
     def add(
         self, agent: int, sequence: int, act: int, phase: int, due_at: float, observations: int
     ) -> int:
-        """Note a new envelope; return its place."""
+        """Record a new envelope; return its index."""
         self._agent.append(agent)
         self._sequence.append(sequence)
         self._act.append(act)
@@ -63,21 +63,24 @@ class Journal:
         return len(self._agent) - 1
 
     def sent(self, place: int, at: float) -> None:
-        """Note when it was first sent."""
+        """Record when the envelope was first sent."""
         if not self._sent_at[place]:
             self._sent_at[place] = at
 
     def settled(self, place: int, at: float) -> tuple[int, float]:
-        """Note when a receipt covered it; return its phase, and how long after due that was."""
+        """
+        Record when a receipt covered the envelope; return its phase, and the seconds since it was
+        due.
+        """
         self._settled_at[place] = at
         return self._phase[place], at - self._due_at[place]
 
     def purged(self, place: int) -> None:
-        """Note that it will never be sent."""
+        """Record that the envelope will never be sent."""
         self._settled_at[place] = PURGED
 
     def columns(self) -> Columns:
-        """Return what it holds."""
+        """Return all columns."""
         return Columns(
             np.array(self._agent, np.uint32),
             np.array(self._sequence, np.uint64),
@@ -90,14 +93,14 @@ class Journal:
         )
 
     def write(self, path: Path) -> None:
-        """Write it to *path*."""
+        """Write the columns to *path*."""
         found = self.columns()
         with path.open("wb") as file:
             np.savez(file, **{name: getattr(found, name) for name in Columns.__struct_fields__})
 
 
 def read(paths: list[Path]) -> Columns:
-    """Return the journals in *paths*, put together."""
+    """Return the journals in *paths*, concatenated."""
 
     def column(name: str) -> NDArray[Any]:
         return np.concatenate([getattr(part, name) for part in parts])

@@ -1,4 +1,4 @@
-"""The telemetry database, asked what became of a fleet's envelopes: the door of psycopg."""
+"""The questions about a fleet's envelopes to the telemetry database. Imports psycopg."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -24,8 +24,8 @@ FROM (SELECT count(*) AS n FROM vv.observations
       WHERE time >= to_timestamp(%s) AND time < to_timestamp(%s)
       GROUP BY series_id, time) AS instants
 """
-# Who consents anew goes on in the same series: the last withdrawal counts, where nothing followed.
-# At infinity a permission is closed, and not withdrawn yet.
+# A person who consents again continues the same series: the last withdrawal counts, if no consent
+# followed. A permission whose end is infinity is closed, and not withdrawn yet.
 _AFTER_WITHDRAWAL: Final = """
 SELECT count(*) FROM vv.observations o
 JOIN (SELECT series_id, max(pg_xact_commit_timestamp(xmin)) AS at FROM vv.permissions
@@ -43,7 +43,7 @@ WHERE e.outcome = 0 AND e.stored_at > gone.at
 
 
 class Settled(msgspec.Struct, frozen=True, eq=False):
-    """The ledger's rows of this run, in columns."""
+    """The rows of the ledger of this run, in columns of equal length."""
 
     agent: NDArray[np.int64]
     """Number in the roster; -1 for an agent or a spool that is not of this run."""
@@ -53,14 +53,14 @@ class Settled(msgspec.Struct, frozen=True, eq=False):
     observations: NDArray[np.int64]
     committed_at: NDArray[np.float64]
     is_exact: bool
-    """Whether `committed_at` is the time of the COMMIT, or of the insert before it."""
+    """Whether `committed_at` is the time of the COMMIT; otherwise it is that of the insert."""
 
     def __len__(self) -> int:
         return len(self.agent)
 
 
 class Rows(msgspec.Struct, frozen=True):
-    """What the table of observations holds of a span of time."""
+    """The counts of observations in a span of time."""
 
     instants: int
     rows: int
@@ -70,7 +70,7 @@ class Rows(msgspec.Struct, frozen=True):
 
 class Ledger:
     """
-    A connection for questions; not for use by two threads at once.
+    A connection for questions; not to be shared by threads.
 
     Args:
         dsn: An administrator's connection string.
@@ -81,7 +81,7 @@ class Ledger:
 
     def check(self) -> None:
         """
-        Return if it can be asked.
+        Check that the database answers.
 
         Raises:
             UnansweredError: It does not answer, or is no telemetry database.
@@ -94,10 +94,10 @@ class Ledger:
 
     def settled(self, spools: Mapping[tuple[str, bytes], int], *, since: float) -> Settled:
         """
-        Return what was settled since an instant.
+        Return the envelopes that were settled since *since*.
 
         Args:
-            spools: The number of each agent and spool of this run.
+            spools: The number in the roster of each agent and spool of this run.
 
             since: Seconds since 1970.
 
@@ -124,7 +124,7 @@ class Ledger:
 
     def rows(self, *, since: float, until: float) -> Rows:
         """
-        Return how many observations of a span there are.
+        Return how many observations have a time in [*since*, *until*), in seconds since 1970.
 
         Raises:
             UnansweredError: The database does not answer.
@@ -138,7 +138,7 @@ class Ledger:
 
     def rows_after_withdrawal(self) -> int:
         """
-        Return how many observations of a withdrawn handle were committed after its withdrawal.
+        Return how many observations of withdrawn handles were committed after the withdrawal.
 
         Raises:
             UnansweredError: The database does not answer.
@@ -158,5 +158,5 @@ def _has_commit_times(connection: psycopg.Connection) -> bool:
 
 
 def _unanswered(exc: psycopg.Error | SessionRefused) -> UnansweredError:
-    # Not its text: that may name the host.
-    return UnansweredError(f"the database did not answer ({type(exc).__name__})")
+    # Without the text of the error, which may name the host.
+    return UnansweredError(f"The database did not answer ({type(exc).__name__})")

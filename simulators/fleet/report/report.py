@@ -1,4 +1,4 @@
-"""The report of a run, as values: figures by phase, the books, whether the limits were kept."""
+"""The report of a run, as values: figures by phase, the accounting, and the verdicts on limits."""
 
 from typing import Any
 
@@ -8,62 +8,62 @@ from simulators.fleet.report.accounting import Accounting, Ingested
 
 
 class PhaseReport(msgspec.Struct, frozen=True):
-    """A phase. Times in seconds, counted from when an envelope was due."""
+    """The figures of a phase. Times in seconds from when an envelope was due."""
 
     name: str
     from_s: float
     until_s: float
     offered_per_s: float
     sent_per_s: float
-    """Of the envelopes that were due in it, those that were sealed and sent, whenever."""
+    """Envelopes due in the phase that were sealed and sent, at any time."""
     stored_per_s: float
-    """Committed in it, whenever they were due."""
+    """Envelopes committed in the phase, due at any time."""
     queryable: dict[str, float | None]
-    """Until the COMMIT."""
+    """Time from due to COMMIT."""
     receipt: dict[str, float | None]
-    """Until the gateway had its receipt."""
+    """Time from due until the gateway had its receipt."""
     withdrawals: int = 0
-    """People who were to withdraw in it."""
+    """People who were to withdraw in the phase."""
     ceiling_per_s: float | None = None
-    """Where ingest had stood still before it: how fast it settled what had gathered."""
+    """Envelopes settled a second from the backlog, if ingest was stopped before the phase."""
     cpu: dict[str, float] = {}
-    """How many cores each program used while it lasted; at its edges true to a second."""
+    """How many cores each program used; exact to a second at the edges of the phase."""
 
 
 class UsageSample(msgspec.Struct, frozen=True):
-    """The run at a second."""
+    """The state of the run at one second."""
 
     at_s: float
     online: int
     waiting: int
     rss_mb: dict[str, float]
     cpu: dict[str, float]
-    """Share of one core."""
+    """Share of one core, by program."""
 
 
 class Generator(msgspec.Struct, frozen=True):
-    """What the load itself cost, and whether it kept its own time."""
+    """The cost of the generator, and whether it kept its schedule."""
 
     workers: int
     cpu_us_per_envelope: float | None
-    """All that it used while the phases lasted, by all that it published."""
+    """Processor time during the phases per published envelope, in µs."""
     system_us_per_envelope: float | None
-    """The kernel's part of it: system calls, and what TCP does within them, for either side."""
+    """The kernel's part of it: system calls, and the work of TCP for both ends within them."""
     marginal_us_per_envelope: float | None
-    """The same without what it uses while everybody is connected and nothing is due."""
+    """The same without the idle cost of all connections."""
     idle_cpu: float
-    """What that is, in cores."""
+    """The idle cost, in cores."""
     connecting_ms: float | None
-    """CPU time of a connection until its gateway has a lease."""
+    """Processor time of a connection until its gateway has a lease, in ms."""
     idle_kb_per_agent: float | None
     lag: dict[str, float | None]
     """How long after it was due the generator began an act."""
     offered: float
-    """Share of the plan that was begun, and within a second of its time."""
+    """Share of the plan that was begun within a second of its time."""
 
     @property
     def was_the_limit(self) -> bool:
-        """Whether it offered less than 99 % of the plan."""
+        """Whether the generator offered less than 99 % of the plan."""
         return self.offered < 0.99
 
 
@@ -76,33 +76,33 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 class FleetReport(msgspec.Struct, frozen=True):
-    """Everything that a run showed."""
+    """The complete result of a run."""
 
     scenario: str
     about: str
     seed: int
     plan: str
-    """Digest of the plan: two runs of one plan did the same."""
+    """Digest of the plan: runs with equal digests did the same."""
     agents: int
     connected: int
-    """The most gateways that were connected at once."""
+    """The most gateways that were connected at the same time."""
     enrolment_s: float | None
     ramp_s: float
     drain_s: float | None
-    """From the end of the last outage until all that was due before it was stored."""
+    """From the end of the last outage until everything due before it was stored."""
     settle_s: float
     phases: list[PhaseReport]
     overall: PhaseReport
-    """All phases in which every gateway had its network."""
+    """The figures of all phases in which every gateway had its network."""
     books: Accounting | None
     ingest: Ingested
     generator: Generator
     links: dict[str, int]
-    """Connections that ended, or never came to be, by kind."""
+    """Connections that ended, or could not be made, by kind."""
     rows_after_withdrawal: int | None
     withdrawals: int
     withdrawn_late_s: float | None
-    """How long after it was due the tardiest withdrawal took effect; None unless all did."""
+    """How long after it was due the latest withdrawal took effect; None unless all did."""
     highest_mb: dict[str, float]
     cpu_s: dict[str, float]
     machine: dict[str, float]
@@ -118,7 +118,7 @@ class FleetReport(msgspec.Struct, frozen=True):
         return all(verdict.is_kept for verdict in self.verdicts)
 
     def to_json(self) -> str:
-        """Return it as one JSON object."""
+        """Return the report as one JSON object."""
         fields: dict[str, Any] = msgspec.to_builtins(self)
         fields["is_good"] = self.is_good
         fields["generator"]["was_the_limit"] = self.generator.was_the_limit

@@ -1,4 +1,4 @@
-"""What the gateways of a process have done so far, as numbers that add up over processes."""
+"""The counters of the gateways of a process, which can be added over processes."""
 
 import collections
 from typing import Any
@@ -10,7 +10,7 @@ from simulators.fleet.report.histogram import Histogram
 
 class Tally:
     """
-    Counts.
+    The counters of a process.
 
     `published` counts PUBLISH packets of envelopes with an identity, `repeated` those among them
     that were not the first of their envelope, `taken` those that the broker acknowledged.
@@ -27,38 +27,38 @@ class Tally:
         self.nameless_taken = 0
         self.settled = 0
         self.withheld = 0
-        """Envelopes that were due and not sealed: without a lease nothing is measured."""
+        """Envelopes that were due and not sealed, because without a lease nothing is measured."""
         self.purged = 0
         self.receipts = 0
         self.leases = 0
         self.leased = 0
-        """Gateways that know a lease, be it an empty one."""
+        """Gateways that have a lease, possibly an empty one."""
         self.states = 0
         self.unreadable = 0
         """Receipts and leases that could not be read."""
         self.came_up = 0
         self.went_down = 0
         self.ended: collections.Counter[str] = collections.Counter()
-        """Connections that ended, or never came to be, by kind."""
+        """Connections that ended, or could not be made, by kind."""
         self.lag = Histogram()
-        """How long after it was due the generator itself began an act."""
+        """How long after it was due the generator began an act."""
         self.until_receipt: collections.defaultdict[int, Histogram] = collections.defaultdict(
             Histogram
         )
-        """By phase: from when an envelope was due until its receipt came."""
+        """By phase: time from when an envelope was due until its receipt came."""
 
     def settled_one(self, phase: int, seconds: float) -> None:
-        """Note a receipt for one envelope."""
+        """Record a receipt for one envelope."""
         self.settled += 1
         self.until_receipt[phase].record(seconds)
 
     @property
     def online(self) -> int:
-        """How many gateways have a good connection."""
+        """How many gateways have a connection that is ready."""
         return self.came_up - self.went_down
 
     def snapshot(self, **more: float) -> "TallySnapshot":
-        """Return it as a value."""
+        """Return the counters as a value."""
         return TallySnapshot(
             published=self.published,
             repeated=self.repeated,
@@ -85,7 +85,7 @@ class Tally:
 
 
 class TallySnapshot(msgspec.Struct, frozen=True):
-    """A tally at a moment, as one process tells another. Histograms by bucket."""
+    """The counters at a moment, as one process reports them to another. Histograms by bucket."""
 
     published: int = 0
     repeated: int = 0
@@ -108,11 +108,11 @@ class TallySnapshot(msgspec.Struct, frozen=True):
     """`leased`, `waiting`, `due`, `cpu_s`, `rss_bytes` and the like."""
 
     def lag_histogram(self) -> Histogram:
-        """Return how late the generator was."""
+        """Return the lateness of the generator."""
         return Histogram({int(bucket): count for bucket, count in self.lag.items()})
 
     def receipt_histogram(self) -> Histogram:
-        """Return the times until receipts, of all phases."""
+        """Return the times to receipts, of all phases."""
         whole = Histogram()
         for found in self.until_receipt.values():
             whole.add(Histogram({int(bucket): count for bucket, count in found.items()}))
@@ -120,7 +120,7 @@ class TallySnapshot(msgspec.Struct, frozen=True):
 
 
 def sum_of(parts: list[TallySnapshot]) -> TallySnapshot:
-    """Return what several processes have done together."""
+    """Return the sum of the counters of several processes."""
     return TallySnapshot(
         **{
             name: _added([getattr(part, name) for part in parts])
@@ -130,7 +130,7 @@ def sum_of(parts: list[TallySnapshot]) -> TallySnapshot:
 
 
 def _added(values: list[Any]) -> Any:
-    """Return the sum of numbers, or of tables of numbers key by key."""
+    """Return the sum of numbers, or of mappings of numbers key by key."""
     if not values or not isinstance(values[0], dict):
         return sum(values)
     keys = dict.fromkeys(key for value in values for key in value)

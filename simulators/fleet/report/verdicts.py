@@ -1,4 +1,4 @@
-"""Verdicts: which figure of a report a limit is about, and whether it was kept. Pure."""
+"""Verdicts: the figure that a limit names, and whether the limit was kept. Pure."""
 
 from collections.abc import Sequence
 
@@ -10,12 +10,13 @@ from simulators.fleet.scenario.limits import Limit
 
 
 def measured(report: FleetReport, limit: Limit) -> float | None:
-    """Return the figure of *report* that *limit* is about; None when there is none."""
+    """Return the figure of *report* that *limit* names; None if it was not measured."""
     phase = next((p for p in report.phases if p.name == limit.phase), report.overall)
     if limit.figure in phase.queryable:
         return phase.queryable[limit.figure]
     if limit.figure == "stored":
-        # Not of what was due: without a lease nothing is measured, and so nothing sent.
+        # Relative to what was sealed, not to what was due: without a lease nothing is measured or
+        # sent.
         return phase.stored_per_s / phase.sent_per_s if phase.sent_per_s else None
     if limit.figure == "ceiling":
         return ceiling_of(report.phases, limit.phase)
@@ -39,12 +40,12 @@ def measured(report: FleetReport, limit: Limit) -> float | None:
 
 def ceiling_of(phases: Sequence[PhaseReport], name: str | None = None) -> float | None:
     """
-    Return ingest's ceiling while people withdraw as a share of its ceiling otherwise.
+    Return ingest's ceiling during withdrawals, as a share of its ceiling without them.
 
     Args:
-        phases: Of a run; those before which ingest stood still count.
+        phases: The phases of a run; those count before which ingest was stopped.
 
-        name: Only this one of those with withdrawals.
+        name: Only use this one of the phases with withdrawals; None for all.
     """
     found = [(p, p.ceiling_per_s) for p in phases if p.ceiling_per_s is not None]
     storms = [rate for p, rate in found if p.withdrawals and name in (None, p.name)]
@@ -55,7 +56,7 @@ def ceiling_of(phases: Sequence[PhaseReport], name: str | None = None) -> float 
 
 
 def judge(report: FleetReport, required: Sequence[Limit], failing: Sequence[Limit]) -> FleetReport:
-    """Return *report* with a verdict on what must hold, and on what must not."""
+    """Return *report* with a verdict on each limit that must hold, or must not."""
     verdicts = []
     for limit in required:
         found = measured(report, limit)

@@ -1,1 +1,1 @@
-"""A run of a fleet: enrolment, processes, the network, withdrawals, and its end."""
+"""A run of a fleet: enrolment, processes, network, withdrawals, and the end of the run."""

@@ -1,7 +1,7 @@
 """
-A campaign: a fleet let loose on a site, watched, brought to rest and settled.
+A campaign: a fleet is run against a system, watched, brought to rest and accounted for.
 
-Whatever the system does meanwhile, there is a report of what was seen.
+Whatever the system does, the run ends in a report.
 """
 
 import asyncio
@@ -34,8 +34,8 @@ from simulators.stack.network import Relay
 
 _TICK_S: Final = 1.0
 _LEAD_S: Final = 3.0
-"""From the order to begin until the beginning, for every process to hear it, and to show what it
-uses while nothing is due."""
+"""From the order to begin until the first phase, so that every process has the order, and the
+idle cost can be measured."""
 _RAMP_PATIENCE_S: Final = 180.0
 
 
@@ -50,7 +50,7 @@ class CampaignOptions(msgspec.Struct, frozen=True):
 
 
 class Progress(msgspec.Struct, frozen=True):
-    """How a run goes."""
+    """The state of a run while it goes."""
 
     elapsed_s: float
     phase: str
@@ -66,15 +66,15 @@ class Campaign:
     Args:
         scenario: What to play.
 
-        todo: Its plan, drawn or recorded.
+        todo: The plan of the scenario, drawn or recorded.
 
-        site: On what.
+        site: The system that is loaded.
 
         options: What the user chose.
 
-        say: Called with each step.
+        say: Called with a line for each step.
 
-        show: Called with how it goes, once a second.
+        show: Called with the progress, once a second.
     """
 
     def __init__(
@@ -105,10 +105,10 @@ class Campaign:
         self._starts_at = self._began_at
 
     async def run(self) -> FleetReport:
-        """Play it all; return the report."""
+        """Play the plan to its end; return the report."""
         self._folder.mkdir(mode=0o700, exist_ok=True)
         for old in self._folder.glob("*-*.*"):
-            # Of an earlier run on the same site, perhaps with more processes.
+            # From an earlier run on the same site, perhaps with more processes.
             old.unlink()
         with self._network() as relay:
             port = self._site.port if relay is None else relay.port
@@ -122,12 +122,12 @@ class Campaign:
                 self._note(str(exc))
             finally:
                 self._tally = await self._bring_home(pool, relay)
-        self._say("settling the books")
+        self._say("closing the accounting")
         return await asyncio.to_thread(self._close)
 
     async def _bring_home(self, pool: WorkerPool, relay: Relay | None) -> TallySnapshot:
         try:
-            # A network at its worst must not be what the books are closed over.
+            # The last receipts must not be lost to a network that the scenario has made bad.
             if relay is not None:
                 relay.release()
         finally:
@@ -188,7 +188,7 @@ class Campaign:
                     self._note(f"a part of the run failed ({type(outcome).__name__})")
 
     async def _ramp(self, pool: WorkerPool) -> None:
-        """Wait until every gateway is connected and has its lease, or it takes too long."""
+        """Wait until every gateway is connected and has its lease, or time is up."""
         self._say(f"connecting {self._scenario.agents} gateways")
         began = time.monotonic()
         patience_s = self._scenario.ramp_s + _RAMP_PATIENCE_S
@@ -222,7 +222,7 @@ class Campaign:
                 return
 
     async def _come_to_rest(self, pool: WorkerPool) -> None:
-        """Wait until nothing is waiting for a receipt, or it takes too long."""
+        """Wait until no envelope waits for a receipt, or time is up."""
         self._say("coming to rest")
         began = time.monotonic()
         while time.monotonic() - began < self._scenario.settle_s:

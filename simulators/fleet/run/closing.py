@@ -1,4 +1,4 @@
-"""The end of a run: journals, ledger and counters brought together into the report."""
+"""The end of a run: journals, ledger and counters are combined into the report."""
 
 import os
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from simulators.fleet.scenario.scenario import Scenario
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """What a campaign saw. Instants in seconds since 1970."""
+    """The observations of a campaign. Instants in seconds since 1970."""
 
     began_at: float
     starts_at: float
@@ -35,7 +35,7 @@ class Seen(msgspec.Struct, frozen=True):
     withdrawn: Sequence[int]
     """Numbers of the gateways whose person withdrew."""
     withdrawn_late_s: float | None
-    """How long after it was due the tardiest withdrawal took effect."""
+    """How long after it was due the latest withdrawal took effect; None unless all did."""
     samples: list[UsageSample]
     highest_mb: dict[str, float]
     spent: list[Spent]
@@ -54,9 +54,9 @@ def close(scenario: Scenario, plan: Plan, site: Site, folder: Path, seen: Seen) 
 
         site: On what.
 
-        folder: Where the fleet's processes left their journals.
+        folder: Where the processes of the fleet left their journals.
 
-        seen: What was seen of it.
+        seen: The observations of the campaign.
     """
     journals = sorted(folder.glob("journal-*.npz"))
     found, notes = journal.read(journals), list(seen.notes)
@@ -64,9 +64,12 @@ def close(scenario: Scenario, plan: Plan, site: Site, folder: Path, seen: Seen) 
     figures = Figures(scenario, plan, joined, seen.starts_at, seen.spent)
     books = None if rows is None else _books(joined, rows, seen)
     if len(journals) < seen.workers:
-        # What the database has of its gateways would look like rows that nobody sent.
+        # Without a journal, its gateways' rows in the database would look like rows that were
+        # never sent.
         books = None
-        notes.append("the books cannot be closed: a process of the fleet left no journal")
+        notes.append(
+            "the accounting cannot be closed, because a process of the fleet left no journal"
+        )
     return FleetReport(
         scenario=scenario.name,
         about=scenario.about,
@@ -113,15 +116,15 @@ def _ask(
     found: journal.Columns,
     notes: list[str],
 ) -> tuple[Joined, Rows | None, int | None]:
-    """Ask the database; where there is none, receipts must do."""
+    """Return the outcome of each envelope, from the database or, without one, from receipts."""
     if site.dsn is None:
-        notes.append("no database was named: receipts are all there is")
+        notes.append("no database was named, so that receipts count as stored envelopes")
         return bookkeeping.by_receipts(found), None, None
     ledger = Ledger(site.dsn)
     try:
         settled = ledger.settled(_spools(site, folder), since=seen.began_at)
         if not settled.is_exact:
-            notes.append("track_commit_timestamp is off: queryable means inserted")
+            notes.append("track_commit_timestamp is off, so that queryable means inserted")
         rows = ledger.rows(**_span(scenario, seen))
         late = ledger.rows_after_withdrawal() if seen.withdrawn else 0
     except UnansweredError as exc:
@@ -133,7 +136,7 @@ def _ask(
 
 
 def _span(scenario: Scenario, seen: Seen) -> dict[str, float]:
-    """Return from when until when this run measured, by whatever clock."""
+    """Return the time span in which this run measured, by the slowest and the fastest clock."""
     slack_s = (
         scenario.every_s / min((p.rate for p in scenario.phases if p.rate), default=1.0)
         + scenario.clock_skew_s
@@ -144,7 +147,7 @@ def _span(scenario: Scenario, seen: Seen) -> dict[str, float]:
 
 
 def _spools(site: Site, folder: Path) -> dict[tuple[str, bytes], int]:
-    """Return the number of each agent with its spool."""
+    """Return the roster number of each agent and spool."""
     return {
         (site.members[int(number)].agent, bytes.fromhex(spool)): int(number)
         for path in folder.glob("spools-*.json")

@@ -1,4 +1,7 @@
-"""What playing gateways costs the process that plays them: connecting, idling, and the load."""
+"""
+The cost of playing gateways, for the process that plays them: connecting, idling,
+and the load.
+"""
 
 import resource
 import time
@@ -11,14 +14,14 @@ def _system_s() -> float:
 
 class Costs:
     """
-    Processor time by what it was spent on, and the memory of gateways that idle.
+    Processor time by purpose, and the memory of idle gateways.
 
     Args:
-        cpu_s: Tells the processor time of this process.
+        cpu_s: Returns the processor time of this process, in seconds.
 
-        clock: Tells the time; only differences matter.
+        clock: Returns the time in seconds; only differences matter.
 
-        system_s: Tells how much of the processor time was the kernel's.
+        system_s: Returns the kernel's part of the processor time, in seconds.
     """
 
     def __init__(
@@ -42,17 +45,17 @@ class Costs:
         self._idle_cpu = 0.0
 
     def connected(self, idle_bytes: int, connections: int) -> None:
-        """Take note that *connections* were made, and that the gateways weigh *idle_bytes*."""
+        """Note that *connections* were made, and that the gateways take *idle_bytes* of memory."""
         self._idle_bytes = idle_bytes
         self._connecting_s = self._cpu_s() - self._from_s
         self._connections = connections
 
     def idles(self) -> None:
-        """Take note that from now on nothing is done but to be there."""
+        """Note that from now on the gateways are idle."""
         self._idle_since = (self._cpu_s(), self._clock())
 
     def begun(self) -> None:
-        """Take note that the load begins."""
+        """Note that the load begins."""
         self._begun_s = self._cpu_s()
         self._system_from_s = self._system_s()
         cpu_s, since = self._idle_since
@@ -60,13 +63,13 @@ class Costs:
             self._idle_cpu = (self._begun_s - cpu_s) / took_s
 
     def ended(self) -> None:
-        """Take note that the load has ended."""
+        """Note that the load has ended."""
         self._ended_s = self._cpu_s()
         self._system_until_s = self._system_s()
 
     @property
     def figures(self) -> dict[str, float]:
-        """Return them; those of several processes add up."""
+        """Return the costs by name; those of several processes can be added."""
         until_s = self._cpu_s() if self._ended_s is None else self._ended_s
         system_s = self._system_s() if self._system_until_s is None else self._system_until_s
         is_begun = self._begun_s is not None

@@ -1,8 +1,8 @@
 """
-The driver: has the gateways of one process do what the plan says, when it says so.
+The driver: has the gateways of one process act at the times of the plan.
 
-Does not wait for anything that it measures. What it could not begin in time is its own lag, and is
-reported apart from the system's.
+It does not wait for anything that it measures. Its own delays are reported as its lag, apart from
+the times of the system.
 """
 
 import asyncio
@@ -34,34 +34,34 @@ from wire import topics
 _SHORTEST_TURN_S: Final = 0.01
 _LONGEST_TURN_S: Final = 0.05
 _TURN_S_PER_GATEWAY: Final = 25e-6
-"""A process that has slept finds nothing of its own in the processor's caches any more, and to
-fetch it again costs as much as several envelopes: a large fleet has fewer and longer turns."""
+"""A process that has slept finds none of its data in the processor's caches, and loading them
+costs as much as several envelopes: a large fleet has fewer and longer turns."""
 _VISIT_EVERY_S: Final = 15.0
-"""How often housekeeping sees each gateway."""
+"""The time in which housekeeping visits every gateway once."""
 _LATE_S: Final = 0.001
 _SENT_AT_ONCE: Final = 64
-"""Envelopes are sealed, and then they are sent; the first of them must not wait for long."""
+"""Envelopes are sealed in groups and then sent; the first one must not wait for long."""
 _ACTS_AT_ONCE: Final = 512
-"""Of those that are due, before the connections get their turn."""
+"""The most acts before connections get their turn."""
 _MAX_BACK_OFF_S: Final = 15.0
 _ACTS: Final = {int(act): act for act in Act}
 _LEAVE: Final = Act.LEAVE
-"""The first of the acts that happen to a connection."""
+"""The first of the acts on a connection."""
 
 
 class Driver:
     """
-    Plays the gateways of a job. Fills the port `World`.
+    Plays the gateways of a job. Implements `GatewayContext`.
 
     Args:
-        job: What to do.
+        job: The task of this process.
 
         members: The whole roster.
 
-        plan: The part of the plan that is this process's.
+        plan: The acts of this process.
 
     Raises:
-        RosterError: A bundle is not what it should be.
+        RosterError: A bundle cannot be used.
     """
 
     def __init__(self, job: Job, members: list[Member], plan: Plan) -> None:
@@ -105,7 +105,7 @@ class Driver:
         self._visited_at = 0.0
         self.costs = Costs()
 
-    # What gateways ask of it, and tell it.
+    # Calls of gateways.
 
     now = staticmethod(time.time)
 
@@ -117,12 +117,12 @@ class Driver:
         return bytes.fromhex(other.handle), topics.observations(other.agent)
 
     def came_up(self, gateway: Gateway) -> None:
-        """Forget its failures."""
+        """Reset the failures of *gateway*."""
         self._failures.pop(gateway.number, None)
         self._dialler.came_up(gateway)
 
     def went_down(self, gateway: Gateway) -> None:
-        """Connect it again, after a while, unless it is to be away."""
+        """Connect *gateway* again after a delay, unless it is to be off-line."""
         self._dialler.went_down(gateway)
         self._dial_later(gateway)
 
@@ -131,7 +131,7 @@ class Driver:
             return
         failures = self._failures.get(gateway.number, 0)
         self._failures[gateway.number] = failures + 1
-        # Full jitter, as agents do.
+        # Full jitter, as agents have.
         wait_s = self.draw.uniform(0, min(_MAX_BACK_OFF_S, 2.0 ** min(failures, 10)))
         asyncio.get_running_loop().call_later(wait_s, self._dial, gateway)
 
@@ -145,11 +145,12 @@ class Driver:
     async def _dial_one(self, gateway: Gateway) -> None:
         await self._dialler.dial(gateway, Path(self._members[gateway.number].folder))
 
-    # What it does.
+    # The work of the process.
 
     async def ramp(self) -> None:
-        """Begin to connect every gateway, evenly over the ramp."""
-        # Thousands of gateways are made here, and looking through all of them finds no garbage.
+        """Connect all gateways, evenly over the ramp."""
+        # Thousands of gateways are created here, and the collector would find no garbage among
+        # them.
         gc.set_threshold(50_000, 20, 20)
         loop = asyncio.get_running_loop()
         gap_s = self._job.scenario.ramp_s / max(1, len(self.gateways))
@@ -159,18 +160,18 @@ class Driver:
             self._dial(gateway)
 
     def note_idle(self) -> None:
-        """Measure what a connected gateway weighs, and keep the collector off what will stay."""
+        """Measure the memory of connected gateways, and exempt them from the collector."""
         gc.collect()
         gc.freeze()
-        # What the handshakes left behind is the allocator's, not the gateways'.
+        # What the handshakes left behind belongs to the allocator, not to the gateways.
         memory.give_back()
         self.costs.connected(rss_bytes() - self._rss_before, self.tally.came_up)
 
     def begin(self, starts_at: float) -> None:
-        """Have the first phase begin at *starts_at* (seconds since 1970)."""
+        """Begin the first phase at *starts_at*, in seconds since 1970."""
         self._starts_at = starts_at
         self._walk = self._acts(starts_at)
-        # Up to where it waits.
+        # Runs to its first wait.
         next(self._walk)
         self.costs.idles()
 
@@ -187,18 +188,19 @@ class Driver:
             self._board.flush()
 
     def _until_next_turn_s(self, now: float) -> float:
-        # A handshake takes several turns, and is waited for.
+        # A handshake takes several turns, and the ramp waits for it.
         turn_s = _SHORTEST_TURN_S if self._dialling else self._turn_s
-        # A timer may ring almost a millisecond early, and what is due would wait for the next.
+        # A timer may fire almost a millisecond early, and what is due would wait for the next
+        # turn.
         return turn_s - (now - self._starts_at) % turn_s + _LATE_S
 
     def _acts(self, starts_at: float) -> Iterator[int]:
-        """Do what is due at each call, and yield how much that was."""
+        """Do what is due at each call, and yield the number of acts."""
         plan, every_s = self._plan, self._job.scenario.every_s
-        # What falls into one turn is due at its end, and so all of the process's own delay is lag.
+        # Acts within a turn are due at its end, so that every delay of the process counts as lag.
         due_at = (plan.due_by_turn_s(self._turn_s) + starts_at).tolist()
         gateways = list(self.gateways.values())
-        # Of n processes each plays every n-th.
+        # Of n processes, each plays every n-th gateway.
         who = (plan.agent // self._job.workers).tolist()
         acts, phases = plan.act.tolist(), plan.phase.tolist()
         every = [every_s / max(p.rate, p.last_rate, 1e-9) for p in self._job.scenario.phases]
@@ -228,7 +230,7 @@ class Driver:
         self.costs.ended()
 
     def _have(self, gateway: Gateway, act: Act) -> None:
-        """Have something happen to the connection of *gateway*."""
+        """Apply *act* to the connection of *gateway*."""
         if act is Act.LEAVE:
             gateway.is_offline = True
             if gateway.link is not None:
@@ -245,7 +247,7 @@ class Driver:
                 gateway.link.read_again()
 
     def _see_to_some(self, now: float) -> None:
-        """See to as many gateways as to come round to each now and then."""
+        """Do the periodic work of as many gateways as are to be visited by now."""
         share = min(1.0, (now - self._visited_at) / _VISIT_EVERY_S)
         due = int(share * len(self.gateways))
         if due:
@@ -254,7 +256,7 @@ class Driver:
             gateway.keep_up(now, resend_after_s=self._job.resend_after_s)
 
     def snapshot(self) -> TallySnapshot:
-        """Return how it goes."""
+        """Return the counters of the process."""
         tally, sealed = self.tally, len(self.journal)
         return tally.snapshot(
             sealed=sealed,
@@ -273,7 +275,7 @@ class Driver:
                 gateway.link.look()
 
     async def finish(self) -> None:
-        """Say goodbye, and write the journal."""
+        """Disconnect, and write the journal."""
         self._is_stopping = True
         for task in self._dialling:
             task.cancel()
@@ -287,5 +289,5 @@ class Driver:
 
 
 def turn_of(gateways: int) -> float:
-    """Return how long a turn is of a process that plays so many *gateways*, in seconds."""
+    """Return the length of a turn of a process with this many *gateways*, in seconds."""
     return min(max(_SHORTEST_TURN_S, gateways * _TURN_S_PER_GATEWAY), _LONGEST_TURN_S)

@@ -1,8 +1,9 @@
 """
-Enrolment of a fleet: agents, people and their consents, through trust's own command line.
+Enrolment of a fleet: agents, people and their consents, through the command line of trust.
 
-Agents come from its bulk enrolment, in one command. People come one by one, because each has a
-consent of her own to withdraw; from several shells at once, because each waits for the database.
+Agents are enrolled by one bulk command. People are enrolled one by one, because each has a consent
+of their own that can be withdrawn, and in several shells at once, because each shell waits for the
+database.
 """
 
 import threading
@@ -24,11 +25,11 @@ class Enrolment:
     Enrols a fleet.
 
     Args:
-        folder: Where bundles go, each in a folder named after its agent.
+        folder: Parent of the bundles, each in a folder named after its agent.
 
         ingest_key: The public key that agents seal to.
 
-        open_shell: Opens one more shell of trust.
+        open_shell: Opens a further shell of trust.
     """
 
     def __init__(
@@ -45,11 +46,11 @@ class Enrolment:
         Enrol *count* agents, each with a person who consents to *policy*.
 
         Args:
-            policy: The text of the purpose's policy.
+            policy: The text of the policy of the purpose.
 
             count: How many.
 
-            progress: Told how many people there are, from any thread.
+            progress: Called with the number of people enrolled, from any thread.
 
         Raises:
             StackError: Trust refused.
@@ -67,7 +68,7 @@ class Enrolment:
         return [found[number % shells][number // shells] for number in range(count)]
 
     def _bundles(self, shell: TrustShell, count: int) -> Sequence[Path]:
-        """Enrol *count* agents; return the folder of each."""
+        """Enrol *count* agents; return the folder of each bundle."""
         out = self._folder / "agents"
         shell.run(
             "agent", "enrol", "--count", str(count), "--ingest-key", str(self._ingest_key),
@@ -88,7 +89,7 @@ class Enrolment:
         return members
 
     def _one(self, shell: TrustShell, number: int, bundle: Path) -> Member:
-        """Have a person measured at the agent of *bundle*."""
+        """Enrol a person, and have them measured at the agent of *bundle*."""
         agent = bundle.name
         name = f"Invented Person {number}"
         subject: str = shell.run("subject", "add", "--name", name, *INVENTED_BIRTH)["subject"]

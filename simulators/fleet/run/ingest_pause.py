@@ -1,4 +1,4 @@
-"""Ingest that stands still, so that a backlog gathers at the broker: phase by phase."""
+"""Stops ingest in phases of a scenario, so that a backlog gathers at the broker."""
 
 import asyncio
 import os
@@ -11,14 +11,14 @@ from simulators.fleet.scenario.scenario import Scenario
 
 class IngestPause:
     """
-    Stops processes in the phases that say so, and has them go on after each.
+    Stops processes in the phases that say so, and continues them afterwards.
 
     Args:
         scenario: What is played.
 
-        pids: Of ingest; empty when it is not ours to stop.
+        pids: The processes of ingest; empty if they are not ours to stop.
 
-        note: Told what could not be done.
+        note: Called with what could not be done.
 
         send: Sends a signal to a process.
     """
@@ -38,9 +38,9 @@ class IngestPause:
         self._is_stopped = False
 
     async def play(self, starts_at: float) -> None:
-        """Play all phases, the first from *starts_at* on (seconds since 1970)."""
+        """Play all phases, the first from *starts_at* on, in seconds since 1970."""
         if not self._pids:
-            self._note("ingest did not stand still: it is not ours")
+            self._note("ingest was not stopped, because it is not ours")
             return
         at = starts_at
         try:
@@ -50,7 +50,7 @@ class IngestPause:
                 at += phase.duration_s
             await asyncio.sleep(max(0.0, at - time.time()))
         finally:
-            # Whatever ends a run, what goes on after it must not be left standing.
+            # Processes must not stay stopped, whatever ends the run.
             self._be(is_stopped=False)
 
     def _be(self, *, is_stopped: bool) -> None:
@@ -61,4 +61,4 @@ class IngestPause:
             try:
                 self._send(pid, signal.SIGSTOP if is_stopped else signal.SIGCONT)
             except ProcessLookupError:
-                self._note("ingest is gone, and was to stand still")
+                self._note("ingest could not be stopped, because it has ended")

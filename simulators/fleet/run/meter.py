@@ -1,4 +1,4 @@
-"""What each process of a run uses: CPU time and memory, sampled as the run goes."""
+"""Processor time and memory of each process of a run, sampled during the run."""
 
 import contextlib
 import os
@@ -15,31 +15,32 @@ class Use(msgspec.Struct, frozen=True):
     """What a group of processes uses at a moment."""
 
     cpu_s: float
-    """In all, as far as it was watched; it never falls."""
+    """Processor time in total, as far as it was sampled; never falls."""
     rss_bytes: int
 
 
 class Meter:
     """
-    Reads groups of processes, each with all that they started.
+    Reads groups of processes, each with all of its descendants.
 
     Args:
-        groups: Process ids by name.
+        groups: Process ids by name of the group.
     """
 
     def __init__(self, groups: Mapping[str, Sequence[int]]) -> None:
         self._groups = {name: list(pids) for name, pids in groups.items()}
         self._known: dict[str, list[psutil.Process]] = {}
         self._cpu_s: dict[str, dict[psutil.Process, float]] = {name: {} for name in groups}
-        """Of those that have ended as well: servers start and end processes as they go."""
+        """Including processes that have ended, because servers start and end processes all the
+        time."""
         self._reads = 0
         self.highest: dict[str, int] = {}
-        """Memory, by name."""
+        """The highest memory in bytes, by name of the group."""
 
     def read(self) -> dict[str, Use]:
         """Return what each group uses now."""
         if self._reads % _SEARCH_EVERY == 0:
-            # Looking for children reads all of /proc.
+            # Reading the children of processes reads all of /proc.
             self._known = {name: list(_with_children(p)) for name, p in self._groups.items()}
         self._reads += 1
         found = {name: self._use(name, processes) for name, processes in self._known.items()}
@@ -53,7 +54,8 @@ class Meter:
             with contextlib.suppress(psutil.Error):
                 times, memory = process.cpu_times(), process.memory_info()
                 spent[process] = times.user + times.system
-                # What processes share is counted once: PostgreSQL's buffers are in all of them.
+                # Shared memory is counted once: the buffers of PostgreSQL are in all of its
+                # processes.
                 own += memory.rss - memory.shared
                 shared = max(shared, memory.shared)
         return Use(sum(spent.values()), own + shared)
@@ -64,7 +66,8 @@ def _with_children(pids: Sequence[int]) -> Iterator[psutil.Process]:
         with contextlib.suppress(psutil.Error):
             process = psutil.Process(pid)
             yield process
-            # All of a run are children of this very process, and counted under their own names.
+            # All processes of a run are children of this one, and are counted under their own
+            # names.
             if pid == os.getpid():
                 continue
             yield from process.children(recursive=True)

@@ -1,4 +1,4 @@
-"""Plays what a scenario says of the network on a relay, phase by phase."""
+"""Applies the network conditions of a scenario to a relay, phase by phase."""
 
 import asyncio
 import time
@@ -9,11 +9,11 @@ from simulators.fleet.scenario.scenario import Network, Scenario
 from simulators.stack.network import PERFECT, Conditions, Relay
 
 _SHARE: Final = 0.1
-"""Of the connections, that a cut or a vanishing meets."""
+"""Share of the connections that a cut, or a loss of state, affects."""
 
 
 def conditions_of(network: Network) -> Conditions:
-    """Return *network* as a relay takes it."""
+    """Return *network* as the conditions of a relay."""
     return Conditions(
         latency_s=network.latency_ms / 1000,
         jitter_s=network.jitter_ms / 1000,
@@ -25,12 +25,12 @@ def conditions_of(network: Network) -> Conditions:
 
 class NetworkConditions:
     """
-    Changes a relay as a scenario goes on.
+    Changes the conditions of a relay with the phases of a scenario.
 
     Args:
         scenario: What is played.
 
-        relay: Between fleet and broker.
+        relay: Between the fleet and the broker.
     """
 
     def __init__(self, scenario: Scenario, relay: Relay) -> None:
@@ -38,7 +38,7 @@ class NetworkConditions:
         self._relay = relay
 
     async def play(self, starts_at: float) -> None:
-        """Play all phases, the first from *starts_at* on (seconds since 1970)."""
+        """Play all phases, the first from *starts_at* on, in seconds since 1970."""
         at = starts_at
         for phase in self._scenario.phases:
             await asyncio.sleep(max(0.0, at - time.time()))

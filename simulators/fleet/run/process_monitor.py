@@ -1,4 +1,4 @@
-"""The lookout: sees, once a second, what programs use, and what ingest says of itself."""
+"""Samples, once a second, what programs use and what ingest reports."""
 
 import asyncio
 import time
@@ -14,12 +14,12 @@ from simulators.stack.scrape import EMPTY, scrape
 
 class ProcessMonitor:
     """
-    Keeps what was seen of the programs of a run.
+    Keeps the samples of the programs of a run.
 
     Args:
-        pids: Processes, by the name of their program.
+        pids: Process ids, by name of the program.
 
-        ingest_port: Where ingest tells its metrics; None when it does not.
+        ingest_port: The port of ingest's /metrics; None if it cannot be read.
     """
 
     def __init__(self, pids: Mapping[str, Sequence[int]], ingest_port: int | None) -> None:
@@ -29,18 +29,21 @@ class ProcessMonitor:
         self._ingest_before = EMPTY
         self._starts_at = time.time()
         self.uses: dict[str, Use] = {}
-        """What each program uses, as last seen."""
+        """What each program uses, by the last sample."""
         self.samples: list[UsageSample] = []
         self.spent: list[Spent] = []
 
     async def begin(self, starts_at: float) -> None:
-        """Begin to count, from what was scraped last; the first phase begins at *starts_at*."""
+        """Count from the last scrape on; the first phase begins at *starts_at*."""
         self._ingest_before = self._ingest
         self._starts_at = starts_at
         await self._read()
 
     async def look(self, found: TallySnapshot) -> float:
-        """Look at every program, *found* being how the fleet goes; return the time of the run."""
+        """
+        Sample every program, with *found* as the state of the fleet; return the seconds since the
+        start.
+        """
         before = self.spent[-1]
         elapsed_s = await self._read()
         await asyncio.to_thread(self.scrape)
@@ -68,11 +71,11 @@ class ProcessMonitor:
 
     @property
     def highest_mb(self) -> dict[str, float]:
-        """The most memory of each program."""
+        """The highest memory of each program, in MB."""
         return {name: round(size / 1e6, 1) for name, size in self._meter.highest.items()}
 
     def scrape(self) -> None:
-        """Ask ingest; what it said before stands when it does not answer."""
+        """Read ingest's metrics; if it does not answer, the last ones stand."""
         found = None if self._ingest_port is None else scrape(self._ingest_port)
         if found is not None:
             self._ingest = found

@@ -1,4 +1,4 @@
-"""The site of a run: the system that a fleet is let loose on, ours for the run or somebody's."""
+"""The site of a run: the system that a fleet loads, started for the run or already there."""
 
 import contextlib
 import time
@@ -27,27 +27,28 @@ class Site(msgspec.Struct):
     A system with a fleet enrolled.
 
     Args:
-        host: Of the broker.
+        host: Host of the broker.
 
-        port: Of the broker.
+        port: Port of the broker.
 
-        members: Who is enrolled.
+        members: The enrolled gateways.
 
-        folder: For what a run writes.
+        folder: Folder for files of a run.
 
-        dsn: An administrator's, of the telemetry database; None when it may not be asked.
+        dsn: An administrator's connection string of the telemetry database; None if it cannot
+            be asked.
 
-        ingest_port: Where ingest tells its metrics; None when it does not.
+        ingest_port: The port of ingest's /metrics; None if it cannot be read.
 
-        trust_port: Where trust tells its own.
+        trust_port: The port of trust's /metrics; None if it cannot be read.
 
-        shells: To have consents withdrawn, several at once.
+        shells: Shells of trust for withdrawals, several at once.
 
-        pids: Processes to watch, by name.
+        pids: Process ids to watch, by name of the program.
 
-        enrolment_s: How long enrolling took.
+        enrolment_s: How long enrolment took, in seconds.
 
-        ended: Tells which of its parts have ended.
+        ended: Returns a sentence for each part that has ended.
     """
 
     host: str
@@ -72,7 +73,8 @@ def own_site(
     programs: Path | None = None,
 ) -> Iterator[Site]:
     """
-    Yield a system of our own, with the fleet of *scenario* enrolled; tear it down at the end.
+    Yield a system started for the run, with the fleet of *scenario* enrolled; remove it at the
+    end.
 
     Raises:
         StackError: A part of it cannot be had.
@@ -108,7 +110,7 @@ def _enrol(whole: System, scenario: Scenario, say: Callable[[str], None]) -> Seq
     enrolment = Enrolment(
         whole.folder / "fleet",
         ingest_key=whole.keys / "ingest.pub",
-        # Trust's daemon publishes the leases when it starts; ten thousand publications in
+        # The daemon of trust publishes the leases when it starts; ten thousand publications in
         # between would cost more than the enrolment.
         open_shell=lambda: whole.trust_shell(publishes=False),
     )
@@ -117,8 +119,8 @@ def _enrol(whole: System, scenario: Scenario, say: Callable[[str], None]) -> Seq
         if done % 1000 == 0:
             say(f"enrolled {done}")
 
-    # Enrolling again is cheap to do after a power cut of a test bench; a flush to disk for each
-    # of six transactions per agent is not. Another's server is left as it is.
+    # After a power cut of a test system, enrolment can be repeated at little cost; a flush to disk
+    # for each of six transactions per agent costs more. An existing server keeps its settings.
     is_ours = whole.databases.server is not None
     admin = whole.databases.admin()
     if is_ours:
@@ -137,7 +139,7 @@ def _alter(admin: str, change: bytes) -> None:
             connection.execute("SELECT pg_reload_conf()")
             connection.execute("CHECKPOINT")
     except (psycopg.Error, SessionRefused) as exc:
-        raise StackError(f"the database server refused ({type(exc).__name__})") from None
+        raise StackError(f"The database server refused ({type(exc).__name__})") from None
 
 
 def _pids(whole: System) -> dict[str, list[int]]:

@@ -1,4 +1,4 @@
-"""People who withdraw: each when the plan says so, through trust's own command line."""
+"""People who withdraw at the times of the plan, through the command line of trust."""
 
 import asyncio
 import time
@@ -11,7 +11,7 @@ from simulators.stack.trust_shell import TrustCommandFailed, TrustShell
 
 class Withdrawals:
     """
-    Has consents withdrawn, and keeps in mind whose.
+    Withdraws consents and records whose. A withdrawal only waits for a free shell of trust.
 
     A withdrawal waits for a shell of trust to be free, and for nothing else.
 
@@ -33,13 +33,16 @@ class Withdrawals:
 
     @property
     def latest_s(self) -> float | None:
-        """How long after it was due the tardiest took effect; None unless all did, and some."""
+        """
+        How long after it was due the latest withdrawal took effect; None unless all did, and there
+        were any.
+        """
         return self._latest_s if 0 < len(self._due) == len(self.withdrawn) else None
 
     async def run(self, starts_at: float) -> None:
-        """Have all of them withdraw, the first phase beginning at *starts_at*."""
+        """Withdraw all of them; the first phase begins at *starts_at*."""
         if self._due and not self._site.shells:
-            self._note("nobody withdrew: there is no trust to tell")
+            self._note("nobody withdrew, because no trust was named")
             return
         free: asyncio.Queue[TrustShell] = asyncio.Queue()
         for shell in self._site.shells:
@@ -67,7 +70,7 @@ class Withdrawals:
             free.put_nowait(shell)
 
     async def finish(self, running: asyncio.Task[None], *, patience_s: float) -> None:
-        """Wait for those that are still to come; say so if not all took effect."""
+        """Wait for the remaining withdrawals; note it if not all took effect."""
         await asyncio.wait([running], timeout=patience_s)
         if len(self.withdrawn) < len(self._due):
             self._note(f"{len(self.withdrawn)} of {len(self._due)} withdrawals took effect")

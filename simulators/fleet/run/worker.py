@@ -1,8 +1,8 @@
 """
-A process of a fleet: `python -m simulators.fleet.run.worker JOB`, spoken to in JSON lines.
+A process of a fleet: `python -m simulators.fleet.run.worker JOB`, controlled by JSON lines.
 
-Says a snapshot a second; hears `{"go": TIME}` and `{"stop": true}`; ends with its input, so that
-it never outlives whoever started it.
+Writes a snapshot each second; reads `{"go": TIME}` and `{"stop": true}`; ends with its input, so
+that it never outlives the process that started it.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ _SNAPSHOT_S: Final = 1.0
 
 
 class WorkerCommand(msgspec.Struct, frozen=True):
-    """What a worker is told."""
+    """A command to a worker."""
 
     go: float | None = None
     """When the first phase begins, seconds since 1970."""
@@ -32,7 +32,7 @@ class WorkerCommand(msgspec.Struct, frozen=True):
 
 
 class WorkerMessage(msgspec.Struct, frozen=True):
-    """What a worker says."""
+    """A message of a worker."""
 
     snapshot: TallySnapshot | None = None
     is_last: bool = False
@@ -40,7 +40,7 @@ class WorkerMessage(msgspec.Struct, frozen=True):
 
 
 def main(argv: list[str]) -> int:
-    """Play the job in the file that *argv* names."""
+    """Play the job in the file that *argv* names; return the exit code."""
     raise_file_limit()
     try:
         job = msgspec.json.decode(Path(argv[0]).read_bytes(), type=Job)
@@ -58,8 +58,8 @@ async def _play(job: Job, members: list[roster.Member], mine: plan.Plan) -> None
     driver = Driver(job, members, mine)
     orders = await _orders()
     try:
-        # Whatever fails beside it ends the process: a fleet that does half of its plan in silence
-        # would be a system that looks better than it is.
+        # A failure ends the process: a fleet that silently played half of its plan would make the
+        # system look better than it is.
         async with asyncio.TaskGroup() as group:
             beside = [
                 group.create_task(driver.ramp(), name="ramp"),
@@ -77,7 +77,7 @@ async def _play(job: Job, members: list[roster.Member], mine: plan.Plan) -> None
 
 
 async def _obey(driver: Driver, orders: asyncio.StreamReader) -> None:
-    """Do what is ordered, until told to stop or until whoever orders is gone."""
+    """Obey commands until one says stop, or until the input ends."""
     while line := await orders.readline():
         order = msgspec.json.decode(line, type=WorkerCommand)
         if order.stop:

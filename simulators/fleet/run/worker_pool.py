@@ -1,4 +1,4 @@
-"""The crew: the processes of a fleet, as whoever runs a campaign sees them."""
+"""The pool of a fleet's processes, as a campaign sees it."""
 
 import asyncio
 import contextlib
@@ -20,7 +20,7 @@ _PATIENCE_S: Final = 60.0
 
 
 class _Worker:
-    """One process."""
+    """One process of the fleet."""
 
     def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
         self._process = process
@@ -44,7 +44,7 @@ class _Worker:
         await self._process.wait()
         if not self.is_over and self.error is None:
             lines = self._log.read_text(errors="replace").splitlines()
-            self.error = " / ".join(["a process of the fleet ended", *lines[-2:]])
+            self.error = " / ".join(["A process of the fleet ended", *lines[-2:]])
 
     def tell(self, order: WorkerCommand) -> None:
         assert self._process.stdin is not None  # noqa: S101 - it is a pipe
@@ -65,9 +65,9 @@ class WorkerPool:
     The processes that play one fleet.
 
     Args:
-        jobs: One for each.
+        jobs: One for each process.
 
-        log: Where they complain.
+        log: File for their standard error.
     """
 
     def __init__(self, jobs: Sequence[Job], *, log: Path) -> None:
@@ -76,7 +76,7 @@ class WorkerPool:
         self._workers: list[_Worker] = []
 
     async def start(self) -> None:
-        """Start them; they begin to connect at once."""
+        """Start the processes; they begin to connect at once."""
         with self._log.open("ab") as log:
             for job in self._jobs:
                 path = Path(job.folder) / f"job-{job.number}.json"
@@ -95,10 +95,10 @@ class WorkerPool:
 
     def snapshot(self) -> TallySnapshot:
         """
-        Return how it goes, all together.
+        Return the counters of all processes together.
 
         Raises:
-            WorkerEnded: One of them has ended before its time.
+            WorkerEnded: One of them ended before it was told to.
         """
         for worker in self._workers:
             if worker.error is not None:
@@ -111,7 +111,7 @@ class WorkerPool:
             worker.tell(WorkerCommand(go=starts_at))
 
     async def finish(self) -> TallySnapshot:
-        """Have them say goodbye and write their journals; return how it went."""
+        """Have the processes disconnect and write their journals; return their last counters."""
         for worker in self._workers:
             worker.tell(WorkerCommand(stop=True))
         await asyncio.gather(*(worker.end() for worker in self._workers))

@@ -1,1 +1,1 @@
-"""What a run is: scenarios, limits, the plan and the roster. No I/O but the files of these."""
+"""The description of a run: scenario, limits, plan and roster. No I/O but the files of these."""

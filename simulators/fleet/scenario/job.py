@@ -1,4 +1,4 @@
-"""A job: what one process of a fleet is told to do."""
+"""A job: the task of one process of a fleet."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from simulators.fleet.scenario.scenario import Scenario
 
 
 class Job(msgspec.Struct, frozen=True):
-    """What one process is to do."""
+    """The task of one process."""
 
     scenario: Scenario
     number: int
@@ -18,16 +18,16 @@ class Job(msgspec.Struct, frozen=True):
     roster: str
     plan: str
     folder: str
-    """Where its journal goes. Paths are text, because a job is handed over as JSON."""
+    """Where its journal is written. Paths are text, because a job is passed on as JSON."""
     resend_after_s: float = 30.0
     state_every_s: float = 30.0
 
     @property
     def journal(self) -> Path:
-        """Where its journal goes."""
+        """The file of its journal."""
         return Path(self.folder) / f"journal-{self.number}.npz"
 
     @property
     def spools(self) -> Path:
-        """Where the spool id of each of its gateways goes."""
+        """The file of the spool ids of its gateways."""
         return Path(self.folder) / f"spools-{self.number}.json"

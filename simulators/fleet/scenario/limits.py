@@ -1,8 +1,8 @@
 """
 Limits: what a run must reach, as text that an operator writes. Pure.
 
-`p99<=2s`, `p99@steady<=500ms`, `lost=0`, `offered>=99%`. A limit on what was not measured is not
-kept.
+Examples: `p99<=2s`, `p99@steady<=500ms`, `lost=0`, `offered>=99%`. A limit on a figure that was
+not measured counts as broken.
 """
 
 import operator
@@ -22,7 +22,7 @@ FIGURES: Final[Mapping[str, str]] = {
     "rows_after_withdrawal": "",
     "cpu_us": "", "marginal_us": "", "agent_kb": "", "ingest_mb": "",
 }  # fmt: skip
-"""What can be limited, and in which unit it is kept."""
+"""The figures that can be limited, with the unit in which they are kept."""
 
 _SCALES: Final = {"s": 1.0, "ms": 0.001, "us": 1e-6, "min": 60.0, "%": 0.01, "": 1.0}
 _COMPARE: Final[Mapping[str, Callable[[float, float], bool]]] = {
@@ -58,14 +58,14 @@ def parse(text: str) -> Limit:
     Return the limit that *text* describes.
 
     Raises:
-        LimitError: It is none.
+        LimitError: The text is not a limit.
     """
     match = _FORM.fullmatch(text)
     if match is None:
-        raise LimitError(f"{text!r} is no limit")
+        raise LimitError(f"{text!r} is not a limit")
     figure, unit = match["figure"], match["unit"]
     if figure not in FIGURES:
-        raise LimitError(f"there is no figure {figure!r}, only {', '.join(FIGURES)}")
+        raise LimitError(f"there is no figure {figure!r}; the figures are {', '.join(FIGURES)}")
     kept_in = FIGURES[figure]
     is_time = unit in ("s", "ms", "us", "min")
     if (kept_in == "s") != is_time or (unit == "%" and kept_in != "%"):

@@ -1,4 +1,4 @@
-"""What a hostile or broken gateway sends. Pure: randomness is an argument."""
+"""What a malicious or broken gateway sends. Pure: randomness is an argument."""
 
 import random
 from typing import Final
@@ -16,13 +16,13 @@ NAMELESS: Final = frozenset(
         Act.FOREIGN_TOPIC,
     }
 )
-"""Without an identity that counts: no receipt will cover it."""
+"""Sent without an identity that counts, so that no receipt will cover it."""
 
 _TWO_HOURS_MS: Final = 7_200_000
 
 
 def body_of(act: Act, honest: Body, *, foreign_handle: bytes) -> Body:
-    """Return a body that ingest must refuse, made of an honest one."""
+    """Return a body that ingest must refuse, derived from an honest one."""
     block = honest.blocks[0]
     if act is Act.FOREIGN_HANDLE:
         return Body(foreign_handle, honest.lease, honest.blocks)
@@ -34,7 +34,7 @@ def body_of(act: Act, honest: Body, *, foreign_handle: bytes) -> Body:
     elif act is Act.NOT_PERMITTED:
         block = Block(Code.BODY_WEIGHT, block.start_ms, 1, (7000).to_bytes(2, "little"))
     elif act is Act.TOO_FINE:
-        # Two in one interval, the second of them between the policy's instants.
+        # Two values in one interval, the second of them between the instants of the policy.
         block = Block(block.quantity, block.start_ms, 1, block.values[:2] * 2)
     return Body(honest.handle, honest.lease, [block])
 
@@ -56,11 +56,11 @@ def corrupted(envelope: Envelope, *, draw: random.Random) -> bytes:
 
 
 def garbage(*, draw: random.Random) -> bytes:
-    """Return bytes that are nothing."""
-    # 0xc1 is the one byte that msgpack never uses; JSON never begins with it either.
+    """Return random bytes that are not an envelope in any form."""
+    # 0xc1 is the one byte that msgpack never uses, and JSON never begins with it.
     return b"\xc1" + draw.randbytes(draw.randrange(1, 400))
 
 
 def from_a_later_version() -> bytes:
-    """Return an envelope of a version that nobody knows yet."""
+    """Return an envelope of a version that does not exist yet."""
     return encode_envelope(Envelope(9, 1, bytes(16), 1, bytes(80), bytes(64)))

@@ -1,8 +1,8 @@
 """
 The plan: what each gateway does when, drawn before the run from a scenario and its seed.
 
-Open loop: nothing in it waits for the system, so a system that stands still for a second shows in
-the times of everything that was due in that second. Pure; the same seed gives the same plan.
+Open loop: nothing in it waits for the system, so that a system that stops for a second shows it in
+the times of everything due in that second. Pure; the same seed gives the same plan.
 """
 
 import enum
@@ -27,11 +27,11 @@ class Act(enum.IntEnum):
 
     SEND = 0
     SEND_TWICE = 1
-    """The same bytes again, at once."""
+    """The same bytes again, immediately."""
     SEND_LATE = 2
-    """Behind the one after it."""
+    """After the next envelope."""
     CORRUPT = 3
-    """A bit of the seal is another."""
+    """One bit of the seal is flipped."""
     GARBAGE = 10
     FROM_A_LATER_VERSION = 11
     FOREIGN_HANDLE = 12
@@ -40,7 +40,7 @@ class Act(enum.IntEnum):
     NOT_PERMITTED = 15
     TOO_FINE = 16
     FORGED = 17
-    """An identity that was settled, with other bytes."""
+    """A sequence that is settled, with other bytes."""
     FOREIGN_TOPIC = 18
     LEAVE = 30
     RETURN = 31
@@ -54,7 +54,10 @@ HOSTILE: Final = tuple(act for act in Act if 10 <= act < 30)
 
 
 class Plan(msgspec.Struct, frozen=True, eq=False):
-    """Acts in the order of time; `at_s` counts from the start of the first phase."""
+    """
+    Acts in the order of time, in columns of equal length; `at_s` counts from the start of the
+    first phase.
+    """
 
     at_s: Floats
     agent: NDArray[np.uint32]
@@ -66,31 +69,34 @@ class Plan(msgspec.Struct, frozen=True, eq=False):
 
     @property
     def digest(self) -> str:
-        """What tells two plans apart."""
+        """A digest: equal for equal plans."""
         state = hashlib.sha256()
         for column in (self.at_s, self.agent, self.act, self.phase):
             state.update(column.tobytes())
         return state.hexdigest()[:16]
 
     def where(self, chosen: NDArray[np.bool_]) -> "Plan":
-        """Return the part that *chosen* holds for."""
+        """Return the acts for which the mask *chosen* is true."""
         return Plan(self.at_s[chosen], self.agent[chosen], self.act[chosen], self.phase[chosen])
 
     def of_worker(self, number: int, workers: int) -> "Plan":
-        """Return what the gateways of one process do."""
+        """Return the acts of the gateways of process *number* of *workers*."""
         return self.where((self.agent % workers == number) & (self.act != Act.WITHDRAW))
 
     def withdrawals(self) -> Iterator[tuple[float, int]]:
-        """Yield when who withdraws."""
+        """Yield the time and the gateway of each withdrawal."""
         found = self.where(self.act == Act.WITHDRAW)
         return zip(found.at_s.tolist(), found.agent.tolist(), strict=True)
 
     def due_by_turn_s(self, turn_s: float) -> Floats:
-        """Return when each is due in a process that has a turn so often: at the end of its own."""
+        """
+        Return when each act is due in a process that acts every *turn_s* seconds: at the end of
+        its turn.
+        """
         return np.ceil(self.at_s / turn_s) * turn_s
 
     def write(self, path: Path) -> None:
-        """Write it to *path*."""
+        """Write the plan to *path*."""
         with path.open("wb") as file:
             np.savez_compressed(
                 file, at_s=self.at_s, agent=self.agent, act=self.act, phase=self.phase
@@ -102,17 +108,17 @@ def read(path: Path) -> Plan:
     Return the plan in *path*.
 
     Raises:
-        RosterError: It cannot be read, or is none.
+        RosterError: The file cannot be read, or is not a plan.
     """
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
             return Plan(found["at_s"], found["agent"], found["act"], found["phase"])
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, AttributeError) as exc:
-        raise RosterError(f"the recorded plan cannot be read ({type(exc).__name__})") from None
+        raise RosterError(f"The recorded plan cannot be read ({type(exc).__name__})") from None
 
 
 def draw(scenario: Scenario) -> Plan:
-    """Return the plan of *scenario*."""
+    """Return the plan of *scenario*, drawn from its seed."""
     random = np.random.default_rng(scenario.seed)
     columns: list[tuple[Floats, NDArray[np.int64], NDArray[np.int64], int]] = []
     at, agent = _envelopes(scenario, random)
@@ -134,14 +140,15 @@ def _envelopes(
     scenario: Scenario, random: np.random.Generator
 ) -> tuple[Floats, NDArray[np.int64]]:
     """
-    Return when which gateway has an envelope.
+    Return the times and gateways of all envelopes.
 
-    Each gateway keeps its own beat; where the rate changes, all beats do. A beat is a whole
-    number that the integral of the rate passes.
+    Each gateway has a beat of its own; where the rate changes, all beats change. A beat is where
+    the integral of the rate passes a whole number.
     """
     times, beats = [0.0], [0.0]
     for phase in scenario.phases:
-        # The integral of a rate that changes evenly is a parabola; this fine, lines will do.
+        # The integral of a rate that changes evenly is a parabola; at this resolution, lines
+        # suffice.
         rates = np.linspace(phase.rate, phase.last_rate, 201)
         step_s = phase.duration_s / 200
         grown = np.cumsum((rates[:-1] + rates[1:]) / 2 * step_s / scenario.every_s)
@@ -151,7 +158,7 @@ def _envelopes(
     found_at, found_agent = [], []
     for beat in range(int(beats[-1]) + 1):
         due = beat + place
-        # Of a sum of floats, the last beat would be due or not by chance.
+        # With a sum of floats, it would be a matter of rounding whether the last beat is due.
         whose = np.flatnonzero(due < beats[-1] - 1e-6)
         found_at.append(np.interp(due[whose], beats, times))
         found_agent.append(whose)
@@ -173,7 +180,7 @@ def _acts(phase: Phase, count: int, random: np.random.Generator) -> NDArray[np.i
 def _events(
     scenario: Scenario, number: int, start: float, random: np.random.Generator
 ) -> Iterator[tuple[Floats, NDArray[np.int64], NDArray[np.int64], int]]:
-    """Yield what happens to connections in a phase."""
+    """Yield the acts on connections in a phase."""
     phase, agents = scenario.phases[number], scenario.agents
     end = start + phase.duration_s
     gone = random.permutation(agents)[: round(phase.offline * agents)]

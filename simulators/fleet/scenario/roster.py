@@ -1,4 +1,4 @@
-"""The roster: who is enrolled, one line of JSON each, so that a run can take up an old fleet."""
+"""The roster: the enrolled gateways, one line of JSON each, so that a run can use an old fleet."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -13,13 +13,13 @@ class Member(msgspec.Struct, frozen=True):
     A gateway with the one person who is measured there.
 
     Args:
-        agent: Its id.
+        agent: The id of the gateway.
 
-        folder: Its bundle: certificate and keys.
+        folder: The folder of its bundle: certificate and keys.
 
-        subject: The person, as trust knows her; to withdraw her consent.
+        subject: The person's id in trust, for the withdrawal of their consent.
 
-        handle: The first handle that she was given there, in hex.
+        handle: The first handle of the person there, in hex.
     """
 
     agent: str
@@ -29,7 +29,7 @@ class Member(msgspec.Struct, frozen=True):
 
 
 def write(path: Path, members: Iterable[Member]) -> None:
-    """Write *members* to *path*, which nobody else may read."""
+    """Write *members* to *path*, readable by its owner only."""
     path.touch(mode=0o600)
     path.write_bytes(msgspec.json.Encoder().encode_lines(list(members)))
 
@@ -39,11 +39,13 @@ def read(path: Path) -> Sequence[Member]:
     Return the members in *path*.
 
     Raises:
-        RosterError: It cannot be read, or is no roster.
+        RosterError: The file cannot be read, or is not a roster.
     """
     try:
         return msgspec.json.Decoder(Member).decode_lines(path.read_bytes())
     except OSError as exc:
-        raise RosterError(f"the roster cannot be read ({type(exc).__name__})") from None
+        raise RosterError(f"The roster cannot be read ({type(exc).__name__})") from None
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        raise RosterError("the roster is no list of agents, one JSON object a line") from None
+        raise RosterError(
+            "The roster is not a list of agents. Write one JSON object a line."
+        ) from None

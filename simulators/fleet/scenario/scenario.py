@@ -1,8 +1,8 @@
 """
 Scenarios: what a fleet is and what happens to it, in YAML.
 
-A file with an unknown key, an impossible rate or no limit is refused, with the line and the mend:
-a load test that quietly tests something else is worse than none.
+A file with an unknown key, an impossible rate or without a limit is refused, with the line and the
+remedy: a load test that silently tests something else is worse than none.
 """
 
 from typing import Final
@@ -24,35 +24,36 @@ _WORN: Final = ("heart_rate", "glucose_interstitial")
 
 
 def _refuse(key: str, problem: str, mend: str) -> ValueError:
-    """Return the error that names *key*, so that its line can be found."""
+    """Return an error that names *key*, so that its line can be found."""
     return ValueError(f"{key}: {problem}. {mend}")
 
 
 def _check_share(key: str, value: float) -> None:
     if not 0 <= value <= 1:
-        raise _refuse(key, "it is a share of all", "Write 0 to 1, as in 0.05")
+        raise _refuse(key, "the value is not a share", "Write 0 to 1, as in 0.05")
 
 
 def _check_least(key: str, value: float, least: float, *, greatest: float = 1e9) -> None:
     if not least <= value <= greatest:
-        raise _refuse(key, "it is out of range", f"Write {least:g} to {greatest:g}")
+        raise _refuse(key, "the value is out of range", f"Write {least:g} to {greatest:g}")
 
 
 class Network(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What lies between the fleet and its broker during a phase."""
+    """The network between the fleet and its broker during a phase."""
 
     latency_ms: float = 0.0
     jitter_ms: float = 0.0
-    """Added to the latency, evenly between 0 and this."""
+    """Added to the latency, uniformly between 0 and this."""
     stall: float = 0.0
-    """Share of the reads that wait for `stall_ms`, as a lost segment does."""
+    """Share of the reads that wait for `stall_ms`, as after a lost segment."""
     stall_ms: float = 0.0
     kbit_per_s: float = 0.0
-    """Of each connection, each way; 0 for no bound."""
+    """Of each connection and direction; 0 for no limit."""
     cut_every_s: float = 0.0
-    """How often one connection in ten is reset; 0 for never."""
+    """Seconds between resets of one connection in ten; 0 for never."""
     vanish_every_s: float = 0.0
-    """How often one connection in ten goes half open: it stays, and carries nothing any more."""
+    """Seconds between losses of one connection in ten: it stays open, and carries nothing any
+    more."""
 
     def __post_init__(self) -> None:
         _check_share("stall", self.stall)
@@ -62,30 +63,30 @@ class Network(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Phase(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A stretch of a run in which everything stays as it is."""
+    """A part of a run in which conditions stay the same."""
 
     name: str
     duration_s: float
     rate: float = 1.0
-    """Times the usual rate."""
+    """Multiplies the usual rate."""
     rate_to: float | None = None
-    """Where the rate has risen or fallen to, evenly, at the end."""
+    """The rate at the end of the phase, reached evenly; None for the same rate."""
     offline: float = 0.0
-    """Share of the gateways that have no network in it: they measure, and keep what they have."""
+    """Share of the gateways without a network: they measure, and keep their envelopes."""
     return_within_s: float = 5.0
-    """How soon after it those gateways come back."""
+    """How soon after the phase these gateways return."""
     duplicates: float = 0.0
     reordered: float = 0.0
     corrupt: float = 0.0
     hostile: float = 0.0
     slow: float = 0.0
-    """Share of the gateways that do not read what the broker sends them."""
+    """Share of the gateways that do not read what the broker sends."""
     churn_per_min: float = 0.0
-    """Gateways that drop their connection and come back."""
+    """Gateways that drop their connection and return."""
     withdrawals: int = 0
     """People who withdraw their consent, evenly over the phase."""
     ingest_stopped: bool = False
-    """Ingest stands still in it, so that what is sent gathers at the broker."""
+    """Whether ingest is stopped, so that envelopes gather at the broker."""
     network: Network = Network()
 
     def __post_init__(self) -> None:
@@ -107,31 +108,31 @@ class Phase(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def last_rate(self) -> float:
-        """The rate at its end."""
+        """The rate at the end of the phase."""
         return self.rate if self.rate_to is None else self.rate_to
 
 
 class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A run."""
+    """The description of a run."""
 
     name: str
     agents: int
     every_s: float
-    """How often each gateway seals an envelope, at rate 1."""
+    """Seconds between two envelopes of a gateway, at rate 1."""
     phases: list[Phase]
     limits: list[str]
     about: str = ""
     quantities: dict[str, float] = msgspec.field(
         default_factory=lambda: {"heart_rate": 5.0, "glucose_interstitial": 300.0}
     )
-    """What each person's sensors measure, and the seconds between two measurements."""
+    """The quantities of each person's sensors, with the seconds between two measurements."""
     ramp_s: float = 5.0
-    """How long the gateways take to connect, one after the other."""
+    """Seconds over which the gateways connect, one after the other."""
     seed: int = 1
     clock_skew_s: float = 0.0
-    """How far the clocks of gateways are off, at most, either way."""
+    """The most by which clocks of gateways are off, in both directions."""
     settle_s: float = 60.0
-    """How long to wait at the end until everything is settled."""
+    """The most seconds to wait at the end until everything is settled."""
     connecting_at_once: int = 256
 
     def __post_init__(self) -> None:
@@ -162,7 +163,7 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         for name, step_s in self.quantities.items():
             _check_least(f"quantities.{name}", step_s, 0.01, greatest=86_400)
             if abs(step_s * 1000 - round(step_s * 1000)) > 1e-6:
-                raise _refuse(f"quantities.{name}", "it is no whole number of ms",
+                raise _refuse(f"quantities.{name}", "the value is not a whole number of ms",
                               "Write seconds, as in 0.25")  # fmt: skip
 
     def _check_rates(self) -> None:
@@ -206,21 +207,21 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def duration_s(self) -> float:
-        """How long its phases last."""
+        """The length of all phases, in seconds."""
         return sum(phase.duration_s for phase in self.phases)
 
     @property
     def has_network(self) -> bool:
-        """Whether something of its own lies between fleet and broker."""
+        """Whether a relay lies between fleet and broker."""
         return any(phase.network != Network() for phase in self.phases)
 
     @property
     def has_standstill(self) -> bool:
-        """Whether ingest is to be stopped now and then."""
+        """Whether ingest is stopped in a phase."""
         return any(phase.ingest_stopped for phase in self.phases)
 
     def policy(self, purpose: str) -> str:
-        """Return the policy under which its gateways measure, YAML."""
+        """Return the policy under which its gateways measure, as YAML."""
         lines = [
             f"  {name}: {{round: {1 / BY_NAME[name].per_unit:g}, min_interval: {ms}ms,"
             f" time_rounding: {ms}ms, aggregate: first}}"

@@ -1,4 +1,4 @@
-"""Scenario files: YAML in, a scenario out, or an error with the line and the mend."""
+"""Scenario files: reads YAML, and returns a scenario or an error with the line and the remedy."""
 
 import re
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from simulators.fleet.errors import ScenarioError
 from simulators.fleet.scenario.scenario import Network, Phase, Scenario
 
 READY: Final = Path(__file__).resolve().parents[2] / "scenarios"
-"""The ready ones."""
+"""The folder of the ready scenarios."""
 
 _MAX_CHARACTERS: Final = 262_144
 _UNKNOWN: Final = re.compile(r"Object contains unknown field `(.+)`")
@@ -31,7 +31,7 @@ def load(name: str) -> Scenario:
     Return the scenario in the file *name*, or the ready one of that name.
 
     Raises:
-        ScenarioError: There is none, or it is not what it should be.
+        ScenarioError: The file cannot be read, or is not a valid scenario.
     """
     path = READY / f"{name}.yaml" if name in ready_names() else Path(name)
     try:
@@ -50,7 +50,7 @@ def parse(text: str) -> Scenario:
     Return the scenario that *text* describes.
 
     Raises:
-        ScenarioError: It is none.
+        ScenarioError: The text is not a valid scenario.
     """
     if len(text) > _MAX_CHARACTERS:
         raise ScenarioError(line=None, problem="it is too long", mend="Shorten it")
@@ -70,7 +70,7 @@ def parse(text: str) -> Scenario:
 
 
 class _Reader:
-    """Turns YAML nodes into plain values, and remembers the line of each."""
+    """Converts YAML nodes to plain values, and keeps the line of each."""
 
     def __init__(self) -> None:
         self.lines: dict[str, int] = {}
@@ -78,7 +78,7 @@ class _Reader:
 
     def read(self, node: yaml.Node | None, path: str, depth: int) -> Any:
         if node is None or depth > 8:
-            raise ScenarioError(line=None, problem="it is empty, or nested too deep",
+            raise ScenarioError(line=None, problem="the file is empty, or nested too deep",
                                 mend="Start from a ready one")  # fmt: skip
         self.lines[path] = node.start_mark.line + 1
         if isinstance(node, yaml.MappingNode):
@@ -108,7 +108,7 @@ class _Reader:
 
 
 def _explained(message: str, lines: dict[str, int]) -> ScenarioError:
-    """Return what msgspec, or a check of ours, said of a scenario, with the line and the mend."""
+    """Return the error of msgspec, or of a check of ours, with its line and a remedy."""
     match = _AT.fullmatch(message)
     text, path = (match["text"], match["path"] or "$") if match else (message, "$")
     if ours := _OURS.fullmatch(text):
@@ -128,7 +128,7 @@ def _explained(message: str, lines: dict[str, int]) -> ScenarioError:
 
 
 def _line_of(path: str, lines: dict[str, int]) -> int | None:
-    """Return the line of *path*, or of the nearest thing around it."""
+    """Return the line of *path*, or of the closest key that contains it."""
     while path and path not in lines:
         path = path[: max(path.rfind("."), path.rfind("["), 0)]
     return lines.get(path)

@@ -240,7 +240,7 @@ def test_a_generator_that_dies_leaves_no_books(site: Site) -> None:
             os.kill(killed[0], signal.SIGKILL)
 
     report = _play(site, Phase(name="a", duration_s=30.0), agents=20, show=kill)
-    assert any("a process of the fleet ended" in note for note in report.notes)
+    assert any("A process of the fleet ended" in note for note in report.notes)
     assert any("left no journal" in note for note in report.notes)
     assert report.books is None
     assert set(_broken(report)) == set(_KEPT)

@@ -135,7 +135,7 @@ def test_it_goes_on_whatever_ends_the_run() -> None:
     assert asyncio.run(run()) == [signal.SIGSTOP, signal.SIGCONT]
 
 
-@pytest.mark.parametrize(("pids", "said"), [([], "not ours"), ([1, 2], "gone")])
+@pytest.mark.parametrize(("pids", "said"), [([], "not ours"), ([1, 2], "has ended")])
 def test_ingest_that_cannot_be_stopped_is_told(pids: list[int], said: str) -> None:
     """A site of somebody else's, or a process that has ended, gives a note."""
     _, notes = _play([Phase(name="s", duration_s=0.1, ingest_stopped=True)], pids)

@@ -46,7 +46,7 @@ def test_a_scenario_is_checked_without_a_system(
     [
         ([], "--with-stack"),
         (["--fail-if", "p99>1"], "p99<=2s"),
-        (["--fail-if", "p99@night>1s"], "no such phase, only a"),
+        (["--fail-if", "p99@night>1s"], "no such phase. Its phases are a"),
         (["--agents", "0"], "agents"),
         (["--seed", "-1"], "seed"),
         (["--scale-time", "0"], "duration_s"),
@@ -76,8 +76,8 @@ def test_what_cannot_run_is_refused(
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        (["--dsn", "host=127.0.0.1 port=9 dbname=x"], "the database did not answer"),
-        (["--dsn", "no string of a connection"], "the database did not answer"),
+        (["--dsn", "host=127.0.0.1 port=9 dbname=x"], "The database did not answer"),
+        (["--dsn", "no string of a connection"], "The database did not answer"),
         (["--ingest-port", "9"], "on port 9"),
     ],
 )

@@ -54,7 +54,7 @@ def test_every_ready_scenario_can_be_planned() -> None:
         ("    duration_s: 10", "    duration_s: 30\n    ingest_stopped: true", 7, "for 30 s"),
         ("limits: [lost=0]", "", 1, "limits is missing"),
         ("limits: [lost=0]", "limits: []", 7, "limits: there are none"),
-        ("limits: [lost=0]", "limits: [lost]", 7, "is no limit"),
+        ("limits: [lost=0]", "limits: [lost]", 7, "is not a limit"),
         ("limits: [lost=0]", "limits: [p99@night<=1s]", 7, "no such phase"),
         ("  - name: steady\n    duration_s: 10", "  []", 4, "none, or two"),
         ("    duration_s: 10", "    duration_s: 10\n    withdrawals: 11", 7, "fewer people"),
