@@ -1,5 +1,5 @@
 """
-What every process needs and none is about: settings, logs, TLS, stop signals, health, metrics.
+What every program needs: settings, logs, TLS, stop signals, health, metrics, files, PostgreSQL.
 
-Knows nothing of sensors, envelopes or consents, and imports no program.
+The package contains nothing about sensors, envelopes or consents, and imports no program.
 """

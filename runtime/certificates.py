@@ -1,4 +1,4 @@
-"""When certificates end: for whoever must renew them in time."""
+"""A metric that shows when certificates end, so that they are renewed in time."""
 
 import datetime as dt
 from collections.abc import Iterable, Mapping
@@ -13,7 +13,7 @@ _TEXT: Final = "When a certificate of this process ends, in seconds since 1970."
 
 
 def not_after(path: Path) -> dt.datetime | None:
-    """Return when the first certificate in the PEM file *path* ends; None when it holds none."""
+    """Return when the first certificate in the PEM file *path* ends; None if it holds none."""
     try:
         return x509.load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc
     except (OSError, ValueError):
@@ -22,12 +22,14 @@ def not_after(path: Path) -> dt.datetime | None:
 
 class Certificates(Collector):
     """
-    Shows when certificates end; reads them at each scrape, because they are renewed in place.
+    The end of each certificate as a metric.
+
+    The files are read at each scrape, because certificates are renewed in place.
 
     Args:
-        name: Of the metric.
+        name: Name of the metric.
 
-        files: What each file is for, from a closed set, and where it is.
+        files: The purpose of each file, which is the label `of`, and its path.
     """
 
     def __init__(self, name: str, files: Mapping[str, Path]) -> None:
@@ -35,11 +37,11 @@ class Certificates(Collector):
         self._files = dict(files)
 
     def describe(self) -> Iterable[Metric]:
-        """Yield what there may be."""
+        """Return the metric without values, for the registry."""
         return [GaugeMetricFamily(self._name, _TEXT, labels=["of"])]
 
     def collect(self) -> Iterable[Metric]:
-        """Yield what there is."""
+        """Yield the metric with a value for each file that holds a certificate."""
         family = GaugeMetricFamily(self._name, _TEXT, labels=["of"])
         for of, path in self._files.items():
             end = not_after(path)

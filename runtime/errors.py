@@ -1,16 +1,16 @@
 """
-Errors of starting a process.
+Errors that prevent a process from starting. The operator must repair the cause.
 
 * RuntimeSetupError
-    * ConfigError       (the operator's: refuse to start, exit 2)
-    * SessionRefused    (the operator's: the database's session is not as our statements need it)
+    * ConfigError       (a setting is wrong: exit with code 2)
+    * SessionRefused    (a session with the database lacks a setting that is needed)
 
-A message names the key, where its value came from and the mend; never the value itself.
+A message names the setting, the source of its value and the remedy, never the value itself.
 """
 
 
 class RuntimeSetupError(Exception):
-    """A process cannot start."""
+    """Base of the errors that prevent a process from starting."""
 
 
 class ConfigError(RuntimeSetupError):
@@ -18,13 +18,13 @@ class ConfigError(RuntimeSetupError):
     A setting is missing, unknown or wrong.
 
     Args:
-        key: The TOML key, dotted.
+        key: The TOML key with dots, an environment variable, or a command-line option.
 
-        source: Where the value came from: a file or an environment variable.
+        source: A file, an environment variable, or `the command line`.
 
-        problem: What is wrong with it.
+        problem: What is wrong: a clause without a full stop.
 
-        mend: What to do.
+        mend: What the operator should do: a sentence.
     """
 
     def __init__(self, *, key: str, source: str, problem: str, mend: str) -> None:
@@ -37,19 +37,19 @@ class ConfigError(RuntimeSetupError):
 
 class SessionRefused(RuntimeSetupError):
     """
-    A session with the database does not have a setting that is relied on, and cannot be given it.
+    A session with the database lacks a setting that is needed, and cannot be given it.
 
     Args:
-        name: The setting.
+        name: Name of the setting.
 
-        wanted: What it has to be.
+        wanted: The value that is needed.
 
-        remedy: Where its value comes from, and what to do: a clause without a full stop.
+        remedy: Where the present value comes from, and what to do: a clause without a full stop.
     """
 
     def __init__(self, name: str, *, wanted: str, remedy: str) -> None:
         super().__init__(
-            f"the session with the database needs the setting {name} to be {wanted}, and it is"
-            f" not; {remedy}"
+            f"the database session needs the setting {name} to be {wanted}, but it has another"
+            f" value; {remedy}"
         )
         self.name = name

@@ -1,9 +1,10 @@
 """
-Files with secrets, certificates and state: whole or not at all, and nowhere but where they belong.
+Writes files with secrets, certificates and state, atomically and safely.
 
-Whatever lies in the folder already, planted by anyone: no symbolic link is followed, no file is
-written that others could have opened before, and no folder is used in which others may exchange
-what we wrote. A file has its mode from its first byte, whatever the umask is.
+A file is written completely or not at all. An attacker who can put files into the folder gains
+nothing: no symbolic link is followed, no file is written that another user could have opened
+before, and no folder is used in which other users may exchange files. A file has its mode from the
+first byte on, independent of the umask.
 """
 
 import contextlib
@@ -23,33 +24,33 @@ _APPEND: Final = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_C
 
 
 class UnsafePlace(OSError):
-    """A folder or a name that nothing is to be written to: a sentence, with the remedy."""
+    """It is not safe to write to this folder or file; the message is a clause with the remedy."""
 
 
 def write(path: Path, content: bytes, *, mode: int = SECRET, replace: bool = True) -> None:
     """
-    Write *path* with *content*; on return it survives a power cut.
+    Write *content* to the file *path*; after the return it survives a power cut.
 
-    A file that is replaced keeps its owner, where we may give files away, and not its mode.
+    A file that is replaced keeps its owner if this process may set it, but not its mode.
 
     Args:
-        path: Its folder is there.
+        path: A path whose folder exists.
 
-        content: All of it.
+        content: The whole content of the file.
 
-        mode: Of the file.
+        mode: Mode of the file.
 
-        replace: Whether a file may be there already.
+        replace: Whether an existing file may be replaced.
 
     Raises:
-        FileExistsError: One is, and *replace* is not set.
-        UnsafePlace: Others could exchange the file, or what is there is no file.
-        OSError: It cannot be written; what was there is still there.
+        FileExistsError: The file exists, and *replace* is not set.
+        UnsafePlace: Other users could exchange the file, or *path* is not a regular file.
+        OSError: The file cannot be written; an existing file is unchanged.
     """
     with _folder(path, is_public=mode == PUBLIC) as folder:
         known = _look_at(path, folder)
         if known is not None and not replace:
-            raise FileExistsError(f"{path.name} is there already")
+            raise FileExistsError(f"the file {path.name} exists already")
         temporary = f".{path.name}.{secrets.token_hex(8)}.new"
         descriptor = os.open(temporary, _NEW, mode & SECRET, dir_fd=folder)
         try:
@@ -61,11 +62,11 @@ def write(path: Path, content: bytes, *, mode: int = SECRET, replace: bool = Tru
             if replace:
                 os.replace(temporary, path.name, src_dir_fd=folder, dst_dir_fd=folder)
             else:
-                # Not by renaming: that would take the place of one that came meanwhile.
+                # Not by renaming, which would replace a file that was created in the meantime.
                 os.link(temporary, path.name, src_dir_fd=folder, dst_dir_fd=folder)
                 os.unlink(temporary, dir_fd=folder)
         except BaseException:
-            # Whatever ends it, no copy of a secret may stay under a name that nobody looks for.
+            # After any error, no copy of a secret may stay under a temporary name.
             with contextlib.suppress(OSError):
                 os.unlink(temporary, dir_fd=folder)
             raise
@@ -73,18 +74,18 @@ def write(path: Path, content: bytes, *, mode: int = SECRET, replace: bool = Tru
 
 
 def unfinished(path: Path) -> list[Path]:
-    """Return what a power cut left of *path* while it was being written: it may hold secrets."""
+    """Return temporary files that a power cut left while *path* was written; may hold secrets."""
     return sorted(path.parent.glob(f".{path.name}.{'[0-9a-f]' * 16}.new"))
 
 
 def create(path: Path, *, mode: int = SECRET) -> BinaryIO:
     """
-    Return the new file *path*, open for writing; a power cut may take it.
+    Create the file *path* and return it open for writing; it may be lost in a power cut.
 
     Raises:
-        FileExistsError: Something is there already, if only a symbolic link.
-        UnsafePlace: Others could exchange the file.
-        OSError: It cannot be made.
+        FileExistsError: The name exists already, if only as a symbolic link.
+        UnsafePlace: Other users could exchange the file.
+        OSError: The file cannot be created.
     """
     with _folder(path) as folder:
         descriptor = os.open(path.name, _NEW, mode & SECRET, dir_fd=folder)
@@ -94,12 +95,12 @@ def create(path: Path, *, mode: int = SECRET) -> BinaryIO:
 
 def append(path: Path, content: bytes, *, mode: int = SECRET) -> None:
     """
-    Add *content* to *path*, which is made if need be; on return it survives a power cut.
+    Append *content* to *path*, or create it; after the return it survives a power cut.
 
     Raises:
-        UnsafePlace: Others could exchange the file, or what is there is another's, has a second
-            name, or is no file.
-        OSError: It cannot be written; a part of *content* may be there.
+        UnsafePlace: Other users could exchange the file, or it has a second name, or it is not a
+            regular file.
+        OSError: The file cannot be written; a part of *content* may have been written.
     """
     with _folder(path) as folder:
         _look_at(path, folder)
@@ -107,22 +108,25 @@ def append(path: Path, content: bytes, *, mode: int = SECRET) -> None:
         with os.fdopen(descriptor, "ab") as file:
             known = os.fstat(descriptor)
             if not stat.S_ISREG(known.st_mode) or known.st_nlink != 1:
-                raise UnsafePlace(f"{path.name} has a second name: copy it and delete both")
+                raise UnsafePlace(
+                    f"the file {path.name} has a second name (a hard link): copy the file, and"
+                    " delete both names"
+                )
             if stat.S_IMODE(known.st_mode) != mode:
                 os.fchmod(descriptor, mode)
             file.write(content)
             file.flush()
             os.fsync(descriptor)
-        # The first line makes the file.
+        # The file may have been created by this call.
         os.fsync(folder)
 
 
 def sync_folder(folder: Path) -> None:
     """
-    Have the names in *folder* survive a power cut: a synced file without one is lost.
+    Make the file names in *folder* survive a power cut: a synced file without its name is lost.
 
     Raises:
-        OSError: It cannot be done.
+        OSError: The folder cannot be opened or synced.
     """
     descriptor = os.open(folder, _FOLDER)
     try:
@@ -133,16 +137,16 @@ def sync_folder(folder: Path) -> None:
 
 def check_folder(folder: Path, *, is_public: bool = False) -> None:
     """
-    Return if files may be written to *folder*, without writing one.
+    Check that it is safe to write files to *folder*, without writing one.
 
     Args:
-        folder: Where they are to be.
+        folder: The folder.
 
-        is_public: Whether they are no secrets.
+        is_public: Whether the files are not secret.
 
     Raises:
-        UnsafePlace: Others could exchange them there.
-        OSError: It is not there, or closed to us.
+        UnsafePlace: Other users could exchange files in the folder.
+        OSError: The folder does not exist, or cannot be opened.
     """
     descriptor = os.open(folder, _FOLDER)
     try:
@@ -154,13 +158,13 @@ def check_folder(folder: Path, *, is_public: bool = False) -> None:
 @contextlib.contextmanager
 def _folder(path: Path, *, is_public: bool = False) -> Iterator[int]:
     """
-    Open the folder of *path*, so that all is done in this one, whatever takes its name.
+    Open the folder of *path*, so that all operations are in this folder even if it is renamed.
 
     Args:
-        path: What is to be written.
+        path: The file to write.
 
-        is_public: Whether it is no secret, as a signed list that the broker reads: its folder may
-            be one that a group of ours shares.
+        is_public: Whether the file is not secret, for instance a signed list that the broker
+            reads; its folder may be shared with a group of this process.
     """
     descriptor = os.open(path.parent, _FOLDER)
     try:
@@ -172,27 +176,31 @@ def _folder(path: Path, *, is_public: bool = False) -> Iterator[int]:
 
 def _check_folder(known: os.stat_result, folder: Path, *, is_public: bool) -> None:
     mode = known.st_mode
-    # In a sticky folder everyone may add names, and only their owners may take them away.
+    # In a sticky folder all users may add files, and only the owner of a file may remove it.
     is_sticky = bool(mode & stat.S_ISVTX) and known.st_uid in (0, os.geteuid())
-    # A group of one's own is what many systems give each user.
+    # Many systems give each user a group of their own.
     is_own = known.st_uid == os.geteuid() and known.st_gid == os.getegid()
     is_shared = is_public and known.st_gid in {os.getegid(), *os.getgroups()}
     others = stat.S_IWOTH if is_own or is_shared else stat.S_IWOTH | stat.S_IWGRP
     if mode & others and not is_sticky:
         raise UnsafePlace(
-            f"others may exchange files in the folder {folder.name}: chmod go-w, or take another"
-            " (a volume with an fsGroup is open to its group: make a folder of mode 0700 in it)"
+            f"other users may exchange files in the folder {folder.name}: run chmod go-w on it, or"
+            " use another folder (a volume with an fsGroup is writable for its group: create a"
+            " folder of mode 0700 in it)"
         )
 
 
 def _look_at(path: Path, folder: int) -> os.stat_result | None:
-    """Return what is known of the file that is there; None without one."""
+    """Return the status of the existing regular file *path*; None if the name is free."""
     try:
         known = os.stat(path.name, dir_fd=folder, follow_symlinks=False)
     except FileNotFoundError:
         return None
     if not stat.S_ISREG(known.st_mode):
-        raise UnsafePlace(f"{path.name} is a link, or no file: remove it, or name where it leads")
+        raise UnsafePlace(
+            f"{path.name} is a symbolic link or not a regular file: remove it, or name the file to"
+            " which it leads"
+        )
     return known
 
 

@@ -1,9 +1,8 @@
 """
-/metrics for Prometheus, /livez and /readyz for whatever restarts processes.
+HTTP: /metrics for Prometheus, /livez and /readyz for the supervisor of the process.
 
-Served from a thread of its own, so that a busy event loop is still observed. That thread serves
-every client: a connection costs a descriptor and a few kilobytes, never a thread. There is one
-request for a connection, and a deadline for all of it.
+A separate thread serves all clients, so that a busy event loop can still be observed. A connection
+costs a descriptor and a few kilobytes, never a thread. It carries one request, and has a deadline.
 """
 
 import asyncio
@@ -22,57 +21,57 @@ from runtime.errors import ConfigError
 from runtime.logs import Log, describe
 from runtime.settings import HttpSettings
 
-_MOST: Final = 64
-"""How many connections there are at once. One more closes the oldest: a probe comes through."""
-_MOST_OF_ONE: Final = 16
-"""How many of them one address has. One more closes the oldest of its own."""
+_MAX_CONNECTIONS: Final = 64
+"""Limit of connections. One more closes the oldest, so that a probe is always served."""
+_MAX_PER_ADDRESS: Final = 16
+"""Limit of connections of one address. One more closes the oldest of that address."""
 _AT_ONCE: Final = 64
-"""How many are accepted before the first of them is looked at: so many descriptors more."""
+"""Connections accepted before the first of them is handled; each needs a descriptor."""
 _BACKLOG: Final = 1024
-"""How many wait to be accepted, in the kernel: it lets the next one wait for a second."""
+"""Connections that wait in the kernel to be accepted; further ones try again after a second."""
 _LONGEST_S: Final = 10.0
-"""How long a connection lasts, from its first byte to the last of the answer."""
+"""Time limit of a connection, from its start to the last byte of the answer."""
 _LINGER_S: Final = 1.0
-"""How long an answered client may take to close its side: data unread would reset the answer."""
+"""Time for a client to close after the answer: closing with unread data would reset it."""
 _MAX_HEAD_BYTES: Final = 8192
 
 _log = Log("http")
 _Answer = tuple[str, list[tuple[str, str]], bytes]
-"""Status with its reason, headers, body."""
+"""Status line without the version, headers, and body."""
 
 
 class _Head(BaseHTTPRequestHandler):
-    """The head of a request, read by the parser of the standard library, which writes nothing."""
+    """The head of a request, parsed by the standard library's handler, which writes nothing."""
 
     def __init__(self, head: bytes) -> None:
         self.rfile = io.BytesIO(head)
         self.raw_requestline = self.rfile.readline()
         self.refusal = 0
-        # No path is in it before it was found to be one.
+        # Set by `parse_request`, but only for a valid request.
         self.path = ""
         self.is_sound = self.parse_request()
 
     def send_error(
         self, code: int, message: str | None = None, explain: str | None = None
     ) -> None:
-        """Keep *code* alone: the texts quote what was sent."""
+        """Keep only *code*, because the texts quote the request."""
         self.refusal = code
 
     def handle_expect_100(self) -> bool:
-        """Promise nothing: no body is read here."""
+        """Send no 100 Continue, because no body is read."""
         return True
 
 
 class _Pages:
     """
-    What is served.
+    The pages /metrics, /livez and /readyz.
 
     Args:
-        registry: What /metrics shows.
+        registry: The metrics.
 
-        missing: What the process still lacks to be ready.
+        missing: Returns the names of the parts that are not ready.
 
-        is_alive: Whether waiting for it makes sense.
+        is_alive: Returns False if the process should be restarted.
     """
 
     def __init__(
@@ -86,40 +85,45 @@ class _Pages:
         self._is_alive = is_alive
 
     def is_slow(self, head: _Head) -> bool:
-        """Tell whether the answer takes longer than a look at a variable."""
+        """Return whether the page takes long to make."""
         return head.path.partition("?")[0] == "/metrics"
 
     def answer(self, head: _Head) -> _Answer:
         """Return the answer to a request; never raises."""
         try:
             return self._answer(head)
-        except Exception as error:  # noqa: BLE001 - whatever a page raises, the next is served
-            # Only its type: its texts may hold anything.
+        except Exception as error:  # noqa: BLE001 - after any error the next request is served
+            # Only the type, because the text may hold values.
             _log.error("page_failed", error=describe(error))
-            return _say("500 Internal Server Error", "this page failed; the log says more")
+            return _plain(
+                "500 Internal Server Error",
+                "the page could not be made; see the log of the process",
+            )
 
     def _answer(self, head: _Head) -> _Answer:
         if not head.is_sound:
-            return _say(f"{head.refusal or 400} Refused", "not a request that is understood here")
+            return _plain(f"{head.refusal or 400} Refused", "the request is not valid HTTP")
         if head.command not in ("GET", "HEAD"):
-            return _say("405 Method Not Allowed", "only GET and HEAD", [("Allow", "GET, HEAD")])
+            return _plain(
+                "405 Method Not Allowed", "only GET and HEAD are allowed", [("Allow", "GET, HEAD")]
+            )
         path, _, query = head.path.partition("?")
         if path == "/metrics":
             return self._scrape(head, query)
         page = {"/livez": self._livez, "/readyz": self._readyz}.get(path)
         if page is None:
-            return _say("404 Not Found", "there are /metrics, /livez and /readyz")
+            return _plain("404 Not Found", "the pages are /metrics, /livez and /readyz")
         return page()
 
     def _livez(self) -> _Answer:
         if self._is_alive():
-            return _say("200 OK", "alive")
-        return _say("503 Service Unavailable", "the loop hangs")
+            return _plain("200 OK", "alive")
+        return _plain("503 Service Unavailable", "the event loop hangs")
 
     def _readyz(self) -> _Answer:
         if lacking := sorted(self._missing()):
-            return _say("503 Service Unavailable", "waiting for " + ", ".join(lacking))
-        return _say("200 OK", "ready")
+            return _plain("503 Service Unavailable", "waiting for " + ", ".join(lacking))
+        return _plain("200 OK", "ready")
 
     def _scrape(self, head: _Head, query: str) -> _Answer:
         told: list[Any] = []
@@ -139,32 +143,32 @@ class _Pages:
 
 
 class _Connections:
-    """The connections that there are, oldest first, and how many each address has."""
+    """The open connections, oldest first, with their limits."""
 
     def __init__(self) -> None:
         self._open: dict[_Connection, str] = {}
 
     def add(self, one: "_Connection", peer: str) -> None:
-        """Take *one* of *peer*; abort another where there is no room."""
+        """Add *one* of the address *peer*; at a limit, abort the oldest connection."""
         of_peer = [other for other, address in self._open.items() if address == peer]
-        if len(of_peer) >= _MOST_OF_ONE:
+        if len(of_peer) >= _MAX_PER_ADDRESS:
             of_peer[0].abort()
-        elif len(self._open) >= _MOST:
+        elif len(self._open) >= _MAX_CONNECTIONS:
             next(iter(self._open)).abort()
         self._open[one] = peer
 
     def remove(self, one: "_Connection") -> None:
-        """Forget *one*."""
+        """Remove *one* from the open connections."""
         self._open.pop(one, None)
 
     def close(self) -> None:
-        """Abort all that there are."""
+        """Abort all open connections."""
         for one in list(self._open):
             one.abort()
 
 
 class _Connection(asyncio.Protocol):
-    """One request and its answer."""
+    """A connection with one request and its answer."""
 
     _transport: asyncio.Transport
 
@@ -190,18 +194,18 @@ class _Connection(asyncio.Protocol):
         self.abort()
 
     def abort(self) -> None:
-        """Close at once, whatever is under way."""
+        """Close at once, also before or during the answer."""
         self._connections.remove(self)
         if self._ending is not None:
             self._ending.cancel()
         if self._page is not None:
-            # Unless it is being made: a page for someone who is gone is not.
+            # Cancels a page that waits to be made, for a client that is gone.
             self._page.cancel()
         self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
         if self._is_answered:
-            # A body, or a second request: neither is read here.
+            # A body or a second request, which are ignored.
             return
         self._head += data
         end = self._head.find(b"\r\n\r\n")
@@ -209,12 +213,14 @@ class _Connection(asyncio.Protocol):
             return
         self._is_answered = True
         if end < 0 or end > _MAX_HEAD_BYTES:
-            self._write(_say("431 Request Header Fields Too Large", "too large a request"), "GET")
+            self._write(
+                _plain("431 Request Header Fields Too Large", "the request is too large"), "GET"
+            )
             return
         head = _Head(bytes(self._head[: end + 4]))
         self._head.clear()
         if self._pages.is_slow(head):
-            # In another thread, so that a probe does not wait for a page of many metrics.
+            # In a worker thread, so that a probe need not wait for a page of many metrics.
             self._page = self._loop.run_in_executor(self._worker, self._pages.answer, head)
             self._page.add_done_callback(lambda page: self._hand_over(page, head.command))
         else:
@@ -225,7 +231,7 @@ class _Connection(asyncio.Protocol):
             self._write(page.result(), command)
 
     def eof_received(self) -> bool:
-        """Keep our side open only for an answer that is owed."""
+        """Keep the connection half open only while an answer is due."""
         return self._is_answered and not self._transport.is_closing()
 
     def _write(self, answer: _Answer, command: str) -> None:
@@ -247,7 +253,7 @@ class _Connection(asyncio.Protocol):
         self._ending = self._loop.call_later(_LINGER_S, self.abort)
 
 
-def _say(status: str, text: str, more: list[tuple[str, str]] | None = None) -> _Answer:
+def _plain(status: str, text: str, more: list[tuple[str, str]] | None = None) -> _Answer:
     headers = [("Content-Type", "text/plain; charset=utf-8"), *(more or [])]
     return status, headers, f"{text}\n".encode()
 
@@ -261,22 +267,22 @@ def serve(
     is_alive: Callable[[], bool] = lambda: True,
 ) -> Iterator[int]:
     """
-    Serve while the context is open; yield the port.
+    Serve the pages while the context is open; yield the port.
 
     Args:
-        settings: Where to listen.
+        settings: Address to listen on.
 
-        registry: What /metrics shows.
+        registry: The metrics.
 
-        missing: What the process still lacks to be ready, as names; none means ready.
+        missing: Returns the names of the parts that are not ready; none means ready.
 
-        is_alive: Whether waiting for the process makes sense; if not it should be restarted.
+        is_alive: Returns False if the process should be restarted.
 
     Raises:
         ConfigError: The address cannot be listened on.
     """
     try:
-        # Once, and by its number alone: no name server is asked who we are.
+        # Resolved once, and bound by number: no name server is asked for this host's name.
         found = socket.getaddrinfo(
             settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
@@ -286,13 +292,13 @@ def serve(
         raise ConfigError(
             key="http.port",
             source="settings",
-            problem=f"cannot listen there ({exc.strerror})",
-            mend="Choose a free port, or 0 to have one picked.",
+            problem=f"the address cannot be listened on ({exc.strerror})",
+            mend="Choose a free port, or 0 for any free port.",
         ) from None
     pages = _Pages(registry, missing, is_alive)
-    # Not the loop of the program, nor of its kind.
+    # A loop of its own, of the standard library: it must work while the program's loop hangs.
     loop = asyncio.SelectorEventLoop()
-    loop.set_exception_handler(_note)
+    loop.set_exception_handler(_log_exception)
     stop = asyncio.Event()
     thread = threading.Thread(
         target=lambda: loop.run_until_complete(_serve(listening, pages, stop)),
@@ -311,11 +317,11 @@ def serve(
 async def _serve(listening: socket.socket, pages: _Pages, stop: asyncio.Event) -> None:
     connections = _Connections()
     with ThreadPoolExecutor(1, thread_name_prefix="http-page") as worker:
-        # Where descriptors are exhausted, the library waits for a second before it accepts again.
+        # If descriptors are exhausted, asyncio waits for a second before it accepts again.
         server = await asyncio.get_running_loop().create_server(
             lambda: _Connection(pages, connections, worker), sock=listening, backlog=_AT_ONCE
         )
-        # The library takes one number for both.
+        # asyncio uses its `backlog` for both limits.
         listening.listen(_BACKLOG)
         await stop.wait()
         server.close()
@@ -323,7 +329,7 @@ async def _serve(listening: socket.socket, pages: _Pages, stop: asyncio.Event) -
         await server.wait_closed()
 
 
-def _note(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Log the type of what went wrong; the library would print who asked."""
+def _log_exception(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log the type of an exception; asyncio would print the client's address."""
     error = context.get("exception")
     _log.debug("request_failed", error=describe(error) if error is not None else None)

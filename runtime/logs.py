@@ -1,10 +1,10 @@
 """
-Logs: one JSON object per line, an `action` from a closed set, numbers as fields.
+Logs: one JSON object on each line, with an `action` from a closed set and fields.
 
-Promise P10: no line holds a health value, a pseudonym, an address or a name. So a log call takes
-an action and plain fields, never a sentence with values in it; of an exception only its type (and
-SQLSTATE) is written; of a foreign library's record only where it was written and the template,
-without its arguments.
+Promise P10: no line holds a health value, a pseudonym, an address or a name. A log call therefore
+takes an action and plain fields, never a sentence with values. Of an exception, only the type (and
+SQLSTATE) is written; of a library's record, only its source line and its template without the
+arguments.
 """
 
 import datetime as dt
@@ -55,8 +55,8 @@ class _JsonFormatter(logging.Formatter):
             line["part"] = record.name
             line["action"] = "library"
             line["where"] = f"{record.module}:{record.lineno}"
-            # Without arguments there may be no template: asyncio, for one, joins the text of an
-            # exception into the message itself.
+            # A record without arguments may not be a template: asyncio, for instance, puts the
+            # text of an exception into the message.
             if record.args and isinstance(record.msg, str):
                 line["template"] = record.msg
         if record.exc_info and record.exc_info[1] is not None:
@@ -65,14 +65,14 @@ class _JsonFormatter(logging.Formatter):
 
 
 def describe(error: BaseException) -> str:
-    """Return all of *error* that is safe to say: its type, and its SQLSTATE if it has one."""
+    """Return what is safe to show of *error*: its type, and its SQLSTATE if it has one."""
     sqlstate = getattr(error, "sqlstate", None)
     kind = type(error).__name__
     return f"{kind} {sqlstate}" if isinstance(sqlstate, str) else kind
 
 
 def configure(level: str, *, stream: TextIO | None = None) -> None:
-    """Send every log line of this process to *stream*, standard error by default."""
+    """Write all log lines of this process from *level* on to *stream*, by default stderr."""
     handler = logging.StreamHandler(stream if stream is not None else sys.stderr)
     handler.setFormatter(_JsonFormatter())
     root = logging.getLogger()

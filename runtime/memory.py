@@ -1,14 +1,14 @@
-"""Gives memory that is free back to the system."""
+"""Returns free memory to the operating system."""
 
 import ctypes
 
 
 def give_back() -> None:
     """
-    Have the C library return to the system what it keeps for later allocations.
+    Call `malloc_trim` of the C library, which returns free memory to the operating system.
 
-    After a million permissions were read that is more than the permissions themselves. Where the
-    library has no such call, nothing happens.
+    After reading a million permissions, the free memory is more than the permissions themselves.
+    Without `malloc_trim` (only glibc has it), nothing happens.
     """
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:

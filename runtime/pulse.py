@@ -1,4 +1,4 @@
-"""Whether an event loop still comes round, for whoever asks from another thread."""
+"""A heartbeat that shows to other threads whether an event loop still runs."""
 
 import asyncio
 import time
@@ -10,16 +10,16 @@ _EVERY_S: Final = 1.0
 
 class Pulse:
     """
-    Beats each second in the loop that it runs in.
+    A task that notes the time every second.
 
-    /livez is answered by a thread of its own, which lives on when the loop hangs: without a pulse
-    a process that does nothing any more would look alive for ever.
+    A separate thread answers /livez, and continues when the event loop hangs. Without the pulse, a
+    hanging process would look alive for ever.
 
     Args:
-        limit_s: After how long without a beat it is taken for dead. Far above any work that a loop
-            does in one go.
+        limit_s: Time without a beat after which the loop counts as hanging; far above the time
+            that any task takes between two awaits.
 
-        now: Seconds of a clock that does not go back.
+        now: A monotonic clock, s.
     """
 
     def __init__(
@@ -36,5 +36,5 @@ class Pulse:
             await asyncio.sleep(_EVERY_S)
 
     def is_beating(self) -> bool:
-        """Tell whether the last beat was not long ago."""
+        """Return whether the last beat is less than `limit_s` ago."""
         return self._now() - self._beat_at < self._limit_s

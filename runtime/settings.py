@@ -1,9 +1,9 @@
 """
-Settings: one frozen struct per program, read once from TOML and the environment.
+Settings: one frozen struct for each program, read once from TOML and the environment.
 
-Every option is a TOML key and has an environment twin: `broker.host` of ingest is
-`VITALVEIL_INGEST_BROKER_HOST`. The environment wins. Unknown keys and variables are refused, so
-that a typing mistake never runs silently with a default. Secrets come from files only.
+Each option is a TOML key and an environment variable: `broker.host` of ingest is also
+`VITALVEIL_INGEST_BROKER_HOST`. The environment takes precedence. Unknown keys and variables are
+refused, so that a typing mistake never silently leaves a default. Secrets come only from files.
 """
 
 import difflib
@@ -36,7 +36,7 @@ class TlsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class BrokerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the MQTT 5 broker is, and who we are to it."""
+    """The address of the MQTT 5 broker, and the certificate for it."""
 
     tls: TlsSettings
     host: str = "127.0.0.1"
@@ -45,14 +45,14 @@ class BrokerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class HttpSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where /metrics, /livez and /readyz are served. Loopback unless said otherwise."""
+    """The address on which /metrics, /livez and /readyz are served; loopback by default."""
 
     host: str = "127.0.0.1"
     port: ListenPort = 0
 
 
 class LogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How much is logged. Always one JSON object per line, on standard error."""
+    """How much is logged. The log is one JSON object on each line, on standard error."""
 
     level: typing.Literal["debug", "info", "warning", "error"] = "info"
 
@@ -68,16 +68,16 @@ def load(kind: type[T], *, program: str, path: Path | None, environ: Mapping[str
     Return the settings of *program*.
 
     Args:
-        kind: The settings' struct; its fields are values or structs of settings.
+        kind: Type of the settings; its fields are values or nested structs, the sections.
 
-        program: `agent`, `ingest` or `trust`: the middle of the environment prefix.
+        program: `agent`, `ingest` or `trust`: the middle of the prefix of the variables.
 
-        path: A TOML file, or None to read the environment alone.
+        path: A TOML file, or None to read only the environment.
 
         environ: The environment.
 
     Raises:
-        ConfigError: A key is missing, unknown or wrong, or the file is not readable.
+        ConfigError: A key is missing, unknown or wrong, or the file cannot be read.
     """
     leaves = {leaf.key: leaf for leaf in _leaves(kind)}
     prefix = f"VITALVEIL_{program.upper()}_"
@@ -89,7 +89,7 @@ def load(kind: type[T], *, program: str, path: Path | None, environ: Mapping[str
                 raise ConfigError(
                     key=key,
                     source=str(path),
-                    problem="there is no such setting",
+                    problem="this setting does not exist",
                     mend=_suggest(key, leaves),
                 )
             values[key] = _convert(value, leaves[key], source=str(path), strict=True)
@@ -102,7 +102,7 @@ def load(kind: type[T], *, program: str, path: Path | None, environ: Mapping[str
             raise ConfigError(
                 key=name,
                 source="the environment",
-                problem="there is no such setting",
+                problem="this setting does not exist",
                 mend=f"Unset it, or use {_nearest(name, twins)}.",
             )
         key = twins[name]
@@ -113,14 +113,14 @@ def load(kind: type[T], *, program: str, path: Path | None, environ: Mapping[str
             raise ConfigError(
                 key=leaf.key,
                 source=str(path) if path else "the environment",
-                problem="it is not set",
+                problem="the setting is missing",
                 mend=f"Set it in the file, or as {prefix}{leaf.key.replace('.', '_').upper()}.",
             )
     return _build(kind, values, sources)
 
 
 def environment_names(kind: type[msgspec.Struct], *, program: str) -> dict[str, str]:
-    """Return the environment twin of every key of *kind*, for documents."""
+    """Return the environment variable of each key of *kind*, for the reference pages."""
     prefix = f"VITALVEIL_{program.upper()}_"
     return {leaf.key: prefix + leaf.key.replace(".", "_").upper() for leaf in _leaves(kind)}
 
@@ -138,14 +138,17 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as exc:
-        # Its message gives line and column, and the offending character at most.
+        # The message gives line and column, and at most the offending character.
         raise ConfigError(
-            key="--config", source=str(path), problem=f"not TOML: {exc}", mend="Mend that line."
+            key="--config",
+            source=str(path),
+            problem=f"the file is not valid TOML: {exc}",
+            mend="Correct that line.",
         ) from None
 
 
 def _struct_of(annotation: Any) -> tuple[type[msgspec.Struct] | None, bool]:
-    """Return the section that *annotation* names, if it does, and whether it may be absent."""
+    """Return the struct of the section that *annotation* names, and whether it may be None."""
     if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
         return annotation, False
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
@@ -168,7 +171,7 @@ def _leaves(kind: type[msgspec.Struct], prefix: str = "") -> Iterator[_Leaf]:
 def _section_is_wanted(
     kind: type[msgspec.Struct], key: str, values: Mapping[str, Any], prefix: str = ""
 ) -> bool:
-    """Tell whether the section of *key* is built: it is required, or something in it is set."""
+    """Return whether the section of *key* is needed: it is required, or a key of it is set."""
     head, _, rest = key.partition(".")
     if not rest:
         return True
@@ -196,20 +199,20 @@ def _convert(value: Any, leaf: _Leaf, *, source: str, strict: bool) -> Any:
         return msgspec.convert(value, leaf.type, strict=strict, dec_hook=_decode_path)
     except msgspec.ValidationError as exc:
         raise ConfigError(
-            key=leaf.key, source=source, problem=_problem(exc), mend=_mend(leaf)
+            key=leaf.key, source=source, problem=_problem(exc), mend=_remedy(leaf)
         ) from None
 
 
 def _problem(exc: msgspec.ValidationError) -> str:
-    # Some of its messages quote the value, which may be a secret put in the wrong place.
+    # Some messages of msgspec quote the value, which may be a secret in the wrong place.
     text = str(exc)
-    return text if text.startswith("Expected ") else "it is none of the values allowed"
+    return text if text.startswith("Expected ") else "the value is not one of those allowed"
 
 
-def _mend(leaf: _Leaf) -> str:
+def _remedy(leaf: _Leaf) -> str:
     if typing.get_origin(leaf.type) is typing.Literal:
         return f"Use one of: {', '.join(map(str, typing.get_args(leaf.type)))}."
-    return "Give it a value of that kind."
+    return "Set a value of the expected type."
 
 
 def _decode_path(kind: type, value: Any) -> Any:
@@ -239,7 +242,7 @@ def _build(
             key=section_name,
             source=", ".join(sorted(where)) or "defaults",
             problem=str(exc),
-            mend="Change one of them.",
+            mend="Change the named settings.",
         ) from None
 
 
@@ -250,6 +253,6 @@ def _suggest(key: str, leaves: Mapping[str, _Leaf]) -> str:
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:
-    """Return what of *known* somebody may have meant who wrote *name*."""
+    """Return those of *known* that resemble *name*, as a phrase."""
     near = difflib.get_close_matches(name, list(known), n=3)
     return " or ".join(near) if near else f"one of: {', '.join(sorted(known))}"

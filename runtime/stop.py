@@ -1,4 +1,4 @@
-"""Stop signals: SIGTERM and SIGINT ask a process to finish what it holds and leave."""
+"""Stop signals: SIGTERM and SIGINT ask a process to finish its work and exit."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""TLS contexts: 1.3 or nothing, our own CA and no other, a certificate on both sides."""
+"""TLS contexts: only TLS 1.3, only the installation's own CA, certificates on both sides."""
 
 import ssl
 
@@ -8,15 +8,15 @@ from runtime.settings import TlsSettings
 
 def client_context(settings: TlsSettings, *, section: str) -> ssl.SSLContext:
     """
-    Return the context of a client that proves who it is.
+    Return the context of a client that presents a certificate.
 
     Args:
-        settings: The files.
+        settings: The files of the CA, the certificate and the key.
 
-        section: Where they stand in the settings, for errors: `broker.tls`.
+        section: Section of the settings that names the files, for errors: `broker.tls`.
 
     Raises:
-        ConfigError: A file is missing, not readable, or not what it should be.
+        ConfigError: A file is missing, cannot be read, or has the wrong contents.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
@@ -40,8 +40,8 @@ def client_context(settings: TlsSettings, *, section: str) -> ssl.SSLContext:
         raise ConfigError(
             key=f"{section}.ca_file",
             source=str(settings.ca_file),
-            problem="not a PEM certificate",
-            mend="Point it at the CA certificate that trust issued.",
+            problem="the file holds no PEM certificate",
+            mend="Name the file of the CA certificate that trust issued.",
         ) from None
     try:
         context.load_cert_chain(settings.certificate_file, settings.key_file)
@@ -49,7 +49,7 @@ def client_context(settings: TlsSettings, *, section: str) -> ssl.SSLContext:
         raise ConfigError(
             key=f"{section}.certificate_file",
             source=str(settings.certificate_file),
-            problem="not a PEM certificate with its key",
-            mend="Point certificate_file and key_file at a matching pair.",
+            problem="the file holds no PEM certificate that belongs to the key",
+            mend="Name a matching pair of files in certificate_file and key_file.",
         ) from None
     return context

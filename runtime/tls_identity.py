@@ -1,8 +1,7 @@
 """
-Who a program is to the broker: its certificate and key, read anew when somebody renews them.
+The TLS certificate and key of a program, which are read again when they are renewed.
 
-A pair that is half written or wrong does not cost the connection: the one before stays in use,
-until the files change again.
+If the new pair is incomplete or wrong, the pair before stays in use until the files change again.
 """
 
 import ssl
@@ -19,13 +18,13 @@ _Stamp = list[tuple[int, int] | None]
 
 class TlsIdentity:
     """
-    A TLS context that follows its files.
+    A TLS context that is made again when its files change.
 
     Args:
-        settings: The files.
+        settings: The files of the CA, the certificate and the key.
 
     Raises:
-        ConfigError: They are wrong from the start.
+        ConfigError: The files are wrong at the start.
     """
 
     def __init__(self, settings: TlsSettings) -> None:
@@ -45,7 +44,7 @@ class TlsIdentity:
         return self._context
 
     def is_changed(self) -> bool:
-        """Tell whether a file has changed since it was read."""
+        """Return whether a file has changed since the context was made."""
         return self._look() != self._stamp
 
     def _look(self) -> _Stamp:

@@ -1,25 +1,25 @@
-"""A token bucket: how often something may happen, with a burst. Pure: times are passed in."""
+"""A token bucket, which limits a rate and allows a burst. Pure: times are passed in."""
 
 from typing import Final
 
 import msgspec
 
 _FULL: Final = 1e-9
-"""A token that rounding has left this much short of whole is whole."""
+"""Tolerance for rounding errors: a token that lacks less than this counts as whole."""
 
 
 class TokenBucket(msgspec.Struct):
     """
-    Tokens that are taken one at a time and come back with time. It begins full.
+    Tokens that are taken one at a time and return at a constant rate. The bucket starts full.
 
     Args:
-        burst: How many it holds.
+        burst: Capacity.
 
-        per_s: How many come back in a second.
+        per_s: Tokens that return in a second.
 
-        since_s: The time of the last change, in seconds of a monotonic clock; at first, now.
+        since_s: Time of the last change, s of a monotonic clock; at the start, the present time.
 
-        left: How many it holds at that time.
+        left: Tokens at that time.
     """
 
     burst: float
@@ -32,7 +32,7 @@ class TokenBucket(msgspec.Struct):
             self.left = self.burst
 
     def take(self, *, now: float) -> bool:
-        """Take one token, if there is one; tell whether. A clock that goes back gives none."""
+        """Take a token if there is one; return whether. A clock that goes back adds none."""
         self.left = min(self.burst, self._left_at(now))
         self.since_s = now
         is_taken = self.left + _FULL >= 1
@@ -40,7 +40,7 @@ class TokenBucket(msgspec.Struct):
         return is_taken
 
     def wait_s(self, *, now: float) -> float:
-        """Return in how many seconds there is a token; 0 or less if there is one. Takes none."""
+        """Return the time until there is a token, s; 0 or less if there is one now."""
         return (1 - self._left_at(now)) / self.per_s - _FULL
 
     def _left_at(self, now: float) -> float:

@@ -1,1 +1,1 @@
-"""PostgreSQL for every program: connections, what sessions ask for, migrations and named SQL."""
+"""PostgreSQL for all programs: connections, settings of sessions, migrations and named SQL."""

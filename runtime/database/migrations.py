@@ -1,9 +1,9 @@
 """
 Migrations: numbered SQL files, applied in order, each once, under a lock.
 
-The files of a database that has variants stand in a sub-folder `common`, and in one named for the
-variant that the database is (`native`, `timescale`); one number is one step in either. A file that
-was applied and then changed is refused: what runs in a hospital is what was tested.
+A database with variants has its files in a folder `common` and in a folder for each variant
+(`native`, `timescale`); a number is the same step in both variants. A file that was changed after
+it was applied is refused, so that a hospital runs what was tested.
 """
 
 import contextlib
@@ -27,11 +27,11 @@ _APPLIED: Final = (
 
 
 class MigrationError(RuntimeSetupError):
-    """The database cannot be brought to the schema of this software."""
+    """The database cannot be migrated to the schema of this version."""
 
 
 class Migration(msgspec.Struct, frozen=True):
-    """One step."""
+    """A migration file."""
 
     number: int
     path: Path
@@ -39,7 +39,7 @@ class Migration(msgspec.Struct, frozen=True):
 
     @property
     def digest(self) -> str:
-        """What its text was when it was applied."""
+        """The SHA-256 of the SQL text, which is recorded when the file is applied."""
         return hashlib.sha256(self.sql.encode()).hexdigest()
 
 
@@ -55,31 +55,34 @@ def read(folder: Path, *, variant: str | None = None) -> list[Migration]:
     for path in sorted(path for where in folders for path in where.glob("*.sql")):
         match = _NAME.fullmatch(path.name)
         if match is None:
-            raise MigrationError(f"{path.name} is not named NNNN_what.sql")
+            raise MigrationError(f"The migration {path.name} is not named NNNN_what.sql.")
         number = int(match.group(1))
         if number in found:
-            raise MigrationError(f"{path.name} has the number of {found[number].path.name}")
+            raise MigrationError(
+                f"The migration {path.name} has the number of {found[number].path.name}."
+            )
         found[number] = Migration(number, path, path.read_text(encoding="utf-8"))
     if sorted(found) != list(range(1, len(found) + 1)):
-        raise MigrationError(f"{folder.name} has a gap in its numbers")
+        raise MigrationError(f"The migrations in {folder.name} have a gap in their numbers.")
     return [found[number] for number in sorted(found)]
 
 
 def apply(connection: psycopg.Connection, migrations: list[Migration]) -> list[Migration]:
     """
-    Apply what is missing, all in one transaction; return what was applied.
+    Apply the missing migrations in one transaction; return them.
 
     Args:
-        connection: In autocommit, of a role that may create roles and schemas.
+        connection: A connection in autocommit, of a role that may create roles and schemas.
 
-        migrations: Every migration of the schema, in order.
+        migrations: All migrations of the schema, in order.
 
     Raises:
-        MigrationError: A file was changed after it was applied, or one failed.
+        MigrationError: A file was changed after it was applied, or a migration failed; nothing
+            was applied.
     """
     _create_list(connection)
     with connection.transaction(), connection.cursor(row_factory=scalar_row) as cursor:
-        # The lock of a table, which only its owner may take: an advisory lock is anyone's.
+        # Only the owner can lock a table; any role could take an advisory lock.
         cursor.execute("LOCK TABLE public.vv_migrations IN EXCLUSIVE MODE")
         with connection.cursor() as known_cursor:
             known_cursor.execute("SELECT number, digest FROM public.vv_migrations")
@@ -89,17 +92,17 @@ def apply(connection: psycopg.Connection, migrations: list[Migration]) -> list[M
             if migration.number in known:
                 if known[migration.number] != migration.digest:
                     raise MigrationError(
-                        f"{migration.path.name} was changed after it was applied to this database;"
-                        " nothing was done. Install the software that applied it, or make the"
-                        " database anew"
+                        f"The migration {migration.path.name} was changed after it was applied to"
+                        " this database; nothing was done. Install the version that applied the"
+                        " file, or create a new database."
                     )
                 continue
             try:
                 cursor.execute(migration.sql.encode())
             except psycopg.Error as exc:
                 raise MigrationError(
-                    f"{migration.path.name} failed with SQLSTATE {exc.sqlstate}:"
-                    f" {exc.diag.message_primary}"
+                    f"The migration {migration.path.name} failed with SQLSTATE {exc.sqlstate};"
+                    f" nothing was done. The server says: {exc.diag.message_primary}"
                 ) from None
             cursor.execute(
                 "INSERT INTO public.vv_migrations (number, name, digest) VALUES (%s, %s, %s)",
@@ -110,7 +113,7 @@ def apply(connection: psycopg.Connection, migrations: list[Migration]) -> list[M
 
 
 def _create_list(connection: psycopg.Connection) -> None:
-    """Create the table of applied migrations, if it is not there."""
-    # IF NOT EXISTS does not see what another migrate is creating at this moment.
+    """Create the table of applied migrations if it does not exist."""
+    # IF NOT EXISTS does not see a table that another `migrate` is creating at the same time.
     with contextlib.suppress(psycopg.errors.UniqueViolation, psycopg.errors.DuplicateTable):
         connection.execute(_APPLIED)

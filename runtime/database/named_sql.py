@@ -1,4 +1,4 @@
-"""Named SQL: the statements of a file, each under a line `-- name: what_it_does`."""
+"""Named SQL: the statements of a file, each after a line `-- name: what_it_does`."""
 
 import re
 from importlib import resources
@@ -9,23 +9,25 @@ _NAME: Final = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 
 def read(package: str, *files: str) -> dict[str, bytes]:
     """
-    Return the statements of the files sql/... in *package*, by their names.
+    Return the statements of *files* in the folder `sql` of *package*, by name.
 
     Raises:
-        ValueError: Two of the files have a statement of one name.
+        ValueError: Two of the files have statements of the same name.
     """
     folder = resources.files(package).joinpath("sql")
     found: dict[str, bytes] = {}
     for file in files:
         more = parse(folder.joinpath(file).read_text(encoding="utf-8"))
         if twice := sorted(found.keys() & more.keys()):
-            raise ValueError(f"{file} of {package} names again what is there: {', '.join(twice)}")
+            raise ValueError(
+                f"The file sql/{file} of {package} repeats statement names: {', '.join(twice)}."
+            )
         found |= more
     return found
 
 
 def parse(text: str) -> dict[str, bytes]:
-    """Return each statement of *text* by its name, without comments and the final semicolon."""
+    """Return the statements of *text* by name, without comments and the final semicolon."""
     pieces = _NAME.split(text)
     return {
         name: _bare(body).encode() for name, body in zip(pieces[1::2], pieces[2::2], strict=True)

@@ -1,9 +1,9 @@
 """
-Connections to PostgreSQL: the one place that makes them, for every program.
+Connections to PostgreSQL: the only module that makes them, for all programs.
 
-Each has all the settings that our statements rely on, or is not made
-(`runtime.database.session_settings`). No text of the server or of the driver passes: it may quote
-a row, or name a host.
+A connection is returned only if its session has all settings that the programs' statements need
+(`runtime.database.session_settings`). No text of the server or the driver is passed on, because it
+may quote a row or name a host.
 """
 
 import re
@@ -36,7 +36,7 @@ Connection = psycopg.Connection[Row]
 AsyncConnection = psycopg.AsyncConnection[Row]
 
 _ALWAYS: Final[Mapping[str, Any]] = {
-    # A server that is gone is noticed within half a minute, not within two hours.
+    # Detects a dead server within half a minute instead of two hours.
     "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 3,
@@ -44,36 +44,36 @@ _ALWAYS: Final[Mapping[str, Any]] = {
 }
 _NAMED: Final = re.compile(r"(?:-c\s*|--)([\w.]+)\s*=")
 _REFUSES: Final = ("startup parameter", "command-line options")
-"""What poolers write that take no parameters in the start-up packet, or only some."""
+"""Phrases in the errors of poolers that refuse parameters in the start-up packet."""
 
-# libpq gives no SQLSTATE when there is no connection, only a text; of that only these meanings are
-# passed on. In another language than English the operator gets the type of the error alone.
+# If there is no connection, libpq gives only a text and no SQLSTATE; only these meanings of it are
+# passed on. If the text is not English, the operator sees only the type of the error.
 _UNCONNECTED: Final[Mapping[str, tuple[bool, str]]] = {
     "password authentication failed": (True, "the database refused the password"),
-    "no password supplied": (True, "the database wants a password"),
-    "is not permitted to log in": (True, "the role may not log in"),
-    "root certificate file": (True, "the file that sslrootcert names is not there"),
-    "certificate verify failed": (False, "the database's certificate does not verify"),
-    "no pg_hba.conf entry": (False, "pg_hba.conf lets this role in from elsewhere alone"),
+    "no password supplied": (True, "the database requires a password"),
+    "is not permitted to log in": (True, "the role may not log in to the database"),
+    "root certificate file": (True, "the file that sslrootcert names does not exist"),
+    "certificate verify failed": (False, "the certificate of the database is not valid"),
+    "no pg_hba.conf entry": (False, "pg_hba.conf does not allow this role from this host"),
     "too many connections": (False, "the database has no connection left for this role"),
     "connection slots": (False, "the database has no connection left for this role"),
-    "does not exist": (True, "there is no such database or role"),
-    "connection refused": (False, "nobody listens there"),
+    "does not exist": (True, "the database or the role does not exist"),
+    "connection refused": (False, "no server listens on the address of the database"),
     "starting up": (False, "the database is starting"),
     "shutting down": (False, "the database is stopping"),
     "timeout expired": (False, "the database does not answer"),
-    "translate host name": (False, "the host name is not known"),
+    "translate host name": (False, "the host name of the database cannot be resolved"),
 }
 
 
 class Meaning(msgspec.Struct, frozen=True):
     """
-    Why there is no connection.
+    The reason why there is no connection.
 
     Args:
-        text: In words, without a name or an address.
+        text: The reason, a clause without a name or an address.
 
-        is_permanent: Whether it is so until somebody changes the settings or the server.
+        is_permanent: Whether it stays until the operator changes the settings or the server.
     """
 
     text: str
@@ -81,7 +81,7 @@ class Meaning(msgspec.Struct, frozen=True):
 
 
 def meaning(error: psycopg.Error) -> Meaning | None:
-    """Return why there is no connection; None when *error* says something else, or not enough."""
+    """Return why there is no connection; None if *error* does not tell."""
     if error.sqlstate is None:
         text = str(error).lower()
         for phrase, (is_permanent, words) in _UNCONNECTED.items():
@@ -99,37 +99,37 @@ def parameters(
     connect_timeout_s: int = 10,
 ) -> dict[str, Any]:
     """
-    Return how to connect, the password included: never to be shown.
+    Return the connection parameters with the password, which must never be shown.
 
     Args:
         dsn: A connection string of libpq, without a password.
 
-        password_file: Holds the password in its first line.
+        password_file: File with the password in its first line.
 
-        section: Their place in the settings, for errors.
+        section: Section of the settings that holds both, for errors.
 
-        application: What the server lists the session under.
+        application: Name of the session in `pg_stat_activity`.
 
-        connect_timeout_s: How long one attempt may take, unless *dsn* says so.
+        connect_timeout_s: Time limit of an attempt, unless *dsn* sets one.
 
     Raises:
-        ConfigError: The dsn is none, holds a password, or the password file cannot be read.
+        ConfigError: *dsn* is not valid or holds a password, or the file cannot be read.
     """
     try:
         own: dict[str, Any] = dict(conninfo_to_dict(dsn))
     except psycopg.Error:
-        # Its message repeats the string.
+        # The message of psycopg repeats the string, which may hold a password.
         raise ConfigError(
             key=f"{section}.dsn",
             source="settings",
-            problem="it is not a connection string of libpq",
+            problem="the value is not a connection string of libpq",
             mend="Write it as host=... dbname=... user=...",
         ) from None
     if own.get("password"):
         raise ConfigError(
             key=f"{section}.dsn",
             source="settings",
-            problem="it holds a password",
+            problem="the value contains a password",
             mend=f"Put the password into a file and name it in {section}.password_file.",
         )
     if password_file is not None:
@@ -143,7 +143,7 @@ def read_secret(path: Path, *, key: str) -> str:
     Return the first line of *path*.
 
     Raises:
-        ConfigError: It cannot be read.
+        ConfigError: The file cannot be read.
     """
     try:
         return path.read_text(encoding="utf-8").split("\n", 1)[0].strip()
@@ -157,20 +157,22 @@ def read_secret(path: Path, *, key: str) -> str:
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """What is sent, what is sent to a pooler that takes no settings, and what has to hold."""
+    """The connection parameters, and the settings that the session must have."""
 
     sent: Mapping[str, Any]
+    """Parameters with the settings that can be sent in the start-up packet."""
     bare: Mapping[str, Any]
+    """Parameters without settings, for a pooler that refuses settings."""
     settings: Sequence[Setting]
 
 
 def wanted_of(where: str | Mapping[str, Any], limits: Limits, path: str) -> Wanted:
-    """Return what a session at *where* asks for, with these *limits* and this search *path*."""
+    """Return the parameters and settings of a session with these *limits* and search *path*."""
     parts = dict(conninfo_to_dict(where) if isinstance(where, str) else where)
     own = str(parts.pop("options", None) or "")
     named = {name.lower() for name in _NAMED.findall(own)}
-    # The operator may change a limit, and nothing that a statement's meaning depends on: of two
-    # values the last one holds.
+    # The operator may change a limit, but no setting on which the meaning of statements depends:
+    # of two values, the last one applies.
     ours = limits.settings()
     relied_on = [*MEANING, Setting("search_path", path)]
     sent = {
@@ -190,20 +192,20 @@ def connect(
     autocommit: bool = True,
 ) -> Connection:
     """
-    Return an open connection whose session has what our statements rely on.
+    Return an open connection whose session has all settings that statements need.
 
     Args:
-        where: A connection string of libpq, or its parts.
+        where: A connection string of libpq, or connection parameters.
 
-        limits: Its time limits; those that `options` in *where* names are the operator's.
+        limits: Time limits of the session, unless `options` in *where* sets them.
 
-        path: Its search path.
+        path: Search path of the session.
 
         autocommit: Whether each statement is a transaction of its own.
 
     Raises:
-        psycopg.Error: There is no connection; `meaning` may say why.
-        SessionRefused: There is one, and it does not get a setting.
+        psycopg.Error: There is no connection; `meaning` may return why.
+        SessionRefused: The session does not get a setting.
     """
     wanted = wanted_of(where, limits, path)
     try:
@@ -236,11 +238,11 @@ async def connect_async(
     autocommit: bool = True,
 ) -> AsyncConnection:
     """
-    Do as `connect`.
+    Return an open connection for asyncio. Arguments as for `connect`.
 
     Raises:
-        psycopg.Error: There is no connection; `meaning` may say why.
-        SessionRefused: There is one, and it does not get a setting.
+        psycopg.Error: There is no connection; `meaning` may return why.
+        SessionRefused: The session does not get a setting.
     """
     wanted = wanted_of(where, limits, path)
     try:
@@ -267,8 +269,8 @@ async def connect_async(
     return connection
 
 
-# A pooler of transactions gives the session that one connection has just left to the next one that
-# asks, also while the first is still open.
+# A pooler in transaction mode gives the session of an idle connection to the next connection, also
+# while the first one is still open.
 _PID: Final = b"SELECT pg_catalog.pg_backend_pid()"
 
 
@@ -279,10 +281,10 @@ def _refuse_shared(pid: int, row: Row | None) -> None:
 
 def connect_as_found(where: str | Mapping[str, Any]) -> Connection:
     """
-    Return a connection with whatever settings its session has: to look at, not to work with.
+    Return a connection without changing its session's settings, for the doctor to examine.
 
     Raises:
-        psycopg.Error: There is no connection; `meaning` may say why.
+        psycopg.Error: There is no connection; `meaning` may return why.
     """
     parts = conninfo_to_dict(where) if isinstance(where, str) else where
     return psycopg.connect(**parts, autocommit=True)
@@ -292,8 +294,9 @@ def _over_at_once() -> SessionRefused:
     return SessionRefused(
         "transaction_timeout",
         wanted="0",
-        remedy="it ends a transaction before that can be changed: run ALTER DATABASE ... RESET"
-        " transaction_timeout and ALTER ROLE ... RESET transaction_timeout",
+        remedy="the timeout ends each transaction before the session can change it: run"
+        " ALTER DATABASE ... RESET transaction_timeout and ALTER ROLE ... RESET"
+        " transaction_timeout",
     )
 
 

@@ -1,11 +1,11 @@
 """
-What every session with PostgreSQL asks for, and how it is seen that it got it. Pure.
+The settings that each session with PostgreSQL needs, and the check that it has them. Pure.
 
 A setting may be preset in postgresql.conf, for a database, for a role, for a role in a database,
-in the environment or in a service file, and a dump carries those of its database along. Several of
-them change what a statement means or what a COMMIT promises, so a session takes none of them as it
-finds it: it asks for each when it connects, reads back what it has, sets what differs, and reads
-again, because a pooler may refuse or drop what was asked for.
+in the environment or in a service file; a dump includes the presets of its database. Some settings
+change the meaning of a statement or the durability of a COMMIT. A session therefore requests all
+of them when it connects, reads them back, sets those that differ, and reads them again, because a
+pooler may refuse or drop what was requested.
 """
 
 from collections.abc import Generator, Mapping, Sequence
@@ -19,7 +19,7 @@ Rows = Sequence[tuple[Any, ...]]
 
 
 class Statement(msgspec.Struct, frozen=True):
-    """A statement, and whether the session may go on after the server has refused it."""
+    """A statement, and whether the check continues if the server refuses it."""
 
     text: bytes
     arguments: Sequence[Any]
@@ -28,19 +28,19 @@ class Statement(msgspec.Struct, frozen=True):
 
 class Setting(msgspec.Struct, frozen=True):
     """
-    A setting that is relied on.
+    A setting that statements need.
 
     Args:
-        name: As `pg_settings` writes it.
+        name: Name as in `pg_settings`.
 
-        value: What it has to be.
+        value: The value that is needed.
 
-        also: Other values that will do.
+        also: Other acceptable values.
 
-        is_sent: Whether it goes along with the start-up packet. Not what only some versions of the
-            server know, nor what an operator may have set to something stronger.
+        is_sent: Whether it is sent in the start-up packet. A setting that only some versions of
+            the server know, or that an operator may have made stronger, is not sent.
 
-        is_privileged: Whether only a superuser may set it. It is looked at, and never set.
+        is_privileged: Whether only a superuser may set it. It is checked and never set.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Setting(msgspec.Struct, frozen=True):
     is_privileged: bool = False
 
     def holds(self, found: str | None) -> bool:
-        """Tell whether *found* will do; None stands for a setting unknown to the server."""
+        """Return whether the value *found* is acceptable; None if the server has no setting."""
         if found is None:
             return not self.is_sent
         # A setting of an extension that is not loaded may be empty.
@@ -65,7 +65,7 @@ class Limits(msgspec.Struct, frozen=True):
     idle_in_transaction_ms: int = 0
 
     def settings(self) -> list[Setting]:
-        """Return them as settings; the limits that we never want among them."""
+        """Return the limits as settings, with those that no program ever sets."""
         return [
             Setting("statement_timeout", str(self.statement_ms)),
             Setting("lock_timeout", str(self.lock_ms)),
@@ -79,12 +79,12 @@ class Limits(msgspec.Struct, frozen=True):
 CATALOG_ONLY: Final = "pg_catalog, pg_temp"
 WITH_PUBLIC: Final = "public, pg_temp"
 """
-For migrations: TimescaleDB's functions are in the schema public, and its extension goes there. The
-catalogue is searched first all the same, because it is not named.
+Search path for migrations: the extension TimescaleDB is installed into the schema public. The
+catalogue is still searched first, because the path does not name it.
 """
 
 MEANING: Final = (
-    # What text becomes a value, and what text a value becomes.
+    # Conversion between text and values.
     Setting("DateStyle", "ISO, YMD", frozenset({"ISO, DMY", "ISO, MDY"})),
     Setting("IntervalStyle", "postgres"),
     Setting("TimeZone", "UTC"),
@@ -95,29 +95,29 @@ MEANING: Final = (
     Setting("array_nulls", "on"),
     Setting("quote_all_identifiers", "off"),
     Setting("xmloption", "content"),
-    # What a statement does.
+    # Effects of a statement.
     Setting("transform_null_equals", "off"),
     Setting("row_security", "on"),
     Setting("exit_on_error", "off"),
     Setting("role", "none"),
     Setting("restrict_nonsystem_relation_kind", "", is_sent=False),
-    # What a transaction is. COMMIT waits for the disk; an operator may have it wait for a standby.
+    # Transactions. COMMIT waits for the disk; an operator may also make it wait for a standby.
     Setting("default_transaction_isolation", "read committed"),
     Setting("default_transaction_read_only", "off"),
     Setting("default_transaction_deferrable", "off"),
     Setting("synchronous_commit", "on", frozenset({"remote_apply"}), is_sent=False),
-    # Whether triggers and foreign keys fire; what a function's names mean; whether a hypertable
-    # takes rows, and takes them for its own.
+    # Whether triggers and foreign keys fire; the meaning of names in functions; whether a
+    # hypertable accepts rows.
     Setting("session_replication_role", "origin", frozenset({"local"}), False, True),
     Setting("plpgsql.variable_conflict", "error", is_sent=False, is_privileged=True),
     Setting("timescaledb.restoring", "off", is_sent=False, is_privileged=True),
     Setting("timescaledb.disable_load", "off", is_sent=False, is_privileged=True),
 )
-"""Whoever changes it changes what our statements mean, or what they promise."""
+"""Settings on which the meaning of statements or the durability of a COMMIT depends."""
 
 _SPACE: Final = "\\ "
 _UNLISTED: Final = frozenset({"role"})
-"""What `pg_settings` does not show, as it shows no setting of an extension not yet loaded."""
+"""Settings that `pg_settings` does not list; nor does it list those of unloaded extensions."""
 _READ: Final = b"""
 SELECT '' AS name, pg_catalog.pg_backend_pid()::pg_catalog.text AS setting, '' AS source
 UNION ALL
@@ -136,18 +136,18 @@ _REMEDIES: Final = {
     "user": "it is preset for the role: run ALTER ROLE ... RESET {name}",
     "database user": "it is preset for the role in this database: run"
     " ALTER ROLE ... IN DATABASE ... RESET {name}",
-    "configuration file": "it is set in the server's configuration: take it out there",
+    "configuration file": "it is set in the server's configuration: remove it there",
     "client": "it comes from the connection string, a service file or the environment (PG...):"
-    " take it out there",
+    " remove it there",
 }
 _ANY_REMEDY: Final = (
     "it is preset for the database, the role or the server: run ALTER DATABASE ... RESET {name}"
-    " and ALTER ROLE ... RESET {name}, or take it out of postgresql.conf; timescaledb.restoring is"
-    " ended by SELECT timescaledb_post_restore()"
+    " and ALTER ROLE ... RESET {name}, or remove it from postgresql.conf; to end"
+    " timescaledb.restoring, run SELECT timescaledb_post_restore()"
 )
 _POOLED: Final = (
     "a pooler between this program and the database does not keep it: connect without the pooler,"
-    " or have it pool sessions, not transactions or statements"
+    " or configure the pooler for session mode instead of transaction or statement mode"
 )
 
 
@@ -157,7 +157,7 @@ def options(settings: Sequence[Setting]) -> str:
 
 
 class _Session(msgspec.Struct, frozen=True):
-    """What a session has."""
+    """The server process, the values of settings, and their sources in a session."""
 
     pid: int
     values: Mapping[str, str | None]
@@ -167,7 +167,7 @@ class _Session(msgspec.Struct, frozen=True):
         return [s for s in settings if not s.holds(self.values.get(s.name.lower()))]
 
     def kept(self, settings: Sequence[Setting]) -> list[str]:
-        """Return the settings that are as they should be, and were not asked for."""
+        """Return the names of the settings that are right although they were not sent."""
         asked = [s for s in settings if not (s.is_sent or s.is_privileged)]
         values = {s.name: self.values.get(s.name.lower()) for s in asked}
         return [s.name for s in asked if values[s.name] is not None and s.holds(values[s.name])]
@@ -177,18 +177,18 @@ def checking(
     settings: Sequence[Setting], *, key_pid: int
 ) -> Generator[Statement, Rows, int | None]:
     """
-    Yield statements, and be sent the rows of each, until the session has all of *settings*.
+    Check and set the settings of a session: yields statements, and receives the rows of each.
 
     Args:
-        settings: What it has to have.
+        settings: The settings that the session needs.
 
-        key_pid: The process that the server named when it was connected to. A pooler makes it up.
+        key_pid: Process id that the server sent at the connection. A pooler invents one.
 
     Returns:
-        The server's process when a pooler is in between, otherwise None.
+        The id of the server process if a pooler is in between, otherwise None.
 
     Raises:
-        SessionRefused: It does not get one of them.
+        SessionRefused: The session does not get a setting.
     """
     first = _session((yield _read(settings)))
     wrong = first.wrong(settings)
@@ -197,13 +197,13 @@ def checking(
             raise _refusal(setting, first, is_pooled=False)
         yield Statement(_SET, [setting.name, setting.value], may_fail=True)
     if kept := first.kept(settings):
-        # What is not asked for at the start follows the server's configuration when that is read
-        # again, under a session that was looked at before.
+        # A value that the session has not set itself changes when the server reloads its
+        # configuration, which may be after this check.
         yield Statement(_KEEP, [kept])
     is_pooled = first.pid != key_pid
     if not wrong and not is_pooled:
         return None
-    # In another statement: a pooler of transactions may have sent this one to another session.
+    # In a separate statement: a pooler in transaction mode may use another session for it.
     second = _session((yield _read(settings)))
     is_shared = second.pid != first.pid
     if still := second.wrong(settings):
@@ -214,8 +214,10 @@ def checking(
 
 
 def shared() -> SessionRefused:
-    """Return the refusal of a pooler that gives one session to several connections."""
-    return SessionRefused("DateStyle and others", wanted="this session's own", remedy=_POOLED)
+    """Return the error for a pooler that gives one session to several connections."""
+    return SessionRefused(
+        "DateStyle and others", wanted="set for this session alone", remedy=_POOLED
+    )
 
 
 def _read(settings: Sequence[Setting]) -> Statement:
@@ -238,7 +240,7 @@ def _session(rows: Rows) -> _Session:
 
 
 def _text(value: Any) -> str | None:
-    # Text comes as bytes where the client's encoding is SQL_ASCII.
+    # With the client encoding SQL_ASCII, psycopg returns text as bytes.
     if isinstance(value, bytes):
         return value.decode("ascii", "replace")
     return None if value is None else str(value)

@@ -274,8 +274,8 @@ async def test_who_knows_another_line_of_time_reads_everything(database: Databas
     ("change", "kind", "why"),
     [
         ("password=wrong", Unusable, "the database refused the password"),
-        ("dbname=nowhere", Unusable, "there is no such database or role"),
-        ("port=1", Unavailable, "nobody listens there"),
+        ("dbname=nowhere", Unusable, "the database or the role does not exist"),
+        ("port=1", Unavailable, "no server listens on the address of the database"),
     ],
 )
 async def test_failure_to_connect_says_what_to_mend(

@@ -126,7 +126,7 @@ def test_folder_that_others_may_write_is_refused(
     folder = tmp_path / "shared"
     folder.mkdir()
     folder.chmod(open_to)
-    with pytest.raises(UnsafePlace, match="folder shared: chmod go-w"):
+    with pytest.raises(UnsafePlace, match="folder shared: run chmod go-w"):
         writer(folder / "key")
     assert not list(folder.iterdir())
 

@@ -59,7 +59,7 @@ def test_process_whose_loop_hangs_is_not_alive() -> None:
     ) as port:
         assert get(port, "/livez")[0] == 200
         alive[0] = False
-        assert get(port, "/livez") == (503, "the loop hangs\n")
+        assert get(port, "/livez") == (503, "the event loop hangs\n")
 
 
 class _Failing(Collector):
@@ -114,7 +114,7 @@ def test_port_that_is_taken_is_refused() -> None:
             pass
 
     assert raised.value.key == "http.port"
-    assert "0 to have one picked" in raised.value.mend
+    assert "0 for any free port" in raised.value.mend
 
 
 def test_nothing_is_left_when_it_ends() -> None:

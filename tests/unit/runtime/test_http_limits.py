@@ -100,7 +100,7 @@ def test_slow_clients_hold_a_bounded_number_of_descriptors_and_no_thread(
         assert ask(port) == (200, b"alive\n")
         assert time.monotonic() - began < 2
         # Ours, theirs, and the one that has just been answered.
-        assert descriptors() - before <= 300 + served._MOST_OF_ONE + 1
+        assert descriptors() - before <= 300 + served._MAX_PER_ADDRESS + 1
         assert threading.active_count() <= threads + 1
 
 
@@ -255,7 +255,7 @@ def test_many_addresses_have_one_limit_together() -> None:
             one.bind((f"127.0.0.{2 + n % 30}", 0))
             one.connect(("127.0.0.1", port))
         assert ask(port)[0] == 200
-        assert descriptors() - before <= 150 + served._MOST + 10
+        assert descriptors() - before <= 150 + served._MAX_CONNECTIONS + 10
 
 
 class _Counting(Collector):
@@ -285,4 +285,4 @@ def test_pages_are_made_for_those_who_are_there() -> None:
             assert ask(port) == (200, b"alive\n")
             pages.go_on.set()
         assert ask(port, "/metrics")[0] == 200
-    assert pages.begun <= served._MOST_OF_ONE + 4
+    assert pages.begun <= served._MAX_PER_ADDRESS + 4

@@ -26,5 +26,5 @@ def test_files_are_read_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.syspath_prepend(tmp_path)
 
     assert read("spoken_for", "a.sql", "b.sql") == {"one": b"SELECT 1", "two": b"SELECT 2"}
-    with pytest.raises(ValueError, match="names again what is there: two"):
+    with pytest.raises(ValueError, match="repeats statement names: two"):
         read("spoken_for", "a.sql", "b.sql", "b.sql")
