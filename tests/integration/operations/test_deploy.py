@@ -105,11 +105,11 @@ def test_what_is_written_has_a_place() -> None:
 
 
 def test_what_could_not_be_run_is_said() -> None:
-    """A newcomer reads it in the README, and whoever deploys in deploy/."""
+    """A newcomer reads it in the README, and an operator in deploy/."""
     told = (DEPLOY.parent / "README.md").read_text()
-    for words in ("**not run**", "no container engine", "no Grafana", "in a cluster"):
+    for words in ("physical sensor", "physical Raspberry Pi", "were never started", "no Grafana"):
         assert words in told
-    assert (DEPLOY / "README.md").read_text().count("**not ") >= 2
+    assert (DEPLOY / "README.md").read_text().count("**never ") >= 2
 
 
 def test_files_that_compose_mounts_are_there() -> None:
@@ -171,8 +171,21 @@ def test_secrets_are_made_once(tmp_path: Path) -> None:
     assert min(map(len, passwords.values())) >= 32
     wanted = {"pki/ca.crt", "pki/broker.crt", "pki/ingest.key", "pki/trust.key", "pki/crl.pem"}
     assert wanted <= {str(path.relative_to(folder)) for path in files}
-    again = _run(str(DEPLOY / "make-secrets"), str(folder))
+    again = _run(
+        str(DEPLOY / "make-secrets"), str(folder),
+        VITALVEIL=f"{sys.executable} -m vitalveil", PYTHONPATH=str(DEPLOY.parent),
+    )  # fmt: skip
     assert again.returncode == 1
+    assert "is there already" in again.stderr
+
+
+def test_no_secrets_are_begun_without_the_command(tmp_path: Path) -> None:
+    """Where `vitalveil` is not installed nothing is made, and the next try is not refused."""
+    folder = tmp_path / "secrets"
+    made = _run(str(DEPLOY / "make-secrets"), str(folder), VITALVEIL=str(tmp_path / "none"))
+    assert made.returncode == 1
+    assert "make setup" in made.stderr
+    assert not folder.exists()
 
 
 def test_every_secret_that_compose_mounts_is_made(tmp_path: Path) -> None:
