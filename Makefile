@@ -1,5 +1,5 @@
-# Everything a newcomer types. Each target sets up what is missing first, and works as root and as
-# an ordinary user.
+# What a newcomer types. Each target sets up what is missing first, and works as root and as an
+# ordinary user.
 
 SHELL := /bin/bash
 PYTHON ?= python3
@@ -44,7 +44,7 @@ check: test-system setup  ## Format, lint, types, import contracts, generated fi
 	$(BIN)/python -m grafana.build --check
 	$(BIN)/python -m docs.build --check
 
-generated: setup  ## Write anew what is generated: dashboards, rules, runbooks, reference
+generated: setup  ## Write again what is generated: dashboards, rules, runbooks, reference
 	$(BIN)/python -m grafana.build
 	$(BIN)/python -m docs.build
 
