@@ -22,12 +22,13 @@ from edge_agent.service import Service
 from edge_agent.spool_writer import SpoolWriter
 from edge_agent.uplink.uplink import Uplink
 from edge_agent.values.checkpoint import cursor_of
-from edge_agent.values.measurement import Measurement, Reason
+from edge_agent.values.measurement import Measurement
 from edge_agent.values.timekeeping import may_measure
 from runtime.logs import Log, describe
 from wire import state as wire_state
 from wire.agreement import Agreement
 from wire.lease import Lease
+from wire.refusals import Refusal
 from wire.state import SpoolState, State
 
 _LOOK_EVERY_S: Final = 0.25
@@ -167,7 +168,7 @@ class Agent:
         return no sensor has any, and nothing else has run since that was so.
         """
         while True:
-            self._metrics.refused(Reason.UNDATED, self._undated.hold(measurements))
+            self._metrics.refused(Refusal.UNDATED, self._undated.hold(measurements))
             measurements = await self._sensors.take(within_s=0)
             if not measurements:
                 return []
@@ -189,7 +190,7 @@ class Agent:
         now_ms, latest_ms = self._clock.now_ms(), self._clock.latest_ms()
         now = self._clock.now()
         if not self._clock.is_dated():
-            self._metrics.refused(Reason.UNDATED, self._undated.hold(measurements))
+            self._metrics.refused(Refusal.UNDATED, self._undated.hold(measurements))
             return
         for measurement in measurements:
             for outcome in self._pipeline.offer(
@@ -203,7 +204,7 @@ class Agent:
         if self.may_measure != self._is_allowed():
             await self._listen()
             if not self.may_measure:
-                self._metrics.refused(Reason.UNDATED, self._undated.drop())
+                self._metrics.refused(Refusal.UNDATED, self._undated.drop())
 
     def _is_allowed(self) -> bool:
         is_dated, latest_ms = self._clock.is_dated(), self._clock.latest_ms()
@@ -266,7 +267,7 @@ class Agent:
         adopted = self._pipeline.adopt(lease, self._leases.past, marks, now=self._clock.now())
         dropped = self._spool_writer.obey({grant.handle for grant in lease.grants})
         self._spool_writer.take(adopted.flush)
-        self._metrics.refused(Reason.WITHDRAWN, dropped + adopted.dropped)
+        self._metrics.refused(Refusal.WITHDRAWN, dropped + adopted.dropped)
 
     async def _flush(self) -> None:
         """Make durable what is due, and now and then the marks alone."""
@@ -299,7 +300,7 @@ class Agent:
             if not self._spool_writer.is_stuck:
                 self._spool_writer.take(self._pipeline.take_all(now=self._clock.now()))
                 await self._keep()
-        self._metrics.refused(Reason.UNDATED, self._undated.drop())
+        self._metrics.refused(Refusal.UNDATED, self._undated.drop())
         self._clock.keep(is_last=True)
         self._listening.clear()
         self._uplink.finish()

@@ -42,7 +42,6 @@ from edge_agent.spool_writer import SpoolWriter
 from edge_agent.uplink.outbox import Outbox
 from edge_agent.uplink.publisher import AiomqttBroker
 from edge_agent.uplink.uplink import Uplink
-from edge_agent.values.measurement import Reason
 from runtime import http, logs
 from runtime.backoff import Backoff
 from runtime.errors import ConfigError
@@ -52,6 +51,7 @@ from runtime.tls import client_context
 from runtime.tls_identity import TlsIdentity
 from runtime.version import VERSION
 from wire.envelope import SPOOL_ID_BYTES
+from wire.refusals import Refusal
 
 if TYPE_CHECKING:
     from edge_agent.bluetooth.sensors import BluetoothSensors
@@ -224,7 +224,7 @@ def _sensors(
     if settings.source == "bluetooth":
         radio = _radio(settings.bluetooth, clock, metrics, registry)
         return radio, radio.serve()
-    recorded = RecordedSensors(malformed=lambda: metrics.refused(Reason.MALFORMED))
+    recorded = RecordedSensors(malformed=lambda: metrics.refused(Refusal.MALFORMED))
     return recorded, recorded.serve(settings.recorded_socket)
 
 

@@ -6,8 +6,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from edge_agent import totals
 from edge_agent.ports import Amount, Shortage, SpoolStats
-from edge_agent.values.measurement import Outcome, Reason, Verdict
+from edge_agent.values.measurement import Outcome, Verdict
 from edge_agent.values.receipt_faults import ReceiptFault
+from wire.refusals import Refusal
 
 _PREFIX = "vitalveil_agent_"
 
@@ -29,7 +30,7 @@ class Metrics:
             ("kept", "coarsened", "refused"),
         )
         self._refused = self._counter(
-            "refused_measurements", "Measurements that were refused.", "reason", Reason
+            "refused_measurements", "Measurements that were refused.", "reason", Refusal
         )
         self._pending = self._gauge(
             "pending_measurements", "Measurements that wait in memory to be kept."
@@ -87,12 +88,12 @@ class Metrics:
 
     def decided(self, outcome: Outcome) -> None:
         """Count a measurement, unless it is not known yet what becomes of it."""
-        if isinstance(outcome, Reason):
+        if isinstance(outcome, Refusal):
             self.refused(outcome)
         elif outcome is Verdict.COARSENED:
             self._measurements.labels("coarsened").inc()
 
-    def refused(self, reason: Reason, count: int = 1) -> None:
+    def refused(self, reason: Refusal, count: int = 1) -> None:
         """Count *count* measurements as refused."""
         self._measurements.labels("refused").inc(count)
         self._refused.labels(reason.value).inc(count)

@@ -114,6 +114,15 @@ def all_quantities() -> Iterator[Quantity]:
     return iter(_ALL)
 
 
+def round_half_even(dividend: int, divisor: int) -> int:
+    """Return the whole number nearest to *dividend* / *divisor* (greater than 0), ties to even."""
+    if divisor == 1:
+        return dividend
+    quotient, rest = divmod(dividend, divisor)
+    twice = 2 * rest
+    return quotient + (twice > divisor or (twice == divisor and quotient & 1))
+
+
 def glucose_from_mg_dl(mg_dl: float) -> float:
     """Return a glucose concentration of *mg_dl* (mg/dL) in mmol/L."""
     return mg_dl / GLUCOSE_MG_DL_PER_MMOL_L

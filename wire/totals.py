@@ -10,6 +10,8 @@ from typing import Final
 
 import msgspec
 
+from wire.refusals import DecodeFault, Refusal
+
 MAX_ENTRIES: Final = 128
 OTHER: Final = "other"
 """A label that the software which adds up does not know by name."""
@@ -42,12 +44,7 @@ FAMILIES: Final = (
     Family(
         "refused_measurements",
         "reason",
-        (
-            "no_lease", "unknown_sensor", "not_allowed", "implausible", "undated", "late",
-            "already_seen", "withdrawn", "malformed", "off_body", "warm_up", "saturated",
-            "sensor_fault", "no_value", "poor_signal", "demonstration", "control_solution",
-            "ketone", "unknown_analyte", "other_specimen", "context_missing", "flood",
-        ),
+        tuple(Refusal),
         "Measurements that the gateways refused.",
     ),
     Family(
@@ -83,7 +80,7 @@ FAMILIES: Final = (
     Family(
         "decode_errors",
         "reason",
-        ("truncated", "trailing_bytes", "reserved_value", "bad_crc", "malformed", "oversized"),
+        tuple(DecodeFault),
         "Values of sensors that are none.",
     ),
 )  # fmt: skip

@@ -14,7 +14,8 @@ from edge_agent.gatt.meaning import Outcome
 from edge_agent.gatt.quirks import NO_QUIRKS, Quirks
 from edge_agent.gatt.registry import Characteristic
 from edge_agent.ports import Clock
-from edge_agent.values.measurement import Measurement, Reason
+from edge_agent.values.measurement import Measurement
+from wire.refusals import DecodeFault, Refusal
 
 MAX_VALUE_BYTES = 512
 """Core specification, volume 3, part F, section 3.2.9: no attribute is longer."""
@@ -26,7 +27,7 @@ class SharedState(msgspec.Struct, frozen=True):
     inbox: Inbox
     metrics: RadioMetrics
     clock: Clock
-    refused: Callable[[Reason], None]
+    refused: Callable[[Refusal], None]
     """Counts a value that no measurement came of."""
 
 
@@ -72,7 +73,7 @@ class NotificationSink:
         if self._flow.allows(now=self.clock.now()):
             return True
         self.metrics.dropped(Drop.FLOOD)
-        self._shared.refused(Reason.FLOOD)
+        self._shared.refused(Refusal.FLOOD)
         return False
 
     def decode(self, characteristic: Characteristic, value: bytes) -> msgspec.Struct | None:
@@ -80,7 +81,7 @@ class NotificationSink:
         self.metrics.received(characteristic.name)
         self.heard_at = self.clock.now()
         if len(value) > MAX_VALUE_BYTES:
-            self._undecoded(characteristic, "oversized")
+            self._undecoded(characteristic, DecodeFault.OVERSIZED)
             return None
         try:
             measurement = characteristic.decode(value, self.quirks)
@@ -90,9 +91,9 @@ class NotificationSink:
         self._progressed()
         return measurement
 
-    def _undecoded(self, characteristic: Characteristic, reason: str) -> None:
+    def _undecoded(self, characteristic: Characteristic, reason: DecodeFault) -> None:
         self.metrics.undecoded(characteristic.name, reason)
-        self._shared.refused(Reason.MALFORMED)
+        self._shared.refused(Refusal.MALFORMED)
 
     def live(
         self, characteristic: Characteristic, value: bytes, *, is_single: bool = False
@@ -117,7 +118,7 @@ class NotificationSink:
         has_room = self._shared.inbox.offer(measurement)
         if not has_room:
             self.metrics.dropped(Drop.NO_ROOM)
-            self._shared.refused(Reason.FLOOD)
+            self._shared.refused(Refusal.FLOOD)
         return has_room
 
     async def put(self, measurement: Measurement) -> None:

@@ -1,40 +1,34 @@
-"""From what a sensor observed to the measurements that the port hands over. Pure."""
-
-from typing import Final
+"""Date the outcomes of a sensor, as the measurements that the port `Sensors` hands over. Pure."""
 
 from edge_agent.bluetooth.dating import Dater
-from edge_agent.gatt.meaning import Observation, Outcome, Refusal
-from edge_agent.values.measurement import Fault, Measurement
-from wire.quantities import QUANTITIES
-
-_UNDATED: Final = Fault(Refusal.UNDATED.value)
+from edge_agent.gatt.meaning import Observation, Outcome
+from edge_agent.values.measurement import Measurement
+from wire.refusals import Refusal
 
 
 def measure(
     sensor: str, outcome: Outcome, dater: Dater, *, now_ms: int, record: int | None = None
 ) -> Measurement:
     """
-    Return *outcome* as a measurement of *sensor*; a refusal becomes the fault of one.
+    Return *outcome* as a measurement of *sensor*; a refusal becomes a measurement with a fault.
 
-    So that whatever a sensor sent is counted, and a stored record that is no reading moves the
-    cursor too.
+    In this way each value that a sensor sent is counted, and a stored record that holds no reading
+    moves the cursor as well.
 
     Args:
-        sensor: Its address.
+        sensor: The sensor's address.
 
-        outcome: What one of its values observes.
+        outcome: An observation or a refusal, decoded from one of its values.
 
-        dater: Tells when.
+        dater: Turns the sensor's time into ms since 1970.
 
-        now_ms: When the value came.
+        now_ms: When the value came, ms since 1970.
 
-        record: Its number in the sensor's store.
+        record: The record's number in the sensor's store; None for a live notification.
     """
     if not isinstance(outcome, Observation):
-        fault = Fault(outcome.reason.value)
-        return Measurement(sensor, outcome.quantity, now_ms, None, fault, record)
+        return Measurement(sensor, outcome.quantity, now_ms, None, outcome.reason, record)
     at_ms = dater.at_ms(outcome.when, now_ms=now_ms)
     if at_ms is None:
-        return Measurement(sensor, outcome.quantity, now_ms, None, _UNDATED, record)
-    value = QUANTITIES[outcome.quantity].to_unit(outcome.steps)
-    return Measurement(sensor, outcome.quantity, at_ms, value, None, record)
+        return Measurement(sensor, outcome.quantity, now_ms, None, Refusal.UNDATED, record)
+    return Measurement(sensor, outcome.quantity, at_ms, outcome.steps, None, record)

@@ -18,9 +18,10 @@ from edge_agent.bluetooth.radio.scanner import Scanner, ScanTiming
 from edge_agent.bluetooth.sensor import BoundSensor, SensorDependencies, end
 from edge_agent.bluetooth.session import ClockPolicy, SessionTiming
 from edge_agent.ports import Clock
-from edge_agent.values.measurement import Measurement, Reason
+from edge_agent.values.measurement import Measurement
 from runtime.backoff import Backoff
 from runtime.logs import Log
+from wire.refusals import Refusal
 
 _LEAVE_S: Final = 2.0
 """How long stopping to listen may take: a withdrawal has to be quick."""
@@ -79,7 +80,7 @@ class BluetoothSensors:
         host: WatchedHost,
         clock: Clock,
         metrics: RadioMetrics,
-        refused: Callable[[Reason], None],
+        refused: Callable[[Refusal], None],
         random: Callable[[], float],
         patience: RadioTimeouts | None = None,
         trust: ClockPolicy | None = None,

@@ -7,11 +7,13 @@ from typing import Final
 import msgspec
 
 from edge_agent.gatt import date_time
+from edge_agent.gatt.conversion import SAME_UNIT, Conversion
 from edge_agent.gatt.date_time import DateTime
 from edge_agent.gatt.ieee11073 import Number, to_sfloat
-from edge_agent.gatt.meaning import Observation, Outcome, Refusal, date, judge
+from edge_agent.gatt.meaning import Observation, Outcome, date, judge
 from edge_agent.gatt.octets import Octets, Value
 from wire.quantities import Code
+from wire.refusals import Refusal
 
 # GSS, Blood Pressure Measurement, Flags.
 _KILOPASCAL: Final = 0x01
@@ -19,8 +21,8 @@ _TIMESTAMP: Final = 0x02
 _PULSE: Final = 0x04
 _USER: Final = 0x08
 _STATUS: Final = 0x10
-# 1 mmHg = 133.322387415 Pa, as ISO 80000-4 has the conventional millimetre of mercury.
-_MMHG_PER_KPA: Final = 1000 / 133.322387415
+# ISO 80000-4, conventional millimetre of mercury: 1 mmHg is 133.322387415 Pa.
+_MMHG_FROM_KPA: Final = Conversion(1000 * 1_000_000_000, 133_322_387_415)
 
 USER_UNKNOWN: Final = 0xFF
 
@@ -42,9 +44,10 @@ class BloodPressureUnit(enum.Enum):
     MMHG = "mmHg"
     KPA = "kPa"
 
-    def mmhg(self, pressure: float) -> float:
-        """Return *pressure*, in this unit, in mmHg."""
-        return pressure * _MMHG_PER_KPA if self is BloodPressureUnit.KPA else pressure
+    @property
+    def to_mmhg(self) -> Conversion:
+        """From this unit to mmHg."""
+        return _MMHG_FROM_KPA if self is BloodPressureUnit.KPA else SAME_UNIT
 
 
 class BloodPressureMeasurement(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,8 +119,8 @@ def observations(measurement: BloodPressureMeasurement) -> list[Outcome]:
         (Code.BLOOD_PRESSURE_DIASTOLIC, measurement.diastolic),
         (Code.BLOOD_PRESSURE_MEAN, measurement.mean),
     )
-    convert = measurement.unit.mmhg
-    outcomes = [judge(code, p, convert=convert, when=when, fault=fault) for code, p in pressures]
+    unit = measurement.unit.to_mmhg
+    outcomes = [judge(code, p, unit=unit, when=when, fault=fault) for code, p in pressures]
     systolic, diastolic, _ = outcomes
     if _contradict(systolic, diastolic):
         contradiction = Refusal.IMPLAUSIBLE

@@ -7,12 +7,14 @@ from typing import Final
 import msgspec
 
 from edge_agent.gatt import crc
+from edge_agent.gatt.conversion import MMOL_PER_L_FROM_MG_PER_DL
 from edge_agent.gatt.errors import Truncated
 from edge_agent.gatt.ieee11073 import Number, to_sfloat
-from edge_agent.gatt.meaning import Outcome, Refusal, When, first_of, judge
+from edge_agent.gatt.meaning import Outcome, When, first_of, judge
 from edge_agent.gatt.octets import Octets, Value
 from edge_agent.gatt.quirks import NO_QUIRKS, Quirks
-from wire.quantities import Code, glucose_from_mg_dl
+from wire.quantities import Code
+from wire.refusals import Refusal
 
 # GSS, CGM Measurement, Flags.
 _TREND: Final = 0x01
@@ -122,7 +124,7 @@ def _judge_record(record: CgmRecord) -> Outcome:
     return judge(
         Code.GLUCOSE_INTERSTITIAL,
         record.concentration_mg_dl,
-        convert=glucose_from_mg_dl,
+        unit=MMOL_PER_L_FROM_MG_PER_DL,
         when=When(session_min=record.time_offset_min),
         fault=first_of(record.annunciation, _FAULTS) or warm_up,
     )

@@ -12,17 +12,19 @@ No message holds what a field held. `reason` is one of a closed set, fit for a m
 
 from typing import ClassVar
 
+from wire.refusals import DecodeFault
+
 
 class DecodeError(Exception):
     """The bytes are not a value of their characteristic."""
 
-    reason: ClassVar[str] = "malformed"
+    reason: ClassVar[DecodeFault] = DecodeFault.MALFORMED
 
 
 class Truncated(DecodeError):
     """The value ends before the fields that it announces."""
 
-    reason = "truncated"
+    reason = DecodeFault.TRUNCATED
 
     def __init__(self, *, expected: int, got: int) -> None:
         super().__init__(f"expected at least {expected} bytes, got {got}")
@@ -33,7 +35,7 @@ class Truncated(DecodeError):
 class TrailingBytes(DecodeError):
     """The value has more bytes than its characteristic allows."""
 
-    reason = "trailing_bytes"
+    reason = DecodeFault.TRAILING_BYTES
 
     def __init__(self, *, expected: int, got: int) -> None:
         super().__init__(f"expected {expected} bytes, got {got}")
@@ -44,7 +46,7 @@ class TrailingBytes(DecodeError):
 class ReservedValue(DecodeError):
     """A field holds what its specification leaves for future use, or forbids here."""
 
-    reason = "reserved_value"
+    reason = DecodeFault.RESERVED_VALUE
 
     def __init__(self, field: str) -> None:
         super().__init__(f"the {field} is not one that the specification allows")
@@ -54,7 +56,7 @@ class ReservedValue(DecodeError):
 class BadCrc(DecodeError):
     """The end-to-end check at the end of the value does not match its bytes."""
 
-    reason = "bad_crc"
+    reason = DecodeFault.BAD_CRC
 
     def __init__(self) -> None:
         super().__init__("the E2E-CRC does not match")

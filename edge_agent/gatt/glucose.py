@@ -8,14 +8,16 @@ from typing import Final
 import msgspec
 
 from edge_agent.gatt import date_time
+from edge_agent.gatt.conversion import MMOL_PER_L_FROM_MG_PER_DL, Conversion
 from edge_agent.gatt.date_time import DateTime
 from edge_agent.gatt.glucose_context import GlucoseContext
 from edge_agent.gatt.ieee11073 import Number, to_sfloat
-from edge_agent.gatt.meaning import Outcome, Refusal, When, first_of, judge
+from edge_agent.gatt.meaning import Outcome, When, first_of, judge
 from edge_agent.gatt.octets import Octets, Value, nibbles
 from edge_agent.gatt.quirks import NO_QUIRKS, Quirks
 from edge_agent.gatt.specimen import judge_specimen
-from wire.quantities import Code, glucose_from_mg_dl
+from wire.quantities import Code
+from wire.refusals import Refusal
 
 # GSS, Glucose Measurement, Flags.
 _TIME_OFFSET: Final = 0x01
@@ -67,6 +69,13 @@ class GlucoseUnit(enum.Enum):
     MOL_PER_L = "mol/L"
 
 
+_MMOL_FROM_MOL: Final = Conversion(1000)
+# 1 kg/L is 100,000 mg/dL.
+_MMOL_FROM_KG: Final = Conversion(
+    100_000 * MMOL_PER_L_FROM_MG_PER_DL.numerator, MMOL_PER_L_FROM_MG_PER_DL.denominator
+)
+
+
 class Concentration(msgspec.Struct, frozen=True):
     """What the strip showed."""
 
@@ -77,11 +86,10 @@ class Concentration(msgspec.Struct, frozen=True):
     location: int
     """A `specimen.SampleLocation`, or a reserved number."""
 
-    def mmol_per_l(self, value: float) -> float:
-        """Return *value*, in this unit, in mmol/L."""
-        if self.unit is GlucoseUnit.MOL_PER_L:
-            return value * 1000
-        return glucose_from_mg_dl(value * 100_000)
+    @property
+    def to_mmol_per_l(self) -> Conversion:
+        """From `unit` to mmol/L."""
+        return _MMOL_FROM_MOL if self.unit is GlucoseUnit.MOL_PER_L else _MMOL_FROM_KG
 
 
 class GlucoseMeasurement(msgspec.Struct, frozen=True, kw_only=True):
@@ -200,8 +208,8 @@ def observations(
         or (Refusal.UNDATED if shown_at is None else None)
     )
     when = When(sensor_time=shown_at)
-    convert = concentration.mmol_per_l
-    return [judge(quantity, concentration.value, convert=convert, when=when, fault=fault)]
+    unit = concentration.to_mmol_per_l
+    return [judge(quantity, concentration.value, unit=unit, when=when, fault=fault)]
 
 
 def _doubt_analyte(

@@ -6,11 +6,13 @@ from typing import Final
 
 import msgspec
 
+from edge_agent.gatt.conversion import Conversion
 from edge_agent.gatt.errors import Truncated
-from edge_agent.gatt.meaning import LIVE, Outcome, Refusal, When, judge
+from edge_agent.gatt.meaning import LIVE, Outcome, When, judge
 from edge_agent.gatt.octets import Octets, Value
 from edge_agent.gatt.quirks import NO_QUIRKS, Quirks
 from wire.quantities import Code
+from wire.refusals import Refusal
 
 # Heart Rate Service 1.0, section 3.1.1.1: flags.
 _UINT16: Final = 0x01
@@ -21,7 +23,7 @@ _RR: Final = 0x10
 # Section 3.1.1.3: the counter stays at its greatest value until it is reset.
 _ENERGY_FULL: Final = 0xFFFF
 # Section 3.1.1.4: RR-intervals come in units of 1/1024 s, not of 1 ms.
-_RR_UNITS_PER_S: Final = 1024
+RR_TO_MS: Final = Conversion(1000, 1024)
 
 
 class HeartRateMeasurement(msgspec.Struct, frozen=True):
@@ -125,11 +127,6 @@ def encode_location(location: BodySensorLocation) -> bytes:
     return bytes((location.code,))
 
 
-def rr_ms(units: float) -> float:
-    """Return an RR-interval of so many 1/1024 s in ms."""
-    return units * 1000 / _RR_UNITS_PER_S
-
-
 def observations(measurement: HeartRateMeasurement, quirks: Quirks = NO_QUIRKS) -> list[Outcome]:
     """
     Return what *measurement* observes: the rate, the RR-intervals, the energy.
@@ -138,11 +135,11 @@ def observations(measurement: HeartRateMeasurement, quirks: Quirks = NO_QUIRKS) 
     """
     fault = _fault(measurement, quirks)
     outcomes = [judge(Code.HEART_RATE, measurement.heart_rate_bpm, fault=fault)]
-    before_ms = sum(map(rr_ms, measurement.rr_intervals))
+    before = sum(measurement.rr_intervals)
     for units in measurement.rr_intervals:
-        before_ms -= rr_ms(units)
-        when = When(before_ms=round(before_ms)) if before_ms else LIVE
-        outcomes.append(judge(Code.RR_INTERVAL, units, convert=rr_ms, when=when, fault=fault))
+        before -= units
+        when = When(before_ms=RR_TO_MS.steps(before, 1)) if before else LIVE
+        outcomes.append(judge(Code.RR_INTERVAL, units, unit=RR_TO_MS, when=when, fault=fault))
     energy_kj = measurement.energy_expended_kj
     if energy_kj is not None:
         full = Refusal.SATURATED if energy_kj == _ENERGY_FULL else None

@@ -1,58 +1,27 @@
 """
-From measurements to what may cross the wire: observations in steps of resolution, or refusals.
+From the numbers of a sensor to observations in steps of resolution, or refusals.
 
-Every number that a sensor hands over ends as one outcome, so that all of them can be counted.
-A refusal is a decision and no error; there is no third way, and never a 0 in place of a number.
+Each number that a sensor sends has exactly one outcome, so that all of them are counted. A refusal
+is a decision and not an error. No number is ever replaced by 0.
 """
 
 import datetime
-import enum
-from collections.abc import Callable
 from typing import Final
 
 import msgspec
 
+from edge_agent.gatt.conversion import SAME_UNIT, Conversion
 from edge_agent.gatt.date_time import DateTime
 from edge_agent.gatt.ieee11073 import NotANumber, Number
 from wire.quantities import QUANTITIES, Code
-
-
-class Refusal(enum.StrEnum):
-    """Why a number of a sensor is no observation. A closed set: it labels metrics."""
-
-    NO_VALUE = "no_value"
-    """The sensor says that it has none: NaN, not at this resolution, or no concentration."""
-    SATURATED = "saturated"
-    """Beyond what the sensor can measure."""
-    IMPLAUSIBLE = "implausible"
-    """Nobody alive shows it, or it contradicts its neighbours."""
-    OFF_BODY = "off_body"
-    WARM_UP = "warm_up"
-    """The sensor has not settled yet."""
-    SENSOR_FAULT = "sensor_fault"
-    """The sensor says that something is broken, missing, or too hot or cold to measure."""
-    POOR_SIGNAL = "poor_signal"
-    """The sensor doubts its own number."""
-    DEMONSTRATION = "demonstration"
-    """Shown or sent to try things out."""
-    CONTROL_SOLUTION = "control_solution"
-    """The meter measured its test liquid, not a person."""
-    KETONE = "ketone"
-    UNKNOWN_ANALYTE = "unknown_analyte"
-    """Glucose or ketone: the meter stores both, and no context tells which."""
-    OTHER_SPECIMEN = "other_specimen"
-    """Blood from a vein or an artery, or a reserved type: no quantity of ours."""
-    CONTEXT_MISSING = "context_missing"
-    """The record says that a context follows, which may say that it is a ketone."""
-    UNDATED = "undated"
-    """The sensor says when, but its clock is not set or faulty."""
+from wire.refusals import Refusal
 
 
 class When(msgspec.Struct, frozen=True, kw_only=True):
-    """When something was measured, as far as the sensor tells; at most one field is set."""
+    """When something was measured, as far as the sensor tells. At most one field is set."""
 
     before_ms: int = 0
-    """So long before the value was sent."""
+    """How long before the value was sent, in ms."""
     sensor_time: datetime.datetime | None = None
     """By the sensor's own clock, which has no zone and may be wrong."""
     session_min: int | None = None
@@ -60,11 +29,11 @@ class When(msgspec.Struct, frozen=True, kw_only=True):
 
 
 LIVE: Final = When()
-"""Measured when it was sent."""
+"""Measured at the moment when it was sent."""
 
 
 class Observation(msgspec.Struct, frozen=True):
-    """A number that may cross the wire, if a lease allows its quantity."""
+    """A plausible number. It may cross the wire if a lease allows its quantity."""
 
     quantity: Code
     steps: int
@@ -73,7 +42,7 @@ class Observation(msgspec.Struct, frozen=True):
 
 
 class Refused(msgspec.Struct, frozen=True):
-    """A number that may not, and why."""
+    """A number that is no observation, and why."""
 
     quantity: Code
     reason: Refusal
@@ -94,19 +63,19 @@ def judge(
     quantity: Code,
     number: Number | None,
     *,
-    convert: Callable[[float], float] = float,
+    unit: Conversion = SAME_UNIT,
     when: When = LIVE,
     fault: Refusal | None = None,
 ) -> Outcome:
     """
-    Decide about one number.
+    Turn one number of a sensor into an observation, or refuse it.
 
     Args:
-        quantity: What it is a number of.
-        number: As the sensor sent it; None when it has none to send.
-        convert: Turns the sensor's unit into the quantity's.
+        quantity: What was measured.
+        number: As the sensor sent it; None when it sent none.
+        unit: From the sensor's unit to the quantity's.
         when: When it was measured.
-        fault: Why it is refused whatever it says; None if nothing speaks against it.
+        fault: Why the number is refused, whatever it is; None if nothing speaks against it.
     """
     if fault is not None:
         return Refused(quantity, fault)
@@ -115,7 +84,7 @@ def judge(
     if isinstance(number, NotANumber):
         return Refused(quantity, _NO_NUMBER[number])
     kind = QUANTITIES[quantity]
-    steps = kind.to_steps(convert(number))
+    steps = unit.steps(number, kind.per_unit)
     if not kind.is_plausible(steps):
         return Refused(quantity, Refusal.IMPLAUSIBLE)
     return Observation(quantity, steps, when)
@@ -123,10 +92,10 @@ def judge(
 
 def date(timestamp: DateTime | None) -> tuple[When, Refusal | None]:
     """
-    Return when a measurement with *timestamp* was taken, and whether that cannot be told.
+    Return when a measurement with *timestamp* was taken, and `UNDATED` if that is unknown.
 
-    A sensor without a clock sends no timestamp, and sends at once. One that has a clock may
-    send what it stored: if its clock was not set then, nothing tells when that was.
+    A sensor without a clock sends no timestamp, and sends at once. A sensor with a clock may send
+    what it stored earlier; if its clock was not set then, the time of the measurement is unknown.
     """
     if timestamp is None:
         return LIVE, None
@@ -137,5 +106,5 @@ def date(timestamp: DateTime | None) -> tuple[When, Refusal | None]:
 
 
 def first_of(status: int, faults: dict[int, Refusal]) -> Refusal | None:
-    """Return the first of *faults* that has a bit in common with *status*, if any."""
+    """Return the refusal of the first mask in *faults* that shares a bit with *status*, if any."""
     return next((reason for bits, reason in faults.items() if status & bits), None)

@@ -9,9 +9,10 @@ import msgspec
 from edge_agent.gatt import date_time
 from edge_agent.gatt.date_time import DateTime
 from edge_agent.gatt.ieee11073 import Number, to_sfloat
-from edge_agent.gatt.meaning import LIVE, Outcome, Refusal, Refused, When, first_of, judge
+from edge_agent.gatt.meaning import LIVE, Outcome, Refused, When, first_of, judge
 from edge_agent.gatt.octets import Octets, Value
 from wire.quantities import Code
+from wire.refusals import Refusal
 
 # Pulse Oximeter Service 1.0.1, PLX Spot-check Measurement, Flags.
 _TIMESTAMP: Final = 0x01

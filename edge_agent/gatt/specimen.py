@@ -3,8 +3,8 @@
 import enum
 from typing import Final
 
-from edge_agent.gatt.meaning import Refusal
 from wire.quantities import Code
+from wire.refusals import Refusal
 
 
 class SampleType(enum.IntEnum):

@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from edge_agent.gatt import date_time
+from edge_agent.gatt.conversion import SAME_UNIT, Conversion
 from edge_agent.gatt.date_time import DateTime
 from edge_agent.gatt.ieee11073 import Number, to_float
 from edge_agent.gatt.meaning import Outcome, date, judge
@@ -18,6 +19,8 @@ _FAHRENHEIT: Final = 0x01
 _TIMESTAMP: Final = 0x02
 _SITE: Final = 0x04
 
+_CELSIUS_FROM_FAHRENHEIT: Final = Conversion(5, 9, offset=-32)
+
 
 class TemperatureUnit(enum.Enum):
     """What the temperature is in."""
@@ -25,9 +28,10 @@ class TemperatureUnit(enum.Enum):
     CELSIUS = "Cel"
     FAHRENHEIT = "[degF]"
 
-    def celsius(self, temperature: float) -> float:
-        """Return *temperature*, in this unit, in degrees Celsius."""
-        return (temperature - 32) * 5 / 9 if self is TemperatureUnit.FAHRENHEIT else temperature
+    @property
+    def to_celsius(self) -> Conversion:
+        """From this unit to degrees Celsius."""
+        return _CELSIUS_FROM_FAHRENHEIT if self is TemperatureUnit.FAHRENHEIT else SAME_UNIT
 
 
 class Site(enum.IntEnum):
@@ -87,6 +91,6 @@ def encode(measurement: TemperatureMeasurement) -> bytes:
 def observations(measurement: TemperatureMeasurement) -> list[Outcome]:
     """Return what *measurement* observes."""
     when, fault = date(measurement.timestamp)
-    convert = measurement.unit.celsius
+    unit = measurement.unit.to_celsius
     temperature = measurement.temperature
-    return [judge(Code.BODY_TEMPERATURE, temperature, convert=convert, when=when, fault=fault)]
+    return [judge(Code.BODY_TEMPERATURE, temperature, unit=unit, when=when, fault=fault)]

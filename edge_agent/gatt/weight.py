@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from edge_agent.gatt import date_time
+from edge_agent.gatt.conversion import Conversion
 from edge_agent.gatt.date_time import DateTime
 from edge_agent.gatt.meaning import Outcome, date, judge
 from edge_agent.gatt.octets import Octets, Value
@@ -19,10 +20,10 @@ _USER: Final = 0x04
 _BMI_AND_HEIGHT: Final = 0x08
 # GSS, Weight: steps of 0.005 kg or 0.01 lb.
 # Weight Scale Service: 0xFFFF stands for an unsuccessful measurement.
-_STEPS_PER_KG: Final = 200
-_STEPS_PER_LB: Final = 100
 _UNSUCCESSFUL: Final = 0xFFFF
-_KG_PER_LB: Final = 0.45359237
+_KG_FROM_SI_STEPS: Final = Conversion(5, 1000)
+# International yard and pound agreement of 1959: 1 lb is 0.45359237 kg.
+_KG_FROM_IMPERIAL_STEPS: Final = Conversion(45_359_237, 100 * 100_000_000)
 
 USER_UNKNOWN: Final = 0xFF
 
@@ -33,11 +34,10 @@ class WeightUnit(enum.Enum):
     KG = "kg"
     LB = "[lb_av]"
 
-    def kg(self, steps: float) -> float:
-        """Return a weight of so many *steps* of this unit in kg."""
-        if self is WeightUnit.LB:
-            return steps * _KG_PER_LB / _STEPS_PER_LB
-        return steps / _STEPS_PER_KG
+    @property
+    def to_kg(self) -> Conversion:
+        """From steps of a weight in this unit to kg."""
+        return _KG_FROM_IMPERIAL_STEPS if self is WeightUnit.LB else _KG_FROM_SI_STEPS
 
 
 class BodySize(msgspec.Struct, frozen=True):
@@ -104,5 +104,5 @@ def observations(measurement: WeightMeasurement) -> list[Outcome]:
     Whose weight it is is told by *user*, where people share a scale: ask before.
     """
     when, fault = date(measurement.timestamp)
-    steps, convert = measurement.weight_steps, measurement.unit.kg
-    return [judge(Code.BODY_WEIGHT, steps, convert=convert, when=when, fault=fault)]
+    steps, unit = measurement.weight_steps, measurement.unit.to_kg
+    return [judge(Code.BODY_WEIGHT, steps, unit=unit, when=when, fault=fault)]

@@ -8,9 +8,10 @@ from typing import Final
 
 import msgspec
 
-from edge_agent.values.measurement import Measurement, Outcome, Reason, Verdict
+from edge_agent.values.measurement import Measurement, Outcome, Verdict
 from wire.policy import Aggregate, Rule
 from wire.quantities import Quantity
+from wire.refusals import Refusal
 
 GRACE_MS: Final = 1000
 """How long an interval that has ended waits for more of a burst of stored records."""
@@ -103,16 +104,16 @@ class Minimiser:
         start_ms = self.rule.interval_of(at_ms) * self.rule.interval_ms
         value = coarsen(self.rule, self._quantity, steps)
         if value is None:
-            return Reason.IMPLAUSIBLE, None
+            return Refusal.IMPLAUSIBLE, None
         if start_ms < self.spent_ms:
             is_same = start_ms + self.rule.interval_ms >= self.spent_ms
-            return (Verdict.COARSENED if is_same else Reason.LATE), None
+            return (Verdict.COARSENED if is_same else Refusal.LATE), None
         if self.rule.aggregate is Aggregate.FIRST:
             self.spent_ms = start_ms + self.rule.interval_ms
             time_ms = self.rule.coarsen_time(at_ms)
             return Verdict.PENDING, MinimisedObservation(time_ms, value, measurement.is_single)
         if self._open is not None and start_ms < self._open.start_ms:
-            return Reason.LATE, None
+            return Refusal.LATE, None
         if self._open is not None and start_ms == self._open.start_ms:
             _merge(self._open, at_ms, steps, now_ms=now_ms)
             _note(self._open, measurement)

@@ -7,7 +7,6 @@ durable only once the caller says so by asking for more.
 """
 
 import itertools
-import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import msgspec
@@ -16,11 +15,12 @@ from edge_agent.pipeline.batch import Batch
 from edge_agent.pipeline.minimise import MinimisedObservation, Minimiser
 from edge_agent.pipeline.pseudonymise import handles_by_sensor
 from edge_agent.values.checkpoint import Checkpoint, cursor_of, spent_of, through_of
-from edge_agent.values.measurement import Measurement, Outcome, Reason
+from edge_agent.values.measurement import Measurement, Outcome
 from edge_agent.values.timekeeping import may_measure
 from wire.envelope import Body
 from wire.lease import Grant, Lease
 from wire.quantities import QUANTITIES
+from wire.refusals import Refusal
 
 
 class BatchLimits(msgspec.Struct, frozen=True):
@@ -201,12 +201,12 @@ class Pipeline:
         """
         handles = self._sensors.get(measurement.sensor)
         if handles is None:
-            return [Reason.UNKNOWN_SENSOR if self._leases else Reason.NO_LEASE]
+            return [Refusal.UNKNOWN_SENSOR if self._leases else Refusal.NO_LEASE]
         if not may_measure(self._leases[0], now_ms=now_ms, latest_ms=latest_ms):
             # Not seen, so that who stores it is asked for it again under the next lease.
-            return [Reason.NO_LEASE]
+            return [Refusal.NO_LEASE]
         if self._was_seen(measurement):
-            return [Reason.ALREADY_SEEN]
+            return [Refusal.ALREADY_SEEN]
         # Minimised for each purpose apart: together they are the least that satisfies them all,
         # and no purpose is told what only another one needs.
         served = [h for h in handles if (h, measurement.quantity) in self._minimisers]
@@ -223,10 +223,10 @@ class Pipeline:
         if reason is not None:
             return reason
         if minimiser is None:
-            return Reason.NOT_ALLOWED
-        steps = _plausible_steps(measurement)
-        if steps is None:
-            return Reason.IMPLAUSIBLE
+            return Refusal.NOT_ALLOWED
+        steps = measurement.steps
+        if steps is None or not QUANTITIES[measurement.quantity].is_plausible(steps):
+            return Refusal.IMPLAUSIBLE
         outcome, complete = minimiser.offer(measurement, steps, now_ms=now_ms)
         self._add(handle, measurement.quantity, complete, now=now)
         return outcome
@@ -252,13 +252,13 @@ class Pipeline:
                 return lease
         return None
 
-    def _refusal(self, measurement: Measurement, handle: bytes, *, now_ms: int) -> Reason | None:
+    def _refusal(self, measurement: Measurement, handle: bytes, *, now_ms: int) -> Refusal | None:
         if self._lease_at(handle, measurement.at_ms) is None:
-            return Reason.NO_LEASE
+            return Refusal.NO_LEASE
         if measurement.fault is not None:
-            return Reason(measurement.fault.value)
+            return measurement.fault
         if not 0 <= measurement.at_ms <= now_ms + self.limits.max_ahead_ms:
-            return Reason.UNDATED
+            return Refusal.UNDATED
         return None
 
     def _add(
@@ -358,11 +358,3 @@ class Pipeline:
             if record is not None:
                 lowest[quantity] = min(record, lowest.get(quantity, record))
         return lowest
-
-
-def _plausible_steps(measurement: Measurement) -> int | None:
-    quantity, value = QUANTITIES[measurement.quantity], measurement.value
-    if value is None or not math.isfinite(value * quantity.per_unit):
-        return None
-    steps = quantity.to_steps(value)
-    return steps if quantity.is_plausible(steps) else None

@@ -11,17 +11,19 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta
 
 from edge_agent.sources.lines import LineSplitter
-from edge_agent.values.measurement import Fault, Measurement
+from edge_agent.values.measurement import Measurement
 from runtime.errors import ConfigError
 from runtime.logs import Log
-from wire.quantities import BY_NAME
+from wire.quantities import BY_NAME, Quantity, round_half_even
+from wire.refusals import FROM_SENSOR, Refusal
 
 MAX_WAITING: Final = 2048
 """Measurements that wait to be taken, before the sockets are read no further."""
@@ -29,6 +31,7 @@ MAX_TAKEN: Final = 512
 MAX_PLAYERS: Final = 8
 _READ_BYTES: Final = 65_536
 _MAX_ADDRESS: Final = 64
+_MAX_POWER_OF_TEN: Final = 15
 
 _log = Log("agent.recorded")
 
@@ -38,11 +41,12 @@ class _Line(msgspec.Struct, frozen=True):
     record: Annotated[int, Meta(ge=1, lt=1 << 53)]
     quantity: str
     at_ms: Annotated[int, Meta(ge=-(1 << 53), lt=1 << 53)]
-    value: float | None = None
-    fault: Fault | None = None
+    value: Any = None
+    """A JSON number, as an int or a Decimal."""
+    fault: Refusal | None = None
 
 
-_decoder = msgspec.json.Decoder(_Line)
+_decoder = msgspec.json.Decoder(_Line, float_hook=Decimal)
 _UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
@@ -56,7 +60,26 @@ def parse_line(line: bytes) -> Measurement | None:
     quantity = BY_NAME.get(said.quantity)
     if quantity is None or (said.value is None) == (said.fault is None):
         return None
-    return Measurement(said.sensor, quantity.code, said.at_ms, said.value, said.fault, said.record)
+    if said.fault is not None and said.fault not in FROM_SENSOR:
+        return None
+    steps = None
+    if said.fault is None:
+        if isinstance(said.value, bool) or not isinstance(said.value, int | Decimal):
+            return None
+        steps = _steps_of(Decimal(said.value), quantity)
+    return Measurement(said.sensor, quantity.code, said.at_ms, steps, said.fault, said.record)
+
+
+def _steps_of(value: Decimal, quantity: Quantity) -> int:
+    """Return *value* as the nearest whole number of steps, or one beyond the plausible range."""
+    power = value.adjusted()
+    if power > _MAX_POWER_OF_TEN:
+        # Written out, such a number could fill the memory. Any implausible number stands for it.
+        return quantity.low - 1 if value < 0 else quantity.high + 1
+    if power < -_MAX_POWER_OF_TEN:
+        return 0
+    dividend, divisor = value.as_integer_ratio()
+    return round_half_even(dividend * quantity.per_unit, divisor)
 
 
 def format_listen(cursors: Mapping[str, int]) -> bytes:

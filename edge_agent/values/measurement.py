@@ -1,32 +1,15 @@
-"""What a sensor said, before anything is taken away; and why it was not kept."""
+"""What a sensor measured, before anything is taken away; and what the pipeline made of it."""
 
 import enum
 
 import msgspec
 
-
-class Fault(enum.StrEnum):
-    """What a sensor says in place of a value, or what speaks against the value that it says."""
-
-    OFF_BODY = "off_body"
-    WARM_UP = "warm_up"
-    SATURATED = "saturated"
-    SENSOR_FAULT = "sensor_fault"
-    NO_VALUE = "no_value"
-    IMPLAUSIBLE = "implausible"
-    POOR_SIGNAL = "poor_signal"
-    DEMONSTRATION = "demonstration"
-    CONTROL_SOLUTION = "control_solution"
-    KETONE = "ketone"
-    UNKNOWN_ANALYTE = "unknown_analyte"
-    OTHER_SPECIMEN = "other_specimen"
-    CONTEXT_MISSING = "context_missing"
-    UNDATED = "undated"
+from wire.refusals import Refusal
 
 
 class Measurement(msgspec.Struct, frozen=True):
     """
-    One value, or the fault that stands in its place.
+    One value, or the refusal that stands in its place.
 
     Never leaves this process: it names the sensor.
     """
@@ -37,57 +20,25 @@ class Measurement(msgspec.Struct, frozen=True):
     """The code, as in `wire.quantities`."""
     at_ms: int
     """When it was measured, ms since 1970."""
-    value: float | None = None
-    """In the quantity's unit; None with a fault."""
-    fault: Fault | None = None
+    steps: int | None = None
+    """The value in steps of the quantity's resolution; None with a fault."""
+    fault: Refusal | None = None
+    """Why there is no value: one of `wire.refusals.FROM_SENSOR`."""
     record: int | None = None
-    """Its number in the sensor's own store, growing; None for a live notification, which the
+    """Its growing number in the sensor's own store; None for a live notification, which the
     sensor forgets once it is sent."""
     is_single: bool = False
-    """Whether somebody took it on purpose, and the sensor tells it this once."""
-
-
-class Reason(enum.StrEnum):
-    """Why a measurement was refused."""
-
-    NO_LEASE = "no_lease"
-    UNKNOWN_SENSOR = "unknown_sensor"
-    NOT_ALLOWED = "not_allowed"
-    """The lease does not name the quantity."""
-    IMPLAUSIBLE = "implausible"
-    UNDATED = "undated"
-    """Its time lies ahead of ours, or before 1970."""
-    LATE = "late"
-    """Its interval is behind one that was observed already."""
-    ALREADY_SEEN = "already_seen"
-    """A stored record that was handed over again."""
-    WITHDRAWN = "withdrawn"
-    """It waited in memory when its handle or quantity left the lease."""
-    MALFORMED = "malformed"
-    OFF_BODY = "off_body"
-    WARM_UP = "warm_up"
-    SATURATED = "saturated"
-    SENSOR_FAULT = "sensor_fault"
-    NO_VALUE = "no_value"
-    """The sensor has none to tell, and says so."""
-    POOR_SIGNAL = "poor_signal"
-    DEMONSTRATION = "demonstration"
-    CONTROL_SOLUTION = "control_solution"
-    KETONE = "ketone"
-    UNKNOWN_ANALYTE = "unknown_analyte"
-    OTHER_SPECIMEN = "other_specimen"
-    CONTEXT_MISSING = "context_missing"
-    FLOOD = "flood"
-    """The sensor sent more than anybody could take."""
+    """Whether a person took it on purpose, and the sensor sends it only this once."""
 
 
 class Verdict(enum.StrEnum):
     """What became of a measurement that was not refused."""
 
     PENDING = "pending"
-    """One observation will stand for it: kept, once that is in the spool."""
+    """One observation will stand for it. It counts as kept once that is in the spool."""
     COARSENED = "coarsened"
-    """Merged into an observation of the same interval, or stood for by it."""
+    """Merged into another observation of the same interval."""
 
 
-Outcome = Verdict | Reason
+Outcome = Verdict | Refusal
+"""What became of a measurement."""

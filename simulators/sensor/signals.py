@@ -9,7 +9,7 @@ from edge_agent.gatt.cgm import Annunciation
 from edge_agent.gatt.glucose import GlucoseStatus
 from edge_agent.gatt.glucose_context import Meal
 from edge_agent.gatt.heart_rate import HeartRateMeasurement
-from edge_agent.gatt.ieee11073 import NotANumber
+from edge_agent.gatt.ieee11073 import NotANumber, decimal_of
 from edge_agent.gatt.pulse_oximeter import ContinuousOximetry, Oximetry, SensorStatus
 from simulators.people.persona.oxygen import Saturation
 from simulators.people.persona.strips import Fingerstick, Moment
@@ -143,5 +143,7 @@ def oximetry(saturations: Iterable[Saturation]) -> Iterator[ContinuousOximetry]:
             yield OFF_FINGER
         else:
             yield ContinuousOximetry(
-                normal=Oximetry(saturation.spo2_percent, saturation.pulse_bpm)
+                normal=Oximetry(
+                    decimal_of(saturation.spo2_percent), decimal_of(saturation.pulse_bpm)
+                )
             )

@@ -14,6 +14,7 @@ from simulators.sensor.kinds.glucose_meter import GlucoseMeter
 from simulators.sensor.signals import Reading, Strip
 from tests.fakes.bluetooth import Collector
 from tests.fixtures.link import AirLink
+from tests.support.readings import value_of
 from wire.quantities import Code
 
 STRAP = "C0:FF:EE:00:00:01"
@@ -60,7 +61,7 @@ def sensor_with(count: int, *faults: str) -> CgmSensor:
 
 def rates(collector: Collector) -> list[float | None]:
     """Return the heart rates that came."""
-    return [m.value for m in collector.of(Code.HEART_RATE)]
+    return [value_of(m) for m in collector.of(Code.HEART_RATE)]
 
 
 def places(measurements: list[Measurement]) -> list[tuple[int, int]]:

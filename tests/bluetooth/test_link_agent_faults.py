@@ -9,7 +9,6 @@ import msgspec
 import pytest
 
 from edge_agent.bluetooth.records import record_assembler
-from edge_agent.values.measurement import Fault, Reason
 from simulators.sensor.device.faults import FaultKind, parse
 from simulators.sensor.device.peripheral import Peripheral
 from simulators.sensor.kinds.cgm import CgmSensor
@@ -31,6 +30,7 @@ from tests.bluetooth.air import (
 from tests.bluetooth.straps import strap
 from tests.fakes.bluetooth import Collector, ToldHost, collecting
 from tests.fixtures.link import AirLink
+from wire.refusals import Refusal
 
 RECORDS: Final = 4
 METERS_REPORT: Final = 3
@@ -77,9 +77,9 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     done: Callable[[Collector], bool]
     counted: Mapping[str, float]
     """Metrics with their labels, as Prometheus writes them: exactly so much."""
-    refused: Mapping[Reason, int] = {}
+    refused: Mapping[Refusal, int] = {}
     """How many values gave no measurement, at the least."""
-    faults: Mapping[Fault, int] = {}
+    faults: Mapping[Refusal, int] = {}
     """Of the measurements that were taken."""
     records: int | None = None
     """How many of them had no fault."""
@@ -107,7 +107,7 @@ CASES: Final = [
             "decode_errors_total characteristic=glucose_measurement reason=truncated": 1,
             "short_reports_total": 1,
         },
-        refused={Reason.MALFORMED: 1},
+        refused={Refusal.MALFORMED: 1},
         records=RECORDS,
     ),
     Case(
@@ -119,7 +119,7 @@ CASES: Final = [
             "decode_errors_total characteristic=cgm_measurement reason=bad_crc": 2,
             "short_reports_total": 2,
         },
-        refused={Reason.MALFORMED: 2},
+        refused={Refusal.MALFORMED: 2},
         records=RECORDS - 1,
     ),
     Case(
@@ -142,7 +142,7 @@ CASES: Final = [
         done=fetched,
         # A record is as long as its first octet says: what follows is none.
         counted={"decode_errors_total characteristic=cgm_measurement reason=truncated": 2},
-        refused={Reason.MALFORMED: 2},
+        refused={Refusal.MALFORMED: 2},
         records=RECORDS,
     ),
     Case(
@@ -151,21 +151,21 @@ CASES: Final = [
         done=flows,
         # Of its battery too; and a heart rate may be followed by any number of intervals.
         counted={"decode_errors_total characteristic=battery_level reason=trailing_bytes": 1},
-        refused={Reason.MALFORMED: 1},
+        refused={Refusal.MALFORMED: 1},
     ),
     Case(
         fault="flood=1000",
         make=worn,
         done=lambda c: ended(c, "flooding"),
         counted={"sensor_attempts_total ending=flooding": 1},
-        refused={Reason.FLOOD: 2000},
+        refused={Refusal.FLOOD: 2000},
     ),
     Case(
         fault="warm-up@2",
         make=session,
         done=fetched,
         counted={"fetched_records_total": RECORDS},
-        faults={Fault.WARM_UP: 1},
+        faults={Refusal.WARM_UP: 1},
         records=RECORDS - 1,
     ),
     Case(
@@ -173,7 +173,7 @@ CASES: Final = [
         make=meter,
         done=fetched,
         counted={"fetched_records_total": RECORDS},
-        faults={Fault.KETONE: 1},
+        faults={Refusal.KETONE: 1},
         records=RECORDS - 1,
     ),
     Case(

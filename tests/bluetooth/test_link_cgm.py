@@ -158,7 +158,7 @@ async def test_a_write_without_its_check_is_refused(
         ),
         (
             Command(cgm_control.CgmOpCode.GET_HYPO),
-            cgm_control.AlertLevel(cgm_control.CgmOpCode.HYPO, 0.0),
+            cgm_control.AlertLevel(cgm_control.CgmOpCode.HYPO, 0),
         ),
         (
             cgm_control.CalibrationRequest(1),

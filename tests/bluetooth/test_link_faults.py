@@ -215,8 +215,8 @@ async def test_the_energy_counter_is_reset_by_one_value_alone(link: AirLink) -> 
 
 async def test_an_oximeter_streams_and_checks(link: AirLink) -> None:
     """Continuous values are notified, a spot check is indicated."""
-    shown = [ContinuousOximetry(normal=Oximetry(97.0, 60.0 + n)) for n in range(100)]
-    spot = SpotCheck(oximetry=Oximetry(98.0, 70.0))
+    shown = [ContinuousOximetry(normal=Oximetry(97, 60 + n)) for n in range(100)]
+    spot = SpotCheck(oximetry=Oximetry(98, 70))
     oximeter = await link.add(PulseOximeter(ADDRESS, iter(shown), period_s=0.001))
 
     async with connected(link, ADDRESS) as client:

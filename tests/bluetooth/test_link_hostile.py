@@ -21,6 +21,7 @@ from tests.bluetooth.air import METER, PERIOD_S, STRAP, fetches, meter_with, pla
 from tests.bluetooth.straps import strap
 from tests.fakes.bluetooth import Collector, ToldHost, collecting
 from tests.fixtures.link import AirLink
+from tests.support.readings import value_of
 from wire.quantities import Code
 
 FAT = "C0:FF:EE:00:00:99"
@@ -28,7 +29,7 @@ FAT = "C0:FF:EE:00:00:99"
 
 def of_the_good(collector: Collector) -> list[float | None]:
     """Return the heart rates of the strap that means no harm."""
-    return [m.value for m in collector.of(Code.HEART_RATE, sensor=STRAP)]
+    return [value_of(m) for m in collector.of(Code.HEART_RATE, sensor=STRAP)]
 
 
 async def test_fat_values_crowd_nobody_out(link: AirLink) -> None:
@@ -44,7 +45,7 @@ async def test_fat_values_crowd_nobody_out(link: AirLink) -> None:
     assert came == [heart_rate.decode(value).heart_rate_bpm for value in good.sent][: len(came)]
     assert good.books.connections == 1
     assert collector.value("dropped_notifications_total", reason="no_room") == 0
-    assert all(m.value is None for m in collector.of(Code.RR_INTERVAL, sensor=FAT)[200:])
+    assert all(value_of(m) is None for m in collector.of(Code.RR_INTERVAL, sensor=FAT)[200:])
 
 
 class Babbler(GlucoseMeter):

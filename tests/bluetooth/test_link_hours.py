@@ -23,6 +23,7 @@ from tests.bluetooth.hurry import HurriedClock, hurry
 from tests.bluetooth.straps import counting
 from tests.fakes.bluetooth import Collector, ToldHost, collecting
 from tests.fixtures.link import AirLink
+from tests.support.readings import value_of
 from wire.quantities import Code
 
 STRAPS = [f"C0:FF:EE:00:00:1{n}" for n in range(4)]
@@ -47,7 +48,7 @@ class Tally:
             if one.record is not None:
                 self.records[one.sensor, one.record] += 1
             elif one.quantity == Code.HEART_RATE:
-                self._count(one.sensor, int(one.value or 0))
+                self._count(one.sensor, int(value_of(one) or 0))
         taken.clear()
 
     def _count(self, strap: str, rate: int) -> None:

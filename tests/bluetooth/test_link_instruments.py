@@ -10,11 +10,11 @@ import pytest
 from edge_agent.gatt import blood_pressure, pulse_oximeter, thermometer, weight
 from edge_agent.gatt.blood_pressure import BloodPressureMeasurement
 from edge_agent.gatt.date_time import DateTime
-from edge_agent.gatt.ieee11073 import NotANumber
+from edge_agent.gatt.ieee11073 import NotANumber, decimal_of
 from edge_agent.gatt.pulse_oximeter import ContinuousOximetry, Oximetry, SensorStatus, SpotCheck
 from edge_agent.gatt.thermometer import TemperatureMeasurement
 from edge_agent.gatt.weight import WeightMeasurement
-from edge_agent.values.measurement import Fault, Measurement, Reason
+from edge_agent.values.measurement import Measurement
 from simulators.sensor.device.clock import SensorClock, to_date_time
 from simulators.sensor.kinds.oximeter import PulseOximeter
 from tests.bluetooth import instruments
@@ -22,10 +22,12 @@ from tests.bluetooth.air import OXIMETER, PERIOD_S, radio
 from tests.bluetooth.instruments import Instrument
 from tests.fakes.bluetooth import Collector, ToldHost, collecting
 from tests.fixtures.link import AirLink
+from tests.support.readings import value_of
 from wire.quantities import Code
+from wire.refusals import Refusal
 
 Make = Callable[[SensorClock | None], Instrument]
-PRESSURE = BloodPressureMeasurement(systolic=121.0, diastolic=79.0, mean=93.0, pulse_bpm=64.0)
+PRESSURE = BloodPressureMeasurement(systolic=121, diastolic=79, mean=93, pulse_bpm=64)
 
 
 def stamped(hour: int) -> DateTime:
@@ -71,9 +73,9 @@ async def told(
             instruments.cuff,
             blood_pressure.encode(
                 BloodPressureMeasurement(
-                    systolic=16.0,
-                    diastolic=10.0,
-                    mean=12.0,
+                    systolic=16,
+                    diastolic=10,
+                    mean=12,
                     unit=blood_pressure.BloodPressureUnit.KPA,
                 )
             ),
@@ -86,7 +88,7 @@ async def told(
         ),
         pytest.param(
             instruments.thermometer,
-            thermometer.encode(TemperatureMeasurement(temperature=38.4, site=6)),
+            thermometer.encode(TemperatureMeasurement(temperature=decimal_of(38.4), site=6)),
             {Code.BODY_TEMPERATURE: 38.4},
             id="thermometer-Cel",
         ),
@@ -94,7 +96,7 @@ async def told(
             instruments.thermometer,
             thermometer.encode(
                 TemperatureMeasurement(
-                    temperature=101.3, unit=thermometer.TemperatureUnit.FAHRENHEIT
+                    temperature=decimal_of(101.3), unit=thermometer.TemperatureUnit.FAHRENHEIT
                 )
             ),
             {Code.BODY_TEMPERATURE: 38.5},
@@ -120,7 +122,7 @@ async def test_what_an_instrument_shows_is_taken(
     """Each quantity comes once, in our unit, at the time at which it came."""
     taken, _ = await told(link, make(None), value, count=len(expected))
 
-    values = {m.quantity: m.value for m in taken}
+    values = {m.quantity: value_of(m) for m in taken}
     assert values == {code: pytest.approx(value, abs=0.06) for code, value in expected.items()}
     assert len(taken) == len(expected)
     assert all(abs(m.at_ms / 1000 - time.time()) < 20 for m in taken)
@@ -145,46 +147,46 @@ async def test_what_an_instrument_stamped_is_dated_by_our_clock(
     [
         pytest.param(
             instruments.thermometer,
-            thermometer.encode(TemperatureMeasurement(temperature=38.0, timestamp=stamped(6))),
-            Fault.UNDATED,
+            thermometer.encode(TemperatureMeasurement(temperature=38, timestamp=stamped(6))),
+            Refusal.UNDATED,
             id="by-a-clock-that-nobody-can-read",
         ),
         pytest.param(
             instruments.thermometer,
             thermometer.encode(TemperatureMeasurement(temperature=NotANumber.NAN)),
-            Fault.NO_VALUE,
+            Refusal.NO_VALUE,
             id="not-a-number",
         ),
         pytest.param(
             instruments.thermometer,
-            thermometer.encode(TemperatureMeasurement(temperature=384.0)),
-            Fault.IMPLAUSIBLE,
+            thermometer.encode(TemperatureMeasurement(temperature=384)),
+            Refusal.IMPLAUSIBLE,
             id="boiling",
         ),
         pytest.param(
             instruments.scale,
             weight.encode(WeightMeasurement(weight_steps=None)),
-            Fault.NO_VALUE,
+            Refusal.NO_VALUE,
             id="unsuccessful",
         ),
     ],
 )
 async def test_what_is_no_measurement_is_a_fault(
-    link: AirLink, make: Make, value: bytes, fault: Fault
+    link: AirLink, make: Make, value: bytes, fault: Refusal
 ) -> None:
     """It is handed over by the name of what is wrong with it, and has no value."""
     (taken,), _ = await told(link, make(None), value)
 
-    assert (taken.value, taken.fault) == (None, fault)
+    assert (value_of(taken), taken.fault) == (None, fault)
 
 
 async def test_pressures_that_contradict_each_other_are_none(link: AirLink) -> None:
     """A systolic pressure below the diastolic one refuses all three."""
-    crossed = BloodPressureMeasurement(systolic=70.0, diastolic=110.0, mean=90.0)
+    crossed = BloodPressureMeasurement(systolic=70, diastolic=110, mean=90)
 
     taken, _ = await told(link, instruments.cuff(), blood_pressure.encode(crossed), count=3)
 
-    assert [m.fault for m in taken] == [Fault.IMPLAUSIBLE] * 3
+    assert [m.fault for m in taken] == [Refusal.IMPLAUSIBLE] * 3
 
 
 @pytest.mark.parametrize(
@@ -198,7 +200,7 @@ async def test_pressures_that_contradict_each_other_are_none(link: AirLink) -> N
         ),
         pytest.param(
             instruments.thermometer,
-            thermometer.encode(TemperatureMeasurement(temperature=37.0)),
+            thermometer.encode(TemperatureMeasurement(temperature=37)),
             "temperature_measurement",
             id="thermometer",
         ),
@@ -217,7 +219,7 @@ async def test_what_is_cut_off_is_counted_and_the_next_is_good(
     taken, collector = await told(link, make(None), good[:-1], good)
 
     assert all(m.fault is None for m in taken)
-    assert collector.refused == {Reason.MALFORMED: 1}
+    assert collector.refused == {Refusal.MALFORMED: 1}
     reason = {"characteristic": name, "reason": "truncated"}
     assert collector.value("decode_errors_total", **reason) == 1
 
@@ -228,7 +230,7 @@ async def test_an_instrument_waits_for_its_owner(link: AirLink) -> None:
 
     async with collecting(radio(link), ToldHost(), {sensor.address: 0}) as collector:
         await collector.during(1.5)
-        await sensor.tell_all(thermometer.encode(TemperatureMeasurement(temperature=37.0)))
+        await sensor.tell_all(thermometer.encode(TemperatureMeasurement(temperature=37)))
         await collector.until(lambda: len(collector.of(Code.BODY_TEMPERATURE)) == 1)
 
     assert sensor.books.connections == 1
@@ -237,7 +239,7 @@ async def test_an_instrument_waits_for_its_owner(link: AirLink) -> None:
 def oximetry(*statuses: int | None) -> PulseOximeter:
     """Return an oximeter that counts, with one of *statuses* after the other."""
     shown = (
-        ContinuousOximetry(normal=Oximetry(90.0 + n % 10, 60.0 + n % 10), sensor_status=status)
+        ContinuousOximetry(normal=Oximetry(90 + n % 10, 60 + n % 10), sensor_status=status)
         for n, status in enumerate(itertools.cycle(statuses))
     )
     return PulseOximeter(OXIMETER, shown, period_s=PERIOD_S)
@@ -251,8 +253,8 @@ async def test_an_oximeter_tells_two_quantities_at_a_time(link: AirLink) -> None
         await collector.until(lambda: len(collector.of(Code.PULSE_RATE)) >= 25)
 
     shown = [pulse_oximeter.decode_continuous(value).normal for value in sensor.sent]
-    spo2 = [m.value for m in collector.of(Code.SPO2)]
-    pulse = [m.value for m in collector.of(Code.PULSE_RATE)]
+    spo2 = [value_of(m) for m in collector.of(Code.SPO2)]
+    pulse = [value_of(m) for m in collector.of(Code.PULSE_RATE)]
     assert spo2 == [one.spo2_percent for one in shown][: len(spo2)]
     assert pulse == [one.pulse_bpm for one in shown][: len(pulse)]
 
@@ -267,7 +269,7 @@ async def test_an_oximeter_without_a_finger_tells_nothing(link: AirLink) -> None
 
     for quantity in (Code.SPO2, Code.PULSE_RATE):
         faults = [m.fault for m in collector.of(quantity)]
-        assert faults == [Fault.OFF_BODY if n % 2 else None for n in range(len(faults))]
+        assert faults == [Refusal.OFF_BODY if n % 2 else None for n in range(len(faults))]
 
 
 async def test_a_spot_check_is_taken_beside_the_stream(link: AirLink) -> None:
@@ -281,9 +283,9 @@ async def test_a_spot_check_is_taken_beside_the_stream(link: AirLink) -> None:
 
     async with collecting(radio(link), ToldHost(), {OXIMETER: 0}) as collector:
         await collector.until(lambda: len(collector.of(Code.SPO2)) >= 3)
-        await sensor.check(SpotCheck(oximetry=Oximetry(87.0, 51.0), timestamp=then))
+        await sensor.check(SpotCheck(oximetry=Oximetry(87, 51), timestamp=then))
         before = len(collector.of(Code.SPO2))
         await collector.until(lambda: len(collector.of(Code.SPO2)) >= before + 5)
 
-    (spot,) = [m for m in collector.of(Code.SPO2) if m.value == 87.0]
+    (spot,) = [m for m in collector.of(Code.SPO2) if value_of(m) == 87.0]
     assert time.time() - spot.at_ms / 1000 == pytest.approx(1800, abs=20)

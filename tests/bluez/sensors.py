@@ -6,6 +6,7 @@ import struct
 from edge_agent.gatt import date_time, glucose, racp
 from edge_agent.gatt.date_time import CurrentTime, DateTime
 from edge_agent.gatt.glucose import Concentration, GlucoseMeasurement, GlucoseUnit
+from edge_agent.gatt.ieee11073 import scaled
 from edge_agent.gatt.racp import Count, Operator, RacpOpCode, RacpResponse, RacpResponseCode
 from tests.bluez.objects import Characteristic, FakeSensor, Refused
 
@@ -117,7 +118,7 @@ class Meter(FakeSensor):
         return GlucoseMeasurement(
             sequence=sequence,
             base_time=DateTime(2026, 11, day, hour, minute, 0),
-            concentration=Concentration((90 + sequence) * 1e-5, GlucoseUnit.KG_PER_L, 1, 1),
+            concentration=Concentration(scaled(90 + sequence, -5), GlucoseUnit.KG_PER_L, 1, 1),
         )
 
     def forget(self) -> None:

@@ -18,7 +18,8 @@ from edge_agent.bluetooth.sensors import BluetoothSensors, RadioTimeouts, Watche
 from edge_agent.bluetooth.session import ClockPolicy, SessionTiming
 from edge_agent.ports import Clock
 from edge_agent.sources.clock import SystemClock
-from edge_agent.values.measurement import Measurement, Reason
+from edge_agent.values.measurement import Measurement
+from wire.refusals import Refusal
 
 QUICK = RadioTimeouts(
     timing=SessionTiming(
@@ -92,7 +93,7 @@ class Collector:
     def __init__(self, sensors: BluetoothSensors, registry: CollectorRegistry) -> None:
         self.sensors = sensors
         self.taken: list[Measurement] = []
-        self.refused: Counter[Reason] = Counter()
+        self.refused: Counter[Refusal] = Counter()
         self.registry = registry
         self.keeps = True
         """Whether what was taken is durable at once."""

@@ -7,7 +7,6 @@ from edge_agent.bluetooth.radio.client import Radio
 from edge_agent.bluetooth.records import record_assembler
 from edge_agent.bluetooth.sensors import RadioTimeouts
 from edge_agent.gatt import heart_rate
-from edge_agent.values.measurement import Reason
 from simulators.sensor.device.faults import Faults
 from simulators.sensor.kinds.heart_rate_strap import HeartRateStrap
 from tests.bluetooth.air import METER, STRAP, meter_with, places
@@ -15,7 +14,9 @@ from tests.bluetooth.straps import counting, strap
 from tests.fakes.bluetooth import Collector, collecting
 from tests.radio.conftest import Figures
 from tests.radio.machine import RadioMachine
+from tests.support.readings import value_of
 from wire.quantities import Code
+from wire.refusals import Refusal
 
 pytestmark = [pytest.mark.radio, pytest.mark.timeout(900)]
 
@@ -31,7 +32,7 @@ def ended(collector: Collector, ending: str) -> bool:
 
 def of_the_good(collector: Collector) -> list[float | None]:
     """Return the heart rates of the strap that means no harm."""
-    return [m.value for m in collector.of(Code.HEART_RATE, sensor=STRAP)]
+    return [value_of(m) for m in collector.of(Code.HEART_RATE, sensor=STRAP)]
 
 
 async def test_hostile_sensors_are_counted_and_left(
@@ -59,7 +60,7 @@ async def test_hostile_sensors_are_counted_and_left(
         )
         assert machine.bluetoothd.is_alive
 
-    assert collector.refused[Reason.FLOOD] >= 2000
+    assert collector.refused[Refusal.FLOOD] >= 2000
     oversized = {"characteristic": "battery_level", "reason": "trailing_bytes"}
     assert collector.value("decode_errors_total", **oversized) >= 1
     assert places(collector.taken_of_records()) == [(0, n) for n in range(1, 5)]

@@ -11,6 +11,7 @@ from edge_agent.bluetooth.radio.client import Radio
 from edge_agent.bluetooth.sensors import RadioTimeouts
 from edge_agent.gatt import blood_pressure, heart_rate, pulse_oximeter, thermometer, weight
 from edge_agent.gatt.blood_pressure import BloodPressureMeasurement
+from edge_agent.gatt.ieee11073 import decimal_of
 from edge_agent.gatt.pulse_oximeter import ContinuousOximetry, Oximetry, SpotCheck
 from edge_agent.gatt.thermometer import TemperatureMeasurement
 from edge_agent.gatt.weight import WeightMeasurement
@@ -33,6 +34,7 @@ from tests.bluetooth.straps import strap
 from tests.fakes.bluetooth import Collector, collecting
 from tests.radio.conftest import Figures
 from tests.radio.machine import RadioMachine
+from tests.support.readings import value_of
 from wire.quantities import Code
 
 pytestmark = [pytest.mark.radio, pytest.mark.timeout(600)]
@@ -40,21 +42,20 @@ pytestmark = [pytest.mark.radio, pytest.mark.timeout(600)]
 PATIENCE_S = 240.0
 RECORDS = 100
 MINUTES = 50
-PRESSURE = BloodPressureMeasurement(systolic=121.0, diastolic=79.0, mean=93.0, pulse_bpm=64.0)
+PRESSURE = BloodPressureMeasurement(systolic=121, diastolic=79, mean=93, pulse_bpm=64)
 
 
 def oximeter() -> PulseOximeter:
     """Return an oximeter that counts."""
     shown = (
-        ContinuousOximetry(normal=Oximetry(90.0 + n % 10, 60.0 + n % 40))
-        for n in itertools.count()
+        ContinuousOximetry(normal=Oximetry(90 + n % 10, 60 + n % 40)) for n in itertools.count()
     )
     return PulseOximeter(OXIMETER, shown, period_s=1.0)
 
 
 def used(cuff: Instrument, fever: Instrument, scale: Instrument) -> list[asyncio.Task[None]]:
     """Let somebody use all three, as soon as they are listened to."""
-    temperature = TemperatureMeasurement(temperature=38.4)
+    temperature = TemperatureMeasurement(temperature=decimal_of(38.4))
     weighing = WeightMeasurement(weight_steps=14_510)
     return [
         cuff.spawn(cuff.tell_all(blood_pressure.encode(PRESSURE)), "pressure"),
@@ -93,11 +94,11 @@ async def test_all_sensors_of_a_home_are_read(machine: RadioMachine, figures: Fi
         figures.lap("all that was stored or measured once, after")
         await asyncio.gather(*using)
         await cgm.tell_all(cgm.measure(Reading(7.0), minute=8 * 60))
-        await finger.check(SpotCheck(oximetry=Oximetry(87.0, 51.0)))
+        await finger.check(SpotCheck(oximetry=Oximetry(87, 51)))
         await collector.until(
             lambda: (
                 len(collector.of(Code.GLUCOSE_INTERSTITIAL)) > MINUTES
-                and any(m.value == 87.0 for m in collector.of(Code.SPO2))
+                and any(value_of(m) == 87.0 for m in collector.of(Code.SPO2))
                 and len(rates(collector)) >= 20
                 and len(collector.of(Code.SPO2)) >= 20
             ),
@@ -118,8 +119,10 @@ def assert_live(collector: Collector, worn: HeartRateStrap, finger: PulseOximete
     sent = [heart_rate.decode(value).heart_rate_bpm for value in worn.sent]
     assert rates(collector) == sent[: len(rates(collector))]
     shown = [pulse_oximeter.decode_continuous(value).normal for value in finger.sent]
-    spo2 = [m.value for m in collector.of(Code.SPO2) if m.value != 87.0]
-    pulse = [m.value for m in collector.of(Code.PULSE_RATE, sensor=OXIMETER) if m.value != 51.0]
+    spo2 = [value_of(m) for m in collector.of(Code.SPO2) if value_of(m) != 87.0]
+    pulse = [
+        value_of(m) for m in collector.of(Code.PULSE_RATE, sensor=OXIMETER) if value_of(m) != 51.0
+    ]
     assert spo2 == [one.spo2_percent for one in shown][: len(spo2)]
     assert pulse == [one.pulse_bpm for one in shown][: len(pulse)]
 
@@ -128,7 +131,7 @@ def assert_stored(collector: Collector) -> None:
     """Check what a meter and a CGM sensor had stored, and what the latter told then."""
     capillary = collector.of(Code.GLUCOSE_CAPILLARY)
     assert places(capillary) == [(0, n) for n in range(1, RECORDS + 1)]
-    assert [m.value for m in capillary] == [pytest.approx(5 + n / 100) for n in range(RECORDS)]
+    assert [value_of(m) for m in capillary] == [pytest.approx(5 + n / 100) for n in range(RECORDS)]
     now = time.time()
     ages_s = [now - m.at_ms / 1000 for m in capillary]
     expected = [pytest.approx(60.0 * (RECORDS - n), abs=PATIENCE_S) for n in range(RECORDS)]
@@ -151,9 +154,9 @@ def assert_measured(collector: Collector) -> None:
     }
     for sensor, expected in once.items():
         taken = [m for m in collector.taken if m.sensor == sensor]
-        came = [(m.quantity, m.value) for m in taken if m.quantity != Code.BATTERY_LEVEL]
+        came = [(m.quantity, value_of(m)) for m in taken if m.quantity != Code.BATTERY_LEVEL]
         assert dict(came) == {c: pytest.approx(v, abs=0.06) for c, v in expected.items()}
         assert len(came) == len(expected)
-    assert collector.of(Code.BATTERY_LEVEL, sensor=STRAP)[0].value == 87
+    assert value_of(collector.of(Code.BATTERY_LEVEL, sensor=STRAP)[0]) == 87
     assert not collector.of(Code.GLUCOSE_CAPILLARY, sensor=CGM)
     assert {m.sensor for m in collector.of(Code.GLUCOSE_CAPILLARY)} == {METER}

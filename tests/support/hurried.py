@@ -20,7 +20,7 @@ from edge_agent.values.measurement import Measurement
 from runtime.tls_identity import TlsIdentity
 from tests.fakes.edge_agent import Gateway
 from wire.lease import Lease
-from wire.quantities import Code
+from wire.quantities import QUANTITIES, Code
 
 STRAPS: Final = [f"C0:FF:EE:00:00:0{n}" for n in range(4)]
 METER: Final = "C0:FF:EE:00:00:0A"
@@ -122,7 +122,8 @@ class Household:
     def _say(self, sensor: str, code: Code, value: float, *, record: int | None = None) -> None:
         at_ms = self._start_ms + self._second * 1000
         self.times[sensor].append(at_ms)
-        self._waiting.append(Measurement(sensor, code, at_ms, value, record=record))
+        steps = QUANTITIES[code].to_steps(value)
+        self._waiting.append(Measurement(sensor, code, at_ms, steps, record=record))
 
 
 class HurriedAgent:

@@ -20,16 +20,9 @@ from edge_agent.bluetooth.errors import (
 )
 from edge_agent.bluetooth.radio.escalation import Action
 from edge_agent.gatt.registry import CHARACTERISTICS
+from wire.refusals import DecodeFault
 
 _PREFIX: Final = "vitalveil_agent_"
-_DECODE_REASONS: Final = (
-    "truncated",
-    "trailing_bytes",
-    "reserved_value",
-    "bad_crc",
-    "malformed",
-    "oversized",
-)
 
 
 class Ending(enum.StrEnum):
@@ -148,10 +141,9 @@ class RadioMetrics:
         """Count a value."""
         self._values.labels(characteristic).inc()
 
-    def undecoded(self, characteristic: str, reason: str) -> None:
-        """Count a value that is none."""
-        known = reason if reason in _DECODE_REASONS else "malformed"
-        self._undecoded.labels(characteristic, known).inc()
+    def undecoded(self, characteristic: str, reason: DecodeFault) -> None:
+        """Count bytes of *characteristic* that hold no value."""
+        self._undecoded.labels(characteristic, reason.value).inc()
 
     def dropped(self, reason: Drop) -> None:
         """Count a notification that was given up."""

@@ -5,6 +5,7 @@ from typing import Final
 
 from edge_agent.gatt import cgm
 from edge_agent.gatt.cgm import CgmMeasurement, CgmRecord
+from edge_agent.gatt.ieee11073 import scaled
 from edge_agent.gatt.quirks import Quirks
 from simulators.sensor.device.attributes import Characteristic, Service
 from simulators.sensor.device.faults import FaultKind, Faults
@@ -19,7 +20,7 @@ MEASUREMENT: Final = 0x2AA7
 WITH_CRC: Final = Quirks(e2e_crc=True)
 """A sensor whose values end in a checksum, as the specification requires."""
 _MAX_RECORDS: Final = 4000
-_QUALITY_PERCENT: Final = 98.0
+_QUALITY_PERCENT: Final = 98
 
 
 class CgmSensor(Peripheral):
@@ -92,11 +93,13 @@ def _record(reading: Reading, minute: int) -> CgmRecord:
     bits = reading.annunciation
     is_warm = reading.mmol_per_l > 0
     return CgmRecord(
-        concentration_mg_dl=float(round(reading.mmol_per_l * GLUCOSE_MG_DL_PER_MMOL_L)),
+        concentration_mg_dl=round(reading.mmol_per_l * GLUCOSE_MG_DL_PER_MMOL_L),
         time_offset_min=minute,
         status=bits & 0xFF or None,
         cal_temp=bits >> 8 & 0xFF or None,
         warning=bits >> 16 & 0xFF or None,
-        trend_mg_dl_min=None if trend is None else round(trend * GLUCOSE_MG_DL_PER_MMOL_L, 1),
+        trend_mg_dl_min=(
+            None if trend is None else scaled(round(trend * GLUCOSE_MG_DL_PER_MMOL_L * 10), -1)
+        ),
         quality_percent=_QUALITY_PERCENT if is_warm else None,
     )

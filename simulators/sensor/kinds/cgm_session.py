@@ -25,6 +25,7 @@ from edge_agent.gatt.cgm_session import (
 )
 from edge_agent.gatt.date_time import DateTime, Zone
 from edge_agent.gatt.errors import BadCrc, DecodeError, ReservedValue, Truncated
+from edge_agent.gatt.ieee11073 import NotANumber, Scaled
 from edge_agent.gatt.quirks import Quirks
 from edge_agent.gatt.specimen import SampleLocation, SampleType
 from simulators.sensor.device.attributes import Characteristic, Refused
@@ -101,7 +102,7 @@ class CgmSession:
         self._now = now
         self._quirks = quirks
         self._restarted = restarted
-        self._levels = dict.fromkeys(_LEVELS.values(), 0.0)
+        self._levels: dict[CgmOpCode, int | Scaled] = dict.fromkeys(_LEVELS.values(), 0)
 
     def minute(self) -> int:
         """Return the minutes since the start of the session."""
@@ -180,7 +181,7 @@ class CgmSession:
             case Interval(CgmOpCode.SET_INTERVAL, minutes):
                 self.interval_min = minutes
             case AlertLevel(op_code, level) if op_code in _SET:
-                if not isinstance(level, float):
+                if isinstance(level, NotANumber):
                     return CgmResponse(op_code, CgmResponseCode.OUT_OF_RANGE)
                 self._levels[_SET[op_code]] = level
             case Calibration(op_code=CgmOpCode.SET_CALIBRATION):

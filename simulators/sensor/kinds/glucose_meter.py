@@ -7,6 +7,7 @@ from typing import Final
 from edge_agent.gatt import glucose, glucose_context
 from edge_agent.gatt.glucose import Concentration, GlucoseFeatures, GlucoseMeasurement, GlucoseUnit
 from edge_agent.gatt.glucose_context import GlucoseContext, Meal
+from edge_agent.gatt.ieee11073 import decimal_of
 from edge_agent.gatt.specimen import SampleLocation, SampleType
 from simulators.sensor.device.attributes import Characteristic, Service
 from simulators.sensor.device.clock import SensorClock, to_date_time
@@ -121,7 +122,7 @@ def _concentration(strip: Strip) -> Concentration | None:
     if strip.mmol_per_l is None:
         return None
     return Concentration(
-        strip.mmol_per_l * _MOL_PER_MMOL,
+        decimal_of(strip.mmol_per_l * _MOL_PER_MMOL),
         GlucoseUnit.MOL_PER_L,
         SampleType.CAPILLARY_WHOLE_BLOOD,
         SampleLocation.FINGER,

@@ -6,13 +6,14 @@ import time
 import pytest
 
 from edge_agent.gatt import heart_rate
-from edge_agent.values.measurement import Reason
 from simulators.sensor.device.peripheral import Security
 from tests.bluetooth.air import METER, PERIOD_S, STRAP, flow, meter_with, radio, rates
 from tests.bluetooth.straps import strap
 from tests.fakes.bluetooth import ToldHost, collecting
 from tests.fixtures.link import AirLink
+from tests.support.readings import value_of
 from wire.quantities import Code
+from wire.refusals import Refusal
 
 pytestmark = pytest.mark.timed
 
@@ -27,7 +28,7 @@ async def test_four_straps_do_not_mix(link: AirLink) -> None:
             lambda: all(len(collector.of(Code.HEART_RATE, sensor=a)) >= 25 for a in addresses)
         )
         # The sensors' deques and ours are compared up to what has been taken by now.
-        taken = [[m.value for m in collector.of(1, sensor=a)] for a in addresses]
+        taken = [[value_of(m) for m in collector.of(1, sensor=a)] for a in addresses]
 
     for values, one in zip(taken, straps, strict=True):
         sent = [heart_rate.decode(value).heart_rate_bpm for value in one.sent]
@@ -47,7 +48,7 @@ async def test_a_flood_is_bounded_and_left(link: AirLink) -> None:
         )
         await flow(collector)
 
-    assert collector.refused[Reason.FLOOD] >= 2000
+    assert collector.refused[Refusal.FLOOD] >= 2000
     assert len(collector.of(Code.HEART_RATE, sensor="C0:FF:EE:00:00:99")) < 600
 
 
@@ -71,7 +72,7 @@ async def test_oversized_values_are_counted(link: AirLink) -> None:
 
     oversized = {"characteristic": "battery_level", "reason": "trailing_bytes"}
     assert collector.value("decode_errors_total", **oversized) == 1
-    assert collector.refused == {Reason.MALFORMED: 1}
+    assert collector.refused == {Refusal.MALFORMED: 1}
 
 
 async def test_a_name_with_control_characters_harms_nothing(link: AirLink) -> None:

@@ -18,6 +18,7 @@ from edge_agent.gatt.racp import Operator, RacpOpCode, Request
 from tests.bluez.sensors import METER, STRAP, Meter, Strap
 from tests.fakes.bluetooth import QUICK, Collector, collecting
 from tests.fixtures.bluez import Machine
+from tests.support.readings import value_of
 from wire.quantities import Code
 
 
@@ -31,7 +32,7 @@ def strap_on(machine: Machine, address: str = STRAP) -> Strap:
 
 def rates(collector: Collector) -> list[float | None]:
     """Return the heart rates that came."""
-    return [m.value for m in collector.of(Code.HEART_RATE)]
+    return [value_of(m) for m in collector.of(Code.HEART_RATE)]
 
 
 def sequences_of(collector: Collector) -> list[int]:
@@ -55,7 +56,7 @@ async def test_each_value_of_a_strap_comes_once_and_in_order(machine: Machine) -
         await collector.until(lambda: len(rates(collector)) >= 100)
 
     assert rates(collector) == [60 + n % 120 for n in range(len(rates(collector)))]
-    assert collector.of(Code.BATTERY_LEVEL)[0].value == 87
+    assert value_of(collector.of(Code.BATTERY_LEVEL)[0]) == 87
     assert not strap.is_connected
     assert machine.bluetoothd.calls["Disconnect"] == 1
 

@@ -12,14 +12,15 @@ from edge_agent.bluetooth.records import record_assembler
 from edge_agent.bluetooth.session import ClockPolicy, SessionTiming
 from edge_agent.gatt.cgm import Annunciation
 from edge_agent.gatt.quirks import Quirks
-from edge_agent.values.measurement import Fault, Reason
 from simulators.sensor.device.attributes import Characteristic, Service
 from simulators.sensor.kinds.cgm import MEASUREMENT, CgmSensor
 from simulators.sensor.signals import WARMING_UP, Reading, Strip
 from tests.bluetooth.air import CGM, METER, fetches, fill, meter_with, places, radio, sensor_with
 from tests.fakes.bluetooth import QUICK, SettableClock, ToldHost, collecting
 from tests.fixtures.link import AirLink
+from tests.support.readings import value_of
 from wire.quantities import Code
+from wire.refusals import Refusal
 
 
 async def test_all_records_of_a_meter_come_in_order(link: AirLink) -> None:
@@ -32,7 +33,7 @@ async def test_all_records_of_a_meter_come_in_order(link: AirLink) -> None:
 
     taken = collector.of(Code.GLUCOSE_CAPILLARY)
     assert places(taken) == [(0, n) for n in range(1, 101)]
-    assert [m.value for m in taken] == [pytest.approx(5.0 + n / 100) for n in range(100)]
+    assert [value_of(m) for m in taken] == [pytest.approx(5.0 + n / 100) for n in range(100)]
     assert all(m.fault is None for m in taken)
 
 
@@ -62,7 +63,7 @@ async def test_a_clock_that_cannot_be_read_dates_nothing(link: AirLink) -> None:
     async with collecting(radio(link), ToldHost(), {METER: 0}, trust=trust) as trusting:
         await trusting.until(lambda: len(trusting.taken_of_records()) >= 3)
 
-    assert {m.fault for m in collector.taken_of_records()} == {Fault.UNDATED}
+    assert {m.fault for m in collector.taken_of_records()} == {Refusal.UNDATED}
     # The meter shows UTC, as nobody's meter does; so the zone of this machine tells.
     zone_s = (dt.datetime.now().astimezone().utcoffset() or dt.timedelta()).total_seconds()
     ages_s = [time.time() - m.at_ms / 1000 for m in trusting.taken_of_records()]
@@ -261,7 +262,7 @@ async def test_what_is_no_glucose_moves_the_cursor_all_the_same(link: AirLink) -
         await collector.until(lambda: fetches(collector) >= 3)
 
     taken = collector.taken_of_records()
-    assert [m.fault for m in taken] == [None, Fault.KETONE, None]
+    assert [m.fault for m in taken] == [None, Refusal.KETONE, None]
 
 
 async def test_a_malformed_record_is_counted_and_skipped(link: AirLink) -> None:
@@ -272,7 +273,7 @@ async def test_a_malformed_record_is_counted_and_skipped(link: AirLink) -> None:
         await collector.until(lambda: fetches(collector) >= 1)
         await collector.during(0.05)
 
-    assert collector.refused[Reason.MALFORMED] == 2
+    assert collector.refused[Refusal.MALFORMED] == 2
     assert places(collector.taken_of_records()) == [(0, 1), (0, 2), (0, 4)]
     assert collector.value("short_reports_total") == 2
 
@@ -378,7 +379,7 @@ async def test_a_model_may_write_its_octets_in_another_order(link: AirLink) -> N
         await collector.until(lambda: len(collector.taken_of_records()) >= 2)
 
     faults = [m.fault for m in collector.taken_of_records()]
-    assert faults == [Fault.SATURATED, Fault.SENSOR_FAULT]
+    assert faults == [Refusal.SATURATED, Refusal.SENSOR_FAULT]
 
 
 async def test_a_warm_up_is_refused_and_a_wrong_check_too(link: AirLink) -> None:
@@ -389,7 +390,7 @@ async def test_a_warm_up_is_refused_and_a_wrong_check_too(link: AirLink) -> None
     async with collecting(radio(link), ToldHost(), {CGM: 0}) as collector:
         await collector.until(lambda: len(collector.taken_of_records()) >= 3)
 
-    assert [m.fault for m in collector.taken_of_records()] == [None, None, Fault.WARM_UP]
+    assert [m.fault for m in collector.taken_of_records()] == [None, None, Refusal.WARM_UP]
     assert collector.value(
         "decode_errors_total", characteristic="cgm_measurement", reason="bad_crc"
     )

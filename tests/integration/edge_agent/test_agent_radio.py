@@ -17,6 +17,7 @@ import pytest
 from edge_agent.config import BatchSettings
 from edge_agent.gatt import blood_pressure, thermometer, weight
 from edge_agent.gatt.blood_pressure import BloodPressureMeasurement
+from edge_agent.gatt.ieee11073 import decimal_of
 from edge_agent.gatt.thermometer import TemperatureMeasurement
 from edge_agent.gatt.weight import WeightMeasurement
 from edge_agent.spool import inspection
@@ -209,10 +210,10 @@ async def test_kills_amid_a_strap_and_a_meter(machine: Machine, agent: RadioAgen
 
 async def test_what_is_told_once_survives_a_kill(machine: Machine, agent: RadioAgent) -> None:
     """What a cuff, a thermometer or a scale tells once is durable at once: others may wait."""
-    pressure = BloodPressureMeasurement(systolic=120.0, diastolic=80.0, mean=93.0)
+    pressure = BloodPressureMeasurement(systolic=120, diastolic=80, mean=93)
     told = [
         (0x1810, 0x2A35, blood_pressure.encode(pressure)),
-        (0x1809, 0x2A1C, thermometer.encode(TemperatureMeasurement(temperature=36.6))),
+        (0x1809, 0x2A1C, thermometer.encode(TemperatureMeasurement(temperature=decimal_of(36.6)))),
         (0x181D, 0x2A9D, weight.encode(WeightMeasurement(weight_steps=14_000))),
     ]
     singles = [Single(f"C0:FF:EE:00:02:{n:02X}", *told[n][:2]) for n in range(3)]

@@ -8,6 +8,7 @@ from edge_agent.sources.recorded import RecordedSensors
 from edge_agent.values.measurement import Measurement
 from simulators.people.people import pick
 from simulators.replay.player import Player
+from tests.support.readings import value_of
 
 
 async def take(sensors: RecordedSensors, count: int) -> list[Measurement]:
@@ -43,4 +44,4 @@ async def test_agent_understands_every_line_of_the_player() -> None:
         records = [m.record for m in before + after if m.sensor == sensor.address]
         assert records == list(range(1, len(records) + 1))
     faults = [m for m in before if m.fault is not None]
-    assert all((m.value is None) == (m in faults) for m in before)
+    assert all((value_of(m) is None) == (m in faults) for m in before)

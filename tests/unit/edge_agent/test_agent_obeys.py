@@ -61,7 +61,7 @@ class Scene:
         """Let each person be measured once, and wait until that is in memory."""
         now_ms = self.clock.now_ms()
         self.sensors.queue = [
-            Measurement(sensor, Code.HEART_RATE, now_ms, 60.0) for sensor in (SENSOR, OTHER_SENSOR)
+            Measurement(sensor, Code.HEART_RATE, now_ms, 60) for sensor in (SENSOR, OTHER_SENSOR)
         ]
         await until(lambda: self.value("pending_measurements") == 2)
 

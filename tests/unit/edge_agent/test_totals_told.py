@@ -5,7 +5,7 @@ from prometheus_client import CollectorRegistry
 from edge_agent.bluetooth.radio.metrics import Ending, RadioMetrics
 from edge_agent.metrics import Metrics
 from edge_agent.ports import Amount
-from edge_agent.values.measurement import Reason
+from wire.refusals import Refusal
 from wire.totals import FAMILIES, LEASE_TAKEN_MS, LEVELS
 
 
@@ -14,7 +14,7 @@ def test_counters_are_told_by_the_names_of_the_wire() -> None:
     registry = CollectorRegistry()
     metrics = Metrics(registry)
     radio = RadioMetrics(registry)
-    metrics.refused(Reason.OFF_BODY, 3)
+    metrics.refused(Refusal.OFF_BODY, 3)
     metrics.appended(Amount(1, 5))
     metrics.settled(Amount(1, 4))
     metrics.broker_errors.inc()

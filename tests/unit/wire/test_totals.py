@@ -4,9 +4,9 @@ import msgspec
 import pytest
 
 from edge_agent.bluetooth.radio.metrics import Ending
-from edge_agent.values.measurement import Reason
 from wire import state, totals
 from wire.errors import Malformed
+from wire.refusals import Refusal
 from wire.state import State
 from wire.totals import FAMILIES, MAX_ENTRIES
 
@@ -17,7 +17,7 @@ def _family(name: str) -> totals.Family:
 
 def test_every_reason_of_the_agent_has_a_name() -> None:
     """What the agent refuses for is told by its name, not as something else."""
-    assert set(_family("refused_measurements").values) >= {reason.value for reason in Reason}
+    assert set(_family("refused_measurements").values) >= {reason.value for reason in Refusal}
     known = set(_family("sensor_attempts").values) | {totals.OTHER}
     assert known >= {ending.value for ending in Ending}
 

@@ -9,8 +9,8 @@ from edge_agent.bluetooth.inbox import Inbox
 from edge_agent.bluetooth.notification_sink import MAX_VALUE_BYTES, NotificationSink, SharedState
 from edge_agent.bluetooth.radio.metrics import RadioMetrics
 from edge_agent.gatt.registry import CHARACTERISTICS
-from edge_agent.values.measurement import Reason
 from tests.fakes.edge_agent import ManualClock
+from wire.refusals import Refusal
 
 HEART_RATE = CHARACTERISTICS[0x2A37]
 
@@ -20,7 +20,7 @@ class Scene:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.refused: Counter[Reason] = Counter()
+        self.refused: Counter[Refusal] = Counter()
         self.progress = 0
         self.inbox, self.clock = Inbox(), ManualClock()
         refuse = lambda reason: self.refused.update([reason])  # noqa: E731 - one line
@@ -46,7 +46,7 @@ async def test_a_value_is_no_longer_than_an_attribute(excess: int) -> None:
 
     oversized = {"characteristic": HEART_RATE.name, "reason": "oversized"}
     assert scene.value("decode_errors_total", **oversized) == (excess > 0)
-    assert scene.refused[Reason.MALFORMED] == (excess > 0)
+    assert scene.refused[Refusal.MALFORMED] == (excess > 0)
     assert scene.progress == (excess == 0)
     assert bool(await scene.inbox.take(within_s=0)) == (excess == 0)
 
@@ -59,6 +59,6 @@ def test_a_flood_is_not_even_decoded() -> None:
         scene.clock.pass_s(0.001)
 
     dropped = scene.value("dropped_notifications_total", reason="flood")
-    assert dropped == scene.refused[Reason.FLOOD] == 4000 - scene.progress
+    assert dropped == scene.refused[Refusal.FLOOD] == 4000 - scene.progress
     assert scene.progress < 500
     assert scene.sink.is_flooded

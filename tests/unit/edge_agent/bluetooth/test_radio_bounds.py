@@ -17,7 +17,7 @@ from edge_agent.values.measurement import Measurement
 
 def measurement(n: int, *, is_single: bool = False) -> Measurement:
     """Return one that can be told from others."""
-    return Measurement("C0:FF:EE:00:00:01", 1, n, 60.0, is_single=is_single)
+    return Measurement("C0:FF:EE:00:00:01", 1, n, 60, is_single=is_single)
 
 
 def test_a_usual_sensor_is_never_thinned_out() -> None:

@@ -6,11 +6,12 @@ import pytest
 from edge_agent.gatt import blood_pressure
 from edge_agent.gatt.blood_pressure import BloodPressureMeasurement, BloodPressureUnit
 from edge_agent.gatt.date_time import DateTime
-from edge_agent.gatt.ieee11073 import NotANumber
-from edge_agent.gatt.meaning import Observation, Refusal, Refused
+from edge_agent.gatt.ieee11073 import NotANumber, decimal_of
+from edge_agent.gatt.meaning import Observation, Refused
 from wire.quantities import Code
+from wire.refusals import Refusal
 
-_MEASUREMENT = BloodPressureMeasurement(systolic=120.0, diastolic=80.0, mean=93.0)
+_MEASUREMENT = BloodPressureMeasurement(systolic=120, diastolic=80, mean=93)
 _PRESSURES = (
     Code.BLOOD_PRESSURE_SYSTOLIC,
     Code.BLOOD_PRESSURE_DIASTOLIC,
@@ -25,11 +26,11 @@ _PRESSURES = (
         pytest.param(
             "1d a0f0 6bf0 ff07 3c00 ff 2400",
             BloodPressureMeasurement(
-                systolic=16.0,
-                diastolic=10.7,
+                systolic=16,
+                diastolic=decimal_of(10.7),
                 mean=NotANumber.NAN,
                 unit=BloodPressureUnit.KPA,
-                pulse_bpm=60.0,
+                pulse_bpm=60,
                 user=blood_pressure.USER_UNKNOWN,
                 status=1 << 2 | 1 << 5,
             ),
@@ -45,7 +46,11 @@ def test_decode_golden_value(value: str, expected: BloodPressureMeasurement) -> 
 def test_pressures_in_kpa_are_converted() -> None:
     """16.0 kPa are 120.0 mmHg."""
     measurement = BloodPressureMeasurement(
-        systolic=16.0, diastolic=10.7, mean=12.4, unit=BloodPressureUnit.KPA, pulse_bpm=60.0
+        systolic=16,
+        diastolic=decimal_of(10.7),
+        mean=decimal_of(12.4),
+        unit=BloodPressureUnit.KPA,
+        pulse_bpm=60,
     )
     assert blood_pressure.observations(measurement) == [
         Observation(Code.BLOOD_PRESSURE_SYSTOLIC, 1200),

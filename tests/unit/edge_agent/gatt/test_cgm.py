@@ -6,12 +6,13 @@ import pytest
 from edge_agent.gatt import cgm, cgm_session
 from edge_agent.gatt.cgm import CgmMeasurement, CgmRecord
 from edge_agent.gatt.errors import BadCrc, DecodeError, TrailingBytes, Truncated
-from edge_agent.gatt.ieee11073 import NotANumber
-from edge_agent.gatt.meaning import Observation, Outcome, Refusal, Refused, When
+from edge_agent.gatt.ieee11073 import NotANumber, scaled
+from edge_agent.gatt.meaning import Observation, Outcome, Refused, When
 from edge_agent.gatt.quirks import Quirks
 from wire.quantities import Code
+from wire.refusals import Refusal
 
-_RECORD = CgmRecord(concentration_mg_dl=108.0, time_offset_min=5)
+_RECORD = CgmRecord(concentration_mg_dl=108, time_offset_min=5)
 _CHECKED, _UNCHECKED = Quirks(e2e_crc=True), Quirks(e2e_crc=False)
 
 
@@ -26,7 +27,11 @@ def _judge(record: CgmRecord) -> Outcome:
         pytest.param("06 00 6c00 0500", (_RECORD,), id="nothing but glucose"),
         pytest.param(
             "0a 03 6c00 0500 ebff 63f0",
-            (msgspec.structs.replace(_RECORD, trend_mg_dl_min=-2.1, quality_percent=9.9),),
+            (
+                msgspec.structs.replace(
+                    _RECORD, trend_mg_dl_min=scaled(-21, -1), quality_percent=scaled(99, -1)
+                ),
+            ),
             id="trend and quality",
         ),
         pytest.param(

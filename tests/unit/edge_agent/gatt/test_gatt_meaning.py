@@ -1,34 +1,94 @@
 """Judging numbers."""
 
+from fractions import Fraction
+from typing import Final
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge_agent.gatt import heart_rate
+from edge_agent.gatt.blood_pressure import BloodPressureUnit
+from edge_agent.gatt.conversion import MMOL_PER_L_FROM_MG_PER_DL, SAME_UNIT, Conversion
 from edge_agent.gatt.date_time import DateTime
-from edge_agent.gatt.ieee11073 import NotANumber
-from edge_agent.gatt.meaning import LIVE, Observation, Refusal, Refused, When, date, judge
-from tests.unit.edge_agent.gatt.measurements import date_times
+from edge_agent.gatt.glucose import Concentration, GlucoseUnit
+from edge_agent.gatt.ieee11073 import NotANumber, Number, Scaled, from_float, scaled, to_float
+from edge_agent.gatt.meaning import LIVE, Observation, Refused, When, date, judge
+from edge_agent.gatt.thermometer import TemperatureUnit
+from edge_agent.gatt.weight import WeightUnit
+from tests.unit.edge_agent.gatt.measurements import date_times, floats, sfloats
 from wire.quantities import QUANTITIES, Code
+from wire.refusals import Refusal
+
+_ONE_UNIT: Final = [(code, SAME_UNIT) for code in Code] + [
+    (Code.RR_INTERVAL, heart_rate.RR_TO_MS),
+    (Code.GLUCOSE_INTERSTITIAL, MMOL_PER_L_FROM_MG_PER_DL),
+    (Code.GLUCOSE_CAPILLARY, Concentration(0, GlucoseUnit.KG_PER_L, 1, 1).to_mmol_per_l),
+    (Code.GLUCOSE_CAPILLARY, Concentration(0, GlucoseUnit.MOL_PER_L, 1, 1).to_mmol_per_l),
+    (Code.BODY_TEMPERATURE, TemperatureUnit.FAHRENHEIT.to_celsius),
+    (Code.BODY_WEIGHT, WeightUnit.KG.to_kg),
+    (Code.BODY_WEIGHT, WeightUnit.LB.to_kg),
+    (Code.BLOOD_PRESSURE_MEAN, BloodPressureUnit.KPA.to_mmhg),
+]
+"""Every quantity in its own unit, and in each other unit that a characteristic sends it in."""
+
+
+def _exact(number: int | Scaled) -> Fraction:
+    if isinstance(number, int):
+        return Fraction(number)
+    return Fraction(number.mantissa) * Fraction(10) ** number.exponent
 
 
 @given(
-    quantity=st.sampled_from(Code),
-    number=st.floats(-1e134, 1e134) | st.sampled_from(NotANumber) | st.none(),
+    one=st.sampled_from(_ONE_UNIT),
+    number=st.integers(0, 0xFFFF) | sfloats | floats | st.sampled_from(NotANumber) | st.none(),
 )
-def test_number_is_observed_if_and_only_if_it_is_plausible(
-    quantity: Code, number: float | NotANumber | None
+def test_number_is_observed_exactly_or_refused(
+    one: tuple[Code, Conversion], number: Number | None
 ) -> None:
-    """In range it is kept to the nearest step; else it is refused, and never turned into 0."""
-    outcome, kind = judge(quantity, number), QUANTITIES[quantity]
-    if isinstance(number, float) and kind.is_plausible(kind.to_steps(number)):
-        assert outcome == Observation(quantity, kind.to_steps(number), LIVE)
+    """A plausible number is kept as the nearest step, computed exactly; any other is refused."""
+    (quantity, unit), kind = one, QUANTITIES[one[0]]
+    outcome = judge(quantity, number, unit=unit)
+    if number is None or isinstance(number, NotANumber):
+        infinities = (NotANumber.POSITIVE_INFINITY, NotANumber.NEGATIVE_INFINITY)
+        reason = Refusal.SATURATED if number in infinities else Refusal.NO_VALUE
+        assert outcome == Refused(quantity, reason)
+        return
+    value = (_exact(number) + unit.offset) * unit.numerator / unit.denominator
+    steps = round(value * kind.per_unit)
+    if kind.is_plausible(steps):
+        assert outcome == Observation(quantity, steps, LIVE)
     else:
-        assert isinstance(outcome, Refused)
+        assert outcome == Refused(quantity, Refusal.IMPLAUSIBLE)
 
 
-@pytest.mark.parametrize("number", [60.0, NotANumber.NAN, None])
-def test_fault_refuses_whatever_the_number(number: float | NotANumber | None) -> None:
-    """The reason of the sensor goes before what its number says."""
+@pytest.mark.parametrize("quantity", list(Code))
+def test_every_step_of_a_quantity_crosses_the_decoder_unchanged(quantity: Code) -> None:
+    """Each plausible value at full resolution, as a FLOAT, comes out as the same whole steps."""
+    kind = QUANTITIES[quantity]
+    power = -len(str(kind.per_unit)) + 1
+    for steps in range(kind.low, kind.high + 1):
+        bits = to_float(scaled(steps, power))
+        assert judge(quantity, from_float(bits)) == Observation(quantity, steps, LIVE)
+
+
+@pytest.mark.parametrize(
+    ("number", "steps"),
+    [
+        pytest.param(36_975, 3698, id="a tie, which a float would round down"),
+        pytest.param(36_965, 3696, id="a tie goes to the even step"),
+        pytest.param(36_985, 3698, id="a tie that is even below"),
+    ],
+)
+def test_ties_go_to_the_even_step(number: int, steps: int) -> None:
+    """Half a step is decided by the decimal that the sensor sent, not by its binary neighbour."""
+    outcome = judge(Code.BODY_TEMPERATURE, scaled(number, -3))
+    assert outcome == Observation(Code.BODY_TEMPERATURE, steps, LIVE)
+
+
+@pytest.mark.parametrize("number", [60, NotANumber.NAN, None])
+def test_fault_refuses_whatever_the_number(number: Number | None) -> None:
+    """The reason that the sensor gives goes before what its number says."""
     refused = Refused(Code.HEART_RATE, Refusal.OFF_BODY)
     assert judge(Code.HEART_RATE, number, fault=Refusal.OFF_BODY) == refused
 

@@ -12,10 +12,11 @@ from edge_agent.gatt import (
     weight,
 )
 from edge_agent.gatt.errors import BadCrc, DecodeError, ReservedValue, TrailingBytes, Truncated
-from edge_agent.gatt.meaning import Observation, Refusal, Refused
+from edge_agent.gatt.meaning import Observation, Refused
 from edge_agent.gatt.quirks import CrcKind, Quirks
 from edge_agent.gatt.registry import BY_UUID, CHARACTERISTICS, observations, uuid_of
 from wire.quantities import Code
+from wire.refusals import Refusal
 
 _DATE = "ea07 0b 15 12 24 36"
 
@@ -35,7 +36,7 @@ def test_each_characteristic_has_a_number_and_a_name_of_its_own() -> None:
 def test_quirks_reach_the_decoders_that_need_them() -> None:
     """One vendor's check is wrong by the specification, and right by the quirk."""
     quirks = Quirks(e2e_crc=True, crc=CrcKind.CCITT_FALSE)
-    record = cgm.CgmRecord(concentration_mg_dl=108.0, time_offset_min=5)
+    record = cgm.CgmRecord(concentration_mg_dl=108, time_offset_min=5)
     measurement = cgm.CgmMeasurement((record,))
     value, characteristic = cgm.encode(measurement, quirks), CHARACTERISTICS[0x2AA7]
     assert characteristic.decode(value, quirks) == measurement

@@ -17,10 +17,11 @@ from edge_agent.gatt import (
 )
 from edge_agent.gatt.errors import BadCrc, DecodeError, Truncated
 from edge_agent.gatt.glucose import GlucoseUnit
-from edge_agent.gatt.ieee11073 import NotANumber
-from edge_agent.gatt.meaning import Observation, Outcome, Refusal, Refused
+from edge_agent.gatt.ieee11073 import NotANumber, scaled
+from edge_agent.gatt.meaning import Observation, Outcome, Refused
 from edge_agent.gatt.quirks import CrcKind, Quirks
 from wire.quantities import Code
+from wire.refusals import Refusal
 
 
 def _glucose(value: str) -> glucose.GlucoseMeasurement:
@@ -33,9 +34,9 @@ def _reasons(outcomes: list[Outcome]) -> list[Refusal | None]:
 
 def test_trap_01_sfloat_exponent_is_not_biased() -> None:
     """Exponent 0xF is -1, and 0xB is -5; a bias of 8 would be wrong by powers of ten."""
-    assert ieee11073.from_sfloat(0xF16C) == 36.4
-    assert ieee11073.from_sfloat(0xB078) == 0.0012
-    assert ieee11073.from_float(0xFE000E71) == 36.97
+    assert ieee11073.from_sfloat(0xF16C) == scaled(364, -1)
+    assert ieee11073.from_sfloat(0xB078) == scaled(12, -4)
+    assert ieee11073.from_float(0xFE000E71) == scaled(3697, -2)
 
 
 def test_trap_02_glucose_is_in_kg_per_l() -> None:

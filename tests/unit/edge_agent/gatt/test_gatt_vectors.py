@@ -19,7 +19,7 @@ from edge_agent.gatt.date_time import CurrentTime, DateTime, ReferenceTime, Zone
 from edge_agent.gatt.errors import DecodeError
 from edge_agent.gatt.glucose import GlucoseFeatures, GlucoseMeasurement
 from edge_agent.gatt.glucose_context import GlucoseContext
-from edge_agent.gatt.heart_rate import BodySensorLocation, HeartRateMeasurement, rr_ms
+from edge_agent.gatt.heart_rate import BodySensorLocation, HeartRateMeasurement
 from edge_agent.gatt.ieee11073 import NotANumber, Number, from_float, from_sfloat
 from edge_agent.gatt.pulse_oximeter import ContinuousOximetry, Oximetry, SpotCheck
 from edge_agent.gatt.quirks import CrcKind
@@ -101,7 +101,9 @@ def _tail(value: bytes) -> int:
 
 
 def _number(number: Number | None) -> Any:
-    return number.value if isinstance(number, NotANumber) else number
+    if isinstance(number, NotANumber):
+        return number.value
+    return number if number is None else float(number)
 
 
 def _iso(moment: DateTime | None) -> str | None:
@@ -133,7 +135,7 @@ def _show_heart_rate(m: HeartRateMeasurement) -> dict[str, Any]:
         "sensor_contact": m.sensor_contact,
         "energy_expended_kj": m.energy_expended_kj,
         "rr_raw": list(m.rr_intervals),
-        "rr_ms": [rr_ms(units) for units in m.rr_intervals],
+        "rr_ms": [units * 1000 / 1024 for units in m.rr_intervals],
     }
 
 

@@ -12,10 +12,11 @@ from edge_agent.gatt.glucose_context import (
     GlucoseContext,
     Meal,
 )
-from edge_agent.gatt.ieee11073 import NotANumber, Number
-from edge_agent.gatt.meaning import Observation, Refusal, Refused, When
+from edge_agent.gatt.ieee11073 import NotANumber, Number, decimal_of
+from edge_agent.gatt.meaning import Observation, Refused, When
 from edge_agent.gatt.quirks import NO_QUIRKS, Quirks
 from wire.quantities import Code
+from wire.refusals import Refusal
 
 _BASE = DateTime(2026, 11, 21, 18, 36, 54)
 _SHOWN = When(
@@ -23,8 +24,11 @@ _SHOWN = When(
 )
 
 
+_KG_PER_L = decimal_of(0.00108)
+
+
 def _record(
-    value: Number = 0.00108,
+    value: Number = _KG_PER_L,
     unit: GlucoseUnit = GlucoseUnit.KG_PER_L,
     sample_type: int = 1,
     location: int = 1,
@@ -52,7 +56,7 @@ def _refused(reason: Refusal) -> list[Refused]:
         ),
         pytest.param(
             "06 0700 ea07 0b 15 12 24 36 3cc0 f8",
-            _record(0.006, GlucoseUnit.MOL_PER_L, 8, 15),
+            _record(decimal_of(0.006), GlucoseUnit.MOL_PER_L, 8, 15),
             id="60e-4 mol/L, undetermined plasma, location not told",
         ),
         pytest.param(
@@ -76,9 +80,11 @@ def test_decode_golden_value(value: str, expected: GlucoseMeasurement) -> None:
 @pytest.mark.parametrize(
     ("record", "steps"),
     [
-        pytest.param(_record(0.00108), 599, id="108 mg/dL is 5.99 mmol/L"),
-        pytest.param(_record(0.006, GlucoseUnit.MOL_PER_L), 600, id="6 mmol/L"),
-        pytest.param(_record(0.00111, sample_type=8, location=15), 616, id="as one meter shows"),
+        pytest.param(_record(decimal_of(0.00108)), 599, id="108 mg/dL is 5.99 mmol/L"),
+        pytest.param(_record(decimal_of(0.006), GlucoseUnit.MOL_PER_L), 600, id="6 mmol/L"),
+        pytest.param(
+            _record(decimal_of(0.00111), sample_type=8, location=15), 616, id="as one meter shows"
+        ),
     ],
 )
 def test_concentration_is_converted_to_mmol_per_l(record: GlucoseMeasurement, steps: int) -> None:
@@ -104,7 +110,7 @@ def test_interstitial_fluid_is_another_quantity() -> None:
         pytest.param(_record(NotANumber.RESERVED), Refusal.NO_VALUE, id="reserved number"),
         pytest.param(_record(NotANumber.POSITIVE_INFINITY), Refusal.SATURATED, id="+INF"),
         pytest.param(_record(NotANumber.NEGATIVE_INFINITY), Refusal.SATURATED, id="-INF"),
-        pytest.param(_record(0.0), Refusal.IMPLAUSIBLE, id="0"),
+        pytest.param(_record(0), Refusal.IMPLAUSIBLE, id="0"),
         pytest.param(
             msgspec.structs.replace(_record(), concentration=None), Refusal.NO_VALUE, id="absent"
         ),

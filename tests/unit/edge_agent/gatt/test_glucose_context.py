@@ -8,6 +8,7 @@ from edge_agent.gatt.glucose_context import (
     Medication,
     MedicationUnit,
 )
+from edge_agent.gatt.ieee11073 import decimal_of
 
 
 def test_decode_golden_context() -> None:
@@ -16,10 +17,10 @@ def test_decode_golden_context() -> None:
     assert glucose_context.decode(value) == GlucoseContext(
         sequence=7,
         extended_flags=0,
-        carbohydrate=Carbohydrate(2, 0.05),
+        carbohydrate=Carbohydrate(2, decimal_of(0.05)),
         meal=1,
         tester_health=(1, 5),
         exercise=Exercise(3600, 80),
-        medication=Medication(2, 0.000012, MedicationUnit.LITRE),
-        hba1c_percent=6.7,
+        medication=Medication(2, decimal_of(0.000012), MedicationUnit.LITRE),
+        hba1c_percent=decimal_of(6.7),
     )

@@ -9,9 +9,10 @@ import pytest
 from edge_agent.gatt import heart_rate
 from edge_agent.gatt.errors import Truncated
 from edge_agent.gatt.heart_rate import BodySensorLocation, HeartRateMeasurement, Location
-from edge_agent.gatt.meaning import Observation, Refusal, Refused, When
+from edge_agent.gatt.meaning import Observation, Refused, When
 from edge_agent.gatt.quirks import Quirks
 from wire.quantities import Code
+from wire.refusals import Refusal
 
 
 @pytest.mark.parametrize(

@@ -7,16 +7,17 @@ import pytest
 
 from edge_agent.gatt import pulse_oximeter
 from edge_agent.gatt.date_time import DateTime
-from edge_agent.gatt.ieee11073 import NotANumber
-from edge_agent.gatt.meaning import LIVE, Observation, Refusal, Refused, When
+from edge_agent.gatt.ieee11073 import NotANumber, decimal_of
+from edge_agent.gatt.meaning import LIVE, Observation, Refused, When
 from edge_agent.gatt.pulse_oximeter import (
     ContinuousOximetry,
     Oximetry,
     SpotCheck,
 )
 from wire.quantities import Code
+from wire.refusals import Refusal
 
-_GOOD = Oximetry(97.5, 61.0)
+_GOOD = Oximetry(decimal_of(97.5), 61)
 _STAMP = DateTime(2026, 11, 21, 18, 36, 54)
 _SHOWN = When(
     sensor_time=datetime.datetime(2026, 11, 21, 18, 36, 54)  # noqa: DTZ001 (a sensor's clock)
@@ -36,7 +37,7 @@ def test_decode_golden_spot_check() -> None:
         timestamp=_STAMP,
         status=1 << 7 | 1 << 9,
         sensor_status=1 << 5,
-        pulse_amplitude_percent=8.7,
+        pulse_amplitude_percent=decimal_of(8.7),
         clock_not_set=True,
     )
 
@@ -45,13 +46,13 @@ def test_decode_golden_continuous() -> None:
     """The fast averaging, and none of the others; NaN for a pulse that is not there."""
     value = bytes.fromhex("01 6200 ff07 6100 4d00")
     assert pulse_oximeter.decode_continuous(value) == ContinuousOximetry(
-        normal=Oximetry(98.0, NotANumber.NAN), fast=Oximetry(97.0, 77.0)
+        normal=Oximetry(98, NotANumber.NAN), fast=Oximetry(97, 77)
     )
 
 
 def test_saturation_and_pulse_are_observed() -> None:
     """Both of the normal averaging, dated when they were sent."""
-    measurement = ContinuousOximetry(normal=_GOOD, fast=Oximetry(90.0, 150.0))
+    measurement = ContinuousOximetry(normal=_GOOD, fast=Oximetry(90, 150))
     assert pulse_oximeter.observations(measurement) == [
         Observation(Code.SPO2, 975),
         Observation(Code.PULSE_RATE, 61),
@@ -60,7 +61,7 @@ def test_saturation_and_pulse_are_observed() -> None:
 
 def test_no_pulse_without_a_saturation() -> None:
     """127 % and 255 beats are what some oximeters send without a finger."""
-    measurement = ContinuousOximetry(normal=Oximetry(127.0, 255.0))
+    measurement = ContinuousOximetry(normal=Oximetry(127, 255))
     assert pulse_oximeter.observations(measurement) == [
         Refused(Code.SPO2, Refusal.IMPLAUSIBLE),
         Refused(Code.PULSE_RATE, Refusal.IMPLAUSIBLE),
@@ -69,7 +70,7 @@ def test_no_pulse_without_a_saturation() -> None:
 
 def test_pulse_that_is_missing_spoils_no_saturation() -> None:
     """The saturation is judged by itself."""
-    outcomes = pulse_oximeter.observations(ContinuousOximetry(normal=Oximetry(98.0, 0.0)))
+    outcomes = pulse_oximeter.observations(ContinuousOximetry(normal=Oximetry(98, 0)))
     assert outcomes == [
         Observation(Code.SPO2, 980),
         Refused(Code.PULSE_RATE, Refusal.IMPLAUSIBLE),

@@ -6,7 +6,7 @@ import pytest
 
 from edge_agent.gatt import thermometer
 from edge_agent.gatt.date_time import DateTime
-from edge_agent.gatt.ieee11073 import NotANumber
+from edge_agent.gatt.ieee11073 import NotANumber, decimal_of
 from edge_agent.gatt.meaning import Observation, When
 from edge_agent.gatt.thermometer import Site, TemperatureMeasurement
 from wire.quantities import Code
@@ -21,12 +21,14 @@ _SHOWN = When(
     ("value", "expected"),
     [
         pytest.param(
-            "00 6c0100ff", TemperatureMeasurement(temperature=36.4), id="nothing but Celsius"
+            "00 6c0100ff",
+            TemperatureMeasurement(temperature=decimal_of(36.4)),
+            id="nothing but Celsius",
         ),
         pytest.param(
             "07 d90300ff ea07 0b 15 12 24 36 09",
             TemperatureMeasurement(
-                temperature=98.5,
+                temperature=decimal_of(98.5),
                 unit=thermometer.TemperatureUnit.FAHRENHEIT,
                 timestamp=_STAMP,
                 site=Site.TYMPANUM,
@@ -48,11 +50,11 @@ def test_temperature_golden_value(value: str, expected: TemperatureMeasurement) 
 def test_temperature_is_observed_in_celsius() -> None:
     """98.6 °F are 37.00 °C."""
     fahrenheit = TemperatureMeasurement(
-        temperature=98.6, unit=thermometer.TemperatureUnit.FAHRENHEIT, timestamp=_STAMP
+        temperature=decimal_of(98.6), unit=thermometer.TemperatureUnit.FAHRENHEIT, timestamp=_STAMP
     )
     assert thermometer.observations(fahrenheit) == [
         Observation(Code.BODY_TEMPERATURE, 3700, _SHOWN)
     ]
-    assert thermometer.observations(TemperatureMeasurement(temperature=36.97)) == [
+    assert thermometer.observations(TemperatureMeasurement(temperature=decimal_of(36.97))) == [
         Observation(Code.BODY_TEMPERATURE, 3697)
     ]

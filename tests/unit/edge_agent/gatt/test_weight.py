@@ -6,9 +6,10 @@ import pytest
 
 from edge_agent.gatt import weight
 from edge_agent.gatt.date_time import DateTime
-from edge_agent.gatt.meaning import Observation, Refusal, Refused, When
+from edge_agent.gatt.meaning import Observation, Refused, When
 from edge_agent.gatt.weight import BodySize, WeightMeasurement
 from wire.quantities import Code
+from wire.refusals import Refusal
 
 _STAMP = DateTime(2026, 11, 21, 18, 36, 54)
 _SHOWN = When(

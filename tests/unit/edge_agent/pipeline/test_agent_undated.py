@@ -85,7 +85,7 @@ class Scene:
     def measured(self, *offsets_ms: int) -> list[Measurement]:
         """Return heart rates that came so much before now, as the clock stamps them."""
         now_ms = self.clock.now_ms()
-        return [Measurement(SENSOR, Code.HEART_RATE, now_ms - ms, 60.0) for ms in offsets_ms]
+        return [Measurement(SENSOR, Code.HEART_RATE, now_ms - ms, 60) for ms in offsets_ms]
 
     async def kept(self) -> list[int]:
         """Return how long before now each observation is dated that the spool holds."""

@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given
 
 from edge_agent.pipeline.minimise import GRACE_MS, MinimisedObservation, Minimiser, coarsen
-from edge_agent.values.measurement import Measurement, Reason, Verdict
+from edge_agent.values.measurement import Measurement, Verdict
 from wire.policy import Aggregate, Rule
 from wire.quantities import BY_NAME, QUANTITIES, Quantity
+from wire.refusals import Refusal
 
 HEART_RATE = BY_NAME["heart_rate"]
 MINUTE_MS = 60_000
@@ -92,7 +93,7 @@ def test_first_is_emitted_at_once() -> None:
     assert offer(minimiser, 61_000, 70) == (Verdict.PENDING, MinimisedObservation(61_000, 70))
     assert offer(minimiser, 119_999, 90) == (Verdict.COARSENED, None)
     assert offer(minimiser, 120_000, 80) == (Verdict.PENDING, MinimisedObservation(120_000, 80))
-    assert offer(minimiser, 59_000, 80) == (Reason.LATE, None)
+    assert offer(minimiser, 59_000, 80) == (Refusal.LATE, None)
 
 
 @pytest.mark.parametrize(
@@ -132,7 +133,7 @@ def test_next_interval_completes_the_one_before() -> None:
     offer(minimiser, 61_000, 70)
 
     assert offer(minimiser, 181_000, 80) == (Verdict.PENDING, MinimisedObservation(61_000, 70))
-    assert offer(minimiser, 130_000, 80) == (Reason.LATE, None)
+    assert offer(minimiser, 130_000, 80) == (Refusal.LATE, None)
 
 
 def test_spent_interval_is_not_observed_again() -> None:
@@ -140,7 +141,7 @@ def test_spent_interval_is_not_observed_again() -> None:
     minimiser = Minimiser(Rule(1, interval_ms=MINUTE_MS), HEART_RATE, spent_ms=120_000)
 
     assert offer(minimiser, 119_000, 70) == (Verdict.COARSENED, None)
-    assert offer(minimiser, 59_000, 70) == (Reason.LATE, None)
+    assert offer(minimiser, 59_000, 70) == (Refusal.LATE, None)
     assert offer(minimiser, 120_000, 70)[0] is Verdict.PENDING
 
 
@@ -176,4 +177,4 @@ def test_what_was_taken_on_purpose_is_known_as_such(aggregate: Aggregate) -> Non
 def test_rule_that_allows_no_plausible_value_refuses() -> None:
     """A policy with no allowed value in the range keeps nothing."""
     narrow = Quantity(HEART_RATE.code, "n", "/min", None, 1, 20, 300)
-    assert offer(Minimiser(Rule(1, 1000), narrow), 1, 70) == (Reason.IMPLAUSIBLE, None)
+    assert offer(Minimiser(Rule(1, 1000), narrow), 1, 70) == (Refusal.IMPLAUSIBLE, None)

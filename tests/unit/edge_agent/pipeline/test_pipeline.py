@@ -8,7 +8,7 @@ from hypothesis import given
 
 from edge_agent.pipeline.pipeline import BatchLimits, Flush, Pipeline, marks_of
 from edge_agent.values.checkpoint import Checkpoint
-from edge_agent.values.measurement import Fault, Measurement, Outcome, Reason, Verdict
+from edge_agent.values.measurement import Measurement, Outcome, Verdict
 from tests.fakes.edge_agent import (
     HANDLE,
     HOUR_MS,
@@ -22,7 +22,8 @@ from tests.fakes.edge_agent import (
 from wire.envelope import Body, check_body
 from wire.lease import Lease
 from wire.policy import Aggregate, Rule
-from wire.quantities import BY_NAME
+from wire.quantities import BY_NAME, QUANTITIES
+from wire.refusals import Refusal
 
 START_MS = 1_767_225_600_000
 LIMITS = BatchLimits(max_observations=5, max_age_s=1.0, max_ahead_ms=1000)
@@ -66,13 +67,14 @@ class Bench:
         sensor: str = SENSOR,
         quantity: int = 1,
         at_ms: int | None = None,
-        fault: Fault | None = None,
+        fault: Refusal | None = None,
         is_single: bool = False,
     ) -> Outcome:
         """Let a sensor measure now."""
         at_ms = self.clock.now_ms() if at_ms is None else at_ms
+        steps = None if value is None else QUANTITIES[quantity].to_steps(value)
         outcomes = self.pipeline.offer(
-            Measurement(sensor, quantity, at_ms, value, fault, record, is_single),
+            Measurement(sensor, quantity, at_ms, steps, fault, record, is_single),
             now_ms=self.clock.now_ms(),
             now=self.clock.now(),
         )
@@ -107,20 +109,20 @@ def two_subjects(version: int = 1) -> Lease:
 @pytest.mark.parametrize(
     ("measurement", "reason"),
     [
-        pytest.param({"sensor": "x"}, Reason.UNKNOWN_SENSOR, id="sensor"),
-        pytest.param({"quantity": 5}, Reason.NOT_ALLOWED, id="quantity"),
-        pytest.param({"value": 19.0}, Reason.IMPLAUSIBLE, id="too low"),
-        pytest.param({"value": 301.0}, Reason.IMPLAUSIBLE, id="too high"),
-        pytest.param({"value": float("nan")}, Reason.IMPLAUSIBLE, id="no number"),
-        pytest.param({"value": 1e308}, Reason.IMPLAUSIBLE, id="beyond a float, in steps"),
-        pytest.param({"at_ms": START_MS + 1001}, Reason.UNDATED, id="from the future"),
-        pytest.param({"at_ms": -1}, Reason.NO_LEASE, id="before 1970"),
-        pytest.param({"at_ms": START_MS - 60_001}, Reason.NO_LEASE, id="before the lease"),
-        pytest.param({"value": None, "fault": Fault.WARM_UP}, Reason.WARM_UP, id="warm-up"),
-        pytest.param({"value": None, "fault": Fault.OFF_BODY}, Reason.OFF_BODY, id="off"),
+        pytest.param({"sensor": "x"}, Refusal.UNKNOWN_SENSOR, id="sensor"),
+        pytest.param({"quantity": 5}, Refusal.NOT_ALLOWED, id="quantity"),
+        pytest.param({"value": 19.0}, Refusal.IMPLAUSIBLE, id="too low"),
+        pytest.param({"value": 301.0}, Refusal.IMPLAUSIBLE, id="too high"),
+        pytest.param({"value": 1e308}, Refusal.IMPLAUSIBLE, id="beyond every range"),
+        pytest.param({"value": None}, Refusal.IMPLAUSIBLE, id="neither value nor fault"),
+        pytest.param({"at_ms": START_MS + 1001}, Refusal.UNDATED, id="from the future"),
+        pytest.param({"at_ms": -1}, Refusal.NO_LEASE, id="before 1970"),
+        pytest.param({"at_ms": START_MS - 60_001}, Refusal.NO_LEASE, id="before the lease"),
+        pytest.param({"value": None, "fault": Refusal.WARM_UP}, Refusal.WARM_UP, id="warm-up"),
+        pytest.param({"value": None, "fault": Refusal.OFF_BODY}, Refusal.OFF_BODY, id="off"),
     ],
 )
-def test_refused_with_a_reason(measurement: dict[str, object], reason: Reason) -> None:
+def test_refused_with_a_reason(measurement: dict[str, object], reason: Refusal) -> None:
     """What is not kept is refused for the one reason that fits, and nothing comes of it."""
     bench = Bench(lease(grant()))
     said = {"value": 70.0, **measurement}
@@ -132,14 +134,14 @@ def test_refused_with_a_reason(measurement: dict[str, object], reason: Reason) -
 
 def test_nothing_is_measured_without_a_lease_in_force() -> None:
     """Before the first lease, and from the end of one on, every measurement is refused."""
-    measurement = Measurement(SENSOR, 1, START_MS, 70.0)
-    assert Pipeline(LIMITS).offer(measurement, now_ms=START_MS, now=0.0) == [Reason.NO_LEASE]
+    measurement = Measurement(SENSOR, 1, START_MS, 70)
+    assert Pipeline(LIMITS).offer(measurement, now_ms=START_MS, now=0.0) == [Refusal.NO_LEASE]
     bench = Bench(lease(grant()))
     bench.clock.pass_s(HOUR_MS / 1000 - 0.001)
     assert bench.say(70.0) is Verdict.PENDING
     bench.clock.pass_s(0.001)
-    assert bench.say(70.0) is Reason.NO_LEASE
-    assert bench.say(70.0, at_ms=START_MS) is Reason.NO_LEASE
+    assert bench.say(70.0) is Refusal.NO_LEASE
+    assert bench.say(70.0, at_ms=START_MS) is Refusal.NO_LEASE
 
 
 def test_record_that_came_after_the_end_of_a_lease_comes_again() -> None:
@@ -147,13 +149,13 @@ def test_record_that_came_after_the_end_of_a_lease_comes_again() -> None:
     ended = lease(grant())
     bench = Bench(ended)
     bench.clock.pass_s(HOUR_MS / 1000)
-    assert bench.say(70.0, record=1, at_ms=START_MS) is Reason.NO_LEASE
+    assert bench.say(70.0, record=1, at_ms=START_MS) is Refusal.NO_LEASE
     bench.take_all()
     assert bench.cursors == {}
 
     bench.adopt(lease(grant(), version=2, issued_at_ms=START_MS + HOUR_MS), ended)
     assert bench.say(70.0, record=1, at_ms=START_MS) is Verdict.PENDING
-    assert bench.say(70.0, record=1, at_ms=START_MS) is Reason.ALREADY_SEEN
+    assert bench.say(70.0, record=1, at_ms=START_MS) is Refusal.ALREADY_SEEN
     bench.take_all()
     bench.clock.pass_s(60)
     bench.pipeline.tick(now_ms=bench.clock.now_ms(), now=bench.clock.now())
@@ -204,7 +206,7 @@ def test_withdrawn_handle_leaves_memory() -> None:
     assert bench.adopt(lease(grant(rules=[Rule(1)]), version=2)) == 2
     assert [(handle, value) for handle, _, _, value in bench.out()] == [(HANDLE, 70)]
     assert bench.bodies[0].lease == 1
-    assert bench.say(80.0, sensor=OTHER_SENSOR) is Reason.UNKNOWN_SENSOR
+    assert bench.say(80.0, sensor=OTHER_SENSOR) is Refusal.UNKNOWN_SENSOR
 
 
 def test_rebound_sensor_brings_nothing_along() -> None:
@@ -212,9 +214,9 @@ def test_rebound_sensor_brings_nothing_along() -> None:
     bench = Bench(two_subjects())
     bench.say(70.0, record=1)
     bench.adopt(lease(grant(OTHER_HANDLE, [SENSOR]), version=2))
-    assert bench.say(70.0, record=1) is Reason.ALREADY_SEEN
+    assert bench.say(70.0, record=1) is Refusal.ALREADY_SEEN
     bench.begin()
-    assert bench.say(70.0, record=1) is Reason.ALREADY_SEEN
+    assert bench.say(70.0, record=1) is Refusal.ALREADY_SEEN
     bench.take_all()
     assert bench.out() == []
     assert bench.say(71.0, record=2) is Verdict.PENDING
@@ -253,7 +255,7 @@ def test_cursor_waits_for_an_open_interval() -> None:
     assert bench.cursors == {SENSOR: 1}
     bench.begin()
     assert bench.say(70.0, record=2) is Verdict.PENDING
-    assert bench.say(96.0, quantity=5, record=3, at_ms=START_MS + 1) is Reason.ALREADY_SEEN
+    assert bench.say(96.0, quantity=5, record=3, at_ms=START_MS + 1) is Refusal.ALREADY_SEEN
     assert len(bench.out()) == 2
 
 

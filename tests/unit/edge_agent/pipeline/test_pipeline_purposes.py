@@ -4,10 +4,11 @@ import hypothesis.strategies as st
 from hypothesis import given
 
 from edge_agent.pipeline.pipeline import BatchLimits
-from edge_agent.values.measurement import Reason, Verdict
+from edge_agent.values.measurement import Verdict
 from tests.fakes.edge_agent import HANDLE, OTHER_HANDLE, SENSOR, grant, lease
 from tests.unit.edge_agent.pipeline.test_pipeline import START_MS, Bench
 from wire.policy import Aggregate, Rule
+from wire.refusals import Refusal
 
 SECOND = Rule(1)
 MINUTE = Rule(1, 5, 60_000, 60_000, Aggregate.MEAN)
@@ -52,10 +53,10 @@ def test_quantity_of_one_purpose_is_not_sent_for_another() -> None:
     """What only one purpose needs goes under its handle, and is refused to nobody."""
     bench = Bench(lease(grant(rules=[SECOND, Rule(5)]), grant(OTHER_HANDLE, rules=[MINUTE])))
     assert bench.say(97.0, quantity=5) is Verdict.PENDING
-    assert bench.say(97.0, quantity=6) is Reason.NOT_ALLOWED
+    assert bench.say(97.0, quantity=6) is Refusal.NOT_ALLOWED
     bench.take_all()
     assert [(handle, quantity) for handle, quantity, _, _ in bench.out()] == [(HANDLE, 5)]
-    assert bench.outcomes == {Verdict.PENDING: 1, Reason.NOT_ALLOWED: 1}
+    assert bench.outcomes == {Verdict.PENDING: 1, Refusal.NOT_ALLOWED: 1}
 
 
 def test_withdrawing_one_purpose_leaves_the_other() -> None:

@@ -15,9 +15,11 @@ from edge_agent.sources.recorded import (
     format_listen,
     parse_line,
 )
-from edge_agent.values.measurement import Fault, Measurement
+from edge_agent.values.measurement import Measurement
 from runtime.errors import ConfigError
 from tests.fakes.edge_agent import OTHER_SENSOR, SENSOR
+from wire.quantities import Quantity, all_quantities
+from wire.refusals import FROM_SENSOR, Refusal
 
 GOOD = {"sensor": SENSOR, "record": 3, "quantity": "heart_rate", "value": 72.0, "at_ms": 5}
 
@@ -30,11 +32,46 @@ def line(**changes: object) -> bytes:
 
 def test_value_and_fault_golden() -> None:
     """A value, a whole number, and a fault in place of a value."""
-    assert parse_line(line()) == Measurement(SENSOR, 1, 5, 72.0, None, 3)
-    assert parse_line(line(value=72)) == Measurement(SENSOR, 1, 5, 72.0, None, 3)
+    assert parse_line(line()) == Measurement(SENSOR, 1, 5, 72, None, 3)
+    assert parse_line(line(value=72)) == Measurement(SENSOR, 1, 5, 72, None, 3)
     assert parse_line(line(value=None, fault="off_body")) == Measurement(
-        SENSOR, 1, 5, None, Fault.OFF_BODY, 3
+        SENSOR, 1, 5, None, Refusal.OFF_BODY, 3
     )
+
+
+@pytest.mark.parametrize(
+    ("quantity", "value", "steps"),
+    [
+        pytest.param("glucose_capillary", b"5.555", 556, id="a tie goes to the even step"),
+        pytest.param("glucose_capillary", b"5.545", 554, id="a tie that is even below"),
+        pytest.param("body_temperature", b"36.9749999999999999999999999", 3697, id="many digits"),
+        pytest.param("heart_rate", b"1e308", 301, id="beyond the range"),
+        pytest.param("heart_rate", b"-1e400", 19, id="below the range, beyond a float"),
+        pytest.param("heart_rate", b"9e999999999", 301, id="more digits than memory"),
+        pytest.param("heart_rate", b"9e-999999999", 0, id="nothing"),
+        pytest.param("heart_rate", b"99999999999999999999999999", 301, id="a long whole number"),
+    ],
+)
+def test_value_becomes_exact_steps(quantity: str, value: bytes, steps: int) -> None:
+    """The digits of a line become whole steps without a float, and no number fills the memory."""
+    read = parse_line(line(quantity=quantity).replace(b"72.0", value))
+    assert read is not None
+    assert read.steps == steps
+
+
+@given(st.sampled_from(list(all_quantities())), st.data())
+def test_every_step_survives_a_line(quantity: Quantity, data: st.DataObject) -> None:
+    """A value written at full resolution comes out as the same steps."""
+    steps = data.draw(st.integers(quantity.low, quantity.high))
+    read = parse_line(line(quantity=quantity.name, value=quantity.to_unit(steps)))
+    assert read is not None
+    assert read.steps == steps
+
+
+@pytest.mark.parametrize("fault", list(Refusal))
+def test_player_tells_only_what_a_sensor_can(fault: Refusal) -> None:
+    """A player cannot claim a decision of the agent, such as a missing lease."""
+    assert (parse_line(line(value=None, fault=fault)) is not None) == (fault in FROM_SENSOR)
 
 
 @pytest.mark.parametrize(
@@ -46,6 +83,9 @@ def test_value_and_fault_golden() -> None:
         pytest.param(line(fault="tired", value=None), id="unknown fault"),
         pytest.param(line(quantity="mood"), id="unknown quantity"),
         pytest.param(line(value="72"), id="text for a number"),
+        pytest.param(line(value="NaN"), id="text for no number"),
+        pytest.param(line(value=True), id="a truth value"),
+        pytest.param(line(value=[72]), id="a list"),
         pytest.param(line(record=0), id="record 0"),
         pytest.param(line(record=1 << 60), id="record too large"),
         pytest.param(line(at_ms=1 << 60), id="time too large"),

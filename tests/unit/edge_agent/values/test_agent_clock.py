@@ -125,7 +125,7 @@ class Gateway:
 
     async def round(self) -> None:
         """Let the agent come round once, with something to measure."""
-        self.strap.queue = [Measurement(SENSOR, Code.HEART_RATE, self.clock.now_ms(), 60.0)]
+        self.strap.queue = [Measurement(SENSOR, Code.HEART_RATE, self.clock.now_ms(), 60)]
         await self._lone.agent._round()
 
     async def shows(self, wall_ms: int) -> None:

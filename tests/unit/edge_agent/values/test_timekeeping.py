@@ -238,7 +238,7 @@ def test_right_time_is_always_believed(looks: list[tuple[str, int, bool, float]]
 def test_waiting_is_dated_by_one_shift() -> None:
     """What waited keeps its order and its distances, and lies where the time turned out to be."""
     room = UndatedBuffer()
-    assert room.hold([Measurement("s", 1, 1000 + i, 60.0) for i in range(3)]) == 0
+    assert room.hold([Measurement("s", 1, 1000 + i, 60) for i in range(3)]) == 0
     assert [m.at_ms for m in room.release(shift_ms=500)] == [1500, 1501, 1502]
     assert len(room) == 0
 
@@ -246,7 +246,7 @@ def test_waiting_is_dated_by_one_shift() -> None:
 def test_waiting_is_bounded() -> None:
     """Beyond its bound what comes is turned away, and counted."""
     room = UndatedBuffer()
-    many = [Measurement("s", 1, i, 60.0) for i in range(MAX_WAITING + 7)]
+    many = [Measurement("s", 1, i, 60) for i in range(MAX_WAITING + 7)]
     assert room.hold(many) == 7
     assert room.hold(many[:2]) == 2
     assert room.drop() == MAX_WAITING
@@ -256,22 +256,22 @@ def test_waiting_is_bounded() -> None:
 def test_stored_records_find_room_beside_the_live() -> None:
     """However many heart rates wait, a meter's record and what is told once do too; bounded."""
     room = UndatedBuffer()
-    room.hold([Measurement("s", 1, i, 60.0) for i in range(MAX_WAITING + 1)])
-    told = [Measurement("m", 4, 7, 5.0, None, 1), Measurement("t", 9, 8, 36.0, is_single=True)]
+    room.hold([Measurement("s", 1, i, 60) for i in range(MAX_WAITING + 1)])
+    told = [Measurement("m", 4, 7, 5, None, 1), Measurement("t", 9, 8, 36, is_single=True)]
     assert room.hold(told) == 0
-    assert room.hold([Measurement("m", 4, 9, 5.0, None, 2 + i) for i in range(RESERVE)]) == 2
+    assert room.hold([Measurement("m", 4, 9, 5, None, 2 + i) for i in range(RESERVE)]) == 2
     assert room.release(shift_ms=0)[MAX_WAITING:][:2] == told
 
 
 def test_stored_record_waits_once() -> None:
     """A meter that tells the same at each visit takes no room from who tells something new."""
     room = UndatedBuffer()
-    records = [Measurement("m", 4, 7, 5.0, None, 1 + n) for n in range(500)]
+    records = [Measurement("m", 4, 7, 5, None, 1 + n) for n in range(500)]
     for _ in range(100):
         assert room.hold(records) == 0
-    assert room.hold([*records, Measurement("m", 4, 9, 6.0, None, 501)]) == 0
+    assert room.hold([*records, Measurement("m", 4, 9, 6, None, 501)]) == 0
     assert len(room) == 501
-    assert room.hold([Measurement("n", 4, 7, 5.0, None, 1)]) == 0
+    assert room.hold([Measurement("n", 4, 7, 5, None, 1)]) == 0
     assert [m.record for m in room.release(shift_ms=0)] == [*range(1, 502), 1]
     # Refused as undated or kept: what comes after is for others to judge.
     room.hold(records)

@@ -8,6 +8,7 @@ from edge_agent.gatt import cgm, glucose, heart_rate, pulse_oximeter
 from edge_agent.gatt.cgm import Annunciation
 from edge_agent.gatt.glucose_context import Meal
 from edge_agent.gatt.heart_rate import HeartRateMeasurement
+from edge_agent.gatt.ieee11073 import decimal_of
 from edge_agent.gatt.meaning import Observation
 from simulators.people.persona.day import DAY_MS, HOUR_MS
 from simulators.people.persona.oxygen import Saturation, saturations
@@ -114,7 +115,7 @@ def test_no_fault_of_a_cgm_sensor_is_an_observation() -> None:
 
     for _, reading in readings([glucose_at(n, None, fault) for n, fault in enumerate(faults)]):
         record = cgm.CgmRecord(
-            concentration_mg_dl=reading.mmol_per_l * 18,
+            concentration_mg_dl=decimal_of(reading.mmol_per_l * 18),
             time_offset_min=0,
             status=reading.annunciation & 0xFF,
             warning=reading.annunciation >> 16,
