@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import msgspec
 from prometheus_client import CollectorRegistry
 
-from edge_agent import memory
 from edge_agent.agent import Agent
 from edge_agent.config import AgentSettings, BluetoothSettings, SensorSettings
 from edge_agent.enrolment.renewal import renewing, settle
@@ -57,8 +56,6 @@ if TYPE_CHECKING:
     from edge_agent.bluetooth.sensors import BluetoothSensors
 
 _log = Log("agent")
-_GIVE_BACK_AFTER_S = 30.0
-"""By then it has begun to measure and to publish, and what only that needed can go."""
 
 
 def run(settings: AgentSettings, *, read: Callable[[], AgentSettings] | None = None) -> int:
@@ -142,7 +139,6 @@ async def _run(settings: AgentSettings, read: Callable[[], AgentSettings]) -> No
     try:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGHUP, reread)
-        loop.call_later(_GIVE_BACK_AFTER_S, memory.give_back)
         async with serving, renewing(settings), stop_requested() as stop:
             with http.serve(settings.http, registry, missing=missing) as port:
                 _log.info("started", http_port=port, software=VERSION)

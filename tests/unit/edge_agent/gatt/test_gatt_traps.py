@@ -44,7 +44,7 @@ def test_trap_02_glucose_is_in_kg_per_l() -> None:
     record = _glucose("0b0400e407050e0c311d4e0168b0f80000")
     assert record.concentration is not None
     assert (record.concentration.value, record.concentration.unit) == (
-        0.00104,
+        scaled(104, -5),
         GlucoseUnit.KG_PER_L,
     )
     (outcome,) = glucose.observations(record)
@@ -62,7 +62,7 @@ def test_trap_04_all_ones_is_a_number_and_implausible() -> None:
     """A real meter sends 0xFFFF for no value: it is -0.1 kg/L, and no reserved pattern."""
     record = _glucose("030100e407030e1717000000ffff11")
     assert record.concentration is not None
-    assert record.concentration.value == -0.1
+    assert record.concentration.value == scaled(-1, -1)
     assert _reasons(glucose.observations(record)) == [Refusal.IMPLAUSIBLE]
 
 
