@@ -341,6 +341,20 @@ def test_every_path_of_the_architecture_exists() -> None:
     assert sorted(path for path in named if not (ROOT / path).exists()) == []
 
 
+def test_every_decision_is_listed_with_its_title() -> None:
+    """A reader finds a decision by its title, in one list."""
+    folder = ROOT / "docs/decisions"
+    listed = (folder / "README.md").read_text()
+    pages = sorted(folder.glob("0*.md"))
+    assert len(pages) > 25
+    missing = []
+    for page in pages:
+        number, _, title = page.read_text().splitlines()[0].removeprefix("# ").partition(": ")
+        if f"- [{number}]({page.name}): {title}\n" not in listed:
+            missing.append(page.name)
+    assert missing == []
+
+
 def test_every_room_has_a_line_in_the_architecture() -> None:
     """A package of a program that the map does not name could not be found by a reader."""
     text = ARCHITECTURE.read_text()
