@@ -1,1 +1,1 @@
-"""What is stored of a person, in forms that others read: FHIR, Open mHealth, CSV, a package."""
+"""Export formats for a person's data: FHIR, Open mHealth, CSV, and an encrypted package."""

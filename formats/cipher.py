@@ -1,8 +1,9 @@
 """
-A file that only a passphrase opens: Argon2id (RFC 9106), then AES-256-GCM in chunks.
+Encrypts files with a passphrase: Argon2id (RFC 9106), then AES-256-GCM in chunks.
 
-Each chunk is bound to its place and to being the last or not, and to the header; so none can be
-changed, moved, left out or cut off unnoticed, and neither side ever holds more than one.
+The additional data of each chunk are the header, the number of the chunk, and whether it is the
+last one. A chunk that was changed, moved or left out, and a file that was cut off, is therefore
+detected. Neither side holds more than one chunk in memory.
 """
 
 import io
@@ -27,7 +28,7 @@ _MAX_MEMORY_KIB: Final = 1 << 20
 
 
 class Kdf(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How the key follows from the passphrase."""
+    """The parameters of the key derivation from the passphrase."""
 
     salt: bytes
     name: str = "argon2id"
@@ -37,7 +38,7 @@ class Kdf(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is not secret about an export."""
+    """The header of an export, which is authenticated but not encrypted."""
 
     export: str
     made_at: str
@@ -46,14 +47,16 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Sealer(io.RawIOBase):
     """
-    A file to write to, whose bytes are sealed into another. Finished by `finish`, not by `close`.
+    A writable file that encrypts its contents into another file.
+
+    `finish` completes the encrypted file; `close` does not.
 
     Args:
-        into: The other.
+        into: The encrypted file, opened for writing.
 
-        header: What is not secret.
+        header: The header of the export.
 
-        passphrase: What opens it.
+        passphrase: The passphrase that opens the file.
     """
 
     def __init__(self, into: BinaryIO, header: Header, passphrase: str) -> None:
@@ -71,29 +74,29 @@ class Sealer(io.RawIOBase):
 
     def write(self, data: Any) -> int:
         self._waiting += data
-        # One byte more than a chunk: the last chunk is only known at the end.
+        # Keep one byte more than a chunk, because only `finish` knows which chunk is the last.
         while len(self._waiting) > _CHUNK_BYTES:
             self._seal(bytes(self._waiting[:_CHUNK_BYTES]), is_last=False)
             del self._waiting[:_CHUNK_BYTES]
         return len(data)
 
     def finish(self) -> None:
-        """Write the last chunk: without it the file does not open."""
+        """Write the last chunk, without which the file cannot be opened."""
         self._seal(bytes(self._waiting), is_last=True)
         self._waiting.clear()
 
     def _seal(self, chunk: bytes, *, is_last: bool) -> None:
-        nonce, bound_to = _place(self._start, self._number, is_last=is_last)
-        self._into.write(bytes([is_last]) + self._cipher.encrypt(nonce, chunk, bound_to))
+        nonce, associated = _chunk_parameters(self._start, self._number, is_last=is_last)
+        self._into.write(bytes([is_last]) + self._cipher.encrypt(nonce, chunk, associated))
         self._number += 1
 
 
 def unseal(sealed: BinaryIO, passphrase: str) -> Iterator[bytes]:
     """
-    Yield what was sealed, chunk by chunk. Keep nothing of it unless it ends well.
+    Yield the decrypted chunks. The caller must discard them all if an exception follows.
 
     Raises:
-        Unopened: Another passphrase, or the file is damaged, cut off or none.
+        Unopened: The passphrase is wrong, or the file is damaged, incomplete or not an export.
     """
     header, start = _read_header(sealed)
     cipher = AESGCM(_derive(header.kdf, passphrase))
@@ -103,9 +106,9 @@ def unseal(sealed: BinaryIO, passphrase: str) -> Iterator[bytes]:
         if not frame or frame[0] > 1:
             raise Unopened
         is_last = bool(frame[0])
-        nonce, bound_to = _place(start, number, is_last=is_last)
+        nonce, associated = _chunk_parameters(start, number, is_last=is_last)
         try:
-            yield cipher.decrypt(nonce, frame[1:], bound_to)
+            yield cipher.decrypt(nonce, frame[1:], associated)
         except InvalidTag:
             raise Unopened from None
         number += 1
@@ -131,7 +134,7 @@ def _read_header(sealed: BinaryIO) -> tuple[Header, bytes]:
 
 
 def new_kdf() -> Kdf:
-    """Return parameters with a new salt: the second choice of RFC 9106, for 64 MiB."""
+    """Return the second recommended option of RFC 9106, section 4 (64 MiB), with a new salt."""
     return Kdf(secrets.token_bytes(16))
 
 
@@ -148,6 +151,7 @@ def _derive(kdf: Kdf, passphrase: str) -> bytes:
         raise Unopened from None
 
 
-def _place(start: bytes, number: int, *, is_last: bool) -> tuple[bytes, bytes]:
-    # The salt is new for each file, so the key is, and a counter never repeats under it.
+def _chunk_parameters(start: bytes, number: int, *, is_last: bool) -> tuple[bytes, bytes]:
+    """Return the nonce and the associated data of the chunk *number*."""
+    # Each file has a new salt and so a new key, under which no counter repeats.
     return struct.pack(">IQ", 0, number), start + struct.pack(">Q?", number, is_last)

@@ -1,12 +1,14 @@
-"""Errors of the forms."""
+"""Errors of export formats."""
 
 
 class FormatError(Exception):
-    """What is to be read is not in the form that it should be in."""
+    """Base of the errors of export formats."""
 
 
 class Unopened(FormatError):
-    """The passphrase is another, or the file is not as it was written."""
+    """The passphrase is wrong, or the file is damaged."""
 
     def __init__(self) -> None:
-        super().__init__("the export does not open: another passphrase, or a damaged file")
+        super().__init__(
+            "the export cannot be opened: the passphrase is wrong, or the file is damaged"
+        )

@@ -1,4 +1,8 @@
-"""FHIR R4B: a Bundle of the person, her consents and her observations."""
+"""
+FHIR R4B: a Bundle of a person, their consents and their observations.
+
+https://hl7.org/fhir/R4B/ (Bundle, Patient, Consent, Observation)
+"""
 
 import datetime as dt
 import uuid
@@ -25,7 +29,7 @@ Json = dict[str, Any]
 def bundle(
     person: Person, observed: Iterable[Observed], *, made_at: dt.datetime
 ) -> Iterator[bytes]:
-    """Yield the Bundle, in pieces: it may be larger than memory."""
+    """Yield the Bundle as JSON, in pieces, because it may be larger than the memory."""
     patient = f"urn:uuid:{person.subject}"
     head: Json = {
         "resourceType": "Bundle",
@@ -60,7 +64,7 @@ def _patient(person: Person) -> Json:
 
 
 def consent(answered: Consent, *, patient: str) -> Json:
-    """Return *answered* as a Consent."""
+    """Return *answered* as a Consent of the *patient*, who is named by a URN."""
     provision: Json = {
         "type": "permit" if answered.answer is Answer.YES else "deny",
         "period": {"start": _instant(answered.valid_from)},
@@ -88,7 +92,7 @@ def consent(answered: Consent, *, patient: str) -> Json:
 
 
 def observation(one: Observed, *, patient: str, own: UUID) -> Json:
-    """Return *one* as an Observation."""
+    """Return *one* as an Observation with the id *own*, of the *patient* named by a URN."""
     return {
         "resourceType": "Observation",
         "id": str(own),

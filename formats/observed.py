@@ -1,4 +1,4 @@
-"""One observation, as it is handed to the person whom it is of."""
+"""An observation in an export of a person's data."""
 
 import datetime as dt
 
@@ -8,7 +8,7 @@ from wire.quantities import QUANTITIES, Quantity
 
 
 class Observed(msgspec.Struct, frozen=True):
-    """One row of a series: no pseudonym, no handle."""
+    """An observation without a pseudonym or a handle; *value* is in the unit of *quantity*."""
 
     purpose: str
     quantity: Quantity
@@ -18,7 +18,7 @@ class Observed(msgspec.Struct, frozen=True):
 
     @property
     def time(self) -> str:
-        """When it was measured: RFC 3339, in UTC, to the millisecond."""
+        """The time of measurement in RFC 3339, in UTC, to the millisecond."""
         text = self.at.astimezone(dt.UTC).isoformat(timespec="milliseconds")
         return text.replace("+00:00", "Z")
 
@@ -29,9 +29,9 @@ class Observed(msgspec.Struct, frozen=True):
 def from_row(
     purpose: str, quantity: int, at: dt.datetime, value: float, flags: int
 ) -> Observed | None:
-    """Return the observation of a row, or None when its quantity is of a later version."""
+    """Return the observation of a row; None if this version does not know its quantity."""
     known = QUANTITIES.get(quantity)
     if known is None:
         return None
-    # The database keeps four bytes: 5.1 comes back as 5.0999999 unless it is put on its step.
+    # The database stores float32: 5.1 is read as 5.0999999, and is rounded to the resolution.
     return Observed(purpose, known, at, known.to_unit(known.to_steps(value)), flags)

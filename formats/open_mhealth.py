@@ -1,4 +1,8 @@
-"""Open mHealth: a data point for each observation that it has a schema for, one per line."""
+"""
+Open mHealth: a data point on each line, for each observation whose quantity has a schema.
+
+https://www.openmhealth.org/documentation/#/schema-docs/schema-library
+"""
 
 import datetime as dt
 import uuid
@@ -38,11 +42,11 @@ SCHEMAS: Final = {
     "body_temperature": _Schema("body-temperature", "4.0", "body_temperature", "C"),
     "body_weight": _Schema("body-weight", "2.0", "body_weight", "kg"),
 }
-"""By quantity; the others, such as a blood pressure's single values, are in the other files."""
+"""Schema by quantity. Other quantities, for instance single blood pressure values, have none."""
 
 
 def lines(observed: Iterable[Observed], *, made_at: dt.datetime) -> Iterator[bytes]:
-    """Yield a data point for each of *observed* that has a schema, and a line's end."""
+    """Yield a line of JSON for each of *observed* whose quantity has a schema."""
     created = made_at.astimezone(dt.UTC).isoformat(timespec="seconds")
     for one in observed:
         schema = SCHEMAS.get(one.quantity.name)

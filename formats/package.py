@@ -1,4 +1,4 @@
-"""The package that a person gets: one ZIP with every form of their data."""
+"""The package that a person gets: one ZIP file with their data in all formats."""
 
 import datetime as dt
 import zipfile
@@ -25,13 +25,13 @@ identity.json         what is kept about who you are
 
 
 class Contents(msgspec.Struct, frozen=True):
-    """What is handed to a person."""
+    """The data of a person for the package."""
 
     person: Person
     documents: Mapping[str, bytes]
-    """By name: JSON that is handed over as it is kept."""
+    """JSON files by name, which are included as they are stored."""
     observed: Callable[[], Iterable[Observed]]
-    """Called once for each form: it may be more than memory holds."""
+    """Returns all observations; called once for each format, as they may exceed the memory."""
     made_at: dt.datetime
 
     def __repr__(self) -> str:
@@ -39,7 +39,7 @@ class Contents(msgspec.Struct, frozen=True):
 
 
 class _Counted:
-    """Counts what passes."""
+    """Counts the observations that are read from *source*."""
 
     def __init__(self, source: Iterable[Observed]) -> None:
         self._source = source
@@ -52,7 +52,7 @@ class _Counted:
 
 
 def write(out: BinaryIO, contents: Contents) -> int:
-    """Write the package into *out*, which need not seek; return how many observations it has."""
+    """Write the package into *out*, which need not seek; return the number of observations."""
     counted = _Counted(contents.observed())
     made_at = contents.made_at
     parts: dict[str, Iterable[bytes]] = {

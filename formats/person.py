@@ -1,4 +1,4 @@
-"""The person an export is of, and their consents, as the forms of an export need them."""
+"""The person whose data are exported, and their consents."""
 
 import datetime as dt
 import enum
@@ -8,18 +8,18 @@ import msgspec
 
 
 class Answer(enum.Enum):
-    """What a person answered, as far as the forms tell answers apart."""
+    """A person's answer about a purpose, as far as export formats distinguish answers."""
 
     YES = enum.auto()
     NO = enum.auto()
     VOID = enum.auto()
-    """Recorded in error: of another person, or not validly given."""
+    """Recorded in error: of another person, or not given validly."""
     OTHER = enum.auto()
-    """Open, over or withdrawn."""
+    """Not answered yet, ended, or withdrawn."""
 
 
 class Consent(msgspec.Struct, frozen=True):
-    """One recorded answer of the person, for one version of a purpose."""
+    """A recorded answer of the person about one version of a purpose."""
 
     consent: UUID
     purpose: str
@@ -31,12 +31,12 @@ class Consent(msgspec.Struct, frozen=True):
 
 
 class Person(msgspec.Struct, frozen=True):
-    """Whom an export is of. Shows nothing of itself when printed or logged."""
+    """The person whose data are exported. Their data are never shown in a repr or a log."""
 
     subject: UUID
     name: str
     born: str | None
-    """Year and month, as 2014-05."""
+    """Year and month of birth, for instance 2014-05."""
     consents: tuple[Consent, ...]
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""CSV for a spreadsheet, and the dictionary that says what its columns and quantities mean."""
+"""CSV for a spreadsheet, and a data dictionary that explains its columns and quantities."""
 
 import csv
 import io
@@ -18,7 +18,7 @@ COLUMNS = {
 
 
 def lines(observed: Iterable[Observed]) -> Iterator[bytes]:
-    """Yield the table."""
+    """Yield the table of observations as lines of CSV, the header first."""
     yield _line(list(COLUMNS))
     for one in observed:
         quantity = one.quantity
@@ -28,7 +28,7 @@ def lines(observed: Iterable[Observed]) -> Iterator[bytes]:
 
 
 def dictionary() -> Iterator[bytes]:
-    """Yield what each column and each quantity means."""
+    """Yield the data dictionary as lines of CSV, the header first."""
     yield _line(["column or quantity", "meaning", "unit", "LOINC"])
     for name, meaning in COLUMNS.items():
         yield _line([name, meaning, "", ""])

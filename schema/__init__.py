@@ -1,1 +1,1 @@
-"""What is defined in both databases, owned in one place: tables, functions, roles, rights."""
+"""The schema of both databases: migrations for tables, functions, roles and rights."""

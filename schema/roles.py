@@ -1,4 +1,4 @@
-"""The roles of both databases, and how one is let in."""
+"""The roles of both databases, and their passwords."""
 
 from typing import Final
 
@@ -6,14 +6,19 @@ import psycopg
 from psycopg import sql
 
 TELEMETRY: Final = ("vv_owner", "vv_ingest", "vv_trust", "vv_reader", "vv_grafana")
-"""Of the telemetry database; its migrations create them."""
+"""The roles of the telemetry database, which its migrations create."""
 VAULT: Final = "vv_trust"
-"""Of the vault, which no other role may connect to."""
+"""The only role that may connect to the vault."""
 
 
 def let_in(connection: psycopg.Connection, role: str, password: str) -> None:
-    """Let *role* log in with *password* from now on; psycopg.Error if the server refuses."""
-    # The server is sent the verifier, never the password: statements may be logged.
+    """
+    Allow *role* to log in with *password*.
+
+    Raises:
+        psycopg.Error: The server has refused.
+    """
+    # Sends the SCRAM verifier (RFC 5802) instead of the password: statements may be logged.
     verifier = connection.pgconn.encrypt_password(
         password.encode(), role.encode(), b"scram-sha-256"
     ).decode()

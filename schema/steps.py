@@ -1,4 +1,4 @@
-"""The steps that bring each database to the schema of this software, in their folders."""
+"""The migrations of each database, from the folders of this package."""
 
 from pathlib import Path
 from typing import Final
@@ -13,22 +13,22 @@ _VAULT: Final = _ROOT / "vault"
 
 def telemetry(*, variant: str) -> list[Migration]:
     """
-    Return the steps of the telemetry database, in order.
+    Return the migrations of the telemetry database, in order.
 
     Args:
-        variant: `timescale` or `native`: what keeps the observations.
+        variant: `timescale` for hypertables, or `native` for PostgreSQL's partitions.
 
     Raises:
-        MigrationError: The folders are not as they were delivered.
+        MigrationError: A file of the package is missing or has a wrong name.
     """
     return migrations.read(_TELEMETRY, variant=variant)
 
 
 def vault() -> list[Migration]:
     """
-    Return the steps of the vault, in order.
+    Return the migrations of the vault, in order.
 
     Raises:
-        MigrationError: The folder is not as it was delivered.
+        MigrationError: A file of the package is missing or has a wrong name.
     """
     return migrations.read(_VAULT)

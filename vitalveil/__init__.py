@@ -1,1 +1,1 @@
-"""Health telemetry that keeps people's privacy: the one command."""
+"""VitalVeil, privacy-preserving health telemetry: the command `vitalveil`."""

@@ -1,4 +1,4 @@
-"""`vitalveil`: one command, a sub-command for each program."""
+"""The command `vitalveil`, with a sub-command for each program."""
 
 import importlib
 import os
@@ -9,14 +9,14 @@ from typing import Final
 from runtime.version import VERSION
 
 _COMMANDS: Final = {
-    "agent": ("edge_agent.cli", "edge", "the gateway: sensors in, sealed envelopes out"),
-    "ingest": ("ingest.cli", "ingest", "envelopes in, time series out"),
-    "trust": ("trust.cli.main", "trust", "subjects, consents, leases, certificates"),
-    "simulate": ("simulators.cli", "sim", "plays everybody else's part"),
-    "demo": ("simulators.demo.cli", "sim", "the whole system on one machine"),
-    "bench": ("benchmarks.cli", "bench", "what all this costs, against what others would do"),
-    "doctor": ("vitalveil.doctor.cli", "ingest,trust", "what is wrong here, and how to mend it"),
-    "schema": ("vitalveil.schema", "", "the JSON Schema of the JSON envelope"),
+    "agent": ("edge_agent.cli", "edge", "run a gateway: read sensors and publish envelopes"),
+    "ingest": ("ingest.cli", "ingest", "receive envelopes and store permitted observations"),
+    "trust": ("trust.cli.main", "trust", "manage people, consents, leases and certificates"),
+    "simulate": ("simulators.cli", "sim", "simulate people, sensors and many gateways"),
+    "demo": ("simulators.demo.cli", "sim", "run the whole system on this machine"),
+    "bench": ("benchmarks.cli", "bench", "measure VitalVeil, and compare it with alternatives"),
+    "doctor": ("vitalveil.doctor.cli", "ingest,trust", "find faults of an installation"),
+    "schema": ("vitalveil.schema", "", "print the JSON Schema of the JSON envelope"),
 }
 
 
@@ -31,11 +31,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0 if arguments else 2
     command, *rest = arguments
     if command not in _COMMANDS:
-        print(f"vitalveil: there is no command '{command}'\n\n{_usage()}", file=sys.stderr)
+        print(f"vitalveil: the command '{command}' does not exist\n\n{_usage()}", file=sys.stderr)
         return 2
     module_name, extra, _ = _COMMANDS[command]
     try:
-        # By name, so that a Pi with only [edge] installed never loads what the others need.
+        # Imported by name, so that a gateway with only [edge] needs no other packages.
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as exc:
         if not extra or (exc.name or "").split(".")[0] == module_name.split(".")[0]:
@@ -54,7 +54,7 @@ def _run(command: str, run: Callable[[Sequence[str]], int], arguments: Sequence[
         exit_code = run(arguments)
         sys.stdout.flush()
     except BrokenPipeError:
-        # Whoever reads has seen enough; nothing more may be flushed to it at exit.
+        # The reader of the output has closed the pipe; nothing may be flushed to it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:

@@ -1,6 +1,6 @@
 """
-`vitalveil doctor`: what is wrong with an installation, and how to mend it.
+`vitalveil doctor`: finds faults of an installation, and says how to repair them.
 
-Looks, and changes nothing. What it finds is judged by pure functions, so that each fault can be
-planted in a test.
+The doctor changes nothing. Functions without I/O judge the facts that it collects, so that a test
+can plant each fault.
 """

@@ -1,8 +1,8 @@
 """
-The broker as it answers: TLS, and who gets in.
+Checks of the running broker: TLS, and which clients it accepts.
 
-Never connects under the name of a program that may be running: the broker takes the client id from
-the certificate, and would give us its session and everything that is queued there.
+The doctor never sends CONNECT with the certificate of a program: the broker takes the client id
+from the certificate, and would hand the program's session and its queued messages to the doctor.
 """
 
 import datetime as dt
@@ -21,37 +21,39 @@ from vitalveil.doctor.finding import Finding, note, sound, wrong
 _TIMEOUT_S: Final = 3.0
 _SILENCE_S: Final = 0.5
 _CONNECT: Final = bytes.fromhex("10 0d 0004 4d515454 05 02 000a 00 0000")
-"""MQTT 5, 3.1: clean start, keep alive 10 s, no properties, the broker chooses an id."""
+"""CONNECT (MQTT 5, 3.1): clean start, keep alive 10 s, no properties, no client id."""
 _ACCEPTED: Final = 0
 _CONNACK: Final = 0x20
 
 
 def look(settings: BrokerSettings, *, now: dt.datetime) -> Iterable[Finding]:
-    """Shake hands as ourselves; then as nobody; then with TLS 1.2."""
+    """Check a TLS handshake with the certificate of ingest, without one, and with TLS 1.2."""
     own = client_context(settings.tls, section="broker.tls")
     try:
         shown, _ = _talk(settings, own, b"")
     except ssl.SSLError as error:
         yield wrong(
             "broker-tls",
-            f"no TLS with the broker ({error.reason or 'refused'})",
-            "Both must be of one authority, valid, not revoked, and the broker's certificate must "
-            "name the host that is set.",
+            f"the TLS handshake with the broker failed ({error.reason or 'refused'})",
+            "Both certificates must be of the same authority, valid and not revoked, and the "
+            "broker's certificate must name the configured host.",
         )
         return
     except OSError as error:
-        mend = "Check host and port, that it runs, and the firewall."
-        yield wrong("broker-reachable", f"nobody answers ({type(error).__name__})", mend)
+        mend = "Check the host and the port, whether the broker runs, and the firewall."
+        yield wrong(
+            "broker-reachable", f"the broker does not answer ({type(error).__name__})", mend
+        )
         return
-    yield sound("broker-reachable", "the broker answers, with TLS 1.3")
-    # Nobody else tells: it is the one certificate that no process of ours holds.
+    yield sound("broker-reachable", "the broker answers with TLS 1.3")
+    # No metric shows when this certificate ends, because no program has its file.
     yield from files.ends("broker-certificate", x509.load_der_x509_certificate(shown), now=now)
     yield _strangers(settings)
     yield _old_tls(settings)
 
 
 def _talk(settings: BrokerSettings, context: ssl.SSLContext, said: bytes) -> tuple[bytes, bytes]:
-    """Return the broker's certificate, and the first bytes that it says after *said*, if any."""
+    """Send *said*; return the broker's certificate in DER, and the first bytes of its answer."""
     address = (settings.host, settings.port)
     with (
         socket.create_connection(address, timeout=_TIMEOUT_S) as plain,
@@ -60,7 +62,7 @@ def _talk(settings: BrokerSettings, context: ssl.SSLContext, said: bytes) -> tup
         shown = secure.getpeercert(binary_form=True) or b""
         if said:
             secure.sendall(said)
-        # With TLS 1.3 a client hears only now that its certificate is refused.
+        # With TLS 1.3, the client learns only after the handshake that its certificate is refused.
         secure.settimeout(_SILENCE_S if not said else _TIMEOUT_S)
         try:
             return shown, secure.recv(64)
@@ -76,8 +78,8 @@ def _strangers(settings: BrokerSettings) -> Finding:
         answer = b""
     if len(answer) > 3 and answer[0] == _CONNACK and answer[3] == _ACCEPTED:
         mend = "Set `require_certificate true` and `allow_anonymous false`."
-        return wrong("broker-strangers", "it lets in whoever has no certificate", mend)
-    return sound("broker-strangers", "without a certificate nobody gets in")
+        return wrong("broker-strangers", "the broker accepts clients without a certificate", mend)
+    return sound("broker-strangers", "the broker refuses clients without a certificate")
 
 
 def _old_tls(settings: BrokerSettings) -> Finding:
@@ -87,5 +89,5 @@ def _old_tls(settings: BrokerSettings) -> Finding:
     try:
         _talk(settings, context, b"")
     except OSError:
-        return sound("broker-old-tls", "it speaks TLS 1.3 alone")
-    return note("broker-old-tls", "it speaks TLS 1.2 too", "Set `tls_version tlsv1.3`.")
+        return sound("broker-old-tls", "the broker accepts only TLS 1.3")
+    return note("broker-old-tls", "the broker also accepts TLS 1.2", "Set `tls_version tlsv1.3`.")

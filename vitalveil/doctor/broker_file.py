@@ -1,4 +1,4 @@
-"""The broker's configuration and its rules, as text."""
+"""Checks of the broker's configuration (mosquitto.conf) and of its access rules (acl_file)."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -9,27 +9,27 @@ import msgspec
 from vitalveil.doctor.finding import Finding, note, sound, wrong
 
 Options = Mapping[str, str]
-_MUST: Final[tuple[tuple[str, str, str, str], ...]] = (
-    ("broker-anonymous", "allow_anonymous", "false", "anybody may connect"),
+_REQUIRED: Final[tuple[tuple[str, str, str, str], ...]] = (
+    ("broker-anonymous", "allow_anonymous", "false", "anyone may connect"),
     ("broker-certificates", "require_certificate", "true", "clients need no certificate"),
     (
         "broker-identity",
         "use_identity_as_username",
         "true",
-        "the user name is not the certificate's, so anybody may say to be anybody",
+        "the user name is not taken from the certificate: clients can impersonate each other",
     ),
     (
         "broker-client-id",
         "use_username_as_clientid",
         "true",
-        "a client may take another's session by its id",
+        "a client can take over the session of another client by its client id",
     ),
-    ("broker-tls-version", "tls_version", "tlsv1.3", "older TLS is spoken too"),
+    ("broker-tls-version", "tls_version", "tlsv1.3", "older versions of TLS are accepted"),
     (
         "broker-persistence",
         "persistence",
         "true",
-        "what is queued is lost when the broker restarts",
+        "queued messages are lost when the broker restarts",
     ),
     ("broker-retain", "retain_available", "true", "leases and receipts cannot be retained"),
 )
@@ -37,14 +37,14 @@ _OF_LISTENERS: Final = frozenset({
     "require_certificate", "use_identity_as_username", "use_username_as_clientid", "tls_version",
     "certfile", "cafile", "crlfile",
 })  # fmt: skip
-"""What mosquitto takes as a setting of the listener above it; all else is the file's."""
+"""Options that mosquitto applies to the listener above them; all others are global."""
 _OPENS: Final = frozenset({
     "port", "bind_address", "bind_interface", "socket_domain", "protocol", "http_dir",
     "max_connections", "mount_point", "use_username_as_clientid", "use_identity_as_username",
     "use_subject_as_username", "require_certificate", "certfile", "keyfile", "cafile", "capath",
     "crlfile", "ciphers", "psk_hint",
 })  # fmt: skip
-"""What above the first `listener` is of a listener of its own."""
+"""Options that create a default listener if they are above the first `listener`."""
 _LEAST_PACKET: Final = 131_072
 _RULES: Final = (
     ("ingest", "topic read vv1/obs/#"),
@@ -60,12 +60,12 @@ _RULES: Final = (
 
 class Reader(msgspec.Struct, frozen=True):
     """
-    What the broker's configuration says of the list.
+    How the broker reads revocation lists.
 
     Args:
-        files: That its listeners read.
+        files: The files that its listeners read.
 
-        user: That it runs as once it has started, if that is set.
+        user: The user that the broker becomes after its start; empty if not configured.
     """
 
     files: tuple[Path, ...]
@@ -73,19 +73,19 @@ class Reader(msgspec.Struct, frozen=True):
 
 
 def configuration(text: str) -> Iterable[Finding]:
-    """Judge a mosquitto.conf; what is set for each listener must be so for every one of them."""
+    """Judge a mosquitto.conf; options of listeners must be right for each listener."""
     found, listeners = _options(text)
     yield from _unseen(text)
-    for code, option, wanted, problem in _MUST:
+    for code, option, wanted, problem in _REQUIRED:
         if all(one.get(option) == wanted for one in _where(option, found, listeners)):
             yield sound(code, f"{option} {wanted}")
         else:
             yield wrong(code, problem, f"Set `{option} {wanted}`.")
     for code, option, problem in (
-        ("broker-server-certificate", "certfile", "a listener has no certificate: no TLS"),
-        ("broker-ca", "cafile", "no authority is named: no client can be told from another"),
-        ("broker-revocations", "crlfile", "revoked gateways still get in"),
-        ("broker-acl", "acl_file", "everybody may read and write everything"),
+        ("broker-server-certificate", "certfile", "a listener has no certificate, and no TLS"),
+        ("broker-ca", "cafile", "no authority is set: clients' certificates are not verified"),
+        ("broker-revocations", "crlfile", "revoked gateways can still connect"),
+        ("broker-acl", "acl_file", "all clients may read and write all topics"),
     ):
         if all(option in one for one in _where(option, found, listeners)):
             yield sound(code, f"{option} is set")
@@ -95,20 +95,20 @@ def configuration(text: str) -> Iterable[Finding]:
 
 
 def revocation_lists(text: str) -> Reader:
-    """Return which revocation lists the listeners of a mosquitto.conf read, and as which user."""
+    """Return the revocation lists that the listeners of a mosquitto.conf read, and the user."""
     found, listeners = _options(text)
     files = dict.fromkeys(Path(one["crlfile"]) for one in listeners if "crlfile" in one)
     return Reader(tuple(files), found.get("user", ""))
 
 
 def max_packet_bytes(text: str) -> int | None:
-    """Return the largest packet that the broker takes; None where it does not say."""
+    """Return the `max_packet_size` of a mosquitto.conf in bytes; None if it is not set."""
     found, _ = _options(text)
     return _number(found, "max_packet_size", 0) if "max_packet_size" in found else None
 
 
 def _unseen(text: str) -> Iterable[Finding]:
-    """Judge what opens a listener that is not written down, or settings that are not here."""
+    """Judge options that create a default listener, include other files, or make a bridge."""
     lines = [words for words in map(_words, text.splitlines()) if words]
     options = [words[0] for words in lines]
     above = options[: options.index("listener")] if "listener" in options else []
@@ -116,15 +116,15 @@ def _unseen(text: str) -> Iterable[Finding]:
     if opens:
         yield wrong(
             "broker-default-listener",
-            f"`{opens[0]}` above the first listener opens another, on port 1883 unless said",
-            "Put it below the `listener` that it is for; use no `port`.",
+            f"`{opens[0]}` above the first `listener` creates a default listener on port 1883",
+            "Move it below the `listener` to which it belongs, and do not use `port`.",
         )
     if "include_dir" in options:
-        mend = "Judge those files, too: whatever one of them opens is open."
-        yield note("broker-include", "files of an include_dir are not looked at", mend)
+        mend = "Check those files too, with --broker-conf: their options apply as well."
+        yield note("broker-include", "the files of include_dir are not checked", mend)
     if "connection" in options:
-        mend = "Take it out, unless you know which topics it carries, and to whom."
-        yield note("broker-bridge", "it passes messages on to another broker", mend)
+        mend = "Remove the `connection`, unless you know which topics it carries, and to whom."
+        yield note("broker-bridge", "the broker forwards messages to another broker", mend)
 
 
 def _words(line: str) -> list[str]:
@@ -132,7 +132,7 @@ def _words(line: str) -> list[str]:
 
 
 def _where(option: str, found: Options, listeners: Sequence[Options]) -> Sequence[Options]:
-    """Return what must set *option*: each listener, or the file as a whole."""
+    """Return the sections that must set *option*: each listener, or the whole file."""
     of_listeners = option in _OF_LISTENERS or (
         option in ("allow_anonymous", "acl_file") and found.get("per_listener_settings") == "true"
     )
@@ -150,29 +150,29 @@ def _limits(found: Options) -> Iterable[Finding]:
     )
     mend = f"Set `max_packet_size {_LEAST_PACKET}`."
     if packet == 0:
-        yield note("broker-packet-size", "a client may send 256 MB at once", mend)
+        yield note("broker-packet-size", "a client may send packets of 256 MB", mend)
     elif packet < _LEAST_PACKET:
-        yield wrong("broker-packet-size", "envelopes may be larger than it takes", mend)
+        yield wrong("broker-packet-size", "an envelope may be larger than max_packet_size", mend)
     else:
         yield sound("broker-packet-size", f"max_packet_size {packet}")
     if messages == 0 and size == 0:
-        mend = "Set `max_queued_bytes` to what the machine's memory allows."
-        yield note("broker-queue-bound", "the queue has no bound but the memory", mend)
+        mend = "Set `max_queued_bytes` to a size that the machine's memory allows."
+        yield note("broker-queue-bound", "the queue is limited only by the memory", mend)
     elif messages != 0 and messages <= 1000:
         mend = "Set `max_queued_messages 0` and `max_queued_bytes`."
         yield wrong("broker-queue", "more than 1000 queued envelopes are dropped", mend)
     else:
-        yield sound("broker-queue", "the queue is bounded by bytes")
+        yield sound("broker-queue", "the queue is limited in bytes")
 
 
 def _number(found: Options, option: str, unset: int) -> int:
-    """Return the number that *option* is; -1, which is too small for any, when it is none."""
+    """Return *option* as a number, *unset* if it is missing, or -1 if it is not a number."""
     text = found.get(option, str(unset))
     return int(text) if text.isascii() and text.isdigit() else -1
 
 
 def _options(text: str) -> tuple[Options, list[Options]]:
-    """Return all that is set in the file, and what is set for each of its listeners."""
+    """Return all options of the file, and the options of each listener."""
     found: dict[str, str] = {}
     listeners: list[dict[str, str]] = []
     for line in text.splitlines():
@@ -185,42 +185,42 @@ def _options(text: str) -> tuple[Options, list[Options]]:
         found[option] = value
         if listeners:
             listeners[-1][option] = value
-    # A file without listeners has one: the default.
+    # A file without listeners has the default listener.
     return found, list(listeners) or [found]
 
 
 def rules(text: str) -> Iterable[Finding]:
-    """Judge an ACL file: what must be there is, and nothing else."""
+    """Judge an ACL file: it must have the required rules and no others."""
     found = _by_shard(_rules(text))
     missing = [rule for rule in _RULES if rule not in found]
     if missing:
         user, rule = missing[0]
-        who = f"user {user}" if user else "everybody"
+        who = f"user {user}" if user else "all users"
         yield wrong(
             "broker-acl-missing",
-            f"{len(missing)} rules are missing, the first of {who}",
+            f"{len(missing)} rules are missing, the first of them for {who}",
             f"Add `{rule}`, as in deploy/mosquitto/acl.",
         )
     wide = [(user, rule) for user, rule in found if (user, rule) not in {*_RULES, *_HARMLESS}]
     if wide:
         yield wrong(
             "broker-acl-wide",
-            f"{len(wide)} rules allow more than is needed, such as `{wide[0][1]}`",
-            "Take it out: whoever may read more than its own sees who is measured when.",
+            f"{len(wide)} rules allow more than is needed, for instance `{wide[0][1]}`",
+            "Remove them: a client that reads other topics sees which gateway measures when.",
         )
     if ("", _ALL_SHARDS) in _rules(text):
         yield note(
             "broker-acl-retained",
-            "one gateway can leave retained messages on any number of topics, up to the memory"
-            " limit at which the broker refuses every client",
-            f"Replace `{_ALL_SHARDS}` by a rule for each shard, as in deploy/mosquitto/acl.",
+            "one gateway can publish retained messages on any number of topics until the broker"
+            " reaches its memory limit and refuses all clients",
+            f"Replace `{_ALL_SHARDS}` by one rule for each shard, as in deploy/mosquitto/acl.",
         )
     if not missing and not wide:
-        yield sound("broker-acl-rules", "the rules are those that are needed")
+        yield sound("broker-acl-rules", "the file has exactly the required rules")
 
 
 def _by_shard(found: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Return *found*, with the rules of all shards, where each has its own, as the one for all."""
+    """Return *found* with the rules for the 64 shards, if all are there, as one rule for all."""
     if not _EACH_SHARD.issubset(found):
         return found
     return [("", _ALL_SHARDS), *(rule for rule in found if rule not in _EACH_SHARD)]

@@ -1,4 +1,4 @@
-"""`vitalveil doctor`: looks at an installation; exit code 1 says that something is wrong."""
+"""The command `vitalveil doctor`; exit code 1 means that it has found a fault."""
 
 import argparse
 import contextlib
@@ -43,10 +43,10 @@ _MARKS: Final = {Level.SOUND: "ok  ", Level.NOTE: "note", Level.WRONG: "BAD "}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Look; print what was found; return 1 if something is wrong, else 0."""
+    """Print the findings; return 1 if one of them is a fault, otherwise 0."""
     arguments = _parser().parse_args(argv)
     if not any(value for name, value in vars(arguments).items() if name in _ASKED):
-        print("vitalveil doctor: name at least one thing to look at; see --help", file=sys.stderr)
+        print("vitalveil doctor: name at least one thing to check; see --help", file=sys.stderr)
         return 2
     found = list(_look(arguments))
     if arguments.json:
@@ -62,32 +62,42 @@ _ASKED: Final = ("ingest", "trust", "broker_conf", "broker_acl", "ingest_url", "
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="vitalveil doctor",
-        description="Look at an installation: say what is wrong,"
-        " and how to mend it. Exit code 1 says that something is; it changes nothing.",
+        description="Find faults of an installation, and say how to repair them. The doctor"
+        " changes nothing. Exit code 1 means that it has found a fault.",
     )
     add = parser.add_argument
-    add("--ingest", type=Path, metavar="FILE", help="ingest's settings: files, database, broker")
-    add("--trust", type=Path, metavar="FILE", help="trust's settings: files")
-    add("--broker-conf", type=Path, metavar="FILE", help="mosquitto.conf")
-    add("--broker-acl", type=Path, metavar="FILE", help="mosquitto's acl_file")
-    add("--ingest-url", type=_url, metavar="URL", help="where a running ingest serves /metrics")
-    add("--trust-url", type=_url, metavar="URL", help="where a running trust serves /metrics")
-    add("--dsn", help="look at the database as this role instead of ingest's, without password")
-    add("--password-file", type=Path, metavar="FILE", help="the password of --dsn")
+    add(
+        "--ingest", type=Path, metavar="FILE",
+        help="settings file of ingest: check its files, database and broker",
+    )  # fmt: skip
+    add(
+        "--trust", type=Path, metavar="FILE",
+        help="settings file of trust: check its files and the vault",
+    )  # fmt: skip
+    add("--broker-conf", type=Path, metavar="FILE", help="check this mosquitto.conf")
+    add("--broker-acl", type=Path, metavar="FILE", help="check this acl_file of mosquitto")
+    add("--ingest-url", type=_url, metavar="URL", help="check the ingest that serves HTTP here")
+    add("--trust-url", type=_url, metavar="URL", help="check the trust that serves HTTP here")
+    add(
+        "--dsn",
+        help="connection string, without a password, of a role other than ingest's with which to"
+        " check the telemetry database",
+    )
+    add("--password-file", type=Path, metavar="FILE", help="file with the password for --dsn")
     add(
         "--least-gib", type=float, default=2.0, metavar="GIB",
-        help="free disk wanted (default: %(default)s)",
+        help="least free disk space (default: %(default)s)",
     )  # fmt: skip
-    add("--all", action="store_true", help="show what is sound as well")
-    add("--json", action="store_true", help="one JSON array")
+    add("--all", action="store_true", help="also show what is in order")
+    add("--json", action="store_true", help="print the findings as one JSON array")
     return parser
 
 
 def _url(text: str) -> str:
     parts = urllib.parse.urlsplit(text)
-    # Its port is read when it is asked for; one that is none is a ValueError, as for any type.
+    # `port` raises ValueError for an invalid port, which argparse reports.
     if parts.scheme != "http" or not parts.hostname or parts.port == 0:
-        raise argparse.ArgumentTypeError("like http://127.0.0.1:9464")
+        raise argparse.ArgumentTypeError("expected a URL like http://127.0.0.1:9464")
     return text
 
 
@@ -120,7 +130,9 @@ def _file(code: str, path: Path, judge: Callable[[str], Iterable[Finding]]) -> I
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
-        yield wrong(code, f"{path} cannot be read", "Check the path and who runs this.")
+        yield wrong(
+            code, f"{path} cannot be read", "Check the path, and which user runs the doctor."
+        )
         return
     yield from judge(text)
 
@@ -149,7 +161,7 @@ def _database_settings(dsn: str, password_file: Path | None) -> DatabaseSettings
         return DatabaseSettings(dsn, password_file)
     except ValueError as error:
         raise ConfigError(
-            key="--dsn", source="the command line", problem=str(error), mend="Change it."
+            key="--dsn", source="the command line", problem=str(error), mend="Correct --dsn."
         ) from None
 
 
@@ -163,10 +175,12 @@ def _asked(
             around = sessions.judge(sessions.ask(connection), name=name)
             found = [*refused, *ask(connection), *around]
     except psycopg.Error as error:
-        # Not its text: it names the host and the role.
+        # Not the error's text, which names the host and the role.
         why = postgres.meaning(error)
-        mend = "Check dsn and password_file, and that the server runs and lets this role in."
-        text = f"no answer ({type(error).__name__})" if why is None else why.text
+        mend = "Check dsn and password_file, and that the server runs and admits this role."
+        text = (
+            f"the database does not answer ({type(error).__name__})" if why is None else why.text
+        )
         yield wrong(f"{name}-reachable", text, mend)
         return
     yield from found
@@ -176,13 +190,17 @@ def _asked(
 def _connected(
     name: str, where: str | Mapping[str, Any]
 ) -> Iterator[tuple[psycopg.Connection, list[Finding]]]:
-    """Yield a session as our programs have it; if they are refused one, any session, and why."""
+    """Yield a session as the programs have it; if that is refused, any session and the reason."""
     try:
         with postgres.connect(where, limits=_LIMITS, path=postgres.WITH_PUBLIC) as connection:
             yield connection, []
             return
     except SessionRefused as error:
-        finding = wrong(f"{name}-session", f"no program works with it: {error}", "See above.")
+        finding = wrong(
+            f"{name}-session",
+            f"no program of VitalVeil can use this database: {error}",
+            "Change the setting as described.",
+        )
     with postgres.connect_as_found(where) as connection:
         yield connection, [finding]
 
@@ -197,7 +215,7 @@ def _vault(
 ) -> Iterable[Finding]:
     reader, broker_takes = None, None
     if conf is not None:
-        # One that cannot be read is a finding of its own.
+        # A file that cannot be read is a finding of `_file`.
         with contextlib.suppress(OSError, UnicodeDecodeError):
             text = conf.read_text(encoding="utf-8")
             reader = broker_file.revocation_lists(text)
@@ -245,5 +263,5 @@ def _print(found: Sequence[Finding], *, everything: bool) -> None:
             print(f"        {finding.mend}")
     counts = {level: sum(f.level is level for f in found) for level in Level}
     print(
-        f"{counts[Level.WRONG]} wrong, {counts[Level.NOTE]} to note, {counts[Level.SOUND]} sound"
+        f"{counts[Level.WRONG]} faults, {counts[Level.NOTE]} notes, {counts[Level.SOUND]} in order"
     )

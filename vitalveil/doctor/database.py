@@ -1,4 +1,4 @@
-"""The telemetry database: its schema, roles and grants, and what a server must not be told."""
+"""Checks of the telemetry database: schema, roles, grants, durability, and logs of the server."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -27,43 +27,53 @@ _LOGS_SOME: Final = (
     ("log_min_duration_sample", "-1"),
     ("log_transaction_sample_rate", "0"),
 )
-"""What has statements logged, and when it has none."""
+"""Settings that make the server log statements, and the value that turns each off."""
 _MIGRATE: Final = "Run `vitalveil ingest migrate`."
 
 _GRANTS: Final = (
     (
         "powerful",
         "roles-power",
-        "roles of ours are more than they need",
+        "roles of VitalVeil have more attributes than they need",
         "ALTER ROLE ... NOSUPERUSER NOBYPASSRLS NOCREATEROLE NOREPLICATION",
     ),
-    ("members", "roles-members", "a role of ours is a member of another", "REVOKE it"),
+    (
+        "members",
+        "roles-members",
+        "a role of VitalVeil is a member of another role",
+        "REVOKE the membership",
+    ),
     (
         "people_read",
         "grants-people",
-        "people's roles read more than views",
-        "REVOKE SELECT on it: whoever sees a dashboard can send any SQL",
+        "roles of dashboards can read more than views",
+        "REVOKE SELECT on the relation: a user of a dashboard can send any SQL",
     ),
-    ("vv_create", "grants-create", "a role may create in vv", "REVOKE CREATE ON SCHEMA vv"),
-    ("ingest_lacks", "grants-ingest", "ingest lacks a grant", "GRANT it as vv_owner"),
-    ("trust_lacks", "grants-trust", "trust lacks a grant", "GRANT it as vv_owner"),
+    (
+        "vv_create",
+        "grants-create",
+        "a role may create objects in the schema vv",
+        "REVOKE CREATE ON SCHEMA vv",
+    ),
+    ("ingest_lacks", "grants-ingest", "the role of ingest lacks a grant", "GRANT it as vv_owner"),
+    ("trust_lacks", "grants-trust", "the role of trust lacks a grant", "GRANT it as vv_owner"),
     (
         "open_views",
         "views-barrier",
-        "a view is no security barrier",
+        "a view is not a security barrier",
         "ALTER VIEW ... SET (security_barrier)",
     ),
     (
         "open_functions",
         "functions-open",
-        "people's roles may run a function of the owner",
-        "REVOKE EXECUTE on it FROM PUBLIC",
+        "roles of dashboards may run a function of the owner",
+        "REVOKE EXECUTE on the function FROM PUBLIC",
     ),
 )
 
 
 def ask(connection: psycopg.Connection, *, now: float) -> Facts:
-    """Return what is so; *now* is this machine's time, seconds since 1970."""
+    """Return the facts of a database; *now* is this machine's time, seconds since 1970."""
     row = connection.execute(_FACTS.read_text(encoding="utf-8").encode()).fetchone()
     assert row is not None  # noqa: S101 - a SELECT without FROM has one row
     facts: dict[str, Any] = row[0] if isinstance(row[0], dict) else json.loads(row[0])
@@ -73,7 +83,7 @@ def ask(connection: psycopg.Connection, *, now: float) -> Facts:
 
 
 def _applied(connection: psycopg.Connection) -> dict[int, str] | None:
-    """Return the digests of what was applied; None when this role may not see them."""
+    """Return the digests of the applied migrations; None if this role may not read them."""
     try:
         with connection.transaction():
             found = connection.execute("SELECT number, digest FROM public.vv_migrations")
@@ -83,10 +93,10 @@ def _applied(connection: psycopg.Connection) -> dict[int, str] | None:
 
 
 def judge(facts: Facts) -> Iterable[Finding]:
-    """Judge what a database says of itself."""
+    """Judge the *facts* of a telemetry database."""
     yield from _server(facts)
     if not facts["schema"]:
-        yield wrong("database-schema", "the schema vv is not there", _MIGRATE)
+        yield wrong("database-schema", "the schema vv does not exist", _MIGRATE)
         return
     yield from _schema(facts)
     yield from _extension(facts)
@@ -97,42 +107,49 @@ def judge(facts: Facts) -> Iterable[Finding]:
 
 
 def vault(connection: psycopg.Connection) -> Finding:
-    """Look at who may connect to the vault: nobody who reads or writes observations."""
+    """Check that no role that reads or writes observations may connect to the vault."""
     found = connection.execute(_MAY_CONNECT).fetchall()
     if found:
         names = ", ".join(str(name) for (name,) in found)
-        mend = "REVOKE ALL ON DATABASE ... FROM PUBLIC, and from them; restore it with --create."
-        return wrong("vault-open", f"they may connect to the vault: {names}", mend)
-    return sound("vault-open", "nobody of the telemetry database may connect to the vault")
+        mend = (
+            "REVOKE ALL ON DATABASE ... FROM PUBLIC and from these roles; restore backups with"
+            " pg_restore --create, which keeps the rights."
+        )
+        return wrong("vault-open", f"roles of telemetry may connect to the vault: {names}", mend)
+    return sound("vault-open", "no role of the telemetry database may connect to the vault")
 
 
 def _server(facts: Facts) -> Iterable[Finding]:
     if facts["version"] < _LEAST_SERVER:
         yield wrong("database-version", "PostgreSQL is older than 15", "Upgrade to 17.")
     if abs(facts["offset"]) > 1:
-        mend = "Let NTP run on both machines: consent is a matter of time."
-        yield wrong("database-clock", f"the clocks differ by {facts['offset']:.1f} s", mend)
+        mend = "Run NTP on both machines: permissions begin and end at exact times."
+        text = f"the clocks of this machine and the database differ by {facts['offset']:.1f} s"
+        yield wrong("database-clock", text, mend)
     else:
-        yield sound("database-clock", "the clocks agree")
+        yield sound("database-clock", "the clocks of this machine and the database agree")
     missing = sorted(set(roles.TELEMETRY) - set(facts["roles"] or ()))
     if missing:
         yield wrong("database-roles", f"roles are missing: {', '.join(missing)}", _MIGRATE)
     if not facts.get("sees_activity", True):
-        mend = "Give --dsn of a role in pg_read_all_stats to have it checked."
-        yield note("database-transaction", "how long transactions last cannot be seen", mend)
+        mend = "Use --dsn with a role that is a member of pg_read_all_stats."
+        yield note("database-transaction", "long transactions could not be checked", mend)
     if facts["long_transactions"]:
-        mend = "Find it in pg_stat_activity: old rows cannot be removed while it runs."
-        yield note("database-transaction", "a transaction is open for 15 minutes", mend)
+        mend = "Find it in pg_stat_activity: old rows cannot be removed while it is open."
+        yield note("database-transaction", "a transaction is open for over 15 minutes", mend)
 
 
 def _schema(facts: Facts) -> Iterable[Finding]:
     if facts["unique_index"]:
-        mend = "Drop it: the ledger makes rows unique, and it costs three quarters of the speed."
+        mend = (
+            "Drop the index: the ledger keeps rows unique, and the index makes ingest four times"
+            " slower."
+        )
         yield note("database-unique-index", "vv.observations has a unique index", mend)
     applied = facts["applied"]
     if applied is None:
-        mend = "Give --dsn of a role that may read public.vv_migrations to have it checked."
-        yield note("database-migrations", "which migrations were applied cannot be seen", mend)
+        mend = "Use --dsn with a role that may read public.vv_migrations."
+        yield note("database-migrations", "the applied migrations could not be checked", mend)
         return
     variant = "timescale" if facts["timescale"] else "native"
     steps = {step.number: step for step in telemetry(variant=variant)}
@@ -141,19 +158,20 @@ def _schema(facts: Facts) -> Iterable[Finding]:
     if pending:
         yield wrong("database-migrations", f"{len(pending)} migrations are not applied", _MIGRATE)
     elif changed:
-        mend = "Install the release that this database was migrated with, or a later one."
-        yield wrong("database-migrations", "a migration is another than was applied", mend)
+        mend = "Install the version with which this database was migrated, or a later one."
+        text = "a migration differs from the one that was applied"
+        yield wrong("database-migrations", text, mend)
     elif applied.keys() - steps.keys():
-        mend = "Upgrade the software: the database is ahead of it."
-        yield note("database-migrations", "the database is of a later release", mend)
+        mend = "Upgrade VitalVeil on this machine."
+        yield note("database-migrations", "the database has the schema of a later version", mend)
     else:
         yield sound("database-migrations", f"all {len(steps)} migrations are applied")
 
 
 def _extension(facts: Facts) -> Iterable[Finding]:
     if facts["timescale"] is None:
-        mend = "Nothing to do; for years of data, TimescaleDB compresses them."
-        yield note("timescale", "TimescaleDB is not there: native partitions", mend)
+        mend = "Nothing needs to be done. For years of data, TimescaleDB saves space."
+        yield note("timescale", "native partitions are used, because TimescaleDB is missing", mend)
         return
     version = tuple(int(part) for part in str(facts["timescale"]).split(".")[:3])
     if version < _LEAST_TIMESCALE:
@@ -167,7 +185,8 @@ def _extension(facts: Facts) -> Iterable[Finding]:
         yield sound("timescale", f"TimescaleDB {facts['timescale']}")
     if facts["license"] == "apache":
         mend = "Set timescaledb.license = 'timescale' for compression and continuous aggregates."
-        yield note("timescale-licence", "the licence is apache: our own scheduler serves", mend)
+        text = "timescaledb.license is apache: VitalVeil's own scheduler maintains the aggregates"
+        yield note("timescale-licence", text, mend)
 
 
 def _durability(settings: Mapping[str, str]) -> Iterable[Finding]:
@@ -177,16 +196,16 @@ def _durability(settings: Mapping[str, str]) -> Iterable[Finding]:
         ("full_page_writes", "database-pages"),
     ):
         if settings.get(name) == "off":
-            mend = f"Set {name} = on: gateways forget what ingest said was committed."
-            yield wrong(code, f"{name} is off: a power cut loses what was acknowledged", mend)
+            mend = f"Set {name} = on: gateways delete envelopes that ingest has acknowledged."
+            yield wrong(code, f"{name} is off: a power cut loses acknowledged envelopes", mend)
         else:
             yield sound(code, f"{name} is {settings.get(name)}")
 
 
 def _lax_roles(facts: Facts) -> Iterable[Finding]:
     if found := facts.get("lax_roles"):
-        mend = "ALTER ROLE ... RESET synchronous_commit: what a role is told wins over the server."
-        text = f"commits of these do not wait for the disk: {', '.join(found)}"
+        mend = "ALTER ROLE ... RESET synchronous_commit: a role's setting overrides the server's."
+        text = f"commits of these roles do not wait for the disk: {', '.join(found)}"
         yield wrong("database-role-commit", text, mend)
 
 
@@ -194,21 +213,25 @@ def _secrecy(facts: Facts) -> Iterable[Finding]:
     settings: Mapping[str, str] = facts["settings"]
     if settings.get("log_statement") in ("all", "mod"):
         mend = "Set log_statement = none or ddl."
-        yield wrong("database-log", "the server logs statements, and these hold values", mend)
+        yield wrong("database-log", "the server logs statements, which hold values", mend)
     samples = any(settings.get(name, unset) != unset for name, unset in _LOGS_SOME)
     if samples and settings.get("log_parameter_max_length") != "0":
         mend = "Set log_parameter_max_length = 0."
-        yield wrong("database-log-parameters", "slow statements are logged with values", mend)
+        yield wrong(
+            "database-log-parameters", "the server logs slow statements with their values", mend
+        )
     if settings.get("log_parameter_max_length_on_error", "0") != "0":
         mend = "Set log_parameter_max_length_on_error = 0."
-        yield wrong("database-log-errors", "statements that fail are logged with values", mend)
+        yield wrong(
+            "database-log-errors", "the server logs failed statements with their values", mend
+        )
     if settings.get("log_error_verbosity") != "terse":
         mend = "Set log_error_verbosity = terse."
-        text = "an error's detail is logged, and quotes agents and times of observations"
+        text = "the server logs details of errors, which quote agents and times of observations"
         yield wrong("database-log-detail", text, mend)
     if settings.get("password_encryption") != "scram-sha-256":
-        mend = "Set password_encryption = 'scram-sha-256', then set each password anew."
-        yield wrong("database-passwords", "passwords are stored as MD5", mend)
+        mend = "Set password_encryption = 'scram-sha-256', then set each password again."
+        yield wrong("database-passwords", "the server stores passwords as MD5", mend)
     if not facts["encrypted"] and not facts["local"]:
         mend = "Add sslmode=verify-full and sslrootcert to the dsn."
         yield wrong("database-tls", "the connection crosses a network unencrypted", mend)
@@ -223,4 +246,4 @@ def _grants(facts: Facts) -> Iterable[Finding]:
             yield sound(code, f"not: {problem}")
     if facts["public_create"]:
         mend = "REVOKE CREATE ON SCHEMA public FROM PUBLIC."
-        yield wrong("grants-public", "everybody may create in the schema public", mend)
+        yield wrong("grants-public", "all roles may create objects in the schema public", mend)

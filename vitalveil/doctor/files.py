@@ -1,4 +1,4 @@
-"""Files: settings, keys, certificates, and the disk that they are on."""
+"""Checks of files: keys, passwords, certificates, their folders, and the free disk space."""
 
 import datetime as dt
 import shutil
@@ -18,38 +18,43 @@ from vitalveil.doctor.finding import Finding, note, sound, wrong
 
 _SOON: Final = dt.timedelta(days=30)
 _GIB: Final = 1 << 30
+_ISSUE: Final = "Issue a new certificate: docs/howto/rotate-keys.md."
 
 
 def secret(code: str, path: Path) -> Iterable[Finding]:
-    """Look at a file that nobody else may read."""
+    """Check that only its owner can read the file *path*."""
     try:
         mode = path.stat().st_mode
     except OSError:
-        yield wrong(code, f"{path} cannot be read", "Check the path and who runs this.")
+        yield wrong(
+            code, f"{path} cannot be read", "Check the path, and which user runs the doctor."
+        )
         return
     if mode & 0o077:
-        yield wrong(code, f"others may read {path}", f"chmod 600 {path}")
+        yield wrong(code, f"other users may read {path}", f"Run: chmod 600 {path}")
     else:
-        yield sound(code, f"{path} is its owner's alone")
+        yield sound(code, f"only its owner may read {path}")
 
 
 def folder(code: str, path: Path, *, is_public: bool = False) -> Iterable[Finding]:
-    """Look at a folder that our programs write to, or read a secret from."""
+    """Check a folder to which programs write, or from which they read secrets."""
     try:
         files.check_folder(path, is_public=is_public)
     except files.UnsafePlace as error:
-        remedy = f"In {path}: {error}. Our programs write nothing there until then."
-        yield wrong(code, f"others may exchange files in {path}", remedy)
+        remedy = f"For {path}: {error}. Until then, the programs write no files there."
+        yield wrong(code, f"other users may exchange files in {path}", remedy)
     except OSError:
-        yield wrong(code, f"{path} cannot be looked at", "Check the path and who runs this.")
+        yield wrong(
+            code, f"{path} cannot be checked", "Check the path, and which user runs the doctor."
+        )
     else:
-        yield sound(code, f"nobody else may exchange files in {path}")
+        yield sound(code, f"no other user may exchange files in {path}")
 
 
 def tls(
     name: str, settings: TlsSettings, *, common_name: str, now: dt.datetime
 ) -> Iterable[Finding]:
-    """Look at the certificate, the key and the authority of one program."""
+    """Check the certificate, the key and the authority of one program."""
     try:
         client_context(settings, section="broker.tls")
     except ConfigError as error:
@@ -57,7 +62,7 @@ def tls(
         return
     yield from secret(f"{name}-tls-key", settings.key_file)
     own = x509.load_pem_x509_certificate(settings.certificate_file.read_bytes())
-    # Two, while one authority follows another.
+    # There are two while one authority replaces another.
     authorities = x509.load_pem_x509_certificates(settings.ca_file.read_bytes())
     issuers = [one for one in authorities if _is_issued(own, one)]
     yield from ends(f"{name}-certificate", own, now=now)
@@ -66,15 +71,15 @@ def tls(
         yield wrong(
             f"{name}-issuer",
             "the certificate is not issued by the authority in ca_file",
-            "Take ca.crt and the certificate from the same `vitalveil trust pki` run.",
+            "Use ca.crt and the certificate from the same run of `vitalveil trust pki`.",
         )
     found = [str(n.value) for n in own.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
     if found == [common_name]:
-        yield sound(f"{name}-name", f"the certificate is of {common_name}")
+        yield sound(f"{name}-name", f"the certificate's name is {common_name}")
     else:
         yield wrong(
             f"{name}-name",
-            f"the certificate is not of {common_name}, and the broker's rules go by that name",
+            f"the certificate's name is not {common_name}, which the broker's rules require",
             f"Use {common_name}.crt and {common_name}.key of `vitalveil trust pki`.",
         )
 
@@ -88,24 +93,23 @@ def _is_issued(certificate: x509.Certificate, authority: x509.Certificate) -> bo
 
 
 def ends(code: str, certificate: x509.Certificate, *, now: dt.datetime) -> Iterable[Finding]:
-    """Look at when *certificate* begins and ends."""
+    """Check when *certificate* begins and ends."""
     left = certificate.not_valid_after_utc - now
     if certificate.not_valid_before_utc > now:
-        yield wrong(code, "it is not valid yet", "Check this machine's clock.")
+        yield wrong(code, "the certificate is not valid yet", "Check this machine's clock.")
     elif left < dt.timedelta(0):
-        yield wrong(code, "it has ended", "Issue a new one: docs/howto/rotate-keys.md.")
+        yield wrong(code, "the certificate has expired", _ISSUE)
     elif left < _SOON:
-        mend = "Issue a new one: docs/howto/rotate-keys.md."
-        yield note(code, f"it ends in {left.days} days", mend)
+        yield note(code, f"the certificate expires in {left.days} days", _ISSUE)
     else:
-        yield sound(code, f"it is valid for {left.days} more days")
+        yield sound(code, f"the certificate is valid for {left.days} more days")
 
 
 def disk(path: Path, *, least_gib: float) -> Iterable[Finding]:
-    """Look at the room on the disk that *path* is on."""
+    """Check the free space of the disk that holds *path*."""
     free = shutil.disk_usage(path).free / _GIB
     if free < least_gib:
-        mend = "Free some, or enlarge the disk: a full one stops everything."
-        yield wrong("disk", f"{free:.1f} GiB are free, less than {least_gib:g}", mend)
+        mend = "Delete files or enlarge the disk: a full disk stops all programs."
+        yield wrong("disk", f"{free:.1f} GiB of the disk are free, less than {least_gib:g}", mend)
     else:
-        yield sound("disk", f"{free:.1f} GiB are free")
+        yield sound("disk", f"{free:.1f} GiB of the disk are free")

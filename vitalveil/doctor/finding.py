@@ -1,4 +1,4 @@
-"""What the doctor says: one finding for each thing that it looked at."""
+"""Findings: the result of each check of the doctor."""
 
 import enum
 
@@ -6,25 +6,26 @@ import msgspec
 
 
 class Level(enum.StrEnum):
-    """How bad it is."""
+    """The severity of a finding."""
 
     SOUND = "sound"
+    """The check found no fault."""
     NOTE = "note"
-    """Worth knowing; nothing need be done today."""
+    """Worth knowing, but nothing needs to be done today."""
     WRONG = "wrong"
-    """A promise is broken, or will be."""
+    """A fault: one of the promises is broken, or will be."""
 
 
 class Finding(msgspec.Struct, frozen=True):
     """
-    One thing that was looked at.
+    The result of one check.
 
     Args:
-        code: Names it, for whoever filters: `broker-anonymous`.
+        code: Name of the check, for filters, for instance `broker-anonymous`.
 
-        text: What is so. Never a secret, a value or a name of a person.
+        text: What was found. Never a secret, a value or a name of a person.
 
-        mend: What to do; empty when it is sound.
+        mend: What the operator should do; empty if there is no fault.
     """
 
     code: str
@@ -34,15 +35,15 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 def sound(code: str, text: str) -> Finding:
-    """Return that all is well with *code*."""
+    """Return a finding without a fault."""
     return Finding(code, Level.SOUND, text)
 
 
 def note(code: str, text: str, mend: str) -> Finding:
-    """Return something worth knowing."""
+    """Return a finding that is worth knowing."""
     return Finding(code, Level.NOTE, text, mend)
 
 
 def wrong(code: str, text: str, mend: str) -> Finding:
-    """Return something to mend."""
+    """Return a finding of a fault."""
     return Finding(code, Level.WRONG, text, mend)

@@ -1,4 +1,4 @@
-"""The Python that all this runs on: whether it was built to be fast."""
+"""Checks whether the Python interpreter was built with optimisation."""
 
 import re
 import sys
@@ -9,16 +9,18 @@ from vitalveil.doctor.finding import Finding, note, sound
 
 _LEVEL: Final = re.compile(r"(?:^|\s)-O(\S*)")
 _DISTRIBUTION: Final = "/usr"
-"""Where a distribution has its own, which it optimises by means that leave no trace in the
-configuration (Debian's, Ubuntu's)."""
+"""
+Prefix of a distribution's interpreter. Debian and Ubuntu optimise it in a way that the build
+configuration does not show.
+"""
 _MEND: Final = (
-    "Take python3 of the distribution or of the official image: ingest takes up to a fifth less "
-    "of the processor where flushes are small."
+    "Use python3 of the distribution or of the official image: ingest needs up to a fifth less "
+    "processor time when flushes are small."
 )
 
 
 def look() -> Finding:
-    """Look at the interpreter that runs this; the programs run on the same, if they share it."""
+    """Check the interpreter that runs the doctor, which mostly runs the programs as well."""
     return judge(
         arguments=sysconfig.get_config_var("CONFIG_ARGS") or "",
         flags=sysconfig.get_config_var("PY_CFLAGS") or "",
@@ -28,14 +30,14 @@ def look() -> Finding:
 
 def judge(*, arguments: str, flags: str, prefix: str) -> Finding:
     """
-    Judge how a Python was built.
+    Judge how a Python interpreter was built.
 
     Args:
-        arguments: What `configure` was told.
+        arguments: The arguments of `configure`.
 
-        flags: What its compiler was told; of several levels the last one counts.
+        flags: The flags of the compiler; of several optimisation levels, the last one applies.
 
-        prefix: Where it stands.
+        prefix: The installation prefix of the interpreter.
     """
     code = "interpreter"
     levels = _LEVEL.findall(flags)

@@ -1,4 +1,4 @@
-"""Whether every lease fits into the largest packet that trust sends, and that the broker takes."""
+"""Checks that each lease fits into the largest packet of trust and of the broker."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -20,29 +20,29 @@ def look(
     connection: psycopg.Connection, *, most: int, broker_takes: int | None
 ) -> Iterable[Finding]:
     """
-    Compare the leases in the vault of *connection* with what is sent.
+    Compare the sizes of the leases in the vault with the limits.
 
     Args:
-        connection: To the vault.
+        connection: A connection to the vault.
 
-        most: What `lease.max_packet_bytes` is.
+        most: `lease.max_packet_bytes` of trust.
 
-        broker_takes: What `max_packet_size` of the broker is; None where that is not known.
+        broker_takes: `max_packet_size` of the broker; None if it is not known.
     """
     rows = connection.execute(_LARGEST, [sealed_packet_bytes(0)]).fetchall()
     yield judge([(str(agent), int(size)) for agent, size in rows], most=most)
     if broker_takes is not None and 0 < broker_takes < most:
         yield wrong(
             "broker-lease-size",
-            f"the broker takes packets of {broker_takes} bytes, and lease.max_packet_bytes is"
-            f" {most}: a lease in between is issued, and never reaches its gateway",
+            f"the broker accepts packets of {broker_takes} bytes, but lease.max_packet_bytes is"
+            f" {most}: trust issues larger leases that never reach their gateways",
             f"Set max_packet_size of the broker to {most} or more, or lease.max_packet_bytes to"
             f" {broker_takes}.",
         )
 
 
 def judge(leases: list[tuple[str, int]], *, most: int) -> Finding:
-    """Judge *leases*, each a gateway and the size of its packet, the largest first."""
+    """Judge *leases*: pairs of gateway and packet size in bytes, the largest first."""
     larger = [one for one in leases if one[1] > most]
     if larger:
         error = too_large(larger, most)
@@ -51,8 +51,8 @@ def judge(leases: list[tuple[str, int]], *, most: int) -> Finding:
         agent, size = leases[0]
         return note(
             _CODE,
-            f"the lease of gateway {agent} takes {size} bytes of {most}: a few people more there,"
-            " and it is not issued any more",
+            f"the lease of gateway {agent} has {size} bytes of at most {most}: with a few more"
+            " people it cannot be issued any more",
             "Raise max_packet_size of the broker and lease.max_packet_bytes of trust together.",
         )
-    return sound(_CODE, f"each lease fits into {most} bytes")
+    return sound(_CODE, f"all leases fit into {most} bytes")

@@ -1,4 +1,4 @@
-"""The file of the erasure ledger: whether it has all erasures that the vault knows."""
+"""Checks that the file of the erasure ledger has all erasures that the vault knows."""
 
 from pathlib import Path
 from typing import Final
@@ -15,10 +15,12 @@ _PAGE: Final = "See docs/runbooks/VitalVeilErasureLedgerFile.md."
 
 
 def look(connection: psycopg.Connection, path: Path | None) -> Finding:
-    """Compare the file at *path* with the vault of *connection*."""
+    """Compare the file *path* with the vault of *connection*."""
     if path is None:
-        mend = "Set erasure.ledger_file: after a restore of the vault it knows who was erased."
-        return note(_CODE, "the ledger of erasures has no copy outside the vault", mend)
+        mend = (
+            "Set erasure.ledger_file: after a restore of the vault, erasures are repeated from it."
+        )
+        return note(_CODE, "the erasure ledger has no copy outside the vault", mend)
     row = connection.execute(_MARKED).fetchone()
     marked = 0 if row is None else int(row[0])
     file = LedgerFile(path)
@@ -28,7 +30,7 @@ def look(connection: psycopg.Connection, path: Path | None) -> Finding:
     except KeyFileError:
         return wrong(_CODE, "the file of the erasure ledger cannot be read", _PAGE)
     if marked and not file.exists():
-        return wrong(_CODE, "the file of the erasure ledger is not there", _PAGE)
+        return wrong(_CODE, "the file of the erasure ledger is missing", _PAGE)
     lacking = max(marked, once) - len(lines)
     if lacking > 0:
         return wrong(_CODE, f"the file of the erasure ledger lacks {lacking} erasures", _PAGE)

@@ -1,4 +1,4 @@
-"""What roles of people and dashboards could learn, hold or fill up without any grant of ours."""
+"""Checks of the rights that roles of people and dashboards have by PostgreSQL's defaults."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,7 +15,7 @@ _LEAST_PLACES: Final = 20
 
 
 def ask(connection: psycopg.Connection) -> Facts:
-    """Return what is so in the telemetry database."""
+    """Return the facts of the telemetry database."""
     row = connection.execute(_FACTS.read_text(encoding="utf-8").encode()).fetchone()
     assert row is not None  # noqa: S101 - a SELECT without FROM has one row
     facts: Facts = row[0] if isinstance(row[0], dict) else json.loads(row[0])
@@ -23,27 +23,29 @@ def ask(connection: psycopg.Connection) -> Facts:
 
 
 def judge(facts: Facts) -> Iterable[Finding]:
-    """Judge *facts*."""
+    """Judge the *facts* that `ask` returned."""
     yield from _limits(facts)
     left_open = [*(facts["open"] or ()), *(facts["more"] or ())]
     if left_open:
-        text = f"people's roles can use what PostgreSQL opens to everyone: {', '.join(left_open)}"
+        text = f"roles of people may use what PostgreSQL grants to PUBLIC: {', '.join(left_open)}"
         mend = (
             "REVOKE EXECUTE on these functions, TEMPORARY on the database, USAGE on plpgsql and"
             " SELECT on pg_class FROM PUBLIC, as a superuser: migration 0017 has the statements."
         )
         yield wrong("people-open", text, mend)
     else:
-        yield sound("people-open", "people's roles can use nothing that counts, locks or writes")
+        yield sound(
+            "people-open", "roles of people can use no function that counts, locks or writes"
+        )
     if elsewhere := facts["elsewhere"]:
-        text = f"people's roles may connect to other databases: {', '.join(elsewhere)}"
-        mend = "REVOKE CONNECT ON DATABASE ... FROM PUBLIC: what is closed here is open there."
+        text = f"roles of people may connect to other databases: {', '.join(elsewhere)}"
+        mend = "REVOKE CONNECT ON DATABASE ... FROM PUBLIC: those databases lack these limits."
         yield note("people-elsewhere", text, mend)
     if facts["prepared"]:
-        text = "a session can leave a prepared transaction behind, which nobody can end for it"
+        text = "a session can leave a prepared transaction, whose locks trust cannot end"
         yield note("people-prepared", text, "Set max_prepared_transactions = 0.")
     if facts["activities"] != "on":
-        mend = "Set track_activities = on: sessions cannot be held to limits by what is not seen."
+        mend = "Set track_activities = on: otherwise trust cannot end sessions that exceed limits."
         yield wrong("people-activities", "track_activities is off", mend)
 
 
@@ -52,13 +54,13 @@ def _limits(facts: Facts) -> Iterable[Finding]:
         (
             "unlimited",
             "people-connections",
-            "roles of people may take every connection",
+            "roles of people have no limit of connections",
             "ALTER ROLE ... CONNECTION LIMIT 8",
         ),
         (
             "unset",
             "people-settings",
-            "roles of people lack a setting that their sessions cannot lift",
+            "roles of people lack a setting that their sessions cannot change",
             "As a superuser: ALTER ROLE ... SET temp_file_limit = '64MB'; ... SET"
             " log_min_messages = fatal",
         ),

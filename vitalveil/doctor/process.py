@@ -1,4 +1,4 @@
-"""A running process, by what it says of itself."""
+"""Checks of a running process by its /readyz and /metrics."""
 
 import http.client
 import urllib.error
@@ -16,68 +16,69 @@ _I: Final = "vitalveil_ingest_"
 
 
 def look(url: str, *, program: str) -> Iterable[Finding]:
-    """Ask /readyz and /metrics of the process at *url*."""
+    """Check the process of *program* that serves HTTP at *url*."""
     code = f"{program}-process"
     try:
         status, text = _get(url, "/readyz")
         _, metrics = _get(url, "/metrics")
     except (OSError, http.client.HTTPException):
-        mend = f"Start it: systemctl start vitalveil-{program}. Its log says why it ended."
+        mend = f"Start it with: systemctl start vitalveil-{program}. Its log says why it ended."
         yield wrong(code, f"{program} does not answer", mend)
         return
     samples = _samples(metrics)
     if not any(name.startswith(f"vitalveil_{program}_") for name in samples):
-        yield wrong(code, f"what answers there is no {program}", "Check host and port.")
+        yield wrong(code, f"another program than {program} answers", "Check host and port.")
         return
     if status == http.HTTPStatus.OK:
         yield sound(code, f"{program} is ready")
     else:
-        mend = "Mend what it waits for; it goes on by itself."
+        mend = "Repair what it waits for; the program then continues by itself."
         yield wrong(code, f"{program} is not ready: {text.strip()}", mend)
     yield from judge(samples)
 
 
 def judge(samples: Mapping[str, float]) -> Iterable[Finding]:
-    """Judge the sums of a process's metrics."""
+    """Judge *samples*, the sum over all labels of each metric of a process."""
     gate, known = samples.get(f"{_I}permissions_gate_epoch"), samples.get(f"{_I}permissions_epoch")
     if gate is not None and known is not None:
         if gate > known:
             mend = "See docs/runbooks/VitalVeilPermissionFeedStale.md."
-            yield wrong("permissions-feed", "ingest does not learn of changed permissions", mend)
+            yield wrong("permissions-feed", "ingest does not receive changed permissions", mend)
         else:
             yield sound("permissions-feed", "ingest knows the permissions of the database")
     if known is not None and gate is None:
         mend = "See docs/runbooks/VitalVeilDatabaseUnseen.md."
-        yield note("database-watch", "ingest does not see its database: alerts are blind", mend)
-    yield from _books(samples)
+        text = "ingest cannot read the metrics of its database, and some alerts cannot fire"
+        yield note("database-watch", text, mend)
+    yield from _accounting(samples)
     yield from _receipts(samples)
     if samples.get(f"{_I}quarantine_envelopes"):
         mend = "See docs/runbooks/VitalVeilQuarantineGrowing.md."
         yield note("quarantine", "envelopes are in quarantine", mend)
     if samples.get("vitalveil_trust_tampered_agents"):
         mend = "See docs/runbooks/VitalVeilTampered.md."
-        yield wrong("vault-tampered", "a record of the vault does not verify", mend)
+        yield wrong("vault-tampered", "the signature of a record in the vault is wrong", mend)
     if samples.get("vitalveil_trust_missing_decisions"):
         mend = "Run `vitalveil trust audit`; see docs/runbooks/VitalVeilTampered.md."
         yield wrong("vault-missing", "decisions are missing from the vault", mend)
     if samples.get("vitalveil_trust_unsettled_erasures"):
         mend = "See docs/runbooks/VitalVeilErasuresUnsettled.md."
-        yield wrong("erasures-unsettled", "what was erased is there again, or may be", mend)
+        yield wrong("erasures-unsettled", "erased data exist again, or may exist again", mend)
     if samples.get("vitalveil_trust_overdue_leases"):
         mend = "See docs/runbooks/VitalVeilLeasesLate.md."
-        yield wrong("leases-late", "leases are not renewed", mend)
+        yield wrong("leases-late", "leases are not renewed in time", mend)
 
 
 def _receipts(samples: Mapping[str, float]) -> Iterable[Finding]:
     if samples.get(f"{_I}refused_receipts_total"):
-        mend = "Let `ingest` write vv1/receipt/+, as in deploy/mosquitto/acl."
-        yield note("receipts-refused", "the broker did not take receipts of ingest", mend)
+        mend = "Allow `ingest` to write vv1/receipt/+, as in deploy/mosquitto/acl."
+        yield note("receipts-refused", "the broker refused receipts of ingest", mend)
     if samples.get(f"{_I}waiting_receipts"):
         mend = "See docs/runbooks/VitalVeilReceiptsWaiting.md."
-        yield note("receipts-waiting", "gateways cannot be told what is settled", mend)
+        yield note("receipts-waiting", "ingest cannot send receipts to some gateways", mend)
 
 
-def _books(samples: Mapping[str, float]) -> Iterable[Finding]:
+def _accounting(samples: Mapping[str, float]) -> Iterable[Finding]:
     received = samples.get(f"{_I}received_envelopes_total")
     if received is None:
         return
@@ -89,11 +90,11 @@ def _books(samples: Mapping[str, float]) -> Iterable[Finding]:
         mend = "See docs/runbooks/VitalVeilConservationBroken.md."
         yield wrong("books", "envelopes that ingest received are unaccounted for", mend)
     else:
-        yield sound("books", "every envelope that ingest received is accounted for")
+        yield sound("books", "all envelopes that ingest received are accounted for")
 
 
 def _samples(text: str) -> dict[str, float]:
-    """Return the sum of each name's samples; none of a text that holds no metrics."""
+    """Return the sum of the samples of each name; empty if *text* holds no metrics."""
     found: dict[str, float] = {}
     try:
         for family in text_string_to_metric_families(text):

@@ -1,8 +1,8 @@
 """
-Revoked gateways: whether the broker's list has all that the vault knows, and who is not cut off.
+Checks of revoked gateways: the revocation list has all of them, and all are disconnected.
 
-The list is judged where the broker reads it, as the broker's user reads it: trust may write all to
-another file. What is found names gateways by their id and never a certificate.
+The list is checked in the file that the broker reads and with the rights of the broker's user,
+because trust may write to another file. Findings name gateways by id, and never a certificate.
 """
 
 import datetime as dt
@@ -21,14 +21,14 @@ from trust.enrolment.authority import CA_FILE
 from vitalveil.doctor.broker_file import Reader
 from vitalveil.doctor.finding import Finding, note, sound, wrong
 
-_MOST: Final = 100
-"""Findings of a kind: an operator reads no more, and `trust agent list` has them all."""
+_MAX_FINDINGS: Final = 100
+"""Limit of findings with one code; `vitalveil trust agent list` shows all gateways."""
 _SOON: Final = dt.timedelta(days=30)
 _CODE: Final = "trust-revocations"
 _USER: Final = "mosquitto"
-"""Whom a broker that was started by root becomes where its configuration names no one."""
+"""User that mosquitto becomes when root starts it and its configuration names no user."""
 _WRITE: Final = (
-    "Let `vitalveil trust run` write it, which it does each day, and have the broker read it again"
+    "Run `vitalveil trust run`, which writes the list every day, and make the broker read it again"
     " (`certificates.reload_command`)."
 )
 _REVOKED: Final = (
@@ -48,12 +48,12 @@ WHERE vouched_at IS NULL AND revoked_at IS NULL GROUP BY agent ORDER BY agent LI
 
 class Revoked(msgspec.Struct, frozen=True):
     """
-    What the vault knows.
+    The revocations in the vault.
 
     Args:
-        serials: Of each revoked certificate: its gateway.
+        serials: The gateway of each revoked certificate, by serial number.
 
-        newest: When the last gateway was revoked; None when none was.
+        newest: When the last gateway was revoked; None if none was.
     """
 
     serials: Mapping[int, str]
@@ -69,24 +69,24 @@ def look(
     now: dt.datetime,
 ) -> Iterable[Finding]:
     """
-    Compare the vault of *connection* with the lists on this machine.
+    Compare the vault with the revocation lists on this machine.
 
     Args:
-        connection: To the vault.
+        connection: A connection to the vault.
 
-        written: Where trust writes the list.
+        written: The file to which trust writes the list.
 
-        reader: How the broker reads it; None where its configuration is not looked at.
+        reader: How the broker reads lists; None if its configuration is not checked.
 
-        keys: The folder with trust's authority.
+        keys: The folder with the certificate of trust's authority.
 
-        now: The time.
+        now: The current time.
     """
     if connection.execute("SELECT to_regclass('vault.clone_signs')").fetchone() == (None,):
         yield wrong(
             "vault-migrations",
-            "the vault does not know whether revoked gateways are cut off",
-            "Run `vitalveil trust migrate`, then start trust again.",
+            "the schema of the vault is of an earlier version",
+            "Run `vitalveil trust migrate`, then restart trust.",
         )
         return
     serials = {int(serial): str(agent) for serial, agent in connection.execute(_REVOKED)}
@@ -100,9 +100,12 @@ def look(
 def lists(
     revoked: Revoked, *, written: Path | None, reader: Reader | None, keys: Path, now: dt.datetime
 ) -> Iterable[Finding]:
-    """Judge the list that trust writes and those that the broker reads, each file once."""
+    """Judge the list that trust writes and the lists that the broker reads, each file once."""
     if written is None:
-        text = "trust writes no revocation list: who is revoked is kept out by hand alone"
+        text = (
+            "trust writes no revocation list: unless the broker's list is updated by hand,"
+            " revoked gateways can still connect"
+        )
         yield note(
             "trust-revocations-unset", text, "Set certificates.crl_file to the broker's crlfile."
         )
@@ -117,21 +120,21 @@ def lists(
 
 
 def judge(path: Path, revoked: Revoked, *, keys: Path, now: dt.datetime) -> Finding:
-    """Judge the list in *path*: whole, of our authority, in force, and with all of *revoked*."""
+    """Judge the list in *path*: readable, of trust's authority, valid, and complete."""
     try:
         crl = x509.load_pem_x509_crl(path.read_bytes())
         ca = x509.load_pem_x509_certificate((keys / CA_FILE).read_bytes())
     except (OSError, ValueError):
-        text = f"{path} is no revocation list that can be read: the broker lets no one in"
+        text = f"{path} is not a readable revocation list: the broker refuses all clients"
         return wrong(_CODE, text, _WRITE)
     key = ca.public_key()
     if not isinstance(key, Ed25519PublicKey) or not crl.is_signature_valid(key):
-        return wrong(_CODE, f"{path} is the list of another authority", _WRITE)
+        return wrong(_CODE, f"{path} is the revocation list of another authority", _WRITE)
     return _lacks(path, crl, revoked) or _in_force(path, crl, revoked, now=now)
 
 
 def _lacks(path: Path, crl: x509.CertificateRevocationList, revoked: Revoked) -> Finding | None:
-    """Compare who is on the list in *path* with *revoked*; None when they are the same."""
+    """Compare the serial numbers in *path* with *revoked*; return None if they are the same."""
     listed = {one.serial_number for one in crl if one.serial_number >= PROBES_BELOW}
     if missing := sorted({agent for one, agent in revoked.serials.items() if one not in listed}):
         some = ", ".join(missing[:3]) + (" ..." if len(missing) > 3 else "")
@@ -140,8 +143,8 @@ def _lacks(path: Path, crl: x509.CertificateRevocationList, revoked: Revoked) ->
     if unknown := len(listed - revoked.serials.keys()):
         text = f"{path} has {unknown} certificates that are not revoked in the vault"
         remedy = (
-            "Was the vault restored from a backup? `vitalveil trust run` revokes them there again;"
-            " see docs/howto/restore-a-backup.md."
+            "If the vault was restored from a backup, `vitalveil trust run` revokes them there"
+            " again; see docs/howto/restore-a-backup.md."
         )
         return wrong(_CODE, text, remedy)
     return None
@@ -150,20 +153,20 @@ def _lacks(path: Path, crl: x509.CertificateRevocationList, revoked: Revoked) ->
 def _in_force(
     path: Path, crl: x509.CertificateRevocationList, revoked: Revoked, *, now: dt.datetime
 ) -> Finding:
-    """Judge from when until when the list in *path* is."""
+    """Judge the period in which the list in *path* is valid."""
     end = crl.next_update_utc
     if end is not None and end < now:
-        return wrong(_CODE, f"{path} has run out: the broker lets no one in", _WRITE)
-    # A list begins a little before it is written, and the clocks of the two may differ as much.
+        return wrong(_CODE, f"{path} has expired: the broker refuses all clients", _WRITE)
+    # A list begins shortly before it is written, and the clocks of two machines may differ.
     if revoked.newest is not None and crl.last_update_utc + 2 * CLOCKS_APART < revoked.newest:
         return wrong(_CODE, f"{path} is older than the newest revocation", _WRITE)
     if end is not None and end - now < min(_SOON, (end - crl.last_update_utc) / 2):
-        return note(_CODE, f"{path} runs out in {(end - now).days} days", _WRITE)
-    return sound(_CODE, f"{path} is in force, and has all that are revoked")
+        return note(_CODE, f"{path} expires in {(end - now).days} days", _WRITE)
+    return sound(_CODE, f"{path} is valid, and has all revoked certificates")
 
 
 def _is_read(written: Path, read: Iterable[Path]) -> Finding:
-    """Tell whether the broker reads what trust has *written*, or a copy that is up to date."""
+    """Check that the broker reads the file that trust has *written*, or an identical copy."""
     code = "broker-revocations-file"
     try:
         wanted = written.read_bytes()
@@ -174,22 +177,22 @@ def _is_read(written: Path, read: Iterable[Path]) -> Finding:
         return sound(code, "the broker reads the list that trust writes")
     return wrong(
         code,
-        f"the broker does not read what trust writes to {written}",
-        "Set certificates.crl_file and `crlfile` of each listener to one file, or copy it again.",
+        f"the broker does not read the revocation list that trust writes to {written}",
+        "Set certificates.crl_file and `crlfile` of each listener to the same file, or copy it.",
     )
 
 
 def _readable(path: Path, reader: Reader) -> Finding:
     """
-    Tell whether the broker may read *path*: it gives its rights up before it reads it again.
+    Check that the broker may read *path* after it has given up the rights of root.
 
-    Access lists and other restrictions than a file's mode are not seen.
+    Only modes of files are checked, not access control lists or other restrictions.
     """
     code = "broker-revocations-readable"
     try:
         account = pwd.getpwnam(reader.user or _USER)
     except KeyError:
-        # The broker is in a container, or on another machine: what everyone may, it may.
+        # The broker runs in a container or elsewhere: only rights of all users are certain.
         account = None
     if account is not None and account.pw_uid == 0:
         return sound(code, "the broker runs as root, and may read its revocation list")
@@ -197,12 +200,13 @@ def _readable(path: Path, reader: Reader) -> Finding:
         steps = [(path.resolve(), 4), *((one, 1) for one in path.resolve().parents)]
         closed = [one for one, wanted in steps if not _may(one, wanted, account)]
     except OSError:
-        return wrong(code, f"{path} cannot be looked at", "Check the path and who runs this.")
+        remedy = "Check the path, and which user runs the doctor."
+        return wrong(code, f"{path} cannot be checked", remedy)
     if not closed:
-        return sound(code, "the broker's user may read its revocation list")
-    text = f"the user {reader.user or _USER} may not read {path}: {closed[0]} is closed to it"
-    remedy = "Let the broker's user read it: otherwise it keeps to an old list."
-    # Without a name in the file, who starts the broker decides.
+        return sound(code, "the broker's user may read the revocation list")
+    text = f"the user {reader.user or _USER} may not read {path}: {closed[0]} does not allow it"
+    remedy = "Allow the broker's user to read it: otherwise the broker keeps using an old list."
+    # If the configuration names no user, the user depends on how the broker is started.
     is_known = account is not None and bool(reader.user)
     return wrong(code, text, remedy) if is_known else note(code, text, remedy)
 
@@ -217,26 +221,27 @@ def _may(path: Path, wanted: int, account: pwd.struct_passwd | None) -> bool:
 
 
 def _uncut(connection: psycopg.Connection) -> Iterable[Finding]:
-    found = connection.execute(_UNCUT, [_MOST]).fetchall()
+    found = connection.execute(_UNCUT, [_MAX_FINDINGS]).fetchall()
     for agent, since in found:
         yield wrong(
             "trust-uncut",
-            f"gateway {agent} was revoked at {since} UTC, and may be connected still",
-            "Have the broker read its revocation list again; see"
+            f"gateway {agent} was revoked at {since} UTC, and may still be connected",
+            "Make the broker read its revocation list again; see"
             " docs/runbooks/VitalVeilGatewayNotCut.md.",
         )
     if not found:
-        yield sound("trust-uncut", "every revoked gateway is cut off")
+        yield sound("trust-uncut", "all revoked gateways are disconnected")
 
 
 def _clones(connection: psycopg.Connection) -> Iterable[Finding]:
-    found = connection.execute(_CLONES, [_MOST]).fetchall()
+    found = connection.execute(_CLONES, [_MAX_FINDINGS]).fetchall()
     for agent, times, last in found:
         yield wrong(
             "trust-clone",
-            f"two seem to use the identity of gateway {agent}: {times} signs, last at {last} UTC",
-            "Revoke it and enrol the gateway again, or `vitalveil trust agent vouch`; see"
+            f"two devices may use the identity of gateway {agent}: {times} signs, the last at"
+            f" {last} UTC",
+            "Revoke the gateway and enrol it again, or run `vitalveil trust agent vouch`; see"
             " docs/runbooks/VitalVeilCloneSuspected.md.",
         )
     if not found:
-        yield sound("trust-clone", "no gateway seems to be used by two")
+        yield sound("trust-clone", "no gateway's identity seems to be used by two devices")

@@ -1,4 +1,4 @@
-"""What other sessions and presets do to a database: settings, snapshots, locks kept, logs kept."""
+"""Checks of presets and of other sessions: settings, old snapshots, locks, replication slots."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,13 +27,13 @@ _LOGS: Final[Mapping[str, frozenset[str]]] = {
     "debug_print_rewritten": frozenset({"off", "false"}),
     "debug_print_plan": frozenset({"off", "false"}),
 }
-"""What writes statements, and with them values, into the server's log; and when it does not."""
+"""Settings that make the server log statements with values, and the values that are harmless."""
 _QUEUE_FULL: Final = 0.1
 _RETAINED: Final = 1 << 30
 
 
 def ask(connection: psycopg.Connection) -> Facts:
-    """Return what is so in the database of *connection*."""
+    """Return the facts of the database of *connection*."""
     row = connection.execute(_FACTS.read_text(encoding="utf-8").encode()).fetchone()
     assert row is not None  # noqa: S101 - a SELECT without FROM has one row
     facts: Facts = row[0] if isinstance(row[0], dict) else json.loads(row[0])
@@ -41,20 +41,20 @@ def ask(connection: psycopg.Connection) -> Facts:
 
 
 def judge(facts: Facts, *, name: str) -> Iterable[Finding]:
-    """Judge *facts*; *name* is `database` or `vault`, and begins each code."""
+    """Judge *facts*; *name*, `database` or `vault`, is the prefix of each code."""
     yield from _presets(facts, name)
     if facts["encoding"] != "UTF8":
-        mend = "Dump it, create it again with ENCODING 'UTF8', and restore the dump."
-        text = "its encoding is not UTF8: names of some languages cannot be stored"
+        mend = "Dump the database, create it again with ENCODING 'UTF8', and restore the dump."
+        text = "the encoding is not UTF8: names in some languages cannot be stored"
         yield wrong(f"{name}-encoding", text, mend)
     if float(facts["queue"]) > _QUEUE_FULL:
         mend = (
-            "Find the session that listens in an open transaction in pg_stat_activity, and end it."
-            " VitalVeil does not notify; other programs on this server do, and fail."
+            "Find in pg_stat_activity the session that uses LISTEN in an open transaction, and end"
+            " it. VitalVeil does not use NOTIFY, but other programs on this server fail."
         )
         yield note(f"{name}-notifications", "the server's notification queue fills up", mend)
     else:
-        yield sound(f"{name}-notifications", "the server's notification queue is empty enough")
+        yield sound(f"{name}-notifications", "the server's notification queue has enough room")
     yield from _activity(facts, name)
     yield from _slots(facts, name)
 
@@ -71,15 +71,15 @@ def _presets(facts: Facts, name: str) -> Iterable[Finding]:
         if key in _LOGS and str(value).lower() not in _LOGS[key]:
             logged.append(where)
     if refused:
-        text = "presets that have every program refuse this database"
+        text = "because of presets, all programs refuse this database"
         yield wrong(f"{name}-presets", text, _undo(refused))
     elif repaired:
-        text = "presets that our sessions override, and others do not"
+        text = "there are presets that VitalVeil's sessions override, but other sessions do not"
         yield note(f"{name}-presets", text, _undo(repaired))
     else:
-        yield sound(f"{name}-presets", "nothing is preset that our statements rely on")
+        yield sound(f"{name}-presets", "no preset changes the meaning of statements")
     if logged:
-        text = "presets have statements logged, and these hold values"
+        text = "because of presets, the server logs statements, which hold values"
         yield wrong(f"{name}-presets-log", text, _undo(logged))
 
 
@@ -99,30 +99,32 @@ def _undo(statements: Sequence[str]) -> str:
 def _activity(facts: Facts, name: str) -> Iterable[Finding]:
     if not facts["sees_activity"]:
         mend = (
-            "Give --dsn of a role in pg_read_all_stats to have it checked."
+            "Use --dsn with a role that is a member of pg_read_all_stats."
             if name == "database"
-            else "GRANT pg_read_all_stats to a role of your own, and look at pg_stat_activity."
+            else "Check pg_stat_activity with a role that is a member of pg_read_all_stats."
         )
-        text = "sessions of other roles, their snapshots and standby feedback cannot be seen"
+        text = "sessions of other roles and feedback of standbys could not be checked"
         yield note(f"{name}-sessions", text, mend)
     if facts["old_snapshots"]:
         mend = (
-            "Find it in pg_stat_activity by backend_xmin, and end it: until then what is erased"
-            " stays in the tables' files."
+            "Find them in pg_stat_activity by backend_xmin, and end them: until then, erased data"
+            " stay in the files of the tables."
         )
-        text = f"{facts['old_snapshots']} sessions hold a snapshot for more than 5 minutes"
+        text = f"{facts['old_snapshots']} sessions have held a snapshot for over 5 minutes"
         yield note(f"{name}-snapshots", text, mend)
     if facts["idle_transactions"]:
         mend = "Find them in pg_stat_activity, state idle in transaction, and end them."
-        text = f"{facts['idle_transactions']} sessions are idle in a transaction for a minute"
+        text = (
+            f"{facts['idle_transactions']} sessions have been idle in a transaction for a minute"
+        )
         yield note(f"{name}-idle-transactions", text, mend)
     if facts["feedback"]:
-        mend = "Set hot_standby_feedback = off there, or end the standby's long queries."
-        text = "a standby holds back what is erased, with hot_standby_feedback"
+        mend = "Set hot_standby_feedback = off on the standby, or end its long queries."
+        text = "a standby with hot_standby_feedback delays the removal of erased data"
         yield note(f"{name}-standby-feedback", text, mend)
     if facts["prepared"]:
         mend = "Find them in pg_prepared_xacts: COMMIT PREPARED or ROLLBACK PREPARED each."
-        text = f"{facts['prepared']} prepared transactions hold their locks and snapshots"
+        text = f"{facts['prepared']} prepared transactions hold locks and snapshots"
         yield wrong(f"{name}-prepared", text, mend)
     else:
         yield sound(f"{name}-prepared", "no prepared transaction is left")
@@ -133,15 +135,15 @@ def _slots(facts: Facts, name: str) -> Iterable[Finding]:
     full = [s["name"] for s in slots if float(s["bytes"] or 0) > _RETAINED]
     idle = [s["name"] for s in slots if not s["active"] and s["name"] not in full]
     holding = [s["name"] for s in slots if s["holds"] and s["name"] not in (*full, *idle)]
-    mend = "Have its standby or subscriber connect, or SELECT pg_drop_replication_slot({})."
+    mend = "Connect its standby or subscriber, or run SELECT pg_drop_replication_slot({})."
     if full:
         text = f"replication slots keep more than 1 GiB of WAL: {', '.join(full)}"
         yield wrong(f"{name}-slots", text, mend.format(f"'{full[0]}'"))
     elif idle:
-        text = f"nobody reads these replication slots, and WAL is kept for them: {', '.join(idle)}"
+        text = f"replication slots without a reader keep WAL: {', '.join(idle)}"
         yield note(f"{name}-slots", text, mend.format(f"'{idle[0]}'"))
     elif holding:
-        text = f"replication slots hold back what is erased: {', '.join(holding)}"
+        text = f"replication slots delay the removal of erased data: {', '.join(holding)}"
         yield note(f"{name}-slots", text, mend.format(f"'{holding[0]}'"))
     else:
-        yield sound(f"{name}-slots", "no replication slot holds anything back")
+        yield sound(f"{name}-slots", "no replication slot keeps WAL or erased data")

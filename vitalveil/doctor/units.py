@@ -1,4 +1,4 @@
-"""What trust's daemon has set aside: units by name, and keys by their purpose."""
+"""Checks of the units that trust's daemon has set aside, and of the keys that trust needs."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,8 +12,8 @@ from trust.errors import KeyFileError
 from trust.keys.file_keys import FileKeys
 from vitalveil.doctor.finding import Finding, sound, wrong
 
-_MOST: Final = 100
-"""Findings of a kind: an operator reads no more, and `trust unit list` has them all."""
+_MAX_FINDINGS: Final = 100
+"""Limit of findings with one code; `vitalveil trust unit list` shows all units."""
 _SET_ASIDE: Final = """
 SELECT kind, unit, cause, count(DISTINCT stands_in), max(failures),
        to_char(min(failed_since) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI')
@@ -32,16 +32,16 @@ _ENROL: Final = "Revoke the gateway with `vitalveil trust pki revoke`, and enrol
 
 def look(connection: psycopg.Connection, folder: Path) -> Iterable[Finding]:
     """
-    Look at the vault, and at the keys in *folder* that it needs.
+    Check the vault, and the keys in *folder* that it needs.
 
-    What is found names gateways by their id, people by the id of the subject and files of keys by
-    purpose and epoch; never a name of a person or what is in a file.
+    Findings name gateways by id, people by subject id, and key files by purpose and epoch; never
+    the name of a person or the contents of a file.
     """
     if connection.execute("SELECT to_regclass('vault.set_aside')").fetchone() == (None,):
         yield wrong(
             "vault-migrations",
-            "the vault is of an earlier release",
-            "Run `vitalveil trust migrate`, then start trust again.",
+            "the schema of the vault is of an earlier version",
+            "Run `vitalveil trust migrate`, then restart trust.",
         )
         return
     yield from _set_aside(connection)
@@ -50,18 +50,18 @@ def look(connection: psycopg.Connection, folder: Path) -> Iterable[Finding]:
 
 
 def _set_aside(connection: psycopg.Connection) -> Iterable[Finding]:
-    found = connection.execute(_SET_ASIDE, [_MOST]).fetchall()
+    found = connection.execute(_SET_ASIDE, [_MAX_FINDINGS]).fetchall()
     for kind, unit, cause, stands_in, failures, since in found:
         problem, remedy = SENTENCES.get(cause, SENTENCES[Cause.UNFORESEEN])
-        where = f", in the way of {stands_in} gateways" if stands_in > 1 else ""
+        where = f", and blocks {stands_in} gateways" if stands_in > 1 else ""
         yield wrong(
             f"unit-{cause.replace('_', '-')}",
-            f"{kind} {unit} is set aside since {since} UTC{where}: {problem}"
+            f"{kind} {unit} has been set aside since {since} UTC{where}: {problem}"
             f" (tried {failures} times)",
             remedy,
         )
     if not found:
-        yield sound("trust-units", "trust has set nothing aside")
+        yield sound("trust-units", "trust has set no unit aside")
 
 
 def _lease_keys(connection: psycopg.Connection) -> Iterable[Finding]:
@@ -71,21 +71,26 @@ def _lease_keys(connection: psycopg.Connection) -> Iterable[Finding]:
             bad.append(agent)
         elif count > 1:
             twice.append((agent, count))
-    for agent in bad[:_MOST]:
-        text = f"gateway {agent} has a lease key that nothing can be sealed to"
+    for agent in bad[:_MAX_FINDINGS]:
+        text = f"gateway {agent} has an invalid lease key: no lease can be sealed to it"
         yield wrong("trust-lease-key", text, _ENROL)
-    for agent, count in twice[:_MOST]:
-        text = f"gateway {agent} and {count - 1} more have one lease key, and read each other's"
+    for agent, count in twice[:_MAX_FINDINGS]:
+        text = (
+            f"gateway {agent} and {count - 1} others share a lease key: they can read each other's"
+            " leases"
+        )
         yield wrong("trust-lease-key-twice", text, _ENROL)
     if not bad and not twice:
-        yield sound("trust-lease-keys", "every gateway has a lease key of its own")
+        yield sound("trust-lease-keys", "each gateway has a lease key of its own")
 
 
 def _epoch_keys(connection: psycopg.Connection, folder: Path) -> Iterable[Finding]:
     try:
         keys = FileKeys(folder)
     except KeyFileError as error:
-        yield wrong("trust-keys-file", str(error), "Trust needs it for everything.")
+        yield wrong(
+            "trust-keys-file", str(error), "Repair the file: trust cannot work without it."
+        )
         return
     problems = 0
     for purpose, epoch in connection.execute(_EPOCHS):
@@ -96,7 +101,7 @@ def _epoch_keys(connection: psycopg.Connection, folder: Path) -> Iterable[Findin
             yield wrong(
                 "trust-epoch-key",
                 f"the key of purpose {purpose}, epoch {epoch}, cannot be used: {error}",
-                "Nobody is measured anew for that purpose until it is back.",
+                "Restore the file: until then, no one else can be measured for that purpose.",
             )
     if not problems:
-        yield sound("trust-epoch-keys", "the key of every epoch in use can be read")
+        yield sound("trust-epoch-keys", "the keys of all epochs in use can be read")

@@ -176,7 +176,7 @@ _PLANTS: Final[dict[str, tuple[str, Callable[[System], AbstractContextManager[No
         lambda w: _text(w.folder / "ingest.toml", "pki/ingest.", "pki/trust."),
     ),
     "a broker that is away": ("broker-reachable", _stopped),
-    "anybody may connect": ("broker-anonymous", _option("allow_anonymous false", "")),
+    "anyone may connect": ("broker-anonymous", _option("allow_anonymous false", "")),
     "no certificates wanted": (
         "broker-certificates",
         _option("require_certificate true", "require_certificate false"),
@@ -494,5 +494,5 @@ def test_the_command_prints_for_people(whole: System) -> None:
             capture_output=True, text=True, check=False,
         )  # fmt: skip
     assert done.returncode == 1
-    assert done.stdout.splitlines()[0].startswith("BAD   ingest-tls-key: others may read")
+    assert done.stdout.splitlines()[0].startswith("BAD   ingest-tls-key: other users may read")
     assert "1 wrong" in done.stdout.splitlines()[-1]

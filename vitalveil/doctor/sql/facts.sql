@@ -1,3 +1,4 @@
+-- Returns one JSON object with the facts that vitalveil/doctor/database.py judges.
 SELECT json_build_object(
     'clock', extract(epoch FROM clock_timestamp()),
     'version', current_setting('server_version_num')::int,

@@ -1,3 +1,4 @@
+-- Returns one JSON object with the facts that vitalveil/doctor/people.py judges.
 SELECT json_build_object(
     'unlimited', (SELECT json_agg(rolname ORDER BY 1) FROM pg_roles
         WHERE rolname IN ('vv_reader', 'vv_grafana') AND rolconnlimit NOT BETWEEN 0 AND 50),

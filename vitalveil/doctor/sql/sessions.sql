@@ -1,3 +1,4 @@
+-- Returns one JSON object with the facts that vitalveil/doctor/sessions.py judges.
 SELECT json_build_object(
     'database', current_database(),
     'encoding', (SELECT pg_encoding_to_char(encoding) FROM pg_database WHERE datname = current_database()),
