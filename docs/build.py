@@ -22,6 +22,7 @@ import ingest.storage.monitor
 import simulators.cli
 import simulators.demo.cli
 import trust.app
+import trust.cli.arguments.command_line
 import trust.cli.main
 import trust.metrics
 import trust.vault.metrics
@@ -50,6 +51,7 @@ def files() -> dict[Path, str]:
     # Each release of Python lays the help out in its own way: one of them is the page's.
     if sys.version_info[:2] == (3, 11):
         found[Path("docs/reference/cli.md")] = _cli()
+        found[Path("docs/reference/trust-commands.md")] = trust_commands()
     return found
 
 
@@ -182,6 +184,21 @@ def _help(main: Callable[[Sequence[str]], int]) -> str:
     with contextlib.redirect_stdout(told), contextlib.suppress(SystemExit):
         main(["--help"])
     return told.getvalue().strip()
+
+
+def trust_commands() -> str:
+    """Return the page of trust's commands, with the help of each."""
+    os.environ["COLUMNS"] = "99"
+    lines = [
+        _HEAD,
+        "# Commands of trust",
+        "",
+        "`vitalveil trust COMMAND --help` says the same. `--config` and `--json` may stand before",
+        "or behind a command.",
+    ]
+    for name, text in trust.cli.arguments.command_line.help_pages():
+        lines += ["", f"## {name}", "", "```text", text, "```"]
+    return "\n".join(lines) + "\n"
 
 
 def _quantities() -> str:

@@ -3,7 +3,6 @@
 import os
 import re
 import subprocess
-from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,8 @@ from runtime import files
 from runtime.errors import ConfigError
 from tests.fixtures.vault import Office, measured
 from trust.cli import settings_check
-from trust.cli.commands import registry
+from trust.cli.command import NoArguments
+from trust.cli.commands.installation import check_config
 from trust.config import CertificateSettings, KeysSettings, Settings
 from vitalveil.doctor import broker_file, lease_size
 from vitalveil.doctor import files as doctor_files
@@ -48,7 +48,7 @@ def test_a_lease_that_would_not_be_renewed_is_named_before(office: Office) -> No
     most = size // 2
 
     with pytest.raises(ConfigError, match=f"1 gateways.*{agent}.*max_packet_size") as raised:
-        registry.check_config(with_most(office, most), Namespace())
+        check_config(with_most(office, most), NoArguments())
     (found,) = look(office, most)
 
     assert raised.value.key == "lease.max_packet_bytes"
@@ -56,8 +56,8 @@ def test_a_lease_that_would_not_be_renewed_is_named_before(office: Office) -> No
     needed = re.search(r"max_packet_bytes to (\d+)", found.mend)
     assert needed is not None
     told = int(needed.group(1))
-    fits = registry.check_config(with_most(office, told), Namespace())
-    assert fits["leases"] == f"each fits into {told} bytes"
+    fits = check_config(with_most(office, told), NoArguments())
+    assert fits.leases == f"each fits into {told} bytes"
     (near,) = look(office, size + 60)
     assert near.level is Level.NOTE
     office.run("pki", "revoke", agent, "--yes")
@@ -85,7 +85,7 @@ def test_a_vault_that_is_away_is_no_wrong_setting(office: Office) -> None:
         office.settings.vault, dsn="host=127.0.0.1 port=1 dbname=vv_vault user=vv_trust"
     )
     chosen = msgspec.structs.replace(office.settings, vault=vault)
-    assert "out of reach" in registry.check_config(chosen, Namespace())["leases"]
+    assert "out of reach" in check_config(chosen, NoArguments()).leases
 
 
 @pytest.mark.database
@@ -107,12 +107,12 @@ def test_a_folder_that_others_write_to_is_told(
     }
     changes = each[key]
     chosen = msgspec.structs.replace(office.settings, **changes)
-    assert registry.check_config(chosen, Namespace())["config"] == "usable"
+    assert check_config(chosen, NoArguments()).config == "usable"
     os.chown(folder, -1, 10_001)
     folder.chmod(mode)
 
     with pytest.raises(ConfigError, match=r"chmod go-w.*fsGroup.*mode 0700") as raised:
-        registry.check_config(chosen, Namespace())
+        check_config(chosen, NoArguments())
 
     assert raised.value.key == key
     where, is_public = settings_check.folders(chosen)[key]

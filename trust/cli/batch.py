@@ -14,8 +14,9 @@ import msgspec
 
 from runtime.errors import RuntimeSetupError
 from runtime.logs import Log, describe
+from trust.cli import dispatch, registry
 from trust.cli.arguments import command_line
-from trust.cli.commands import registry
+from trust.cli.command import Command
 from trust.composition import App
 from trust.errors import TrustError, Unavailable, UsageError
 
@@ -33,14 +34,11 @@ def execute(app: App, argv: Sequence[str]) -> tuple[dict[str, Any], bool]:
     Raises:
         TrustError: It could not be done.
     """
-    found = command_line.parse(argv)
-    command = registry.ON_RECORDS.get(found.command)
-    if command is None:
-        raise UsageError(f"a batch takes: {', '.join(registry.ON_RECORDS)}")
-    if getattr(found, "name", None) == "-":
-        raise UsageError("standard input is the batch itself: give the --name in its line")
-    registry.check_meant(found)
-    return command(app, found), found.command in registry.CHANGES_LEASES
+    line = command_line.parse(argv)
+    command = line.command
+    if not isinstance(command, Command):
+        raise UsageError(f"a batch takes: {', '.join(registry.ON_VAULT)}")
+    return dispatch.execute(app, command, line), command.changes_leases
 
 
 def answer(app: App, line: str) -> tuple[dict[str, Any], bool]:
@@ -57,7 +55,8 @@ def answer(app: App, line: str) -> tuple[dict[str, Any], bool]:
         result, publish = execute(app, argv)
     except Unavailable as exc:
         # Recorded or not, something may wait.
-        return _refuse(f"{exc}. {registry.mend(command_line.parse(argv).command)}"), True
+        remedy = dispatch.remedy(command_line.parse(argv).command)
+        return _refuse(f"{exc}. {remedy}"), True
     except (TrustError, RuntimeSetupError) as exc:
         return _refuse(str(exc)), False
     # A line that brings out a fault of ours must not cost all that stand behind it. Its type alone

@@ -1,8 +1,19 @@
-"""Tables on a terminal: a row for each thing, a column for each of its fields."""
+"""How results are printed: times, and tables with a row for each thing."""
 
+import datetime as dt
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+
+def format_instant(at: dt.datetime) -> str:
+    """Return a time in UTC, to the microsecond."""
+    return at.astimezone(dt.UTC).isoformat(timespec="microseconds")
+
+
+def format_second(at: dt.datetime) -> str:
+    """Return a time in UTC, to the second."""
+    return at.astimezone(dt.UTC).isoformat(timespec="seconds")
 
 
 def format_table(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -1,10 +1,10 @@
 """`vitalveil trust`: reads the arguments and the settings, and prints what came of it."""
 
 import asyncio
+import functools
 import json
 import os
 import sys
-from argparse import Namespace
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -13,9 +13,10 @@ import msgspec
 from runtime import logs, settings
 from runtime.errors import RuntimeSetupError
 from trust import app
-from trust.cli import batch
+from trust.cli import batch, dispatch, registry
 from trust.cli.arguments import command_line
-from trust.cli.commands import registry
+from trust.cli.arguments.command_line import CommandLine
+from trust.cli.command import Command, LocalCommand, Service, SetupCommand
 from trust.cli.format import format_table
 from trust.composition import App
 from trust.config import Settings
@@ -27,16 +28,18 @@ _PATIENCE_S: Final = 2.0
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command that *argv* names; return the exit code."""
     try:
-        found = command_line.parse(sys.argv[1:] if argv is None else argv)
-        if found.command in registry.OFFLINE:
-            _print(registry.OFFLINE[found.command](found), as_json=found.json)
+        line = command_line.parse(sys.argv[1:] if argv is None else argv)
+        command = line.command
+        if isinstance(command, LocalCommand):
+            arguments = command_line.read(line, standard_input=None)
+            _print(dispatch.show(command.run(arguments)), as_json=line.as_json)
             return 0
-        read = settings.load(Settings, program="trust", path=found.config, environ=os.environ)
+        read = settings.load(Settings, program="trust", path=line.config, environ=os.environ)
         logs.configure(read.log.level)
         try:
-            return app.guarded(lambda: _run(read, found))
+            return app.guarded(functools.partial(_run, read, command, line))
         except Unavailable as exc:
-            print(f"vitalveil trust: {exc}. {registry.mend(found.command)}", file=sys.stderr)
+            print(f"vitalveil trust: {exc}. {dispatch.remedy(command)}", file=sys.stderr)
             return 1
     except (UsageError, RuntimeSetupError, KeyFileError) as exc:
         print(f"vitalveil trust: {exc}", file=sys.stderr)
@@ -46,49 +49,68 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _run(read: Settings, found: Namespace) -> int:
-    if found.command == "run":
+def _run(
+    read: Settings,
+    command: Command[Any, Any] | SetupCommand[Any, Any] | Service,
+    line: CommandLine,
+) -> int:
+    if isinstance(command, Service):
+        return _run_service(read, command)
+    if isinstance(command, Command):
+        return _run_on_vault(read, command, line)
+    arguments = command_line.read(line, standard_input=None)
+    _print(dispatch.show(command.run(read, arguments)), as_json=line.as_json)
+    return 0
+
+
+def _run_service(read: Settings, service: Service) -> int:
+    if service is registry.RUN:
         return app.run(read)
-    if found.command == "serve":
+    if service is registry.SERVE:
         # Only now: nothing else needs an HTTP server, and it takes a second to read.
         from trust import serve
 
         return serve.run(read)
-    if found.command in registry.BEFORE_KEYS:
-        _print(registry.BEFORE_KEYS[found.command](read, found), as_json=found.json)
-        return 0
     opened = App(read)
     try:
-        if found.command == "batch":
-            refused = asyncio.run(batch.run(opened, lines=sys.stdin, out=_print_line))
-            return 1 if refused else 0
-        return _run_one(opened, found)
+        return 1 if asyncio.run(batch.run(opened, lines=sys.stdin, out=_print_line)) else 0
     finally:
         opened.close()
 
 
-def _run_one(opened: App, found: Namespace) -> int:
-    if getattr(found, "name", None) == "-":
-        found.name = sys.stdin.readline()
-    registry.check_meant(found, ask=_ask if sys.stdin.isatty() and not found.json else None)
-    result = registry.ON_RECORDS[found.command](opened, found)
-    if found.command in registry.CHANGES_LEASES and opened.settings.broker is not None:
-        # Printed in any case: what it says has happened.
-        result["published"] = False
-        try:
-            result["published"] = asyncio.run(opened.publish(patience_s=_PATIENCE_S))
-        except (Unavailable, RuntimeSetupError) as exc:
-            print(
-                f"vitalveil trust: not published yet: {exc}. `vitalveil trust run` does it",
-                file=sys.stderr,
-            )
-    _print(result, as_json=found.json)
+def _run_on_vault(read: Settings, command: Command[Any, Any], line: CommandLine) -> int:
+    opened = App(read)
+    try:
+        result = dispatch.execute(
+            opened,
+            command,
+            line,
+            standard_input=sys.stdin.readline,
+            ask=_ask if sys.stdin.isatty() and not line.as_json else None,
+        )
+        if command.changes_leases and opened.settings.broker is not None:
+            result["published"] = _publish(opened)
+    finally:
+        opened.close()
+    _print(result, as_json=line.as_json)
     return 1 if result.get("problems") else 0
 
 
-def _ask(what: str) -> bool:
+def _publish(opened: App) -> bool:
     try:
-        return input(f"{what}\nType yes to go on: ").strip() == "yes"
+        return asyncio.run(opened.publish(patience_s=_PATIENCE_S))
+    except (Unavailable, RuntimeSetupError) as exc:
+        # No failure of the command: what its result says has happened.
+        print(
+            f"vitalveil trust: not published yet: {exc}. `vitalveil trust run` does it",
+            file=sys.stderr,
+        )
+        return False
+
+
+def _ask(warning: str) -> bool:
+    try:
+        return input(f"{warning}\nType yes to go on: ").strip() == "yes"
     except EOFError:
         return False
 

@@ -20,7 +20,9 @@ from trust.errors import Refused, Unusable
 
 _OLDEST: Final = 130
 """Nobody lived longer; who types 1826 meant something else."""
-_BORN: Final = re.compile(r"((?:18|19|20)\d\d)-(0[1-9]|1[0-2])", re.ASCII)
+BIRTH_MONTH: Final = r"(?:18|19|20)[0-9]{2}-(?:0[1-9]|1[0-2])"
+"""The pattern of a year and a month."""
+_BORN: Final = re.compile(BIRTH_MONTH)
 
 
 class RepresentativeRole(enum.StrEnum):

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from trust.config import CertificateSettings
 from trust.enrolment.authority import Authority
-from trust.enrolment.enrolment import ingest_pem, pem
+from trust.enrolment.enrolment import pem
 from trust.keys import file_keys, files
 from trust.ports import Clock, Keys
 from trust.reconcile.reconciler import Reconciler
@@ -94,9 +94,18 @@ class BulkEnrolment:
         self._settings = settings
         self._clock = clock
 
-    def enrol(self, count: int, *, ingest_key: Path, out: Path, sealed: bool) -> int:
+    def enrol(self, count: int, *, ingest_key: bytes, out: Path, sealed: bool) -> int:
         """
         Enrol *count* agents, each with its bundle in a folder of *out*; return how many.
+
+        Args:
+            count: How many.
+
+            ingest_key: Ingest's public key, checked, in PEM.
+
+            out: The folder.
+
+            sealed: The agents' leases are sealed to keys of their own.
 
         Raises:
             KeyFileError: A file is not what it should be, or cannot be written.
@@ -106,7 +115,7 @@ class BulkEnrolment:
         common = {
             "ca.crt": authority.certificate_pem(),
             "trust.pub": file_keys.public_pem(self._keys.public_key),
-            "ingest.pub": ingest_pem(ingest_key),
+            "ingest.pub": ingest_key,
         }
         files.make_folder(out)
         for first in range(0, count, _GROUP):

@@ -65,15 +65,21 @@ class Enrolment:
         self._clock = clock
         self._random_bytes = random_bytes
 
-    def enrol(self, *, ingest_key: Path, out: Path, sealed: bool) -> str:
+    def enrol(self, *, ingest_key: bytes, out: Path, sealed: bool) -> str:
         """
         Enrol a new agent, write its bundle into *out*, and return its id.
+
+        Args:
+            ingest_key: Ingest's public key, checked, in PEM.
+
+            out: The folder.
+
+            sealed: The agent's leases are sealed to a key of its own.
 
         Raises:
             KeyFileError: A file is not what it should be, or is there already.
             Unavailable: The agent is not enrolled, or not everywhere yet.
         """
-        ingest = ingest_pem(ingest_key)
         files.make_folder(out)
         for name in _BUNDLE:
             if (out / name).exists():
@@ -85,7 +91,7 @@ class Enrolment:
             files.write(out / "lease.key", pem(lease_key), mode=files.SECRET)
         trust_pem = file_keys.public_pem(self._keys.public_key)
         files.write(out / "trust.pub", trust_pem, mode=files.PUBLIC)
-        files.write(out / "ingest.pub", ingest, mode=files.PUBLIC)
+        files.write(out / "ingest.pub", ingest_key, mode=files.PUBLIC)
         self._reconciler.reconcile([agent])
         return agent
 
@@ -203,13 +209,22 @@ def ingest_pem(path: Path) -> bytes:
     Return ingest's public key, as it stands in a bundle.
 
     Raises:
-        KeyFileError: It is none.
+        KeyFileError: It cannot be read, or is none.
     """
-    found = files.read(path)
-    key = files.public_key(found, name=path.name)
+    return check_ingest_key(files.read(path), name=path.name)
+
+
+def check_ingest_key(found: bytes, *, name: str) -> bytes:
+    """
+    Return *found* if it is ingest's public key in PEM.
+
+    Raises:
+        KeyFileError: It is none; the error says the *name* of its file.
+    """
+    key = files.public_key(found, name=name)
     if not isinstance(key, X25519PublicKey) or not is_lease_key(key.public_bytes_raw()):
         raise KeyFileError(
-            path.name,
+            name,
             "not an X25519 key that anything can be sealed to",
             "Use ingest.pub of `vitalveil ingest keygen`.",
         )

@@ -6,7 +6,6 @@ series. What is there keeps its pseudonyms until retention ends it. Everything t
 can be read off the vault, so the job may be killed at any instruction and begun again.
 """
 
-import datetime as dt
 from typing import Final
 
 import msgspec
@@ -111,15 +110,3 @@ class Rotation:
             if records.handles.count_by_epoch(purpose).get(epoch):
                 raise Conflict("handles are still in that epoch. Finish the rotation first")
             return self._keys.destroy_epoch(purpose=purpose, epoch=epoch)
-
-
-def describe_epoch(
-    purpose: str, epoch: int, started_at: dt.datetime, moved_at: dt.datetime | None
-) -> dict[str, object]:
-    """Return an epoch as it is listed."""
-    return {
-        "purpose": purpose,
-        "epoch": epoch,
-        "started_at": started_at.isoformat(timespec="seconds"),
-        "state": "moved" if moved_at else "moving",
-    }

@@ -250,29 +250,39 @@ def make_key(path: Path) -> None:
     )
 
 
-def read_key(path: Path) -> Ed25519PrivateKey:
+def load_key(pem: bytes, *, name: str) -> Ed25519PrivateKey:
     """
     Return an officer's private key.
 
-    Raises:
-        KeyFileError: It is none, or others than its owner may read it.
-    """
-    key = files.private_key(files.read_secret(path), name=path.name)
-    if not isinstance(key, Ed25519PrivateKey):
-        raise KeyFileError(path.name, "not an Ed25519 key", "Make one with `trust officer key`.")
-    return key
+    Args:
+        pem: PKCS #8.
 
-
-def read_public_key(path: Path) -> Ed25519PublicKey:
-    """
-    Return a public key of Ed25519.
+        name: Of its file, for the error.
 
     Raises:
         KeyFileError: It is none.
     """
-    key = files.public_key(files.read(path), name=path.name)
+    key = files.private_key(pem, name=name)
+    if not isinstance(key, Ed25519PrivateKey):
+        raise KeyFileError(name, "not an Ed25519 key", "Make one with `trust officer key`.")
+    return key
+
+
+def load_public_key(pem: bytes, *, name: str) -> Ed25519PublicKey:
+    """
+    Return a public key of Ed25519.
+
+    Args:
+        pem: SubjectPublicKeyInfo.
+
+        name: Of its file, for the error.
+
+    Raises:
+        KeyFileError: It is none.
+    """
+    key = files.public_key(pem, name=name)
     if not isinstance(key, Ed25519PublicKey) or not is_signing_key(key.public_bytes_raw()):
-        raise KeyFileError(path.name, "not an Ed25519 key", "Point to the .pub file.")
+        raise KeyFileError(name, "not an Ed25519 key", "Point to the .pub file.")
     return key
 
 

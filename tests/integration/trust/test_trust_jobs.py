@@ -15,7 +15,8 @@ from cryptography import x509
 from tests.fixtures.vault import Office, measured
 from tests.support.poisons import POISONS, set_aside
 from trust.cli import batch
-from trust.cli.commands import registry
+from trust.cli.arguments import command_line
+from trust.cli.registry import ON_VAULT
 from trust.composition import App, now
 from trust.config import CertificateSettings
 from trust.domain.units import Cause
@@ -193,7 +194,17 @@ async def test_a_line_of_a_batch_costs_no_other(
     def broken(*_: object) -> None:
         raise LookupError("Ada Canary")
 
-    monkeypatch.setattr(registry, "ON_RECORDS", {**registry.ON_RECORDS, "subject list": broken})
+    faulty = msgspec.structs.replace(ON_VAULT["subject list"], run=broken)
+    parse = command_line.parse
+    monkeypatch.setattr(
+        command_line,
+        "parse",
+        lambda argv: (
+            msgspec.structs.replace(line, command=faulty)
+            if (line := parse(argv)).command is ON_VAULT["subject list"]
+            else line
+        ),
+    )
     lines = "".join(json.dumps(argv) + "\n" for argv in (["subject", "list"], ["agent", "list"]))
     said: list[str] = []
 

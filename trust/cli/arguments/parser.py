@@ -2,15 +2,9 @@
 
 import argparse
 import re
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import Final, NoReturn
 
 from trust.errors import UsageError
-
-if TYPE_CHECKING:
-    # argparse has no public name for what add_subparsers returns.
-    Subparsers = argparse._SubParsersAction["Parser"]
-    Group = Callable[[Subparsers, str, str], Subparsers]
 
 _ARGUMENT: Final = re.compile(r"argument ([^:]+):")
 _MISSING: Final = "the following arguments are required"

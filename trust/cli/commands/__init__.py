@@ -1,1 +1,1 @@
-"""What each command does: parsed arguments in, what is printed out."""
+"""The commands of trust, by subject: of each its arguments, its result, and what runs it."""

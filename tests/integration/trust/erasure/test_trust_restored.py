@@ -5,7 +5,7 @@ import datetime as dt
 import pytest
 
 from tests.fixtures.vault import Office, Refusal, measured
-from trust.cli.commands import registry
+from trust.cli.commands.gateways import leases
 from trust.composition import now
 
 pytestmark = pytest.mark.database
@@ -49,7 +49,7 @@ def test_leases_are_superseded_as_often_as_the_vault_goes_back(
     for hours in (1, 2):
         held = _version(office, agent)
         _go_back(office, with_telemetry=True)
-        monkeypatch.setattr(registry, "now", lambda after=hours: now() + dt.timedelta(hours=after))
+        monkeypatch.setattr(leases, "now", lambda after=hours: now() + dt.timedelta(hours=after))
 
         assert office.run("lease", "supersede", "--yes")["agents"] == 1
         office.app.restore_guard.clear()

@@ -1,10 +1,17 @@
 """Arguments: read exactly; an error never repeats what was given."""
 
 import datetime as dt
+import hashlib
+from pathlib import Path
+from typing import Any
+from uuid import UUID
 
+import msgspec
 import pytest
 
 from trust.cli.arguments import command_line
+from trust.cli.commands.people.decisions import RecordDecision
+from trust.cli.commands.people.subjects import AddSubject
 from trust.errors import UsageError
 
 SUBJECT = "0f1e2d3c-4b5a-4978-8796-a5b4c3d2e1f0"
@@ -19,17 +26,17 @@ def test_parse_reads_a_grant() -> None:
             "--binding", "X", "--binding", "Y", "--valid-to", "2026-12-01T00:00:00+01:00",
         ]
     )  # fmt: skip
-    assert found.command == "decision record"
-    assert found.quantities == ["heart_rate", "spo2", "pulse_rate"]
-    assert found.binding == ["X", "Y"]
-    assert found.valid_to == dt.datetime(2026, 11, 30, 23, tzinfo=dt.UTC)
+    assert found.command.name == "decision record"
+    assert found.given["quantities"] == ["heart_rate", "spo2", "pulse_rate"]
+    assert found.given["binding"] == ["X", "Y"]
+    assert found.given["valid_to"] == dt.datetime(2026, 11, 30, 23, tzinfo=dt.UTC)
 
 
 def test_parse_keeps_nothing_between_commands() -> None:
     """In a batch, one command's lists do not grow into the next one's."""
     command_line.parse([*RECORD, "--quantities", "heart_rate", "--binding", "X"])
     found = command_line.parse([*RECORD, "--binding", "Y"])
-    assert (found.quantities, found.binding) == ([], ["Y"])
+    assert (found.given["quantities"], found.given["binding"]) == ([], ["Y"])
 
 
 @pytest.mark.parametrize(
@@ -42,7 +49,7 @@ def test_parse_keeps_nothing_between_commands() -> None:
 def test_options_stand_before_or_behind(argv: list[str]) -> None:
     """--config and --json are understood on either side of the command."""
     found = command_line.parse(argv)
-    assert (str(found.config), found.json) == ("f.toml", True)
+    assert (str(found.config), found.as_json) == ("f.toml", True)
 
 
 @pytest.mark.parametrize(
@@ -85,15 +92,67 @@ def test_locale_and_text_are_kept() -> None:
     found = command_line.parse(
         [*RECORD, "--binding", "X", "--locale", "fr-FR", "--text-sha256", text]
     )
-    assert (found.locale, found.text_sha256) == ("fr-FR", text)
+    assert (found.given["locale"], found.given["text_sha256"]) == ("fr-FR", text)
 
 
 def test_nothing_is_filled_in() -> None:
     """How, by whom, when, which text and in which language: none of it has a default."""
     found = command_line.parse([*RECORD, "--binding", "X"])
-    said = ("given_by", "captured_by", "text", "text_sha256", "locale", "given_at", "scan")
-    assert [getattr(found, name) for name in said] == [None] * len(said)
+    said = ("given_by", "captured_by", "text_sha256", "locale", "given_at", "scan_sha256")
+    assert [found.given[name] for name in said] == [None] * len(said)
     withdrawn = command_line.parse(
         ["decision", "withdraw", "--subject", SUBJECT, "--purpose", "p"]
     )
-    assert withdrawn.given_by == "not-stated"
+    assert withdrawn.given["given_by"] == "not-stated"
+
+
+def test_a_file_is_read_where_the_operator_is(tmp_path: Path) -> None:
+    """A command gets the contents of a file, or its digest; never its path."""
+    text = tmp_path / "shown.txt"
+    text.write_bytes(b"what was shown")
+    line = command_line.parse([*RECORD, "--binding", "X", "--text", str(text)])
+
+    arguments = command_line.read(line, standard_input=None)
+
+    assert isinstance(arguments, RecordDecision)
+    assert arguments.text_sha256 == hashlib.sha256(b"what was shown").hexdigest()
+    assert str(tmp_path) not in msgspec.json.encode(arguments).decode()
+
+
+def test_a_name_may_come_from_standard_input() -> None:
+    """A dash reads a line; in a batch, whose lines are standard input, it is refused."""
+    line = command_line.parse(["subject", "add", "--name", "-"])
+    arguments = command_line.read(line, standard_input=lambda: "Ada Canary\n")
+    assert isinstance(arguments, AddSubject)
+    assert arguments.name.strip() == "Ada Canary"
+    with pytest.raises(UsageError, match="standard input"):
+        command_line.read(line, standard_input=None)
+
+
+@pytest.mark.parametrize(
+    ("argv", "name", "given"),
+    [
+        (["3", "--scope", "all"], None, "give a subject's id"),
+        ([SUBJECT], None, "say what"),
+        ([SUBJECT, "--scope", "all"], "erase", {"subject": UUID(SUBJECT), "scope": "all"}),
+        (["verify"], "erase verify all", {}),
+        (["verify", "all"], "erase verify all", {}),
+        (["verify", "3"], "erase verify", {"number": 3}),
+        (["verify", "x"], None, "number of an erasure"),
+        (["certificate"], None, "number of an erasure"),
+        (["certificate", "3"], "erase certificate", {"number": 3}),
+        (["replay"], "erase replay", {}),
+        (["check"], None, "file of the certificate"),
+        (["check", "a.json"], "erase check", {"certificate": Path("a.json")}),
+    ],
+)
+def test_the_first_word_says_which_erasure_is_meant(
+    argv: list[str], name: str | None, given: dict[str, Any] | str
+) -> None:
+    """`erase` is followed by a person's id, or by the word of another command."""
+    if isinstance(given, str):
+        with pytest.raises(UsageError, match=given):
+            command_line.parse(["erase", *argv])
+        return
+    found = command_line.parse(["erase", *argv])
+    assert (found.command.name, given.items() <= found.given.items()) == (name, True)

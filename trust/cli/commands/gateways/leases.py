@@ -1,0 +1,114 @@
+"""Commands about leases: what gateways may measure, and until when."""
+
+import datetime as dt
+from typing import Annotated, Final
+
+from msgspec import UNSET, UnsetType
+
+from trust.cli.command import Arguments, Command, NoArguments, Option, Result
+from trust.cli.commands.effects import effects
+from trust.composition import App, now
+from trust.decisions.leases import version_by_time
+from trust.errors import NotFound
+
+
+class PublishLeases(Arguments, frozen=True, kw_only=True):
+    """Whether a lease is issued before."""
+
+    renew: Annotated[
+        str | None, Option(help="issue a new lease for this gateway before", metavar="AGENT")
+    ] = None
+
+
+class LeasesPublished(Result, frozen=True, kw_only=True):
+    """What was issued; nothing without --renew."""
+
+    withdrawn_at: str | UnsetType | None = UNSET
+    committed_at: str | UnsetType = UNSET
+    lease_version: int | UnsetType | None = UNSET
+    leases: dict[str, int] | UnsetType = UNSET
+
+
+def _publish(app: App, arguments: PublishLeases) -> LeasesPublished:
+    if arguments.renew is None:
+        return LeasesPublished()
+    brought = app.reconciler.reconcile([arguments.renew], renew=True)
+    if arguments.renew not in brought.versions and brought.committed_at is None:
+        raise NotFound("agent", "Enrol one with `vitalveil trust agent enrol`.")
+    done = effects(brought.check(arguments.renew))
+    return LeasesPublished(
+        withdrawn_at=done.withdrawn_at,
+        committed_at=done.committed_at,
+        lease_version=done.lease_version,
+        leases=done.leases,
+    )
+
+
+class LeasesSuperseded(Result, frozen=True, kw_only=True):
+    """How many gateways get a lease that is newer than any other."""
+
+    agents: int
+
+
+def _supersede(app: App, _: NoArguments) -> LeasesSuperseded:
+    with app.vault.transaction() as records:
+        return LeasesSuperseded(agents=records.leases.supersede(version_by_time(now())))
+
+
+class UnpadLeases(Arguments, frozen=True, kw_only=True):
+    """Which gateways, and for how long."""
+
+    agent: Annotated[
+        str | None, Option(help="this gateway", metavar="AGENT", one_of="gateways")
+    ] = None
+    all: Annotated[bool, Option(help="every gateway", one_of="gateways")] = False
+    valid_for: Annotated[dt.timedelta, Option(help="for how long (default: 7d)", metavar="7d")] = (
+        dt.timedelta(days=7)
+    )
+
+
+class LeasesUnpadded(Result, frozen=True, kw_only=True):
+    """How many gateways, and until when."""
+
+    agents: int
+    until: str
+
+
+def _unpad(app: App, arguments: UnpadLeases) -> LeasesUnpadded:
+    with app.vault.transaction() as records:
+        agents = records.leases.unpad(arguments.agent, valid_for=arguments.valid_for)
+    if arguments.agent is not None and not agents:
+        raise NotFound("agent that has leases", "See `vitalveil trust agent list`.")
+    until = now() + arguments.valid_for
+    return LeasesUnpadded(agents=agents, until=until.isoformat(timespec="seconds"))
+
+
+COMMANDS: Final = (
+    Command(
+        name="lease publish",
+        help="Publish the leases that wait to be published",
+        example="lease publish --renew AGENT",
+        arguments=PublishLeases,
+        result=LeasesPublished,
+        run=_publish,
+        changes_leases=True,
+    ),
+    Command(
+        name="lease supersede",
+        help="After a restore of the vault, issue leases newer than those that gateways hold",
+        details="Without it, gateways refuse the leases of the restored vault as outdated.",
+        arguments=NoArguments,
+        result=LeasesSuperseded,
+        run=_supersede,
+        warning="Every gateway measures what this vault says from then on, also of people"
+        " who withdrew after the backup that it was restored from, unless that was entered"
+        " again.",
+    ),
+    Command(
+        name="lease unpad",
+        help="Before a gateway goes back to version 0.1.0, issue leases without padding",
+        arguments=UnpadLeases,
+        result=LeasesUnpadded,
+        run=_unpad,
+    ),
+)

@@ -1,0 +1,1 @@
+"""Commands about people: identities, decisions, rights, erasure."""

@@ -1,0 +1,1 @@
+"""Commands of the staff: policies, officers, pseudonyms."""
