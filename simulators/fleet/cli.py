@@ -21,7 +21,7 @@ from simulators.fleet.output import page, view
 from simulators.fleet.report.ledger import Ledger
 from simulators.fleet.report.report import FleetReport
 from simulators.fleet.run.campaign import Campaign, CampaignOptions, Progress
-from simulators.fleet.run.own_process import raise_file_limit
+from simulators.fleet.run.meter import raise_file_limit
 from simulators.fleet.run.site import Site, own_site
 from simulators.fleet.scenario import limits, plan, roster, scenario_file
 from simulators.fleet.scenario.limits import Limit

@@ -1,7 +1,7 @@
 """Real code that stands in for what a fleet's gateway stands among."""
 
+import asyncio
 import random
-import ssl
 
 import mqtt5
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -46,89 +46,57 @@ class Bench:
         self.down.append(gateway)
 
 
-class MemoryLine:
-    """Keeps what is sent on it."""
+class MemoryTransport(asyncio.Transport):
+    """Keeps what is written to it."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.written = bytearray()
+        self.records = 0
         self.is_aborted = False
-        self.is_closed = False
-        self.is_reading = True
-        self.looks = 0
-        self.wakes_at = 1
+        self.pauses: list[bool] = []
 
-    def send(self, data: bytes) -> None:
+    def write(self, data: bytes | bytearray | memoryview) -> None:
         self.written += data
-
-    def look(self) -> None:
-        self.looks += 1
-
-    def wake_at(self, count: int) -> None:
-        self.wakes_at = count
+        self.records += 1
 
     def abort(self) -> None:
         self.is_aborted = True
 
     def close(self) -> None:
-        self.is_closed = True
+        pass
 
     def pause_reading(self) -> None:
-        self.is_reading = False
+        self.pauses.append(True)
 
     def resume_reading(self) -> None:
-        self.is_reading = True
+        self.pauses.append(False)
 
 
 class MemoryBroker:
     """
-    The other end of a link, byte for byte: TLS and MQTT without a socket.
+    The other end of a link: MQTT packets without TLS and without a socket.
 
     Args:
-        server: Its TLS context.
-
-        client: The gateway's.
-
-        owner: Whose link it is.
+        owner: The gateway.
     """
 
-    def __init__(self, server: ssl.SSLContext, client: ssl.SSLContext, owner: Gateway) -> None:
-        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._tls = server.wrap_bio(self._incoming, self._outgoing, server_side=True)
-        self._is_secure = False
-        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        tls = client.wrap_bio(incoming, outgoing, server_hostname="localhost")
-        self.link = MqttLink(owner, tls, incoming, outgoing)
-        self.line = MemoryLine()
-        self.link.line = self.line
+    def __init__(self, owner: Gateway) -> None:
+        self.link = MqttLink(owner)
+        self.transport = MemoryTransport()
         owner.link = self.link
-        self.link.opened()
+        self.link.connection_made(self.transport)
 
     def exchange(self) -> list[mqtt5.Packet]:
-        """Carry bytes both ways until none are left; return the packets that came."""
-        plain = bytearray()
-        while True:
-            self._incoming.write(bytes(self.line.written))
-            self.line.written.clear()
-            try:
-                if not self._is_secure:
-                    self._tls.do_handshake()
-                    self._is_secure = True
-                while True:
-                    if not (data := self._tls.read(65_536)):
-                        break
-                    plain += data
-            except ssl.SSLWantReadError:
-                pass
-            reply = self._outgoing.read()
-            if reply:
-                self.link.heard(reply)
-            if not self.line.written:
-                return _packets(bytes(plain))
+        """Return the packets that the gateway has written since the last call."""
+        data = bytes(self.transport.written)
+        self.transport.written.clear()
+        return _packets(data)
 
     def send(self, *packets: bytes) -> list[mqtt5.Packet]:
-        """Send *packets*, in as many TLS records; return what comes back."""
+        """Send *packets*, each in a read of its own; return what the gateway writes."""
         for packet in packets:
-            self._tls.write(packet)
+            self.link.data_received(packet)
         return self.exchange()
 
 

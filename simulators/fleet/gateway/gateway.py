@@ -268,10 +268,6 @@ class Gateway:
         link = self.link
         if not self.up_since or link is None:
             return
-        if self._asked_at > link.heard_at:
-            link.look()
-            if link.is_over:
-                return
         if self._asked_at > link.heard_at and now - self._asked_at > _SILENCE_S:
             # Every packet is answered, so that silence means a dead connection.
             if not link.is_paused:

@@ -1,80 +1,42 @@
 """
-One gateway's connection: MQTT 5 inside TLS 1.3, as small as it goes.
+The MQTT 5 connection of one gateway, as an asyncio protocol on top of TLS.
 
-TLS runs over two memory buffers that all connections of a process share: each takes out whatever
-is in them before anybody else has a turn. The codec is `mqtt5`. Knows nothing of envelopes: it
-tells its owner what came.
+The codec is `mqtt5`. Knows nothing of envelopes: it passes on what arrives to its owner.
 """
 
+import asyncio
 import functools
 import ssl
 import time
 from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 import mqtt5
 
 from simulators.fleet.errors import LinkEnded
 
-_RECORD_BYTES: Final = 16_384
-"""The most that a TLS record holds, so that a read leaves nothing of one behind."""
 _MAX_REST_BYTES: Final = 262_144
+"""The most that is kept of a packet whose end has not arrived."""
 _SUBSCRIBE_ID: Final = 1
 _MOST_OWED_BYTES: Final = 40
-"""Ten acknowledgements: brokers stop at twenty that they wait for, or later."""
-_WORTH_WAKING_BYTES: Final = 64
-"""Two acknowledgements are less, and a receipt is more: they are read together."""
+"""Ten acknowledgements. Brokers stop sending when twenty or more are missing."""
 _PubAck: Final = mqtt5.PubAckPacket
 _Publish: Final = mqtt5.PublishPacket
-_plain: Final = memoryview(bytearray(_RECORD_BYTES))
-"""What one record held, of whichever connection; of no interest once it is read."""
-
-
-class Carrier(Protocol):
-    """What carries it."""
-
-    def send(self, data: bytes) -> None:
-        """Send *data*."""
-        ...
-
-    def look(self) -> None:
-        """Take what has come, however little it is."""
-        ...
-
-    def wake_at(self, count: int) -> None:
-        """Let less than *count* bytes lie until more come, or somebody looks."""
-        ...
-
-    def pause_reading(self) -> None:
-        """Leave what comes to the network."""
-        ...
-
-    def resume_reading(self) -> None:
-        """Take it again."""
-        ...
-
-    def abort(self) -> None:
-        """End it at once."""
-        ...
-
-    def close(self) -> None:
-        """End it once what was sent is on its way."""
-        ...
 
 
 class LinkOwner(Protocol):
-    """Whose connection it is."""
+    """The gateway that a connection belongs to."""
 
     def connect_packet(self) -> bytes:
-        """Return the CONNECT to begin with."""
+        """Return the CONNECT packet."""
         ...
 
     def subscriptions(self) -> Sequence[str]:
-        """Return what to subscribe to, at QoS 1."""
+        """Return the topics to subscribe to, at QoS 1."""
         ...
 
     def came_up(self, receive_max: int) -> None:
-        """Take note that everything is subscribed."""
+        """Note that all topics are subscribed; at most *receive_max* packets may be in flight."""
         ...
 
     def received(self, topic: str, payload: bytes) -> None:
@@ -82,114 +44,72 @@ class LinkOwner(Protocol):
         ...
 
     def acknowledged(self, packet_id: int, *, is_refused: bool) -> None:
-        """Take note that the broker has a publication, or may not take it."""
+        """Note that the broker accepted or refused a publication."""
         ...
 
     def went_down(self, why: LinkEnded) -> None:
-        """Take note that the connection is gone."""
+        """Note that the connection is lost. Called once for each connection."""
         ...
 
 
-class MqttLink:
+class MqttLink(asyncio.Protocol):
     """
-    A connection from its first byte to its last. Fills the port `Handler` of a switchboard.
+    A connection from its first byte to its last.
+
+    asyncio calls `connection_made` after the TLS handshake.
 
     Args:
-        owner: Whose it is.
-
-        tls: Over *incoming* and *outgoing*.
-
-        incoming: What came from the network and is not yet decrypted; empty between two calls.
-
-        outgoing: What is encrypted and not yet on the network; empty between two calls.
+        owner: The gateway.
     """
 
-    __slots__ = (
-        "_acks", "_is_secure", "_owner", "_receive_max", "_rest", "_tls", "heard_at", "incoming",
-        "is_over", "is_paused", "line", "outgoing",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        owner: LinkOwner,
-        tls: ssl.SSLObject,
-        incoming: ssl.MemoryBIO,
-        outgoing: ssl.MemoryBIO,
-    ) -> None:
+    def __init__(self, owner: LinkOwner) -> None:
         self._owner = owner
-        self._tls = tls
-        self.incoming = incoming
-        self.outgoing = outgoing
-        self._is_secure = False
+        self._transport: asyncio.Transport | None = None
         self._receive_max = 0
         self._rest = b""
         self._acks = b""
-        self.line: Carrier | None = None
+        self._closed: asyncio.Future[None] | None = None
         self.is_over = False
         self.is_paused = False
         self.heard_at = 0.0
-        """When something last came, by the wall clock."""
+        """When something arrived last, in seconds since 1970."""
 
-    # The line's side.
+    # Called by asyncio.
 
-    def opened(self) -> None:
-        """Begin the handshake."""
-        self._shake_hands()
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Send the CONNECT packet."""
+        self._transport = cast(asyncio.Transport, transport)
+        if self.is_over:
+            # The gateway left during the handshake.
+            self._transport.abort()
+            return
+        self._transport.write(self._owner.connect_packet())
 
-    def lost(self, kind: str) -> None:
-        """Take note that the line is gone."""
-        self.end(kind)
-
-    def heard(self, data: bytes) -> None:
-        """Take what came."""
-        self.heard_at = time.time()
-        self.incoming.write(data)
-        try:
-            if self._is_secure or self._shake_hands():
-                self._read_all()
-                if len(self._acks) >= _MOST_OWED_BYTES:
-                    self.write(b"")
-        except ssl.SSLWantReadError:
-            pass
-        except ssl.SSLError:
-            self._flush()
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Note that the connection is closed, or was reset."""
+        self._transport = None
+        if self._closed is not None and not self._closed.done():
+            self._closed.set_result(None)
+        if isinstance(exc, ssl.SSLError):
             self.end("tls")
+        else:
+            self.end("closed" if exc is None else "reset")
+
+    def data_received(self, data: bytes) -> None:
+        """Take *data*, which has been decrypted."""
+        if self.is_over:
+            return
+        self.heard_at = time.time()
+        try:
+            self._read(memoryview(self._rest + data) if self._rest else memoryview(data))
         except LinkEnded as why:
             self.end(why.kind)
-        finally:
-            if self.is_over:
-                # The next to use them must not find what was ours.
-                self.incoming.read()
-                self.outgoing.read()
+            return
+        if len(self._acks) >= _MOST_OWED_BYTES:
+            self.write(b"")
 
-    def _read_all(self) -> None:
-        read, incoming = self._tls.read, self.incoming
-        while incoming.pending and not self.is_over:
-            # Given a buffer it returns how much it has put there; the stubs do not know that.
-            count: int = read(_RECORD_BYTES, _plain)  # type: ignore[assignment]
-            if not count:
-                raise LinkEnded("closed")
-            self._read(_plain[:count])
-
-    def _shake_hands(self) -> bool:
-        """Go on with the handshake; return whether it is done."""
-        try:
-            self._tls.do_handshake()
-        except ssl.SSLWantReadError:
-            self._flush()
-            return False
-        except (ssl.SSLError, ssl.CertificateError):
-            self._flush()
-            self.end("tls")
-            return False
-        self._is_secure = True
-        self._tls.write(self._owner.connect_packet())
-        self._flush()
-        return True
-
-    def _read(self, plain: memoryview) -> None:
-        view = memoryview(self._rest + plain) if self._rest else plain
-        while view:
+    def _read(self, view: memoryview) -> None:
+        while view and not self.is_over:
             try:
                 packet, length = mqtt5.read(view)
             except IndexError:
@@ -198,23 +118,18 @@ class MqttLink:
                 raise LinkEnded("not_mqtt") from None
             view = view[length:]
             self._take(packet)
-        if view or self._rest:
-            self._keep(bytes(view))
-
-    def _keep(self, rest: bytes) -> None:
-        """Keep the beginning of a packet until the rest comes."""
-        if len(rest) > _MAX_REST_BYTES:
+        if len(view) > _MAX_REST_BYTES:
             raise LinkEnded("not_mqtt")
-        self._rest = rest
+        self._rest = bytes(view)
 
     def _take(self, packet: mqtt5.Packet) -> None:
-        # Not `match`: these two are nearly all that comes, and a pattern costs more than both.
+        # Not `match`: nearly all packets are of these two types, and a pattern costs more.
         if isinstance(packet, _PubAck):
-            # Types of reason codes cannot be compared by size; every failure has bit 7.
+            # Reason codes are enumerations without an order; every failure has bit 7 set.
             self._owner.acknowledged(packet.packet_id, is_refused=int(packet.reason_code) >= 0x80)
         elif isinstance(packet, _Publish):
             if (packet_id := packet.packet_id) is not None:
-                # Owed, and sent with what comes next: alone it costs as much as an envelope.
+                # Sent with the next write: a write of its own costs as much as an envelope.
                 self._acks += _puback(packet_id)
             self._owner.received(packet.topic, packet.payload)
         else:
@@ -227,8 +142,6 @@ class MqttLink:
             case mqtt5.SubAckPacket():
                 if any(int(code) >= 0x80 for code in packet.reason_codes):
                     raise LinkEnded("subscription_refused")
-                if self.line is not None:
-                    self.line.wake_at(_WORTH_WAKING_BYTES)
                 self._owner.came_up(self._receive_max)
             case mqtt5.PingRespPacket():
                 pass
@@ -247,65 +160,51 @@ class MqttLink:
         ]
         self.write(mqtt5.SubscribePacket(_SUBSCRIBE_ID, filters).write())
 
-    # The owner's side.
+    # Called by the gateway.
 
     def write(self, data: bytes) -> None:
-        """Send *data*, and the acknowledgements that are owed, in one TLS record."""
-        if self.is_over or not self._is_secure:
+        """Send *data* and the acknowledgements that are owed, in one TLS record."""
+        if self.is_over or self._transport is None:
             return
         if self._acks:
             data, self._acks = self._acks + data, b""
         if data:
-            try:
-                self._tls.write(data)
-            except ssl.SSLError:
-                self.outgoing.read()
-                self.end("tls")
-                return
-            self._flush()
-
-    def _flush(self) -> None:
-        if (data := self.outgoing.read()) and self.line is not None:
-            self.line.send(data)
-
-    def look(self) -> None:
-        """Take what has come and was not worth waking for."""
-        if self.line is not None and self._is_secure and not self.is_paused:
-            self.line.look()
+            self._transport.write(data)
 
     def stop_reading(self) -> None:
-        """Read nothing that the broker sends, until told to."""
-        if self.line is not None:
+        """Read nothing that the broker sends, until `read_again`."""
+        if self._transport is not None:
             self.is_paused = True
-            self.line.pause_reading()
+            self._transport.pause_reading()
 
     def read_again(self) -> None:
-        """Read again."""
-        if self.line is not None:
+        """Read what the broker sends again."""
+        if self._transport is not None:
             self.is_paused = False
-            self.line.resume_reading()
+            self._transport.resume_reading()
 
     def end(self, kind: str) -> None:
-        """End it without a goodbye, as a network does."""
+        """Abort the connection without a DISCONNECT, as a failing network does."""
         if self.is_over:
             return
         self.is_over = True
-        line, self.line = self.line, None
-        if line is not None:
-            line.abort()
+        if self._transport is not None:
+            self._transport.abort()
         self._owner.went_down(LinkEnded(kind))
 
-    def close(self) -> None:
-        """Say goodbye."""
-        if not self.is_over:
+    def close(self) -> asyncio.Future[None]:
+        """Send a DISCONNECT and what is buffered; the future is done when the socket is closed."""
+        self._closed = asyncio.get_running_loop().create_future()
+        if self.is_over or self._transport is None:
+            self._closed.set_result(None)
+        else:
             self.write(mqtt5.DisconnectPacket().write())
-            self.is_over = True
-            line, self.line = self.line, None
-            if line is not None:
-                line.close()
+            self._transport.close()
+        self.is_over = True
+        return self._closed
 
 
 @functools.lru_cache(maxsize=1024)
 def _puback(packet_id: int) -> bytes:
-    # A broker counts from one on each connection, so that thousands need the same few.
+    # A broker counts from 1 on each connection, so that thousands of connections use few ids.
     return mqtt5.PubAckPacket(packet_id).write()

@@ -21,11 +21,10 @@ from simulators.fleet.gateway import bundle
 from simulators.fleet.gateway.dialler import Dialler
 from simulators.fleet.gateway.gateway import Gateway
 from simulators.fleet.gateway.tracks import tracks_of
-from simulators.fleet.gateway.transport import Transport
 from simulators.fleet.report.journal import Journal
 from simulators.fleet.report.tally import Tally, TallySnapshot
 from simulators.fleet.run.costs import Costs
-from simulators.fleet.run.own_process import rss_bytes
+from simulators.fleet.run.meter import rss_bytes
 from simulators.fleet.scenario.job import Job
 from simulators.fleet.scenario.plan import Act, Plan
 from simulators.fleet.scenario.roster import Member
@@ -39,11 +38,11 @@ costs as much as several envelopes: a large fleet has fewer and longer turns."""
 _VISIT_EVERY_S: Final = 15.0
 """The time in which housekeeping visits every gateway once."""
 _LATE_S: Final = 0.001
-_SENT_AT_ONCE: Final = 64
-"""Envelopes are sealed in groups and then sent; the first one must not wait for long."""
 _ACTS_AT_ONCE: Final = 512
 """The most acts before connections get their turn."""
 _MAX_BACK_OFF_S: Final = 15.0
+_CLOSING_S: Final = 5.0
+"""How long the broker may take to close its ends of the connections."""
 _ACTS: Final = {int(act): act for act in Act}
 _LEAVE: Final = Act.LEAVE
 """The first of the acts on a connection."""
@@ -89,9 +88,8 @@ class Driver:
             )
             for number in mine
         }
-        self._board = Transport()
         self._dialler = Dialler(
-            job.host, job.port, self._board,
+            job.host, job.port,
             ca_file=first / "ca.crt", at_once=job.scenario.connecting_at_once,
         )  # fmt: skip
         self._failures: dict[int, int] = {}
@@ -176,23 +174,17 @@ class Driver:
         self.costs.idles()
 
     async def turn(self) -> None:
-        """Do what is due, carry what has come, see to gateways; for ever."""
+        """Act and do periodic work, turn by turn, without end."""
         while True:
             await asyncio.sleep(self._until_next_turn_s(time.time()))
-            while self._walk is not None and next(self._walk, None) == _ACTS_AT_ONCE:
-                # There is more; but first the connections.
-                self._board.poll()
+            while self._walk is not None and next(self._walk, None) == _ACTS_AT_ONCE:  # noqa: ASYNC110
+                # More is due; but first the connections get their turn.
                 await asyncio.sleep(0)
-            self._board.poll()
             self._see_to_some(time.time())
-            self._board.flush()
 
     def _until_next_turn_s(self, now: float) -> float:
-        # A handshake takes several turns, and the ramp waits for it.
-        turn_s = _SHORTEST_TURN_S if self._dialling else self._turn_s
-        # A timer may fire almost a millisecond early, and what is due would wait for the next
-        # turn.
-        return turn_s - (now - self._starts_at) % turn_s + _LATE_S
+        # A timer may fire almost a millisecond early, and what is due would wait for a whole turn.
+        return self._turn_s - (now - self._starts_at) % self._turn_s + _LATE_S
 
     def _acts(self, starts_at: float) -> Iterator[int]:
         """Do what is due at each call, and yield the number of acts."""
@@ -219,9 +211,6 @@ class Driver:
                 else:
                     self._have(gateways[who[here]], act)
                 here += 1
-                if not here % _SENT_AT_ONCE:
-                    self._board.flush()
-            self._board.flush()
             self._done = here
             yield here - first
         for gateway in self.gateways.values():
@@ -268,21 +257,16 @@ class Driver:
             **self.costs.figures,
         )
 
-    def look_everywhere(self) -> None:
-        """Take the acknowledgements that were not worth waking for."""
-        for gateway in self.gateways.values():
-            if gateway.link is not None:
-                gateway.link.look()
-
     async def finish(self) -> None:
         """Disconnect, and write the journal."""
         self._is_stopping = True
         for task in self._dialling:
             task.cancel()
-        for gateway in self.gateways.values():
-            if gateway.link is not None:
-                gateway.link.close()
-        self._board.close()
+        closing = [
+            gateway.link.close() for gateway in self.gateways.values() if gateway.link is not None
+        ]
+        if closing:
+            await asyncio.wait(closing, timeout=_CLOSING_S)
         self.journal.write(self._job.journal)
         spools = {str(n): gateway.spool_id.hex() for n, gateway in self.gateways.items()}
         self._job.spools.write_bytes(msgspec.json.encode(spools))

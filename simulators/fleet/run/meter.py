@@ -1,8 +1,10 @@
-"""Processor time and memory of each process of a run, sampled during the run."""
+"""Processor time and memory of the processes of a run, and the file limit of this process."""
 
 import contextlib
 import os
+import resource
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -71,3 +73,16 @@ def _with_children(pids: Sequence[int]) -> Iterator[psutil.Process]:
             if pid == os.getpid():
                 continue
             yield from process.children(recursive=True)
+
+
+def rss_bytes() -> int:
+    """Return the resident memory of this process, in bytes."""
+    fields = Path("/proc/self/statm").read_text().split()
+    return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def raise_file_limit() -> int:
+    """Raise the soft limit of open files, for this process and its children; return the limit."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard

@@ -16,7 +16,7 @@ import uvloop
 from simulators.fleet.errors import FleetError
 from simulators.fleet.report.tally import TallySnapshot
 from simulators.fleet.run.driver import Driver
-from simulators.fleet.run.own_process import raise_file_limit
+from simulators.fleet.run.meter import raise_file_limit
 from simulators.fleet.scenario import plan, roster
 from simulators.fleet.scenario.job import Job
 
@@ -67,7 +67,6 @@ async def _play(job: Job, members: list[roster.Member], mine: plan.Plan) -> None
                 group.create_task(_report(driver), name="report"),
             ]
             await _obey(driver, orders)
-            driver.look_everywhere()
             last = driver.snapshot()
             for task in beside:
                 task.cancel()

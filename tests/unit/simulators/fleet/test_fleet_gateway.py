@@ -1,9 +1,5 @@
 """A fleet's gateway on a link whose other end is in memory."""
 
-import datetime as dt
-import ssl
-from pathlib import Path
-
 import mqtt5
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
@@ -14,7 +10,6 @@ from simulators.fleet.gateway.memory_spool import WINDOW
 from simulators.fleet.gateway.tracks import ValueTrack
 from simulators.fleet.scenario.plan import Act
 from tests.fakes.fleet import FOREIGN_HANDLE, FOREIGN_TOPIC, Bench, MemoryBroker
-from trust.domain import pki
 from wire import agreement, topics
 from wire import lease as wire_lease
 from wire import receipt as wire_receipt
@@ -32,43 +27,23 @@ HANDLE = b"h" * 16
 _TRACK = ValueTrack(Code.HEART_RATE, 1000, [60 + n for n in range(100)])
 
 
-@pytest.fixture(scope="module")
-def contexts(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """TLS of a broker and of a gateway."""
-    folder = tmp_path_factory.mktemp("tls")
-    now, long = dt.datetime.now(dt.UTC), dt.timedelta(days=1)
-    ca = pki.create_ca(now=now, valid_for=long)
-    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    for context, name, role in ((server, "localhost", pki.CertificateRole.SERVER),
-                                (client, AGENT, pki.CertificateRole.CLIENT)):  # fmt: skip
-        holder = pki.issue(ca, name, role=role, now=now, valid_for=long, hosts=["localhost"])
-        path = Path(folder / f"{name}.pem")
-        path.write_bytes(holder.certificate_pem() + holder.key_pem())
-        context.load_cert_chain(path)
-        context.load_verify_locations(cadata=ca.certificate_pem().decode())
-    server.verify_mode = ssl.CERT_REQUIRED
-    return server, client
-
-
 class Setting:
     """A gateway that is connected and has a lease."""
 
-    def __init__(self, contexts: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
+    def __init__(self) -> None:
         self.bench = Bench()
         self.lease_private = X25519PrivateKey.generate()
         self.gateway = Gateway(
             7, AGENT, lease_key=self.lease_private.private_bytes_raw(), tracks=([_TRACK], 3),
             skew_ms=0, world=self.bench,
         )  # fmt: skip
-        self._contexts = contexts
         self.opener = Opener([self.bench.ingest_private])
         self.broker = self.connect()
         self.lease(1, HANDLE)
 
     def connect(self) -> MemoryBroker:
         """Connect, as far as the SUBACK."""
-        self.broker = MemoryBroker(*self._contexts, self.gateway)
+        self.broker = MemoryBroker(self.gateway)
         (self.connect_packet,) = self.broker.exchange()
         (self.subscribe_packet,) = self.broker.send(mqtt5.ConnAckPacket(receive_max=100).write())
         self.after_suback = self.broker.send(
@@ -117,9 +92,9 @@ class Setting:
 
 
 @pytest.fixture
-def setting(contexts: tuple[ssl.SSLContext, ssl.SSLContext]) -> Setting:
+def setting() -> Setting:
     """A gateway that is connected and has a lease."""
-    return Setting(contexts)
+    return Setting()
 
 
 def test_it_introduces_itself_as_an_agent_does(setting: Setting) -> None:
@@ -227,10 +202,12 @@ def test_nothing_is_lost_while_it_is_away(setting: Setting) -> None:
 
 def test_acknowledgements_ride_with_the_next_envelope(setting: Setting) -> None:
     """What is owed for receipts and leases goes out in the same record as an envelope."""
+    records = setting.broker.transport.records
     setting.bench.at += 5
     setting.gateway.act(Act.SEND, 0, setting.bench.at, 5.0)
     found = setting.broker.exchange()
     assert [type(p) for p in found] == [mqtt5.PubAckPacket, mqtt5.PublishPacket]
+    assert setting.broker.transport.records == records + 1
 
 
 def test_acknowledgements_do_not_wait_for_ever(setting: Setting) -> None:
@@ -356,6 +333,7 @@ def test_a_silent_broker_is_left(setting: Setting) -> None:
     setting.gateway.keep_up(setting.bench.at + 60, resend_after_s=300)
     assert setting.bench.tally.ended == {}
     setting.broker.link.read_again()
+    assert setting.broker.transport.pauses == [True, False]
     setting.gateway.keep_up(setting.bench.at + 60, resend_after_s=300)
     assert setting.bench.tally.ended == {"silent": 1}
 
@@ -369,30 +347,6 @@ def test_what_is_said_again_does_not_put_off_the_silence(setting: Setting) -> No
         setting.gateway.keep_up(setting.bench.at, resend_after_s=1)
     assert setting.bench.tally.repeated > 0
     assert setting.bench.tally.ended == {"silent": 1}
-
-
-def test_what_was_not_worth_waking_for_is_an_answer(setting: Setting) -> None:
-    """Before a broker is called silent, what little it said is looked for."""
-    assert setting.broker.line.wakes_at > 1
-    setting.broker.link.heard_at = 0.0
-    (published,) = setting.act()
-    answer = mqtt5.PubAckPacket(published.packet_id or 0).write()
-
-    def look() -> None:
-        setting.broker.send(answer)
-        setting.broker.link.heard_at = setting.bench.at + 60
-
-    setting.broker.line.look = look  # type: ignore[method-assign]
-    setting.gateway.keep_up(setting.bench.at + 60, resend_after_s=300)
-    assert (setting.bench.tally.taken, setting.bench.tally.ended) == (1, {})
-
-
-def test_buffers_are_left_empty_for_the_next(setting: Setting) -> None:
-    """Connections share their buffers: one that ends in the middle leaves nothing of its own."""
-    link = setting.broker.link
-    link.heard(b"\x17\x03\x03\x00\x05later" * 9)
-    assert link.is_over
-    assert link.incoming.pending == link.outgoing.pending == 0
 
 
 def test_unreadable_messages_are_counted(setting: Setting) -> None:
@@ -419,13 +373,14 @@ def test_unreadable_messages_are_counted(setting: Setting) -> None:
 def test_a_link_ends_with_its_kind(setting: Setting, packet: bytes, kind: str) -> None:
     """Each end of a connection has one kind from a closed set, told once."""
     setting.broker.send(packet)
-    setting.broker.link.heard(b"more")
+    setting.broker.link.data_received(b"more")
+    setting.broker.link.connection_lost(None)
     assert setting.bench.tally.ended == {kind: 1}
-    assert setting.broker.line.is_aborted
+    assert setting.broker.transport.is_aborted
 
 
-def test_a_message_in_two_records_is_one(setting: Setting) -> None:
-    """A TLS record may end in the middle of a packet, and the next begin there."""
+def test_a_message_in_two_reads_is_one(setting: Setting) -> None:
+    """A read may end in the middle of a packet, and the next one begin there."""
     setting.act()
     receipt = setting.proven(SpoolReceipt(setting.gateway.spool_id, 1))
     packet = mqtt5.PublishPacket(
@@ -465,18 +420,6 @@ def test_a_forgery_of_nothing_is_honest(setting: Setting) -> None:
     assert setting.bench.journal.columns().observations.tolist() == [5]
     (after,) = setting.act()
     assert len(setting.open(after.payload)) == 5
-
-
-def test_a_certificate_of_another_ca_is_refused(
-    contexts: tuple[ssl.SSLContext, ssl.SSLContext],
-) -> None:
-    """A broker that cannot prove who it is hears nothing but the refusal."""
-    bench = Bench()
-    gateway = Gateway(1, AGENT, lease_key=bytes(32), tracks=([_TRACK], 0), skew_ms=0, world=bench)
-    stranger = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    with pytest.raises(ssl.SSLError):
-        MemoryBroker(contexts[0], stranger, gateway).exchange()
-    assert bench.tally.ended == {"tls": 1}
 
 
 def test_an_error_names_its_kind() -> None:
