@@ -1,1 +1,1 @@
-"""`vitalveil bench`: the whole path against what it stands on and what others would do."""
+"""`vitalveil bench`: measures the whole path against its limits, and against other solutions."""

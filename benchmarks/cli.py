@@ -1,4 +1,4 @@
-"""`vitalveil bench`: parses, runs, shows; exit code 1 when a ratio fell or a guarantee is off."""
+"""`vitalveil bench`: parses, runs, shows; exits with 1 if a ratio fell or a guarantee is off."""
 
 import argparse
 import json
@@ -25,11 +25,11 @@ REFERENCE: Final = Path(__file__).with_name("reference.json")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the benchmark; return 0, or 1 when it cannot be trusted or a ratio fell."""
+    """Run the benchmark; return 0, or 1 if a ratio fell or the figures cannot be trusted."""
     arguments = _parser().parse_args(argv)
-    # Ended from outside, it tidies up as it does for Ctrl-C.
+    # SIGTERM cleans up as Ctrl-C does.
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
-    # With --json to standard output, that belongs to the object alone.
+    # With --json to standard output, that stream holds the object and nothing besides.
     console = Console(stderr=arguments.json is not None and str(arguments.json) == "-")
     try:
         check_libraries()
@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"vitalveil bench: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("vitalveil bench: stopped; nothing is left behind", file=sys.stderr)
+        print("vitalveil bench: stopped, and everything was removed", file=sys.stderr)
         return 130
     report.show(findings, console)
     _write(arguments.json, {**about, **findings.as_dict()})
@@ -57,11 +57,13 @@ def _parser() -> argparse.ArgumentParser:
         " mean something on a noisy machine. Refuses to run with a guarantee off.",
     )
     size = parser.add_mutually_exclusive_group()
-    size.add_argument("--quick", action="store_true", help="what has a target, in two minutes")
+    size.add_argument(
+        "--quick", action="store_true", help="only what has a target, in two minutes"
+    )
     size.add_argument(
         "--smoke",
         action="store_true",
-        help="a minute: fail when a ratio fell by more than a quarter below the reference",
+        help="fail if a ratio is more than a quarter below the reference; takes a minute",
     )
     parser.add_argument(
         "--json",
@@ -75,9 +77,11 @@ def _parser() -> argparse.ArgumentParser:
         "--only",
         action="append",
         choices=PARTS,
-        help="measure this part alone; may be given several times",
+        help="measure only this part; may be repeated",
     )
-    parser.add_argument("--rounds", type=_rounds, metavar="N", help="instead of the usual number")
+    parser.add_argument(
+        "--rounds", type=_rounds, metavar="N", help="number of rounds, in place of the usual one"
+    )
     server = parser.add_mutually_exclusive_group()
     server.add_argument(
         "--programs", type=Path, metavar="DIR", help="folder of another PostgreSQL's programs"
@@ -124,7 +128,7 @@ def _run(whole: World, arguments: argparse.Namespace, console: Console) -> repor
 def _measure_drains(
     whole: World, sizes: plan.Sizes, parts: set[str], findings: report.Findings, console: Console
 ) -> None:
-    """Measure what drains a queue; then, at half that rate, how long a reading takes."""
+    """Measure the drain of a queue, then the latency of readings at half of that rate."""
     is_steady = bool(sizes.latency_s) and "latency" in parts
     if not is_steady and "throughput" not in parts:
         return

@@ -9,18 +9,18 @@ Errors of the benchmark.
 
 
 class BenchError(Exception):
-    """The benchmark cannot go on."""
+    """The base of all errors of the benchmark."""
 
 
 class Refused(BenchError):
-    """A guarantee is off."""
+    """A guarantee is off, so that the figures would not be those of this system."""
 
     def __init__(self, guarantee: str, found: str) -> None:
         super().__init__(f"bench does not run with {guarantee} off ({found})")
 
 
 class Unaccounted(BenchError):
-    """What was sent is not what is stored."""
+    """What was sent differs from what is stored."""
 
     def __init__(self, what: str, *, expected: int, got: int) -> None:
         super().__init__(f"{what}: expected {expected}, got {got}")

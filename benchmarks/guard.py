@@ -1,8 +1,8 @@
 """
-What must be on, or nothing is measured: durability, consent, sealing, exactly-once.
+Checks that durability, consent, sealing and exactly-once are on before anything is measured.
 
-Settings are read where they can be read; what ingest does is tried, with an envelope for each
-guarantee, because a setting that is right and not obeyed is no guarantee.
+Settings are read where they can be read. What ingest does is tried, with an envelope for each
+guarantee, because a correct setting that is not obeyed guarantees nothing.
 """
 
 import time
@@ -27,7 +27,7 @@ _READINGS = 30
 
 def check_durability(telemetry: Telemetry) -> None:
     """
-    Look whether a COMMIT of ingest's survives a power cut.
+    Check that a COMMIT of ingest survives a power cut.
 
     Raises:
         Refused: It does not.
@@ -53,7 +53,7 @@ def check_durability(telemetry: Telemetry) -> None:
 
 
 def _setting(telemetry: Telemetry, name: str, role: str | None) -> str:
-    """Return the setting that a connection of *role* begins with; the server's for None."""
+    """Return the setting with which a connection of *role* begins; that of the server for None."""
     rows = telemetry.fetch(
         "SELECT option FROM pg_db_role_setting s, unnest(setconfig) AS option"
         " WHERE (setdatabase = 0 OR setdatabase = (SELECT oid FROM pg_database"
@@ -65,7 +65,7 @@ def _setting(telemetry: Telemetry, name: str, role: str | None) -> str:
     )
     if rows:
         return str(rows[0][0]).partition("=")[2]
-    # Our own session asks for more than the server's settings.
+    # This session asks for more than the settings of the server.
     return str(telemetry.fetch("SELECT reset_val FROM pg_settings WHERE name = %s", name)[0][0])
 
 
@@ -74,7 +74,7 @@ def try_guarantees(world: World) -> None:
     Send an envelope for each guarantee through a real ingest.
 
     Raises:
-        Refused: One was stored that may not be, or twice.
+        Refused: A forbidden envelope was stored, or one was stored twice.
     """
     world.telemetry.reset()
     allowed, withdrawn, plain = member(0), member(1), member(2)
@@ -92,7 +92,7 @@ def try_guarantees(world: World) -> None:
 
 
 def _trial(world: World) -> list[Message]:
-    """Return a good envelope twice, one without consent, one in clear, and a forged one."""
+    """Return a valid envelope twice, one without consent, one in clear text, and a forged one."""
     shape = Shape(3, _READINGS, 6)
     start_ms = time.time_ns() // 1_000_000 - 600_000
     fleet = Fleet(shape, start_ms=start_ms, ingest_key=world.ingest_key)

@@ -1,4 +1,4 @@
-"""Which contenders meet in which run, and on how much."""
+"""The runs: which contenders take part in each, and with how many messages."""
 
 import time
 from collections.abc import Callable
@@ -19,22 +19,23 @@ Say = Callable[[str], None]
 
 class Sizes(msgspec.Struct, frozen=True):
     """
-    How much of everything.
+    How many messages and rounds a run has.
 
     Args:
-        rounds: How many.
+        rounds: How many rounds.
 
-        envelopes: By readings in an envelope, how many are drained in a round.
+        envelopes: By readings per envelope, the envelopes drained in a round.
 
-        peers: How many each peer drains, of 30 readings.
+        peers: Envelopes of 30 readings that each peer drains.
 
-        others_every: In which rounds all but ours and the limit at 30 readings take part.
+        others_every: In which rounds contenders besides ours and the limit at 30 readings take
+            part.
 
-        latency_s: How long the steady load lasts; no load when 0.
+        latency_s: Duration of the steady load in seconds; 0 for none.
 
-        latency_rounds: How often.
+        latency_rounds: How often the steady load is repeated.
 
-        handles: How many handles ingest is made to know, in turn.
+        handles: The numbers of handles that ingest is made to know, in turn.
     """
 
     rounds: int
@@ -65,14 +66,14 @@ FULL: Final = Sizes(
 
 
 def make_fleet(world: World, shape: Shape) -> Fleet:
-    """Return a fleet of *shape* whose last observations are of just now."""
+    """Return a fleet of *shape* whose last observations are of this moment."""
     span_ms = shape.rounds * shape.readings * shape.step_ms
     start_ms = time.time_ns() // 1_000_000 - span_ms - _MARGIN_MS
     return Fleet(shape, start_ms=start_ms, ingest_key=world.ingest_key)
 
 
 def throughput(world: World, sizes: Sizes, say: Say) -> Table:
-    """Let everybody meet over 1,000 series."""
+    """Compare all contenders over 1,000 series."""
     turns: dict[str, Turn] = {}
     for readings, envelopes in sizes.envelopes.items():
         shape = Shape(1000, readings, envelopes)
@@ -100,7 +101,7 @@ def throughput(world: World, sizes: Sizes, say: Say) -> Table:
 
 
 def ours_alone(world: World, sizes: Sizes, say: Say) -> Table:
-    """Let ours drain 30 readings an envelope with nobody to compare it to."""
+    """Drain 30 readings per envelope with our ingest alone."""
     shape = Shape(1000, 30, sizes.envelopes[30])
     world.sow(shape.members())
     load = Load(make_fleet(world, shape).messages(), shape.rows, shape.envelopes)
@@ -108,7 +109,7 @@ def ours_alone(world: World, sizes: Sizes, say: Say) -> Table:
 
 
 def variants(world: World, sizes: Sizes, say: Say) -> Table:
-    """Let ours meet itself: sealed, in JSON, by two workers, and with bad input among the good."""
+    """Compare forms of our own: sealed, JSON, two workers, and bad input among good."""
     sealed = Shape(1000, 30, sizes.envelopes[30])
     in_clear = msgspec.structs.replace(sealed, first_series=1000)
     fleet, other = make_fleet(world, sealed), make_fleet(world, in_clear)
@@ -129,8 +130,8 @@ def spoil(load: Load) -> Load:
     """
     Return *load* with 1 % poison, 1 % refused and 5 % duplicates.
 
-    Poison is an envelope whose seal does not open, and is quarantined; refused is one that was
-    cut off, which cannot be read and so is in no ledger.
+    Poison is an envelope whose seal does not open, which is quarantined. Refused is a truncated
+    envelope, which cannot be read and is in no ledger.
     """
     messages: list[Message] = []
     poisoned = refused = 0
@@ -150,7 +151,7 @@ def spoil(load: Load) -> Load:
 
 
 def many_series(world: World, sizes: Sizes, say: Say) -> Table:
-    """Let ours and the limit meet over 100,000 series of 10,000 gateways."""
+    """Compare ours and the limit over 100,000 series of 10,000 gateways."""
     shape = Shape(100_000, 30, max(sizes.envelopes[30], 100_000), 10)
     world.sow(shape.members())
     fleet = make_fleet(world, shape)
@@ -160,7 +161,7 @@ def many_series(world: World, sizes: Sizes, say: Say) -> Table:
 
 
 def waiting(world: World, sizes: Sizes, *, rate: float, say: Say) -> list[Sample]:
-    """Load the whole path steadily with *rate* envelopes a second; return each round's waits."""
+    """Load the whole path with *rate* envelopes a second; return the latencies of each round."""
     found = []
     for number in range(sizes.latency_rounds):
         found.append(latency.measure(world, latency.Paced(rate, sizes.latency_s)))
@@ -172,7 +173,7 @@ def waiting(world: World, sizes: Sizes, *, rate: float, say: Say) -> list[Sample
 
 
 def remembering(world: World, sizes: Sizes, say: Say) -> list[Sample]:
-    """Have ingest know more and more handles; return what each number of them costs."""
+    """Measure ingest with growing numbers of handles; return the costs of each."""
     empty_bytes = permission_scale.resident_of_none(world)
     found = []
     for handles in sizes.handles:

@@ -1,4 +1,4 @@
-"""What a run says: the figures as JSON, and as tables against what they must reach."""
+"""The report of a run: the figures as JSON, and as tables beside their targets."""
 
 import platform
 import shutil
@@ -30,7 +30,7 @@ _LIBRARIES: Final = (
 
 
 class Target(msgspec.Struct, frozen=True):
-    """What a figure must reach."""
+    """The target of a figure."""
 
     text: str
     path: tuple[str, ...]
@@ -40,7 +40,7 @@ class Target(msgspec.Struct, frozen=True):
     aim: float | None = None
 
     def holds(self, value: float) -> bool:
-        """Tell whether *value* reaches it."""
+        """Tell whether *value* reaches the target."""
         return value <= self.bound if self.is_ceiling else value >= self.bound
 
 
@@ -65,14 +65,14 @@ TARGETS: Final = (
 
 
 class Findings:
-    """Collects figures under the names of the JSON, each with its rounds."""
+    """Collects figures under their JSON names, each with its rounds."""
 
     def __init__(self) -> None:
         self._values: dict[str, Any] = {}
         self._rounds: dict[str, Any] = {}
 
     def put(self, found: Figure, *path: str) -> None:
-        """Note *found* under *path*."""
+        """Record *found* under *path*."""
         for tree, leaf in ((self._values, found.median), (self._rounds, found.rounds)):
             *sections, name = path
             for section in sections:
@@ -80,7 +80,7 @@ class Findings:
             tree[name] = leaf
 
     def get(self, path: tuple[str, ...]) -> float | None:
-        """Return the median under *path*, or None."""
+        """Return the median under *path*; None if there is none."""
         place: Any = self._values
         for name in path:
             place = place.get(name) if isinstance(place, dict) else None
@@ -91,7 +91,7 @@ class Findings:
         return {**self._values, "rounds": self._rounds}
 
     def note_throughput(self, table: Table) -> None:
-        """Note the ratios, the rates, and what ingest cost."""
+        """Record the ratios, the rates, and the processor time of ingest."""
         for name, (ours, other) in _RATIOS.items():
             if ours in table and other in table:
                 self.put(table.ratio(ours, other), "ratios", name)
@@ -112,7 +112,8 @@ class Findings:
             self.put(cost, "cpu_us_by_readings", str(readings))
         if len(costs) < 2:
             return
-        # Where one took part in more rounds than the others, its further rounds have no line.
+        # A contender that took part in more rounds than others has no line for the additional
+        # ones.
         lines = [
             line(dict(zip(costs, points, strict=True)))
             for points in zip(*(cost.rounds for cost in costs.values()), strict=False)
@@ -121,13 +122,13 @@ class Findings:
         self.put(figure(slope * 1000 for _, slope in lines), "cpu_ns_per_reading")
 
     def note_variants(self, table: Table) -> None:
-        """Note how ours fares in other forms, against itself."""
+        """Record the rates of our other forms, relative to the usual form."""
         for name in ("json", "two_workers", "bad_input"):
             self.put(table.ratio(name, "sealed", "messages_per_s"), "ratios", f"{name}_to_sealed")
             self.put(table.figure(name), "readings_per_s", name)
 
     def note_samples(self, samples: list[Sample], section: str) -> None:
-        """Note every figure of *samples*, each sample a round."""
+        """Record every figure of *samples*, one round per sample."""
         for key in samples[0]:
             self.put(figure(sample[key] for sample in samples), section, key)
 
@@ -179,7 +180,7 @@ def _first_line(program: str, option: str) -> str:
 
 
 def show(findings: Findings, console: Console) -> None:
-    """Print every figure that has a target, against it; then all the others."""
+    """Print every figure that has a target, with it; then all other figures."""
     table = RichTable("figure", "found", "rounds", "must", "aim", "")
     rounds = findings.as_dict()["rounds"]
     for target in TARGETS:

@@ -1,4 +1,4 @@
-"""Rounds: contenders in alternating order, and the median of what they did. Pure."""
+"""Rounds: contenders in alternating order, and the medians of their figures. Pure."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from statistics import median
@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 Sample = dict[str, float]
-"""What one contender did in one round: figures by name."""
+"""The figures of one contender in one round, by name."""
 
 RATE: Final = "rows_per_s"
 
@@ -17,9 +17,9 @@ class Turn(msgspec.Struct, frozen=True):
     A contender's turn.
 
     Args:
-        take: Does it.
+        take: Runs the contender, and returns its figures.
 
-        every: In which rounds it takes part: in each, in every second one and so on.
+        every: In which rounds it takes part: 1 for each, 2 for every second one.
     """
 
     take: Callable[[], Sample]
@@ -27,7 +27,7 @@ class Turn(msgspec.Struct, frozen=True):
 
 
 class Figure(msgspec.Struct, frozen=True):
-    """A figure with its rounds."""
+    """The median of a figure, with its rounds."""
 
     median: float
     rounds: list[float]
@@ -40,7 +40,10 @@ def figure(values: Iterable[float]) -> Figure:
 
 
 def schedule(turns: Mapping[str, Turn], rounds: int) -> Iterator[tuple[int, str]]:
-    """Yield each turn of each round, every second round backwards: who comes first varies."""
+    """
+    Yield the turns of each round; every second round is reversed, so that the first
+    one varies.
+    """
     for number in range(rounds):
         names = [name for name, turn in turns.items() if number % turn.every == 0]
         for name in names if number % 2 == 0 else reversed(names):
@@ -48,7 +51,7 @@ def schedule(turns: Mapping[str, Turn], rounds: int) -> Iterator[tuple[int, str]
 
 
 class Table:
-    """What every contender did in every round."""
+    """The figures of every contender in every round."""
 
     def __init__(self, samples: Mapping[str, Mapping[int, Sample]]) -> None:
         self.samples = samples
@@ -61,13 +64,16 @@ class Table:
         return figure(sample[key] for sample in self.samples[name].values())
 
     def ratio(self, name: str, to: str, key: str = RATE) -> Figure:
-        """Return a figure of *name* by that of *to*, for each round that both were in."""
+        """
+        Return a figure of *name* divided by that of *to*, for each round that both
+        took part in.
+        """
         ours, theirs = self.samples[name], self.samples[to]
         return figure(ours[n][key] / theirs[n][key] for n in sorted(ours.keys() & theirs.keys()))
 
 
 def play(turns: Mapping[str, Turn], *, rounds: int, say: Callable[[str], None]) -> Table:
-    """Let every contender take its turns."""
+    """Run the turns of all rounds; return the table."""
     samples: dict[str, dict[int, Sample]] = {name: {} for name in turns}
     for number, name in schedule(turns, rounds):
         sample = samples[name][number] = turns[name].take()

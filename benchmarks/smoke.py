@@ -1,4 +1,4 @@
-"""The smoke test of the benchmark: ratios against the ones written down. Pure."""
+"""The smoke test of the benchmark: compares ratios with the recorded ones. Pure."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -7,7 +7,7 @@ TOLERANCE: Final = 0.25
 
 
 def falls(found: Mapping[str, float], reference: Mapping[str, float]) -> list[str]:
-    """Return a line for each ratio that fell by more than a quarter, or is not there."""
+    """Return a line for each ratio that fell by more than a quarter, or is missing."""
     lines = []
     for name, before in reference.items():
         now = found.get(name)

@@ -1,4 +1,4 @@
-"""The broker's ceiling: a subscriber that only acknowledges. Run as a process of its own."""
+"""The ceiling of the broker: a subscriber that only acknowledges. Run as a separate process."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ from benchmarks.world import mqtt
 
 
 class _Counter:
-    """Counts and acknowledges, and notes when."""
+    """Counts and acknowledges messages, and records their times."""
 
     def __init__(self, link: mqtt.Link, wanted: int) -> None:
         self._link = link
@@ -24,7 +24,7 @@ class _Counter:
         self.done = asyncio.Event()
 
     def take(self, packets: list[mqtt5.PublishPacket]) -> None:
-        """Take what one read brought."""
+        """Take the packets of one read."""
         self._link.acknowledge(packets)
         self._count += len(packets)
         self.marks.append((time.time(), len(packets)))
@@ -51,7 +51,7 @@ async def _drain(client: mqtt.Client, wanted: int) -> list[tuple[float, int]]:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Drain PORT PKI NAME COUNT; print when how many came, as JSON."""
+    """Drain COUNT messages; print the number that arrived at each time, as JSON."""
     port, pki, name, count = argv
     client = mqtt.Client(name, int(port), Path(pki))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -1,4 +1,4 @@
-"""The contenders: each drains the same queue, or writes the same rows, and says how fast."""
+"""The contenders: each drains the same queue, or writes the same rows, and reports its rate."""
 
 import json
 import sys
@@ -21,14 +21,15 @@ _ROWS_PER_TRANSACTION = 100_000
 
 class Load(msgspec.Struct, frozen=True):
     """
-    What waits in a queue.
+    The contents of a queue.
 
     Args:
-        messages: All of it.
+        messages: All messages.
 
-        rows: How many observations it makes.
+        rows: How many observations they make.
 
-        ledger: How many envelopes it makes: each counts once, what nobody can read not at all.
+        ledger: How many envelopes they make: repeated ones count once, unreadable ones not at
+            all.
     """
 
     messages: list[Message]
@@ -37,7 +38,10 @@ class Load(msgspec.Struct, frozen=True):
 
 
 class Limit:
-    """Binary COPY of the same rows into the same table, from prepared buffers, one connection."""
+    """
+    Binary COPY of the same rows into the same table, from prepared buffers on one
+    connection.
+    """
 
     def __init__(self, world: World, fleet: Fleet, *, table: str = "observations") -> None:
         self._world = world
@@ -63,7 +67,10 @@ class Limit:
 
 
 class Ours:
-    """The whole path, from a queue filled beforehand: broker, ingest, COMMIT, PUBACK, receipt."""
+    """
+    The whole path from a queue that was filled before: broker, ingest, COMMIT,
+    PUBACK, receipt.
+    """
 
     def __init__(self, world: World, load: Load, *, workers: int = 1) -> None:
         self._world = world
@@ -83,7 +90,8 @@ class Ours:
             wait_until_settled(workers, count)
         peak = sum(memory_bytes(worker.child.pid, "VmHWM") for worker in workers)
         for worker in workers:
-            # Everything is committed; how it takes its leave is measured by nobody.
+            # Everything is committed; the time that ingest takes to stop is not part of the
+            # figure.
             worker.child.kill()
         world.forget(*names)
         commits = world.telemetry.commits_of_envelopes()
@@ -104,7 +112,10 @@ class Ours:
         }
 
     def _check(self, commits: list[Commit]) -> None:
-        """Hold the round to account: a figure of a round that lost something is worth nothing."""
+        """
+        Check that the round is complete: the figure of a round that lost something
+        is not valid.
+        """
         envelopes = sum(commit.rows for commit in commits)
         if envelopes != self._ledger:
             raise Unaccounted("envelopes in the ledger", expected=self._ledger, got=envelopes)

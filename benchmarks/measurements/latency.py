@@ -1,4 +1,4 @@
-"""Latency at a steady rate: from measured to queryable, on a schedule that waits for nobody."""
+"""Latency at a steady rate: from measured to queryable, on a schedule that does not wait."""
 
 import time
 from typing import Final
@@ -15,7 +15,8 @@ from ingest.admission.columns import Ints
 READINGS: Final = 30
 _LEAD_S: Final = 1.0
 _SEALS_PER_S: Final = 15_000
-"""Slower than any machine seals; what is left of the time is waited for."""
+"""The time per envelope that a slow machine needs to seal; the rest of the interval is waited
+for."""
 _QUERY: Final = (
     "SELECT (extract(epoch FROM pg_xact_commit_timestamp(x)) - extract(epoch FROM newest)) * 1000"
     " FROM (SELECT xmin AS x, series_id, max(time) AS newest FROM vv.observations"
@@ -25,26 +26,26 @@ _NAME: Final = "vitalveil_ingest_measured_to_queryable_seconds"
 
 
 class Paced(msgspec.Struct, frozen=True):
-    """A steady load: so many envelopes a second, for so long."""
+    """A steady load: its rate and its duration."""
 
     rate: float
     duration_s: float
     series: int = 2000
     warm_up_s: float = 1.0
-    """Not counted: in it every gateway is met for the first time, all within a moment."""
+    """Seconds that are not counted, because every gateway is met for the first time in them."""
 
     def shape(self) -> Shape:
-        """Return what a fleet sends in that time: each series without a pause."""
+        """Return the shape of a fleet that sends in this time, each series without a gap."""
         step_ms = max(1, int(1000 * self.series / self.rate / READINGS))
         return Shape(self.series, READINGS, int(self.rate * self.duration_s), step_ms=step_ms)
 
 
 def measure(world: World, load: Paced) -> Sample:
     """
-    Publish at a steady rate; return the percentiles of measured to queryable, ms.
+    Publish at a steady rate; return percentiles from measured to queryable, in ms.
 
-    The newest observation of an envelope is measured at the instant when the schedule says that
-    the envelope is sent, whether the generator is late or not.
+    The newest observation of an envelope is measured at the instant at which the schedule sends
+    the envelope, whether the generator is late or not.
     """
     world.telemetry.reset()
     shape = load.shape()

@@ -1,4 +1,4 @@
-"""The steady rate of a round, from the commits or arrivals in it. Pure."""
+"""The steady rate of a round, from the times of its commits or arrivals. Pure."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -9,11 +9,11 @@ from benchmarks.errors import BenchError
 from benchmarks.world.database import Commit
 
 WARM_UP: Final = 0.1
-"""The first tenth is not counted: connections, session keys, plans and caches are made in it."""
+"""The first tenth is left out: connections, session keys, plans and caches are made in it."""
 
 
 class Steady(msgspec.Struct, frozen=True):
-    """What went through between two commits."""
+    """What was committed between two commits."""
 
     first_s: float
     last_s: float
@@ -27,7 +27,7 @@ class Steady(msgspec.Struct, frozen=True):
 
 def steady(commits: Sequence[Commit]) -> Steady:
     """
-    Return what went through after the first tenth.
+    Return the rate of *commits* after the first tenth.
 
     Raises:
         BenchError: There are too few commits to tell.
@@ -38,4 +38,4 @@ def steady(commits: Sequence[Commit]) -> Steady:
         passed += commit.rows
         if passed >= WARM_UP * total and index + 1 < len(commits):
             return Steady(commit.at_s, commits[-1].at_s, total - passed)
-    raise BenchError("a round was committed in one piece: there is no rate in it")
+    raise BenchError("A round was committed in one piece, so that it has no rate.")

@@ -1,4 +1,4 @@
-"""Bytes on the wire for a reading: heart rate at 1 Hz in envelopes of 60, TLS excluded. Pure."""
+"""Bytes on the wire per reading: heart rate at 1 Hz in envelopes of 60, without TLS. Pure."""
 
 from typing import Final
 
@@ -13,7 +13,7 @@ _START_MS: Final = 1_767_225_600_000
 
 
 def bytes_per_reading(*, bucket_bytes: int) -> float:
-    """Return the mean size of a PUBLISH, header, topic, key and seal included, by reading."""
+    """Return the mean bytes of a PUBLISH per reading, with header, topic, key and seal."""
     shape = Shape(10, _MINUTE, 1000)
     key = X25519PrivateKey.generate().public_key()
     fleet = Fleet(shape, start_ms=_START_MS, ingest_key=key, bucket_bytes=bucket_bytes)

@@ -1,4 +1,4 @@
-"""The peer that a good engineer writes: gmqtt, and asyncpg's copy_records_to_table, on uvloop."""
+"""A tuned peer: gmqtt, and copy_records_to_table of asyncpg, on uvloop."""
 
 import asyncio
 import ssl
@@ -38,7 +38,7 @@ def _rows(payload: bytes) -> list[Row]:
 
 
 class _Batches:
-    """Collects rows; whoever brought them waits for the COMMIT before it acknowledges."""
+    """Collects rows. Each caller waits for the COMMIT before it acknowledges."""
 
     def __init__(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
         self._connection = connection
@@ -48,7 +48,7 @@ class _Batches:
         self.stored = 0
 
     async def add(self, payload: bytes) -> None:
-        """Add the rows of *payload*; return once they are committed."""
+        """Add the rows of *payload*; return when they are committed."""
         self._rows.extend(_rows(payload))
         done = asyncio.get_running_loop().create_future()
         self._waiting.append(done)
@@ -106,7 +106,7 @@ async def _run(port: int, pki: str, count: int, dsn: str) -> None:
     writing = asyncio.create_task(batches.run(count))
     await client.connect("127.0.0.1", port, ssl=context)
     await writing
-    # The acknowledgements of the last batch go out from callbacks.
+    # The acknowledgements of the last batch are sent from callbacks.
     await asyncio.sleep(0.05)
     await client.disconnect()
     await connection.close()

@@ -1,4 +1,4 @@
-"""The peer that a user writes first: paho-mqtt, and psycopg's executemany each second or so."""
+"""A simple peer: paho-mqtt, and executemany of psycopg once a second."""
 
 import json
 import ssl

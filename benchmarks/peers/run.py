@@ -1,4 +1,4 @@
-"""Runs a peer for a round: a queue filled for it, a process, and the commits that it left."""
+"""Runs a peer for a round: a queue filled for it, a process, and the commits that it made."""
 
 import importlib.util
 import os
@@ -21,10 +21,10 @@ _TIMEOUT_S: Final = 120.0
 
 def check_libraries() -> None:
     """
-    Look whether the peers' libraries are here.
+    Check that the libraries of the peers are installed.
 
     Raises:
-        BenchError: One is not.
+        BenchError: One is missing.
     """
     for name in ("paho", "gmqtt", "asyncpg"):
         if importlib.util.find_spec(name) is None:
@@ -32,7 +32,7 @@ def check_libraries() -> None:
 
 
 def telegraf() -> str | None:
-    """Return the telegraf program, if there is one."""
+    """Return the path of telegraf; None if it is not installed."""
     return shutil.which("telegraf")
 
 
@@ -68,7 +68,7 @@ class Peer:
                 str(self._world.broker.port), str(self._world.folder / "pki"),
                 str(len(self._messages)),
             ],
-            # Not as an argument: everybody may read those.
+            # Not as an argument, because every user can read the arguments of a process.
             input=self._world.dsn(),
             text=True,
             capture_output=True,

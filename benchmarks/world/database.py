@@ -1,4 +1,4 @@
-"""The benchmark's door to PostgreSQL: seeds, resets, and what is to be read of a round."""
+"""The benchmark's access to PostgreSQL: seeds, resets, and the results of a round."""
 
 import datetime as dt
 import time
@@ -15,11 +15,11 @@ from runtime.database import postgres
 from wire.quantities import Code
 
 INTERVAL_MS: Final = 1000
-"""The policy of every permission: a heart rate each second, to the millisecond."""
+"""The policy of every permission: a heart rate each second, with a precision of ms."""
 
 
 class Commit(msgspec.Struct, frozen=True):
-    """A transaction that stored something: when it committed, and how many rows."""
+    """A transaction that stored something: its time, and its number of rows."""
 
     at_s: float
     rows: int
@@ -28,7 +28,7 @@ class Commit(msgspec.Struct, frozen=True):
 LEASE_KEY: Final = (
     X25519PrivateKey.from_private_bytes(bytes(range(32))).public_key().public_bytes_raw()
 )
-"""Public, of every gateway: what ingest proves to it costs the same whichever it is."""
+"""The public lease key of every gateway; the cost of a proof does not depend on the key."""
 
 
 class Telemetry:
@@ -73,7 +73,7 @@ class Telemetry:
         interval_ms: int = INTERVAL_MS,
         add: bool = False,
     ) -> None:
-        """Permit *members* to send heart rates, and nobody else unless *add*."""
+        """Permit *members* to send heart rates; with *add*, keep the permissions that exist."""
         if not add:
             self.forget_permissions()
         agents = list(dict.fromkeys(one.agent for one in members))
@@ -113,7 +113,7 @@ class Telemetry:
         self.execute("ANALYZE vv.permissions, vv.agents, vv.leases, vv.series")
 
     def withdraw(self, handles: Sequence[bytes]) -> int:
-        """Withdraw *handles*; return the epoch of it, which is committed."""
+        """Withdraw *handles*; return the committed epoch of the withdrawal."""
         with self.change() as (connection, epoch):
             connection.execute(
                 "UPDATE vv.permissions SET withdrawn_at = clock_timestamp(), changed_epoch = %s"
@@ -123,7 +123,10 @@ class Telemetry:
         return epoch
 
     def reset(self) -> None:
-        """Empty what a round has filled, and write it down, so that all begin alike."""
+        """
+        Empty the tables that a round fills, and write them to disk, so that all rounds begin
+        alike.
+        """
         self.execute("TRUNCATE vv.observations, vv.envelopes, vv.spools, vv.quarantine")
         self.execute("DROP TABLE IF EXISTS vv.bench_bare")
         self.execute(
@@ -140,14 +143,14 @@ class Telemetry:
         self.execute("CHECKPOINT")
 
     def commits_of_envelopes(self) -> list[Commit]:
-        """Return the transactions of the ledger, with their envelopes as rows, in order."""
+        """Return the transactions of the ledger, with their number of envelopes, in order."""
         return self._commits(
             "SELECT extract(epoch FROM pg_xact_commit_timestamp(x))::float8, n"
             " FROM (SELECT xmin AS x, count(*) AS n FROM vv.envelopes GROUP BY xmin) t"
         )
 
     def commits_of_rows(self) -> list[Commit]:
-        """Return the transactions that wrote observations, in order."""
+        """Return the transactions that wrote observations, with their number of rows, in order."""
         return self._commits(
             "SELECT extract(epoch FROM pg_xact_commit_timestamp(x))::float8, n"
             " FROM (SELECT xmin AS x, count(*) AS n FROM vv.observations GROUP BY xmin) t"
@@ -158,18 +161,21 @@ class Telemetry:
         return sorted(found, key=lambda commit: commit.at_s)
 
     def count(self) -> int:
-        """Return how many observations there are."""
+        """Return the number of observations."""
         number: int = self.fetch("SELECT count(*) FROM vv.observations")[0][0]
         return number
 
     def wait_for_rows(self, wanted: int, *, timeout_s: float) -> None:
-        """Return once there are *wanted* observations, or after *timeout_s*."""
+        """Return as soon as there are *wanted* observations, or after *timeout_s*."""
         deadline = time.monotonic() + timeout_s
         while self.count() < wanted and time.monotonic() < deadline:
             time.sleep(0.2)
 
     def disk_bytes(self) -> tuple[int, int]:
-        """Return what observations, and ledger and watermarks, take on disk, indexes included."""
+        """
+        Return the bytes on disk of the observations, and of ledger and watermarks,
+        with indexes.
+        """
         found = self.fetch(
             "SELECT sum(pg_total_relation_size(c.oid)) FILTER (WHERE c.relname LIKE"
             " 'observations%%' OR n.nspname = '_timescaledb_internal'),"
@@ -181,5 +187,5 @@ class Telemetry:
         return int(found[0] or 0), int(found[1] or 0)
 
     def log_position(self) -> int:
-        """Return how many bytes of write-ahead log there have ever been."""
+        """Return how many bytes of write-ahead log were written since the cluster was created."""
         return int(self.fetch("SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn")[0][0])

@@ -1,4 +1,4 @@
-"""A fleet on paper: agents, handles, and every envelope that they will send, sealed beforehand."""
+"""A fleet without connections: agents, handles, and all their envelopes, sealed beforehand."""
 
 import enum
 import hashlib
@@ -21,18 +21,18 @@ _SPREAD_BPM = 40
 
 
 class Form(enum.StrEnum):
-    """How an observation is written on the wire."""
+    """The form of an observation on the wire."""
 
     SEALED = "sealed"
     JSON = "json"
     PLAIN = "plain"
-    """What a user without consent or sealing would send: series, start, step, values, in JSON."""
+    """The form of a system without consent and sealing: series, start, step, values, in JSON."""
     LINES = "lines"
-    """InfluxDB line protocol, Telegraf's own: one line for each observation."""
+    """InfluxDB line protocol, the native form of Telegraf: one line for each observation."""
 
 
 class Member(msgspec.Struct, frozen=True):
-    """A series with all that sends it; `number` counts from 0, the series' id from 1."""
+    """A series with its sender; `number` counts from 0, the id of the series from 1."""
 
     number: int
     agent: str
@@ -40,12 +40,12 @@ class Member(msgspec.Struct, frozen=True):
 
     @property
     def series_id(self) -> int:
-        """Its series in the database."""
+        """The id of the series in the database."""
         return self.number + 1
 
 
 def member(number: int, handles_per_agent: int = 1) -> Member:
-    """Return the series *number* of every fleet."""
+    """Return series *number*, the same in every fleet."""
     agent = hashlib.blake2b(b"agent %d" % (number // handles_per_agent), digest_size=8)
     handle = hashlib.blake2b(b"handle %d" % number, digest_size=16)
     return Member(number, agent.hexdigest(), handle.digest())
@@ -56,17 +56,17 @@ class Shape(msgspec.Struct, frozen=True):
     What a fleet sends.
 
     Args:
-        series: How many series there are, each with a handle of its own.
+        series: How many series there are, each with its own handle.
 
         readings: Observations in an envelope.
 
-        envelopes: Of the whole fleet; the series take turns.
+        envelopes: Envelopes of the whole fleet; the series take turns.
 
         handles_per_agent: How many series a gateway has.
 
-        step_ms: How far apart observations are.
+        step_ms: Time between two observations, in ms.
 
-        first_series: Number of its first series: fleets that differ in it have nothing in common.
+        first_series: Number of the first series: fleets that differ in it share no series.
     """
 
     series: int
@@ -77,18 +77,18 @@ class Shape(msgspec.Struct, frozen=True):
     first_series: int = 0
 
     def members(self) -> list[Member]:
-        """Return its series."""
+        """Return the series."""
         numbers = range(self.first_series, self.first_series + self.series)
         return [member(number, self.handles_per_agent) for number in numbers]
 
     @property
     def rows(self) -> int:
-        """How many observations there are in all."""
+        """The number of observations."""
         return self.envelopes * self.readings
 
     @property
     def rounds(self) -> int:
-        """How often each series takes a turn, at most."""
+        """The most turns of a series."""
         return -(-self.envelopes // self.series)
 
 
@@ -98,18 +98,18 @@ Message = tuple[str, bytes]
 
 class Fleet:
     """
-    Everything that a fleet of *shape* sends, each time the same but for what is random in a seal.
+    All messages of a fleet of *shape*; equal in each run, except what is random in a seal.
 
     Args:
         shape: What it sends.
 
-        start_ms: When its first observation was measured.
+        start_ms: When its first observation was measured, in ms since 1970.
 
-        ingest_key: Whom it seals to.
+        ingest_key: The public key that it seals to.
 
-        bucket_bytes: What sealed lengths are padded to a multiple of.
+        bucket_bytes: Sealed lengths are padded to a multiple of this.
 
-        seed: Chooses the values, and the spools.
+        seed: Chooses the values, and the spool ids.
     """
 
     def __init__(
@@ -143,12 +143,12 @@ class Fleet:
         return list(makers[form]())
 
     def starts_ms(self) -> Ints:
-        """Return when each envelope's first observation was measured."""
+        """Return when the first observation of each envelope was measured, in ms since 1970."""
         turn = np.arange(self.shape.envelopes, dtype=np.int64) // self.shape.series
         return self.start_ms + turn * self.shape.readings * self.shape.step_ms
 
     def rows(self, first: int = 0, last: int | None = None) -> Rows:
-        """Return the rows of the envelopes from *first* up to *last*, by series and time."""
+        """Return the rows of the envelopes [*first*, *last*), by series and time."""
         readings = self.shape.readings
         index = np.arange(first, self.shape.envelopes if last is None else last)
         index = index[np.lexsort((index, index % self.shape.series))]
@@ -163,7 +163,7 @@ class Fleet:
         )
 
     def _bodies(self) -> Iterator[tuple[Member, int, Body]]:
-        """Yield each envelope's series, sequence and body."""
+        """Yield the series, sequence and body of each envelope."""
         shape = self.shape
         starts = self.starts_ms().tolist()
         sequences: dict[str, int] = {}

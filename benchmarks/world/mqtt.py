@@ -1,4 +1,4 @@
-"""The generator's side of the broker: sessions to be filled, and the messages that fill them."""
+"""The generator's connections to the broker: sessions, and the messages that fill them."""
 
 import asyncio
 import ssl
@@ -18,11 +18,11 @@ from runtime.tls import client_context
 EXPIRY_S = 3600
 ALL = "vv1/obs/+/+"
 _WINDOW = 900
-"""Publications in flight: below what the broker announces."""
+"""Publications in flight; fewer than the broker announces."""
 
 
 class Client(msgspec.Struct, frozen=True):
-    """How somebody reaches the broker."""
+    """How a client reaches the broker."""
 
     name: str
     port: int
@@ -30,7 +30,7 @@ class Client(msgspec.Struct, frozen=True):
 
     @property
     def files(self) -> TlsSettings:
-        """Its certificate."""
+        """The files of its certificate."""
         return TlsSettings(
             ca_file=self.pki / "ca.crt",
             certificate_file=self.pki / f"{self.name}.crt",
@@ -38,12 +38,12 @@ class Client(msgspec.Struct, frozen=True):
         )
 
     def context(self) -> ssl.SSLContext:
-        """Return its side of TLS."""
+        """The TLS context of a client."""
         return client_context(self.files, section="broker.tls")
 
 
 class Link(asyncio.Protocol):
-    """An MQTT 5 connection: bytes in, packets to a function."""
+    """An MQTT 5 connection that passes its packets to a function."""
 
     def __init__(self, client_id: str, *, clean_start: bool, expiry_s: int) -> None:
         self._connect = mqtt5.ConnectPacket(
@@ -68,7 +68,7 @@ class Link(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.lost.set_result(None)
         if not self.connected.done():
-            self.connected.set_exception(BenchError("the broker closed the connection"))
+            self.connected.set_exception(BenchError("The broker closed the connection."))
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
@@ -109,7 +109,7 @@ class Link(asyncio.Protocol):
         )
 
     async def subscribe(self, topic_filters: Sequence[str]) -> None:
-        """Subscribe; return when the broker says so."""
+        """Subscribe; return when the broker confirms it."""
         self.write(
             mqtt5.SubscribePacket(
                 1, [mqtt5.TopicFilter(f, max_qos=mqtt5.QoS.AT_LEAST_ONCE) for f in topic_filters]
@@ -118,7 +118,7 @@ class Link(asyncio.Protocol):
         await self.subscribed
 
     async def close(self) -> None:
-        """Say goodbye."""
+        """Send DISCONNECT, and close the connection."""
         if self.transport is not None:
             self.write(mqtt5.DisconnectPacket().write())
             self.transport.close()
@@ -140,28 +140,28 @@ async def connect(client: Client, *, clean_start: bool = True, expiry_s: int = 0
 
 
 async def open_session(client: Client, topic_filters: Sequence[str] = (ALL,)) -> None:
-    """Leave a persistent session of *client* with the broker, empty and subscribed."""
+    """Leave an empty persistent session of *client* with the broker, subscribed to the topics."""
     link = await connect(client, clean_start=True, expiry_s=EXPIRY_S)
     await link.subscribe(topic_filters)
     await link.close()
 
 
 async def wipe_session(client: Client) -> None:
-    """Have the broker forget the session of *client*, and what waits in it."""
+    """Have the broker delete the session of *client*, with all its messages."""
     await (await connect(client, clean_start=True, expiry_s=0)).close()
 
 
 async def publish(link: Link, messages: Sequence[Message], *, rate: float | None = None) -> float:
     """
-    Publish *messages* at QoS 1; return when all are acknowledged.
+    Publish *messages* at QoS 1; return the worst delay behind the schedule, in seconds.
 
     Args:
-        link: The generator's connection.
+        link: The connection of the generator.
 
-        messages: What to send.
+        messages: Topics and payloads.
 
-        rate: How many a second, on a schedule that does not wait for anybody; None for as fast
-            as the broker takes them.
+        rate: Messages a second, on a schedule that does not wait; None for as fast as the
+            broker accepts them.
 
     Returns:
         The worst delay behind the schedule, s.
@@ -199,13 +199,13 @@ class _Flow:
     async def _until(self, in_flight: int) -> None:
         while self._in_flight > in_flight:
             if self._link.lost.done():
-                raise BenchError("the generator lost its connection")
+                raise BenchError("The generator lost its connection to the broker.")
             self._moved.clear()
             async with asyncio.timeout(30):
                 await self._moved.wait()
 
     async def send(self, messages: Sequence[Message]) -> None:
-        """Publish *messages*, as soon as there is room."""
+        """Publish *messages* as soon as there is room."""
         await self._until(_WINDOW - len(messages))
         packets = []
         for topic, payload in messages:

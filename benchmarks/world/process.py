@@ -1,4 +1,4 @@
-"""What a process costs: processor time and memory, read from /proc while it works."""
+"""The cost of a process: processor time and memory, read from /proc during its work."""
 
 import threading
 import time
@@ -12,7 +12,7 @@ _EVERY_S = 0.02
 
 
 def cpu_s(pid: int) -> float:
-    """Return the processor time that *pid* has had so far, all threads, to the nanosecond."""
+    """Return the processor time of all threads of *pid* so far, in seconds with ns precision."""
     total = 0
     for task in Path(f"/proc/{pid}/task").glob("*/schedstat"):
         try:
@@ -23,7 +23,7 @@ def cpu_s(pid: int) -> float:
 
 
 def memory_bytes(pid: int, field: str = "VmRSS") -> int:
-    """Return the resident memory of *pid*; with `VmHWM`, the most that it ever had."""
+    """Return the resident memory of *pid* in bytes; with `VmHWM`, the most that it ever had."""
     for text in Path(f"/proc/{pid}/status").read_text().splitlines():
         if text.startswith(f"{field}:"):
             return int(text.split()[1]) * 1024
@@ -31,14 +31,14 @@ def memory_bytes(pid: int, field: str = "VmRSS") -> int:
 
 
 class Point(msgspec.Struct, frozen=True):
-    """Processor time at an instant."""
+    """The processor time at an instant."""
 
     at_s: float
     cpu_s: float
 
 
 class Sampler:
-    """Follows the processor time of a process while the context is open."""
+    """Samples the processor time of a process while the context is open."""
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
@@ -65,7 +65,7 @@ class Sampler:
         self._thread.join()
 
     def between(self, first_s: float, last_s: float) -> float:
-        """Return the processor time spent between two instants, s since 1970."""
+        """Return the processor time between two instants, in seconds since 1970."""
         return self._at(last_s) - self._at(first_s)
 
     def _at(self, instant_s: float) -> float:

@@ -1,4 +1,4 @@
-"""The servers of a benchmark: broker, database, certificates, and ingest as it is run."""
+"""The servers of a benchmark: broker, database, certificates, and ingest."""
 
 import asyncio
 import contextlib
@@ -49,23 +49,23 @@ _RULES: Final = (
 
 
 class Worker(msgspec.Struct):
-    """A running ingest."""
+    """A running ingest process."""
 
     child: Child
     port: int
 
     def metrics(self) -> Metrics:
-        """Return what it says of itself."""
+        """Its metrics."""
         return scrape(self.port) or EMPTY
 
     def settled(self) -> float:
-        """Return how many envelopes it has settled."""
+        """How many envelopes it has settled."""
         return self.metrics().total("vitalveil_ingest_envelopes_total")
 
 
 class World:
     """
-    A broker and a database on this machine, and a folder for everything; use `world`.
+    A broker and a database on this machine, and a folder for their files; created by `world`.
 
     The generator may publish for every agent: it stands for thousands of gateways, each of which
     would have a connection of its own.
@@ -79,7 +79,7 @@ class World:
 
     @property
     def ingest_key(self) -> X25519PublicKey:
-        """Whom agents seal to."""
+        """The public key that agents seal to."""
         pem = (self.folder / "keys" / "ingest.pub").read_bytes()
         found = serialization.load_pem_public_key(pem)
         assert isinstance(found, X25519PublicKey)  # noqa: S101 - ingest keygen wrote it
@@ -90,13 +90,13 @@ class World:
         return mqtt.Client(name, self.broker.port, self.folder / "pki")
 
     def dsn(self, role: str = "vv_ingest") -> str:
-        """Return how *role* reaches the telemetry database, password included."""
+        """Return the connection string of *role* for the telemetry database, password included."""
         settings = self.databases.settings("telemetry", role)
         password = self.databases.password_file(role).read_text()
         return f"{settings['dsn']} password={password}"
 
     def prepare(self) -> None:
-        """Make keys, certificates, the databases and their schema; start the broker."""
+        """Make keys, certificates, databases and schema; start the broker."""
         self._issue_certificates()
         self.databases.create(self.folder)
         self._run("ingest", "keygen", "--out", str(self.folder / "keys"))
@@ -133,7 +133,7 @@ class World:
             raise BenchError(f"vitalveil {' '.join(arguments[:2])}: {done.stderr.strip()}")
 
     def start(self, name: str, *command: str) -> Child:
-        """Start a process of the benchmark's; its output goes to a log named for it."""
+        """Start a process of the benchmark; its output goes to a log of its name."""
         return Child(
             name,
             command,
@@ -145,16 +145,16 @@ class World:
         self, worker: int = 0, *, of: int = 1, wait: bool = False, more: Table | None = None
     ) -> Worker:
         """
-        Start ingest as a user would, with its default settings.
+        Start ingest with its default settings.
 
         Args:
-            worker: Which one, from 0.
+            worker: The number of the worker, from 0.
 
-            of: How many share the shards.
+            of: How many workers share the shards.
 
             wait: Whether to wait until it is ready.
 
-            more: Settings beyond the usual.
+            more: Settings besides the default ones.
         """
         name, port = WORKERS[worker], free_port()
         files = self.client(name).files
@@ -197,9 +197,10 @@ class World:
         add: bool = False,
     ) -> None:
         """
-        Permit *members* to send heart rates, and nobody else unless *add*.
+        Permit *members* to send heart rates; with *add*, keep the permissions that exist.
 
-        The broker retains their gateways' states: ingest proves its receipts to them.
+        The broker retains the states of their gateways, so that ingest proves its receipts to
+        them.
         """
         self.telemetry.sow(members, format=format, interval_ms=interval_ms, add=add)
         told = state.encode(State(True, "bench", reads=[state.RECEIPT_2]))
@@ -208,12 +209,12 @@ class World:
             self.publish([(topics.state(agent), told) for agent in agents])
 
     def fill(self, names: list[str], messages: list[Message], *, of: int = 1) -> None:
-        """Leave *messages* waiting in a fresh session of each of *names*."""
+        """Leave *messages* waiting in a new session of each of *names*."""
         asyncio.run(self._fill(names, messages, of))
 
     async def _fill(self, names: list[str], messages: list[Message], of: int) -> None:
         for name in names:
-            # Workers share the shards; everybody else takes all.
+            # Workers share the shards; any other client takes all messages.
             shards = (
                 range(64 * WORKERS.index(name) // of, 64 * (WORKERS.index(name) + 1) // of)
                 if name in WORKERS and of > 1
@@ -226,7 +227,7 @@ class World:
         await link.close()
 
     def forget(self, *names: str) -> None:
-        """Have the broker forget the sessions of *names*."""
+        """Have the broker delete the sessions of *names*."""
 
         async def wipe() -> None:
             for name in names:
@@ -235,7 +236,10 @@ class World:
         asyncio.run(wipe())
 
     def publish(self, messages: list[Message], *, rate: float | None = None) -> float:
-        """Publish *messages*; return the generator's worst delay behind its schedule, s."""
+        """
+        Publish *messages*; return the worst delay of the generator behind its schedule, in
+        seconds.
+        """
 
         async def send() -> float:
             link = await mqtt.connect(self.client(_GENERATOR))
@@ -255,10 +259,10 @@ class World:
 
 def wait_until_settled(workers: list[Worker], wanted: int, *, timeout_s: float = 120.0) -> None:
     """
-    Return once *workers* have settled *wanted* envelopes together.
+    Return as soon as *workers* have settled *wanted* envelopes together.
 
     Raises:
-        BenchError: One ended, or *timeout_s* passed.
+        BenchError: A worker ended, or *timeout_s* passed.
     """
     deadline = time.monotonic() + timeout_s
     while sum(worker.settled() for worker in workers) < wanted:
@@ -266,13 +270,13 @@ def wait_until_settled(workers: list[Worker], wanted: int, *, timeout_s: float =
             if worker.child.exit_code is not None:
                 raise BenchError(f"{worker.child.name} has ended; see {worker.child.log}")
         if time.monotonic() > deadline:
-            raise BenchError(f"not everything was settled within {timeout_s:.0f} s")
+            raise BenchError(f"Not every envelope was settled within {timeout_s:.0f} s")
         time.sleep(0.2)
 
 
 def wait_for_exit(child: Child, *, timeout_s: float = 120.0) -> None:
     """
-    Return once *child* has ended well.
+    Return as soon as *child* has ended with exit code 0.
 
     Raises:
         BenchError: It failed, or *timeout_s* passed.
@@ -291,7 +295,7 @@ def wait_for_exit(child: Child, *, timeout_s: float = 120.0) -> None:
 @contextlib.contextmanager
 def world(*, dsn: str | None = None, programs: Path | None = None) -> Iterator[World]:
     """
-    Yield a world, prepared; tear it down, and delete its folder, at the end.
+    Yield a prepared world; stop its servers and delete its folder at the end.
 
     Args:
         dsn: An administrator's connection string of a server to use, instead of a child process.
