@@ -1,0 +1,84 @@
+"""A vault in memory: the same repositories and the same transactions, without a server."""
+
+import contextlib
+import copy
+from collections.abc import Callable, Iterator
+
+from tests.fakes.vault.agents import MemoryAgents
+from tests.fakes.vault.decisions import MemoryDecisions
+from tests.fakes.vault.enrolments import MemoryEnrolments
+from tests.fakes.vault.epochs import MemoryEpochs
+from tests.fakes.vault.erasures import MemoryErasures
+from tests.fakes.vault.handles import MemoryHandles
+from tests.fakes.vault.leases import MemoryLeases
+from tests.fakes.vault.officers import MemoryOfficers, MemoryReidentifications
+from tests.fakes.vault.purposes import MemoryAdmissions, MemoryPurposes
+from tests.fakes.vault.requests import MemoryExports, MemoryRequests
+from tests.fakes.vault.set_aside import MemorySetAsideRegister
+from tests.fakes.vault.subjects import MemoryRepresentatives, MemorySubjects
+from tests.fakes.vault.tables import Tables
+from trust.ports import Clock, Keys
+from trust.vault.protocols import Records, Vault
+
+
+class MemoryRecords(Records):
+    """
+    The vault in memory, seen from inside one transaction.
+
+    Args:
+        tables: Of the vault.
+
+        keys: To sign, verify, seal and open with.
+
+        clock: Tells the time of the database.
+    """
+
+    def __init__(self, tables: Tables, keys: Keys, clock: Clock) -> None:
+        self.subjects = MemorySubjects(tables, keys, clock)
+        self.representatives = MemoryRepresentatives(tables, keys, clock)
+        self.purposes = MemoryPurposes(tables, keys, clock)
+        self.admissions = MemoryAdmissions(tables, keys, clock)
+        self.decisions = MemoryDecisions(tables, keys, clock)
+        self.agents = MemoryAgents(tables, keys, clock)
+        self.handles = MemoryHandles(tables, keys, clock)
+        self.leases = MemoryLeases(tables, keys, clock)
+        self.set_aside = MemorySetAsideRegister(tables, keys, clock)
+        self.epochs = MemoryEpochs(tables, keys, clock)
+        self.enrolments = MemoryEnrolments(tables, keys, clock)
+        self.officers = MemoryOfficers(tables, keys, clock)
+        self.reidentifications = MemoryReidentifications(tables, keys, clock)
+        self.requests = MemoryRequests(tables, keys, clock)
+        self.exports = MemoryExports(tables, keys, clock)
+        self.erasures = MemoryErasures(tables, keys, clock)
+
+
+class MemoryVault(Vault):
+    """
+    A vault in memory. What a transaction did is taken back when its block does not end well.
+
+    Args:
+        keys: To sign, verify, seal and open with.
+
+        clock: Tells the time of the database.
+    """
+
+    def __init__(self, keys: Keys, clock: Clock) -> None:
+        self.tables = Tables()
+        self.before_commit: Callable[[], None] = lambda: None
+        """Called when a block has ended well; what it raises takes the transaction back."""
+        self._keys = keys
+        self._clock = clock
+        self._is_open = False
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[Records]:
+        if self._is_open:
+            raise RuntimeError("a transaction is open: one session has one at a time")
+        self._is_open = True
+        working = copy.deepcopy(self.tables)
+        try:
+            yield MemoryRecords(working, self._keys, self._clock)
+            self.before_commit()
+        finally:
+            self._is_open = False
+        self.tables = working

@@ -1,0 +1,230 @@
+"""Transactions, agents, handles and epochs: the same rules in every vault."""
+
+import datetime as dt
+import secrets
+
+import msgspec
+import pytest
+
+from tests.support.vault_rows import PURPOSE, add_agent, add_handle, add_subject, decide
+from trust.composition import now
+from trust.errors import Tampered, VaultUnavailable
+from trust.vault.protocols import Vault
+
+_LONG_AGO = dt.timedelta(0)
+
+
+def _key() -> bytes:
+    return secrets.token_bytes(32)
+
+
+# Transactions
+
+
+def test_a_block_that_fails_changes_nothing(vault: Vault) -> None:
+    """What a transaction did is taken back when its block raises."""
+
+    def fail() -> None:
+        with vault.transaction() as records:
+            add_agent(records)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+
+    with vault.transaction() as records:
+        assert records.agents.page(after="", limit=9) == []
+
+
+def test_a_row_that_the_schema_refuses_is_of_that_row(vault: Vault) -> None:
+    """A gateway that is added twice is refused as a row's fault, and the server is well."""
+    with vault.transaction() as records:
+        agent = add_agent(records)
+
+    with pytest.raises(VaultUnavailable) as refused, vault.transaction() as records:
+        records.agents.add(agent, sealed=False, lease_key=None)
+
+    assert refused.value.is_of_a_row
+    with vault.transaction() as records:
+        assert records.agents.hold_all([agent]) == [agent]
+
+
+# Agents
+
+
+def test_a_new_agent_wants_its_first_lease(vault: Vault) -> None:
+    """An agent that was added has one change that telemetry does not have."""
+    with vault.transaction() as records:
+        agent, key = add_agent(records), _key()
+        sealed = add_agent(records, lease_key=key)
+
+        first, second = records.agents.lock([sealed, agent, "0" * 16])
+
+        assert (first.agent, first.format, first.lease_key) == (agent, "json", None)
+        assert (second.agent, second.format, second.lease_key) == (sealed, "sealed", key)
+        assert (first.wanted, first.applied, first.lease_version) == (1, 0, 0)
+        assert records.agents.hold(sealed) == ("sealed", False)
+        assert records.agents.hold("0" * 16) is None
+        assert records.agents.has_lease_key(key)
+        assert not records.agents.has_lease_key(_key())
+
+
+def test_a_revoked_agent_keeps_its_first_time(vault: Vault) -> None:
+    """Revoking twice leaves the time of the first, for the agent and its certificates."""
+    serials = [secrets.randbits(100), secrets.randbits(100)]
+    with vault.transaction() as records:
+        agent, other = add_agent(records), add_agent(records)
+        ends = [now() + dt.timedelta(days=days) for days in (1, 2)]
+        records.agents.add_certificates([(serials[0], agent, ends[0])])
+        records.agents.add_certificate(agent, serials[1], not_after=ends[1])
+        assert records.agents.lock([agent])[0].certified_until == ends[1]
+        records.agents.revoke(agent)
+    with vault.transaction() as records:
+        (before,) = records.agents.lock([agent])
+        revoked = records.agents.revocations()
+        records.agents.revoke(agent)
+    with vault.transaction() as records:
+        assert records.agents.lock([agent]) == [before]
+        assert before.revoked_at is not None
+        assert before.certified_until is None
+        assert records.agents.revocations() == revoked
+        assert [serial for serial, _ in revoked] == sorted(serials)
+        assert records.agents.owners_of([serials[0], 5]) == [agent]
+        assert records.agents.uncut() == [agent]
+        records.agents.note_cut([agent, other])
+        assert records.agents.uncut() == []
+
+
+def test_agents_are_listed_page_by_page_with_their_signs(vault: Vault) -> None:
+    """A page begins after an id; a sign of a clone is listed until an operator looked at it."""
+    with vault.transaction() as records:
+        records.agents.add_all([("a" * 16, None), ("b" * 16, _key())])
+        records.agents.note_clone_sign("b" * 16, "renewed_twice")
+        records.agents.note_clone_sign("b" * 16, "renewed_twice")
+
+        (row,) = records.agents.page(after="a" * 16, limit=1)
+
+        assert (row[0], row[1], row[3], row[7], row[8]) == (
+            "b" * 16, "sealed", None, ["renewed_twice"], False,
+        )  # fmt: skip
+        assert records.agents.vouch("b" * 16) == 1
+        assert records.agents.vouch("b" * 16) == 0
+        assert records.agents.page(after="a" * 16, limit=9)[0][7] == []
+
+
+# Handles
+
+
+def test_a_handle_opens_to_what_was_bound(vault: Vault, at: dt.datetime) -> None:
+    """Bindings are sealed for their handle, and moved to another they do not open."""
+    with vault.transaction() as records:
+        agent = add_agent(records)
+        first = add_handle(records, decide(records, add_subject(records), at=at), agent)
+        add_handle(records, decide(records, add_subject(records), at=at), agent)
+
+        sealed = {one.handle: one for one in records.handles.sealed_at([agent])}
+
+        mine = sealed.pop(first.handle)
+        assert records.handles.open(mine) == first
+        (other,) = sealed.values()
+        moved = msgspec.structs.replace(
+            other, sealed_bindings=mine.sealed_bindings, wrapped_key=mine.wrapped_key
+        )
+        with pytest.raises(Tampered):
+            records.handles.open(moved)
+        count, length = records.handles.lease_load(agent)
+        assert (count, length) == (2, len(mine.sealed_bindings) + len(other.sealed_bindings))
+
+
+def test_only_what_was_named_ends(vault: Vault, at: dt.datetime) -> None:
+    """Handles end for one purpose everywhere, at one gateway, or all of a gateway."""
+    with vault.transaction() as records:
+        agents = [add_agent(records) for _ in range(3)]
+        subject, other = add_subject(records), add_subject(records)
+        decision = decide(records, subject, at=at)
+        for agent in agents:
+            add_handle(records, decision, agent)
+        kept = add_handle(records, decide(records, other, at=at), agents[0])
+        assert records.handles.agents_of(subject, PURPOSE) == agents
+
+        records.handles.end(subject, PURPOSE, agent=agents[2])
+        assert records.handles.agents_of(subject, PURPOSE) == agents[:2]
+        records.handles.end(subject, PURPOSE)
+        assert records.handles.agents_of(subject, PURPOSE) == []
+        assert records.handles.live_at(agents[0]) == [kept.handle]
+        records.handles.end_at(agents[0])
+        assert records.handles.live_at(agents[0]) == []
+        assert len(records.handles.of(subject, None)) == 3
+        assert records.handles.of(subject, "another-purpose") == []
+
+
+def test_a_person_has_one_live_handle_of_a_purpose_at_a_gateway(
+    vault: Vault, at: dt.datetime
+) -> None:
+    """A second one is refused while the first has not ended."""
+    with vault.transaction() as records:
+        agent = add_agent(records)
+        decision = decide(records, add_subject(records), at=at)
+        add_handle(records, decision, agent)
+
+    with pytest.raises(VaultUnavailable), vault.transaction() as records:
+        add_handle(records, decision, agent)
+
+    with vault.transaction() as records:
+        records.handles.end_at(agent)
+        add_handle(records, decision, agent)
+
+
+def test_deleted_handles_are_gone(vault: Vault, at: dt.datetime) -> None:
+    """Deleting counts what was there, of one person and purpose or by handle."""
+    with vault.transaction() as records:
+        agents = [add_agent(records) for _ in range(2)]
+        subject, other = add_subject(records), add_subject(records)
+        decision = decide(records, subject, at=at)
+        for agent in agents:
+            add_handle(records, decision, agent)
+        kept = add_handle(records, decide(records, other, at=at), agents[0])
+
+        assert records.handles.delete_of(subject, "another-purpose") == 0
+        assert records.handles.delete_of(subject, None) == 2
+        assert records.handles.all() == [(kept.handle, other, PURPOSE)]
+        assert records.handles.delete([kept.handle, b"0" * 16]) == 1
+        assert records.handles.all() == []
+
+
+def test_handles_move_to_a_later_epoch(vault: Vault, at: dt.datetime) -> None:
+    """Live handles at the named gateways move once; those that ended stay where they were."""
+    with vault.transaction() as records:
+        agents = [add_agent(records) for _ in range(3)]
+        subject = add_subject(records)
+        decision = decide(records, subject, at=at)
+        for agent in agents:
+            add_handle(records, decision, agent)
+        records.handles.end(subject, PURPOSE, agent=agents[2])
+
+        assert records.handles.agents_below_epoch(PURPOSE, 2, limit=1) == agents[:1]
+        assert records.handles.move_to_epoch(PURPOSE, 2, agents=agents[:1]) == 1
+        assert records.handles.move_to_epoch(PURPOSE, 2, agents=agents[:1]) == 0
+        assert records.handles.agents_below_epoch(PURPOSE, 2, limit=9) == agents[1:2]
+        assert records.handles.count_by_epoch(PURPOSE) == {1: 1, 2: 1}
+        assert list(records.handles.subjects_of_purpose(PURPOSE)) == [subject]
+
+
+# Epochs
+
+
+def test_the_first_epoch_needs_no_row(vault: Vault) -> None:
+    """A purpose is in epoch 1 until another begins; beginning one twice changes nothing."""
+    with vault.transaction() as records:
+        assert (records.epochs.current("p"), records.epochs.unmoved("p")) == (1, None)
+        records.epochs.begin("p", 2)
+        records.epochs.begin("p", 2)
+        records.epochs.begin("p", 3)
+        assert (records.epochs.current("p"), records.epochs.unmoved("p")) == (3, 3)
+        assert records.epochs.numbers("p") == [1, 2, 3]
+        records.epochs.mark_moved("p", 2)
+        assert records.epochs.unmoved("p") == 3
+        records.epochs.mark_moved("p", 3)
+        assert records.epochs.unmoved("p") is None
+        assert [(row[0], row[1]) for row in records.epochs.all()] == [("p", 2), ("p", 3)]
+        assert records.epochs.current("q") == 1

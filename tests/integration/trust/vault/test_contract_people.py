@@ -1,0 +1,254 @@
+"""Subjects, representatives, purposes and decisions: the same rules in every vault."""
+
+import datetime as dt
+import uuid
+
+import msgspec
+import pytest
+
+from tests.support.vault_rows import (
+    PURPOSE,
+    add_agent,
+    add_handle,
+    add_subject,
+    decide,
+    purpose,
+)
+from trust.decisions.decisions import State
+from trust.decisions.representatives import Representative, RepresentativeRole
+from trust.domain import canonical
+from trust.domain.approval import Admission, AdmissionKind
+from trust.domain.subjects import PersonalDetails
+from trust.errors import NotFound, Tampered, VaultUnavailable
+from trust.vault.protocols import Records, Vault
+
+_NONE = uuid.UUID(int=0)
+
+
+# Subjects
+
+
+def test_personal_details_are_read_as_they_were_added(vault: Vault) -> None:
+    """A person who is not there, has no details and no key."""
+    with vault.transaction() as records:
+        subject = add_subject(records, "Ada Canary")
+
+        assert records.subjects.personal_details(subject) == PersonalDetails(
+            "Ada Canary", "1990-05"
+        )
+        assert records.subjects.hold(subject) == records.subjects.data_key(subject)
+        assert records.subjects.exists(subject)
+        assert not records.subjects.exists(_NONE)
+        for ask in (
+            records.subjects.personal_details,
+            records.subjects.data_key,
+            records.subjects.hold,
+            records.subjects.is_erased,
+        ):
+            with pytest.raises(NotFound):
+                ask(_NONE)
+
+
+def test_a_correction_names_the_fields_that_changed(vault: Vault) -> None:
+    """What stays as it was is no correction."""
+    with vault.transaction() as records:
+        subject = add_subject(records, "Ada")
+
+        assert records.subjects.rectify(subject, name="Ada", born="1991-01") == ["born"]
+        assert records.subjects.rectify(subject, name=None, born=None) == []
+        assert records.subjects.personal_details(subject) == PersonalDetails("Ada", "1991-01")
+
+
+def test_a_destroyed_key_leaves_nothing_to_read(vault: Vault) -> None:
+    """Once destroyed, the person is listed, and has neither key nor details."""
+    with vault.transaction() as records:
+        subject = add_subject(records)
+        before = records.subjects.data_key_id(subject)
+
+        assert not records.subjects.is_erased(subject)
+        assert records.subjects.destroy_key(subject)
+        assert not records.subjects.destroy_key(subject)
+        assert not records.subjects.destroy_key(_NONE)
+        assert records.subjects.is_erased(subject)
+        assert records.subjects.data_key_id(subject) != before
+        assert [one for one, _ in records.subjects.page(after=_NONE, limit=9)] == [subject]
+        with pytest.raises(NotFound):
+            records.subjects.personal_details(subject)
+
+
+def test_people_are_listed_page_by_page(vault: Vault) -> None:
+    """A page begins after an id, and follows the order of ids."""
+    with vault.transaction() as records:
+        people = sorted(add_subject(records) for _ in range(3))
+
+        assert [one for one, _ in records.subjects.page(after=people[0], limit=1)] == people[1:2]
+        assert [one for one, _ in records.subjects.page(after=people[0], limit=9)] == people[1:]
+
+
+def test_a_mandate_ends_once(vault: Vault, at: dt.datetime) -> None:
+    """An ended mandate is still listed; wards are those of guardians, until they are erased."""
+    with vault.transaction() as records:
+        subject, other = add_subject(records), add_subject(records)
+        guardian = Representative(uuid.uuid4(), subject, RepresentativeRole.GUARDIAN, [], at)
+        proxy = Representative(uuid.uuid4(), other, RepresentativeRole.PROXY, [PURPOSE], at)
+        for one in (guardian, proxy):
+            records.representatives.add(one, name="Bo")
+
+        assert records.representatives.of(subject) == [guardian]
+        assert records.representatives.of(other) == [proxy]
+        assert records.representatives.wards() == [subject]
+        records.representatives.end(guardian.representative)
+        (ended,) = records.representatives.of(subject)
+        assert ended.ended_at is not None
+        assert records.representatives.wards() == [subject]
+        for unknown in (guardian.representative, _NONE):
+            with pytest.raises(NotFound):
+                records.representatives.end(unknown)
+        records.subjects.destroy_key(subject)
+        assert records.representatives.wards() == []
+        with pytest.raises(NotFound):
+            records.representatives.add(guardian, name="Bo")
+
+
+# Purposes
+
+
+def test_a_version_of_a_purpose_never_changes(vault: Vault) -> None:
+    """Added again, also with another content, the first one stays."""
+    other = msgspec.structs.replace(purpose(1), recipients=["someone-else"])
+    with vault.transaction() as records:
+        assert records.purposes.add(purpose(1))
+        assert records.purposes.add(purpose(2))
+        assert not records.purposes.add(other)
+    with vault.transaction() as records:
+        assert records.purposes.get(PURPOSE, 1) == purpose(1)
+        assert records.purposes.versions(PURPOSE) == [2, 1]
+        assert records.purposes.references() == [(PURPOSE, 1), (PURPOSE, 2)]
+        assert records.purposes.all() == [purpose(1), purpose(2)]
+        assert records.purposes.names() == [PURPOSE]
+        assert records.purposes.signed(PURPOSE, 1).document == canonical.encode(purpose(1))
+        assert records.purposes.loaded_at(PURPOSE, 1).tzinfo is not None
+        for ask in (records.purposes.get, records.purposes.signed):
+            with pytest.raises(NotFound):
+                ask(PURPOSE, 3)
+
+
+def test_an_admission_is_kept_once(vault: Vault, at: dt.datetime) -> None:
+    """How a version came into force is recorded once, and for a version that is there."""
+    admission = Admission(PURPOSE, 1, "aa", "bb", AdmissionKind.FIRST, [], [], at)
+    with vault.transaction() as records:
+        assert records.admissions.is_fresh()
+        records.purposes.add(purpose(1))
+        assert records.admissions.get(PURPOSE, 1) is None
+        records.admissions.admit(admission)
+    with vault.transaction() as records:
+        assert records.admissions.get(PURPOSE, 1) == admission
+        assert records.admissions.all() == [(PURPOSE, 1)]
+        assert records.admissions.approvals(PURPOSE, 1) == []
+        add_subject(records)
+        assert not records.admissions.is_fresh()
+    for wrong in (admission, msgspec.structs.replace(admission, version=2)):
+        with pytest.raises(VaultUnavailable), vault.transaction() as records:
+            records.admissions.admit(wrong)
+
+
+# Decisions
+
+
+def test_decisions_form_one_chain(vault: Vault, at: dt.datetime) -> None:
+    """A chain is read in its order; another person's and another purpose's are apart."""
+    with vault.transaction() as records:
+        subject, other = add_subject(records), add_subject(records)
+        chain = [decide(records, subject, at=at), decide(records, subject, State.WITHDRAWN, at=at)]
+        theirs = decide(records, other, at=at, version=2)
+
+        assert records.decisions.chain(subject, PURPOSE) == chain
+        assert records.decisions.chain(other, PURPOSE) == [theirs]
+        assert records.decisions.chain(subject, "another-purpose") == []
+        assert records.decisions.references(subject) == [(PURPOSE, 1)]
+        assert records.decisions.references(other) == [(PURPOSE, 2)]
+        assert records.decisions.purposes_of(subject) == [PURPOSE]
+        assert list(records.decisions.recorded_at(subject)) == [d.decision for d in chain]
+        assert len(records.decisions.signed_of(subject)) == 2
+        assert records.admissions.decided_on(PURPOSE) == [1, 2]
+
+
+@pytest.mark.parametrize("kind", ["again", "fork", "nobody", "no purpose", "nothing before"])
+def test_a_decision_that_breaks_the_chain_is_refused(
+    vault: Vault, at: dt.datetime, kind: str
+) -> None:
+    """Refused is a decision twice, a fork, one of nobody, of no purpose, and one after nothing."""
+    with vault.transaction() as records:
+        first = decide(records, add_subject(records), at=at)
+    changes: dict[str, dict[str, object]] = {
+        "again": {},
+        "fork": {"decision": uuid.uuid4()},
+        "nobody": {"decision": uuid.uuid4(), "subject": _NONE},
+        "no purpose": {"decision": uuid.uuid4(), "version": 9, "supersedes": first.decision},
+        "nothing before": {"decision": uuid.uuid4(), "supersedes": uuid.uuid4()},
+    }
+
+    with pytest.raises(VaultUnavailable) as refused, vault.transaction() as records:
+        records.decisions.add(msgspec.structs.replace(first, **changes[kind]))
+
+    assert refused.value.is_of_a_row
+    with vault.transaction() as records:
+        assert records.decisions.count() == 1
+
+
+def test_a_document_that_was_not_signed_is_not_used(vault: Vault, at: dt.datetime) -> None:
+    """A signature of another document, or the chain of another person, does not verify."""
+    with vault.transaction() as records:
+        subject, other = add_subject(records), add_subject(records)
+        decide(records, subject, at=at)
+        decide(records, subject, State.WITHDRAWN, at=at)
+        (first, signature), (second, _) = records.decisions.signed_of(subject)
+
+        for chain, signed in [
+            ((subject, PURPOSE), [(second, signature)]),
+            ((subject, PURPOSE), records.decisions.signed_of(subject)[1:]),
+            ((other, PURPOSE), [(first, signature)]),
+        ]:
+            with pytest.raises(Tampered):
+                records.decisions.verified_chain(chain, signed)
+
+
+def test_chains_are_counted(vault: Vault, at: dt.datetime) -> None:
+    """Lengths are those of whole chains; a person without a decision has length 0."""
+    with vault.transaction() as records:
+        people = sorted(add_subject(records) for _ in range(3))
+        decide(records, people[0], at=at)
+        position = records.decisions.last_position()
+        decide(records, people[0], State.WITHDRAWN, at=at)
+        decide(records, people[1], at=at)
+
+        assert records.decisions.count() == 3
+        assert records.decisions.chain_lengths_after(position) == {
+            (people[0], PURPOSE): 2, (people[1], PURPOSE): 1,
+        }  # fmt: skip
+        newest = records.decisions.last_position()
+        assert records.decisions.chain_lengths_after(newest) == {}
+        assert records.decisions.chain_lengths(after=people[0], limit=2) == {
+            (people[1], PURPOSE): 1, (people[2], PURPOSE): 0,
+        }  # fmt: skip
+
+
+def _is_of(records: Records, subject: uuid.UUID) -> list[str]:
+    return records.decisions.purposes_with_handles(subject)
+
+
+def test_a_persons_purposes_are_those_of_decisions_and_handles(
+    vault: Vault, at: dt.datetime
+) -> None:
+    """A handle names its purpose, also for a person who decided nothing that is left."""
+    with vault.transaction() as records:
+        subject, other = add_subject(records), add_subject(records)
+        decision = decide(records, subject, at=at)
+        assert (_is_of(records, subject), _is_of(records, other)) == ([PURPOSE], [])
+        moved = msgspec.structs.replace(decision, subject=other)
+        add_handle(records, moved, add_agent(records))
+
+        assert _is_of(records, other) == [PURPOSE]
+        assert records.decisions.restricted() == []
+        decide(records, subject, State.RESTRICTED, at=at)
+        assert records.decisions.restricted() == [(subject, PURPOSE)]
