@@ -114,7 +114,7 @@ async def _claim_carefully(
 ) -> tuple[dict[int, bytes], set[int]]:
     """Write those of *claims* that are new, with INSERT. Return as `claim`."""
     async with connection.cursor(binary=True) as cursor:
-        await cursor.execute(QUERIES["claim"], _columns([row for _, row in claims]))
+        await cursor.execute(QUERIES["claim"], columns_of([row for _, row in claims]))
         if cursor.rowcount == len(claims):
             return {}, set()
         new = {EnvelopeId((a, spool_id), n) for a, spool_id, n in await cursor.fetchall()}
@@ -122,7 +122,7 @@ async def _claim_carefully(
         before = await _before(cursor, old)
         given_up = [row for _, row in old if before[row.identity][1] == GIVEN_UP]
         if given_up:
-            await cursor.execute(QUERIES["take_given_up"], _columns(given_up))
+            await cursor.execute(QUERIES["take_given_up"], columns_of(given_up))
             taken = {EnvelopeId((a, spool_id), n) for a, spool_id, n in await cursor.fetchall()}
             old = [(index, row) for index, row in old if row.identity not in taken]
             if len(taken) < len(given_up):
@@ -137,13 +137,13 @@ async def _before(
     cursor: AsyncCursor, claims: Sequence[tuple[int, LedgerRow]]
 ) -> dict[EnvelopeId, tuple[bytes, int]]:
     """Return the digest and the outcome that the ledger has for each of *claims*."""
-    columns = _columns([row for _, row in claims])
+    columns = columns_of([row for _, row in claims])
     await cursor.execute(QUERIES["outcomes_before"], columns[:3])
     found = await cursor.fetchall()
     return {EnvelopeId((a, s), n): (digest, outcome) for a, s, n, digest, outcome in found}
 
 
-def _columns(some: Sequence[LedgerRow]) -> list[list[Any]]:
+def columns_of(some: Sequence[LedgerRow]) -> list[list[Any]]:
     """Return *some* as lists, one for each column of the ledger."""
     return [
         [row.identity.spool[0] for row in some],

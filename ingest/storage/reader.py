@@ -170,7 +170,7 @@ class PermissionReader:
             if is_cleared:
                 return
             if waits % _LOG_EVERY == 0:
-                _log.warning("not_cleared", mend="vitalveil trust run, or trust erase replay")
+                _log.warning("not_cleared", remedy="vitalveil trust run, or trust erase replay")
             waits += 1
             await asyncio.sleep(_CLEARED_S)
 

@@ -244,16 +244,8 @@ class Reopening:
 
 async def _move(connection: AsyncConnection, rows: Sequence[LedgerRow]) -> set[EnvelopeId]:
     """Write *rows* into the ledger; return the identities that this transaction must store."""
-    columns = [
-        [row.identity.spool[0] for row in rows],
-        [row.identity.spool[1] for row in rows],
-        [row.identity.sequence for row in rows],
-        [row.digest for row in rows],
-        [row.outcome for row in rows],
-        [row.observations for row in rows],
-    ]
     async with connection.cursor(binary=True) as cursor:
-        await cursor.execute(_QUERIES["settle"], columns)
+        await cursor.execute(_QUERIES["settle"], ledger.columns_of(rows))
         return {EnvelopeId((a, spool_id), n) for a, spool_id, n in await cursor.fetchall()}
 
 

@@ -40,9 +40,9 @@ def look(settings: BrokerSettings, *, now: dt.datetime) -> Iterable[Finding]:
         )
         return
     except OSError as error:
-        mend = "Check the host and the port, whether the broker runs, and the firewall."
+        remedy = "Check the host and the port, whether the broker runs, and the firewall."
         yield wrong(
-            "broker-reachable", f"the broker does not answer ({type(error).__name__})", mend
+            "broker-reachable", f"the broker does not answer ({type(error).__name__})", remedy
         )
         return
     yield sound("broker-reachable", "the broker answers with TLS 1.3")
@@ -77,8 +77,10 @@ def _strangers(settings: BrokerSettings) -> Finding:
     except OSError:
         answer = b""
     if len(answer) > 3 and answer[0] == _CONNACK and answer[3] == _ACCEPTED:
-        mend = "Set `require_certificate true` and `allow_anonymous false`."
-        return wrong("broker-strangers", "the broker accepts clients without a certificate", mend)
+        remedy = "Set `require_certificate true` and `allow_anonymous false`."
+        return wrong(
+            "broker-strangers", "the broker accepts clients without a certificate", remedy
+        )
     return sound("broker-strangers", "the broker refuses clients without a certificate")
 
 

@@ -120,11 +120,11 @@ def _unseen(text: str) -> Iterable[Finding]:
             "Move it below the `listener` to which it belongs, and do not use `port`.",
         )
     if "include_dir" in options:
-        mend = "Check those files too, with --broker-conf: their options apply as well."
-        yield note("broker-include", "the files of include_dir are not checked", mend)
+        remedy = "Check those files too, with --broker-conf: their options apply as well."
+        yield note("broker-include", "the files of include_dir are not checked", remedy)
     if "connection" in options:
-        mend = "Remove the `connection`, unless you know which topics it carries, and to whom."
-        yield note("broker-bridge", "the broker forwards messages to another broker", mend)
+        remedy = "Remove the `connection`, unless you know which topics it carries, and to whom."
+        yield note("broker-bridge", "the broker forwards messages to another broker", remedy)
 
 
 def _words(line: str) -> list[str]:
@@ -148,19 +148,19 @@ def _limits(found: Options) -> Iterable[Finding]:
             ("max_queued_bytes", 0),
         )
     )
-    mend = f"Set `max_packet_size {_LEAST_PACKET}`."
+    remedy = f"Set `max_packet_size {_LEAST_PACKET}`."
     if packet == 0:
-        yield note("broker-packet-size", "a client may send packets of 256 MB", mend)
+        yield note("broker-packet-size", "a client may send packets of 256 MB", remedy)
     elif packet < _LEAST_PACKET:
-        yield wrong("broker-packet-size", "an envelope may be larger than max_packet_size", mend)
+        yield wrong("broker-packet-size", "an envelope may be larger than max_packet_size", remedy)
     else:
         yield sound("broker-packet-size", f"max_packet_size {packet}")
     if messages == 0 and size == 0:
-        mend = "Set `max_queued_bytes` to a size that the machine's memory allows."
-        yield note("broker-queue-bound", "the queue is limited only by the memory", mend)
+        remedy = "Set `max_queued_bytes` to a size that the machine's memory allows."
+        yield note("broker-queue-bound", "the queue is limited only by the memory", remedy)
     elif messages != 0 and messages <= 1000:
-        mend = "Set `max_queued_messages 0` and `max_queued_bytes`."
-        yield wrong("broker-queue", "more than 1000 queued envelopes are dropped", mend)
+        remedy = "Set `max_queued_messages 0` and `max_queued_bytes`."
+        yield wrong("broker-queue", "more than 1000 queued envelopes are dropped", remedy)
     else:
         yield sound("broker-queue", "the queue is limited in bytes")
 

@@ -161,7 +161,7 @@ def _database_settings(dsn: str, password_file: Path | None) -> DatabaseSettings
         return DatabaseSettings(dsn, password_file)
     except ValueError as error:
         raise ConfigError(
-            key="--dsn", source="the command line", problem=str(error), mend="Correct --dsn."
+            key="--dsn", source="the command line", problem=str(error), remedy="Correct --dsn."
         ) from None
 
 
@@ -177,11 +177,11 @@ def _asked(
     except psycopg.Error as error:
         # Not the error's text, which names the host and the role.
         why = postgres.meaning(error)
-        mend = "Check dsn and password_file, and that the server runs and admits this role."
+        remedy = "Check dsn and password_file, and that the server runs and admits this role."
         text = (
             f"the database does not answer ({type(error).__name__})" if why is None else why.text
         )
-        yield wrong(f"{name}-reachable", text, mend)
+        yield wrong(f"{name}-reachable", text, remedy)
         return
     yield from found
 
@@ -259,9 +259,10 @@ def _print(found: Sequence[Finding], *, everything: bool) -> None:
         if finding.level is Level.SOUND and not everything:
             continue
         print(f"{_MARKS[finding.level]}  {finding.code}: {finding.text}")
-        if finding.mend:
-            print(f"        {finding.mend}")
+        if finding.remedy:
+            print(f"        {finding.remedy}")
     counts = {level: sum(f.level is level for f in found) for level in Level}
     print(
-        f"{counts[Level.WRONG]} faults, {counts[Level.NOTE]} notes, {counts[Level.SOUND]} in order"
+        f"faults: {counts[Level.WRONG]}, notes: {counts[Level.NOTE]},"
+        f" in order: {counts[Level.SOUND]}"
     )

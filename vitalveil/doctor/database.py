@@ -111,11 +111,11 @@ def vault(connection: psycopg.Connection) -> Finding:
     found = connection.execute(_MAY_CONNECT).fetchall()
     if found:
         names = ", ".join(str(name) for (name,) in found)
-        mend = (
+        remedy = (
             "REVOKE ALL ON DATABASE ... FROM PUBLIC and from these roles; restore backups with"
             " pg_restore --create, which keeps the rights."
         )
-        return wrong("vault-open", f"roles of telemetry may connect to the vault: {names}", mend)
+        return wrong("vault-open", f"roles of telemetry may connect to the vault: {names}", remedy)
     return sound("vault-open", "no role of the telemetry database may connect to the vault")
 
 
@@ -123,33 +123,33 @@ def _server(facts: Facts) -> Iterable[Finding]:
     if facts["version"] < _LEAST_SERVER:
         yield wrong("database-version", "PostgreSQL is older than 15", "Upgrade to 17.")
     if abs(facts["offset"]) > 1:
-        mend = "Run NTP on both machines: permissions begin and end at exact times."
+        remedy = "Run NTP on both machines: permissions begin and end at exact times."
         text = f"the clocks of this machine and the database differ by {facts['offset']:.1f} s"
-        yield wrong("database-clock", text, mend)
+        yield wrong("database-clock", text, remedy)
     else:
         yield sound("database-clock", "the clocks of this machine and the database agree")
     missing = sorted(set(roles.TELEMETRY) - set(facts["roles"] or ()))
     if missing:
         yield wrong("database-roles", f"roles are missing: {', '.join(missing)}", _MIGRATE)
     if not facts.get("sees_activity", True):
-        mend = "Use --dsn with a role that is a member of pg_read_all_stats."
-        yield note("database-transaction", "long transactions could not be checked", mend)
+        remedy = "Use --dsn with a role that is a member of pg_read_all_stats."
+        yield note("database-transaction", "long transactions could not be checked", remedy)
     if facts["long_transactions"]:
-        mend = "Find it in pg_stat_activity: old rows cannot be removed while it is open."
-        yield note("database-transaction", "a transaction is open for over 15 minutes", mend)
+        remedy = "Find it in pg_stat_activity: old rows cannot be removed while it is open."
+        yield note("database-transaction", "a transaction is open for over 15 minutes", remedy)
 
 
 def _schema(facts: Facts) -> Iterable[Finding]:
     if facts["unique_index"]:
-        mend = (
+        remedy = (
             "Drop the index: the ledger keeps rows unique, and the index makes ingest four times"
             " slower."
         )
-        yield note("database-unique-index", "vv.observations has a unique index", mend)
+        yield note("database-unique-index", "vv.observations has a unique index", remedy)
     applied = facts["applied"]
     if applied is None:
-        mend = "Use --dsn with a role that may read public.vv_migrations."
-        yield note("database-migrations", "the applied migrations could not be checked", mend)
+        remedy = "Use --dsn with a role that may read public.vv_migrations."
+        yield note("database-migrations", "the applied migrations could not be checked", remedy)
         return
     variant = "timescale" if facts["timescale"] else "native"
     steps = {step.number: step for step in telemetry(variant=variant)}
@@ -158,20 +158,22 @@ def _schema(facts: Facts) -> Iterable[Finding]:
     if pending:
         yield wrong("database-migrations", f"{len(pending)} migrations are not applied", _MIGRATE)
     elif changed:
-        mend = "Install the version with which this database was migrated, or a later one."
+        remedy = "Install the version with which this database was migrated, or a later one."
         text = "a migration differs from the one that was applied"
-        yield wrong("database-migrations", text, mend)
+        yield wrong("database-migrations", text, remedy)
     elif applied.keys() - steps.keys():
-        mend = "Upgrade VitalVeil on this machine."
-        yield note("database-migrations", "the database has the schema of a later version", mend)
+        remedy = "Upgrade VitalVeil on this machine."
+        yield note("database-migrations", "the database has the schema of a later version", remedy)
     else:
         yield sound("database-migrations", f"all {len(steps)} migrations are applied")
 
 
 def _extension(facts: Facts) -> Iterable[Finding]:
     if facts["timescale"] is None:
-        mend = "Nothing needs to be done. For years of data, TimescaleDB saves space."
-        yield note("timescale", "native partitions are used, because TimescaleDB is missing", mend)
+        remedy = "Nothing needs to be done. For years of data, TimescaleDB saves space."
+        yield note(
+            "timescale", "native partitions are used, because TimescaleDB is missing", remedy
+        )
         return
     version = tuple(int(part) for part in str(facts["timescale"]).split(".")[:3])
     if version < _LEAST_TIMESCALE:
@@ -179,14 +181,16 @@ def _extension(facts: Facts) -> Iterable[Finding]:
             "timescale", "TimescaleDB is older than 2.25", "ALTER EXTENSION timescaledb UPDATE"
         )
     elif version < _PINNED_TIMESCALE:
-        mend = "In production, use 2.29.2 or later: earlier ones may keep deleted rows in chunks."
-        yield note("timescale", "TimescaleDB is older than 2.29.2", mend)
+        remedy = (
+            "In production, use 2.29.2 or later: earlier ones may keep deleted rows in chunks."
+        )
+        yield note("timescale", "TimescaleDB is older than 2.29.2", remedy)
     else:
         yield sound("timescale", f"TimescaleDB {facts['timescale']}")
     if facts["license"] == "apache":
-        mend = "Set timescaledb.license = 'timescale' for compression and continuous aggregates."
+        remedy = "Set timescaledb.license = 'timescale' for compression and continuous aggregates."
         text = "timescaledb.license is apache: VitalVeil's own scheduler maintains the aggregates"
-        yield note("timescale-licence", text, mend)
+        yield note("timescale-licence", text, remedy)
 
 
 def _durability(settings: Mapping[str, str]) -> Iterable[Finding]:
@@ -196,54 +200,56 @@ def _durability(settings: Mapping[str, str]) -> Iterable[Finding]:
         ("full_page_writes", "database-pages"),
     ):
         if settings.get(name) == "off":
-            mend = f"Set {name} = on: gateways delete envelopes that ingest has acknowledged."
-            yield wrong(code, f"{name} is off: a power cut loses acknowledged envelopes", mend)
+            remedy = f"Set {name} = on: gateways delete envelopes that ingest has acknowledged."
+            yield wrong(code, f"{name} is off: a power cut loses acknowledged envelopes", remedy)
         else:
             yield sound(code, f"{name} is {settings.get(name)}")
 
 
 def _lax_roles(facts: Facts) -> Iterable[Finding]:
     if found := facts.get("lax_roles"):
-        mend = "ALTER ROLE ... RESET synchronous_commit: a role's setting overrides the server's."
+        remedy = (
+            "ALTER ROLE ... RESET synchronous_commit: a role's setting overrides the server's."
+        )
         text = f"commits of these roles do not wait for the disk: {', '.join(found)}"
-        yield wrong("database-role-commit", text, mend)
+        yield wrong("database-role-commit", text, remedy)
 
 
 def _secrecy(facts: Facts) -> Iterable[Finding]:
     settings: Mapping[str, str] = facts["settings"]
     if settings.get("log_statement") in ("all", "mod"):
-        mend = "Set log_statement = none or ddl."
-        yield wrong("database-log", "the server logs statements, which hold values", mend)
+        remedy = "Set log_statement = none or ddl."
+        yield wrong("database-log", "the server logs statements, which hold values", remedy)
     samples = any(settings.get(name, unset) != unset for name, unset in _LOGS_SOME)
     if samples and settings.get("log_parameter_max_length") != "0":
-        mend = "Set log_parameter_max_length = 0."
+        remedy = "Set log_parameter_max_length = 0."
         yield wrong(
-            "database-log-parameters", "the server logs slow statements with their values", mend
+            "database-log-parameters", "the server logs slow statements with their values", remedy
         )
     if settings.get("log_parameter_max_length_on_error", "0") != "0":
-        mend = "Set log_parameter_max_length_on_error = 0."
+        remedy = "Set log_parameter_max_length_on_error = 0."
         yield wrong(
-            "database-log-errors", "the server logs failed statements with their values", mend
+            "database-log-errors", "the server logs failed statements with their values", remedy
         )
     if settings.get("log_error_verbosity") != "terse":
-        mend = "Set log_error_verbosity = terse."
+        remedy = "Set log_error_verbosity = terse."
         text = "the server logs details of errors, which quote agents and times of observations"
-        yield wrong("database-log-detail", text, mend)
+        yield wrong("database-log-detail", text, remedy)
     if settings.get("password_encryption") != "scram-sha-256":
-        mend = "Set password_encryption = 'scram-sha-256', then set each password again."
-        yield wrong("database-passwords", "the server stores passwords as MD5", mend)
+        remedy = "Set password_encryption = 'scram-sha-256', then set each password again."
+        yield wrong("database-passwords", "the server stores passwords as MD5", remedy)
     if not facts["encrypted"] and not facts["local"]:
-        mend = "Add sslmode=verify-full and sslrootcert to the dsn."
-        yield wrong("database-tls", "the connection crosses a network unencrypted", mend)
+        remedy = "Add sslmode=verify-full and sslrootcert to the dsn."
+        yield wrong("database-tls", "the connection crosses a network unencrypted", remedy)
 
 
 def _grants(facts: Facts) -> Iterable[Finding]:
-    for key, code, problem, mend in _GRANTS:
+    for key, code, problem, remedy in _GRANTS:
         found = facts[key]
         if found:
-            yield wrong(code, f"{problem}: {', '.join(found)}", f"{mend}.")
+            yield wrong(code, f"{problem}: {', '.join(found)}", f"{remedy}.")
         else:
             yield sound(code, f"not: {problem}")
     if facts["public_create"]:
-        mend = "REVOKE CREATE ON SCHEMA public FROM PUBLIC."
-        yield wrong("grants-public", "all roles may create objects in the schema public", mend)
+        remedy = "REVOKE CREATE ON SCHEMA public FROM PUBLIC."
+        yield wrong("grants-public", "all roles may create objects in the schema public", remedy)

@@ -109,7 +109,9 @@ def disk(path: Path, *, least_gib: float) -> Iterable[Finding]:
     """Check the free space of the disk that holds *path*."""
     free = shutil.disk_usage(path).free / _GIB
     if free < least_gib:
-        mend = "Delete files or enlarge the disk: a full disk stops all programs."
-        yield wrong("disk", f"{free:.1f} GiB of the disk are free, less than {least_gib:g}", mend)
+        remedy = "Delete files or enlarge the disk: a full disk stops all programs."
+        yield wrong(
+            "disk", f"{free:.1f} GiB of the disk are free, less than {least_gib:g}", remedy
+        )
     else:
         yield sound("disk", f"{free:.1f} GiB of the disk are free")

@@ -25,13 +25,13 @@ class Finding(msgspec.Struct, frozen=True):
 
         text: What was found. Never a secret, a value or a name of a person.
 
-        mend: What the operator should do; empty if there is no fault.
+        remedy: What the operator should do; empty if there is no fault.
     """
 
     code: str
     level: Level
     text: str
-    mend: str = ""
+    remedy: str = ""
 
 
 def sound(code: str, text: str) -> Finding:
@@ -39,11 +39,11 @@ def sound(code: str, text: str) -> Finding:
     return Finding(code, Level.SOUND, text)
 
 
-def note(code: str, text: str, mend: str) -> Finding:
+def note(code: str, text: str, remedy: str) -> Finding:
     """Return a finding that is worth knowing."""
-    return Finding(code, Level.NOTE, text, mend)
+    return Finding(code, Level.NOTE, text, remedy)
 
 
-def wrong(code: str, text: str, mend: str) -> Finding:
+def wrong(code: str, text: str, remedy: str) -> Finding:
     """Return a finding of a fault."""
-    return Finding(code, Level.WRONG, text, mend)
+    return Finding(code, Level.WRONG, text, remedy)

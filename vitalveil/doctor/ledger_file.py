@@ -17,10 +17,10 @@ _PAGE: Final = "See docs/runbooks/VitalVeilErasureLedgerFile.md."
 def look(connection: psycopg.Connection, path: Path | None) -> Finding:
     """Compare the file *path* with the vault of *connection*."""
     if path is None:
-        mend = (
+        remedy = (
             "Set erasure.ledger_file: after a restore of the vault, erasures are repeated from it."
         )
-        return note(_CODE, "the erasure ledger has no copy outside the vault", mend)
+        return note(_CODE, "the erasure ledger has no copy outside the vault", remedy)
     row = connection.execute(_MARKED).fetchone()
     marked = 0 if row is None else int(row[0])
     file = LedgerFile(path)

@@ -28,25 +28,27 @@ def judge(facts: Facts) -> Iterable[Finding]:
     left_open = [*(facts["open"] or ()), *(facts["more"] or ())]
     if left_open:
         text = f"roles of people may use what PostgreSQL grants to PUBLIC: {', '.join(left_open)}"
-        mend = (
+        remedy = (
             "REVOKE EXECUTE on these functions, TEMPORARY on the database, USAGE on plpgsql and"
             " SELECT on pg_class FROM PUBLIC, as a superuser: migration 0017 has the statements."
         )
-        yield wrong("people-open", text, mend)
+        yield wrong("people-open", text, remedy)
     else:
         yield sound(
             "people-open", "roles of people can use no function that counts, locks or writes"
         )
     if elsewhere := facts["elsewhere"]:
         text = f"roles of people may connect to other databases: {', '.join(elsewhere)}"
-        mend = "REVOKE CONNECT ON DATABASE ... FROM PUBLIC: those databases lack these limits."
-        yield note("people-elsewhere", text, mend)
+        remedy = "REVOKE CONNECT ON DATABASE ... FROM PUBLIC: those databases lack these limits."
+        yield note("people-elsewhere", text, remedy)
     if facts["prepared"]:
         text = "a session can leave a prepared transaction, whose locks trust cannot end"
         yield note("people-prepared", text, "Set max_prepared_transactions = 0.")
     if facts["activities"] != "on":
-        mend = "Set track_activities = on: otherwise trust cannot end sessions that exceed limits."
-        yield wrong("people-activities", "track_activities is off", mend)
+        remedy = (
+            "Set track_activities = on: otherwise trust cannot end sessions that exceed limits."
+        )
+        yield wrong("people-activities", "track_activities is off", remedy)
 
 
 def _limits(facts: Facts) -> Iterable[Finding]:
@@ -71,9 +73,9 @@ def _limits(facts: Facts) -> Iterable[Finding]:
             "As a superuser: GRANT vv_reader, vv_grafana TO vv_owner",
         ),
     )
-    for key, code, problem, mend in found:
+    for key, code, problem, remedy in found:
         if facts[key]:
-            yield wrong(code, f"{problem}: {', '.join(facts[key])}", f"{mend}.")
+            yield wrong(code, f"{problem}: {', '.join(facts[key])}", f"{remedy}.")
         else:
             yield sound(code, f"not: {problem}")
     if facts["places"] < _LEAST_PLACES:

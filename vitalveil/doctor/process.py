@@ -22,8 +22,8 @@ def look(url: str, *, program: str) -> Iterable[Finding]:
         status, text = _get(url, "/readyz")
         _, metrics = _get(url, "/metrics")
     except (OSError, http.client.HTTPException):
-        mend = f"Start it with: systemctl start vitalveil-{program}. Its log says why it ended."
-        yield wrong(code, f"{program} does not answer", mend)
+        remedy = f"Start it with: systemctl start vitalveil-{program}. Its log says why it ended."
+        yield wrong(code, f"{program} does not answer", remedy)
         return
     samples = _samples(metrics)
     if not any(name.startswith(f"vitalveil_{program}_") for name in samples):
@@ -32,8 +32,8 @@ def look(url: str, *, program: str) -> Iterable[Finding]:
     if status == http.HTTPStatus.OK:
         yield sound(code, f"{program} is ready")
     else:
-        mend = "Repair what it waits for; the program then continues by itself."
-        yield wrong(code, f"{program} is not ready: {text.strip()}", mend)
+        remedy = "Repair what it waits for; the program then continues by itself."
+        yield wrong(code, f"{program} is not ready: {text.strip()}", remedy)
     yield from judge(samples)
 
 
@@ -42,40 +42,40 @@ def judge(samples: Mapping[str, float]) -> Iterable[Finding]:
     gate, known = samples.get(f"{_I}permissions_gate_epoch"), samples.get(f"{_I}permissions_epoch")
     if gate is not None and known is not None:
         if gate > known:
-            mend = "See docs/runbooks/VitalVeilPermissionFeedStale.md."
-            yield wrong("permissions-feed", "ingest does not receive changed permissions", mend)
+            remedy = "See docs/runbooks/VitalVeilPermissionFeedStale.md."
+            yield wrong("permissions-feed", "ingest does not receive changed permissions", remedy)
         else:
             yield sound("permissions-feed", "ingest knows the permissions of the database")
     if known is not None and gate is None:
-        mend = "See docs/runbooks/VitalVeilDatabaseUnseen.md."
+        remedy = "See docs/runbooks/VitalVeilDatabaseUnseen.md."
         text = "ingest cannot read the metrics of its database, and some alerts cannot fire"
-        yield note("database-watch", text, mend)
+        yield note("database-watch", text, remedy)
     yield from _accounting(samples)
     yield from _receipts(samples)
     if samples.get(f"{_I}quarantine_envelopes"):
-        mend = "See docs/runbooks/VitalVeilQuarantineGrowing.md."
-        yield note("quarantine", "envelopes are in quarantine", mend)
+        remedy = "See docs/runbooks/VitalVeilQuarantineGrowing.md."
+        yield note("quarantine", "envelopes are in quarantine", remedy)
     if samples.get("vitalveil_trust_tampered_agents"):
-        mend = "See docs/runbooks/VitalVeilTampered.md."
-        yield wrong("vault-tampered", "the signature of a record in the vault is wrong", mend)
+        remedy = "See docs/runbooks/VitalVeilTampered.md."
+        yield wrong("vault-tampered", "the signature of a record in the vault is wrong", remedy)
     if samples.get("vitalveil_trust_missing_decisions"):
-        mend = "Run `vitalveil trust audit`; see docs/runbooks/VitalVeilTampered.md."
-        yield wrong("vault-missing", "decisions are missing from the vault", mend)
+        remedy = "Run `vitalveil trust audit`; see docs/runbooks/VitalVeilTampered.md."
+        yield wrong("vault-missing", "decisions are missing from the vault", remedy)
     if samples.get("vitalveil_trust_unsettled_erasures"):
-        mend = "See docs/runbooks/VitalVeilErasuresUnsettled.md."
-        yield wrong("erasures-unsettled", "erased data exist again, or may exist again", mend)
+        remedy = "See docs/runbooks/VitalVeilErasuresUnsettled.md."
+        yield wrong("erasures-unsettled", "erased data exist again, or may exist again", remedy)
     if samples.get("vitalveil_trust_overdue_leases"):
-        mend = "See docs/runbooks/VitalVeilLeasesLate.md."
-        yield wrong("leases-late", "leases are not renewed in time", mend)
+        remedy = "See docs/runbooks/VitalVeilLeasesLate.md."
+        yield wrong("leases-late", "leases are not renewed in time", remedy)
 
 
 def _receipts(samples: Mapping[str, float]) -> Iterable[Finding]:
     if samples.get(f"{_I}refused_receipts_total"):
-        mend = "Allow `ingest` to write vv1/receipt/+, as in deploy/mosquitto/acl."
-        yield note("receipts-refused", "the broker refused receipts of ingest", mend)
+        remedy = "Allow `ingest` to write vv1/receipt/+, as in deploy/mosquitto/acl."
+        yield note("receipts-refused", "the broker refused receipts of ingest", remedy)
     if samples.get(f"{_I}waiting_receipts"):
-        mend = "See docs/runbooks/VitalVeilReceiptsWaiting.md."
-        yield note("receipts-waiting", "ingest cannot send receipts to some gateways", mend)
+        remedy = "See docs/runbooks/VitalVeilReceiptsWaiting.md."
+        yield note("receipts-waiting", "ingest cannot send receipts to some gateways", remedy)
 
 
 def _accounting(samples: Mapping[str, float]) -> Iterable[Finding]:
@@ -87,8 +87,8 @@ def _accounting(samples: Mapping[str, float]) -> Iterable[Finding]:
         for name in ("envelopes_total", "abandoned_envelopes_total", "in_flight_envelopes")
     )
     if found != received:
-        mend = "See docs/runbooks/VitalVeilConservationBroken.md."
-        yield wrong("books", "envelopes that ingest received are unaccounted for", mend)
+        remedy = "See docs/runbooks/VitalVeilConservationBroken.md."
+        yield wrong("books", "envelopes that ingest received are unaccounted for", remedy)
     else:
         yield sound("books", "all envelopes that ingest received are accounted for")
 

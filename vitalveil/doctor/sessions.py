@@ -44,15 +44,15 @@ def judge(facts: Facts, *, name: str) -> Iterable[Finding]:
     """Judge *facts*; *name*, `database` or `vault`, is the prefix of each code."""
     yield from _presets(facts, name)
     if facts["encoding"] != "UTF8":
-        mend = "Dump the database, create it again with ENCODING 'UTF8', and restore the dump."
+        remedy = "Dump the database, create it again with ENCODING 'UTF8', and restore the dump."
         text = "the encoding is not UTF8: names in some languages cannot be stored"
-        yield wrong(f"{name}-encoding", text, mend)
+        yield wrong(f"{name}-encoding", text, remedy)
     if float(facts["queue"]) > _QUEUE_FULL:
-        mend = (
+        remedy = (
             "Find in pg_stat_activity the session that uses LISTEN in an open transaction, and end"
             " it. VitalVeil does not use NOTIFY, but other programs on this server fail."
         )
-        yield note(f"{name}-notifications", "the server's notification queue fills up", mend)
+        yield note(f"{name}-notifications", "the server's notification queue fills up", remedy)
     else:
         yield sound(f"{name}-notifications", "the server's notification queue has enough room")
     yield from _activity(facts, name)
@@ -98,34 +98,34 @@ def _undo(statements: Sequence[str]) -> str:
 
 def _activity(facts: Facts, name: str) -> Iterable[Finding]:
     if not facts["sees_activity"]:
-        mend = (
+        remedy = (
             "Use --dsn with a role that is a member of pg_read_all_stats."
             if name == "database"
             else "Check pg_stat_activity with a role that is a member of pg_read_all_stats."
         )
         text = "sessions of other roles and feedback of standbys could not be checked"
-        yield note(f"{name}-sessions", text, mend)
+        yield note(f"{name}-sessions", text, remedy)
     if facts["old_snapshots"]:
-        mend = (
+        remedy = (
             "Find them in pg_stat_activity by backend_xmin, and end them: until then, erased data"
             " stay in the files of the tables."
         )
         text = f"{facts['old_snapshots']} sessions have held a snapshot for over 5 minutes"
-        yield note(f"{name}-snapshots", text, mend)
+        yield note(f"{name}-snapshots", text, remedy)
     if facts["idle_transactions"]:
-        mend = "Find them in pg_stat_activity, state idle in transaction, and end them."
+        remedy = "Find them in pg_stat_activity, state idle in transaction, and end them."
         text = (
             f"{facts['idle_transactions']} sessions have been idle in a transaction for a minute"
         )
-        yield note(f"{name}-idle-transactions", text, mend)
+        yield note(f"{name}-idle-transactions", text, remedy)
     if facts["feedback"]:
-        mend = "Set hot_standby_feedback = off on the standby, or end its long queries."
+        remedy = "Set hot_standby_feedback = off on the standby, or end its long queries."
         text = "a standby with hot_standby_feedback delays the removal of erased data"
-        yield note(f"{name}-standby-feedback", text, mend)
+        yield note(f"{name}-standby-feedback", text, remedy)
     if facts["prepared"]:
-        mend = "Find them in pg_prepared_xacts: COMMIT PREPARED or ROLLBACK PREPARED each."
+        remedy = "Find them in pg_prepared_xacts: COMMIT PREPARED or ROLLBACK PREPARED each."
         text = f"{facts['prepared']} prepared transactions hold locks and snapshots"
-        yield wrong(f"{name}-prepared", text, mend)
+        yield wrong(f"{name}-prepared", text, remedy)
     else:
         yield sound(f"{name}-prepared", "no prepared transaction is left")
 
@@ -135,15 +135,15 @@ def _slots(facts: Facts, name: str) -> Iterable[Finding]:
     full = [s["name"] for s in slots if float(s["bytes"] or 0) > _RETAINED]
     idle = [s["name"] for s in slots if not s["active"] and s["name"] not in full]
     holding = [s["name"] for s in slots if s["holds"] and s["name"] not in (*full, *idle)]
-    mend = "Connect its standby or subscriber, or run SELECT pg_drop_replication_slot({})."
+    remedy = "Connect its standby or subscriber, or run SELECT pg_drop_replication_slot({})."
     if full:
         text = f"replication slots keep more than 1 GiB of WAL: {', '.join(full)}"
-        yield wrong(f"{name}-slots", text, mend.format(f"'{full[0]}'"))
+        yield wrong(f"{name}-slots", text, remedy.format(f"'{full[0]}'"))
     elif idle:
         text = f"replication slots without a reader keep WAL: {', '.join(idle)}"
-        yield note(f"{name}-slots", text, mend.format(f"'{idle[0]}'"))
+        yield note(f"{name}-slots", text, remedy.format(f"'{idle[0]}'"))
     elif holding:
         text = f"replication slots delay the removal of erased data: {', '.join(holding)}"
-        yield note(f"{name}-slots", text, mend.format(f"'{holding[0]}'"))
+        yield note(f"{name}-slots", text, remedy.format(f"'{holding[0]}'"))
     else:
         yield sound(f"{name}-slots", "no replication slot keeps WAL or erased data")

@@ -46,10 +46,10 @@ def _arguments(whole: System, *more: str) -> list[str]:
 
 
 def _ill(whole: System, capsys: pytest.CaptureFixture[str], *more: str) -> dict[str, str]:
-    """Return what the doctor finds wrong or worth a note, each with its mend."""
+    """Return what the doctor finds faulty or worth a note, each with its remedy."""
     main(_arguments(whole, *more))
     found = json.loads(capsys.readouterr().out)
-    return {one["code"]: one["mend"] for one in found if one["level"] != "sound"}
+    return {one["code"]: one["remedy"] for one in found if one["level"] != "sound"}
 
 
 @contextlib.contextmanager
@@ -495,4 +495,4 @@ def test_the_command_prints_for_people(whole: System) -> None:
         )  # fmt: skip
     assert done.returncode == 1
     assert done.stdout.splitlines()[0].startswith("BAD   ingest-tls-key: other users may read")
-    assert "1 wrong" in done.stdout.splitlines()[-1]
+    assert "faults: 1," in done.stdout.splitlines()[-1]

@@ -46,7 +46,7 @@ def test_each_unit_is_named_with_its_remedy(office: Office, name: str) -> None:
     found = {one.code: one for one in _found(office)}
 
     one = found[f"unit-{cause.replace('_', '-')}"]
-    assert one.mend
+    assert one.remedy
     assert agent in one.text or subject in one.text or "study-" in one.text
     assert "Canary" not in str(found)
 

@@ -2,8 +2,7 @@
 
 import asyncio
 import contextlib
-import datetime as dt
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiomqtt
@@ -18,9 +17,7 @@ from tests.fixtures.broker import broker_settings
 from tests.fixtures.pki import Certificates
 from tests.fixtures.vault import Office, Refusal
 from tests.support.poisons import POISONS, set_aside
-from trust.composition import App
-from trust.metrics import Metrics
-from trust.reconcile.lease_publisher import LeasePublisher
+from tests.support.publishing import publishing, until
 from trust.reconcile.mqtt_broker import MqttBroker
 from wire import state, topics
 from wire.state import State
@@ -35,33 +32,10 @@ READS_NOT = state.encode(State(True, "0.1.0"))
 async def running(
     office: Office, broker: Mosquitto, certificates: Certificates
 ) -> AsyncIterator[None]:
-    """Run a courier while the context is open."""
+    """Run a lease publisher on *broker* while the context is open."""
     mqtt = MqttBroker(broker_settings(broker, certificates, "trust"), max_packet_bytes=131_072)
-    app = App(office.settings)
-    courier = LeasePublisher(
-        app.vault,
-        app.reconciler,
-        mqtt,
-        listen_to=office.settings.vault,
-        metrics=Metrics(),
-        repair_after=dt.timedelta(seconds=0.1),
-    )
-    stop = asyncio.Event()
-    working = asyncio.create_task(courier.run(stop))
-    try:
+    async with publishing(office, mqtt):
         yield
-    finally:
-        stop.set()
-        await working
-        courier.close()
-        app.close()
-
-
-async def until(is_so: Callable[[], bool]) -> None:
-    """Return when *is_so*, which happens in a database."""
-    async with asyncio.timeout(60):
-        while not await asyncio.to_thread(is_so):  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
 
 
 async def say(broker: Mosquitto, certificates: Certificates, agent: str, *payloads: bytes) -> None:

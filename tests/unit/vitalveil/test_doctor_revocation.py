@@ -75,7 +75,7 @@ def test_a_list_with_more_than_the_vault_is_found(keys: Path) -> None:
     """The vault is older than the list: it was restored, and takes a stolen gateway for sound."""
     found = _judged(keys, _write(keys / "crl.pem"), vault=Revoked({ADA: "ada"}, NOW))
     assert found.level is Level.WRONG
-    assert "restored" in found.mend
+    assert "restored" in found.remedy
 
 
 def test_a_probe_is_not_taken_for_a_gateway(keys: Path) -> None:

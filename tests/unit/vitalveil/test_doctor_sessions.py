@@ -25,7 +25,7 @@ _SLOT = {"name": "backup", "active": True, "holds": False, "bytes": 0}
 
 def _found(**facts: Any) -> dict[str, tuple[Level, str]]:
     findings = judge({**_SOUND, **facts}, name="vault")
-    return {f.code: (f.level, f.mend) for f in findings if f.level is not Level.SOUND}
+    return {f.code: (f.level, f.remedy) for f in findings if f.level is not Level.SOUND}
 
 
 def test_a_database_alone_is_sound() -> None:
@@ -34,7 +34,7 @@ def test_a_database_alone_is_sound() -> None:
 
 
 @pytest.mark.parametrize(
-    ("preset", "code", "level", "mend"),
+    ("preset", "code", "level", "remedy"),
     [
         (("vv", None, "DateStyle", "German, DMY"), "presets", Level.NOTE,
          "ALTER DATABASE vv RESET DateStyle"),
@@ -51,12 +51,12 @@ def test_a_database_alone_is_sound() -> None:
     ],
 )  # fmt: skip
 def test_presets_are_named_with_their_undoing(
-    preset: tuple[str | None, ...], code: str, level: Level, mend: str
+    preset: tuple[str | None, ...], code: str, level: Level, remedy: str
 ) -> None:
     """Where it is preset, and the statement that takes it back."""
     found = _found(presets=[preset])[f"vault-{code}"]
     assert found[0] is level
-    assert mend in found[1]
+    assert remedy in found[1]
 
 
 @pytest.mark.parametrize(
