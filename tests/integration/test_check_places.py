@@ -53,7 +53,7 @@ def test_a_lease_that_would_not_be_renewed_is_named_before(office: Office) -> No
 
     assert raised.value.key == "lease.max_packet_bytes"
     assert (found.level, agent in found.text) == (Level.WRONG, True)
-    needed = re.search(r"max_packet_bytes to (\d+)", found.mend)
+    needed = re.search(r"max_packet_bytes to (\d+)", found.remedy)
     assert needed is not None
     told = int(needed.group(1))
     fits = check_config(with_most(office, told), NoArguments())
@@ -118,7 +118,7 @@ def test_a_folder_that_others_write_to_is_told(
     where, is_public = settings_check.folders(chosen)[key]
     (found,) = doctor_files.folder("code", where, is_public=is_public)
     assert found.level is Level.WRONG
-    assert "fsGroup" in found.mend
+    assert "fsGroup" in found.remedy
 
 
 @pytest.mark.parametrize("program", ["trust", "ingest"])

@@ -161,7 +161,7 @@ def _database_settings(dsn: str, password_file: Path | None) -> DatabaseSettings
         return DatabaseSettings(dsn, password_file)
     except ValueError as error:
         raise ConfigError(
-            key="--dsn", source="the command line", problem=str(error), remedy="Correct --dsn."
+            key="--dsn", source="the command line", problem=str(error), mend="Correct --dsn."
         ) from None
 
 
