@@ -1,6 +1,6 @@
 """
 Dashboards, alerts and their runbooks, as code.
 
-Knows the names of metrics and of SQL views, and never a program behind them. What is generated is
-committed; `python -m grafana.build --check` says when it is not what the code says.
+Names metrics and SQL views, and imports no program. The generated files are committed; `python -m
+grafana.build --check` reports those that differ.
 """

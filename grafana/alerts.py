@@ -1,8 +1,8 @@
 """
-Alerts as values: when, how bad, what it means, what to do.
+Alerts as values: condition, severity, meaning and remedy.
 
-Each carries a world in which it fires and one in which it does not: these become promtool's tests.
-The runbook of each is written from the same value, so that no alert is without one.
+Each has a world in which it fires and one in which it does not: promtool tests both. The runbook
+of an alert is generated from the same value, so that every alert has one.
 """
 
 import enum
@@ -14,43 +14,46 @@ RUNBOOKS: Final = "docs/runbooks/"
 
 
 class Severity(enum.StrEnum):
-    """Who is told."""
+    """How urgent an alert is."""
 
     CRITICAL = "critical"
-    """Somebody, now: a promise is broken or about to be."""
+    """For the person on call, immediately: a promise is broken or about to be."""
     WARNING = "warning"
-    """Somebody, today."""
+    """For an operator, on the same day."""
 
 
 class World(msgspec.Struct, frozen=True):
-    """Series by the minute, in promtool's notation, and after how many minutes to look."""
+    """
+    Series by the minute in promtool's notation, and the minute at which the alert is
+    evaluated.
+    """
 
     series: dict[str, str]
     minutes: int
     labels: dict[str, str] = {}
-    """Labels that the firing alert bears, beside its severity."""
+    """Labels of the firing alert, besides its severity."""
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
     """
-    One alert.
+    An alert.
 
     Args:
-        name: As Prometheus knows it; the runbook's file bears it too.
+        name: The name in Prometheus, and of the runbook's file.
 
-        summary: One line for a telephone. No template: nothing of a label may leak into it.
+        summary: One line for a telephone. Not a template, so that no label can leak into it.
 
-        meaning: What is the matter, for whoever sees it the first time.
+        meaning: What has happened, for a reader who sees the alert for the first time.
 
-        look: What to look at first: sentences, the first the most telling.
+        look: What to check: sentences, the most telling first.
 
-        mend: What to do.
+        remedy: What to do about it, in steps.
 
-        hold: How long it must be so.
+        hold: How long the condition must hold before the alert fires.
 
         fires: A world in which it fires.
 
-        quiet: A world close to it in which it does not.
+        quiet: A similar world in which it does not fire.
     """
 
     name: str
@@ -59,12 +62,12 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     summary: str
     meaning: str
     look: tuple[str, ...]
-    mend: tuple[str, ...]
+    remedy: tuple[str, ...]
     fires: World
     quiet: World
     hold: str = "0m"
 
     @property
     def runbook(self) -> str:
-        """Where its runbook is."""
+        """Where the runbook is."""
         return f"{RUNBOOKS}{self.name}.md"

@@ -1,4 +1,7 @@
-"""`python -m grafana.build`: writes what is generated, or with --check says what differs."""
+"""
+`python -m grafana.build`: writes the generated files, or lists with --check those
+that differ.
+"""
 
 import argparse
 import sys
@@ -17,7 +20,7 @@ _RULES: Final = "vitalveil.rules.yml"
 
 
 def files() -> dict[Path, str]:
-    """Return every file that is generated, with its text."""
+    """Return every generated file, by path, with its text."""
     found = {Path(f"grafana/json/{board.uid}.json"): to_json(board) for board in BOARDS}
     prometheus = Path("grafana/prometheus")
     found[prometheus / _RULES] = prometheus_files.rules(GROUPS)
@@ -30,7 +33,7 @@ def files() -> dict[Path, str]:
 
 
 def differing(root: Path, wanted: Mapping[Path, str]) -> list[Path]:
-    """Return which files below *root* are missing, other than *wanted*, or too many."""
+    """Return the files below *root* that are missing, differ from *wanted*, or are not in it."""
     wrong = [path for path, text in wanted.items() if _read(root / path) != text]
     for folder in {path.parent for path in wanted}:
         there = {path.relative_to(root) for path in (root / folder).glob("*") if path.is_file()}
@@ -50,7 +53,7 @@ def _is_ours(path: Path) -> bool:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Write, or check; return the exit code."""
+    """Write or check the files; return the exit code, 1 if one differs."""
     parser = argparse.ArgumentParser(prog="python -m grafana.build", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; fail on a difference")
     arguments = parser.parse_args(argv)

@@ -1,4 +1,4 @@
-"""Turns our boards into Grafana's dashboards: the door of grafana-foundation-sdk."""
+"""Converts boards to Grafana dashboards. Imports grafana-foundation-sdk."""
 
 import json
 from collections.abc import Sequence
@@ -40,7 +40,7 @@ _WIDTH: Final = 24
 
 
 class _SqlQuery(Dataquery):
-    """A query of the PostgreSQL datasource, for which the library has no builder."""
+    """A query of the PostgreSQL data source, for which the library has no builder."""
 
     def __init__(self, text: str, *, ref: str, is_lines: bool) -> None:
         self._text = text
@@ -48,7 +48,7 @@ class _SqlQuery(Dataquery):
         self._format = "time_series" if is_lines else "table"
 
     def to_json(self) -> dict[str, object]:
-        """Return what Grafana stores."""
+        """Return the JSON that Grafana stores."""
         return {
             "refId": self._ref,
             "datasource": {"type": "grafana-postgresql-datasource", "uid": POSTGRES},
@@ -69,7 +69,7 @@ class _SqlBuilder(Builder[Dataquery]):
 
 
 def to_json(board: Board) -> str:
-    """Return the dashboard of *board* as Grafana reads it, always in the same words."""
+    """Return the dashboard of *board* as Grafana reads it; equal boards give equal text."""
     made = (
         dashboard.Dashboard(board.title)
         .uid(board.uid)
@@ -93,7 +93,7 @@ def to_json(board: Board) -> str:
         made = made.with_row(dashboard.Row(row.title).id(number).grid_pos(_at(0, y, _WIDTH, 1)))
         number, y = _add_panels(made, row, number=number + 1, y=y + _ROW_HEIGHT)
     plain: dict[str, Any] = json.loads(JSONEncoder().encode(made.build()))
-    # Grafana numbers versions itself; a version of ours would be a change at each start.
+    # Grafana numbers versions; a version of ours would be a change at each start.
     plain.pop("version", None)
     return json.dumps(plain, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
@@ -147,7 +147,8 @@ def _bare(panel: Panel) -> _Panel:
     if panel.kind is Kind.BARS:
         return (
             bargauge.Panel()
-            # A statement brings a row for each bar, an expression a series for each.
+            # A SQL statement returns a row for each bar, an expression of Prometheus a series for
+            # each.
             .reduce_options(last.values(isinstance(panel.queries[0], Sql)))
             .orientation(models.VizOrientation.HORIZONTAL)
             .display_mode(models.BarGaugeDisplayMode.BASIC)

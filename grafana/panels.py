@@ -1,8 +1,8 @@
 """
-Panels as values: what is asked, in which unit, and what an empty one says.
+Panels as values: queries, units, and the text of an empty panel.
 
-Colours are those of Okabe and Ito, which colour-blind people can tell apart; every line has one of
-its own and a name beside it, so that nothing is told by colour alone.
+Colours are those of Okabe and Ito, which colour-blind people can tell apart; every line also has a
+name, so that colour is never the only difference.
 """
 
 import enum
@@ -25,51 +25,52 @@ POSTGRES: Final = "vitalveil-postgres"
 
 
 class Kind(enum.StrEnum):
-    """How a panel shows what it found."""
+    """How a panel shows its result."""
 
     STAT = "stat"
-    """One number, the last."""
+    """The last value, as a number."""
     LINES = "timeseries"
     """Lines over time."""
     BARS = "bargauge"
-    """One bar for each value of a label, longest first."""
+    """One bar for each value of a label, the longest first."""
     TABLE = "table"
     """Rows."""
 
 
 class Query(msgspec.Struct, frozen=True):
-    """One PromQL expression, and how its line is called."""
+    """A PromQL expression, and the name of its line."""
 
     expr: str
     legend: str = ""
 
 
 class Sql(msgspec.Struct, frozen=True):
-    """One SQL statement, run as `vv_grafana`; its first column is `time` when it makes lines."""
+    """A SQL statement, run as `vv_grafana`; for lines, its first column is `time`."""
 
     text: str
 
 
 class Panel(msgspec.Struct, frozen=True, kw_only=True):
     """
-    One panel.
+    A panel.
 
     Args:
-        title: What it is about.
+        title: What it shows.
 
-        text: What it means, and what to do about it, for whoever sees it the first time.
+        text: What it means and what to do about it, for a reader who sees it for the first
+            time.
 
         unit: Grafana's name of the unit.
 
-        queries: What is asked; the first colour of the palette is the first query's.
+        queries: The queries; the first has the first colour of the palette.
 
-        empty: Shown when there is nothing: what that means.
+        empty: The text of an empty panel: what it means that there is no data.
 
-        warn_at: From here on it is worth a look.
+        warn_at: The value from which on it needs attention.
 
-        bad_at: From here on something is wrong.
+        bad_at: The value from which on something is wrong.
 
-        words: Values that have a word and a colour: `("0", "away", RED)`.
+        words: Values that are shown as a word in a colour: `("0", "away", RED)`.
     """
 
     title: str
@@ -88,14 +89,14 @@ class Panel(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Row(msgspec.Struct, frozen=True):
-    """Panels that belong together."""
+    """Panels under one heading."""
 
     title: str
     panels: tuple[Panel, ...]
 
 
 class Board(msgspec.Struct, frozen=True):
-    """One dashboard."""
+    """A dashboard."""
 
     uid: str
     title: str

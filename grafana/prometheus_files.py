@@ -1,4 +1,4 @@
-"""Turns our alerts into Prometheus' rules, into promtool's tests of them, and into runbooks."""
+"""Converts alerts to rules of Prometheus, to promtool tests of the rules, and to runbooks."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
@@ -23,7 +23,10 @@ def rules(groups: Mapping[str, Sequence[Alert]]) -> str:
 
 
 def tests(alerts: Iterable[Alert], *, rules_file: str) -> str:
-    """Return promtool's tests: each alert in a world in which it fires, and in one that is not."""
+    """
+    Return promtool's tests: each alert in a world in which it fires and one in which
+    it does not.
+    """
     return HEAD + _yaml(
         {
             "rule_files": [rules_file],
@@ -38,7 +41,7 @@ def tests(alerts: Iterable[Alert], *, rules_file: str) -> str:
 
 
 def runbook(alert: Alert) -> str:
-    """Return the page that whoever is woken by *alert* reads."""
+    """Return the runbook of *alert*, for the person on call."""
     return "\n".join(
         (
             "<!-- Written by `python -m grafana.build`; edit grafana/rules/ instead. -->",
@@ -56,13 +59,13 @@ def runbook(alert: Alert) -> str:
             "",
             alert.meaning,
             "",
-            "## Look first at",
+            "## What to check first",
             "",
             *(f"{number}. {text}" for number, text in enumerate(alert.look, start=1)),
             "",
-            "## Then",
+            "## What to do",
             "",
-            *(f"- {text}" for text in alert.mend),
+            *(f"- {text}" for text in alert.remedy),
             "",
         )
     )

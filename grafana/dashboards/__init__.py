@@ -1,1 +1,1 @@
-"""The five dashboards, one file for each."""
+"""The five dashboards, one module each."""

@@ -1,4 +1,4 @@
-"""Cohort: figures over at least 11 people, published once, in fixed partitions."""
+"""The Cohort dashboard: figures of at least 11 people, published once, in fixed partitions."""
 
 from typing import Final
 
@@ -35,8 +35,8 @@ def _figures(view: str, quantity: str, *, what: str, unit: str, of: str) -> Pane
 def _subjects(view: str, *, of: str) -> Panel:
     return Panel(
         title=f"People in the figures, {of}",
-        text="At least so many: 11, 33, 110, 330, 1,100 and so on, so that nobody is seen to come "
-        "or go.",
+        text="A lower bound: 11, 33, 110, 330, 1,100 and so on, so that single people are "
+        "not seen to come or go.",
         unit="short",
         width=12,
         queries=(
@@ -62,7 +62,7 @@ def _ranges(quantity: str, *, what: str, low: str, high: str, within: str) -> Pa
         text=f"Of the time of people measured that day, how much they spent {within}, below and "
         "above: the mean of their shares, each with the same weight, in steps of 10 %, or of "
         "5 % for 110 people or more. Below and above are told only where at least 11 people "
-        "spent time in each, and a share only if it is the same whoever is left out.",
+        "spent time in each, and a share only if it is the same without any one of them.",
         unit="percentunit",
         width=12,
         is_stacked=True,
@@ -81,7 +81,7 @@ def _distribution(quantity: str, *, what: str) -> Panel:
         title=f"{what}, last day in view",
         text="How people's time is spread over the values: the mean of their shares, each with "
         "the same weight, in steps of 10 %, or of 5 % for 110 people or more. As fine as every "
-        "band has at least 11 people with time in it, and nobody with more than 85 % of it; "
+        "band has at least 11 people with time in it, and no person with more than 85 % of it; "
         "without bands whose share one person makes another.",
         unit="percentunit",
         kind=Kind.BARS,
@@ -133,8 +133,8 @@ _HOURS: Final = Row(
         _subjects("cohorts_hourly", of="by hour"),
         Panel(
             title="Series, by purpose and quantity",
-            text="How much there is to make figures of; 11 series or more, rounded down to a "
-            "multiple of 11.",
+            text="The number of series that figures are made of: 11 or more, rounded down to a"
+            " multiple of 11.",
             unit="short",
             kind=Kind.TABLE,
             width=12,
@@ -160,8 +160,8 @@ _DAYS: Final = Row(
         _subjects("cohorts_daily", of="by day"),
         Panel(
             title="Published through",
-            text="Up to when figures are final. Hours are published two hours after they end, "
-            "days and shares a day after.",
+            text="The time up to which figures are final. Hours are published two hours after "
+            "their end, days and shares a day after.",
             unit="short",
             kind=Kind.TABLE,
             width=12,

@@ -1,4 +1,4 @@
-"""Database: how large, how fast it grows, and what it holds."""
+"""The Database dashboard: size, growth and contents."""
 
 from typing import Final
 
@@ -34,7 +34,7 @@ _SIZE: Final = Row(
         ),
         Panel(
             title="Size, and in a week",
-            text="What the growth of the last 6 hours comes to in 7 days.",
+            text="The size in 7 days, if it grows as in the last 6 hours.",
             unit="bytes",
             width=14,
             height=6,
@@ -85,15 +85,15 @@ _CONTENT: Final = Row(
         ),
         Panel(
             title="Ledger",
-            text="Envelopes that are known, for ever: what makes each reading one row. "
-            "An estimate.",
+            text="Envelopes in the ledger, which is never deleted and makes every reading one "
+            "row. An estimate.",
             unit="short",
             queries=(Query(f"max({_I}ledger_envelopes)", "envelopes"),),
             empty=_SCRAPED,
         ),
         Panel(
             title="Quarantine",
-            text="Envelopes set aside for a person to look at.",
+            text="Envelopes that an operator must decide on.",
             unit="short",
             queries=(Query(f"max({_I}quarantine_envelopes)", "envelopes"),),
             empty=_SCRAPED,

@@ -1,8 +1,8 @@
 """
-Fleet: gateways and sensors, in sums.
+The Fleet dashboard: gateways and sensors, in sums.
 
-Gateways stand in homes and are not scraped. They tell their counters in their state message, and
-every ingest process hears every gateway: so the largest of what the processes say is taken, never
+Gateways stand in homes and are not scraped. They report counters in their state messages, and
+every ingest process receives those of all gateways: panels take the maximum over processes, never
 the sum.
 """
 
@@ -36,8 +36,8 @@ _GATEWAYS: Final = Row(
         ),
         Panel(
             title="Off-line",
-            text="Gateways that were heard of and are away. Single ones come and go with people's "
-            "electricity; many at once are an incident.",
+            text="Known gateways that are not connected. Single ones come and go with the "
+            "electricity of homes; many at once are an incident.",
             unit="short",
             kind=Kind.STAT,
             width=5,
@@ -47,8 +47,8 @@ _GATEWAYS: Final = Row(
         ),
         Panel(
             title="Measuring",
-            text="Gateways on-line that hold a lease in force. The others are enrolled, and "
-            "nobody consented there, or their lease has ended.",
+            text="On-line gateways with a lease in force. At the others no person has "
+            "consented, or their lease has ended.",
             unit="short",
             kind=Kind.STAT,
             width=4,
@@ -58,7 +58,7 @@ _GATEWAYS: Final = Row(
         ),
         Panel(
             title="Oldest in any spool",
-            text="How long the oldest envelope waits at a gateway that is on-line.",
+            text="How long the oldest envelope of an on-line gateway has waited.",
             unit="s",
             kind=Kind.STAT,
             width=5,
@@ -98,8 +98,8 @@ _GATEWAYS: Final = Row(
         ),
         Panel(
             title="Spooled envelopes",
-            text="What gateways hold and no receipt has settled, as they last told: some while "
-            "ingest is away, near 0 otherwise.",
+            text="Envelopes without a receipt at gateways, as last reported: many while ingest"
+            " is down, otherwise near 0.",
             unit="short",
             queries=(Query(_max("spool_envelopes"), "envelopes"),),
             empty="no ingest process is scraped",
@@ -147,8 +147,8 @@ _EDGE: Final = Row(
         ),
         Panel(
             title="Appended and settled",
-            text="Observations that went into spools, and that ingest settled. Apart for long "
-            "means that spools fill.",
+            text="Observations that entered spools, and that ingest settled. If the lines stay"
+            " apart, spools fill.",
             unit="ops",
             queries=tuple(
                 Query(_rate(f'observations_total{{step="{step}"}}'), step)
@@ -176,8 +176,8 @@ _RADIO: Final = Row(
         ),
         Panel(
             title="Attempts to talk to a sensor, by ending",
-            text="done is the good one. Much lost or timed_out is distance or interference; "
-            "not_authorised wants to be paired, bond_refused to be paired anew.",
+            text="done is success. Much lost or timed_out points to distance or interference; "
+            "not_authorised needs pairing, bond_refused needs pairing again.",
             unit="ops",
             kind=Kind.BARS,
             decimals=2,
@@ -188,8 +188,8 @@ _RADIO: Final = Row(
         ),
         Panel(
             title="Values that are none, by reason",
-            text="What sensors sent and no decoder takes. A rise after a sensor's update is a "
-            "quirk to report.",
+            text="Values of sensors that cannot be decoded. A rise after an update of a sensor"
+            " should be reported as a quirk.",
             unit="ops",
             kind=Kind.BARS,
             decimals=2,

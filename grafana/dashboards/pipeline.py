@@ -1,4 +1,4 @@
-"""Pipeline: is it flowing, how fast, how late."""
+"""The Pipeline dashboard: throughput and latency of ingest."""
 
 from typing import Final
 
@@ -18,7 +18,8 @@ _NOW: Final = Row(
         Panel(
             title="Connected",
             text="Whether every ingest process reaches the broker, the database and the "
-            "permissions. One that is away stores nothing, and loses nothing: gateways keep it.",
+            "permissions. A process that does not stores nothing and loses nothing, "
+            "because gateways keep their envelopes.",
             unit="none",
             kind=Kind.STAT,
             width=6,
@@ -89,8 +90,8 @@ _FLOW: Final = Row(
     (
         Panel(
             title="Envelopes, by outcome",
-            text="What became of envelopes. Duplicates are normal after a reconnect: agents and "
-            "broker send again what nobody acknowledged.",
+            text="The outcomes of envelopes. Duplicates are normal after a reconnect: agents "
+            "and broker repeat what was not acknowledged.",
             unit="ops",
             is_stacked=True,
             queries=tuple(
@@ -101,8 +102,8 @@ _FLOW: Final = Row(
         ),
         Panel(
             title="Observations stored, by quantity",
-            text="What is measured. A quantity that falls to 0 while gateways measure it is worth "
-            "a look at the Fleet dashboard.",
+            text="Stored observations of each quantity. If one falls to 0 while gateways "
+            "measure it, see the Fleet dashboard.",
             unit="ops",
             kind=Kind.BARS,
             decimals=1,
@@ -180,8 +181,9 @@ _SPEED: Final = Row(
         ),
         Panel(
             title="Flushes tried again",
-            text="Each is a transaction that the database could not do: a lock, a restart, a full "
-            "disk. Nothing is lost, the acknowledgement waits.",
+            text="Transactions that failed, for example because of a lock, a restart or a full"
+            " disk, and were repeated. Nothing is lost, because the acknowledgement "
+            "waits.",
             unit="ops",
             queries=(Query(_rate("flush_retries_total"), "retries"),),
             empty="no ingest process is scraped",
@@ -199,6 +201,6 @@ _SPEED: Final = Row(
 BOARD: Final = Board(
     uid="vitalveil-pipeline",
     title="VitalVeil / Pipeline",
-    text="Is it flowing, how fast, how late.",
+    text="Throughput, latency and outcomes of ingest.",
     rows=(_NOW, _FLOW, _SPEED),
 )

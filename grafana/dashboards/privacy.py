@@ -1,4 +1,4 @@
-"""Privacy: what a DPO asks, and no person in it."""
+"""The Privacy dashboard: the figures that a DPO needs, without any person in them."""
 
 from typing import Final
 
@@ -47,14 +47,15 @@ _PERMISSIONS: Final = Row(
         ),
         _count(
             "Handles in use",
-            "One for each person at a gateway, as long as she consents.",
+            "One for each person at a gateway, while they consent.",
             Query(f'max({_T}handles{{state="active"}})'),
             empty=_SCRAPED,
         ),
         Panel(
             title="Epoch: known, and true",
-            text="Each change of permissions is an epoch. The two lines are one, unless an ingest "
-            "process does not hear of changes; it then refuses to commit until it does.",
+            text="Each change of permissions is an epoch. The two lines are equal, unless an "
+            "ingest process does not receive changes; it then refuses to commit until it "
+            "does.",
             unit="none",
             height=5,
             queries=(
@@ -71,8 +72,9 @@ _EFFECT: Final = Row(
     (
         Panel(
             title="Decided and not yet in force, oldest",
-            text="Age of the oldest decision that the telemetry database does not have. More than "
-            "seconds is an incident: rows may still be stored that a person has withdrawn from.",
+            text="Age of the oldest decision that the telemetry database has not received. "
+            "More than a few seconds is an incident: rows may be stored against a "
+            "withdrawal.",
             unit="s",
             kind=Kind.STAT,
             width=6,
@@ -83,8 +85,8 @@ _EFFECT: Final = Row(
         ),
         Panel(
             title="From a lease's issue to a gateway obeying it",
-            text="What a withdrawal takes until the sensors are no longer listened to. Gateways "
-            "that were off-line obey when they come back, or when their lease ends.",
+            text="The time from a withdrawal until gateways stop listening to the sensors. "
+            "Gateways that were off-line obey when they return, or when their lease ends.",
             unit="s",
             width=10,
             queries=tuple(
@@ -99,8 +101,8 @@ _EFFECT: Final = Row(
         ),
         Panel(
             title="Stopped after a withdrawal",
-            text="Observations that came after a withdrawal and were refused: at the gateway, and "
-            "by ingest. Both falling to 0 is the end of a withdrawal.",
+            text="Observations after a withdrawal that were refused, at the gateway and by "
+            "ingest. A withdrawal is complete when both have fallen to 0.",
             unit="ops",
             queries=(
                 Query(
@@ -157,8 +159,9 @@ _MINIMISED: Final = Row(
         ),
         Panel(
             title="Quarantine",
-            text="What could neither be stored nor refused with certainty: still sealed, and "
-            "deleted when it expires. Reasons with 11 envelopes or more, once an hour.",
+            text="Envelopes that could neither be stored nor refused with certainty: still "
+            "sealed, and deleted when they expire. Reasons with 11 envelopes or more, "
+            "updated once an hour.",
             unit="short",
             kind=Kind.TABLE,
             queries=(
@@ -188,8 +191,9 @@ _LEASES: Final = Row(
         ),
         Panel(
             title="Records that do not verify",
-            text="Gateways that are left as they are because a record of theirs in the vault is "
-            "not what was signed. Anything but 0 is an attack, or a restore gone wrong.",
+            text="Gateways that get no new leases, because a record of theirs in the vault "
+            "differs from what was signed. Anything but 0 is an attack, or a failed "
+            "restore.",
             unit="short",
             kind=Kind.STAT,
             width=4,
@@ -210,7 +214,8 @@ _LEASES: Final = Row(
         ),
         Panel(
             title="Certificates of gateways that end in 30 days",
-            text="They renew by themselves; those that stay here do not reach trust.",
+            text="Gateways renew them without an operator; those that stay here do not reach "
+            "trust.",
             unit="short",
             kind=Kind.STAT,
             width=6,
@@ -226,7 +231,8 @@ _RIGHTS: Final = Row(
     (
         Panel(
             title="Erasures",
-            text="Begun and not finished, and finished with a signed certificate.",
+            text="Erasures that were started and are not finished, and those that are finished"
+            " with a signed certificate.",
             unit="short",
             queries=(
                 Query(f'max({_T}erasures{{state="unfinished"}})', "unfinished"),
@@ -248,8 +254,7 @@ _RIGHTS: Final = Row(
         ),
         Panel(
             title="Requests",
-            text="What people asked for under the GDPR and was not closed; overdue ones are past "
-            "their date.",
+            text="Open requests under the GDPR; overdue ones are past their date.",
             unit="short",
             width=6,
             queries=(
@@ -260,7 +265,8 @@ _RIGHTS: Final = Row(
         ),
         Panel(
             title="Since retention was last run",
-            text="Once a day; counted from the daemon's start until it was run the first time.",
+            text="Retention runs once a day. Before the first run, the time since the start of"
+            " the daemon.",
             unit="s",
             kind=Kind.STAT,
             width=6,
@@ -275,8 +281,9 @@ _RIGHTS: Final = Row(
 BOARD: Final = Board(
     uid="vitalveil-privacy",
     title="VitalVeil / Privacy",
-    text="What a data protection officer asks: what may be stored, what was refused, how fast a "
-    "withdrawal took effect. Nothing here is about one person.",
+    text="The figures that a data protection officer needs: what may be stored, what "
+    "was refused, how fast a withdrawal took effect. Nothing here is about a "
+    "single person.",
     rows=(_PERMISSIONS, _EFFECT, _RIGHTS, _MINIMISED, _LEASES),
     since="now-24h",
     refresh="1m",

@@ -1,4 +1,4 @@
-"""Every alert, by what it guards."""
+"""All alerts, by subject."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""Alerts of ingest's connection to the broker."""
+"""Alerts on the connection between ingest and the broker."""
 
 from typing import Final
 
@@ -13,18 +13,19 @@ ALERTS: Final = (
         hold="5m",
         severity=Severity.CRITICAL,
         summary="An ingest process is not connected to the broker.",
-        meaning="What its gateways send is queued by the broker, or kept by them, and not stored. "
-        "Of several workers the others go on, so that no other alert tells of this one for "
-        "hours.",
+        meaning="What its gateways send is queued by the broker, or kept by the gateways, and "
+        "is not stored. If there are several workers, the others continue, so that no "
+        "other alert fires for hours.",
         look=(
-            "The log: `broker_lost` and `broker_unreachable` say why. SESSION_TAKEN_OVER means "
-            "that two processes bear one name.",
+            "The log: `broker_lost` and `broker_unreachable` give the reason. "
+            "SESSION_TAKEN_OVER means that two processes have the same name.",
             "The broker: does it run, and is its certificate valid?",
-            "*Certificates* of this process: the broker lets nobody in whose own has ended.",
+            "*Certificates* of this process: the broker refuses clients whose certificate "
+            "has ended.",
         ),
-        mend=(
+        remedy=(
             "Run `vitalveil doctor` where ingest runs.",
-            "Two processes of one name: give each a `session.client_id` of its own "
+            "Two processes with the same name: give each its own `session.client_id` "
             "(docs/howto/scale-out.md), or end one.",
         ),
         fires=World(
@@ -48,20 +49,21 @@ ALERTS: Final = (
         expr=f"sum by (reason) ({_I}waiting_receipts) > 0",
         hold="30m",
         severity=Severity.WARNING,
-        summary="Gateways cannot be told what is settled.",
-        meaning="Their observations are stored, and they keep them meanwhile. no_state: a gateway "
-        "was not heard of since ingest began, so that it is not known which receipts it reads. "
-        "no_key: trust has not written its public lease key. weak_key: that key is of a small "
-        "order, and no one can prove anything to it.",
+        summary="Gateways get no receipts for what is stored.",
+        meaning="Their observations are stored, and the gateways keep them until they get a "
+        "receipt. no_state: ingest has not received the state of a gateway since it "
+        "started, so that it does not know which receipts the gateway reads. no_key: "
+        "trust has not written the public lease key of the gateway. weak_key: that key "
+        "is of a small order, so that a proof under it proves nothing.",
         look=(
             "The `reason`.",
             "no_state: does the broker retain `vv1/state/+`, and may the gateway write its own?",
             "no_key: is trust's daemon running, and of this version?",
         ),
-        mend=(
-            "no_key: start trust's daemon: it writes the keys of all gateways at its start "
-            "(docs/howto/upgrade.md).",
-            "weak_key: revoke that gateway and enrol it anew.",
+        remedy=(
+            "no_key: start trust's daemon, which writes the keys of all gateways at its "
+            "start (docs/howto/upgrade.md).",
+            "weak_key: revoke that gateway and enrol it again.",
         ),
         fires=World(
             {f'{_I}waiting_receipts{{reason="no_key"}}': "2x60"}, 40, {"reason": "no_key"}
@@ -72,16 +74,16 @@ ALERTS: Final = (
         name="VitalVeilReceiptsRefused",
         expr=f"sum by (instance, job) (increase({_I}refused_receipts_total[15m])) > 0",
         severity=Severity.CRITICAL,
-        summary="The broker does not take ingest's receipts.",
-        meaning="Observations are stored, and gateways do not hear of it: they keep everything, "
-        "send it again and again, and give up the oldest when their spools are full.",
+        summary="The broker refuses ingest's receipts.",
+        meaning="Observations are stored, but gateways are not told. They keep everything, send"
+        " it repeatedly, and evict the oldest when their spools are full.",
         look=(
-            "The log: `receipt_refused` says the reason. NOT_AUTHORIZED is the broker's ACL.",
-            "*Spooled envelopes* on the Fleet dashboard grows meanwhile.",
+            "The log: `receipt_refused` gives the reason. NOT_AUTHORIZED is the broker's ACL.",
+            "*Spooled envelopes* on the Fleet dashboard: it grows until this is repaired.",
         ),
-        mend=(
+        remedy=(
             "The broker's ACL must let `ingest` write `vv1/receipt/+`, as in "
-            "deploy/mosquitto/acl; mosquitto reads it anew on SIGHUP.",
+            "deploy/mosquitto/acl; mosquitto reads it again on SIGHUP.",
             "QUOTA_EXCEEDED: raise the broker's limits. Nothing was lost.",
         ),
         fires=World(

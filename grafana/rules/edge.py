@@ -1,7 +1,8 @@
 """
-Alerts of the fleet.
+Alerts on the fleet.
 
-Every ingest process hears every gateway: the largest of what they say is taken, never the sum.
+Every ingest process receives the states of all gateways: expressions take the maximum over
+processes, never the sum.
 """
 
 from typing import Final
@@ -16,15 +17,15 @@ ALERTS: Final = (
         expr="max by (reason) (increase("
         f'{_F}purged_observations_total{{reason=~"evicted.*"}}[15m])) > 0',
         severity=Severity.CRITICAL,
-        summary="Gateways give up observations that were never stored.",
+        summary="Gateways evict observations that were never stored.",
         meaning="A spool reached its limit of bytes or age, and its oldest envelopes were "
-        "evicted. They are lost, and counted as such. It takes days without a receipt to come to "
-        "this, or a limit that is too small.",
+        "evicted. They are lost, and counted as lost. This takes days without a "
+        "receipt, or a limit that is too small.",
         look=(
             "*Oldest in any spool* and *Spooled envelopes* on the Fleet dashboard.",
             "Is ingest up, and do receipts go out? See VitalVeilNothingStored.",
         ),
-        mend=(
+        remedy=(
             "Bring ingest or the network back.",
             "Raise `spool.max_bytes` or `spool.max_age_s` of the gateways, if the disk has room.",
         ),
@@ -44,13 +45,13 @@ ALERTS: Final = (
         meaning="The gateway is connected to the broker, and no receipt covers its oldest "
         "envelope. It will be evicted when the spool's limit is reached.",
         look=(
-            "Is ingest storing at all? If yes, it is one gateway's matter.",
+            "Does ingest store anything? If it does, only this gateway is affected.",
             "`vitalveil agent spool show` on that gateway.",
             "The broker's ACL: may the gateway read its receipts?",
         ),
-        mend=(
+        remedy=(
             "Run `vitalveil doctor` where ingest runs.",
-            "Restart the agent: it publishes everything unsettled again.",
+            "Restart the agent: it publishes everything without a receipt again.",
         ),
         fires=World({f"{_F}spool_oldest_seconds": "25000x40"}, 30),
         quiet=World({f"{_F}spool_oldest_seconds": "9000x40"}, 30),
@@ -64,17 +65,18 @@ ALERTS: Final = (
         hold="10m",
         severity=Severity.CRITICAL,
         summary="More than a fifth of the gateways went off-line within the hour.",
-        meaning="Single gateways come and go with people's electricity. Many at once are the "
-        "broker, its certificate, a network, or an update that went wrong.",
+        meaning="Single gateways come and go with the electricity of homes. Many at once point "
+        "to the broker, its certificate, a network, or a failed update.",
         look=(
             "The broker: up, reachable from outside, certificate valid?",
             "An update of gateways, or a revocation list that was written just before.",
             "One network provider, or all?",
         ),
-        mend=(
-            "A broker's certificate or revocation list that ended: "
-            "`vitalveil trust pki` makes new ones; mosquitto reads them on SIGHUP.",
-            "Gateways keep measuring into their spools until their lease ends.",
+        remedy=(
+            "If a certificate of the broker or a revocation list has ended: `vitalveil "
+            "trust pki` makes new ones; mosquitto reads them on SIGHUP.",
+            "There is time: gateways continue to measure into their spools until their "
+            "lease ends.",
         ),
         fires=World({f'{_F}agents{{state="online"}}': "100x20 70x40"}, 40),
         quiet=World({f'{_F}agents{{state="online"}}': "100x20 90x40"}, 40),
@@ -86,14 +88,14 @@ ALERTS: Final = (
         hold="10m",
         severity=Severity.WARNING,
         summary="Half of the leases take more than 5 s to reach their gateway.",
-        meaning="Promise P8 says that a gateway on-line stops measuring within 5 s of a "
-        "withdrawal. Leases travel the same way. Gateways that were off-line are in this figure, "
-        "and explain a tail, but not the middle.",
+        meaning="Promise P8 says that an on-line gateway stops measuring within 5 s of a "
+        "withdrawal. Leases travel the same way. Gateways that were off-line are "
+        "included: they explain slow leases at the tail, but not at the median.",
         look=(
             "*Leases late* on the Privacy dashboard: does trust publish?",
             "The broker: queues, CPU, connections.",
         ),
-        mend=("Restart trust's daemon if it is connected and publishes nothing.",),
+        remedy=("Restart trust's daemon if it is connected and publishes nothing.",),
         fires=World(
             {
                 f'{_F}lease_propagation_seconds_bucket{{le="5"}}': "0+1x90",
@@ -115,20 +117,22 @@ ALERTS: Final = (
         name="VitalVeilReceiptsForged",
         expr=f'max(increase({_F}faults_total{{fault="refused_receipts"}}[15m])) > 0',
         severity=Severity.CRITICAL,
-        summary="Gateways get receipts that ingest does not prove.",
-        meaning="Somebody publishes receipts who does not have ingest's key, or changes them on "
-        "the way. Gateways forget nothing for them and keep what they hold, so nothing is lost; "
-        "but whoever did it can write to the broker. Or ingest's key was exchanged, and a gateway "
-        "pins one that ingest does not have any more.",
+        summary="Gateways receive receipts without a valid proof of ingest.",
+        meaning="Either receipts are published by someone without ingest's key, or changed on "
+        "the way. Gateways delete nothing because of them, so nothing is lost; but the "
+        "sender can write to the broker. Or ingest's key was exchanged, and a gateway "
+        "pins a key that ingest does not have any more.",
         look=(
             "Was ingest's key exchanged lately (docs/howto/rotate-keys.md)?",
-            "The broker: who has its certificate of ingest, its configuration, its machine?",
-            "A gateway's log: `receipt_refused` says the reason.",
+            "The broker: who has access to ingest's certificate, to its configuration and "
+            "to its machine?",
+            "The log of a gateway: `receipt_refused` gives the reason.",
         ),
-        mend=(
-            "Ingest's key: name the previous one in `keys.previous_key_file`, and bring "
-            "`ingest.pub` to the gateways.",
-            "Otherwise take ingest's certificate for stolen: issue a new one and revoke it.",
+        remedy=(
+            "After an exchange of keys: name the previous key in `keys.previous_key_file`, "
+            "and bring `ingest.pub` to the gateways.",
+            "Otherwise treat ingest's certificate as stolen: issue a new one and revoke the"
+            " old one.",
         ),
         fires=World({f'{_F}faults_total{{fault="refused_receipts"}}': "0x10 3x30"}, 15),
         quiet=World({f'{_F}faults_total{{fault="old_receipts"}}': "0x10 3x30"}, 15),
@@ -138,12 +142,15 @@ ALERTS: Final = (
         expr=f'max(increase({_F}faults_total{{fault="old_receipts"}}[1h])) > 0',
         hold="1h",
         severity=Severity.WARNING,
-        summary="Gateways go on getting receipts of a form that proves nothing.",
-        meaning="They were upgraded before the ingest that tells them, or somebody publishes "
-        "receipts as version 0.1.0 did. They keep what they hold, within their bounds. For some "
-        "minutes after an upgrade it means nothing.",
-        look=("The versions of ingest and of trust: docs/howto/upgrade.md says the order.",),
-        mend=("Upgrade trust, then every ingest process.",),
+        summary="Gateways still receive receipts without a proof.",
+        meaning="The gateways were upgraded before ingest, or someone publishes receipts in the"
+        " form of version 0.1.0. Gateways keep their envelopes, within the limits of "
+        "their spools. For some minutes after an upgrade this is normal.",
+        look=(
+            "The versions of ingest and of trust: docs/howto/upgrade.md gives the order of "
+            "upgrades.",
+        ),
+        remedy=("Upgrade trust, then every ingest process.",),
         fires=World({f'{_F}faults_total{{fault="old_receipts"}}': "0+1x200"}, 150),
         quiet=World({f'{_F}faults_total{{fault="old_receipts"}}': "0x10 3x200"}, 150),
     ),
@@ -152,10 +159,10 @@ ALERTS: Final = (
         expr=f'max(increase({_F}faults_total{{fault="spool_damaged"}}[1h])) > 0',
         severity=Severity.WARNING,
         summary="A gateway set a damaged spool aside.",
-        meaning="Its SD card is failing, or somebody pulled the plug on a card that lies about "
-        "its writes. What was unsent in that spool may be lost.",
+        meaning="Its SD card is failing, or the power was cut while the card reported writes "
+        "that it had not done. Unsent envelopes of that spool may be lost.",
         look=("`vitalveil agent spool show` on gateways that were restarted lately.",),
-        mend=("Replace the card. The damaged file was kept beside the new one.",),
+        remedy=("Replace the card. The damaged file was kept beside the new one.",),
         fires=World({f'{_F}faults_total{{fault="spool_damaged"}}': "0x10 1x60"}, 30),
         quiet=World({f'{_F}faults_total{{fault="broker_errors"}}': "0x10 1x60"}, 30),
     ),

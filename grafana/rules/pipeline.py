@@ -1,4 +1,4 @@
-"""Alerts of the path from broker to database."""
+"""Alerts on the path from the broker to the database."""
 
 from typing import Final
 
@@ -25,17 +25,17 @@ ALERTS: Final = (
         hold="2m",
         severity=Severity.CRITICAL,
         summary="An ingest process is down: what its gateways send is not stored.",
-        meaning="Prometheus cannot scrape an ingest process, or knows of none. Nothing is lost: "
-        "the broker queues, and gateways keep what no receipt has settled. But spools are finite, "
-        "and nobody sees new data.",
+        meaning="Prometheus cannot scrape an ingest process, or has none configured. Nothing is"
+        " lost: the broker queues, and gateways keep envelopes without a receipt. But "
+        "spools are finite, and no new data can be seen.",
         look=(
-            "The process: `systemctl status vitalveil-ingest`, or the container's state.",
-            "Its last log lines: `failed` names the type of the error, and why.",
-            "`/readyz` of the process says which of broker, database and permissions it lacks.",
+            "The process: `systemctl status vitalveil-ingest`, or the state of its container.",
+            "Its last log lines: `failed` gives the type of the error and the reason.",
+            "`/readyz` of the process names what is missing: broker, database or permissions.",
         ),
-        mend=(
-            "Start it again. If it ends at once with exit code 2, its settings are wrong: "
-            "`vitalveil ingest check-config` names the key.",
+        remedy=(
+            "Start it again. If it ends immediately with exit code 2, its settings are "
+            "wrong: `vitalveil ingest check-config` names the key.",
             "Run `vitalveil doctor`.",
         ),
         fires=World(
@@ -50,20 +50,20 @@ ALERTS: Final = (
         expr=_LOST,
         hold="5m",
         severity=Severity.CRITICAL,
-        summary="Ingest's books do not balance: envelopes are unaccounted for.",
-        meaning="Received is not stored + duplicate + refused + quarantined + abandoned + in "
-        "flight, for minutes. This is promise P6, and a defect of the software: envelopes may be "
-        "lost, or doubled in the counts.",
+        summary="Envelopes that ingest received have no outcome.",
+        meaning="For minutes, received has differed from stored + duplicate + refused + "
+        "quarantined + abandoned + in flight. This breaks promise P6 and is a defect of"
+        " the software: envelopes may be lost, or counted twice.",
         look=(
             "Which process: the `instance` label.",
             "Since when: the panel *Unaccounted for* of the Pipeline dashboard.",
-            "Whether spools grow: gateways keep what no receipt has settled, so that what was "
-            "lost between is sent again.",
+            "Whether spools grow: gateways keep envelopes without a receipt, so that lost "
+            "ones are sent again.",
         ),
-        mend=(
-            "Keep the process's log and its `/metrics`, then restart it: unacknowledged envelopes "
-            "come again.",
-            "Report it, with both. Do not purge spools.",
+        remedy=(
+            "Save the log of the process and its `/metrics`, then restart it: envelopes "
+            "without an acknowledgement are delivered again.",
+            "Report the defect with both files. Do not purge spools.",
         ),
         fires=World({**_BOOKS, _RECEIVED: "7+96x30"}, 20, {"instance": "a"}),
         quiet=World({**_BOOKS, _RECEIVED: "4+96x30"}, 20),
@@ -75,17 +75,17 @@ ALERTS: Final = (
         hold="5m",
         severity=Severity.CRITICAL,
         summary="Gateways measure, and nothing is stored.",
-        meaning="At least one gateway on-line holds a lease in force, and not one envelope was "
-        "stored for a quarter of an hour.",
+        meaning="At least one on-line gateway has a lease in force, and no envelope was stored "
+        "for a quarter of an hour.",
         look=(
             "*Connected* on the Pipeline dashboard: broker, database, permissions.",
-            "*Observations refused, by reason*: is all refused, and for what?",
-            "*Appended and settled* on the Fleet dashboard: do gateways append at all?",
+            "*Observations refused, by reason*: is everything refused, and why?",
+            "*Appended and settled* on the Fleet dashboard: do gateways append anything?",
         ),
-        mend=(
-            "Away from the database: see VitalVeilFlushesRetried.",
-            "All refused: see VitalVeilRefusalsRising.",
-            "Gateways append nothing: their sensors are off, or their recorded source is gone.",
+        remedy=(
+            "Ingest is not connected to the database: see VitalVeilFlushesRetried.",
+            "Everything is refused: see VitalVeilRefusalsRising.",
+            "Gateways append nothing: their sensors are off, or their recorded source is missing.",
         ),
         fires=World(
             {
@@ -118,7 +118,7 @@ ALERTS: Final = (
             "worked off.",
             "*Flush and COPY, p99*: seconds mean locks or a slow disk.",
         ),
-        mend=(
+        remedy=(
             "A backlog: wait. Fresh readings are sent first.",
             "A slow database: look for long transactions, a full disk, autovacuum on the ledger.",
             "Ingest at the limit of one core: add workers (docs/howto/scale-out.md).",
@@ -155,7 +155,7 @@ ALERTS: Final = (
             "*Epoch: known, and true* on the Privacy dashboard.",
             "A pooler in transaction mode between ingest and the database.",
         ),
-        mend=(
+        remedy=(
             "Let ingest reach the database directly, not through a pooler in transaction mode.",
             "Restart the process if it does not come back by itself.",
         ),
@@ -181,24 +181,25 @@ ALERTS: Final = (
         expr=f"sum by (reason) (increase({_I}quarantined_envelopes_total[1h])) > 0",
         severity=Severity.WARNING,
         summary="Envelopes go into quarantine.",
-        meaning="bad_seal: no key of ours opens them, which is what a key rotated too early looks "
-        "like, or a forgery; gateways keep what they sent. conflict: an identity came again with "
-        "other bytes, which no agent of ours does. poison: the database cannot write them, which "
-        "is a defect.",
+        meaning="bad_seal: no key of ingest opens them; either the key was rotated too early, "
+        "or they are forged. Gateways keep what they sent. conflict: a sequence arrived"
+        " again with other bytes, which our agents never send. poison: the database "
+        "cannot write them, which is a defect.",
         look=(
             "The `reason`.",
             "*Quarantine* on the Privacy dashboard: how many, and when they expire.",
             "bad_seal: was ingest's key rotated lately?",
         ),
-        mend=(
-            "bad_seal: name the previous key in `keys.previous_key_file` until every gateway has "
-            "restarted (docs/howto/rotate-keys.md). Gateways send again what is in quarantine; "
-            "`vitalveil ingest quarantine reopen` stores it at once.",
-            "bad_seal, and no key was changed: somebody publishes for a gateway. It spoils "
-            "nothing. Look at who can write to the broker.",
-            "conflict: a gateway was cloned, or its spool was restored from a copy: "
-            "enrol it anew.",
-            "poison: report it; once it is mended, reopen it likewise.",
+        remedy=(
+            "bad_seal: name the previous key in `keys.previous_key_file` until every "
+            "gateway has restarted (docs/howto/rotate-keys.md). Gateways send again what is"
+            " in quarantine; `vitalveil ingest quarantine reopen` stores it immediately.",
+            "bad_seal, although no key was changed: someone publishes in the name of a "
+            "gateway. No data is affected. Find out who can write to the broker.",
+            "conflict: a gateway was cloned, or its spool was restored from a copy. Enrol "
+            "it again.",
+            "poison: report the defect; when it is repaired, reopen the quarantine in the "
+            "same way.",
         ),
         fires=World(
             {f'{_I}quarantined_envelopes_total{{reason="bad_seal"}}': "0x20 3x20"},
@@ -214,16 +215,20 @@ ALERTS: Final = (
         hold="15m",
         severity=Severity.WARNING,
         summary="More than 5 % of all observations are refused for one reason.",
-        meaning="Refused observations are not kept, and gateways forget them. A share that large "
-        "is seldom a person's wish and mostly a mistake: a policy that edge and ingest know in "
-        "different versions, clocks that are off, leases that are not renewed.",
+        meaning="Refused observations are not kept, and gateways delete them. A share this "
+        "large is seldom a person's wish and mostly a mistake: versions of a policy "
+        "that differ between gateway and ingest, clocks that are wrong, leases that are"
+        " not renewed.",
         look=(
             "The `reason`; docs/metrics.md says what each means.",
             "lease_expired, outside_period: is trust up, and does it reach the broker?",
             "from_the_future, too_old: the gateways' clocks.",
             "policy_exceeded: a policy changed, and gateways hold an older lease.",
         ),
-        mend=("Mend what the reason names. What was refused is gone: it was not permitted.",),
+        remedy=(
+            "Repair what the reason names. Refused observations are gone, because they were"
+            " not permitted.",
+        ),
         fires=World(
             {
                 f'{_I}refused_observations_total{{reason="lease_expired"}}': "0+10x60",
@@ -248,24 +253,24 @@ ALERTS: Final = (
         expr="sum by (reason) (increase("
         f'{_I}refused_envelopes_total{{reason=~"{_STRANGE}"}}[15m])) > 0',
         severity=Severity.WARNING,
-        summary="Envelopes come from somebody who may not send, or are none.",
-        meaning="The broker let somebody publish whom the vault does not know or has revoked, or "
-        "whose certificate is over, or let an agent publish where it may not; or a gateway sends "
-        "what is no envelope. None of it is stored.",
+        summary="Envelopes arrive that are not valid, or from senders without permission.",
+        meaning="The broker accepted a client that the vault does not know or has revoked, or "
+        "whose certificate has ended; or it let an agent publish to a topic of another "
+        "one; or a gateway sends something that is not an envelope. None of it is "
+        "stored.",
         look=(
             "unknown_agent: was a database restored that is older than the last enrolment?",
-            "agent_revoked: the broker has not cut a gateway off, or lets it in again.",
-            "agent_expired: a gateway is connected whose certificate is over; what it holds is "
-            "stored once it is renewed.",
+            "agent_revoked: the broker has not disconnected a gateway, or accepts it again.",
+            "agent_expired: a gateway is connected whose certificate has ended; its data "
+            "are stored when it is renewed.",
             "wrong_topic: is the broker's ACL the one of deploy/mosquitto/acl?",
-            "The broker's log.",
+            "The log of the broker.",
         ),
-        mend=(
+        remedy=(
             "Run `vitalveil doctor`: it checks the broker's ACL and its certificates.",
-            "A gateway that was revoked and still sends: does the broker read the "
-            "revocation list?",
-            "One whose certificate is over: `vitalveil trust pki issue-agent`, and why did it not "
-            "renew by itself?",
+            "A revoked gateway still sends: does the broker read the revocation list?",
+            "A certificate has ended: issue a new one with `vitalveil trust pki "
+            "issue-agent`, and find out why the gateway did not renew it.",
         ),
         fires=World(
             {f'{_I}refused_envelopes_total{{reason="wrong_topic"}}': "0x10 2x20"},
@@ -279,14 +284,15 @@ ALERTS: Final = (
         expr=f"sum by (instance, job) (increase({_I}flush_retries_total[5m])) > 3",
         hold="5m",
         severity=Severity.CRITICAL,
-        summary="The database does not take what ingest has.",
-        meaning="Transactions fail and are tried again, for minutes. Nothing is lost: the "
-        "acknowledgements wait, the broker queues, gateways keep. But nothing is stored either.",
+        summary="The database does not accept what ingest writes.",
+        meaning="Transactions have failed and been repeated for minutes. Nothing is lost: "
+        "acknowledgements wait, the broker queues, gateways keep their envelopes. But "
+        "nothing is stored.",
         look=(
-            "The log: `flush_retried` names the cause from a closed list.",
-            "The database: is it up, is its disk full, is it a replica after a fail-over?",
+            "The log: `flush_retried` gives the cause from a closed list.",
+            "The database: does it run, is its disk full, is it a replica after a fail-over?",
         ),
-        mend=("Free the disk, or bring the server back. Ingest goes on by itself.",),
+        remedy=("Free the disk, or start the server. Ingest continues without a restart.",),
         fires=World(
             {f'{_I}flush_retries_total{{instance="a",job="i"}}': "0+4x30"},
             20,
@@ -300,20 +306,22 @@ ALERTS: Final = (
         severity=Severity.CRITICAL,
         summary="Two agents seem to send under the identity of one gateway.",
         meaning="Two spools of one gateway advanced in turns, three times within an hour. One "
-        "agent never does that: it never goes back to a spool that it left. Its certificate and "
-        "keys are on two machines: a copied card, or a spare that was given the same bundle. "
-        "Both are stored, as far as the handles of that gateway go.",
+        "agent never does that, because it does not return to a spool that it has left."
+        " The certificate and keys are on two machines: a copied card, or a spare with "
+        "the same bundle. The data of both are stored, as far as the handles of that "
+        "gateway permit.",
         look=(
-            "Which gateway, as an administrator of the telemetry database: `SELECT agent FROM "
-            "vv.envelopes WHERE stored_at > now() - interval '2 hours' GROUP BY agent HAVING "
-            "count(DISTINCT spool_id) > 1`.",
-            "At the gateway: it loses its connection again and again, because the broker keeps "
+            "Which gateway, as an administrator of the telemetry database: `SELECT agent "
+            "FROM vv.envelopes WHERE stored_at > now() - interval '2 hours' GROUP BY agent "
+            "HAVING count(DISTINCT spool_id) > 1`.",
+            "At the gateway: its connection is lost repeatedly, because the broker keeps "
             "one of the two at a time.",
             "`vitalveil trust agent list`: `signs_of_a_clone` of the same gateway.",
         ),
-        mend=(
+        remedy=(
             "Revoke it, and enrol the gateway again: `vitalveil trust pki revoke`.",
-            "If the other one is a spare of your own: stop it, and enrol it as a gateway.",
+            "If the second machine is a spare of your own: stop it, and enrol it as a "
+            "gateway of its own.",
         ),
         fires=World(
             {f'{_I}clone_signs_total{{sign="spools_in_turns"}}': "0x5 1x20"},

@@ -1,4 +1,4 @@
-"""Alerts of the database, the certificates and the clocks."""
+"""Alerts on databases, certificates and clocks."""
 
 from typing import Final
 
@@ -16,18 +16,19 @@ ALERTS: Final = (
         hold="30m",
         severity=Severity.WARNING,
         summary="The telemetry database is nearly full, or will be in 4 days.",
-        meaning="Against `watch.database_capacity_bytes` of ingest's settings. A database whose "
-        "disk is full stops, and everything waits. The write-ahead log and the vault are not "
-        "counted: watch the disk itself besides.",
+        meaning="The size is compared with `watch.database_capacity_bytes` of ingest's "
+        "settings. A database with a full disk stops, and everything waits. The "
+        "write-ahead log and the vault are not included: watch the disk as well.",
         look=(
             "*Size, and in a week* and *Stores* on the Database dashboard.",
             "Does retention run? Is compression on (TimescaleDB under its own licence)?",
         ),
-        mend=(
+        remedy=(
             "Enlarge the disk, then the setting.",
             "Shorten the retention of raw observations in the policy, if the purpose allows it.",
-            "Full already: make room (never in `pg_wal`), and start the server if it ended. "
-            "Ingest goes on by itself, and gateways send what they kept.",
+            "If the disk is full already: make room (never in `pg_wal`), and start the "
+            "server if it has stopped. Ingest continues without a restart, and gateways "
+            "send what they kept.",
         ),
         fires=World(
             {
@@ -49,11 +50,11 @@ ALERTS: Final = (
         expr=f"absent({_I}database_bytes)",
         hold="10m",
         severity=Severity.WARNING,
-        summary="Nobody sees how large the telemetry database is.",
-        meaning="Ingest looks at its database beside its work. It could not for 10 minutes, or is "
-        "not scraped: the alerts that need these numbers are blind.",
+        summary="The size of the telemetry database is not measured.",
+        meaning="Ingest measures its database in the background. It could not do so for 10 "
+        "minutes, or is not scraped: alerts on the size cannot fire.",
         look=("The log: `watch_failed` names the error.",),
-        mend=("Run `vitalveil doctor`: it says which grant or connection is missing.",),
+        remedy=("Run `vitalveil doctor`: it names the grant or connection that is missing.",),
         fires=World({}, 15),
         quiet=World({f"{_I}database_bytes": "1x20"}, 15),
     ),
@@ -62,14 +63,15 @@ ALERTS: Final = (
         expr=f"min by (of, job) ({_I}certificate_end_timestamp_seconds"
         f" or {_T}certificate_end_timestamp_seconds) - time() < 14 * 86400",
         severity=Severity.CRITICAL,
-        summary="A certificate of ours ends within 14 days.",
-        meaning="`of` says which: `client` is the one that the process shows to the broker, `ca` "
-        "is the authority of everybody. When it ends, nobody connects.",
+        summary="A certificate of the system ends within 14 days.",
+        meaning="`of` tells which: `client` is the certificate that the process shows to the "
+        "broker, `ca` is the authority of all certificates. When it ends, connections "
+        "are refused.",
         look=(
-            "`vitalveil doctor --all` lists every certificate and its end: the broker's too, "
-            "which no program of ours holds and no alert sees.",
+            "`vitalveil doctor --all` lists every certificate with its end, also that of "
+            "the broker, which no metric covers.",
         ),
-        mend=(
+        remedy=(
             "client: `vitalveil trust pki init` issues the services' certificates; they are read "
             "before the next connection.",
             "ca: a new authority must reach every gateway before the old one ends: "
@@ -90,10 +92,10 @@ ALERTS: Final = (
         hold="1d",
         severity=Severity.WARNING,
         summary="Certificates of gateways end within 30 days and are not renewed.",
-        meaning="A gateway renews its certificate by itself long before. One that has not, for a "
-        "day, does not reach trust, or is gone.",
+        meaning="A gateway renews its certificate long before its end. A gateway that has not "
+        "done so for a day does not reach trust, or is out of use.",
         look=("Which gateways are off-line: the broker's retained states.",),
-        mend=("Enrol the gateway again, or revoke it if nobody uses it.",),
+        remedy=("Enrol the gateway again, or revoke it if it is out of use.",),
         fires=World({f"{_T}ending_certificates": "2x1500"}, 1450),
         quiet=World({f"{_T}ending_certificates": "2x700 0x800"}, 1450),
     ),
@@ -103,10 +105,11 @@ ALERTS: Final = (
         hold="5m",
         severity=Severity.CRITICAL,
         summary="The clocks of ingest and of its database differ by more than 2 s.",
-        meaning="Consent is a matter of time: a row must have been permitted when it was "
-        "measured. Clocks that differ refuse what is right, or judge a withdrawal late.",
+        meaning="Consent depends on time: a row must have been permitted when it was measured. "
+        "With clocks that differ, permitted rows are refused, or a withdrawal is "
+        "applied late.",
         look=("`timedatectl` on both machines.",),
-        mend=("Let NTP run on both.",),
+        remedy=("Run NTP on both machines.",),
         fires=World({f'{_I}clock_offset_seconds{{instance="a"}}': "-7x20"}, 10, {"instance": "a"}),
         quiet=World({f'{_I}clock_offset_seconds{{instance="a"}}': "0.4x20"}, 10),
     ),

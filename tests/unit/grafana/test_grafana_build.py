@@ -174,5 +174,5 @@ def test_every_alert_has_a_runbook_and_names_nobody() -> None:
         page = (ROOT / alert.runbook).read_text()
         assert alert.summary in page
         assert alert.look
-        assert alert.mend
+        assert alert.remedy
         assert "{{" not in alert.summary
