@@ -25,14 +25,15 @@ from trust.decisions.leases import Term
 from trust.domain.lease_keys import is_lease_key, public_key
 from trust.domain.units import Cause, Failure, UnitKind, Work, gateway
 from trust.errors import LeaseTooLarge
-from trust.integrity.witness import Chain, Witness
 from trust.ports import Clock, Keys, SealedLease
 from trust.reconcile.planner import GatewayPlan, Planner, to_change, without_lease
+from trust.reconcile.ports import PermissionStore, RecordWitness
 from trust.reconcile.reconciled import Reconciled, together
-from trust.telemetry.permissions import Change, Telemetry, WrittenPermissions
+from trust.telemetry.permissions import Change, WrittenPermissions
 from trust.vault.isolation import attempt, attempt_within
 from trust.vault.protocols import Records, Vault
 from trust.vault.records.agents import Agent
+from trust.vault.records.decisions import Chain
 from trust.vault.records.handles import Handle
 from wire import lease as wire_lease
 
@@ -77,10 +78,10 @@ class UnguardedReconciler:
     def __init__(  # noqa: PLR0913 - it stands between both databases and all keys
         self,
         vault: Vault,
-        telemetry: Telemetry,
+        telemetry: PermissionStore,
         keys: Keys,
         *,
-        witness: Witness,
+        witness: RecordWitness,
         controller: str,
         lease: LeaseSettings,
         clock: Clock,

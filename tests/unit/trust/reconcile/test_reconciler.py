@@ -1,0 +1,413 @@
+"""Reconciling without a server: what is cut off is done again, and one fault costs one unit."""
+
+import datetime as dt
+import secrets
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.fakes.telemetry import MemoryPermissions, MemoryWitness, row_refused
+from tests.fakes.vault.vault import MemoryVault
+from tests.support.vault_rows import PURPOSE, add_agent, add_handle, add_subject, decide
+from trust.config import LeaseSettings
+from trust.decisions.decisions import State
+from trust.domain.units import Cause, Unit, UnitKind, Work, gateway
+from trust.errors import TelemetryUnavailable
+from trust.keys import file_keys
+from trust.keys.file_keys import FileKeys
+from trust.reconcile.reconciler import UnguardedReconciler
+from trust.telemetry.permissions import Change
+
+_T0 = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
+_TTL_S = 3600.0
+
+
+def _new_lease_key() -> bytes:
+    return X25519PrivateKey.generate().public_key().public_bytes_raw()
+
+
+class Killed(BaseException):
+    """The process ended at this instruction."""
+
+
+class Clinic:
+    """A vault, permissions and a reconciler in one process, with a clock that the test turns."""
+
+    def __init__(self, keys: FileKeys) -> None:
+        self.at = _T0
+        self.vault = MemoryVault(keys, self.now)
+        self.telemetry = MemoryPermissions(self.now)
+        self.witness = MemoryWitness()
+        self.reconciler = UnguardedReconciler(
+            self.vault,
+            self.telemetry,
+            keys,
+            witness=self.witness,
+            controller="clinic.example",
+            lease=LeaseSettings(ttl_s=_TTL_S),
+            clock=self.now,
+        )
+
+    def now(self) -> dt.datetime:
+        """Return the time of this test."""
+        return self.at
+
+    def wait(self, **parts: float) -> None:
+        """Turn the clock on."""
+        self.at += dt.timedelta(**parts)
+
+    def enrol(self, *, lease_key: bytes | None = None) -> str:
+        """Add a gateway that reads sealed leases."""
+        with self.vault.transaction() as records:
+            return add_agent(records, lease_key=lease_key or _new_lease_key())
+
+    def accept(self, agent: str) -> tuple[UUID, bytes]:
+        """Have a new person accept at *agent*; return them and their handle."""
+        with self.vault.transaction() as records:
+            subject = add_subject(records)
+            handle = add_handle(records, decide(records, subject, at=self.at), agent)
+            records.leases.mark_stale([agent])
+        return subject, handle.handle
+
+    def withdraw(self, subject: UUID) -> None:
+        """Record a withdrawal, and no more."""
+        with self.vault.transaction() as records:
+            agents = records.handles.agents_of(subject, PURPOSE)
+            decide(records, subject, State.WITHDRAWN, at=self.at)
+            records.handles.end(subject, PURPOSE)
+            records.leases.mark_stale(agents)
+
+    def unfinished(self) -> list[str]:
+        """Return what the daemon finds a second later."""
+        self.wait(seconds=1)
+        return self.reconciler.unfinished(older_than=dt.timedelta(0), limit=100)
+
+    def set_aside(self) -> dict[str, set[Cause]]:
+        """Return the causes that are kept, by gateway."""
+        with self.vault.transaction() as records:
+            rows = records.set_aside.all(limit=100)
+        found: dict[str, set[Cause]] = {}
+        for row in rows:
+            found.setdefault(row.stands_in, set()).add(row.failure.cause)
+        return found
+
+    def lease_versions(self) -> dict[str, int]:
+        """Return the version of each lease that waits for the broker."""
+        with self.vault.transaction() as records:
+            return {one.agent: one.version for one in records.leases.unpublished(limit=100)}
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> FileKeys:
+    """Keys of trust."""
+    folder: Path = tmp_path_factory.mktemp("trust") / "keys"
+    file_keys.create(folder)
+    return FileKeys(folder)
+
+
+@pytest.fixture
+def clinic(keys: FileKeys) -> Clinic:
+    """An empty clinic."""
+    return Clinic(keys)
+
+
+def test_what_was_decided_is_permitted_and_leased(clinic: Clinic) -> None:
+    """Reconciled, telemetry permits the handle, a lease waits, and nothing is left to do."""
+    agent = clinic.enrol()
+    _, handle = clinic.accept(agent)
+    assert clinic.unfinished() == [agent]
+
+    done = clinic.reconciler.reconcile([agent])
+
+    assert clinic.telemetry.handles_of(agent) == {handle}
+    assert clinic.lease_versions() == done.versions == {agent: 1}
+    assert clinic.unfinished() == []
+
+
+def test_what_is_up_to_date_is_not_written_again(clinic: Clinic) -> None:
+    """Reconciling twice writes once, until the lease is due."""
+    agent = clinic.enrol()
+    clinic.accept(agent)
+    clinic.reconciler.reconcile([agent])
+    writes: list[Sequence[Change]] = []
+    clinic.telemetry.before_write = writes.append
+
+    clinic.reconciler.reconcile([agent])
+    assert writes == []
+
+    clinic.wait(seconds=_TTL_S)
+    assert clinic.unfinished() == [agent]
+    assert clinic.reconciler.reconcile([agent]).versions == {agent: 2}
+    assert len(writes) == 1
+
+
+# Cut off
+
+
+def _before_write(clinic: Clinic, die: Callable[..., None]) -> None:
+    clinic.telemetry.before_write = die
+
+
+def _after_write(clinic: Clinic, die: Callable[..., None]) -> None:
+    clinic.telemetry.after_write = die
+
+
+def _before_commit(clinic: Clinic, die: Callable[..., None]) -> None:
+    clinic.vault.before_commit = die
+
+
+@pytest.mark.parametrize("cut", [_before_write, _after_write, _before_commit])
+@pytest.mark.parametrize("is_withdrawn", [False, True])
+def test_what_was_cut_off_is_found_again(
+    clinic: Clinic, cut: Callable[[Clinic, Callable[..., None]], None], *, is_withdrawn: bool
+) -> None:
+    """Killed at any step, `applied < wanted` is found again, and then done as if never cut off."""
+    agent = clinic.enrol()
+    subject, handle = clinic.accept(agent)
+    if is_withdrawn:
+        clinic.reconciler.reconcile([agent])
+        clinic.withdraw(subject)
+
+    def die(*_: object) -> None:
+        clinic.telemetry.before_write = lambda changes: None
+        clinic.telemetry.after_write = clinic.vault.before_commit = lambda: None
+        raise Killed
+
+    version_before = clinic.telemetry.versions.get(agent, 0)
+    cut(clinic, die)
+    with pytest.raises(Killed):
+        clinic.reconciler.reconcile([agent])
+
+    assert clinic.unfinished() == [agent]
+    clinic.reconciler.reconcile([agent])
+    assert clinic.unfinished() == []
+    assert clinic.telemetry.handles_of(agent) == (set() if is_withdrawn else {handle})
+    # A version that telemetry gave and the vault never saw is not given again.
+    assert clinic.lease_versions()[agent] == clinic.telemetry.versions[agent] > version_before
+
+
+def test_a_server_that_is_away_leaves_everything_to_do(clinic: Clinic) -> None:
+    """Telemetry that cannot be reached is no gateway's fault: none is set aside."""
+    agents = [clinic.enrol(), clinic.enrol()]
+    for agent in agents:
+        clinic.accept(agent)
+    clinic.telemetry.refused = {agents[0]: TelemetryUnavailable("no connection")}
+
+    with pytest.raises(TelemetryUnavailable):
+        clinic.reconciler.reconcile(agents)
+
+    assert clinic.set_aside() == {}
+    assert clinic.unfinished() == agents
+
+
+# Older and newer truth
+
+
+def test_telemetry_is_written_while_the_gateway_is_locked(clinic: Clinic) -> None:
+    """No other transaction changes the gateway between reading the vault and writing telemetry."""
+    agent = clinic.enrol()
+    clinic.accept(agent)
+    tried: list[str] = []
+
+    def decide_meanwhile(_: Sequence[Change]) -> None:
+        tried.append(agent)
+        with pytest.raises(RuntimeError, match="a transaction is open"):
+            clinic.accept(agent)
+
+    clinic.telemetry.before_write = decide_meanwhile
+    clinic.reconciler.reconcile([agent])
+
+    assert tried == [agent]
+
+
+def test_a_change_that_is_wanted_later_is_not_taken_for_done(clinic: Clinic) -> None:
+    """Applied is the change that was read, so a decision after it is found again."""
+    agent = clinic.enrol()
+    clinic.accept(agent)
+    clinic.reconciler.reconcile([agent])
+    subject, _ = clinic.accept(agent)
+    clinic.withdraw(subject)
+
+    with clinic.vault.transaction() as records:
+        (found,) = records.agents.lock([agent])
+    assert found.wanted - found.applied == 2
+    assert clinic.unfinished() == [agent]
+
+
+def test_a_vault_that_went_back_issues_no_version_again(clinic: Clinic) -> None:
+    """After a restore of the vault the next lease is above every one that telemetry knows."""
+    agent = clinic.enrol()
+    clinic.accept(agent)
+    backup = clinic.vault.tables
+    for _ in range(3):
+        clinic.reconciler.reconcile([agent], renew=True)
+    clinic.vault.tables = backup
+
+    assert clinic.reconciler.reconcile([agent]).versions == {agent: 4}
+
+
+_ACTS = st.lists(
+    st.sampled_from(["accept", "withdraw", "reconcile", "killed before", "killed after"]),
+    max_size=12,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(acts=_ACTS)
+def test_no_older_truth_is_written_after_a_newer_one(acts: list[str], keys: FileKeys) -> None:
+    """Whatever is decided and cut off, each write is what the vault says at that moment."""
+    clinic = Clinic(keys)
+    agent = clinic.enrol()
+    people: list[tuple[UUID, bytes]] = []
+    allowed: set[bytes] = set()
+    versions = [0]
+
+    def compare(changes: Sequence[Change]) -> None:
+        (change,) = changes
+        assert {permission.handle for permission in change.permissions} == allowed
+
+    def die() -> None:
+        raise Killed
+
+    clinic.telemetry.before_write = compare
+    for act in [*acts, "reconcile"]:
+        clinic.wait(seconds=1)
+        if act == "accept":
+            people.append(clinic.accept(agent))
+            allowed.add(people[-1][1])
+        elif act == "withdraw" and people:
+            subject, handle = people.pop()
+            clinic.withdraw(subject)
+            allowed.remove(handle)
+        elif act == "reconcile":
+            clinic.reconciler.reconcile([agent])
+            assert clinic.telemetry.handles_of(agent) == allowed
+        elif act.startswith("killed"):
+            clinic.vault.before_commit = (
+                die if act == "killed before" else clinic.vault.before_commit
+            )
+            clinic.telemetry.after_write = die if act == "killed after" else lambda: None
+            try:
+                clinic.reconciler.reconcile([agent])
+            except Killed:
+                pass
+            clinic.vault.before_commit = clinic.telemetry.after_write = lambda: None
+        versions.append(clinic.telemetry.versions.get(agent, 0))
+
+    assert versions == sorted(versions)
+    assert clinic.unfinished() == []
+
+
+# One fault, one unit
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        (row_refused(), Cause.ROW_REFUSED),
+        (RuntimeError("unforeseen"), Cause.UNFORESEEN),
+        (LookupError("unforeseen"), Cause.UNFORESEEN),
+    ],
+)
+def test_a_gateway_that_cannot_be_written_costs_only_itself(
+    clinic: Clinic, error: Exception, cause: Cause
+) -> None:
+    """All others get what was decided; it alone is set aside, and told to be left."""
+    agents = [clinic.enrol() for _ in range(3)]
+    handles = {agent: clinic.accept(agent)[1] for agent in agents}
+    faulty = agents[1]
+    clinic.telemetry.refused = {faulty: error}
+
+    done = clinic.reconciler.attempt(agents)
+
+    assert done.left == {faulty}
+    assert clinic.set_aside() == {faulty: {cause}}
+    for agent in (agents[0], agents[2]):
+        assert clinic.telemetry.handles_of(agent) == {handles[agent]}
+    assert clinic.lease_versions().keys() == {agents[0], agents[2]}
+
+
+def test_a_gateway_that_failed_waits_and_is_tried_again(clinic: Clinic) -> None:
+    """It is found again after its wait, and well once its fault is gone."""
+    agent = clinic.enrol()
+    _, handle = clinic.accept(agent)
+    clinic.telemetry.refused = {agent: row_refused()}
+    clinic.reconciler.attempt([agent])
+    assert clinic.unfinished() == []
+
+    clinic.wait(minutes=5)
+    assert clinic.unfinished() == [agent]
+    clinic.telemetry.refused = {}
+    assert clinic.reconciler.attempt([agent]).failures == {}
+    assert clinic.telemetry.handles_of(agent) == {handle}
+    assert clinic.set_aside() == {}
+
+
+def test_a_key_that_is_none_costs_its_gateway_the_lease_alone(clinic: Clinic) -> None:
+    """Nothing can be sealed to that gateway; its permissions and all other leases are written."""
+    faulty, well = clinic.enrol(lease_key=bytes(32)), clinic.enrol()
+    handles = {agent: clinic.accept(agent)[1] for agent in (faulty, well)}
+
+    done = clinic.reconciler.attempt([faulty, well])
+
+    assert clinic.set_aside() == {faulty: {Cause.LEASE_KEY}}
+    assert done.left == set()
+    assert clinic.lease_versions().keys() == {well}
+    for agent, handle in handles.items():
+        assert clinic.telemetry.handles_of(agent) == {handle}
+
+
+def test_a_damaged_person_keeps_what_they_had_and_costs_nobody_else(clinic: Clinic) -> None:
+    """Held is neither widened nor ended; the other people of the gateway get what was decided."""
+    agent = clinic.enrol()
+    damaged, first = clinic.accept(agent)
+    clinic.reconciler.reconcile([agent])
+    for row in clinic.vault.tables.decisions:
+        row.signature = secrets.token_bytes(64) if row.subject == damaged else row.signature
+    leaving, second = clinic.accept(agent)
+    _, third = clinic.accept(agent)
+    clinic.withdraw(leaving)
+
+    done = clinic.reconciler.attempt([agent])
+
+    (failure,) = done.failures[agent]
+    assert failure.unit == Unit(UnitKind.PERSON, str(damaged))
+    assert done.left == set()
+    assert clinic.telemetry.handles_of(agent) == {first, third}
+    assert second not in clinic.telemetry.handles_of(agent)
+
+
+def test_a_chain_that_lost_its_end_permits_nothing(clinic: Clinic) -> None:
+    """The witness knows of a withdrawal that the vault does not have any more."""
+    agent = clinic.enrol()
+    subject, _ = clinic.accept(agent)
+    _, other = clinic.accept(agent)
+    clinic.witness.lengths[subject, PURPOSE] = 2
+
+    clinic.reconciler.reconcile([agent])
+
+    assert clinic.telemetry.handles_of(agent) == {other}
+
+
+def test_an_exchanged_key_ends_what_its_gateway_may_send(clinic: Clinic) -> None:
+    """No lease is sealed to a key that replaced the one a gateway was first seen with."""
+    agent, well = clinic.enrol(), clinic.enrol()
+    for one in (agent, well):
+        clinic.accept(one)
+    clinic.reconciler.reconcile([agent, well])
+    clinic.vault.tables.agents[agent].lease_key = _new_lease_key()
+    with clinic.vault.transaction() as records:
+        records.leases.mark_stale([agent, well])
+
+    done = clinic.reconciler.attempt([agent, well])
+
+    assert [f.cause for f in done.failures[agent]] == [Cause.REGISTRATION]
+    assert done.versions.keys() == {well}
+    with clinic.vault.transaction() as records:
+        failed = records.set_aside.of_agents(Work.LEASE, [agent])
+    assert {f.unit for f in failed[agent]} == {gateway(agent)}
