@@ -1,8 +1,8 @@
 """
-The loop over the ports: take, process, append; and obey the lease.
+The main loop over the ports: take measurements, process them, append them; and obey the lease.
 
-One task measures, one keeps the uplink. Whatever touches the pipeline holds the turn, so that a
-lease never changes between the making of an envelope and its append.
+One task measures, one runs the uplink. Code that touches the pipeline holds the lock `_turn`, so
+that the lease never changes between the making of an envelope and its append.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ from wire.refusals import Refusal
 from wire.state import SpoolState, State
 
 _LOOK_EVERY_S: Final = 0.25
-"""How long the end of a lease may go unnoticed."""
+"""How long the end of a lease may go unnoticed, in seconds."""
 _RETRY_S: Final = 1.0
 _LEAVE_S: Final = 3.0
 
@@ -44,19 +44,19 @@ class Agent:
     The agent, over its ports.
 
     Args:
-        software: Our version, for the state.
+        software: The version of this software, for the state message.
 
-        agreement: What is shared with ingest: proves what the state says of the spool.
+        agreement: The keys shared with ingest: they prove what the state says about the spool.
 
         clock, sensors, spool: The ports.
 
-        pipeline, leases, keeper, uplink: What it does.
+        pipeline, leases, spool_writer, uplink: The parts that the loop drives.
 
-        service: Who watches over it.
+        service: The service manager, which restarts an agent that hangs.
 
-        metrics: Counts.
+        metrics: The counters of this agent.
 
-        undated_s: So long after its start it listens although nobody knows the time.
+        undated_s: How long after the start, in seconds, to listen while the time is unknown.
     """
 
     def __init__(  # noqa: PLR0913 - everything that it stands on, once
@@ -96,7 +96,7 @@ class Agent:
         """Whether a lease is in force."""
 
     def state(self, online: bool) -> State:
-        """Return what is said of this agent."""
+        """Return the state message of this agent."""
         stats = self._spool.stats()
         spool_id = self._spool.spool_id
         proof = wire_state.prove_floor(spool_id, stats.floor, self._agreement)
@@ -114,7 +114,7 @@ class Agent:
         )
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Measure until *stop*, then make durable what is in memory and publish what it can."""
+        """Measure until *stop*; then make memory durable, and publish for a moment."""
         await self._start()
         async with self._group as group:
             talking = group.create_task(self._uplink.run(self), name="uplink")
@@ -126,7 +126,7 @@ class Agent:
             await _end(talking)
 
     async def _start(self) -> None:
-        """Take up the lease that was held before, if there is one."""
+        """Adopt the lease that was in force before the start, if there is one."""
         try:
             self._leases.recall()
         except LeaseRefused as exc:
@@ -135,13 +135,13 @@ class Agent:
         if self._leases.held is not None:
             await self._adopt(self._leases.held)
         if not self._listening:
-            # Said even so: a sensor that was listened to before we died must stop.
+            # Even so: a sensor that was connected before a crash must be disconnected.
             await self._sensors.listen({})
 
     async def _round(self) -> None:
-        """Take what has come, and let it become what it may."""
+        """Take the measurements that have come, and process them."""
         if self._spool_writer.is_stuck:
-            # The disk refuses: what is not taken waits with the sensors.
+            # The disk fails. Measurements that are not taken wait with the sensors.
             measurements: Sequence[Measurement] = []
             await asyncio.sleep(_RETRY_S)
         else:
@@ -162,10 +162,10 @@ class Agent:
 
     async def _hold(self, measurements: Sequence[Measurement]) -> Sequence[Measurement]:
         """
-        Let *measurements*, and all that the sensors have for us, wait until the time is known.
+        Hold *measurements*, and everything that the sensors have, until the time is known.
 
-        Nothing that was stamped before may be offered after: it would be taken for dated. So on
-        return no sensor has any, and nothing else has run since that was so.
+        A measurement stamped before that must not be offered after it, because it would count as
+        dated. On return no sensor has any left, and no other task has run since.
         """
         while True:
             self._metrics.refused(Refusal.UNDATED, self._undated.hold(measurements))
@@ -174,7 +174,7 @@ class Agent:
                 return []
 
     def _note_the_time(self) -> None:
-        """Follow the machine's clock, and date what waited for that."""
+        """Follow the machine's clock; once it is known, date the measurements that waited."""
         was_dated, before_ms = self._clock.is_dated(), self._clock.now_ms()
         step_ms = self._clock.look()
         self._metrics.clock_dated.set(self._clock.is_dated())
@@ -200,7 +200,7 @@ class Agent:
         self._pipeline.tick(now_ms=now_ms, now=now)
 
     async def _look_at_the_time(self) -> None:
-        """Stop to listen when the lease has ended; begin when our clock reaches it."""
+        """Stop listening when the lease has ended; start when the clock reaches its beginning."""
         if self.may_measure != self._is_allowed():
             await self._listen()
             if not self.may_measure:
@@ -219,7 +219,7 @@ class Agent:
         return list(handles_by_sensor(held)) if held is not None and self._is_allowed() else []
 
     async def _listen(self) -> None:
-        """Listen to exactly the sensors that may be."""
+        """Listen to exactly the sensors that the lease allows now."""
         bound = self._bound()
         self.may_measure = self._is_allowed()
         if set(bound) != set(self._listening):
@@ -231,7 +231,7 @@ class Agent:
         self._uplink.announce()
 
     async def take_lease(self, sealed: bytes) -> None:
-        """Take over the lease *sealed*, if it is to be."""
+        """Open and verify the lease *sealed*, and adopt it if it is newer."""
         try:
             lease = self._leases.offer(sealed)
         except LeaseRefused as exc:
@@ -239,21 +239,21 @@ class Agent:
             _log.warning("lease_refused", error=describe(exc))
             return
         if lease is not None:
-            # A task of our own: whoever brings it is cancelled when the connection ends, and a
-            # lease that is held and half obeyed would never be brought again.
+            # A separate task: the caller is cancelled when the connection ends, and a lease that
+            # is accepted and only half obeyed would not be delivered again.
             await asyncio.shield(self._group.create_task(self._adopt(lease), name="adopt"))
 
     async def _adopt(self, lease: Lease) -> None:
-        """Obey *lease*: first stop to listen, then drop, keep it and purge."""
+        """Obey *lease*: stop sensors, drop measurements, save the lease, purge the spool."""
         self._clock.adopt(lease)
         bound = set(self._bound())
         if not bound.issuperset(self._listening):
-            # At once: what follows waits for the disk.
+            # First, because the steps below wait for the disk.
             self._listening = {s: n for s, n in self._listening.items() if s in bound}
             await self._sensors.listen(self._listening)
         async with self._turn:
             if lease is not self._leases.held:
-                return  # While we waited for our turn, a newer one came.
+                return  # A newer lease came while this one waited for the lock.
             self._drop(lease)
             self._metrics.took_lease(lease.version, lease.issued_at_ms, self._clock.now_ms())
             _log.info("lease_adopted", lease=lease.version, handles=len(lease.grants))
@@ -262,7 +262,7 @@ class Agent:
             await self._listen()
 
     def _drop(self, lease: Lease) -> None:
-        """Drop what is in memory of handles and quantities that *lease* does not name."""
+        """Drop from memory the handles and quantities that *lease* does not name."""
         marks = self._spool.marks(marks_of(lease))
         adopted = self._pipeline.adopt(lease, self._leases.past, marks, now=self._clock.now())
         dropped = self._spool_writer.obey({grant.handle for grant in lease.grants})
@@ -270,7 +270,7 @@ class Agent:
         self._metrics.refused(Refusal.WITHDRAWN, dropped + adopted.dropped)
 
     async def _flush(self) -> None:
-        """Make durable what is due, and now and then the marks alone."""
+        """Make durable what is due, and from time to time the checkpoints alone."""
         is_due = self._due_in_s() == 0
         if self._spool_writer.is_time:
             await self._spool_writer.tidy()
@@ -280,7 +280,7 @@ class Agent:
         await self._keep()
 
     async def _keep(self) -> None:
-        """Make durable what the keeper holds, and tell the sensors how far that reaches."""
+        """Make durable what the spool writer holds, and advance the cursors of the sensors."""
         cursors = await self._spool_writer.keep()
         for sensor in self._listening.keys() & cursors.keys():
             self._listening[sensor] = cursors[sensor]
@@ -290,7 +290,7 @@ class Agent:
         return self._pipeline.due_in_s(now_ms=self._clock.now_ms(), now=self._clock.now())
 
     async def _leave(self) -> None:
-        """Take what has come already, make it durable, and publish for a moment."""
+        """Take the measurements that have come, make them durable, publish for a moment."""
         self._is_leaving = True
         await self._sensors.listen({})
         async with self._turn:
@@ -307,7 +307,7 @@ class Agent:
 
 
 async def _end(task: asyncio.Task[None]) -> None:
-    """Give *task* a moment to end by itself."""
+    """Wait up to `_LEAVE_S` for *task* to end, then cancel it."""
     done, _ = await asyncio.wait([task], timeout=_LEAVE_S)
     if not done:
         task.cancel()

@@ -1,4 +1,4 @@
-"""The composition root: the one file that names concrete adapters."""
+"""The composition root: the only file that names concrete adapters."""
 
 import asyncio
 import contextlib
@@ -63,9 +63,9 @@ def run(settings: AgentSettings, *, read: Callable[[], AgentSettings] | None = N
     Run the agent until it is asked to stop; return the exit code.
 
     Args:
-        settings: What it is told.
+        settings: Of this run.
 
-        read: Reads the settings anew, when SIGHUP asks for that.
+        read: Reads the settings again, after SIGHUP.
 
     Raises:
         ConfigError: A setting is wrong.
@@ -99,7 +99,7 @@ def _locked(settings: AgentSettings) -> Iterator[None]:
             key="state_dir",
             source=str(settings.state_dir),
             problem=str(exc),
-            mend="Stop that one first, or give each a folder of its own.",
+            mend="Stop the other agent first, or give each agent a folder of its own.",
         ) from None
 
 
@@ -274,7 +274,7 @@ async def _open_spool(
             key="state_dir",
             source=str(settings.state_dir),
             problem=str(exc),
-            mend="See that this user may write there, and that the disk is sound and has room.",
+            mend="Check that this user may write there, and that the disk works and has room.",
         ) from None
     if spool.repair is not None:
         metrics.spool_damaged.inc()

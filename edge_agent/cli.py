@@ -1,4 +1,4 @@
-"""`vitalveil agent`: run the gateway, check its settings, look at its spool and around it."""
+"""`vitalveil agent`: run the gateway, check its settings, inspect its spool and its sensors."""
 
 import argparse
 import os
@@ -15,7 +15,7 @@ from runtime.errors import ConfigError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Do what *argv* asks; return the exit code."""
+    """Run the command in *argv*; return 0, 1 for a failure, or 2 for wrong settings."""
     arguments = _parser().parse_args(argv)
     try:
         return _do(arguments, os.environ)
@@ -28,42 +28,70 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="vitalveil agent", description="The gateway.")
+    parser = argparse.ArgumentParser(
+        prog="vitalveil agent", description="Run and inspect the gateway beside the sensors."
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     config = argparse.ArgumentParser(add_help=False)
     config.add_argument(
-        "--config", type=Path, help="TOML file; each key has a twin VITALVEIL_AGENT_..."
+        "--config",
+        type=Path,
+        help="settings, a TOML file; each key can also be set as VITALVEIL_AGENT_...",
     )
-    commands.add_parser("run", parents=[config], help="measure and publish until stopped")
+    commands.add_parser("run", parents=[config], help="read sensors and publish until stopped")
     commands.add_parser("check-config", parents=[config], help="read all settings and key files")
     _add_radio(commands)
     enrolment.add_to(commands, config)
-    spool = commands.add_parser("spool", help="look at the spool, beside a running agent or not")
+    spool = commands.add_parser("spool", help="inspect the spool, also while the agent runs")
     views = spool.add_subparsers(dest="view", required=True, metavar="VIEW")
-    show = views.add_parser("show", parents=[config], help="how much is in it, and went through")
+    show = views.add_parser(
+        "show", parents=[config], help="show how much is stored and how much was sent"
+    )
     show.add_argument("--json", action="store_true", help="one JSON object")
-    views.add_parser("verify", parents=[config], help="hold it against all that must hold of it")
-    views.add_parser("purge", parents=[config], help="give up all that is unsent, for ever")
-    doctor = commands.add_parser("doctor", parents=[config], help="say how this gateway is")
+    views.add_parser("verify", parents=[config], help="check the spool for damage")
+    views.add_parser("purge", parents=[config], help="delete everything that is unsent, for ever")
+    doctor = commands.add_parser(
+        "doctor", parents=[config], help="check the health of this gateway"
+    )
     doctor.add_argument("--json", action="store_true", help="one JSON array")
-    erase = commands.add_parser("erase", parents=[config], help="leave nothing readable here")
-    erase.add_argument("--yes", action="store_true", help="mean it")
-    erase.add_argument("--keep-identity", action="store_true", help="but the TLS key")
+    erase = commands.add_parser(
+        "erase", parents=[config], help="erase the keys and everything that is stored here"
+    )
+    erase.add_argument("--yes", action="store_true", help="confirm; without it nothing is erased")
+    erase.add_argument(
+        "--keep-identity", action="store_true", help="keep the TLS key and certificate"
+    )
     return parser
 
 
 def _add_radio(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     radio = argparse.ArgumentParser(add_help=False)
-    radio.add_argument("--adapter", metavar="hciN", help="the first that is on, unless told")
-    scan = commands.add_parser("scan", parents=[radio], help="show the sensors in reach")
-    scan.add_argument("--all", action="store_true", help="also what could not be read")
-    scan.add_argument("--seconds", type=float, help="end by itself after so long")
-    pair = commands.add_parser("pair", parents=[radio], help="make a bond with one sensor")
+    radio.add_argument(
+        "--adapter",
+        metavar="hciN",
+        help="Bluetooth adapter; default: the first that is switched on",
+    )
+    scan = commands.add_parser("scan", parents=[radio], help="list the sensors in reach")
+    scan.add_argument(
+        "--all", action="store_true", help="also list devices that the agent cannot read"
+    )
+    scan.add_argument(
+        "--seconds", type=float, help="stop after this many seconds; default: at Ctrl-C"
+    )
+    pair = commands.add_parser("pair", parents=[radio], help="pair with one sensor")
     pair.add_argument("sensor", metavar="ADDRESS")
-    pair.add_argument("--window", type=float, default=120.0, help="how long to wait, in seconds")
-    pair.add_argument("--anew", action="store_true", help="forget an earlier bond first")
+    pair.add_argument(
+        "--window", type=float, default=120.0, help="how long to wait for the sensor, in seconds"
+    )
+    pair.add_argument(
+        "--anew",
+        action="store_true",
+        help="forget an earlier bond first, for a sensor that has lost it",
+    )
     passkey = pair.add_mutually_exclusive_group()
-    passkey.add_argument("--passkey-file", type=Path, help="holds the six digits; else asked for")
+    passkey.add_argument(
+        "--passkey-file", type=Path, help="a file with the six digits; default: ask for them"
+    )
     passkey.add_argument(
         "--no-passkey", action="store_true", help="for a sensor without a display"
     )
@@ -71,8 +99,8 @@ def _add_radio(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def _do(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     if arguments.command in ("scan", "pair"):
-        # Only now: nothing else of the command needs bleak and rich. And no settings: a gateway
-        # may be looked around from before it is enrolled.
+        # Imported here because no other command needs bleak and rich. Settings are not read: a
+        # scan must work before the gateway is enrolled.
         from edge_agent.bluetooth import cli as radio
 
         return radio.run(arguments)
@@ -87,7 +115,7 @@ def _do(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     chosen = read()
     if arguments.command not in ("run", "check-config"):
         return _look_after(arguments, chosen)
-    # Only now: looking at a spool needs neither aiomqtt nor the rest.
+    # Imported here because inspecting a spool needs neither aiomqtt nor the rest.
     from edge_agent import app
 
     if arguments.command == "check-config":

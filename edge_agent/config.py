@@ -19,9 +19,9 @@ class KeySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Files of keys, PEM, as trust writes them into the bundle."""
 
     trust_file: Path
-    """trust.pub: who signs leases."""
+    """trust.pub: the key that verifies leases."""
     ingest_file: Path
-    """ingest.pub: to whom envelopes are sealed."""
+    """ingest.pub: the key that envelopes are sealed for."""
     lease_file: Path
     """lease.key: opens leases; private, mode 0600."""
 
@@ -39,13 +39,13 @@ class BluetoothSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     longest_wait_s: Seconds = 15.0
     """Between attempts to connect."""
     give_up_after_s: Annotated[float, Meta(ge=60)] = 600.0
-    """Without any success: then this process leaves, to be started anew."""
+    """After this time without any success the process exits, so that it is restarted."""
     assume_local_clocks: bool = False
     """Take a clock that cannot be read for right, in this machine's zone; else its records are
     refused as undated."""
     set_clocks: bool = False
     """Set the clock of a meter that is off by a minute, to this machine's local time; and tell a
-    CGM sensor when its session began, if nobody has."""
+    CGM sensor when its session began, if the sensor does not know."""
     quirks_file: Path | None = None
     """How models of sensors depart from the specification: TOML, a table for each model number."""
 
@@ -85,7 +85,7 @@ class PublishSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SpoolSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How much is held when nobody fetches it."""
+    """How much the spool may hold while nothing can be sent."""
 
     max_bytes: SpoolBytes = 268_435_456
     max_age_s: Seconds = 1_209_600.0
@@ -95,15 +95,15 @@ class SpoolSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ClockSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """When to believe this machine's clock."""
+    """When to trust this machine's clock."""
 
     belief: Literal["always", "synchronised"] = "always"
     """`synchronised` for a machine whose clock does not survive a power cut."""
     marker: Path = Path("/run/systemd/timesync/synchronized")
-    """Is there once somebody has synchronised the clock in this boot."""
+    """A file that exists once the clock was synchronised since the last start."""
     undated_s: Annotated[float, Meta(ge=0, le=86_400)] = 3600.0
-    """So long after its start it listens to sensors although nobody knows the time. What they say
-    waits in memory until then."""
+    """How long after its start the agent listens to sensors while the time is unknown. Their
+    measurements wait in memory until it is known."""
 
 
 class EnrolmentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -115,7 +115,7 @@ class EnrolmentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
 
 
 class AgentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Everything that the agent is told."""
+    """All settings of the agent."""
 
     agent: AgentId
     state_dir: Path

@@ -2,28 +2,28 @@
 Errors of the edge agent.
 
 * EdgeAgentError
-    * SpoolError            (ours or the disk's: take no more measurements, try again)
-        * SpoolFull         (the disk's: the same, and an operator must make room)
-        * SpoolKeyChanged   (the operator's: refuse to start)
-        * StateInUse        (the same)
-    * BrokerError           (the network's: keep in the spool, connect again)
-    * DeskUnavailable       (the network's or trust's: try to enrol or renew again)
-    * DeskRefused           (the operator's: this token or certificate will never do)
-    * CredentialError       (the operator's: a key or certificate cannot be read or written)
-    * LeaseRefused          (trust's or a stranger's: keep what was in force before)
+    * SpoolError            (software or disk: take no more measurements, try again)
+        * SpoolFull         (disk: the same, and an operator must make room)
+        * SpoolKeyChanged   (operator: the agent refuses to start)
+        * StateInUse        (operator: the same)
+    * BrokerError           (network: keep envelopes in the spool, connect again)
+    * DeskUnavailable       (network or trust: try to enrol or renew again)
+    * DeskRefused           (operator: this token or certificate is rejected for good)
+    * CredentialError       (operator: a key or certificate cannot be read or written)
+    * LeaseRefused          (sender of the lease: the lease in force stays in force)
         * RolledBack
 
-A measurement that is not kept is no error but a `Reason`. No message holds a value, a handle or a
-sensor's address.
+A measurement that is not kept is not an error but a `wire.refusals.Refusal`. No message holds a
+value, a handle or the address of a sensor.
 """
 
 
 class EdgeAgentError(Exception):
-    """Something that the agent did not decide."""
+    """A failure of the agent or of something that it depends on."""
 
 
 class SpoolError(EdgeAgentError):
-    """The spool could not do what its port promises; what it held before, it holds."""
+    """The spool could not do what its port promises. What it held before is unchanged."""
 
     def __init__(self, what: str) -> None:
         super().__init__(f"the spool cannot {what}")
@@ -34,20 +34,20 @@ class SpoolFull(SpoolError):
 
 
 class SpoolKeyChanged(SpoolError):
-    """The spool was begun with another lease key, so that its tags fit no sensor and no handle."""
+    """The spool was made with another lease key: its tags match no sensor and no handle."""
 
     def __init__(self) -> None:
         super().__init__(
-            "be used with this lease key: it was begun with another."
-            " Bring that key back, or move the spool away to begin a new one"
+            "be used with this lease key, because it was made with another one."
+            " Restore that key, or move the spool away to start a new one"
         )
 
 
 class StateInUse(SpoolError):
-    """Another agent runs on the folder."""
+    """Another agent uses the folder."""
 
     def __init__(self) -> None:
-        super().__init__("be used: an agent is running on its folder")
+        super().__init__("be used, because another agent is running on its folder")
 
 
 class BrokerError(EdgeAgentError):
@@ -55,17 +55,19 @@ class BrokerError(EdgeAgentError):
 
 
 class DeskUnavailable(EdgeAgentError):
-    """Trust's enrolment desk cannot be reached, or cannot do its part now."""
+    """Trust's enrolment service cannot be reached, or cannot answer now."""
 
     def __init__(self, cause: str) -> None:
-        super().__init__(f"the enrolment desk did not do its part ({cause}). Try again")
+        super().__init__(
+            f"the enrolment service did not answer as it should ({cause}). Try again later"
+        )
 
 
 class DeskRefused(EdgeAgentError):
-    """Trust's enrolment desk refuses, or is not the one that it should be."""
+    """Trust's enrolment service rejects the request, or cannot be verified."""
 
     def __init__(self, problem: str) -> None:
-        super().__init__(f"not enrolled or renewed: {problem}")
+        super().__init__(f"this gateway was not enrolled or renewed: {problem}")
 
 
 class CredentialError(EdgeAgentError):
@@ -76,13 +78,15 @@ class CredentialError(EdgeAgentError):
 
 
 class LeaseRefused(EdgeAgentError):
-    """A lease was not taken over."""
+    """A lease was rejected. The one in force stays in force."""
 
 
 class RolledBack(LeaseRefused):
-    """The lease is older than the highest that was ever taken over here."""
+    """The lease is older than the newest one that this agent has ever accepted."""
 
     def __init__(self, *, version: int, highest: int) -> None:
-        super().__init__(f"lease version {version} is below {highest}")
+        super().__init__(
+            f"lease version {version} is older than version {highest}, which was accepted before"
+        )
         self.version = version
         self.highest = highest

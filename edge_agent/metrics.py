@@ -1,4 +1,4 @@
-"""What the agent counts. Labels come from closed enums: never a sensor, a handle or an agent."""
+"""The metrics of the agent. Labels come from closed enums, never from a sensor or a handle."""
 
 from collections.abc import Iterable
 
@@ -18,7 +18,7 @@ class Metrics:
     The metrics of one agent process.
 
     Args:
-        registry: Its own, so that several agents fit into one process.
+        registry: One for each agent, so that several fit into one process.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -87,7 +87,7 @@ class Metrics:
         )
 
     def decided(self, outcome: Outcome) -> None:
-        """Count a measurement, unless it is not known yet what becomes of it."""
+        """Count the outcome of a measurement, unless it is still pending."""
         if isinstance(outcome, Refusal):
             self.refused(outcome)
         elif outcome is Verdict.COARSENED:
@@ -99,35 +99,35 @@ class Metrics:
         self._refused.labels(reason.value).inc(count)
 
     def refused_receipt(self, fault: ReceiptFault) -> None:
-        """Count a receipt that is not believed."""
+        """Count a receipt that the agent ignores."""
         self._refused_receipts.labels(fault.value).inc()
 
     def appended(self, amount: Amount) -> None:
-        """Count what went into the spool: each observation is one measurement kept."""
+        """Count what was written to the spool: each observation is one measurement kept."""
         self._measurements.labels("kept").inc(amount.observations)
         _add(self._appended, amount)
 
     def settled(self, amount: Amount) -> None:
-        """Count what was forgotten on a receipt."""
+        """Count what was removed from the spool on a receipt."""
         _add(self._settled, amount)
 
     def purged(self, amount: Amount, *, reason: str) -> None:
-        """Count what was given up unsettled: withdrawn, or a `Shortage`."""
+        """Count what was given up without a receipt: withdrawn, or a `Shortage`."""
         envelopes, observations = self._purged
         envelopes.labels(reason).inc(amount.envelopes)
         observations.labels(reason).inc(amount.observations)
 
     def took_lease(self, version: int, issued_at_ms: int, now_ms: int) -> None:
-        """Show which lease is held, and how long it took to come."""
+        """Set the version of the lease in force, and how long after its issue it was accepted."""
         self.lease_version.set(version)
         self._lease_taken.set(max(0, now_ms - issued_at_ms) / 1000)
 
     def told(self) -> tuple[dict[str, int], dict[str, int]]:
-        """Return what the state message tells of it: totals, and levels as they are."""
+        """Return the totals and levels for the state message."""
         return totals.read(self._registry)
 
     def show(self, stats: SpoolStats, *, pending: int, now_ms: int) -> None:
-        """Show the spool as it is."""
+        """Set the gauges of the spool and of pending measurements."""
         self._pending.set(pending)
         self._envelopes.set(stats.depth)
         self._bytes.set(stats.bytes)

@@ -1,4 +1,4 @@
-"""Every outside thing that the agent stands on; each method's docstring is its promise."""
+"""The ports of the agent. The docstring of each method is the promise of its adapters."""
 
 import enum
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
@@ -15,10 +15,10 @@ from wire.receipt import SpoolReceipt
 
 
 class Clock(Protocol):
-    """What time it is."""
+    """The clocks of this machine."""
 
     def now(self) -> float:
-        """Return seconds that never jump, from an unknown start."""
+        """Return seconds of a monotonic clock, from an unknown start."""
         ...
 
     def now_ms(self) -> int:
@@ -26,35 +26,35 @@ class Clock(Protocol):
         ...
 
     def is_dated(self) -> bool:
-        """Tell whether `now_ms` can be believed; if not, it is the earliest that it may be."""
+        """Tell whether `now_ms` is known; otherwise it is the earliest possible time."""
         ...
 
     def is_wrong(self) -> bool:
-        """Tell whether the machine's clock, by which certificates are judged, cannot be right."""
+        """Tell whether the machine's clock, which also judges certificates, must be wrong."""
         ...
 
 
 class KeptTime(Clock, Protocol):
-    """A clock that follows the machine's as far as that is to be believed."""
+    """A clock that follows the machine's clock as far as that can be trusted."""
 
     def look(self) -> int | None:
-        """Look at the machine's clock; return by how many ms ours stepped, if it did."""
+        """Read the machine's clock; return by how many ms the agent's clock was stepped."""
         ...
 
     def latest_ms(self) -> int:
-        """Return the latest that it was ever believed to be under the lease that is held."""
+        """Return the latest time ever believed under the lease in force, ms since 1970."""
         ...
 
     def sure_ms(self) -> int:
-        """Return a time that is past for sure: trust has signed it, and we have counted on."""
+        """Return a time that is certainly past, ms since 1970, derived from trust's signatures."""
         ...
 
     def adopt(self, lease: Lease) -> None:
-        """Note that *lease* is held from now on: trust has signed when it was issued."""
+        """Note that *lease* is in force from now on. Its time of issue is signed by trust."""
         ...
 
     def keep(self, *, is_last: bool = False) -> None:
-        """Keep on disk what is known, now and then."""
+        """Save what is known on disk, from time to time."""
         ...
 
 
@@ -62,28 +62,28 @@ class Sensors(Protocol):
     """
     The sensors in reach, by radio or from a recording.
 
-    A measurement is either a live notification (`record` is None: the sensor forgets it), or a
-    stored record with a number that grows. Stored records are fetched from the cursor on, and may
-    come twice; they never come out of order within a sensor.
+    A measurement is either a live notification, which the sensor does not store (`record` is
+    None), or a stored record with a growing number. Stored records are fetched from the cursor on,
+    and may come twice. Within a sensor they come in ascending order.
     """
 
     async def listen(self, cursors: Mapping[str, int]) -> None:
         """
         Listen to exactly these sensors, each from the record after its cursor on.
 
-        On return no other sensor is sampled, as far as it lies in our hands.
+        On return no other sensor is sampled, as far as the agent controls it.
         """
         ...
 
     def advance(self, cursors: Mapping[str, int]) -> None:
-        """Note that records up to these are durable: nobody needs to fetch them again."""
+        """Note that records up to these are durable and need not be fetched again."""
         ...
 
     async def take(self, *, within_s: float) -> Sequence[Measurement]:
         """
-        Return what has come, waiting at most *within_s* for the first; often more, or none.
+        Return the measurements that have come, waiting at most *within_s* for the first one.
 
-        What is not taken waits, and holds its sensor back. Cancelling loses nothing.
+        Measurements that are not taken wait, and slow their sensor down. Cancelling loses none.
         """
         ...
 
@@ -95,9 +95,9 @@ class Sealed(msgspec.Struct, frozen=True):
     handle: bytes
     observations: int
     payload: bytes
-    """As it will be published, every time."""
+    """The bytes that are published, the same each time."""
     worth: Priority = Priority.STREAMED
-    """Of the most that is in it."""
+    """The highest priority among its observations."""
 
 
 class Spooled(msgspec.Struct, frozen=True):
@@ -108,7 +108,7 @@ class Spooled(msgspec.Struct, frozen=True):
 
 
 class Amount(msgspec.Struct, frozen=True):
-    """How much went in or out."""
+    """A number of envelopes, and of observations in them."""
 
     envelopes: int = 0
     observations: int = 0
@@ -118,55 +118,55 @@ class Amount(msgspec.Struct, frozen=True):
 
 
 class Removed(msgspec.Struct, frozen=True):
-    """What left the spool at once."""
+    """The envelopes that one transaction removed from the spool."""
 
     amount: Amount
     sequences: list[int]
 
 
 class Shortage(enum.StrEnum):
-    """Why something was given up that nobody had asked to give up."""
+    """Why envelopes were given up without a withdrawal."""
 
     BYTES = "evicted_bytes"
-    """The spool holds as much as it may."""
+    """The spool has reached its maximum size."""
     DISK = "evicted_disk"
     """The disk is nearly full."""
     AGE = "evicted_age"
-    """It waited too long."""
+    """The envelope waited too long."""
 
 
 class Appended(msgspec.Struct, frozen=True):
-    """What left the spool when something went in."""
+    """The result of an append: what was evicted for it."""
 
     evicted: Removed
-    """What had to make room."""
+    """The envelopes that were evicted to make room."""
     shortage: Shortage = Shortage.BYTES
-    """Of what, if something was evicted."""
+    """Why, if something was evicted."""
 
 
 class SpoolStats(msgspec.Struct, frozen=True):
-    """The spool at a glance."""
+    """Size and bounds of the spool."""
 
     floor: int
-    """No envelope below this sequence will ever be sent (again)."""
+    """No envelope below this sequence will be sent, or sent again."""
     next_sequence: int
     depth: int
     bytes: int
     oldest_ms: int | None
-    """When the oldest envelope was appended."""
+    """When the oldest envelope was appended, ms since 1970; None if there is none."""
 
 
 class Spool(Protocol):
     """
-    A queue of sealed envelopes, and the marks, that outlive the process.
+    A durable queue of sealed envelopes, with the checkpoints.
 
-    Every method that changes it is one transaction: on return it survives a power cut, on a
-    SpoolError nothing happened.
+    Each method that changes it is one transaction. On return the change survives a power cut;
+    after a SpoolError nothing has changed.
     """
 
     @property
     def spool_id(self) -> bytes:
-        """Who the spool is: random, the same for all of its envelopes."""
+        """The random id of this spool, the same in all of its envelopes."""
         ...
 
     def stats(self) -> SpoolStats:
@@ -174,7 +174,7 @@ class Spool(Protocol):
         ...
 
     def take_sequence(self) -> int:
-        """Return a sequence that this process was never given before, nor any envelope had."""
+        """Return a sequence that was never returned before and that no envelope has."""
         ...
 
     async def append(
@@ -183,15 +183,15 @@ class Spool(Protocol):
         """
         Keep *envelopes* and *marks*.
 
-        When there is no room, what is worth least goes, and of that the oldest.
+        When there is no room, envelopes of the lowest priority are evicted, the oldest first.
 
         Raises:
-            SpoolError: Nothing was kept. The sequences are spent all the same.
+            SpoolError: Nothing was kept. The sequences must not be used again.
         """
         ...
 
     def marks(self, marks: Sequence[Checkpoint]) -> dict[Checkpoint, int]:
-        """Return those of *marks* that are known."""
+        """Return the numbers of those *marks* that are known."""
         ...
 
     async def peek(self, *, after: int, limit: int, through: int = ...) -> list[Spooled]:
@@ -199,33 +199,33 @@ class Spool(Protocol):
         ...
 
     async def peek_at(self, sequences: Sequence[int]) -> list[Spooled]:
-        """Return those of *sequences* that are still here, ascending."""
+        """Return the envelopes of *sequences* that are still in the spool, ascending."""
         ...
 
     def settle(self, receipt: SpoolReceipt) -> None:
-        """Note that what *receipt* covers may be forgotten."""
+        """Note that the envelopes that *receipt* covers may be removed."""
         ...
 
     async def forget(self) -> Removed:
-        """Forget exactly what is settled."""
+        """Remove exactly the envelopes that are settled."""
         ...
 
     async def purge_all_but(self, handles: Collection[bytes]) -> Removed:
-        """Erase, beyond recovery from the file, what belongs to any other handle."""
+        """Erase the envelopes of all other handles, beyond recovery from the file."""
         ...
 
     @property
     def has_remains(self) -> bool:
-        """Whether the disk still keeps some of what was purged: another purge tries again."""
+        """Whether parts of a purged file are still on disk. The next purge tries again."""
         ...
 
     async def evict_older_than(self, oldest_ms: int, *, now_ms: int) -> Removed:
-        """Give up what was appended before *oldest_ms*."""
+        """Remove the envelopes that were appended before *oldest_ms*, ms since 1970."""
         ...
 
 
 class Downlink(msgspec.Struct, frozen=True):
-    """What came from the broker: exactly one of the two."""
+    """A message from the broker: either a receipt or a lease."""
 
     receipt: bytes | None = None
     lease: bytes | None = None
@@ -235,7 +235,7 @@ class Connection(Protocol):
     """A live connection to the broker. Every method raises BrokerError when it ends."""
 
     async def publish_envelope(self, payload: bytes) -> None:
-        """Publish *payload*; on return the broker has it. Safe to call many times at once."""
+        """Publish *payload*; on return the broker has it. Calls may overlap."""
         ...
 
     async def publish_state(self, payload: bytes) -> None:
@@ -243,7 +243,7 @@ class Connection(Protocol):
         ...
 
     def downlinks(self) -> AsyncIterator[Downlink]:
-        """Yield what comes, first what the broker retained, until the connection ends."""
+        """Yield messages, retained ones first, until the connection ends."""
         ...
 
 
@@ -252,15 +252,15 @@ class Broker(Protocol):
 
     def connect(self, *, will: bytes) -> AbstractAsyncContextManager[Connection]:
         """
-        Connect, leaving *will* to be published as the state if the connection breaks.
+        Connect, with *will* as the state that the broker publishes if the connection breaks.
 
-        Leaving the context says goodbye, and the will is dropped.
+        Leaving the context disconnects properly, and the broker drops the will.
 
         Raises:
-            BrokerError: There is no way through.
+            BrokerError: The broker cannot be reached, or rejects the connection.
         """
         ...
 
     def is_outdated(self) -> bool:
-        """Tell whether we would be another to it by now: our certificate was renewed."""
+        """Tell whether the certificate was renewed since the connection began."""
         ...

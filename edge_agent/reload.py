@@ -1,4 +1,4 @@
-"""SIGHUP: the settings are read anew, and what may change while it runs is changed."""
+"""SIGHUP: read the settings again, and apply those that can change while the agent runs."""
 
 from collections.abc import Callable, Iterator
 from typing import Final
@@ -20,7 +20,7 @@ from runtime.errors import ConfigError
 from runtime.logs import Log
 
 _LIVE: Final = ("batch", "publish", "spool", "log")
-"""Sections that take effect at once; for the others it has to be started anew."""
+"""Sections that take effect at once. All others need a restart."""
 
 _FORGET_EVERY: Final = 12
 """Batches: what is settled is forgotten a minute later, in one go."""

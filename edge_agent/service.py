@@ -32,7 +32,7 @@ class Service:
         self._tell("READY=1")
 
     def reloading(self, *, now: float) -> None:
-        """Say that it reads its settings anew; `ready` ends that."""
+        """Tell the service manager that the settings are being read again, until `ready`."""
         self._tell(f"RELOADING=1\nMONOTONIC_USEC={int(now * 1_000_000)}")
 
     def stopping(self) -> None:

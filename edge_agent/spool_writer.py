@@ -1,8 +1,8 @@
 """
-What is made durable, and what is given up: the agent's dealings with its spool.
+Writes to the spool: appends, purges and evicts.
 
-What it was handed and could not append stays in its hands until the disk lets it, and as long as
-that is so nothing more is to be handed to it.
+A flush that cannot be appended is kept in memory until the disk works again. Until then the caller
+must not pass another one.
 """
 
 import asyncio
@@ -20,27 +20,27 @@ from runtime.logs import Log, describe
 from wire.sealing import DEFAULT_BUCKET_BYTES
 
 EVERY_S: Final = 5.0
-"""How often marks are saved that no envelope carries, and old envelopes are looked for."""
+"""How often to save checkpoints without an envelope, and to look for old envelopes."""
 
 _log = Log("agent.keeper")
 
 
 class SpoolWriter:
     """
-    Appends, purges and evicts; what fails it tries again when it is asked again.
+    Appends, purges and evicts. What fails is tried again at the next call.
 
     Args:
         clock, spool: The ports.
 
-        seal: For what is appended.
+        seal: Seals the bodies that are appended.
 
-        leases: Say who may be kept; kept on disk too.
+        leases: Name the handles that may be kept. The lease itself is saved here too.
 
-        uplink: Is told what there is to publish, and what no more.
+        uplink: Is notified of new and of removed envelopes.
 
-        metrics: Counts.
+        metrics: The counters of this agent.
 
-        max_age_s: Of what waits in the spool.
+        max_age_s: How long an envelope may wait in the spool.
     """
 
     def __init__(  # noqa: PLR0913 - everything that it stands on, once
@@ -61,27 +61,27 @@ class SpoolWriter:
         self._uplink = uplink
         self._metrics = metrics
         self.max_age_s = max_age_s
-        """Of what waits in the spool. May be set anew at any time."""
+        """How long an envelope may wait in the spool. May be replaced at any time."""
         self._unkept: Flush | None = None
         self._kept_at = float("-inf")
         self._must_purge = False
 
     @property
     def is_stuck(self) -> bool:
-        """Whether something in its hands is not durable yet."""
+        """Whether a flush is not durable yet."""
         return self._unkept is not None
 
     @property
     def is_time(self) -> bool:
-        """Whether marks and age are due, without anything else to append."""
+        """Whether it is time to save checkpoints and to evict by age, without a new flush."""
         return self._clock.now() - self._kept_at >= EVERY_S
 
     def obey(self, handles: Collection[bytes]) -> int:
         """
-        Keep nothing but of *handles* from now on; `tidy` purges the spool.
+        Keep only *handles* from now on; the next `tidy` purges the spool.
 
         Returns:
-            How many observations in its hands were dropped.
+            The number of observations that were dropped from memory.
         """
         self._must_purge = True
         if self._unkept is None:
@@ -91,11 +91,11 @@ class SpoolWriter:
         return before - sum(map(len, self._unkept.bodies))
 
     def take(self, flush: Flush) -> None:
-        """Take *flush* into its hands."""
+        """Accept *flush*; the next `keep` makes it durable."""
         self._unkept = flush if self._unkept is None else self._unkept.and_then(flush)
 
     async def keep(self) -> dict[str, int]:
-        """Make durable what is in its hands; return the cursors that are durable now."""
+        """Make the accepted flush durable; return the cursors that are durable now."""
         flush = self._unkept
         if flush is None:
             return {}
@@ -113,7 +113,7 @@ class SpoolWriter:
         held = self._leases.held
         bucket_bytes = DEFAULT_BUCKET_BYTES if held is None else held.bucket_bytes
         sealed = [
-            # Sealed anew when it is tried again: a sequence that failed is spent.
+            # Sealed again at the next try: the sequence of a failed append is not reused.
             self._seal.seal(body, sequence=self._spool.take_sequence(), bucket_bytes=bucket_bytes)
             for body in flush.bodies
         ]
@@ -124,7 +124,7 @@ class SpoolWriter:
         self._given_up(went.evicted, went.shortage)
 
     async def tidy(self) -> None:
-        """Keep the lease on disk, and purge what it does not name."""
+        """Save the lease on disk, and purge the handles that it does not name."""
         held = self._leases.held
         if held is not None and not self._leases.is_saved:
             try:
@@ -143,8 +143,8 @@ class SpoolWriter:
             self._given_up(purged, "withdrawn")
 
     async def evict(self) -> None:
-        """Give up what has waited too long, by a time that is past for sure."""
-        # Not by the machine's clock: were that ahead for a second, all would go.
+        """Give up envelopes that have waited too long, by a time that is certainly past."""
+        # Not by the machine's clock: if that were ahead for one second, everything would be lost.
         oldest_ms = self._clock.sure_ms() - int(self.max_age_s * 1000)
         first_ms = self._spool.stats().oldest_ms
         if first_ms is None or first_ms >= oldest_ms:

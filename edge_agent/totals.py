@@ -1,4 +1,4 @@
-"""What this agent has counted, as its state message tells it: the names of `wire.totals`."""
+"""The counters of this agent under the names of the state message (`wire.totals`)."""
 
 from typing import Final
 
@@ -42,7 +42,7 @@ _LEVELS: Final = {
 
 
 def read(registry: CollectorRegistry) -> tuple[dict[str, int], dict[str, int]]:
-    """Return the totals and the levels in *registry*, without those that are 0."""
+    """Return the totals and the levels in *registry*, without zeros."""
     totals: dict[str, int] = {}
     levels: dict[str, int] = {}
     for family in registry.collect():
@@ -58,7 +58,7 @@ def read(registry: CollectorRegistry) -> tuple[dict[str, int], dict[str, int]]:
 def _add(totals: dict[str, int], metric: str, labels: dict[str, str], count: int) -> None:
     key = _PLAIN.get(metric)
     if metric == _RECEIPTS:
-        # Those of the old form are told apart: they are what an upgrade looks like.
+        # Receipts of the old form are counted apart: they are normal during an upgrade.
         is_old = labels["reason"] == ReceiptFault.OLD_FORM
         key = _BY_NAME["faults"].key("old_receipts" if is_old else "refused_receipts")
     family: Family | None = _LABELLED.get(metric)

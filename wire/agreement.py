@@ -1,5 +1,5 @@
 """
-Keys that ingest and one agent agree on, and nobody between them: not the broker's operator either.
+Keys that only ingest and one agent share. The operator of the broker cannot derive them.
 
 X25519 of ingest's HPKE key and the agent's lease key (RFC 7748), static on both sides, because
 both outlive a restart and a session key does not: an agent that starts with a backlog must be able
@@ -30,17 +30,17 @@ _OUTER: Final = bytes(byte ^ 0x5C for byte in range(256))
 
 
 class Direction(enum.Enum):
-    """What a key proves; a proof of one thing is none of the other."""
+    """What a key proves. A proof for one direction is not valid for the other."""
 
     RECEIPT = b"receipt of ingest\x00"
     FLOOR = b"floor of agent\x00"
 
 
 class Agreement(msgspec.Struct, frozen=True, gc=False):
-    """What ingest and an agent share under one of ingest's keys."""
+    """The keys that ingest and an agent share under one of ingest's key pairs."""
 
     key_id: bytes
-    """Of ingest's key: names it, and tells nothing else."""
+    """A fingerprint of ingest's key, which names the key and reveals nothing else."""
     receipt_key: bytes
     floor_key: bytes
 
@@ -52,17 +52,17 @@ def key_id(ingest_public: bytes) -> bytes:
 
 def of_ingest(ingest_key: X25519PrivateKey, lease_public: bytes, agent: str) -> Agreement:
     """
-    Return what ingest shares with *agent*.
+    Derive the keys that ingest shares with *agent*, on the side of ingest.
 
     Args:
         ingest_key: One of ingest's private keys.
 
         lease_public: The agent's public lease key, 32 bytes, as trust has registered it.
 
-        agent: Its id.
+        agent: The id of the agent.
 
     Raises:
-        WeakKey: The agent's key is of a small order: anyone would share that secret.
+        WeakKey: The agent's key has a small order, so that anyone could compute the secret.
     """
     ingest_public = ingest_key.public_key().public_bytes_raw()
     return _agree(ingest_key, lease_public, (ingest_public, lease_public), agent)
@@ -70,17 +70,17 @@ def of_ingest(ingest_key: X25519PrivateKey, lease_public: bytes, agent: str) -> 
 
 def of_agent(lease_key: X25519PrivateKey, ingest_public: bytes, agent: str) -> Agreement:
     """
-    Return what *agent* shares with ingest.
+    Derive the keys that *agent* shares with ingest, on the side of the agent.
 
     Args:
         lease_key: The agent's private lease key.
 
         ingest_public: Ingest's public key, 32 bytes, as the agent pins it.
 
-        agent: Its id.
+        agent: The id of the agent.
 
     Raises:
-        WeakKey: Ingest's key is of a small order: anyone would share that secret.
+        WeakKey: Ingest's key has a small order, so that anyone could compute the secret.
     """
     lease_public = lease_key.public_key().public_bytes_raw()
     return _agree(lease_key, ingest_public, (ingest_public, lease_public), agent)
@@ -104,20 +104,20 @@ def _agree(
 
 def prove(key: bytes, data: bytes) -> bytes:
     """
-    Return the proof that who has *key* made *data*: their HMAC-SHA-256.
+    Return the proof that a holder of *key* made *data*: HMAC-SHA-256 (RFC 2104).
 
     Args:
         key: At most 64 bytes.
 
-        data: What is said.
+        data: The message.
     """
-    # RFC 2104, section 2, as it stands there. `hmac.digest` has OpenSSL look its algorithm up for
-    # each call, which costs five times as much; ingest makes thousands of these a second.
+    # RFC 2104, section 2, written out: `hmac.digest` makes OpenSSL look up the algorithm at each
+    # call, which takes five times as long, and ingest makes thousands of proofs a second.
     block = key.ljust(_BLOCK_BYTES, b"\x00")
     inner = hashlib.sha256(block.translate(_INNER) + data).digest()
     return hashlib.sha256(block.translate(_OUTER) + inner).digest()
 
 
 def is_proof(key: bytes, data: bytes, proof: bytes) -> bool:
-    """Tell whether *proof* is that of *data*, in a time that does not tell how far it is right."""
+    """Tell whether *proof* is the proof of *data*, in constant time."""
     return hmac.compare_digest(prove(key, data), proof)

@@ -125,7 +125,7 @@ def decode_envelope(payload: bytes) -> Envelope:
 
     Raises:
         TooLarge: More than `MAX_ENVELOPE_BYTES`.
-        UnsupportedVersion: The version or suite is not ours.
+        UnsupportedVersion: This software does not know the version or cipher suite.
         Malformed: Not an envelope.
     """
     if len(payload) > MAX_ENVELOPE_BYTES:
@@ -136,7 +136,7 @@ def decode_envelope(payload: bytes) -> Envelope:
         # The version first: to a strict decoder a later version with one more field is
         # malformed, and that would blame the sender for being ahead.
         _raise_if_ahead(payload)
-        raise Malformed("the outside of the envelope is not readable") from None
+        raise Malformed("the outer part of the envelope cannot be decoded") from None
     if envelope.version != VERSION:
         raise UnsupportedVersion("envelope version")
     if envelope.suite != SUITE_X25519:
@@ -192,7 +192,7 @@ def decode_counted(data: bytes) -> tuple[Body, int]:
     try:
         body = _body_decoder.decode(data)
     except _UNREADABLE:
-        raise Malformed("the inside of the envelope is not readable") from None
+        raise Malformed("the body of the envelope cannot be decoded") from None
     return body, check_body(body)
 
 
@@ -233,7 +233,7 @@ def _count_of_sound(block: Block) -> int:
         # A step of 0 would put two observations on one instant; alone, it says nothing.
         fits = 0 < step <= _MAX_OFFSET_MS and start_ms + (count - 1) * step <= MAX_TIME_MS
     else:
-        # The last offset may be 49 days away; nobody measures in the last 49 days of 9999.
+        # The last offset may be 49 days away, so the last 49 days of the year 9999 are excluded.
         fits = len(step) == 4 * count and start_ms + _MAX_OFFSET_MS <= MAX_TIME_MS
     is_sound = (
         fits

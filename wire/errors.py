@@ -1,84 +1,88 @@
 """
-Errors of the wire.
+Errors of messages on the wire.
 
 * WireError
-    * Malformed             (the sender's fault: refuse, count, go on)
+    * Malformed             (sender: refuse the message, count it, continue)
         * TooLarge
         * WrongTopic
-    * UnsupportedVersion    (the sender is ahead of us: refuse, count, go on)
-    * BadSeal               (a wrong key or a changed byte: refuse, count, go on)
-    * BadSignature          (not signed by whom we trust: keep what was in force before)
-    * Unproven              (nothing shows who made it: forget nothing, count, go on)
-        * BadProof          (made by someone who does not share a key with us: the same)
-    * WeakKey               (a public key that agrees with everyone: prove and believe nothing)
-    * SequenceReused        (ours: sealing twice under one nonce would break the cipher)
+    * UnsupportedVersion    (the sender is newer than the receiver: refuse, count, continue)
+    * BadSeal               (a wrong key or a changed byte: refuse, count, continue)
+    * BadSignature          (not signed by trust: what was in force before stays in force)
+    * Unproven              (no proof of its sender: remove nothing, count, continue)
+        * BadProof          (made without the shared key: the same)
+    * WeakKey               (a public key of small order: make and accept no proof with it)
+    * SequenceReused        (caller: sealing twice under one nonce would break the cipher)
 
 No message holds a value, a handle or an address.
 """
 
 
 class WireError(Exception):
-    """Something that crossed the wire, or was about to, breaks the contract."""
+    """A message that was received, or was about to be sent, breaks the contract of the wire."""
 
 
 class Malformed(WireError):
-    """The bytes do not have the shape that the contract announces."""
+    """The bytes do not have the form that the contract defines."""
 
 
 class TooLarge(Malformed):
     """There are more bytes, blocks or observations than the contract allows."""
 
     def __init__(self, what: str, *, limit: int, got: int) -> None:
-        super().__init__(f"{what}: {got} is more than {limit}")
+        super().__init__(f"too many {what}: {got}, and at most {limit} are allowed")
         self.limit = limit
         self.got = got
 
 
 class WrongTopic(Malformed):
-    """The topic is none of ours, or contradicts what it carries."""
+    """The topic is not one of the contract, or contradicts its message."""
 
 
 class UnsupportedVersion(WireError):
-    """A version or suite that this software does not know."""
+    """A version or cipher suite that this software does not know."""
 
     def __init__(self, what: str) -> None:
-        super().__init__(f"unsupported {what}")
+        super().__init__(f"this software does not support the {what}")
 
 
 class BadSeal(WireError):
-    """No key that we hold opens it."""
+    """No key that is held here opens the message."""
 
     def __init__(self, what: str) -> None:
-        super().__init__(f"{what} does not open with any key held here")
+        super().__init__(f"{what} cannot be opened with any key that is held here")
 
 
 class BadSignature(WireError):
-    """The signature was not made by the key that we trust, over these bytes."""
+    """The signature is not one of the trusted key over these bytes."""
 
     def __init__(self, what: str) -> None:
         super().__init__(f"the signature of the {what} is not valid")
 
 
 class Unproven(WireError):
-    """Nothing in it shows who made it."""
+    """The message carries no proof of its sender."""
 
     def __init__(self, what: str) -> None:
         super().__init__(f"nothing proves who made the {what}")
 
 
 class BadProof(Unproven):
-    """It was made, or changed, by someone who shares no key with us."""
+    """The proof does not match: the message was made or changed without the shared key."""
 
 
 class WeakKey(WireError):
-    """A public key that agrees on the same secret with everyone."""
+    """A public key of small order: it gives the same shared secret with every other key."""
 
     def __init__(self) -> None:
-        super().__init__("the public key is of a small order or a wrong length")
+        super().__init__(
+            "the public key has a small order or a wrong length, and must not be used"
+        )
 
 
 class SequenceReused(WireError):
-    """A sequence that this sealer has already spent, or one below it."""
+    """A sequence number that was used for sealing before, or a lower one."""
 
     def __init__(self) -> None:
-        super().__init__("the sequence does not grow: its nonce is spent")
+        super().__init__(
+            "the sequence number does not grow, so its nonce may have been used before"
+        )

@@ -124,7 +124,7 @@ def decode(payload: bytes) -> Identified:
 
     Raises:
         TooLarge: More bytes or observations than allowed.
-        UnsupportedVersion: The version is not ours.
+        UnsupportedVersion: This software does not know the version.
         Malformed: Not a JSON envelope, or a value between two steps of resolution.
     """
     if len(payload) > MAX_ENVELOPE_BYTES:
@@ -133,7 +133,7 @@ def decode(payload: bytes) -> Identified:
         envelope = _decoder.decode(payload)
     except _UNREADABLE:
         _raise_if_ahead(payload)
-        raise Malformed("the JSON envelope is not readable") from None
+        raise Malformed("the JSON envelope cannot be decoded") from None
     if envelope.version != VERSION:
         raise UnsupportedVersion("JSON envelope version")
     body = Body(
@@ -155,11 +155,11 @@ def _raise_if_ahead(payload: bytes) -> None:
 def _block(block: JsonBlock) -> Block:
     quantity = BY_NAME.get(block.quantity)
     if quantity is None:
-        raise Malformed("no such quantity")
+        raise Malformed("a block names an unknown quantity")
     start_ms = _parse_time(block.start)
     count = len(block.values)
     if (block.step_ms is None) == (block.offsets_ms is None) and count > 1:
-        raise Malformed("a block has either step_ms or offsets_ms")
+        raise Malformed("a block must have either step_ms or offsets_ms, and not both")
     if block.offsets_ms is not None:
         times = [start_ms + offset for offset in block.offsets_ms]
     else:
@@ -168,7 +168,7 @@ def _block(block: JsonBlock) -> Block:
     try:
         return pack_block(quantity.code, times, values, block.flags)
     except ValueError:
-        raise Malformed("a block is not a run of observations") from None
+        raise Malformed("a block does not hold a valid series of observations") from None
 
 
 def _to_steps(value: float | None, per_unit: int) -> int:
@@ -187,7 +187,7 @@ def _parse_time(text: str) -> int:
     try:
         instant = dt.datetime.fromisoformat(text)
     except ValueError:
-        raise Malformed("a time is not on the calendar") from None
+        raise Malformed("a time is not a valid date") from None
     return (instant - _EPOCH) // dt.timedelta(milliseconds=1)
 
 

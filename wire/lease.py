@@ -1,5 +1,5 @@
 """
-The lease: what an agent may measure, of whom, how finely and until when.
+The lease: which sensors and quantities an agent may measure, how finely, and until when.
 
 Signed by trust (Ed25519, RFC 8032), then sealed to the agent (HPKE, RFC 9180), because it lies
 retained on the broker and names sensors by their address. An agent without a lease in force does
@@ -23,8 +23,8 @@ from wire.topics import is_agent
 VERSION: Final = 1
 PADDED_VERSION: Final = 2
 """
-The form that an agent reads whose state says `lease-2`: zeros behind, so that the length does not
-tell how many people there are.
+The second form, for agents whose state says `lease-2`: padded with zeros, so that the length does
+not reveal how many people there are.
 """
 _INFO: Final = b"vitalveil lease v1\x00"
 _CONTEXT: Final = b"vitalveil lease signature v1\x00"
@@ -38,9 +38,9 @@ class Grant(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
 
     handle: bytes
     bindings: list[str]
-    """Addresses of the sensors that this subject wears: the only ones to listen to."""
+    """Addresses of the sensors of this subject: the only ones that the agent listens to."""
     rules: list[Rule]
-    """One for each quantity that may be measured; any other is dropped."""
+    """One for each quantity that may be measured. All other quantities are dropped."""
 
 
 class Lease(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -48,7 +48,7 @@ class Lease(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
 
     agent: str
     version: int
-    """Only grows: an agent refuses a lease below the highest that it has seen."""
+    """Only grows: an agent refuses a lease below the highest version that it has accepted."""
     issued_at_ms: int
     not_after_ms: int
     """From this instant on, ms since 1970, nothing may be measured under it."""
@@ -65,7 +65,7 @@ class _Signed(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
     lease: bytes
     signature: bytes
     padding: bytes | msgspec.UnsetType = msgspec.UNSET
-    """Of the second form alone. Not signed: the seal keeps it whole, and it says nothing."""
+    """Only in the second form. Not signed: the seal protects it, and it carries no information."""
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -90,8 +90,8 @@ def encode(
 
         agent_key: The agent's public lease key.
 
-        multiple_bytes: What is sealed is padded to a multiple of so many; 0 for the first form,
-            without padding. For an agent whose state says `lease-2`.
+        multiple_bytes: Pad to a multiple of this many bytes, for an agent whose state says
+            `lease-2`; 0 for the first form, without padding.
     """
     encoded = _encoder.encode(lease)
     signature = trust_key.sign(_CONTEXT + encoded)
@@ -104,7 +104,7 @@ def encode(
 
 def _padded(encoded: bytes, signature: bytes, multiple_bytes: int) -> bytes:
     bare = len(_encoder.encode([PADDED_VERSION, encoded, signature, b""]))
-    # How many more bytes tell the length of so many zeros, which is 1 byte for none.
+    # MessagePack needs this many additional bytes to encode the length of the zeros.
     for more, least, most in ((0, 0, 0xFF), (1, 0x100, 0xFFFF), (3, 0x1_0000, 0xFFFF_FFFF)):
         zeros = -(bare + more) % multiple_bytes
         if zeros < least:
@@ -118,12 +118,12 @@ def decode(
     data: bytes, *, agent: str, trust_key: Ed25519PublicKey, agent_key: X25519PrivateKey
 ) -> Lease:
     """
-    Return the lease of *agent*. Whether it is in force, or older than another, is not asked here.
+    Open and verify the lease of *agent*. Its age and end are not checked here.
 
     Raises:
         BadSeal: Not sealed to this agent.
         BadSignature: Not signed by trust, or for another agent.
-        UnsupportedVersion: The version is not ours.
+        UnsupportedVersion: This software does not know the version.
         Malformed: Not a lease.
     """
     try:
@@ -133,11 +133,11 @@ def decode(
     try:
         signed = _signed_decoder.decode(signed_bytes)
     except _UNREADABLE:
-        raise Malformed("the lease is not readable") from None
+        raise Malformed("the lease cannot be decoded") from None
     if signed.version not in (VERSION, PADDED_VERSION):
         raise UnsupportedVersion("lease version")
     if isinstance(signed.padding, bytes) != (signed.version == PADDED_VERSION):
-        raise Malformed("the lease is not readable")
+        raise Malformed("the lease cannot be decoded")
     try:
         trust_key.verify(signed.signature, _CONTEXT + signed.lease)
     except InvalidSignature:
@@ -145,7 +145,7 @@ def decode(
     try:
         lease = _lease_decoder.decode(signed.lease)
     except _UNREADABLE:
-        raise Malformed("the lease is not readable") from None
+        raise Malformed("the lease cannot be decoded") from None
     if lease.agent != agent:
         raise BadSignature("lease")
     if not _is_sound(lease):

@@ -1,5 +1,5 @@
 """
-What a purpose needs of one quantity, and no more: the one rule that edge and ingest share.
+The minimisation rule of one quantity for one purpose, shared by the gateway and ingest.
 
 The edge makes observations conform (`coarsen`); ingest asks whether they do (`conforms`) and
 refuses what is finer. Both read the same integers: values in steps of the quantity's
@@ -19,7 +19,7 @@ class Aggregate(enum.StrEnum):
     """Which value stands for an interval in which several were measured."""
 
     FIRST = "first"
-    """Known at once: nothing waits for the interval to end."""
+    """The first value, known at once: nothing waits for the end of the interval."""
     LAST = "last"
     MEAN = "mean"
     MIN = "min"
@@ -27,11 +27,11 @@ class Aggregate(enum.StrEnum):
 
 
 class Rule(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """The finest that may leave the gateway, for one quantity."""
+    """The finest resolution that may leave the gateway, for one quantity."""
 
     quantity: int
     step: int = 1
-    """Values are whole multiples of so many steps of resolution."""
+    """Values are whole multiples of this many steps of resolution."""
     interval_ms: int = 1
     """At most one observation in each interval of this length, counted from 1970."""
     time_step_ms: int = 1
@@ -40,17 +40,17 @@ class Rule(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
 
     def __post_init__(self) -> None:
         if not (0 <= self.quantity < 1 << 16):
-            raise ValueError("quantity is not a uint16")
+            raise ValueError("the quantity of a rule must be from 0 to 65535")
         if not (1 <= self.step < 1 << 15):
-            raise ValueError("step is not in 1..32767")
+            raise ValueError("the step of a rule must be from 1 to 32767")
         if self.interval_ms < 1 or self.time_step_ms < 1:
-            raise ValueError("interval_ms and time_step_ms are at least 1")
-        # Else coarsening a time could carry an observation into the interval before its own.
+            raise ValueError("interval_ms and time_step_ms of a rule must be at least 1")
+        # Otherwise coarsening a time could move an observation into the previous interval.
         if self.interval_ms % self.time_step_ms:
-            raise ValueError("time_step_ms does not divide interval_ms")
+            raise ValueError("time_step_ms of a rule must divide its interval_ms")
 
     def is_within(self, other: "Rule") -> bool:
-        """Tell whether all that conforms to this rule conforms to *other* too."""
+        """Tell whether each run of observations that conforms to this rule conforms to *other*."""
         return self.quantity == other.quantity and not (
             self.step % other.step
             or self.interval_ms % other.interval_ms
@@ -59,9 +59,9 @@ class Rule(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
 
     def narrowed(self, later: "Rule") -> "Rule | None":
         """
-        Return the finest rule that is within this one and *later*, of the same quantity.
+        Return the finest rule that satisfies this one and *later*, of the same quantity.
 
-        It aggregates as *later* does. None when it would have to be coarser than can be.
+        It aggregates as *later* does. None if it would be coarser than a rule can express.
         """
         step = math.lcm(self.step, later.step)
         interval_ms = math.lcm(self.interval_ms, later.interval_ms)

@@ -1,7 +1,7 @@
 """
 What can be measured: each quantity with its unit, code, resolution and plausible range.
 
-On the wire a value is a whole number of the quantity's resolution, so that nobody rounds twice
+On the wire a value is a whole number of the quantity's resolution, so that a value is rounded once
 and a policy is checked by integer arithmetic. UCUM units (https://ucum.org), LOINC codes
 (https://loinc.org). The range is what a living person under care can show, widened: outside it
 a value is refused as implausible, never stored and never turned into 0.
@@ -21,7 +21,7 @@ GLUCOSE_MG_DL_PER_MMOL_L = 18.0156
 
 
 class GdprClass(enum.StrEnum):
-    """What a quantity says of a person, in the terms of GDPR art. 4 and 9."""
+    """The class of personal data, in the terms of GDPR art. 4(15) and 9."""
 
     HEALTH = "health"
     TECHNICAL = "technical"
@@ -46,7 +46,7 @@ class Code(enum.IntEnum):
 
 
 class Quantity(msgspec.Struct, frozen=True):
-    """A kind of observation."""
+    """One kind of observation: its unit, resolution and plausible range."""
 
     code: Code
     name: str

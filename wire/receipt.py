@@ -28,13 +28,13 @@ MAX_PROOFS: Final = 8
 MAX_SPOOLS: Final = 16
 MAX_RANGES: Final = 128
 MAX_SEQUENCE: Final = 1 << 62
-"""Below it an agent that goes on after what is settled always finds a sequence."""
+"""Sequences stay below it, so that an agent always finds one above those that are settled."""
 
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 class SpoolReceipt(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """What is settled of one spool."""
+    """The settled sequences of one spool."""
 
     spool_id: bytes
     through: int
@@ -69,20 +69,20 @@ class SpoolReceipt(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_
 
 
 class Receipt(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """What is settled of one agent."""
+    """The settled sequences of one agent."""
 
     version: int
     spools: list[SpoolReceipt]
 
 
 class _Proven(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """The second form, outside."""
+    """The outer part of the second form."""
 
     version: int
     spools: bytes
-    """Of the first form, encoded: what is proven are these very bytes."""
+    """The spools of the first form, encoded: the proof covers exactly these bytes."""
     proofs: list[tuple[bytes, bytes]]
-    """Each with the id of the ingest key that it is under."""
+    """Pairs of the id of an ingest key and the proof under that key."""
 
 
 class _Version(msgspec.Struct, frozen=True, array_like=True):
@@ -107,13 +107,13 @@ def decode(data: bytes) -> Receipt:
     Read a receipt.
 
     Raises:
-        UnsupportedVersion: The version is not ours.
+        UnsupportedVersion: This software does not know the version.
         Malformed: Not a receipt: its ranges overlap, descend, or reach below 1.
     """
     try:
         receipt = _decoder.decode(data)
     except _UNREADABLE:
-        raise Malformed("the receipt is not readable") from None
+        raise Malformed("the receipt cannot be decoded") from None
     if receipt.version != VERSION:
         raise UnsupportedVersion("receipt version")
     _check(receipt.spools)
@@ -140,7 +140,7 @@ def decode_proven(data: bytes, agreements: Sequence[Agreement]) -> list[SpoolRec
     Raises:
         Unproven: Of the first form.
         BadProof: Not made by ingest, not for this agent, or changed since.
-        UnsupportedVersion: The version is not ours.
+        UnsupportedVersion: This software does not know the version.
         Malformed: Not a receipt.
     """
     if len(data) > MAX_BYTES:
@@ -149,7 +149,7 @@ def decode_proven(data: bytes, agreements: Sequence[Agreement]) -> list[SpoolRec
         proven = _proven_decoder.decode(data)
     except _UNREADABLE:
         _raise_by_version(data)
-        raise Malformed("the receipt is not readable") from None
+        raise Malformed("the receipt cannot be decoded") from None
     if proven.version != PROVEN_VERSION:
         raise UnsupportedVersion("receipt version")
     if len(proven.proofs) > MAX_PROOFS:
@@ -159,7 +159,7 @@ def decode_proven(data: bytes, agreements: Sequence[Agreement]) -> list[SpoolRec
     try:
         spools = _spools_decoder.decode(proven.spools)
     except _UNREADABLE:
-        raise Malformed("the receipt is not readable") from None
+        raise Malformed("the receipt cannot be decoded") from None
     _check(spools)
     return spools
 

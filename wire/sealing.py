@@ -46,19 +46,19 @@ def pad(data: bytes, bucket_bytes: int) -> bytes:
 
 def unpad(data: bytes) -> bytes:
     """
-    Return what was padded.
+    Return *data* without its padding.
 
     Raises:
         Malformed: There is no mark.
     """
     stripped = data.rstrip(b"\x00")
     if not stripped or stripped[-1] != _PAD_MARK:
-        raise Malformed("the padding has no mark")
+        raise Malformed("the padding of the body is not valid")
     return stripped[:-1]
 
 
 def associated_data(agent: str, spool_id: bytes, sequence: int, wrapped_key: bytes) -> bytes:
-    """Return what a seal binds besides the body. Every part has a fixed length."""
+    """Return the associated data of a seal. Each part has a fixed length."""
     return _OUTSIDE.pack(VERSION, SUITE_X25519, agent.encode(), spool_id, sequence) + wrapped_key
 
 
@@ -70,18 +70,18 @@ class Sealer:
     """
     Seals the bodies of one agent into one spool, under one session key.
 
-    Not to be shared between spools: a nonce is a sequence, and sequences of two spools meet.
+    Use one for each spool: the sequence is the nonce, and two spools use the same sequences.
 
     Args:
         agent: The agent's id.
 
-        spool_id: 16 bytes.
+        spool_id: The id of the spool, 16 bytes.
 
         session_key: 32 random bytes that nothing else ever uses.
 
         ingest_key: Ingest's public key.
 
-        bucket_bytes: What sealed lengths are padded to a multiple of.
+        bucket_bytes: Bodies are padded to a multiple of this many bytes.
     """
 
     def __init__(
@@ -140,7 +140,7 @@ class Opener:
     ) -> None:
         self._private_keys = list(private_keys)
         self._max_sessions = max_sessions
-        # Two generations instead of an order: a look-up is one of a dictionary, and moves nothing.
+        # Two generations instead of an LRU order: a look-up in a dictionary changes nothing.
         self._sessions: dict[tuple[str, bytes], AESGCM] = {}
         self._older: dict[tuple[str, bytes], AESGCM] = {}
 
@@ -175,7 +175,7 @@ class Opener:
         return unpad(padded)
 
     def _session(self, agent: str, wrapped_key: bytes) -> AESGCM:
-        """Return the session key, which was not used lately."""
+        """Return the session key, unwrapped or from the older generation."""
         aead = self._older.get((agent, wrapped_key)) or AESGCM(self._unwrap(agent, wrapped_key))
         if len(self._sessions) >= self._max_sessions // 2:
             self._sessions, self._older = {}, self._sessions

@@ -1,5 +1,5 @@
 """
-The state message: how an agent is, for whoever runs it. No health data, no address.
+The state message of an agent, for its operator. It holds no health data and no address.
 
 JSON, so that an operator reads it with any MQTT client. Retained; its twin with `online: false`
 is the agent's will.
@@ -23,9 +23,9 @@ _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 RECEIPT_2: Final = "receipt-2"
-"""An agent that says so reads receipts that ingest proves, and no others."""
+"""In `State.reads`: the agent accepts only receipts that ingest proves."""
 LEASE_2: Final = "lease-2"
-"""An agent that says so reads leases that are padded."""
+"""In `State.reads`: the agent accepts padded leases."""
 MAX_READS: Final = 32
 
 
@@ -35,33 +35,33 @@ class SpoolState(msgspec.Struct, frozen=True, omit_defaults=True):
     spool_id: str
     """32 hex digits."""
     floor: int
-    """No envelope below this sequence will ever be sent (again)."""
+    """No envelope below this sequence will be sent, or sent again."""
     depth: int
-    """Envelopes that no receipt has settled yet."""
+    """The number of envelopes that are not settled."""
     proof: str = ""
-    """That the agent says so of `floor`, see `prove_floor`; empty before version 0.2."""
+    """The proof of `floor` by the agent, see `prove_floor`; empty before version 0.2."""
 
 
 class State(msgspec.Struct, frozen=True):
-    """How an agent is. Fields that a later version adds are ignored."""
+    """The state of an agent. Fields that a later version adds are ignored."""
 
     online: bool
     software: str
     lease: int = 0
-    """Version of the lease that it holds; 0 for none."""
+    """The version of the lease that it holds; 0 for none."""
     measuring: bool = False
     """Whether the lease in force lets it measure anything."""
     spools: list[SpoolState] = []
     totals: dict[str, int] | msgspec.UnsetType = msgspec.UNSET
-    """What it has counted since it started, by the names of `wire.totals`. Only while online: a
-    will is written long before it is read, and would take a count back."""
+    """Its counters since it started, by the names of `wire.totals`. Only while online: a will is
+    written long before it is published, and would set a counter back."""
     levels: dict[str, int] | msgspec.UnsetType = msgspec.UNSET
-    """What it sees as it is, by the names of `wire.totals`."""
+    """Its current levels, by the names of `wire.totals`."""
     reads: list[str] | msgspec.UnsetType = msgspec.UNSET
-    """Forms of messages that it reads, which not every version does."""
+    """The forms of messages that it accepts, where versions differ."""
 
     def does_read(self, form: str) -> bool:
-        """Tell whether the agent reads messages of *form*."""
+        """Tell whether the agent accepts messages of *form*."""
         return isinstance(self.reads, list) and form in self.reads
 
 
@@ -82,18 +82,18 @@ def decode(data: bytes) -> State:
         Malformed: Not a state.
     """
     if len(data) > MAX_STATE_BYTES:
-        raise Malformed("the state is too large")
+        raise Malformed("the state message is too large")
     try:
         state = _decoder.decode(data)
     except _UNREADABLE:
-        raise Malformed("the state is not readable") from None
+        raise Malformed("the state message cannot be decoded") from None
     if isinstance(state.reads, list) and len(state.reads) > MAX_READS:
-        raise Malformed("the state tells of too many forms")
+        raise Malformed("the state message lists too many lease forms")
     for spool in state.spools:
         if not _is_sound(spool):
-            raise Malformed("a field of the state has a wrong length or value")
+            raise Malformed("a field of the state message has a wrong length or value")
     if not all(totals.is_sound(n) for n in (state.totals, state.levels) if n):
-        raise Malformed("the state tells numbers that are none")
+        raise Malformed("the state message holds totals or levels that are not counts")
     return state
 
 
@@ -122,7 +122,7 @@ def prove_floor(spool_id: bytes, floor: int, agreement: Agreement) -> str:
 
 def is_floor_proven(spool: SpoolState, agreements: Sequence[Agreement]) -> bool:
     """Tell whether the one agent that *agreements* are with says the floor of *spool*."""
-    # A proof of a later form is none to us, and the rest of the state is good.
+    # A proof of a later form cannot be checked here; the rest of the state is valid.
     if _PROOF.fullmatch(spool.proof) is None:
         return False
     key_id, _, proof = spool.proof.partition(".")

@@ -1,5 +1,5 @@
 """
-The topic grammar: who speaks to whom, with nothing in it about who or what is measured.
+The grammar of MQTT topics. A topic names a gateway, never a person or a quantity.
 
 `agent` is 16 hex digits, issued at enrolment: the common name of the agent's certificate, and so
 its MQTT user name and client id. The shard spreads agents over ingest workers.
@@ -43,17 +43,17 @@ def observations_of_shard(shard: int) -> str:
 
 
 def receipt(agent: str) -> str:
-    """Return the topic on which *agent* hears what was settled."""
+    """Return the topic on which *agent* receives its receipts."""
     return f"vv1/receipt/{agent}"
 
 
 def lease(agent: str) -> str:
-    """Return the topic on which *agent* hears what it may measure."""
+    """Return the topic on which *agent* receives its lease."""
     return f"vv1/lease/{agent}"
 
 
 def state(agent: str) -> str:
-    """Return the topic on which *agent* says how it is."""
+    """Return the topic on which *agent* publishes its state."""
     return f"vv1/state/{agent}"
 
 
@@ -66,10 +66,10 @@ def parse_observations(topic: str) -> str:
     """
     match = _OBSERVATIONS.fullmatch(topic)
     if match is None:
-        raise WrongTopic("not an observations topic")
+        raise WrongTopic("the topic is not one for observations")
     shard, agent = match.groups()
     if int(shard, 16) != shard_of(agent):
-        raise WrongTopic("the agent does not belong to this shard")
+        raise WrongTopic("the agent in the topic does not belong to its shard")
     return agent
 
 
@@ -82,5 +82,5 @@ def parse_state(topic: str) -> str:
     """
     match = _STATE.fullmatch(topic)
     if match is None:
-        raise WrongTopic("not a state topic")
+        raise WrongTopic("the topic is not one for states")
     return match.group(1)

@@ -1,8 +1,8 @@
 """
-What a gateway tells about itself in numbers: closed names, counts, and nothing about anybody.
+The counters of a gateway in its state message: closed names and counts, nothing about a person.
 
-A gateway stands in a home and is not scraped. Its state message carries its counters, and ingest
-adds those of every gateway together.
+A gateway stands in a home and cannot be scraped by Prometheus. Its state message carries its
+counters, and ingest adds those of all gateways together.
 """
 
 from collections.abc import Mapping
@@ -14,11 +14,11 @@ from wire.refusals import DecodeFault, Refusal
 
 MAX_ENTRIES: Final = 128
 OTHER: Final = "other"
-"""A label that the software which adds up does not know by name."""
+"""Stands for a label that the receiving software does not know."""
 
 
 class Family(msgspec.Struct, frozen=True):
-    """Counters that only grow while a gateway runs, told apart by one label."""
+    """Counters that only grow while a gateway runs, one for each value of a label."""
 
     name: str
     label: str
@@ -26,11 +26,11 @@ class Family(msgspec.Struct, frozen=True):
     text: str
 
     def key(self, value: str) -> str:
-        """Return how the counter of *value* is named in a state message."""
+        """Return the name of the counter of *value* in a state message."""
         return f"{self.name}.{value if value in self.values else OTHER}"
 
     def names(self) -> dict[str, str]:
-        """Return the label's value for each name in a state message."""
+        """Return the value of the label for each name in a state message."""
         return {f"{self.name}.{value}": value for value in (*self.values, OTHER)}
 
 
@@ -86,14 +86,14 @@ FAMILIES: Final = (
 )  # fmt: skip
 
 LEVELS: Final = ("spool_bytes", "spool_oldest_ms", "bound_sensors", "connected_sensors")
-"""What a gateway tells as it is now; the one in ms is its own waiting time, not a date."""
+"""Values that go up and down. The one in ms is a waiting time of the gateway, not a date."""
 
 LEASE_TAKEN_MS: Final = "lease_taken_ms"
-"""A level: how long after its issue the lease held was taken over."""
+"""A level: how long after its issue the lease in force was accepted, in ms."""
 
 
 def is_sound(numbers: Mapping[str, int]) -> bool:
-    """Tell whether *numbers* are counts, and not too many."""
+    """Tell whether *numbers* are at most `MAX_ENTRIES` non-negative counts below 2**63."""
     return len(numbers) <= MAX_ENTRIES and all(
         len(name) <= 64 and 0 <= number < 1 << 63 for name, number in numbers.items()
     )

@@ -1,5 +1,5 @@
 """
-Sensors by radio: bleak, and BlueZ below it, behind the port `Sensors`.
+Bluetooth sensors: the port `Sensors` on bleak and BlueZ.
 
 ```
 listen ─▶ sensors ─▶ one task per bound sensor ─▶ scanner ─▶ client ─▶ live | glucose | cgm
@@ -7,9 +7,9 @@ take  ◀─ inbox ◀───────────────────�
             recovery ◀── every failure; host (BlueZ over D-Bus) ── power, restart, pairing
 ```
 
-What a radio brings is hostile until it is decoded: every call has a time-out, every queue a bound,
-and what is given up is counted. A sensor that no lease names is counted and forgotten: its name
-and address reach no log, no metric and no disk of ours.
+Data from the radio is untrusted until it is decoded: each call has a time-out, each queue a limit,
+and everything dropped is counted. A sensor that no lease names is only counted: its name and
+address reach no log, no metric and no file of the agent.
 
-bleak and dbus_fast are spoken to here and nowhere else.
+Only this package imports bleak and dbus_fast.
 """

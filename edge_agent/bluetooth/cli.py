@@ -1,4 +1,4 @@
-"""`vitalveil agent scan` and `vitalveil agent pair`: a person in front of a gateway."""
+"""`vitalveil agent scan` and `vitalveil agent pair`, for a person in front of the gateway."""
 
 import argparse
 import asyncio
@@ -30,13 +30,13 @@ _ADDRESS: Final = re.compile(r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}")
 
 def run(arguments: argparse.Namespace) -> int:
     """
-    Do what *arguments* ask; return the exit code.
+    Run the command in *arguments*; return the exit code.
 
     Raises:
         ConfigError: An argument is wrong.
     """
     radio = Radio(adapter=arguments.adapter)
-    # Its words name sensors, and are not for people.
+    # Messages of bleak name sensors.
     logging.getLogger("bleak").setLevel(logging.CRITICAL)
     work = _scan(arguments, radio) if arguments.command == "scan" else _pair(arguments, radio)
     try:
@@ -51,7 +51,7 @@ def _address(text: str) -> str:
         raise ConfigError(
             key="ADDRESS",
             source="the command line",
-            problem="it is no address",
+            problem="this is not a Bluetooth address",
             mend="Write it as C0:FF:EE:00:00:01, as `vitalveil agent scan` shows it.",
         )
     return text.upper()
@@ -68,9 +68,9 @@ async def _scan(arguments: argparse.Namespace, radio: Radio) -> int:
 
 async def _pair(arguments: argparse.Namespace, radio: Radio) -> int:
     sensor, ask = _address(arguments.sensor), _asker(arguments)
-    print(f"Waiting up to {arguments.window:g} s for the sensor. Switch it on, or wake it.")
+    print(f"Waiting up to {arguments.window:g} s for the sensor. Switch it on, or wake it up.")
     await pairing.pair(sensor, radio, ask, window_s=arguments.window, anew=arguments.anew)
-    print("Paired. The lease decides whether it is listened to.")
+    print("Paired. The agent listens to the sensor once a lease binds it to a person.")
     return 0
 
 
@@ -89,21 +89,21 @@ def _asker(arguments: argparse.Namespace) -> pairing.AskPasskey | None:
 
 
 async def _ask_person() -> int | None:
-    """Ask for what the sensor shows, without showing it here again."""
+    """Ask for the digits that the sensor shows, without an echo on this terminal."""
     text = await asyncio.to_thread(getpass.getpass, "Passkey that the sensor shows: ")
     return pairing.parse_passkey(text.strip())
 
 
 def _explain(error: BluetoothError) -> str:
     if isinstance(error, NotAuthorised):
-        return "the sensor did not pair: see that the passkey is right and the sensor ready for it"
+        return "the sensor did not pair. Check the passkey, and that the sensor is in pairing mode"
     if isinstance(error, BondRefused):
-        return "the sensor has forgotten its bond with this host: pair it with --anew"
+        return "the sensor has forgotten its bond with this host. Pair it again with --anew"
     if isinstance(error, PoweredOff):
-        return "the Bluetooth adapter is switched off: try `bluetoothctl power on`"
+        return "the Bluetooth adapter is switched off. Run `bluetoothctl power on`"
     if isinstance(error, StackError):
         return (
-            "Bluetooth of this machine cannot be used: see that bluetoothd runs,"
-            " that there is an adapter, and that this user may use it (group bluetooth)"
+            "Bluetooth cannot be used on this machine. Check that bluetoothd runs,"
+            " that there is an adapter, and that this user is in the group bluetooth"
         )
     return str(error)

@@ -1,9 +1,9 @@
 """
-When a sensor measured, by our clock. Pure.
+Converts the times of a sensor to the time of day of this machine. Pure.
 
-A sensor's clock was set by its owner, once, to a local time without a zone, or never. So it is
-read on each connection, and what it stamped is moved by as much as it is off. What cannot be dated
-is not guessed: it is refused.
+The clock of a sensor was set by its owner, to a local time without a zone, or never. The agent
+reads it at each connection and corrects the times of records by the difference. A measurement
+whose time cannot be determined is refused.
 """
 
 import datetime
@@ -18,15 +18,15 @@ from edge_agent.gatt.meaning import When
 _EPOCH: Final = datetime.datetime(1970, 1, 1)  # noqa: DTZ001 - as zoneless as a sensor's clock
 _MINUTE_MS: Final = 60_000
 _QUARTER_MS: Final = 15 * _MINUTE_MS
-# A session tells its minute only, and its start is written by a collector whose clock may be off.
+# A session counts whole minutes, and the clock of the collector that set its start may be off.
 _AGREES_MS: Final = 3 * _MINUTE_MS
 
 
 class Dater(Protocol):
-    """Tells when something was measured."""
+    """Determines when a measurement was taken."""
 
     def at_ms(self, when: When, *, now_ms: int) -> int | None:
-        """Return when, ms since 1970, of a value that came at *now_ms*; None if nobody knows."""
+        """Return the time of a value that came at *now_ms*; ms since 1970, None if unknown."""
         ...
 
 
@@ -35,10 +35,10 @@ def _shown_ms(shown: datetime.datetime) -> int:
 
 
 class SensorClock(msgspec.Struct, frozen=True):
-    """The clock of a sensor that has one, and of most that have none."""
+    """The clock of a sensor, or the absence of one in a sensor that sends at once."""
 
     ahead_ms: int | None = None
-    """How far what it shows is ahead of UTC, zone included; None if it cannot be read."""
+    """How far the clock is ahead of UTC, zone included, in ms; None if it cannot be read."""
 
     def at_ms(self, when: When, *, now_ms: int) -> int | None:
         if when.session_min is not None:
@@ -51,7 +51,7 @@ class SensorClock(msgspec.Struct, frozen=True):
 
 
 def clock_that_shows(shown: datetime.datetime | None, *, now_ms: int) -> SensorClock:
-    """Return the clock that shows *shown* at *now_ms*; None stands for one that was never set."""
+    """Return the clock that shows *shown* at *now_ms*; None for a clock that was never set."""
     return SensorClock(None if shown is None else _shown_ms(shown) - now_ms)
 
 
@@ -66,16 +66,16 @@ def local(now_ms: int) -> datetime.datetime:
 
 
 def now_shown(now_ms: int) -> tuple[DateTime, Zone]:
-    """Return *now_ms* as a clock on the wall here shows it, and where it hangs."""
+    """Return *now_ms* as local date and time, and the local zone."""
     here = local(now_ms)
     shown = DateTime(here.year, here.month, here.day, here.hour, here.minute, here.second)
     quarters = (here.utcoffset() or datetime.timedelta()) // datetime.timedelta(minutes=15)
-    # With daylight saving in it: what matters is the sum.
+    # Daylight saving is included in the zone: only the sum matters.
     return shown, Zone(quarters, 0)
 
 
 class SessionClock(msgspec.Struct, frozen=True):
-    """The clock of a CGM session, which counts minutes."""
+    """The clock of a CGM session, which counts minutes since its start."""
 
     started_ms: int
 
@@ -89,8 +89,9 @@ def session_clock(minute: int, start: SessionStart | None, *, now_ms: int) -> Se
     """
     Return the clock of the session that is in its *minute* at *now_ms*.
 
-    Where the start that the sensor tells agrees, it is taken: the same at each connection, it
-    gives each record the same time. Else some collector's clock was wrong, and ours decides.
+    If the start time that the sensor reports agrees, it is used: it is the same at each
+    connection, so that each record gets the same time. Otherwise the clock of the collector that
+    set it was wrong, and the clock of this machine decides.
     """
     counted_ms = now_ms - minute * _MINUTE_MS
     told_ms = None if start is None else start_ms(start)
@@ -100,7 +101,7 @@ def session_clock(minute: int, start: SessionStart | None, *, now_ms: int) -> Se
 
 
 def start_ms(start: SessionStart) -> int | None:
-    """Return when a session began, by the clock that a collector gave it; None if none did."""
+    """Return when a session began, ms since 1970, as a collector set it; None if none did."""
     shown = start.date_time.as_datetime()
     if shown is None or start.zone.zone_quarters is None:
         return None

@@ -1,21 +1,21 @@
 """
-Errors of the radio.
+Errors of the Bluetooth radio and of the sensors that it reaches.
 
 * BluetoothError
-    * LinkError             (the air's or the sensor's: leave, wait, connect anew)
-        * LinkLost          (the sensor went away, or the host's Bluetooth did)
+    * LinkError             (radio link or sensor: disconnect, wait, connect again)
+        * LinkLost          (the sensor or the host's Bluetooth disappeared)
         * CallTimedOut      (a call to the sensor did not return in time)
-            * Unanswered    (it has no bond, and may have asked for one: be patient next time)
-        * Silent            (connected, and nothing comes)
-    * SensorError           (the sensor's alone: leave, wait longer; the radio is sound)
-        * NotAuthorised     (the operator's: pair it)
-        * BondRefused       (the operator's: pair it anew)
-        * SensorRefused     (it says no to what its profile promises)
-        * Flooding          (it sends more than any sensor of its kind)
-        * Endless           (it hands over more records than a memory holds)
-    * StackError            (the host's: climb the ladder of recovery)
-        * PoweredOff        (switch it on)
-    * GaveUp                (the last rung: leave, the service manager starts us anew)
+            * Unanswered    (the sensor has no bond, and may want one: wait longer next time)
+        * Silent            (the sensor is connected, and sends nothing)
+    * SensorError           (the sensor alone: disconnect, wait longer; the radio works)
+        * NotAuthorised     (operator: pair the sensor)
+        * BondRefused       (operator: pair the sensor again)
+        * SensorRefused     (the sensor refuses what its profile promises)
+        * Flooding          (the sensor sends more than any sensor of its kind)
+        * Endless           (the sensor sends more records than its memory can hold)
+    * StackError            (host: escalate the recovery)
+        * PoweredOff        (operator: switch the adapter on)
+    * GaveUp                (last resort: the process exits, and the service manager restarts it)
 
 No message names a sensor.
 """
@@ -24,7 +24,7 @@ from edge_agent.errors import EdgeAgentError
 
 
 class BluetoothError(EdgeAgentError):
-    """The radio, or what it talks to, failed."""
+    """The radio or a sensor failed."""
 
 
 class LinkError(BluetoothError):
@@ -32,19 +32,19 @@ class LinkError(BluetoothError):
 
 
 class LinkLost(LinkError):
-    """The connection ended, and not by us."""
+    """The connection ended without a request of this host."""
 
 
 class CallTimedOut(LinkError):
-    """A call did not return in time."""
+    """A call to a sensor did not return in time."""
 
     def __init__(self, call: str) -> None:
-        super().__init__(f"{call} took too long")
+        super().__init__(f"{call} did not finish in time")
         self.call = call
 
 
 class Unanswered(CallTimedOut):
-    """A sensor without a bond did not answer in time: it is deaf, or wants to be paired."""
+    """A sensor without a bond did not answer in time: it is out of reach, or wants a bond."""
 
 
 class Silent(LinkError):
@@ -89,4 +89,4 @@ class PoweredOff(StackError):
 
 
 class GaveUp(BluetoothError):
-    """Nothing that this process may do brings the radio back."""
+    """The radio does not work, and this process has tried everything that it may do."""

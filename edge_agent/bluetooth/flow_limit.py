@@ -1,36 +1,36 @@
-"""How much a sensor may send. Pure."""
+"""Limits how many values a sensor may send. Pure."""
 
 from typing import Final
 
 from runtime.token_bucket import TokenBucket
 
 PER_S: Final = 32.0
-"""Heart rate comes once a second, a waveform-less oximeter a few times: no more is needed."""
+"""Values a second: a strap sends one, an oximeter without a waveform a few."""
 BURST: Final = 256.0
 PATIENCE: Final = 2000
-"""So many beyond it, and the sensor is left alone for a while: each costs the host's time too."""
+"""After this many dropped values the sensor is disconnected: each one costs processor time."""
 
 
 class FlowLimit:
     """
-    A bucket of permissions to send, which fills with time.
+    A token bucket for the values of one sensor.
 
     Args:
-        now: The time, in seconds of a monotonic clock.
+        now: In seconds of a monotonic clock.
     """
 
     def __init__(self, *, now: float) -> None:
         self._bucket = TokenBucket(burst=BURST, per_s=PER_S, since_s=now)
         self.excess = 0
-        """How many came for which there was none."""
+        """How many values came without a token."""
 
     def allows(self, *, now: float) -> bool:
-        """Take one, if there is one; tell whether."""
+        """Take a token; return False if there is none."""
         is_allowed = self._bucket.take(now=now)
         self.excess += not is_allowed
         return is_allowed
 
     @property
     def is_flooded(self) -> bool:
-        """Whether patience is at an end."""
+        """Whether so much was dropped that the sensor must be disconnected."""
         return self.excess >= PATIENCE

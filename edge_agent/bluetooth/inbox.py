@@ -1,4 +1,4 @@
-"""What the sensors have sent and nobody has taken yet: bounded."""
+"""A bounded queue of measurements that the agent has not taken yet."""
 
 import asyncio
 import contextlib

@@ -1,8 +1,8 @@
 """
-How models of sensors depart from the specification, as the operator has found out.
+How models of sensors depart from the specification, as the operator found out.
 
-A TOML file with a table for each model, by the model number that its Device Information service
-tells: never by an address, which would name somebody's sensor in clear.
+A TOML file has a table for each model, named by the model number in its Device Information
+service. It never uses an address, which would name a person's sensor in plain text.
 
 ```toml
 ["CGM-1"]
@@ -32,10 +32,10 @@ NO_MODELS: Final[Models] = MappingProxyType({})
 
 def read(path: Path) -> Models:
     """
-    Return what the file *path* tells of models.
+    Return the quirks of each model number in the file *path*.
 
     Raises:
-        ConfigError: It is not readable, or no such file.
+        ConfigError: The file cannot be read, or holds unknown keys.
     """
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -44,17 +44,17 @@ def read(path: Path) -> Models:
         raise ConfigError(
             key="sensors.bluetooth.quirks_file",
             source=str(path),
-            problem=f"it tells no models ({type(exc).__name__})",
+            problem=f"the file does not describe models of sensors ({type(exc).__name__})",
             mend="Write a TOML table for each model, with quirks as keys.",
         ) from None
 
 
 async def quirks_of(link: Link, models: Models) -> Quirks:
     """
-    Return the quirks of the sensor at the other end of *link*.
+    Ask the sensor at the other end of *link* for its model, and return the quirks of that model.
 
     Raises:
-        BluetoothError: It cannot be asked.
+        BluetoothError: The sensor cannot be asked.
     """
     if not models or not link.has(DEVICE_INFORMATION, MODEL_NUMBER):
         return NO_QUIRKS
@@ -62,6 +62,6 @@ async def quirks_of(link: Link, models: Models) -> Quirks:
         value = await link.read(DEVICE_INFORMATION, MODEL_NUMBER)
     except SensorRefused:
         return NO_QUIRKS
-    # What is no text matches no model.
+    # A name that is not UTF-8 matches no model.
     name = value.decode(errors="replace").rstrip("\x00").strip()
     return models.get(name, NO_QUIRKS)

@@ -1,4 +1,4 @@
-"""Where the values of one sensor come in: counted, bounded, decoded, dated, handed on."""
+"""Receives the values of one sensor: counts, limits, decodes, dates them and passes them on."""
 
 from collections.abc import Callable
 
@@ -22,25 +22,25 @@ MAX_VALUE_BYTES = 512
 
 
 class SharedState(msgspec.Struct, frozen=True):
-    """What all sensors have in common."""
+    """What the sinks of all sensors share."""
 
     inbox: Inbox
     metrics: RadioMetrics
     clock: Clock
     refused: Callable[[Refusal], None]
-    """Counts a value that no measurement came of."""
+    """Counts a value that became no measurement."""
 
 
 class NotificationSink:
     """
-    What comes out of one sensor during one connection.
+    Receives what one sensor sends during one connection.
 
     Args:
         sensor: Its address.
 
-        shared: Where it goes.
+        shared: The inbox, metrics and clock of all sensors.
 
-        progressed: Called when something came that can be read: the radio works.
+        progressed: Called for each value that can be decoded: it proves that the radio works.
     """
 
     def __init__(self, sensor: str, shared: SharedState, progressed: Callable[[], None]) -> None:
@@ -51,11 +51,11 @@ class NotificationSink:
         self._progressed = progressed
         self._flow = flow_limit.FlowLimit(now=shared.clock.now())
         self.heard_at = shared.clock.now()
-        """When the last value came, by the monotonic clock."""
+        """When the last value came, in seconds of the monotonic clock."""
 
     @property
     def metrics(self) -> RadioMetrics:
-        """Where it is counted."""
+        """The metrics of the radio."""
         return self._shared.metrics
 
     @property
@@ -65,11 +65,11 @@ class NotificationSink:
 
     @property
     def is_flooded(self) -> bool:
-        """Whether it has sent far too much."""
+        """Whether the sensor has sent so much that it must be disconnected."""
         return self._flow.is_flooded
 
     def admit(self) -> bool:
-        """Tell whether one more notification is within bounds; if not, it is counted."""
+        """Tell whether one more notification is within the limit; if not, count it as dropped."""
         if self._flow.allows(now=self.clock.now()):
             return True
         self.metrics.dropped(Drop.FLOOD)
@@ -77,7 +77,7 @@ class NotificationSink:
         return False
 
     def decode(self, characteristic: Characteristic, value: bytes) -> msgspec.Struct | None:
-        """Return the measurement in *value*; None if it is none, which is counted."""
+        """Return the measurement in *value*; None, counted, if the bytes hold none."""
         self.metrics.received(characteristic.name)
         self.heard_at = self.clock.now()
         if len(value) > MAX_VALUE_BYTES:
@@ -98,7 +98,16 @@ class NotificationSink:
     def live(
         self, characteristic: Characteristic, value: bytes, *, is_single: bool = False
     ) -> None:
-        """Take a notification that the sensor forgets; a single one was taken on purpose."""
+        """
+        Take a notification that the sensor does not store.
+
+        Args:
+            characteristic: What the value is of.
+
+            value: Its bytes.
+
+            is_single: Whether a person measured on purpose.
+        """
         if not self.admit():
             return
         measurement = self.decode(characteristic, value)
@@ -109,12 +118,12 @@ class NotificationSink:
             self.hand_on(msgspec.structs.replace(measured, is_single=is_single))
 
     def measure(self, outcome: Outcome, *, record: int | None) -> Measurement:
-        """Return *outcome*, dated."""
+        """Return *outcome* as a measurement with its time."""
         now_ms = self.clock.now_ms()
         return readings.measure(self.sensor, outcome, self.dater, now_ms=now_ms, record=record)
 
     def hand_on(self, measurement: Measurement) -> bool:
-        """Hand *measurement* over, or give it up when there is no room; tell which."""
+        """Put *measurement* into the inbox; return False, counted, if there is no room."""
         has_room = self._shared.inbox.offer(measurement)
         if not has_room:
             self.metrics.dropped(Drop.NO_ROOM)
@@ -122,5 +131,5 @@ class NotificationSink:
         return has_room
 
     async def put(self, measurement: Measurement) -> None:
-        """Hand *measurement* over, as soon as there is room."""
+        """Put *measurement* into the inbox; wait until there is room."""
         await self._shared.inbox.put(measurement)

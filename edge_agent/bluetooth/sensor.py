@@ -1,4 +1,4 @@
-"""One bound sensor, supervised: found, connected, listened to, and again, for ever."""
+"""Supervises one bound sensor: find it, connect, take its values, and start again, for ever."""
 
 import asyncio
 import contextlib
@@ -22,7 +22,7 @@ _log = Log("agent.bluetooth")
 
 
 class SensorDependencies(msgspec.Struct, frozen=True):
-    """What every sensor's task works with."""
+    """The parts that the tasks of all sensors share."""
 
     radio: Radio
     scanner: Scanner
@@ -34,7 +34,7 @@ class SensorDependencies(msgspec.Struct, frozen=True):
     random: Callable[[], float]
     longest_wait_s: float
     sensor_wait_s: float
-    """The longest, after the sensor itself did wrong."""
+    """The longest pause after an error of the sensor itself, in seconds."""
     host_is_up: Callable[[], bool]
 
 
@@ -43,11 +43,11 @@ class BoundSensor:
     The supervisor of one sensor.
 
     Args:
-        address: Which.
+        address: The Bluetooth address of the sensor.
 
-        cursor: The last of its records that is durable.
+        cursor: The number of its last record that is durable.
 
-        means: What it works with.
+        means: The parts that the tasks of all sensors share.
     """
 
     def __init__(self, address: str, cursor: int, means: SensorDependencies) -> None:
@@ -62,17 +62,17 @@ class BoundSensor:
 
     @property
     def is_linked(self) -> bool:
-        """Whether it is connected."""
+        """Whether the sensor is connected."""
         return self._link is not None
 
     def heard_within(self, seconds: float) -> bool:
-        """Tell whether it has sent something in the last *seconds*, over a link that is up."""
+        """Tell whether the sensor is connected and has sent a value in the last *seconds*."""
         if self._link is None or self._sink is None:
             return False
         return self._means.shared.clock.now() - self._sink.heard_at <= seconds
 
     def lose(self) -> None:
-        """Take no value more over the link that there is, and leave it."""
+        """Take no more values over the current connection, and disconnect."""
         if self._link is not None:
             self._link.lose()
 
@@ -93,11 +93,11 @@ class BoundSensor:
             await self._means.recovery.pause(pause_s)
 
     async def _ended(self, error: BluetoothError) -> float:
-        """Do about *error* what is due; return how long to wait."""
+        """Take the recovery action that is due for *error*; return the pause in seconds."""
         ending = ending_of(error)
         self._means.shared.metrics.ended(ending)
         _log.info("sensor_attempt_ended", ending=ending.value)
-        # The next time it is worth while to wait, and see whether it is deaf or wants a bond.
+        # Wait longer the next time, to see whether it is out of reach or wants a bond.
         self._is_suspect = isinstance(error, Unanswered | NotAuthorised)
         wait = self._sensor_wait if isinstance(error, SensorError) else self._link_wait
         pause_s = wait.failed()
@@ -138,7 +138,7 @@ class BoundSensor:
 
 
 async def end(tasks: "list[asyncio.Task[None]]", *, within_s: float) -> None:
-    """Cancel *tasks*, and wait a moment for them to say goodbye to their sensors."""
+    """Cancel *tasks*, and wait a moment for them to disconnect."""
     for task in tasks:
         task.cancel()
     if tasks:

@@ -1,4 +1,4 @@
-"""The port `Sensors`, by radio."""
+"""The port `Sensors` on Bluetooth."""
 
 import asyncio
 import contextlib
@@ -24,28 +24,28 @@ from runtime.logs import Log
 from wire.refusals import Refusal
 
 _LEAVE_S: Final = 2.0
-"""How long stopping to listen may take: a withdrawal has to be quick."""
+"""How long stopping a sensor may take, in seconds: a withdrawal has to be quick."""
 _SERVING_S: Final = 10.0
 _log = Log("agent.bluetooth")
 
 
 class WatchedHost(Host, Protocol):
-    """The Bluetooth of this machine, and whether it lives."""
+    """The Bluetooth of this machine, with notice of its stops and starts."""
 
     async def watch(self, changed: Callable[[bool], None]) -> None:
-        """Call *changed* whenever it went or came, until cancelled."""
+        """Call *changed* each time bluetoothd stops or starts, until cancelled."""
         ...
 
 
 class RadioTimeouts(msgspec.Struct, frozen=True):
-    """How long to wait for what."""
+    """The time-outs and pauses of the radio."""
 
     timing: SessionTiming = SessionTiming()
     steps: EscalationDelays = EscalationDelays()
     longest_wait_s: float = 15.0
-    """Between attempts to connect."""
+    """The longest pause between attempts to connect, in seconds."""
     sensor_wait_s: float = 120.0
-    """The same, when it is the sensor that does wrong."""
+    """The same after an error of the sensor itself."""
     rhythm: ScanTiming = ScanTiming()
 
 
@@ -54,21 +54,21 @@ class BluetoothSensors:
     `Sensors` that bleak reaches.
 
     Args:
-        radio: Through which adapter.
+        radio: The adapter to use.
 
-        host: What can be done about it.
+        host: Recovers the adapter and bluetoothd.
 
-        clock: The clocks.
+        clock: The clocks of this machine.
 
-        metrics: Counts.
+        metrics: The metrics of the radio.
 
-        refused: Counts a value that no measurement came of.
+        refused: Counts a value that became no measurement.
 
-        random: Draws from 0 to 1.
+        random: Returns a number from 0 to 1.
 
-        patience: How long to wait for what.
+        patience: The time-outs and pauses.
 
-        trust: How far to believe in the sensors' clocks.
+        trust: How to treat the sensors' clocks.
 
         models: How models depart from the specification.
     """
@@ -127,7 +127,7 @@ class BluetoothSensors:
 
     @contextlib.asynccontextmanager
     async def serve(self) -> AsyncIterator[None]:
-        """Use the radio while the context is open."""
+        """Run the tasks of the radio while the context is open."""
         running = [
             self._start(self._scanner.run(self._recovery), "scanner"),
             self._start(self._host.watch(self._host_changed), "host"),
@@ -166,7 +166,7 @@ class BluetoothSensors:
         self._tasks[key] = self._start(bound.run(), "sensor")
 
     def _leave(self, key: str) -> asyncio.Task[None]:
-        # From here on nothing that it sends comes in, however long the goodbye takes.
+        # Nothing that it sends is taken from now on, however long disconnecting takes.
         self._bound.pop(key).lose()
         task = self._tasks.pop(key)
         task.cancel()
@@ -180,7 +180,7 @@ class BluetoothSensors:
         return task
 
     def _look_at(self, task: asyncio.Task[None]) -> None:
-        """Keep why a task died: whoever takes next dies of it too."""
+        """Keep the error of a failed task: the next `take` raises it."""
         if not task.cancelled() and (failure := task.exception()) is not None:
             self._failure = failure
 
@@ -188,7 +188,7 @@ class BluetoothSensors:
         return any(bound.heard_within(_SERVING_S) for bound in self._bound.values())
 
     def _host_changed(self, is_up: bool) -> None:
-        # bleak does not look, and would believe in its links for ever.
+        # bleak does not check, and would treat its connections as alive for ever.
         was_up, self._host_is_up = self._host_is_up, is_up
         if was_up and not is_up:
             self._metrics.host_deaths.inc()

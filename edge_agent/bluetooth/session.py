@@ -1,4 +1,4 @@
-"""What to do with a sensor once it is connected: whatever it can, for as long as it sends."""
+"""One connection to a sensor: subscribe, fetch records, set its clock, until it falls silent."""
 
 import asyncio
 from collections.abc import Callable
@@ -24,30 +24,30 @@ _MINUTE_MS: Final = 60_000
 _STEPPED_MS: Final = 1000
 BATTERY: Final = (0x180F, 0x2A19)
 CONTINUOUS: Final = ((0x180D, 0x2A37), (0x1822, 0x2A5F))
-"""What comes every second or so while the sensor is worn: its absence means something."""
+"""Sent about once a second while the sensor is worn: silence means a problem."""
 EPISODIC: Final = ((0x1822, 0x2A5E), (0x1810, 0x2A35), (0x1809, 0x2A1C), (0x181D, 0x2A9D))
-"""What comes when somebody measures."""
+"""Sent when a person takes a measurement."""
 
 
 class SessionTiming(msgspec.Struct, frozen=True):
-    """How patient to be with a sensor that is connected."""
+    """How long a connected sensor may be silent, in seconds."""
 
     silence_s: float = 30.0
-    """With one that ought to send every second."""
+    """For a sensor that sends every second."""
     session_silence_s: float = 900.0
-    """With a CGM sensor, which sends every few minutes."""
+    """For a CGM sensor, which sends every few minutes."""
     records: RequestTiming = RequestTiming()
     rest_s: float = 60.0
-    """Before a meter that has told everything is asked again, if it is still there."""
+    """Before a meter that has sent all records is asked again, if it is still connected."""
 
 
 class ClockPolicy(msgspec.Struct, frozen=True):
-    """How far to believe in the clocks of sensors."""
+    """How to treat the clocks of sensors."""
 
     assume_local: bool = False
-    """Whether a clock that cannot be read is taken for right, in this machine's zone."""
+    """Whether a clock that cannot be read counts as right, in this machine's time zone."""
     set_clocks: bool = False
-    """Whether a clock that is off by a minute, or was never set, is set to our local time."""
+    """Whether to set a clock that is off by a minute or was never set, to the local time."""
 
 
 class SensorSession:
@@ -86,7 +86,7 @@ class SensorSession:
 
     async def run(self) -> float:
         """
-        Take what the sensor has to say; return how long to leave it alone then.
+        Take everything that the sensor sends; return the pause before the next connection, in s.
 
         Raises:
             BluetoothError: It ended before.
@@ -110,7 +110,7 @@ class SensorSession:
                 return 0.0  # Our time of day was set: what we know of the sensor's clock is void.
 
     def _offset_ms(self) -> float:
-        """Return what our time of day has over a clock that never jumps."""
+        """Return the time of day minus the monotonic clock, in ms."""
         clock = self._sink.clock
         return clock.now_ms() - clock.now() * 1000
 
@@ -122,7 +122,7 @@ class SensorSession:
             raise Silent
 
     async def _subscribe(self) -> float | None:
-        """Subscribe to what comes by itself; return how long it may be silent, if that matters."""
+        """Subscribe to notifications; return the longest allowed silence in s; None if none."""
         wanted = [key for key in (*CONTINUOUS, *EPISODIC) if self._link.can_notify(*key)]
         if not wanted and not self._has_records():
             raise SensorRefused("something to read")
@@ -131,7 +131,7 @@ class SensorSession:
             await self._live(service, number, is_single=(service, number) in EPISODIC)
         if not set(CONTINUOUS).isdisjoint(wanted):
             return self._timing.silence_s
-        # For ever: a thermometer that is connected waits for somebody to be ill.
+        # For ever: a connected thermometer sends nothing until a person uses it.
         return float("inf") if wanted else None
 
     def _has_records(self) -> bool:
@@ -182,7 +182,7 @@ class SensorSession:
         return True
 
     async def _read_clock(self) -> None:
-        """Learn how far the sensor's clock is off."""
+        """Read the sensor's clock, and note its difference."""
         shown = await self._shown()
         now_ms = self._sink.clock.now_ms()
         if shown is not None:
@@ -204,18 +204,18 @@ class SensorSession:
         return decoded.date_time if isinstance(decoded, CurrentTime) else None
 
     async def _set_clock(self) -> None:
-        """Set the sensor's clock, now that all that it stamped by it is fetched."""
+        """Set the sensor's clock, after all records that it stamped have been fetched."""
         may = self._trust.set_clocks and self._link.can_write(_TIME_SERVICE, _CURRENT_TIME)
-        # By a clock that nobody believes, no other is set.
+        # A clock is set only while the time of day is known here.
         if may and self._is_off and self._sink.clock.is_dated():
             shown, _ = dating.now_shown(self._sink.clock.now_ms())
-            # GSS, Current Time: bit 0 of the reason says that somebody set it.
+            # GSS, Current Time, Adjust Reason: bit 0 is Manual Time Update.
             value = date_time.encode_current_time(CurrentTime(shown, 0, 0, 1))
             await self._link.write(_TIME_SERVICE, _CURRENT_TIME, value)
 
 
 def _is_off(shown: DateTime, now_ms: int) -> bool:
-    """Tell whether a clock shows another time than a clock on the wall here."""
+    """Tell whether a clock differs from the local time by a minute or more."""
     day = shown.as_datetime()
     if day is None:
         return True

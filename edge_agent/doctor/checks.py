@@ -1,4 +1,4 @@
-"""`vitalveil agent doctor`: what an operator would look at, looked at. Names nobody."""
+"""The checks of `vitalveil agent doctor`. Findings hold no name, address or value."""
 
 import contextlib
 import datetime as dt
@@ -31,7 +31,7 @@ from runtime.tls import client_context
 _CONNECT_S: Final = 5.0
 _REFUSAL_S: Final = 1.0
 _GIVEN_UP_MS: Final = 7 * 24 * 3_600_000
-"""For so long what was given up is worth a word."""
+"""Observations that were given up within this time are reported."""
 _RENEW_BEFORE: Final = dt.timedelta(days=14)
 _REFUSED: Final = re.compile(
     r'^vitalveil_agent_refused_receipts_total\{reason="(\w+)"\} ([0-9.e+]+)$', re.MULTILINE
@@ -41,7 +41,7 @@ _RTCS: Final = Path("/sys/class/rtc")
 
 
 class Severity(enum.StrEnum):
-    """How it is."""
+    """How serious a finding is."""
 
     OK = "ok"
     WARNING = "warning"
@@ -49,7 +49,7 @@ class Severity(enum.StrEnum):
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """What one look found."""
+    """The result of one check."""
 
     what: str
     verdict: Severity
@@ -57,7 +57,7 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 def examine(settings: AgentSettings) -> Iterator[Finding]:
-    """Yield what is found, one look after the other."""
+    """Run all checks, in order, and yield the finding of each."""
     looks: list[tuple[str, Callable[[AgentSettings], tuple[Severity, str]]]] = [
         ("keys", _keys),
         ("certificate", _certificate),
@@ -81,7 +81,7 @@ def examine(settings: AgentSettings) -> Iterator[Finding]:
 
 def _keys(settings: AgentSettings) -> tuple[Severity, str]:
     keys.read(settings.keys)
-    return Severity.OK, "all three can be read, the private one by us only"
+    return Severity.OK, "all three key files can be read, the private one by this user only"
 
 
 def _certificate(settings: AgentSettings) -> tuple[Severity, str]:
@@ -90,49 +90,55 @@ def _certificate(settings: AgentSettings) -> tuple[Severity, str]:
     ends_at = x509.load_pem_x509_certificate(pem).not_valid_after_utc
     left = ends_at - dt.datetime.now(dt.UTC)
     if left <= dt.timedelta():
-        return Severity.BAD, f"it ended at {ends_at:%Y-%m-%d %H:%M} UTC"
+        return (
+            Severity.BAD,
+            f"the certificate expired at {ends_at:%Y-%m-%d %H:%M} UTC: enrol this gateway again",
+        )
     verdict = Severity.WARNING if left < _RENEW_BEFORE else Severity.OK
-    return verdict, f"it ends in {left.days} days"
+    return verdict, f"the certificate expires in {left.days} days"
 
 
 def _folder(settings: AgentSettings) -> tuple[Severity, str]:
     folder = settings.state_dir
     if not folder.is_dir():
-        return Severity.WARNING, "it is not there yet; the agent makes it"
+        return (
+            Severity.WARNING,
+            "the state folder does not exist yet; the agent makes it when it starts",
+        )
     if stat.S_IMODE(folder.stat().st_mode) & 0o077:
-        return Severity.BAD, "others than its owner may look into it: chmod 700"
+        return Severity.BAD, "other users may read the state folder: run chmod 700 on it"
     free = database_file.free_bytes(folder)
     verdict = Severity.OK if free > 2 * settings.spool.min_free_bytes else Severity.WARNING
     if free < settings.spool.min_free_bytes:
         verdict = Severity.BAD
-    return verdict, f"{free // 1_000_000} MB of its disk are free"
+    return verdict, f"{free // 1_000_000} MB are free on the disk of the state folder"
 
 
 def _agent(settings: AgentSettings) -> tuple[Severity, str]:
     if not settings.state_dir.is_dir():
-        return Severity.WARNING, "it has not run yet"
+        return Severity.WARNING, "the agent has not run yet"
     try:
         with lock.hold(settings.state_dir):
-            return Severity.WARNING, "it is not running"
+            return Severity.WARNING, "the agent is not running"
     except StateInUse:
-        return Severity.OK, "it is running"
+        return Severity.OK, "the agent is running"
 
 
 def _spool(settings: AgentSettings) -> tuple[Severity, str]:
     if not (settings.state_dir / database_file.NAME).exists():
-        return Severity.WARNING, "there is none yet"
+        return Severity.WARNING, "there is no spool yet; the agent makes it when it starts"
     verdict = verification.verify(settings.state_dir)
     damaged = len(list(settings.state_dir.glob(f"{database_file.NAME}.damaged-*[0-9]")))
     if not verdict.is_sound:
         return Severity.BAD, "; ".join(verdict.problems)
-    words = [f"sound, {verdict.envelopes} envelopes wait"]
+    words = [f"the spool is sound; {verdict.envelopes} envelopes wait to be sent"]
     if damaged:
-        words.append(f"{damaged} damaged set aside")
+        words.append(f"{damaged} damaged files were set aside")
     since_ms = time.time_ns() // 1_000_000 - _GIVEN_UP_MS
     gaps = [gap for gap in inspection.look(settings.state_dir).gaps if gap.hour_ms >= since_ms]
     if gaps:
         count = sum(gap.observations for gap in gaps)
-        words.append(f"{count} observations given up within a week, see `spool show`")
+        words.append(f"{count} observations were given up within a week: see `spool show`")
     return Severity.OK if len(words) == 1 else Severity.WARNING, "; ".join(words)
 
 
@@ -147,15 +153,21 @@ def _lease(settings: AgentSettings) -> tuple[Severity, str]:
     leases.recall()
     now_ms = time.time_ns() // 1_000_000
     if leases.held is None:
-        return Severity.WARNING, "none was ever received"
+        return Severity.WARNING, "no lease was received yet: nothing may be measured"
     if not may_measure(leases.held, now_ms=now_ms):
-        return Severity.BAD, f"version {leases.version} is not in force by this machine's clock"
+        return (
+            Severity.BAD,
+            f"version {leases.version} is not in force by the clock of this machine",
+        )
     kept = _kept_clock(settings)
     kept.adopt(leases.held)
     if not may_measure(leases.held, now_ms=now_ms, latest_ms=kept.latest_ms()):
-        return Severity.BAD, f"version {leases.version} was seen to end; the next one will count"
+        return (
+            Severity.BAD,
+            f"version {leases.version} has expired; the agent waits for the next one",
+        )
     hours = (leases.held.not_after_ms - now_ms) / 3_600_000
-    return Severity.OK, f"version {leases.version}, for {hours:.1f} hours more"
+    return Severity.OK, f"version {leases.version} is in force for {hours:.1f} more hours"
 
 
 def _kept_clock(settings: AgentSettings) -> clock.KeptClock:
@@ -167,16 +179,24 @@ def _kept_clock(settings: AgentSettings) -> clock.KeptClock:
 def _clock(settings: AgentSettings) -> tuple[Severity, str]:
     kept = _kept_clock(settings)
     if kept.is_wrong():
-        return Severity.BAD, "it shows a time that cannot be: one past for sure, or years ahead"
+        return (
+            Severity.BAD,
+            "the clock shows a time that is impossible: already past, or years ahead",
+        )
     if settings.clock.belief == "synchronised":
         is_known = kept.is_dated()
         return (
             Severity.OK if is_known else Severity.BAD,
-            "it was synchronised" if is_known else "nobody has synchronised it in this boot",
+            "the clock is synchronised"
+            if is_known
+            else "the clock was not synchronised since the last start: check that NTP works",
         )
     if not list(_RTCS.glob("rtc*")):
-        return Severity.WARNING, "it is believed, but no clock here survives a power cut"
-    return Severity.OK, "it is believed"
+        return (
+            Severity.WARNING,
+            "the clock is trusted (clock.belief), but it does not survive a power cut here",
+        )
+    return Severity.OK, "the clock is trusted (clock.belief)"
 
 
 def _broker(settings: AgentSettings) -> tuple[Severity, str]:
@@ -193,19 +213,22 @@ def _broker(settings: AgentSettings) -> tuple[Severity, str]:
 
 
 def _greeted(broker: ssl.SSLSocket) -> tuple[Severity, str]:
-    # Whether it takes our certificate it says only after the handshake, in TLS 1.3; if it does,
-    # it waits for us to speak.
+    # In TLS 1.3 a server rejects a client certificate only after the handshake. If the broker
+    # accepts it, it waits for the first packet of MQTT.
     broker.settimeout(_REFUSAL_S)
     with contextlib.suppress(TimeoutError):
         if not broker.recv(1):
-            return Severity.BAD, "it closes the connection at once"
-    return Severity.OK, f"it answers, with {broker.version()}, and takes our certificate"
+            return Severity.BAD, "the broker closes the connection at once"
+    return (
+        Severity.OK,
+        f"the broker answers with {broker.version()} and accepts the certificate of this gateway",
+    )
 
 
 def _receipts(settings: AgentSettings) -> tuple[Severity, str]:
-    """Ask the running agent whether it believes the receipts that it gets."""
+    """Ask the running agent how many receipts it refused."""
     if not settings.http.port:
-        return Severity.OK, "not asked for: /metrics has no port of its own (http.port)"
+        return Severity.OK, "not checked: the agent serves no metrics (http.port is not set)"
     connection = http.client.HTTPConnection(
         settings.http.host, settings.http.port, timeout=_CONNECT_S
     )
@@ -220,50 +243,55 @@ def _receipts(settings: AgentSettings) -> tuple[Severity, str]:
 
 
 def judge_receipts(metrics: str) -> tuple[Severity, str]:
-    """Judge what an agent's /metrics tell of receipts that it did not believe."""
+    """Judge the counters of refused receipts in *metrics*, the text of an agent's /metrics."""
     refused = {reason: float(count) for reason, count in _REFUSED.findall(metrics)}
     old = refused.pop(ReceiptFault.OLD_FORM, 0.0)
     if any(refused.values()):
         return Severity.BAD, (
-            "receipts came that ingest does not prove; nothing was forgotten for them."
-            " Is keys.ingest_file ingest's key of today? If it is, somebody forges receipts"
+            "receipts came that ingest did not prove, and the agent ignored them. Check that"
+            " keys.ingest_file is the current key of ingest. If it is, receipts are being forged"
         )
     if old:
         return Severity.WARNING, (
-            "receipts came of the form of version 0.1.0, and none of them is believed."
-            " Upgrade trust and ingest before the gateways; until then the spool keeps everything"
+            "receipts of version 0.1.0 came, and the agent ignored them. Upgrade trust and ingest"
+            " before the gateways; until then the spool keeps everything"
         )
-    return Severity.OK, "all that came were ingest's"
+    return Severity.OK, "all receipts that came were proved by ingest"
 
 
 def _why(error: OSError) -> str:
-    """Return what to look for, when the broker could not be spoken to."""
+    """Return why the broker cannot be reached, and what to check."""
     match error:
         case ssl.SSLCertVerificationError():
-            return f"its certificate is not believed ({error.verify_message})"
+            return f"the certificate of the broker is not trusted ({error.verify_message})"
         case ssl.SSLError():
-            return f"it refuses our certificate, or speaks no TLS 1.3 ({error.reason})"
+            return (
+                f"the broker rejects our certificate, or does not speak TLS 1.3 ({error.reason})"
+            )
         case gaierror():
-            return "its name is not known here: look at broker.host, or the network's DNS"
+            return "the name in broker.host cannot be resolved: check it, and the network's DNS"
         case ConnectionRefusedError():
-            return "its machine is there, and nobody listens at broker.port"
+            return "the machine of the broker answers, but nothing listens on broker.port"
         case TimeoutError():
-            return f"no answer within {_CONNECT_S:.0f} s: no network, or a firewall"
+            return f"no answer within {_CONNECT_S:.0f} s: check the network and the firewall"
     return describe(error)
 
 
 def _sensors(settings: AgentSettings) -> tuple[Severity, str]:
     if settings.sensors.source != "bluetooth":
-        return Severity.OK, "they are recorded ones"
+        return Severity.OK, "the sensors are recorded ones; no radio is used"
     adapters = sorted(path.name for path in _RADIOS.glob("hci?") if ":" not in path.name)
     if not adapters:
         return Severity.BAD, "there is no Bluetooth adapter"
     wanted = settings.sensors.bluetooth.adapter
     if wanted is not None and wanted not in adapters:
-        return Severity.BAD, f"there is no adapter {wanted}"
-    return Severity.OK, f"by radio, {', '.join(adapters)}"
+        return (
+            Severity.BAD,
+            f"there is no Bluetooth adapter {wanted}: check sensors.bluetooth.adapter",
+        )
+    return Severity.OK, f"Bluetooth adapter {', '.join(adapters)} is there"
 
 
 def is_well(findings: list[Finding]) -> bool:
-    """Tell whether nothing is bad."""
+    """Tell whether no finding is bad."""
     return all(finding.verdict is not Severity.BAD for finding in findings)

@@ -1,4 +1,4 @@
-"""What the commands do that look after a gateway: its spool, its health, its end."""
+"""The commands `spool`, `doctor` and `erase` of `vitalveil agent`."""
 
 import asyncio
 import json
@@ -13,7 +13,7 @@ from edge_agent.spool import inspection, verification
 
 
 def show(settings: AgentSettings, *, as_json: bool) -> int:
-    """Print the spool at a glance; return the exit code."""
+    """Print counts and gaps of the spool; return the exit code."""
     shown = _describe(settings.state_dir, now_ms=SystemClock().now_ms())
     if as_json:
         print(json.dumps(shown))
@@ -23,7 +23,7 @@ def show(settings: AgentSettings, *, as_json: bool) -> int:
 
 
 def verify(settings: AgentSettings) -> int:
-    """Print whether the spool is sound; return the exit code."""
+    """Print what is damaged in the spool; return 0 if it is sound, 1 otherwise."""
     verdict = verification.verify(settings.state_dir)
     for problem in verdict.problems:
         print(problem)
@@ -33,8 +33,8 @@ def verify(settings: AgentSettings) -> int:
 
 
 def purge(settings: AgentSettings) -> int:
-    """Give up everything that is unsent, beyond recovery; return the exit code."""
-    # Only now: looking needs neither keys nor a lock.
+    """Delete everything that is unsent, beyond recovery; return the exit code."""
+    # Imported here: the commands that only read need neither keys nor a lock.
     from edge_agent.lease import keys
     from edge_agent.reload import spool_bounds
     from edge_agent.spool import lock
@@ -59,19 +59,21 @@ def purge(settings: AgentSettings) -> int:
 
 
 def erase(settings: AgentSettings, *, is_sure: bool, keep_identity: bool) -> int:
-    """Erase keys and state; return the exit code."""
+    """Erase the keys and the state of this gateway; return 0, or 2 without --yes."""
     if not is_sure:
-        print("This erases the keys and everything unsent, for ever. Say --yes if you mean it.")
+        print(
+            "This erases the keys and everything that is unsent, for ever. Repeat it with --yes."
+        )
         return 2
     from edge_agent.doctor import erase as erasing
 
     count = erasing.erase(settings, keep_identity=keep_identity)
-    print(f"erased: {count} files. This gateway has to be enrolled anew before it runs again.")
+    print(f"erased: {count} files. Enrol this gateway again before you start it.")
     return 0
 
 
 def doctor(settings: AgentSettings, *, as_json: bool) -> int:
-    """Print how the gateway is; return the exit code."""
+    """Print the findings of the doctor; return 0 if nothing is bad, 1 otherwise."""
     from edge_agent.doctor import checks as doctoring
 
     findings = []

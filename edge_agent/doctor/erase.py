@@ -1,10 +1,10 @@
 """
-Erases what this gateway holds of anybody, so that nothing is left to read.
+Erase everything on this gateway that concerns a person.
 
-First the keys: with the lease key gone nobody can tell whose tags and leases these were, whatever
-a worn disk still keeps of the files themselves. Envelopes were sealed to ingest and could not be
-read here before either. Then everything in the folder, overwritten where it lies. What remains is
-public: the CA's certificate, the public keys of trust and ingest, the configuration.
+The keys go first: without the lease key, no tag and no lease can be linked to a person, even if a
+worn flash card still holds a copy of the files. Envelopes are sealed for ingest and cannot be read
+here in any case. Then each file in the state folder is overwritten and removed. Only public files
+remain: the CA's certificate, the public keys of trust and ingest, and the configuration.
 """
 
 from pathlib import Path
@@ -17,16 +17,16 @@ from edge_agent.spool import database_file, lock
 
 def erase(settings: AgentSettings, *, keep_identity: bool = False) -> int:
     """
-    Erase keys and state; return how many files that were.
+    Erase keys and state; return the number of erased files.
 
     Args:
-        settings: Where they are.
+        settings: They name the files.
 
-        keep_identity: Leave the TLS key and its certificate, for a gateway that moves on.
+        keep_identity: Keep the TLS key and certificate, for a gateway that is used again.
 
     Raises:
-        StateInUse: An agent runs here. Nothing was erased.
-        SpoolError: A file resists; those before it are gone.
+        StateInUse: An agent is running here. Nothing was erased.
+        SpoolError: A file cannot be erased. The files before it are erased.
     """
     with lock.hold(settings.state_dir):
         keys = [settings.keys.lease_file]
@@ -37,7 +37,7 @@ def erase(settings: AgentSettings, *, keep_identity: bool = False) -> int:
             for path in sorted(settings.state_dir.rglob("*"))
             if path.is_file() and path.name != lock.NAME
         ]
-        # What a crash left of a key that was being made or renewed is a key too.
+        # A crash may have left a copy of a key that was being made or renewed.
         keys += [path for key in keys for path in unfinished(key)]
         found = [path for path in [*keys, *state] if path.exists()]
         for path in found:

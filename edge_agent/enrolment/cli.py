@@ -19,21 +19,39 @@ if TYPE_CHECKING:
 
 
 def add_to(commands: "Subparsers", config: argparse.ArgumentParser) -> None:
-    """Add the two commands to *commands*."""
-    text = "make keys here, show the token, get a certificate"
+    """Add the commands `enrol` and `renew` to *commands*."""
+    text = "make the keys of this gateway, and get its certificate for a one-time token"
     one = commands.add_parser("enrol", help=text, description=text)
-    one.add_argument("--token", required=True, help="or - to read it from standard input")
-    one.add_argument("--url", required=True, help="of the desk: https://HOST:8443")
-    one.add_argument("--ca", type=Path, required=True, help="ca.crt of the installation")
-    one.add_argument("--out", type=Path, required=True, metavar="DIR", help="a private folder")
-    text = "replace the certificate and its key, before it ends"
+    one.add_argument(
+        "--token", required=True, help="the one-time token; - reads it from standard input"
+    )
+    one.add_argument(
+        "--url",
+        required=True,
+        help="of the enrolment service, `vitalveil trust serve`: https://HOST:8443",
+    )
+    one.add_argument(
+        "--ca", type=Path, required=True, help="the CA certificate of the installation, ca.crt"
+    )
+    one.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="a private folder for keys and certificates",
+    )
+    text = "replace the certificate and its key before the certificate expires"
     two = commands.add_parser("renew", parents=[config], help=text, description=text)
-    two.add_argument("--if-due", action="store_true", help="only late in its life")
+    two.add_argument(
+        "--if-due",
+        action="store_true",
+        help="only when the certificate is due: after enrolment.renew_at of its life",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """
-    Do what *arguments* ask; return the exit code.
+    Run the command in *arguments*; return the exit code.
 
     Raises:
         ConfigError: A setting is wrong.
@@ -48,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _enrol(arguments: argparse.Namespace) -> dict[str, object]:
-    # Only now: nothing else of the command speaks HTTP.
+    # Imported here because no other command speaks HTTP.
     from edge_agent.enrolment import enrol
 
     given: str = arguments.token
@@ -67,8 +85,8 @@ def _renew(arguments: argparse.Namespace) -> dict[str, object]:
         raise ConfigError(
             key="enrolment.url",
             source="settings",
-            problem="it is not set, and certificates are renewed there",
-            mend="Set it to the desk of `vitalveil trust serve`: https://HOST:8443.",
+            problem="it is not set, so there is no service that could renew the certificate",
+            mend="Set it to the address of `vitalveil trust serve`: https://HOST:8443.",
         )
     now = dt.datetime.now(dt.UTC)
     tls = chosen.broker.tls

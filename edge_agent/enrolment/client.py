@@ -1,7 +1,7 @@
 """
-Trust's enrolment desk, as a gateway speaks to it: HTTPS, TLS 1.3, our own CA and no other.
+The client of trust's enrolment service: HTTPS with TLS 1.3, and no CA but the installation's own.
 
-The standard library only, because a gateway does this once a year.
+It uses the standard library only, because a gateway needs it about once a year.
 """
 
 import http.client
@@ -19,7 +19,7 @@ _MAX_ANSWER_BYTES: Final = 65_536
 
 
 class Bundle(msgspec.Struct, frozen=True):
-    """What the desk hands out: all public."""
+    """The answer of the enrolment service: certificates and public keys, nothing secret."""
 
     agent: str
     certificate: str
@@ -36,10 +36,10 @@ def tls_context(
     ca_file: Path, *, certificate_file: Path | None = None, key_file: Path | None = None
 ) -> ssl.SSLContext:
     """
-    Return how the desk is reached.
+    Return the TLS settings for the enrolment service.
 
     Raises:
-        DeskRefused: A file is not what it should be.
+        DeskRefused: A certificate or key file cannot be read.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
@@ -48,17 +48,19 @@ def tls_context(
         if certificate_file is not None:
             context.load_cert_chain(certificate_file, key_file)
     except (OSError, ssl.SSLError) as exc:
-        raise DeskRefused(f"a file of TLS cannot be used ({type(exc).__name__})") from None
+        raise DeskRefused(
+            f"a TLS certificate or key file cannot be used ({type(exc).__name__})"
+        ) from None
     return context
 
 
 def ask(url: str, path: str, body: msgspec.Struct, *, context: ssl.SSLContext) -> Bundle:
     """
-    Send *body* to *path* of the desk at *url*; return what it hands out.
+    Send *body* to *path* of the enrolment service at *url*; return its answer.
 
     Raises:
-        DeskRefused: It will never answer this with a bundle.
-        DeskUnavailable: Try again: the same request gets the same answer.
+        DeskRefused: The service rejects the request; repeating it does not help.
+        DeskUnavailable: The service did not answer. The request may be repeated.
     """
     host, port, root = _address(url)
     connection = http.client.HTTPSConnection(host, port, timeout=_TIMEOUT_S, context=context)
@@ -72,9 +74,11 @@ def ask(url: str, path: str, body: msgspec.Struct, *, context: ssl.SSLContext) -
         response = connection.getresponse()
         answer = response.read(_MAX_ANSWER_BYTES)
     except ssl.SSLCertVerificationError:
-        raise DeskRefused("that desk has no certificate of our CA for its name") from None
+        raise DeskRefused(
+            "the certificate of the enrolment service is not from this CA, or is for another name"
+        ) from None
     except UnicodeError:
-        # A name that no DNS could hold: an empty part between two dots, or one too long.
+        # A host name that DNS cannot hold: a label that is empty or too long.
         raise _not_a_url() from None
     except (OSError, http.client.HTTPException) as exc:
         raise DeskUnavailable(type(exc).__name__) from None
@@ -84,7 +88,7 @@ def ask(url: str, path: str, body: msgspec.Struct, *, context: ssl.SSLContext) -
 
 
 def _address(url: str) -> tuple[str, int, str]:
-    """Return host, port and path of the desk at *url*."""
+    """Return host, port and path of the enrolment service at *url*."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port or 443
@@ -96,7 +100,7 @@ def _address(url: str) -> tuple[str, int, str]:
 
 
 def _not_a_url() -> DeskRefused:
-    return DeskRefused("the URL of the desk is written https://HOST:PORT")
+    return DeskRefused("the URL of the enrolment service must be written as https://HOST:PORT")
 
 
 def _bundle(status: int, answer: bytes) -> Bundle:
@@ -105,8 +109,10 @@ def _bundle(status: int, answer: bytes) -> Bundle:
             return msgspec.json.decode(answer, type=Bundle)
         said = msgspec.json.decode(answer, type=_Problem).error
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        raise DeskUnavailable(f"status {status}, and no answer of a desk") from None
+        raise DeskUnavailable(
+            f"status {status}, and the answer is not from an enrolment service"
+        ) from None
     if status >= http.client.INTERNAL_SERVER_ERROR or status == http.client.TOO_MANY_REQUESTS:
         raise DeskUnavailable(f"status {status}")
-    # What our own desk says, over TLS that verified it: a closed list of sentences.
+    # The message of our own service, verified by TLS: one of a closed list of sentences.
     raise DeskRefused(said or f"status {status}")

@@ -1,8 +1,8 @@
 """
-A gateway's own keys: made here, kept here, and replaced so that no crash leaves half a pair.
+The keys of a gateway: made and kept here, and replaced so that no crash leaves half a pair.
 
-A new pair is written beside the old one, the certificate is put in its place, then the key. A
-crash between the two is finished by `settle`, because the new key still lies there.
+A new pair is written beside the old one; then the certificate is replaced, and then the key. After
+a crash between the two, `settle` completes the replacement, because the new key is still there.
 """
 
 from pathlib import Path
@@ -22,10 +22,10 @@ Private = Ed25519PrivateKey | X25519PrivateKey
 
 def write(path: Path, content: bytes, *, private: bool) -> None:
     """
-    Write *path*, whole or not at all; on return it survives a power cut.
+    Write *path*, whole or not at all. Once this returns, the file survives a power cut.
 
     Raises:
-        CredentialError: It cannot be written.
+        CredentialError: The file cannot be written.
     """
     try:
         files.write(path, content, mode=files.SECRET if private else files.PUBLIC)
@@ -40,7 +40,7 @@ def signing_key(path: Path) -> Ed25519PrivateKey:
     Return the Ed25519 key in *path*, made and written at its first use.
 
     Raises:
-        CredentialError: What lies there is no such key, or it cannot be written.
+        CredentialError: The file holds another kind of key, or cannot be written.
     """
     if not path.exists():
         write(path, pem(Ed25519PrivateKey.generate()), private=True)
@@ -55,7 +55,7 @@ def lease_key(path: Path) -> X25519PrivateKey:
     Return the X25519 key in *path*, made and written at its first use.
 
     Raises:
-        CredentialError: What lies there is no such key, or it cannot be written.
+        CredentialError: The file holds another kind of key, or cannot be written.
     """
     if not path.exists():
         write(path, pem(X25519PrivateKey.generate()), private=True)
@@ -66,7 +66,7 @@ def lease_key(path: Path) -> X25519PrivateKey:
 
 
 def pem(key: Private) -> bytes:
-    """Return *key*, PKCS #8, not encrypted."""
+    """Return *key* as PEM, PKCS #8, not encrypted."""
     return key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
@@ -75,7 +75,7 @@ def pem(key: Private) -> bytes:
 
 
 def certificate_request(key: Ed25519PrivateKey) -> str:
-    """Return a request for a certificate of *key*: without a name, which trust gives."""
+    """Return a certificate request for *key*, PEM. It holds no name: trust chooses the name."""
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "gateway")])
     request = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, None)
     return request.public_bytes(serialization.Encoding.PEM).decode()
@@ -86,7 +86,7 @@ def certificate(path: Path) -> x509.Certificate:
     Return the certificate in *path*.
 
     Raises:
-        CredentialError: There is none.
+        CredentialError: The file holds no certificate.
     """
     try:
         return x509.load_pem_x509_certificate(path.read_bytes())
@@ -95,33 +95,34 @@ def certificate(path: Path) -> x509.Certificate:
 
 
 def next_key(key_file: Path) -> Path:
-    """Return where the key of a certificate that is asked for lies meanwhile."""
+    """Return where the new key is kept until its certificate has come."""
     return key_file.with_name(f".{key_file.name}.next")
 
 
 def unfinished(file: Path) -> list[Path]:
-    """Return where something of *file* may lie that was being written, or waits to replace it."""
+    """Return the files that an interrupted write or replacement of *file* may have left."""
     waiting = next_key(file)
     return [*files.unfinished(file), waiting, *files.unfinished(waiting)]
 
 
 def replace(certificate_file: Path, key_file: Path, new_certificate: bytes) -> None:
     """
-    Put *new_certificate*, of the key in `next_key`, in the place of the old pair.
+    Replace the pair by *new_certificate* and the key in `next_key`.
 
     Raises:
-        CredentialError: It is of another key, or cannot be written; the old pair is as it was.
+        CredentialError: The certificate is for another key, or cannot be written. The old pair
+            is unchanged.
     """
     waiting = next_key(key_file)
     if not is_pair(new_certificate, _read(waiting)):
-        raise CredentialError(waiting.name, "is not the key of the certificate that came")
+        raise CredentialError(waiting.name, "is not the key of the certificate in the answer")
     write(certificate_file, new_certificate, private=False)
     settle(certificate_file, key_file)
 
 
 def settle(certificate_file: Path, key_file: Path) -> bool:
     """
-    Finish a replacement that was cut off, if there is one; return whether there was.
+    Complete an interrupted replacement of the pair; return whether there was one.
 
     Raises:
         CredentialError: A file cannot be read or moved.
@@ -138,7 +139,7 @@ def settle(certificate_file: Path, key_file: Path) -> bool:
 
 
 def is_pair(certificate_pem: bytes, key: object) -> bool:
-    """Tell whether a certificate is of *key*."""
+    """Tell whether the certificate in *certificate_pem* is for *key*."""
     try:
         found = x509.load_pem_x509_certificate(certificate_pem).public_key()
     except ValueError:

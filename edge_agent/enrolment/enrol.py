@@ -1,7 +1,7 @@
 """
 Enrolment and renewal, on the gateway: the keys are made here, and only their public halves leave.
 
-Both may be cut off anywhere and done again: the keys that were made lie there, so the request is
+Both can be interrupted at any point and repeated: the keys stay in the folder, so the request is
 the same, and the same request gets the same answer.
 """
 
@@ -33,31 +33,34 @@ class _Renewing(msgspec.Struct, frozen=True):
 
 def enrol(*, token: str, url: str, ca_file: Path, out: Path) -> str:
     """
-    Enrol this gateway; return its id. Its files lie in *out*, as the settings name them.
+    Enrol this gateway; write its keys and certificates into *out*, and return its id.
 
     Args:
-        token: From `vitalveil trust agent enrol`; it counts once.
+        token: From `vitalveil trust agent enrol`; it can be used once.
 
-        url: Of the desk.
+        url: Of the enrolment service.
 
-        ca_file: The CA that the desk, the broker and this gateway are of.
+        ca_file: The certificate of the CA that the service, the broker and this gateway share.
 
-        out: A private folder.
+        out: A private folder, made if it is missing.
 
     Raises:
-        DeskRefused: It cannot be, with this token.
-        DeskUnavailable: Do it again, with the same token and folder.
-        CredentialError: A file cannot be written, or is another's.
+        DeskRefused: The service rejects this token, or the gateway is enrolled already.
+        DeskUnavailable: Try again, with the same token and folder.
+        CredentialError: A file cannot be written, or holds another kind of key.
     """
     if (out / "agent.crt").exists():
-        raise DeskRefused("there is a certificate in that folder: the gateway is enrolled")
+        raise DeskRefused(
+            "the folder already holds a certificate, so this gateway is enrolled. "
+            "Choose another folder, or erase the gateway first"
+        )
     try:
         out.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as exc:
         raise CredentialError(out.name, f"cannot be made ({type(exc).__name__})") from None
     key = credentials.signing_key(out / "agent.key")
     lease_key = credentials.lease_key(out / "lease.key")
-    # A request is the same each time: Ed25519 signs without randomness.
+    # The same request each time: Ed25519 signs without randomness.
     body = _Enrolling(
         token.strip(),
         credentials.certificate_request(key),
@@ -66,8 +69,8 @@ def enrol(*, token: str, url: str, ca_file: Path, out: Path) -> str:
     bundle = client.ask(url, _ENROL_PATH, body, context=client.tls_context(ca_file))
     certificate = bundle.certificate.encode()
     if not credentials.is_pair(certificate, key) or _name(certificate) != bundle.agent:
-        raise DeskRefused("the certificate that came is not for the key that was made here")
-    # The certificate last: its presence says that all is there.
+        raise DeskRefused("the certificate in the answer is not for the key that was made here")
+    # The certificate last: its presence says that all other files are complete.
     credentials.write(out / "ca.crt", bundle.ca.encode(), private=False)
     credentials.write(out / "trust.pub", bundle.trust_key.encode(), private=False)
     credentials.write(out / "ingest.pub", bundle.ingest_key.encode(), private=False)
@@ -77,10 +80,10 @@ def enrol(*, token: str, url: str, ca_file: Path, out: Path) -> str:
 
 def is_due(tls: TlsSettings, *, now: dt.datetime, renew_at: float) -> bool:
     """
-    Tell whether the certificate has used up *renew_at* of its life.
+    Tell whether the certificate has used up the fraction *renew_at* of its life.
 
     Raises:
-        CredentialError: There is none.
+        CredentialError: The certificate cannot be read.
     """
     held = credentials.certificate(tls.certificate_file)
     begins, ends = held.not_valid_before_utc, held.not_valid_after_utc
@@ -89,19 +92,19 @@ def is_due(tls: TlsSettings, *, now: dt.datetime, renew_at: float) -> bool:
 
 def renew(tls: TlsSettings, *, agent: str, url: str) -> dt.datetime:
     """
-    Replace certificate and key by new ones; return until when the new certificate is valid.
+    Replace certificate and key by new ones; return when the new certificate expires.
 
     Args:
         tls: The files in use.
 
         agent: The id of this gateway.
 
-        url: Of the desk.
+        url: Of the enrolment service.
 
     Raises:
-        DeskRefused: The desk does not take the certificate in use.
-        DeskUnavailable: Do it again.
-        CredentialError: A file cannot be written; the old pair is in use.
+        DeskRefused: The service rejects the certificate in use.
+        DeskUnavailable: Try again later.
+        CredentialError: A file cannot be written; the old pair stays in use.
     """
     credentials.settle(tls.certificate_file, tls.key_file)
     key = credentials.signing_key(credentials.next_key(tls.key_file))
@@ -112,7 +115,7 @@ def renew(tls: TlsSettings, *, agent: str, url: str) -> dt.datetime:
     bundle: Bundle = client.ask(url, _RENEW_PATH, body, context=context)
     certificate = bundle.certificate.encode()
     if bundle.agent != agent or _name(certificate) != agent:
-        raise DeskRefused("the certificate that came is another gateway's")
+        raise DeskRefused("the certificate in the answer belongs to another gateway")
     credentials.replace(tls.certificate_file, tls.key_file, certificate)
     return credentials.certificate(tls.certificate_file).not_valid_after_utc
 

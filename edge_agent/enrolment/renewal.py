@@ -1,4 +1,4 @@
-"""Keeps the certificate from running out while the agent runs."""
+"""Renews the certificate before it expires, while the agent runs."""
 
 import asyncio
 import contextlib
@@ -17,7 +17,7 @@ _log: Final = Log("agent.renewal")
 
 @contextlib.asynccontextmanager
 async def renewing(settings: AgentSettings) -> AsyncIterator[None]:
-    """Renew the certificate when it is due, while the context is open, if a desk is set."""
+    """While the context is open, renew the certificate when due, if `enrolment.url` is set."""
     task = asyncio.create_task(_for_ever(settings), name="renewal")
     task.add_done_callback(_tell_why)
     try:
@@ -28,13 +28,13 @@ async def renewing(settings: AgentSettings) -> AsyncIterator[None]:
 
 
 def _tell_why(task: asyncio.Task[None]) -> None:
-    """Tell why *task* died, if it did: nobody else would notice before the certificate ends."""
+    """Log why *task* failed: otherwise it would be noticed only when the certificate expires."""
     if not task.cancelled() and (failure := task.exception()) is not None:
         _log.error("renewal_died", error=describe(failure))
 
 
 def settle(tls: TlsSettings) -> None:
-    """Finish a renewal that a crash cut off, before the pair of files is read."""
+    """Complete a renewal that a crash interrupted, before certificate and key are read."""
     if not tls.key_file.with_name(f".{tls.key_file.name}.next").exists():
         return
     from edge_agent.enrolment import credentials
@@ -57,14 +57,14 @@ async def _for_ever(settings: AgentSettings) -> None:
 
 def renew_if_due(settings: AgentSettings) -> bool:
     """
-    Renew the certificate if it is late in its life; return whether it was.
+    Renew the certificate if it is due; return whether it was renewed.
 
     Raises:
-        DeskRefused: The desk does not take the certificate in use.
-        DeskUnavailable: Do it again later.
+        DeskRefused: The enrolment service rejects the certificate in use.
+        DeskUnavailable: Try again later.
         CredentialError: A file cannot be read or written.
     """
-    # Only now: an agent whose bundle came on a stick needs none of it, nor its memory.
+    # Imported here: an agent that was enrolled from a bundle needs neither this nor its memory.
     from edge_agent.enrolment import enrol
 
     chosen, tls = settings.enrolment, settings.broker.tls

@@ -9,7 +9,7 @@ from wire.quantities import Code
 
 
 class BatteryLevel(msgspec.Struct, frozen=True):
-    """How full the sensor's battery is."""
+    """The charge of the sensor's battery."""
 
     percent: int
 
@@ -19,7 +19,7 @@ def decode(value: Value) -> BatteryLevel:
     Read a Battery Level.
 
     Raises:
-        DecodeError: It is not one byte from 0 to 100.
+        DecodeError: The value is not one byte from 0 to 100.
     """
     octets = Octets(value)
     percent = octets.uint8()
@@ -36,5 +36,5 @@ def encode(level: BatteryLevel) -> bytes:
 
 
 def observations(level: BatteryLevel) -> list[Outcome]:
-    """Return what *level* observes."""
+    """Return the outcome of *level*: a battery level in percent."""
     return [judge(Code.BATTERY_LEVEL, level.percent)]

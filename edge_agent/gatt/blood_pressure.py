@@ -39,7 +39,7 @@ class BloodPressureStatus(enum.IntFlag):
 
 
 class BloodPressureUnit(enum.Enum):
-    """What the three pressures are in."""
+    """The unit of the three pressures."""
 
     MMHG = "mmHg"
     KPA = "kPa"
@@ -56,12 +56,12 @@ class BloodPressureMeasurement(msgspec.Struct, frozen=True, kw_only=True):
     systolic: Number
     diastolic: Number
     mean: Number
-    """Mean arterial pressure; NaN from those that do not compute it."""
+    """Mean arterial pressure; NaN from monitors that do not compute it."""
     unit: BloodPressureUnit = BloodPressureUnit.MMHG
     timestamp: DateTime | None = None
     pulse_bpm: Number | None = None
     user: int | None = None
-    """Which of those that share the monitor; `USER_UNKNOWN` if it does not know."""
+    """The index of the person, where several share the monitor; `USER_UNKNOWN` if unknown."""
     status: int | None = None
     """Bits of `BloodPressureStatus`; None if the monitor does not tell."""
 
@@ -71,7 +71,7 @@ def decode(value: Value) -> BloodPressureMeasurement:
     Read a Blood Pressure Measurement, 0x2A35.
 
     Raises:
-        DecodeError: A field is cut off, or the timestamp is none.
+        DecodeError: A field is incomplete, or the timestamp is invalid.
     """
     octets = Octets(value)
     flags = octets.uint8()
@@ -109,9 +109,9 @@ def encode(measurement: BloodPressureMeasurement) -> bytes:
 
 def observations(measurement: BloodPressureMeasurement) -> list[Outcome]:
     """
-    Return what *measurement* observes: three pressures and, if there is one, a pulse.
+    Return the outcomes of *measurement*: three pressures and, if it has one, a pulse rate.
 
-    Whose they are is told by *user*, where people share a monitor: ask before.
+    Where several people share a monitor, check `user` before: it tells which of them was measured.
     """
     when, fault = date(measurement.timestamp)
     pressures = (

@@ -82,17 +82,17 @@ class CgmRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CgmMeasurement(msgspec.Struct, frozen=True):
-    """What one notification holds: one record, or several."""
+    """The records of one notification, at least one."""
 
     records: tuple[CgmRecord, ...]
 
 
 def decode(value: Value, quirks: Quirks = NO_QUIRKS) -> CgmMeasurement:
     """
-    Read a CGM Measurement, 0x2AA7. One bad record spoils the whole value.
+    Read a CGM Measurement, 0x2AA7. One bad record makes the whole value invalid.
 
     Raises:
-        DecodeError: There is no record, or one whose size contradicts its flags, or a bad check.
+        DecodeError: There is no record, a size contradicts its flags, or a checksum is wrong.
     """
     if not value:
         raise Truncated(expected=1, got=0)
@@ -102,19 +102,19 @@ def decode(value: Value, quirks: Quirks = NO_QUIRKS) -> CgmMeasurement:
         end = at + value[at]
         if end > len(value):
             raise Truncated(expected=end, got=len(value))
-        # With a size of 0 the record is empty, and so an error: this cannot go on for ever.
+        # A size of 0 gives an empty record, which is an error: the loop always ends.
         records.append(_decode_record(value[at:end], quirks))
         at = end
     return CgmMeasurement(tuple(records))
 
 
 def encode(measurement: CgmMeasurement, quirks: Quirks = NO_QUIRKS) -> bytes:
-    """Return *measurement* as a sensor sends it, with a check if the quirks ask for it."""
+    """Return *measurement* as a sensor sends it, with a checksum if *quirks* say so."""
     return b"".join(_encode_record(record, quirks) for record in measurement.records)
 
 
 def observations(measurement: CgmMeasurement) -> list[Outcome]:
-    """Return what *measurement* observes: for each record its concentration, or why not."""
+    """Return one outcome for each record of *measurement*: interstitial glucose, or a refusal."""
     return [_judge_record(record) for record in measurement.records]
 
 
@@ -144,7 +144,7 @@ def _decode_record(record: Value, quirks: Quirks) -> CgmRecord:
         trend_mg_dl_min=octets.sfloat() if flags & _TREND else None,
         quality_percent=octets.sfloat() if flags & _QUALITY else None,
     )
-    # GSS, CGM Measurement, E2E-CRC: the check covers all fields of the record, its size too.
+    # GSS, CGM Measurement, E2E-CRC: the checksum covers all fields of the record, also its size.
     crc.finish(octets, record, quirks)
     return decoded
 

@@ -1,13 +1,13 @@
 """
 Errors of the decoders.
 
-* DecodeError           (the sensor's fault: count, drop, go on)
+* DecodeError           (sensor: count it, drop the value, continue)
     * Truncated         (the value ends before the fields that it announces)
-    * TrailingBytes     (it goes on after them, and its length is not free)
-    * ReservedValue     (a field holds what its specification leaves for future use, or forbids)
+    * TrailingBytes     (there are bytes after the last field, and the length is fixed)
+    * ReservedValue     (a field holds what its specification reserves or forbids)
     * BadCrc            (the end-to-end check of the value fails)
 
-No message holds what a field held. `reason` is one of a closed set, fit for a metric's label.
+No message holds the content of a field. `reason` is a label of a metric.
 """
 
 from typing import ClassVar
@@ -27,7 +27,7 @@ class Truncated(DecodeError):
     reason = DecodeFault.TRUNCATED
 
     def __init__(self, *, expected: int, got: int) -> None:
-        super().__init__(f"expected at least {expected} bytes, got {got}")
+        super().__init__(f"the value is too short: expected at least {expected} bytes, got {got}")
         self.expected = expected
         self.got = got
 
@@ -38,7 +38,7 @@ class TrailingBytes(DecodeError):
     reason = DecodeFault.TRAILING_BYTES
 
     def __init__(self, *, expected: int, got: int) -> None:
-        super().__init__(f"expected {expected} bytes, got {got}")
+        super().__init__(f"the value is too long: expected {expected} bytes, got {got}")
         self.expected = expected
         self.got = got
 
@@ -49,7 +49,9 @@ class ReservedValue(DecodeError):
     reason = DecodeFault.RESERVED_VALUE
 
     def __init__(self, field: str) -> None:
-        super().__init__(f"the {field} is not one that the specification allows")
+        super().__init__(
+            f"the field {field} holds a number that the specification reserves or forbids"
+        )
         self.field = field
 
 
@@ -59,4 +61,4 @@ class BadCrc(DecodeError):
     reason = DecodeFault.BAD_CRC
 
     def __init__(self) -> None:
-        super().__init__("the E2E-CRC does not match")
+        super().__init__("the E2E-CRC at the end of the value does not match its bytes")

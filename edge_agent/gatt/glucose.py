@@ -60,7 +60,7 @@ _FAULTS: Final[dict[int, Refusal]] = {
 
 class GlucoseUnit(enum.Enum):
     """
-    What a concentration is in.
+    The unit of a concentration.
 
     The tables of flags speak of mg/dL and mmol/L; the field itself is in kg/L and mol/L.
     """
@@ -77,7 +77,7 @@ _MMOL_FROM_KG: Final = Conversion(
 
 
 class Concentration(msgspec.Struct, frozen=True):
-    """What the strip showed."""
+    """The concentration that the strip gave."""
 
     value: Number
     unit: GlucoseUnit
@@ -96,22 +96,22 @@ class GlucoseMeasurement(msgspec.Struct, frozen=True, kw_only=True):
     """
     A stored record of a meter.
 
-    The sequence alone does not identify it: it starts again when the meter's memory is cleared.
+    The sequence number alone does not identify it: it restarts when the meter's memory is cleared.
     """
 
     sequence: int
     base_time: DateTime
     """The meter's inner clock, which its owner's settings do not move."""
     time_offset_min: int | None = None
-    """What makes the owner's clock out of it; signed, and not a whole time zone."""
+    """Minutes to add for the clock that the owner sees; signed, and not only a time zone."""
     concentration: Concentration | None = None
     """None if the record has none."""
     status: int | None = None
-    """Bits of `GlucoseStatus`; None if the meter does not tell."""
+    """Bits of `GlucoseStatus`; None if the meter does not send them."""
     context_follows: bool = False
 
     def shown_at(self) -> datetime.datetime | None:
-        """Return when it was measured, by the clock that the owner sees; None if not known."""
+        """Return the time of the measurement by the clock that the owner sees; None if unknown."""
         base = self.base_time.as_datetime()
         if base is None:
             return None
@@ -132,7 +132,7 @@ def decode(value: Value) -> GlucoseMeasurement:
     Read a Glucose Measurement, 0x2A18.
 
     Raises:
-        DecodeError: A field is cut off, or the base time is none.
+        DecodeError: A field is incomplete, or the base time is invalid.
     """
     octets = Octets(value)
     flags = octets.uint8()
@@ -169,7 +169,7 @@ def decode_features(value: Value) -> GlucoseFeatures:
     Read a Glucose Feature, 0x2A51.
 
     Raises:
-        DecodeError: It is not two bytes.
+        DecodeError: The value is not two bytes long.
     """
     octets = Octets(value)
     features = GlucoseFeatures(octets.uint16())
@@ -188,13 +188,13 @@ def observations(
     quirks: Quirks = NO_QUIRKS,
 ) -> list[Outcome]:
     """
-    Return what *measurement* observes: one concentration, or why it is none.
+    Return one outcome: the glucose concentration of *measurement*, or why it is refused.
 
     Args:
-        measurement: The record.
-        context: The context with its sequence, if one has come. Where a record announces one,
-            it has to be waited for: it may say that the record is a ketone.
-        quirks: Of this meter.
+        measurement: A record of a meter.
+        context: The context with the same sequence, if it has come. If the record announces a
+            context, wait for it: it may say that the record is a ketone.
+        quirks: Of the model of the meter.
     """
     concentration = measurement.concentration
     if concentration is None:
@@ -215,7 +215,7 @@ def observations(
 def _doubt_analyte(
     measurement: GlucoseMeasurement, context: GlucoseContext | None, quirks: Quirks
 ) -> Refusal | None:
-    """Return why the record may not be glucose at all."""
+    """Return a refusal if the record may be a ketone and not glucose."""
     if context is None or context.sequence != measurement.sequence:
         if measurement.context_follows:
             return Refusal.CONTEXT_MISSING

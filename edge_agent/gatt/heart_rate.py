@@ -27,11 +27,11 @@ RR_TO_MS: Final = Conversion(1000, 1024)
 
 
 class HeartRateMeasurement(msgspec.Struct, frozen=True):
-    """What a strap sends once a second."""
+    """One Heart Rate Measurement; a strap sends it about once a second."""
 
     heart_rate_bpm: int
     sensor_contact: bool | None = None
-    """None if the strap cannot tell."""
+    """Whether the strap touches the skin; None if it cannot detect that."""
     energy_expended_kj: int | None = None
     rr_intervals: tuple[int, ...] = ()
     """In units of 1/1024 s, the oldest first."""
@@ -65,13 +65,13 @@ def decode(value: Value) -> HeartRateMeasurement:
     """
     Read a Heart Rate Measurement, 0x2A37.
 
-    The number of RR-intervals is told by the length alone. If their flag is set, there must be
-    at least one: a strap that has none must not set it, and nothing else tells a cut-off value.
+    Only the length gives the number of RR-intervals. If their flag is set, at least one is
+    required: a strap without one must not set the flag, and a truncated value would look the same.
 
     Raises:
-        DecodeError: A field is cut off, or half an RR-interval is there.
+        DecodeError: A field is missing, or the last RR-interval is incomplete.
     """
-    # Written out without a cursor: this is the one value that comes every second.
+    # Without `Octets`, for speed: this value comes every second from each strap.
     length = len(value)
     flags = value[0] if length else 0
     at = 3 if flags & _UINT16 else 2
@@ -129,9 +129,9 @@ def encode_location(location: BodySensorLocation) -> bytes:
 
 def observations(measurement: HeartRateMeasurement, quirks: Quirks = NO_QUIRKS) -> list[Outcome]:
     """
-    Return what *measurement* observes: the rate, the RR-intervals, the energy.
+    Return the outcomes of *measurement*: heart rate, RR-intervals, energy expended.
 
-    An RR-interval is dated by the beat that ends it: the newest when the value was sent.
+    An RR-interval is dated by the beat that ends it. The newest one ends when the value is sent.
     """
     fault = _fault(measurement, quirks)
     outcomes = [judge(Code.HEART_RATE, measurement.heart_rate_bpm, fault=fault)]
@@ -148,7 +148,7 @@ def observations(measurement: HeartRateMeasurement, quirks: Quirks = NO_QUIRKS) 
 
 
 def _fault(measurement: HeartRateMeasurement, quirks: Quirks) -> Refusal | None:
-    # 0 is what sensors send when nobody wears them; it is not a heart that stands still.
+    # Sensors send 0 when they are not worn. It does not mean cardiac arrest.
     if measurement.heart_rate_bpm == 0:
         return Refusal.OFF_BODY
     if measurement.sensor_contact is False and not quirks.contact_unreliable:

@@ -1,20 +1,20 @@
-"""The bytes of a value, read from the front: running out of them is always `Truncated`."""
+"""A cursor over the bytes of a value. Reading past the end always raises `Truncated`."""
 
 from edge_agent.gatt.errors import TrailingBytes, Truncated
 from edge_agent.gatt.ieee11073 import Number, from_float, from_sfloat
 
 Value = bytes | bytearray
-"""What a Bluetooth stack hands over."""
+"""The bytes of a characteristic, as a Bluetooth stack delivers them."""
 
 
 class Octets:
     """
-    A cursor over a value. Little-endian throughout, as all of GATT is.
+    A cursor over a value. All fields are little-endian, as GATT specifies.
 
-    Each method takes a field and moves behind it. It does not know what the fields mean.
+    Each method reads one field and moves behind it.
 
     Raises:
-        Truncated: From each method, when the field is not wholly there.
+        Truncated: From each method, if the value ends before the field does.
     """
 
     __slots__ = ("_at", "_value")
@@ -25,16 +25,16 @@ class Octets:
 
     @property
     def at(self) -> int:
-        """How many bytes were taken."""
+        """How many bytes were read."""
         return self._at
 
     @property
     def left(self) -> int:
-        """How many bytes were not taken yet."""
+        """How many bytes are left to read."""
         return len(self._value) - self._at
 
     def unsigned(self, size: int) -> int:
-        """Take *size* bytes as an unsigned number."""
+        """Read *size* bytes as an unsigned number."""
         start = self._at
         end = start + size
         if end > len(self._value):
@@ -43,32 +43,32 @@ class Octets:
         return int.from_bytes(self._value[start:end], "little")
 
     def signed(self, size: int) -> int:
-        """Take *size* bytes as a signed number."""
+        """Read *size* bytes as a two's complement number."""
         number = self.unsigned(size)
         return number - (1 << 8 * size) if number >> (8 * size - 1) else number
 
     def uint8(self) -> int:
-        """Take one byte."""
+        """Read one byte as an unsigned number."""
         return self.unsigned(1)
 
     def uint16(self) -> int:
-        """Take two bytes."""
+        """Read two bytes as an unsigned number."""
         return self.unsigned(2)
 
     def sfloat(self) -> Number:
-        """Take two bytes as an SFLOAT."""
+        """Read two bytes as an IEEE 11073-20601 SFLOAT."""
         return from_sfloat(self.unsigned(2))
 
     def float32(self) -> Number:
-        """Take four bytes as a FLOAT."""
+        """Read four bytes as an IEEE 11073-20601 FLOAT."""
         return from_float(self.unsigned(4))
 
     def end(self) -> None:
         """
-        Tell that the value must end here.
+        Require that the value ends here.
 
         Raises:
-            TrailingBytes: It does not.
+            TrailingBytes: There are more bytes.
         """
         if self.left:
             raise TrailingBytes(expected=self._at, got=len(self._value))

@@ -1,4 +1,4 @@
-"""How one model of sensor departs from the specification; told by whoever enrols it."""
+"""How one model of sensor departs from the specification, as the operator configures it."""
 
 import enum
 
@@ -6,23 +6,23 @@ import msgspec
 
 
 class CrcKind(enum.StrEnum):
-    """The checks that sensors call E2E-CRC."""
+    """The checksums that sensors call E2E-CRC."""
 
     MCRF4XX = "mcrf4xx"
-    """CGM Service 1.0.2, E2E-CRC: the one that the specification asks for."""
+    """CRC-16/MCRF4XX, as CGM Service 1.0.2, E2E-CRC, specifies."""
     CCITT_FALSE = "ccitt_false"
-    """What one vendor's glucose sensors send in its place."""
+    """CRC-16/CCITT-FALSE, which the glucose sensors of one vendor send instead."""
 
 
 class Quirks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The departures that decoding or judging must know of; none by default."""
+    """The departures that affect decoding or judging; none by default."""
 
     crc: CrcKind = CrcKind.MCRF4XX
     e2e_crc: bool | None = None
     """
-    Whether CGM values end in a check, as bit 12 of the CGM feature says.
+    Whether CGM values end in a checksum, as bit 12 of the CGM Feature says.
 
-    None: the length tells; then a check that is there is verified, and none is asked for.
+    None: the length decides. A checksum that is present is verified, and a missing one accepted.
     """
     warning_first: bool = False
     """The annunciation octets come as warning, cal/temp, status: firmware after the nRF5 SDK."""
@@ -33,4 +33,4 @@ class Quirks(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 NO_QUIRKS = Quirks()
-"""As the specification has it."""
+"""A sensor that follows the specification."""

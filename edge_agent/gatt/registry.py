@@ -1,4 +1,4 @@
-"""Every characteristic that we read: its UUID, its name, its decoder."""
+"""Every characteristic that the agent reads: its UUID, its name, its decoder."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -31,12 +31,12 @@ _BASE_UUID: Final = "0000{:04x}-0000-1000-8000-00805f9b34fb"
 
 
 class Characteristic(msgspec.Struct, frozen=True):
-    """Something to read from a sensor, or to be notified of."""
+    """A GATT characteristic that the agent reads or subscribes to."""
 
     number: int
-    """Its assigned number of 16 bits."""
+    """The 16-bit number that the Bluetooth SIG assigned."""
     name: str
-    """One of a closed set, fit for a metric's label."""
+    """One of a closed set: it is a label of metrics."""
     decoder: Decoder
 
     @property
@@ -49,7 +49,7 @@ class Characteristic(msgspec.Struct, frozen=True):
         Return the measurement in *value*.
 
         Raises:
-            DecodeError: It is none.
+            DecodeError: The bytes are not a value of this characteristic.
         """
         return self.decoder(value, quirks)
 
@@ -60,7 +60,7 @@ def uuid_of(number: int) -> str:
 
 
 def _plain(decode: Callable[[Value], msgspec.Struct]) -> Decoder:
-    """Return *decode* for those that have quirks to offer: it needs none."""
+    """Adapt a decoder that takes no quirks to the type `Decoder`."""
     return lambda value, _quirks: decode(value)
 
 
@@ -99,9 +99,9 @@ BY_UUID: Mapping[str, Characteristic] = MappingProxyType({c.uuid: c for c in _AL
 
 def observations(measurement: msgspec.Struct, quirks: Quirks = NO_QUIRKS) -> list[Outcome]:
     """
-    Return what *measurement*, of any kind, observes; nothing, if it is no health data.
+    Return the outcomes of *measurement*, of any kind; an empty list if it is no health data.
 
-    A glucose record is judged without a context here: one that announces a context is refused.
+    A glucose record is judged without a context here, so one that announces a context is refused.
     """
     outcomes: list[Outcome]
     match measurement:

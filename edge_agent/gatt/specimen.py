@@ -1,4 +1,4 @@
-"""Type and sample location, which glucose meters and CGM sensors share: two halves of an octet."""
+"""Sample type and location, the two halves of an octet, for glucose meters and CGM sensors."""
 
 import enum
 from typing import Final
@@ -34,8 +34,8 @@ class SampleLocation(enum.IntEnum):
     NOT_AVAILABLE = 15
 
 
-# What a patient measures with a strip is blood from a finger, also when the meter calls it
-# undetermined: the most widespread one does.
+# With a strip, a patient measures blood from a finger, even if the meter calls it undetermined, as
+# the most widespread meter does.
 _QUANTITIES: Final[dict[int, Code]] = {
     SampleType.CAPILLARY_WHOLE_BLOOD: Code.GLUCOSE_CAPILLARY,
     SampleType.CAPILLARY_PLASMA: Code.GLUCOSE_CAPILLARY,
@@ -46,7 +46,7 @@ _QUANTITIES: Final[dict[int, Code]] = {
 
 
 def judge_specimen(sample_type: int, location: int) -> tuple[Code, Refusal | None]:
-    """Return the quantity that a meter's record is of, and why it is none of ours, if so."""
+    """Return the quantity of a meter's record, and a refusal if the specimen is not supported."""
     if sample_type == SampleType.CONTROL_SOLUTION or location == SampleLocation.CONTROL_SOLUTION:
         return Code.GLUCOSE_CAPILLARY, Refusal.CONTROL_SOLUTION
     quantity = _QUANTITIES.get(sample_type)

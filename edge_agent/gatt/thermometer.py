@@ -23,7 +23,7 @@ _CELSIUS_FROM_FAHRENHEIT: Final = Conversion(5, 9, offset=-32)
 
 
 class TemperatureUnit(enum.Enum):
-    """What the temperature is in."""
+    """The unit of the temperature."""
 
     CELSIUS = "Cel"
     FAHRENHEIT = "[degF]"
@@ -63,7 +63,7 @@ def decode(value: Value) -> TemperatureMeasurement:
     Read a Temperature Measurement, 0x2A1C.
 
     Raises:
-        DecodeError: A field is cut off, or the timestamp is none.
+        DecodeError: A field is incomplete, or the timestamp is invalid.
     """
     octets = Octets(value)
     flags = octets.uint8()
@@ -89,7 +89,7 @@ def encode(measurement: TemperatureMeasurement) -> bytes:
 
 
 def observations(measurement: TemperatureMeasurement) -> list[Outcome]:
-    """Return what *measurement* observes."""
+    """Return the outcome of *measurement*: a body temperature."""
     when, fault = date(measurement.timestamp)
     unit = measurement.unit.to_celsius
     temperature = measurement.temperature

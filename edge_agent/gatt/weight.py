@@ -29,7 +29,7 @@ USER_UNKNOWN: Final = 0xFF
 
 
 class WeightUnit(enum.Enum):
-    """What the weight is in; the height is in mm, or in tenths of an inch."""
+    """The unit of the weight. The height is in mm or in tenths of an inch, respectively."""
 
     KG = "kg"
     LB = "[lb_av]"
@@ -41,7 +41,7 @@ class WeightUnit(enum.Enum):
 
 
 class BodySize(msgspec.Struct, frozen=True):
-    """What a scale makes of a height that it was told."""
+    """BMI and height, which a scale computes from a height that its owner entered."""
 
     bmi_tenths: int
     height_steps: int
@@ -51,11 +51,11 @@ class WeightMeasurement(msgspec.Struct, frozen=True, kw_only=True):
     """One weighing, live or stored."""
 
     weight_steps: int | None
-    """In 0.005 kg or 0.01 lb; None if it did not succeed."""
+    """In steps of 0.005 kg or 0.01 lb; None if the measurement did not succeed."""
     unit: WeightUnit = WeightUnit.KG
     timestamp: DateTime | None = None
     user: int | None = None
-    """Which of those that share the scale; `USER_UNKNOWN` if it does not know."""
+    """The index of the person, where several share the scale; `USER_UNKNOWN` if unknown."""
     body_size: BodySize | None = None
 
 
@@ -64,7 +64,7 @@ def decode(value: Value) -> WeightMeasurement:
     Read a Weight Measurement, 0x2A9D.
 
     Raises:
-        DecodeError: A field is cut off, or the timestamp is none.
+        DecodeError: A field is incomplete, or the timestamp is invalid.
     """
     octets = Octets(value)
     flags = octets.uint8()
@@ -99,9 +99,9 @@ def encode(measurement: WeightMeasurement) -> bytes:
 
 def observations(measurement: WeightMeasurement) -> list[Outcome]:
     """
-    Return what *measurement* observes.
+    Return the outcome of *measurement*: a body weight.
 
-    Whose weight it is is told by *user*, where people share a scale: ask before.
+    Where several people share a scale, check `user` before: it tells which of them was weighed.
     """
     when, fault = date(measurement.timestamp)
     steps, unit = measurement.weight_steps, measurement.unit.to_kg

@@ -1,4 +1,4 @@
-"""Reads the agent's keys from their files. Errors name the file, never what is in it."""
+"""Read the agent's keys from their files. Errors name the file, never its content."""
 
 import stat
 from pathlib import Path
@@ -18,7 +18,7 @@ from wire.errors import WeakKey
 
 
 class Keys(msgspec.Struct, frozen=True):
-    """The keys of an agent."""
+    """The public keys of trust and ingest, and the private lease key of this agent."""
 
     trust: Ed25519PublicKey
     ingest: X25519PublicKey
@@ -27,10 +27,10 @@ class Keys(msgspec.Struct, frozen=True):
 
 def read(settings: KeySettings) -> Keys:
     """
-    Return the keys.
+    Read the three key files.
 
     Raises:
-        ConfigError: A file is missing, open to others, or holds no key of its kind.
+        ConfigError: A file is missing, readable by others, or holds another kind of key.
     """
     trust = _public("keys.trust_file", settings.trust_file)
     if not isinstance(trust, Ed25519PublicKey):
@@ -43,10 +43,10 @@ def read(settings: KeySettings) -> Keys:
 
 def agree(held: Keys, *, agent: str, source: KeySettings) -> Agreement:
     """
-    Return what *agent* shares with ingest.
+    Return the keys that *agent* shares with ingest.
 
     Raises:
-        ConfigError: Ingest's public key is one that shares a secret with everyone.
+        ConfigError: The public key of ingest is weak: it gives the same secret with every key.
     """
     try:
         return agreement.of_agent(held.lease, held.ingest.public_bytes_raw(), agent)
@@ -68,8 +68,8 @@ def _private(name: str, path: Path) -> X25519PrivateKey:
         raise ConfigError(
             key=name,
             source=str(path),
-            problem="others than its owner may read or write the file",
-            mend="Restrict it: chmod 600.",
+            problem="users other than its owner may read or write the file",
+            mend="Run chmod 600 on it.",
         )
     try:
         key = serialization.load_pem_private_key(data, password=None)
@@ -96,6 +96,6 @@ def _not_a(name: str, path: Path, kind: str) -> ConfigError:
     return ConfigError(
         key=name,
         source=str(path),
-        problem=f"not a PEM {kind}",
-        mend="Take the file of that name from the bundle that trust wrote at enrolment.",
+        problem=f"the file does not hold a PEM {kind}",
+        mend="Copy the file of this name from the bundle that trust wrote at enrolment.",
     )

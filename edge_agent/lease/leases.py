@@ -1,9 +1,9 @@
 """
-The lease in force: verified, never older than one before, kept on disk as it was received.
+The lease in force: verified, never older than an earlier one, saved as it was received.
 
-On disk it is as sealed as on the broker. With it an agent that restarts without a network goes on
-measuring until the lease ends; and it cannot be talked into an older one, in which a person who
-withdrew is still named.
+On disk it is sealed as it is at the broker. With it, an agent that restarts without a network
+continues to measure until the lease ends. And it cannot be made to accept an older lease, which
+may still name a person who has withdrawn.
 """
 
 from pathlib import Path
@@ -23,31 +23,31 @@ NAME: Final = "lease.sealed"
 _MAX_BYTES: Final = 1 << 20
 _MAX_KEPT: Final = 64
 KEPT_FOR_MS: Final = 30 * 24 * 3_600_000
-"""For so long after its end a lease still tells under what a stored record was measured."""
+"""How long after its end a lease is kept, for stored records that were measured under it."""
 
 
 class _Kept(msgspec.Struct, frozen=True, array_like=True):
     highest: int
     sealed: list[bytes]
-    """As received, the newest first."""
+    """The sealed leases as received, the newest first."""
 
 
 _decoder = msgspec.msgpack.Decoder(_Kept)
 
 
 class LeaseStore(Protocol):
-    """Where a lease lies while the agent is off."""
+    """Keeps the lease while the agent does not run."""
 
     def read(self) -> bytes | None:
-        """Return what was written last; None when there is nothing."""
+        """Return what was written last; None if there is nothing."""
         ...
 
     def write(self, data: bytes) -> None:
         """
-        Replace it with *data*; on return that survives a power cut.
+        Replace the content by *data*. On return it survives a power cut.
 
         Raises:
-            OSError: What was there is still there.
+            OSError: The old content is unchanged.
         """
         ...
 
@@ -70,26 +70,26 @@ class FileLeaseStore:
 
 def write_durably(path: Path, data: bytes) -> None:
     """
-    Replace the file at *path* by one with *data* that only we may read, whole or not at all.
+    Replace the file at *path* by *data*, readable by this user only, whole or not at all.
 
     Raises:
-        OSError: What was there is still there.
+        OSError: The old file is unchanged.
     """
     files.write(path, data)
 
 
 class Leases:
     """
-    The lease that this agent holds. Whether it is in force is a question of time, not asked here.
+    The lease that this agent holds. Whether it is in force at a given time is decided elsewhere.
 
     Args:
-        agent: Its id.
+        agent: The id of this agent.
 
-        trust_key: Who signs.
+        trust_key: Verifies the signature of trust.
 
-        agent_key: Opens what is sealed to this agent.
+        agent_key: Opens what is sealed for this agent.
 
-        lease_store: Where it lies while the agent is off.
+        lease_store: Keeps the lease while the agent does not run.
     """
 
     def __init__(
@@ -107,11 +107,11 @@ class Leases:
         self._kept = self._saved = _Kept(0, [])
         self.held: Lease | None = None
         self.past: list[Lease] = []
-        """Those before it, the newest first."""
+        """Earlier leases, the newest first."""
 
     @property
     def version(self) -> int:
-        """Version of the lease that is held; 0 for none."""
+        """The version of the lease that is held; 0 for none."""
         return self.held.version if self.held is not None else 0
 
     @property
@@ -121,10 +121,10 @@ class Leases:
 
     def recall(self) -> None:
         """
-        Take the lease from the shelf.
+        Read the lease that was saved.
 
         Raises:
-            LeaseRefused: What lies there is not readable, or not by us. None is held.
+            LeaseRefused: The saved lease cannot be read or verified. No lease is held then.
         """
         data = self._lease_store.read()
         if data is None:
@@ -132,7 +132,9 @@ class Leases:
         try:
             kept = _decoder.decode(data)
         except msgspec.MsgspecError:
-            raise LeaseRefused("the lease kept on disk is not readable") from None
+            raise LeaseRefused(
+                "the lease on disk cannot be read. The agent waits for the next one"
+            ) from None
         self._kept = self._saved = _Kept(kept.highest, [])
         leases = [self._decode(sealed) for sealed in kept.sealed]
         if leases:
@@ -141,7 +143,8 @@ class Leases:
 
     def offer(self, sealed: bytes) -> Lease | None:
         """
-        Take over the lease *sealed*; None when it is the one that is held. `save` keeps it.
+        Verify the lease *sealed*, and hold it; return None if it is held already. `save` stores
+        it.
 
         Raises:
             LeaseRefused: Not signed by trust, not for this agent, or rolled back. What was held
@@ -153,9 +156,9 @@ class Leases:
         if lease.version < self._kept.highest:
             raise RolledBack(version=lease.version, highest=self._kept.highest)
         if lease == self.held:
-            return None  # Signed or sealed anew, and the same.
+            return None  # The same lease, signed or sealed again.
         if lease.version == self._kept.highest and self.held is not None:
-            raise LeaseRefused("another lease of this version was taken over before")
+            raise LeaseRefused("a different lease of the same version was accepted before")
         self._take_over(lease, sealed)
         return lease
 
@@ -172,13 +175,13 @@ class Leases:
 
     def save(self) -> None:
         """
-        Keep the lease that is held on disk.
+        Save the lease that is held on disk.
 
         Apart from `offer`, because a withdrawal is obeyed even when the disk is full. May run in
         a thread of its own: a lease that is offered meanwhile is not saved yet.
 
         Raises:
-            OSError: It is not kept; try again.
+            OSError: The lease was not saved. Try again.
         """
         kept = self._kept
         self._lease_store.write(msgspec.msgpack.encode(kept))
@@ -186,10 +189,12 @@ class Leases:
 
     def _decode(self, sealed: bytes) -> Lease:
         if len(sealed) > _MAX_BYTES:
-            raise LeaseRefused("the lease is too large")
+            raise LeaseRefused("the lease is larger than the agent accepts")
         try:
             return wire_lease.decode(
                 sealed, agent=self._agent, trust_key=self._trust_key, agent_key=self._agent_key
             )
         except WireError as exc:
-            raise LeaseRefused(f"the lease is not valid ({type(exc).__name__})") from None
+            raise LeaseRefused(
+                f"the lease cannot be verified or read ({type(exc).__name__})"
+            ) from None

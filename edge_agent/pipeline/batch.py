@@ -8,18 +8,18 @@ from edge_agent.values.priority import Priority, priority_of
 from wire.envelope import Block, Body, pack_block
 
 _MAX_SPREAD_MS: Final = (1 << 32) - 1
-"""How far the offsets of one block reach."""
+"""The greatest offset in a block, in ms: an unsigned number of 32 bits."""
 _MAX_BLOCKS: Final = 16
 
 
 class Batch:
     """
-    Columns of observations, each in the order of time.
+    Columns of observations, one for each quantity, each in the order of time.
 
     Args:
-        lease: The version under which they were measured.
+        lease: The version of the lease under which they were measured.
 
-        now: When it begins, in seconds of a monotonic clock.
+        now: When the batch begins, in seconds of a monotonic clock.
     """
 
     def __init__(self, lease: int, *, now: float) -> None:
@@ -31,25 +31,25 @@ class Batch:
 
     @property
     def is_urgent(self) -> bool:
-        """Whether it holds what is to be made durable at once."""
+        """Whether it holds an observation that must be made durable at once."""
         return bool(self._single) or any(
             priority_of(quantity) is Priority.TREATMENT for quantity in self._columns
         )
 
     @property
     def quantities(self) -> set[int]:
-        """Of which quantities there are observations."""
+        """The codes of the quantities that it holds observations of."""
         return set(self._columns)
 
     def add(self, quantity: int, observation: MinimisedObservation) -> None:
-        """Append *observation*; it is later than every one of its quantity."""
+        """Append *observation*, which is later than every other one of *quantity*."""
         self._columns.setdefault(quantity, []).append(observation)
         if observation.is_single:
             self._single.add(quantity)
         self.count += 1
 
     def drop(self, quantity: int) -> int:
-        """Drop what there is of *quantity*; return how many observations."""
+        """Drop the observations of *quantity*; return their number."""
         self._single.discard(quantity)
         dropped = len(self._columns.pop(quantity, ()))
         self.count -= dropped
@@ -57,12 +57,13 @@ class Batch:
 
     def bodies(self, handle: bytes, *, max_observations: int) -> Iterator[Body]:
         """
-        Yield everything as bodies of *handle*, each within *max_observations*.
+        Yield everything as bodies of *handle*, each of at most *max_observations*.
 
-        What is worth more stands apart, so that it does not go with what is worth less.
+        A body holds observations of one priority, so that eviction never drops a more important
+        observation together with a less important one.
         """
-        for worth in Priority:
-            columns = {q: c for q, c in self._columns.items() if priority_of(q) is worth}
+        for priority in Priority:
+            columns = {q: c for q, c in self._columns.items() if priority_of(q) is priority}
             yield from self._bodies(handle, columns, max_observations)
 
     def _bodies(
@@ -84,7 +85,7 @@ class Batch:
 def _blocks(
     quantity: int, column: list[MinimisedObservation], max_observations: int
 ) -> Iterator[Block]:
-    """Yield *column* in blocks, each within the reach of an offset and the size of a body."""
+    """Yield *column* in blocks that fit the range of an offset and the size of a body."""
     start = 0
     for end in range(1, len(column) + 1):
         if (

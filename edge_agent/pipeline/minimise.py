@@ -1,7 +1,7 @@
 """
-Keep what the purpose needs: coarser values, coarser times, one observation per interval.
+Data minimisation (GDPR art. 5.1.c): coarser values, coarser times, one observation an interval.
 
-Pure. Values are whole steps of the quantity's resolution, times ms since 1970.
+Pure. Values are whole steps of the quantity's resolution, times are ms since 1970.
 """
 
 from typing import Final
@@ -14,20 +14,20 @@ from wire.quantities import Quantity
 from wire.refusals import Refusal
 
 GRACE_MS: Final = 1000
-"""How long an interval that has ended waits for more of a burst of stored records."""
+"""How long an interval that has ended waits for the rest of a burst of stored records."""
 
 
 class MinimisedObservation(msgspec.Struct, frozen=True):
-    """What may leave the gateway, of one interval."""
+    """The observation of one interval, as it may leave the gateway."""
 
     time_ms: int
     value: int
     is_single: bool = False
-    """Whether nothing will ever repeat it or follow it soon: it is made durable at once."""
+    """Whether a person took it on purpose: no sensor repeats it, so it is made durable at once."""
 
 
 class _Interval(msgspec.Struct):
-    """An interval that has begun, and what its observation is made of."""
+    """An interval that has begun, with the sums from which its observation is made."""
 
     start_ms: int
     first_ms: int
@@ -39,18 +39,18 @@ class _Interval(msgspec.Struct):
     high: int
     last: int
     records: dict[str, int]
-    """Lowest record of each sensor that it is made of."""
+    """By sensor: the lowest record number among its measurements."""
     is_live: bool
-    """Whether some of it came as a live notification, which no sensor can repeat."""
+    """Whether a measurement of it was live: no sensor can repeat that one."""
     is_single: bool
-    """Whether some of that was taken on purpose, once."""
+    """Whether a person took one of its measurements on purpose."""
 
 
 def coarsen(rule: Rule, quantity: Quantity, steps: int) -> int | None:
     """
-    Return the allowed value nearest to *steps* that is plausible; None when there is none.
+    Return the plausible multiple of the rule's step nearest to *steps*; None if there is none.
 
-    Rounding alone could carry a plausible value out of its range, where ingest refuses it.
+    Rounding alone could move a plausible value out of its range, where ingest refuses it.
     """
     value = rule.coarsen_value(steps)
     if value > quantity.high:
@@ -62,16 +62,16 @@ def coarsen(rule: Rule, quantity: Quantity, steps: int) -> int | None:
 
 class Minimiser:
     """
-    The measurements of one quantity under one handle, reduced to what *rule* allows.
+    Reduces the measurements of one quantity under one handle to what *rule* allows.
 
-    Emits observations in the order of their intervals, at most one for each. Holds no clock.
+    It yields observations in the order of their intervals, at most one each. It has no clock.
 
     Args:
-        rule: How fine.
+        rule: The finest resolution that the lease allows.
 
-        quantity: Of what.
+        quantity: The quantity that is measured.
 
-        spent_ms: No interval that begins before this instant is observed (again).
+        spent_ms: Intervals that begin before this time, ms since 1970, yield nothing more.
     """
 
     def __init__(self, rule: Rule, quantity: Quantity, *, spent_ms: int = 0) -> None:
@@ -82,23 +82,22 @@ class Minimiser:
 
     @property
     def is_open(self) -> bool:
-        """Whether an observation is in the making."""
+        """Whether an interval has begun and is not complete."""
         return self._open is not None
 
     @property
     def open_records(self) -> dict[str, int]:
-        """Lowest record of each sensor that the observation in the making depends on."""
+        """By sensor: the lowest record number that the open interval depends on."""
         return {} if self._open is None else self._open.records
 
     def offer(
         self, measurement: Measurement, steps: int, *, now_ms: int
     ) -> tuple[Outcome, MinimisedObservation | None]:
         """
-        Take a plausible *measurement*, of so many *steps*.
+        Take a plausible *measurement* with the value *steps*.
 
         Returns:
-            What became of it, and an observation that is now complete: it need not be of this
-            measurement.
+            The outcome, and an observation that is complete now, usually of an earlier interval.
         """
         at_ms = measurement.at_ms
         start_ms = self.rule.interval_of(at_ms) * self.rule.interval_ms
@@ -127,22 +126,22 @@ class Minimiser:
         return Verdict.PENDING, complete
 
     def ends_at_ms(self) -> int | None:
-        """Return when `end` will have something, if nothing more is offered."""
+        """Return from when on `end` yields an observation, ms since 1970; None if none is open."""
         if self._open is None:
             return None
         return max(self._open.start_ms + self.rule.interval_ms, self._open.touched_ms + GRACE_MS)
 
     def end(self, *, now_ms: int) -> MinimisedObservation | None:
-        """Return the observation of an interval that is over at *now_ms*."""
+        """Return the observation of the open interval if it is over at *now_ms*."""
         ends_at_ms = self.ends_at_ms()
         return self.close() if ends_at_ms is not None and now_ms >= ends_at_ms else None
 
     def close(self, *, only_live: bool = False) -> MinimisedObservation | None:
         """
-        Return the observation of the interval that is open, as it stands.
+        Close the open interval, and return its observation.
 
         Args:
-            only_live: Leave it open when the sensors can repeat everything it is made of.
+            only_live: Leave it open if the sensors can repeat all of its measurements.
         """
         interval = self._open
         if interval is None or (only_live and not interval.is_live):
@@ -151,7 +150,7 @@ class Minimiser:
         self.spent_ms = interval.start_ms + self.rule.interval_ms
         steps, at_ms = _summary(interval, self.rule.aggregate)
         value = coarsen(self.rule, self._quantity, steps)
-        # None is ruled out: of plausible values the least, greatest and mean are plausible.
+        # Never None: minimum, maximum and mean of plausible values are plausible.
         if value is None:
             return None
         return MinimisedObservation(self.rule.coarsen_time(at_ms), value, interval.is_single)
@@ -177,7 +176,7 @@ def _note(interval: _Interval, measurement: Measurement) -> None:
 
 
 def _summary(interval: _Interval, aggregate: Aggregate) -> tuple[int, int]:
-    """Return the value that stands for *interval*, and its time."""
+    """Return the aggregate of *interval* in steps, and its time in ms since 1970."""
     match aggregate:
         case Aggregate.LAST:
             return interval.last, interval.last_ms

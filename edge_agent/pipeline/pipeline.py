@@ -1,9 +1,9 @@
 """
-Measurement to body: admit, minimise, pseudonymise, batch.
+From measurements to bodies of envelopes: admit, minimise, pseudonymise, batch.
 
-Pure: times and leases come in, outcomes and bodies come out. `now` is in seconds of a monotonic
-clock, `now_ms` the time of day. Nothing that it holds is on disk yet, and what it hands out is
-durable only once the caller says so by asking for more.
+Pure: it gets times and leases, and returns outcomes and bodies. `now` is in seconds of a monotonic
+clock, `now_ms` the time of day in ms since 1970. Nothing in a pipeline is on disk. What it hands
+out counts as durable when the caller asks for more.
 """
 
 import itertools
@@ -24,27 +24,27 @@ from wire.refusals import Refusal
 
 
 class BatchLimits(msgspec.Struct, frozen=True):
-    """When a batch is due, and what can be dated."""
+    """When a batch is due, and how far ahead of the clock a measurement may be."""
 
     max_observations: int = 500
-    """In one envelope."""
+    """At most so many observations in one envelope."""
     max_age_s: float = 5.0
     due_observations: int = 500
-    """So many of one handle are made durable before they are so old."""
+    """A batch of one handle with this many observations is due before `max_age_s`."""
     max_ahead_ms: int = 60_000
-    """How far a measurement may be ahead of our clock."""
+    """How far a measurement may be ahead of the agent's clock."""
 
 
 class Flush(msgspec.Struct, frozen=True):
-    """What is to be made durable in one transaction."""
+    """Bodies, checkpoints and cursors to be made durable in one transaction."""
 
     bodies: list[Body]
     marks: dict[Checkpoint, int]
     cursors: dict[str, int]
-    """The cursor of each sensor, once it is durable."""
+    """By sensor: the record number up to which everything is durable after this flush."""
 
     def of_handles(self, handles: Collection[bytes]) -> "Flush":
-        """Return it with the bodies and marks of *handles* only, and those of sensors."""
+        """Return this flush with the bodies and marks of *handles* only, and marks of sensors."""
         return Flush(
             [body for body in self.bodies if body.handle in handles],
             {
@@ -56,23 +56,23 @@ class Flush(msgspec.Struct, frozen=True):
         )
 
     def and_then(self, later: "Flush") -> "Flush":
-        """Return it and *later* as one."""
+        """Return this flush and *later*, which comes after it, as one."""
         return Flush(
             self.bodies + later.bodies, self.marks | later.marks, self.cursors | later.cursors
         )
 
 
 class Adopted(msgspec.Struct, frozen=True):
-    """What a change of lease left."""
+    """The result of a change of lease."""
 
     dropped: int
-    """How many pending measurements were dropped."""
+    """How many measurements that waited in memory were dropped."""
     flush: Flush
-    """All that waited in batches: it is to be made durable before anything else is offered."""
+    """Everything that waited in batches. Make it durable before the next `offer`."""
 
 
 def marks_of(lease: Lease) -> list[Checkpoint]:
-    """Return every mark that a pipeline asks for when it adopts *lease*."""
+    """Return every checkpoint that `Pipeline.adopt` needs for *lease*."""
     sensors = handles_by_sensor(lease)
     rules = {grant.handle: [rule.quantity for rule in grant.rules] for grant in lease.grants}
     return [
@@ -88,9 +88,9 @@ def marks_of(lease: Lease) -> list[Checkpoint]:
 
 class Pipeline:
     """
-    What is being made of the measurements under one lease.
+    The measurements under one lease, on their way to bodies of envelopes.
 
-    Holds at most what is not due yet. Does no I/O.
+    Holds only what is not due yet. Does no I/O.
 
     Args:
         limits: When a batch is due.
@@ -98,7 +98,7 @@ class Pipeline:
 
     def __init__(self, limits: BatchLimits) -> None:
         self.limits = limits
-        """May be set anew at any time."""
+        """May be replaced at any time."""
         self._leases: list[Lease] = []
         self._sensors: dict[str, tuple[bytes, ...]] = {}
         self._minimisers: dict[tuple[bytes, int], Minimiser] = {}
@@ -121,19 +121,19 @@ class Pipeline:
         self, lease: Lease, past: Sequence[Lease], marks: Mapping[Checkpoint, int], *, now: float
     ) -> Adopted:
         """
-        Measure under *lease* from now on. What waits that it does not name is dropped.
+        Measure under *lease* from now on, and drop waiting measurements that it does not allow.
 
-        Batches are handed out, for a sensor may belong to another handle from here on, and then
-        its cursor could not be told any more from what waits.
+        All batches are handed out: a sensor may belong to another handle from now on, and its
+        cursor could then no longer be derived from what waits.
 
         Args:
-            lease: In force or not.
+            lease: The new lease, in force or not.
 
-            past: Those before it: under them was measured what comes late.
+            past: Earlier leases, for measurements that come late.
 
-            marks: What the spool knows of `marks_of(lease)`.
+            marks: The checkpoints in the spool, of those in `marks_of(lease)`.
 
-            now: The time.
+            now: Monotonic time, in seconds.
         """
         dropped = self._close_minimisers(lease, now=now) + self._drop_batches(lease)
         self._leases = [lease, *sorted(past, key=lambda old: old.version, reverse=True)]
@@ -161,7 +161,7 @@ class Pipeline:
                 self._minimisers[key] = Minimiser(rule, quantity, spent_ms=known.spent_ms)
 
     def _close_minimisers(self, lease: Lease, *, now: float) -> int:
-        """Close what *lease* changes, and drop what it no longer names; return how many."""
+        """Close intervals whose rule changes; drop those not allowed, and return how many."""
         rules = {(g.handle, rule.quantity): rule for g in lease.grants for rule in g.rules}
         dropped = 0
         for key, minimiser in list(self._minimisers.items()):
@@ -188,27 +188,27 @@ class Pipeline:
         self, measurement: Measurement, *, now_ms: int, now: float, latest_ms: int | None = None
     ) -> list[Outcome]:
         """
-        Take *measurement*, and return what became of it so far, for each purpose it serves.
+        Take *measurement*, and return its outcome so far, one for each purpose that it serves.
 
         Args:
-            measurement: What a sensor said.
+            measurement: From a sensor; its steps are in the quantity's resolution.
 
-            now_ms: The time of day.
+            now_ms: The time of day, ms since 1970.
 
-            now: The time.
+            now: Monotonic time, in seconds.
 
-            latest_ms: The latest that it was ever believed to be: it counts against the lease.
+            latest_ms: The latest time of day that was ever believed, ms since 1970. A lease that
+                ended before it is over.
         """
         handles = self._sensors.get(measurement.sensor)
         if handles is None:
             return [Refusal.UNKNOWN_SENSOR if self._leases else Refusal.NO_LEASE]
         if not may_measure(self._leases[0], now_ms=now_ms, latest_ms=latest_ms):
-            # Not seen, so that who stores it is asked for it again under the next lease.
+            # Not marked as seen: under the next lease the sensor is asked for the record again.
             return [Refusal.NO_LEASE]
         if self._was_seen(measurement):
             return [Refusal.ALREADY_SEEN]
-        # Minimised for each purpose apart: together they are the least that satisfies them all,
-        # and no purpose is told what only another one needs.
+        # Minimised for each purpose separately: no purpose receives what only another one needs.
         served = [h for h in handles if (h, measurement.quantity) in self._minimisers]
         return [
             self._offer_to(handle, measurement, now_ms=now_ms, now=now)
@@ -232,7 +232,7 @@ class Pipeline:
         return outcome
 
     def _was_seen(self, measurement: Measurement) -> bool:
-        """Tell whether this stored record came before; if not, note that it has come now."""
+        """Tell whether this stored record came before; otherwise note that it has come now."""
         sensor, record = measurement.sensor, measurement.record
         if record is None:
             return False
@@ -240,7 +240,7 @@ class Pipeline:
         if record <= self._seen[sensor]:
             return True
         self._seen[sensor] = record
-        # Past the cursor, and yet durable: another quantity of the sensor held the cursor back.
+        # A record beyond the cursor can be durable: another quantity may hold the cursor back.
         through = self._through.get(key, 0)
         self._last[key] = max(record, through)
         return record <= through
@@ -266,7 +266,7 @@ class Pipeline:
     ) -> None:
         if observation is None:
             return
-        # Under the lease of its time: ingest asks whether that one was in force then.
+        # Under the lease of its time: ingest checks that this lease was in force then.
         lease = self._lease_at(handle, observation.time_ms) or self._leases[0]
         batches = self._batches.setdefault(handle, [])
         batch = next((batch for batch in batches if batch.lease == lease.version), None)
@@ -281,7 +281,7 @@ class Pipeline:
             self._add(handle, quantity, minimiser.end(now_ms=now_ms), now=now)
 
     def due_in_s(self, *, now_ms: int, now: float) -> float | None:
-        """Return how long `tick` and `take` have nothing to do; None when nothing waits."""
+        """Return in how many seconds `tick` or `take` has work; None if nothing waits."""
         waits = [
             0.0 if self._is_full(batch) else batch.since + self.limits.max_age_s - now
             for batch in self._all_batches()
@@ -292,14 +292,14 @@ class Pipeline:
 
     def take(self, *, now: float) -> Flush:
         """
-        Hand out the batches that are due, and the marks that may be saved with them.
+        Hand out the batches that are due, and the checkpoints that may be saved with them.
 
-        The caller makes them durable before it takes again, or dies.
+        The caller makes them durable before it calls again, or stops for good.
         """
         full = {h for h, batches in self._batches.items() if any(map(self._is_full, batches))}
         oldest = {handle: batches[0].since for handle, batches in self._batches.items()}
         aged = min(oldest.values(), default=now) + self.limits.max_age_s <= now
-        # Those that are half as old go along: they share a commit then, now and every time after.
+        # Batches of half that age are included, so that they share this commit and later ones.
         along = now - self.limits.max_age_s / 2
         old = {handle for handle, since in oldest.items() if aged and since <= along}
         return self._hand_out([handle for handle in self._batches if handle in full | old])
@@ -311,7 +311,7 @@ class Pipeline:
         )
 
     def take_all(self, *, now: float) -> Flush:
-        """Hand out every batch, and what was measured live of an interval not yet over."""
+        """Hand out every batch, and intervals not yet over that hold live measurements."""
         for (handle, quantity), minimiser in self._minimisers.items():
             self._add(handle, quantity, minimiser.close(only_live=True), now=now)
         return self._hand_out(list(self._batches))
@@ -343,7 +343,7 @@ class Pipeline:
         return new
 
     def _cursors(self) -> dict[str, int]:
-        """Return up to which record each sensor that has nothing in a batch is done with."""
+        """Return, for each sensor with nothing in a batch, its last record that is durable."""
         return {
             sensor: min([record - 1 for record in self._open_records(sensor).values()] + [seen])
             for sensor, seen in self._seen.items()

@@ -1,4 +1,4 @@
-"""Swap the sensor for its handle: the last place where an address is known."""
+"""Replace sensors by handles: after this step, no address is known."""
 
 from wire.lease import Lease
 
@@ -7,7 +7,8 @@ def handles_by_sensor(lease: Lease) -> dict[str, tuple[bytes, ...]]:
     """
     Return the handles that each sensor measures for, under *lease*.
 
-    Several are one person's for several purposes: trust binds no sensor to two people.
+    Several handles of a sensor belong to one person, one for each purpose: trust binds no sensor
+    to two people.
     """
     found: dict[str, dict[bytes, None]] = {}
     for grant in lease.grants:

@@ -1,9 +1,9 @@
 """
-Measurements from before the time was known wait here, in memory, until it is.
+Holds measurements in memory until the time of day is known.
 
-What came is stamped on a timeline that has the right length and an unknown beginning. Once the
-time is known all of them move by the same amount. Nothing of it is ever on disk, and what turns
-out to be outside a lease is refused as ever.
+Their times are right relative to each other, with an unknown common offset. Once the time of day
+is known, all of them are shifted by the same amount. They are never written to disk, and those
+that turn out to lie outside a lease are refused like any other.
 """
 
 from collections.abc import Sequence
@@ -14,34 +14,34 @@ import msgspec
 from edge_agent.values.measurement import Measurement
 
 MAX_WAITING: Final = 20_000
-"""An hour of four straps, and some to spare."""
+"""An hour of four straps at 1 Hz is 14,400."""
 RESERVE: Final = 2_000
-"""Beyond it for stored records, and for what is told once."""
+"""Additional room for stored records and for measurements that a sensor sends only once."""
 
 
 class UndatedBuffer:
-    """Holds at most `MAX_WAITING` measurements and the `RESERVE`, the oldest of all."""
+    """Holds at most `MAX_WAITING` plus `RESERVE` measurements. The oldest are kept."""
 
     def __init__(self) -> None:
         self._waiting: list[Measurement] = []
         self._highest: dict[str, int] = {}
-        """Record of each sensor that waits."""
+        """By sensor: the highest record number that waits."""
 
     def __len__(self) -> int:
         return len(self._waiting)
 
     def hold(self, measurements: Sequence[Measurement]) -> int:
         """
-        Hold *measurements*; return how many of them found no room.
+        Hold *measurements*; return how many of them had no room.
 
-        A stored record is held once: as long as it waits it is not durable, and whoever stores it
-        tells it again at each visit.
+        A stored record is held once. It is not durable while it waits, so its sensor sends it
+        again at each connection.
         """
         turned_away = 0
         for measurement in measurements:
             if self._waits(measurement):
                 continue
-            # A stored record that is turned away is lost: the cursor goes past it with the next.
+            # A stored record without room is lost: the next one moves the cursor past it.
             is_live = measurement.record is None and not measurement.is_single
             if len(self._waiting) < MAX_WAITING + (0 if is_live else RESERVE):
                 self._waiting.append(measurement)
@@ -52,12 +52,12 @@ class UndatedBuffer:
         return turned_away
 
     def _waits(self, measurement: Measurement) -> bool:
-        # In order within a sensor, as the port promises.
+        # The port `Sensors` promises ascending records within a sensor.
         record = measurement.record
         return record is not None and record <= self._highest.get(measurement.sensor, 0)
 
     def release(self, *, shift_ms: int) -> list[Measurement]:
-        """Return all of them in the order in which they came, *shift_ms* later."""
+        """Return all measurements in the order in which they came, with *shift_ms* added."""
         moved = [
             msgspec.structs.replace(measurement, at_ms=measurement.at_ms + shift_ms)
             for measurement in self._waiting
@@ -66,7 +66,7 @@ class UndatedBuffer:
         return moved
 
     def drop(self) -> int:
-        """Drop all of them; return how many there were."""
+        """Drop all measurements; return their number."""
         dropped = len(self._waiting)
         self._waiting.clear()
         self._highest.clear()

@@ -108,7 +108,7 @@ class KeptClock:
         self._keeper.adopt(lease, now=self.now())
 
     def look(self) -> int | None:
-        """Look at the machine's clock; return by how many ms ours stepped, if it did."""
+        """Read the machine's clock; return by how many ms the agent's clock was stepped."""
         now = self.now()
         if now - self._looked_at < LOOK_EVERY_S:
             return None

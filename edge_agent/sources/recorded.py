@@ -1,10 +1,10 @@
 """
-Recorded sensors: a player connects to our Unix socket and hands measurements over.
+Recorded sensors: a player connects to the agent's Unix socket and sends measurements.
 
-Newline-delimited JSON, both ways. Down: which sensors to play, each from which record on, at every
-connect and whenever the set changes, as soon as that is known. Up: measurements. Whatever else
-comes is counted and skipped; what we have no room for waits in the socket, and so slows the
-player down.
+Newline-delimited JSON in both directions. To the player: which sensors to play, and from which
+record on, at each connection and each change of the set. From the player: measurements. Any other
+line is counted and skipped. When the agent has no room, measurements wait in the socket, which
+slows the player down.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from wire.quantities import BY_NAME, Quantity, round_half_even
 from wire.refusals import FROM_SENSOR, Refusal
 
 MAX_WAITING: Final = 2048
-"""Measurements that wait to be taken, before the sockets are read no further."""
+"""How many measurements may wait before the sockets are no longer read."""
 MAX_TAKEN: Final = 512
 MAX_PLAYERS: Final = 8
 _READ_BYTES: Final = 65_536
@@ -51,7 +51,7 @@ _UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 def parse_line(line: bytes) -> Measurement | None:
-    """Return the measurement that *line* tells of, or None when it tells of none."""
+    """Return the measurement in *line*; None if the line holds none."""
     try:
         said = _decoder.decode(line)
         said.sensor.encode()  # JSON can write half of a surrogate pair, which is no text.
@@ -83,7 +83,7 @@ def _steps_of(value: Decimal, quantity: Quantity) -> int:
 
 
 def format_listen(cursors: Mapping[str, int]) -> bytes:
-    """Return the line that tells a player what to play."""
+    """Return the line that tells a player which sensors to play, from which record on."""
     return msgspec.json.encode({"listen": dict(cursors)}) + b"\n"
 
 
@@ -92,13 +92,13 @@ class RecordedSensors:
     `Sensors` that players bring.
 
     Args:
-        malformed: Called for each line that is no measurement.
+        malformed: Called for each line that holds no measurement.
     """
 
     def __init__(self, *, malformed: Callable[[], None]) -> None:
         self._malformed = malformed
         self._cursors: dict[str, int] | None = None
-        """None until we are told: a player that connects before goes on with what it plays."""
+        """None until the first lease: a player that connects earlier keeps its sensors."""
         self._players: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiting: deque[Measurement] = deque()

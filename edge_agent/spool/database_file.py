@@ -1,5 +1,5 @@
 """
-The spool's file: one SQLite database, opened, checked, and mended when it is damaged.
+The file of the spool: one SQLite database, opened, checked, and repaired when it is damaged.
 
 WAL with synchronous=FULL: a commit survives a power cut. Deleted bytes are overwritten
 (secure_delete), and a purge empties the write-ahead log too.
@@ -17,7 +17,7 @@ from runtime import files
 NAME: Final = "spool.db"
 VERSION: Final = 3
 MAX_DAMAGED: Final = 2
-"""So many damaged files are kept for whoever wants to know what happened."""
+"""How many damaged files are kept for diagnosis."""
 MarkRow = tuple[bytes, bytes | None, int]
 """Tag, owner and number."""
 
@@ -41,7 +41,7 @@ _PRAGMAS: Final = (
 
 def open_read_only(folder: Path) -> sqlite3.Connection:
     """
-    Open the spool in *folder* to look at it, beside an agent that may be running.
+    Open the spool in *folder* read-only, also while an agent is running.
 
     Raises:
         sqlite3.Error: There is none, or it is not readable.
@@ -50,14 +50,14 @@ def open_read_only(folder: Path) -> sqlite3.Connection:
 
 
 def free_bytes(folder: Path) -> int:
-    """Return how much room the disk of *folder* has."""
+    """Return the free bytes of the disk of *folder*."""
     disk = os.statvfs(folder)
     return disk.f_bavail * disk.f_frsize
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Connect to the file at *path*, which a spool may have been begun in or not."""
-    # Transactions are begun by hand: the module's own rules about them differ by statement.
+    """Connect to the file at *path*, which may be empty or hold a spool."""
+    # Transactions are explicit: the implicit ones of sqlite3 depend on the statement.
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     for pragma in _PRAGMAS:
         connection.execute(pragma)
@@ -65,8 +65,8 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 def begin(connection: sqlite3.Connection, spool_id: bytes, key_check: bytes) -> None:
-    """Begin a spool."""
-    # One transaction: a file that a kill left half begun is empty, and is begun again.
+    """Create the tables of a new spool."""
+    # In one transaction: after a crash in between, the file is empty and is initialised again.
     connection.executescript("BEGIN IMMEDIATE;\n" + _read("spool.sql") + _read("spool_recent.sql"))
     connection.execute(
         "INSERT INTO spool (only_row, spool_id, key_check) VALUES (1, ?, ?)",
@@ -80,7 +80,7 @@ def _read(name: str) -> str:
 
 
 def _upgrade(connection: sqlite3.Connection) -> None:
-    """Let a file of the version before be one of this."""
+    """Upgrade a file of the previous version."""
     if connection.execute("PRAGMA user_version").fetchone() == (VERSION - 1,):
         connection.executescript(
             "BEGIN IMMEDIATE; ALTER TABLE spool"
@@ -91,11 +91,11 @@ def _upgrade(connection: sqlite3.Connection) -> None:
 
 def open_sound(path: Path, *, new_spool_id: bytes, key_check: bytes) -> sqlite3.Connection | None:
     """
-    Return a connection to the file at *path*, begun if empty; None when it is damaged.
+    Return a connection to the file at *path*, initialised if empty; None if it is damaged.
 
     Raises:
-        SpoolKeyChanged: The spool was begun with another key.
-        SpoolError: It was begun by another version.
+        SpoolKeyChanged: The spool was made with another key.
+        SpoolError: The spool was made by another version.
     """
     connection: sqlite3.Connection | None = None
     try:
@@ -109,7 +109,7 @@ def open_sound(path: Path, *, new_spool_id: bytes, key_check: bytes) -> sqlite3.
             _upgrade(connection)
             return connection
     except sqlite3.OperationalError as exc:
-        # Locked, no room, not permitted: the file may well be sound, so it stays where it is.
+        # Locked, disk full, no permission: the file may be sound, so it stays in its place.
         if exc.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_IOERR):
             raise
     except sqlite3.DatabaseError:
@@ -124,25 +124,28 @@ def _raise_if_foreign(connection: sqlite3.Connection, found: bytes, key_check: b
     version = connection.execute("PRAGMA user_version").fetchone()
     if version not in ((VERSION,), (VERSION - 1,)):
         connection.close()
-        raise SpoolError("be used: another version of this software began it")
+        raise SpoolError(
+            "be used, because another version of this software made it. Install that version, "
+            "or move the spool away to start a new one"
+        )
     if found != key_check:
         connection.close()
         raise SpoolKeyChanged
 
 
 def put_in_place(new: Path, path: Path) -> None:
-    """Let the closed file *new* stand at *path*, and set aside what stands there."""
-    # From here on it is whole, and whoever is killed meanwhile is finished by `settle`: an old
+    """Put the closed file *new* at *path*, and set the file that is there aside."""
+    # From here on the copy is complete. After a crash, `settle` finishes the replacement: an old
     # file without its log could be taken for sound, and would give out sequences again.
-    new.rename(_mended(path))
+    new.rename(_repaired(path))
     sync_folder(path.parent)
     settle(path)
 
 
 def settle(path: Path) -> None:
-    """Finish to put a mended file in the place of *path*, if one waits for that."""
-    mended = _mended(path)
-    if not mended.exists():
+    """Complete an interrupted replacement of *path* by its repaired copy."""
+    repaired = _repaired(path)
+    if not repaired.exists():
         return
     aside = [
         int(file.name.rpartition("-")[2]) for file in path.parent.glob(f"{NAME}.damaged-*[0-9]")
@@ -152,26 +155,26 @@ def settle(path: Path) -> None:
         source = path.with_name(path.name + companion)
         if source.exists():
             source.rename(path.with_name(f"{path.name}.damaged-{number}{companion}"))
-    mended.rename(path)
+    repaired.rename(path)
     sync_folder(path.parent)
     for old in (old for old in aside if old <= number - MAX_DAMAGED):
         for companion in _COMPANIONS:
             erase(path.with_name(f"{path.name}.damaged-{old}{companion}"))
 
 
-def _mended(path: Path) -> Path:
+def _repaired(path: Path) -> Path:
     return path.with_name(f"{path.name}.mended")
 
 
 def sync_folder(folder: Path) -> None:
-    """Make durable which files are in *folder*."""
+    """Flush the directory entries of *folder* to disk."""
     files.sync_folder(folder)
 
 
 def erase_damaged(folder: Path) -> bool:
     """Erase the damaged files that were set aside in *folder*; return whether all are gone."""
     for file in folder.glob(f"{NAME}.damaged-*"):
-        # Where a file is damaged the disk may be too.
+        # If a file is damaged, the disk may be failing as well.
         with contextlib.suppress(OSError):
             erase(file)
     return not any(folder.glob(f"{NAME}.damaged-*"))
@@ -179,10 +182,10 @@ def erase_damaged(folder: Path) -> bool:
 
 def erase(file: Path) -> None:
     """
-    Overwrite *file* where it lies, as far as the disk allows that, and delete it.
+    Overwrite *file* in place, as far as the disk allows, and delete it.
 
     Raises:
-        OSError: It is deleted at most.
+        OSError: The file could not be overwritten; it may have been deleted.
     """
     with contextlib.suppress(FileNotFoundError):
         try:

@@ -1,7 +1,7 @@
 """
-How envelopes leave the spool's file: settled, purged, or given up with a gap to show for it.
+Removes envelopes from the spool's file: settled, purged, or evicted, which is recorded as a gap.
 
-Every function works in the transaction that is open.
+Each function works in the open transaction.
 """
 
 import sqlite3
@@ -13,13 +13,13 @@ from edge_agent.ports import Amount, Removed, Shortage
 HOUR_MS: Final = 3_600_000
 GAPS_KEPT_MS: Final = 400 * 24 * HOUR_MS
 _SLACK: Final = 32
-"""One part of so many is freed at once, for the whole file is read to find what is worth least."""
+"""The part of the limit that is freed at once: finding what to evict reads the whole file."""
 
 Way = Literal["settled", "purged", "evicted"]
 
 
 def remove(db: sqlite3.Connection, sequences: Sequence[int], way: Way) -> Removed:
-    """Delete *sequences*, and count them as gone that *way*."""
+    """Delete *sequences*, and count them as removed in the given *way*."""
     observations = size = 0
     for sequence in sequences:
         count, length = db.execute(
@@ -29,7 +29,7 @@ def remove(db: sqlite3.Connection, sequences: Sequence[int], way: Way) -> Remove
         observations += count
         size += length
     if sequences:
-        # Kept up, because counting a large spool at every commit would read all of it. The names
+        # Counters, because counting a large spool at each commit would read all of it. The names
         # of columns come from the closed list above.
         db.execute(
             "UPDATE spool SET depth = depth - ?1, bytes = bytes - ?2,"  # noqa: S608
@@ -42,9 +42,9 @@ def remove(db: sqlite3.Connection, sequences: Sequence[int], way: Way) -> Remove
 
 def make_room(db: sqlite3.Connection, limit: int, shortage: Shortage, *, now_ms: int) -> Removed:
     """
-    Give up envelopes until *limit* bytes are kept: what is worth least first, of that the oldest.
+    Evict envelopes until at most *limit* bytes are kept: lowest priority first, then oldest first.
 
-    The newest stays, whatever its size.
+    The newest envelope stays, whatever its size.
     """
     (held,) = db.execute("SELECT bytes FROM spool").fetchone()
     if held <= limit:
@@ -65,10 +65,10 @@ def make_room(db: sqlite3.Connection, limit: int, shortage: Shortage, *, now_ms:
 
 
 def give_up_older(db: sqlite3.Connection, oldest_ms: int, *, now_ms: int) -> Removed:
-    """Give up what was appended before *oldest_ms*."""
+    """Evict the envelopes that were appended before *oldest_ms*, ms since 1970."""
     rows = db.execute("SELECT sequence, appended_at_ms FROM envelopes ORDER BY sequence")
     sequences: list[int] = []
-    # To the first that is young enough: not all of a large spool is to be read every few seconds.
+    # Stops at the first one that is young enough, so that a large spool is not read completely.
     for sequence, appended_at_ms in rows:
         if appended_at_ms >= oldest_ms:
             break

@@ -1,11 +1,11 @@
 """
-Tags: how the spool finds a handle's envelopes and a sensor's cursor without naming either.
+Index tags: the spool finds envelopes and cursors by them without storing a handle or an address.
 
-A tag is a keyed hash. The key is derived from the agent's lease key and not kept in the spool's
-file: an address has few unknown bits, and with the key beside it a tag would be searched back in
-seconds. Whoever has the lease key can open the lease, which names handles and sensors anyway, so
-that tags tell nobody anything new. A tag is the same in every spool of an agent, so that cursors
-can be carried over from a damaged one.
+A tag is a keyed hash (HMAC-SHA256, truncated). The key is derived from the agent's lease key, and
+is not stored in the spool: an address has few unknown bits, so with the key a tag could be
+reversed in seconds. A person who has the lease key can open the lease, which names handles and
+sensors anyway, so tags reveal nothing more. Tags are the same in every spool of an agent, so that
+cursors can be copied from a damaged spool.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ _INFO: Final = b"vitalveil spool tags v1\x00"
 
 class Tags:
     """
-    Turns labels into tags.
+    Computes tags.
 
     Args:
         lease_key: The agent's private key.
@@ -41,11 +41,11 @@ class Tags:
         return self._tag(b"handle\x00" + handle)
 
     def of_mark(self, label: bytes) -> bytes:
-        """Return the tag of a mark's label."""
+        """Return the tag of a checkpoint's *label*."""
         return self._tag(b"mark\x00" + label)
 
     def check(self) -> bytes:
-        """Return what tells this key from another."""
+        """Return a tag that identifies the key, to detect another one."""
         return self._tag(b"check\x00")
 
     def _tag(self, label: bytes) -> bytes:

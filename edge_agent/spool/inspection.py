@@ -1,4 +1,4 @@
-"""What there is to see of a spool: from inside, and beside an agent that runs."""
+"""Reads counts and gaps of a spool, by the agent itself or beside a running agent."""
 
 import contextlib
 import sqlite3
@@ -20,39 +20,39 @@ WAYS = ("appended", "settled", "purged", "evicted", "damaged")
 
 
 class Gap(msgspec.Struct, frozen=True):
-    """What was given up within an hour, for one reason."""
+    """Envelopes that were given up within one hour, for one reason."""
 
     hour_ms: int
     reason: str
     worth: str
     first: int
     last: int
-    """Sequences: of those between them, others may have stayed."""
+    """The lowest and highest sequence. Envelopes between them may have been kept."""
     from_ms: int
     to_ms: int
-    """When the oldest and the newest of them were appended."""
+    """When the oldest and the newest of them were appended, ms since 1970."""
     envelopes: int
     observations: int
 
 
 class SpoolView(msgspec.Struct, frozen=True):
-    """A spool at a glance, and what went through it in its life."""
+    """The state of a spool, and its totals since it was made."""
 
     spool_id: bytes
     stats: SpoolStats
     totals: dict[str, Amount]
-    """appended = settled + purged + evicted + damaged + what is still there."""
+    """By way: appended = settled + purged + evicted + damaged + still in the spool."""
     gaps: list[Gap]
 
 
 def read_spool_id(db: sqlite3.Connection) -> bytes:
-    """Return who the spool is."""
+    """Return the id of the spool."""
     row: tuple[bytes] = db.execute("SELECT spool_id FROM spool").fetchone()
     return row[0]
 
 
 def read_stats(db: sqlite3.Connection) -> SpoolStats:
-    """Return the spool at a glance."""
+    """Return size and bounds of the spool."""
     next_sequence, depth, size = db.execute(
         "SELECT next_sequence, depth, bytes FROM spool"
     ).fetchone()
@@ -66,7 +66,7 @@ def read_stats(db: sqlite3.Connection) -> SpoolStats:
 
 
 def read_totals(db: sqlite3.Connection) -> dict[str, Amount]:
-    """Return what went in and out over the life of the spool."""
+    """Return the totals of the spool since it was made."""
     columns = ", ".join(f"{way}_envelopes, {way}_observations" for way in WAYS)
     row = db.execute(f"SELECT {columns} FROM spool").fetchone()  # noqa: S608 - constants
     totals = {way: Amount(*row[2 * i : 2 * i + 2]) for i, way in enumerate(WAYS)}
@@ -75,7 +75,7 @@ def read_totals(db: sqlite3.Connection) -> dict[str, Amount]:
 
 
 def read_gaps(db: sqlite3.Connection) -> list[Gap]:
-    """Return what was given up, the oldest first."""
+    """Return the gaps, the oldest first."""
     rows = db.execute(
         "SELECT hour_ms, reason, worth, first, last, from_ms, to_ms, envelopes, observations"
         " FROM gaps ORDER BY hour_ms, reason, worth"
@@ -91,7 +91,7 @@ def look(folder: Path) -> SpoolView:
     Return the spool in *folder*, as its last transaction left it.
 
     Raises:
-        SpoolError: There is none, or it is not readable.
+        SpoolError: There is no spool, or it cannot be read.
     """
     try:
         with contextlib.closing(database_file.open_read_only(folder)) as db:

@@ -1,4 +1,4 @@
-"""One agent for one folder: a lock that dies with its process."""
+"""A lock on the state folder, so that only one agent uses it. It ends with its process."""
 
 import contextlib
 import fcntl
@@ -15,7 +15,7 @@ NAME: Final = "lock"
 @contextlib.contextmanager
 def hold(folder: Path) -> Iterator[None]:
     """
-    Hold the lock of *folder*, which is made if missing, while the context is open.
+    Hold the lock of *folder* while the context is open; make the folder if it is missing.
 
     Raises:
         StateInUse: Another process holds it.

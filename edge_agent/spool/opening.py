@@ -1,4 +1,4 @@
-"""Opens a spool: the file that is there, a mended one if it is damaged, or a new one."""
+"""Opens a spool: the existing file, a repaired copy if it is damaged, or a new file."""
 
 import sqlite3
 from pathlib import Path
@@ -12,7 +12,7 @@ from edge_agent.spool.repair import Repair
 
 
 class Opened(msgspec.Struct):
-    """A connection, and what became of the file that was there."""
+    """An open spool, and the repair of its file, if there was one."""
 
     folder: Path
     connection: sqlite3.Connection
@@ -21,7 +21,7 @@ class Opened(msgspec.Struct):
 
 def open_file(folder: Path, *, new_spool_id: bytes, key_check: bytes) -> Opened:
     """
-    Open the spool in *folder*, or begin one.
+    Open the spool in *folder*, or make a new one.
 
     A damaged file is set aside, not deleted, and a new spool begun with the marks and the
     envelopes that could still be read, so that stored records are not taken a second time.
@@ -29,12 +29,12 @@ def open_file(folder: Path, *, new_spool_id: bytes, key_check: bytes) -> Opened:
     Args:
         folder: The agent's private folder; made if missing.
 
-        new_spool_id: Random, for a spool that is begun.
+        new_spool_id: A random id, for a new spool.
 
-        key_check: What tells the key of the tags.
+        key_check: The tag that identifies the lease key (`Tags.check`).
 
     Raises:
-        SpoolKeyChanged: The spool was begun with another key.
+        SpoolKeyChanged: The spool was made with another key.
         SpoolError: The folder cannot be used.
     """
     path = folder / database_file.NAME

@@ -1,12 +1,12 @@
 """
-The newest envelopes of a spool, in slots that are written again and again.
+The newest envelopes of a spool, in a ring of slots that are overwritten in place.
 
-What is settled within a minute or two never grows the file: it takes a slot, and leaves it to
-whoever comes so many sequences later. A slot is written where it lies, so that a commit changes
-no page but those that hold it. What is not settled by then is folded: it moves to `envelopes`.
+An envelope that is settled within a minute or two never grows the file: it uses a slot, which the
+envelope `SLOTS` sequences later overwrites. A slot is written in place, so that a commit changes
+only the pages that hold it. Envelopes not settled by then are folded: moved to `envelopes`.
 
-A row is in force while its sequence is above `folded_through`; the others are read by nobody.
-Every function works in the transaction that is open.
+A row is valid while its sequence is above `folded_through`; other rows are ignored.
+Each function works in the open transaction.
 """
 
 import sqlite3
@@ -19,7 +19,7 @@ from wire.receipt import SpoolReceipt
 SLOTS: Final = 128
 _MAX_AT_ONCE: Final = SLOTS // 4
 _MAX_BYTES: Final = 1024
-"""Of an envelope: a larger one would need pages of its own each time."""
+"""The largest envelope in a slot; a larger one would need additional pages each time."""
 _LIST: Final = (
     "SELECT sequence, observations, length(payload) FROM recent"
     " WHERE sequence > (SELECT folded_through FROM spool) ORDER BY sequence"
@@ -30,16 +30,16 @@ _MOVE: Final = (
 )
 
 Row = tuple[int, bytes, int, int, int, bytes]
-"""Sequence, owner, worth, when it was appended, observations and payload."""
+"""Sequence, tag of the handle, priority, time of append in ms, observations, payload."""
 
 
 def put(db: sqlite3.Connection, rows: Sequence[Row]) -> None:
-    """Keep *rows*, of sequences that ascend and were never used."""
+    """Insert *rows*, with ascending sequences that were never used before."""
     first, last = rows[0][0], rows[-1][0]
     (through,) = db.execute("SELECT folded_through FROM spool").fetchone()
     is_small = last - first < _MAX_AT_ONCE and all(len(row[5]) <= _MAX_BYTES for row in rows)
     if not is_small or last - through > SLOTS:
-        # Two in force must not ask for one slot; and what is folded comes before what is new.
+        # Two valid rows must not share a slot, and folded rows precede new ones.
         fold(db, first - 1)
     if is_small:
         db.executemany(
@@ -53,7 +53,7 @@ def put(db: sqlite3.Connection, rows: Sequence[Row]) -> None:
 
 
 def fold(db: sqlite3.Connection, through: int | None = None) -> None:
-    """Move all that is in force to `envelopes`; no sequence up to *through* is put after that."""
+    """Move all valid rows to `envelopes`. No sequence up to *through* may be inserted later."""
     rows = db.execute(_LIST).fetchall()
     _move(db, rows)
     highest = max([through or 0, *(row[0] for row in rows)])
@@ -61,7 +61,7 @@ def fold(db: sqlite3.Connection, through: int | None = None) -> None:
 
 
 def settle(db: sqlite3.Connection, receipt: SpoolReceipt) -> Removed:
-    """Forget what *receipt* covers of those in force; what it leaves out below is folded."""
+    """Remove the valid rows that *receipt* covers; fold lower ones that it does not cover."""
     rows = db.execute(_LIST).fetchall()
     covered = [row for row in rows if receipt.covers(row[0])]
     if not covered:
@@ -86,7 +86,7 @@ def _move(db: sqlite3.Connection, rows: Sequence[tuple[int, int, int]]) -> None:
 
 
 def _count_in(db: sqlite3.Connection, rows: Sequence[tuple[int, int, int]]) -> None:
-    """Count *rows* (sequence, observations, bytes) as held in `envelopes`."""
+    """Add *rows* (sequence, observations, bytes) to the totals of `envelopes`."""
     if not rows:
         return
     db.execute(

@@ -1,8 +1,8 @@
 """
-Mends a damaged spool: what can still be read of it goes into a new file.
+Repairs a damaged spool: everything that can still be read is copied into a new file.
 
-Sequences go on far above those that were ever used, for the highest may be among what was lost,
-and one that is used twice would be taken for a duplicate.
+New sequences start far above all that were ever used: the highest one may be lost, and a sequence
+that is used twice would count as a duplicate.
 """
 
 import contextlib
@@ -25,8 +25,8 @@ from wire.errors import WireError
 
 JUMP: Final = 1 << 32
 Plausible = Annotated[int, Meta(ge=0, lt=1 << 58)]
-"""What a number may be that a damaged page tells: no gateway counts beyond it, and with it the
-sums of some fit into a column."""
+"""The greatest number to accept from a damaged page. No gateway counts beyond it, and sums of such
+numbers fit into a column."""
 _MAX_PROBES: Final = 100_000
 _AT_ONCE: Final = 256
 _COUNTERS: Final = tuple(
@@ -39,35 +39,35 @@ _COLUMNS: Final = "sequence, owner, worth, appended_at_ms, observations, payload
 
 
 class Repair(msgspec.Struct, frozen=True):
-    """What became of a damaged file."""
+    """The result of repairing a damaged file."""
 
     envelopes: int
-    """Recovered from it."""
+    """Envelopes that were recovered."""
     lost: int | None
-    """Not recovered; None when not even that can be read."""
+    """Envelopes that were not recovered; None if their number cannot be read."""
 
 
 class _Known(msgspec.Struct):
-    """What a damaged spool still says of itself."""
+    """The properties of a damaged spool that can still be read."""
 
     spool_id: bytes | None = None
     next_sequence: int = 1
     counters: list[int] | None = None
     folded_through: int = 0
     has_all_recent: bool = True
-    """Whether every slot could be read: one that could not may have held an envelope."""
+    """Whether every slot could be read: an unreadable one may have held an envelope."""
 
 
 def repair(path: Path, *, new_spool_id: bytes, key_check: bytes) -> Repair:
     """
-    Put a sound file in the place of the damaged one at *path*; return what was recovered.
+    Replace the damaged file at *path* by a sound one; return what was recovered.
 
-    A kill at any moment leaves the damaged file where it is, or the whole new one.
+    After a crash at any point, either the damaged file or the complete new one is at *path*.
     """
     new = path.with_name(f"{path.name}.new")
     for companion in ("", "-wal", "-shm"):
         new.with_name(new.name + companion).unlink(missing_ok=True)
-    # Empty, and this very one: what is planted there meanwhile is refused, not written to.
+    # Created exclusively: if another process puts a file there, this fails.
     files.create(new).close()
     target = database_file.connect(new)
     try:
@@ -91,14 +91,14 @@ def _copy(path: Path, to: sqlite3.Connection, *, new_spool_id: bytes, key_check:
         database_file.begin(to, known.spool_id or new_spool_id, key_check)
         to.executemany("INSERT OR IGNORE INTO marks VALUES (?, ?, ?)", _marks(source))
         copied = 0
-        # A disk that is full keeps what has gone over; the rest is in the file set aside.
+        # If the disk is full, what was copied stays; the rest is in the file that is set aside.
         with contextlib.suppress(sqlite3.OperationalError):
             copied = _insert(to, rows if first is None else itertools.chain([first], rows))
         return _settle_accounts(to, known, copied)
 
 
 def _settle_accounts(to: sqlite3.Connection, known: _Known, copied: int) -> Repair:
-    """Let the counters of the new file add up: what is neither here nor gone was damaged."""
+    """Make the counters of the new file balance: missing envelopes count as damaged."""
     held, size, observations, highest = to.execute(
         "SELECT count(*), coalesce(sum(length(payload)), 0), coalesce(sum(observations), 0),"
         " coalesce(max(sequence), 0) FROM envelopes"
@@ -130,7 +130,7 @@ def _reading(path: Path) -> Iterator[sqlite3.Connection | None]:
 
 
 def _is_ours(source: sqlite3.Connection, key_check: bytes) -> bool:
-    """Tell whether its tags were made with our key, or whether at least nothing denies it."""
+    """Tell whether its tags were made with this key, or whether that cannot be read."""
     with contextlib.suppress(sqlite3.Error):
         row = source.execute("SELECT key_check FROM spool").fetchone()
         return row is None or row == (key_check,)
@@ -170,7 +170,7 @@ def _marks(source: sqlite3.Connection) -> list[MarkRow]:
 
 
 def _recent(source: sqlite3.Connection, known: _Known) -> list[Row]:
-    """Return the envelopes in the slots, and count them in, as the file did not yet."""
+    """Return the envelopes in the slots, and add them to the counters, which omit them."""
     found: list[object] = []
     query = f"SELECT {_COLUMNS} FROM recent WHERE slot = ? AND sequence > ?"  # noqa: S608
     for slot in range(SLOTS):
@@ -186,7 +186,7 @@ def _recent(source: sqlite3.Connection, known: _Known) -> list[Row]:
 
 
 def _rows(source: sqlite3.Connection) -> Iterator[object]:
-    """Yield the rows that can be read: from both ends to the damage, and one by one within."""
+    """Yield the readable rows: from both ends up to the damage, and one by one inside it."""
     low, high = 0, None
     query = f"SELECT {_COLUMNS} FROM envelopes"  # noqa: S608 - constants
     try:
@@ -210,7 +210,7 @@ def _rows(source: sqlite3.Connection) -> Iterator[object]:
 
 
 def _sound(rows: Iterator[object], known: _Known) -> Iterator[Row]:
-    """Yield the rows that hold an envelope of this spool; the first tells whose it is."""
+    """Yield the rows that hold an envelope of this spool; the first one decides its spool id."""
     for candidate in rows:
         try:
             row = msgspec.convert(candidate, Row)

@@ -1,8 +1,8 @@
 """
-Bodies into envelopes for the spool, under a session key that lives in this process only.
+Seals bodies into envelopes for the spool, under a session key that only this process knows.
 
-The key is drawn anew when the lease asks for another padding, for that is fixed when it is
-wrapped; sequences go on growing, so that a nonce is never used twice under either.
+A new key is made when the lease changes the padding, which is fixed when a key is wrapped.
+Sequences continue to grow, so that no nonce is used twice under either key.
 """
 
 from collections.abc import Callable
@@ -17,16 +17,16 @@ from wire.sealing import SESSION_KEY_BYTES, Sealer
 
 class Seal:
     """
-    Seals for one spool.
+    Seals bodies for one spool.
 
     Args:
-        agent: Our id.
+        agent: The id of this agent.
 
-        spool_id: Of the spool.
+        spool_id: The id of the spool, 16 bytes.
 
         ingest_key: Ingest's public key.
 
-        random_bytes: Draws so many, not predictable.
+        random_bytes: Returns that many bytes of a cryptographic random generator.
     """
 
     def __init__(

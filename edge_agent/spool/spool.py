@@ -1,8 +1,8 @@
 """
-The spool on SQLite: what is sealed waits here, on disk, until ingest says that it is settled.
+The spool on SQLite: sealed envelopes wait on disk until a receipt of ingest settles them.
 
-One connection in one thread, so that a slow disk never blocks the event loop, and what is asked
-is done in the order in which it was asked.
+One connection in one thread, so that a slow disk never blocks the event loop, and operations run
+in the order of their calls.
 """
 
 import asyncio
@@ -31,12 +31,12 @@ _PLENTY: Final = (1 << 63) - 1
 
 
 class SpoolLimits(msgspec.Struct, frozen=True):
-    """How much may be in a spool."""
+    """The limits of a spool."""
 
     max_bytes: int
-    """Of envelopes."""
+    """Bytes of envelopes, at most."""
     min_free_bytes: int = 0
-    """On its disk: with less it does not grow any more."""
+    """Free bytes on its disk, below which the spool no longer grows."""
 
 
 class SqliteSpool:
@@ -44,15 +44,15 @@ class SqliteSpool:
     A `Spool` in one file. Made by `SqliteSpool.open`, closed by `close`.
 
     Args:
-        opened: The file.
+        opened: The open file.
 
-        tags: Stand in for handles and marks.
+        tags: Replace handles and marks in the file.
 
-        bounds: How much may be in it. May be set anew at any time.
+        bounds: How much it may hold. May be replaced at any time.
 
-        executor: Its one thread opened the file.
+        executor: Of one thread, which opened the file.
 
-        free_bytes: Returns how much room its disk has.
+        free_bytes: Returns the free bytes of its disk.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class SqliteSpool:
         self._db = opened.connection
         self._folder = opened.folder
         self.repair = opened.repair
-        """What became of a damaged file that was found; None when there was none."""
+        """The repair of a damaged file at opening; None if the file was sound."""
         self._has_repaired = opened.repair is not None
         self._has_log_to_empty = False
         self._has_damaged_to_erase = False
@@ -80,7 +80,7 @@ class SqliteSpool:
         self._next = self._stats.next_sequence
         self._settled: SpoolReceipt | None = None
         self._marks = _read_marks(self._db)
-        """In memory too, for they are few, and asking for them must not fail."""
+        """A copy in memory: they are few, and reading them must not fail."""
 
     @classmethod
     async def open(
@@ -93,10 +93,10 @@ class SqliteSpool:
         free_bytes: Callable[[], int] | None = None,
     ) -> "SqliteSpool":
         """
-        Open the spool in *folder*, or begin one; see `opening.open_file`.
+        Open the spool in *folder*, or make a new one; see `opening.open_file`.
 
         Raises:
-            SpoolError: It cannot be used.
+            SpoolError: The spool cannot be used.
         """
         executor = ThreadPoolExecutor(1, thread_name_prefix="spool")
 
@@ -112,7 +112,7 @@ class SqliteSpool:
             raise
 
     async def close(self) -> None:
-        """Close the file, its write-ahead log folded in."""
+        """Close the file, after a checkpoint of its write-ahead log."""
         await self._run(self._db.close)
         self._executor.shutdown()
 
@@ -169,10 +169,11 @@ class SqliteSpool:
         )
 
     def settle(self, receipt: SpoolReceipt) -> None:
-        # Not the last one alone: of a spool with many holes it does not repeat what came before.
+        # All receipts, not only the last: with many gaps, it does not repeat earlier ones.
         self._settled = receipt if self._settled is None else self._settled.joined(receipt)
-        # Settled and yet ahead of us: the file is an older copy of itself, of a restored backup.
-        # What we append next would be taken for a duplicate, so those sequences are spent.
+        # Settled sequences that are ahead of the file: it is an older copy, restored from a
+        # backup. New envelopes with these sequences would count as duplicates, so they are
+        # skipped.
         self._next = max(self._next, _highest(receipt) + 1)
 
     async def forget(self) -> Removed:
@@ -191,14 +192,16 @@ class SqliteSpool:
         return await self._run(lambda: self._evict_older_than(oldest_ms, now_ms))
 
     async def _run(self, work: Callable[[], T]) -> T:
-        """Do *work* in the spool's thread, in turn."""
+        """Run *work* in the spool's thread, after earlier calls."""
         future = asyncio.get_running_loop().run_in_executor(self._executor, work)
         try:
             return await asyncio.shield(future)
         except sqlite3.Error as exc:
             if exc.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL:
-                raise SpoolFull("keep more: the disk is full") from None
-            raise SpoolError(f"go on ({exc.sqlite_errorname})") from None
+                raise SpoolFull("keep more, because the disk is full. Free some space") from None
+            raise SpoolError(
+                f"be read or written ({exc.sqlite_errorname}). Check the disk"
+            ) from None
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -207,11 +210,11 @@ class SqliteSpool:
             yield
             stats = read_stats(self._db)
             self._db.execute("COMMIT")
-            # From here on nothing may fail: what is kept would be taken for lost, and kept again.
+            # Nothing below may fail: the caller would store the same envelopes again.
             self._stats = stats
         except BaseException:
-            # Whatever ends it, the connection must not stay in a transaction; it is raised again.
-            # Some failures have rolled back already.
+            # After any error the transaction must end; the error is raised again. Some errors have
+            # already rolled back.
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             raise
@@ -236,7 +239,7 @@ class SqliteSpool:
             return
         sequences = [envelope.sequence for envelope in envelopes]
         if min(sequences) < self._stats.next_sequence or len(set(sequences)) < len(sequences):
-            raise SpoolError("keep a sequence that was used before")
+            raise SpoolError("keep an envelope whose sequence was used before")
         rows = [
             (
                 e.sequence,
@@ -251,7 +254,7 @@ class SqliteSpool:
         recent_slots.put(self._db, rows)
 
     def _limit(self, held_bytes: int) -> tuple[int, Shortage]:
-        """Return how many bytes of envelopes may be kept now, and what sets that limit."""
+        """Return how many bytes of envelopes may be kept now, and the reason for that limit."""
         bounds = self.bounds
         if held_bytes < bounds.max_bytes and self._free_bytes() < bounds.min_free_bytes:
             return held_bytes, Shortage.DISK
@@ -278,10 +281,10 @@ class SqliteSpool:
     def _purge_all_but(self, handles: Collection[bytes]) -> Removed:
         kept = [self._tags.of_handle(handle) for handle in handles]
         places = ", ".join("?" * len(kept))
-        # Only question marks are put into the text.
+        # Only placeholders are inserted into the statement.
         others = f"owner IS NOT NULL AND owner NOT IN ({places})"
         with self._transaction():
-            # Its slots too, whether what is in them was settled long ago or not.
+            # Also in the slots, including envelopes that were settled long ago.
             slots = self._db.execute(f"SELECT slot FROM recent WHERE {others}", kept).fetchall()  # noqa: S608
             if slots:
                 recent_slots.fold(self._db)
@@ -293,18 +296,19 @@ class SqliteSpool:
         self._marks = known
         self._has_log_to_empty |= bool(removed.sequences or slots or marks)
         self._empty_log()
-        # Nobody can tell what is in a damaged file, so nobody could purge it. Set aside just now,
-        # it stays for the first purge, which every start begins with, or nobody would ever see it.
+        # A damaged file cannot be purged selectively, because its content is unknown. One that was
+        # set aside just now stays for the first purge after a start, so that an operator can see
+        # it.
         if removed.sequences or not self._has_repaired:
             self._has_damaged_to_erase = not database_file.erase_damaged(self._folder)
         self._has_repaired = False
         return removed
 
     def _empty_log(self) -> None:
-        """Empty the write-ahead log, if a purge asked for that and nobody holds it up."""
+        """Empty the write-ahead log, if a purge requested it and no reader blocks it."""
         if not self._has_log_to_empty:
             return
-        # What was asked for is committed, so an error here is none of its; it stays to be done.
+        # The purge is committed. An error here only delays the checkpoint to the next call.
         with suppress(sqlite3.Error):
             self._db.execute("PRAGMA incremental_vacuum").fetchall()
             (is_busy, *_) = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()

@@ -1,4 +1,4 @@
-"""Is a spool sound? Everything that must hold of its file, held against it."""
+"""Checks that the file of a spool is sound: integrity, counters and sequences."""
 
 import contextlib
 import sqlite3
@@ -16,23 +16,23 @@ _SHOWN = 5
 
 
 class VerificationResult(msgspec.Struct, frozen=True):
-    """What `verify` found."""
+    """The result of `verify`."""
 
     envelopes: int
     problems: list[str]
 
     @property
     def is_sound(self) -> bool:
-        """Whether nothing is wrong."""
+        """Whether no problem was found."""
         return not self.problems
 
 
 def verify(folder: Path) -> VerificationResult:
     """
-    Check the spool in *folder*, beside an agent that may be running.
+    Check the spool in *folder*, also while an agent is running.
 
     Raises:
-        SpoolError: There is none, or not even that can be told.
+        SpoolError: There is no spool, or it cannot be checked.
     """
     try:
         with contextlib.closing(database_file.open_read_only(folder)) as db:

@@ -1,15 +1,15 @@
 """
-What to publish next, and what again. Pure: sequences and times, no envelopes.
+Decides which envelope to publish next, and which again. Pure: sequences and times, no envelopes.
 
-Not the broker's acknowledgement ends the life of an envelope but ingest's receipt. So envelopes
-are published in order, at most so many ahead of the receipts; all of those again after a
-reconnect; and again without one when they were probably lost.
+An envelope is settled by the receipt of ingest, not by the broker's acknowledgement. Envelopes are
+published in order, with a bounded number ahead of the receipts. After a reconnect all unsettled
+ones are published again, and those that were probably lost also without a reconnect.
 
-What had piled up before a connection began is its backlog. It stands back behind what is fresh:
-it goes at a bounded pace, and never takes all the room.
+Envelopes that were in the spool before a connection began are its backlog. New envelopes go first:
+the backlog is published at a limited rate, and never uses all of the window.
 
-Some envelopes never get a receipt: ingest has lost the key that opens them, for instance. One that
-was overtaken twice is set aside. It takes no room any more, and is published again only in turn.
+Some envelopes never get a receipt, for instance when ingest has lost the key that opens them. An
+envelope that was overtaken twice is set aside: it uses no room, and is published again rarely.
 """
 
 import itertools
@@ -21,36 +21,35 @@ import msgspec
 from wire.receipt import SpoolReceipt
 
 _PACE_S: Final = 0.1
-"""How often more of the backlog is looked for."""
+"""How often more of the backlog is published, in seconds."""
 _MOST_ASIDE: Final = 2048
-"""So many set aside are remembered; the others wait for the next connection."""
+"""How many envelopes set aside are remembered; others wait for the next connection."""
 _ASIDE_AT_ONCE: Final = 16
-"""So many of them are published again each time that a receipt is waited for."""
+"""How many of those are published again in each `resend_after_s`."""
 
 
 class OutboxLimits(msgspec.Struct, frozen=True):
-    """How far to run ahead of the receipts."""
+    """How many envelopes may be without a receipt, and when to publish again."""
 
     max_unsettled: int = 512
     resend_after_s: float = 30.0
     backlog_per_s: float = 200.0
-    """Of what had piled up."""
+    """Envelopes of the backlog, each second."""
 
 
 class Outbox:
     """
     The envelopes that were published and not settled.
 
-    Lost is what was published before something that is settled by now, for the way to ingest
-    keeps the order. When nothing at all is settled, ingest is more likely to be down than the
-    broker to have lost everything: then two envelopes are published again, to ask. One is the one
-    that waits longest, so that each has its turn; one is the newest, which is sealed to the key
-    that is in use.
+    An envelope counts as lost if one that was published later is settled, because the path to
+    ingest preserves the order. If nothing is settled, ingest is probably down. Then two envelopes
+    are published again as a probe: the one that has waited longest, so that each has its turn, and
+    the newest one, which is sealed for the current key.
     """
 
     def __init__(self, limits: OutboxLimits) -> None:
         self.limits = limits
-        """May be set anew at any time."""
+        """May be replaced at any time."""
         self._published: dict[int, float] = {}
         self._again: set[int] = set()
         self._aside: dict[int, None] = {}
@@ -67,12 +66,12 @@ class Outbox:
 
     @property
     def last(self) -> int:
-        """Highest sequence published over this connection: what is above it is new."""
+        """The highest sequence published over this connection."""
         return self._last
 
     @property
     def backlog(self) -> tuple[int, int] | None:
-        """Above which sequence and through which one the backlog goes on; None without one."""
+        """The rest of the backlog as (after, through) in sequences; None if there is none."""
         waits = self._behind < self._backlog_through
         return (self._behind, self._backlog_through) if waits else None
 
@@ -85,7 +84,7 @@ class Outbox:
         """Return how many more of the backlog may be published *now*."""
         if self.backlog is None:
             return 0
-        # A second's worth at most may have been saved up.
+        # At most one second of the rate may be saved up.
         self._paced_from = max(self._paced_from, now - 1.0)
         allowed = int((now - self._paced_from) * self.limits.backlog_per_s)
         reserve = self.limits.max_unsettled // 4
@@ -93,10 +92,10 @@ class Outbox:
 
     def connected(self, *, backlog_through: int = 0) -> None:
         """
-        Begin anew: over a new connection everything is to be published again.
+        Start again: over a new connection, everything has to be published again.
 
         Args:
-            backlog_through: What up to this sequence is still there stands back.
+            backlog_through: The highest sequence of the backlog.
         """
         self._published.clear()
         self._again.clear()
@@ -106,13 +105,13 @@ class Outbox:
         self._backlog_through = backlog_through
 
     def backlog_done(self) -> None:
-        """Note that all of the backlog was published, or is gone."""
+        """Note that the whole backlog was published or removed."""
         self._behind = self._backlog_through
 
     def published(self, sequence: int, *, now: float) -> None:
         """Note that *sequence* is on its way, for the first time or again."""
         if sequence in self._aside:
-            # To the end of the line.
+            # Move it to the end of the queue.
             del self._aside[sequence]
             self._aside[sequence] = None
             self._aside_at = now
@@ -129,7 +128,7 @@ class Outbox:
             self._paced_from += 1 / self.limits.backlog_per_s
 
     def settled(self, receipt: SpoolReceipt) -> None:
-        """Note what *receipt* covers."""
+        """Remove the envelopes that *receipt* covers."""
         covered = [sequence for sequence in self._published if receipt.covers(sequence)]
         for sequence in covered:
             published_at = self._published.pop(sequence)
@@ -139,14 +138,14 @@ class Outbox:
             del self._aside[sequence]
 
     def drop(self, sequences: list[int]) -> None:
-        """Note that *sequences* are gone from the spool."""
+        """Note that *sequences* were removed from the spool."""
         for sequence in sequences:
             self._published.pop(sequence, None)
             self._aside.pop(sequence, None)
             self._again.discard(sequence)
 
     def lost(self, *, now: float) -> list[int]:
-        """Return what is to be published again, ascending; set aside what never gets a receipt."""
+        """Return the sequences to publish again, ascending; set hopeless ones aside."""
         overdue = now - self.limits.resend_after_s
         late = [sequence for sequence, at in self._published.items() if at <= overdue]
         overtaken = [s for s in late if self._published[s] < self._settled_publication]
@@ -167,13 +166,13 @@ class Outbox:
             del self._aside[next(iter(self._aside))]
 
     def due_in_s(self, *, now: float) -> float | None:
-        """Return when to ask again for `lost` or the backlog; None when there is nothing to."""
+        """Return in how many seconds to call `lost` or publish backlog; None if nothing waits."""
         paced = [_PACE_S] if self.backlog is not None and self.room else []
         if self._aside:
             paced.append(max(0.0, self._aside_at + self.limits.resend_after_s - now))
         if not self._published:
             return min(paced, default=None)
         waits = [at + self.limits.resend_after_s - now for at in self._published.values()]
-        # Those that are overdue and not lost wait for a receipt, or for the oldest to be asked.
+        # Overdue envelopes that are not lost wait for a receipt, or for the next probe.
         ahead = min((wait for wait in waits if wait > 0), default=self.limits.resend_after_s)
         return min([ahead, *paced])

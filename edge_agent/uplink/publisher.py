@@ -1,9 +1,8 @@
 """
-The broker by aiomqtt: MQTT 5, QoS 1, mutual TLS 1.3.
+The port `Broker` on aiomqtt: MQTT 5, QoS 1, mutual TLS 1.3.
 
-Every connection begins a clean session: upwards the spool publishes again what no receipt has
-settled, downwards receipt and lease are retained, so that a session would only keep a second and
-older copy of both.
+Each connection starts a clean session. The spool publishes again what is not settled, and receipts
+and leases are retained at the broker, so a session would only add older copies of both.
 """
 
 import asyncio
@@ -21,14 +20,14 @@ from wire import topics
 
 _QOS: Final = 1
 _MAX_IN_FLIGHT: Final = 20
-"""Unacknowledged by the broker, if it takes as many."""
+"""Publications without an acknowledgement, at most, unless the broker allows fewer."""
 _TIMEOUT_S: Final = 10.0
 _GRANTED: Final = (0, 1, 2)
-"""Reason codes of a SUBACK; whatever is above refuses."""
+"""MQTT 5, section 3.9.3: reason codes of a SUBACK above this one are refusals."""
 
 
 class _Client(aiomqtt.Client):
-    """aiomqtt's client, which remembers how much the broker takes at once."""
+    """aiomqtt's client, which also honours the Receive Maximum of the broker."""
 
     receive_max = _MAX_IN_FLIGHT
 
@@ -40,7 +39,7 @@ class _Client(aiomqtt.Client):
         reason_code: Any,
         properties: Any = None,
     ) -> None:
-        # Neither aiomqtt nor paho heeds it, and a broker ends a connection that sends more.
+        # Neither aiomqtt nor paho honours it, and a broker closes a connection that exceeds it.
         self.receive_max = getattr(properties, "ReceiveMaximum", _MAX_IN_FLIGHT)
         super()._on_connect(client, userdata, flags, reason_code, properties)
 
@@ -76,8 +75,10 @@ class AiomqttConnection:
                 granted = await self._client.subscribe(topic, _QOS)
                 _heed_cancellation()
                 if any(code not in _GRANTED for code in granted):
-                    # Connected, it would never hear that somebody withdrew.
-                    raise BrokerError("subscribing was refused")
+                    # Without the subscription, it would never learn of a withdrawal.
+                    raise BrokerError(
+                        "the broker refused the subscription. Check its rules for this agent"
+                    )
             async for message in self._client.messages:
                 payload = bytes(message.payload)
                 if message.topic.value == receipt:
@@ -93,11 +94,11 @@ class AiomqttBroker:
     A `Broker`.
 
     Args:
-        settings: Where it is.
+        settings: Host, port and files of TLS.
 
-        identity: Who we are to it.
+        identity: The certificate and key of this agent.
 
-        agent: Our id: user name and client id.
+        agent: The id of this agent, used as user name and client id.
     """
 
     def __init__(self, settings: BrokerSettings, identity: TlsIdentity, *, agent: str) -> None:
@@ -119,7 +120,7 @@ class AiomqttBroker:
             timeout=_TIMEOUT_S,
             max_inflight_messages=_MAX_IN_FLIGHT,
         )
-        # It logs a line beyond so many calls at once; ours are bounded by the window.
+        # aiomqtt logs a warning above this number of calls; here the window bounds them.
         client.pending_calls_threshold = 1 << 20
         try:
             await client.__aenter__()
@@ -131,19 +132,19 @@ class AiomqttBroker:
             try:
                 await client.__aexit__(None, None, None)
             except aiomqtt.MqttError as exc:
-                raise _broker_error("taking leave", exc) from None
+                raise _broker_error("disconnecting", exc) from None
 
     def is_outdated(self) -> bool:
         return self._identity.is_changed()
 
 
 def _heed_cancellation() -> None:
-    """End here if this task is to end: before Python 3.12 `wait_for` may swallow that."""
+    """Raise a pending cancellation: before Python 3.12, `wait_for` may lose it."""
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError
 
 
 def _broker_error(what: str, exc: Exception) -> BrokerError:
-    # Not its text: that may name the host or what was published.
+    # Without its text, which may name the host or the message.
     return BrokerError(f"{what} failed ({type(exc).__name__})")

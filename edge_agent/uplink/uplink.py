@@ -1,7 +1,7 @@
 """
-The loop that keeps a connection to the broker, publishes the spool and hears what is settled.
+Keeps a connection to the broker, publishes the spool, and receives receipts and leases.
 
-It owns the outbox; the spool it shares, for every call there is a transaction of its own.
+It owns the outbox. It shares the spool, where each call is a separate transaction.
 """
 
 import asyncio
@@ -24,57 +24,57 @@ from wire.state import State
 
 STATE_EVERY_S: Final = 30.0
 STEADY_AFTER_S: Final = 5.0
-"""A connection that lasted so long was a good one."""
+"""After this many seconds a connection counts as good, and the back-off restarts."""
 _AT_ONCE: Final = 64
 _RECEIPT_WITHIN_S: Final = 0.25
-"""How long a new connection waits for the retained receipt, before it publishes all again."""
+"""How long a new connection waits for the retained receipt before it publishes, in seconds."""
 _SPOOL_RETRY_S: Final = 1.0
 _BACKLOG_FROM: Final = 64
-"""So many envelopes that wait for a connection are a backlog; fewer just go first."""
+"""From this many waiting envelopes on, they are a backlog; fewer are simply published first."""
 _NOT_YET_S: Final = 5.0
-"""How often to look whether certificates can be judged by the machine's clock."""
+"""How often to check whether the machine's clock can judge certificates, in seconds."""
 _DRAIN_S: Final = 1.0
-"""How long to go on publishing when asked to finish."""
+"""How long to continue publishing after `finish`, in seconds."""
 
 _log = Log("agent.uplink")
 
 
 class UplinkHandler(Protocol):
-    """The agent, as its uplink knows it."""
+    """The agent, as its uplink uses it."""
 
     def state(self, online: bool) -> State:
-        """Return what to say of it."""
+        """Return the state message of the agent."""
         ...
 
     async def take_lease(self, sealed: bytes) -> None:
-        """Take over a lease that came, if it is to be."""
+        """Verify a lease that came, and adopt it if it is newer."""
         ...
 
 
 class Uplink:
     """
-    Publishes, and forgets what is settled.
+    Publishes the spool, and removes what is settled.
 
     Args:
-        broker: Where to.
+        broker: Publishes the envelopes.
 
-        spool: What.
+        spool: Holds the envelopes.
 
-        outbox: In which order.
+        outbox: Decides the order.
 
-        agreements: What is shared with each ingest key that is pinned. It forgets something only
-            for a receipt that is proven under one of them.
+        agreements: The keys shared with each pinned key of ingest. Only a receipt that is proven
+            under one of them removes something from the spool.
 
-        clock: When.
+        clock: The clocks of this machine.
 
-        backoff: Between attempts to connect.
+        backoff: Pauses between attempts to connect.
 
-        metrics: Counts.
+        metrics: The counters of this agent.
 
         start_delay_s: How long to wait before the first attempt to connect.
 
-        forget_within_s: How long what is settled may wait, so that much of it goes at once: each
-            time writes to the disk.
+        forget_within_s: How long settled envelopes may stay, so that many are removed in one
+            transaction: each transaction writes to the disk.
     """
 
     def __init__(  # noqa: PLR0913 - everything that it stands on, once
@@ -99,7 +99,7 @@ class Uplink:
         self._metrics = metrics
         self._start_delay_s = start_delay_s
         self.forget_within_s = forget_within_s
-        """May be set anew at any time."""
+        """May be replaced at any time."""
         self._has_news = asyncio.Event()
         self._state_changed = asyncio.Event()
         self._heard = asyncio.Event()
@@ -112,31 +112,31 @@ class Uplink:
         self.is_connected = False
 
     def wake(self) -> None:
-        """Say that there is something new in the spool."""
+        """Notify the uplink of new envelopes in the spool."""
         self._drained.clear()
         self._has_news.set()
 
     def announce(self) -> None:
-        """Say that the state is another."""
+        """Notify the uplink that the state has changed."""
         self._state_changed.set()
 
     def dropped(self, sequences: Sequence[int]) -> None:
-        """Say that *sequences* are gone from the spool, and so that its floor may have moved."""
+        """Notify the uplink that *sequences* were removed, which may move the spool's floor."""
         self._outbox.drop(list(sequences))
         self._has_news.set()
         self._state_changed.set()
 
     def finish(self) -> None:
-        """Ask it to publish what it can for a moment, say goodbye and return from `run`."""
+        """Publish for a moment, disconnect, and return from `run`."""
         self._stop.set()
         self._leave.set()
 
     def renew(self) -> None:
-        """Ask it to end its connection in order, and begin another."""
+        """Disconnect in order, and connect again."""
         self._leave.set()
 
     def _note_progress(self) -> None:
-        """Note whether the broker has everything that is in the spool."""
+        """Note whether everything in the spool was published."""
         stats = self._spool.stats()
         has_all_fresh = self._outbox.last >= stats.next_sequence - 1
         is_all = stats.depth == 0 or (has_all_fresh and self._outbox.backlog is None)
@@ -146,9 +146,9 @@ class Uplink:
             self._drained.clear()
 
     async def run(self, home: UplinkHandler) -> None:
-        """Stay connected, for *home*, until `finish`."""
+        """Keep a connection for the agent *home* until `finish`."""
         async with asyncio.TaskGroup() as group:
-            # No connection ends it: what is forgotten is counted, whatever happens meanwhile.
+            # A lost connection does not cancel it, so that everything removed is counted.
             tidying = group.create_task(self._tidy(), name="tidy")
             await self._stay_connected(home)
             tidying.cancel()
@@ -157,7 +157,7 @@ class Uplink:
         await self._pause(self._start_delay_s)
         while not self._stop.is_set():
             if self._clock.is_wrong():
-                # Certificates would be judged by a date that cannot be true.
+                # Certificates would be judged by an impossible date.
                 await self._pause(_NOT_YET_S)
                 continue
             connected_at: float | None = None
@@ -174,7 +174,7 @@ class Uplink:
                 _log.warning("broker_lost", error=describe(_first(group)))
             self._set_connected(False)
             if self._leave.is_set():
-                continue  # As asked: nothing failed.
+                continue  # A requested reconnect, not a failure.
             if connected_at is not None and self._clock.now() - connected_at > STEADY_AFTER_S:
                 self._backoff.succeeded()
             await self._pause(self._backoff.failed())
@@ -189,7 +189,7 @@ class Uplink:
         self._metrics.connected.set(is_connected)
 
     async def _converse(self, connection: Connection, home: UplinkHandler) -> None:
-        """Talk over *connection* until it ends, or we are asked to finish."""
+        """Publish and listen over *connection* until it ends, or until `finish`."""
         await self._forget()
         stats = self._spool.stats()
         is_backlog = stats.depth >= _BACKLOG_FROM
@@ -224,10 +224,10 @@ class Uplink:
                 await home.take_lease(downlink.lease)
             if downlink.receipt is not None:
                 self._settle(downlink.receipt)
-        raise BrokerError("the connection ended")
+        raise BrokerError("the broker ended the connection")
 
     def _settle(self, payload: bytes) -> None:
-        """Note exactly what the receipt in *payload* covers of our spool, if ingest proves it."""
+        """Settle what the receipt in *payload* covers of this spool, if ingest proves it."""
         try:
             spools = wire_receipt.decode_proven(payload, self._agreements)
         except WireError as exc:
@@ -243,15 +243,15 @@ class Uplink:
         self._has_news.set()
 
     def _refuse(self, fault: ReceiptFault) -> None:
-        """Forget nothing for a receipt that is not ingest's to us; the next one may be."""
+        """Ignore a receipt that ingest does not prove, and count it."""
         self._metrics.refused_receipt(fault)
         if fault not in self._faults:
-            # Once for a connection: whoever publishes them may publish many.
+            # Once for each connection, because there may be many such receipts.
             self._faults.add(fault)
             _log.warning("receipt_refused", reason=fault.value)
 
     async def _tidy(self) -> None:
-        """Forget what is settled, now and then."""
+        """Remove settled envelopes from time to time."""
         while True:
             await self._has_settled.wait()
             self._has_settled.clear()
@@ -262,7 +262,7 @@ class Uplink:
         try:
             removed = await self._spool.forget()
         except SpoolError as exc:
-            # Not lost: it stays noted, and a receipt repeats all that came before it.
+            # Nothing is lost: it stays noted, and the next receipt repeats it.
             self._metrics.spool_errors.inc()
             _log.error("spool_failed", error=describe(exc))
             return
@@ -291,7 +291,7 @@ class Uplink:
     async def _publish_due(
         self, connection: Connection, group: asyncio.TaskGroup, slots: asyncio.Semaphore
     ) -> None:
-        """Publish what was lost, then what is new and has room."""
+        """Publish lost envelopes, then new ones as far as there is room."""
         lost = self._outbox.lost(now=self._clock.now())
         if lost:
             found = await self._spool.peek_at(lost)
@@ -325,7 +325,7 @@ class Uplink:
         group: asyncio.TaskGroup,
         slots: asyncio.Semaphore,
     ) -> None:
-        """Publish *envelopes* in their order, without waiting for each to arrive."""
+        """Publish *envelopes* in order, without waiting for each acknowledgement."""
         for envelope in envelopes:
             await slots.acquire()
             self._outbox.published(envelope.sequence, now=self._clock.now())
@@ -342,7 +342,7 @@ class Uplink:
         slots.release()
 
     async def _report(self, connection: Connection, home: UplinkHandler) -> None:
-        """Publish the state whenever it changes, and every so often."""
+        """Publish the state when it changes, and at regular intervals."""
         while True:
             self._state_changed.clear()
             await connection.publish_state(wire_state.encode(home.state(True)))
@@ -354,7 +354,7 @@ class Uplink:
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return one of the errors in *group*: they have one cause."""
+    """Return one of the errors in *group*, which have a common cause."""
     error: BaseException = group
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]

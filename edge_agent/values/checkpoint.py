@@ -13,7 +13,7 @@ class Checkpoint(msgspec.Struct, frozen=True):
 
     label: bytes
     handle: bytes | None = None
-    """Whose mark it is: it goes when the handle is purged."""
+    """The handle that the mark belongs to: purging the handle deletes it."""
 
 
 def cursor_of(sensor: str) -> Checkpoint:

@@ -1,4 +1,4 @@
-"""Why a receipt makes the agent forget nothing. Pure."""
+"""Why the agent ignores a receipt. Pure."""
 
 import enum
 
@@ -6,18 +6,18 @@ from wire.errors import BadProof, Unproven, UnsupportedVersion, WireError
 
 
 class ReceiptFault(enum.StrEnum):
-    """A closed set: it is a metric label and a log field."""
+    """Why a receipt is ignored. A closed set: a metric label and a log field."""
 
     OLD_FORM = "old_form"
-    """It proves nothing: of an ingest before version 0.2, or left at the broker by one."""
+    """It carries no proof: from an ingest before version 0.2, or retained at the broker by one."""
     BAD_PROOF = "bad_proof"
-    """Not made by ingest for this agent, or ingest's key was exchanged and ours was not."""
+    """Not made by ingest for this agent, or the agent holds an old key of ingest."""
     UNSUPPORTED_VERSION = "unsupported_version"
     MALFORMED = "malformed"
 
 
 def fault_of(error: WireError) -> ReceiptFault:
-    """Return why a receipt is refused that could not be read for *error*."""
+    """Return the fault of a receipt whose decoding raised *error*."""
     match error:
         case BadProof():
             return ReceiptFault.BAD_PROOF

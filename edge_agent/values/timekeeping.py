@@ -1,16 +1,16 @@
 """
-What time it is, and whether that can be believed. Pure.
+The time of day, and whether it is known. Pure.
 
-A Pi has no clock that survives a power cut. What it has is a count of seconds since this boot,
-which never jumps; and what trust has signed. So the time of day is believed once somebody has
-synchronised it, from then on counted in seconds of this boot, and corrected as the machine's clock
-is. Before that the agent knows only how early it may be.
+A Raspberry Pi has no clock that survives a power cut. It has a monotonic count of seconds since
+this boot, and the times that trust has signed. The time of day is known once the machine's clock
+was synchronised. From then on it is counted in seconds of this boot, and corrected with the
+machine's clock. Before that the agent knows only the earliest possible time.
 
-Two instants only grow, and are kept across boots. The floor is what is past for sure: when a lease
-was issued, and as much later as this gateway has run since. A clock below it is refused; no clock
-raises it, so that one that was ahead once is not held against the right one. What a believed clock
-has shown counts against the lease that is held, up to its end: a lease that was seen to end never
-comes back, whoever sets the clock, and the next one begins anew.
+Two times only grow, and are kept across boots. The floor is certainly past: the time of issue of a
+lease, plus the time that this gateway has run since. A clock below the floor is refused. No clock
+raises the floor, so that a clock that was once ahead does not block the right one. The latest time
+that a trusted clock has shown counts against the lease in force, up to its end: a lease that has
+once expired never comes back, even if the clock is set back. A new lease starts from its own time.
 """
 
 from typing import Final
@@ -20,23 +20,23 @@ import msgspec
 from wire.lease import Lease
 
 TOLERANCE_MS: Final = 60_000
-"""How far trust's clock may be ahead of ours; ingest allows for as much."""
+"""How far the clock of trust may be ahead of the agent's, in ms. Ingest allows the same."""
 STEP_MS: Final = 1000
-"""A correction by more than this is a step, and worth a word."""
+"""A correction by more than this, in ms, is a step and is logged."""
 BROKEN_MS: Final = 15 * 365 * 24 * 3_600_000
-"""So far beyond what is past for sure a clock is broken. systemd draws the line there too."""
+"""A clock further than this beyond the floor is broken. systemd uses the same limit."""
 
 
 def may_measure(lease: Lease | None, *, now_ms: int, latest_ms: int | None = None) -> bool:
     """
-    Tell whether *lease* is in force at *now_ms*, or was then, and was issued by then.
+    Tell whether *lease* was issued by *now_ms* and is in force at that time.
 
     Args:
-        lease: If there is one.
+        lease: A lease, or None.
 
-        now_ms: The time asked for.
+        now_ms: A time, ms since 1970.
 
-        latest_ms: The latest that it was ever believed to be, if that may be after *now_ms*.
+        latest_ms: The latest time that was ever believed, if that may be after *now_ms*.
     """
     return (
         lease is not None
@@ -46,22 +46,22 @@ def may_measure(lease: Lease | None, *, now_ms: int, latest_ms: int | None = Non
 
 
 class Known(msgspec.Struct, frozen=True, array_like=True):
-    """What is kept on disk of the time."""
+    """What is saved on disk about the time."""
 
     boot: str
-    """The boot in which it was written."""
+    """The id of the boot in which it was written."""
     offset_ms: int | None
-    """In that boot: the time of day at its second 0, if that was known."""
+    """The time of day at second 0 of that boot, ms since 1970; None if unknown."""
     floor_ms: int
-    """It was this late already: trust has signed as much. 0 if it has signed nothing yet."""
+    """A time that is certainly past, signed by trust, ms since 1970; 0 if there is none."""
     second_ms: int
-    """How old that boot was when it was written."""
+    """The age of that boot at the time of writing, in ms."""
     lease: int
-    """Version of the lease that was held; 0 for none."""
+    """The version of the lease in force; 0 for none."""
     end_ms: int
-    """Of that lease."""
+    """When that lease ends, ms since 1970."""
     reached_ms: int
-    """The latest that it was believed to be under that lease, at most its end."""
+    """The latest time that was believed under that lease, at most its end."""
 
 
 _NOTHING: Final = Known("", None, 0, 0, 0, 0, 0)
@@ -72,16 +72,16 @@ class Timekeeper:
     The time of day in this boot.
 
     Args:
-        boot: Which boot this is.
+        boot: The id of this boot.
 
-        known: What the process before knew.
+        known: What an earlier process has saved.
     """
 
     def __init__(self, boot: str, known: Known | None) -> None:
         self._boot = boot
         known = known or _NOTHING
         is_same_boot = known.boot == boot
-        # What an earlier boot knew is from before this one's first second.
+        # Times of an earlier boot are before second 0 of this one.
         second_ms = known.second_ms if is_same_boot else 0
         self._offset_ms = known.offset_ms if is_same_boot else None
         self._lease = known.lease
@@ -98,36 +98,36 @@ class Timekeeper:
 
     @property
     def is_wrong(self) -> bool:
-        """Whether the machine's clock shows a time that cannot be."""
+        """Whether the machine's clock shows an impossible time."""
         return self._is_wrong
 
     def time_ms(self, *, now: float) -> int:
-        """Return the time of day *now*; the earliest that it may be, while it is not dated."""
+        """Return the time of day at *now*, ms since 1970; while unknown, the earliest possible."""
         offset_ms = self._earliest_ms if self._offset_ms is None else self._offset_ms
         return offset_ms + int(now * 1000)
 
     def latest_ms(self, *, now: float) -> int:
-        """Return the latest that it was ever believed to be under the lease that is held."""
+        """Return the latest time ever believed under the lease in force, ms since 1970."""
         return max(self.time_ms(now=now), self._under_lease(self._reached_ms, now=now))
 
     def sure_ms(self, *, now: float) -> int:
-        """Return a time that is past for sure, though no lease may last so long; 0 for none."""
+        """Return a time that is certainly past, also beyond the end of the lease; 0 for none."""
         return 0 if self._floor_ms is None else self._floor_ms + int(now * 1000)
 
     def _floor(self, *, now: float) -> int:
-        """Return how late it is for sure, 0 when trust has signed nothing yet."""
+        """Return a time that is certainly past; 0 if trust has signed none yet."""
         return 0 if self._floor_ms is None else self._under_lease(self._floor_ms, now=now)
 
     def _under_lease(self, offset_ms: int, *, now: float) -> int:
-        """Return the time that began with *offset_ms*, at most the end of the lease."""
+        """Return *offset_ms* plus the age of this boot, at most the end of the lease."""
         return min(offset_ms + int(now * 1000), self._end_ms)
 
     def look(self, wall_ms: int, *, is_synchronised: bool, now: float) -> int | None:
         """
-        Compare with the machine's clock, and follow it if it is to be believed.
+        Compare with the machine's clock, and follow it if it can be trusted.
 
         Returns:
-            By how many ms our time of day changed, if that was a step; None if not.
+            The change of the time of day in ms, if it was a step; None otherwise.
         """
         floor_ms = self._floor(now=now)
         self._is_wrong = bool(floor_ms) and not (
@@ -142,12 +142,12 @@ class Timekeeper:
         return step_ms if abs(step_ms) >= STEP_MS else None
 
     def adopt(self, lease: Lease, *, now: float) -> None:
-        """Note that *lease* is held from now on: trust has signed when it was issued."""
-        # Both: a gateway that moved on may hold the first lease of another trust.
+        """Note that *lease* is in force from now on. Its time of issue is signed by trust."""
+        # Both: a gateway that was moved may hold version 1 of another installation.
         if (lease.version, lease.not_after_ms) == (self._lease, self._end_ms):
             return
         floor_ms, passed_ms = self._floor(now=now), int(now * 1000)
-        # Ahead of a clock that is believed it proves nothing: trust's may be wrong as well.
+        # A time of issue ahead of a trusted clock proves nothing: trust's clock may be wrong.
         if not self.is_dated or lease.issued_at_ms - TOLERANCE_MS <= self.time_ms(now=now):
             floor_ms = max(floor_ms, lease.issued_at_ms)
         self._lease, self._end_ms = lease.version, lease.not_after_ms
@@ -155,7 +155,7 @@ class Timekeeper:
         self._reached_ms = (self._floor_ms or 0) if self._offset_ms is None else self._offset_ms
 
     def known(self, *, now: float) -> Known | None:
-        """Return what is worth keeping on disk; None when nothing is known."""
+        """Return what to save on disk; None if nothing is known."""
         if self._offset_ms is None and not self._lease:
             return None
         return Known(

@@ -1,4 +1,4 @@
-"""BlueZ over D-Bus, as far as bleak does not speak to it: its life and death, power, restart."""
+"""BlueZ over D-Bus, for what bleak does not offer: liveness, power cycle, restart."""
 
 import asyncio
 import contextlib
@@ -19,7 +19,7 @@ _DEVICE: Final = "org.bluez.Device1"
 _CALL_S: Final = 10.0
 _PING_S: Final = 5.0
 _OFF_S: Final = 1.0
-"""How long the adapter stays off in a power cycle."""
+"""How long the adapter stays off in a power cycle, in seconds."""
 _RETRY_S: Final = 1.0
 FAILURES: Final = (DBusFastError, OSError, EOFError)
 
@@ -27,10 +27,10 @@ FAILURES: Final = (DBusFastError, OSError, EOFError)
 @contextlib.asynccontextmanager
 async def system_bus() -> AsyncIterator[MessageBus]:
     """
-    A connection of our own to the system's D-Bus.
+    Open a connection to the system's D-Bus.
 
     Raises:
-        StackError: There is none.
+        StackError: D-Bus cannot be reached.
     """
     bus = MessageBus(bus_type=BusType.SYSTEM)
     try:
@@ -38,7 +38,7 @@ async def system_bus() -> AsyncIterator[MessageBus]:
             async with asyncio.timeout(_CALL_S):
                 await bus.connect()
         except FAILURES:
-            raise StackError("D-Bus cannot be reached") from None
+            raise StackError("the system D-Bus cannot be reached: check that dbus runs") from None
         yield bus
     finally:
         bus.disconnect()
@@ -56,10 +56,10 @@ async def call(  # noqa: PLR0913 - what a message has
     within_s: float = _CALL_S,
 ) -> list[Any]:
     """
-    Call a method, and return what it returns.
+    Call a D-Bus method, and return its result.
 
     Raises:
-        StackError: It failed, or took too long.
+        StackError: The call failed, or took too long.
     """
     message = Message(
         destination=destination,
@@ -84,11 +84,11 @@ class BluezHost:
     The Bluetooth of a machine that runs BlueZ.
 
     Args:
-        adapter: Its name, hci0; None for the first.
+        adapter: The name of the adapter, such as hci0; None for the first.
 
-        unit: What systemd calls bluetoothd.
+        unit: The systemd unit of bluetoothd.
 
-        ping_every_s: How often to ask whether it lives.
+        ping_every_s: How often to check that bluetoothd answers, in seconds.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class BluezHost:
 
     async def watch(self, changed: Callable[[bool], None]) -> None:
         """
-        Call *changed* whenever bluetoothd went or came, until cancelled.
+        Call *changed* each time bluetoothd stops or starts, until cancelled.
 
         When it is killed nobody says so but the bus: its name has no owner any more. When it
         hangs not even that, so it is asked now and then.
@@ -128,7 +128,7 @@ class BluezHost:
 
     async def power_cycle(self) -> None:
         async with system_bus() as bus:
-            # An adapter that is wedged may refuse to go off, and yet come on.
+            # An adapter that hangs may refuse to switch off, and still switch on.
             with contextlib.suppress(StackError):
                 await self._power(bus, is_on=False)
                 await asyncio.sleep(_OFF_S)
@@ -158,12 +158,12 @@ class BluezHost:
         objects = await _objects(bus)
         paths = sorted(path for path, interfaces in objects.items() if _ADAPTER in interfaces)
         if not paths:
-            raise StackError("there is no adapter")
+            raise StackError("there is no Bluetooth adapter")
         return str(paths[0])
 
 
 async def _objects(bus: MessageBus) -> dict[str, dict[str, dict[str, Variant]]]:
-    """Return all that BlueZ shows: by path, interface and property."""
+    """Return all objects of BlueZ, by path, interface and property."""
     manager = "org.freedesktop.DBus.ObjectManager"
     (objects,) = await call(bus, BLUEZ, "/", manager, "GetManagedObjects", within_s=_PING_S)
     shown: dict[str, dict[str, dict[str, Variant]]] = objects
@@ -172,14 +172,14 @@ async def _objects(bus: MessageBus) -> dict[str, dict[str, dict[str, Variant]]]:
 
 class _Watch:
     """
-    Tells of bluetoothd until the bus ends.
+    Reports stops and starts of bluetoothd until the bus ends.
 
     Args:
         bus: The bus.
 
-        changed: Who is told.
+        changed: Called with whether bluetoothd runs.
 
-        ping_every_s: How often to ask whether it lives.
+        ping_every_s: How often to check that bluetoothd answers, in seconds.
     """
 
     def __init__(
@@ -215,7 +215,7 @@ class _Watch:
 
     async def _ping(self) -> None:
         if not self._is_owned:
-            return  # It is dead, and to ask would start it, which is for others to decide.
+            return  # bluetoothd does not run. A call would start it, which is not decided here.
         try:
             await call(self._bus, BLUEZ, "/org/bluez", f"{_BUS}.Peer", "Ping", within_s=_PING_S)
         except StackError:

@@ -1,9 +1,9 @@
 """
 One connection to one sensor, through bleak.
 
-It always ends in a disconnect, also when the sensor went away by itself: bleak keeps its D-Bus
-connection open then, BlueZ keeps the registration for notifications with it, and each of them
-makes every later notification come once more.
+It always ends with a disconnect, even if the sensor closed the connection. Otherwise bleak keeps
+its D-Bus connection open and BlueZ its registration for notifications, and each such registration
+makes later notifications arrive once more.
 """
 
 import asyncio
@@ -35,49 +35,49 @@ from edge_agent.gatt.registry import uuid_of
 T = TypeVar("T")
 
 CONNECT_S: Final = 30.0
-"""The kernel tries for 20 s, and then BlueZ reads what services there are."""
+"""In seconds: the kernel tries for 20 s, and then BlueZ discovers the services."""
 CALL_S: Final = 10.0
 BONDING_S: Final = 35.0
-"""BlueZ ends a call that a sensor leaves unanswered for 30 s, but not one for which it bonds."""
+"""BlueZ ends a call without an answer after 30 s, but not one during which it pairs."""
 DISCONNECT_S: Final = 5.0
 _LAST_WORDS_S: Final = 0.2
-# ATT: unlikely error. With it BlueZ answers in place of a sensor that does not.
+# ATT, Unlikely Error: BlueZ returns it if a sensor does not answer.
 _UNLIKELY: Final = 0x0E
 _PAIR_S: Final = 60.0
-"""Somebody has to read six digits and type them."""
+"""A person has to read six digits and type them, in seconds."""
 _HOST_DOWN_DISCONNECT_S: Final = 0.5
 
 
 class Radio(msgspec.Struct, frozen=True):
-    """Which adapter, and through what bleak reaches it."""
+    """The adapter, and the backend of bleak that reaches it."""
 
     adapter: str | None = None
-    """Its name, hci0; None for the first that is switched on."""
+    """The name of the adapter, such as hci0; None for the first that is switched on."""
     scanner_type: type[BaseBleakScanner] | None = None
-    """None for what this platform has: BlueZ."""
+    """None for the backend of this platform, which is BlueZ."""
     client_type: type[BaseBleakClient] | None = None
     call_s: float = CALL_S
-    """How long one call to a sensor may take."""
+    """How long one call to a sensor may take, in seconds."""
     bonding_s: float = BONDING_S
-    """The same, where it is to be told whether the sensor is deaf or wants a bond."""
+    """The same, to distinguish a sensor that is out of reach from one that wants a bond."""
 
 
 class Link:
     """
-    A live connection. Every method raises BluetoothError, within a bounded time.
+    A live connection. Each method ends within a bounded time, or raises BluetoothError.
 
     Args:
-        client: Connected.
+        client: The connected client of bleak.
 
         gone: Set when the connection has ended.
 
-        radio: How long a call may take.
+        radio: The adapter and its time-outs.
 
-        is_inherited: Whether somebody else had made it, who may have asked for something.
+        is_inherited: Whether an earlier process made it, whose requests may be under way.
 
-        is_bonded: Whether there is a bond; None if nobody knows.
+        is_bonded: Whether there is a bond; None if unknown.
 
-        is_suspect: Whether it left a call unanswered before, and may want a bond.
+        is_suspect: Whether the sensor left a call unanswered before, and may want a bond.
     """
 
     def __init__(
@@ -129,12 +129,12 @@ class Link:
         return found
 
     async def read(self, service: int, number: int) -> bytes:
-        """Return the value of a characteristic."""
+        """Read the value of characteristic *number* in *service*."""
         found = self._get(service, number)
         return bytes(await self._ask("reading", self._client.read_gatt_char(found)))
 
     async def write(self, service: int, number: int, value: bytes) -> None:
-        """Write *value*, and wait until the sensor has taken it."""
+        """Write *value*, and wait until the sensor confirms it."""
         found = self._get(service, number)
         await self._ask("writing", self._client.write_gatt_char(found, value, response=True))
 
@@ -151,11 +151,11 @@ class Link:
         await self._ask("subscribing", self._client.start_notify(found, notified))
 
     async def pair(self) -> None:
-        """Make a bond, or find that there is one."""
+        """Make a bond, unless there is one."""
         await self._call("pairing", self._client.pair(), seconds=_PAIR_S)
 
     def lose(self) -> None:
-        """Take the connection for ended: whoever held it is no more."""
+        """Treat the connection as ended: the process that held it is gone."""
         self._gone.set()
 
     async def until_gone(self) -> None:
@@ -164,16 +164,16 @@ class Link:
 
     async def hold(self, work: Coroutine[Any, Any, T]) -> T:
         """
-        Return what *work* returns, as long as the connection lasts.
+        Return the result of *work*, while the connection lasts.
 
         Raises:
-            LinkLost: It ended first.
+            LinkLost: The connection ended first.
         """
         working = asyncio.ensure_future(work)
         ending = asyncio.ensure_future(self._gone.wait())
         try:
             await asyncio.wait({working, ending}, return_when=asyncio.FIRST_COMPLETED)
-            # A meter may go as soon as it has said all: what it said is still being handed over.
+            # A meter may disconnect after its last value, while values are still being passed on.
             await asyncio.wait({working}, timeout=_LAST_WORDS_S)
             if not working.done():
                 raise LinkLost
@@ -187,8 +187,8 @@ class Link:
         try:
             return await self._call(call, work)
         except CallTimedOut:
-            # Told by a sensor that it wants a bond, BlueZ tries to make one. Without an agent
-            # that fails, and the call is never answered, not even by that.
+            # When a sensor asks for a bond, BlueZ tries to make one. Without a pairing agent that
+            # fails, and BlueZ never answers the call.
             if self._is_suspect:
                 raise NotAuthorised(call) from None
             if self._may_want_bond:
@@ -211,10 +211,10 @@ class Link:
 
 async def forget(device: BLEDevice, radio: Radio) -> None:
     """
-    Let the host forget *device* and its bond.
+    Remove *device* and its bond from the host.
 
     Raises:
-        BluetoothError: It does not.
+        BluetoothError: The host cannot remove it.
     """
     client = BleakClient(device, bluez=_adapter(radio), backend=radio.client_type)
     try:
@@ -228,7 +228,7 @@ def _adapter(radio: Radio) -> BlueZClientArgs:
 
 
 def _is_bonded(device: BLEDevice) -> bool | None:
-    """Tell whether BlueZ has a bond with *device*; None where there is no BlueZ."""
+    """Tell whether BlueZ has a bond with *device*; None without BlueZ."""
     details = device.details if isinstance(device.details, dict) else {}
     paired = details.get("props", {}).get("Paired")
     return paired if isinstance(paired, bool) else None
@@ -249,16 +249,16 @@ async def connected(
     Args:
         device: As a scan has just found it.
 
-        radio: Through what.
+        radio: The adapter to use.
 
-        is_inherited: Whether it is connected already, by somebody else.
+        is_inherited: Whether another process has connected it already.
 
-        is_suspect: Whether it left a call unanswered before.
+        is_suspect: Whether the sensor left a call unanswered before.
 
-        host_is_up: Tells whether it is worth while to say goodbye.
+        host_is_up: Tells whether bluetoothd runs, so that disconnecting makes sense.
 
     Raises:
-        BluetoothError: There is no connection.
+        BluetoothError: The connection could not be made.
     """
     gone = asyncio.Event()
     client = BleakClient(
@@ -285,7 +285,7 @@ async def connected(
         )
     finally:
         gone.set()
-        # The work is done or lost, whatever comes of this.
+        # An error here does not matter: the work is finished, or was lost before.
         with contextlib.suppress(BluetoothError, *FAILURES):
             patience_s = DISCONNECT_S if host_is_up() else _HOST_DOWN_DISCONNECT_S
             await within(patience_s, "disconnecting", client.disconnect())

@@ -1,4 +1,4 @@
-"""A time-out that holds even over a call that does not let itself be cancelled at once."""
+"""A time-out that also holds for a call that reacts late to its cancellation."""
 
 import asyncio
 import contextlib
@@ -15,14 +15,14 @@ _INSIST_TIMES: Final = 3
 
 async def within(seconds: float, call: str, work: Coroutine[Any, Any, T]) -> T:
     """
-    Return what *work* returns.
+    Return the result of *work*.
 
     bleak tidies up when it is cancelled, over a D-Bus that may be the very thing that hangs:
     asyncio's own time-out would wait for it for ever. So it is cancelled, again and again, and in
     the end left to itself.
 
     Raises:
-        CallTimedOut: It took longer than *seconds*.
+        CallTimedOut: The call took longer than *seconds*.
     """
     task = asyncio.ensure_future(work)
     try:
@@ -39,13 +39,13 @@ async def within(seconds: float, call: str, work: Coroutine[Any, Any, T]) -> T:
 async def _stop(task: asyncio.Future[Any]) -> None:
     for _ in range(_INSIST_TIMES):
         task.cancel()
-        # A second cancellation of ours must not cut the tidying short, only hurry it.
+        # A second cancellation must not interrupt the cleanup.
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.wait({task}, timeout=_INSIST_S)
         if task.done():
             break
     if task.done() and not task.cancelled():
-        task.exception()  # Looked at, so that asyncio does not report it with its text.
+        task.exception()  # Retrieved, so that asyncio does not log it with its text.
     else:
         task.add_done_callback(_look_at)
 

@@ -1,4 +1,4 @@
-"""What the errors of bleak, and of the bus below it, mean to us."""
+"""Translates errors of bleak and D-Bus into those of `edge_agent.bluetooth.errors`."""
 
 from typing import Final
 
@@ -21,8 +21,8 @@ from edge_agent.bluetooth.errors import (
     StackError,
 )
 
-# What bleak lets through: its own errors, those of the bus below it, and the assertions and
-# lookups that fail when the bus goes away under a call.
+# bleak raises its own errors, those of D-Bus, and assertion and lookup errors if the bus closes
+# during a call.
 FAILURES: Final = (
     *(BleakError, DBusFastError, OSError, EOFError),
     *(AssertionError, AttributeError, KeyError),
@@ -42,13 +42,13 @@ _PAIRING_ERRORS: Final = ("org.bluez.Error.Authentication", "org.bluez.Error.Not
 _NOT_PAIRED: Final = "org.bluez.Error.NotPermitted"
 # ATT: insufficient authentication, authorisation, key size, encryption.
 _PAIRING_CODES: Final = frozenset({0x05, 0x08, 0x0C, 0x0F})
-# A sensor whose bond this host has is encrypted first. If it went amid that, BlueZ 5.66 says the
-# one; from 5.83 on it may say the other.
+# A bonded connection is encrypted first. If the sensor disappears meanwhile, BlueZ 5.66 returns
+# the first name; BlueZ from 5.83 on may return the second.
 _BOND_ERRORS: Final = ("-connection-canceled", "-connection-key-missing")
 
 
 def translate(error: BaseException, call: str) -> BluetoothError:
-    """Return what *error*, out of bleak during *call*, means to us."""
+    """Return the error of this package for *error*, which bleak raised during *call*."""
     if isinstance(error, BluetoothError):
         return error
     if isinstance(error, TimeoutError):
@@ -61,7 +61,7 @@ def translate(error: BaseException, call: str) -> BluetoothError:
         return PoweredOff(call) if is_off else StackError(call)
     if isinstance(error, BleakDBusError):
         return _translate_dbus(error.dbus_error, call)
-    # What is no word of BlueZ came from the bus: it is closed, or what it said makes no sense.
+    # Any other error came from D-Bus: it is closed, or its answer cannot be read.
     is_link = isinstance(error, BleakError)
     return LinkError(f"{call} failed") if is_link else StackError(f"{call} failed")
 
@@ -73,6 +73,6 @@ def _translate_dbus(name: str, call: str) -> BluetoothError:
 
 
 def says_bond(error: BaseException) -> bool:
-    """Tell whether BlueZ says by *error* that encrypting the connection failed."""
+    """Tell whether *error* of BlueZ means that encrypting the connection failed."""
     details = error.dbus_error_details if isinstance(error, BleakDBusError) else None
     return details is not None and details.endswith(_BOND_ERRORS)

@@ -1,4 +1,4 @@
-"""What to try next when the radio does not work: pure, the time is passed in."""
+"""Which recovery action to try next when the radio does not work. Pure: time is an argument."""
 
 import enum
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ import msgspec
 
 
 class Action(enum.StrEnum):
-    """What can be tried, the gentlest first. A closed set: it labels a metric."""
+    """The recovery actions, the gentlest first. A closed set: it labels a metric."""
 
     NEW_CLIENT = "new_client"
     NEW_SCANNER = "new_scanner"
@@ -19,14 +19,14 @@ class Action(enum.StrEnum):
 
 
 class FailureKind(enum.StrEnum):
-    """What kind of failure it is, and so how far up it justifies to go."""
+    """The kind of a failure, which limits how drastic an action may be."""
 
     LINK = "link"
-    """Sensors are heard and cannot be held."""
+    """Sensors are heard, but connections fail."""
     DEAF = "deaf"
-    """Nothing is heard at all. It may be a quiet room."""
+    """No advertisement is heard. There may be no sensor in reach."""
     STACK = "stack"
-    """The host's Bluetooth itself says no, or nothing."""
+    """The Bluetooth of this host returns errors, or does not answer."""
 
 
 _LAST: Final[Mapping[FailureKind, Action]] = MappingProxyType(
@@ -39,15 +39,15 @@ _LAST: Final[Mapping[FailureKind, Action]] = MappingProxyType(
 _PATIENCE: Final[Mapping[FailureKind, int]] = MappingProxyType(
     {FailureKind.LINK: 1, FailureKind.DEAF: 10, FailureKind.STACK: 1}
 )
-"""How many times longer than others each rung takes: most silence is only silence."""
+"""How many times longer silence must last than other failures: most silence is harmless."""
 _ORDER: Final = tuple(Action)
 _SLOWEST: Final = 32
 _IDLE_S: Final = 600.0
-"""Longer than between any two attempts: who has not failed for so long has not tried."""
+"""Longer than the pause between two attempts: after it, a failure starts a new series."""
 
 
 class EscalationDelays(msgspec.Struct, frozen=True):
-    """After how long without success each rung is due, in seconds."""
+    """After how many seconds without success each action is due."""
 
     new_scanner_s: float = 6.0
     power_cycle_s: float = 15.0
@@ -55,7 +55,7 @@ class EscalationDelays(msgspec.Struct, frozen=True):
     exit_s: float = 600.0
 
     def after(self, rung: Action) -> float:
-        """Return when *rung* is due."""
+        """Return after how many seconds without success *rung* is due."""
         return {
             Action.NEW_CLIENT: 0.0,
             Action.NEW_SCANNER: self.new_scanner_s,
@@ -67,7 +67,7 @@ class EscalationDelays(msgspec.Struct, frozen=True):
 
 class EscalationPolicy:
     """
-    One kind of trouble, and how far up it has driven us.
+    The series of failures of one kind, and the actions tried so far.
 
     Each rung is tried once in a climb. When the highest that the trouble justifies has not helped,
     the climb begins anew, each time at half the pace: a sensor that is broken for good must not
@@ -91,7 +91,7 @@ class EscalationPolicy:
         self._slowness = self._usual
 
     def worked(self) -> None:
-        """Note a success: the next failure starts from the ground."""
+        """Note a success: the next failure starts again with the gentlest action."""
         self._first = None
         self._slowness = self._usual
 
@@ -119,7 +119,7 @@ class EscalationPolicy:
         return rung
 
     def _due(self, elapsed_s: float) -> Action:
-        """Return the next rung above the one tried last, if it is time; else a new client."""
+        """Return the next stronger action if it is due; otherwise `NEW_CLIENT`."""
         following = _ORDER[_ORDER.index(self._tried) + 1]
         is_due = elapsed_s >= self._steps.after(following) * self._slowness
         return following if is_due else Action.NEW_CLIENT

@@ -1,4 +1,4 @@
-"""What the radio counts. Labels come from closed enums: never a sensor."""
+"""The metrics of the radio. Labels come from closed enums, never from a sensor."""
 
 import enum
 from collections.abc import Iterable
@@ -29,14 +29,14 @@ class Ending(enum.StrEnum):
     """How an attempt to talk to a sensor ended."""
 
     DONE = "done"
-    """It had said everything."""
+    """All records were fetched, and the agent disconnected."""
     LOST = "lost"
     TIMED_OUT = "timed_out"
     SILENT = "silent"
     NOT_AUTHORISED = "not_authorised"
-    """It wants to be paired."""
+    """The sensor wants to be paired."""
     BOND_REFUSED = "bond_refused"
-    """It was paired, and has forgotten: it wants to be paired anew."""
+    """The sensor was paired here, has lost its bond, and must be paired again."""
     REFUSED = "refused"
     FLOODING = "flooding"
     ENDLESS = "endless"
@@ -45,12 +45,12 @@ class Ending(enum.StrEnum):
 
 
 class Drop(enum.StrEnum):
-    """Why a notification was given up undecoded, or decoded."""
+    """Why a notification was dropped, before or after decoding."""
 
     FLOOD = "flood"
     NO_ROOM = "no_room"
     UNASKED = "unasked"
-    """A stored record that nobody asked for, or not yet: the sensor has it still."""
+    """A stored record that was not requested (yet). The sensor still has it."""
 
 
 _ENDINGS: Final[tuple[tuple[type[BluetoothError], Ending], ...]] = (
@@ -67,7 +67,7 @@ _ENDINGS: Final[tuple[tuple[type[BluetoothError], Ending], ...]] = (
 
 
 def ending_of(error: BluetoothError) -> Ending:
-    """Return how an attempt ended that ended in *error*."""
+    """Return the ending that *error* stands for."""
     return next((end for kind, end in _ENDINGS if isinstance(error, kind)), Ending.OTHER)
 
 

@@ -1,9 +1,9 @@
 """
-Pairing: our own agent at BlueZ, which answers for as long as an enrolment window is open.
+Pairing: the agent's own pairing agent at BlueZ, registered while an operator pairs one sensor.
 
-Without an agent nothing pairs, not even a sensor that asks for no passkey. With one that always
-says yes, anybody might. So it stands only while an operator enrols one sensor, answers for that
-sensor alone, and says no to everything else.
+Without a pairing agent nothing can pair, not even a sensor without a passkey. With one that
+accepts everything, any device could. So it is registered only while an operator pairs one sensor,
+answers for that sensor alone, and rejects all others.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ _MANAGER: Final = "org.bluez.AgentManager1"
 _REJECTED: Final = "org.bluez.Error.Rejected"
 
 AskPasskey = Callable[[], Awaitable[int | None]]
-"""Returns what the sensor shows; None when nobody knows."""
+"""Returns the digits that the sensor shows; None if they are not known."""
 
 
 class PairingAgent(ServiceInterface):
@@ -37,8 +37,8 @@ class PairingAgent(ServiceInterface):
     Args:
         sensor: Its address.
 
-        ask: Learns the passkey; None for a machine without a keyboard, which pairs only with
-            sensors that have no display.
+        ask: Returns the passkey; None for pairing without one, which only sensors without a
+            display accept.
     """
 
     def __init__(self, sensor: str, ask: AskPasskey | None) -> None:
@@ -46,11 +46,11 @@ class PairingAgent(ServiceInterface):
         self._tail = "dev_" + sensor.upper().replace(":", "_")
         self._ask = ask
         self.was_asked = False
-        """Whether the sensor wanted something of us."""
+        """Whether the sensor asked for something."""
 
     @property
     def capability(self) -> str:
-        """What we can do, as BlueZ writes it."""
+        """The IO capability of this agent, in the words of BlueZ."""
         return "NoInputNoOutput" if self._ask is None else "KeyboardOnly"
 
     def _check(self, device: str) -> None:
@@ -67,11 +67,11 @@ class PairingAgent(ServiceInterface):
 
     @dbus_method(name="Release")
     def release(self) -> None:
-        """BlueZ needs us no more."""
+        """BlueZ no longer needs this agent."""
 
     @dbus_method(name="Cancel")
     def cancel(self) -> None:
-        """BlueZ has given up what it asked."""
+        """BlueZ has cancelled its request."""
 
     @dbus_method(name="RequestPasskey")
     async def request_passkey(self, device: DBusObjectPath) -> DBusUInt32:
@@ -80,23 +80,23 @@ class PairingAgent(ServiceInterface):
 
     @dbus_method(name="RequestPinCode")
     async def request_pin_code(self, device: DBusObjectPath) -> DBusStr:
-        """Return the same, in the words of an older standard."""
+        """Return the passkey as a string, for pairing before Bluetooth 2.1."""
         return f"{await self._passkey(device):06}"
 
     @dbus_method(name="RequestAuthorization")
     def request_authorization(self, device: DBusObjectPath) -> None:
-        """Let a sensor pair that asks for no passkey."""
+        """Accept a sensor that asks for no passkey."""
         self._check(device)
 
     @dbus_method(name="RequestConfirmation")
     def request_confirmation(self, device: DBusObjectPath, passkey: DBusUInt32) -> None:
-        """Say no: two displays are to be compared, and we have none."""
+        """Reject: two displays would have to be compared, and there is none here."""
         self._check(device)
-        raise DBusError(_REJECTED, "there is nobody to compare")
+        raise DBusError(_REJECTED, "no person is there to compare the digits")
 
     @dbus_method(name="AuthorizeService")
     def authorize_service(self, device: DBusObjectPath, uuid: DBusStr) -> None:
-        """Say no: a sensor serves, it does not use."""
+        """Reject: a sensor offers services, and uses none of this host."""
         self._check(device)
         raise DBusError(_REJECTED, "no service of ours is for sensors")
 
@@ -104,23 +104,23 @@ class PairingAgent(ServiceInterface):
     def display_passkey(
         self, device: DBusObjectPath, passkey: DBusUInt32, entered: DBusUInt16
     ) -> None:
-        """Do nothing: there is no display."""
+        """Do nothing, because there is no display."""
         self._check(device)
 
 
 @contextlib.asynccontextmanager
 async def registered(agent: PairingAgent) -> AsyncIterator[None]:
     """
-    Answer BlueZ through *agent* while the context is open.
+    Register *agent* at BlueZ while the context is open.
 
     Raises:
-        StackError: BlueZ is not there, or does not want us.
+        StackError: BlueZ cannot be reached, or refuses the registration.
     """
     async with bluez.system_bus() as bus:
         bus.export(AGENT_PATH, agent)
         at = (bus, bluez.BLUEZ, "/org/bluez", _MANAGER)
         await bluez.call(*at, "RegisterAgent", "os", [AGENT_PATH, agent.capability])
-        # bleak asks to pair over a connection of its own, which has no agent.
+        # bleak requests pairing over its own connection, which has no pairing agent.
         await bluez.call(*at, "RequestDefaultAgent", "o", [AGENT_PATH])
         try:
             yield
@@ -138,21 +138,21 @@ async def pair(
     anew: bool = False,
 ) -> None:
     """
-    Wait until *sensor* is in reach, and make a bond with it.
+    Wait until *sensor* is in reach, and pair with it.
 
     Args:
         sensor: Its address.
 
-        radio: Through which adapter.
+        radio: The adapter to use.
 
-        ask: Learns the passkey.
+        ask: Returns the passkey.
 
-        window_s: How long all of it may take.
+        window_s: How long everything may take, in seconds.
 
-        anew: Whether to forget an earlier bond first, which the sensor may have forgotten.
+        anew: Whether to remove an earlier bond first, which the sensor may have lost.
 
     Raises:
-        BluetoothError: There is no bond.
+        BluetoothError: The sensor was not paired.
     """
     agent = PairingAgent(sensor, ask)
     try:
@@ -163,15 +163,17 @@ async def pair(
             async with connected(device, radio) as link:
                 await link.hold(link.pair())
     except TimeoutError:
-        raise LinkError("nobody came to be paired within the window") from None
+        raise LinkError(
+            "the sensor did not pair in time. Put it into pairing mode, and try again"
+        ) from None
 
 
 def passkey_from(path: Path) -> int:
     """
-    Return the passkey that the file *path* holds: six digits.
+    Return the passkey in the file *path*: six digits.
 
     Raises:
-        ConfigError: It holds none.
+        ConfigError: The file holds no passkey.
     """
     try:
         text = path.read_text(encoding="ascii").strip()
@@ -182,7 +184,7 @@ def passkey_from(path: Path) -> int:
         raise ConfigError(
             key="--passkey-file",
             source=str(path),
-            problem="it holds no passkey",
+            problem="the file does not hold a passkey",
             mend="Write the six digits that the sensor shows, and nothing else.",
         )
     return passkey

@@ -1,9 +1,9 @@
 """
-Bring the radio back: what to do about a failure, one rung of the ladder after the other.
+Recover the radio after failures, with one action after another, each stronger than the last.
 
-Radios of small computers wedge until somebody pulls the plug; nobody is there to pull it. So
+The radios of small computers can hang until a power cycle, and no person is there to do it. So
 failures in a row climb: a new client, a new scanner, the adapter off and on, bluetoothd restarted,
-and in the end this process leaves, for the service manager to start it anew.
+and in the end this process exits, so that the service manager restarts it.
 """
 
 import asyncio
@@ -38,14 +38,14 @@ _log = Log("agent.bluetooth")
 
 
 class Host(Protocol):
-    """The Bluetooth of this machine. Every method raises StackError when it cannot."""
+    """The Bluetooth of this machine. Each method raises StackError when it fails."""
 
     async def connected(self) -> Collection[str]:
-        """Return the addresses of the devices that are connected, in capitals."""
+        """Return the addresses of the connected devices, in capital letters."""
         ...
 
     async def power_on(self) -> None:
-        """Switch the adapter on; on return it is."""
+        """Switch the adapter on, and wait until it is."""
         ...
 
     async def power_cycle(self) -> None:
@@ -53,15 +53,15 @@ class Host(Protocol):
         ...
 
     async def restart(self) -> None:
-        """Restart bluetoothd, where this user may."""
+        """Restart bluetoothd, if this user has the right."""
         ...
 
 
 def trouble_of(error: BluetoothError) -> FailureKind | None:
-    """Return what kind of trouble *error* tells of; None when the radio is sound."""
+    """Return the kind of failure that *error* stands for; None if the radio works."""
     if isinstance(error, StackError):
         return FailureKind.STACK
-    # A sensor that nobody wears is connected and silent; that is no fault of the radio's.
+    # A sensor that is not worn is connected and silent; the radio is not at fault.
     if isinstance(error, LinkError) and not isinstance(error, Silent):
         return FailureKind.LINK
     return None
@@ -69,7 +69,7 @@ def trouble_of(error: BluetoothError) -> FailureKind | None:
 
 class Recovery:
     """
-    What is done about failures.
+    Reacts to failures of the radio.
 
     Args:
         host: What can be done at all.
@@ -104,31 +104,31 @@ class Recovery:
         self._is_serving = is_serving
         self._renew_scanner = renew_scanner
         self._host_is_up = host_is_up
-        self._ladders = {trouble: EscalationPolicy(trouble, steps) for trouble in FailureKind}
+        self._policies = {trouble: EscalationPolicy(trouble, steps) for trouble in FailureKind}
         self._acting = asyncio.Lock()
         self._pulse = asyncio.Event()
         self._spared: Counter[FailureKind] = Counter()
 
     def worked(self, *troubles: FailureKind) -> None:
-        """Note that there is no trouble of these kinds."""
+        """Note a success that excludes failures of these kinds."""
         for trouble in troubles:
-            self._ladders[trouble].worked()
+            self._policies[trouble].worked()
             self._spared[trouble] = 0
 
     def wake(self) -> None:
-        """Let everyone who waits try again now: the host's Bluetooth has come back."""
+        """Let all sensors try again now: the host's Bluetooth has come back."""
         pulse, self._pulse = self._pulse, asyncio.Event()
         pulse.set()
 
     async def pause(self, seconds: float) -> None:
-        """Wait *seconds*, or until it is worth while to try again."""
+        """Wait *seconds*, or until the host's Bluetooth has come back."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._pulse.wait()
 
     async def failed(self, error: BluetoothError) -> None:
         """
-        Do about *error* what is due.
+        Take the recovery action that is due for *error*.
 
         Raises:
             GaveUp: Nothing is left.
@@ -145,14 +145,14 @@ class Recovery:
 
     async def climb(self, trouble: FailureKind) -> None:
         """
-        Note *trouble*, and do what is due.
+        Note a failure of the kind *trouble*, and take the action that is due.
 
         Raises:
             GaveUp: Nothing is left.
         """
-        rung = self._ladders[trouble].failed(now=self._clock.now())
+        rung = self._policies[trouble].failed(now=self._clock.now())
         if rung is Action.POWER_CYCLE and trouble is FailureKind.STACK and not self._host_is_up():
-            rung = Action.RESTART  # Nobody is there to switch anything.
+            rung = Action.RESTART  # No person is there to switch the adapter on.
         if rung in _DISRUPTIVE and self._is_spared(trouble):
             rung = Action.NEW_SCANNER
         if rung is Action.EXIT:
@@ -166,9 +166,9 @@ class Recovery:
 
     def _is_spared(self, trouble: FailureKind) -> bool:
         """
-        Tell whether to leave the links alone that deliver, this time.
+        Tell whether to spare working connections, this time.
 
-        Not for ever: a scan that is wedged keeps every other sensor out of reach.
+        Not for ever: a scan that hangs keeps all other sensors out of reach.
         """
         if not self._is_serving() or self._spared[trouble] >= _SPARED_TIMES:
             self._spared[trouble] = 0

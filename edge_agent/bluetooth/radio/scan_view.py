@@ -1,4 +1,4 @@
-"""The table of a scan, on a terminal. Writes nothing anywhere else."""
+"""The table of a scan, on a terminal. Nothing is written to disk or to the log."""
 
 import asyncio
 from typing import Final
@@ -23,10 +23,10 @@ async def show(
     sightings: Sightings, radio: Radio, clock: Clock, console: Console, stop: asyncio.Event
 ) -> None:
     """
-    Show who is in reach until *stop*.
+    Show the sensors in reach until *stop*.
 
     Raises:
-        BluetoothError: The radio does not listen.
+        BluetoothError: The radio cannot scan.
     """
 
     def hear(device: BLEDevice, heard: AdvertisementData) -> None:
@@ -52,7 +52,7 @@ async def _wait(stop: asyncio.Event) -> None:
 
 def table(sightings: Sightings, *, now: float) -> Table:
     """Return *sightings* as a table."""
-    shown = Table(title="Sensors in reach", caption="Ctrl-C ends it. Nothing is kept.")
+    shown = Table(title="Sensors in reach", caption="Press Ctrl-C to stop. Nothing is stored.")
     shown.add_column("address", no_wrap=True)
     shown.add_column("name", no_wrap=True)
     shown.add_column("can be read", no_wrap=True)

@@ -1,8 +1,8 @@
 """
-Listening for the sensors that the lease names; everybody else is counted and forgotten.
+Scans for the sensors that the lease names; all other devices are only counted.
 
-One radio cannot well scan and connect at once. So the air has turns: a scan ends when a sensor
-that somebody waits for is heard, and begins again when that one is connected.
+A radio cannot scan and connect well at the same time. So they alternate: a scan ends when an
+awaited sensor is heard, and starts again when that sensor is connected.
 """
 
 import asyncio
@@ -30,25 +30,25 @@ STOP_S: Final = 5.0
 
 
 class ScanTiming(msgspec.Struct, frozen=True):
-    """How to share the antenna with Wi-Fi and with the sensors that are connected."""
+    """How long to scan and to pause, because Wi-Fi and connections share the antenna."""
 
     window_s: float = 8.0
     """
-    How long one scan lasts. bleak remembers whoever it heard in it, and forgets them at its end.
+    How long one scan lasts, in seconds. bleak remembers all devices heard until its end.
 
     Less than ten seconds, after which the kernel begins a scan anew: BlueZ before 5.88, told to
     stop in that very moment, forgets that it scans.
     """
     rest_s: float = 4.0
-    """Between two scans, while nobody new is waited for."""
+    """The pause between two scans while no new sensor is awaited, in seconds."""
 
 
 class FoundSensor(msgspec.Struct, frozen=True):
-    """A sensor that can be connected to."""
+    """A sensor that was heard and can be connected."""
 
     device: BLEDevice
     is_connected: bool
-    """Whether the host has a connection to it already, which somebody else made."""
+    """Whether the host has a connection to it already, from another process."""
 
 
 Hear = Callable[[BLEDevice, AdvertisementData], None]
@@ -57,18 +57,18 @@ _SERVICES: Final = ["1808", "1809", "180d", "1810", "181d", "181f", "1822"]
 
 class Scanner:
     """
-    Finds sensors, for those who want to connect to them.
+    Finds sensors for the tasks that want to connect to them.
 
     Args:
-        radio: Through what.
+        radio: The adapter to use.
 
-        host: Knows who is connected.
+        host: Knows which devices are connected.
 
-        metrics: Counts who is heard.
+        metrics: Counts advertisements.
 
-        backoff: How long to wait when scanning fails.
+        backoff: Pauses after failed scans.
 
-        rhythm: How long to scan, and to rest.
+        rhythm: How long to scan, and to pause.
     """
 
     def __init__(
@@ -96,21 +96,21 @@ class Scanner:
         self._heard = 0
 
     def bind(self, sensors: Collection[str]) -> None:
-        """Take *sensors* for ours, all others for strangers."""
+        """Count *sensors* as bound, and all others as strangers."""
         self._bound = frozenset(sensors)
 
     def renew(self) -> None:
-        """End this scan, and begin a new one."""
+        """Stop the current scan, and start a new one."""
         self._over.set()
 
     @contextlib.asynccontextmanager
     async def found(self, sensor: str) -> AsyncIterator[FoundSensor]:
-        """Wait until *sensor* is heard. While the context is open, the air is free to connect."""
+        """Wait until *sensor* is heard. While the context is open, no scan runs."""
         sensor = sensor.upper()
         heard: asyncio.Future[FoundSensor] = asyncio.get_running_loop().create_future()
         self._wanted[sensor] = heard
         self._asked.set()
-        # In the scan that runs it may have been heard, and would not be reported again.
+        # The running scan may have heard it already, and would not report it again.
         self._over.set()
         try:
             found = await heard
@@ -127,10 +127,10 @@ class Scanner:
 
     async def run(self, recovery: Recovery) -> None:
         """
-        Scan whenever somebody waits for a sensor.
+        Scan as long as a task waits for a sensor.
 
         Raises:
-            GaveUp: The radio is beyond recovery.
+            GaveUp: The radio cannot be recovered.
         """
         while True:
             await self._asked.wait()
@@ -160,7 +160,7 @@ class Scanner:
             await self._until_over(self._timing.rest_s)
 
     async def _until_over(self, seconds: float) -> bool:
-        """Wait at most *seconds*; tell whether somebody ended it."""
+        """Wait at most *seconds*; tell whether the wait was ended early."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._over.wait()
@@ -168,7 +168,7 @@ class Scanner:
 
     async def _look_at_connected(self) -> None:
         """
-        Take sensors that are connected already: these do not advertise.
+        Find sensors that are connected already, and so do not advertise.
 
         BlueZ keeps a connection whose owner was killed. bleak knows of it, but also of those that
         a bluetoothd had that is dead: so the host is asked first.
@@ -206,10 +206,10 @@ class Scanner:
 
 async def find(sensor: str, radio: Radio) -> BLEDevice:
     """
-    Return *sensor* as soon as it is heard, for those who want nothing else of the radio.
+    Return *sensor* as soon as it is heard, for a command that uses the radio alone.
 
     Raises:
-        BluetoothError: The radio does not listen.
+        BluetoothError: The radio cannot scan.
     """
     heard: asyncio.Future[BLEDevice] = asyncio.get_running_loop().create_future()
 
@@ -227,7 +227,7 @@ async def listening(hear: Hear, radio: Radio) -> AsyncIterator[None]:
     Call *hear* for each advertisement while the context is open.
 
     Raises:
-        BluetoothError: The radio does not listen.
+        BluetoothError: The radio cannot scan.
     """
     scanner = BleakScanner(hear, bluez=_adapter(radio), backend=radio.scanner_type)
     try:
@@ -245,11 +245,11 @@ def _adapter(radio: Radio) -> BlueZScannerArgs:
 
 
 async def _stop(scanner: BleakScanner) -> None:
-    """End a scan. A scan that does not want to end is the next one's trouble, which will fail."""
+    """Stop a scan. If that fails, the next scan fails as well and is handled there."""
     with contextlib.suppress(BluetoothError, *FAILURES):
         await within(STOP_S, "scanning", scanner.stop())
 
 
 def _as_stack(error: BluetoothError) -> BluetoothError:
-    """Scanning needs nobody on the other side: what fails in it is the host's."""
+    """Scanning involves no sensor, so each failure is one of the host."""
     return StackError("scanning failed") if isinstance(error, LinkError) else error

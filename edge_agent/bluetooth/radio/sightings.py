@@ -1,4 +1,4 @@
-"""Who is in reach, as a scan shows it to a person. Pure, and kept in memory alone."""
+"""The devices in reach, as a scan shows them to a person. Pure; kept in memory only."""
 
 from collections.abc import Collection, Iterable, Mapping
 from types import MappingProxyType
@@ -9,7 +9,7 @@ import msgspec
 from edge_agent.gatt.registry import uuid_of
 
 MAX_SIGHTINGS: Final = 200
-"""In a busy street thousands pass by: the one heard longest ago makes room."""
+"""In a busy street thousands pass by: the device heard longest ago is removed."""
 MAX_NAME: Final = 24
 _NAMES: Final = {
     0x180D: "heart rate",
@@ -23,7 +23,7 @@ _NAMES: Final = {
 KINDS: Final[Mapping[str, str]] = MappingProxyType(
     {uuid_of(number): name for number, name in _NAMES.items()}
 )
-"""What we can read, by the UUID of the service that a sensor advertises."""
+"""What the agent can read, by the UUID of the service that a sensor advertises."""
 
 
 class Sighting(msgspec.Struct, frozen=True):
@@ -31,18 +31,18 @@ class Sighting(msgspec.Struct, frozen=True):
 
     address: str
     name: str
-    """What it calls itself, fit to be shown: it may be anything."""
+    """The name that it advertises, without control characters."""
     kinds: tuple[str, ...]
-    """What we could read from it."""
+    """What the agent can read from it."""
     rssi_dbm: int
-    """How loud it is: -30 beside the antenna, -90 at the edge of reach."""
+    """Signal strength: about -30 dBm beside the antenna, -90 dBm at the edge of reach."""
     heard: int
-    """How often."""
+    """The number of advertisements."""
     heard_at: float
 
 
 def clean(name: str | None) -> str:
-    """Return *name* without what a terminal would obey, and not longer than a column."""
+    """Return *name* without control characters, cut to the width of a column."""
     shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name or "")
     return shown if len(shown) <= MAX_NAME else shown[: MAX_NAME - 1] + "…"
 
@@ -52,7 +52,7 @@ class Sightings:
     The devices that a scan has heard.
 
     Args:
-        everything: Whether to keep those too that we could not read.
+        everything: Whether to keep also devices that the agent cannot read.
     """
 
     def __init__(self, *, everything: bool = False) -> None:
@@ -78,9 +78,9 @@ class Sightings:
         heard = 1 if known is None else known.heard + 1
         self._seen[address] = Sighting(address, shown, kinds, rssi_dbm, heard, now)
         if len(self._seen) > MAX_SIGHTINGS:
-            # What was heard last stands last.
+            # The device heard last is moved to the end.
             del self._seen[next(iter(self._seen))]
 
     def all(self) -> Collection[Sighting]:
-        """Return them, the loudest first; each in the same place as long as that is so."""
+        """Return the devices, the strongest signal first, in a stable order."""
         return sorted(self._seen.values(), key=lambda s: (-(s.rssi_dbm // 10), s.address))

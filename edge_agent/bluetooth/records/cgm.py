@@ -1,14 +1,14 @@
 """
-A CGM sensor: fetch the minutes of its session that we missed, then follow it.
+Fetches the missed records of a CGM session, then follows the session.
 
-A record has no number but its minute in the session. A new session, seen by its start or by
-minutes that went back, is a new generation. Its start is what a collector has written into the
-sensor, once; where none has, and we may not, what our clock makes of its minutes: that moves when
-our clock is set, and then all that is stored comes once more.
+The only number of a record is its minute in the session. A new session, recognised by its start or
+by minutes that go back, is a new generation. Its start is the time that a collector has written
+into the sensor. If there is none and the agent may not write it, the start is computed from the
+clock of this machine; when that clock is set, all stored records are fetched again.
 
-What was missed is asked for in windows, the oldest first. Minutes have gaps of any size, so none
-is handed over before all that were asked for have come; but where the connection breaks, the next
-one goes on after the last window that is durable.
+Missed records are requested in windows, the oldest first. Minutes can have gaps of any size, so a
+window is passed on only when it is complete. After a lost connection, the next one continues after
+the last window that is durable.
 """
 
 from collections.abc import Callable
@@ -44,13 +44,13 @@ _MEASUREMENT: Final = 0x2AA7
 _FEATURE: Final = 0x2AA8
 _STATUS: Final = 0x2AA9
 _START: Final = 0x2AAA
-# A session is told from another by the quarter of an hour in which it began; the clocks that say
-# so differ a little each time.
+# Sessions are distinguished by the quarter of an hour in which they began, because the clocks that
+# tell the start differ a little each time.
 _QUARTER_MS: Final = 900_000
 _QUARTERS: Final = 1 << 16
 _SAME_QUARTERS: Final = 2
 WINDOW_MIN: Final = 720
-"""So much of a session is asked for at once, and at most told again after a break."""
+"""The size of a window in minutes, which is also the most that comes twice after a break."""
 _EVERY_MIN: Final = 1 << 16
 _log = Log("agent.bluetooth")
 
@@ -58,7 +58,7 @@ SessionReport = RecordAssembler[CgmRecord, None]
 
 
 def generation_in(known: RecordCursor | None, *, minute: int, stamp: int) -> int:
-    """Return the generation of a session that is in its *minute* and began at *stamp*."""
+    """Return the generation of the session that began at *stamp* and is in its *minute*."""
     if known is None:
         return 0
     apart = (stamp - known.stamp) % _QUARTERS
@@ -71,7 +71,7 @@ def _since(minute: int) -> Request:
 
 
 def stamp_of(started_ms: int) -> int:
-    """Return what tells the session that began then from others."""
+    """Return the stamp that distinguishes the session from others."""
     return started_ms // _QUARTER_MS % _QUARTERS
 
 
@@ -82,13 +82,13 @@ class CgmSensorSession:
     Args:
         link: To the sensor.
 
-        sink: Where records go.
+        sink: Takes the records.
 
-        cursor: Returns the number of the last record that is durable; 0 for none.
+        cursor: Returns the number of the last durable record; 0 for none.
 
-        pace: How patient to be.
+        pace: How long to wait for the sensor.
 
-        may_set: Whether to tell the sensor when its session began, if nobody has.
+        may_set: Whether to write the start of the session if the sensor does not know it.
     """
 
     def __init__(
@@ -112,10 +112,10 @@ class CgmSensorSession:
         self._minute = -1
         self._now_min = 0
         self._before = 0
-        """The minute from which on nothing is asked for yet."""
+        """The first minute that was not requested yet."""
 
     async def open(self) -> None:
-        """Learn which session it is, and be told of its records."""
+        """Read which session it is, and subscribe to its records."""
         feature = await self._read(_FEATURE)
         if isinstance(feature, CgmFeature):
             self._sink.quirks = msgspec.structs.replace(self._sink.quirks, e2e_crc=feature.e2e_crc)
@@ -158,7 +158,7 @@ class CgmSensorSession:
         self._stamp = stamp_of(clock.started_ms if told_ms is None else told_ms)
         known = places.decode(self._cursor())
         if told_ms is None and known is not None and not self._sink.clock.is_dated():
-            self._stamp = known.stamp  # Only its minutes tell anything now.
+            self._stamp = known.stamp  # Only the minutes tell sessions apart here.
         self._generation = generation_in(known, minute=minute, stamp=self._stamp)
         self._now_min = minute
         if known is not None and self._generation != known.generation:
@@ -167,10 +167,10 @@ class CgmSensorSession:
 
     async def fetch(self) -> None:
         """
-        Hand over every record since the last that is durable, then those that come.
+        Pass on every record since the last durable one, then new ones as they come.
 
         Raises:
-            BluetoothError: It did not come to its end. What was handed over is good.
+            BluetoothError: The session was interrupted. What was passed on is valid.
         """
         known = places.decode(self._cursor())
         is_same = known is not None and known.generation == self._generation
@@ -212,7 +212,7 @@ class CgmSensorSession:
 
     async def _fetch_rest(self, first: int) -> None:
         if first >= _EVERY_MIN:
-            return  # No session has a later minute.
+            return  # A session has no later minute.
         for request in (_since(first), EVERYTHING):
             try:
                 counted = await self._point.count(request)
@@ -225,15 +225,15 @@ class CgmSensorSession:
                 return
 
     async def _run(self, request: Request, first: int, before: int, counted: int | None) -> bool:
-        # Only who measures each minute can be told from one of whom something is missing: the
-        # records of others go when all have come.
+        # Missing records can be detected only for a sensor that measures every minute. Records of
+        # other sensors are passed on when the window is complete.
         self._report = report = RecordAssembler[CgmRecord, None](after=first - 1)
         self._before, self._error = before, None
 
         async def drain() -> None:
             self.check()
-            # Again: while one waited for room, more may have come, and after the last drain of all
-            # nobody would ask for those.
+            # Again: more records may have come while one waited for room, and no later request
+            # would fetch them.
             while batch := report.ready():
                 for ready in batch:
                     if ready.sequence >= first:
@@ -285,7 +285,7 @@ class CgmSensorSession:
             except Endless as exc:
                 self._error = exc
         elif record.time_offset_min < self._minute:
-            # Minutes do not go back: a new session has begun, and has to be met from its start.
+            # The minute went back: a new session has begun, and must be read from its start.
             self._error = LinkLost()
         elif self._error is None and not self._sink.hand_on(self._measure(record)):
             # The sensor has it still, but not for us once a later one has moved the cursor.

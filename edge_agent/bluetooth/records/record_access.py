@@ -1,7 +1,7 @@
 """
-Asking a sensor for its stored records: one request at a time on the record access control point.
+Requests the stored records of a sensor on its Record Access Control Point, one at a time.
 
-Nothing is ever deleted: another collector may want it, and a person may look at it.
+Records are never deleted: another collector may need them, and the owner may look at them.
 
 The sensor's word that a report is complete is not enough: values are lost between the air and us,
 and it may answer somebody else, of whom we have the connection. So it is asked first how many
@@ -34,12 +34,12 @@ from edge_agent.ports import Clock
 CONTROL_POINT: Final = 0x2A52
 LONGEST_S: Final = 900.0
 MAX_VALUES: Final = 200_000
-"""A sequence has 16 bits; records and their contexts, and some to spare for repeated ones."""
+"""A sequence has 16 bits; the rest is for contexts and for repeated records."""
 # ATT: Glucose Service 1.0.1, section 1.5 calls it Procedure Already in Progress.
 _IN_PROGRESS: Final = 0xFE
 _BUSY_TRIES: Final = 4
 _REPORTS: Final = 3
-"""So often the same is asked for, as long as each time brings more of it."""
+"""How often the same request is repeated, as long as each time brings new records."""
 _CALM_S: Final = 1.0
 
 EVERYTHING: Final = Request(RacpOpCode.REPORT, Operator.ALL)
@@ -55,22 +55,22 @@ _UNSUPPORTED: Final = frozenset(
 
 
 class RequestTiming(msgspec.Struct, frozen=True):
-    """How patient to be with a sensor that was asked for records."""
+    """How long to wait for a sensor after a request for records, in seconds."""
 
     idle_s: float = 30.0
-    """Glucose Profile 1.0.1, section 5.5.1: so long a request may be without an answer."""
+    """Glucose Profile 1.0.1, section 5.5.1: the longest time without an answer."""
     busy_s: float = 1.0
-    """How long to leave a busy one alone at first."""
+    """The first pause before a busy sensor is asked again; each later pause is twice as long."""
 
 
 class ControlPoint:
     """
-    The dialogue with one sensor about its records.
+    The requests to one sensor for its records, and its answers.
 
     Args:
         link: To the sensor.
 
-        service: Whose records.
+        service: The 16-bit number of the service that holds the records.
 
         clock: The clock.
 
@@ -92,13 +92,13 @@ class ControlPoint:
         self._values = 0
 
     async def open(self) -> None:
-        """Be told of answers; on return, none comes that we did not ask for."""
+        """Subscribe to answers. On return, no answer to an earlier process is under way."""
         await self._link.subscribe(self._service, CONTROL_POINT, self._on_answer)
         if self._link.is_inherited:
             await self._calm()
 
     async def _calm(self) -> None:
-        """End what was asked by somebody who died: it goes on for as long as the connection."""
+        """Abort a request of an earlier process, which lasts as long as the connection."""
         await self.abort()
         deadline = self._clock.now() + self._pace.idle_s
         while self._clock.now() < deadline:
@@ -109,15 +109,15 @@ class ControlPoint:
             with contextlib.suppress(CallTimedOut):
                 await self._until_stirred(_CALM_S)
                 continue
-            return  # It says nothing to that, nor anything else.
+            return  # The sensor answers neither this nor anything else.
 
     def stirred(self) -> None:
-        """Note that a record came."""
+        """Note that a record has come."""
         self._values += 1
         self._stir.set()
 
     def _on_answer(self, value: bytes) -> None:
-        with contextlib.suppress(asyncio.QueueFull):  # Nobody asked for so many.
+        with contextlib.suppress(asyncio.QueueFull):  # More answers than requests.
             self._answers.put_nowait(value)
         self._stir.set()
 
@@ -130,7 +130,7 @@ class ControlPoint:
         newest: int | None = None,
     ) -> None:
         """
-        Ask for records until as many have come as there are.
+        Request records until as many have come as the sensor has counted.
 
         Args:
             request: Which.
@@ -144,7 +144,7 @@ class ControlPoint:
         Raises:
             SensorRefused, Endless, BluetoothError: As `report` does.
         """
-        # Asked first: some leave as soon as they have reported.
+        # The count first: some sensors disconnect as soon as they have sent their records.
         counted = await self.count(request)
         if counted is not None and newest is not None:
             report.begins_after(newest - counted)
@@ -160,7 +160,7 @@ class ControlPoint:
         counted: int | None,
     ) -> bool:
         """
-        Ask for records until *counted* have come, where that is known; tell whether they have.
+        Request records until *counted* have come, if that is known; tell whether they have.
 
         Raises:
             SensorRefused, Endless, BluetoothError: As `report` does.
@@ -178,7 +178,7 @@ class ControlPoint:
 
     async def count(self, request: Request) -> int | None:
         """
-        Return how many records a report on *request* has; None if the sensor does not tell.
+        Return how many records *request* selects; None if the sensor does not count.
 
         Raises:
             BluetoothError: The call failed.
@@ -196,7 +196,7 @@ class ControlPoint:
 
     async def report(self, request: Request, drain: Callable[[], Awaitable[None]]) -> None:
         """
-        Ask for records; they come by themselves, `stirred` is called for each.
+        Request records. They come as notifications; `stirred` is called for each.
 
         Args:
             request: Which.
@@ -213,7 +213,7 @@ class ControlPoint:
     async def _ask_until_heard(
         self, request: Request, drain: Callable[[], Awaitable[None]]
     ) -> Count | RacpResponse:
-        """Ask again while the sensor is busy; return what it says, if that is what was asked."""
+        """Repeat a request while the sensor is busy; return its answer."""
         for attempt in range(1, _BUSY_TRIES + 1):
             try:
                 answer = await self._ask(request, drain)
@@ -224,7 +224,7 @@ class ControlPoint:
                 if isinstance(answer, Count) or answer.code != RacpResponseCode.BUSY:
                     _check(answer)
                     return answer
-            # Somebody's request is under way; perhaps ours, from before a crash.
+            # Another request is under way, perhaps one of this agent from before a crash.
             await asyncio.sleep(self._pace.busy_s * 2 ** (attempt - 1))
         raise SensorRefused("a request for records", code=RacpResponseCode.BUSY)
 
@@ -257,14 +257,14 @@ class ControlPoint:
             raise CallTimedOut("a request for records") from None
 
     async def abort(self) -> None:
-        """Ask the sensor to stop; what it says to that is not waited for."""
+        """Ask the sensor to stop, without waiting for its answer."""
         request = Request(RacpOpCode.ABORT)
         with contextlib.suppress(SensorRefused):
             await self._link.write(self._service, CONTROL_POINT, racp.encode_request(request))
 
 
 def is_unsupported(error: SensorRefused) -> bool:
-    """Tell whether the sensor cannot do what was asked, rather than does not want to now."""
+    """Tell whether the sensor does not support the request, as opposed to refusing it now."""
     return error.code in _UNSUPPORTED
 
 

@@ -22,7 +22,7 @@ MAX_REPEATED: Final = 10_000
 
 
 class AssembledRecord(msgspec.Struct, Generic[R, C], frozen=True):
-    """A record that may be let go."""
+    """A record that can be passed on."""
 
     sequence: int
     record: R
@@ -31,11 +31,11 @@ class AssembledRecord(msgspec.Struct, Generic[R, C], frozen=True):
 
 class RecordAssembler(Generic[R, C]):
     """
-    One report of stored records, while it comes in.
+    Assembles one report of stored records while it arrives.
 
     Args:
-        after: The sequence before the first that may come; None when nobody knows it, and then
-            nothing goes before the report is complete.
+        after: The sequence before the first expected record; None if unknown: then no record is
+            passed on before the report is complete.
     """
 
     def __init__(self, *, after: int | None = None) -> None:
@@ -49,17 +49,17 @@ class RecordAssembler(Generic[R, C]):
 
     def add(self, sequence: int, record: R, *, waits: bool = False) -> None:
         """
-        Take a record.
+        Add a record.
 
         Args:
-            sequence: Its number.
+            sequence: The sequence of the record.
 
-            record: It.
+            record: The decoded record.
 
-            waits: Whether it is nothing without its context.
+            waits: Whether the record must wait for its context.
 
         Raises:
-            Endless: No memory holds so many.
+            Endless: There are more records than a memory can hold.
         """
         if sequence in self._gone or sequence in self._held:
             self._repeated += 1
@@ -74,10 +74,10 @@ class RecordAssembler(Generic[R, C]):
 
     def add_context(self, sequence: int, context: C) -> None:
         """
-        Take what a record was taken with.
+        Add the context of a record.
 
         Raises:
-            Endless: No memory holds so many.
+            Endless: There are more contexts than a memory can hold.
         """
         if sequence in self._gone:
             return
@@ -86,30 +86,30 @@ class RecordAssembler(Generic[R, C]):
             raise Endless
 
     def newest(self) -> R | None:
-        """Return the record with the highest sequence, if it has not gone."""
+        """Return the record with the highest sequence, if it was not passed on yet."""
         held = self._held.get(self._highest)
         return held[0] if held is not None else None
 
     @property
     def received(self) -> int:
-        """How many records have come."""
+        """The number of records that have come."""
         return len(self._gone) + len(self._held)
 
     def begins_after(self, sequence: int) -> None:
-        """Note that the first that may come follows *sequence*, if nothing better is known."""
+        """Note that the first expected record follows *sequence*, unless that is known already."""
         if self._last is None:
             self._last = sequence
 
     def again(self) -> None:
-        """Note that all is asked for once more: what comes twice is no fault now."""
+        """Note that the records are requested again, so that repeated ones are expected."""
         self._repeated = 0
 
     def complete(self) -> None:
-        """Note that all have come."""
+        """Note that the report is complete."""
         self._is_complete = True
 
     def ready(self) -> list[AssembledRecord[R, C]]:
-        """Return the records that may be let go, in order; each once."""
+        """Return the records that can be passed on, in order, each once."""
         ready: list[AssembledRecord[R, C]] = []
         for sequence in sorted(self._held):
             if not self._is_complete and not self._may_go(sequence):

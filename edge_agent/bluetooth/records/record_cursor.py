@@ -1,10 +1,10 @@
 """
-Where in a sensor's memory a record stands, as the one number that a cursor holds. Pure.
+The position of a record in a sensor's memory, as the single number of a cursor. Pure.
 
-The port wants a number that grows with each record of a sensor. The sequence of a meter alone does
-not: it starts again when the memory is cleared, and what came after would be taken for seen. So a
-generation stands above it, which we count ourselves, and a stamp below it, by which we recognise
-the record that we took last when we meet it again.
+The port needs a number that grows with each record of a sensor. The sequence of a meter restarts
+when its memory is cleared, and later records would then count as seen. So the upper bits hold a
+generation, which the agent counts, and the lower bits a stamp, by which the agent recognises the
+last record that it took.
 
 ```
 | generation 30 | sequence 16 | stamp 16 | taken 1 |
@@ -24,19 +24,19 @@ _GENERATIONS: Final = 1 << 30
 
 
 class RecordCursor(msgspec.Struct, frozen=True):
-    """A place in the memory of a sensor."""
+    """A position in the memory of a sensor."""
 
     generation: int
-    """How often the memory was cleared since we know the sensor; or the session was begun anew."""
+    """How often the memory was cleared, or a new session began, since the agent met the sensor."""
     sequence: int
-    """The record's own number: of a meter its sequence, of a CGM session its minute."""
+    """The number of the record: a meter's sequence, or the minute of a CGM session."""
     stamp: int
-    """16 bits of what tells the record (or the session) from another of the same sequence."""
+    """16 bits that distinguish the record (or session) from another with the same sequence."""
     taken: bool = True
-    """Whether the record itself is done with; else only those before it are."""
+    """Whether the record itself is durable; otherwise only those before it are."""
 
     def encode(self) -> int:
-        """Return it as the number of a record, or as a cursor."""
+        """Return the position as the number of a record, or as a cursor."""
         number = self.generation % _GENERATIONS
         number = number * _SEQUENCES + self.sequence % _SEQUENCES
         number = number * _STAMPS + self.stamp % _STAMPS
@@ -44,7 +44,7 @@ class RecordCursor(msgspec.Struct, frozen=True):
 
 
 def decode(cursor: int) -> RecordCursor | None:
-    """Return the place that *cursor* stands for; None for 0, when nothing was taken yet."""
+    """Return the position of *cursor*; None for 0, which means that nothing was taken yet."""
     if cursor <= 0:
         return None
     number, taken = divmod(cursor, 2)

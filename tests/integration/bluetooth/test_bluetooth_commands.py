@@ -146,7 +146,7 @@ async def test_a_scan_without_bluetooth_says_what_is_missing(machine: Machine) -
     code, _, err = await command("scan", "--seconds", "1")
 
     assert code == 1
-    assert "see that bluetoothd runs" in err
+    assert "Check that bluetoothd runs" in err
 
 
 async def test_the_commands_need_no_settings(machine: Machine, tmp_path: Path) -> None:
@@ -173,5 +173,5 @@ async def test_a_passkey_file_must_hold_one(machine: Machine, tmp_path: Path) ->
     code, _, err = await command("pair", STRAP, "--passkey-file", str(wrong))
 
     assert code == 2
-    assert "it holds no passkey" in err
+    assert "does not hold a passkey" in err
     assert not machine.bluetoothd.agents

@@ -162,13 +162,13 @@ def test_doctor_of_a_gateway_without_a_broker(
     found = {finding["what"]: finding for finding in json.loads(capsys.readouterr().out)}
     assert found["keys"]["verdict"] == "ok"
     assert found["spool"]["verdict"] == "ok"
-    assert found["agent"]["text"] == "it is not running"
+    assert found["agent"]["text"] == "the agent is not running"
     assert found["certificate"]["verdict"] == "warning"  # These certificates are of a day.
     assert found["lease"]["verdict"] == "warning"
     assert found["broker"] == {
         "what": "broker",
         "verdict": "bad",
-        "text": "its machine is there, and nobody listens at broker.port",
+        "text": "the machine of the broker answers, but nothing listens on broker.port",
     }
 
 
@@ -193,7 +193,7 @@ def test_doctor_tells_what_was_given_up(settings: AgentSettings) -> None:
     asyncio.run(run(now_ms))
     found = {finding.what: finding for finding in checks.examine(settings)}["spool"]
     assert found.verdict is checks.Severity.WARNING
-    assert "7 observations given up" in found.text
+    assert "7 observations were given up" in found.text
 
 
 def test_doctor_tells_of_the_tenth_damaged_file(settings: AgentSettings) -> None:
@@ -203,14 +203,14 @@ def test_doctor_tells_of_the_tenth_damaged_file(settings: AgentSettings) -> None
     for name in ("damaged-9", "damaged-10", "damaged-10-wal"):
         (settings.state_dir / f"{database_file.NAME}.{name}").touch()
     found = {finding.what: finding for finding in checks.examine(settings)}["spool"]
-    assert "2 damaged set aside" in found.text
+    assert "2 damaged files were set aside" in found.text
 
 
 @pytest.mark.parametrize(
     ("is_listening", "word"),
     [
-        pytest.param(False, "nobody listens", id="nobody"),
-        pytest.param(True, "speaks no TLS", id="no broker"),
+        pytest.param(False, "nothing listens", id="nobody"),
+        pytest.param(True, "does not speak TLS", id="no broker"),
     ],
 )
 def test_doctor_says_what_is_wrong_with_the_broker(
@@ -239,7 +239,7 @@ def test_doctor_knows_a_name_that_nobody_knows(settings: AgentSettings) -> None:
     broker = msgspec.structs.replace(settings.broker, host="broker.invalid")
     settings = msgspec.structs.replace(settings, broker=broker)
     found = {finding.what: finding for finding in checks.examine(settings)}["broker"]
-    assert "its name is not known" in found.text
+    assert "cannot be resolved" in found.text
 
 
 class _Ahead(Machine):
@@ -273,7 +273,7 @@ def test_doctor_tells_a_lease_that_was_seen_to_end(settings: AgentSettings) -> N
     ahead.keep(is_last=True)
     verdict, text = checks._lease(settings)
     assert verdict is checks.Severity.BAD
-    assert "was seen to end" in text
+    assert "has expired" in text
 
 
 def test_doctor_survives_whatever_is_missing(settings: AgentSettings) -> None:

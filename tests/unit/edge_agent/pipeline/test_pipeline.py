@@ -72,7 +72,8 @@ class Bench:
     ) -> Outcome:
         """Let a sensor measure now."""
         at_ms = self.clock.now_ms() if at_ms is None else at_ms
-        steps = None if value is None else QUANTITIES[quantity].to_steps(value)
+        known = QUANTITIES.get(quantity, QUANTITIES[1])
+        steps = None if value is None else known.to_steps(value)
         outcomes = self.pipeline.offer(
             Measurement(sensor, quantity, at_ms, steps, fault, record, is_single),
             now_ms=self.clock.now_ms(),
