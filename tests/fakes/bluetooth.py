@@ -1,4 +1,4 @@
-"""Doubles around the radio, and what its tests have in common."""
+"""Doubles around the radio, and helpers that the radio's tests share."""
 
 import asyncio
 import contextlib
@@ -33,16 +33,16 @@ QUICK = RadioTimeouts(
     sensor_wait_s=0.6,
     rhythm=ScanTiming(window_s=1.0, rest_s=0.1),
 )
-"""For tests: as patient as it has to be."""
+"""Time-outs for tests, as short as possible."""
 
 
 class SettableClock(SystemClock):
-    """The clocks of this machine, whose time of day somebody sets."""
+    """The clocks of this machine, with a time of day that the test sets."""
 
     def __init__(self) -> None:
         self.ahead_ms = 0
         self.is_known = True
-        """Whether anybody knows what time it is."""
+        """Whether the time of day is known."""
 
     def is_dated(self) -> bool:
         return self.is_known
@@ -52,14 +52,14 @@ class SettableClock(SystemClock):
 
 
 class ToldHost:
-    """A host whose Bluetooth lives and dies as it is told; counts what is done to it."""
+    """A host whose Bluetooth the test turns on and off; counts the actions on it."""
 
     def __init__(self) -> None:
         self.done: Counter[str] = Counter()
         self._changed: Callable[[bool], None] = lambda _: None
 
     def tell(self, is_up: bool) -> None:
-        """Let it live, or die."""
+        """Turn Bluetooth on or off."""
         self._changed(is_up)
 
     async def watch(self, changed: Callable[[bool], None]) -> None:
@@ -82,12 +82,12 @@ class ToldHost:
 
 class Collector:
     """
-    What the agent does with `Sensors`: takes, and says what is durable.
+    Takes measurements from `Sensors` as the agent does, and reports what is durable.
 
     Args:
         sensors: The port.
 
-        registry: What it counts in.
+        registry: The metrics of the sensors.
     """
 
     def __init__(self, sensors: BluetoothSensors, registry: CollectorRegistry) -> None:
@@ -96,35 +96,35 @@ class Collector:
         self.refused: Counter[Refusal] = Counter()
         self.registry = registry
         self.keeps = True
-        """Whether what was taken is durable at once."""
+        """Whether measurements are durable at once."""
 
     def value(self, name: str, **labels: str) -> float:
-        """Return a metric."""
+        """Return the value of a metric."""
         return self.registry.get_sample_value("vitalveil_agent_" + name, labels) or 0.0
 
     def of(self, quantity: int, *, sensor: str | None = None) -> list[Measurement]:
-        """Return what was taken of *quantity*."""
+        """Return the measurements of *quantity* that were taken."""
         return [m for m in self.taken if m.quantity == quantity and sensor in (None, m.sensor)]
 
     def taken_of_records(self) -> list[Measurement]:
-        """Return what came out of a sensor's memory."""
+        """Return the measurements that came from a sensor's stored records."""
         return [m for m in self.taken if m.record is not None]
 
     async def take(self) -> None:
-        """Take once."""
+        """Take the measurements that wait now."""
         for measurement in await self.sensors.take(within_s=0.02):
             self.taken.append(measurement)
             if self.keeps and measurement.record is not None:
                 self.sensors.advance({measurement.sensor: measurement.record})
 
     async def until(self, done: Callable[[], bool], *, within_s: float = 10.0) -> None:
-        """Take until *done*."""
+        """Take measurements until *done* holds."""
         async with asyncio.timeout(within_s):
             while not done():
                 await self.take()
 
     async def during(self, seconds: float) -> None:
-        """Take for *seconds*."""
+        """Take measurements for *seconds*."""
         with contextlib.suppress(TimeoutError):
             await self.until(lambda: False, within_s=seconds)
 

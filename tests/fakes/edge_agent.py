@@ -1,4 +1,4 @@
-"""What an agent stands on in tests: a clock, a lease, keys, a gateway's files; all real code."""
+"""The parts around an agent in tests: a clock, a lease, keys, files of a gateway."""
 
 import contextlib
 import os
@@ -38,7 +38,7 @@ HOUR_MS = 3_600_000
 
 
 class ManualClock:
-    """A clock that stands until it is moved."""
+    """A clock that moves only when the test moves it."""
 
     def __init__(self, now_ms: int = 1_767_225_600_000) -> None:
         self.time_ms = now_ms
@@ -70,7 +70,7 @@ class ManualClock:
     def keep(self, *, is_last: bool = False) -> None: ...
 
     def pass_s(self, seconds: float) -> None:
-        """Let *seconds* pass."""
+        """Advance the clock by *seconds*."""
         self.seconds += seconds
         self.time_ms += round(seconds * 1000)
 
@@ -78,7 +78,7 @@ class ManualClock:
 def grant(
     handle: bytes = HANDLE, sensors: Sequence[str] = (SENSOR,), rules: Sequence[Rule] = (Rule(1),)
 ) -> Grant:
-    """Return a grant of heart rate as it is measured, unless told otherwise."""
+    """Return a grant, by default of heart rate at full resolution."""
     return Grant(handle, list(sensors), list(rules))
 
 
@@ -89,12 +89,12 @@ def lease(
     issued_at_ms: int = 1_767_225_600_000,
     for_ms: int = HOUR_MS,
 ) -> Lease:
-    """Return a lease."""
+    """Return a lease with the given grants."""
     return Lease(agent, version, issued_at_ms, issued_at_ms + for_ms, list(grants))
 
 
 class MemoryShelf:
-    """A shelf that forgets nothing but the power."""
+    """Storage of leases in memory, which a power cut would erase."""
 
     def __init__(self, data: bytes | None = None) -> None:
         self.data = data
@@ -107,17 +107,17 @@ class MemoryShelf:
 
 
 class NoBroker:
-    """A broker that is never there."""
+    """A broker that cannot be reached."""
 
     def connect(self, *, will: bytes) -> contextlib.AbstractAsyncContextManager[Connection]:
-        raise BrokerError("there is none")
+        raise BrokerError("this test has no broker")
 
     def is_outdated(self) -> bool:
         return False
 
 
 def write_keys(folder: Path, trust: Ed25519PrivateKey, ingest: X25519PrivateKey) -> KeySettings:
-    """Write what trust puts into a bundle; return where."""
+    """Write the files of a bundle as trust does; return the folder."""
     public = serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     (folder / "trust.pub").write_bytes(trust.public_key().public_bytes(*public))
     (folder / "ingest.pub").write_bytes(ingest.public_key().public_bytes(*public))
@@ -136,14 +136,14 @@ def write_keys(folder: Path, trust: Ed25519PrivateKey, ingest: X25519PrivateKey)
 
 class Gateway:
     """
-    Everything that an agent stands on, and the doubles around it.
+    The files of an agent, and the doubles around it.
 
     Args:
-        folder: Of its own.
+        folder: A folder for this gateway alone.
 
-        broker: The real one.
+        broker: A real broker.
 
-        certificates: The CA.
+        certificates: The CA of the run.
     """
 
     def __init__(self, folder: Path, broker: Mosquitto, certificates: Certificates) -> None:
@@ -170,7 +170,7 @@ class Gateway:
         )
 
     def write_config(self) -> Path:
-        """Write the settings as a file, and return where."""
+        """Write the settings file; return its path."""
         tls = self.settings.broker.tls
         path = self.folder / "agent.toml"
         path.write_text(
@@ -189,7 +189,7 @@ class Gateway:
         return path
 
     async def publish_lease(self, lease: Lease, *, key: Ed25519PrivateKey | None = None) -> None:
-        """Publish *lease* as trust does, signed by *key* if it is another's."""
+        """Publish *lease* as trust does, signed with trust's key or with *key*."""
         sealed = wire_lease.encode(
             lease, trust_key=key or self.trust_key, agent_key=self.lease_key.public_key()
         )
@@ -199,7 +199,7 @@ class Gateway:
 
 @contextlib.asynccontextmanager
 async def mqtt(settings: BrokerSettings, name: str) -> AsyncIterator[aiomqtt.Client]:
-    """A plain connection of *name*."""
+    """A plain connection to the broker with the certificate of *name*."""
     async with aiomqtt.Client(
         settings.host,
         settings.port,

@@ -1,4 +1,4 @@
-"""The other ends of an agent's wires: ingest behind the broker, and a player of recordings."""
+"""The peers of an agent: ingest behind the broker, and a player of recordings."""
 
 import asyncio
 import contextlib
@@ -21,7 +21,7 @@ from wire.state import State
 
 
 class _Settled:
-    """Which sequences of a spool are settled."""
+    """The settled sequences of a spool."""
 
     def __init__(self) -> None:
         self._through = 0
@@ -35,7 +35,7 @@ class _Settled:
             self._ahead.remove(self._through)
 
     def receipt(self, spool_id: bytes) -> SpoolReceipt:
-        """Return what is settled, as a receipt tells it."""
+        """Return the settled sequences as the contents of a receipt."""
         ranges: list[tuple[int, int]] = []
         for sequence in sorted(self._ahead):
             if ranges and ranges[-1][1] + 1 == sequence:
@@ -46,13 +46,13 @@ class _Settled:
 
 
 class _Double:
-    """Somebody else, who does what is theirs to do, again and again, while a context is open."""
+    """A peer that repeats its work in a task while a context is open."""
 
     _task: asyncio.Task[None] | None = None
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[Self]:
-        """Do it while the context is open."""
+        """Run the task while the context is open."""
         self._task = task = asyncio.create_task(self._run(), name=type(self).__name__)
         try:
             yield self
@@ -65,9 +65,9 @@ class _Double:
 
 class IngestDouble(_Double):
     """
-    Ingest of one agent: opens what comes, remembers it, and settles it when it is told to.
+    The ingest of one agent: opens and keeps envelopes, and settles them when the test asks.
 
-    Its memory outlives its connections, as a database does.
+    Its memory outlives its connections, like a database.
     """
 
     def __init__(self, gateway: Gateway) -> None:
@@ -75,12 +75,12 @@ class IngestDouble(_Double):
         self._opener = Opener([gateway.ingest_key])
         self.settles = True
         self.client: aiomqtt.Client | None = None
-        """Its connection, while it has one."""
+        """The connection to the broker; None if there is none."""
         self.payloads: dict[tuple[bytes, int], bytes] = {}
         self._settled: dict[bytes, _Settled] = {}
         self.deliveries = 0
         self.observations: list[tuple[bytes, int, int, float]] = []
-        """Handle, quantity, time and value, of each envelope once."""
+        """Handle, quantity, time and value of each observation, each envelope counted once."""
         self.leases: set[int] = set()
         self.states: list[State] = []
         self.changed = asyncio.Event()
@@ -128,21 +128,21 @@ class IngestDouble(_Double):
             ]
 
     async def publish(self, *receipts: bytes) -> None:
-        """Publish *receipts*, whatever they are, with ingest's certificate; retain the last."""
+        """Publish any *receipts* with ingest's certificate; the last is retained."""
         assert self.client is not None
         for payload in receipts:
             topic = topics.receipt(self._gateway.agent)
             await self.client.publish(topic, payload, qos=1, retain=True)
 
     def proven(self, spools: list[SpoolReceipt]) -> bytes:
-        """Return a receipt for *spools* that ingest proves to be its own."""
+        """Return a receipt for *spools* with ingest's proof."""
         gateway = self._gateway
         lease_key = gateway.lease_key.public_key().public_bytes_raw()
         shared = agreement.of_ingest(gateway.ingest_key, lease_key, gateway.agent)
         return wire_receipt.encode_proven(spools, [shared])
 
     def receipt(self) -> list[SpoolReceipt]:
-        """Return what is settled."""
+        """Return the settled sequences of each spool."""
         return [settled.receipt(spool_id) for spool_id, settled in self._settled.items()]
 
     def _raise_what_it_died_of(self) -> None:
@@ -150,7 +150,7 @@ class IngestDouble(_Double):
             self._task.result()
 
     async def until(self, done: Callable[[], bool], *, within_s: float = 60.0) -> None:
-        """Return once *done*; fail when it takes too long."""
+        """Wait until *done* holds; fail if it takes too long."""
         async with asyncio.timeout(within_s):
             while not done():
                 self._raise_what_it_died_of()
@@ -162,9 +162,9 @@ class IngestDouble(_Double):
 
 class PlayerDouble(_Double):
     """
-    A player of one recording per sensor: sends the records that it holds, as it is told.
+    A player of one recording for each sensor, which sends its records as the agent asks.
 
-    It reconnects for ever, and goes on after the record that it is told.
+    The player always reconnects, and continues after the record that the agent names.
     """
 
     def __init__(self, path: Path) -> None:
@@ -175,7 +175,7 @@ class PlayerDouble(_Double):
         self._wake = asyncio.Event()
 
     def play(self, sensor: str, at_ms: int, value: float, quantity: str = "heart_rate") -> None:
-        """Let *sensor* measure."""
+        """Add a record to the recording of *sensor*."""
         records = self.records.setdefault(sensor, [])
         records.append(
             {
@@ -190,7 +190,7 @@ class PlayerDouble(_Double):
 
     @property
     def listening(self) -> dict[str, int]:
-        """What it was told last."""
+        """The records after which the agent asked to continue last, by sensor."""
         return self.listens[-1] if self.listens else {}
 
     async def _run(self) -> None:

@@ -1,4 +1,4 @@
-"""Real code that stands in for what a fleet's gateway stands among."""
+"""The parts around a simulated gateway of a fleet."""
 
 import asyncio
 import random
@@ -18,7 +18,7 @@ FOREIGN_TOPIC = observations("f" * 16)
 
 
 class Bench:
-    """A `World` with its keys at hand and a clock that only moves when told to."""
+    """A `World` with its keys, and a clock that moves only when the test moves it."""
 
     def __init__(self) -> None:
         self.trust_private = Ed25519PrivateKey.generate()
@@ -47,7 +47,7 @@ class Bench:
 
 
 class MemoryTransport(asyncio.Transport):
-    """Keeps what is written to it."""
+    """A transport that keeps the bytes written to it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -75,7 +75,7 @@ class MemoryTransport(asyncio.Transport):
 
 class MemoryBroker:
     """
-    The other end of a link: MQTT packets without TLS and without a socket.
+    The broker's end of a link: MQTT packets without TLS and without a socket.
 
     Args:
         owner: The gateway.

@@ -28,7 +28,7 @@ LEASE_PUBLIC = LEASE_KEY.public_key().public_bytes_raw()
 
 
 class MemoryReceiver:
-    """A receiver that is fed by a test."""
+    """A receiver whose deliveries come from the test."""
 
     def __init__(self) -> None:
         self.generation = 1
@@ -38,7 +38,7 @@ class MemoryReceiver:
         self._queue: asyncio.Queue[list[Delivery]] = asyncio.Queue()
 
     def feed(self, *deliveries: Delivery) -> None:
-        """Have *deliveries* arrive."""
+        """Let *deliveries* arrive."""
         self._queue.put_nowait(list(deliveries))
 
     async def receive(self) -> list[Delivery]:
@@ -62,12 +62,12 @@ class MemoryReceiver:
 
 class MemoryStore:
     """
-    A store that keeps what it is given.
+    A store that keeps flushes in memory.
 
     Args:
-        failures: Raised one after the other by the next flushes.
+        failures: Exceptions that the next flushes raise, one after the other.
 
-        poison: Payloads that it cannot write, unless they are to be quarantined.
+        poison: Payloads that the store cannot write, except into quarantine.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class MemoryStore:
         self.changes: Changes | None = None
 
     async def open(self) -> None:
-        """Open nothing."""
+        """Do nothing: a store in memory is always open."""
 
     async def read_spools(self, spools: Iterable[Spool]) -> list[SpoolRanges]:
         return [(spool, 0, []) for spool in spools]
@@ -121,7 +121,7 @@ def permission(
     valid_to_ms: int | None = None,
     rule: tuple[int, int, int] = (1, 1, 1),
 ) -> PermissionRow:
-    """Return a permission that covers all of the past, unless told otherwise."""
+    """Return a permission, which by default covers all of the past."""
     words = (int.from_bytes(handle[:8], "big"), int.from_bytes(handle[8:], "big"))
     end_ms = known.FOR_EVER_MS if valid_to_ms is None else valid_to_ms
     return (words, quantity, int(agent, 16), series_id, 0, end_ms, is_withdrawn, *rule)
@@ -138,22 +138,22 @@ def changes(
     lease_key: bytes = LEASE_PUBLIC,
 ) -> Changes:
     """
-    Return what changed, from plain values.
+    Return `Changes` made from plain values.
 
     Args:
-        epoch: Up to when.
+        epoch: The epoch of the last change.
 
-        is_complete: Whether this is everything.
+        is_complete: Whether these are all permissions.
 
-        agents: Each with its format; None for one that was revoked.
+        agents: Agents with their formats; None for a revoked agent.
 
-        expires_at_ms: When the last certificate of all these ends.
+        expires_at_ms: When all these agents expire, ms since 1970.
 
-        leases: Agent, version, when it was issued and when it ends, ms since 1970.
+        leases: Agent, version, issue and end of each lease, ms since 1970.
 
-        permissions: Of `permission`.
+        permissions: Results of `permission`.
 
-        lease_key: Public, of each of *agents*.
+        lease_key: Public lease key of all *agents*.
     """
     standings = {None: known.REVOKED, "sealed": known.SEALED, "json": known.JSON}
     return Changes(
@@ -174,7 +174,7 @@ def knowing(
     format: str | None = "sealed",
     expires_at_ms: int = known.FOR_EVER_MS,
 ) -> Permissions:
-    """Return permissions with *rows*, `AGENT`, and its lease 1 of all times."""
+    """Return permissions with *rows*, the agent `AGENT`, and its lease 1, valid at all times."""
     permissions = Permissions()
     permissions.apply(
         changes(
@@ -190,7 +190,7 @@ def knowing(
 
 
 def delivery(payload: bytes = b"", *, generation: int = 1, agent: str = AGENT) -> Delivery:
-    """Return a delivery that came now."""
+    """Return a delivery that has arrived now."""
     return Delivery(topics.observations(agent), payload, 1, generation, NOW_MS)
 
 
@@ -202,7 +202,7 @@ def opened(
     digest: bytes = b"d" * 16,
     is_json: bool = False,
 ) -> Opened:
-    """Return a delivery that opened well."""
+    """Return a delivery with a body."""
     return Opened(
         delivery(),
         AGENT,

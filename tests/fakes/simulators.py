@@ -1,4 +1,4 @@
-"""Sensors of known samples, a clock that is told, and an agent that only listens."""
+"""Sensors with known samples, a clock that the test sets, and an agent that only listens."""
 
 import asyncio
 import contextlib
@@ -20,14 +20,14 @@ def counting_samples(step_ms: int) -> Iterator[Sample]:
 
 
 def counting_sensor(address: str = "02:00:00:00:00:01", *, step_ms: int = 1000) -> VirtualSensor:
-    """Return a sensor whose record n has the value n, while nothing is taken from it."""
+    """Return a sensor whose record n has the value n if no record is removed."""
     return VirtualSensor(
         address, "chest strap", ("heart_rate",), step_ms, partial(counting_samples, step_ms)
     )
 
 
 class ToldClock:
-    """A clock that shows what it was told."""
+    """A clock that shows the time that the test sets."""
 
     def __init__(self, now_ms: float = 0.0) -> None:
         self.value_ms = now_ms
@@ -37,7 +37,7 @@ class ToldClock:
 
 
 class ListeningAgent:
-    """An agent's socket: says what it is told to say, keeps what it is shown."""
+    """An agent's socket: sends what the test says, and keeps the records that arrive."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -82,7 +82,7 @@ class ListeningAgent:
         writer.close()
 
     async def say(self, line: bytes) -> None:
-        """Send *line* to whoever is connected, waiting for somebody."""
+        """Send *line* to the connected player; wait for one if there is none."""
         async with asyncio.timeout(10):
             await self._connected.wait()
         assert self._writer is not None
@@ -90,23 +90,23 @@ class ListeningAgent:
         await self._writer.drain()
 
     async def listen(self, **cursors: int) -> None:
-        """Listen to sensors, their addresses given without colons after an x."""
+        """Listen to sensors; each name is an x and the address without colons."""
         named = {":".join(_pairs(name[1:])): number for name, number in cursors.items()}
         await self.say(json.dumps({"listen": named}).encode() + b"\n")
 
     async def hang_up(self) -> None:
-        """Break the connection, and be ready for the next."""
+        """Break the connection, and accept another."""
         assert self._writer is not None
         self._connected.clear()
         self._writer.transport.abort()
 
     async def connection(self, number: int) -> None:
-        """Return once somebody connected for the *number*th time."""
+        """Wait until a player has connected *number* times."""
         async with asyncio.timeout(10), self._arrived:
             await self._arrived.wait_for(lambda: self._connections >= number)
 
     async def wait_for(self, count: int) -> None:
-        """Return once *count* records were shown in all."""
+        """Wait until *count* records have arrived."""
         async with asyncio.timeout(10), self._arrived:
             await self._arrived.wait_for(lambda: len(self.shown) >= count)
 

@@ -1,4 +1,4 @@
-"""Sessions of people's and dashboards' roles that hold or burn whatever such a session can."""
+"""Sessions of people's and dashboards' roles that hold or use up any resource that they can."""
 
 import contextlib
 import itertools
@@ -13,12 +13,12 @@ import psycopg
 
 
 class Attack(msgspec.Struct, frozen=True):
-    """Statements that one session runs, the last of which it stays in."""
+    """Statements that a session runs; it stays in the last one."""
 
     name: str
     statements: tuple[str, ...]
     repeats: bool = False
-    """Whether it runs the last one again and again."""
+    """Whether the session repeats the last statement."""
 
 
 _FREE: Final = (
@@ -28,7 +28,7 @@ _FREE: Final = (
     "SET default_transaction_read_only = off",
     "SET max_parallel_workers_per_gather = 8",
 )
-"""A session lifts every time-out that it can."""
+"""Statements that turn off all time-outs that a session may change."""
 
 
 def _attack(name: str, *statements: str, repeats: bool = False) -> Attack:
@@ -85,7 +85,7 @@ HOLDING: Final = (
     _attack("the owner", "SET ROLE vv_owner", "LOCK TABLE vv.permissions"),
     _attack("a program", "COPY vv.ops_storage TO PROGRAM 'sleep 60'"),
 )  # fmt: skip
-"""What holds a lock, a snapshot, a queue, a place or memory, as far as it is let."""
+"""Attacks that hold locks, snapshots, queues, connections or memory."""
 BURNING: Final = (
     _attack("counting", "SELECT count(*) FROM generate_series(1, 1000000000000)"),
     _attack("a product", "SELECT count(*) FROM pg_attribute a, pg_attribute b, pg_attribute c"),
@@ -109,19 +109,19 @@ BURNING: Final = (
     _attack("its own settings", "ALTER ROLE CURRENT_USER SET search_path = vv", repeats=True),
     _attack("small statements", "SELECT pg_sleep(0)", repeats=True),
 )  # fmt: skip
-"""What burns a processor or a disk."""
+"""Attacks that use up the processor or the disk."""
 
 
 class Attackers:
     """
-    Sessions of each role that go from one attack to the next, for as long as they are at work.
+    Sessions of each role that run one attack after the other until they are stopped.
 
     Args:
-        dsn: Of each role, a connection string.
+        dsn: A connection string for each role.
 
-        attacks: What they try, in order; then again from the first.
+        attacks: The attacks, in order; after the last one the first follows again.
 
-        at_once: How many sessions of a role there are at a time.
+        at_once: Number of sessions of a role at the same time.
     """
 
     def __init__(self, dsn: Sequence[str], attacks: Sequence[Attack], *, at_once: int = 7) -> None:
@@ -134,7 +134,7 @@ class Attackers:
             for _ in range(at_once)
         ]
         self.lasted: dict[str, float] = {}
-        """Of each attack, the longest time in seconds that a session stayed in it."""
+        """The longest time that a session stayed in each attack, s."""
 
     @contextlib.contextmanager
     def at_work(self) -> Iterator["Attackers"]:
@@ -175,6 +175,6 @@ class Attackers:
         is_idle = connection.info.transaction_status is psycopg.pq.TransactionStatus.IDLE
         leaves_at = time.monotonic() + (0.2 if is_idle else 60.0)
         while not self._stop.is_set() and time.monotonic() < leaves_at:
-            # Readable is the server's farewell.
+            # The socket becomes readable when the server ends the session.
             if select.select([connection.pgconn.socket], [], [], 0.1)[0]:
                 return

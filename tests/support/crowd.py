@@ -1,4 +1,4 @@
-"""A million people with three decisions each, put into a vault as fast as they can be signed."""
+"""Fills a vault with a million people who have three signed decisions each."""
 
 import datetime as dt
 import itertools
@@ -32,17 +32,17 @@ Rows = dict[str, list[tuple[Any, ...]]]
 
 
 def agent_of(number: int) -> str:
-    """Return the agent at which the person of a number is measured."""
+    """Return the agent that measures the person with the given number."""
     return f"{number // PER_AGENT:016x}"
 
 
 def subject_of(number: int) -> UUID:
-    """Return the id of the person of a number."""
+    """Return the id of the person with the given number."""
     return uuid.uuid5(uuid.NAMESPACE_OID, str(number))
 
 
 def rows_of(keys_folder: Path, controller: str, first: int, last: int) -> Rows:
-    """Return the rows of the people from *first* up to *last*, signed and sealed."""
+    """Return the rows, signed and sealed, of the people from *first* to before *last*."""
     keys = FileKeys(keys_folder)
     pseudonym_key = keys.pseudonym_key(purpose=PURPOSE)
     rows: Rows = {name: [] for name in ("subjects", "decisions", "handles", "series")}
@@ -119,17 +119,17 @@ def fill(
     Fill an empty vault, and the permissions of its telemetry database.
 
     Args:
-        vault: A superuser's connection string.
+        vault: Connection string of a superuser for the vault.
 
-        telemetry: The same of the other database.
+        telemetry: Connection string of a superuser for the telemetry database.
 
-        keys_folder: Whose keys sign.
+        keys_folder: Folder of the keys that sign.
 
-        controller: Who answers for the processing.
+        controller: Name of the controller (GDPR, article 4).
 
-        people: How many.
+        people: Number of people.
 
-        processes: How many sign.
+        processes: Number of processes that sign.
     """
     with (
         psycopg.connect(vault) as into,
@@ -137,7 +137,7 @@ def fill(
         ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool,
     ):
         for connection in (into, beside):
-            # References hold by construction; to check eight million of them takes as long again.
+            # References are right by construction; checking eight million would double the time.
             connection.execute("SET session_replication_role = replica")
         _register(into, beside, people)
         firsts = range(0, people, _CHUNK)

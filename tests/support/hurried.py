@@ -1,4 +1,4 @@
-"""An agent over its real parts whose time can be hurried: a day passes in a minute."""
+"""An agent with its real parts whose clock runs fast: a day passes in a minute."""
 
 import asyncio
 import contextlib
@@ -31,13 +31,13 @@ _MAX_TAKEN: Final = 512
 
 
 class HurriedClock:
-    """This machine's clocks, and as much later as somebody has skipped."""
+    """This machine's clocks plus the time that the test has skipped."""
 
     def __init__(self) -> None:
         self._skipped_s = 0.0
 
     def skip(self, seconds: float) -> None:
-        """Let *seconds* have passed."""
+        """Advance both clocks by *seconds*."""
         self._skipped_s += seconds
 
     def now(self) -> float:
@@ -70,10 +70,11 @@ class Household:
     """
     Four straps at 1 Hz, a CGM sensor that measures every five minutes, and a meter now and then.
 
-    `Sensors`. As long as it hurries and is heard, a second passes whenever somebody takes.
+    Implements the port `Sensors`. While the agent listens and the clock runs fast, each call of
+    `take` advances the clock by a second.
 
     Args:
-        clock: What it measures by.
+        clock: The clock of all measurements.
     """
 
     def __init__(self, clock: HurriedClock) -> None:
@@ -84,9 +85,9 @@ class Household:
         self._waiting: list[Measurement] = []
         self.hurries = False
         self.rests = False
-        """Whether everybody has taken off what measures."""
+        """Whether all sensors have been taken off."""
         self.times: dict[str, list[int]] = {sensor: [] for sensor in (*STRAPS, METER, CGM)}
-        """When each has measured."""
+        """The times of the measurements of each sensor."""
 
     async def listen(self, cursors: Mapping[str, int]) -> None:
         if cursors and not self._is_heard:
@@ -108,7 +109,7 @@ class Household:
         return taken
 
     def _measure(self) -> None:
-        """Let every second be measured that has passed."""
+        """Make the measurements of all seconds that have passed."""
         passed = (self._clock.now_ms() - self._start_ms) // 1000
         while self._second < passed:
             self._second += 1
@@ -128,10 +129,10 @@ class Household:
 
 class HurriedAgent:
     """
-    The agent of *gateway* in this process, over its real spool and the real broker.
+    The agent of *gateway* in this process, with its real spool and the real broker.
 
     Args:
-        gateway: Whose settings it has.
+        gateway: The files and settings of the agent.
     """
 
     def __init__(self, gateway: Gateway) -> None:
@@ -141,12 +142,12 @@ class HurriedAgent:
         self.registry = CollectorRegistry()
 
     def value(self, name: str, **labels: str) -> float:
-        """Return a metric."""
+        """Return the value of a metric."""
         return self.registry.get_sample_value("vitalveil_agent_" + name, labels) or 0.0
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator["HurriedAgent"]:
-        """Run while the context is open; at its end, in order."""
+        """Run the agent while the context is open; then stop it gracefully."""
         settings, held = self._settings, keys.read(self._settings.keys)
         settings.state_dir.mkdir(exist_ok=True)
         spool = await SqliteSpool.open(
@@ -166,7 +167,7 @@ class HurriedAgent:
             broker=AiomqttBroker(settings.broker, identity, agent=settings.agent),
             metrics=Metrics(self.registry),
         )
-        live.uplink.forget_within_s = 1.0  # In real seconds, of which a hurried day has few.
+        live.uplink.forget_within_s = 1.0  # Real seconds, of which a fast day has few.
         task = asyncio.create_task(agent.run(stop), name="agent")
         try:
             yield self

@@ -1,4 +1,4 @@
-"""An agent without a broker: put together by its own root, over its real spool and its leases."""
+"""An agent without a broker, made by its composition root, with its real spool and leases."""
 
 import contextlib
 from collections.abc import AsyncIterator
@@ -44,26 +44,26 @@ class Parties:
         self.lease = X25519PrivateKey.generate()
 
     def of_agent(self) -> Keys:
-        """Return what of them lies on the gateway."""
+        """Return the keys that are on the gateway."""
         return Keys(self.trust.public_key(), self.ingest.public_key(), self.lease)
 
 
 class LoneAgent:
     """
-    An agent on its gateway; a second one in the same folder is the same agent, started anew.
+    An agent on its gateway; a second one in the same folder is the same agent after a restart.
 
     Args:
-        folder: Its state.
+        folder: The folder of the agent's state.
 
-        spool: In that.
+        spool: The spool in this folder.
 
-        clock, sensors: What it stands on.
+        clock, sensors: The agent's clock and sensors.
 
         batch: When an envelope is made.
 
-        undated_s: So long it listens although nobody knows the time.
+        undated_s: How long the agent listens while the time of day is unknown.
 
-        parties: Whose keys there are.
+        parties: The keys of trust, of ingest and of the agent.
     """
 
     def __init__(
@@ -92,14 +92,14 @@ class LoneAgent:
     def lease(
         self, version: int, *grants: Grant, issued_at_ms: int, for_ms: int = HOUR_MS
     ) -> bytes:
-        """Return a lease, as it is published."""
+        """Return a lease, sealed as trust publishes it."""
         given = Lease(AGENT, version, issued_at_ms, issued_at_ms + for_ms, list(grants))
         return wire_lease.encode(
             given, trust_key=self._parties.trust, agent_key=self._parties.lease.public_key()
         )
 
     def shelve(self, sealed: bytes) -> None:
-        """Let it find the lease *sealed* on its disk when it starts."""
+        """Write the lease *sealed* to the disk, where the agent finds it at its start."""
         held = self._parties.of_agent()
         leases = Leases(
             agent=AGENT,
@@ -111,11 +111,11 @@ class LoneAgent:
         leases.save()
 
     def value(self, name: str, **labels: str) -> float:
-        """Return a metric."""
+        """Return the value of a metric."""
         return self.registry.get_sample_value(f"vitalveil_agent_{name}", labels) or 0.0
 
     async def kept(self) -> list[int]:
-        """Return when each observation that the spool holds was measured, ms since 1970."""
+        """Return the time of each observation in the spool, ms since 1970."""
         opener = Opener([self._parties.ingest])
         bodies = [
             opener.open(AGENT, decode_envelope(spooled.payload))
@@ -126,7 +126,7 @@ class LoneAgent:
 
 @contextlib.asynccontextmanager
 async def opened(folder: Path) -> AsyncIterator[SqliteSpool]:
-    """A spool of its own in *folder*."""
+    """Return a new spool in *folder*."""
     settings = _settings(folder, BatchSettings(), 0.0)
     spool = await SqliteSpool.open(
         folder,

@@ -1,4 +1,4 @@
-"""What a database that went back does not know any more, and what the page says of it."""
+"""Compares what a restored database has lost with the query of the how-to page."""
 
 from typing import Final
 
@@ -14,12 +14,12 @@ _LEDGER: Final = "SELECT agent, spool_id, sequence FROM vv.envelopes"
 
 class Losses:
     """
-    The envelopes that were committed, and are not in the ledger in the end.
+    The envelopes that were committed before a restore and are not in the ledger afterwards.
 
     Args:
-        whole: Whose database it is, at this moment with all that was committed.
+        whole: The system, whose database has all committed envelopes at this moment.
 
-        agent: Whose envelopes.
+        agent: The agent whose envelopes are counted.
     """
 
     def __init__(self, whole: System, *, agent: str) -> None:
@@ -33,18 +33,18 @@ class Losses:
         return {one for one in found if one[0] == self._agent}
 
     def count(self) -> int:
-        """Return how many there are."""
+        """Return the number of lost envelopes."""
         return len(self._then - self._ledger())
 
     def told(self, operator: Operator) -> int:
-        """Return how many the page's query counts, of whatever gateway."""
+        """Return the number that the page's query counts, for all gateways."""
         *_, query, _ = commands(PAGE, "Go back to a moment")
         said = operator.type(query)
         return int(said.splitlines()[2].split("|")[1])
 
 
 def stop_programs(whole: System) -> None:
-    """Stop ingest and trust, as a page said."""
+    """Stop ingest and trust, as the page says."""
     for child in (whole.ingest, whole.trust):
         assert child is not None
         child.stop()

@@ -1,4 +1,4 @@
-"""An operator who types what a page says, on the machine of a system."""
+"""An operator who runs the commands of a documentation page on the machine of a system."""
 
 import os
 import re
@@ -18,17 +18,17 @@ _SECTION: Final = re.compile(r"^## ", re.MULTILINE)
 _SERVICE: Final = re.compile(r"^systemctl (\w+) (.+)$\n?", re.MULTILINE)
 _RESTORE: Final = ROOT / "docs/howto/restore-a-backup.md"
 Service = Callable[[str], object]
-"""Starts, stops or restarts, as it is told."""
+"""Starts, stops or restarts a service."""
 
 
 def commands(page: Path, section: str) -> list[str]:
-    """Return the blocks of commands in the *section* of *page* that begins so."""
+    """Return the blocks of commands in the section of *page* whose title begins with *section*."""
     text = next(s for s in _SECTION.split(page.read_text()) if s.startswith(section))
     return _BLOCK.findall(text)
 
 
 def after_a_restore() -> list[str]:
-    """Return the blocks of the steps that follow once old databases are there again."""
+    """Return the blocks of the steps that follow the restore of databases."""
     text = _RESTORE.read_text()
     return [
         block for block in commands(_RESTORE, "Restore") if text.index(block) > text.index("**3. ")
@@ -37,17 +37,17 @@ def after_a_restore() -> list[str]:
 
 class Operator:
     """
-    Types what the page says, on the machine of *whole*.
+    Runs the commands of a page on the machine of *whole*.
 
     Args:
         whole: The system.
 
-        folder: Where it is typed.
+        folder: The working directory.
 
-        services: What `systemctl` does to a service of that name; to others, nothing: the test
-            starts and stops them.
+        services: The effect of `systemctl` on each service; it has none on other services, which
+            the test starts and stops.
 
-        places: What the page writes, and what stands for it here.
+        places: Replacements for paths and names that the page uses.
     """
 
     def __init__(
@@ -120,4 +120,4 @@ class Operator:
 
 
 def _leave(what: str) -> None:
-    """Do nothing: what starts and stops this service here is the test."""
+    """Do nothing, because the test starts and stops this service."""

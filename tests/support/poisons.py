@@ -1,4 +1,4 @@
-"""Faults to plant at one gateway: each is somebody's damage or malice, and nobody else's."""
+"""Faults to plant at one gateway, each of which must affect this gateway alone."""
 
 import contextlib
 import secrets
@@ -37,7 +37,7 @@ Poison = Callable[[Office, str, str], None]
 
 @contextlib.contextmanager
 def unchecked() -> Iterator[None]:
-    """Take decisions as a release did that did not look at gateways and leases."""
+    """Record decisions as an earlier version did, which did not check gateways and leases."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("trust.reconcile.reconciler.Reconciler.check_handle", lambda *_: None)
         patched.setattr(
@@ -78,7 +78,7 @@ def _damaged_policy(office: Office, agent: str, subject: str) -> None:
 
 
 def _policy(quantity: str, *, step: int = 1, bucket_bytes: int = 128) -> Poison:
-    """Have a person agree to a later version of a policy, signed, that no release here made."""
+    """Record a person's signed consent to a policy version that this release does not know."""
 
     def plant(office: Office, agent: str, subject: str) -> None:
         name = _other_purpose(office, agent, subject)
@@ -120,7 +120,7 @@ def _damaged_key(office: Office, agent: str, subject: str) -> None:
 
 
 def _crowded(office: Office, agent: str, _subject: str) -> None:
-    """Bind so many sensors that the lease takes more than the broker does."""
+    """Bind so many sensors that the lease exceeds the broker's packet size."""
     with unchecked():
         for person in range(28):
             bindings = [f"AA:00:00:00:{person:02X}:{n:02X}" for n in range(16)]
@@ -169,7 +169,7 @@ POISONS: Final[Mapping[str, tuple[Poison, Cause]]] = {
 
 
 def enrol_with(office: Office, lease_key: bytes) -> str:
-    """Register a gateway with a key that nobody looked at, as a release did before."""
+    """Register a gateway with an unchecked key, as an earlier version did."""
     agent = secrets.token_hex(8)
     with office.app.vault.transaction() as records:
         records.agents.add(agent, sealed=True, lease_key=lease_key)
@@ -177,13 +177,13 @@ def enrol_with(office: Office, lease_key: bytes) -> str:
 
 
 def want(office: Office, *agents: str) -> None:
-    """Have everything about *agents* worked out again."""
+    """Make trust reconcile *agents* again."""
     with office.app.vault.transaction() as records:
         records.leases.mark_stale(agents)
 
 
 def set_aside(office: Office) -> dict[str, set[str]]:
-    """Return the causes of what is set aside, by what they stand in the way of."""
+    """Return the causes of the units that are set aside, by the unit that they block."""
     found: dict[str, set[str]] = {}
     for stands_in, cause in office.vault.fetch("SELECT stands_in, cause FROM vault.set_aside"):
         found.setdefault(str(stands_in), set()).add(str(cause))

@@ -1,8 +1,8 @@
 """
-A pooler between a program and the server: it answers clients itself, and lends them sessions.
+A connection pooler between a program and the server: answers clients, and lends them sessions.
 
-It speaks as much of the protocol (https://www.postgresql.org/docs/current/protocol-message-formats)
-as is needed to hand whole messages on, and to see when a session is idle again.
+It implements as much of the protocol as it needs to forward whole messages and to see when a
+session is idle again (https://www.postgresql.org/docs/current/protocol-message-formats.html).
 """
 
 import asyncio
@@ -19,7 +19,7 @@ _SSL_REQUEST = 80877103
 _CANCEL_REQUEST = 80877102
 _GSS_REQUEST = 80877104
 _MADE_UP = 0x7FFF_0000
-"""As a pooler does, it tells each client a process of its own making."""
+"""The process id that the pooler tells its clients, which is not that of the server."""
 
 
 class Manners(msgspec.Struct, frozen=True):
@@ -27,12 +27,12 @@ class Manners(msgspec.Struct, frozen=True):
     How a pooler treats its clients.
 
     Args:
-        refuses: Whether it ends a connection that asks for settings when it starts; otherwise it
-            drops what is asked for.
+        refuses: Whether it closes a connection that sends settings at its start; otherwise it
+            ignores the settings.
 
-        shares: Whether a session is lent for one transaction; otherwise for the connection.
+        shares: Whether it lends a session for one transaction; otherwise for the connection.
 
-        newest_first: Whether the session that was given back last is lent first.
+        newest_first: Whether it lends the session first that was returned last.
     """
 
     refuses: bool = True
@@ -41,7 +41,7 @@ class Manners(msgspec.Struct, frozen=True):
 
 
 class _Lent:
-    """A session with the server, made by psycopg, whose socket is then ours."""
+    """A session with the server, made by psycopg, whose socket the pooler then uses."""
 
     def __init__(self, dsn: str) -> None:
         self._connection = psycopg.connect(dsn, autocommit=True, sslmode="disable")
@@ -62,11 +62,11 @@ class Pooler:
     Listens on a port of loopback while the context is open.
 
     Args:
-        dsn: Whom it is to the server.
+        dsn: Connection string of its sessions with the server.
 
         manners: How it treats its clients.
 
-        sessions: How many it holds.
+        sessions: Number of sessions with the server.
     """
 
     def __init__(self, dsn: str, manners: Manners, *, sessions: int = 3) -> None:
@@ -90,7 +90,7 @@ class Pooler:
             yield self
         finally:
             server.close()
-            # Its clients have gone: each of these ends by itself.
+            # The clients have disconnected, so that these tasks end by themselves.
             async with asyncio.timeout(10):
                 await asyncio.gather(*self._serving)
             for lent in self._all:
@@ -108,7 +108,7 @@ class Pooler:
             await writer.wait_closed()
 
     async def _greet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        """Take the start-up packet; tell whether the client is let in."""
+        """Read the start-up packet; return whether the client is accepted."""
         while True:
             (length,) = struct.unpack("!I", await reader.readexactly(4))
             packet = await reader.readexactly(length - 4)
@@ -161,7 +161,7 @@ class Pooler:
 
 
 async def _answer(lent: _Lent, writer: asyncio.StreamWriter) -> bytes:
-    """Hand on what the server says until it is ready; return the state of its transaction."""
+    """Forward the server's messages until ReadyForQuery; return its transaction status."""
     while True:
         kind, body = await _read(lent.reader)
         writer.write(_message(kind, body))

@@ -1,8 +1,8 @@
 """
-A disk that loses what was not synced: what a process did to its files, replayed up to any instant.
+Simulates power cuts: replays a process's system calls on files up to any moment.
 
-strace writes down every call; from that the files are built as they may lie on the disk after the
-power went: all that a sync had reached, and of what came later any part, in sectors, in any order.
+strace records the calls. The replay builds the files as they may be on the disk after a power cut:
+all data that were synced, and any part of later data, in sectors and in any order.
 """
 
 import random
@@ -24,7 +24,7 @@ _PATH = re.compile(r'^"([^"]*)"')
 
 
 class Write(msgspec.Struct, frozen=True):
-    """Bytes at a place in a file."""
+    """Bytes written at an offset of a file."""
 
     path: str
     offset: int
@@ -32,32 +32,32 @@ class Write(msgspec.Struct, frozen=True):
 
 
 class Truncate(msgspec.Struct, frozen=True):
-    """A file cut, or grown, to a size."""
+    """A file truncated or extended to a size."""
 
     path: str
     size: int
 
 
 class Sync(msgspec.Struct, frozen=True):
-    """What was done to a file before is durable."""
+    """All earlier changes of a file become durable."""
 
     path: str
 
 
 class Create(msgspec.Struct, frozen=True):
-    """A file that was not there before, maybe."""
+    """A file that is created if it does not exist."""
 
     path: str
 
 
 class Remove(msgspec.Struct, frozen=True):
-    """A file that is there no more, once its folder is synced."""
+    """A file that is removed for good when its folder is synced."""
 
     path: str
 
 
 class Say(msgspec.Struct, frozen=True):
-    """What the process said."""
+    """Output of the process."""
 
     data: bytes
 
@@ -66,7 +66,7 @@ Event = Write | Truncate | Sync | Create | Remove | Say
 
 
 def record(command: Sequence[str], log: Path, environ: dict[str, str]) -> None:
-    """Run *command* to its end, and write down in *log* what it does to files."""
+    """Run *command*, and record its system calls on files in *log*."""
     strace = [
         "strace",
         "-f",
@@ -83,7 +83,7 @@ def record(command: Sequence[str], log: Path, environ: dict[str, str]) -> None:
 
 
 def read(log: Path, folder: Path) -> list[Event]:
-    """Return what *log* tells of the files in *folder* and of standard output, in order."""
+    """Return the events of *log* about files in *folder* and standard output, in order."""
     events: list[Event] = []
     positions: dict[str, int] = {}
     for line in _whole_lines(log):
@@ -97,7 +97,7 @@ def read(log: Path, folder: Path) -> list[Event]:
 
 
 def _whole_lines(log: Path) -> list[str]:
-    """Return one line for each call, those that another thread interrupted put together."""
+    """Return one line for each system call; parts of an interrupted call are joined."""
     lines: list[str] = []
     begun: dict[str, str] = {}
     for line in log.read_text(encoding="ascii").splitlines():
@@ -151,20 +151,20 @@ def _write(arguments: str, written: int, positions: dict[str, int]) -> Event:
 
 
 class Disk:
-    """Files as they may lie on a disk."""
+    """The possible contents of a disk."""
 
     def __init__(self) -> None:
         self._durable: dict[str, bytearray] = {}
         self._pending: dict[str, list[Write | Truncate]] = {}
         self._new: set[str] = set()
-        """Created, and their folder not synced since: they may not be there."""
+        """Files created since their folder was synced last: they may be missing."""
         self._removed: set[str] = set()
-        """Removed, and the same: they may still be there."""
+        """Files removed since their folder was synced last: they may still exist."""
         self.said = b""
-        """All that the process had said."""
+        """The output of the process so far."""
 
     def do(self, event: Event) -> None:
-        """Let *event* happen."""
+        """Apply *event*."""
         match event:
             case Say(data):
                 self.said += data
@@ -188,7 +188,7 @@ class Disk:
                 self._pending.setdefault(path, []).append(event)
 
     def cut(self, folder: Path, rng: random.Random) -> None:
-        """Write into *folder* what may be left when the power goes now."""
+        """Write into *folder* one possible result of a power cut at this moment."""
         for path, durable in self._durable.items():
             name = Path(path).name
             if name.endswith("-shm") or (path in self._new | self._removed and rng.random() < 0.5):
@@ -197,7 +197,7 @@ class Disk:
             pending = self._pending.get(path, [])
             sectors = [part for waiting in pending for part in _sectors(waiting)]
             kept = [part for part in sectors if rng.random() < 0.5]
-            # Of two writes to one sector the later may reach the disk first, and stay.
+            # Of two writes to a sector, the later one may reach the disk first and remain.
             if rng.random() < 0.5:
                 rng.shuffle(kept)
             for part in kept:

@@ -1,4 +1,4 @@
-"""Settings as an operator, a dump or a tool may have left them at a database or a role."""
+"""Presets that an operator, a dump or a tool may have left for a database or a role."""
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,14 +33,14 @@ REPAIRED: Final[Mapping[str, str]] = {
     "idle_in_transaction_session_timeout": "1",
     "idle_session_timeout": "1",
 }
-"""Settings that a session is given as it needs them, whatever was preset."""
+"""Presets that a session overrides."""
 REFUSED: Final[Mapping[str, str]] = {
     "session_replication_role": "replica",
     "plpgsql.variable_conflict": "use_column",
     "timescaledb.restoring": "on",
     "timescaledb.disable_load": "on",
 }
-"""Settings that only a superuser may set: a session that finds them is not used."""
+"""Presets that only a superuser may change: a session with one of them is refused."""
 SCOPES: Final = ("database", "role", "role in database")
 
 
@@ -70,7 +70,7 @@ def preset(
 
 
 def _value(name: str, value: str) -> sql.Composable:
-    # A list's items are quoted each; as one literal they would be one schema of that name.
+    # Items of a list are quoted separately; one literal would name a single schema.
     items = value.split(", ") if name == "search_path" else [value]
     return sql.SQL(", ").join(map(sql.Literal, items))
 

@@ -1,8 +1,8 @@
 """
 An agent on a machine without a clock of its own: `FOLDER` and the arguments of the agent.
 
-In the folder lie the id of the boot (`boot`), how far the machine's clock is off, in ms (`off`),
-and the marker that somebody has set it (`synchronised`). This boot began when the process did.
+The folder holds the id of the boot (`boot`), the error of the machine's clock in ms (`off`), and a
+marker that the clock has been set (`synchronised`). The boot began when this process started.
 """
 
 import sys
@@ -14,7 +14,7 @@ from edge_agent.sources import clock
 
 
 class Timepieces:
-    """What `edge_agent.sources.clock` asks for the time, as this machine would answer."""
+    """The clocks that `edge_agent.sources.clock` reads, as this machine would show them."""
 
     CLOCK_BOOTTIME = time.CLOCK_BOOTTIME
     monotonic = time.monotonic
@@ -24,11 +24,11 @@ class Timepieces:
         self._began = time.monotonic()
 
     def time_ns(self) -> int:
-        """Return what the machine's clock shows."""
+        """Return the time of the system clock."""
         return time.time_ns() + int(self._off.read_text()) * 1_000_000
 
     def clock_gettime(self, _: int) -> float:
-        """Return the seconds of this boot."""
+        """Return the time since the boot, s."""
         return 5.0 + time.monotonic() - self._began
 
 

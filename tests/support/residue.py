@@ -1,4 +1,4 @@
-"""Looks for what should be gone in the raw files of a database server."""
+"""Searches the raw files of a database server for erased data."""
 
 import mmap
 import struct
@@ -12,12 +12,12 @@ from tests.fixtures.database import Database
 from tests.fixtures.vault import Office
 
 _LEFT_OUT = {"pg_wal"}
-"""What a certificate says remains for a time."""
+"""Files in which erased data remain for a time, as the certificate of erasure says."""
 _ENOUGH = 12
 
 
 def names_of(office: Office, subject: str) -> dict[str, bytes]:
-    """Return every pseudonym and handle of *subject*, raw, as the databases hold them."""
+    """Return all pseudonyms and handles of *subject* as raw bytes."""
     handles = [
         bytes.fromhex(str(handle))
         for (handle,) in office.vault.fetch(
@@ -37,7 +37,7 @@ def names_of(office: Office, subject: str) -> dict[str, bytes]:
 
 
 def rows_of(database: Database, series: Iterable[int]) -> dict[str, bytes]:
-    """Return pieces of *series*' rows and aggregates, as they stand in a file."""
+    """Return parts of the rows and aggregates of *series* as they are stored in files."""
     wanted = list(series)
     found = {}
     for n, (number, value) in enumerate(
@@ -52,20 +52,20 @@ def rows_of(database: Database, series: Iterable[int]) -> dict[str, bytes]:
             f"SELECT DISTINCT total FROM vv.aggregates_{width} WHERE series_id = ANY(%s)",  # noqa: S608
             wanted,
         )
-        # A whole number is mostly zero bytes, and those are everywhere.
+        # A whole number has mostly zero bytes, which occur everywhere.
         telling = [float(str(t)) for (t,) in totals if float(str(t)) % 1][:_ENOUGH]
         found |= {f"total {width} {n}": struct.pack("<d", t) for n, t in enumerate(telling)}
     return found
 
 
 def checkpoint(server: Postgres) -> None:
-    """Have *server* write everything to its files, and drop the files of dropped tables."""
+    """Make *server* write all data to its files, and delete the files of dropped tables."""
     with psycopg.connect(server.dsn(), autocommit=True) as connection:
         connection.execute("CHECKPOINT")
 
 
 def found_in(folders: Iterable[Path], needles: Mapping[str, bytes]) -> dict[str, list[str]]:
-    """Return, for each needle that is in a file of *folders*, raw or as hex, which files."""
+    """Return the files of *folders* that hold each needle, as raw bytes or hexadecimal."""
     found: dict[str, list[str]] = {}
     for path in (path for folder in folders for path in _files(folder)):
         for name in _needles_in(path, needles):
@@ -86,5 +86,5 @@ def _needles_in(path: Path, needles: Mapping[str, bytes]) -> Iterator[str]:
                 if data.find(needle) >= 0 or data.find(needle.hex().encode()) >= 0:
                     yield name
     except (FileNotFoundError, ValueError):
-        # Gone since it was listed, or empty.
+        # The file is empty, or was deleted after it was listed.
         return

@@ -1,4 +1,4 @@
-"""What trust would write into the telemetry database, written straight through SQL."""
+"""Writes permissions into the telemetry database with SQL, in place of trust."""
 
 import datetime as dt
 from collections.abc import Iterator
@@ -14,19 +14,19 @@ from wire.policy import Rule
 from wire.quantities import Code
 
 LEASE_KEY = X25519PrivateKey.from_private_bytes(bytes(range(64, 96)))
-"""Of every agent that is sown, unless told otherwise."""
+"""Default for all seeded agents."""
 
 
 class Seed(msgspec.Struct, frozen=True):
     """
-    One agent with one handle and one permission per rule.
+    An agent with one handle, and a permission for each rule.
 
     Args:
-        agent: The agent.
+        agent: Id of the agent.
 
-        handle: The handle.
+        handle: Handle of the person at the agent, 16 bytes.
 
-        pseudonym: Whose series it is.
+        pseudonym: Pseudonym of the series.
     """
 
     agent: str = "0123456789abcdef"
@@ -44,7 +44,7 @@ class Seed(msgspec.Struct, frozen=True):
 
 @contextmanager
 def change(database: Database) -> Iterator[tuple[Connection, int]]:
-    """Open a transaction as trust does; yield it with its epoch; commit."""
+    """Yield a transaction as trust opens it, and its epoch; commit at the end."""
     with psycopg.connect(database.dsn("vv_trust")) as connection:
         row = connection.execute("SELECT vv.change_permissions()").fetchone()
         assert row is not None
@@ -52,7 +52,7 @@ def change(database: Database) -> Iterator[tuple[Connection, int]]:
 
 
 def sow(database: Database, *seeds: Seed) -> int:
-    """Write *seeds*, all in one transaction; return its epoch."""
+    """Write *seeds* in one transaction; return its epoch."""
     with change(database) as (connection, epoch):
         for seed in seeds:
             _sow_one(connection, epoch, seed)
@@ -95,7 +95,7 @@ def _sow_one(connection: Connection, epoch: int, seed: Seed) -> None:
 
 
 def withdraw(database: Database, handle: bytes) -> None:
-    """Withdraw every permission of *handle*."""
+    """Withdraw all permissions of *handle*."""
     with change(database) as (connection, epoch):
         connection.execute(
             "UPDATE vv.permissions SET withdrawn_at = clock_timestamp(), changed_epoch = %s"

@@ -1,4 +1,4 @@
-"""Database servers that keep an archive, are copied while they run, go back in time, or follow."""
+"""Database servers with an archive, base backups, point-in-time recovery, and standbys."""
 
 import datetime as dt
 import os
@@ -22,7 +22,7 @@ _ARCHIVE: Final = {
 
 
 def run(server: Postgres, program: str, *arguments: str) -> str:
-    """Run one of the server's *programs*, as the user whose files they are; return its words."""
+    """Run one of the server's *programs* as the owner of its files; return the output."""
     assert server.programs is not None
     user = server.folder.stat().st_uid if os.geteuid() == 0 else None
     done = subprocess.run(
@@ -36,7 +36,7 @@ def run(server: Postgres, program: str, *arguments: str) -> str:
 
 
 def own(path: Path, server: Postgres) -> Path:
-    """Make folder *path*, if need be, and give it to the user that *server* runs as."""
+    """Create the folder *path* if it is missing, owned by the user of *server*."""
     path.mkdir(exist_ok=True)
     shutil.chown(path, user=server.folder.stat().st_uid)
     return path
@@ -50,7 +50,7 @@ def ask(server: Postgres, query: str, *arguments: object) -> object:
 
 
 def alter(server: Postgres, **settings: str) -> None:
-    """Set *settings* for good, from the next start or reload on."""
+    """Write *settings* into the configuration; they apply from the next start or reload on."""
     with psycopg.connect(server.dsn(), autocommit=True) as connection:
         for name, value in settings.items():
             quoted = value.replace("'", "''")
@@ -59,7 +59,7 @@ def alter(server: Postgres, **settings: str) -> None:
 
 
 def keep_archive(server: Postgres, archive: Path) -> None:
-    """Have *server* archive its log into *archive* from now on; restarts it."""
+    """Make *server* archive its WAL into *archive* from now on, with a restart."""
     own(archive, server)
     alter(server, **{name: value.format(archive=archive) for name, value in _ARCHIVE.items()})
     server.stop()
@@ -67,7 +67,7 @@ def keep_archive(server: Postgres, archive: Path) -> None:
 
 
 def copy(server: Postgres, folder: Path, *more: str) -> Postgres:
-    """Return a server in *folder*, not started, with a copy of what *server* has now."""
+    """Return a server in *folder*, not started, with a base backup of *server*."""
     own(folder, server)
     where = ("--host", "127.0.0.1", "--port", str(server.port), "--username", "postgres")
     run(server, "pg_basebackup", *where, "--checkpoint", "fast", "--pgdata",
@@ -76,7 +76,7 @@ def copy(server: Postgres, folder: Path, *more: str) -> Postgres:
 
 
 def recover(server: Postgres, archive: Path, moment: dt.datetime) -> None:
-    """Start *server*, a copy, as it was at *moment*; return once it may be written to."""
+    """Recover *server*, a copy, to *moment*; return when it accepts writes."""
     settings = server.data / "postgresql.auto.conf"
     with settings.open("a") as file:
         file.write(
@@ -91,13 +91,13 @@ def recover(server: Postgres, archive: Path, moment: dt.datetime) -> None:
 
 
 def promote(server: Postgres) -> None:
-    """Make a standby the server that is written to."""
+    """Promote a standby to the primary."""
     assert ask(server, "SELECT pg_promote()") is True
     wait_until_writable(server)
 
 
 def archived(server: Postgres) -> None:
-    """Return once everything written so far is in the archive."""
+    """Wait until all WAL written so far is in the archive."""
     segment = ask(server, "SELECT pg_walfile_name(pg_switch_wal())")
     deadline = time.monotonic() + 60
     while str(ask(server, "SELECT last_archived_wal FROM pg_stat_archiver")) < str(segment):
@@ -106,7 +106,7 @@ def archived(server: Postgres) -> None:
 
 
 def caught_up(server: Postgres) -> None:
-    """Return once a standby of *server* has all that was written so far."""
+    """Wait until a standby of *server* has replayed all WAL written so far."""
     here = ask(server, "SELECT pg_current_wal_flush_lsn()::text")
     deadline = time.monotonic() + 60
     while not ask(server, _HAS_REPLAYED, here):
@@ -115,7 +115,7 @@ def caught_up(server: Postgres) -> None:
 
 
 def wait_until_writable(server: Postgres) -> None:
-    """Return once *server* is no copy any more."""
+    """Wait until *server* has left recovery."""
     deadline = time.monotonic() + 60
     while ask(server, "SELECT pg_is_in_recovery()"):
         assert time.monotonic() < deadline, "it stays a copy"
@@ -123,7 +123,7 @@ def wait_until_writable(server: Postgres) -> None:
 
 
 def until(server: Postgres, query: str) -> None:
-    """Return once *query* says true."""
+    """Wait until *query* returns true."""
     deadline = time.monotonic() + 60
     while ask(server, query) is not True:
         assert time.monotonic() < deadline, query

@@ -19,7 +19,7 @@ _SENSOR = "C0:FF:EE:00:00:01"
 
 
 async def write(folder: Path, appends: int) -> None:
-    """Append numbered envelopes, and say each number once it is kept."""
+    """Append numbered envelopes, and print each number after it is durable."""
     spool = await SqliteSpool.open(
         folder, Tags(KEY), new_spool_id=SPOOL_ID, bounds=SpoolLimits(500)
     )

@@ -1,4 +1,4 @@
-"""Many straps at one gateway, each of which tells when it is listened to, and when no more."""
+"""Many chest straps at one gateway, which note when the agent listens to them."""
 
 import json
 import select
@@ -28,12 +28,12 @@ FROM vv.permissions p WHERE p.handle = decode(%s, 'hex')
 
 class Straps:
     """
-    Sensors of one gateway that measure as long as they are listened to.
+    Sensors of one gateway that measure while the agent listens to them.
 
     Args:
-        path: The socket on which the agent waits for them.
+        path: The socket on which the agent accepts them.
 
-        addresses: Theirs.
+        addresses: Bluetooth addresses of the sensors.
     """
 
     def __init__(self, path: Path, addresses: Sequence[str]) -> None:
@@ -43,9 +43,9 @@ class Straps:
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._records = dict.fromkeys(addresses, 0)
         self.last_sample_at: dict[str, float] = {}
-        """When each handed over its last, in seconds since 1970."""
+        """Time of each sensor's last sample, s since 1970."""
         self.heard: frozenset[str] = frozenset()
-        """Those that are listened to now."""
+        """The sensors to which the agent listens now."""
 
     def __enter__(self) -> "Straps":
         self._thread.start()
@@ -108,7 +108,7 @@ def accept(
 
 
 def load_policy(shell: TrustShell, policy: Path) -> None:
-    """Load a policy where people are: with the approvals of two new officers."""
+    """Load a policy with the approvals of two new officers, as it needs when people exist."""
     for name in ("first", "second"):
         key = policy.with_name(f"{policy.stem}-{name}.key")
         make_key(key)
@@ -121,12 +121,12 @@ def load_policy(shell: TrustShell, policy: Path) -> None:
 
 class Ward:
     """
-    People with a strap each at one gateway, who agree and withdraw in turn.
+    People with a strap each at one gateway, who consent and withdraw in turn.
 
     Args:
-        system: The system, which runs.
+        system: The running system.
 
-        people: How many.
+        people: Number of people.
     """
 
     def __init__(self, system: System, shell: TrustShell, *, people: int) -> None:
@@ -141,12 +141,12 @@ class Ward:
         }
         self.straps = Straps(self.gateway.sensors, list(self._people))
         self.agent_s: list[float] = []
-        """From each COMMIT to the last sample taken."""
+        """Time from each COMMIT to the last sample taken, s."""
         self.ingest_s: list[float] = []
-        """From each COMMIT to the last row committed: below 0, as none comes after."""
+        """Time from each COMMIT to the last row committed, s; negative, as no row follows."""
 
     def round(self) -> None:
-        """Let everybody agree, and withdraw one after the other."""
+        """Let all people consent, and then withdraw one after the other."""
         handles = {
             address: accept(self._shell, subject, self.gateway, address)
             for address, subject in self._people.items()
@@ -166,7 +166,7 @@ class Ward:
             assert stored_at <= withdrawn_at, f"a row after the COMMIT: {address}"
 
     def _commits(self, handle: str) -> tuple[float, float]:
-        """Return when the permission was last written, and the last row under it; 0 for none."""
+        """Return the times of the permission's last change and of its last row; 0 for none."""
         admin = self._system.databases.admin("telemetry")
         with psycopg.connect(admin, autocommit=True) as connection:
             row = connection.execute(_COMMITS.encode(), [handle]).fetchone()

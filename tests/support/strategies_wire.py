@@ -1,4 +1,4 @@
-"""Hypothesis strategies for what crosses the wire."""
+"""Hypothesis strategies for messages of the wire format."""
 
 from hypothesis import strategies as st
 
@@ -15,14 +15,14 @@ codes = st.sampled_from([int(q.code) for q in all_quantities()])
 values = st.one_of(
     st.just(MISSING),
     st.integers(-0x7FFF, 0x7FFF),
-    # Near one another, as they are in life, so that narrow blocks occur.
+    # Close to each other, as in practice, so that narrow blocks occur.
     st.integers(60, 90),
 )
 
 
 @st.composite
 def runs(draw: st.DrawFn) -> tuple[int, list[int], list[int], list[int] | None]:
-    """Draw what `pack_block` takes: a quantity, times, values and flags."""
+    """Draw arguments for `pack_block`: a quantity, times, values and flags."""
     count = draw(st.integers(1, 12))
     start = draw(starts)
     if draw(st.booleans()):

@@ -1,4 +1,4 @@
-"""An attacker's dictionary: every address of a vendor, hashed as people do, against a dump."""
+"""An attacker's dictionary: common hashes of all addresses of a vendor, compared with a dump."""
 
 import hashlib
 import re
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 BYTES: Final = 8
-"""So much of a token is compared: by chance no two of them agree in that."""
+"""Number of leading bytes that are compared; no two tokens agree in them by chance."""
 
 HASHES: Final[Mapping[str, Callable[[bytes], Any]]] = {
     "sha256": hashlib.sha256,
@@ -17,7 +17,7 @@ HASHES: Final[Mapping[str, Callable[[bytes], Any]]] = {
 
 
 def of(dumped: bytes, stored: bytes) -> set[bytes]:
-    """Return the beginning of everything that could be a token: hex in a dump, raw in a file."""
+    """Return the leading bytes of all possible tokens: hexadecimal in a dump, raw in a file."""
     found = {stored[n : n + BYTES] for n in range(len(stored) - BYTES + 1)}
     for word in re.findall(rb"[0-9a-fA-F]{16,}", dumped):
         found.add(bytes.fromhex(word[: 2 * BYTES].decode()))
@@ -25,7 +25,7 @@ def of(dumped: bytes, stored: bytes) -> set[bytes]:
 
 
 def matches(known: set[bytes], address: str, *, bits: int, hashes: Iterable[str] = HASHES) -> int:
-    """Return how many hashes of *address*, and of its vendor's others, are in *known*."""
+    """Return the number of hashes of *address* and its vendor's other addresses in *known*."""
     found = 0
     for hash_of in (HASHES[name] for name in hashes):
         for form in _forms(address, bits):
@@ -35,7 +35,7 @@ def matches(known: set[bytes], address: str, *, bits: int, hashes: Iterable[str]
 
 
 def _forms(address: str, bits: int) -> Iterator[bytes]:
-    """Yield the addresses that share all but the last *bits*, raw and as text."""
+    """Yield all addresses that differ only in the last *bits*, as bytes and as text."""
     raw = int(address.replace(":", ""), 16)
     first = raw >> bits << bits
     for number in range(first, first + (1 << bits)):
