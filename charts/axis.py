@@ -11,7 +11,7 @@ from typing import Protocol
 
 
 class Axis(Protocol):
-    """The values between two ends."""
+    """Values between two ends, with a place for each and labels for some."""
 
     def share(self, value: float) -> float:
         """Return the place of *value*: 0 at the low end, 1 at the high end."""

@@ -21,7 +21,7 @@ class Steady(msgspec.Struct, frozen=True):
 
     @property
     def rate(self) -> float:
-        """Units a second."""
+        """The rate, in units a second."""
         return self.units / (self.last_s - self.first_s)
 
 

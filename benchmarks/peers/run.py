@@ -82,7 +82,7 @@ class Peer:
     def _run_telegraf(self) -> None:
         world = self._world
         program = telegraf()
-        assert program is not None  # noqa: S101 - whoever makes the peer has looked
+        assert program is not None  # noqa: S101 - checked before the peer is made
         child = Child(
             "telegraf",
             [program, "--config", str(CONFIGURATION)],

@@ -96,7 +96,7 @@ class Link(asyncio.Protocol):
             self.on_acknowledged(acknowledged)
 
     def write(self, data: bytes) -> None:
-        """Send *data*."""
+        """Send *data*, the bytes of whole packets."""
         if self.transport is not None:
             self.transport.write(data)
 

@@ -187,7 +187,7 @@ _RADIO: Final = Row(
             empty="no attempts lately",
         ),
         Panel(
-            title="Values that are none, by reason",
+            title="Values that cannot be decoded, by reason",
             text="Values of sensors that cannot be decoded. A rise after an update of a sensor"
             " should be reported as a quirk.",
             unit="ops",

@@ -23,14 +23,14 @@ _AFTER_COMMIT = """
 WITH gone AS (
     SELECT DISTINCT series_id, pg_xact_commit_timestamp(xmin) AS committed_at
     FROM vv.permissions WHERE withdrawn_at < 'infinity'
-), hers AS (
+), theirs AS (
     SELECT pg_xact_commit_timestamp(o.xmin) AS row_at, gone.committed_at
     FROM vv.observations o JOIN gone USING (series_id)
 )
 SELECT count(*) FILTER (WHERE row_at > committed_at),
        max(committed_at) - max(row_at) FILTER (WHERE row_at <= committed_at),
        max(committed_at)
-FROM hers
+FROM theirs
 """
 # Without commit timestamps, the person's rows are counted right after the COMMIT and at the end.
 _HERS = """

@@ -20,12 +20,12 @@ class FleetError(SimulatorError):
 class ScenarioError(FleetError):
     """A scenario file is not valid; the error names the line, the problem and the remedy."""
 
-    def __init__(self, *, line: int | None, problem: str, mend: str) -> None:
+    def __init__(self, *, line: int | None, problem: str, remedy: str) -> None:
         where = "" if line is None else f"line {line}: "
-        super().__init__(f"{where}{problem}. {mend}")
+        super().__init__(f"{where}{problem}. {remedy}")
         self.line = line
         self.problem = problem
-        self.mend = mend
+        self.remedy = remedy
 
 
 class LimitError(FleetError):

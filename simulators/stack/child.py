@@ -129,7 +129,7 @@ class Child:
         Return as soon as *ready* returns true.
 
         Raises:
-            DidNotStart: It ended first, or *timeout_s* passed. It runs no more.
+            DidNotStart: It ended first, or *timeout_s* passed; it does not run any more.
         """
         deadline = time.monotonic() + timeout_s
         is_waited_for = False
@@ -147,7 +147,7 @@ class Child:
 
     def check(self) -> None:
         """
-        Return if it runs.
+        Check that it runs.
 
         Raises:
             HasEnded: It does not.

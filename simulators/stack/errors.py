@@ -17,8 +17,8 @@ class StackError(Exception):
 class NotInstalled(StackError):
     """A program is not installed on this machine."""
 
-    def __init__(self, program: str, mend: str) -> None:
-        super().__init__(f"{program} is not installed. {mend}")
+    def __init__(self, program: str, remedy: str) -> None:
+        super().__init__(f"{program} is not installed. {remedy}")
 
 
 class DidNotStart(StackError):

@@ -72,7 +72,7 @@ class Relay:
     Relays connections on `port` to a server on loopback.
 
     Use as a context manager. A direction that is held keeps its bytes until it is released, as a
-    stalled network does; nobody is told.
+    stalled network does; neither end is told.
 
     Args:
         upstream_port: The server.

@@ -88,9 +88,9 @@ class System:
         self._lease_ttl_s = 0.0
         broker.port = broker.port or free_port()
         self.broker_ports: dict[str, int] = {}
-        """Where `ingest`, `trust` or an `agent` finds the broker, if not at its own port."""
+        """The port at which `ingest`, `trust` or an `agent` finds the broker, if not its own."""
         self.code: dict[str, Path] = {}
-        """Where the code of `ingest`, `trust` or `agent` lies, if it is of another version."""
+        """The folder of the code of `ingest`, `trust` or `agent`, if it is of another version."""
 
     @property
     def pki(self) -> Path:
@@ -112,9 +112,9 @@ class System:
         Make keys, certificates, databases and settings; start the broker.
 
         Args:
-            ingest: Settings of ingest beyond the usual.
+            ingest: Settings of ingest besides the default ones.
 
-            lease_ttl_s: How long a lease lasts.
+            lease_ttl_s: The length of a lease, in seconds.
 
         Raises:
             StackError: A step failed.
@@ -149,7 +149,7 @@ class System:
         """
         done = subprocess.run(
             [*_VITALVEIL, *arguments], capture_output=True, text=True, check=False, cwd=_ROOT,
-            # Ctrl-C at a terminal is for us, and we end it.
+            # Ctrl-C at a terminal is for this process, which then ends the command.
             start_new_session=True,
         )  # fmt: skip
         if done.returncode != 0:
@@ -210,7 +210,8 @@ class System:
         Return a shell for many commands of trust.
 
         Args:
-            publishes: Whether it takes leases to the broker; else trust's daemon does, later.
+            publishes: Whether it publishes leases itself; otherwise the daemon of trust does,
+                later.
         """
         name = "trust.toml"
         if not publishes:
@@ -220,7 +221,7 @@ class System:
         return TrustShell(self.folder / name, log=self.folder / "trust-shell.log")
 
     def enrol(self, shell: TrustShell, *, agent: Table | None = None) -> LocalAgent:
-        """Enrol one more agent and write its settings; *agent* adds to the usual ones."""
+        """Enrol an agent and write its settings; *agent* adds to the default ones."""
         folder = self.folder / "agents" / str(len(self.gateways) + 1)
         folder.mkdir(parents=True)
         reply: dict[str, Any] = shell.run(
@@ -284,7 +285,7 @@ class System:
 
     def check(self) -> None:
         """
-        Return if all that was started runs.
+        Check that everything that was started still runs.
 
         Raises:
             HasEnded: One of them ended by itself.
@@ -301,7 +302,7 @@ class System:
                 child.check()
 
     def stop_agents(self) -> None:
-        """Stop the agents, each keeping in its spool what is not settled."""
+        """Stop the agents; each keeps its envelopes without a receipt in its spool."""
         children = [gateway.child for gateway in self.gateways if gateway.child is not None]
         for child in children:
             child.send(Signals.SIGTERM)
@@ -309,7 +310,7 @@ class System:
             child.stop()
 
     def close(self) -> None:
-        """Stop everything."""
+        """Stop all parts."""
         self.stop_agents()
         for child in (self.ingest, self.trust):
             if child is not None:
@@ -329,7 +330,8 @@ def system(*, dsn: str | None = None, programs: Path | None = None) -> Iterator[
         programs: Folder of another PostgreSQL's programs.
     """
     folder = Path(tempfile.mkdtemp(prefix="vitalveil-"))
-    # PostgreSQL, when this process is root, runs as another user and must pass through.
+    # If this process is root, PostgreSQL runs as another user and must be able to enter the
+    # folder.
     folder.chmod(0o711 if os.geteuid() == 0 else 0o700)
     server = None if dsn is not None else Postgres(folder / "postgres", programs=programs)
     broker_folder = folder / "broker"
@@ -351,7 +353,7 @@ def system(*, dsn: str | None = None, programs: Path | None = None) -> Iterator[
 
 @contextlib.contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Let a second Ctrl-C not leave half of it behind."""
+    """Ignore a second Ctrl-C during the teardown, which would leave parts running."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -40,7 +40,7 @@ class LinkOwner(Protocol):
         ...
 
     def received(self, topic: str, payload: bytes) -> None:
-        """Take a message."""
+        """Take a message: its topic and its payload."""
         ...
 
     def acknowledged(self, packet_id: int, *, is_refused: bool) -> None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 _SUB: Final = 7
 """Bits of a value that are kept, besides the leading one."""
 _MAX_US: Final = (1 << 42) - 1
-"""Fifty days."""
+"""The greatest value that is kept apart: fifty days, in µs."""
 QUANTILES: Final = (0.5, 0.9, 0.99, 0.999)
 
 
@@ -32,7 +32,7 @@ def highest_of(bucket: int) -> int:
 
 
 class Histogram:
-    """Counts of times."""
+    """Counts of times, in buckets of microseconds."""
 
     def __init__(self, counts: Mapping[int, int] | None = None) -> None:
         self._counts: dict[int, int] = dict(counts or {})

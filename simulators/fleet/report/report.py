@@ -38,7 +38,7 @@ class UsageSample(msgspec.Struct, frozen=True):
     waiting: int
     rss_mb: dict[str, float]
     cpu: dict[str, float]
-    """Share of one core, by program."""
+    """Use of processors by program; 1 is one core."""
 
 
 class Generator(msgspec.Struct, frozen=True):

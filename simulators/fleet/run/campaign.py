@@ -171,11 +171,11 @@ class Campaign:
         leaving = asyncio.create_task(self._withdrawals.run(self._starts_at), name="withdrawals")
         beside = [leaving]
         if relay is not None:
-            weather = NetworkConditions(self._scenario, relay)
-            beside.append(asyncio.create_task(weather.play(self._starts_at), name="weather"))
-        if self._scenario.has_standstill:
-            still = IngestPause(self._scenario, self._site.pids.get("ingest", []), note=self._note)
-            beside.append(asyncio.create_task(still.play(self._starts_at), name="standstill"))
+            conditions = NetworkConditions(self._scenario, relay)
+            beside.append(asyncio.create_task(conditions.play(self._starts_at), name="network"))
+        if self._scenario.has_ingest_pause:
+            pause = IngestPause(self._scenario, self._site.pids.get("ingest", []), note=self._note)
+            beside.append(asyncio.create_task(pause.play(self._starts_at), name="pause"))
         try:
             await self._watch(pool)
             await self._withdrawals.finish(leaving, patience_s=self._scenario.settle_s)

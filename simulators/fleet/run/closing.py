@@ -25,7 +25,7 @@ class Seen(msgspec.Struct, frozen=True):
 
     began_at: float
     starts_at: float
-    """When the first phase began."""
+    """When the first phase began, in seconds since 1970."""
     ramp_s: float
     settle_s: float
     connected: int
@@ -130,8 +130,8 @@ def _ask(
     except UnansweredError as exc:
         notes.append(str(exc))
         nothing = np.zeros(0, np.int64)
-        nobody = Settled(nothing, nothing, nothing, nothing, np.zeros(0), is_exact=False)
-        return bookkeeping.join(found, nobody), None, None
+        unknown = Settled(nothing, nothing, nothing, nothing, np.zeros(0), is_exact=False)
+        return bookkeeping.join(found, unknown), None, None
     return bookkeeping.join(found, settled), rows, late
 
 

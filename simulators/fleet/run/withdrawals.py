@@ -42,7 +42,7 @@ class Withdrawals:
     async def run(self, starts_at: float) -> None:
         """Withdraw all of them; the first phase begins at *starts_at*."""
         if self._due and not self._site.shells:
-            self._note("nobody withdrew, because no trust was named")
+            self._note("no consent was withdrawn, because no trust was named")
             return
         free: asyncio.Queue[TrustShell] = asyncio.Queue()
         for shell in self._site.shells:

@@ -40,7 +40,7 @@ _FORM: Final = re.compile(
 
 
 class Limit(msgspec.Struct, frozen=True):
-    """One comparison."""
+    """A figure of a report, compared with a bound."""
 
     text: str
     figure: str

@@ -23,7 +23,7 @@ Floats = NDArray[np.float64]
 
 
 class Act(enum.IntEnum):
-    """What a gateway does."""
+    """What a gateway does, or what happens to its connection."""
 
     SEND = 0
     SEND_TWICE = 1

@@ -23,9 +23,9 @@ MAX_SEED: Final = (1 << 63) - 1
 _WORN: Final = ("heart_rate", "glucose_interstitial")
 
 
-def _refuse(key: str, problem: str, mend: str) -> ValueError:
+def _refuse(key: str, problem: str, remedy: str) -> ValueError:
     """Return an error that names *key*, so that its line can be found."""
-    return ValueError(f"{key}: {problem}. {mend}")
+    return ValueError(f"{key}: {problem}. {remedy}")
 
 
 def _check_share(key: str, value: float) -> None:
@@ -200,8 +200,8 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             try:
                 limit = limits.parse(text)
             except LimitError as exc:
-                problem, _, mend = str(exc).partition(". ")
-                raise _refuse(f"limits[{number}]", problem, mend) from None
+                problem, _, remedy = str(exc).partition(". ")
+                raise _refuse(f"limits[{number}]", problem, remedy) from None
             if limit.phase is not None and limit.phase not in names:
                 raise _refuse(f"limits[{number}]", "there is no such phase", "Name one of them")
 
@@ -216,7 +216,7 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return any(phase.network != Network() for phase in self.phases)
 
     @property
-    def has_standstill(self) -> bool:
+    def has_ingest_pause(self) -> bool:
         """Whether ingest is stopped in a phase."""
         return any(phase.ingest_stopped for phase in self.phases)
 

@@ -18,7 +18,7 @@ _MAX_CHARACTERS: Final = 262_144
 _UNKNOWN: Final = re.compile(r"Object contains unknown field `(.+)`")
 _MISSING: Final = re.compile(r"Object missing required field `(.+)`")
 _AT: Final = re.compile(r"(?P<text>.*?)(?: - at `(?P<path>[^`]+)`)?", re.DOTALL)
-_OURS: Final = re.compile(r"(?P<key>[\w.\[\]]+): (?P<problem>.+?)\. (?P<mend>.+)", re.DOTALL)
+_OURS: Final = re.compile(r"(?P<key>[\w.\[\]]+): (?P<problem>.+?)\. (?P<remedy>.+)", re.DOTALL)
 
 
 def ready_names() -> list[str]:
@@ -40,7 +40,7 @@ def load(name: str) -> Scenario:
         raise ScenarioError(
             line=None,
             problem=f"the scenario cannot be read ({type(exc).__name__})",
-            mend=f"Name a file, or one of {', '.join(ready_names())}",
+            remedy=f"Name a file, or one of {', '.join(ready_names())}",
         ) from None
     return parse(text)
 
@@ -53,14 +53,18 @@ def parse(text: str) -> Scenario:
         ScenarioError: The text is not a valid scenario.
     """
     if len(text) > _MAX_CHARACTERS:
-        raise ScenarioError(line=None, problem="it is too long", mend="Shorten it")
+        raise ScenarioError(line=None, problem="the file is too long", remedy="Shorten it")
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as exc:
         line = None if exc.problem_mark is None else exc.problem_mark.line + 1
-        raise ScenarioError(line=line, problem="not YAML", mend="Mend that line") from None
+        raise ScenarioError(
+            line=line, problem="the text is not YAML", remedy="Correct that line"
+        ) from None
     except (yaml.YAMLError, RecursionError, ValueError):
-        raise ScenarioError(line=None, problem="not YAML", mend="Start from a ready one") from None
+        raise ScenarioError(
+            line=None, problem="the text is not YAML", remedy="Start from a ready one"
+        ) from None
     reader = _Reader()
     plain = reader.read(node, "$", 0)
     try:
@@ -79,7 +83,7 @@ class _Reader:
     def read(self, node: yaml.Node | None, path: str, depth: int) -> Any:
         if node is None or depth > 8:
             raise ScenarioError(line=None, problem="the file is empty, or nested too deep",
-                                mend="Start from a ready one")  # fmt: skip
+                                remedy="Start from a ready one")  # fmt: skip
         self.lines[path] = node.start_mark.line + 1
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path, depth)
@@ -92,7 +96,7 @@ class _Reader:
             return self._constructor.construct_object(node)
         except (yaml.YAMLError, ValueError):
             raise ScenarioError(line=self.lines[path], problem="not a plain value",
-                                mend="Write a number or text") from None  # fmt: skip
+                                remedy="Write a number or text") from None  # fmt: skip
 
     def _mapping(self, node: yaml.MappingNode, path: str, depth: int) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -101,7 +105,7 @@ class _Reader:
             line = key_node.start_mark.line + 1
             if key in found:
                 raise ScenarioError(line=line, problem=f"{key} is there twice",
-                                    mend="Keep one of them")  # fmt: skip
+                                    remedy="Keep one of them")  # fmt: skip
             found[key] = self.read(value_node, f"{path}.{key}", depth + 1)
             self.lines[f"{path}.{key}"] = line
         return found
@@ -114,17 +118,17 @@ def _explained(message: str, lines: dict[str, int]) -> ScenarioError:
     if ours := _OURS.fullmatch(text):
         line = _line_of(f"{path}.{ours['key']}", lines)
         return ScenarioError(
-            line=line, problem=f"{ours['key']}: {ours['problem']}", mend=ours["mend"]
+            line=line, problem=f"{ours['key']}: {ours['problem']}", remedy=ours["remedy"]
         )
     if unknown := _UNKNOWN.fullmatch(text):
         line = _line_of(f"{path}.{unknown[1]}", lines)
-        mend = f"The keys here are {', '.join(_keys_at(path))}"
-        return ScenarioError(line=line, problem=f"there is no key {unknown[1]}", mend=mend)
+        remedy = f"The keys here are {', '.join(_keys_at(path))}"
+        return ScenarioError(line=line, problem=f"there is no key {unknown[1]}", remedy=remedy)
     if missing := _MISSING.fullmatch(text):
         return ScenarioError(line=_line_of(path, lines), problem=f"{missing[1]} is missing",
-                             mend=f"Add `{missing[1]}: ...` here")  # fmt: skip
+                             remedy=f"Add `{missing[1]}: ...` here")  # fmt: skip
     return ScenarioError(line=_line_of(path, lines), problem=text,
-                         mend="Give it a value of that kind")  # fmt: skip
+                         remedy="Give it a value of that kind")  # fmt: skip
 
 
 def _line_of(path: str, lines: dict[str, int]) -> int | None:

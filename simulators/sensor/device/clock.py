@@ -24,8 +24,8 @@ class SensorClock:
     """
     Holds the base time and the user-facing time of the Glucose Service.
 
-    The base time never moves when the owner sets the clock; what she sees is the base time plus
-    an offset of whole minutes. What is left, half a minute at most, goes into the base.
+    The base time does not move when the owner sets the clock: the user-facing time is the base
+    time plus an offset of whole minutes. The rest, half a minute at most, goes into the base time.
 
     Args:
         now: Seconds since 1970, by a clock that is right.

@@ -28,7 +28,7 @@ class SensorCounters(msgspec.Struct):
     notifications: int = 0
     """Values that were sent; each repetition counts."""
     requests: int = 0
-    """For stored records."""
+    """Requests for stored records."""
     reads: int = 0
     drops: int = 0
     """Links that the sensor broke."""

@@ -47,7 +47,7 @@ class Memory:
         return iter(self._records)
 
     def add(self, record: StoredRecord) -> None:
-        """Add *record*."""
+        """Add *record*; beyond `max_records`, the oldest one is dropped."""
         self._records.append(record)
         del self._records[: -self._max_records]
 

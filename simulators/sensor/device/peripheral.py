@@ -58,8 +58,8 @@ class Peripheral(abc.ABC):
     """
     A sensor on the air; the base class of all kinds of sensors.
 
-    No sensor is of this kind alone: one derives from it and says what it serves (`services`) and
-    what it does by itself while it is on (`run`).
+    A kind of sensor derives from it, and defines what it serves (`services`) and what it does by
+    itself while it is on (`run`).
 
     Args:
         address: A static random address, `C0:..` to `FF:..`.
@@ -68,7 +68,7 @@ class Peripheral(abc.ABC):
 
         faults: What it does wrong.
 
-        security: What it asks for before it shows what it measures; None shows it to everybody.
+        security: The pairing that it requires before it shows its values; None for no pairing.
     """
 
     advertised: tuple[int, ...] = ()

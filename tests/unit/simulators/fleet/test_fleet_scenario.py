@@ -69,7 +69,7 @@ def test_a_mistake_is_told_with_its_line(old: str, new: str, line: int, problem:
         scenario_file.parse(_GOOD.replace(old, new))
     assert problem in str(caught.value)
     assert caught.value.line == line
-    assert caught.value.mend
+    assert caught.value.remedy
 
 
 def test_rates_beyond_reason_are_refused() -> None:
