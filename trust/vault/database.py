@@ -84,7 +84,7 @@ class DatabaseLink:
             except psycopg.OperationalError:
                 if not connection.closed:
                     raise
-                # The server was started anew since the last time: nothing was sent but BEGIN.
+                # The server was restarted since the last time: nothing was sent but BEGIN.
                 connection = self._open()
                 stack.enter_context(connection.transaction())
             yield connection

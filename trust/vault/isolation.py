@@ -29,7 +29,7 @@ def attempt(work: Callable[[], T], *, kind: UnitKind) -> T | Cause:
         kind: Of that unit, for the log.
 
     Raises:
-        Unavailable: A server does not do its part, whoever asks.
+        Unavailable: A server does not do its part, whatever was asked.
     """
     try:
         return attempt_within(work, kind=kind)
@@ -57,7 +57,7 @@ def attempt_within(work: Callable[[], T], *, kind: UnitKind) -> T | Cause:
         _log.warning("unit_failed", kind=kind, cause=cause, error=describe(exc))
         return cause
     # A fault of ours that one gateway, person or purpose brings out (a record of a shape that
-    # nobody thought of, a library that raises what it does not document) must not end the work
+    # was not thought of, a library that raises what it does not document) must not end the work
     # for all others, nor end the daemon at each start. Its type alone is logged: its text may
     # quote a value. What is no Exception, as the end of the process, passes.
     except Exception as exc:  # noqa: BLE001 - the boundary of a unit, see above

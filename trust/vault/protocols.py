@@ -49,7 +49,8 @@ class Vault(Protocol):
 
     def transaction(self) -> AbstractContextManager[Records]:
         """
-        Yield the records; what was done with them is kept when the block ends well.
+        Yield the records; what was done with them is committed when the block ends well, and
+        taken back when it raises.
 
         Raises:
             VaultUnavailable: The database does not do its part.

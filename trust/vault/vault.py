@@ -47,7 +47,7 @@ class PostgresVault(Vault):
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Records]:
         """
-        Yield the records; what was done with them is kept when the block ends well.
+        Yield the records; what was done with them is committed when the block ends well.
 
         Raises:
             VaultUnavailable: The database does not do its part.

@@ -22,7 +22,7 @@ class MemoryOfficers(MemoryRepository, Officers):
     def add(self, officer: Officer) -> None:
         rows = self._tables.officers
         if any(row.public_key == officer.public_key for row in rows.values()):
-            raise Conflict("an officer has that key already, and each has one of her own")
+            raise Conflict("an officer has that key already, and each has one of their own")
         require(officer.officer not in rows, "officers_pkey")
         signed = sign_officer(officer, self._keys)
         rows[officer.officer] = OfficerRow(officer.officer, officer.public_key, signed)

@@ -33,7 +33,7 @@ class PostgresOfficers(Repository, Officers):
             signed.document,
         )
         if not added:
-            raise Conflict("an officer has that key already, and each has one of her own")
+            raise Conflict("an officer has that key already, and each has one of their own")
 
     def all(self) -> dict[UUID, Known]:
         found = {}

@@ -8,7 +8,7 @@ import msgspec
 
 
 class Agent(msgspec.Struct, frozen=True):
-    """A gateway, as the vault knows it."""
+    """A gateway, as its row is when it is locked."""
 
     agent: str
     format: str
@@ -19,13 +19,13 @@ class Agent(msgspec.Struct, frozen=True):
     lease_version: int
     due_at: dt.datetime | None
     certified_until: dt.datetime | None = None
-    """When the last of its certificates ends."""
+    """When the last of its certificates that is not revoked ends; None for no certificate."""
     reads_padded: bool = False
-    """Whether it is known to read padded leases."""
+    """Whether a message of the gateway has shown that it reads padded leases."""
 
     @property
     def registered(self) -> bytes:
-        """What never changes of it: how it speaks, and what its leases are sealed to."""
+        """What never changes: the format, and the key that its leases are sealed to."""
         return self.format.encode() + b"/" + (self.lease_key or b"")
 
 
@@ -33,65 +33,70 @@ class Agents(Protocol):
     """Gateways: how they speak, their certificates, and which are revoked."""
 
     def add(self, agent: str, *, sealed: bool, lease_key: bytes | None) -> None:
-        """Register *agent*."""
+        """Add *agent*: it sends sealed envelopes, or JSON and may have no lease key."""
         ...
 
     def add_certificate(self, agent: str, serial: int, *, not_after: dt.datetime) -> None:
-        """Register a certificate of *agent*."""
+        """Add a certificate of *agent*."""
         ...
 
     def add_all(self, agents: Sequence[tuple[str, bytes | None]]) -> None:
-        """Register *agents*, each with its lease key; without one it speaks JSON."""
+        """Add *agents*, each with its lease key; one without a key sends JSON."""
         ...
 
     def add_certificates(self, issued: Sequence[tuple[int, str, dt.datetime]]) -> None:
-        """Register certificates: serial number, agent and end of each."""
+        """Add certificates: serial number, agent and end of each."""
         ...
 
     def lock(self, agents: Iterable[str]) -> list[Agent]:
-        """Return those of *agents* that there are; nobody else changes them until the end."""
+        """Lock those of *agents* that exist until the transaction ends; return them by id."""
         ...
 
     def hold_all(self, agents: Sequence[str]) -> list[str]:
-        """Let nobody else change *agents* until the end; return those that there are."""
+        """Lock *agents* as `lock` does; return the ids of those that exist."""
         ...
 
     def hold(self, agent: str) -> tuple[str, bool] | None:
-        """Hold *agent* likewise; return how it speaks, and whether it is revoked."""
+        """Lock *agent*; return its format and whether it is revoked, None for an unknown one."""
         ...
 
     def has_lease_key(self, lease_key: bytes) -> bool:
-        """Tell whether an agent has *lease_key*; none other gets it until the end."""
+        """Tell whether an agent has *lease_key*; no other gets it until the transaction ends."""
         ...
 
     def revoke(self, agent: str) -> None:
-        """Note that *agent* and its certificates are not to be trusted any more."""
+        """Revoke *agent* and its certificates; an earlier revocation keeps its time."""
         ...
 
     def uncut(self) -> list[str]:
-        """Return all revoked agents whose connection was not ended yet."""
+        """Return the revoked agents whose connection to the broker may not have ended yet."""
         ...
 
     def note_cut(self, agents: Sequence[str]) -> None:
-        """Note that the broker keeps *agents* out, and that none of them is connected."""
+        """Record that the broker refuses *agents*, and that none of them is connected."""
         ...
 
     def owners_of(self, serials: Iterable[int]) -> list[str]:
-        """Return the agents that the certificates *serials* are of, as far as they are known."""
+        """Return the agents that own the certificates *serials*; unknown ones are omitted."""
         ...
 
     def revocations(self) -> list[tuple[int, dt.datetime]]:
-        """Return the serial number of each revoked certificate, and when it was."""
+        """Return the serial number of each revoked certificate, and when it was revoked."""
         ...
 
     def note_clone_sign(self, agent: str, kind: str) -> None:
-        """Note a sign that two gateways use the identity of *agent*."""
+        """Record a sign of this *kind* that two gateways use the identity of *agent*."""
         ...
 
     def vouch(self, agent: str) -> int:
-        """Note that an operator has looked at the signs of *agent*; return how many there were."""
+        """Record that an operator has examined the signs of *agent*; return how many."""
         ...
 
     def page(self, *, after: str, limit: int) -> list[tuple[Any, ...]]:
-        """Return agents whose id is above *after*, for a list."""
+        """
+        Return the next *limit* agents whose id is above *after*, for a list.
+
+        Each row: agent, format, when enrolled, when revoked, version and end of the newest lease,
+        end of the last certificate, signs of a clone, and whether revoked but still connected.
+        """
         ...

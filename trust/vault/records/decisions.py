@@ -42,11 +42,11 @@ class Decisions(Protocol):
     """Decisions, in a chain for each subject and purpose."""
 
     def lock_chain(self, subject: UUID, purpose: str) -> None:
-        """Let nobody else decide for *subject* and *purpose* until the transaction ends."""
+        """Keep other transactions from deciding for this chain until this one ends."""
         ...
 
     def add(self, decision: Decision) -> None:
-        """Keep *decision*, signed."""
+        """Sign and append *decision*."""
         ...
 
     def chain(self, subject: UUID, purpose: str) -> list[Decision]:
@@ -59,16 +59,12 @@ class Decisions(Protocol):
         ...
 
     def signed_of_agents(self, agents: Sequence[str]) -> dict[Chain, list[SignedDocument]]:
-        """
-        Return what the handles of *agents* rest on: by subject and purpose, in their order.
-
-        Document and signature of each decision; neither is verified.
-        """
+        """Return the chains that live handles of *agents* rest on; nothing is verified."""
         ...
 
     def verified_chain(self, chain: Chain, signed: Iterable[SignedDocument]) -> list[Decision]:
         """
-        Return the decisions of *chain*, whose documents and signatures *signed* are.
+        Return the decisions of *chain* that *signed* holds, in their order.
 
         Raises:
             Tampered: One is not as it was signed, or the chain is broken.
@@ -80,7 +76,7 @@ class Decisions(Protocol):
         ...
 
     def recorded_at(self, subject: UUID) -> dict[UUID, dt.datetime]:
-        """Return when each decision of *subject* was put on record here."""
+        """Return when each decision of *subject* was recorded, by decision."""
         ...
 
     def purposes_of(self, subject: UUID) -> list[str]:
@@ -92,15 +88,15 @@ class Decisions(Protocol):
         ...
 
     def purposes_with_handles(self, subject: UUID) -> list[str]:
-        """Return the purposes that *subject* ever decided about, or has a handle for."""
+        """Return the purposes that *subject* ever decided on or has a handle for."""
         ...
 
     def restricted(self) -> list[tuple[UUID, str]]:
-        """Return every subject and purpose that is or was restricted."""
+        """Return every chain that is or was restricted."""
         ...
 
     def last_position(self) -> int:
-        """Return the position of the newest decision of all."""
+        """Return the position of the newest decision; 0 if there is none."""
         ...
 
     def count(self) -> int:
@@ -108,9 +104,13 @@ class Decisions(Protocol):
         ...
 
     def chain_lengths_after(self, position: int) -> dict[Chain, int]:
-        """Return, of who has a decision after *position*, how many there are in all."""
+        """Return the length of each chain that has a decision after *position*."""
         ...
 
     def chain_lengths(self, *, after: UUID, limit: int) -> dict[Chain, int]:
-        """Return how many decisions there are, of *limit* subjects and of every purpose."""
+        """
+        Return the chain length of the next *limit* subjects above *after*, for every purpose.
+
+        A chain without a decision has length 0: all of them may have been deleted.
+        """
         ...

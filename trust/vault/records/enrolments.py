@@ -20,31 +20,31 @@ class Enrolments(Protocol):
     """Tokens that gateways enrol with, and renewals of their certificates."""
 
     def add(self, token: Token, *, format: str, expires_at: dt.datetime) -> None:
-        """Keep what *token* is recognised by."""
+        """Add what *token* is recognised by; not the token."""
         ...
 
     def lock(self, enrolment: bytes) -> Issued | None:
-        """Return a token; nobody else uses it until the transaction ends."""
+        """Lock a token until the transaction ends and return it; None for an unknown one."""
         ...
 
     def fail(self, enrolment: bytes) -> None:
-        """Count a wrong proof."""
+        """Count one wrong proof for a token."""
         ...
 
     def use(
         self, enrolment: bytes, *, request_sha256: bytes, agent: str, certificate: bytes
     ) -> None:
-        """Note what a token was used for."""
+        """Record the request and certificate that a token was used for."""
         ...
 
     def certificate_owner(self, serial: int) -> tuple[str, bool] | None:
-        """Return whose certificate has *serial*, and whether it or its agent is revoked."""
+        """Return the agent of certificate *serial*, and whether either of them is revoked."""
         ...
 
     def renewal(self, serial: int) -> Renewal | None:
-        """Return what the certificate *serial* was renewed with, if it was."""
+        """Return what certificate *serial* was renewed with; None if it was not."""
         ...
 
     def add_renewal(self, serial: int, *, succeeded_by: int, answer: Renewal) -> None:
-        """Note that the certificate *serial* was renewed: once for all."""
+        """Record that certificate *serial* was renewed; the database refuses a second renewal."""
         ...

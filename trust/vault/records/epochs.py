@@ -7,25 +7,25 @@ class Epochs(Protocol):
     """Epochs of the pseudonym keys of purposes."""
 
     def current(self, purpose: str) -> int:
-        """Return the epoch in force."""
+        """Return the epoch of *purpose* that is in force; 1 before any later one began."""
         ...
 
     def begin(self, purpose: str, epoch: int) -> None:
-        """Note that *epoch* is in force from now on."""
+        """Record that *epoch* is in force from now on, unless that is recorded."""
         ...
 
     def unmoved(self, purpose: str) -> int | None:
-        """Return the epoch that not every handle has moved to, if there is one."""
+        """Return the newest epoch that handles still move to; None if all have moved."""
         ...
 
     def mark_moved(self, purpose: str, epoch: int) -> None:
-        """Note that every handle has moved to *epoch*."""
+        """Record that every handle has moved to *epoch*."""
         ...
 
     def all(self) -> list[tuple[Any, ...]]:
-        """Return purpose, epoch, when it began, and when every handle had moved to it."""
+        """Return each later epoch: purpose, number, when it began, when every handle had moved."""
         ...
 
     def numbers(self, purpose: str) -> list[int]:
-        """Return every epoch that the pseudonym keys of *purpose* have had."""
+        """Return the number of every epoch of *purpose*, from 1."""
         ...

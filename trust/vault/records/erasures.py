@@ -21,17 +21,17 @@ _KIND: Final = "erasure step"
 
 
 class Erasure(msgspec.Struct, frozen=True):
-    """An entry."""
+    """One erasure: the person, the scope, and when it was asked for."""
 
     number: int
     subject: UUID
     purpose: str | None
-    """None for all of them, and the identity."""
+    """None for all purposes, and for the personal details."""
     requested_at: dt.datetime
 
 
 class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What one step found or did. No pseudonym, no handle, no value."""
+    """What one step found or did. Holds no pseudonym, handle or value."""
 
     number: int
     step: str
@@ -58,21 +58,21 @@ class Mark(msgspec.Struct, frozen=True):
 
 
 class FoundAgain(msgspec.Struct, frozen=True):
-    """Something that was erased, was there again, and was erased once more."""
+    """Something that was found again after its erasure, and was erased again."""
 
     number: int
     step: str
     facts: dict[str, Any]
     is_rewritten: bool
-    """Its files are, too."""
+    """Whether its files were rewritten since."""
 
 
 class Tombstones:
     """
-    What a pseudonym or a handle is recognised by, without being kept.
+    Recognises erased pseudonyms and handles, without keeping them.
 
     Args:
-        key: Secret: without it nobody can tell whether a name is among them.
+        key: Secret: only its holder can tell whether a name is among them.
     """
 
     def __init__(self, key: bytes) -> None:
@@ -109,19 +109,19 @@ class Erasures(Protocol):
 
     def begin(self, subject: UUID, purpose: str | None) -> int:
         """
-        Return the number of the erasure of *subject*: the one under way, or a new one.
+        Return the number of the erasure of *subject* that is under way, or of a new one.
 
-        One whose steps do not verify cannot go on; all of it is done again under a new number.
+        An erasure whose steps do not verify cannot go on: it is done again under a new number.
 
         Raises:
             NotFound: There is no such subject.
-            Conflict: She never decided anything for that purpose: its name is perhaps another.
+            Conflict: They never decided on that purpose; perhaps its name is misspelt.
         """
         ...
 
     def get(self, number: int) -> Erasure:
         """
-        Return entry *number*.
+        Return erasure *number*.
 
         Raises:
             NotFound: There is none.
@@ -129,16 +129,16 @@ class Erasures(Protocol):
         ...
 
     def marks(self) -> tuple[list[Mark], list[int]]:
-        """Return every erasure that was marked, and the numbers of those that do not verify."""
+        """Return every mark, and the numbers of the erasures whose mark does not verify."""
         ...
 
     def found_again(self) -> list[FoundAgain]:
-        """Return what was found again after its erasure; what does not verify is left out."""
+        """Return what was found again after its erasure; steps that do not verify are omitted."""
         ...
 
     def steps(self, number: int) -> dict[str, Step]:
         """
-        Return the steps done of *number*, by name.
+        Return the steps of erasure *number* that are done, by name and in their order.
 
         Raises:
             Tampered: One is not as it was signed.
@@ -156,16 +156,21 @@ class Erasures(Protocol):
         ...
 
     def signed(self, number: int, step: str) -> tuple[bytes, bytes]:
-        """Return the document and signature of a step that was done."""
+        """
+        Return the document and signature of a step that is done.
+
+        Raises:
+            NotFound: It is not done.
+        """
         ...
 
     def record(self, number: int, step: str, facts: Mapping[str, Any]) -> None:
-        """Note that *step* is done; an earlier note of it stands."""
+        """Sign and record a step that is done, with its *facts*; an earlier record stands."""
         ...
 
     def entry(self, number: int) -> Entry:
         """
-        Return what the ledger's file keeps of *number*, which is marked.
+        Return erasure *number* as the ledger's file keeps it.
 
         Raises:
             NotFound: There is no such erasure, or nothing was marked yet.
@@ -183,10 +188,10 @@ class Erasures(Protocol):
 
     def enter(self, entry: Entry) -> int | None:
         """
-        Take over *entry* of the ledger's file; return its number here.
+        Take over *entry* of the ledger's file; return its number in this vault.
 
-        None if it is known, or its subject is not. A vault that was restored may have given its
-        number again: then it gets another one.
+        None if the erasure is known here, or its subject is not. A vault that was restored may
+        have given the number to another erasure: then the entry gets a new one.
 
         Raises:
             Tampered: It is not as it was signed.
@@ -194,5 +199,5 @@ class Erasures(Protocol):
         ...
 
     def restored_subjects(self) -> list[tuple[int, UUID]]:
-        """Return the erasures whose subject has its data key again: the vault was restored."""
+        """Return erasures whose subject has a data key again, because the vault was restored."""
         ...

@@ -75,11 +75,11 @@ class Handles(Protocol):
     """Handles: the opaque stand-ins of a subject at a gateway."""
 
     def add(self, handle: Handle, *, data_key: bytes) -> None:
-        """Keep *handle*, its bindings sealed under its subject's data key."""
+        """Add *handle*, its bindings sealed under the data key of its subject."""
         ...
 
     def sealed_at(self, agents: Sequence[str]) -> list[SealedHandle]:
-        """Return the handles of *agents* that have not ended; their bindings are not opened."""
+        """Return the live handles of *agents*, by agent and handle; bindings are not opened."""
         ...
 
     def open(self, sealed: SealedHandle) -> Handle:
@@ -92,53 +92,53 @@ class Handles(Protocol):
         ...
 
     def lease_load(self, agent: str) -> tuple[int, int]:
-        """Return how many handles of *agent* have not ended, and how long their bindings are."""
+        """Return how many live handles *agent* has, and the bytes of their sealed bindings."""
         ...
 
     def live_at(self, agent: str) -> list[bytes]:
-        """Return the handles of *agent* that have not ended."""
+        """Return the live handles of *agent*."""
         ...
 
     def agents_of(self, subject: UUID, purpose: str) -> list[str]:
-        """Return the agents at which *subject* is measured for *purpose*."""
+        """Return the agents with a live handle of *subject* for *purpose*."""
         ...
 
     def end(self, subject: UUID, purpose: str, *, agent: str | None = None) -> None:
-        """End the handles of *subject* for *purpose*: all, or that at *agent*."""
+        """End the live handles of *subject* for *purpose*: all of them, or the one at *agent*."""
         ...
 
     def end_at(self, agent: str) -> None:
-        """End every handle at *agent*."""
+        """End every live handle at *agent*."""
         ...
 
     def of(self, subject: UUID, purpose: str | None) -> list[tuple[bytes, str, str, int]]:
-        """Return every handle there was: itself, agent, purpose, key epoch."""
+        """Return every handle of *subject*, live or ended: itself, agent, purpose, key epoch."""
         ...
 
     def all(self) -> list[tuple[bytes, UUID, str]]:
-        """Return every handle there is: itself, its subject, its purpose."""
+        """Return every handle, live or ended: itself, subject, purpose."""
         ...
 
     def delete_of(self, subject: UUID, purpose: str | None) -> int:
-        """Delete the handles of *subject*; return how many."""
+        """Delete the handles of *subject* for *purpose*, or all for None; return how many."""
         ...
 
     def delete(self, handles: Iterable[bytes]) -> int:
-        """Delete *handles*; return how many were there."""
+        """Delete *handles*; return how many existed."""
         ...
 
     def count_by_epoch(self, purpose: str) -> dict[int, int]:
-        """Return how many handles that have not ended are in each epoch."""
+        """Return how many live handles of *purpose* each key epoch has."""
         ...
 
     def agents_below_epoch(self, purpose: str, epoch: int, *, limit: int) -> list[str]:
-        """Return agents with a handle in an epoch before *epoch*."""
+        """Return agents with a live handle of *purpose* in an epoch before *epoch*."""
         ...
 
     def move_to_epoch(self, purpose: str, epoch: int, *, agents: Sequence[str]) -> int:
-        """Move the handles at *agents* to *epoch*; return how many."""
+        """Move the live handles of *purpose* at *agents* to *epoch*; return how many."""
         ...
 
     def subjects_of_purpose(self, purpose: str) -> Iterator[UUID]:
-        """Yield everybody who ever had a handle for *purpose*."""
+        """Yield every subject who ever had a handle for *purpose*."""
         ...

@@ -34,28 +34,28 @@ class Officers(Protocol):
 
     def add(self, officer: Officer) -> None:
         """
-        Keep *officer*, signed.
+        Sign and add *officer*.
 
         Raises:
-            Conflict: Somebody has that key already: one person is one key.
+            Conflict: An officer has that key: each has a key of their own.
         """
         ...
 
     def all(self) -> dict[UUID, Known]:
         """
-        Return everybody who is or was an officer.
+        Return everyone who is or was an officer, by id and in the order they were added.
 
         Raises:
-            Tampered: One is not as she was signed.
+            Tampered: A record is not as it was signed.
         """
         ...
 
     def end(self, officer: UUID) -> None:
         """
-        Note that *officer* is one no more.
+        End the office of *officer*.
 
         Raises:
-            NotFound: There is no such officer.
+            NotFound: There is no such officer in office.
         """
         ...
 
@@ -64,35 +64,35 @@ class Reidentifications(Protocol):
     """Requests to re-identify, their approvals, and every attempt."""
 
     def add(self, request: UUID, requester: UUID, signed: Signed) -> None:
-        """Keep a request, as it was signed."""
+        """Add a request, as *requester* signed it."""
         ...
 
     def get(self, request: UUID) -> tuple[Signed, dt.datetime | None] | None:
-        """Return a request, and when it was opened; nobody else opens it until the end."""
+        """Lock a request until the transaction ends; return it, and when it was opened."""
         ...
 
     def requested_since(self, requester: UUID, since: dt.datetime) -> int:
-        """Return how often *requester* has asked *since* a time."""
+        """Return how many requests *requester* has made after *since*."""
         ...
 
     def open(self, request: UUID) -> bool:
-        """Note that *request* is opened; return whether it was not before."""
+        """Mark *request* as opened; return False if it was opened before."""
         ...
 
     def add_approval(self, request: UUID, approver: UUID, signed: Signed) -> None:
-        """Keep an approval, as it was signed."""
+        """Add an approval, as *approver* signed it."""
         ...
 
     def approvals(self, request: UUID) -> list[Signed]:
-        """Return the approvals of *request*."""
+        """Return the approvals of *request*, in the order they were given."""
         ...
 
     def add_attempt(
         self, *, request: UUID | None, officer: UUID | None, action: str, outcome: str
     ) -> None:
-        """Put on record that something was tried, and what came of it."""
+        """Record that *action* was tried, and its outcome."""
         ...
 
     def attempts(self, *, limit: int) -> list[tuple[Any, ...]]:
-        """Return the latest attempts, the last one first."""
+        """Return the latest attempts, newest first: request, officer, action, outcome, time."""
         ...

@@ -60,19 +60,19 @@ class Purposes(Protocol):
     """Versions of purposes, as they were signed. A version never changes."""
 
     def add(self, purpose: Purpose) -> bool:
-        """Keep *purpose*, signed; return False when this version is there already."""
+        """Sign and add *purpose*; return False if this version exists already."""
         ...
 
     def share(self, purpose: str) -> None:
-        """Let nobody rotate *purpose* until the end."""
+        """Keep other transactions from rotating *purpose* until this one ends."""
         ...
 
     def lock(self, purpose: str) -> None:
-        """Let nobody else issue handles for *purpose*, or rotate it, until the end."""
+        """Keep others from issuing handles for *purpose*, or rotating it, until this one ends."""
         ...
 
     def versions(self, purpose: str) -> list[int]:
-        """Return the versions of *purpose*, the newest at first."""
+        """Return the versions of *purpose*, the newest one first."""
         ...
 
     def get(self, name: str, version: int) -> Purpose:
@@ -86,11 +86,11 @@ class Purposes(Protocol):
         ...
 
     def loaded_at(self, name: str, version: int) -> dt.datetime:
-        """Return when a version of a purpose, which is there, was loaded."""
+        """Return when a version of a purpose was loaded; it must exist."""
         ...
 
     def references(self) -> list[tuple[str, int]]:
-        """Return name and version of every purpose."""
+        """Return name and version of every version of every purpose."""
         ...
 
     def all(self) -> list[Purpose]:
@@ -98,7 +98,7 @@ class Purposes(Protocol):
         ...
 
     def names(self) -> list[str]:
-        """Return every purpose that there is."""
+        """Return the name of every purpose."""
         ...
 
     def signed(self, name: str, version: int) -> Signed:
@@ -115,28 +115,28 @@ class Admissions(Protocol):
     """How versions of purposes came into force: approvals and admissions."""
 
     def is_fresh(self) -> bool:
-        """Tell whether there never was a person or an officer here."""
+        """Tell whether this vault never had a person or an officer."""
         ...
 
     def decided_on(self, purpose: str) -> list[int]:
-        """Return the versions of *purpose* that somebody decided on."""
+        """Return the versions of *purpose* that there is a decision on."""
         ...
 
     def add_approval(self, approval: PolicyApproval, signed: Signed) -> None:
-        """Keep an approval, as it was signed."""
+        """Add an approval, as its approver signed it."""
         ...
 
     def approvals(self, purpose: str, version: int) -> list[Signed]:
-        """Return the approvals of a version, the first one first."""
+        """Return the approvals of a version, in the order they were given."""
         ...
 
     def admit(self, admission: Admission) -> None:
-        """Keep how a version came into force, signed."""
+        """Sign and record how a version came into force."""
         ...
 
     def get(self, purpose: str, version: int) -> Admission | None:
         """
-        Return how a version came into force; None where that is not on record.
+        Return how a version came into force; None where that is not recorded.
 
         Raises:
             Tampered: It is not as it was signed.
@@ -144,5 +144,5 @@ class Admissions(Protocol):
         ...
 
     def all(self) -> list[tuple[str, int]]:
-        """Return the versions of which it is on record how they came into force."""
+        """Return name and version of every version whose admission is recorded."""
         ...

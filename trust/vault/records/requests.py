@@ -10,7 +10,7 @@ from trust.domain.due_dates import RequestOutcome, RightsRequest
 
 
 class ExportRecord(msgspec.Struct, frozen=True):
-    """An export that lies ready for a person."""
+    """A file that holds a person's data, ready to be handed over."""
 
     export: UUID
     subject: UUID
@@ -25,12 +25,12 @@ class Requests(Protocol):
     """What people asked for under their rights, and when an answer is due."""
 
     def add(self, request: RightsRequest) -> None:
-        """Keep *request*."""
+        """Add *request*."""
         ...
 
     def get(self, request: UUID) -> RightsRequest:
         """
-        Return a request; nobody else changes it until the transaction ends.
+        Lock a request until the transaction ends, and return it.
 
         Raises:
             NotFound: There is none.
@@ -38,23 +38,23 @@ class Requests(Protocol):
         ...
 
     def all(self, *, with_closed: bool) -> list[RightsRequest]:
-        """Return the requests, the one due first at first."""
+        """Return the open requests, or also closed ones; the one due first comes first."""
         ...
 
     def ids(self, *, with_closed: bool) -> list[UUID]:
-        """Return the ids of the requests, the one due first at first."""
+        """Return the ids of the same requests as `all`, in the same order."""
         ...
 
     def extend(self, request: RightsRequest) -> None:
-        """Keep the new due date of *request*, and why."""
+        """Record the later due date of *request*, and the reason for it."""
         ...
 
     def close(self, request: UUID, outcome: RequestOutcome) -> None:
         """
-        Note what came of *request*.
+        Record what came of *request*.
 
         Raises:
-            Conflict: It is closed, or not there.
+            Conflict: It is closed, or does not exist.
         """
         ...
 
@@ -63,17 +63,17 @@ class Exports(Protocol):
     """Files that hold a person's data, until they are deleted."""
 
     def add(self, made: ExportRecord) -> None:
-        """Note that a person's data lie in a file, and until when."""
+        """Record that a file holds a person's data, and until when."""
         ...
 
     def expired(self, *, at: dt.datetime) -> list[tuple[UUID, str]]:
-        """Return exports whose time is over and whose file was not deleted yet."""
+        """Return id and file of each export whose time is over and that is not deleted yet."""
         ...
 
     def of(self, subject: UUID) -> list[tuple[UUID, str]]:
-        """Return the exports of *subject* that are not deleted yet."""
+        """Return id and file of each export of *subject* that is not deleted yet."""
         ...
 
     def mark_deleted(self, export: UUID) -> None:
-        """Note that the file of *export* is gone."""
+        """Record that the file of *export* is deleted."""
         ...

@@ -18,37 +18,37 @@ class SetAsideRegister(Protocol):
         tried: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         """
-        Keep *failures* of *work*; whatever else failed before of what was tried is well now.
+        Record *failures* of *work*; what failed before and is not among them is well again.
 
         Args:
             work: What was done.
 
-            failures: By what they stand in the way of: each gateway, or job, that was tried, with
-                none where all is well.
+            failures: For each gateway or job that was tried, what failed; empty if nothing did.
+                What was not tried keeps its record.
 
-            tried: Of gateways, up to which change (`Agent.wanted`) that was tried: what is wanted
-                later does not wait.
+            tried: For gateways, the change (`Agent.wanted`) that was tried. A later change does
+                not wait for the next attempt.
         """
         ...
 
     def of_agents(self, work: Work, agents: Sequence[str]) -> dict[str, set[Failure]]:
-        """Return what of *work* failed last for those of *agents* for which any did."""
+        """Return what of *work* failed last for *agents*; those without a failure are omitted."""
         ...
 
     def keeps_lease(self, agents: Sequence[str]) -> bool:
-        """Tell whether one of *agents* has an older lease at the broker than it should."""
+        """Tell whether the broker has an outdated lease of one of *agents*."""
         ...
 
     def to_retry(self, *, limit: int) -> list[str]:
-        """Return gateways for which something failed that is to be tried again now."""
+        """Return gateways of which something failed and is to be reconciled again now."""
         ...
 
     def to_publish_again(self, *, limit: int) -> list[str]:
-        """Return gateways whose lease the broker did not take, and that are to be tried again."""
+        """Return gateways whose lease the broker refused and is to be offered again now."""
         ...
 
     def all(self, *, limit: int) -> list[SetAside]:
-        """Return what is set aside, for a list."""
+        """Return the units that are set aside, by kind and name."""
         ...
 
     def hasten(self) -> int:

@@ -12,7 +12,7 @@ class Subjects(Protocol):
     """People: their personal details, sealed under a data key of their own."""
 
     def add(self, subject: UUID, identity: PersonalDetails) -> None:
-        """Keep *identity*, sealed under a new data key."""
+        """Add a person, *identity* sealed under a new data key."""
         ...
 
     def data_key(self, subject: UUID) -> bytes:
@@ -26,7 +26,7 @@ class Subjects(Protocol):
 
     def hold(self, subject: UUID) -> bytes:
         """
-        Return the data key of *subject*; nobody destroys it until the transaction ends.
+        Return the data key of *subject*; no erasure destroys it until the transaction ends.
 
         Raises:
             NotFound: There is no such subject.
@@ -35,7 +35,7 @@ class Subjects(Protocol):
 
     def personal_details(self, subject: UUID) -> PersonalDetails:
         """
-        Return who *subject* is.
+        Return the personal details of *subject*.
 
         Raises:
             NotFound: There is no such subject.
@@ -44,11 +44,11 @@ class Subjects(Protocol):
         ...
 
     def rectify(self, subject: UUID, *, name: str | None, born: str | None) -> list[str]:
-        """Correct the identity of *subject*; return the fields that are others now."""
+        """Correct the personal details of *subject*; None keeps a field. Return what changed."""
         ...
 
     def page(self, *, after: UUID, limit: int) -> list[tuple[UUID, dt.datetime]]:
-        """Return subjects whose id is above *after*, and when they were added. No names."""
+        """Return the next *limit* subjects above *after*, and when each was added. No names."""
         ...
 
     def exists(self, subject: UUID) -> bool:
@@ -57,7 +57,7 @@ class Subjects(Protocol):
 
     def is_erased(self, subject: UUID) -> bool:
         """
-        Tell whether the data key of *subject* is destroyed.
+        Tell whether the data key of *subject* is destroyed, and with it what it sealed.
 
         Raises:
             NotFound: There is no such subject.
@@ -65,11 +65,11 @@ class Subjects(Protocol):
         ...
 
     def data_key_id(self, subject: UUID) -> str:
-        """Return what the data key of *subject* is known by in a certificate."""
+        """Return the id of the data key of *subject*, as certificates name it; they must exist."""
         ...
 
     def destroy_key(self, subject: UUID) -> bool:
-        """Destroy the data key of *subject* and what it sealed; return whether it was there."""
+        """Destroy the data key of *subject* and what it sealed; return False if it was gone."""
         ...
 
 
@@ -77,20 +77,20 @@ class Representatives(Protocol):
     """People who decide for a subject; their names are sealed under the subject's data key."""
 
     def add(self, representative: Representative, *, name: str) -> None:
-        """Keep *representative*, whose name is sealed under the subject's key."""
+        """Add *representative*, with their *name* sealed under the subject's data key."""
         ...
 
     def of(self, subject: UUID) -> list[Representative]:
-        """Return who may, or might, decide for *subject*."""
+        """Return everyone who may, or might once, decide for *subject*, in the order of adding."""
         ...
 
     def wards(self) -> list[UUID]:
-        """Return everybody who has or had a guardian."""
+        """Return every subject who has or had a guardian, but those who were erased."""
         ...
 
     def end(self, representative: UUID) -> None:
         """
-        End a mandate.
+        End the mandate of *representative*.
 
         Raises:
             NotFound: There is none in force.

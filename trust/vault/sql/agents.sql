@@ -24,7 +24,7 @@ SELECT agent FROM vault.agents WHERE agent = ANY(%s) ORDER BY agent FOR NO KEY U
 SELECT format, revoked_at IS NOT NULL FROM vault.agents WHERE agent = %s FOR NO KEY UPDATE
 
 -- name: lock_lease_key
--- Keeps everybody else from adding a gateway with this lease key until the transaction ends.
+-- Keeps others from adding a gateway with this lease key until the transaction ends.
 SELECT pg_advisory_xact_lock(hashtextextended(%s, 7678))
 
 -- name: has_lease_key

@@ -1,5 +1,5 @@
 -- name: lock_chain
--- Keeps everybody else from deciding for a subject and purpose until the transaction ends.
+-- Keeps others from deciding for a subject and purpose until the transaction ends.
 SELECT pg_advisory_xact_lock(hashtextextended(%s, 7676))
 
 -- name: add_decision

@@ -22,7 +22,7 @@ UPDATE vault.agents SET lease_version = greatest(lease_version, %s), wanted = wa
 
 -- name: note_padded
 -- Records that gateways read padded leases, and counts a change for those where that is new.
--- Locked in the order of their names, as by everyone else.
+-- Locked in the order of their names, as everywhere.
 WITH held AS (
     SELECT agent FROM vault.agents
     WHERE agent = ANY(%s) AND reads_padded_since IS NULL AND revoked_at IS NULL

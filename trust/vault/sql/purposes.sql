@@ -3,7 +3,7 @@
 SELECT pg_advisory_xact_lock_shared(hashtextextended(%s, 7677))
 
 -- name: lock_purpose
--- Waits for everybody who issues handles for the purpose, and keeps them out, until the end.
+-- Waits for those who issue handles for the purpose, and keeps them out, until the end.
 SELECT pg_advisory_xact_lock(hashtextextended(%s, 7677))
 
 -- name: versions

@@ -1,11 +1,11 @@
 -- name: add_representative
--- Adds somebody who decides for a subject.
+-- Adds a person who decides for a subject.
 INSERT INTO vault.representatives
     (representative, subject, role, purposes, valid_from, valid_to, sealed, shown)
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
 
 -- name: representatives
--- Returns everybody who may, or might once, decide for a subject; in the order they were added.
+-- Returns everyone who may, or might once, decide for a subject; in the order they were added.
 SELECT representative, subject, role, purposes, valid_from, valid_to, ended_at, shown
 FROM vault.representatives WHERE subject = %s ORDER BY added_at
 
