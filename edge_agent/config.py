@@ -27,24 +27,24 @@ class KeySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class BluetoothSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How patient the radio is, and how far it believes in sensors' clocks."""
+    """Time-outs of the radio, and how to treat the clocks of sensors."""
 
     adapter: Adapter | None = None
     """None for the first that is switched on."""
     silence_s: Seconds = 30.0
-    """So long a sensor that ought to send each second may send nothing."""
+    """How long a sensor that sends every second may be silent before it is disconnected."""
     cgm_silence_s: Seconds = 900.0
     meter_every_s: Seconds = 60.0
     """How often a meter that is in reach is asked for new records."""
     longest_wait_s: Seconds = 15.0
-    """Between attempts to connect."""
+    """The longest pause between attempts to connect."""
     give_up_after_s: Annotated[float, Meta(ge=60)] = 600.0
     """After this time without any success the process exits, so that it is restarted."""
     assume_local_clocks: bool = False
-    """Take a clock that cannot be read for right, in this machine's zone; else its records are
-    refused as undated."""
+    """Treat a clock that cannot be read as right, in this machine's time zone. Otherwise the
+    records of its sensor are refused as undated."""
     set_clocks: bool = False
-    """Set the clock of a meter that is off by a minute, to this machine's local time; and tell a
+    """Set the clock of a meter that is off by a minute to this machine's local time, and tell a
     CGM sensor when its session began, if the sensor does not know."""
     quirks_file: Path | None = None
     """How models of sensors depart from the specification: TOML, a table for each model number."""
@@ -60,28 +60,29 @@ class SensorSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class BatchSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """When an envelope is made, and what can be dated."""
+    """When an envelope is made, and how far ahead of the clock a measurement may be."""
 
     max_observations: BatchSize = 500
-    """In one envelope."""
+    """At most so many observations in one envelope."""
     max_age_s: Seconds = 5.0
     due_observations: BatchSize = 20
-    """So many of one person are made durable before they are so old; a glucose is at once."""
+    """A batch of one person with this many observations is stored before `max_age_s`. A glucose
+    value is stored at once."""
     max_ahead_s: Annotated[float, Meta(ge=0, le=3600)] = 60.0
 
 
 class PublishSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How far to run ahead of the receipts."""
+    """How many envelopes may be without a receipt, and when to publish again."""
 
     max_unsettled: PositiveInt = 512
     resend_after_s: Seconds = 30.0
     longest_wait_s: Seconds = 30.0
-    """Between attempts to connect."""
+    """The longest pause between attempts to connect."""
     start_within_s: Annotated[float, Meta(ge=0, le=3600)] = 0.0
-    """Wait a random part of this before the first attempt: gateways that a power cut ended
-    together do not come back together."""
+    """Wait a random part of this before the first attempt, so that many gateways do not connect at
+    the same moment after a power cut."""
     backlog_per_s: Annotated[float, Meta(gt=0)] = 200.0
-    """Envelopes of what had piled up; what is fresh goes before."""
+    """Envelopes of the backlog, each second. New envelopes go first."""
 
 
 class SpoolSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -89,9 +90,9 @@ class SpoolSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     max_bytes: SpoolBytes = 268_435_456
     max_age_s: Seconds = 1_209_600.0
-    """Two weeks."""
+    """How long an envelope may wait: two weeks."""
     min_free_bytes: Annotated[int, Meta(ge=0)] = 67_108_864
-    """Of its disk: with less than this the spool does not grow any more."""
+    """Free bytes on its disk, below which the spool no longer grows."""
 
 
 class ClockSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

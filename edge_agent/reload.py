@@ -23,13 +23,13 @@ _LIVE: Final = ("batch", "publish", "spool", "log")
 """Sections that take effect at once. All others need a restart."""
 
 _FORGET_EVERY: Final = 12
-"""Batches: what is settled is forgotten a minute later, in one go."""
+"""In units of `batch.max_age_s`: settled envelopes are removed together, a minute later."""
 
 _log = Log("agent")
 
 
 def forget_within_s(settings: AgentSettings) -> float:
-    """Return how long what is settled may wait to be forgotten."""
+    """Return how long settled envelopes may stay in the spool, in seconds."""
     return _FORGET_EVERY * settings.batch.max_age_s
 
 
@@ -45,7 +45,7 @@ def batch_limits(settings: AgentSettings) -> pipeline.BatchLimits:
 
 
 def publish_limits(settings: AgentSettings) -> outbox.OutboxLimits:
-    """Return how far to run ahead of the receipts."""
+    """Return the limits of publishing."""
     publish = settings.publish
     return outbox.OutboxLimits(
         publish.max_unsettled, publish.resend_after_s, publish.backlog_per_s
@@ -53,12 +53,12 @@ def publish_limits(settings: AgentSettings) -> outbox.OutboxLimits:
 
 
 def spool_bounds(settings: AgentSettings) -> SpoolLimits:
-    """Return how much may be in the spool."""
+    """Return the limits of the spool."""
     return SpoolLimits(settings.spool.max_bytes, settings.spool.min_free_bytes)
 
 
 class ReloadTargets(msgspec.Struct, frozen=True):
-    """What a running agent can change."""
+    """The parts of a running agent whose limits can change."""
 
     pipeline: Pipeline
     outbox: Outbox
@@ -73,9 +73,9 @@ def reload(
     live: ReloadTargets, held: AgentSettings, read: Callable[[], AgentSettings], *, now: float
 ) -> AgentSettings:
     """
-    Let what *read* returns be in force, as far as it may; return the settings in force now.
+    Apply the settings that *read* returns, as far as possible; return the settings in force.
 
-    Settings that are wrong change nothing.
+    Wrong settings change nothing.
     """
     live.service.reloading(now=now)
     try:
@@ -93,7 +93,7 @@ def reload(
     live.uplink.forget_within_s = forget_within_s(new)
     live.backoff.longest_s = new.publish.longest_wait_s
     logs.configure(new.log.level)
-    # So that a certificate that was renewed is used now, and not in half a minute.
+    # Reconnect, so that a renewed certificate is used at once.
     live.uplink.announce()
     _log.info("reloaded")
     live.service.ready()

@@ -31,7 +31,7 @@ HANDLE_BYTES: Final = 16
 _TAG_BYTES: Final = 16
 
 MAX_TIME_MS: Final = 253_402_300_799_999
-"""9999-12-31T23:59:59.999Z, the last instant that every part of the system can write."""
+"""9999-12-31T23:59:59.999Z, the last time that every part of the system can represent."""
 
 _NARROW_MISSING: Final = -128
 _MAX_OFFSET_MS: Final = (1 << 32) - 1
@@ -41,7 +41,7 @@ _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 class Envelope(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
-    """The outside. `(agent, spool_id, sequence)` is its identity, for ever."""
+    """The outer part of an envelope. `(agent, spool_id, sequence)` identifies it for ever."""
 
     version: int
     suite: int
@@ -97,11 +97,11 @@ class Block(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
 
 
 class Body(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
-    """The inside: what was observed of one subject at one gateway."""
+    """The sealed part of an envelope: the observations of one subject at one gateway."""
 
     handle: bytes
     lease: int
-    """Version of the lease under which it was measured."""
+    """The version of the lease under which it was measured."""
     blocks: list[Block]
 
     def __len__(self) -> int:
@@ -133,8 +133,8 @@ def decode_envelope(payload: bytes) -> Envelope:
     try:
         envelope = _envelope_decoder.decode(payload)
     except _UNREADABLE:
-        # The version first: to a strict decoder a later version with one more field is
-        # malformed, and that would blame the sender for being ahead.
+        # The version is checked first: a strict decoder would reject a later version with one more
+        # field as malformed.
         _raise_if_ahead(payload)
         raise Malformed("the outer part of the envelope cannot be decoded") from None
     if envelope.version != VERSION:
@@ -220,7 +220,7 @@ def check_body(body: Body) -> int:
 
 
 def _count_of_sound(block: Block) -> int:
-    """Return how many observations *block* has; 0 for one that contradicts itself."""
+    """Return the number of observations in *block*; 0 if the block is inconsistent."""
     base, step, start_ms = block.base, block.step, block.start_ms
     count = len(block.values)
     if base is None:
@@ -230,7 +230,7 @@ def _count_of_sound(block: Block) -> int:
     elif not -0x7F00 <= base <= 0x7F00:
         return 0
     if isinstance(step, int):
-        # A step of 0 would put two observations on one instant; alone, it says nothing.
+        # A step of 0 would give two observations the same time.
         fits = 0 < step <= _MAX_OFFSET_MS and start_ms + (count - 1) * step <= MAX_TIME_MS
     else:
         # The last offset may be 49 days away, so the last 49 days of the year 9999 are excluded.
@@ -296,7 +296,7 @@ def pack_block(
 
 
 def _base_of(values: Sequence[int]) -> int | None:
-    """Return what int8 differences may count from, or None when the values spread too far."""
+    """Return a base for int8 differences; None if the values spread too far."""
     present = [v for v in values if v != MISSING]
     if not present:
         return 0

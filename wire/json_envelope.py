@@ -84,7 +84,7 @@ class JsonBlock(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class JsonEnvelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One envelope: what was observed of one subject at one gateway."""
+    """One envelope: the observations of one subject at one gateway."""
 
     version: Annotated[int, Meta(extra_json_schema={"const": VERSION})]
     spool_id: _Hex16
@@ -102,7 +102,7 @@ class _Version(msgspec.Struct, frozen=True):
 
 
 class Identified(msgspec.Struct, frozen=True):
-    """A body with the identity that a sealed envelope carries outside."""
+    """A body, with the identity that the outer part of a sealed envelope carries."""
 
     spool_id: bytes
     sequence: int
@@ -175,7 +175,7 @@ def _to_steps(value: float | None, per_unit: int) -> int:
     if value is None:
         return MISSING
     scaled = value * per_unit
-    # Not silently rounded: a finer reading than the resolution is the sender's mistake.
+    # Not rounded silently: a value finer than the resolution is a mistake of the sender.
     if not math.isfinite(scaled) or abs(scaled - round(scaled)) > _TOLERANCE * max(1, abs(scaled)):
         raise Malformed("a value is not a multiple of its quantity's resolution")
     if not -0x8000 < round(scaled) < 0x8000:

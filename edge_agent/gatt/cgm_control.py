@@ -1,4 +1,4 @@
-"""Steering a CGM sensor: CGM Specific Ops Control Point (0x2AAC), both directions."""
+"""CGM Specific Ops Control Point (0x2AAC): requests to a CGM sensor, and its answers."""
 
 import enum
 import struct
@@ -14,7 +14,7 @@ from edge_agent.gatt.quirks import NO_QUIRKS, Quirks
 
 
 class CgmOpCode(enum.IntEnum):
-    """GSS, CGM Specific Ops Control Point, Op Code: what is asked, or answered."""
+    """GSS, CGM Specific Ops Control Point, Op Code: a request or an answer."""
 
     SET_INTERVAL = 0x01
     GET_INTERVAL = 0x02
@@ -48,7 +48,7 @@ class CgmOpCode(enum.IntEnum):
 
 
 class CgmResponseCode(enum.IntEnum):
-    """How a request went; the numbers above are reserved."""
+    """The result of a request. Higher numbers are reserved."""
 
     SUCCESS = 1
     OP_CODE_NOT_SUPPORTED = 2
@@ -80,22 +80,22 @@ class Command(msgspec.Struct, frozen=True):
 
 
 class Interval(msgspec.Struct, frozen=True):
-    """How often the sensor notifies: to be set, or as it is."""
+    """The interval of notifications: a request to set it, or the current one."""
 
     op_code: CgmOpCode
     minutes: int
-    """0 means only on request, 255 as fast as it can."""
+    """0 means only on request, 255 as fast as the sensor can."""
     size: int = 1
-    """In so many bytes it was sent."""
+    """The size of the number in bytes."""
 
 
 class Calibration(msgspec.Struct, frozen=True, kw_only=True):
-    """A calibration: to be set, or as it was."""
+    """A calibration: a request to set one, or a stored one."""
 
     op_code: CgmOpCode
     concentration_mg_dl: Number
     time_min: int
-    """Since the start of the session, as is the next one."""
+    """Minutes since the start of the session, as is `next_min`."""
     sample_type: int
     location: int
     next_min: int
@@ -112,17 +112,17 @@ class CalibrationRequest(msgspec.Struct, frozen=True):
 
 
 class AlertLevel(msgspec.Struct, frozen=True):
-    """A level in mg/dL, or a rate in mg/dL/min: to be set, or as it is."""
+    """A level in mg/dL, or a rate in mg/dL/min: a request to set it, or the current one."""
 
     op_code: CgmOpCode
     level: Number
 
 
 class CgmResponse(msgspec.Struct, frozen=True):
-    """How a request went."""
+    """The result of a request."""
 
     request: int
-    """Its op code."""
+    """The op code of the request."""
     code: int
     """A `CgmResponseCode`, or a reserved number."""
 
@@ -135,7 +135,8 @@ def decode(value: Value, quirks: Quirks = NO_QUIRKS) -> Operation:
     Read what a collector writes or a sensor indicates, 0x2AAC.
 
     Raises:
-        DecodeError: The op code is reserved, its operand has another length, or a bad check.
+        DecodeError: The op code is reserved, its operand has a wrong length, or the checksum is
+            wrong.
     """
     octets = Octets(value)
     number = octets.uint8()
@@ -169,8 +170,8 @@ def _take_operation(octets: Octets, op_code: CgmOpCode, quirks: Quirks) -> Opera
 
 
 def _interval_size(op_code: CgmOpCode, left: int, quirks: Quirks) -> int:
-    # Every sensor seen has one byte; GSS has two for the response. The
-    # length tells which, since a check has two bytes of its own.
+    # All known sensors use one byte; GSS has two for the response. The length decides, because a
+    # checksum has two bytes as well.
     wide = {True: (4,), False: (2,), None: (2, 4)}[quirks.e2e_crc]
     return 2 if op_code is CgmOpCode.INTERVAL and left in wide else 1
 

@@ -20,7 +20,7 @@ _NO_CRC: Final = 0xFFFF
 
 
 class Feature(enum.IntFlag):
-    """GSS, CGM Feature: those bits that a collector needs."""
+    """GSS, CGM Feature: the bits that a collector needs."""
 
     CALIBRATION = 1 << 0
     E2E_CRC = 1 << 12
@@ -31,36 +31,36 @@ class Feature(enum.IntFlag):
 
 
 class CgmFeature(msgspec.Struct, frozen=True):
-    """What the sensor can do and where it sits."""
+    """The features of a sensor, its sample type and its location."""
 
     bits: int
-    """Of `Feature`, and others; 24 of them."""
+    """24 bits, those of `Feature` among them."""
     sample_type: int
     location: int
 
     @property
     def e2e_crc(self) -> bool:
-        """Whether the other values of the sensor end in a check: `Quirks.e2e_crc`."""
+        """Whether the other values of the sensor end in a checksum: `Quirks.e2e_crc`."""
         return bool(self.bits & Feature.E2E_CRC)
 
 
 class CgmStatus(msgspec.Struct, frozen=True):
-    """How the sensor is."""
+    """The status of the sensor."""
 
     time_offset_min: int
-    """Since the start of the session."""
+    """Minutes since the start of the session."""
     annunciation: int
     """Bits of `cgm.Annunciation`."""
 
 
 class SessionStart(msgspec.Struct, frozen=True):
-    """When the session began, by the clock that a collector gave the sensor."""
+    """When the session began, as a collector has told the sensor."""
 
     date_time: DateTime
     zone: Zone
 
     def began_at(self) -> datetime.datetime | None:
-        """Return when that was; None if date, zone or DST are not known."""
+        """Return the start of the session; None if date, zone or DST are not known."""
         local = self.date_time.as_datetime()
         offset = self.zone.utc_offset()
         if local is None or offset is None:
@@ -69,7 +69,7 @@ class SessionStart(msgspec.Struct, frozen=True):
 
 
 class SessionRunTime(msgspec.Struct, frozen=True):
-    """How long the sensor is expected to live."""
+    """The expected run time of a session, in hours."""
 
     hours: int
 
@@ -79,13 +79,13 @@ def decode_feature(value: Value, quirks: Quirks = NO_QUIRKS) -> CgmFeature:
     Read a CGM Feature, 0x2AA8.
 
     Raises:
-        DecodeError: It is not six bytes, or its check does not match.
+        DecodeError: The value is not six bytes long, or its checksum does not match.
     """
     octets = Octets(value)
     feature = CgmFeature(octets.unsigned(3), *nibbles(octets.uint8()))
-    # GSS, CGM Feature, E2E-CRC: the field is always there, and typically 0xFFFF where checks are
-    # not supported. It may be anything then, but not here: else one flipped bit in the features
-    # would let a wrong check pass.
+    # GSS, CGM Feature, E2E-CRC: the field is always present, and usually 0xFFFF if checksums are
+    # not supported. Other numbers are rejected here, because otherwise one flipped bit in the
+    # features would hide a wrong checksum.
     expected = crc.crc16(quirks.crc, value[: octets.at]) if feature.e2e_crc else _NO_CRC
     matches = octets.uint16() == expected
     octets.end()
@@ -95,7 +95,7 @@ def decode_feature(value: Value, quirks: Quirks = NO_QUIRKS) -> CgmFeature:
 
 
 def encode_feature(feature: CgmFeature, quirks: Quirks = NO_QUIRKS) -> bytes:
-    """Return *feature* as a sensor sends it; its own bit says whether with a check."""
+    """Return *feature* as a sensor sends it, with a checksum if its own bit says so."""
     halves = feature.location << 4 | feature.sample_type
     body = feature.bits.to_bytes(3, "little") + bytes((halves,))
     check = crc.crc16(quirks.crc, body) if feature.e2e_crc else _NO_CRC
@@ -107,7 +107,7 @@ def decode_status(value: Value, quirks: Quirks = NO_QUIRKS) -> CgmStatus:
     Read a CGM Status, 0x2AA9.
 
     Raises:
-        DecodeError: It has another length, or its check does not match.
+        DecodeError: The length is wrong, or the checksum does not match.
     """
     octets = Octets(value)
     time_offset_min = octets.uint16()
@@ -130,7 +130,8 @@ def decode_start(value: Value, quirks: Quirks = NO_QUIRKS) -> SessionStart:
     Read a CGM Session Start Time, 0x2AAA.
 
     Raises:
-        DecodeError: It has another length, a field is out of its range, or a bad check.
+        DecodeError: The length is wrong, a field is out of its range, or the checksum does not
+            match.
     """
     octets = Octets(value)
     start = date_time.take(octets)
@@ -150,7 +151,7 @@ def decode_run_time(value: Value, quirks: Quirks = NO_QUIRKS) -> SessionRunTime:
     Read a CGM Session Run Time, 0x2AAB.
 
     Raises:
-        DecodeError: It has another length, or its check does not match.
+        DecodeError: The length is wrong, or the checksum does not match.
     """
     octets = Octets(value)
     run_time = SessionRunTime(octets.uint16())

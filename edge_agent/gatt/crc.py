@@ -1,4 +1,4 @@
-"""The end-to-end check of the continuous glucose monitoring service."""
+"""E2E-CRC, the end-to-end checksum of the Continuous Glucose Monitoring Service."""
 
 import binascii
 from typing import Final
@@ -13,28 +13,28 @@ _REVERSED: Final = bytes(int(f"{octet:08b}"[::-1], 2) for octet in range(256))
 
 
 def crc16(kind: CrcKind, data: Value) -> int:
-    """Return the check of *data*: polynomial 0x1021, started at 0xFFFF, no final inversion."""
+    """Return the CRC-16 of *data*: polynomial 0x1021, initial value 0xFFFF, no final XOR."""
     if kind is CrcKind.CCITT_FALSE:
         return binascii.crc_hqx(data, _START)
-    # MCRF4XX is the same polynomial with the bits of each byte, and of the sum, in reverse. So
-    # the standard library's fast loop does the work of a table of our own.
+    # MCRF4XX uses the same polynomial with the bits of each byte and of the sum reversed, so the
+    # standard library's fast function can be used.
     mirrored = binascii.crc_hqx(data.translate(_REVERSED), _START)
     return _REVERSED[mirrored & 0xFF] << 8 | _REVERSED[mirrored >> 8]
 
 
 def append(data: bytes, quirks: Quirks) -> bytes:
-    """Return *data*, followed by its check if *quirks* say that there is one."""
+    """Return *data*, followed by its checksum if *quirks* say so."""
     return data + crc16(quirks.crc, data).to_bytes(CRC_BYTES, "little") if quirks.e2e_crc else data
 
 
 def finish(octets: Octets, value: Value, quirks: Quirks) -> None:
     """
-    Take the check that ends *value*, if there is one, and verify it.
+    Read the checksum at the end of *value*, if there is one, and verify it.
 
     Raises:
-        Truncated: There is none, or half of one, and there must be one.
-        TrailingBytes: What is left is no check.
-        BadCrc: It does not match.
+        Truncated: A required checksum is missing or incomplete.
+        TrailingBytes: The remaining bytes are not a checksum.
+        BadCrc: The checksum does not match.
     """
     if octets.left == 0 and not quirks.e2e_crc:
         return

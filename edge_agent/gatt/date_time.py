@@ -1,7 +1,7 @@
 """
 Clocks of sensors: Date Time (0x2A08), Current Time (0x2A2B), zones (0x2A0E, 0x2A0F, 0x2A14).
 
-Date and time are what the sensor's owner set: local, without a zone, often never set at all.
+Date and time are as the owner of the sensor set them: local, without a zone, often never set.
 """
 
 import datetime
@@ -26,7 +26,7 @@ _MINUTES_PER_QUARTER: Final = 15
 
 
 class DateTime(msgspec.Struct, frozen=True):
-    """A date and time of day, as a sensor writes it. Not necessarily a day that exists."""
+    """Date and time of day, as a sensor sends it. The day need not exist."""
 
     year: int | None
     month: int | None
@@ -36,7 +36,7 @@ class DateTime(msgspec.Struct, frozen=True):
     second: int
 
     def as_datetime(self) -> datetime.datetime | None:
-        """Return it without a zone, which no sensor tells; None if it is no date."""
+        """Return a datetime without a zone; None if date or day are unknown or do not exist."""
         if self.year is None or self.month is None or self.day is None:
             return None
         try:
@@ -49,15 +49,15 @@ class DateTime(msgspec.Struct, frozen=True):
 
 
 class Zone(msgspec.Struct, frozen=True):
-    """Where a clock runs. Local time is UTC plus zone plus DST."""
+    """The zone of a clock. Local time is UTC plus zone plus DST."""
 
     zone_quarters: int | None
     """Offset from UTC in quarters of an hour; None if not known."""
     dst_quarters: int | None
-    """What daylight saving adds to it."""
+    """What daylight saving time adds, in quarters of an hour; None if not known."""
 
     def utc_offset(self) -> datetime.timedelta | None:
-        """Return how far local time is ahead of UTC; None if a part of it is not known."""
+        """Return how far local time is ahead of UTC; None if zone or DST are not known."""
         if self.zone_quarters is None or self.dst_quarters is None:
             return None
         quarters = self.zone_quarters + self.dst_quarters
@@ -73,15 +73,15 @@ class CurrentTime(msgspec.Struct, frozen=True):
     fractions256: int
     """In 1/256 s."""
     adjust_reason: int
-    """Bits: 0 by hand, 1 by a reference, 2 other zone, 3 other DST; the rest reserved."""
+    """Reason of the last change, bits: 0 manual, 1 reference, 2 zone, 3 DST; others reserved."""
 
 
 class ReferenceTime(msgspec.Struct, frozen=True):
-    """Where a clock takes its time from, and how long ago that was."""
+    """The source of a clock's time, and the age of its last update."""
 
     source: int
     accuracy_eighths_s: int
-    """254 means worse than it can say, 255 not known."""
+    """254 means beyond the range, 255 not known."""
     days: int
     hours: int
     """255 in both means 255 days or more."""
@@ -89,10 +89,10 @@ class ReferenceTime(msgspec.Struct, frozen=True):
 
 def take(octets: Octets) -> DateTime:
     """
-    Take the seven bytes of a Date Time out of a longer value.
+    Read the seven bytes of a Date Time from a longer value.
 
     Raises:
-        DecodeError: They are not all there, or a field is out of its range.
+        DecodeError: Bytes are missing, or a field is out of its range.
     """
     year = octets.uint16()
     month, day, hour, minute, second = (octets.uint8() for _ in range(5))
@@ -110,7 +110,7 @@ def decode(value: Value) -> DateTime:
     Read a Date Time, 0x2A08.
 
     Raises:
-        DecodeError: It is none.
+        DecodeError: The bytes are not such a value.
     """
     octets = Octets(value)
     date_time = take(octets)
@@ -136,7 +136,7 @@ def decode_current_time(value: Value) -> CurrentTime:
     Read a Current Time, 0x2A2B.
 
     Raises:
-        DecodeError: It is none.
+        DecodeError: The bytes are not such a value.
     """
     octets = Octets(value)
     date_time = take(octets)
@@ -157,13 +157,13 @@ def encode_current_time(current: CurrentTime) -> bytes:
 
 def take_zone(octets: Octets) -> int | None:
     """
-    Take a Time Zone out of a longer value.
+    Read a Time Zone from a longer value.
 
     Raises:
-        DecodeError: It is not there, or reserved.
+        DecodeError: The byte is missing, or its number is reserved.
     """
     # GSS says sint8 for the characteristic and uint8 where CGM Session Start Time refers to it;
-    # the same bits, and a zone west of Greenwich must not become one far in the east.
+    # the bits are the same, and a zone west of Greenwich must not become one far in the east.
     zone = octets.signed(1)
     if zone == _ZONE_UNKNOWN:
         return None
@@ -174,10 +174,10 @@ def take_zone(octets: Octets) -> int | None:
 
 def take_dst(octets: Octets) -> int | None:
     """
-    Take a DST Offset out of a longer value.
+    Read a DST Offset from a longer value.
 
     Raises:
-        DecodeError: It is not there, or reserved.
+        DecodeError: The byte is missing, or its number is reserved.
     """
     dst = octets.uint8()
     if dst == _DST_UNKNOWN:
@@ -192,7 +192,7 @@ def decode_zone(value: Value) -> Zone:
     Read a Time Zone, 0x2A0E, whose DST is not known.
 
     Raises:
-        DecodeError: It is none.
+        DecodeError: The bytes are not such a value.
     """
     octets = Octets(value)
     zone = Zone(take_zone(octets), None)
@@ -205,7 +205,7 @@ def decode_local_time(value: Value) -> Zone:
     Read a Local Time Information, 0x2A0F.
 
     Raises:
-        DecodeError: It is none.
+        DecodeError: The bytes are not such a value.
     """
     octets = Octets(value)
     zone = Zone(take_zone(octets), take_dst(octets))
@@ -232,7 +232,7 @@ def decode_reference_time(value: Value) -> ReferenceTime:
     Read a Reference Time Information, 0x2A14.
 
     Raises:
-        DecodeError: It is none.
+        DecodeError: The bytes are not such a value.
     """
     octets = Octets(value)
     reference = ReferenceTime(octets.uint8(), octets.uint8(), octets.uint8(), octets.uint8())

@@ -1,4 +1,4 @@
-"""What a glucose record was taken with: Glucose Measurement Context (0x2A34)."""
+"""Glucose Measurement Context (0x2A34): meal, exercise and medication around a record."""
 
 import enum
 import struct
@@ -22,7 +22,7 @@ _EXTENDED: Final = 0x80
 
 
 class Meal(enum.IntEnum):
-    """When the record was taken, around meals."""
+    """The relation of a record to meals."""
 
     PREPRANDIAL = 1
     POSTPRANDIAL = 2
@@ -30,11 +30,11 @@ class Meal(enum.IntEnum):
     CASUAL = 4
     BEDTIME = 5
     KETONE = 6
-    """No meal: a reserved number, with which CareSens meters mark a record of ketones."""
+    """Not a meal: a reserved number, with which CareSens meters mark a ketone record."""
 
 
 class Carbohydrate(msgspec.Struct, frozen=True):
-    """What was eaten."""
+    """Carbohydrate intake."""
 
     identifier: int
     """1 breakfast, 2 lunch, 3 dinner, 4 snack, 5 drink, 6 supper, 7 brunch."""
@@ -42,18 +42,18 @@ class Carbohydrate(msgspec.Struct, frozen=True):
 
 
 class Exercise(msgspec.Struct, frozen=True):
-    """What was done."""
+    """Physical exercise."""
 
     duration_s: int
-    """65535 stands for longer than it can say."""
+    """65535 means longer than the field can express."""
     intensity_percent: int
 
 
 class MedicationUnit(enum.Enum):
     """
-    What a dose is in.
+    The unit of a dose.
 
-    The tables of flags speak of milligrams and millilitres; the field is in kg and litres.
+    The tables of flags name milligrams and millilitres; the field itself is in kg and litres.
     """
 
     KG = "kg"
@@ -61,7 +61,7 @@ class MedicationUnit(enum.Enum):
 
 
 class Medication(msgspec.Struct, frozen=True):
-    """What was taken."""
+    """A dose of medication."""
 
     identifier: int
     """1 rapid, 2 short, 3 intermediate, 4 long acting insulin, 5 pre-mixed insulin."""
@@ -70,7 +70,7 @@ class Medication(msgspec.Struct, frozen=True):
 
 
 class GlucoseContext(msgspec.Struct, frozen=True, kw_only=True):
-    """What belongs to the glucose record of the same sequence. Never leaves the gateway."""
+    """The context of the glucose record with the same sequence. It never leaves the gateway."""
 
     sequence: int
     extended_flags: int | None = None
@@ -85,7 +85,7 @@ class GlucoseContext(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_ketone(self) -> bool:
-        """Whether the record that this belongs to is one of ketones."""
+        """Whether the record of this context is a ketone concentration."""
         return self.meal == Meal.KETONE
 
 
@@ -94,11 +94,11 @@ def decode(value: Value) -> GlucoseContext:
     Read a Glucose Measurement Context, 0x2A34.
 
     Raises:
-        DecodeError: A field is cut off.
+        DecodeError: A field is incomplete.
     """
     octets = Octets(value)
     flags = octets.uint8()
-    # GSS, structure: the extended flags come right behind the sequence, though their bit is last.
+    # GSS, structure: the extended flags follow the sequence, although their bit is the last one.
     return GlucoseContext(
         sequence=octets.uint16(),
         extended_flags=octets.uint8() if flags & _EXTENDED else None,
@@ -124,7 +124,7 @@ def encode(context: GlucoseContext) -> bytes:
 
 
 def _fields(context: GlucoseContext) -> Iterator[tuple[int, bytes]]:
-    """Yield the fields that are there, each behind its flag, in their order."""
+    """Yield (flag, encoded field) for each field that is present, in their order."""
     if context.extended_flags is not None:
         yield _EXTENDED, bytes((context.extended_flags,))
     if (food := context.carbohydrate) is not None:

@@ -29,7 +29,7 @@ _AMPLITUDE: Final = 0x10
 
 
 class OximeterStatus(enum.IntFlag):
-    """Measurement Status: what the oximeter says of the measurement; bits 0 to 4 are reserved."""
+    """Measurement Status: the quality of a measurement; bits 0 to 4 are reserved."""
 
     ONGOING = 1 << 5
     EARLY_ESTIMATE = 1 << 6
@@ -45,7 +45,7 @@ class OximeterStatus(enum.IntFlag):
 
 
 class SensorStatus(enum.IntFlag):
-    """Device and Sensor Status: what it says of itself; bits 16 to 23 are reserved."""
+    """Device and Sensor Status: the condition of the oximeter; bits 16 to 23 are reserved."""
 
     DISPLAY_UPDATE_ONGOING = 1 << 0
     EQUIPMENT_MALFUNCTION = 1 << 1
@@ -65,7 +65,7 @@ class SensorStatus(enum.IntFlag):
     DISCONNECTED = 1 << 15
 
 
-# Low perfusion is no fault: cold fingers have it, and the number is still the oximeter's best.
+# Low perfusion is not a fault: cold fingers cause it, and the number is still usable.
 _SENSOR_FAULTS: Final[dict[int, Refusal]] = {
     SensorStatus.UNCONNECTED_TO_USER | SensorStatus.DISPLACED: Refusal.OFF_BODY,
     SensorStatus.EQUIPMENT_MALFUNCTION
@@ -89,7 +89,7 @@ _FAULTS: Final[dict[int, Refusal]] = {
 
 
 class Oximetry(msgspec.Struct, frozen=True):
-    """A saturation and the pulse that it was taken from."""
+    """An oxygen saturation, and the pulse rate of the same signal."""
 
     spo2_percent: Number
     pulse_bpm: Number
@@ -106,15 +106,15 @@ class SpotCheck(msgspec.Struct, frozen=True, kw_only=True):
     """Bits of `SensorStatus`."""
     pulse_amplitude_percent: Number | None = None
     clock_not_set: bool = False
-    """The timestamp is not to be believed."""
+    """Whether the timestamp is invalid, because the clock is not set."""
 
 
 class ContinuousOximetry(msgspec.Struct, frozen=True, kw_only=True):
-    """What an oximeter that is worn sends, usually once a second."""
+    """A measurement of a worn oximeter, usually one a second."""
 
     normal: Oximetry
     fast: Oximetry | None = None
-    """Averaged over a shorter time."""
+    """Averaged over a shorter time than `normal`."""
     slow: Oximetry | None = None
     status: int | None = None
     sensor_status: int | None = None
@@ -126,7 +126,7 @@ def decode_spot_check(value: Value) -> SpotCheck:
     Read a PLX Spot-check Measurement, 0x2A5E.
 
     Raises:
-        DecodeError: A field is cut off, or the timestamp is none.
+        DecodeError: A field is incomplete, or the timestamp is invalid.
     """
     octets = Octets(value)
     flags = octets.uint8()
@@ -156,7 +156,7 @@ def decode_continuous(value: Value) -> ContinuousOximetry:
     Read a PLX Continuous Measurement, 0x2A5F.
 
     Raises:
-        DecodeError: A field is cut off.
+        DecodeError: A field is incomplete.
     """
     octets = Octets(value)
     flags = octets.uint8()
@@ -183,10 +183,10 @@ def encode_continuous(measurement: ContinuousOximetry) -> bytes:
 
 def observations(measurement: SpotCheck | ContinuousOximetry) -> list[Outcome]:
     """
-    Return what *measurement* observes: a saturation and a pulse, of the normal averaging.
+    Return the outcomes of *measurement*: saturation and pulse rate, with normal averaging.
 
-    Both come from one signal. Without a saturation to believe in there is no pulse either: an
-    oximeter without a finger sends, for example, 127 % and 255 beats.
+    Both come from one signal. If the saturation is refused, so is the pulse: an oximeter without a
+    finger sends, for example, 127 % and 255 beats a minute.
     """
     fault = first_of(measurement.sensor_status or 0, _SENSOR_FAULTS) or first_of(
         measurement.status or 0, _FAULTS
@@ -202,14 +202,14 @@ def observations(measurement: SpotCheck | ContinuousOximetry) -> list[Outcome]:
 
 
 def _dated(spot: SpotCheck) -> tuple[When, Refusal | None]:
-    """Return when *spot* was measured, and whether that cannot be told."""
+    """Return when *spot* was measured, and `UNDATED` if that is unknown."""
     if spot.timestamp is None:
         return LIVE, None
     shown = None if spot.clock_not_set else spot.timestamp.as_datetime()
     if shown is not None:
         return When(sensor_time=shown), None
-    # The clock is of no use. That does no harm to what is sent while the finger is in; but only
-    # a status tells that from a record out of the memory.
+    # The clock is not usable. A measurement that is sent at once does not need it, but only the
+    # status distinguishes that from a stored record.
     is_live = spot.status is not None and not spot.status & OximeterStatus.FROM_STORAGE
     return LIVE, None if is_live else Refusal.UNDATED
 
@@ -223,7 +223,7 @@ def _encode(oximetry: Oximetry) -> bytes:
 
 
 def _encode_tail(measurement: SpotCheck | ContinuousOximetry) -> tuple[int, bytes]:
-    """Return the last three fields, and which are there: bit 0, 1 and 2."""
+    """Return the bits of the last three fields that are present (0, 1, 2), and their bytes."""
     present, tail = 0, b""
     if measurement.status is not None:
         present, tail = present | 1, tail + struct.pack("<H", measurement.status)

@@ -1,4 +1,4 @@
-"""Asking for stored records: Record Access Control Point (0x2A52), of meters and CGM sensors."""
+"""Record Access Control Point (0x2A52) of glucose meters and CGM sensors."""
 
 import enum
 import struct
@@ -13,7 +13,7 @@ from edge_agent.gatt.octets import Octets, Value
 
 
 class RacpOpCode(enum.IntEnum):
-    """GSS, Record Access Control Point: what is asked, or answered."""
+    """GSS, Record Access Control Point, Op Code: a request or an answer."""
 
     REPORT = 1
     DELETE = 2
@@ -26,7 +26,7 @@ class RacpOpCode(enum.IntEnum):
 
 
 class Operator(enum.IntEnum):
-    """Which records."""
+    """GSS, Record Access Control Point, Operator: which records are selected."""
 
     NULL = 0
     ALL = 1
@@ -38,7 +38,7 @@ class Operator(enum.IntEnum):
 
 
 class Filter(enum.IntEnum):
-    """What bounds are compared with."""
+    """The field of a record that bounds are compared with."""
 
     SEQUENCE = 1
     """The sequence of a glucose record; the time offset, in minutes, of one of a CGM session."""
@@ -47,7 +47,7 @@ class Filter(enum.IntEnum):
 
 
 class RacpResponseCode(enum.IntEnum):
-    """How a request went; the numbers above are reserved."""
+    """The result of a request. Higher numbers are reserved."""
 
     SUCCESS = 1
     OP_CODE_NOT_SUPPORTED = 2
@@ -74,33 +74,34 @@ _REQUESTS: Final = frozenset(
 )
 _COUNTS: Final = frozenset({RacpOpCode.COUNT_RESPONSE, RacpOpCode.COMBINED_RESPONSE})
 _BOUNDS: Final = {Operator.UP_TO: 1, Operator.FROM: 1, Operator.RANGE: 2}
-# GSS: the size of a count is defined by the service. Glucose and CGM have 2 bytes; seen are all.
+# GSS: the service defines the size of a count. Glucose and CGM have 2 bytes; sensors use 1, 2 or
+# 4.
 _COUNT_BYTES: Final = (1, 2, 4)
 
 
 class Request(msgspec.Struct, frozen=True):
-    """What a collector asks of a sensor."""
+    """A request of a collector."""
 
     op_code: RacpOpCode
     operator: Operator = Operator.NULL
     bounds: tuple[Bound, ...] = ()
-    """One for up to and from, two for a range; whole numbers, or times of the owner's clock."""
+    """One for UP_TO and FROM, two for RANGE: whole numbers, or times of the owner's clock."""
 
 
 class Count(msgspec.Struct, frozen=True):
-    """How many records there are, or were sent by a combined report. 0 is an answer too."""
+    """The number of records, or of those that a combined report has sent; may be 0."""
 
     op_code: RacpOpCode
     count: int
     size: int = 2
-    """In so many bytes it was sent."""
+    """The size of the number in bytes."""
 
 
 class RacpResponse(msgspec.Struct, frozen=True):
-    """How a request went."""
+    """The result of a request."""
 
     request: int
-    """Its op code."""
+    """The op code of the request."""
     code: int
     """A `RacpResponseCode`, or a reserved number."""
 
@@ -117,10 +118,10 @@ def report_between(first: int, last: int) -> Request:
 
 def decode_request(value: Value) -> Request:
     """
-    Read what a collector writes: the sensor's side of the control point.
+    Read a request, as a sensor receives it.
 
     Raises:
-        DecodeError: It is no request.
+        DecodeError: The bytes are not a request.
     """
     octets = Octets(value)
     op_code = octets.uint8()
@@ -136,10 +137,10 @@ def decode_request(value: Value) -> Request:
 
 def decode_response(value: Value) -> Count | RacpResponse:
     """
-    Read what a sensor indicates: the collector's side of the control point.
+    Read an answer, as a collector receives it.
 
     Raises:
-        DecodeError: It is neither a count nor a response. A sensor never sends a request.
+        DecodeError: The bytes are neither a count nor a response.
     """
     octets = Octets(value)
     op_code = octets.uint8()
@@ -151,7 +152,7 @@ def decode_response(value: Value) -> Count | RacpResponse:
         response = RacpResponse(octets.uint8(), octets.uint8())
         octets.end()
         return response
-    # The length tells the size. With 3 bytes a size of 4 is cut off.
+    # The length gives the size. 3 bytes are a truncated number of 4.
     size = next((size for size in _COUNT_BYTES if octets.left <= size), _COUNT_BYTES[-1])
     count = Count(RacpOpCode(op_code), octets.unsigned(size), size)
     octets.end()

@@ -14,7 +14,7 @@ from wire.lease import Lease
 
 NAME: Final = "clock"
 KEEP_EVERY_S: Final = 600.0
-"""So much of a lease's time a power cut may make us forget."""
+"""How much of a lease's time a power cut may lose, in ms."""
 LOOK_EVERY_S: Final = 1.0
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 Belief = Literal["always", "synchronised"]
@@ -22,26 +22,26 @@ _decoder = msgspec.msgpack.Decoder(Known)
 
 
 class Machine:
-    """What this machine tells of the time."""
+    """The clocks of the operating system."""
 
     def boot(self) -> str:
-        """Return which boot this is."""
+        """Return the id of this boot."""
         try:
             return _BOOT_ID.read_text(encoding="ascii").strip()
         except OSError:
-            return os.urandom(16).hex()  # Another one each time: nothing is taken over then.
+            return os.urandom(16).hex()  # A new id each time: then nothing saved is reused.
 
     def second(self) -> float:
-        """Return how old this boot is, the time of a sleep included."""
+        """Return the age of this boot in seconds, time asleep included."""
         return time.clock_gettime(time.CLOCK_BOOTTIME)
 
     def wall_ms(self) -> int:
-        """Return what its clock shows."""
+        """Return the time of day, ms since 1970."""
         return time.time_ns() // 1_000_000
 
 
 class SystemClock:
-    """A `Clock` that believes in this machine's."""
+    """A `Clock` that trusts the machine's clock."""
 
     def now(self) -> float:
         return time.monotonic()
@@ -58,17 +58,17 @@ class SystemClock:
 
 class KeptClock:
     """
-    A `Clock` that knows when not to believe in this machine's.
+    A `Clock` that knows when the machine's clock cannot be trusted.
 
     Args:
-        folder: Where it keeps what it knew last.
+        folder: Where it saves what it knows.
 
         belief: `always` when the machine has a clock that survives a power cut; `synchronised`
             when it is to be believed only once *marker* is there.
 
-        marker: Made by systemd-timesyncd once it has the time.
+        marker: A file that systemd-timesyncd makes once the clock is synchronised.
 
-        machine: Whose clock it is.
+        machine: The clocks of the operating system.
     """
 
     def __init__(
@@ -93,18 +93,18 @@ class KeptClock:
         return self._keeper.is_dated
 
     def latest_ms(self) -> int:
-        """Return the latest that it was ever believed to be under the lease that is held."""
+        """Return the latest time ever believed under the lease in force, ms since 1970."""
         return self._keeper.latest_ms(now=self.now())
 
     def sure_ms(self) -> int:
-        """Return a time that is past for sure: trust has signed it, and we have counted on."""
+        """Return a time that is certainly past, ms since 1970, from trust's signatures."""
         return self._keeper.sure_ms(now=self.now())
 
     def is_wrong(self) -> bool:
         return self._keeper.is_wrong
 
     def adopt(self, lease: Lease) -> None:
-        """Note that *lease* is held from now on."""
+        """Note that *lease* is in force from now on."""
         self._keeper.adopt(lease, now=self.now())
 
     def look(self) -> int | None:
@@ -119,7 +119,7 @@ class KeptClock:
         return step_ms if was_dated else None
 
     def keep(self, *, is_last: bool = False) -> None:
-        """Keep on disk what is known, now and then. A disk that refuses costs nothing but that."""
+        """Save what is known on disk, from time to time. A failing disk is ignored here."""
         known = self._keeper.known(now=self.now())
         if known is None or not (is_last or _is_news(known, self._kept)):
             return
@@ -129,7 +129,7 @@ class KeptClock:
 
 
 def _is_news(known: Known, kept: Known | None) -> bool:
-    """Tell whether *known* is worth a write, after *kept*."""
+    """Tell whether *known* differs enough from *kept* to be saved."""
     if kept is None or known.lease != kept.lease:
         return True
     if kept.offset_ms is None and known.offset_ms is not None:

@@ -1,4 +1,4 @@
-"""Cut a stream of bytes into lines, whatever it holds. Pure."""
+"""Splits a stream of bytes into lines of limited length. Pure."""
 
 MAX_LINE_BYTES = 4096
 
@@ -14,7 +14,7 @@ class LineSplitter:
         self._rest = b""
         self._is_skipping = False
         self.skipped = 0
-        """How many lines were too long."""
+        """The number of lines that were too long."""
 
     def feed(self, data: bytes) -> list[bytes]:
         """Return the lines that *data* completes, without their ends."""

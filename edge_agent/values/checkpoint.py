@@ -1,15 +1,16 @@
 """
-Marks: the numbers that must outlive the process, so that nothing is taken twice or too finely.
+Checkpoints: the numbers that must outlive the process, so that no record is taken twice and no
+interval observed twice.
 
-A mark is saved in the transaction that makes its measurements durable. Its label names a sensor
-or a handle, and so never reaches the disk: the spool writes a keyed tag in its place.
+A checkpoint (mark) is saved in the transaction that makes its measurements durable. Its label
+names a sensor or a handle, so the spool stores a keyed tag instead.
 """
 
 import msgspec
 
 
 class Checkpoint(msgspec.Struct, frozen=True):
-    """The name of a mark."""
+    """The label of a checkpoint."""
 
     label: bytes
     handle: bytes | None = None

@@ -1,8 +1,8 @@
 """
-What an observation is worth when not everything can stay: heart rate goes first, glucose last.
+The priority of observations when the spool is full: heart rate is evicted first, glucose last.
 
-Not a judgement of the person but of the loss. A heart rate comes again within the second; a
-glucose is taken a few times a day, and treatment hangs on it.
+It rates the loss of an observation. A heart rate follows within a second; a glucose value is taken
+a few times a day, and treatment depends on it.
 """
 
 import enum
@@ -12,14 +12,14 @@ from wire.quantities import BY_NAME
 
 
 class Priority(enum.IntEnum):
-    """What goes first has the lowest."""
+    """The lowest is evicted first."""
 
     STREAMED = 1
-    """Comes again at once."""
+    """Another one follows at once."""
     SINGLE = 2
-    """Taken now and then."""
+    """Taken from time to time."""
     TREATMENT = 3
-    """Taken now and then, and treatment hangs on it: made durable at once."""
+    """Taken from time to time, and treatment depends on it: made durable at once."""
 
 
 _STREAMED: Final = ("heart_rate", "rr_interval", "pulse_rate", "energy_expended", "battery_level")
@@ -33,5 +33,5 @@ _WORTHS: Final[dict[int, Priority]] = {
 
 
 def priority_of(quantity: int) -> Priority:
-    """Return what observations of *quantity* are worth."""
+    """Return the priority of observations of *quantity*."""
     return _WORTHS.get(quantity, Priority.SINGLE)

@@ -1,10 +1,10 @@
 """
-A glucose meter: fetch what it has stored since the record that is durable with us.
+Fetches from a glucose meter all records since the last durable one.
 
-The newest record is asked for first. It tells whether there is anything new; and if it stands
-before the one that we have last, the memory was cleared and counts anew: a new generation begins,
-and all in it is new. The record that we have last is asked for once more too: by its stamp we
-recognise it, and with it the memory, should it have grown past that record again.
+The newest record is requested first, to see whether there are new ones. If its sequence is below
+that of the last durable record, the memory was cleared: a new generation begins, and all its
+records are new. The last durable record is requested again as well: its stamp shows whether it is
+still the same memory, even if a cleared memory has grown past that sequence again.
 """
 
 import contextlib
@@ -45,14 +45,15 @@ MeterRecord = AssembledRecord[GlucoseMeasurement, GlucoseContext]
 
 
 class _MemoryReplaced(Exception):
-    """The memory is not the one that we know."""
+    """The memory was cleared since the last connection."""
 
 
 def stamp_of(measurement: GlucoseMeasurement) -> int:
     """
-    Return 16 bits that tell the record from another with its sequence.
+    Return 16 bits that distinguish the record from another with the same sequence.
 
-    Of the inner clock alone, which nobody sets: not of the value, because a cursor lies in clear.
+    They are computed from the inner clock, which the owner cannot set, and not from the value,
+    because a cursor is stored in plain text.
     """
     return zlib.crc32(date_time.encode(measurement.base_time)) & 0xFFFF
 
@@ -64,11 +65,11 @@ class GlucoseMeterSession:
     Args:
         link: To the meter.
 
-        sink: Where records go.
+        sink: Takes the records.
 
-        cursor: Returns the number of the last record that is durable; 0 for none.
+        cursor: Returns the number of the last durable record; 0 for none.
 
-        pace: How patient to be.
+        pace: How long to wait for the meter.
     """
 
     def __init__(
@@ -83,7 +84,7 @@ class GlucoseMeterSession:
         self._newest: GlucoseMeasurement | None = None
 
     async def open(self) -> None:
-        """Be told of records."""
+        """Subscribe to records and their contexts."""
         await self._link.subscribe(SERVICE, _MEASUREMENT, self._on_measurement)
         if self._link.can_notify(SERVICE, _CONTEXT):
             await self._link.subscribe(SERVICE, _CONTEXT, self._on_context)
@@ -91,10 +92,10 @@ class GlucoseMeterSession:
 
     async def fetch(self) -> None:
         """
-        Hand over every record since the last that is durable.
+        Pass on every record since the last durable one.
 
         Raises:
-            BluetoothError: It did not come to its end. What was handed over is good.
+            BluetoothError: The transfer was interrupted. What was passed on is valid.
         """
         known = places.decode(self._cursor())
         self._newest = await self._last()
@@ -105,7 +106,7 @@ class GlucoseMeterSession:
         self._sink.metrics.fetches.inc()
 
     async def _last(self) -> GlucoseMeasurement | None:
-        """Return the newest record; None if there is none, or the meter does not tell."""
+        """Return the newest record; None if there is none, or the meter does not support that."""
         report: MeterReport = RecordAssembler()
         try:
             with self._into(report):
@@ -130,7 +131,7 @@ class GlucoseMeterSession:
             await self._run(EVERYTHING, RecordAssembler(), _RecordNumbering(known.generation + 1))
 
     async def _since(self, known: RecordCursor) -> None:
-        """Fetch from the record that we know on."""
+        """Fetch the records from the last known one on."""
         numbering = _RecordNumbering(known.generation, known)
         try:
             request = racp.report_from(known.sequence)
@@ -138,13 +139,13 @@ class GlucoseMeterSession:
         except SensorRefused as exc:
             if not is_unsupported(exc):
                 raise
-            # It can only report everything; the keeper leaves out what we have.
+            # The meter can only report everything; `_RecordNumbering` drops known records.
             await self._run(EVERYTHING, RecordAssembler(), numbering)
 
     async def _run(
         self, request: Request, report: MeterReport, numbering: "_RecordNumbering"
     ) -> None:
-        """Run one report, and hand over what *numbering* does not know."""
+        """Run one report, and pass on the records that *numbering* does not know."""
 
         async def drain() -> None:
             await self._check()
@@ -161,7 +162,7 @@ class GlucoseMeterSession:
 
     @contextlib.contextmanager
     def _into(self, report: MeterReport) -> Iterator[None]:
-        """Let records come into *report* while the context is open."""
+        """Add records that arrive to *report* while the context is open."""
         self._report, self._error = report, None
         try:
             yield
@@ -183,9 +184,9 @@ class GlucoseMeterSession:
 
     def _by_todays_offset(self, record: GlucoseMeasurement) -> GlucoseMeasurement:
         """
-        Return *record* as it were if its owner had always had the clock set as it is now.
+        Return *record* with the time that it would have if the clock had always been set as now.
 
-        Only by such a clock can it be dated: we read what the clock shows today.
+        The agent reads what the clock shows now, so only such a time can be converted.
         """
         if self._newest is None:
             return record
@@ -207,10 +208,10 @@ class GlucoseMeterSession:
             self._try(lambda: report.add_context(decoded.sequence, decoded))
 
     def _asked(self) -> MeterReport | None:
-        """Return the report that a record belongs to; None, and counted, if we did not ask."""
+        """Return the report that a record belongs to; None, counted, if it was not requested."""
         self._point.stirred()
         if self._report is None:
-            # Somebody else may have, who died: the meter has it still, and it comes to us too.
+            # An earlier process may have requested it. The meter still stores the record.
             self._sink.metrics.dropped(Drop.UNASKED)
         return self._report
 
@@ -223,12 +224,12 @@ class GlucoseMeterSession:
 
 class _RecordNumbering:
     """
-    Numbers records, and knows which of them we have.
+    Numbers records, and knows which of them are durable.
 
     Args:
-        generation: Of the memory.
+        generation: The generation of the memory.
 
-        known: The last that we have; None for none.
+        known: The last durable record; None for none.
     """
 
     def __init__(self, generation: int, known: RecordCursor | None = None) -> None:
@@ -237,7 +238,7 @@ class _RecordNumbering:
 
     def place_of(self, measurement: GlucoseMeasurement) -> RecordCursor | None:
         """
-        Return where *measurement* stands; None when we have it.
+        Return the position of *measurement*; None if it is durable already.
 
         Raises:
             _Cleared: It stands where another one stood.
