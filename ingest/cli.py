@@ -132,7 +132,7 @@ def _administrator(arguments: argparse.Namespace) -> DatabaseSettings:
         return DatabaseSettings(arguments.dsn, arguments.password_file)
     except ValueError as error:
         raise ConfigError(
-            key="--dsn", source="the command line", problem=str(error), mend="Change it."
+            key="--dsn", source="the command line", problem=str(error), mend="Correct --dsn."
         ) from None
 
 
