@@ -99,7 +99,7 @@ def _locked(settings: AgentSettings) -> Iterator[None]:
             key="state_dir",
             source=str(settings.state_dir),
             problem=str(exc),
-            mend="Stop the other agent first, or give each agent a folder of its own.",
+            remedy="Stop the other agent first, or give each agent a folder of its own.",
         ) from None
 
 
@@ -274,7 +274,7 @@ async def _open_spool(
             key="state_dir",
             source=str(settings.state_dir),
             problem=str(exc),
-            mend="Check that this user may write there, and that the disk works and has room.",
+            remedy="Check that this user may write there, and that the disk works and has room.",
         ) from None
     if spool.repair is not None:
         metrics.spool_damaged.inc()

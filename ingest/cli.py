@@ -132,7 +132,7 @@ def _administrator(arguments: argparse.Namespace) -> DatabaseSettings:
         return DatabaseSettings(arguments.dsn, arguments.password_file)
     except ValueError as error:
         raise ConfigError(
-            key="--dsn", source="the command line", problem=str(error), mend="Correct --dsn."
+            key="--dsn", source="the command line", problem=str(error), remedy="Correct --dsn."
         ) from None
 
 
@@ -172,7 +172,7 @@ def _given_up(arguments: argparse.Namespace) -> tuple[str, str]:
                 key=key,
                 source="the command line",
                 problem=problem,
-                mend="Name the gateway with --agent, and the reason with --reason.",
+                remedy="Name the gateway with --agent, and the reason with --reason.",
             )
     return agent, reason
 
@@ -192,7 +192,7 @@ def _role_password(text: str) -> tuple[str, str]:
             key="--role-password",
             source="the command line",
             problem="the value is not ROLE=FILE with a role of VitalVeil",
-            mend=f"The roles are {', '.join(roles.TELEMETRY)}.",
+            remedy=f"The roles are {', '.join(roles.TELEMETRY)}.",
         )
     return role, read_secret(Path(file), key="--role-password")
 
@@ -221,14 +221,14 @@ def _keygen(arguments: argparse.Namespace) -> int:
             key="--out",
             source=str(folder),
             problem=str(error),
-            mend="Name a folder that only you can write to.",
+            remedy="Name a folder that only you can write to.",
         ) from None
     except OSError as error:
         raise ConfigError(
             key="--out",
             source=str(folder),
             problem=f"the key pair cannot be written there ({type(error).__name__})",
-            mend="Name a folder that can be written to and that holds no key yet.",
+            remedy="Name a folder that can be written to and that holds no key yet.",
         ) from None
     print(msgspec.json.encode({name: str(folder / name) for name in pair}).decode())
     return 0

@@ -81,8 +81,8 @@ def read_keys(settings: KeySettings) -> list[X25519PrivateKey]:
 
 
 def _read_key(path: Path, key: str) -> X25519PrivateKey:
-    def refused(problem: str, mend: str) -> ConfigError:
-        return ConfigError(key=key, source=str(path), problem=problem, mend=mend)
+    def refused(problem: str, remedy: str) -> ConfigError:
+        return ConfigError(key=key, source=str(path), problem=problem, remedy=remedy)
 
     try:
         if path.stat().st_mode & 0o077:

@@ -24,15 +24,15 @@ class ConfigError(RuntimeSetupError):
 
         problem: What is wrong: a clause without a full stop.
 
-        mend: What the operator should do: a sentence.
+        remedy: What the operator should do: a sentence.
     """
 
-    def __init__(self, *, key: str, source: str, problem: str, mend: str) -> None:
-        super().__init__(f"{key} (from {source}): {problem}. {mend}")
+    def __init__(self, *, key: str, source: str, problem: str, remedy: str) -> None:
+        super().__init__(f"{key} (from {source}): {problem}. {remedy}")
         self.key = key
         self.source = source
         self.problem = problem
-        self.mend = mend
+        self.remedy = remedy
 
 
 class SessionRefused(RuntimeSetupError):

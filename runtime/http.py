@@ -293,7 +293,7 @@ def serve(
             key="http.port",
             source="settings",
             problem=f"the address cannot be listened on ({exc.strerror})",
-            mend="Choose a free port, or 0 for any free port.",
+            remedy="Choose a free port, or 0 for any free port.",
         ) from None
     pages = _Pages(registry, missing, is_alive)
     # A loop of its own, of the standard library: it must work while the program's loop hangs.

@@ -90,7 +90,7 @@ def load(kind: type[T], *, program: str, path: Path | None, environ: Mapping[str
                     key=key,
                     source=str(path),
                     problem="this setting does not exist",
-                    mend=_suggest(key, leaves),
+                    remedy=_suggest(key, leaves),
                 )
             values[key] = _convert(value, leaves[key], source=str(path), strict=True)
             sources[key] = str(path)
@@ -103,7 +103,7 @@ def load(kind: type[T], *, program: str, path: Path | None, environ: Mapping[str
                 key=name,
                 source="the environment",
                 problem="this setting does not exist",
-                mend=f"Unset it, or use {_nearest(name, twins)}.",
+                remedy=f"Unset it, or use {_nearest(name, twins)}.",
             )
         key = twins[name]
         values[key] = _convert(environ[name], leaves[key], source=f"${name}", strict=False)
@@ -114,7 +114,7 @@ def load(kind: type[T], *, program: str, path: Path | None, environ: Mapping[str
                 key=leaf.key,
                 source=str(path) if path else "the environment",
                 problem="the setting is missing",
-                mend=f"Set it in the file, or as {prefix}{leaf.key.replace('.', '_').upper()}.",
+                remedy=f"Set it in the file, or as {prefix}{leaf.key.replace('.', '_').upper()}.",
             )
     return _build(kind, values, sources)
 
@@ -133,7 +133,7 @@ def _read(path: Path) -> dict[str, Any]:
             key="--config",
             source=str(path),
             problem=f"the file cannot be read ({type(exc).__name__})",
-            mend="Check the path and its permissions.",
+            remedy="Check the path and its permissions.",
         ) from None
     try:
         return tomllib.loads(text)
@@ -143,7 +143,7 @@ def _read(path: Path) -> dict[str, Any]:
             key="--config",
             source=str(path),
             problem=f"the file is not valid TOML: {exc}",
-            mend="Correct that line.",
+            remedy="Correct that line.",
         ) from None
 
 
@@ -199,7 +199,7 @@ def _convert(value: Any, leaf: _Leaf, *, source: str, strict: bool) -> Any:
         return msgspec.convert(value, leaf.type, strict=strict, dec_hook=_decode_path)
     except msgspec.ValidationError as exc:
         raise ConfigError(
-            key=leaf.key, source=source, problem=_problem(exc), mend=_remedy(leaf)
+            key=leaf.key, source=source, problem=_problem(exc), remedy=_remedy(leaf)
         ) from None
 
 
@@ -242,7 +242,7 @@ def _build(
             key=section_name,
             source=", ".join(sorted(where)) or "defaults",
             problem=str(exc),
-            mend="Change the named settings.",
+            remedy="Change the named settings.",
         ) from None
 
 

@@ -32,7 +32,7 @@ def client_context(settings: TlsSettings, *, section: str) -> ssl.SSLContext:
                 key=f"{section}.{key}",
                 source=str(path),
                 problem=f"the file cannot be read ({type(exc).__name__})",
-                mend="Check the path and its permissions.",
+                remedy="Check the path and its permissions.",
             ) from None
     try:
         context.load_verify_locations(settings.ca_file)
@@ -41,7 +41,7 @@ def client_context(settings: TlsSettings, *, section: str) -> ssl.SSLContext:
             key=f"{section}.ca_file",
             source=str(settings.ca_file),
             problem="the file holds no PEM certificate",
-            mend="Name the file of the CA certificate that trust issued.",
+            remedy="Name the file of the CA certificate that trust issued.",
         ) from None
     try:
         context.load_cert_chain(settings.certificate_file, settings.key_file)
@@ -50,6 +50,6 @@ def client_context(settings: TlsSettings, *, section: str) -> ssl.SSLContext:
             key=f"{section}.certificate_file",
             source=str(settings.certificate_file),
             problem="the file holds no PEM certificate that belongs to the key",
-            mend="Name a matching pair of files in certificate_file and key_file.",
+            remedy="Name a matching pair of files in certificate_file and key_file.",
         ) from None
     return context

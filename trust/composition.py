@@ -216,7 +216,7 @@ class App(Trust):
                 key="erasure",
                 source="settings",
                 problem="it is not set, and only a database's owner can have its files rewritten",
-                mend="Add [erasure.telemetry] and [erasure.vault], each with dsn and"
+                remedy="Add [erasure.telemetry] and [erasure.vault], each with dsn and"
                 " password_file, of vv_owner or an administrator.",
             )
         return Eraser(
@@ -290,7 +290,7 @@ def build_lease_publisher(
             key="broker",
             source="settings",
             problem="it is not set, and leases are published there",
-            mend="Add a section [broker] with [broker.tls].",
+            remedy="Add a section [broker] with [broker.tls].",
         )
     broker = MqttBroker(settings.broker, max_packet_bytes=settings.lease.max_packet_bytes)
     opened = Trust(settings, keys)

@@ -4,7 +4,7 @@ Errors of trust.
 * TrustError
     * Refused               (the caller's: say it, change nothing, exit 1)
         * UsageError        (not a command: exit 2)
-        * PolicyError       (the policy file names a key and a mend)
+        * PolicyError       (the policy file names a key and a remedy)
         * NotFound
         * Conflict
     * UnitFault             (one unit's: a gateway's, person's, purpose's or file's; a command
@@ -52,19 +52,19 @@ class PolicyError(Refused):
 
         problem: What is wrong with it.
 
-        mend: What to do.
+        remedy: What to do.
     """
 
-    def __init__(self, key: str, problem: str, mend: str) -> None:
-        super().__init__(f"{key}: {problem}. {mend}")
+    def __init__(self, key: str, problem: str, remedy: str) -> None:
+        super().__init__(f"{key}: {problem}. {remedy}")
         self.key = key
 
 
 class NotFound(Refused):
     """There is no such thing in the vault."""
 
-    def __init__(self, what: str, mend: str) -> None:
-        super().__init__(f"there is no such {what}. {mend}")
+    def __init__(self, what: str, remedy: str) -> None:
+        super().__init__(f"there is no such {what}. {remedy}")
 
 
 class Conflict(Refused):
@@ -78,8 +78,8 @@ class UnitFault(TrustError):
 class KeyFileError(UnitFault):
     """A file of keys, or another that a command was given, cannot be used."""
 
-    def __init__(self, name: str, problem: str, mend: str) -> None:
-        super().__init__(f"file {name}: {problem}. {mend}")
+    def __init__(self, name: str, problem: str, remedy: str) -> None:
+        super().__init__(f"file {name}: {problem}. {remedy}")
 
 
 class Absent(KeyFileError):

@@ -34,7 +34,7 @@ def run(settings: Settings) -> int:
             key="serve",
             source="settings",
             problem="it is not set",
-            mend="Add [serve] with certificate_file, key_file, ca_file and ingest_key_file.",
+            remedy="Add [serve] with certificate_file, key_file, ca_file and ingest_key_file.",
         )
     chosen = settings.serve
     https_server.context(chosen)

@@ -52,7 +52,7 @@ def _address(text: str) -> str:
             key="ADDRESS",
             source="the command line",
             problem="this is not a Bluetooth address",
-            mend="Write it as C0:FF:EE:00:00:01, as `vitalveil agent scan` shows it.",
+            remedy="Write it as C0:FF:EE:00:00:01, as `vitalveil agent scan` shows it.",
         )
     return text.upper()
 

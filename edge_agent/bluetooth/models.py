@@ -45,7 +45,7 @@ def read(path: Path) -> Models:
             key="sensors.bluetooth.quirks_file",
             source=str(path),
             problem=f"the file does not describe models of sensors ({type(exc).__name__})",
-            mend="Write a TOML table for each model, with quirks as keys.",
+            remedy="Write a TOML table for each model, with quirks as keys.",
         ) from None
 
 

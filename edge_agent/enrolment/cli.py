@@ -86,7 +86,7 @@ def _renew(arguments: argparse.Namespace) -> dict[str, object]:
             key="enrolment.url",
             source="settings",
             problem="it is not set, so there is no service that could renew the certificate",
-            mend="Set it to the address of `vitalveil trust serve`: https://HOST:8443.",
+            remedy="Set it to the address of `vitalveil trust serve`: https://HOST:8443.",
         )
     now = dt.datetime.now(dt.UTC)
     tls = chosen.broker.tls

@@ -69,7 +69,7 @@ def _private(name: str, path: Path) -> X25519PrivateKey:
             key=name,
             source=str(path),
             problem="users other than its owner may read or write the file",
-            mend="Run chmod 600 on it.",
+            remedy="Run chmod 600 on it.",
         )
     try:
         key = serialization.load_pem_private_key(data, password=None)
@@ -88,7 +88,7 @@ def _read(name: str, path: Path) -> bytes:
             key=name,
             source=str(path),
             problem=f"the file cannot be read ({type(exc).__name__})",
-            mend="Check the path and its permissions.",
+            remedy="Check the path and its permissions.",
         ) from None
 
 
@@ -97,5 +97,5 @@ def _not_a(name: str, path: Path, kind: str) -> ConfigError:
         key=name,
         source=str(path),
         problem=f"the file does not hold a PEM {kind}",
-        mend="Copy the file of this name from the bundle that trust wrote at enrolment.",
+        remedy="Copy the file of this name from the bundle that trust wrote at enrolment.",
     )

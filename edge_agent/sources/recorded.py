@@ -122,7 +122,7 @@ class RecordedSensors:
                 key="sensors.recorded_socket",
                 source=str(path),
                 problem=f"the socket cannot be made ({exc.strerror or type(exc).__name__})",
-                mend="Choose a path of at most 107 bytes in a folder that this user may write to.",
+                remedy="Choose a path of at most 107 bytes in a folder that is writable.",
             ) from None
         try:
             yield

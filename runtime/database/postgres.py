@@ -123,14 +123,14 @@ def parameters(
             key=f"{section}.dsn",
             source="settings",
             problem="the value is not a connection string of libpq",
-            mend="Write it as host=... dbname=... user=...",
+            remedy="Write it as host=... dbname=... user=...",
         ) from None
     if own.get("password"):
         raise ConfigError(
             key=f"{section}.dsn",
             source="settings",
             problem="the value contains a password",
-            mend=f"Put the password into a file and name it in {section}.password_file.",
+            remedy=f"Put the password into a file and name it in {section}.password_file.",
         )
     if password_file is not None:
         own["password"] = read_secret(password_file, key=f"{section}.password_file")
@@ -152,7 +152,7 @@ def read_secret(path: Path, *, key: str) -> str:
             key=key,
             source=str(path),
             problem=f"the file cannot be read ({type(exc).__name__})",
-            mend="Check the path and its permissions.",
+            remedy="Check the path and its permissions.",
         ) from None
 
 

@@ -35,14 +35,14 @@ def check_folders(settings: Settings) -> None:
             files.check_folder(folder, is_public=is_public)
         except files.UnsafePlace as exc:
             raise ConfigError(
-                key=key, source="settings", problem="nothing is written there", mend=f"{exc}."
+                key=key, source="settings", problem="nothing is written there", remedy=f"{exc}."
             ) from None
         except OSError as exc:
             raise ConfigError(
                 key=key,
                 source="settings",
                 problem=f"its folder cannot be looked at ({type(exc).__name__})",
-                mend="Make the folder, owned by trust, with mode 0700.",
+                remedy="Make the folder, owned by trust, with mode 0700.",
             ) from None
 
 
@@ -77,6 +77,6 @@ def too_large(larger: list[tuple[str, int]], most: int) -> ConfigError:
         source="settings",
         problem=f"{len(larger)} gateways have leases of more than {most} bytes, which are not"
         f" renewed: {some}",
-        mend=f"Set lease.max_packet_bytes to {needed}, and max_packet_size of the broker to as"
+        remedy=f"Set lease.max_packet_bytes to {needed}, and max_packet_size of the broker to as"
         " much or more; or measure some of their people at other gateways.",
     )

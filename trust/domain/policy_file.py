@@ -1,7 +1,7 @@
 """
 Policy files: a purpose in YAML, checked key by key.
 
-The door of PyYAML. A key that is missing, unknown, twice there or wrong is named, with a mend.
+The door of PyYAML. A key that is missing, unknown, twice there or wrong is named, with a remedy.
 """
 
 import re

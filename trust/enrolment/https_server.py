@@ -112,7 +112,7 @@ def context(settings: ServeSettings) -> ssl.SSLContext:
             key="serve",
             source=f"{settings.certificate_file}, {settings.key_file}, {settings.ca_file}",
             problem=f"not a PEM certificate with its key, and a CA ({type(exc).__name__})",
-            mend="Use enrolment.crt, enrolment.key and ca.crt of `vitalveil trust pki init`.",
+            remedy="Use enrolment.crt, enrolment.key and ca.crt of `vitalveil trust pki init`.",
         ) from None
     return made
 
@@ -164,5 +164,5 @@ async def _run(server: _Server, settings: ServeSettings) -> None:
             key="serve.port",
             source="settings",
             problem=f"cannot listen on {settings.host}:{settings.port}",
-            mend="Choose a free port, and an address of this machine.",
+            remedy="Choose a free port, and an address of this machine.",
         ) from None

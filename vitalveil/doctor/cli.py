@@ -123,7 +123,7 @@ def _settings(program: str, look: Callable[[], Iterable[Finding]]) -> Iterator[F
     try:
         yield from look()
     except ConfigError as error:
-        yield wrong(f"{program}-settings", f"{error.key}: {error.problem}", error.mend)
+        yield wrong(f"{program}-settings", f"{error.key}: {error.problem}", error.remedy)
 
 
 def _file(code: str, path: Path, judge: Callable[[str], Iterable[Finding]]) -> Iterator[Finding]:
@@ -161,7 +161,7 @@ def _database_settings(dsn: str, password_file: Path | None) -> DatabaseSettings
         return DatabaseSettings(dsn, password_file)
     except ValueError as error:
         raise ConfigError(
-            key="--dsn", source="the command line", problem=str(error), mend="Correct --dsn."
+            key="--dsn", source="the command line", problem=str(error), remedy="Correct --dsn."
         ) from None
 
 

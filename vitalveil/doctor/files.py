@@ -58,7 +58,7 @@ def tls(
     try:
         client_context(settings, section="broker.tls")
     except ConfigError as error:
-        yield wrong(f"{name}-tls", f"{error.key}: {error.problem}", error.mend)
+        yield wrong(f"{name}-tls", f"{error.key}: {error.problem}", error.remedy)
         return
     yield from secret(f"{name}-tls-key", settings.key_file)
     own = x509.load_pem_x509_certificate(settings.certificate_file.read_bytes())

@@ -46,7 +46,7 @@ def judge(leases: list[tuple[str, int]], *, most: int) -> Finding:
     larger = [one for one in leases if one[1] > most]
     if larger:
         error = too_large(larger, most)
-        return wrong(_CODE, error.problem, error.mend)
+        return wrong(_CODE, error.problem, error.remedy)
     if leases and leases[0][1] > 0.8 * most:
         agent, size = leases[0]
         return note(

@@ -185,7 +185,7 @@ def passkey_from(path: Path) -> int:
             key="--passkey-file",
             source=str(path),
             problem="the file does not hold a passkey",
-            mend="Write the six digits that the sensor shows, and nothing else.",
+            remedy="Write the six digits that the sensor shows, and nothing else.",
         )
     return passkey
 

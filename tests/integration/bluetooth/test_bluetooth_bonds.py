@@ -68,7 +68,7 @@ async def test_a_call_that_does_not_return_is_given_up(
 
 
 async def test_a_sensor_that_forgot_its_bond_is_named_and_paired_anew(machine: Machine) -> None:
-    """It is no trouble of the radio's, which nobody touches; and a person can mend it."""
+    """It is no trouble of the radio's, which nobody touches; and a person can repair it."""
     strap = worn(machine)
     strap.is_paired = strap.has_forgotten = True
 

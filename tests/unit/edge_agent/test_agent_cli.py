@@ -113,6 +113,6 @@ def test_spool_show(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_unreadable_key_is_a_config_error(tmp_path: Path) -> None:
-    """A folder in place of a key file is the operator's to mend."""
+    """A folder in place of a key file is the operator's to repair."""
     with pytest.raises(ConfigError):
         keys._private("keys.lease_file", tmp_path)

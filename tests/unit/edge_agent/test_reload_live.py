@@ -129,7 +129,7 @@ async def test_wrong_settings_change_nothing(settings: AgentSettings, live: Relo
     """An operator's mistake does not stop a gateway, nor half of it take effect."""
 
     def read() -> AgentSettings:
-        raise ConfigError(key="batch", source="agent.toml", problem="wrong", mend="Mend it.")
+        raise ConfigError(key="batch", source="agent.toml", problem="wrong", remedy="Mend it.")
 
     assert reloading.reload(live, settings, read, now=1.0) is settings
     assert live.pipeline.limits == reloading.batch_limits(settings)

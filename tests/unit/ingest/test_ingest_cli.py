@@ -1,4 +1,4 @@
-"""The command: what is wrong is said with its key and its mend, and never with a secret."""
+"""The command: what is wrong is said with its key and its remedy, and never with a secret."""
 
 from pathlib import Path
 

@@ -165,7 +165,7 @@ async def test_poison_is_bisected() -> None:
 
 
 async def test_unusable_database_ends_the_service() -> None:
-    """What only a person can mend is not retried, even if nothing more arrives."""
+    """What only a person can repair is not retried, even if nothing more arrives."""
     store = MemoryStore(failures=[Unusable("42P01")])
     one = Running(store)
     task = asyncio.create_task(one.service.run(asyncio.Event()))

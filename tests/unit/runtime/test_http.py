@@ -102,7 +102,7 @@ def test_other_paths_are_not_found(path: str) -> None:
 
 
 def test_port_that_is_taken_is_refused() -> None:
-    """The error names the setting and the mend."""
+    """The error names the setting and the remedy."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -114,7 +114,7 @@ def test_port_that_is_taken_is_refused() -> None:
             pass
 
     assert raised.value.key == "http.port"
-    assert "0 for any free port" in raised.value.mend
+    assert "0 for any free port" in raised.value.remedy
 
 
 def test_nothing_is_left_when_it_ends() -> None:

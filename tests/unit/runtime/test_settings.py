@@ -77,8 +77,8 @@ def refused(text: str, path: Path, **environ: str) -> ConfigError:
     with pytest.raises(ConfigError) as raised:
         read(text, path, **environ)
     error = raised.value
-    # Whoever reads it can find the place and mend it.
-    for part in (error.key, error.source, error.problem, error.mend):
+    # Whoever reads it can find the place and repair it.
+    for part in (error.key, error.source, error.problem, error.remedy):
         assert part
         assert part in str(error)
     return error
@@ -134,13 +134,13 @@ def test_unknown_key_is_refused(write: Path, text: str, key: str) -> None:
 
     assert error.key == key
     assert error.source == str(write)
-    assert "Remove it, or use " in error.mend
+    assert "Remove it, or use " in error.remedy
 
 
 def test_unknown_key_is_told_what_may_be_meant(write: Path) -> None:
-    """The mend names what is written alike in the same section, or all that stands there."""
-    assert "use http.port" in refused('name = "a"\n[http]\nprot = 1\n', write).mend
-    everything = refused('name = "a"\n[http]\nqqqqqqqqqqqqqqqqqqqqqq = 1\n', write).mend
+    """The remedy names what is written alike in the same section, or all that stands there."""
+    assert "use http.port" in refused('name = "a"\n[http]\nprot = 1\n', write).remedy
+    everything = refused('name = "a"\n[http]\nqqqqqqqqqqqqqqqqqqqqqq = 1\n', write).remedy
     assert "one of: http.host, http.port." in everything
 
 
@@ -150,7 +150,7 @@ def test_unknown_variable_is_refused(write: Path) -> None:
 
     assert error.key == "VITALVEIL_X_HTTP_PRT"
     assert error.source == "the environment"
-    assert "VITALVEIL_X_HTTP_PORT" in error.mend
+    assert "VITALVEIL_X_HTTP_PORT" in error.remedy
 
 
 def test_missing_key_is_refused(write: Path) -> None:
@@ -159,7 +159,7 @@ def test_missing_key_is_refused(write: Path) -> None:
 
     assert error.key == "name"
     assert error.source == str(write)
-    assert "VITALVEIL_X_NAME" in error.mend
+    assert "VITALVEIL_X_NAME" in error.remedy
 
 
 def test_section_that_is_begun_has_to_be_complete(write: Path) -> None:
@@ -213,8 +213,8 @@ def test_value_is_never_in_an_error(write: Path, name: str) -> None:
 
 
 def test_choice_is_told_its_values(write: Path) -> None:
-    """Where only some words are allowed, the mend is to use one of them."""
-    assert refused('name = "a"\nmode = "x"\n', write).mend == "Use one of: slow, fast."
+    """Where only some words are allowed, the remedy is to use one of them."""
+    assert refused('name = "a"\nmode = "x"\n', write).remedy == "Use one of: slow, fast."
 
 
 def test_values_that_contradict_each_other_name_their_sources(write: Path) -> None:

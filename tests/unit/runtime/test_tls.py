@@ -37,7 +37,7 @@ def test_wrong_file_is_named(
     # OpenSSL reads certificate and key as a pair, and does not say which of them is wrong.
     wanted = field if content is None or field == "ca_file" else "certificate_file"
     assert raised.value.key == f"broker.tls.{wanted}"
-    assert raised.value.mend
+    assert raised.value.remedy
 
 
 def test_key_of_another_certificate_is_refused(certificates: Certificates) -> None:
@@ -48,4 +48,4 @@ def test_key_of_another_certificate_is_refused(certificates: Certificates) -> No
     with pytest.raises(ConfigError) as raised:
         client_context(mixed, section="broker.tls")
 
-    assert "matching pair" in raised.value.mend
+    assert "matching pair" in raised.value.remedy

@@ -14,12 +14,12 @@ class Parser(argparse.ArgumentParser):
     """Raises instead of leaving; and never quotes a value, because it may be a name."""
 
     def error(self, message: str) -> NoReturn:
-        mend = f" See `{self.prog} --help`."
+        remedy = f" See `{self.prog} --help`."
         found = _ARGUMENT.match(message)
         if message.startswith(_MISSING):
-            raise UsageError(f"{message}.{mend}")
+            raise UsageError(f"{message}.{remedy}")
         if found and found.group(1).startswith("-"):
-            raise UsageError(f"the value of {found.group(1)} is missing or wrong.{mend}")
+            raise UsageError(f"the value of {found.group(1)} is missing or wrong.{remedy}")
         if found:
-            raise UsageError(f"there is no such {found.group(1).lower()}.{mend}")
-        raise UsageError(f"there are arguments that the command does not take.{mend}")
+            raise UsageError(f"there is no such {found.group(1).lower()}.{remedy}")
+        raise UsageError(f"there are arguments that the command does not take.{remedy}")

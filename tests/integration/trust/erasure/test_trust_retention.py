@@ -62,7 +62,7 @@ def test_lifting_lets_it_count_again(office: Office) -> None:
     ],
 )
 def test_nothing_is_decided_while_restricted(office: Office, more: list[str]) -> None:
-    """A decision is refused with a mend, whatever it says; nothing is measured by a side door."""
+    """A decision is refused with a remedy, in any case; nothing is measured by a side door."""
     office.load_policy()
     subject, (agent, bundle) = office.add_subject(), office.enrol()
     office.accept(subject, agent)

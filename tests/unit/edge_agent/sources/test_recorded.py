@@ -176,7 +176,7 @@ async def test_flood_waits_in_the_socket(tmp_path: Path) -> None:
 
 
 async def test_socket_must_be_possible(tmp_path: Path) -> None:
-    """A path that cannot be a socket is the operator's to mend."""
+    """A path that cannot be a socket is the operator's to repair."""
     with pytest.raises(ConfigError, match="recorded_socket"):
         async with RecordedSensors(malformed=lambda: None).serve(tmp_path / ("x" * 200)):
             pass

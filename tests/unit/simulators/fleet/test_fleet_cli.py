@@ -1,4 +1,4 @@
-"""The command line of a fleet: what cannot be run is refused with the mend."""
+"""The command line of a fleet: what cannot be run is refused with the remedy."""
 
 import socket
 import threading

@@ -1,4 +1,4 @@
-"""Policy files: read exactly, or refused with the key and a mend."""
+"""Policy files: read exactly, or refused with the key and a remedy."""
 
 import contextlib
 from importlib import resources
@@ -98,7 +98,7 @@ def test_policies_that_come_along_are_valid(name: str) -> None:
     ],
 )
 def test_error_names_the_key(old: str, new: str, key: str) -> None:
-    """A wrong policy is refused with the key, and a mend after the problem."""
+    """A wrong policy is refused with the key, and a remedy after the problem."""
     text = GOOD.replace(old, new)
     assert text != GOOD
 

@@ -39,7 +39,7 @@ def test_every_cause_has_a_sentence_and_a_remedy() -> None:
         (NotFound("purpose", "Load it."), Cause.UNUSABLE),
         (VaultUnavailable("DataError", is_of_a_row=True), Cause.ROW_REFUSED),
         (
-            ConfigError(key="keys", source="settings", problem="it is not set", mend="Set it."),
+            ConfigError(key="keys", source="settings", problem="it is not set", remedy="Set it."),
             Cause.SETTINGS,
         ),
         (KeyError("heart_rate"), Cause.UNFORESEEN),
