@@ -1,117 +1,28 @@
 """Reconciling without a server: what is cut off is done again, and one fault costs one unit."""
 
-import datetime as dt
 import secrets
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from uuid import UUID
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.fakes.telemetry import MemoryPermissions, MemoryWitness, row_refused
-from tests.fakes.vault.vault import MemoryVault
-from tests.support.vault_rows import PURPOSE, add_agent, add_handle, add_subject, decide
-from trust.config import LeaseSettings
-from trust.decisions.decisions import State
+from tests.fakes.telemetry import row_refused
+from tests.support.clinic import TTL_S, Clinic, new_lease_key
+from tests.support.vault_rows import PURPOSE
 from trust.domain.units import Cause, Unit, UnitKind, Work, gateway
 from trust.errors import TelemetryUnavailable
-from trust.keys import file_keys
-from trust.keys.file_keys import FileKeys
-from trust.reconcile.reconciler import UnguardedReconciler
+from trust.ports import Keys
 from trust.telemetry.permissions import Change
-
-_T0 = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
-_TTL_S = 3600.0
-
-
-def _new_lease_key() -> bytes:
-    return X25519PrivateKey.generate().public_key().public_bytes_raw()
 
 
 class Killed(BaseException):
     """The process ended at this instruction."""
 
 
-class Clinic:
-    """A vault, permissions and a reconciler in one process, with a clock that the test turns."""
-
-    def __init__(self, keys: FileKeys) -> None:
-        self.at = _T0
-        self.vault = MemoryVault(keys, self.now)
-        self.telemetry = MemoryPermissions(self.now)
-        self.witness = MemoryWitness()
-        self.reconciler = UnguardedReconciler(
-            self.vault,
-            self.telemetry,
-            keys,
-            witness=self.witness,
-            controller="clinic.example",
-            lease=LeaseSettings(ttl_s=_TTL_S),
-            clock=self.now,
-        )
-
-    def now(self) -> dt.datetime:
-        """Return the time of this test."""
-        return self.at
-
-    def wait(self, **parts: float) -> None:
-        """Turn the clock on."""
-        self.at += dt.timedelta(**parts)
-
-    def enrol(self, *, lease_key: bytes | None = None) -> str:
-        """Add a gateway that reads sealed leases."""
-        with self.vault.transaction() as records:
-            return add_agent(records, lease_key=lease_key or _new_lease_key())
-
-    def accept(self, agent: str) -> tuple[UUID, bytes]:
-        """Have a new person accept at *agent*; return them and their handle."""
-        with self.vault.transaction() as records:
-            subject = add_subject(records)
-            handle = add_handle(records, decide(records, subject, at=self.at), agent)
-            records.leases.mark_stale([agent])
-        return subject, handle.handle
-
-    def withdraw(self, subject: UUID) -> None:
-        """Record a withdrawal, and no more."""
-        with self.vault.transaction() as records:
-            agents = records.handles.agents_of(subject, PURPOSE)
-            decide(records, subject, State.WITHDRAWN, at=self.at)
-            records.handles.end(subject, PURPOSE)
-            records.leases.mark_stale(agents)
-
-    def unfinished(self) -> list[str]:
-        """Return what the daemon finds a second later."""
-        self.wait(seconds=1)
-        return self.reconciler.unfinished(older_than=dt.timedelta(0), limit=100)
-
-    def set_aside(self) -> dict[str, set[Cause]]:
-        """Return the causes that are kept, by gateway."""
-        with self.vault.transaction() as records:
-            rows = records.set_aside.all(limit=100)
-        found: dict[str, set[Cause]] = {}
-        for row in rows:
-            found.setdefault(row.stands_in, set()).add(row.failure.cause)
-        return found
-
-    def lease_versions(self) -> dict[str, int]:
-        """Return the version of each lease that waits for the broker."""
-        with self.vault.transaction() as records:
-            return {one.agent: one.version for one in records.leases.unpublished(limit=100)}
-
-
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> FileKeys:
-    """Keys of trust."""
-    folder: Path = tmp_path_factory.mktemp("trust") / "keys"
-    file_keys.create(folder)
-    return FileKeys(folder)
-
-
 @pytest.fixture
-def clinic(keys: FileKeys) -> Clinic:
+def clinic(keys: Keys) -> Clinic:
     """An empty clinic."""
     return Clinic(keys)
 
@@ -140,7 +51,7 @@ def test_what_is_up_to_date_is_not_written_again(clinic: Clinic) -> None:
     clinic.reconciler.reconcile([agent])
     assert writes == []
 
-    clinic.wait(seconds=_TTL_S)
+    clinic.wait(seconds=TTL_S)
     assert clinic.unfinished() == [agent]
     assert clinic.reconciler.reconcile([agent]).versions == {agent: 2}
     assert len(writes) == 1
@@ -259,7 +170,7 @@ _ACTS = st.lists(
 
 @settings(max_examples=60, deadline=None)
 @given(acts=_ACTS)
-def test_no_older_truth_is_written_after_a_newer_one(acts: list[str], keys: FileKeys) -> None:
+def test_no_older_truth_is_written_after_a_newer_one(acts: list[str], keys: Keys) -> None:
     """Whatever is decided and cut off, each write is what the vault says at that moment."""
     clinic = Clinic(keys)
     agent = clinic.enrol()
@@ -400,7 +311,7 @@ def test_an_exchanged_key_ends_what_its_gateway_may_send(clinic: Clinic) -> None
     for one in (agent, well):
         clinic.accept(one)
     clinic.reconciler.reconcile([agent, well])
-    clinic.vault.tables.agents[agent].lease_key = _new_lease_key()
+    clinic.vault.tables.agents[agent].lease_key = new_lease_key()
     with clinic.vault.transaction() as records:
         records.leases.mark_stale([agent, well])
 
