@@ -55,7 +55,7 @@ class Erase(Arguments, frozen=True, kw_only=True):
 class FoundAgain(msgspec.Struct, frozen=True):
     """Something that was erased, was there again, and was erased once more."""
 
-    where: str
+    where: list[str]
     files_rewritten: bool
 
 
