@@ -25,7 +25,7 @@ class Metrics:
         self._registry = registry
         self._measurements = self._counter(
             "measurements",
-            "Measurements, by what became of them in the end: once for each purpose they serve.",
+            "Measurements by outcome, once for each purpose that they serve.",
             "outcome",
             ("kept", "coarsened", "refused"),
         )
@@ -35,27 +35,29 @@ class Metrics:
         self._pending = self._gauge(
             "pending_measurements", "Measurements that wait in memory to be kept."
         )
-        self._appended = self._amounts("appended", "went into the spool")
-        self._settled = self._amounts("settled", "were forgotten on a receipt")
+        self._appended = self._amounts("appended", "were written to the spool")
+        self._settled = self._amounts("settled", "were removed on a receipt")
         reasons = ("withdrawn", *Shortage)
         self._purged = tuple(
-            self._counter(f"purged_{what}", f"{what} given up unsettled.", "reason", reasons)
+            self._counter(
+                f"purged_{what}", f"{what} given up without a receipt.", "reason", reasons
+            )
             for what in ("envelopes", "observations")
         )
         self.published = self._plain("published_envelopes", "Envelopes published.")
         self.published_again = self._plain(
             "republished_envelopes", "Of those, published more than once."
         )
-        self.leases_refused = self._plain("refused_leases", "Leases that were not taken over.")
+        self.leases_refused = self._plain("refused_leases", "Leases that were rejected.")
         self._refused_receipts = self._counter(
             "refused_receipts",
-            "Receipts that ingest does not prove: nothing is forgotten for them.",
+            "Receipts without a proof of ingest, which are ignored.",
             "reason",
             ReceiptFault,
         )
         self.spool_damaged = self._plain("spool_damaged", "Spools set aside as damaged.")
-        self.spool_errors = self._plain("spool_errors", "What the spool could not do.")
-        self.clock_steps = self._plain("clock_steps", "Times that our time of day jumped.")
+        self.spool_errors = self._plain("spool_errors", "Failed operations of the spool.")
+        self.clock_steps = self._plain("clock_steps", "Steps of the time of day.")
         self.clock_dated = self._gauge("clock_dated", "Whether the time of day is known.")
         self.broker_errors = self._plain("broker_errors", "Connections that failed or ended.")
         self.connected = self._gauge("connected", "Whether the broker is connected.")

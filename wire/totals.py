@@ -39,7 +39,7 @@ FAMILIES: Final = (
         "measurements",
         "outcome",
         ("kept", "coarsened", "refused"),
-        "Measurements, by what became of them at the gateways.",
+        "Measurements, by their outcome at the gateways.",
     ),
     Family(
         "refused_measurements",
@@ -51,13 +51,13 @@ FAMILIES: Final = (
         "observations",
         "step",
         ("appended", "settled"),
-        "Observations that went into the gateways' spools, and that were forgotten on a receipt.",
+        "Observations that were written to the gateways' spools, and removed on a receipt.",
     ),
     Family(
         "purged_observations",
         "reason",
         ("withdrawn", "evicted_bytes", "evicted_age", "evicted_disk"),
-        "Observations that the gateways gave up unsettled.",
+        "Observations that the gateways gave up without a receipt.",
     ),
     Family(
         "faults",
@@ -75,13 +75,13 @@ FAMILIES: Final = (
             "done", "lost", "timed_out", "silent", "not_authorised", "bond_refused", "refused",
             "flooding", "endless", "stack",
         ),
-        "Attempts of the gateways to talk to a sensor, ended.",
+        "Attempts of the gateways to connect to a sensor, by how they ended.",
     ),
     Family(
         "decode_errors",
         "reason",
         tuple(DecodeFault),
-        "Values of sensors that are none.",
+        "Bytes from sensors that hold no value.",
     ),
 )  # fmt: skip
 

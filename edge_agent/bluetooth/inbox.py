@@ -17,8 +17,8 @@ class Inbox:
     """
     A queue of measurements.
 
-    A live one that finds no room is given up, because its sensor cannot be held back; for those
-    that are taken once there is some more. A stored record waits with whoever fetched it.
+    A live measurement without room is dropped, because its sensor cannot be slowed down. For those
+    that a person took on purpose there is a reserve. A stored record waits with its fetcher.
     """
 
     def __init__(self, *, max_waiting: int = MAX_WAITING) -> None:

@@ -106,8 +106,8 @@ class BluezHost:
         """
         Call *changed* each time bluetoothd stops or starts, until cancelled.
 
-        When it is killed nobody says so but the bus: its name has no owner any more. When it
-        hangs not even that, so it is asked now and then.
+        If bluetoothd is killed, the bus reports that its name has no owner. If it hangs, nothing
+        is reported, so it is asked from time to time.
         """
         while True:
             with contextlib.suppress(StackError, *FAILURES):

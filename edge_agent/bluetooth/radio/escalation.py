@@ -69,14 +69,14 @@ class EscalationPolicy:
     """
     The series of failures of one kind, and the actions tried so far.
 
-    Each rung is tried once in a climb. When the highest that the trouble justifies has not helped,
-    the climb begins anew, each time at half the pace: a sensor that is broken for good must not
-    keep the others' radio restarting.
+    Each action is tried once in a series. If the strongest one that the kind allows has not
+    helped, the series starts again, each time at half the pace: one broken sensor must not keep
+    restarting the radio of all others.
 
     Args:
-        trouble: What kind.
+        trouble: The kind of the failures.
 
-        steps: How long each rung has to wait.
+        steps: After how long without success each action is due.
     """
 
     def __init__(self, trouble: FailureKind, steps: EscalationDelays) -> None:
@@ -99,8 +99,8 @@ class EscalationPolicy:
         """
         Note a failure, and return what to try before the next attempt.
 
-        Failures in a row climb: the first after hours in which nobody wanted the radio, or the
-        machine slept, is none of them.
+        Repeated failures escalate. The first failure after a long pause, in which the radio was
+        not used or the machine slept, starts a new series.
         """
         is_idle, self._failed_at = now - self._failed_at > _IDLE_S, now
         if self._first is None or is_idle:

@@ -88,16 +88,19 @@ class RadioMetrics:
         )
         self.connections = self._plain("sensor_connections", "Connections made.")
         self._ended = self._counter(
-            "sensor_attempts", "Attempts to talk to a sensor, ended.", "ending", Ending
+            "sensor_attempts",
+            "Attempts to connect to a sensor, by how they ended.",
+            "ending",
+            Ending,
         )
         self._recoveries = self._counter(
-            "recoveries", "What was tried to bring the radio back.", "rung", Action
+            "recoveries", "Actions that were tried to recover the radio.", "rung", Action
         )
         names = sorted(c.name for c in CHARACTERISTICS.values())
         self._values = self._counter("sensor_values", "Values received.", "characteristic", names)
         self._undecoded = Counter(
             _PREFIX + "decode_errors",
-            "Values that are none.",
+            "Bytes of a characteristic that hold no value.",
             ["characteristic", "reason"],
             registry=registry,
         )
@@ -107,11 +110,13 @@ class RadioMetrics:
         self.records = self._plain("fetched_records", "Stored records received.")
         self.fetches = self._plain("record_fetches", "Reports of stored records, complete.")
         self.short_reports = self._plain(
-            "short_reports", "Reports with less than the sensor had counted."
+            "short_reports", "Reports with fewer records than the sensor had counted."
         )
-        self.resets = self._plain("sensor_resets", "Memories cleared, sessions begun anew.")
-        self.clocks = self._plain("corrected_clocks", "Clocks of sensors found off, by minutes.")
-        self.host_deaths = self._plain("bluetooth_deaths", "Times that bluetoothd went away.")
+        self.resets = self._plain("sensor_resets", "Cleared memories and new sessions of sensors.")
+        self.clocks = self._plain(
+            "corrected_clocks", "Clocks of sensors that were wrong by a minute or more."
+        )
+        self.host_deaths = self._plain("bluetooth_deaths", "Times that bluetoothd stopped.")
 
     def _plain(self, name: str, text: str) -> Counter:
         return Counter(_PREFIX + name, text, registry=self._registry)

@@ -2,8 +2,8 @@
 Recover the radio after failures, with one action after another, each stronger than the last.
 
 The radios of small computers can hang until a power cycle, and no person is there to do it. So
-failures in a row climb: a new client, a new scanner, the adapter off and on, bluetoothd restarted,
-and in the end this process exits, so that the service manager restarts it.
+repeated failures escalate: a new client, a new scanner, the adapter off and on, bluetoothd
+restarted, and in the end this process exits, so that the service manager restarts it.
 """
 
 import asyncio
@@ -181,7 +181,7 @@ class Recovery:
     ) -> None:
         self._metrics.tried(rung)
         if action is None or self._acting.locked():
-            return  # What somebody else does already helps us too.
+            return  # Another task is already recovering the radio.
         async with self._acting:
             _log.warning("recovering", rung=rung.value)
             try:

@@ -36,8 +36,8 @@ class ScanTiming(msgspec.Struct, frozen=True):
     """
     How long one scan lasts, in seconds. bleak remembers all devices heard until its end.
 
-    Less than ten seconds, after which the kernel begins a scan anew: BlueZ before 5.88, told to
-    stop in that very moment, forgets that it scans.
+    Less than ten seconds, after which the kernel restarts a scan: BlueZ before 5.88 loses track of
+    its scan if it is told to stop at that moment.
     """
     rest_s: float = 4.0
     """The pause between two scans while no new sensor is awaited, in seconds."""

@@ -3,9 +3,9 @@ Requests the stored records of a sensor on its Record Access Control Point, one 
 
 Records are never deleted: another collector may need them, and the owner may look at them.
 
-The sensor's word that a report is complete is not enough: values are lost between the air and us,
-and it may answer somebody else, of whom we have the connection. So it is asked first how many
-records there are, and what falls short of that is asked for again.
+A sensor's answer that a report is complete is not sufficient: notifications can be lost on the
+way, and it may answer an earlier process whose connection was inherited. So the records are
+counted first, and missing ones are requested again.
 """
 
 import asyncio

@@ -1,10 +1,10 @@
 """
-Records on their way out of a sensor's memory: put in order, joined with their contexts. Pure.
+Puts the records of a report in order, and joins them with their contexts. Pure.
 
-The port is owed records in order, and a cursor moves past whatever is before it. So a record is
-let go only when none can come any more that belongs before it: it follows the last one directly,
-or the report is complete. That a later one has come proves nothing: the air or the host may have
-lost one between, and a report that somebody asked for before us, who died, may still be coming in.
+The port `Sensors` promises records in order, and a cursor moves past everything before it. So a
+record is passed on only when no earlier one can come any more: it follows the last one directly,
+or the report is complete. A later record proves nothing: one between may have been lost, and a
+report that an earlier process requested may still be arriving.
 """
 
 from typing import Final, Generic, TypeVar

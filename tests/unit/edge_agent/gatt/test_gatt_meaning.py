@@ -72,6 +72,17 @@ def test_every_step_of_a_quantity_crosses_the_decoder_unchanged(quantity: Code) 
         assert judge(quantity, from_float(bits)) == Observation(quantity, steps, LIVE)
 
 
+@given(st.sampled_from(list(Code)), st.data())
+def test_each_tie_goes_to_the_even_step(quantity: Code, data: st.DataObject) -> None:
+    """A number halfway between two steps, in any quantity, is decided exactly."""
+    kind = QUANTITIES[quantity]
+    steps = data.draw(st.integers(kind.low, kind.high - 1))
+    power = -len(str(kind.per_unit)) + 1
+    even = steps + steps % 2
+    tie = scaled(10 * steps + 5, power - 1)
+    assert judge(quantity, tie) == Observation(quantity, even, LIVE)
+
+
 @pytest.mark.parametrize(
     ("number", "steps"),
     [
