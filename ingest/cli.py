@@ -34,7 +34,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ConfigError as error:
         print(f"vitalveil ingest: {error}", file=sys.stderr)
         return 2
-    except (RuntimeSetupError, StoreError) as error:
+    except StoreError as error:
+        print(
+            f"vitalveil ingest {arguments.command}: the database cannot be used:"
+            f" {str(error).rstrip('.')}. Check the connection string, the password file and the"
+            " server's log.",
+            file=sys.stderr,
+        )
+        return 1
+    except RuntimeSetupError as error:
         print(f"vitalveil ingest {arguments.command}: {error}", file=sys.stderr)
         return 1
 

@@ -76,8 +76,8 @@ def _lease_keys(connection: psycopg.Connection) -> Iterable[Finding]:
         yield wrong("trust-lease-key", text, _ENROL)
     for agent, count in twice[:_MAX_FINDINGS]:
         text = (
-            f"gateway {agent} and {count - 1} others share a lease key: they can read each other's"
-            " leases"
+            f"gateway {agent} shares its lease key with {count - 1} more: they can read each"
+            " other's leases"
         )
         yield wrong("trust-lease-key-twice", text, _ENROL)
     if not bad and not twice:

@@ -202,7 +202,7 @@ _PLANTS: Final[dict[str, tuple[str, Callable[[System], AbstractContextManager[No
     ),
     "a list that trust writes elsewhere": (
         "broker-revocations-file",
-        _trust("[http]", '[certificates]\ncrl_file = "{folder}/other.pem"\n[http]'),
+        _trust("crl.pem", "other.pem"),
     ),
     "a list that the broker's user may not read": (
         "broker-revocations-readable",
@@ -434,7 +434,7 @@ def test_migrations_are_compared_by_a_role_that_may(
         assert "migrate" in _ill(whole, capsys, *admin)["database-migrations"]
         insert = b"INSERT INTO public.vv_migrations (number, name, digest) VALUES (2, %s, %s)"
         connection.execute(insert, [row[0], "changed"])
-        assert "release" in _ill(whole, capsys, *admin)["database-migrations"]
+        assert "version" in _ill(whole, capsys, *admin)["database-migrations"]
         connection.execute(
             b"UPDATE public.vv_migrations SET digest = %s WHERE number = 2", [row[1]]
         )
