@@ -1,8 +1,9 @@
 """
-Every outside thing of trust: keys, two databases, the broker, a clock.
+Every outside thing of trust that needs no value of a room: keys, the broker, a clock.
 
-The databases are PostgreSQL and nothing else (their locks are what the promises rest on), so
-`vault.Vault` and `telemetry.Telemetry` have no protocol here; tests use the real thing.
+The vault's protocols are in `trust.vault.protocols`, what reconciling needs of the telemetry
+database in `trust.reconcile.ports`: both speak of decisions and handles, which stand above this
+module.
 """
 
 import datetime as dt

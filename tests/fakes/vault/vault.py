@@ -66,19 +66,19 @@ class MemoryVault(Vault):
         self.tables = Tables()
         self.before_commit: Callable[[], None] = lambda: None
         """Called when a block has ended well; what it raises takes the transaction back."""
+        self.working: Tables | None = None
+        """What the transaction that is open has made of the tables."""
         self._keys = keys
         self._clock = clock
-        self._is_open = False
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Records]:
-        if self._is_open:
+        if self.working is not None:
             raise RuntimeError("a transaction is open: one session has one at a time")
-        self._is_open = True
-        working = copy.deepcopy(self.tables)
+        working = self.working = copy.deepcopy(self.tables)
         try:
             yield MemoryRecords(working, self._keys, self._clock)
             self.before_commit()
         finally:
-            self._is_open = False
+            self.working = None
         self.tables = working
