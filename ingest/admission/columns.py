@@ -6,7 +6,7 @@ The layout of a block is that of `wire.envelope.Block`; the index spaces are tho
 """
 
 from collections.abc import Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 import msgspec
 import numpy as np
@@ -21,6 +21,23 @@ Number = TypeVar("Number", bound=np.integer[Any])
 
 _NARROW_MISSING: Final = -128
 """Marks a missing value in a block with one byte for each value."""
+
+
+class Aligned(msgspec.Struct, frozen=True, eq=False):
+    """Base of structs whose fields are all arrays over the same index space."""
+
+    def select(self, wanted: Bools | Ints) -> Self:
+        """Return the elements that *wanted*, a mask or indexes, selects in each field."""
+        fields = {name: getattr(self, name)[wanted] for name in self.__struct_fields__}
+        return msgspec.structs.replace(self, **fields)
+
+    def followed_by(self, other: Self) -> Self:
+        """Return the elements of both structs, those of *other* last."""
+        fields = {
+            name: np.concatenate([getattr(self, name), getattr(other, name)])
+            for name in self.__struct_fields__
+        }
+        return msgspec.structs.replace(self, **fields)
 
 
 class Columns(msgspec.Struct, frozen=True, eq=False):

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest.admission.columns import Bools, Columns, Ints, starts_of, unpack
+from ingest.admission.columns import Aligned, Bools, Columns, Ints, starts_of, unpack
 from ingest.admission.conform import conforms
 from ingest.admission.intervals import IntervalConflicts
 from ingest.admission.last_readings import Reservation
@@ -38,7 +38,7 @@ class ClockRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             )
 
 
-class Rows(msgspec.Struct, frozen=True, eq=False):
+class Rows(Aligned, frozen=True, eq=False):
     """
     Observations to store, sorted by series and time.
 
@@ -65,14 +65,7 @@ class Rows(msgspec.Struct, frozen=True, eq=False):
 
     def of(self, wanted: Bools) -> "Rows":
         """Return the rows of the envelopes for which *wanted* (envelopes,) holds."""
-        keep = wanted[self.envelopes]
-        return Rows(
-            self.times_ms[keep],
-            self.series[keep],
-            self.values[keep],
-            self.flags[keep],
-            self.envelopes[keep],
-        )
+        return self.select(wanted[self.envelopes])
 
     def joined(self, other: "Rows", *, envelopes: Ints) -> "Rows":
         """
@@ -83,16 +76,11 @@ class Rows(msgspec.Struct, frozen=True, eq=False):
 
             envelopes: The envelope index here of each envelope of *other*.
         """
-        return Rows(
-            np.concatenate([self.times_ms, other.times_ms]),
-            np.concatenate([self.series, other.series]),
-            np.concatenate([self.values, other.values]),
-            np.concatenate([self.flags, other.flags]),
-            np.concatenate([self.envelopes, envelopes[other.envelopes]]),
-        )
+        placed = msgspec.structs.replace(other, envelopes=envelopes[other.envelopes])
+        return self.followed_by(placed)
 
 
-class Blocks(msgspec.Struct, frozen=True, eq=False):
+class Blocks(Aligned, frozen=True, eq=False):
     """
     The decision about each block, sorted by series and the time of the first observation.
 
@@ -122,16 +110,7 @@ class Blocks(msgspec.Struct, frozen=True, eq=False):
 
     def of(self, wanted: Bools) -> "Blocks":
         """Return the blocks of the envelopes for which *wanted* (envelopes,) holds."""
-        keep = wanted[self.envelopes]
-        return Blocks(
-            self.envelopes[keep],
-            self.quantities[keep],
-            self.codes[keep],
-            self.observed[keep],
-            self.newest_ms[keep],
-            self.series[keep],
-            self.arrivals[keep],
-        )
+        return self.select(wanted[self.envelopes])
 
     def joined(self, other: "Blocks", *, envelopes: Ints) -> "Blocks":
         """
@@ -142,15 +121,8 @@ class Blocks(msgspec.Struct, frozen=True, eq=False):
 
             envelopes: The envelope index here of each envelope of *other*.
         """
-        return Blocks(
-            np.concatenate([self.envelopes, envelopes[other.envelopes]]),
-            np.concatenate([self.quantities, other.quantities]),
-            np.concatenate([self.codes, other.codes]),
-            np.concatenate([self.observed, other.observed]),
-            np.concatenate([self.newest_ms, other.newest_ms]),
-            np.concatenate([self.series, other.series]),
-            np.concatenate([self.arrivals, other.arrivals]),
-        )
+        placed = msgspec.structs.replace(other, envelopes=envelopes[other.envelopes])
+        return self.followed_by(placed)
 
     def refuse(self, where: Bools, reason: Reason) -> None:
         """Refuse the blocks for which *where* (blocks,) holds, unless they are refused already."""
