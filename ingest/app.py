@@ -4,8 +4,8 @@ import asyncio
 import gc
 import random
 import time
-from collections.abc import Callable, Iterable, Sequence
-from typing import Final, Protocol
+from collections.abc import Callable, Iterable
+from typing import Final
 
 import uvloop
 
@@ -45,16 +45,13 @@ CERTIFICATE_END: Final = "vitalveil_ingest_certificate_end_timestamp_seconds"
 _log = logs.Log("ingest.app")
 
 
+_PARTS: Final = ("broker", "database", "permissions")
+"""The parts that are connected or not; without any of them ingest is not ready."""
+
+
 def now_ms() -> int:
     """Return the time of the system clock, ms since 1970."""
     return time.time_ns() // 1_000_000
-
-
-class _Part(Protocol):
-    """A part of ingest that is connected or not."""
-
-    is_live: bool
-    on_change: Callable[[bool], None]
 
 
 class App:
@@ -69,6 +66,7 @@ class App:
         self.settings = settings
         self.metrics = Metrics()
         self.permissions = Permissions()
+        self._is_live = dict.fromkeys(_PARTS, False)
         chance = random.Random()  # noqa: S311 - jitter, not a secret
         keys = read_keys(settings.keys)
         conninfo = connection_string(settings.database, application="vitalveil-ingest")
@@ -84,8 +82,9 @@ class App:
             session=settings.session,
             backoff=Backoff(chance.random, first_s=0.1, longest_s=10.0),
             now_ms=now_ms,
+            on_change=self._liveness_of("broker"),
+            on_refused=self.metrics.refused_receipts.inc,
         )
-        self.receiver.on_refused = self.metrics.refused_receipts.inc
         settlements = Settlements(interval_s=settings.receipts.interval_s)
         self.stores = [
             PostgresStore(
@@ -96,6 +95,7 @@ class App:
                 now_ms=now_ms,
                 are_settled=settlements.covers,
                 changed_since=self.permissions.since,
+                on_change=self._liveness_of("database"),
             )
             for _ in range(settings.store.connections)
         ]
@@ -103,6 +103,7 @@ class App:
             conninfo,
             apply=self._apply,
             backoff=Backoff(chance.random, first_s=0.1, longest_s=10.0),
+            on_change=self._liveness_of("permissions"),
         )
         sender = ReceiptSender(
             self.receiver,
@@ -127,15 +128,6 @@ class App:
         )
         self._is_loaded = asyncio.Event()
         self._pulse = Pulse()
-        parts_of: dict[str, Sequence[_Part]] = {
-            "broker": [self.receiver],
-            "database": self.stores,
-            "permissions": [self.reader],
-        }
-        self._is_live = dict.fromkeys(parts_of, False)
-        for name, parts in parts_of.items():
-            for part in parts:
-                part.on_change = self._liveness_of(name)
 
     def _liveness_of(self, name: str) -> Callable[[bool], None]:
         # An idle connection to the database does not notice that it is lost: the connection that

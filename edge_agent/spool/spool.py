@@ -35,7 +35,7 @@ class SpoolLimits(msgspec.Struct, frozen=True):
 
     max_bytes: int
     """Bytes of envelopes, at most."""
-    min_free_bytes: int = 0
+    min_free_bytes: int
     """Free bytes on its disk, below which the spool no longer grows."""
 
 

@@ -32,9 +32,13 @@ class MqttReceiver:
         backoff: Delays before a reconnect.
 
         now_ms: The system clock, ms since 1970.
+
+        on_change: Called each time `is_live` changes.
+
+        on_refused: Called for each publication that the broker refused.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the composition root hands over every part once, by name
         self,
         *,
         broker: BrokerSettings,
@@ -42,12 +46,16 @@ class MqttReceiver:
         session: SessionSettings,
         backoff: Backoff,
         now_ms: Callable[[], int],
+        on_change: Callable[[bool], None],
+        on_refused: Callable[[], None],
     ) -> None:
         self._broker = broker
         self._identity = identity
         self._session = session
         self._backoff = backoff
         self._now_ms = now_ms
+        self._on_change = on_change
+        self._on_refused = on_refused
         self._outbox = Outbox()
         self._arrived: list[Delivery] = []
         self._has_arrived = asyncio.Event()
@@ -57,10 +65,6 @@ class MqttReceiver:
         self._refused_generation = 0
         self.generation = 0
         self.is_live = False
-        self.on_change: Callable[[bool], None] = lambda is_live: None
-        """Called each time `is_live` changes."""
-        self.on_refused: Callable[[], None] = lambda: None
-        """Called for each publication that the broker refused."""
 
     async def run(self) -> None:
         """Connect and reconnect until `stop_receiving` is called or the task is cancelled."""
@@ -137,7 +141,7 @@ class MqttReceiver:
             # Logged once for each connection: mostly the broker refuses all receipts.
             self._refused_generation = self.generation
             _log.warning("receipt_refused", reason=reason)
-        self.on_refused()
+        self._on_refused()
 
     def _take(self, deliveries: list[Delivery]) -> None:
         self._arrived.extend(deliveries)
@@ -146,7 +150,7 @@ class MqttReceiver:
     def _set_live(self, is_live: bool) -> None:
         if is_live != self.is_live:
             self.is_live = is_live
-            self.on_change(is_live)
+            self._on_change(is_live)
 
     async def receive(self) -> list[Delivery]:
         await self._has_arrived.wait()

@@ -49,7 +49,7 @@ class Floors:
         settlements: Settlements,
         judge: Callable[[str, SpoolState], Ignored | None],
         *,
-        on_ignored: Callable[[Ignored], None] = lambda why: None,
+        on_ignored: Callable[[Ignored], None],
         max_claims: int = _MAX_CLAIMS,
     ) -> None:
         self._settlements = settlements

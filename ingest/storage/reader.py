@@ -105,19 +105,25 @@ class PermissionReader:
         apply: Applies changes; returns the epoch that is known afterwards.
 
         backoff: Delays before a reconnect.
+
+        on_change: Called each time `is_live` changes.
     """
 
     def __init__(
-        self, conninfo: str, *, apply: Callable[[Changes], int], backoff: Backoff
+        self,
+        conninfo: str,
+        *,
+        apply: Callable[[Changes], int],
+        backoff: Backoff,
+        on_change: Callable[[bool], None],
     ) -> None:
         self._conninfo = conninfo
         self._apply = apply
         self._backoff = backoff
+        self._on_change = on_change
         self._purge_at = 0.0
         self._purging: asyncio.Task[None] | None = None
         self.is_live = False
-        self.on_change: Callable[[bool], None] = lambda is_live: None
-        """Called each time `is_live` changes."""
 
     async def run(self) -> None:
         """
@@ -195,7 +201,7 @@ class PermissionReader:
     def _set_live(self, is_live: bool) -> None:
         if is_live != self.is_live:
             self.is_live = is_live
-            self.on_change(is_live)
+            self._on_change(is_live)
 
 
 async def _epoch(connection: AsyncConnection) -> int:

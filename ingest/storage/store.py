@@ -55,6 +55,8 @@ class PostgresStore:
         are_settled: Returns which identities may be in the ledger, as far as this process knows.
 
         changed_since: Returns the changes of permissions after an epoch that this process knows.
+
+        on_change: Called with `is_live` after each attempt: stores share one display of it.
     """
 
     def __init__(  # noqa: PLR0913 - the composition root hands over every part once, by name
@@ -67,6 +69,7 @@ class PostgresStore:
         now_ms: Callable[[], int],
         are_settled: ledger.AreSettled,
         changed_since: Callable[[int], Changes | None],
+        on_change: Callable[[bool], None],
     ) -> None:
         self._conninfo = conninfo
         self._seal = seal
@@ -75,12 +78,11 @@ class PostgresStore:
         self._now_ms = now_ms
         self._are_settled = are_settled
         self._changed_since = changed_since
+        self._on_change = on_change
         self._connection: AsyncConnection | None = None
         self._days: set[int] = set()
         self._doubt: _Doubt | None = None
         self.is_live = False
-        self.on_change: Callable[[bool], None] = lambda is_live: None
-        """Called with `is_live` after each attempt, because stores share one display of it."""
 
     async def open(self) -> None:
         """
@@ -167,7 +169,7 @@ class PostgresStore:
 
     def _set_live(self, is_live: bool) -> None:
         self.is_live = is_live
-        self.on_change(is_live)
+        self._on_change(is_live)
 
     async def _ensure_days(self, connection: AsyncConnection, days: set[int]) -> None:
         """Create the partitions of *days*, in a separate transaction, as it locks the table."""

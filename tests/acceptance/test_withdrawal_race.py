@@ -202,6 +202,7 @@ async def _store(database: Database, permissions: Permissions) -> AsyncIterator[
         now_ms=lambda: NOW_MS,
         are_settled=lambda identities: [False] * len(identities),
         changed_since=permissions.since,
+        on_change=lambda is_live: None,
     )
     await store.open()
     try:

@@ -21,7 +21,7 @@ _SENSOR = "C0:FF:EE:00:00:01"
 async def write(folder: Path, appends: int) -> None:
     """Append numbered envelopes, and print each number after it is durable."""
     spool = await SqliteSpool.open(
-        folder, Tags(KEY), new_spool_id=SPOOL_ID, bounds=SpoolLimits(500)
+        folder, Tags(KEY), new_spool_id=SPOOL_ID, bounds=SpoolLimits(500, min_free_bytes=0)
     )
     cursor = cursor_of(_SENSOR)
     number = spool.marks([cursor]).get(cursor, 0)

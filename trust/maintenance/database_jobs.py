@@ -52,8 +52,8 @@ class Maintenance:
         jobs: Jobs,
         *,
         clock: Clock,
-        done: Callable[[str], None] = lambda what: None,
-        missing: Callable[[int], None] = lambda decisions: None,
+        done: Callable[[str], None],
+        missing: Callable[[int], None],
     ) -> None:
         self._stores = stores
         self._retainer = retainer

@@ -1,4 +1,4 @@
-"""Jobs of the clock: each is done alone; one that fails is named in the vault, and tried again."""
+"""Jobs of the clock: each is done alone; a failure is named in the vault, and tried again."""
 
 from collections.abc import Callable, Collection, Iterable
 from typing import Final
@@ -24,9 +24,7 @@ class Jobs:
         count: Told each unit that failed.
     """
 
-    def __init__(
-        self, vault: Vault, *, count: Callable[[Iterable[Failure]], None] = lambda failures: None
-    ) -> None:
+    def __init__(self, vault: Vault, *, count: Callable[[Iterable[Failure]], None]) -> None:
         self._vault = vault
         self._count = count
 

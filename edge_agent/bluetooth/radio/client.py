@@ -241,7 +241,7 @@ async def connected(
     *,
     is_inherited: bool = False,
     is_suspect: bool = False,
-    host_is_up: Callable[[], bool] = lambda: True,
+    host_is_up: Callable[[], bool],
 ) -> AsyncIterator[Link]:
     """
     Connect to *device* for as long as the context is open.

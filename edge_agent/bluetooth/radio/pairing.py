@@ -160,7 +160,7 @@ async def pair(
             if anew:
                 await forget(await find(sensor, radio), radio)
             device = await find(sensor, radio)
-            async with connected(device, radio) as link:
+            async with connected(device, radio, host_is_up=lambda: True) as link:
                 await link.hold(link.pair())
     except TimeoutError:
         raise LinkError(

@@ -76,7 +76,7 @@ async def _run_in(gateway: Gateway) -> None:
         gateway.settings.state_dir,
         Tags(gateway.lease_key),
         new_spool_id=os.urandom(16),
-        bounds=SpoolLimits(1 << 24),
+        bounds=SpoolLimits(1 << 24, min_free_bytes=0),
     )
     for _ in range(60):
         sealed = [Sealed(spool.take_sequence(), bytes([i]) * 16, 5, bytes(290)) for i in range(4)]

@@ -67,7 +67,7 @@ async def pile_up(gateway: Gateway, count: int) -> None:
         gateway.settings.state_dir,
         Tags(gateway.lease_key),
         new_spool_id=os.urandom(16),
-        bounds=SpoolLimits(1 << 24),
+        bounds=SpoolLimits(1 << 24, min_free_bytes=0),
     )
     sealer = Sealer(
         agent=gateway.agent,

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import psycopg
 import pytest
@@ -41,7 +41,9 @@ async def store(database: Database) -> AsyncIterator[PostgresStore]:
     await one.close()
 
 
-def store_at(conninfo: str) -> PostgresStore:
+def store_at(
+    conninfo: str, on_change: Callable[[bool], None] = lambda is_live: None
+) -> PostgresStore:
     """Return a store that is not open yet."""
     return PostgresStore(
         conninfo,
@@ -51,6 +53,7 @@ def store_at(conninfo: str) -> PostgresStore:
         now_ms=lambda: NOW_MS,
         are_settled=lambda identities: [one.sequence == SETTLED for one in identities],
         changed_since=lambda epoch: None,
+        on_change=on_change,
     )
 
 
@@ -287,18 +290,16 @@ async def test_failure_to_connect_says_what_to_mend(
     assert caught.value.cause == why
 
 
-async def test_each_try_tells_whether_the_database_is_live(
-    store: PostgresStore, database: Database
-) -> None:
+async def test_each_try_tells_whether_the_database_is_live(database: Database) -> None:
     """A connection that fails twice tells so twice: another may have told otherwise between."""
     told: list[bool] = []
-    nowhere = store_at(f"{database.dsn('vv_ingest')} port=1")
-    for each in (nowhere, store):
-        each.on_change = told.append
-    for each, works in ((nowhere, False), (store, True), (nowhere, False)):
+    nowhere = store_at(f"{database.dsn('vv_ingest')} port=1", told.append)
+    somewhere = store_at(database.dsn("vv_ingest"), told.append)
+    for each, works in ((nowhere, False), (somewhere, True), (nowhere, False)):
         with contextlib.suppress(Unavailable):
             await each.open()
         assert told[-1] is works
+    await somewhere.close()
 
 
 @pytest.mark.slow

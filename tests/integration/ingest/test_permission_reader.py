@@ -49,6 +49,7 @@ class Reading:
             conninfo,
             apply=self._apply,
             backoff=Backoff(random.Random(1).random, first_s=0.1, longest_s=0.1),
+            on_change=lambda is_live: None,
         )
 
     def _apply(self, changes: Changes) -> int:

@@ -6,7 +6,7 @@ import functools
 import os
 import random
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import mqtt5
@@ -98,7 +98,12 @@ class OddBroker:
 
 
 @contextlib.asynccontextmanager
-async def receiving(port: int, tls: TlsSettings, backoff: Backoff) -> AsyncIterator[MqttReceiver]:
+async def receiving(
+    port: int,
+    tls: TlsSettings,
+    backoff: Backoff,
+    on_refused: Callable[[], None] = lambda: None,
+) -> AsyncIterator[MqttReceiver]:
     """Run a receiver until the context closes."""
     receiver = MqttReceiver(
         broker=BrokerSettings(tls=tls, port=port),
@@ -106,6 +111,8 @@ async def receiving(port: int, tls: TlsSettings, backoff: Backoff) -> AsyncItera
         session=SessionSettings(),
         backoff=backoff,
         now_ms=lambda: 0,
+        on_change=lambda is_live: None,
+        on_refused=on_refused,
     )
     task = asyncio.create_task(receiver.run())
     try:
@@ -174,13 +181,14 @@ async def test_renewed_certificate_is_shown_at_the_next_connection(
 
 async def test_receipts_that_are_not_taken_are_counted(certificates: Certificates) -> None:
     """A broker whose rules forbid receipts is seen, and each of them is counted."""
-    refused = []
+    refused: list[int] = []
     broker = OddBroker(certificates)
     async with (
         broker.serving() as port,
-        receiving(port, certificates.client("ingest"), quick()) as receiver,
+        receiving(
+            port, certificates.client("ingest"), quick(), lambda: refused.append(1)
+        ) as receiver,
     ):
-        receiver.on_refused = lambda: refused.append(1)
         await until(lambda: receiver.is_live)
         for topic in "abc":
             receiver.publish(topic, b"r")

@@ -161,7 +161,13 @@ def test_the_clock_has_decisions_remembered(
     told: list[int] = []
     app = office.app
     working = Maintenance(
-        app.stores, app.retainer, app.audit, Jobs(app.vault), clock=now, missing=told.append
+        app.stores,
+        app.retainer,
+        app.audit,
+        Jobs(app.vault, count=lambda failures: None),
+        clock=now,
+        done=lambda what: None,
+        missing=told.append,
     )
 
     async def work_until(missing: int) -> None:

@@ -82,7 +82,7 @@ def test_spool_show(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
             config.parent / "state",
             Tags(lease_key),
             new_spool_id=b"s" * 16,
-            bounds=SpoolLimits(1000),
+            bounds=SpoolLimits(1000, min_free_bytes=0),
         )
         await spool.append([Sealed(spool.take_sequence(), HANDLE, 3, b"x" * 9)], {}, now_ms=1)
         await spool.close()

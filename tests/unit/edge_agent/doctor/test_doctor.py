@@ -60,7 +60,7 @@ def fill(settings: AgentSettings, payload: bytes) -> None:
             settings.state_dir,
             Tags(read(settings.keys).lease),
             new_spool_id=b"s" * 16,
-            bounds=SpoolLimits(1 << 20),
+            bounds=SpoolLimits(1 << 20, min_free_bytes=0),
         )
         await spool.append([Sealed(spool.take_sequence(), HANDLE, 1, payload)], {}, now_ms=1)
         await spool.close()
@@ -180,7 +180,7 @@ def test_doctor_tells_what_was_given_up(settings: AgentSettings) -> None:
             settings.state_dir,
             Tags(read(settings.keys).lease),
             new_spool_id=b"s" * 16,
-            bounds=SpoolLimits(1 << 20),
+            bounds=SpoolLimits(1 << 20, min_free_bytes=0),
         )
         await spool.append([Sealed(spool.take_sequence(), HANDLE, 7, b"x")], {}, now_ms=1)
         await spool.evict_older_than(2, now_ms=now_ms)

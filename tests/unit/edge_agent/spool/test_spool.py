@@ -32,7 +32,7 @@ async def open_spool(
 ) -> SqliteSpool:
     """Open the spool in *folder*."""
     return await SqliteSpool.open(
-        folder, Tags(key), new_spool_id=new, bounds=SpoolLimits(max_bytes)
+        folder, Tags(key), new_spool_id=new, bounds=SpoolLimits(max_bytes, min_free_bytes=0)
     )
 
 

@@ -21,7 +21,7 @@ from tests.support.spool_appender import KEY, SPOOL_ID
 async def spool(tmp_path: Path) -> AsyncIterator[SqliteSpool]:
     """An empty spool."""
     spool = await SqliteSpool.open(
-        tmp_path, Tags(KEY), new_spool_id=SPOOL_ID, bounds=SpoolLimits(1 << 20)
+        tmp_path, Tags(KEY), new_spool_id=SPOOL_ID, bounds=SpoolLimits(1 << 20, min_free_bytes=0)
     )
     yield spool
     await spool.close()

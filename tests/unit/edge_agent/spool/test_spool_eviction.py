@@ -65,7 +65,7 @@ def test_worth_of_what_nobody_knows() -> None:
 
 async def test_heart_rate_goes_first_and_glucose_last(tmp_path: Path) -> None:
     """However old a glucose is, younger heart rates go before it."""
-    spool = await open_spool(tmp_path, SpoolLimits(500))
+    spool = await open_spool(tmp_path, SpoolLimits(500, min_free_bytes=0))
     await append(spool, Priority.TREATMENT, Priority.STREAMED, Priority.SINGLE, Priority.STREAMED)
     assert (await append(spool, Priority.STREAMED, Priority.STREAMED))[0] == [2, 4]
     assert (await append(spool, Priority.TREATMENT, Priority.TREATMENT))[0] == [5, 6]
@@ -88,7 +88,7 @@ async def test_nearly_full_disk_stops_growth(tmp_path: Path) -> None:
 
 async def test_gap_says_what_was_given_up(tmp_path: Path) -> None:
     """For each hour, reason and worth one gap: which range, how much, how old."""
-    spool = await open_spool(tmp_path, SpoolLimits(309))
+    spool = await open_spool(tmp_path, SpoolLimits(309, min_free_bytes=0))
     await append(spool, Priority.STREAMED, Priority.SINGLE, now_ms=10)
     await append(spool, Priority.STREAMED, now_ms=20)
     await append(spool, Priority.TREATMENT, Priority.TREATMENT, now_ms=HOUR_MS + 5)
@@ -105,7 +105,7 @@ async def test_gap_says_what_was_given_up(tmp_path: Path) -> None:
 
 async def test_gaps_do_not_pile_up(tmp_path: Path) -> None:
     """Gaps of more than a year ago are forgotten when there are new ones."""
-    spool = await open_spool(tmp_path, SpoolLimits(200))
+    spool = await open_spool(tmp_path, SpoolLimits(200, min_free_bytes=0))
     await append(spool, *[Priority.STREAMED] * 3, now_ms=1)
     later = GAPS_KEPT_MS + 2 * HOUR_MS
     await append(spool, Priority.STREAMED, Priority.STREAMED, now_ms=later)

@@ -37,7 +37,7 @@ def record(folder: Path) -> list[Event]:
 async def check(folder: Path, *, said: int) -> None:
     """Hold the spool in *folder* to its promises."""
     spool = await SqliteSpool.open(
-        folder, Tags(KEY), new_spool_id=b"t" * 16, bounds=SpoolLimits(1 << 20)
+        folder, Tags(KEY), new_spool_id=b"t" * 16, bounds=SpoolLimits(1 << 20, min_free_bytes=0)
     )
     assert spool.repair is None
     cursor = spool.marks([cursor_of(SENSOR)]).get(cursor_of(SENSOR), 0)

@@ -25,7 +25,7 @@ _PAGE = 1024
 async def open_spool(folder: Path) -> SqliteSpool:
     """Open the spool in *folder*."""
     return await SqliteSpool.open(
-        folder, Tags(KEY), new_spool_id=SPOOL_ID, bounds=SpoolLimits(1 << 24)
+        folder, Tags(KEY), new_spool_id=SPOOL_ID, bounds=SpoolLimits(1 << 24, min_free_bytes=0)
     )
 
 

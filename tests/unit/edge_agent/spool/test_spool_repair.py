@@ -48,7 +48,7 @@ opening.open_file(
 async def open_spool(folder: Path) -> SqliteSpool:
     """Open the spool in *folder*."""
     return await SqliteSpool.open(
-        folder, Tags(KEY), new_spool_id=b"t" * 16, bounds=SpoolLimits(1 << 20)
+        folder, Tags(KEY), new_spool_id=b"t" * 16, bounds=SpoolLimits(1 << 20, min_free_bytes=0)
     )
 
 
@@ -63,7 +63,7 @@ def envelope(sequence: int) -> Sealed:
 async def make_spool(folder: Path, count: int = 300) -> None:
     """Make a spool of *count* envelopes."""
     spool = await SqliteSpool.open(
-        folder, Tags(KEY), new_spool_id=SPOOL_ID, bounds=SpoolLimits(1 << 20)
+        folder, Tags(KEY), new_spool_id=SPOOL_ID, bounds=SpoolLimits(1 << 20, min_free_bytes=0)
     )
     for _ in range(count // 10):
         sealed = [envelope(spool.take_sequence()) for _ in range(10)]

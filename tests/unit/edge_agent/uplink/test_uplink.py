@@ -91,7 +91,7 @@ class BriefBroker:
 async def test_what_is_forgotten_while_a_connection_ends_is_counted(tmp_path: Path) -> None:
     """What leaves the spool on a receipt is counted as settled, whenever the link breaks."""
     spool = await SqliteSpool.open(
-        tmp_path, Tags(KEY), new_spool_id=SPOOL_ID, bounds=SpoolLimits(1 << 20)
+        tmp_path, Tags(KEY), new_spool_id=SPOOL_ID, bounds=SpoolLimits(1 << 20, min_free_bytes=0)
     )
     envelopes = [Sealed(spool.take_sequence(), HANDLE, 2, b"x" * 100) for _ in range(3)]
     await spool.append(envelopes, {}, now_ms=1)
@@ -173,7 +173,7 @@ async def test_a_forged_receipt_makes_it_forget_nothing(
 ) -> None:
     """It is counted by its reason, and the genuine one behind it is believed."""
     spool = await SqliteSpool.open(
-        tmp_path, Tags(KEY), new_spool_id=SPOOL_ID, bounds=SpoolLimits(1 << 20)
+        tmp_path, Tags(KEY), new_spool_id=SPOOL_ID, bounds=SpoolLimits(1 << 20, min_free_bytes=0)
     )
     envelopes = [Sealed(spool.take_sequence(), HANDLE, 2, b"x" * 100) for _ in range(3)]
     await spool.append(envelopes, {}, now_ms=1)

@@ -212,7 +212,7 @@ def test_an_older_floor_that_comes_again_changes_nothing() -> None:
     """It is proven, and says what is known."""
     settlements = Settlements(interval_s=0.0)
     settlements.load((AGENT, SPOOL), 0, [])
-    floors = Floors(settlements, receipts(Peers()).judge_floor)
+    floors = Floors(settlements, receipts(Peers()).judge_floor, on_ignored=lambda why: None)
     for floor in (9, 4, 9):
         floors.told(AGENT, told(floor), now=0.0)
     assert settlements.take_due(now=0.0) == [(AGENT, [SpoolReceipt(SPOOL, 8)])]
@@ -226,7 +226,7 @@ def test_floors_of_unknown_spools_are_remembered_within_bounds() -> None:
     def judge(agent: str, _: SpoolState) -> None:
         asked.append(agent)
 
-    floors = Floors(settlements, judge, max_claims=2)
+    floors = Floors(settlements, judge, on_ignored=lambda why: None, max_claims=2)
     for number in range(1, 6):
         floors.told(f"{number:016x}", told(9), now=0.0)
     assert asked == []
@@ -272,7 +272,7 @@ def test_a_floor_waits_for_a_key_and_for_its_spool_in_any_order() -> None:
     settlements = Settlements(interval_s=0.0, max_spools=1)
     settlements.load((AGENT, SPOOL), 0, [])
     peers = Peers(lease_key=NO_KEY)
-    floors = Floors(settlements, receipts(peers).judge_floor)
+    floors = Floors(settlements, receipts(peers).judge_floor, on_ignored=lambda why: None)
     floors.told(AGENT, told(9), now=0.0)
     settlements.load((OTHER, SPOOL), 0, [])
     peers.lease_key = LEASE_PUBLIC
@@ -291,7 +291,7 @@ def test_floors_that_wait_for_keys_are_remembered_within_bounds() -> None:
         asked.append((agent, said.spool_id))
         return Ignored.NO_KEY
 
-    floors = Floors(settlements, judge, max_claims=2)
+    floors = Floors(settlements, judge, on_ignored=lambda why: None, max_claims=2)
     agents = [f"{number:016x}" for number in range(1, 6)]
     spools = [number.to_bytes(16, "big") for number in range(1, 2 * MAX_SPOOLS)]
     for agent in agents:
