@@ -235,7 +235,7 @@ def test_one_purpose_leaves_the_identity(ward: Ward) -> None:
 @pytest.mark.parametrize("step", range(8))
 def test_cut_off_anywhere_goes_on(ward: Ward, step: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Killed after any step was done and before it was noted, the same command ends it."""
-    from trust.erasure.eraser import STEPS
+    from trust.domain.erasure_steps import STEPS, StepFacts, step_of
     from trust.vault.postgres.erasures import PostgresErasures
 
     class Cut(BaseException):
@@ -243,10 +243,10 @@ def test_cut_off_anywhere_goes_on(ward: Ward, step: int, monkeypatch: pytest.Mon
 
     record = PostgresErasures.record
 
-    def cut(ledger: PostgresErasures, number: int, name: str, facts: dict[str, object]) -> None:
-        if name == STEPS[step]:
+    def cut(ledger: PostgresErasures, number: int, facts: StepFacts) -> None:
+        if step_of(facts) == STEPS[step]:
             raise Cut
-        record(ledger, number, name, facts)
+        record(ledger, number, facts)
 
     with monkeypatch.context() as patch:
         patch.setattr(PostgresErasures, "record", cut)

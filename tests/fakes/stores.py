@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 from tests.fakes.telemetry import MemoryPermissions
-from trust.erasure.physical_rewrite import PhysicalRewrite, Rewritten
+from trust.domain.erasure_steps import Rewritten
+from trust.erasure.physical_rewrite import PhysicalRewrite
 from trust.telemetry.erasure import FoundRows, Name, Stores, Table
 
 _TABLE = "vv.observations"

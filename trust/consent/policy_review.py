@@ -13,7 +13,9 @@ from uuid import UUID
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from trust.domain import approval, canonical, policy_file, widening
+from trust.consent import widening
+from trust.consent.widening import Kind, Widening
+from trust.domain import approval, canonical, policy_file
 from trust.domain.approval import (
     APPROVAL_KIND,
     APPROVALS,
@@ -25,7 +27,6 @@ from trust.domain.approval import (
 from trust.domain.durations import whole_ms
 from trust.domain.purposes import Purpose
 from trust.domain.reidentify import Signed
-from trust.domain.widening import Kind, Widening
 from trust.errors import Conflict, PolicyError, Refused
 from trust.ports import Clock
 from trust.vault.protocols import Records, Vault

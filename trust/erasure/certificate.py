@@ -6,8 +6,8 @@ the id that the vault gave her.
 """
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from collections.abc import Iterable
+from typing import Final
 
 import msgspec
 from cryptography.exceptions import InvalidSignature
@@ -15,46 +15,26 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from trust.domain import canonical
 from trust.domain.durations import whole_ms
-from trust.erasure.physical_rewrite import Rewritten
+from trust.domain.erasure_steps import (
+    Certificate,
+    FilesRewritten,
+    FoundNothing,
+    Frozen,
+    KeysDestroyed,
+    LeasesPublished,
+    Marked,
+    NamesErased,
+    Remains,
+    Rewritten,
+)
 from trust.errors import Refused, Tampered
 from trust.ports import Keys
-from trust.vault.records.erasures import Erasure, Step
+from trust.vault.records.erasures import Erasure
 
 FORMAT: Final = "vitalveil-erasure/2"
 FORMAT_1: Final = "vitalveil-erasure/1"
 """Of certificates that do not say what was looked at; those that were given stay good."""
 KIND: Final = "erasure certificate"
-
-
-class Remains(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Something that erasing does not reach at once."""
-
-    where: str
-    what: str
-    until: str
-    """A date, or what ends it."""
-
-
-class Certificate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What was erased."""
-
-    number: int
-    subject: str
-    scope: str
-    """A purpose, or `all`."""
-    requested_at: str
-    erased_at: str
-    rows: dict[str, int]
-    """Erased, by store."""
-    handles: int
-    exports: int
-    keys_destroyed: list[str]
-    leases: dict[str, int]
-    """The version, without the handles, that each gateway concerned was given."""
-    files_rewritten: dict[str, int]
-    remains: list[Remains]
-    looked: dict[str, Rewritten] | None = None
-    """By database, what was looked at when its files were rewritten; None in format 1."""
 
 
 class SignedCertificate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -66,15 +46,27 @@ class SignedCertificate(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     signature: bytes
 
 
+class Done(msgspec.Struct, frozen=True):
+    """The steps of an erasure that a certificate speaks of."""
+
+    frozen: Frozen
+    marked: Marked
+    keys: KeysDestroyed
+    names: NamesErased
+    leases: LeasesPublished
+    files: FilesRewritten
+    verified: FoundNothing
+
+
 def certify(
     erasure: Erasure,
-    done: Mapping[str, Step],
+    done: Done,
     *,
     now: dt.datetime,
     horizon: tuple[dt.timedelta, dt.timedelta],
-) -> dict[str, Any]:
+) -> Certificate:
     """
-    Return the fields of the certificate of *erasure*.
+    Return the certificate of *erasure*.
 
     Args:
         erasure: What was asked.
@@ -86,20 +78,18 @@ def certify(
         horizon: How long the write-ahead log, and backups, live.
     """
     wal, backups = horizon
-    marked = done["mark"].facts
-    facts = done["verify"].facts.get("looked") or done["rewrite"].facts["looked"]
-    looked = msgspec.convert(facts, dict[str, Rewritten])
-    certificate = Certificate(
+    looked = done.verified.looked or done.files.looked
+    return Certificate(
         number=erasure.number,
         subject=str(erasure.subject),
         scope=erasure.purpose or "all",
         requested_at=_text(erasure.requested_at),
         erased_at=_text(now),
-        rows={**marked["rows"], **done["names"].facts["rows"]},
-        handles=done["keys"].facts["handles"],
-        exports=done["keys"].facts["exports"] + done["verify"].facts.get("exports", 0),
-        keys_destroyed=done["keys"].facts["keys"],
-        leases=done["broker"].facts["leases"],
+        rows={**done.marked.rows, **done.names.rows},
+        handles=done.keys.handles,
+        exports=done.keys.exports + done.verified.exports,
+        keys_destroyed=done.keys.keys,
+        leases=done.leases.leases,
         files_rewritten={database: len(one.relations) for database, one in looked.items()},
         remains=[
             *_remains(erasure, now=now, wal=wal, backups=backups),
@@ -108,8 +98,6 @@ def certify(
         ],
         looked=looked,
     )
-    fields: dict[str, Any] = msgspec.to_builtins(certificate)
-    return fields
 
 
 def _remains(
@@ -150,10 +138,10 @@ def _remains(
     ]
 
 
-def _unread(done: Mapping[str, Step]) -> list[Remains]:
+def _unread(done: Done) -> list[Remains]:
     """Return what of the person's records could not be read, and was passed over."""
     found = []
-    if any(done[step].facts.get("unverified") for step in ("freeze", "keys") if step in done):
+    if done.frozen.unverified or done.keys.unverified:
         found.append(
             Remains(
                 "vault",
@@ -161,7 +149,7 @@ def _unread(done: Mapping[str, Step]) -> list[Remains]:
                 "for ever",
             )
         )
-    if others := done["verify"].facts.get("not_exports"):
+    if others := done.verified.not_exports:
         found.append(
             Remains(
                 "exports",

@@ -1,5 +1,5 @@
 """
-Erasure: what a person had stored about her, gone from every store, step by step.
+Erasure: what is stored about a person, gone from every store, step by step.
 
 Each step may be done twice, and is noted in the ledger once it is done; so a procedure that was
 cut off at any instruction goes on where it stopped. Nothing is destroyed before the ledger has
@@ -7,16 +7,28 @@ what it takes to do it all again: after a restore that is done before ingest may
 """
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 import msgspec
 
 from runtime.logs import Log, describe
 from trust.consent.consent import Consent
-from trust.erasure.certificate import Certificate, SignedCertificate, certify, sign
+from trust.domain.erasure_steps import (
+    Certificate,
+    F,
+    FilesRewritten,
+    FoundNothing,
+    Frozen,
+    KeysDestroyed,
+    LeasesPublished,
+    Marked,
+    NamesErased,
+    RowsErased,
+)
+from trust.erasure.certificate import Done, SignedCertificate, certify, sign
 from trust.erasure.freezing import Freezer
 from trust.erasure.physical_rewrite import PhysicalRewrite
 from trust.erasure.verification import Verifier
@@ -27,13 +39,8 @@ from trust.rights import export_files
 from trust.telemetry.erasure import Stores
 from trust.vault.erasure_file import LedgerFile
 from trust.vault.protocols import Records, Vault
-from trust.vault.records.erasures import Erasure, FoundAgain, Step, Tombstones
+from trust.vault.records.erasures import Erasure, FoundAgain, Tombstones
 
-STEPS: Final = (
-    "freeze", "mark", "keys", "rows", "names", "broker", "rewrite", "verify", "certify",
-)  # fmt: skip
-
-Facts = dict[str, Any]
 _log: Final = Log("trust.erasure.eraser")
 
 
@@ -94,17 +101,6 @@ class Eraser:
         self._horizon = horizon
         self._clock = clock
         self._tombstones = Tombstones(keys.tombstone_key)
-        self._do: Mapping[str, Callable[[Erasure, Mapping[str, Step]], Facts]] = {
-            "freeze": self._freeze,
-            "mark": self._mark,
-            "keys": self._destroy_keys,
-            "rows": self._erase_rows,
-            "names": self._erase_names,
-            "broker": self._renew_leases,
-            "rewrite": self._rewrite,
-            "verify": self._verify,
-            "certify": self._certify,
-        }
 
     def erase(self, subject: UUID, purpose: str | None) -> int:
         """
@@ -113,7 +109,7 @@ class Eraser:
         One that was cut off goes on.
 
         Raises:
-            Refused: There is no such subject, or she decided nothing for that purpose.
+            Refused: There is no such subject, or nothing was decided for that purpose.
             Unavailable: It is not done yet; do it again later.
             Residue: It is done, and something is still found.
         """
@@ -131,16 +127,35 @@ class Eraser:
             Residue: It is done, and something is still found.
         """
         with self._vault.transaction() as records:
-            erasure, done = records.erasures.get(number), records.erasures.steps(number)
-        for step in STEPS:
-            if step not in done:
-                facts = self._do[step](erasure, done)
-                with self._vault.transaction() as records:
-                    records.erasures.record(number, step, facts)
-                    done = records.erasures.steps(number)
-            if step == "mark":
-                # Also when it was noted before: that may be how far the process came.
-                self._copy_mark(number)
+            erasure = records.erasures.get(number)
+        frozen = self._step(number, Frozen, lambda: self._freezer.freeze(erasure))
+        marked = self._step(number, Marked, lambda: self._mark(erasure))
+        # Also when it was noted before: that may be how far the process came.
+        self._copy_mark(number)
+        keys = self._step(number, KeysDestroyed, lambda: self._destroy_keys(erasure, marked))
+        rows = self._step(number, RowsErased, lambda: self._erase_rows(marked))
+        names = self._step(number, NamesErased, lambda: self._erase_names(erasure, marked))
+        leases = self._step(number, LeasesPublished, lambda: self._renew_leases(marked))
+        files = self._step(number, FilesRewritten, lambda: self._rewrite(marked, rows))
+        verified = self._step(number, FoundNothing, lambda: self._verify(erasure))
+        done = Done(frozen, marked, keys, names, leases, files, verified)
+        self._step(
+            number,
+            Certificate,
+            lambda: certify(erasure, done, now=self._clock(), horizon=self._horizon),
+        )
+
+    def _step(self, number: int, kind: type[F], do: Callable[[], F]) -> F:
+        """Return the facts of a step: as they were noted, or noted now that it is done."""
+        with self._vault.transaction() as records:
+            noted = records.erasures.steps(number).get(kind)
+        if noted is not None:
+            return noted
+        facts = do()
+        with self._vault.transaction() as records:
+            records.erasures.record(number, facts)
+            # Another process may have noted it first; that note stands.
+            return records.erasures.steps(number).get(kind) or facts
 
     def _copy_mark(self, number: int) -> None:
         """See that the ledger's file knows the erasure, before anything is destroyed."""
@@ -157,8 +172,8 @@ class Eraser:
             NotFound: It is not finished.
         """
         with self._vault.transaction() as records:
-            facts = records.erasures.certified(number).facts
-        return sign(msgspec.convert(facts, Certificate), self._keys)
+            certificate = records.erasures.certified(number)
+        return sign(certificate, self._keys)
 
     def found_again(self, number: int) -> list[FoundAgain]:
         """Return what of erasure *number* was there again since, and was erased again."""
@@ -167,88 +182,79 @@ class Eraser:
 
     # The steps
 
-    def _freeze(self, erasure: Erasure, _: Mapping[str, Step]) -> Facts:
-        """Nothing more is measured or stored from here on."""
-        return self._freezer.freeze(erasure)
-
-    def _mark(self, erasure: Erasure, _: Mapping[str, Step]) -> Facts:
+    def _mark(self, erasure: Erasure) -> Marked:
         """What is to be erased is counted, and can be recognised after all names are gone."""
         names = self._freezer.names(erasure)
         with self._vault.transaction() as records:
             key_id = None if erasure.purpose else records.subjects.data_key_id(erasure.subject)
         found = self._stores.find(pseudonyms=names.pseudonyms, handles=names.handles)
-        return {
-            "agents": sorted({*names.agents, *found.agents}),
-            "data_key": key_id,
-            "relations": found.relations,
-            "rows": found.rows,
-            "series": found.series,
-            "tombstones": [self._tombstones.of(name) for name in found.names],
-        }
+        return Marked(
+            agents=sorted({*names.agents, *found.agents}),
+            data_key=key_id,
+            relations=found.relations,
+            rows=found.rows,
+            series=found.series,
+            tombstones=[self._tombstones.of(name) for name in found.names],
+        )
 
-    def _destroy_keys(self, erasure: Erasure, done: Mapping[str, Step]) -> Facts:
+    def _destroy_keys(self, erasure: Erasure, marked: Marked) -> KeysDestroyed:
         """The identity, the bindings and what was exported are unreadable from here on."""
-        # Again: an erasure may go on days later, and she may have agreed anew meanwhile.
-        frozen = self._freeze(erasure, done)
+        # Again: an erasure may go on days later, and the person may have agreed again meanwhile.
+        frozen = self._freezer.freeze(erasure)
         with self._vault.transaction() as records:
-            keys = []
             exports = Exports()
-            # The key first: whoever is about to give her a new handle or export waits for it.
+            # The key first: a command that adds a handle or an export for them waits for it.
             if erasure.purpose is None:
                 records.subjects.destroy_key(erasure.subject)
-                keys.append(done["mark"].facts["data_key"])
             handles = records.handles.delete_of(erasure.subject, erasure.purpose)
             if erasure.purpose is None:
                 exports = _discard_exports(records, erasure.subject)
-            facts = {
-                "handles": handles,
-                "keys": keys,
-                "exports": exports.deleted,
-                "unverified": frozen["unverified"],
-            }
+            facts = KeysDestroyed(
+                handles=handles,
+                keys=[] if marked.data_key is None else [marked.data_key],
+                exports=exports.deleted,
+                unverified=frozen.unverified,
+            )
             # With what it took: done again, there is nothing left to count.
-            records.erasures.record(erasure.number, "keys", facts)
+            records.erasures.record(erasure.number, facts)
         return facts
 
-    def _erase_rows(self, _: Erasure, done: Mapping[str, Step]) -> Facts:
+    def _erase_rows(self, marked: Marked) -> RowsErased:
         """Rows, compressed or not, and aggregates, over all time."""
-        series = done["mark"].facts["series"]
         # Rolled up, or compressed, since the mark: the rows are in other relations, too.
-        relations = self._stores.relations(series)
-        self._stores.erase_rows(series)
-        return {"relations": relations}
+        relations = self._stores.relations(marked.series)
+        self._stores.erase_rows(marked.series)
+        return RowsErased(relations)
 
-    def _erase_names(self, erasure: Erasure, done: Mapping[str, Step]) -> Facts:
+    def _erase_names(self, erasure: Erasure, marked: Marked) -> NamesErased:
         """What led to the rows, and what rests in quarantine."""
-        marked = done["mark"].facts
         rows = self._stores.erase_names(
-            marked["series"], agents=marked["agents"], numbers=[erasure.number]
+            marked.series, agents=marked.agents, numbers=[erasure.number]
         )
-        return {"rows": rows}
+        return NamesErased(rows)
 
-    def _renew_leases(self, _: Erasure, done: Mapping[str, Step]) -> Facts:
+    def _renew_leases(self, marked: Marked) -> LeasesPublished:
         """The broker retains leases that do not name the handles any more."""
         if self._publish is None:
-            return {"leases": {}, "published": False}
+            return LeasesPublished({}, published=False)
         if not self._publish():
             raise BrokerUnavailable("another process publishes, and has not done so yet")
-        agents = done["mark"].facts["agents"]
         with self._vault.transaction() as records:
-            if records.set_aside.keeps_lease(agents):
+            if records.set_aside.keeps_lease(marked.agents):
                 raise BrokerUnavailable(
                     "the lease of a gateway of that person is not renewed, so that the broker has"
                     " the one before; `vitalveil trust unit list` says why"
                 )
         with self._vault.transaction() as records:
-            leases = records.leases.versions_of(agents)
-        return {"leases": {agent: at for agent, (at, _) in leases.items()}, "published": True}
+            leases = records.leases.versions_of(marked.agents)
+        versions = {agent: newest for agent, (newest, _) in leases.items()}
+        return LeasesPublished(versions, published=True)
 
-    def _rewrite(self, _: Erasure, done: Mapping[str, Step]) -> Facts:
+    def _rewrite(self, marked: Marked, rows: RowsErased) -> FilesRewritten:
         """Files and statistics keep nothing of before."""
-        relations = [*done["mark"].facts["relations"], *done["rows"].facts.get("relations", [])]
-        return {"looked": msgspec.to_builtins(self._physical_rewrite.sweep(relations))}
+        return FilesRewritten(self._physical_rewrite.sweep([*marked.relations, *rows.relations]))
 
-    def _verify(self, erasure: Erasure, _: Mapping[str, Step]) -> Facts:
+    def _verify(self, erasure: Erasure) -> FoundNothing:
         """Everything is looked through once more; what came after the mark is erased with it."""
         back = self._verifier.back_of(erasure.number)
         kept = [] if back is None else self._verifier.erase(erasure.number, back)
@@ -259,11 +265,12 @@ class Eraser:
                 exports = _discard_exports(records, erasure.subject)
         if residue := [*self._residue(erasure), *exports.residue(), *kept]:
             raise Residue(residue)
-        facts: Facts = {"residue": 0, "exports": exports.deleted, "not_exports": exports.others}
-        return facts if looked is None else {**facts, "looked": msgspec.to_builtins(looked)}
-
-    def _certify(self, erasure: Erasure, done: Mapping[str, Step]) -> Facts:
-        return certify(erasure, done, now=self._clock(), horizon=self._horizon)
+        return FoundNothing(
+            residue=0,
+            exports=exports.deleted,
+            not_exports=exports.others,
+            looked=None if looked is None else dict(looked),
+        )
 
     # After the fact
 

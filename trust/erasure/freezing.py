@@ -6,7 +6,7 @@ and ended without being read.
 """
 
 from functools import partial
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 import msgspec
@@ -14,6 +14,7 @@ import msgspec
 from runtime.logs import Log, describe
 from trust.consent.consent import Consent
 from trust.decisions.decisions import State, state
+from trust.domain.erasure_steps import Frozen
 from trust.domain.units import Cause, UnitKind
 from trust.errors import NotInForce
 from trust.keys.epochs import pseudonyms_of
@@ -76,7 +77,7 @@ class Freezer:
         self._keys = keys
         self._controller = controller
 
-    def freeze(self, erasure: Erasure) -> dict[str, Any]:
+    def freeze(self, erasure: Erasure) -> Frozen:
         """
         End what is to be erased; return what was done, for the ledger.
 
@@ -101,8 +102,7 @@ class Freezer:
                 withdrawn.append(purpose)
             # Whatever the decisions are, or are not any more.
             self._consent.end_handles(subject, purpose)
-        facts: dict[str, Any] = {"withdrawn": withdrawn, "unverified": len(unverified)}
-        return facts | {"in_force": self._reconcile(names)}
+        return Frozen(withdrawn, len(unverified), in_force=self._reconcile(names))
 
     def names(self, erasure: Erasure) -> Names:
         """

@@ -11,13 +11,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-import msgspec
 import psycopg
 from psycopg import sql
 
 from runtime.database import postgres
 from runtime.errors import SessionRefused
 from trust.config import DatabaseSettings, ErasureSettings
+from trust.domain.erasure_steps import Rewritten
 from trust.erasure.horizon import Horizon, SnapshotHolder
 from trust.erasure.horizon import describe as described
 from trust.errors import HeldBack, NotOwner, TelemetryUnavailable, Unavailable, VaultUnavailable
@@ -51,26 +51,6 @@ WHERE to_regclass(format('%%I.%%I', c.schema_name, c.table_name)) = ANY(
 """
 _TELEMETRY: Final = ("vv.permissions", "vv.permission_periods", "vv.series", "vv.quarantine")
 _VAULT: Final = ("vault.subjects", "vault.handles")
-
-
-class Rewritten(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What was looked at in one database when its files were rewritten."""
-
-    relations: list[str]
-    """Rewritten, each proved to hold nothing that was deleted before."""
-    horizon: str
-    """Every transaction with a lower number had ended."""
-    looked_at: str
-    """RFC 3339."""
-    waited_ms: int
-    """For transactions that could still read what was deleted."""
-    sessions_ended: int
-    """Of dashboards."""
-    prepared_transactions: int
-    """There were so many, all later than the erasure; likewise:"""
-    replication_slots: int
-    standbys: int
-    sessions_with_temporary_tables: int
 
 
 class DatabaseRewrite:

@@ -5,11 +5,12 @@ Pure: names in, what came back out, by the number of the erasure.
 """
 
 from collections.abc import Iterable, Mapping, Sequence, Set
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 import msgspec
 
+from trust.domain.erasure_steps import ErasedAgain
 from trust.telemetry.erasure import Name
 from trust.vault.records.erasures import Mark, Tombstones
 
@@ -72,7 +73,7 @@ class Recognition:
         self._marks = marks
         self._by_tombstone: dict[str, list[int]] = {}
         for place, mark in enumerate(marks):
-            for tombstone in mark.facts["tombstones"]:
+            for tombstone in mark.facts.tombstones:
                 self._by_tombstone.setdefault(tombstone, []).append(place)
         self._back: dict[int, Returned] = {}
         self._back_by_series: dict[int, Returned] = {}
@@ -99,7 +100,7 @@ class Recognition:
                     back = self._of(mark)
                     back.handles.add(name.value)
                     back.agents.add(name.agent)
-                elif name.series in mark.facts["series"] or not self._is_renewed(mark):
+                elif name.series in mark.facts.series or not self._is_renewed(mark):
                     back = self._of(mark)
                     back.series.add(name.series)
                     self._back_by_series[name.series] = back
@@ -120,7 +121,7 @@ class Recognition:
         """
         left = set(unknown)
         for mark in self._marks:
-            if ours := left.intersection(mark.facts["series"]):
+            if ours := left.intersection(mark.facts.series):
                 self._of(mark).rows.setdefault(place, set()).update(ours)
                 left -= ours
         return left
@@ -144,11 +145,11 @@ class Recognition:
         return self._back.setdefault(mark.erasure.number, empty)
 
 
-def facts_of(back: Returned, relations: Set[str]) -> dict[str, Any]:
+def facts_of(back: Returned, relations: Set[str]) -> ErasedAgain:
     """Return what the ledger keeps of *back*: numbers of series and tables, and no name."""
-    return {
-        "where": back.where(),
-        "series": sorted({*back.series, *(n for found in back.rows.values() for n in found)}),
-        "relations": sorted({*relations, *back.rows}),
-        "handles": len(back.handles) + len(back.vault_handles),
-    }
+    return ErasedAgain(
+        where=back.where(),
+        series=sorted({*back.series, *(n for found in back.rows.values() for n in found)}),
+        relations=sorted({*relations, *back.rows}),
+        handles=len(back.handles) + len(back.vault_handles),
+    )

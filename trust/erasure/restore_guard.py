@@ -12,6 +12,7 @@ from uuid import UUID
 
 from runtime.logs import Log
 from trust.decisions.decisions import State, state
+from trust.domain.erasure_steps import Entered
 from trust.domain.units import Cause, UnitKind
 from trust.erasure.ledger_copy import LedgerCopy
 from trust.erasure.verification import NamesAgain, Verifier
@@ -137,7 +138,7 @@ class RestoreGuard:
             if number is not None:
                 if entry.erasure.purpose is None:
                     records.subjects.destroy_key(entry.erasure.subject)
-                records.erasures.record(number, "entered", {})
+                records.erasures.record(number, Entered())
         return number
 
     def _shut(self, names: NamesAgain) -> None:

@@ -14,8 +14,8 @@ from typing import Final
 import msgspec
 
 from runtime.logs import Log, describe
+from trust.domain.erasure_steps import Rewritten, RewrittenAgain
 from trust.domain.units import SENTENCES, Cause, Failure, Unit, UnitKind, Work
-from trust.erasure.physical_rewrite import Rewritten
 from trust.erasure.recognition import Recognition, Returned, facts_of
 from trust.errors import (
     HeldBack,
@@ -203,17 +203,15 @@ class Verifier:
         """
         with self._vault.transaction() as records:
             waiting = [found for found in records.erasures.found_again() if not found.is_rewritten]
-        relations = {name for found in waiting for name in found.facts["relations"]}
+        relations = {name for found in waiting for name in found.facts.relations}
         if self._rewrite is None or not (waiting or self._unrecorded):
             return None
         looked = self._rewrite(sorted(relations | self._unrecorded))
         self._unrecorded.clear()
-        facts = {"looked": msgspec.to_builtins(looked)}
+        facts = RewrittenAgain(dict(looked))
         with self._vault.transaction() as records:
             for found in waiting:
-                records.erasures.record(
-                    found.number, found.step.replace("found-", "again-"), facts
-                )
+                records.erasures.record_again(found.number, facts, times=found.times)
         return looked
 
     def _verify(self, tables: Iterable[Table] | None, *, is_erasing: bool) -> Verified:
@@ -253,7 +251,7 @@ class Verifier:
                 if (erasure.subject, erasure.purpose, erasure.requested_at) in known:
                     continue
                 try:
-                    facts = records.erasures.read(entry).facts
+                    facts = records.erasures.read(entry)
                 except Tampered:
                     continue
                 if (
@@ -329,7 +327,8 @@ class Verifier:
             if number > 0:
                 # First: a process that is cut off after the deletion leaves it to be rewritten.
                 times = sum(found.number == number for found in records.erasures.found_again())
-                records.erasures.record(number, f"found-{times + 1}", facts_of(back, relations))
+                facts = facts_of(back, relations)
+                records.erasures.record_again(number, facts, times=times + 1)
             else:
                 self._unrecorded |= relations.union(back.rows)
             if back.has_identity:

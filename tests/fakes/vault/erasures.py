@@ -1,13 +1,20 @@
 """The ledger of erasures, in memory."""
 
-from collections.abc import Mapping
-from typing import Any
 from uuid import UUID
 
 from tests.fakes.vault.decisions import MemoryDecisions
 from tests.fakes.vault.repository import MemoryRepository
 from tests.fakes.vault.subjects import MemorySubjects
 from tests.fakes.vault.tables import StepRow, require
+from trust.domain import erasure_steps
+from trust.domain.erasure_steps import (
+    Certificate,
+    ErasedAgain,
+    Marked,
+    RepeatedFacts,
+    StepFacts,
+    Steps,
+)
 from trust.errors import Conflict, NotFound, Tampered
 from trust.vault.records.erasures import (
     Entry,
@@ -15,9 +22,10 @@ from trust.vault.records.erasures import (
     Erasures,
     FoundAgain,
     Mark,
-    Step,
     sign_step,
+    verified_mark,
     verified_step,
+    verify_step,
 )
 
 
@@ -63,7 +71,7 @@ class MemoryErasures(MemoryRepository, Erasures):
             if (number, "mark") not in self._tables.steps:
                 continue
             try:
-                facts = self._verified(number, "mark").facts
+                facts = self._marked(*self.signed(number, "mark"), number)
             except Tampered:
                 tampered.append(number)
             else:
@@ -77,19 +85,27 @@ class MemoryErasures(MemoryRepository, Erasures):
             if not step.startswith("found-"):
                 continue
             try:
-                facts = self._verified(number, step).facts
+                facts = self._verified(number, step)
             except Tampered:
                 continue
-            again = (number, step.replace("found-", "again-"))
-            found.append(FoundAgain(number, step, facts, again in self._tables.steps))
+            if isinstance(facts, ErasedAgain):
+                again = (number, step.replace("found-", "again-"))
+                times = erasure_steps.times_of(step)
+                found.append(FoundAgain(number, times, facts, again in self._tables.steps))
         return found
 
-    def steps(self, number: int) -> dict[str, Step]:
+    def steps(self, number: int) -> Steps:
         names = [step for n, step in self._tables.steps if n == number]
-        return {step: self._verified(number, step) for step in names}
+        for step in names:
+            verify_step(*self.signed(number, step), self._keys)
+        known = filter(erasure_steps.is_known, names)
+        return Steps({step: self._verified(number, step) for step in known})
 
-    def certified(self, number: int) -> Step:
-        return verified_step(*self.signed(number, "certify"), number, "certify", self._keys)
+    def certified(self, number: int) -> Certificate:
+        found = self._verified(number, "certify")
+        if not isinstance(found, Certificate):
+            raise Tampered("a step of an erasure")
+        return found
 
     def signed(self, number: int, step: str) -> tuple[bytes, bytes]:
         row = self._tables.steps.get((number, step))
@@ -97,25 +113,32 @@ class MemoryErasures(MemoryRepository, Erasures):
             raise NotFound("certificate", "Finish it with `vitalveil trust erase`.")
         return row.document, row.signature
 
-    def _verified(self, number: int, step: str) -> Step:
+    def _verified(self, number: int, step: str) -> StepFacts | RepeatedFacts:
         return verified_step(*self.signed(number, step), number, step, self._keys)
 
-    def record(self, number: int, step: str, facts: Mapping[str, Any]) -> None:
+    def _marked(self, document: bytes, signature: bytes, number: int) -> Marked:
+        return verified_mark(document, signature, number, self._keys)
+
+    def record(self, number: int, facts: StepFacts) -> None:
+        self._record(number, erasure_steps.step_of(facts), facts)
+
+    def record_again(self, number: int, facts: RepeatedFacts, *, times: int) -> None:
+        self._record(number, erasure_steps.repeated_step_of(facts, times=times), facts)
+
+    def _record(self, number: int, step: str, facts: StepFacts | RepeatedFacts) -> None:
         require(number in self._tables.erasures, "erasure_steps_number_fkey")
-        signed = sign_step(Step(number, step, dict(facts)), self._keys)
+        signed = sign_step(number, step, facts, self._keys)
         self._tables.steps.setdefault((number, step), StepRow(*signed))
 
     def entry(self, number: int) -> Entry:
         document, signature = self.signed(number, "mark")
         return Entry(self.get(number), document.decode(), signature)
 
-    def read(self, entry: Entry) -> Step:
-        document = entry.document.encode()
-        number = entry.erasure.number
-        return verified_step(document, entry.signature, number, "mark", self._keys)
+    def read(self, entry: Entry) -> Marked:
+        return self._marked(entry.document.encode(), entry.signature, entry.erasure.number)
 
     def enter(self, entry: Entry) -> int | None:
-        facts, known = self.read(entry).facts, entry.erasure
+        facts, known = self.read(entry), entry.erasure
         if known.subject not in self._tables.subjects:
             return None
         number = self._number_of(known)
@@ -126,7 +149,7 @@ class MemoryErasures(MemoryRepository, Erasures):
             self._tables.last_erasure = max(self._tables.erasures)
         elif (number, "mark") in self._tables.steps:
             return None
-        self.record(number, "mark", facts)
+        self.record(number, facts)
         return number
 
     def _number_of(self, known: Erasure) -> int | None:

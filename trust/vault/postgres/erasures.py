@@ -1,10 +1,17 @@
 """The ledger of erasures, in PostgreSQL."""
 
-from collections.abc import Mapping
-from typing import Any
 from uuid import UUID
 
 from runtime.database import named_sql
+from trust.domain import erasure_steps
+from trust.domain.erasure_steps import (
+    Certificate,
+    ErasedAgain,
+    Marked,
+    RepeatedFacts,
+    StepFacts,
+    Steps,
+)
 from trust.errors import Conflict, NotFound, Tampered
 from trust.ports import Keys
 from trust.vault.database import Connection
@@ -16,9 +23,10 @@ from trust.vault.records.erasures import (
     Erasures,
     FoundAgain,
     Mark,
-    Step,
     sign_step,
+    verified_mark,
     verified_step,
+    verify_step,
 )
 from trust.vault.records.subjects import Subjects
 
@@ -69,31 +77,39 @@ class PostgresErasures(Repository, Erasures):
         for *erasure, document, signature, is_done in self._fetch("marks"):
             found = Erasure(*erasure)
             try:
-                step = self._verified(document, signature, found.number, "mark")
+                marked = self._marked(document, signature, found.number)
             except Tampered:
                 tampered.append(found.number)
             else:
-                marks.append(Mark(found, step.facts, is_done))
+                marks.append(Mark(found, marked, is_done))
         return marks, tampered
 
     def found_again(self) -> list[FoundAgain]:
         found = []
         for number, step, detail, signature, is_rewritten in self._fetch("found_again"):
             try:
-                facts = self._verified(detail, signature, number, step).facts
+                facts = self._verified(detail, signature, number, step)
             except Tampered:
                 continue
-            found.append(FoundAgain(number, step, facts, is_rewritten))
+            if isinstance(facts, ErasedAgain):
+                times = erasure_steps.times_of(step)
+                found.append(FoundAgain(number, times, facts, is_rewritten))
         return found
 
-    def steps(self, number: int) -> dict[str, Step]:
-        found = {}
+    def steps(self, number: int) -> Steps:
+        found: dict[str, StepFacts | RepeatedFacts] = {}
         for step, detail, signature, _ in self._fetch("steps", number):
-            found[step] = self._verified(detail, signature, number, step)
-        return found
+            if erasure_steps.is_known(step):
+                found[step] = self._verified(detail, signature, number, step)
+            else:
+                verify_step(bytes(detail), bytes(signature), self._keys)
+        return Steps(found)
 
-    def certified(self, number: int) -> Step:
-        return self._verified(*self.signed(number, "certify"), number, "certify")
+    def certified(self, number: int) -> Certificate:
+        found = self._verified(*self.signed(number, "certify"), number, "certify")
+        if not isinstance(found, Certificate):
+            raise Tampered("a step of an erasure")
+        return found
 
     def signed(self, number: int, step: str) -> tuple[bytes, bytes]:
         for name, detail, signature, _ in self._fetch("steps", number):
@@ -101,23 +117,33 @@ class PostgresErasures(Repository, Erasures):
                 return bytes(detail), bytes(signature)
         raise NotFound("certificate", "Finish it with `vitalveil trust erase`.")
 
-    def _verified(self, document: bytes, signature: bytes, number: int, step: str) -> Step:
+    def _verified(
+        self, document: bytes, signature: bytes, number: int, step: str
+    ) -> StepFacts | RepeatedFacts:
         return verified_step(bytes(document), bytes(signature), number, step, self._keys)
 
-    def record(self, number: int, step: str, facts: Mapping[str, Any]) -> None:
-        document, signature = sign_step(Step(number, step, dict(facts)), self._keys)
+    def _marked(self, document: bytes, signature: bytes, number: int) -> Marked:
+        return verified_mark(bytes(document), bytes(signature), number, self._keys)
+
+    def record(self, number: int, facts: StepFacts) -> None:
+        self._record(number, erasure_steps.step_of(facts), facts)
+
+    def record_again(self, number: int, facts: RepeatedFacts, *, times: int) -> None:
+        self._record(number, erasure_steps.repeated_step_of(facts, times=times), facts)
+
+    def _record(self, number: int, step: str, facts: StepFacts | RepeatedFacts) -> None:
+        document, signature = sign_step(number, step, facts, self._keys)
         self._run("record", number, step, document, self._keys.key_id, signature)
 
     def entry(self, number: int) -> Entry:
         document, signature = self.signed(number, "mark")
         return Entry(self.get(number), document.decode(), signature)
 
-    def read(self, entry: Entry) -> Step:
-        number = entry.erasure.number
-        return self._verified(entry.document.encode(), entry.signature, number, "mark")
+    def read(self, entry: Entry) -> Marked:
+        return self._marked(entry.document.encode(), entry.signature, entry.erasure.number)
 
     def enter(self, entry: Entry) -> int | None:
-        facts = self.read(entry).facts
+        facts = self.read(entry)
         known = entry.erasure
         if not self._subjects.exists(known.subject):
             return None
@@ -125,13 +151,13 @@ class PostgresErasures(Repository, Erasures):
         for (number,) in self._fetch("known", *who):
             if "mark" in self._step_names(number):
                 return None
-            self.record(number, "mark", facts)
+            self.record(number, facts)
             return int(number)
         number = known.number
         if not self._run("enter", number, *who):
             number = int(self._fetch("enter_again", *who)[0][0])
         self._fetch("advance_number")
-        self.record(number, "mark", facts)
+        self.record(number, facts)
         return number
 
     def _step_names(self, number: int) -> set[str]:

@@ -7,17 +7,25 @@ database: after the vault itself was restored from a backup, the file still know
 
 import datetime as dt
 import hmac
-from collections.abc import Mapping
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 from uuid import UUID
 
 import msgspec
 
-from trust.domain import canonical
+from trust.domain import canonical, erasure_steps
+from trust.domain.erasure_steps import (
+    Certificate,
+    ErasedAgain,
+    Marked,
+    RepeatedFacts,
+    StepFacts,
+    Steps,
+)
 from trust.errors import Tampered
 from trust.ports import Keys
 
 _KIND: Final = "erasure step"
+_WHAT: Final = "a step of an erasure"
 
 
 class Erasure(msgspec.Struct, frozen=True):
@@ -28,14 +36,6 @@ class Erasure(msgspec.Struct, frozen=True):
     purpose: str | None
     """None for all purposes, and for the personal details."""
     requested_at: dt.datetime
-
-
-class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What one step found or did. Holds no pseudonym, handle or value."""
-
-    number: int
-    step: str
-    facts: dict[str, Any]
 
 
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -51,8 +51,7 @@ class Mark(msgspec.Struct, frozen=True):
     """An erasure that got so far that it must be done again after a restore."""
 
     erasure: Erasure
-    facts: dict[str, Any]
-    """Of the step `mark`."""
+    facts: Marked
     is_done: bool
     """Nothing that leads to the person is left, so whatever is found came back."""
 
@@ -61,8 +60,9 @@ class FoundAgain(msgspec.Struct, frozen=True):
     """Something that was found again after its erasure, and was erased again."""
 
     number: int
-    step: str
-    facts: dict[str, Any]
+    times: int
+    """1 for the first time, and so on."""
+    facts: ErasedAgain
     is_rewritten: bool
     """Whether its files were rewritten since."""
 
@@ -83,24 +83,43 @@ class Tombstones:
         return hmac.digest(self._key, name, "sha256")[:16].hex()
 
 
-def sign_step(step: Step, keys: Keys) -> tuple[bytes, bytes]:
-    """Return document and signature of *step*, as the vault keeps them."""
-    document = canonical.encode(step)
+def sign_step(
+    number: int, step: str, facts: StepFacts | RepeatedFacts, keys: Keys
+) -> tuple[bytes, bytes]:
+    """Return document and signature of *step* of erasure *number*, as the vault keeps them."""
+    document = erasure_steps.encode(number, step, facts)
     return document, keys.sign(canonical.to_sign(_KIND, document))
 
 
-def verified_step(document: bytes, signature: bytes, number: int, step: str, keys: Keys) -> Step:
+def verify_step(document: bytes, signature: bytes, keys: Keys) -> None:
+    """Raise Tampered unless *signature* is ours over *document*, a step of an erasure."""
+    keys.verify(signature, canonical.to_sign(_KIND, document), what=_WHAT)
+
+
+def verified_step(
+    document: bytes, signature: bytes, number: int, step: str, keys: Keys
+) -> StepFacts | RepeatedFacts:
     """
-    Return the *step* of erasure *number* that *document* holds.
+    Return the facts of *step* of erasure *number* that *document* holds.
+
+    Raises:
+        Tampered: It is not as it was signed, it is another step, or in no form that a release
+            wrote.
+    """
+    verify_step(document, signature, keys)
+    return erasure_steps.decode(document, number=number, step=step)
+
+
+def verified_mark(document: bytes, signature: bytes, number: int, keys: Keys) -> Marked:
+    """
+    Return what *document* says was marked for erasure *number*.
 
     Raises:
         Tampered: It is not as it was signed, or it is another step.
     """
-    what = "a step of an erasure"
-    keys.verify(signature, canonical.to_sign(_KIND, document), what=what)
-    found = canonical.decode(document, Step, what=what)
-    if (found.number, found.step) != (number, step):
-        raise Tampered(what)
+    found = verified_step(document, signature, number, "mark", keys)
+    if not isinstance(found, Marked):
+        raise Tampered(_WHAT)
     return found
 
 
@@ -136,18 +155,18 @@ class Erasures(Protocol):
         """Return what was found again after its erasure; steps that do not verify are omitted."""
         ...
 
-    def steps(self, number: int) -> dict[str, Step]:
+    def steps(self, number: int) -> Steps:
         """
-        Return the steps of erasure *number* that are done, by name and in their order.
+        Return the steps of erasure *number* that are done.
 
         Raises:
-            Tampered: One is not as it was signed.
+            Tampered: One is not as it was signed, or in no form that a release wrote.
         """
         ...
 
-    def certified(self, number: int) -> Step:
+    def certified(self, number: int) -> Certificate:
         """
-        Return the step that certified erasure *number*, whatever became of the others.
+        Return the certificate of erasure *number*, whatever became of its other steps.
 
         Raises:
             NotFound: It is not finished.
@@ -164,8 +183,12 @@ class Erasures(Protocol):
         """
         ...
 
-    def record(self, number: int, step: str, facts: Mapping[str, Any]) -> None:
-        """Sign and record a step that is done, with its *facts*; an earlier record stands."""
+    def record(self, number: int, facts: StepFacts) -> None:
+        """Note that the step that *facts* are of is done; an earlier note of it stands."""
+        ...
+
+    def record_again(self, number: int, facts: RepeatedFacts, *, times: int) -> None:
+        """Note what was found or done the *times*-th time that erasure *number* came back."""
         ...
 
     def entry(self, number: int) -> Entry:
@@ -177,9 +200,9 @@ class Erasures(Protocol):
         """
         ...
 
-    def read(self, entry: Entry) -> Step:
+    def read(self, entry: Entry) -> Marked:
         """
-        Return the step `mark` that *entry* of the ledger's file holds.
+        Return what *entry* of the ledger's file says was marked.
 
         Raises:
             Tampered: It is not as it was signed.

@@ -8,6 +8,7 @@ from formats import cipher
 from tests.fixtures.vault import Office, Refusal
 from trust.decisions import decisions
 from trust.domain import canonical
+from trust.domain.erasure_steps import Frozen
 from trust.errors import Unavailable
 
 pytestmark = pytest.mark.database
@@ -178,7 +179,9 @@ def test_a_gateway_where_nothing_can_be_ended_stops_no_erasure(two: Two) -> None
 
     two.check_erased()
     with two.office.app.vault.transaction() as records:
-        assert records.erasures.steps(int(str(number)))["freeze"].facts["in_force"] is False
+        frozen = records.erasures.steps(int(str(number))).get(Frozen)
+    assert frozen is not None
+    assert not frozen.in_force
 
 
 @pytest.mark.parametrize("step", ["freeze", "mark", "keys", "rows"])
@@ -197,6 +200,30 @@ def test_a_step_that_does_not_verify_stops_no_erasure(
     two.office.vault.execute("UPDATE vault.erasure_steps SET signature = '' WHERE step = %s", step)
 
     assert two.erase()["number"] == 2
+
+
+@pytest.mark.parametrize("step", ["freeze", "mark", "keys"])
+def test_a_step_whose_facts_are_in_no_form_stops_no_erasure(
+    two: Two, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Signed, and in no form that a release wrote: the erasure is begun again all the same."""
+
+    def cut_off(*_: object, **__: object) -> None:
+        raise Unavailable("cut off")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("trust.telemetry.erasure.Stores.erase_names", cut_off)
+        with pytest.raises(Exception, match="cut off"):
+            two.erase()
+    document = b'{"facts":{"agents":[]},"number":1,"step":"%s"}' % step.encode()
+    signature = two.office.app.keys.sign(canonical.to_sign("erasure step", document))
+    two.office.vault.execute(
+        "UPDATE vault.erasure_steps SET detail = %s, signature = %s WHERE step = %s",
+        document, signature, step,
+    )  # fmt: skip
+
+    assert two.erase()["number"] == 2
+    two.check_erased()
 
     two.check_erased()
 

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from tests.fixtures.vault import Office, Refusal, measured
+from trust.domain.erasure_steps import KeysDestroyed, StepFacts
 from trust.vault.postgres.erasures import PostgresErasures
 
 pytestmark = pytest.mark.database
@@ -85,10 +86,10 @@ def test_a_certificate_counts_what_was_taken_before_a_cut(
     class Cut(BaseException):
         pass
 
-    def cut(ledger: PostgresErasures, number: int, step: str, facts: dict[str, object]) -> None:
-        if step == "keys":
+    def cut(ledger: PostgresErasures, number: int, facts: StepFacts) -> None:
+        if isinstance(facts, KeysDestroyed):
             raise Cut
-        record(ledger, number, step, facts)
+        record(ledger, number, facts)
 
     with monkeypatch.context() as patch:
         patch.setattr(PostgresErasures, "record", cut)

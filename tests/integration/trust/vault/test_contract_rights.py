@@ -10,19 +10,38 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tests.support.vault_rows import PURPOSE, add_agent, add_subject, decide
 from trust.domain.due_dates import RequestKind, RequestOutcome, RightsRequest
+from trust.domain.erasure_steps import (
+    Certificate,
+    ErasedAgain,
+    Frozen,
+    KeysDestroyed,
+    Marked,
+    NamesErased,
+    RewrittenAgain,
+)
 from trust.domain.reidentify import Officer, OfficerRole, Signed
 from trust.domain.tokens import Token
 from trust.errors import Conflict, NotFound, Tampered, VaultUnavailable
 from trust.ports import Keys
 from trust.vault.protocols import Records, Vault
 from trust.vault.records.enrolments import Renewal
-from trust.vault.records.erasures import Entry, Erasure, Step, sign_step
+from trust.vault.records.erasures import Entry, Erasure, sign_step
 from trust.vault.records.requests import ExportRecord
 
 _NONE = uuid.UUID(int=0)
 
 
 # Erasures
+
+_FROZEN = Frozen(["care"], unverified=1, in_force=False)
+
+
+def _mark(rows: int) -> Marked:
+    return Marked([], None, [], {"observations": rows}, [], [])
+
+
+def _certificate(number: int, subject: uuid.UUID) -> Certificate:
+    return Certificate(number, str(subject), "all", "", "", {}, 0, 0, [], {}, {}, [])
 
 
 def test_an_erasure_under_way_goes_on(vault: Vault, at: dt.datetime) -> None:
@@ -36,7 +55,7 @@ def test_an_erasure_under_way_goes_on(vault: Vault, at: dt.datetime) -> None:
         assert records.erasures.begin(subject, PURPOSE) == number + 1
         assert records.erasures.get(number).purpose is None
         assert records.erasures.get(number + 1).purpose == PURPOSE
-        records.erasures.record(number, "certify", {})
+        records.erasures.record(number, _certificate(number, subject))
         assert records.erasures.begin(subject, None) == number + 2
         with pytest.raises(NotFound):
             records.erasures.begin(_NONE, None)
@@ -50,12 +69,12 @@ def test_a_step_is_recorded_once(vault: Vault) -> None:
     """What a step found when it was done first stands."""
     with vault.transaction() as records:
         number = records.erasures.begin(add_subject(records), None)
-        records.erasures.record(number, "freeze", {"handles": 2})
-        records.erasures.record(number, "freeze", {"handles": 0})
+        records.erasures.record(number, _FROZEN)
+        records.erasures.record(number, Frozen([], unverified=0, in_force=True))
 
-        assert records.erasures.steps(number)["freeze"].facts == {"handles": 2}
-        assert list(records.erasures.steps(number)) == ["freeze"]
-        assert records.erasures.steps(number + 1) == {}
+        assert records.erasures.steps(number).get(Frozen) == _FROZEN
+        assert records.erasures.steps(number).get(Marked) is None
+        assert records.erasures.steps(number + 1).get(Frozen) is None
         with pytest.raises(NotFound):
             records.erasures.certified(number)
         with pytest.raises(NotFound):
@@ -65,7 +84,7 @@ def test_a_step_is_recorded_once(vault: Vault) -> None:
 def test_a_step_belongs_to_an_erasure(vault: Vault) -> None:
     """A step of no erasure is refused."""
     with pytest.raises(VaultUnavailable), vault.transaction() as records:
-        records.erasures.record(9, "freeze", {})
+        records.erasures.record(9, _FROZEN)
 
 
 def test_marks_are_done_once_the_names_are_erased(vault: Vault) -> None:
@@ -73,15 +92,15 @@ def test_marks_are_done_once_the_names_are_erased(vault: Vault) -> None:
     with vault.transaction() as records:
         numbers = [records.erasures.begin(add_subject(records), None) for _ in range(3)]
         for number in numbers[:2]:
-            records.erasures.record(number, "mark", {"rows": number})
-        records.erasures.record(numbers[1], "names", {})
+            records.erasures.record(number, _mark(number))
+        records.erasures.record(numbers[1], NamesErased({}))
 
         marks, tampered = records.erasures.marks()
 
         assert [(m.erasure.number, m.is_done) for m in marks] == [
             (numbers[0], False), (numbers[1], True),
         ]  # fmt: skip
-        assert [m.facts for m in marks] == [{"rows": number} for number in numbers[:2]]
+        assert [m.facts for m in marks] == [_mark(number) for number in numbers[:2]]
         assert tampered == []
 
 
@@ -89,19 +108,20 @@ def test_what_is_found_again_waits_for_its_files(vault: Vault) -> None:
     """It is rewritten once the step that answers it is recorded."""
     with vault.transaction() as records:
         number = records.erasures.begin(add_subject(records), None)
-        records.erasures.record(number, "found-1", {"rows": 3})
+        found = ErasedAgain(["names"], [3], [], 0)
+        records.erasures.record_again(number, found, times=1)
         (before,) = records.erasures.found_again()
-        records.erasures.record(number, "again-1", {})
+        records.erasures.record_again(number, RewrittenAgain({}), times=1)
         (after,) = records.erasures.found_again()
 
-        assert (before.step, before.facts, before.is_rewritten) == ("found-1", {"rows": 3}, False)
+        assert (before.times, before.facts, before.is_rewritten) == (1, found, False)
         assert after.is_rewritten
 
 
 def _marked(records: Records) -> tuple[uuid.UUID, int]:
     subject = add_subject(records)
     number = records.erasures.begin(subject, None)
-    records.erasures.record(number, "mark", {"rows": 1})
+    records.erasures.record(number, _mark(1))
     return subject, number
 
 
@@ -112,7 +132,7 @@ def test_a_known_entry_is_not_entered(vault: Vault) -> None:
         entry = records.erasures.entry(number)
         stranger = msgspec.structs.replace(entry.erasure, subject=_NONE)
 
-        assert records.erasures.read(entry).facts == {"rows": 1}
+        assert records.erasures.read(entry) == _mark(1)
         assert records.erasures.enter(entry) is None
         assert records.erasures.enter(msgspec.structs.replace(entry, erasure=stranger)) is None
 
@@ -137,7 +157,7 @@ def test_a_number_of_the_file_is_never_given_again(
     vault: Vault, keys: Keys, at: dt.datetime
 ) -> None:
     """After an entry of a higher number the next erasure has a number above it."""
-    document, signature = sign_step(Step(9, "mark", {"rows": 1}), keys)
+    document, signature = sign_step(9, "mark", _mark(1), keys)
     with vault.transaction() as records:
         subject = add_subject(records)
         entry = Entry(Erasure(9, subject, None, at), document.decode(), signature)
@@ -166,7 +186,7 @@ def test_a_person_who_is_back_is_found(vault: Vault) -> None:
     with vault.transaction() as records:
         subject, number = _marked(records)
         assert records.erasures.restored_subjects() == []
-        records.erasures.record(number, "keys", {})
+        records.erasures.record(number, KeysDestroyed(0, [], 0, 0))
         assert records.erasures.restored_subjects() == [(number, subject)]
         records.subjects.destroy_key(subject)
         assert records.erasures.restored_subjects() == []

@@ -6,8 +6,8 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from trust.domain.erasure_steps import Certificate, Rewritten
 from trust.erasure import certificate
-from trust.erasure.physical_rewrite import Rewritten
 from trust.errors import Refused, Tampered
 
 GIVEN = Path(__file__).with_name("erasure_certificate_1.json")
@@ -33,7 +33,7 @@ class _Keys:
         return KEY.sign(data)
 
 
-def _signed(which: certificate.Certificate) -> certificate.SignedCertificate:
+def _signed(which: Certificate) -> certificate.SignedCertificate:
     return certificate.sign(which, _Keys())  # type: ignore[arg-type]  # it signs, and no more
 
 

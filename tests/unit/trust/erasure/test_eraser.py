@@ -13,7 +13,8 @@ from tests.support.vault_rows import PURPOSE
 from trust.config import ConsentSettings
 from trust.consent.consent import Consent
 from trust.decisions.decisions import State
-from trust.erasure.eraser import STEPS, Eraser
+from trust.domain.erasure_steps import STEPS
+from trust.erasure.eraser import Eraser
 from trust.erasure.verification import Verifier
 from trust.errors import BrokerUnavailable, NotFound
 from trust.ports import Keys
@@ -93,7 +94,7 @@ def ward(keys: Keys, tmp_path: Path) -> Ward:
 
 def _steps(ward: Ward, number: int) -> list[str]:
     with ward.clinic.vault.transaction() as records:
-        return list(records.erasures.steps(number))
+        return records.erasures.steps(number).names()
 
 
 def test_nothing_of_a_person_is_left(ward: Ward) -> None:

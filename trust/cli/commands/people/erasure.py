@@ -18,11 +18,10 @@ from trust.cli.command import (
     Subject,
 )
 from trust.composition import App
+from trust.domain.erasure_steps import Certificate, Remains, Rewritten
 from trust.erasure import certificate
-from trust.erasure.certificate import Certificate, Remains
 from trust.erasure.eraser import scope_of
 from trust.erasure.ledger_copy import FileState
-from trust.erasure.physical_rewrite import Rewritten
 from trust.erasure.verification import Verified
 from trust.errors import Refused, Residue, UsageError
 from trust.keys import files
@@ -81,7 +80,7 @@ def _certified(app: App, number: int, out: str | None) -> ErasureCertified:
         certificate=None if out is None else str(Path(out)),
         # Signed in the ledger, and no part of what was certified.
         found_again=[
-            FoundAgain(found.facts["where"], found.is_rewritten)
+            FoundAgain(found.facts.where, found.is_rewritten)
             for found in app.eraser().found_again(number)
         ],
         document=certificate.encode(signed),

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from trust.consent.widening import Kind, digest, widenings
 from trust.domain.policy_file import parse
 from trust.domain.purposes import Allowed, Article6, Article9, Purpose, Retention
-from trust.domain.widening import Kind, digest, widenings
 from wire.policy import Aggregate, Rule
 from wire.quantities import BY_NAME
 
