@@ -6,6 +6,7 @@ import datetime as dt
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import mqtt5
 import pytest
@@ -191,3 +192,50 @@ async def test_a_roster_without_an_authority_is_refused(folder: Path) -> None:
     (folder / "empty.crt").write_text("")
     with pytest.raises(RosterError, match="cannot be read"):
         Dialler("127.0.0.1", 1, ca_file=folder / "empty.crt", at_once=1)
+
+
+async def _say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.read(-1)
+    writer.close()
+
+
+async def _hang_up(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.transport.abort()
+
+
+async def _speak_http(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+    writer.close()
+
+
+@pytest.mark.parametrize(
+    ("serve", "kind"),
+    [(_say_nothing, "timeout"), (_hang_up, "reset"), (_speak_http, "tls")],
+    ids=["silent", "hangs up", "no TLS"],
+)
+async def test_a_port_without_a_broker_frees_its_slot(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, *, serve: Any, kind: str
+) -> None:
+    """Whatever answers in place of a broker, dialling ends with a kind, and the next may try."""
+    monkeypatch.setattr("simulators.fleet.gateway.dialler._PATIENCE_S", 0.5)
+    fleet = _Fleet()
+    served: list[asyncio.Task[None]] = []
+
+    async def serve_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async def whole() -> None:
+            await serve(reader, writer)
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+
+        served.append(asyncio.create_task(whole()))
+
+    listening = await asyncio.start_server(serve_one, "127.0.0.1", 0)
+    port = listening.sockets[0].getsockname()[1]
+    fleet.dialler = Dialler("127.0.0.1", port, ca_file=folder / "ca.crt", at_once=1)
+    async with listening, asyncio.timeout(60):
+        for number in range(2):
+            gateway = fleet.gateway(number)
+            await fleet.dialler.dial(gateway, folder / gateway.agent)
+            assert gateway.link is None
+        await asyncio.wait(served)
+    assert fleet.tally.ended == {kind: 2}
