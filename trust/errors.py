@@ -101,15 +101,15 @@ class Tampered(UnitFault):
 
 
 class EndedUnrecorded(TrustError):
-    """A withdrawal took effect, and could not be appended to decisions that do not verify."""
+    """A withdrawal took effect, and could not be appended to the decisions before it."""
 
     def __init__(self) -> None:
         super().__init__(
             "nothing more is measured or stored of this person for this purpose, but the"
             " withdrawal could not be recorded: the decisions before it in the vault do not"
-            " verify, or are of a later release. Check that [keys] folder is that of this vault,"
-            " run `vitalveil trust audit`, and withdraw again once the decisions are as they were"
-            " signed"
+            " verify, are of a later release, or the database refuses one of them. Check that"
+            " [keys] folder is that of this vault, run `vitalveil trust audit`, and withdraw again"
+            " once the decisions are as they were signed"
         )
 
 

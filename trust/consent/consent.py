@@ -32,11 +32,11 @@ from trust.decisions.effective_grant import HANDLE_BYTES
 from trust.domain.durations import whole_ms
 from trust.domain.purposes import Purpose
 from trust.domain.units import Cause, UnitKind
-from trust.errors import Conflict, EndedUnrecorded, NotFound, Refused, Tampered, Unusable
+from trust.errors import Conflict, EndedUnrecorded, NotFound, Refused
 from trust.ports import Clock
 from trust.reconcile.reconciled import Reconciled
 from trust.reconcile.reconciler import Reconciler
-from trust.vault.isolation import attempt_within
+from trust.vault.isolation import attempt, attempt_within
 from trust.vault.protocols import Records, Vault
 from trust.vault.records.agents import Agent
 from trust.vault.records.handles import Handle
@@ -235,12 +235,22 @@ class Consent:
             EndedUnrecorded: Nothing more is stored, but the decision could not be appended.
             Unavailable: It may be recorded, and will take effect later.
         """
-        try:
-            decision, agents = self.record_withdrawn(subject, purpose, given_by=given_by)
-        except (Tampered, Unusable):
-            # Whatever became of the decisions of before, what they permitted ends.
+
+        def record() -> tuple[UUID, list[str]] | Refused:
+            try:
+                return self.record_withdrawn(subject, purpose, given_by=given_by)
+            except Refused as exc:
+                return exc
+
+        recorded = attempt(record, kind=UnitKind.PERSON)
+        if isinstance(recorded, Refused):
+            raise recorded
+        if isinstance(recorded, Cause):
+            # Whatever is wrong with the decisions before it, what they permitted ends: they do
+            # not verify, this release cannot read them, or the database refuses a row.
             self._reconciler.reconcile(self.end_handles(subject, purpose))
-            raise EndedUnrecorded from None
+            raise EndedUnrecorded
+        decision, agents = recorded
         return RecordedDecision(decision, self._reconciler.reconcile(agents))
 
     def end_handles(self, subject: UUID, purpose: str) -> list[str]:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from tests.fixtures.vault import Office, Refusal
+from tests.fixtures.vault import Office, Refusal, measured
 from trust.domain.units import Cause, Failure, Unit, UnitKind
 from trust.errors import Tampered
 from wire.quantities import Code
@@ -280,3 +280,19 @@ def test_scope_in_the_future_waits(office: Office) -> None:
     assert office.lease(agent, bundle).grants == []
     assert office.vault.fetch("SELECT due_at FROM vault.agents") == [(begins,)]
     assert office.telemetry.fetch("SELECT DISTINCT valid_from FROM vv.permissions") == [(begins,)]
+
+
+def test_a_withdrawal_that_the_database_refuses_ends_all_the_same(office: Office) -> None:
+    """Nothing more is permitted, and the command says that the decision is not recorded."""
+    subject, _ = measured(office)
+    office.vault.execute(
+        "ALTER TABLE vault.decisions ADD CHECK (position('withdrawn'::bytea IN document) = 0)"
+    )
+
+    with pytest.raises(Refusal, match="nothing more is measured or stored"):
+        office.withdraw(subject)
+
+    assert office.telemetry.fetch(
+        "SELECT count(*) FROM vv.permissions WHERE withdrawn_at IS NULL"
+    ) == [(0,)]
+    assert office.vault.fetch("SELECT count(*) FROM vault.decisions") == [(1,)]

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from tests.fakes.telemetry import row_refused
+from tests.fakes.vault.decisions import MemoryDecisions
 from tests.support.clinic import Clinic
 from tests.support.vault_rows import PURPOSE, add_subject, purpose
 from trust.config import ConsentSettings
@@ -17,7 +18,14 @@ from trust.consent.consent import Consent
 from trust.consent.giving import Grant, Refusal
 from trust.decisions.decisions import GivenBy, State
 from trust.decisions.evidence import Method, Said
-from trust.errors import Conflict, EndedUnrecorded, NotFound, NotInForce, Refused
+from trust.errors import (
+    Conflict,
+    EndedUnrecorded,
+    NotFound,
+    NotInForce,
+    Refused,
+    VaultUnavailable,
+)
 from trust.ports import Keys
 from trust.reconcile.reconciler import Reconciler
 
@@ -185,6 +193,51 @@ def test_what_is_refused_records_nothing(clinic: Clinic, consent: Consent, kind:
     assert _states(clinic, subject) == []
     assert clinic.telemetry.handles_of(agent) == before
     assert clinic.unfinished() == []
+
+
+@pytest.mark.parametrize("method", ["add", "chain"])
+@pytest.mark.parametrize(
+    "failure", [VaultUnavailable("decisions_check", is_of_a_row=True), ZeroDivisionError()]
+)
+def test_a_decision_that_the_database_refuses_stops_no_withdrawal(
+    clinic: Clinic,
+    consent: Consent,
+    method: str,
+    failure: Exception,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A row that can be neither read nor written, or a fault of ours: what was permitted ends."""
+    agent, subject = clinic.enrol(), _person(clinic)
+    consent.accept(_grant(subject, agent))
+
+    def fail(*_: object) -> None:
+        monkeypatch.undo()
+        raise failure
+
+    monkeypatch.setattr(MemoryDecisions, method, fail)
+    with pytest.raises(EndedUnrecorded):
+        consent.withdraw(subject, PURPOSE)
+
+    assert clinic.telemetry.handles_of(agent) == set()
+    assert clinic.unfinished() == []
+
+
+def test_a_vault_that_is_away_ends_nothing_and_says_so(
+    clinic: Clinic, consent: Consent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is no row's fault is not taken for one: the command is given again."""
+    agent, subject = clinic.enrol(), _person(clinic)
+    consent.accept(_grant(subject, agent))
+    before = clinic.telemetry.handles_of(agent)
+
+    def fail(*_: object) -> None:
+        raise VaultUnavailable("no connection")
+
+    monkeypatch.setattr(MemoryDecisions, "add", fail)
+    with pytest.raises(VaultUnavailable):
+        consent.withdraw(subject, PURPOSE)
+
+    assert clinic.telemetry.handles_of(agent) == before
 
 
 def test_a_withdrawal_of_damaged_decisions_ends_all_the_same(
