@@ -179,7 +179,7 @@ def test_a_number_that_was_given_again_forgets_nobody(erased: Erased) -> None:
 @pytest.mark.parametrize(
     ("harm", "said"),
     [
-        (_delete, "not there"),
+        (_delete, "is missing"),
         (_replace, "lacks 1"),
         (lambda e: (e.file.unlink(), e.file.mkdir()), "cannot be read"),
     ],
