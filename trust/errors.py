@@ -101,15 +101,20 @@ class Tampered(UnitFault):
 
 
 class EndedUnrecorded(TrustError):
-    """A withdrawal took effect, and could not be appended to the decisions before it."""
+    """
+    What a person permitted has ended, and the decision that ended it could not be recorded.
 
-    def __init__(self) -> None:
+    Args:
+        decision: What could not be recorded: a withdrawal, a restriction or another decision.
+    """
+
+    def __init__(self, decision: str) -> None:
         super().__init__(
             "nothing more is measured or stored of this person for this purpose, but the"
-            " withdrawal could not be recorded: the decisions before it in the vault do not"
+            f" {decision} could not be recorded: the decisions before it in the vault do not"
             " verify, are of a later release, or the database refuses one of them. Check that"
-            " [keys] folder is that of this vault, run `vitalveil trust audit`, and withdraw again"
-            " once the decisions are as they were signed"
+            " [keys] folder is that of this vault, run `vitalveil trust audit`, and give the"
+            " command again once the decisions are as they were signed"
         )
 
 

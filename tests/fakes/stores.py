@@ -25,6 +25,8 @@ class MemoryStores(Stores):
         self.known: list[Name] = []
         self.seen: set[int] = set()
         """Numbers of erasures."""
+        self.restricted: set[bytes] = set()
+        """Pseudonyms whose series are in no view."""
         self._permissions = permissions
 
     def measure(self, agent: str, *, rows: int) -> None:
@@ -76,6 +78,13 @@ class MemoryStores(Stores):
         ]
         self.seen.update(numbers)
         return {"names": before - len(self.known)}
+
+    def restrict(self, pseudonyms: Sequence[bytes], *, is_restricted: bool) -> int:
+        if is_restricted:
+            self.restricted.update(pseudonyms)
+        else:
+            self.restricted.difference_update(pseudonyms)
+        return len({name.series for name in self.known if name.value in pseudonyms})
 
     def tables(self) -> list[Table]:
         return [Table(_TABLE, 1, 1, is_ours=True, is_attached=True)]

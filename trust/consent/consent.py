@@ -10,6 +10,7 @@ import re
 import secrets
 import uuid
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 from uuid import UUID
 
@@ -17,6 +18,7 @@ import msgspec
 
 from trust.config import ConsentSettings
 from trust.consent import giving
+from trust.consent.ending import end_handles, unless_damaged
 from trust.consent.giving import Grant, Refusal
 from trust.decisions import evidence
 from trust.decisions.decisions import (
@@ -36,7 +38,7 @@ from trust.errors import Conflict, EndedUnrecorded, NotFound, Refused
 from trust.ports import Clock
 from trust.reconcile.reconciled import Reconciled
 from trust.reconcile.reconciler import Reconciler
-from trust.vault.isolation import attempt, attempt_within
+from trust.vault.isolation import attempt_within
 from trust.vault.protocols import Records, Vault
 from trust.vault.records.agents import Agent
 from trust.vault.records.handles import Handle
@@ -177,10 +179,19 @@ class Consent:
 
         Raises:
             Refused: It cannot be; nothing was recorded.
+            EndedUnrecorded: Nothing more is stored, but the decision could not be appended.
             Unavailable: It may be recorded, and will take effect later.
         """
         if refusal.state not in RECORDABLE:
             raise Refused(f"--state is one of: {', '.join(sorted(RECORDABLE))}")
+        return self._end(
+            refusal.subject,
+            refusal.purpose,
+            partial(self._record_refused, refusal),
+            recorded_as="decision",
+        )
+
+    def _record_refused(self, refusal: Refusal) -> tuple[UUID, list[str]]:
         with self._vault.transaction() as records:
             records.subjects.data_key(refusal.subject)
             records.purposes.get(refusal.purpose, refusal.version)
@@ -191,7 +202,7 @@ class Consent:
             records.decisions.add(decision)
             records.handles.end(refusal.subject, refusal.purpose)
             records.leases.mark_stale(agents)
-        return RecordedDecision(decision.decision, self._reconciler.reconcile(agents))
+        return decision.decision, agents
 
     def _refused(self, records: Records, refusal: Refusal) -> Decision:
         now = whole_ms(self._clock())
@@ -235,33 +246,28 @@ class Consent:
             EndedUnrecorded: Nothing more is stored, but the decision could not be appended.
             Unavailable: It may be recorded, and will take effect later.
         """
+        return self._end(
+            subject,
+            purpose,
+            partial(self.record_withdrawn, subject, purpose, given_by=given_by),
+            recorded_as="withdrawal",
+        )
 
-        def record() -> tuple[UUID, list[str]] | Refused:
-            try:
-                return self.record_withdrawn(subject, purpose, given_by=given_by)
-            except Refused as exc:
-                return exc
-
-        recorded = attempt(record, kind=UnitKind.PERSON)
-        if isinstance(recorded, Refused):
-            raise recorded
+    def _end(
+        self,
+        subject: UUID,
+        purpose: str,
+        record: Callable[[], tuple[UUID, list[str]]],
+        *,
+        recorded_as: str,
+    ) -> RecordedDecision:
+        """Do *record*; where it cannot be done, end what was permitted all the same."""
+        recorded = unless_damaged(record)
         if isinstance(recorded, Cause):
-            # Whatever is wrong with the decisions before it, what they permitted ends: they do
-            # not verify, this release cannot read them, or the database refuses a row.
-            self._reconciler.reconcile(self.end_handles(subject, purpose))
-            raise EndedUnrecorded
+            self._reconciler.reconcile(end_handles(self._vault, subject, purpose))
+            raise EndedUnrecorded(recorded_as)
         decision, agents = recorded
         return RecordedDecision(decision, self._reconciler.reconcile(agents))
-
-    def end_handles(self, subject: UUID, purpose: str) -> list[str]:
-        """End what *purpose* permits of *subject*, unread; return the agents to be brought."""
-        with self._vault.transaction() as records:
-            records.decisions.lock_chain(subject, purpose)
-            agents = records.handles.agents_of(subject, purpose)
-            records.agents.hold_all(agents)
-            records.handles.end(subject, purpose)
-            records.leases.mark_stale(agents)
-        return agents
 
     def record_withdrawn(
         self, subject: UUID, purpose: str, *, given_by: GivenBy = GivenBy.NOT_STATED

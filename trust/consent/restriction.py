@@ -9,13 +9,16 @@ stand again; to measure again takes a new decision, and gives a new handle.
 import secrets
 import uuid
 from collections.abc import Callable
+from functools import partial
 from uuid import UUID
 
 import msgspec
 
+from trust.consent.ending import end_handles, unless_damaged
 from trust.decisions.decisions import State, before_restriction, state, without_evidence
 from trust.domain.durations import whole_ms
-from trust.errors import Conflict
+from trust.domain.units import Cause
+from trust.errors import Conflict, EndedUnrecorded
 from trust.keys.epochs import pseudonyms_of
 from trust.ports import Clock, Keys
 from trust.reconcile.reconciled import Reconciled
@@ -77,6 +80,7 @@ class Restriction:
 
         Raises:
             Refused: There is nothing to restrict; nothing was recorded.
+            EndedUnrecorded: It is in force, and for one purpose or more it is not recorded.
             Unavailable: It may be recorded; do it again.
         """
         return self._move(subject, purpose, is_restricted=True)
@@ -102,11 +106,16 @@ class Restriction:
             }
         if not scope:
             raise Conflict("that subject has decided nothing for that purpose")
-        decisions = [
-            decision
-            for name in scope
-            if (decision := self._decide(subject, name, is_restricted=is_restricted))
-        ]
+        decisions, is_damaged = [], False
+        for name in scope:
+            decide = partial(self._decide, subject, name, is_restricted=is_restricted)
+            # What is damaged lifts no restriction; to end what it permits takes no reading.
+            decision = unless_damaged(decide) if is_restricted else decide()
+            if isinstance(decision, Cause):
+                is_damaged = True
+                end_handles(self._vault, subject, name)
+            elif decision is not None:
+                decisions.append(decision)
         done = self._reconciler.reconcile(sorted(agents))
         pseudonyms = [
             pseudonym.value
@@ -120,6 +129,8 @@ class Restriction:
             )
         ]
         series = self._stores.restrict(pseudonyms, is_restricted=is_restricted)
+        if is_damaged:
+            raise EndedUnrecorded("restriction")
         return Restricted(decisions, series, done)
 
     def _decide(self, subject: UUID, purpose: str, *, is_restricted: bool) -> UUID | None:

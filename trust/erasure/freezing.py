@@ -13,6 +13,7 @@ import msgspec
 
 from runtime.logs import Log, describe
 from trust.consent.consent import Consent
+from trust.consent.ending import end_handles
 from trust.decisions.decisions import State, state
 from trust.domain.erasure_steps import Frozen
 from trust.domain.units import Cause, UnitKind
@@ -101,7 +102,7 @@ class Freezer:
             elif done:
                 withdrawn.append(purpose)
             # Whatever the decisions are, or are not any more.
-            self._consent.end_handles(subject, purpose)
+            end_handles(self._vault, subject, purpose)
         return Frozen(withdrawn, len(unverified), in_force=self._reconcile(names))
 
     def names(self, erasure: Erasure) -> Names:

@@ -195,6 +195,22 @@ def test_what_is_refused_records_nothing(clinic: Clinic, consent: Consent, kind:
     assert clinic.unfinished() == []
 
 
+def _withdraw(consent: Consent, subject: UUID) -> object:
+    return consent.withdraw(subject, PURPOSE)
+
+
+def _refuse(consent: Consent, subject: UUID) -> object:
+    return consent.record(
+        Refusal(
+            subject=subject, purpose=PURPOSE, version=1, state=State.REFUSED, given_by=GivenBy.SELF
+        )
+    )
+
+
+_ENDING = pytest.mark.parametrize("end", [_withdraw, _refuse])
+
+
+@_ENDING
 @pytest.mark.parametrize("method", ["add", "chain"])
 @pytest.mark.parametrize(
     "failure", [VaultUnavailable("decisions_check", is_of_a_row=True), ZeroDivisionError()]
@@ -202,6 +218,7 @@ def test_what_is_refused_records_nothing(clinic: Clinic, consent: Consent, kind:
 def test_a_decision_that_the_database_refuses_stops_no_withdrawal(
     clinic: Clinic,
     consent: Consent,
+    end: Callable[[Consent, UUID], object],
     method: str,
     failure: Exception,
     monkeypatch: pytest.MonkeyPatch,
@@ -216,14 +233,18 @@ def test_a_decision_that_the_database_refuses_stops_no_withdrawal(
 
     monkeypatch.setattr(MemoryDecisions, method, fail)
     with pytest.raises(EndedUnrecorded):
-        consent.withdraw(subject, PURPOSE)
+        end(consent, subject)
 
     assert clinic.telemetry.handles_of(agent) == set()
     assert clinic.unfinished() == []
 
 
+@_ENDING
 def test_a_vault_that_is_away_ends_nothing_and_says_so(
-    clinic: Clinic, consent: Consent, monkeypatch: pytest.MonkeyPatch
+    clinic: Clinic,
+    consent: Consent,
+    end: Callable[[Consent, UUID], object],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What is no row's fault is not taken for one: the command is given again."""
     agent, subject = clinic.enrol(), _person(clinic)
@@ -235,13 +256,14 @@ def test_a_vault_that_is_away_ends_nothing_and_says_so(
 
     monkeypatch.setattr(MemoryDecisions, "add", fail)
     with pytest.raises(VaultUnavailable):
-        consent.withdraw(subject, PURPOSE)
+        end(consent, subject)
 
     assert clinic.telemetry.handles_of(agent) == before
 
 
+@_ENDING
 def test_a_withdrawal_of_damaged_decisions_ends_all_the_same(
-    clinic: Clinic, consent: Consent
+    clinic: Clinic, consent: Consent, end: Callable[[Consent, UUID], object]
 ) -> None:
     """Nothing more is stored, and the command says that the decision is not recorded."""
     agent, subject = clinic.enrol(), _person(clinic)
@@ -249,7 +271,7 @@ def test_a_withdrawal_of_damaged_decisions_ends_all_the_same(
     clinic.vault.tables.decisions[0].signature = b""
 
     with pytest.raises(EndedUnrecorded):
-        consent.withdraw(subject, PURPOSE)
+        end(consent, subject)
 
     assert clinic.telemetry.handles_of(agent) == set()
 
