@@ -1,6 +1,7 @@
 """
-The control plane: who may be measured, for what, by whom, until when; and how it ends.
+The control plane: consent, leases, pseudonyms and erasure.
 
-Holds identities, consents and the keys of pseudonyms, in a database of its own. Never holds a
-measurement, and never imports another program.
+Trust decides which person may be measured for which purpose, by which gateway and until when.
+Trust keeps identities, consents and pseudonym keys in its own database. Trust stores no
+measurement and imports no other program.
 """

@@ -1,4 +1,4 @@
-"""`python -m trust`."""
+"""Entry point of `python -m trust`."""
 
 import sys
 

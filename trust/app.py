@@ -67,9 +67,13 @@ def run(settings: Settings) -> int:
 
 def guarded(work: Callable[[], int]) -> int:
     """
-    Return what *work* returns; of an error that nobody foresaw, log the type and return 1.
+    Return the exit code of *work*; log the type of an unexpected error and return 1.
 
-    A traceback would end with the text of the error, and that may quote a row.
+    A traceback is not printed: the text of an error may quote a row of a database.
+
+    Raises:
+        TrustError: An expected error of *work*; the caller prints it.
+        RuntimeSetupError: An expected error of *work*; the caller prints it.
     """
     try:
         return work()
@@ -120,9 +124,9 @@ async def _serve(
 
 async def alongside(working: asyncio.Task[None], keeping: Iterable[asyncio.Task[None]]) -> None:
     """
-    Return when *working* ends; raise what any of *keeping* failed with before.
+    Return when *working* ends; raise the error of any task of *keeping* that fails earlier.
 
-    What is done once a day or an hour would else end unheard, and not be done any more.
+    Otherwise a periodic task could fail without notice, and its work would stop.
     """
     left = {working, *keeping}
     while not working.done():

@@ -1,8 +1,8 @@
 """
-The composition root: every part of trust is built from the settings here, and nowhere else.
+The composition root: this module alone builds the parts of trust from the settings.
 
-`Trust` is what all share; `App` adds the procedures that commands name. The daemon has a `Trust`
-for each of its threads.
+`Trust` holds the parts that all programs share; `App` adds the procedures of the commands. The
+daemon has one `Trust` for each of its threads.
 """
 
 import asyncio
@@ -56,12 +56,17 @@ _PUBLISH_PATIENCE_S: Final = 10.0
 
 
 def now() -> dt.datetime:
-    """Return the time, from the one clock that trust has."""
+    """Return the current time in UTC; this function is the only clock of trust."""
     return dt.datetime.now(dt.UTC)
 
 
 def own_keys(settings: Settings, keys: FileKeys) -> set[bytes]:
-    """Return the public keys of trust and ingest, raw: none of them is a gateway's."""
+    """
+    Return the raw public keys of trust and ingest, of 32 bytes each: no gateway may present one.
+
+    Raises:
+        KeyFileError: The public key of ingest is missing or damaged.
+    """
     signing = keys.public_key.public_bytes_raw()
     found = {signing, montgomery(signing)}
     if settings.serve is not None:
@@ -74,14 +79,14 @@ def own_keys(settings: Settings, keys: FileKeys) -> set[bytes]:
 
 class Trust:
     """
-    What commands, each thread of the daemon, and tests build on: one connection to each database.
+    The shared parts of commands, daemon threads and tests, with one connection to each database.
 
     Connections are opened at their first use and kept open. Not safe to share between threads.
 
     Args:
-        settings: What it is built from.
+        settings: The settings of all parts.
 
-        keys: The secrets; may be shared.
+        keys: The secrets; several threads may share them.
 
     Raises:
         ConfigError: A setting is wrong.
@@ -134,7 +139,7 @@ class Trust:
         )
 
     def close(self) -> None:
-        """Close both databases."""
+        """Close the connections to both databases."""
         self.vault.close()
         self.telemetry.close()
 
@@ -146,10 +151,10 @@ def _ledger_file(settings: Settings) -> LedgerFile | None:
 
 class App(Trust):
     """
-    Trust, for commands and services: with every procedure that a command names.
+    Trust for commands and services, with the procedure of every command.
 
     Args:
-        settings: What it is built from.
+        settings: The settings of all parts.
 
     Raises:
         KeyFileError: A key is missing or damaged.
@@ -196,7 +201,12 @@ class App(Trust):
         )
 
     def cutoff(self, *, crl: Path | None = None) -> Cutoff:
-        """Return what cuts revoked gateways off, by the list in *crl* or that of the settings."""
+        """
+        Build the cut-off of revoked gateways.
+
+        Args:
+            crl: The file of the revocation list; the file of the settings when None.
+        """
         chosen, broker = self.settings.certificates, self.settings.broker
         if crl is not None:
             chosen = replace(chosen, crl_file=crl)
@@ -205,10 +215,10 @@ class App(Trust):
 
     def eraser(self) -> Eraser:
         """
-        Return what erases.
+        Build the eraser.
 
         Raises:
-            ConfigError: The settings lack the section erasure.
+            ConfigError: The settings lack the section [erasure].
         """
         settings = self.settings.erasure
         if settings is None:
@@ -238,18 +248,21 @@ class App(Trust):
         )
 
     def _publish_now(self) -> bool:
-        # In a thread: a batch runs commands inside a loop of its own.
+        # In a thread, because a batch runs commands inside its own event loop.
         with ThreadPoolExecutor(1, thread_name_prefix="publish") as thread:
             publishing = self.publish(patience_s=_PUBLISH_PATIENCE_S)
             return thread.submit(asyncio.run, publishing).result()
 
     async def publish(self, *, patience_s: float) -> bool:
         """
-        See to it that every lease is published; return whether all were.
+        Publish every lease that the broker does not have; return whether all are published.
+
+        Args:
+            patience_s: How long to wait, in seconds.
 
         Raises:
-            Unavailable: Not all were; the daemon does it later.
-            ConfigError: There is no broker in the settings.
+            Unavailable: Some leases are not published; the daemon publishes them later.
+            ConfigError: The settings name no broker.
         """
         async with self.publishing() as publish:
             return await publish(patience_s)
@@ -257,11 +270,14 @@ class App(Trust):
     @contextlib.asynccontextmanager
     async def publishing(self) -> AsyncIterator[Callable[[float], Awaitable[bool]]]:
         """
-        Yield what does as `publish`, again and again: to connect costs more than a withdrawal.
+        Yield a function that does the work of `publish` and can be called many times.
+
+        A batch uses one connection for all its commands: to connect takes longer than to record a
+        withdrawal.
 
         Raises:
             Unavailable: The vault is out of reach.
-            ConfigError: There is no broker in the settings.
+            ConfigError: The settings name no broker.
         """
         lease_publisher, broker, opened = build_lease_publisher(
             self.settings, self.keys, Metrics()
@@ -280,7 +296,9 @@ def build_lease_publisher(
     settings: Settings, keys: FileKeys, metrics: Metrics
 ) -> tuple[LeasePublisher, MqttBroker, Trust]:
     """
-    Build the lease publisher, its broker, and a trust of its own: it works in a thread.
+    Build the lease publisher, its broker, and its own `Trust`, because it works in a thread.
+
+    The caller closes the lease publisher and the `Trust`.
 
     Raises:
         ConfigError: The settings name no broker.
@@ -306,7 +324,7 @@ def build_lease_publisher(
 
 
 def build_rounds(trust: Trust, metrics: Metrics) -> Rounds:
-    """Build what verifies erasures round after round with *trust*, and tells *metrics*."""
+    """Build the rounds that verify erasures with *trust* and report their results to *metrics*."""
     return Rounds(
         trust.verifier,
         trust.stores,

@@ -1,4 +1,4 @@
-"""Settings of trust."""
+"""Settings of trust, as read from its TOML file."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,33 +10,33 @@ from runtime.settings import BrokerSettings, HttpSettings, LogSettings, Port, Se
 
 
 class DatabaseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where a database is, as the role `vv_trust`."""
+    """The address of a database, for the role `vv_trust` unless the section says otherwise."""
 
     dsn: str
-    """Without a password."""
+    """The connection string, without a password."""
     password_file: Path | None = None
 
 
 class KeysSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the keys are: not where the vault's backups go."""
+    """The folder of the keys: never store it together with backups of the vault."""
 
     folder: Path
 
 
 class LeaseSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How long an agent may measure without hearing of us."""
+    """How long an agent may measure without a new lease from trust."""
 
     ttl_s: Annotated[float, Meta(ge=1, le=30 * 86400)] = 86400.0
     refresh_at: Annotated[float, Meta(gt=0, lt=1)] = 0.5
     """The fraction of its life after which a lease is renewed."""
     keep_days: Annotated[int, Meta(ge=1, le=4000)] = 60
-    """How long ingest knows a lease that has ended: more than its `clock.max_age_days`."""
+    """How long ingest keeps an expired lease: longer than `clock.max_age_days` of ingest."""
     max_packet_bytes: Annotated[int, Meta(ge=4096, le=268_435_455)] = 131_072
-    """The broker's max_packet_size: a lease that takes more is not issued."""
+    """The broker's max_packet_size: trust issues no lease that needs a larger packet."""
 
 
 class CertificateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How long certificates last, and where the broker reads the revocation list."""
+    """How long certificates are valid, and the file that gives the broker the revocation list."""
 
     agent_days: Annotated[int, Meta(ge=1, le=3650)] = 365
     service_days: Annotated[int, Meta(ge=1, le=3650)] = 825
@@ -44,72 +44,72 @@ class CertificateSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     crl_days: Annotated[int, Meta(ge=1, le=3650)] = 365
     crl_file: Path | None = None
     reload_command: list[str] = []
-    """Run, without a shell, when a new list was written: has the broker read it."""
+    """Trust runs this command without a shell after it wrote a new list: the broker reloads it."""
     reload_timeout_s: Seconds = 20.0
 
 
 class ServeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where gateways enrol, over HTTPS."""
+    """The HTTPS service where gateways enrol."""
 
     certificate_file: Path
     key_file: Path
     ca_file: Path
-    """Who signs the certificates that gateways renew with."""
+    """The authority that signs the certificates with which gateways ask for a renewal."""
     ingest_key_file: Path
-    """ingest.pub: what they seal to."""
+    """ingest.pub, the public key to which gateways seal their envelopes."""
     host: str = "127.0.0.1"
     port: Port = 8443
     burst: Annotated[int, Meta(ge=1, le=1000)] = 10
-    """How many attempts of one address may come at once."""
+    """How many attempts one network address may make at once."""
     per_minute: Annotated[float, Meta(gt=0, le=1000)] = 6.0
     http: HttpSettings = HttpSettings()
 
 
 class ConsentSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Who decides at which age, in years. The defaults are those of France; ask your DPO."""
+    """Ages of consent, in years. The defaults are those of France; ask your DPO."""
 
     alone_from: Annotated[int, Meta(ge=13, le=18)] = 15
-    """Below it a minor decides together with a guardian."""
+    """Below this age a minor decides together with a guardian."""
     joint_from: Annotated[int, Meta(ge=0, le=18)] = 7
-    """Below it a guardian decides alone: a small child cannot be asked."""
+    """Below this age a guardian decides alone: a small child cannot be asked."""
     majority: Annotated[int, Meta(ge=16, le=21)] = 18
 
 
 class RepairSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """When the daemon finishes what a command began."""
+    """When the daemon finishes the work of a command that was interrupted."""
 
     after_s: Seconds = 2.0
-    """A command finishes its own work within this; later it is taken for dead."""
+    """A command finishes its work within this time; after it the daemon takes over the work."""
 
 
 class ErasureSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
-    What it takes to erase: the owners of both databases, and how long backups live.
+    Settings of erasure: the owners of both databases, and how long backups are kept.
 
-    An owner is `vv_owner` or an administrator: only an owner may have the files of a table
-    written anew, and the statistics that keep values of it.
+    An owner is `vv_owner` or an administrator: only an owner may rewrite the files of a table and
+    the statistics that hold values of the table.
     """
 
     telemetry: DatabaseSettings
     vault: DatabaseSettings
     ledger_file: Path | None = None
-    """The ledger's copy, where no backup of a database goes back in time with it."""
+    """The copy of the erasure ledger, outside both databases: no restore resets the file."""
     wal_days: Annotated[int, Meta(ge=0, le=3650)] = 7
-    """After which the write-ahead log, archives and replicas keep nothing of before."""
+    """Days after which the write-ahead log, archives and replicas hold no erased row."""
     backup_days: Annotated[int, Meta(ge=0, le=3650)] = 35
-    """After which no backup of before is kept."""
+    """Days after which no backup from before an erasure exists."""
     snapshot_wait_s: Annotated[float, Meta(ge=0, le=86400)] = 30.0
-    """How long a rewrite waits for transactions that may still read what was erased."""
+    """How long a rewrite waits for transactions that may still read erased rows."""
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """All of it."""
+    """All settings of trust."""
 
     vault: DatabaseSettings
     telemetry: DatabaseSettings
     keys: KeysSettings
     controller: Annotated[str, Meta(min_length=1, max_length=200)]
-    """Who answers for the processing. Never change it: pseudonyms hang on it."""
+    """The organisation that answers for the processing. Never change: pseudonyms depend on it."""
     broker: BrokerSettings | None = None
     lease: LeaseSettings = LeaseSettings()
     certificates: CertificateSettings = CertificateSettings()

@@ -2,27 +2,27 @@
 Errors of trust.
 
 * TrustError
-    * Refused               (the caller's: say it, change nothing, exit 1)
-        * UsageError        (not a command: exit 2)
+    * Refused               (the request is wrong: print the error, change nothing, exit 1)
+        * UsageError        (the arguments are not a command: exit 2)
         * PolicyError       (the policy file names a key and a remedy)
         * NotFound
         * Conflict
-    * UnitFault             (one unit's: a gateway's, person's, purpose's or file's; a command
-                             says it and stops, the daemon sets the unit aside and goes on)
-        * KeyFileError      (the operator's: a file is missing, open to others, or damaged)
-            * Absent        (it is not there: lost, or destroyed on purpose)
-            * Unwritable    (it cannot be written or deleted)
-        * Tampered          (somebody's: a signature or a seal in the vault is not ours)
-        * BadLeaseKey       (nothing can be sealed to it)
-        * LeaseTooLarge     (the broker would refuse it)
-        * Unusable          (a record is ours, and this release cannot work with it)
-    * EndedUnrecorded       (somebody's: the effect of a withdrawal stands, the record does not)
-    * NotInForce            (a unit's that is set aside: what was recorded follows once it is well)
-    * Residue               (ours: something erased is still found; say where, do not certify)
-    * NotOwner              (the operator's: the role of the settings may not rewrite files)
-    * HeldBack              (another session's: it may still read what was erased; wait or end it)
-    * Unavailable           (the network's or a server's: what is recorded is repeated later)
-        * LedgerLost      (nothing is cleared on a list of erasures that is not complete)
+    * UnitFault             (one gateway, person, purpose or file is at fault; a command prints the
+                             error and stops, the daemon sets the unit aside and continues)
+        * KeyFileError      (for the operator: a file is missing, open to others, or damaged)
+            * Absent        (the file is missing: lost, or destroyed on purpose)
+            * Unwritable    (the file cannot be written or deleted)
+        * Tampered          (a signature or a seal in the vault was not made with trust's keys)
+        * BadLeaseKey       (nothing can be sealed to the lease key of a gateway)
+        * LeaseTooLarge     (the broker would refuse the lease)
+        * Unusable          (a record verifies, and this release cannot work with it)
+    * EndedUnrecorded       (a decision took effect, and its record could not be written)
+    * NotInForce            (a gateway is set aside: the change takes effect once it is repaired)
+    * Residue               (erased data was found: name the place, give no certificate)
+    * NotOwner              (for the operator: the role of the settings may not rewrite files)
+    * HeldBack              (another session may still read erased rows: wait for it, or end it)
+    * Unavailable           (the network or a server fails: recorded work is repeated later)
+        * LedgerLost        (the list of erasures is not complete: no database is cleared)
         * VaultUnavailable
         * TelemetryUnavailable
         * BrokerUnavailable
@@ -32,27 +32,27 @@ No message holds a name, an address of a sensor, a handle or a pseudonym.
 
 
 class TrustError(Exception):
-    """Trust cannot do what it was asked."""
+    """The base of all errors of trust: a request could not be carried out."""
 
 
 class Refused(TrustError):
-    """What was asked for is wrong, or not allowed; nothing was changed."""
+    """The request is wrong or not allowed; nothing was changed."""
 
 
 class UsageError(Refused):
-    """The arguments are no command."""
+    """The arguments on the command line are not a command."""
 
 
 class PolicyError(Refused):
     """
-    A policy file is not a policy.
+    A policy file does not describe a policy.
 
     Args:
-        key: The key in the file, dotted.
+        key: The key in the file, with dots between its parts.
 
-        problem: What is wrong with it.
+        problem: What is wrong with the value of the key.
 
-        remedy: What to do.
+        remedy: What the author of the file should do.
     """
 
     def __init__(self, key: str, problem: str, remedy: str) -> None:
@@ -61,29 +61,29 @@ class PolicyError(Refused):
 
 
 class NotFound(Refused):
-    """There is no such thing in the vault."""
+    """The vault has no record of the requested kind and name."""
 
     def __init__(self, what: str, remedy: str) -> None:
         super().__init__(f"there is no such {what}. {remedy}")
 
 
 class Conflict(Refused):
-    """It contradicts what is in force."""
+    """The request contradicts a decision or a record that is in force."""
 
 
 class UnitFault(TrustError):
-    """One gateway, person, purpose or file is at fault: the work for all others goes on."""
+    """One gateway, person, purpose or file is at fault; the work for all others continues."""
 
 
 class KeyFileError(UnitFault):
-    """A file of keys, or another that a command was given, cannot be used."""
+    """A key file, or another file that a command was given, cannot be used."""
 
     def __init__(self, name: str, problem: str, remedy: str) -> None:
         super().__init__(f"file {name}: {problem}. {remedy}")
 
 
 class Absent(KeyFileError):
-    """There is no such file."""
+    """A file does not exist: it is lost, or was destroyed on purpose."""
 
 
 class Unwritable(KeyFileError):
@@ -91,7 +91,7 @@ class Unwritable(KeyFileError):
 
 
 class Tampered(UnitFault):
-    """Something in the vault was not written with our keys, or was changed since."""
+    """A record in the vault was not made with the keys of trust, or was changed later."""
 
     def __init__(self, what: str) -> None:
         super().__init__(
@@ -102,10 +102,10 @@ class Tampered(UnitFault):
 
 class EndedUnrecorded(TrustError):
     """
-    What a person permitted has ended, and the decision that ended it could not be recorded.
+    A permission has ended, but the decision that ended it could not be recorded.
 
     Args:
-        decision: What could not be recorded: a withdrawal, a restriction or another decision.
+        decision: The kind of the decision, as a noun for the message: `withdrawal` or another.
     """
 
     def __init__(self, decision: str) -> None:
@@ -119,7 +119,7 @@ class EndedUnrecorded(TrustError):
 
 
 class BadLeaseKey(UnitFault):
-    """The key that a gateway's leases are sealed to is not one."""
+    """The lease key of a gateway is not a valid public key."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -130,12 +130,12 @@ class BadLeaseKey(UnitFault):
 
 class LeaseTooLarge(UnitFault):
     """
-    A lease is larger than the broker takes.
+    A lease is larger than the largest packet that the broker accepts.
 
     Args:
-        size_bytes: Of the MQTT packet that would carry it.
+        size_bytes: The size of the MQTT packet that would carry the lease.
 
-        limit_bytes: The largest packet that the broker takes.
+        limit_bytes: The largest packet that the broker accepts.
     """
 
     def __init__(self, *, size_bytes: int, limit_bytes: int) -> None:
@@ -149,7 +149,7 @@ class LeaseTooLarge(UnitFault):
 
 
 class Unusable(UnitFault):
-    """Something in the vault verifies, and this release cannot work with it."""
+    """A record in the vault verifies, but this release cannot work with it."""
 
     def __init__(self, what: str) -> None:
         super().__init__(
@@ -161,10 +161,10 @@ class Unusable(UnitFault):
 
 class NotInForce(TrustError):
     """
-    What was recorded does not take effect at a gateway, which is set aside.
+    A recorded change does not take effect at a gateway, because the gateway is set aside.
 
     Args:
-        reasons: A sentence for each cause, and what to do.
+        reasons: One sentence for each cause, with its remedy.
     """
 
     def __init__(self, reasons: list[str]) -> None:
@@ -176,7 +176,7 @@ class NotInForce(TrustError):
 
 
 class Residue(TrustError):
-    """Something that was to be erased is still there."""
+    """Data that was to be erased was found in a store."""
 
     def __init__(self, where: list[str]) -> None:
         super().__init__(
@@ -191,7 +191,8 @@ class HeldBack(TrustError):
     Deleted rows cannot leave the files of a database yet.
 
     Args:
-        by: What may still read them: kinds, roles and times, no query and no address.
+        by: The sessions and settings that may still read the rows: kinds, roles and times, without
+            a query or an address.
     """
 
     def __init__(self, by: str) -> None:
@@ -204,10 +205,10 @@ class HeldBack(TrustError):
 
 class NotOwner(TrustError):
     """
-    The role that is to rewrite files may not.
+    The role of the settings has no right to rewrite the files of a database.
 
     Args:
-        section: Of the settings that name it.
+        section: The section of the settings that names the role.
     """
 
     def __init__(self, section: str) -> None:
@@ -221,13 +222,13 @@ class NotOwner(TrustError):
 
 class Unavailable(TrustError):
     """
-    Something outside cannot be reached, or refuses.
+    A server or a file system cannot be reached, or refuses a request.
 
     Args:
-        cause: What happened, without a value.
+        cause: What happened, without a value of a row.
 
-        is_of_a_row: Whether the server works and refuses what one row holds: then the unit that
-            the row is of is at fault, as with UnitFault, and to try others makes sense.
+        is_of_a_row: Whether the server works and refuses the content of one row. Then the unit of
+            that row is at fault, as with UnitFault, and other units can be tried.
     """
 
     what = "a server"
@@ -239,7 +240,7 @@ class Unavailable(TrustError):
 
 
 class LedgerLost(Unavailable):
-    """What says who was erased is not complete."""
+    """The ledger of erasures is not complete: some erasures are unknown."""
 
     what = "the ledger of erasures"
 
@@ -251,18 +252,18 @@ class LedgerLost(Unavailable):
 
 
 class VaultUnavailable(Unavailable):
-    """The vault database."""
+    """The vault database cannot be reached, or refuses a request."""
 
     what = "the vault database"
 
 
 class TelemetryUnavailable(Unavailable):
-    """The telemetry database."""
+    """The telemetry database cannot be reached, or refuses a request."""
 
     what = "the telemetry database"
 
 
 class BrokerUnavailable(Unavailable):
-    """The MQTT broker."""
+    """The MQTT broker cannot be reached, or refuses a request."""
 
     what = "the broker"

@@ -1,4 +1,4 @@
-"""Metrics of trust: no label ever names an agent, a subject or a purpose."""
+"""Metrics of trust: no label names an agent, a subject or a purpose."""
 
 import itertools
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ from trust.domain.units import Cause, Failure, UnitKind
 
 
 class Metrics:
-    """Every metric, in a registry of its own."""
+    """All metrics of the daemon, in their own registry."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -79,21 +79,21 @@ class Metrics:
             self.failures.labels(to)
 
     def count_failures(self, failures: Iterable[Failure]) -> None:
-        """Count units that were tried and failed."""
+        """Count each of *failures* under its kind of unit and its cause."""
         for failure in failures:
             self._unit_failures.labels(failure.unit.kind, failure.cause).inc()
 
     def note_ended(self, cause: str, sessions: int) -> None:
-        """Count sessions that were ended for *cause*."""
+        """Count the *sessions* that were ended for *cause*."""
         self._ended.labels(cause).inc(sessions)
 
     def note_done(self, what: str) -> None:
-        """Note that *what*, one of those above, was done now."""
+        """Note the time of *what*: rolled_up, retained, limited or erasures_verified."""
         self._done_at.labels(what).set_to_current_time()
 
 
 class EnrolmentMetrics:
-    """The metrics of the enrolment desk, in a registry of their own."""
+    """All metrics of the enrolment service, in their own registry."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -115,5 +115,5 @@ class EnrolmentMetrics:
                 self._attempts.labels(what, outcome)
 
     def count(self, what: str, outcome: str) -> None:
-        """Count one attempt."""
+        """Count one attempt of the kind *what*, enrolled or renewed, under its *outcome*."""
         self._attempts.labels(what, outcome).inc()

@@ -1,9 +1,8 @@
 """
-Every outside thing of trust that needs no value of a room: keys, the broker, a clock.
+Protocols of the outside world whose types no package of trust defines: keys, broker, clock.
 
-The vault's protocols are in `trust.vault.protocols`, what reconciling needs of the telemetry
-database in `trust.reconcile.ports`: both speak of decisions and handles, which stand above this
-module.
+The protocols of the vault are in `trust.vault.protocols`, those of the telemetry database in
+`trust.reconcile.ports`: both use decisions and handles, which this module must not import.
 """
 
 import datetime as dt
@@ -19,53 +18,53 @@ from trust.domain.units import Cause
 
 
 class Clock(Protocol):
-    """Tells the time."""
+    """A function that tells the time."""
 
     def __call__(self) -> dt.datetime:
-        """Return the time now, aware."""
+        """Return the current time, with its time zone."""
         ...
 
 
 class Keys(Protocol):
     """
-    The secrets of trust. Kept apart from the vault database and from its backups.
+    The secrets of trust, stored apart from the vault database and from its backups.
 
-    A key-management service may stand behind it: then no key leaves it, and a call asks it.
+    A key-management service may implement this protocol.
     """
 
     @property
     def key_id(self) -> str:
-        """Which signing and key-encryption keys these are; stored beside what they made."""
+        """The id of the signing and key-encryption keys; records store it with their signature."""
         ...
 
     def pseudonym_key(self, *, purpose: str, epoch: int = 1) -> bytes:
-        """Return the pseudonym key of *purpose* in *epoch*; raise KeyFileError for none."""
+        """Return the pseudonym key of *purpose* in *epoch*; raise KeyFileError if missing."""
         ...
 
     def begin_epoch(self, *, purpose: str, epoch: int) -> None:
-        """Make the root key of a later *epoch*, unless it is there; on return it is durable."""
+        """Create the root key of a later *epoch* unless it exists; on return it is durable."""
         ...
 
     def destroy_epoch(self, *, purpose: str, epoch: int) -> bool:
-        """Destroy the root key of a later *epoch*; return whether it was there."""
+        """Destroy the root key of a later *epoch*; return whether it existed."""
         ...
 
     @property
     def tombstone_key(self) -> bytes:
-        """The key that erased pseudonyms and handles are recognised with."""
+        """The key of the tombstones, by which erased pseudonyms and handles are recognised."""
         ...
 
     @property
     def witness_key(self) -> bytes:
-        """The key that decisions are remembered with outside the vault."""
+        """The key of the witness, which remembers decisions outside the vault."""
         ...
 
     def wrap(self, data_key: bytes, *, bound_to: bytes) -> bytes:
-        """Return *data_key* wrapped; it unwraps only with the same *bound_to*."""
+        """Return *data_key*, wrapped; to unwrap it, the same *bound_to* is needed."""
         ...
 
     def unwrap(self, wrapped: bytes, *, bound_to: bytes) -> bytes:
-        """Return a data key; raise Tampered when it was not wrapped here for *bound_to*."""
+        """Return a data key; raise Tampered unless these keys wrapped it for *bound_to*."""
         ...
 
     def sign(self, data: bytes) -> bytes:
@@ -73,22 +72,22 @@ class Keys(Protocol):
         ...
 
     def verify(self, signature: bytes, data: bytes, *, what: str) -> None:
-        """Return if *signature* is ours over *data*; raise Tampered, naming *what*, if not."""
+        """Check the *signature* of these keys over *data*; raise Tampered for *what* if wrong."""
         ...
 
     @property
     def signing_key(self) -> Ed25519PrivateKey:
-        """The key that agents know trust by, for the wire to sign leases with."""
+        """The private key with which the wire signs leases."""
         ...
 
     @property
     def public_key(self) -> Ed25519PublicKey:
-        """Its public half, which every agent pins."""
+        """The public half of the signing key, which every agent pins."""
         ...
 
 
 class SealedLease(msgspec.Struct, frozen=True):
-    """A lease, signed, and sealed to its agent."""
+    """A signed lease, sealed to the lease key of its agent."""
 
     agent: str
     version: int
@@ -96,40 +95,46 @@ class SealedLease(msgspec.Struct, frozen=True):
 
 
 class Channel(Protocol):
-    """A connection to the broker."""
+    """An open connection to the broker."""
 
     async def publish(self, leases: Sequence[SealedLease]) -> Mapping[str, Cause]:
         """
-        Have the broker retain *leases*; on return it said so of all but those returned.
+        Publish *leases* as retained messages; on return the broker has answered for each of them.
 
         Returns:
-            Why it does not take the lease of an agent: too large, or refused.
+            By agent, why the broker does not accept its lease: too large, or refused. The broker
+            confirmed all other leases.
 
         Raises:
-            BrokerUnavailable: Nothing is known of any.
+            BrokerUnavailable: The connection failed: any of the leases may be missing.
         """
         ...
 
     async def hear(self, heard: Callable[[str, bytes], None]) -> None:
-        """Call *heard* with topic and payload of states; return when the connection is lost."""
+        """Call *heard* with topic and payload of each state until the connection is lost."""
         ...
 
 
 class ConnectionControl(Protocol):
-    """Where clients are let in or kept out."""
+    """The broker's admission of clients, and the end of their connections."""
 
     async def lets_in(self, holder: Holder) -> bool:
-        """Tell whether *holder* is let in; raise BrokerUnavailable when that cannot be told."""
+        """Return whether the broker admits *holder*; raise BrokerUnavailable if unknown."""
         ...
 
     async def take_over(self, agent: str, holder: Holder) -> None:
-        """End the connection of *agent*, as *holder*; raise BrokerUnavailable if it may go on."""
+        """
+        End the connection of *agent* by a connection of *holder*.
+
+        Raises:
+            BrokerUnavailable: The connection of *agent* may still be open.
+        """
         ...
 
 
 class Broker(Protocol):
-    """Where leases are published."""
+    """The MQTT broker to which leases are published."""
 
     def connect(self) -> AbstractAsyncContextManager[Channel]:
-        """Connect while the context is open; raise BrokerUnavailable if that fails."""
+        """Connect for the time of the context; raise BrokerUnavailable if that fails."""
         ...

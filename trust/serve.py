@@ -1,4 +1,4 @@
-"""`trust serve`: the enrolment service, over HTTPS."""
+"""The command `trust serve`: the enrolment service, over HTTPS."""
 
 import asyncio
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ from trust.metrics import EnrolmentMetrics
 
 _log = Log("trust.enrolment.service")
 _ALL = 10
-"""How many times what one network may try, all strangers may together."""
+"""All unknown networks together may make this many times the attempts of one network."""
 
 
 def run(settings: Settings) -> int:
@@ -40,7 +40,7 @@ def run(settings: Settings) -> int:
     https_server.context(chosen)
     opened = App(settings)
     metrics = EnrolmentMetrics()
-    # One worker: what was cancelled half-way ends before anything else uses the connections.
+    # One worker: a cancelled call ends before another call uses the connections.
     thread = ThreadPoolExecutor(1, thread_name_prefix="desk")
     limits = api.Limits(
         Throttle(burst=chosen.burst, per_minute=chosen.per_minute),
@@ -71,10 +71,10 @@ def run(settings: Settings) -> int:
 
 def pinned(opened: App, settings: ServeSettings) -> api.Pinned:
     """
-    Return what every gateway pins.
+    Return the authority's certificate and the keys of trust and ingest, which gateways pin.
 
     Raises:
-        KeyFileError: Ingest's public key is not there, or of another kind.
+        KeyFileError: The public key of ingest is missing, or is of another kind.
     """
     pem = ingest_pem(settings.ingest_key_file)
     return api.Pinned(
