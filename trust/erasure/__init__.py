@@ -1,1 +1,1 @@
-"""Erasing a person from every store, proving it, and erasing again after a restore."""
+"""Erasure of a person from every store, its proof, and its repetition after a restore."""

@@ -1,8 +1,8 @@
 """
-Certificates of erasure: what was erased, from where, and what remains until when; signed.
+Signed certificates of erasure: what was erased from which store, and what remains until when.
 
-Ed25519 over RFC 8785 JSON. It names no pseudonym, no handle and no value, and the person only by
-the id that the vault gave her.
+The signature is Ed25519 over RFC 8785 JSON. A certificate names no pseudonym, no handle and no
+value. It names the person only by their subject id of the vault.
 """
 
 import datetime as dt
@@ -33,12 +33,12 @@ from trust.vault.records.erasures import Erasure
 
 FORMAT: Final = "vitalveil-erasure/2"
 FORMAT_1: Final = "vitalveil-erasure/1"
-"""Of certificates that do not say what was looked at; those that were given stay good."""
+"""The format of certificates without `looked`; certificates of this format remain valid."""
 KIND: Final = "erasure certificate"
 
 
 class SignedCertificate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A certificate as it is handed out."""
+    """A certificate with its signature, as the file holds it."""
 
     format: str
     key_id: str
@@ -47,7 +47,7 @@ class SignedCertificate(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
 
 
 class Done(msgspec.Struct, frozen=True):
-    """The steps of an erasure that a certificate speaks of."""
+    """The facts of the finished steps of an erasure, from which a certificate is made."""
 
     frozen: Frozen
     marked: Marked
@@ -69,13 +69,13 @@ def certify(
     Return the certificate of *erasure*.
 
     Args:
-        erasure: What was asked.
+        erasure: The request: subject, scope and time.
 
-        done: Its steps.
+        done: The facts of all its steps.
 
-        now: When the last was done.
+        now: When the last step was done, with a time zone.
 
-        horizon: How long the write-ahead log, and backups, live.
+        horizon: How long the write-ahead log is kept, and how long backups are kept.
     """
     wal, backups = horizon
     looked = done.verified.looked or done.files.looked
@@ -139,7 +139,7 @@ def _remains(
 
 
 def _unread(done: Done) -> list[Remains]:
-    """Return what of the person's records could not be read, and was passed over."""
+    """Return the records of the person that could not be read and were left as they are."""
     found = []
     if done.frozen.unverified or done.keys.unverified:
         found.append(
@@ -161,7 +161,7 @@ def _unread(done: Done) -> list[Remains]:
 
 
 def _around(looked: Iterable[Rewritten]) -> list[Remains]:
-    """Return what stands beside the databases, where this erasure could not look."""
+    """Return the places beside the databases that the erasure could not reach."""
     found = list(looked)
     slots = max(one.replication_slots for one in found)
     standbys = max(one.standbys for one in found)
@@ -199,7 +199,7 @@ def _text(at: dt.datetime) -> str:
 
 
 def sign(certificate: Certificate, keys: Keys) -> SignedCertificate:
-    """Return *certificate*, signed."""
+    """Return *certificate* with a signature of *keys*."""
     document = canonical.to_sign(KIND, canonical.encode(certificate))
     return SignedCertificate(_format(certificate), keys.key_id, certificate, keys.sign(document))
 
@@ -209,17 +209,22 @@ def _format(certificate: Certificate) -> str:
 
 
 def encode(signed: SignedCertificate) -> bytes:
-    """Return *signed* as it is written to a file."""
+    """Return *signed* as indented JSON in UTF-8, for a file."""
     return msgspec.json.format(msgspec.json.encode(signed), indent=2) + b"\n"
 
 
 def check(data: bytes, public_key: Ed25519PublicKey) -> Certificate:
     """
-    Return the certificate that *data* is, without any database.
+    Decode a certificate and check its signature; no database is needed.
+
+    Args:
+        data: The content of a certificate file.
+
+        public_key: The signing key of the trust that issued the certificate.
 
     Raises:
-        Refused: It is none.
-        Tampered: It is not as it was signed, or was signed by another.
+        Refused: The data are no certificate, or have another version.
+        Tampered: The certificate was changed after signing, or signed with another key.
     """
     try:
         signed = msgspec.json.decode(data, type=SignedCertificate)

@@ -1,9 +1,10 @@
 """
-Erasure: what is stored about a person, gone from every store, step by step.
+Erasure: delete the data of a person from every store, step by step.
 
-Each step may be done twice, and is noted in the ledger once it is done; so a procedure that was
-cut off at any instruction goes on where it stopped. Nothing is destroyed before the ledger has
-what it takes to do it all again: after a restore that is done before ingest may store.
+Each step is idempotent, and the ledger records each finished step. So an erasure that is
+interrupted at any instruction continues where it stopped. Before anything is destroyed, the ledger
+holds all that is needed to repeat the erasure: after a restore, the erasure is repeated before
+ingest may store.
 """
 
 import datetime as dt
@@ -46,30 +47,31 @@ _log: Final = Log("trust.erasure.eraser")
 
 class Eraser:
     """
-    Erases.
+    Erases the data of a person, for one purpose or for all, and issues the certificate.
 
     Args:
-        vault: With the ledger, and what says who a person is.
+        vault: The vault, with the ledger and the identities.
 
-        stores: Where observations are.
+        stores: The telemetry database, with the observations.
 
-        consent: Ends what is still measured.
+        consent: Withdraws the consents that are still in force.
 
         reconciler: Brings agents up to date.
 
-        keys: For pseudonyms and tombstones, and to sign.
+        keys: Derive pseudonyms and tombstones, and sign certificates.
 
-        controller: Who answers for the processing.
+        controller: The organisation that answers for the processing.
 
-        physical_rewrite: Of both databases.
+        physical_rewrite: Rewrites the files of both databases.
 
-        verifier: Looks whether anything is left.
+        verifier: Looks for data that were erased.
 
-        publish: Has the broker retain the leases; returns whether it has all. None without one.
+        publish: Publishes all leases and returns whether the broker has them; None where the
+            settings name no broker.
 
-        ledger_file: The ledger's copy.
+        ledger_file: The copy of the ledger; None where the settings name no file.
 
-        horizon: How long the write-ahead log and backups live.
+        horizon: How long the write-ahead log is kept, and how long backups are kept.
 
         clock: Tells the time.
     """
@@ -104,14 +106,17 @@ class Eraser:
 
     def erase(self, subject: UUID, purpose: str | None) -> int:
         """
-        Erase what there is of *subject* for *purpose*, or all of it; return its number.
+        Erase the data of *subject* for *purpose*, or for all purposes when None.
 
-        One that was cut off goes on.
+        Returns:
+            The number of the erasure.
+
+        An erasure of the same scope that was interrupted is continued.
 
         Raises:
-            Refused: There is no such subject, or nothing was decided for that purpose.
-            Unavailable: It is not done yet; do it again later.
-            Residue: It is done, and something is still found.
+            Refused: The subject is unknown, or has no decision for the purpose.
+            Unavailable: The erasure is not finished; call this again later.
+            Residue: All steps are done, and some erased data are still found.
         """
         with self._vault.transaction() as records:
             number = records.erasures.begin(subject, purpose)
@@ -120,17 +125,18 @@ class Eraser:
 
     def go_on(self, number: int) -> None:
         """
-        Do what is left of erasure *number*.
+        Do the steps of erasure *number* that are not done yet.
 
         Raises:
-            Unavailable: It is not done yet; do it again later.
-            Residue: It is done, and something is still found.
+            NotFound: The ledger has no such erasure.
+            Unavailable: The erasure is not finished; call this again later.
+            Residue: All steps are done, and some erased data are still found.
         """
         with self._vault.transaction() as records:
             erasure = records.erasures.get(number)
         frozen = self._step(number, Frozen, lambda: self._freezer.freeze(erasure))
         marked = self._step(number, Marked, lambda: self._mark(erasure))
-        # Also when it was noted before: that may be how far the process came.
+        # Also when the mark was recorded before: the process may have stopped right after it.
         self._copy_mark(number)
         keys = self._step(number, KeysDestroyed, lambda: self._destroy_keys(erasure, marked))
         rows = self._step(number, RowsErased, lambda: self._erase_rows(marked))
@@ -146,7 +152,7 @@ class Eraser:
         )
 
     def _step(self, number: int, kind: type[F], do: Callable[[], F]) -> F:
-        """Return the facts of a step: as they were noted, or noted now that it is done."""
+        """Return the recorded facts of a step; do and record the step if there are none."""
         with self._vault.transaction() as records:
             noted = records.erasures.steps(number).get(kind)
         if noted is not None:
@@ -154,11 +160,11 @@ class Eraser:
         facts = do()
         with self._vault.transaction() as records:
             records.erasures.record(number, facts)
-            # Another process may have noted it first; that note stands.
+            # Another process may have recorded the step first; its record stands.
             return records.erasures.steps(number).get(kind) or facts
 
     def _copy_mark(self, number: int) -> None:
-        """See that the ledger's file knows the erasure, before anything is destroyed."""
+        """Append the erasure to the ledger's file, before anything is destroyed."""
         if self._ledger_file is not None:
             with self._vault.transaction() as records:
                 entry = records.erasures.entry(number)
@@ -166,24 +172,24 @@ class Eraser:
 
     def certificate(self, number: int) -> SignedCertificate:
         """
-        Return the certificate of erasure *number*.
+        Return the signed certificate of erasure *number*.
 
         Raises:
-            NotFound: It is not finished.
+            NotFound: The erasure is unknown or not finished.
         """
         with self._vault.transaction() as records:
             certificate = records.erasures.certified(number)
         return sign(certificate, self._keys)
 
     def found_again(self, number: int) -> list[FoundAgain]:
-        """Return what of erasure *number* was there again since, and was erased again."""
+        """Return each time that data of erasure *number* came back and were erased again."""
         with self._vault.transaction() as records:
             return [found for found in records.erasures.found_again() if found.number == number]
 
     # The steps
 
     def _mark(self, erasure: Erasure) -> Marked:
-        """What is to be erased is counted, and can be recognised after all names are gone."""
+        """Count what is to be erased, and compute the tombstones that recognise it later."""
         names = self._freezer.names(erasure)
         with self._vault.transaction() as records:
             key_id = None if erasure.purpose else records.subjects.data_key_id(erasure.subject)
@@ -198,12 +204,12 @@ class Eraser:
         )
 
     def _destroy_keys(self, erasure: Erasure, marked: Marked) -> KeysDestroyed:
-        """The identity, the bindings and what was exported are unreadable from here on."""
-        # Again: an erasure may go on days later, and the person may have agreed again meanwhile.
+        """Destroy the data key, handles and exports: identity and bindings are unreadable."""
+        # Again: an erasure may continue days later, and the person may have agreed meanwhile.
         frozen = self._freezer.freeze(erasure)
         with self._vault.transaction() as records:
             exports = Exports()
-            # The key first: a command that adds a handle or an export for them waits for it.
+            # The key first: a command that adds a handle or an export for the person waits for it.
             if erasure.purpose is None:
                 records.subjects.destroy_key(erasure.subject)
             handles = records.handles.delete_of(erasure.subject, erasure.purpose)
@@ -215,26 +221,26 @@ class Eraser:
                 exports=exports.deleted,
                 unverified=frozen.unverified,
             )
-            # With what it took: done again, there is nothing left to count.
+            # In the same transaction: a second run would have nothing left to count.
             records.erasures.record(erasure.number, facts)
         return facts
 
     def _erase_rows(self, marked: Marked) -> RowsErased:
-        """Rows, compressed or not, and aggregates, over all time."""
-        # Rolled up, or compressed, since the mark: the rows are in other relations, too.
+        """Erase rows, compressed or not, and aggregates, of all times."""
+        # Rows that were rolled up or compressed after the mark are in other relations, too.
         relations = self._stores.relations(marked.series)
         self._stores.erase_rows(marked.series)
         return RowsErased(relations)
 
     def _erase_names(self, erasure: Erasure, marked: Marked) -> NamesErased:
-        """What led to the rows, and what rests in quarantine."""
+        """Erase the names that lead to the rows, and the quarantine of the agents."""
         rows = self._stores.erase_names(
             marked.series, agents=marked.agents, numbers=[erasure.number]
         )
         return NamesErased(rows)
 
     def _renew_leases(self, marked: Marked) -> LeasesPublished:
-        """The broker retains leases that do not name the handles any more."""
+        """Publish leases that no longer name the handles, and wait until the broker has them."""
         if self._publish is None:
             return LeasesPublished({}, published=False)
         if not self._publish():
@@ -251,11 +257,11 @@ class Eraser:
         return LeasesPublished(versions, published=True)
 
     def _rewrite(self, marked: Marked, rows: RowsErased) -> FilesRewritten:
-        """Files and statistics keep nothing of before."""
+        """Rewrite files and statistics, so that they hold no erased row."""
         return FilesRewritten(self._physical_rewrite.sweep([*marked.relations, *rows.relations]))
 
     def _verify(self, erasure: Erasure) -> FoundNothing:
-        """Everything is looked through once more; what came after the mark is erased with it."""
+        """Look through every store once more; erase data that arrived after the mark."""
         back = self._verifier.back_of(erasure.number)
         kept = [] if back is None else self._verifier.erase(erasure.number, back)
         looked = self._verifier.finish_rewriting()
@@ -276,10 +282,11 @@ class Eraser:
 
     def verify(self, number: int) -> list[str]:
         """
-        Look through every store for what erasure *number* took; return where something is.
+        Look through every store for data of erasure *number*; return the places that hold some.
 
         Raises:
-            NotFound: There is no such erasure, or nothing was marked yet.
+            NotFound: The erasure is unknown, or has no mark yet.
+            Tampered: The record of the erasure does not verify.
             Unavailable: A database cannot be looked through.
         """
         with self._vault.transaction() as records:
@@ -303,21 +310,21 @@ class Eraser:
 
 
 class Exports(msgspec.Struct, frozen=True):
-    """What became of the files of a person's exports."""
+    """How many files of a person's exports were deleted, and how many were not."""
 
     deleted: int = 0
     kept: int = 0
-    """That are there, and cannot be deleted."""
+    """Files that exist and cannot be deleted."""
     others: int = 0
-    """That the vault's record names, and that are no exports: they were left."""
+    """Files that records of the vault name and that are no exports: they are left as they are."""
 
     def residue(self) -> list[str]:
-        """Return in words what is still to be deleted."""
+        """Return a description of the files that are still to be deleted; empty for none."""
         return ["files of exports, which cannot be deleted"] if self.kept else []
 
 
 def _discard_exports(records: Records, subject: UUID) -> Exports:
-    """Delete the exports of *subject*, each for itself: one that stays keeps no other."""
+    """Delete the exports of *subject*, one by one: a file that stays does not stop the others."""
     deleted = kept = others = 0
     for export, file in records.exports.of(subject):
         try:
@@ -333,5 +340,5 @@ def _discard_exports(records: Records, subject: UUID) -> Exports:
 
 
 def scope_of(text: str) -> str | None:
-    """Return the purpose that *text* names; None for `all`."""
+    """Return the name of the purpose in *text*, without its version; None for `all`."""
     return None if text == "all" else text.partition("@")[0]

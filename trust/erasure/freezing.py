@@ -1,8 +1,8 @@
 """
-The first step of an erasure: nothing more of the person is measured or stored from here on.
+The first step of an erasure: end all measuring and storing of the person's data.
 
-Nothing that is wrong with the person's own records stops it. What cannot be read is told in words,
-and ended without being read.
+Damaged records of the person do not stop this step. A decision that cannot be read is reported,
+and the handles of its purpose end all the same.
 """
 
 from functools import partial
@@ -30,14 +30,14 @@ _log: Final = Log("trust.erasure.freezing")
 
 
 class Names(msgspec.Struct, frozen=True):
-    """What a person is known by for what is to be erased."""
+    """The purposes, pseudonyms, handles and agents of a person in the scope of an erasure."""
 
     purposes: list[str]
-    """That they decided about, or have a handle for."""
+    """Purposes for which the person has a decision or a handle."""
     pseudonyms: list[bytes]
     handles: list[bytes]
     agents: list[str]
-    """Where there is a handle of theirs, as far as the vault knows."""
+    """Agents that have a handle of the person, as far as the vault knows."""
 
     def __repr__(self) -> str:
         return "Names(…)"
@@ -45,20 +45,20 @@ class Names(msgspec.Struct, frozen=True):
 
 class Freezer:
     """
-    Ends what a person may still be measured for.
+    Withdraws the consents of a person and the permissions that follow from them.
 
     Args:
-        vault: With the decisions and handles.
+        vault: The vault, with the decisions and handles.
 
-        stores: Where permissions are that the vault perhaps does not know any more.
+        stores: The telemetry database; it may have permissions that the vault does not know.
 
-        consent: Records that it ends.
+        consent: Records the withdrawals.
 
         reconciler: Brings agents up to date.
 
-        keys: For pseudonyms.
+        keys: Derive pseudonyms.
 
-        controller: Who answers for the processing.
+        controller: The organisation that answers for the processing.
     """
 
     def __init__(
@@ -80,11 +80,11 @@ class Freezer:
 
     def freeze(self, erasure: Erasure) -> Frozen:
         """
-        End what is to be erased; return what was done, for the ledger.
+        End consents, handles and permissions in the scope of *erasure*; return the facts.
 
         Raises:
-            KeyFileError: A pseudonym key is there and cannot be used.
-            Unavailable: Do it again later.
+            KeyFileError: A pseudonym key exists and cannot be used.
+            Unavailable: A database is out of reach; call this again later.
         """
         subject = erasure.subject
         names = self.names(erasure)
@@ -101,17 +101,17 @@ class Freezer:
                 unverified.append(purpose)
             elif done:
                 withdrawn.append(purpose)
-            # Whatever the decisions are, or are not any more.
+            # The handles end whatever the decisions are, also when they are lost.
             end_handles(self._vault, subject, purpose)
         return Frozen(withdrawn, len(unverified), in_force=self._reconcile(names))
 
     def names(self, erasure: Erasure) -> Names:
         """
-        Return everything that leads to what is to be erased, from what is left of the records.
+        Return all names that lead to data in the scope of *erasure*, from the records that remain.
 
         Raises:
-            KeyFileError: A pseudonym key of a purpose of theirs is there and cannot be used.
-            Unavailable: Do it again later.
+            KeyFileError: A pseudonym key of a purpose of the person exists and cannot be used.
+            Unavailable: The vault is out of reach; call this again later.
         """
         subject = erasure.subject
         with self._vault.transaction() as records:
@@ -121,12 +121,12 @@ class Freezer:
                 if erasure.purpose
                 else records.decisions.purposes_with_handles(subject)
             )
-            # Their decisions and handles may be lost, while what is stored of them is not.
+            # Decisions and handles of the person may be lost while their observations still exist.
             others = [] if erasure.purpose else sorted({*records.purposes.names()} - {*theirs})
             epochs = {name: records.epochs.numbers(name) for name in [*theirs, *others]}
         return Names(
             purposes=theirs,
-            # One whose key is destroyed cannot be made again; its rows are found by handle.
+            # A pseudonym whose key is destroyed cannot be derived; its rows are found by handle.
             pseudonyms=[
                 pseudonym.value
                 for name, known in epochs.items()
@@ -144,7 +144,7 @@ class Freezer:
         )
 
     def _withdraw(self, subject: UUID, purpose: str) -> bool:
-        """Record that *purpose* is withdrawn, if it is accepted; return whether it was."""
+        """Record the withdrawal of *purpose* if it is accepted; return whether it was accepted."""
         with self._vault.transaction() as records:
             is_open = state(records.decisions.chain(subject, purpose)) is State.ACCEPTED
         if is_open:
@@ -152,15 +152,15 @@ class Freezer:
         return is_open
 
     def _reconcile(self, names: Names) -> bool:
-        """Bring every gateway that permits something of *names*; return whether all could be."""
+        """Reconcile every gateway with a permission for *names*; return whether all succeeded."""
         permitting = self._stores.permitting(pseudonyms=names.pseudonyms, handles=names.handles)
         with self._vault.transaction() as records:
             records.leases.mark_stale(permitting)
         try:
-            # An order cut off after the vault had it: the permissions may still be there.
+            # A command may have stopped after it wrote the vault: permissions may still exist.
             self._reconciler.reconcile(sorted({*names.agents, *permitting}))
         except NotInForce as exc:
-            # What was permitted there goes with the names; the certificate waits for the lease.
+            # Its permissions are erased with the names; the certificate waits for its new lease.
             _log.warning("not_in_force", error=describe(exc))
             return False
         return True

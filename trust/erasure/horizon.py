@@ -1,10 +1,10 @@
 """
-The horizon of a database: which transactions may still see what was deleted.
+The horizon of a database: which transactions may still see deleted rows.
 
-PostgreSQL keeps a deleted row for as long as any snapshot may see it, and a table that is
-rewritten meanwhile takes the row along. So before that, every transaction that began
-before the deletion must have ended; and after it the table itself tells that none was left: its
-`relfrozenxid` is then the first transaction that the server took for visible.
+PostgreSQL keeps a deleted row as long as any snapshot may see it, and a rewrite during that time
+copies the row. So every transaction that began before the deletion must end before the rewrite.
+After the rewrite, the `relfrozenxid` of the table proves it: this is the oldest transaction that
+the server treated as possibly running.
 """
 
 import time
@@ -21,7 +21,7 @@ from trust.vault.database import Connection
 
 _SQL: Final = named_sql.read("trust.erasure", "horizon.sql")
 _DASHBOARDS: Final = ("vv_grafana", "vv_reader")
-"""Roles whose sessions may be ended: nothing is lost but a picture."""
+"""Roles whose sessions may be ended: their queries only read, and can be repeated."""
 _GRACE_S: Final = 2.0
 _FIRST_PAUSE_S: Final = 0.05
 _LONGEST_PAUSE_S: Final = 0.5
@@ -44,7 +44,7 @@ _log: Final = Log("trust.erasure.horizon")
 
 
 class SnapshotHolder(msgspec.Struct, frozen=True):
-    """Something that may still see deleted rows."""
+    """A session, slot, transaction, file or setting that may still see deleted rows."""
 
     kind: str
     role: str = ""
@@ -58,35 +58,35 @@ class SnapshotHolder(msgspec.Struct, frozen=True):
 
 
 def describe(holders: Sequence[SnapshotHolder]) -> str:
-    """Return what the first of *holders* are, for a sentence: no query, no address."""
+    """Return a phrase about the first three of *holders*, without a query or an address."""
     said = "; ".join(str(holder) for holder in holders[:_SAID])
     more = len(holders) - _SAID
     return said if more <= 0 else f"{said}; and {more} more"
 
 
 class Surroundings(msgspec.Struct, frozen=True):
-    """What may keep rows elsewhere: counts at the moment after a rewrite."""
+    """How many slots, standbys and sessions may keep rows elsewhere, just after a rewrite."""
 
     prepared_transactions: int
     replication_slots: int
     standbys: int
     sessions_with_temporary_tables: int
     at: str
-    """RFC 3339, by the server's clock."""
+    """When they were counted: RFC 3339, by the server's clock."""
 
 
 class Horizon:
     """
-    The horizon as one connection sees it.
+    The horizon of one database, seen from one connection.
 
     Args:
-        connection: Of the owner of the database, in autocommit.
+        connection: A connection as the owner of the database, in autocommit mode.
 
-        patience_s: How long to wait for what is older than a deletion.
+        patience_s: How long to wait for transactions that are older than a deletion, in seconds.
 
-        pause: Waits so many seconds.
+        pause: Waits the given number of seconds.
 
-        now: Seconds, of any clock that does not go back.
+        now: Returns the seconds of a clock that does not go back.
     """
 
     def __init__(
@@ -105,19 +105,19 @@ class Horizon:
         self.ended_sessions = 0
 
     def limit(self) -> int:
-        """Return a number that every transaction committed so far is below."""
+        """Return a transaction number above that of every transaction committed so far."""
         row = self._connection.execute(_SQL["limit"]).fetchone()
         assert row is not None  # noqa: S101 - a SELECT without FROM has one row
         return int(row[0])
 
     def wait(self, limit: int) -> None:
         """
-        Return once nothing can see what a transaction below *limit* deleted.
+        Wait until nothing can see the rows that transactions below *limit* deleted.
 
-        Sessions of dashboards are ended for it; everything else is waited for.
+        After a grace period, sessions of dashboards are ended. All others are waited for.
 
         Raises:
-            HeldBack: Something can still see it, after all the patience there is.
+            HeldBack: The patience is over, and the rows can still be seen.
         """
         began = self._now()
         pause_s = _FIRST_PAUSE_S
@@ -125,7 +125,7 @@ class Horizon:
         while True:
             holders = self.holders(limit)
             if not holders:
-                # From here on no query can read the rows; what was written aside may have them.
+                # No query can read the rows any more, but temporary files may hold copies of them.
                 files = self._temporary_files()
                 aside = set(files) if aside is None else aside & set(files)
                 holders = [files[name] for name in sorted(aside)]
@@ -141,24 +141,24 @@ class Horizon:
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
     def holders(self, limit: int) -> list[SnapshotHolder]:
-        """Return what may still see rows that a transaction below *limit* deleted."""
+        """Return everything that may still see rows deleted by transactions below *limit*."""
         rows = self._connection.execute(_SQL["holders"], {"limit": limit}).fetchall()
         return [SnapshotHolder(*row) for row in rows]
 
     def is_rewritten(self, name: str, limit: int) -> bool:
-        """Tell whether relation *name* was rewritten without what was deleted below *limit*."""
+        """Return whether the file of *name* holds no row that was deleted below *limit*."""
         found = self._connection.execute(_SQL["is_rewritten"], {"limit": limit, "name": name})
-        # A partition that retention dropped meanwhile keeps nothing.
+        # No row means that retention dropped the partition meanwhile.
         return found.fetchone() in ((True,), None)
 
     def end_blockers(self, name: str) -> None:
-        """End sessions of dashboards that hold a lock on relation *name*."""
+        """End the sessions of dashboards that hold a lock on the relation *name*."""
         wanted = {"name": name, "roles": list(_DASHBOARDS)}
         rows = self._connection.execute(_SQL["blockers"], wanted).fetchall()
         self._end(SnapshotHolder("session", pid=pid) for (pid,) in rows)
 
     def surroundings(self) -> Surroundings:
-        """Return what may keep rows elsewhere."""
+        """Count the slots, standbys and sessions that may keep rows elsewhere."""
         row = self._connection.execute(_SQL["surroundings"]).fetchone()
         assert row is not None  # noqa: S101 - a SELECT without FROM has one row
         return Surroundings(*row)
@@ -177,7 +177,7 @@ class Horizon:
             try:
                 self._connection.execute(_SQL["end_session"], {"pid": holder.pid})
             except psycopg.errors.InsufficientPrivilege:
-                # It is waited for, as for everything else.
+                # The caller then waits for this session, as for all others.
                 _log.warning("session_not_ended")
                 return
             self.ended_sessions += 1

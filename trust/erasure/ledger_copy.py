@@ -1,9 +1,10 @@
 """
-The ledger's file against the vault: whether each of them still knows every erasure.
+Comparison of the ledger's file with the vault: whether each of them knows every erasure.
 
-Either may be lost alone: the file is deleted, cut short or replaced by an older copy; the vault
-goes back in time. What the other one knows is then written again. Where neither is complete,
-nothing is: the telemetry database, and a count beside the file, tell that there were more.
+Either may lose erasures alone: the file may be deleted, cut short or replaced by an older copy,
+and the vault may be restored from a backup. Lost erasures are then copied from the other one. If
+both lost the same erasure, no repair is possible: the telemetry database, and a count beside the
+file, show that there were more erasures.
 """
 
 import datetime as dt
@@ -24,37 +25,37 @@ _log: Final = Log("trust.erasure.ledger_copy")
 
 
 class FileState(enum.StrEnum):
-    """How the ledger's file is."""
+    """The state of the ledger's file."""
 
     NOT_CONFIGURED = "not_configured"
     COMPLETE = "complete"
     MISSING = "missing"
-    """It was there, or should be, and is not."""
+    """The file does not exist, and the vault knows erasures."""
     SHORT = "short"
-    """It lacks erasures that the vault knows: cut off, or an older copy."""
+    """The file lacks erasures that the vault knows: it was cut short, or is an older copy."""
     UNREADABLE = "unreadable"
     UNWRITABLE = "unwritable"
-    """It lacks erasures, and they cannot be written: a full disk, or another's rights."""
+    """The file lacks erasures, and cannot be written: the disk is full, or access is denied."""
     LOST = "lost"
-    """There were erasures that neither the file nor the vault knows."""
+    """Some erasures are known neither to the file nor to the vault."""
 
 
 class Copy(msgspec.Struct, frozen=True):
-    """What a look at the file found."""
+    """The result of a comparison of the file with the vault."""
 
     state: FileState
     lacking: list[Entry]
-    """That the vault knows, and the file does not."""
+    """Erasures that the vault knows and the file lacks."""
 
 
 class LedgerCopy:
     """
-    Compares, and repairs.
+    Compares the ledger's file with the vault, and repairs the file.
 
     Args:
-        vault: With the ledger.
+        vault: The vault, with the ledger.
 
-        stores: The telemetry database, which notes the numbers of the erasures that it has seen.
+        stores: The telemetry database, which notes the number of each erasure done in it.
 
         file: The ledger's file; None where the settings name none.
     """
@@ -66,7 +67,7 @@ class LedgerCopy:
 
     def look(self) -> Copy:
         """
-        Compare the file with the vault, and change nothing.
+        Compare the file with the vault, without a change.
 
         Raises:
             Unavailable: A database is out of reach.
@@ -81,7 +82,7 @@ class LedgerCopy:
         with self._vault.transaction() as records:
             marks, tampered = records.erasures.marks()
             known = [records.erasures.entry(mark.erasure.number) for mark in marks]
-            # Known by person, purpose and number: they can be shut out, each alone.
+            # Their person, purpose and number are known, so each of them can be shut out alone.
             unverified = [records.erasures.get(number) for number in tampered]
             kept = []
             for line in lines:
@@ -103,10 +104,10 @@ class LedgerCopy:
 
     def repair(self) -> tuple[FileState, FileState]:
         """
-        Write into the file what it lacks, where the vault is complete.
+        Append to the file the erasures that it lacks and the vault knows.
 
         Returns:
-            How the file was, and how it is now.
+            The state of the file before, and its state now.
 
         Raises:
             Unavailable: A database is out of reach.
@@ -126,10 +127,12 @@ class LedgerCopy:
 
     def ensure(self) -> None:
         """
-        Return if every erasure that there was is known; otherwise nothing may be cleared on it.
+        Repair the file, and check that every erasure is known.
+
+        The restore guard clears a database only after this check.
 
         Raises:
-            LedgerLost: Not all are known.
+            LedgerLost: Some erasures are unknown.
             Unavailable: A database is out of reach.
         """
         _, state = self.repair()
@@ -144,5 +147,5 @@ _WHY: Final = {
 
 
 def _key(entry: Entry) -> tuple[UUID, str | None, dt.datetime]:
-    """Return what tells an erasure from others; a restored vault may give its number again."""
+    """Return the identity of an erasure; its number is none, as a restored vault may reuse it."""
     return entry.erasure.subject, entry.erasure.purpose, entry.erasure.requested_at

@@ -1,4 +1,4 @@
-"""Metrics of what the verification of erasures finds: no label names a person or a number."""
+"""Metrics of the verification of erasures: no label names a person or an erasure."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
@@ -8,10 +8,10 @@ from trust.erasure.verification import Verified
 
 class ErasureMetrics:
     """
-    What the verification of erasures finds.
+    The metrics of the verification of erasures.
 
     Args:
-        registry: Of the daemon.
+        registry: The registry of the daemon.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -53,7 +53,7 @@ class ErasureMetrics:
             self._files.labels(state.value)
 
     def verified(self, found: Verified) -> None:
-        """Note what a verification found."""
+        """Set the metrics to the result of a verification."""
         self._erased_again.inc(len(found.erased_again))
         self._unsettled.labels("failed").set(len(found.failed))
         self._unsettled.labels("tampered").set(len(found.tampered))
@@ -62,7 +62,7 @@ class ErasureMetrics:
         self._not_verified.set(found.not_looked_at)
 
     def ledger_file(self, was: FileState, now: FileState) -> None:
-        """Note how the ledger's file was found, and how it was left."""
+        """Set the state of the ledger's file to *now*; count a repair if *was* differs."""
         if was is not now and now is FileState.COMPLETE:
             self._repaired.inc()
         for state in FileState:

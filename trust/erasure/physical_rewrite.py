@@ -1,9 +1,9 @@
 """
-Rewriting: the files of tables are written again, and their free space keeps nothing either.
+Physical rewrite: write the files of tables again, so that they hold no deleted row.
 
-DELETE marks rows, VACUUM gives their room free, and neither overwrites it; the planner's
-statistics keep common values, and their own table keeps the versions before. Only the owner of a
-database may rewrite it, so this connection is another one than trust's.
+DELETE marks rows and VACUUM frees their space, but neither overwrites it. The planner's statistics
+keep common values, and the table of the statistics keeps its earlier row versions. Only the owner
+of a database may rewrite its tables, so this module connects as the owner and not as `vv_trust`.
 """
 
 import contextlib
@@ -42,7 +42,7 @@ SELECT a.attname FROM pg_stats s JOIN pg_attribute a
 WHERE a.attrelid = to_regclass(%s) AND NOT s.inherited AND a.attinhcount = 0
     AND a.atttypid = 'bytea'::regtype
 """
-"""Names, and what is sealed."""
+"""Columns of type bytea that the statistics remember: names, and sealed data."""
 _COMPRESSED: Final = """
 SELECT format('%%I.%%I', k.schema_name, k.table_name)
 FROM _timescaledb_catalog.chunk c JOIN _timescaledb_catalog.chunk k ON k.id = c.compressed_chunk_id
@@ -55,18 +55,18 @@ _VAULT: Final = ("vault.subjects", "vault.handles")
 
 class DatabaseRewrite:
     """
-    The owner of one database.
+    Rewrites tables of one database, as its owner.
 
     Args:
-        settings: Where it is, as its owner.
+        settings: The address of the database and the role of its owner.
 
-        section: Their place in the settings, for errors.
+        section: The section of the settings that names them, for errors.
 
-        error: What to raise when the server does not do its part.
+        error: The error to raise when the server fails or refuses.
 
-        patience_s: How long to wait for transactions that may still read what was deleted.
+        patience_s: How long to wait for transactions that may read deleted rows, in seconds.
 
-        pause: Waits so many seconds.
+        pause: Waits the given number of seconds.
     """
 
     def __init__(
@@ -86,20 +86,21 @@ class DatabaseRewrite:
 
     def sweep(self, relations: Sequence[str], *, analyze: Sequence[str] = ()) -> Rewritten:
         """
-        Rewrite the files of *relations*, then the statistics; return what was looked at.
+        Rewrite the files of *relations*, then the statistics; return the facts of the rewrite.
 
-        Each is locked for as long as that takes; nobody is kept waiting for the lock itself for
-        more than seconds, because readers and writers go first.
+        Each table is locked while it is rewritten. The wait for a lock is bounded to seconds and
+        repeated, so that readers and writers are not blocked for long.
 
         Args:
-            relations: Tables. Those that are not there any more are left out.
+            relations: Qualified names of tables. Tables that no longer exist are left out.
 
-            analyze: Tables whose statistics as a whole are to be collected again.
+            analyze: Qualified names of tables whose statistics are collected again, without a
+                rewrite.
 
         Raises:
-            Unavailable: Some are rewritten; do it again later.
-            HeldBack: Something may still read what was deleted; do it again later.
-            NotOwner: The role may not rewrite all of it.
+            Unavailable: Some tables are not rewritten; call this again later.
+            HeldBack: Deleted rows may still be read; call this again later.
+            NotOwner: The role may not rewrite some table.
         """
         with self._connected() as connection:
             horizon = Horizon(connection, patience_s=self._patience_s, pause=self._pause)
@@ -109,7 +110,7 @@ class DatabaseRewrite:
             for name in analyze:
                 self._run(horizon, connection, sql.SQL("ANALYZE {}"), name)
                 self._forget(horizon, connection, name)
-            # They were written to since, so their own deletions are later ones.
+            # Last, with a new limit: the steps before deleted rows of the statistics.
             limit = self._rewrite(horizon, connection, _STATISTICS, _FULL)
             around = horizon.surroundings()
             return Rewritten(
@@ -128,10 +129,10 @@ class DatabaseRewrite:
         self, horizon: Horizon, connection: Connection, names: Sequence[str], command: sql.SQL
     ) -> int:
         """
-        Rewrite *names* without anything that was deleted until now; return the horizon proved.
+        Rewrite *names* without the rows deleted so far; return the proven transaction limit.
 
-        Before, everything is waited for that can be seen; but a transaction may hand its snapshot
-        to another one between two looks. What each table says of itself afterwards is certain.
+        First, wait for all transactions that may see such rows. As a transaction may pass its
+        snapshot to another one between two looks, each table is checked after its rewrite.
         """
         limit = horizon.limit()
         left = list(names)
@@ -143,7 +144,7 @@ class DatabaseRewrite:
                 file = _file(connection, name)
                 self._run(horizon, connection, command, name)
                 if file is not None and _file(connection, name) == file:
-                    # VACUUM leaves out what it may not touch, with no more than a warning.
+                    # VACUUM skips tables that the role may not rewrite, with only a warning.
                     raise NotOwner(self._section)
                 if command is _FULL_ANALYZE:
                     self._forget(horizon, connection, name)
@@ -154,9 +155,9 @@ class DatabaseRewrite:
 
     def _forget(self, horizon: Horizon, connection: Connection, name: str) -> None:
         """
-        Drop the statistics of a table that is empty: ANALYZE leaves those as they were.
+        Drop the statistics of a table if the table is empty: ANALYZE keeps the old ones.
 
-        Before PostgreSQL 18 only those of a table that is no partition can be dropped.
+        Before PostgreSQL 18, statistics of a partition cannot be dropped.
         """
         statement = sql.SQL("SELECT NOT EXISTS (SELECT FROM {})").format(_identifier(name))
         if connection.execute(statement).fetchone() != (True,):
@@ -165,16 +166,16 @@ class DatabaseRewrite:
             connection.execute(_CLEAR, [name])
             return
         for (column,) in connection.execute(_REMEMBERED, [name]).fetchall():
-            # Given the type that it has, a column loses what was known of it.
+            # A change of a column to its own type drops the statistics of the column.
             change = sql.SQL("ALTER TABLE {} ALTER COLUMN {} TYPE bytea")
             self._run(horizon, connection, change, name, column)
 
     def aggregates(self) -> list[str]:
         """
-        Return the tables that hold aggregates.
+        Return the qualified names of the tables that hold aggregates.
 
         Raises:
-            Unavailable: The server does not do its part.
+            Unavailable: The server fails or refuses.
         """
         with self._connected() as connection:
             rows = connection.execute("SELECT place FROM vv.aggregate_tables()").fetchall()
@@ -206,10 +207,10 @@ class DatabaseRewrite:
 
 class PhysicalRewrite:
     """
-    The owners of both databases.
+    Rewrites tables of both databases, as their owners.
 
     Args:
-        settings: Who they are.
+        settings: The addresses of the databases and the roles of their owners.
     """
 
     def __init__(self, settings: ErasureSettings) -> None:
@@ -228,23 +229,27 @@ class PhysicalRewrite:
 
     def sweep(self, relations: Sequence[str]) -> dict[str, Rewritten]:
         """
-        Rewrite *relations* of the telemetry database, and in both what leads from people to rows.
+        Rewrite *relations* of the telemetry database, and the tables of names in both databases.
+
+        Args:
+            relations: Qualified names of tables of the telemetry database.
 
         Returns:
-            What was looked at, by database.
+            The facts of the rewrite, by database: `telemetry` and `vault`.
 
         Raises:
-            Unavailable: Some are rewritten; do it again later.
-            HeldBack: Something may still read what was deleted; do it again later.
+            Unavailable: Some tables are not rewritten; call this again later.
+            HeldBack: Deleted rows may still be read; call this again later.
+            NotOwner: A role may not rewrite some table.
         """
-        # The statistics of a table as a whole stand apart from those of its partitions.
+        # A partitioned table has its own statistics, apart from those of its partitions.
         wholes = ["vv.observations", *self._telemetry.aggregates()]
         looked = self._telemetry.sweep([*relations, *_TELEMETRY], analyze=wholes)
         return {"telemetry": looked, "vault": self._vault.sweep(_VAULT)}
 
 
 def _compressed(connection: Connection, relations: Sequence[str]) -> list[str]:
-    """Return what the chunks among *relations* are compressed into by now."""
+    """Return the tables that hold the compressed rows of the chunks among *relations*."""
     found = connection.execute(
         "SELECT count(*) FROM pg_extension WHERE extname = 'timescaledb'"
     ).fetchone()
@@ -258,7 +263,7 @@ def _identifier(name: str) -> sql.Identifier:
 
 
 def _file(connection: Connection, name: str) -> int | None:
-    """Return which file relation *name* is in; None when it is not there any more."""
+    """Return the file number of the relation *name*; None if the relation does not exist."""
     row = connection.execute("SELECT pg_relation_filenode(to_regclass(%s))::bigint", [name])
     found = row.fetchone()
     return None if found is None else found[0]

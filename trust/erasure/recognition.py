@@ -1,7 +1,7 @@
 """
-Recognition: which of the names, series and rows that are there belong to an erased person.
+Recognition: which names, series and rows in the databases belong to an erased person.
 
-Pure: names in, what came back out, by the number of the erasure.
+The module is pure: it receives names and rows, and returns what came back of each erasure.
 """
 
 from collections.abc import Iterable, Mapping, Sequence, Set
@@ -16,34 +16,34 @@ from trust.vault.records.erasures import Mark, Tombstones
 
 _ROWS: Final = "rows of observations or aggregates"
 Scope = tuple[UUID, str]
-"""A subject, and the name of a purpose."""
+"""The id of a subject, and the name of a purpose."""
 
 
 class Returned(msgspec.Struct):
-    """What came back of one erasure."""
+    """The data of one erasure that came back."""
 
     series: set[int]
-    """With a pseudonym that was erased."""
+    """Series whose pseudonym was erased."""
     handles: set[bytes]
-    """That permissions have."""
+    """Erased handles that permissions name."""
     agents: set[str]
     rows: dict[str, set[int]]
-    """By table, series of rows that no name leads to, and that were erased."""
+    """By table: erased series that have rows there and that no name leads to."""
     vault_handles: set[bytes]
     has_identity: bool = False
-    """The subject's data key is there again."""
+    """Whether the data key of the subject exists again."""
     is_remembered: bool = False
-    """By the planner's statistics."""
+    """Whether the planner's statistics hold an erased name."""
 
     def __repr__(self) -> str:
         return "Back(…)"
 
     def is_rows_alone(self) -> bool:
-        """Tell whether nothing but rows came back, which no name leads to."""
+        """Return whether only rows without a name came back."""
         return self.where() == [_ROWS]
 
     def where(self) -> list[str]:
-        """Return where it came back, in words."""
+        """Return descriptions of the places where data came back."""
         found = {
             "names": bool(self.series or self.handles),
             _ROWS: bool(self.rows),
@@ -56,14 +56,14 @@ class Returned(msgspec.Struct):
 
 class Recognition:
     """
-    What a list of erasures is recognised by.
+    Recognises the data of erasures by their tombstones and series numbers.
 
     Args:
-        marks: The erasures.
+        marks: The erasures to look for.
 
-        tombstones: Of the keys that made theirs.
+        tombstones: Computes tombstones with the key that made those of the erasures.
 
-        handles: Every handle that the vault has: its subject and purpose.
+        handles: The subject and purpose of every handle in the vault.
     """
 
     def __init__(
@@ -78,22 +78,22 @@ class Recognition:
         self._back: dict[int, Returned] = {}
         self._back_by_series: dict[int, Returned] = {}
         erased = {h for h in handles if tombstones.of(h) in self._by_tombstone}
-        # A person may agree again after a purpose was erased: with a new handle, and with the
-        # pseudonym of before, which belongs to new series.
+        # A person may agree again after a purpose was erased: they get a new handle, and their
+        # earlier pseudonym with new series.
         self._renewed = {scope for handle, scope in handles.items() if handle not in erased}
         for handle in erased:
             for mark in self._erasures(handle):
                 self._of(mark).vault_handles.add(handle)
 
     def found(self) -> dict[int, Returned]:
-        """Return what came back, by the number of the erasure."""
+        """Return the data that came back, by the number of the erasure."""
         return self._back
 
     def names(self, names: Iterable[Name]) -> None:
         """Recognise *names* of the telemetry database: pseudonyms first, then handles."""
         for name in names:
             if name.agent is not None and name.series in self._back_by_series:
-                # A permission of now for a series of before: it goes, and is given again.
+                # A new permission for an erased series: it is deleted, and then given again.
                 self._back_by_series[name.series].agents.add(name.agent)
             for mark in self._erasures(name.value):
                 if name.agent is not None:
@@ -114,10 +114,15 @@ class Recognition:
 
     def rows(self, place: str, unknown: Iterable[int]) -> set[int]:
         """
-        Recognise series that table *place* has rows of, and that no name leads to.
+        Recognise series with rows in the table *place* to which no name leads.
+
+        Args:
+            place: The qualified name of the table.
+
+            unknown: The numbers of the series.
 
         Returns:
-            Those that nobody erased: perhaps their names are still to be restored.
+            The series that belong to no erasure: their names may still be restored.
         """
         left = set(unknown)
         for mark in self._marks:
@@ -127,7 +132,7 @@ class Recognition:
         return left
 
     def identities(self, numbers: Iterable[int]) -> None:
-        """Note that the subjects of the erasures *numbers* have their data keys again."""
+        """Note that the data keys of the subjects of the erasures *numbers* exist again."""
         wanted = set(numbers)
         for mark in self._marks:
             if mark.erasure.number in wanted:
@@ -146,7 +151,7 @@ class Recognition:
 
 
 def facts_of(back: Returned, relations: Set[str]) -> ErasedAgain:
-    """Return what the ledger keeps of *back*: numbers of series and tables, and no name."""
+    """Return the facts of *back* for the ledger: series numbers and tables, but no name."""
     return ErasedAgain(
         where=back.where(),
         series=sorted({*back.series, *(n for found in back.rows.values() for n in found)}),

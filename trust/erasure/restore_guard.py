@@ -1,9 +1,10 @@
 """
-Restore guard: after a restore, erase again what came back, before ingest may store.
+Restore guard: after a restore, repeat the erasures before ingest may store.
 
-A telemetry database that was started or restored is closed to ingest (`vv.hold_permissions` says
-so) until it is cleared here: until every erasure of the ledger is known to have been done in it,
-every agent's permissions are those of the vault, and what is restricted there is left out here.
+A telemetry database that was started or restored is closed to ingest (`vv.hold_permissions` reads
+this state) until this module clears it. Before that, every erasure of the ledger was done in the
+database, the permissions of every agent are those of the vault, and the views leave out every
+restricted series.
 """
 
 from functools import partial
@@ -32,27 +33,26 @@ _log: Final = Log("trust.erasure.restore_guard")
 
 class RestoreGuard:
     """
-    Clears the telemetry database; it is the guard that `Reconciler` asks before it writes there.
+    Clears the telemetry database; `Reconciler` asks this guard before it writes to the database.
 
     Args:
-        vault: With the ledger.
+        vault: The vault, with the ledger.
 
         stores: The telemetry database, which is cleared.
 
         reconciler: Brings agents up to date while the database is still closed.
 
-        keys: For pseudonyms.
+        keys: Derive pseudonyms.
 
-        witness: Tells which chains of decisions lost their end: what they say of a restriction is
-            not believed.
+        witness: Finds chains of decisions that lost their end: their restrictions are unknown.
 
         controller: The organisation that answers for the processing.
 
-        verifier: Erases again what came back; on the same unguarded reconciler.
+        verifier: Erases again the data that came back, with the same unguarded reconciler.
 
-        ledger_copy: Tells whether every erasure is known.
+        ledger_copy: Checks that every erasure is known.
 
-        ledger_file: The ledger's copy.
+        ledger_file: The copy of the ledger; None where the settings name no file.
     """
 
     def __init__(  # noqa: PLR0913 - it brings a database to all that the vault knows
@@ -80,39 +80,40 @@ class RestoreGuard:
 
     def ensure(self) -> None:
         """
-        Return once the telemetry database is cleared; at once, if it is.
+        Clear the telemetry database, unless it is cleared already.
 
         Raises:
-            Unavailable: It cannot be; do it again later.
+            Unavailable: The database is not cleared; call this again later.
         """
         if not self._stores.is_cleared():
             self.clear()
 
     def clear(self) -> list[int]:
         """
-        Erase again everybody whose names came back, and clear the telemetry database.
+        Erase again all persons whose names came back, and clear the telemetry database.
 
-        Rows that no name leads to, and the files, are left to the verification: ingest does not
-        wait for them. Nor does it wait for an erasure that cannot be done again: what belongs to
-        it is shut, and the verification tries it again.
+        The verification handles rows without a name, and the files: ingest does not wait for them.
+        Ingest does not wait for an erasure that fails either: its series are shut, and the
+        verification repeats the erasure.
 
         Returns:
-            The erasures that were done again.
+            The sorted numbers of the erasures that were done again.
 
         Raises:
-            Unavailable: Not all is done; do it again later.
+            LedgerLost: Some erasures are unknown.
+            Unavailable: The database is not cleared; call this again later.
         """
         self._ledger_copy.ensure()
         again = self._take_over_file()
         numbers = self._numbers()
-        # Before agents are brought up to date: who agreed again since would be given the series
-        # that came back, and lose them with it.
+        # Before agents are brought up to date: a person who agreed again would otherwise get the
+        # series that came back, and then lose it by the erasure.
         names = self._verifier.erase_names_again()
         again += names.erased_again
         self._stores.note_erasures(numbers)
         self._bring_up_to_date()
         self._restrict_again()
-        # Last: nothing of before may open it again.
+        # Last: no earlier step may open the series again.
         self._shut(names)
         self._stores.clear(numbers)
         if again:
@@ -120,13 +121,13 @@ class RestoreGuard:
         return sorted(set(again))
 
     def _take_over_file(self) -> list[int]:
-        """Do again, in a vault that was restored, what only the ledger's file knows of."""
+        """Enter in the vault the erasures that only the ledger's file knows; return numbers."""
         again = []
         for entry in self._ledger_file.readable() if self._ledger_file else ():
             number = attempt(partial(self._enter, entry), kind=UnitKind.PERSON)
             if isinstance(number, Cause):
-                # Somebody wrote into the file, or the vault does not take the line. The others are
-                # as good as before, and what this one says is looked for from the file.
+                # The line was changed, or the vault refuses it. The other lines stay valid, and
+                # the verification looks for the erasure of this line from the file.
                 _log.error("tampered_ledger_file")
             elif number is not None:
                 again.append(number)
@@ -143,10 +144,10 @@ class RestoreGuard:
 
     def _shut(self, names: NamesAgain) -> None:
         """
-        Keep what could not be erased again from being stored to and shown, and nothing else.
+        Shut the series of erasures that failed: nothing is stored to them or shown of them.
 
         Raises:
-            TelemetryUnavailable: It cannot be; then the database stays closed.
+            TelemetryUnavailable: The series are not shut; the database stays closed.
         """
         for back in names.failed.values():
             self._stores.shut(
@@ -159,7 +160,7 @@ class RestoreGuard:
             _log.error("shut_out", erasures=shut)
 
     def _pseudonyms_of(self, erasure: Erasure) -> list[bytes]:
-        """Return what the person of *erasure* is called; nothing where they agreed again since."""
+        """Return the pseudonyms of the person of *erasure*; none if they agreed again since."""
         with self._vault.transaction() as records:
             if erasure.purpose is not None and records.handles.of(
                 erasure.subject, erasure.purpose
@@ -181,7 +182,7 @@ class RestoreGuard:
         ]
 
     def _numbers(self) -> list[int]:
-        """Return the erasures of the ledger that can be done again."""
+        """Return the numbers of the erasures in the ledger whose records verify."""
         with self._vault.transaction() as records:
             marks, tampered = records.erasures.marks()
         if tampered:
@@ -189,7 +190,7 @@ class RestoreGuard:
         return [mark.erasure.number for mark in marks]
 
     def _bring_up_to_date(self) -> None:
-        """Bring the agents whose newest lease the telemetry database does not know."""
+        """Reconcile the agents whose newest lease the telemetry database does not know."""
         there = self._stores.lease_versions()
         with self._vault.transaction() as records:
             leases = records.leases.newest_versions()
@@ -201,7 +202,7 @@ class RestoreGuard:
             self._reconciler.attempt(group)
 
     def _restrict_again(self) -> None:
-        """Leave out what is restricted, and let in what was lifted: a backup may know neither."""
+        """Apply every restriction and every lifted restriction: a backup may lack both."""
         with self._vault.transaction() as records:
             scopes = [
                 (*scope, records.epochs.numbers(scope[1]))
@@ -218,7 +219,7 @@ class RestoreGuard:
             )
             found = attempt(partial(self._is_restricted, subject, purpose), kind=UnitKind.PERSON)
             if isinstance(found, Cause):
-                # Left out rather than let in; and nobody else is kept waiting for it.
+                # When in doubt, the series is left out. The work for other persons continues.
                 _log.error("tampered_restriction")
             is_restricted = isinstance(found, Cause) or found
             self._stores.restrict([n.value for n in names], is_restricted=is_restricted)

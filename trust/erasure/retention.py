@@ -1,12 +1,12 @@
 """
-Retention: what a purpose needs no longer is deleted, rows and aggregates each in their time.
+Retention: delete rows and aggregates that are older than their purpose allows.
 
-So are leases that nothing can be stored under any more: ingest keeps all that there are in memory.
-Periods of permissions go with the readings that were stored under them; the epoch that a flush
-held is kept for two weeks, in which it is looked at.
+Leases under which nothing can be stored any more are deleted too, because ingest keeps all leases
+in memory. Periods of permissions are deleted with the readings that were stored under them. The
+epoch of a flush is kept for two weeks, for inspection.
 
-Of several versions of a purpose the shortest time counts: a series does not tell under which of
-them its person consented.
+Of several versions of a purpose, the shortest time applies: a series does not record to which
+version its person consented.
 """
 
 import datetime as dt
@@ -27,24 +27,24 @@ _KEEP_FLUSHES: Final = dt.timedelta(days=14)
 
 
 class Retained(msgspec.Struct, frozen=True):
-    """What was deleted."""
+    """How much one run of retention deleted."""
 
     partitions: int
-    """Dropped as a whole."""
+    """Number of partitions that were dropped as a whole."""
     rows: dict[str, dict[str, int]]
-    """Deleted, by purpose and store."""
+    """Number of deleted rows, by purpose and store."""
     leases: int
-    """Deleted: under which nothing can be stored any more."""
+    """Number of deleted leases, under which nothing can be stored any more."""
     periods: int = 0
-    """Of permissions, deleted: what was stored under them is gone."""
+    """Number of deleted periods of permissions, whose readings are deleted."""
     flushes: int = 0
-    """Of which the epoch is not kept any more."""
+    """Number of flushes whose epoch was deleted."""
     failures: list[Failure] = []
-    """Purposes that could not be kept to; all others were."""
+    """Purposes whose data could not be deleted; all other purposes are done."""
 
 
 def shortest(purposes: Iterable[Purpose]) -> dict[str, Retention]:
-    """Return, by the name of a purpose, the shortest times of all its versions."""
+    """Return, by name of purpose, the shortest retention of all its versions, in days."""
     found: dict[str, Retention] = {}
     for purpose in purposes:
         before = found.get(purpose.name, purpose.retention)
@@ -57,14 +57,14 @@ def shortest(purposes: Iterable[Purpose]) -> dict[str, Retention]:
 
 class Retainer:
     """
-    Deletes what is over its time.
+    Deletes data whose retention time is over.
 
     Args:
-        vault: With the purposes.
+        vault: The vault, with the purposes.
 
-        stores: Where observations and aggregates are.
+        stores: The telemetry database, with observations and aggregates.
 
-        keep_leases: How long ingest is to know a lease that has ended.
+        keep_leases: How long an expired lease is kept for ingest.
 
         clock: Tells the time.
     """
@@ -79,12 +79,12 @@ class Retainer:
 
     def run(self) -> Retained:
         """
-        Delete what is over its time; aggregates and cohort figures are brought up to date first.
+        Update aggregates and cohort figures, then delete data whose retention time is over.
 
-        Each purpose alone: one whose policy cannot be read keeps no other from its time.
+        Each purpose is handled alone: a policy that cannot be read does not stop the others.
 
         Raises:
-            Unavailable: Some of it is done; do it again later.
+            Unavailable: Some data are not deleted; call this again later.
         """
         now = self._clock()
         leases = self._stores.prune_leases(until=now - self._keep_leases)
@@ -99,8 +99,8 @@ class Retainer:
                 ends[name] = found
         self._stores.roll_up(now=now)
         self._stores.publish_cohorts(now=now)
-        # A partition holds rows of every purpose. Of one whose time is not known nothing is
-        # dropped as a whole; where another version of it is readable, that bounds its time.
+        # A partition holds rows of every purpose, so no partition is dropped while the time of one
+        # purpose is unknown. Another readable version of the purpose bounds its time.
         is_known = {failure.unit.name.partition("@")[0] for failure in failures} <= ends.keys()
         partitions = 0
         if ends and is_known:
@@ -118,7 +118,7 @@ class Retainer:
         return Retained(partitions, rows, leases, periods, flushes, failures)
 
     def _purposes(self) -> tuple[list[Purpose], list[Failure]]:
-        """Return every version of every purpose that can be read, and those that cannot."""
+        """Return all readable versions of all purposes, and a failure for each other version."""
         found: list[Purpose] = []
         failures: list[Failure] = []
         with self._vault.transaction() as records:
@@ -138,7 +138,7 @@ class Retainer:
         rows = self._stores.retain(
             name, raw_from=end.raw_from, aggregates_from=end.aggregates_from
         )
-        # After the rows: as long as one is there, it can be told under which permission it is.
+        # After the rows: as long as a row exists, its permission can be found.
         return rows, self._stores.prune_periods(name, until=end.raw_from)
 
 

@@ -1,9 +1,9 @@
 """
-Verification: looks whether anything that was erased is there again, and erases it again.
+Verification: look for erased data that came back, and erase the data again.
 
-A restore may bring back a whole database, or one partition, one table of names, one table of the
-vault; no clock and no mark inside a database tells that. So each erasure is recognised by what it
-left behind, tombstones and numbers of series, against all that is there.
+A restore may bring back a whole database, one partition, one table of names or one table of the
+vault, and no clock or mark inside a database shows that. So the tombstones and series numbers of
+each erasure are compared with all data in the databases.
 """
 
 import time
@@ -34,46 +34,46 @@ from trust.vault.protocols import Vault
 from trust.vault.records.erasures import Erasure, Mark, Tombstones
 
 JOB: Final = "erasures"
-"""Under this name what could not be erased again is set aside."""
+"""The name of the job under which failed erasures are set aside."""
 Rewrite = Callable[[Sequence[str]], Mapping[str, Rewritten]]
 _log: Final = Log("trust.erasure.verification")
 
 
 class Verified(msgspec.Struct, frozen=True):
-    """What a verification found."""
+    """The result of a verification."""
 
     erasures: int
-    """That were looked for."""
+    """Number of erasures that were looked for."""
     back: dict[int, list[str]]
-    """Where something of an erasure was there again, by its number."""
+    """By number of the erasure: the places where its data came back."""
     erased_again: list[int]
     failed: dict[int, str]
-    """Erasures that could not be erased again, and why; they are tried again."""
+    """By number: the reason why an erasure could not be repeated; the next round tries again."""
     tampered: list[int]
     """Erasures whose record in the vault does not verify; looked for if the file knows them."""
     not_rewritten: int
-    """Erased again, while the files keep it: somebody may still read it, or nobody may rewrite."""
+    """Number of repeated erasures whose files are not rewritten: read by others, or no owner."""
     unknown_series: int
-    """Series of rows that no name leads to, and that nobody erased: left as they are."""
+    """Number of series with rows, without a name and in no erasure: they are left as they are."""
     not_looked_at: int
-    """Tables that may hold rows, and that belong to another owner or could not be read."""
+    """Number of tables with another owner, or unreadable, that may hold rows."""
     seconds: float
     unread: list[str] = []
-    """Their names."""
+    """The names of the tables that were not looked at."""
     not_settled: list[str] = []
-    """Tables that hold rows of an erasure that failed: they are to be looked at again."""
+    """Tables with rows of an erasure that failed: the next round looks at them again."""
     are_names_settled: bool = True
-    """Nothing but rows is left of an erasure that failed."""
+    """Whether erasures that failed left only rows, and no name."""
 
 
 class NamesAgain(msgspec.Struct, frozen=True):
-    """What came of erasing again everybody whose names were there."""
+    """The result of `Verifier.erase_names_again`."""
 
     erased_again: list[int]
     failed: dict[int, Returned]
-    """What is still there of erasures that failed."""
+    """By number: the remaining data of erasures that failed."""
     unknown: list[Erasure]
-    """Erasures whose only record does not verify: what belongs to them is not recognised."""
+    """Erasures whose only record does not verify: their data cannot be recognised."""
 
     def __repr__(self) -> str:
         return "NamesAgain(…)"
@@ -81,23 +81,23 @@ class NamesAgain(msgspec.Struct, frozen=True):
 
 class Verifier:
     """
-    Looks, and erases again. Not safe to share between threads.
+    Looks for erased data and erases them again. Not safe to share between threads.
 
     Args:
-        vault: With the ledger.
+        vault: The vault, with the ledger.
 
-        stores: What is looked through.
+        stores: The telemetry database.
 
-        reconciler: Gives gateways permissions again that went with what was erased; unguarded only
-            for the restore guard.
+        reconciler: Restores permissions that were deleted with erased data; unguarded only for the
+            restore guard.
 
-        keys: For tombstones.
+        keys: Hold the key of the tombstones.
 
         rewrite: Rewrites relations; None where the settings name no owner of the databases.
 
-        ledger_file: The ledger's copy.
+        ledger_file: The copy of the ledger; None where the settings name no file.
 
-        now: Seconds, of any clock that does not go back.
+        now: Returns the seconds of a clock that does not go back.
     """
 
     def __init__(  # noqa: PLR0913 - it looks at everything that may hold something of a person
@@ -119,14 +119,14 @@ class Verifier:
         self._ledger_file = ledger_file
         self._now = now
         self._unrecorded: set[str] = set()
-        """Relations to rewrite for erasures that the vault does not know."""
+        """Relations to rewrite for erasures that only the ledger's file knows."""
 
     def look(self, tables: Iterable[Table] | None = None) -> Verified:
         """
-        Look for everything that was erased, and change nothing.
+        Look for the data of all finished erasures, without a change.
 
         Args:
-            tables: Where to look for rows; everywhere when None.
+            tables: The tables to search for rows; all tables when None.
 
         Raises:
             Unavailable: A database cannot be looked through.
@@ -135,10 +135,10 @@ class Verifier:
 
     def run(self, tables: Iterable[Table] | None = None) -> Verified:
         """
-        Look for everything that was erased, erase again what is there, and rewrite its files.
+        Look for the data of all finished erasures, erase them again and rewrite their files.
 
         Args:
-            tables: Where to look for rows; everywhere when None.
+            tables: The tables to search for rows; all tables when None.
 
         Raises:
             Unavailable: A database cannot be looked through.
@@ -147,7 +147,9 @@ class Verifier:
 
     def erase_names_again(self) -> NamesAgain:
         """
-        Erase again everybody whose names are there, of erasures under way too; rewrite no file.
+        Erase again the data of all erasures whose names came back, without a rewrite of files.
+
+        Erasures under way are included.
 
         Raises:
             Unavailable: A database cannot be looked through.
@@ -166,11 +168,11 @@ class Verifier:
 
     def back_of(self, number: int) -> Returned | None:
         """
-        Return what is there of erasure *number*; None for nothing.
+        Return the data of erasure *number* that are in the databases; None if there are none.
 
         Raises:
-            NotFound: There is no such erasure, or nothing was marked yet.
-            Tampered: Its record does not verify.
+            NotFound: The erasure is unknown, or has no mark yet.
+            Tampered: The record of the erasure does not verify.
             Unavailable: A database cannot be looked through.
         """
         marks, tampered = self._marks()
@@ -183,23 +185,28 @@ class Verifier:
 
     def erase(self, number: int, back: Returned) -> list[str]:
         """
-        Erase again what is there of erasure *number*; its files are still to be rewritten.
+        Erase the data *back* of erasure *number* again; `finish_rewriting` rewrites the files.
 
         Returns:
-            Tables that hold some of it all the same: what trust does not take for a part of ours.
+            Tables that still hold rows of the erasure, because trust may not change them.
 
         Raises:
-            Unavailable: Do it again later.
+            Unavailable: A database is out of reach; call this again later.
         """
         return self._erase_one(number, back)
 
     def finish_rewriting(self) -> Mapping[str, Rewritten] | None:
         """
-        Rewrite the files of everything that was found again; return what was looked at.
+        Rewrite the files of all data that came back and were erased again.
+
+        Returns:
+            The facts of the rewrite, by database; None if there was nothing to rewrite, or the
+            settings name no owner.
 
         Raises:
-            Unavailable: Do it again later.
-            HeldBack: Somebody may still read it; do it again later.
+            Unavailable: Some tables are not rewritten; call this again later.
+            HeldBack: Deleted rows may still be read; call this again later.
+            NotOwner: The role may not rewrite some table.
         """
         with self._vault.transaction() as records:
             waiting = [found for found in records.erasures.found_again() if not found.is_rewritten]
@@ -217,7 +224,7 @@ class Verifier:
     def _verify(self, tables: Iterable[Table] | None, *, is_erasing: bool) -> Verified:
         began = self._now()
         marks, tampered = self._marks()
-        # One that is not done is under way, or waits for its command to be given again.
+        # An unfinished erasure is under way, or waits until its command is repeated.
         looked_for = [mark for mark in marks if mark.is_done]
         recognition, unknown, unread = self._recognise(looked_for, tables)
         back = recognition.found()
@@ -242,7 +249,7 @@ class Verifier:
         )
 
     def _marks(self) -> tuple[list[Mark], list[int]]:
-        """Return every erasure that the vault or the ledger's file knows."""
+        """Return all erasures of vault and file, and the numbers of records that do not verify."""
         with self._vault.transaction() as records:
             marks, tampered = records.erasures.marks()
             known = {(m.erasure.subject, m.erasure.purpose, m.erasure.requested_at) for m in marks}
@@ -258,7 +265,7 @@ class Verifier:
                     erasure.number not in tampered
                     or records.erasures.get(erasure.number) != erasure
                 ):
-                    # The vault does not know it, and may have given its number to another.
+                    # The vault does not know the erasure, and may have reused its number.
                     erasure = msgspec.structs.replace(erasure, number=-erasure.number)
                 marks.append(Mark(erasure, facts, is_done=True))
         return marks, tampered
@@ -283,7 +290,7 @@ class Verifier:
             try:
                 found = self._stores.unknown_series(table.place)
             except TelemetryUnavailable as exc:
-                # One that is damaged, or locked: the others are looked at all the same.
+                # The table is damaged or locked; the search continues with the next table.
                 _log.error("table_not_looked_at", place=table.place, error=describe(exc))
                 unread.append(table.place)
                 continue
@@ -291,7 +298,7 @@ class Verifier:
         return recognition, len(unknown), unread
 
     def _erase_again(self, back: Mapping[int, Returned], marks: Sequence[Mark]) -> dict[int, str]:
-        """Erase *back* of *marks* again, each for itself: one that fails holds up no other."""
+        """Erase *back* again, one erasure at a time; return the failures by number."""
         failed: dict[int, str] = {}
         causes: dict[int, Cause] = {}
         for number, one in sorted(back.items()):
@@ -305,7 +312,7 @@ class Verifier:
                     failed[number], causes[number] = SENTENCES[kept][0], kept
                 elif kept:
                     failed[number], causes[number] = kept_in(kept), Cause.ROW_REFUSED
-        # By the person: `trust unit list`, the doctor and the alert name them.
+        # Set aside by person: `trust unit list`, the doctor and the alert name these units.
         subjects = {mark.erasure.number: mark.erasure.subject for mark in marks}
         with self._vault.transaction() as records:
             records.set_aside.replace(
@@ -325,7 +332,7 @@ class Verifier:
         relations = set(self._stores.relations(series))
         with self._vault.transaction() as records:
             if number > 0:
-                # First: a process that is cut off after the deletion leaves it to be rewritten.
+                # First: if the process stops after the deletion, the rewrite is still recorded.
                 times = sum(found.number == number for found in records.erasures.found_again())
                 facts = facts_of(back, relations)
                 records.erasures.record_again(number, facts, times=times + 1)
@@ -353,7 +360,7 @@ class Verifier:
         return kept
 
     def _reconcile(self, agents: Sequence[str]) -> None:
-        """Give *agents* again what somebody who agreed again lost with what was erased."""
+        """Restore permissions of *agents* that a person who agreed again lost by the erasure."""
         if not agents:
             return
         with self._vault.transaction() as records:
@@ -361,20 +368,20 @@ class Verifier:
         try:
             self._reconciler.reconcile(agents)
         except TrustError as exc:
-            # The vault remembers that it is wanted, and the daemon tries it again.
+            # The vault has marked these agents as stale, and the daemon tries again.
             _log.warning("not_brought", error=describe(exc))
 
     def _try_rewriting(self) -> None:
         try:
             self.finish_rewriting()
         except TrustError as exc:
-            # Nobody can read the rows any more; the next verification tries again.
+            # Queries no longer see the rows; the next verification tries the rewrite again.
             reason = str(exc) if isinstance(exc, HeldBack) else describe(exc)
             _log.error("not_rewritten", reason=reason)
 
 
 def kept_in(places: Sequence[str]) -> str:
-    """Return in words that *places* still hold rows of an erasure, and what to do."""
+    """Return a message that *places* still hold rows of an erasure, with its remedy."""
     return (
         f"rows are still in {', '.join(places)}, which trust does not take for a restored part of"
         " its own, or cannot change: delete the rows there, or drop it"

@@ -1,10 +1,9 @@
 """
-When what is verified: at once what changed as a restore changes it, all of it at least once a day.
+The schedule of verification: tables that a restore may have changed at once, all tables daily.
 
-A table whose file and count of inserted rows are those of the last look holds no row that was not
-there then. What ingest and the roll-up insert changes the count all the time, so a table that only
-grew is looked at once an hour. All of this is kept in memory: a database that goes back in time
-takes its own notes back with it.
+If the file and the count of inserted rows of a table are those of the last look, the table has no
+new rows. Ingest and the roll-up change the count all the time, so a table that only grew is looked
+at once an hour. The schedule is kept in memory: a restore would reset notes in the database.
 """
 
 import asyncio
@@ -27,65 +26,65 @@ _NAMES_GREW_S: Final = 600.0
 _GREW_S: Final = 3600.0
 _ALL_S: Final = 86400.0
 _BUDGET_S: Final = 20.0
-"""Of a round, for tables; the rest is left to the next."""
+"""Seconds of a round that are spent on tables; the next round does the rest."""
 _log: Final = Log("trust.erasure.verification")
 
 
 class Noting(Protocol):
-    """Where what was found is told."""
+    """The receiver of the results, as `ErasureMetrics`."""
 
     def verified(self, found: Verified) -> None:
-        """Note what a verification found."""
+        """Note the result of a verification."""
         ...
 
     def ledger_file(self, was: FileState, now: FileState) -> None:
-        """Note how the ledger's file was found, and how it was left."""
+        """Note the state of the ledger's file before and after its repair."""
         ...
 
 
 class Verifies(Protocol):
-    """What looks."""
+    """The verifier, as `Verifier`."""
 
     def run(self, tables: Iterable[Table] | None = None) -> Verified:
-        """Look for everything that was erased, rows in *tables* alone, and erase it again."""
+        """Look for erased data, for rows only in *tables*, and erase them again."""
         ...
 
 
 class Listing(Protocol):
-    """What tells how the telemetry database is."""
+    """The lister of the telemetry database, as `Stores`."""
 
     def names_state(self) -> str:
-        """Return what changes when names may have come back."""
+        """Return a text that changes when names may have come back."""
         ...
 
     def tables(self) -> list[Table]:
-        """Return every table that may hold somebody's series."""
+        """Return every table that may hold rows of a series."""
         ...
 
 
 class Comparing(Protocol):
-    """What compares the ledger's file with the vault."""
+    """The comparison of the ledger's file with the vault, as `LedgerCopy`."""
 
     def repair(self) -> tuple[FileState, FileState]:
-        """Return how the file was, and how it is now."""
+        """Repair the file; return its state before and its state now."""
         ...
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """How a table, or the names, were at the last look."""
+    """The state of a table, or of the names, at the last look."""
 
     files: tuple[object, ...]
-    """What only a restore, a rewrite or a restart changes."""
+    """File numbers and start time: only a restore, a rewrite or a restart changes them."""
     inserted: tuple[int, ...]
     at: float
 
 
 class VerificationPlan:
     """
-    What is due. Pure: the time is an argument.
+    The tables and names that are due. Pure: times are arguments, in seconds of any steady clock.
 
-    A table that is new, or has another file, comes first; then the one looked at longest ago. One
-    that could not be read stays due, and comes last: it holds up no other.
+    A table that is new or has another file comes first, then the table with the oldest look. A
+    table that could not be read stays due and comes last, so that it does not delay the others.
     """
 
     def __init__(self) -> None:
@@ -94,7 +93,7 @@ class VerificationPlan:
         self._names: Seen | None = None
 
     def due(self, tables: Sequence[Table], *, now: float) -> list[Table]:
-        """Return those of *tables* that are due, the most urgent first."""
+        """Return the due tables of *tables*, the most urgent first."""
         self._tables = {t.place: s for t in tables if (s := self._tables.get(t.place))}
         found = []
         for table in tables:
@@ -107,25 +106,25 @@ class VerificationPlan:
         return [table for _, table in sorted(found, key=lambda one: one[0])]
 
     def looked_at(self, table: Table, *, now: float) -> None:
-        """Note that *table*, as it was listed, was looked at."""
+        """Note that *table*, in its listed state, was looked at."""
         self._tables[table.place] = _of(table, now)
         self._unread.discard(table.place)
 
     def not_read(self, table: Table) -> None:
-        """Note that *table* was tried, and could not be read or not all of it be erased again."""
+        """Note that *table* could not be read, or that some of its rows could not be erased."""
         self._tables.pop(table.place, None)
         self._unread.add(table.place)
 
     def are_names_due(self, state: str, *, now: float) -> bool:
-        """Tell whether the names are due."""
+        """Return whether the names are due, by the text of `Listing.names_state`."""
         current = _of_names(state, now)
         if self._names is not None and self._names.files[0] != current.files[0]:
-            # Another start of the server may be another server.
+            # After a restart, the server may be another one.
             self._tables.clear()
         return _rank(self._names, current, grew_s=_NAMES_GREW_S, all_s=_GREW_S) is not None
 
     def names_looked_at(self, state: str, *, now: float) -> None:
-        """Note that the names, of which *state* was told before they were read, were looked at."""
+        """Note that the names were looked at; *state* is their state before that look."""
         self._names = _of_names(state, now)
 
 
@@ -139,7 +138,7 @@ def _of(table: Table, now: float) -> Seen:
 
 
 def _rank(seen: Seen | None, current: Seen, *, grew_s: float, all_s: float) -> int | None:
-    """Return how urgent a look is, 0 the most; None for not at all."""
+    """Return the rank of a look, 0 for the most urgent; None if no look is due."""
     if seen is None or seen.files != current.files:
         return 0
     age = current.at - seen.at
@@ -150,21 +149,21 @@ def _rank(seen: Seen | None, current: Seen, *, grew_s: float, all_s: float) -> i
 
 class Rounds:
     """
-    Verifies, round after round.
+    Verifies erasures, one round after the other.
 
     Args:
-        verifier: Of this alone: it is used from a thread.
+        verifier: A verifier that no other part uses, because the rounds run in a thread.
 
-        stores: Those of the verifier.
+        stores: The stores of that verifier.
 
         ledger_copy: Compares the ledger's file with the vault.
 
-        note: Told what was found.
+        note: Receives the results.
 
-        done: Called after each round after which nothing is due any more: all of it was read, and
-            what was found is erased again.
+        done: Called after each round that leaves nothing due: all tables were read, and all found
+            data were erased again.
 
-        now: Seconds, of any clock that does not go back.
+        now: Returns the seconds of a clock that does not go back.
     """
 
     def __init__(
@@ -187,7 +186,7 @@ class Rounds:
         self._is_rewriting = False
 
     async def run(self) -> None:
-        """Work until cancelled, whatever fails meanwhile."""
+        """Run a round and a comparison each minute until cancelled; no failure ends the loop."""
         while True:
             for work in (self.round, self.compare):
                 try:
@@ -207,7 +206,7 @@ class Rounds:
 
     def round(self) -> None:
         """
-        Look at what is due.
+        Verify the due tables and names, within the time budget of a round.
 
         Raises:
             Unavailable: A database is out of reach.
@@ -221,7 +220,7 @@ class Rounds:
         handed: list[Table] = []
         found = self._verifier.run(self._within_budget(due, handed))
         self._is_rewriting = found.not_rewritten > 0
-        # Only now is it certain what was read. What was not stays due.
+        # Only now is it known which tables were read. The others stay due.
         for table in handed:
             if table.place in found.unread or table.place in found.not_settled:
                 self._plan.not_read(table)
@@ -237,7 +236,7 @@ class Rounds:
             self._done()
 
     def _within_budget(self, due: Sequence[Table], handed: list[Table]) -> Iterator[Table]:
-        """Yield of *due* what there is time for, and note in *handed* what that was."""
+        """Yield tables of *due* until the budget is spent, and append each of them to *handed*."""
         began = self._now()
         for table in due:
             if self._now() - began >= _BUDGET_S:

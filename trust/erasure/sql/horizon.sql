@@ -1,9 +1,9 @@
 -- name: limit
--- The next transaction's number: whatever was committed before has a lower one.
+-- The number of the next transaction: all committed transactions have lower numbers.
 SELECT pg_snapshot_xmax(pg_current_snapshot())::text
 
 -- name: holders
--- What may still see, or bring back, a row that a transaction below the limit deleted.
+-- Sessions, slots and settings that may still see rows deleted by a transaction below the limit.
 WITH asked AS (
     SELECT age((%(limit)s::bigint %% 4294967296)::text::xid) AS reach
 ), sessions AS (
@@ -14,10 +14,10 @@ WITH asked AS (
         coalesce(usename::text, '') AS role,
         floor(extract(epoch FROM clock_timestamp() - xact_start))::bigint AS held_s, pid
     FROM pg_stat_activity
-    -- What kind of process it is, only itself and pg_read_all_stats may see; this anybody.
+    -- The column backend_type is hidden from other roles; these columns are visible to all roles.
     CROSS JOIN LATERAL (SELECT datid IS NULL
         AND pid IN (SELECT r.pid FROM pg_stat_replication r) AS is_standby) w, asked
-    -- A plain VACUUM holds nothing back, although its snapshot is shown.
+    -- A plain VACUUM holds back no rewrite, although its snapshot is shown.
     WHERE pid <> pg_backend_pid() AND pid NOT IN (SELECT v.pid FROM pg_stat_progress_vacuum v)
         AND (age(backend_xid) > reach OR age(backend_xmin) > reach
             AND (datname = current_database() OR is_standby))
@@ -31,33 +31,39 @@ SELECT s.slot_type || CASE WHEN s.active THEN '_slot' ELSE '_slot_unused' END, '
 FROM pg_replication_slots s, asked
 WHERE age(s.xmin) > reach OR age(s.catalog_xmin) > reach
 UNION ALL
--- A setting of servers before 16: so many transactions are always taken to be seen.
+-- A setting of servers before 16: the server delays the cleanup by this many transactions.
 SELECT 'defer', '', NULL, NULL FROM pg_settings
 WHERE name = 'vacuum_defer_cleanup_age' AND setting <> '0'
 ORDER BY 1, 3 DESC NULLS LAST
 
 -- name: may_list_temporary_files
+-- Whether the role may list the temporary files of the server.
 SELECT has_function_privilege('pg_ls_tmpdir()', 'EXECUTE')
 
 -- name: temporary_files
--- What a query wrote aside; of a cursor WITH HOLD it outlives the snapshot.
+-- Temporary files of queries, with their sessions. The file of a cursor WITH HOLD outlives the
+-- snapshot.
 SELECT f.name, coalesce(a.usename::text, ''), a.pid
 FROM pg_ls_tmpdir() f
 LEFT JOIN pg_stat_activity a ON a.pid::text = substring(f.name FROM '^pgsql_tmp([0-9]+)\.')
 
 -- name: is_rewritten
--- A rewrite leaves out what no transaction from relfrozenxid on can see, and writes that number down.
+-- Whether the relation was rewritten at or after the limit. A rewrite drops the rows that no
+-- transaction from relfrozenxid on can see, and stores that number.
 SELECT age(relfrozenxid) <= age((%(limit)s::bigint %% 4294967296)::text::xid)
 FROM pg_class WHERE oid = to_regclass(%(name)s)
 
 -- name: blockers
+-- Sessions of the given roles that hold a lock on the relation.
 SELECT DISTINCT a.pid FROM pg_locks l JOIN pg_stat_activity a USING (pid)
 WHERE l.relation = to_regclass(%(name)s) AND l.granted AND a.usename = ANY(%(roles)s)
 
 -- name: end_session
+-- End one session.
 SELECT pg_terminate_backend(%(pid)s)
 
 -- name: surroundings
+-- Counts of prepared transactions, slots, standbys and sessions with temporary tables; the time.
 SELECT (SELECT count(*) FROM pg_prepared_xacts), (SELECT count(*) FROM pg_replication_slots),
     (SELECT count(*) FROM pg_stat_replication WHERE pid NOT IN (
         SELECT active_pid FROM pg_replication_slots WHERE slot_type = 'logical' AND active)),
