@@ -1,1 +1,1 @@
-"""What trust reads and writes in the telemetry database."""
+"""The access of trust to the telemetry database: permissions, erasure and session limits."""

@@ -1,8 +1,8 @@
 """
-The observations, as far as trust may reach into them: to count, erase, retain and roll them up.
+The observations, as far as erasure and retention need them: count, erase, retain and roll up.
 
-Trust never reads a value. It calls functions of the owner's, each of which does one of these and
-answers with numbers.
+This module reads no value of an observation. It calls functions of the owner of the database; each
+of them does one of these tasks and returns counts, names or relations.
 """
 
 import datetime as dt
@@ -18,24 +18,24 @@ _SQL = named_sql.read("trust.telemetry", "erasure.sql")
 
 
 class FoundRows(msgspec.Struct, frozen=True):
-    """What the telemetry database has of somebody."""
+    """The data of one person in the telemetry database."""
 
     series: list[int]
     names: list[bytes]
-    """Every pseudonym and handle that leads there."""
+    """Every pseudonym and handle that leads to one of the series."""
     rows: dict[str, int]
-    """By store."""
+    """Number of rows, by store."""
     relations: list[str]
-    """Whose files hold them."""
+    """Relations whose files hold the rows."""
     agents: list[str]
-    """Gateways that were ever permitted to send them."""
+    """Agents that were ever permitted to send to one of the series."""
 
     def __repr__(self) -> str:
         return "Found(…)"
 
 
 class Name(msgspec.Struct, frozen=True):
-    """A pseudonym or a handle, and what it leads to."""
+    """A pseudonym or a handle, with its series; a handle also has its agent."""
 
     value: bytes
     series: int
@@ -46,42 +46,50 @@ class Name(msgspec.Struct, frozen=True):
 
 
 class Table(msgspec.Struct, frozen=True):
-    """A table that may hold somebody's series."""
+    """A table that may hold rows of a series."""
 
     place: str
     file: int
     inserted: int
-    """Rows, by the server's counters; with the same file and count it holds the same rows."""
+    """Number of inserted rows, by the server; with equal file and count, no row is new."""
     is_ours: bool
-    """Otherwise nothing of trust's reads it."""
+    """Whether the functions of trust can read the table."""
     is_attached: bool
-    """To the observations or the aggregates."""
+    """Whether the table is a part of the observations or the aggregates."""
 
 
 class Stores:
     """
-    The telemetry database, as the role `vv_trust`. Not safe to share between threads.
+    The stores of the telemetry database, as the role `vv_trust`.
+
+    Not safe to share between threads. Every method is one transaction, and raises
+    TelemetryUnavailable when the database is out of reach or refuses.
 
     Args:
-        link: To it.
+        link: The connection to the telemetry database.
     """
 
     def __init__(self, link: DatabaseLink) -> None:
         self._link = link
 
     def is_cleared(self) -> bool:
-        """Tell whether trust has looked at this database since it was started or restored."""
+        """Return whether this database was cleared since its last start or restore."""
         with self._link.transaction() as connection:
             return bool(_value(connection, "is_cleared", []))
 
     def clear(self, ledger: Sequence[int]) -> list[int]:
-        """Clear it if it has seen every erasure of *ledger*; return those that it has not."""
+        """
+        Clear the database if it has noted every erasure of *ledger*.
+
+        Returns:
+            The erasures that the database has not noted; it stays closed if there are any.
+        """
         with self._link.transaction() as connection:
             missing: list[int] = _value(connection, "clear", [list(ledger)])
             return missing
 
     def find(self, *, pseudonyms: Sequence[bytes], handles: Sequence[bytes]) -> FoundRows:
-        """Return what there is under *pseudonyms* and *handles*."""
+        """Return all data that *pseudonyms* and *handles* lead to."""
         with self._link.transaction() as connection:
             wanted = {"pseudonyms": list(pseudonyms), "handles": list(handles)}
             series = sorted(n for (n,) in connection.execute(_SQL["series_of"], wanted))
@@ -95,13 +103,13 @@ class Stores:
             )
 
     def permitting(self, *, pseudonyms: Sequence[bytes], handles: Sequence[bytes]) -> list[str]:
-        """Return the agents that may still send something of *pseudonyms* or *handles*."""
+        """Return the agents that may still send for *pseudonyms* or *handles*."""
         with self._link.transaction() as connection:
             wanted = {"pseudonyms": list(pseudonyms), "handles": list(handles)}
             return [agent for (agent,) in connection.execute(_SQL["permitting"], wanted)]
 
     def count(self, series: Sequence[int]) -> dict[str, int]:
-        """Return how many rows each store has of *series*."""
+        """Return the number of rows of *series*, by store."""
         with self._link.transaction() as connection:
             return dict(connection.execute(_SQL["count_series"], [list(series)]).fetchall())
 
@@ -111,7 +119,7 @@ class Stores:
             return [name for (name,) in connection.execute(_SQL["relations_of"], [list(series)])]
 
     def erase_rows(self, series: Sequence[int]) -> None:
-        """Erase every row of *series* from every store; on return it is committed."""
+        """Erase every row of *series* from every store; on return the erasure is committed."""
         with self._link.transaction() as connection:
             connection.execute(_SQL["erase_series"], [list(series)])
 
@@ -124,9 +132,12 @@ class Stores:
         handles: Sequence[bytes] = (),
     ) -> dict[str, int]:
         """
-        Erase what leads to *series*, *handles*, and the quarantine of *agents*; count the rows.
+        Erase the names of *series*, the *handles* and the quarantine of *agents*.
 
-        With it the database notes that it has seen the erasures *numbers*.
+        In the same transaction, the database notes that it has seen the erasures *numbers*.
+
+        Returns:
+            The number of erased rows, by store.
         """
         with self._link.transaction() as connection:
             arguments = [list(handles), list(series), list(agents)]
@@ -136,7 +147,7 @@ class Stores:
             return rows
 
     def noted_erasures(self) -> set[int]:
-        """Return the erasures that this database has seen."""
+        """Return the numbers of the erasures that this database has noted."""
         with self._link.transaction() as connection:
             return {number for (number,) in connection.execute(_SQL["noted_erasures"])}
 
@@ -146,28 +157,28 @@ class Stores:
             connection.execute(_SQL["note_erasure"], [list(numbers)])
 
     def tables(self) -> list[Table]:
-        """Return every table that may hold somebody's series, wherever it hangs."""
+        """Return every table that may hold rows of a series, attached or not."""
         with self._link.transaction() as connection:
             return [Table(*row) for row in connection.execute(_SQL["series_tables"])]
 
     def unknown_series(self, place: str) -> list[int]:
-        """Return the series of rows in the table *place* that no name leads to."""
+        """Return the series with rows in the table *place* to which no name leads."""
         with self._link.transaction() as connection:
             return [n for (n,) in connection.execute(_SQL["unknown_series"], [place])]
 
     def erase_unattached(self, series: Sequence[int]) -> list[str]:
-        """Erase rows of *series* from tables that hang nowhere; return those that had some."""
+        """Erase rows of *series* from tables that are not attached; return these tables."""
         with self._link.transaction() as connection:
             rows = connection.execute(_SQL["erase_unattached"], [list(series)])
             return [place for (place,) in rows]
 
     def names_state(self) -> str:
-        """Return what changes when names may have come back: compare it with one of before."""
+        """Return a text that changes when names may have come back; compare two of them."""
         with self._link.transaction() as connection:
             return str(_value(connection, "names_state", []))
 
     def names(self) -> Iterator[Name]:
-        """Yield every pseudonym and handle that the database has: there may be millions."""
+        """Yield every pseudonym, then every handle, of the database: there may be millions."""
         with self._link.transaction() as connection:
             for series, value in _rows(connection, "all_pseudonyms"):
                 yield Name(bytes(value), series)
@@ -175,12 +186,12 @@ class Stores:
                 yield Name(bytes(value), series, agent)
 
     def remembered(self) -> list[bytes]:
-        """Return what the planner's statistics remember of pseudonyms and handles."""
+        """Return the pseudonyms and handles that the planner's statistics hold."""
         with self._link.transaction() as connection:
             return [bytes(value) for (value,) in connection.execute(_SQL["statistics"])]
 
     def restrict(self, pseudonyms: Sequence[bytes], *, is_restricted: bool) -> int:
-        """Leave the series of *pseudonyms* out of every view, or let them in again."""
+        """Hide the series of *pseudonyms* from every view, or show them; return their number."""
         with self._link.transaction() as connection:
             return connection.execute(
                 _SQL["restrict"],
@@ -190,7 +201,7 @@ class Stores:
     def shut(
         self, *, series: Sequence[int], handles: Sequence[bytes], pseudonyms: Sequence[bytes]
     ) -> None:
-        """Have nothing more stored under any of these, and leave it out of every view."""
+        """Withdraw all permissions of these series and names, and hide the series from views."""
         wanted = {
             "series": list(series),
             "handles": list(handles),
@@ -204,49 +215,61 @@ class Stores:
     def retain(
         self, purpose: str, *, raw_from: dt.datetime, aggregates_from: dt.datetime
     ) -> dict[str, int]:
-        """Delete what of *purpose* is older; return how many rows of each store."""
+        """
+        Delete the rows of *purpose* that are older than the given times.
+
+        Args:
+            purpose: The name of the purpose, without a version.
+
+            raw_from: Observations before this time are deleted.
+
+            aggregates_from: Aggregates before this time are deleted.
+
+        Returns:
+            The number of deleted rows, by store.
+        """
         with self._link.transaction() as connection:
             arguments = [purpose, raw_from, aggregates_from]
             return dict(connection.execute(_SQL["retain"], arguments).fetchall())
 
     def drop_partitions(self, *, until: dt.datetime) -> int:
-        """Drop the partitions that end by *until*; return how many."""
+        """Drop the partitions that end by *until*; return their number."""
         with self._link.transaction() as connection:
             dropped: int = _value(connection, "drop_partitions", [until])
             return dropped
 
     def prune_leases(self, *, until: dt.datetime) -> int:
-        """Delete leases that ended before *until*, but each agent's newest; return how many."""
+        """Delete leases that ended before *until*, except the newest of each agent; count them."""
         with self._link.transaction() as connection:
             pruned: int = _value(connection, "prune_leases", [until])
             return pruned
 
     def prune_periods(self, purpose: str, *, until: dt.datetime) -> int:
-        """Delete periods of *purpose*'s permissions that were over by *until*; return how many."""
+        """Delete periods of permissions of *purpose* that ended by *until*; return the count."""
         with self._link.transaction() as connection:
             pruned: int = _value(connection, "prune_periods", [purpose, until])
             return pruned
 
     def prune_flushes(self, *, until: dt.datetime) -> int:
-        """Delete what flushes before *until* held; return of how many."""
+        """Delete the epochs of flushes before *until*; return the number of flushes."""
         with self._link.transaction() as connection:
             pruned: int = _value(connection, "prune_flushes", [until])
             return pruned
 
     def roll_up(self, *, now: dt.datetime) -> int:
-        """Bring the aggregates up to *now*; return how many minutes changed."""
+        """Update the aggregates up to *now*; return the number of changed minutes."""
         with self._link.transaction() as connection:
             changed: int = _value(connection, "roll_up", [now])
             return changed
 
     def publish_cohorts(self, *, now: dt.datetime) -> int:
-        """Publish the figures of cohorts that are due; return how many."""
+        """Publish the cohort figures that are due at *now*; return their number."""
         with self._link.transaction() as connection:
             figures: int = _value(connection, "publish_cohorts", [now])
             return figures
 
     def lease_versions(self) -> Mapping[str, int]:
-        """Return the version of each agent's newest lease."""
+        """Return the version of the newest lease, by agent."""
         with self._link.transaction() as connection:
             return dict(connection.execute(_SQL["lease_versions"]).fetchall())
 

@@ -1,10 +1,10 @@
 """
-What trust writes into the telemetry database: who may send, under which lease, what may be stored.
+The permissions that trust writes into the telemetry database: agents, leases and handles.
 
-Once a change has committed, nothing is stored that it took away; who stores hardly notices it. A
-permission that ends is closed first, so that whoever begins to store refuses it. It is withdrawn
-once those are done who had begun before. What cannot be closed, as a shorter validity, excludes
-everybody who stores for one transaction.
+Once a change has committed, ingest stores nothing that the change took away, and ingest is hardly
+delayed. A permission that ends is closed first, so that later transactions of ingest refuse its
+readings. The permission is withdrawn once all earlier transactions of ingest have ended. A change
+that cannot be closed, such as a shorter validity, blocks ingest for one transaction.
 """
 
 import contextlib
@@ -28,39 +28,39 @@ _numbers = itertools.count()
 
 
 class Change(msgspec.Struct, frozen=True):
-    """What the telemetry database should hold about one agent, all of it."""
+    """The complete state of one agent that the telemetry database should have."""
 
     agent: str
     format: str | None
-    """None: its row stays as it is."""
+    """The format of its envelopes; None leaves the row of the agent unchanged."""
     revoked_at: dt.datetime | None
     permissions: list[Permission]
-    """Those of the agent that are not here are withdrawn."""
+    """All permissions of the agent; any other permission of the agent is withdrawn."""
     term: Term | None
-    """Of a new lease, if there is to be one."""
+    """The term of a new lease; None for no new lease."""
     lease_version: int
-    """The highest version known to the vault."""
+    """The highest lease version that the vault knows."""
     held: Sequence[bytes] = ()
-    """Handles whose permissions stay as they are, neither changed nor withdrawn."""
+    """Handles whose permissions are neither changed nor withdrawn."""
     lease_key: bytes | None = None
-    """Public: with it ingest proves its receipts. None for one that sends JSON, or to leave it."""
+    """The public lease key, with which ingest proves its receipts; None for JSON or no change."""
 
     expires_at: dt.datetime | None = None
-    """From when nothing of the agent is stored any more, as things are; None for no time known."""
+    """The time from which nothing of the agent is stored any more; None if it is unknown."""
 
     @classmethod
     def that_ends(cls, agent: str, *, held: Sequence[bytes]) -> "Change":
-        """Return a change that withdraws all of *agent* but what is *held*, and no more."""
+        """Return a change that only withdraws all permissions of *agent*, except those *held*."""
         return cls(agent, None, None, [], None, 0, held)
 
 
 class WrittenPermissions(msgspec.Struct, frozen=True):
-    """What came of it."""
+    """The result of writing changes."""
 
     versions: dict[str, int]
-    """Of each agent's new lease."""
+    """The version of the new lease, by agent."""
     withdrawn_at: dt.datetime | None
-    """When the last of the withdrawn permissions was, on the database's clock."""
+    """The time of the last withdrawal, by the clock of the database; None for no withdrawal."""
 
 
 class Telemetry:
@@ -68,22 +68,22 @@ class Telemetry:
     The telemetry database, as the role `vv_trust`. Not safe to share between threads.
 
     Args:
-        settings: Where it is.
+        settings: The address of the database.
     """
 
     def __init__(self, settings: DatabaseSettings) -> None:
         self.link = DatabaseLink(settings, section="telemetry", error=TelemetryUnavailable)
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection to the telemetry database."""
         self.link.close()
 
     def check(self) -> None:
         """
-        Return if the database is there.
+        Check that the telemetry database answers.
 
         Raises:
-            TelemetryUnavailable: It is not.
+            TelemetryUnavailable: The database is out of reach or refuses.
         """
         with self.link.transaction() as connection:
             connection.execute("SELECT epoch FROM vv.permission_gate")
@@ -93,10 +93,13 @@ class Telemetry:
         self, pseudonyms: Sequence[Pseudonym]
     ) -> Iterator[Callable[[], Iterator[Row]]]:
         """
-        Yield a reader of all that is stored under *pseudonyms*; each call reads the same.
+        Yield a function that reads all observations of *pseudonyms*.
+
+        The rows are tuples of purpose, quantity, time, value and flags, from one snapshot: each
+        call before the end of the context yields the same rows.
 
         Raises:
-            TelemetryUnavailable: It cannot be read now.
+            TelemetryUnavailable: The database cannot be read now.
         """
         values = [pseudonym.value for pseudonym in pseudonyms]
         with self.link.transaction() as connection:
@@ -112,10 +115,15 @@ class Telemetry:
 
     def without_lease_key(self, *, after: str, limit: int) -> list[str]:
         """
-        Return sealed agents whose lease key is not written, in the order of their names.
+        Return agents with sealed leases whose lease key is not written, sorted by name.
+
+        Args:
+            after: Only agents whose names follow this name are returned.
+
+            limit: The largest number of agents to return.
 
         Raises:
-            TelemetryUnavailable: It cannot be read now.
+            TelemetryUnavailable: The database cannot be read now.
         """
         with self.link.transaction() as connection:
             rows = connection.execute(_SQL["without_lease_key"], [after, limit]).fetchall()
@@ -123,10 +131,10 @@ class Telemetry:
 
     def write_lease_keys(self, keys: Mapping[str, bytes]) -> None:
         """
-        Write the lease key of each agent in *keys* that has none.
+        Write the public lease keys of the agents in *keys* that have none yet.
 
         Raises:
-            TelemetryUnavailable: Do it again later.
+            TelemetryUnavailable: No key is written; call this again later.
         """
         with self.link.transaction() as connection:
             (epoch,) = _row(connection, "next_epoch")
@@ -137,12 +145,12 @@ class Telemetry:
 
     def write(self, changes: Sequence[Change]) -> WrittenPermissions:
         """
-        Bring the database to *changes*; on return it is committed.
+        Write *changes* into the database; on return they are committed.
 
-        Doing it again changes nothing but the versions of leases, which only grow.
+        A repetition changes only the versions of leases, which always grow.
 
         Raises:
-            TelemetryUnavailable: Do it again later.
+            TelemetryUnavailable: The changes may be partly written; call this again later.
         """
         columns = _columns(changes)
         with self.link.transaction() as connection:
@@ -193,7 +201,7 @@ def _columns(changes: Sequence[Change]) -> dict[str, Any]:
 def _write(
     connection: Connection, changes: Sequence[Change], columns: Mapping[str, Any]
 ) -> WrittenPermissions:
-    """Write *changes*, of which what is to end is closed already."""
+    """Write *changes*; the permissions that end are closed already."""
     connection.execute(_SQL["write_agents"], columns)
     withdrawn = connection.execute(_SQL["withdraw"], columns).fetchall()
     if columns["handles"]:

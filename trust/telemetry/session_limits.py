@@ -1,8 +1,8 @@
 """
-Holds sessions of people's and dashboards' roles to limits that they cannot lift themselves.
+Time limits for sessions of readers and dashboards, which these roles cannot lift themselves.
 
-Each second the telemetry database ends those that have run a statement or held a transaction for
-too long (`vv.end_sessions`). It may end sessions of these roles only.
+Each second the telemetry database ends the sessions whose statement or transaction takes too long
+(`vv.end_sessions`). The function can end only sessions of these roles.
 """
 
 import threading
@@ -26,12 +26,12 @@ _log: Final = Log("trust.telemetry.session_limits")
 
 class SessionLimits:
     """
-    Ends sessions, in a thread and over a connection of its own, so that no other work delays it.
+    Ends sessions in its own thread and over its own connection, so that no other work delays it.
 
     Args:
-        settings: Where the telemetry database is.
+        settings: The address of the telemetry database.
 
-        metrics: Told how many sessions were ended for which cause, and each look.
+        metrics: Receive the number of ended sessions by cause, and the time of each look.
 
         every_s: Seconds between two looks.
     """
@@ -51,7 +51,7 @@ class SessionLimits:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Look each second until the block ends."""
+        """Look for sessions over their limits, every `every_s` seconds, until the block ends."""
         thread = threading.Thread(target=self._run, name="session limits", daemon=True)
         thread.start()
         try:
@@ -69,11 +69,11 @@ class SessionLimits:
         self.close()
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection to the telemetry database."""
         self._link.close()
 
     def _warn(self, exc: TrustError) -> None:
-        # Once a minute: a database that is away would fill the log.
+        # At most once a minute: an unreachable database would otherwise fill the log.
         now = time.monotonic()
         if now - self._warned_at >= _SILENT_S:
             self._warned_at = now
@@ -81,10 +81,10 @@ class SessionLimits:
 
     def look(self) -> None:
         """
-        End what is over its limits.
+        End all sessions that are over their limits, and count them by cause.
 
         Raises:
-            TelemetryUnavailable: The database is away, or does not let us.
+            TelemetryUnavailable: The database is out of reach or refuses.
         """
         with self._link.transaction() as connection:
             connection.execute(_BOUND)

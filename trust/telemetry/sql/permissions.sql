@@ -1,17 +1,18 @@
 -- name: exclude_storing
--- Nobody stores until the end of the transaction.
+-- Block storing until the end of the transaction; return the new epoch of permissions.
 SELECT vv.change_permissions()
 
 -- name: next_epoch
--- Whoever stores goes on.
+-- Return the next epoch of permissions, without blocking ingest.
 SELECT vv.next_epoch()
 
 -- name: await_storing
+-- Wait until all transactions that store and began earlier have ended.
 SELECT vv.await_storing()
 
 -- name: narrows_or_ends
--- Whether the change takes something away that is not a whole permission; and whether it takes a
--- whole one, or one is closed already and not withdrawn yet.
+-- Two values: whether the change narrows an agent or a permission; and whether the change ends a
+-- whole permission, or a permission is closed and not withdrawn yet.
 WITH wanted AS (
     SELECT u.*, s.series_id
     FROM unnest(%(handles)s::bytea[], %(quantities)s::smallint[], %(pseudonyms)s::bytea[],
@@ -28,7 +29,7 @@ SELECT
         JOIN vv.agents a USING (agent)
         WHERE u.format IS NOT NULL
           AND ((a.format, a.revoked_at) IS DISTINCT FROM (u.format, u.revoked_at)
-            -- An end that is to come takes nothing away now: whoever stores looks at the time.
+            -- An end in the future narrows nothing now: ingest compares the time when it stores.
             OR u.expires_at < coalesce(a.expires_at, clock_timestamp())))
     OR EXISTS (
         SELECT FROM wanted w JOIN vv.permissions p USING (handle, quantity)
@@ -44,7 +45,7 @@ SELECT
                    SELECT FROM wanted w WHERE w.handle = p.handle AND w.quantity = p.quantity)))
 
 -- name: close_permissions
--- Whatever these agents were permitted and is not wanted any more.
+-- Close the permissions of these agents that are not wanted any more.
 UPDATE vv.permissions p SET withdrawn_at = 'infinity', changed_epoch = %(epoch)s
 WHERE p.agent = ANY(%(agents)s) AND p.withdrawn_at IS NULL
   AND p.handle <> ALL(%(held)s::bytea[])
@@ -53,9 +54,11 @@ WHERE p.agent = ANY(%(agents)s) AND p.withdrawn_at IS NULL
     WHERE u.handle = p.handle AND u.quantity = p.quantity)
 
 -- name: observations_of
+-- All observations of these pseudonyms.
 SELECT purpose, quantity, time, value, flags FROM vv.observations_of(%s)
 
 -- name: write_agents
+-- Insert or update the rows of agents that have a format.
 INSERT INTO vv.agents (agent, format, revoked_at, expires_at, lease_key, changed_epoch)
 SELECT agent, format, revoked_at, expires_at, lease_key, %(epoch)s
 FROM unnest(%(agents)s::text[], %(formats)s::text[], %(revoked_at)s::timestamptz[],
@@ -71,18 +74,20 @@ WHERE (agents.format, agents.revoked_at, agents.expires_at, agents.lease_key) IS
      coalesce(excluded.lease_key, agents.lease_key))
 
 -- name: without_lease_key
--- Of before lease keys were written here. In the order of their names, so that one whose key cannot
--- be written holds up no other.
+-- Agents from a release that wrote no lease keys. They are sorted by name, so that an agent whose
+-- key cannot be written does not stop the others.
 SELECT agent FROM vv.agents
 WHERE lease_key IS NULL AND format = 'sealed' AND revoked_at IS NULL AND agent > %s
 ORDER BY agent LIMIT %s
 
 -- name: write_lease_keys
+-- Write the lease keys of agents that have none.
 UPDATE vv.agents a SET lease_key = u.lease_key, changed_epoch = %(epoch)s
 FROM unnest(%(agents)s::text[], %(lease_keys)s::bytea[]) AS u (agent, lease_key)
 WHERE a.agent = u.agent AND a.lease_key IS NULL
 
 -- name: write_series
+-- Insert the series of new pseudonyms and quantities.
 INSERT INTO vv.series (pseudonym, purpose, quantity)
 SELECT DISTINCT pseudonym, purpose, quantity
 FROM unnest(%(pseudonyms)s::bytea[], %(purposes)s::text[], %(quantities)s::smallint[])
@@ -92,13 +97,14 @@ WHERE NOT EXISTS (SELECT FROM vv.series s
 ON CONFLICT DO NOTHING
 
 -- name: withdraw
--- What is closed. Withdrawn rows are never touched again: the transaction that wrote one is the proof
--- of when it was withdrawn.
+-- Withdraw the closed permissions of these agents. Withdrawn rows are never changed again: the
+-- transaction that wrote a row proves when the permission was withdrawn.
 UPDATE vv.permissions p SET withdrawn_at = clock_timestamp(), changed_epoch = %(epoch)s
 WHERE p.agent = ANY(%(agents)s) AND p.withdrawn_at = 'infinity'
 RETURNING p.handle, p.withdrawn_at
 
 -- name: permit
+-- Insert the wanted permissions, or change those that are in force and differ.
 INSERT INTO vv.permissions (handle, quantity, agent, series_id, valid_from, valid_to, step,
                             interval_ms, time_step_ms, changed_epoch)
 SELECT u.handle, u.quantity, u.agent, s.series_id, u.valid_from, u.valid_to, u.step,
@@ -121,7 +127,8 @@ WHERE permissions.withdrawn_at IS NULL
                         excluded.interval_ms, excluded.time_step_ms)
 
 -- name: write_leases
--- Above every version that was ever written, also when the vault was restored from a backup.
+-- Insert leases; return their versions. A new version is above every version that was ever written,
+-- also when the vault was restored from a backup.
 INSERT INTO vv.leases (agent, version, issued_at, not_after, changed_epoch)
 SELECT u.agent,
        1 + greatest(u.version, coalesce((SELECT max(l.version) FROM vv.leases l
