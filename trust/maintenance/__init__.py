@@ -1,1 +1,1 @@
-"""What the daemon does by the clock."""
+"""The periodic jobs of the daemon, on databases and on files."""

@@ -1,8 +1,7 @@
 """
-What is done by the clock: aggregates rolled up, cohort figures published, retention kept, and
-what was decided remembered and looked for.
+Periodic jobs on the databases: roll-up, cohort figures, retention, witnesses and the audit.
 
-Each is done under a lock of the database's, so several daemons do not do it twice.
+Each job takes a lock of the database, so several daemons do not do the same job twice.
 """
 
 import asyncio
@@ -26,22 +25,22 @@ _log: Final = Log("trust.maintenance.database_jobs")
 
 class Maintenance:
     """
-    Does it.
+    Runs the periodic jobs on the databases.
 
     Args:
-        stores: Of this alone: it is used from a thread.
+        stores: Stores that no other part uses, because the jobs run in a thread.
 
-        retainer: On those stores.
+        retainer: Deletes old data; on the same stores.
 
-        audit: On the same vault as the retainer.
+        audit: Looks for missing decisions; on the same vault as the retainer.
 
-        jobs: Does each of it alone; on the same vault.
+        jobs: Runs each job alone; on the same vault.
 
         clock: Tells the time.
 
-        done: Told `rolled_up` or `retained` once it is.
+        done: Called with `rolled_up` or `retained` after that job.
 
-        missing: Told how many decisions are missing, each day.
+        missing: Called each day with the number of missing decisions.
     """
 
     def __init__(  # noqa: PLR0913 - it does all that the clock asks for
@@ -64,7 +63,7 @@ class Maintenance:
         self._missing = missing
 
     async def run(self) -> None:
-        """Work until cancelled, whatever fails meanwhile."""
+        """Run the jobs, in rounds of a minute, until cancelled; no failure ends the loop."""
         rounds = 0
         while True:
             await asyncio.sleep(_ROUND_S)

@@ -1,4 +1,4 @@
-"""Jobs of the clock on files: the revocation list that the broker reads, and exports of people."""
+"""Periodic jobs on files: the revocation list that the broker reads, and exports of persons."""
 
 import asyncio
 import datetime as dt
@@ -22,7 +22,14 @@ HALF_A_MINUTE: Final = dt.timedelta(seconds=30)
 
 
 async def keep(again: dt.timedelta, work: Callable[[], bool]) -> None:
-    """Do *work* every so often, and sooner after it was not done, until cancelled."""
+    """
+    Call *work* in a thread, now and again after each *again*, until cancelled.
+
+    Args:
+        again: The longest time between two calls; after a failure, the time may be shorter.
+
+        work: Returns whether the work is done.
+    """
     failures = 0
     while True:
         failures = 0 if await asyncio.to_thread(work) else failures + 1
@@ -34,18 +41,18 @@ async def keep(again: dt.timedelta, work: Callable[[], bool]) -> None:
 
 class FileJobs:
     """
-    Does them, each alone, with connections of its own: each may be done in another thread.
+    Runs the jobs on files. Each job opens its own connection, so jobs may run in several threads.
 
     Args:
-        vault: Opens the vault, where failures are kept.
+        vault: Opens the vault, which stores the failures.
 
-        certificates: Where the revocation list is, and how the broker is told.
+        certificates: The file of the revocation list, and the command that reloads the broker.
 
-        write_revocations: Writes the list.
+        write_revocations: Writes the revocation list to a file.
 
-        purge: Deletes exports whose time is over; returns why some could not be.
+        purge: Deletes exports whose time is over; returns, by export, why one was not deleted.
 
-        count: Told each unit that failed.
+        count: Called with the units that failed.
     """
 
     def __init__(
@@ -64,7 +71,7 @@ class FileJobs:
         self._count = count
 
     def revocations(self) -> bool:
-        """Write the list again and have it read; return whether that is done."""
+        """Write the revocation list and reload the broker; return whether both succeeded."""
         path = self._certificates.crl_file
         if path is None:
             return True
@@ -73,7 +80,7 @@ class FileJobs:
             self._write_revocations(path)
 
         written = self._do("revocation-list", write)
-        # Also a list that could not be written again is worth reading.
+        # Reload also after a failed write: the broker may not have read the earlier list.
         return self._do("broker-reload", self._reload) and written
 
     def _reload(self) -> set[Failure]:
@@ -82,7 +89,7 @@ class FileJobs:
         return {Failure(job("broker-reload"), Cause.COMMAND)} if problem else set()
 
     def exports(self) -> bool:
-        """Delete exports whose time is over; return whether all are."""
+        """Delete exports whose time is over; return whether all of them are deleted."""
         return self._do("exports", self._purge_exports)
 
     def _purge_exports(self) -> set[Failure]:

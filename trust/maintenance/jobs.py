@@ -1,4 +1,4 @@
-"""Jobs of the clock: each is done alone; a failure is named in the vault, and tried again."""
+"""Periodic jobs: each runs alone; the vault stores its failures, and it is tried again."""
 
 from collections.abc import Callable, Collection, Iterable
 from typing import Final
@@ -10,18 +10,18 @@ from trust.vault.isolation import attempt
 from trust.vault.protocols import Vault
 
 Do = Callable[[], Collection[Failure] | None]
-"""Does a job; returns the units in it that failed alone."""
+"""A function that does a job and returns the units of the job that failed."""
 _log: Final = Log("trust.maintenance.jobs")
 
 
 class Jobs:
     """
-    Does jobs, and keeps in the vault what fails of them. Not safe to share between threads.
+    Runs jobs and stores their failures in the vault. Not safe to share between threads.
 
     Args:
-        vault: Where it is kept.
+        vault: The vault, which stores the failures.
 
-        count: Told each unit that failed.
+        count: Called with the units that failed.
     """
 
     def __init__(self, vault: Vault, *, count: Callable[[Iterable[Failure]], None]) -> None:
@@ -30,10 +30,10 @@ class Jobs:
 
     def do(self, name: str, work: Do) -> bool:
         """
-        Do *work*, the job *name*; return whether all of it is done.
+        Do *work* as the job *name*; return whether no unit of the job failed.
 
-        Whatever it raises ends this job and no other. A server that is away is nobody's fault:
-        then nothing is noted, and it is to be tried again.
+        An error of *work* ends only this job. If a server is out of reach, no failure is stored,
+        and the caller tries the job again.
         """
         try:
             found = attempt(work, kind=UnitKind.JOB)
