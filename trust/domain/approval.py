@@ -1,8 +1,8 @@
 """
 Approval: what two officers sign before a wider version of a purpose is in force.
 
-Pure. Each signs, with a key that only they have, the very file, the policy that it spells and the
-widening as it was shown to them. What comes of it is an admission, which trust signs and keeps
+Pure. Each officer signs, with a key that only they have, the exact file, the policy in the file
+and the widening as it was shown to them. The result is an admission, which trust signs and keeps
 beside the version.
 """
 
@@ -23,26 +23,26 @@ APPROVAL_KIND: Final = "policy approval"
 ADMISSION_KIND: Final = "policy admission"
 APPROVALS: Final = 2
 LASTS: Final = dt.timedelta(days=30)
-"""How long an approval counts: whoever gave it remembers what they read."""
+"""How long an approval counts: the officer still remembers the text that they read."""
 
 Officers = Mapping[UUID, Known]
 
 
 class ApprovalSubject(msgspec.Struct, frozen=True):
-    """What is approved."""
+    """The digests that an approval is bound to."""
 
     purpose: str
     version: int
     file_sha256: str
-    """Of the file, byte for byte."""
+    """Digest of the bytes of the policy file, in hexadecimal."""
     policy_sha256: str
-    """Of the policy that it spells, as it is signed."""
+    """Digest of the canonical policy in the file, as trust signs the policy."""
     widening_sha256: str
-    """Of the widening, as it was shown."""
+    """Digest of the widening, as it was shown to the officer."""
 
 
 class PolicyApproval(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """That an officer approves exactly this."""
+    """The statement of one officer that they approve exactly these digests."""
 
     purpose: str
     version: int
@@ -54,7 +54,7 @@ class PolicyApproval(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def subject(self) -> ApprovalSubject:
-        """What is approved."""
+        """The digests that this approval is bound to."""
         return ApprovalSubject(
             self.purpose,
             self.version,
@@ -68,13 +68,13 @@ class AdmissionKind(enum.StrEnum):
     """How a version came into force."""
 
     FIRST = "first"
-    """Before there were people and officers."""
+    """Loaded while the vault had no person and no officer."""
     NOT_WIDER = "not_wider"
     APPROVED = "approved"
 
 
 class Admission(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How a version of a purpose came into force; signed by trust."""
+    """A record, signed by trust, of how a version of a purpose came into force."""
 
     purpose: str
     version: int
@@ -82,18 +82,18 @@ class Admission(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     policy_sha256: str
     how: AdmissionKind
     widens: list[str]
-    """In the words that were shown."""
+    """The sentences about the widening, as they were shown."""
     approvals: list[str]
-    """SHA-256 of each approval that it rests on."""
+    """SHA-256 of each approval that the admission relies on, in hexadecimal."""
     admitted_at: dt.datetime
 
 
 def check_officer(officer: UUID, officers: Officers) -> Known:
     """
-    Return an officer who is one.
+    Return the registered officer whose id is *officer*, if they are still an officer.
 
     Raises:
-        Refused: There is no such officer, or not any more.
+        Refused: There is no such officer, or they are no longer an officer.
     """
     known = officers.get(officer)
     if known is None:
@@ -104,7 +104,7 @@ def check_officer(officer: UUID, officers: Officers) -> Known:
 
 
 def is_signed(signed: Signed, officers: Officers) -> PolicyApproval | None:
-    """Return the approval that *signed* is, if who it names signed it; None otherwise."""
+    """Return the approval in *signed* if the officer named in it signed it; otherwise None."""
     try:
         approval = canonical.decode(signed.document, PolicyApproval, what="an approval")
     except Tampered:
@@ -125,16 +125,16 @@ def counting(
     approvals: Sequence[Signed], subject: ApprovalSubject, officers: Officers, *, at: dt.datetime
 ) -> dict[UUID, Signed]:
     """
-    Return those of *approvals* that count, by who gave them; one of each officer.
+    Return the approvals that count, at most one for each officer, keyed by the officer's id.
 
     Args:
-        approvals: Of that version.
+        approvals: All approvals of that version.
 
-        subject: What is to come into force.
+        subject: The digests of the version that is to come into force.
 
-        officers: Everybody who is or was one.
+        officers: All present and former officers.
 
-        at: Now.
+        at: The current time.
     """
     found = {}
     for signed in approvals:
@@ -148,7 +148,7 @@ def counting(
 
 
 def rests_on(admission: Admission, approvals: Sequence[Signed], officers: Officers) -> bool:
-    """Tell whether the approvals that *admission* names are there, and two people gave them."""
+    """Tell whether *approvals* has all that *admission* names, given by two people."""
     if admission.how is not AdmissionKind.APPROVED:
         return not admission.approvals
     there = {canonical.digest(one.document).hex(): one for one in approvals}

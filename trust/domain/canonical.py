@@ -1,8 +1,8 @@
 """
-Canonical documents: a value as RFC 8785 JSON, its digest, and what of it is signed.
+Canonical documents: a value as RFC 8785 JSON, its digest, and the bytes that are signed.
 
-Two documents are equal when their canonical bytes are, so a digest or a signature of them is one
-of their meaning and not of their spelling.
+Two documents are equal exactly when their canonical bytes are equal. So a digest or a signature
+depends on the meaning of a document and not on its spelling.
 """
 
 import hashlib
@@ -19,24 +19,24 @@ _CONTEXT: Final = b"vitalveil document v1\x00"
 
 
 def encode(value: msgspec.Struct) -> bytes:
-    """Return *value* as canonical JSON."""
+    """Return *value* as canonical JSON (RFC 8785), in UTF-8."""
     builtins: dict[str, Any] = msgspec.to_builtins(value)
     return rfc8785.dumps(builtins)
 
 
 def decode(document: bytes, kind: type[T], *, what: str) -> T:
     """
-    Return the value that *document* spells.
+    Return the value that *document* encodes.
 
     Args:
         document: Canonical JSON.
 
-        kind: What it should be.
+        kind: The expected type of the value.
 
-        what: Its name in an error.
+        what: The name of the document in an error.
 
     Raises:
-        Tampered: It is no such document.
+        Tampered: The document does not encode a value of *kind*.
     """
     try:
         return msgspec.json.decode(document, type=kind)
@@ -45,14 +45,14 @@ def decode(document: bytes, kind: type[T], *, what: str) -> T:
 
 
 def digest(document: bytes) -> bytes:
-    """Return the SHA-256 of *document*."""
+    """Return the SHA-256 of *document*, 32 bytes."""
     return hashlib.sha256(document).digest()
 
 
 def to_sign(kind: str, document: bytes) -> bytes:
     """
-    Return what a signature of *document* covers.
+    Return the bytes that a signature of *document* covers.
 
-    The kind stands in it, so that a signed policy can never be shown as a signed decision.
+    They include the kind, so a signed policy can never be presented as a signed decision.
     """
     return _CONTEXT + kind.encode() + b"\x00" + document

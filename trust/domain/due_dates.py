@@ -1,8 +1,9 @@
 """
-The register of due dates: what a person asked for under the GDPR, and until when it is owed.
+The register of due dates: each request of a person under the GDPR, and when the answer is due.
 
-One month from receipt, three with an extension that is told to the person with its reason
-(art. 12(3)). A month ends on the day of the same number, or on the last day of a shorter month.
+The answer is due one month after receipt, or three months with an extension. The person is told of
+the extension and its reason (art. 12(3)). A month ends on the day with the same number, or on the
+last day of a shorter month.
 """
 
 import calendar
@@ -21,7 +22,7 @@ WARN_BEFORE: Final = dt.timedelta(days=7)
 
 
 class RequestKind(enum.StrEnum):
-    """The right that is exercised."""
+    """The right that the person exercises."""
 
     ACCESS = "access"
     PORTABILITY = "portability"
@@ -32,7 +33,7 @@ class RequestKind(enum.StrEnum):
 
 
 class RequestOutcome(enum.StrEnum):
-    """What came of it."""
+    """How the request was answered."""
 
     GRANTED = "granted"
     REFUSED = "refused"
@@ -40,7 +41,7 @@ class RequestOutcome(enum.StrEnum):
 
 
 class Urgency(enum.StrEnum):
-    """How it stands with the due date."""
+    """How near the due date is."""
 
     CLOSED = "closed"
     OPEN = "open"
@@ -49,7 +50,7 @@ class Urgency(enum.StrEnum):
 
 
 class RightsRequest(msgspec.Struct, frozen=True):
-    """One request of one person."""
+    """One request of one person, with its dates and its outcome."""
 
     request: UUID
     subject: UUID
@@ -61,7 +62,7 @@ class RightsRequest(msgspec.Struct, frozen=True):
     outcome: RequestOutcome | None = None
 
     def urgency(self, *, at: dt.datetime) -> Urgency:
-        """Return how it stands *at* a time."""
+        """Return how near the due date is *at* a time."""
         if self.closed_at is not None:
             return Urgency.CLOSED
         if self.due_at <= at:
@@ -70,10 +71,10 @@ class RightsRequest(msgspec.Struct, frozen=True):
 
     def extended(self, because: str, *, at: dt.datetime) -> "RightsRequest":
         """
-        Return it, due two months later, if the person is told *at* a time.
+        Return this request, due two months later; the person is told of the extension *at* a time.
 
         Raises:
-            Refused: It is closed, overdue, or was extended before; or there is no reason.
+            Refused: The request is closed, overdue or already extended; or there is no reason.
         """
         if not because.strip():
             raise Refused("an extension has a reason, which the person is told")
@@ -96,12 +97,12 @@ class RightsRequest(msgspec.Struct, frozen=True):
 def received(
     request: UUID, subject: UUID, kind: RequestKind, *, received_at: dt.datetime
 ) -> RightsRequest:
-    """Return a request that came at a time."""
+    """Return a new open request that was received at a time, due one month later."""
     return RightsRequest(request, subject, kind, received_at, months_after(received_at, MONTHS))
 
 
 def months_after(at: dt.datetime, months: int) -> dt.datetime:
-    """Return the same day of a later month, or its last day if it has no such day."""
+    """Return the same day *months* later, or the last day of that month if it is shorter."""
     index = at.month - 1 + months
     year, month = at.year + index // 12, index % 12 + 1
     return at.replace(year=year, month=month, day=min(at.day, calendar.monthrange(year, month)[1]))

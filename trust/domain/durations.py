@@ -13,9 +13,9 @@ _MS: Final = {
     "d": 86_400_000,
 }
 LONGEST_DAYS: Final = 36_525
-"""A hundred years: nothing here lasts longer, and a sum with it still is a date."""
+"""A hundred years: no duration is longer, and a date plus this is still a valid date."""
 _PLAIN: Final = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)\s*(ms|s|min|h|d)", re.ASCII)
-# ISO 8601 without months and years: they have no fixed length.
+# ISO 8601 without months and years, which have no fixed length.
 _ISO: Final = re.compile(
     r"P(?:(\d{1,6})W)?(?:(\d{1,6})D)?"
     r"(?:T(?=\d)(?:(\d{1,6})H)?(?:(\d{1,6})M)?(?:(\d{1,9}(?:\.\d{1,3})?)S)?)?",
@@ -25,16 +25,17 @@ _ISO_MS: Final = (7 * _MS["d"], _MS["d"], _MS["h"], _MS["min"], _MS["s"])
 
 
 def whole_ms(at: dt.datetime) -> dt.datetime:
-    """Return the latest whole millisecond that is not after *at*: the wire has no finer time."""
+    """Return *at* rounded down to a whole millisecond, the finest time on the wire."""
     return at - dt.timedelta(microseconds=at.microsecond % 1000)
 
 
 def parse(text: str) -> int:
     """
-    Return the whole number of milliseconds that *text* names.
+    Return the duration in *text* as a whole number of milliseconds.
 
     Raises:
-        ValueError: Not a duration, or not a whole number of milliseconds, or nothing.
+        ValueError: The text is no duration, or the duration is zero or no whole number of
+            milliseconds.
     """
     total = _parse_plain(text)
     if total is None:

@@ -1,10 +1,10 @@
 """
-Lease keys: what a gateway's leases are sealed to, and what is not a key for it. Pure.
+Lease keys: the keys that a gateway's leases are sealed to, and which bytes are no such key. Pure.
 
-An X25519 key is 32 bytes (RFC 7748). Some are points of low order: with them every exchange gives
-zero, so that anyone could open what is sealed to them, and HPKE refuses (RFC 9180, 7.1.4).
-Others are a second way to write a point, which no key pair has. An Ed25519 key has its own points
-of low order (RFC 8032): under such a key, anyone can make a signature that verifies.
+An X25519 key has 32 bytes (RFC 7748). Some values are points of low order: every key exchange with
+them gives zero, so anyone could open a lease sealed to them, and HPKE refuses them (RFC 9180,
+7.1.4). Other values are a second encoding of a point, which no key pair has. Ed25519 has its own
+points of low order (RFC 8032): under such a key, anyone can make a signature that verifies.
 """
 
 from typing import Final
@@ -16,17 +16,17 @@ from trust.errors import BadLeaseKey
 LEASE_KEY_BYTES: Final = 32
 _P: Final = 2**255 - 19
 _HIGH_BIT: Final = 1 << 255
-# Any scalar does: each is a multiple of the cofactor, and kills every point of low order.
+# Any scalar works: each is a multiple of the cofactor, so a point of low order becomes zero.
 _PROBE: Final = X25519PrivateKey.from_private_bytes(bytes(range(32)))
 _D: Final = -121665 * pow(121666, -1, _P) % _P
 
 
 def public_key(raw: bytes) -> X25519PublicKey:
     """
-    Return the key that *raw* is.
+    Return the X25519 key in *raw*, 32 bytes.
 
     Raises:
-        BadLeaseKey: Nothing can be sealed to it.
+        BadLeaseKey: Nothing can be sealed to this key.
     """
     if not is_lease_key(raw):
         raise BadLeaseKey
@@ -46,16 +46,16 @@ def is_lease_key(raw: bytes) -> bool:
 
 def montgomery(ed25519: bytes) -> bytes:
     """
-    Return the X25519 key that belongs to an Ed25519 key (RFC 7748, 4.1: u = (1+y)/(1-y)).
+        Return the X25519 key that belongs to an Ed25519 key (RFC 7748, 4.1: u = (1+y)/(1-y)).
 
-    Whoever has the one's private half has the other's, too.
+    The holder of one private key can compute the other private key.
     """
     y = int.from_bytes(ed25519, "little") & (_HIGH_BIT - 1)
     return ((1 + y) * pow(1 - y, -1, _P) % _P if y % _P != 1 else 0).to_bytes(32, "little")
 
 
 def is_signing_key(raw: bytes) -> bool:
-    """Tell whether *raw* is an Ed25519 key, written as keys are, and not of low order."""
+    """Tell whether *raw* is an Ed25519 key in its canonical encoding and not of low order."""
     if len(raw) != LEASE_KEY_BYTES:
         return False
     y = int.from_bytes(raw, "little") & (_HIGH_BIT - 1)

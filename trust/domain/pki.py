@@ -1,8 +1,9 @@
 """
-The certificates of the system: one CA, a certificate for each service and agent, one CRL.
+The certificates of the system: one CA, one certificate for each service and agent, and one CRL.
 
-Pure: keys, certificates and the time come in as values and go out as values (RFC 5280). Ed25519
-keys, because TLS 1.3 is all we speak. The common name of a certificate is its holder's MQTT user.
+Pure: keys, certificates and the time are passed in and returned as values (RFC 5280). All keys are
+Ed25519, because all connections use TLS 1.3. The common name of a certificate is the MQTT user of
+its holder.
 """
 
 import datetime as dt
@@ -17,11 +18,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 CLOCKS_APART = dt.timedelta(minutes=5)
-"""How far a peer's clock may be from ours."""
+"""Largest tolerated difference between the clocks of two peers."""
 
 
 PROBES_BELOW = 1 << 64
-"""Serial numbers below it are of certificates that were made to be on one revocation list."""
+"""Lower serial numbers belong to probe certificates, made to be on one revocation list."""
 
 
 class CertificateRole(enum.StrEnum):
@@ -32,13 +33,13 @@ class CertificateRole(enum.StrEnum):
 
 
 class Holder(msgspec.Struct, frozen=True):
-    """A private key with its certificate."""
+    """A private key and the certificate of its public key."""
 
     key: Ed25519PrivateKey
     certificate: x509.Certificate
 
     def key_pem(self) -> bytes:
-        """Return the private key, PKCS #8, not encrypted."""
+        """Return the private key as unencrypted PKCS #8, in PEM."""
         return self.key.private_bytes(
             serialization.Encoding.PEM,
             serialization.PrivateFormat.PKCS8,
@@ -46,7 +47,7 @@ class Holder(msgspec.Struct, frozen=True):
         )
 
     def certificate_pem(self) -> bytes:
-        """Return the certificate."""
+        """Return the certificate in PEM."""
         return self.certificate.public_bytes(serialization.Encoding.PEM)
 
 
@@ -55,7 +56,7 @@ def _name(common_name: str) -> x509.Name:
 
 
 def create_ca(*, now: dt.datetime, valid_for: dt.timedelta) -> Holder:
-    """Return a new CA."""
+    """Return a new key with a self-signed CA certificate, valid from *now* for *valid_for*."""
     key = Ed25519PrivateKey.generate()
     name = _name("VitalVeil CA")
     certificate = (
@@ -98,22 +99,22 @@ def issue(  # noqa: PLR0913 - what is in a certificate, by name
     serial: int | None = None,
 ) -> Holder:
     """
-    Return a new key with a certificate of *ca*.
+    Return a new key with a certificate that *ca* signs.
 
     Args:
-        ca: Who signs.
+        ca: The CA that signs the certificate.
 
-        common_name: The holder's MQTT user.
+        common_name: The MQTT user of the holder.
 
-        role: Whether it serves TLS or connects to it.
+        role: Whether the holder is a TLS server or a TLS client.
 
         now: The time of issue.
 
-        valid_for: From *now*.
+        valid_for: How long the certificate is valid, from *now*.
 
-        hosts: Names and addresses that a server is reached by.
+        hosts: DNS names and IP addresses of a server.
 
-        serial: Its serial number; a random one otherwise.
+        serial: The serial number; random if None.
     """
     key = Ed25519PrivateKey.generate()
     certificate = certify(
@@ -139,22 +140,22 @@ def certify(  # noqa: PLR0913 - what is in a certificate, by name
     serial: int | None = None,
 ) -> x509.Certificate:
     """
-    Return a certificate of *ca* for a key that its holder has made.
+    Return a certificate, signed by *ca*, for a key that the holder made.
 
     Args:
-        ca: Who signs.
+        ca: The CA that signs the certificate.
 
-        public_key: The holder's.
+        public_key: The public key of the holder.
 
-        common_name: The holder's MQTT user.
+        common_name: The MQTT user of the holder.
 
-        role: Whether it serves TLS or connects to it.
+        role: Whether the holder is a TLS server or a TLS client.
 
-        term: The time of issue, and how long from then it is valid.
+        term: The time of issue, and how long the certificate is valid from then.
 
-        hosts: Names and addresses that a server is reached by.
+        hosts: DNS names and IP addresses of a server.
 
-        serial: Its serial number; a random one otherwise.
+        serial: The serial number; random if None.
     """
     now, valid_for = term
     usage = (
@@ -188,7 +189,7 @@ def certify(  # noqa: PLR0913 - what is in a certificate, by name
 
 
 def common_name(certificate: x509.Certificate) -> str | None:
-    """Return the one name that *certificate* is of, or None."""
+    """Return the common name of *certificate*; None unless there is exactly one."""
     names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     return str(names[0].value) if len(names) == 1 else None
 
@@ -202,9 +203,9 @@ def _general_name(host: str) -> x509.GeneralName:
 
 def revoked_by(ca: Holder, pem: bytes) -> list[tuple[int, dt.datetime]]:
     """
-    Return the serial numbers and times of the CRL in *pem*; none where *ca* did not sign it.
+    Return the serial numbers and times in the CRL in *pem*; none if *ca* did not sign the CRL.
 
-    Probes are left out: each is of one list alone.
+    Probe certificates are left out: each probe belongs to one list only.
     """
     try:
         crl = x509.load_pem_x509_crl(pem)
@@ -226,7 +227,7 @@ def revocation_list(
     now: dt.datetime,
     valid_for: dt.timedelta,
 ) -> bytes:
-    """Return the CRL of *ca*, PEM: the serial number and time of each revoked certificate."""
+    """Return the CRL of *ca* in PEM, from (serial number, time) of each revoked certificate."""
     builder = (
         x509.CertificateRevocationListBuilder()
         .issuer_name(ca.certificate.subject)

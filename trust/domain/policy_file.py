@@ -1,7 +1,8 @@
 """
 Policy files: a purpose in YAML, checked key by key.
 
-The door of PyYAML. A key that is missing, unknown, twice there or wrong is named, with a remedy.
+Only this module uses PyYAML. An error names the key that is missing, unknown, duplicated or wrong,
+and says what to do.
 """
 
 import re
@@ -25,7 +26,7 @@ E = TypeVar("E", bound=StrEnum)
 MAX_FILE_BYTES: Final = 65536
 USUAL_DAYS: Final = 7305
 """Twenty years: how long French hospitals keep a person's file (Code de la santé publique,
-R. 1112-7). Longer takes a reason, which is signed with the policy."""
+R. 1112-7). A longer retention needs a reason, which is signed with the policy."""
 _SHORTEST_REASON: Final = 20
 _LONGEST_REASON: Final = 2000
 _LOCALE: Final = re.compile(r"[a-z]{2,3}(-[A-Z]{2})?", re.ASCII)
@@ -40,7 +41,7 @@ _RETENTION_KEYS: Final = {"raw", "aggregates"}
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses what YAML would quietly let win: a key that is there twice."""
+    """A safe loader that refuses duplicate keys, where YAML silently keeps the last one."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
@@ -55,10 +56,10 @@ class _Loader(yaml.SafeLoader):
 
 def parse(text: str) -> Purpose:
     """
-    Return the purpose that *text* describes.
+    Return the purpose that *text*, a policy in YAML, describes.
 
     Raises:
-        PolicyError: It is not a purpose; the error names the key.
+        PolicyError: The text does not describe a purpose; the error names the key.
     """
     if len(text) > MAX_FILE_BYTES:
         raise PolicyError("file", f"it has more than {MAX_FILE_BYTES} characters", "Shorten it.")
@@ -171,7 +172,7 @@ def _names(key: str, value: object) -> list[str]:
 
 def _recipients(value: object) -> list[str]:
     names = _names("recipients", value)
-    # They are shown to who approves: neither a terminal's commands nor text that runs backwards.
+    # Officers read the names before they approve: no terminal commands and no right-to-left text.
     if any(not (1 <= len(name) <= 100 and name.isprintable() and name.strip()) for name in names):
         raise PolicyError(
             "recipients", "a name is not of 1 to 100 printable characters", "Write it in letters."
@@ -249,10 +250,10 @@ def _allowed(key: str, name: str, table: Mapping[str, Any]) -> Allowed:
 
 
 def _step(key: str, name: str, value: object) -> int:
-    """Return a rounding in units of the quantity as a whole number of steps of resolution."""
+    """Return a rounding, in units of the quantity, as a whole number of resolution steps."""
     quantity = BY_NAME[name]
     try:
-        # Through text, so that 0.1 is a tenth and not its nearest binary fraction.
+        # Converted through text, so that 0.1 is a tenth and not the nearest binary fraction.
         steps = Decimal(str(value)) * quantity.per_unit
     except InvalidOperation:
         raise PolicyError(key, "not a number", f"Give it in {quantity.unit}.") from None

@@ -1,10 +1,10 @@
 """
-Pseudonyms: what a person is called in the telemetry database, for one purpose and one epoch.
+Pseudonyms: the name of a person in the telemetry database, for one purpose and one epoch.
 
-HMAC-SHA-256 over length-prefixed fields, under a key that HKDF derives per purpose and epoch from
-a root key; 128 bits of it. Whoever lacks the root key can neither make one, nor check a guess, nor
-match those of two purposes. An unkeyed hash of a device address is no pseudonym: all addresses of
-a vendor are searched in seconds.
+A pseudonym is the first 128 bits of HMAC-SHA-256 over length-prefixed fields. HKDF derives the key
+of each purpose and epoch from a root key. Without the root key it is impossible to make a
+pseudonym, to check a guess, or to match the pseudonyms of two purposes. An unkeyed hash of a
+device address is no pseudonym: a computer searches all addresses of a vendor in seconds.
 """
 
 import hmac
@@ -22,7 +22,7 @@ _KEY_LABEL: Final = b"vitalveil pseudonym key v1"
 
 
 class Pseudonym(msgspec.Struct, frozen=True, repr_omit_defaults=True):
-    """128 bits that stand for a person. Shows nothing of itself when printed or logged."""
+    """128 bits that stand for a person. Printing or logging a pseudonym does not show them."""
 
     value: bytes
 
@@ -37,12 +37,12 @@ class Pseudonym(msgspec.Struct, frozen=True, repr_omit_defaults=True):
 
 
 def _prefixed(*fields: bytes) -> bytes:
-    # Else ("ab", "c") and ("a", "bc") would be one input.
+    # Without the lengths, ("ab", "c") and ("a", "bc") would be the same input.
     return b"".join(len(field).to_bytes(4, "big") + field for field in fields)
 
 
 def derive_key(root_key: bytes, *, purpose: str, epoch: int) -> bytes:
-    """Return the key of the pseudonyms of *purpose* in *epoch*."""
+    """Return the key, derived from *root_key*, of the pseudonyms of *purpose* in *epoch*."""
     if len(root_key) != ROOT_KEY_BYTES:
         raise ValueError(f"a root key has {ROOT_KEY_BYTES} bytes")
     info = _prefixed(_KEY_LABEL, purpose.encode(), str(epoch).encode())
@@ -53,18 +53,18 @@ def pseudonymise(
     subject: UUID, *, key: bytes, controller: str, purpose: str, epoch: int
 ) -> Pseudonym:
     """
-    Return the pseudonym of *subject*.
+    Return the pseudonym of *subject* for *purpose* in *epoch*.
 
     Args:
         subject: The random id of the subject in the vault; never a name, number or address.
 
-        key: That of `derive_key` for the same purpose and epoch.
+        key: The key from `derive_key` for the same purpose and epoch.
 
-        controller: Who answers for the processing (GDPR art. 4(7)).
+        controller: The name of the controller (GDPR art. 4(7)).
 
-        purpose: Without its version: a later policy does not tear a series apart.
+        purpose: The name without the version: a later policy must not split a series.
 
-        epoch: Of the keys.
+        epoch: The number of the key epoch.
     """
     fields = _prefixed(
         _LABEL, controller.encode(), purpose.encode(), str(epoch).encode(), subject.bytes

@@ -1,8 +1,8 @@
 """
-Purposes: why something is measured, on which legal basis, and how finely at most.
+Purposes: why data are measured, on which legal basis, and at which finest detail.
 
 A purpose and its policy are one document, written in YAML, versioned, and signed when it is
-loaded. A version never changes: who consented to `home-monitoring@1` consented to these bytes.
+loaded. A version never changes: consent to `home-monitoring@1` is consent to exactly these bytes.
 """
 
 import enum
@@ -46,17 +46,17 @@ class Article9(enum.StrEnum):
 
 
 class Retention(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How long it is kept, in days."""
+    """How long data of the purpose are kept, in days."""
 
     raw_days: int
     aggregate_days: int
 
 
 class Allowed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The finest that the purpose needs of one quantity."""
+    """The finest detail that the purpose needs of one quantity."""
 
     step: int
-    """Rounding, in steps of the quantity's resolution."""
+    """Rounding of values, in steps of the quantity's resolution."""
     interval_ms: int
     time_step_ms: int
     aggregate: Aggregate
@@ -70,34 +70,34 @@ class Purpose(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     art6: Article6
     art9: Article9
     quantities: dict[str, Allowed]
-    """By name; what is not here is not measured."""
+    """The allowed detail by quantity name; other quantities are not measured."""
     retention: Retention
     recipients: list[str] = []
     deny: list[str] = []
-    """Quantities that no later version may slip in unnoticed: named, and refused."""
+    """Quantities that are explicitly refused, so no later version adds them unnoticed."""
     bucket_bytes: int = DEFAULT_BUCKET_BYTES
     texts: dict[str, str] | UnsetType = UNSET
-    """By locale, the SHA-256 of what people are shown; unset, where the policy does not say."""
+    """SHA-256 of the text shown to people, by locale; unset if the policy names no text."""
     justification: str | UnsetType = UNSET
-    """Why it is kept for longer than is usual, where it is."""
+    """Why data are kept longer than `USUAL_DAYS`, if they are."""
 
     @property
     def texts_by_locale(self) -> dict[str, str]:
-        """The texts; empty, where the policy does not say."""
+        """The SHA-256 of each text by locale; empty if the policy names no text."""
         return {} if isinstance(self.texts, UnsetType) else self.texts
 
     @property
     def reference(self) -> str:
-        """Its name and version, as a decision names it."""
+        """The name and version, as `home-monitoring@1`, by which a decision names this purpose."""
         return f"{self.name}@{self.version}"
 
     @property
     def needs_consent(self) -> bool:
-        """Whether the person has to agree; elsewhere they have to be informed, and no more."""
+        """Whether the person must agree; for other legal bases they must only be informed."""
         return self.art6 is Article6.CONSENT or self.art9 is Article9.EXPLICIT_CONSENT
 
     def rule(self, quantity: str) -> Rule:
-        """Return the rule for *quantity*, which the purpose allows."""
+        """Return the rule for *quantity*, which must be among the allowed quantities."""
         allowed = self.quantities[quantity]
         return Rule(
             quantity=BY_NAME[quantity].code,
@@ -109,11 +109,11 @@ class Purpose(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def is_name(text: str) -> bool:
-    """Tell whether *text* can name a purpose, without a version."""
+    """Tell whether *text* is a valid name of a purpose, without a version."""
     return parse_reference(f"{text}@1") is not None
 
 
 def parse_reference(text: str) -> tuple[str, int] | None:
-    """Return name and version of `home-monitoring@1`, or None when *text* is not one."""
+    """Return name and version from a text such as `home-monitoring@1`; None if invalid."""
     match = _PURPOSE.fullmatch(text)
     return None if match is None else (match.group(1), int(match.group(2)))

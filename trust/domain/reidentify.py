@@ -1,8 +1,8 @@
 """
-Re-identification: a pseudonym gets its name back, and that takes two beside the one who asks.
+Re-identification: a pseudonym gets its name back after two officers approve another's request.
 
-Pure: a request and its approvals, each signed by a person with a key that only she has, and the
-rule that they must satisfy. No key that could stand in for two of them is kept by trust.
+Pure: a request and its approvals, each signed by an officer with a key that only they have, and
+the rule that they must satisfy. Trust keeps no key that could replace two of the officers.
 """
 
 import datetime as dt
@@ -29,7 +29,7 @@ APPROVALS: Final = 2
 
 
 class OfficerRole(enum.StrEnum):
-    """What somebody of the staff is."""
+    """The role of an officer among the staff."""
 
     DPO = "dpo"
     PHYSICIAN = "physician"
@@ -38,11 +38,11 @@ class OfficerRole(enum.StrEnum):
 
 
 DECIDING: Final = frozenset({OfficerRole.DPO, OfficerRole.PHYSICIAN})
-"""One of the two who approve is one of these."""
+"""At least one of the two approving officers must have one of these roles."""
 
 
 class Basis(enum.StrEnum):
-    """What a pseudonym may be opened for."""
+    """The grounds on which a pseudonym may be opened."""
 
     VITAL_INTERESTS = "vital_interests"
     CARE = "care"
@@ -59,23 +59,23 @@ class Denial(enum.StrEnum):
     OFFICER_ENDED = "officer_ended"
     BAD_SIGNATURE = "bad_signature"
     ALTERED = "altered"
-    """An approval is of another text of the request than the one that is there."""
+    """An approval belongs to another text of the request than the stored one."""
     EXPIRED = "expired"
     REQUESTER_APPROVES = "requester_approves"
     SAME_PERSON = "same_person"
     TOO_FEW = "too_few"
     NO_DPO_OR_PHYSICIAN = "no_dpo_or_physician"
     REPLAYED = "replayed"
-    """It was opened before: once is all."""
+    """The request was opened before, and a request can be opened only once."""
     NOT_THE_REQUESTER = "not_the_requester"
     TOO_MANY = "too_many"
     """More requests than one person may make in a day."""
     UNSOUND = "unsound"
-    """The request lacks a reason, names no pseudonym or too many, or lasts too long."""
+    """The request has no reason, no pseudonym or too many, or lasts too long."""
 
 
 class Denied(Refused):
-    """A re-identification is refused; that it was tried is on record."""
+    """A re-identification is refused; the attempt is on record."""
 
     def __init__(self, denial: Denial) -> None:
         super().__init__(f"re-identification is refused: {denial.replace('_', ' ')}")
@@ -83,34 +83,34 @@ class Denied(Refused):
 
 
 class Officer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Somebody of the staff: what she is, and the key that she signs with. Holds no name."""
+    """A member of the staff: their role and the key that they sign with. Holds no name."""
 
     officer: UUID
     role: OfficerRole
     public_key: str
-    """Ed25519, in hexadecimal."""
+    """The public key, Ed25519, in hexadecimal."""
 
     @property
     def key(self) -> Ed25519PublicKey:
-        """The key."""
+        """The public key that verifies the signatures of this officer."""
         return Ed25519PublicKey.from_public_bytes(bytes.fromhex(self.public_key))
 
 
 class Known(msgspec.Struct, frozen=True):
-    """An officer, and whether she still is one."""
+    """A registered officer, and whether they still are an officer."""
 
     officer: Officer
     ended_at: dt.datetime | None
 
 
 class ReidentificationRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Who wants to know whose pseudonyms these are, and why."""
+    """A request to resolve pseudonyms: the requester, the pseudonyms and the reason."""
 
     request: UUID
     requester: UUID
     purpose: str
     pseudonyms: list[str]
-    """In hexadecimal."""
+    """The pseudonyms, in hexadecimal."""
     basis: Basis
     reason: str
     requested_at: dt.datetime
@@ -121,7 +121,7 @@ class ReidentificationRequest(msgspec.Struct, frozen=True, forbid_unknown_fields
 
 
 class ReidentificationApproval(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """That somebody approves exactly this request."""
+    """The statement of one officer that they approve exactly this request."""
 
     request: UUID
     request_sha256: str
@@ -130,7 +130,7 @@ class ReidentificationApproval(msgspec.Struct, frozen=True, forbid_unknown_field
 
 
 class Signed(msgspec.Struct, frozen=True):
-    """A document with its signature."""
+    """A canonical document and its signature."""
 
     document: bytes
     signature: bytes
@@ -146,10 +146,10 @@ def check_request(
     signed: Signed, officers: Officers, *, at: dt.datetime
 ) -> ReidentificationRequest:
     """
-    Return the request that *signed* is.
+    Return the request in *signed* if it is valid *at* a time.
 
     Raises:
-        Denied: It was not made by who it says, asks for too much, or is over.
+        Denied: The requester did not sign it, it asks for too much, or it has expired.
     """
     request = _decode(signed.document, ReidentificationRequest)
     _verify(signed, REQUEST_KIND, request.requester, officers)
@@ -169,10 +169,10 @@ def check_approval(
     signed: Signed, request: ReidentificationRequest, document: bytes, officers: Officers
 ) -> ReidentificationApproval:
     """
-    Return the approval that *signed* is, of *request* as *document* spells it.
+    Return the approval in *signed* of *request*, whose canonical bytes are *document*.
 
     Raises:
-        Denied: It is none.
+        Denied: It is no valid approval of this request.
     """
     approval = _decode(signed.document, ReidentificationApproval)
     _verify(signed, APPROVAL_KIND, approval.approver, officers)
@@ -190,19 +190,19 @@ def check(
     signed: Signed, approvals: Sequence[Signed], officers: Officers, *, at: dt.datetime
 ) -> ReidentificationRequest:
     """
-    Return the request that *signed* is, if two others approved it.
+    Return the request in *signed* if two officers other than the requester approved it.
 
     Args:
         signed: The request.
 
-        approvals: Of it.
+        approvals: All approvals of the request.
 
-        officers: Everybody who is or was one.
+        officers: All present and former officers.
 
-        at: When it is to be opened.
+        at: The time at which the request is opened.
 
     Raises:
-        Denied: It may not be opened.
+        Denied: The request may not be opened; the denial says why.
     """
     request = check_request(signed, officers, at=at)
     approvers = [

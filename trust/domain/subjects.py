@@ -1,9 +1,9 @@
 """
-Subjects: who a person is, and how that is sealed.
+Subjects: the details that name a person, and how they are sealed.
 
-Each record has a data key of its own (AES-256-GCM), wrapped by the key-encryption key that the
-key backend keeps: destroying one data key makes one person's record, and every binding sealed
-under it, unreadable for ever, in each backup too.
+Each record has its own data key (AES-256-GCM), wrapped by the key-encryption key in the key
+backend. Destroying one data key makes the record of one person, and every binding sealed under
+that key, unreadable for ever, also in every backup.
 """
 
 import secrets
@@ -22,15 +22,15 @@ _BUCKET: Final = 256
 _IDENTITY: Final = b"vitalveil identity v1\x00"
 _BINDINGS: Final = b"vitalveil bindings v2\x00"
 _BINDINGS_V1: Final = b"vitalveil bindings v1\x00"
-"""Bound to the handle alone: of before. None is made any more, nor can one be made of a v2."""
+"""Old form, bound to the handle only. It is no longer written, and no v2 becomes a v1."""
 
 
 class PersonalDetails(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What names a person. Shows nothing of itself when printed or logged."""
+    """The details that name a person. Printing or logging them does not show them."""
 
     name: str
     born: str | None = None
-    """Year and month, as 2014-05; the day is not needed to tell an age."""
+    """Year and month of birth, as 2014-05; an age can be told without the day."""
 
     def __repr__(self) -> str:
         return "Identity(…)"
@@ -39,22 +39,22 @@ class PersonalDetails(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def new_data_key() -> bytes:
-    """Return a random data key."""
+    """Return a random data key for AES-256-GCM, 32 bytes."""
     return secrets.token_bytes(DATA_KEY_BYTES)
 
 
 def seal(data_key: bytes, plain: bytes, *, bound_to: bytes) -> bytes:
-    """Return *plain* sealed under *data_key*, to be opened only where *bound_to* is the same."""
+    """Return *plain* sealed under *data_key*; it opens only with the same *bound_to*."""
     nonce = secrets.token_bytes(NONCE_BYTES)
     return nonce + AESGCM(data_key).encrypt(nonce, plain, bound_to)
 
 
 def open_sealed(data_key: bytes, sealed: bytes, *, bound_to: bytes, what: str) -> bytes:
     """
-    Return what was sealed.
+    Return the plain bytes of *sealed*; *what* names them in an error.
 
     Raises:
-        Tampered: Another key sealed it, it was changed, or it belongs elsewhere.
+        Tampered: The bytes were sealed with another key or another *bound_to*, or were changed.
     """
     try:
         return AESGCM(data_key).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], bound_to)
@@ -63,9 +63,9 @@ def open_sealed(data_key: bytes, sealed: bytes, *, bound_to: bytes, what: str) -
 
 
 def seal_identity(identity: PersonalDetails, *, subject: UUID, data_key: bytes) -> bytes:
-    """Return *identity* sealed; its length is padded, since names differ in theirs."""
+    """Return *identity* sealed and padded, so that the length does not show that of a name."""
     plain = msgspec.json.encode(identity)
-    # JSON ignores white space, so padding needs no mark.
+    # JSON ignores white space, so the end of the padding needs no marker.
     plain += b" " * (-len(plain) % _BUCKET)
     return seal(data_key, plain, bound_to=_IDENTITY + subject.bytes)
 
@@ -75,7 +75,7 @@ def open_identity(sealed: bytes, *, subject: UUID, data_key: bytes) -> PersonalD
     Return the identity of *subject*.
 
     Raises:
-        Tampered: It does not open as this subject's.
+        Tampered: The sealed bytes do not open as the identity of this subject.
     """
     plain = open_sealed(
         data_key, sealed, bound_to=_IDENTITY + subject.bytes, what="a subject's record"
@@ -93,13 +93,13 @@ def seal_bindings(
     Return the addresses of a subject's sensors, sealed.
 
     Args:
-        bindings: The addresses.
+        bindings: The Bluetooth addresses.
 
-        handle: Of 16 bytes.
+        handle: The handle, 16 bytes.
 
-        issued_for: Where and for what: in the row of another gateway they do not open.
+        issued_for: Agent, purpose and decision of the handle; in another row they do not open.
 
-        data_key: The subject's.
+        data_key: The data key of the subject.
     """
     bound_to = _BINDINGS + handle + issued_for
     return seal(data_key, msgspec.json.encode(bindings), bound_to=bound_to)
@@ -112,7 +112,7 @@ def open_bindings(
     Return the addresses of a subject's sensors.
 
     Raises:
-        Tampered: They do not open as this handle's.
+        Tampered: The sealed bytes do not open as the bindings of this handle.
     """
     what = "a handle's bindings"
     try:

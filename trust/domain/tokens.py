@@ -1,8 +1,8 @@
 """
-One-time tokens of enrolment: 64 bits to find one by, 192 bits that prove it.
+One-time tokens of enrolment: an identifier of 64 bits and a secret proof of 192 bits.
 
-The vault keeps a hash of the proof only, so its dump enrols nobody. A proof of 192 random bits is
-searched by nobody either, so the hash needs no salt and no cost.
+The vault keeps only a hash of the proof, so a dump of the vault enrols no gateway. A proof of 192
+random bits cannot be found by search, so the hash needs no salt and no work factor.
 """
 
 import base64
@@ -17,22 +17,22 @@ import msgspec
 ID_BYTES: Final = 8
 SECRET_BYTES: Final = 24
 MAX_FAILURES: Final = 5
-"""Wrong proofs that a token survives."""
+"""Number of wrong proofs after which a token is no longer accepted."""
 
 
 class Token(msgspec.Struct, frozen=True):
-    """What a technician carries to a gateway. Shows nothing of itself when printed or logged."""
+    """The token that a technician brings to a gateway. Printing it does not show it."""
 
     enrolment: bytes
     secret: bytes
 
     def format(self) -> str:
-        """Return it as it is typed or pasted."""
+        """Return the token as text that a technician types or pastes."""
         return base64.b32encode(self.enrolment + self.secret).decode().rstrip("=")
 
     @property
     def secret_sha256(self) -> bytes:
-        """What the vault keeps."""
+        """SHA-256 of the proof, which the vault keeps."""
         return hashlib.sha256(self.secret).digest()
 
     def __repr__(self) -> str:
@@ -40,7 +40,7 @@ class Token(msgspec.Struct, frozen=True):
 
 
 class Issued(msgspec.Struct, frozen=True):
-    """A token, as the vault knows it."""
+    """The record of a token in the vault."""
 
     enrolment: bytes
     secret_sha256: bytes
@@ -53,7 +53,7 @@ class Issued(msgspec.Struct, frozen=True):
     certificate: bytes | None
 
     def accepts(self, token: Token, *, at: dt.datetime) -> bool:
-        """Tell whether *token* is this one and still counts; takes the same time either way."""
+        """Tell, in constant time, whether *token* matches this record and is still valid."""
         is_proof = hmac.compare_digest(self.secret_sha256, token.secret_sha256)
         return is_proof & (self.failures < MAX_FAILURES) & (at < self.expires_at)
 
@@ -65,11 +65,11 @@ NOBODY: Final = Issued(
     bytes(ID_BYTES), bytes(32), "sealed", dt.datetime.min.replace(tzinfo=dt.UTC),
     MAX_FAILURES, None, None, None, None,
 )  # fmt: skip
-"""Compared with when there is no such token, so that its absence takes no less time."""
+"""Compared when no such token exists, so that the answer takes the same time."""
 
 
 def parse(text: str) -> Token | None:
-    """Return the token that *text* spells, or None."""
+    """Return the token in *text*, or None if *text* is no token."""
     packed = "".join(text.split()).replace("-", "").upper()
     try:
         found = base64.b32decode(packed + "=" * (-len(packed) % 8))

@@ -1,9 +1,9 @@
 """
-Units of the daemon's work, what keeps one from being done, and when it is tried again. Pure.
+Units of the daemon's work, why a unit fails, and when the daemon tries it again. Pure.
 
-A unit is one gateway, person, purpose, key, export or job. Each is tried alone: one that fails is
-set aside with its cause, everything else goes on, and it is tried again, the later the more often
-it failed.
+A unit is one gateway, person, purpose, key, export or job. The daemon tries each unit alone. A
+unit that fails is set aside with its cause, all other units go on, and the failed unit is tried
+again after a delay that grows with the number of failures.
 """
 
 import datetime as dt
@@ -32,35 +32,35 @@ _MOST_DOUBLINGS: Final = 12
 
 
 class UnitKind(enum.StrEnum):
-    """What a unit is; its name is in the terms of this."""
+    """The kind of a unit, which decides how the unit is named."""
 
     GATEWAY = "gateway"
-    """Named by its id."""
+    """A gateway, named by its id."""
     PERSON = "person"
-    """Named by the id of the subject, never by a name."""
+    """A person, named by the id of the subject and never by their name."""
     PURPOSE = "purpose"
-    """Named as `home-monitoring@1`, or without a version."""
+    """A purpose, named as `home-monitoring@1` or without a version."""
     KEY = "key"
-    """The root key of an epoch of pseudonyms: named by both, as `home-monitoring/2`."""
+    """The root key of an epoch of pseudonyms, named as `home-monitoring/2`."""
     EXPORT = "export"
-    """Named by the id of the export."""
+    """An export, named by its id."""
     JOB = "job"
-    """What is done by the clock: named by a word."""
+    """A job that runs at set times, named by a word."""
 
 
 class Work(enum.StrEnum):
-    """What is not done for the unit."""
+    """The work that is not done for a unit."""
 
     LEASE = "lease"
-    """Permissions and lease of a gateway do not follow the vault."""
+    """The permissions and the lease of a gateway are behind the vault."""
     PUBLICATION = "publication"
-    """A lease does not reach the broker."""
+    """A lease of a gateway is not published at the broker."""
     JOB = "job"
-    """A job of the clock."""
+    """A job that runs at set times."""
 
 
 class Cause(enum.StrEnum):
-    """Why a unit cannot be worked on."""
+    """The cause of a unit's failure."""
 
     TAMPERED = "tampered"
     REGISTRATION = "registration"
@@ -150,29 +150,29 @@ SENTENCES: Final[Mapping[Cause, tuple[str, str]]] = MappingProxyType(
         ),
     }
 )
-"""What each cause means, and what to do."""
+"""For each cause, a sentence that says what happened and one that says what to do."""
 
 
 class Unit(msgspec.Struct, frozen=True, order=True):
-    """One of the things that are worked on alone."""
+    """One part of the daemon's work that is tried alone."""
 
     kind: UnitKind
     name: str
 
 
 class Failure(msgspec.Struct, frozen=True, order=True):
-    """That a unit could not be worked on, and why."""
+    """The failure of one unit, with its cause."""
 
     unit: Unit
     cause: Cause
 
 
 class SetAside(msgspec.Struct, frozen=True):
-    """A unit that failed, as it is kept."""
+    """The record of a unit that failed."""
 
     work: Work
     stands_in: str
-    """What it stands in the way of: the id of a gateway, or the name of a job."""
+    """What the failure blocks: the id of a gateway, or the name of a job."""
     failure: Failure
     failures: int
     failed_since: dt.datetime
@@ -180,17 +180,17 @@ class SetAside(msgspec.Struct, frozen=True):
 
 
 def gateway(agent: str) -> Unit:
-    """Return the unit that a gateway is."""
+    """Return the unit of the gateway whose id is *agent*."""
     return Unit(UnitKind.GATEWAY, agent)
 
 
 def job(name: str) -> Unit:
-    """Return the unit that a job of the clock is."""
+    """Return the unit of the job called *name*."""
     return Unit(UnitKind.JOB, name)
 
 
 def cause_of(error: Exception) -> Cause:
-    """Return why a unit that raised *error* cannot be worked on."""
+    """Return the cause that belongs to *error*, which a unit raised."""
     if isinstance(error, Unavailable):
         return Cause.ROW_REFUSED
     for kind, cause in _CAUSES.items():
@@ -208,7 +208,7 @@ _CAUSES: Final[Mapping[type[Exception], Cause]] = MappingProxyType(
         LeaseTooLarge: Cause.LEASE_TOO_LARGE,
         Unusable: Cause.UNUSABLE,
         RuntimeSetupError: Cause.SETTINGS,
-        # What a record refers to is not there.
+        # A record refers to something that does not exist.
         Refused: Cause.UNUSABLE,
     }
 )
@@ -216,14 +216,14 @@ _CAUSES: Final[Mapping[type[Exception], Cause]] = MappingProxyType(
 
 def back_off(failures: int, *, jitter: float) -> dt.timedelta:
     """
-    Return how long to wait after so many *failures* in a row: half to all of a bound.
+    Return how long to wait after *failures* in a row: between half of a bound and the bound.
 
-    The bound is 2 s, then twice the one before, up to 5 minutes.
+    The bound is 2 s after one failure and doubles with each further failure, up to 5 minutes.
 
     Args:
-        failures: At least 1.
+        failures: The number of failures in a row, at least 1.
 
-        jitter: From 0 to 1: units that failed together are not tried together.
+        jitter: A random number from 0 to 1, so that units that failed together are retried apart.
     """
     bound = min(_LONGEST, _FIRST * (1 << min(failures - 1, _MOST_DOUBLINGS)))
     return bound * (0.5 + 0.5 * jitter)
