@@ -1,9 +1,9 @@
 """
-Consent receipts: what a person holds of their own decisions, to be checked without us.
+Consent receipts: a person's own copy of their decisions, which can be checked without trust.
 
-A receipt holds the decisions of one person, each as it was signed, the policies that they name,
-and over all of it a statement: which decisions there were, in which order, when it was issued and
-how long that says anything. `check` needs the file and trust's public key, and nothing else.
+A receipt holds the decisions of one person, each as it was signed, and the policies that they
+name. A signed statement covers all of them: which decisions there were, in which order, when the
+receipt was issued and until when it is valid. `check` needs only the file and trust's public key.
 """
 
 import datetime as dt
@@ -32,34 +32,34 @@ MAX_BYTES: Final = 16 << 20
 
 
 class Fault(enum.StrEnum):
-    """Why a receipt is refused."""
+    """The reason for which a receipt is refused."""
 
     MALFORMED = "malformed"
-    """Cut off, or no receipt at all."""
+    """The file is cut off, or is no receipt."""
     WRONG_KEY = "wrong_key"
-    """Signed with another key than the one given."""
+    """The receipt was signed with another key than the given one."""
     BAD_SIGNATURE = "bad_signature"
-    """Changed after it was signed."""
+    """The receipt was changed after it was signed."""
     OTHER_SUBJECT = "other_subject"
-    """It is, or holds a decision that is, another person's."""
+    """The receipt, or a decision in it, belongs to another person."""
     REPLAYED = "replayed"
-    """A decision is in it twice."""
+    """The receipt holds the same decision twice."""
     REORDERED = "reordered"
-    """The decisions are all there, in another order than they were taken."""
+    """All decisions are present, but not in the order in which they were taken."""
     INCOMPLETE = "incomplete"
-    """A decision that the statement names is missing, or one is there that it does not name."""
+    """A decision is missing, or one is present that the statement does not name."""
     BROKEN_CHAIN = "broken_chain"
     """A decision does not supersede the one before it."""
     EXPIRED = "expired"
-    """It no longer says what is in force: ask for a new one."""
+    """The receipt is too old to tell what is in force: the person needs a new one."""
     NOT_YET = "not_yet"
-    """It was issued after the time it is checked at."""
+    """The receipt was issued after the time of the check."""
     ROLLED_BACK = "rolled_back"
-    """A receipt issued later, or with more decisions, was seen before."""
+    """A receipt that is later, or has more decisions, was seen before."""
 
 
 class ReceiptRefused(Refused):
-    """A receipt does not say what it should."""
+    """A receipt does not verify; its fault says why."""
 
     def __init__(self, fault: Fault) -> None:
         super().__init__(f"the receipt is refused: {fault.replace('_', ' ')}")
@@ -67,28 +67,28 @@ class ReceiptRefused(Refused):
 
 
 class Statement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What trust says of one person's decisions."""
+    """Trust's statement about the decisions of one person."""
 
     receipt: UUID
     subject: UUID
     issued_at: dt.datetime
     expires_at: dt.datetime
     decisions: list[str]
-    """SHA-256 of each, in the order of their taking, purpose by purpose."""
+    """SHA-256 of each decision, purpose by purpose, in the order in which they were taken."""
     purposes: list[str]
-    """SHA-256 of each policy that they name."""
+    """SHA-256 of each policy that the decisions name."""
 
 
 class SignedDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A canonical document, and the signature of it."""
+    """A canonical document and its signature."""
 
     document: str
     signature: str
-    """In hexadecimal."""
+    """The signature, in hexadecimal."""
 
 
 class ConsentReceipt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The file."""
+    """The contents of the file of a receipt."""
 
     format: str
     key_id: str
@@ -98,14 +98,14 @@ class ConsentReceipt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Checked(msgspec.Struct, frozen=True):
-    """What a receipt that verifies says."""
+    """The contents of a receipt that was verified."""
 
     statement: Statement
     decisions: list[Decision]
     purposes: list[Purpose]
 
     def states(self, *, at: dt.datetime) -> dict[str, State]:
-        """Return the state of each purpose *at* a time."""
+        """Return the state of each purpose *at* a time, keyed by the name of the purpose."""
         chains: dict[str, list[Decision]] = {}
         for decision in self.decisions:
             chains.setdefault(decision.purpose, []).append(decision)
@@ -124,15 +124,15 @@ def make(
     Return the file of a receipt.
 
     Args:
-        statement: What trust says; its digests are filled in here.
+        statement: The statement to sign; its digests are filled in here.
 
         taken: Document and signature of each decision, in their order.
 
-        policies: Document and signature of each policy that they name.
+        policies: Document and signature of each policy that the decisions name.
 
-        key_id: Which key signs.
+        key_id: The short name of the signing key.
 
-        sign: Signs.
+        sign: Returns the signature of the bytes that it is given.
     """
     whole = msgspec.structs.replace(
         statement,
@@ -159,21 +159,21 @@ def check(
     seen: bytes | None = None,
 ) -> Checked:
     """
-    Return what the receipt in *data* says, if it is whole and signed with *key*.
+    Return the contents of the receipt in *data*, if the receipt is whole and signed with *key*.
 
     Args:
-        data: The file.
+        data: The bytes of the file.
 
-        key: Trust's, as every agent pins it.
+        key: The public key of trust, which every agent pins.
 
-        at: When it is checked.
+        at: The time of the check.
 
-        subject: Whose it should be, if that is known.
+        subject: The expected subject of the receipt, if known.
 
-        seen: A receipt of the same person that was seen before.
+        seen: The file of an earlier receipt of the same person, if there is one.
 
     Raises:
-        ReceiptRefused: It does not verify; the fault says why.
+        ReceiptRefused: The receipt does not verify; the fault says why.
     """
     receipt, found = _open(data, key)
     statement = found.statement
@@ -207,7 +207,7 @@ def _open(data: bytes, key: Ed25519PublicKey) -> tuple[ConsentReceipt, Checked]:
 
 
 def key_id_of(key: Ed25519PublicKey) -> str:
-    """Return the short name of a signing key."""
+    """Return the short name of the signing key whose public half is *key*."""
     return hashlib.sha256(key.public_bytes_raw()).hexdigest()[:16]
 
 
@@ -226,7 +226,7 @@ def _decode(data: bytes, kind: type[T]) -> T:
 
 def _verified(signed: SignedDocument, kind: str, of: type[T], key: Ed25519PublicKey) -> T:
     try:
-        # Written as we write it: another spelling of the same bytes is not what was handed out.
+        # Only trust's own spelling counts: another one of the same bytes was never handed out.
         signature = bytes.fromhex(signed.signature)
         if signature.hex() != signed.signature:
             raise ReceiptRefused(Fault.BAD_SIGNATURE)

@@ -1,9 +1,10 @@
 """
-Decisions: what a person decided, for a purpose; signed, never changed, only superseded.
+Decisions: what a person decided for a purpose; signed, never changed, only superseded.
 
-The state of a purpose is the fold of its decisions; where there is none it is unknown, which means
-no. What a handle may carry is the *narrowest* of all decisions since it was issued: a later one
-can take away from it and never add, so that nothing withdrawn comes back under an old handle.
+The state of a purpose is the fold of its decisions. Without a decision the state is unknown, which
+means no. A handle may carry the *narrowest* scope of all decisions since it was issued: a later
+decision can narrow the scope and never widen it. So withdrawn data never return under an old
+handle.
 """
 
 import datetime as dt
@@ -22,65 +23,65 @@ KIND = "decision"
 
 
 class State(enum.StrEnum):
-    """What was decided."""
+    """The state of a purpose after a decision."""
 
     UNKNOWN = "unknown"
-    """Nothing is known of what the person wants: no."""
+    """The wish of the person is not known, which means no."""
     NOT_ASKED = "not_asked"
-    """Nobody could ask, as in an emergency."""
+    """The person could not be asked, for example in an emergency."""
     NOT_CHOSEN = "not_chosen"
     """The person was shown the choice and left it open."""
     ACCEPTED = "accepted"
     DECLINED = "declined"
-    """Not now; the person may be asked again."""
+    """The person said not now, and may be asked again."""
     REFUSED = "refused"
-    """No; the person is not to be asked again."""
+    """The person said no, and must not be asked again."""
     WITHDRAWN = "withdrawn"
     EXPIRED = "expired"
-    """Accepted once, for a time that is over."""
+    """The person accepted for a time that is over."""
     INVALIDATED = "invalidated"
-    """Found void: the wrong person, or not validly given."""
+    """The decision is void: from the wrong person, or not validly given."""
     RESTRICTED = "restricted"
-    """Kept, and not processed (GDPR art. 18)."""
+    """Data are kept and not processed (GDPR art. 18)."""
 
 
 class GivenBy(enum.StrEnum):
-    """Who decided."""
+    """The giver of a decision: the person, a representative, or both."""
 
     SELF = "self"
     GUARDIAN = "guardian"
     JOINT = "joint"
     PROXY = "proxy"
     NOT_STATED = "not-stated"
-    """Nobody said: of what is no yes, which takes no evidence."""
+    """The giver was not stated; only a yes needs that evidence."""
 
 
 class Attested(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """That an officer vouches for something about the decision (`trust.decisions.evidence`)."""
+    """An officer's signature for a fact about the decision (see `trust.decisions.evidence`)."""
 
     officer: UUID
     signature: str
-    """In hexadecimal."""
+    """The signature, in hexadecimal."""
 
 
 class Capture(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
-    How it was put on record.
+    How a decision was put on record.
 
-    What is not set stands in no document: those of before have neither.
+    A field that is not set is left out of the document: earlier documents have no such fields.
     """
 
     method: str
-    """A word of `trust.decisions.evidence.Method`, or what was written before there were any."""
+    """A word of `trust.decisions.evidence.Method`, or the text of an earlier release."""
     text_sha256: str | None = None
-    """Of the text that the person was shown."""
+    """SHA-256 of the text that the person was shown."""
     locale: str | None = None
     scan_sha256: str | UnsetType = UNSET
     witness: Attested | UnsetType = UNSET
 
 
 class Decision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One decision of one person."""
+    """One decision of one person for one purpose."""
 
     decision: UUID
     subject: UUID
@@ -90,31 +91,31 @@ class Decision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     quantities: list[str]
     recipients: list[str]
     decided_at: dt.datetime
-    """When the person decided, as who recorded it says; it was recorded later, or then."""
+    """When the person decided, as stated by the recorder; not later than the recording."""
     valid_from: dt.datetime
     given_by: GivenBy
     capture: Capture
     valid_to: dt.datetime | None = None
     supersedes: UUID | None = None
-    """The decision before it, of the same subject for the same purpose."""
+    """The previous decision of the same subject for the same purpose."""
     representative: UUID | None = None
-    """Who decided with the person, or for them."""
+    """The representative who decided with the person or for them."""
     representative_capture: Capture | UnsetType = UNSET
-    """How it was put on record what a guardian said who decided together with the person."""
+    """How the guardian's yes was put on record, if they decided together with the person."""
     representative_decided_at: dt.datetime | UnsetType = UNSET
     of_age: Attested | UnsetType = UNSET
-    """Who vouches that the person is of age, where the month of birth is not known."""
+    """The officer's signature that the person is of age, if the month of birth is unknown."""
 
 
 class Scope(msgspec.Struct, frozen=True):
-    """What may be measured, and when."""
+    """The quantities that may be measured, and the time in which they may be."""
 
     quantities: frozenset[str]
     valid_from: dt.datetime
     valid_to: dt.datetime | None
 
     def narrowed(self, other: "Scope") -> "Scope":
-        """Return what both allow."""
+        """Return the scope that both this one and *other* allow."""
         ends = [end for end in (self.valid_to, other.valid_to) if end is not None]
         return Scope(
             self.quantities & other.quantities,
@@ -124,27 +125,27 @@ class Scope(msgspec.Struct, frozen=True):
 
 
 def encode(decision: Decision) -> bytes:
-    """Return the canonical document of *decision*, which is what is signed."""
+    """Return the canonical document of *decision*, which trust signs."""
     return canonical.encode(decision)
 
 
 def decode(document: bytes) -> Decision:
     """
-    Return the decision that *document* spells.
+    Return the decision that *document* encodes.
 
     Raises:
-        Tampered: It is no decision.
+        Tampered: The document is no decision.
     """
     return canonical.decode(document, Decision, what="a decision")
 
 
 def current(decisions: Sequence[Decision]) -> Decision | None:
-    """Return the decision in force, of those of one subject and purpose in their order."""
+    """Return the decision in force, given all of one subject and purpose in their order."""
     return decisions[-1] if decisions else None
 
 
 def state(decisions: Sequence[Decision], *, at: dt.datetime | None = None) -> State:
-    """Return the fold of *decisions*, *at* a time if given: unknown, where there is none."""
+    """Return the state after *decisions*, *at* a time if given; without any, unknown."""
     latest = current(decisions)
     if latest is None:
         return State.UNKNOWN
@@ -154,12 +155,12 @@ def state(decisions: Sequence[Decision], *, at: dt.datetime | None = None) -> St
 
 def scope_since(decisions: Sequence[Decision], first: UUID) -> Scope | None:
     """
-    Return what a handle issued under *first* may carry; None for nothing any more.
+    Return the scope of a handle issued under *first*, or None if the handle has ended.
 
     Args:
-        decisions: All of one subject and purpose, in their order.
+        decisions: All decisions of one subject and purpose, in their order.
 
-        first: The decision that the handle was issued under.
+        first: The id of the decision under which the handle was issued.
     """
     found: Scope | None = None
     started = False
@@ -175,19 +176,19 @@ def scope_since(decisions: Sequence[Decision], first: UUID) -> Scope | None:
 
 
 def before_restriction(decisions: Sequence[Decision]) -> Decision | None:
-    """Return the newest of *decisions* that does not restrict; None where there is none."""
+    """Return the newest of *decisions* that is no restriction, or None."""
     others = (d for d in reversed(decisions) if d.state is not State.RESTRICTED)
     return next(others, None)
 
 
 def versions_since(decisions: Sequence[Decision], first: UUID) -> list[int]:
-    """Return the versions of the purpose that were agreed to from *first* on, each once."""
+    """Return the versions of the purpose agreed to since the decision *first*, each once."""
     started = itertools.dropwhile(lambda decision: decision.decision != first, decisions)
     return list(dict.fromkeys(decision.version for decision in started))
 
 
 def without_evidence(decision: Decision) -> Decision:
-    """Return *decision* as one that nobody gave a reason or a proof for: it claims nothing."""
+    """Return *decision* without its evidence, so that it claims no giver and no proof."""
     return msgspec.structs.replace(
         decision,
         given_by=GivenBy.NOT_STATED,
@@ -201,12 +202,13 @@ def without_evidence(decision: Decision) -> Decision:
 
 def chain(decisions: Sequence[Decision], *, subject: UUID, purpose: str) -> list[Decision]:
     """
-    Return *decisions*, found under *subject* and *purpose* in their order, if they form a chain.
+    Return *decisions*, stored in this order under *subject* and *purpose*, if they form a chain.
 
-    A signature alone does not show that a decision is missing, moved, or another person's.
+    A signature alone does not reveal that a decision is missing, moved or of another person.
 
     Raises:
-        Tampered: One is of another subject or purpose, or does not supersede the one before it.
+        Tampered: A decision is of another subject or purpose, or does not supersede the previous
+            decision.
     """
     before: UUID | None = None
     for decision in decisions:

@@ -1,7 +1,8 @@
 """
-Handles: the opaque stand-in for one person at one gateway, and what it may carry.
+Effective grants: what a handle, the opaque name of one person at one gateway, may carry now.
 
-128 random bits, issued once. A handle that ended never comes back: a new grant gets a new one.
+A handle is 128 random bits and is issued once. A handle that ended is never used again: a new
+grant gets a new handle.
 """
 
 import datetime as dt
@@ -20,7 +21,7 @@ HANDLE_BYTES: Final = 16
 
 
 class EffectiveGrant(msgspec.Struct, frozen=True):
-    """What a handle stands for now: everything that lease and permissions are compiled from."""
+    """What a handle permits now: the input from which lease and permissions are compiled."""
 
     handle: bytes
     subject: UUID
@@ -29,16 +30,16 @@ class EffectiveGrant(msgspec.Struct, frozen=True):
     bindings: list[str]
     scope: Scope
     later: Sequence[Purpose] = ()
-    """Versions of the purpose that were agreed to since the handle was issued, in their order."""
+    """Versions of the purpose agreed to since the handle was issued, in their order."""
 
     def rules(self) -> list[Rule]:
-        """Return the rules for what was decided, finer than nothing that was ever agreed to."""
+        """Return the rule for each decided quantity, never finer than any agreed version."""
         found = (self._rule(name) for name in sorted(self.scope.quantities))
         return [rule for rule in found if rule is not None]
 
     def _rule(self, quantity: str) -> Rule | None:
-        # What matters is what may be measured in effect, not which words are in the decision: a
-        # version that was agreed to later may be coarser, or leave a quantity out.
+        # The effective permission matters, not the words of the decision: a version that was
+        # agreed to later may be coarser or may leave a quantity out.
         rule: Rule | None = None
         for number, purpose in enumerate((self.purpose, *self.later)):
             if quantity not in purpose.quantities:
@@ -48,7 +49,7 @@ class EffectiveGrant(msgspec.Struct, frozen=True):
         return rule
 
     def is_valid(self, at: dt.datetime) -> bool:
-        """Tell whether its scope covers *at*."""
+        """Tell whether the time *at* is within the scope of this grant."""
         return self.scope.valid_from <= at and (
             self.scope.valid_to is None or at < self.scope.valid_to
         )

@@ -1,10 +1,10 @@
 """
-Evidence: how a yes was put on record. What nobody said is not filled in.
+Evidence: how a yes was put on record. Facts that were not stated are never filled in.
 
-Pure. GDPR art. 7(1): who processes must be able to show that the person consented; recital 32: a
-clear affirmative act, so that a box which was ticked beforehand is no consent, and has no word
-here. Where a purpose rests on something else, as care does, no consent is asked for: what is shown
-then is that the person was informed (art. 13), with which text and when.
+Pure. The controller must be able to show that the person consented (GDPR art. 7(1)). Consent takes
+a clear affirmative act (recital 32): a box that was ticked beforehand is no consent, so no method
+stands for it. A purpose with another legal basis, such as care, needs no consent. Its evidence
+shows that the person was informed (art. 13), with which text and when.
 """
 
 import datetime as dt
@@ -30,53 +30,53 @@ _NOTHING: Final = hashlib.sha256(b"").hexdigest()
 
 
 class Method(enum.StrEnum):
-    """How it was captured."""
+    """The way in which a yes, or the informing of a person, was captured."""
 
     CHECKBOX = "checkbox"
-    """The person ticked it; it was empty before."""
+    """The person ticked a box that was empty before."""
     SIGNATURE = "signature"
     SCAN = "scan"
-    """Of a signed paper, whose digest is kept."""
+    """A scan of a signed paper; its digest is kept."""
     VERBAL = "verbal-witnessed"
-    """Said aloud, before a member of the staff who signs for it."""
+    """The person said yes aloud, before an officer who signs for it."""
     HANDED_OVER = "handed-over"
-    """Information on paper, put into the person's hand."""
+    """Information on paper that was handed to the person."""
     READ_OUT = "read-out"
     """Information that was read to the person."""
     POSTED = "posted"
-    """Information that was sent."""
+    """Information that was sent to the person by post."""
 
 
 INFORMATION: Final = frozenset({Method.HANDED_OVER, Method.READ_OUT, Method.POSTED})
-"""What shows that somebody was informed, and not that they agreed."""
+"""Methods that show that a person was informed, and not that they agreed."""
 CONSENT: Final = frozenset(Method) - INFORMATION
 NOT_STATED: Final = Capture("not-stated")
-"""Of decisions that need no evidence, or had none."""
+"""The capture of decisions that need no evidence or have none."""
 
 
 class Proof(enum.StrEnum):
-    """What a decision shows of how it was given."""
+    """What a decision proves about how it was given."""
 
     STATED = "stated"
     UNPROVEN = "unproven"
-    """A yes without the text that was shown: so it was recorded by default, once."""
+    """A yes without the text that was shown, which earlier releases recorded by default."""
     NOT_NEEDED = "not needed"
-    """It is no yes: saying no takes no evidence."""
+    """The decision is no yes, and other decisions need no evidence."""
 
 
 class Said(msgspec.Struct, frozen=True, kw_only=True):
-    """What is said of how a yes was given; None is what was not said."""
+    """The caller's statements about how a yes was given; None where one is missing."""
 
     method: Method | None = None
     text_sha256: str | None = None
-    """Of the text that was shown, as it was shown."""
+    """SHA-256 of the text, exactly as it was shown to the person."""
     locale: str | None = None
     given_at: dt.datetime | Literal["now"] | None = None
     scan_sha256: str | None = None
-    """Of the scanned paper."""
+    """SHA-256 of the scan of the signed paper."""
 
     def at(self, now: dt.datetime) -> "Said":
-        """Return it with the time that `now` is."""
+        """Return these statements with the word `now` replaced by the time *now*."""
         if self.given_at is None:
             return self
         given_at = now if self.given_at == "now" else whole_ms(self.given_at)
@@ -84,7 +84,7 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NotSaid(Refused):
-    """Something that a yes needs was not said."""
+    """A statement that a yes needs is missing."""
 
     def __init__(self, options: list[str]) -> None:
         super().__init__(
@@ -94,7 +94,7 @@ class NotSaid(Refused):
 
 
 class Vouching(msgspec.Struct, frozen=True):
-    """An officer who vouches for something, with the key that only they have."""
+    """An officer who vouches for a fact, and the private key that only they have."""
 
     officer: UUID
     key: Ed25519PrivateKey
@@ -104,16 +104,16 @@ class Vouching(msgspec.Struct, frozen=True):
 
 
 class Vouched(enum.StrEnum):
-    """What an officer vouches for."""
+    """The fact that an officer vouches for."""
 
     WITNESSED = "witnessed"
-    """The yes was said in their presence."""
+    """The person said yes in the officer's presence."""
     OF_AGE = "of_age"
-    """They saw a proof that the person is of age."""
+    """The officer saw a proof that the person is of age."""
 
 
 class Testimony(msgspec.Struct, frozen=True):
-    """What an officer signs; made again from the decision whenever it is verified."""
+    """The document that an officer signs; each verification rebuilds it from the decision."""
 
     vouched: Vouched
     officer: UUID
@@ -128,21 +128,21 @@ def check(
     said: Said, purpose: Purpose, *, since: dt.datetime, at: dt.datetime, prefix: str = "--"
 ) -> Capture:
     """
-    Return how a yes was captured.
+    Return how a yes was captured, once the statements in *said* are complete and possible.
 
     Args:
-        said: By the caller.
+        said: The statements of the caller.
 
-        purpose: What it is for: its basis decides what is to be shown.
+        purpose: The purpose of the decision; its legal basis decides which evidence is needed.
 
         since: When that version of the purpose was loaded.
 
-        at: Now.
+        at: The current time.
 
-        prefix: Of the options that are named in an error.
+        prefix: The prefix of the options that an error names.
 
     Raises:
-        Refused: Something is not said, or cannot be; the option is named.
+        Refused: A statement is missing or impossible; the error names its option.
     """
     if absent := missing(said, prefix=prefix):
         raise NotSaid(absent)
@@ -155,7 +155,7 @@ def check(
     if said.text_sha256 == _NOTHING:
         raise Refused(f"{prefix}text is empty: nobody is informed by an empty text")
     if prefix == "--":
-        # A guardian is shown another text than a child; the policy names that of the person.
+        # A guardian reads another text than a child; the policy names the text for the person.
         _check_text(said, purpose)
     if said.method is Method.SCAN and said.scan_sha256 is None:
         raise Refused(f"a scan is kept by its digest: give {prefix}scan FILE")
@@ -165,7 +165,7 @@ def check(
 
 
 def missing(said: Said, *, prefix: str = "--") -> list[str]:
-    """Return the options that say what was not said."""
+    """Return the options of the statements that are missing in *said*."""
     options = {
         "captured-by": said.method,
         "text FILE (or its SHA-256)": said.text_sha256,
@@ -193,7 +193,7 @@ def _check_text(said: Said, purpose: Purpose) -> None:
 
 def _check_time(said: Said, *, since: dt.datetime, at: dt.datetime, prefix: str) -> None:
     if not isinstance(said.given_at, dt.datetime) or said.given_at == at:
-        # Now: no clock of another machine makes that the future, or the past.
+        # "Now" needs no check: another machine's clock cannot move it to the future or the past.
         return
     if said.given_at > at:
         raise Refused(f"{prefix}given-at is in the future: a decision is recorded once it is made")
@@ -206,14 +206,14 @@ def _check_time(said: Said, *, since: dt.datetime, at: dt.datetime, prefix: str)
 
 def check_order(given_at: dt.datetime, chain: list[Decision], *, at: dt.datetime) -> None:
     """
-    Return if *given_at* is *at* this moment, or not before a decision of *chain*.
+    Check that *given_at* equals *at*, or is not earlier than any decision of *chain*.
 
-    A yes of last week, found on paper today, is no answer to the no of yesterday.
+    A yes of last week that is found on paper today does not override the no of yesterday.
 
     Raises:
-        Refused: It is.
+        Refused: The decision was given before another decision of the chain.
     """
-    # What is said now is the last word, also after a clock that was ahead.
+    # A decision of this moment counts as the latest, even if an earlier clock was ahead.
     if given_at != at and any(given_at < decision.decided_at for decision in chain):
         raise Refused(
             "--given-at is before the last decision on record of that subject for that purpose,"
@@ -222,7 +222,7 @@ def check_order(given_at: dt.datetime, chain: list[Decision], *, at: dt.datetime
 
 
 def capture_of(said: Said) -> Capture:
-    """Return what was said, as a decision keeps it."""
+    """Return the statements in *said* in the form that a decision keeps."""
     return Capture(
         said.method or NOT_STATED.method,
         said.text_sha256,
@@ -239,10 +239,10 @@ def vouch(
     vouched: Vouched, by: Vouching, decision: Decision, officers: Mapping[UUID, Known]
 ) -> Attested:
     """
-    Return the signature of an officer who vouches for something about *decision*.
+    Return the signature of the officer *by*, who vouches for a fact about *decision*.
 
     Raises:
-        Refused: There is no such officer any more, or the key is another's.
+        Refused: The officer is unknown or no longer an officer, or the key is not theirs.
     """
     known = officers.get(by.officer)
     if known is None:
@@ -271,7 +271,7 @@ def _testimony(vouched: Vouched, officer: UUID, decision: Decision) -> bytes:
 
 
 def holds(decision: Decision, officers: Mapping[UUID, Known]) -> bool:
-    """Tell whether everything that an officer vouched for in *decision* was signed by them."""
+    """Tell whether the signature of every officer who vouched in *decision* verifies."""
     vouchers = {Vouched.WITNESSED: decision.capture.witness, Vouched.OF_AGE: decision.of_age}
     return all(
         isinstance(attested, msgspec.UnsetType)
@@ -297,7 +297,7 @@ def _is_signed(
 
 
 def proof(decision: Decision) -> Proof:
-    """Return what *decision* shows of how it was given."""
+    """Return what *decision* proves about how it was given."""
     if decision.state is not State.ACCEPTED:
         return Proof.NOT_NEEDED
     capture = decision.capture

@@ -1,4 +1,4 @@
-"""Leases: what an agent may measure until when, compiled from what its handles stand for."""
+"""Leases: what an agent may measure until when, compiled from the grants of its handles."""
 
 import datetime as dt
 from collections.abc import Sequence
@@ -15,16 +15,16 @@ from wire.sealing import DEFAULT_BUCKET_BYTES
 
 _COUNTED_FROM: Final = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
 _HIGHEST_BY_TIME: Final = 1 << 31
-"""The wire has 32 bits for a version: a clock that is far off must leave room for all to come."""
+"""A version has 32 bits on the wire: a wrong clock must leave room for later versions."""
 
 _MQTT_BYTES: Final = 48
-"""Type and length (5), topic (28), packet id (2), properties (1), and some to spare."""
+"""Bytes of type and length (5), topic (28), packet id (2), properties (1), and a reserve."""
 _AROUND_BYTES: Final = 144 + _MQTT_BYTES
-"""Signature (64), HPKE (48), the MessagePack around them, and MQTT."""
+"""Bytes of signature (64), HPKE (48), the MessagePack around them, and MQTT."""
 _MULTIPLE_BYTES: Final = 1024
-"""What a lease is padded to, for a gateway that reads such: three people at once have room."""
+"""Leases are padded to a multiple of this: a lease for three people fits into one."""
 _MOST_GRANT_BYTES: Final = 32 + 40 * len(Code)
-"""A handle and a rule for each quantity there is, without bindings."""
+"""Bytes of a handle with a rule for every existing quantity, without bindings."""
 
 
 class Term(msgspec.Struct, frozen=True):
@@ -33,7 +33,7 @@ class Term(msgspec.Struct, frozen=True):
     issued_at: dt.datetime
     not_after: dt.datetime
     due_at: dt.datetime | None
-    """None when nothing will change by itself: the lease lets nothing be measured."""
+    """None if no later lease is due: this lease permits no measurement."""
 
 
 def term(
@@ -42,19 +42,19 @@ def term(
     """
     Return the term of a lease that is issued *now*.
 
-    It ends where the first of its grants does, so that even an agent without a network stops in
-    time; and the next one is due where a grant begins.
+    The lease ends when the first of its grants ends, so that even an agent without a network stops
+    in time. The next lease is due at the latest when a further grant begins.
 
     Args:
-        grants: Of all handles of the agent.
+        grants: The grants of all handles of the agent.
 
         now: The time of issue.
 
-        ttl: The longest that a lease lasts.
+        ttl: The longest duration of a lease.
 
-        refresh_at: The fraction of its life after which the next one is due.
+        refresh_at: The fraction of the duration (0 to 1) after which the next lease is due.
     """
-    # The wire has milliseconds: agent and ingest are to read one and the same instant.
+    # Times on the wire are milliseconds: agent and ingest must read the same instant.
     now = whole_ms(now)
     ends = [s.scope.valid_to for s in grants if s.is_valid(now) and s.scope.valid_to]
     begins = [s.scope.valid_from for s in grants if s.scope.valid_from > now]
@@ -66,10 +66,11 @@ def term(
 
 def version_by_time(now: dt.datetime) -> int:
     """
-    Return a version above every one that a restored vault may have forgotten.
+    Return a lease version above every version that a restored vault may have lost.
 
-    Seconds since 2020. Versions grow by one with each lease, and no gateway gets one each second;
-    so it is also above those that came after an earlier restore, from the same backup or not.
+    The version is the number of seconds since 2020. Versions grow by one with each lease, and a
+    gateway gets less than one lease a second. So the version is also above those issued after an
+    earlier restore, from the same backup or from another.
     """
     return min((now - _COUNTED_FROM) // dt.timedelta(seconds=1), _HIGHEST_BY_TIME)
 
@@ -78,10 +79,10 @@ def compile_lease(
     agent: str, grants: Sequence[EffectiveGrant], *, version: int, in_term: Term
 ) -> Lease:
     """
-    Return the lease of *agent*: a grant for each handle that is valid when issued.
+    Return the lease of *agent*, with a grant for each handle that is valid at the time of issue.
 
-    A sensor may serve one person for several purposes. One that is bound to two people is bound
-    to neither: whom it measures is not known.
+    A sensor may serve one person for several purposes. A sensor that is bound to two people is
+    left out for both, because it is not known which of them it measures.
     """
     valid = [s for s in grants if s.is_valid(in_term.issued_at) and s.rules()]
     shared = _shared(valid)
@@ -91,26 +92,26 @@ def compile_lease(
         issued_at_ms=_ms(in_term.issued_at),
         not_after_ms=_ms(in_term.not_after),
         grants=[Grant(s.handle, sorted(set(s.bindings) - shared), s.rules()) for s in valid],
-        # The largest that any purpose asks for hides the most.
+        # The largest bucket that any purpose asks for hides the most.
         bucket_bytes=max((s.purpose.bucket_bytes for s in valid), default=DEFAULT_BUCKET_BYTES),
     )
 
 
 def packet_bytes(lease: Lease) -> int:
-    """Return how long the MQTT packet that carries *lease* is at most, signed and sealed."""
+    """Return the largest size, in bytes, of the MQTT packet with the signed, sealed *lease*."""
     return len(msgspec.msgpack.encode(lease)) + _AROUND_BYTES
 
 
 def sealed_packet_bytes(sealed_bytes: int) -> int:
-    """Return how long the MQTT packet is at most that carries so many bytes of a sealed lease."""
+    """Return the largest size of the MQTT packet with a sealed lease; both in bytes."""
     return sealed_bytes + _MQTT_BYTES
 
 
 def multiple_bytes(lease: Lease, *, max_packet_bytes: int) -> int:
     """
-    Return the multiple that *lease* is padded to, for a gateway that reads padded leases.
+    Return the multiple, in bytes, to which *lease* is padded for a gateway that reads padding.
 
-    One that is near the largest packet is not padded: no lease is lost for its padding.
+    The multiple is 1 for a lease near the largest packet size, so padding never prevents a lease.
     """
     fits = packet_bytes(lease) + _MULTIPLE_BYTES <= max_packet_bytes
     return _MULTIPLE_BYTES if fits else 1
@@ -118,12 +119,13 @@ def multiple_bytes(lease: Lease, *, max_packet_bytes: int) -> int:
 
 def most_packet_bytes(handles: int, sealed_bindings_bytes: int) -> int:
     """
-    Return how long the packet of a lease is at most, without opening a handle.
+    Return the largest size, in bytes, of the packet of a lease, without opening a handle.
 
     Args:
-        handles: How many the lease may name.
+        handles: The number of handles that the lease may name.
 
-        sealed_bindings_bytes: Of all of them; JSON is longer than what the wire has.
+        sealed_bindings_bytes: The size of all sealed bindings, which are JSON and so longer than
+            the bindings on the wire.
     """
     return _AROUND_BYTES + handles * _MOST_GRANT_BYTES + sealed_bindings_bytes
 

@@ -1,4 +1,4 @@
-"""Permissions: what may be stored now, flattened to handle × quantity, for telemetry."""
+"""Permissions: what may be stored now, as one row for each handle and quantity."""
 
 import datetime as dt
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from trust.domain.pseudonyms import Pseudonym
 
 
 class Permission(msgspec.Struct, frozen=True):
-    """One row. Holds no subject, no decision and no binding."""
+    """One row for telemetry. It holds no subject, no decision and no binding."""
 
     handle: bytes
     quantity: int
@@ -27,7 +27,7 @@ class Permission(msgspec.Struct, frozen=True):
 
 
 def compile_permissions(grants: Iterable[EffectiveGrant]) -> list[Permission]:
-    """Return the permissions of *grants*; whatever is not among them is not permitted."""
+    """Return all permissions of *grants*; anything without a permission is not permitted."""
     return [
         Permission(
             handle=grant.handle,

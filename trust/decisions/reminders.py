@@ -1,8 +1,8 @@
 """
-Reminders: when somebody for whom, or with whom, a guardian agreed comes to decide alone.
+Reminders: a person for or with whom a guardian decided reaches the age to decide alone.
 
-Nothing of it is stored: the month of birth stays sealed with the identity, and is looked at when
-due dates are listed.
+Reminders are not stored: the month of birth stays sealed with the identity and is read when due
+dates are listed.
 """
 
 import datetime as dt
@@ -19,18 +19,18 @@ from trust.domain.due_dates import WARN_BEFORE, Urgency
 
 KIND: Final = "own-decision"
 SHOWN_BEFORE: Final = dt.timedelta(days=30)
-"""Long enough to invite the person."""
+"""How long before its date a reminder is shown, to leave time to invite the person."""
 
 
 class Reminder(msgspec.Struct, frozen=True):
-    """Somebody is to be asked what she herself decides for a purpose."""
+    """A person must be asked for their own decision about a purpose."""
 
     subject: UUID
     purpose: str
     due_at: dt.datetime
 
     def urgency(self, *, at: dt.datetime) -> Urgency:
-        """Return how it stands *at* a time."""
+        """Return how near the date of this reminder is *at* a time."""
         if self.due_at <= at:
             return Urgency.OVERDUE
         return Urgency.SOON if self.due_at - at <= WARN_BEFORE else Urgency.OPEN
@@ -40,14 +40,14 @@ def reminder(
     chain: Sequence[Decision], *, born: str | None, ages: ConsentSettings
 ) -> Reminder | None:
     """
-    Return when a person is to be asked for a decision of her own; None for never.
+    Return the reminder to ask a person for their own decision, or None if none is needed.
 
     Args:
-        chain: Her decisions for one purpose, in their order.
+        chain: The decisions of the person for one purpose, in their order.
 
-        born: Her month of birth, if it is known.
+        born: The month of birth, as 2014-05, if it is known.
 
-        ages: From which age who decides.
+        ages: The ages from which a person decides with a guardian or alone.
     """
     latest = current(chain)
     if born is None or latest is None or latest.state is not State.ACCEPTED:
@@ -55,6 +55,6 @@ def reminder(
     if latest.given_by not in (GivenBy.GUARDIAN, GivenBy.JOINT):
         return None
     alone_at, of_age_at = reaches(born, ages.alone_from), reaches(born, ages.majority)
-    # Who agreed together with a guardian at an age to decide alone is asked once she is of age.
+    # A person who agreed with a guardian at an age to decide alone is asked once they are of age.
     due_at = alone_at if latest.decided_at < alone_at else of_age_at
     return Reminder(latest.subject, latest.purpose, due_at)

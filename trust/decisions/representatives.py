@@ -1,9 +1,9 @@
 """
-Who may decide for a person, or with them: guardians, joint consent, proxies.
+Representatives: guardians and proxies, who may decide for a person or together with them.
 
-The law behind the numbers is French: below 15 a minor consents together with who has parental
-authority (loi Informatique et Libertés, art. 45), from 15 alone; parental authority ends at 18.
-Other states chose other ages (GDPR art. 8: 13 to 16), so they are settings.
+The ages follow French law: below 15 a minor consents together with the holder of parental
+authority (loi Informatique et Libertés, art. 45), and from 15 alone. Parental authority ends at
+18. Other states chose other ages (GDPR art. 8: 13 to 16), so the ages are settings.
 """
 
 import datetime as dt
@@ -19,59 +19,59 @@ from trust.decisions.decisions import GivenBy
 from trust.errors import Refused, Unusable
 
 _OLDEST: Final = 130
-"""Nobody lived longer; who types 1826 meant something else."""
+"""Largest plausible age in years: an older month of birth is a typing error."""
 BIRTH_MONTH: Final = r"(?:18|19|20)[0-9]{2}-(?:0[1-9]|1[0-2])"
-"""The pattern of a year and a month."""
+"""Regular expression of a year and a month, as 2014-05."""
 _BORN: Final = re.compile(BIRTH_MONTH)
 
 
 class RepresentativeRole(enum.StrEnum):
-    """What lets somebody decide for another person."""
+    """The role in which a representative decides for another person."""
 
     GUARDIAN = "guardian"
-    """Has parental authority."""
+    """The guardian has parental authority."""
     PROXY = "proxy"
-    """Represents an adult, by a court's order or a mandate."""
+    """The proxy represents an adult, by a court order or a mandate."""
 
 
 class Shown(enum.StrEnum):
-    """What showed that a representative is one."""
+    """The proof that a representative may represent the person."""
 
     BIRTH_CERTIFICATE = "birth-certificate"
     FAMILY_RECORD_BOOK = "family-record-book"
     COURT_ORDER = "court-order"
     MANDATE = "mandate"
-    """Written, of the person themselves: as for a time when they cannot decide."""
+    """A mandate that the person wrote, for example for a time when they cannot decide."""
 
 
 class Representative(msgspec.Struct, frozen=True):
-    """Who may decide for a subject, for which purposes and until when. Holds no name."""
+    """A representative of a subject, their purposes and the end of their role. Holds no name."""
 
     representative: UUID
     subject: UUID
     role: RepresentativeRole
     purposes: list[str]
-    """Names of purposes; empty for all."""
+    """Names of the purposes; an empty list means all purposes."""
     valid_from: dt.datetime
     valid_to: dt.datetime | None = None
     ended_at: dt.datetime | None = None
     shown: Shown | None = None
-    """None: of before it was asked."""
+    """None for representatives from releases that did not ask for a proof."""
 
 
 def is_birth_month(text: str) -> bool:
-    """Tell whether *text* is a year and a month: the day of birth is nobody's business here."""
+    """Tell whether *text* is a year and a month, as 2014-05; the day of birth is not kept."""
     return _BORN.fullmatch(text) is not None
 
 
 def reaches(born: str, years: int) -> dt.datetime:
     """
-    Return from when a person *born* in a month is certainly so many *years* old.
+    Return the time from which a person *born* in a month is certainly *years* years old.
 
-    The day is not kept, so it is the first of the month after.
+    The day of birth is not kept, so the result is the first day of the following month.
 
     Raises:
-        Unusable: It is no month.
+        Unusable: The text *born* is no year and month.
     """
     if not is_birth_month(born):
         raise Unusable("a month of birth")
@@ -81,10 +81,10 @@ def reaches(born: str, years: int) -> dt.datetime:
 
 def check_born(born: str, *, at: dt.datetime) -> None:
     """
-    Return if somebody alive *at* a time can be *born* in that month.
+    Check that a person who is alive *at* a time can be *born* in that month.
 
     Raises:
-        Refused: It is in the future, or longer ago than anybody lives.
+        Refused: The month is in the future, or longer ago than a person can live.
     """
     year, month = (int(part) for part in born.split("-"))
     if dt.datetime(year, month, 1, tzinfo=dt.UTC) > at:
@@ -105,27 +105,28 @@ def check_giver(  # noqa: PLR0913 - what is known of an age is three things
     age_matters: bool = True,
 ) -> dt.datetime | None:
     """
-    Return until when a decision can last that is given so; None for no end.
+    Check who gives a decision; return the latest end of the decision, or None for no end.
 
     Args:
-        given_by: Who decides.
+        given_by: The person or the representative, or both, who decide.
 
-        representative: Who decides for or with the subject; None for nobody.
+        representative: The representative who decides for or with the subject, if any.
 
-        born: The subject's month of birth. Who is of unknown age is neither of age nor below it.
+        born: The month of birth of the subject. A subject of unknown age counts neither as of age
+            nor as a minor.
 
-        purpose: The name of what it is for.
+        purpose: The name of the purpose.
 
-        at: When it is decided: an age counts as it was then.
+        at: The time of the decision, at which the age is taken.
 
-        ages: From which age who decides.
+        ages: The ages from which a person decides with a guardian or alone.
 
         of_age: An officer vouches that the subject is of age.
 
-        age_matters: Whether it decides who may: it does where a purpose rests on consent.
+        age_matters: Whether the age limits who may decide: true if the purpose needs consent.
 
     Raises:
-        Refused: That person may not decide this.
+        Refused: The given person or representative may not make this decision.
     """
     if born is None:
         is_known = of_age or not age_matters
