@@ -1,1 +1,1 @@
-"""Recording what a person decided, and having it take effect."""
+"""Records the decisions of a person and makes them take effect."""

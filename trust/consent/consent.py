@@ -1,8 +1,8 @@
 """
-Consent: records what a person decided, and has it take effect.
+Consent: records the decisions of a person and makes them take effect.
 
-The decision is in the vault, marked as unfinished, before anything else happens; so an order cut
-off in the middle is finished by the daemon.
+The decision is first stored in the vault and marked as unfinished. So if a command is interrupted,
+the daemon completes it.
 """
 
 import datetime as dt
@@ -46,12 +46,12 @@ from trust.vault.records.handles import Handle
 MAX_BINDINGS: Final = 16
 _OF_THE_PERSON: Final = frozenset({State.REFUSED, State.DECLINED, State.NOT_CHOSEN})
 RECORDABLE: Final = _OF_THE_PERSON | {State.UNKNOWN, State.NOT_ASKED, State.INVALIDATED}
-"""What `record` takes; the other states have commands of their own, or come by themselves."""
+"""The states that `record` takes; others have their own commands or follow by time."""
 _ADDRESS: Final = re.compile(r"[0-9A-F]{2}(?::[0-9A-F]{2}){5}", re.ASCII)
 
 
 class RecordedDecision(msgspec.Struct, frozen=True):
-    """A decision that took effect."""
+    """A recorded decision that took effect."""
 
     decision: UUID
     done: Reconciled
@@ -63,18 +63,18 @@ class RecordedDecision(msgspec.Struct, frozen=True):
 
 class Consent:
     """
-    Takes decisions.
+    Records decisions and makes them take effect.
 
     Args:
-        vault: Where they are kept.
+        vault: The vault that keeps the decisions.
 
-        reconciler: What makes them take effect.
+        reconciler: Brings permissions and leases up to date with the decisions.
 
         clock: Tells the time.
 
-        ages: Who decides at which age.
+        ages: The ages from which a person decides with a guardian or alone.
 
-        random_bytes: Returns so many random bytes.
+        random_bytes: Returns the given number of random bytes.
     """
 
     def __init__(
@@ -99,8 +99,8 @@ class Consent:
         An earlier handle of the same person, purpose and agent ends.
 
         Raises:
-            Refused: It cannot be; nothing was recorded.
-            Unavailable: It may be recorded, and will take effect later.
+            Refused: The decision is not possible; nothing was recorded.
+            Unavailable: The decision may be recorded, and then takes effect later.
         """
         bindings = [_address(binding) for binding in grant.bindings]
         if not 1 <= len(set(bindings)) == len(bindings) <= MAX_BINDINGS:
@@ -111,7 +111,7 @@ class Consent:
         )
 
     def record_accepted(self, grant: Grant, bindings: list[str]) -> tuple[UUID, bytes, list[str]]:
-        """Record *grant* in the vault, and no more; return decision, handle and agents."""
+        """Only record *grant* in the vault; return decision, handle and agents to reconcile."""
         with self._vault.transaction() as records:
             purpose = records.purposes.get(grant.purpose, grant.version)
             data_key = records.subjects.hold(grant.subject)
@@ -175,12 +175,12 @@ class Consent:
 
     def record(self, refusal: Refusal) -> RecordedDecision:
         """
-        Record a decision that is not yes; what was accepted before ends.
+        Record a decision other than yes; an earlier acceptance ends.
 
         Raises:
-            Refused: It cannot be; nothing was recorded.
-            EndedUnrecorded: Nothing more is stored, but the decision could not be appended.
-            Unavailable: It may be recorded, and will take effect later.
+            Refused: The decision is not possible; nothing was recorded.
+            EndedUnrecorded: Storing has ended, but the decision could not be appended.
+            Unavailable: The decision may be recorded, and then takes effect later.
         """
         if refusal.state not in RECORDABLE:
             raise Refused(f"--state is one of: {', '.join(sorted(RECORDABLE))}")
@@ -235,16 +235,16 @@ class Consent:
         self, subject: UUID, purpose: str, *, given_by: GivenBy = GivenBy.NOT_STATED
     ) -> RecordedDecision:
         """
-        Record that a person withdrew, and have nothing more of it measured or stored.
+        Record that a person withdrew, and end all measuring and storing in that scope.
 
-        It takes no evidence: to withdraw is as easy as to agree (GDPR art. 7(3)).
+        A withdrawal needs no evidence: to withdraw is as easy as to agree (GDPR art. 7(3)).
 
-        Once this returns, no row of that scope is stored any more.
+        After this method returns, no further row of that scope is stored.
 
         Raises:
             Refused: There is nothing to withdraw; nothing was recorded.
-            EndedUnrecorded: Nothing more is stored, but the decision could not be appended.
-            Unavailable: It may be recorded, and will take effect later.
+            EndedUnrecorded: Storing has ended, but the decision could not be appended.
+            Unavailable: The decision may be recorded, and then takes effect later.
         """
         return self._end(
             subject,
@@ -261,7 +261,7 @@ class Consent:
         *,
         recorded_as: str,
     ) -> RecordedDecision:
-        """Do *record*; where it cannot be done, end what was permitted all the same."""
+        """Call *record* and reconcile; if *record* fails, end the permissions all the same."""
         recorded = unless_damaged(record)
         if isinstance(recorded, Cause):
             self._reconciler.reconcile(end_handles(self._vault, subject, purpose))
@@ -272,7 +272,7 @@ class Consent:
     def record_withdrawn(
         self, subject: UUID, purpose: str, *, given_by: GivenBy = GivenBy.NOT_STATED
     ) -> tuple[UUID, list[str]]:
-        """Record a withdrawal in the vault, and no more; return decision and agents."""
+        """Only record a withdrawal in the vault; return decision and agents to reconcile."""
         with self._vault.transaction() as records:
             records.subjects.data_key(subject)
             records.decisions.lock_chain(subject, purpose)
@@ -283,8 +283,8 @@ class Consent:
             agents = records.handles.agents_of(subject, purpose)
             records.agents.hold_all(agents)
             now = whole_ms(self._clock())
-            # Anybody who could have agreed may say no, without showing a mandate again; and how
-            # the yes was captured says nothing of how the no was.
+            # Anyone who could have agreed may withdraw, without showing a mandate again. The
+            # evidence of the yes does not apply to the withdrawal.
             decision = msgspec.structs.replace(
                 without_evidence(accepted),
                 decision=self._new_id(),
@@ -298,7 +298,7 @@ class Consent:
             )
             records.decisions.add(decision)
             if chain[-1].state is State.RESTRICTED:
-                # A withdrawal is never refused, and does not lift what was asked for besides.
+                # A withdrawal is never refused, and does not lift a restriction.
                 records.decisions.add(
                     msgspec.structs.replace(
                         decision,
@@ -316,7 +316,7 @@ class Consent:
 
 
 def _open_to_decisions(chain: list[Decision]) -> Decision | None:
-    """Return the decision in force of *chain*, which the next one supersedes."""
+    """Return the decision in force of *chain*, which the next decision supersedes."""
     if state(chain) is State.RESTRICTED:
         raise Conflict(
             "that purpose is restricted for that subject: what is stored is kept, and nothing is"
@@ -363,7 +363,7 @@ def _quantities(wanted: list[str], purpose: Purpose) -> list[str]:
 
 
 def _check_agent(records: Records, touched: list[str], agent: str) -> Agent:
-    """Lock *touched*, in one order for all, and return *agent* if it may be used."""
+    """Lock all agents in *touched*, always in the same order; return *agent* if usable."""
     found = {known.agent: known for known in records.agents.lock(touched)}
     if agent not in found:
         raise NotFound("agent", "Enrol one with `vitalveil trust agent enrol`.")
@@ -374,10 +374,10 @@ def _check_agent(records: Records, touched: list[str], agent: str) -> Agent:
 
 def _readable(records: Records, agent: str) -> list[Handle]:
     """
-    Return the handles of *agent* but those whose bindings do not open.
+    Return the handles of *agent*, without those whose bindings do not open.
 
-    These are in no lease, and one that comes back is checked again when the lease is compiled: a
-    sensor that is bound to two people is bound to neither.
+    A handle that does not open is in no lease. If it becomes readable again, compiling the lease
+    checks it again: a sensor that is bound to two people is left out for both.
     """
     opened = [
         attempt_within(lambda s=sealed: records.handles.open(s), kind=UnitKind.PERSON)  # type: ignore[misc]
@@ -387,7 +387,7 @@ def _readable(records: Records, agent: str) -> list[Handle]:
 
 
 def _check_bindings(handles: list[Handle], subject: UUID, bindings: list[str]) -> None:
-    """See that no sensor stands for two people: the agent could not tell whose value it has."""
+    """Check that no sensor is bound to two people: the agent could not tell them apart."""
     taken = {b for handle in handles if handle.subject != subject for b in handle.bindings}
     if taken & set(bindings):
         raise Conflict("a --binding is in use at that agent, by another person")

@@ -1,4 +1,4 @@
-"""Ending what a person permits, also where their decisions can be neither read nor written."""
+"""Ends the permissions of a person, even if their decisions cannot be read or written."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -30,16 +30,16 @@ def end_handles(vault: Vault, subject: UUID, purpose: str) -> list[str]:
 
 def unless_damaged(record: Callable[[], T]) -> T | Cause:
     """
-    Return what *record* returns, or why the records of this person cannot be used.
+    Return the result of *record*, or the cause for which this person's records are unusable.
 
-    They do not verify, a later release wrote them, or the database refuses a row of them.
+    The records do not verify, a later release wrote them, or the database refuses a row.
 
     Args:
-        record: Records one decision, in a transaction of its own.
+        record: Records one decision, in its own transaction.
 
     Raises:
-        Refused: The decision itself cannot be; nothing was recorded.
-        Unavailable: A server is away, which says nothing about this person.
+        Refused: The decision itself is not possible; nothing was recorded.
+        Unavailable: A server does not answer, for a reason unrelated to this person.
     """
 
     def attempted() -> T | Refused:

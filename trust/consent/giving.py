@@ -1,8 +1,8 @@
 """
-Giving: who says yes or no for whom, and what has to be shown of it, against the vault.
+Giving: checks who decides for whom, and with which evidence, against the vault.
 
-The rules themselves are pure, in `trust.decisions.evidence` and `trust.decisions.representatives`;
-here they are asked with what the vault knows of people, mandates, officers and purposes.
+The rules are pure and stand in `trust.decisions.evidence` and `trust.decisions.representatives`.
+This module applies them to the people, mandates, officers and purposes in the vault.
 """
 
 import datetime as dt
@@ -22,36 +22,36 @@ from trust.vault.protocols import Records
 
 
 class Grant(msgspec.Struct, frozen=True, kw_only=True):
-    """What a person agreed to, where it is to be measured, and how that was put on record."""
+    """What a person agreed to, at which gateway it is measured, and the evidence of the yes."""
 
     subject: UUID
     purpose: str
     version: int
     quantities: list[str]
-    """Empty for all that the purpose allows."""
+    """Names of quantities; an empty list means all that the purpose allows."""
     agent: str
     bindings: list[str]
     given_by: GivenBy | None
     said: Said
-    """Of the person; of the representative, where that one decides for the person."""
+    """Statements about the yes of the person, or of a representative who decides for them."""
     representative: UUID | None = None
     representative_said: Said = Said()
-    """Of a guardian who decides together with the person."""
+    """Statements about the yes of a guardian who decides together with the person."""
     witness: Vouching | None = None
     of_age: Vouching | None = None
     valid_from: dt.datetime | None = None
     valid_to: dt.datetime | None = None
     valid_for: dt.timedelta | None = None
-    """Instead of *valid_to*: from when it begins."""
+    """Duration from the beginning of the decision, as an alternative to *valid_to*."""
     recipients: list[str] | None = None
-    """None for all that the purpose names."""
+    """Names of recipients; None means all that the purpose names."""
 
     def __repr__(self) -> str:
         return "Grant(…)"
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True):
-    """What a person decided that is not yes, or that was found out about a yes."""
+    """A decision other than yes, or a fact that invalidates an earlier yes."""
 
     subject: UUID
     purpose: str
@@ -66,13 +66,13 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Given(msgspec.Struct, frozen=True):
-    """What was said of a yes, once it was checked."""
+    """The checked statements about how a yes was given."""
 
     given_by: GivenBy
     decided_at: dt.datetime
     capture: Capture
     until: dt.datetime | None
-    """How long it can last; None for no end."""
+    """The latest end of the decision; None for no end."""
     representative_capture: Capture | UnsetType = UNSET
     representative_decided_at: dt.datetime | UnsetType = UNSET
 
@@ -87,23 +87,23 @@ def given(
     ages: ConsentSettings,
 ) -> Given:
     """
-    Return how *grant* was given.
+    Check how *grant* was given, and return the checked statements.
 
     Args:
-        records: Of the vault.
+        records: The records of the vault, in the current transaction.
 
-        grant: What the caller says.
+        grant: The statements of the caller.
 
-        purpose: What it is for.
+        purpose: The purpose of the decision.
 
-        chain: What the person decided before, for that purpose.
+        chain: The earlier decisions of the person for that purpose, in their order.
 
-        now: The time.
+        now: The current time.
 
-        ages: From which age who decides.
+        ages: The ages from which a person decides with a guardian or alone.
 
     Raises:
-        Refused: Something was not said, or cannot be; nothing is filled in.
+        Refused: A statement is missing or impossible; missing statements are never filled in.
     """
     if grant.given_by is None or grant.given_by is GivenBy.NOT_STATED:
         raise NotSaid(["--given-by", *evidence.missing(grant.said)])
@@ -140,10 +140,10 @@ def given(
 
 def vouched(records: Records, grant: Grant, decision: Decision) -> Decision:
     """
-    Return *decision* with the signatures of those who vouch for something about it.
+    Return *decision* with the signatures of the officers who vouch for facts about it.
 
     Raises:
-        Refused: One is no officer, or the key is not theirs.
+        Refused: One of them is no officer, or the key is not theirs.
     """
     if grant.witness is None and grant.of_age is None:
         return decision
@@ -161,10 +161,10 @@ def check_says_no(
     records: Records, refusal: Refusal, *, at: dt.datetime, ages: ConsentSettings
 ) -> None:
     """
-    Return if whoever says no has a say; the person always has, at any age.
+    Check that the giver of a no may decide; the person always may, at any age.
 
     Raises:
-        Refused: A representative has none.
+        Refused: The representative may not decide for the person.
     """
     if refusal.given_by in (None, GivenBy.SELF, GivenBy.NOT_STATED):
         if refusal.representative is not None:

@@ -1,9 +1,9 @@
 """
-Policy review: a version that widens comes into force once two officers approved exactly that.
+Policy review: a wider version comes into force after two officers approved exactly this version.
 
-A version is compared with the newest one, and with each that people decided on. What it would
-allow besides is told in words; an approval is of the file, the policy and those words, so that it
-counts for nothing else, and for nothing that was loaded meanwhile.
+A version is compared with the newest version and with each version that people decided on.
+Sentences say what the new version allows in addition. An approval covers the file, the policy and
+these sentences. So it does not count for another file, or after another version was loaded.
 """
 
 import datetime as dt
@@ -38,15 +38,15 @@ _HOW_TO_APPROVE: Final = (
 
 
 class PolicyComparison(msgspec.Struct, frozen=True):
-    """What a policy file is, and in what it is wider than what is in force."""
+    """The policy in a file, and in what it is wider than the versions in force."""
 
     purpose: Purpose
     subject: ApprovalSubject
     widens: list[Widening]
     is_loaded: bool
-    """Its version is there, with the same contents."""
+    """Whether this version is already loaded with the same contents."""
     approvers: list[UUID]
-    """Whose approvals count."""
+    """The officers whose approvals count."""
 
 
 class PolicyReview:
@@ -54,7 +54,7 @@ class PolicyReview:
     Compares, approves and loads versions of purposes.
 
     Args:
-        vault: Where they are.
+        vault: The vault that keeps purposes, officers and approvals.
 
         clock: Tells the time.
     """
@@ -65,20 +65,20 @@ class PolicyReview:
 
     def look(self, file: bytes) -> PolicyComparison:
         """
-        Return what *file* is, and in what it is wider; nothing is kept.
+        Compare the policy in *file* with the versions in force, without storing anything.
 
         Raises:
-            Refused: It is no policy, or none that may follow.
+            Refused: The file is no policy, or its version may not follow the newest one.
         """
         with self._vault.transaction() as records:
             return _look(records, file, at=self._clock())
 
     def approve(self, file: bytes, officer: UUID, key: Ed25519PrivateKey) -> PolicyComparison:
         """
-        Approve *file* with what it widens, as an officer; return it as it is then.
+        Approve *file* and its widening as *officer*; return the comparison after the approval.
 
         Raises:
-            Refused: That person may not, or there is nothing to approve.
+            Refused: That person may not approve, or the file needs no approval.
         """
         now = whole_ms(self._clock())
         with self._vault.transaction() as records:
@@ -104,22 +104,25 @@ class PolicyReview:
 
     def load(self, file: bytes, *, first: bool) -> tuple[PolicyComparison, bool]:
         """
-        Load *file*, if it widens nothing or two officers approved it; return whether it is new.
+        Load *file* if it widens nothing or two officers approved it.
 
         Args:
-            file: The policy.
+            file: The bytes of the policy file.
 
-            first: Load it without officers: as long as there never was a person or an officer.
+            first: Load without approvals, which is possible until there is a person or an officer.
+
+        Returns:
+            The comparison, and whether the version is new.
 
         Raises:
-            Refused: It may not; the error says in words what it would widen.
+            Refused: The version may not be loaded; the error says what it would widen.
         """
         now = whole_ms(self._clock())
         with self._vault.transaction() as records:
             looked = _look(records, file, at=now)
             if looked.is_loaded:
                 return looked, False
-            # Who decides, or loads another version, waits: what is compared stays as it is.
+            # Other decisions and loads wait for this lock, so the compared versions do not change.
             records.purposes.lock(looked.purpose.name)
             looked = _look(records, file, at=now)
             admission = _admission(records, looked, first=first, at=now)

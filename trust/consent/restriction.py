@@ -1,9 +1,9 @@
 """
-Restriction (GDPR art. 18): what is stored is kept, and nothing more is done with it.
+Restriction (GDPR art. 18): stored data are kept and not processed in any other way.
 
-Nothing more is measured or stored, no view and no figure counts what there is, and no decision is
-taken but a withdrawal. Lifting it lets what is stored count again, and what was decided before
-stand again; to measure again takes a new decision, and gives a new handle.
+No more data are measured or stored, views and figures leave out the stored data, and withdrawal is
+the only decision that is taken. After the restriction is lifted, the stored data count again and
+the earlier decision is in force again. To measure again needs a new decision and a new handle.
 """
 
 import secrets
@@ -28,7 +28,7 @@ from trust.vault.protocols import Vault
 
 
 class Restricted(msgspec.Struct, frozen=True):
-    """What came of it."""
+    """The result of restricting, or of lifting a restriction."""
 
     decisions: list[UUID]
     series: int
@@ -37,22 +37,22 @@ class Restricted(msgspec.Struct, frozen=True):
 
 class Restriction:
     """
-    Restricts, and lifts restrictions.
+    Restricts processing, and lifts restrictions.
 
     Args:
-        vault: Where decisions are kept.
+        vault: The vault that keeps the decisions.
 
-        stores: Where observations are.
+        stores: The databases that keep the observations.
 
-        reconciler: Has decisions take effect.
+        reconciler: Makes decisions take effect.
 
-        keys: For pseudonyms.
+        keys: The keys of the pseudonyms.
 
-        controller: Who answers for the processing.
+        controller: The name of the controller (GDPR art. 4(7)).
 
         clock: Tells the time.
 
-        random_bytes: Returns so many random bytes.
+        random_bytes: Returns the given number of random bytes.
     """
 
     def __init__(  # noqa: PLR0913 - it ends measuring, and marks what was measured
@@ -76,22 +76,24 @@ class Restriction:
 
     def restrict(self, subject: UUID, purpose: str | None) -> Restricted:
         """
-        Restrict what there is of *subject* for *purpose*, or for all; it may be done again.
+        Restrict the data of *subject* for *purpose*, or for all purposes if None.
+
+        Repeating the call is safe.
 
         Raises:
             Refused: There is nothing to restrict; nothing was recorded.
-            EndedUnrecorded: It is in force, and for one purpose or more it is not recorded.
-            Unavailable: It may be recorded; do it again.
+            EndedUnrecorded: The restriction is in force, but not recorded for every purpose.
+            Unavailable: The restriction may be recorded; the caller must try again.
         """
         return self._move(subject, purpose, is_restricted=True)
 
     def lift(self, subject: UUID, purpose: str | None) -> Restricted:
         """
-        Lift the restriction of *subject* for *purpose*, or for all.
+        Lift the restriction of *subject* for *purpose*, or for all purposes if None.
 
         Raises:
-            Refused: There is nothing to lift; nothing was recorded.
-            Unavailable: It may be recorded; do it again.
+            Refused: There is no restriction to lift; nothing was recorded.
+            Unavailable: The lifting may be recorded; the caller must try again.
         """
         return self._move(subject, purpose, is_restricted=False)
 
@@ -109,7 +111,7 @@ class Restriction:
         decisions, is_damaged = [], False
         for name in scope:
             decide = partial(self._decide, subject, name, is_restricted=is_restricted)
-            # What is damaged lifts no restriction; to end what it permits takes no reading.
+            # Damaged decisions never lift a restriction; ending permissions needs no reading.
             decision = unless_damaged(decide) if is_restricted else decide()
             if isinstance(decision, Cause):
                 is_damaged = True
@@ -134,7 +136,7 @@ class Restriction:
         return Restricted(decisions, series, done)
 
     def _decide(self, subject: UUID, purpose: str, *, is_restricted: bool) -> UUID | None:
-        """Record the new state if it is another; return the decision."""
+        """Record the new state if it differs from the present one; return the decision."""
         with self._vault.transaction() as records:
             records.decisions.lock_chain(subject, purpose)
             chain = records.decisions.chain(subject, purpose)
@@ -144,8 +146,8 @@ class Restriction:
             agents = records.handles.agents_of(subject, purpose)
             records.agents.hold_all(agents)
             now = whole_ms(self._clock())
-            # How and when a person agreed says nothing of how they asked to be restricted. Lifted,
-            # what they decided before stands again, with what was said of it and no more.
+            # The evidence of the yes does not apply to the request for a restriction. After the
+            # restriction is lifted, the earlier decision stands again with its own evidence.
             if is_restricted:
                 before = msgspec.structs.replace(without_evidence(before), decided_at=now)
             decision = msgspec.structs.replace(

@@ -1,9 +1,10 @@
 """
-Widening: what a version of a purpose allows that another did not, in words.
+Widening: what one version of a purpose allows and another did not, in sentences.
 
-Pure. A version widens nothing exactly when every observation that it allows is allowed by the
-other, at the same or a coarser detail, and nobody is told more, for longer, or on another ground.
-Whatever cannot be compared counts as wider: rounding to 3 tells what rounding to 2 hides.
+Pure. A version widens nothing exactly when the other version allows every observation that this
+version allows, at the same or a finer detail, and no recipient receives more data, for longer or
+on another legal basis. Two details that cannot be compared count as wider: rounding to 3 reveals
+what rounding to 2 hides.
 """
 
 import enum
@@ -24,10 +25,10 @@ _UNITS: Final = (("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 100
 
 
 class Kind(enum.StrEnum):
-    """In which way a version is wider."""
+    """The respect in which a version is wider than another."""
 
     FIRST = "first"
-    """There is no other version: all of it is new."""
+    """There is no earlier version, so everything is new."""
     QUANTITY = "quantity"
     DENY = "deny"
     ROUNDING = "rounding"
@@ -46,12 +47,12 @@ class Widening(msgspec.Struct, frozen=True):
 
     kind: Kind
     against: str
-    """The other version; its own, where it is the first."""
+    """Reference of the earlier version; for the first version, its own reference."""
     words: str
 
     @property
     def sentence(self) -> str:
-        """All of it, as a person reads it."""
+        """The whole widening as one sentence for a reader."""
         return f"{self.words} ({'first version' if self.kind is Kind.FIRST else self.against})"
 
 
@@ -59,17 +60,17 @@ _Wider = Callable[[Kind, str], Widening]
 
 
 def digest(widenings: Sequence[Widening]) -> str:
-    """Return the SHA-256 of *widenings* as they are shown, which is what is approved."""
+    """Return the SHA-256 of *widenings* as shown, in hexadecimal; an approval covers it."""
     shown = json.dumps([one.sentence for one in widenings], separators=(",", ":"))
     return hashlib.sha256(shown.encode()).hexdigest()
 
 
 def widenings(new: Purpose, others: Iterable[Purpose]) -> list[Widening]:
     """
-    Return in what *new* is wider than each of *others*; all of it, where there are none.
+    Return how *new* is wider than each of *others*; without others, everything it allows.
 
     Args:
-        new: The version that is to come.
+        new: The new version.
 
         others: Earlier versions of the same purpose.
     """
@@ -127,8 +128,8 @@ def _finer(name: str, new: Rule, old: Rule) -> Iterator[tuple[Kind, str]]:
             Kind.ROUNDING,
             f"{name} is rounded to {_value(name, new.step)} instead of {_value(name, old.step)}",
         )
-    # Two neighbours in time are as near as one time step, where two new intervals meet. They fall
-    # into one old interval unless an old boundary lies between them, at every such place.
+    # Where two new intervals meet, neighbouring times may be only one time step apart. They fall
+    # into the same old interval unless an old boundary lies between them at every such place.
     if old.interval_ms - math.gcd(new.interval_ms, old.interval_ms) >= new.time_step_ms:
         yield (
             Kind.INTERVAL,
@@ -141,7 +142,7 @@ def _finer(name: str, new: Rule, old: Rule) -> Iterator[tuple[Kind, str]]:
             f"times of {name} are rounded to {_length(new.time_step_ms)} instead of"
             f" {_length(old.time_step_ms)}",
         )
-    # The mean of an interval hides each value in it; one value instead of another hides nothing.
+    # A mean hides every value of its interval; choosing another single value hides nothing.
     if new.aggregate not in (old.aggregate, Aggregate.MEAN):
         yield (
             Kind.AGGREGATE,
