@@ -1,1 +1,1 @@
-"""Secrets in files, and the pseudonyms that follow from them."""
+"""Secret keys in files, and the pseudonyms that are derived from them."""

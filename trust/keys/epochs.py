@@ -1,4 +1,4 @@
-"""Epochs of pseudonym keys: everything that a person is or was called for a purpose."""
+"""Epochs of pseudonym keys: all present and past pseudonyms of a person for a purpose."""
 
 from collections.abc import Iterable, Iterator
 from uuid import UUID
@@ -18,24 +18,24 @@ def pseudonyms_of(
     skip_damaged: bool = False,
 ) -> Iterator[Pseudonym]:
     """
-    Yield the pseudonym of *subject* in each of *epochs*; none where the key is destroyed.
+    Yield the pseudonym of *subject* in each of *epochs* whose key is not destroyed.
 
     Args:
-        subject: Whose.
+        subject: The id of the subject.
 
-        keys: Where the keys are.
+        keys: The backend that keeps the keys.
 
-        controller: Who answers for the processing.
+        controller: The name of the controller (GDPR art. 4(7)).
 
-        purpose: For what.
+        purpose: The name of the purpose, without a version.
 
-        epochs: Of its keys.
+        epochs: The numbers of the key epochs.
 
-        skip_damaged: Whether a key that is there and cannot be used is left out, too: only where
-            one person's must not keep everybody waiting.
+        skip_damaged: Whether to leave out keys that exist and cannot be used. Only for callers
+            where the key of one person must not delay all other people.
 
     Raises:
-        KeyFileError: A key is there and cannot be used: what is stored under it would be missed.
+        KeyFileError: A key exists and cannot be used, so data stored under it would be missed.
     """
     for epoch in epochs:
         try:

@@ -1,9 +1,10 @@
 """
 Keys in files: the backend `file` of the port `Keys`.
 
-Three keys that share nothing: the root of pseudonyms, the key-encryption key of the vault, the
-signing key. Each in a file of its own, mode 0600, made once by `vitalveil trust init`. Back the
-folder up apart from the vault: who has both has the identities, who loses it has lost them.
+There are three independent keys: the root key of the pseudonyms, the key-encryption key of the
+vault and the signing key. Each has its own file with mode 0600, which `vitalveil trust init`
+creates once. Back the folder up separately from the vault: folder and vault together reveal all
+identities, and without the folder all identities are lost.
 """
 
 import base64
@@ -28,19 +29,19 @@ PUBLIC_FILE: Final = "trust.pub"
 _FIRST_EPOCH: Final = 1
 _TOMBSTONES: Final = "/tombstones"
 _WITNESSES: Final = "/witnesses"
-"""No purpose has a slash in its name, and no epoch is 0."""
+"""Name under which the witness key is derived; a purpose has no slash in its name."""
 _WRAP: Final = b"vitalveil data key v1\x00"
 
 
 class FileKeys:
     """
-    The keys of a folder, read once.
+    The keys of a folder; the three main keys are read once, at the start.
 
     Args:
-        folder: Made by `create`.
+        folder: The folder, filled by `create`.
 
     Raises:
-        KeyFileError: A file is missing, open to others, or damaged.
+        KeyFileError: A file is missing, damaged, or readable by other users.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -70,7 +71,7 @@ class FileKeys:
 
     def pseudonym_key(self, *, purpose: str, epoch: int = _FIRST_EPOCH) -> bytes:
         if (purpose, epoch) not in self._pseudonym_keys:
-            # Looked for when needed: an epoch may begin while a daemon runs.
+            # The file is read when needed, because an epoch may begin while the daemon runs.
             root_key = (
                 self._root_key
                 if epoch == _FIRST_EPOCH
@@ -121,10 +122,10 @@ class FileKeys:
 
 def create(folder: Path) -> list[Path]:
     """
-    Make the keys of a new installation in *folder*; return the files.
+    Create the keys of a new installation in *folder*; return the paths of the files.
 
     Raises:
-        KeyFileError: There are keys already: to overwrite them would lose every identity.
+        KeyFileError: The folder has keys already; overwriting them would lose every identity.
     """
     files.make_folder(folder)
     signing_key = Ed25519PrivateKey.generate()
@@ -150,7 +151,7 @@ def create(folder: Path) -> list[Path]:
 
 
 def public_pem(key: Ed25519PublicKey) -> bytes:
-    """Return *key* as SubjectPublicKeyInfo."""
+    """Return *key* as SubjectPublicKeyInfo, in PEM."""
     return key.public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )

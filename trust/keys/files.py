@@ -1,4 +1,4 @@
-"""Files of keys and certificates: written whole or not at all, secrets for their owner only."""
+"""Files of keys and certificates: written atomically, and secrets readable by the owner only."""
 
 import os
 from pathlib import Path
@@ -18,10 +18,10 @@ PUBLIC: Final = files.PUBLIC
 
 def write(path: Path, content: bytes, *, mode: int, replace: bool = False) -> None:
     """
-    Write *content* to *path*; on return it survives a power cut.
+    Write *content* to *path* atomically; after the return the file survives a power cut.
 
     Raises:
-        KeyFileError: It is there already and *replace* is not set, or it cannot be written.
+        KeyFileError: The file exists and *replace* is not set, or it cannot be written.
     """
     try:
         files.write(path, content, mode=mode, replace=replace)
@@ -34,7 +34,7 @@ def write(path: Path, content: bytes, *, mode: int, replace: bool = False) -> No
 
 
 def unwritable(path: Path, error: OSError) -> Unwritable:
-    """Return why *path* cannot be written, and what to do."""
+    """Return the error that says why *path* cannot be written and what to do."""
     if isinstance(error, UnsafePlace):
         return Unwritable(path.name, "it is not written where that is not safe", f"{error}.")
     return Unwritable(
@@ -44,12 +44,13 @@ def unwritable(path: Path, error: OSError) -> Unwritable:
 
 def create_unfinished(path: Path) -> BinaryIO:
     """
-    Return a new file, open for writing, where *path* is while it is being written.
+    Create the temporary file of *path* and return it, open for writing in binary mode.
 
-    What a power cut left there is deleted, and never written to: it could lead elsewhere.
+    A file that a power cut left there is deleted and never written to: it could be a link to
+    another file.
 
     Raises:
-        OSError: It cannot be made.
+        OSError: The temporary file cannot be created.
     """
     temporary = unfinished(path)
     temporary.unlink(missing_ok=True)
@@ -57,21 +58,21 @@ def create_unfinished(path: Path) -> BinaryIO:
 
 
 def unfinished(path: Path) -> Path:
-    """Return where *path* is while it is being written."""
+    """Return the temporary path under which *path* is written."""
     return path.with_name(f".{path.name}.new")
 
 
 def discard(path: Path, *, begins_with: bytes) -> None:
     """
-    Delete *path*, and what is left of it if its writing was cut off; either may be gone.
+    Delete *path* and its temporary file from an interrupted write; either may be missing.
 
     Args:
-        path: Of a record that somebody may have changed, to have another file deleted.
+        path: The path, from a record that an attacker may have changed to delete another file.
 
-        begins_with: What is deleted begins with this, as far as it was written.
+        begins_with: The first bytes of a file that may be deleted, as far as they were written.
 
     Raises:
-        KeyFileError: It cannot be deleted, or is another file.
+        KeyFileError: The file cannot be deleted, or begins with other bytes.
     """
     try:
         for one in (path, unfinished(path)):
@@ -95,20 +96,20 @@ def _check_begins(path: Path, begins_with: bytes) -> None:
 
 def sync_folder(folder: Path) -> None:
     """
-    Have the names in *folder* survive a power cut: a synced file without one is lost.
+    Sync *folder*, so that the names in it survive a power cut; a file without a name is lost.
 
     Raises:
-        OSError: It cannot be done.
+        OSError: The folder cannot be synced.
     """
     files.sync_folder(folder)
 
 
 def write_new(path: Path, content: bytes, *, mode: int) -> None:
     """
-    Write *content* to *path*, which is not there; a power cut may take it.
+    Write *content* to the new file *path*, without syncing: a power cut may lose the file.
 
     Raises:
-        KeyFileError: It is there already, or cannot be written.
+        KeyFileError: The file exists already, or cannot be written.
     """
     try:
         with files.create(path, mode=mode) as file:
@@ -119,12 +120,12 @@ def write_new(path: Path, content: bytes, *, mode: int) -> None:
 
 def destroy(path: Path) -> bool:
     """
-    Overwrite and delete a secret; return whether it was there.
+    Overwrite and delete a secret file; return whether the file existed.
 
-    On flash memory the old cells may outlive both: destroy the medium, or encrypt it.
+    On flash memory the old cells may keep the secret: encrypt the medium, or destroy it.
 
     Raises:
-        KeyFileError: It cannot be written or deleted.
+        KeyFileError: The file cannot be overwritten or deleted.
     """
     try:
         with path.open("r+b") as file:
@@ -144,10 +145,10 @@ def destroy(path: Path) -> bool:
 
 def make_folder(folder: Path) -> None:
     """
-    Make *folder*, for its owner only, unless it is there.
+    Create *folder* with access for its owner only, unless the folder exists.
 
     Raises:
-        KeyFileError: It cannot be made.
+        KeyFileError: The folder cannot be created.
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -159,10 +160,10 @@ def make_folder(folder: Path) -> None:
 
 def read(path: Path) -> bytes:
     """
-    Return a public file.
+    Return the bytes of a public file.
 
     Raises:
-        KeyFileError: It cannot be read.
+        KeyFileError: The file cannot be read.
     """
     try:
         return path.read_bytes()
@@ -178,10 +179,10 @@ def read(path: Path) -> bytes:
 
 def read_secret(path: Path) -> bytes:
     """
-    Return a secret file.
+    Return the bytes of a secret file.
 
     Raises:
-        KeyFileError: It cannot be read, or others than its owner may read it.
+        KeyFileError: The file cannot be read, or users other than its owner may read it.
     """
     content = read(path)
     if path.stat().st_mode & 0o077:
@@ -191,10 +192,10 @@ def read_secret(path: Path) -> bytes:
 
 def private_key(pem: bytes, *, name: str) -> PrivateKeyTypes:
     """
-    Return a private key in PKCS #8.
+    Return the private key in *pem*, PKCS #8; *name* is the name of the file for the error.
 
     Raises:
-        KeyFileError: It is none.
+        KeyFileError: The text holds no private key.
     """
     try:
         return serialization.load_pem_private_key(pem, password=None)
@@ -206,10 +207,10 @@ def private_key(pem: bytes, *, name: str) -> PrivateKeyTypes:
 
 def public_key(pem: bytes, *, name: str) -> PublicKeyTypes:
     """
-    Return a public key.
+    Return the public key in *pem*; *name* is the name of the file for the error.
 
     Raises:
-        KeyFileError: It is none.
+        KeyFileError: The text holds no public key.
     """
     try:
         return serialization.load_pem_public_key(pem)
