@@ -1,1 +1,1 @@
-"""Whether what was decided is still there, and as it was signed."""
+"""Checks that all recorded decisions still exist and are as they were signed."""

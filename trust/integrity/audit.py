@@ -1,9 +1,8 @@
 """
-Audit: whether every decision that was ever recorded is still there, and as it was signed.
+Audit: checks that every recorded decision still exists and is as it was signed.
 
-What the vault has is told to the telemetry database, which remembers it
-(`trust.integrity.witness`). What that remembers and the vault has no more was deleted, or lost in
-a restore.
+The telemetry database stores a witness of each decision in the vault (`trust.integrity.witness`).
+A decision with a witness that is missing in the vault was deleted, or lost in a restore.
 """
 
 from collections.abc import Iterator, Mapping
@@ -23,47 +22,47 @@ from trust.vault.protocols import Records, Vault
 
 _PAGE: Final = 2000
 _LATE: Final = 1000
-"""How far below the highest position a decision may be committed after it."""
+"""How many positions below the highest one a decision may be and still be committed later."""
 
 
 class AuditFindings(msgspec.Struct, frozen=True):
-    """What an audit found."""
+    """The result of an audit of the decisions."""
 
     decisions: int
     missing: int
-    """That were there once; also of people whom the vault does not know any more."""
+    """Number of missing decisions, also of people whom the vault no longer knows."""
     cut: dict[Chain, int]
-    """How many are missing of whom, as far as that can be told."""
+    """Number of missing decisions by chain, as far as the chains are known."""
 
 
 class Read(msgspec.Struct, frozen=True):
-    """What the decisions and policies themselves say."""
+    """The result of verifying every decision and policy in the vault."""
 
     broken: list[Chain]
-    """Not as they were signed, by trust or by an officer who vouched for something."""
+    """Chains in which a signature, of trust or of an officer who vouched, does not verify."""
     unproven: int
-    """Decisions that say yes and do not say how, or to which text: recorded by default, once."""
+    """Number of yes decisions without a method or a text, as earlier releases recorded them."""
     policies_verify: bool
 
 
 class PoliciesFound(msgspec.Struct, frozen=True):
-    """What an audit found of versions of purposes."""
+    """The result of an audit of the versions of purposes."""
 
     problems: dict[Version, str]
     gone: int
-    """That are not there at all any more."""
+    """Number of versions that no longer exist."""
     unapproved: int
-    """Loaded before approvals were asked for."""
+    """Number of versions loaded by releases that asked for no approval."""
 
 
 class Audit:
     """
-    Compares the vault with what is remembered of it.
+    Compares the vault with the witnesses in the telemetry database.
 
     Args:
-        vault: With the decisions.
+        vault: The vault that keeps the decisions.
 
-        witness: What remembers them.
+        witness: The witnesses of the decisions.
     """
 
     def __init__(self, vault: Vault, witness: Witness) -> None:
@@ -73,10 +72,10 @@ class Audit:
 
     def note(self) -> None:
         """
-        Have what was decided lately remembered; what this misses, `look` does not.
+        Store witnesses of recent decisions; `look` stores any that this method misses.
 
         Raises:
-            Unavailable: Do it again later.
+            Unavailable: A database does not answer; the caller must try again later.
         """
         with self._vault.transaction() as records:
             last = records.decisions.last_position()
@@ -89,17 +88,17 @@ class Audit:
 
     def look(self) -> AuditFindings:
         """
-        Have every decision remembered, and return what is remembered and not there.
+        Store a witness of every decision; return how many witnessed decisions are missing.
 
         Raises:
-            Unavailable: Do it again later.
+            Unavailable: A database does not answer; the caller must try again later.
         """
         cut: dict[Chain, int] = {}
         for chains in self._pages():
             self._witness.note(chains)
             for chain in self._witness.cut(chains):
                 cut[chain] = self._witness.missing(chain, chains[chain])
-        # In this order: what is decided meanwhile is no more than not noticed yet.
+        # Witnesses are counted first, so a decision recorded meanwhile does not seem missing.
         remembered = self._witness.count()
         with self._vault.transaction() as records:
             decisions = records.decisions.count()
@@ -107,7 +106,7 @@ class Audit:
         return AuditFindings(decisions, missing, cut)
 
     def read(self) -> Read:
-        """Read every decision and policy; return those that are not as they were signed."""
+        """Verify every decision and policy; return those that are not as they were signed."""
         broken, unproven = [], 0
         officers = self._officers()
         for chains in self._pages():
@@ -126,10 +125,10 @@ class Audit:
 
     def policies(self) -> PoliciesFound:
         """
-        Return how the versions of purposes came into force, as far as that is still there.
+        Check how the versions of purposes came into force, as far as this is still on record.
 
         Raises:
-            Unavailable: Do it again later.
+            Unavailable: A database does not answer; the caller must try again later.
         """
         officers = self._officers()
         with self._vault.transaction() as records:
@@ -161,11 +160,11 @@ class Audit:
             try:
                 return records.officers.all()
             except Tampered:
-                # Then what they vouched for does not verify either, and is named.
+                # Without officers, the facts that they vouched for do not verify and are reported.
                 return {}
 
     def _pages(self) -> Iterator[Mapping[Chain, int]]:
-        """Yield every subject with every purpose, and how many decisions there are of it."""
+        """Yield pages of the number of decisions for each (subject, purpose)."""
         after = UUID(int=0)
         while True:
             with self._vault.transaction() as records:
@@ -177,7 +176,7 @@ class Audit:
 
 
 def _problem(records: Records, version: Version, officers: Mapping[UUID, Known]) -> str | None:
-    """Return what is wrong with how *version* came into force; None for nothing."""
+    """Return the problem with how *version* came into force, or None."""
     try:
         admission = records.admissions.get(*version)
     except Tampered:

@@ -1,13 +1,15 @@
 """
-Witnesses: what decisions and gateways are remembered by outside the vault.
+Witnesses: short records, outside the vault, that decisions and gateways exist.
 
-The decisions of one person for one purpose are a chain, and each names the one before it; nothing
-in the vault tells that the last of them is the last. So the telemetry database keeps 16 bytes for
-each: who may write to one of the two cannot take a decision back unseen. A witness is of the place
-in the chain and not of what was decided: what a restore lost can be entered again.
+The decisions of one person for one purpose form a chain, in which each names the previous one. The
+vault alone cannot prove that the last decision is the last. So the telemetry database keeps a
+witness of 16 bytes for each decision: an attacker who can write to one of the two databases cannot
+remove a decision unnoticed. A witness covers the place in the chain and not the content, so a
+decision that a restore lost can be entered again.
 
-A gateway's lease is sealed to the key that it was registered with. Whoever puts his own in its
-place would read there whose sensors it listens to; so the first that was seen is remembered, too.
+The lease of a gateway is sealed to the key that the gateway was registered with. An attacker who
+replaced that key could read whose sensors the gateway listens to. So the first registration that
+was seen has a witness, too.
 """
 
 import hmac
@@ -27,17 +29,17 @@ _MOST_ASKED: Final = 64
 Chain = tuple[UUID, str]
 """A subject, and the name of a purpose."""
 Version = tuple[str, int]
-"""The name of a purpose, and a version of it."""
+"""The name of a purpose, and the number of a version."""
 
 
 class Witness:
     """
-    The telemetry database, as far as it remembers decisions. Not safe to share between threads.
+    The witnesses in the telemetry database. Not safe to share between threads.
 
     Args:
-        link: To it.
+        link: The connection to the telemetry database.
 
-        key: Secret: without it nobody can tell of whom a witness is, nor make one.
+        key: The secret key, without which no one can make a witness or tell whose witness it is.
     """
 
     def __init__(self, link: DatabaseLink, key: bytes) -> None:
@@ -50,27 +52,27 @@ class Witness:
         return hmac.digest(self._key, _LABEL + fields, "sha256")[:16]
 
     def note(self, chains: Mapping[Chain, int]) -> None:
-        """Remember *chains*, each with so many decisions; all of them are committed."""
+        """Store witnesses for *chains*, each with its number of committed decisions."""
         found = [self._of(c, n) for c, length in chains.items() for n in range(1, length + 1)]
         self._note(found, "decision")
 
     def cut(self, chains: Mapping[Chain, int]) -> set[Chain]:
-        """Return those of *chains* that are known to have had more decisions than so many."""
+        """Return the *chains* that have a witness of more decisions than the given number."""
         next_ones = {self._of(chain, length + 1): chain for chain, length in chains.items()}
         return {next_ones[witness] for witness in self._known(next_ones)}
 
     def missing(self, chain: Chain, length: int) -> int:
-        """Return how many decisions *chain* is known to have had after its first *length*."""
+        """Return how many decisions after the first *length* of *chain* have a witness."""
         after = [self._of(chain, length + n) for n in range(1, _MOST_ASKED + 1)]
         known = self._known(after)
         return next((n for n, witness in enumerate(after) if witness not in known), len(after))
 
     def exchanged(self, agents: Mapping[str, bytes]) -> set[str]:
         """
-        Return those of *agents* that were registered otherwise when they were first seen here.
+        Return the *agents* whose registration differs from the one that was first seen.
 
         Args:
-            agents: What each is registered with, which never changes.
+            agents: The registration of each agent, which must never change, by agent id.
         """
         first = {name: self._agent(name) for name in agents}
         whole = {name: self._agent(name, registered) for name, registered in agents.items()}
@@ -84,11 +86,11 @@ class Witness:
         return hmac.digest(self._key, _AGENT_LABEL + fields, "sha256")[:16]
 
     def note_policies(self, admitted: Iterable[Version]) -> None:
-        """Remember that it was on record how each of *admitted* came into force."""
+        """Store a witness that the admission of each version in *admitted* was on record."""
         self._note([self._policy(version) for version in admitted], "policy")
 
     def known_policies(self, versions: Iterable[Version]) -> set[Version]:
-        """Return those of *versions* of which it was on record once how they came into force."""
+        """Return the *versions* that have a witness of their admission."""
         witnesses = {self._policy(version): version for version in versions}
         return {witnesses[witness] for witness in self._known(witnesses)}
 
@@ -110,7 +112,7 @@ class Witness:
             return {bytes(w) for (w,) in connection.execute(_SQL["known"], [wanted])}
 
     def count(self, kind: str = "decision") -> int:
-        """Return how many decisions are remembered, or how many others of that *kind*."""
+        """Return the number of witnesses of *kind*, by default of decisions."""
         with self._link.transaction() as connection:
             row = connection.execute(_SQL["count"], [kind]).fetchone()
             assert row is not None  # noqa: S101 - a count is one row
