@@ -1,1 +1,1 @@
-"""Giving a pseudonym its name back, which takes two officers."""
+"""Resolves pseudonyms to people, after two officers approved the request."""

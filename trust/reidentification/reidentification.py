@@ -1,4 +1,4 @@
-"""Re-identification, done: requests and approvals are kept, one opens once, all is on record."""
+"""Re-identification: stores requests and approvals, opens a request once, logs every attempt."""
 
 import contextlib
 import datetime as dt
@@ -37,7 +37,7 @@ MAX_A_DAY: Final = 10
 
 
 class ReidentificationQuestion(msgspec.Struct, frozen=True):
-    """What somebody wants to know, and why."""
+    """The pseudonyms that a requester wants to resolve, and the reason."""
 
     purpose: str
     pseudonyms: list[str]
@@ -51,14 +51,14 @@ class ReidentificationQuestion(msgspec.Struct, frozen=True):
 
 class Reidentification:
     """
-    Gives pseudonyms their names back, when two others approved.
+    Resolves pseudonyms after two officers other than the requester approved.
 
     Args:
-        vault: Where everything is.
+        vault: The vault that keeps requests, approvals and people.
 
-        trust_keys: That pseudonyms are made with.
+        trust_keys: The keys of the pseudonyms.
 
-        controller: Who answers for the processing.
+        controller: The name of the controller (GDPR art. 4(7)).
 
         clock: Tells the time.
     """
@@ -70,7 +70,7 @@ class Reidentification:
         self._clock = clock
 
     def add_officer(self, role: OfficerRole, public_key: Ed25519PublicKey) -> Officer:
-        """Register somebody of the staff, by the key that only she has."""
+        """Register a member of the staff as an officer, with their public key."""
         officer = Officer(uuid.uuid4(), role, public_key.public_bytes_raw().hex())
         with self._vault.transaction() as records:
             records.officers.add(officer)
@@ -80,10 +80,10 @@ class Reidentification:
         self, requester: UUID, key: Ed25519PrivateKey, question: ReidentificationQuestion
     ) -> ReidentificationRequest:
         """
-        Ask whose pseudonyms these are.
+        Store a request to resolve pseudonyms, signed with the *key* of the requester.
 
         Raises:
-            Denied: It may not be asked so.
+            Denied: The request is not allowed; the denial says why.
         """
         now = whole_ms(self._clock())
         request = ReidentificationRequest(
@@ -114,10 +114,10 @@ class Reidentification:
         self, request: UUID, approver: UUID, key: Ed25519PrivateKey
     ) -> ReidentificationApproval:
         """
-        Approve *request*, exactly as it is there.
+        Approve *request*, exactly as it is stored, with the *key* of the approver.
 
         Raises:
-            Denied: That person may not.
+            Denied: The approver may not approve this request.
         """
         made: list[ReidentificationApproval] = []
 
@@ -150,10 +150,13 @@ class Reidentification:
 
     def open(self, request: UUID, requester: UUID, key: Ed25519PrivateKey) -> dict[str, UUID]:
         """
-        Return whose pseudonyms they are; once, to who asked. One that nobody has is left out.
+        Resolve the requested pseudonyms, once, for the requester. Unknown ones are omitted.
+
+        Returns:
+            The subject of each pseudonym, by the pseudonym in hexadecimal.
 
         Raises:
-            Denied: It may not be opened.
+            Denied: The request may not be opened; the denial says why.
         """
         found: dict[str, UUID] = {}
 
@@ -176,11 +179,11 @@ class Reidentification:
     def _search(
         self, records: Records, asked: ReidentificationRequest
     ) -> Iterator[tuple[str, UUID]]:
-        # No table leads from a pseudonym to a person: whoever has the purpose is tried.
+        # No table leads from a pseudonym to a person: every person with the purpose is tried.
         wanted = {bytes.fromhex(text) for text in asked.pseudonyms}
         epochs = []
         for epoch in range(1, records.epochs.current(asked.purpose) + 1):
-            with contextlib.suppress(KeyFileError):  # Destroyed: those are nobody's any more.
+            with contextlib.suppress(KeyFileError):  # Destroyed keys lead to no one.
                 epochs.append(
                     (epoch, self._keys.pseudonym_key(purpose=asked.purpose, epoch=epoch))
                 )
@@ -199,7 +202,7 @@ class Reidentification:
     def _on_record(
         self, action: str, request: UUID, officer: UUID, work: Callable[[Records], None]
     ) -> None:
-        """Do *work*; that it was tried is kept, in a transaction of its own when it is refused."""
+        """Do *work* and log the attempt, in a separate transaction if *work* is refused."""
         try:
             with self._vault.transaction() as records:
                 work(records)
@@ -233,10 +236,10 @@ def _pseudonym(text: str) -> str:
 
 def make_key(path: Path) -> None:
     """
-    Make an officer's key pair: the private key in *path*, the public one beside it, as .pub.
+    Create a key pair for an officer: the private key in *path*, the public key beside it, as .pub.
 
     Raises:
-        KeyFileError: A file is there already, or cannot be written.
+        KeyFileError: A file exists already, or cannot be written.
     """
     key = Ed25519PrivateKey.generate()
     pem = key.private_bytes(
@@ -252,15 +255,15 @@ def make_key(path: Path) -> None:
 
 def load_key(pem: bytes, *, name: str) -> Ed25519PrivateKey:
     """
-    Return an officer's private key.
+    Return the private key of an officer.
 
     Args:
-        pem: PKCS #8.
+        pem: The key as PKCS #8, in PEM.
 
-        name: Of its file, for the error.
+        name: The name of the file, for the error.
 
     Raises:
-        KeyFileError: It is none.
+        KeyFileError: The text holds no Ed25519 private key.
     """
     key = files.private_key(pem, name=name)
     if not isinstance(key, Ed25519PrivateKey):
@@ -270,15 +273,15 @@ def load_key(pem: bytes, *, name: str) -> Ed25519PrivateKey:
 
 def load_public_key(pem: bytes, *, name: str) -> Ed25519PublicKey:
     """
-    Return a public key of Ed25519.
+    Return an Ed25519 public key.
 
     Args:
-        pem: SubjectPublicKeyInfo.
+        pem: The key as SubjectPublicKeyInfo, in PEM.
 
-        name: Of its file, for the error.
+        name: The name of the file, for the error.
 
     Raises:
-        KeyFileError: It is none.
+        KeyFileError: The text holds no Ed25519 public key.
     """
     key = files.public_key(pem, name=name)
     if not isinstance(key, Ed25519PublicKey) or not is_signing_key(key.public_bytes_raw()):
@@ -287,7 +290,7 @@ def load_public_key(pem: bytes, *, name: str) -> Ed25519PublicKey:
 
 
 def names(records: Records, subjects: dict[str, UUID]) -> list[dict[str, str]]:
-    """Return pseudonym, subject and name of each that was found."""
+    """Return pseudonym, subject and name of each person in *subjects*."""
     shown = []
     for pseudonym, subject in subjects.items():
         try:
