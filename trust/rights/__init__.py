@@ -1,1 +1,1 @@
-"""What a person may ask for: a copy of everything that is stored of them."""
+"""The right of a person to a copy of all data that are stored about them."""

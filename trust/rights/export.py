@@ -1,4 +1,4 @@
-"""Access and portability: a person's data, read from both databases, written for them alone."""
+"""Access and portability: exports the data of a person from both databases, for them alone."""
 
 import datetime as dt
 import uuid
@@ -36,7 +36,7 @@ _ANSWERS: Final = {
 
 
 class ReadyExport(msgspec.Struct, frozen=True):
-    """An export that lies ready."""
+    """An export that is ready to be handed over."""
 
     export: UUID
     file: Path
@@ -46,16 +46,16 @@ class ReadyExport(msgspec.Struct, frozen=True):
 
 class Exporter:
     """
-    Writes exports, and deletes them when their time is over.
+    Writes exports, and deletes them when they expire.
 
     Args:
-        vault: Identities and decisions.
+        vault: The vault with identities and decisions.
 
-        telemetry: Observations.
+        telemetry: The database with the observations.
 
-        keys: Pseudonyms are made with.
+        keys: The keys of the pseudonyms.
 
-        controller: Who answers for the processing.
+        controller: The name of the controller (GDPR art. 4(7)).
 
         clock: Tells the time.
     """
@@ -79,12 +79,12 @@ class Exporter:
         request: UUID | None = None,
     ) -> ReadyExport:
         """
-        Write all that is stored of *subject* into *file*, to be opened with *passphrase*.
+        Write all data about *subject* into *file*, encrypted with *passphrase*.
 
         Raises:
             Refused: There is no such subject, or no such open request.
-            KeyFileError: The file is there already, or cannot be written.
-            Unavailable: A database does not do its part; there is no file.
+            KeyFileError: The file exists already, or cannot be written.
+            Unavailable: A database does not answer; no file was left.
         """
         made_at = self._clock()
         export = uuid.uuid4()
@@ -118,15 +118,15 @@ class Exporter:
             expires_at,
         )
         try:
-            # On record before it is there: a file that nobody would delete must not exist.
+            # The record comes before the file: a file without a record would never be deleted.
             with self._vault.transaction() as records:
-                # An erasure meanwhile has not seen this file.
+                # An erasure that runs at the same time has not seen this file.
                 records.subjects.hold(subject)
                 records.exports.add(made)
                 if request is not None:
                     records.requests.close(request, RequestOutcome.GRANTED)
         except BaseException:
-            # Whatever ends it, no file of a person may stay that is on no record; raised again.
+            # After any error no file may stay without a record; the error is raised again.
             written.temporary.unlink(missing_ok=True)
             raise
         written.temporary.replace(file)
@@ -146,11 +146,11 @@ class Exporter:
 
     def purge(self) -> int:
         """
-        Delete the exports whose time is over; return how many.
+        Delete the expired exports; return their number.
 
         Raises:
-            KeyFileError: One cannot be deleted, or is no export; all others are.
-            VaultUnavailable: Some may be deleted; do it again.
+            KeyFileError: A file cannot be deleted, or is no export; all others are deleted.
+            VaultUnavailable: Some exports may be deleted; the caller must try again.
         """
         deleted, left = self.purge_each()
         for problem in left.values():
@@ -161,16 +161,16 @@ class Exporter:
 
     def purge_each(self) -> tuple[int, dict[UUID, KeyFileError | Cause]]:
         """
-        Delete the exports whose time is over; return how many, and why some could not be.
+        Delete the expired exports; return their number, and the problem of each failed export.
 
         Raises:
-            VaultUnavailable: Some may be deleted; do it again.
+            VaultUnavailable: Some exports may be deleted; the caller must try again.
         """
         with self._vault.transaction() as records:
             over = records.exports.expired(at=self._clock())
         left: dict[UUID, KeyFileError | Cause] = {}
         for export, file in over:
-            # One of them keeps no other from being deleted in time.
+            # An export that fails does not prevent the others from being deleted in time.
             problem = attempt(
                 lambda e=export, f=file: self._discard(e, Path(f)),  # type: ignore[misc]
                 kind=UnitKind.EXPORT,

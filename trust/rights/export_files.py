@@ -1,4 +1,4 @@
-"""Exports as files: sealed with a passphrase as they are written, opened, and deleted."""
+"""Files of exports: encrypted with a passphrase while they are written, opened, and deleted."""
 
 import hashlib
 import os
@@ -17,7 +17,7 @@ from trust.keys import files
 
 
 class WrittenExport(msgspec.Struct, frozen=True):
-    """What came of it."""
+    """An export that was written under its temporary name."""
 
     temporary: Path
     sha256: bytes
@@ -26,16 +26,16 @@ class WrittenExport(msgspec.Struct, frozen=True):
 
 def discard(path: Path) -> None:
     """
-    Delete an export; it may be gone.
+    Delete the export in *path*; the file may be missing already.
 
     Raises:
-        KeyFileError: It cannot be deleted, or is no export.
+        KeyFileError: The file cannot be deleted, or is no export.
     """
     files.discard(path, begins_with=cipher.MAGIC)
 
 
 def may_be_export(path: Path) -> bool:
-    """Tell whether *path* is an export, or a file that cannot be read and may be one."""
+    """Tell whether *path* is an export, or an unreadable file that may be an export."""
     try:
         with path.open("rb") as file:
             return file.read(len(cipher.MAGIC)) == cipher.MAGIC
@@ -47,10 +47,10 @@ def may_be_export(path: Path) -> bool:
 
 def write(path: Path, export: UUID, contents: Contents, passphrase: str) -> WrittenExport:
     """
-    Write the package beside *path*, to be put there once it is on record.
+    Write the package to a temporary file beside *path*; the caller renames it once it is recorded.
 
     Raises:
-        KeyFileError: There is a file already, or it cannot be written.
+        KeyFileError: A file exists already at *path*, or the package cannot be written.
     """
     if path.exists():
         raise KeyFileError(path.name, "it is there already", "Choose another file.")
@@ -76,10 +76,10 @@ def write(path: Path, export: UUID, contents: Contents, passphrase: str) -> Writ
 
 def unpack(path: Path, out: Path, passphrase: str) -> int:
     """
-    Decrypt the package in *path* into *out*, a ZIP; return its length.
+    Decrypt the package in *path* into *out*, a ZIP; return the length of the ZIP in bytes.
 
     Raises:
-        Refused: Another passphrase, or a damaged file; *out* is not there.
+        Refused: The passphrase is wrong or the file is damaged; *out* is not created.
         KeyFileError: A file cannot be read or written.
     """
     if out.exists():
@@ -103,11 +103,11 @@ def unpack(path: Path, out: Path, passphrase: str) -> int:
 
 def read_passphrase(path: Path) -> str:
     """
-    Return the first line of *path*.
+    Return the passphrase, which is the first line of the file *path*.
 
     Raises:
-        Refused: It is shorter than a passphrase should be.
-        KeyFileError: It cannot be read, or others than its owner may read it.
+        Refused: The passphrase is too short.
+        KeyFileError: The file cannot be read, or users other than its owner may read it.
     """
     text = files.read_secret(path).decode(errors="replace").split("\n", 1)[0].strip()
     if len(text) < cipher.MIN_PASSPHRASE:
