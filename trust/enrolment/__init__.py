@@ -1,1 +1,1 @@
-"""How a gateway gets its identity and its certificate, and how it loses them."""
+"""Enrolment: gateways get their ids and certificates here, and lose them by revocation."""

@@ -1,7 +1,8 @@
 """
-The HTTP interface of enrolment: the door of Litestar.
+The HTTP interface of enrolment, and the only module that imports Litestar.
 
-Answers say as little as possible; no request is logged, and no answer repeats what was sent.
+Answers carry as little detail as possible. No request is logged, and no answer repeats its
+content.
 """
 
 import asyncio
@@ -36,32 +37,32 @@ T = TypeVar("T")
 AnyRequest = Request[Any, Any, Any]
 
 PEER: Final = "vitalveil.peer"
-"""Where the server puts the certificate that TLS verified, DER, into the scope of a request."""
+"""The key of the request's scope under which the server stores the verified certificate (DER)."""
 MAX_BODY_BYTES: Final = 16_384
 _log: Final = Log("trust.enrolment.service")
 
 
 class Enrolling(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a gateway sends that has a token."""
+    """The request of a gateway that enrols with a token."""
 
     token: str
     request: str
-    """PKCS #10, PEM."""
+    """The certificate request: PKCS #10 in PEM."""
     lease_key: bytes | None = None
-    """X25519, raw, in base64; needed unless the gateway speaks JSON."""
+    """The raw X25519 public key in base64; required unless the gateway sends JSON."""
 
     def __repr__(self) -> str:
         return "Enrolling(…)"
 
 
 class Renewing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a gateway sends that shows its certificate."""
+    """The request of a gateway that renews its certificate."""
 
     request: str
 
 
 class Bundle(msgspec.Struct, frozen=True):
-    """What a gateway gets: all public."""
+    """The answer to a gateway. Everything in it is public."""
 
     agent: str
     certificate: str
@@ -71,7 +72,7 @@ class Bundle(msgspec.Struct, frozen=True):
 
 
 class Pinned(msgspec.Struct, frozen=True):
-    """What every gateway pins, PEM."""
+    """The public keys and certificates that every gateway pins, in PEM."""
 
     ca: str
     trust_key: str
@@ -80,12 +81,12 @@ class Pinned(msgspec.Struct, frozen=True):
 
 class TooMany(HTTPException):
     """
-    There is no attempt left.
+    The caller has no attempt left.
 
     Args:
-        whose: Attempts are counted together.
+        whose: The group of callers whose attempts are counted together.
 
-        wait_s: After how long there is one again.
+        wait_s: Seconds until the next attempt is allowed.
     """
 
     status_code = 429
@@ -97,27 +98,27 @@ class TooMany(HTTPException):
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """How often may be tried."""
+    """The limits on attempts."""
 
     each: Throttle
-    """By one network, without a certificate."""
+    """For each network, for requests without a certificate."""
     all: Throttle
-    """By all of these together."""
+    """For all networks together, for requests without a certificate."""
     renewals: Throttle
-    """With one certificate: no stranger stands before who shows one."""
+    """For each certificate. Callers without a certificate cannot use these attempts up."""
 
     def take(self, address: str, certificate: bytes | None, *, now: float) -> None:
         """
-        Take one attempt from *address*, with the *certificate* shown.
+        Count one attempt from *address*, made with *certificate*, at time *now* (seconds).
 
         Raises:
-            TooMany: There is none left.
+            TooMany: No attempt is left.
         """
         if certificate is not None:
             shown = hashlib.sha256(certificate).hexdigest()
             _take(self.renewals, shown, whose="with this certificate", now=now)
             return
-        # The network first, so that one that is stopped does not use up what all have.
+        # The network is checked first, so that a blocked network does not use up the common limit.
         _take(self.each, network_of(address), whose="from this network", now=now)
         _take(self.all, "", whose="of all gateways without a certificate together", now=now)
 
@@ -133,12 +134,12 @@ class _NotJson(HTTPException):
 
 def decode(body: bytes, kind: type[T]) -> T:
     """
-    Return *body* as a request of *kind*: one flat object, in which each name stands once.
+    Decode *body* as a request of *kind*: one flat JSON object with unique names.
 
     Raises:
-        BadRequest: It is something else. Nothing of it is quoted.
+        BadRequest: The body has another form. The error quotes nothing of the body.
     """
-    # No text of ours has brackets: what is nested is found before anything descends into it.
+    # No valid text contains brackets, so nesting is refused before the parser descends into it.
     if body.count(b"{") != 1 or b"[" in body:
         raise BadRequest("not one flat JSON object")
     try:
@@ -146,7 +147,7 @@ def decode(body: bytes, kind: type[T]) -> T:
         named = dict(pairs)
         if len(named) < len(pairs):
             raise BadRequest("a name stands twice in the JSON object")
-        # A certificate request, a token and a key in base64 are ASCII.
+        # Certificate requests, tokens and base64 keys are ASCII.
         if not all(str(value).isascii() for value in named.values()):
             raise BadRequest("a value is not plain ASCII text")
         return msgspec.convert(named, kind)
@@ -162,18 +163,18 @@ def build(
     thread: ThreadPoolExecutor,
 ) -> Litestar:
     """
-    Return the application.
+    Build the HTTP application.
 
     Args:
-        enrolment_service: Does the work; used from *thread* alone.
+        enrolment_service: The service that answers requests; only *thread* calls it.
 
-        pinned: Goes with every certificate.
+        pinned: The keys and certificates that are sent with every certificate.
 
-        limits: How often may be tried.
+        limits: The limits on attempts.
 
-        metrics: Counts outcomes.
+        metrics: The counters of outcomes.
 
-        thread: One worker: connections to the databases are not shared.
+        thread: An executor with one worker, because threads may not share database connections.
     """
 
     async def at_the_desk(what: str, work: Callable[[], Admitted]) -> Bundle:
@@ -228,7 +229,7 @@ def build(
 async def _asked(
     request: AnyRequest, kind: type[T], limits: Limits, count: Callable[[str], None]
 ) -> T:
-    """Return what is asked for, or raise that it is too often, or no request."""
+    """Check the limits and decode the request; raise an HTTP error if either fails."""
     address = request.client.host if request.client else ""
     certificate = cast("dict[str, Any]", request.scope).get(PEER)
     try:
@@ -259,7 +260,7 @@ def _say(status: int, text: str, headers: dict[str, str] | None = None) -> Respo
 def _on_http(_request: AnyRequest, exc: HTTPException) -> Response[Any]:
     if isinstance(exc, TooMany):
         return _say(429, exc.sentence, {"Retry-After": str(exc.wait_s)})
-    # Not its detail: that may quote what was sent.
+    # The detail is left out, because it may quote the request.
     return _say(exc.status_code, _SENTENCES.get(exc.status_code, "not a request known here"))
 
 

@@ -1,7 +1,7 @@
 """
-The CA on disk: its key stays in the keys' folder; what others need is written where they look.
+The CA on disk: its key stays in the key folder; certificates go where the services read them.
 
-The files of `trust pki init` are those that mosquitto, ingest and trust are pointed at.
+The configurations of mosquitto, ingest and trust name the files that `trust pki init` writes.
 """
 
 import datetime as dt
@@ -25,18 +25,18 @@ CRL_FILE: Final = "crl.pem"
 SERVICES: Final = ("ingest", "trust")
 _MINUTES: Final = dt.timedelta(minutes=10)
 _DAYS: Final = dt.timedelta(days=10)
-"""More than a list is the newest one: a probe that had run out would be kept out by any."""
+"""Longer than any list stays the newest: the broker would refuse an expired probe in any case."""
 Revocations = Iterable[tuple[int, dt.datetime]]
 
 
 class Authority:
     """
-    The certificate authority of a keys' folder.
+    The certificate authority whose key is in a key folder.
 
     Args:
-        folder: Where its key and certificate are.
+        folder: The folder of the CA's key and certificate.
 
-        settings: How long what it signs is valid.
+        settings: How long the issued certificates and revocation lists are valid.
     """
 
     def __init__(self, folder: Path, settings: CertificateSettings) -> None:
@@ -45,16 +45,16 @@ class Authority:
 
     def create(self, *, now: dt.datetime) -> None:
         """
-        Make the CA, unless it is there.
+        Create the CA, unless it exists.
 
         Raises:
-            KeyFileError: It cannot be written.
+            KeyFileError: A file cannot be written.
         """
         if (self._folder / CA_KEY_FILE).exists():
             return
         files.make_folder(self._folder)
         ca = pki.create_ca(now=now, valid_for=dt.timedelta(days=self._settings.ca_days))
-        # The key last: its presence says that the CA is whole.
+        # The key is written last: a key file means that the CA is complete.
         certificate_file = self._folder / CA_FILE
         files.write(certificate_file, ca.certificate_pem(), mode=files.PUBLIC, replace=True)
         files.write(self._folder / CA_KEY_FILE, ca.key_pem(), mode=files.SECRET)
@@ -74,31 +74,31 @@ class Authority:
 
     def certificate_pem(self) -> bytes:
         """
-        Return the CA's certificate.
+        Return the CA's certificate in PEM.
 
         Raises:
-            KeyFileError: There is none.
+            KeyFileError: There is no CA.
         """
         return files.read(self._folder / CA_FILE)
 
     def issue_services(self, out: Path, *, hosts: list[str], now: dt.datetime) -> None:
         """
-        Write certificates of the broker and the services into *out*.
+        Write the certificates and keys of the broker and the services into *out*.
 
         Args:
             out: The folder.
 
-            hosts: Names and addresses that broker and enrolment desk are reached by.
+            hosts: Host names and addresses of the broker and the enrolment service.
 
             now: The time of issue.
 
         Raises:
-            KeyFileError: A file is there already, or cannot be written.
+            KeyFileError: A file exists already, or cannot be written.
         """
         files.make_folder(out)
         ca = self._ca
         valid_for = dt.timedelta(days=self._settings.service_days)
-        # CA and CRL after the certificates, so that a second run fails before it changes anything.
+        # The certificates come before CA and CRL, so that a second run fails before any change.
         broker = pki.issue(
             ca,
             "broker",
@@ -123,13 +123,13 @@ class Authority:
             )
             write_holder(out, name, holder)
         files.write(out / CA_FILE, self.certificate_pem(), mode=files.PUBLIC, replace=True)
-        # An empty one in the place of another would let everybody back in who is on that.
+        # An existing list stays: an empty list would let revoked gateways in again.
         if not (out / CRL_FILE).exists():
             self.write_revocations([], out / CRL_FILE, now=now)
 
     def issue_agent(self, agent: str, *, now: dt.datetime) -> pki.Holder:
         """
-        Return a new key and certificate of *agent*.
+        Create a key for *agent* and return it with its certificate.
 
         Raises:
             KeyFileError: There is no CA.
@@ -143,7 +143,7 @@ class Authority:
         self, agent: str, public_key: Ed25519PublicKey, *, now: dt.datetime
     ) -> x509.Certificate:
         """
-        Return a certificate of *agent* for a key that it has made.
+        Return a certificate of *agent* for a key that the gateway made.
 
         Raises:
             KeyFileError: There is no CA.
@@ -155,7 +155,7 @@ class Authority:
 
     def stand_in(self, agent: str, *, now: dt.datetime) -> pki.Holder:
         """
-        Return a key and certificate of *agent* for some minutes: to end its connection with.
+        Return a key and a certificate of *agent*, valid for minutes, to end its connection with.
 
         Raises:
             KeyFileError: There is no CA.
@@ -166,7 +166,7 @@ class Authority:
 
     def probe(self, *, now: dt.datetime) -> pki.Holder:
         """
-        Return a key and certificate that is to be on the next revocation list, and on no other.
+        Return a key and a certificate that only the next revocation list names.
 
         Raises:
             KeyFileError: There is no CA.
@@ -183,10 +183,10 @@ class Authority:
 
     def read_revocations(self, path: Path) -> list[tuple[int, dt.datetime]]:
         """
-        Return who is on the revocation list in *path*; nobody, if there is none of this CA's.
+        Return the entries of the revocation list in *path*; none if this CA signed no list there.
 
         Raises:
-            KeyFileError: There is no CA, or the file cannot be read.
+            KeyFileError: The CA is missing, or the file cannot be read.
         """
         return pki.revoked_by(self._ca, files.read(path)) if path.exists() else []
 
@@ -195,7 +195,7 @@ class Authority:
         Write the revocation list that the broker reads.
 
         Raises:
-            KeyFileError: It cannot be written.
+            KeyFileError: A file cannot be written.
         """
         valid_for = dt.timedelta(days=self._settings.crl_days)
         crl = pki.revocation_list(self._ca, revoked, now=now, valid_for=valid_for)
@@ -204,10 +204,10 @@ class Authority:
 
 def write_holder(folder: Path, name: str, holder: pki.Holder) -> None:
     """
-    Write *holder* as name.crt and name.key.
+    Write *holder* to *folder* as name.crt and name.key.
 
     Raises:
-        KeyFileError: A file is there already, or cannot be written.
+        KeyFileError: A file exists already, or cannot be written.
     """
     files.write(folder / f"{name}.key", holder.key_pem(), mode=files.SECRET)
     files.write(folder / f"{name}.crt", holder.certificate_pem(), mode=files.PUBLIC)

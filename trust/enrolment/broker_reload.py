@@ -1,4 +1,4 @@
-"""The hook that has the broker read its revocation list again."""
+"""The operator's command that makes the broker read its revocation list again."""
 
 import contextlib
 import os
@@ -13,9 +13,9 @@ _log = Log("trust")
 
 def reload_broker(command: Sequence[str], *, timeout_s: float) -> str | None:
     """
-    Run *command*, if there is one; return what went wrong, for an operator, or None.
+    Run *command*, if one is set; return None, or the fault as a text for the operator.
 
-    The list is on disk by then, so a broker that was not told reads it when it starts.
+    The list is on disk already, so a broker that was not notified reads it at its next start.
     """
     if not command:
         return None
@@ -33,8 +33,8 @@ def reload_broker(command: Sequence[str], *, timeout_s: float) -> str | None:
 
 
 def _run(command: Sequence[str], *, timeout_s: float) -> int:
-    # No pipe: a process that it leaves behind would hold one open, and us with it. A session of
-    # its own: what it has started ends with it.
+    # There is no pipe: a background process of the command would keep a pipe open, and trust
+    # waiting. The command has its own session, so that its child processes end with it.
     process = subprocess.Popen(
         list(command),
         stdin=subprocess.DEVNULL,

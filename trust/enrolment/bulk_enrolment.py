@@ -1,8 +1,8 @@
 """
-Bulk enrolment: bundles for many gateways at once, as before a roll-out or a load test.
+Bulk enrolment: bundles for many gateways at once, for a roll-out or a load test.
 
-The vault and the telemetry database get some hundred agents in one transaction each. A bundle is
-what `trust.enrolment.enrolment` writes, in a folder named after its agent.
+The vault and the telemetry database each get some hundred agents in one transaction. A bundle has
+the files that `trust.enrolment.enrolment` writes, in a folder named after its agent.
 """
 
 import datetime as dt
@@ -24,17 +24,19 @@ from trust.vault.protocols import Vault
 
 MAX_AGENTS: Final = 100_000
 _GROUP: Final = 250
-"""Agents in one transaction: it holds up ingest for its length, and a crash leaves so many."""
+"""Agents in one transaction. Ingest waits that long, and a crash leaves up to that many agents
+without bundles.
+"""
 
 
 class PreparedAgent(msgspec.Struct, frozen=True):
-    """An agent that nobody knows yet, with what is its own of its bundle."""
+    """An agent that is not registered yet, with the parts of its bundle that are its own."""
 
     agent: str
     serial: int
     not_after: dt.datetime
     lease_key: bytes | None
-    """The public half."""
+    """The public half of the lease key."""
     secrets: dict[str, bytes]
     certificate: bytes
 
@@ -61,18 +63,18 @@ def _make_one(authority: Authority, *, sealed: bool, now: dt.datetime) -> Prepar
 
 class BulkEnrolment:
     """
-    Enrols many agents.
+    Enrols many agents at once.
 
     Args:
-        vault: Where they are registered.
+        vault: The vault that registers the agents.
 
-        reconciler: What tells the telemetry database.
+        reconciler: Writes the agents to the telemetry database.
 
-        trust_keys: Whose public half they pin.
+        trust_keys: The keys whose public halves the agents pin.
 
-        folder: Of the CA.
+        folder: The folder of the CA.
 
-        settings: How long what it signs is valid.
+        settings: How long the certificates are valid.
 
         clock: Tells the time.
     """
@@ -96,20 +98,20 @@ class BulkEnrolment:
 
     def enrol(self, count: int, *, ingest_key: bytes, out: Path, sealed: bool) -> int:
         """
-        Enrol *count* agents, each with its bundle in a folder of *out*; return how many.
+        Enrol *count* agents, write each bundle into a folder of *out*, and return how many.
 
         Args:
-            count: How many.
+            count: The number of agents.
 
-            ingest_key: Ingest's public key, checked, in PEM.
+            ingest_key: Ingest's public key in PEM, already checked.
 
-            out: The folder.
+            out: The folder that gets one folder for each agent.
 
-            sealed: The agents' leases are sealed to keys of their own.
+            sealed: Whether each agent's leases are sealed to its own key.
 
         Raises:
-            KeyFileError: A file is not what it should be, or cannot be written.
-            Unavailable: Some are enrolled, with their bundles; do the rest later.
+            KeyFileError: A file has the wrong content, or cannot be written.
+            Unavailable: Only some agents are enrolled, with their bundles; enrol the rest later.
         """
         authority = Authority(self._folder, self._settings)
         common = {
@@ -126,13 +128,15 @@ class BulkEnrolment:
             self._register(group)
             for made in group:
                 _write_bundle(out / made.agent, made, common)
-            # Once for all of them; one by one the disk would be waited for a thousand times.
+            # One sync for all files: one sync for each file would wait for the disk a thousand
+            # times.
             os.sync()
             self._reconciler.reconcile([made.agent for made in group])
         return count
 
     def _register(self, group: list[PreparedAgent]) -> None:
-        # The vault before the files: a certificate that nobody could revoke must not exist.
+        # The vault is written before the files, because every existing certificate must be
+        # revocable.
         with self._vault.transaction() as records:
             records.agents.add_all([(m.agent, m.lease_key) for m in group])
             records.agents.add_certificates([(m.serial, m.agent, m.not_after) for m in group])

@@ -1,9 +1,10 @@
 """
-Cutting revoked gateways off: the broker keeps them out, and ends the connections that they hold.
+Cut-off of revoked gateways: the broker refuses them and ends their open connections.
 
-Recorded first, done then, and done again until it was seen: a gateway whose `cut_at` is null is
-still to be cut. That the broker has read the newest list is not believed but tried: each list
-names a certificate that was made for it, and a broker that lets that one in has an older list.
+The revocation is recorded first, and the cut-off is repeated until it is verified: a gateway whose
+`cut_at` is null is still to be cut off. A test connection shows whether the broker has read the
+newest list: each list names a probe certificate of its own, and a broker that accepts this probe
+has an older list.
 """
 
 import asyncio
@@ -31,39 +32,39 @@ from trust.vault.protocols import Vault
 T = TypeVar("T")
 
 CUTOFF: Final = "cutoff"
-"""The job that has the broker keep revoked gateways out."""
+"""The name of the job that makes the broker refuse revoked gateways."""
 _PATIENCE_S: Final = 5.0
 _PAUSE_S: Final = 0.1
 _log: Final = Log("trust.enrolment.cutoff")
 
 
 class CutoffResult(msgspec.Struct, frozen=True):
-    """What came of it."""
+    """The result of one run of the cut-off."""
 
     agents: list[str]
-    """Cut off now."""
+    """How many gateways this run cut off."""
     pending: list[str]
-    """Still to be cut off."""
+    """How many gateways are still to be cut off."""
     problem: str = ""
-    """Why, and what to do; empty when nothing is pending."""
+    """Why gateways are pending, and what the operator can do; empty when none is pending."""
 
 
 class Cutoff:
     """
-    Cuts off, each gateway alone: one that cannot be cut off keeps no other connected.
+    Cuts off revoked gateways one by one, so that one failure does not keep the others connected.
 
     Args:
-        vault: Who is to be cut off.
+        vault: The vault that lists the gateways to cut off.
 
         enrolment: Writes the revocation list.
 
-        authority: Makes the certificates to connect with.
+        authority: Issues the short-lived certificates for the connections to the broker.
 
-        certificates: Where the broker reads the list, and how it is told to read it again.
+        certificates: The path of the list, and the command that makes the broker read it again.
 
-        door: Of the broker; None where none is in the settings.
+        door: The control of the broker's connections; None if the settings name no broker.
 
-        clock: Tells the time.
+        clock: Returns the current time.
     """
 
     def __init__(
@@ -84,25 +85,25 @@ class Cutoff:
         self._clock = clock
         self._probe: pki.Holder | None = None
         self._written = (b"", 0)
-        """The list that the probe is on, and how many certificates were revoked then."""
+        """The probe of the last list, and how many certificates that list revoked."""
 
     def pending(self) -> list[str]:
         """
-        Return all revoked gateways that were not cut off yet.
+        Return the revoked gateways that are not cut off yet.
 
         Raises:
-            VaultUnavailable: It is not known.
+            VaultUnavailable: The vault could not be read.
         """
         with self._vault.transaction() as records:
             return records.agents.uncut()
 
     def again(self) -> set[Failure]:
         """
-        Cut off who is pending, as a job of the daemon; return what stands in the way.
+        Cut off the pending gateways, as a job of the daemon; return the fault, if there is one.
 
         Raises:
             KeyFileError: The list cannot be written.
-            Unavailable: The broker or the vault is away; some may be cut off.
+            Unavailable: The broker or the vault does not answer; some gateways may be cut off.
         """
         if not self.pending():
             return set()
@@ -118,14 +119,14 @@ class Cutoff:
 
     def run(self, *, is_due: bool = True) -> CutoffResult:
         """
-        Write the list, have it read, and cut off who is pending.
+        Write the list, make the broker read it, and cut off the pending gateways.
 
         Args:
-            is_due: Whether the list is written also where the last one of this object has all.
+            is_due: Whether to write the list even if the last list of this object is complete.
 
         Raises:
             KeyFileError: The list cannot be written.
-            VaultUnavailable: Nothing is done, or it is not recorded that it was.
+            VaultUnavailable: Nothing was done, or the cut-off could not be recorded.
         """
         done: list[str] = []
         try:
@@ -140,7 +141,7 @@ class Cutoff:
         return CutoffResult(done, pending, problem)
 
     def _cut(self, done: list[str], *, is_due: bool) -> tuple[set[Failure], str]:
-        """Add to *done* whom it cuts off; return what stands in the way, and that in words."""
+        """Cut gateways off and add them to *done*; return the fault, and the fault in words."""
         try:
             failures = self._cut_each(done, is_due=is_due)
         except _Undone as exc:
@@ -179,40 +180,44 @@ class Cutoff:
         return failures
 
     def _cut_one(self, door: ConnectionControl, agent: str, probe: pki.Holder) -> Cause | None:
-        """Cut *agent* off; return why it cannot be, or None."""
+        """Cut *agent* off; return None, or why that failed."""
 
         def take_over() -> None:
             stand_in = self._authority.stand_in(agent, now=self._clock())
             _wait_for(door.take_over(agent, stand_in))
-            # Each by itself: a broker that goes away after the tenth has cut off ten.
+            # Each gateway is recorded by itself: if the broker fails after ten gateways, ten are
+            # recorded.
             with self._vault.transaction() as records:
                 records.agents.note_cut([agent])
 
         try:
             return attempt(take_over, kind=UnitKind.GATEWAY)
         except BrokerUnavailable:
-            # Raises again where the broker is away, which is not this gateway's fault.
+            # This raises again when the broker is away, which is not this gateway's fault.
             _wait_for(door.lets_in(probe))
             return Cause.NOT_CUT
 
     def _write(self, crl: Path, *, is_due: bool) -> pki.Holder:
-        """Write the list, if it must be; return what is on the newest one and on no other."""
+        """
+        Write the list if necessary; return the probe certificate that only the newest list
+        names.
+        """
         with self._vault.transaction() as records:
             revoked = len(records.agents.revocations())
         try:
             is_there = crl.exists() and (files.read(crl), revoked) == self._written
         except OSError as exc:
-            # Its folder may be closed to us.
+            # The folder may be unreadable for this process.
             raise files.unwritable(crl, exc) from None
         if self._probe is None or is_due or not is_there:
-            # Another one with each list: an older list that was read must not pass for this one.
+            # Each list has a new probe, so that an older list cannot pass for this list.
             probe = self._authority.probe(now=self._clock())
             self._enrolment.write_revocations(crl, probe=probe)
             self._probe, self._written = probe, (files.read(crl), revoked)
         return self._probe
 
     def _is_read(self, door: ConnectionControl, probe: pki.Holder) -> bool:
-        """Tell whether the broker keeps *probe* out before long."""
+        """Tell whether the broker refuses *probe* within the time limit."""
         deadline = time.monotonic() + _PATIENCE_S
         while True:
             is_late = time.monotonic() > deadline
@@ -228,7 +233,7 @@ class Cutoff:
 
 
 class _Undone(Exception):
-    """Nobody can be cut off now; the text says what to do."""
+    """No gateway can be cut off now; the text says what to do."""
 
     def __init__(self, cause: Cause, text: str) -> None:
         super().__init__(text)
@@ -236,6 +241,6 @@ class _Undone(Exception):
 
 
 def _wait_for(work: Coroutine[Any, Any, T]) -> T:
-    # In a thread: a batch runs commands inside a loop of its own.
+    # A thread runs the loop, because a batch runs commands inside an event loop already.
     with ThreadPoolExecutor(1, thread_name_prefix="door") as thread:
         return thread.submit(asyncio.run, work).result()

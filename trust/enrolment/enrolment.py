@@ -1,9 +1,9 @@
 """
-Enrolment: a gateway gets its id, its certificate and its keys; and loses them again.
+Enrolment of gateways with ids, certificates and keys, and their revocation.
 
-Nothing in them says where it will stand or who will be measured. Here the keys are made for it and
-travel in a bundle; a gateway that makes its own goes to the desk (`trust.enrolment.service`)
-instead.
+The ids, certificates and keys say neither where the gateway stands nor which people it measures.
+This module makes the keys for the gateway and writes them into a bundle; a gateway that makes its
+own keys uses the enrolment service (`trust.enrolment.service`) instead.
 """
 
 import secrets
@@ -35,17 +35,17 @@ class Enrolment:
     Enrols and revokes agents.
 
     Args:
-        vault: Where they are registered.
+        vault: The vault that registers the agents.
 
-        reconciler: What tells the telemetry database.
+        reconciler: Writes the agents to the telemetry database.
 
-        trust_keys: Whose public half they pin.
+        trust_keys: The keys whose public halves the agents pin.
 
-        authority: Who signs their certificates.
+        authority: The CA that signs the agents' certificates.
 
-        clock: Tells the time.
+        clock: Returns the current time.
 
-        random_bytes: Returns so many random bytes.
+        random_bytes: Returns the given number of random bytes.
     """
 
     def __init__(
@@ -70,15 +70,15 @@ class Enrolment:
         Enrol a new agent, write its bundle into *out*, and return its id.
 
         Args:
-            ingest_key: Ingest's public key, checked, in PEM.
+            ingest_key: Ingest's public key in PEM, already checked.
 
-            out: The folder.
+            out: The folder of the bundle.
 
-            sealed: The agent's leases are sealed to a key of its own.
+            sealed: Whether the agent's leases are sealed to its own key.
 
         Raises:
-            KeyFileError: A file is not what it should be, or is there already.
-            Unavailable: The agent is not enrolled, or not everywhere yet.
+            KeyFileError: A file has the wrong content, or exists already.
+            Unavailable: The agent is not enrolled, or the telemetry database does not have it yet.
         """
         files.make_folder(out)
         for name in _BUNDLE:
@@ -97,7 +97,8 @@ class Enrolment:
 
     def _register(self, agent: str, lease_key: X25519PrivateKey | None, out: Path) -> None:
         holder = self._authority.issue_agent(agent, now=self._clock())
-        # The vault before the files: a certificate that nobody could revoke must not exist.
+        # The vault is written before the files, because every existing certificate must be
+        # revocable.
         with self._vault.transaction() as records:
             public = None if lease_key is None else lease_key.public_key().public_bytes_raw()
             records.agents.add(agent, sealed=lease_key is not None, lease_key=public)
@@ -110,13 +111,14 @@ class Enrolment:
 
     def issue(self, agent: str, *, out: Path) -> None:
         """
-        Write a new certificate of *agent* into *out*; the old ones stay valid to their end.
+        Write a new certificate of *agent* into *out*; older certificates stay valid until they
+        end.
 
         Raises:
             Refused: There is no such agent, or it is revoked.
-            KeyFileError: A file is there already, or cannot be written.
+            KeyFileError: A file exists already, or cannot be written.
             VaultUnavailable: Nothing was issued.
-            TelemetryUnavailable: It is issued, and ingest knows later how long it is valid.
+            TelemetryUnavailable: The certificate is issued; ingest learns its end later.
         """
         files.make_folder(out)
         holder = self._authority.issue_agent(agent, now=self._clock())
@@ -138,24 +140,25 @@ class Enrolment:
         """
         Revoke *agent*: its handles end, its lease empties, ingest stores nothing more of it.
 
-        The broker is told by `trust.enrolment.cutoff`.
+        `trust.enrolment.cutoff` tells the broker.
 
         Returns:
-            What was done; None when it is recorded, and the daemon tells ingest later.
+            What was done; None if the revocation is only recorded, and the daemon tells ingest
+            later.
 
         Raises:
             NotFound: There is no such agent.
-            VaultUnavailable: It may not be recorded.
+            VaultUnavailable: The revocation may not be recorded.
         """
         with self._vault.transaction() as records:
             if not is_agent(agent) or not records.agents.hold_all([agent]):
                 raise _no_such_agent()
             _revoke(records, agent)
         try:
-            # Before the broker is told: ingest refuses the agent from this COMMIT on.
+            # This comes before the broker is told: ingest refuses the agent from this COMMIT on.
             return self._reconciler.reconcile([agent])
         except (Unavailable, NotInForce) as exc:
-            # Whatever keeps ingest from being told, the broker's list is written all the same.
+            # The broker's list is written even if ingest cannot be told.
             _log.warning("told_later", error=describe(exc))
             return None
 
@@ -163,18 +166,19 @@ class Enrolment:
         """
         Write the revocation list to *path*; return how many certificates of gateways are on it.
 
-        Nobody who is on it ever leaves it. Whom the vault has forgotten, because it was restored
-        or somebody changed it, is revoked there again.
+        No certificate ever leaves the list. If the vault lost a revocation, because it was
+        restored or changed by hand, the gateway is revoked there again.
 
         Args:
-            path: Where it is.
+            path: The path of the list.
 
-            probe: To be on it besides: who sees it kept out knows that the list was read.
+            probe: A certificate to list in addition: when the broker refuses it, the broker has
+                read this list.
 
         Raises:
-            KeyFileError: It cannot be written.
-            VaultUnavailable: The list is as it was.
-            TelemetryUnavailable: The list is written; who was revoked again is in it.
+            KeyFileError: The list cannot be written.
+            VaultUnavailable: The list is unchanged.
+            TelemetryUnavailable: The list is written, with the gateways that were revoked again.
         """
         listed = dict(self._authority.read_revocations(path))
         with self._vault.transaction() as records:
@@ -206,10 +210,10 @@ def _no_such_agent() -> NotFound:
 
 def ingest_pem(path: Path) -> bytes:
     """
-    Return ingest's public key, as it stands in a bundle.
+    Return ingest's public key in PEM, as bundles contain it.
 
     Raises:
-        KeyFileError: It cannot be read, or is none.
+        KeyFileError: The file cannot be read, or holds no such key.
     """
     return check_ingest_key(files.read(path), name=path.name)
 
@@ -219,7 +223,7 @@ def check_ingest_key(found: bytes, *, name: str) -> bytes:
     Return *found* if it is ingest's public key in PEM.
 
     Raises:
-        KeyFileError: It is none; the error says the *name* of its file.
+        KeyFileError: The text is no such key; the error names its file, *name*.
     """
     key = files.public_key(found, name=name)
     if not isinstance(key, X25519PublicKey) or not is_lease_key(key.public_bytes_raw()):
@@ -232,7 +236,7 @@ def check_ingest_key(found: bytes, *, name: str) -> bytes:
 
 
 def pem(key: X25519PrivateKey) -> bytes:
-    """Return *key*, PKCS #8, not encrypted."""
+    """Return *key* as unencrypted PKCS #8 in PEM."""
     return key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,

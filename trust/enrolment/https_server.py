@@ -1,4 +1,4 @@
-"""HTTPS for the enrolment service, the door of uvicorn: TLS 1.3, both sides if the client can."""
+"""HTTPS for the enrolment service with uvicorn: TLS 1.3, with client certificates if sent."""
 
 import asyncio
 import contextlib
@@ -19,7 +19,10 @@ _BACKLOG: Final = 128
 
 
 class _Protocol(H11Protocol):
-    """Hands the application the certificate that TLS verified; tells the door how it stands."""
+    """
+    Passes the verified client certificate to the application, and reports the connection's
+    state.
+    """
 
     on_gone: Callable[[], None]
     _is_made = False
@@ -27,8 +30,8 @@ class _Protocol(H11Protocol):
 
     @property
     def is_busy(self) -> bool:
-        """Whether a request is whole, and its answer is on its way."""
-        # None before the first request, whatever the library's types say.
+        """Whether a request is complete and its answer is under way."""
+        # This is None before the first request, although the library's types exclude it.
         cycle = cast("Any", self.cycle)
         return cycle is not None and not (cycle.more_body or cycle.response_complete)
 
@@ -49,7 +52,7 @@ class _Protocol(H11Protocol):
             self.data_received(early)
 
     def data_received(self, data: bytes) -> None:
-        # With the last flight of the handshake, before its task heard of it.
+        # The data came with the last flight of the handshake, before the task was told.
         if self._is_made:
             super().data_received(data)
         else:
@@ -62,10 +65,10 @@ class _Protocol(H11Protocol):
 
 
 class _Server(uvicorn.Server):
-    """Leaves signals to us, and connections to our door."""
+    """Leaves signals to this program, and accepts connections through `Visitors`."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen; raises OSError where that cannot be."""
+        """Listen on the address; raise OSError if that fails."""
         await self.lifespan.startup()
         config = self.config
         tls = config.ssl
@@ -85,7 +88,7 @@ class _Server(uvicorn.Server):
         self.started = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Answer what is under way, and no more."""
+        """Answer the requests that are under way, and accept no new ones."""
         self._door.close()
         await super().shutdown(sockets)
 
@@ -96,10 +99,10 @@ class _Server(uvicorn.Server):
 
 def context(settings: ServeSettings) -> ssl.SSLContext:
     """
-    Return the context of the server.
+    Return the TLS context of the server.
 
     Raises:
-        ConfigError: A file is missing, or not what it should be.
+        ConfigError: A file is missing, or has the wrong content.
     """
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     made.minimum_version = ssl.TLSVersion.TLSv1_3
@@ -122,7 +125,7 @@ async def serve(app: Any, settings: ServeSettings, stop: asyncio.Event) -> None:
     Serve *app* until *stop*; requests that are under way are answered.
 
     Raises:
-        ConfigError: The files cannot be used, or the address cannot be listened on.
+        ConfigError: The files cannot be used, or the server cannot listen on the address.
     """
     tls = context(settings)
     server = _Server(
@@ -137,7 +140,7 @@ async def serve(app: Any, settings: ServeSettings, stop: asyncio.Event) -> None:
             ssl_context_factory=lambda _config, _default: tls,
             log_config=None,
             access_log=False,
-            # Whoever asks is who is connected: a header could name anybody.
+            # The client's address is that of the connection: a header could name any address.
             proxy_headers=False,
             server_header=False,
             timeout_keep_alive=5,

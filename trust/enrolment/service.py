@@ -1,9 +1,9 @@
 """
 The enrolment service: a gateway shows a token, or its certificate, and gets a certificate.
 
-The key pair is made on the gateway and stays there; what comes here is its public half in a
-request that proves possession of the other (PKCS #10). Which id the gateway gets is ours to say:
-the name in the request is not read.
+The gateway makes the key pair and keeps the private key. It sends the public key in a request that
+proves possession of the private key (PKCS #10). The service chooses the gateway's id and does not
+read the name in the request.
 """
 
 import datetime as dt
@@ -32,22 +32,22 @@ _log: Final = Log("trust.enrolment.service")
 
 
 class NotAccepted(Refused):
-    """A token or a certificate does not count; why is nobody's business who holds none."""
+    """A token or a certificate is not accepted. The error does not tell the caller why."""
 
     def __init__(self) -> None:
         super().__init__("the token or certificate is not accepted")
 
 
 class RenewedBefore(NotAccepted):
-    """The certificate was renewed before, for another key: two gateways hold it."""
+    """The certificate was renewed before with another key, so two gateways hold it."""
 
 
 class BadRequest(Refused):
-    """What was sent is no request for a certificate."""
+    """The body is no valid certificate request."""
 
 
 class Admitted(msgspec.Struct, frozen=True):
-    """A gateway with a certificate."""
+    """A gateway that was admitted, with its certificate."""
 
     agent: str
     certificate: bytes
@@ -58,17 +58,18 @@ class EnrolmentService:
     Enrols gateways that make their own keys, and renews their certificates.
 
     Args:
-        vault: Where tokens and agents are registered.
+        vault: The vault that registers tokens and agents.
 
-        reconciler: What tells the telemetry database.
+        reconciler: Writes the agents to the telemetry database.
 
-        authority: Who signs certificates.
+        authority: The CA that signs certificates.
 
-        clock: Tells the time.
+        clock: Returns the current time.
 
-        not_lease_keys: Returns keys of ours, raw, which no gateway may give as its own.
+        not_lease_keys: Returns the raw public keys of this system, which no gateway may send as
+            its lease key.
 
-        random_bytes: Returns so many random bytes.
+        random_bytes: Returns the given number of random bytes.
     """
 
     def __init__(
@@ -89,7 +90,7 @@ class EnrolmentService:
         self._random_bytes = random_bytes
 
     def issue_token(self, *, valid_for: dt.timedelta, sealed: bool) -> tuple[Token, dt.datetime]:
-        """Return a new token, and until when it counts. It is shown once, and not kept."""
+        """Return a new token and the time of its end. The token is shown once and not stored."""
         token = Token(self._random_bytes(ID_BYTES), self._random_bytes(SECRET_BYTES))
         expires_at = self._clock() + valid_for
         with self._vault.transaction() as records:
@@ -102,12 +103,12 @@ class EnrolmentService:
         """
         Enrol the gateway that holds the token in *text*.
 
-        The same request again gets the same answer, because the first one may have been lost.
+        A repeated request gets the same answer, because the first answer may have been lost.
 
         Raises:
-            NotAccepted: The token is not known, was used for another, or is over.
-            BadRequest: It is no request, or the lease key is missing.
-            Unavailable: Try again: the token still counts for this request.
+            NotAccepted: The token is unknown, was used for another request, or has expired.
+            BadRequest: The certificate request is invalid, or the lease key is missing.
+            Unavailable: Try again; the token stays valid for this request.
         """
         public_key = _public_key(request)
         if lease_key is not None:
@@ -115,7 +116,8 @@ class EnrolmentService:
         token = tokens.parse(text) or Token(bytes(ID_BYTES), bytes(SECRET_BYTES))
         digest = hashlib.sha256(request + b"\x00" + (lease_key or b"")).digest()
         with self._vault.transaction() as records:
-            # Nothing is raised in here that would take the count of a failure back.
+            # Nothing is raised inside this transaction, because that would roll back the count of
+            # failures.
             admitted = self._admit(records, token, digest, public_key, lease_key)
         if admitted is None:
             raise NotAccepted
@@ -170,32 +172,35 @@ class EnrolmentService:
 
     def renew(self, shown: x509.Certificate, *, request: bytes) -> Admitted:
         """
-        Return a new certificate for the agent that *shown* is of; TLS has verified it.
+        Return a new certificate for the agent of *shown*, the certificate that TLS verified.
 
-        Each certificate is renewed once. The same request again gets the same answer, because the
-        first one may have been lost; another one means that two hold the key, and is remembered.
+        Each certificate is renewed once. A repeated request gets the same answer, because the
+        first answer may have been lost. A different request means that two gateways hold the key;
+        it is recorded.
 
         Raises:
-            RenewedBefore: By another key than that of this request.
-            NotAccepted: It is nobody's, over, or revoked.
-            BadRequest: It is no request.
-            Unavailable: Nothing was issued.
+            RenewedBefore: The certificate was renewed with another key than that of this request.
+            NotAccepted: The certificate belongs to no gateway, has expired, or is revoked.
+            BadRequest: The certificate request is invalid.
+            Unavailable: No certificate was issued.
         """
         _public_key(request)
         now = self._clock()
         if not shown.not_valid_before_utc <= now < shown.not_valid_after_utc:
             raise NotAccepted
         with self._vault.transaction() as records:
-            # The register, because a service's certificate is of our CA too; and the name, because
-            # who may write to the vault could give a certificate of his to another's agent.
+            # The register is checked, because the same CA signs the services' certificates. The
+            # name is checked too, because an attacker with write access to the vault could assign
+            # a certificate to a different agent.
             owner = records.enrolments.certificate_owner(shown.serial_number)
             if owner is None or owner[1] or owner[0] != pki.common_name(shown):
                 raise NotAccepted
             agent = owner[0]
-            # Asked again under the lock: who was revoked since would get one that is on no list.
+            # The check is repeated under the lock: a gateway that was revoked meanwhile would get
+            # a certificate that is on no list.
             if any(known.revoked_at is not None for known in records.agents.lock([agent])):
                 raise NotAccepted
-            # Nothing is raised from here on that would take the sign of a clone back.
+            # Nothing is raised from here on, because that would roll back the sign of a clone.
             admitted = self._renew(records, agent, shown.serial_number, request)
         if admitted is None:
             _log.error("renewed_twice")
@@ -221,7 +226,10 @@ class EnrolmentService:
         return Admitted(agent, pem)
 
     def _tell(self, agent: str) -> None:
-        """Have ingest know how long *agent*'s certificate is valid, now or when it can be told."""
+        """
+        Tell ingest the end of *agent*'s certificate; the daemon does so later if that fails
+        now.
+        """
         try:
             self._reconciler.reconcile([agent])
         except TrustError as exc:
@@ -244,7 +252,7 @@ def _register(records: Records, agent: str, certificate: x509.Certificate) -> by
 
 
 def _public_key(request: bytes) -> Ed25519PublicKey:
-    """Return the key that *request* asks a certificate for, and proves to have."""
+    """Return the public key of *request*, whose possession the request proves."""
     try:
         found = x509.load_pem_x509_csr(request)
         is_proved = found.is_signature_valid
@@ -253,7 +261,8 @@ def _public_key(request: bytes) -> Ed25519PublicKey:
         raise BadRequest("not a certificate request in PEM") from None
     if not is_proved or not isinstance(key, Ed25519PublicKey):
         raise BadRequest("the request is not signed by the Ed25519 key that it names")
-    # Anyone can make a signature that verifies under a point of low order, and be this gateway.
+    # Anyone can make a signature that verifies under a point of low order, and so pose as this
+    # gateway.
     if not lease_keys.is_signing_key(key.public_bytes_raw()):
         raise BadRequest("the key of the request is of low order; make another key pair")
     return key

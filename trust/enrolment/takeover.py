@@ -1,13 +1,13 @@
 """
-Ending the connection of a gateway: by its own name, as MQTT 5 says [MQTT-3.1.4-3].
+Ends a gateway's connection with a second connection of the same name [MQTT-3.1.4-3].
 
-mosquitto reads a revocation list again when it is told to, and asks it of new connections alone.
-A second connection with the same client id ends the first one; so trust connects as the gateway,
-with a certificate of a few minutes that it makes for this and keeps nowhere. A setting of
-deploy/mosquitto makes it work: the client id is the certificate's name, whatever a client says.
+mosquitto reads the revocation list again on a signal, and checks it for new connections only. A
+second connection with the same client id ends the first one. So trust connects as the gateway,
+with a certificate that is valid for a few minutes and never stored. This needs a setting of
+deploy/mosquitto: the broker takes the client id from the certificate's name.
 
-Five packets, written here: a client's library does not tell the alert of a revoked certificate
-from a broker that is away, and all depends on that.
+The module writes the five MQTT packets itself, because client libraries do not distinguish the TLS
+alert for a revoked certificate from a broker that is away.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ _ALERT_S: Final = 0.5
 _CONNECT: Final = b"\x10"
 _CONNACK: Final = 0x20
 _PUBLISH_RETAINED: Final = b"\x33"
-"""At least once."""
+"""The quality of service: at least once."""
 _PUBACK: Final = 0x40
 _DISCONNECT: Final = b"\xe0\x00"
 _FAILURE: Final = 0x80
@@ -41,10 +41,10 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 class MqttConnectionControl:
     """
-    The broker's door, for whoever has a certificate.
+    Connects to the broker with a given certificate, as any client.
 
     Args:
-        settings: Where it is; the certificate in there is not used.
+        settings: The broker's address; the certificate in the settings is not used.
     """
 
     def __init__(self, settings: BrokerSettings) -> None:
@@ -52,15 +52,17 @@ class MqttConnectionControl:
 
     async def lets_in(self, holder: pki.Holder) -> bool:
         """
-        Tell whether the broker lets *holder* in; if not, it has said that it is revoked.
+        Tell whether the broker accepts *holder*; False means that it reported a revoked
+        certificate.
 
         Raises:
-            BrokerUnavailable: It says neither.
+            BrokerUnavailable: The broker gave neither answer.
         """
         try:
             async with self._connected(holder) as (reader, writer):
-                # In TLS 1.3 a client is done before the server has looked at its certificate. What
-                # is sent to a server that has closed resets the connection, and its alert is lost.
+                # In TLS 1.3 the client finishes before the server has checked its certificate.
+                # Data sent to a server that has closed the connection resets it, and the server's
+                # alert is lost.
                 if await _within(_ALERT_S, reader.read(1)) is not None:
                     raise BrokerUnavailable("it closed the connection without a reason")
                 await _greet(reader, writer, pki.common_name(holder.certificate) or "")
@@ -70,18 +72,18 @@ class MqttConnectionControl:
 
     async def take_over(self, agent: str, holder: pki.Holder) -> None:
         """
-        End the connection of *agent*, and have the broker forget what it keeps of and for it.
+        End the connection of *agent*, and delete its session and its retained state at the broker.
 
-        What is queued for it goes with its session; its state, and the will that ends it, are
-        taken away.
+        Messages queued for the gateway are deleted with its session. Its retained state and its
+        will are removed.
 
         Args:
             agent: The gateway.
 
-            holder: A certificate of that name that is not revoked.
+            holder: A certificate with the gateway's name that is not revoked.
 
         Raises:
-            BrokerUnavailable: It may be connected still.
+            BrokerUnavailable: The gateway may still be connected.
         """
         try:
             async with self._connected(holder) as (reader, writer):
@@ -118,7 +120,7 @@ class MqttConnectionControl:
                     await asyncio.wait_for(writer.wait_closed(), 1.0)
 
     def _context(self, holder: pki.Holder) -> ssl.SSLContext:
-        # Only files can be loaded as a certificate chain: in a folder that is ours alone.
+        # A certificate chain can only be loaded from files; they are in a private folder.
         with tempfile.TemporaryDirectory(prefix="vitalveil-") as folder:
             own = TlsSettings(
                 self._settings.tls.ca_file, Path(folder) / "own.crt", Path(folder) / "own.key"
@@ -129,7 +131,7 @@ class MqttConnectionControl:
 
 
 class _Revoked(Exception):
-    """The broker says that a certificate is on its list."""
+    """The broker reports that a certificate is on its revocation list."""
 
 
 async def _greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, name: str) -> None:
@@ -140,7 +142,7 @@ async def _greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, nam
 
 
 async def _answer(reader: asyncio.StreamReader, kind: int) -> bytes:
-    """Return the rest of the next packet, which is to be of *kind* and short."""
+    """Return the body of the next packet, which must be short and of *kind*."""
     first, length = await reader.readexactly(2)
     if first != kind or not 2 <= length < _FAILURE:
         raise BrokerUnavailable("it answers something else")

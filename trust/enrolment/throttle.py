@@ -1,4 +1,4 @@
-"""How often somebody may try: a bucket of attempts for each, that fills again with time. Pure."""
+"""Limits on attempts: a token bucket for each caller, refilled with time. Pure."""
 
 import ipaddress
 import math
@@ -9,9 +9,9 @@ from runtime.token_bucket import TokenBucket
 
 def network_of(address: str) -> str:
     """
-    Return whose *address* is: itself, and of IPv6 the /64 that one household is given whole.
+    Return the network of *address*: the IPv4 address itself, or the /64 of an IPv6 address.
 
-    What is no address is one network too.
+    A household usually gets a whole /64. All texts that are no address share one network.
     """
     try:
         found = ipaddress.ip_address(address)
@@ -26,14 +26,14 @@ def network_of(address: str) -> str:
 
 class Throttle:
     """
-    Counts attempts. Times are in seconds of a monotonic clock, which the caller passes in.
+    Counts attempts. The caller passes times, in seconds of a monotonic clock.
 
     Args:
-        burst: How many may come at once.
+        burst: How many attempts a caller may make at once.
 
-        per_minute: How many more in each minute.
+        per_minute: How many attempts are added each minute.
 
-        max_callers: How many are kept in mind; the one not heard of for longest is forgotten.
+        max_callers: How many callers are remembered; the least recently seen one is dropped.
     """
 
     def __init__(self, *, burst: int, per_minute: float, max_callers: int = 10_000) -> None:
@@ -46,7 +46,7 @@ class Throttle:
         return len(self._buckets)
 
     def allows(self, caller: str, *, now: float) -> bool:
-        """Take one attempt of *caller*, and tell whether there was one left."""
+        """Use one attempt of *caller* at *now*, in seconds; return False if none was left."""
         bucket = self._buckets.pop(caller, None) or TokenBucket(self._burst, self._per_s, now)
         is_allowed = bucket.take(now=now)
         self._buckets[caller] = bucket
@@ -55,7 +55,7 @@ class Throttle:
         return is_allowed
 
     def wait_s(self, caller: str, *, now: float) -> int:
-        """Return after how many whole seconds *caller* has an attempt left; takes none."""
+        """Return in how many whole seconds *caller* has an attempt again; this uses no attempt."""
         bucket = self._buckets.get(caller)
         if bucket is None:
             return 0

@@ -1,9 +1,10 @@
 """
-Visitors of the enrolment service: which connections it lets in, how many, and for how long.
+Limits on connections to the enrolment service: how many, from which network, and how long.
 
-Anyone may connect, and a connection costs us before anyone has said who they are. So each has a
-deadline for its handshake and one for all of it, each network has a bounded number, and so have
-all together. One more closes the oldest that waits for its client, never one that is served.
+Anyone may connect, and a connection uses resources before its client is authenticated. So each
+connection has a deadline for its handshake and another for its whole life, and the number of
+connections is limited for each network and in total. A connection above the limit closes the
+oldest one that waits for its client, but never one whose request is being answered.
 """
 
 import asyncio
@@ -16,29 +17,31 @@ from trust.enrolment.throttle import network_of
 
 MOST: Final = 200
 MOST_OF_ONE: Final = 20
-"""Of one IPv4 address, or one /64 of IPv6: what one household, or one hospital, has behind it."""
+"""The connections of one IPv4 address or one IPv6 /64, behind which a household or a hospital may
+be.
+"""
 HANDSHAKE_S: Final = 5.0
 LONGEST_S: Final = 20.0
 """How long a connection lasts, from the first byte of its handshake."""
 
 
 class Served(Protocol):
-    """What speaks HTTP with a client whose handshake is over."""
+    """The HTTP protocol of a connection whose handshake is complete."""
 
     is_busy: bool
-    """Whether a request is whole, and its answer is on its way."""
+    """Whether a request is complete and its answer is under way."""
     on_gone: Callable[[], None]
-    """Called once the connection is lost."""
+    """The callback that runs once when the connection is lost."""
 
 
 class Visitors:
     """
-    Lets connections in.
+    Admits connections within the limits.
 
     Args:
-        tls: What is spoken.
+        tls: The TLS context of the server.
 
-        make: Returns what speaks HTTP, a protocol of asyncio and a `Served`.
+        make: Returns the HTTP protocol: both an asyncio protocol and a `Served`.
     """
 
     def __init__(self, tls: ssl.SSLContext, make: Callable[[], asyncio.Protocol]) -> None:
@@ -47,11 +50,14 @@ class Visitors:
         self._inside: dict[_Visitor, str] = {}
 
     def visitor(self) -> asyncio.Protocol:
-        """Return what takes the next connection."""
+        """Return the asyncio protocol for the next connection."""
         return _Visitor(self, self._tls, self._make)
 
     def enter(self, one: "_Visitor", network: str) -> bool:
-        """Let *one* of *network* in, if need be for the oldest that waits; tell whether."""
+        """
+        Admit *one* of *network*, if necessary in place of the oldest waiting one; return
+        whether.
+        """
         of_network = [other for other, known in self._inside.items() if known == network]
         others: list[_Visitor] = []
         if len(of_network) >= MOST_OF_ONE:
@@ -67,17 +73,17 @@ class Visitors:
         return True
 
     def leave(self, one: "_Visitor") -> None:
-        """Forget *one*."""
+        """Remove the connection *one* from the counts."""
         self._inside.pop(one, None)
 
     def close(self) -> None:
-        """Close all that wait for their clients."""
+        """Close all connections that wait for their clients."""
         for one in [one for one in self._inside if not one.is_busy]:
             one.abort()
 
 
 class _Visitor(asyncio.Protocol):
-    """A connection, from the moment that it is accepted."""
+    """One connection, from the moment the server accepts it."""
 
     _transport: asyncio.Transport
     _task: asyncio.Task[None]
@@ -93,7 +99,7 @@ class _Visitor(asyncio.Protocol):
 
     @property
     def is_busy(self) -> bool:
-        """Whether its request is being answered."""
+        """Whether the connection's request is being answered."""
         return self._served is not None and cast("Served", self._served).is_busy
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -109,7 +115,7 @@ class _Visitor(asyncio.Protocol):
     async def _shake_hands(self) -> None:
         served = self._make()
         cast("Served", served).on_gone = self._gone
-        # Whatever a stranger sends instead of a handshake ends their connection, and nothing else.
+        # Bytes that are no handshake end only the connection that sent them.
         with contextlib.suppress(OSError, ssl.SSLError):
             secured = await asyncio.get_running_loop().start_tls(
                 self._transport,
@@ -133,6 +139,6 @@ class _Visitor(asyncio.Protocol):
             self._ending.cancel()
 
     def abort(self) -> None:
-        """Close at once."""
+        """Close the connection at once."""
         self._gone()
         self._transport.abort()
