@@ -1,1 +1,3 @@
-"""Bringing permissions and leases, here and at the broker, to what the vault says."""
+"""
+Reconciliation: the telemetry database's permissions and the broker's leases follow the vault.
+"""

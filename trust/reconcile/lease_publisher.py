@@ -1,9 +1,10 @@
 """
-Publishing leases: finish what commands left unfinished, renew what ends, and have the broker keep
-it.
+Publishes leases: completes unfinished changes, renews ending leases, retains all at the
+broker.
 
-Everything that it does is read off the vault and may be done twice; so a crash at any instruction
-costs time only. One gateway's fault is set aside, named in the vault, and keeps no other waiting.
+The publisher derives every step from the vault, and every step may be repeated; so a crash at any
+instruction costs only time. A gateway with a fault is set aside, with its cause in the vault, and
+delays no other gateway.
 """
 
 import asyncio
@@ -30,34 +31,34 @@ from trust.vault.vault import Listener, listen
 T = TypeVar("T")
 
 _GROUP: Final = 100
-"""How many agents are brought up to date in one transaction: it holds up ingest for its length."""
+"""How many agents are reconciled in one transaction; ingest waits that long."""
 _ROUND_S: Final = 1.0
 _MAX_BACK_OFF_S: Final = 15.0
 _FIRST_WAIT_S: Final = 0.05
 _LONGEST_WAIT_S: Final = 0.4
 CLEARING: Final = "clear-telemetry"
-"""The job that sees to it that telemetry may be written to after a start or a restore."""
+"""The name of the job that checks whether telemetry may be written after a start or a restore."""
 LEASE_KEYS: Final = "lease-keys"
-"""The job that tells telemetry the lease keys that it does not have."""
+"""The name of the job that writes missing lease keys to the telemetry database."""
 _log: Final = Log("trust.reconcile.lease_publisher")
 
 
 class LeasePublisher:
     """
-    Takes leases to the broker, as long as no other process does.
+    Publishes leases to the broker, as long as no other process does.
 
     Args:
-        vault: Of this publisher alone: it is used from a thread.
+        vault: A vault connection that only this publisher uses, from its thread.
 
-        reconciler: On that vault, and a telemetry of this publisher alone.
+        reconciler: A reconciler with that vault and its own telemetry connection.
 
-        broker: Where leases go.
+        broker: The broker that retains the leases.
 
-        listen_to: Where the vault is.
+        listen_to: The vault's settings, for the listener's connection.
 
-        metrics: Kept up to date.
+        metrics: The metrics that the publisher updates.
 
-        repair_after: How long a command may take to finish its own work.
+        repair_after: How long a command may take before the publisher completes its change.
     """
 
     def __init__(
@@ -80,17 +81,17 @@ class LeasePublisher:
         self._doubt = Suspects()
         self._closures = 0
         self._are_keys_written = False
-        # Jobs that are known not to be set aside, as the process before this one left them.
+        # The jobs that are known not to be set aside; the process before may have set jobs aside.
         self._well: frozenset[str] = frozenset()
         self._closed_until = 0.0
-        # One thread: what was cancelled half-way ends before anything else uses the connections.
+        # There is one thread: a cancelled call ends before the next call uses the connections.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="lease-publisher")
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until *stop*, whatever fails meanwhile."""
+        """Publish leases until *stop*, and try again after every failure."""
         working = asyncio.create_task(self._work_for_ever(), name="lease-publisher")
         stopping = asyncio.create_task(stop.wait(), name="stop")
         try:
@@ -118,7 +119,7 @@ class LeasePublisher:
             finally:
                 for to in ("vault", "broker", "telemetry"):
                     self._metrics.connected.labels(to).set(0)
-            # Full jitter: after an outage, not everybody comes back at once.
+            # Full jitter spreads the reconnections after an outage.
             await asyncio.sleep(
                 random.uniform(0, min(_MAX_BACK_OFF_S, 0.1 * 2 ** min(failures, 10)))  # noqa: S311
             )
@@ -133,14 +134,14 @@ class LeasePublisher:
         _log.warning("out_of_reach", what=of, error=describe(exc), why=exc.cause)
 
     async def _wait_to_be_publisher(self, listener: Listener) -> None:
-        # PostgreSQL tells nobody that a lock was tried for and is free now.
+        # PostgreSQL does not notify a waiting process when the lock becomes free.
         while not await listener.is_publisher():  # noqa: ASYNC110 - the event is in another process
             await asyncio.sleep(0.2)
 
     async def _serve(self, listener: Listener, channel: Channel) -> None:
         self._metrics.connected.labels("broker").set(1)
         _log.info("connected", to="broker")
-        # Of this connection alone: the broker says what it retains at the start of each.
+        # This belongs to one connection: the broker sends its retained messages at each start.
         padding = Padding(monotonic_s=self._clock)
         working = asyncio.create_task(self._work(listener, channel, padding), name="work")
         closing = asyncio.create_task(channel.hear(padding.heard), name="closed")
@@ -158,8 +159,9 @@ class LeasePublisher:
         self._doubt.connected()
         await self._in_thread(self._note_convicted)
         self._are_keys_written = False
-        # What is new first. Then everything once more, because the broker may have lost what it
-        # retained; in turns, so that an old lease is never published after a newer one.
+        # New leases come first. Then all leases are published again, because the broker may have
+        # lost retained ones. The two alternate, so that an old lease is never published after a
+        # newer one.
         after: str | None = ""
         while True:
             await self.publish(channel)
@@ -170,7 +172,8 @@ class LeasePublisher:
             if after is not None:
                 after = await self._publish_again(channel, after=after)
             else:
-                # What a connection was lost over goes last: all others have their lease.
+                # A lease over which a connection was lost comes last, when all other gateways have
+                # theirs.
                 self._doubt.again(await self._in_thread(self._to_publish_again))
                 await self._publish_alone(channel, self._doubt.last_alone)
             await listener.heard(timeout_s=_ROUND_S if after is None else 0)
@@ -187,7 +190,7 @@ class LeasePublisher:
         self._metrics.connected.labels("telemetry").set(1)
 
     def _may_write(self) -> bool:
-        """Tell whether telemetry may be written to; leases are published in any case."""
+        """Tell whether telemetry may be written to. Leases are published in both cases."""
         if self._clock() < self._closed_until:
             return False
         is_open = self._attempt_job(CLEARING, self._reconciler.check)
@@ -202,7 +205,7 @@ class LeasePublisher:
         self._attempt_job(LEASE_KEYS, self._reconciler.write_lease_keys)
 
     def _attempt_job(self, name: str, work: Callable[[], object]) -> bool:
-        """Do *work*, the job *name*, alone; return whether it is done."""
+        """Run *work*, the job *name*, isolated from other jobs; return whether it succeeded."""
         cause = attempt(work, kind=UnitKind.JOB)
         failures = {Failure(job(name), cause)} if isinstance(cause, Cause) else set()
         if failures or name not in self._well:
@@ -223,13 +226,13 @@ class LeasePublisher:
 
     async def publish(self, channel: Channel) -> int:
         """
-        Publish every lease that the broker does not have; return how many.
+        Publish every lease that the broker lacks; return how many were published.
 
-        One that it refuses, or that is too large for it, is set aside; so is one over which the
-        connection was lost again and again.
+        A lease that the broker refuses, or that is too large for it, is set aside; so is a lease
+        over which the connection was lost repeatedly.
 
         Raises:
-            Unavailable: Some may be published; do it again later.
+            Unavailable: Only some leases may be published; call again later.
         """
         total = await self._publish_alone(channel, self._doubt.next_alone)
         while leases := await self._in_thread(self._unpublished):
@@ -247,12 +250,16 @@ class LeasePublisher:
         return total
 
     async def _hand_over(self, channel: Channel, leases: Sequence[SealedLease]) -> int:
-        """Have the broker retain *leases*; return how many it has, and set aside the others."""
+        """
+        Publish *leases*, retained; return how many the broker accepted, and set the others
+        aside.
+        """
         agents = [lease.agent for lease in leases]
         try:
             refused = await channel.publish(leases)
         except (BrokerUnavailable, asyncio.CancelledError):
-            # Cancelled, too, when the connection is found lost before the answer is missed.
+            # This covers cancellation too: the lost connection may be noticed before the missing
+            # answer.
             self._doubt.lost(agents)
             raise
         self._doubt.passed(agents)
@@ -261,7 +268,10 @@ class LeasePublisher:
         return len(leases) - len(refused)
 
     async def _publish_again(self, channel: Channel, *, after: str) -> str | None:
-        """Publish the next of all leases; return where to go on, or None at the end."""
+        """
+        Publish the next page of all leases; return the agent to continue after, or None at the
+        end.
+        """
         leases = await self._in_thread(lambda: self._all_leases(after))
         if not leases:
             return None
@@ -270,11 +280,11 @@ class LeasePublisher:
         return leases[-1].agent
 
     async def is_all_published(self) -> bool:
-        """Tell whether the broker has every lease."""
+        """Tell whether the broker has the newest version of every lease."""
         return not await self._in_thread(self._unpublished)
 
     def close(self) -> None:
-        """End the thread, once it has done what it is at."""
+        """Stop the thread after its current call."""
         self._thread.shutdown()
 
     def _unpublished(self) -> list[SealedLease]:
@@ -309,10 +319,10 @@ class LeasePublisher:
         _log.debug("published", leases=len(leases) - len(refused))
 
     def _note_padded(self, agents: Sequence[str]) -> None:
-        """Note that *agents* read padded leases; they get one in their turn."""
+        """Record that *agents* read padded leases; their next lease is padded."""
         noted = attempt(lambda: self._save_padded(agents), kind=UnitKind.GATEWAY)
         if isinstance(noted, Cause) and len(agents) > 1:
-            # One of them has cost the others their transaction: each alone.
+            # One agent made the common transaction fail, so each agent gets its own.
             for agent in agents:
                 self._note_padded([agent])
 
@@ -323,7 +333,7 @@ class LeasePublisher:
             _log.info("read_padded", agents=noted)
 
     def _note_convicted(self) -> None:
-        """Set aside whose lease has the broker close the connection."""
+        """Set aside the gateway whose lease makes the broker close the connection."""
         convicted = self._doubt.convicted()
         if not convicted:
             return
@@ -339,13 +349,13 @@ async def publish_once(
     lease_publisher: LeasePublisher, broker: Broker, listener: Listener, *, patience_s: float
 ) -> bool:
     """
-    See to it that every lease is published, by us or by the process that does it already.
+    Ensure that every lease is published, by this process or by the current publisher.
 
     Returns:
-        Whether all were when this returned; if not, the daemon does it later.
+        Whether every lease was published on return; if not, the daemon publishes the rest later.
 
     Raises:
-        Unavailable: Some may be published; do it again later.
+        Unavailable: Only some leases may be published; call again later.
     """
     deadline = asyncio.get_running_loop().time() + patience_s
     wait_s = _FIRST_WAIT_S

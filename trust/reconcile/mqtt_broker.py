@@ -1,4 +1,4 @@
-"""Leases to the broker, retained, and states from it: the door of aiomqtt."""
+"""Publishes retained leases and receives states, and the only module that imports aiomqtt."""
 
 import asyncio
 import contextlib
@@ -22,20 +22,20 @@ _NAME: Final = "trust"
 _TIMEOUT_S: Final = 10.0
 _IN_FLIGHT: Final = 200
 _LARGEST_PACKET_BYTES: Final = 268_435_460
-"""What MQTT can say at all."""
+"""The largest packet that MQTT can encode, in bytes."""
 _LARGEST_HEARD_BYTES: Final = MAX_STATE_BYTES + 128
-"""The largest packet that the broker is to send: a state with its topic, and no other is heard."""
+"""The largest packet that the broker may send: a state with its topic, the only kind received."""
 _MOST_WAITING: Final = 1000
-"""Messages that came and were not looked at; one more is passed over."""
+"""How many received messages may wait; further messages are dropped."""
 _log: Final = Log("trust.reconcile.mqtt_broker")
 
 
 class _Client(aiomqtt.Client):
     """
-    Notices when the broker acknowledges a message and yet refuses it.
+    Detects when the broker acknowledges a message but refuses it.
 
-    aiomqtt drops the reason code of a PUBACK, and a lease that the ACL keeps off its topic would
-    count as published (MQTT 5, 3.4.2.1).
+    aiomqtt drops the reason code of a PUBACK, so a lease that the ACL refuses would count as
+    published (MQTT 5, 3.4.2.1).
     """
 
     refused = 0
@@ -61,19 +61,19 @@ class _Client(aiomqtt.Client):
 
 
 def _allowed(properties: Any) -> int:
-    """Return how long a packet may be; a CONNACK without a limit allows all there is."""
+    """Return the maximum packet size in bytes; a CONNACK without a limit allows MQTT's maximum."""
     found = getattr(properties, "MaximumPacketSize", None)
     return _LARGEST_PACKET_BYTES if found is None else int(found)
 
 
 class MqttChannel:
     """
-    A connection of aiomqtt.
+    An open connection of aiomqtt.
 
     Args:
-        client: Connected.
+        client: The connected client.
 
-        max_packet_bytes: The largest packet that is sent, whatever the broker says.
+        max_packet_bytes: The largest packet that is sent, even if the broker allows more.
     """
 
     def __init__(self, client: _Client, *, max_packet_bytes: int) -> None:
@@ -87,7 +87,8 @@ class MqttChannel:
         if not await self._accepts(fit):
             refused = [] if len(fit) > 1 else fit
             if not refused:
-                # Which of them, nobody says of several: each once more, alone.
+                # The broker does not say which of several leases it refused, so each is sent again
+                # alone.
                 refused = [one for one in fit if not await self._accepts([one])]
             if len(refused) == len(fit) and not self._has_accepted:
                 raise BrokerUnavailable("its ACL keeps `trust` off vv1/lease/+")
@@ -95,7 +96,7 @@ class MqttChannel:
         return causes
 
     async def _accepts(self, leases: Sequence[SealedLease]) -> bool:
-        """Publish *leases*; return whether the broker took all of them."""
+        """Publish *leases*; return whether the broker accepted all of them."""
         refused = self._client.refused
         try:
             for first in range(0, len(leases), _IN_FLIGHT):
@@ -114,7 +115,7 @@ class MqttChannel:
     async def hear(self, heard: Callable[[str, bytes], None]) -> None:
         # The iterator ends only when the connection is lost.
         with contextlib.suppress(aiomqtt.MqttError):
-            # At most once: a state that is passed over comes again.
+            # At most once is enough: a dropped state is sent again.
             for code in await self._client.subscribe(topics.ALL_STATES, qos=0):
                 if getattr(code, "is_failure", False):
                     _log.warning("states_refused", remedy="let `trust` read vv1/state/+")
@@ -124,14 +125,14 @@ class MqttChannel:
 
 
 def _asked() -> Properties:
-    """Return what is asked of the broker (MQTT 5, 3.1.2.11)."""
+    """Return the CONNECT properties for the broker (MQTT 5, 3.1.2.11)."""
     asked = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
     asked.MaximumPacketSize = _LARGEST_HEARD_BYTES
     return asked
 
 
 def packet_bytes(lease: SealedLease) -> int:
-    """Return how long the PUBLISH packet of *lease* is (MQTT 5, 3.3), without properties."""
+    """Return the size in bytes of *lease*'s PUBLISH packet without properties (MQTT 5, 3.3)."""
     rest = 2 + len(topics.lease(lease.agent)) + 2 + 1 + len(lease.sealed)
     # The remaining length takes a byte for each 7 bits (MQTT 5, 1.5.5).
     return 1 + max(1, -(-rest.bit_length() // 7)) + rest
@@ -139,15 +140,15 @@ def packet_bytes(lease: SealedLease) -> int:
 
 class MqttBroker:
     """
-    The broker, as the user `trust`.
+    The broker, to which trust connects as the user `trust`.
 
     Args:
-        settings: Where it is.
+        settings: The broker's address and the files for TLS.
 
-        max_packet_bytes: The largest packet that is sent; the broker may say less.
+        max_packet_bytes: The largest packet that is sent; the broker may set a lower limit.
 
     Raises:
-        ConfigError: A file of TLS is not what it should be.
+        ConfigError: A file for TLS is missing or has the wrong content.
     """
 
     def __init__(self, settings: BrokerSettings, *, max_packet_bytes: int) -> None:
@@ -157,7 +158,7 @@ class MqttBroker:
 
     @contextlib.asynccontextmanager
     async def connect(self) -> AsyncIterator[MqttChannel]:
-        """Connect while the context is open; raise BrokerUnavailable if that fails."""
+        """Yield a connection while the context is open; raise BrokerUnavailable if it fails."""
         client = _Client(
             self._settings.host,
             self._settings.port,

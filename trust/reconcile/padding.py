@@ -1,9 +1,10 @@
 """
-Which gateways read padded leases: their states say so. Pure.
+Finds the gateways that read padded leases from the states that they send. Pure.
 
-Who controls the broker can forge a state, and any gateway its own, as often as they like. So each
-gateway is listened to once in a while, few states are read in a second, and few gateways wait to
-be noted. What is passed over is heard again: a gateway says its state again and again.
+An attacker who controls the broker can forge any state, and a gateway can forge its own, without
+limit. So the number of states that are read is limited for each gateway and for each second, and
+so is the number of gateways that wait to be recorded. A dropped state is no loss: gateways repeat
+their states.
 """
 
 from collections.abc import Callable
@@ -16,16 +17,16 @@ _LISTEN_AGAIN_S: Final = 5.0
 _TELL_AGAIN_S: Final = 3600.0
 _READ_EACH_SECOND: Final = 500
 _MOST: Final = 262_144
-"""Names that are remembered: more than gateways that one broker serves."""
+"""How many names are remembered: more than the gateways that one broker serves."""
 _MOST_WAITING: Final = 10_000
 
 
 class Padding:
     """
-    Hears states, and says which gateways are to be noted. Remembers them, but not for ever.
+    Reads states and collects the gateways to record. It forgets them after a time.
 
     Args:
-        monotonic_s: A clock that only goes on.
+        monotonic_s: Returns the time of a monotonic clock, in seconds.
     """
 
     def __init__(self, *, monotonic_s: Callable[[], float]) -> None:
@@ -37,7 +38,7 @@ class Padding:
         self._left = 0
 
     def heard(self, topic: str, payload: bytes) -> None:
-        """Take the state that came on *topic*."""
+        """Read the state that was received on *topic*."""
         now = self._now()
         try:
             agent = topics.parse_state(topic)
@@ -65,7 +66,7 @@ class Padding:
         return self._left >= 0
 
     def take(self, limit: int) -> list[str]:
-        """Return the next gateways that read padded leases, at most *limit*."""
+        """Remove and return at most *limit* gateways that read padded leases."""
         taken, self._waiting = self._waiting[:limit], self._waiting[limit:]
         return taken
 

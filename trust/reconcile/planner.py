@@ -1,10 +1,10 @@
 """
-Plans: what permissions and lease of a gateway should be, worked out from the records of the vault.
+Plans the permissions and the lease of each gateway from the records of the vault.
 
-Each handle is worked out alone. One that cannot be (a record that does not verify, a key that is
-missing) is held: it is in no lease, and what telemetry permits under it stays as it is, neither
-widened nor ended. All others at the gateway get what was decided for them; a handle that has
-ended is not among them at all, and what it permitted ends.
+Each handle is planned alone. A handle that cannot be planned (a record does not verify, a key is
+missing) is held: no lease contains it, and its permissions in telemetry stay unchanged. All other
+handles at the gateway get the permissions that were decided. A handle that has ended is in no
+plan, so its permissions end.
 """
 
 import datetime as dt
@@ -36,24 +36,24 @@ from trust.vault.records.handles import Handle, SealedHandle
 Cut = Callable[[Mapping[Chain, int]], Set[Chain]]
 _HIGHEST_VERSION: Final = (1 << 32) - 1
 _MOST_BUCKET_BYTES: Final = 4096
-"""What an agent takes (wire.lease)."""
+"""The limits of a lease that an agent accepts (wire.lease)."""
 
 
 class GatewayPlan(msgspec.Struct, frozen=True):
-    """What one gateway should have."""
+    """The permissions and the lease that one gateway should have."""
 
     agent: Agent
     grants: list[EffectiveGrant]
     permissions: list[Permission]
     held: list[bytes]
-    """Handles that cannot be worked out."""
+    """The handles that cannot be planned."""
     term: Term | None
-    """Of a new lease, if there is to be one, and it can be."""
+    """The term of the new lease; None if no lease is due or none can be issued."""
     failures: frozenset[Failure]
 
 
 def without_lease(plan: GatewayPlan) -> GatewayPlan:
-    """Return *plan* of a gateway that is registered otherwise than when it was first seen."""
+    """Return *plan* without a lease, for a gateway whose registration was changed."""
     failure = Failure(gateway(plan.agent.agent), Cause.REGISTRATION)
     return msgspec.structs.replace(
         plan,
@@ -66,7 +66,7 @@ def without_lease(plan: GatewayPlan) -> GatewayPlan:
 
 
 def to_change(plan: GatewayPlan) -> Change:
-    """Return what the telemetry database is to be told of *plan*."""
+    """Return the changes of *plan* for the telemetry database."""
     is_exchanged = Failure(gateway(plan.agent.agent), Cause.REGISTRATION) in plan.failures
     if is_exchanged and plan.agent.revoked_at is None:
         return Change.that_ends(plan.agent.agent, held=plan.held)
@@ -86,14 +86,14 @@ def to_change(plan: GatewayPlan) -> Change:
 
 class Planner:
     """
-    Works plans out.
+    Makes the plans of gateways.
 
     Args:
-        keys: For pseudonyms.
+        keys: The keys that pseudonyms are derived from.
 
-        controller: Who answers for the processing.
+        controller: The organisation that answers for the processing.
 
-        lease: How long leases last, and how large they may be.
+        lease: How long leases last, and their largest size in bytes.
     """
 
     def __init__(self, keys: Keys, *, controller: str, lease: LeaseSettings) -> None:
@@ -108,16 +108,16 @@ class Planner:
         Return a plan for each of *agents*.
 
         Args:
-            records: Of the vault, in a transaction that holds the agents.
+            records: The vault's records, in a transaction that holds the agents' locks.
 
-            agents: Locked.
+            agents: The agents, locked in that transaction.
 
-            cut: Returns the chains of decisions that had more decisions than so many.
+            cut: Returns the chains that are known to have had more decisions than given.
 
-            now: The time of issue.
+            now: The time of issue of the leases.
 
         Raises:
-            Unavailable: A server does not do its part, or a row cannot be read.
+            Unavailable: A server fails, or a row cannot be read.
         """
         opener = _Opener(records, self._keys, self._controller)
         found = opener.open([agent.agent for agent in agents], cut)
@@ -126,14 +126,14 @@ class Planner:
     def _plan(self, agent: Agent, found: "_Found", *, now: dt.datetime) -> GatewayPlan:
         term: Term | None = None
         failures = set(found.failures)
-        # An agent that nobody was ever measured with has no lease, and needs none to say so.
+        # An agent without any handle so far has no lease and needs none.
         if found.grants or agent.lease_version:
             made = attempt_within(
                 lambda: self._term(agent, found.grants, now=now), kind=UnitKind.GATEWAY
             )
             if not isinstance(made, Cause):
                 term = made
-            # To a revoked gateway whose key is none no lease was ever sealed, and none is owed.
+            # A revoked gateway with an invalid key never had a sealed lease, and gets none.
             elif agent.revoked_at is None or made is not Cause.LEASE_KEY:
                 failures.add(Failure(gateway(agent.agent), made))
         return GatewayPlan(
@@ -145,14 +145,15 @@ class Planner:
         Return the term of the next lease of *agent*, if it can be sealed and published.
 
         Raises:
-            BadLeaseKey: Nothing can be sealed to the gateway.
-            LeaseTooLarge: The broker would not take it.
+            BadLeaseKey: The gateway's lease key is invalid.
+            LeaseTooLarge: The broker would refuse the lease because of its size.
         """
         ttl = dt.timedelta(seconds=self._lease.ttl_s)
         term = leases.term(grants, now=now, ttl=ttl, refresh_at=self._lease.refresh_at)
         if agent.lease_key is not None:
             public_key(agent.lease_key)
-            # Before anything is written: with the longest version that the wire has.
+            # The size is checked before anything is written, with the longest version of the wire
+            # format.
             lease = leases.compile_lease(
                 agent.agent, grants, version=_HIGHEST_VERSION, in_term=term
             )
@@ -163,13 +164,13 @@ class Planner:
 
     def check(self, records: Records, agent: Agent, handle: Handle, *, now: dt.datetime) -> None:
         """
-        Return if *handle*, which was added at *agent*, can be measured under.
+        Check that *agent* can measure under *handle*, which was added to it; raise otherwise.
 
         Raises:
-            BadLeaseKey: Nothing can be sealed to the gateway.
+            BadLeaseKey: The gateway's lease key is invalid.
             KeyFileError: The key of its pseudonym is missing.
-            LeaseTooLarge: The broker would not take the lease.
-            Unavailable: The vault does not do its part.
+            LeaseTooLarge: The broker would refuse the lease because of its size.
+            Unavailable: The vault fails.
         """
         self._keys.pseudonym_key(purpose=handle.purpose, epoch=handle.key_epoch)
         if agent.lease_key is None:
@@ -180,7 +181,7 @@ class Planner:
             return
         opener = _Opener(records, self._keys, self._controller)
         grants = opener.open([agent.agent], lambda _: frozenset())[agent.agent].grants
-        # Of all who will be measured there, also of those whose time has not begun.
+        # The size counts all handles of the gateway, also those whose permission begins later.
         begins = max([now, *(grant.scope.valid_from for grant in grants)])
         for at in (now, begins):
             self._term(agent, grants, now=at)
@@ -194,7 +195,7 @@ class _Found(msgspec.Struct):
 
 
 class _Opener:
-    """Opens what the handles of gateways rest on; each purpose, key and chain once."""
+    """Opens the records that handles depend on, and each purpose, key and chain only once."""
 
     def __init__(self, records: Records, keys: Keys, controller: str) -> None:
         self._records = records
@@ -221,9 +222,9 @@ class _Opener:
 
     def _chains(self, agents: Sequence[str], cut: Cut) -> dict[Chain, list[Decision] | Cause]:
         """
-        Return the decisions that the handles of *agents* rest on, without those that are cut.
+        Return the decision chains of the handles of *agents*, without the chains that were cut.
 
-        None of them grows meanwhile: who decides takes the lock of every agent with a handle.
+        No chain grows meanwhile: each new decision takes the lock of every agent with a handle.
         """
         chains: dict[Chain, list[Decision] | Cause] = {}
         for chain, signed in self._records.decisions.signed_of_agents(agents).items():
@@ -285,7 +286,7 @@ class _Opener:
             try:
                 return grant, compile_permissions([grant])
             except (KeyError, ValueError, OverflowError):
-                # A quantity that is not known here, or a rule that is none.
+                # The quantity is unknown in this release, or the rule is invalid.
                 raise Unusable("a policy") from None
 
         made = attempt_within(work, kind=UnitKind.PURPOSE)
@@ -309,7 +310,8 @@ class _Opener:
 
 
 def _usable(purpose: Purpose) -> Purpose:
-    # A lease has one bucket: a wrong one would make the lease unreadable to everybody there.
+    # Each lease has one bucket: an invalid one would make the lease unreadable for all its
+    # handles.
     if not 1 <= purpose.bucket_bytes <= _MOST_BUCKET_BYTES:
         raise Unusable("a policy")
     return purpose

@@ -1,4 +1,4 @@
-"""What reconciling needs of the telemetry database: a place for permissions, and a witness."""
+"""The interfaces that the reconciler needs: the store of permissions, and the witness."""
 
 from collections.abc import Mapping, Sequence, Set
 from typing import Protocol
@@ -8,34 +8,35 @@ from trust.vault.records.decisions import Chain
 
 
 class PermissionStore(Protocol):
-    """Where ingest reads what may be stored."""
+    """The store of permissions, from which ingest reads what it may store."""
 
     def check(self) -> None:
         """
-        Return if the database is there.
+        Check that the database answers; raise otherwise.
 
         Raises:
-            TelemetryUnavailable: It is not.
+            TelemetryUnavailable: The database does not answer.
         """
         ...
 
     def write(self, changes: Sequence[Change]) -> WrittenPermissions:
         """
-        Bring the database to *changes*, all of them or none; on return they are committed.
+        Write *changes*, all or none; on return they are committed.
 
-        Doing it again changes nothing but the versions of leases, which only grow.
+        A repeated call changes only the versions of leases, which only grow.
 
         Raises:
-            TelemetryUnavailable: Do it again later.
+            TelemetryUnavailable: Nothing may be written; call again later.
         """
         ...
 
     def without_lease_key(self, *, after: str, limit: int) -> list[str]:
         """
-        Return sealed agents after *after* whose lease key is not written, in order of their names.
+        Return at most *limit* sealed agents above *after* without a lease key here, ordered by
+        name.
 
         Raises:
-            TelemetryUnavailable: It cannot be read now.
+            TelemetryUnavailable: The database cannot be read now.
         """
         ...
 
@@ -44,7 +45,7 @@ class PermissionStore(Protocol):
         Write the lease key of each agent in *keys* that has none.
 
         Raises:
-            TelemetryUnavailable: Do it again later.
+            TelemetryUnavailable: Nothing may be written; call again later.
         """
         ...
 
@@ -53,14 +54,17 @@ class RecordWitness(Protocol):
     """Remembers decisions and registrations of gateways outside the vault."""
 
     def cut(self, chains: Mapping[Chain, int]) -> Set[Chain]:
-        """Return those of *chains* that are known to have had more decisions than so many."""
+        """
+        Return those of *chains* that are known to have had more decisions than the given
+        number.
+        """
         ...
 
     def exchanged(self, agents: Mapping[str, bytes]) -> Set[str]:
         """
-        Return those of *agents* that were registered otherwise when they were first seen here.
+        Return those of *agents* whose registration differs from that at their first sight.
 
         Args:
-            agents: What each is registered with, which never changes.
+            agents: The registration of each agent, which must never change.
         """
         ...

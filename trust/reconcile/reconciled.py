@@ -1,4 +1,4 @@
-"""What reconciling did for gateways, and what could not be done."""
+"""The result of a reconciliation: what was done for gateways, and what failed."""
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
@@ -10,24 +10,24 @@ from trust.errors import NotInForce
 
 
 class Reconciled(msgspec.Struct, frozen=True):
-    """What reconciling did."""
+    """The result of a reconciliation."""
 
     committed_at: dt.datetime | None = None
     """The time just after the COMMIT in the telemetry database returned; None for no change."""
     withdrawn_at: dt.datetime | None = None
     versions: dict[str, int] = {}
-    """Of the newest lease of each agent."""
+    """The version of the newest lease of each agent."""
     failures: Mapping[str, frozenset[Failure]] = {}
-    """What could not be worked out, by agent; all else is done."""
+    """What could not be planned, by agent; everything else is done."""
     left: frozenset[str] = frozenset()
-    """Agents for which nothing could be done, not even to end what has ended."""
+    """The agents for which nothing could be done; even ended permissions are not withdrawn."""
 
     def check(self, agent: str | None = None) -> "Reconciled":
         """
-        Return it, if what has ended is ended everywhere, and *agent* has what was decided.
+        Return this result if all ended permissions are withdrawn and *agent* is up to date.
 
         Raises:
-            NotInForce: It is not; what was recorded stands.
+            NotInForce: A change is not in force yet; its record in the vault stands.
         """
         at_fault = set(self.left)
         if agent is not None and any(
@@ -41,7 +41,7 @@ class Reconciled(msgspec.Struct, frozen=True):
 
 
 def together(parts: Sequence[Reconciled]) -> Reconciled:
-    """Return one result for all that was done in *parts*."""
+    """Combine *parts* into one result."""
     return Reconciled(
         max((p.committed_at for p in parts if p.committed_at), default=None),
         max((p.withdrawn_at for p in parts if p.withdrawn_at), default=None),

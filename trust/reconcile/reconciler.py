@@ -1,15 +1,14 @@
 """
-Reconciling: bring the telemetry database, and the leases, to what the vault says.
+Reconciles the telemetry database and the leases with the vault.
 
-The vault is the truth, and is written first. What is done here can be cut off at any instruction
-and done again: `applied < wanted` on an agent's row says that it must be. The row is locked
-throughout, so that no two processes write about one agent at once, and no older truth is written
-after a newer one.
+The vault is the source of truth and is written first. The work of this module may stop at any
+instruction and be repeated: `applied < wanted` on an agent's row says that it must be repeated.
+The row is locked throughout, so that two processes never write about one agent at once, and an
+older state is never written after a newer one.
 
 A telemetry database that was started or restored is closed until the restore guard has cleared it.
-`Reconciler` asks the guard before it writes, and is what every procedure is built on.
-`UnguardedReconciler` does the work without asking: only the restore guard, which clears the
-database with it, is built on that one.
+`Reconciler` asks the guard before it writes; every procedure uses it. `UnguardedReconciler` does
+the work without asking; only the restore guard uses it, to clear the database.
 """
 
 import datetime as dt
@@ -46,33 +45,33 @@ class Guard(Protocol):
 
     def ensure(self) -> None:
         """
-        Return when the telemetry database may be written to; clear it first, if it is closed.
+        Ensure that the telemetry database may be written to; clear it first if it is closed.
 
         Raises:
-            Unavailable: It may not be written to yet; do it again later.
+            Unavailable: The database may not be written to yet; call again later.
         """
         ...
 
 
 class UnguardedReconciler:
     """
-    Writes what follows from the vault, also to a telemetry database that is closed.
+    Writes the plans from the vault, even to a closed telemetry database.
 
     Args:
-        vault: The truth.
+        vault: The vault, the source of truth.
 
-        telemetry: The database that is brought to it.
+        telemetry: The telemetry database, which follows the vault.
 
-        keys: For pseudonyms, and to sign leases.
+        keys: The keys that derive pseudonyms and sign leases.
 
-        witness: Remembers decisions and registrations outside the vault: chains of decisions that
-            lost their end permit nothing, and gateways whose key was exchanged get no lease.
+        witness: Remembers decisions and registrations outside the vault: a chain that lost its
+            last decisions permits nothing, and a gateway whose key was exchanged gets no lease.
 
         controller: The organisation that answers for the processing.
 
         lease: How long leases last.
 
-        clock: Tells the time.
+        clock: Returns the current time.
     """
 
     def __init__(  # noqa: PLR0913 - it stands between both databases and all keys
@@ -105,7 +104,7 @@ class UnguardedReconciler:
             return done
         if len(agents) == 1:
             return self._narrow(agents[0], done)
-        # One of them has cost the others their transaction: each alone.
+        # One agent made the common transaction fail, so each agent gets its own.
         return together([self._bring_alone(agent, renew=renew) for agent in agents])
 
     def _bring_alone(self, agent: str, *, renew: bool) -> Reconciled:
@@ -132,7 +131,7 @@ class UnguardedReconciler:
             failures = {p.agent.agent: p.failures for p in plans} | failures
             tried = {a.agent: a.wanted for a in locked}
             records.set_aside.replace(Work.LEASE, failures, tried=tried)
-            # Another lease is another attempt to publish, together with all others.
+            # A new lease is a new attempt to publish, together with all others.
             records.set_aside.replace(Work.PUBLICATION, dict.fromkeys(written.versions, ()))
         return Reconciled(
             committed_at if needed else None,
@@ -147,9 +146,12 @@ class UnguardedReconciler:
         return self._telemetry.write([to_change(plan) for plan in plans])
 
     def _narrow(self, agent: str, cause: Cause) -> Reconciled:
-        """End what *agent* may not send any more; set it aside, and leave all else as it is."""
+        """
+        Withdraw the permissions that *agent* lost; set the agent aside, and change nothing
+        else.
+        """
         with self._vault.transaction() as records:
-            # Before anything is looked at: what is decided from here on may not be seen.
+            # This is read before any record: a later decision may not be seen in this run.
             tried = records.leases.wanted(agent)
         withdrawn = attempt(lambda: self._end(agent), kind=UnitKind.GATEWAY)
         failures = frozenset({Failure(gateway(agent), cause)})
@@ -177,7 +179,7 @@ class UnguardedReconciler:
             after = names[-1]
             count = attempt(lambda n=names: self._write_lease_keys(n), kind=UnitKind.GATEWAY)  # type: ignore[misc]
             if isinstance(count, Cause):
-                # One of them has cost the others theirs; `attempt` sets it aside in its turn.
+                # One agent made the others fail; `attempt` sets that agent aside later.
                 each = [
                     attempt(lambda n=name: self._write_lease_keys([n]), kind=UnitKind.GATEWAY)  # type: ignore[misc]
                     for name in names
@@ -191,7 +193,7 @@ class UnguardedReconciler:
     def _write_lease_keys(self, names: Sequence[str]) -> int:
         with self._vault.transaction() as records:
             agents = records.agents.lock(names)
-            # Whose registration was changed is told apart by `attempt`.
+            # `attempt` finds the agents whose registration was changed.
             exchanged = self._witness.exchanged(
                 {agent.agent: agent.registered for agent in agents}
             )
@@ -207,7 +209,7 @@ class UnguardedReconciler:
         return len(keys)
 
     def unfinished(self, *, older_than: dt.timedelta, limit: int) -> list[str]:
-        """Return as `Reconciler.unfinished`."""
+        """Do as `Reconciler.unfinished`, without asking a guard."""
         with self._vault.transaction() as records:
             left = records.leases.unfinished(older_than=older_than, limit=limit)
             due = records.leases.due(now=self._clock(), limit=limit)
@@ -215,15 +217,15 @@ class UnguardedReconciler:
             return list(dict.fromkeys(left + due + again))
 
     def check_handle(self, records: Records, agent: Agent, handle: Handle) -> None:
-        """Return as `Reconciler.check_handle`."""
+        """Do as `Reconciler.check_handle`, without asking a guard."""
         self._planner.check(records, agent, handle, now=self._clock())
 
     def check(self) -> None:
         """
-        Return if the telemetry database is there.
+        Check that the telemetry database answers; raise otherwise.
 
         Raises:
-            TelemetryUnavailable: It is not.
+            TelemetryUnavailable: The database does not answer.
         """
         self._telemetry.check()
 
@@ -235,7 +237,7 @@ class UnguardedReconciler:
         return [without_lease(p) if p.agent.agent in exchanged else p for p in plans]
 
     def _cut(self, chains: Mapping[Chain, int]) -> Set[Chain]:
-        """Return those of *chains* that had more decisions: their last one is not the last."""
+        """Return those of *chains* whose last decisions are missing in the vault."""
         cut = self._witness.cut(chains)
         if cut:
             _log.error("decisions_missing", chains=len(cut))
@@ -286,7 +288,7 @@ def _is_due(agent: Agent, *, now: dt.datetime) -> bool:
 
 
 def _is_needed(plan: GatewayPlan, failed: Mapping[str, set[Failure]], *, now: dt.datetime) -> bool:
-    """Tell whether *plan* changes anything: what fails as it did before is not written again."""
+    """Tell whether *plan* changes anything; an unchanged failure is not written again."""
     agent = plan.agent
     return (
         agent.applied < agent.wanted
@@ -297,12 +299,12 @@ def _is_needed(plan: GatewayPlan, failed: Mapping[str, set[Failure]], *, now: dt
 
 class Reconciler:
     """
-    Writes what follows from the vault, once the guard lets the telemetry database be written to.
+    Writes the plans from the vault, once the guard permits writes to the telemetry database.
 
     Args:
-        unguarded: Does the work.
+        unguarded: The reconciler that does the work.
 
-        guard: Asked each time before the telemetry database is written to.
+        guard: The guard that is asked before each write to the telemetry database.
     """
 
     def __init__(self, unguarded: UnguardedReconciler, guard: Guard) -> None:
@@ -311,12 +313,12 @@ class Reconciler:
 
     def reconcile(self, agents: Sequence[str], *, renew: bool = False) -> Reconciled:
         """
-        Do as `attempt`, for a command that promises that what has ended is ended.
+        Do as `attempt`, but raise if ended permissions are not withdrawn everywhere.
 
         Raises:
-            VaultUnavailable: Some of it may be done; do it again later.
-            TelemetryUnavailable: Nothing is done; do it again later.
-            NotInForce: At a gateway nothing could be done; at all others everything is.
+            VaultUnavailable: Only some agents may be done; call again later.
+            TelemetryUnavailable: Nothing is done; call again later.
+            NotInForce: Nothing could be done for some gateway; all others are done.
             TrustError: The telemetry database must not be written to.
         """
         return self.attempt(agents, renew=renew).check()
@@ -325,13 +327,13 @@ class Reconciler:
         """
         Bring everything about *agents* up to date; with *renew*, issue new leases in any case.
 
-        An agent, person, purpose or key that is at fault is set aside, and told in what is
-        returned; everything else is done. Whatever fails, a handle that has ended permits
-        nothing any more, but at the agents that are told to be left.
+        A faulty agent, person, purpose or key is set aside and named in the result; everything
+        else is done. Even after a failure, ended handles permit nothing, except at the agents that
+        the result names as left.
 
         Raises:
-            VaultUnavailable: Some of it may be done; do it again later.
-            TelemetryUnavailable: Nothing is done; do it again later.
+            VaultUnavailable: Only some agents may be done; call again later.
+            TelemetryUnavailable: Nothing is done; call again later.
             TrustError: The telemetry database must not be written to.
         """
         self._guard.ensure()
@@ -339,41 +341,41 @@ class Reconciler:
 
     def write_lease_keys(self) -> int:
         """
-        Write the lease keys of agents that were enrolled before that was done; return how many.
+        Write the missing lease keys of agents from earlier releases; return how many.
 
         Raises:
-            Unavailable: Some may be written; do it again later.
+            Unavailable: Only some keys may be written; call again later.
         """
         self._guard.ensure()
         return self._unguarded.write_lease_keys()
 
     def unfinished(self, *, older_than: dt.timedelta, limit: int) -> list[str]:
         """
-        Return agents that a process left unfinished, whose next lease is due, or to try again.
+        Return the agents with an unfinished change, a lease that is due, or a retry that is due.
 
         Args:
-            older_than: How long ago a change must be for its process to be taken for dead.
+            older_than: The age of a change from which its process counts as dead.
 
-            limit: How many of each.
+            limit: The maximum number of agents of each kind.
         """
         return self._unguarded.unfinished(older_than=older_than, limit=limit)
 
     def check_handle(self, records: Records, agent: Agent, handle: Handle) -> None:
         """
-        Return if *handle*, which was added at *agent*, can be measured under.
+        Check that *agent* can measure under *handle*, which was added to it; raise otherwise.
 
         Raises:
-            UnitFault: It cannot: the gateway's key, the purpose's key, or the size of the lease.
+            UnitFault: The gateway's key, the purpose's key or the size of the lease prevents it.
         """
         self._unguarded.check_handle(records, agent, handle)
 
     def check(self) -> None:
         """
-        Return if the telemetry database is there, and may be written to.
+        Check that the telemetry database answers and may be written to; raise otherwise.
 
         Raises:
-            TelemetryUnavailable: It is not.
-            TrustError: It must not be written to.
+            TelemetryUnavailable: The database does not answer.
+            TrustError: The database must not be written to.
         """
         self._unguarded.check()
         self._guard.ensure()

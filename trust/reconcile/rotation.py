@@ -1,9 +1,9 @@
 """
-Rotation of pseudonyms: a purpose goes on under new ones, with a root key of their own.
+Rotation of pseudonyms: a purpose continues under new pseudonyms with a new root key.
 
-Handles stay, so nothing that waits in a spool is lost: what is committed from then on lies in new
-series. What is there keeps its pseudonyms until retention ends it. Everything that is left to do
-can be read off the vault, so the job may be killed at any instruction and begun again.
+Handles stay the same, so spooled measurements are not lost: values committed later belong to new
+series. Stored values keep their pseudonyms until retention deletes them. The vault records the
+remaining work, so the job may be killed at any instruction and started again.
 """
 
 from typing import Final
@@ -17,16 +17,16 @@ from trust.reconcile.reconciler import Reconciler
 from trust.vault.protocols import Vault
 
 _GROUP: Final = 100
-"""How many agents move in one transaction: it holds up ingest for its length."""
+"""How many agents move in one transaction; ingest waits that long."""
 
 
 class Rotated(msgspec.Struct, frozen=True):
-    """What a rotation came to."""
+    """The result of a rotation."""
 
     purpose: str
     epoch: int
     handles: int
-    """Moved by this call; others may have moved before."""
+    """How many handles this call moved; earlier calls may have moved others."""
     agents: int
     resumed: bool
 
@@ -36,11 +36,11 @@ class Rotation:
     Rotates pseudonyms.
 
     Args:
-        vault: Where epochs and handles are.
+        vault: The vault of epochs and handles.
 
-        reconciler: What brings the telemetry database to them.
+        reconciler: Updates the telemetry database after each move.
 
-        keys: Where root keys are.
+        keys: The store of root keys.
     """
 
     def __init__(self, vault: Vault, reconciler: Reconciler, keys: Keys) -> None:
@@ -50,11 +50,11 @@ class Rotation:
 
     def rotate(self, purpose: str) -> Rotated:
         """
-        Begin a new epoch of *purpose*, or finish one that was begun.
+        Begin a new epoch of *purpose*, or complete the one that was begun.
 
         Raises:
             Refused: There is no such purpose.
-            Unavailable: Some has moved; do it again to move the rest.
+            Unavailable: Only some handles have moved; call again to move the rest.
         """
         if not is_name(purpose):
             raise Refused("--purpose is not the name of a purpose, without a version")
@@ -76,7 +76,7 @@ class Rotation:
             if unmoved is not None:
                 return unmoved, True
             epoch = records.epochs.current(purpose) + 1
-            # The key before the record: an epoch whose key does not exist would stop everything.
+            # The key is made before the record: an epoch without its key would stop all work.
             self._keys.begin_epoch(purpose=purpose, epoch=epoch)
             records.epochs.begin(purpose, epoch)
         return epoch, False
@@ -94,12 +94,12 @@ class Rotation:
 
     def destroy(self, purpose: str, epoch: int) -> bool:
         """
-        Destroy the root key of an epoch that is over; return whether it was there.
+        Destroy the root key of an epoch that is over; return whether the key existed.
 
-        Its pseudonyms can then be given no name any more, by nobody.
+        After that, the pseudonyms of the epoch can never be re-identified.
 
         Raises:
-            Conflict: It is the first, or handles are still in it.
+            Conflict: The epoch is the first one, or handles are still in it.
         """
         if epoch < 2:
             raise Conflict("the first epoch shares its root with other purposes: keep it")

@@ -1,10 +1,10 @@
 """
-Suspects: which of the leases under way makes the broker close the connection. Pure.
+Finds the lease under way that makes the broker close the connection. Pure.
 
-A connection that is lost says nothing of why. So what was under way is published again one by one;
-a lease during which the connection is lost although it was alone is published once more after all
-others. When these pass and the connection is lost again, it is that lease's doing; where none
-passes, it is the broker's.
+A lost connection gives no reason. So the leases that were under way are published again one by
+one. If the connection is lost with one lease alone, that lease is published once more after all
+others. If the others pass and the connection is lost again, that lease is the cause; if no lease
+passes, the broker is.
 """
 
 from collections.abc import Iterable
@@ -14,14 +14,14 @@ _ENOUGH: Final = 2
 
 
 class Suspects:
-    """Remembers whose lease was under way when a connection was lost, and how often alone."""
+    """Remembers which agents' leases were under way at a loss, and how often alone."""
 
     def __init__(self) -> None:
         self._losses: dict[str, int] = {}
         self._has_passed = False
 
     def connected(self) -> None:
-        """Note that there is another connection."""
+        """Note that a new connection was made."""
         self._has_passed = False
 
     def lost(self, agents: Iterable[str]) -> None:
@@ -33,33 +33,33 @@ class Suspects:
                 self._losses[agent] = losses + 1
 
     def again(self, agents: Iterable[str]) -> None:
-        """Doubt *agents* as if each had been alone before."""
+        """Suspect *agents* as if each had been alone at a loss before."""
         for agent in agents:
             self._losses.setdefault(agent, 1)
 
     def passed(self, agents: Iterable[str]) -> None:
-        """Note that the broker answered for *agents*."""
+        """Note that the broker acknowledged the leases of *agents*."""
         for agent in agents:
             self._has_passed = True
             self._losses.pop(agent, None)
 
     @property
     def all(self) -> list[str]:
-        """Whose lease is not published together with others."""
+        """The agents whose leases are not published together with others."""
         return sorted(self._losses)
 
     @property
     def next_alone(self) -> list[str]:
-        """Whose lease is published alone next."""
+        """The agents whose leases are published alone next."""
         return sorted(agent for agent, losses in self._losses.items() if not losses)
 
     @property
     def last_alone(self) -> list[str]:
-        """Whose lease is published alone once everything else is."""
+        """The agents whose leases are published alone after everything else."""
         return sorted(agent for agent, losses in self._losses.items() if losses)
 
     def convicted(self) -> list[str]:
-        """Return whose lease it is that the broker does not bear, and doubt them no more."""
+        """Return the agents whose leases make the broker close the connection, and clear them."""
         found = sorted(agent for agent, losses in self._losses.items() if losses >= _ENOUGH)
         for agent in found:
             del self._losses[agent]
