@@ -1,3 +1,1 @@
-"""
-Reconciliation: the telemetry database's permissions and the broker's leases follow the vault.
-"""
+"""Reconciliation: permissions in telemetry and leases at the broker follow the vault."""
