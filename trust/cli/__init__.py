@@ -1,1 +1,1 @@
-"""The commands of `vitalveil trust`: what each takes, what it does, what it prints."""
+"""The commands of `vitalveil trust`: their arguments, their work and their results."""

@@ -1,8 +1,8 @@
 """
 Batch: many commands in one process, one JSON array of arguments per line, one JSON object each.
 
-Leases are published in the background, unless the daemon does it: a withdrawal is answered as soon
-as it is committed.
+Leases are published in the background, unless the daemon publishes them. A withdrawal is answered
+as soon as it is committed.
 """
 
 import asyncio
@@ -29,10 +29,10 @@ _decoder: Final = msgspec.json.Decoder(list[str])
 
 def execute(app: App, argv: Sequence[str]) -> tuple[dict[str, Any], bool]:
     """
-    Run one command; return what it says, and whether leases may wait to be published.
+    Run one command; return its result, and whether leases may wait to be published.
 
     Raises:
-        TrustError: It could not be done.
+        TrustError: The command failed.
     """
     line = command_line.parse(argv)
     command = line.command
@@ -54,13 +54,13 @@ def answer(app: App, line: str) -> tuple[dict[str, Any], bool]:
     try:
         result, publish = execute(app, argv)
     except Unavailable as exc:
-        # Recorded or not, something may wait.
+        # Leases may wait in both cases, whether or not the change was recorded.
         remedy = dispatch.remedy(command_line.parse(argv).command)
         return _refuse(f"{exc}. {remedy}"), True
     except (TrustError, RuntimeSetupError) as exc:
         return _refuse(str(exc)), False
-    # A line that brings out a fault of ours must not cost all that stand behind it. Its type alone
-    # is told: its text may quote a value.
+    # A line that triggers a bug must not stop the lines after it. Only the error's type is shown,
+    # because its text may quote a value.
     except Exception as exc:  # noqa: BLE001 - the boundary of a unit, see above
         _log.error("unforeseen", error=describe(exc))
         return _refuse(
@@ -76,14 +76,14 @@ def _refuse(error: str) -> dict[str, Any]:
 
 async def run(app: App, *, lines: TextIO, out: Callable[[str], None]) -> int:
     """
-    Answer each of *lines* until they end; return how many were refused.
+    Answer each of *lines* until the input ends; return how many commands were refused.
 
     Args:
-        app: Trust.
+        app: The application of trust.
 
-        lines: Standard input.
+        lines: The lines of standard input.
 
-        out: Prints a line, at once.
+        out: Prints one line immediately.
     """
     waiting = asyncio.Event()
     publishing = asyncio.create_task(_publish_for_ever(app, waiting), name="publish")
@@ -115,7 +115,7 @@ async def _publish_for_ever(app: App, waiting: asyncio.Event) -> None:
                     waiting.clear()
                     await publish(_PATIENCE_S)
         except RuntimeSetupError as exc:
-            # The commands themselves need no broker; the daemon publishes once it is mended.
+            # The commands need no broker; the daemon publishes when the broker works again.
             _log.error("not_published", error=describe(exc))
             return
         except Unavailable as exc:

@@ -1,9 +1,10 @@
 """
-What a command of trust is: its name, its arguments, its result, and what runs it.
+The types of commands: name, arguments, result, and the function that runs the command.
 
-Arguments and results are structs of plain values, which can be sent as JSON or MessagePack; a file
-that the operator names is read where they are, and its contents are what the command gets. Nothing
-here knows a command line: `trust.cli.arguments` builds the parsers from the arguments' fields.
+Arguments and results are structs of plain values that can be sent as JSON or MessagePack. The
+files that an operator names are read on the operator's machine, and the command gets their
+contents. This module does not parse command lines: `trust.cli.arguments` builds the parsers from
+the arguments' fields.
 """
 
 import datetime as dt
@@ -31,11 +32,11 @@ class FileFlag(msgspec.Struct, frozen=True, kw_only=True):
     A second flag for the same field, which names a file.
 
     Args:
-        flag: Without its dashes.
+        flag: The flag without its dashes.
 
-        help: For `--help`.
+        help: The text in `--help`.
 
-        reads: Returns the field's value from the file.
+        reads: Reads the file and returns the field's value.
     """
 
     flag: str
@@ -45,30 +46,30 @@ class FileFlag(msgspec.Struct, frozen=True, kw_only=True):
 
 class Option(msgspec.Struct, frozen=True, kw_only=True):
     """
-    How a field of the arguments is written on a command line: as `--field-name VALUE`.
+    The form of an arguments field on a command line, by default `--field-name VALUE`.
 
     Args:
-        help: For `--help`.
+        help: The text in `--help`.
 
-        metavar: Stands for the value in `--help`.
+        metavar: The placeholder of the value in `--help`.
 
-        flag: Instead of the field's name, without dashes.
+        flag: The flag, without dashes, if it differs from the field's name.
 
-        is_positional: The value is written without a flag.
+        is_positional: Whether the value is written without a flag.
 
-        is_separated: The value is a list whose items stand between commas.
+        is_separated: Whether the value is a comma-separated list.
 
-        is_repeatable: The flag may be given again, which adds to the list.
+        is_repeatable: Whether the flag may be repeated to add to the list.
 
-        choices: Fewer than the field's enumeration has.
+        choices: The permitted values, if fewer than the field's enumeration has.
 
         reads: The value on the command line is the path of a file; returns the field's value.
 
-        or_file: Another flag that gives the same field from a file.
+        or_file: A second flag that reads the same field from a file.
 
-        one_of: Exactly one of the fields with this word is given.
+        one_of: A group name: exactly one field of the group must be given.
 
-        may_be_standard_input: A value of `-` reads a line of standard input.
+        may_be_standard_input: Whether a value of `-` reads one line of standard input.
     """
 
     help: str
@@ -96,7 +97,7 @@ class Moment(msgspec.Struct, frozen=True):
 
 
 class File(msgspec.Struct, frozen=True):
-    """A file of the operator: its contents, and its name for errors."""
+    """A file of the operator: its contents, and its name for error texts."""
 
     name: str
     content: bytes
@@ -107,30 +108,30 @@ class File(msgspec.Struct, frozen=True):
 
 def read_file(path: Path) -> File:
     """
-    Return the public file in *path*.
+    Read the public file at *path*.
 
     Raises:
-        KeyFileError: It cannot be read.
+        KeyFileError: The file cannot be read.
     """
     return File(path.name, files.read(path))
 
 
 def read_secret_file(path: Path) -> File:
     """
-    Return the secret file in *path*.
+    Read the secret file at *path*.
 
     Raises:
-        KeyFileError: It cannot be read, or others than its owner may read it.
+        KeyFileError: The file cannot be read, or users other than its owner may read it.
     """
     return File(path.name, files.read_secret(path))
 
 
 def check_instant(at: dt.datetime) -> None:
     """
-    Return if *at* has a zone, and is on the calendar of every zone, a lifetime earlier or later.
+    Check that *at* has a zone and is a lifetime away from the calendar's ends; raise otherwise.
 
     Raises:
-        ValueError: It has no zone, or is not in the years 1970 to 8999.
+        ValueError: The time has no zone, or is outside the years 1970 to 8999.
     """
     if at.tzinfo is None:
         raise ValueError("the time has no zone")
@@ -140,10 +141,10 @@ def check_instant(at: dt.datetime) -> None:
 
 def check_period(period: dt.timedelta) -> None:
     """
-    Return if *period* is positive, and not longer than a hundred years.
+    Check that *period* is positive and at most a hundred years; raise otherwise.
 
     Raises:
-        ValueError: It is not.
+        ValueError: The period is out of range.
     """
     if not dt.timedelta(0) < period <= _LONGEST:
         raise ValueError("the period is not positive, or longer than a hundred years")
@@ -154,7 +155,7 @@ class Arguments(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     The base of every command's arguments.
 
     Raises:
-        ValueError: A time or a period is out of range; as msgspec.ValidationError when decoded.
+        ValueError: A time or a period is out of range (msgspec.ValidationError when decoded).
     """
 
     def __post_init__(self) -> None:
@@ -166,20 +167,20 @@ class Arguments(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
                 check_period(value)
 
     def __repr__(self) -> str:
-        # A value may be a name, and whatever is shown of an object ends in a log one day.
+        # A value may be a person's name, and the text of an object may end up in a log.
         return f"{type(self).__name__}(…)"
 
 
 class NoArguments(Arguments, frozen=True, kw_only=True):
-    """Of a command that takes none."""
+    """The arguments of a command without arguments."""
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
     """
-    The base of every command's result, whose fields are printed in their order.
+    The base of every command's result. Its fields are printed in their order.
 
-    A field of bytes is not printed: it is a file that the command's *save* writes for the
-    operator. A field that is UNSET is left out.
+    A field of bytes is not printed: the command's *save* writes it to a file for the operator. A
+    field that is UNSET is omitted.
     """
 
     def __repr__(self) -> str:
@@ -199,18 +200,18 @@ R = TypeVar("R", bound=msgspec.Struct)
 
 class Entry(msgspec.Struct, Generic[A], frozen=True, kw_only=True, eq=False):
     """
-    What the command line can name.
+    An entry of the command line: a command or a service.
 
     Args:
         name: The words of the command, as `subject add`.
 
-        help: A sentence: what it does.
+        help: One sentence that says what the command does.
 
-        details: What `--help` of the command says besides.
+        details: The further text of the command's `--help`.
 
-        example: A command line, without `vitalveil trust`.
+        example: An example command line, without `vitalveil trust`.
 
-        arguments: Their type.
+        arguments: The type of the command's arguments.
     """
 
     name: str
@@ -222,20 +223,21 @@ class Entry(msgspec.Struct, Generic[A], frozen=True, kw_only=True, eq=False):
 
 class Command(Entry[A], Generic[A, R], frozen=True, kw_only=True, eq=False):
     """
-    A command on the vault, which needs its keys: `batch` takes it, as the daemon can.
+    A command that uses the vault and its keys. `batch` accepts it, and the daemon can run it.
 
     Args:
-        result: Its type.
+        result: The type of the command's result.
 
-        run: Does it; raises TrustError if it cannot.
+        run: Runs the command; raises TrustError if that fails.
 
-        save: Writes the files of the result where the operator is.
+        save: Writes the files of the result on the operator's machine.
 
-        warning: What cannot be undone; empty if everything can.
+        warning: What cannot be undone; empty if everything can be undone.
 
-        changes_leases: Leases may wait to be published once it is done.
+        changes_leases: Whether leases may wait to be published after the command.
 
-        is_finished_by_daemon: Once the vault has what it says, it need not be given again.
+        is_finished_by_daemon: Whether the daemon completes the command once the vault has recorded
+            it.
     """
 
     result: type[R]
@@ -247,39 +249,39 @@ class Command(Entry[A], Generic[A, R], frozen=True, kw_only=True, eq=False):
 
     @property
     def is_destructive(self) -> bool:
-        """It asks first, or wants --yes."""
+        """Whether the command asks for confirmation, or needs --yes."""
         return bool(self.warning)
 
 
 class SetupCommand(Entry[A], Generic[A, R], frozen=True, kw_only=True, eq=False):
-    """A command that needs the settings, and neither a vault nor, mostly, keys."""
+    """A command that needs the settings but no vault and, mostly, no keys."""
 
     result: type[R]
     run: Callable[[Settings, A], R]
 
 
 class LocalCommand(Entry[A], Generic[A, R], frozen=True, kw_only=True, eq=False):
-    """A command that needs no settings, no database and no keys: it runs on any machine."""
+    """A command that needs no settings, database or keys, and so runs on any machine."""
 
     result: type[R]
     run: Callable[[A], R]
 
 
 class Service(Entry[NoArguments], frozen=True, kw_only=True, eq=False):
-    """A program that runs until it is stopped, or until its input ends."""
+    """A program that runs until the operator stops it or its input ends."""
 
     arguments: type[NoArguments] = NoArguments
 
 
 class Family(Entry[A], Generic[A], frozen=True, kw_only=True, eq=False):
     """
-    One parser for several commands, which their first word tells apart.
+    One parser for several commands, which the first word distinguishes.
 
     Args:
-        members: The commands.
+        members: The commands of the family.
 
-        resolve: Returns the command that is meant, and what was given for its fields; raises
-            UsageError if none is.
+        resolve: Returns the selected command and the values of its fields; raises UsageError if no
+            command matches.
     """
 
     members: "tuple[Command[Any, Any], ...]"
@@ -291,7 +293,7 @@ Executable: TypeAlias = (
     Command[Any, Any] | SetupCommand[Any, Any] | LocalCommand[Any, Any] | Service
 )
 
-# Fields that many commands have.
+# Fields that many commands share.
 
 Subject = Annotated[
     UUID, Option(help="the id of the person", metavar="SUBJECT", is_positional=True)

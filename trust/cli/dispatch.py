@@ -1,4 +1,4 @@
-"""Running one command: its files are read, it is confirmed, run, and its files are written."""
+"""Runs one command: reads its files, asks for confirmation, runs it, and writes its files."""
 
 from collections.abc import Callable
 from typing import Any
@@ -21,21 +21,21 @@ def execute(
     ask: Callable[[str], bool] | None = None,
 ) -> dict[str, Any]:
     """
-    Run *command*; return what is printed of its result.
+    Run *command*; return the printable fields of its result.
 
     Args:
-        app: Trust.
+        app: The application of trust.
 
-        command: That of *line*.
+        command: The command of *line*.
 
-        line: What was given for its arguments.
+        line: The parsed command line.
 
-        standard_input: Returns a line of it; None if the command may not read any.
+        standard_input: Returns one line of standard input; None if the command may not read it.
 
-        ask: Asks the person at the terminal; None if there is none.
+        ask: Asks the operator at the terminal; None if there is no terminal.
 
     Raises:
-        TrustError: It cannot be done, or is not confirmed.
+        TrustError: The command failed, or was not confirmed.
     """
     arguments = command_line.read(line, standard_input=standard_input)
     if command.is_destructive and not line.is_meant:
@@ -54,13 +54,13 @@ def _confirm(warning: str, ask: Callable[[str], bool] | None) -> None:
 
 
 def show(result: msgspec.Struct) -> dict[str, Any]:
-    """Return the fields of *result* that are printed: a field of bytes is a file."""
+    """Return the printed fields of *result*; fields of bytes are files and are omitted."""
     fields = msgspec.to_builtins(result, builtin_types=(bytes,))
     return {name: value for name, value in fields.items() if not isinstance(value, bytes)}
 
 
 def remedy(command: Executable) -> str:
-    """Return what to do about *command*, which a server or the network has cut off."""
+    """Return the advice for the operator after a server or the network interrupted *command*."""
     if isinstance(command, Command) and command.is_finished_by_daemon:
         return "What was recorded before stands, and `vitalveil trust run` finishes it"
     return "Give the same command again once it is back; what was done before stands"

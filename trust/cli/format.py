@@ -1,4 +1,4 @@
-"""How results are printed: times, and tables with a row for each thing."""
+"""Formats results for printing: times and tables."""
 
 import datetime as dt
 import json
@@ -7,17 +7,17 @@ from typing import Any
 
 
 def format_instant(at: dt.datetime) -> str:
-    """Return a time in UTC, to the microsecond."""
+    """Return *at* as text in UTC, to the microsecond."""
     return at.astimezone(dt.UTC).isoformat(timespec="microseconds")
 
 
 def format_second(at: dt.datetime) -> str:
-    """Return a time in UTC, to the second."""
+    """Return *at* as text in UTC, to the second."""
     return at.astimezone(dt.UTC).isoformat(timespec="seconds")
 
 
 def format_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return *rows* under their names, each column as wide as it has to be."""
+    """Return *rows* as a text table with a header; each column is as wide as its longest cell."""
     if not rows:
         return "none"
     names = list(rows[0])

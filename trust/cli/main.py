@@ -1,4 +1,4 @@
-"""`vitalveil trust`: reads the arguments and the settings, and prints what came of it."""
+"""`vitalveil trust`: reads arguments and settings, runs the command, and prints the result."""
 
 import asyncio
 import functools
@@ -67,7 +67,7 @@ def _run_service(read: Settings, service: Service) -> int:
     if service is registry.RUN:
         return app.run(read)
     if service is registry.SERVE:
-        # Only now: nothing else needs an HTTP server, and it takes a second to read.
+        # The import is late: only this command needs the HTTP server, whose import takes a second.
         from trust import serve
 
         return serve.run(read)
@@ -100,7 +100,7 @@ def _publish(opened: App) -> bool:
     try:
         return asyncio.run(opened.publish(patience_s=_PATIENCE_S))
     except (Unavailable, RuntimeSetupError) as exc:
-        # No failure of the command: what its result says has happened.
+        # This is no failure of the command: its result says what happened.
         print(
             f"vitalveil trust: not published yet: {exc}. `vitalveil trust run` does it",
             file=sys.stderr,
@@ -124,7 +124,7 @@ def _print(result: dict[str, Any], *, as_json: bool) -> None:
         print(msgspec.json.encode(result).decode())
         return
     for name, value in result.items():
-        # What an erasure or retention deleted has that name too, and is no list of things.
+        # The result of an erasure or retention has a field of that name too, which is no list.
         if name == "rows" and isinstance(value, list):
             continue
         text = value if isinstance(value, str) else json.dumps(value)

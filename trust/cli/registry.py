@@ -1,4 +1,4 @@
-"""Every command of trust. A command that is not here does not exist."""
+"""The registry of all commands of trust."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -53,7 +53,7 @@ GROUPS: Final[Mapping[str, str]] = MappingProxyType(
         "retention": "How long data are kept",
     }
 )
-"""The first words of commands of two words, and what those commands are about."""
+"""The first words of two-word commands, and the subjects of those commands."""
 
 ENTRIES: Final[tuple[Executable | Family[Any], ...]] = (
     *installation.COMMANDS,
@@ -74,7 +74,7 @@ ENTRIES: Final[tuple[Executable | Family[Any], ...]] = (
     *erasure.COMMANDS,
     *restriction.COMMANDS,
 )
-"""All that the command line names, in the order of `--help`."""
+"""All entries of the command line, in the order of `--help`."""
 
 
 def _executables() -> dict[str, Executable]:
@@ -86,9 +86,9 @@ def _executables() -> dict[str, Executable]:
 
 
 COMMANDS: Final[Mapping[str, Executable]] = MappingProxyType(_executables())
-"""All that can be run, by name."""
+"""All entries that can be run, by name."""
 
 ON_VAULT: Final[Mapping[str, Command[Any, Any]]] = MappingProxyType(
     {name: one for name, one in COMMANDS.items() if isinstance(one, Command)}
 )
-"""The commands that `batch` takes, and a daemon can."""
+"""The commands that `batch` accepts and a daemon can run."""

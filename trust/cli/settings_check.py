@@ -1,4 +1,4 @@
-"""What `trust check-config` looks at besides files: folders that are written to, and leases."""
+"""The further checks of `trust check-config`: the folders that trust writes to, and leases."""
 
 from pathlib import Path
 from typing import Final
@@ -14,7 +14,7 @@ _MOST_NAMED: Final = 3
 
 
 def folders(settings: Settings) -> dict[str, tuple[Path, bool]]:
-    """Return where trust writes, by the key of the setting, and whether that is no secret."""
+    """Return the folders that trust writes to, by setting, and whether their content is public."""
     found = {"keys.folder": (settings.keys.folder, False)}
     if settings.erasure is not None and settings.erasure.ledger_file is not None:
         found["erasure.ledger_file"] = (settings.erasure.ledger_file.parent, False)
@@ -25,10 +25,10 @@ def folders(settings: Settings) -> dict[str, tuple[Path, bool]]:
 
 def check_folders(settings: Settings) -> None:
     """
-    Return if what trust will write can be written where the settings say.
+    Check that trust can write to the folders of the settings; raise otherwise.
 
     Raises:
-        ConfigError: It would be refused there, on the day that it is to be written.
+        ConfigError: A folder would refuse trust's files.
     """
     for key, (folder, is_public) in folders(settings).items():
         try:
@@ -48,10 +48,10 @@ def check_folders(settings: Settings) -> None:
 
 def check_leases(settings: Settings, keys: Keys) -> str:
     """
-    Return in words that every lease fits, or that the vault could not be asked.
+    Return a text: every lease fits, or the vault could not be asked.
 
     Raises:
-        ConfigError: A gateway has a lease that is not issued any more with these settings.
+        ConfigError: A gateway's lease is larger than these settings permit.
     """
     most = settings.lease.max_packet_bytes
     vault = PostgresVault(settings.vault, keys)
@@ -68,7 +68,7 @@ def check_leases(settings: Settings, keys: Keys) -> str:
 
 
 def too_large(larger: list[tuple[str, int]], most: int) -> ConfigError:
-    """Return what is wrong where gateways have *larger* leases, the largest first."""
+    """Return the error text for gateways with *larger* leases, the largest first."""
     named = ", ".join(agent for agent, _ in larger[:_MOST_NAMED])
     some = named + (" ..." if len(larger) > _MOST_NAMED else "")
     needed = 1 << (larger[0][1] - 1).bit_length()

@@ -1,1 +1,1 @@
-"""What each command takes, and how text becomes a value."""
+"""The parsing of command lines: parsers, and the conversion of text to values."""

@@ -1,4 +1,4 @@
-"""Parsers, built from the fields of the arguments of each command."""
+"""Builds the parsers of the command line from the fields of each command's arguments."""
 
 import argparse
 import enum
@@ -15,7 +15,7 @@ from trust.cli.arguments.parser import Parser
 from trust.cli.command import Arguments, Command, Entry, Family, Option
 
 if TYPE_CHECKING:
-    # argparse has no public name for what add_subparsers returns.
+    # argparse has no public name for the type that add_subparsers returns.
     Subparsers = argparse._SubParsersAction[Parser]
 
 _PROGRAM: Final = "vitalveil trust"
@@ -38,7 +38,7 @@ Exit codes: 0 done, 1 not done or a problem was found, 2 wrong arguments, settin
 
 
 def build() -> Parser:
-    """Return the parser of the whole command line; each command's sets `entry`."""
+    """Return the parser of the whole command line; each command's parser sets `entry`."""
     parser = Parser(
         prog=_PROGRAM,
         description=_DESCRIPTION,
@@ -64,7 +64,7 @@ def build() -> Parser:
 
 
 def _everywhere() -> Parser:
-    """Return the options that may stand behind a command as well as before it."""
+    """Return a parser with the options that may stand before or after the command's name."""
     options = Parser(add_help=False)
     options.add_argument(
         "--config", type=Path, default=argparse.SUPPRESS, help="the settings, a TOML file"
@@ -120,14 +120,14 @@ def _add_fields(parser: Parser, entry: Entry[Any]) -> None:
 
 
 def option_of(field: msgspec.structs.FieldInfo) -> Option:
-    """Return how *field* is given on a command line; each field of arguments says so."""
+    """Return the option of *field*, from the field's annotation; every arguments field has one."""
     (option,) = (extra for extra in field.type.__metadata__ if isinstance(extra, Option))
     return option
 
 
 @functools.cache
 def options_of(arguments: type[Arguments]) -> Mapping[str, Option]:
-    """Return, by field, how *arguments* are given on a command line."""
+    """Return the option of each field of *arguments*, by the field's name."""
     return {one.name: option_of(one) for one in msgspec.structs.fields(arguments)}
 
 

@@ -1,4 +1,4 @@
-"""A command line: which command it names, and what it gives for the command's arguments."""
+"""Parses command lines: the command's name, and the values of its arguments."""
 
 import argparse
 import functools
@@ -16,15 +16,15 @@ from trust.errors import UsageError
 
 
 class CommandLine(msgspec.Struct, frozen=True):
-    """A command line, parsed; files that it names are not read yet."""
+    """A parsed command line. The files that it names are not read yet."""
 
     command: Executable
     given: dict[str, Any]
-    """By the field of the command's arguments; a path is that of a file to read."""
+    """The values by field of the command's arguments; a path names a file to read."""
     config: Path | None
     as_json: bool
     is_meant: bool
-    """--yes was given."""
+    """Whether --yes was given."""
 
     def __repr__(self) -> str:
         return "CommandLine(…)"
@@ -32,10 +32,10 @@ class CommandLine(msgspec.Struct, frozen=True):
 
 def parse(argv: Sequence[str]) -> CommandLine:
     """
-    Return which command *argv* names, and what it gives.
+    Parse *argv* into a command and the values of its arguments.
 
     Raises:
-        UsageError: It is no command.
+        UsageError: *argv* is no valid command line.
     """
     if any(not _is_text(argument) for argument in argv):
         raise UsageError("an argument holds control characters, or is not UTF-8")
@@ -48,15 +48,15 @@ def parse(argv: Sequence[str]) -> CommandLine:
 
 def read(line: CommandLine, *, standard_input: Callable[[], str] | None) -> Arguments:
     """
-    Return the arguments of the command, with the contents of the files that *line* names.
+    Return the command's arguments, with the contents of the files that *line* names.
 
     Args:
-        line: What was given.
+        line: The parsed command line.
 
-        standard_input: Returns a line of it; None if the command may not read any.
+        standard_input: Returns one line of standard input; None if the command may not read it.
 
     Raises:
-        UsageError: It may not, and would have to.
+        UsageError: An argument needs standard input, and the command may not read it.
         TrustError: A file cannot be read.
     """
     kind: type[Arguments] = line.command.arguments
@@ -74,7 +74,7 @@ def read(line: CommandLine, *, standard_input: Callable[[], str] | None) -> Argu
 
 
 def help_pages() -> list[tuple[str, str]]:
-    """Return the name and the text of `--help` of each command, in their order."""
+    """Return the name and the `--help` text of each command, in the order of `--help`."""
     return list(_pages(_parser(), ()))
 
 
@@ -97,12 +97,12 @@ def _given(found: argparse.Namespace) -> dict[str, Any]:
 
 
 def _is_text(argument: str) -> bool:
-    # Surrogates are what the shell's bytes become when they are no text; neither they nor NUL
-    # can be kept in a database.
+    # Bytes from the shell that are no text become surrogates. A database can store neither
+    # surrogates nor NUL.
     return not any(unicodedata.category(character) in ("Cc", "Cs") for character in argument)
 
 
 @functools.cache
 def _parser() -> Parser:
-    # Kept: a batch parses tens of thousands of commands.
+    # The parser is kept, because a batch parses tens of thousands of commands.
     return build.build()

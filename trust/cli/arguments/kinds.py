@@ -1,4 +1,4 @@
-"""Kinds of arguments: text in, a value out; ValueError for any other text."""
+"""Converts the text of arguments to values; invalid text raises ValueError."""
 
 import datetime as dt
 import enum
@@ -15,24 +15,24 @@ from trust.domain import durations
 
 
 def names(text: str) -> list[str]:
-    """Return the words of a list with commas."""
+    """Return the words of a comma-separated list."""
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def instant(text: str) -> dt.datetime:
-    """Return a time in UTC; *text* says its zone."""
+    """Return the time of *text* in UTC; *text* must contain a zone."""
     at = dt.datetime.fromisoformat(text)
     check_instant(at)
     return at.astimezone(dt.UTC)
 
 
 def moment(text: str) -> Moment:
-    """Return a time, or `now` as the time at which the command runs."""
+    """Return the time of *text*; `now` means the time at which the command runs."""
     return Moment(None if text == "now" else instant(text))
 
 
 def period(text: str) -> dt.timedelta:
-    """Return a length of time, of at most a hundred years."""
+    """Return the period of *text*, at most a hundred years."""
     found = dt.timedelta(milliseconds=durations.parse(text))
     check_period(found)
     return found
@@ -49,14 +49,14 @@ _KINDS: Final[Mapping[Any, Callable[[str], Any]]] = {
 
 
 def without_none(kind: Any) -> Any:
-    """Return *kind* without the None that it may be."""
+    """Return the type *kind* without None, if it is an optional type."""
     if typing.get_origin(kind) in (typing.Union, types.UnionType):
         (kind,) = (one for one in typing.get_args(kind) if one is not type(None))
     return kind
 
 
 def convert(kind: Any) -> Callable[[str], Any]:
-    """Return what converts text to the type *kind*; it raises ValueError for any other text."""
+    """Return the function that converts text to *kind* and raises ValueError for invalid text."""
     kind = without_none(kind)
     if typing.get_origin(kind) is Annotated:
         return lambda text: msgspec.convert(text, kind)

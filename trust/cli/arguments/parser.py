@@ -1,4 +1,4 @@
-"""The parser of the command line, which never quotes what it was given."""
+"""The parser of the command line, whose errors never quote a value."""
 
 import argparse
 import re
@@ -11,7 +11,10 @@ _MISSING: Final = "the following arguments are required"
 
 
 class Parser(argparse.ArgumentParser):
-    """Raises instead of leaving; and never quotes a value, because it may be a name."""
+    """
+    Raises UsageError instead of exiting, and never quotes a value, which may be a person's
+    name.
+    """
 
     def error(self, message: str) -> NoReturn:
         remedy = f" See `{self.prog} --help`."

@@ -1,1 +1,1 @@
-"""The commands of trust, by subject: of each its arguments, its result, and what runs it."""
+"""The commands of trust, grouped by subject, each with its arguments, result and function."""

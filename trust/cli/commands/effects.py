@@ -1,4 +1,4 @@
-"""What a change of permissions and leases did, as results tell it."""
+"""The effects of a change on permissions and leases, as results show them."""
 
 import msgspec
 
@@ -19,10 +19,10 @@ class Effects(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def effects(what: Reconciled) -> Effects:
-    """Return what reconciling did."""
+    """Return the effects of a reconciliation."""
     return Effects(
         withdrawn_at=None if what.withdrawn_at is None else format_instant(what.withdrawn_at),
-        # When the daemon was faster, all that is known is that it was before now.
+        # When the daemon was faster, only an upper bound of the time is known: now.
         committed_at=format_instant(what.committed_at or now()),
         lease_version=max(what.versions.values(), default=None),
         leases=what.versions,

@@ -38,7 +38,7 @@ def _init(settings: Settings, _: NoArguments) -> KeysMade:
 
 
 class MakePki(Arguments, frozen=True, kw_only=True):
-    """Where the certificates go, and what the broker is called."""
+    """Arguments: the folder of the certificates, and the broker's host names."""
 
     out: Folder
     broker_host: Annotated[
@@ -51,7 +51,7 @@ class MakePki(Arguments, frozen=True, kw_only=True):
 
 
 class PkiMade(Result, frozen=True, kw_only=True):
-    """Where the certificates are."""
+    """Result: the folder of the certificates."""
 
     folder: str
 
@@ -66,7 +66,7 @@ def _make_pki(settings: Settings, arguments: MakePki) -> PkiMade:
 
 
 class Migrate(Arguments, frozen=True, kw_only=True):
-    """Which database, as whom, and the password of the role that trust logs in as."""
+    """Arguments: the database, the administrator, and the password of trust's own role."""
 
     dsn: Annotated[str, Option(help="the vault database, as an administrator; without a password")]
     password_file: Annotated[
@@ -82,7 +82,7 @@ class Migrate(Arguments, frozen=True, kw_only=True):
 
 
 class Migrated(Result, frozen=True, kw_only=True):
-    """The migrations that were applied now."""
+    """Result: the migrations that this run applied."""
 
     applied: list[str]
 
@@ -100,7 +100,7 @@ def _migrate(_: Settings, arguments: Migrate) -> Migrated:
 
 
 class ConfigChecked(Result, frozen=True, kw_only=True):
-    """Settings that can be used."""
+    """Result: the settings can be used."""
 
     config: str
     leases: str
@@ -108,10 +108,10 @@ class ConfigChecked(Result, frozen=True, kw_only=True):
 
 def check_config(settings: Settings, _: NoArguments) -> ConfigChecked:
     """
-    Return if every file and folder that *settings* name can be used.
+    Check that every file and folder of *settings* can be used; raise otherwise.
 
     Raises:
-        ConfigError: One cannot; the key is named.
+        ConfigError: A file or folder cannot be used; the error names the setting's key.
         KeyFileError: A key is missing or damaged.
     """
     parameters(settings.vault, section="vault")

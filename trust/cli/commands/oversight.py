@@ -1,4 +1,4 @@
-"""Commands that show what is wrong: the audit of decisions, units that were set aside."""
+"""Commands that show problems: the audit of decisions, and the units that were set aside."""
 
 from typing import Final
 from uuid import UUID
@@ -11,7 +11,7 @@ _MOST: Final = 10_000
 
 
 class AuditRow(Row, frozen=True, kw_only=True):
-    """One problem, of a person's decisions about a purpose or of a version of a purpose."""
+    """One problem of a chain of decisions or of a version of a purpose."""
 
     subject: UUID | None
     purpose: str
@@ -20,7 +20,7 @@ class AuditRow(Row, frozen=True, kw_only=True):
 
 
 class Audited(Result, frozen=True, kw_only=True):
-    """What an audit found."""
+    """Result: the problems that the audit found."""
 
     decisions: int
     missing: int
@@ -65,7 +65,7 @@ def _audit(app: App, _: NoArguments) -> Audited:
 
 
 class UnitRow(Row, frozen=True, kw_only=True):
-    """A unit of the daemon's work that failed, and is tried again."""
+    """A unit of the daemon's work that failed and will be tried again."""
 
     kind: UnitKind
     unit: str
@@ -80,7 +80,7 @@ class UnitRow(Row, frozen=True, kw_only=True):
 
 
 class UnitsSetAside(Result, frozen=True, kw_only=True):
-    """The units that were set aside."""
+    """Result: the units that were set aside."""
 
     problems: int
     rows: list[UnitRow]
@@ -109,7 +109,7 @@ def _row(one: SetAside) -> UnitRow:
 
 
 class UnitsHastened(Result, frozen=True, kw_only=True):
-    """How many units are tried again now."""
+    """Result: how many units are tried again now."""
 
     units: int
 

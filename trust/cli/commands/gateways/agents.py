@@ -32,14 +32,14 @@ _PAGE: Final = 1000
 
 
 class LeaseFormat(enum.StrEnum):
-    """How the leases of a gateway are written."""
+    """The form of a gateway's leases."""
 
     SEALED = "sealed"
     JSON = "json"
 
 
 class EnrolAgent(Arguments, frozen=True, kw_only=True):
-    """How gateways are enrolled: by a token, by a bundle, or by many bundles."""
+    """Arguments: enrol gateways with a token, with one bundle, or with many bundles."""
 
     valid_for: Annotated[
         dt.timedelta, Option(help="how long the token is good (default: 1h)", metavar="1h")
@@ -65,7 +65,7 @@ class EnrolAgent(Arguments, frozen=True, kw_only=True):
 
 
 class Enrolled(Result, frozen=True, kw_only=True):
-    """A token; or one bundle, or many, in a folder."""
+    """Result: the token, or the folder with one or many bundles."""
 
     token: str | UnsetType = UNSET
     expires_at: str | UnsetType = UNSET
@@ -108,7 +108,7 @@ def _issue_token(app: App, valid_for: dt.timedelta, *, sealed: bool) -> Enrolled
 
 
 class AgentRow(Row, frozen=True, kw_only=True):
-    """A gateway."""
+    """One gateway in a list."""
 
     agent: str
     format: str
@@ -122,7 +122,7 @@ class AgentRow(Row, frozen=True, kw_only=True):
 
 
 class Agents(Result, frozen=True, kw_only=True):
-    """All gateways."""
+    """Result: all gateways."""
 
     rows: list[AgentRow]
 
@@ -163,7 +163,7 @@ class VouchForAgent(Arguments, frozen=True, kw_only=True):
 
 
 class AgentVouchedFor(Result, frozen=True, kw_only=True):
-    """How many signs of a clone are settled."""
+    """Result: how many signs of a clone were settled."""
 
     agent: str
     signs: int
@@ -178,14 +178,14 @@ def _vouch(app: App, arguments: VouchForAgent) -> AgentVouchedFor:
 
 
 class IssueCertificate(Arguments, frozen=True, kw_only=True):
-    """A gateway's id, and where its new key and certificate go."""
+    """Arguments: the gateway's id, and the folder of its new key and certificate."""
 
     agent: Agent
     out: Folder
 
 
 class CertificateIssued(Result, frozen=True, kw_only=True):
-    """Where the certificate is."""
+    """Result: the path of the certificate."""
 
     agent: str
     folder: str
@@ -210,7 +210,7 @@ class RevokeAgent(Arguments, frozen=True, kw_only=True):
 
 
 class AgentRevoked(Result, frozen=True, kw_only=True):
-    """What keeps the gateway out, and what does not yet."""
+    """Result: which measures against the gateway are in force, and which are pending."""
 
     agent: str
     withdrawn_at: str | UnsetType | None = UNSET

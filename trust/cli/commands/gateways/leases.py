@@ -1,4 +1,4 @@
-"""Commands about leases: what gateways may measure, and until when."""
+"""Commands about leases: publish, supersede, unpad."""
 
 import datetime as dt
 from typing import Annotated, Final
@@ -13,7 +13,7 @@ from trust.errors import NotFound
 
 
 class PublishLeases(Arguments, frozen=True, kw_only=True):
-    """Whether a lease is issued before."""
+    """Arguments: whether to issue new leases before publishing."""
 
     renew: Annotated[
         str | None, Option(help="issue a new lease for this gateway before", metavar="AGENT")
@@ -21,7 +21,7 @@ class PublishLeases(Arguments, frozen=True, kw_only=True):
 
 
 class LeasesPublished(Result, frozen=True, kw_only=True):
-    """What was issued; nothing without --renew."""
+    """Result: the issued leases; empty without --renew."""
 
     withdrawn_at: str | UnsetType | None = UNSET
     committed_at: str | UnsetType = UNSET
@@ -45,7 +45,7 @@ def _publish(app: App, arguments: PublishLeases) -> LeasesPublished:
 
 
 class LeasesSuperseded(Result, frozen=True, kw_only=True):
-    """How many gateways get a lease that is newer than any other."""
+    """Result: how many gateways get a lease above all earlier versions."""
 
     agents: int
 
@@ -56,7 +56,7 @@ def _supersede(app: App, _: NoArguments) -> LeasesSuperseded:
 
 
 class UnpadLeases(Arguments, frozen=True, kw_only=True):
-    """Which gateways, and for how long."""
+    """Arguments: the gateways, and how long their leases stay unpadded."""
 
     agent: Annotated[
         str | None, Option(help="this gateway", metavar="AGENT", one_of="gateways")
@@ -68,7 +68,7 @@ class UnpadLeases(Arguments, frozen=True, kw_only=True):
 
 
 class LeasesUnpadded(Result, frozen=True, kw_only=True):
-    """How many gateways, and until when."""
+    """Result: the number of gateways, and the end of the unpadded time."""
 
     agents: int
     until: str

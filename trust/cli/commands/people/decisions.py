@@ -1,4 +1,4 @@
-"""Commands about decisions: a yes with its evidence, a no, a withdrawal, a list."""
+"""Commands about decisions: record a yes with its evidence, a no, or a withdrawal; list."""
 
 import datetime as dt
 from typing import Annotated, Final
@@ -39,7 +39,7 @@ _GIVERS: Final = tuple(by for by in GivenBy if by is not GivenBy.NOT_STATED)
 
 
 class RecordDecision(Arguments, frozen=True, kw_only=True):
-    """What a person decided, and how that was put on record; None is what was not said."""
+    """Arguments: the decision, and the evidence for it; None for facts that were not given."""
 
     subject: SubjectFlag
     purpose: Annotated[str, Option(help="the version of the purpose", metavar="NAME@VERSION")]
@@ -116,11 +116,11 @@ class RecordDecision(Arguments, frozen=True, kw_only=True):
 
 
 class DecisionTaken(Result, frozen=True, kw_only=True):
-    """A decision that took effect."""
+    """Result: a decision that took effect."""
 
     decision: UUID
     handle: str | UnsetType = UNSET
-    """Of a yes: what stands for the person in the lease of the gateway."""
+    """For a yes: the handle that stands for the person in the gateway's lease."""
     withdrawn_at: str | None
     committed_at: str
     lease_version: int | None
@@ -203,7 +203,7 @@ def _taken(one: RecordedDecision) -> DecisionTaken:
 
 
 class WithdrawDecision(Arguments, frozen=True, kw_only=True):
-    """Who withdraws what."""
+    """Arguments: the person, and the purpose whose consent they withdraw."""
 
     subject: SubjectFlag
     purpose: Annotated[
@@ -226,7 +226,7 @@ class ListDecisions(Arguments, frozen=True, kw_only=True):
 
 
 class DecisionRow(Row, frozen=True, kw_only=True):
-    """A decision of a person."""
+    """One decision of a person in a list."""
 
     decided_at: str
     recorded_at: str | None
@@ -243,7 +243,7 @@ class DecisionRow(Row, frozen=True, kw_only=True):
 
 
 class Decisions(Result, frozen=True, kw_only=True):
-    """The decisions of a person, by purpose, in their order."""
+    """Result: the decisions of a person, by purpose and then in order."""
 
     rows: list[DecisionRow]
 

@@ -27,7 +27,7 @@ from trust.errors import Refused, Residue, UsageError
 from trust.keys import files
 
 _NAMED: Final = 10
-"""Tables told by name; more are counted."""
+"""How many tables are named in a text; further ones are only counted."""
 
 
 def _read_certificate(path: Path) -> File:
@@ -44,7 +44,7 @@ _Out = Annotated[str | None, Option(help="the certificate to write", metavar="FI
 
 
 class Erase(Arguments, frozen=True, kw_only=True):
-    """Whose data are erased, and where the certificate goes."""
+    """Arguments: the person, and the file of the certificate."""
 
     subject: Subject
     scope: Annotated[str, Option(help="a purpose, or all", metavar="all|PURPOSE")]
@@ -52,17 +52,17 @@ class Erase(Arguments, frozen=True, kw_only=True):
 
 
 class FoundAgain(msgspec.Struct, frozen=True):
-    """Something that was erased, was there again, and was erased once more."""
+    """An erased item that was found again and erased again."""
 
     where: list[str]
     files_rewritten: bool
 
 
 class ErasureCertified(Certificate, frozen=True, kw_only=True):
-    """The certificate of an erasure, and what was found since."""
+    """Result: the certificate of an erasure, and the items found since."""
 
     certificate: str | None
-    """The file that it is written to."""
+    """The file of the certificate."""
     found_again: list[FoundAgain]
     document: bytes
     """The signed certificate."""
@@ -78,7 +78,7 @@ def _certified(app: App, number: int, out: str | None) -> ErasureCertified:
     return ErasureCertified(
         **msgspec.structs.asdict(signed.certificate),
         certificate=None if out is None else str(Path(out)),
-        # Signed in the ledger, and no part of what was certified.
+        # These are signed in the ledger and are not part of the certificate.
         found_again=[
             FoundAgain(found.facts.where, found.is_rewritten)
             for found in app.eraser().found_again(number)
@@ -103,7 +103,7 @@ class VerifyErasure(Arguments, frozen=True, kw_only=True):
 
 
 class ErasureVerified(Result, frozen=True, kw_only=True):
-    """Nothing of an erasure is left."""
+    """Result: the search found no data of the erased person."""
 
     number: int
     residue: int
@@ -117,7 +117,7 @@ def _verify(app: App, arguments: VerifyErasure) -> ErasureVerified:
 
 
 class ErasuresVerified(Verified, frozen=True, kw_only=True):
-    """What was found of all erasures, and in words what is wrong."""
+    """Result: the findings for all erasures, and the problems in words."""
 
     ledger_file: FileState
     problems: list[str]
@@ -146,7 +146,7 @@ def _named(places: list[str]) -> str:
 
 
 class ShowCertificate(Arguments, frozen=True, kw_only=True):
-    """An erasure's number, and where its certificate goes."""
+    """Arguments: the erasure's number, and the file of its certificate."""
 
     number: _Number
     out: _Out = None
@@ -161,11 +161,11 @@ def _save_certificate(arguments: ShowCertificate, result: ErasureCertified) -> N
 
 
 class ErasuresReplayed(Result, frozen=True, kw_only=True):
-    """What was erased again after a restore."""
+    """Result: the items that were erased again after a restore."""
 
     erased_again: list[int]
     cleared: bool
-    """Ingest may store."""
+    """Whether ingest may store values again."""
     not_rewritten: int
     problems: list[str]
 
@@ -182,7 +182,7 @@ def _replay(app: App, _: NoArguments) -> ErasuresReplayed:
 
 
 class CheckCertificate(Arguments, frozen=True, kw_only=True):
-    """A certificate of an erasure."""
+    """Arguments: the certificate of an erasure."""
 
     certificate: Annotated[
         File,
@@ -193,7 +193,7 @@ class CheckCertificate(Arguments, frozen=True, kw_only=True):
 
 
 class CertificateChecked(Result, frozen=True, kw_only=True):
-    """A certificate that verifies."""
+    """Result: the content of a certificate that verifies."""
 
     valid: bool
     number: int
@@ -227,7 +227,7 @@ _ERASE: Final = Command(
     result=ErasureCertified,
     run=_erase,
     save=_save_erased,
-    # An erasure publishes leases by itself: it is not done before.
+    # An erasure publishes leases itself, because it is complete only after that.
     warning="What is stored of the person is gone for good, from backups too once they are old.",
 )
 _VERIFY: Final = Command(
@@ -270,7 +270,7 @@ _MEMBERS: Final = (_ERASE, _VERIFY, _VERIFY_ALL, _CERTIFICATE, _REPLAY, _CHECK)
 
 
 class EraseLine(Arguments, frozen=True, kw_only=True):
-    """What stands behind `erase`: an id, or a word that says another command."""
+    """The arguments of `erase`: an id, or a word that selects another command."""
 
     target: Annotated[
         str,

@@ -1,4 +1,4 @@
-"""Options that say how a decision was put on record; files of evidence are read as digests."""
+"""Options for the evidence of a decision. Files of evidence are read as digests."""
 
 import hashlib
 from pathlib import Path
@@ -20,10 +20,10 @@ Locale = Annotated[str, msgspec.Meta(pattern=r"\A[a-z]{2,3}(-[A-Z]{2})?\Z")]
 
 def digest(path: Path) -> str:
     """
-    Return the SHA-256 of the file in *path*, in hexadecimal.
+    Return the SHA-256 of the file at *path*, in hexadecimal.
 
     Raises:
-        Refused: It is no file, cannot be read, or is too large.
+        Refused: The path is no file, cannot be read, or the file is too large.
     """
     try:
         if not path.is_file():
@@ -40,11 +40,11 @@ def digest(path: Path) -> str:
 
 def vouching(officer: UUID | None, key: File | None, *, option: str) -> Vouching | None:
     """
-    Return who vouches, with their key; None if nobody was named.
+    Return the vouching officer with their key; None if no officer was named.
 
     Raises:
-        UsageError: Only one of both was given; *option* is the flag of the officer.
-        KeyFileError: The key is none.
+        UsageError: Only the officer or only the key was given; *option* is the officer's flag.
+        KeyFileError: The file holds no private key.
     """
     if officer is None and key is None:
         return None
@@ -60,7 +60,7 @@ def said(
     given_at: Moment | None,
     scan_sha256: str | None,
 ) -> Said:
-    """Return what was said of how a decision was given."""
+    """Return the evidence of how a decision was given, from the options."""
     return Said(
         method=captured_by,
         text_sha256=text_sha256,
@@ -70,7 +70,7 @@ def said(
     )
 
 
-# Of the person, or of the representative who decides for them.
+# The evidence of the person, or of the representative who decides for them.
 
 CapturedBy: TypeAlias = Annotated[
     Method | None, Option(help="how the person, or who decides for them, expressed the decision")
@@ -93,7 +93,7 @@ Scan: TypeAlias = Annotated[
     Option(help="the scan of the signed paper", metavar="FILE", flag="scan", reads=digest),
 ]
 
-# Of a guardian who decides together with the person (--given-by joint).
+# The evidence of a guardian who decides together with the person (--given-by joint).
 
 GuardianCapturedBy: TypeAlias = Annotated[
     Method | None, Option(help="with --given-by joint: how the guardian expressed the decision")

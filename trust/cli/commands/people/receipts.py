@@ -1,4 +1,4 @@
-"""Commands that hand a person what is theirs: a receipt of decisions, an export of data."""
+"""Commands that give a person their documents: a receipt of decisions, an export of data."""
 
 import datetime as dt
 import uuid
@@ -31,7 +31,7 @@ from trust.rights import export_files
 
 
 class MakeReceipt(Arguments, frozen=True, kw_only=True):
-    """Whose receipt, and for how long it is good."""
+    """Arguments: the person, and how long the receipt is valid."""
 
     subject: Subject
     out: Annotated[str, Option(help="the receipt to write", metavar="FILE")]
@@ -92,7 +92,7 @@ def _save_receipt(arguments: MakeReceipt, made: ReceiptMade) -> None:
 
 
 class VerifyReceipt(Arguments, frozen=True, kw_only=True):
-    """A receipt, and the public key of the trust that signed it."""
+    """Arguments: the receipt, and the public key of the trust that signed it."""
 
     file: Annotated[
         File, Option(help="the receipt", metavar="FILE", is_positional=True, reads=read_file)
@@ -111,7 +111,7 @@ class VerifyReceipt(Arguments, frozen=True, kw_only=True):
 
 
 class VerifiedRow(Row, frozen=True, kw_only=True):
-    """The latest decision about a purpose."""
+    """The latest decision about one purpose."""
 
     purpose: str
     state: str
@@ -128,7 +128,7 @@ class VerifiedRow(Row, frozen=True, kw_only=True):
 
 
 class ReceiptVerified(Result, frozen=True, kw_only=True):
-    """What a receipt that verifies says."""
+    """Result: the content of a receipt that verifies."""
 
     receipt: UUID
     subject: UUID
@@ -190,7 +190,7 @@ _Passphrase = Annotated[
 
 
 class MakeExport(Arguments, frozen=True, kw_only=True):
-    """Whose data, and where trust keeps the file until it is fetched."""
+    """Arguments: the person, and where trust keeps the file until it is fetched."""
 
     subject: Subject
     out: Annotated[str, Option(help="the encrypted export to write", metavar="FILE")]
@@ -202,7 +202,7 @@ class MakeExport(Arguments, frozen=True, kw_only=True):
 
 
 class ExportMade(Result, frozen=True, kw_only=True):
-    """An export that lies ready."""
+    """Result: an export that is ready to be fetched."""
 
     export: UUID
     file: str
@@ -227,7 +227,7 @@ def _make_export(app: App, arguments: MakeExport) -> ExportMade:
 
 
 class ExportsPurged(Result, frozen=True, kw_only=True):
-    """How many exports were deleted."""
+    """Result: how many exports were deleted."""
 
     deleted: int
 
@@ -237,7 +237,7 @@ def _purge_exports(app: App, _: NoArguments) -> ExportsPurged:
 
 
 class OpenExport(Arguments, frozen=True, kw_only=True):
-    """An export, on the machine of the person; it may be larger than memory, so it is a path."""
+    """Arguments: the path of an export on the person's machine; it may be larger than memory."""
 
     file: Annotated[str, Option(help="the encrypted export", metavar="FILE", is_positional=True)]
     out: Annotated[str, Option(help="the ZIP archive to write", metavar="FILE.zip")]
@@ -245,7 +245,7 @@ class OpenExport(Arguments, frozen=True, kw_only=True):
 
 
 class ExportOpened(Result, frozen=True, kw_only=True):
-    """An export in clear."""
+    """Result: the decrypted export."""
 
     file: str
     bytes: int

@@ -1,4 +1,4 @@
-"""Commands about representatives: who decides for a person."""
+"""Commands about representatives, who decide for a person."""
 
 import datetime as dt
 import uuid
@@ -48,7 +48,7 @@ class AddRepresentative(Arguments, frozen=True, kw_only=True):
 
 
 class RepresentativeAdded(Result, frozen=True, kw_only=True):
-    """The id that the representative was given."""
+    """Result: the new representative's id."""
 
     representative: UUID
 
@@ -58,7 +58,7 @@ def _add(app: App, arguments: AddRepresentative) -> RepresentativeAdded:
     if not all(map(is_name, purposes or [])):
         raise Refused("--purposes are names of purposes, without versions, or all")
     if purposes is None and arguments.role is RepresentativeRole.PROXY:
-        # Parental authority covers everything; a mandate covers what it says.
+        # Parental authority covers all purposes; a mandate covers the purposes that it names.
         raise Refused("say what the mandate covers: --purposes NAME,NAME or --purposes all")
     valid_from = arguments.valid_from or now()
     if arguments.valid_to is not None and arguments.valid_to <= valid_from:
@@ -129,7 +129,7 @@ class EndRepresentative(Arguments, frozen=True, kw_only=True):
 
 
 class RepresentativeEnded(Result, frozen=True, kw_only=True):
-    """A representative who decides no more."""
+    """Result: the representative whose mandate ended."""
 
     representative: UUID
     ended: bool

@@ -1,4 +1,4 @@
-"""Commands about what people asked for under their rights, and until when it is answered."""
+"""Commands about people's requests under their rights, with the due dates of the answers."""
 
 import uuid
 from typing import Annotated, Final
@@ -30,7 +30,7 @@ _Request = Annotated[
 
 
 class AddRequest(Arguments, frozen=True, kw_only=True):
-    """What a person asked for."""
+    """Arguments: the request of a person."""
 
     subject: SubjectFlag
     kind: Annotated[RequestKind, Option(help="what the person asked for")]
@@ -41,7 +41,7 @@ class AddRequest(Arguments, frozen=True, kw_only=True):
 
 
 class RequestAdded(Result, frozen=True, kw_only=True):
-    """The id that the request was given, and when its answer is due."""
+    """Result: the request's id, and the due date of its answer."""
 
     request: UUID
     due_at: str
@@ -62,13 +62,13 @@ def _add(app: App, arguments: AddRequest) -> RequestAdded:
 
 
 class ListRequests(Arguments, frozen=True, kw_only=True):
-    """Which requests."""
+    """Arguments: which requests to list."""
 
     all: Annotated[bool, Option(help="closed requests and later reminders too")] = False
 
 
 class RequestRow(Row, frozen=True, kw_only=True):
-    """A request, or somebody who is to be asked for a decision of their own."""
+    """A request, or a reminder to ask a person for a decision of their own."""
 
     request: UUID | None
     """None for a reminder."""
@@ -82,7 +82,7 @@ class RequestRow(Row, frozen=True, kw_only=True):
 
 
 class Requests(Result, frozen=True, kw_only=True):
-    """Requests and reminders, and the ids of those that cannot be read."""
+    """Result: requests and reminders, and the ids of unreadable ones."""
 
     rows: list[RequestRow]
     problems: int | UnsetType = UNSET
@@ -132,7 +132,7 @@ def _list(app: App, arguments: ListRequests) -> Requests:
 
 
 def _requests(app: App, *, with_closed: bool) -> tuple[list[RightsRequest], list[UUID]]:
-    """Return the requests, and the ids of those whose row cannot be read."""
+    """Return the requests, and the ids of the requests whose row cannot be read."""
 
     def all_of_them() -> list[RightsRequest]:
         with app.vault.transaction() as records:
@@ -154,9 +154,9 @@ def _requests(app: App, *, with_closed: bool) -> tuple[list[RightsRequest], list
 
 def _reminders(app: App) -> tuple[list[Reminder], list[UUID]]:
     """
-    Return who is to be asked for a decision of their own, the first due at first.
+    Return the people to ask for a decision of their own, the earliest due first.
 
-    The second list names the people whose records cannot be read; all others are still asked.
+    The second list has the ids of people whose records cannot be read.
     """
     with app.vault.transaction() as records:
         wards = records.representatives.wards()
@@ -182,14 +182,14 @@ def _reminders_of(app: App, subject: UUID) -> list[Reminder]:
 
 
 class ExtendRequest(Arguments, frozen=True, kw_only=True):
-    """A request, and why its answer takes longer."""
+    """Arguments: the request, and why its answer takes longer."""
 
     request: _Request
     because: Annotated[str, Option(help="the reason, as the person is told")]
 
 
 class RequestExtended(Result, frozen=True, kw_only=True):
-    """When the answer is due now."""
+    """Result: the new due date of the answer."""
 
     request: UUID
     due_at: str
@@ -204,14 +204,14 @@ def _extend(app: App, arguments: ExtendRequest) -> RequestExtended:
 
 
 class CloseRequest(Arguments, frozen=True, kw_only=True):
-    """A request, and its outcome."""
+    """Arguments: the request, and its outcome."""
 
     request: _Request
     outcome: Annotated[RequestOutcome, Option(help="how the request was answered")]
 
 
 class RequestClosed(Result, frozen=True, kw_only=True):
-    """A request that is answered."""
+    """Result: the closed request."""
 
     request: UUID
     outcome: RequestOutcome

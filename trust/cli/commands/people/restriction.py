@@ -12,7 +12,7 @@ from trust.erasure.retention import Retained
 
 
 class Restrict(Arguments, frozen=True, kw_only=True):
-    """Whose data, and of which purpose."""
+    """Arguments: the person, and the purpose."""
 
     subject: Subject
     purpose: Annotated[
@@ -21,7 +21,7 @@ class Restrict(Arguments, frozen=True, kw_only=True):
 
 
 class RestrictionChanged(Result, frozen=True, kw_only=True):
-    """What is restricted, or is no more."""
+    """Result: the processing that is restricted, or is not restricted any more."""
 
     decisions: list[UUID]
     series: int
@@ -45,7 +45,7 @@ def _changed(restricted: Restricted) -> RestrictionChanged:
 
 
 class RetentionDone(Retained, frozen=True, kw_only=True):
-    """What was deleted, and how many purposes could not be kept to."""
+    """Result: what was deleted, and for how many purposes retention failed."""
 
     problems: int
 

@@ -34,10 +34,10 @@ _Born = Annotated[
 
 def checked_name(name: str) -> str:
     """
-    Return *name* without blanks around it.
+    Return *name* without surrounding blanks.
 
     Raises:
-        Refused: It is empty, or too long.
+        Refused: The name is empty or too long.
     """
     stripped = name.strip()
     if not 1 <= len(stripped) <= MAX_NAME:
@@ -53,7 +53,7 @@ class AddSubject(Arguments, frozen=True, kw_only=True):
 
 
 class SubjectAdded(Result, frozen=True, kw_only=True):
-    """The id that the person was given."""
+    """Result: the new person's id."""
 
     subject: UUID
 
@@ -89,7 +89,7 @@ def _show(app: App, arguments: ShowSubject) -> SubjectShown:
 
 
 class RectifySubject(Arguments, frozen=True, kw_only=True):
-    """What is correct of a person; None for what stays."""
+    """Arguments: the corrected details of a person; None for details that stay."""
 
     subject: Subject
     name: Annotated[
@@ -103,7 +103,7 @@ class RectifySubject(Arguments, frozen=True, kw_only=True):
 
 
 class SubjectRectified(Result, frozen=True, kw_only=True):
-    """Which fields are other than before."""
+    """Result: the fields that changed."""
 
     subject: UUID
     rectified: list[str]
@@ -130,7 +130,7 @@ class SubjectRow(Row, frozen=True, kw_only=True):
 
 
 class Subjects(Result, frozen=True, kw_only=True):
-    """Everybody."""
+    """Result: every person, without names."""
 
     rows: list[SubjectRow]
 

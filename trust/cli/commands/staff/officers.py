@@ -35,7 +35,7 @@ _MAX_LOG: Final = 10_000
 
 
 class MakeOfficerKey(Arguments, frozen=True, kw_only=True):
-    """Where the private key goes."""
+    """Arguments: the file of the private key."""
 
     out: Annotated[
         str,
@@ -44,7 +44,7 @@ class MakeOfficerKey(Arguments, frozen=True, kw_only=True):
 
 
 class OfficerKeyMade(Result, frozen=True, kw_only=True):
-    """The files of a key pair."""
+    """Result: the files of the key pair."""
 
     private: str
     public: str
@@ -57,7 +57,7 @@ def _make_key(arguments: MakeOfficerKey) -> OfficerKeyMade:
 
 
 class AddOfficer(Arguments, frozen=True, kw_only=True):
-    """What an officer is, and the public key of their own."""
+    """Arguments: the officer's role and public key."""
 
     role: Annotated[OfficerRole, Option(help="what the officer is")]
     public_key: Annotated[
@@ -67,7 +67,7 @@ class AddOfficer(Arguments, frozen=True, kw_only=True):
 
 
 class OfficerAdded(Result, frozen=True, kw_only=True):
-    """The id that the officer was given."""
+    """Result: the new officer's id."""
 
     officer: UUID
     role: OfficerRole
@@ -119,7 +119,7 @@ class EndOfficer(Arguments, frozen=True, kw_only=True):
 
 
 class OfficerEnded(Result, frozen=True, kw_only=True):
-    """An officer who is one no more."""
+    """Result: the officer whose office ended."""
 
     officer: UUID
     ended: bool
@@ -137,7 +137,7 @@ _Request = Annotated[
 
 
 class RequestReidentification(Arguments, frozen=True, kw_only=True):
-    """Whose names an officer asks for, and why."""
+    """Arguments: the pseudonyms to re-identify, the officer who asks, and the reason."""
 
     purpose: Annotated[str, Option(help="the purpose of the pseudonyms", metavar="NAME")]
     pseudonyms: Annotated[
@@ -158,7 +158,7 @@ class RequestReidentification(Arguments, frozen=True, kw_only=True):
 
 
 class ReidentificationRequested(Result, frozen=True, kw_only=True):
-    """A request that waits for approvals."""
+    """Result: the request, which waits for approvals."""
 
     request: UUID
     expires_at: str
@@ -191,7 +191,7 @@ class ShowReidentification(Arguments, frozen=True, kw_only=True):
 
 
 class ReidentificationShown(Result, frozen=True, kw_only=True):
-    """What is asked, before somebody approves it."""
+    """Result: the content of the request, for the officer who may approve it."""
 
     request: UUID
     requester: UUID
@@ -226,7 +226,7 @@ def _show(app: App, arguments: ShowReidentification) -> ReidentificationShown:
 
 
 class ApproveReidentification(Arguments, frozen=True, kw_only=True):
-    """A request, and the officer who approves it."""
+    """Arguments: the request, and the officer who approves it."""
 
     request: _Request
     officer: OfficerFlag
@@ -234,7 +234,7 @@ class ApproveReidentification(Arguments, frozen=True, kw_only=True):
 
 
 class ReidentificationApproved(Result, frozen=True, kw_only=True):
-    """An approval."""
+    """Result: the approval."""
 
     request: UUID
     approver: UUID
@@ -247,7 +247,7 @@ def _approve(app: App, arguments: ApproveReidentification) -> ReidentificationAp
 
 
 class OpenReidentification(Arguments, frozen=True, kw_only=True):
-    """A request, and the officer who made it."""
+    """Arguments: the request, and the officer who made it."""
 
     request: _Request
     officer: OfficerFlag
@@ -255,7 +255,7 @@ class OpenReidentification(Arguments, frozen=True, kw_only=True):
 
 
 class NameRow(Row, frozen=True, kw_only=True):
-    """A pseudonym, and whose it is."""
+    """A pseudonym, with the person's name."""
 
     pseudonym: str
     subject: UUID
@@ -263,7 +263,7 @@ class NameRow(Row, frozen=True, kw_only=True):
 
 
 class NamesOpened(Result, frozen=True, kw_only=True):
-    """The names, shown once."""
+    """Result: the names, shown once."""
 
     rows: list[NameRow]
 
@@ -282,13 +282,13 @@ def _open(app: App, arguments: OpenReidentification) -> NamesOpened:
 
 
 class ReadReidentificationLog(Arguments, frozen=True, kw_only=True):
-    """How much of the log."""
+    """Arguments: how many rows of the log to show."""
 
     limit: Annotated[int, Option(help="how many attempts to show (default: 50)")] = 50
 
 
 class AttemptRow(Row, frozen=True, kw_only=True):
-    """An attempt to get a name back."""
+    """An attempt to re-identify a pseudonym."""
 
     at: str
     action: str
@@ -298,7 +298,7 @@ class AttemptRow(Row, frozen=True, kw_only=True):
 
 
 class ReidentificationLog(Result, frozen=True, kw_only=True):
-    """The latest attempts, the last one first."""
+    """Result: the latest attempts, newest first."""
 
     rows: list[AttemptRow]
 

@@ -25,7 +25,7 @@ from trust.reidentification.reidentification import load_key
 def _read(path: Path) -> File:
     try:
         with path.open("rb") as file:
-            # One byte more than may be: the parser says that it is too long.
+            # One byte above the limit, so that the parser reports a file that is too long.
             return File(path.name, file.read(4 * MAX_FILE_BYTES + 1))
     except OSError as exc:
         raise PolicyError(
@@ -53,7 +53,7 @@ class WideningRow(Row, frozen=True, kw_only=True):
 
 
 class PolicyChecked(Result, frozen=True, kw_only=True):
-    """How a policy compares with what is in force."""
+    """Result: the comparison of a policy with the policy in force."""
 
     purpose: str
     sha256: str
@@ -79,7 +79,7 @@ def _check(app: App, arguments: CheckPolicy) -> PolicyChecked:
 
 
 class ApprovePolicy(Arguments, frozen=True, kw_only=True):
-    """A policy file, and the officer who approves it."""
+    """Arguments: the policy file, and the officer who approves it."""
 
     file: _PolicyFile
     officer: OfficerFlag
@@ -87,7 +87,7 @@ class ApprovePolicy(Arguments, frozen=True, kw_only=True):
 
 
 class PolicyApproved(Result, frozen=True, kw_only=True):
-    """A policy, and the sentences that were approved."""
+    """Result: the policy, and the approved sentences."""
 
     purpose: str
     sha256: str
@@ -120,7 +120,7 @@ class LoadPolicy(Arguments, frozen=True, kw_only=True):
 
 
 class PolicyLoaded(Result, frozen=True, kw_only=True):
-    """A policy that is in force."""
+    """Result: the policy that is in force."""
 
     purpose: str
     sha256: str

@@ -9,19 +9,19 @@ _Purpose = Annotated[str, Option(help="the purpose of the pseudonyms", metavar="
 
 
 class RotatePseudonyms(Arguments, frozen=True, kw_only=True):
-    """A purpose."""
+    """Arguments: the purpose whose pseudonyms are rotated."""
 
     purpose: _Purpose
 
 
 class PseudonymsRotated(Result, frozen=True, kw_only=True):
-    """The new epoch, and who moved to it."""
+    """Result: the new epoch, and the gateways that moved to it."""
 
     purpose: str
     epoch: int
     handles: int
     agents: int
-    """Gateways that have new leases."""
+    """The gateways that have new leases."""
     resumed: bool
 
 
@@ -75,7 +75,7 @@ class DestroyEpoch(Arguments, frozen=True, kw_only=True):
 
 
 class EpochDestroyed(Result, frozen=True, kw_only=True):
-    """Whether the key of the epoch was there."""
+    """Result: whether the key of the epoch existed."""
 
     purpose: str
     epoch: int
