@@ -48,11 +48,11 @@ async def test_pooler_of_transactions_is_refused(database: Database, newest_firs
     """Even one that lends an undisturbed client the same session each time is found out."""
     manners = Manners(shares=True, newest_first=newest_first)
     async with Pooler(database.dsn("vv_ingest"), manners).running() as pooler:
-        with pytest.raises(SessionRefused, match="pool sessions, not transactions"):
+        with pytest.raises(SessionRefused, match="configure the pooler for session mode"):
             await postgres.connect_async(_dsn(pooler, database))
-        with pytest.raises(SessionRefused, match="pool sessions, not transactions"):
+        with pytest.raises(SessionRefused, match="configure the pooler for session mode"):
             (await asyncio.to_thread(postgres.connect, _dsn(pooler, database))).close()
-        with pytest.raises(Unusable, match="pool sessions, not transactions"):
+        with pytest.raises(Unusable, match="configure the pooler for session mode"):
             await connect_ingest(_dsn(pooler, database), autocommit=True)
 
 

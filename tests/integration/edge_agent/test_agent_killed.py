@@ -219,4 +219,4 @@ def test_two_agents_do_not_share_a_folder(gateway: Gateway, tmp_path: Path) -> N
     finally:
         first.kill()
     assert second.returncode == 2
-    assert "an agent is running on its folder" in second.stderr
+    assert "another agent is running on its folder" in second.stderr

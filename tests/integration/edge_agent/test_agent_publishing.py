@@ -205,4 +205,4 @@ def test_doctor_asks_whether_the_broker_takes_the_certificate(
     settings = msgspec.structs.replace(gateway.settings, broker=broker)
     found = {finding.what: finding for finding in checks.examine(settings)}["broker"]
     assert found.verdict is checks.Severity.BAD
-    assert "refuses our certificate" in found.text
+    assert "rejects our certificate" in found.text

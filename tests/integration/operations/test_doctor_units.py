@@ -78,7 +78,7 @@ def test_lease_keys_that_are_none_or_shared_are_named(office: Office) -> None:
 
     assert bad in found["trust-lease-key"]
     assert min(twin) in found["trust-lease-key-twice"]
-    assert "1 others" in found["trust-lease-key-twice"]
+    assert "1 more" in found["trust-lease-key-twice"]
 
 
 def test_a_vault_of_an_earlier_release_is_told(office: Office) -> None:

@@ -16,7 +16,9 @@ from ingest.storage.database import mapped_errors
             "sslrootcert",
             id="not taken for a database that is not there",
         ),
-        pytest.param('FATAL: database "vv" does not exist', Unusable, "no such database", id="it"),
+        pytest.param(
+            'FATAL: database "vv" does not exist', Unusable, "the database or the role", id="it"
+        ),
         pytest.param(
             'FATAL: no pg_hba.conf entry for host "10.0.0.1", user "vv_ingest"',
             Unavailable,
