@@ -22,7 +22,6 @@ from runtime.settings import BrokerSettings, TlsSettings
 from simulators.stack.network import Direction
 from simulators.stack.scrape import scrape
 from simulators.stack.system import LocalAgent
-from simulators.stack.toml import format_toml
 from tests.fixtures.system import Flow, Scene
 from trust.domain.pki import Holder
 from trust.enrolment.takeover import MqttConnectionControl
@@ -86,22 +85,6 @@ class Connections:
     def was_always(self, agent: str) -> bool:
         """Tell whether *agent* was connected whenever it was looked at."""
         return all(is_connected for _, is_connected in self.seen[agent])
-
-
-@pytest.fixture(scope="module")
-def _told(_scene: Scene) -> None:
-    """Have trust's commands tell the broker of its list, as deploy/README.md says."""
-    whole = _scene.system
-    assert whole.broker.child is not None
-    with (whole.folder / "trust.toml").open("a") as settings:
-        settings.write(
-            format_toml({
-                "certificates": {
-                    "crl_file": whole.pki / "crl.pem",
-                    "reload_command": ["kill", "-HUP", str(whole.broker.child.pid)],
-                }
-            })
-        )  # fmt: skip
 
 
 def _after(flow: Flow) -> tuple[int, int, int]:
@@ -171,7 +154,6 @@ def _revoke(scene: Scene, stolen: Flow, *others: Flow, waits: bool) -> None:
         assert connections.was_always(flow.gateway.agent), "nobody else is disconnected"
 
 
-@pytest.mark.usefixtures("_told")
 def test_nothing_is_stored_after_a_revocation(scene: Scene) -> None:
     """No flush after the COMMIT has a row of it; it is cut off and kept out; neighbours go on."""
     first, second, neighbour = (scene.flow() for _ in range(3))
