@@ -324,6 +324,11 @@ async def _serve(listening: socket.socket, pages: _Pages, stop: asyncio.Event) -
         # asyncio uses its `backlog` for both limits.
         listening.listen(_BACKLOG)
         await stop.wait()
+        # asyncio makes each accepted connection in a task of its own. A server that is closed
+        # before these tasks end would leave their sockets open.
+        asyncio.get_running_loop().remove_reader(listening)
+        accepting = asyncio.all_tasks() - {asyncio.current_task()}
+        await asyncio.gather(*accepting, return_exceptions=True)
         server.close()
         connections.close()
         await server.wait_closed()

@@ -72,6 +72,8 @@ class OddBroker:
                     buffer = buffer[size:]
                     self._take(packet)
         writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
         self._gone.set()
 
     def _take(self, packet: mqtt5.Packet) -> None:

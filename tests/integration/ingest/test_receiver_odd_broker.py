@@ -82,6 +82,9 @@ class OddBroker:
                         break
                     buffer = buffer[size:]
                     self._answer(packet, writer)
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
 
     def _answer(self, packet: mqtt5.Packet, writer: asyncio.StreamWriter) -> None:
         if isinstance(packet, mqtt5.ConnectPacket):

@@ -1,6 +1,7 @@
 """The HTTP port of every program under clients that are slow, many, or say what is none."""
 
 import contextlib
+import gc
 import http.client
 import socket
 import subprocess
@@ -132,8 +133,34 @@ def test_slow_reader_has_the_same_deadline(port: int, monkeypatch: pytest.Monkey
     """A page that is not read is given up."""
     monkeypatch.setattr(served, "_LONGEST_S", 0.3)
     before = descriptors()
-    with clients(port, 3, b"GET /metrics HTTP/1.1\r\n\r\n"):
+    with clients(port, 3, b"GET /metrics HTTP/1.1\r\n\r\n") as held:
+        # They were accepted: until then they are no descriptors of the server.
+        assert all(one.recv(1) for one in held)
         falls_to(before + 3)
+
+
+def test_clients_that_come_with_the_end_are_closed() -> None:
+    """A connection that is accepted while the server stops is closed by it, not by chance."""
+    is_asked, may_answer = threading.Event(), threading.Event()
+
+    def missing() -> list[str]:
+        # In the thread of the server, which meanwhile accepts no one.
+        is_asked.set()
+        may_answer.wait(10)
+        return []
+
+    with contextlib.ExitStack() as serving:
+        port = serving.enter_context(serve(HttpSettings(), CollectorRegistry(), missing=missing))
+        with clients(port, 1, b"GET /readyz HTTP/1.1\r\n\r\n"):
+            assert is_asked.wait(10)
+            with clients(port, 3):
+                ending = threading.Thread(target=serving.close)
+                ending.start()
+                time.sleep(0.05)
+                may_answer.set()
+                ending.join(10)
+    # An unclosed one is told of here, which fails this test.
+    gc.collect()
 
 
 def test_answered_client_that_stays_is_closed(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
