@@ -42,8 +42,10 @@ class Strap(FakeSensor):
         while True:
             await asyncio.sleep(self.period_s)
             if not self.is_silent and self.is_connected:
+                sent = self.sent
                 await self.notify(self.heart_rate, bytes((0x06, 60 + n % 120)))
-                n += 1
+                # A sensor sends nothing to a host that has not subscribed yet.
+                n += self.sent > sent
 
 
 class Single(FakeSensor):
