@@ -16,8 +16,9 @@ Errors of trust.
         * BadLeaseKey       (nothing can be sealed to the lease key of a gateway)
         * LeaseTooLarge     (the broker would refuse the lease)
         * Unusable          (a record verifies, and this release cannot work with it)
-    * EndedUnrecorded       (a decision took effect, and its record could not be written)
-    * NotInForce            (a gateway is set aside: the change takes effect once it is repaired)
+    * PartlyDone            (the command failed, and leases may have changed: publish them)
+        * EndedUnrecorded   (a decision took effect, and its record could not be written)
+        * NotInForce        (a gateway is set aside: the change takes effect once it is repaired)
     * Residue               (erased data was found: name the place, give no certificate)
     * NotOwner              (for the operator: the role of the settings may not rewrite files)
     * HeldBack              (another session may still read erased rows: wait for it, or end it)
@@ -100,7 +101,11 @@ class Tampered(UnitFault):
         )
 
 
-class EndedUnrecorded(TrustError):
+class PartlyDone(TrustError):
+    """The command failed, but leases may have changed: they are published as after a success."""
+
+
+class EndedUnrecorded(PartlyDone):
     """
     A permission has ended, but the decision that ended it could not be recorded.
 
@@ -159,7 +164,7 @@ class Unusable(UnitFault):
         )
 
 
-class NotInForce(TrustError):
+class NotInForce(PartlyDone):
     """
     A recorded change does not take effect at a gateway, because the gateway is set aside.
 

@@ -18,7 +18,7 @@ from trust.cli import dispatch, registry
 from trust.cli.arguments import command_line
 from trust.cli.command import Command
 from trust.composition import App
-from trust.errors import TrustError, Unavailable, UsageError
+from trust.errors import PartlyDone, TrustError, Unavailable, UsageError
 
 MAX_LINE: Final = 65536
 _PATIENCE_S: Final = 1.0
@@ -58,7 +58,7 @@ def answer(app: App, line: str) -> tuple[dict[str, Any], bool]:
         remedy = dispatch.remedy(command_line.parse(argv).command)
         return _refuse(f"{exc}. {remedy}"), True
     except (TrustError, RuntimeSetupError) as exc:
-        return _refuse(str(exc)), False
+        return _refuse(str(exc)), isinstance(exc, PartlyDone)
     # A line that triggers a bug must not stop the lines after it. Only the error's type is shown,
     # because its text may quote a value.
     except Exception as exc:  # noqa: BLE001 - the boundary of a unit, see above

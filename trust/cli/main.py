@@ -20,7 +20,7 @@ from trust.cli.command import Command, LocalCommand, Service, SetupCommand
 from trust.cli.format import format_table
 from trust.composition import App
 from trust.config import Settings
-from trust.errors import KeyFileError, TrustError, Unavailable, UsageError
+from trust.errors import KeyFileError, PartlyDone, TrustError, Unavailable, UsageError
 
 _PATIENCE_S: Final = 2.0
 
@@ -90,6 +90,10 @@ def _run_on_vault(read: Settings, command: Command[Any, Any], line: CommandLine)
         )
         if command.changes_leases and opened.settings.broker is not None:
             result["published"] = _publish(opened)
+    except PartlyDone:
+        if opened.settings.broker is not None:
+            _publish(opened)
+        raise
     finally:
         opened.close()
     _print(result, as_json=line.as_json)

@@ -408,3 +408,52 @@ async def test_batch_survives_an_absent_broker(
     assert office.vault.fetch("SELECT published_version, lease_version FROM vault.agents") == [
         (0, 2)
     ]
+
+
+def _refuse_withdrawals(office: Office) -> None:
+    office.vault.execute(
+        "ALTER TABLE vault.decisions ADD CHECK (position('withdrawn'::bytea IN document) = 0)"
+    )
+
+
+async def test_a_withdrawal_that_cannot_be_recorded_is_published(
+    office: Office, broker: Mosquitto, certificates: Certificates, trust_broker: BrokerSettings
+) -> None:
+    """The command fails, and the agent hears at once that it has nothing more to measure."""
+    office.load_policy()
+    subject = office.add_subject()
+    agent, bundle = office.enrol()
+    office.accept(subject, agent)
+    _refuse_withdrawals(office)
+    configuration = write_settings(office, trust_broker, free_port())
+
+    done = await asyncio.to_thread(
+        subprocess.run,
+        [
+            sys.executable, "-m", "vitalveil", "trust", "--config", str(configuration),
+            "decision", "withdraw", "--subject", subject, "--purpose", "home-monitoring",
+        ],
+        capture_output=True, text=True, check=False, timeout=60, cwd=ROOT,
+    )  # fmt: skip
+
+    assert done.returncode == 1
+    assert "could not be recorded" in done.stderr
+    leases = retained(broker, certificates, agent, bundle)
+    assert (await next_lease(leases, above=1)).grants == []
+    await leases.aclose()
+
+
+def test_a_batch_publishes_a_withdrawal_that_cannot_be_recorded(office: Office) -> None:
+    """Leases may wait after a command that failed in part."""
+    office.load_policy()
+    subject = office.add_subject()
+    agent, _ = office.enrol()
+    office.accept(subject, agent)
+    _refuse_withdrawals(office)
+    line = ["decision", "withdraw", "--subject", subject, "--purpose", "home-monitoring"]
+
+    reply, publish = batch.answer(office.app, json.dumps(line))
+
+    assert not reply["ok"]
+    assert "could not be recorded" in reply["error"]
+    assert publish
