@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from edge_agent.config import AgentSettings
-from edge_agent.pipeline import pipeline
+from edge_agent.pipeline.batch_queue import BatchLimits
 from edge_agent.pipeline.pipeline import Pipeline
 from edge_agent.service import Service
 from edge_agent.spool.spool import SpoolLimits, SqliteSpool
@@ -33,10 +33,10 @@ def forget_within_s(settings: AgentSettings) -> float:
     return _FORGET_EVERY * settings.batch.max_age_s
 
 
-def batch_limits(settings: AgentSettings) -> pipeline.BatchLimits:
+def batch_limits(settings: AgentSettings) -> BatchLimits:
     """Return when a batch is due."""
     batch = settings.batch
-    return pipeline.BatchLimits(
+    return BatchLimits(
         batch.max_observations,
         batch.max_age_s,
         batch.due_observations,

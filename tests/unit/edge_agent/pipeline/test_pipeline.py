@@ -6,7 +6,8 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from edge_agent.pipeline.pipeline import BatchLimits, Flush, Pipeline, marks_of
+from edge_agent.pipeline.batch_queue import BatchLimits
+from edge_agent.pipeline.pipeline import Flush, Pipeline, marks_of
 from edge_agent.values.checkpoint import Checkpoint
 from edge_agent.values.measurement import Measurement, Outcome, Verdict
 from tests.fakes.edge_agent import (
@@ -371,16 +372,6 @@ def test_what_is_told_once_is_due_at_once() -> None:
         assert bench.due_in_s() == 0.0
         assert bench.pipeline.take(now=bench.clock.now()).bodies
         assert bench.due_in_s() is None
-
-
-def test_a_rule_that_drops_what_was_told_once_is_in_no_hurry() -> None:
-    """What left the lease is no reason to write what stayed."""
-    systolic = BY_NAME["blood_pressure_systolic"].code
-    bench = Bench(lease(grant(rules=[Rule(1), Rule(systolic)])))
-    bench.say(60.0)
-    bench.say(120.0, quantity=systolic, is_single=True)
-    bench.pipeline._drop_batches(lease(grant(rules=[Rule(1)])))
-    assert bench.due_in_s() == 1.0
 
 
 def test_batches_share_a_commit() -> None:

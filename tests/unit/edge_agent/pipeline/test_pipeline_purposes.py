@@ -3,7 +3,7 @@
 import hypothesis.strategies as st
 from hypothesis import given
 
-from edge_agent.pipeline.pipeline import BatchLimits
+from edge_agent.pipeline.batch_queue import BatchLimits
 from edge_agent.values.measurement import Verdict
 from tests.fakes.edge_agent import HANDLE, OTHER_HANDLE, SENSOR, grant, lease
 from tests.unit.edge_agent.pipeline.test_pipeline import START_MS, Bench
