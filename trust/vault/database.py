@@ -1,7 +1,7 @@
 """
-Connections to PostgreSQL, and what goes wrong with them.
+Connections to PostgreSQL, and the translation of their errors.
 
-No text of the server or of the driver passes: it may quote a row.
+Errors never contain a text of the server or of the driver, because it may quote a row.
 """
 
 import contextlib
@@ -19,17 +19,23 @@ from trust.errors import Unavailable
 Connection = psycopg.Connection[tuple[Any, ...]]
 Row = tuple[Any, ...]
 DriverError = psycopg.Error
-"""What the driver raises inside a transaction, which is of no use afterwards."""
+"""An error of the driver inside a transaction. The transaction cannot be used any more."""
 _OF_A_ROW = (psycopg.DataError, psycopg.IntegrityError)
-"""The server is well: a value is out of range, a constraint says no, a row cannot be read."""
+"""The server works: a value is out of range, violates a constraint, or cannot be read."""
 
 
 def parameters(settings: DatabaseSettings, *, section: str) -> dict[str, Any]:
     """
-    Return how to connect.
+    Return the arguments for psycopg to connect with.
+
+    Args:
+        settings: The dsn and the password file.
+
+        section: The section of the configuration file that holds *settings*, for errors.
 
     Raises:
-        ConfigError: The dsn is none, holds a password, or the password file cannot be read.
+        ConfigError: The dsn is invalid or contains a password, or the password file cannot be
+            read.
     """
     return postgres.parameters(
         settings.dsn,
@@ -41,7 +47,7 @@ def parameters(settings: DatabaseSettings, *, section: str) -> dict[str, Any]:
 
 
 def why(error: psycopg.Error | SessionRefused) -> str:
-    """Return all of *error* that is safe to say."""
+    """Return a description of *error* that quotes no row and is safe to log."""
     if isinstance(error, SessionRefused):
         return str(error)
     found = postgres.meaning(error)
@@ -50,16 +56,16 @@ def why(error: psycopg.Error | SessionRefused) -> str:
 
 class DatabaseLink:
     """
-    A connection that is opened at its first use, and again after it broke.
+    A connection that is opened at its first use, and again after it was lost.
 
     Not safe to share between threads.
 
     Args:
         settings: Where to connect.
 
-        section: Their place in the settings, for errors.
+        section: The section of the configuration file that holds *settings*, for errors.
 
-        error: What to raise when the server does not do its part.
+        error: The class of error to raise when the server cannot be used.
     """
 
     def __init__(
@@ -72,10 +78,11 @@ class DatabaseLink:
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Connection]:
         """
-        Yield a connection in a transaction, which commits when the block ends well.
+        Yield a connection in a transaction, which commits when the block ends without an error.
 
         Raises:
-            Unavailable: The server does not do its part; of what was sent nothing is certain.
+            Unavailable: The server cannot be used, or refused a row. Whether the transaction was
+                committed is unknown.
         """
         with self._translated(), contextlib.ExitStack() as stack:
             connection = self._open()
@@ -84,7 +91,8 @@ class DatabaseLink:
             except psycopg.OperationalError:
                 if not connection.closed:
                     raise
-                # The server was restarted since the last time: nothing was sent but BEGIN.
+                # The server was restarted since the last use. Only BEGIN was sent, so repeating
+                # it is safe.
                 connection = self._open()
                 stack.enter_context(connection.transaction())
             yield connection
@@ -107,7 +115,7 @@ class DatabaseLink:
         return self._connection
 
     def close(self) -> None:
-        """Close the connection, if there is one."""
+        """Close the connection if one is open; the next transaction opens another one."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None

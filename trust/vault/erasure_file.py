@@ -1,4 +1,4 @@
-"""The file beside the vault that remembers erasures, should the vault go back in time."""
+"""The file beside the vault that records erasures, in case an older vault is restored."""
 
 import datetime as dt
 from collections.abc import Iterator
@@ -14,10 +14,10 @@ from trust.vault.records.erasures import Entry, Erasure
 
 class LedgerFile:
     """
-    The ledger's second copy: a line for each erasure, appended and synced.
+    The second copy of the ledger of erasures: one JSON line for each, appended and synced.
 
     Args:
-        path: Outside both databases, and outside their backups.
+        path: A file outside both databases, and outside their backups.
     """
 
     def __init__(self, path: Path) -> None:
@@ -25,33 +25,36 @@ class LedgerFile:
 
     def append(self, entry: Entry) -> None:
         """
-        Add *entry*, unless it is there; on return it survives a power cut.
+        Add *entry*, unless the file has it already; on return the entry survives a power cut.
 
         Raises:
             KeyFileError: The file cannot be read or written.
         """
-        # Not by its number alone: a vault that was restored may have given that one again.
+        # The number alone is not sufficient: a restored vault may have used it a second time.
         known = [line.erasure for line in self.entries()]
         if entry.erasure in known:
             self._note_count(len(set(map(_told, known))))
             return
         try:
-            # A line of its own, also after one that a power cut tore.
+            # Starts a new line, also after a line that a power cut has truncated.
             files.append(self._path, b"\n" + msgspec.json.encode(entry) + b"\n")
         except OSError as exc:
             raise self._refused(exc) from None
         self._note_count(len({*map(_told, known), _told(entry.erasure)}))
 
     def exists(self) -> bool:
-        """Tell whether the file is there."""
+        """Tell whether the file exists."""
         return self._path.exists()
 
     def count(self) -> int:
         """
-        Return how many erasures the file once had, as is noted beside it; 0 if nothing is.
+        Return how many erasures the file has had, as the file `<name>.count` beside it says.
+
+        Returns:
+            The greatest number that was recorded; 0 if there is no such file or it has no number.
 
         Raises:
-            KeyFileError: The note cannot be read.
+            KeyFileError: The count cannot be read.
         """
         try:
             text = self._beside().read_text(encoding="ascii")
@@ -73,7 +76,7 @@ class LedgerFile:
 
     def entries(self) -> Iterator[Entry]:
         """
-        Yield what is in it; a line that a power cut tore is left out.
+        Yield the entries of the file; lines that a power cut has truncated are omitted.
 
         Raises:
             KeyFileError: The file cannot be read.
@@ -89,7 +92,7 @@ class LedgerFile:
                 continue
 
     def readable(self) -> Iterator[Entry]:
-        """Yield what is in it; nothing when it cannot be read: `state` says that."""
+        """Yield the entries as `entries` does, and end without an error if it cannot be read."""
         try:
             yield from self.entries()
         except KeyFileError:

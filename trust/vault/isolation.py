@@ -1,7 +1,8 @@
 """
-Isolation: whatever one unit of the daemon's work raises ends the work on that unit alone.
+Isolation: an error in one unit of the daemon's work ends the work on that unit alone.
 
-A server that is away is not the unit's fault, and passes: it would set everybody aside.
+The error that a server is unavailable is raised to the caller: it is not the fault of the unit,
+and would set every unit aside.
 """
 
 from collections.abc import Callable
@@ -19,17 +20,17 @@ _log: Final = Log("trust.vault.isolation")
 
 def attempt(work: Callable[[], T], *, kind: UnitKind) -> T | Cause:
     """
-    Return what *work* returns, or why the unit that it is for cannot be worked on.
+    Return the result of *work*, or the cause for which its unit cannot be worked on.
 
-    Outside any transaction of the caller's: *work* may have one of its own, which is rolled back.
+    Call this outside any transaction. *work* may open one, which is rolled back on an error.
 
     Args:
-        work: What is done for one unit.
+        work: Does the work for one unit.
 
-        kind: Of that unit, for the log.
+        kind: The kind of the unit, for the log.
 
     Raises:
-        Unavailable: A server does not do its part, whatever was asked.
+        Unavailable: A server cannot be used, for any unit.
     """
     try:
         return attempt_within(work, kind=kind)
@@ -42,11 +43,11 @@ def attempt(work: Callable[[], T], *, kind: UnitKind) -> T | Cause:
 
 def attempt_within(work: Callable[[], T], *, kind: UnitKind) -> T | Cause:
     """
-    Return as `attempt` does, inside a transaction that goes on.
+    Return the same as `attempt`, inside a transaction that the caller continues to use.
 
     Raises:
-        Unavailable: A server does not do its part, or refuses a row.
-        DriverError: The transaction is of no use any more.
+        Unavailable: A server cannot be used, or refuses a row.
+        DriverError: The transaction cannot be used any more.
     """
     try:
         return work()
@@ -56,10 +57,10 @@ def attempt_within(work: Callable[[], T], *, kind: UnitKind) -> T | Cause:
         cause = cause_of(exc)
         _log.warning("unit_failed", kind=kind, cause=cause, error=describe(exc))
         return cause
-    # A fault of ours that one gateway, person or purpose brings out (a record of a shape that
-    # was not thought of, a library that raises what it does not document) must not end the work
-    # for all others, nor end the daemon at each start. Its type alone is logged: its text may
-    # quote a value. What is no Exception, as the end of the process, passes.
+    # A programming error that only one gateway, person or purpose triggers (a record of an
+    # unexpected shape, an undocumented error of a library) must not end the work for all others,
+    # nor end the daemon at each start. Only its type is logged, because its text may quote a
+    # value. A BaseException that is no Exception, such as the end of the process, is raised.
     except Exception as exc:  # noqa: BLE001 - the boundary of a unit, see above
         _log.error("unforeseen", kind=kind, error=describe(exc))
         return Cause.UNFORESEEN

@@ -1,4 +1,4 @@
-"""What trust's operator, and the DPO, want to know of the vault: counts, and what is late."""
+"""Metrics of the vault for trust's operator and the DPO: counts, and how late work is."""
 
 import threading
 import time
@@ -51,14 +51,14 @@ _log = Log("trust.vault.metrics")
 
 class VaultMetrics(Collector):
     """
-    Looks at the vault when it is scraped, over a short connection of its own.
+    Queries the vault when it is scraped, at most every 30 seconds, over its own connection.
 
-    A vault that is away makes the numbers absent, never old.
+    While the vault is unavailable the metrics are absent; they are never outdated.
 
     Args:
-        settings: Where the vault is.
+        settings: How to connect to the vault.
 
-        now: Seconds, of any clock that does not go back.
+        now: Returns seconds of a monotonic clock.
     """
 
     def __init__(
@@ -75,12 +75,12 @@ class VaultMetrics(Collector):
         self._last: tuple[tuple[Any, ...], list[tuple[str, str, int]]] | None = None
 
     def describe(self) -> Iterable[Metric]:
-        """Yield what there may be."""
+        """Return the metric families without samples; the registry checks their names."""
         families = [_family(name, text, label) for name, text, label, _ in _FAMILIES]
         return [*families, _units(), GaugeMetricFamily(_P + _TAMPERED[0], _TAMPERED[1])]
 
     def collect(self) -> Iterable[Metric]:
-        """Yield what there is."""
+        """Yield the metrics of the last query; none if it failed."""
         with self._lock:
             if self._now() >= self._due_at:
                 self._last = self._look()
@@ -117,7 +117,7 @@ def _of_set_aside(rows: Iterable[tuple[str, str, int]]) -> Iterator[Metric]:
     for kind, cause, count in rows:
         if not kind:
             tampered.add_metric([], count)
-        # What a later release has written has no place in a closed set.
+        # A later release may have written other kinds and causes; labels are a closed set.
         elif kind in set(UnitKind) and cause in set(Cause):
             units.add_metric([kind, cause], count)
     yield from (units, tampered)

@@ -1,9 +1,9 @@
 """
-The vault, as procedures use it: transactions, and in each the repository of every aggregate.
+The protocols of the vault: a transaction gives access to one repository for each aggregate.
 
-The protocols stand here and not in `trust.ports`, because they speak of decisions, handles and
-erasures, which are above it. Those of the repositories are in `trust.vault.records`, one for each
-aggregate, beside its values; `trust.vault.postgres` fills them.
+The protocols are here and not in `trust.ports`, because they use decisions, handles and erasures,
+which are in layers above `trust.ports`. The protocol of each repository is in
+`trust.vault.records`, beside the values of its aggregate; `trust.vault.postgres` implements them.
 """
 
 from contextlib import AbstractContextManager
@@ -24,7 +24,7 @@ from trust.vault.records.subjects import Representatives, Subjects
 
 
 class Records(Protocol):
-    """What the vault keeps, seen from inside one transaction."""
+    """The repositories of the vault, within one transaction."""
 
     subjects: Subjects
     representatives: Representatives
@@ -45,14 +45,14 @@ class Records(Protocol):
 
 
 class Vault(Protocol):
-    """Where people, decisions, gateways, leases and erasures are kept."""
+    """The store of people, decisions, gateways, leases and erasures."""
 
     def transaction(self) -> AbstractContextManager[Records]:
         """
-        Yield the records; what was done with them is committed when the block ends well, and
-        taken back when it raises.
+        Yield the records; changes are committed when the block ends, and rolled back when the
+        block raises an error.
 
         Raises:
-            VaultUnavailable: The database does not do its part.
+            VaultUnavailable: The database cannot be used, or refused a row.
         """
         ...

@@ -11,17 +11,17 @@ from trust.vault.database import parameters, why
 
 def migrate(settings: DatabaseSettings, *, role_password: str | None) -> list[str]:
     """
-    Bring the vault to the schema of this software; return the names of what was applied.
+    Apply the missing migrations to the vault; return the file names of those applied.
 
     Args:
-        settings: Whom to connect to the vault database as: an administrator.
+        settings: How to connect to the vault database as an administrator.
 
-        role_password: What `vv_trust` may log in with from now on, if that is to be changed.
+        role_password: The new password of `vv_trust`; None keeps the present one.
 
     Raises:
-        ConfigError: The dsn is none, or holds a password.
-        MigrationError: A migration failed, or was changed since.
-        SessionRefused: The session does not get a setting that migrations rely on.
+        ConfigError: The dsn is invalid, or contains a password.
+        MigrationError: A migration failed, or its file was changed after it had been applied.
+        SessionRefused: The server does not grant a setting that migrations rely on.
         VaultUnavailable: The database cannot be reached.
     """
     try:

@@ -1,4 +1,4 @@
-"""The vault database: one transaction at a time, and a listener that sees when there is work."""
+"""The vault database: one transaction at a time, and a listener that notices waiting leases."""
 
 import asyncio
 import contextlib
@@ -22,11 +22,11 @@ _PUBLISHER_LOCK: Final = 0x7676_7075_626C  # "vvpubl"
 _SQL: Final = named_sql.read("trust.vault", "leases.sql")
 _LOOK_EVERY_S: Final = 0.05
 """
-How long between two looks for work. No change is notified: while the server's notification queue
-is full, that would have its COMMIT fail (docs/decisions/0018).
+The pause between two queries for waiting leases, in seconds. LISTEN and NOTIFY are not used: while
+the server's notification queue is full, NOTIFY makes COMMIT fail (docs/decisions/0018).
 """
 _SHARE: Final = 20
-"""A look may take this fraction of the time; one that takes long is followed by a longer pause."""
+"""The pause after a query is at least this many times as long as the query took."""
 
 
 class PostgresVault(Vault):
@@ -34,9 +34,9 @@ class PostgresVault(Vault):
     The vault database, as the role `vv_trust`. Not safe to share between threads.
 
     Args:
-        settings: Where it is.
+        settings: How to connect.
 
-        keys: What its records are sealed and signed with.
+        keys: The keys that seal and sign its records.
     """
 
     def __init__(self, settings: DatabaseSettings, keys: Keys) -> None:
@@ -47,10 +47,10 @@ class PostgresVault(Vault):
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Records]:
         """
-        Yield the records; what was done with them is committed when the block ends well.
+        Yield the records; changes are committed when the block ends without an error.
 
         Raises:
-            VaultUnavailable: The database does not do its part.
+            VaultUnavailable: The database cannot be used, or refused a row.
         """
         with self._link.transaction() as connection:
             yield PostgresRecords(connection, self._keys, self._purposes)
@@ -62,10 +62,10 @@ class PostgresVault(Vault):
 
 class Listener:
     """
-    Sees that leases wait to be published, and may be the one process that publishes.
+    Notices leases that wait to be published, and elects the one process that publishes them.
 
-    The broker knows us by one name and keeps one connection under it, so two publishers would
-    throw each other out for ever.
+    The broker keeps one connection for each client id, and all publishers use the same one. So two
+    publishers would disconnect each other endlessly.
     """
 
     def __init__(self, connection: psycopg.AsyncConnection[tuple[Any, ...]]) -> None:
@@ -74,7 +74,8 @@ class Listener:
 
     async def is_publisher(self) -> bool:
         """
-        Tell whether this process is, until it retires or closes, the one that publishes.
+        Tell whether this process is the publisher; it remains so until `retire` or the end of
+        the connection.
 
         Raises:
             VaultUnavailable: The connection is lost.
@@ -87,7 +88,7 @@ class Listener:
 
     async def retire(self) -> None:
         """
-        Let another process be the one that publishes.
+        Allow another process to become the publisher.
 
         Raises:
             VaultUnavailable: The connection is lost.
@@ -97,10 +98,13 @@ class Listener:
 
     async def heard(self, *, timeout_s: float) -> None:
         """
-        Return when leases wait that did not wait at the return before, or after *timeout_s*.
+        Wait until the set of waiting leases differs from that of the last call, or *timeout_s*.
 
-        Leases that wait still, because the broker or their gateway does not take them, are left to
-        the time-out: they would have the caller try them again without a pause.
+        Leases that are still waiting, because the broker or their gateway does not accept them,
+        do not end the wait before the time-out; otherwise the caller would retry without a pause.
+
+        Args:
+            timeout_s: The longest wait, in seconds.
 
         Raises:
             VaultUnavailable: The connection is lost, or the server does not answer.
@@ -118,7 +122,7 @@ class Listener:
             await asyncio.sleep(min(pause_s, left_s))
 
     async def _waiting(self) -> int | None:
-        """Return a number that is another for each set of leases that wait; None for no lease."""
+        """Return a number that identifies the set of waiting leases; None if none waits."""
         with _translated():
             cursor = await self._connection.execute(_SQL["waiting"])
             row = await cursor.fetchone()
@@ -128,7 +132,7 @@ class Listener:
 @contextlib.asynccontextmanager
 async def listen(settings: DatabaseSettings) -> AsyncIterator[Listener]:
     """
-    Yield a listener with a connection of its own, while the context is open.
+    Yield a listener with its own connection, which is closed at the end of the context.
 
     Raises:
         VaultUnavailable: The database cannot be reached.

@@ -36,13 +36,13 @@ class PostgresErasures(Repository, Erasures):
     The statements of erasures.sql.
 
     Args:
-        connection: In the transaction.
+        connection: A connection inside the transaction.
 
-        keys: To sign and verify with.
+        keys: Keys to sign and verify with.
 
-        subjects: Of the same transaction.
+        subjects: The repository of people in the same transaction.
 
-        decisions: Of the same transaction.
+        decisions: The repository of decisions in the same transaction.
     """
 
     _sql = named_sql.read("trust.vault", "erasures.sql")

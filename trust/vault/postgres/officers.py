@@ -1,4 +1,4 @@
-"""Officers, and what they asked to re-identify, in PostgreSQL."""
+"""Officers, and their requests to re-identify pseudonyms, in PostgreSQL."""
 
 import datetime as dt
 from uuid import UUID

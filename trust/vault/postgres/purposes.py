@@ -26,11 +26,12 @@ class PostgresPurposes(Repository, Purposes):
     The statements of purposes.sql.
 
     Args:
-        connection: In the transaction.
+        connection: A connection inside the transaction.
 
-        keys: To sign and verify with.
+        keys: Keys to sign and verify with.
 
-        known: Versions that were read and verified before, in any transaction; they never change.
+        known: Versions that were read and verified in any earlier transaction, by name and
+            version. They never change.
     """
 
     _sql = named_sql.read("trust.vault", "purposes.sql")

@@ -20,14 +20,15 @@ from trust.vault.protocols import Records
 
 class PostgresRecords(Records):
     """
-    The vault, seen from inside one transaction.
+    The repositories of the vault in one transaction of PostgreSQL.
 
     Args:
-        connection: In that transaction.
+        connection: A connection inside that transaction.
 
-        keys: To sign, verify, seal and open with.
+        keys: Keys to sign, verify, seal and open with.
 
-        purposes: Those read before; they never change.
+        purposes: Versions of purposes that were read before, by name and version. They never
+            change, and new ones are added.
     """
 
     def __init__(

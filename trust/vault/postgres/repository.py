@@ -1,4 +1,4 @@
-"""What the repositories have in common: the statements of one file, run within one transaction."""
+"""The base of the repositories: runs the statements of one SQL file in one transaction."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
@@ -9,14 +9,14 @@ from trust.vault.database import Connection, Row
 
 class Repository:
     """
-    One aggregate, seen from inside one transaction.
+    The records of one aggregate, within one transaction.
 
-    It begins and commits nothing: who opened the transaction does.
+    A repository never begins or commits: the code that opened the transaction does.
 
     Args:
-        connection: In that transaction.
+        connection: A connection inside that transaction.
 
-        keys: To sign, verify, seal and open with.
+        keys: Keys to sign, verify, seal and open with.
     """
 
     _sql: ClassVar[Mapping[str, bytes]]
@@ -27,14 +27,14 @@ class Repository:
         self._keys = keys
 
     def _run(self, name: str, *values: Any, **named: Any) -> int:
-        """Run a statement with *values*, or with values by name; return how many rows it wrote."""
+        """Run a statement with positional or named values; return how many rows it wrote."""
         return self._connection.execute(self._sql[name], named or values).rowcount
 
     def _run_each(self, name: str, rows: Iterable[Any]) -> None:
-        """Run a statement once for each of *rows*: the values, or a mapping of them."""
+        """Run a statement once for each of *rows*: a sequence or a mapping of values."""
         with self._connection.cursor() as cursor:
             cursor.executemany(self._sql[name], rows)
 
     def _fetch(self, name: str, *values: Any) -> list[Row]:
-        """Run a statement with *values*; return every row that it finds."""
+        """Run a statement with *values*; return every row of its result."""
         return self._connection.execute(self._sql[name], values).fetchall()

@@ -1,4 +1,4 @@
-"""Requests of people, and the files that they were given, in PostgreSQL."""
+"""Requests of people, and the files that were exported for them, in PostgreSQL."""
 
 import datetime as dt
 from uuid import UUID

@@ -14,7 +14,7 @@ from trust.vault.postgres.repository import Repository
 from trust.vault.records.set_aside import SetAsideRegister
 
 _STEPS: Final = 12
-"""After so many failures in a row the wait does not grow any more."""
+"""The wait does not grow any more after this many failures in a row."""
 
 
 class PostgresSetAsideRegister(Repository, SetAsideRegister):
@@ -22,11 +22,11 @@ class PostgresSetAsideRegister(Repository, SetAsideRegister):
     The statements of set_aside.sql.
 
     Args:
-        connection: In the transaction.
+        connection: A connection inside the transaction.
 
-        keys: As of every repository; nothing here is signed.
+        keys: The keys that every repository gets; this one signs nothing.
 
-        jitter: Returns a number from 0 to 1.
+        jitter: Returns a random number from 0 to 1.
     """
 
     _sql = named_sql.read("trust.vault", "set_aside.sql")

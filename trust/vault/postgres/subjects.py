@@ -1,4 +1,4 @@
-"""People, and who decides for them, in PostgreSQL."""
+"""People and their representatives, in PostgreSQL."""
 
 import datetime as dt
 from uuid import UUID

@@ -1,1 +1,1 @@
-"""What the vault keeps: for each aggregate, its values and the protocol of its repository."""
+"""The records of the vault: for each aggregate, its values and the protocol of its repository."""

@@ -1,4 +1,4 @@
-"""Gateways: how each speaks, its certificates, and whether it is revoked."""
+"""Gateways: the format of their messages, their certificates, and whether they are revoked."""
 
 import datetime as dt
 from collections.abc import Iterable, Sequence
@@ -8,7 +8,7 @@ import msgspec
 
 
 class Agent(msgspec.Struct, frozen=True):
-    """A gateway, as its row is when it is locked."""
+    """The row of a gateway, read while it is locked."""
 
     agent: str
     format: str
@@ -19,21 +19,21 @@ class Agent(msgspec.Struct, frozen=True):
     lease_version: int
     due_at: dt.datetime | None
     certified_until: dt.datetime | None = None
-    """When the last of its certificates that is not revoked ends; None for no certificate."""
+    """The end of the last certificate that is not revoked; None if there is none."""
     reads_padded: bool = False
     """Whether a message of the gateway has shown that it reads padded leases."""
 
     @property
     def registered(self) -> bytes:
-        """What never changes: the format, and the key that its leases are sealed to."""
+        """The properties that never change: the format, and the key that leases are sealed to."""
         return self.format.encode() + b"/" + (self.lease_key or b"")
 
 
 class Agents(Protocol):
-    """Gateways: how they speak, their certificates, and which are revoked."""
+    """Repository of gateways and their certificates."""
 
     def add(self, agent: str, *, sealed: bool, lease_key: bytes | None) -> None:
-        """Add *agent*: it sends sealed envelopes, or JSON and may have no lease key."""
+        """Add *agent*, which sends sealed envelopes, or JSON; one with JSON needs no lease key."""
         ...
 
     def add_certificate(self, agent: str, serial: int, *, not_after: dt.datetime) -> None:
@@ -73,7 +73,7 @@ class Agents(Protocol):
         ...
 
     def note_cut(self, agents: Sequence[str]) -> None:
-        """Record that the broker refuses *agents*, and that none of them is connected."""
+        """Record that the broker refuses *agents*, and has ended all their connections."""
         ...
 
     def owners_of(self, serials: Iterable[int]) -> list[str]:

@@ -9,18 +9,18 @@ from trust.domain.tokens import Issued, Token
 
 
 class Renewal(msgspec.Struct, frozen=True):
-    """What a certificate was renewed with."""
+    """The renewal of a certificate: the request, and the certificate that was issued for it."""
 
     request_sha256: bytes
     certificate: bytes
-    """The new one, PEM."""
+    """The new certificate, PEM."""
 
 
 class Enrolments(Protocol):
     """Tokens that gateways enrol with, and renewals of their certificates."""
 
     def add(self, token: Token, *, format: str, expires_at: dt.datetime) -> None:
-        """Add what *token* is recognised by; not the token."""
+        """Add the digest that *token* is recognised by; the token itself is not stored."""
         ...
 
     def lock(self, enrolment: bytes) -> Issued | None:
@@ -42,7 +42,7 @@ class Enrolments(Protocol):
         ...
 
     def renewal(self, serial: int) -> Renewal | None:
-        """Return what certificate *serial* was renewed with; None if it was not."""
+        """Return the renewal of certificate *serial*; None if it was not renewed."""
         ...
 
     def add_renewal(self, serial: int, *, succeeded_by: int, answer: Renewal) -> None:

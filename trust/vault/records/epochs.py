@@ -11,7 +11,7 @@ class Epochs(Protocol):
         ...
 
     def begin(self, purpose: str, epoch: int) -> None:
-        """Record that *epoch* is in force from now on, unless that is recorded."""
+        """Record that *epoch* is in force from now on, unless it is recorded already."""
         ...
 
     def unmoved(self, purpose: str) -> int | None:
@@ -23,7 +23,11 @@ class Epochs(Protocol):
         ...
 
     def all(self) -> list[tuple[Any, ...]]:
-        """Return each later epoch: purpose, number, when it began, when every handle had moved."""
+        """
+        Return every epoch after the first of each purpose.
+
+        Each row: purpose, number, when the epoch began, and when every handle had moved to it.
+        """
         ...
 
     def numbers(self, purpose: str) -> list[int]:

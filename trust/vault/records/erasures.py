@@ -1,8 +1,8 @@
 """
-The ledger of erasures: who is to be forgotten, what was done for it, step by step, signed.
+The ledger of erasures: the people to be erased, and a signed record of each step.
 
-It stands in the vault, append-only, and (if the settings name a file) a second time outside every
-database: after the vault itself was restored from a backup, the file still knows.
+The ledger is an append-only table of the vault. If the settings name a file, a second copy is
+outside every database, and still complete after the vault was restored from a backup.
 """
 
 import datetime as dt
@@ -43,7 +43,7 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     erasure: Erasure
     document: str
-    """The step `mark`, canonical."""
+    """The step `mark`, as canonical JSON."""
     signature: bytes
 
 
@@ -53,33 +53,33 @@ class Mark(msgspec.Struct, frozen=True):
     erasure: Erasure
     facts: Marked
     is_done: bool
-    """Nothing that leads to the person is left, so whatever is found came back."""
+    """Whether all links to the person were erased, so that any data found now has come back."""
 
 
 class FoundAgain(msgspec.Struct, frozen=True):
-    """Something that was found again after its erasure, and was erased again."""
+    """Data that reappeared after its erasure, and was erased again."""
 
     number: int
     times: int
-    """1 for the first time, and so on."""
+    """How many times data of this erasure has reappeared, from 1."""
     facts: ErasedAgain
     is_rewritten: bool
-    """Whether its files were rewritten since."""
+    """Whether the database files were rewritten since."""
 
 
 class Tombstones:
     """
-    Recognises erased pseudonyms and handles, without keeping them.
+    Recognises erased pseudonyms and handles without storing them.
 
     Args:
-        key: Secret: only its holder can tell whether a name is among them.
+        key: The secret key. Without it, a tombstone cannot be related to a name.
     """
 
     def __init__(self, key: bytes) -> None:
         self._key = key
 
     def of(self, name: bytes) -> str:
-        """Return the tombstone of *name*."""
+        """Return the tombstone of *name*: its HMAC-SHA256, cut to 16 bytes, in hexadecimal."""
         return hmac.digest(self._key, name, "sha256")[:16].hex()
 
 
@@ -92,7 +92,7 @@ def sign_step(
 
 
 def verify_step(document: bytes, signature: bytes, keys: Keys) -> None:
-    """Raise Tampered unless *signature* is ours over *document*, a step of an erasure."""
+    """Raise Tampered unless *signature* is trust's signature of the erasure step *document*."""
     keys.verify(signature, canonical.to_sign(_KIND, document), what=_WHAT)
 
 
@@ -103,8 +103,8 @@ def verified_step(
     Return the facts of *step* of erasure *number* that *document* holds.
 
     Raises:
-        Tampered: It is not as it was signed, it is another step, or in no form that a release
-            wrote.
+        Tampered: The document is not as it was signed, is another step, or has a form that no
+            release has written.
     """
     verify_step(document, signature, keys)
     return erasure_steps.decode(document, number=number, step=step)
@@ -112,10 +112,10 @@ def verified_step(
 
 def verified_mark(document: bytes, signature: bytes, number: int, keys: Keys) -> Marked:
     """
-    Return what *document* says was marked for erasure *number*.
+    Return the facts of the step `mark` of erasure *number* that *document* holds.
 
     Raises:
-        Tampered: It is not as it was signed, or it is another step.
+        Tampered: The document is not as it was signed, or is another step.
     """
     found = verified_step(document, signature, number, "mark", keys)
     if not isinstance(found, Marked):
@@ -124,7 +124,7 @@ def verified_mark(document: bytes, signature: bytes, number: int, keys: Keys) ->
 
 
 class Erasures(Protocol):
-    """The ledger of erasures, append-only: who is to be forgotten, and each signed step of it."""
+    """Repository of the ledger of erasures: the people to be erased, and each signed step."""
 
     def begin(self, subject: UUID, purpose: str | None) -> int:
         """
@@ -134,7 +134,7 @@ class Erasures(Protocol):
 
         Raises:
             NotFound: There is no such subject.
-            Conflict: They never decided on that purpose; perhaps its name is misspelt.
+            Conflict: The subject never decided on that purpose; its name may be misspelt.
         """
         ...
 
@@ -143,7 +143,7 @@ class Erasures(Protocol):
         Return erasure *number*.
 
         Raises:
-            NotFound: There is none.
+            NotFound: There is no such erasure.
         """
         ...
 
@@ -152,43 +152,43 @@ class Erasures(Protocol):
         ...
 
     def found_again(self) -> list[FoundAgain]:
-        """Return what was found again after its erasure; steps that do not verify are omitted."""
+        """Return the data that reappeared after its erasure; unverified steps are omitted."""
         ...
 
     def steps(self, number: int) -> Steps:
         """
-        Return the steps of erasure *number* that are done.
+        Return the completed steps of erasure *number*.
 
         Raises:
-            Tampered: One is not as it was signed, or in no form that a release wrote.
+            Tampered: A step is not as it was signed, or has a form that no release has written.
         """
         ...
 
     def certified(self, number: int) -> Certificate:
         """
-        Return the certificate of erasure *number*, whatever became of its other steps.
+        Return the certificate of erasure *number*, also if its other steps do not verify.
 
         Raises:
-            NotFound: It is not finished.
-            Tampered: The step is not as it was signed.
+            NotFound: The erasure is not finished.
+            Tampered: The certificate is not as it was signed.
         """
         ...
 
     def signed(self, number: int, step: str) -> tuple[bytes, bytes]:
         """
-        Return the document and signature of a step that is done.
+        Return the document and signature of a completed step.
 
         Raises:
-            NotFound: It is not done.
+            NotFound: The step is not done yet.
         """
         ...
 
     def record(self, number: int, facts: StepFacts) -> None:
-        """Note that the step that *facts* are of is done; an earlier note of it stands."""
+        """Record the step that *facts* belong to as done; an earlier record of it is kept."""
         ...
 
     def record_again(self, number: int, facts: RepeatedFacts, *, times: int) -> None:
-        """Note what was found or done the *times*-th time that erasure *number* came back."""
+        """Record *facts* of the *times*-th time that data of erasure *number* reappeared."""
         ...
 
     def entry(self, number: int) -> Entry:
@@ -196,28 +196,31 @@ class Erasures(Protocol):
         Return erasure *number* as the ledger's file keeps it.
 
         Raises:
-            NotFound: There is no such erasure, or nothing was marked yet.
+            NotFound: There is no such erasure, or its step `mark` is not done yet.
         """
         ...
 
     def read(self, entry: Entry) -> Marked:
         """
-        Return what *entry* of the ledger's file says was marked.
+        Return the facts of the step `mark` that *entry* of the ledger's file holds.
 
         Raises:
-            Tampered: It is not as it was signed.
+            Tampered: The entry is not as it was signed.
         """
         ...
 
     def enter(self, entry: Entry) -> int | None:
         """
-        Take over *entry* of the ledger's file; return its number in this vault.
+        Add *entry* of the ledger's file to this vault; return its number here.
 
-        None if the erasure is known here, or its subject is not. A vault that was restored may
-        have given the number to another erasure: then the entry gets a new one.
+        A restored vault may have given the number to another erasure; then the entry gets a new
+        number.
+
+        Returns:
+            The number; None if the vault has the erasure already, or does not know its subject.
 
         Raises:
-            Tampered: It is not as it was signed.
+            Tampered: The entry is not as it was signed.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""Handles: what stands for a person at a gateway, with the sensors that are bound to them."""
+"""Handles: opaque stand-ins for a person at a gateway, with the sensors bound to the person."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
@@ -11,7 +11,7 @@ from trust.ports import Keys
 
 
 class Handle(msgspec.Struct, frozen=True):
-    """A handle that has not ended."""
+    """A live handle, with its opened bindings."""
 
     handle: bytes
     subject: UUID
@@ -26,7 +26,7 @@ class Handle(msgspec.Struct, frozen=True):
 
 
 class SealedHandle(msgspec.Struct, frozen=True):
-    """A handle that has not ended, as its row holds it."""
+    """The row of a live handle, with its sealed bindings."""
 
     handle: bytes
     subject: UUID
@@ -42,16 +42,16 @@ class SealedHandle(msgspec.Struct, frozen=True):
 
 
 def issued_for(agent: str, purpose: str, decision: UUID) -> bytes:
-    """Return what the bindings of a handle are sealed for, besides the handle."""
+    """Return the context that, with the handle itself, the bindings of a handle are sealed to."""
     return decision.bytes + agent.encode() + b"/" + purpose.encode()
 
 
 def open_handle(sealed: SealedHandle, keys: Keys) -> Handle:
     """
-    Return *sealed* with its bindings.
+    Return *sealed* with its bindings opened.
 
     Raises:
-        Tampered: They do not open.
+        Tampered: The bindings cannot be opened.
     """
     data_key = keys.unwrap(sealed.wrapped_key, bound_to=sealed.subject.bytes)
     bindings = subjects.open_bindings(
@@ -72,7 +72,7 @@ def open_handle(sealed: SealedHandle, keys: Keys) -> Handle:
 
 
 class Handles(Protocol):
-    """Handles: the opaque stand-ins of a subject at a gateway."""
+    """Repository of handles: the opaque stand-ins of a subject at a gateway."""
 
     def add(self, handle: Handle, *, data_key: bytes) -> None:
         """Add *handle*, its bindings sealed under the data key of its subject."""
@@ -84,10 +84,10 @@ class Handles(Protocol):
 
     def open(self, sealed: SealedHandle) -> Handle:
         """
-        Return *sealed* with its bindings.
+        Return *sealed* with its bindings opened.
 
         Raises:
-            Tampered: They do not open.
+            Tampered: The bindings cannot be opened.
         """
         ...
 
@@ -112,11 +112,21 @@ class Handles(Protocol):
         ...
 
     def of(self, subject: UUID, purpose: str | None) -> list[tuple[bytes, str, str, int]]:
-        """Return every handle of *subject*, live or ended: itself, agent, purpose, key epoch."""
+        """
+        Return every handle of *subject*, live or ended.
+
+        Args:
+            subject: The person.
+
+            purpose: Only handles of this purpose; None for every purpose.
+
+        Returns:
+            For each handle: the handle, agent, purpose and key epoch.
+        """
         ...
 
     def all(self) -> list[tuple[bytes, UUID, str]]:
-        """Return every handle, live or ended: itself, subject, purpose."""
+        """Return every handle, live or ended, each with its subject and purpose."""
         ...
 
     def delete_of(self, subject: UUID, purpose: str | None) -> int:

@@ -1,4 +1,4 @@
-"""Leases: what each gateway should hold, what telemetry has of it, and what the broker has."""
+"""Leases: the newest of each gateway, and how far telemetry and the broker follow it."""
 
 import datetime as dt
 from collections.abc import Iterable, Sequence
@@ -8,10 +8,10 @@ from trust.ports import SealedLease
 
 
 class Leases(Protocol):
-    """The lease of each gateway: what it should hold, what telemetry and what the broker has."""
+    """Repository of leases: the newest of each gateway, and whether it is published."""
 
     def mark_stale(self, agents: Sequence[str]) -> None:
-        """Count one change of what *agents* may measure: they are to be reconciled."""
+        """Count a change for *agents*, so that their leases and permissions are reconciled."""
         ...
 
     def wanted(self, agent: str) -> int:
@@ -26,39 +26,48 @@ class Leases(Protocol):
         self, lease: SealedLease | None, agent: str, *, version: int, term: tuple[Any, Any]
     ) -> None:
         """
-        Replace the lease of *agent*; it waits here until the broker has it.
+        Replace the lease of *agent*; the new lease waits in the vault until the broker has it.
 
         Args:
-            lease: None for an agent that sends JSON.
+            lease: The sealed lease; None for an agent that sends JSON.
 
-            agent: Its id.
+            agent: The id of the agent.
 
-            version: Of the lease, also where there is none to seal.
+            version: The version of the lease, also if *lease* is None.
 
             term: When the lease ends, and when the next one is due.
         """
         ...
 
     def supersede(self, version: int) -> int:
-        """Have a lease above *version* issued to every agent; return how many there are."""
+        """Request a lease above *version* for every agent; return the number of agents."""
         ...
 
     def note_padded(self, agents: Sequence[str]) -> int:
         """
-        Record that *agents* read padded leases, and have one issued to each.
+        Record that *agents* read padded leases, and request a padded lease for each.
+
+        Agents that do not exist, are revoked, send JSON or were set to leases without padding for
+        a time are skipped.
 
         Returns:
-            For how many that is new. Skipped are those that do not exist, are revoked, send JSON,
-            or were set to leases without padding for a time.
+            How many agents were not recorded as reading padded leases before.
         """
         ...
 
     def unpad(self, agent: str | None, *, valid_for: dt.timedelta) -> int:
-        """Have leases of *agent*, or of all for None, be unpadded this long; return how many."""
+        """
+        Switch padding off for a time; return for how many agents.
+
+        Args:
+            agent: The id of one agent; None for all.
+
+            valid_for: How long leases remain without padding.
+        """
         ...
 
     def larger(self, *, than_bytes: int) -> list[tuple[str, int]]:
-        """Return agents whose lease takes a larger packet, and its size; the largest first."""
+        """Return agents whose lease packet exceeds *than_bytes*, and its size; largest first."""
         ...
 
     def unfinished(self, *, older_than: dt.timedelta, limit: int) -> list[str]:
@@ -82,11 +91,11 @@ class Leases(Protocol):
         ...
 
     def page(self, *, after: str, limit: int) -> list[SealedLease]:
-        """Return the newest leases of the next agents above *after*; not those that it refused."""
+        """Return the leases of the next agents above *after*, except those the broker refused."""
         ...
 
     def save_published(self, leases: Iterable[SealedLease]) -> None:
-        """Record that the broker has *leases*; a later version that is recorded stands."""
+        """Record that the broker has *leases*; a later version that is recorded is kept."""
         ...
 
     def backlog(self) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Officers, and what they asked to re-identify."""
+"""Officers, and their requests to re-identify pseudonyms."""
 
 import datetime as dt
 from typing import Any, Final, Protocol
@@ -12,17 +12,17 @@ _KIND: Final = "officer"
 
 
 def sign_officer(officer: Officer, keys: Keys) -> Signed:
-    """Return *officer* as the vault keeps them."""
+    """Return the signed record of *officer*, as the vault keeps it."""
     document = canonical.encode(officer)
     return Signed(document, keys.sign(canonical.to_sign(_KIND, document)))
 
 
 def verified_officer(signed: Signed, keys: Keys) -> Officer:
     """
-    Return the officer that *signed* holds.
+    Return the officer whose record *signed* holds.
 
     Raises:
-        Tampered: They are not as they were signed.
+        Tampered: The record is not as it was signed.
     """
     what = "an officer"
     keys.verify(signed.signature, canonical.to_sign(_KIND, signed.document), what=what)
@@ -30,20 +30,20 @@ def verified_officer(signed: Signed, keys: Keys) -> Officer:
 
 
 class Officers(Protocol):
-    """Officers: who may re-identify, and who approves."""
+    """Repository of officers, who request re-identifications or approve them."""
 
     def add(self, officer: Officer) -> None:
         """
         Sign and add *officer*.
 
         Raises:
-            Conflict: An officer has that key: each has a key of their own.
+            Conflict: Another officer has that key; each officer needs their own key.
         """
         ...
 
     def all(self) -> dict[UUID, Known]:
         """
-        Return everyone who is or was an officer, by id and in the order they were added.
+        Return all present and former officers, by id, in the order they were added.
 
         Raises:
             Tampered: A record is not as it was signed.
@@ -61,14 +61,14 @@ class Officers(Protocol):
 
 
 class Reidentifications(Protocol):
-    """Requests to re-identify, their approvals, and every attempt."""
+    """Repository of requests to re-identify, their approvals, and every attempt."""
 
     def add(self, request: UUID, requester: UUID, signed: Signed) -> None:
         """Add a request, as *requester* signed it."""
         ...
 
     def get(self, request: UUID) -> tuple[Signed, dt.datetime | None] | None:
-        """Lock a request until the transaction ends; return it, and when it was opened."""
+        """Lock *request* until the transaction ends; return it, and when it was opened."""
         ...
 
     def requested_since(self, requester: UUID, since: dt.datetime) -> int:

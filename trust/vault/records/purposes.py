@@ -14,7 +14,7 @@ _KIND: Final = "purpose"
 
 
 def sign_purpose(purpose: Purpose, keys: Keys) -> Signed:
-    """Return *purpose* as the vault keeps it."""
+    """Return the signed record of *purpose*, as the vault keeps it."""
     document = canonical.encode(purpose)
     return Signed(document, keys.sign(canonical.to_sign(_KIND, document)))
 
@@ -24,19 +24,19 @@ def verified_purpose(signed: Signed, name: str, version: int, keys: Keys) -> Pur
     Return the purpose that was signed as *version* of *name*.
 
     Raises:
-        Tampered: It is not as it was signed, or it is another version.
+        Tampered: The document is not as it was signed, or is another purpose or version.
     """
     what = "a policy"
     keys.verify(signed.signature, canonical.to_sign(_KIND, signed.document), what=what)
     found = canonical.decode(signed.document, Purpose, what=what)
-    # Signed as ours, and perhaps for another row: a finer policy under this name.
+    # A valid signature is not sufficient: a finer policy could be copied into this row.
     if (found.name, found.version) != (name, version):
         raise Tampered(what)
     return found
 
 
 def sign_admission(admission: Admission, keys: Keys) -> Signed:
-    """Return *admission* as the vault keeps it."""
+    """Return the signed record of *admission*, as the vault keeps it."""
     document = canonical.encode(admission)
     return Signed(document, keys.sign(canonical.to_sign(ADMISSION_KIND, document)))
 
@@ -46,7 +46,7 @@ def verified_admission(signed: Signed, purpose: str, version: int, keys: Keys) -
     Return the admission that was signed for *version* of *purpose*.
 
     Raises:
-        Tampered: It is not as it was signed, or it is of another version.
+        Tampered: The document is not as it was signed, or is of another purpose or version.
     """
     what = "the admission of a policy"
     keys.verify(signed.signature, canonical.to_sign(ADMISSION_KIND, signed.document), what=what)
@@ -57,18 +57,18 @@ def verified_admission(signed: Signed, purpose: str, version: int, keys: Keys) -
 
 
 class Purposes(Protocol):
-    """Versions of purposes, as they were signed. A version never changes."""
+    """Repository of the signed versions of purposes. A version never changes."""
 
     def add(self, purpose: Purpose) -> bool:
         """Sign and add *purpose*; return False if this version exists already."""
         ...
 
     def share(self, purpose: str) -> None:
-        """Keep other transactions from rotating *purpose* until this one ends."""
+        """Keep other transactions from rotating the key of *purpose* until this one ends."""
         ...
 
     def lock(self, purpose: str) -> None:
-        """Keep others from issuing handles for *purpose*, or rotating it, until this one ends."""
+        """Keep other transactions from issuing handles for *purpose* or rotating its key."""
         ...
 
     def versions(self, purpose: str) -> list[int]:
@@ -80,8 +80,8 @@ class Purposes(Protocol):
         Return a version of a purpose.
 
         Raises:
-            NotFound: There is none.
-            Tampered: It is not as it was signed.
+            NotFound: There is no such version.
+            Tampered: The version is not as it was signed.
         """
         ...
 
@@ -103,16 +103,16 @@ class Purposes(Protocol):
 
     def signed(self, name: str, version: int) -> Signed:
         """
-        Return a version of a purpose as it was signed; it is not verified.
+        Return a version of a purpose as it was signed, without verifying the signature.
 
         Raises:
-            NotFound: There is none.
+            NotFound: There is no such version.
         """
         ...
 
 
 class Admissions(Protocol):
-    """How versions of purposes came into force: approvals and admissions."""
+    """Repository of approvals and admissions: how versions of purposes came into force."""
 
     def is_fresh(self) -> bool:
         """Tell whether this vault never had a person or an officer."""
@@ -136,10 +136,10 @@ class Admissions(Protocol):
 
     def get(self, purpose: str, version: int) -> Admission | None:
         """
-        Return how a version came into force; None where that is not recorded.
+        Return how a version came into force; None if that is not recorded.
 
         Raises:
-            Tampered: It is not as it was signed.
+            Tampered: The admission is not as it was signed.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""What people asked for under their rights, and the files that they were given."""
+"""Requests of people under their rights (GDPR, chapter III), and files exported for them."""
 
 import datetime as dt
 from typing import Protocol
@@ -22,7 +22,7 @@ class ExportRecord(msgspec.Struct, frozen=True):
 
 
 class Requests(Protocol):
-    """What people asked for under their rights, and when an answer is due."""
+    """Repository of requests of people under their rights, and when each answer is due."""
 
     def add(self, request: RightsRequest) -> None:
         """Add *request*."""
@@ -33,7 +33,7 @@ class Requests(Protocol):
         Lock a request until the transaction ends, and return it.
 
         Raises:
-            NotFound: There is none.
+            NotFound: There is no such request.
         """
         ...
 
@@ -51,23 +51,23 @@ class Requests(Protocol):
 
     def close(self, request: UUID, outcome: RequestOutcome) -> None:
         """
-        Record what came of *request*.
+        Close *request*, and record its outcome.
 
         Raises:
-            Conflict: It is closed, or does not exist.
+            Conflict: The request is closed, or does not exist.
         """
         ...
 
 
 class Exports(Protocol):
-    """Files that hold a person's data, until they are deleted."""
+    """Repository of the files that hold a person's data, until they are deleted."""
 
     def add(self, made: ExportRecord) -> None:
         """Record that a file holds a person's data, and until when."""
         ...
 
     def expired(self, *, at: dt.datetime) -> list[tuple[UUID, str]]:
-        """Return id and file of each export whose time is over and that is not deleted yet."""
+        """Return id and file of each export that has expired and is not deleted yet."""
         ...
 
     def of(self, subject: UUID) -> list[tuple[UUID, str]]:

@@ -1,4 +1,4 @@
-"""Units of the daemon's work that were set aside, each for a cause of its own."""
+"""Units of the daemon's work that failed and were set aside, each with its cause."""
 
 from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
@@ -8,7 +8,7 @@ from trust.domain.units import Failure, SetAside, Work
 
 
 class SetAsideRegister(Protocol):
-    """Units of the daemon's work that were set aside for a cause of their own."""
+    """Repository of units of the daemon's work that failed and were set aside."""
 
     def replace(
         self,
@@ -18,13 +18,13 @@ class SetAsideRegister(Protocol):
         tried: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         """
-        Record *failures* of *work*; what failed before and is not among them is well again.
+        Record *failures* of *work*; earlier failures that are not among them are deleted.
 
         Args:
-            work: What was done.
+            work: The kind of work.
 
-            failures: For each gateway or job that was tried, what failed; empty if nothing did.
-                What was not tried keeps its record.
+            failures: The failures of each gateway or job that was tried; empty if it succeeded.
+                The records of gateways and jobs that were not tried are kept.
 
             tried: For gateways, the change (`Agent.wanted`) that was tried. A later change does
                 not wait for the next attempt.
@@ -32,7 +32,7 @@ class SetAsideRegister(Protocol):
         ...
 
     def of_agents(self, work: Work, agents: Sequence[str]) -> dict[str, set[Failure]]:
-        """Return what of *work* failed last for *agents*; those without a failure are omitted."""
+        """Return the last failures in *work* of *agents*; agents without a failure are omitted."""
         ...
 
     def keeps_lease(self, agents: Sequence[str]) -> bool:
@@ -40,11 +40,11 @@ class SetAsideRegister(Protocol):
         ...
 
     def to_retry(self, *, limit: int) -> list[str]:
-        """Return gateways of which something failed and is to be reconciled again now."""
+        """Return gateways of which a unit failed and is due for its next attempt."""
         ...
 
     def to_publish_again(self, *, limit: int) -> list[str]:
-        """Return gateways whose lease the broker refused and is to be offered again now."""
+        """Return gateways whose lease the broker refused and is due to be published again."""
         ...
 
     def all(self, *, limit: int) -> list[SetAside]:
@@ -52,5 +52,5 @@ class SetAsideRegister(Protocol):
         ...
 
     def hasten(self) -> int:
-        """Have everything that is set aside tried again at once; return how many rows."""
+        """Make every unit that is set aside due for its next attempt now; return how many."""
         ...

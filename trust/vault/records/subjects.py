@@ -1,4 +1,4 @@
-"""People, and who decides for them: what the vault keeps, and what can be asked of it."""
+"""People and their representatives: the protocols of their repositories."""
 
 import datetime as dt
 from typing import Protocol
@@ -9,10 +9,10 @@ from trust.domain.subjects import PersonalDetails
 
 
 class Subjects(Protocol):
-    """People: their personal details, sealed under a data key of their own."""
+    """Repository of people: their personal details, each sealed under the person's data key."""
 
     def add(self, subject: UUID, identity: PersonalDetails) -> None:
-        """Add a person, *identity* sealed under a new data key."""
+        """Add a person, with *identity* sealed under a new data key."""
         ...
 
     def data_key(self, subject: UUID) -> bytes:
@@ -39,25 +39,34 @@ class Subjects(Protocol):
 
         Raises:
             NotFound: There is no such subject.
-            Tampered: The record does not open.
+            Tampered: The record cannot be opened.
         """
         ...
 
     def rectify(self, subject: UUID, *, name: str | None, born: str | None) -> list[str]:
-        """Correct the personal details of *subject*; None keeps a field. Return what changed."""
+        """
+        Correct the personal details of *subject*; None keeps a field.
+
+        Returns:
+            The names of the fields that changed.
+
+        Raises:
+            NotFound: There is no such subject.
+            Tampered: The record cannot be opened.
+        """
         ...
 
     def page(self, *, after: UUID, limit: int) -> list[tuple[UUID, dt.datetime]]:
-        """Return the next *limit* subjects above *after*, and when each was added. No names."""
+        """Return the next *limit* subjects above *after*, and when each was added."""
         ...
 
     def exists(self, subject: UUID) -> bool:
-        """Tell whether *subject* is here, erased or not."""
+        """Tell whether the vault has *subject*, erased or not."""
         ...
 
     def is_erased(self, subject: UUID) -> bool:
         """
-        Tell whether the data key of *subject* is destroyed, and with it what it sealed.
+        Tell whether the data key of *subject* is destroyed, and with it all sealed data.
 
         Raises:
             NotFound: There is no such subject.
@@ -69,23 +78,23 @@ class Subjects(Protocol):
         ...
 
     def destroy_key(self, subject: UUID) -> bool:
-        """Destroy the data key of *subject* and what it sealed; return False if it was gone."""
+        """Destroy the data key of *subject* and the sealed data; return False if it was gone."""
         ...
 
 
 class Representatives(Protocol):
-    """People who decide for a subject; their names are sealed under the subject's data key."""
+    """Repository of people who decide for a subject. Their names are sealed under its data key."""
 
     def add(self, representative: Representative, *, name: str) -> None:
         """Add *representative*, with their *name* sealed under the subject's data key."""
         ...
 
     def of(self, subject: UUID) -> list[Representative]:
-        """Return everyone who may, or might once, decide for *subject*, in the order of adding."""
+        """Return present and former representatives of *subject*, in the order of adding."""
         ...
 
     def wards(self) -> list[UUID]:
-        """Return every subject who has or had a guardian, but those who were erased."""
+        """Return every subject who has or had a guardian, except erased subjects."""
         ...
 
     def end(self, representative: UUID) -> None:
@@ -93,6 +102,6 @@ class Representatives(Protocol):
         End the mandate of *representative*.
 
         Raises:
-            NotFound: There is none in force.
+            NotFound: There is no such mandate in force.
         """
         ...

@@ -23,7 +23,7 @@ INSERT INTO vault.policy_admissions (purpose, version, document, key_id, signatu
 VALUES (%s, %s, %s, %s, %s)
 
 -- name: admission
--- Returns document and signature of how a version came into force.
+-- Returns the document and signature that record how a version came into force.
 SELECT document, signature FROM vault.policy_admissions WHERE purpose = %s AND version = %s
 
 -- name: admitted

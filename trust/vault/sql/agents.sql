@@ -16,7 +16,7 @@ FROM vault.agents a WHERE agent = ANY(%s) ORDER BY agent FOR NO KEY UPDATE
 
 -- name: hold_agents
 -- Locks gateways, and returns those that exist.
--- No more than their names: a withdrawal needs no other column, and none may stand in its way.
+-- Only their names: a withdrawal needs no other column, and a damaged column must not prevent it.
 SELECT agent FROM vault.agents WHERE agent = ANY(%s) ORDER BY agent FOR NO KEY UPDATE
 
 -- name: hold_agent
@@ -58,18 +58,18 @@ SELECT serial, revoked_at FROM vault.revocations ORDER BY serial
 
 -- name: note_clone_sign
 -- Counts a sign that two gateways use one identity.
--- One row of each kind, however often somebody tries.
+-- One row for each gateway and kind, however often the sign is seen.
 INSERT INTO vault.clone_signs AS s (agent, kind) VALUES (%s, %s)
 ON CONFLICT (agent, kind) DO UPDATE
 SET last_at = clock_timestamp(), times = s.times + 1, vouched_at = NULL
 
 -- name: vouch
--- Marks the signs of a gateway as looked at by an operator.
+-- Marks the signs of a gateway as examined by an operator.
 UPDATE vault.clone_signs SET vouched_at = clock_timestamp()
 WHERE agent = %s AND vouched_at IS NULL
 
 -- name: page
--- Returns the next gateways by id, for a list: with signs of a clone, and whether still connected.
+-- Returns the next gateways by id for a list, with signs of a clone and whether still connected.
 SELECT agent, format, enrolled_at, revoked_at, lease_version, lease_not_after,
     (SELECT max(not_after) FROM vault.certificates c WHERE c.agent = a.agent),
     ARRAY(SELECT kind FROM vault.clone_signs s

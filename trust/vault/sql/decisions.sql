@@ -35,7 +35,7 @@ SELECT DISTINCT purpose, version FROM vault.decisions WHERE subject = %s ORDER B
 
 -- name: purposes_with_handles
 -- Returns the purposes that a subject ever decided on or has a handle for.
--- By handles, too: decisions may be lost.
+-- Handles count as well, because decisions may be lost.
 SELECT purpose FROM vault.decisions WHERE subject = %s
 UNION SELECT purpose FROM vault.handles WHERE subject = %s ORDER BY purpose
 
@@ -59,8 +59,8 @@ WHERE (subject, purpose) IN (SELECT subject, purpose FROM vault.decisions WHERE 
 GROUP BY subject, purpose
 
 -- name: chain_lengths
--- Returns the length of the chain of each of the next subjects for each purpose.
--- Those without a decision, too: all of them may have been deleted.
+-- Returns the chain length of the next subjects by id, for every purpose.
+-- A chain without a decision has length 0: all its decisions may have been deleted.
 SELECT s.subject, p.purpose,
     (SELECT count(*) FROM vault.decisions d WHERE d.subject = s.subject AND d.purpose = p.purpose)
 FROM (SELECT subject FROM vault.subjects WHERE subject > %s ORDER BY subject LIMIT %s) s

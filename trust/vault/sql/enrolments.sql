@@ -1,5 +1,5 @@
 -- name: add
--- Adds what a token is recognised by; not the token.
+-- Adds the digest that a token is recognised by; the token itself is not stored.
 INSERT INTO vault.enrolments (enrolment, secret_sha256, format, expires_at) VALUES (%s, %s, %s, %s)
 
 -- name: lock
@@ -13,7 +13,7 @@ FROM vault.enrolments WHERE enrolment = %s FOR UPDATE
 UPDATE vault.enrolments SET failures = failures + 1 WHERE enrolment = %s
 
 -- name: use
--- Records what a token was used for.
+-- Records that a token was used: the request, the gateway and its certificate.
 UPDATE vault.enrolments
 SET used_at = clock_timestamp(), request_sha256 = %s, agent = %s, certificate = %s
 WHERE enrolment = %s
@@ -25,7 +25,7 @@ FROM vault.certificates c JOIN vault.agents a USING (agent)
 LEFT JOIN vault.revocations r USING (serial) WHERE c.serial = %s
 
 -- name: renewal
--- Returns what a certificate was renewed with.
+-- Returns the request that renewed a certificate, and the new certificate.
 SELECT request_sha256, certificate FROM vault.renewals WHERE serial = %s
 
 -- name: add_renewal

@@ -11,14 +11,14 @@ INSERT INTO vault.epochs (purpose, epoch) VALUES (%s, %s) ON CONFLICT DO NOTHING
 SELECT epoch FROM vault.epochs WHERE purpose = %s AND moved_at IS NULL ORDER BY epoch DESC LIMIT 1
 
 -- name: mark_moved
--- Marks this epoch and those before as moved to by every handle.
+-- Records that every handle has moved to this epoch, and so to those before it.
 UPDATE vault.epochs SET moved_at = clock_timestamp()
 WHERE purpose = %s AND epoch <= %s AND moved_at IS NULL
 
 -- name: all
--- Returns every later epoch of every purpose, when it began, and when all had moved.
+-- Returns every epoch after the first of every purpose, its begin, and when all handles had moved.
 SELECT purpose, epoch, started_at, moved_at FROM vault.epochs ORDER BY purpose, epoch
 
 -- name: numbers
--- Returns the number of every later epoch of a purpose.
+-- Returns the number of every epoch of a purpose after the first.
 SELECT epoch FROM vault.epochs WHERE purpose = %s ORDER BY epoch

@@ -14,18 +14,18 @@ SELECT number FROM vault.erasures
 WHERE subject = %s AND purpose IS NOT DISTINCT FROM %s AND requested_at = %s
 
 -- name: enter
--- Adds an erasure of the ledger's file under its number, unless that number is taken.
+-- Adds an erasure from the ledger's file under its number, unless that number is taken.
 INSERT INTO vault.erasures (number, subject, purpose, requested_at) VALUES (%s, %s, %s, %s)
 ON CONFLICT DO NOTHING
 
 -- name: enter_again
--- Adds an erasure of the ledger's file under a new number.
--- A vault that had gone back in time has given its own number to another erasure.
+-- Adds an erasure from the ledger's file under a new number.
+-- A vault that was restored from a backup may have given its old number to another erasure.
 INSERT INTO vault.erasures (subject, purpose, requested_at) VALUES (%s, %s, %s) RETURNING number
 
 -- name: advance_number
--- Moves the sequence of numbers past the highest one.
--- Numbers are never used twice, also when the ledger's file knows more than a restored vault.
+-- Sets the sequence of erasure numbers to the highest number in use.
+-- Numbers are never used twice, also when the ledger's file has more than a restored vault.
 SELECT setval(pg_get_serial_sequence('vault.erasures', 'number'),
               greatest((SELECT max(number) FROM vault.erasures), 1))
 
@@ -34,8 +34,8 @@ SELECT setval(pg_get_serial_sequence('vault.erasures', 'number'),
 SELECT number, subject, purpose, requested_at FROM vault.erasures WHERE number = %s
 
 -- name: marks
--- Returns every erasure that was marked, with its signed mark, and with whether its names were
--- erased, here or in the vault that the ledger's file was taken over from.
+-- Returns every erasure that was marked, with its signed mark, and whether its names were erased
+-- in this vault or in the one that wrote the ledger's file.
 SELECT e.number, e.subject, e.purpose, e.requested_at, m.detail, m.signature,
     EXISTS (SELECT FROM vault.erasure_steps s
         WHERE s.number = e.number AND s.step IN ('names', 'entered'))
@@ -43,22 +43,23 @@ FROM vault.erasures e JOIN vault.erasure_steps m ON m.number = e.number AND m.st
 ORDER BY e.number
 
 -- name: restored_subjects
--- Returns erasures of people whose data key was destroyed and is there again.
+-- Returns erasures of people whose data key was destroyed and exists again after a restore.
 SELECT e.number, e.subject FROM vault.erasures e JOIN vault.subjects s USING (subject)
 WHERE e.purpose IS NULL AND s.erased_at IS NULL AND EXISTS (SELECT FROM vault.erasure_steps k
     WHERE k.number = e.number AND k.step IN ('keys', 'names', 'entered'))
 
 -- name: found_again
--- Returns what was found again after its erasure, and whether its files were rewritten since.
+-- Returns the records of data that reappeared after its erasure, and whether the database files
+-- were rewritten since.
 SELECT f.number, f.step, f.detail, f.signature, EXISTS (SELECT FROM vault.erasure_steps d
     WHERE d.number = f.number AND d.step = replace(f.step, 'found-', 'again-'))
 FROM vault.erasure_steps f WHERE f.step LIKE 'found-%%' ORDER BY f.number, f.done_at
 
 -- name: steps
--- Returns the steps of an erasure that are done, in their order.
+-- Returns the completed steps of an erasure, in the order of their completion.
 SELECT step, detail, signature, done_at FROM vault.erasure_steps WHERE number = %s ORDER BY done_at
 
 -- name: record
--- Records that a step is done; an earlier record of it stands.
+-- Records that a step is done; an earlier record of the step is kept.
 INSERT INTO vault.erasure_steps (number, step, detail, key_id, signature)
 VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING

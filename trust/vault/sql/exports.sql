@@ -4,7 +4,7 @@ INSERT INTO vault.exports (export, subject, request, file, sha256, observations,
 VALUES (%s, %s, %s, %s, %s, %s, %s)
 
 -- name: expired
--- Returns the files whose time is over and that are not deleted yet.
+-- Returns the files that have expired and are not deleted yet.
 SELECT export, file FROM vault.exports WHERE deleted_at IS NULL AND expires_at <= %s
 ORDER BY expires_at
 

@@ -1,5 +1,5 @@
 -- name: mark_stale
--- Counts a change for gateways: their lease and permissions are to be worked out again.
+-- Counts a change for gateways: their lease and permissions must be computed again.
 UPDATE vault.agents SET wanted = wanted + 1, wanted_at = clock_timestamp() WHERE agent = ANY(%s)
 
 -- name: wanted
@@ -7,7 +7,7 @@ UPDATE vault.agents SET wanted = wanted + 1, wanted_at = clock_timestamp() WHERE
 SELECT wanted FROM vault.agents WHERE agent = %s
 
 -- name: save_applied
--- Records up to which change the telemetry database has what was decided for a gateway.
+-- Records the number of the last change of a gateway that the telemetry database has.
 UPDATE vault.agents SET applied = %s WHERE agent = %s
 
 -- name: save
@@ -22,7 +22,7 @@ UPDATE vault.agents SET lease_version = greatest(lease_version, %s), wanted = wa
 
 -- name: note_padded
 -- Records that gateways read padded leases, and counts a change for those where that is new.
--- Locked in the order of their names, as everywhere.
+-- Rows are locked in the order of their names, as everywhere, to prevent deadlocks.
 WITH held AS (
     SELECT agent FROM vault.agents
     WHERE agent = ANY(%s) AND reads_padded_since IS NULL AND revoked_at IS NULL
@@ -33,7 +33,7 @@ UPDATE vault.agents a SET reads_padded_since = clock_timestamp(), wanted = wante
 FROM held WHERE a.agent = held.agent
 
 -- name: unpad
--- Has leases of a gateway, or of all for NULL, be without padding for a time; counts a change.
+-- Switches padding off for a time: for a gateway, or for all if NULL. Counts a change for each.
 WITH held AS (
     SELECT agent FROM vault.agents
     WHERE (%s::text IS NULL OR agent = %s) AND revoked_at IS NULL AND format = 'sealed'
@@ -43,14 +43,14 @@ UPDATE vault.agents a SET reads_padded_since = NULL, unpadded_until = clock_time
 FROM held WHERE a.agent = held.agent
 
 -- name: larger
--- Returns the gateways whose lease takes a larger packet than a limit, the largest first.
+-- Returns the gateways whose lease needs a larger packet than a limit, the largest first.
 SELECT agent, size FROM (
     SELECT agent, octet_length(lease) + %s AS size FROM vault.agents WHERE revoked_at IS NULL) s
 WHERE size > %s ORDER BY size DESC, agent LIMIT 1000
 
 -- name: unfinished
--- Returns gateways whose last change telemetry does not have after a time, the oldest first.
--- A gateway that failed waits for its next attempt, unless something new was decided since.
+-- Returns gateways whose last change is older than a time and missing in telemetry, oldest first.
+-- A gateway that failed waits for its next attempt, unless a newer change was counted since.
 SELECT agent FROM vault.agents a
 WHERE applied < wanted AND wanted_at < clock_timestamp() - %s
   AND NOT EXISTS (
@@ -69,7 +69,8 @@ WHERE due_at <= %s AND NOT EXISTS (
 ORDER BY due_at LIMIT %s
 
 -- name: unpublished
--- Returns leases that the broker does not have, but those it refused and those of some gateways.
+-- Returns leases that the broker does not have, except those that it refused and those of the
+-- named gateways.
 SELECT agent, lease_version, lease FROM vault.agents a
 WHERE lease IS NOT NULL AND published_version < lease_version AND agent <> ALL(%s)
   AND NOT EXISTS (
@@ -81,26 +82,26 @@ ORDER BY agent LIMIT %s
 SELECT agent, lease_version, lease FROM vault.agents WHERE lease IS NOT NULL AND agent = ANY(%s)
 
 -- name: page
--- Returns the leases of the next gateways by id, but those that the broker refused.
+-- Returns the leases of the next gateways by id, except those that the broker refused.
 SELECT agent, lease_version, lease FROM vault.agents a
 WHERE lease IS NOT NULL AND agent > %s AND NOT EXISTS (
     SELECT FROM vault.set_aside s WHERE s.work = 'publication' AND s.stands_in = a.agent)
 ORDER BY agent LIMIT %s
 
 -- name: save_published
--- Records that the broker has a version of a lease; a later version stands.
+-- Records that the broker has a version of a lease; a later recorded version is kept.
 UPDATE vault.agents SET published_version = %s WHERE agent = %s AND published_version < %s
 
 -- name: backlog
 -- Returns how many changes wait for the telemetry database, and how many leases for the broker.
--- Each over a small index of its own.
+-- Each count reads a small partial index.
 SELECT (SELECT count(*) FROM vault.agents WHERE applied < wanted),
        (SELECT count(*) FROM vault.agents
         WHERE lease IS NOT NULL AND published_version < lease_version)
 
 -- name: waiting
--- Returns one number that is another for each set of leases that wait, NULL for none.
--- Over an index of these leases alone.
+-- Returns a number that identifies the set of waiting leases; NULL if none waits.
+-- It reads a partial index of the waiting leases alone.
 SELECT sum(hashtextextended(agent, lease_version)) FROM vault.agents
 WHERE lease IS NOT NULL AND published_version < lease_version
 

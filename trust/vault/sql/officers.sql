@@ -4,7 +4,7 @@ INSERT INTO vault.officers (officer, role, public_key, key_id, signature, docume
 VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (public_key) DO NOTHING
 
 -- name: all
--- Returns everyone who is or was an officer, in the order they were added.
+-- Returns all present and former officers, in the order they were added.
 SELECT document, signature, ended_at FROM vault.officers ORDER BY added_at
 
 -- name: end

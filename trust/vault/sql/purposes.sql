@@ -1,9 +1,10 @@
 -- name: share_purpose
--- Waits for a rotation of the purpose's key, and keeps others from starting, until the end.
+-- Waits until no rotation of the purpose's key runs; none can start until the transaction ends.
 SELECT pg_advisory_xact_lock_shared(hashtextextended(%s, 7677))
 
 -- name: lock_purpose
--- Waits for those who issue handles for the purpose, and keeps them out, until the end.
+-- Waits until no other transaction issues handles for the purpose or rotates its key; none can
+-- start until this transaction ends.
 SELECT pg_advisory_xact_lock(hashtextextended(%s, 7677))
 
 -- name: versions

@@ -8,7 +8,7 @@ VALUES (%s, %s, %s, %s)
 SELECT document, signature, opened_at FROM vault.reidentifications WHERE request = %s FOR UPDATE
 
 -- name: requested_since
--- Returns how often an officer has asked since a time.
+-- Returns how many requests an officer has made since a time.
 SELECT count(*) FROM vault.reidentifications WHERE requester = %s AND requested_at > %s
 
 -- name: open
@@ -25,7 +25,7 @@ INSERT INTO vault.approvals (request, approver, document, signature) VALUES (%s,
 SELECT document, signature FROM vault.approvals WHERE request = %s ORDER BY position
 
 -- name: add_attempt
--- Records that somebody tried something, and what came of it.
+-- Records an attempt: who tried which action, and its outcome.
 INSERT INTO vault.attempts (request, officer, action, outcome) VALUES (%s, %s, %s, %s)
 
 -- name: attempts

@@ -5,7 +5,7 @@ INSERT INTO vault.representatives
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
 
 -- name: representatives
--- Returns everyone who may, or might once, decide for a subject; in the order they were added.
+-- Returns the present and former representatives of a subject, in the order they were added.
 SELECT representative, subject, role, purposes, valid_from, valid_to, ended_at, shown
 FROM vault.representatives WHERE subject = %s ORDER BY added_at
 

@@ -9,12 +9,12 @@ SELECT request, subject, kind, received_at, due_at, extended_because, closed_at,
 FROM vault.requests WHERE request = %s FOR UPDATE
 
 -- name: all
--- Returns the open requests, or also the closed ones, the one due first at first.
+-- Returns the open requests, or also the closed ones; the one that is due first comes first.
 SELECT request, subject, kind, received_at, due_at, extended_because, closed_at, outcome
 FROM vault.requests WHERE (closed_at IS NULL OR %s) ORDER BY due_at, request
 
 -- name: ids
--- Returns the ids of the same requests.
+-- Returns the ids of the same requests as `all`, in the same order.
 SELECT request FROM vault.requests WHERE (closed_at IS NULL OR %s) ORDER BY due_at, request
 
 -- name: extend
@@ -22,6 +22,6 @@ SELECT request FROM vault.requests WHERE (closed_at IS NULL OR %s) ORDER BY due_
 UPDATE vault.requests SET due_at = %s, extended_because = %s WHERE request = %s
 
 -- name: close
--- Records what came of a request, unless it is closed.
+-- Records the outcome of a request, unless the request is closed.
 UPDATE vault.requests SET closed_at = clock_timestamp(), outcome = %s
 WHERE request = %s AND closed_at IS NULL

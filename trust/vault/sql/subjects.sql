@@ -7,7 +7,8 @@ INSERT INTO vault.subjects (subject, key_id, wrapped_key, sealed) VALUES (%s, %s
 SELECT wrapped_key FROM vault.subjects WHERE subject = %s AND erased_at IS NULL
 
 -- name: hold_subject
--- Returns the same, and keeps an erasure from destroying the key until the transaction ends.
+-- Returns the wrapped data key of a person who was not erased, and keeps an erasure from
+-- destroying it until the transaction ends.
 SELECT wrapped_key FROM vault.subjects WHERE subject = %s AND erased_at IS NULL FOR SHARE
 
 -- name: personal_details
@@ -19,7 +20,7 @@ SELECT sealed, wrapped_key FROM vault.subjects WHERE subject = %s AND erased_at 
 UPDATE vault.subjects SET sealed = %s WHERE subject = %s
 
 -- name: add_rectification
--- Records which fields of the personal details were corrected; not what they were.
+-- Records which fields of the personal details were corrected; their contents are not recorded.
 INSERT INTO vault.rectifications (subject, fields) VALUES (%s, %s)
 
 -- name: page
@@ -31,6 +32,6 @@ SELECT subject, added_at FROM vault.subjects WHERE subject > %s ORDER BY subject
 SELECT erased_at, wrapped_key FROM vault.subjects WHERE subject = %s
 
 -- name: destroy_key
--- Destroys the data key of a person and what it sealed, unless that was done before.
+-- Destroys the data key of a person and the data sealed with it, unless that was done before.
 UPDATE vault.subjects SET wrapped_key = '', sealed = '', erased_at = clock_timestamp()
 WHERE subject = %s AND erased_at IS NULL
