@@ -1,11 +1,11 @@
 """
 Keys that only ingest and one agent share. The operator of the broker cannot derive them.
 
-X25519 of ingest's HPKE key and the agent's lease key (RFC 7748), static on both sides, because
-both outlive a restart and a session key does not: an agent that starts with a backlog must be able
-to tell whether a receipt is ingest's. HKDF-SHA256 (RFC 5869) makes a key of it for each direction;
-both public keys and the agent's id are bound, so that no key serves two pairs. What is proven is
-in clear and stays so; the proof is HMAC-SHA-256 (RFC 2104), which has no nonce to use twice.
+The secret is X25519 (RFC 7748) of ingest's HPKE key and the agent's lease key. Both are static,
+because they survive a restart and a session key does not: an agent that starts with a backlog must
+be able to check that a receipt comes from ingest. HKDF-SHA256 (RFC 5869) derives one key for each
+direction, bound to both public keys and the agent's id, so that no two pairs share a key. A proven
+message stays in clear text. The proof is HMAC-SHA-256 (RFC 2104), which needs no nonce.
 """
 
 import enum
@@ -92,7 +92,7 @@ def _agree(
     try:
         secret = private.exchange(X25519PublicKey.from_public_bytes(public))
     except ValueError:
-        # All zero (RFC 7748, section 6.1), or not 32 bytes.
+        # The shared secret is all zero (RFC 7748, section 6.1), or the key has not 32 bytes.
         raise WeakKey from None
 
     def key(direction: Direction) -> bytes:

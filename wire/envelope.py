@@ -1,9 +1,10 @@
 """
-The envelope: the unit of publish, spool and acknowledgement, outside and inside.
+The envelope: the unit that is published, spooled and acknowledged.
 
-Outside, in clear: who sealed it under which sequence. Inside, sealed: one handle and columns of
-observations. Both are msgpack arrays, so that a reader needs no schema and a byte is no name.
-Columns, because ingest joins thousands of them without a Python object per observation.
+The outer part is in clear: the agent, the spool and the sequence. The inner part, the body, is
+sealed: one handle, and observations in columns. Both are msgpack arrays, which have no field names
+and so need fewer bytes. Columns allow ingest to join thousands of envelopes without a Python
+object for each observation.
 """
 
 import itertools
@@ -23,7 +24,7 @@ SUITE_X25519: Final = 1
 MAX_ENVELOPE_BYTES: Final = 65_536
 MAX_BLOCKS: Final = 64
 MAX_OBSERVATIONS: Final = 10_000
-"""Per envelope."""
+"""The most observations in one envelope."""
 
 WRAPPED_KEY_BYTES: Final = 80
 SPOOL_ID_BYTES: Final = 16
@@ -36,7 +37,7 @@ MAX_TIME_MS: Final = 253_402_300_799_999
 _NARROW_MISSING: Final = -128
 _MAX_OFFSET_MS: Final = (1 << 32) - 1
 
-# What msgspec raises on hostile input, besides its own family.
+# The errors that msgspec raises on hostile input.
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
@@ -47,19 +48,19 @@ class Envelope(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
     suite: int
     spool_id: bytes
     sequence: int
-    """1, 2, 3 and so on in a spool; never restarts."""
+    """Counts the envelopes of a spool from 1, and never restarts."""
     wrapped_key: bytes
     sealed: bytes
 
 
 class Block(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
     """
-    A column: a run of observations of one quantity.
+    A column: a run of n observations of one quantity.
 
     Args:
-        quantity: The code.
+        quantity: The code of the quantity (`wire.quantities.Code`).
 
-        start_ms: Time of the first step, ms since 1970.
+        start_ms: The time from which the steps or offsets count, ms since 1970.
 
         step: Either the regular step in ms, or the packed offsets of each observation from
             `start_ms`: uint32, little-endian, in ms.
@@ -67,9 +68,9 @@ class Block(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
         values: Packed little-endian int16 in steps of the quantity's resolution, −32768 for
             missing; or, when `base` is given, packed int8 to be added to it, −128 for missing.
 
-        base: What the narrow values count from.
+        base: The value to which narrow values (int8) are added, in steps of resolution.
 
-        flags: One uint8 per observation.
+        flags: n bytes, one uint8 for each observation; empty if all are 0.
     """
 
     quantity: int
@@ -101,7 +102,7 @@ class Body(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
 
     handle: bytes
     lease: int
-    """The version of the lease under which it was measured."""
+    """The version of the lease that was in force when the observations were measured."""
     blocks: list[Block]
 
     def __len__(self) -> int:
@@ -126,7 +127,7 @@ def decode_envelope(payload: bytes) -> Envelope:
     Raises:
         TooLarge: More than `MAX_ENVELOPE_BYTES`.
         UnsupportedVersion: This software does not know the version or cipher suite.
-        Malformed: Not an envelope.
+        Malformed: The payload is not an envelope.
     """
     if len(payload) > MAX_ENVELOPE_BYTES:
         raise TooLarge("bytes in an envelope", limit=MAX_ENVELOPE_BYTES, got=len(payload))
@@ -172,22 +173,24 @@ def encode_body(body: Body) -> bytes:
 
 def decode_body(data: bytes) -> Body:
     """
-    Read the inside of an envelope, and hold it to the contract.
+    Decode the body of an envelope, and check it against the contract.
 
     Raises:
-        TooLarge: More blocks or observations than allowed.
-        Malformed: Not a body: a length contradicts another, or a number is out of its range.
+        TooLarge: The body has more blocks or observations than allowed.
+        Malformed: The data is not a body: lengths contradict each other, or a number is out of
+            range.
     """
     return decode_counted(data)[0]
 
 
 def decode_counted(data: bytes) -> tuple[Body, int]:
     """
-    Read the inside of an envelope as `decode_body` does; return it with its observations' number.
+    Decode and check a body as `decode_body` does; return it with the number of its observations.
 
     Raises:
-        TooLarge: More blocks or observations than allowed.
-        Malformed: Not a body: a length contradicts another, or a number is out of its range.
+        TooLarge: The body has more blocks or observations than allowed.
+        Malformed: The data is not a body: lengths contradict each other, or a number is out of
+            range.
     """
     try:
         body = _body_decoder.decode(data)
@@ -198,11 +201,11 @@ def decode_counted(data: bytes) -> tuple[Body, int]:
 
 def check_body(body: Body) -> int:
     """
-    Hold *body* to the contract; return how many observations it has.
+    Check *body* against the contract; return how many observations it has.
 
     Raises:
-        TooLarge: More blocks or observations than allowed.
-        Malformed: A length contradicts another, or a number is out of its range.
+        TooLarge: The body has more blocks or observations than allowed.
+        Malformed: Lengths contradict each other, or a number is out of range.
     """
     if len(body.handle) != HANDLE_BYTES or not 0 <= body.lease < 1 << 32 or not body.blocks:
         raise Malformed("a field of the body has a wrong length or value")
@@ -251,19 +254,19 @@ def pack_block(
     flags: Sequence[int] | None = None,
 ) -> Block:
     """
-    Return the shortest block that holds these observations.
+    Return the shortest block that holds these n observations.
 
     Args:
-        quantity: The code.
+        quantity: The code of the quantity (`wire.quantities.Code`).
 
-        times_ms: None before the first, none over 49 days after it.
+        times_ms: n times, ms since 1970. None is before the first or over 49 days after it.
 
-        values: In steps of resolution, each an int16; `MISSING` where there is none.
+        values: n values in steps of resolution, each an int16; `MISSING` where there is none.
 
-        flags: One uint8 for each, or None when all are 0.
+        flags: n flags, each a uint8; None if all are 0.
 
     Raises:
-        ValueError: Not a run: empty, of unlike lengths, or out of range.
+        ValueError: The sequences are empty, differ in length, or hold a number out of range.
     """
     lengths = {len(times_ms), len(values), len(values if flags is None else flags)}
     if lengths == {0} or len(lengths) > 1:

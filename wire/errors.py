@@ -35,11 +35,11 @@ class TooLarge(Malformed):
 
 
 class WrongTopic(Malformed):
-    """The topic is not one of the contract, or contradicts its message."""
+    """The topic is not part of the contract, or contradicts the message."""
 
 
 class UnsupportedVersion(WireError):
-    """A version or cipher suite that this software does not know."""
+    """The message has a version or cipher suite that this software does not know."""
 
     def __init__(self, what: str) -> None:
         super().__init__(f"this software does not support the {what}")
@@ -53,7 +53,7 @@ class BadSeal(WireError):
 
 
 class BadSignature(WireError):
-    """The signature is not one of the trusted key over these bytes."""
+    """The signature was not made by the trusted key for these bytes."""
 
     def __init__(self, what: str) -> None:
         super().__init__(f"the signature of the {what} is not valid")
@@ -71,7 +71,7 @@ class BadProof(Unproven):
 
 
 class WeakKey(WireError):
-    """A public key of small order: it gives the same shared secret with every other key."""
+    """The public key has a small order: it gives the same shared secret with every other key."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -80,7 +80,7 @@ class WeakKey(WireError):
 
 
 class SequenceReused(WireError):
-    """A sequence number that was used for sealing before, or a lower one."""
+    """The sequence number is not above every number that was used for sealing before."""
 
     def __init__(self) -> None:
         super().__init__(

@@ -1,8 +1,9 @@
 """
-The JSON envelope: the same fields with names, for devices that do not run our agent.
+The JSON envelope: the same fields with names, for devices that do not run VitalVeil's agent.
 
-Not sealed: only TLS protects it up to the broker, and the broker may keep it in clear; so an
-agent may send it only if its enrolment says so. `json_schema` is the published contract.
+A JSON envelope is not sealed: TLS protects it only up to the broker, and the broker may store it
+in clear. So an agent may send it only if it was enrolled for JSON. `json_schema` returns the
+published contract.
 """
 
 import datetime as dt
@@ -29,7 +30,7 @@ _TOLERANCE: Final = 1e-6
 _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
-# RFC 3339, section 5.6. fromisoformat() alone would read week dates and more.
+# RFC 3339, section 5.6. fromisoformat() alone would also accept week dates and other forms.
 _TIME: Final = (
     r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?"
     r"(Z|[+-][0-9]{2}:[0-9]{2})$"
@@ -39,7 +40,7 @@ _Hex16 = Annotated[
     str,
     Meta(
         pattern="^[0-9a-f]{32}$",
-        # To many readers of patterns, $ also stands before a line feed at the end.
+        # In many implementations of regular expressions, $ also matches before a final line feed.
         max_length=32,
         description="16 bytes as 32 lower-case hex digits.",
     ),
@@ -102,7 +103,7 @@ class _Version(msgspec.Struct, frozen=True):
 
 
 class Identified(msgspec.Struct, frozen=True):
-    """A body, with the identity that the outer part of a sealed envelope carries."""
+    """A body with its spool and sequence, which in a sealed envelope are in the outer part."""
 
     spool_id: bytes
     sequence: int
@@ -123,9 +124,10 @@ def decode(payload: bytes) -> Identified:
     Read a JSON envelope.
 
     Raises:
-        TooLarge: More bytes or observations than allowed.
+        TooLarge: The payload has more bytes or observations than allowed.
         UnsupportedVersion: This software does not know the version.
-        Malformed: Not a JSON envelope, or a value between two steps of resolution.
+        Malformed: The payload is not a JSON envelope, or a value is between two steps of
+            resolution.
     """
     if len(payload) > MAX_ENVELOPE_BYTES:
         raise TooLarge("bytes in an envelope", limit=MAX_ENVELOPE_BYTES, got=len(payload))
@@ -196,7 +198,7 @@ def encode(spool_id: bytes, sequence: int, body: Body) -> bytes:
     Return *body* as a JSON envelope.
 
     Raises:
-        KeyError: A quantity that has no name.
+        KeyError: A quantity has no name.
     """
     by_code = {int(q.code): q for q in all_quantities()}
     blocks = []

@@ -48,10 +48,10 @@ class Lease(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
 
     agent: str
     version: int
-    """Only grows: an agent refuses a lease below the highest version that it has accepted."""
+    """Grows with each lease. An agent refuses versions below the highest that it has accepted."""
     issued_at_ms: int
     not_after_ms: int
-    """From this instant on, ms since 1970, nothing may be measured under it."""
+    """The end of the lease, ms since 1970. From then on nothing may be measured under it."""
     grants: list[Grant]
     bucket_bytes: int = DEFAULT_BUCKET_BYTES
 
@@ -121,10 +121,10 @@ def decode(
     Open and verify the lease of *agent*. Its age and end are not checked here.
 
     Raises:
-        BadSeal: Not sealed to this agent.
-        BadSignature: Not signed by trust, or for another agent.
+        BadSeal: The message was not sealed to this agent.
+        BadSignature: Trust did not sign the lease, or signed it for another agent.
         UnsupportedVersion: This software does not know the version.
-        Malformed: Not a lease.
+        Malformed: The message is not a lease.
     """
     try:
         signed_bytes = _suite.decrypt(data, agent_key, info=_INFO + agent.encode())

@@ -1,9 +1,9 @@
 """
 The minimisation rule of one quantity for one purpose, shared by the gateway and ingest.
 
-The edge makes observations conform (`coarsen`); ingest asks whether they do (`conforms`) and
-refuses what is finer. Both read the same integers: values in steps of the quantity's
-resolution, times in ms since 1970-01-01T00:00Z.
+The edge agent makes observations conform (`coarsen_time`, `coarsen_value`). Ingest checks that
+they do (`conforms`), and refuses finer observations. Both use the same integers: values in steps
+of the quantity's resolution, times in ms since 1970-01-01T00:00Z.
 """
 
 import enum
@@ -16,7 +16,7 @@ from wire.quantities import MISSING
 
 
 class Aggregate(enum.StrEnum):
-    """Which value stands for an interval in which several were measured."""
+    """Which value represents an interval in which several were measured."""
 
     FIRST = "first"
     """The first value, known at once: nothing waits for the end of the interval."""
@@ -35,7 +35,7 @@ class Rule(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
     interval_ms: int = 1
     """At most one observation in each interval of this length, counted from 1970."""
     time_step_ms: int = 1
-    """Times are whole multiples of this."""
+    """Times are whole multiples of this many milliseconds."""
     aggregate: Aggregate = Aggregate.FIRST
 
     def __post_init__(self) -> None:
@@ -50,7 +50,7 @@ class Rule(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
             raise ValueError("time_step_ms of a rule must divide its interval_ms")
 
     def is_within(self, other: "Rule") -> bool:
-        """Tell whether each run of observations that conforms to this rule conforms to *other*."""
+        """Tell whether all observations that conform to this rule also conform to *other*."""
         return self.quantity == other.quantity and not (
             self.step % other.step
             or self.interval_ms % other.interval_ms
@@ -59,9 +59,13 @@ class Rule(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
 
     def narrowed(self, later: "Rule") -> "Rule | None":
         """
-        Return the finest rule that satisfies this one and *later*, of the same quantity.
+        Return the finest rule that satisfies both this rule and *later*.
 
-        It aggregates as *later* does. None if it would be coarser than a rule can express.
+        Args:
+            later: A rule for the same quantity. The result uses its aggregate.
+
+        Returns:
+            The rule; None if no rule can express such a coarse resolution.
         """
         step = math.lcm(self.step, later.step)
         interval_ms = math.lcm(self.interval_ms, later.interval_ms)
@@ -76,19 +80,26 @@ class Rule(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
         )
 
     def interval_of(self, time_ms: int) -> int:
-        """Return the number of the interval that *time_ms* falls in."""
+        """Return the number of the interval that contains *time_ms*, counted from 1970."""
         return time_ms // self.interval_ms
 
     def coarsen_time(self, time_ms: int) -> int:
-        """Return the latest allowed time that is not after *time_ms*."""
+        """Return the latest allowed time that is not after *time_ms*, ms since 1970."""
         return time_ms - time_ms % self.time_step_ms
 
     def coarsen_value(self, steps: int) -> int:
-        """Return the allowed value nearest to *steps*, a tie going up."""
+        """Return the allowed value nearest to *steps* of resolution; ties are rounded up."""
         return (steps + self.step // 2) // self.step * self.step
 
     def conforms(self, times_ms: Sequence[int], values: Sequence[int]) -> bool:
-        """Tell whether a run of observations is no finer than this rule allows."""
+        """
+        Tell whether a run of n observations is no finer than this rule allows.
+
+        Args:
+            times_ms: n times, ms since 1970, in the order of the run.
+
+            values: n values in steps of resolution; `MISSING` where there is none.
+        """
         intervals = {self.interval_of(t) for t in times_ms}
         return (
             len(intervals) == len(times_ms)

@@ -1,10 +1,10 @@
 """
-What can be measured: each quantity with its unit, code, resolution and plausible range.
+The quantities that can be measured, each with its unit, code, resolution and plausible range.
 
-On the wire a value is a whole number of the quantity's resolution, so that a value is rounded once
-and a policy is checked by integer arithmetic. UCUM units (https://ucum.org), LOINC codes
-(https://loinc.org). The range is what a living person under care can show, widened: outside it
-a value is refused as implausible, never stored and never turned into 0.
+On the wire a value is a whole number of steps of the quantity's resolution, so that it is rounded
+only once and a policy is checked by integer arithmetic. Units are UCUM (https://ucum.org), codes
+LOINC (https://loinc.org). The plausible range is wider than what a living person under care can
+show. A value outside the range is refused as implausible, never stored and never replaced by 0.
 """
 
 import enum
@@ -28,7 +28,7 @@ class GdprClass(enum.StrEnum):
 
 
 class Code(enum.IntEnum):
-    """The number of a quantity on the wire and in the database. Never re-used."""
+    """The number of a quantity on the wire and in the database. Numbers are never used again."""
 
     HEART_RATE = 1
     RR_INTERVAL = 2
@@ -51,7 +51,7 @@ class Quantity(msgspec.Struct, frozen=True):
     code: Code
     name: str
     unit: str
-    """UCUM."""
+    """The unit, in UCUM notation."""
     loinc: str | None
     per_unit: int
     """How many steps of resolution make one unit: 100 means a resolution of 0.01."""
@@ -66,7 +66,7 @@ class Quantity(msgspec.Struct, frozen=True):
         return round(value * self.per_unit)
 
     def to_unit(self, steps: int) -> float:
-        """Return *steps* of resolution in `unit`."""
+        """Return *steps* of resolution as a value in `unit`."""
         return steps / self.per_unit
 
     def is_plausible(self, steps: int) -> bool:
@@ -124,5 +124,5 @@ def round_half_even(dividend: int, divisor: int) -> int:
 
 
 def glucose_from_mg_dl(mg_dl: float) -> float:
-    """Return a glucose concentration of *mg_dl* (mg/dL) in mmol/L."""
+    """Convert a glucose concentration of *mg_dl* (mg/dL) to mmol/L."""
     return mg_dl / GLUCOSE_MG_DL_PER_MMOL_L

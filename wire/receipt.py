@@ -1,13 +1,14 @@
 """
 The receipt: which envelopes ingest has settled, so that an agent may forget them.
 
-Settled means that the outcome is committed: stored, a duplicate, refused, given up, or kept
-because the database cannot write it. Nothing short of that appears in a receipt. Retained, one per
-agent, each replacing the one before.
+Settled means that the outcome is committed: the envelope is stored, a duplicate, refused, given
+up, or quarantined because the database cannot store it. A receipt never names any other envelope.
+Receipts are retained messages, one for each agent, and each replaces the one before.
 
-The first form says only that. The second form (`receipt-2`) also proves that ingest says it: with
-a proof under each of ingest's keys, so that an agent needs only the one that it pins while
-ingest's key is exchanged. An older receipt that is published again tells less, and nothing untrue.
+The first form names only the settled envelopes. The second form (`receipt-2`) also proves that
+ingest is the author, with one proof for each of ingest's keys. So an agent that pins only one key
+can check it while ingest's key is exchanged. An older receipt that is published again names fewer
+envelopes, but is still true.
 """
 
 from bisect import bisect_right
@@ -40,7 +41,7 @@ class SpoolReceipt(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_
     through: int
     """Every sequence from 1 to this one is settled, or will never be sent; 0 for none."""
     ranges: list[tuple[int, int]] = []
-    """Further settled runs above it, first and last sequence, ascending and apart."""
+    """Further settled runs above `through`: pairs of first and last sequence, ascending, apart."""
 
     def covers(self, sequence: int) -> bool:
         """Tell whether *sequence* is settled."""
@@ -51,10 +52,10 @@ class SpoolReceipt(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_
 
     def joined(self, other: "SpoolReceipt") -> "SpoolReceipt":
         """
-        Return what this and *other*, of the same spool, cover together.
+        Return a receipt that covers all sequences of this one and of *other*, of the same spool.
 
-        A receipt of a spool with many holes does not repeat all that the one before it told. What
-        is returned may have more runs than a message may.
+        A receipt of a spool with many gaps does not repeat every run of the one before. The result
+        may have more runs than a message allows.
         """
         through = max(self.through, other.through)
         runs: list[tuple[int, int]] = []
@@ -108,7 +109,7 @@ def decode(data: bytes) -> Receipt:
 
     Raises:
         UnsupportedVersion: This software does not know the version.
-        Malformed: Not a receipt: its ranges overlap, descend, or reach below 1.
+        Malformed: The data is not a receipt, or its ranges overlap, descend, or reach below 1.
     """
     try:
         receipt = _decoder.decode(data)
@@ -121,7 +122,7 @@ def decode(data: bytes) -> Receipt:
 
 
 def encode_proven(spools: list[SpoolReceipt], agreements: Sequence[Agreement]) -> bytes:
-    """Return a receipt for *spools* of the one agent that *agreements* are with."""
+    """Return a receipt for *spools* of one agent, proven under each of its *agreements*."""
     encoded = _encoder.encode(spools)
     data = _CONTEXT + encoded
     proofs = [(one.key_id, prove(one.receipt_key, data)) for one in agreements]
@@ -130,18 +131,18 @@ def encode_proven(spools: list[SpoolReceipt], agreements: Sequence[Agreement]) -
 
 def decode_proven(data: bytes, agreements: Sequence[Agreement]) -> list[SpoolReceipt]:
     """
-    Read a receipt that ingest proves to be its own.
+    Read a receipt, and check ingest's proof of it.
 
     Args:
-        data: As it was published.
+        data: The payload of the message.
 
-        agreements: What the agent shares with each ingest key that it pins.
+        agreements: The agreements of the agent, one for each ingest key that it pins.
 
     Raises:
-        Unproven: Of the first form.
-        BadProof: Not made by ingest, not for this agent, or changed since.
+        Unproven: The receipt has the first form, without a proof.
+        BadProof: The receipt was not made by ingest for this agent, or was changed.
         UnsupportedVersion: This software does not know the version.
-        Malformed: Not a receipt.
+        Malformed: The data is not a receipt.
     """
     if len(data) > MAX_BYTES:
         raise TooLarge("bytes in a receipt", limit=MAX_BYTES, got=len(data))

@@ -1,9 +1,9 @@
 """
-Why a measurement is refused: the one vocabulary of the sensor's decoder, the agent and the totals.
+Why a measurement is refused: one vocabulary for the sensor's decoder, the agent and the totals.
 
-The names are labels of metrics and keys of the state message. A name that was sent once keeps its
-meaning; a new reason gets a new name. What ingest decides about whole envelopes is another subject
-(`ingest.values.outcome`).
+The names are labels of metrics and keys of the state message. A published name keeps its meaning;
+a new reason gets a new name. The outcomes of whole envelopes are defined in
+`ingest.values.outcome`.
 """
 
 import enum

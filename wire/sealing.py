@@ -1,11 +1,11 @@
 """
-Sealing: only ingest can read what an agent wrote, and only as that agent wrote it.
+Sealing: only ingest can read the envelopes of an agent, and a changed envelope does not open.
 
-A session key, random and kept in RAM, is wrapped once to ingest's public key with HPKE (RFC 9180,
-base mode: X25519, HKDF-SHA256, AES-256-GCM); each body is AES-256-GCM under it, the nonce being
-the sequence, the associated data the agent and the outer fields. So an agent cannot read its own
-spool after a restart, an envelope cannot be moved to another agent, spool or sequence, and ingest
-pays for X25519 once per session and not once per envelope.
+A random session key, kept only in memory, is wrapped once to ingest's public key with HPKE (RFC
+9180, base mode: X25519, HKDF-SHA256, AES-256-GCM). Each body is encrypted under it with
+AES-256-GCM; the nonce is the sequence, and the associated data are the agent and the outer fields.
+So an agent cannot read its own spool after a restart, an envelope cannot be moved to another
+agent, spool or sequence, and ingest computes X25519 once for each session, not for each envelope.
 """
 
 import struct
@@ -39,7 +39,7 @@ _suite = hpke.Suite(hpke.KEM.X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM
 
 
 def pad(data: bytes, bucket_bytes: int) -> bytes:
-    """Return *data*, a mark, and zeros up to a multiple of *bucket_bytes* (ISO/IEC 9797-1, 2)."""
+    """Return *data* padded to a multiple of *bucket_bytes* (ISO/IEC 9797-1, padding method 2)."""
     marked = data + bytes([_PAD_MARK])
     return marked + bytes(-len(marked) % bucket_bytes)
 
@@ -49,7 +49,7 @@ def unpad(data: bytes) -> bytes:
     Return *data* without its padding.
 
     Raises:
-        Malformed: There is no mark.
+        Malformed: The byte 0x80 that begins the padding is missing.
     """
     stripped = data.rstrip(b"\x00")
     if not stripped or stripped[-1] != _PAD_MARK:
@@ -70,14 +70,15 @@ class Sealer:
     """
     Seals the bodies of one agent into one spool, under one session key.
 
-    Use one for each spool: the sequence is the nonce, and two spools use the same sequences.
+    Each spool needs its own sealer: the sequence is the nonce, and two spools use the same
+    sequences.
 
     Args:
         agent: The agent's id.
 
         spool_id: The id of the spool, 16 bytes.
 
-        session_key: 32 random bytes that nothing else ever uses.
+        session_key: 32 random bytes that are used for this sealer only.
 
         ingest_key: Ingest's public key.
 
@@ -124,15 +125,15 @@ class Sealer:
 
 class Opener:
     """
-    Opens envelopes with ingest's private keys, remembering unwrapped session keys.
+    Opens envelopes with ingest's private keys, and caches unwrapped session keys.
 
-    Keeps no body. Not safe to share between threads.
+    It keeps no body. Not safe to share between threads.
 
     Args:
         private_keys: Every key that may still be in use; the newest first.
 
-        max_sessions: How many session keys to remember, at most: of these at least the latest half
-            that were used.
+        max_sessions: The most session keys to cache. At least the half that was used last is
+            cached.
     """
 
     def __init__(
@@ -140,7 +141,7 @@ class Opener:
     ) -> None:
         self._private_keys = list(private_keys)
         self._max_sessions = max_sessions
-        # Two generations instead of an LRU order: a look-up in a dictionary changes nothing.
+        # Two generations instead of an LRU order, because a look-up then changes no dictionary.
         self._sessions: dict[tuple[str, bytes], AESGCM] = {}
         self._older: dict[tuple[str, bytes], AESGCM] = {}
 
@@ -149,18 +150,18 @@ class Opener:
         Return the body that *agent* sealed.
 
         Raises:
-            BadSeal: Sealed to another key, by another agent, or changed since.
-            Malformed: It opens, and what is inside is no body.
+            BadSeal: The envelope was sealed to another key, by another agent, or was changed.
+            Malformed: The envelope opens, but its content is not a body.
         """
         return decode_body(self.open_bytes(agent, envelope))
 
     def open_bytes(self, agent: str, envelope: Envelope) -> bytes:
         """
-        Return the encoded body that *agent* sealed, unread.
+        Return the encoded body that *agent* sealed, without decoding it.
 
         Raises:
-            BadSeal: Sealed to another key, by another agent, or changed since.
-            Malformed: It opens, and has no padding.
+            BadSeal: The envelope was sealed to another key, by another agent, or was changed.
+            Malformed: The envelope opens, but its content has no padding.
         """
         wrapped_key, sequence = envelope.wrapped_key, envelope.sequence
         aead = self._sessions.get((agent, wrapped_key)) or self._session(agent, wrapped_key)
@@ -175,7 +176,7 @@ class Opener:
         return unpad(padded)
 
     def _session(self, agent: str, wrapped_key: bytes) -> AESGCM:
-        """Return the session key, unwrapped or from the older generation."""
+        """Unwrap the session key, or take it from the older generation of the cache."""
         aead = self._older.get((agent, wrapped_key)) or AESGCM(self._unwrap(agent, wrapped_key))
         if len(self._sessions) >= self._max_sessions // 2:
             self._sessions, self._older = {}, self._sessions

@@ -1,8 +1,8 @@
 """
 The state message of an agent, for its operator. It holds no health data and no address.
 
-JSON, so that an operator reads it with any MQTT client. Retained; its twin with `online: false`
-is the agent's will.
+The message is JSON, so that an operator can read it with any MQTT client, and retained. The
+agent's MQTT will is the same message with `online: false`.
 """
 
 import re
@@ -30,12 +30,12 @@ MAX_READS: Final = 32
 
 
 class SpoolState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A spool as its agent sees it."""
+    """The state of one spool of the agent."""
 
     spool_id: str
-    """32 hex digits."""
+    """The id of the spool, 32 hexadecimal digits."""
     floor: int
-    """No envelope below this sequence will be sent, or sent again."""
+    """The agent will not send any envelope below this sequence, for the first time or again."""
     depth: int
     """The number of envelopes that are not settled."""
     proof: str = ""
@@ -53,8 +53,10 @@ class State(msgspec.Struct, frozen=True):
     """Whether the lease in force lets it measure anything."""
     spools: list[SpoolState] = []
     totals: dict[str, int] | msgspec.UnsetType = msgspec.UNSET
-    """Its counters since it started, by the names of `wire.totals`. Only while online: a will is
-    written long before it is published, and would set a counter back."""
+    """
+    Its counters since it started, by the names of `wire.totals`. Sent only while online: a will is
+    written long before it is published, and would set a counter back.
+    """
     levels: dict[str, int] | msgspec.UnsetType = msgspec.UNSET
     """Its current levels, by the names of `wire.totals`."""
     reads: list[str] | msgspec.UnsetType = msgspec.UNSET
@@ -79,7 +81,7 @@ def decode(data: bytes) -> State:
     Read a state message.
 
     Raises:
-        Malformed: Not a state.
+        Malformed: The data is not a state message.
     """
     if len(data) > MAX_STATE_BYTES:
         raise Malformed("the state message is too large")
@@ -111,17 +113,26 @@ def _of_floor(spool_id: bytes, floor: int) -> bytes:
 
 def prove_floor(spool_id: bytes, floor: int, agreement: Agreement) -> str:
     """
-    Return the proof that the agent of *agreement* says *floor* of its spool *spool_id*.
+    Return the agent's proof that the floor of its spool *spool_id* is *floor*.
 
-    The id of ingest's key and the proof, hexadecimal, with a dot between. An older one that is
-    published again says what was true and still is, for a floor never falls.
+    An older proof that is published again is still true, because a floor never falls.
+
+    Args:
+        spool_id: The id of the spool, 16 bytes.
+
+        floor: The floor, see `SpoolState.floor`.
+
+        agreement: The keys that the agent shares with ingest.
+
+    Returns:
+        The id of ingest's key and the proof, both in hexadecimal, separated by a dot.
     """
     proof = prove(agreement.floor_key, _of_floor(spool_id, floor))
     return f"{agreement.key_id.hex()}.{proof.hex()}"
 
 
 def is_floor_proven(spool: SpoolState, agreements: Sequence[Agreement]) -> bool:
-    """Tell whether the one agent that *agreements* are with says the floor of *spool*."""
+    """Tell whether the floor of *spool* is proven under one of the agent's *agreements*."""
     # A proof of a later form cannot be checked here; the rest of the state is valid.
     if _PROOF.fullmatch(spool.proof) is None:
         return False

@@ -1,8 +1,8 @@
 """
 The grammar of MQTT topics. A topic names a gateway, never a person or a quantity.
 
-`agent` is 16 hex digits, issued at enrolment: the common name of the agent's certificate, and so
-its MQTT user name and client id. The shard spreads agents over ingest workers.
+`agent` is 16 hexadecimal digits, issued at enrolment. It is the common name of the agent's
+certificate, and so its MQTT user name and client id. Shards distribute agents over ingest workers.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ from typing import Final
 from wire.errors import WrongTopic
 
 SHARDS: Final = 64
-"""How many shards there are: the first 6 bits of a SHA-256."""
+"""The number of shards. The shard of an agent is the first 6 bits of the SHA-256 of its id."""
 
 _AGENT = re.compile(r"[0-9a-f]{16}", re.ASCII)
 _OBSERVATIONS = re.compile(r"vv1/obs/([0-9a-f]{2})/([0-9a-f]{16})", re.ASCII)
@@ -38,7 +38,7 @@ def observations(agent: str) -> str:
 
 
 def observations_of_shard(shard: int) -> str:
-    """Return the filter for all envelopes of *shard*."""
+    """Return the topic filter for all envelopes of *shard*."""
     return f"vv1/obs/{shard:02x}/+"
 
 
@@ -62,7 +62,7 @@ def parse_observations(topic: str) -> str:
     Return the agent of an observations topic.
 
     Raises:
-        WrongTopic: Not an observations topic, or not in the shard of its agent.
+        WrongTopic: The topic is not for observations, or has not the shard of its agent.
     """
     match = _OBSERVATIONS.fullmatch(topic)
     if match is None:
@@ -78,7 +78,7 @@ def parse_state(topic: str) -> str:
     Return the agent of a state topic.
 
     Raises:
-        WrongTopic: Not a state topic.
+        WrongTopic: The topic is not for states.
     """
     match = _STATE.fullmatch(topic)
     if match is None:

@@ -45,7 +45,11 @@ class Inbox:
             await self._has_room.wait()
 
     async def take(self, *, within_s: float) -> Sequence[Measurement]:
-        """Return what has come, waiting at most *within_s* for the first. Cancelled, it keeps."""
+        """
+        Return the measurements that have come, after at most *within_s* seconds for the first.
+
+        A cancelled call removes no measurement.
+        """
         if not self._waiting:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(within_s):

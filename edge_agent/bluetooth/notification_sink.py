@@ -18,11 +18,11 @@ from edge_agent.values.measurement import Measurement
 from wire.refusals import DecodeFault, Refusal
 
 MAX_VALUE_BYTES = 512
-"""Core specification, volume 3, part F, section 3.2.9: no attribute is longer."""
+"""The longest attribute (Core specification, volume 3, part F, section 3.2.9)."""
 
 
 class SharedState(msgspec.Struct, frozen=True):
-    """What the sinks of all sensors share."""
+    """The parts that the sinks of all sensors share."""
 
     inbox: Inbox
     metrics: RadioMetrics
@@ -36,7 +36,7 @@ class NotificationSink:
     Receives what one sensor sends during one connection.
 
     Args:
-        sensor: Its address.
+        sensor: The address of the sensor.
 
         shared: The inbox, metrics and clock of all sensors.
 
@@ -99,14 +99,15 @@ class NotificationSink:
         self, characteristic: Characteristic, value: bytes, *, is_single: bool = False
     ) -> None:
         """
-        Take a notification that the sensor does not store.
+        Decode a notification that the sensor does not store, and pass its values on.
 
         Args:
-            characteristic: What the value is of.
+            characteristic: The characteristic that was notified.
 
-            value: Its bytes.
+            value: The bytes of the notification.
 
-            is_single: Whether a person measured on purpose.
+            is_single: Whether a person took the measurement on purpose; the inbox keeps a reserve
+                for such values.
         """
         if not self.admit():
             return

@@ -81,7 +81,7 @@ class BoundSensor:
         Listen to the sensor until cancelled.
 
         Raises:
-            GaveUp: The radio is beyond recovery.
+            GaveUp: The radio cannot be recovered.
         """
         while True:
             try:

@@ -45,13 +45,13 @@ class RadioTimeouts(msgspec.Struct, frozen=True):
     longest_wait_s: float = 15.0
     """The longest pause between attempts to connect, in seconds."""
     sensor_wait_s: float = 120.0
-    """The same after an error of the sensor itself."""
+    """The longest pause after an error of the sensor itself, in seconds."""
     rhythm: ScanTiming = ScanTiming()
 
 
 class BluetoothSensors:
     """
-    `Sensors` that bleak reaches.
+    The port `Sensors` for sensors that bleak reaches.
 
     Args:
         radio: The adapter to use.
@@ -166,7 +166,7 @@ class BluetoothSensors:
         self._tasks[key] = self._start(bound.run(), "sensor")
 
     def _leave(self, key: str) -> asyncio.Task[None]:
-        # Nothing that it sends is taken from now on, however long disconnecting takes.
+        # From now on its values are ignored, however long disconnecting takes.
         self._bound.pop(key).lose()
         task = self._tasks.pop(key)
         task.cancel()
@@ -188,7 +188,7 @@ class BluetoothSensors:
         return any(bound.heard_within(_SERVING_S) for bound in self._bound.values())
 
     def _host_changed(self, is_up: bool) -> None:
-        # bleak does not check, and would treat its connections as alive for ever.
+        # bleak does not notice a restart, and would treat its connections as alive for ever.
         was_up, self._host_is_up = self._host_is_up, is_up
         if was_up and not is_up:
             self._metrics.host_deaths.inc()

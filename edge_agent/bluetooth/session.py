@@ -33,12 +33,12 @@ class SessionTiming(msgspec.Struct, frozen=True):
     """How long a connected sensor may be silent, in seconds."""
 
     silence_s: float = 30.0
-    """For a sensor that sends every second."""
+    """The limit for a sensor that sends every second."""
     session_silence_s: float = 900.0
-    """For a CGM sensor, which sends every few minutes."""
+    """The limit for a CGM sensor, which sends every few minutes."""
     records: RequestTiming = RequestTiming()
     rest_s: float = 60.0
-    """Before a meter that has sent all records is asked again, if it is still connected."""
+    """The pause before a meter that stays connected is asked for new records, in seconds."""
 
 
 class ClockPolicy(msgspec.Struct, frozen=True):
@@ -55,15 +55,15 @@ class SensorSession:
     One connection to one sensor, from its beginning to its end.
 
     Args:
-        link: To the sensor.
+        link: The connection to the sensor.
 
-        sink: Where its values go.
+        sink: Receives its values.
 
-        cursor: Returns the number of the last record that is durable.
+        cursor: Returns the number of the last durable record; 0 if there is none.
 
-        timing: How patient to be.
+        timing: How long the sensor may be silent.
 
-        trust: How far to believe in its clock.
+        trust: How to treat the sensor's clock.
 
         models: How models depart from the specification.
     """
@@ -89,7 +89,7 @@ class SensorSession:
         Take everything that the sensor sends; return the pause before the next connection, in s.
 
         Raises:
-            BluetoothError: It ended before.
+            BluetoothError: The connection ended or failed before.
         """
         offset_ms = self._offset_ms()
         self._sink.quirks = await quirks_of(self._link, self._models)
@@ -107,7 +107,7 @@ class SensorSession:
             if session is not None:
                 session.check()
             if abs(self._offset_ms() - offset_ms) > _STEPPED_MS:
-                return 0.0  # Our time of day was set: what we know of the sensor's clock is void.
+                return 0.0  # This machine's clock was set: the sensor's clock must be read again.
 
     def _offset_ms(self) -> float:
         """Return the time of day minus the monotonic clock, in ms."""
@@ -153,7 +153,7 @@ class SensorSession:
         try:
             value = await self._link.read(*BATTERY)
         except SensorRefused:
-            return  # Some want a bond for that alone.
+            return  # Some sensors require a bond only to read this characteristic.
         self._sink.live(CHARACTERISTICS[BATTERY[1]], value)
 
     async def _follow_session(self) -> cgm.CgmSensorSession | None:

@@ -27,7 +27,7 @@ _OVERWRITE_BYTES: Final = 1 << 20
 
 _PRAGMAS: Final = (
     "PRAGMA page_size = 1024",  # Every commit writes whole pages, and what it changes is small.
-    "PRAGMA auto_vacuum = INCREMENTAL",  # Before the first table, or it is ignored.
+    "PRAGMA auto_vacuum = INCREMENTAL",  # SQLite ignores it after the first table was created.
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
     "PRAGMA secure_delete = ON",
@@ -44,7 +44,7 @@ def open_read_only(folder: Path) -> sqlite3.Connection:
     Open the spool in *folder* read-only, also while an agent is running.
 
     Raises:
-        sqlite3.Error: There is none, or it is not readable.
+        sqlite3.Error: There is no spool, or it cannot be read.
     """
     return sqlite3.connect(f"{(folder / NAME).absolute().as_uri()}?mode=ro", uri=True)
 

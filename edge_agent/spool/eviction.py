@@ -13,7 +13,10 @@ from edge_agent.ports import Amount, Removed, Shortage
 HOUR_MS: Final = 3_600_000
 GAPS_KEPT_MS: Final = 400 * 24 * HOUR_MS
 _SLACK: Final = 32
-"""The part of the limit that is freed at once: finding what to evict reads the whole file."""
+"""
+Eviction frees at least 1/32 of the limit at once, because finding what to evict reads the whole
+file.
+"""
 
 Way = Literal["settled", "purged", "evicted"]
 
@@ -44,7 +47,7 @@ def make_room(db: sqlite3.Connection, limit: int, shortage: Shortage, *, now_ms:
     """
     Evict envelopes until at most *limit* bytes are kept: lowest priority first, then oldest first.
 
-    The newest envelope stays, whatever its size.
+    The newest envelope is kept, whatever its size.
     """
     (held,) = db.execute("SELECT bytes FROM spool").fetchone()
     if held <= limit:

@@ -22,10 +22,10 @@ _INFO: Final = b"vitalveil spool tags v1\x00"
 
 class Tags:
     """
-    Computes tags.
+    Computes the tags of one agent.
 
     Args:
-        lease_key: The agent's private key.
+        lease_key: The agent's private lease key.
     """
 
     def __init__(self, lease_key: X25519PrivateKey) -> None:

@@ -41,7 +41,10 @@ class SpoolView(msgspec.Struct, frozen=True):
     spool_id: bytes
     stats: SpoolStats
     totals: dict[str, Amount]
-    """By way: appended = settled + purged + evicted + damaged + still in the spool."""
+    """
+    Totals by name. It holds that appended = settled + purged + evicted + damaged + still in the
+    spool.
+    """
     gaps: list[Gap]
 
 
@@ -95,7 +98,7 @@ def look(folder: Path) -> SpoolView:
     """
     try:
         with contextlib.closing(database_file.open_read_only(folder)) as db:
-            db.execute("BEGIN")  # All of one moment.
+            db.execute("BEGIN")  # All queries see the same state.
             return SpoolView(read_spool_id(db), read_stats(db), read_totals(db), read_gaps(db))
     except (sqlite3.Error, TypeError, ValueError) as exc:
         raise SpoolError(f"be read ({type(exc).__name__})") from None

@@ -34,7 +34,7 @@ class SpoolLimits(msgspec.Struct, frozen=True):
     """The limits of a spool."""
 
     max_bytes: int
-    """Bytes of envelopes, at most."""
+    """The most bytes of envelopes to keep."""
     min_free_bytes: int
     """Free bytes on its disk, below which the spool no longer grows."""
 
@@ -46,13 +46,13 @@ class SqliteSpool:
     Args:
         opened: The open file.
 
-        tags: Replace handles and marks in the file.
+        tags: Computes the tags that replace handles and labels of marks in the file.
 
-        bounds: How much it may hold. May be replaced at any time.
+        bounds: How much the spool may hold. May be replaced at any time.
 
-        executor: Of one thread, which opened the file.
+        executor: An executor with one thread, which opened the file.
 
-        free_bytes: Returns the free bytes of its disk.
+        free_bytes: Returns the free bytes of the disk.
     """
 
     def __init__(

@@ -35,16 +35,19 @@ from edge_agent.gatt.registry import uuid_of
 T = TypeVar("T")
 
 CONNECT_S: Final = 30.0
-"""In seconds: the kernel tries for 20 s, and then BlueZ discovers the services."""
+"""The time to connect, in seconds: the kernel tries for 20 s, then BlueZ discovers services."""
 CALL_S: Final = 10.0
 BONDING_S: Final = 35.0
-"""BlueZ ends a call without an answer after 30 s, but not one during which it pairs."""
+"""
+The time for one call to a sensor that may want a bond, in seconds. BlueZ ends a call without an
+answer after 30 s, but not a call during which it tries to pair.
+"""
 DISCONNECT_S: Final = 5.0
 _LAST_WORDS_S: Final = 0.2
 # ATT, Unlikely Error: BlueZ returns it if a sensor does not answer.
 _UNLIKELY: Final = 0x0E
 _PAIR_S: Final = 60.0
-"""A person has to read six digits and type them, in seconds."""
+"""The time to pair, in seconds: a person has to read six digits and type them."""
 _HOST_DOWN_DISCONNECT_S: Final = 0.5
 
 
@@ -54,12 +57,15 @@ class Radio(msgspec.Struct, frozen=True):
     adapter: str | None = None
     """The name of the adapter, such as hci0; None for the first that is switched on."""
     scanner_type: type[BaseBleakScanner] | None = None
-    """None for the backend of this platform, which is BlueZ."""
+    """The class of the scanner; None for the backend of this platform, which is BlueZ."""
     client_type: type[BaseBleakClient] | None = None
     call_s: float = CALL_S
     """How long one call to a sensor may take, in seconds."""
     bonding_s: float = BONDING_S
-    """The same, to distinguish a sensor that is out of reach from one that wants a bond."""
+    """
+    How long one call to a suspected sensor may take, in seconds. It distinguishes a sensor that is
+    out of reach from a sensor that wants a bond.
+    """
 
 
 class Link:
@@ -73,7 +79,8 @@ class Link:
 
         radio: The adapter and its time-outs.
 
-        is_inherited: Whether an earlier process made it, whose requests may be under way.
+        is_inherited: Whether an earlier process made the connection. Its requests may be under
+            way.
 
         is_bonded: Whether there is a bond; None if unknown.
 
@@ -247,7 +254,7 @@ async def connected(
     Connect to *device* for as long as the context is open.
 
     Args:
-        device: As a scan has just found it.
+        device: The device, as a scan has just returned it.
 
         radio: The adapter to use.
 

@@ -17,9 +17,15 @@ async def within(seconds: float, call: str, work: Coroutine[Any, Any, T]) -> T:
     """
     Return the result of *work*.
 
-    bleak tidies up when it is cancelled, over a D-Bus that may be the very thing that hangs:
-    asyncio's own time-out would wait for it for ever. So it is cancelled, again and again, and in
-    the end left to itself.
+    bleak cleans up over D-Bus when it is cancelled. If D-Bus itself hangs, asyncio's own time-out
+    would wait for that cleanup for ever. So *work* is cancelled repeatedly, and finally abandoned.
+
+    Args:
+        seconds: The longest time that *work* may take.
+
+        call: The name of the call, for the error.
+
+        work: The call.
 
     Raises:
         CallTimedOut: The call took longer than *seconds*.
@@ -45,7 +51,7 @@ async def _stop(task: asyncio.Future[Any]) -> None:
         if task.done():
             break
     if task.done() and not task.cancelled():
-        task.exception()  # Retrieved, so that asyncio does not log it with its text.
+        task.exception()  # Retrieved, so that asyncio does not log the text of the error.
     else:
         task.add_done_callback(_look_at)
 

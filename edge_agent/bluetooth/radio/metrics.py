@@ -76,7 +76,7 @@ class RadioMetrics:
     The metrics of the radio of one agent.
 
     Args:
-        registry: The agent's.
+        registry: The registry of the agent.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:

@@ -35,10 +35,10 @@ class PairingAgent(ServiceInterface):
     org.bluez.Agent1 for one sensor.
 
     Args:
-        sensor: Its address.
+        sensor: The address of the sensor.
 
-        ask: Returns the passkey; None for pairing without one, which only sensors without a
-            display accept.
+        ask: Returns the passkey; None for pairing without a passkey, which only sensors without
+            a display accept.
     """
 
     def __init__(self, sensor: str, ask: AskPasskey | None) -> None:
@@ -141,11 +141,11 @@ async def pair(
     Wait until *sensor* is in reach, and pair with it.
 
     Args:
-        sensor: Its address.
+        sensor: The address of the sensor.
 
         radio: The adapter to use.
 
-        ask: Returns the passkey.
+        ask: Returns the passkey; None for pairing without a passkey.
 
         window_s: How long everything may take, in seconds.
 
@@ -191,6 +191,6 @@ def passkey_from(path: Path) -> int:
 
 
 def parse_passkey(text: str) -> int | None:
-    """Return the passkey in *text*; None if it is none."""
+    """Return the passkey in *text*; None unless the text is six digits."""
     is_number = text.isascii() and text.isdecimal() and len(text) <= 6
     return int(text) if is_number else None

@@ -45,7 +45,7 @@ class Host(Protocol):
         ...
 
     async def power_on(self) -> None:
-        """Switch the adapter on, and wait until it is."""
+        """Switch the adapter on, and wait until it is on."""
         ...
 
     async def power_cycle(self) -> None:
@@ -72,17 +72,17 @@ class Recovery:
     Reacts to failures of the radio.
 
     Args:
-        host: What can be done at all.
+        host: The Bluetooth of this machine.
 
         clock: The clock.
 
-        metrics: Counts each rung.
+        metrics: Counts each action.
 
-        steps: How patient to be.
+        steps: After how long without success each action is due.
 
-        is_serving: Tells whether some sensor delivers, whose link a disruptive rung would cost.
+        is_serving: Tells whether a sensor is delivering; a disruptive action would cut its link.
 
-        renew_scanner: Begins a new scan.
+        renew_scanner: Starts a new scan.
 
         host_is_up: Tells whether bluetoothd answers.
     """
@@ -131,7 +131,7 @@ class Recovery:
         Take the recovery action that is due for *error*.
 
         Raises:
-            GaveUp: Nothing is left.
+            GaveUp: No recovery action is left.
         """
         if isinstance(error, GaveUp):
             raise error
@@ -148,7 +148,7 @@ class Recovery:
         Note a failure of the kind *trouble*, and take the action that is due.
 
         Raises:
-            GaveUp: Nothing is left.
+            GaveUp: No recovery action is left.
         """
         rung = self._policies[trouble].failed(now=self._clock.now())
         if rung is Action.POWER_CYCLE and trouble is FailureKind.STACK and not self._host_is_up():

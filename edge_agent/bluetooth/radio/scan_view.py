@@ -69,6 +69,6 @@ def table(sightings: Sightings, *, now: float) -> Table:
             str(sighting.heard),
             f"{ago_s:.0f} s",
         )
-        # As text, not as markup: a name is the sensor's own.
+        # As text, not as markup, because the sensor chooses its name.
         shown.add_row(*map(Text, cells), style="dim" if ago_s > _GONE_S else None)
     return shown

@@ -105,7 +105,7 @@ class Scanner:
 
     @contextlib.asynccontextmanager
     async def found(self, sensor: str) -> AsyncIterator[FoundSensor]:
-        """Wait until *sensor* is heard. While the context is open, no scan runs."""
+        """Yield *sensor* as soon as it is heard. While the context is open, no scan runs."""
         sensor = sensor.upper()
         heard: asyncio.Future[FoundSensor] = asyncio.get_running_loop().create_future()
         self._wanted[sensor] = heard
@@ -170,8 +170,8 @@ class Scanner:
         """
         Find sensors that are connected already, and so do not advertise.
 
-        BlueZ keeps a connection whose owner was killed. bleak knows of it, but also of those that
-        a bluetoothd had that is dead: so the host is asked first.
+        BlueZ keeps a connection when the process that made it was killed. bleak lists it, but also
+        the connections of a bluetoothd that has died. So the host is asked first.
         """
         connected = await self._host.connected()
         if not connected:
@@ -251,5 +251,5 @@ async def _stop(scanner: BleakScanner) -> None:
 
 
 def _as_stack(error: BluetoothError) -> BluetoothError:
-    """Scanning involves no sensor, so each failure is one of the host."""
+    """Return *error* as a failure of the host, because scanning involves no sensor."""
     return StackError("scanning failed") if isinstance(error, LinkError) else error

@@ -9,7 +9,7 @@ import msgspec
 from edge_agent.gatt.registry import uuid_of
 
 MAX_SIGHTINGS: Final = 200
-"""In a busy street thousands pass by: the device heard longest ago is removed."""
+"""The most devices to keep: thousands pass in a busy street. The one heard longest ago goes."""
 MAX_NAME: Final = 24
 _NAMES: Final = {
     0x180D: "heart rate",
@@ -23,7 +23,7 @@ _NAMES: Final = {
 KINDS: Final[Mapping[str, str]] = MappingProxyType(
     {uuid_of(number): name for number, name in _NAMES.items()}
 )
-"""What the agent can read, by the UUID of the service that a sensor advertises."""
+"""The kinds of sensor that the agent can read, by the UUID of the advertised service."""
 
 
 class Sighting(msgspec.Struct, frozen=True):
@@ -33,9 +33,9 @@ class Sighting(msgspec.Struct, frozen=True):
     name: str
     """The name that it advertises, without control characters."""
     kinds: tuple[str, ...]
-    """What the agent can read from it."""
+    """The kinds of measurement that the agent can read from it."""
     rssi_dbm: int
-    """Signal strength: about -30 dBm beside the antenna, -90 dBm at the edge of reach."""
+    """The signal strength: about -30 dBm beside the antenna, -90 dBm at the edge of reach."""
     heard: int
     """The number of advertisements."""
     heard_at: float

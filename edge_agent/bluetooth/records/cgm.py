@@ -80,11 +80,11 @@ class CgmSensorSession:
     One connection to a CGM sensor.
 
     Args:
-        link: To the sensor.
+        link: The connection to the sensor.
 
-        sink: Takes the records.
+        sink: Receives the records.
 
-        cursor: Returns the number of the last durable record; 0 for none.
+        cursor: Returns the number of the last durable record; 0 if there is none.
 
         pace: How long to wait for the sensor.
 
@@ -115,7 +115,7 @@ class CgmSensorSession:
         """The first minute that was not requested yet."""
 
     async def open(self) -> None:
-        """Read which session it is, and subscribe to its records."""
+        """Read the state of the session, and subscribe to its records."""
         feature = await self._read(_FEATURE)
         if isinstance(feature, CgmFeature):
             self._sink.quirks = msgspec.structs.replace(self._sink.quirks, e2e_crc=feature.e2e_crc)
@@ -144,7 +144,8 @@ class CgmSensorSession:
             return None
         is_unset = start.date_time.as_datetime() is None
         if is_unset and self._may_set and self._sink.clock.is_dated():
-            # CGM Service 1.0.2, section 3.4: told the time of day, it makes the start of that.
+            # CGM Service 1.0.2, section 3.4: the sensor derives the start of the session from the
+            # time of day that a collector writes.
             now = SessionStart(*now_shown(self._sink.clock.now_ms()))
             value = cgm_session.encode_start(now, self._sink.quirks)
             await self._link.write(SERVICE, _START, value)
@@ -158,7 +159,8 @@ class CgmSensorSession:
         self._stamp = stamp_of(clock.started_ms if told_ms is None else told_ms)
         known = places.decode(self._cursor())
         if told_ms is None and known is not None and not self._sink.clock.is_dated():
-            self._stamp = known.stamp  # Only the minutes tell sessions apart here.
+            # Without any clock, only a minute that goes back shows that a new session has begun.
+            self._stamp = known.stamp
         self._generation = generation_in(known, minute=minute, stamp=self._stamp)
         self._now_min = minute
         if known is not None and self._generation != known.generation:
@@ -167,7 +169,7 @@ class CgmSensorSession:
 
     async def fetch(self) -> None:
         """
-        Pass on every record since the last durable one, then new ones as they come.
+        Pass on every record since the last durable one, then new records as they come.
 
         Raises:
             BluetoothError: The session was interrupted. What was passed on is valid.
@@ -191,15 +193,18 @@ class CgmSensorSession:
 
     async def _fetch_window(self, first: int, before: int) -> bool:
         """
-        Fetch the minutes from *first* to *before*, without it; tell whether all came.
+        Fetch the minutes from *first* up to, but not including, *before*; tell whether all came.
 
-        How many there are is told by what every sensor can count, records since a minute: one that
-        answers for a range wrongly, or not at all, is asked for all the rest at once.
+        The expected number is the difference of two counts "since a minute", which every sensor
+        supports. If a sensor rejects a range or counts it wrongly, return False; the caller then
+        requests all remaining records at once.
         """
-        # In this order a minute that is measured meanwhile makes a window short, and never whole.
+        # Counted in this order, a record that is measured in between makes the window seem
+        # incomplete, and never complete.
         beyond = await self._point.count(racp.report_from(before))
         left = await self._point.count(_since(first))
-        # None in it, for a sensor that is worn all day: some count the same, whatever is asked.
+        # An empty window is not plausible for a sensor that is worn all day: some models return
+        # the same count for every request.
         if beyond is None or left is None or left <= beyond:
             return False
         request = racp.report_between(first, before - 1)
@@ -212,11 +217,11 @@ class CgmSensorSession:
 
     async def _fetch_rest(self, first: int) -> None:
         if first >= _EVERY_MIN:
-            return  # A session has no later minute.
+            return  # A minute has 16 bits: the session has no later one.
         for request in (_since(first), EVERYTHING):
             try:
                 counted = await self._point.count(request)
-                # To the end of its last drain, what is new joins the end of the report.
+                # New records are appended to the report until it is drained for the last time.
                 await self._run(request, first, _EVERY_MIN, counted)
             except SensorRefused as exc:
                 if not is_unsupported(exc):
@@ -232,8 +237,8 @@ class CgmSensorSession:
 
         async def drain() -> None:
             self.check()
-            # Again: more records may have come while one waited for room, and no later request
-            # would fetch them.
+            # Repeated, because more records may have come while one waited for room in the inbox,
+            # and no later request would fetch them.
             while batch := report.ready():
                 for ready in batch:
                     if ready.sequence >= first:
@@ -251,10 +256,10 @@ class CgmSensorSession:
 
     def check(self) -> None:
         """
-        See that all is well.
+        Check that the session continues normally.
 
         Raises:
-            BluetoothError: It is not.
+            BluetoothError: A record has shown that the session must be read again.
         """
         if self._error is not None:
             raise self._error
@@ -277,7 +282,8 @@ class CgmSensorSession:
 
     def _take(self, record: CgmRecord) -> None:
         if self._report is not None and record.time_offset_min >= self._before:
-            # It would move the cursor past what is asked for before it; and is stored too.
+            # It would move the cursor past earlier records that are still missing. The sensor
+            # stores it, so it is fetched later.
             self._sink.metrics.dropped(Drop.UNASKED)
         elif self._report is not None:
             try:
@@ -288,5 +294,6 @@ class CgmSensorSession:
             # The minute went back: a new session has begun, and must be read from its start.
             self._error = LinkLost()
         elif self._error is None and not self._sink.hand_on(self._measure(record)):
-            # The sensor has it still, but not for us once a later one has moved the cursor.
+            # The record was not passed on. It must be fetched again before a later record moves
+            # the cursor past it.
             self._error = LinkLost()

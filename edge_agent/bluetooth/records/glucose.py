@@ -63,11 +63,11 @@ class GlucoseMeterSession:
     One connection to a glucose meter.
 
     Args:
-        link: To the meter.
+        link: The connection to the meter.
 
-        sink: Takes the records.
+        sink: Receives the records.
 
-        cursor: Returns the number of the last durable record; 0 for none.
+        cursor: Returns the number of the last durable record; 0 if there is none.
 
         pace: How long to wait for the meter.
     """
@@ -229,7 +229,7 @@ class _RecordNumbering:
     Args:
         generation: The generation of the memory.
 
-        known: The last durable record; None for none.
+        known: The last durable record; None if there is none.
     """
 
     def __init__(self, generation: int, known: RecordCursor | None = None) -> None:
@@ -241,7 +241,7 @@ class _RecordNumbering:
         Return the position of *measurement*; None if it is durable already.
 
         Raises:
-            _Cleared: It stands where another one stood.
+            _MemoryReplaced: The memory has a different record at a position that is durable.
         """
         here = RecordCursor(self._generation, measurement.sequence, stamp_of(measurement))
         known = self._known

@@ -35,7 +35,7 @@ CONTROL_POINT: Final = 0x2A52
 LONGEST_S: Final = 900.0
 MAX_VALUES: Final = 200_000
 """A sequence has 16 bits; the rest is for contexts and for repeated records."""
-# ATT: Glucose Service 1.0.1, section 1.5 calls it Procedure Already in Progress.
+# An ATT error code. Glucose Service 1.0.1, section 1.5: Procedure Already in Progress.
 _IN_PROGRESS: Final = 0xFE
 _BUSY_TRIES: Final = 4
 _REPORTS: Final = 3
@@ -68,15 +68,15 @@ class ControlPoint:
     The requests to one sensor for its records, and its answers.
 
     Args:
-        link: To the sensor.
+        link: The connection to the sensor.
 
         service: The 16-bit number of the service that holds the records.
 
-        clock: The clock.
+        clock: The clock for time-outs.
 
-        pace: How patient to be.
+        pace: How long to wait for the sensor.
 
-        metrics: Counts.
+        metrics: The metrics of the radio.
     """
 
     def __init__(
@@ -105,11 +105,11 @@ class ControlPoint:
             while not self._answers.empty():
                 answer = _decode(self._answers.get_nowait())
                 if answer is not None and _is_to(answer, RacpOpCode.ABORT):
-                    return  # GLS 1.0.1, section 3.5.1.3: nothing of the report follows.
+                    return  # GLS 1.0.1, section 3.5.1.3: no record of the report follows.
             with contextlib.suppress(CallTimedOut):
                 await self._until_stirred(_CALM_S)
                 continue
-            return  # The sensor answers neither this nor anything else.
+            return  # The sensor has been silent: no report is under way.
 
     def stirred(self) -> None:
         """Note that a record has come."""
@@ -133,16 +133,16 @@ class ControlPoint:
         Request records until as many have come as the sensor has counted.
 
         Args:
-            request: Which.
+            request: The records to request.
 
-            report: Where they come in.
+            report: The report that assembles the records.
 
-            drain: Called again and again while they come.
+            drain: Called repeatedly while records come, to pass them on.
 
-            newest: The sequence of the last record, where they are numbered without gaps.
+            newest: The sequence of the newest record, if sequences have no gaps.
 
         Raises:
-            SensorRefused, Endless, BluetoothError: As `report` does.
+            SensorRefused, Endless, BluetoothError: For the same reasons as `report`.
         """
         # The count first: some sensors disconnect as soon as they have sent their records.
         counted = await self.count(request)
@@ -160,10 +160,20 @@ class ControlPoint:
         counted: int | None,
     ) -> bool:
         """
-        Request records until *counted* have come, if that is known; tell whether they have.
+        Request records until *counted* records have come; tell whether all have.
+
+        Args:
+            request: The records to request.
+
+            report: The report that assembles the records.
+
+            drain: Called repeatedly while records come, to pass them on.
+
+            counted: How many records the sensor has counted; None if it cannot count, and then
+                one request is considered sufficient.
 
         Raises:
-            SensorRefused, Endless, BluetoothError: As `report` does.
+            SensorRefused, Endless, BluetoothError: For the same reasons as `report`.
         """
         for _ in range(_REPORTS):
             before = report.received
@@ -172,7 +182,7 @@ class ControlPoint:
                 return True
             self._metrics.short_reports.inc()
             if report.received == before:
-                break  # What is not sent when it is asked for again is not there.
+                break  # A record that is missing in a repeated report does not exist.
             report.again()
         return False
 
@@ -191,21 +201,21 @@ class ControlPoint:
                 raise
             return None
         except CallTimedOut:
-            return None  # What it does not know it may not even refuse.
+            return None  # Some sensors do not answer a request that they do not know.
         return answer.count if isinstance(answer, Count) else 0
 
     async def report(self, request: Request, drain: Callable[[], Awaitable[None]]) -> None:
         """
-        Request records. They come as notifications; `stirred` is called for each.
+        Request records. They come as notifications; the receiver calls `stirred` for each.
 
         Args:
-            request: Which.
+            request: The records to request.
 
-            drain: Called again and again while they come.
+            drain: Called repeatedly while records come, to pass them on.
 
         Raises:
-            SensorRefused: The sensor does not do it; `code` says why.
-            Endless: It does not stop.
+            SensorRefused: The sensor refuses the request; `code` is its response code.
+            Endless: The sensor sends more records than its memory can hold.
             BluetoothError: The call failed.
         """
         await self._ask_until_heard(request, drain)
@@ -232,7 +242,7 @@ class ControlPoint:
         self, request: Request, drain: Callable[[], Awaitable[None]]
     ) -> Count | RacpResponse:
         while not self._answers.empty():
-            self._answers.get_nowait()  # To a request that we gave up.
+            self._answers.get_nowait()  # An answer to a request that was abandoned.
         self._values = 0
         await self._link.write(self._service, CONTROL_POINT, racp.encode_request(request))
         deadline = self._clock.now() + LONGEST_S
@@ -282,7 +292,7 @@ def _is_to(answer: Count | RacpResponse, op_code: RacpOpCode) -> bool:
 
 
 async def _nothing() -> None:
-    """Records that come while others are counted wait for their own request."""
+    """Pass on nothing: records that come while the sensor counts wait for their own request."""
 
 
 def _check(answer: Count | RacpResponse) -> None:

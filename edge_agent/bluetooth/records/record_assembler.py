@@ -17,7 +17,7 @@ R = TypeVar("R")
 C = TypeVar("C")
 
 MAX_HELD: Final = 20_000
-"""Two weeks of a CGM sensor that measures each minute."""
+"""The most records to hold: two weeks of a CGM sensor that measures each minute."""
 MAX_REPEATED: Final = 10_000
 
 

@@ -1,5 +1,6 @@
--- The spool of one agent. Ciphertext and keyed tags only: no handle, no sensor, no value in clear.
--- Small pages, and slots for what is new, because every commit writes each page that it touches.
+-- The spool of one agent. It holds only ciphertext and keyed tags: no handle, no sensor address and
+-- no value in clear. Every commit writes each page that it changes, so pages are small, and new
+-- envelopes are written into slots (`recent`).
 
 CREATE TABLE spool (
     only_row integer PRIMARY KEY CHECK (only_row = 1),
@@ -37,7 +38,7 @@ CREATE TABLE marks (
     number integer NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- What was given up although nobody had asked for that: one row an hour, reason and worth.
+-- Envelopes that were lost without an erasure: one row for each hour, reason and priority.
 CREATE TABLE gaps (
     hour_ms integer NOT NULL,           -- when it was given up, to the hour
     reason text NOT NULL,

@@ -1,6 +1,6 @@
--- What version 3 has beyond version 2, but for the column `folded_through` of `spool`.
+-- The tables that version 3 adds to version 2. It also adds the column `folded_through` to `spool`.
 
--- The newest: a slot is the sequence modulo their number, and written again and again.
+-- The newest envelopes. The slot is the sequence modulo the number of slots, and is overwritten.
 CREATE TABLE recent (
     slot integer PRIMARY KEY,
     sequence integer NOT NULL,
