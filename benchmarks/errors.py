@@ -1,9 +1,9 @@
 """
 Errors of the benchmark.
 
-* BenchError            (report and leave)
-    * Refused           (a guarantee is off: what would be measured is not this system)
-    * Unaccounted       (a round lost or doubled something: its figure would be worth nothing)
+* BenchError            (report the error and exit)
+    * Refused           (a guarantee is off, so that the figures would not be those of this system)
+    * Unaccounted       (a round lost or doubled observations, so that its figure is not valid)
     * TooSlow           (a round did not end in time)
 """
 
@@ -20,7 +20,7 @@ class Refused(BenchError):
 
 
 class Unaccounted(BenchError):
-    """What was sent differs from what is stored."""
+    """The stored observations differ from those that were sent."""
 
     def __init__(self, what: str, *, expected: int, got: int) -> None:
         super().__init__(f"{what}: expected {expected}, got {got}")

@@ -1,8 +1,8 @@
 """
 Checks that durability, consent, sealing and exactly-once are on before anything is measured.
 
-Settings are read where they can be read. What ingest does is tried, with an envelope for each
-guarantee, because a correct setting that is not obeyed guarantees nothing.
+Settings are read where that is possible. The behaviour of ingest is tested with an envelope for
+each guarantee, because a correct setting that is not obeyed guarantees nothing.
 """
 
 import time
@@ -30,7 +30,7 @@ def check_durability(telemetry: Telemetry) -> None:
     Check that a COMMIT of ingest survives a power cut.
 
     Raises:
-        Refused: It does not.
+        Refused: A setting of the server or of ingest's role weakens that guarantee.
     """
     for name, wanted in _DURABLE.items():
         for role in ("vv_ingest", None):
@@ -65,7 +65,7 @@ def _setting(telemetry: Telemetry, name: str, role: str | None) -> str:
     )
     if rows:
         return str(rows[0][0]).partition("=")[2]
-    # This session asks for more than the settings of the server.
+    # The session of this benchmark overrides settings, so the server's own are read.
     return str(telemetry.fetch("SELECT reset_val FROM pg_settings WHERE name = %s", name)[0][0])
 
 

@@ -41,8 +41,8 @@ def figure(values: Iterable[float]) -> Figure:
 
 def schedule(turns: Mapping[str, Turn], rounds: int) -> Iterator[tuple[int, str]]:
     """
-    Yield the turns of each round; every second round is reversed, so that the first
-    one varies.
+    Yield the round and the name of each turn; every second round is in reverse order, so that no
+    contender is always the first.
     """
     for number in range(rounds):
         names = [name for name, turn in turns.items() if number % turn.every == 0]

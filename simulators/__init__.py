@@ -1,6 +1,6 @@
 """
-The surroundings of the programs: people, sensors, recordings, fleets, and the servers.
+The environment of the programs, simulated: people, sensors, recordings, fleets, and the servers.
 
-Speaks to the programs as the world does (bytes, files, sockets, command lines) and never imports
-ingest or trust.
+Simulators reach the programs only through bytes, files, sockets and command lines, as the real
+environment does. They never import ingest or trust.
 """

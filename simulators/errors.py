@@ -2,12 +2,12 @@
 Errors of the simulators.
 
 * SimulatorError
-    * RecordingError        (the file's: leave that recording out, say so, go on)
+    * RecordingError        (the file: skip the recording, report it, continue)
         * Unreadable
         * NothingInIt
-    * ListenError           (the agent's: drop the connection, connect again)
-    * FaultError            (the operator's: there is no such fault of a sensor)
-    * PortError             (the operator's: no Bluetooth controller can be reached there)
+    * ListenError           (the agent: drop the connection, connect again)
+    * FaultError            (the operator: a sensor has no such fault)
+    * PortError             (the operator: no Bluetooth controller can be reached at the port)
 """
 
 

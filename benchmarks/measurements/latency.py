@@ -15,8 +15,7 @@ from ingest.admission.columns import Ints
 READINGS: Final = 30
 _LEAD_S: Final = 1.0
 _SEALS_PER_S: Final = 15_000
-"""The time per envelope that a slow machine needs to seal; the rest of the interval is waited
-for."""
+"""How many envelopes a slow machine seals in a second; it decides how early sealing begins."""
 _QUERY: Final = (
     "SELECT (extract(epoch FROM pg_xact_commit_timestamp(x)) - extract(epoch FROM newest)) * 1000"
     " FROM (SELECT xmin AS x, series_id, max(time) AS newest FROM vv.observations"

@@ -9,11 +9,14 @@ from benchmarks.errors import BenchError
 from benchmarks.world.database import Commit
 
 WARM_UP: Final = 0.1
-"""The first tenth is left out: connections, session keys, plans and caches are made in it."""
+"""
+The share of a round that is not counted: connections, session keys, plans and caches are made in
+it.
+"""
 
 
 class Steady(msgspec.Struct, frozen=True):
-    """What was committed between two commits."""
+    """The amount that was committed between two commits, and the time between them."""
 
     first_s: float
     last_s: float
@@ -30,7 +33,7 @@ def steady(commits: Sequence[Commit]) -> Steady:
     Return the rate of *commits* after the first tenth.
 
     Raises:
-        BenchError: There are too few commits to tell.
+        BenchError: There are too few commits to compute a rate.
     """
     total = sum(commit.rows for commit in commits)
     passed = 0

@@ -24,7 +24,7 @@ def check_libraries() -> None:
     Check that the libraries of the peers are installed.
 
     Raises:
-        BenchError: One is missing.
+        BenchError: A library is missing.
     """
     for name in ("paho", "gmqtt", "asyncpg"):
         if importlib.util.find_spec(name) is None:
@@ -37,7 +37,7 @@ def telegraf() -> str | None:
 
 
 class Peer:
-    """A turn of the peer *name* over *messages*."""
+    """One turn of the peer *name*, which stores *messages*."""
 
     def __init__(self, world: World, name: str, messages: list[Message], *, readings: int) -> None:
         self._world = world

@@ -53,7 +53,7 @@ def member(number: int, handles_per_agent: int = 1) -> Member:
 
 class Shape(msgspec.Struct, frozen=True):
     """
-    What a fleet sends.
+    The number and size of the envelopes of a fleet.
 
     Args:
         series: How many series there are, each with its own handle.
@@ -98,18 +98,19 @@ Message = tuple[str, bytes]
 
 class Fleet:
     """
-    All messages of a fleet of *shape*; equal in each run, except what is random in a seal.
+    All messages of a fleet of *shape*. They are equal in each run, except for the random parts of
+    a seal.
 
     Args:
-        shape: What it sends.
+        shape: The number and size of its envelopes.
 
-        start_ms: When its first observation was measured, in ms since 1970.
+        start_ms: The time of its first observation, in ms since 1970.
 
-        ingest_key: The public key that it seals to.
+        ingest_key: The public key to which envelopes are sealed.
 
         bucket_bytes: Sealed lengths are padded to a multiple of this.
 
-        seed: Chooses the values, and the spool ids.
+        seed: The seed of the values and of the spool ids.
     """
 
     def __init__(

@@ -22,7 +22,7 @@ _WINDOW = 900
 
 
 class Client(msgspec.Struct, frozen=True):
-    """How a client reaches the broker."""
+    """The address and certificate with which a client connects to the broker."""
 
     name: str
     port: int
@@ -147,7 +147,7 @@ async def open_session(client: Client, topic_filters: Sequence[str] = (ALL,)) ->
 
 
 async def wipe_session(client: Client) -> None:
-    """Have the broker delete the session of *client*, with all its messages."""
+    """Make the broker delete the session of *client*, with all its messages."""
     await (await connect(client, clean_start=True, expiry_s=0)).close()
 
 

@@ -67,8 +67,8 @@ class World:
     """
     A broker and a database on this machine, and a folder for their files; created by `world`.
 
-    The generator may publish for every agent: it stands for thousands of gateways, each of which
-    would have a connection of its own.
+    The generator may publish for every agent, because it represents thousands of gateways that
+    would each have a connection.
     """
 
     def __init__(self, folder: Path, *, databases: Databases, broker: Mosquitto) -> None:
@@ -86,7 +86,7 @@ class World:
         return found
 
     def client(self, name: str) -> mqtt.Client:
-        """Return how *name* reaches the broker."""
+        """Return the address and certificate with which *name* connects to the broker."""
         return mqtt.Client(name, self.broker.port, self.folder / "pki")
 
     def dsn(self, role: str = "vv_ingest") -> str:
@@ -227,7 +227,7 @@ class World:
         await link.close()
 
     def forget(self, *names: str) -> None:
-        """Have the broker delete the sessions of *names*."""
+        """Make the broker delete the sessions of *names*."""
 
         async def wipe() -> None:
             for name in names:
@@ -279,7 +279,7 @@ def wait_for_exit(child: Child, *, timeout_s: float = 120.0) -> None:
     Return as soon as *child* has ended with exit code 0.
 
     Raises:
-        BenchError: It failed, or *timeout_s* passed.
+        BenchError: The child failed, or *timeout_s* passed.
     """
     deadline = time.monotonic() + timeout_s
     while (code := child.exit_code) is None:

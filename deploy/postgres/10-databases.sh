@@ -1,6 +1,7 @@
 #!/bin/sh
-# Runs once, when the volume is empty: makes two databases, and no role that may log in yet. What
-# migrate closes in vv_telemetry stays open in other databases, so later roles may connect to none.
+# Runs once, when the volume is empty: creates two databases, and no role that may log in yet. The
+# migrations of telemetry restrict vv_telemetry only, so PUBLIC loses the right to connect to the
+# other databases here.
 set -eu
 psql --username "$POSTGRES_USER" --dbname postgres -v ON_ERROR_STOP=1 <<'SQL'
 CREATE DATABASE vv_telemetry;

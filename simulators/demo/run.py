@@ -1,7 +1,7 @@
 """
-The demo: people whose sensors play to agents, and one of whom withdraws during the run.
+The demo: the sensors of people send to agents, and one person withdraws during the run.
 
-Speaks to the programs by their command lines, sockets and /metrics, as an operator would.
+It reaches the programs only through command lines, sockets and /metrics, as an operator would.
 """
 
 import asyncio
@@ -63,7 +63,7 @@ class Demo:
     One run of the demo.
 
     Args:
-        system: Must not be prepared yet.
+        system: The system; it must not be prepared yet.
 
         options: What the user chose.
 
@@ -95,7 +95,7 @@ class Demo:
 
     def run(self) -> DemoReport:
         """Start everything, play, withdraw, wait until all is settled; return the report."""
-        # Outside of any event loop, which would delay Ctrl-C until all of it is done. Not on
+        # Outside of any event loop, which would delay Ctrl-C until everything is prepared. Not on
         # another thread either, because a child process ends with the thread that started it.
         self._prepare()
         with self._system.trust_shell() as shell:

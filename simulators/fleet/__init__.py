@@ -1,7 +1,7 @@
 """
 Fleets: thousands of gateways in a few processes, which load a system before a roll-out.
 
-What a fleet sends is real: sealed envelopes of invented people, over TLS, under leases, deleted on
-receipts. The times of sending are decided before the run, from a seed, and do not wait for the
-system: a system that falls behind shows it in its times.
+A fleet sends real messages: sealed envelopes of invented people, over TLS, under leases, and
+deletes them on receipts. The times of sending are drawn from a seed before the run, and do not
+depend on the system: if the system falls behind, its latencies show it.
 """

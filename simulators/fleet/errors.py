@@ -2,12 +2,12 @@
 Errors of a fleet.
 
 * FleetError
-    * ScenarioError     (the operator's: refuse to start, name the line and the remedy)
-    * LimitError        (the operator's: refuse to start)
-    * RosterError       (the operator's: the list of enrolled agents cannot be used)
-    * LinkEnded         (the broker's or the network's: count it, connect again)
-    * WorkerEnded       (the machine's: end the run, report what was seen)
-    * UnansweredError   (the database's: refuse to start; at the end, say so in the report)
+    * ScenarioError     (the operator: refuse to start, name the line and the remedy)
+    * LimitError        (the operator: refuse to start)
+    * RosterError       (the operator: the list of enrolled agents cannot be used)
+    * LinkEnded         (the broker or the network: count it, connect again)
+    * WorkerEnded       (this machine: end the run, report its results so far)
+    * UnansweredError   (the database: refuse to start; at the end, say so in the report)
 """
 
 from simulators.errors import SimulatorError

@@ -42,13 +42,16 @@ class VirtualSensor(msgspec.Struct, frozen=True):
     """A sensor that a person wears."""
 
     address: str
-    """In the form of a MAC address."""
+    """The address of the sensor, in the form of a MAC address."""
     kind: str
     quantities: tuple[str, ...]
     step_ms: int
     """The usual time between two measurements, in ms."""
     samples: Callable[[], Iterator[Sample]]
-    """Starts at the beginning with each call; endless, offsets in ms from 0, not descending."""
+    """
+    Returns an endless iterator over the samples, from the beginning with each call. Offsets are in
+    ms, start at 0 and never descend.
+    """
 
 
 class Person(msgspec.Struct, frozen=True):
@@ -84,9 +87,9 @@ def pick(
     Return *count* people.
 
     Args:
-        source: Where recordings lie; None for invented people only.
+        source: A recording or a folder of recordings; None for invented people only.
 
-        count: How many.
+        count: The number of people.
 
         seed: Chooses where each recording begins, the invented people, and all addresses.
 

@@ -1,8 +1,8 @@
 """
 Messages between agent and player: one JSON object per line, on a Unix stream socket.
 
-The agent names the sensors that it listens to, and for each the last record that it holds safely.
-The player sends what the sensors measure.
+The agent names the sensors that it listens to, and for each the last record that is durable. The
+player sends the records of these sensors.
 """
 
 from typing import Annotated, Final
@@ -38,7 +38,7 @@ def decode_listen(line: bytes) -> dict[str, int]:
     Return, for the address of each sensor, the last record that the agent no longer needs.
 
     Raises:
-        ListenError: Not a listen message.
+        ListenError: The line is not a listen message.
     """
     try:
         return _decoder.decode(line).listen

@@ -193,8 +193,8 @@ class Player:
         finally:
             writer.transport.abort()
             writing.cancel()
-            # Waited for, not awaited, so that its cancellation is told apart from that of this
-            # task.
+            # asyncio.wait instead of await, to distinguish the cancellation of that task from the
+            # cancellation of this one.
             await asyncio.wait([writing])
             if not writing.cancelled() and (error := writing.exception()) is not None:
                 raise error
@@ -214,7 +214,7 @@ class Player:
         now_ms = self._clock.now_ms()
         line.listening = frozenset(listen) & self._timetables.keys()
         line.written = {
-            # On one connection, what was written is ahead of what the agent holds safely.
+            # On one connection, the last record written is ahead of the last durable one.
             address: max(line.written.get(address, 0), listen[address])
             for address in line.listening
         }

@@ -48,9 +48,9 @@ class RecordLog(msgspec.Struct):
 
 class Timetable:
     """
-    The records of one sensor. Has no clock and no tasks: the caller passes the time in.
+    The records of one sensor.
 
-    Holds no clock and starts no task: the caller passes the time in.
+    It has no clock and no tasks: the caller passes the time to each call.
 
     Args:
         sensor: The sensor.

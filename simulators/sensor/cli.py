@@ -1,4 +1,4 @@
-"""`vitalveil simulate sensor`: sensors on the air, for a gateway that has no patient yet."""
+"""`vitalveil simulate sensor`: virtual Bluetooth sensors for a gateway that has no patient yet."""
 
 import argparse
 import asyncio

@@ -15,12 +15,14 @@ class SensorKind(enum.StrEnum):
 
 
 class SensorOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What the sensors of a run are like."""
+    """The options of all sensors of a run."""
 
     seed: int = 1
     speed: float = 1.0
-    """How many times faster than life. A CGM sensor names its records by the minute, and only
-    runs at 1."""
+    """
+    How many times faster than life. A CGM sensor names its records by the minute, and so runs only
+    at 1.
+    """
     history_h: float = 24.0
     """How many hours meters and CGM sensors have been in use already."""
     faults: dict[SensorKind, tuple[str, ...]] = {}

@@ -29,9 +29,9 @@ class SensorReport(msgspec.Struct, frozen=True):
 @contextlib.asynccontextmanager
 async def on_controller(worn: Sequence[AssignedSensor], port: str) -> AsyncIterator[Lost]:
     """
-    Let a host, behind *port*, have a Bluetooth controller that hears all of *worn*.
+    Give the host behind *port* a Bluetooth controller that hears all sensors of *worn*.
 
-    Yields what is done when the host is lost.
+    Yields a future that is done when the host is lost.
 
     Raises:
         PortError: There is no such port, or it cannot be opened.
@@ -51,9 +51,9 @@ async def on_controller(worn: Sequence[AssignedSensor], port: str) -> AsyncItera
 @contextlib.asynccontextmanager
 async def on_dongle(worn: AssignedSensor, port: str) -> AsyncIterator[Lost]:
     """
-    Let *worn* be on the real air, by the dongle behind *port*, which serves one sensor.
+    Advertise *worn* through the real dongle behind *port*, which serves one sensor.
 
-    Yields what is done when the dongle is lost.
+    Yields a future that is done when the dongle is lost.
 
     Raises:
         PortError: There is no such port, or it cannot be opened.

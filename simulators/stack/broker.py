@@ -56,8 +56,8 @@ connection_messages false
 {user}
 """
 
-# mosquitto cannot resume a session of a client with a certificate, but sends each client two
-# tickets; they cost it the time of a signature, and each client some kilobytes for good.
+# mosquitto cannot resume a TLS session of a client with a certificate, but sends each client two
+# session tickets. They cost the broker a signature, and each client some kilobytes of memory.
 _OPENSSL: Final = """\
 openssl_conf = openssl_init
 [openssl_init]
@@ -75,15 +75,15 @@ class Mosquitto(msgspec.Struct):
     A broker on loopback.
 
     Args:
-        folder: Its private folder.
+        folder: The private folder of the broker.
 
-        pki: Folder with ca.crt, broker.crt, broker.key and crl.pem.
+        pki: The folder with ca.crt, broker.crt, broker.key and crl.pem.
 
-        port: Where it listens; chosen at the first start when 0.
+        port: The port to listen on; 0 chooses a free one at the first start.
 
-        more_acl: Further lines of its access rules.
+        more_acl: Further lines of the access rules.
 
-        max_packet_bytes: The largest packet that it takes.
+        max_packet_bytes: The largest packet that the broker accepts.
     """
 
     folder: Path
@@ -110,16 +110,16 @@ class Mosquitto(msgspec.Struct):
 
     @property
     def reload_command(self) -> list[str]:
-        """The command that has the broker read its revocation list and its access rules again."""
+        """The command that makes the broker read its revocation list and access rules again."""
         return ["sh", "-c", 'kill -HUP "$(cat "$0")"', str(self.pid_file)]
 
     def start(self) -> None:
         """
-        Start it and wait until it listens.
+        Start the broker and wait until it listens.
 
         Raises:
             NotInstalled: There is no mosquitto on this machine.
-            DidNotStart: It ended at once, or does not listen.
+            DidNotStart: The broker ended at once, or does not listen.
         """
         program = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
         if program is None:
@@ -168,27 +168,27 @@ class Mosquitto(msgspec.Struct):
         return configuration
 
     def stop(self) -> None:
-        """Stop it; it saves its state first."""
+        """Stop the broker, which saves its state first."""
         if self.child is not None:
             self.child.stop()
             self.child = None
 
     def kill(self) -> None:
-        """Kill it, as a power cut would: state that it did not save is lost."""
+        """Kill the broker, as a power cut would: state that is not saved is lost."""
         if self.child is not None:
             self.child.kill()
             self.child = None
 
     def save(self) -> None:
-        """Have it write its state to disk now."""
+        """Make the broker write its state to disk now."""
         if self.child is not None:
             self.child.send(signal.SIGUSR1)
 
     def reload(self) -> None:
-        """Have it read its ACL and revocation list again."""
+        """Make the broker read its access rules and revocation list again."""
         if self.child is not None:
             self.child.send(signal.SIGHUP)
 
     def wipe(self) -> None:
-        """Delete its state, while it is stopped."""
+        """Delete the state of the broker, which must be stopped."""
         shutil.rmtree(self.data, ignore_errors=True)

@@ -72,17 +72,17 @@ class Child:
     A running child process.
 
     Args:
-        name: Names it in errors.
+        name: The name of the child in errors.
 
-        command: Program and arguments.
+        command: The program and its arguments.
 
-        log: File to which its output is appended.
+        log: The file to which its output is appended.
 
-        environ: Added to the environment of this process.
+        environ: Variables that are added to the environment of this process.
 
-        user: A user id to run as, if this process is root.
+        user: The user id to run as, if this process is root.
 
-        folder: Its working directory; that of this process if None.
+        folder: The working directory; None for that of this process.
     """
 
     def __init__(
@@ -129,7 +129,7 @@ class Child:
         Return as soon as *ready* returns true.
 
         Raises:
-            DidNotStart: It ended first, or *timeout_s* passed; it does not run any more.
+            DidNotStart: The child ended first, or *timeout_s* passed and the child was killed.
         """
         deadline = time.monotonic() + timeout_s
         is_waited_for = False
@@ -147,22 +147,22 @@ class Child:
 
     def check(self) -> None:
         """
-        Check that it runs.
+        Check that the child runs.
 
         Raises:
-            HasEnded: It does not.
+            HasEnded: The child has ended.
         """
         exit_code = self._process.poll()
         if exit_code is not None:
             raise HasEnded(self.name, exit_code, self.log)
 
     def send(self, number: Signals) -> None:
-        """Send it a signal, if it still runs."""
+        """Send the child a signal, if it still runs."""
         if self._process.poll() is None:
             self._process.send_signal(number)
 
     def stop(self, *, number: Signals = Signals.SIGTERM, timeout_s: float = 20.0) -> int | None:
-        """Ask it to end, and kill it after *timeout_s*; return its exit code."""
+        """Ask the child to end, and kill it after *timeout_s* seconds; return its exit code."""
         self.send(number)
         try:
             return self._process.wait(timeout_s)
@@ -171,8 +171,8 @@ class Child:
             return None
 
     def kill(self) -> None:
-        """Kill it and all processes that it started, as a power cut would."""
-        # It is stopped first, so that it starts no further process before it is killed.
+        """Kill the child and all processes that it started, as a power cut would."""
+        # The child is stopped first, so that it starts no further process before it is killed.
         self.send(Signals.SIGSTOP)
         # Processes of PostgreSQL have sessions of their own. The checkpointer would continue to
         # write, and a new server would find its shared memory in use.

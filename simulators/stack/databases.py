@@ -1,4 +1,4 @@
-"""The two databases of a system on one machine, on a server that we start or that is given."""
+"""The two databases of a system on one machine, on an own server or an existing one."""
 
 import secrets
 from pathlib import Path
@@ -21,10 +21,10 @@ _NAMES: Final = ("telemetry", "vault")
 
 class Databases:
     """
-    `vv_telemetry` and `vv_vault`, with a password for each role in a file of its own.
+    The databases `vv_telemetry` and `vv_vault`, with one password file for each role.
 
     Args:
-        server: A server that is started here; None to use *admin_dsn*.
+        server: A server to start and stop; None to use the existing one of *admin_dsn*.
 
         admin_dsn: An administrator's connection string of an existing server.
 
@@ -59,10 +59,10 @@ class Databases:
 
     def create(self, folder: Path) -> None:
         """
-        Start our server, if there is one; create both databases and a password for each role.
+        Start the own server, if there is one; create both databases and a password for each role.
 
         Raises:
-            StackError: The server given has our roles already, or refuses.
+            StackError: The existing server has the roles already, or refuses.
         """
         self._folder = folder
         self._check_dsn()
@@ -142,10 +142,10 @@ class Databases:
 
     def close(self) -> None:
         """
-        Stop our server; on a given server, drop what was created there.
+        Stop the own server; on an existing server, drop the databases and roles created there.
 
         Raises:
-            StackError: The server given is gone, or refuses.
+            StackError: The existing server cannot be reached, or refuses.
         """
         if self.server is not None:
             self.server.stop()

@@ -1,7 +1,7 @@
 """
 Errors of the servers around the system.
 
-* StackError            (the machine's: report and leave)
+* StackError            (this machine: report the error and exit)
     * NotInstalled
     * DidNotStart
     * HasEnded

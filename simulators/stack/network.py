@@ -1,8 +1,8 @@
 """
 A network that fails: a TCP relay on loopback that can hold, delay, limit, cut and refuse.
 
-Does not know what it carries. Runs on a thread of its own, so that tests and scenarios of any kind
-can control it.
+The relay does not interpret the data. It runs on its own thread, so that tests and scenarios of
+any kind can control it.
 """
 
 import asyncio
@@ -71,13 +71,13 @@ class Relay:
     """
     Relays connections on `port` to a server on loopback.
 
-    Use as a context manager. A direction that is held keeps its bytes until it is released, as a
-    stalled network does; neither end is told.
+    Use it as a context manager. A direction that is held keeps its bytes until it is released, as
+    in a stalled network; neither end is notified.
 
     Args:
-        upstream_port: The server.
+        upstream_port: The port of the server.
 
-        seed: Chooses what is left to chance.
+        seed: The seed of all random choices.
     """
 
     def __init__(self, upstream_port: int, *, seed: int = 1) -> None:
@@ -136,8 +136,8 @@ class Relay:
         """
         Make the present connections, or a share of them, half open.
 
-        What is sent on them is lost, and neither end is told, as behind a router that has lost its
-        state. New connections are carried.
+        Data sent on them are lost and neither end is notified, as behind a router that has lost
+        its state. New connections are carried.
         """
         self._wait(self._vanish(share))
 
@@ -159,7 +159,7 @@ class Relay:
             event.set()
         self.conditions = PERFECT
         await self._cut(1.0)
-        # They end by themselves now. Cancelling the tasks that asyncio started would be logged.
+        # The tasks end by themselves now. asyncio would log it if the tasks were cancelled.
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
         if tasks:
             await asyncio.wait(tasks, timeout=5)
@@ -196,7 +196,7 @@ class Relay:
             writer.transport.abort()
             return
         if self._is_refusing():
-            # It was refused or stopped while the connection was being made.
+            # Connections were refused, or the relay stopped, while this one was being made.
             downstream.transport.abort()
             writer.transport.abort()
             return
@@ -230,7 +230,7 @@ class Relay:
                 if conditions.bytes_per_s:
                     at += len(data) / conditions.bytes_per_s
                 way.put(at, data)
-                # Then nothing is read, and TCP holds the sender back.
+                # While nothing is read, TCP slows the sender down.
                 await way.has_room.wait()
             way.put(way.last_at, b"")
             await delivering

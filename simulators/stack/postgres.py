@@ -46,11 +46,11 @@ class Postgres(msgspec.Struct):
     A database server on loopback, with passwords and without any other user's access.
 
     Args:
-        folder: Its private folder.
+        folder: The private folder of the server.
 
-        programs: Folder of initdb and postgres; that of the wheel if None.
+        programs: The folder of initdb and postgres; None for that of the wheel.
 
-        port: Where it listens; chosen at the first start if 0.
+        port: The port to listen on; 0 chooses a free one at the first start.
     """
 
     folder: Path
@@ -82,7 +82,7 @@ class Postgres(msgspec.Struct):
 
         Raises:
             NotInstalled: The wheel is not installed, or the folder lacks a program.
-            DidNotStart: It ended at once, or does not answer.
+            DidNotStart: The server ended at once, or does not answer.
         """
         user = _unprivileged_user()
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -146,7 +146,7 @@ class Postgres(msgspec.Struct):
                 group=user,
                 extra_groups=[] if user is not None else None,
                 check=False,
-                # Ctrl-C at a terminal is for this process, which then ends the server.
+                # Ctrl-C at a terminal must reach only this process, which then ends the server.
                 start_new_session=True,
             )
         password_file.unlink()

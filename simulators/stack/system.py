@@ -71,9 +71,9 @@ class LocalAgent(msgspec.Struct):
 
 class System:
     """
-    The parts of a system, each of which can be started, stopped and killed. Created by `system`.
+    The parts of a system, each of which can be started, stopped and killed.
 
-    Use `system` to have it torn down.
+    Created by the context manager `system`, which also tears it down.
     """
 
     def __init__(self, folder: Path, *, databases: Databases, broker: Mosquitto) -> None:
@@ -112,7 +112,7 @@ class System:
         Make keys, certificates, databases and settings; start the broker.
 
         Args:
-            ingest: Settings of ingest besides the default ones.
+            ingest: Settings of ingest in addition to the default ones.
 
             lease_ttl_s: The length of a lease, in seconds.
 
@@ -145,11 +145,11 @@ class System:
         Run a `vitalveil` command to its end; return what it printed.
 
         Raises:
-            CommandFailed: It ended with an error.
+            CommandFailed: The command ended with an error.
         """
         done = subprocess.run(
             [*_VITALVEIL, *arguments], capture_output=True, text=True, check=False, cwd=_ROOT,
-            # Ctrl-C at a terminal is for this process, which then ends the command.
+            # Ctrl-C at a terminal must reach only this process, which then ends the command.
             start_new_session=True,
         )  # fmt: skip
         if done.returncode != 0:
@@ -210,8 +210,8 @@ class System:
         Return a shell for many commands of trust.
 
         Args:
-            publishes: Whether it publishes leases itself; otherwise the daemon of trust does,
-                later.
+            publishes: Whether the shell publishes leases itself; otherwise the daemon of trust
+                publishes them later.
         """
         name = "trust.toml"
         if not publishes:
@@ -288,7 +288,7 @@ class System:
         Check that everything that was started still runs.
 
         Raises:
-            HasEnded: One of them ended by itself.
+            HasEnded: A program ended by itself.
         """
         server = self.databases.server
         for child in (

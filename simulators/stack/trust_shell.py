@@ -16,7 +16,7 @@ INVENTED_YES: Final = (
     "--given-by", "self", "--captured-by", "checkbox", "--locale", "en-GB", "--given-at", "now",
     "--text-sha256", hashlib.sha256(_TEXT.encode()).hexdigest(),
 )  # fmt: skip
-"""How invented people consent: trust fills in nothing of it."""
+"""The arguments that record how invented people consent; trust has no default for them."""
 INVENTED_BIRTH: Final = ("--born", "1980-01")
 
 
@@ -39,7 +39,7 @@ class TrustShell:
             stderr=self._log,
             env=dict(os.environ),
             text=True,
-            # Ctrl-C at a terminal is for this process, which then ends the shell.
+            # Ctrl-C at a terminal must reach only this process, which then ends the shell.
             start_new_session=True,
         )
 
@@ -53,7 +53,7 @@ class TrustShell:
         Run one command; return its result.
 
         Raises:
-            CommandFailed: Trust refused it, or is gone.
+            TrustCommandFailed: Trust refused the command, or its process has ended.
         """
         assert self._process.stdin is not None  # noqa: S101 - both are pipes
         assert self._process.stdout is not None  # noqa: S101

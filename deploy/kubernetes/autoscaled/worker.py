@@ -1,10 +1,11 @@
 """
-Runs ingest with this pod's share of the 64 shards, and anew when the number of workers changes.
+Runs ingest with this pod's share of the 64 shards; restarts it when the number of workers changes.
 
-Standard library alone. The number is what the scale of the StatefulSet wants; where it cannot be
-asked, what was known last goes on. A share has a session of its own at the broker, named after
-it: a session keeps the topics that it ever subscribed to, and what waits in one that nobody takes
-up again is sent again by the gateways, which forget nothing before a receipt.
+It uses only the standard library. The number of workers is the scale of the StatefulSet; while the
+cluster does not answer, the last known number is used. Each share has its own session at the
+broker, named after the share, because a session keeps every topic that it subscribed to. Messages
+in a session that no worker resumes are not lost: gateways keep each envelope until its receipt,
+and send it again.
 """
 
 import argparse
@@ -25,7 +26,7 @@ _ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
 def environment(number: int, workers: int) -> dict[str, str] | None:
-    """Return what tells ingest its share; None for a worker that has none."""
+    """Return the environment variables that set ingest's share; None for a worker without one."""
     if not number < workers <= SHARDS:
         return None
     return {
@@ -36,7 +37,7 @@ def environment(number: int, workers: int) -> dict[str, str] | None:
 
 
 class Scale:
-    """How many workers there are to be, as the cluster says."""
+    """Reads from the cluster's API how many workers there should be."""
 
     def __init__(self, api: str, account: Path, name: str) -> None:
         namespace = (account / "namespace").read_text().strip()
@@ -46,8 +47,8 @@ class Scale:
         self._tls = ssl.create_default_context(cafile=str(account / "ca.crt")) if is_tls else None
 
     def read(self) -> int | None:
-        """Return it, or None when nobody can tell."""
-        # The token is read each time: the cluster puts a new one there every hour.
+        """Return the wanted number of workers; None if the API does not answer as expected."""
+        # The token is read each time, because the cluster replaces it every hour.
         token = self._token.read_text().strip()
         wanted = urllib.request.Request(  # noqa: S310 - our own cluster's address
             self._url, headers={"Authorization": f"Bearer {token}"}
@@ -63,7 +64,7 @@ class Scale:
 
 
 class Worker:
-    """Ingest as a child, with the share that is this pod's."""
+    """Runs ingest as a child process with the share of this pod."""
 
     def __init__(self, number: int, scale: Scale, command: Sequence[str], every_s: float) -> None:
         self._number = number
@@ -75,7 +76,7 @@ class Worker:
         self._workers: int | None = None
 
     def stop(self, *_: object) -> None:
-        """End ingest, and then this."""
+        """End ingest, and then this process."""
         self._stop.set()
 
     def run(self) -> int:
@@ -91,7 +92,7 @@ class Worker:
         return self._end_child()
 
     def _wait(self) -> int | None:
-        """Wait until it is time to ask again; return ingest's exit code if it ends meanwhile."""
+        """Wait until the next query; return ingest's exit code if it ends before, else None."""
         for _ in range(max(1, round(self._every_s / _TICK_S))):
             if self._stop.wait(_TICK_S):
                 return None
@@ -116,7 +117,7 @@ class Worker:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run; return the exit code."""
+    """Run the worker that *argv* describes; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--api", default="https://kubernetes.default.svc")
     parser.add_argument("--account", type=Path, default=_ACCOUNT)

@@ -15,11 +15,11 @@ _PATIENCE_S: Final = 60.0
 
 class _WithCertificate:
     """
-    The shared TLS context, which shows one gateway's certificate. Fills the place of a context.
+    The shared TLS context with the certificate of one gateway. Used in place of an SSLContext.
 
-    A context takes a hundred kilobytes. OpenSSL copies the certificate of a context into each
-    connection as it is created, so that all gateways can share one context, if it loads the right
-    certificate just before.
+    A context takes a hundred kilobytes. OpenSSL copies the certificate of a context into each new
+    connection. So all gateways can share one context, which loads the right certificate just
+    before each connection.
 
     Args:
         context: The shared context.
@@ -91,9 +91,9 @@ class Dialler:
         Connect *gateway*; return when all its topics are subscribed, or it has gone down.
 
         Args:
-            gateway: Is told how it went by its link.
+            gateway: The gateway. Its link reports the result to it.
 
-            folder: Its bundle, with certificate and key.
+            folder: The bundle of the gateway, with certificate and key.
         """
         async with self._slots:
             if not self._addresses and (problem := await self._resolve()):

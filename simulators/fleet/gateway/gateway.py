@@ -44,7 +44,7 @@ _EARLY_S: Final = 1.0
 
 
 class GatewayContext(Protocol):
-    """What the gateways of one process share."""
+    """The parts that the gateways of one process share."""
 
     journal: Journal
     tally: Tally
@@ -75,17 +75,17 @@ class Gateway:
     A gateway with one person.
 
     Args:
-        number: Its number in the roster.
+        number: The number of the gateway in the roster.
 
-        agent: Its id.
+        agent: The id of the gateway.
 
-        lease_key: The private key, as 32 raw bytes: a key object takes a kilobyte.
+        lease_key: The private lease key, as 32 raw bytes: a key object would take a kilobyte.
 
         tracks: What the person's sensors measure, and the position in these tracks at 1970.
 
-        skew_ms: How far its clock is ahead, in ms.
+        skew_ms: How far the clock of the gateway is ahead, in ms.
 
-        world: What it shares with other gateways.
+        world: The parts that it shares with other gateways.
     """
 
     __slots__ = (
@@ -380,7 +380,7 @@ class Gateway:
             self.link.end(kind)
 
     def went_down(self, why: LinkEnded) -> None:
-        """Note the loss, and have the gateway connected again."""
+        """Note the loss, and request a new connection."""
         if self.up_since:
             self._world.tally.went_down += 1
         self.up_since = 0.0

@@ -1,7 +1,7 @@
 """
 The MQTT 5 connection of one gateway, as an asyncio protocol on top of TLS.
 
-The codec is `mqtt5`. Knows nothing of envelopes: it passes on what arrives to its owner.
+The codec is `mqtt5`. A link does not interpret messages: it passes them to its owner.
 """
 
 import asyncio

@@ -1,5 +1,5 @@
 """
-What one gateway has sealed without a receipt, and the order in which it is published. Pure.
+The envelopes of one gateway that have no receipt yet, and the order of their publication. Pure.
 
 An agent keeps this on disk; the gateways of a fleet end with their process and keep it in memory.
 """

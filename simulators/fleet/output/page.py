@@ -101,8 +101,8 @@ def _count(value: float) -> str:
 
 def _share(nines: float) -> str:
     """
-    Return the share for a number of nines, such as 99 % for 2; nothing between whole
-    numbers.
+    Return the share for a number of nines, such as "99 %" for 2; an empty text if *nines* is not a
+    whole number.
     """
     if nines != round(nines):
         return ""

@@ -14,7 +14,7 @@ from simulators.fleet.scenario.plan import Act, Plan
 from simulators.fleet.scenario.scenario import Scenario
 
 _MEASURED = [int(Act.SEND), int(Act.SEND_TWICE)]
-"""Acts that are late on purpose tell nothing about the system."""
+"""The acts whose times are measured: acts that are not late on purpose."""
 _POINTS = [*np.linspace(0, 0.9, 19), *(1 - 10.0 ** -np.linspace(1, 5, 33))]
 
 
@@ -31,9 +31,9 @@ class Figures:
     Computes the figures of a run from the records of both sides.
 
     Args:
-        scenario: What was played.
+        scenario: The scenario that was played.
 
-        plan: What was due.
+        plan: The acts that were due.
 
         joined: The outcome of each envelope.
 
@@ -71,8 +71,8 @@ class Figures:
 
     def _ceiling(self, number: int, span: tuple[float, float]) -> float | None:
         """
-        Return how many gathered envelopes were settled a second, without the start and the end of
-        the backlog.
+        Return how many envelopes of the backlog were settled a second; its start and end are
+        excluded.
         """
         if not number or not self._scenario.phases[number - 1].ingest_stopped:
             return None

@@ -33,7 +33,7 @@ class Columns(msgspec.Struct, frozen=True, eq=False):
 
 
 class Journal:
-    """Records what becomes of each envelope; an envelope is named by its index."""
+    """Records the fate of each envelope; the index of an envelope identifies it."""
 
     def __init__(self) -> None:
         self._agent = array("I")

@@ -1,7 +1,7 @@
 """
-A campaign: a fleet is run against a system, watched, brought to rest and accounted for.
+A campaign: runs a fleet against a system, watches both, lets them settle, and accounts for all.
 
-Whatever the system does, the run ends in a report.
+The run always ends with a report, whatever the system does.
 """
 
 import asyncio
@@ -34,8 +34,10 @@ from simulators.stack.network import Relay
 
 _TICK_S: Final = 1.0
 _LEAD_S: Final = 3.0
-"""From the order to begin until the first phase, so that every process has the order, and the
-idle cost can be measured."""
+"""
+The time from the command to begin until the first phase, in seconds. It is long enough for every
+process to receive the command, and to measure the idle cost.
+"""
 _RAMP_PATIENCE_S: Final = 180.0
 
 

@@ -48,13 +48,13 @@ def close(scenario: Scenario, plan: Plan, site: Site, folder: Path, seen: Seen) 
     Return the report of a run that has come to rest.
 
     Args:
-        scenario: What was played.
+        scenario: The scenario that was played.
 
-        plan: Its plan.
+        plan: The plan of the scenario.
 
-        site: On what.
+        site: The system that was loaded.
 
-        folder: Where the processes of the fleet left their journals.
+        folder: The folder with the journals of the fleet's processes.
 
         seen: The observations of the campaign.
     """

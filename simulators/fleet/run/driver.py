@@ -1,7 +1,7 @@
 """
-The driver: has the gateways of one process act at the times of the plan.
+The driver: lets the gateways of one process act at the times of the plan.
 
-It does not wait for anything that it measures. Its own delays are reported as its lag, apart from
+It never waits for the system that it measures. Its own delays are reported as lag, separately from
 the times of the system.
 """
 
@@ -161,7 +161,7 @@ class Driver:
         """Measure the memory of connected gateways, and exempt them from the collector."""
         gc.collect()
         gc.freeze()
-        # What the handshakes left behind belongs to the allocator, not to the gateways.
+        # Memory that the handshakes have freed belongs to the allocator, not to the gateways.
         memory.give_back()
         self.costs.connected(rss_bytes() - self._rss_before, self.tally.came_up)
 
@@ -178,7 +178,7 @@ class Driver:
         while True:
             await asyncio.sleep(self._until_next_turn_s(time.time()))
             while self._walk is not None and next(self._walk, None) == _ACTS_AT_ONCE:  # noqa: ASYNC110
-                # More is due; but first the connections get their turn.
+                # More acts are due, but the connections get their turn first.
                 await asyncio.sleep(0)
             self._see_to_some(time.time())
 

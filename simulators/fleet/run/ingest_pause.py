@@ -14,11 +14,11 @@ class IngestPause:
     Stops processes in the phases that say so, and continues them afterwards.
 
     Args:
-        scenario: What is played.
+        scenario: The scenario that is played.
 
-        pids: The processes of ingest; empty if they are not ours to stop.
+        pids: The processes of ingest; empty if this program did not start them.
 
-        note: Called with what could not be done.
+        note: Called with a sentence for each signal that could not be sent.
 
         send: Sends a signal to a process.
     """

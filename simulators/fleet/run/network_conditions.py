@@ -28,9 +28,9 @@ class NetworkConditions:
     Changes the conditions of a relay with the phases of a scenario.
 
     Args:
-        scenario: What is played.
+        scenario: The scenario that is played.
 
-        relay: Between the fleet and the broker.
+        relay: The relay between the fleet and the broker.
     """
 
     def __init__(self, scenario: Scenario, relay: Relay) -> None:

@@ -11,16 +11,16 @@ from simulators.stack.trust_shell import TrustCommandFailed, TrustShell
 
 class Withdrawals:
     """
-    Withdraws consents and records whose. A withdrawal only waits for a free shell of trust.
+    Withdraws consents, and records for which gateways.
 
-    A withdrawal waits for a shell of trust to be free, and for nothing else.
+    A withdrawal waits only for a free shell of trust.
 
     Args:
-        plan: Who withdraws when.
+        plan: The plan, which holds the times and gateways of the withdrawals.
 
-        site: Whose trust is told.
+        site: The system whose trust records the withdrawals.
 
-        note: Told what went wrong.
+        note: Called with a sentence for each failure.
     """
 
     def __init__(self, plan: Plan, site: Site, *, note: Callable[[str], None]) -> None:

@@ -16,7 +16,7 @@ NAMELESS: Final = frozenset(
         Act.FOREIGN_TOPIC,
     }
 )
-"""Sent without an identity that counts, so that no receipt will cover it."""
+"""Acts that send no identity that ingest accepts, so that no receipt will cover the envelope."""
 
 _TWO_HOURS_MS: Final = 7_200_000
 

@@ -1,8 +1,8 @@
 """
-The plan: what each gateway does when, drawn before the run from a scenario and its seed.
+The plan: the acts of each gateway and their times, drawn from a scenario and its seed. Pure.
 
-Open loop: nothing in it waits for the system, so that a system that stops for a second shows it in
-the times of everything due in that second. Pure; the same seed gives the same plan.
+The load is an open loop: no act waits for the system. If the system stops for a second, the times
+of everything that is due in that second show it. The same seed gives the same plan.
 """
 
 import enum
@@ -158,7 +158,8 @@ def _envelopes(
     found_at, found_agent = [], []
     for beat in range(int(beats[-1]) + 1):
         due = beat + place
-        # With a sum of floats, it would be a matter of rounding whether the last beat is due.
+        # A sum of floats is not exact: without the margin, rounding would decide whether the last
+        # beat is due.
         whose = np.flatnonzero(due < beats[-1] - 1e-6)
         found_at.append(np.interp(due[whose], beats, times))
         found_agent.append(whose)

@@ -1,8 +1,8 @@
 """
-Scenarios: what a fleet is and what happens to it, in YAML.
+Scenarios: the description of a fleet and of the events of a run, in YAML.
 
 A file with an unknown key, an impossible rate or without a limit is refused, with the line and the
-remedy: a load test that silently tests something else is worse than none.
+remedy, because a load test that silently tests something different is worse than none.
 """
 
 from typing import Final
@@ -48,12 +48,14 @@ class Network(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Share of the reads that wait for `stall_ms`, as after a lost segment."""
     stall_ms: float = 0.0
     kbit_per_s: float = 0.0
-    """Of each connection and direction; 0 for no limit."""
+    """The bandwidth of each connection and direction, in kbit/s; 0 for no limit."""
     cut_every_s: float = 0.0
     """Seconds between resets of one connection in ten; 0 for never."""
     vanish_every_s: float = 0.0
-    """Seconds between losses of one connection in ten: it stays open, and carries nothing any
-    more."""
+    """
+    Seconds between losses of one connection in ten: the connection stays open, but carries no data
+    any more.
+    """
 
     def __post_init__(self) -> None:
         _check_share("stall", self.stall)

@@ -22,7 +22,14 @@ class Saturation(msgspec.Struct, frozen=True):
 
 
 def saturations(seed: str, *, start_ms: int) -> Iterator[Saturation]:
-    """Yield one for each second, endless, from *start_ms* since the person's first midnight on."""
+    """
+    Yield the saturation of each second, without end.
+
+    Args:
+        seed: The seed of the person.
+
+        start_ms: The time of the first value, in ms since the person's first midnight.
+    """
     draw = random.Random(f"{seed}/oxygen")
     traits, calendar = traits_of(seed), Calendar(seed)
     usual = draw.uniform(95.5, 98.5)

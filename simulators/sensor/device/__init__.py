@@ -1,1 +1,1 @@
-"""What all virtual sensors share: radio, GATT server, clock, stored records and faults."""
+"""The parts of all virtual sensors: radio, GATT server, clock, stored records and faults."""

@@ -83,9 +83,7 @@ def parse(text: str) -> Fault:
     """
     Read a fault such as `drop@40`, `repeat=3@10-20`, `silence@100-`, `drop@40-/40` or `busy`.
 
-    Without a place it always occurs; with one number, only there.
-
-    Without a place it strikes always; with one number there, only then.
+    A fault without a place occurs at every value; a fault with one number only at that value.
 
     Raises:
         FaultError: There is no such fault.
@@ -122,10 +120,10 @@ class Faults:
 
     def add(self, *faults: Fault | str) -> None:
         """
-        Have *faults* occur from now on.
+        Make *faults* occur from now on.
 
         Raises:
-            FaultError: One of them is no fault.
+            FaultError: One of the texts names no fault.
         """
         self._faults += [parse(f) if isinstance(f, str) else f for f in faults]
 

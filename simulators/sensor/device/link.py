@@ -1,4 +1,4 @@
-"""A connection as the sensor sees it: what is sent on it, and which faults occur on the way."""
+"""A connection, seen from the sensor: sends values, with the faults that are due."""
 
 import asyncio
 import collections
@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from bumble.device import Connection
 
 _LINGER_S: Final = 0.05
-"""What is sent just before a link drops may be lost by the receiver's host; this wait lets it
-arrive."""
+"""
+The wait before a link drops, in seconds. Without it, the receiver's host may lose the last value.
+"""
 _MAX_KEPT: Final = 100_000
 _ATT_HEAD_BYTES: Final = 3
 
@@ -35,7 +36,7 @@ class SensorCounters(msgspec.Struct):
 
 
 class Wire(msgspec.Struct):
-    """What all links of a sensor share."""
+    """The state that all links of a sensor share."""
 
     faults: Faults
     books: SensorCounters
@@ -49,7 +50,7 @@ def new_wire(faults: Faults | None) -> Wire:
 
 
 class Server(Protocol):
-    """What a sensor serves; implemented by `gatt_server`."""
+    """The attributes that a sensor serves; implemented by `gatt_server`."""
 
     def cccd(self, connection: "Connection", number: int) -> int:
         """
@@ -77,9 +78,9 @@ class SensorLink:
     Args:
         connection: Bumble's connection.
 
-        server: What the sensor serves.
+        server: The attributes that the sensor serves.
 
-        wire: What it shares with the other links of the sensor.
+        wire: The state that all links of the sensor share.
     """
 
     def __init__(self, connection: "Connection", server: Server, wire: Wire) -> None:

@@ -64,9 +64,9 @@ class Peripheral(abc.ABC):
     Args:
         address: A static random address, `C0:..` to `FF:..`.
 
-        name: What it calls itself; any text.
+        name: The advertised name; any text.
 
-        faults: What it does wrong.
+        faults: The faults that it shows.
 
         security: The pairing that it requires before it shows its values; None for no pairing.
     """
@@ -211,7 +211,11 @@ class Peripheral(abc.ABC):
             await keystore.delete_all()
 
     def spawn(self, work: Coroutine[object, object, None], what: str) -> asyncio.Task[None]:
-        """Run *work* until it ends or the sensor is switched off, which raises its errors."""
+        """
+        Run *work* until it ends or the sensor is switched off.
+
+        `switch_off` raises the error of a failed *work*; *what* names the task in that error.
+        """
         task = asyncio.create_task(work, name=f"sensor {what}")
         self._tasks.add(task)
         task.add_done_callback(self._ended)

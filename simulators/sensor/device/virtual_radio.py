@@ -1,4 +1,4 @@
-"""The air between the radios of one process: what one sends, the others receive."""
+"""The medium between the radios of one process: each radio receives what the others send."""
 
 import asyncio
 import contextlib
@@ -59,7 +59,7 @@ class _Link(LocalLink):
     ) -> None:
         connection = sender_controller.le_connections.get(destination_address)
         receiver = self.find_le_controller(destination_address)
-        # Sent to a radio that has just been removed: lost, as on the air.
+        # Data for a radio that has just been removed are lost, as on the air.
         if connection is not None and receiver is not None:
             asyncio.get_running_loop().call_soon(
                 receiver.on_link_acl_data, connection.self_address, transport, data
@@ -68,10 +68,10 @@ class _Link(LocalLink):
 
 class VirtualRadio(Controller):
     """
-    A virtual controller that completes Bumble's.
+    Bumble's virtual controller with a working command that cancels a connection.
 
-    Bumble 0.0.236 accepts the command that cancels a connection and does nothing: the next one is
-    disallowed for good.
+    Bumble 0.0.236 accepts that command and does nothing, so that every later command to connect
+    is refused.
     """
 
     def on_hci_le_create_connection_cancel_command(
@@ -121,7 +121,7 @@ class RadioMedium:
         return radio
 
     def remove(self, radio: VirtualRadio) -> None:
-        """Remove *radio*: no other radio receives it any more, and none is told."""
+        """Remove *radio*: no other radio receives it any more, without any notice."""
         radio.le_legacy_advertiser.stop()
         for advertising in radio.advertising_sets.values():
             advertising.stop()

@@ -68,10 +68,10 @@ class CgmSession:
     The state of a CGM session, and the control point that changes it.
 
     The sensor has no clock: it counts minutes from the start of the session, and knows the date
-    of that only when a collector has written it.
+    of the start only after a collector has written it.
 
     Args:
-        sensor: Whose session it is.
+        sensor: The sensor that has the session.
 
         now: Seconds since 1970.
 
