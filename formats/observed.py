@@ -22,6 +22,11 @@ class Observed(msgspec.Struct, frozen=True):
         text = self.at.astimezone(dt.UTC).isoformat(timespec="milliseconds")
         return text.replace("+00:00", "Z")
 
+    @property
+    def number(self) -> int | float:
+        """The value as a number with no more digits than the quantity resolves."""
+        return round(self.value) if self.quantity.per_unit == 1 else self.value
+
     def __repr__(self) -> str:
         return "Observed(…)"
 

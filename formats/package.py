@@ -7,7 +7,9 @@ from typing import BinaryIO, Final
 
 import msgspec
 
-from formats import fhir, open_mhealth, spreadsheet
+from formats import open_mhealth, spreadsheet
+from formats.blood_pressure import joined
+from formats.fhir import bundle
 from formats.observed import Observed
 from formats.person import Person
 
@@ -17,7 +19,7 @@ This is a copy of your data (GDPR, articles 15 and 20).
 
 observations.csv      every observation, for a spreadsheet
 data-dictionary.csv   what its columns and quantities mean
-fhir-bundle.json      the same in FHIR R4B, with your consents, for other health services
+fhir-bundle.json      the same in FHIR R4, with your consents, for other health services
 open-mhealth.ndjson   the same in Open mHealth, one data point per line
 decisions.json        what you decided, for what, and until when
 identity.json         what is kept about who you are
@@ -33,6 +35,8 @@ class Contents(msgspec.Struct, frozen=True):
     observed: Callable[[], Iterable[Observed]]
     """Returns all observations; called once for each format, as they may exceed the memory."""
     made_at: dt.datetime
+    version: str
+    """The version of VitalVeil that makes the package."""
 
     def __repr__(self) -> str:
         return "Contents(…)"
@@ -60,8 +64,13 @@ def write(out: BinaryIO, contents: Contents) -> int:
         **{name: [_indented(document)] for name, document in contents.documents.items()},
         "data-dictionary.csv": spreadsheet.dictionary(),
         "observations.csv": spreadsheet.lines(counted),
-        "open-mhealth.ndjson": open_mhealth.lines(contents.observed(), made_at=made_at),
-        "fhir-bundle.json": fhir.bundle(contents.person, contents.observed(), made_at=made_at),
+        "open-mhealth.ndjson": open_mhealth.lines(joined(contents.observed()), made_at=made_at),
+        "fhir-bundle.json": bundle.lines(
+            contents.person,
+            joined(contents.observed()),
+            made_at=made_at,
+            version=contents.version,
+        ),
     }
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, pieces in parts.items():

@@ -76,8 +76,8 @@ class Quantity(msgspec.Struct, frozen=True):
 
 _ALL = (
     Quantity(Code.HEART_RATE, "heart_rate", "/min", "8867-4", 1, 20, 300),
-    Quantity(Code.RR_INTERVAL, "rr_interval", "ms", "80404-7", 1, 180, 4000),
-    Quantity(Code.GLUCOSE_CAPILLARY, "glucose_capillary", "mmol/L", "15074-8", 100, 30, 5000),
+    Quantity(Code.RR_INTERVAL, "rr_interval", "ms", "8637-1", 1, 180, 4000),
+    Quantity(Code.GLUCOSE_CAPILLARY, "glucose_capillary", "mmol/L", "14743-9", 100, 30, 5000),
     Quantity(
         Code.GLUCOSE_INTERSTITIAL, "glucose_interstitial", "mmol/L", "105272-9", 100, 100, 3400
     ),

@@ -2,8 +2,9 @@
 Consent receipts: a person's own copy of their decisions, which can be checked without trust.
 
 A receipt holds the decisions of one person, each as it was signed, and the policies that they
-name. A signed statement covers all of them: which decisions there were, in which order, when the
-receipt was issued and until when it is valid. `check` needs only the file and trust's public key.
+name. A signed statement covers all of them: which decisions there were, in which order, what
+became of each, when the receipt was issued and until when it is valid. `check` needs only the file
+and trust's public key.
 """
 
 import datetime as dt
@@ -16,16 +17,20 @@ from uuid import UUID
 import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from msgspec import UNSET, UnsetType
 
 from trust.decisions import decisions
 from trust.decisions.decisions import Decision, State
+from trust.decisions.standing import Standing, standings
 from trust.domain import canonical
 from trust.domain.purposes import Purpose
 from trust.errors import Refused, Tampered
 
 T = TypeVar("T")
 
-FORMAT: Final = "vitalveil-receipt/1"
+FORMAT: Final = "vitalveil-receipt/2"
+_FORMATS: Final = (FORMAT, "vitalveil-receipt/1")
+"""The forms that are read. The first form does not say what became of each decision."""
 KIND: Final = "receipt"
 PURPOSE_KIND: Final = "purpose"
 MAX_BYTES: Final = 16 << 20
@@ -77,6 +82,8 @@ class Statement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """SHA-256 of each decision, purpose by purpose, in the order in which they were taken."""
     purposes: list[str]
     """SHA-256 of each policy that the decisions name."""
+    standings: list[Standing] | UnsetType = UNSET
+    """What became of each decision by the time of issue; unset in the first form."""
 
 
 class SignedDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -104,12 +111,26 @@ class Checked(msgspec.Struct, frozen=True):
     decisions: list[Decision]
     purposes: list[Purpose]
 
+    def standings(self, *, at: dt.datetime) -> dict[UUID, Standing]:
+        """Return the standing of each decision *at* a time, keyed by the decision."""
+        return {
+            decision.decision: standing
+            for chain in _chains(self.decisions).values()
+            for decision, standing in zip(chain, standings(chain, at=at), strict=True)
+        }
+
     def states(self, *, at: dt.datetime) -> dict[str, State]:
         """Return the state of each purpose *at* a time, keyed by the name of the purpose."""
-        chains: dict[str, list[Decision]] = {}
-        for decision in self.decisions:
-            chains.setdefault(decision.purpose, []).append(decision)
+        chains = _chains(self.decisions)
         return {name: decisions.state(chain, at=at) for name, chain in chains.items()}
+
+
+def _chains(taken: Sequence[Decision]) -> dict[str, list[Decision]]:
+    """Return *taken* by the name of their purpose, each list in its order."""
+    chains: dict[str, list[Decision]] = {}
+    for decision in taken:
+        chains.setdefault(decision.purpose, []).append(decision)
+    return chains
 
 
 def make(
@@ -124,7 +145,7 @@ def make(
     Return the file of a receipt.
 
     Args:
-        statement: The statement to sign; its digests are filled in here.
+        statement: The statement to sign; its digests and standings are filled in here.
 
         taken: Document and signature of each decision, in their order.
 
@@ -134,8 +155,11 @@ def make(
 
         sign: Returns the signature of the bytes that it is given.
     """
+    read = [decisions.decode(document) for document, _ in taken]
+    found = Checked(statement, read, []).standings(at=statement.issued_at)
     whole = msgspec.structs.replace(
         statement,
+        standings=[found[decision.decision] for decision in read],
         decisions=[canonical.digest(document).hex() for document, _ in taken],
         purposes=[canonical.digest(document).hex() for document, _ in policies],
     )
@@ -195,7 +219,7 @@ def check(
 
 def _open(data: bytes, key: Ed25519PublicKey) -> tuple[ConsentReceipt, Checked]:
     receipt = _decode(data, ConsentReceipt)
-    if receipt.format != FORMAT:
+    if receipt.format not in _FORMATS:
         raise ReceiptRefused(Fault.MALFORMED)
     if receipt.key_id != key_id_of(key):
         raise ReceiptRefused(Fault.WRONG_KEY)

@@ -4,15 +4,15 @@ import datetime as dt
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final
 from uuid import UUID
 
 import msgspec
 
+from formats.blood_pressure import PARTS
 from formats.observed import Observed, from_row
 from formats.package import Contents
-from formats.person import Answer, Consent, Person
-from trust.decisions.decisions import Decision, State
+from formats.person import Controller, Person
+from runtime.version import VERSION
 from trust.domain import canonical
 from trust.domain.due_dates import RequestOutcome
 from trust.domain.pseudonyms import Pseudonym
@@ -22,17 +22,11 @@ from trust.errors import KeyFileError, Refused, Unusable
 from trust.keys.epochs import pseudonyms_of
 from trust.ports import Clock, Keys
 from trust.rights import export_files
+from trust.rights.answers import Answered, answered
 from trust.telemetry.permissions import Telemetry
 from trust.vault.isolation import attempt
 from trust.vault.protocols import Records, Vault
 from trust.vault.records.requests import ExportRecord
-
-_ANSWERS: Final = {
-    State.ACCEPTED: Answer.YES,
-    State.REFUSED: Answer.NO,
-    State.DECLINED: Answer.NO,
-    State.INVALIDATED: Answer.VOID,
-}
 
 
 class ReadyExport(msgspec.Struct, frozen=True):
@@ -93,9 +87,10 @@ class Exporter:
             if request is not None and records.requests.get(request).subject != subject:
                 raise Refused("that --request is another person's")
             names = records.decisions.purposes_of(subject)
-            decisions = [d for name in names for d in records.decisions.chain(subject, name)]
+            chains = [records.decisions.chain(subject, name) for name in names]
+            recorded_at = records.decisions.recorded_at(subject)
             pseudonyms = list(self._pseudonyms(records, subject, names))
-        with self._telemetry.observations_of(pseudonyms) as read:
+        with self._telemetry.observations_of(pseudonyms, together=PARTS) as read:
 
             def observed() -> Iterator[Observed]:
                 for row in read():
@@ -103,9 +98,14 @@ class Exporter:
                     if one is not None:
                         yield one
 
-            person = _person(subject, identity, decisions)
-            documents = _documents(identity, decisions)
-            contents = Contents(person, documents, observed, made_at)
+            answers = [one for chain in chains for one in answered(chain, recorded_at, at=made_at)]
+            person = Person(
+                subject,
+                tuple(answer.consent() for answer in answers),
+                Controller(self._controller),
+            )
+            documents = _documents(identity, answers)
+            contents = Contents(person, documents, observed, made_at, VERSION)
             written = export_files.write(file, export, contents, passphrase)
         expires_at = made_at + available_for
         made = ExportRecord(
@@ -189,24 +189,8 @@ class Exporter:
         return None
 
 
-def _person(subject: UUID, identity: PersonalDetails, decisions: Sequence[Decision]) -> Person:
-    consents = tuple(
-        Consent(
-            one.decision,
-            one.purpose,
-            one.version,
-            _ANSWERS.get(one.state, Answer.OTHER),
-            one.decided_at,
-            one.valid_from,
-            one.valid_to,
-        )
-        for one in decisions
-    )
-    return Person(subject, identity.name, identity.born, consents)
-
-
-def _documents(identity: PersonalDetails, decisions: Sequence[Decision]) -> dict[str, bytes]:
+def _documents(identity: PersonalDetails, answers: Sequence[Answered]) -> dict[str, bytes]:
     return {
         "identity.json": canonical.encode(identity),
-        "decisions.json": msgspec.json.encode(decisions),
+        "decisions.json": msgspec.json.encode([answer.document() for answer in answers]),
     }

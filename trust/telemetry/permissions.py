@@ -10,7 +10,7 @@ that cannot be closed, such as a shorter validity, blocks ingest for one transac
 import contextlib
 import datetime as dt
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -90,13 +90,20 @@ class Telemetry:
 
     @contextlib.contextmanager
     def observations_of(
-        self, pseudonyms: Sequence[Pseudonym]
+        self, pseudonyms: Sequence[Pseudonym], *, together: Collection[int] = ()
     ) -> Iterator[Callable[[], Iterator[Row]]]:
         """
         Yield a function that reads all observations of *pseudonyms*.
 
         The rows are tuples of purpose, quantity, time, value and flags, from one snapshot: each
-        call before the end of the context yields the same rows.
+        call before the end of the context yields the same rows. They are sorted by purpose,
+        quantity and time.
+
+        Args:
+            pseudonyms: Whose observations.
+
+            together: Quantities that follow the others of their purpose, sorted by time only, so
+                that values of one moment are neighbours.
 
         Raises:
             TelemetryUnavailable: The database cannot be read now.
@@ -108,7 +115,10 @@ class Telemetry:
             def read() -> Iterator[Row]:
                 with connection.cursor(name=f"of_{next(_numbers)}") as cursor:
                     cursor.itersize = 10_000
-                    cursor.execute(_SQL["observations_of"], [values])
+                    cursor.execute(
+                        _SQL["observations_of"],
+                        {"pseudonyms": values, "together": list(together)},
+                    )
                     yield from cursor
 
             yield read

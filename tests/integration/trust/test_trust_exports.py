@@ -12,6 +12,8 @@ from fhir.resources.R4B.bundle import Bundle
 
 from tests.fixtures.vault import Office, Refusal, measured, pseudonyms
 from tests.integration.trust.test_trust_cli import run as run_cli
+from tests.support import open_mhealth as registry
+from tests.support import vital_signs
 from trust.errors import Refused
 from trust.rights import export_files
 from wire.quantities import BY_NAME
@@ -74,8 +76,10 @@ def test_an_export_is_whole_and_hers_alone(office: Office, tmp_path: Path) -> No
     ]
     bundle: Any = Bundle.model_validate_json(parts["fhir-bundle.json"])
     kinds = [entry.resource.get_resource_type() for entry in bundle.entry]
-    assert kinds == ["Patient", "Consent", *["Observation"] * 4]
-    assert {e.resource.valueQuantity.code for e in bundle.entry[2:]} == {"/min", "mmol/L"}
+    assert kinds == [
+        "Patient", "Organization", "Device", "Consent", *["Observation"] * 4, "Provenance",
+    ]  # fmt: skip
+    assert {e.resource.valueQuantity.code for e in bundle.entry[4:-1]} == {"/min", "mmol/L"}
     points = [json.loads(line) for line in parts["open-mhealth.ndjson"].splitlines()]
     assert sorted(point["header"]["schema_id"]["name"] for point in points) == [
         "blood-glucose", "heart-rate", "heart-rate", "heart-rate",
@@ -84,6 +88,40 @@ def test_an_export_is_whole_and_hers_alone(office: Office, tmp_path: Path) -> No
     assert json.loads(parts["identity.json"])["name"] == "Ada Canary"
     for secret in [*pseudonyms(office), "C0:FF:EE"]:
         assert secret.encode() not in everything
+
+
+def test_blood_pressures_and_withdrawn_consents_are_exported_as_what_they_are(
+    office: Office, tmp_path: Path
+) -> None:
+    """Pressures that were stored apart are one panel for each moment, and no consent is active."""
+    office.load_policy()
+    subject = office.add_subject()
+    agent, _ = office.enrol()
+    for _ in range(2):
+        office.accept(subject, agent, "--quantities", "heart_rate,spo2")
+    office.withdraw(subject)
+    for name in ("systolic", "diastolic", "mean"):
+        office.telemetry.execute(
+            "INSERT INTO vv.series (pseudonym, purpose, quantity)"
+            " SELECT pseudonym, purpose, %s FROM vv.series WHERE quantity = %s",
+            BY_NAME[f"blood_pressure_{name}"].code, BY_NAME["spo2"].code,
+        )  # fmt: skip
+        store(office, quantity=f"blood_pressure_{name}", values=[120, 121])
+    store(office, quantity="heart_rate", values=[72])
+
+    parts = exported(office, subject, tmp_path)
+
+    entries = [entry["resource"] for entry in json.loads(parts["fhir-bundle.json"])["entry"]]
+    measured_ = [one for one in entries if one["resourceType"] == "Observation"]
+    assert [vital_signs.problems(one) for one in measured_] == [[]] * 3
+    assert [len(one.get("component", [])) for one in measured_] == [0, 3, 3]
+    consents = [one for one in entries if one["resourceType"] == "Consent"]
+    assert [one["status"] for one in consents] == ["inactive"] * 3
+    assert [one["standing"] for one in json.loads(parts["decisions.json"])] == [
+        "superseded", "superseded", "withdrawn",
+    ]  # fmt: skip
+    points = [json.loads(line) for line in parts["open-mhealth.ndjson"].splitlines()]
+    assert [registry.problems(point) for point in points] == [[]] * 3
 
 
 def test_an_export_closes_its_request_and_is_deleted_in_time(

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from trust.decisions import consent_receipt, decisions
 from trust.decisions.consent_receipt import ConsentReceipt, Fault, ReceiptRefused, Statement
 from trust.decisions.decisions import Capture, Decision, GivenBy, State
+from trust.decisions.standing import Standing
 from trust.domain import canonical, policy_file
 
 POLICY = resources.files("trust") / "policies" / "demo.yaml"
@@ -223,3 +224,35 @@ def test_check_raises_nothing_else(data: bytes) -> None:
     """No file escapes as another error."""
     with pytest.raises(ReceiptRefused):
         check(data)
+
+
+def test_a_receipt_says_what_became_of_each_decision() -> None:
+    """Of a chain only the latest decision is in force, also in the statement that is signed."""
+    found = good()
+    told = [found.standings(at=T0 + DAY)[one.decision] for one in CHAIN]
+    assert told == [Standing.SUPERSEDED, Standing.SUPERSEDED, Standing.IN_FORCE]
+    assert found.statement.standings == told
+
+
+def test_a_receipt_of_the_first_form_is_still_read() -> None:
+    """A receipt that an earlier release wrote verifies, and its standings are worked out."""
+    receipt = msgspec.json.decode(make(CHAIN), type=ConsentReceipt)
+    statement = msgspec.json.decode(receipt.statement.document, type=Statement)
+    earlier = msgspec.structs.replace(statement, standings=msgspec.UNSET)
+    document, signature = signed(consent_receipt.KIND, earlier)
+    first = msgspec.structs.replace(
+        receipt,
+        format="vitalveil-receipt/1",
+        statement=consent_receipt.SignedDocument(document.decode(), signature.hex()),
+    )
+    found = check(msgspec.json.encode(first))
+    assert b"standings" not in document
+    assert found.standings(at=T0 + DAY)[CHAIN[0].decision] is Standing.SUPERSEDED
+
+
+def test_a_receipt_of_an_unknown_form_is_refused() -> None:
+    """A later form may mean something else by the same words."""
+    receipt = msgspec.json.decode(make(CHAIN), type=ConsentReceipt)
+    later = msgspec.structs.replace(receipt, format="vitalveil-receipt/3")
+    with pytest.raises(ReceiptRefused, match="malformed"):
+        check(msgspec.json.encode(later))

@@ -24,6 +24,7 @@ from trust.composition import App, now
 from trust.decisions import consent_receipt, evidence
 from trust.decisions.consent_receipt import Statement
 from trust.decisions.decisions import Decision, GivenBy
+from trust.decisions.standing import Standing
 from trust.errors import NotFound
 from trust.keys import files
 from trust.reidentification.reidentification import load_public_key
@@ -115,6 +116,7 @@ class VerifiedRow(Row, frozen=True, kw_only=True):
 
     purpose: str
     state: str
+    standing: Standing
     quantities: list[str]
     recipients: list[str]
     basis: str
@@ -127,6 +129,16 @@ class VerifiedRow(Row, frozen=True, kw_only=True):
     valid_to: str | None
 
 
+class EarlierRow(Row, frozen=True, kw_only=True):
+    """A decision that a later one replaced."""
+
+    decision: UUID
+    purpose: str
+    state: str
+    standing: Standing
+    decided_at: str
+
+
 class ReceiptVerified(Result, frozen=True, kw_only=True):
     """Result: the content of a receipt that verifies."""
 
@@ -136,6 +148,8 @@ class ReceiptVerified(Result, frozen=True, kw_only=True):
     expires_at: str
     decisions: int
     rows: list[VerifiedRow]
+    earlier: list[EarlierRow]
+    """The decisions that are not the latest of their purpose."""
 
 
 def _verify_receipt(arguments: VerifyReceipt) -> ReceiptVerified:
@@ -148,6 +162,7 @@ def _verify_receipt(arguments: VerifyReceipt) -> ReceiptVerified:
         seen=None if arguments.seen is None else arguments.seen.content,
     )
     states = found.states(at=at)
+    standings = found.standings(at=at)
     latest = {decision.purpose: decision for decision in found.decisions}
     needs = {purpose.reference: purpose.needs_consent for purpose in found.purposes}
     return ReceiptVerified(
@@ -157,16 +172,33 @@ def _verify_receipt(arguments: VerifyReceipt) -> ReceiptVerified:
         expires_at=format_second(found.statement.expires_at),
         decisions=len(found.decisions),
         rows=[
-            _row(one, states[name], needs_consent=needs[f"{name}@{one.version}"])
+            _row(
+                one,
+                states[name],
+                standings[one.decision],
+                needs_consent=needs[f"{name}@{one.version}"],
+            )
             for name, one in latest.items()
+        ],
+        earlier=[
+            EarlierRow(
+                decision=one.decision,
+                purpose=f"{one.purpose}@{one.version}",
+                state=one.state,
+                standing=standings[one.decision],
+                decided_at=format_second(one.decided_at),
+            )
+            for one in found.decisions
+            if one is not latest[one.purpose]
         ],
     )
 
 
-def _row(one: Decision, state: str, *, needs_consent: bool) -> VerifiedRow:
+def _row(one: Decision, state: str, standing: Standing, *, needs_consent: bool) -> VerifiedRow:
     return VerifiedRow(
         purpose=f"{one.purpose}@{one.version}",
         state=state,
+        standing=standing,
         quantities=one.quantities,
         recipients=one.recipients,
         basis="consent" if needs_consent else "information",
