@@ -1,9 +1,11 @@
 """
-Promises P1, P7 and P10: a person who could not be overlooked leaves no trace where she must not.
+Promises P1, P7 and P10: the data of a conspicuous person are nowhere except in the telemetry
+database.
 
-Her name, her sensor's address and its name may stand in no file, message, log or metric; her
-values in no file of broker or spool, no quarantine, log or metric. In the telemetry database they
-may, and there the scan must find them: it is no proof if it finds nothing anywhere.
+Her name, the address of her sensor and its device name must not be in any file, message, log or
+metric. Her values must not be in any file of broker or spool, nor in quarantine, logs or metrics.
+The telemetry database does hold her values, and the scan must find them there: a scan that never
+finds anything would prove nothing.
 """
 
 import datetime as dt
@@ -44,7 +46,7 @@ NAME: Final = "Zenobie Quetschenbluth"
 ADDRESS: Final = "CA:FE:BA:BE:13:37"
 DEVICE: Final = "Zenobie's strap 7731"
 VALUES: Final = (13.73, 4.19, 21.37, 7.91, 17.53, 5.87, 11.39, 19.13, 3.67, 15.31, 8.29, 23.71)
-"""Unlike each other, and far enough apart for no byte pattern to come about by chance."""
+"""Values that differ clearly, so that no byte pattern matches one of them by chance."""
 
 _POLICY: Final = """\
 purpose: canary@1
@@ -85,7 +87,10 @@ def _finds(data: bytes, patterns: list[bytes]) -> list[bytes]:
 
 
 def _written_out(data: bytes) -> list[bytes]:
-    """Return her values where they stand as text; not as the seconds of a time of day."""
+    """
+    Return the text forms of her values; not those that could be the seconds of a time of
+    day.
+    """
     return [
         str(v).encode()
         for v in VALUES
@@ -94,14 +99,14 @@ def _written_out(data: bytes) -> list[bytes]:
 
 
 def _files(folder: Path) -> Iterator[tuple[Path, bytes]]:
-    """Yield every file below *folder*, but for the programs that were copied there."""
+    """Yield every file below *folder*, except the programs that were copied there."""
     for path in sorted(folder.rglob("*")):
         if path.is_file() and "programs" not in path.relative_to(folder).parts:
             yield path, path.read_bytes()
 
 
 class CanarySensor:
-    """A sensor that tells its name with every value."""
+    """A sensor that reports its device name with every value."""
 
     def __init__(self, gateway: LocalAgent) -> None:
         self._path = gateway.sensors
@@ -139,7 +144,7 @@ class CanarySensor:
 
 
 class Spy:
-    """Reads every message that crosses the broker, with a right that nobody else has."""
+    """Reads every message that crosses the broker, with a right that no other client has."""
 
     def __init__(self, tls: TlsSettings, port: int) -> None:
         self.messages: list[tuple[str, bytes]] = []
@@ -156,13 +161,13 @@ class Spy:
         self.messages.append((message.topic, bytes(message.payload)))
 
     def close(self) -> None:
-        """Leave."""
+        """Disconnect."""
         self._client.disconnect()
         self._client.loop_stop()
 
 
 def _certificate(whole: System, name: str) -> TlsSettings:
-    """Return files of a client that trust never enrolled, signed with its CA's key."""
+    """Return files of a client that trust never enrolled, signed by trust's CA."""
     keys = whole.folder / "trust-keys"
     ca_key = load_pem_private_key((keys / "ca.key").read_bytes(), None)
     assert isinstance(ca_key, Ed25519PrivateKey)
@@ -208,7 +213,7 @@ def _enrol(whole: System) -> LocalAgent:
 
 
 def _publish_unopenable(whole: System, gateway: LocalAgent) -> None:
-    """Publish her values as her agent would, sealed to a key that ingest does not have."""
+    """Publish her values as her agent would, but sealed to a key that ingest does not have."""
     sealer = Sealer(
         agent=gateway.agent,
         spool_id=bytes(16),
@@ -240,7 +245,10 @@ def _metrics(port: int) -> bytes:
 
 
 def test_canary_leaves_no_trace() -> None:
-    """A name, an address and a device name are nowhere; values are in the one table for them."""
+    """
+    No store holds the person's name, sensor address or device name, and one table alone her
+    values.
+    """
     identity, values = _identity_patterns(), _value_patterns()
     with system() as whole, Relay(whole.broker.port) as for_ingest:
         whole.broker_ports["ingest"] = for_ingest.port
@@ -254,7 +262,8 @@ def test_canary_leaves_no_trace() -> None:
         whole.wait_for_agents()
         with CanarySensor(gateway) as sensor:
             _wait_for(whole, "SELECT count(*) FROM vv.observations", at_least=30)
-            # From here on the broker queues and the agent spools what is not settled.
+            # From here on the broker queues messages, and the agent spools envelopes that are not
+            # settled.
             for_ingest.hold(Direction.DOWN)
             time.sleep(1.5)
             assert sensor.sent > 60
@@ -284,7 +293,7 @@ def test_canary_leaves_no_trace() -> None:
                 assert found == [], path.relative_to(whole.folder)
         assert b"vv1/obs/" in (whole.broker.data / "mosquitto.db").read_bytes()
 
-        # The scan itself works: her values are where they may be.
+        # The scan itself works: it finds her values where they are allowed.
         database = whole.databases.server
         assert database is not None
         stored = b"".join(data for _, data in _files(database.data / "base"))
@@ -292,7 +301,7 @@ def test_canary_leaves_no_trace() -> None:
 
 
 def test_scan_finds_what_is_there() -> None:
-    """Every form that is looked for is found where it stands."""
+    """The scan finds every form of a value that it looks for."""
     for pattern in _identity_patterns() + _value_patterns():
         assert pattern in _finds(b"before" + pattern + b"after", [pattern])
     for value in VALUES:

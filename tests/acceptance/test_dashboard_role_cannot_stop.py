@@ -1,8 +1,8 @@
 """
-Whoever has a dashboard's role stops nothing: neither readings, nor a withdrawal, nor an erasure.
+A person with a dashboard's role can stop neither readings nor a withdrawal nor an erasure.
 
-Sessions of `vv_grafana` and `vv_reader` hold and burn whatever they are let
-(`tests/support/attackers.py`) while the whole system works.
+Sessions of `vv_grafana` and `vv_reader` hold locks and snapshots and use resources as far as their
+rights allow (`tests/support/attackers.py`), while the whole system works.
 """
 
 import contextlib
@@ -45,7 +45,7 @@ FROM vv.permission_periods WHERE agent = %(agent)s
 
 
 def _dsn(system: System) -> list[str]:
-    """Let the roles of people and dashboards log in, and return how they do."""
+    """Let the roles of people and dashboards log in, and return their connection strings."""
     admin = system.databases.admin("telemetry")
     with psycopg.connect(admin, autocommit=True) as connection:
         for role in _ROLES:
@@ -55,7 +55,7 @@ def _dsn(system: System) -> list[str]:
 
 @contextlib.contextmanager
 def _leaving(scene: Scene) -> Iterator[Flow]:
-    """Have somebody measured, who will leave."""
+    """Add a measured subject who will withdraw later."""
     flow = Flow(scene.system)
     try:
         flow.begin()
@@ -69,7 +69,10 @@ def _leaving(scene: Scene) -> Iterator[Flow]:
 
 
 def _withdraw(flow: Flow) -> tuple[float, float]:
-    """Withdraw; return seconds until nothing is admitted, and from there until all is in order."""
+    """
+    Withdraw the consent; return the seconds until nothing is admitted, and from there until all
+    work is done.
+    """
     with flow.system.trust_shell() as shell:
         shell.run("subject", "list")
         asked = time.time()
@@ -85,7 +88,10 @@ def _withdraw(flow: Flow) -> tuple[float, float]:
 @pytest.mark.timed
 @pytest.mark.timeout(300)
 def test_what_is_held_stops_nothing(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
-    """Readings flow, a withdrawal takes effect at once, an erasure is done or says why not."""
+    """
+    Readings flow and a withdrawal takes effect at once; an erasure succeeds or names the
+    obstacle.
+    """
     staying = scene.flow()
     with _leaving(scene) as withdrawn, _leaving(scene) as erased:
         attackers = Attackers(_dsn(scene.system), HOLDING, at_once=4)
@@ -121,7 +127,10 @@ def test_what_is_held_stops_nothing(scene: Scene, capsys: pytest.CaptureFixture[
 @pytest.mark.timed
 @pytest.mark.timeout(300)
 def test_what_burns_is_ended(scene: Scene) -> None:
-    """A statement that burns a processor or a disk is ended in 10 seconds, and readings arrive."""
+    """
+    A statement that wastes processor time or disk space is ended within 10 seconds, and readings
+    arrive.
+    """
     staying = scene.flow()
     attackers = Attackers(_dsn(scene.system), BURNING, at_once=2)
     with attackers.at_work():
@@ -133,7 +142,7 @@ def test_what_burns_is_ended(scene: Scene) -> None:
     staying.end()
 
 
-# What it costs
+# The cost of such sessions
 
 
 def _attack(dsn: Sequence[str], attacks: Sequence[Attack], begun: Event, over: Event) -> None:
@@ -144,7 +153,10 @@ def _attack(dsn: Sequence[str], attacks: Sequence[Attack], begun: Event, over: E
 
 
 def _flush_all(database: Database) -> float:
-    """Return the seconds that some flushes take, as ingest does them: the least of a few tries."""
+    """
+    Return the seconds that a series of flushes takes, as ingest does them: the least of a few
+    tries.
+    """
     return min(_flush_some(database) for _ in range(_TRIES))
 
 
@@ -161,7 +173,10 @@ def _flush_some(database: Database) -> float:
 
 
 def _cost(database: Database, attacks: Sequence[Attack], folder: Path) -> float:
-    """Return the median of turns: what flushes take under attack, against without."""
+    """
+    Return how much longer flushes take under attack than without: the median over all turns, minus
+    1.
+    """
     password_file = folder / "trust.password"
     password_file.write_text(database.server.password)
     password_file.chmod(0o600)
@@ -174,7 +189,7 @@ def _cost(database: Database, attacks: Sequence[Attack], folder: Path) -> float:
         for _ in range(_TURNS):
             before = _flush_all(database)
             begun, over = spawning.Event(), spawning.Event()
-            # In a process of its own: ours measures.
+            # In its own process, because this process measures.
             process = spawning.Process(target=_attack, args=(dsn, attacks, begun, over))
             process.start()
             begun.wait()
@@ -190,7 +205,7 @@ def _cost(database: Database, attacks: Sequence[Attack], folder: Path) -> float:
 def test_what_holding_costs(
     database: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Sessions that hold what they can cost flushes less than a tenth."""
+    """Sessions that hold locks and snapshots slow flushes down by less than a tenth."""
     cost = _cost(database, [a for a in HOLDING if "BEGIN" in "".join(a.statements)], tmp_path)
     with capsys.disabled():
         sys.stdout.write(f"\nholding costs {cost:.1%}\n")
@@ -202,7 +217,10 @@ def test_what_holding_costs(
 def test_what_burning_costs(
     database: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Six sessions that burn what they can: what that costs is told, and flushes go on."""
+    """
+    Six sessions that waste resources do not stop flushes; the test prints how much they slow them
+    down.
+    """
     cost = _cost(database, BURNING, tmp_path)
     with capsys.disabled():
         sys.stdout.write(f"\nburning costs {cost:.1%}\n")

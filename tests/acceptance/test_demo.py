@@ -1,4 +1,4 @@
-"""`vitalveil demo`, as a newcomer runs it."""
+"""`vitalveil demo`, run as a new user runs it."""
 
 import contextlib
 import json
@@ -23,14 +23,14 @@ ROOT = Path(__file__).parents[2]
 
 
 def _command(folder: Path, *arguments: str) -> tuple[list[str], dict[str, str]]:
-    """Return a demo's command and environment; all that it makes lies in *folder*."""
+    """Return a demo's command and environment; all its files are created in *folder*."""
     command = [sys.executable, "-m", "vitalveil", "demo", *arguments]
     return command, {**os.environ, "TMPDIR": str(folder)}
 
 
 @pytest.fixture
 def folder(run_folder: Path) -> Path:
-    """An empty folder for what a demo makes."""
+    """An empty folder for the files of a demo."""
     made = Path(tempfile.mkdtemp(dir=run_folder))
     made.chmod(0o711)
     return made
@@ -61,7 +61,7 @@ def _check(report: dict[str, Any]) -> None:
 
 
 def _nothing_is_left(folder: Path) -> bool:
-    """Tell whether a demo's folder and processes are gone."""
+    """Tell whether the folder and the processes of a demo are gone."""
     running = [
         process.info["pid"]
         for process in psutil.process_iter(["pid", "cmdline", "status"])
@@ -72,7 +72,7 @@ def _nothing_is_left(folder: Path) -> bool:
 
 
 def test_demo_with_invented_people(folder: Path, tmp_path: Path) -> None:
-    """Without a recording at hand the demo invents people, says so, and keeps every promise."""
+    """Without recordings the demo invents people, says so, and keeps every promise."""
     report = _demo(folder, "--duration", "6", "--agents", "2", "--source", str(tmp_path))
     _check(report)
     assert report["source"] == {"recorded": 0, "persona": 3}
@@ -83,7 +83,7 @@ def test_demo_with_invented_people(folder: Path, tmp_path: Path) -> None:
     not DEFAULT_SOURCE.exists(), reason="the recordings of shared/data are not at hand"
 )
 def test_demo_with_recordings(folder: Path) -> None:
-    """With recordings at hand the demo plays them, and keeps every promise."""
+    """With recordings the demo plays them, and keeps every promise."""
     report = _demo(folder, "--duration", "6", "--agents", "3")
     _check(report)
     assert report["source"] == {"recorded": 4, "persona": 0}
@@ -91,7 +91,10 @@ def test_demo_with_recordings(folder: Path) -> None:
 
 
 def test_demo_on_a_server_that_is_given(folder: Path, run_folder: Path, tmp_path: Path) -> None:
-    """With --dsn the demo uses that server, twice in a row, and takes away what it made there."""
+    """
+    With --dsn the demo uses that server, twice in a row, and removes everything that it created
+    there.
+    """
     server = Postgres(folder=run_folder / "given")
     server.start()
     try:
@@ -104,7 +107,7 @@ def test_demo_on_a_server_that_is_given(folder: Path, run_folder: Path, tmp_path
 
 
 def _playing(folder: Path, tmp_path: Path) -> tuple[subprocess.Popen[bytes], Path]:
-    """Start a demo; once it plays, return its process and where it writes what it says."""
+    """Start a demo; once it plays, return its process and the file of its output."""
     command, environ = _command(folder, "--duration", "60", "--source", str(tmp_path))
     said = tmp_path / "said"
     with said.open("wb") as output:
@@ -119,7 +122,7 @@ def _playing(folder: Path, tmp_path: Path) -> tuple[subprocess.Popen[bytes], Pat
 
 
 def test_demo_stopped_from_outside_leaves_nothing(folder: Path, tmp_path: Path) -> None:
-    """SIGTERM in the middle ends every child and deletes every file."""
+    """SIGTERM during a demo ends every child process and deletes every file."""
     process, _ = _playing(folder, tmp_path)
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 130
@@ -131,7 +134,10 @@ def test_demo_stopped_from_outside_leaves_nothing(folder: Path, tmp_path: Path) 
 
 @pytest.mark.parametrize("program", ["mosquitto", "ingest"])
 def test_demo_says_which_program_has_ended(folder: Path, tmp_path: Path, program: str) -> None:
-    """It does not play on to an empty room, and praise itself for losing nothing."""
+    """
+    If a program ends by itself, the demo stops and names it, instead of reporting that nothing was
+    lost.
+    """
     process, said = _playing(folder, tmp_path)
     for child in psutil.Process(process.pid).children():
         if any(word.endswith(program) for word in child.cmdline()):
@@ -142,7 +148,7 @@ def test_demo_says_which_program_has_ended(folder: Path, tmp_path: Path, program
 
 
 def test_demo_without_room_says_so(folder: Path) -> None:
-    """Before anything is made; not by what initdb says when its disk is full."""
+    """A demo without enough disk space says so before it creates anything."""
     mount = ["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", str(folder)]
     if os.geteuid() != 0 or subprocess.run(mount, check=False).returncode != 0:
         pytest.skip("a disk can be mounted by root alone")
@@ -160,12 +166,12 @@ def test_demo_without_room_says_so(folder: Path) -> None:
 
 @pytest.mark.parametrize("step", ["making keys", "starting trust", "played"])
 def test_ctrl_c_at_any_step_leaves_nothing(folder: Path, tmp_path: Path, step: str) -> None:
-    """A terminal interrupts the whole group, and people press twice: one sentence, and no more."""
+    """Repeated Ctrl-C at any step leaves one sentence, no process and no file."""
     command, environ = _command(folder, "--duration", "60", "--source", str(tmp_path))
     said = tmp_path / "said"
     with said.open("wb") as output:
         process = subprocess.Popen(
-            # As at a terminal, even where this test itself was started in the background.
+            # Restored, because a test that runs in the background may inherit an ignored SIGINT.
             ["env", "--default-signal=INT", *command],
             cwd=ROOT, env=environ, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
@@ -181,7 +187,8 @@ def test_ctrl_c_at_any_step_leaves_nothing(folder: Path, tmp_path: Path, step: s
     text = said.read_text()
     assert text.endswith("vitalveil demo: stopped, and everything was removed\n")
     assert "did not start" not in text
-    # What is raised while Python forks is swallowed, and told; the next press ends it.
+    # Python prints and ignores an exception that is raised in a fork handler; the next Ctrl-C ends
+    # the demo.
     assert text.count("Traceback") == text.count("Exception ignored in")
     assert _nothing_is_left(folder)
 
@@ -208,7 +215,10 @@ def test_ctrl_c_at_any_step_leaves_nothing(folder: Path, tmp_path: Path, step: s
     ],
 )
 def test_demo_says_what_is_wrong(folder: Path, arguments: list[str], said: str) -> None:
-    """A mistake gets a sentence and exit code 2, never a traceback, never a password."""
+    """
+    A wrong argument gives one sentence and exit code 2, never a traceback and never a
+    password.
+    """
     command, environ = _command(folder, *arguments)
     done = subprocess.run(
         command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60, check=False

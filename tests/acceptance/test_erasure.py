@@ -1,4 +1,4 @@
-"""Erasure, seen from the raw files: what was stored of a person is nowhere any more."""
+"""Erasure, checked in the raw files of the server: no data of the erased person remain."""
 
 import datetime as dt
 import shutil
@@ -14,7 +14,7 @@ from tests.fixtures.database import Database, create_database
 from tests.fixtures.vault import Office, Refusal, make_office
 from tests.support.residue import checkpoint, found_in, names_of, rows_of
 
-# Every file of a server is searched, beside three other files of tests.
+# Every file of a server is searched, while at most three other test files run.
 pytestmark = [pytest.mark.database, pytest.mark.slow, pytest.mark.timeout(500)]
 
 DAYS = 40
@@ -74,11 +74,11 @@ class Ward:
         settle(self.telemetry, now)
 
     def erase(self, scope: str = "all") -> dict[str, object]:
-        """Erase her."""
+        """Erase the first person."""
         return self.office.run("erase", self.subject, "--scope", scope, "--yes")
 
     def stored_of_other(self) -> list[object]:
-        """Return everything stored of the other person, to the bit."""
+        """Return all stored data of the other person, bit by bit."""
         found: list[object] = []
         found += self.telemetry.fetch(
             "SELECT time, series_id, float4send(value), flags FROM vv.observations"
@@ -100,7 +100,7 @@ class Ward:
 
 
 def settle(database: Database, now: dt.datetime) -> None:
-    """Compress, aggregate and analyse, as weeks of running would."""
+    """Compress, aggregate and analyse the tables, as weeks of operation would."""
     if database.variant == "timescale":
         for width in ("1m", "1h", "1d"):
             database.execute(
@@ -110,7 +110,7 @@ def settle(database: Database, now: dt.datetime) -> None:
             "SELECT compress_chunk(c) FROM show_chunks('vv.observations', older_than => %s) c",
             now - dt.timedelta(days=2),
         )
-        # Partly compressed chunks, too: what came late.
+        # Late observations also create partly compressed chunks.
         database.execute(
             "INSERT INTO vv.observations SELECT %s, series_id, 111.25 + series_id, 0"
             " FROM vv.series",
@@ -124,7 +124,7 @@ def settle(database: Database, now: dt.datetime) -> None:
 
 
 def at(database: Database, found: dict[str, list[str]]) -> dict[str, set[str]]:
-    """Return the names of the relations whose files were found, instead of the files."""
+    """Return the names of the relations whose files were found, instead of the paths."""
     names = {
         int(str(node)): name
         for node, name in database.fetch(
@@ -145,8 +145,8 @@ def ward(office: Office) -> Ward:
 
 
 def test_nothing_is_left_in_any_file(backup: "Backup") -> None:
-    """No byte of a pseudonym, a handle or a row is in a table, chunk, index or statistic."""
-    # On a server of its own: every file is searched, and other tests leave gigabytes.
+    """No byte of a pseudonym, a handle or a row remains in a table, chunk, index or statistic."""
+    # On its own server, because every file is searched and other tests leave gigabytes.
     ward = backup.ward
     needles = names_of(ward.office, ward.subject) | rows_of(ward.telemetry, ward.series)
     folders = [ward.telemetry.server.data]
@@ -168,7 +168,10 @@ def test_nothing_is_left_in_any_file(backup: "Backup") -> None:
 
 
 def test_certificate_tells_what_was_erased(ward: Ward) -> None:
-    """It counts each store, names the keys destroyed and what remains; it verifies offline."""
+    """
+    The certificate counts each store and names destroyed keys and remaining data; it can be
+    verified offline.
+    """
     counted = {
         str(store): rows
         for store, rows in ward.telemetry.fetch(
@@ -198,7 +201,7 @@ def test_certificate_tells_what_was_erased(ward: Ward) -> None:
 
 
 def test_verify_finds_what_came_back(ward: Ward) -> None:
-    """`erase verify` looks again: clean after an erasure, and not when one row is back."""
+    """`erase verify` finds nothing after an erasure, and fails when one row has come back."""
     number = str(ward.erase()["number"])
 
     assert ward.office.run("erase", "verify", number)["residue"] == 0
@@ -210,7 +213,10 @@ def test_verify_finds_what_came_back(ward: Ward) -> None:
 
 
 def test_identity_is_unreadable(ward: Ward) -> None:
-    """The data key and the record are gone; the decisions stay, under an id of nobody."""
+    """
+    The data key and the personal record are gone; the decisions remain under a
+    meaningless id.
+    """
     ward.erase()
 
     assert ward.office.vault.fetch(
@@ -225,7 +231,7 @@ def test_identity_is_unreadable(ward: Ward) -> None:
 
 
 def test_one_purpose_leaves_the_identity(ward: Ward) -> None:
-    """An erasure of one purpose takes its rows and keeps the person for the others."""
+    """An erasure of one purpose deletes its rows, and keeps the person for the other purposes."""
     ward.erase("home-monitoring")
 
     assert ward.telemetry.fetch("SELECT count(*) FROM vv.series") == [(len(ward.others),)]
@@ -234,7 +240,10 @@ def test_one_purpose_leaves_the_identity(ward: Ward) -> None:
 
 @pytest.mark.parametrize("step", range(8))
 def test_cut_off_anywhere_goes_on(ward: Ward, step: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Killed after any step was done and before it was noted, the same command ends it."""
+    """
+    An erasure that is killed after a step and before its record is completed by the same
+    command.
+    """
     from trust.domain.erasure_steps import STEPS, StepFacts, step_of
     from trust.vault.postgres.erasures import PostgresErasures
 
@@ -263,7 +272,7 @@ def test_cut_off_anywhere_goes_on(ward: Ward, step: int, monkeypatch: pytest.Mon
 
 
 class Backup:
-    """A server with a ward, and a copy of its files from before the erasure."""
+    """A server with two people, and a copy of its files from before the erasure."""
 
     def __init__(self, ward: Ward, server: Postgres, copy: Path) -> None:
         self.ward = ward
@@ -278,7 +287,7 @@ class Backup:
         self._server.start()
 
     def restore(self) -> None:
-        """Put the copy in their place, and start."""
+        """Put the copy in the place of the server's files, and start the server."""
         self.ward.office.app.close()
         self._server.stop()
         shutil.rmtree(self._server.data)
@@ -290,7 +299,7 @@ class Backup:
 
 @pytest.fixture
 def backup(run_folder: Path, postgres: Postgres, tmp_path: Path) -> Iterator[Backup]:
-    """A server of this test alone."""
+    """A server for this test alone, with a backup."""
     folder = run_folder / f"restored-{tmp_path.name}"
     server = Postgres(folder=folder, programs=postgres.programs)
     server.start()
@@ -301,7 +310,7 @@ def backup(run_folder: Path, postgres: Postgres, tmp_path: Path) -> Iterator[Bac
 
 
 def test_restored_backup_is_erased_again_before_ingest_opens(backup: Backup) -> None:
-    """After a restore ingest may store nothing until trust has erased again what came back."""
+    """After a restore ingest stores nothing until trust has erased the restored data again."""
     ward = backup.ward
     office = ward.office
     needles = names_of(office, ward.subject) | rows_of(ward.telemetry, ward.series)
@@ -309,7 +318,7 @@ def test_restored_backup_is_erased_again_before_ingest_opens(backup: Backup) -> 
     office.run("erase", "replay")
     ward.erase()
 
-    # Both databases go back; the ledger's file does not.
+    # Both databases are restored; the ledger's file is not.
     backup.restore()
 
     assert len(office.telemetry.fetch(_OF_SERIES, ward.series)) == 4
@@ -326,7 +335,10 @@ def test_restored_backup_is_erased_again_before_ingest_opens(backup: Backup) -> 
 
 
 def test_restored_telemetry_is_brought_to_the_truth_of_the_vault(ward: Ward) -> None:
-    """Who was erased, and who withdrew, since the backup is gone again; nobody had to restart."""
+    """
+    Erasures and withdrawals since the backup take effect again without a restart of any
+    program.
+    """
     office, telemetry = ward.office, ward.telemetry
     withdrawn = office.add_subject()
     office.accept(withdrawn, ward.agent, binding="C0:FF:EE:00:00:03")
@@ -340,7 +352,7 @@ def test_restored_telemetry_is_brought_to_the_truth_of_the_vault(ward: Ward) -> 
 
     assert telemetry.fetch(_IN_FORCE) != in_force
     assert not may_store(telemetry)
-    # What the daemon does each second.
+    # The daemon does this every second.
     office.app.reconciler.check()
     assert may_store(telemetry)
     assert telemetry.fetch(_IN_FORCE) == in_force
@@ -352,7 +364,7 @@ def test_restored_telemetry_is_brought_to_the_truth_of_the_vault(ward: Ward) -> 
 
 
 def clone(database: Database, name: str, of: str) -> None:
-    """Make database *name* anew, as a copy of another."""
+    """Replace database *name* by a copy of database *of*."""
     office_gone = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = ANY(%s)"
     with psycopg.connect(database.server.dsn(), autocommit=True) as connection:
         connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'.encode())
@@ -371,7 +383,10 @@ def clone(database: Database, name: str, of: str) -> None:
 
 
 def test_every_start_of_the_server_must_be_cleared(backup: Backup) -> None:
-    """A server that was started anew may be a restored one: trust looks before ingest stores."""
+    """
+    A restarted server may be a restored one, so ingest stores only after trust has
+    checked it.
+    """
     backup.make()
 
     assert not may_store(backup.ward.telemetry)
@@ -380,7 +395,7 @@ def test_every_start_of_the_server_must_be_cleared(backup: Backup) -> None:
 
 
 def may_store(database: Database) -> bool:
-    """Tell whether ingest's transactions may begin."""
+    """Tell whether transactions of ingest may begin."""
     with psycopg.connect(database.dsn("vv_ingest"), autocommit=True) as connection:
         try:
             connection.execute("SELECT vv.hold_permissions()")
@@ -390,7 +405,10 @@ def may_store(database: Database) -> bool:
 
 
 def test_a_role_that_may_not_rewrite_statistics_certifies_nothing(ward: Ward) -> None:
-    """VACUUM leaves out what it may not touch, with no more than a warning: it is refused."""
+    """
+    An erasure is refused if its role may not VACUUM every table, because VACUUM skips such a table
+    with only a warning.
+    """
     name = ward.telemetry.name
     ward.telemetry.execute(f'ALTER DATABASE "{name}" OWNER TO postgres')
 
@@ -402,7 +420,7 @@ def test_a_role_that_may_not_rewrite_statistics_certifies_nothing(ward: Ward) ->
 
 
 def test_needs_a_yes(ward: Ward) -> None:
-    """What cannot be undone is not done by a slip of the keyboard."""
+    """An erasure needs an explicit confirmation, because it cannot be undone."""
     with pytest.raises(Refusal, match="--yes"):
         ward.office.run("erase", ward.subject, "--scope", "all")
     with pytest.raises(Refusal, match="--scope"):

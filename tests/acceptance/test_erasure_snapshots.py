@@ -1,4 +1,7 @@
-"""Erasure while somebody may still read what is erased: true in the files, or refused with why."""
+"""
+Erasure while another session may still read the data: it is complete in the files, or refused with
+the reason.
+"""
 
 import contextlib
 import subprocess
@@ -20,7 +23,7 @@ from tests.support import servers
 from tests.support.residue import checkpoint, found_in, names_of, rows_of
 from trust.erasure.horizon import Horizon, SnapshotHolder
 
-# Every file of a server is searched, beside three other files of tests.
+# Every file of a server is searched, while at most three other test files run.
 pytestmark = [pytest.mark.database, pytest.mark.slow, pytest.mark.timeout(500)]
 
 ELSEWHERE = "elsewhere"
@@ -43,7 +46,7 @@ def server(run_folder: Path, postgres: Postgres) -> Iterator[Postgres]:
 
 @pytest.fixture
 def ward(server: Postgres, tmp_path: Path) -> Iterator[Ward]:
-    """Two people with two days of observations, and little patience."""
+    """Two people with two days of observations, and a short patience for other sessions."""
     office = make_office(server, create_database(server), tmp_path)
     be_patient(office.app, 0.6)
     yield Ward(office, days=2)
@@ -51,13 +54,13 @@ def ward(server: Postgres, tmp_path: Path) -> Iterator[Ward]:
 
 
 def be_patient(app: Any, seconds: float) -> None:
-    """Have *app* wait so long for transactions that may still read what is erased."""
+    """Make *app* wait at most this long for transactions that may still read erased data."""
     erasure = msgspec.structs.replace(app.settings.erasure, snapshot_wait_s=seconds)
     app.settings = msgspec.structs.replace(app.settings, erasure=erasure)
 
 
 class Needles:
-    """What must be in no file."""
+    """Byte patterns that no file may contain."""
 
     def __init__(self, ward: Ward) -> None:
         self._ward = ward
@@ -65,7 +68,7 @@ class Needles:
         self._needles |= rows_of(ward.telemetry, ward.series)
 
     def found(self) -> dict[str, set[str]]:
-        """Return which are in a file, and in which."""
+        """Return the patterns that were found, each with its file."""
         checkpoint(self._ward.telemetry.server)
         data = [self._ward.telemetry.server.data]
         return at(self._ward.telemetry, found_in(data, self._needles))
@@ -98,7 +101,7 @@ def prepared(dsn: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def logical_slot(dsn: str) -> Iterator[None]:
-    """Leave a logical slot that nobody reads."""
+    """Leave a logical replication slot that no client reads."""
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute("SELECT pg_create_logical_replication_slot('left', 'pgoutput')")
         yield
@@ -107,7 +110,10 @@ def logical_slot(dsn: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def standby(server: Postgres, database: str, folder: Path, *, slot: bool) -> Iterator[None]:
-    """Let somebody read on a standby that says so to the first server."""
+    """
+    Run a query on a standby with hot_standby_feedback, which tells the first server
+    about it.
+    """
     with psycopg.connect(server.dsn(), autocommit=True) as connection:
         if slot:
             connection.execute("SELECT pg_create_physical_replication_slot('follows')")
@@ -134,7 +140,7 @@ def standby(server: Postgres, database: str, folder: Path, *, slot: bool) -> Ite
 
 @contextlib.contextmanager
 def dump(server: Postgres, database: str, folder: Path) -> Iterator[None]:
-    """Keep a pg_dump in the middle of its work."""
+    """Stop a pg_dump in the middle of its work."""
     with psycopg.connect(server.dsn(database), autocommit=True) as connection:
         connection.execute("CREATE TABLE public.last ()")
         connection.execute("BEGIN")
@@ -155,7 +161,7 @@ def dump(server: Postgres, database: str, folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def cursor_with_hold(dsn: str) -> Iterator[None]:
-    """Keep the rows of a query that is over, in a file of its own."""
+    """Keep the rows of a finished query in a temporary file (a cursor WITH HOLD)."""
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute("SET work_mem = '64kB'")
         connection.execute("BEGIN")
@@ -224,7 +230,10 @@ HELD: dict[str, tuple[Callable[[Ward, Path], contextlib.AbstractContextManager[o
 def test_is_refused_while_something_may_still_read_it(
     ward: Ward, what: str, run_folder: Path, tmp_path: Path
 ) -> None:
-    """No certificate while it is held, a sentence that says by what; afterwards it goes on."""
+    """
+    While a session can still read the data, the erasure is refused with the name of the obstacle;
+    afterwards it completes.
+    """
     held, said = HELD[what]
     needles = Needles(ward)
 
@@ -243,9 +252,12 @@ def test_is_refused_while_something_may_still_read_it(
 
 @pytest.mark.parametrize("role", ["vv_grafana", "vv_reader"])
 def test_sessions_of_dashboards_are_ended(ward: Ward, role: str) -> None:
-    """A dashboard that was left open holds up nobody's erasure; the certificate counts it."""
+    """
+    An idle session of a dashboard does not delay an erasure; it is ended, and the certificate
+    counts it.
+    """
     needles = Needles(ward)
-    # Without the limit that is preset for its role, and that may end the session first.
+    # Without the role's preset time limit, which might end the session first.
     no_limit = " options='-c idle_in_transaction_session_timeout=0'"
     with transaction(ward.telemetry.dsn(role) + no_limit, "SELECT 1") as session:
         certificate = ward.erase()
@@ -259,7 +271,7 @@ def test_sessions_of_dashboards_are_ended(ward: Ward, role: str) -> None:
 
 
 def test_a_dashboard_that_locks_a_table_is_ended(ward: Ward) -> None:
-    """Also one that reads nothing any more, and only has a lock that a rewrite waits for."""
+    """A dashboard's session that only holds a lock which the rewrite needs is ended as well."""
     with contextlib.closing(psycopg.connect(ward.telemetry.dsn("vv_grafana"))) as session:
         session.execute("SELECT count(*) FROM vv.ops_permissions")
 
@@ -267,7 +279,10 @@ def test_a_dashboard_that_locks_a_table_is_ended(ward: Ward) -> None:
 
 
 def test_a_snapshot_in_another_database_holds_nothing(ward: Ward) -> None:
-    """It cannot read these tables, and is not waited for."""
+    """
+    A snapshot in another database does not delay an erasure, because it cannot read
+    these tables.
+    """
     needles = Needles(ward)
     with transaction(ward.telemetry.server.dsn(ELSEWHERE), "SELECT 1"):
         certificate = ward.erase()
@@ -279,7 +294,7 @@ def test_a_snapshot_in_another_database_holds_nothing(ward: Ward) -> None:
 
 
 def test_what_ends_in_time_is_waited_for(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A report that ends by itself delays the certificate, and makes nothing untrue."""
+    """An erasure waits for a transaction that ends in time, and its certificate is true."""
     needles = Needles(ward)
     be_patient(ward.office.app, 60)
     holders = Horizon.holders
@@ -304,7 +319,10 @@ def test_what_ends_in_time_is_waited_for(ward: Ward, monkeypatch: pytest.MonkeyP
 def test_a_snapshot_that_no_look_shows_is_seen_in_the_table(
     ward: Ward, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Handed from one session to another between two looks, it is refused after the rewrite."""
+    """
+    A snapshot that two sessions pass on between two checks is detected after the rewrite, and the
+    erasure is refused.
+    """
     needles = Needles(ward)
     with monkeypatch.context() as patch, transaction(ward.telemetry.dsn("vv_owner"), "SELECT 1"):
         patch.setattr(Horizon, "holders", lambda horizon, limit: [])
@@ -319,7 +337,10 @@ def test_a_snapshot_that_no_look_shows_is_seen_in_the_table(
 
 
 def test_a_certificate_says_what_was_looked_at(ward: Ward) -> None:
-    """Relations, horizon and surroundings of both databases, and where nobody could look."""
+    """
+    A certificate lists the checked relations, the horizon and the environment of both databases,
+    and what could not be checked.
+    """
     with psycopg.connect(ward.telemetry.dsn("vv_owner")) as session:
         session.execute("CREATE TEMPORARY TABLE copied AS SELECT * FROM vv.observations")
         session.commit()
@@ -341,7 +362,10 @@ def test_a_certificate_says_what_was_looked_at(ward: Ward) -> None:
 
 
 def test_a_prepared_transaction_of_after_is_no_obstacle(ward: Ward) -> None:
-    """What began after the deletion reads nothing of it: only what is older is waited for."""
+    """
+    A prepared transaction that began after the deletion does not prevent the rewrite; only older
+    ones do.
+    """
     limit = ward.telemetry.fetch("SELECT pg_snapshot_xmax(pg_current_snapshot())::text")[0][0]
     with (
         prepared(ward.telemetry.dsn()),

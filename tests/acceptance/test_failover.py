@@ -1,4 +1,7 @@
-"""The server lost under load, and a standby promoted in its place, as the page tells it."""
+"""
+The server is lost under load and a standby is promoted, by the commands of the
+documented page.
+"""
 
 from collections.abc import Iterator
 from functools import partial
@@ -20,12 +23,12 @@ pytestmark = [pytest.mark.broker, pytest.mark.database, pytest.mark.slow]
 
 class Pair:
     """
-    A system on two servers, of which the second follows the first.
+    A system on two servers, the second of which follows the first.
 
     Args:
         whole: The system, prepared and not started.
 
-        folder: Where the operator types.
+        folder: The folder in which the operator's commands run.
     """
 
     def __init__(self, whole: System, folder: Path) -> None:
@@ -46,7 +49,7 @@ class Pair:
         (self._promote,) = commands(PAGE, "Fail over")
 
     def follow(self, *, is_synchronous: bool) -> None:
-        """Make the standby, and let ingest and trust know of both servers."""
+        """Create the standby, and configure both servers in ingest and trust."""
         self.operator.type_at_the_server(self._make)
         if is_synchronous:
             self.operator.type_at_the_server(self._synchronous)
@@ -62,7 +65,7 @@ class Pair:
             path.write_text(text.replace(one, both))
 
     def begin_flows(self, request: pytest.FixtureRequest) -> tuple[Flow, Flow]:
-        """Start everything, and return two flows that are stored."""
+        """Start everything, and return two flows whose values are being stored."""
         self.whole.start_trust()
         self.whole.start_ingest()
         flows = Flow(self.whole), Flow(self.whole)
@@ -74,14 +77,14 @@ class Pair:
         return flows
 
     def stop_following(self) -> None:
-        """Let the standby receive nothing any more; what it received last is the moment."""
+        """Stop replication to the standby; its state is that of this moment."""
         servers.caught_up(self.first)
         moment = servers.ask(self.standby, "SELECT pg_last_xact_replay_timestamp()::text")
         self.operator.places[MOMENT] = str(moment)
         servers.alter(self.standby, primary_conninfo="")
 
     def bring_up(self) -> None:
-        """Do what follows with an asynchronous standby."""
+        """Follow the page's steps for an asynchronous standby."""
         for block in after_a_restore():
             self.operator.type(block)
         self.whole.start_trust()
@@ -97,7 +100,7 @@ class Pair:
 
 @pytest.fixture
 def pair(tmp_path: Path) -> Iterator[Pair]:
-    """Two servers, of which the test starts the second."""
+    """Two servers; the test starts the second one."""
     with system(programs=programs()) as whole:
         prepare(whole)
         made = Pair(whole, tmp_path)
@@ -108,7 +111,10 @@ def pair(tmp_path: Path) -> Iterator[Pair]:
 def test_nothing_is_lost_with_a_synchronous_standby(
     pair: Pair, request: pytest.FixtureRequest
 ) -> None:
-    """Every record is stored once, though the first server died as it was told of them."""
+    """
+    With a synchronous standby every record is stored once, although the first server dies during a
+    flush.
+    """
     pair.follow(is_synchronous=True)
     stays, withdrawn = pair.begin_flows(request)
     withdrawn.withdraw()
@@ -124,7 +130,10 @@ def test_nothing_is_lost_with_a_synchronous_standby(
 def test_what_an_asynchronous_standby_had_not_received_is_lost(
     pair: Pair, request: pytest.FixtureRequest
 ) -> None:
-    """All else is there, once; and the withdrawal that it had not received is entered again."""
+    """
+    Only the data that an asynchronous standby had not received are lost, and a lost withdrawal is
+    entered again.
+    """
     pair.follow(is_synchronous=False)
     stays, withdrawn = pair.begin_flows(request)
     pair.stop_following()

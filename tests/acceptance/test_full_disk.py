@@ -23,7 +23,7 @@ _PIECE: Final = bytes(1 << 16)
 
 @pytest.fixture
 def whole() -> Iterator[System]:
-    """A system whose database has a disk of its own, and a small one."""
+    """A system whose database has its own, small disk."""
     with system(programs=programs()) as made:
         disk = made.folder / "postgres"
         disk.mkdir(mode=0o755)
@@ -39,7 +39,7 @@ def whole() -> Iterator[System]:
 
 
 def _fill(path: Path) -> None:
-    """Write to *path* until not one byte more fits."""
+    """Write to *path* until the disk is full."""
     with path.open("wb", buffering=0) as file:
         size = len(_PIECE)
         while size:
@@ -56,7 +56,10 @@ def _serves(server: Child | None) -> bool:
 def test_a_full_disk_stops_everything_and_loses_nothing(
     whole: System, request: pytest.FixtureRequest
 ) -> None:
-    """Ingest says that it is not ready, acknowledges nothing, and goes on once there is room."""
+    """
+    While the disk is full, ingest is not ready and acknowledges nothing; with new space it
+    continues, and nothing is lost.
+    """
     server, ingest = whole.databases.server, whole.ingest
     assert server is not None
     flow = Flow(whole)
@@ -69,7 +72,8 @@ def test_a_full_disk_stops_everything_and_loses_nothing(
     flow.wait_for(lambda: flow.spooled() > 50, "the gateway keeps what nobody stores")
     filler.unlink()
     if not _serves(server.child):
-        # Out of room for its log it ends; systemd, or the container's engine, starts it again.
+        # Without space for its log the server ends; systemd or the container engine starts it
+        # again.
         server.start()
     flow.wait_for(partial(is_ready, whole.ingest_port), "ingest stores again", timeout_s=120)
     assert ingest is not None

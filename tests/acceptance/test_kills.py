@@ -1,8 +1,8 @@
 """
-Promises P4 and P5: whatever is killed, whenever, each observation is stored exactly once.
+Promises P4 and P5: each observation is stored exactly once, whatever is killed at any time.
 
-A sensor measures 50 values a second, each telling its record's number; so what is lost, doubled
-or out of order is seen value by value. The moments are random, from a seed in the test's id.
+A sensor measures 50 values a second, and each value encodes the number of its record. So every
+lost, doubled or reordered value is detected. The moments are random, from a seed in the test's id.
 """
 
 import random
@@ -26,11 +26,14 @@ def _seeds(few: int, many: int) -> list[object]:
 
 @pytest.mark.parametrize("seed", _seeds(3, 100))
 def test_ingest_killed_between_commit_and_ack(scene: Scene, seed: int) -> None:
-    """What was committed and never acknowledged is redelivered, and recognised."""
+    """
+    Deliveries that were committed but not acknowledged are redelivered, and recognised as
+    duplicates.
+    """
     flow = scene.flow()
     scene.ingest_network.hold(Direction.UP)
     before = len(flow.stored())
-    # The broker hears nothing from ingest any more, and yet rows are committed.
+    # Ingest's acknowledgements do not reach the broker any more, but rows are committed.
     flow.wait_for(lambda: len(flow.stored()) > before, "rows were committed without an ack")
     time.sleep(random.Random(seed).uniform(0, 0.5))
     assert scene.system.ingest is not None
@@ -43,7 +46,7 @@ def test_ingest_killed_between_commit_and_ack(scene: Scene, seed: int) -> None:
 
 @pytest.mark.parametrize("seed", _seeds(3, 100))
 def test_ingest_killed_at_any_moment(scene: Scene, seed: int) -> None:
-    """Ingest may die at any instruction."""
+    """No observation is lost or doubled when ingest dies at any instruction."""
     draw = random.Random(seed)
     flow = scene.flow()
     for _ in range(3):
@@ -56,7 +59,7 @@ def test_ingest_killed_at_any_moment(scene: Scene, seed: int) -> None:
 
 @pytest.mark.parametrize("seed", _seeds(3, 100))
 def test_agent_killed_between_spool_and_publish(scene: Scene, seed: int) -> None:
-    """What the spool took is published by the next process."""
+    """An envelope that was spooled and not published is published by the next process."""
     flow = scene.flow()
     scene.agent_network.hold(Direction.UP)
     flow.wait_for(lambda: flow.spooled() > 0, "the spool holds what the network does not take")
@@ -69,7 +72,10 @@ def test_agent_killed_between_spool_and_publish(scene: Scene, seed: int) -> None
 
 @pytest.mark.parametrize("seed", _seeds(3, 100))
 def test_agent_killed_at_any_moment(scene: Scene, seed: int) -> None:
-    """The agent may die at any instruction; its sensor's memory brings back what it had in RAM."""
+    """
+    When the agent dies at any instruction, the sensor's memory restores the readings that were
+    only in RAM.
+    """
     draw = random.Random(seed)
     flow = scene.flow()
     for _ in range(3):
@@ -80,12 +86,15 @@ def test_agent_killed_at_any_moment(scene: Scene, seed: int) -> None:
 
 @pytest.mark.parametrize("seed", _seeds(2, 50))
 def test_broker_wiped(scene: Scene, seed: int) -> None:
-    """A broker that forgot everything is filled again from the spools, by the receipts."""
+    """
+    After the broker has lost all its state, agents publish every envelope without a
+    receipt again.
+    """
     draw = random.Random(seed)
     flow = scene.flow()
     time.sleep(draw.uniform(0, 0.7))
     if seed % 2 == 0:
-        # With messages in its queues: it has acknowledged them, and ingest knows nothing of them.
+        # The broker has queued and acknowledged messages that ingest has not received.
         scene.ingest_network.refuse()
         scene.ingest_network.cut()
         time.sleep(draw.uniform(0.5, 1))
@@ -98,7 +107,10 @@ def test_broker_wiped(scene: Scene, seed: int) -> None:
 
 @pytest.mark.parametrize("seed", _seeds(2, 50))
 def test_database_restarted_under_load(scene: Scene, seed: int) -> None:
-    """While the database is away nothing is acknowledged; afterwards everything is stored."""
+    """
+    While the database is not available nothing is acknowledged; afterwards everything is
+    stored.
+    """
     draw = random.Random(seed)
     server = scene.system.databases.server
     assert server is not None
@@ -115,7 +127,7 @@ def test_database_restarted_under_load(scene: Scene, seed: int) -> None:
 
 @pytest.mark.parametrize("seed", _seeds(1, 50))
 def test_everything_fails_together(scene: Scene, seed: int) -> None:
-    """Faults that overlap lose and double nothing either."""
+    """Overlapping faults lose and double nothing either."""
     draw = random.Random(1000 + seed)
     server = scene.system.databases.server
     assert server is not None

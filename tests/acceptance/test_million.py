@@ -1,4 +1,7 @@
-"""A million people with three decisions each: what takes no longer than with ten."""
+"""
+A million people with three decisions each: operations that take no longer than with ten
+people.
+"""
 
 import json
 import os
@@ -20,14 +23,14 @@ ROUNDS = 50
 
 
 def timed_ms(work: Callable[[], object]) -> float:
-    """Return how long *work* took."""
+    """Return how many milliseconds *work* took."""
     started = time.perf_counter()
     work()
     return (time.perf_counter() - started) * 1000
 
 
 def spread(took_ms: list[float]) -> dict[str, float]:
-    """Return the middle and the worst of many."""
+    """Return the median and the maximum of *many*."""
     return {"p50": round(statistics.median(took_ms), 1), "max": round(max(took_ms), 1)}
 
 
@@ -35,7 +38,10 @@ def spread(took_ms: list[float]) -> dict[str, float]:
 @pytest.mark.database
 @pytest.mark.timeout(7200)
 async def test_a_million_people(office: Office) -> None:
-    """Withdrawing takes 50 ms, a lease 100 ms, and ingest knows all permissions in 30 s."""
+    """
+    With a million people a withdrawal takes 50 ms and a lease 100 ms, and ingest loads all
+    permissions in 30 s.
+    """
     office.load_policy()
     started = time.perf_counter()
     crowd.fill(

@@ -1,7 +1,8 @@
 """
-Databases and roles with presets, as dumps and operators leave them: all commands work, or say why.
+Databases and roles with preset settings, as dumps and operators leave them: commands work, or name
+the setting.
 
-A preset that has a withdrawal fail while rows go on being stored breaks two promises at once.
+A preset that makes withdrawals fail while rows are still stored would break two promises at once.
 """
 
 import contextlib
@@ -30,7 +31,7 @@ _NAMES = "Zoë Ångström-Ćanary"
 
 
 class Steady(Database, frozen=True):
-    """A database that a test looks into, too, whatever is preset."""
+    """A database that the test can query itself, whatever is preset."""
 
     def fetch(self, query: str, *arguments: object) -> list[tuple[object, ...]]:
         """Return the rows of *query*, as the superuser."""
@@ -40,7 +41,7 @@ class Steady(Database, frozen=True):
 
 @pytest.fixture(scope="module")
 def office(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
-    """Trust with two databases that all of these tests share."""
+    """Trust with two databases that all tests of this file share."""
     made = make_office(postgres, create_database(postgres), tmp_path_factory.mktemp("office"))
     made.load_policy()
     for which in ("vault", "telemetry"):
@@ -52,7 +53,7 @@ def office(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 @contextlib.contextmanager
 def anew(office: Office) -> Iterator[None]:
-    """Have *office* connect again, as a command does that is started now."""
+    """Connect *office* again, as a newly started command does."""
     before, office.app = office.app, App(office.settings)
     try:
         yield
@@ -62,7 +63,7 @@ def anew(office: Office) -> Iterator[None]:
 
 
 def _all_commands(office: Office, folder: Path) -> None:
-    """Do everything that trust does for a person, and see that it took effect."""
+    """Run every command of trust for a person, and check that it took effect."""
     subject = office.add_subject(_NAMES)
     agent, bundle = office.enrol()
     office.accept(subject, agent, "--quantities", "heart_rate,glucose_interstitial")
@@ -93,7 +94,7 @@ def _all_commands(office: Office, folder: Path) -> None:
 def test_all_commands_work_beside_a_preset(
     office: Office, settings: dict[str, str], tmp_path: Path
 ) -> None:
-    """Whatever is preset for both databases, each command does what it does without."""
+    """Each command has the same effect with any preset of both databases as without."""
     with preset([office.vault, office.telemetry], settings), anew(office):
         _all_commands(office, tmp_path)
 
@@ -102,7 +103,10 @@ def test_all_commands_work_beside_a_preset(
 def test_all_commands_work_beside_presets_of_roles(
     office: Office, scope: str, tmp_path: Path
 ) -> None:
-    """So they do when all of it is preset for the role, and for the owner who sweeps."""
+    """
+    Each command also works with presets of trust's role and of the owner who rewrites
+    tables.
+    """
     where = [office.vault, office.telemetry]
     with (
         preset(where, REPAIRED, scope=scope),
@@ -114,7 +118,10 @@ def test_all_commands_work_beside_presets_of_roles(
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_commands_name_the_setting_that_they_refuse(office: Office, name: str) -> None:
-    """Nothing is half done: a withdrawal beside such a preset is refused, with its name."""
+    """
+    A withdrawal beside a setting that trust refuses changes nothing, and its error names the
+    setting.
+    """
     subject, _ = measured(office)
     before = office.vault.fetch("SELECT count(*) FROM vault.decisions")
     with (
@@ -129,7 +136,7 @@ def test_commands_name_the_setting_that_they_refuse(office: Office, name: str) -
 async def test_no_row_after_the_withdrawal_beside_presets(
     office: Office, database: Database
 ) -> None:
-    """Writers race withdrawals under all presets at once, and not one row comes after."""
+    """With all presets at once, no row is stored after the COMMIT of a withdrawal."""
     trust = office.settings.telemetry
     dsn = trust.dsn.replace(f"dbname={office.telemetry.name}", f"dbname={database.name}")
     race = Race(database, type(trust)(dsn, trust.password_file), rounds=30, seed=7)

@@ -1,4 +1,7 @@
-"""The server brought back to a moment before an erasure, under load, as the page tells it."""
+"""
+The server is recovered to a moment before an erasure, under load, by the commands of the
+documented page.
+"""
 
 from collections.abc import Iterator
 from functools import partial
@@ -26,14 +29,14 @@ SELECT (SELECT count(*) FROM vv.observations) - (SELECT sum(observations) FROM v
 
 @pytest.fixture
 def whole() -> Iterator[System]:
-    """A system of this test alone: its server goes back in time."""
+    """A system for this test alone, because its server is set back in time."""
     with system(programs=programs()) as made:
         begin(made)
         yield made
 
 
 def _serve(server: Postgres, what: str) -> None:
-    """Do to *server* what systemctl is told."""
+    """Do to *server* what the systemctl command of the page would do."""
     if what in ("stop", "restart"):
         server.stop()
     if what in ("start", "restart"):
@@ -42,12 +45,12 @@ def _serve(server: Postgres, what: str) -> None:
 
 class Recovery:
     """
-    A system whose server keeps an archive and goes back to a moment.
+    A system whose server keeps an archive and is recovered to a moment.
 
     Args:
         whole: The system, running.
 
-        folder: Where the operator types.
+        folder: The folder in which the operator's commands run.
     """
 
     def __init__(self, whole: System, folder: Path) -> None:
@@ -69,17 +72,17 @@ class Recovery:
         self._stop, self._back, _, self._clean = commands(PAGE, "Go back to a moment")
 
     def keep_archive(self) -> None:
-        """Do what the page says before anything happens."""
+        """Follow the page's steps that set the archive up."""
         for block in commands(PAGE, "Keep an archive"):
             self.operator.type_at_the_server(block)
 
     def remember_moment(self) -> None:
-        """Remember this moment: it is the one to go back to."""
+        """Remember this moment as the recovery target."""
         now = servers.ask(self._server, "SELECT clock_timestamp()::text")
         self.operator.places[MOMENT] = str(now)
 
     def go_back(self, losses_of: Flow) -> Losses:
-        """Stop, go back, and start ingest too early: it waits. The server was lost."""
+        """Lose the server, recover it, and start ingest too early: ingest waits."""
         servers.archived(self._server)
         self.operator.type(self._stop)
         stop_programs(self._whole)
@@ -93,14 +96,14 @@ class Recovery:
         return losses
 
     def bring_up(self, *, enter_again: Flow) -> None:
-        """Do steps 3 to 6 of the other page."""
+        """Follow steps 3 to 6 of the other page."""
         enter_again.withdraw()
         for block in after_a_restore():
             self.operator.type(block)
         self._whole.start_trust()
 
     def clean_up(self) -> None:
-        """Do the last step."""
+        """Follow the last step of the page."""
         self.operator.type_at_the_server(self._clean)
         assert not self._before.exists()
 
@@ -109,9 +112,11 @@ def test_recovered_to_a_moment_before_an_erasure(
     whole: System, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     """
-    Who was erased since is erased again before ingest stores, and who withdrew is not measured.
+    People erased since the target are erased again before ingest stores, and people who withdrew
+    are not measured.
 
-    What was committed since is lost, once, and the page's query counts it; nothing is doubled.
+    Data committed since the target are lost once, and the page's query counts them; nothing is
+    doubled.
     """
     recovery = Recovery(whole, tmp_path)
     recovery.keep_archive()

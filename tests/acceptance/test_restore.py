@@ -1,4 +1,7 @@
-"""Both databases dumped under load, lost, and restored into a new server, as the page tells it."""
+"""
+Both databases are dumped under load, lost, and restored into a new server, by the commands of the
+documented page.
+"""
 
 import shutil
 from collections.abc import Iterator
@@ -27,14 +30,14 @@ _MAY_SEE_THE_VAULT: Final = "SELECT has_database_privilege('vv_ingest', 'vv_vaul
 
 @pytest.fixture
 def whole() -> Iterator[System]:
-    """A system of this test alone: its server is going to be lost."""
+    """A system for this test alone, because its server is going to be lost."""
     with system(programs=programs()) as made:
         begin(made)
         yield made
 
 
 def _sections() -> tuple[str, list[str]]:
-    """Return the page's commands that dump, and those that restore, block by block."""
+    """Return the page's commands that dump and those that restore, block by block."""
     dump, restore = (commands(PAGE, title) for title in ("Dump", "Restore"))
     assert len(dump) == 1
     assert len(restore) == 7
@@ -43,12 +46,12 @@ def _sections() -> tuple[str, list[str]]:
 
 class Disaster:
     """
-    A server with both databases that is lost, and made anew from dumps.
+    A server with both databases that is lost and restored from dumps.
 
     Args:
         whole: The system, running.
 
-        operator: Who types.
+        operator: Runs the commands of the page.
     """
 
     def __init__(self, whole: System, operator: Operator) -> None:
@@ -69,7 +72,7 @@ class Disaster:
         ) = _sections()[1]  # fmt: skip
 
     def strike(self) -> None:
-        """Lose the server with all that it held; ingest and trust are stopped, as told."""
+        """Stop ingest and trust as the page says, and lose the server with all its data."""
         self._server.kill()
         shutil.rmtree(self._server.data)
         self._operator.type(self._stop)
@@ -78,10 +81,10 @@ class Disaster:
             child.stop()
 
     def restore(self, *, enter_again: Flow) -> None:
-        """Do what the page says, on a new and empty server."""
+        """Run the page's commands on a new and empty server."""
         self._server.start()
         for which in ("telemetry", "vault"):
-            # The new server's password, for who erases.
+            # The password of the new server, for the role that erases.
             self._whole.databases.admin_files(which)
         self._operator.type(self._restored())
         self._operator.type(self._migrate)
@@ -103,7 +106,7 @@ class Disaster:
 
 
 def _finish(*flows: Flow) -> None:
-    """Let every sensor say all that it measured, and everything be settled."""
+    """Let every sensor send all its records, and wait until everything is settled."""
     for flow in flows:
         flow.finish()
     for flow in flows:
@@ -115,7 +118,10 @@ def _is_settled(flow: Flow) -> bool:
 
 
 def _has_last_lease(whole: System, flow: Flow) -> bool:
-    """Tell whether trust knows that the gateway reads padded leases, and it measures under one."""
+    """
+    Tell whether trust knows that the gateway reads padded leases, and the gateway measures under
+    one.
+    """
     with psycopg.connect(whole.databases.admin("vault")) as connection:
         row = connection.execute(
             "SELECT lease_version FROM vault.agents WHERE agent = %s"
@@ -132,9 +138,10 @@ def _has_last_lease(whole: System, flow: Flow) -> bool:
 
 def _lease_anew(whole: System, flow: Flow) -> None:
     """
-    Give the gateway of *flow* three more people to measure, and so three newer leases.
+    Add three people to the gateway of *flow*, which issues three newer leases.
 
-    More than trust issues after the restore by itself, or the versions would meet by chance.
+    These are more leases than trust issues by itself after the restore; otherwise the versions
+    could be equal by chance.
     """
     with whole.trust_shell() as shell:
         for number in range(3):
@@ -152,10 +159,10 @@ def test_what_a_restore_keeps_and_loses(
     whole: System, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     """
-    What was committed after the dump is gone, and nothing else; nothing is doubled.
+    Only the data committed after the dump are lost; nothing is doubled.
 
-    Who withdrew between the two dumps, and who did after both and was entered again, is not
-    measured; and a gateway that holds a newer lease than trust remembers measures on.
+    People who withdrew between the two dumps, and people whose later withdrawal was entered again,
+    are not measured. A gateway that holds a newer lease than trust remembers continues to measure.
     """
     stays, leased, between, after = flows = [Flow(whole) for _ in range(4)]
     for flow in flows:
@@ -163,7 +170,7 @@ def test_what_a_restore_keeps_and_loses(
         flow.begin()
     for flow in flows:
         flow.wait_for(partial(flow.has_stored, 20), "the first values were stored")
-        # A lease that is newer than the dumps is lost with what was measured under it.
+        # A lease that is newer than the dumps is lost, together with the data measured under it.
         flow.wait_for(partial(_has_last_lease, whole, flow), "its lease is the padded one")
     operator = Operator(whole, tmp_path)
     roles, telemetry, vault = _sections()[0].splitlines()

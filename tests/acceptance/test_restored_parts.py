@@ -1,4 +1,7 @@
-"""A part of a database that was restored: recognised whatever came back, and erased again."""
+"""
+Parts of a database that were restored are recognised, whichever part it is, and erased
+again.
+"""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,13 +19,13 @@ from tests.support.residue import checkpoint, found_in, names_of, rows_of
 from trust.errors import TelemetryUnavailable
 from trust.telemetry.erasure import Stores
 
-# Every file of a server is searched, beside three other files of tests.
+# Every file of a server is searched, while at most three other test files run.
 pytestmark = [pytest.mark.database, pytest.mark.slow, pytest.mark.timeout(500)]
 
 
 @pytest.fixture(scope="module")
 def server(run_folder: Path, postgres: Postgres) -> Iterator[Postgres]:
-    """A server of these tests alone: their needles are looked for in all of its files."""
+    """A server for these tests alone, because all its files are searched for byte patterns."""
     made = Postgres(folder=run_folder / "restored-parts", programs=postgres.programs)
     made.start()
     yield made
@@ -31,7 +34,7 @@ def server(run_folder: Path, postgres: Postgres) -> Iterator[Postgres]:
 
 @pytest.fixture
 def ward(server: Postgres, tmp_path: Path) -> Iterator[Ward]:
-    """Two people with two days of observations, in a database that is cleared."""
+    """Two people with two days of observations, in a database that ingest may write to."""
     office = make_office(server, create_database(server), tmp_path)
     be_patient(office.app, 0.6)
     made = Ward(office, days=2)
@@ -44,7 +47,7 @@ def ward(server: Postgres, tmp_path: Path) -> Iterator[Ward]:
 
 
 class Saved:
-    """Parts of the databases as they were, to be put back after an erasure."""
+    """Parts of the databases before an erasure, to be put back afterwards."""
 
     def __init__(self, ward: Ward) -> None:
         self.ward = ward
@@ -52,7 +55,10 @@ class Saved:
         self._folder = servers.own(ward.telemetry.server.folder / "dumps", ward.telemetry.server)
 
     def save(self, *tables: str) -> Callable[[], None]:
-        """Dump the rows of *tables*; return what puts them back, as a data-only restore does."""
+        """
+        Dump the rows of *tables*; return a function that restores them, as a data-only restore
+        does.
+        """
         server = self.ward.telemetry.server
         where = ("--host", "127.0.0.1", "--port", str(server.port), "--username", "postgres")
         name = self.ward.telemetry.name
@@ -69,7 +75,7 @@ class Saved:
         return restore
 
     def is_on_disk(self) -> dict[str, set[str]]:
-        """Return what is found in files of the server."""
+        """Return the patterns that are in files of the server."""
         checkpoint(self.ward.telemetry.server)
         data = [self.ward.telemetry.server.data]
         return at(self.ward.telemetry, found_in(data, self.needles))
@@ -85,7 +91,10 @@ def part_of(ward: Ward, table: str) -> str:
 
 
 def _rows(ward: Ward, saved: Saved, table: str) -> Callable[[], None]:
-    """Return what puts back one part of *table*: a dump of it, or her rows of a chunk."""
+    """
+    Return a function that restores one part of *table*: from its dump, or the person's rows of a
+    chunk.
+    """
     if ward.telemetry.variant != "timescale":
         return saved.save(part_of(ward, table))
     ward.telemetry.execute(
@@ -110,7 +119,10 @@ def _aggregates(ward: Ward, saved: Saved) -> Callable[[], None]:
 
 
 def _of_hers(table: str, key: str) -> Callable[[Ward, Saved], Callable[[], None]]:
-    """Return what puts her rows of *table* back, as if that table alone were restored."""
+    """
+    Return a function that restores the person's rows of *table*, as if only that table were
+    restored.
+    """
 
     def save(ward: Ward, saved: Saved) -> Callable[[], None]:
         database = ward.office.vault if table.startswith("vault.") else ward.telemetry
@@ -150,7 +162,7 @@ PARTS: dict[str, tuple[Callable[[Ward, Saved], Callable[[], None]], str]] = {
 
 @pytest.mark.parametrize("part", PARTS)
 def test_a_part_that_came_back_is_erased_again(ward: Ward, part: str) -> None:
-    """Whatever alone came back: found, told where, erased again, and gone from the files."""
+    """Any restored part alone is found, reported, erased again, and removed from the files."""
     saved = Saved(ward)
     save, where = PARTS[part]
     others = ward.stored_of_other()
@@ -180,7 +192,10 @@ def test_a_part_that_came_back_is_erased_again(ward: Ward, part: str) -> None:
 
 
 def test_a_partition_that_was_detached_is_looked_at_all_the_same(ward: Ward) -> None:
-    """It may be attached again tomorrow, with all that it had; and so may a copy beside it."""
+    """
+    A detached partition or a copy beside it is checked as well, because it may be
+    attached again.
+    """
     if ward.telemetry.variant == "timescale":
         pytest.skip("chunks are not detached")
     saved = Saved(ward)
@@ -198,7 +213,10 @@ def test_a_partition_that_was_detached_is_looked_at_all_the_same(ward: Ward) -> 
 
 
 def test_a_copy_of_another_owner_is_told_and_not_touched(ward: Ward) -> None:
-    """Its triggers would run with the rights of ours; somebody has to look at it."""
+    """
+    A copy that another role owns is reported and not touched, because its triggers would run with
+    trust's rights.
+    """
     ward.erase()
     ward.telemetry.execute("CREATE TABLE public.theirs (series_id integer)")
     ward.telemetry.execute("INSERT INTO public.theirs VALUES (%s)", ward.series[0])
@@ -210,7 +228,10 @@ def test_a_copy_of_another_owner_is_told_and_not_touched(ward: Ward) -> None:
 
 
 def test_a_database_that_claims_to_have_seen_every_erasure_is_not_believed(ward: Ward) -> None:
-    """Restored whole, and its list of erasures from a newer dump: her names tell."""
+    """
+    A database restored with a newer list of erasures is not trusted: the restored pseudonyms
+    reveal it.
+    """
     telemetry, office = ward.telemetry, ward.office
     restores = [
         _of_hers("vv.series", "series_id")(ward, Saved(ward)),
@@ -230,7 +251,10 @@ def test_a_database_that_claims_to_have_seen_every_erasure_is_not_believed(ward:
 
 
 def test_who_agreed_again_is_not_erased_again(ward: Ward) -> None:
-    """The same pseudonym, under a new consent, is no erased row that came back."""
+    """
+    Rows under a new consent are kept, although the pseudonym is the same as before the
+    erasure.
+    """
     ward.erase("home-monitoring")
     ward.office.accept(ward.subject, ward.agent, binding="C0:FF:EE:00:00:09")
     before = ward.telemetry.fetch("SELECT count(*) FROM vv.permissions WHERE withdrawn_at IS NULL")
@@ -245,7 +269,10 @@ def test_who_agreed_again_is_not_erased_again(ward: Ward) -> None:
 
 
 def test_rows_of_somebody_whose_name_was_lost_are_kept(ward: Ward) -> None:
-    """Names that an operator is about to restore: their rows are told, and not deleted."""
+    """
+    Rows whose pseudonyms are missing are reported and not deleted, because an operator may be
+    restoring the pseudonyms.
+    """
     ward.erase()
     rows = "SELECT count(*) FROM vv.observations"
     before = ward.telemetry.fetch(rows)
@@ -279,7 +306,10 @@ def _two_are_erased(ward: Ward) -> None:
 
 
 def test_one_that_fails_holds_up_no_other(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The erasure of one person cannot be repeated; that of another is, and both are told."""
+    """
+    An erasure that cannot be repeated does not prevent the repetition of another; both are
+    reported.
+    """
     _two_are_erased(ward)
     erase_names, failing = Stores.erase_names, [1]
 
@@ -299,7 +329,7 @@ def test_one_that_fails_holds_up_no_other(ward: Ward, monkeypatch: pytest.Monkey
 
 
 def test_one_that_was_tampered_with_holds_up_no_other(ward: Ward) -> None:
-    """Its record does not verify in the vault; the ledger's file still knows it."""
+    """An erasure whose record does not verify in the vault is repeated from the ledger's file."""
     _two_are_erased(ward)
     ward.office.vault.execute(
         "UPDATE vault.erasure_steps SET signature = '' WHERE number = 1 AND step = 'mark'"
@@ -312,7 +342,10 @@ def test_one_that_was_tampered_with_holds_up_no_other(ward: Ward) -> None:
 
 
 def test_what_is_held_back_is_rewritten_later(ward: Ward) -> None:
-    """Erased at once, though somebody may still read it; its files follow when nobody does."""
+    """
+    Rows that a session can still read are deleted at once; their files are rewritten after that
+    session ends.
+    """
     saved = Saved(ward)
     restore = _partition(ward, saved)
     ward.erase()
@@ -355,7 +388,10 @@ def test_what_is_held_back_is_rewritten_later(ward: Ward) -> None:
     ],
 )
 def test_a_clearance_holds_for_what_it_was_given_for(office: Office, change: str) -> None:
-    """Start, files and tables are compared for equality: an earlier or later time is another."""
+    """
+    A clearance holds only if server start, files and tables are equal; both an earlier and a later
+    time are rejected.
+    """
     office.run("erase", "replay")
     assert may_store(office.telemetry)
 

@@ -1,9 +1,10 @@
 """
-A gateway is revoked while it and its neighbours send: from the COMMIT on, nothing of it is stored.
+A gateway is revoked while it and its neighbours send: after the COMMIT none of its envelopes is
+stored.
 
-Sensors, agents, broker, ingest and trust run as they do in service. What the gateway has under way
-is refused, also what waits at the broker; its connection is ended and it is kept out. Of its
-neighbours every record is stored once, in order.
+Sensors, agents, broker, ingest and trust run as in service. Envelopes that the gateway has under
+way are refused, also those that wait at the broker. Its connection is ended, and it cannot connect
+again. Every record of its neighbours is stored once, in order.
 """
 
 import asyncio
@@ -35,7 +36,7 @@ pytestmark = [
 
 _GONE_WITHIN_S: Final = 5.0
 _WATCHED_S: Final = 3.0
-"""More than an agent waits before it tries to connect again."""
+"""Longer than an agent waits before it tries to connect again."""
 _AFTER: Final = """
 WITH revoked AS (
     SELECT epoch, pg_xact_commit_timestamp(xmin) AS at FROM vv.agent_periods
@@ -56,7 +57,7 @@ def _says(gateway: LocalAgent, name: str) -> float | None:
 
 
 class Connections:
-    """Watches whether agents say that they are connected."""
+    """Records whether agents report that they are connected."""
 
     def __init__(self, *gateways: LocalAgent) -> None:
         self._gateways = gateways
@@ -79,18 +80,18 @@ class Connections:
                     self.seen[one.agent].append((time.monotonic(), value == 1))
 
     def last_seen(self, agent: str) -> float:
-        """Return when *agent* was last seen connected."""
+        """Return when *agent* was connected last."""
         return max(at for at, is_connected in self.seen[agent] if is_connected)
 
     def was_always(self, agent: str) -> bool:
-        """Tell whether *agent* was connected whenever it was looked at."""
+        """Tell whether *agent* was connected at every check."""
         return all(is_connected for _, is_connected in self.seen[agent])
 
 
 def _after(flow: Flow) -> tuple[int, int, int]:
     """
-    Return the rows of a revoked gateway: all, those of flushes that committed after it was
-    revoked, and those of flushes that did not hold an epoch of before.
+    Return the number of rows of a revoked gateway: in all, in flushes that committed after its
+    revocation, and in flushes that did not hold an epoch from before the revocation.
     """
     admin = flow.system.databases.admin("telemetry")
     with psycopg.connect(admin, autocommit=True) as connection:
@@ -101,7 +102,7 @@ def _after(flow: Flow) -> tuple[int, int, int]:
 
 
 def _gets_in(flow: Flow) -> bool:
-    """Tell whether the broker lets the gateway's own certificate in."""
+    """Tell whether the broker accepts a connection with the gateway's own certificate."""
     folder, whole = flow.gateway.folder, flow.system
     key = load_pem_private_key((folder / "agent.key").read_bytes(), None)
     assert isinstance(key, Ed25519PrivateKey)
@@ -118,7 +119,7 @@ def _refused(flow: Flow) -> float:
 
 
 def _revoke(scene: Scene, stolen: Flow, *others: Flow, waits: bool) -> None:
-    """Revoke a gateway, hold what came of it against the promises, and say how long it took."""
+    """Revoke a gateway, check the promises afterwards, and return how long the revocation took."""
     refused = _refused(stolen)
     for flow in (stolen, *others):
         flow.wait_for_more(20, "rows of all are stored while they are measured")
@@ -155,12 +156,15 @@ def _revoke(scene: Scene, stolen: Flow, *others: Flow, waits: bool) -> None:
 
 
 def test_nothing_is_stored_after_a_revocation(scene: Scene) -> None:
-    """No flush after the COMMIT has a row of it; it is cut off and kept out; neighbours go on."""
+    """
+    No flush after the COMMIT stores a row of the gateway; it is disconnected, and its neighbours
+    continue.
+    """
     first, second, neighbour = (scene.flow() for _ in range(3))
     _revoke(scene, first, second, neighbour, waits=False)
     _revoke(scene, second, neighbour, waits=True)
     neighbour.end()
-    # Still so once everything that they had under way has come.
+    # Checked again after everything that was under way has arrived.
     for stolen in (first, second):
         assert _after(stolen)[1:] == (0, 0)
         assert not _gets_in(stolen)

@@ -1,8 +1,8 @@
 """
-Programs one version apart run side by side, in every mix that an upgrade passes through.
+Programs one version apart run side by side, in every combination that occurs during an upgrade.
 
-The earlier version is the code of version 0.1.0, taken from this repository's history. Where that
-is not here, as in a shallow clone, what is left is `tests/unit/wire/test_golden.py`.
+The earlier version is the code of version 0.1.0 from this repository's history. Where that history
+is missing, as in a shallow clone, only `tests/unit/wire/test_golden.py` tests it.
 """
 
 import io
@@ -49,14 +49,14 @@ def old_code(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Site:
-    """A system whose programs are exchanged for those of another version while readings flow."""
+    """A system whose programs are replaced by those of another version while readings flow."""
 
     def __init__(self, whole: System, old: Path) -> None:
         self.system = whole
         self._old = old
 
     def use(self, program: str, *, is_old: bool) -> None:
-        """Have *program* be of the old version, or of today's, from its next start on."""
+        """Use the old or today's version of *program* from its next start on."""
         if is_old:
             self.system.code[program] = self._old
         else:
@@ -91,7 +91,7 @@ class Site:
             return connection.execute(query, [gateway.agent]).fetchone() == (True,)
 
     def is_padded(self, gateway: LocalAgent) -> bool:
-        """Tell whether trust seals the gateway's leases padded, and the broker has such a one."""
+        """Tell whether trust seals padded leases for the gateway, and the broker has one."""
         admin = self.system.databases.admin("vault")
         with psycopg.connect(admin, autocommit=True) as connection:
             query = """SELECT reads_padded_since IS NOT NULL AND applied = wanted
@@ -99,7 +99,7 @@ class Site:
             return connection.execute(query, [gateway.agent]).fetchone() == (True,)
 
     def unpad(self, flow: Flow) -> None:
-        """Have the gateway of *flow* get leases that version 0.1.0 reads."""
+        """Give the gateway of *flow* leases that version 0.1.0 can read."""
         with self.system.trust_shell() as shell:
             shell.run("lease", "unpad", "--agent", flow.gateway.agent)
         admin = self.system.databases.admin("vault")
@@ -111,7 +111,7 @@ class Site:
             )
 
     def forget_keys(self) -> None:
-        """Have all gateways be enrolled by a trust of before lease keys were written."""
+        """Remove all lease keys, as after an enrolment by a trust that did not write them yet."""
         admin = self.system.databases.admin("telemetry")
         with psycopg.connect(admin) as connection:
             epoch = connection.execute("SELECT vv.change_permissions()").fetchone()
@@ -120,7 +120,7 @@ class Site:
 
 @pytest.fixture
 def site(old_code: Path) -> Iterator[Site]:
-    """A site of version 0.1.0 over today's schema: an upgrade begins with that."""
+    """A site of version 0.1.0 with today's schema, which is the beginning of an upgrade."""
     with system(programs=programs()) as whole:
         prepare(whole)
         found = Site(whole, old_code)
@@ -132,7 +132,7 @@ def site(old_code: Path) -> Iterator[Site]:
 
 
 def _goes_on(flow: Flow, what: str) -> None:
-    """Return once more is stored, and what was sent is settled."""
+    """Wait until more values are stored and all sent envelopes are settled."""
     flow.wait_for_more(40, f"rows are stored: {what}")
     flow.wait_for(lambda: flow.spooled() < 20, f"receipts are believed: {what}")
 
@@ -144,7 +144,10 @@ def _refused_as_old(flow: Flow) -> float:
 
 
 def test_every_mix_of_an_upgrade_and_of_the_way_back(site: Site) -> None:
-    """Readings flow through all of it; each is one row, in order, and none is lost."""
+    """
+    In every combination of an upgrade and of the way back, each reading is stored once,
+    in order.
+    """
     first, stays = Flow(site.system), Flow(site.system)
     site.forget_keys()
     for flow in (first, stays):
@@ -157,7 +160,8 @@ def test_every_mix_of_an_upgrade_and_of_the_way_back(site: Site) -> None:
     for flow in (first, stays):
         _goes_on(flow, "today's trust")
 
-    # Out of the order: a gateway before ingest. It keeps all, and says why.
+    # Outside of the documented order: a gateway is upgraded before ingest. It keeps all data, and
+    # logs why.
     site.exchange_agent(first, is_old=False)
     first.wait_for_more(40, "an ingest of before stores what today's agent sends")
     first.wait_for(lambda: site.is_padded(first.gateway), "its leases are padded")

@@ -1,9 +1,10 @@
 """
-Promises P7 and P8 at the gateway: who withdraws is gone from it, and who steals it reads nothing.
+Promises P7 and P8 at the gateway: a withdrawal removes the person's data, and a thief can read
+none.
 
-Two people are measured by one gateway; ingest hears, and its receipts are held up, so that the
-spool keeps what it sent. One withdraws while she is measured. Then the gateway is stolen as it
-stands: every file of it is searched, and everything on it is tried as a key to what it measured.
+Two people are measured by one gateway. Ingest's receipts are held back, so that the spool keeps
+all envelopes. One person withdraws while she is measured. Then the gateway is stolen: every file
+of it is searched, and every 32 bytes on it are tried as a key to the sealed data.
 """
 
 import contextlib
@@ -59,7 +60,7 @@ _PEM: Final = re.compile(rb"-----BEGIN [A-Z ]+-----.*?-----END [A-Z ]+-----\n?",
 
 
 class Sensors:
-    """Two sensors that measure 25 times a second, those that the agent listens to."""
+    """Two sensors that measure 25 times a second while the agent listens to them."""
 
     def __init__(self, gateway: LocalAgent) -> None:
         self._path = gateway.sensors
@@ -67,9 +68,9 @@ class Sensors:
         self._listening: set[str] = set()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self.stopped_at: dict[str, float] = {}
-        """When the agent stopped to listen to a sensor that it had listened to."""
+        """When the agent stopped listening to each sensor that it had listened to."""
         self.sent: dict[str, list[float]] = {HERS: [], HIS: []}
-        """When each of its values was taken."""
+        """When each value of a sensor was measured."""
 
     def __enter__(self) -> "Sensors":
         self._thread.start()
@@ -80,7 +81,7 @@ class Sensors:
         self._thread.join(10)
 
     def _run(self) -> None:
-        # The gateway may be stolen while they measure.
+        # The gateway may be stolen while the sensors measure.
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as agent:
             agent.connect(str(self._path))
             hearing = threading.Thread(target=self._hear, args=(agent,), daemon=True)
@@ -116,7 +117,7 @@ class Sensors:
 
 
 class Commit:
-    """Watches for the COMMIT of a withdrawal, as any other session sees it."""
+    """Watches for the COMMIT of a withdrawal from another session."""
 
     _QUERY: Final = "SELECT count(*) FROM vv.permissions WHERE withdrawn_at IS NOT NULL"
 
@@ -143,10 +144,10 @@ class Commit:
 
 class Home:
     """
-    The gateway and the two who are measured by it.
+    The gateway and the two people who are measured by it.
 
     Args:
-        whole: The system that it belongs to.
+        whole: The system that the gateway belongs to.
     """
 
     def __init__(self, whole: System) -> None:
@@ -174,19 +175,19 @@ class Home:
         self.her_tag, self.his_tag = (Tags(key).of_handle(bytes.fromhex(h)) for h in handles)
 
     def withdraw(self) -> None:
-        """She withdraws; trust's daemon tells the gateway."""
+        """Withdraw her consent; trust's daemon informs the gateway."""
         with self.whole.trust_shell(publishes=False) as shell:
             shell.run("decision", "withdraw", "--subject", self.subjects[0], "--purpose", "stolen")
 
     def spooled(self, tag: bytes) -> set[bytes]:
-        """Return every envelope of *tag* that the spool's file holds, in force or not."""
+        """Return every envelope of *tag* in the spool's file, valid or not."""
         with contextlib.closing(database_file.open_read_only(self.gateway.state)) as db:
             query = "SELECT payload FROM {} WHERE owner = ?"
             tables = [query.format(table) for table in ("envelopes", "recent")]
             return {row[0] for query in tables for row in db.execute(query, [tag])}
 
     def files(self) -> dict[Path, bytes]:
-        """Return every file that lies on the gateway."""
+        """Return every file on the gateway."""
         found = {}
         for path in sorted(self.gateway.folder.rglob("*")):
             with contextlib.suppress(FileNotFoundError):
@@ -196,7 +197,10 @@ class Home:
 
 
 def _pieces(payloads: set[bytes]) -> set[bytes]:
-    """Return what is sealed in *payloads* in pieces: what stands around it others have as well."""
+    """
+    Return pieces of the sealed data in *payloads*, without the parts that all envelopes
+    share.
+    """
     sealed = [decode_envelope(payload).sealed for payload in payloads]
     return {
         body[at : at + _PIECE]
@@ -211,7 +215,7 @@ def _holds(data: bytes, pieces: set[bytes]) -> bool:
 
 @pytest.fixture(scope="module")
 def home() -> Iterator[Home]:
-    """A home in which both are measured, and nothing that is sent is settled any more."""
+    """A home in which both people are measured, and no further envelope is settled."""
     programs = os.environ.get("VITALVEIL_TEST_PROGRAMS")
     with (
         system(programs=Path(programs) if programs else None) as whole,
@@ -229,7 +233,7 @@ def home() -> Iterator[Home]:
 
 
 def _wait(done: Callable[[], bool], *, within_s: float = 30.0) -> None:
-    """Return once *done*; fail when it takes too long."""
+    """Wait until *done* holds; fail if that takes too long."""
     deadline = time.monotonic() + within_s
     while not done():
         assert time.monotonic() < deadline, "in vain"
@@ -237,7 +241,10 @@ def _wait(done: Callable[[], bool], *, within_s: float = 30.0) -> None:
 
 
 def test_who_withdraws_is_gone(home: Home) -> None:
-    """Five seconds after the COMMIT she is not measured any more, and no byte is left of it."""
+    """
+    Five seconds after the COMMIT she is not measured any more, and none of her data remain on the
+    gateway.
+    """
     with Sensors(home.gateway) as sensors:
         _wait(
             lambda: len(home.spooled(home.her_tag)) > 20 and len(home.spooled(home.his_tag)) > 20
@@ -265,13 +272,13 @@ def test_who_withdraws_is_gone(home: Home) -> None:
     pieces = _pieces(hers)
     assert [str(path) for path, data in after.items() if _holds(data, pieces)] == []
     assert [str(path) for path, data in after.items() if home.her_tag in data] == []
-    # Of him nothing is lost, and the search finds it where it is.
+    # His data are complete, and the search finds them.
     assert his_now >= his
     assert _holds(b"".join(after.values()), _pieces(his))
 
 
 def test_who_steals_it_reads_nothing(home: Home) -> None:
-    """Neither value, name nor address lies on a gateway in clear, nor a key to its own spool."""
+    """A stolen gateway holds no value, name or address in clear, and no key to its own spool."""
     assert home.gateway.child is not None
     with Sensors(home.gateway):
         _wait(lambda: len(home.spooled(home.his_tag)) > 20)
@@ -293,7 +300,7 @@ def test_who_steals_it_reads_nothing(home: Home) -> None:
     ]
     assert not any(_unwraps(data, agent, newest) for data in keys)
 
-    # The search itself works: with ingest's key on it, it would have been opened.
+    # The search itself works: with ingest's private key on the gateway, it would open the spool.
     ingest_key = _unarmoured((home.whole.keys / "ingest.key").read_bytes())
     assert _unwraps(b"before" + ingest_key + b"after", agent, newest)
 
@@ -307,7 +314,10 @@ def _identity() -> list[bytes]:
 
 
 def _values() -> list[bytes]:
-    """Return the forms in which values may stand; as packed steps only runs tell them apart."""
+    """
+    Return the byte forms of the values; as packed steps, only runs of four are unique
+    enough.
+    """
     every = HER_VALUES + HIS_VALUES
     found = {struct.pack(form, value) for value in every for form in ("<d", ">d")}
     for values in (HER_VALUES, HIS_VALUES):
@@ -318,7 +328,7 @@ def _values() -> list[bytes]:
 
 
 def _unarmoured(data: bytes) -> bytes:
-    """Return *data* with every private key in it as the bytes that count."""
+    """Return *data* with the raw bytes of every PEM private key in it appended."""
     for armour in _PEM.findall(data):
         with contextlib.suppress(ValueError, TypeError, AttributeError):
             key = load_pem_private_key(armour, None)
@@ -344,7 +354,10 @@ def _opens_directly(data: bytes, agent: str, envelope: Envelope) -> bool:
 
 
 def _unwraps(data: bytes, agent: str, envelope: Envelope) -> bool:
-    """Tell whether any 32 bytes of *data* are a private key to the session key of *envelope*."""
+    """
+    Tell whether any 32 bytes of *data* are a private key that unwraps the session key of
+    *envelope*.
+    """
     for window in _windows(data):
         with contextlib.suppress(WireError):
             Opener([X25519PrivateKey.from_private_bytes(window)]).open(agent, envelope)

@@ -48,13 +48,16 @@ _HAS_TIMESCALE: Final = "SELECT count(*) FROM pg_extension WHERE extname = 'time
 
 
 def of_purpose(flow: Flow, purpose: str) -> list[tuple[float, float]]:
-    """Return value and time in ms of all that is stored for *purpose*."""
+    """Return value and time in ms of all observations stored for *purpose*."""
     rows = flow.query(_OF_PURPOSE, flow.gateway.agent, purpose)
     return [(float(value), float(ms)) for value, ms in rows]  # type: ignore[misc]  # two columns
 
 
 def test_each_purpose_gets_its_own_and_ends_alone(scene: Scene) -> None:
-    """Fine for the one, coarse for the other; who withdraws the one is measured for the other."""
+    """
+    Each purpose gets its own resolution, and the withdrawal from one purpose does not end the
+    other.
+    """
     policy = scene.system.folder / "study.yaml"
     policy.write_text(COARSE)
     flow = Flow(scene.system)
@@ -84,7 +87,7 @@ def test_each_purpose_gets_its_own_and_ends_alone(scene: Scene) -> None:
 
 @contextlib.contextmanager
 def ended(flow: Flow) -> Iterator[None]:
-    """Take the sensor and the agent of *flow* away in the end."""
+    """Stop the sensor and the agent of *flow* at the end of the context."""
     try:
         yield
     finally:
@@ -108,7 +111,7 @@ def sealed_in(gateway: LocalAgent) -> dict[str, bytes]:
 
 
 def save(system: System) -> Path:
-    """Have the broker write what it holds; return where."""
+    """Make the broker write its state to disk; return the path."""
     path = system.broker.data / "mosquitto.db"
     before = path.stat().st_mtime_ns if path.exists() else 0
     system.broker.save()
@@ -117,12 +120,15 @@ def save(system: System) -> Path:
 
 
 def broker_of(system: System) -> bytes:
-    """Return what the broker keeps."""
+    """Return the state that the broker keeps."""
     return (save(system) / "mosquitto.db").read_bytes()
 
 
 def names_of(flow: Flow) -> dict[str, bytes]:
-    """Return handle and pseudonym of who wears the sensor of *flow*, and rows as in a file."""
+    """
+    Return handle and pseudonym of the person at *flow*, and their rows in the form of
+    the files.
+    """
     found: dict[str, bytes] = {}
     rows: list[tuple[Any, ...]] = list(flow.query(_NAMES, flow.gateway.agent))
     for handle, pseudonym, series in rows:
@@ -134,7 +140,10 @@ def names_of(flow: Flow) -> dict[str, bytes]:
 
 @contextlib.contextmanager
 def compressed(system: System) -> Iterator[None]:
-    """Aggregate and compress everything for a while, where there is something that does."""
+    """
+    Aggregate and compress all data for the duration of the context, if the database
+    supports it.
+    """
     with psycopg.connect(system.databases.admin("telemetry"), autocommit=True) as connection:
         if connection.execute(_HAS_TIMESCALE).fetchone() == (0,):
             yield
@@ -150,7 +159,10 @@ def compressed(system: System) -> Iterator[None]:
 
 
 def test_erasure_reaches_broker_and_spool(scene: Scene) -> None:
-    """What waited of her in a spool and at the broker is gone; another's is all there, once."""
+    """
+    An erasure removes her waiting data from spool and broker; the other person's are
+    stored once.
+    """
     system = scene.system
     hers, other = scene.flow(), scene.flow()
     assert system.ingest is not None
@@ -181,7 +193,7 @@ def test_erasure_reaches_broker_and_spool(scene: Scene) -> None:
 
 
 def dump(system: System, which: str) -> bytes:
-    """Return everything that is in one of the databases, as pg_dump writes it."""
+    """Return all data of one database, as pg_dump writes them."""
     server = system.databases.server
     assert server is not None
     assert server.programs is not None
@@ -195,7 +207,7 @@ def dump(system: System, which: str) -> bytes:
 
 
 def test_no_store_alone_tells_who_was_measured_what(scene: Scene) -> None:
-    """Neither from data plane and broker nor from the vault can the other half be told."""
+    """Neither data plane and broker nor the vault alone relate a person to their measurements."""
     flow = scene.flow()
     data_plane = dump(scene.system, "telemetry")
     broker = broker_of(scene.system)
@@ -203,7 +215,7 @@ def test_no_store_alone_tells_who_was_measured_what(scene: Scene) -> None:
     names = names_of(flow)
     pseudonym, handle = names["pseudonym"].hex().encode(), names["handle"].hex().encode()
 
-    # As much as each half has to know, or nothing was looked at.
+    # Each half must hold its own identifiers; otherwise the dumps would prove nothing.
     assert pseudonym in data_plane
     assert flow.gateway.agent.encode() in broker
     assert flow.subject.encode() in vault
@@ -222,7 +234,7 @@ def test_no_store_alone_tells_who_was_measured_what(scene: Scene) -> None:
 
 
 def identities(flow: Flow) -> list[bytes]:
-    """Return name and address of who is measured by *flow*, however they might be written."""
+    """Return name and sensor address of the person at *flow*, in every usual notation."""
     address = flow.sensor.address
     forms = [address, address.replace(":", ""), address.replace(":", "-")]
     raw = bytes.fromhex(address.replace(":", ""))
@@ -231,13 +243,16 @@ def identities(flow: Flow) -> list[bytes]:
 
 
 def test_addresses_lead_nowhere(scene: Scene) -> None:
-    """No name in the data plane is a hash of the sensor's address, or of one like it."""
+    """
+    No identifier in the data plane is an unkeyed hash of the sensor's address, or of a similar
+    address.
+    """
     flow = scene.flow()
     known = tokens.of(dump(scene.system, "telemetry"), broker_of(scene.system))
     assert names_of(flow)["pseudonym"][: tokens.BYTES] in known
 
     assert tokens.matches(known, flow.sensor.address, bits=14) == 0
-    # Had it been hashed without a key, this would have found it.
+    # The test finds a hash that was computed without a key.
     naive = hashlib.sha256(flow.sensor.address.encode()).digest()
     assert tokens.matches(known | {naive[: tokens.BYTES]}, flow.sensor.address, bits=14) == 1
 
@@ -246,7 +261,7 @@ def test_addresses_lead_nowhere(scene: Scene) -> None:
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", tokens.HASHES)
 def test_sixteen_million_addresses_lead_nowhere(scene: Scene, name: str) -> None:
-    """Nor does any address of the sensor's vendor, by any of the usual hashes."""
+    """No identifier is an unkeyed hash of any address of the sensor's vendor."""
     flow = scene.flow()
     known = tokens.of(dump(scene.system, "telemetry"), broker_of(scene.system))
     assert tokens.matches(known, flow.sensor.address, bits=24, hashes=[name]) == 0
@@ -256,7 +271,7 @@ def test_sixteen_million_addresses_lead_nowhere(scene: Scene, name: str) -> None
 
 
 def race(scene: Scene, *, people: int, rounds: int) -> Ward:
-    """Return what came of so many rounds."""
+    """Return the result of *rounds* rounds of withdrawals."""
     with scene.system.trust_shell() as shell:
         ward = Ward(scene.system, shell, people=people)
         scene.system.start_agent(ward.gateway)
@@ -274,7 +289,10 @@ def race(scene: Scene, *, people: int, rounds: int) -> Ward:
 
 @pytest.mark.timed
 def test_withdrawals_reach_agent_and_ingest(scene: Scene) -> None:
-    """An online agent takes no sample 5 s after a COMMIT; ingest stores nothing after it."""
+    """
+    An online agent takes no sample later than 5 s after a withdrawal's COMMIT, and ingest stores
+    no row after it.
+    """
     ward = race(scene, people=10, rounds=1)
     assert len(ward.agent_s) == 10
     assert max(ward.agent_s) <= 5.0
@@ -285,7 +303,10 @@ def test_withdrawals_reach_agent_and_ingest(scene: Scene) -> None:
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("part", range(4))
 def test_a_thousand_withdrawals_reach_agent_and_ingest(scene: Scene, part: int) -> None:
-    """Of 250 withdrawals in each of four parts, 99 of 100 reach the agent within 5 s."""
+    """
+    In each of four parts with 250 withdrawals, 99 % of the withdrawals reach the agent
+    within 5 s.
+    """
     ward = race(scene, people=25, rounds=10)
     took = sorted(ward.agent_s)
     print(  # noqa: T201 - the figures are what the test is for

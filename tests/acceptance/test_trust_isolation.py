@@ -1,4 +1,4 @@
-"""A fleet of which some are at fault: all others get every lease on time, whatever happens."""
+"""Faulty gateways in a fleet: all other gateways get every lease on time, whatever the fault."""
 
 import time
 from pathlib import Path
@@ -42,7 +42,10 @@ MEANWHILE: Final = (
     "another lease key",
     "a lease that is too large",
 )
-"""With a lease key of low order, there at the start, these are ten."""
+"""
+Together with a lease key of low order, which is present from the start, these are ten
+faults.
+"""
 _LATE: Final = """
 SELECT agent FROM vault.agents
 WHERE agent = ANY(%s) AND (lease_not_after < clock_timestamp() + interval '4 s'
@@ -51,7 +54,7 @@ WHERE agent = ANY(%s) AND (lease_not_after < clock_timestamp() + interval '4 s'
 
 
 class Fleet:
-    """Fifty gateways with a person each, of which ten are at fault in the end."""
+    """Fifty gateways with one person each; ten of the gateways get a fault during the test."""
 
     def __init__(self, office: Office) -> None:
         self.office = office
@@ -72,21 +75,24 @@ class Fleet:
         self.office.accept(self.people[agent], agent)
 
     def plant(self, name: str) -> str:
-        """Plant a fault at the next gateway that is to have one; return its id."""
+        """Plant a fault at the next gateway; return the gateway's id."""
         agent = self.at_fault[(*AT_THE_START, *MEANWHILE).index(name)]
         POISONS[name][0](self.office, agent, self.people[agent])
         want(self.office, agent)
         return agent
 
     def versions(self) -> dict[str, int]:
-        """Return the version of the lease that the broker has of each sound gateway."""
+        """Return the version of the lease that the broker has of each gateway without a fault."""
         rows = self.office.vault.fetch(
             "SELECT agent, published_version FROM vault.agents WHERE agent = ANY(%s)", self.sound
         )
         return {str(agent): int(str(version)) for agent, version in rows}
 
     def watch(self, *, renewals: int) -> None:
-        """Return once each sound gateway had so many leases more, and none was ever late."""
+        """
+        Wait until each gateway without a fault has got *rounds* more leases, and check that none
+        was late.
+        """
         before = self.versions()
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
@@ -101,13 +107,13 @@ class Fleet:
 
 @pytest.fixture
 def trust_broker(broker: Mosquitto, certificates: Certificates) -> BrokerSettings:
-    """How trust reaches the broker."""
+    """Return the settings with which trust connects to the broker."""
     return broker_settings(broker, certificates, "trust")
 
 
 @pytest.fixture
 def fleet(office: Office) -> Fleet:
-    """A fleet whose leases are short, and may not be large."""
+    """A fleet with short leases of limited size."""
     lease = msgspec.structs.replace(
         office.settings.lease, ttl_s=TTL_S, refresh_at=REFRESH_AT, max_packet_bytes=SMALL
     )
@@ -120,7 +126,10 @@ def fleet(office: Office) -> Fleet:
 def test_ten_gateways_at_fault_cost_the_other_forty_nothing(
     fleet: Fleet, trust_broker: BrokerSettings
 ) -> None:
-    """At the start, while it runs, and after a restart; each fault is named and counted."""
+    """
+    Ten faulty gateways do not delay the other forty, at the start, while running and after a
+    restart; each fault is named and counted.
+    """
     office = fleet.office
     assert len(fleet.sound) == 40
     expected = {fleet.without_key: {"lease_key"}}
@@ -154,7 +163,7 @@ def test_ten_gateways_at_fault_cost_the_other_forty_nothing(
 
 
 def _wait_until_sound(fleet: Fleet) -> None:
-    """Wait for the first round: what had run out before the daemon began is issued in it."""
+    """Wait for the first round, which issues the leases that ran out before the daemon started."""
     deadline = time.monotonic() + 20
     while fleet.office.vault.fetch(_LATE, fleet.sound):
         assert time.monotonic() < deadline, "the first round does not end"
@@ -164,7 +173,10 @@ def _wait_until_sound(fleet: Fleet) -> None:
 def test_a_lease_that_the_broker_does_not_take_keeps_no_other_waiting(
     office: Office, certificates: Certificates, run_folder: Path
 ) -> None:
-    """Neither one that is too large for it, nor one that its rules keep off its topic."""
+    """
+    A lease that the broker rejects, for its size or by an access rule, delays no other
+    lease.
+    """
     office.load_policy()
     sound = [office.enrol()[0] for _ in range(5)]
     large, refused = office.enrol()[0], office.enrol()[0]

@@ -1,8 +1,8 @@
 """
-What is measured while nobody knows the time: dated once somebody does, or refused and counted.
+Measurements while the time is unknown are dated once it is known, or refused and counted.
 
-The agent is a process with a radio on a D-Bus of ours, on a machine without a clock of its own;
-the power goes twice. Broker, trust, ingest and database are those of every day.
+The agent is a process with a radio on a private D-Bus, on a machine without a battery-backed
+clock; the power fails twice. Broker, trust, ingest and database run as in service.
 """
 
 import asyncio
@@ -42,15 +42,15 @@ pad_bytes: 128
 _ROWS: Final = "SELECT time, value FROM vv.observations ORDER BY time"
 _DAYS_MS: Final = 86_400_000
 _SLACK: Final = dt.timedelta(seconds=1.5)
-"""Between a value that leaves the strap and its stamp, on a machine that has much to do."""
+"""The most time between a value that leaves the strap and its timestamp, on a busy machine."""
 
 
 class Pi:
     """
-    A gateway that loses its clock with its power.
+    A gateway that loses its clock when the power fails.
 
     Args:
-        whole: The system that it belongs to.
+        whole: The system that the gateway belongs to.
     """
 
     def __init__(self, whole: System) -> None:
@@ -60,7 +60,10 @@ class Pi:
         self.boots = 0
 
     def boot(self, *, off_ms: int, undated_s: float = 600.0) -> None:
-        """Let it boot with a clock that is *off_ms* off, and that nobody has set yet."""
+        """
+        Boot the gateway with a clock that is *off_ms* ms off, and that is not
+        synchronised yet.
+        """
         self.boots += 1
         (self.machine / "boot").write_text(f"boot-{self.boots}")
         (self.machine / "off").write_text(str(off_ms))
@@ -75,25 +78,25 @@ class Pi:
         )
 
     def synchronise(self) -> None:
-        """Let somebody on the network set its clock."""
+        """Synchronise the clock, as a time server would."""
         (self.machine / "off").write_text("0")
         (self.machine / "synchronised").touch()
 
     def cut(self) -> None:
-        """Cut its power."""
+        """Cut the power of the gateway."""
         assert self.gateway.child is not None
         self.gateway.child.kill()
 
     def count(self, name: str, **labels: str) -> float:
-        """Return a metric of its agent."""
+        """Return a metric of the agent."""
         return (scrape(self.gateway.http_port) or EMPTY).value(f"vitalveil_agent_{name}", **labels)
 
     def waiting(self) -> int:
-        """Return how many envelopes its spool has ever taken."""
+        """Return how many envelopes the spool has taken in all."""
         return inspection.look(self.gateway.state).totals["appended"].envelopes
 
     def logged(self) -> str:
-        """Return what it has logged since it was begun."""
+        """Return the log lines of the agent since its start."""
         return self.gateway.log.read_text()
 
 
@@ -134,7 +137,7 @@ def _now() -> dt.datetime:
 
 @pytest.fixture
 def whole() -> Iterator[System]:
-    """A system whose ingest runs."""
+    """A system with ingest running."""
     with system(programs=_programs()) as whole:
         whole.prepare()
         whole.start_ingest()
@@ -148,20 +151,20 @@ def _programs() -> Path | None:
 
 @pytest.mark.timeout(300)
 async def test_nobody_knows_the_time(whole: System, machine: Machine) -> None:
-    """Readings of a boot without a date arrive dated rightly, or are refused and counted."""
+    """Readings of a boot without a date arrive with the right date, or are refused and counted."""
     strap = Strap(period_s=0.1)
     machine.bluetoothd.add(strap)
     strap.wear()
     pi = await asyncio.to_thread(Pi, whole)
 
-    # A first life, in which it learns its lease and what time it is.
+    # In the first boot the agent gets its lease and the time.
     pi.boot(off_ms=0)
     pi.synchronise()
     await _until(lambda: len(_rows(whole)) >= 5)
     pi.cut()
     before, spooled = len(_rows(whole)), pi.waiting()
 
-    # The power comes back and its clock shows last week: it measures, and tells nobody.
+    # After the power failure the clock shows last week: the agent measures, and sends nothing.
     pi.boot(off_ms=-7 * _DAYS_MS)
     began = _now()
     await _until(lambda: strap.is_connected and pi.count("measuring") == 1)
@@ -179,14 +182,15 @@ async def test_nobody_knows_the_time(whole: System, machine: Machine) -> None:
     early = [row for row in dated if row[0] < synchronised]
     assert len(early) >= 15
     assert heard - dt.timedelta(seconds=5) < early[0][0] < heard + _SLACK
-    # Each in its place, and none twice: the values tell in which order they were measured.
+    # Each value is stored once and in its place: the values tell in which order they were
+    # measured.
     values = [int(value) for _, value in dated]
     assert values == [60 + (values[0] - 60 + n) % 120 for n in range(len(values))]
     assert all(time_ < _now() for time_, _ in dated)
     pi.cut()
     await asyncio.sleep(1)
 
-    # And again, but for longer than it may listen without knowing the time.
+    # The same again, for longer than the agent may listen without knowing the time.
     stored = len(_rows(whole))
     pi.boot(off_ms=-7 * _DAYS_MS, undated_s=15.0)
     await _until(lambda: pi.count("refused_measurements_total", reason="undated") > 0)

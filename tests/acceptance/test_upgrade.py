@@ -1,4 +1,7 @@
-"""An upgrade begins with the schema: the release that runs goes on over that of the next one."""
+"""
+An upgrade begins with the schema: the running release continues with the schema of the
+next one.
+"""
 
 from pathlib import Path
 from typing import Final
@@ -14,7 +17,7 @@ from tests.fixtures.system import Scene
 
 pytestmark = [pytest.mark.broker, pytest.mark.database, pytest.mark.slow]
 
-# What a later release may do to tables that this one reads and writes.
+# Changes that a later release may make to tables that this release reads and writes.
 _LATER: Final = """
 ALTER TABLE vv.observations ADD COLUMN later integer;
 ALTER TABLE vv.envelopes ADD COLUMN later text DEFAULT 'none';
@@ -37,7 +40,7 @@ def _migrate_later(whole: System) -> list[str]:
 
 
 def test_a_later_schema_under_load(scene: Scene) -> None:
-    """Nothing is lost or doubled while tables change, and who connects anew finds its way, too."""
+    """Nothing is lost or doubled while tables change, and new connections work as well."""
     flow = scene.flow()
 
     assert len(_migrate_later(scene.system)) == 1

@@ -1,4 +1,4 @@
-"""The race: after the COMMIT of a withdrawal no row of its scope appears, whoever writes."""
+"""After the COMMIT of a withdrawal no row of its scope appears, whichever writer races it."""
 
 import asyncio
 import contextlib
@@ -36,7 +36,7 @@ pytestmark = [pytest.mark.database, pytest.mark.slow]
 
 WRITERS = 12
 _AT_ONCE = 24
-"""Handles that are measured at a time, and that a gateway has; each round ends one of them."""
+"""How many handles are measured at a time; each round ends one of them."""
 _SOW = """
 INSERT INTO vv.series (pseudonym, purpose, quantity)
 SELECT decode(lpad(to_hex(n), 32, '0'), 'hex'), 'race', 1 FROM generate_series(1, %s) n
@@ -78,16 +78,16 @@ class Race:
     """
     Twelve writers, and trust, which ends a permission in each round.
 
-    By turns it withdraws one, and makes the validity of one shorter.
+    Trust alternately withdraws a permission and shortens its validity.
 
     Args:
-        database: Where they meet.
+        database: The telemetry database.
 
-        trust: How trust connects there.
+        trust: The settings with which trust connects to it.
 
-        rounds: How many permissions end.
+        rounds: How many permissions are ended.
 
-        seed: Of what happens when.
+        seed: The seed of all random choices.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class Race:
     def sow(self) -> None:
         """Permit every handle."""
         if self._database.variant == "timescale":
-            # Its rows of long ago would be compressed, and do not tell who wrote them then.
+            # Rows from long ago would be compressed, and would not show which writer wrote them.
             self._database.execute("SELECT remove_compression_policy('vv.observations')")
         self._database.execute("UPDATE vv.permission_gate SET epoch = 1")
         self._database.execute(
@@ -121,7 +121,7 @@ class Race:
         self._database.execute(_PERMIT, self._agents, _AT_ONCE)
 
     async def run(self) -> None:
-        """Race to the end."""
+        """Run the race to its end."""
         async with contextlib.AsyncExitStack() as stack:
             connection = await stack.enter_async_context(
                 await connect(self._database.dsn("vv_ingest"), autocommit=False)
@@ -184,7 +184,10 @@ class Race:
                 self._ended += 1
 
     def leaked(self) -> int:
-        """Return how many handles had a row committed after their permission had ended."""
+        """
+        Return how many handles had a row that was committed after their permission had
+        ended.
+        """
         return int(str(self._database.fetch(_LEAKED)[0][0]))
 
 
@@ -213,7 +216,7 @@ async def _store(database: Database, permissions: Permissions) -> AsyncIterator[
 
 @pytest.fixture(autouse=True)
 def _turns() -> Iterator[None]:
-    """Let trust's thread have its turn beside twelve writers that never rest."""
+    """Let trust's thread run beside twelve writers that never pause."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(0.0002)
     yield
@@ -222,7 +225,7 @@ def _turns() -> Iterator[None]:
 
 @pytest.fixture
 def trust(database: Database, tmp_path: Path) -> DatabaseSettings:
-    """Return how trust connects to the database."""
+    """Return the settings with which trust connects to the database."""
     password_file = tmp_path / "trust.password"
     password_file.write_text(database.server.password)
     return settings_of(database, password_file)
@@ -232,7 +235,10 @@ def trust(database: Database, tmp_path: Path) -> DatabaseSettings:
 async def test_no_row_after_the_withdrawal(
     database: Database, trust: DatabaseSettings, seed: int
 ) -> None:
-    """Twelve writers against 100 withdrawals at random moments: not one row comes after."""
+    """
+    Twelve writers against 100 withdrawals at random moments: no row is stored after a
+    withdrawal.
+    """
     race = Race(database, trust, rounds=100, seed=seed)
     race.sow()
 
@@ -247,7 +253,10 @@ async def test_no_row_after_the_withdrawal(
 async def test_without_a_guard_rows_come_after(
     database: Database, trust: DatabaseSettings, broken: str
 ) -> None:
-    """The same race with one of the guards taken out leaks, so the test above can tell."""
+    """
+    Without one of the guards the same race stores rows after a withdrawal, so the test
+    can fail.
+    """
     race = Race(database, trust, rounds=60, seed=7)
     race.sow()
     database.execute(broken)
@@ -263,7 +272,7 @@ async def test_without_a_guard_rows_come_after(
 async def test_no_row_after_ten_thousand_withdrawals(
     database: Database, trust: DatabaseSettings, seed: int
 ) -> None:
-    """Twelve writers against ten times 1,000 withdrawals: not one row comes after."""
+    """Twelve writers against ten times 1,000 withdrawals: no row is stored after a withdrawal."""
     race = Race(database, trust, rounds=1_000, seed=seed)
     race.sow()
 
