@@ -1,4 +1,4 @@
-"""The outside things that tests talk to: one plugin each."""
+"""The servers and devices that tests use: one pytest plugin for each."""
 
 pytest_plugins = [
     "tests.fixtures.folder",

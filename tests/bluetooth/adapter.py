@@ -1,4 +1,4 @@
-"""The Bluetooth adapter of a gateway: a Bumble central, and the troubles that BlueZ has."""
+"""The Bluetooth adapter of a gateway: a Bumble central that can simulate the failures of BlueZ."""
 
 import asyncio
 import contextlib
@@ -19,7 +19,7 @@ _ADDRESS: Final = "F0:00:00:00:00:99"
 
 
 class _Keyboard(PairingDelegate):
-    """An agent that types the passkey that a sensor shows."""
+    """A pairing agent that types the passkey that a sensor shows."""
 
     def __init__(self, passkey: int) -> None:
         super().__init__(PairingDelegate.IoCapability.KEYBOARD_INPUT_ONLY)
@@ -31,22 +31,31 @@ class _Keyboard(PairingDelegate):
 
 class Adapter:
     """
-    A radio of its own, which several scanners and clients share, as they share bluetoothd.
+    A radio that several scanners and clients share, as they share bluetoothd.
 
-    Switched on, it works; what goes wrong with it is told by its methods and attributes.
+    After `switch_on` it works; its methods and attributes simulate failures.
     """
 
     def __init__(self) -> None:
         self.passkey: int | None = None
-        """What the pairing agent types; None for an agent that has no keyboard."""
+        """The passkey that the pairing agent types; None for an agent without a keyboard."""
         self.has_agent = True
-        """Without a pairing agent nothing pairs, not even without a passkey."""
+        """
+        Whether there is a pairing agent. Without one nothing pairs, not even without a
+        passkey.
+        """
         self.error: str | None = None
-        """While set, every call fails with this D-Bus error, say org.bluez.Error.InProgress."""
+        """
+        While set, every call fails with this D-Bus error, for instance
+        org.bluez.Error.InProgress.
+        """
         self.connects = 0
         self.scans = 0
         self.registrations: Counter[tuple[str, str]] = Counter()
-        """(address, UUID) of all that were made and not yet given back."""
+        """
+        The registrations for notifications that were made and not released, by address
+        and UUID.
+        """
         self._device: Device | None = None
         self._radio: VirtualRadio | None = None
         self._scanning = 0
@@ -56,17 +65,17 @@ class Adapter:
 
     @property
     def device(self) -> Device:
-        """Bumble's side of it."""
+        """Bumble's device of this adapter."""
         assert self._device is not None, "the adapter is not switched on"
         return self._device
 
     async def switch_on(self, air: RadioMedium) -> None:
-        """Begin to hear what is in *air*."""
+        """Switch on, and receive the radios of *air*."""
         self._radio = radio = air.radio("adapter")
         await self.switch_on_at(radio, radio)
 
     async def switch_on_at(self, source: TransportSource, sink: TransportSink) -> None:
-        """Begin to hear what the controller behind *source* and *sink* hears."""
+        """Switch on, and receive through the controller behind *source* and *sink*."""
         self._device = Device.from_config_with_hci(
             DeviceConfiguration(name="gateway", address=Address(_ADDRESS)), source, sink
         )
@@ -74,33 +83,33 @@ class Adapter:
         await self._device.power_on()
 
     async def switch_off(self) -> None:
-        """Drop every connection and be silent."""
+        """Switch off: drop every connection and send nothing."""
         for connection in list(self.device.connections.values()):
             await connection.disconnect()
         await self.device.power_off()
 
     def take_address(self, address: str) -> None:
-        """Send from *address* from now on, as Linux does when it scans; connections stay."""
+        """Send from *address* from now on, as Linux does when it scans; connections remain."""
         assert self._radio is not None
         self._radio.random_address = Address(address)
 
     def hang(self) -> None:
-        """Let no call return any more: bluetoothd was killed, and nobody noticed."""
+        """Let no call return any more, as when bluetoothd was killed without notice."""
         self._answers.clear()
 
     def recover(self) -> None:
-        """Let everything work again."""
+        """End all simulated failures."""
         self._answers.set()
         self.error = None
 
     async def answer(self) -> None:
-        """Return when the adapter is in order; every call of the backend goes through here."""
+        """Return when the adapter works; every call of the backend waits here."""
         await self._answers.wait()
         if self.error is not None:
             raise BleakDBusError(self.error, [])
 
     async def start_scan(self, heard: Callable[[Advertisement], None]) -> None:
-        """Report to *heard* what is advertised."""
+        """Report advertisements to *heard*."""
         await self.answer()
         self.device.on(Device.EVENT_ADVERTISEMENT, heard)
         self._scanning += 1
@@ -109,7 +118,7 @@ class Adapter:
             await self.device.start_scanning(filter_duplicates=False)
 
     async def stop_scan(self, heard: Callable[[Advertisement], None]) -> None:
-        """Report no more to *heard*."""
+        """Stop reporting to *heard*."""
         self.device.remove_listener(Device.EVENT_ADVERTISEMENT, heard)
         self._scanning -= 1
         if self._scanning == 0:
@@ -117,7 +126,7 @@ class Adapter:
         await self.answer()
 
     async def connect(self, address: str, timeout_s: float) -> Connection:
-        """Connect to *address*, one after the other as one radio does it."""
+        """Connect to *address*; only one attempt runs at a time, as with one radio."""
         await self.answer()
         async with asyncio.timeout(timeout_s), self._connecting:
             self.connects += 1
@@ -129,8 +138,8 @@ class Adapter:
                 raise
 
     async def _abandon(self, connecting: "asyncio.Future[Connection]") -> None:
-        # The controller must be told, or the next connection waits for this one for ever. It may
-        # have come up in the meantime; then there is nothing to cancel.
+        # The controller must cancel it; otherwise the next connection waits for this one for ever.
+        # If it was made in the meantime, there is nothing to cancel.
         with contextlib.suppress(bumble_core.BaseBumbleError):
             await self.device.cancel_connection()  # type: ignore[no-untyped-call]  # their gap
         with contextlib.suppress(bumble_core.BaseBumbleError):

@@ -1,4 +1,4 @@
-"""Sensors on the air as the agent's radio meets them, and what was taken of them."""
+"""Virtual sensors for the agent's radio, and helpers that read what the radio has taken."""
 
 import time
 
@@ -25,7 +25,7 @@ PERIOD_S = 0.04
 
 
 def radio(link: AirLink) -> Radio:
-    """Return what reaches the sensors of *link*."""
+    """Return the radio settings that reach the sensors of *link*."""
     return Radio(scanner_type=link.scanner_type, client_type=link.client_type, call_s=2.0)
 
 
@@ -36,7 +36,7 @@ def meter_with(
     ahead_s: float = 0.0,
     security: Security | None = None,
 ) -> GlucoseMeter:
-    """Return a meter with *count* records, a minute apart; each third has a context."""
+    """Return a meter with *count* records, one minute apart; every third has a context."""
     clock = SensorClock(time.time, ahead_s=ahead_s)
     meter = GlucoseMeter(address, clock, faults=Faults(*faults), security=security)
     fill(meter, count)
@@ -51,7 +51,7 @@ def fill(meter: GlucoseMeter, count: int) -> None:
 
 
 def sensor_with(count: int, *faults: str) -> CgmSensor:
-    """Return a sensor in the eighth hour of its session, with a record each five minutes."""
+    """Return a sensor in the eighth hour of its session, with a record for every five minutes."""
     sensor = CgmSensor(CGM, time.time, faults=Faults(*faults))
     sensor.session.begin(ago_s=8 * 3600.0)
     for n in range(count):
@@ -60,7 +60,7 @@ def sensor_with(count: int, *faults: str) -> CgmSensor:
 
 
 def rates(collector: Collector) -> list[float | None]:
-    """Return the heart rates that came."""
+    """Return the heart rates that were taken."""
     return [value_of(m) for m in collector.of(Code.HEART_RATE)]
 
 
@@ -76,7 +76,7 @@ def fetches(collector: Collector) -> float:
 
 
 async def flow(collector: Collector, count: int = 5, *, within_s: float = 10.0) -> float:
-    """Wait for *count* more heart rates, and return how long that took."""
+    """Wait for *count* more heart rates; return how long that took, in seconds."""
     began, before = time.monotonic(), len(rates(collector))
     await collector.until(lambda: len(rates(collector)) >= before + count, within_s=within_s)
     return time.monotonic() - began

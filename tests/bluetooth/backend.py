@@ -1,9 +1,9 @@
 """
-A bleak backend on a Bumble central: what BlueZ is to the agent, without D-Bus, kernel or root.
+A bleak backend on a Bumble central: it stands in for BlueZ, without D-Bus, kernel or root.
 
-It behaves as BlueZ was seen to behave: values go to the callback in the order in which they were
-sent; after a drop a client that is not disconnected keeps its registrations, and each one makes
-the next client's notifications come once more.
+It behaves as BlueZ was observed to behave: values reach the callback in the order of sending.
+After a drop, a client that is not disconnected keeps its registrations, and each of them makes the
+next client's notifications arrive once more.
 """
 
 import asyncio
@@ -53,7 +53,7 @@ T = TypeVar("T")
 
 
 def types_for(adapter: Adapter) -> "tuple[type[AirScanner], type[AirClient]]":
-    """Return what BleakScanner and BleakClient take as `backend=` to use *adapter*."""
+    """Return the types that BleakScanner and BleakClient take as `backend=` to use *adapter*."""
     return (
         type("ThisScanner", (AirScanner,), {"adapter": adapter}),
         type("ThisClient", (AirClient,), {"adapter": adapter}),
@@ -102,7 +102,7 @@ class AirScanner(BaseBleakScanner):
 
 
 class AirClient(BaseBleakClient):
-    """Talks to one sensor through an `Adapter`."""
+    """Connects to one sensor through an `Adapter`."""
 
     adapter: Adapter
 
@@ -234,7 +234,10 @@ class AirClient(BaseBleakClient):
         await self._call(_proxy(characteristic).unsubscribe(deliver))
 
     async def _with_pairing(self, operation: Callable[[], Awaitable[T]]) -> T:
-        """Do *operation*; where the sensor asks for it and an agent is there, pair first."""
+        """
+        Run *operation*; if the sensor requires pairing and there is a pairing agent,
+        pair first.
+        """
         try:
             return await self._call(operation())
         except BleakGATTProtocolError as error:
@@ -245,10 +248,10 @@ class AirClient(BaseBleakClient):
 
     async def _call(self, operation: Awaitable[T]) -> T:
         """
-        Await *operation*, unless the link breaks first, and tell errors as bleak does.
+        Await *operation* unless the link breaks first; raise errors as bleak does.
 
         Raises:
-            BleakError: It failed.
+            BleakError: The operation failed.
         """
         connection = self._connection
         if connection is None:
@@ -278,7 +281,7 @@ def _discard(operation: Awaitable[object]) -> None:
 
 
 def _collect(peer: Peer, room: Callable[[], int]) -> BleakGATTServiceCollection:
-    """Return what *peer* was found to serve."""
+    """Return the services that *peer* was found to have."""
     collection = BleakGATTServiceCollection()
     for found in peer.services:
         service = BleakGATTService(found, found.handle, _uuid_of(found.uuid))
@@ -305,6 +308,6 @@ def _proxy(characteristic: BleakGATTCharacteristic) -> "CharacteristicProxy[byte
 
 
 def _uuid_of(uuid: UUID) -> str:
-    """Return *uuid* as bleak writes it."""
+    """Return *uuid* in bleak's notation."""
     digits = uuid.to_bytes(force_128=True)[::-1].hex()
     return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))

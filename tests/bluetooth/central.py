@@ -1,4 +1,4 @@
-"""What a test does as a central, over bleak alone: find, connect, collect, ask for records."""
+"""A small central on bleak: find, connect, collect values, request records."""
 
 import asyncio
 import contextlib
@@ -17,7 +17,7 @@ PATIENCE_S = 20.0
 
 
 async def find(link: AirLink, address: str) -> BLEDevice:
-    """Return the sensor with *address*, once it is heard."""
+    """Return the sensor with *address* as soon as it is heard."""
     device = await BleakScanner.find_device_by_address(
         address, timeout=PATIENCE_S, backend=link.scanner_type
     )
@@ -29,7 +29,7 @@ async def find(link: AirLink, address: str) -> BLEDevice:
 async def connected(
     link: AirLink, address: str, on_drop: Callable[[BleakClient], None] | None = None
 ) -> AsyncIterator[BleakClient]:
-    """Find and connect; within *PATIENCE_S* all must be done."""
+    """Find and connect to a sensor; both must succeed within *PATIENCE_S* seconds."""
     async with asyncio.timeout(PATIENCE_S):
         device = await find(link, address)
         async with BleakClient(
@@ -39,19 +39,19 @@ async def connected(
 
 
 class Collected:
-    """The values of a characteristic, as they came."""
+    """The values of a characteristic, in the order of their arrival."""
 
     def __init__(self) -> None:
         self.values: list[bytes] = []
         self._came = asyncio.Event()
 
     def take(self, _characteristic: object, value: bytearray) -> None:
-        """Keep *value*: a callback of bleak."""
+        """Keep *value*; a callback of bleak."""
         self.values.append(bytes(value))
         self._came.set()
 
     async def wait_for(self, count: int) -> list[bytes]:
-        """Return all values once there are *count*."""
+        """Return all values as soon as there are *count*."""
         async with asyncio.timeout(PATIENCE_S):
             while len(self.values) < count:
                 self._came.clear()
@@ -67,7 +67,7 @@ async def collect(client: BleakClient, number: int) -> Collected:
 
 
 class RecordReader:
-    """Asks a sensor for its records."""
+    """Requests the records of a sensor."""
 
     def __init__(self, client: BleakClient, *, told_by: int) -> None:
         self._client = client
@@ -77,7 +77,7 @@ class RecordReader:
         self.answers = Collected()
 
     async def open(self) -> "RecordReader":
-        """Subscribe to what answers come by."""
+        """Subscribe to the characteristics that carry answers."""
         await self._client.start_notify(uuid_of(self._told_by), self.records.take)
         if self._told_by == MEASUREMENT:
             await self._client.start_notify(uuid_of(CONTEXT), self.contexts.take)
@@ -89,7 +89,7 @@ class RecordReader:
         await self._client.write_gatt_char(uuid_of(CONTROL_POINT), value, response=True)
 
     async def ask(self, request: racp.Request | bytes) -> racp.Count | racp.RacpResponse:
-        """Write *request* and return what the sensor answers when it is done."""
+        """Write *request*; return the sensor's answer after the records."""
         before = len(self.answers.values)
         value = request if isinstance(request, bytes) else racp.encode_request(request)
         await self.write(value)

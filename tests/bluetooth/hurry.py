@@ -1,4 +1,4 @@
-"""Time that passes as fast as there is work for it: hours of sensors in a minute of ours."""
+"""An event loop with virtual time: hours of sensors take a minute of real time."""
 
 import asyncio
 import selectors
@@ -12,7 +12,10 @@ T = TypeVar("T")
 
 
 class _Skipping(selectors.DefaultSelector):
-    """Waits for nobody but files: what a timer would wait for is skipped, and counted."""
+    """
+    A selector that waits only for files; it skips the waits for timers, and counts the skipped
+    time.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -28,7 +31,10 @@ class _Skipping(selectors.DefaultSelector):
 
 
 class HurriedLoop(asyncio.SelectorEventLoop):
-    """An event loop whose clock jumps to the next timer once all is done; nothing may thread."""
+    """
+    An event loop whose clock jumps to the next timer when no task can run. Threads are not
+    supported.
+    """
 
     def __init__(self) -> None:
         self._skipping = _Skipping()
@@ -39,7 +45,7 @@ class HurriedLoop(asyncio.SelectorEventLoop):
 
 
 class HurriedClock(SystemClock):
-    """The clocks of a machine on which time passes as in the loop that runs."""
+    """The clocks of a machine whose time passes as in the running loop."""
 
     def __init__(self) -> None:
         self._began_ms = time.time_ns() // 1_000_000
@@ -57,6 +63,6 @@ class HurriedClock(SystemClock):
 
 
 def hurry(work: Coroutine[Any, Any, T]) -> T:
-    """Return what *work* returns."""
+    """Run *work* in such a loop; return its result."""
     with asyncio.Runner(loop_factory=HurriedLoop) as runner:
         return runner.run(work)

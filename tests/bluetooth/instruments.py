@@ -1,4 +1,4 @@
-"""What somebody takes in hand to measure once: a cuff, a thermometer, a scale."""
+"""Instruments for single measurements: a blood pressure cuff, a thermometer, a scale."""
 
 from collections.abc import Sequence
 
@@ -13,16 +13,16 @@ SCALE = "C0:FF:EE:00:00:07"
 
 class Instrument(Peripheral):
     """
-    Indicates what it measures to whoever listens; has no memory.
+    Indicates what it measures to every subscriber; has no memory.
 
     Args:
-        address: As in `Peripheral`, and so is what is not named here.
+        address: See `Peripheral`, as for all other arguments.
 
-        service: What it is.
+        service: The service of the instrument.
 
-        characteristic: What it tells its measurements by.
+        characteristic: The characteristic that it indicates.
 
-        clock: Its clock, which can be read and set; None for one that has none.
+        clock: Its clock, which can be read and set; None for an instrument without a clock.
     """
 
     def __init__(
@@ -44,10 +44,13 @@ class Instrument(Peripheral):
         return [Service(self.advertised[0], (own,)), *clocks]
 
     async def run(self) -> None:
-        """Do nothing: it measures when somebody uses it."""
+        """Do nothing: it measures only when a test calls `tell_all`."""
 
     async def tell_all(self, value: bytes) -> None:
-        """Send *value* to whoever listens, once somebody does, and wait until it is confirmed."""
+        """
+        Wait for a subscriber, indicate *value* to every subscriber, and wait for the
+        confirmations.
+        """
         for link in await self.subscribers(self._characteristic):
             await link.indicate(self._characteristic, value)
 

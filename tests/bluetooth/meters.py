@@ -14,7 +14,7 @@ DONE = RacpResponse(RacpOpCode.REPORT, RacpResponseCode.SUCCESS)
 
 
 def meter_with(count: int, *faults: str, security: Security | None = None) -> GlucoseMeter:
-    """Return a meter with *count* records, an hour apart; each third has a context."""
+    """Return a meter with *count* records, one hour apart; every third has a context."""
     clock = SensorClock(lambda: 1_790_000_000.0)
     meter = GlucoseMeter(ADDRESS, clock, faults=Faults(*faults), security=security)
     for n in range(count):

@@ -1,4 +1,4 @@
-"""Straps whose values tell one from the other."""
+"""Straps with distinguishable values."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -10,7 +10,7 @@ from simulators.sensor.kinds.heart_rate_strap import HeartRateStrap
 
 
 def counting() -> Iterator[HeartRateMeasurement]:
-    """Yield 60, 61, 62 and so on, with an RR-interval that tells hundreds apart."""
+    """Yield 60, 61, 62 and so on, with an RR interval that distinguishes the hundreds."""
     for n in itertools.count():
         yield HeartRateMeasurement(60 + n % 100, True, None, (n % 0x10000,))
 
@@ -18,7 +18,7 @@ def counting() -> Iterator[HeartRateMeasurement]:
 def strap(
     *faults: str, address: str = "C0:FF:EE:00:00:01", period_s: float = 0.002
 ) -> HeartRateStrap:
-    """Return a strap that counts."""
+    """Return a strap that sends counting values."""
     return HeartRateStrap(address, counting(), period_s=period_s, faults=Faults(*faults))
 
 

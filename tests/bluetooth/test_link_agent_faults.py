@@ -1,4 +1,7 @@
-"""Every fault that a virtual sensor has, against the agent's radio: what is counted, and kept."""
+"""
+Every fault of a virtual sensor against the agent's radio: the counters, and the values that
+remain.
+"""
 
 import time
 from collections import Counter
@@ -34,9 +37,12 @@ from wire.refusals import Refusal
 
 RECORDS: Final = 4
 METERS_REPORT: Final = 3
-"""Of a meter's requests the one for its records: after that for the newest, and their count."""
+"""
+The number of the request for a meter's records: after those for the newest record and
+the count.
+"""
 SESSIONS_REPORT: Final = 2
-"""After that for their count."""
+"""The number of the request for a session's records: after that for the count."""
 
 
 def worn(fault: str) -> HeartRateStrap:
@@ -55,7 +61,7 @@ def session(fault: str) -> CgmSensor:
 
 
 def flows(collector: Collector) -> bool:
-    """Tell whether a strap was heard for some time."""
+    """Tell whether values of a strap have come for some time."""
     return len(rates(collector)) >= 40
 
 
@@ -65,24 +71,24 @@ def fetched(collector: Collector) -> bool:
 
 
 def ended(collector: Collector, ending: str) -> bool:
-    """Tell whether an attempt ended so."""
+    """Tell whether an attempt ended with *ending*."""
     return collector.value("sensor_attempts_total", ending=ending) >= 1
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True):
-    """A fault, who has it, and what is to come of it."""
+    """A fault, the sensor that has it, and the expected result."""
 
     fault: str
     make: Callable[[str], Peripheral]
     done: Callable[[Collector], bool]
     counted: Mapping[str, float]
-    """Metrics with their labels, as Prometheus writes them: exactly so much."""
+    """Metrics with their labels, in Prometheus' notation, and their exact values."""
     refused: Mapping[Refusal, int] = {}
-    """How many values gave no measurement, at the least."""
+    """The least number of values that gave no measurement, by reason."""
     faults: Mapping[Refusal, int] = {}
-    """Of the measurements that were taken."""
+    """The number of measurements with each fault."""
     records: int | None = None
-    """How many of them had no fault."""
+    """How many records had no fault; None if that is not checked."""
 
 
 CASES: Final = [
@@ -102,7 +108,7 @@ CASES: Final = [
         fault="malformed@6",
         make=meter,
         done=fetched,
-        # The report falls short of what the meter has, and is asked for again.
+        # The report has fewer records than the meter has counted, and is requested again.
         counted={
             "decode_errors_total characteristic=glucose_measurement reason=truncated": 1,
             "short_reports_total": 1,
@@ -111,7 +117,7 @@ CASES: Final = [
         records=RECORDS,
     ),
     Case(
-        # The second record, each time.
+        # The fault hits the second record each time.
         fault=f"wrong-crc@2-/{RECORDS}",
         make=session,
         done=fetched,
@@ -140,7 +146,7 @@ CASES: Final = [
         fault="oversized@2-3",
         make=session,
         done=fetched,
-        # A record is as long as its first octet says: what follows is none.
+        # The first byte of a record is its length: the bytes after it are no record.
         counted={"decode_errors_total characteristic=cgm_measurement reason=truncated": 2},
         refused={Refusal.MALFORMED: 2},
         records=RECORDS,
@@ -149,7 +155,8 @@ CASES: Final = [
         fault="oversized@1-5",
         make=worn,
         done=flows,
-        # Of its battery too; and a heart rate may be followed by any number of intervals.
+        # The battery level is affected as well; a heart rate may be followed by any number of
+        # intervals.
         counted={"decode_errors_total characteristic=battery_level reason=trailing_bytes": 1},
         refused={Refusal.MALFORMED: 1},
     ),
@@ -227,7 +234,7 @@ CASES: Final = [
 
 
 def value(collector: Collector, metric: str) -> float:
-    """Return a metric, written as in a case."""
+    """Return a metric, named as in a case."""
     name, *labels = metric.split()
     return collector.value(name, **dict(label.split("=") for label in labels))
 
@@ -236,7 +243,10 @@ def value(collector: Collector, metric: str) -> float:
 async def test_a_fault_is_counted_and_survived(
     link: AirLink, case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each by its reason, as often as it struck, and what is good comes all the same."""
+    """
+    Each fault is counted by its reason, as often as it occurs, and all good values still
+    arrive.
+    """
     monkeypatch.setattr(record_assembler, "MAX_REPEATED", 300)
     sensor = await link.add(case.make(case.fault))
 
@@ -255,13 +265,16 @@ async def test_a_fault_is_counted_and_survived(
 
 
 def test_no_fault_is_left_out() -> None:
-    """Whatever a virtual sensor can do wrong has been tried on the agent here."""
+    """Every fault that a virtual sensor can have is tested here."""
     apart = {FaultKind.CLOCK_RESET}
     assert {parse(case.fault).kind for case in CASES} | apart == set(FaultKind)
 
 
 async def test_a_meter_that_forgot_everything_counts_anew(link: AirLink) -> None:
-    """Its records after the reset are new ones, of another generation, rightly dated."""
+    """
+    After a meter lost all data, its records belong to a new generation and have the
+    right time.
+    """
     meter = await link.add(meter_with(3, "clock-reset@4"))
 
     async with collecting(radio(link), ToldHost(), {METER: 0}) as collector:
@@ -276,7 +289,10 @@ async def test_a_meter_that_forgot_everything_counts_anew(link: AirLink) -> None
 
 
 async def test_a_session_that_began_anew_while_it_was_followed_is_met_anew(link: AirLink) -> None:
-    """Its minutes go back, and what it tells then belongs to another generation."""
+    """
+    A session that restarts while it is followed gets a new generation, because its minutes go
+    back.
+    """
     sensor = await link.add(sensor_with(3, "clock-reset@4"))
 
     async with collecting(radio(link), ToldHost(), {CGM: 0}) as collector:
@@ -289,7 +305,7 @@ async def test_a_session_that_began_anew_while_it_was_followed_is_met_anew(link:
 
 
 async def test_a_minute_that_is_told_thrice_has_one_number(link: AirLink) -> None:
-    """What is followed live comes as often as it is sent, under a number that tells it."""
+    """A minute that is sent three times is taken three times, under the same record number."""
     sensor = await link.add(sensor_with(2))
 
     async with collecting(radio(link), ToldHost(), {CGM: 0}) as collector:

@@ -1,4 +1,4 @@
-"""A CGM sensor over the air."""
+"""A virtual CGM sensor over the air."""
 
 import datetime
 
@@ -28,7 +28,7 @@ HOURS_8_S = 8 * 3600
 
 
 class Hour:
-    """A clock that is told."""
+    """A clock that the test sets."""
 
     def __init__(self) -> None:
         self.now_s = 1_790_000_000.0
@@ -38,7 +38,7 @@ class Hour:
 
 
 def sensor_with(count: int, *faults: str, quirks: Quirks = WITH_CRC) -> CgmSensor:
-    """Return a sensor on its eighth hour, with a record each five minutes of its session."""
+    """Return a sensor in the eighth hour of its session, with a record for every five minutes."""
     sensor = CgmSensor(ADDRESS, Hour(), faults=Faults(*faults), quirks=quirks)
     sensor.session.begin(ago_s=HOURS_8_S)
     for n in range(count):
@@ -52,7 +52,10 @@ def records_of(values: list[bytes], quirks: Quirks = WITH_CRC) -> list[CgmRecord
 
 
 async def test_what_is_measured_is_told_at_once(link: AirLink) -> None:
-    """A new record goes to who listens, with the minute of the session and a check."""
+    """
+    A new record is sent to subscribers at once, with its minute of the session and a
+    checksum.
+    """
     sensor = await link.add(sensor_with(0))
 
     async with connected(link, ADDRESS) as client:
@@ -76,7 +79,7 @@ async def test_what_is_measured_is_told_at_once(link: AirLink) -> None:
     ],
 )
 async def test_a_gap_is_filled_from_memory(link: AirLink, quirks: Quirks) -> None:
-    """Records since a minute of the session are handed over, whatever the sensor's quirks."""
+    """A sensor reports the records since a minute of the session, whatever its quirks."""
     await link.add(sensor_with(100, quirks=quirks))
 
     async with connected(link, ADDRESS) as client:
@@ -89,7 +92,7 @@ async def test_a_gap_is_filled_from_memory(link: AirLink, quirks: Quirks) -> Non
 
 
 async def test_records_cannot_be_asked_for_by_the_time_of_day(link: AirLink) -> None:
-    """The sensor has no clock: the other filter is not supported."""
+    """A sensor without a clock does not support requests by the time of day."""
     await link.add(sensor_with(1))
     when = to_date_time(datetime.datetime(2026, 1, 1))  # noqa: DTZ001
 
@@ -101,7 +104,10 @@ async def test_records_cannot_be_asked_for_by_the_time_of_day(link: AirLink) -> 
 
 
 async def test_the_start_of_the_session_is_what_a_collector_makes_it(link: AirLink) -> None:
-    """The start is unknown until the present time was written; then it lies in the past."""
+    """
+    The session start is unknown until a collector writes the present time; then it is in
+    the past.
+    """
     await link.add(sensor_with(0))
     now = datetime.datetime(2026, 11, 21, 18, 30)  # noqa: DTZ001
     written = SessionStart(to_date_time(now), Zone(4, 0))
@@ -130,7 +136,7 @@ async def test_the_start_of_the_session_is_what_a_collector_makes_it(link: AirLi
 async def test_a_write_without_its_check_is_refused(
     link: AirLink, change: bytes, code: int
 ) -> None:
-    """What a collector writes must end in the right check where the sensor has one."""
+    """A sensor with checksums refuses a write that does not end in the right one."""
     await link.add(sensor_with(0))
     value = cgm_control.encode(Command(cgm_control.CgmOpCode.GET_INTERVAL)) + change
 
@@ -169,7 +175,7 @@ async def test_a_write_without_its_check_is_refused(
 async def test_the_control_point_answers(
     link: AirLink, asked: cgm_control.Operation, answer: cgm_control.Operation
 ) -> None:
-    """Each operation is answered by an indication, with its check."""
+    """Each operation of the control point is answered by an indication with a checksum."""
     await link.add(sensor_with(0))
 
     async with connected(link, ADDRESS) as client:
@@ -182,7 +188,10 @@ async def test_the_control_point_answers(
 
 
 async def test_another_session_counts_from_zero(link: AirLink) -> None:
-    """A session that was stopped and started has no record, no start, and minute 0."""
+    """
+    A session that was stopped and started again has no record and no start, and is at
+    minute 0.
+    """
     sensor = await link.add(sensor_with(5))
 
     async with connected(link, ADDRESS) as client:
@@ -199,7 +208,7 @@ async def test_another_session_counts_from_zero(link: AirLink) -> None:
 
 
 async def test_warm_up_is_no_glucose(link: AirLink) -> None:
-    """While it warms up the sensor shows 0 and no quality."""
+    """During warm-up the sensor sends 0 and reports no quality."""
     sensor = await link.add(sensor_with(0, "warm-up@2"))
 
     async with connected(link, ADDRESS) as client:
@@ -213,7 +222,7 @@ async def test_warm_up_is_no_glucose(link: AirLink) -> None:
 
 
 async def test_a_wrong_check_is_seen(link: AirLink) -> None:
-    """The fault strikes the check and nothing else."""
+    """The fault `wrong-crc` changes the checksum and nothing else."""
     sensor = await link.add(sensor_with(0, "wrong-crc@2", "malformed@3"))
 
     async with connected(link, ADDRESS) as client:
@@ -230,7 +239,7 @@ async def test_a_wrong_check_is_seen(link: AirLink) -> None:
 
 
 async def test_a_session_that_is_reset_forgets_its_records(link: AirLink) -> None:
-    """A clock reset begins the session again, and the minute tells."""
+    """A clock reset starts the session again, and its minute shows that."""
     sensor = await link.add(sensor_with(10, "clock-reset@11"))
     record = sensor.measure(Reading(6.0))
 

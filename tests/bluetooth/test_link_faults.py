@@ -1,4 +1,4 @@
-"""What goes wrong on the air and in the adapter, whatever the sensor."""
+"""Faults of the air and of the adapter, with any sensor."""
 
 import asyncio
 
@@ -19,7 +19,7 @@ ADDRESS = "C0:FF:EE:00:00:01"
 
 
 async def test_four_straps_at_once(link: AirLink) -> None:
-    """Sensors side by side do not mix their values."""
+    """The values of four straps at once are not mixed."""
     addresses = [f"C0:FF:EE:00:00:{n:02X}" for n in range(1, 5)]
     straps = [await link.add(strap(address=address)) for address in addresses]
 
@@ -34,7 +34,7 @@ async def test_four_straps_at_once(link: AirLink) -> None:
 
 
 async def test_a_flood_arrives_whole(link: AirLink) -> None:
-    """Values at 1 kHz are neither lost nor reordered on this air."""
+    """Values at 1 kHz are neither lost nor reordered on the virtual air."""
     hostile = await link.add(strap("flood@1-", period_s=1.0))
 
     async with connected(link, ADDRESS) as client:
@@ -47,7 +47,7 @@ async def test_a_flood_arrives_whole(link: AirLink) -> None:
 
 
 async def test_silence_is_not_the_end_of_the_link(link: AirLink) -> None:
-    """A sensor may say nothing for a while, and stays connected."""
+    """A silent sensor stays connected."""
     quiet = await link.add(strap("silence@3-50"))
 
     async with connected(link, ADDRESS) as client:
@@ -68,7 +68,7 @@ async def test_repeated_values_come_as_often_as_they_are_sent(link: AirLink) -> 
 
 
 async def test_oversized_values_fill_the_link(link: AirLink) -> None:
-    """A notification is as long as the MTU allows, and an attribute has 512 bytes."""
+    """An oversized notification has the length of the MTU, and an attribute has 512 bytes."""
     await link.add(strap("oversized"))
 
     async with connected(link, ADDRESS) as client:
@@ -80,7 +80,7 @@ async def test_oversized_values_fill_the_link(link: AirLink) -> None:
 
 
 async def test_a_name_may_hold_anything(link: AirLink) -> None:
-    """Control characters in a name are advertised as they are."""
+    """Control characters in a name are advertised unchanged."""
     name = "\x1b[31mEvil\n\x00\x7f"
     await link.add(HeartRateStrap(ADDRESS, counting(), name=name))
 
@@ -88,7 +88,7 @@ async def test_a_name_may_hold_anything(link: AirLink) -> None:
 
 
 async def test_each_registration_that_was_not_given_back_doubles(link: AirLink) -> None:
-    """As on BlueZ: a client that was dropped and never disconnected makes values come twice."""
+    """As on BlueZ, a client that was dropped and not disconnected makes values arrive twice."""
     sensor = await link.add(strap())
     device = await find(link, ADDRESS)
     left_behind = BleakClient(device, backend=link.client_type)
@@ -107,7 +107,7 @@ async def test_each_registration_that_was_not_given_back_doubles(link: AirLink) 
 
 
 async def test_a_sensor_out_of_reach_is_not_heard(link: AirLink) -> None:
-    """A sensor that goes away drops its link, is not found, and comes back."""
+    """A sensor out of reach drops its link, is not found, and returns."""
     sensor = await link.add(strap())
     dropped = asyncio.Event()
 
@@ -122,7 +122,7 @@ async def test_a_sensor_out_of_reach_is_not_heard(link: AirLink) -> None:
 
 
 async def test_hiding_right_after_a_disconnection_hides(link: AirLink) -> None:
-    """A sensor that is about to advertise again does not do so once it is out of reach."""
+    """A sensor that is hidden right after a disconnection does not advertise again."""
     sensor = await link.add(strap())
 
     for _ in range(5):
@@ -142,7 +142,10 @@ async def heard_within(link: AirLink, seconds: float) -> bool:
 
 
 async def test_connecting_to_nobody_times_out(link: AirLink) -> None:
-    """An address that nobody has ends in the client's time-out, and the next connect works."""
+    """
+    Connecting to an unknown address ends in the client's time-out, and the next
+    connection works.
+    """
     await link.add(strap())
     with pytest.raises(BleakError):
         await BleakClient("C0:FF:EE:00:00:77", timeout=0.2, backend=link.client_type).connect()
@@ -152,7 +155,7 @@ async def test_connecting_to_nobody_times_out(link: AirLink) -> None:
 
 
 async def test_a_sensor_that_is_switched_off_drops_its_link(link: AirLink) -> None:
-    """An empty battery ends the connection."""
+    """A sensor that is switched off drops its link."""
     sensor = await link.add(strap())
     dropped = asyncio.Event()
 
@@ -164,7 +167,10 @@ async def test_a_sensor_that_is_switched_off_drops_its_link(link: AirLink) -> No
 
 
 async def test_a_hung_adapter_returns_from_no_call(link: AirLink) -> None:
-    """As after kill -9 of bluetoothd: the client still says that it is connected."""
+    """
+    As after kill -9 of bluetoothd, no call returns, and the client still reports a
+    connection.
+    """
     await link.add(strap())
 
     async with connected(link, ADDRESS) as client:
@@ -189,7 +195,7 @@ async def test_an_adapter_in_trouble_says_so(link: AirLink) -> None:
 
 
 async def test_what_a_drop_interrupts_fails(link: AirLink) -> None:
-    """A call that waits for an answer ends with an error when the link breaks."""
+    """A call that waits for an answer fails when the link breaks."""
     sensor = await link.add(strap())
 
     async with connected(link, ADDRESS) as client:
@@ -202,7 +208,10 @@ async def test_what_a_drop_interrupts_fails(link: AirLink) -> None:
 
 
 async def test_the_energy_counter_is_reset_by_one_value_alone(link: AirLink) -> None:
-    """Another value is refused with the error code of the service."""
+    """
+    A strap refuses every value but one for its energy counter, with the error code of
+    the service.
+    """
     sensor = await link.add(strap())
 
     async with connected(link, ADDRESS) as client:
@@ -214,7 +223,7 @@ async def test_the_energy_counter_is_reset_by_one_value_alone(link: AirLink) -> 
 
 
 async def test_an_oximeter_streams_and_checks(link: AirLink) -> None:
-    """Continuous values are notified, a spot check is indicated."""
+    """An oximeter notifies continuous values and indicates a spot check."""
     shown = [ContinuousOximetry(normal=Oximetry(97, 60 + n)) for n in range(100)]
     spot = SpotCheck(oximetry=Oximetry(98, 70))
     oximeter = await link.add(PulseOximeter(ADDRESS, iter(shown), period_s=0.001))
@@ -230,7 +239,7 @@ async def test_an_oximeter_streams_and_checks(link: AirLink) -> None:
 
 
 async def until_dropped(link: AirLink) -> list[bytes]:
-    """Return what the strap sends before it drops the link."""
+    """Return the values that the strap sends before it drops the link."""
     dropped = asyncio.Event()
     async with connected(link, ADDRESS, lambda _: dropped.set()) as client:
         values = await collect(client, MEASUREMENT)
@@ -239,7 +248,7 @@ async def until_dropped(link: AirLink) -> list[bytes]:
 
 
 async def test_a_drop_at_each_value(link: AirLink) -> None:
-    """A strap that drops at every third value loses that one alone to whoever comes back."""
+    """A strap that drops at every third value loses only that value."""
     sensor = await link.add(strap("drop@3-/3"))
     got: list[int] = []
 
@@ -252,7 +261,7 @@ async def test_a_drop_at_each_value(link: AirLink) -> None:
 
 
 async def test_a_deaf_sensor_answers_no_read(link: AirLink) -> None:
-    """A read may hang for ever: nothing in GATT ends it but the link."""
+    """A read of a deaf sensor hangs until the link ends: GATT has no other end for it."""
     sensor = await link.add(strap("deaf@1"))
 
     async with connected(link, ADDRESS) as client:
@@ -265,7 +274,7 @@ async def test_a_deaf_sensor_answers_no_read(link: AirLink) -> None:
 
 
 async def test_data_flow_on_when_the_host_takes_another_address(link: AirLink) -> None:
-    """Linux scans from a fresh address each time, and its connections live on."""
+    """Connections survive when Linux scans from a new address."""
     sensor = await link.add(strap())
 
     async with connected(link, ADDRESS) as client:

@@ -1,4 +1,7 @@
-"""Sensors that mean harm, beside one that means none: counted, bounded, and the other is heard."""
+"""
+Hostile sensors beside an honest one: they are counted and limited, and the honest one is
+heard.
+"""
 
 import asyncio
 import itertools
@@ -28,12 +31,12 @@ FAT = "C0:FF:EE:00:00:99"
 
 
 def of_the_good(collector: Collector) -> list[float | None]:
-    """Return the heart rates of the strap that means no harm."""
+    """Return the heart rates of the honest strap."""
     return [value_of(m) for m in collector.of(Code.HEART_RATE, sensor=STRAP)]
 
 
 async def test_fat_values_crowd_nobody_out(link: AirLink) -> None:
-    """A value with 120 intervals, as often as allowed, takes no room from another sensor's."""
+    """Values with 120 intervals, as often as allowed, take no room from another sensor."""
     good = await link.add(strap(period_s=PERIOD_S))
     await link.add(strap("oversized", address=FAT, period_s=1 / 30))
 
@@ -49,7 +52,7 @@ async def test_fat_values_crowd_nobody_out(link: AirLink) -> None:
 
 
 class Babbler(GlucoseMeter):
-    """Tells its one record a thousand times a second, to whoever subscribes, asked or not."""
+    """Sends its one record a thousand times a second to every subscriber, requested or not."""
 
     async def run(self) -> None:
         (value, *_) = self.measure(Strip(6.0), ago_s=60.0).values
@@ -62,7 +65,7 @@ class Babbler(GlucoseMeter):
 async def test_a_meter_that_babbles_is_left(
     link: AirLink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What nobody asked for is counted, and one that comes for ever is handed over once."""
+    """Records that were not requested are counted, and a repeated record is handed over once."""
     monkeypatch.setattr(record_assembler, "MAX_REPEATED", 300)
     good = await link.add(strap(period_s=PERIOD_S))
     await link.add(Babbler(METER, SensorClock(lambda: 1_790_000_000.0)))
@@ -93,7 +96,7 @@ async def test_a_meter_that_babbles_is_left(
 async def test_a_report_that_drags_on_is_ended(
     link: AirLink, monkeypatch: pytest.MonkeyPatch, bounds: dict[str, float]
 ) -> None:
-    """However slowly it comes, and though each repeats another: it is aborted, and left."""
+    """A slow report that repeats its records is aborted, and the sensor is disconnected."""
     for name, bound in bounds.items():
         monkeypatch.setattr(record_access, name, bound)
     meter = await link.add(meter_with(3, "endless@3"))
@@ -107,7 +110,7 @@ async def test_a_report_that_drags_on_is_ended(
 
 
 class Mutterer(GlucoseMeter):
-    """Answers, between its own answers, what nobody asked, and what is no answer at all."""
+    """Sends, between its own answers, answers that were not requested and malformed ones."""
 
     async def run(self) -> None:
         deleted = racp.encode_response(RacpResponse(RacpOpCode.DELETE, RacpResponseCode.SUCCESS))
@@ -119,7 +122,7 @@ class Mutterer(GlucoseMeter):
 
 
 async def test_a_meter_that_mutters_is_understood(link: AirLink) -> None:
-    """An answer to something else is none, nor what is malformed: all records come, once."""
+    """Foreign and malformed answers are ignored: all records come, once each."""
     meter = Mutterer(METER, SensorClock(time.time))
     for _ in range(20):
         meter.measure(Strip(6.0), ago_s=60.0)
@@ -134,7 +137,10 @@ async def test_a_meter_that_mutters_is_understood(link: AirLink) -> None:
 
 
 async def test_a_crowd_of_strangers_hides_nobody(link: AirLink) -> None:
-    """Thousands of addresses in a few seconds, each heard once: ours is found, none is kept."""
+    """
+    Among thousands of addresses in a few seconds the bound sensor is found, and none is
+    stored.
+    """
     crowd, dice = link.air.radio("crowd"), random.Random(7)
     data = advertisement("\x1b]0;owned\x07", (0x180D,))
 

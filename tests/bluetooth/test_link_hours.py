@@ -1,4 +1,4 @@
-"""The agent's radio over hours of virtual time: exact in what it takes, flat in what it keeps."""
+"""The agent's radio over hours of virtual time: exact counts, and constant memory."""
 
 import os
 import sys
@@ -34,7 +34,7 @@ MB = 1 << 20
 
 
 class Tally:
-    """Counts what was taken, and keeps none of it."""
+    """Counts the measurements taken, and keeps none of them."""
 
     def __init__(self) -> None:
         self.live: Counter[str] = Counter()
@@ -43,7 +43,7 @@ class Tally:
         self.records: Counter[tuple[str, int]] = Counter()
 
     def take(self, taken: list[Measurement]) -> None:
-        """Count *taken*, and forget it."""
+        """Count *taken*, and empty the list."""
         for one in taken:
             if one.record is not None:
                 self.records[one.sensor, one.record] += 1
@@ -52,7 +52,8 @@ class Tally:
         taken.clear()
 
     def _count(self, strap: str, rate: int) -> None:
-        # They count in a circle of 100: forward by a few is in order, whatever a drop has cost.
+        # Rates count in a circle of 100: a small step forward is in order, whatever a drop has
+        # lost.
         step = (rate - self.last.get(strap, rate - 1)) % 100
         self.out_of_order += not 0 < step < 50
         self.last[strap] = rate
@@ -60,7 +61,7 @@ class Tally:
 
 
 class Home(msgspec.Struct, frozen=True):
-    """What is at hand in one."""
+    """The sensors of one home."""
 
     straps: list[HeartRateStrap]
     cgm: CgmSensor
@@ -68,11 +69,11 @@ class Home(msgspec.Struct, frozen=True):
 
     @property
     def sensors(self) -> list[Peripheral]:
-        """All of them."""
+        """All sensors of the home."""
         return [*self.straps, self.cgm, self.meter]
 
     async def live_a_minute(self, minute: int) -> None:
-        """Measure what is measured in that minute."""
+        """Take the measurements that are due in *minute*."""
         if minute % CGM_EVERY_MIN == 0:
             await self.cgm.tell_all(self.cgm.measure(Reading(5.0 + minute % 50 / 10)))
         if minute % STRIP_EVERY_MIN == 0:
@@ -93,13 +94,13 @@ def home(clock: HurriedClock) -> Home:
 
 
 def resident_bytes() -> int:
-    """Return how much memory this process has."""
+    """Return the resident memory of this process, in bytes."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 async def live(minutes: int) -> tuple[Home, Tally, Collector, list[int]]:
-    """Let a home have *minutes*; return it, what was taken, and the memory at each minute."""
+    """Run a home for *minutes*; return the home, the tally, and the memory at each minute."""
     clock, tally, memory = HurriedClock(), Tally(), list[int]()
     here = home(clock)
     link = AirLink()
@@ -124,7 +125,7 @@ async def live(minutes: int) -> tuple[Home, Tally, Collector, list[int]]:
 
 
 def assert_exact(here: Home, tally: Tally, collector: Collector, minutes: int) -> None:
-    """Check that nothing came twice, nor out of order, nor was left out."""
+    """Check that no measurement came twice, out of order, or not at all."""
     assert tally.out_of_order == 0
     assert set(tally.records.values()) == {1}
     expected = {
@@ -137,7 +138,7 @@ def assert_exact(here: Home, tally: Tally, collector: Collector, minutes: int) -
 
 
 def test_minutes_of_a_home_are_exact() -> None:
-    """Ten minutes: each stored record once, each live value at most once, in order."""
+    """In ten minutes each stored record comes once, and each live value at most once, in order."""
     minutes = 10
     here, tally, collector, _ = hurry(live(minutes))
 
@@ -147,7 +148,7 @@ def test_minutes_of_a_home_are_exact() -> None:
 @pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_hours_of_a_home_are_exact_and_flat() -> None:
-    """Two hours, of four straps at 1 Hz, a CGM sensor and a meter: memory does not grow."""
+    """In two hours of four straps at 1 Hz, a CGM sensor and a meter, memory does not grow."""
     minutes, began = 120, time.monotonic()
     here, tally, collector, memory = hurry(live(minutes))
 

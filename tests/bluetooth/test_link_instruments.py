@@ -1,4 +1,7 @@
-"""The agent's radio over what somebody takes in hand: cuffs, thermometers, scales, oximeters."""
+"""
+The agent's radio with instruments for single measurements: cuffs, thermometers, scales,
+oximeters.
+"""
 
 import datetime
 import itertools
@@ -31,20 +34,20 @@ PRESSURE = BloodPressureMeasurement(systolic=121, diastolic=79, mean=93, pulse_b
 
 
 def stamped(hour: int) -> DateTime:
-    """Return a time of today, as a sensor that shows UTC writes it."""
+    """Return a time of today, as a sensor that shows UTC sends it."""
     now = datetime.datetime.now(datetime.UTC)
     return to_date_time(now.replace(hour=hour, minute=0, second=0, tzinfo=None))
 
 
 def health(collector: Collector) -> list[Measurement]:
-    """Return what was taken of a person, without batteries."""
+    """Return the measurements of a person, without battery levels."""
     return [m for m in collector.taken if m.quantity != Code.BATTERY_LEVEL]
 
 
 async def told(
     link: AirLink, sensor: Instrument, *values: bytes, count: int = 1
 ) -> tuple[list[Measurement], Collector]:
-    """Return the first *count* measurements that came of *values*, and who took them."""
+    """Return the first *count* measurements of *values*, and the collector that took them."""
     await link.add(sensor)
     async with collecting(radio(link), ToldHost(), {sensor.address: 0}) as collector:
         for value in values:
@@ -119,7 +122,10 @@ async def told(
 async def test_what_an_instrument_shows_is_taken(
     link: AirLink, make: Make, value: bytes, expected: dict[Code, float]
 ) -> None:
-    """Each quantity comes once, in our unit, at the time at which it came."""
+    """
+    Each quantity of an instrument comes once, in VitalVeil's unit, with the time of its
+    arrival.
+    """
     taken, _ = await told(link, make(None), value, count=len(expected))
 
     values = {m.quantity: value_of(m) for m in taken}
@@ -132,7 +138,7 @@ async def test_what_an_instrument_shows_is_taken(
 async def test_what_an_instrument_stamped_is_dated_by_our_clock(
     link: AirLink, ahead_s: float
 ) -> None:
-    """However wrong its clock is, a stored weighing keeps its age."""
+    """A stored weighing keeps its age, however wrong the clock of the scale is."""
     clock = SensorClock(time.time, ahead_s=ahead_s)
     then = to_date_time(clock.shown() - datetime.timedelta(hours=5))
     value = weight.encode(WeightMeasurement(weight_steps=14_000, timestamp=then))
@@ -174,14 +180,17 @@ async def test_what_an_instrument_stamped_is_dated_by_our_clock(
 async def test_what_is_no_measurement_is_a_fault(
     link: AirLink, make: Make, value: bytes, fault: Refusal
 ) -> None:
-    """It is handed over by the name of what is wrong with it, and has no value."""
+    """
+    A value that is no measurement is handed over as a fault with its reason, without a
+    value.
+    """
     (taken,), _ = await told(link, make(None), value)
 
     assert (value_of(taken), taken.fault) == (None, fault)
 
 
 async def test_pressures_that_contradict_each_other_are_none(link: AirLink) -> None:
-    """A systolic pressure below the diastolic one refuses all three."""
+    """If the systolic pressure is below the diastolic one, all three pressures are refused."""
     crossed = BloodPressureMeasurement(systolic=70, diastolic=110, mean=90)
 
     taken, _ = await told(link, instruments.cuff(), blood_pressure.encode(crossed), count=3)
@@ -215,7 +224,10 @@ async def test_pressures_that_contradict_each_other_are_none(link: AirLink) -> N
 async def test_what_is_cut_off_is_counted_and_the_next_is_good(
     link: AirLink, make: Make, good: bytes, name: str
 ) -> None:
-    """A value that lacks its last byte is refused by its characteristic and its reason."""
+    """
+    A value without its last byte is refused, counted by characteristic and reason, and the next is
+    taken.
+    """
     taken, collector = await told(link, make(None), good[:-1], good)
 
     assert all(m.fault is None for m in taken)
@@ -225,7 +237,7 @@ async def test_what_is_cut_off_is_counted_and_the_next_is_good(
 
 
 async def test_an_instrument_waits_for_its_owner(link: AirLink) -> None:
-    """One that is silent for as long as it likes keeps its link, and is heard when it is used."""
+    """A silent instrument keeps its link, and is heard when it is used."""
     sensor = await link.add(instruments.thermometer())
 
     async with collecting(radio(link), ToldHost(), {sensor.address: 0}) as collector:
@@ -237,7 +249,7 @@ async def test_an_instrument_waits_for_its_owner(link: AirLink) -> None:
 
 
 def oximetry(*statuses: int | None) -> PulseOximeter:
-    """Return an oximeter that counts, with one of *statuses* after the other."""
+    """Return an oximeter with counting values, which cycles through *statuses*."""
     shown = (
         ContinuousOximetry(normal=Oximetry(90 + n % 10, 60 + n % 10), sensor_status=status)
         for n, status in enumerate(itertools.cycle(statuses))
@@ -246,7 +258,7 @@ def oximetry(*statuses: int | None) -> PulseOximeter:
 
 
 async def test_an_oximeter_tells_two_quantities_at_a_time(link: AirLink) -> None:
-    """Saturation and pulse come in pairs, in order, none lost."""
+    """Saturation and pulse come in pairs, in order, and none is lost."""
     sensor = await link.add(oximetry(None))
 
     async with collecting(radio(link), ToldHost(), {OXIMETER: 0}) as collector:
@@ -260,7 +272,7 @@ async def test_an_oximeter_tells_two_quantities_at_a_time(link: AirLink) -> None
 
 
 async def test_an_oximeter_without_a_finger_tells_nothing(link: AirLink) -> None:
-    """What it shows while its sensor is off is refused, saturation and pulse, by its reason."""
+    """Without a finger, saturation and pulse are refused, each with its reason."""
     off = int(SensorStatus.UNCONNECTED_TO_USER)
     await link.add(oximetry(None, off))
 
@@ -273,7 +285,7 @@ async def test_an_oximeter_without_a_finger_tells_nothing(link: AirLink) -> None
 
 
 async def test_a_spot_check_is_taken_beside_the_stream(link: AirLink) -> None:
-    """What an oximeter indicates once is dated by its stamp; the stream goes on."""
+    """A spot check is dated by its timestamp, and the stream continues."""
     clock = SensorClock(time.time, ahead_s=-3600.0)
     sensor = oximetry(None)
     usual = sensor.services()

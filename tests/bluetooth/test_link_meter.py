@@ -1,4 +1,4 @@
-"""A glucose meter over the air."""
+"""A virtual glucose meter over the air."""
 
 import asyncio
 
@@ -30,7 +30,7 @@ def sequences(values: list[bytes]) -> list[int]:
 
 
 async def test_all_records_come_with_their_contexts(link: AirLink) -> None:
-    """A report of all records hands over each of them once, in order, before it says success."""
+    """A report of all records sends each of them once, in order, before its success response."""
     meter = await link.add(meter_with(100))
 
     async with connected(link, ADDRESS) as client:
@@ -60,7 +60,7 @@ async def test_all_records_come_with_their_contexts(link: AirLink) -> None:
 async def test_a_report_is_of_what_was_asked(
     link: AirLink, request_: Request, expected: list[int]
 ) -> None:
-    """An operator and its bounds choose the records."""
+    """The operator and its bounds select the records."""
     await link.add(meter_with(10))
 
     async with connected(link, ADDRESS) as client:
@@ -90,7 +90,7 @@ async def test_a_report_is_of_what_was_asked(
 async def test_a_request_that_cannot_be_met_is_answered(
     link: AirLink, value: str, code: RacpResponseCode
 ) -> None:
-    """Whatever is asked wrongly is answered by the code that the service has for it."""
+    """An invalid request is answered with the response code of the service for it."""
     await link.add(meter_with(3))
 
     async with connected(link, ADDRESS) as client:
@@ -101,7 +101,7 @@ async def test_a_request_that_cannot_be_met_is_answered(
 
 
 async def test_a_count_of_nothing_is_a_count(link: AirLink) -> None:
-    """No records counted is 0, not the response that there are none."""
+    """The count of no records is 0, and not the response "no records found"."""
     await link.add(meter_with(0))
 
     async with connected(link, ADDRESS) as client:
@@ -112,7 +112,7 @@ async def test_a_count_of_nothing_is_a_count(link: AirLink) -> None:
 
 
 async def test_a_request_without_subscription_is_refused(link: AirLink) -> None:
-    """Who did not subscribe gets the ATT error for it, and not a silent nothing."""
+    """A request without a subscription is refused with an ATT error."""
     await link.add(meter_with(3))
 
     async with connected(link, ADDRESS) as client:
@@ -123,7 +123,10 @@ async def test_a_request_without_subscription_is_refused(link: AirLink) -> None:
 
 
 async def test_a_second_request_is_refused_and_the_first_aborted(link: AirLink) -> None:
-    """One procedure at a time: the second gets 0xFE, and an abort ends the first."""
+    """
+    Only one procedure runs at a time: a second request gets the error 0xFE, and an abort ends the
+    first.
+    """
     meter = await link.add(meter_with(100))
     meter.access.gap_s = 0.01
 
@@ -144,7 +147,7 @@ async def test_a_second_request_is_refused_and_the_first_aborted(link: AirLink) 
 async def test_after_a_drop_at_any_value_the_rest_can_be_fetched(
     link: AirLink, place: int
 ) -> None:
-    """What was sent before a drop arrives, and the next session fetches what is missing."""
+    """Values before a drop arrive, and the next connection fetches the missing records."""
     meter = await link.add(meter_with(100, f"drop@{place}"))
     dropped = asyncio.Event()
 
@@ -158,7 +161,7 @@ async def test_after_a_drop_at_any_value_the_rest_can_be_fetched(
         again = await RecordReader(client, told_by=MEASUREMENT).open()
         answer = await again.ask(racp.report_from(last + 1))
 
-    # Value 134 is the context of record 100: after it there is no record left to ask for.
+    # Value 134 is the context of record 100, the last one: afterwards no record is missing.
     assert answer == (
         DONE if last < 100 else RacpResponse(RacpOpCode.REPORT, RacpResponseCode.NO_RECORDS)
     )
@@ -167,7 +170,7 @@ async def test_after_a_drop_at_any_value_the_rest_can_be_fetched(
 
 
 async def test_server_busy_is_answered_once(link: AirLink) -> None:
-    """A meter that is busy says so, and answers when it is asked again."""
+    """A busy meter answers so, and answers normally when it is asked again."""
     await link.add(meter_with(2, "server-busy@1"))
 
     async with connected(link, ADDRESS) as client:
@@ -192,7 +195,7 @@ async def test_busy_is_an_error_of_att(link: AirLink) -> None:
 
 
 async def test_an_unanswered_request_blocks_until_it_is_aborted(link: AirLink) -> None:
-    """A request may be accepted and never answered; an abort gets the meter going again."""
+    """A request may be accepted and never answered; after an abort the meter answers again."""
     await link.add(meter_with(2, "unanswered@1"))
 
     async with connected(link, ADDRESS) as client:
@@ -207,7 +210,7 @@ async def test_an_unanswered_request_blocks_until_it_is_aborted(link: AirLink) -
 
 
 async def test_a_report_may_end_in_its_middle(link: AirLink) -> None:
-    """Half of the records, and the response that the procedure was not completed."""
+    """A report may end after half of the records with the response "procedure not completed"."""
     await link.add(meter_with(10, "uncompleted@1"))
 
     async with connected(link, ADDRESS) as client:
@@ -219,7 +222,7 @@ async def test_a_report_may_end_in_its_middle(link: AirLink) -> None:
 
 
 async def test_an_endless_report_ends_with_an_abort(link: AirLink) -> None:
-    """A hostile meter sends its records over and over, and never says that it is done."""
+    """A hostile meter repeats its records without end, until an abort."""
     await link.add(meter_with(3, "endless"))
 
     async with connected(link, ADDRESS) as client:
@@ -236,7 +239,7 @@ async def test_an_endless_report_ends_with_an_abort(link: AirLink) -> None:
 
 
 async def test_a_report_ends_with_its_link(link: AirLink) -> None:
-    """A sensor does not go on with what a central asked for that is gone."""
+    """A report ends when the link of its requester ends."""
     meter = await link.add(meter_with(3, "endless"))
 
     async with connected(link, ADDRESS) as client:
@@ -251,7 +254,7 @@ async def test_a_report_ends_with_its_link(link: AirLink) -> None:
 
 
 async def test_a_ketone_is_marked_by_its_context(link: AirLink) -> None:
-    """A record of ketones looks like glucose, and only the context tells."""
+    """A ketone record looks like glucose; only its context distinguishes it."""
     meter = await link.add(meter_with(0, "ketone@2"))
     for _ in range(2):
         meter.measure(Strip(6.0))
@@ -265,7 +268,7 @@ async def test_a_ketone_is_marked_by_its_context(link: AirLink) -> None:
 
 
 async def test_a_reset_starts_clock_and_count_anew(link: AirLink) -> None:
-    """After a reset the sequence is 1 again, and the clock shows another decade."""
+    """After a reset the sequence is 1 again, and the clock is years behind."""
     meter = await link.add(meter_with(5, "clock-reset@6"))
     meter.measure(Strip(7.0))
 
@@ -279,7 +282,7 @@ async def test_a_reset_starts_clock_and_count_anew(link: AirLink) -> None:
 
 
 async def test_the_clock_is_read_and_set(link: AirLink) -> None:
-    """What a collector writes to the clock is what it shows; the base time stays."""
+    """The clock shows the time that a collector has written; the base time is unchanged."""
     meter = await link.add(meter_with(0))
     base = meter.clock.base()
     wanted = to_date_time(RESET_TO)

@@ -1,4 +1,4 @@
-"""Sensors that show what they measure only to who has paired."""
+"""Sensors that show their values only to a paired central."""
 
 import pytest
 from bleak import BleakClient
@@ -13,7 +13,7 @@ from tests.fixtures.link import AirLink
 
 
 async def test_a_secret_meter_pairs_with_the_passkey_of_its_display(link: AirLink) -> None:
-    """An encrypted read pairs by itself where an agent types the passkey."""
+    """An encrypted read starts the pairing where an agent types the passkey."""
     link.adapter.passkey = 123456
     await link.add(meter_with(5, security=Security(passkey=123456)))
 
@@ -28,7 +28,7 @@ async def test_a_secret_meter_pairs_with_the_passkey_of_its_display(link: AirLin
 
 @pytest.mark.parametrize("passkey", [111111, None])
 async def test_a_wrong_passkey_does_not_pair(link: AirLink, passkey: int | None) -> None:
-    """Neither another passkey nor none opens what the sensor keeps for itself."""
+    """Neither a wrong passkey nor none gives access to protected values."""
     link.adapter.passkey = passkey
     await link.add(meter_with(5, security=Security(passkey=123456)))
 
@@ -38,7 +38,7 @@ async def test_a_wrong_passkey_does_not_pair(link: AirLink, passkey: int | None)
 
 
 async def test_nothing_pairs_without_an_agent(link: AirLink) -> None:
-    """BlueZ pairs with nobody, not even without a passkey, where no agent is registered."""
+    """Without a pairing agent BlueZ pairs with no sensor, not even without a passkey."""
     link.adapter.has_agent = False
     await link.add(meter_with(5, security=Security()))
 
@@ -51,7 +51,10 @@ async def test_nothing_pairs_without_an_agent(link: AirLink) -> None:
 
 
 async def test_a_lost_bond_is_told_and_made_again(link: AirLink) -> None:
-    """A sensor that forgot the central refuses its key; unpaired, the central pairs anew."""
+    """
+    A sensor without the bond refuses the central's key; after removing the bond, both
+    pair again.
+    """
     meter = await link.add(meter_with(5, security=Security()))
     async with connected(link, ADDRESS) as client:
         await client.read_gatt_char(uuid_of(0x2A51))
@@ -70,7 +73,7 @@ async def test_a_lost_bond_is_told_and_made_again(link: AirLink) -> None:
 
 
 async def test_a_sensor_remembers_a_bond_and_asks_for_it(link: AirLink) -> None:
-    """A central that has paired once, and does not encrypt, is shown nothing."""
+    """A sensor shows nothing to a bonded central that does not encrypt the link."""
     await link.add(meter_with(5, security=Security()))
     async with connected(link, ADDRESS) as client:
         await client.read_gatt_char(uuid_of(0x2A51))

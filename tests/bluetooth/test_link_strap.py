@@ -1,4 +1,4 @@
-"""A strap over the air: tier 1 of the tests of Bluetooth."""
+"""A virtual strap over the air: the first tier of Bluetooth tests."""
 
 from edge_agent.gatt.registry import uuid_of
 from simulators.sensor.kinds.heart_rate_strap import MEASUREMENT
@@ -8,7 +8,7 @@ from tests.fixtures.link import AirLink
 
 
 async def test_notifications_arrive_complete_and_in_order(link: AirLink) -> None:
-    """What a strap sends is what the client's callback gets, nothing lost, nothing moved."""
+    """The client's callback gets every value of a strap, in order."""
     sensor = await link.add(strap(period_s=0.001))
 
     async with connected(link, sensor.address) as client:
@@ -18,7 +18,7 @@ async def test_notifications_arrive_complete_and_in_order(link: AirLink) -> None
 
 
 async def test_an_open_sensor_asks_nobody_to_pair(link: AirLink) -> None:
-    """Without security of its own a sensor is read by whoever connects."""
+    """Any central can read a sensor without security."""
     sensor = await link.add(strap())
     link.adapter.has_agent = False
 

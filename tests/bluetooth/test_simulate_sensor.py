@@ -1,4 +1,4 @@
-"""`vitalveil simulate sensor` as a program of its own, with a host behind a socket."""
+"""`vitalveil simulate sensor` as a process, with a host behind a socket."""
 
 import asyncio
 import json
@@ -23,14 +23,14 @@ from tests.fixtures.link import AirLink
 
 
 class Program:
-    """The running command, and the adapter of a host that it gave a controller to."""
+    """The running command, and the adapter of a host that uses its controller."""
 
     def __init__(self, process: asyncio.subprocess.Process, link: AirLink) -> None:
         self.process = process
         self.link = link
 
     async def stop(self) -> list[dict[str, object]]:
-        """Ask it to stop, and return what it reports."""
+        """Stop the command; return its report."""
         self.process.send_signal(signal.SIGTERM)
         out, _ = await self.process.communicate()
         assert self.process.returncode == 0
@@ -67,7 +67,10 @@ async def program(run_folder: Path, tmp_path: Path) -> AsyncIterator[Program]:
 
 @pytest.mark.slow
 async def test_a_host_reads_all_four_sensors(program: Program) -> None:
-    """Strap, meter, CGM sensor and oximeter of an invented person answer a host elsewhere."""
+    """
+    Strap, meter, CGM sensor and oximeter of an invented person answer a host in another
+    process.
+    """
     link = program.link
     people = pick(None, 1, seed=3)
     worn = build(people, tuple(SensorKind), SensorOptions(seed=3), now=time.time)
@@ -93,7 +96,7 @@ async def test_a_host_reads_all_four_sensors(program: Program) -> None:
 
 @pytest.mark.slow
 async def test_a_host_that_goes_away_ends_the_run(tmp_path: Path, run_folder: Path) -> None:
-    """The command does not play to nobody: it says that the port was lost, and its code is 1."""
+    """When the host disconnects, the command reports the lost port and exits with 1."""
     port = run_folder / "lost.sock"
 
     def hang_up(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,9 +1,9 @@
 """
-An org.bluez of our own on a private bus: bleak's real backend cannot tell it from bluetoothd.
+A simulated org.bluez on a private bus: bleak's real backend cannot distinguish it from bluetoothd.
 
-It behaves as BlueZ 5.66 was seen to behave: whoever registers for notifications and keeps the bus
-connection open is notified on, also over the next connection to the sensor, and each registration
-makes every value come once more; a killed one says goodbye to nobody.
+It behaves as BlueZ 5.66 was observed to behave. A client that registered for notifications and
+keeps its bus connection open is also notified over the next connection to the sensor, and each
+registration makes every value arrive once more. A killed bluetoothd sends no notice.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ _ADVERTISED_EACH_S: Final = 0.02
 
 
 class Bluetoothd:
-    """A bluetoothd with one adapter; `start` and `kill` it as often as you like."""
+    """A bluetoothd with one adapter, which can be started and killed repeatedly."""
 
     def __init__(self) -> None:
         self.sensors: list[FakeSensor] = []
@@ -35,20 +35,20 @@ class Bluetoothd:
         self.is_powered = True
         self.has_adapter = True
         self.errors: dict[str, str] = {}
-        """By method: the error that each call of it is answered by."""
+        """By method: the D-Bus error that answers each call of it."""
         self.hangs: set[str] = set()
         """Methods that are never answered."""
         self.is_mute = False
-        """Whether it tells nobody anything."""
+        """Whether it sends no signals."""
         self.agents: dict[str, str] = {}
         """By bus name: the capability of the pairing agent."""
         self.has_agent = asyncio.Event()
-        """Set from the first agent on."""
+        """Set as soon as there is a pairing agent."""
         self.passkey = 123456
         self.pairing: str | None = None
-        """What pairing asks of the agent: RequestAuthorization or RequestPasskey."""
+        """The method of the agent that pairing calls: RequestAuthorization or RequestPasskey."""
         self.units: list[str] = []
-        """What systemd was told to restart."""
+        """The units that systemd was asked to restart."""
         self.on_restart: Callable[[], Awaitable[None]] | None = None
         self.on_power_off: Callable[[], None] | None = None
         self._bus: MessageBus | None = None
@@ -62,7 +62,7 @@ class Bluetoothd:
         return sensor
 
     async def start(self, *, systemd: bool = False) -> None:
-        """Be there; with *systemd* under its name too."""
+        """Appear on the bus; with *systemd* also under systemd's name."""
         self._bus = await MessageBus(bus_type=BusType.SYSTEM, negotiate_unix_fd=True).connect()
         self._bus.add_message_handler(self._on_message)
         await self._bus.request_name("org.bluez", NameFlag.NONE)
@@ -71,18 +71,18 @@ class Bluetoothd:
         await follow_names(self._bus)
 
     async def start_systemd(self) -> None:
-        """Be systemd alone."""
+        """Appear only under systemd's name."""
         self._bus = await MessageBus(bus_type=BusType.SYSTEM).connect()
         self._bus.add_message_handler(self._on_message)
         await self._bus.request_name("org.freedesktop.systemd1", NameFlag.NONE)
 
     async def kill(self) -> None:
-        """Be gone without a word, and all connections with it."""
+        """Leave the bus without notice, and drop all connections."""
         bus, self._bus = self._bus, None
         self._discovering.clear()
         for sensor in self.sensors:
             sensor.forget()
-        # A restart that it was told to do is one of its tasks, and goes on.
+        # A restart that it was asked for is one of its tasks, and continues.
         tasks = self._tasks - {asyncio.current_task()}
         for task in tasks:
             task.cancel()
@@ -93,7 +93,7 @@ class Bluetoothd:
                 await bus.wait_for_disconnect()  # type: ignore[no-untyped-call]
 
     async def remove_adapter(self) -> None:
-        """Pull the plug of the adapter."""
+        """Remove the adapter, as when it is unplugged."""
         self.has_adapter = False
         for sensor in self.sensors:
             known = sensor.is_known
@@ -105,24 +105,24 @@ class Bluetoothd:
         await self._removed(ADAPTER, [_ADAPTER_INTERFACE])
 
     async def switch_off(self) -> None:
-        """Switch the adapter off, as somebody's finger does."""
+        """Switch the adapter off, as a user can."""
         for sensor in self.sensors:
             await self.dropped(sensor)
         self.is_powered = False
         await self.changed(ADAPTER, _ADAPTER_INTERFACE, {"Powered": Variant("b", False)})
 
     async def insert_adapter(self, *, powered: bool = True) -> None:
-        """Put it back."""
+        """Insert the adapter again."""
         self.has_adapter, self.is_powered = True, powered
         await self._added(ADAPTER, self._adapter())
 
     async def changed(self, path: str, interface: str, values: dict[str, Variant]) -> None:
-        """Tell everybody of changed properties."""
+        """Signal changed properties to all clients."""
         body = [interface, values, []]
         await self._signal(path, _PROPERTIES, "PropertiesChanged", "sa{sv}as", body)
 
     async def dropped(self, sensor: FakeSensor) -> None:
-        """Be told that *sensor* has gone; registrations of open bus connections stay."""
+        """Note that *sensor* has disconnected; registrations of open bus connections remain."""
         if not sensor.is_connected:
             return
         sensor.is_connected = False
@@ -136,7 +136,7 @@ class Bluetoothd:
         await self.changed(sensor.path, DEVICE, gone)
 
     async def call_agent(self, member: str, signature: str, body: list[Any]) -> Message | None:
-        """Call the pairing agent that registered last; None when there is none."""
+        """Call the pairing agent that registered last; return None if there is none."""
         if not self.agents or self._bus is None:
             return None
         name = list(self.agents)[-1]
@@ -306,7 +306,7 @@ class Bluetoothd:
         if sensor.is_hidden:
             raise BluezError("org.bluez.Error.Failed", "br-connection-page-timeout")
         if sensor.is_paired and sensor.has_forgotten:
-            # So says BlueZ of any link that ends while it is being encrypted.
+            # BlueZ reports this for any link that ends while it is being encrypted.
             raise BluezError("org.bluez.Error.Failed", "br-connection-canceled")
         sensor.is_connected = True
         sensor.connections += 1

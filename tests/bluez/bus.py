@@ -1,4 +1,4 @@
-"""A D-Bus of a test's own, where the system's would be."""
+"""A private D-Bus in place of the system's."""
 
 import os
 import socket
@@ -16,10 +16,10 @@ _CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configura
 
 class PrivateBus:
     """
-    A dbus-daemon, and its address.
+    A dbus-daemon and its address.
 
     Args:
-        folder: Of its own, with a short path.
+        folder: A folder for this bus alone, with a short path.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -29,11 +29,11 @@ class PrivateBus:
 
     @property
     def address(self) -> str:
-        """What DBUS_SYSTEM_BUS_ADDRESS is to be."""
+        """The value for DBUS_SYSTEM_BUS_ADDRESS."""
         return f"unix:path={self._path}"
 
     def start(self) -> None:
-        """Start it, and wait until it listens."""
+        """Start the daemon, and wait until it listens."""
         self._config.write_text(_CONFIG.format(path=self._path))
         self._path.unlink(missing_ok=True)
         command = ["dbus-daemon", "--config-file", str(self._config), "--nofork", "--nopidfile"]
@@ -48,7 +48,7 @@ class PrivateBus:
             return probe.connect_ex(str(self._path)) == 0
 
     def kill(self) -> None:
-        """Let it die at once."""
+        """Kill the daemon."""
         if self._daemon is not None:
             self._daemon.kill()
             self._daemon.wait()

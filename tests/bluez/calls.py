@@ -1,4 +1,4 @@
-"""What is called of our org.bluez, and what it answers."""
+"""Calls of the simulated org.bluez, and their answers."""
 
 from typing import Any, Final
 
@@ -7,12 +7,12 @@ from dbus_fast import Message
 from dbus_fast.aio import MessageBus
 
 Answer = tuple[str, list[Any], list[int]]
-"""A signature, a body, and open files."""
+"""A signature, a body, and open file descriptors."""
 NOTHING: Final[Answer] = ("", [], [])
 
 
 class Call(msgspec.Struct, frozen=True):
-    """What somebody calls."""
+    """A call of a client."""
 
     path: str
     sender: str
@@ -20,7 +20,7 @@ class Call(msgspec.Struct, frozen=True):
 
 
 class BluezError(Exception):
-    """What a call is answered by in place of a result."""
+    """The error that answers a call in place of a result."""
 
     def __init__(self, name: str, text: str = "") -> None:
         super().__init__(name)
@@ -29,7 +29,7 @@ class BluezError(Exception):
 
 
 async def follow_names(bus: MessageBus) -> None:
-    """Be told who comes to *bus* and leaves it."""
+    """Report clients that join and leave *bus*."""
     rule = "type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged'"
     await bus.call(
         Message(

@@ -1,4 +1,7 @@
-"""What an org.bluez shows of a sensor: its device, services and characteristics."""
+"""
+The D-Bus objects of a sensor in the simulated org.bluez: device, services and
+characteristics.
+"""
 
 import asyncio
 import socket
@@ -20,7 +23,7 @@ UNLIKELY_ERROR = 0x0E
 
 
 class Refused(Exception):
-    """A sensor answers a write with an error of ATT."""
+    """A sensor answers a write with an ATT error."""
 
     def __init__(self, code: int) -> None:
         super().__init__()
@@ -32,13 +35,13 @@ class Characteristic:
     A characteristic of a sensor.
 
     Args:
-        number: Its assigned number.
+        number: The assigned number.
 
-        flags: As BlueZ writes them: read, write, notify, indicate.
+        flags: The flags in BlueZ' words: read, write, notify, indicate.
 
-        value: What a read returns.
+        value: The result of a read.
 
-        on_write: What a write does; may raise Refused.
+        on_write: The effect of a write; may raise Refused.
     """
 
     def __init__(
@@ -54,11 +57,14 @@ class Characteristic:
         self.on_write = on_write
         self.path = ""
         self.owners: list[str] = []
-        """The bus names of those who started to be notified: BlueZ keeps each until it is gone."""
+        """
+        The bus names of the clients that subscribed: BlueZ keeps each until the client
+        is gone.
+        """
         self.pipe: socket.socket | None = None
 
     def properties(self, service: str) -> Interfaces:
-        """Return it as BlueZ shows it."""
+        """Return the properties of the characteristic as BlueZ shows them."""
         return {
             CHARACTERISTIC: {
                 "UUID": Variant("s", uuid_of(self.number)),
@@ -74,14 +80,14 @@ class Characteristic:
 
 class FakeSensor:
     """
-    A sensor as one org.bluez sees it.
+    A sensor, seen by one org.bluez.
 
     Args:
-        address: Its address.
+        address: The address of the sensor.
 
-        name: What it calls itself.
+        name: The advertised name.
 
-        services: Each with its assigned number.
+        services: The services, each with its assigned number.
     """
 
     def __init__(
@@ -100,13 +106,16 @@ class FakeSensor:
         self.is_connected = False
         self.is_paired = False
         self.connect_error: str | None = None
-        """What the next connection fails with."""
+        """The error with which the next connection fails."""
         self.hangs = False
-        """Whether reads of it never return."""
+        """Whether reads never return."""
         self.deaf_s: float | None = None
-        """After so long BlueZ answers in place of one that answers no read, and ends its link."""
+        """
+        After this many seconds BlueZ answers an unanswered read with an error, and ends
+        the link.
+        """
         self.has_forgotten = False
-        """Whether it knows no bond any more."""
+        """Whether the sensor has lost its bond."""
         self.needs_pairing = False
         self.connections = 0
         self.on_connect: Callable[[], None] | None = None
@@ -116,7 +125,7 @@ class FakeSensor:
         self.connected = asyncio.Event()
 
     def place(self, adapter: str, stack: "Bluetoothd") -> None:
-        """Be seen by *stack*."""
+        """Come into reach of *stack*."""
         self.stack = stack
         self.path = f"{adapter}/dev_{self.address.replace(':', '_')}"
         self._objects.clear()
@@ -141,11 +150,11 @@ class FakeSensor:
                 characteristic.pipe = None
 
     def characteristics(self) -> list[Characteristic]:
-        """Return all of them."""
+        """Return all characteristics."""
         return [c for _, characteristics in self.services for c in characteristics]
 
     def find(self, path: str) -> Characteristic:
-        """Return the one at *path*."""
+        """Return the characteristic at *path*."""
         found = self._objects[path][1]
         assert found is not None
         return found
@@ -170,7 +179,7 @@ class FakeSensor:
         return {DEVICE: properties}
 
     def gatt(self) -> dict[str, Interfaces]:
-        """Return what it serves as BlueZ shows it."""
+        """Return the services and characteristics as BlueZ shows them."""
         numbers = iter(number for number, _ in self.services)
         shown: dict[str, Interfaces] = {}
         for path, (service, characteristic) in self._objects.items():
@@ -188,13 +197,16 @@ class FakeSensor:
         return shown
 
     async def notify(self, characteristic: Characteristic, value: bytes) -> None:
-        """Send *value*, once for each who registered and is not gone, as BlueZ does."""
+        """
+        Send *value* once for each registration of a client that is still there, as BlueZ
+        does.
+        """
         if self.stack is None or not self.is_connected:
             return
         if characteristic.pipe is not None:
             try:
                 characteristic.pipe.send(value)
-            except OSError:  # Whoever listened is dead, and BlueZ closes what led to them.
+            except OSError:  # No subscriber is left, so BlueZ closes the channel.
                 characteristic.pipe.close()
                 characteristic.pipe = None
             else:
@@ -206,15 +218,18 @@ class FakeSensor:
                 await self.stack.changed(characteristic.path, CHARACTERISTIC, changed)
 
     def lost(self) -> None:
-        """Be told that the link is gone."""
+        """Note that the link has ended."""
 
     async def drop(self) -> None:
-        """Go away, and be in reach again."""
+        """Drop the link, and be in reach again."""
         if self.stack is not None:
             await self.stack.dropped(self)
 
     async def ignore(self) -> None:
-        """Answer nothing: in the end BlueZ does, and ends the link, if it is still the same."""
+        """
+        Answer nothing; finally BlueZ answers with an error, and ends the link if it is still the
+        same.
+        """
         link = self.connections
         await asyncio.sleep(self.deaf_s or 0.0)
         if self.stack is not None and link == self.connections:

@@ -1,4 +1,4 @@
-"""Sensors for our org.bluez: a strap and a meter, simpler than those on the air."""
+"""Sensors for the simulated org.bluez: a strap and a meter, simpler than the virtual ones."""
 
 import asyncio
 import struct
@@ -17,12 +17,12 @@ PROCEDURE_IN_PROGRESS = 0xFE
 
 class Strap(FakeSensor):
     """
-    A heart rate strap that shows 60, 61 and so on to 179, and then again.
+    A heart rate strap that sends 60, 61 and so on to 179, and then repeats.
 
     Args:
-        address: Its address.
+        address: The address of the strap.
 
-        period_s: Between two values.
+        period_s: The seconds between two values.
     """
 
     def __init__(self, address: str = STRAP, *, period_s: float = 0.02) -> None:
@@ -34,7 +34,7 @@ class Strap(FakeSensor):
         self.task: asyncio.Task[None] | None = None
 
     def wear(self) -> None:
-        """Begin to measure."""
+        """Start to measure."""
         self.task = asyncio.create_task(self._beat())
 
     async def _beat(self) -> None:
@@ -50,12 +50,12 @@ class Strap(FakeSensor):
 
 class Single(FakeSensor):
     """
-    A sensor that tells once what somebody took: a cuff, a thermometer, a scale.
+    A sensor for single measurements: a cuff, a thermometer, a scale.
 
     Args:
-        address: Its address.
+        address: The address of the sensor.
 
-        service: What it serves.
+        service: The service that it serves.
 
         number: The characteristic that it indicates.
     """
@@ -66,11 +66,11 @@ class Single(FakeSensor):
 
     @property
     def is_heard(self) -> bool:
-        """Whether somebody listens."""
+        """Whether a client has subscribed."""
         return self.measurement.pipe is not None or bool(self.measurement.owners)
 
     async def tell(self, value: bytes) -> None:
-        """Tell *value*, and forget it."""
+        """Indicate *value*, without storing it."""
         assert self.is_heard
         await self.notify(self.measurement, value)
 
@@ -80,9 +80,9 @@ class Meter(FakeSensor):
     A glucose meter with *count* records of 90 mg/dL and more, and a clock that is right.
 
     Args:
-        count: How many.
+        count: The number of records.
 
-        supports: Which operators it knows.
+        supports: The operators that it supports.
     """
 
     def __init__(self, count: int, *, supports: frozenset[Operator] = frozenset(Operator)) -> None:
@@ -100,22 +100,25 @@ class Meter(FakeSensor):
         self.requests: list[bytes] = []
         self.drop_after: int | None = None
         self.leaves = False
-        """Whether it goes as soon as it has handed over what it was asked for."""
+        """Whether it disconnects as soon as it has sent the requested records."""
         self.gap_s = 0.0
         for sequence in range(1, count + 1):
             self.store(sequence)
         self.loses: set[int] = set()
-        """The records that get lost on their way, once."""
+        """The records that are lost on their way, once each."""
         self.interleaves = False
-        """Whether it answers one request amid another, and goes on when told not to: none may."""
+        """
+        Whether it answers one request in the middle of another and continues after an abort, which
+        is not allowed.
+        """
         self._tasks: set[asyncio.Task[None]] = set()
 
     def store(self, sequence: int, *, day: int = 1) -> None:
-        """Keep a record."""
+        """Store a record."""
         self.records[sequence] = glucose.encode(self.measured(sequence, day=day))
 
     def measured(self, sequence: int, *, day: int = 1) -> GlucoseMeasurement:
-        """Return what it measured."""
+        """Return the measurements that it stores."""
         minute, hour = sequence % 60, sequence // 60 % 24
         return GlucoseMeasurement(
             sequence=sequence,
@@ -145,7 +148,7 @@ class Meter(FakeSensor):
         self.ask(value)
 
     def ask(self, value: bytes) -> None:
-        """Begin to answer *value*, whoever wrote it."""
+        """Start to answer the request *value*, whichever client wrote it."""
         task = asyncio.create_task(self._answer(value))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -1,4 +1,7 @@
-"""Observations as an erasure sees them, in memory: rows by series, and names that lead there."""
+"""
+Observations as an erasure sees them, in memory: rows by series, and pseudonyms that lead
+there.
+"""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -13,20 +16,20 @@ _TABLE = "vv.observations"
 
 class MemoryStores(Stores):
     """
-    Rows of each series, and the names that lead to it.
+    The rows of each series, and the names that lead to them.
 
     Args:
-        permissions: Of the same database.
+        permissions: The permissions of the same database.
     """
 
     def __init__(self, permissions: MemoryPermissions) -> None:
         self.rows: Counter[int] = Counter()
-        """How many each series has."""
+        """The number of rows of each series."""
         self.known: list[Name] = []
         self.seen: set[int] = set()
-        """Numbers of erasures."""
+        """The numbers of the erasures that the database has seen."""
         self.restricted: set[bytes] = set()
-        """Pseudonyms whose series are in no view."""
+        """Pseudonyms whose series are excluded from all views."""
         self._permissions = permissions
 
     def measure(self, agent: str, *, rows: int) -> None:
@@ -104,7 +107,7 @@ class MemoryStores(Stores):
 
 
 class MemoryRewrite(PhysicalRewrite):
-    """The owners of both databases: every file is rewritten at once."""
+    """A rewrite by the owners of both databases that takes effect at once."""
 
     def __init__(self) -> None:
         self.rewritten: list[str] = []

@@ -1,4 +1,4 @@
-"""The telemetry database as reconciling sees it, in memory: permissions, leases and witnesses."""
+"""The telemetry database for reconciliation, in memory: permissions, leases and witnesses."""
 
 from collections.abc import Callable, Mapping, Sequence, Set
 
@@ -12,31 +12,31 @@ from trust.vault.records.decisions import Chain
 
 class MemoryPermissions(PermissionStore):
     """
-    Permissions in memory: all changes of a call are written, or none.
+    Permissions in memory: either all changes of a call are written, or none.
 
     Args:
-        clock: Tells the time of the database.
+        clock: Returns the time of the database.
     """
 
     def __init__(self, clock: Clock) -> None:
         self.permitted: dict[str, list[Permission]] = {}
-        """What may be stored now, by agent."""
+        """The permissions in force, by agent."""
         self.versions: dict[str, int] = {}
-        """Of the newest lease of each agent."""
+        """The version of the newest lease of each agent."""
         self.lease_keys: dict[str, bytes | None] = {}
         self.refused: dict[str, Exception] = {}
-        """What writing anything about an agent raises."""
+        """The error that writing anything about an agent raises."""
         self.before_write: Callable[[Sequence[Change]], None] = lambda changes: None
         self.after_write: Callable[[], None] = lambda: None
         """Called when the changes are committed, before the caller knows it."""
         self._now = clock
 
     def handles_of(self, agent: str) -> set[bytes]:
-        """Return the handles under which *agent* may have something stored."""
+        """Return the handles under which data of *agent* may be stored."""
         return {permission.handle for permission in self.permitted.get(agent, [])}
 
     def check(self) -> None:
-        """It is always there."""
+        """Do nothing: the memory is always available."""
 
     def write(self, changes: Sequence[Change]) -> WrittenPermissions:
         self.before_write(changes)
@@ -76,7 +76,7 @@ class MemoryWitness(RecordWitness):
 
     def __init__(self) -> None:
         self.lengths: dict[Chain, int] = {}
-        """How many decisions each chain is known to have had."""
+        """The number of decisions that each chain is known to have had."""
         self.registered: dict[str, bytes] = {}
 
     def cut(self, chains: Mapping[Chain, int]) -> Set[Chain]:
@@ -87,5 +87,5 @@ class MemoryWitness(RecordWitness):
 
 
 def row_refused() -> TelemetryUnavailable:
-    """Return what a database raises that is well and refuses a row."""
+    """Return the error of a working database that refuses a row."""
     return TelemetryUnavailable("a constraint", is_of_a_row=True)

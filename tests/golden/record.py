@@ -1,8 +1,8 @@
 """
-Records what this version of the software puts on the wire, for later versions to read.
+Records the messages of this version on the wire, for later versions to read.
 
-Run once for each released version, before the wire changes: `python -m tests.golden.record`.
-A folder that is there is never written again.
+Run it once for each released version, before the wire changes: `python -m tests.golden.record`. An
+existing folder is never overwritten.
 """
 
 import json
@@ -43,16 +43,16 @@ Message = dict[str, Any]
 
 
 class Shelf:
-    """Where a lease lies."""
+    """The file that holds a lease."""
 
     data: bytes | None = None
 
     def read(self) -> bytes | None:
-        """Return what was written last."""
+        """Return the data that were written last."""
         return self.data
 
     def write(self, data: bytes) -> None:
-        """Replace it."""
+        """Replace the data."""
         self.data = data
 
 
@@ -90,7 +90,7 @@ def sealed_envelopes() -> list[Message]:
 
 
 def json_envelopes() -> list[Message]:
-    """Return JSON envelopes, and the same as the quarantine keeps them."""
+    """Return JSON envelopes, and their form in quarantine."""
     found = []
     quarantined = sealer_to(INGEST_KEY.public_key())
     for sequence, (name, body) in enumerate(bodies().items(), start=1):
@@ -125,7 +125,7 @@ def proven_receipts() -> list[Message]:
 
 
 def padded_leases() -> list[Message]:
-    """Return a lease whose length tells nothing."""
+    """Return a lease whose length reveals nothing."""
     one = Lease(AGENT, 7, START_MS, START_MS + 1, [Grant(HANDLE, [], [Rule(2)])])
     sealed = lease.encode(
         one, trust_key=TRUST_KEY, agent_key=LEASE_KEY.public_key(), multiple_bytes=1024
@@ -134,7 +134,7 @@ def padded_leases() -> list[Message]:
 
 
 def leases() -> list[Message]:
-    """Return sealed leases, and how an agent keeps them on its disk."""
+    """Return sealed leases, and their form on an agent's disk."""
     rules = [Rule(1, 1, 60_000, 60_000, Aggregate.MEAN), Rule(2)]
     cases = {
         "of nobody": Lease(AGENT, 1, START_MS, START_MS + 86_400_000, []),
@@ -185,7 +185,7 @@ def _shared() -> Agreement:
 
 
 def policies() -> list[Message]:
-    """Return rules, and what conforms to them."""
+    """Return rules, and observations that conform to them."""
     cases = {
         "the finest": Rule(2),
         "means of a minute": Rule(1, 1, 60_000, 60_000, Aggregate.MEAN),

@@ -21,7 +21,7 @@ class MemoryDecisions(MemoryRepository, Decisions):
     """Decisions of people, in memory."""
 
     def lock_chain(self, subject: UUID, purpose: str) -> None:
-        """Nothing: there is one transaction at a time."""
+        """Do nothing: only one transaction runs at a time."""
 
     def add(self, decision: Decision) -> None:
         rows = self._tables.decisions

@@ -101,7 +101,10 @@ class MemoryLeases(MemoryRepository, Leases):
         return [agent for _, agent in sorted(found)][:limit]
 
     def _waiting(self, agent: str) -> Iterator[int]:
-        """Yield up to which change *agent* was tried and failed, where it waits to be again."""
+        """
+        Yield the last tried change of *agent*, if the agent failed and waits for its
+        next attempt.
+        """
         for (work, stands_in, kind, _), row in self._tables.set_aside.items():
             if (work, stands_in, kind) == (Work.LEASE, agent, UnitKind.GATEWAY) and (
                 row.next_attempt_at > self._now()

@@ -1,4 +1,4 @@
-"""Officers, and what they asked to re-identify, in memory."""
+"""Officers and their requests to re-identify, in memory."""
 
 import datetime as dt
 from typing import Any

@@ -29,10 +29,10 @@ class MemoryPurposes(MemoryRepository, Purposes):
         return True
 
     def share(self, purpose: str) -> None:
-        """Nothing: there is one transaction at a time."""
+        """Do nothing: only one transaction runs at a time."""
 
     def lock(self, purpose: str) -> None:
-        """Nothing: there is one transaction at a time."""
+        """Do nothing: only one transaction runs at a time."""
 
     def versions(self, purpose: str) -> list[int]:
         return sorted((v for name, v in self._tables.purposes if name == purpose), reverse=True)

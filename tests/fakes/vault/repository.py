@@ -1,4 +1,4 @@
-"""What the repositories in memory have in common."""
+"""The base of the repositories in memory."""
 
 from tests.fakes.vault.tables import Tables
 from trust.ports import Clock, Keys
@@ -6,16 +6,16 @@ from trust.ports import Clock, Keys
 
 class MemoryRepository:
     """
-    One aggregate, seen from inside one transaction of a vault in memory.
+    The records of one aggregate, within one transaction of a vault in memory.
 
-    Locks are left out: one transaction runs at a time.
+    There are no locks: only one transaction runs at a time.
 
     Args:
-        tables: Of the vault.
+        tables: The tables of the vault.
 
-        keys: To sign, verify, seal and open with.
+        keys: Keys to sign, verify, seal and open with.
 
-        clock: Tells what PostgreSQL calls clock_timestamp().
+        clock: Returns the time that PostgreSQL calls clock_timestamp().
     """
 
     def __init__(self, tables: Tables, keys: Keys, clock: Clock) -> None:

@@ -1,4 +1,4 @@
-"""Requests of people, and the files that they were given, in memory."""
+"""Requests of people, and the files that were exported for them, in memory."""
 
 import datetime as dt
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""People, and who decides for them, in memory."""
+"""People and their representatives, in memory."""
 
 import datetime as dt
 from uuid import UUID

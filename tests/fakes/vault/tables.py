@@ -26,7 +26,7 @@ class SubjectRow:
 
 @dataclass
 class RepresentativeRow:
-    """Somebody who decides for a person."""
+    """A person who decides for a subject."""
 
     value: Representative
     sealed: bytes
@@ -49,7 +49,7 @@ class DecisionRow:
 
 @dataclass
 class AgentRow:
-    """A gateway, with its lease and what is still to be done for it."""
+    """A gateway, with its lease and pending changes."""
 
     format: str
     lease_key: bytes | None
@@ -171,7 +171,10 @@ class EnrolmentRow:
 
 @dataclass
 class Tables:
-    """Every table of a vault. Copied when a transaction begins, put back when it fails."""
+    """
+    Every table of a vault. They are copied when a transaction begins, and restored when
+    it fails.
+    """
 
     subjects: dict[UUID, SubjectRow] = field(default_factory=dict)
     rectifications: list[tuple[UUID, list[str]]] = field(default_factory=list)
@@ -183,7 +186,7 @@ class Tables:
     agents: dict[str, AgentRow] = field(default_factory=dict)
     certificates: dict[int, CertificateRow] = field(default_factory=dict)
     clone_signs: dict[tuple[str, str], bool] = field(default_factory=dict)
-    """Whether an operator has looked at it."""
+    """Whether an operator has examined the sign."""
     handles: dict[bytes, HandleRow] = field(default_factory=dict)
     set_aside: dict[tuple[Work, str, str, str], SetAsideRow] = field(default_factory=dict)
     epochs: dict[tuple[str, int], EpochRow] = field(default_factory=dict)

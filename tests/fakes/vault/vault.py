@@ -23,14 +23,14 @@ from trust.vault.protocols import Records, Vault
 
 class MemoryRecords(Records):
     """
-    The vault in memory, seen from inside one transaction.
+    The repositories of a vault in memory, within one transaction.
 
     Args:
-        tables: Of the vault.
+        tables: The tables of the vault.
 
-        keys: To sign, verify, seal and open with.
+        keys: Keys to sign, verify, seal and open with.
 
-        clock: Tells the time of the database.
+        clock: Returns the time of the database.
     """
 
     def __init__(self, tables: Tables, keys: Keys, clock: Clock) -> None:
@@ -54,20 +54,23 @@ class MemoryRecords(Records):
 
 class MemoryVault(Vault):
     """
-    A vault in memory. What a transaction did is taken back when its block does not end well.
+    A vault in memory. The changes of a transaction are undone when its block raises an error.
 
     Args:
-        keys: To sign, verify, seal and open with.
+        keys: Keys to sign, verify, seal and open with.
 
-        clock: Tells the time of the database.
+        clock: Returns the time of the database.
     """
 
     def __init__(self, keys: Keys, clock: Clock) -> None:
         self.tables = Tables()
         self.before_commit: Callable[[], None] = lambda: None
-        """Called when a block has ended well; what it raises takes the transaction back."""
+        """
+        Called when a block has ended without an error; if it raises one, the transaction is
+        undone.
+        """
         self.working: Tables | None = None
-        """What the transaction that is open has made of the tables."""
+        """The tables as the open transaction has changed them; None if no transaction is open."""
         self._keys = keys
         self._clock = clock
 
