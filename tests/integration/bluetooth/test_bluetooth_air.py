@@ -1,4 +1,4 @@
-"""The radio over virtual sensors on the air: straps, floods, drops, and a host in trouble."""
+"""The radio with virtual sensors on the air: straps, floods, drops, and a faulty host."""
 
 import asyncio
 import time
@@ -19,7 +19,10 @@ pytestmark = pytest.mark.timed
 
 
 async def test_four_straps_do_not_mix(link: AirLink) -> None:
-    """Each value of each strap is handed over once, in order, under its own address."""
+    """
+    Each value of each of four straps is handed over once, in order, under the strap's
+    address.
+    """
     addresses = [f"C0:FF:EE:00:00:{n:02X}" for n in range(1, 5)]
     straps = [await link.add(strap(address=a, period_s=PERIOD_S)) for a in addresses]
 
@@ -27,7 +30,7 @@ async def test_four_straps_do_not_mix(link: AirLink) -> None:
         await collector.until(
             lambda: all(len(collector.of(Code.HEART_RATE, sensor=a)) >= 25 for a in addresses)
         )
-        # The sensors' deques and ours are compared up to what has been taken by now.
+        # The sensors' lists and the taken values are compared up to what has been taken by now.
         taken = [[value_of(m) for m in collector.of(1, sensor=a)] for a in addresses]
 
     for values, one in zip(taken, straps, strict=True):
@@ -37,7 +40,10 @@ async def test_four_straps_do_not_mix(link: AirLink) -> None:
 
 
 async def test_a_flood_is_bounded_and_left(link: AirLink) -> None:
-    """A strap at 1 kHz is thinned out, counted, and in the end left alone; others go on."""
+    """
+    A strap at 1 kHz is limited, counted and finally disconnected, and other sensors
+    continue.
+    """
     await link.add(strap("flood=1000@1-", address="C0:FF:EE:00:00:99"))
     await link.add(strap(period_s=PERIOD_S))
 
@@ -53,7 +59,7 @@ async def test_a_flood_is_bounded_and_left(link: AirLink) -> None:
 
 
 async def test_an_address_may_be_written_in_either_case(link: AirLink) -> None:
-    """A sensor is found as the radio spells it, and named as the lease spells it."""
+    """A sensor is found under any spelling of its address, and named as the lease spells it."""
     await link.add(strap(period_s=PERIOD_S))
 
     async with collecting(radio(link), ToldHost(), {STRAP.lower(): 0}) as collector:
@@ -64,7 +70,10 @@ async def test_an_address_may_be_written_in_either_case(link: AirLink) -> None:
 
 
 async def test_oversized_values_are_counted(link: AirLink) -> None:
-    """A value that is all padding is refused or cut to its sense, and nothing breaks."""
+    """
+    An oversized value is refused or cut to its valid part, and other values are not
+    affected.
+    """
     await link.add(strap("oversized@1-5", period_s=PERIOD_S))
 
     async with collecting(radio(link), ToldHost(), {STRAP: 0}) as collector:
@@ -76,7 +85,10 @@ async def test_oversized_values_are_counted(link: AirLink) -> None:
 
 
 async def test_a_name_with_control_characters_harms_nothing(link: AirLink) -> None:
-    """What a sensor calls itself is nothing that we look at."""
+    """
+    A device name with control characters has no effect, because the agent does not use
+    names.
+    """
     hostile = strap(period_s=PERIOD_S)
     hostile.name = "\x1b[2J\x00\r\nHR"
     await link.add(hostile)
@@ -86,7 +98,7 @@ async def test_a_name_with_control_characters_harms_nothing(link: AirLink) -> No
 
 
 async def test_values_do_not_multiply_over_drops(link: AirLink) -> None:
-    """After each drop every value comes once, and no registration is left behind."""
+    """After each drop every value comes once, and no registration remains."""
     one = await link.add(strap(period_s=PERIOD_S))
 
     async with collecting(radio(link), ToldHost(), {STRAP: 0}) as collector:
@@ -100,7 +112,7 @@ async def test_values_do_not_multiply_over_drops(link: AirLink) -> None:
 
 
 async def test_a_sensor_that_comes_back_is_heard_again(link: AirLink) -> None:
-    """Out of reach and back: data flow without anybody's doing."""
+    """A sensor that was out of reach and returns is heard again by itself."""
     one = await link.add(strap(period_s=PERIOD_S))
 
     async with collecting(radio(link), ToldHost(), {STRAP: 0}) as collector:
@@ -114,7 +126,7 @@ async def test_a_sensor_that_comes_back_is_heard_again(link: AirLink) -> None:
 
 
 async def test_a_hang_is_survived(link: AirLink) -> None:
-    """When no call returns, each is given up; once they do, data flow again."""
+    """While no call returns, each call is abandoned; when calls work again, data flow again."""
     one = await link.add(strap(period_s=PERIOD_S))
 
     async with collecting(radio(link), ToldHost(), {STRAP: 0}) as collector:
@@ -127,7 +139,7 @@ async def test_a_hang_is_survived(link: AirLink) -> None:
 
 
 async def test_the_death_of_the_host_ends_every_link(link: AirLink) -> None:
-    """Told that bluetoothd is gone, nobody waits for a goodbye."""
+    """When bluetoothd is gone, every link ends at once, without waiting for a disconnect."""
     one = await link.add(strap(period_s=PERIOD_S))
     host = ToldHost()
 
@@ -138,7 +150,7 @@ async def test_the_death_of_the_host_ends_every_link(link: AirLink) -> None:
         await collector.until(
             lambda: collector.value("sensor_attempts_total", ending="lost") >= 1, within_s=2
         )
-        # The kernel drops what a dead bluetoothd held.
+        # The kernel drops the connections of a dead bluetoothd.
         await one.drop()
         link.adapter.recover()
         host.tell(True)
@@ -148,7 +160,7 @@ async def test_the_death_of_the_host_ends_every_link(link: AirLink) -> None:
 
 
 async def test_failures_climb_the_ladder(link: AirLink) -> None:
-    """A radio that says no is switched off and on, then its daemon is restarted."""
+    """After repeated errors the radio is switched off and on, and then its daemon is restarted."""
     await link.add(strap(period_s=PERIOD_S))
     link.adapter.error = "org.bluez.Error.InProgress"
     host = ToldHost()
@@ -162,7 +174,7 @@ async def test_failures_climb_the_ladder(link: AirLink) -> None:
 
 
 async def test_the_adapter_is_left_alone_while_others_deliver(link: AirLink) -> None:
-    """A sensor that cannot be held does not cost the others their links."""
+    """The adapter is not reset for a failing sensor while other sensors deliver."""
     await link.add(strap(period_s=PERIOD_S))
     lost = await link.add(meter_with(100, "drop@1-"))
     host = ToldHost()
@@ -175,7 +187,7 @@ async def test_the_adapter_is_left_alone_while_others_deliver(link: AirLink) -> 
 
 
 async def test_a_sensor_that_wants_a_bond_is_counted(link: AirLink) -> None:
-    """What only a bonded gateway may read is not read; once there is a bond, it is."""
+    """A value that needs a bond is not read before pairing, and is read afterwards."""
     meter = await link.add(meter_with(3, security=Security(passkey=123456)))
     link.adapter.passkey = 111111
 
@@ -189,7 +201,7 @@ async def test_a_sensor_that_wants_a_bond_is_counted(link: AirLink) -> None:
 
 
 async def test_nothing_comes_while_a_goodbye_hangs(link: AirLink) -> None:
-    """A sensor that left the lease is not heard any more, though its link does not go."""
+    """A sensor that left the lease is not heard any more, even if its disconnection hangs."""
     one = await link.add(strap(period_s=PERIOD_S))
 
     async with collecting(radio(link), ToldHost(), {STRAP: 0}) as collector:
@@ -207,7 +219,7 @@ async def test_nothing_comes_while_a_goodbye_hangs(link: AirLink) -> None:
 
 
 async def test_listening_to_nothing_is_silent_at_once(link: AirLink) -> None:
-    """When `listen` returns, the link is down, and what it sent before is all there is."""
+    """When `listen` returns, the link is down, and only earlier values are handed over."""
     one = await link.add(strap(period_s=PERIOD_S))
 
     async with collecting(radio(link), ToldHost(), {STRAP: 0}) as collector:

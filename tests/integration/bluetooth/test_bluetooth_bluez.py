@@ -1,4 +1,4 @@
-"""The radio over bleak's real BlueZ backend, a real D-Bus and an org.bluez of our own."""
+"""The radio with bleak's real BlueZ backend, a real D-Bus and a simulated org.bluez."""
 
 import time
 
@@ -23,7 +23,7 @@ from wire.quantities import Code
 
 
 def strap_on(machine: Machine, address: str = STRAP) -> Strap:
-    """Return a strap that is worn."""
+    """Return a strap that measures."""
     strap = Strap(address)
     machine.bluetoothd.add(strap)
     strap.wear()
@@ -31,25 +31,25 @@ def strap_on(machine: Machine, address: str = STRAP) -> Strap:
 
 
 def rates(collector: Collector) -> list[float | None]:
-    """Return the heart rates that came."""
+    """Return the heart rates that were taken."""
     return [value_of(m) for m in collector.of(Code.HEART_RATE)]
 
 
 def sequences_of(collector: Collector) -> list[int]:
-    """Return which records came, in their order."""
+    """Return the sequences of the taken records, in order."""
     numbers = [record_cursor.decode(m.record or 0) for m in collector.taken]
     return [number.sequence for number in numbers if number is not None]
 
 
 async def flow_again(collector: Collector, *, within_s: float = 30.0) -> float:
-    """Wait until values come, and return how long that took."""
+    """Wait until values come; return how long that took, in seconds."""
     began, before = time.monotonic(), len(rates(collector))
     await collector.until(lambda: len(rates(collector)) >= before + 5, within_s=within_s)
     return time.monotonic() - began
 
 
 async def test_each_value_of_a_strap_comes_once_and_in_order(machine: Machine) -> None:
-    """What a strap sends is handed over, dated by our clock, without loss."""
+    """Each value of a strap is handed over once and in order, dated by the agent's clock."""
     strap = strap_on(machine)
 
     async with collecting(Radio(), BluezHost(), {STRAP: 0}) as collector:
@@ -78,7 +78,7 @@ async def test_a_drop_does_not_multiply_notifications(machine: Machine) -> None:
 
 
 async def test_the_death_of_bluetoothd_is_noticed_and_survived(machine: Machine) -> None:
-    """A bluetoothd that was killed says nothing; its name on the bus does."""
+    """The agent notices the death of a killed bluetoothd by its name on the bus, and recovers."""
     strap_on(machine)
     patience = msgspec.structs.replace(QUICK, timing=SessionTiming())
 
@@ -97,7 +97,10 @@ async def test_the_death_of_bluetoothd_is_noticed_and_survived(machine: Machine)
 async def test_a_bluetoothd_that_hangs_is_taken_for_dead(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is on the bus and answers nothing: its links are given up, and it is restarted."""
+    """
+    A bluetoothd that answers nothing is taken for dead: its links are dropped and it is
+    restarted.
+    """
     monkeypatch.setattr(bluez, "_PING_S", 0.5)
     strap_on(machine)
     bluetoothd = machine.bluetoothd
@@ -121,7 +124,7 @@ async def test_a_bluetoothd_that_hangs_is_taken_for_dead(
 
 
 async def test_a_dead_bluetoothd_is_restarted(machine: Machine) -> None:
-    """Where nobody starts bluetoothd again, systemd is told to."""
+    """A dead bluetoothd that does not return by itself is restarted by systemd."""
     strap_on(machine)
 
     async with collecting(Radio(), BluezHost(), {STRAP: 0}) as collector:
@@ -139,7 +142,7 @@ async def test_a_dead_bluetoothd_is_restarted(machine: Machine) -> None:
 
 
 async def test_the_death_of_the_bus_is_survived(machine: Machine) -> None:
-    """When D-Bus itself is restarted, everything is made anew."""
+    """When D-Bus itself restarts, all connections are made again."""
     strap_on(machine)
 
     async with collecting(Radio(), BluezHost(), {STRAP: 0}) as collector:
@@ -155,7 +158,10 @@ async def test_the_death_of_the_bus_is_survived(machine: Machine) -> None:
 
 
 async def test_an_adapter_that_was_pulled_comes_back(machine: Machine) -> None:
-    """Data flow again when the adapter is put back, switched off as it may be."""
+    """
+    Data flow again after an adapter was unplugged and inserted, even if it is switched
+    off then.
+    """
     strap_on(machine)
 
     async with collecting(Radio(), BluezHost(), {STRAP: 0}) as collector:
@@ -169,7 +175,10 @@ async def test_an_adapter_that_was_pulled_comes_back(machine: Machine) -> None:
 
 
 async def test_a_wedged_scan_is_power_cycled(machine: Machine) -> None:
-    """InProgress for ever needs the adapter switched off and on."""
+    """
+    A scan that fails with InProgress for ever is repaired by switching the adapter off
+    and on.
+    """
     bluetoothd = machine.bluetoothd
     bluetoothd.errors["StartDiscovery"] = "org.bluez.Error.InProgress"
     strap_on(machine)
@@ -182,7 +191,10 @@ async def test_a_wedged_scan_is_power_cycled(machine: Machine) -> None:
 
 
 async def test_a_host_beyond_recovery_ends_the_process(machine: Machine) -> None:
-    """When every rung has failed for long, whoever takes measurements is told to leave."""
+    """
+    When every recovery action has failed for long, `take` raises the error that ends the
+    process.
+    """
     machine.bluetoothd.errors["StartDiscovery"] = "org.bluez.Error.InProgress"
     strap_on(machine)
 
@@ -195,7 +207,10 @@ async def test_a_host_beyond_recovery_ends_the_process(machine: Machine) -> None
 
 
 async def test_a_connection_that_was_left_over_is_taken_up(machine: Machine) -> None:
-    """After a crash BlueZ still holds the connection, and the sensor does not advertise."""
+    """
+    After a crash the connection that BlueZ still holds is used, because the sensor does not
+    advertise.
+    """
     strap = strap_on(machine)
     strap.is_known = strap.is_connected = True
 
@@ -206,7 +221,7 @@ async def test_a_connection_that_was_left_over_is_taken_up(machine: Machine) -> 
 
 
 async def test_a_silent_strap_is_connected_anew(machine: Machine) -> None:
-    """A link over which nothing comes is no link."""
+    """A silent connection to a strap is replaced."""
     strap = strap_on(machine)
 
     async with collecting(Radio(), BluezHost(), {STRAP: 0}) as collector:
@@ -220,7 +235,7 @@ async def test_a_silent_strap_is_connected_anew(machine: Machine) -> None:
 
 
 async def test_records_come_once_over_a_drop(machine: Machine) -> None:
-    """What a drop cut off is fetched from the last record that is durable."""
+    """Records that a drop has cut off are fetched from the last durable record on."""
     meter = Meter(100)
     meter.drop_after = 40
     machine.bluetoothd.add(meter)
@@ -233,7 +248,10 @@ async def test_records_come_once_over_a_drop(machine: Machine) -> None:
 
 
 async def test_records_that_the_host_loses_are_asked_for_again(machine: Machine) -> None:
-    """Values that never reach us are missed by their number, and no cursor passes them."""
+    """
+    Records that the host loses are noticed by their number and requested again before the cursor
+    moves.
+    """
     meter = Meter(60)
     meter.loses = {1, 17, 18, 40, 60}
     machine.bluetoothd.add(meter)
@@ -252,7 +270,10 @@ async def test_records_that_the_host_loses_are_asked_for_again(machine: Machine)
 async def test_a_report_of_somebody_who_died_is_not_taken_for_ours(
     machine: Machine, interleaves: bool
 ) -> None:
-    """An agent was killed amid a report and BlueZ kept its link: the next one misses nothing."""
+    """
+    The report of a killed agent, whose link BlueZ kept, is not mistaken for the next agent's
+    report.
+    """
     meter = Meter(60)
     meter.gap_s, meter.interleaves = 0.02, interleaves
     machine.bluetoothd.add(meter)
@@ -269,7 +290,7 @@ async def test_a_report_of_somebody_who_died_is_not_taken_for_ours(
 
 
 async def test_a_meter_that_leaves_at_once_is_heard_to_its_end(machine: Machine) -> None:
-    """What came before a goodbye is handed over, though the link is gone by then."""
+    """Records that came before a disconnection are handed over, although the link has ended."""
     meter = Meter(20)
     meter.leaves = True
     machine.bluetoothd.add(meter)
@@ -283,7 +304,7 @@ async def test_a_meter_that_leaves_at_once_is_heard_to_its_end(machine: Machine)
 
 
 async def test_a_meter_that_only_knows_all_is_read(machine: Machine) -> None:
-    """Records that we have are left out where the meter cannot."""
+    """For a meter without a filter by sequence, known records are skipped by the agent."""
     meter = Meter(5, supports=frozenset({Operator.ALL}))
     machine.bluetoothd.add(meter)
 
@@ -298,7 +319,7 @@ async def test_a_meter_that_only_knows_all_is_read(machine: Machine) -> None:
 
 
 async def test_a_sensor_that_left_the_lease_is_silent_at_once(machine: Machine) -> None:
-    """When `listen` returns, nothing more is sampled."""
+    """When `listen` returns, a sensor that left the lease is not sampled any more."""
     strap = strap_on(machine)
 
     async with collecting(Radio(), BluezHost(), {STRAP: 0}) as collector:
@@ -313,7 +334,7 @@ async def test_a_sensor_that_left_the_lease_is_silent_at_once(machine: Machine) 
 
 
 async def test_strangers_are_counted_and_left_alone(machine: Machine) -> None:
-    """A sensor that no lease names is never connected to."""
+    """A sensor that no lease names is counted and never connected to."""
     strap = strap_on(machine)
     stranger = strap_on(machine, "C0:FF:EE:00:00:99")
 

@@ -1,4 +1,7 @@
-"""Sensors that want a bond, forgot theirs, or answer nothing: each by its name, over D-Bus."""
+"""
+Sensors that want a bond, have lost it, or do not answer: each gets its own error, over
+D-Bus.
+"""
 
 import pytest
 
@@ -13,7 +16,7 @@ from wire.quantities import Code
 
 
 def worn(machine: Machine) -> Strap:
-    """Return a strap that is worn."""
+    """Return a strap that measures."""
     strap = Strap()
     machine.bluetoothd.add(strap)
     strap.wear()
@@ -21,7 +24,7 @@ def worn(machine: Machine) -> Strap:
 
 
 def attempts(collector: Collector, *endings: str) -> float:
-    """Return how many attempts ended so; of all kinds when none is named."""
+    """Return how many attempts ended with *ending*; all attempts if none is named."""
     return sum(
         collector.value("sensor_attempts_total", ending=one) for one in set(endings or Ending)
     )
@@ -34,7 +37,7 @@ async def flow(collector: Collector) -> None:
 
 
 def assert_left_alone(collector: Collector) -> None:
-    """Check that nobody touched the radio for what a sensor wants."""
+    """Check that no recovery action was taken for a sensor that wants a bond."""
     for rung in ("new_scanner", "power_cycle", "restart_bluetoothd"):
         assert collector.value("recoveries_total", rung=rung) == 0
 
@@ -43,9 +46,9 @@ def assert_left_alone(collector: Collector) -> None:
     ("is_paired", "deaf_s", "ending"),
     [
         pytest.param(True, None, "timed_out", id="bonded"),
-        # So BlueZ holds back for ever what a sensor answers by asking for a bond.
+        # BlueZ holds back an answer by which a sensor asks for a bond, for ever.
         pytest.param(False, None, "not_authorised", id="wants-a-bond"),
-        # And so it ends what a sensor does not answer at all.
+        # BlueZ ends a read that a sensor does not answer in the same way.
         pytest.param(False, 0.6, "timed_out", id="deaf"),
         pytest.param(True, 0.6, "timed_out", id="bonded-and-deaf"),
     ],
@@ -53,7 +56,10 @@ def assert_left_alone(collector: Collector) -> None:
 async def test_a_call_that_does_not_return_is_given_up(
     machine: Machine, is_paired: bool, deaf_s: float | None, ending: str
 ) -> None:
-    """At once the first time; if it happens again, what the sensor wants is found out."""
+    """
+    The first call that does not return is abandoned soon; the second waits longer, to find the
+    cause.
+    """
     strap = worn(machine)
     strap.hangs, strap.deaf_s = deaf_s is None, deaf_s
     strap.is_paired = is_paired
@@ -68,7 +74,7 @@ async def test_a_call_that_does_not_return_is_given_up(
 
 
 async def test_a_sensor_that_forgot_its_bond_is_named_and_paired_anew(machine: Machine) -> None:
-    """It is no trouble of the radio's, which nobody touches; and a person can repair it."""
+    """A lost bond is reported as an error of the sensor alone, and a person can pair it again."""
     strap = worn(machine)
     strap.is_paired = strap.has_forgotten = True
 
@@ -83,7 +89,10 @@ async def test_a_sensor_that_forgot_its_bond_is_named_and_paired_anew(machine: M
 
 
 async def test_a_link_that_ends_while_it_is_made_is_no_refused_bond(machine: Machine) -> None:
-    """Where there is no bond BlueZ means something else by the same word."""
+    """
+    Without a bond, the same BlueZ error means an interrupted connection and not a
+    refused bond.
+    """
     strap = worn(machine)
     strap.connect_error = "br-connection-canceled"
 
@@ -95,7 +104,7 @@ async def test_a_link_that_ends_while_it_is_made_is_no_refused_bond(machine: Mac
 
 
 async def test_a_sensor_that_wants_a_bond_is_no_trouble_of_the_radio(machine: Machine) -> None:
-    """Not being paired is counted, and no reason to restart anything."""
+    """An unpaired sensor is counted, and causes no restart of the radio."""
     strap = worn(machine)
     strap.needs_pairing = True
 

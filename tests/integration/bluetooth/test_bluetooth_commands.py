@@ -1,4 +1,4 @@
-"""A person in front of a gateway: scan and pair, over an org.bluez of our own."""
+"""The commands scan and pair for a person at the gateway, with a simulated org.bluez."""
 
 import asyncio
 import io
@@ -20,7 +20,7 @@ from tests.fixtures.bluez import Machine
 
 
 def strap_on(machine: Machine, address: str = STRAP) -> Strap:
-    """Return a strap that is worn."""
+    """Return a strap that measures."""
     strap = Strap(address)
     machine.bluetoothd.add(strap)
     strap.wear()
@@ -28,7 +28,7 @@ def strap_on(machine: Machine, address: str = STRAP) -> Strap:
 
 
 async def command(*arguments: str) -> tuple[int, str, str]:
-    """Run `vitalveil agent`; return its code and what it wrote."""
+    """Run `vitalveil agent`; return its exit code and output."""
     child = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -43,7 +43,7 @@ async def command(*arguments: str) -> tuple[int, str, str]:
 
 
 async def test_pairing_asks_for_the_passkey(machine: Machine) -> None:
-    """A sensor that shows a passkey is bonded by whoever types it."""
+    """Pairing asks for the passkey that the sensor shows, and makes a bond."""
     strap = strap_on(machine)
     strap.needs_pairing = True
     machine.bluetoothd.pairing = "RequestPasskey"
@@ -58,7 +58,7 @@ async def test_pairing_asks_for_the_passkey(machine: Machine) -> None:
 
 
 async def test_a_bond_that_the_sensor_forgot_is_made_anew(machine: Machine) -> None:
-    """An earlier bond counts as one, unless it is to be forgotten first."""
+    """An existing bond counts as paired, unless --anew removes it first."""
     strap_on(machine).is_paired = True
 
     await pair(STRAP, Radio(), None, window_s=10)
@@ -68,7 +68,7 @@ async def test_a_bond_that_the_sensor_forgot_is_made_anew(machine: Machine) -> N
 
 
 async def test_whoever_pairs_a_sensor_that_forgot_its_bond_is_told_how(machine: Machine) -> None:
-    """The host believes in the bond, and would not make another."""
+    """If the sensor has lost its bond, the command tells the person how to pair it again."""
     strap = strap_on(machine)
     strap.is_paired = strap.has_forgotten = True
 
@@ -80,7 +80,7 @@ async def test_whoever_pairs_a_sensor_that_forgot_its_bond_is_told_how(machine: 
 
 @pytest.mark.parametrize("passkey", [None, 1])
 async def test_a_wrong_passkey_makes_no_bond(machine: Machine, passkey: int | None) -> None:
-    """Without the right passkey there is no bond, and the agent is gone again."""
+    """A wrong passkey makes no bond, and the pairing agent is unregistered."""
     strap = strap_on(machine)
     machine.bluetoothd.pairing = "RequestPasskey"
 
@@ -95,7 +95,7 @@ async def test_a_wrong_passkey_makes_no_bond(machine: Machine, passkey: int | No
 
 
 async def test_a_sensor_without_a_display_pairs_without_a_keyboard(machine: Machine) -> None:
-    """With no passkey to ask for, we say that we have neither display nor keyboard."""
+    """Without a passkey the pairing agent declares that it has neither display nor keyboard."""
     strap = strap_on(machine)
 
     await pair(STRAP, Radio(), None, window_s=10)
@@ -104,7 +104,7 @@ async def test_a_sensor_without_a_display_pairs_without_a_keyboard(machine: Mach
 
 
 async def test_another_sensor_cannot_use_the_window(machine: Machine) -> None:
-    """While one sensor is enrolled, a stranger that asks is turned away."""
+    """While one sensor is being paired, requests of other sensors are rejected."""
     strap = strap_on(machine)
     strap.is_hidden = True
     window = asyncio.create_task(pair(STRAP, Radio(), None, window_s=10))
@@ -122,7 +122,7 @@ async def test_another_sensor_cannot_use_the_window(machine: Machine) -> None:
 
 
 async def test_a_scan_shows_who_is_in_reach(machine: Machine) -> None:
-    """A person sees what can be read, by a name that cannot steer the terminal."""
+    """A scan shows the readable sensors in reach, with names that cannot control the terminal."""
     strap = strap_on(machine)
     strap.name = "\x1b[2J[bold]strap"
     shown = io.StringIO()
@@ -140,7 +140,7 @@ async def test_a_scan_shows_who_is_in_reach(machine: Machine) -> None:
 
 
 async def test_a_scan_without_bluetooth_says_what_is_missing(machine: Machine) -> None:
-    """Where there is no bluetoothd, the command tells what to look at, and fails."""
+    """Without bluetoothd the command fails, and says what to check."""
     await machine.bluetoothd.kill()
 
     code, _, err = await command("scan", "--seconds", "1")
@@ -150,7 +150,7 @@ async def test_a_scan_without_bluetooth_says_what_is_missing(machine: Machine) -
 
 
 async def test_the_commands_need_no_settings(machine: Machine, tmp_path: Path) -> None:
-    """A sensor is found and bonded before the gateway is enrolled, by a passkey in a file."""
+    """Scan and pair work before the enrolment of the gateway, with a passkey from a file."""
     strap = strap_on(machine)
     machine.bluetoothd.pairing = "RequestPasskey"
     passkey = tmp_path / "passkey"
@@ -166,7 +166,7 @@ async def test_the_commands_need_no_settings(machine: Machine, tmp_path: Path) -
 
 
 async def test_a_passkey_file_must_hold_one(machine: Machine, tmp_path: Path) -> None:
-    """A mistake in the file is told before anybody is waited for."""
+    """An invalid passkey file is reported before the command waits for the sensor."""
     wrong = tmp_path / "passkey"
     wrong.write_text("hello")
 

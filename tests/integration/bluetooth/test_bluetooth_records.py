@@ -1,4 +1,7 @@
-"""The radio over virtual sensors that store: meters and CGM, on good days and bad."""
+"""
+The radio with virtual sensors that store records: meters and CGM sensors, with and
+without faults.
+"""
 
 import asyncio
 import datetime as dt
@@ -24,7 +27,7 @@ from wire.refusals import Refusal
 
 
 async def test_all_records_of_a_meter_come_in_order(link: AirLink) -> None:
-    """A report of a memory is handed over record by record, each judged with its context."""
+    """All records of a meter come in order, each judged with its context."""
     await link.add(meter_with(100))
 
     async with collecting(radio(link), ToldHost(), {METER: 0}) as collector:
@@ -39,7 +42,10 @@ async def test_all_records_of_a_meter_come_in_order(link: AirLink) -> None:
 
 @pytest.mark.parametrize("ahead_s", [-86_400.0 * 400, -300.0, 0.0, 7200.0])
 async def test_records_are_dated_by_our_clock(link: AirLink, ahead_s: float) -> None:
-    """However wrong a meter's clock is, its records are dated right; and we leave it alone."""
+    """
+    Records have the right time, however wrong the meter's clock is, and the clock is not
+    set.
+    """
     meter = await link.add(meter_with(5, ahead_s=ahead_s))
 
     async with collecting(radio(link), ToldHost(), {METER: 0}) as collector:
@@ -52,7 +58,10 @@ async def test_records_are_dated_by_our_clock(link: AirLink, ahead_s: float) -> 
 
 
 async def test_a_clock_that_cannot_be_read_dates_nothing(link: AirLink) -> None:
-    """Records are refused as undated, unless the operator trusts the meter's clock."""
+    """
+    Records of a clock that cannot be read are refused as undated, unless the operator trusts the
+    clock.
+    """
     meter = meter_with(3)
     meter.clock.service = lambda: Service(0x1805, ())  # type: ignore[method-assign]
     await link.add(meter)
@@ -64,14 +73,18 @@ async def test_a_clock_that_cannot_be_read_dates_nothing(link: AirLink) -> None:
         await trusting.until(lambda: len(trusting.taken_of_records()) >= 3)
 
     assert {m.fault for m in collector.taken_of_records()} == {Refusal.UNDATED}
-    # The meter shows UTC, as nobody's meter does; so the zone of this machine tells.
+    # The clock of this virtual meter shows UTC, so the records are off by the zone of this
+    # machine.
     zone_s = (dt.datetime.now().astimezone().utcoffset() or dt.timedelta()).total_seconds()
     ages_s = [time.time() - m.at_ms / 1000 for m in trusting.taken_of_records()]
     assert ages_s == [pytest.approx(60.0 * (3 - n) + zone_s, abs=5.0) for n in range(3)]
 
 
 async def test_a_clock_is_set_after_all_is_fetched(link: AirLink) -> None:
-    """Only if the operator wants it, and what was stamped by the wrong clock is dated before."""
+    """
+    A wrong clock is set only if the operator allows it, and only after its records were fetched
+    and dated.
+    """
     meter = await link.add(meter_with(3, ahead_s=-7200.0))
 
     trust = ClockPolicy(set_clocks=True)
@@ -89,7 +102,7 @@ async def test_a_clock_is_set_after_all_is_fetched(link: AirLink) -> None:
 
 
 async def test_no_clock_is_set_by_one_that_nobody_believes(link: AirLink) -> None:
-    """While we do not know the time, we tell it to nobody."""
+    """No sensor's clock is set while the time is unknown to the agent."""
     meter = await link.add(meter_with(3, ahead_s=-7200.0))
     clock = SettableClock()
     clock.is_known = False
@@ -107,7 +120,10 @@ async def test_no_clock_is_set_by_one_that_nobody_believes(link: AirLink) -> Non
 async def test_a_session_is_known_by_its_minutes_while_nobody_knows_the_time(
     link: AirLink,
 ) -> None:
-    """A gateway that wakes in another year does not take the session for a new one."""
+    """
+    While the time is unknown, a session is recognised by its minutes and not taken for a
+    new one.
+    """
     await link.add(sensor_with(3))
     clock = SettableClock()
 
@@ -124,7 +140,7 @@ async def test_a_session_is_known_by_its_minutes_while_nobody_knows_the_time(
 
 
 async def test_records_of_before_a_clock_was_set_keep_their_time(link: AirLink) -> None:
-    """The owner sets her clock, measures once more, and all records are dated right."""
+    """Records from before and after the owner set the clock all have the right time."""
     meter = await link.add(meter_with(3, ahead_s=-7200.0))
     meter.clock.set(meter.clock.shown() + dt.timedelta(hours=2))
     meter.measure(Strip(9.0))
@@ -137,7 +153,7 @@ async def test_records_of_before_a_clock_was_set_keep_their_time(link: AirLink) 
 
 
 async def test_a_step_of_our_clock_ends_a_visit(link: AirLink) -> None:
-    """What was learned of a session's clock by ours is learned anew when ours was set."""
+    """When this machine's clock is set, the session's clock is read again."""
     sensor = await link.add(sensor_with(2))
     clock = SettableClock()
     clock.ahead_ms = -3_600_000
@@ -160,7 +176,7 @@ async def test_a_step_of_our_clock_ends_a_visit(link: AirLink) -> None:
 
 @pytest.mark.parametrize("place_", [1, 2, 3, 40, 133, 134])
 async def test_a_drop_at_any_value_loses_and_doubles_nothing(link: AirLink, place_: int) -> None:
-    """After a drop the rest is fetched from the last record that is durable."""
+    """After a drop the remaining records are fetched from the last durable one on."""
     await link.add(meter_with(100, f"drop@{place_ + 2}"))
 
     async with collecting(radio(link), ToldHost(), {METER: 0}) as collector:
@@ -171,7 +187,7 @@ async def test_a_drop_at_any_value_loses_and_doubles_nothing(link: AirLink, plac
 
 
 async def test_nothing_durable_is_fetched_twice(link: AirLink) -> None:
-    """Asked again, a meter is only asked for what came since."""
+    """A second fetch requests only the records since the last durable one."""
     meter = await link.add(meter_with(3))
 
     async with collecting(radio(link), ToldHost(), {METER: 0}) as collector:
@@ -185,7 +201,7 @@ async def test_nothing_durable_is_fetched_twice(link: AirLink) -> None:
 
 
 async def test_what_is_not_durable_is_fetched_again(link: AirLink) -> None:
-    """The cursor that counts is that of the port: what was taken, and lost, comes once more."""
+    """Records that were taken but are not durable are fetched again."""
     await link.add(meter_with(4))
 
     async with collecting(radio(link), ToldHost(), {METER: 0}) as collector:
@@ -198,7 +214,7 @@ async def test_what_is_not_durable_is_fetched_again(link: AirLink) -> None:
 
 @pytest.mark.parametrize("grown", [1, 4, 5, 9])
 async def test_a_meter_that_was_reset_is_noticed(link: AirLink, grown: int) -> None:
-    """After a reset the same sequences are new records, also when they have grown past ours."""
+    """After a reset of the meter, records with known sequences are recognised as new."""
     meter = await link.add(meter_with(5))
 
     async with collecting(radio(link), ToldHost(), {METER: 0}) as collector:
@@ -224,7 +240,10 @@ async def test_a_meter_that_was_reset_is_noticed(link: AirLink, grown: int) -> N
 async def test_a_meter_in_a_bad_mood_is_asked_again(
     link: AirLink, fault: str, connections: int
 ) -> None:
-    """Who is busy is asked again at once; who is mute or cut short, over another connection."""
+    """
+    A busy meter is asked again at once; one that is silent or stops in the middle, over a new
+    connection.
+    """
     await link.add(meter_with(10, fault))
 
     async with collecting(radio(link), ToldHost(), {METER: 0}) as collector:
@@ -237,7 +256,10 @@ async def test_a_meter_in_a_bad_mood_is_asked_again(
 
 @pytest.mark.slow
 async def test_an_endless_report_is_ended(link: AirLink, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A meter that repeats itself for ever is left, and what it had is handed over once."""
+    """
+    A meter that repeats its report for ever is disconnected, and its records are handed
+    over once.
+    """
     monkeypatch.setattr(record_assembler, "MAX_REPEATED", 500)
     meter = await link.add(meter_with(3, "endless@3"))
 
@@ -253,7 +275,7 @@ async def test_an_endless_report_is_ended(link: AirLink, monkeypatch: pytest.Mon
 
 
 async def test_what_is_no_glucose_moves_the_cursor_all_the_same(link: AirLink) -> None:
-    """A ketone is refused by name, and not fetched for ever."""
+    """A ketone record is refused by its name, and the cursor moves past it."""
     meter = await link.add(meter_with(0, "ketone@2"))
     for _ in range(3):
         meter.measure(Strip(6.0))
@@ -266,7 +288,10 @@ async def test_what_is_no_glucose_moves_the_cursor_all_the_same(link: AirLink) -
 
 
 async def test_a_malformed_record_is_counted_and_skipped(link: AirLink) -> None:
-    """What does not decode is asked for again, and then refused; those around it are good."""
+    """
+    A record that does not decode is requested again and then refused; its neighbours are
+    taken.
+    """
     await link.add(meter_with(4, "malformed@6", "malformed@12"))
 
     async with collecting(radio(link), ToldHost(), {METER: 0}) as collector:
@@ -280,7 +305,7 @@ async def test_a_malformed_record_is_counted_and_skipped(link: AirLink) -> None:
 
 @pytest.mark.parametrize("place_", [3, 5, 7])
 async def test_what_came_broken_once_is_asked_for_again(link: AirLink, place_: int) -> None:
-    """A meter counts what it has: one fewer is missing, and comes in its order."""
+    """A record that came malformed once is noticed by the count, and comes in its order."""
     await link.add(meter_with(4, f"malformed@{place_}"))
 
     async with collecting(radio(link), ToldHost(), {METER: 0}) as collector:
@@ -292,7 +317,7 @@ async def test_what_came_broken_once_is_asked_for_again(link: AirLink, place_: i
 
 
 async def test_a_meter_that_does_not_count_is_believed(link: AirLink) -> None:
-    """Without a count its report is all that there is to go by."""
+    """If a meter does not count its records, its report is taken as complete."""
     meter = meter_with(10, "unanswered@2")
     await link.add(meter)
 
@@ -304,7 +329,7 @@ async def test_a_meter_that_does_not_count_is_believed(link: AirLink) -> None:
 
 
 async def test_a_session_is_caught_up_and_followed(link: AirLink) -> None:
-    """What a CGM sensor has stored comes first, then what it tells, in one order."""
+    """The stored records of a CGM sensor come first, then the live ones, in one order."""
     sensor = await link.add(sensor_with(20))
 
     async with collecting(radio(link), ToldHost(), {CGM: 0}) as collector:
@@ -321,7 +346,7 @@ async def test_a_session_is_caught_up_and_followed(link: AirLink) -> None:
 
 
 async def test_a_minute_that_came_broken_once_is_asked_for_again(link: AirLink) -> None:
-    """What a session stored and we could not read is not passed by for what came after it."""
+    """A stored minute that came malformed once is fetched before later minutes are handed over."""
     await link.add(sensor_with(20, "wrong-crc@7"))
 
     async with collecting(radio(link), ToldHost(), {CGM: 0}) as collector:
@@ -332,7 +357,7 @@ async def test_a_minute_that_came_broken_once_is_asked_for_again(link: AirLink) 
 
 
 async def test_a_minute_told_before_we_ask_does_not_hide_those_before_it(link: AirLink) -> None:
-    """A sensor tells as soon as it may; what it had stored until then is wanted all the same."""
+    """A minute that is sent before the request does not hide the stored minutes before it."""
     sensor = await link.add(sensor_with(5))
 
     async with collecting(radio(link), ToldHost(), {CGM: 0}) as collector:
@@ -348,7 +373,7 @@ async def test_a_minute_told_before_we_ask_does_not_hide_those_before_it(link: A
 
 
 async def test_a_new_session_is_a_new_generation(link: AirLink) -> None:
-    """Minutes that begin again are not taken for seen."""
+    """A session whose minutes start again is a new generation."""
     sensor = await link.add(sensor_with(20))
     patience = msgspec.structs.replace(QUICK, timing=SessionTiming())
 
@@ -364,7 +389,7 @@ async def test_a_new_session_is_a_new_generation(link: AirLink) -> None:
 
 
 async def test_a_model_may_write_its_octets_in_another_order(link: AirLink) -> None:
-    """What the operator knows of a model is applied to every sensor that says it is one."""
+    """The operator's quirks of a model are applied to every sensor of that model."""
     sensor = CgmSensor(CGM, time.time, quirks=Quirks(e2e_crc=True, warning_first=True))
     model = Characteristic(number=MODEL_NUMBER, read=lambda: b"CGM-1\0")
     usual = sensor.services()
@@ -383,7 +408,7 @@ async def test_a_model_may_write_its_octets_in_another_order(link: AirLink) -> N
 
 
 async def test_a_warm_up_is_refused_and_a_wrong_check_too(link: AirLink) -> None:
-    """Neither a frame of warm-up nor one whose check fails becomes a value."""
+    """Neither a value from the warm-up nor one with a wrong checksum becomes a reading."""
     sensor = await link.add(sensor_with(3, "wrong-crc@2", "wrong-crc@6"))
     sensor.measure(WARMING_UP, minute=15)
 

@@ -1,4 +1,7 @@
-"""How long until data flow again by themselves, with the patience of a real gateway: 60 s."""
+"""
+Data flow again by themselves within 60 s after each failure, with the settings of a real
+gateway.
+"""
 
 import asyncio
 import itertools
@@ -23,7 +26,7 @@ Harm = Callable[[Machine, Strap], Coroutine[None, None, None]]
 
 
 async def sensor_drops(_: Machine, strap: Strap) -> None:
-    """The sensor goes, and is back at once."""
+    """The sensor drops its link, and returns at once."""
     await strap.drop()
 
 
@@ -35,7 +38,7 @@ async def daemon_is_killed(machine: Machine, _: Strap) -> None:
 
 
 async def daemon_stays_dead(machine: Machine, _: Strap) -> None:
-    """Bluetoothd is killed, and is not started again unless systemd is told to."""
+    """Bluetoothd is killed, and starts again only when systemd is asked to."""
     systemd = Bluetoothd()
     await machine.bluetoothd.kill()
     systemd.on_restart = machine.bluetoothd.start
@@ -43,7 +46,7 @@ async def daemon_stays_dead(machine: Machine, _: Strap) -> None:
 
 
 async def daemon_hangs(machine: Machine, _: Strap) -> None:
-    """Bluetoothd answers nothing any more, until it is restarted."""
+    """Bluetoothd does not answer any more, until it is restarted."""
     bluetoothd = machine.bluetoothd
     bluetoothd.hangs |= {
         *("Connect", "Disconnect", "ReadValue", "StartNotify", "StartDiscovery"),
@@ -62,19 +65,22 @@ async def daemon_hangs(machine: Machine, _: Strap) -> None:
 
 
 async def adapter_is_pulled(machine: Machine, _: Strap) -> None:
-    """The adapter is pulled, and put back switched off."""
+    """The adapter is unplugged, and inserted again switched off."""
     await machine.bluetoothd.remove_adapter()
     await asyncio.sleep(2.0)
     await machine.bluetoothd.insert_adapter(powered=False)
 
 
 async def adapter_is_off(machine: Machine, _: Strap) -> None:
-    """Somebody switches the adapter off."""
+    """A user switches the adapter off."""
     await machine.bluetoothd.switch_off()
 
 
 async def scan_is_wedged(machine: Machine, strap: Strap) -> None:
-    """The sensor goes, and each scan is refused until the adapter is switched off and on."""
+    """
+    The sensor drops its link, and each scan is refused until the adapter is switched off
+    and on.
+    """
     bluetoothd = machine.bluetoothd
     bluetoothd.errors["StartDiscovery"] = "org.bluez.Error.InProgress"
     bluetoothd.on_power_off = bluetoothd.errors.clear
@@ -82,7 +88,7 @@ async def scan_is_wedged(machine: Machine, strap: Strap) -> None:
 
 
 async def bus_dies(machine: Machine, _: Strap) -> None:
-    """The system's D-Bus is restarted, and bluetoothd with it."""
+    """The system's D-Bus restarts, and bluetoothd with it."""
     machine.bus.kill()
     await machine.bluetoothd.kill()
     await asyncio.sleep(1.0)
@@ -91,7 +97,7 @@ async def bus_dies(machine: Machine, _: Strap) -> None:
 
 
 async def sensor_is_mute(_: Machine, strap: Strap) -> None:
-    """Nothing comes over a link that is up, until it is made anew."""
+    """A connection carries no values, until it is made again."""
     strap.is_silent = True
     strap.on_connect = lambda: setattr(strap, "is_silent", False)
 
@@ -111,7 +117,7 @@ async def sensor_is_mute(_: Machine, strap: Strap) -> None:
     ],
 )
 async def test_data_flow_again(machine: Machine, harm: Harm) -> None:
-    """Whatever happened to sensor, adapter, daemon or bus."""
+    """Data flow again after a failure of sensor, adapter, daemon or bus."""
     strap = Strap(period_s=0.1)
     machine.bluetoothd.add(strap)
     strap.wear()

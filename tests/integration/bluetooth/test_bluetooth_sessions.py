@@ -1,4 +1,4 @@
-"""A long session of a CGM sensor, caught up in windows."""
+"""A long session of a CGM sensor, fetched in windows."""
 
 import asyncio
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from tests.fakes.bluetooth import Collector, ToldHost, collecting
 from tests.fixtures.link import AirLink
 
 RECORDS = 96
-"""One for each five minutes of its eight hours."""
+"""One record for each five minutes of eight hours."""
 MINUTES = [(0, 5 * n) for n in range(RECORDS)]
 WINDOW_MIN = 60
 EACH = WINDOW_MIN // 5
@@ -25,12 +25,12 @@ EACH = WINDOW_MIN // 5
 
 @pytest.fixture(autouse=True)
 def short_windows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let eight hours be long."""
+    """Use short windows, so that eight hours need several."""
     monkeypatch.setattr(cgm, "WINDOW_MIN", WINDOW_MIN)
 
 
 def requests_of(sensor: CgmSensor, op_code: RacpOpCode) -> list[Request]:
-    """Return what *sensor* was asked."""
+    """Return the requests that *sensor* got."""
     asked = map(racp.decode_request, sensor.access.requests)
     return [request for request in asked if request.op_code is op_code]
 
@@ -44,7 +44,7 @@ async def assert_caught_up(collector: Collector) -> None:
 
 @pytest.mark.parametrize("place", [1, EACH, EACH + 1, 50, RECORDS])
 async def test_after_a_break_it_goes_on_from_the_last_window(link: AirLink, place: int) -> None:
-    """A connection that breaks costs one window at most: what was durable is not told again."""
+    """After a break at most one window is sent again, because earlier windows are durable."""
     sensor = await link.add(sensor_with(RECORDS, f"drop@{place}"))
 
     async with collecting(radio(link), ToldHost(), {CGM: 0}) as collector:
@@ -56,7 +56,10 @@ async def test_after_a_break_it_goes_on_from_the_last_window(link: AirLink, plac
 
 
 async def test_a_minute_that_is_told_amid_a_window_hides_none_of_the_next(link: AirLink) -> None:
-    """The cursor would pass what is asked for later; it is in the sensor's memory, and waits."""
+    """
+    A minute that is sent in the middle of a window is dropped, and fetched later from
+    the memory.
+    """
     sensor = await link.add(sensor_with(RECORDS - 1))
     sensor.access.gap_s = 0.01
 
@@ -74,18 +77,18 @@ Select = Callable[[Request], Answer]
 
 
 def knows_no_range(usual: Select, request: Request) -> Answer:
-    """Answer as one that never heard of ranges."""
+    """Answer as a sensor that does not support ranges."""
     is_range = request.operator is Operator.RANGE
     return RacpResponseCode.OPERATOR_NOT_SUPPORTED if is_range else usual(request)
 
 
 def has_nothing_in_a_range(usual: Select, request: Request) -> Answer:
-    """Answer as one that takes no record for one in between."""
+    """Answer as a sensor that finds no record in any range."""
     return [] if request.operator is Operator.RANGE else usual(request)
 
 
 def leaves_out_the_first(usual: Select, request: Request) -> Answer:
-    """Answer as one that takes a bound for excluded."""
+    """Answer as a sensor that excludes the first minute of a range."""
     found = usual(request)
     if request.operator is not Operator.RANGE or isinstance(found, RacpResponseCode):
         return found
@@ -93,13 +96,13 @@ def leaves_out_the_first(usual: Select, request: Request) -> Answer:
 
 
 def counts_all(usual: Select, request: Request) -> Answer:
-    """Count the same, whatever is asked, and have nothing in a range."""
+    """Return the same count for every request, and no record in a range."""
     is_count = request.op_code is RacpOpCode.COUNT
     return usual(EVERYTHING) if is_count else has_nothing_in_a_range(usual, request)
 
 
 def cannot_count(usual: Select, request: Request) -> Answer:
-    """Count nothing, and have nothing in a range."""
+    """Refuse to count, and return no record in a range."""
     if request.op_code is RacpOpCode.COUNT:
         return RacpResponseCode.OP_CODE_NOT_SUPPORTED
     return has_nothing_in_a_range(usual, request)
@@ -118,7 +121,7 @@ def cannot_count(usual: Select, request: Request) -> Answer:
 async def test_a_sensor_that_answers_wrongly_for_a_range_is_asked_for_all(
     link: AirLink, answers: Callable[[Select, Request], Answer]
 ) -> None:
-    """A range is of the specification's options: what some make of it costs no record."""
+    """If a sensor supports ranges wrongly or not at all, all its records are requested at once."""
     sensor = sensor_with(RECORDS)
     usual = sensor.memory.select
     sensor.memory.select = lambda request: answers(usual, request)  # type: ignore[method-assign]
@@ -132,7 +135,10 @@ async def test_a_sensor_that_answers_wrongly_for_a_range_is_asked_for_all(
 
 
 async def test_what_is_told_while_there_is_no_room_is_not_lost(link: AirLink) -> None:
-    """A minute that comes while those before it wait for room is handed over after them."""
+    """
+    Minutes that come while earlier ones wait for room in the inbox are handed over after
+    them.
+    """
     sensor = await link.add(sensor_with(RECORDS - 1))
 
     async with collecting(radio(link), ToldHost(), {CGM: 0}) as collector:
@@ -147,7 +153,7 @@ async def test_what_is_told_while_there_is_no_room_is_not_lost(link: AirLink) ->
 
 
 async def test_the_last_minute_of_all_is_not_asked_beyond(link: AirLink) -> None:
-    """A session in its last minute that can be told is met again like any other."""
+    """A session at its last possible minute is recognised again after a break."""
     last_min = (1 << 16) - 1
     sensor = sensor_with(0)
     sensor.session.begin(ago_s=60 * last_min)
@@ -165,7 +171,7 @@ async def test_the_last_minute_of_all_is_not_asked_beyond(link: AirLink) -> None
 
 
 async def test_hours_without_a_record_are_passed_over(link: AirLink) -> None:
-    """What nobody wore for hours is asked for in one piece from there on."""
+    """After hours without a record the remaining minutes are requested at once."""
     sensor = sensor_with(0)
     for minute in (0, 5, 470, 475):
         sensor.measure(Reading(6.0), minute=minute)

@@ -1,4 +1,4 @@
-"""Metrics under the load of real fleets: a thousand gateways have as many series as a hundred."""
+"""The number of series in the metrics: equal for a hundred and a thousand gateways under load."""
 
 import asyncio
 import re
@@ -47,14 +47,17 @@ _Series = frozenset[tuple[str, frozenset[tuple[str, str]]]]
 
 
 class Scraped(msgspec.Struct):
-    """What a fleet made the two programs say, each time that they were asked."""
+    """The metrics of both programs during a fleet's run, one entry for each scrape."""
 
     report: FleetReport
     forbidden: set[str]
     texts: list[tuple[str, str]]
 
     def series(self, program: int) -> set[_Series]:
-        """Return each set of series that a program showed; one, if it never changed."""
+        """
+        Return the distinct sets of series that a program exported; one set if they never
+        changed.
+        """
         return {
             frozenset(
                 (sample.name, frozenset(sample.labels.items()))
@@ -66,7 +69,7 @@ class Scraped(msgspec.Struct):
 
 
 def scraped(agents: int, *, ramp_s: float, every_s: float = 5.0) -> Scraped:
-    """Let a fleet of *agents* loose on a system of its own, scraped twice a second meanwhile."""
+    """Run a fleet of *agents* on a new system, and scrape both programs twice a second."""
     scenario = msgspec.structs.replace(_SCENARIO, agents=agents, ramp_s=ramp_s, every_s=every_s)
     with own_site(scenario, say=lambda _: None) as site:
         options = CampaignOptions(resend_after_s=10.0, state_every_s=3.0)
@@ -107,18 +110,21 @@ def _text(port: int | None) -> str:
 
 @pytest.fixture(scope="module")
 def hundred() -> Scraped:
-    """What a hundred gateways made them say."""
+    """The metrics for a hundred gateways."""
     return scraped(100, ramp_s=1.0)
 
 
 @pytest.fixture(scope="module")
 def thousand() -> Scraped:
-    """What a thousand did."""
+    """The metrics for a thousand gateways."""
     return scraped(1_000, ramp_s=5.0)
 
 
 def test_the_load_was_one(thousand: Scraped) -> None:
-    """A thousand gateways connected, were stored, refused and quarantined, and some withdrew."""
+    """
+    The load was real: a thousand gateways connected and had envelopes stored, refused and
+    quarantined, and people withdrew.
+    """
     books = thousand.report.books
     assert books is not None
     assert min(books.stored, books.refused, books.nameless, books.duplicates) > 10
@@ -128,17 +134,20 @@ def test_the_load_was_one(thousand: Scraped) -> None:
 
 
 def test_ten_times_the_fleet_has_as_many_series(hundred: Scraped, thousand: Scraped) -> None:
-    """The same series, name for name and label for label, from the first scrape to the last."""
+    """
+    The series of a thousand gateways equal those of a hundred, from the first scrape to
+    the last.
+    """
     _are_the_same(hundred, thousand)
 
 
 def test_no_label_holds_anything_personal(thousand: Scraped) -> None:
-    """No gateway, person or handle anywhere in what is scraped; labels from closed sets."""
+    """No gateway, person or handle is in the metrics, and labels come from closed sets."""
     _is_about_nobody(thousand)
 
 
 def test_a_label_with_a_name_would_be_noticed(hundred: Scraped) -> None:
-    """Of a gateway, a person or a handle: a test that cannot fail proves nothing."""
+    """A label that holds a gateway, person or handle is detected: the test above can fail."""
     name = next(iter(hundred.forbidden))
     for line in (f'x{{to="{name}"}} 1\n', 'x{agent="a"} 1\n', 'x{to="Jane Doe"} 1\n'):
         named = msgspec.structs.replace(hundred, texts=[(line, "")])
@@ -149,7 +158,7 @@ def test_a_label_with_a_name_would_be_noticed(hundred: Scraped) -> None:
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 def test_ten_thousand_gateways_have_as_many_series(hundred: Scraped) -> None:
-    """A hundred times the fleet: the same series, and nobody in them."""
+    """With ten thousand gateways the series are the same, and name no person or gateway."""
     region = scraped(10_000, ramp_s=90.0, every_s=30.0)
     _are_the_same(hundred, region)
     _is_about_nobody(region)

@@ -1,4 +1,7 @@
-"""The Cohort dashboard as Grafana asks it: each panel, as its role, right for a known load."""
+"""
+The Cohort dashboard, queried as Grafana does: each panel, with its role, is right for a known
+load.
+"""
 
 import datetime as dt
 from typing import Any, Final
@@ -21,7 +24,7 @@ _PANELS: Final[dict[str, Any]] = {
 
 @pytest.fixture
 def crowd(database: Database) -> Database:
-    """Twelve people with a day of glucose and of heart rate each, published."""
+    """Twelve people with a published day of glucose and of heart rate each."""
     spend(database, dict.fromkeys(range(1, 9), (12, 12, 72, 48, 48, 24, 24)), quantity=GLUCOSE)
     spend(database, dict.fromkeys(range(9, 13), (24, 12, 24, 24, 24, 72, 60)), quantity=GLUCOSE)
     pieces = (24, 24, 48, 48, 48, 48)
@@ -32,7 +35,7 @@ def crowd(database: Database) -> Database:
 
 def _ask(database: Database, title: str, ref: str) -> list[tuple[Any, ...]]:
     text = next(t["rawSql"] for t in _PANELS[title]["targets"] if t["refId"] == ref)
-    # As Grafana writes it out, for a week that holds the day.
+    # The variables as Grafana fills them in, for a week that contains the day.
     first, last = DAY - dt.timedelta(days=3), DAY + dt.timedelta(days=4)
     text = text.replace("$__timeFilter(bucket)", f"bucket BETWEEN '{first}' AND '{last}'")
     with psycopg.connect(database.dsn("vv_grafana"), autocommit=True) as connection:
@@ -40,7 +43,7 @@ def _ask(database: Database, title: str, ref: str) -> list[tuple[Any, ...]]:
 
 
 def test_time_in_range_is_right(crowd: Database) -> None:
-    """In, above, below: of twelve people's glucose, and of their heart rate."""
+    """Time in, above and below range is right for twelve people's glucose and heart rate."""
     glucose = [_ask(crowd, "Glucose: time in range, by day", ref) for ref in "ABC"]
     assert glucose == [[(DAY, 0.6)], [(DAY, 0.3)], [(DAY, 0.1)]]
     heart = [_ask(crowd, "Heart rate: time in range, by day", ref) for ref in "ABC"]
@@ -49,9 +52,10 @@ def test_time_in_range_is_right(crowd: Database) -> None:
 
 def test_distributions_are_right(crowd: Database) -> None:
     """
-    As fine as there are enough people in each band, from the lowest to the highest.
+    Distributions have the finest bands that hold enough people each, from the lowest to the
+    highest value.
 
-    Without the bands whose share one person makes another.
+    A band whose share depends mostly on one person is not published.
     """
     assert _ask(crowd, "Glucose, mmol/L, last day in view", "A") == [
         ("below 3.0", 0.1), ("3.9 to 5.5", 0.2), ("5.6 to 7.7", 0.2), ("7.8 to 10.0", 0.2),
@@ -64,9 +68,9 @@ def test_distributions_are_right(crowd: Database) -> None:
 
 
 def test_means_are_right(crowd: Database) -> None:
-    """The mean of people's means, and one standard deviation to either side, by the day."""
+    """The daily mean of people's means is right, with one standard deviation on both sides."""
     heart = [_ask(crowd, "Heart rate, by day", ref) for ref in "ABC"]
-    # All had 90, to the step: how little they differ is not told.
+    # All twelve people have the same mean of 90, so their spread is not published.
     assert heart == [[(DAY, 90)], [(DAY, None)], [(DAY, None)]]
     assert _ask(crowd, "People in the figures, by day", "A") == [(DAY, 11)]
     assert ("day, shares", 28) in [(w, n) for w, _, n in _ask(crowd, "Published through", "A")]
@@ -74,7 +78,10 @@ def test_means_are_right(crowd: Database) -> None:
 
 @pytest.mark.parametrize("title", _PANELS)
 def test_a_cohort_of_ten_shows_nothing(database: Database, title: str) -> None:
-    """Every panel of the board, but for what tells how far was published, is empty."""
+    """
+    For a cohort of ten every panel is empty, except the one that shows how far figures are
+    published.
+    """
     spend(database, dict.fromkeys(range(1, 11), (12, 12, 72, 48, 48, 24, 24)))
     publish(database)
 

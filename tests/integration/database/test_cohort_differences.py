@@ -1,8 +1,8 @@
 """
-Each person of a cohort taken out in turn: nothing that was ever published tells the difference.
+No published figure differs with and without any one person of a cohort.
 
-What is compared is everything: 24 hours, their day, its shares at every level, two purposes that
-share most people, and what is told of operations.
+All published views are compared: 24 hours, their day, its shares at every level, two purposes that
+share most people, and the operational figures.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ _VIEWS: Final = {
     "cohorts_daily": 3,
     "cohort_shares_daily": 6,
 }
-"""Each view of figures, and how many of its columns say which figure it is."""
+"""Each view of figures, and how many of its columns identify the figure."""
 _OPERATIONS: Final = (
     "ops_envelopes_hourly", "ops_quarantine", "ops_agents", "ops_permissions", "ops_series",
     "ops_erasures",
@@ -34,7 +34,7 @@ _CLEAR: Final = (
 )
 Figures = dict[tuple[object, ...], tuple[object, ...]]
 Values = Mapping[int, Sequence[float]]
-"""Of each person, the value of each hour."""
+"""The value of each hour, by person."""
 
 
 def _store(database: Database, values: Values, *, quantity: int, purpose: str, base: int) -> None:
@@ -59,7 +59,7 @@ def _store(database: Database, values: Values, *, quantity: int, purpose: str, b
 
 @contextlib.contextmanager
 def _without(database: Database, person: int) -> Iterator[None]:
-    """Leave a person out of every series."""
+    """Exclude a person from every series while the context is open."""
     restrict = "UPDATE vv.series SET restricted_at = %s WHERE substr(pseudonym, 9) = int8send(%s)"
     database.execute(restrict, DAY, person)
     try:
@@ -69,7 +69,10 @@ def _without(database: Database, person: int) -> Iterator[None]:
 
 
 def _published(database: Database) -> Figures:
-    """Publish everything, as at the first time, and return each figure by what it is of."""
+    """
+    Publish everything as if for the first time; return each figure by its view and key
+    columns.
+    """
     database.execute(f"TRUNCATE vv.{_CLEAR}")
     database.execute("SELECT vv.publish_cohorts(%s)", LATER)
     found: Figures = {}
@@ -80,7 +83,10 @@ def _published(database: Database) -> Figures:
 
 
 def _courses(chance: random.Random, people: range, *, mean: float, spread: float) -> Values:
-    """Return courses of people: each has a level and a rhythm of the day, some are far off."""
+    """
+    Return hourly values of people: each has a level and a daily rhythm, and some are far from the
+    others.
+    """
     courses = {}
     for person in people:
         level = chance.gauss(mean, spread) + chance.choice((0, 0, 0, 0, 0, 0, 5 * spread))
@@ -95,7 +101,7 @@ def _courses(chance: random.Random, people: range, *, mean: float, spread: float
 
 @pytest.mark.parametrize("seed", range(6))
 def test_no_figure_tells_whether_a_person_is_in_it(database: Database, seed: int) -> None:
-    """Whatever is told with a person and without is the same: figure, spread, count and share."""
+    """Figure, spread, count and share are the same with a person and without."""
     chance = random.Random(seed)
     people = range(1, chance.choice((12, 13, 16, 24, 34, 40)) + 1)
     heart = _courses(chance, people, mean=75, spread=8)
@@ -122,10 +128,11 @@ def test_no_figure_tells_whether_a_person_is_in_it(database: Database, seed: int
 
 def test_an_extreme_is_told_by_no_figure(database: Database) -> None:
     """
-    Twelve near 70 and one at 187, for a day: an attack on mean and spread has nothing to go by.
+    Twelve people near 70 and one at 187 for a day: the extreme value cannot be computed from mean
+    and spread.
 
-    One person with the deviation d, and n - 1 others who are alike, have the spread
-    d * sqrt(n - 1) / n: so mean + spread * sqrt(n - 1) would be theirs.
+    If one person deviates by d and n - 1 others are alike, the spread is d * sqrt(n - 1) / n. So
+    mean + spread * sqrt(n - 1) would be the value of that person.
     """
     chance = random.Random(187)
     values = {n: [chance.gauss(70, 2) for _ in range(24)] for n in range(1, 13)}
@@ -136,7 +143,7 @@ def test_an_extreme_is_told_by_no_figure(database: Database) -> None:
 
 
 def test_no_figure_depends_on_what_one_person_has(database: Database) -> None:
-    """Whatever the thirteenth has, what is told is what would be told without them."""
+    """The published figures do not depend on the values of a thirteenth person."""
     chance = random.Random(13)
     values = {n: [chance.gauss(70, 8) for _ in range(24)] for n in range(1, 13)}
     _store(database, values | {13: [70.0] * 24}, quantity=HEART_RATE, purpose="care", base=0)
@@ -164,7 +171,10 @@ def test_no_figure_depends_on_what_one_person_has(database: Database) -> None:
 
 @pytest.mark.parametrize("people", [11, 12, 13])
 def test_people_who_are_alike_have_no_spread(database: Database, people: int) -> None:
-    """A spread of nothing, or of little, would tell everybody's value by the mean."""
+    """
+    A spread near zero is not published, because the mean would then reveal every
+    person's value.
+    """
     alike = {n: [70.0 + n % 2] * 24 for n in range(1, people + 1)}
     _store(database, alike, quantity=HEART_RATE, purpose="care", base=0)
     roll_up(database, LATER)
@@ -174,7 +184,7 @@ def test_people_who_are_alike_have_no_spread(database: Database, people: int) ->
 
 
 def test_many_are_told_more_finely_than_few(database: Database) -> None:
-    """Heart rates of 120 people come in steps of 2, and of 12 in steps of 10."""
+    """Heart rates of 120 people are published in steps of 2, those of 12 people in steps of 10."""
     chance = random.Random(1)
     values = {n: [chance.gauss(76, 6) for _ in range(24)] for n in range(1, 121)}
     _store(database, values, quantity=HEART_RATE, purpose="care", base=0)
@@ -186,7 +196,7 @@ def test_many_are_told_more_finely_than_few(database: Database) -> None:
 
 
 def test_operations_are_told_by_elevens(database: Database) -> None:
-    """Of up to ten it is 0, and one more changes what is told only where eleven are full."""
+    """Operational figures up to ten are published as 0, and larger ones in multiples of eleven."""
     database.execute("UPDATE vv.permission_gate SET epoch = 1")
     database.execute("INSERT INTO vv.agents VALUES ('00c0ffeec0ffee00', 'sealed', NULL, 1)")
     told: list[tuple[object, ...]] = []
@@ -211,7 +221,10 @@ def test_operations_are_told_by_elevens(database: Database) -> None:
 
 
 def test_operations_are_told_once_an_hour(database: Database) -> None:
-    """Two readings within an hour are the same: no reading or withdrawal is told to the second."""
+    """
+    Operational figures change once an hour, so that no single reading or withdrawal can
+    be timed.
+    """
     database.execute("SELECT vv.publish_cohorts(%s)", LATER)
     before = [database.fetch(f"SELECT * FROM vv.{view}") for view in _OPERATIONS]  # noqa: S608
     database.execute("UPDATE vv.permission_gate SET epoch = 1")
@@ -227,7 +240,10 @@ def test_operations_are_told_once_an_hour(database: Database) -> None:
 
 
 def test_an_hour_of_few_gateways_is_not_told(database: Database) -> None:
-    """Ten gateways that sent, however much, are in no hour; twelve are, from when it has ended."""
+    """
+    An hour with ten sending gateways is not published; an hour with twelve is, after it
+    has ended.
+    """
     hour = DAY + dt.timedelta(hours=9)
     for agents, bucket in ((10, hour), (12, hour + dt.timedelta(hours=1))):
         database.execute(

@@ -1,4 +1,7 @@
-"""Time in range and distributions: right for a known load, and nobody's own by any difference."""
+"""
+Time in range and distributions are right for a known load, and no difference of figures reveals
+one person.
+"""
 
 import datetime as dt
 import itertools
@@ -17,7 +20,7 @@ _MOST_OF_ONE: Final = 0.85
 
 
 def shares(database: Database, level: int) -> dict[str, float]:
-    """Return what is published of one level, band by band, from the lowest."""
+    """Return the published shares of one level, band by band, from the lowest."""
     rows = database.fetch(
         "SELECT band, share FROM vv.cohort_shares_daily WHERE level = %s ORDER BY place", level
     )
@@ -25,15 +28,16 @@ def shares(database: Database, level: int) -> dict[str, float]:
 
 
 def published(database: Database) -> list[tuple[object, ...]]:
-    """Return all that is published of shares."""
+    """Return all published shares."""
     return database.fetch("SELECT * FROM vv.cohort_shares_daily ORDER BY bucket, level, place")
 
 
 def test_a_known_load_gives_the_known_shares(database: Database) -> None:
     """
-    Of twelve people, eight in range for 0.7 of their day and four for 0.3: 6.8 / 12.
+    Of twelve people, eight are in range for 0.7 of their day and four for 0.3, so the share is 6.8
+    / 12.
 
-    Two bands would be another figure without one of them, and are left out.
+    Two bands would change without one person, and are not published.
     """
     eight = dict.fromkeys(range(1, 9), (12, 12, 72, 48, 48, 24, 24))
     four = dict.fromkeys(range(9, 13), (24, 12, 24, 24, 24, 72, 60))
@@ -58,7 +62,10 @@ def test_a_known_load_gives_the_known_shares(database: Database) -> None:
      (10.1, "above 10.0")],
 )  # fmt: skip
 def test_edges_are_those_of_the_consensus(database: Database, value: float, band: str) -> None:
-    """3.9 and 10.0 are in range; what is a tenth further is not."""
+    """
+    The limits of the consensus are in range: 3.9 and 10.0 mmol/L; values a tenth beyond
+    are not.
+    """
     assert database.fetch(
         "SELECT band FROM vv.bands b JOIN vv.scales s USING (quantity) WHERE quantity = 4"
         " AND level = 3 AND piece = width_bucket(%s::real::double precision, edges)",
@@ -67,7 +74,10 @@ def test_edges_are_those_of_the_consensus(database: Database, value: float, band
 
 
 def test_people_weigh_the_same_however_often_they_were_measured(database: Database) -> None:
-    """A sensor that tells each minute has no more say than one that tells each five."""
+    """
+    All people weigh the same: a sensor with a value each minute counts like one with a value each
+    five.
+    """
     spend(database, dict.fromkeys(range(1, 7), (0, 0, 0, 0, 720, 720, 0)))
     spend(database, dict.fromkeys(range(7, 13), (0, 0, 0, 0, 72, 216, 0)))
 
@@ -78,7 +88,7 @@ def test_people_weigh_the_same_however_often_they_were_measured(database: Databa
 
 
 def test_ten_are_no_cohort(database: Database) -> None:
-    """Ten people are none, and neither are eleven of whom one was hardly measured."""
+    """Neither ten people nor eleven of whom one was hardly measured are a cohort."""
     spend(database, dict.fromkeys(range(1, 11), (0, 48, 48, 48, 48, 48, 48)))
     spend(database, {11: (0, 12, 12, 12, 12, 12, 12)}, spread=16)
 
@@ -88,7 +98,7 @@ def test_ten_are_no_cohort(database: Database) -> None:
 
 
 def test_a_restricted_person_is_in_no_share(database: Database) -> None:
-    """Nor does she count towards the eleven."""
+    """A person with restricted data is in no share, and does not count towards the eleven."""
     spend(database, dict.fromkeys(range(1, 12), (0, 48, 48, 48, 48, 48, 48)))
     database.execute("UPDATE vv.series SET restricted_at = now() WHERE series_id = 5")
 
@@ -98,7 +108,10 @@ def test_a_restricted_person_is_in_no_share(database: Database) -> None:
 
 
 def test_a_band_of_few_takes_its_level_with_it(database: Database) -> None:
-    """Ten people were very low: who knew the other bands would know that one by subtraction."""
+    """
+    If ten people are in a band, its whole level is not published, because subtraction would reveal
+    them.
+    """
     spend(database, dict.fromkeys(range(1, 11), (24, 24, 48, 48, 48, 48, 48)))
     spend(database, dict.fromkeys(range(11, 13), (0, 48, 48, 48, 48, 48, 48)))
 
@@ -109,7 +122,7 @@ def test_a_band_of_few_takes_its_level_with_it(database: Database) -> None:
 
 
 def test_a_band_that_one_person_dominates_takes_its_level_with_it(database: Database) -> None:
-    """Eleven were low for five minutes and one all day: the figure would be hers."""
+    """If one person dominates a band, its whole level is not published."""
     spend(database, dict.fromkeys(range(1, 12), (0, 1, 60, 60, 60, 53, 54)))
     spend(database, {12: (0, 280, 2, 2, 2, 1, 1)})
 
@@ -120,7 +133,10 @@ def test_a_band_that_one_person_dominates_takes_its_level_with_it(database: Data
 
 
 def test_what_all_have_in_common_is_not_told(database: Database) -> None:
-    """Thirteen who were in range all day: "all of them" is a statement on each."""
+    """
+    If all thirteen people are in range all day, no share is published: it would be true for each
+    person.
+    """
     spend(database, dict.fromkeys(range(1, 14), (0, 0, 96, 96, 96, 0, 0)))
 
     publish(database)
@@ -129,7 +145,7 @@ def test_what_all_have_in_common_is_not_told(database: Database) -> None:
 
 
 def test_a_rotation_does_not_make_two_of_one(database: Database) -> None:
-    """Six people whose series changed at noon have twelve: no cohort that day."""
+    """Six people whose series changed at noon have twelve series, but are no cohort."""
     spend(database, dict.fromkeys(range(1, 13), (0, 24, 24, 24, 24, 24, 24)), quantity=GLUCOSE)
     database.execute(
         "UPDATE vv.series SET counted_from = %s WHERE series_id > 6", DAY + dt.timedelta(days=1)
@@ -143,7 +159,7 @@ def test_a_rotation_does_not_make_two_of_one(database: Database) -> None:
 
 
 def test_a_new_series_counts_from_the_next_day(database: Database) -> None:
-    """And nothing finer than that day is kept of when it began."""
+    """A new series counts from the next day, and its exact beginning is not stored."""
     database.execute(
         "INSERT INTO vv.series (pseudonym, purpose, quantity) VALUES (%s, 'care', 4)", bytes(16)
     )
@@ -155,7 +171,10 @@ def test_a_new_series_counts_from_the_next_day(database: Database) -> None:
 
 
 def test_two_purposes_do_not_tell_whom_one_has_more(database: Database) -> None:
-    """Twelve for care, eleven of them for research: only one is published, in every width."""
+    """
+    If eleven of twelve people also take part in research, only the figures of one purpose are
+    published.
+    """
     everybody = dict.fromkeys(range(1, 13), (0, 48, 48, 48, 48, 48, 48))
     spend(database, everybody)
     spend(
@@ -171,7 +190,10 @@ def test_two_purposes_do_not_tell_whom_one_has_more(database: Database) -> None:
 
 
 def test_published_shares_never_change(database: Database) -> None:
-    """What comes late, or leaves, cannot be told from two readings of the same day."""
+    """
+    Published shares never change, so that late or erased data cannot be derived from two
+    readings.
+    """
     spend(database, dict.fromkeys(range(1, 13), (0, 48, 48, 48, 48, 48, 48)))
     publish(database)
     before = published(database)
@@ -185,7 +207,10 @@ def test_published_shares_never_change(database: Database) -> None:
 
 
 def test_days_are_published_once_they_are_over(database: Database) -> None:
-    """The day that ended less than a day ago waits for what comes late; each is told where."""
+    """
+    A day is published one day after its end, to include late data, and a view shows how far
+    figures are published.
+    """
     spend(database, dict.fromkeys(range(1, 13), (0, 48, 48, 48, 48, 48, 48)))
 
     publish(database, DAY + dt.timedelta(days=1, hours=23))
@@ -199,7 +224,10 @@ def test_days_are_published_once_they_are_over(database: Database) -> None:
 
 
 def test_levels_are_made_of_one_another(database: Database) -> None:
-    """Each band of a level is made of whole bands of the level before, and covers the scale."""
+    """
+    Each level covers the whole scale, and each of its bands consists of whole bands of the finer
+    level.
+    """
     pieces = _bands(database)
     for (quantity, level), bands in pieces.items():
         whole = set(range(len(INSIDE[quantity])))
@@ -220,7 +248,7 @@ def _bands(database: Database) -> dict[tuple[int, int], dict[str, set[int]]]:
 
 
 def _crowd(chance: random.Random, quantity: int) -> Minutes:
-    """Return people as they are: some never leave a band, some hardly enter it."""
+    """Return realistic people: some never leave a band, some hardly enter it."""
     width = len(INSIDE[quantity])
     tails = [chance.choice((0.2, 0.9, 1.0)) for _ in range(width)]
     return {
@@ -242,9 +270,10 @@ def _day(chance: random.Random, weights: list[float]) -> list[int]:
 @pytest.mark.parametrize("quantity", [HEART_RATE, GLUCOSE])
 def test_no_difference_of_figures_is_of_few(database: Database, quantity: int, seed: int) -> None:
     """
-    Attack: all sets of values that sums and differences of published figures speak of.
+    Attack by sums and differences of published figures, for every set of values that they
+    describe.
 
-    In each, at least eleven people spent time, and none more than 85 in 100 of it.
+    In each set at least eleven people spent time, and no person more than 85 % of it.
     """
     people = _crowd(random.Random(f"{seed} {quantity}"), quantity)
     spend(database, people, quantity=quantity)
@@ -266,7 +295,7 @@ def test_no_difference_of_figures_is_of_few(database: Database, quantity: int, s
 
 
 def _differences(told: set[frozenset[int]]) -> set[frozenset[int]]:
-    """Return what can be told of by taking sets apart, until there is nothing new."""
+    """Return all sets that can be derived by repeated differences."""
     found = set(told)
     while True:
         new = {a - b for a, b in itertools.permutations(found, 2) if b < a} - found
@@ -282,7 +311,7 @@ def _is_sound(people: Minutes, pieces: frozenset[int] | set[int]) -> bool:
 
 
 def _is_same_without_one(people: Minutes, pieces: set[int]) -> bool:
-    """Tell whether the share in steps of 0.1 is the same, whoever of *people* is left out."""
+    """Tell whether the share in steps of 0.1 is the same without any one of *people*."""
     left = [_mean({n: d for n, d in people.items() if n != one}, pieces) for one in people]
     return len({round(s * 10 + off) for s in left for off in (-1e-7, 1e-7)}) == 1
 

@@ -1,4 +1,7 @@
-"""The daemons beside a setting that they refuse: they say its name, and go on once it is gone."""
+"""
+The daemons with a database setting that they refuse: they name it, and continue after it is
+removed.
+"""
 
 import asyncio
 import sys
@@ -23,7 +26,10 @@ _SETTING = "session_replication_role"
 
 
 async def test_ingest_does_not_start(world: World) -> None:
-    """It ends with the setting's name and what to do, having taken nothing from the broker."""
+    """
+    Ingest exits with the name of the setting and the remedy, and takes nothing from the
+    broker.
+    """
     with preset([world.database], {_SETTING: "replica"}):
         with pytest.raises(ExceptionGroup) as ended:
             async with world.running():
@@ -38,7 +44,10 @@ async def test_ingest_does_not_start(world: World) -> None:
 async def test_trust_says_why_it_is_not_ready(
     office: Office, broker: Mosquitto, certificates: Certificates
 ) -> None:
-    """Its log names the setting while it waits; it needs no restart once that is reset."""
+    """
+    Trust logs the name of the setting while it waits, and continues without a restart after a
+    reset.
+    """
     port, log = free_port(), office.folder / "trust.log"
     configuration = write_settings(office, broker_settings(broker, certificates, "trust"), port)
     command = [sys.executable, "-m", "vitalveil", "trust", "run", "--config", str(configuration)]

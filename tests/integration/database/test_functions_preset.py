@@ -1,4 +1,4 @@
-"""Functions of the schema do the same in a session that has other settings than ours."""
+"""Functions of the schema give the same results with other session settings."""
 
 import psycopg
 import pytest
@@ -14,7 +14,7 @@ _OTHER = "SET datestyle = 'German, DMY'; SET timezone = 'Asia/Kolkata'"
 
 
 def test_partitions_are_days_of_utc_in_any_session(database: Database) -> None:
-    """Neither a date style nor a zone whose abbreviation is another's moves a partition."""
+    """Partitions are days in UTC, whatever the session's date style and time zone."""
     if database.variant == "timescale":
         pytest.skip("TimescaleDB makes its own chunks")
     with psycopg.connect(database.dsn("vv_ingest"), autocommit=True) as connection:
@@ -28,7 +28,7 @@ def test_partitions_are_days_of_utc_in_any_session(database: Database) -> None:
 
 
 def test_functions_with_text_of_times_pin_what_that_depends_on(database: Database) -> None:
-    """Whoever writes one of them again keeps its settings."""
+    """Every function that formats or truncates times pins the time zone UTC."""
     found = database.fetch(
         "SELECT proname FROM pg_proc WHERE pronamespace = 'vv'::regnamespace"
         " AND prosrc ~ 'date_trunc|to_char|to_date' AND NOT EXISTS (SELECT"

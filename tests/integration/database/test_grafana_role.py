@@ -1,8 +1,8 @@
 """
-The role behind the dashboards, attacked: whoever can look at a dashboard can send any SQL as it.
+Attacks on the role of the dashboards: a viewer of a dashboard can send any SQL with it.
 
-A canary is planted, values and a pseudonym that occur nowhere else, and no answer, no error and no
-side effect of any statement may hold it.
+The database holds a canary: values and a pseudonym that occur nowhere else. No answer, error or
+side effect of any statement may contain it.
 """
 
 import datetime as dt
@@ -111,7 +111,7 @@ _STATEMENTS: Final = {
 
 @pytest.fixture
 def planted(database: Database) -> Database:
-    """A database with twelve people and a canary, in every table that there is."""
+    """A database with twelve people, and a canary in every table."""
     database.execute(_PLANT.read_text())
     _roll_up(database)
     database.execute("SELECT vv.publish_cohorts(%s)", HOUR + dt.timedelta(days=3))
@@ -128,7 +128,7 @@ def _roll_up(database: Database) -> None:
 
 
 def _everything_told(database: Database, statement: str) -> str:
-    """Return all that the role learns by *statement*: rows, notices, and the error's own text."""
+    """Return all output of *statement* for the role: rows, notices and the text of the error."""
     told: list[str] = []
     with psycopg.connect(database.dsn("vv_grafana"), autocommit=True) as connection:
         connection.add_notice_handler(lambda notice: told.append(str(notice.message_primary)))
@@ -159,7 +159,7 @@ def _no_leftover() -> None:
 
 @pytest.mark.usefixtures("_no_leftover")
 def test_no_statement_leaks_a_person(planted: Database) -> None:
-    """Each attack: no answer, no notice and no error holds the canary, and nothing is changed."""
+    """No attack reveals the canary in an answer, notice or error, or changes anything."""
     before = _state(planted)
     leaks = {
         name: told
@@ -182,7 +182,10 @@ def _state(database: Database) -> list[tuple[object, ...]]:
 
 
 def test_every_relation_and_function_within_reach_leaks_nothing(planted: Database) -> None:
-    """Chunks, internal schemas, catalogues: whatever the role may read at all is read."""
+    """
+    No relation or function that the role may use contains the canary, including chunks and
+    catalogues.
+    """
     relations = planted.fetch(
         "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace"
         " WHERE relkind IN ('r', 'v', 'p', 'm', 'f') AND has_schema_privilege('vv_grafana', n.oid,"
@@ -190,7 +193,8 @@ def test_every_relation_and_function_within_reach_leaks_nothing(planted: Databas
     )
     assert len(relations) > 100
     for schema, name in relations:
-        # Not the texts of views and functions, which are no secret and may hold any number.
+        # Definitions of views and functions are excluded: they are no secret, and may contain any
+        # number.
         if name in ("pg_proc", "pg_views", "pg_rewrite", "routines", "views", "parameters"):
             continue
         told = _everything_told(planted, f'TABLE "{schema}"."{name}" LIMIT 5000')
@@ -199,7 +203,10 @@ def test_every_relation_and_function_within_reach_leaks_nothing(planted: Databas
 
 
 def test_functions_of_ours_are_closed_to_the_role(planted: Database) -> None:
-    """None of our functions runs for it: each would act with its owner's rights."""
+    """
+    The role cannot call any function of the schema, because each acts with its owner's
+    rights.
+    """
     functions = planted.fetch(
         "SELECT p.oid::regprocedure::text FROM pg_proc p WHERE pronamespace = 'vv'::regnamespace"
         " AND has_function_privilege('vv_grafana', p.oid, 'EXECUTE')"
@@ -208,7 +215,7 @@ def test_functions_of_ours_are_closed_to_the_role(planted: Database) -> None:
 
 
 def test_the_attack_would_find_a_leak(planted: Database) -> None:
-    """One grant too many, and the list says so: a test that cannot fail proves nothing."""
+    """With one grant too many the check reports the leak: the tests above can fail."""
     planted.execute("GRANT SELECT ON vv.observations, vv.series TO vv_grafana")
     try:
         found = {
@@ -222,7 +229,10 @@ def test_the_attack_would_find_a_leak(planted: Database) -> None:
 
 
 def test_a_figure_that_one_person_makes_is_not_shown(planted: Database) -> None:
-    """Twelve at 70 and one at 187: their mean and spread would tell the one, and are not told."""
+    """
+    Twelve people at 70 and one at 187: mean and spread are not published, because they would
+    reveal the one.
+    """
     assert planted.fetch("SELECT * FROM vv.cohorts_hourly") == []
     assert planted.fetch("SELECT * FROM vv.cohorts_daily") == []
     planted.execute("UPDATE vv.series SET restricted_at = now() WHERE series_id = 1")

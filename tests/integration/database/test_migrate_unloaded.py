@@ -1,4 +1,4 @@
-"""A server with TimescaleDB on its disk, which nobody told it to load."""
+"""A server that has TimescaleDB installed and not loaded."""
 
 from pathlib import Path
 
@@ -15,7 +15,10 @@ pytestmark = [pytest.mark.database, pytest.mark.slow]
 
 
 def test_extension_that_is_not_loaded_is_named(run_folder: Path) -> None:
-    """The error that the extension raises has the state XX000, which helps nobody; we say it."""
+    """
+    The error names the extension that is not loaded, instead of the unhelpful SQLSTATE
+    XX000.
+    """
     server = Postgres(folder=run_folder / "unloaded", programs=programs())
     server.start()
     try:
@@ -23,7 +26,8 @@ def test_extension_that_is_not_loaded_is_named(run_folder: Path) -> None:
             available = "SELECT FROM pg_available_extensions WHERE name = 'timescaledb'"
             if connection.execute(available.encode()).fetchone() is None:
                 pytest.skip("this server has no TimescaleDB")
-            # Another module: an empty list would be written as a file without a name.
+            # Another module is loaded, because an empty list would be written as a file without a
+            # name.
             connection.execute("ALTER SYSTEM SET shared_preload_libraries = 'auto_explain'")
         server.stop()
         server.start()

@@ -1,4 +1,7 @@
-"""A migration that was applied and then changed is refused, before anything is done."""
+"""
+A migration that was changed after it had been applied is refused before any other is
+applied.
+"""
 
 from pathlib import Path
 
@@ -30,7 +33,7 @@ def test_a_changed_migration_is_refused(
     exit_code: int,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """The file is named, with what to do; of those that are missing none is applied."""
+    """The error names the changed file and the remedy, and no missing migration is applied."""
     database = office.vault if program == "trust" else office.telemetry
     run = trust_cli.main if program == "trust" else ingest_cli.main
     [(name,)] = database.fetch(_CHANGED)

@@ -1,4 +1,7 @@
-"""A pooler between a program and its database: what it drops is repaired, or it is refused."""
+"""
+A pooler between a program and its database: dropped settings are set again, or the connection is
+refused.
+"""
 
 import asyncio
 
@@ -18,7 +21,7 @@ _TWO = "SELECT current_setting('DateStyle'), current_setting('synchronous_commit
 _HARMLESS = {
     name: value
     for name, value in REPAIRED.items()
-    # Its own sessions would end before anybody uses them; or it could not read its client.
+    # The pooler's own sessions would end before their use, or it could not read its client.
     if not name.endswith("_timeout") and name != "client_encoding"
 }
 
@@ -32,7 +35,10 @@ def _dsn(pooler: Pooler, database: Database) -> str:
 
 @pytest.mark.parametrize("refuses", [True, False], ids=["refuses settings", "drops settings"])
 async def test_pooler_of_sessions_is_repaired(database: Database, refuses: bool) -> None:
-    """Whether it refuses or drops what is asked for at the start: it is set, and it stays."""
+    """
+    A pooler for sessions that refuses or drops start-up settings works: they are set afterwards
+    and stay.
+    """
     with preset([database], _HARMLESS):
         async with Pooler(database.dsn("vv_ingest"), Manners(refuses)).running() as pooler:
             connection = await postgres.connect_async(_dsn(pooler, database))
@@ -45,7 +51,10 @@ async def test_pooler_of_sessions_is_repaired(database: Database, refuses: bool)
 
 @pytest.mark.parametrize("newest_first", [True, False], ids=["newest first", "in turns"])
 async def test_pooler_of_transactions_is_refused(database: Database, newest_first: bool) -> None:
-    """Even one that lends an undisturbed client the same session each time is found out."""
+    """
+    A pooler for transactions is refused, even if it lends a single client the same session each
+    time.
+    """
     manners = Manners(shares=True, newest_first=newest_first)
     async with Pooler(database.dsn("vv_ingest"), manners).running() as pooler:
         with pytest.raises(SessionRefused, match="configure the pooler for session mode"):
@@ -57,7 +66,7 @@ async def test_pooler_of_transactions_is_refused(database: Database, newest_firs
 
 
 async def test_pooler_of_transactions_does_not_hide_a_setting(database: Database) -> None:
-    """What is set in one session and missing in the next has the connection refused."""
+    """A connection is refused if a setting of one session is missing in the next."""
     manners = Manners(shares=True, newest_first=False)
     with preset([database], _HARMLESS):
         async with Pooler(database.dsn("vv_ingest"), manners).running() as pooler:
@@ -66,7 +75,7 @@ async def test_pooler_of_transactions_does_not_hide_a_setting(database: Database
 
 
 async def test_pooler_works_for_both_doors(database: Database) -> None:
-    """Commands of trust go through a pooler of sessions as the programs do."""
+    """Commands of trust work through a pooler for sessions, as the programs do."""
     async with Pooler(database.dsn("vv_ingest"), Manners()).running() as pooler:
         connection = await asyncio.to_thread(postgres.connect, _dsn(pooler, database))
         row = await asyncio.to_thread(

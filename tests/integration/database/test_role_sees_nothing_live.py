@@ -1,8 +1,9 @@
 """
-What the server itself counts: nothing that a dashboard's role can read moves with a reading.
+The server's own statistics: nothing that a dashboard's role can read changes with a reading.
 
-All relations, system columns included, and all functions that the role may call on nothing or on a
-table of ours are read before and after a reading, a withdrawal and a transaction of another.
+All relations, with their system columns, and all functions that the role may call without
+arguments or with a table are read before and after a reading, a withdrawal and another
+transaction.
 """
 
 import datetime as dt
@@ -34,7 +35,7 @@ WHERE prokind = 'f' AND has_function_privilege(%(role)s, p.oid, 'EXECUTE')
 ORDER BY 1, 2
 """
 _OWN: Final = frozenset({
-    # The time, and what is of the session that asks.
+    # Excluded are the time and the properties of the reading session.
     "now", "clock_timestamp", "statement_timestamp", "transaction_timestamp", "timeofday",
     "pg_backend_pid", "random", "gen_random_uuid", "uuidv4", "uuidv7", "pg_sleep", "random_normal",
     "inet_client_port", "pg_cancel_backend", "pg_terminate_backend", "uuid_generate_v7",
@@ -57,7 +58,7 @@ def _call(name: str, argument: str) -> sql.Composed:
 
 
 def _seen(database: Database, role: str) -> dict[str, object]:
-    """Return all that *role* sees, by where."""
+    """Return everything that *role* can see, by source."""
     found: dict[str, object] = {}
     with psycopg.connect(database.dsn(), autocommit=True) as admin:
         relations = admin.execute(_RELATIONS, {"role": role}).fetchall()
@@ -74,7 +75,7 @@ def _seen(database: Database, role: str) -> dict[str, object]:
             if str(name) in _SESSION:
                 continue
             at = sql.Identifier(str(schema), str(name))
-            # Catalogues are analysed by the clock: that tells of tables, and not of rows.
+            # Autovacuum analyses catalogues from time to time; that reveals tables, and not rows.
             ours = " WHERE schemaname <> 'pg_catalog'" if name == "pg_stats" else ""
             ask(f"{name}", sql.SQL("SELECT t::text FROM {} t" + ours).format(at))  # noqa: S608
             if has_system_columns:
@@ -86,7 +87,10 @@ def _seen(database: Database, role: str) -> dict[str, object]:
 
 
 def _live(database: Database) -> None:
-    """Store a reading, permit and withdraw, as ingest and trust do, and let statistics settle."""
+    """
+    Store a reading, grant and withdraw a permission as the programs do, and wait for the
+    statistics.
+    """
     with psycopg.connect(database.dsn("vv_ingest"), autocommit=True) as connection:
         connection.execute(
             "INSERT INTO vv.observations VALUES (%s, 1, 70, 0)", [_NOW + dt.timedelta(hours=1)]
@@ -105,7 +109,7 @@ def _live(database: Database) -> None:
 
 @pytest.mark.parametrize("role", ["vv_grafana", "vv_reader"])
 def test_nothing_moves_with_a_reading(database: Database, role: str) -> None:
-    """Whatever the role can read is the same before and after, and the test sees much."""
+    """Everything that the role can read is equal before and after, and there is much to read."""
     database.execute("SELECT vv.ensure_partitions(%s, %s)", _NOW.date(), _NOW.date())
     _live(database)
     before = _seen(database, role)
@@ -118,7 +122,7 @@ def test_nothing_moves_with_a_reading(database: Database, role: str) -> None:
 
 
 def test_it_would_be_seen(database: Database) -> None:
-    """Statistics that are open again move with each reading, and the test finds them."""
+    """With public statistics each reading changes something, and the test detects it."""
     database.execute("SELECT vv.ensure_partitions(%s, %s)", _NOW.date(), _NOW.date())
     database.execute(
         "GRANT EXECUTE ON FUNCTION pg_stat_get_tuples_inserted(oid), pg_current_xact_id(),"

@@ -1,4 +1,4 @@
-"""Sessions of people's and dashboards' roles are ended at limits that they cannot lift."""
+"""Sessions of people's and dashboards' roles are ended at limits that they cannot change."""
 
 import contextlib
 import time
@@ -22,7 +22,7 @@ _UNLIFTED = (("temp_file_limit", "64MB", "-1"), ("log_min_messages", "fatal", "d
 
 
 class Watched(Metrics):
-    """The limits at work, and what they ended."""
+    """The running limits, and the sessions that they have ended."""
 
     def __init__(self, database: Database, folder: Path) -> None:
         super().__init__()
@@ -34,12 +34,12 @@ class Watched(Metrics):
         self.limits = SessionLimits(settings_of(database, password_file), self, every_s=0.5)
 
     def note_ended(self, cause: str, sessions: int) -> None:
-        """Count, and remember."""
+        """Count the ended session, and remember its reason."""
         super().note_ended(cause, sessions)
         self.ended[cause] = self.ended.get(cause, 0) + sessions
 
     def note_done(self, what: str) -> None:
-        """Note, and count looks."""
+        """Note a finished look, and count it."""
         super().note_done(what)
         if hasattr(self, "looks"):
             self.looks += 1
@@ -47,7 +47,7 @@ class Watched(Metrics):
 
 @pytest.fixture
 def watched(database: Database, tmp_path: Path) -> Iterator[Watched]:
-    """Limits that are held in a thread."""
+    """Limits that a thread enforces."""
     one = Watched(database, tmp_path)
     with one.limits.running():
         yield one
@@ -81,7 +81,7 @@ def _until(condition: Callable[[], bool], *, timeout_s: float = 10.0) -> float:
 
 
 def test_nothing_of_theirs_lasts(database: Database, watched: Watched) -> None:
-    """Whatever such a session does to stay, it is ended within 10 seconds."""
+    """Every such session is ended within 10 seconds, whatever it does to stay."""
     attacks = (*HOLDING, *BURNING)
     attackers = Attackers([database.dsn(role) for role in _ROLES], attacks)
     with attackers.at_work():
@@ -93,7 +93,7 @@ def test_nothing_of_theirs_lasts(database: Database, watched: Watched) -> None:
 
 
 def test_others_are_left_alone(database: Database, watched: Watched) -> None:
-    """A long transaction of ingest, trust, the owner or an administrator goes on."""
+    """Long transactions of ingest, trust, the owner and administrators are not ended."""
     with contextlib.ExitStack() as stack:
         others = [
             stack.enter_context(_open(database, role, "BEGIN", "SELECT 1"))
@@ -109,14 +109,17 @@ def test_others_are_left_alone(database: Database, watched: Watched) -> None:
 
 
 def _is_alive_quietly(connection: psycopg.Connection) -> bool:
-    """Tell whether the server still holds the session, without a word to it."""
+    """Tell whether the server still holds the session, without sending anything."""
     with contextlib.suppress(psycopg.Error):
         connection.pgconn.consume_input()
     return connection.pgconn.status == psycopg.pq.ConnStatus.OK
 
 
 def test_other_databases_are_no_refuge(database: Database, watched: Watched) -> None:
-    """A session of theirs in another database holds the same server's queue and snapshots."""
+    """
+    Such sessions are also ended in another database, because queue and snapshots belong to the
+    server.
+    """
     dsn = psycopg.conninfo.make_conninfo(database.dsn("vv_reader"), dbname="postgres")
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute("SET idle_in_transaction_session_timeout = 0")
@@ -128,7 +131,10 @@ def test_other_databases_are_no_refuge(database: Database, watched: Watched) -> 
 
 
 def test_they_are_few(database: Database) -> None:
-    """A role has eight sessions, whatever it asks for; ingest and trust always find a place."""
+    """
+    A role has at most eight sessions, and cannot change that; ingest and trust can
+    always connect.
+    """
     with contextlib.ExitStack() as stack:
         for role in _ROLES:
             for _ in range(7):
@@ -145,7 +151,7 @@ def test_they_are_few(database: Database) -> None:
 
 
 def test_what_a_session_cannot_lift(database: Database) -> None:
-    """Temporary files and the server's log are bounded by what only a superuser changes."""
+    """Only a superuser can change the limits of temporary files and of the server's log."""
     for role in _ROLES:
         with _open(database, role) as connection:
             for setting, value, other in _UNLIFTED:
@@ -161,12 +167,15 @@ def test_what_a_session_cannot_lift(database: Database) -> None:
             connection.execute("ALTER ROLE CURRENT_USER RESET ALL")
         with _open(database, role) as connection:
             assert connection.execute("SHOW temp_file_limit").fetchone() == ("64MB",)
-        # As it was, for the other tests of this server.
+        # Restored for the other tests of this server.
         database.execute(f"ALTER ROLE {role} SET default_transaction_read_only = on")
 
 
 def test_a_role_cannot_take_itself_from_the_owner(database: Database) -> None:
-    """Membership lets the owner end sessions; the roles may neither end nor give it away."""
+    """
+    The owner ends these sessions by its membership, which the roles can neither revoke nor pass
+    on.
+    """
     for role in _ROLES:
         for text in (f"REVOKE {role} FROM vv_owner", f"GRANT {role} TO vv_ingest"):
             with (
@@ -183,7 +192,7 @@ def test_a_role_cannot_take_itself_from_the_owner(database: Database) -> None:
 
 
 def test_without_membership_it_says_so(database: Database, tmp_path: Path) -> None:
-    """An owner that may not end these sessions is an error, not a silence."""
+    """If the owner may not end these sessions, the look raises an error."""
     watched = Watched(database, tmp_path)
     database.execute("REVOKE vv_reader FROM vv_owner")
     try:
@@ -196,7 +205,10 @@ def test_without_membership_it_says_so(database: Database, tmp_path: Path) -> No
 
 
 def test_no_role_but_trust_ends_sessions(database: Database) -> None:
-    """The function is trust's: a dashboard ends no other dashboard's session by it."""
+    """
+    Only trust may call the function that ends sessions, so no dashboard can end
+    another's session.
+    """
     for role in (*_ROLES, "vv_ingest"):
         with (
             _open(database, role) as connection,
@@ -206,7 +218,7 @@ def test_no_role_but_trust_ends_sessions(database: Database) -> None:
 
 
 def test_the_thread_survives_a_server_that_is_away(database: Database, watched: Watched) -> None:
-    """Its connection is cut; the next look opens another."""
+    """After its connection was cut, the thread opens another one at the next look."""
     _until(lambda: watched.looks > 0)
     database.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'vv_trust'"

@@ -1,4 +1,4 @@
-"""Sessions with a real server get what our statements rely on, or are refused."""
+"""Sessions with a real server get the settings that the statements rely on, or are refused."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -24,7 +24,7 @@ _LIMITS = Limits(lock_ms=10_000, idle_in_transaction_ms=60_000)
 
 @pytest.fixture(scope="module")
 def bare(postgres: Postgres) -> Iterator[Database]:
-    """An empty database of these tests, and the role vv_trust, which may log in."""
+    """An empty database for these tests, and the role vv_trust, which may log in."""
     made = Database(postgres, "sessions", "native")
     with psycopg.connect(postgres.dsn(), autocommit=True) as connection:
         connection.execute("CREATE DATABASE sessions")
@@ -37,7 +37,7 @@ def bare(postgres: Postgres) -> Iterator[Database]:
 
 
 def _wrong(connection: postgres.Connection) -> list[str]:
-    """Return the settings that the session does not have as they are wanted."""
+    """Return the settings of the session that differ from the wanted ones."""
     settings = [*MEANING, *_LIMITS.settings()]
     found: dict[str, str] = dict(
         connection.execute(
@@ -49,7 +49,7 @@ def _wrong(connection: postgres.Connection) -> list[str]:
 
 
 def _plain(database: Database, name: str) -> object:
-    """Return the setting of a session that asks for nothing; None if it does not live so long."""
+    """Return the setting of a session that requests none; None if that session ends too early."""
     try:
         with psycopg.connect(database.dsn("vv_trust"), autocommit=True) as connection:
             return connection.execute("SELECT current_setting(%s)", [name]).fetchone()
@@ -60,7 +60,7 @@ def _plain(database: Database, name: str) -> object:
 @pytest.mark.parametrize("scope", SCOPES)
 @pytest.mark.parametrize("name", REPAIRED)
 def test_session_does_not_take_what_is_preset(bare: Database, name: str, scope: str) -> None:
-    """Each setting is as it is relied on, at whatever place another value was preset."""
+    """Each setting has the wanted value, wherever another value was preset."""
     with preset([bare], {name: REPAIRED[name]}, scope=scope):
         found = _plain(bare, name)
         with postgres.connect(bare.dsn("vv_trust"), limits=_LIMITS) as connection:
@@ -74,7 +74,10 @@ def test_session_does_not_take_what_is_preset(bare: Database, name: str, scope: 
 def test_session_is_refused_by_the_name_of_a_setting(
     bare: Database, name: str, scope: str
 ) -> None:
-    """What only a superuser may set is named, with where it comes from and what to do."""
+    """
+    If a wanted setting needs a superuser, the refusal names the setting, its source and the
+    remedy.
+    """
     with (
         preset([bare], {name: REFUSED[name]}, scope=scope),
         pytest.raises(SessionRefused, match=name) as refused,
@@ -84,7 +87,7 @@ def test_session_is_refused_by_the_name_of_a_setting(
 
 
 async def test_programs_refuse_alike(bare: Database) -> None:
-    """The asynchronous door refuses as the other does, and ingest takes it for good."""
+    """Asynchronous connections are refused like synchronous ones, and ingest exits for good."""
     with preset([bare], {"session_replication_role": "replica"}):
         with pytest.raises(SessionRefused, match="ALTER DATABASE"):
             await postgres.connect_async(bare.dsn("vv_trust"))
@@ -93,7 +96,10 @@ async def test_programs_refuse_alike(bare: Database) -> None:
 
 
 async def test_all_presets_at_once_are_repaired(bare: Database) -> None:
-    """Both doors give a session as it is wanted, in the mode of commits that was asked for."""
+    """
+    With all presets at once both kinds of connection get the wanted settings and commit
+    mode.
+    """
     with preset([bare], REPAIRED):
         with postgres.connect(bare.dsn("vv_trust"), limits=_LIMITS, autocommit=False) as one:
             assert _wrong(one) == []
@@ -108,7 +114,7 @@ async def test_all_presets_at_once_are_repaired(bare: Database) -> None:
 
 
 def test_a_role_that_is_preset_is_not_taken(bare: Database) -> None:
-    """A session works as the role that logged in, not as one that was preset for it."""
+    """A session works as the role that logged in, not as a preset role."""
     with psycopg.connect(bare.dsn(), autocommit=True) as admin:
         admin.execute("CREATE ROLE vv_other; GRANT vv_other TO vv_trust")
         try:
@@ -122,7 +128,10 @@ def test_a_role_that_is_preset_is_not_taken(bare: Database) -> None:
 
 
 def test_a_stronger_commit_stays(bare: Database) -> None:
-    """Where an operator has a COMMIT wait for the standby to apply it, it goes on to wait."""
+    """
+    If an operator makes COMMIT wait until the standby has applied it, the session keeps
+    that.
+    """
     for value, expected in (("remote_apply", "remote_apply"), ("remote_write", "on")):
         with (
             preset([bare], {"synchronous_commit": value}),
@@ -132,7 +141,10 @@ def test_a_stronger_commit_stays(bare: Database) -> None:
 
 
 def test_a_configuration_that_is_read_again_changes_nothing(bare: Database) -> None:
-    """A running session keeps its COMMIT when the server's configuration is weakened later."""
+    """
+    A running session keeps its commit mode when the server's configuration is weakened
+    later.
+    """
     with (
         postgres.connect(bare.dsn("vv_trust"), limits=_LIMITS) as connection,
         psycopg.connect(bare.dsn("vv_trust"), autocommit=True) as plain,
@@ -158,7 +170,7 @@ def _until(condition: Callable[[], bool]) -> None:
 def test_a_service_file_changes_nothing(
     bare: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What a service of libpq says of a session is not what the session gets."""
+    """A libpq service file cannot change the settings of a session."""
     file = tmp_path / "services"
     file.write_text("[ours]\noptions=-c DateStyle=German -c synchronous_commit=off\n")
     monkeypatch.setenv("PGSERVICEFILE", str(file))
@@ -173,14 +185,14 @@ def test_a_service_file_changes_nothing(
 def test_the_environment_changes_nothing(
     bare: Database, variable: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What libpq reads from the environment of a program does not decide what a date means."""
+    """Environment variables of libpq cannot change the date style."""
     monkeypatch.setenv(*variable)
     with postgres.connect(bare.dsn("vv_trust"), limits=_LIMITS) as connection:
         assert _wrong(connection) == []
 
 
 def test_options_of_the_operator_may_change_limits_alone(bare: Database) -> None:
-    """A connection string may change a time limit, and add what we do not rely on."""
+    """A connection string may change time limits and add unrelated options, and nothing else."""
     own = "-c lock_timeout=7s -c DateStyle=German -c work_mem=5MB"
     with postgres.connect(f"{bare.dsn('vv_trust')} options='{own}'", limits=_LIMITS) as connection:
         assert _wrong(connection) == ["lock_timeout"]
@@ -189,7 +201,10 @@ def test_options_of_the_operator_may_change_limits_alone(bare: Database) -> None
 
 
 def test_a_limit_of_later_servers_is_lifted(bare: Database) -> None:
-    """A limit that earlier servers do not know cannot be asked for at the start, and is lifted."""
+    """
+    A time limit of later servers, which earlier ones do not know at the start, is
+    switched off.
+    """
     if bare.fetch("SELECT current_setting('transaction_timeout', true)") == [(None,)]:
         pytest.skip("before PostgreSQL 17 transactions have no limit")
     with (

@@ -1,4 +1,4 @@
-"""Aggregates and the views on them: the same on every database, and never of one person."""
+"""Aggregates and the views on them: equal on every kind of database, and never of one person."""
 
 import datetime as dt
 
@@ -42,7 +42,7 @@ def add_people(database: Database, count: int, *, quantity: int = 1) -> None:
 
 
 def test_aggregates_agree_with_observations(database: Database) -> None:
-    """Each width holds the count, sum and extremes of the observations under it."""
+    """Each width holds count, sum, minimum and maximum of the observations below it."""
     add_people(database, 3)
 
     for width, buckets in (("1m", 60), ("1h", 1), ("1d", 1)):
@@ -53,7 +53,7 @@ def test_aggregates_agree_with_observations(database: Database) -> None:
 
 
 def test_late_observations_are_rolled_up(database: Database) -> None:
-    """What comes for a past day is in its aggregates at the latest an hour later."""
+    """Late observations of a past day are in its aggregates within an hour."""
     add_people(database, 1)
     database.execute(
         "INSERT INTO vv.observations VALUES (%s, 1, 200, 0)", HOUR + dt.timedelta(seconds=1)
@@ -73,12 +73,15 @@ def test_no_cohort_below_eleven(database: Database) -> None:
 
 
 def test_eleven_are_a_cohort(database: Database) -> None:
-    """Eleven people or more are a cohort: by hour and day, the mean of their means, rounded."""
+    """
+    Eleven or more people are a cohort: the rounded mean of their means is published by hour and
+    day.
+    """
     add_people(database, 13)
 
     database.execute("SELECT vv.publish_cohorts(%s)", LATER)
 
-    # They are so alike that a spread would tell each.
+    # Their values are so alike that a spread would reveal each of them, so none is published.
     expected = [("care", "heart_rate", "/min", 11, 70.0, None)]
     for width in ("hourly", "daily"):
         assert (
@@ -91,7 +94,7 @@ def test_eleven_are_a_cohort(database: Database) -> None:
 
 
 def test_published_figures_never_change(database: Database) -> None:
-    """A late observation changes no figure that was published: two readings tell nothing."""
+    """A late observation changes no published figure, so that two readings reveal nothing."""
     add_people(database, 11)
     database.execute("SELECT vv.publish_cohorts(%s)", LATER)
     before = database.fetch("SELECT * FROM vv.cohorts_hourly")
@@ -107,7 +110,7 @@ def test_published_figures_never_change(database: Database) -> None:
 
 
 def test_restricted_people_are_in_no_figure(database: Database) -> None:
-    """Whoever had her data restricted does not count, not even towards the eleven."""
+    """A person with restricted data is in no figure, and does not count towards the eleven."""
     add_people(database, 11)
     database.execute("UPDATE vv.series SET restricted_at = now() WHERE series_id = 5")
 
@@ -118,7 +121,7 @@ def test_restricted_people_are_in_no_figure(database: Database) -> None:
 
 @pytest.mark.parametrize("role", ["vv_reader", "vv_grafana"])
 def test_people_may_see_views_and_nothing_else(database: Database, role: str) -> None:
-    """Every relation but the published views is refused, chunks and aggregates included."""
+    """People's roles can read only the published views; chunks and aggregates are refused."""
     add_people(database, 11)
     database.execute(f"GRANT {role} TO CURRENT_USER")
     relations = database.fetch(
@@ -140,7 +143,7 @@ def test_people_may_see_views_and_nothing_else(database: Database, role: str) ->
 
 
 def test_quantities_are_those_of_the_wire(database: Database) -> None:
-    """Codes, names and units in the database are the contract's."""
+    """The codes, names and units of quantities in the database equal those of `wire`."""
     assert database.fetch("SELECT quantity, name, unit FROM vv.quantities ORDER BY 1") == [
         (int(q.code), q.name, q.unit) for q in all_quantities()
     ]
@@ -148,14 +151,14 @@ def test_quantities_are_those_of_the_wire(database: Database) -> None:
 
 @pytest.mark.parametrize("view", _VIEWS)
 def test_every_view_answers(database: Database, view: str) -> None:
-    """Each view can be read by the role of the dashboards."""
+    """The role of the dashboards can read each view."""
     with psycopg.connect(database.dsn(), autocommit=True) as connection:
         connection.execute("SET ROLE vv_grafana")
         connection.execute(f"SELECT * FROM vv.{view}".encode()).fetchall()  # noqa: S608
 
 
 def test_an_advisory_lock_stops_nothing(database: Database) -> None:
-    """Partitions, aggregates and figures wait for nobody who holds their names as such locks."""
+    """Maintenance does not wait for advisory locks that a session holds under its names."""
     with psycopg.connect(database.dsn(), autocommit=True) as holder:
         for work in ("ensure_partitions", "roll_up", "publish_cohorts"):
             holder.execute("SELECT pg_advisory_lock(hashtext('vv.' || %s))", [work])

@@ -1,4 +1,4 @@
-"""The agent as a process, between a player, a real broker and a double of ingest."""
+"""The agent as a process between a player, a real broker and a double of ingest."""
 
 import asyncio
 import json
@@ -37,7 +37,7 @@ pytestmark = [pytest.mark.broker, pytest.mark.slow, pytest.mark.timed]
 
 
 def now_ms() -> int:
-    """Return the time of day."""
+    """Return the time of day, ms since 1970."""
     return time.time_ns() // 1_000_000
 
 
@@ -51,22 +51,22 @@ class Process:
         self.child: Child | None = None
 
     def start(self) -> None:
-        """Start it."""
+        """Start the agent."""
         command = [*_AGENT, "run", "--config", str(self.config)]
         self.child = Child("agent", command, log=self.log, environ=agent_environ())
 
     def stop(self) -> int | None:
-        """Ask it to stop; return its exit code."""
+        """Stop the agent; return its exit code."""
         assert self.child is not None
         return self.child.stop()
 
     def kill(self) -> None:
-        """End it as a power cut would."""
+        """Kill the agent, as a power cut would."""
         if self.child is not None:
             self.child.kill()
 
     def spool(self) -> dict[str, object]:
-        """Return what `spool show` says."""
+        """Return the output of `spool show`."""
         shown = subprocess.run(
             [
                 sys.executable,
@@ -83,13 +83,13 @@ class Process:
 
 @pytest.fixture
 def gateway(run_folder: Path, broker: Mosquitto, certificates: Certificates) -> Gateway:
-    """A gateway of this test alone."""
+    """A gateway for this test alone."""
     return Gateway(run_folder / f"gateway-{broker.port}", broker, certificates)
 
 
 @pytest.fixture
 def process(gateway: Gateway) -> Iterator[Process]:
-    """Its agent, not started."""
+    """The agent of the gateway, not started."""
     process = Process(gateway)
     yield process
     process.kill()
@@ -97,7 +97,7 @@ def process(gateway: Gateway) -> Iterator[Process]:
 
 
 def granted(gateway: Gateway, version: int = 1, *, for_ms: int = 3_600_000) -> Lease:
-    """Return a lease of two sensors of two subjects."""
+    """Return a lease with two sensors of two subjects."""
     return lease(
         grant(),
         grant(OTHER_HANDLE, [OTHER_SENSOR]),
@@ -109,7 +109,7 @@ def granted(gateway: Gateway, version: int = 1, *, for_ms: int = 3_600_000) -> L
 
 
 async def test_measured_becomes_settled(gateway: Gateway, process: Process) -> None:
-    """What sensors say arrives once, soon, under their handles, and is forgotten on a receipt."""
+    """Measurements arrive once and soon, under their handles, and are deleted on a receipt."""
     player, ingest = PlayerDouble(gateway.settings.sensors.recorded_socket), IngestDouble(gateway)
     await gateway.publish_lease(granted(gateway))
     process.start()
@@ -137,7 +137,7 @@ async def test_measured_becomes_settled(gateway: Gateway, process: Process) -> N
 
 
 async def test_withdrawal_stops_sampling_and_purges(gateway: Gateway, process: Process) -> None:
-    """A lease without a handle stops its sensor at once and erases what it had not sent."""
+    """A lease without a handle stops its sensor at once, and erases its unsent envelopes."""
     player, ingest = PlayerDouble(gateway.settings.sensors.recorded_socket), IngestDouble(gateway)
     ingest.settles = False
     await gateway.publish_lease(granted(gateway))
@@ -165,7 +165,7 @@ async def test_withdrawal_stops_sampling_and_purges(gateway: Gateway, process: P
 
 
 async def test_lease_that_ends_stops_sampling(gateway: Gateway, process: Process) -> None:
-    """From the end of its lease on the agent listens to nothing, within a second."""
+    """Within a second after the end of its lease the agent listens to no sensor."""
     player, ingest = PlayerDouble(gateway.settings.sensors.recorded_socket), IngestDouble(gateway)
     process.start()
     async with ingest.running(), player.running():
@@ -182,7 +182,10 @@ async def test_lease_that_ends_stops_sampling(gateway: Gateway, process: Process
 
 
 async def test_a_restart_leaves_no_sensor_out(gateway: Gateway, process: Process) -> None:
-    """An agent that comes back says nothing until it knows; then what its lease says by now."""
+    """
+    A restarted agent sends no listen message before it has its lease, and then names
+    every sensor.
+    """
     player, ingest = PlayerDouble(gateway.settings.sensors.recorded_socket), IngestDouble(gateway)
     await gateway.publish_lease(granted(gateway))
     process.start()
@@ -206,7 +209,7 @@ async def test_a_restart_leaves_no_sensor_out(gateway: Gateway, process: Process
 async def test_lease_of_a_stranger_or_of_before_changes_nothing(
     gateway: Gateway, process: Process
 ) -> None:
-    """Neither a wrong signature nor an older version takes over, even after a restart."""
+    """A lease with a wrong signature or an older version changes nothing, even after a restart."""
     player, ingest = PlayerDouble(gateway.settings.sensors.recorded_socket), IngestDouble(gateway)
     await gateway.publish_lease(lease(grant(), version=5, agent=gateway.agent))
     await gateway.publish_lease(
@@ -227,7 +230,10 @@ async def test_lease_of_a_stranger_or_of_before_changes_nothing(
 
 
 async def test_broker_dies_and_comes_back_empty(gateway: Gateway, process: Process) -> None:
-    """A broker that lost all its state loses nothing: what no receipt covered comes again."""
+    """
+    After the broker has lost all its state, the agent sends every envelope without a receipt
+    again.
+    """
     player, ingest = PlayerDouble(gateway.settings.sensors.recorded_socket), IngestDouble(gateway)
     await gateway.publish_lease(granted(gateway))
     process.start()
@@ -237,7 +243,7 @@ async def test_broker_dies_and_comes_back_empty(gateway: Gateway, process: Proce
             await ingest.until(lambda: len(player.listening) == 2)
             player.play(SENSOR, start, 60.0)
             await ingest.until(lambda: len(ingest.observations) == 1)
-        # Nobody listens now: these lie in the broker only, and are wiped.
+        # No subscriber is connected: these messages are in the broker only, and are wiped.
         for i in range(1, 6):
             player.play(SENSOR, start + i, 60.0)
         await ingest.until(lambda: process.spool()["depth"] != 0)
@@ -254,14 +260,14 @@ async def test_broker_dies_and_comes_back_empty(gateway: Gateway, process: Proce
 
 
 async def test_lost_without_a_trace_comes_again(gateway: Gateway, process: Process) -> None:
-    """What ingest never got over a connection that still lives is published once more."""
+    """An envelope that ingest never received over a live connection is published again."""
     player, ingest = PlayerDouble(gateway.settings.sensors.recorded_socket), IngestDouble(gateway)
     await gateway.publish_lease(granted(gateway))
     process.start()
     async with player.running():
         async with ingest.running():
             await ingest.until(lambda: len(player.listening) == 2)
-        # Ingest has a clean session: with it away, the broker drops what comes.
+        # Ingest has a clean session: while it is not connected, the broker drops its messages.
         for i in range(50):
             player.play(SENSOR, now_ms() + i, 60.0)
             await asyncio.sleep(0.005)
@@ -274,7 +280,7 @@ async def test_lost_without_a_trace_comes_again(gateway: Gateway, process: Proce
 async def test_killed_anywhere_loses_and_doubles_nothing(
     gateway: Gateway, process: Process
 ) -> None:
-    """An agent that is killed again and again takes each record once, as coarse as it should."""
+    """However often the agent is killed, each record is stored once, at its coarse resolution."""
     player, ingest = PlayerDouble(gateway.settings.sensors.recorded_socket), IngestDouble(gateway)
     coarse = lease(
         grant(rules=[Rule(1), Rule(5, interval_ms=10)]),
@@ -309,7 +315,7 @@ async def test_killed_anywhere_loses_and_doubles_nothing(
 
 
 async def test_nothing_in_clear_outside_the_process(gateway: Gateway, process: Process) -> None:
-    """Neither address, handle nor value is in the spool's files, the kept lease or the log."""
+    """No address, handle or value is in the spool's files, the stored lease or the log."""
     player, ingest = PlayerDouble(gateway.settings.sensors.recorded_socket), IngestDouble(gateway)
     ingest.settles = False
     await gateway.publish_lease(granted(gateway))
@@ -320,7 +326,7 @@ async def test_nothing_in_clear_outside_the_process(gateway: Gateway, process: P
             player.play(SENSOR, now_ms() + i, 123.0)
         await ingest.until(lambda: len(ingest.observations) == 100)
         assert process.stop() == 0
-    # 123 as int16 in a run of 100, as it would stand in a body that is not sealed.
+    # 123 as int16 in a run of 100, as an unsealed body would contain it.
     canaries = [SENSOR.encode(), SENSOR.replace(":", "").encode(), HANDLE, HANDLE.hex().encode()]
     canaries += [bytes.fromhex(SENSOR.replace(":", "")), b"\x7b\x00" * 8, b"heart_rate"]
     files = [*gateway.settings.state_dir.iterdir(), process.log]
@@ -331,7 +337,10 @@ async def test_nothing_in_clear_outside_the_process(gateway: Gateway, process: P
 
 
 async def test_damaged_spool_is_set_aside(gateway: Gateway, process: Process) -> None:
-    """A damaged file does not stop the agent, is not deleted, and no record is taken twice."""
+    """
+    A damaged spool file is set aside and not deleted; the agent continues, and takes no record
+    twice.
+    """
     player, ingest = PlayerDouble(gateway.settings.sensors.recorded_socket), IngestDouble(gateway)
     await gateway.publish_lease(granted(gateway))
     process.start()
@@ -361,7 +370,7 @@ async def test_damaged_spool_is_set_aside(gateway: Gateway, process: Process) ->
 
 
 async def test_hostile_player_is_survived(gateway: Gateway, process: Process) -> None:
-    """Whatever a player sends, the agent goes on, and counts what was no measurement."""
+    """Any input of a player leaves the agent running, and invalid lines are counted."""
     player, ingest = PlayerDouble(gateway.settings.sensors.recorded_socket), IngestDouble(gateway)
     await gateway.publish_lease(granted(gateway))
     process.start()

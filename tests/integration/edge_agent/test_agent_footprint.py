@@ -1,4 +1,7 @@
-"""What the agent costs: memory, processor, disk; and what its installation needs."""
+"""
+The cost of the agent in memory, processor time and disk writes, and the needs of its
+installation.
+"""
 
 import asyncio
 import os
@@ -28,15 +31,23 @@ _RADIO = "bleak.backends.bluezdbus.client, edge_agent.bluetooth.sensors"
 _MEASURE_S = 60.0
 _SENSORS = [f"C0:FF:EE:00:00:0{i}" for i in range(6)]
 _MAX_ANONYMOUS_KB = 30_720
-"""What the kernel cannot take back without swap: the true cost on a small board."""
+"""
+Anonymous memory, which the kernel cannot reclaim without swap: the real cost on a small
+board.
+"""
 _MAX_RSS_KB = 53_248
-"""With the clean pages of libraries, which the kernel drops when memory is short."""
+"""
+Resident memory with the clean pages of libraries, which the kernel reclaims when memory
+is short.
+"""
 _MAX_CPU = 0.02
 _MAX_WRITTEN_A_DAY = 100e6
-"""Bytes that it hands to write(2), what goes to the broker among them."""
+"""Bytes a day that the agent passes to write(2), including those to the broker."""
 _MAX_BLOCKS_A_DAY = 200e6
-"""Bytes of the pages of 4 KiB that this dirties, as the kernel counts them: a commit every five
-seconds that dirties a single page comes to 71 MB. Nothing where the disk is in memory."""
+"""
+Bytes a day of dirtied pages of 4 KiB, as the kernel counts them; 0 if the disk is in memory. A
+commit every five seconds that dirties a single page gives 71 MB.
+"""
 
 
 def _status(pid: int, file: str, key: str) -> int:
@@ -50,7 +61,10 @@ def _cpu_s(pid: int) -> float:
 
 
 class _Cost(msgspec.Struct, frozen=True):
-    """What a process has used: seconds of processor time, bytes written, and in pages."""
+    """
+    The use of a process: processor time in seconds, bytes written, and bytes of dirtied
+    pages.
+    """
 
     cpu_s: float
     written: float
@@ -62,7 +76,7 @@ class _Cost(msgspec.Struct, frozen=True):
         return cls(_cpu_s(pid), written, pages)
 
     def since(self, before: "_Cost", *, passed_s: float) -> "_Cost":
-        """Return what was used since *before*: processor time a second, bytes a day."""
+        """Return the use since *before*: processor time in a second, bytes in a day."""
         return _Cost(
             (self.cpu_s - before.cpu_s) / passed_s,
             (self.written - before.written) / passed_s * 86_400,
@@ -71,7 +85,10 @@ class _Cost(msgspec.Struct, frozen=True):
 
 
 async def _run_in(gateway: Gateway) -> None:
-    """Leave a spool as it is after hours: every slot was written, and all of it is settled."""
+    """
+    Leave a spool as it is after hours: every slot was written, and all envelopes are
+    settled.
+    """
     spool = await SqliteSpool.open(
         gateway.settings.state_dir,
         Tags(gateway.lease_key),
@@ -89,7 +106,10 @@ async def _run_in(gateway: Gateway) -> None:
 @pytest.mark.long
 @pytest.mark.broker
 async def test_footprint(run_folder: Path, broker: Mosquitto, certificates: Certificates) -> None:
-    """With the radio's software loaded, four straps at 1 Hz, a meter and a CGM sensor."""
+    """
+    With the radio's libraries, four straps at 1 Hz, a meter and a CGM sensor the agent stays below
+    its limits.
+    """
     gateway = Gateway(run_folder / f"footprint-{broker.port}", broker, certificates)
     gateway.settings = msgspec.structs.replace(gateway.settings, batch=BatchSettings())
     await _run_in(gateway)
@@ -101,7 +121,7 @@ async def test_footprint(run_folder: Path, broker: Mosquitto, certificates: Cert
     player, ingest = PlayerDouble(gateway.settings.sensors.recorded_socket), IngestDouble(gateway)
     program = f"import sys, {_RADIO}; from edge_agent.cli import main; sys.exit(main())"
     command = [sys.executable, "-c", program, "run", "--config", str(gateway.write_config())]
-    # As the unit sets it. What was compiled before is found only if somebody may have written it.
+    # The environment of the systemd unit. The first run below compiles the code for it.
     unit = {"PYTHONOPTIMIZE": "2", "MALLOC_ARENA_MAX": "1", "PYTHONDONTWRITEBYTECODE": ""}
     environ = agent_environ() | unit
     Child("once", command, log=gateway.folder / "once.log", environ=environ).stop()
@@ -122,7 +142,7 @@ async def test_footprint(run_folder: Path, broker: Mosquitto, certificates: Cert
         rss_kb = _status(child.pid, "status", "VmRSS")
         anonymous_kb = _status(child.pid, "status", "RssAnon")
         child.stop()
-    # Shown with -rA, and when it fails.
+    # Shown with -rA, and when the test fails.
     sys.stdout.write(
         f"rss {rss_kb} kB, of which anonymous {anonymous_kb}; cpu {cost.cpu_s:.2%};"
         f" a day: written {cost.written / 1e6:.0f} MB, in pages {cost.pages / 1e6:.0f} MB\n"
@@ -135,7 +155,7 @@ async def test_footprint(run_folder: Path, broker: Mosquitto, certificates: Cert
 
 
 def test_import_is_quick() -> None:
-    """Everything that an agent with a radio imports is there within 0.7 s of processor time."""
+    """All imports of an agent with a radio take at most 0.7 s of processor time."""
     program = (
         f"import time; t = time.process_time(); import edge_agent.app, {_RADIO};"
         "print(time.process_time() - t)"
@@ -158,7 +178,7 @@ def test_import_is_quick() -> None:
 @pytest.mark.long
 @pytest.mark.timeout(900)
 def test_installation_needs_no_compiler(tmp_path: Path) -> None:
-    """The extra for gateways comes from wheels alone, and brings neither numpy nor psycopg."""
+    """The extra for gateways installs from wheels alone, without numpy and psycopg."""
     venv.create(tmp_path / "venv", with_pip=True)
     python = tmp_path / "venv/bin/python"
     pip = [str(python), "-m", "pip", "--disable-pip-version-check", "-q"]
@@ -171,7 +191,7 @@ def test_installation_needs_no_compiler(tmp_path: Path) -> None:
     )
     wheel = next(wheels.glob("vitalveil-*.whl"), None)
     assert wheel is not None, built.stderr.decode()[-500:]
-    # No compiler is in this path, and nothing but wheels is taken.
+    # This path has no compiler, and pip may use only wheels.
     command = [*pip, "install", "--only-binary", ":all:", f"{wheel}[edge]"]
     subprocess.run(command, check=True, env={**os.environ, "PATH": f"{python.parent}", "CC": "no"})
     program = (

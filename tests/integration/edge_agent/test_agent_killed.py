@@ -1,4 +1,4 @@
-"""The agent killed at random instants under load: nothing lost, nothing doubled."""
+"""The agent is killed at random moments under load: nothing is lost, nothing doubled."""
 
 import asyncio
 import os
@@ -40,17 +40,17 @@ _PERIOD_S = 0.05
 
 
 def now_ms() -> int:
-    """Return the time of day."""
+    """Return the time of day, ms since 1970."""
     return time.time_ns() // 1_000_000
 
 
 class Life(msgspec.Struct, frozen=True):
-    """How an agent died."""
+    """The death of an agent."""
 
     worked_s: float | None
-    """How long it had been connected to the broker; None when it was killed before."""
+    """How long it had been connected to the broker, in seconds; None if it was killed before."""
     published: int
-    """Envelopes that had arrived of it by then."""
+    """How many of its envelopes had arrived by then."""
 
 
 class Mortal:
@@ -62,12 +62,12 @@ class Mortal:
         self._log = gateway.folder / "agent.log"
 
     def start(self) -> Child:
-        """Start it."""
+        """Start the agent."""
         command = [sys.executable, "-m", "edge_agent", "run", "--config", str(self._config)]
         return Child("agent", command, log=self._log, environ=agent_environ())
 
     async def at_work(self) -> Child:
-        """Start it, and return when it is connected to the broker."""
+        """Start the agent; return when it is connected to the broker."""
         self._log.touch()
         said = self._log.stat().st_size
         child = self.start()
@@ -82,7 +82,7 @@ class Mortal:
             return f'"{action}"' in log.read()
 
     async def die(self, ingest: IngestDouble, rng: random.Random) -> Life:
-        """Live, and be killed: mostly at a uniformly random instant of the working life."""
+        """Start the agent and kill it, mostly at a uniformly random moment of its working time."""
         if rng.random() < 0.05:
             child = self.start()
             await asyncio.sleep(rng.uniform(0.0, _STARTS_S))
@@ -97,7 +97,7 @@ class Mortal:
 
 class Measuring:
     """
-    A strap and a meter that measure on, whether anybody listens or not.
+    A strap and a meter that measure, whether the agent listens or not.
 
     Args:
         player: Plays them.
@@ -107,7 +107,7 @@ class Measuring:
         self._player = player
         self.start_ms = now_ms()
         self.count = 0
-        """Of each."""
+        """The number of records of each sensor."""
 
     async def run(self) -> None:
         """Measure until cancelled."""
@@ -120,7 +120,10 @@ class Measuring:
 
 
 def told(lives: list[Life]) -> str:
-    """Return when they died, by tenths of a working life, and how many had published."""
+    """
+    Return a line about the deaths, by tenths of the working time, and how many agents had
+    published.
+    """
     worked = [life.worked_s for life in lives if life.worked_s is not None]
     tenths = Counter(min(9, int(10 * worked_s / _WORKS_S)) for worked_s in worked)
     published = sum(life.published > 0 for life in lives)
@@ -132,7 +135,7 @@ def told(lives: list[Life]) -> str:
 
 
 def missing(ingest: IngestDouble, measuring: Measuring) -> dict[str, list[int]]:
-    """Return the first of those that did not arrive, of strap and meter."""
+    """Return the first records of strap and meter that did not arrive."""
     arrived = {(whose, at_ms - measuring.start_ms) for whose, _, at_ms, _ in ingest.observations}
     return {
         name: [n for n in range(measuring.count) if (handle, n) not in arrived][:40]
@@ -141,7 +144,10 @@ def missing(ingest: IngestDouble, measuring: Measuring) -> dict[str, list[int]]:
 
 
 async def be_killed(gateway: Gateway, *, kills: int, seed: int) -> list[Life]:
-    """Let a strap and a meter measure on while the agent is killed, and hold it to the promise."""
+    """
+    Kill the agent repeatedly while a strap and a meter measure, and check that each record arrives
+    once.
+    """
     rng = random.Random(seed)
     player, ingest = PlayerDouble(gateway.settings.sensors.recorded_socket), IngestDouble(gateway)
     meter = grant(OTHER_HANDLE, [OTHER_SENSOR], [Rule(Code.GLUCOSE_CAPILLARY)])
@@ -178,21 +184,24 @@ async def be_killed(gateway: Gateway, *, kills: int, seed: int) -> list[Life]:
 
 @pytest.fixture
 def gateway(run_folder: Path, broker: Mosquitto, certificates: Certificates) -> Gateway:
-    """A gateway of this test alone."""
+    """A gateway for this test alone."""
     return Gateway(run_folder / f"mortal-{broker.port}", broker, certificates)
 
 
 async def test_some_kills(gateway: Gateway) -> None:
-    """A few kills from a seed of the day: each record arrives exactly once."""
+    """After some kills, with a new seed each day, each record arrives exactly once."""
     lives = await be_killed(gateway, kills=_SHARE, seed=now_ms() // 86_400_000)
-    # On a machine that has much else to do, many die before they could.
+    # On a busy machine many agents die before they are connected.
     assert any(life.published for life in lives)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(14_400)
 async def test_a_thousand_kills(gateway: Gateway) -> None:
-    """A thousand kills while it works: each record of strap and meter arrives exactly once."""
+    """
+    After a thousand kills during its work each record of strap and meter arrives exactly
+    once.
+    """
     kills = int(os.environ.get("VITALVEIL_TEST_KILLS", _KILLS))
     seed = int(os.environ.get("VITALVEIL_TEST_SEED", 20_260_101))
     lives = await be_killed(gateway, kills=kills, seed=seed)
@@ -200,7 +209,7 @@ async def test_a_thousand_kills(gateway: Gateway) -> None:
 
 
 def test_two_agents_do_not_share_a_folder(gateway: Gateway, tmp_path: Path) -> None:
-    """A second agent on the same folder refuses to start, and says why."""
+    """A second agent on the same folder refuses to start, and gives the reason."""
     agent = Mortal(gateway)
     first = agent.start()
     try:

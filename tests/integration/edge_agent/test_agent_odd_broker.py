@@ -1,4 +1,7 @@
-"""A broker that keeps to MQTT 5 and is odd all the same: it refuses, grants little, says no."""
+"""
+A broker that follows MQTT 5 in unusual ways: small limits, refused subscriptions and
+publications.
+"""
 
 import asyncio
 import contextlib
@@ -21,14 +24,14 @@ _AGENT = "0" * 16
 
 class OddBroker:
     """
-    One end of one connection, over TLS. Holds what is published until `let_go`.
+    One end of one connection, over TLS. Holds publications until `let_go`.
 
     Args:
-        receive_max: How many publications it takes before it has acknowledged them.
+        receive_max: How many unacknowledged publications it accepts.
 
-        suback: What it says to a subscription.
+        suback: The reason code for a subscription.
 
-        puback: What it says to a publication.
+        puback: The reason code for a publication.
     """
 
     def __init__(
@@ -46,7 +49,7 @@ class OddBroker:
 
     @contextlib.asynccontextmanager
     async def serving(self, certificates: Certificates) -> AsyncIterator[AiomqttBroker]:
-        """Serve while the context is open; yield how the agent knows it."""
+        """Serve while the context is open; yield the settings with which the agent connects."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         folder = certificates.folder
         context.load_cert_chain(folder / "broker.crt", folder / "broker.key")
@@ -88,7 +91,7 @@ class OddBroker:
                 self._has_some.set()
 
     async def let_go(self) -> None:
-        """Wait for something to be published, and answer all of it."""
+        """Wait for publications, and acknowledge all of them."""
         await self._has_some.wait()
         self._has_some.clear()
         held, self.held = self.held, []
@@ -99,7 +102,7 @@ class OddBroker:
 
 
 async def publish(broker: OddBroker, connection: Connection, count: int) -> None:
-    """Publish so much at once, and let the broker answer bit by bit."""
+    """Publish this many messages at once, while the broker acknowledges them bit by bit."""
     async with asyncio.timeout(60), asyncio.TaskGroup() as group:
         answering = group.create_task(answer(broker))
         async with asyncio.TaskGroup() as publishing:
@@ -109,7 +112,7 @@ async def publish(broker: OddBroker, connection: Connection, count: int) -> None
 
 
 async def answer(broker: OddBroker) -> None:
-    """Answer what is published, a moment after it came."""
+    """Acknowledge each publication a moment after its arrival."""
     while True:
         await asyncio.sleep(0.02)
         await broker.let_go()
@@ -119,7 +122,7 @@ async def answer(broker: OddBroker) -> None:
 async def test_no_more_at_once_than_the_broker_takes(
     certificates: Certificates, receive_max: int
 ) -> None:
-    """What the broker says that it takes at once is heeded, however little; and all arrives."""
+    """The agent never exceeds the broker's receive maximum, and all messages arrive."""
     broker = OddBroker(receive_max=receive_max)
     async with broker.serving(certificates) as known, known.connect(will=b"") as connection:
         await publish(broker, connection, 40)
@@ -127,7 +130,7 @@ async def test_no_more_at_once_than_the_broker_takes(
 
 
 async def test_a_refused_subscription_is_no_connection(certificates: Certificates) -> None:
-    """Who may not hear of leases does not think that it is connected."""
+    """If the subscription to leases is refused, the agent does not count as connected."""
     broker = OddBroker(suback=mqtt5.SubAckReasonCode.NOT_AUTHORIZED)
     async with broker.serving(certificates) as known, known.connect(will=b"") as connection:
         with pytest.raises(BrokerError, match="refused"):
@@ -138,7 +141,10 @@ async def test_a_refused_subscription_is_no_connection(certificates: Certificate
 async def test_a_publication_that_the_broker_refuses_is_left_to_the_receipts(
     certificates: Certificates,
 ) -> None:
-    """A reason code ends no connection: what no receipt settles is published again anyway."""
+    """
+    A refused publication does not end the connection; without a receipt it is published again
+    later.
+    """
     broker = OddBroker(puback=mqtt5.PubAckReasonCode.QUOTA_EXCEEDED)
     async with broker.serving(certificates) as known, known.connect(will=b"") as connection:
         await publish(broker, connection, 3)
@@ -151,13 +157,13 @@ class Swallowing:
     receive_max = 20
 
     async def publish(self, *_: object, **__: object) -> None:
-        """Publish nothing, and end as if it had when cancelled."""
+        """Publish nothing, and return normally when cancelled."""
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.sleep(3600)
 
 
 async def test_who_is_to_end_ends() -> None:
-    """A cancellation that the client swallows is heeded all the same."""
+    """The agent stops on cancellation, even if the client swallows it."""
     connection = AiomqttConnection(Swallowing(), _AGENT)  # type: ignore[arg-type] # in its place
 
     async def report_for_ever() -> None:

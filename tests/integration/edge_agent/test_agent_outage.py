@@ -1,4 +1,7 @@
-"""The broker away for hours while everybody measures on: what is held, and what is given up."""
+"""
+The broker is unreachable for hours while all sensors measure: what is kept, and what is
+given up.
+"""
 
 import asyncio
 import sys
@@ -31,10 +34,10 @@ _HANDLES = [bytes([n + 1]) * 16 for n in range(len(_SENSORS))]
 
 class Outage:
     """
-    An agent and an ingest that lose each other.
+    An agent and an ingest that lose their connection.
 
     Args:
-        gateway: Whose.
+        gateway: The gateway of the agent.
     """
 
     def __init__(self, gateway: Gateway) -> None:
@@ -44,7 +47,7 @@ class Outage:
         self.flowed_after_s = 0.0
 
     async def happen(self, *, hours: float) -> SpoolView:
-        """Let the broker be away for *hours* of the sensors; return the spool at the end."""
+        """Stop the broker for *hours* of the sensors; return the spool at the end."""
         grants = [
             grant(handle, [sensor], [Rule(code)])
             for handle, sensor, code in zip(_HANDLES, _SENSORS, _CODES, strict=True)
@@ -64,19 +67,22 @@ class Outage:
         return self.view()
 
     async def _settle(self) -> None:
-        """Let everybody rest until nothing is on its way: nobody could say who has that."""
+        """
+        Pause the sensors until no envelope is under way, because only then the counts can be
+        compared.
+        """
         self.agent.household.rests = True
         await self.ingest.until(self._has_settled, within_s=900)
 
     def _has_settled(self) -> bool:
-        """Tell whether nothing waits any more, in memory or in the spool."""
+        """Tell whether no observation waits any more, in memory or in the spool."""
         view = self.view()
         is_kept = view.totals["appended"].observations == self.measured
         return is_kept and view.stats.depth == 0
 
     @property
     def measured(self) -> int:
-        """How many readings there were."""
+        """The number of readings taken."""
         return sum(map(len, self.agent.household.times.values()))
 
     async def _pass(self, hours: float) -> None:
@@ -87,7 +93,7 @@ class Outage:
         self.agent.household.hurries = False
 
     async def _flow(self) -> None:
-        """Wait for something that was measured after the broker came back."""
+        """Wait for a reading that was taken after the broker came back."""
         began, back_ms, looked = time.monotonic(), self.agent.clock.now_ms(), 0
 
         def is_fresh() -> bool:
@@ -99,11 +105,14 @@ class Outage:
         self.flowed_after_s = time.monotonic() - began
 
     def view(self) -> SpoolView:
-        """Return what there is to see of the spool."""
+        """Return the view of the spool."""
         return inspection.look(self.gateway.settings.state_dir)
 
     def missing(self) -> Counter[str]:
-        """Return how many readings of each sensor did not arrive; none arrived twice."""
+        """
+        Return how many readings of each sensor did not arrive; check that none arrived
+        twice.
+        """
         missing: Counter[str] = Counter()
         for handle, sensor in zip(_HANDLES, _SENSORS, strict=True):
             times = [at_ms for whose, _, at_ms, _ in self.ingest.observations if whose == handle]
@@ -114,7 +123,7 @@ class Outage:
         return missing
 
     def check(self, view: SpoolView) -> None:
-        """Hold the books of agent, spool and ingest against each other."""
+        """Compare the counts of agent, spool and ingest."""
         totals = view.totals
         assert verification.verify(self.gateway.settings.state_dir).problems == []
         measured = self.measured
@@ -132,13 +141,13 @@ class Outage:
 
 
 def now_ms() -> int:
-    """Return the time of day."""
+    """Return the time of day, ms since 1970."""
     return time.time_ns() // 1_000_000
 
 
 @pytest.fixture
 def gateway(run_folder: Path, broker: Mosquitto, certificates: Certificates) -> Gateway:
-    """A gateway of this test alone, that batches as one in somebody's home does."""
+    """A gateway for this test alone, with the batches of a real one."""
     gateway = Gateway(run_folder / f"outage-{broker.port}", broker, certificates)
     gateway.settings = msgspec.structs.replace(
         gateway.settings,
@@ -149,21 +158,24 @@ def gateway(run_folder: Path, broker: Mosquitto, certificates: Certificates) -> 
 
 
 def holding(gateway: Gateway, *, max_bytes: int, max_age_s: float) -> Outage:
-    """Return an outage of a gateway that may hold so much."""
+    """Return an outage of a gateway with these limits of its spool."""
     spool = SpoolSettings(max_bytes=max_bytes, max_age_s=max_age_s, min_free_bytes=0)
     gateway.settings = msgspec.structs.replace(gateway.settings, spool=spool)
     return Outage(gateway)
 
 
 async def test_an_outage_loses_nothing(gateway: Gateway) -> None:
-    """Half an hour of four straps, a meter and a CGM sensor arrive, once each; the fresh first."""
+    """After half an hour every reading of six sensors arrives once, the newest first."""
     outage = Outage(gateway)
     outage.check(await outage.happen(hours=0.5))
     assert outage.missing().total() == 0
 
 
 async def test_a_small_spool_gives_up_heart_rates_and_says_so(gateway: Gateway) -> None:
-    """Of what does not fit each reading is in a gap; glucose stays, and so does the newest."""
+    """
+    A small spool gives up heart rates first, records each in a gap, and keeps glucose and the
+    newest.
+    """
     outage = holding(gateway, max_bytes=200_000, max_age_s=1e6)
     view = await outage.happen(hours=0.5)
     outage.check(view)
@@ -176,7 +188,7 @@ async def test_a_small_spool_gives_up_heart_rates_and_says_so(gateway: Gateway) 
 
 
 async def test_what_is_too_old_is_given_up_by_age(gateway: Gateway) -> None:
-    """After its age nothing is held, glucose neither, and each reading is in a gap."""
+    """Readings beyond the maximum age are given up, glucose as well, and each is in a gap."""
     outage = holding(gateway, max_bytes=1 << 28, max_age_s=900.0)
     view = await outage.happen(hours=0.5)
     outage.check(view)
@@ -189,7 +201,10 @@ async def test_what_is_too_old_is_given_up_by_age(gateway: Gateway) -> None:
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 async def test_a_day_without_a_broker_loses_nothing(gateway: Gateway) -> None:
-    """The same for 24 hours, by an agent that has learned to wait."""
+    """
+    After 24 hours every reading arrives once, although the agent's attempts have become
+    rare.
+    """
     publish = PublishSettings(backlog_per_s=1000.0)
     gateway.settings = msgspec.structs.replace(gateway.settings, publish=publish)
     outage = Outage(gateway)

@@ -1,4 +1,7 @@
-"""How an agent comes back: fresh before old, at a pace, not at once, and not for ever faster."""
+"""
+How an agent reconnects: new readings before the backlog, at a limited rate, after a
+random delay.
+"""
 
 import asyncio
 import contextlib
@@ -37,13 +40,13 @@ _BACKLOG = 280
 
 @pytest.fixture
 def gateway(run_folder: Path, broker: Mosquitto, certificates: Certificates) -> Gateway:
-    """A gateway of this test alone."""
+    """A gateway for this test alone."""
     return Gateway(run_folder / f"publishing-{broker.port}", broker, certificates)
 
 
 @contextlib.contextmanager
 def running(gateway: Gateway, **publish: float) -> Iterator[Child]:
-    """Let an agent run while the context is open, with settings of *publish*."""
+    """Run an agent while the context is open, with these settings of the section *publish*."""
     twins = {f"VITALVEIL_AGENT_PUBLISH_{key.upper()}": str(publish[key]) for key in publish}
     command = [sys.executable, "-m", "edge_agent", "run", "--config", str(gateway.write_config())]
     log = gateway.folder / "agent.log"
@@ -62,7 +65,7 @@ def logged(gateway: Gateway, action: str) -> list[dt.datetime]:
 
 
 async def pile_up(gateway: Gateway, count: int) -> None:
-    """Leave *count* envelopes of an observation each in the gateway's spool."""
+    """Leave *count* envelopes of one observation each in the gateway's spool."""
     spool = await SqliteSpool.open(
         gateway.settings.state_dir,
         Tags(gateway.lease_key),
@@ -88,7 +91,7 @@ def _now_ms() -> int:
 
 
 async def test_fresh_goes_first_and_the_backlog_at_its_pace(gateway: Gateway) -> None:
-    """What is measured now arrives at once, while what had piled up goes at so many a second."""
+    """New readings arrive at once, while the backlog is sent at its limited rate."""
     player, ingest = PlayerDouble(gateway.settings.sensors.recorded_socket), IngestDouble(gateway)
     await pile_up(gateway, _BACKLOG)
     start = _now_ms()
@@ -101,7 +104,7 @@ async def test_fresh_goes_first_and_the_backlog_at_its_pace(gateway: Gateway) ->
         return len(ingest.observations) - old()
 
     async with ingest.running(), player.running():
-        # From before its start: what is under way is not there yet.
+        # Measured from before the start, because envelopes under way have not arrived yet.
         began = time.monotonic()
         with running(gateway, backlog_per_s=_PACE):
             await ingest.until(lambda: old() > 0 and SENSOR in player.listening, within_s=30)
@@ -115,9 +118,9 @@ async def test_fresh_goes_first_and_the_backlog_at_its_pace(gateway: Gateway) ->
             await ingest.until(lambda: old() == _BACKLOG, within_s=60)
             took = time.monotonic() - began
             state_dir = gateway.settings.state_dir
-            # Not as its state tells, which may be half a minute old.
+            # Read from the spool itself, because the published state may be half a minute old.
             await ingest.until(lambda: inspection.look(state_dir).stats.depth == 0, within_s=60)
-    # A second's worth may have been saved up.
+    # The rate limiter may have saved up the permits of one second.
     assert took >= (_BACKLOG - _PACE) / _PACE
     assert sorted(waits)[len(waits) // 2] < 1.5
     assert ingest.deliveries == _BACKLOG + 10
@@ -126,7 +129,10 @@ async def test_fresh_goes_first_and_the_backlog_at_its_pace(gateway: Gateway) ->
 async def test_gateways_do_not_come_back_together(
     run_folder: Path, broker: Mosquitto, certificates: Certificates
 ) -> None:
-    """Each waits a random part of the start delay before it knocks, and measures meanwhile."""
+    """
+    Each gateway waits a random part of the start delay before it connects, and measures
+    meanwhile.
+    """
     within_s = 8.0
     folder = run_folder / f"together-{broker.port}"
     gateways = [Gateway(folder / str(n), broker, certificates) for n in range(4)]
@@ -141,13 +147,13 @@ async def test_gateways_do_not_come_back_together(
             for g in gateways
         ]
     sys.stdout.write(f"delays {delays}\n")
-    # Four draws are all below a sixteenth of it once in 65,000 runs.
+    # Four random delays are all below a sixteenth of the maximum once in 65,000 runs.
     assert max(delays) > within_s / 16
     assert min(delays) < within_s + 5
 
 
 class Door:
-    """A port where every connection is taken and closed at once; counts them."""
+    """A port that accepts, closes and counts every connection."""
 
     def __init__(self, port: int) -> None:
         self.knocks: list[float] = []
@@ -170,7 +176,10 @@ class Door:
 
 
 async def test_a_broker_that_refuses_is_not_besieged(gateway: Gateway) -> None:
-    """Attempts grow apart up to the longest wait, never stop, and the broker is found again."""
+    """
+    The pauses between attempts grow to the longest one and never end, and the broker is found
+    again.
+    """
     broker, longest_s = gateway.broker, 2.0
     broker.kill()
     door = Door(broker.port)
@@ -183,7 +192,8 @@ async def test_a_broker_that_refuses_is_not_besieged(gateway: Gateway) -> None:
             later - sooner for sooner, later in zip(door.knocks, door.knocks[1:], strict=False)
         ]
         sys.stdout.write(f"apart {apart}\n")
-        # Waits of at most 0.5, 1, 2, 2, ... s, drawn from nothing on: seven are 5.8 on average.
+        # The pauses are at most 0.5, 1, 2, 2, ... s, uniformly from 0: seven take 5.8 s on
+        # average.
         assert sum(apart) > 1.0
         broker.start()
         async with asyncio.timeout(60):
@@ -194,7 +204,10 @@ async def test_a_broker_that_refuses_is_not_besieged(gateway: Gateway) -> None:
 def test_doctor_asks_whether_the_broker_takes_the_certificate(
     gateway: Gateway, tmp_path: Path
 ) -> None:
-    """A certificate that the broker does not take is found, though the handshake goes through."""
+    """
+    `doctor` finds a certificate that the broker rejects, although the TLS handshake
+    succeeds.
+    """
     found = {finding.what: finding for finding in checks.examine(gateway.settings)}["broker"]
     assert found.verdict is checks.Severity.OK
 

@@ -1,4 +1,7 @@
-"""The agent as a process with a radio: from a notification to a receipt, and what a day does."""
+"""
+The agent as a process with a radio: from a notification to a receipt, with kills and its
+cost.
+"""
 
 import asyncio
 import functools
@@ -47,13 +50,13 @@ class RadioAgent:
         self.child: Child | None = None
 
     def start(self) -> None:
-        """Start it."""
+        """Start the agent."""
         environ = {**agent_environ(), "VITALVEIL_AGENT_SENSORS_SOURCE": "bluetooth"}
         command = [sys.executable, "-m", "edge_agent", "run", "--config", str(self.config)]
         self.child = Child("agent", command, log=self.log, environ=environ)
 
     async def at_work(self) -> None:
-        """Start it, and return when it is connected to the broker."""
+        """Start the agent; return when it is connected to the broker."""
         self.log.touch()
         said = self.log.stat().st_size
         self.start()
@@ -65,13 +68,13 @@ class RadioAgent:
             return log.read()
 
     def kill(self) -> None:
-        """End it as a power cut would."""
+        """Kill the agent, as a power cut would."""
         if self.child is not None:
             self.child.kill()
             self.child = None
 
     async def obey(self, version: int, *grants: Grant) -> None:
-        """Give it a lease that was in force when the meter's records were taken."""
+        """Give the agent a lease that was in force when the meter's records were taken."""
         given = lease(
             *grants,
             version=version,
@@ -86,7 +89,7 @@ class RadioAgent:
 def agent(
     run_folder: Path, broker: Mosquitto, certificates: Certificates, machine: Machine
 ) -> Iterator[RadioAgent]:
-    """An agent of this test alone, not started."""
+    """An agent for this test alone, not started."""
     agent = RadioAgent(Gateway(run_folder / f"radio-{broker.port}", broker, certificates))
     yield agent
     agent.kill()
@@ -107,7 +110,7 @@ _SINGLE_CODES = (
 
 
 async def until(done: Callable[[], bool], *, within_s: float) -> None:
-    """Return once *done*; fail when it takes too long."""
+    """Wait until *done* holds; fail if that takes too long."""
     async with asyncio.timeout(within_s):
         while not done():  # noqa: ASYNC110 - what others do
             await asyncio.sleep(0.02)
@@ -119,7 +122,7 @@ def appended(gateway: Gateway) -> int:
 
 
 def values(ingest: IngestDouble, quantity: int) -> list[float]:
-    """Return what was stored of *quantity*, in the order of its times."""
+    """Return the stored values of *quantity*, in the order of their times."""
     stored = [(at_ms, value) for _, code, at_ms, value in ingest.observations if code == quantity]
     return [value for _, value in sorted(stored)]
 
@@ -128,7 +131,7 @@ def values(ingest: IngestDouble, quantity: int) -> list[float]:
 async def test_a_notification_becomes_a_row_until_it_is_withdrawn(
     machine: Machine, agent: RadioAgent
 ) -> None:
-    """What a strap sends is stored once; when the lease drops it, its link goes at once."""
+    """Values of a strap are stored once; when the lease drops the strap, its link ends at once."""
     strap, meter, ingest = Strap(period_s=0.1), Meter(3), IngestDouble(agent.gateway)
     machine.bluetoothd.add(strap)
     machine.bluetoothd.add(meter)
@@ -143,7 +146,7 @@ async def test_a_notification_becomes_a_row_until_it_is_withdrawn(
         await ingest.until(lambda: not strap.is_connected)
         took_s = time.monotonic() - began
 
-    assert took_s < 5  # The promise; a loaded machine takes some of it.
+    assert took_s < 5  # The promise, with some tolerance for a busy machine.
     rates = values(ingest, Code.HEART_RATE)
     assert rates == [60 + n for n in range(len(rates))]
     assert values(ingest, Code.GLUCOSE_CAPILLARY) == pytest.approx([5.05, 5.11, 5.16])
@@ -156,8 +159,8 @@ async def test_records_survive_any_number_of_kills(
     """
     However often the agent dies while it fetches, each record is stored exactly once.
 
-    BlueZ keeps the link of one that was killed, and over it the report that it had asked for goes
-    on: until the next one ends it, or beside its own.
+    BlueZ keeps the link of a killed agent, and its report continues: until the next agent aborts
+    it, or beside the next agent's own report.
     """
     meter, ingest = Meter(90), IngestDouble(agent.gateway)
     meter.gap_s, meter.interleaves = 0.02, interleaves
@@ -180,7 +183,7 @@ async def test_records_survive_any_number_of_kills(
 @pytest.mark.long
 @pytest.mark.timeout(7200)
 async def test_kills_amid_a_strap_and_a_meter(machine: Machine, agent: RadioAgent) -> None:
-    """What the spool accepted of a strap arrives once; of the meter, all that it ever measured."""
+    """After kills every spooled value of a strap and every record of the meter are stored once."""
     strap, meter, ingest = Strap(period_s=0.05), Meter(20), IngestDouble(agent.gateway)
     for sensor in (strap, meter):
         machine.bluetoothd.add(sensor)
@@ -209,7 +212,10 @@ async def test_kills_amid_a_strap_and_a_meter(machine: Machine, agent: RadioAgen
 
 
 async def test_what_is_told_once_survives_a_kill(machine: Machine, agent: RadioAgent) -> None:
-    """What a cuff, a thermometer or a scale tells once is durable at once: others may wait."""
+    """
+    A single measurement of a cuff, a thermometer or a scale is durable at once, because it is sent
+    only once.
+    """
     pressure = BloodPressureMeasurement(systolic=120, diastolic=80, mean=93)
     told = [
         (0x1810, 0x2A35, blood_pressure.encode(pressure)),
@@ -239,7 +245,10 @@ async def test_what_is_told_once_survives_a_kill(machine: Machine, agent: RadioA
 
 
 async def test_no_log_line_names_a_sensor(machine: Machine, agent: RadioAgent) -> None:
-    """Through drops, deaths and refusals the log holds no address, no name and no value."""
+    """
+    Through drops, deaths and refusals the log contains no address, name or value of a
+    sensor.
+    """
     strap, ingest = Strap(period_s=0.1), IngestDouble(agent.gateway)
     strap.name = "NAME-OF-A-PERSON"
     machine.bluetoothd.add(strap)
@@ -269,7 +278,10 @@ async def test_no_log_line_names_a_sensor(machine: Machine, agent: RadioAgent) -
 
 @pytest.mark.long
 async def test_four_straps_and_a_meter_cost_little(machine: Machine, agent: RadioAgent) -> None:
-    """Four straps at 1 Hz and a meter: at most 45 MB of its own, and 2 % of one core."""
+    """
+    With four straps at 1 Hz and a meter the agent uses at most 45 MB of its own and 2 % of one
+    core.
+    """
     addresses = [f"C0:FF:EE:00:01:{n:02X}" for n in range(4)]
     for address in addresses:
         strap = Strap(address, period_s=1.0)
@@ -293,6 +305,6 @@ async def test_four_straps_and_a_meter_cost_little(machine: Machine, agent: Radi
         f"rss {memory.rss / 1e6:.1f} MB, of it ours alone {memory.uss / 1e6:.1f} MB,"
         f" cpu {100 * used:.2f} %, fds {fds}\n"
     )
-    # What libraries map is shared with whoever else maps it, and given back when memory is short.
+    # Mapped libraries are shared with other processes, and reclaimed when memory is short.
     assert memory.uss <= 45e6
     assert used <= 0.02

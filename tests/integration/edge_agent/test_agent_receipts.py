@@ -1,4 +1,4 @@
-"""The agent as a process, between a real broker and those who would have it forget."""
+"""The agent as a process, with a real broker and forged or repeated receipts."""
 
 import sys
 import time
@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
 
 class Home:
-    """A gateway with its sensor, and ingest that settles only when it is told to."""
+    """A gateway with its sensor, and an ingest that settles only when the test says so."""
 
     def __init__(self, gateway: Gateway) -> None:
         self.gateway = gateway
@@ -37,7 +37,7 @@ class Home:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Everything but the agent, until the context closes."""
+        """Run everything except the agent while the context is open."""
         now_ms = time.time_ns() // 1_000_000
         await self.gateway.publish_lease(
             lease(grant(), agent=self.gateway.agent, issued_at_ms=now_ms)
@@ -46,7 +46,7 @@ class Home:
             yield
 
     async def measure(self, count: int) -> None:
-        """Have *count* more readings arrive at ingest."""
+        """Measure *count* more readings, and wait until ingest has them."""
         await self.ingest.until(lambda: SENSOR in self.player.listening)
         start_ms = time.time_ns() // 1_000_000
         for n in range(count):
@@ -55,13 +55,13 @@ class Home:
         await self.ingest.until(lambda: len(self.ingest.observations) == self.measured)
 
     def depth(self) -> object:
-        """Return how many envelopes its spool holds."""
+        """Return how many envelopes the spool holds."""
         return self.process.spool()["depth"]
 
 
 @pytest.fixture
 def home(run_folder: Path, broker: Mosquitto, certificates: Certificates) -> Iterator[Home]:
-    """A home of this test alone."""
+    """A home for this test alone."""
     found = Home(Gateway(run_folder / f"home-{broker.port}", broker, certificates))
     yield found
     found.process.kill()
@@ -69,7 +69,10 @@ def home(run_folder: Path, broker: Mosquitto, certificates: Certificates) -> Ite
 
 
 async def test_who_holds_ingests_certificate_makes_nothing_forgotten(home: Home) -> None:
-    """Old forms, wrong keys, another's, torn and huge ones: each is counted, none is believed."""
+    """
+    A holder of ingest's certificate cannot make the agent delete: each forged receipt is counted
+    and refused.
+    """
     home.process.start()
     async with home.running():
         await home.measure(5)
@@ -96,23 +99,24 @@ async def test_who_holds_ingests_certificate_makes_nothing_forgotten(home: Home)
             genuine[:-1],
             wire_receipt.encode_proven([SpoolReceipt(spool_id, 0, [(1, MAX_SEQUENCE)])], [shared]),
         )
-        # Heard to the last: those that are torn and huge came last.
+        # The malformed and oversized receipts were sent last, so all others have been read by now.
         await until(lambda: '"malformed"' in home.process.log.read_text())
-        # Its state goes out every so often; a restart says at once what it does not believe.
+        # The state is published only from time to time; a restarted agent reads the retained
+        # receipt at once.
         home.process.stop()
         assert home.depth() == held
         home.process.start()
         await home.measure(1)
         assert home.process.log.read_text().count("receipt_refused") >= 4
         assert home.depth()
-        # And the genuine one is believed, whatever came before it.
+        # The genuine receipt is accepted afterwards.
         ingest.settles = True
         await home.measure(1)
         await ingest.until(lambda: home.depth() == 0)
 
 
 async def test_an_older_receipt_that_comes_again_takes_nothing(home: Home) -> None:
-    """Who runs the broker may repeat what it has seen: it says less than is known."""
+    """A repeated older receipt changes nothing, because it covers fewer envelopes."""
     home.process.start()
     async with home.running():
         await home.measure(2)
@@ -130,7 +134,10 @@ async def test_an_older_receipt_that_comes_again_takes_nothing(home: Home) -> No
 
 
 async def test_restarted_with_a_backlog_alone_it_believes_the_receipt(home: Home) -> None:
-    """The session keys of its backlog are gone; what it shares with ingest is not."""
+    """
+    A restarted agent with only a backlog accepts the receipt: the shared keys survive, its session
+    keys do not.
+    """
     home.process.start()
     async with home.running():
         await home.measure(4)
@@ -138,12 +145,15 @@ async def test_restarted_with_a_backlog_alone_it_believes_the_receipt(home: Home
         assert home.depth()
         await home.ingest.publish(home.ingest.proven(home.ingest.receipt()))
         home.process.start()
-        # Ingest settles nothing more: what the broker retained is all that it can go by.
+        # Ingest settles nothing more, so the agent has only the receipt that the broker retained.
         await home.ingest.until(lambda: home.depth() == 0)
 
 
 async def test_its_state_says_what_it_reads_and_proves_its_floor(home: Home) -> None:
-    """Online and in its will, which ingest hears of a gateway that is away."""
+    """
+    The state names the forms that the agent reads and proves its floor, while online and in its
+    will.
+    """
     home.process.start()
     async with home.running():
         home.ingest.settles = True

@@ -1,4 +1,4 @@
-"""What a running agent takes over: settings at SIGHUP, and a certificate that is renewed."""
+"""A running agent takes over settings at SIGHUP, and a renewed certificate."""
 
 import contextlib
 import datetime as dt
@@ -23,13 +23,13 @@ pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
 @pytest.fixture
 def gateway(run_folder: Path, broker: Mosquitto, certificates: Certificates) -> Gateway:
-    """A gateway of this test alone."""
+    """A gateway for this test alone."""
     return Gateway(run_folder / f"reload-{broker.port}", broker, certificates)
 
 
 @contextlib.contextmanager
 def running(gateway: Gateway) -> Iterator[Child]:
-    """Let an agent run while the context is open."""
+    """Run an agent while the context is open."""
     command = [sys.executable, "-m", "edge_agent", "run", "--config", str(gateway.write_config())]
     log = gateway.folder / "agent.log"
     child = Child("agent", command, log=log, environ=agent_environ())
@@ -41,14 +41,17 @@ def running(gateway: Gateway) -> Iterator[Child]:
 
 
 def logged(gateway: Gateway) -> str:
-    """Return what the agent has logged."""
+    """Return the log of the agent."""
     return (gateway.folder / "agent.log").read_text()
 
 
 async def test_settings_and_certificate_are_taken_over(
     gateway: Gateway, certificates: Certificates
 ) -> None:
-    """Wrong settings change nothing, right ones do, and a renewed certificate is used at once."""
+    """
+    Invalid settings change nothing, valid ones do, and a renewed certificate is used at
+    once.
+    """
     player, ingest = PlayerDouble(gateway.settings.sensors.recorded_socket), IngestDouble(gateway)
     start = time.time_ns() // 1_000_000
     await gateway.publish_lease(lease(grant(), agent=gateway.agent, issued_at_ms=start))

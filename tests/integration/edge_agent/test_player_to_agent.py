@@ -1,4 +1,4 @@
-"""The player and the agent's own recorded sensors, on one socket."""
+"""The player and the agent's source of recorded sensors, on one socket."""
 
 import asyncio
 import tempfile
@@ -21,7 +21,7 @@ async def take(sensors: RecordedSensors, count: int) -> list[Measurement]:
 
 
 async def test_agent_understands_every_line_of_the_player() -> None:
-    """Values and faults of invented people arrive as measurements; no line is malformed."""
+    """Values and faults of invented people arrive as measurements, and no line is malformed."""
     malformed: list[None] = []
     agent = RecordedSensors(malformed=lambda: malformed.append(None))
     worn = [sensor for person in pick(None, 4, seed=1) for sensor in person.sensors]
