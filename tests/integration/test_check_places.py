@@ -1,4 +1,7 @@
-"""What will fail one day, and can be seen before: leases too large, folders open to others."""
+"""
+Checks that find future failures: leases that are too large, and folders that others can
+write to.
+"""
 
 import os
 import re
@@ -32,7 +35,7 @@ def with_most(office: Office, most: int) -> Settings:
 
 
 def look(office: Office, most: int, broker_takes: int | None = None) -> list[Finding]:
-    """Have the doctor look at the leases of *office*."""
+    """Let the doctor check the leases of *office*."""
     server = office.vault.server
     dsn = f"host=127.0.0.1 port={server.port} dbname={office.vault.name} user=vv_trust"
     with psycopg.connect(dsn, password=server.password, autocommit=True) as connection:
@@ -41,7 +44,10 @@ def look(office: Office, most: int, broker_takes: int | None = None) -> list[Fin
 
 @pytest.mark.database
 def test_a_lease_that_would_not_be_renewed_is_named_before(office: Office) -> None:
-    """By check-config and the doctor: which gateway, and what to set; a revoked one is none."""
+    """
+    check-config and the doctor name gateways whose next lease would be too large, and the setting
+    to change, except revoked ones.
+    """
     _, agent = measured(office)
     size = office.vault.fetch("SELECT octet_length(lease) FROM vault.agents")[0][0]
     assert isinstance(size, int)
@@ -66,7 +72,10 @@ def test_a_lease_that_would_not_be_renewed_is_named_before(office: Office) -> No
 
 @pytest.mark.database
 def test_a_broker_that_takes_less_is_told(office: Office) -> None:
-    """A lease in between would be issued, and never reach its gateway."""
+    """
+    A broker with a smaller limit than trust is reported, because leases between both limits would
+    never arrive.
+    """
     conf = "listener 8883\nmax_packet_size 65536\n"
     takes = broker_file.max_packet_bytes(conf)
     found = {one.code: one.level for one in look(office, 131_072, takes)}
@@ -80,7 +89,10 @@ def test_a_broker_that_takes_less_is_told(office: Office) -> None:
 
 @pytest.mark.database
 def test_a_vault_that_is_away_is_no_wrong_setting(office: Office) -> None:
-    """Then it is said that nobody looked: settings are checked before there is a database."""
+    """
+    If the vault is unreachable, check-config says that leases were not checked, and does
+    not fail.
+    """
     vault = msgspec.structs.replace(
         office.settings.vault, dsn="host=127.0.0.1 port=1 dbname=vv_vault user=vv_trust"
     )
@@ -95,7 +107,10 @@ def test_a_vault_that_is_away_is_no_wrong_setting(office: Office) -> None:
 def test_a_folder_that_others_write_to_is_told(
     office: Office, tmp_path: Path, key: str, mode: int
 ) -> None:
-    """As a volume with an fsGroup is: the setting is named, and what to do, in whole sentences."""
+    """
+    A folder that others can write to, such as a volume with fsGroup, is reported with its setting
+    and the remedy.
+    """
     folder = tmp_path / "volume"
     folder.mkdir()
     for file in office.settings.keys.folder.iterdir():
@@ -123,7 +138,10 @@ def test_a_folder_that_others_write_to_is_told(
 
 @pytest.mark.parametrize("program", ["trust", "ingest"])
 def test_the_secrets_of_a_pod_lie_in_a_folder_of_their_own(tmp_path: Path, program: str) -> None:
-    """The shipped command is run on a volume as Kubernetes makes it: open to everyone."""
+    """
+    The shipped command copies the secrets of a pod into a folder that only its user can
+    read.
+    """
     text = (BASE / f"{program}.yaml").read_text()
     (pod,) = (
         one["spec"]["template"]["spec"]

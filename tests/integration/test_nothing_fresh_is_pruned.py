@@ -1,4 +1,4 @@
-"""What trust deletes because its time is over is old by the database's own clock, or stays."""
+"""Trust can only delete expired data that are old by the database's own clock."""
 
 import datetime as dt
 
@@ -11,13 +11,13 @@ from tests.support.seed_permissions import Seed, sow, withdraw
 pytestmark = pytest.mark.database
 
 _LATER = "clock_timestamp() + interval '100 years'"
-"""What a clock of trust that is far ahead, or somebody in its name, asks for."""
+"""A time that a wrong clock of trust, or an attacker with its role, may ask for."""
 _PRUNE_PERIODS = f"SELECT vv.prune_periods('test', {_LATER})"
 _PERIODS = "SELECT count(*) FROM vv.permission_periods"
 
 
 def ask(database: Database, statement: str) -> int:
-    """Return what *statement* returns to trust's role, in one row."""
+    """Return the one row that *statement* returns to trust's role."""
     with psycopg.connect(database.dsn("vv_trust"), autocommit=True) as connection:
         row = connection.execute(statement).fetchone()
     assert row is not None
@@ -25,7 +25,7 @@ def ask(database: Database, statement: str) -> int:
 
 
 def observe(database: Database, age: dt.timedelta) -> dt.datetime:
-    """Store a reading of so long ago in each series; return its time."""
+    """Store a reading of this age in each series; return its time."""
     time = dt.datetime.now(dt.UTC) - age
     database.execute("SELECT vv.ensure_partitions(%s, %s)", time.date(), time.date())
     database.execute(
@@ -36,7 +36,7 @@ def observe(database: Database, age: dt.timedelta) -> dt.datetime:
 
 @pytest.mark.parametrize(("hours", "left"), [(23, 2), (25, 0)])
 def test_a_period_is_a_day_old(database: Database, hours: int, left: int) -> None:
-    """Whatever trust asks for: what ended within a day is still there to be looked at."""
+    """Whatever trust asks for, periods that ended within a day are kept."""
     sow(database, Seed())
     withdraw(database, Seed().handle)
     database.execute(
@@ -47,7 +47,7 @@ def test_a_period_is_a_day_old(database: Database, hours: int, left: int) -> Non
 
 
 def test_a_period_stays_as_long_as_a_reading_of_before(database: Database) -> None:
-    """Of a series that has an old reading nothing is pruned; of its neighbour everything is."""
+    """Periods of a series with an old reading are kept; those of its neighbour are pruned."""
     other = Seed(handle=bytes(16), pseudonym=bytes(16))
     sow(database, Seed(), other)
     for seed in (Seed(), other):
@@ -70,7 +70,10 @@ def test_a_period_stays_as_long_as_a_reading_of_before(database: Database) -> No
 
 
 def test_what_flushes_held_stays_for_two_weeks(database: Database) -> None:
-    """As long as somebody may still ask under which permissions a row was stored."""
+    """
+    The records of flushes are kept for two weeks, to show under which permissions a row was
+    stored.
+    """
     database.execute(
         "INSERT INTO vv.flushes (transaction, epoch, held_at)"
         " SELECT n::text::xid8, 1, now() - make_interval(days => n)"
@@ -82,7 +85,10 @@ def test_what_flushes_held_stays_for_two_weeks(database: Database) -> None:
 
 
 def test_a_lease_stays_for_a_day_after_its_end(database: Database) -> None:
-    """Without it ingest refuses what was measured under it and is still under way."""
+    """
+    A lease is kept for a day after its end, because envelopes measured under it may still be under
+    way.
+    """
     sow(database, Seed(lease=9))
     database.execute(
         "INSERT INTO vv.leases SELECT agent, n, issued_at, now() - make_interval(hours => n),"
@@ -97,7 +103,7 @@ def test_a_lease_stays_for_a_day_after_its_end(database: Database) -> None:
     "delete", ["vv.drop_partitions(LATER)", "sum(row_count) FROM vv.retain('test', LATER, LATER)"]
 )
 def test_a_reading_stays_for_a_day(database: Database, delete: str) -> None:
-    """A clock of trust that is a century ahead does not empty the database of today."""
+    """A clock of trust that is a century ahead cannot delete the readings of the last day."""
     sow(database, Seed())
     observe(database, dt.timedelta(days=3))
     fresh = observe(database, dt.timedelta(hours=1))
@@ -106,7 +112,7 @@ def test_a_reading_stays_for_a_day(database: Database, delete: str) -> None:
 
 
 def test_only_the_owner_asks_for_the_floor(database: Database) -> None:
-    """The function that everything here goes through is nobody's to call, or to replace."""
+    """Only the owner can call or replace the function that limits these deletions."""
     granted = database.fetch(
         "SELECT count(*) FROM pg_roles r"
         " WHERE starts_with(r.rolname, 'vv_') AND r.rolname <> 'vv_owner'"

@@ -1,4 +1,4 @@
-"""Ingest and a database that may be a restored one."""
+"""Ingest with a database that may have been restored from a backup."""
 
 import asyncio
 
@@ -11,12 +11,15 @@ pytestmark = [pytest.mark.broker, pytest.mark.database]
 
 
 async def test_waits_until_trust_has_looked(world: World) -> None:
-    """Nothing is taken from the broker, and /readyz says so, until the database is cleared."""
+    """
+    Until trust has cleared the database, ingest takes nothing from the broker and is not
+    ready.
+    """
     from ingest.app import App
 
     sow(world.database, Seed())
     world.database.execute("SELECT vv.clear_erasures('{}')")
-    # As after a restart: the word was given before this start of the server.
+    # As after a restart: the clearance is older than this start of the server.
     world.database.execute("UPDATE vv.permission_gate SET cleared_at = '2020-01-01'")
     app, stop = App(world.settings), asyncio.Event()
     running = asyncio.create_task(app.run(stop, on_port=lambda port: None))

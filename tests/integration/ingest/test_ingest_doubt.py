@@ -1,4 +1,4 @@
-"""A COMMIT that ingest never heard of, and a server that crashed, or failed over, meanwhile."""
+"""A COMMIT whose answer ingest never got, and a server that crashed or failed over meanwhile."""
 
 import asyncio
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ _ROWS = "SELECT count(*) FROM vv.observations"
 
 @pytest.fixture
 def server(run_folder: Path, postgres: Postgres, tmp_path: Path) -> Iterator[Postgres]:
-    """A server of this test alone."""
+    """A server for this test alone."""
     made = Postgres(run_folder / f"doubt-{tmp_path.name}", programs=postgres.programs)
     made.start()
     yield made
@@ -32,14 +32,17 @@ def server(run_folder: Path, postgres: Postgres, tmp_path: Path) -> Iterator[Pos
 
 
 def _use_ids(server: Postgres, database: Database) -> None:
-    """Let other transactions commit, which are given what ids come next."""
+    """Let other transactions commit, which get the next transaction ids."""
     for _ in range(3):
         with psycopg.connect(server.dsn(database.name)) as connection:
             connection.execute("UPDATE vv.permission_gate SET cleared_at = cleared_at")
 
 
 async def test_a_crash_gives_the_same_id_again(server: Postgres) -> None:
-    """A flush whose server died before COMMIT is written anew, whoever has its id now."""
+    """
+    A flush whose server died before COMMIT is written again, although another transaction has its
+    id now.
+    """
     database = create_database(server)
     plan = plan_of(opened(block(70, 71)), epoch=sow(database, Seed()))
     store = store_at(database.dsn("vv_ingest"))
@@ -69,7 +72,10 @@ async def test_a_crash_gives_the_same_id_again(server: Postgres) -> None:
 async def test_what_no_standby_has_is_not_acknowledged(
     server: Postgres, run_folder: Path, tmp_path: Path
 ) -> None:
-    """A wait for the standby that is given up leaves a COMMIT behind that may yet be lost."""
+    """
+    A flush that no standby has received is not acknowledged, because its COMMIT may
+    still be lost.
+    """
     database = create_database(server)
     folder = run_folder / f"follows-{tmp_path.name}"
     servers.alter(server, synchronous_standby_names="*")

@@ -1,4 +1,4 @@
-"""Ingest while servers fall: nothing lost, nothing doubled, nothing acknowledged too early."""
+"""Ingest while servers fail: nothing is lost, doubled, or acknowledged too early."""
 
 import asyncio
 import functools
@@ -29,7 +29,7 @@ SEED = Seed()
 
 
 def stored(world: World) -> list[tuple[object, ...]]:
-    """Return how many observations there are, and how many of them the ledger knows."""
+    """Return how many observations there are, and how many of them the ledger counts."""
     return world.database.fetch(
         "SELECT (SELECT count(*) FROM vv.observations),"
         " (SELECT coalesce(sum(observations), 0)::bigint FROM vv.envelopes)"
@@ -47,7 +47,7 @@ async def send(agent: Agent, count: int, *, every_s: float = 0.005) -> list[byte
 
 
 async def _keep_sending(agent: Agent, enough: asyncio.Event) -> None:
-    """Publish until it is *enough*."""
+    """Publish until *enough* is set."""
     while not enough.is_set():
         await send(agent, 1)
 
@@ -59,14 +59,14 @@ def _has_settled(app: App, count: int) -> bool:
 @pytest.fixture
 def falling(run_folder: Path, tmp_path: Path) -> Iterator[Postgres]:
     """
-    A server of this test alone.
+    A server for this test alone.
 
-    Its recovery reads every file of every database, and a run's server has hundreds of them.
+    Recovery reads every file of every database, and the shared server has hundreds of databases.
     """
     server = Postgres(folder=run_folder / f"falling-{tmp_path.name}", programs=programs())
     server.start()
     yield server
-    # It died with the thread of the test that started it last.
+    # The server ended with the thread of the test that started it last.
     server.kill()
 
 
@@ -74,32 +74,40 @@ def falling(run_folder: Path, tmp_path: Path) -> Iterator[Postgres]:
 async def test_database_restarts_under_load(
     broker: Mosquitto, falling: Postgres, certificates: Certificates, tmp_path: Path, how: str
 ) -> None:
-    """While the database is away acks wait; once it is back, every observation is one row."""
+    """
+    While the database is stopped nothing is acknowledged; afterwards every observation is stored
+    once.
+    """
     world = make_world(broker, create_database(falling), certificates, tmp_path)
     sow(world.database, SEED)
     async with world.running() as app, world.agent(SEED.agent) as agent:
         enough = asyncio.Event()
-        # It never pauses: whenever the database goes, there is something that it must still store.
+        # The agent never pauses, so that there is always an envelope to store when the database
+        # stops.
         sending = asyncio.create_task(_keep_sending(agent, enough))
         for _ in range(2):
             await until(functools.partial(_has_settled, app, settled(app) + 20))
             await asyncio.to_thread(falling.stop if how == "stop" else falling.kill)
             await until(lambda: "database" in app.missing() and "permissions" in app.missing())
             await asyncio.to_thread(falling.start)
-            # A checkpoint or a recovery on a busy disk takes its time.
+            # A checkpoint or a recovery takes long on a busy disk.
             await until(lambda: not list(app.missing()), timeout_s=90)
         enough.set()
         await sending
         sent = agent.sequence
         await until(lambda: agent.all_settled(sent), timeout_s=60)
         assert stored(world) == [(sent, sent)]
-        # Every COMMIT that was not heard of is found out about: no envelope counts as a duplicate.
+        # The fate of every COMMIT without an answer is determined: no envelope counts as a
+        # duplicate.
         assert metric(app, "envelopes_total", outcome="stored") == sent
         assert is_conserved(app)
 
 
 async def test_broker_restarts_under_load(world: World) -> None:
-    """An agent that sends again what no receipt covers loses and doubles nothing."""
+    """
+    When the broker restarts, an agent that repeats envelopes without a receipt loses and doubles
+    nothing.
+    """
     sow(world.database, SEED)
     async with world.running() as app:
         async with world.agent(SEED.agent) as agent:
@@ -118,7 +126,10 @@ async def test_broker_restarts_under_load(world: World) -> None:
 
 
 async def test_wiped_broker_is_told_again(world: World) -> None:
-    """Receipts that a broker has forgotten come again when the agent sends again."""
+    """
+    Receipts that a wiped broker has lost are published again when the agent repeats its
+    envelopes.
+    """
     sow(world.database, SEED)
     async with world.running() as app:
         async with world.agent(SEED.agent) as agent:
@@ -140,7 +151,10 @@ async def test_wiped_broker_is_told_again(world: World) -> None:
 
 
 async def test_restarted_ingest_remembers_what_is_settled(world: World) -> None:
-    """The first receipt after a restart covers what was settled before, watermark and ledger."""
+    """
+    The first receipt after a restart of ingest covers all envelopes that were settled
+    before.
+    """
     sow(world.database, SEED)
     async with world.agent(SEED.agent) as agent:
         async with world.running():
@@ -157,7 +171,7 @@ async def test_restarted_ingest_remembers_what_is_settled(world: World) -> None:
 
 
 async def test_withdrawal_under_load_is_the_last_word(world: World) -> None:
-    """After the COMMIT of a withdrawal no row of its handle appears."""
+    """After the COMMIT of a withdrawal under load no row of its handle appears."""
     sow(world.database, SEED)
     async with world.running(), world.agent(SEED.agent) as agent:
         sending = asyncio.create_task(send(agent, 300, every_s=0.002))

@@ -1,4 +1,7 @@
-"""What a stranger publishes for a gateway: it takes no identity, and spoils nothing to come."""
+"""
+Forged envelopes for a gateway: a forgery takes no identity, and does not affect later
+envelopes.
+"""
 
 from collections.abc import Callable
 
@@ -24,19 +27,19 @@ def to_another_key(agent: Agent, world: World, sequence: int) -> bytes:
 
 
 def with_an_invented_handle(agent: Agent, world: World, sequence: int) -> bytes:
-    """Seal to ingest's public key, as anyone can, with a handle out of the air."""
+    """Seal to ingest's public key, as anyone can, with an invented handle."""
     body = heart_rate(99, handle=b"?" * 16)
     return encode_envelope(agent.sealer_to(world.key).seal(body, sequence=sequence))
 
 
 def with_another_gateways_handle(agent: Agent, world: World, sequence: int) -> bytes:
-    """Seal to ingest's public key, with a handle that another gateway was given."""
+    """Seal to ingest's public key, with a handle of another gateway."""
     body = heart_rate(99, handle=OTHER.handle)
     return encode_envelope(agent.sealer_to(world.key).seal(body, sequence=sequence))
 
 
 def with_nothing_inside(agent: Agent, world: World, sequence: int) -> bytes:
-    """Seal to ingest's public key what is no body."""
+    """Seal data that are not a body to ingest's public key."""
     body = Body(SEED.handle, 1, [Block(1, 0, 1, b"")])
     return encode_envelope(agent.sealer_to(world.key).seal(body, sequence=sequence))
 
@@ -77,7 +80,10 @@ async def test_forgery_spoils_no_envelope_to_come(world: World, forge: Forge) ->
 
 
 async def test_unopened_envelope_is_kept_once(world: World) -> None:
-    """However often it comes, in one flush or in several, it lies in quarantine once."""
+    """
+    An envelope that does not open is in quarantine once, however often it comes, in one flush or
+    several.
+    """
     sow(world.database, SEED)
     async with world.running() as app, world.agent(SEED.agent) as agent:
         forged = to_another_key(agent, world, 1)
@@ -93,7 +99,10 @@ async def test_unopened_envelope_is_kept_once(world: World) -> None:
 
 
 async def test_forger_fills_one_gateways_share_and_spoils_nothing(world: World) -> None:
-    """What is over the share is refused; what the gateway sends then is stored, or kept by it."""
+    """
+    A forger can only fill the quarantine of one gateway; envelopes that the gateway sends later
+    are stored.
+    """
     sow(world.database, SEED)
     settings = msgspec.structs.replace(
         world.settings, quarantine=QuarantineLimits(max_per_agent=3)
@@ -112,7 +121,10 @@ async def test_forger_fills_one_gateways_share_and_spoils_nothing(world: World) 
 
 
 async def test_what_was_stored_is_receipted_although_its_key_is_gone(world: World) -> None:
-    """An old envelope that is sent again after its key was taken away is a duplicate."""
+    """
+    A stored envelope that is sent again after its key was removed is a duplicate, and gets a
+    receipt.
+    """
     sow(world.database, SEED)
     async with world.running() as app, world.agent(SEED.agent) as agent:
         sent = agent.seal(heart_rate(70))
@@ -122,7 +134,7 @@ async def test_what_was_stored_is_receipted_although_its_key_is_gone(world: Worl
     async with world.running() as app, world.agent(SEED.agent) as again:
         again.spool_id = agent.spool_id
         await again.publish(sent)
-        # Not the one that the broker retained.
+        # A new receipt, not the one that the broker has retained.
         await until(lambda: metric(app, "receipts_total") == 1 and again.settled(1))
         assert metric(app, "envelopes_total", outcome="duplicate") == 1
         assert metric(app, "quarantined_envelopes_total", reason="bad_seal") == 0

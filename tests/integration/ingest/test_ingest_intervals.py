@@ -1,4 +1,4 @@
-"""Two gateways of one person, one interval, and a first reading that is not stored."""
+"""Two gateways measure one person in one interval, and the first reading may not be stored."""
 
 import asyncio
 import contextlib
@@ -25,7 +25,7 @@ _POISON, _GENUINE = 99, 70
 
 @contextlib.contextmanager
 def held(world: World) -> Iterator[tuple[Connection, int]]:
-    """Have every flush wait until the context closes."""
+    """Block every flush until the context closes."""
     with change(world.database) as (connection, epoch):
         yield connection, epoch
 
@@ -35,7 +35,10 @@ def held(world: World) -> Iterator[tuple[Connection, int]]:
 async def test_reading_is_not_lost_to_one_that_is_not_stored(
     world: World, fault: str, has_newer: bool
 ) -> None:
-    """The second gateway's waits for the first's, and is refused only if that is stored."""
+    """
+    The second gateway's reading waits for the first's, and is refused only if the first
+    is stored.
+    """
     sow(world.database, HOME, WORK)
     world.database.execute(f"ALTER TABLE vv.observations ADD CHECK (value <> {_POISON})")
     start_ms = now_ms() // 60_000 * 60_000 - 600_000
@@ -55,7 +58,7 @@ async def test_reading_is_not_lost_to_one_that_is_not_stored(
             second = heart_rate(_GENUINE, handle=WORK.handle, start_ms=start_ms + 1000)
             await work.publish(work.seal(second))
             await until(lambda: metric(app, "received_envelopes_total") == 2 + has_newer)
-            # Beyond the age at which it is decided about.
+            # Longer than the age at which a batch is decided.
             await asyncio.sleep(0.3)
             assert not work.settled(1 + has_newer)
             if fault == "revoked":

@@ -38,7 +38,7 @@ def rows(world: World) -> int:
 
 
 async def test_envelope_becomes_rows_and_a_receipt(world: World) -> None:
-    """What an agent seals is stored with its values, and the agent is told once it is."""
+    """A sealed envelope is stored with its values, and its agent gets a receipt after that."""
     sow(world.database, SEED)
     async with world.running() as app, world.agent(SEED.agent) as agent:
         await agent.publish(agent.seal(heart_rate(70, 71, 72)))
@@ -54,7 +54,7 @@ async def test_envelope_becomes_rows_and_a_receipt(world: World) -> None:
 
 
 async def test_same_bytes_again_are_a_duplicate_and_settled_again(world: World) -> None:
-    """An envelope that comes twice is one row per observation, and is receipted again."""
+    """A repeated envelope is stored once, and gets a receipt again."""
     sow(world.database, SEED)
     async with world.running() as app, world.agent(SEED.agent) as agent:
         payload = agent.seal(heart_rate(70))
@@ -66,7 +66,7 @@ async def test_same_bytes_again_are_a_duplicate_and_settled_again(world: World) 
         assert metric(app, "envelopes_total", outcome="duplicate") == 1
         assert rows(world) == 1
     async with world.running() as app, world.agent(SEED.agent) as other:
-        # After a restart only the ledger knows.
+        # After a restart only the ledger shows that it is a duplicate.
         await other.publish(payload)
         await until(lambda: settled(app) == 1)
         assert metric(app, "envelopes_total", outcome="duplicate") == 1
@@ -74,7 +74,7 @@ async def test_same_bytes_again_are_a_duplicate_and_settled_again(world: World) 
 
 
 async def test_what_comes_while_ingest_is_away_is_stored_later(world: World) -> None:
-    """The broker keeps the session, and what it kept arrives after the next start."""
+    """Messages that the broker queued while ingest was stopped are stored after the next start."""
     sow(world.database, SEED)
     async with world.running():
         pass
@@ -88,7 +88,10 @@ async def test_what_comes_while_ingest_is_away_is_stored_later(world: World) -> 
 
 
 async def test_graceful_stop_leaves_nothing_in_flight(world: World) -> None:
-    """A stop in the middle of a stream settles what was received; the rest comes at the next."""
+    """
+    A graceful stop settles everything that was received; the rest arrives after the next
+    start.
+    """
     sow(world.database, SEED)
     async with world.agent(SEED.agent) as agent:
         async with world.running() as app:
@@ -98,7 +101,7 @@ async def test_graceful_stop_leaves_nothing_in_flight(world: World) -> None:
         assert rows(world) == metric(app, "observations_total", outcome="stored")
         async with world.running() as later:
             await until(lambda: agent.all_settled(300))
-            # What was committed was acknowledged, too.
+            # Everything that was committed was also acknowledged.
             assert metric(later, "envelopes_total", outcome="duplicate") == 0
     assert rows(world) == 300
 
@@ -129,8 +132,10 @@ async def test_bad_observations_are_refused_with_their_reason(
     world: World, body: Body, reason: str
 ) -> None:
     """
-    What may not be stored is counted under its reason, and leaves no row. It is receipted, unless
-    it names no handle of its agent, so that anyone may have made it.
+    An observation that may not be stored is counted under its reason and leaves no row.
+
+    Its envelope gets a receipt, unless it names no handle of its agent, because then anyone may
+    have made it.
     """
     sow(
         world.database,
@@ -154,7 +159,7 @@ async def test_bad_observations_are_refused_with_their_reason(
 
 
 async def test_bad_envelopes_are_refused_with_their_reason(world: World) -> None:
-    """What is no envelope, or nobody's, is counted, acknowledged, and stops nothing."""
+    """An invalid envelope is counted under its reason and acknowledged, and ingest continues."""
     sow(world.database, SEED)
     async with world.running() as app, world.agent(SEED.agent) as agent:
         whole = decode_envelope(agent.seal(heart_rate(70)))
@@ -168,7 +173,7 @@ async def test_bad_envelopes_are_refused_with_their_reason(world: World) -> None
             await agent.publish(payload)
         async with world.agent("00000000deadbeef") as stranger:
             await stranger.publish(stranger.seal(heart_rate(70)))
-            # Its own name in a shard that is not its own.
+            # The agent's own id in a shard of another one.
             shard = (topics.shard_of(stranger.name) + 1) % topics.SHARDS
             await stranger.publish(b"?", topic=f"vv1/obs/{shard:02x}/{stranger.name}")
         await agent.publish(agent.seal(heart_rate(70)))
@@ -181,7 +186,7 @@ async def test_bad_envelopes_are_refused_with_their_reason(world: World) -> None
 
 @pytest.mark.slow
 async def test_ten_thousand_random_payloads_stop_nothing(world: World) -> None:
-    """Noise is refused to the last byte, and an honest envelope behind it is stored."""
+    """Ten thousand random payloads are refused, and an honest envelope after them is stored."""
     sow(world.database, SEED)
     async with world.running() as app, world.agent(SEED.agent) as agent:
         for _ in range(10_000):
@@ -198,7 +203,10 @@ async def test_ten_thousand_random_payloads_stop_nothing(world: World) -> None:
 async def test_what_a_gateway_left_at_the_broker_does_not_come_at_each_start(
     world: World,
 ) -> None:
-    """Envelopes that it had retained, on topics of its choice, are delivered once at most."""
+    """
+    Envelopes that a gateway retained at the broker, on topics of its choice, are delivered at most
+    once.
+    """
     sow(world.database, SEED)
     async with world.agent(SEED.agent) as agent:
         for n in range(40):
@@ -214,7 +222,10 @@ async def test_what_a_gateway_left_at_the_broker_does_not_come_at_each_start(
 
 
 async def test_bad_seal_rests_in_quarantine_up_to_a_cap(world: World) -> None:
-    """What no key opens is kept as it came, as long as its agent's share has room."""
+    """
+    An envelope that no key opens is kept in quarantine unchanged, while its agent's share has
+    room.
+    """
     sow(world.database, SEED)
     settings = msgspec.structs.replace(
         world.settings, quarantine=QuarantineLimits(max_per_agent=2)
@@ -235,7 +246,10 @@ async def test_bad_seal_rests_in_quarantine_up_to_a_cap(world: World) -> None:
 
 
 async def test_same_identity_with_other_bytes_is_quarantined_once(world: World) -> None:
-    """A second version of an envelope changes nothing that is stored, and is kept for a look."""
+    """
+    A second envelope with a stored identity and other bytes changes no row, and is kept in
+    quarantine once.
+    """
     sow(world.database, SEED)
     async with world.running() as app, world.agent(SEED.agent) as agent:
         await agent.publish(agent.seal(heart_rate(70)))
@@ -252,7 +266,7 @@ async def test_same_identity_with_other_bytes_is_quarantined_once(world: World) 
 
 
 async def test_poison_is_found_and_the_others_are_stored(world: World) -> None:
-    """One envelope that the database cannot write holds up nobody else's."""
+    """An envelope that the database cannot store does not delay any other envelope."""
     sow(world.database, SEED)
     world.database.execute("ALTER TABLE vv.observations ADD CHECK (value <> 99)")
     async with world.agent(SEED.agent) as agent:
@@ -276,7 +290,7 @@ async def test_poison_is_found_and_the_others_are_stored(world: World) -> None:
 
 
 async def test_json_is_for_agents_that_may_and_is_sealed_in_quarantine(world: World) -> None:
-    """A JSON envelope is stored like any other; set aside, it does not lie in clear."""
+    """A JSON envelope of a permitted agent is stored, and in quarantine it is sealed."""
     sow(world.database, SEED, Seed(agent="aaaaaaaaaaaaaaaa", handle=b"J" * 16, format="json"))
     world.database.execute("ALTER TABLE vv.observations ADD CHECK (value <> 99)")
 
@@ -287,7 +301,7 @@ async def test_json_is_for_agents_that_may_and_is_sealed_in_quarantine(world: Wo
 
     async with world.running() as app:
         async with world.agent("aaaaaaaaaaaaaaaa", reads=None) as agent:
-            # No state: it need not say how it is.
+            # The agent publishes no state, which is allowed for JSON.
             await agent.publish(encoded(agent, 70, b"J" * 16))
             await agent.publish(bad := encoded(agent, 99, b"J" * 16))
             await until(lambda: agent.settled(2))
@@ -325,7 +339,7 @@ def _waits_for_lock(world: World) -> bool:
 
 
 async def test_enrolment_on_the_way_is_not_refused(world: World) -> None:
-    """What was unknown when it was received, and known at COMMIT, is stored."""
+    """An agent that was unknown when its envelope came and is known at COMMIT has it stored."""
     async with world.running() as app, world.agent(SEED.agent) as agent:
         with psycopg.connect(world.database.dsn()) as gate:
             gate.execute("LOCK TABLE vv.permission_gate IN EXCLUSIVE MODE")
@@ -338,7 +352,7 @@ async def test_enrolment_on_the_way_is_not_refused(world: World) -> None:
 
 
 async def test_permission_that_ends_while_a_flush_waits_is_obeyed(world: World) -> None:
-    """What may be stored is asked at COMMIT, not when the flush was planned."""
+    """Permissions are checked at COMMIT, and not only when the flush was planned."""
     end = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=2)
     sow(world.database, msgspec.structs.replace(SEED, valid_to=end))
     async with world.running() as app, world.agent(SEED.agent) as agent:
@@ -354,7 +368,7 @@ async def test_permission_that_ends_while_a_flush_waits_is_obeyed(world: World) 
 
 
 async def test_floor_of_a_state_closes_holes(world: World) -> None:
-    """Sequences that an agent will never send count as settled, so that `through` goes on."""
+    """Sequences below the floor of a state count as settled, so that `through` can grow."""
     sow(world.database, SEED)
     async with world.running(), world.agent(SEED.agent) as agent:
         agent.sequence = 9
@@ -366,7 +380,10 @@ async def test_floor_of_a_state_closes_holes(world: World) -> None:
 
 
 async def test_who_is_revoked_is_refused_on_a_live_connection(world: World) -> None:
-    """Nothing is stored that comes after the COMMIT of a revocation; it is counted as such."""
+    """
+    Envelopes of a live connection are refused after the COMMIT of a revocation, and counted as
+    such.
+    """
     sow(world.database, SEED)
     async with world.running() as app, world.agent(SEED.agent) as agent:
         await agent.publish(agent.seal(heart_rate(70)))
@@ -384,7 +401,10 @@ async def test_who_is_revoked_is_refused_on_a_live_connection(world: World) -> N
 
 
 async def test_who_expires_is_refused_on_a_live_connection(world: World) -> None:
-    """A connection outlives its certificate; what comes by it waits until that is renewed."""
+    """
+    Envelopes of a connection that outlives its certificate wait until the certificate is
+    renewed.
+    """
     sow(world.database, SEED)
     end = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=1.5)
     async with world.running() as app, world.agent(SEED.agent) as agent:

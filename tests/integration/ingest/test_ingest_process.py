@@ -1,4 +1,4 @@
-"""The command as operators run it: a process, its exit codes, its log, its endpoints."""
+"""The command as operators run it: the process, its exit codes, its log and its endpoints."""
 
 import contextlib
 import json
@@ -69,11 +69,11 @@ class Process:
         self.start()
 
     def start(self) -> None:
-        """Start it."""
+        """Start ingest."""
         self.child = Child("ingest", self.command, log=self.log, environ=self.environ)
 
     def get(self, path: str) -> str:
-        """Return what it answers, or an empty text."""
+        """Return the body of the answer, or an empty text."""
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}") as answer:
                 body: bytes = answer.read()
@@ -93,7 +93,10 @@ def process(world: World, folder: Path) -> Iterator[Process]:
 
 
 async def test_process_serves_and_stops_cleanly(world: World, tmp_path: Path) -> None:
-    """Ready once all is connected; SIGTERM ends it with 0; every log line is JSON."""
+    """
+    Ingest is ready once everything is connected, exits with 0 on SIGTERM, and logs only
+    JSON.
+    """
     sow(world.database, SEED)
     with process(world, tmp_path) as ingest:
         await until(lambda: "ready" in ingest.get("/readyz"))
@@ -107,7 +110,7 @@ async def test_process_serves_and_stops_cleanly(world: World, tmp_path: Path) ->
 
 
 async def test_kill_at_any_instant_loses_and_doubles_nothing(world: World, tmp_path: Path) -> None:
-    """Killed over and over in the middle of its work, each observation is one row in the end."""
+    """After repeated kills in the middle of its work each observation is stored once."""
     sow(world.database, SEED)
     with process(world, tmp_path) as ingest:
         await until(lambda: "ready" in ingest.get("/readyz"))
@@ -122,7 +125,7 @@ async def test_kill_at_any_instant_loses_and_doubles_nothing(world: World, tmp_p
 
 
 async def test_unusable_database_exits_with_1(world: World, tmp_path: Path) -> None:
-    """A schema that is not there is for the operator, not for another attempt."""
+    """Ingest exits with 1 if the schema is missing, because only an operator can repair that."""
     world.database.execute("DROP SCHEMA vv CASCADE")
     with process(world, tmp_path) as ingest:
         await until(lambda: ingest.child.exit_code is not None)
@@ -135,12 +138,15 @@ async def test_unusable_database_exits_with_1(world: World, tmp_path: Path) -> N
 def test_migrate_brings_an_empty_database_to_the_schema(
     postgres: Postgres, tmp_path: Path
 ) -> None:
-    """Applied once; the role can log in with its password, which no command line shows."""
+    """
+    `migrate` applies the schema once, and sets the role's password without showing it in a command
+    line.
+    """
     name = f"fresh_{secrets.token_hex(4)}"
     with psycopg.connect(postgres.dsn(), autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}".encode())
     (tmp_path / "admin").write_text(postgres.password)
-    # All tests of the run share the server's roles, and so their password.
+    # All tests of a run share the server's roles, and so their passwords.
     (tmp_path / "role").write_text(postgres.password)
     where = f"host=127.0.0.1 port={postgres.port} dbname={name}"
     command = [
@@ -167,7 +173,7 @@ def test_migrate_brings_an_empty_database_to_the_schema(
 
 @contextmanager
 def saying_a_byte_now_and_then(clients: list[socket.socket]) -> Iterator[None]:
-    """Have each of *clients* begin a request that never ends, and never pause for long."""
+    """Let each of *clients* begin a request that never ends, and send a byte from time to time."""
     stop = threading.Event()
 
     def talk() -> None:
@@ -188,7 +194,10 @@ def saying_a_byte_now_and_then(clients: list[socket.socket]) -> Iterator[None]:
 async def test_slow_clients_cost_neither_probes_nor_the_broker(
     world: World, tmp_path: Path
 ) -> None:
-    """1,100 that never end their request: alive at once, and the broker is found again."""
+    """
+    With 1,100 clients that never end their requests, probes are answered at once and the broker is
+    found again.
+    """
     sow(world.database, SEED)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(max(soft, 4096), hard), hard))

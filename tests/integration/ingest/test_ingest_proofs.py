@@ -1,4 +1,4 @@
-"""Receipts and floors on real servers: what proves nothing settles nothing."""
+"""Receipts and floors on real servers: without a valid proof nothing is settled."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ OTHER = Seed(agent="fedcba9876543210", handle=b"F" * 16, pseudonym=b"P" * 16)
 
 
 async def test_a_forged_state_settles_nothing(world: World) -> None:
-    """Who can publish an agent's state has ingest issue no receipt for what was never sent."""
+    """A forged state does not make ingest issue receipts for envelopes that were never sent."""
     sow(world.database, SEED)
     async with world.running() as app, world.agent(SEED.agent) as agent:
         await agent.publish(agent.seal(heart_rate(70)))
@@ -50,7 +50,10 @@ async def test_a_forged_state_settles_nothing(world: World) -> None:
 
 
 async def test_an_agent_of_before_goes_on_with_holes(world: World) -> None:
-    """Its floor is not believed, so that its holes stay; what it sends is told to it anyway."""
+    """
+    The unproven floor of an earlier agent is ignored and its gaps remain, but its envelopes get
+    receipts.
+    """
     sow(world.database, SEED)
     async with world.running(), world.agent(SEED.agent, reads=()) as agent:
         for _ in range(300):
@@ -68,7 +71,10 @@ async def test_an_agent_of_before_goes_on_with_holes(world: World) -> None:
 
 
 async def test_each_agent_is_told_in_the_form_that_it_reads(world: World) -> None:
-    """An upgrade brings the other form at once, and so does the way back."""
+    """
+    Each agent gets receipts in the form that it reads, at once after an upgrade and after a
+    downgrade.
+    """
     sow(world.database, SEED)
     async with world.running(), world.agent(SEED.agent, reads=()) as agent:
         await agent.publish(agent.seal(heart_rate(70)))
@@ -81,7 +87,7 @@ async def test_each_agent_is_told_in_the_form_that_it_reads(world: World) -> Non
 
 
 async def test_receipts_wait_for_a_state_that_comes_late(world: World) -> None:
-    """Ingest does not guess what an agent reads that it has not heard of."""
+    """Receipts for an agent wait until its state says which form it reads."""
     sow(world.database, SEED)
     async with world.running() as app, world.agent(SEED.agent, reads=None) as agent:
         await agent.publish(agent.seal(heart_rate(70)))
@@ -94,7 +100,7 @@ async def test_receipts_wait_for_a_state_that_comes_late(world: World) -> None:
 
 
 async def test_receipts_wait_for_the_key_that_trust_writes(world: World) -> None:
-    """An agent that was upgraded before trust is told once trust has written its lease key."""
+    """Receipts wait until trust has written the lease key of an upgraded agent."""
     sow(world.database, msgspec.structs.replace(SEED, lease_key=None))
     async with world.running() as app, world.agent(SEED.agent) as agent:
         await agent.publish(agent.seal(heart_rate(70)))
@@ -109,7 +115,10 @@ async def test_receipts_wait_for_the_key_that_trust_writes(world: World) -> None
 
 
 async def test_a_restarted_ingest_hears_what_each_agent_reads(world: World) -> None:
-    """The broker retains the states; an agent with a backlog alone believes the receipt."""
+    """
+    A restarted ingest reads the retained states, so that an agent with only a backlog gets its
+    receipt.
+    """
     sow(world.database, SEED, OTHER)
     async with world.agent(SEED.agent) as agent, world.agent(OTHER.agent, reads=()) as other:
         async with world.running():
@@ -123,7 +132,7 @@ async def test_a_restarted_ingest_hears_what_each_agent_reads(world: World) -> N
 
 
 async def test_ingest_key_is_exchanged_under_a_backlog(world: World, tmp_path: Path) -> None:
-    """Receipts prove themselves under the new key and the old one, as long as ingest has both."""
+    """While ingest has two keys, receipts are proven under both."""
     sow(world.database, SEED)
     new = X25519PrivateKey.generate()
     path = tmp_path / "new.key"
@@ -141,7 +150,7 @@ async def test_ingest_key_is_exchanged_under_a_backlog(world: World, tmp_path: P
         async with world.running():
             await agent.publish(agent.seal(heart_rate(70)))
             await until(lambda: agent.settled(1))
-        # A backlog under the old key, of an agent that pins it still; then it pins the new one.
+        # First a backlog of an agent that pins the old key; then the agent pins the new one.
         await agent.publish(agent.seal(heart_rate(71)))
         async with world.running(both):
             await until(lambda: agent.settled(2))
@@ -159,14 +168,14 @@ async def test_ingest_key_is_exchanged_under_a_backlog(world: World, tmp_path: P
 
 
 def with_key(key: X25519PrivateKey) -> agreement.Agreement:
-    """Return what the sown agent shares with ingest's *key*."""
+    """Return the agreement of the sown agent with ingest's *key*."""
     lease_key = SEED.lease_key
     assert lease_key is not None
     return agreement.of_ingest(key, lease_key, SEED.agent)
 
 
 async def test_a_lease_key_that_was_exchanged_is_believed_by_neither_side(world: World) -> None:
-    """An id has one lease key for all its life: with another it hears nothing that it believes."""
+    """With a wrong lease key in the database neither side accepts the other's proofs."""
     other = X25519PrivateKey.generate().public_key().public_bytes_raw()
     sow(world.database, msgspec.structs.replace(SEED, lease_key=other))
     async with world.running() as app, world.agent(SEED.agent) as agent:
@@ -184,7 +193,10 @@ async def test_a_lease_key_that_was_exchanged_is_believed_by_neither_side(world:
 
 
 async def test_who_holds_ingests_certificate_makes_no_receipt(world: World) -> None:
-    """The broker lets ingest's certificate publish receipts; the agent believes none of these."""
+    """
+    A holder of ingest's certificate can publish receipts, but the agent accepts none of
+    them.
+    """
     sow(world.database, SEED)
     async with world.running(), world.agent(SEED.agent) as agent:
         await agent.publish(agent.seal(heart_rate(70)))
@@ -206,7 +218,7 @@ async def test_who_holds_ingests_certificate_makes_no_receipt(world: World) -> N
         await until(lambda: len(agent.unbelieved) == before + len(payloads))
         assert isinstance(agent.unbelieved[before], Unproven)
         assert not any(one.through == 1000 for one in agent.told)
-    # Retained as it is, the forgery costs the next one nothing but a word.
+    # A retained forgery costs the next connection only one refused receipt.
     async with world.running(), world.agent(SEED.agent) as agent:
         await agent.publish(agent.seal(heart_rate(70)))
         await until(lambda: agent.settled(1))
@@ -214,7 +226,7 @@ async def test_who_holds_ingests_certificate_makes_no_receipt(world: World) -> N
 
 
 def test_the_state_of_before_is_what_it_was() -> None:
-    """An agent that proves and reads nothing new writes the bytes of version 0.1.0."""
+    """An agent without proofs and new forms encodes its state as version 0.1.0 did."""
     told = State(True, "0.1.0", spools=[SpoolState("ab" * 16, 5, 2)])
     assert b"proof" not in state.encode(told)
     assert b"reads" not in state.encode(told)

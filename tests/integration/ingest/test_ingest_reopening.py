@@ -1,4 +1,7 @@
-"""The way out of quarantine: stored when a key opens it, once, and only what is permitted."""
+"""
+Reopening the quarantine: envelopes are stored once a key opens them, once, and only if
+permitted.
+"""
 
 import asyncio
 import json
@@ -28,7 +31,7 @@ OTHER = Seed(handle=bytes(range(30, 46)), pseudonym=bytes(range(120, 136)))
 
 
 class Desk:
-    """The operator's command line."""
+    """The command line of the operator."""
 
     def __init__(self, world: World, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         tls, keys = world.settings.broker.tls, world.settings.keys
@@ -46,7 +49,7 @@ class Desk:
         self._dsn = f"host=127.0.0.1 port={server.port} dbname={world.database.name} user=postgres"
 
     async def quarantine(self, step: str, *options: str) -> object:
-        """Return what `vitalveil ingest quarantine` prints."""
+        """Return the output of `vitalveil ingest quarantine`."""
         return await asyncio.to_thread(self._run, step, options)
 
     def _run(self, step: str, options: tuple[str, ...]) -> object:
@@ -57,12 +60,12 @@ class Desk:
 
 @pytest.fixture
 def desk(world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Desk:
-    """Whoever runs ingest, with an administrator's password."""
+    """An operator of ingest with an administrator's password."""
     return Desk(world, tmp_path, capsys)
 
 
 async def _quarantine(world: World, folder: Path, seeds: list[Seed]) -> tuple[Agent, list[bytes]]:
-    """Have ingest run with a wrong key, and send it an envelope of two readings for each seed."""
+    """Run ingest with a wrong key, and send it an envelope of two readings for each seed."""
     wrong = folder / "wrong.key"
     wrong.touch(mode=0o600)
     wrong.write_bytes(
@@ -85,7 +88,7 @@ async def _quarantine(world: World, folder: Path, seeds: list[Seed]) -> tuple[Ag
 
 
 def _reopened(**counts: int) -> dict[str, int]:
-    """Return what `reopen` prints, with what is not 0."""
+    """Return the output of `reopen`, with these counts and 0 for the others."""
     names = ("stored", "refused", "kept", "settled_before", "observations")
     return {name: counts.get(name, 0) for name in names}
 
@@ -101,7 +104,10 @@ def _stored(world: World) -> list[tuple[object, ...]]:
 async def test_right_key_brings_back_what_a_wrong_one_kept_aside(
     world: World, tmp_path: Path, desk: Desk
 ) -> None:
-    """Each observation is one row, however often it is asked for and sent again."""
+    """
+    With the right key each quarantined observation is stored once, however often it is reopened or
+    sent again.
+    """
     sow(world.database, SEED)
     agent, sent = await _quarantine(world, tmp_path, [SEED, SEED, SEED])
     assert _stored(world) == [(0, 0, 3)]
@@ -121,7 +127,10 @@ async def test_right_key_brings_back_what_a_wrong_one_kept_aside(
 async def test_who_has_withdrawn_meanwhile_is_not_stored(
     world: World, tmp_path: Path, desk: Desk
 ) -> None:
-    """What counts is what is permitted when it is stored: quarantine is no way around it."""
+    """
+    Reopening obeys the permissions of its own time: data of a person who has withdrawn are not
+    stored.
+    """
     sow(world.database, SEED, OTHER)
     await _quarantine(world, tmp_path, [SEED, OTHER])
     withdraw(world.database, SEED.handle)
@@ -137,7 +146,10 @@ async def test_who_has_withdrawn_meanwhile_is_not_stored(
 async def test_who_withdraws_between_two_transactions_is_not_stored(
     world: World, tmp_path: Path
 ) -> None:
-    """The permissions are asked in each transaction, not once for all of the quarantine."""
+    """
+    Permissions are checked in each transaction of a reopening, not once for the whole
+    quarantine.
+    """
     sow(world.database, SEED, OTHER)
     await _quarantine(world, tmp_path, [OTHER, SEED])
     withdrawing = threading.Thread(target=withdraw, args=(world.database, SEED.handle))
@@ -145,7 +157,8 @@ async def test_who_withdraws_between_two_transactions_is_not_stored(
     def now_ms() -> int:
         if withdrawing.ident is None:
             withdrawing.start()
-            # It waits for this transaction, and the next one for it.
+            # The withdrawal waits for this transaction, and the next transaction waits for the
+            # withdrawal.
             while not world.database.fetch("SELECT FROM pg_locks WHERE NOT granted"):
                 time.sleep(0.01)
         return app.now_ms()
@@ -164,7 +177,10 @@ async def test_who_withdraws_between_two_transactions_is_not_stored(
 
 
 async def test_what_no_key_opens_stays(world: World, tmp_path: Path, desk: Desk) -> None:
-    """So does what names no handle of its agent, and what conflicts with what was settled."""
+    """
+    Envelopes remain in quarantine if no key opens them, they name no handle of their agent, or
+    they conflict with settled ones.
+    """
     sow(world.database, SEED)
     _, sent = await _quarantine(world, tmp_path, [SEED, OTHER, SEED])
     world.database.execute("UPDATE vv.quarantine SET payload = payload || 'x' WHERE sequence = 1")
@@ -180,7 +196,10 @@ async def test_what_no_key_opens_stays(world: World, tmp_path: Path, desk: Desk)
 async def test_what_version_0_1_0_settled_in_quarantine_is_stored(
     world: World, tmp_path: Path, desk: Desk
 ) -> None:
-    """Its gateways have forgotten what was quarantined then: the ledger has it as outcome 2."""
+    """
+    Envelopes that version 0.1.0 quarantined and settled (outcome 2 in the ledger) are stored when
+    reopened.
+    """
     sow(world.database, SEED)
     await _quarantine(world, tmp_path, [SEED])
     world.database.execute(
@@ -194,7 +213,7 @@ async def test_what_version_0_1_0_settled_in_quarantine_is_stored(
 async def test_what_is_sent_again_while_it_is_reopened_is_stored_once(
     world: World, tmp_path: Path
 ) -> None:
-    """With the right key back, gateway and operator bring the same envelopes at one time."""
+    """Envelopes that are sent again while they are reopened are stored once."""
     sow(world.database, SEED)
     _, sent = await _quarantine(world, tmp_path, [SEED] * 40)
 
@@ -226,7 +245,10 @@ async def test_what_is_sent_again_while_it_is_reopened_is_stored_once(
 async def test_what_is_given_up_is_receipted_when_it_comes_again(
     world: World, tmp_path: Path, desk: Desk
 ) -> None:
-    """The gateway is told then that it may forget it, and the ledger says what became of it."""
+    """
+    An envelope that was given up gets a receipt when it comes again, and the ledger records its
+    fate.
+    """
     sow(world.database, SEED)
     agent, sent = await _quarantine(world, tmp_path, [SEED, SEED])
     options = ("--agent", SEED.agent, "--reason", "sealed to a key that was lost")
@@ -236,8 +258,8 @@ async def test_what_is_given_up_is_receipted_when_it_comes_again(
     assert world.database.fetch("SELECT DISTINCT reason FROM vv.given_up") == [
         ("sealed to a key that was lost",)
     ]
-    # Until then nothing of it is settled, also for an ingest that knows the ledger alone: the
-    # gateway may never have sent what somebody forged.
+    # Until then nothing is settled, also for an ingest that only knows the ledger: an envelope may
+    # be a forgery that the gateway never sent.
     async with await AsyncConnection.connect(world.database.dsn("vv_ingest")) as connection:
         (known,) = await ledger.read_spools(connection, [(SEED.agent, agent.spool_id)])
     assert known[1:] == (0, [])
@@ -246,7 +268,7 @@ async def test_what_is_given_up_is_receipted_when_it_comes_again(
     assert SEED.lease_key is not None
     async with world.running(settings) as app, world.agent(SEED.agent) as again:
         again.spool_id = agent.spool_id
-        # It pins ingest's key of today, and holds what it sealed to the one that was lost.
+        # The agent pins ingest's present key, and still has envelopes sealed to the lost one.
         again.agreement = agreement.of_ingest(today, SEED.lease_key, SEED.agent)
         for payload in sent:
             await again.publish(payload)
@@ -260,7 +282,10 @@ async def test_what_is_given_up_is_receipted_when_it_comes_again(
 async def test_what_was_given_up_by_mistake_is_stored_when_it_comes(
     world: World, tmp_path: Path, desk: Desk, room: int, are_same_bytes: bool
 ) -> None:
-    """A genuine envelope takes its identity back: what gets a receipt is stored, once."""
+    """
+    A genuine envelope whose identity was given up by mistake is stored once, and gets a
+    receipt.
+    """
     sow(world.database, SEED)
     agent, sent = await _quarantine(world, tmp_path, [SEED])
     options = ("--agent", SEED.agent, "--reason", "a mistake", "--ahead")
@@ -289,7 +314,7 @@ async def test_what_was_given_up_by_mistake_is_stored_when_it_comes(
 async def test_what_was_given_up_and_is_not_permitted_is_refused(
     world: World, tmp_path: Path, desk: Desk
 ) -> None:
-    """What counts is what is permitted when it comes."""
+    """An envelope that was given up and is not permitted when it comes is refused."""
     sow(world.database, SEED)
     _, sent = await _quarantine(world, tmp_path, [SEED])
     await desk.quarantine("give-up", "--agent", SEED.agent, "--reason", "a mistake", "--ahead")
@@ -304,7 +329,10 @@ async def test_what_was_given_up_and_is_not_permitted_is_refused(
 async def test_conflict_of_before_with_what_was_given_up_can_be_reopened(
     world: World, tmp_path: Path, desk: Desk
 ) -> None:
-    """An ingest of before kept it aside and settled it: it lies in quarantine alone."""
+    """
+    An envelope that an earlier ingest settled as a conflict with a given-up one can be reopened
+    from quarantine.
+    """
     sow(world.database, SEED)
     await _quarantine(world, tmp_path, [SEED])
     options = ("--agent", SEED.agent, "--reason", "a mistake", "--ahead")
@@ -324,7 +352,10 @@ async def test_conflict_of_before_with_what_was_given_up_can_be_reopened(
 async def test_no_forgery_far_ahead_is_given_up_in_passing(
     world: World, tmp_path: Path, desk: Desk
 ) -> None:
-    """Neither one that no receipt can tell, nor what lies below one that was given up."""
+    """
+    Giving up skips sequences that no receipt can express, and sequences below one that was given
+    up.
+    """
     sow(world.database, SEED)
     await _quarantine(world, tmp_path, [SEED, SEED])
     options = ("--agent", SEED.agent, "--reason", "a forgery")

@@ -1,4 +1,7 @@
-"""The store on a real database: what one transaction writes, and what is found out afterwards."""
+"""
+The store on a real database: the effects of one transaction, and how its outcome is determined
+afterwards.
+"""
 
 import asyncio
 import contextlib
@@ -70,14 +73,17 @@ def plan_of(*some: Opened, epoch: int, is_poison: bool = False) -> Plan:
 
 
 def never(changes: Changes) -> Plan:
-    """Stand for a replan that is not called for."""
+    """Stand in for a replan that must not be called."""
     raise AssertionError(changes.epoch)
 
 
 async def test_commit_that_was_not_heard_of_is_found_out(
     store: PostgresStore, database: Database
 ) -> None:
-    """The second attempt returns what the first has committed, not a duplicate."""
+    """
+    After a lost answer to COMMIT the second attempt returns the outcome of the first, not a
+    duplicate.
+    """
     plan = plan_of(opened(block(70, 71)), epoch=sow(database, Seed()))
     connection = store._connection
     assert connection is not None
@@ -99,7 +105,7 @@ async def test_commit_that_was_not_heard_of_is_found_out(
 async def test_commit_that_never_was_is_done_again(
     store: PostgresStore, database: Database
 ) -> None:
-    """A transaction that was cut off before its end is written anew."""
+    """A transaction that was cut off before its COMMIT is written again."""
     plan = plan_of(opened(block(70, 71)), epoch=sow(database, Seed()))
     connection = store._connection
     assert connection is not None
@@ -124,7 +130,10 @@ async def test_commit_that_never_was_is_done_again(
 async def test_what_was_settled_without_rows_is_told_apart_from_what_was_stored(
     store: PostgresStore, database: Database
 ) -> None:
-    """A duplicate of what was refused, or a conflict, has no reading in any interval."""
+    """
+    Duplicates of refused envelopes and conflicts are reported as unstored, because they have no
+    reading in any interval.
+    """
     epoch = sow(database, Seed())
     stored_before, refused_before, forged, new = (
         opened(block(70), sequence=n, digest=bytes([n]) * 16) for n in (5, 6, 7, 8)
@@ -153,7 +162,7 @@ async def test_what_was_settled_without_rows_is_told_apart_from_what_was_stored(
 async def test_what_is_in_the_ledger_is_no_second_row(
     store: PostgresStore, database: Database, sequence: int
 ) -> None:
-    """A duplicate among what is new is found, whether this process knew of it or not."""
+    """A duplicate among new envelopes is found, whether this process knew of it or not."""
     epoch = sow(database, Seed())
     first = [opened(block(70), sequence=s) for s in (sequence, 6)]
     again = [opened(block(70), sequence=s) for s in (7, sequence, 8)]
@@ -169,7 +178,7 @@ async def test_what_is_in_the_ledger_is_no_second_row(
 async def test_of_a_flush_an_envelope_is_written_once(
     store: PostgresStore, database: Database
 ) -> None:
-    """What came twice before anybody could know it has its rows once."""
+    """An envelope that comes twice within a flush is stored once."""
     some = [opened(block(70, 71)), opened(block(70, 71)), opened(block(72), sequence=2)]
     plan = plan_of(*some, epoch=sow(database, Seed()))
     stored = await store.flush(plan, watermarks=[], replan=never)
@@ -181,7 +190,7 @@ async def test_of_a_flush_an_envelope_is_written_once(
 
 
 async def test_what_is_quarantined_has_no_rows(store: PostgresStore, database: Database) -> None:
-    """An envelope that was admitted, and then called poison, is kept aside alone."""
+    """An envelope that was admitted and then found to be poison is only in quarantine."""
     one = opened(block(70, 71))
     one.delivery.payload = b"sealed"
     plan = plan_of(one, epoch=sow(database, Seed()), is_poison=True)
@@ -194,7 +203,10 @@ async def test_what_is_quarantined_has_no_rows(store: PostgresStore, database: D
 async def test_spools_are_read_as_they_were_settled(
     store: PostgresStore, database: Database
 ) -> None:
-    """The watermark and the runs above it; a spool that nobody heard of has none."""
+    """
+    The settled sequences of a spool are its watermark and the runs above it; an unknown spool has
+    none.
+    """
     epoch = sow(database, Seed())
     some = [opened(block(70), sequence=s) for s in (3, 4, 6, 9, 10, 11)]
     mark = (AGENT, SPOOL, 4)
@@ -212,7 +224,7 @@ async def test_spools_are_read_as_they_were_settled(
 async def test_observations_of_many_days_have_their_partitions(
     store: PostgresStore, database: Database
 ) -> None:
-    """A gateway that was away for weeks is stored all the same."""
+    """Observations of many past days get their partitions."""
     day = 86_400_000
     some = [
         opened(block(70, start_ms=NOW_MS - days * day), sequence=days + 1)
@@ -223,7 +235,7 @@ async def test_observations_of_many_days_have_their_partitions(
 
 
 async def test_changes_are_read_whole_and_since_an_epoch(database: Database) -> None:
-    """All of it, only what is newer, or nothing."""
+    """A reader gets all changes, only those after an epoch, or none."""
     first = sow(database, Seed())
     second = sow(database, Seed(handle=b"n" * 16))
     async with await psycopg.AsyncConnection.connect(database.dsn("vv_ingest")) as connection:
@@ -239,7 +251,7 @@ async def test_changes_are_read_whole_and_since_an_epoch(database: Database) -> 
 
 
 async def test_what_was_erased_unseen_is_forgotten(database: Database) -> None:
-    """Who missed a withdrawal, and finds no row of it any more, does not go on as before."""
+    """A reader that missed a withdrawal and its erasure forgets the permission."""
     known = sow(database, Seed())
     after = sow(database, Seed(handle=b"n" * 16))
     permissions = Permissions()
@@ -262,7 +274,7 @@ async def test_what_was_erased_unseen_is_forgotten(database: Database) -> None:
 
 
 async def test_who_knows_another_line_of_time_reads_everything(database: Database) -> None:
-    """A server that went back may come to an epoch that is known by other changes."""
+    """A reader reads everything if its epoch belongs to another timeline of a restored server."""
     sow(database, Seed())
     known = sow(database, Seed(handle=b"n" * 16))
     database.execute("UPDATE vv.permission_gate SET epoch = epoch - 1, cleared_at = '2020-01-01'")
@@ -284,14 +296,17 @@ async def test_who_knows_another_line_of_time_reads_everything(database: Databas
 async def test_failure_to_connect_says_what_to_mend(
     database: Database, change: str, kind: type[StoreError], why: str
 ) -> None:
-    """An operator reads what is wrong, and no more of what libpq has to say."""
+    """An error of connecting names its cause, without the text of libpq."""
     with pytest.raises(kind) as caught:
         await connect(f"{database.dsn('vv_ingest')} {change}", autocommit=True)
     assert caught.value.cause == why
 
 
 async def test_each_try_tells_whether_the_database_is_live(database: Database) -> None:
-    """A connection that fails twice tells so twice: another may have told otherwise between."""
+    """
+    Each attempt reports whether the database is live, because another connection may have reported
+    otherwise.
+    """
     told: list[bool] = []
     nowhere = store_at(f"{database.dsn('vv_ingest')} port=1", told.append)
     somewhere = store_at(database.dsn("vv_ingest"), told.append)
@@ -306,7 +321,7 @@ async def test_each_try_tells_whether_the_database_is_live(database: Database) -
 async def test_withdrawal_races_a_flush_and_always_has_the_last_word(
     store: PostgresStore, database: Database
 ) -> None:
-    """Over many racing rounds, no row was committed after the withdrawal of its permission."""
+    """In many races with a flush no row is committed after the withdrawal of its permission."""
     handles = [bytes([i]) * 16 for i in range(150)]
     sow(database, *(Seed(handle=handle, pseudonym=handle) for handle in handles))
     permissions, chance = Permissions(), random.Random(7)

@@ -1,4 +1,4 @@
-"""What ingest sees of its database beside the work."""
+"""Ingest's monitoring of its database."""
 
 import time
 
@@ -23,7 +23,7 @@ def _registry(watch: DatabaseMonitor) -> CollectorRegistry:
 
 
 def test_watch_tells_sizes_backlog_epoch_and_clock(database: Database) -> None:
-    """The role of ingest, which may read little, may read what its operator must know."""
+    """The role of ingest can read sizes, backlog, epoch and clock for the operator's metrics."""
     database.execute(_QUARANTINED)
     with_capacity = MonitorSettings(database_capacity_bytes=10**9)
     seen = _registry(DatabaseMonitor(database.dsn("vv_ingest"), with_capacity)).get_sample_value
@@ -37,7 +37,7 @@ def test_watch_tells_sizes_backlog_epoch_and_clock(database: Database) -> None:
 
 
 def test_watch_is_patient_between_two_looks(database: Database) -> None:
-    """However often it is scraped, the database is asked every so often."""
+    """However often it is scraped, ingest queries the database only at its interval."""
     now = [0.0]
     watch = DatabaseMonitor(
         database.dsn("vv_ingest"), MonitorSettings(every_s=30), monotonic=lambda: now[0]
@@ -52,7 +52,7 @@ def test_watch_is_patient_between_two_looks(database: Database) -> None:
 
 
 def test_a_clock_that_is_set_back_does_not_stop_the_watch(database: Database) -> None:
-    """The wall clock is compared with the database's, and says nothing of when to look."""
+    """A wall clock that is set back does not stop the monitoring."""
     wall, now = [time.time()], [0.0]
     watch = DatabaseMonitor(
         database.dsn("vv_ingest"),
@@ -68,7 +68,7 @@ def test_a_clock_that_is_set_back_does_not_stop_the_watch(database: Database) ->
 
 
 def test_a_database_that_is_away_is_absent_not_old(database: Database) -> None:
-    """A number of an hour ago must not look like one of now."""
+    """Metrics of an unreachable database are absent, not outdated."""
     wrong = database.dsn("vv_ingest").replace(database.name, "nowhere")
     seen = _registry(DatabaseMonitor(wrong, MonitorSettings())).get_sample_value
     assert seen("vitalveil_ingest_database_bytes") is None

@@ -1,4 +1,4 @@
-"""A full notification queue, which any role of any database of the server can fill."""
+"""A full notification queue, which any role of any database of the server can cause."""
 
 import asyncio
 import contextlib
@@ -20,9 +20,9 @@ from tests.support.servers import alter, ask
 pytestmark = [pytest.mark.database, pytest.mark.broker, pytest.mark.slow]
 
 _SMALLEST = "64"
-"""Pages of the queue; the server takes no fewer."""
+"""The pages of the queue; the server accepts no smaller number."""
 _TELL = f"NOTIFY anything, '{'x' * 7900}'"
-"""The statement, not the function: it needs no grant that could be revoked."""
+"""The statement NOTIFY, and not the function: it needs no privilege that could be revoked."""
 _NOTIFYING = """
 SELECT p.oid::regprocedure::text FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
 WHERE n.nspname IN ('vv', 'vault') AND p.prosrc ~* 'pg_notify|\\mnotify\\M'
@@ -31,7 +31,7 @@ WHERE n.nspname IN ('vv', 'vault') AND p.prosrc ~* 'pg_notify|\\mnotify\\M'
 
 @pytest.fixture(scope="module")
 def server(run_folder: Path) -> Iterator[Postgres]:
-    """A server of its own, because its queue is: with the smallest queue that there is."""
+    """A separate server, because the queue belongs to it, with the smallest possible queue."""
     made = Postgres(folder=run_folder / "notifying", programs=programs())
     made.start()
     try:
@@ -47,12 +47,15 @@ def server(run_folder: Path) -> Iterator[Postgres]:
 
 @contextlib.contextmanager
 def full_queue(database: Database, role: str) -> Iterator[None]:
-    """Fill the queue as *role*: one session listens in an open transaction, another tells."""
+    """
+    Fill the queue as *role*: one session listens in an open transaction, another one
+    notifies.
+    """
     with (
         psycopg.connect(database.dsn(role)) as listening,
         psycopg.connect(database.dsn(role), autocommit=True) as telling,
     ):
-        # A limit that is preset for a role is one that its session may lift.
+        # A session can lift a limit that is preset for its role.
         listening.execute("SET idle_in_transaction_session_timeout = 0")
         listening.execute("LISTEN anything")
         listening.commit()
@@ -73,13 +76,16 @@ def office(server: Postgres, tmp_path: Path) -> Iterator[Office]:
 
 
 def test_nothing_of_ours_notifies(office: Office) -> None:
-    """No function of either database notifies: its COMMIT would depend on the queue."""
+    """
+    No function of either database notifies, because its COMMIT would then depend on the
+    queue.
+    """
     assert office.telemetry.fetch(_NOTIFYING) == []
     assert office.vault.fetch(_NOTIFYING) == []
 
 
 def test_every_change_succeeds_beside_a_full_queue(office: Office) -> None:
-    """People are enrolled, consent, restrict, withdraw and are erased as if it were empty."""
+    """Enrolment, consent, restriction, withdrawal and erasure succeed while the queue is full."""
     with full_queue(office.telemetry, "vv_grafana"):
         subject, agent = measured(office)
         office.accept(subject, agent, "--quantities", "heart_rate", binding="C0:FF:EE:00:00:02")
@@ -94,7 +100,10 @@ def test_every_change_succeeds_beside_a_full_queue(office: Office) -> None:
 async def test_rows_stop_beside_a_full_queue(
     server: Postgres, broker: Mosquitto, certificates: Certificates, tmp_path: Path
 ) -> None:
-    """A running ingest knows of the withdrawal at once, and stores nothing more of its scope."""
+    """
+    While the queue is full, a running ingest learns of a withdrawal at once and stores no further
+    row of it.
+    """
     database = create_database(server)
     seed = Seed()
     sow(database, seed)

@@ -1,4 +1,4 @@
-"""Each change of a permission is a row of its own, in the order of commits; so is each flush."""
+"""Each change of a permission and each flush is recorded as a row, in the order of commits."""
 
 import datetime as dt
 import threading
@@ -50,12 +50,12 @@ def _permission(*, valid_to: dt.datetime | None = None, step: int = 1) -> Permis
 
 @pytest.fixture
 def telemetry(office: Office) -> Telemetry:
-    """Trust's door to the telemetry database."""
+    """Trust's access to the telemetry database."""
     return office.app.telemetry
 
 
 def test_each_change_is_a_row(office: Office, telemetry: Telemetry) -> None:
-    """Permitted, narrowed, closed and withdrawn: four rows, each with the epoch it was read at."""
+    """Permitting, narrowing, closing and withdrawing make four rows, each with its epoch."""
     telemetry.write([_change(_permission())])
     telemetry.write([_change(_permission(valid_to=_END, step=2))])
     telemetry.write([_change(_permission(valid_to=_END, step=2))])
@@ -76,7 +76,7 @@ def test_each_change_is_a_row(office: Office, telemetry: Telemetry) -> None:
 
 
 def test_gateways_have_periods_too(office: Office, telemetry: Telemetry) -> None:
-    """A gateway that is revoked has a row for when it was enrolled and one for when it was not."""
+    """A revoked gateway has one row for its enrolment and one for its revocation."""
     agent, _ = office.enrol()
     office.run("pki", "revoke", agent, "--yes")
 
@@ -88,7 +88,7 @@ def test_gateways_have_periods_too(office: Office, telemetry: Telemetry) -> None
 
 
 def _write_at_once(database: Database, number: int, turns: int, failed: list[str]) -> None:
-    """As trust does, by both ways to an epoch, for one handle of this writer's own."""
+    """Change one handle as trust does, in both ways to get an epoch."""
     with psycopg.connect(database.dsn("vv_trust"), autocommit=True) as connection:
         for turn in range(turns):
             begin = "change_permissions" if (turn + number) % 3 == 0 else "next_epoch"
@@ -106,7 +106,7 @@ def _write_at_once(database: Database, number: int, turns: int, failed: list[str
 
 
 def test_epochs_have_the_order_of_commits(database: Database) -> None:
-    """However many write at once, a later commit has a later position and a later epoch."""
+    """With many concurrent writers a later commit has a later position and a later epoch."""
     writers, turns = 6, 15
     sow(
         database,
@@ -140,7 +140,10 @@ def test_epochs_have_the_order_of_commits(database: Database) -> None:
 
 
 def test_a_change_without_its_epoch_is_refused(database: Database) -> None:
-    """Who writes an epoch that was not begun waits for who began one, and is refused then."""
+    """
+    A change with an epoch that its transaction did not begin waits for the other transaction, and
+    is refused.
+    """
     epoch = sow(database, Seed())
     statement = "UPDATE vv.permissions SET withdrawn_at = 'infinity', changed_epoch = %s"
     refused: list[str] = []
@@ -191,7 +194,7 @@ _MEDDLING = [
 @pytest.mark.parametrize("role", ["vv_trust", "vv_ingest"])
 @pytest.mark.parametrize("statement", _MEDDLING)
 def test_periods_cannot_be_rewritten(database: Database, role: str, statement: str) -> None:
-    """Neither trust's role nor ingest's changes what was written down, or gets around it."""
+    """Neither trust's role nor ingest's can change or bypass recorded periods."""
     sow(database, Seed())
     before = database.fetch("SELECT * FROM vv.permission_periods")
 
@@ -214,7 +217,7 @@ _FLUSHES = "SELECT epoch FROM vv.flushes ORDER BY transaction"
 
 
 def test_a_flush_leaves_the_epoch_that_it_held(database: Database) -> None:
-    """One row for each transaction that committed, none for one that did not, however often."""
+    """Each committed transaction records exactly one epoch, and an aborted one none."""
     first = sow(database, Seed())
     with psycopg.connect(database.dsn("vv_ingest")) as connection:
         assert _hold(connection) == first
@@ -238,7 +241,7 @@ def _next(database: Database) -> int:
 
 
 def test_what_was_decided_later_than_held_is_told(database: Database) -> None:
-    """Only an epoch between that held and that of the gate is one to have decided under."""
+    """A flush can only declare an epoch that is between the one it holds and the newest one."""
     held = sow(database, Seed())
     with psycopg.connect(database.dsn("vv_ingest")) as connection:
         assert _hold(connection) == held
@@ -258,7 +261,7 @@ def test_what_was_decided_later_than_held_is_told(database: Database) -> None:
 
 
 def test_ids_of_another_server_do_not_stop_a_flush(database: Database) -> None:
-    """A dump that was restored has flushes whose ids come again; theirs is written over."""
+    """After a restore, flushes with repeated transaction ids overwrite the old records."""
     epoch = sow(database, Seed())
     database.execute(
         "INSERT INTO vv.flushes SELECT (pg_current_xact_id()::text::bigint + n)::text::xid8, -1"
@@ -272,7 +275,7 @@ def test_ids_of_another_server_do_not_stop_a_flush(database: Database) -> None:
 
 
 def test_erasure_takes_the_periods(office: Office) -> None:
-    """After an erasure no period is there of any epoch of that person's, and all of others'."""
+    """An erasure deletes all periods of the person, and none of other people."""
     subject, agent = measured(office)
     other = office.add_subject("Bob Canary")
     office.accept(other, agent, "--quantities", "heart_rate", binding="C0:FF:EE:00:00:02")
@@ -295,7 +298,7 @@ def test_erasure_takes_the_periods(office: Office) -> None:
 
 
 def test_periods_are_kept_as_long_as_readings(database: Database) -> None:
-    """Over by then is what was followed by another, or withdrawn; what is in force stays."""
+    """Periods that ended before the retention time are pruned; those in force remain."""
     second = Seed(
         handle=bytes(16), pseudonym=bytes(16), rules=(Rule(Code.HEART_RATE),), agent=_AGENT
     )
@@ -325,7 +328,7 @@ def _before_periods(steps: Sequence[migrations.Migration]) -> list[migrations.Mi
 
 
 def test_what_was_there_before_has_periods(postgres: Postgres) -> None:
-    """The migration writes down what holds then; what is withdrawn has a beginning as well."""
+    """The migration records the permissions in force and withdrawn as periods."""
     name = "before_periods"
     with psycopg.connect(postgres.dsn(), autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
@@ -361,7 +364,10 @@ def test_what_was_there_before_has_periods(postgres: Postgres) -> None:
 
 
 def test_ingest_knows_until_when_a_certificate_is_valid(office: Office) -> None:
-    """Enrolled, issued another and revoked: the end of the last one, and time for two clocks."""
+    """
+    Ingest knows until when an agent's last certificate is valid, with a tolerance for
+    two clocks.
+    """
     agent, _ = office.enrol()
     apart = """
 SELECT (SELECT expires_at FROM vv.agents) - %s::timestamptz

@@ -1,4 +1,4 @@
-"""The reader of permissions against a real database: nobody tells it of a change."""
+"""The reader of permissions with a real database, which sends no notifications."""
 
 import asyncio
 import contextlib
@@ -40,7 +40,7 @@ WHERE usename = 'vv_ingest' AND datname = current_database() AND wait_event_type
 
 
 class Reading:
-    """A reader at work, what it learned, and how often it was told everything."""
+    """A running reader, the permissions that it has read, and how often it has read everything."""
 
     def __init__(self, conninfo: str) -> None:
         self.permissions = Permissions()
@@ -72,7 +72,7 @@ async def reading(database: Database) -> AsyncIterator[Reading]:
 
 
 async def test_changes_are_known_soon(database: Database) -> None:
-    """A change is known within the 100 ms that are promised; a hundred are read in few turns."""
+    """A change is known within the promised 100 ms; a hundred changes are read in few queries."""
     sow(database, Seed())
     async with reading(database) as found:
         for number in range(1, 6):
@@ -84,7 +84,7 @@ async def test_changes_are_known_soon(database: Database) -> None:
 
 
 async def test_reader_goes_on_after_its_session_was_ended(database: Database) -> None:
-    """Whoever ends its session has it connect again and read everything, not wait."""
+    """When its session is ended, the reader connects again and reads everything."""
     sow(database, Seed())
     async with reading(database) as found:
         await asyncio.to_thread(database.execute, _END_READER)
@@ -96,7 +96,10 @@ async def test_reader_goes_on_after_its_session_was_ended(database: Database) ->
 async def test_a_look_without_an_answer_is_a_dead_connection(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A session that holds the gate's table cannot have the reader wait in silence."""
+    """
+    If a query is not answered because a session locks the table, the reader reports a dead
+    connection.
+    """
     monkeypatch.setattr(reader_module, "_ANSWER_WITHIN_S", 0.2)
     sow(database, Seed())
     async with reading(database) as found:
@@ -108,7 +111,7 @@ async def test_a_look_without_an_answer_is_a_dead_connection(
 
 
 async def test_what_was_deleted_is_forgotten(database: Database) -> None:
-    """Permissions that are not there any more are noticed at the next look."""
+    """Permissions that were deleted are noticed at the next query."""
     sow(database, Seed())
     async with reading(database) as found:
         assert len(found.permissions) == 1
@@ -120,7 +123,7 @@ async def test_what_was_deleted_is_forgotten(database: Database) -> None:
 async def test_purge_that_waits_for_a_lock_delays_no_permission(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While a session holds the quarantine, changes are known as soon; then it is emptied."""
+    """A purge that waits for a lock does not delay changes of permissions, and runs afterwards."""
     monkeypatch.setattr(reader_module, "_PURGE_EVERY_S", 0.0)
     sow(database, Seed())
     database.execute(_EXPIRED)
@@ -140,7 +143,7 @@ async def test_purge_that_waits_for_a_lock_delays_no_permission(
 async def test_purge_that_takes_too_long_is_given_up_and_tried_again(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It ends in its own time, whatever holds it, and there is never more than one of it."""
+    """A purge that takes too long is cancelled and tried again, and only one runs at a time."""
     monkeypatch.setattr(reader_module, "_PURGE_EVERY_S", 0.0)
     monkeypatch.setattr(reader_module, "_PURGE_WITHIN_S", 0.3)
     sow(database, Seed())

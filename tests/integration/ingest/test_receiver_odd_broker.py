@@ -1,4 +1,4 @@
-"""The receiver at a broker that ends connections, refuses receipts, and asks who is there."""
+"""The receiver with a broker that ends connections, refuses receipts, and checks certificates."""
 
 import asyncio
 import contextlib
@@ -25,10 +25,10 @@ _GRANTED = mqtt5.SubAckReasonCode.GRANTED_QOS_AT_LEAST_ONCE
 
 class OddBroker:
     """
-    Lets everybody in, over TLS; keeps the serial number of each certificate that it was shown.
+    Accepts every client over TLS, and records the serial number of each client certificate.
 
     Args:
-        ends: Whether it ends a connection as soon as something was subscribed to.
+        ends: Whether it ends a connection after a subscription.
     """
 
     def __init__(self, certificates: Certificates, *, ends: bool = False) -> None:
@@ -127,12 +127,15 @@ async def receiving(
 
 
 def quick(*, longest_s: float = 10.0) -> Backoff:
-    """Return waits that begin short."""
+    """Return short pauses."""
     return Backoff(random.Random(1).random, first_s=0.001, longest_s=longest_s)
 
 
 async def test_connection_that_ends_at_once_is_a_failure(certificates: Certificates) -> None:
-    """Two of one name, or a broker that ends what it let in: the waits grow all the same."""
+    """
+    Pauses grow if the broker accepts each connection and ends it at once, as for two clients of
+    one name.
+    """
     broker, backoff = OddBroker(certificates, ends=True), quick()
     async with broker.serving() as port, receiving(port, certificates.client("ingest"), backoff):
         await until(lambda: len(broker.serials) >= 5)
@@ -140,7 +143,7 @@ async def test_connection_that_ends_at_once_is_a_failure(certificates: Certifica
 
 
 async def test_connection_that_held_is_forgiven(certificates: Certificates) -> None:
-    """After a while of peace the first wait is short again."""
+    """After a connection that lasted, the first pause is short again."""
     broker, backoff = OddBroker(certificates), quick(longest_s=0.05)
     async with (
         broker.serving() as port,
@@ -148,7 +151,7 @@ async def test_connection_that_held_is_forgiven(certificates: Certificates) -> N
     ):
         for count in range(1, 5):
             await until(functools.partial(broker.has_held, receiver, count))
-            # Longer than the longest wait; no proof of anything by itself.
+            # Longer than the longest pause, so that the next attempt has been made.
             await asyncio.sleep(0.2)
             broker.end_all()
         await until(lambda: len(broker.serials) == 5)
@@ -158,7 +161,10 @@ async def test_connection_that_held_is_forgiven(certificates: Certificates) -> N
 async def test_renewed_certificate_is_shown_at_the_next_connection(
     certificates: Certificates, tmp_path: Path
 ) -> None:
-    """Nobody must restart ingest for it, and the metric of when it ends tells of what is used."""
+    """
+    A renewed certificate is used for the next connection without a restart, and the metric shows
+    its end.
+    """
     files = {}
     for name in ("renewed-once", "renewed-twice"):
         tls = certificates.client(name)
@@ -183,7 +189,7 @@ async def test_renewed_certificate_is_shown_at_the_next_connection(
 
 
 async def test_receipts_that_are_not_taken_are_counted(certificates: Certificates) -> None:
-    """A broker whose rules forbid receipts is seen, and each of them is counted."""
+    """Receipts that the broker's access rules forbid are counted."""
     refused: list[int] = []
     broker = OddBroker(certificates)
     async with (

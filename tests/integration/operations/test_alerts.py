@@ -1,4 +1,4 @@
-"""Alerts: promtool's tests of each, and every rule in a real Prometheus on a healthy system."""
+"""Alerts: promtool tests of each, and every rule in a real Prometheus on a healthy system."""
 
 import json
 import re
@@ -17,13 +17,13 @@ _FOLDER = ROOT / "grafana" / "prometheus"
 
 
 def test_rules_are_rules() -> None:
-    """Prometheus takes them."""
+    """Prometheus' promtool accepts the rules."""
     done = promtool("check", "rules", str(RULES))
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_prometheus_takes_the_configuration_of_the_deployment(tmp_path: Path) -> None:
-    """What deploy/ brings is read as it is."""
+    """Prometheus' promtool accepts the configuration in deploy/ unchanged."""
     for source in (ROOT / "deploy/prometheus/prometheus.yml", RULES):
         (tmp_path / source.name).write_text(source.read_text())
     done = promtool("check", "config", str(tmp_path / "prometheus.yml"))
@@ -31,13 +31,13 @@ def test_prometheus_takes_the_configuration_of_the_deployment(tmp_path: Path) ->
 
 
 def test_every_alert_fires_when_it_should_and_not_else() -> None:
-    """Two worlds for each, close to one another."""
+    """Each alert fires in one scenario and does not fire in a similar one."""
     done = promtool("test", "rules", "vitalveil.tests.yml", folder=_FOLDER)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_an_alert_that_is_taken_out_is_missed(tmp_path: Path) -> None:
-    """The tests would notice: an alert that never fires fails the world in which it should."""
+    """If an alert never fires, the scenario in which it should fire fails."""
     never = {
         name: [msgspec.structs.replace(alert, expr="vector(0) > 1") for alert in group]
         for name, group in GROUPS.items()
@@ -54,7 +54,7 @@ def test_an_alert_that_is_taken_out_is_missed(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_no_alert_fires_on_a_healthy_system(observed: Observed) -> None:
-    """Every rule is evaluated without an error, and none has anything to say."""
+    """On a healthy system every rule is evaluated without an error, and no alert fires."""
 
     def states() -> dict[str, str]:
         return {rule["name"]: rule["state"] for rule in observed.prometheus.alerts()}
@@ -72,7 +72,10 @@ def test_no_alert_fires_on_a_healthy_system(observed: Observed) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_an_ingest_that_dies_is_noticed(observed: Observed) -> None:
-    """A real process, a real kill: the alert is pending within seconds, and over after a start."""
+    """
+    After a real kill of ingest the alert is pending within seconds, and it ends after a
+    start.
+    """
     whole = observed.staying.system
     assert whole.ingest is not None
     expr = next(alert.expr for alert in ALERTS if alert.name == "VitalVeilIngestDown")

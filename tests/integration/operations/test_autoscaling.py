@@ -1,4 +1,4 @@
-"""The scaled shape that scales itself: rendered, and its workers run against an answer."""
+"""The autoscaled installation: rendered, and its workers run against a simulated cluster API."""
 
 import http.server
 import importlib.util
@@ -44,7 +44,7 @@ def _worker() -> ModuleType:
 
 @pytest.fixture(scope="module")
 def rendered() -> list[dict[str, Any]]:
-    """What `kubectl kustomize` makes of it."""
+    """The output of `kubectl kustomize`."""
     if shutil.which("kubectl") is None:
         pytest.skip("kubectl is not installed")
     done = subprocess.run(
@@ -60,7 +60,10 @@ def _of(rendered: list[dict[str, Any]], kind: str) -> dict[str, Any]:
 
 
 def test_the_autoscaler_scales_the_workers_on_their_lag(rendered: list[dict[str, Any]]) -> None:
-    """On a metric that there is, within bounds, and alone: nobody else says how many."""
+    """
+    Only the autoscaler sets the number of workers, within limits, by an existing metric of their
+    lag.
+    """
     spec = _of(rendered, "HorizontalPodAutoscaler")["spec"]
     workers = _of(rendered, "StatefulSet")
     assert spec["scaleTargetRef"]["kind"] == "StatefulSet"
@@ -71,7 +74,7 @@ def test_the_autoscaler_scales_the_workers_on_their_lag(rendered: list[dict[str,
     name = metric["pods"]["metric"]["name"]
     assert f"`{name}`" in (ROOT / "docs/metrics.md").read_text()
     assert name in (_FOLDER / "adapter.yaml").read_text()
-    # Above what is in flight at rest, and below the window of a worker that cannot keep up.
+    # Above the envelopes in flight at rest, and below the window of a worker that cannot keep up.
     assert int(metric["pods"]["target"]["averageValue"]) < SessionSettings().receive_max
     assert yaml.safe_load((_FOLDER / "adapter.yaml").read_text())[0]["seriesQuery"].startswith(
         name
@@ -79,7 +82,7 @@ def test_the_autoscaler_scales_the_workers_on_their_lag(rendered: list[dict[str,
 
 
 def test_workers_may_read_the_scale_and_nothing_else(rendered: list[dict[str, Any]]) -> None:
-    """One verb on one object; trust's pods have no token at all."""
+    """Workers may only read the scale, and trust's pods have no token."""
     (rule,) = _of(rendered, "Role")["rules"]
     assert rule["verbs"] == ["get"]
     assert rule["resources"] == ["statefulsets/scale"]
@@ -91,7 +94,7 @@ def test_workers_may_read_the_scale_and_nothing_else(rendered: list[dict[str, An
 
 
 def test_what_is_rendered_is_of_kubernetes_schema(rendered: list[dict[str, Any]]) -> None:
-    """Where kubernetes-validate is installed: every field is one, and of its kind."""
+    """Where kubernetes-validate is installed, every rendered object matches its schema."""
     schemas = pytest.importorskip("kubernetes_validate", reason="kubernetes-validate is not there")
     for document in rendered:
         schemas.validate(document, desired_version=schemas.latest_version(), strict=True)
@@ -99,7 +102,7 @@ def test_what_is_rendered_is_of_kubernetes_schema(rendered: list[dict[str, Any]]
 
 @pytest.mark.parametrize("workers", range(1, 65))
 def test_shares_are_all_shards_once(workers: int) -> None:
-    """However many there are, up to one for each shard; the next has none."""
+    """The shares of up to 64 workers cover every shard exactly once; a further worker has none."""
     shares = [_worker().environment(number, workers) for number in range(workers)]
     bounds = [
         (int(s["VITALVEIL_INGEST_SESSION_FIRST_SHARD"]),
@@ -113,7 +116,7 @@ def test_shares_are_all_shards_once(workers: int) -> None:
 
 
 class _Cluster:
-    """A cluster's answer to the question of scale, over real HTTP."""
+    """A cluster's API for the scale, over real HTTP."""
 
     def __init__(self, folder: Path) -> None:
         self.replicas: int | None = 2
@@ -153,7 +156,7 @@ def cluster(tmp_path: Path) -> Iterator[_Cluster]:
 
 
 class _Pod:
-    """Worker 1, whose ingest writes down the share that it was started with."""
+    """Worker 1, whose ingest records the share that it was started with."""
 
     def __init__(self, cluster: _Cluster, folder: Path) -> None:
         self.told = folder / "told"
@@ -172,10 +175,10 @@ class _Pod:
 
 @pytest.fixture
 def pod(cluster: _Cluster, tmp_path: Path) -> Iterator[_Pod]:
-    """A pod that runs."""
+    """A running pod."""
     made = _Pod(cluster, tmp_path)
     yield made
-    # Not killed: its ingest would be left behind, and nobody would ever end it.
+    # Not killed, because its ingest would then continue for ever.
     made.process.terminate()
     made.process.wait(timeout=60)
 
@@ -188,7 +191,10 @@ def _until(is_so: Callable[[], bool]) -> None:
 
 
 def test_a_worker_takes_its_new_share_when_the_scale_changes(cluster: _Cluster, pod: _Pod) -> None:
-    """Two, four, one: the upper half, the second quarter, nothing; each under its own name."""
+    """
+    With two, four and one workers the pod takes the upper half, the second quarter and
+    no share.
+    """
     _until(lambda: pod.shares() == ["ingest-1-of-2 32 63"])
     cluster.replicas = 4
     _until(lambda: pod.shares()[1:] == ["ingest-1-of-4 16 31"])
@@ -204,7 +210,7 @@ def test_a_worker_takes_its_new_share_when_the_scale_changes(cluster: _Cluster, 
 
 
 def test_a_cluster_that_does_not_answer_changes_nothing(cluster: _Cluster, pod: _Pod) -> None:
-    """What was known last goes on: no worker stops because a control plane is away."""
+    """While the cluster does not answer, the worker continues with the last known number."""
     _until(lambda: len(pod.shares()) == 1)
     cluster.replicas = None
     asked = len(cluster.asked)
@@ -214,14 +220,14 @@ def test_a_cluster_that_does_not_answer_changes_nothing(cluster: _Cluster, pod: 
 
 
 def test_a_worker_ends_as_ingest_ends(cluster: _Cluster, pod: _Pod) -> None:
-    """An ingest that ends by itself ends the pod, with its code; a signal ends both, in order."""
+    """If ingest ends by itself, the pod ends with its exit code."""
     _until(lambda: len(pod.shares()) == 1)
     pod.told.with_name("told.end").touch()
     assert pod.process.wait(timeout=60) == 3
 
 
 def test_a_worker_that_is_told_to_stop_stops_ingest_first(cluster: _Cluster, pod: _Pod) -> None:
-    """With ingest's own exit code, which is 0 when it drained."""
+    """When the pod is stopped, it stops ingest first, and exits with ingest's exit code."""
     _until(lambda: len(pod.shares()) == 1)
     pod.process.send_signal(signal.SIGTERM)
     assert pod.process.wait(timeout=60) == 0

@@ -1,7 +1,8 @@
 """
-Every panel of every dashboard, asked of a real Prometheus and a real database under a known load.
+Every panel of every dashboard, queried from a real Prometheus and a real database under a known
+load.
 
-What is asked is what the committed JSON says, for that is what Grafana reads.
+The queries come from the committed JSON, because Grafana reads that.
 """
 
 import re
@@ -18,14 +19,14 @@ pytestmark = [
     pytest.mark.database,
     pytest.mark.broker,
     pytest.mark.slow,
-    # The first test waits for a whole system to have something to show.
+    # The first test waits for a whole system to have data.
     pytest.mark.timeout(600),
 ]
 _MACROS: Final = {"$__rate_interval": "10s", "$__range": "1m"}
 
 
 def _targets(kind: str) -> list[Any]:
-    """Return what panels ask of a kind of datasource, one parameter each."""
+    """Return the queries of panels to one kind of data source, one parameter each."""
     found = []
     for board in BOARDS:
         made = msgspec.json.decode((ROOT / f"grafana/json/{board.uid}.json").read_bytes())
@@ -52,8 +53,8 @@ def _sql(text: str) -> str:
 
 @pytest.mark.parametrize(("text", "target"), _targets("prometheus"))
 def test_every_expression_returns_series(observed: Observed, text: str, target: Any) -> None:
-    """It parses, it names metrics that are there, and what its legend names is in them."""
-    # What hides zeros has something to hide.
+    """Each expression parses, its metrics exist, and its series have the labels of its legend."""
+    # Panels that hide zeros show something in this system.
     found = observed.prometheus.query(_expr(text.removesuffix(" > 0")))
     assert found, text
     for label in re.findall(r"{{(\w+)}}", target.get("legendFormat", "")):
@@ -64,7 +65,7 @@ def test_every_expression_returns_series(observed: Observed, text: str, target: 
 def test_every_statement_runs_as_grafana_runs_it(
     observed: Observed, text: str, target: Any
 ) -> None:
-    """The role of dashboards may send it, and what makes lines has a time."""
+    """The role of dashboards may run each statement, and time series have a column of time."""
     if target["format"] == "time_series":
         assert " AS time," in text
     observed.as_grafana(_sql(text))
@@ -111,7 +112,10 @@ _EXPECTED: Final[list[tuple[str, str, str, Callable[[float], bool]]]] = [
 def test_what_a_panel_shows_is_right(
     observed: Observed, uid: str, title: str, ref: str, is_right: Callable[[float], bool]
 ) -> None:
-    """For a load that is known: 50 observations a second of one person, and one who withdrew."""
+    """
+    Panels show the right values for a known load: 50 observations a second of one person, and one
+    withdrawal.
+    """
     made = msgspec.json.decode((ROOT / f"grafana/json/{uid}.json").read_bytes())
     panel = next(panel for panel in made["panels"] if panel["title"] == title)
     expr = next(_expr(t["expr"]) for t in panel["targets"] if t["refId"] == ref)
@@ -125,14 +129,14 @@ def test_what_a_panel_shows_is_right(
 
 
 def test_statements_tell_nothing_of_few(observed: Observed) -> None:
-    """One permission in force and one withdrawn, envelopes of two gateways: 0, and no hour."""
+    """Statements about few people or gateways return 0 and no hour."""
     assert observed.as_grafana("SELECT in_force, withdrawn FROM vv.ops_permissions") == [(0, 0)]
     assert observed.staying.query("SELECT count(*) FROM vv.envelopes") != [(0,)]
     assert observed.as_grafana("SELECT * FROM vv.ops_envelopes_hourly") == []
 
 
 def test_gateways_are_seen_in_sums(observed: Observed) -> None:
-    """What the gateways told comes to what they did: no scrape reaches into a home."""
+    """The sums over gateways equal the counts of the gateways, which are never scraped."""
     value = observed.prometheus.value
     settled = value('sum(vitalveil_ingest_fleet_observations_total{step="settled"})') or 0
     stored = value('sum(vitalveil_ingest_observations_total{outcome="stored"})') or 0
@@ -142,7 +146,7 @@ def test_gateways_are_seen_in_sums(observed: Observed) -> None:
 
 
 def test_no_series_bears_a_name(observed: Observed) -> None:
-    """Every label's value is from a closed set: no agent, no handle, no address, no person."""
+    """Every label value is from a closed set: no agent, handle, address or person."""
     agents = {flow.gateway.agent for flow in (observed.staying, observed.leaving)}
     forbidden = agents | {flow.subject for flow in (observed.staying, observed.leaving)}
     forbidden |= {flow.sensor.address for flow in (observed.staying, observed.leaving)}

@@ -1,4 +1,7 @@
-"""What deploy/ brings: read by the programs that it is for, as far as they are here."""
+"""
+The files in deploy/, checked by the programs that they are for, as far as these are
+installed.
+"""
 
 import asyncio
 import contextlib
@@ -46,7 +49,10 @@ def _run(*command: str, **environ: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_containers_are_closed(name: str) -> None:
-    """Read-only, without capabilities, pinned, and with no secret in the environment."""
+    """
+    Containers are read-only, unprivileged and pinned, and have no secret in their
+    environment.
+    """
     service = SERVICES[name]
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
@@ -56,13 +62,14 @@ def test_containers_are_closed(name: str) -> None:
     assert re.search(r":v?\d+\.\d+\.\d+", service["image"])
     for key, value in service.get("environment", {}).items():
         assert "PASSWORD" not in key or str(value).startswith("/run/")
-    # Root is who has to give a volume away, and nobody else; it can do nothing but that.
+    # Only the container that changes the owner of a volume runs as root, with only that
+    # capability.
     assert service.get("cap_add", []) == (["CHOWN"] if service.get("user") == "0:0" else [])
 
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_containers_tell_whether_they_are_well(name: str) -> None:
-    """A check of what runs; only what runs once and ends has none."""
+    """Every container that keeps running has a health check."""
     service = SERVICES[name]
     check = service.get("healthcheck", {})
     if check.get("disable"):
@@ -82,7 +89,7 @@ def test_containers_tell_whether_they_are_well(name: str) -> None:
     [("database", (2, 29, 2)), ("mosquitto", (2, 0, 22)), ("broker-volume", (2, 0, 22))],
 )
 def test_images_are_new_enough(name: str, least: tuple[int, ...]) -> None:
-    """TimescaleDB and mosquitto with what earlier ones lack; the database is PostgreSQL 17."""
+    """TimescaleDB and mosquitto have the required versions; the database is PostgreSQL 17."""
     image = SERVICES[name]["image"]
     version = re.search(r":(\d+)\.(\d+)\.(\d+)", image)
     assert version is not None
@@ -91,21 +98,22 @@ def test_images_are_new_enough(name: str, least: tuple[int, ...]) -> None:
 
 
 def test_what_is_written_has_a_place() -> None:
-    """Every named volume is somebody's, and no port but the broker's is open to the world."""
+    """Every named volume is used, and only the broker's port is published."""
     mounted = {v.split(":")[0] for s in SERVICES.values() for v in s.get("volumes", [])}
     assert {v for v in mounted if not v.startswith((".", "/"))} == set(_COMPOSE["volumes"])
     ports = [port for service in SERVICES.values() for port in service.get("ports", [])]
     assert [port for port in ports if not port.startswith("127.0.0.1:")] == ["8883:8883"]
     networks = _COMPOSE["networks"]
     assert networks["inside"]["internal"] is True
-    # Nobody is in the other network but who publishes: on an internal one alone no port is.
+    # Only containers that publish a port are in the other network, because an internal one
+    # publishes none.
     for name, service in SERVICES.items():
         assert ("outside" in service.get("networks", [])) is bool(service.get("ports")), name
     assert "false" in networks["outside"]["driver_opts"].values()
 
 
 def test_what_could_not_be_run_is_said() -> None:
-    """A newcomer reads it in the README, and an operator in deploy/."""
+    """README and deploy/ say which parts could not be run."""
     told = (DEPLOY.parent / "README.md").read_text()
     for words in ("physical sensor", "physical Raspberry Pi", "were never started", "no Grafana"):
         assert words in told
@@ -113,7 +121,7 @@ def test_what_could_not_be_run_is_said() -> None:
 
 
 def test_files_that_compose_mounts_are_there() -> None:
-    """But for the secrets, which one command makes."""
+    """Every mounted file exists, except for the secrets, which one command makes."""
     for service in SERVICES.values():
         for volume in service.get("volumes", []):
             source = volume.split(":")[0]
@@ -122,7 +130,7 @@ def test_files_that_compose_mounts_are_there() -> None:
 
 
 def test_images_run_as_nobody_in_particular() -> None:
-    """Neither stage that is shipped runs as root, and every base is pinned."""
+    """No shipped stage runs as root, and every base image is pinned."""
     text = (DEPLOY / "Containerfile").read_text()
     assert "USER 10001:10001" in text
     assert text.index("USER 10001") < text.index("AS ingest")
@@ -134,13 +142,16 @@ def test_images_run_as_nobody_in_particular() -> None:
 
 @pytest.mark.parametrize("folder", [".", "kubernetes/base"])
 def test_settings_are_read_as_they_are(folder: str) -> None:
-    """Each key is one that the program knows."""
+    """The programs know every setting in the shipped files."""
     load(IngestSettings, program="ingest", path=DEPLOY / folder / "ingest.toml", environ={})
     load(TrustSettings, program="trust", path=DEPLOY / folder / "trust.toml", environ={})
 
 
 def test_metrics_are_on_loopback_unless_the_network_guards_them() -> None:
-    """A wider address stands beside the network that says who reaches it."""
+    """
+    Metrics listen on loopback, except where a network policy or an internal network protects the
+    port.
+    """
     for name in ("ingest", "trust", "agent"):
         table = tomllib.loads((DEPLOY / f"{name}.toml").read_text())
         for section in (table, *(part for part in table.values() if isinstance(part, dict))):
@@ -156,7 +167,10 @@ def test_metrics_are_on_loopback_unless_the_network_guards_them() -> None:
 
 
 def test_secrets_are_made_once(tmp_path: Path) -> None:
-    """One command, nothing that others may read, no two passwords alike, and never twice."""
+    """
+    One command makes distinct secrets that only their user can read, and refuses to run a second
+    time.
+    """
     folder = tmp_path / "secrets"
     made = _run(
         str(DEPLOY / "make-secrets"), str(folder), "broker.example",
@@ -180,7 +194,7 @@ def test_secrets_are_made_once(tmp_path: Path) -> None:
 
 
 def test_no_secrets_are_begun_without_the_command(tmp_path: Path) -> None:
-    """Where `vitalveil` is not installed nothing is made, and the next try is not refused."""
+    """Without the command `vitalveil` no secret is made, and the next attempt is not refused."""
     folder = tmp_path / "secrets"
     made = _run(str(DEPLOY / "make-secrets"), str(folder), VITALVEIL=str(tmp_path / "none"))
     assert made.returncode == 1
@@ -189,7 +203,7 @@ def test_no_secrets_are_begun_without_the_command(tmp_path: Path) -> None:
 
 
 def test_every_secret_that_compose_mounts_is_made(tmp_path: Path) -> None:
-    """What compose.yaml names below ./secrets is what make-secrets makes."""
+    """make-secrets makes every file below ./secrets that compose.yaml mounts."""
     folder = tmp_path / "secrets"
     made = _run(
         str(DEPLOY / "make-secrets"), str(folder),
@@ -206,8 +220,8 @@ def test_every_secret_that_compose_mounts_is_made(tmp_path: Path) -> None:
 @pytest.mark.database
 @pytest.mark.slow
 def test_the_migrations_that_compose_runs_run(tmp_path: Path, run_folder: Path) -> None:
-    """Their very commands, with the secrets that are made and the settings that are shipped."""
-    # A server of its own: passwords of roles are of a whole server.
+    """The migrations run with the very commands, secrets and settings of compose.yaml."""
+    # On a separate server, because role passwords belong to the whole server.
     server = Postgres(folder=run_folder / "compose", programs=programs())
     server.start()
     try:
@@ -245,7 +259,7 @@ def _migrate_as_compose_does(server: Postgres, tmp_path: Path) -> None:
 
 @pytest.mark.broker
 def test_the_brokers_configuration_starts(tmp_path: Path, certificates: Certificates) -> None:
-    """The broker takes it, with the paths of this machine."""
+    """The broker starts with the shipped configuration, with the paths of this machine."""
     text = (DEPLOY / "mosquitto/mosquitto.conf").read_text()
     port = free_port()
     for old, new in (
@@ -268,7 +282,7 @@ def test_the_brokers_configuration_starts(tmp_path: Path, certificates: Certific
 
 
 def test_the_doctor_has_nothing_to_say_about_the_broker() -> None:
-    """What we ship is what we want."""
+    """The doctor finds nothing wrong with the shipped configuration of the broker."""
     configuration = (DEPLOY / "mosquitto/mosquitto.conf").read_text()
     acl = (DEPLOY / "mosquitto/acl").read_text()
     found = [*broker_file.configuration(configuration), *broker_file.rules(acl)]
@@ -278,9 +292,10 @@ def test_the_doctor_has_nothing_to_say_about_the_broker() -> None:
 @pytest.mark.broker
 def test_the_rules_are_those_that_tests_run_with(broker: Mosquitto) -> None:
     """
-    Every integration test attacks the same rules that are shipped.
+    Integration tests run with the shipped access rules.
 
-    But for one: the broker of the tests has one rule for all shards, which costs it less.
+    There is one difference: the broker of the tests has one rule for all shards, which costs it
+    less.
     """
     shipped, tested = (
         [line for line in path.read_text().splitlines() if not line.startswith("#")]
@@ -297,7 +312,10 @@ def test_the_rules_are_those_that_tests_run_with(broker: Mosquitto) -> None:
 async def test_a_gateway_leaves_messages_in_the_shards_alone(
     broker: Mosquitto, certificates: Certificates, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Under the shipped rules it may publish below a shard, and on no other topic."""
+    """
+    Under the shipped rules a gateway may publish below the shards, and to its state, but to no
+    other topic.
+    """
     monkeypatch.setattr(stack_broker, "_ACL", (DEPLOY / "mosquitto/acl").read_text())
     broker.kill()
     broker.start()
@@ -306,7 +324,7 @@ async def test_a_gateway_leaves_messages_in_the_shards_alone(
     elsewhere = [f"vv1/obs/{where}/{agent}" for where in ("40", "ff", "xx", "more", "00/00")]
 
     for topic in (*elsewhere, allowed):
-        # The broker ends the connection of a client that publishes where it may not.
+        # The broker ends the connection of a client that publishes to a forbidden topic.
         with contextlib.suppress(aiomqtt.MqttError):
             async with mqtt(broker_settings(broker, certificates, agent), agent) as client:
                 await client.publish(topic, b"left", qos=1, retain=True)
@@ -322,7 +340,7 @@ async def test_a_gateway_leaves_messages_in_the_shards_alone(
     "unit", sorted((DEPLOY / "systemd").glob("*.service")), ids=lambda p: p.name
 )
 def test_units_are_sandboxed(unit: Path) -> None:
-    """An exposure of 2.0 or less, of 10."""
+    """`systemd-analyze security` rates each unit with 2.0 or less, of 10."""
     done = _run("systemd-analyze", "security", "--offline=true", "--no-pager", str(unit))
     exposure = re.search(r"exposure level for \S+: (\d+\.\d+)", done.stdout)
     assert exposure is not None, done.stdout + done.stderr
@@ -330,14 +348,17 @@ def test_units_are_sandboxed(unit: Path) -> None:
 
 
 def test_a_gateway_is_never_given_up() -> None:
-    """Nobody is there to start it: systemd tries for ever, and counts no attempts."""
+    """The unit restarts the agent without a limit, because no person is there to start it."""
     lines = (DEPLOY / "systemd/vitalveil-agent.service").read_text().splitlines()
     assert {"Restart=always", "StartLimitIntervalSec=0"} <= set(lines)
     assert not any(line.startswith("StartLimitBurst") for line in lines)
 
 
 def test_the_page_for_a_gateway_is_of_its_unit_and_its_settings() -> None:
-    """One user, one folder of keys, one folder of state, one program: in all three places."""
+    """
+    Page, unit and settings of a gateway agree on user, folders of keys and state, and
+    program.
+    """
     page = (DEPLOY.parent / "docs/howto/raspberry-pi.md").read_text()
     unit = dict(
         line.split("=", 1)
@@ -359,14 +380,14 @@ def test_the_page_for_a_gateway_is_of_its_unit_and_its_settings() -> None:
 
 
 def test_alertmanager_takes_its_configuration() -> None:
-    """Routes, receivers, inhibitions."""
+    """The routes, receivers and inhibitions of Alertmanager pass amtool's check."""
     path = DEPLOY / "alertmanager/alertmanager.yml"
     done = _run("amtool", "check-config", str(path))
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_kubernetes_is_rendered(tmp_path: Path) -> None:
-    """Every pod is closed, every worker's share is its own, and together they are all."""
+    """In Kubernetes every pod is closed, and the workers' shares cover all shards exactly once."""
     done = _run("kubectl", "kustomize", str(DEPLOY / "kubernetes/base"))
     assert done.returncode == 0, done.stderr
     documents = list(yaml.safe_load_all(done.stdout))
@@ -384,7 +405,7 @@ def test_kubernetes_is_rendered(tmp_path: Path) -> None:
 
 
 def _open_ports(documents: list[dict[str, Any]], way: str) -> set[int]:
-    """Return the ports that the policies leave open, once one has closed everything."""
+    """Return the ports that the network policies leave open, after one has closed everything."""
     policies = [d["spec"] for d in documents if d["kind"] == "NetworkPolicy"]
     assert {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]} in policies
     rules = [rule for spec in policies for rule in spec.get(way.lower(), [])]
@@ -392,7 +413,7 @@ def _open_ports(documents: list[dict[str, Any]], way: str) -> set[int]:
 
 
 def _shares(workers: dict[str, Any]) -> list[int]:
-    """Run the command of each worker up to where it starts ingest; return all their shards."""
+    """Run each worker's command up to the start of ingest; return the shards of all workers."""
     (container,) = workers["spec"]["template"]["spec"]["containers"]
     (script,) = container["args"]
     told = 'echo "$VITALVEIL_INGEST_SESSION_FIRST_SHARD $VITALVEIL_INGEST_SESSION_LAST_SHARD"'

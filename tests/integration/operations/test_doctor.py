@@ -1,4 +1,4 @@
-"""The doctor, on a sound installation and on one with each of many faults planted."""
+"""The doctor on a sound installation, and with each of many planted faults."""
 
 import contextlib
 import datetime as dt
@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.database, pytest.mark.broker, pytest.mark.slow]
 
 @pytest.fixture(scope="module")
 def whole() -> Iterator[System]:
-    """A sound installation: ingest and trust run, everything is as it should be."""
+    """A sound installation, in which ingest and trust run."""
     with system() as made:
         made.prepare()
         made.start_trust()
@@ -46,7 +46,7 @@ def _arguments(whole: System, *more: str) -> list[str]:
 
 
 def _ill(whole: System, capsys: pytest.CaptureFixture[str], *more: str) -> dict[str, str]:
-    """Return what the doctor finds faulty or worth a note, each with its remedy."""
+    """Return the findings of the doctor that need attention, each with its remedy."""
     main(_arguments(whole, *more))
     found = json.loads(capsys.readouterr().out)
     return {one["code"]: one["remedy"] for one in found if one["level"] != "sound"}
@@ -54,7 +54,7 @@ def _ill(whole: System, capsys: pytest.CaptureFixture[str], *more: str) -> dict[
 
 @contextlib.contextmanager
 def _text(path: Path, old: str, new: str) -> Iterator[None]:
-    """Replace *old* in a file for a while."""
+    """Replace *old* in a file while the context is open."""
     before = path.read_text()
     assert old in before
     path.write_text(before.replace(old, new))
@@ -135,7 +135,7 @@ INSERT INTO vault.certificates (serial, agent, not_after)
     VALUES (36893488147419103232, '00000000000000a1', now() + interval '1 year');
 INSERT INTO vault.revocations (serial) VALUES (36893488147419103232)
 """
-"""In the vault alone, as it is where a list does not reach the broker."""
+"""Deleted from the vault alone, as if the list had not reached the broker."""
 _FORGET: Final = """
 DELETE FROM vault.revocations WHERE serial = 36893488147419103232;
 DELETE FROM vault.certificates WHERE agent = '00000000000000a1';
@@ -400,7 +400,7 @@ _PLANTS: Final[dict[str, tuple[str, Callable[[System], AbstractContextManager[No
 def test_a_sound_installation_has_nothing_wrong(
     whole: System, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Nobody believes a doctor who finds something in everybody."""
+    """The doctor finds nothing wrong with a sound installation."""
     assert main(_arguments(whole)) == 0
     found = json.loads(capsys.readouterr().out)
     assert [one for one in found if one["level"] == "wrong"] == []
@@ -411,7 +411,7 @@ def test_a_sound_installation_has_nothing_wrong(
 def test_a_planted_fault_is_found_with_its_mend(
     whole: System, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
-    """One fault at a time: found, by its own name, and with what to do."""
+    """Each planted fault is found under its own code, with a remedy."""
     code, plant = _PLANTS[name]
     assert code not in _ill(whole, capsys)
     with plant(whole):
@@ -423,7 +423,10 @@ def test_a_planted_fault_is_found_with_its_mend(
 def test_migrations_are_compared_by_a_role_that_may(
     whole: System, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Missing, changed, of a later release: three findings; and none when all are applied."""
+    """
+    With a role that may read migrations, missing, changed and later ones are found; none if all
+    are applied.
+    """
     password, dsn = whole.databases.admin_files("telemetry")
     admin = ["--dsn", dsn, "--password-file", str(password)]
     assert "database-migrations" not in _ill(whole, capsys, *admin)
@@ -441,14 +444,14 @@ def test_migrations_are_compared_by_a_role_that_may(
 
 
 def test_a_full_disk_is_found(whole: System, capsys: pytest.CaptureFixture[str]) -> None:
-    """Before it is full."""
+    """A disk that is nearly full is found."""
     assert "disk" in _ill(whole, capsys, "--least-gib", "1000000")
 
 
 def test_an_ingest_that_is_down_is_found(
     whole: System, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It says so, and does not hang."""
+    """An ingest that does not run is found within a bounded time."""
     found = _ill(whole, capsys, "--ingest-url", "http://127.0.0.1:9")
     assert "systemctl" in found["ingest-process"]
 
@@ -456,13 +459,16 @@ def test_an_ingest_that_is_down_is_found(
 def test_another_program_in_its_place_is_found(
     whole: System, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Whoever answers must be who was asked for."""
+    """Another program on the port of ingest is detected."""
     found = _ill(whole, capsys, "--ingest-url", f"http://127.0.0.1:{whole.trust_port}")
     assert "port" in found["ingest-process"]
 
 
 def test_the_end_of_the_brokers_certificate_is_seen(whole: System) -> None:
-    """It is read off the handshake: no file of ours holds it where ingest runs."""
+    """
+    The end of the broker's certificate is read from the TLS handshake, because ingest's machine
+    has no such file.
+    """
     settings = load(
         IngestSettings, program="ingest", path=whole.folder / "ingest.toml", environ={}
     ).broker
@@ -475,7 +481,7 @@ def test_the_end_of_the_brokers_certificate_is_seen(whole: System) -> None:
 def test_the_doctor_changes_nothing_and_names_no_secret(
     whole: System, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It looks: ingest stays connected as it was, and no password is printed."""
+    """The doctor changes nothing, does not disconnect ingest, and prints no password."""
     assert whole.ingest is not None
     before = whole.ingest_log.read_text().count("connected")
     main(_arguments(whole))
@@ -486,7 +492,10 @@ def test_the_doctor_changes_nothing_and_names_no_secret(
 
 
 def test_the_command_prints_for_people(whole: System) -> None:
-    """Without --json: what is ill first, then the sum; exit code 1 when something is wrong."""
+    """
+    Without --json the command prints problems first, then a summary; its exit code is 1 if
+    something is wrong.
+    """
     arguments = [one for one in _arguments(whole) if one != "--json"]
     with _mode(whole.pki / "ingest.key"):
         done = subprocess.run(

@@ -1,4 +1,4 @@
-"""The doctor names what trust has set aside, and keys that it will miss."""
+"""The doctor names units that trust has set aside, and missing keys."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def _found(office: Office, folder: Path | None = None) -> list[Finding]:
 
 
 def test_a_sound_vault_has_nothing_wrong(office: Office) -> None:
-    """Nobody believes a doctor who finds something in everybody."""
+    """The doctor finds nothing wrong with a sound vault."""
     measured(office)
 
     assert _found(office) == []
@@ -32,7 +32,10 @@ def test_a_sound_vault_has_nothing_wrong(office: Office) -> None:
 
 @pytest.mark.parametrize("name", POISONS)
 def test_each_unit_is_named_with_its_remedy(office: Office, name: str) -> None:
-    """Whatever was set aside, an operator reads which, why and what to do; no person's name."""
+    """
+    For each unit that is set aside the doctor says which, why and what to do, without a person's
+    name.
+    """
     subject, agent = measured(office)
     if "too large" in name:
         pytest.skip("this office's broker takes it")
@@ -52,7 +55,10 @@ def test_each_unit_is_named_with_its_remedy(office: Office, name: str) -> None:
 
 
 def test_a_missing_key_is_named_by_its_purpose(office: Office) -> None:
-    """Before anything fails for want of it, and without a word of what is in it."""
+    """
+    A missing key of a purpose is named by the purpose before anything fails, without its
+    contents.
+    """
     subject, agent = measured(office)
     POISONS["a key that is damaged"][0](office, agent, subject)
     (purpose,) = office.vault.fetch("SELECT purpose FROM vault.epochs")[0]
@@ -65,12 +71,15 @@ def test_a_missing_key_is_named_by_its_purpose(office: Office) -> None:
 
 
 def test_a_root_key_that_is_missing_is_named(office: Office, tmp_path: Path) -> None:
-    """What all of trust needs is found as well, by the name of its file."""
+    """A missing root key is named by its file."""
     assert [one.code for one in _found(office, tmp_path)] == ["trust-keys-file"]
 
 
 def test_lease_keys_that_are_none_or_shared_are_named(office: Office) -> None:
-    """Also where nobody is measured yet, so that nothing has failed."""
+    """
+    Invalid and shared lease keys are named, also at gateways where no person is measured
+    yet.
+    """
     bad = poisons.enrol_with(office, bytes(32))
     twin = [poisons.enrol_with(office, b"\x09" + bytes(31)) for _ in range(2)]
 
@@ -82,7 +91,7 @@ def test_lease_keys_that_are_none_or_shared_are_named(office: Office) -> None:
 
 
 def test_a_vault_of_an_earlier_release_is_told(office: Office) -> None:
-    """An operator who upgraded the software and not the vault is sent to migrate."""
+    """A vault with an earlier schema is reported, with the command to migrate."""
     office.vault.execute("DROP TABLE vault.set_aside")
 
     assert [one.code for one in _found(office)] == ["vault-migrations"]

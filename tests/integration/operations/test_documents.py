@@ -1,4 +1,4 @@
-"""Every command of the documents is run, or at least exists."""
+"""Every command in the documents is run, or at least exists."""
 
 import contextlib
 import io
@@ -43,7 +43,7 @@ RUN: Final = [
         "reference/wire.md",
     )
 ]
-"""Pages whose `sh` blocks are run, from the first to the last."""
+"""Pages whose `sh` blocks are run in their order."""
 PAGES: Final = [
     ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "deploy/README.md",
     ROOT / "grafana/README.md",
@@ -57,7 +57,7 @@ def _blocks(page: Path) -> list[tuple[str, str]]:
 
 @pytest.fixture(scope="module")
 def whole() -> Iterator[System]:
-    """An installation that runs, in the places that the documents name."""
+    """A running installation with the paths that the documents name."""
     with system() as made:
         made.prepare()
         made.start_trust()
@@ -66,7 +66,7 @@ def whole() -> Iterator[System]:
 
 
 def _run(script: str, whole: System, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run *script* where the documents' folder and ports are those of *whole*."""
+    """Run *script* with the documents' folders and ports replaced by those of *whole*."""
     for written, here in (
         ("/etc/vitalveil/ingest-keys", str(whole.keys)),
         ("/etc/vitalveil", str(whole.folder)),
@@ -96,7 +96,7 @@ def _run(script: str, whole: System, folder: Path) -> subprocess.CompletedProces
 @pytest.mark.slow
 @pytest.mark.parametrize("page", RUN, ids=lambda page: page.stem)
 def test_the_commands_of_a_page_run(page: Path, whole: System, tmp_path: Path) -> None:
-    """In their order, on an installation that runs, each to a good end."""
+    """The commands of each page succeed in their order on a running installation."""
     script = "\n".join(text for kind, text in _blocks(page) if kind == "sh")
     assert script, "nothing to run"
     done = _run(script, whole, tmp_path)
@@ -104,7 +104,7 @@ def test_the_commands_of_a_page_run(page: Path, whole: System, tmp_path: Path) -
 
 
 def test_what_is_said_to_be_run_is_run() -> None:
-    """A block that is not run is no `sh`; and none is without a kind, for then nobody looks."""
+    """Only blocks that are run are marked `sh`, and every block has a kind."""
     for page in PAGES:
         kinds = [kind for kind, _ in _blocks(page)]
         assert set(kinds) <= _KINDS, page
@@ -114,13 +114,13 @@ def test_what_is_said_to_be_run_is_run() -> None:
 
 
 def test_settings_that_are_named_exist() -> None:
-    """Every key of a `toml` block is one of the reference, which is written from the code."""
+    """Every setting in a `toml` block is in the reference, which is generated from the code."""
     known = set(re.findall(r"`([a-z_0-9.]+)`", CONFIGURATION.read_text()))
     named = {
         key
         for page in PAGES
         for kind, text in _blocks(page)
-        # A table with a quoted name is no section of settings: it is a model of a sensor.
+        # A table with a quoted name is not a section of settings, but a model of a sensor.
         if kind == "toml" and '["' not in text
         for key in _keys(tomllib.loads(text))
     }
@@ -137,7 +137,7 @@ def _keys(table: dict[str, Any], prefix: str = "") -> Iterator[str]:
 
 
 def _commands(page: Path) -> set[tuple[str, ...]]:
-    """Return every `vitalveil ...` with its sub-commands, from the blocks of *page*."""
+    """Return every `vitalveil ...` command with its sub-commands in the blocks of *page*."""
     texts = [text for kind, text in _blocks(page) if kind in _SHELLS]
     found: set[tuple[str, ...]] = set()
     for text in texts:
@@ -148,7 +148,7 @@ def _commands(page: Path) -> set[tuple[str, ...]]:
 
 
 def _help(command: tuple[str, ...]) -> str | None:
-    """Return the help of *command*, or None when it is none."""
+    """Return the help of *command*; None if there is no such command."""
     told = io.StringIO()
     with contextlib.redirect_stdout(told), contextlib.redirect_stderr(io.StringIO()):
         try:
@@ -159,27 +159,27 @@ def _help(command: tuple[str, ...]) -> str | None:
 
 
 def _known(command: tuple[str, ...]) -> bool:
-    """Tell whether *command* is one, but for words at its end that are arguments."""
+    """Tell whether *command* exists; words at its end may be arguments."""
     for length in range(len(command), 0, -1):
         text = _help(command[:length])
         if text is not None:
-            # What wants a sub-command is not content with another word.
+            # A command that requires a sub-command rejects any other word.
             return length == len(command) or not re.search(_WANTS_MORE, text)
     return False
 
 
 def test_every_command_that_is_named_exists() -> None:
-    """Also of blocks that cannot be run here: a radio, a container engine, a gateway."""
+    """Every command in the documents exists, also in blocks that cannot be run here."""
     commands = set().union(*(_commands(page) for page in PAGES))
     assert len(commands) > 15
     assert [command for command in sorted(commands) if not _known(command)] == []
 
 
 def _unknown_options(script: str) -> set[str]:
-    """Return the options in *script* that the help of their command does not tell of."""
+    """Return the options in *script* that their command's help does not list."""
     unknown: set[str] = set()
     for line in script.replace("\\\n", " ").splitlines():
-        # What follows a pipe, or is asked of another program, is not ours.
+        # Text after a pipe, or for another program, is not checked.
         for part in re.split(r"[|;]|&&", line.split(" #")[0]):
             called = _COMMAND.search(part)
             if called is None or line.lstrip().startswith("#"):
@@ -192,14 +192,14 @@ def _unknown_options(script: str) -> set[str]:
 
 
 def test_every_option_that_is_named_exists() -> None:
-    """As its command's help tells, or that of the command above."""
+    """Every option in the documents is in the help of its command or of the command above it."""
     texts = [text for page in PAGES for kind, text in _blocks(page) if kind in _SHELLS]
     assert set().union(*map(_unknown_options, texts)) == set()
     assert _unknown_options("vitalveil trust migrate --nonsense x --dsn y") == {"--nonsense"}
 
 
 def test_every_target_of_make_exists() -> None:
-    """What a newcomer types first."""
+    """Every make target in the documents exists."""
     targets = set(re.findall(r"^([a-z][a-z\-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     texts = [text for page in PAGES for kind, text in _blocks(page) if kind in _SHELLS]
     named = {name for text in texts for name in re.findall(r"\bmake ([a-z][a-z\-]*)", text)}
@@ -208,7 +208,7 @@ def test_every_target_of_make_exists() -> None:
 
 
 def test_a_command_that_is_none_is_noticed() -> None:
-    """A test that cannot fail proves nothing."""
+    """A command that does not exist is detected: the tests above can fail."""
     assert not _known(("trust", "nonsense"))
     assert not _known(("trust", "decision", "nonsense"))
     assert not _known(("ingest", "nonsense"))
@@ -225,7 +225,7 @@ def _every_page() -> list[Path]:
 
 
 def _anchors(page: Path) -> set[str]:
-    """Return what a link may lead to within *page*: its headings, in GitHub's spelling."""
+    """Return the anchors of the headings of *page*, in GitHub's spelling."""
     text = _BLOCK.sub("", page.read_text())
     headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", one.lower()).replace(" ", "-") for one in headings}
@@ -244,14 +244,14 @@ def _broken(page: Path) -> list[str]:
 
 
 def test_links_lead_somewhere() -> None:
-    """Every link to a file of ours, in every page of ours, and to a heading in it."""
+    """Every link to a file of this repository, or to a heading in it, is valid in every page."""
     pages = _every_page()
     assert len(pages) > 60
     assert [link for page in pages for link in _broken(page)] == []
 
 
 def test_files_that_are_named_are_there() -> None:
-    """A path of ours between backticks is a file or a folder; `*` stands for some."""
+    """Every path between backticks is an existing file or folder; `*` is a wildcard."""
     named = {
         (page.name, path) for page in _every_page() for path in _PATH.findall(page.read_text())
     }
@@ -263,7 +263,7 @@ def test_files_that_are_named_are_there() -> None:
 
 
 def test_a_broken_link_is_noticed(tmp_path: Path) -> None:
-    """To a file that is not there, and to a heading that is not in it."""
+    """A link to a missing file or heading is detected."""
     page = tmp_path / "page.md"
     page.write_text("# One thing\n[a](#one-thing) [b](no.md) [c](page.md#other) [d](page.md)\n")
     assert _broken(page) == ["page.md: no.md", "page.md: page.md#other"]
@@ -280,7 +280,7 @@ def test_a_broken_link_is_noticed(tmp_path: Path) -> None:
     ],
 )
 def test_missed_targets_say_what_was_measured(row: str, said: str) -> None:
-    """A figure in the list of missed targets is the last one in the notes' table of it."""
+    """Each figure in the list of missed targets equals the last one in the table of the notes."""
     text = (ROOT / "benchmarks/NOTES.md").read_text()
     missed = text.partition("## Targets that are missed")[2].partition("\n## ")[0]
     line = next(line for line in text.splitlines() if line.startswith(f"| {row} |"))
@@ -296,7 +296,7 @@ _STEP: Final = re.compile(r"^(\d+)\. (`([\w/.]+)`)?", re.MULTILINE)
 
 
 def _walks(text: str) -> dict[str, list[tuple[int, str]]]:
-    """Return the numbered steps of each section of *text* that has some, with their files."""
+    """Return the numbered steps of each section of *text* that has steps, with their files."""
     sections = re.split(r"^#+ (.+)$", text, flags=re.MULTILINE)[1:]
     walks = zip(sections[::2], map(_STEP.findall, sections[1::2]), strict=True)
     return {
@@ -307,7 +307,10 @@ def _walks(text: str) -> dict[str, list[tuple[int, str]]]:
 
 
 def _faults_of_walks(text: str) -> list[str]:
-    """Return what is wrong with the walks in *text*: a gap, no file, or a way back."""
+    """
+    Return the errors of the walks in *text*: a gap in the numbers, a missing file, or a repeated
+    file.
+    """
     faults = []
     for heading, steps in _walks(text).items():
         passed: set[str] = set()
@@ -319,7 +322,10 @@ def _faults_of_walks(text: str) -> list[str]:
 
 
 def test_walks_name_a_file_for_each_step_and_never_return_to_one() -> None:
-    """A heart beat, its receipt, a withdrawal and an erasure each pass through a file once."""
+    """
+    Each step of the walks of a heart beat, a receipt, a withdrawal and an erasure names a new
+    file.
+    """
     text = ARCHITECTURE.read_text()
     assert [heading.split()[-1] for heading in _walks(text)] == [
         "beat", "receipt", "withdrawal", "erasure",
@@ -328,13 +334,13 @@ def test_walks_name_a_file_for_each_step_and_never_return_to_one() -> None:
 
 
 def test_a_wrong_step_of_a_walk_is_noticed() -> None:
-    """A file that is not there, one that was passed before, and a number left out."""
+    """A missing file, a repeated file and a missing number in a walk are detected."""
     text = "## A walk\n1. `wire/lease.py` a\n2. `wire/gone.py` b\n4. `wire/lease.py` c\n"
     assert _faults_of_walks(text) == ["A walk: 2 wire/gone.py", "A walk: 4 wire/lease.py"]
 
 
 def test_every_path_of_the_architecture_exists() -> None:
-    """Whatever stands between backticks with a slash in it is a file or a folder of ours."""
+    """Every path between backticks in the architecture is an existing file or folder."""
     text = ARCHITECTURE.read_text()
     named = set(re.findall(r"`([\w.][\w./-]*/[\w./-]*)`", text))
     assert len(named) > 60
@@ -342,7 +348,7 @@ def test_every_path_of_the_architecture_exists() -> None:
 
 
 def test_every_decision_is_listed_with_its_title() -> None:
-    """A reader finds a decision by its title, in one list."""
+    """Every decision is in the list with its title."""
     folder = ROOT / "docs/decisions"
     listed = (folder / "README.md").read_text()
     pages = sorted(folder.glob("0*.md"))
@@ -356,7 +362,7 @@ def test_every_decision_is_listed_with_its_title() -> None:
 
 
 def test_every_room_has_a_line_in_the_architecture() -> None:
-    """A package of a program that the map does not name could not be found by a reader."""
+    """Every package of a program has a line in the architecture."""
     text = ARCHITECTURE.read_text()
     rooms = [
         f"{program}/{folder.name}/"
@@ -369,5 +375,8 @@ def test_every_room_has_a_line_in_the_architecture() -> None:
 
 
 def test_the_reference_is_what_the_code_says() -> None:
-    """Metrics, settings, commands, quantities: written from the code, and not by hand."""
+    """
+    The reference pages of metrics, settings, commands and quantities equal those generated from
+    the code.
+    """
     assert build(["--check"]) == 0

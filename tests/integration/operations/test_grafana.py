@@ -1,4 +1,4 @@
-"""Grafana itself, where there is one: it takes the provisioning, and every panel has an answer."""
+"""A real Grafana, if it is installed, accepts the provisioning and answers every panel."""
 
 import re
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ _TARGETS: Final = [
 
 @pytest.fixture(scope="module")
 def grafana(observed: Observed) -> Iterator[Grafana]:
-    """A server that looks at a system under load."""
+    """A server connected to a system under load."""
     whole = observed.staying.system
     database = conninfo_to_dict(whole.databases.admin("telemetry"))
     folder = whole.folder / "grafana"
@@ -55,7 +55,7 @@ def grafana(observed: Observed) -> Iterator[Grafana]:
 
 
 def test_datasources_are_provisioned(grafana: Grafana) -> None:
-    """Both that panels ask, read-only, and each answers its health check."""
+    """Both data sources are provisioned read-only, and answer their health checks."""
     found = {one["uid"]: one for one in grafana.ask("/api/datasources").json()}
     assert {PROMETHEUS, POSTGRES} <= set(found)
     assert all(one["readOnly"] for one in found.values())
@@ -66,7 +66,7 @@ def test_datasources_are_provisioned(grafana: Grafana) -> None:
 
 @pytest.mark.parametrize("uid", _MADE)
 def test_dashboards_are_provisioned(grafana: Grafana, uid: str) -> None:
-    """Each is there with its title, in its folder, with all its panels, and cannot be saved."""
+    """Each dashboard is provisioned with title, folder and panels, and cannot be saved."""
     observed = grafana.ask(f"/api/dashboards/uid/{uid}").json()
     assert observed["meta"]["provisioned"] is True
     assert observed["meta"]["folderTitle"] == "VitalVeil"
@@ -80,7 +80,7 @@ def test_dashboards_are_provisioned(grafana: Grafana, uid: str) -> None:
 
 @pytest.mark.parametrize(("panel", "target"), _TARGETS)
 def test_every_panel_has_an_answer(grafana: Grafana, panel: Any, target: Any) -> None:
-    """What it asks goes through Grafana to its datasource and comes back as frames."""
+    """The query of every panel returns frames through Grafana."""
     answer = grafana.query({"datasource": panel["datasource"], **target})
     assert answer.status == 200, answer.body
     result = answer.json()["results"][target["refId"]]
@@ -89,7 +89,7 @@ def test_every_panel_has_an_answer(grafana: Grafana, panel: Any, target: Any) ->
 
 
 def test_a_viewer_sees_no_person(grafana: Grafana) -> None:
-    """Whoever may look at a dashboard may send any SQL: the database refuses it."""
+    """A viewer, who can send any SQL, sees no person: the database refuses it."""
     grafana.add_viewer("viewer")
     for statement in (
         "SELECT * FROM vv.observations",
@@ -111,6 +111,6 @@ def test_a_viewer_sees_no_person(grafana: Grafana) -> None:
 
 
 def test_nobody_sees_anything_unasked(grafana: Grafana) -> None:
-    """Without a name there is no dashboard, no datasource and no query."""
+    """Without a login there is no dashboard, no data source and no query."""
     for path in ("/api/dashboards/uid/vitalveil-privacy", "/api/datasources"):
         assert grafana.ask(path, user=None).status in (401, 403)

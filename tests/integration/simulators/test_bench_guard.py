@@ -1,4 +1,4 @@
-"""The benchmark does not run with a guarantee off."""
+"""The benchmark refuses to run with a guarantee switched off."""
 
 from collections.abc import Iterator
 
@@ -21,7 +21,7 @@ def telemetry(database: Database) -> Iterator[Telemetry]:
 
 
 def test_durable_database_is_taken(telemetry: Telemetry) -> None:
-    """As it is migrated, a COMMIT survives a power cut."""
+    """A migrated database is accepted, because its COMMIT survives a power cut."""
     guard.check_durability(telemetry)
 
 
@@ -37,7 +37,7 @@ def test_durable_database_is_taken(telemetry: Telemetry) -> None:
 def test_weakened_database_is_refused(
     database: Database, telemetry: Telemetry, change: str, guarantee: str
 ) -> None:
-    """Whoever weakens a guarantee for the sake of a figure gets no figure."""
+    """A database with a weakened guarantee is refused."""
     database.execute(change.format(name=database.name))
     with pytest.raises(Refused, match=guarantee):
         guard.check_durability(telemetry)

@@ -1,4 +1,4 @@
-"""A child process of the stack, ended as a power cut would."""
+"""A child process of the stack that is killed as by a power cut."""
 
 import sys
 from pathlib import Path
@@ -20,7 +20,10 @@ def _runs(pid: str) -> bool:
 
 
 def test_what_it_started_in_a_session_of_its_own_ends_with_it(tmp_path: Path) -> None:
-    """No process of a killed server goes on to write, or holds what the next server needs."""
+    """
+    No process of a killed server continues to write, or holds resources that the next server
+    needs.
+    """
     log = tmp_path / "log"
     child = Child("parent", [sys.executable, "-c", _PARENT], log=log)
     child.wait_until(lambda: log.read_text().endswith("\n"))

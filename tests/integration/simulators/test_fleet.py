@@ -1,4 +1,4 @@
-"""A fleet on the whole system: two hundred gateways, everything that can go wrong, exact books."""
+"""A fleet on the whole system: two hundred gateways, every kind of fault, and exact accounting."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ pytestmark = [
     pytest.mark.broker,
     pytest.mark.database,
     pytest.mark.slow,
-    # The system is started, and a fleet enrolled, within the first test's time.
+    # The time of the first test includes starting the system and enrolling a fleet.
     pytest.mark.timeout(600),
 ]
 
@@ -44,7 +44,7 @@ _KEPT = ["lost=0", "doubled=0", "unbalanced=0", "in_flight=0", "unexpected=0"]
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[Site]:
-    """A system of our own with two hundred agents, shared: each test brings its own spools."""
+    """A system with two hundred agents that all tests share; each test uses new spools."""
     with own_site(_SCENARIO, say=lambda _: None) as found:
         yield found
 
@@ -77,7 +77,7 @@ def _broken(report: FleetReport) -> list[str]:
 
 
 def test_a_steady_fleet_is_stored_to_the_last_reading(site: Site) -> None:
-    """Two hundred gateways connect, send on schedule, and everything is stored once."""
+    """Two hundred gateways connect and send on schedule, and every reading is stored once."""
     report = _play(site, Phase(name="steady", duration_s=6.0), workers=2)
     assert _broken(report) == []
     assert report.connected == 200
@@ -94,7 +94,10 @@ def test_a_steady_fleet_is_stored_to_the_last_reading(site: Site) -> None:
 
 
 def test_a_fleet_that_misbehaves_is_settled_as_it_deserves(site: Site) -> None:
-    """Duplicates, late, corrupt and hostile envelopes, churn, an outage and slow readers."""
+    """
+    Duplicate, late, corrupt and hostile envelopes, churn, an outage and slow readers are all
+    accounted for.
+    """
     report = _play(
         site,
         Phase(name="bad", duration_s=5.0, duplicates=0.1, reordered=0.1, corrupt=0.05,
@@ -113,7 +116,10 @@ def test_a_fleet_that_misbehaves_is_settled_as_it_deserves(site: Site) -> None:
 
 
 def test_a_bad_network_loses_and_doubles_nothing(site: Site) -> None:
-    """Delay, stalls, thin lines, resets and half-open connections cost time, and nothing else."""
+    """
+    Delay, stalls, low bandwidth, resets and half-open connections cost time, and lose or double
+    nothing.
+    """
     report = _play(
         site,
         Phase(name="slow", duration_s=3.0, network=Network(latency_ms=50, jitter_ms=50, stall=0.05,
@@ -131,7 +137,7 @@ def test_a_bad_network_loses_and_doubles_nothing(site: Site) -> None:
 
 
 def test_a_recorded_plan_is_played_again(site: Site, tmp_path: Path) -> None:
-    """A plan that was kept gives a run with the same acts at the same times."""
+    """A recorded plan gives a run with the same acts at the same times."""
     scenario = msgspec.structs.replace(
         _SCENARIO, agents=20, phases=[Phase(name="a", duration_s=2.0, hostile=0.2)]
     )
@@ -148,7 +154,10 @@ def test_a_recorded_plan_is_played_again(site: Site, tmp_path: Path) -> None:
 def test_an_unreachable_broker_gives_a_report_and_no_traceback(
     site: Site, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where nobody listens, the report says what was seen and the exit code that limits broke."""
+    """
+    With an unreachable broker the run ends with a report and the exit code for broken
+    limits.
+    """
     monkeypatch.setattr("simulators.fleet.run.campaign._RAMP_PATIENCE_S", 0.0)
     roster, out = tmp_path / "roster.jsonl", tmp_path / "report.json"
     write(roster, site.members[:5])
@@ -168,7 +177,10 @@ def test_an_unreachable_broker_gives_a_report_and_no_traceback(
 
 
 def test_withdrawals_under_load_leave_no_row(site: Site) -> None:
-    """While a fleet sends, people withdraw: not one row of theirs is committed after it."""
+    """
+    While a fleet sends and people withdraw, no row of theirs is committed after their
+    withdrawal.
+    """
     report = _play(site, Phase(name="storm", duration_s=6.0, withdrawals=40))
     assert _broken(report) == []
     assert report.withdrawals == 40
@@ -204,7 +216,10 @@ def _worker() -> int:
 
 
 def test_a_system_that_stands_still_does_not_slow_the_offer(site: Site) -> None:
-    """Ingest stops for seconds: the plan goes on, and what was due meanwhile shows how long."""
+    """
+    While ingest is stopped, the plan continues, and the latencies of everything due show
+    the stop.
+    """
     pause = _Pause(lambda: site.pids["ingest"][0], from_s=1.0, until_s=4.0)
     report = _play(site, Phase(name="a", duration_s=8.0), agents=50, show=pause)
     assert _broken(report) == []
@@ -214,12 +229,15 @@ def test_a_system_that_stands_still_does_not_slow_the_offer(site: Site) -> None:
     assert slowest is not None
     assert p90 is not None
     assert slowest > 2.0
-    # Not one late envelope a gateway, as when each waits for the one before: all that were due.
+    # All envelopes that were due are late, not one for each gateway, as in a closed loop.
     assert p90 > 0.5
 
 
 def test_a_generator_that_stands_still_owns_up(site: Site) -> None:
-    """The fleet itself stops for seconds: nothing is lost, and the report says who it was."""
+    """
+    If the generator itself stops for seconds, nothing is lost, and the report names the
+    generator's lag.
+    """
     pause = _Pause(_worker, from_s=1.0, until_s=4.0)
     report = _play(site, Phase(name="a", duration_s=8.0), agents=50, show=pause)
     assert _broken(report) == []
@@ -231,7 +249,10 @@ def test_a_generator_that_stands_still_owns_up(site: Site) -> None:
 
 
 def test_a_generator_that_dies_leaves_no_books(site: Site) -> None:
-    """Without its journal nobody knows what was sent: the report says so, and no limit is kept."""
+    """
+    Without the journal of a killed generator the report says that nothing is known, and no limit
+    holds.
+    """
     killed: list[int] = []
 
     def kill(now: Progress) -> None:
@@ -247,14 +268,17 @@ def test_a_generator_that_dies_leaves_no_books(site: Site) -> None:
 
 
 def test_ready_scenarios_can_be_listed(capsys: pytest.CaptureFixture[str]) -> None:
-    """A newcomer sees what there is to play."""
+    """The ready scenarios can be listed."""
     assert main(["fleet", "--list"]) == 0
     listed = capsys.readouterr().out
     assert all(name in listed for name in scenario_file.ready_names())
 
 
 def test_a_broker_that_dies_is_reported(site: Site) -> None:
-    """When the broker is gone the run goes on to its end, and says what was seen. Keep it last."""
+    """
+    If the broker ends, the run continues to its end and is reported. This test must remain the
+    last.
+    """
     broker = site.pids["broker"][0]
     killing = threading.Timer(8.0, os.kill, [broker, signal.SIGKILL])
     killing.start()

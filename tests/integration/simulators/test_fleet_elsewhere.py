@@ -1,4 +1,4 @@
-"""A fleet on a system that it did not start, and at brokers that will not have it."""
+"""A fleet on a system that it did not start, and with brokers that reject it."""
 
 import contextlib
 import datetime as dt
@@ -23,7 +23,7 @@ pytestmark = [
     pytest.mark.broker,
     pytest.mark.database,
     pytest.mark.slow,
-    # The system is started, and a fleet enrolled, within the first test's time.
+    # The time of the first test includes starting the system and enrolling a fleet.
     pytest.mark.timeout(600),
 ]
 
@@ -33,7 +33,7 @@ _KEPT = "[lost=0, doubled=0, unbalanced=0, in_flight=0, unexpected=0, connected>
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[Site]:
-    """Somebody's system, with a few agents enrolled."""
+    """A running system with a few enrolled agents."""
     scenario = Scenario(
         name="elsewhere", agents=_AGENTS, every_s=1.0, quantities={"heart_rate": 0.5},
         phases=[Phase(name="a", duration_s=1.0)], limits=["lost=0"],
@@ -63,7 +63,10 @@ def _run(site: Site, folder: Path, *options: str, port: int, scenario: Path) -> 
 
 
 def test_a_fleet_on_a_running_system_balances_its_books(site: Site, tmp_path: Path) -> None:
-    """Given broker, roster, database and metrics of a system, every envelope is accounted for."""
+    """
+    With broker, roster, database and metrics of a running system every envelope is
+    accounted for.
+    """
     assert site.dsn is not None
     scenario = _scenario(tmp_path, duration_s=5, settle_s=60, hostile=0.2)
     options = ["--dsn", site.dsn, "--ingest-port", str(site.ingest_port)]
@@ -75,7 +78,7 @@ def test_a_fleet_on_a_running_system_balances_its_books(site: Site, tmp_path: Pa
     assert report["ingest"]["received"] >= report["books"]["sealed"]
     assert "<svg" in (tmp_path / "report.html").read_text()
 
-    # Played again from the record: the same plan, the same number of envelopes.
+    # Replaying the record gives the same plan and the same number of envelopes.
     options = ["--dsn", site.dsn, "--ingest-port", str(site.ingest_port)]
     options += ["--replay", str(tmp_path / "plan.npz"), "--workers", "2"]
     code, again = _run(site, tmp_path, *options, port=site.port, scenario=scenario)
@@ -83,8 +86,8 @@ def test_a_fleet_on_a_running_system_balances_its_books(site: Site, tmp_path: Pa
     assert again["plan"] == report["plan"]
     assert again["books"]["sealed"] == report["books"]["sealed"]
 
-    # Without a database and metrics, receipts are all there is, and the report says so. The
-    # earlier run's second process has left nothing behind that counts here.
+    # Without a database and metrics only receipts are counted, and the report says so. The earlier
+    # run's second process has left no file that counts here.
     calm = _scenario(tmp_path, duration_s=3, settle_s=60)
     _, report = _run(site, tmp_path, port=site.port, scenario=calm)
     assert any(note.startswith("no database was named") for note in report["notes"])
@@ -95,7 +98,7 @@ def test_a_fleet_on_a_running_system_balances_its_books(site: Site, tmp_path: Pa
 
 @contextlib.contextmanager
 def _broker(site: Site, folder: Path, trusted: Path, *lines: str) -> Iterator[int]:
-    """A second broker with the system's certificate, that trusts whom *trusted* names."""
+    """A second broker with the system's certificate, which trusts the CA *trusted*."""
     program = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
     port, own = free_port(), site.folder / "pki"
     settings = folder / "mosquitto.conf"
@@ -122,7 +125,10 @@ def test_a_broker_that_will_not_have_it_gives_a_report(
     monkeypatch: pytest.MonkeyPatch,
     refuses: str,
 ) -> None:
-    """What was seen is in the report, by kind; the exit code says that limits broke."""
+    """
+    A broker that rejects the fleet is reported by the kind of failure, with the exit code for
+    broken limits.
+    """
     monkeypatch.setattr("simulators.fleet.run.campaign._RAMP_PATIENCE_S", 3.0)
     scenario = _scenario(tmp_path, duration_s=1, settle_s=1)
     trusted, lines = site.folder / "pki" / "ca.crt", ["max_connections 5"]
@@ -143,7 +149,10 @@ def test_a_broker_that_will_not_have_it_gives_a_report(
 
 
 def test_another_roster_is_refused(site: Site, tmp_path: Path) -> None:
-    """More gateways than are enrolled, or a bundle that is gone: said, and not tried."""
+    """
+    A scenario with more gateways than are enrolled, or with a missing bundle, is refused before
+    the run.
+    """
     scenario = _scenario(tmp_path, duration_s=1, settle_s=1)
     members = tmp_path / "roster.jsonl"
     roster.write(members, site.members[:3])

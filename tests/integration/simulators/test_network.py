@@ -1,4 +1,4 @@
-"""The network that fails."""
+"""The relay that simulates network failures."""
 
 import contextlib
 import socket
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.timed
 
 @pytest.fixture
 def echo_port() -> Iterator[int]:
-    """The port of a server that sends back what it gets."""
+    """The port of a server that sends back all data."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:
@@ -35,7 +35,7 @@ def echo_port() -> Iterator[int]:
 
 
 def test_held_bytes_arrive_once_released(echo_port: int) -> None:
-    """A stall loses nothing and delivers nothing."""
+    """Held bytes arrive after the release, and none before."""
     with (
         Relay(echo_port) as relay,
         socket.create_connection(("127.0.0.1", relay.port)) as client,
@@ -51,7 +51,7 @@ def test_held_bytes_arrive_once_released(echo_port: int) -> None:
 
 
 def test_cut_resets_connections(echo_port: int) -> None:
-    """A cut is seen by both ends at once."""
+    """Both ends notice a cut at once."""
     with (
         Relay(echo_port) as relay,
         socket.create_connection(("127.0.0.1", relay.port)) as client,
@@ -65,7 +65,7 @@ def test_cut_resets_connections(echo_port: int) -> None:
 
 
 def test_refused_connections_are_closed(echo_port: int) -> None:
-    """A network that refuses lets nobody speak to the server."""
+    """A relay that refuses connections closes each at once."""
     with Relay(echo_port) as relay:
         relay.refuse()
         with socket.create_connection(("127.0.0.1", relay.port)) as client:
@@ -82,7 +82,7 @@ def _round_trip_s(client: socket.socket) -> float:
 
 
 def test_latency_is_paid_both_ways(echo_port: int) -> None:
-    """A round trip takes the latency twice, and a later change is felt at once."""
+    """A round trip takes the latency twice, and a change of it takes effect at once."""
     with (
         Relay(echo_port) as relay,
         socket.create_connection(("127.0.0.1", relay.port)) as client,
@@ -95,7 +95,7 @@ def test_latency_is_paid_both_ways(echo_port: int) -> None:
 
 
 def test_latency_does_not_lower_throughput(echo_port: int) -> None:
-    """What follows is on its way while the first still is, as on a long line."""
+    """Latency does not lower the throughput: several reads are under way at once."""
     with (
         Relay(echo_port) as relay,
         socket.create_connection(("127.0.0.1", relay.port)) as client,
@@ -113,7 +113,7 @@ def test_latency_does_not_lower_throughput(echo_port: int) -> None:
 
 
 def test_jitter_and_stalls_never_reorder(echo_port: int) -> None:
-    """However long each read takes, bytes come in the order in which they went."""
+    """Jitter and stalls never reorder bytes."""
     with (
         Relay(echo_port, seed=3) as relay,
         socket.create_connection(("127.0.0.1", relay.port)) as client,
@@ -132,7 +132,7 @@ def test_jitter_and_stalls_never_reorder(echo_port: int) -> None:
 
 
 def test_bandwidth_is_a_bound(echo_port: int) -> None:
-    """A thin line takes its time for many bytes."""
+    """A bandwidth limit delays many bytes accordingly."""
     with (
         Relay(echo_port) as relay,
         socket.create_connection(("127.0.0.1", relay.port)) as client,
@@ -148,7 +148,7 @@ def test_bandwidth_is_a_bound(echo_port: int) -> None:
 
 
 def test_vanished_connections_carry_nothing_and_tell_nobody(echo_port: int) -> None:
-    """A half-open connection swallows what is sent; a new one works."""
+    """A half-open connection loses all data without a notice, and a new connection works."""
     with (
         Relay(echo_port) as relay,
         socket.create_connection(("127.0.0.1", relay.port)) as client,
@@ -165,7 +165,7 @@ def test_vanished_connections_carry_nothing_and_tell_nobody(echo_port: int) -> N
 
 
 def test_a_share_of_the_connections_is_cut(echo_port: int) -> None:
-    """A cut may spare some."""
+    """A cut can affect only a share of the connections."""
     with Relay(echo_port) as relay, contextlib.ExitStack() as stack:
         clients = [
             stack.enter_context(socket.create_connection(("127.0.0.1", relay.port)))

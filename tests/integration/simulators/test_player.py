@@ -18,7 +18,7 @@ A, B = "02:00:00:00:00:0A", "02:00:00:00:00:0B"
 
 @pytest.fixture
 def sockets() -> Iterator[Path]:
-    """A folder whose name is short enough for the address of a socket."""
+    """A folder whose path is short enough for the address of a socket."""
     with tempfile.TemporaryDirectory(prefix="vv-") as folder:
         yield Path(folder)
 
@@ -41,7 +41,7 @@ def fast_player(sensors: list[VirtualSensor], agents: list[Path]) -> Player:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Return once *condition* holds, within ten seconds."""
+    """Wait until *condition* holds, at most ten seconds."""
     for _ in range(1000):
         if condition():
             return
@@ -50,7 +50,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 async def test_records_arrive_numbered_and_timed(sockets: Path) -> None:
-    """A sensor that is listened to shows 1, 2, 3 and so on, at a steady pace."""
+    """Records of a sensor are numbered from 1 and come at a steady pace."""
     agent = ListeningAgent(sockets / "a")
     player = fast_player([counting_sensor(A)], [agent.path])
     async with agent.serving(), playing(player):
@@ -68,7 +68,7 @@ async def test_records_arrive_numbered_and_timed(sockets: Path) -> None:
 
 
 async def test_only_the_sensors_of_the_lease_are_played(sockets: Path) -> None:
-    """Another sensor is silent, and one that nobody has is no error."""
+    """Only sensors that the agent listens to are played, and an unknown one is no error."""
     agent = ListeningAgent(sockets / "a")
     player = fast_player([counting_sensor(A), counting_sensor(B)], [agent.path])
     async with agent.serving(), playing(player):
@@ -80,7 +80,7 @@ async def test_only_the_sensors_of_the_lease_are_played(sockets: Path) -> None:
 
 
 async def test_player_waits_for_an_agent_that_comes_later(sockets: Path) -> None:
-    """Agents may start after the player, and stop and start again."""
+    """The player waits for agents that start later, and for agents that restart."""
     agent = ListeningAgent(sockets / "a")
     async with playing(fast_player([counting_sensor(A)], [agent.path])):
         for _ in range(2):
@@ -92,7 +92,10 @@ async def test_player_waits_for_an_agent_that_comes_later(sockets: Path) -> None
 
 
 async def test_reconnect_continues_after_what_the_agent_holds(sockets: Path) -> None:
-    """Records that an agent lost come again as they were, and those of its absence follow."""
+    """
+    After a reconnection, records that the agent lost are sent again, followed by those of its
+    absence.
+    """
     agent = ListeningAgent(sockets / "a")
     player = fast_player([counting_sensor(A)], [agent.path])
     async with agent.serving(), playing(player):
@@ -115,7 +118,7 @@ async def test_reconnect_continues_after_what_the_agent_holds(sockets: Path) -> 
 
 
 async def test_sensor_that_is_left_out_stops(sockets: Path) -> None:
-    """After a listen message without it, a sensor measures nothing and shows nothing."""
+    """After a listen message without it, a sensor stops measuring and sending."""
     agent = ListeningAgent(sockets / "a")
     player = fast_player([counting_sensor(A), counting_sensor(B)], [agent.path])
     async with agent.serving(), playing(player):
@@ -134,7 +137,7 @@ async def test_sensor_that_is_left_out_stops(sockets: Path) -> None:
 
 
 async def test_new_listen_message_repeats_nothing(sockets: Path) -> None:
-    """When the set of sensors changes, what is on its way on this connection is not sent twice."""
+    """A changed set of sensors repeats no record that is already under way on the connection."""
     agent = ListeningAgent(sockets / "a")
     player = fast_player([counting_sensor(A), counting_sensor(B)], [agent.path])
     async with agent.serving(), playing(player):
@@ -148,7 +151,7 @@ async def test_new_listen_message_repeats_nothing(sockets: Path) -> None:
 
 
 async def test_two_agents_have_their_own_sensors(sockets: Path) -> None:
-    """Each sensor is played to the agent that listens to it."""
+    """Each sensor is played only to the agent that listens to it."""
     one, other = ListeningAgent(sockets / "a"), ListeningAgent(sockets / "b")
     player = fast_player([counting_sensor(A), counting_sensor(B)], [one.path, other.path])
     async with one.serving(), other.serving(), playing(player):
@@ -163,7 +166,7 @@ async def test_two_agents_have_their_own_sensors(sockets: Path) -> None:
 
 
 async def test_slow_agent_loses_nothing(sockets: Path) -> None:
-    """What an agent does not read waits in the sensor, not in a buffer without bound."""
+    """Records for a slow agent wait in the sensor, and not in an unlimited buffer."""
     agent = ListeningAgent(sockets / "a")
     player = Player([counting_sensor(A, step_ms=1)], [agent.path], speed=10.0, max_hz=20_000.0)
     async with agent.serving(), playing(player):
@@ -182,7 +185,7 @@ async def test_slow_agent_loses_nothing(sockets: Path) -> None:
 
 @pytest.mark.parametrize("line", [b"hello\n", b'{"listen": 1}\n', b"[" * 2_000_000 + b"\n"])
 async def test_agent_that_speaks_nonsense_is_hung_up_on(sockets: Path, line: bytes) -> None:
-    """The player drops the connection and tries again; it does not die."""
+    """After an invalid message the player drops the connection and connects again."""
     agent = ListeningAgent(sockets / "a")
     async with agent.serving(), playing(fast_player([counting_sensor(A)], [agent.path])):
         with contextlib.suppress(OSError):

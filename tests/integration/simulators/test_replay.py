@@ -16,14 +16,14 @@ from tests.fakes.simulators import ListeningAgent
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A folder whose name is short enough for the address of a socket."""
+    """A folder whose path is short enough for the address of a socket."""
     with tempfile.TemporaryDirectory(prefix="vv-") as name:
         yield Path(name)
 
 
 @pytest.mark.parametrize("ends", ["by itself", "by a signal"])
 async def test_replay_ends_with_its_books(folder: Path, ends: str) -> None:
-    """At its end, however it comes, the report counts what the agent was shown."""
+    """However a replay ends, its report counts the records that the agent got."""
     agent = ListeningAgent(folder / "agent.sock")
     (folder / "data").mkdir()
     [person] = pick(folder / "data", 1, seed=5)

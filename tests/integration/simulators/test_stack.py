@@ -1,4 +1,4 @@
-"""The servers that tests and the demo stand on."""
+"""The servers that tests and the demo use."""
 
 import socket
 import ssl
@@ -14,7 +14,7 @@ from tests.fixtures.pki import Certificates
 
 @pytest.mark.database
 def test_database_has_the_schema_once(database: Database) -> None:
-    """A fresh database ends with every migration applied, on either variant."""
+    """A new database of either variant has every migration applied once."""
     wanted = [m.number for m in telemetry(variant=database.variant)]
     applied = database.fetch("SELECT number FROM public.vv_migrations ORDER BY number")
     assert [number for (number,) in applied] == wanted
@@ -22,7 +22,7 @@ def test_database_has_the_schema_once(database: Database) -> None:
 
 @pytest.mark.broker
 def test_broker_wants_a_certificate(broker: Mosquitto, certificates: Certificates) -> None:
-    """A client without a certificate of our CA gets no further than TLS."""
+    """The broker rejects a client without a certificate of its CA during the TLS handshake."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(certificates.folder / "ca.crt")
     with (
@@ -35,7 +35,7 @@ def test_broker_wants_a_certificate(broker: Mosquitto, certificates: Certificate
 
 @pytest.mark.broker
 def test_broker_lets_a_known_client_in(broker: Mosquitto, certificates: Certificates) -> None:
-    """A client with a certificate of our CA completes TLS 1.3."""
+    """A client with a certificate of the CA completes a TLS 1.3 handshake."""
     context = client_context(certificates.client("0123456789abcdef"), section="broker.tls")
     with (
         socket.create_connection(("127.0.0.1", broker.port)) as plain,
