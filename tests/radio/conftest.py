@@ -1,4 +1,4 @@
-"""A machine with a real bluetoothd, and a virtual controller at its kernel: the guest's."""
+"""A guest machine with a real bluetoothd, and a virtual controller at its kernel."""
 
 import asyncio
 import contextlib
@@ -18,7 +18,7 @@ from tests.fixtures.folder import run_folder
 from tests.radio.machine import RadioMachine, RealBluetoothd
 
 __all__ = ["run_folder"]
-"""A fixture; the others of the tests above are left out, and with them what they import."""
+"""The one fixture of the other tests that is needed here; the others would import too much."""
 
 PROGRAM = "VITALVEIL_RADIO_BLUETOOTHD"
 
@@ -29,7 +29,7 @@ async def machine(
 ) -> AsyncIterator[RadioMachine]:
     """A machine whose bluetoothd runs, without an adapter and without a bond."""
     if PROGRAM not in os.environ:
-        # On a machine that has an adapter a second bluetoothd would fight with the first.
+        # On a machine with an adapter a second bluetoothd would compete with the first one.
         pytest.skip("needs a guest with a virtual controller: make test-radio")
     forget_bonds(Path(os.environ["VITALVEIL_RADIO_BONDS"]))
     bus = PrivateBus(Path(tempfile.mkdtemp(dir=run_folder)))
@@ -52,20 +52,20 @@ async def machine(
 
 
 def forget_bonds(folder: Path) -> None:
-    """Empty *folder*, where the guest's bluetoothd keeps whom it knows."""
+    """Empty *folder*, in which the guest's bluetoothd stores its bonds."""
     shutil.rmtree(folder)
     folder.mkdir()
 
 
 class Figures:
-    """What a test measured, for people: in a file that outlives the guest."""
+    """The times that a test has measured, in a file that outlives the guest."""
 
     def __init__(self, test: str) -> None:
         self._test = test
         self._began = time.monotonic()
 
     def note(self, what: str, seconds: float) -> None:
-        """Note that *what* took *seconds*."""
+        """Record that *what* took *seconds*."""
         line = f"{self._test}: {what} {seconds:.1f} s\n"
         sys.stdout.write(line)
         folder = os.environ.get("VITALVEIL_RADIO_OUT")
@@ -74,11 +74,11 @@ class Figures:
                 file.write(line)
 
     def lap(self, what: str) -> None:
-        """Note that *what* has happened so long after the test began."""
+        """Record how long after the start of the test *what* has happened."""
         self.note(what, time.monotonic() - self._began)
 
 
 @pytest.fixture
 def figures(request: pytest.FixtureRequest) -> Figures:
-    """Where a test notes how long things took."""
+    """The file in which a test records how long things took."""
     return Figures(request.node.name)

@@ -23,11 +23,11 @@ class RealBluetoothd:
     BlueZ, as Debian ships it.
 
     Args:
-        program: Its path.
+        program: The path of bluetoothd.
 
-        libraries: Where those that it needs may lie, as LD_LIBRARY_PATH has it.
+        libraries: Folders of its libraries, as for LD_LIBRARY_PATH.
 
-        log: Where its output is appended.
+        log: The file to which its output is appended.
     """
 
     def __init__(self, program: str, libraries: str, log: Path) -> None:
@@ -37,18 +37,18 @@ class RealBluetoothd:
         self._child: Child | None = None
 
     def start(self) -> None:
-        """Start it; when its name is on the bus it is ready."""
+        """Start bluetoothd; return when its name is on the bus."""
         # In the foreground, as systemd runs it.
         command = [self._program, "--nodetach"]
         self._child = Child("bluetoothd", command, log=self._log, environ=self._environ)
 
     @property
     def is_alive(self) -> bool:
-        """Whether it runs."""
+        """Whether bluetoothd runs."""
         return self._child is not None and self._child.exit_code is None
 
     def kill(self) -> None:
-        """End it by SIGKILL."""
+        """Kill bluetoothd with SIGKILL."""
         if self._child is not None:
             self._child.kill()
             self._child = None
@@ -59,9 +59,9 @@ class RadioMachine:
     The machine that an agent runs on.
 
     Args:
-        bus: Its D-Bus.
+        bus: The D-Bus of the machine.
 
-        bluetoothd: On it.
+        bluetoothd: Its Bluetooth daemon.
     """
 
     def __init__(self, bus: PrivateBus, bluetoothd: RealBluetoothd) -> None:
@@ -70,7 +70,7 @@ class RadioMachine:
         self._adapter = contextlib.AsyncExitStack()
 
     async def plug_in(self, *sensors: Peripheral) -> None:
-        """Give the kernel an adapter that hears *sensors*, which are switched on."""
+        """Give the kernel an adapter that hears *sensors*, and switch these on."""
         worn = [
             AssignedSensor("somebody", "invented", SensorKind.STRAP, sensor) for sensor in sensors
         ]
@@ -78,7 +78,7 @@ class RadioMachine:
         self.lost = await self._adapter.enter_async_context(on)
 
     async def ready(self) -> None:
-        """Wait until bluetoothd has an adapter that is switched on, as a person does."""
+        """Wait until bluetoothd has an adapter, and switch it on as a person does."""
         async with asyncio.timeout(_READY_S):
             while True:
                 try:
@@ -89,7 +89,7 @@ class RadioMachine:
                     return
 
     async def pull(self) -> None:
-        """Take the adapter away; the sensors with it are switched off."""
+        """Remove the adapter, and switch its sensors off."""
         await self._adapter.aclose()
 
     @contextlib.asynccontextmanager

@@ -1,4 +1,4 @@
-"""Bonds with a sensor that keeps what it measures to itself, made by a real BlueZ."""
+"""Bonds with a sensor that protects its values, made by a real BlueZ."""
 
 import pytest
 
@@ -21,16 +21,16 @@ RECORDS = 5
 WINDOW_S = 120.0
 PATIENCE_S = 240.0
 ENDINGS = {"not_authorised", "bond_refused"}
-"""Which have somebody do something."""
+"""The endings after which a person must act."""
 
 
 def secret_meter() -> GlucoseMeter:
-    """Return a meter that shows a passkey to whoever pairs."""
+    """Return a meter that shows a passkey for pairing."""
     return meter_with(RECORDS, security=Security(PASSKEY))
 
 
 def typing(passkey: int) -> AskPasskey:
-    """Return a person who types *passkey*."""
+    """Return a function that types *passkey*, as a person would."""
 
     async def ask() -> int:
         return passkey
@@ -39,7 +39,7 @@ def typing(passkey: int) -> AskPasskey:
 
 
 async def assert_read() -> None:
-    """Check that the meter's records come, all of them, with nobody to type anything."""
+    """Check that all records of the meter come, without a person at the keyboard."""
     async with collecting(Radio(), BluezHost(), {METER: 0}, patience=RadioTimeouts()) as collector:
         await collector.until(lambda: stored(collector) >= RECORDS, within_s=WINDOW_S)
     assert places(collector.taken_of_records()) == [(0, n) for n in range(1, RECORDS + 1)]
@@ -47,18 +47,18 @@ async def assert_read() -> None:
 
 
 async def assert_refused(ending: str, *, times: int = 1) -> None:
-    """Check that none comes, and that it is counted why."""
+    """Check that no record comes, and that the reason is counted."""
     async with collecting(Radio(), BluezHost(), {METER: 0}, patience=RadioTimeouts()) as collector:
         await collector.until(lambda: ended(collector, ending) >= times, within_s=PATIENCE_S)
     assert stored(collector) == 0
     named = {one for one in ENDINGS if ended(collector, one)}
     assert named == ENDINGS & {ending}
-    # It is the sensor's business: the radio is left alone.
+    # This is the fault of the sensor, so the radio is not reset.
     assert collector.value("recoveries_total", rung="power_cycle") == 0
 
 
 def ended(collector: Collector, ending: str) -> float:
-    """Return how many attempts ended so."""
+    """Return how many attempts ended with *ending*."""
     return collector.value("sensor_attempts_total", ending=ending)
 
 
@@ -70,7 +70,10 @@ def stored(collector: Collector) -> int:
 async def test_a_meter_is_read_once_its_passkey_was_typed(
     machine: RadioMachine, figures: Figures
 ) -> None:
-    """Whoever typed it once is let in again: after a drop, and by a bluetoothd that is new."""
+    """
+    After the passkey was typed once, the meter is read again after a drop and after a restart of
+    bluetoothd.
+    """
     meter = secret_meter()
     async with machine.hearing(meter):
         await machine.ready()
@@ -88,7 +91,7 @@ async def test_a_meter_is_read_once_its_passkey_was_typed(
 
 
 async def test_a_wrong_passkey_makes_no_bond(machine: RadioMachine) -> None:
-    """The operator is told no, and nothing is read; the right one is still welcome."""
+    """A wrong passkey gives an error and no bond; the right one still works afterwards."""
     async with machine.hearing(secret_meter()):
         await machine.ready()
         with pytest.raises(NotAuthorised):
@@ -99,7 +102,7 @@ async def test_a_wrong_passkey_makes_no_bond(machine: RadioMachine) -> None:
 
 
 async def test_a_meter_that_forgot_its_bond_is_paired_anew(machine: RadioMachine) -> None:
-    """After a change of its battery it lets nobody in, and is named, until enrolled again."""
+    """A meter that lost its bond is refused and counted as such, until it is paired again."""
     meter = secret_meter()
     async with machine.hearing(meter):
         await machine.ready()
@@ -112,7 +115,10 @@ async def test_a_meter_that_forgot_its_bond_is_paired_anew(machine: RadioMachine
 
 
 async def test_a_deaf_meter_is_not_taken_for_one_that_wants_a_bond(machine: RadioMachine) -> None:
-    """BlueZ ends what is not answered, and not what waits for a bond: that tells them apart."""
+    """
+    BlueZ ends a read that is not answered, and not one that waits for a bond: that distinguishes
+    them.
+    """
     async with machine.hearing(meter_with(RECORDS, "deaf@1-")):
         await machine.ready()
         await assert_refused("timed_out", times=2)
@@ -121,7 +127,7 @@ async def test_a_deaf_meter_is_not_taken_for_one_that_wants_a_bond(machine: Radi
 async def test_a_meter_without_a_display_is_paired_with_nobody_to_type(
     machine: RadioMachine,
 ) -> None:
-    """It asks for no passkey, and our agent for no keyboard."""
+    """A meter without a display pairs without a passkey and without a keyboard."""
     async with machine.hearing(meter_with(RECORDS, security=Security())):
         await machine.ready()
         await pair(METER, Radio(), None, window_s=WINDOW_S)

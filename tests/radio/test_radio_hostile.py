@@ -1,4 +1,7 @@
-"""Sensors that mean harm, in front of a real BlueZ: counted, bounded, and nobody else suffers."""
+"""
+Hostile sensors with a real BlueZ: they are counted and limited, and other sensors are not
+affected.
+"""
 
 import pytest
 
@@ -26,19 +29,22 @@ FAT = "C0:FF:EE:00:02:02"
 
 
 def ended(collector: Collector, ending: str) -> bool:
-    """Tell whether an attempt ended so."""
+    """Tell whether an attempt ended with *ending*."""
     return collector.value("sensor_attempts_total", ending=ending) >= 1
 
 
 def of_the_good(collector: Collector) -> list[float | None]:
-    """Return the heart rates of the strap that means no harm."""
+    """Return the heart rates of the honest strap."""
     return [value_of(m) for m in collector.of(Code.HEART_RATE, sensor=STRAP)]
 
 
 async def test_hostile_sensors_are_counted_and_left(
     machine: RadioMachine, figures: Figures, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A flood, attributes of 512 bytes, escapes in a name, and a report that never ends."""
+    """
+    A flood, attributes of 512 bytes, control characters in a name and an endless report are
+    counted and ended.
+    """
     monkeypatch.setattr(record_assembler, "MAX_REPEATED", 500)
     name = "\x1b[2J\x00\r\nHR\x7f"
     good = strap(period_s=1.0)

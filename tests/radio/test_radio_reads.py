@@ -1,4 +1,4 @@
-"""Every kind of sensor that a home has, read through a real BlueZ, all at once."""
+"""Every kind of sensor of a home, read through a real BlueZ at the same time."""
 
 import asyncio
 import itertools
@@ -46,7 +46,7 @@ PRESSURE = BloodPressureMeasurement(systolic=121, diastolic=79, mean=93, pulse_b
 
 
 def oximeter() -> PulseOximeter:
-    """Return an oximeter that counts."""
+    """Return an oximeter with counting values."""
     shown = (
         ContinuousOximetry(normal=Oximetry(90 + n % 10, 60 + n % 40)) for n in itertools.count()
     )
@@ -54,7 +54,7 @@ def oximeter() -> PulseOximeter:
 
 
 def used(cuff: Instrument, fever: Instrument, scale: Instrument) -> list[asyncio.Task[None]]:
-    """Let somebody use all three, as soon as they are listened to."""
+    """Measure with all three instruments, as soon as a central listens."""
     temperature = TemperatureMeasurement(temperature=decimal_of(38.4))
     weighing = WeightMeasurement(weight_steps=14_510)
     return [
@@ -65,7 +65,7 @@ def used(cuff: Instrument, fever: Instrument, scale: Instrument) -> list[asyncio
 
 
 async def test_all_sensors_of_a_home_are_read(machine: RadioMachine, figures: Figures) -> None:
-    """Seven kinds at one gateway: each value of each comes once, in order, and right."""
+    """Of seven kinds of sensors at one gateway each value comes once, in order, and right."""
     worn, finger = strap(period_s=1.0), oximeter()
     meter, cgm = meter_with(RECORDS), sensor_with(MINUTES)
     cuff, fever, scale = instruments.cuff(), instruments.thermometer(), instruments.scale()
@@ -110,12 +110,12 @@ async def test_all_sensors_of_a_home_are_read(machine: RadioMachine, figures: Fi
     assert_stored(collector)
     assert_measured(collector)
     assert not collector.refused
-    # The intervals between a counting strap's beats are no heart's.
+    # The intervals of a counting strap do not match its heart rates.
     assert all(m.fault is None for m in collector.taken if m.quantity != Code.RR_INTERVAL)
 
 
 def assert_live(collector: Collector, worn: HeartRateStrap, finger: PulseOximeter) -> None:
-    """Check what a strap and an oximeter sent."""
+    """Check the values of a strap and an oximeter."""
     sent = [heart_rate.decode(value).heart_rate_bpm for value in worn.sent]
     assert rates(collector) == sent[: len(rates(collector))]
     shown = [pulse_oximeter.decode_continuous(value).normal for value in finger.sent]
@@ -128,7 +128,7 @@ def assert_live(collector: Collector, worn: HeartRateStrap, finger: PulseOximete
 
 
 def assert_stored(collector: Collector) -> None:
-    """Check what a meter and a CGM sensor had stored, and what the latter told then."""
+    """Check the stored records of a meter and a CGM sensor, and the latter's live values."""
     capillary = collector.of(Code.GLUCOSE_CAPILLARY)
     assert places(capillary) == [(0, n) for n in range(1, RECORDS + 1)]
     assert [value_of(m) for m in capillary] == [pytest.approx(5 + n / 100) for n in range(RECORDS)]
@@ -141,7 +141,7 @@ def assert_stored(collector: Collector) -> None:
 
 
 def assert_measured(collector: Collector) -> None:
-    """Check what a cuff, a thermometer and a scale showed."""
+    """Check the values of a cuff, a thermometer and a scale."""
     once = {
         CUFF: {
             Code.BLOOD_PRESSURE_SYSTOLIC: 121.0,

@@ -1,4 +1,4 @@
-"""Stored records through a real BlueZ, whatever breaks off: none lost, none twice."""
+"""Stored records through a real BlueZ: none is lost or doubled, whatever interrupts a report."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -20,12 +20,12 @@ pytestmark = [pytest.mark.radio, pytest.mark.timeout(900)]
 PATIENCE_S = 300.0
 FEW = 6
 FEW_VALUES = 9
-"""The newest record, then all of them, of which each third has a context."""
+"""The newest record, then all of them, of which every third has a context."""
 MANY = 200
 
 
 async def test_a_drop_at_each_value_of_a_report(machine: RadioMachine, figures: Figures) -> None:
-    """Nine meters, each of which drops its link in place of another one of its values."""
+    """Nine meters each drop their link at another of their values."""
     meters = [
         meter_with(FEW, f"drop@{place}", address=f"C0:FF:EE:00:01:{place:02X}")
         for place in range(1, FEW_VALUES + 1)
@@ -41,7 +41,7 @@ async def test_a_drop_at_each_value_of_a_report(machine: RadioMachine, figures: 
         )
         figures.lap("nine meters read, each after a drop, after")
         await collector.during(1.0)
-        # At the end each is switched off, and what is linked then drops once more.
+        # At the end each meter is switched off, which drops the remaining links once more.
         drops = [one.books.drops for one in meters]
 
     assert drops == [1] * len(meters)
@@ -58,7 +58,7 @@ async def kill(machine: RadioMachine, _: GlucoseMeter) -> None:
 
 
 async def pull(machine: RadioMachine, meter: GlucoseMeter) -> None:
-    """Pull the adapter, and put it back."""
+    """Remove the adapter, and insert it again."""
     await machine.pull()
     await asyncio.sleep(2.0)
     await machine.plug_in(meter)
@@ -70,7 +70,10 @@ async def test_records_survive_what_breaks_off_a_report(
     figures: Figures,
     harm: Callable[[RadioMachine, GlucoseMeter], Coroutine[Any, Any, None]],
 ) -> None:
-    """In the middle of a report bluetoothd dies, or the adapter goes; then the rest comes."""
+    """
+    If bluetoothd dies or the adapter is removed during a report, the remaining records come
+    afterwards.
+    """
     meter = meter_with(MANY)
     meter.access.gap_s = 0.05
     async with (

@@ -1,4 +1,4 @@
-"""How long until data flow again, on a real BlueZ: nobody's hand within 60 s."""
+"""With a real BlueZ, data flow again within 60 s after each failure, without any person."""
 
 import asyncio
 import time
@@ -28,7 +28,7 @@ Harm = Callable[[RadioMachine, HeartRateStrap], Coroutine[Any, Any, None]]
 
 
 async def sensor_drops(_: RadioMachine, worn: HeartRateStrap) -> None:
-    """The sensor goes, and is back at once."""
+    """The sensor drops its link, and returns at once."""
     await worn.drop()
 
 
@@ -40,7 +40,7 @@ async def daemon_is_killed(machine: RadioMachine, _: HeartRateStrap) -> None:
 
 
 async def daemon_stays_dead(machine: RadioMachine, _: HeartRateStrap) -> None:
-    """Bluetoothd is killed, and is not started again unless systemd is told to."""
+    """Bluetoothd is killed, and starts again only when systemd is asked to."""
     systemd = Bluetoothd()
 
     async def restart() -> None:
@@ -52,7 +52,7 @@ async def daemon_stays_dead(machine: RadioMachine, _: HeartRateStrap) -> None:
 
 
 async def adapter_is_pulled(machine: RadioMachine, worn: HeartRateStrap) -> None:
-    """The adapter is pulled, and put back."""
+    """The adapter is removed, and inserted again."""
     await machine.pull()
     await asyncio.sleep(3.0)
     await machine.plug_in(worn)
@@ -64,7 +64,7 @@ async def adapter_is_pulled(machine: RadioMachine, worn: HeartRateStrap) -> None
 async def test_data_flow_again_and_come_once(
     machine: RadioMachine, figures: Figures, harm: Harm
 ) -> None:
-    """Whatever happened, within a minute; and no value is heard twice for it."""
+    """Within a minute after a failure data flow again, and no value comes twice."""
     worn = strap(period_s=PERIOD_S)
     async with (
         machine.hearing(worn),
@@ -90,7 +90,7 @@ async def test_data_flow_again_and_come_once(
 
 
 async def test_drops_in_a_row_multiply_nothing(machine: RadioMachine, figures: Figures) -> None:
-    """After six drops a value still comes once: no registration outlives its link."""
+    """After six drops a value still comes once, because no registration outlives its link."""
     worn = strap("drop@12-/12", period_s=PERIOD_S)
     async with (
         machine.hearing(worn),

@@ -1,4 +1,7 @@
-"""Trust without a server: vault, permissions and reconciler in memory, and a clock to turn."""
+"""
+Trust without a server: vault, permissions and reconciler in memory, and a clock that the test
+sets.
+"""
 
 import datetime as dt
 from typing import Final
@@ -20,12 +23,12 @@ TTL_S: Final = 3600.0
 
 
 def new_lease_key() -> bytes:
-    """Return the public half of a gateway's new key."""
+    """Return the public half of a new lease key."""
     return X25519PrivateKey.generate().public_key().public_bytes_raw()
 
 
 class Clinic:
-    """A vault, permissions and a reconciler in one process, with a clock that the test turns."""
+    """A vault, permissions and a reconciler in one process, with a clock that the test sets."""
 
     def __init__(self, keys: Keys) -> None:
         self.at = T0
@@ -47,7 +50,7 @@ class Clinic:
         return self.at
 
     def wait(self, **parts: float) -> None:
-        """Turn the clock on."""
+        """Advance the clock."""
         self.at += dt.timedelta(**parts)
 
     def enrol(self, *, lease_key: bytes | None = None) -> str:
@@ -56,7 +59,7 @@ class Clinic:
             return add_agent(records, lease_key=lease_key or new_lease_key())
 
     def accept(self, agent: str) -> tuple[UUID, bytes]:
-        """Have a new person accept at *agent*; return them and their handle."""
+        """Record the consent of a new person at *agent*; return the person and their handle."""
         with self.vault.transaction() as records:
             subject = add_subject(records)
             handle = add_handle(records, decide(records, subject, at=self.at), agent)
@@ -64,7 +67,7 @@ class Clinic:
         return subject, handle.handle
 
     def withdraw(self, subject: UUID) -> None:
-        """Record a withdrawal, and no more."""
+        """Record a withdrawal in the vault only."""
         with self.vault.transaction() as records:
             agents = records.handles.agents_of(subject, PURPOSE)
             decide(records, subject, State.WITHDRAWN, at=self.at)
@@ -72,12 +75,12 @@ class Clinic:
             records.leases.mark_stale(agents)
 
     def unfinished(self) -> list[str]:
-        """Return what the daemon finds a second later."""
+        """Return the agents that the daemon finds unfinished a second later."""
         self.wait(seconds=1)
         return self.reconciler.unfinished(older_than=dt.timedelta(0), limit=100)
 
     def set_aside(self) -> dict[str, set[Cause]]:
-        """Return the causes that are kept, by gateway."""
+        """Return the causes of failures, by gateway."""
         with self.vault.transaction() as records:
             rows = records.set_aside.all(limit=100)
         found: dict[str, set[Cause]] = {}

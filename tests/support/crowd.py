@@ -137,7 +137,7 @@ def fill(
         ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool,
     ):
         for connection in (into, beside):
-            # References are right by construction; checking eight million would double the time.
+            # References are valid by construction; checking eight million would double the time.
             connection.execute("SET session_replication_role = replica")
         _register(into, beside, people)
         firsts = range(0, people, _CHUNK)

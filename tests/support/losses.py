@@ -37,7 +37,7 @@ class Losses:
         return len(self._then - self._ledger())
 
     def told(self, operator: Operator) -> int:
-        """Return the number that the page's query counts, for all gateways."""
+        """Return the number of lost envelopes by the page's query, for all gateways."""
         *_, query, _ = commands(PAGE, "Go back to a moment")
         said = operator.type(query)
         return int(said.splitlines()[2].split("|")[1])

@@ -20,7 +20,7 @@ def observed(name: str, value: float | None = None, **more: object) -> Observed:
 
 
 def of_every_quantity() -> list[Observed]:
-    """Return one observation of each quantity that there is, all of one moment."""
+    """Return one observation of each quantity, all of the same time."""
     return [observed(quantity.name) for quantity in all_quantities()]
 
 

@@ -1,8 +1,8 @@
 """
-What Open mHealth has published, as far as we export it: versions, fields, units.
+The published schemas of Open mHealth, as far as they are exported: versions, fields and units.
 
-Read off https://github.com/openmhealth/schemas (folder `schema/omh`) as of August 2024, its newest
-commit. A schema there allows further fields; here a field that it does not know is an error.
+Taken from https://github.com/openmhealth/schemas (folder `schema/omh`) as of August 2024, its
+newest commit. Schemas there allow further fields; here an unknown field is an error.
 """
 
 import datetime as dt
@@ -21,11 +21,11 @@ PUBLISHED: Final = {
     "oxygen-saturation": {"1.0", "2.0"},
     "rr-interval": {"1.0"},
 }
-"""Every version that there is, by name."""
+"""Every version of each schema, by name."""
 
 
 class Body(msgspec.Struct, frozen=True):
-    """The values of a body with their units, and the words that its other fields allow."""
+    """The values of a body with their units, and the allowed words of its other fields."""
 
     values: dict[str, set[str]]
     words: dict[str, set[str]] = {}

@@ -74,7 +74,7 @@ class Operator:
         return server
 
     def type(self, script: str) -> str:
-        """Run *script*, each of its commands to a good end; return what they print."""
+        """Run *script*; every command in it must succeed. Return the output."""
         (self._folder / "postgres.password").touch(mode=0o600)
         (self._folder / "postgres.password").write_text(self._server.password)
         for role in ("vv_ingest", "vv_trust"):
@@ -82,7 +82,7 @@ class Operator:
         return self._type(script, user=None, folder=self._folder)
 
     def type_at_the_server(self, script: str) -> str:
-        """Do the same as the user that the server runs as, who owns its files."""
+        """Run *script* as the user that owns the server's files."""
         user = self._server.folder.stat().st_uid if os.geteuid() == 0 else None
         return self._type(script, user=user, folder=self._server.folder)
 
@@ -94,7 +94,7 @@ class Operator:
         }.items():
             script = script.replace(written, here)
         said = []
-        # Text, what is done, to which services, text, and so on.
+        # Matches: text, action, services, text, and so on.
         for place, part in enumerate(parts := _SERVICE.split(script)):
             if place % 3 == 0 and part.strip():
                 said.append(self._run(part, user=user, folder=folder))

@@ -1,5 +1,5 @@
 """
-An agent on a machine without a clock of its own: `FOLDER` and the arguments of the agent.
+An agent on a machine without a battery-backed clock: `FOLDER` and the arguments of the agent.
 
 The folder holds the id of the boot (`boot`), the error of the machine's clock in ms (`off`), and a
 marker that the clock has been set (`synchronised`). The boot began when this process started.

@@ -34,7 +34,7 @@ def add_subject(records: Records, name: str = "Ada Canary") -> UUID:
 
 
 def add_agent(records: Records, *, lease_key: bytes | None = None) -> str:
-    """Add a gateway, that speaks JSON unless it has a key; names grow in the order of adding."""
+    """Add a gateway, which sends JSON unless it has a key; names grow in the order of adding."""
     agent = f"{next(_names):08x}{secrets.token_hex(4)}"
     records.agents.add(agent, sealed=lease_key is not None, lease_key=lease_key)
     return agent
@@ -70,7 +70,7 @@ def decide(
 
 
 def add_handle(records: Records, decision: Decision, agent: str, *, key_epoch: int = 1) -> Handle:
-    """Add the handle at *agent* that *decision* is the ground of; return it."""
+    """Add the handle at *agent* that rests on *decision*; return it."""
     handle = Handle(
         secrets.token_bytes(16),
         decision.subject,

@@ -1,9 +1,9 @@
 """
-HL7's profiles of vital signs (FHIR R4, 4.0.1), as far as they constrain what is exported.
+HL7's profiles of vital signs (FHIR R4, 4.0.1), as far as they constrain the export.
 
 Each rule names its element in the profile's differential, so that a reader finds it in
 https://hl7.org/fhir/R4/vitalsigns.html and in the pages of the other profiles. Cardinalities,
-fixed values, slices and required bindings are checked; other bindings cannot be broken.
+fixed values, slices and required bindings are checked; other bindings cannot be violated.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,7 +28,7 @@ UCUM_VITALS: Final = {
 
 
 class Profile(msgspec.Struct, frozen=True):
-    """The code that a profile wants, and the units that it allows."""
+    """The code that a profile requires, and the units that it allows."""
 
     code: str
     units: frozenset[str]
@@ -42,13 +42,13 @@ PROFILES: Final = {
     "bp": Profile("85354-9", frozenset()),
 }
 MAGIC_CODES: Final = {profile.code: name for name, profile in PROFILES.items()} | {
-    # Where one of these is sent alone, R4 asks for the profile of the general code beside it.
+    # If one of these is sent alone, R4 requires the profile of the general code beside it.
     "59408-5": "oxygensat", "8889-8": "heartrate", "8480-6": "bp", "8462-4": "bp", "8478-0": "bp",
 }  # fmt: skip
 
 
 def problems(observation: Json) -> list[str]:
-    """Return the elements of its profiles that *observation* breaks; none without a profile."""
+    """Return the elements of its profiles that *observation* violates; none without a profile."""
     codes = _codes(observation.get("code", {}), LOINC)
     names = {MAGIC_CODES[code] for code in codes if code in MAGIC_CODES}
     found = [problem for name in sorted(names) for problem in _broken(observation, name)]

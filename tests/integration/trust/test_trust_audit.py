@@ -1,4 +1,7 @@
-"""A decision that was taken out of the vault is missed, though all that is left is well signed."""
+"""
+A decision that was deleted from the vault is noticed, although all remaining ones are validly
+signed.
+"""
 
 import asyncio
 import contextlib
@@ -26,13 +29,16 @@ _IN_FORCE = "SELECT count(*) FROM vv.permissions WHERE withdrawn_at IS NULL"
 
 
 def _take_back(office: Office) -> None:
-    """Undo the newest decision of all, as who may write to the vault can."""
+    """Delete the newest decision, as an attacker with write access to the vault can."""
     office.vault.execute(_NEWEST)
     office.vault.execute(_REVIVE)
 
 
 def test_a_withdrawal_that_was_taken_back_is_missed(office: Office) -> None:
-    """The audit names whose decision it was; the lease stays without her, whoever renews it."""
+    """
+    The audit names the subject of a deleted withdrawal, and leases continue without that
+    person.
+    """
     subject, agent = measured(office)
     office.withdraw(subject)
     assert office.run("audit")["problems"] == 0
@@ -54,7 +60,10 @@ def test_a_withdrawal_that_was_taken_back_is_missed(office: Office) -> None:
 
 
 def test_who_is_cut_off_is_not_measured_and_others_are(office: Office) -> None:
-    """At a gateway of two, one whose chain is short leaves the lease; the other stays in it."""
+    """
+    At a gateway with two people, the one with a shortened chain leaves the lease and the other
+    stays.
+    """
     office.load_policy()
     agent, bundle = office.enrol()
     ada, bo = office.add_subject(), office.add_subject("Bo")
@@ -64,7 +73,7 @@ def test_who_is_cut_off_is_not_measured_and_others_are(office: Office) -> None:
     other = office.vault.fetch("SELECT encode(handle, 'hex') FROM vault.handles"
                                " WHERE subject = %s", bo)  # fmt: skip
     office.run("audit")
-    # Of her second decision nothing is left, and her first handle is in force again.
+    # The second decision is deleted, and the first handle is made live again.
     office.vault.execute("DELETE FROM vault.handles WHERE handle = decode(%s, 'hex')", kept)
     _take_back(office)
 
@@ -75,7 +84,7 @@ def test_who_is_cut_off_is_not_measured_and_others_are(office: Office) -> None:
 
 
 def test_what_was_entered_again_counts(office: Office) -> None:
-    """Nobody is missed whose decision a restore lost once it is on record again."""
+    """A decision that was lost by a restore and entered again is not reported as missing."""
     subject, agent = measured(office)
     office.withdraw(subject)
     office.run("audit")
@@ -89,7 +98,10 @@ def test_what_was_entered_again_counts(office: Office) -> None:
 
 
 def test_whole_chains_and_people_are_missed(office: Office) -> None:
-    """Who has no decision left is named; who is gone altogether is counted."""
+    """
+    A person without any remaining decision is named; people who are gone completely are
+    counted.
+    """
     subject, _ = measured(office)
     gone = office.add_subject("Bo")
     for one in (subject, gone):
@@ -107,7 +119,10 @@ def test_whole_chains_and_people_are_missed(office: Office) -> None:
 
 
 def test_a_restriction_that_was_taken_back_is_kept(office: Office) -> None:
-    """A restore does not let in again what was restricted twice and is so only once any more."""
+    """
+    Data that were restricted twice and have only one restriction left after a restore stay
+    restricted.
+    """
     subject, _ = measured(office)
     for command in ("restrict", "unrestrict", "restrict"):
         office.run(command, subject)
@@ -123,7 +138,7 @@ def test_a_restriction_that_was_taken_back_is_kept(office: Office) -> None:
 
 
 def test_a_changed_record_is_named(office: Office) -> None:
-    """The audit tells whose decisions do not verify, and whether the policies do."""
+    """The audit names subjects whose decisions do not verify, and policies that do not."""
     subject, _ = measured(office)
     office.vault.execute("UPDATE vault.decisions SET signature = ''")
 
@@ -137,7 +152,10 @@ def test_a_changed_record_is_named(office: Office) -> None:
 
 
 def test_a_witness_says_nothing_without_the_key(office: Office) -> None:
-    """Who reads the telemetry database cannot tell whose decision a witness is, nor make one."""
+    """
+    Without the key, a reader of the telemetry database can neither relate a witness to a person
+    nor forge one.
+    """
     subject, _ = measured(office)
     office.run("audit")
     chain = (UUID(subject), "home-monitoring")
@@ -153,7 +171,7 @@ def test_a_witness_says_nothing_without_the_key(office: Office) -> None:
 def test_the_clock_has_decisions_remembered(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each round what is new is remembered, and what is missing is told at the next look."""
+    """The daemon records new decisions each round, and reports missing ones at the next check."""
     for name, value in (("_ROUND_S", 0.05), ("_ROUNDS_A_DAY", 1), ("_FIRST_AUDIT", 0)):
         monkeypatch.setattr(database_jobs, name, value)
     subject, _ = measured(office)
@@ -187,7 +205,7 @@ def test_the_clock_has_decisions_remembered(
 
 
 def test_late_commits_are_remembered(office: Office) -> None:
-    """A decision that commits after one of a higher position is not passed over."""
+    """A decision that commits after one with a higher position is recorded as well."""
     measured(office)
     late = office.add_subject("Bo")
     with psycopg.connect(office.vault.dsn()) as connection:

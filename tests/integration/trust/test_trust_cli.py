@@ -29,7 +29,7 @@ def run(*argv: str) -> tuple[int, str, str]:
 
 
 def configure(folder: Path, **changes: Any) -> Path:
-    """Write settings whose files are in *folder*; return the file."""
+    """Write settings with files in *folder*; return the settings file."""
     table: dict[str, Any] = {
         "controller": "clinic.example",
         "vault": {"dsn": "host=127.0.0.1 port=1 dbname=v user=vv_trust"},
@@ -47,7 +47,7 @@ def configure(folder: Path, **changes: Any) -> Path:
 def test_from_nothing_to_a_withdrawal(
     postgres: Postgres, database: Database, tmp_path: Path
 ) -> None:
-    """The commands of the handbook, in its order, each with --json."""
+    """The commands of the handbook succeed in their order, each with --json."""
     vault = Database(postgres, f"{database.name}_vault", "native")
     with psycopg.connect(postgres.dsn(), autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(vault.name)))
@@ -118,7 +118,10 @@ def issued_to(path: Path) -> str:
 
 
 def test_pki_files_are_what_the_broker_wants(tmp_path: Path) -> None:
-    """`pki init` writes chains that OpenSSL verifies for their use, and keeps the CA's key."""
+    """
+    `pki init` writes chains that OpenSSL accepts for their use, and keeps the CA's key
+    private.
+    """
     settings = configure(tmp_path)
     assert run("init", "--config", str(settings))[0] == 0
     pki = tmp_path / "pki"
@@ -165,7 +168,7 @@ def test_check_config_names_the_key(changes: dict[str, Any], key: str, tmp_path:
 
 
 def test_missing_keys_are_said(tmp_path: Path) -> None:
-    """Before `init`, the error names the command that is missing."""
+    """Before `init`, the error names the missing command."""
     code, _, errors = run("run", "--config", str(configure(tmp_path)))
     assert (code, "trust init" in errors) == (2, True)
 
@@ -179,7 +182,7 @@ def test_publishing_without_a_broker_is_said(tmp_path: Path) -> None:
 
 
 def test_vault_out_of_reach_is_said(tmp_path: Path) -> None:
-    """A database that is not there is an error of one line, without an address or a name."""
+    """An unreachable database gives an error of one line, without an address or a name."""
     settings = configure(tmp_path)
     assert run("init", "--config", str(settings))[0] == 0
     code, _, errors = run("subject", "add", "--name", "Ada Canary", "--config", str(settings))
@@ -192,7 +195,10 @@ def test_vault_out_of_reach_is_said(tmp_path: Path) -> None:
 
 @pytest.mark.database
 def test_withdrawal_without_telemetry_is_recorded(office: Office, tmp_path: Path) -> None:
-    """When the telemetry database is away, the withdrawal stands, and the error says so."""
+    """
+    If the telemetry database is unreachable, the withdrawal is recorded, and the error
+    says so.
+    """
     office.load_policy()
     subject = office.add_subject()
     agent, _ = office.enrol()

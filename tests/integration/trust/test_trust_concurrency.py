@@ -1,4 +1,4 @@
-"""Many at once, and connections that are lost: nothing is written twice or forgotten."""
+"""Concurrent commands and lost connections: nothing is written twice or forgotten."""
 
 import datetime as dt
 import threading
@@ -39,7 +39,10 @@ def _permission(*, valid_to: dt.datetime | None) -> Permission:
 
 
 def test_withdrawn_row_is_never_written_again(office: Office) -> None:
-    """Even if a withdrawn handle were permitted again by mistake, its row stays as it is."""
+    """
+    The row of a withdrawn handle never changes, even if the handle is permitted again by
+    mistake.
+    """
     agent, _ = office.enrol()
     permission = _permission(valid_to=None)
     permitted = Change(agent, "sealed", None, [permission], None, 0)
@@ -54,7 +57,7 @@ def test_withdrawn_row_is_never_written_again(office: Office) -> None:
 
 
 def test_concurrent_decisions_of_one_person_queue(office: Office) -> None:
-    """Decisions of one person at several gateways at once all stand, in one chain."""
+    """Concurrent decisions of one person at several gateways are all recorded, in one chain."""
     office.load_policy()
     subject = office.add_subject()
     agents = [office.enrol()[0] for _ in range(6)]
@@ -85,7 +88,7 @@ def test_concurrent_decisions_of_one_person_queue(office: Office) -> None:
 
 
 def test_concurrent_changes_lose_nothing(office: Office) -> None:
-    """Grants and withdrawals of many people at shared gateways all take effect."""
+    """Concurrent consents and withdrawals of many people at shared gateways all take effect."""
     office.load_policy()
     agents = [office.enrol() for _ in range(2)]
     people = [office.add_subject() for _ in range(12)]
@@ -137,7 +140,7 @@ def _until(office: Office, query: str, count: int) -> None:
 
 
 def test_withdrawal_waits_for_a_commit_under_way(office: Office) -> None:
-    """A transaction of observations that began before a withdrawal ends before its COMMIT."""
+    """A withdrawal's COMMIT waits for a transaction of observations that began before."""
     office.load_policy()
     subject = office.add_subject()
     agent, _ = office.enrol()
@@ -159,7 +162,7 @@ def test_withdrawal_waits_for_a_commit_under_way(office: Office) -> None:
 
 
 def test_nobody_waits_for_a_withdrawal(office: Office) -> None:
-    """While one waits, others begin to store, see what it closed, and end without it."""
+    """While a withdrawal waits, other flushes can begin, see the closed permission, and end."""
     office.load_policy()
     subject = office.add_subject()
     agent, _ = office.enrol()
@@ -186,7 +189,10 @@ def test_nobody_waits_for_a_withdrawal(office: Office) -> None:
 
 
 def test_withdrawal_cut_off_while_it_waits_waits_again(office: Office) -> None:
-    """What was closed and not withdrawn is withdrawn later, and not before the flush ends."""
+    """
+    If a withdrawal is interrupted while it waits, a later one completes it, not before the flush
+    ends.
+    """
     office.load_policy()
     subject = office.add_subject()
     agent, _ = office.enrol()
@@ -226,7 +232,10 @@ def test_withdrawal_cut_off_while_it_waits_waits_again(office: Office) -> None:
 
 @pytest.mark.parametrize("is_revoked", [True, False])
 def test_what_cannot_be_closed_excludes_who_stores(office: Office, *, is_revoked: bool) -> None:
-    """A revoked gateway and a shorter validity wait for who stores, and hold up who wants to."""
+    """
+    Revoking a gateway and shortening a validity wait for running flushes, and block new
+    ones.
+    """
     agent, _ = office.enrol()
     permission = _permission(valid_to=None)
     office.app.telemetry.write([Change(agent, "sealed", None, [permission], None, 0)])
@@ -260,7 +269,7 @@ def test_what_cannot_be_closed_excludes_who_stores(office: Office, *, is_revoked
 
 
 def test_lost_connections_are_opened_again(office: Office) -> None:
-    """A server that was started anew since the last command costs none."""
+    """After a restart of the server the next command opens a new connection and succeeds."""
     office.load_policy()
     subject = office.add_subject()
     agent, _ = office.enrol()

@@ -1,4 +1,7 @@
-"""Orders that cross: a person is erased, or a gateway revoked, while another command is at it."""
+"""
+Crossing commands: an erasure or a revocation while another command works on the same person or
+gateway.
+"""
 
 import datetime as dt
 import threading
@@ -30,7 +33,7 @@ _REVOKED = "UPDATE vault.agents SET revoked_at = now() WHERE agent = %s"
 
 @pytest.fixture
 def other(office: Office) -> Iterator[Office]:
-    """The same trust in another process, as far as the databases can tell."""
+    """A second instance of trust with connections of its own."""
     made = Office(office.settings, office.folder, office.vault, office.telemetry)
     yield made
     made.app.close()
@@ -39,7 +42,7 @@ def other(office: Office) -> Iterator[Office]:
 def _cross(
     vault: Database, statement: str, argument: str, work: Callable[[], object]
 ) -> Exception | None:
-    """Do *work* while *statement* is done and not committed; return what *work* raised."""
+    """Run *work* while *statement* is uncommitted; return the error that *work* raised."""
     raised: list[Exception] = []
 
     def run() -> None:
@@ -64,7 +67,7 @@ def _cross(
 
 
 def test_nobody_agrees_while_she_is_erased(office: Office, other: Office) -> None:
-    """A decision that meets an erasure is refused: its handle would open for nobody."""
+    """A consent during an erasure is refused, because its handle could never be opened."""
     subject, agent = measured(office)
 
     refused = _cross(
@@ -82,7 +85,7 @@ def test_nobody_agrees_while_she_is_erased(office: Office, other: Office) -> Non
 def test_no_export_outlives_an_erasure(
     office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Erased while her data were written, there is no file and no record of one."""
+    """A person who is erased during an export leaves neither its file nor its record."""
     subject, _ = measured(office)
     write = export_files.write
 
@@ -107,7 +110,7 @@ def test_no_export_outlives_an_erasure(
 
 
 def test_who_is_revoked_meanwhile_is_given_no_certificate(office: Office, other: Office) -> None:
-    """A renewal that meets a revocation is refused: nobody would revoke what it gave."""
+    """A renewal during a revocation is refused, because its certificate would not be revoked."""
     agent, bundle = office.enrol()
     shown = x509.load_pem_x509_certificate((bundle / "agent.crt").read_bytes())
     request = (

@@ -1,4 +1,7 @@
-"""Cutting revoked gateways off is a job: done for each alone, named when it fails, tried again."""
+"""
+Ending connections of revoked gateways is a job: each is handled alone, and failures are named and
+tried again.
+"""
 
 import asyncio
 from pathlib import Path
@@ -25,7 +28,7 @@ pytestmark = pytest.mark.database
 
 
 class PlainDoor:
-    """A broker's door without a broker: reads each list at once, unless it is told not to."""
+    """A simulated broker that reads each list at once, unless the test says otherwise."""
 
     def __init__(self) -> None:
         self.reads_lists = True
@@ -49,32 +52,32 @@ class PlainDoor:
 
 @pytest.fixture
 def door() -> PlainDoor:
-    """A door that does what it is asked."""
+    """A broker that reads each list."""
     return PlainDoor()
 
 
 @pytest.fixture
 def listed(tmp_path: Path) -> CertificateSettings:
-    """A list that the door reads, and a command that has it read."""
+    """A revocation list that the broker reads, and a command that makes it reload."""
     return CertificateSettings(crl_file=tmp_path / "crl.pem", reload_command=["true"])
 
 
 @pytest.fixture
 def site(office: Office) -> Office:
-    """Trust with three revoked gateways that nobody has cut off."""
+    """Trust with three revoked gateways whose connections are not ended yet."""
     for agent, _ in [office.enrol() for _ in range(3)]:
         office.run("pki", "revoke", agent, "--yes")
     return office
 
 
 def cutoff(office: Office, listed: CertificateSettings, door: PlainDoor | None) -> Cutoff:
-    """Return what the daemon has."""
+    """Return the job as the daemon has it."""
     app = office.app
     return Cutoff(app.vault, app.enrolment, app.authority, listed, door=door, clock=now)
 
 
 def do(office: Office, work: Cutoff) -> bool:
-    """Do the job as the daemon does."""
+    """Run the job as the daemon does."""
     return Jobs(office.app.vault, count=lambda failures: None).do(CUTOFF, work.again)
 
 
@@ -94,7 +97,10 @@ def test_a_gateway_that_cannot_be_cut_off_keeps_no_other_connected(
     error: Exception,
     cause: Cause,
 ) -> None:
-    """The first of three is named with its cause and tried again; the others are cut off."""
+    """
+    The failing first of three gateways is named and tried again; the connections of the others are
+    ended.
+    """
     work = cutoff(site, listed, door)
     first, *others = work.pending()
     door.stuck[first] = error
@@ -127,7 +133,10 @@ def test_what_keeps_everybody_connected_is_named(
     has_door: bool,
     cause: Cause,
 ) -> None:
-    """The job is set aside with what the operator can do something about."""
+    """
+    A failure that affects all gateways sets the job aside, with a cause that an operator can
+    repair.
+    """
     chosen = msgspec.structs.replace(listed, **changes)
     work = cutoff(site, chosen, door if has_door else None)
     assert not do(site, work)
@@ -141,7 +150,10 @@ def test_a_list_that_is_not_read_is_named(
     door: PlainDoor,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A hook that succeeds and does nothing is no hook: who is on the list still gets in."""
+    """
+    A reload command that succeeds without effect is noticed, because the probe certificate is
+    still accepted.
+    """
     monkeypatch.setattr("trust.enrolment.cutoff._PATIENCE_S", 0.0)
     door.reads_lists = False
     work = cutoff(site, listed, door)
@@ -158,7 +170,7 @@ def test_a_broker_that_is_away_is_no_gateways_fault(
     door: PlainDoor,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Nothing is noted, and it is to be tried again; a command says so and does not fail."""
+    """An unreachable broker sets nothing aside; the command reports it and does not fail."""
     monkeypatch.setattr("trust.enrolment.cutoff._PATIENCE_S", 0.0)
     door.is_away = True
     work = cutoff(site, listed, door)
@@ -170,7 +182,10 @@ def test_a_broker_that_is_away_is_no_gateways_fault(
 def test_who_has_nobody_to_cut_off_writes_no_list(
     office: Office, listed: CertificateSettings, door: PlainDoor
 ) -> None:
-    """Each half minute would be a new list, and a broker that reads it."""
+    """
+    Without revoked gateways no list is written; otherwise the broker would reload it every half
+    minute.
+    """
     measured(office)
     assert do(office, cutoff(office, listed, door))
     assert listed.crl_file is not None
@@ -178,7 +193,10 @@ def test_who_has_nobody_to_cut_off_writes_no_list(
 
 
 def test_whoever_is_pending_is_said_to_be(site: Office) -> None:
-    """However many are, none of them is told to be connected no more."""
+    """
+    Every gateway whose connection is not ended is reported as pending, however many
+    there are.
+    """
     site.vault.execute(
         "INSERT INTO vault.agents (agent, format, revoked_at)"
         " SELECT lpad(n::text, 16, '0'), 'json', now() FROM generate_series(1, 150) n"
@@ -191,7 +209,7 @@ def test_whoever_is_pending_is_said_to_be(site: Office) -> None:
 def test_the_daemon_does_it_as_a_job(
     office: Office, broker: Mosquitto, certificates: Certificates
 ) -> None:
-    """What keeps it from cutting off is in `unit list`, with what to do."""
+    """A failure of the job is in `unit list`, with the remedy."""
     agent, _ = office.enrol()
     office.run("pki", "revoke", agent, "--yes")
     settings: BrokerSettings = broker_settings(broker, certificates, "trust")

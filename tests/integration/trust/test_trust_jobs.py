@@ -1,4 +1,4 @@
-"""Jobs of the clock and lists of people: one that is at fault costs no other."""
+"""Periodic jobs and lists of people: one failure affects no other."""
 
 import contextlib
 import io
@@ -43,7 +43,10 @@ def _jobs(office: Office, certificates: CertificateSettings) -> FileJobs:
 
 
 def test_a_list_that_cannot_be_written_is_named(office: Office, tmp_path: Path) -> None:
-    """The broker reads what there is; the job is set aside, and ends once the folder is there."""
+    """
+    A list that cannot be written sets the job aside, the broker keeps the old list, and the job
+    succeeds later.
+    """
     read = tmp_path / "read"
     command = [sys.executable, "-c", f"open({str(read)!r}, 'w')"]
     folder = tmp_path / "broker"
@@ -59,7 +62,7 @@ def test_a_list_that_cannot_be_written_is_named(office: Office, tmp_path: Path) 
 
 
 def test_a_list_that_is_damaged_is_not_the_end(office: Office, tmp_path: Path) -> None:
-    """A file that is no list is written again: nobody is on it."""
+    """A damaged list file is rewritten; no certificate is read from it."""
     path = tmp_path / "crl.pem"
     path.write_bytes(b"-----BEGIN X509 CRL-----\nnothing\n-----END X509 CRL-----\n")
 
@@ -70,7 +73,10 @@ def test_a_list_that_is_damaged_is_not_the_end(office: Office, tmp_path: Path) -
 
 
 def test_a_command_that_hangs_is_ended_with_all_it_began(tmp_path: Path) -> None:
-    """Also where what it began holds its output open: nothing waits for that."""
+    """
+    A command that hangs is killed with all its child processes, even if one keeps its
+    output open.
+    """
     beat = tmp_path / "beat"
     script = f"while :; do date +%s%N > {beat}; sleep 0.05; done & sleep 60"
     started = time.monotonic()
@@ -80,12 +86,15 @@ def test_a_command_that_hangs_is_ended_with_all_it_began(tmp_path: Path) -> None
     assert problem is not None
     assert time.monotonic() - started < 10
     last = beat.read_text()
-    time.sleep(0.3)  # that something does not happen is seen by waiting
+    time.sleep(0.3)  # Only waiting can show that something does not happen.
     assert beat.read_text() == last
 
 
 def test_a_command_that_fails_is_named(office: Office, tmp_path: Path) -> None:
-    """The list is written, and the operator is told that the broker has not read it."""
+    """
+    If the reload command fails, the list is written, and the operator is told that the broker has
+    not read it.
+    """
     chosen = CertificateSettings(crl_file=tmp_path / "crl.pem", reload_command=["false"])
 
     assert not _jobs(office, chosen).revocations()
@@ -95,7 +104,10 @@ def test_a_command_that_fails_is_named(office: Office, tmp_path: Path) -> None:
 
 
 def test_an_export_that_cannot_be_deleted_keeps_no_other(office: Office, tmp_path: Path) -> None:
-    """It is named by its id, and tried again; all others are gone."""
+    """
+    An export that cannot be deleted is named by its id and tried again; all others are
+    deleted.
+    """
     subject, _ = measured(office)
     passphrase = tmp_path / "passphrase"
     passphrase.touch(mode=0o600)
@@ -123,7 +135,7 @@ def test_an_export_that_cannot_be_deleted_keeps_no_other(office: Office, tmp_pat
 
 
 def test_a_vault_that_is_away_is_no_jobs_fault(office: Office) -> None:
-    """Nothing is noted, and the job is to be tried again."""
+    """An unreachable vault sets no job aside, and the job is tried again."""
 
     def away() -> None:
         raise VaultUnavailable("OperationalError")
@@ -136,7 +148,10 @@ def test_a_vault_that_is_away_is_no_jobs_fault(office: Office) -> None:
 def test_retention_of_one_purpose_stops_no_other(
     office: Office, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The others are kept to; whole partitions stay while one purpose's time is not known."""
+    """
+    A purpose whose retention time is unknown does not stop the retention of others; its partitions
+    are kept.
+    """
     subject, agent = measured(office)
     POISONS[name][0](office, agent, subject)
     office.app.close()
@@ -155,7 +170,7 @@ def test_retention_of_one_purpose_stops_no_other(
 
 
 def test_a_row_that_cannot_be_read_keeps_no_request_from_its_date(office: Office) -> None:
-    """Requests and reminders that can be read are listed; the others are named by their id."""
+    """Readable requests and reminders are listed, and unreadable ones are named by their id."""
     subject, _ = measured(office)
     added = [
         office.run("request", "add", "--subject", subject, "--kind", "access",
@@ -189,7 +204,10 @@ def test_a_row_that_cannot_be_read_keeps_no_request_from_its_date(office: Office
 async def test_a_line_of_a_batch_costs_no_other(
     office: Office, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """One that brings out a fault of ours is answered by its type, and the next one is read."""
+    """
+    A line of a batch that raises an unexpected error gets its type as the answer, and the next
+    line is read.
+    """
 
     def broken(*_: object) -> None:
         raise LookupError("Ada Canary")

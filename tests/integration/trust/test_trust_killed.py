@@ -1,4 +1,4 @@
-"""Trust killed at random instants: what the vault says comes true all the same."""
+"""Trust killed at random moments: the state of the vault takes effect in the end."""
 
 import contextlib
 import json
@@ -44,7 +44,7 @@ def settings_file(office: Office) -> Path:
 
 
 def batch_killed_after(settings: Path, lines: list[str], *, answers: int, delay_s: float) -> None:
-    """Feed *lines* to a batch, and kill it so long after so many answers."""
+    """Pass *lines* to a batch, and kill it some time after a number of answers."""
     process = subprocess.Popen(
         [sys.executable, "-m", "vitalveil", "trust", "batch", "--config", str(settings)],
         stdin=subprocess.PIPE,
@@ -69,7 +69,7 @@ def batch_killed_after(settings: Path, lines: list[str], *, answers: int, delay_
 
 
 def test_what_the_vault_says_comes_true(office: Office) -> None:
-    """After each kill, repair leaves in force exactly the handles that have not ended."""
+    """After each kill, repair makes exactly the handles in force that have not ended."""
     office.load_policy()
     chance = random.Random(SEED)
     subject = office.add_subject()
@@ -92,7 +92,7 @@ def test_what_the_vault_says_comes_true(office: Office) -> None:
         ),
         ["decision", "withdraw", *purpose],
     ]
-    # Fewer bytes than a pipe holds, or both sides would wait for each other.
+    # Fewer bytes than a pipe holds; otherwise both sides would wait for each other.
     lines = [json.dumps(argv) for argv in cycle * 30]
     interrupted = 0
 

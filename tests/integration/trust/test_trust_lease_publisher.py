@@ -1,4 +1,7 @@
-"""The lease publisher on a real broker: a lease that ends the connection, a closed telemetry."""
+"""
+The lease publisher with a real broker: a lease that ends the connection, and a closed telemetry
+database.
+"""
 
 import asyncio
 from pathlib import Path
@@ -22,7 +25,7 @@ SMALL = 4096
 
 
 class _ClosedGuard:
-    """Keeps telemetry from being written to, until it is told otherwise."""
+    """Keeps the telemetry database closed until the test opens it."""
 
     is_closed = True
 
@@ -41,7 +44,10 @@ def _is_published(office: Office, agents: list[str]) -> bool:
 async def test_a_lease_that_ends_the_connection_is_found(
     office: Office, certificates: Certificates, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By publishing alone: all others are published, also what is issued meanwhile."""
+    """
+    A lease that makes the broker disconnect is found by publishing leases one by one; all others
+    are published.
+    """
     office.load_policy()
     sound = sorted(office.enrol()[0] for _ in range(6))
     large, _ = office.enrol()
@@ -50,7 +56,7 @@ async def test_a_lease_that_ends_the_connection_is_found(
     POISONS["a lease that is too large"][0](office, large, "")
     broker = Mosquitto(folder=tmp_path, pki=certificates.folder, max_packet_bytes=SMALL)
     broker.start()
-    # As a broker that does not tell how large a packet may be.
+    # As for a broker that does not announce its largest packet.
     monkeypatch.setattr(mqtt_broker, "_allowed", lambda properties: 1 << 28)
     mqtt = MqttBroker(broker_settings(broker, certificates, "trust"), max_packet_bytes=1 << 28)
 
@@ -72,7 +78,10 @@ async def test_a_lease_that_ends_the_connection_is_found(
 async def test_a_broker_that_restarts_sets_nobody_aside(
     office: Office, certificates: Certificates, broker: Mosquitto
 ) -> None:
-    """Whatever was under way when the connection was lost is published on the next one."""
+    """
+    Leases that were under way when the connection was lost are published on the next one, and none
+    is set aside.
+    """
     office.load_policy()
     agents = [office.enrol()[0] for _ in range(4)]
     for agent in agents:
@@ -93,7 +102,7 @@ async def test_a_broker_that_restarts_sets_nobody_aside(
 async def test_leases_are_published_while_telemetry_is_closed(
     office: Office, certificates: Certificates, broker: Mosquitto
 ) -> None:
-    """What keeps telemetry from being written to is named; leases that wait reach the broker."""
+    """While telemetry is closed, waiting leases are published, and the cause is named."""
     office.load_policy()
     agent, _ = office.enrol()
     office.accept(office.add_subject(), agent)

@@ -1,4 +1,4 @@
-"""How trust's daemon notices that leases wait: it looks, and is told by nobody."""
+"""Trust's daemon notices waiting leases by polling, without notifications."""
 
 import asyncio
 
@@ -19,7 +19,7 @@ WHERE usename = 'vv_trust' AND datname = current_database() AND pid <> pg_backen
 
 
 async def _returns_at_once(listener: Listener) -> bool:
-    """Tell whether it returns long before its time-out."""
+    """Tell whether the wait returns long before its time-out."""
     try:
         async with asyncio.timeout(1.0):
             await listener.heard(timeout_s=30.0)
@@ -29,7 +29,7 @@ async def _returns_at_once(listener: Listener) -> bool:
 
 
 async def test_new_leases_are_seen_at_once(office: Office) -> None:
-    """A lease that waits ends the wait; so does the next version of the same lease."""
+    """A new waiting lease ends the wait; so does the next version of the same lease."""
     measured(office)
     async with listen(office.settings.vault) as listener:
         assert await _returns_at_once(listener)
@@ -38,7 +38,7 @@ async def test_new_leases_are_seen_at_once(office: Office) -> None:
 
 
 async def test_leases_that_cannot_be_published_do_not_keep_it_busy(office: Office) -> None:
-    """What was seen before and waits still is no news; nor is that it waits no longer."""
+    """Leases that were seen before and still wait, or wait no longer, do not end the wait."""
     measured(office)
     async with listen(office.settings.vault) as listener:
         assert await _returns_at_once(listener)
@@ -50,7 +50,10 @@ async def test_leases_that_cannot_be_published_do_not_keep_it_busy(office: Offic
 
 
 async def test_a_wait_ends_in_time(office: Office) -> None:
-    """Without news it lasts as long as asked for, and no longer; without time it looks once."""
+    """
+    Without new leases the wait lasts exactly its time; with a time of zero there is one
+    query.
+    """
     clock = asyncio.get_running_loop().time
     async with listen(office.settings.vault) as listener:
         started = clock()
@@ -63,7 +66,7 @@ async def test_a_wait_ends_in_time(office: Office) -> None:
 
 
 async def test_a_session_that_was_ended_is_said(office: Office) -> None:
-    """Whoever ends its session has the wait fail, so that the daemon connects again."""
+    """If the session is ended, the wait fails, so that the daemon connects again."""
     async with listen(office.settings.vault) as listener:
         waiting = asyncio.create_task(listener.heard(timeout_s=30.0))
         office.vault.execute(_END_LISTENER)

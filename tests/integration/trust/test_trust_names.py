@@ -1,4 +1,4 @@
-"""All names of the telemetry database are looked through, and never held at once."""
+"""All pseudonyms of the telemetry database are read one by one, and not held in memory at once."""
 
 import tracemalloc
 
@@ -10,11 +10,11 @@ pytestmark = pytest.mark.database
 
 SERIES = 60_000
 _MOST_BYTES = 6_000_000
-"""A third of what so many names take as objects."""
+"""A third of the memory that all these names take as objects."""
 
 
 def test_names_are_read_as_they_are_needed(office: Office) -> None:
-    """Every name comes, and memory does not grow with how many there are."""
+    """Every name is read, and memory does not grow with their number."""
     office.telemetry.execute(
         "INSERT INTO vv.series (pseudonym, purpose, quantity)"
         " SELECT decode(md5(n::text), 'hex'), 'home-monitoring', 1 FROM generate_series(1, %s) n",
@@ -31,7 +31,7 @@ def test_names_are_read_as_they_are_needed(office: Office) -> None:
 
 
 def test_names_may_be_left_half_read(office: Office) -> None:
-    """Who has found what was looked for goes on with other questions at once."""
+    """Reading can stop in the middle, and the connection can be used for other queries at once."""
     office.telemetry.execute(
         "INSERT INTO vv.series (pseudonym, purpose, quantity)"
         " SELECT decode(md5(n::text), 'hex'), 'home-monitoring', 1 FROM generate_series(1, 9) n"

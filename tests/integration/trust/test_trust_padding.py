@@ -1,4 +1,4 @@
-"""Padded leases on a real broker: for the gateways that say that they read them, and no others."""
+"""Padded leases with a real broker: only for gateways that declare that they read them."""
 
 import asyncio
 import contextlib
@@ -39,7 +39,7 @@ async def running(
 
 
 async def say(broker: Mosquitto, certificates: Certificates, agent: str, *payloads: bytes) -> None:
-    """Have *agent* publish *payloads* as its state, retained."""
+    """Publish *payloads* as the retained state of *agent*."""
     settings = broker_settings(broker, certificates, agent)
     async with aiomqtt.Client(
         settings.host,
@@ -73,7 +73,7 @@ async def published(broker: Mosquitto, certificates: Certificates, agent: str) -
 
 
 def form(sealed: bytes, agent: str, bundle: Path) -> int:
-    """Return the version of the form of a lease, as its bytes say it."""
+    """Return the version of the form of a lease."""
     key = serialization.load_pem_private_key((bundle / "lease.key").read_bytes(), None)
     assert isinstance(key, X25519PrivateKey)
     suite = hpke.Suite(hpke.KEM.X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)
@@ -85,7 +85,7 @@ def form(sealed: bytes, agent: str, bundle: Path) -> int:
 
 
 def inhabit(office: Office, people: int) -> tuple[str, Path]:
-    """Return a gateway at which so many people are measured."""
+    """Return a gateway at which this many people are measured."""
     agent, bundle = office.enrol()
     for number in range(people):
         office.accept(office.add_subject(), agent, binding=f"C0:FF:EE:00:00:0{number}")
@@ -93,7 +93,7 @@ def inhabit(office: Office, people: int) -> tuple[str, Path]:
 
 
 def is_padded(office: Office, agent: str) -> bool:
-    """Tell whether the newest lease of *agent* was issued since it said so, and is published."""
+    """Tell whether a lease of *agent* was issued after its declaration, and is published."""
     query = """SELECT reads_padded_since IS NOT NULL AND applied = wanted
         AND published_version = lease_version FROM vault.agents WHERE agent = %s"""
     return office.vault.fetch(query, agent) == [(True,)]
@@ -102,7 +102,7 @@ def is_padded(office: Office, agent: str) -> bool:
 async def test_the_length_of_a_lease_does_not_tell_how_many_people_there_are(
     office: Office, broker: Mosquitto, certificates: Certificates
 ) -> None:
-    """Those that say so get equal lengths for one and three; all others get what they read."""
+    """Leases for one person and for three have equal lengths at gateways that read padding."""
     office.load_policy()
     one, three = inhabit(office, 1), inhabit(office, 3)
     old_one, old_three = inhabit(office, 1), inhabit(office, 3)
@@ -126,7 +126,10 @@ async def test_the_length_of_a_lease_does_not_tell_how_many_people_there_are(
 async def test_who_is_upgraded_is_noticed_and_it_stays_until_an_operator_says_otherwise(
     office: Office, broker: Mosquitto, certificates: Certificates
 ) -> None:
-    """A state that says no more of it takes nothing back: anyone at the broker could say that."""
+    """
+    Once declared, padding stays: a state without the declaration, which anyone at the broker could
+    publish, ends nothing.
+    """
     office.load_policy()
     agent, bundle = inhabit(office, 1)
     is_published = "SELECT published_version = lease_version FROM vault.agents"
@@ -148,7 +151,8 @@ async def test_who_is_upgraded_is_noticed_and_it_stays_until_an_operator_says_ot
         assert form(await published(broker, certificates, agent), agent, bundle) == 2
         await unpad("1h")
         assert form(await published(broker, certificates, agent), agent, bundle) == 1
-        # Not replaced yet, or said by another: the operator's word stands for its time.
+        # The gateway was not replaced yet, or another client declares it: the operator's setting
+        # holds for its time.
         await say(broker, certificates, agent, READS)
     other, _ = inhabit(office, 1)
     await say(broker, certificates, other, READS)
@@ -168,12 +172,12 @@ async def test_who_is_upgraded_is_noticed_and_it_stays_until_an_operator_says_ot
 async def test_what_is_no_state_ends_nothing(
     office: Office, broker: Mosquitto, certificates: Certificates
 ) -> None:
-    """What a gateway publishes, however large, costs the others nothing; nor does a bad row."""
+    """Invalid and oversized states affect no other gateway; neither does a damaged row."""
     office.load_policy()
     agent, bundle = inhabit(office, 1)
     hostile, _ = inhabit(office, 1)
     poisoned, _ = inhabit(office, 1)
-    # Its row takes no further change.
+    # The row of this gateway cannot be changed.
     office.vault.execute(
         "UPDATE vault.agents SET wanted = 9223372036854775807, applied = wanted WHERE agent = %s",
         poisoned,
@@ -197,7 +201,10 @@ async def test_what_is_no_state_ends_nothing(
 async def test_a_broker_sends_trust_no_more_than_a_state(
     broker: Mosquitto, certificates: Certificates
 ) -> None:
-    """Trust asks for it at the connection: what a gateway leaves there may be much larger."""
+    """
+    Trust announces a maximum packet size to the broker, so that large retained messages are not
+    sent to it.
+    """
     agent = "0123456789abcdef"
     heard: list[bytes] = []
     came = asyncio.Event()
@@ -224,7 +231,7 @@ async def test_a_broker_sends_trust_no_more_than_a_state(
 async def test_no_lease_is_lost_for_its_padding(
     office: Office, broker: Mosquitto, certificates: Certificates
 ) -> None:
-    """One that is as large as the broker takes is issued without zeros, in the same form."""
+    """A lease as large as the broker accepts is issued in the padded form without padding."""
     office.load_policy()
     agent, bundle = inhabit(office, 1)
     POISONS["a lease that is too large"][0](office, agent, "")

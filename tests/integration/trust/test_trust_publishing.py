@@ -1,4 +1,7 @@
-"""Leases on a real broker: commands, the daemon, and what a crash between two steps leaves."""
+"""
+Leases on a real broker: commands, the daemon, and the repair after a crash between two
+steps.
+"""
 
 import asyncio
 import contextlib
@@ -42,14 +45,14 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.fixture
 def trust_broker(broker: Mosquitto, certificates: Certificates) -> BrokerSettings:
-    """How trust reaches the broker."""
+    """Return the settings with which trust connects to the broker."""
     return broker_settings(broker, certificates, "trust")
 
 
 async def retained(
     broker: Mosquitto, certificates: Certificates, agent: str, bundle: Path
 ) -> AsyncGenerator[Lease, None]:
-    """Yield the leases that *agent* hears on the broker, retained and later ones."""
+    """Yield the leases that *agent* receives from the broker, the retained and later ones."""
     settings = broker_settings(broker, certificates, agent)
     async with aiomqtt.Client(
         settings.host,
@@ -128,7 +131,7 @@ def write_settings(office: Office, broker: BrokerSettings, port: int, **lease: f
 async def test_lease_is_retained_for_its_agent(
     office: Office, broker: Mosquitto, certificates: Certificates, trust_broker: BrokerSettings
 ) -> None:
-    """Without a daemon a command publishes by itself; the bundle's keys open the lease."""
+    """Without a daemon a command publishes the lease itself, and the bundle's keys open it."""
     office.load_policy()
     subject = office.add_subject()
     agent, bundle = office.enrol()
@@ -147,12 +150,12 @@ async def test_lease_is_retained_for_its_agent(
 async def test_who_publishes_lets_others_in_between(
     office: Office, trust_broker: BrokerSettings
 ) -> None:
-    """One connection publishes again and again, and between is not the one that publishes."""
+    """A connection can be the publisher repeatedly, and releases the role in between."""
     office.load_policy()
     people = [office.add_subject() for _ in range(3)]
     agent, _ = office.enrol()
     app = App(office.with_broker(trust_broker))
-    # Without PostgreSQL's own workers, such as that of autovacuum.
+    # Without PostgreSQL's own processes, such as autovacuum workers.
     backends = (
         "SELECT count(*) FROM pg_stat_activity"
         " WHERE datname = current_database() AND backend_type = 'client backend'"
@@ -173,7 +176,7 @@ async def test_who_publishes_lets_others_in_between(
 async def test_daemon_publishes_changes_at_once(
     office: Office, broker: Mosquitto, certificates: Certificates, trust_broker: BrokerSettings
 ) -> None:
-    """An agent hears of each change as soon as it is committed, not in the daemon's next round."""
+    """An agent receives each change right after its commit, and not in the daemon's next round."""
     office.load_policy()
     subject = office.add_subject()
     agent, bundle = office.enrol()
@@ -182,7 +185,8 @@ async def test_daemon_publishes_changes_at_once(
         leases = retained(broker, certificates, agent, bundle)
         lease = await next_lease(leases)
         started = time.monotonic()
-        # Each on the heels of the one before: a daemon that only polls is late every time.
+        # Each change follows the previous one at once: a daemon that only polls would be late
+        # every time.
         for _ in range(3):
             await asyncio.to_thread(office.withdraw, subject)
             lease = await next_lease(leases, above=lease.version)
@@ -197,7 +201,10 @@ async def test_daemon_publishes_changes_at_once(
 async def test_daemon_finishes_what_a_crash_cut_off(
     office: Office, broker: Mosquitto, certificates: Certificates, trust_broker: BrokerSettings
 ) -> None:
-    """A withdrawal that reached the vault and no more takes effect all the same."""
+    """
+    A withdrawal that was committed only to the vault takes effect when the daemon
+    completes it.
+    """
     office.load_policy()
     subject = office.add_subject()
     agent, bundle = office.enrol()
@@ -221,7 +228,10 @@ async def test_daemon_finishes_what_a_crash_cut_off(
 async def test_crash_after_the_telemetry_commit_is_repaired(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Killed between the two commits, upkeep runs again and only the lease's version grows."""
+    """
+    If trust is killed between its two commits, the repeated reconciliation only increases the
+    lease's version.
+    """
     office.load_policy()
     subject = office.add_subject()
     agent, bundle = office.enrol()
@@ -255,7 +265,7 @@ async def test_crash_after_the_telemetry_commit_is_repaired(
 async def test_daemon_renews_before_the_end(
     office: Office, broker: Mosquitto, certificates: Certificates, trust_broker: BrokerSettings
 ) -> None:
-    """A lease is followed by the next one while it still lasts."""
+    """A lease is replaced by the next one before it ends."""
     office.load_policy()
     subject = office.add_subject()
     agent, bundle = office.enrol()
@@ -278,7 +288,7 @@ async def test_daemon_renews_before_the_end(
 async def test_daemon_restores_what_the_broker_lost(
     office: Office, broker: Mosquitto, certificates: Certificates, trust_broker: BrokerSettings
 ) -> None:
-    """A broker that comes back empty has every lease again soon."""
+    """A broker that lost its state has every lease again soon."""
     office.load_policy()
     subject = office.add_subject()
     agent, bundle = office.enrol()
@@ -295,7 +305,10 @@ async def test_daemon_restores_what_the_broker_lost(
 async def test_daemon_survives_a_restart_of_the_database(
     office: Office, broker: Mosquitto, certificates: Certificates, trust_broker: BrokerSettings
 ) -> None:
-    """When the vault cuts every connection, the daemon comes back and goes on publishing."""
+    """
+    After the vault has ended every connection, the daemon connects again and continues
+    to publish.
+    """
     office.load_policy()
     subject = office.add_subject()
     agent, bundle = office.enrol()
@@ -316,7 +329,10 @@ async def test_daemon_survives_a_restart_of_the_database(
 async def test_refused_publication_is_noticed(
     broker: Mosquitto, certificates: Certificates
 ) -> None:
-    """A PUBACK that says no is not taken for a yes: here an agent tries what only trust may."""
+    """
+    A PUBACK with an error is not mistaken for a success: here an agent publishes to
+    trust's topic.
+    """
     impostor = MqttBroker(
         broker_settings(broker, certificates, "ingest"), max_packet_bytes=131_072
     )
@@ -327,7 +343,7 @@ async def test_refused_publication_is_noticed(
 
 
 async def test_broker_out_of_reach_is_said(broker: Mosquitto, certificates: Certificates) -> None:
-    """A broker that is not there is an error of ours, whatever the library calls it."""
+    """An unreachable broker raises trust's own error, whatever the library raises."""
     settings = broker_settings(broker, certificates, "trust")
     broker.kill()
 
@@ -337,7 +353,10 @@ async def test_broker_out_of_reach_is_said(broker: Mosquitto, certificates: Cert
 
 
 def test_batch_beside_the_daemon(office: Office, trust_broker: BrokerSettings) -> None:
-    """A batch answers each line, and neither it nor the daemon throws the other off the broker."""
+    """
+    A batch beside a daemon answers each line, and neither disconnects the other from the
+    broker.
+    """
     lines = [
         ["policy", "load", "--first", str(ROOT / "trust" / "policies" / "demo.yaml")],
         ["subject", "add", "--name", "Ada Canary"],
@@ -363,7 +382,7 @@ def test_batch_beside_the_daemon(office: Office, trust_broker: BrokerSettings) -
 async def test_batch_publishes_by_itself(
     office: Office, broker: Mosquitto, certificates: Certificates, trust_broker: BrokerSettings
 ) -> None:
-    """Where no daemon runs, a batch has published everything when its input ends."""
+    """Without a daemon a batch has published all leases when its input ends."""
     office.load_policy()
     subject = office.add_subject()
     agent, bundle = office.enrol()
@@ -389,7 +408,7 @@ async def test_batch_publishes_by_itself(
 async def test_batch_survives_an_absent_broker(
     office: Office, broker: Mosquitto, trust_broker: BrokerSettings
 ) -> None:
-    """Without the broker a batch still answers: the lease waits for the daemon."""
+    """Without the broker a batch still answers each line; the leases wait for the daemon."""
     broker.kill()
     office.load_policy()
     subject = office.add_subject()
@@ -419,7 +438,10 @@ def _refuse_withdrawals(office: Office) -> None:
 async def test_a_withdrawal_that_cannot_be_recorded_is_published(
     office: Office, broker: Mosquitto, certificates: Certificates, trust_broker: BrokerSettings
 ) -> None:
-    """The command fails, and the agent hears at once that it has nothing more to measure."""
+    """
+    If a withdrawal cannot be recorded, the command fails, but the agent gets its new lease at
+    once.
+    """
     office.load_policy()
     subject = office.add_subject()
     agent, bundle = office.enrol()
@@ -444,7 +466,7 @@ async def test_a_withdrawal_that_cannot_be_recorded_is_published(
 
 
 def test_a_batch_publishes_a_withdrawal_that_cannot_be_recorded(office: Office) -> None:
-    """Leases may wait after a command that failed in part."""
+    """A batch also publishes the lease of a withdrawal that cannot be recorded."""
     office.load_policy()
     subject = office.add_subject()
     agent, _ = office.enrol()

@@ -1,4 +1,4 @@
-"""Two people give a pseudonym its name back, once, and only as it was asked for."""
+"""Re-identification of a pseudonym with two approvals, once, and only as it was requested."""
 
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ PURPOSE = "home-monitoring"
 
 
 class Staff:
-    """Five people with keys of their own."""
+    """Five officers with keys of their own."""
 
     def __init__(self, office: Office, folder: Path) -> None:
         self.office = office
@@ -36,14 +36,14 @@ class Staff:
             )["officer"]
 
     def do(self, action: str, who: str, *argv: str, key: str | None = None) -> dict[str, Any]:
-        """Do *action* as somebody."""
+        """Run *action* as one of the officers."""
         return self.office.run(
             "reidentify", action, *argv, "--officer", self.ids[who],
             "--key", str(self.folder / f"{key or who}.key"),
         )  # fmt: skip
 
     def ask(self, names: list[str]) -> str:
-        """Ask for names, as the nurse."""
+        """Request names, as the nurse."""
         reply = self.do(
             "request", "nurse", "--purpose", PURPOSE, "--pseudonyms", ",".join(names),
             "--basis", "safety", "--reason", "a dangerous fall of glucose in the night",
@@ -58,7 +58,7 @@ class Staff:
 
 
 def test_two_others_give_a_pseudonym_its_name_once(office: Office, tmp_path: Path) -> None:
-    """With two approvals a name is seen, once, by who asked; and every attempt is on record."""
+    """With two approvals the requester sees the name once, and every attempt is recorded."""
     measured(office)
     staff = Staff(office, tmp_path)
     request = staff.ask([*pseudonyms(office), "00" * 16])
@@ -99,7 +99,7 @@ def test_two_others_give_a_pseudonym_its_name_once(office: Office, tmp_path: Pat
 
 
 def test_a_request_changed_in_the_vault_is_not_opened(office: Office, tmp_path: Path) -> None:
-    """Whoever may write into the vault cannot add a pseudonym to a request that was approved."""
+    """An attacker with write access to the vault cannot add a pseudonym to an approved request."""
     measured(office)
     staff = Staff(office, tmp_path)
     request = staff.ask(["00" * 16])
@@ -115,7 +115,7 @@ def test_a_request_changed_in_the_vault_is_not_opened(office: Office, tmp_path: 
 
 
 def test_no_more_than_ten_requests_a_day(office: Office, tmp_path: Path) -> None:
-    """Who asks too often is refused, and that is on record too."""
+    """An eleventh request of an officer within a day is refused, and recorded."""
     measured(office)
     staff = Staff(office, tmp_path)
     for _ in range(10):

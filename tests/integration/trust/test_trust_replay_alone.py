@@ -1,4 +1,4 @@
-"""After a restore, an erasure that cannot be done again costs its own person, and nobody else."""
+"""After a restore, an erasure that cannot be repeated affects only its own person."""
 
 import psycopg
 import pytest
@@ -11,7 +11,7 @@ TABLES = ("series", "permissions")
 
 
 class Restored:
-    """One of two people was erased, and what was hers in telemetry is there again."""
+    """One of two people was erased, and their data are in the telemetry database again."""
 
     def __init__(self, office: Office) -> None:
         self.office = office
@@ -31,7 +31,7 @@ class Restored:
                 connection.execute(statement.encode())
 
     def vault(self, *statements: str) -> None:
-        """Change the vault as one who may do everything."""
+        """Change the vault as a superuser."""
         for statement in statements:
             self.office.vault.execute(
                 "SET session_replication_role = 'replica'; "
@@ -39,11 +39,11 @@ class Restored:
             )
 
     def erase(self, scope: str = "all") -> None:
-        """Erase the first."""
+        """Erase the first person."""
         self.office.run("erase", self.subject, "--scope", scope, "--yes")
 
     def restore(self) -> None:
-        """Put back what was erased, as a restored database has it, and close it."""
+        """Put back the erased rows, as a restored database has them, and close the database."""
         for table in TABLES:
             override = "OVERRIDING SYSTEM VALUE" if table == "series" else ""
             self._telemetry(
@@ -52,7 +52,7 @@ class Restored:
         self._telemetry("UPDATE vv.permission_gate SET cleared_at = '2020-01-01'")
 
     def forget_newer(self) -> None:
-        """Take what was agreed to since out of telemetry, as a backup of before has it."""
+        """Remove later consents from telemetry, as in an older backup."""
         self._telemetry(
             "DELETE FROM vv.permissions p USING vv.series s WHERE p.series_id = s.series_id"
             " AND s.pseudonym IN (SELECT pseudonym FROM public.series)",
@@ -61,7 +61,7 @@ class Restored:
         )
 
     def refuse(self) -> None:
-        """Have the database refuse to delete the series of the first."""
+        """Make the database refuse to delete the series of the first person."""
         self.office.telemetry.execute(
             "CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS"
             " $$ BEGIN RAISE EXCEPTION 'damaged'; END $$;"
@@ -70,7 +70,7 @@ class Restored:
         )
 
     def repair(self) -> None:
-        """Let it be deleted again."""
+        """Allow the deletion again."""
         self.office.telemetry.execute("DROP TRIGGER refuse ON vv.series")
 
     def is_cleared(self) -> bool:
@@ -78,7 +78,10 @@ class Restored:
         return self.office.telemetry.fetch("SELECT vv.is_cleared()") == [(True,)]
 
     def open(self) -> tuple[object, object]:
-        """Return how many permissions are open of the first's series, and of all others."""
+        """
+        Return how many permissions are open for the first person's series, and for all
+        others.
+        """
         ((hers, others),) = self.office.telemetry.fetch(
             "SELECT count(*) FILTER (WHERE series_id = ANY(%s)),"
             " count(*) FILTER (WHERE series_id <> ALL(%s))"
@@ -89,7 +92,7 @@ class Restored:
         return hers, others
 
     def shown(self) -> tuple[object, object]:
-        """Return how many series are in views: the first's, and all others."""
+        """Return how many series are in views: the first person's, and all others."""
         ((hers, others),) = self.office.telemetry.fetch(
             "SELECT count(*) FILTER (WHERE series_id = ANY(%s)),"
             " count(*) FILTER (WHERE series_id <> ALL(%s))"
@@ -116,7 +119,10 @@ def restored(office: Office) -> Restored:
 
 
 def test_one_that_cannot_be_erased_again_is_shut_and_all_others_open(restored: Restored) -> None:
-    """Nothing is stored or shown of it, it is named, and it is done once it can be."""
+    """
+    If an erasure cannot be repeated, nothing of that person is stored or shown, and it is repeated
+    once possible.
+    """
     restored.erase()
     restored.restore()
     restored.refuse()
@@ -139,7 +145,10 @@ def test_one_that_cannot_be_erased_again_is_shut_and_all_others_open(restored: R
 
 
 def test_who_agreed_again_waits_until_the_erasure_is_done_again(restored: Restored) -> None:
-    """Under the series of before nothing is stored that would be erased with it."""
+    """
+    A new consent of that person is not stored under the old series until the erasure is
+    repeated.
+    """
     restored.erase("home-monitoring")
     restored.office.accept(restored.subject, restored.agent, binding="C0:FF:EE:00:00:09")
     restored.forget_newer()
@@ -159,7 +168,10 @@ def test_who_agreed_again_waits_until_the_erasure_is_done_again(restored: Restor
 def test_an_erasure_whose_only_record_does_not_verify_shuts_its_person_alone(
     restored: Restored,
 ) -> None:
-    """Who it is of is known, and what of it came back is not: all of that person is shut."""
+    """
+    If the only record of an erasure does not verify, all data of its person are closed, and no one
+    else's.
+    """
     restored.erase()
     restored.restore()
     restored.vault("UPDATE vault.erasure_steps SET signature = '' WHERE step = 'mark'")
@@ -179,7 +191,7 @@ def test_an_erasure_whose_only_record_does_not_verify_shuts_its_person_alone(
 def test_a_line_of_the_ledgers_file_that_the_vault_refuses_keeps_nobody_waiting(
     restored: Restored,
 ) -> None:
-    """What the line says is done from the file all the same."""
+    """A line of the ledger's file that the vault refuses is still executed."""
     restored.erase()
     restored.restore()
     restored.vault(
@@ -195,7 +207,7 @@ def test_a_line_of_the_ledgers_file_that_the_vault_refuses_keeps_nobody_waiting(
 
 
 def test_what_can_neither_be_erased_nor_shut_keeps_the_database_closed(restored: Restored) -> None:
-    """Nothing else is safe: what came back would be stored to and shown."""
+    """If a person's data can neither be erased nor closed, the whole database remains closed."""
     restored.erase()
     restored.restore()
     restored.refuse()

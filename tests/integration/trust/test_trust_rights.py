@@ -19,7 +19,7 @@ GUARDIANS_YES = (
 
 
 def test_a_receipt_is_checked_without_a_database(office: Office, tmp_path: Path) -> None:
-    """`receipt` writes what `verify` accepts with trust's public key alone; not once it is old."""
+    """`verify` accepts a receipt with trust's public key alone, and rejects an outdated one."""
     subject, _ = measured(office)
     first, second = tmp_path / "first.json", tmp_path / "second.json"
     office.run("receipt", subject, "--out", str(first))
@@ -40,7 +40,7 @@ def test_a_receipt_is_checked_without_a_database(office: Office, tmp_path: Path)
 
 
 def test_saying_no_is_no_harder_than_saying_yes(office: Office) -> None:
-    """A withdrawal is one command, and needs nothing that a grant does not need."""
+    """A withdrawal is one command, and needs no argument that a consent does not need."""
     subject, agent = measured(office)
     yes = {"--subject", "--purpose", "--agent", "--binding"}
     no = {"--subject", "--purpose"}
@@ -58,7 +58,7 @@ def test_saying_no_is_no_harder_than_saying_yes(office: Office) -> None:
     "state", ["refused", "declined", "not_chosen", "not_asked", "unknown", "invalidated"]
 )
 def test_whatever_is_not_yes_ends_the_measuring(office: Office, state: str) -> None:
-    """Each state but accepted takes back what was permitted, and the chain says so."""
+    """Each state except accepted ends what was permitted, and the chain records it."""
     subject, _ = measured(office)
     office.run(
         "decision", "record", "--subject", subject, "--purpose", f"{PURPOSE}@1", "--state", state
@@ -71,7 +71,7 @@ def test_whatever_is_not_yes_ends_the_measuring(office: Office, state: str) -> N
 
 
 def test_a_grant_never_exceeds_the_offer(office: Office) -> None:
-    """Neither a quantity nor a recipient that the policy does not name can be granted."""
+    """A quantity or recipient that the policy does not name cannot be granted."""
     office.load_policy()
     subject, (agent, _) = office.add_subject(), office.enrol()
     for more in (["--quantities", "rr_interval"], ["--recipients", "insurer"]):
@@ -82,7 +82,7 @@ def test_a_grant_never_exceeds_the_offer(office: Office) -> None:
 
 
 def test_a_minor_consents_with_a_guardian(office: Office) -> None:
-    """Below 15 neither alone nor without being asked; and what was given jointly ends at 18."""
+    """A child under 15 needs a guardian and is asked as well; a joint consent ends at 18."""
     office.load_policy()
     agent, _ = office.enrol()
     subject = office.run("subject", "add", "--name", "Ada", "--born", "2014-05")["subject"]
@@ -120,13 +120,13 @@ def test_a_minor_consents_with_a_guardian(office: Office) -> None:
     office.run("representative", "end", guardian)
     with pytest.raises(Refusal, match="not in force"):
         office.accept(subject, agent, *joint, *GUARDIANS_YES)
-    # Saying no needs no mandate.
+    # A refusal needs no mandate.
     office.run("decision", "withdraw", "--subject", subject, "--purpose", PURPOSE)
     assert office.run("request", "list", "--all")["rows"] == []
 
 
 def test_another_persons_representative_has_no_say(office: Office) -> None:
-    """A mandate is for one person."""
+    """A representative has a mandate for one person only."""
     office.load_policy()
     agent, _ = office.enrol()
     ada, bob = office.add_subject(), office.add_subject("Bob")
@@ -149,7 +149,7 @@ def test_another_persons_representative_has_no_say(office: Office) -> None:
 
 
 def test_a_period_is_a_date(office: Office) -> None:
-    """`--valid-for` counts from when the decision begins; with `--valid-to` it is refused."""
+    """`--valid-for` counts from the begin of the decision, and excludes `--valid-to`."""
     office.load_policy()
     subject, (agent, _) = office.add_subject(), office.enrol()
     begins = "2099-01-01T00:00:00+00:00"
@@ -161,7 +161,7 @@ def test_a_period_is_a_date(office: Office) -> None:
 
 
 def test_an_identity_is_corrected_and_not_kept_twice(office: Office) -> None:
-    """After a rectification the new name is sealed in the old one's place; what it was is gone."""
+    """A correction replaces the sealed personal details, and the old ones are gone."""
     subject = office.add_subject("Ada Wrong")
     request = office.run(
         "request", "add", "--subject", subject, "--kind", "rectification", "--received-at", "now"
@@ -180,7 +180,7 @@ def test_an_identity_is_corrected_and_not_kept_twice(office: Office) -> None:
 
 
 def test_requests_are_due_in_a_month(office: Office) -> None:
-    """The register shows what is late; what is not is extended once; each is closed once."""
+    """The register shows overdue requests; a request is extended once and closed once."""
     subject = office.add_subject()
     reply = office.run(
         "request", "add", "--subject", subject, "--kind", "access",

@@ -1,4 +1,7 @@
-"""Pseudonyms of a new epoch: series move, handles stay, an old key goes alone."""
+"""
+Rotation of pseudonyms: series move to a new epoch, handles stay, and an old key can be
+destroyed.
+"""
 
 from pathlib import Path
 
@@ -16,7 +19,7 @@ PURPOSE = "home-monitoring"
 
 
 def test_rotation_moves_series_and_keeps_handles(office: Office) -> None:
-    """After a rotation the same handle writes into a new series, and a new grant does too."""
+    """After a rotation the same handle writes into a new series, and so does a new consent."""
     subject, agent = measured(office)
     other, _ = measured(office, agent=office.enrol()[0])
     rows = "SELECT handle, quantity, series_id, withdrawn_at FROM vv.permissions ORDER BY 1, 2"
@@ -38,7 +41,10 @@ def test_rotation_moves_series_and_keeps_handles(office: Office) -> None:
 def test_rotation_that_was_cut_off_is_finished(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Killed between two groups, the job goes on in the same epoch, and moves each handle once."""
+    """
+    A rotation that was killed in the middle continues in the same epoch, and moves each handle
+    once.
+    """
     for _ in range(5):
         measured(office, agent=office.enrol()[0])
     monkeypatch.setattr(rotation, "_GROUP", 2)
@@ -57,7 +63,7 @@ def test_rotation_that_was_cut_off_is_finished(
 
     reply = office.run("pseudonym", "rotate", "--purpose", PURPOSE)
     assert (reply["epoch"], reply["handles"], reply["resumed"]) == (2, 1, True)
-    # What was recorded and not brought is the daemon's: it finds it by itself.
+    # The daemon finds changes that were recorded and not applied.
     office.app.reconciler.reconcile(
         [str(row[0]) for row in office.vault.fetch("SELECT agent FROM vault.agents")]
     )
@@ -67,7 +73,10 @@ def test_rotation_that_was_cut_off_is_finished(
 
 
 def test_an_old_epoch_is_destroyed_alone(office: Office, tmp_path: Path) -> None:
-    """Once nothing is in an epoch its key can go; then its pseudonyms have no name any more."""
+    """
+    The key of an epoch without handles can be destroyed; its pseudonyms can then not be
+    resolved.
+    """
     measured(office)
     office.run("pseudonym", "rotate", "--purpose", PURPOSE)
     second = pseudonyms(office)

@@ -1,4 +1,7 @@
-"""Who holds what: the vault no identity in clear, the telemetry database none at all."""
+"""
+Separation of data: the vault holds no identity in clear, and the telemetry database none
+at all.
+"""
 
 import contextlib
 import time
@@ -16,13 +19,13 @@ ADDRESS = "DE:AD:BE:EF:CA:FE"
 
 
 def test_no_identity_lies_in_clear(office: Office) -> None:
-    """Neither name nor sensor address is in any file of either database, nor in a log."""
+    """Neither a name nor a sensor address is in any file of either database, or in a log."""
     office.load_policy()
     subject = office.add_subject(NAME)
     agent, _ = office.enrol()
     office.accept(subject, agent, binding=ADDRESS)
     office.withdraw(subject)
-    # A plain canary beside them, or the scan could be looking at nothing.
+    # A canary in clear text, to prove that the scan finds something.
     office.vault.execute("CREATE TABLE public.canary AS SELECT 'canary-in-clear' AS text")
     with psycopg.connect(office.vault.server.dsn(), autocommit=True) as connection:
         connection.execute("CHECKPOINT")
@@ -31,7 +34,7 @@ def test_no_identity_lies_in_clear(office: Office) -> None:
 
 
 def found_in_files(office: Office, *needles: str) -> set[str]:
-    """Return which of *needles* are in a file of the server, in whatever case."""
+    """Return the *needles* that are in a file of the server, in any case."""
     found: set[str] = set()
     for path in files(office):
         with contextlib.suppress(FileNotFoundError):
@@ -41,11 +44,14 @@ def found_in_files(office: Office, *needles: str) -> set[str]:
 
 
 def files(office: Office) -> list[Path]:
-    """Return the files of both databases and what the server has in common: logs, catalogues."""
+    """
+    Return the files of both databases and those that the server's databases share: logs,
+    catalogues.
+    """
     names = [office.vault.name, office.telemetry.name]
     query = "SELECT oid::text FROM pg_database WHERE datname = ANY(%s)"
     own = {str(oid) for (oid,) in office.vault.fetch(query, names)}
-    # Not the databases of all the tests before: by the end of a run they are gigabytes.
+    # Without the databases of earlier tests, which are gigabytes at the end of a run.
     return [
         path
         for path in office.vault.server.folder.rglob("*")
@@ -54,7 +60,7 @@ def files(office: Office) -> list[Path]:
 
 
 def test_telemetry_knows_no_subject(office: Office) -> None:
-    """No row of the telemetry database holds a subject's id; pseudonyms differ from handles."""
+    """No row of the telemetry database has a subject's id, and pseudonyms differ from handles."""
     office.load_policy()
     subject = office.add_subject(NAME)
     agent, _ = office.enrol()
@@ -74,7 +80,7 @@ def test_telemetry_knows_no_subject(office: Office) -> None:
 
 
 def test_telemetry_role_may_not_enter_the_vault(office: Office) -> None:
-    """The roles of the data plane cannot even connect to the vault database."""
+    """The roles of the data plane cannot connect to the vault database."""
     with pytest.raises(psycopg.OperationalError):
         psycopg.connect(office.vault.dsn("vv_ingest"), connect_timeout=5)
 
@@ -82,7 +88,7 @@ def test_telemetry_role_may_not_enter_the_vault(office: Office) -> None:
 @pytest.mark.slow
 @pytest.mark.timed
 def test_a_thousand_enrolments(office: Office) -> None:
-    """Enrolling a thousand gateways with a person each takes minutes at most, not hours."""
+    """Enrolling a thousand gateways with one person each takes minutes at most."""
     office.load_policy()
     started = time.monotonic()
     for _ in range(1000):

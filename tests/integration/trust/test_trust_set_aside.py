@@ -1,4 +1,4 @@
-"""What does not verify is set aside, and keeps nobody else waiting."""
+"""Units that do not verify are set aside, and delay no other unit."""
 
 import datetime as dt
 from contextlib import AbstractAsyncContextManager
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.database
 
 
 class NoBroker:
-    """A broker that nobody reaches."""
+    """A broker that cannot be reached."""
 
     def connect(self) -> AbstractAsyncContextManager[Channel]:
         """Raise BrokerUnavailable."""
@@ -26,7 +26,7 @@ class NoBroker:
 def test_tampered_agents_do_not_fill_the_rounds(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With as many at fault as a round takes, the next one is brought up to date all the same."""
+    """Even if a whole round consists of faulty gateways, the next gateway is reconciled."""
     monkeypatch.setattr(lease_publisher, "_GROUP", 2)
     office.load_policy()
     agents = [office.enrol()[0] for _ in range(3)]
@@ -64,7 +64,10 @@ def test_tampered_agents_do_not_fill_the_rounds(
 
 
 def test_a_withdrawal_takes_effect_though_the_decisions_do_not_verify(office: Office) -> None:
-    """What was permitted ends at once; that it could not be recorded is said, and others go on."""
+    """
+    A withdrawal with unverifiable decisions ends the permissions, reports that it is not recorded,
+    and affects no one else.
+    """
     office.load_policy()
     agent, _ = office.enrol()
     damaged, other = office.add_subject(), office.add_subject()

@@ -1,4 +1,4 @@
-"""What the commands of trust print for people."""
+"""The text output of trust's commands."""
 
 import asyncio
 import io
@@ -25,7 +25,7 @@ def _table(settings: DatabaseSettings) -> dict[str, object]:
 
 @pytest.fixture
 def settings(office: Office, tmp_path: Path) -> str:
-    """A file of settings for the command line, on the databases of *office*."""
+    """A settings file for the command line, with the databases of *office*."""
     erasure = office.settings.erasure
     assert erasure is not None
     return str(
@@ -39,7 +39,7 @@ def settings(office: Office, tmp_path: Path) -> str:
 
 
 def test_an_erasure_prints_its_certificate(office: Office, settings: str, tmp_path: Path) -> None:
-    """Rows by store are printed like the rest, and the command says that it went well."""
+    """An erasure prints its certificate with the rows of each store, and reports success."""
     subject, _ = measured(office)
     out = tmp_path / "certificate.json"
 
@@ -56,7 +56,7 @@ def test_an_erasure_prints_its_certificate(office: Office, settings: str, tmp_pa
 
 
 def test_retention_prints_what_it_deleted(office: Office, settings: str) -> None:
-    """Counts by purpose and store are printed, not taken for a table."""
+    """A retention run prints its counts by purpose and store."""
     office.load_policy()
 
     code, printed, errors = run("retention", "run", "--config", settings)
@@ -66,7 +66,7 @@ def test_retention_prints_what_it_deleted(office: Office, settings: str) -> None
 
 
 def test_a_list_is_a_table(office: Office, settings: str) -> None:
-    """A row for each thing, under the names of its fields."""
+    """A list is a table with one row for each item, under the names of its fields."""
     subject = office.add_subject()
 
     code, printed, _ = run("subject", "list", "--config", settings)
@@ -77,7 +77,10 @@ def test_a_list_is_a_table(office: Office, settings: str) -> None:
 
 
 def test_a_batch_goes_on_after_a_setting_that_is_missing(office: Office) -> None:
-    """A line that needs a section of the settings is refused; the lines after it are done."""
+    """
+    A line of a batch that needs a missing section of the settings is refused, and later lines are
+    run.
+    """
     bare = App(msgspec.structs.replace(office.settings, erasure=None))
     erase = ["erase", office.add_subject(), "--scope", "all", "--yes"]
     lines = io.StringIO(json.dumps(erase) + '\n["subject","list"]\n')
@@ -92,7 +95,10 @@ def test_a_batch_goes_on_after_a_setting_that_is_missing(office: Office) -> None
 
 
 def test_an_erasure_that_meets_no_database_is_to_be_given_again(tmp_path: Path) -> None:
-    """Nobody finishes it, so nobody is told that somebody does."""
+    """
+    If an erasure cannot connect, the error asks to repeat the command, because no daemon completes
+    it.
+    """
     file_keys.create(tmp_path / "keys")
     nowhere = {"dsn": "host=127.0.0.1 port=1 dbname=v user=vv_owner"}
     settings = configure(tmp_path, erasure={"telemetry": nowhere, "vault": nowhere})
@@ -108,7 +114,7 @@ def test_an_erasure_that_meets_no_database_is_to_be_given_again(tmp_path: Path) 
 
 
 def test_a_batch_keeps_nobody_under_a_dash(office: Office) -> None:
-    """Standard input is the batch: no name is read from there, and none is stored as a dash."""
+    """In a batch, `-` is neither read from standard input nor stored as a name."""
     with pytest.raises(Refusal, match="give the --name"):
         office.run("subject", "add", "--name", "-")
 

@@ -1,4 +1,4 @@
-"""What is at fault is set aside alone, at each gateway and for each person; all else is done."""
+"""A faulty unit is set aside alone, at its gateway and for its person; all other work is done."""
 
 import datetime as dt
 from concurrent.futures import ThreadPoolExecutor
@@ -19,12 +19,12 @@ from trust.domain.units import Cause
 pytestmark = pytest.mark.database
 
 SMALL = 4096
-"""The largest packet that a broker of this test takes: 28 people do not fit."""
+"""The largest packet of the broker in this test: a lease for 28 people does not fit."""
 
 
 @pytest.fixture
 def clinic(office: Office) -> Office:
-    """An office whose broker takes small leases."""
+    """An office whose broker accepts only small leases."""
     lease = msgspec.structs.replace(office.settings.lease, max_packet_bytes=SMALL)
     office.settings = msgspec.structs.replace(office.settings, lease=lease)
     office.app.close()
@@ -49,7 +49,7 @@ def _permitted(office: Office, handle: str) -> bool:
 
 @pytest.mark.parametrize("name", POISONS)
 def test_a_fault_costs_its_owner_alone(clinic: Office, name: str) -> None:
-    """Others get their lease; at the same gateway, who withdraws is stored no more."""
+    """Other people get their lease, and a withdrawal at the same gateway takes effect."""
     plant, cause = POISONS[name]
     agent, bundle = clinic.enrol()
     others = [clinic.enrol() for _ in range(3)]
@@ -61,7 +61,7 @@ def test_a_fault_costs_its_owner_alone(clinic: Office, name: str) -> None:
         _measured(clinic, other, "C0:FF:EE:00:00:01")
     before = {other: clinic.lease(other, kept).version for other, kept in others}
     plant(clinic, agent, at_fault)
-    # From here on as a process that has just begun: nothing that was read before is at hand.
+    # From here on as in a new process, without any cached record.
     clinic.app.close()
     clinic.app = App(clinic.settings)
     everybody = [agent, *before]
@@ -77,7 +77,7 @@ def test_a_fault_costs_its_owner_alone(clinic: Office, name: str) -> None:
     assert _permitted(clinic, handle)
     clinic.withdraw(neighbour)
     assert not _permitted(clinic, handle)
-    # What is permitted already is not ended either: a file that comes back must not be too late.
+    # Existing permissions are not ended either, because the missing file may come back.
     assert _permitted(clinic, held)
     leased = {grant.handle.hex() for grant in clinic.lease(agent, bundle).grants}
     if cause in (Cause.TAMPERED, Cause.UNUSABLE, Cause.KEY_FILE):
@@ -86,7 +86,7 @@ def test_a_fault_costs_its_owner_alone(clinic: Office, name: str) -> None:
 
 @pytest.mark.parametrize("name", [n for n in POISONS if n.startswith(("a policy", "a key"))])
 def test_what_one_purpose_needs_stops_no_other(clinic: Office, name: str) -> None:
-    """A person goes on to be measured for one purpose while another cannot be worked out."""
+    """If one purpose of a person cannot be processed, measuring for another purpose continues."""
     agent, bundle = clinic.enrol()
     subject = clinic.add_subject()
     handle = clinic.accept(subject, agent)["handle"]
@@ -101,7 +101,7 @@ def test_what_one_purpose_needs_stops_no_other(clinic: Office, name: str) -> Non
 
 
 def test_a_key_that_comes_back_ends_the_matter(clinic: Office) -> None:
-    """It is tried again; once it succeeds, nothing is set aside, and the lease is whole."""
+    """When a missing key comes back, the unit is tried again and the lease is complete."""
     agent, bundle = clinic.enrol()
     subject = clinic.add_subject()
     clinic.accept(subject, agent)
@@ -116,7 +116,7 @@ def test_a_key_that_comes_back_ends_the_matter(clinic: Office) -> None:
         clinic.run("unit", "retry")
         assert clinic.app.reconciler.unfinished(older_than=dt.timedelta(0), limit=9) == [agent]
         clinic.app.reconciler.attempt([agent])
-    # What fails as before is not written again: a lease each few minutes would help nobody.
+    # An unchanged failure issues no new lease every few minutes.
     assert clinic.lease(agent, bundle).version == version
 
     clinic.app.keys.begin_epoch(purpose=str(name), epoch=2)
@@ -130,7 +130,7 @@ def test_a_key_that_comes_back_ends_the_matter(clinic: Office) -> None:
 
 
 def test_what_failed_waits_and_what_is_new_does_not(clinic: Office) -> None:
-    """A gateway that is set aside fills no round, until something is decided there."""
+    """A gateway that is set aside takes no place in a round until a new decision is made there."""
     agent, _ = clinic.enrol()
     subject = _measured(clinic, agent, "C0:FF:EE:00:00:01")
     POISONS["a version that telemetry does not take"][0](clinic, agent, subject)
@@ -143,7 +143,7 @@ def test_what_failed_waits_and_what_is_new_does_not(clinic: Office) -> None:
 
 
 def test_what_fails_again_waits_longer(clinic: Office) -> None:
-    """Failures in a row are counted, and each wait is longer than the one before but one."""
+    """Consecutive failures are counted, and the pauses grow."""
     agent = poisons.enrol_with(clinic, bytes(32))
     with poisons.unchecked():
         clinic.accept(clinic.add_subject(), agent)
@@ -164,7 +164,7 @@ def test_what_fails_again_waits_longer(clinic: Office) -> None:
 
 
 def test_the_list_names_the_unit_and_the_remedy(clinic: Office) -> None:
-    """An operator reads which gateway, why, since when, and what to do; no name of a person."""
+    """The list shows gateway, cause, time and remedy of each unit, and no person's name."""
     agent = poisons.enrol_with(clinic, bytes(32))
     with poisons.unchecked():
         clinic.accept(clinic.add_subject("Ada Canary"), agent)
@@ -179,7 +179,7 @@ def test_the_list_names_the_unit_and_the_remedy(clinic: Office) -> None:
 
 
 def test_what_an_operator_is_told_to_do_ends_the_matter(clinic: Office) -> None:
-    """A gateway without a key that is revoked is set aside no more."""
+    """A gateway without a key that an operator revokes is no longer set aside."""
     agent = poisons.enrol_with(clinic, bytes(32))
     with poisons.unchecked():
         clinic.accept(clinic.add_subject(), agent)
@@ -193,7 +193,7 @@ def test_what_an_operator_is_told_to_do_ends_the_matter(clinic: Office) -> None:
 
 @pytest.mark.parametrize("number", LOW_ORDER)
 def test_nobody_is_measured_at_a_gateway_without_a_key(clinic: Office, number: int) -> None:
-    """A decision for a gateway that nothing can be sealed to is refused, and not recorded."""
+    """A consent at a gateway whose lease key is invalid is refused, and not recorded."""
     agent = poisons.enrol_with(clinic, number.to_bytes(32, "little"))
 
     with pytest.raises(Refusal, match="not a key that anything can be sealed to"):
@@ -203,7 +203,7 @@ def test_nobody_is_measured_at_a_gateway_without_a_key(clinic: Office, number: i
 
 
 def test_a_lease_that_would_be_too_large_is_refused(clinic: Office) -> None:
-    """The decision that would make it so is not recorded, and the remedy is said."""
+    """A consent that would make a lease too large is refused with the remedy, and not recorded."""
     agent, bundle = clinic.enrol()
     taken = 0
 
@@ -225,7 +225,10 @@ def test_a_lease_that_would_be_too_large_is_refused(clinic: Office) -> None:
 
 
 def test_a_missing_key_refuses_the_decision_that_needs_it(clinic: Office, tmp_path: Path) -> None:
-    """What could not be permitted is not recorded; another purpose's decision is."""
+    """
+    Without the key of its purpose a consent is refused and not recorded; one for another purpose
+    is accepted.
+    """
     agent, _ = clinic.enrol()
     subject = clinic.add_subject()
     POISONS["a key that is missing"][0](clinic, agent, subject)
@@ -247,7 +250,10 @@ def test_a_missing_key_refuses_the_decision_that_needs_it(clinic: Office, tmp_pa
 
 @pytest.mark.parametrize("damage", ["mode", "contents"])
 def test_a_damaged_key_is_not_taken_for_a_destroyed_one(clinic: Office, damage: str) -> None:
-    """What lies under its pseudonyms would be left out of an export, and of an erasure."""
+    """
+    A damaged key is not mistaken for a destroyed one, because its data would be missing in exports
+    and erasures.
+    """
     agent, _ = clinic.enrol()
     subject = clinic.add_subject()
     POISONS["a key that is damaged"][0](clinic, agent, subject)
@@ -270,7 +276,10 @@ def test_a_damaged_key_is_not_taken_for_a_destroyed_one(clinic: Office, damage: 
 def test_an_error_that_nobody_foresaw_costs_one_gateway(
     clinic: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A fault of ours that one gateway brings out is logged by its type, and the rest goes on."""
+    """
+    An unexpected error at one gateway is logged by its type, and the work for others
+    continues.
+    """
     agents = [clinic.enrol() for _ in range(4)]
     for agent, _ in agents:
         _measured(clinic, agent, "C0:FF:EE:00:00:01")
@@ -293,7 +302,7 @@ def test_an_error_that_nobody_foresaw_costs_one_gateway(
 
 
 def test_databases_that_are_away_set_nobody_aside(clinic: Office) -> None:
-    """What is nobody's fault is written down against nobody."""
+    """An unreachable database sets no unit aside."""
     agent, _ = clinic.enrol()
     _measured(clinic, agent, "C0:FF:EE:00:00:01")
     want(clinic, agent)
@@ -310,7 +319,10 @@ def test_databases_that_are_away_set_nobody_aside(clinic: Office) -> None:
 
 
 def test_an_erasure_waits_for_a_lease_that_names_the_person(clinic: Office) -> None:
-    """While the broker may retain an older lease of the gateway, nothing is certified."""
+    """
+    An erasure is not certified while the broker may retain an older lease of the
+    person's gateway.
+    """
     agent, _ = clinic.enrol()
     subject = _measured(clinic, agent, "C0:FF:EE:00:00:01")
     POISONS["a version that telemetry does not take"][0](clinic, agent, subject)
@@ -322,7 +334,10 @@ def test_an_erasure_waits_for_a_lease_that_names_the_person(clinic: Office) -> N
 
 
 def test_what_is_withdrawn_while_a_gateway_is_set_aside_does_not_wait(clinic: Office) -> None:
-    """Whose command dies then is found by the daemon at once, and not at the next attempt."""
+    """
+    A withdrawal at a gateway that is set aside is completed by the daemon at once, not at the next
+    attempt.
+    """
     agent, _ = clinic.enrol()
     subject = _measured(clinic, agent, "C0:FF:EE:00:00:01")
     POISONS["a version that telemetry does not take"][0](clinic, agent, subject)
@@ -340,7 +355,7 @@ def test_what_is_withdrawn_while_a_gateway_is_set_aside_does_not_wait(clinic: Of
         waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = %s::regclass"
         while clinic.vault.fetch(waits, "vault.set_aside") == [(0,)]:
             assert not trying.done()
-        # As a command that is killed before it tells telemetry.
+        # As by a command that is killed before it writes to telemetry.
         clinic.app.consent.record_withdrawn(UUID(subject), "home-monitoring")
         holder.rollback()
         failures = trying.result(60).failures

@@ -1,4 +1,4 @@
-"""What trust shows of the vault."""
+"""Trust's metrics of the vault."""
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -16,7 +16,7 @@ def _seen(office: Office) -> CollectorRegistry:
 
 
 def test_watch_counts_people_handles_and_what_is_late(office: Office) -> None:
-    """Counts, and what is late: nothing that tells one person from another."""
+    """The metrics have counts and ages, and nothing that distinguishes one person from another."""
     office.load_policy()
     agent, _ = office.enrol()
     office.enrol()
@@ -56,7 +56,7 @@ def test_watch_counts_people_handles_and_what_is_late(office: Office) -> None:
 
 
 def test_a_vault_that_is_away_is_absent(office: Office) -> None:
-    """A number of an hour ago must not look like one of now."""
+    """Metrics of an unreachable vault are absent, not outdated."""
     office.vault.execute("ALTER ROLE vv_trust NOLOGIN")
     try:
         assert _seen(office).get_sample_value("vitalveil_trust_subjects") is None

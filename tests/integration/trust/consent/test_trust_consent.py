@@ -1,4 +1,4 @@
-"""Decisions and withdrawals against a real vault and a real telemetry database."""
+"""Decisions and withdrawals with a real vault and a real telemetry database."""
 
 import datetime as dt
 from pathlib import Path
@@ -22,7 +22,7 @@ ORDER BY p.handle, q.quantity
 
 
 def test_grant_becomes_lease_and_permissions(office: Office) -> None:
-    """What a person accepts is in the agent's lease and in the permissions, as its policy says."""
+    """A consent is in the agent's lease and in the permissions, as its policy says."""
     office.load_policy()
     subject = office.add_subject()
     agent, bundle = office.enrol()
@@ -48,7 +48,7 @@ def test_grant_becomes_lease_and_permissions(office: Office) -> None:
 
 
 def test_withdrawal_empties_lease_and_permissions(office: Office) -> None:
-    """A withdrawal marks each permission at once and issues a lease without the handle."""
+    """A withdrawal marks each permission at once, and issues a lease without the handle."""
     office.load_policy()
     subject = office.add_subject()
     agent, bundle = office.enrol()
@@ -72,7 +72,10 @@ def test_withdrawal_empties_lease_and_permissions(office: Office) -> None:
 
 
 def test_withdrawn_handle_never_returns(office: Office) -> None:
-    """A new grant gets a new handle under the same pseudonym; the old one stays withdrawn."""
+    """
+    A new consent gets a new handle under the same pseudonym; the old handle remains
+    withdrawn.
+    """
     office.load_policy()
     subject = office.add_subject()
     agent, bundle = office.enrol()
@@ -94,7 +97,10 @@ def test_withdrawn_handle_never_returns(office: Office) -> None:
 
 
 def test_later_decision_narrows_at_other_agents(office: Office) -> None:
-    """A narrower decision, given at one agent, takes away at the others and adds nothing."""
+    """
+    A narrower decision at one agent also narrows the permissions at the other agents, and adds
+    none there.
+    """
     office.load_policy()
     subject = office.add_subject()
     home, home_bundle = office.enrol()
@@ -108,7 +114,7 @@ def test_later_decision_narrows_at_other_agents(office: Office) -> None:
 
 
 def test_withdrawal_reaches_every_agent(office: Office) -> None:
-    """A person who is measured at two gateways withdraws at both in one transaction."""
+    """One transaction withdraws the consent of a person at both of their gateways."""
     office.load_policy()
     subject = office.add_subject()
     agents = [office.enrol() for _ in range(2)]
@@ -125,7 +131,7 @@ def test_withdrawal_reaches_every_agent(office: Office) -> None:
 
 
 def test_withdrawal_leaves_others_alone(office: Office) -> None:
-    """Another person at the same gateway goes on being measured, under the same rows."""
+    """A withdrawal does not change the permissions of another person at the same gateway."""
     office.load_policy()
     ada, bob = office.add_subject(), office.add_subject("Bob")
     agent, bundle = office.enrol()
@@ -153,7 +159,7 @@ def test_withdrawal_leaves_others_alone(office: Office) -> None:
     ],
 )
 def test_bad_grant_is_refused(office: Office, argv: list[str], message: str) -> None:
-    """A refused grant says what to change, quotes nothing that was given, and records nothing."""
+    """A refused consent says what to change, quotes no argument, and records nothing."""
     office.load_policy()
     subject = office.add_subject()
     agent, _ = office.enrol()
@@ -166,7 +172,7 @@ def test_bad_grant_is_refused(office: Office, argv: list[str], message: str) -> 
 
 
 def test_sensor_of_two_people_is_refused(office: Office) -> None:
-    """One sensor cannot stand for two people at one gateway."""
+    """One sensor cannot be bound to two people at one gateway."""
     office.load_policy()
     ada, bob = office.add_subject(), office.add_subject("Bob")
     agent, _ = office.enrol()
@@ -177,7 +183,7 @@ def test_sensor_of_two_people_is_refused(office: Office) -> None:
 
 
 def test_withdrawing_nothing_is_refused(office: Office) -> None:
-    """Who never accepted, or has withdrawn, has nothing to withdraw."""
+    """A person who never consented or has withdrawn cannot withdraw."""
     office.load_policy()
     subject = office.add_subject()
 
@@ -186,7 +192,7 @@ def test_withdrawing_nothing_is_refused(office: Office) -> None:
 
 
 def test_decisions_are_append_only(office: Office) -> None:
-    """The role of trust may neither change nor delete a decision."""
+    """Trust's role can neither change nor delete a decision."""
     privileges = office.vault.fetch(
         "SELECT DISTINCT privilege_type FROM information_schema.table_privileges"
         " WHERE grantee = 'vv_trust' AND table_name IN ('decisions', 'purposes', 'attempts')"
@@ -199,7 +205,10 @@ def test_decisions_are_append_only(office: Office) -> None:
 
 
 def test_forged_decision_is_not_used(office: Office) -> None:
-    """A decision changed in the database gives nothing: not what it says, nor what it said."""
+    """
+    A decision that was changed in the database permits nothing: neither its new nor its old
+    content.
+    """
     office.load_policy()
     subject = office.add_subject()
     agent, bundle = office.enrol()
@@ -220,7 +229,7 @@ def test_forged_decision_is_not_used(office: Office) -> None:
 
 
 def test_another_persons_decisions_are_not_used(office: Office) -> None:
-    """A whole chain that was signed for one person is no decision of another's."""
+    """A chain that was signed for one person is not accepted for another person."""
     office.load_policy()
     ada, bo = office.add_subject(), office.add_subject("Bo")
     agent, _ = office.enrol()
@@ -239,7 +248,7 @@ def test_another_persons_decisions_are_not_used(office: Office) -> None:
 
 
 def test_another_purposes_policy_is_not_used(office: Office, tmp_path: Path) -> None:
-    """A policy that was signed under one name is none under another, however well signed."""
+    """A policy that was signed under one name is not accepted under another."""
     finer = tmp_path / "finer.yaml"
     text = (Path(__file__).parents[4] / "trust" / "policies" / "demo.yaml").read_text()
     finer.write_text(text.replace("home-monitoring@1", "research@1"))
@@ -257,7 +266,10 @@ def test_another_purposes_policy_is_not_used(office: Office, tmp_path: Path) -> 
 
 
 def test_changed_policy_needs_a_new_version(office: Office, tmp_path: Path) -> None:
-    """Loading the same policy again is nothing; another under its version is refused."""
+    """
+    Loading the same policy again changes nothing; a different one under the same version is
+    refused.
+    """
     office.load_policy()
     office.load_policy()
     text = (Path(__file__).parents[4] / "trust" / "policies" / "demo.yaml").read_text()
@@ -269,7 +281,10 @@ def test_changed_policy_needs_a_new_version(office: Office, tmp_path: Path) -> N
 
 
 def test_scope_in_the_future_waits(office: Office) -> None:
-    """What begins later is permitted from then on, and the next lease is due at that time."""
+    """
+    A consent that begins in the future is permitted from then on, and the next lease is due at
+    that time.
+    """
     office.load_policy()
     subject = office.add_subject()
     agent, bundle = office.enrol()
@@ -283,7 +298,10 @@ def test_scope_in_the_future_waits(office: Office) -> None:
 
 
 def test_a_withdrawal_that_the_database_refuses_ends_all_the_same(office: Office) -> None:
-    """Nothing more is permitted, and the command says that the decision is not recorded."""
+    """
+    A withdrawal that the vault cannot record still ends the permissions, and the command reports
+    the failure.
+    """
     subject, _ = measured(office)
     office.vault.execute(
         "ALTER TABLE vault.decisions ADD CHECK (position('withdrawn'::bytea IN document) = 0)"

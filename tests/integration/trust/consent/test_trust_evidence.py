@@ -1,4 +1,7 @@
-"""Evidence of consent, through the commands: said by who records it, or refused."""
+"""
+Evidence of consent through the commands: the person who records it states it, or it is
+refused.
+"""
 
 import datetime as dt
 import json
@@ -22,7 +25,7 @@ _COUNT = "SELECT count(*) FROM vault.decisions"
 
 
 def accept(office: Office, subject: str, *more: str, reference: str = REFERENCE) -> dict[str, Any]:
-    """Record a yes with what is given, and nothing besides."""
+    """Record a consent with exactly these arguments."""
     agent = office.vault.fetch("SELECT min(agent) FROM vault.agents")[0][0]
     return office.run(
         "decision", "record", "--subject", subject, "--purpose", reference, "--agent", str(agent),
@@ -51,7 +54,7 @@ def officer(office: Office, name: str, role: str = "operator") -> tuple[str, str
 
 @pytest.fixture
 def person(office: Office) -> str:
-    """An adult, whom a gateway waits for."""
+    """An adult, and a gateway for them."""
     office.load_policy()
     office.enrol()
     return office.add_subject()
@@ -61,7 +64,10 @@ def person(office: Office) -> str:
     "option", ["--given-by", "--captured-by", "--text", "--locale", "--given-at"]
 )
 def test_a_yes_says_how(office: Office, person: str, option: str) -> None:
-    """Without one of the parts nothing is recorded, and the error names the part."""
+    """
+    Without one of the parts of the evidence nothing is recorded, and the error names the missing
+    part.
+    """
     place = INVENTED_YES.index("--text-sha256" if option == "--text" else option)
     with pytest.raises(Refusal, match=option):
         accept(office, person, *INVENTED_YES[:place], *INVENTED_YES[place + 2 :])
@@ -71,7 +77,7 @@ def test_a_yes_says_how(office: Office, person: str, option: str) -> None:
 
 
 def test_what_is_signed_is_what_was_said(office: Office, person: str, tmp_path: Path) -> None:
-    """The text is hashed from its file; the list and the receipt tell it, and nothing more."""
+    """The shown text is recorded by the digest of its file; list and receipt show the digest."""
     text = tmp_path / "text.txt"
     text.write_text("May we measure?")
     said = ("--given-by", "self", "--captured-by", "signature", "--text", str(text),
@@ -104,14 +110,17 @@ def test_what_is_signed_is_what_was_said(office: Office, person: str, tmp_path: 
 def test_a_yes_was_given_when_it_could_be(
     office: Office, person: str, given_at: dt.timedelta, message: str
 ) -> None:
-    """Neither in the future nor before the policy that it is a yes to."""
+    """A consent is neither in the future nor before its policy was loaded."""
     with pytest.raises(Refusal, match=message):
         accept(office, person, *INVENTED_YES, "--given-at", (now() + given_at).isoformat())
     assert office.vault.fetch(_COUNT) == [(0,)]
 
 
 def test_a_yes_does_not_reach_back(office: Office, person: str) -> None:
-    """Nothing is valid from before it was agreed to, and no yes of before undoes a no."""
+    """
+    A consent is not valid before it was given, and an older consent does not override a later
+    withdrawal.
+    """
     early = (now() - dt.timedelta(hours=1)).isoformat()
     with pytest.raises(Refusal, match="--valid-from is before"):
         accept(office, person, *INVENTED_YES, "--valid-from", early)
@@ -124,7 +133,7 @@ def test_a_yes_does_not_reach_back(office: Office, person: str) -> None:
 
 
 def test_unknown_age_is_not_of_age(office: Office, person: str) -> None:
-    """Who is of unknown age agrees once the age is known, or an officer vouches for it."""
+    """A person of unknown age can consent once the age is known, or an officer confirms it."""
     subject = office.run("subject", "add", "--name", "Bo")["subject"]
     with pytest.raises(Refusal, match=r"not known.*rectify --born.*--of-age"):
         accept(office, subject, *INVENTED_YES)
@@ -148,7 +157,10 @@ def test_unknown_age_is_not_of_age(office: Office, person: str) -> None:
 
 @pytest.mark.parametrize("born", ["2199-01", "2099-12", "1850-01"])
 def test_an_impossible_birth_is_refused_where_it_enters(office: Office, born: str) -> None:
-    """A month to come, or one of more than 130 years ago, is neither added nor put right with."""
+    """
+    A birth in the future or more than 130 years ago is refused when it is added or
+    corrected.
+    """
     with pytest.raises(Refusal, match="--born"):
         office.run("subject", "add", "--name", "Ada", "--born", born)
     subject = office.add_subject()
@@ -158,7 +170,7 @@ def test_an_impossible_birth_is_refused_where_it_enters(office: Office, born: st
 
 
 def test_an_age_counts_as_it_was_then(office: Office, person: str) -> None:
-    """Who was below the age when they agreed did not agree alone, whenever it is recorded."""
+    """The age at the time of the consent counts, not the age when it is recorded."""
     office.vault.execute("UPDATE vault.purposes SET loaded_at = loaded_at - interval '90 days'")
     born = now() - dt.timedelta(days=15 * 365 + 4 + 40)
     subject = office.run("subject", "add", "--name", "Bo", "--born", f"{born:%Y-%m}")["subject"]
@@ -169,7 +181,7 @@ def test_an_age_counts_as_it_was_then(office: Office, person: str) -> None:
 
 
 def test_what_was_said_aloud_has_a_witness_who_signs(office: Office, person: str) -> None:
-    """Without an officer who signs for it, nothing that was said aloud is recorded."""
+    """An oral consent is recorded only with the signature of an officer who heard it."""
     aloud = (*INVENTED_YES, "--captured-by", "verbal-witnessed")
     with pytest.raises(Refusal, match="--witness"):
         accept(office, person, *aloud)
@@ -183,7 +195,7 @@ def test_what_was_said_aloud_has_a_witness_who_signs(office: Office, person: str
 
 
 def test_care_takes_information_and_asks_no_age(office: Office) -> None:
-    """A purpose that does not rest on consent takes a leaflet, of somebody of unknown age too."""
+    """A purpose without consent as its basis needs an information leaflet, and no known age."""
     office.load_policy("care.yaml")
     office.load_policy()
     office.enrol()
@@ -198,7 +210,7 @@ def test_care_takes_information_and_asks_no_age(office: Office) -> None:
 
 
 def test_a_guardian_shows_what_they_are_and_what_they_said(office: Office, person: str) -> None:
-    """A mandate says what showed it; a joint yes is two, each with its own evidence."""
+    """A guardian's mandate names its proof, and a joint consent has evidence of both people."""
     child = office.run("subject", "add", "--name", "Bo", "--born", "2014-05")["subject"]
     add = ("representative", "add", "--subject", child, "--name", "Cy", "--role", "guardian")
     with pytest.raises(Refusal, match="--shown-by"):
@@ -225,7 +237,7 @@ def test_a_guardian_shows_what_they_are_and_what_they_said(office: Office, perso
 
 @pytest.mark.parametrize("how", ["withdraw", "refused", "restrict", "erase", "child"])
 def test_a_no_takes_no_evidence_and_claims_none(office: Office, person: str, how: str) -> None:
-    """Whatever ends a yes says nothing of who said it and how, unless that was said."""
+    """A refusal or withdrawal needs no evidence, and claims none that was not given."""
     if how == "child":
         subject = office.run("subject", "add", "--name", "Bo", "--born", "2014-05")["subject"]
         office.run("decision", "record", "--subject", subject, "--purpose", REFERENCE,
@@ -247,7 +259,10 @@ def test_a_no_takes_no_evidence_and_claims_none(office: Office, person: str, how
 
 
 def test_what_is_restricted_and_lifted_is_as_it_was_said(office: Office, person: str) -> None:
-    """A lifted restriction lets the yes stand again as it was given, and when."""
+    """
+    After a restriction is lifted, the consent is in force as it was given, with its
+    original time.
+    """
     accept(office, person, *INVENTED_YES)
     before = newest(office)
     office.run("restrict", person)
@@ -259,7 +274,10 @@ def test_what_is_restricted_and_lifted_is_as_it_was_said(office: Office, person:
 
 
 def test_defaults_of_before_are_shown_as_unproven(office: Office) -> None:
-    """An old yes verifies as it was signed; list, receipt and audit say that it proves nothing."""
+    """
+    An older consent without evidence verifies, and list, receipt and audit mark it as
+    unproven.
+    """
     subject, _ = measured(office)
     with office.app.vault.transaction() as records:
         (decision,) = records.decisions.chain(UUID(subject), PURPOSE)
@@ -289,7 +307,7 @@ def test_defaults_of_before_are_shown_as_unproven(office: Office) -> None:
 
 @pytest.mark.parametrize("text", ["/dev/zero", "missing.txt", "."])
 def test_a_text_is_a_file(office: Office, person: str, text: str) -> None:
-    """Neither a device without an end nor a folder, nor what is not there, was shown to anyone."""
+    """Only an existing regular file of limited size can be the shown text."""
     said = ("--given-by", "self", "--captured-by", "signature", "--text", text,
             "--locale", "en-GB", "--given-at", "now")  # fmt: skip
     with pytest.raises(Refusal, match="evidence"):

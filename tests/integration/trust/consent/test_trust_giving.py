@@ -1,4 +1,4 @@
-"""Who says yes or no, when, and until when: each rule has a case that nothing else refuses."""
+"""Consents and refusals: who may give them, when, and until when. Each rule has its own case."""
 
 import datetime as dt
 import uuid
@@ -30,7 +30,7 @@ _THEIRS = tuple(word.replace("--", "--representative-", 1) for word in INVENTED_
 
 @pytest.fixture
 def person(office: Office) -> str:
-    """An adult, whom a gateway waits for; the policy was loaded long ago."""
+    """An adult and a gateway; the policy was loaded long ago."""
     office.load_policy()
     office.vault.execute("UPDATE vault.purposes SET loaded_at = loaded_at - interval '9 years'")
     office.enrol()
@@ -38,12 +38,12 @@ def person(office: Office) -> str:
 
 
 def ago(days: float) -> str:
-    """Return a time so many days ago, as it is written."""
+    """Return the time this many days ago, in ISO format."""
     return (now() - dt.timedelta(days=days)).isoformat()
 
 
 def child(office: Office) -> str:
-    """Add somebody of twelve or so."""
+    """Add a person who is about twelve years old."""
     born = now() - dt.timedelta(days=12 * 365)
     return str(office.run("subject", "add", "--name", "Bo", "--born", f"{born:%Y-%m}")["subject"])
 
@@ -59,7 +59,7 @@ def representative(office: Office, subject: str, role: str, *more: str) -> str:
 
 
 def refuse(office: Office, subject: str, *more: str) -> None:
-    """Record a no."""
+    """Record a refusal."""
     office.run(
         "decision", "record", "--subject", subject, "--purpose", REFERENCE, "--state", "refused",
         *more,
@@ -67,7 +67,7 @@ def refuse(office: Office, subject: str, *more: str) -> None:
 
 
 def test_a_guardian_who_speaks_has_a_witness(office: Office, person: str) -> None:
-    """What either of two says aloud takes an officer who heard it."""
+    """An oral statement of either person of a joint consent needs an officer who heard it."""
     bo = child(office)
     by = ("--given-by", "joint", "--representative", representative(office, bo, "guardian"))
     aloud = (*INVENTED_YES, *by, *_THEIRS, "--representative-captured-by", "verbal-witnessed")
@@ -79,7 +79,7 @@ def test_a_guardian_who_speaks_has_a_witness(office: Office, person: str) -> Non
 
 
 def test_a_joint_yes_is_two(office: Office, person: str) -> None:
-    """Of a guardian who decides with a child it is said how, or nothing is recorded."""
+    """In a joint consent the evidence of the guardian is required, or nothing is recorded."""
     bo = child(office)
     by = ("--given-by", "joint", "--representative", representative(office, bo, "guardian"))
     with pytest.raises(Refusal, match="--representative-captured-by"):
@@ -87,7 +87,7 @@ def test_a_joint_yes_is_two(office: Office, person: str) -> None:
 
 
 def test_who_gives_it_is_said(office: Office, person: str) -> None:
-    """That nobody said who agreed is no word for who did."""
+    """The person who consents must be named; `NotSaid` is not accepted."""
     agent = str(office.vault.fetch("SELECT agent FROM vault.agents")[0][0])
     grant = Grant(
         subject=UUID(person), purpose=PURPOSE, version=1, quantities=[], agent=agent,
@@ -98,7 +98,7 @@ def test_who_gives_it_is_said(office: Office, person: str) -> None:
 
 
 def test_a_stranger_represents_nobody(office: Office, person: str) -> None:
-    """A representative is one of that person, and is not named where the person decides."""
+    """Only a representative of that person is accepted, and none if the person decides alone."""
     bo = child(office)
     other = representative(office, person, "proxy")
     for one in (other, str(uuid.uuid4())):
@@ -110,7 +110,7 @@ def test_a_stranger_represents_nobody(office: Office, person: str) -> None:
 
 
 def test_a_no_counts_the_age_of_its_day(office: Office, person: str) -> None:
-    """A guardian had a say as long as the child was one, and has none afterwards."""
+    """A guardian could refuse while the child was under age, and cannot afterwards."""
     born = now() - dt.timedelta(days=18 * 365 + 4 + 40)
     bo = office.run("subject", "add", "--name", "Bo", "--born", f"{born:%Y-%m}")["subject"]
     one = representative(office, bo, "guardian", "--valid-from", ago(900))
@@ -123,7 +123,7 @@ def test_a_no_counts_the_age_of_its_day(office: Office, person: str) -> None:
 
 
 def test_a_no_was_said_when_it_could_be(office: Office, person: str) -> None:
-    """Neither in the future, nor before the last word of that person."""
+    """A refusal is neither in the future nor before the last decision of that person."""
     before = now().isoformat()
     with pytest.raises(Refusal, match="future"):
         refuse(office, person, "--given-at", ago(-1))
@@ -144,7 +144,7 @@ def test_a_no_was_said_when_it_could_be(office: Office, person: str) -> None:
 def test_a_yes_ends_after_it_begins(
     office: Office, person: str, begins: int | None, ends: int
 ) -> None:
-    """Whatever begins later and ends before that was never agreed to."""
+    """A consent that ends before or when it begins is refused."""
     at = now()
     end = ("--valid-to", (at + dt.timedelta(days=ends)).isoformat())
     begin = (
@@ -155,7 +155,7 @@ def test_a_yes_ends_after_it_begins(
 
 
 def test_a_yes_lasts_no_longer_than_its_mandate(office: Office, person: str) -> None:
-    """It ends with the mandate of who gave it, and cannot begin after that."""
+    """A consent by a proxy ends with the proxy's mandate, and cannot begin after its end."""
     end = (now() + dt.timedelta(days=10)).replace(microsecond=0)
     one = representative(office, person, "proxy", "--valid-to", end.isoformat())
     by = (*INVENTED_YES, "--given-by", "proxy", "--representative", one)
@@ -166,7 +166,7 @@ def test_a_yes_lasts_no_longer_than_its_mandate(office: Office, person: str) -> 
 
 
 def test_a_version_waits_for_another_and_is_compared_again(office: Office, person: str) -> None:
-    """What was loaded while a version waited for its turn is what that is held against."""
+    """A version that waited for another one to load is compared with that one as well."""
     office.load(write(office, CARE))
     other = App(office.settings)
     waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'advisory'"
@@ -184,7 +184,10 @@ def test_a_version_waits_for_another_and_is_compared_again(office: Office, perso
 
 
 def test_a_version_is_remembered_before_the_day_is_over(office: Office, person: str) -> None:
-    """The daemon tells each minute which versions there are; one that goes then is missed."""
+    """
+    The daemon records all versions each minute, so that a version that is deleted on the same day
+    is missed.
+    """
     office.load(write(office, CARE))
     office.load(write(office, WIDE))
     office.app.audit.note()

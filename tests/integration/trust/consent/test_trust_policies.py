@@ -1,4 +1,7 @@
-"""A version that widens comes into force by two officers, and how it did is on record."""
+"""
+A wider version of a policy needs the approval of two officers, and its admission is
+recorded.
+"""
 
 import re
 from pathlib import Path
@@ -44,7 +47,7 @@ def write(office: Office, text: str, name: str = "policy.yaml") -> Path:
 
 
 def approve(office: Office, path: Path, number: int, key: int | None = None) -> dict[str, Any]:
-    """Approve a policy, as the officer of that number."""
+    """Approve a policy, as the officer with this number."""
     officers = office.officers()
     file = officers[number if key is None else key][1]
     return office.run(
@@ -54,7 +57,7 @@ def approve(office: Office, path: Path, number: int, key: int | None = None) -> 
 
 @pytest.fixture
 def agreed(office: Office) -> str:
-    """Somebody who agreed to the first version."""
+    """A person who consented to the first version."""
     office.run("policy", "load", "--first", str(write(office, CARE)))
     office.load_policy()
     office.enrol()
@@ -62,7 +65,10 @@ def agreed(office: Office) -> str:
 
 
 def test_a_wider_version_takes_two_officers(office: Office, agreed: str) -> None:
-    """It says what it widens, in words, and is not there until two different people signed."""
+    """
+    Loading a wider version says what it widens, and is refused until two different officers have
+    signed.
+    """
     path = write(office, WIDE)
     checked = office.run("policy", "check", str(path))
     told = " ".join(row["widens"] for row in checked["rows"])
@@ -83,12 +89,15 @@ def test_a_wider_version_takes_two_officers(office: Office, agreed: str) -> None
     assert len(loaded["approved_by"]) == 2
     assert office.vault.fetch(_LOADED) == [(1,), (2,)]
     assert office.run("audit")["problems"] == 0
-    # Again is nothing.
+    # Loading the same version again changes nothing.
     assert not office.run("policy", "load", str(path))["added"]
 
 
 def test_one_person_is_not_two(office: Office, agreed: str) -> None:
-    """Neither by approving twice, nor with another's key, nor for another who left."""
+    """
+    One person cannot approve twice, with another officer's key, or as an officer who has
+    left.
+    """
     path = write(office, WIDE)
     approve(office, path, 0)
     with pytest.raises(Refusal, match="somebody else"):
@@ -112,7 +121,7 @@ def test_one_person_is_not_two(office: Office, agreed: str) -> None:
     ],
 )
 def test_an_approval_is_of_that_very_file(office: Office, agreed: str, old: str, new: str) -> None:
-    """One byte more or less, and nobody approved it."""
+    """An approval holds for exactly the bytes of one file."""
     path = write(office, WIDE)
     approve(office, path, 0)
     approve(office, path, 1)
@@ -122,7 +131,7 @@ def test_an_approval_is_of_that_very_file(office: Office, agreed: str, old: str,
 
 
 def test_an_approval_is_of_what_was_shown(office: Office, agreed: str) -> None:
-    """What is loaded meanwhile changes what it widens: nobody approved that."""
+    """An approval does not hold if another version was loaded after it was shown."""
     third = write(office, WIDE.replace("@2", "@3"), "third.yaml")
     approve(office, third, 0)
     approve(office, third, 1)
@@ -132,7 +141,7 @@ def test_an_approval_is_of_what_was_shown(office: Office, agreed: str) -> None:
 
 
 def test_an_old_approval_counts_no_more(office: Office, agreed: str) -> None:
-    """Nor does one that is signed for a time to come."""
+    """An approval that is too old or is signed for a future time does not count."""
     path = write(office, WIDE)
     approve(office, path, 0)
     approve(office, path, 1)
@@ -140,7 +149,7 @@ def test_an_old_approval_counts_no_more(office: Office, agreed: str) -> None:
     assert isinstance(document, bytes)
     at = re.search(rb'"approved_at":"([^"]+)"', document)
     assert at is not None
-    # Changed, it is signed by nobody.
+    # A changed time is not covered by the signature.
     office.vault.execute(
         "UPDATE vault.policy_approvals SET document = convert_to(replace(convert_from(document,"
         " 'UTF8'), %s, '2020-01-01T00:00:00Z'), 'UTF8') WHERE position = 1", at.group(1).decode(),
@@ -150,7 +159,7 @@ def test_an_old_approval_counts_no_more(office: Office, agreed: str) -> None:
 
 
 def test_a_narrower_version_takes_nobody(office: Office, agreed: str) -> None:
-    """What widens nothing is loaded as it is; there is nothing to approve in it."""
+    """A version that widens nothing needs no approval."""
     path = write(office, NARROW)
     with pytest.raises(Refusal, match="needs no approval"):
         approve(office, path, 0)
@@ -159,7 +168,10 @@ def test_a_narrower_version_takes_nobody(office: Office, agreed: str) -> None:
 
 
 def test_whom_it_is_held_against(office: Office, agreed: str) -> None:
-    """Each version that people decided on counts, and versions count up."""
+    """
+    A version is compared with every version that people decided on, and versions must
+    increase.
+    """
     agent = str(office.vault.fetch("SELECT agent FROM vault.agents")[0][0])
     office.accept(agreed, agent, "--purpose", "care@1")
     wide = write(office, WIDE, "wide.yaml")
@@ -173,7 +185,7 @@ def test_whom_it_is_held_against(office: Office, agreed: str) -> None:
 
 
 def test_a_first_version_is_wider_than_nothing(office: Office, agreed: str) -> None:
-    """Where people are, a new purpose takes two officers too, and says all that it does."""
+    """Where people exist, the first version of a new purpose needs two officers as well."""
     path = write(office, WIDE.replace("care@2", "research@1"))
     with pytest.raises(Refusal, match=r"first version.*received by: care-team, insurer"):
         office.run("policy", "load", str(path))
@@ -183,7 +195,10 @@ def test_a_first_version_is_wider_than_nothing(office: Office, agreed: str) -> N
 
 @pytest.mark.parametrize("who", ["nobody", "person", "erased", "officer", "former officer"])
 def test_a_fresh_installation_stays_fresh_until_somebody_comes(office: Office, who: str) -> None:
-    """`--first` is said, and ends for good with the first person or officer."""
+    """
+    `--first` must be given explicitly, and is refused for good after the first person or
+    officer.
+    """
     path = write(office, CARE)
     if who in ("person", "erased"):
         subject = office.add_subject()
@@ -206,7 +221,10 @@ def test_a_fresh_installation_stays_fresh_until_somebody_comes(office: Office, w
 
 
 def test_a_wider_version_reaches_nobody_who_agreed_before(office: Office, agreed: str) -> None:
-    """Approved or not, who agreed to the first version is measured by it."""
+    """
+    A person who consented to the first version is measured by it, even if a wider one is
+    approved.
+    """
     agent, bundle = office.enrol()
     handle = office.accept(agreed, agent, "--purpose", "care@1")["handle"]
     before = office.lease(agent, bundle).grants
@@ -247,7 +265,7 @@ def test_a_wider_version_reaches_nobody_who_agreed_before(office: Office, agreed
 def test_what_is_taken_from_the_record_is_missed(
     office: Office, agreed: str, meddle: str, problem: str
 ) -> None:
-    """The audit names the version whose coming into force is not there any more, or not so."""
+    """The audit names a version whose admission was deleted or changed."""
     office.load(write(office, WIDE))
     assert office.run("audit")["problems"] == 0
 
@@ -262,7 +280,7 @@ def test_what_is_taken_from_the_record_is_missed(
 
 
 def test_a_version_that_is_gone_is_missed(office: Office, agreed: str) -> None:
-    """Nobody decided on it yet, so nothing else in the vault tells that it was there."""
+    """A deleted version without any decision is noticed as well."""
     office.load(write(office, WIDE))
     office.run("audit")
     office.vault.execute("DELETE FROM vault.policy_admissions WHERE version = 2")
@@ -271,14 +289,14 @@ def test_a_version_that_is_gone_is_missed(office: Office, agreed: str) -> None:
 
 
 def test_versions_of_before_are_counted_and_no_problem(office: Office, agreed: str) -> None:
-    """What was loaded before approvals were asked for is told apart from what was taken away."""
+    """Versions from before approvals existed are counted, and are no problem."""
     office.vault.execute("DELETE FROM vault.policy_admissions")
     found = office.run("audit")
     assert (found["problems"], found["policies_unapproved"]) == (0, 2)
 
 
 def test_the_record_is_append_only(office: Office) -> None:
-    """The role of trust may neither change nor delete how a version came into force."""
+    """Trust's role can neither change nor delete an admission."""
     privileges = office.vault.fetch(
         "SELECT DISTINCT privilege_type FROM information_schema.column_privileges"
         " WHERE grantee = 'vv_trust' AND table_name IN ('policy_approvals', 'policy_admissions')"
@@ -287,7 +305,7 @@ def test_the_record_is_append_only(office: Office) -> None:
 
 
 def test_the_text_of_the_policy_is_the_one_that_is_shown(office: Office) -> None:
-    """Where a policy names its texts, a yes to another one is refused."""
+    """If a policy names its texts, a consent to another text is refused."""
     text = office.folder / "text.txt"
     text.write_text("May we measure?")
     digest = "0b9f0d4a" + "0" * 56

@@ -1,4 +1,4 @@
-"""One sensor for two purposes, and one purpose at two gateways: who may carry what."""
+"""One sensor for two purposes, and one purpose at two gateways."""
 
 from pathlib import Path
 
@@ -35,12 +35,12 @@ def load(office: Office, reference: str, quantities: str) -> None:
 
 
 def rules_of(lease: Lease) -> dict[str, list[Rule]]:
-    """Return the rules of each handle, in hex."""
+    """Return the rules of each handle, in hexadecimal."""
     return {grant.handle.hex(): grant.rules for grant in lease.grants}
 
 
 def accept(office: Office, subject: str, agent: str, reference: str) -> str:
-    """Record a decision; return the handle."""
+    """Record a consent; return the handle."""
     reply = office.run(
         "decision", "record", "--subject", subject, "--purpose", reference,
         "--agent", agent, "--binding", SENSOR, *INVENTED_YES,
@@ -50,14 +50,17 @@ def accept(office: Office, subject: str, agent: str, reference: str) -> str:
 
 @pytest.fixture
 def gateway(office: Office) -> tuple[str, Path]:
-    """A gateway, where two purposes are known."""
+    """A gateway, with two purposes loaded."""
     office.load_policy()
     load(office, "study@1", COARSE)
     return office.enrol()
 
 
 def test_one_sensor_serves_two_purposes(office: Office, gateway: tuple[str, Path]) -> None:
-    """The lease binds it under a handle of each, with its policy; pseudonyms differ."""
+    """
+    The lease binds one sensor under two handles, each with its own rules; the pseudonyms
+    differ.
+    """
     subject, (agent, bundle) = office.add_subject(), gateway
     care = office.accept(subject, agent)["handle"]
     study = accept(office, subject, agent, "study@1")
@@ -75,7 +78,10 @@ def test_one_sensor_serves_two_purposes(office: Office, gateway: tuple[str, Path
 
 
 def test_withdrawing_one_leaves_the_other(office: Office, gateway: tuple[str, Path]) -> None:
-    """The other purpose's handle, rules and permissions are as they were."""
+    """
+    After a withdrawal from one purpose, handle, rules and permissions of the other are
+    unchanged.
+    """
     subject, (agent, bundle) = office.add_subject(), gateway
     office.accept(subject, agent)
     study = accept(office, subject, agent, "study@1")
@@ -88,7 +94,7 @@ def test_withdrawing_one_leaves_the_other(office: Office, gateway: tuple[str, Pa
 
 
 def test_another_person_never_shares_it(office: Office, gateway: tuple[str, Path]) -> None:
-    """Another purpose is no way to bind somebody else's sensor."""
+    """A sensor of one person cannot be bound to another person for another purpose."""
     agent, _ = gateway
     office.accept(office.add_subject(), agent)
     with pytest.raises(Refusal, match="another person"):
@@ -96,12 +102,12 @@ def test_another_person_never_shares_it(office: Office, gateway: tuple[str, Path
 
 
 def test_a_sensor_of_two_people_is_left_out(office: Office, gateway: tuple[str, Path]) -> None:
-    """Where the vault names one sensor for two people, the lease names it for neither."""
+    """If the vault binds one sensor to two people, the lease names it for neither."""
     subject, (agent, bundle) = office.add_subject(), gateway
     other, elsewhere = office.add_subject("Bo Else"), office.enrol()[0]
     office.accept(subject, agent)
     office.accept(other, elsewhere)
-    # As no command does it.
+    # No command can create this state.
     with office.app.vault.transaction() as records:
         (sealed,) = records.handles.sealed_at([elsewhere])
         handle = records.handles.open(sealed)
@@ -117,7 +123,7 @@ def test_a_sensor_of_two_people_is_left_out(office: Office, gateway: tuple[str, 
 def test_coarser_version_agreed_to_elsewhere_holds_here(
     office: Office, gateway: tuple[str, Path]
 ) -> None:
-    """Who agrees to a coarser version at one gateway is measured no finer at another."""
+    """A consent to a coarser version at one gateway makes another gateway measure no finer."""
     subject, (agent, bundle) = office.add_subject(), gateway
     elsewhere, _ = office.enrol()
     office.accept(subject, agent)
@@ -136,7 +142,7 @@ def test_coarser_version_agreed_to_elsewhere_holds_here(
 def test_finer_version_agreed_to_elsewhere_does_not_reach_here(
     office: Office, gateway: tuple[str, Path]
 ) -> None:
-    """What was offered for another gateway widens nothing that was granted before."""
+    """A consent to a finer version at one gateway does not widen an earlier consent at another."""
     subject, (agent, bundle) = office.add_subject(), gateway
     elsewhere, _ = office.enrol()
     accept(office, subject, agent, "study@1")

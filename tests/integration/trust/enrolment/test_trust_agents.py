@@ -1,4 +1,4 @@
-"""Gateways in the vault and in the telemetry database: enrolled, certified anew, revoked."""
+"""Gateways in the vault and in the telemetry database: enrolled, certified again, revoked."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ ORDER BY p.handle, q.quantity
 
 
 def test_enrolment_alone_registers_the_agent(office: Office) -> None:
-    """Ingest knows an agent as soon as it is enrolled; nobody is measured there yet."""
+    """Ingest knows an agent as soon as it is enrolled, before any person is measured there."""
     agent, bundle = office.enrol()
 
     assert office.telemetry.fetch("SELECT agent, format, revoked_at FROM vv.agents") == [
@@ -38,7 +38,10 @@ def test_enrolment_alone_registers_the_agent(office: Office) -> None:
 
 
 def test_revoked_agent_measures_nobody(office: Office, tmp_path: Path) -> None:
-    """Revoking withdraws what the agent was permitted, empties its lease and fills the CRL."""
+    """
+    A revocation withdraws the agent's permissions, empties its lease and adds its certificates to
+    the CRL.
+    """
     office.load_policy()
     subject = office.add_subject()
     agent, bundle = office.enrol()
@@ -57,7 +60,7 @@ def test_revoked_agent_measures_nobody(office: Office, tmp_path: Path) -> None:
 
 
 def test_agent_without_our_software_gets_permissions_and_no_lease(office: Office) -> None:
-    """A device that sends JSON is known and permitted; it has no key to open a lease with."""
+    """A device that sends JSON gets permissions and no lease, because it has no lease key."""
     office.load_policy()
     subject = office.add_subject()
     agent, bundle = office.enrol("--format", "json")
@@ -72,7 +75,7 @@ def test_agent_without_our_software_gets_permissions_and_no_lease(office: Office
 
 
 def test_new_certificate_keeps_the_agent(office: Office, tmp_path: Path) -> None:
-    """An agent gets another certificate under its id, and both are on the list once revoked."""
+    """An agent can get another certificate under its id; a revocation adds both to the CRL."""
     agent, bundle = office.enrol()
 
     office.run("pki", "issue-agent", agent, "--out", str(tmp_path / "renewed"))
@@ -87,7 +90,7 @@ def test_new_certificate_keeps_the_agent(office: Office, tmp_path: Path) -> None
 
 
 def test_revocation_without_a_list_still_counts(office: Office, tmp_path: Path) -> None:
-    """Where the list cannot be written, ingest refuses the agent all the same."""
+    """If the CRL cannot be written, ingest refuses the revoked agent all the same."""
     agent, _ = office.enrol()
 
     with pytest.raises(Refusal, match="cannot be written"):
@@ -97,7 +100,10 @@ def test_revocation_without_a_list_still_counts(office: Office, tmp_path: Path) 
 
 
 def test_lease_keys_are_written_for_ingest(office: Office) -> None:
-    """Ingest can agree on a key with an agent as soon as that is enrolled; JSON has none."""
+    """
+    The lease key of an enrolled agent is written for ingest at once; an agent with JSON
+    has none.
+    """
     agent, bundle = office.enrol()
     office.enrol("--format", "json")
 
@@ -109,7 +115,10 @@ def test_lease_keys_are_written_for_ingest(office: Office) -> None:
 
 
 def test_lease_keys_of_before_are_written_later(office: Office) -> None:
-    """Those of agents that an earlier version enrolled, but for one whose record was changed."""
+    """
+    Lease keys of agents from an earlier version are written later, except for a changed
+    record.
+    """
     office.load_policy()
     subject = office.add_subject()
     enrolled = dict(office.enrol() for _ in range(3))

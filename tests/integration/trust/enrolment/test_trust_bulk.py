@@ -1,4 +1,4 @@
-"""Many gateways enrolled at once: each is whole, its own, and known everywhere."""
+"""Many gateways enrolled by one command: each is complete, distinct, and known everywhere."""
 
 import stat
 from pathlib import Path
@@ -12,11 +12,11 @@ pytestmark = pytest.mark.database
 
 _FILES = {"agent.crt", "agent.key", "ca.crt", "ingest.pub", "lease.key", "trust.pub"}
 _COUNT = 260
-"""More than one transaction takes."""
+"""More agents than one transaction enrols."""
 
 
 def enrol(office: Office, out: Path, *more: str, count: int = 3) -> dict[str, object]:
-    """Enrol so many."""
+    """Enrol this many agents."""
     return office.run(
         "agent", "enrol", "--ingest-key", str(office.ingest_key), "--out", str(out),
         "--count", str(count), *more,
@@ -24,7 +24,7 @@ def enrol(office: Office, out: Path, *more: str, count: int = 3) -> dict[str, ob
 
 
 def test_each_has_a_bundle_and_is_known(office: Office, tmp_path: Path) -> None:
-    """Folders, vault and telemetry database name the same agents; a lease reaches any of them."""
+    """Folders, vault and telemetry database have the same agents, and each can get a lease."""
     out = tmp_path / "bundles"
 
     assert enrol(office, out, count=_COUNT)["agents"] == _COUNT
@@ -44,7 +44,7 @@ def test_each_has_a_bundle_and_is_known(office: Office, tmp_path: Path) -> None:
 
 
 def test_bundles_are_as_those_made_one_by_one(office: Office, tmp_path: Path) -> None:
-    """The same files with the same rights; certificates of the CA, under the agent's name."""
+    """Bundles have the same files, permissions and certificates as those of single enrolments."""
     _, one = office.enrol()
     enrol(office, tmp_path / "bundles")
     folders = sorted((tmp_path / "bundles").iterdir())
@@ -66,7 +66,7 @@ def test_bundles_are_as_those_made_one_by_one(office: Office, tmp_path: Path) ->
 
 
 def test_without_our_software_there_is_no_lease_key(office: Office, tmp_path: Path) -> None:
-    """Devices that speak JSON are enrolled as such."""
+    """Devices that send JSON are enrolled without a lease key."""
     enrol(office, tmp_path / "bundles", "--format", "json")
     names = {path.name for path in (tmp_path / "bundles").rglob("*") if path.is_file()}
     assert names == _FILES - {"lease.key"}
@@ -81,7 +81,7 @@ def test_without_our_software_there_is_no_lease_key(office: Office, tmp_path: Pa
     ],
 )
 def test_a_count_is_within_bounds(office: Office, argv: list[str], message: str) -> None:
-    """What cannot be meant is refused, and nobody is enrolled."""
+    """An implausible count is refused, and no agent is enrolled."""
     with pytest.raises(Refusal, match=message):
         office.enrol(*argv)
     with pytest.raises(Refusal, match="give --out"):

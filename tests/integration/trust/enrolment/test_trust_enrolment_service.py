@@ -1,4 +1,4 @@
-"""Enrolment over HTTPS: keys that stay on the gateway, tokens that count once, certificates."""
+"""Enrolment over HTTPS: private keys remain on the gateway, and a token is used once."""
 
 import base64
 import datetime as dt
@@ -44,7 +44,7 @@ ROOT = Path(__file__).parents[4]
 
 
 class Served:
-    """A desk that runs as a process of its own."""
+    """An enrolment service that runs as a process."""
 
     def __init__(self, office: Office, folder: Path, *, burst: int = 100) -> None:
         self.office = office
@@ -86,13 +86,13 @@ class Served:
         return reply["token"]
 
     def enrol(self, token: str, out: Path) -> str:
-        """Enrol a gateway whose files lie in *out*."""
+        """Enrol a gateway whose files are in *out*."""
         return enrol.enrol(token=token, url=self.url, ca_file=self.pki / "ca.crt", out=out)
 
 
 @pytest.fixture
 def served(office: Office, tmp_path: Path) -> Iterator[Served]:
-    """A desk."""
+    """A running enrolment service."""
     made = Served(office, tmp_path)
     yield made
     made.child.stop()
@@ -111,7 +111,7 @@ def serial(folder: Path) -> int:
 def test_a_gateway_makes_its_own_keys_and_measures(
     served: Served, office: Office, tmp_path: Path
 ) -> None:
-    """With a token a gateway gets what a bundle holds, and its leases open with its own key."""
+    """With a token a gateway gets the files of a bundle, and its own key opens its leases."""
     out = tmp_path / "gateway"
     agent = served.enrol(served.token(), out)
 
@@ -135,7 +135,10 @@ def test_a_gateway_makes_its_own_keys_and_measures(
 
 
 def test_a_token_counts_once(served: Served, office: Office, tmp_path: Path) -> None:
-    """A used token is refused to another gateway, not to the one whose answer was lost."""
+    """
+    A used token is refused for another gateway, and repeated for the same request, whose answer
+    was lost.
+    """
     token = served.token()
     agent = served.enrol(token, tmp_path / "first")
 
@@ -149,7 +152,10 @@ def test_a_token_counts_once(served: Served, office: Office, tmp_path: Path) -> 
 
 
 def test_wrong_tokens_are_refused_alike(served: Served, office: Office, tmp_path: Path) -> None:
-    """No token, one that is over, and one whose proof is wrong: one answer; five wrong burn it."""
+    """
+    A missing token, an expired one and a wrong proof get the same answer; five wrong proofs
+    invalidate the token.
+    """
     token = served.token()
     parsed = tokens.parse(token)
     assert parsed is not None
@@ -168,7 +174,7 @@ def test_wrong_tokens_are_refused_alike(served: Served, office: Office, tmp_path
 
 
 def test_the_vault_keeps_no_token(served: Served, office: Office) -> None:
-    """From the vault's rows a token cannot be put together again."""
+    """A token cannot be reconstructed from the vault's rows."""
     token = tokens.parse(served.token())
     assert token is not None
     rows = office.vault.fetch("SELECT e::text FROM vault.enrolments e")
@@ -177,7 +183,7 @@ def test_the_vault_keeps_no_token(served: Served, office: Office) -> None:
 
 
 def test_renewal_takes_a_new_key_over_mutual_tls(served: Served, tmp_path: Path) -> None:
-    """A gateway shows its certificate and gets another, of a key that it made anew."""
+    """A gateway renews its certificate by showing the old one, with a newly made key."""
     out = tmp_path / "gateway"
     agent = served.enrol(served.token(), out)
     before, old_key = serial(out), (out / "agent.key").read_bytes()
@@ -195,7 +201,7 @@ def test_renewal_takes_a_new_key_over_mutual_tls(served: Served, tmp_path: Path)
 def test_renewal_is_refused_to_who_is_no_agent(
     served: Served, office: Office, tmp_path: Path
 ) -> None:
-    """Neither nobody, nor a service, nor an agent that is revoked gets a certificate."""
+    """A client without a certificate, a service and a revoked agent get no certificate."""
     out = tmp_path / "gateway"
     agent = served.enrol(served.token(), out)
     key = Ed25519PrivateKey.generate()
@@ -220,7 +226,7 @@ def test_renewal_is_refused_to_who_is_no_agent(
 
 
 def _copy(folder: Path, to: Path) -> Path:
-    """Copy a gateway's card."""
+    """Copy a gateway's memory card."""
     shutil.copytree(folder, to)
     return to
 
@@ -234,7 +240,10 @@ def _signs(office: Office) -> list[tuple[object, ...]]:
 def test_a_copied_card_is_noticed_at_its_renewal(
     served: Served, office: Office, tmp_path: Path
 ) -> None:
-    """Each certificate is renewed once; the second to try is refused, and an operator is told."""
+    """
+    Each certificate can be renewed once; a second attempt is refused and reported as a
+    clone.
+    """
     out = tmp_path / "gateway"
     agent = served.enrol(served.token(), out)
     copy = _copy(out, tmp_path / "copy")
@@ -266,7 +275,10 @@ def test_a_copied_card_is_noticed_at_its_renewal(
 def test_a_renewal_whose_answer_was_lost_is_repeated(
     served: Served, office: Office, tmp_path: Path
 ) -> None:
-    """The same key asks again and gets the same certificate, however often, and is no clone."""
+    """
+    The same key gets the same certificate again, however often it asks, and does not count as a
+    clone.
+    """
     out = tmp_path / "gateway"
     agent = served.enrol(served.token(), out)
     key = Ed25519PrivateKey.generate()
@@ -288,7 +300,7 @@ def test_a_renewal_whose_answer_was_lost_is_repeated(
 
 
 def test_requests_that_prove_nothing_are_refused(served: Served, tmp_path: Path) -> None:
-    """A request whose signature is broken, or that is none, uses no token up."""
+    """A request with an invalid signature, or an invalid request, does not use the token."""
     token = served.token()
     good = credentials.certificate_request(Ed25519PrivateKey.generate())
     other = credentials.certificate_request(Ed25519PrivateKey.generate())
@@ -310,7 +322,7 @@ def test_requests_that_prove_nothing_are_refused(served: Served, tmp_path: Path)
 
 
 def test_the_desk_is_of_our_ca_or_nobody(served: Served, tmp_path: Path) -> None:
-    """A gateway tells its token to no server that another CA has signed."""
+    """A gateway does not send its token to a server with a certificate of another CA."""
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ed25519", "-nodes", "-subj", "/CN=Another CA",
          "-keyout", str(tmp_path / "k"), "-out", str(tmp_path / "other.crt")],
@@ -324,7 +336,7 @@ def test_the_desk_is_of_our_ca_or_nobody(served: Served, tmp_path: Path) -> None
 
 
 def test_who_tries_too_often_waits(office: Office, tmp_path: Path) -> None:
-    """After a burst an address is told to come back, and its token still counts then."""
+    """An address that sends too many requests is told to wait, and its token remains valid."""
     served = Served(office, tmp_path, burst=3)
     try:
         for number in range(3):
@@ -337,7 +349,7 @@ def test_who_tries_too_often_waits(office: Office, tmp_path: Path) -> None:
 
 
 def test_nothing_said_to_the_desk_is_logged(served: Served, tmp_path: Path) -> None:
-    """Neither tokens nor addresses are in its log."""
+    """The log of the service contains neither tokens nor addresses."""
     token = served.token()
     agent = served.enrol(token, tmp_path / "gateway")
     with pytest.raises(DeskRefused):
@@ -350,7 +362,7 @@ def test_nothing_said_to_the_desk_is_logged(served: Served, tmp_path: Path) -> N
 def test_the_command_line_of_the_gateway(
     served: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """`agent enrol` prints id and folder; a second time it refuses."""
+    """`agent enrol` prints id and folder, and refuses to run a second time."""
     parser = __import__("argparse").ArgumentParser()
     add_to(
         parser.add_subparsers(dest="command"), __import__("argparse").ArgumentParser(add_help=0)
@@ -366,7 +378,7 @@ def test_the_command_line_of_the_gateway(
 
 
 def test_an_impatient_client_holds_no_place(served: Served) -> None:
-    """Who connects and says nothing does not keep others from being served."""
+    """A client that connects and sends nothing does not keep others from being served."""
     port = int(served.url.rpartition(":")[2])
     silent = [socket.create_connection(("127.0.0.1", port)) for _ in range(50)]
     done = threading.Event()
@@ -381,13 +393,13 @@ def test_an_impatient_client_holds_no_place(served: Served) -> None:
     assert done.is_set()
 
 
-# Keys that are none
+# Invalid lease keys
 
 _OWN: Final = ("trust", "trust's twin", "ingest", "the request's", "the request's twin")
 
 
 def _ask(office: Office, lease_key: bytes, key: Ed25519PrivateKey | None = None) -> Admitted:
-    """Ask the desk for a certificate as a gateway does that sends what it likes."""
+    """Request a certificate as a gateway that may send any lease key."""
     token, _ = office.app.enrolment_service.issue_token(
         valid_for=dt.timedelta(hours=1), sealed=True
     )
@@ -401,7 +413,10 @@ def _ask(office: Office, lease_key: bytes, key: Ed25519PrivateKey | None = None)
 @pytest.mark.parametrize("high", [0, 1 << 255], ids=["", "high bit"])
 @pytest.mark.parametrize("number", LOW_ORDER)
 def test_a_lease_key_that_is_none_is_refused(office: Office, number: int, high: int) -> None:
-    """With a sentence, and nothing is enrolled: no lease could ever be sealed to it."""
+    """
+    A lease key of low order is refused with a sentence, because no lease could be sealed
+    to it.
+    """
     with pytest.raises(BadRequest, match="not an X25519 key that anything can be sealed to"):
         _ask(office, (number | high).to_bytes(32, "little"))
 
@@ -410,14 +425,14 @@ def test_a_lease_key_that_is_none_is_refused(office: Office, number: int, high: 
 
 @pytest.mark.parametrize("length", [0, 31, 33])
 def test_a_lease_key_has_its_length(office: Office, length: int) -> None:
-    """Anything else is refused before it is looked at."""
+    """A lease key of another length is refused."""
     with pytest.raises(BadRequest, match="32 bytes"):
         _ask(office, b"\x09" * length)
 
 
 @pytest.mark.parametrize("whose", _OWN)
 def test_a_lease_key_is_of_no_other_use(office: Office, tmp_path: Path, whose: str) -> None:
-    """Trust's key, ingest's, or the one that the certificate is for is no gateway's lease key."""
+    """Trust's key, ingest's key and the certificate's own key are refused as lease keys."""
     key = Ed25519PrivateKey.generate()
     files = {name: tmp_path / name for name in ("certificate", "key", "ca")}
     serve = ServeSettings(files["certificate"], files["key"], files["ca"], office.ingest_key)
@@ -434,7 +449,7 @@ def test_a_lease_key_is_of_no_other_use(office: Office, tmp_path: Path, whose: s
 
 
 def test_a_lease_key_is_of_one_gateway(office: Office) -> None:
-    """The second is refused with a sentence; its token still counts for keys of its own."""
+    """A lease key of another gateway is refused; the token remains valid for other keys."""
     key = X25519PrivateKey.generate().public_key().public_bytes_raw()
     _ask(office, key)
 
@@ -448,7 +463,7 @@ def test_a_lease_key_is_of_one_gateway(office: Office) -> None:
 
 
 def test_a_bad_lease_key_over_https_is_400(served: Served) -> None:
-    """The answer says what is wrong, and repeats nothing of what was sent."""
+    """A bad lease key gets the status 400 and a reason that repeats nothing of the request."""
     key = Ed25519PrivateKey.generate()
     body = {
         "token": served.token(),

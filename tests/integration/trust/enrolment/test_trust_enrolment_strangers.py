@@ -1,4 +1,4 @@
-"""The enrolment desk among strangers: who shows a certificate is served, whatever they do."""
+"""The enrolment service among unknown clients: a client with a certificate is always served."""
 
 import contextlib
 import http.client
@@ -20,19 +20,19 @@ pytestmark = pytest.mark.database
 
 @pytest.fixture
 def served(office: Office, tmp_path: Path) -> Iterator[Served]:
-    """A desk that lets one network try thrice."""
+    """A service that allows three attempts from one network."""
     made = Served(office, tmp_path, burst=3)
     yield made
     made.child.stop()
 
 
 def port_of(served: Served) -> int:
-    """Return where it listens."""
+    """Return the port of the service."""
     return int(served.url.rpartition(":")[2])
 
 
 def descriptors(served: Served) -> int:
-    """Return how many the desk has open."""
+    """Return how many file descriptors the service has open."""
     return len(list(Path(f"/proc/{served.child.pid}/fd").iterdir()))
 
 
@@ -45,7 +45,7 @@ def say(
     folder: Path | None = None,
     source: str = "127.0.0.1",
 ) -> tuple[int, bytes]:
-    """Return status and body of what is answered, to who shows the certificate in *folder*."""
+    """Return status and body of the answer to a client with the certificate in *folder*."""
     context = ssl.create_default_context(cafile=str(served.pki / "ca.crt"))
     if folder is not None:
         context.load_cert_chain(folder / "agent.crt", folder / "agent.key")
@@ -59,7 +59,10 @@ def say(
 
 
 def test_no_stranger_stands_before_who_shows_a_certificate(served: Served, tmp_path: Path) -> None:
-    """Many addresses use up what strangers have together; a renewal has a bucket of its own."""
+    """
+    Many addresses use up the common limit of clients without a certificate; renewals have limits
+    of their own.
+    """
     out = tmp_path / "gateway"
     agent = served.enrol(served.token(), out)
     before = serial(out)
@@ -72,7 +75,7 @@ def test_no_stranger_stands_before_who_shows_a_certificate(served: Served, tmp_p
     assert b"without a certificate together; try again in " in sentence
     enrol.renew(tls(out), agent=agent, url=served.url)
     assert serial(out) != before
-    # One certificate has no more than its own.
+    # Each certificate has its own limit as well.
     body = json.dumps({"request": "x"}).encode()
     statuses = [say(served, body, folder=out)[0] for _ in range(5)]
     assert statuses[0] == 400
@@ -83,7 +86,10 @@ def test_no_stranger_stands_before_who_shows_a_certificate(served: Served, tmp_p
     "said", [b"", b"\x16\x03\x01", b"GET / HTTP/1.1\r\n\r\n"], ids=["silent", "half", "no TLS"]
 )
 def test_half_open_handshakes_hold_no_place(served: Served, tmp_path: Path, said: bytes) -> None:
-    """400 of one address and of many: a gateway is served at once among them."""
+    """
+    Among 400 unfinished TLS handshakes, from one address and from many, a gateway is served at
+    once.
+    """
     out = tmp_path / "gateway"
     before = descriptors(served)
     with contextlib.ExitStack() as held:
@@ -99,7 +105,7 @@ def test_half_open_handshakes_hold_no_place(served: Served, tmp_path: Path, said
 
 
 def test_half_said_requests_hold_no_place(patient: Served, tmp_path: Path) -> None:
-    """After a handshake too: 60 of one address that never end their request."""
+    """Among 60 unfinished requests after the handshake, a gateway is served at once."""
     out = tmp_path / "gateway"
     context = client.tls_context(patient.pki / "ca.crt")
     before = descriptors(patient)
@@ -149,12 +155,12 @@ CASES = {
 def test_what_is_no_request_gets_a_sentence_and_no_echo(
     patient: Served, certified: Path, path: str
 ) -> None:
-    """Each is the client's fault, never ours."""
+    """An invalid request gets a 4xx status and a sentence that repeats nothing of the request."""
     for name, (body, kind, status) in CASES.items():
         try:
             found, answer = say(patient, body, path=path, kind=kind, folder=certified)
         except (ConnectionError, ssl.SSLError):
-            # What is too large may be refused before all of it was sent.
+            # A request that is too large may be refused before all of it was sent.
             assert status == 413, name
             continue
         assert (name, found) == (name, status)
@@ -165,7 +171,7 @@ def test_what_is_no_request_gets_a_sentence_and_no_echo(
 
 @pytest.fixture
 def patient(office: Office, tmp_path: Path) -> Iterator[Served]:
-    """A desk that lets one network try as often as it likes."""
+    """A service without limits for one network."""
     made = Served(office, tmp_path, burst=1000)
     yield made
     made.child.stop()
@@ -173,7 +179,7 @@ def patient(office: Office, tmp_path: Path) -> Iterator[Served]:
 
 @pytest.fixture
 def certified(patient: Served, tmp_path: Path) -> Path:
-    """Return the files of a gateway that is enrolled."""
+    """Return the files of an enrolled gateway."""
     out = tmp_path / "certified"
     patient.enrol(patient.token(), out)
     assert credentials.certificate(out / "agent.crt").serial_number

@@ -1,4 +1,4 @@
-"""A revocation reaches the broker: it keeps the gateway out, and ends the connection it holds."""
+"""A revocation reaches the broker: it refuses the gateway, and ends the gateway's connection."""
 
 import asyncio
 import contextlib
@@ -38,7 +38,10 @@ _AT_MOST_S = 10.0
 
 
 class Site:
-    """A broker with trust's certificates, and trust with a broker that it may tell to reload."""
+    """
+    A broker with trust's certificates, and trust with a command that makes the broker
+    reload.
+    """
 
     def __init__(self, office: Office, folder: Path, *, hook: str) -> None:
         self.office = office
@@ -50,7 +53,7 @@ class Site:
         self.use(hook)
 
     def use(self, hook: str) -> None:
-        """Have trust tell the broker by a hook that works, fails, is missing, or by none."""
+        """Configure a reload command that works, fails, is missing, or is not set."""
         child = self.broker.child
         command = {
             "works": ["kill", "-HUP", str(child.pid if child else 0)],
@@ -70,12 +73,12 @@ class Site:
         )
 
     def reached_by(self, bundle: Path, name: str = "agent") -> BrokerSettings:
-        """Return how who holds *bundle* reaches the broker."""
+        """Return the settings with which the holder of *bundle* connects to the broker."""
         tls = TlsSettings(bundle / "ca.crt", bundle / f"{name}.crt", bundle / f"{name}.key")
         return BrokerSettings(tls=tls, port=self.broker.port)
 
     def client(self, agent: str, bundle: Path, will: aiomqtt.Will) -> aiomqtt.Client:
-        """Return a client of *agent*'s, not connected yet."""
+        """Return a client of *agent*, not connected yet."""
         tls = self.reached_by(bundle).tls
         return aiomqtt.Client(
             "127.0.0.1", self.broker.port, identifier=agent,
@@ -84,7 +87,10 @@ class Site:
         )  # fmt: skip
 
     async def gets_in(self, agent: str, bundle: Path) -> bool:
-        """Tell whether the broker lets *agent* in, or says that it is revoked."""
+        """
+        Tell whether the broker accepts *agent*; False if it says that the certificate is
+        revoked.
+        """
         key = load_pem_private_key((bundle / "agent.key").read_bytes(), None)
         assert isinstance(key, Ed25519PrivateKey)
         certificate = x509.load_pem_x509_certificate((bundle / "agent.crt").read_bytes())
@@ -93,13 +99,13 @@ class Site:
         return await door.lets_in(Holder(key, certificate))
 
     async def revoke(self, agent: str) -> dict[str, object]:
-        """Revoke *agent* while the loop goes on."""
-        # Of two lists of one second, OpenSSL may keep to the one that it had.
+        """Revoke *agent* in a thread, so that the event loop continues."""
+        # If two lists have the same second, OpenSSL may keep the older one.
         await asyncio.sleep(1.1)
         return await asyncio.to_thread(self.office.run, "pki", "revoke", agent, "--yes")
 
     def uncut(self) -> list[tuple[object, ...]]:
-        """Return who is revoked and was not cut off yet."""
+        """Return the revoked agents whose connections were not ended yet."""
         return self.office.vault.fetch(
             "SELECT agent FROM vault.agents WHERE revoked_at IS NOT NULL AND cut_at IS NULL"
         )
@@ -107,14 +113,14 @@ class Site:
 
 @pytest.fixture
 def site(office: Office, run_folder: Path) -> Iterator[Site]:
-    """A site whose hook works."""
+    """A site whose reload command works."""
     made = Site(office, run_folder, hook="works")
     yield made
     made.broker.kill()
 
 
 class Gateway:
-    """A connected gateway that publishes many times a second, until it is cut off."""
+    """A connected gateway that publishes many times a second, until its connection ends."""
 
     def __init__(self, client: aiomqtt.Client, agent: str) -> None:
         self.client = client
@@ -132,7 +138,7 @@ class Gateway:
 
 @contextlib.asynccontextmanager
 async def live(site: Site, agent: str, bundle: Path) -> AsyncIterator[Gateway]:
-    """Yield a gateway that publishes, has a state retained, and leaves a will."""
+    """Yield a gateway that publishes, has a retained state and a will."""
     will = aiomqtt.Will(topics.state(agent), b'{"online":false}', qos=1, retain=True)
     client = site.client(agent, bundle, will)
     await client.__aenter__()
@@ -149,7 +155,7 @@ async def live(site: Site, agent: str, bundle: Path) -> AsyncIterator[Gateway]:
 
 
 async def until(condition: Callable[[], bool], *, within_s: float = _AT_MOST_S) -> None:
-    """Return once *condition* holds."""
+    """Wait until *condition* holds."""
     deadline = time.monotonic() + within_s
     while not condition():
         assert time.monotonic() < deadline, "in vain"
@@ -179,7 +185,10 @@ async def states(site: Site) -> set[str]:
 
 
 async def test_a_live_connection_is_cut(site: Site) -> None:
-    """Revoked, a gateway that publishes is disconnected, kept out, and forgotten by the broker."""
+    """
+    A revoked gateway is disconnected and refused, and the broker deletes its state and
+    session.
+    """
     (ada, ada_bundle), (bob, bob_bundle) = site.office.enrol(), site.office.enrol()
     async with live(site, ada, ada_bundle) as gateway, live(site, bob, bob_bundle) as other:
         await asyncio.sleep(0.2)
@@ -202,7 +211,10 @@ async def test_a_live_connection_is_cut(site: Site) -> None:
 
 @pytest.mark.parametrize("hook", ["fails", "is missing", "none"])
 async def test_what_is_pending_is_said_and_done_later(site: Site, hook: str) -> None:
-    """Where the broker does not read the list the command says so; the daemon goes on trying."""
+    """
+    If the broker does not read the list, the command says so, and the daemon continues
+    to try.
+    """
     site.use(hook)
     agent, bundle = site.office.enrol()
     async with live(site, agent, bundle) as gateway:
@@ -226,7 +238,7 @@ async def test_what_is_pending_is_said_and_done_later(site: Site, hook: str) -> 
 
 
 def _doctor(site: Site) -> dict[str, str]:
-    """Return what the doctor finds wrong with revocation, by its code."""
+    """Return the doctor's findings about revocation, by their code."""
     server = site.office.vault.server
     dsn = f"host=127.0.0.1 port={server.port} dbname={site.office.vault.name} user=vv_trust"
     listed = site.pki / "crl.pem"
@@ -239,7 +251,10 @@ def _doctor(site: Site) -> dict[str, str]:
 
 
 async def test_the_doctor_sees_who_is_not_cut_off(site: Site) -> None:
-    """It names a gateway until it is cut off, and an old list that was put back."""
+    """
+    The doctor names a gateway until its connection is ended, and an old list that was
+    put back.
+    """
     site.use("fails")
     (agent, _), before = site.office.enrol(), (site.pki / "crl.pem").read_bytes()
     assert _doctor(site) == {}
@@ -259,7 +274,10 @@ async def test_the_doctor_sees_who_is_not_cut_off(site: Site) -> None:
 
 
 async def test_an_operator_who_tells_the_broker_is_enough(site: Site) -> None:
-    """Without a hook a list stays the same until it was read, so that it is seen to be."""
+    """
+    Without a reload command the list is not rewritten until the broker has read it, which is then
+    noticed.
+    """
     site.use("none")
     agent, bundle = site.office.enrol()
     async with live(site, agent, bundle) as gateway:
@@ -278,7 +296,10 @@ async def test_an_operator_who_tells_the_broker_is_enough(site: Site) -> None:
 
 
 async def test_a_broker_that_is_away_is_not_taken_for_one_that_refuses(site: Site) -> None:
-    """Revoked while the broker is down: pending; cut off and kept out once it is back."""
+    """
+    A revocation while the broker is down is pending; after the broker's start the gateway is
+    refused.
+    """
     agent, bundle = site.office.enrol()
     site.broker.kill()
     site.use("fails")
@@ -294,7 +315,10 @@ async def test_a_broker_that_is_away_is_not_taken_for_one_that_refuses(site: Sit
 
 
 async def test_the_list_keeps_one_probe_and_every_gateway(site: Site) -> None:
-    """However often it is written, it has each revoked certificate, and one of its own."""
+    """
+    However often it is written, the list has each revoked certificate and one probe
+    certificate.
+    """
     agents = [site.office.enrol()[0] for _ in range(2)]
     cutoff: Cutoff = site.office.app.cutoff()
     for agent in agents:

@@ -1,4 +1,4 @@
-"""A person who was erased is nobody; and nothing is certified that nobody decided."""
+"""After an erasure the person is unknown; and nothing is certified that was never decided."""
 
 from pathlib import Path
 
@@ -37,7 +37,7 @@ pytestmark = pytest.mark.database
 def test_who_was_erased_is_not_taken_for_tampered(
     office: Office, tmp_path: Path, words: tuple[str, ...]
 ) -> None:
-    """The answer is that there is no such subject, and not an alarm about changed records."""
+    """An erased subject is reported as unknown, and not as tampered."""
     subject, _ = measured(office)
     office.run("erase", subject, "--scope", "all", "--yes")
 
@@ -46,7 +46,10 @@ def test_who_was_erased_is_not_taken_for_tampered(
 
 
 def test_a_purpose_that_was_never_decided_on_is_not_erased(office: Office) -> None:
-    """A slip in the name of a purpose gives no certificate that says that it is gone."""
+    """
+    An erasure of a purpose that was never decided on is refused, so that a typing error gives no
+    certificate.
+    """
     subject, _ = measured(office)
 
     with pytest.raises(Refusal, match="decided nothing for that purpose"):
@@ -57,14 +60,14 @@ def test_a_purpose_that_was_never_decided_on_is_not_erased(office: Office) -> No
 
 
 def test_a_restriction_outlives_a_restore(office: Office) -> None:
-    """A telemetry database of before is closed until what is restricted is left out again."""
+    """A restored telemetry database remains closed until restricted data are excluded again."""
     subject, _ = measured(office)
     restricted = "SELECT DISTINCT restricted_at IS NOT NULL FROM vv.series"
 
     for command, is_restricted in (("restrict", True), ("unrestrict", False)):
         office.run(command, subject)
         assert office.telemetry.fetch(restricted) == [(is_restricted,)]
-        # As a backup of before has it.
+        # The state in a backup from before the restriction.
         office.telemetry.execute(
             "UPDATE vv.series SET restricted_at = CASE WHEN %s THEN NULL ELSE now() END",
             is_restricted,
@@ -78,7 +81,10 @@ def test_a_restriction_outlives_a_restore(office: Office) -> None:
 
 
 def test_a_restriction_that_does_not_verify_is_kept(office: Office) -> None:
-    """What was tampered with is left out, and the database is cleared for everybody else."""
+    """
+    Data of a restriction that does not verify remain excluded, and the database is cleared for
+    everyone else.
+    """
     subject, _ = measured(office)
     office.run("restrict", subject)
     office.run("unrestrict", subject)
@@ -94,7 +100,10 @@ def test_a_restriction_that_does_not_verify_is_kept(office: Office) -> None:
 
 
 def test_the_last_person_is_erased_from_the_statistics(office: Office) -> None:
-    """Of a table that is empty after it, the planner remembers no pseudonym and no handle."""
+    """
+    After the last person of a table is erased, the planner's statistics hold no pseudonym or
+    handle.
+    """
     subject, _ = measured(office)
     for database in (office.telemetry, office.vault):
         database.execute("ANALYZE")

@@ -1,4 +1,4 @@
-"""A person whose records are damaged is erased all the same, and nobody else is touched."""
+"""A person with damaged records is erased, and no other person is affected."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ _AS_A_RESTORE = "SET session_replication_role = 'replica'; "
 
 
 class Two:
-    """Two people at one gateway: the records of the first are to be damaged."""
+    """Two people at one gateway; the records of the first are going to be damaged."""
 
     def __init__(self, office: Office) -> None:
         self.office = office
@@ -28,15 +28,18 @@ class Two:
         office.accept(self.other, self.agent, binding="C0:FF:EE:00:00:02")
 
     def damage(self, statement: str) -> None:
-        """Run *statement* on the vault, as one who may do everything."""
+        """Run *statement* on the vault as a superuser."""
         self.office.vault.execute(_AS_A_RESTORE + statement.format(subject=self.subject))
 
     def erase(self, scope: str = "all") -> dict[str, object]:
-        """Erase the first."""
+        """Erase the first person."""
         return self.office.run("erase", self.subject, "--scope", scope, "--yes")
 
     def check_erased(self) -> None:
-        """See that nothing of the first is left, and that the other is measured as before."""
+        """
+        Check that no data of the first person remain, and that the other is measured as
+        before.
+        """
         permitted = "SELECT count(*) FROM vv.permissions WHERE withdrawn_at IS NULL"
         assert self.office.vault.fetch("SELECT DISTINCT subject::text FROM vault.handles") == [
             (self.other,)
@@ -73,7 +76,7 @@ UNREADABLE = {
     "a decision is for a purpose that there is not": "UPDATE vault.decisions"
     " SET purpose = 'no-such-purpose' WHERE subject = '{subject}'",
 }
-"""Decisions that do not verify."""
+"""Statements after which decisions do not verify."""
 
 MISSING = {
     "the handles are gone": "DELETE FROM vault.handles WHERE subject = '{subject}'",
@@ -89,12 +92,15 @@ MISSING = {
     "the identity does not open": "UPDATE vault.subjects SET sealed = '\\x00'"
     " WHERE subject = '{subject}'",
 }
-"""Other records of a person."""
+"""Statements that damage other records of a person."""
 
 
 @pytest.mark.parametrize("damage", UNREADABLE.values(), ids=list(UNREADABLE))
 def test_decisions_that_do_not_verify_stop_no_erasure(two: Two, damage: str) -> None:
-    """All that is stored of the person goes; that no end was recorded is told in words."""
+    """
+    All data of the person are deleted, and the certificate says that no end could be
+    recorded.
+    """
     two.damage(damage)
 
     certificate = two.erase()
@@ -109,7 +115,7 @@ def test_decisions_that_do_not_verify_stop_no_erasure(two: Two, damage: str) -> 
 def test_no_record_of_a_person_that_is_missing_or_damaged_stops_an_erasure(
     two: Two, damage: str
 ) -> None:
-    """What is left in either database leads to the rest."""
+    """The remaining records in either database are sufficient to find all data of the person."""
     two.damage(damage)
 
     two.erase()
@@ -118,7 +124,10 @@ def test_no_record_of_a_person_that_is_missing_or_damaged_stops_an_erasure(
 
 
 def test_a_document_that_was_signed_and_is_no_decision_stops_no_erasure(two: Two) -> None:
-    """A record of a later release verifies, and is unknown to this one."""
+    """
+    A validly signed record of an unknown form, as of a later release, does not prevent
+    an erasure.
+    """
     document = b'{"later":1}'
     signature = two.office.app.keys.sign(canonical.to_sign(decisions.KIND, document))
     two.office.vault.execute(
@@ -134,7 +143,10 @@ def test_a_document_that_was_signed_and_is_no_decision_stops_no_erasure(two: Two
 
 
 def test_one_purpose_is_erased_though_its_decisions_do_not_verify(two: Two) -> None:
-    """The identity, which other purposes need, is kept."""
+    """
+    An erasure of one purpose works with unverifiable decisions, and keeps the personal
+    details.
+    """
     two.damage(UNREADABLE["a signature is another's"])
 
     assert _told(two.erase("home-monitoring@1")) != []
@@ -154,7 +166,10 @@ def test_one_purpose_is_erased_though_its_decisions_do_not_verify(two: Two) -> N
 def test_what_was_measured_last_is_shut_out_before_anything_is_counted(
     two: Two, damage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While it is erased nothing more of the person is stored, whatever the vault lacks."""
+    """
+    While the erasure runs, no further data of the person are stored, whatever the vault
+    lacks.
+    """
     two.damage(damage)
 
     def cut_off(*_: object, **__: object) -> None:
@@ -170,7 +185,10 @@ def test_what_was_measured_last_is_shut_out_before_anything_is_counted(
 
 
 def test_a_gateway_where_nothing_can_be_ended_stops_no_erasure(two: Two) -> None:
-    """What is permitted there goes with the names; that it could not be ended before is noted."""
+    """
+    If permissions at a gateway cannot be ended, they are deleted with the names, and the
+    certificate says so.
+    """
     two.office.telemetry.execute(
         "ALTER TABLE vv.permissions ADD CHECK (withdrawn_at IS NULL) NOT VALID"
     )
@@ -188,7 +206,7 @@ def test_a_gateway_where_nothing_can_be_ended_stops_no_erasure(two: Two) -> None
 def test_a_step_that_does_not_verify_stops_no_erasure(
     two: Two, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An erasure whose own record was changed is begun again under another number."""
+    """An erasure with a changed step is started again under another number."""
 
     def cut_off(*_: object, **__: object) -> None:
         raise Unavailable("cut off")
@@ -206,7 +224,7 @@ def test_a_step_that_does_not_verify_stops_no_erasure(
 def test_a_step_whose_facts_are_in_no_form_stops_no_erasure(
     two: Two, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Signed, and in no form that a release wrote: the erasure is begun again all the same."""
+    """An erasure with a signed step of unknown form is started again as well."""
 
     def cut_off(*_: object, **__: object) -> None:
         raise Unavailable("cut off")
@@ -229,7 +247,7 @@ def test_a_step_whose_facts_are_in_no_form_stops_no_erasure(
 
 
 def test_a_certificate_is_given_again_though_another_step_does_not_verify(two: Two) -> None:
-    """It rests on the step that certified, and on no other."""
+    """A certificate can be printed again even if another step does not verify."""
     two.erase()
     two.office.vault.execute(
         "UPDATE vault.erasure_steps SET signature = '' WHERE step <> 'certify'"
@@ -239,7 +257,7 @@ def test_a_certificate_is_given_again_though_another_step_does_not_verify(two: T
 
 
 def test_an_export_whose_record_names_another_file_is_told(two: Two, tmp_path: Path) -> None:
-    """The other file is left; the person is erased, and the certificate says what was left."""
+    """If an export's record names another file, the file is kept, and the certificate says so."""
     other = tmp_path / "other"
     other.write_bytes(b"something else")
     out = tmp_path / "export"
@@ -263,7 +281,10 @@ def test_an_export_whose_record_names_another_file_is_told(two: Two, tmp_path: P
 def test_an_export_that_cannot_be_deleted_holds_up_the_certificate_alone(
     two: Two, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Keys and rows go; the certificate is given once the file is gone, too."""
+    """
+    If an export cannot be deleted, everything else is erased, and the certificate waits for the
+    file.
+    """
     out = tmp_path / "export"
     out.write_bytes(cipher.MAGIC + b"sealed")
     two.office.vault.execute(

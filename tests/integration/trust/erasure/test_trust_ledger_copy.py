@@ -1,4 +1,7 @@
-"""The ledger's file, deleted, cut short, replaced or out of reach: noticed, and given again."""
+"""
+The ledger's file is deleted, truncated, replaced or unreadable: trust notices it and repairs the
+file.
+"""
 
 import resource
 import shutil
@@ -21,7 +24,7 @@ pytestmark = pytest.mark.database
 
 
 class Erased:
-    """An office that erased two people, one after the other."""
+    """An office that has erased two people, one after the other."""
 
     def __init__(self, office: Office) -> None:
         self.office = office
@@ -37,18 +40,18 @@ class Erased:
         self.whole = self.file.read_bytes()
 
     def known(self) -> set[str]:
-        """Return whom the file knows."""
+        """Return the subjects in the file."""
         return {str(entry.erasure.subject) for entry in LedgerFile(self.file).entries()}
 
     def forget_in_vault(self) -> None:
-        """Let the vault be one of before the second erasure."""
+        """Set the vault back to a state before the second erasure."""
         self.office.vault.execute("DELETE FROM vault.erasure_steps WHERE number = 2")
         self.office.vault.execute("DELETE FROM vault.erasures WHERE number = 2")
 
 
 @pytest.fixture
 def erased(office: Office) -> Erased:
-    """Two erasures."""
+    """An office after two erasures."""
     return Erased(office)
 
 
@@ -85,7 +88,10 @@ def _forge(erased: Erased) -> None:
 def test_a_file_that_lacks_erasures_is_noticed_and_given_them(
     erased: Erased, harm: Callable[[Erased], None], state: FileState
 ) -> None:
-    """Whatever happened to it: named by the command, counted, and written again from the vault."""
+    """
+    A file that lacks erasures is named by the command, counted, and completed from the
+    vault.
+    """
     assert erased.office.app.ledger_copy.look().state is FileState.COMPLETE
     harm(erased)
     registry = CollectorRegistry()
@@ -105,7 +111,10 @@ def test_a_file_that_lacks_erasures_is_noticed_and_given_them(
 
 
 def test_a_file_that_cannot_be_read_is_named_and_clears_nothing(erased: Erased) -> None:
-    """What may stand in it is unknown, so a database that was started stays closed."""
+    """
+    An unreadable file is named, and a started database remains closed, because its content is
+    unknown.
+    """
     erased.file.unlink()
     erased.file.mkdir()
 
@@ -128,7 +137,7 @@ def _full_disk(size: int) -> Iterator[None]:
 
 
 def test_a_disk_that_is_full_is_named(erased: Erased) -> None:
-    """It lacks erasures, and they cannot be written; once there is room it is complete."""
+    """A full disk is named while the file lacks erasures; with new space the file is completed."""
     _replace(erased)
 
     with _full_disk(erased.older.stat().st_size + 20):
@@ -142,7 +151,10 @@ def test_a_disk_that_is_full_is_named(erased: Erased) -> None:
 def test_where_neither_is_complete_nothing_is_written_and_nothing_cleared(
     erased: Erased, told_by: str
 ) -> None:
-    """A vault that went back, and a file that did too: somebody has to find the newer file."""
+    """
+    If both vault and file lack erasures, nothing is written or cleared, and an operator must find
+    the newer file.
+    """
     erased.forget_in_vault()
     _replace(erased)
     if told_by == "the telemetry database":
@@ -162,7 +174,7 @@ def test_where_neither_is_complete_nothing_is_written_and_nothing_cleared(
 
 
 def test_a_number_that_was_given_again_forgets_nobody(erased: Erased) -> None:
-    """The vault went back, and erased somebody else under the same number: both are known."""
+    """After a restore two erasures may have the same number; the file and the vault know both."""
     office = erased.office
     erased.forget_in_vault()
     third = office.add_subject("Cy")
@@ -187,7 +199,7 @@ def test_a_number_that_was_given_again_forgets_nobody(erased: Erased) -> None:
 def test_the_doctor_names_a_file_that_lacks_erasures(
     erased: Erased, harm: Callable[[Erased], object], said: str
 ) -> None:
-    """It compares the file with the vault, and needs no key for it."""
+    """The doctor reports a file that lacks erasures, without needing a key."""
     with psycopg.connect(erased.office.vault.dsn("vv_trust"), autocommit=True) as connection:
         assert ledger_file.look(connection, erased.file).level is Level.SOUND
         assert ledger_file.look(connection, None).level is Level.NOTE

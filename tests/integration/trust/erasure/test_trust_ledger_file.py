@@ -1,4 +1,4 @@
-"""The ledger's file knows of an erasure before anything is destroyed."""
+"""An erasure is in the ledger's file before anything is destroyed."""
 
 import json
 
@@ -23,7 +23,10 @@ def _is_erased(office: Office, subject: str) -> bool:
 
 
 def test_an_erasure_that_could_not_be_copied_is_copied_when_it_goes_on(office: Office) -> None:
-    """Cut off between the note in the vault and the line in the file, the line is not left out."""
+    """
+    If a crash comes between the mark in the vault and the line in the file, the next run writes
+    the line.
+    """
     subject, _ = measured(office)
     file = office.folder / "erasures.jsonl"
     file.mkdir()
@@ -40,7 +43,7 @@ def test_an_erasure_that_could_not_be_copied_is_copied_when_it_goes_on(office: O
 
 
 def test_a_step_of_another_erasure_is_not_taken_for_this_ones(office: Office) -> None:
-    """A mark that was signed for one erasure says nothing of what another has found."""
+    """A mark that was signed for one erasure is not accepted for another."""
     first, _ = measured(office)
     second = office.add_subject("Bo")
     for subject in (first, second):
@@ -55,14 +58,14 @@ def test_a_step_of_another_erasure_is_not_taken_for_this_ones(office: Office) ->
 
 
 def test_who_agreed_anew_meanwhile_is_erased_too(office: Office) -> None:
-    """What came between the mark and the end of an erasure that was cut off is gone as well."""
+    """Data of a new consent between mark and end of an interrupted erasure are erased as well."""
     subject, agent = measured(office)
     file = office.folder / "erasures.jsonl"
     file.mkdir()
     scope = ("erase", subject, "--scope", "home-monitoring", "--yes")
     with pytest.raises(Refusal, match=r"erasures\.jsonl"):
         office.run(*scope)
-    # Of quantities that the mark has not seen.
+    # For quantities that did not exist at the time of the mark.
     office.accept(subject, agent)
     version = office.vault.fetch("SELECT lease_version FROM vault.agents")
     file.rmdir()
@@ -79,7 +82,10 @@ def test_who_agreed_anew_meanwhile_is_erased_too(office: Office) -> None:
 def test_a_certificate_counts_what_was_taken_before_a_cut(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Cut off while the step is noted, the handles that it deleted are counted all the same."""
+    """
+    If a crash comes while a step is recorded, the certificate still counts the handles that it
+    deleted.
+    """
     subject, _ = measured(office)
     record = PostgresErasures.record
 

@@ -1,4 +1,4 @@
-"""Who may write to the vault, and has none of trust's keys, gets nothing by it."""
+"""An attacker who can write to the vault, without trust's keys, gains nothing."""
 
 import datetime as dt
 from pathlib import Path
@@ -27,7 +27,7 @@ def _certificate(bundle: Path) -> x509.Certificate:
 
 
 def _request() -> bytes:
-    """Return a request for a certificate, as a gateway makes one."""
+    """Return a request for a certificate, as a gateway makes it."""
     key = Ed25519PrivateKey.generate()
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "gateway")])
     builder = x509.CertificateSigningRequestBuilder().subject_name(name)
@@ -35,7 +35,7 @@ def _request() -> bytes:
 
 
 def test_a_lease_is_sealed_to_no_other_key(office: Office) -> None:
-    """A gateway's key that was exchanged in the vault is not used, not even once."""
+    """If a gateway's lease key is replaced in the vault, no lease is ever sealed to it."""
     _, agent = measured(office)
     other, _ = office.enrol()
     newest = "SELECT lease_version FROM vault.agents WHERE agent = %s"
@@ -50,7 +50,10 @@ def test_a_lease_is_sealed_to_no_other_key(office: Office) -> None:
 
 
 def test_a_handle_stays_at_its_gateway(office: Office) -> None:
-    """Another gateway's lease does not name the sensors of somebody whose handle was moved."""
+    """
+    If a handle is moved to another gateway in the vault, that gateway's lease does not name its
+    sensors.
+    """
     ada, _ = measured(office)
     other, bundle = office.enrol()
     office.accept(office.add_subject("Bo"), other)
@@ -64,7 +67,10 @@ def test_a_handle_stays_at_its_gateway(office: Office) -> None:
 
 
 def test_a_certificate_is_renewed_for_whom_it_names(office: Office) -> None:
-    """A certificate that the vault gives to another's agent gets no certificate of hers."""
+    """
+    If the vault assigns a certificate to another agent, its holder gets no certificate of that
+    agent.
+    """
     (ada, _), (_, bundle) = office.enrol(), office.enrol()
     shown = _certificate(bundle)
     assert office.app.enrolment_service.renew(shown, request=_request()).agent == pki.common_name(
@@ -77,7 +83,10 @@ def test_a_certificate_is_renewed_for_whom_it_names(office: Office) -> None:
 
 
 def test_who_is_on_the_list_stays_on_it(office: Office, tmp_path: Path) -> None:
-    """A vault that forgot a revocation learns it from the list, and the desk refuses her again."""
+    """
+    A revocation that a restored vault lacks is read from the CRL, and the renewal is refused
+    again.
+    """
     _, agent = measured(office)
     bundle = tmp_path / "again"
     office.run("pki", "issue-agent", agent, "--out", str(bundle))
@@ -103,7 +112,7 @@ def test_who_is_on_the_list_stays_on_it(office: Office, tmp_path: Path) -> None:
 def test_a_certificate_that_the_vault_does_not_know_stays_on_the_list(
     office: Office, tmp_path: Path
 ) -> None:
-    """Of a gateway that was enrolled after the backup nothing is known but that it is revoked."""
+    """A revoked certificate that the restored vault does not know remains on the CRL."""
     agent, bundle = office.enrol()
     crl = tmp_path / "crl.pem"
     office.run("pki", "revoke", agent, "--crl", str(crl), "--yes")
@@ -119,7 +128,7 @@ def test_a_certificate_that_the_vault_does_not_know_stays_on_the_list(
 
 
 def test_a_list_of_another_ca_is_not_believed(office: Office, tmp_path: Path) -> None:
-    """Whoever can write the list's file, without the CA's key, has nobody revoked."""
+    """A CRL of another CA is ignored, so that write access to its file revokes no gateway."""
     _, bundle = office.enrol()
     stranger = pki.create_ca(now=now(), valid_for=dt.timedelta(days=1))
     serial = _certificate(bundle).serial_number
@@ -132,7 +141,10 @@ def test_a_list_of_another_ca_is_not_believed(office: Office, tmp_path: Path) ->
 
 
 def test_only_exports_are_deleted(office: Office, tmp_path: Path) -> None:
-    """A record of an export that names another file deletes nothing, and holds up no other."""
+    """
+    An export's record that names another file deletes nothing, and does not affect other
+    exports.
+    """
     subject, _ = measured(office)
     passphrase = tmp_path / "passphrase"
     passphrase.touch(mode=0o600)

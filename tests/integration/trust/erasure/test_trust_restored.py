@@ -1,4 +1,4 @@
-"""Trust after its vault went back in time, with the telemetry database or without."""
+"""Trust after its vault was restored, with the telemetry database or without."""
 
 import datetime as dt
 
@@ -12,13 +12,13 @@ pytestmark = pytest.mark.database
 
 
 def _version(office: Office, agent: str) -> int:
-    """Return the version of the newest lease that the gateway was given."""
+    """Return the version of the newest lease of the gateway."""
     query = "SELECT lease_version FROM vault.agents WHERE agent = %s"
     return int(str(office.vault.fetch(query, agent)[0][0]))
 
 
 def _go_back(office: Office, *, with_telemetry: bool) -> None:
-    """Forget every lease but the first, as a backup does that was made after it."""
+    """Delete every lease except the first, as in an older backup."""
     office.vault.execute(
         "UPDATE vault.agents SET lease_version = 1, published_version = 1, applied = wanted"
     )
@@ -27,7 +27,10 @@ def _go_back(office: Office, *, with_telemetry: bool) -> None:
 
 
 def test_a_vault_that_went_back_alone_gives_newer_leases(office: Office) -> None:
-    """The telemetry database knows the versions that gateways hold, and the next is above."""
+    """
+    After a restore of the vault alone, the next lease is above the versions in the telemetry
+    database.
+    """
     _, agent = measured(office)
     for _ in range(3):
         office.run("lease", "publish", "--renew", agent)
@@ -42,7 +45,10 @@ def test_a_vault_that_went_back_alone_gives_newer_leases(office: Office) -> None
 def test_leases_are_superseded_as_often_as_the_vault_goes_back(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each time the next lease is above the one that the gateway holds, whatever was forgotten."""
+    """
+    However often the vault is restored, `supersede` makes the next lease newer than the
+    gateway's.
+    """
     _, agent = measured(office)
     for _ in range(3):
         office.run("lease", "publish", "--renew", agent)
@@ -58,7 +64,7 @@ def test_leases_are_superseded_as_often_as_the_vault_goes_back(
 
 
 def test_superseding_leases_is_meant(office: Office) -> None:
-    """Without a yes nothing is done, and what it may bring back is said."""
+    """`supersede` does nothing without a confirmation, and says what it may bring back."""
     _, agent = measured(office)
 
     with pytest.raises(Refusal, match="withdrew after the backup"):

@@ -1,4 +1,4 @@
-"""Copies of what was erased, of every kind that a database has: erased again, or told by name."""
+"""Copies of erased data in every kind of relation are erased again, or reported by name."""
 
 import pytest
 
@@ -11,7 +11,7 @@ _COLUMNS = "time timestamptz, series_id integer, value real, flags smallint"
 
 
 class Copies:
-    """An erased person whose rows are put back into tables beside ours."""
+    """An erased person whose rows are put back into tables beside trust's own."""
 
     def __init__(self, office: Office) -> None:
         self.ward = Ward(office, days=2)
@@ -34,7 +34,7 @@ class Copies:
             )
 
     def held(self, place: str) -> list[object]:
-        """Return the series that *place* has rows of."""
+        """Return the series that have rows in *place*."""
         rows = self.ward.telemetry.fetch(
             f"SELECT DISTINCT series_id FROM {place} ORDER BY 1"  # noqa: S608
         )
@@ -53,7 +53,7 @@ class Copies:
 
 @pytest.fixture
 def copies(office: Office) -> Copies:
-    """An erased person, and another."""
+    """An erased person and another one."""
     return Copies(office)
 
 
@@ -81,12 +81,15 @@ PARTS = {
         "vv.copied",
     ),
 }
-"""What has exactly the columns of ours, and where rows are put."""
+"""Relations with exactly the columns of trust's tables, and the place of the copied rows."""
 
 
 @pytest.mark.parametrize("part", PARTS)
 def test_a_part_of_ours_is_erased_again_wherever_it_hangs(copies: Copies, part: str) -> None:
-    """The rows of the erased person go, those of others stay, and nothing is found after it."""
+    """
+    Rows of the erased person in a detached or attached part are deleted; those of others
+    remain.
+    """
     statements, place = PARTS[part]
     copies.make(statements, place=place)
 
@@ -99,7 +102,10 @@ def test_a_part_of_ours_is_erased_again_wherever_it_hangs(copies: Copies, part: 
 
 
 def test_a_hypertable_beside_ours_is_erased_again(copies: Copies) -> None:
-    """Its chunks stand where those of ours do, and are not ours."""
+    """
+    A hypertable beside trust's own is erased again, although its chunks are in the same
+    schema.
+    """
     if copies.ward.telemetry.variant != "timescale":
         pytest.skip("there are no hypertables")
     copies.make(f"CREATE TABLE vv.copied ({_COLUMNS})")
@@ -113,7 +119,10 @@ def test_a_hypertable_beside_ours_is_erased_again(copies: Copies) -> None:
 
 
 def test_a_materialized_view_is_calculated_again(copies: Copies) -> None:
-    """Nobody may delete from one: it holds what is left once its tables hold it."""
+    """
+    A materialized view is refreshed after its tables were erased, because its rows cannot be
+    deleted.
+    """
     copies.make("CREATE TABLE vv.copied (LIKE vv.observations)", place="vv.copied")
     copies.make("CREATE MATERIALIZED VIEW vv.seen AS SELECT series_id, value FROM vv.copied")
     assert copies.held("vv.seen") == copies.both
@@ -125,7 +134,7 @@ def test_a_materialized_view_is_calculated_again(copies: Copies) -> None:
 
 
 def test_a_materialized_view_that_was_never_filled_is_no_table_to_look_at(copies: Copies) -> None:
-    """It holds nothing, and to read it is an error."""
+    """A materialized view without data is skipped, because reading it is an error."""
     copies.make("CREATE MATERIALIZED VIEW vv.empty AS SELECT 1 AS series_id WITH NO DATA")
 
     found = copies.ward.office.app.verifier.run()
@@ -148,12 +157,12 @@ KEPT = {
         "vv.notes",
     ),
 }
-"""Somebody's own tables, that happen to have a column of that name."""
+"""Foreign tables with a column of the same name."""
 
 
 @pytest.mark.parametrize("kind", KEPT)
 def test_a_table_of_somebodys_own_is_told_by_name_and_kept(copies: Copies, kind: str) -> None:
-    """Trust deletes from what is a part of its own, and from nothing else."""
+    """A table that trust does not own is reported by name, and its rows are kept."""
     statements, place = KEPT[kind]
     copies.make(statements)
     copies.ward.telemetry.execute(
@@ -170,7 +179,7 @@ def test_a_table_of_somebodys_own_is_told_by_name_and_kept(copies: Copies, kind:
 
 
 def test_a_part_that_cannot_be_changed_keeps_no_other(copies: Copies) -> None:
-    """It is told by name; what is beside it is erased again."""
+    """A part that cannot be changed is reported by name, and the other parts are erased again."""
     for place in ("vv.a", "vv.b", "vv.c"):
         copies.make(f"CREATE TABLE {place} (LIKE vv.observations)", place=place)
     copies.make(
@@ -191,7 +200,7 @@ def test_a_part_that_cannot_be_changed_keeps_no_other(copies: Copies) -> None:
 
 
 def test_rows_on_another_server_are_told_by_name(copies: Copies) -> None:
-    """They are neither read nor deleted from here: the other server may not answer."""
+    """Tables on another server are reported by name, and neither read nor changed."""
     copies.ward.telemetry.execute(
         "CREATE FOREIGN DATA WRAPPER away; CREATE SERVER away FOREIGN DATA WRAPPER away;"
         f" CREATE FOREIGN TABLE vv.away ({_COLUMNS}) SERVER away;"
@@ -208,7 +217,10 @@ def test_rows_on_another_server_are_told_by_name(copies: Copies) -> None:
 def test_no_certificate_while_a_table_that_is_not_ours_holds_rows(
     office: Office,
 ) -> None:
-    """The command names it; once its rows are gone, the same command ends."""
+    """
+    No certificate is issued while a foreign table has rows; afterwards the same command completes
+    the erasure.
+    """
     ward = Ward(office, days=2)
     ward.telemetry.execute(
         f"SET ROLE vv_owner; CREATE TABLE vv.notes ({_COLUMNS}, note text); RESET ROLE"

@@ -1,4 +1,4 @@
-"""Restriction and retention, on a real vault and a real telemetry database."""
+"""Restriction and retention, with a real vault and a real telemetry database."""
 
 import datetime as dt
 
@@ -23,7 +23,10 @@ def state_of(office: Office, subject: str) -> str:
 
 
 def test_restriction_keeps_and_stops(office: Office) -> None:
-    """Nothing more may be stored, everything stored stays, and no view counts it."""
+    """
+    After a restriction no further data are stored, stored data remain, and no view
+    counts them.
+    """
     office.load_policy()
     subject, (agent, _) = office.add_subject(), office.enrol()
     office.accept(subject, agent)
@@ -38,7 +41,10 @@ def test_restriction_keeps_and_stops(office: Office) -> None:
 
 
 def test_lifting_lets_it_count_again(office: Office) -> None:
-    """After it no series is left out; the old handle stays dead, a new decision gives another."""
+    """
+    After the end of a restriction all series count again; the old handle stays ended, and a new
+    decision gives another.
+    """
     office.load_policy()
     subject, (agent, _) = office.add_subject(), office.enrol()
     handle = office.accept(subject, agent)["handle"]
@@ -62,7 +68,7 @@ def test_lifting_lets_it_count_again(office: Office) -> None:
     ],
 )
 def test_nothing_is_decided_while_restricted(office: Office, more: list[str]) -> None:
-    """A decision is refused with a remedy, in any case; nothing is measured by a side door."""
+    """While processing is restricted, every new decision is refused with a remedy."""
     office.load_policy()
     subject, (agent, bundle) = office.add_subject(), office.enrol()
     office.accept(subject, agent)
@@ -79,7 +85,10 @@ def test_nothing_is_decided_while_restricted(office: Office, more: list[str]) ->
 
 
 def test_withdrawing_is_never_refused(office: Office) -> None:
-    """Who withdraws while restricted stays restricted, and has withdrawn once that is lifted."""
+    """
+    A withdrawal is accepted during a restriction, and takes effect when the restriction
+    is lifted.
+    """
     office.load_policy()
     subject, (agent, _) = office.add_subject(), office.enrol()
     office.accept(subject, agent)
@@ -99,7 +108,7 @@ def test_withdrawing_is_never_refused(office: Office) -> None:
 
 
 def test_what_was_withdrawn_can_be_restricted(office: Office) -> None:
-    """What is still stored of somebody who withdrew is restricted too, and stays so."""
+    """Stored data of a person who has withdrawn can be restricted, and stay restricted."""
     office.load_policy()
     subject, (agent, _) = office.add_subject(), office.enrol()
     office.accept(subject, agent)
@@ -113,14 +122,17 @@ def test_what_was_withdrawn_can_be_restricted(office: Office) -> None:
 
 
 def test_restricting_nobody_is_refused(office: Office) -> None:
-    """A subject that decided nothing has nothing to restrict."""
+    """A subject without decisions cannot be restricted."""
     office.load_policy()
     with pytest.raises(Refusal, match="decided nothing"):
         office.run("restrict", office.add_subject())
 
 
 def test_retention_takes_rows_and_aggregates_each_in_their_time(office: Office) -> None:
-    """Past raw_days rows go and their aggregates stay; past aggregate_days these go, too."""
+    """
+    After raw_days rows are deleted and their aggregates kept; after aggregate_days these are
+    deleted.
+    """
     office.load_policy()
     subject, (agent, _) = office.add_subject(), office.enrol()
     office.accept(subject, agent)
@@ -169,7 +181,10 @@ def _aggregate(office: Office) -> None:
 
 
 def test_leases_are_kept_as_long_as_anything_can_be_stored_under_them(office: Office) -> None:
-    """One that ended long ago goes, one that ended lately stays, and so does an agent's newest."""
+    """
+    A lease that ended long ago is deleted; one that ended lately and an agent's newest
+    are kept.
+    """
     office.load_policy()
     agent, still = office.enrol()[0], office.enrol()[0]
     for number, one in enumerate((agent, still)):

@@ -1,4 +1,4 @@
-"""The vaults that the contract tests run against: in memory, and PostgreSQL."""
+"""The vaults that the contract tests run against: one in memory, and PostgreSQL."""
 
 import datetime as dt
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ DO $$ BEGIN EXECUTE (SELECT 'TRUNCATE ' || string_agg(format('vault.%I', tablena
 
 @pytest.fixture(scope="session")
 def keys(run_folder: Path) -> Keys:
-    """Keys of trust."""
+    """The keys of trust."""
     folder = run_folder / "contract-keys"
     file_keys.create(folder)
     return FileKeys(folder)
@@ -56,5 +56,5 @@ def vault(request: pytest.FixtureRequest, keys: Keys, tmp_path: Path) -> Iterato
 
 @pytest.fixture
 def at() -> dt.datetime:
-    """The time now, in the whole milliseconds that decisions keep."""
+    """The time now, in whole milliseconds, as decisions keep it."""
     return now().replace(microsecond=0)

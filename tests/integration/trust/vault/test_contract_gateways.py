@@ -1,4 +1,4 @@
-"""Transactions, agents, handles and epochs: the same rules in every vault."""
+"""Transactions, agents, handles and epochs: the same rules for every vault."""
 
 import datetime as dt
 import secrets
@@ -22,7 +22,7 @@ def _key() -> bytes:
 
 
 def test_a_block_that_fails_changes_nothing(vault: Vault) -> None:
-    """What a transaction did is taken back when its block raises."""
+    """The changes of a transaction are undone when its block raises an error."""
 
     def fail() -> None:
         with vault.transaction() as records:
@@ -37,7 +37,7 @@ def test_a_block_that_fails_changes_nothing(vault: Vault) -> None:
 
 
 def test_a_row_that_the_schema_refuses_is_of_that_row(vault: Vault) -> None:
-    """A gateway that is added twice is refused as a row's fault, and the server is well."""
+    """Adding a gateway twice is refused as an error of the row, while the server works."""
     with vault.transaction() as records:
         agent = add_agent(records)
 
@@ -53,7 +53,7 @@ def test_a_row_that_the_schema_refuses_is_of_that_row(vault: Vault) -> None:
 
 
 def test_a_new_agent_wants_its_first_lease(vault: Vault) -> None:
-    """An agent that was added has one change that telemetry does not have."""
+    """A new agent has one change that telemetry does not have."""
     with vault.transaction() as records:
         agent, key = add_agent(records), _key()
         sealed = add_agent(records, lease_key=key)
@@ -70,7 +70,7 @@ def test_a_new_agent_wants_its_first_lease(vault: Vault) -> None:
 
 
 def test_a_revoked_agent_keeps_its_first_time(vault: Vault) -> None:
-    """Revoking twice leaves the time of the first, for the agent and its certificates."""
+    """A second revocation keeps the time of the first, for the agent and its certificates."""
     serials = [secrets.randbits(100), secrets.randbits(100)]
     with vault.transaction() as records:
         agent, other = add_agent(records), add_agent(records)
@@ -96,7 +96,7 @@ def test_a_revoked_agent_keeps_its_first_time(vault: Vault) -> None:
 
 
 def test_agents_are_listed_page_by_page_with_their_signs(vault: Vault) -> None:
-    """A page begins after an id; a sign of a clone is listed until an operator looked at it."""
+    """A page begins after an id; a sign of a clone is listed until an operator has examined it."""
     with vault.transaction() as records:
         records.agents.add_all([("a" * 16, None), ("b" * 16, _key())])
         records.agents.note_clone_sign("b" * 16, "renewed_twice")
@@ -116,7 +116,7 @@ def test_agents_are_listed_page_by_page_with_their_signs(vault: Vault) -> None:
 
 
 def test_a_handle_opens_to_what_was_bound(vault: Vault, at: dt.datetime) -> None:
-    """Bindings are sealed for their handle, and moved to another they do not open."""
+    """Bindings are sealed for their handle, and cannot be opened for another one."""
     with vault.transaction() as records:
         agent = add_agent(records)
         first = add_handle(records, decide(records, add_subject(records), at=at), agent)
@@ -137,7 +137,10 @@ def test_a_handle_opens_to_what_was_bound(vault: Vault, at: dt.datetime) -> None
 
 
 def test_only_what_was_named_ends(vault: Vault, at: dt.datetime) -> None:
-    """Handles end for one purpose everywhere, at one gateway, or all of a gateway."""
+    """
+    Handles are ended for one purpose everywhere, for one purpose at one gateway, or all at a
+    gateway.
+    """
     with vault.transaction() as records:
         agents = [add_agent(records) for _ in range(3)]
         subject, other = add_subject(records), add_subject(records)
@@ -161,7 +164,7 @@ def test_only_what_was_named_ends(vault: Vault, at: dt.datetime) -> None:
 def test_a_person_has_one_live_handle_of_a_purpose_at_a_gateway(
     vault: Vault, at: dt.datetime
 ) -> None:
-    """A second one is refused while the first has not ended."""
+    """A second live handle of a person for a purpose at a gateway is refused."""
     with vault.transaction() as records:
         agent = add_agent(records)
         decision = decide(records, add_subject(records), at=at)
@@ -176,7 +179,10 @@ def test_a_person_has_one_live_handle_of_a_purpose_at_a_gateway(
 
 
 def test_deleted_handles_are_gone(vault: Vault, at: dt.datetime) -> None:
-    """Deleting counts what was there, of one person and purpose or by handle."""
+    """
+    Handles are deleted by person and purpose, or by handle, and the existing ones are
+    counted.
+    """
     with vault.transaction() as records:
         agents = [add_agent(records) for _ in range(2)]
         subject, other = add_subject(records), add_subject(records)
@@ -193,7 +199,7 @@ def test_deleted_handles_are_gone(vault: Vault, at: dt.datetime) -> None:
 
 
 def test_handles_move_to_a_later_epoch(vault: Vault, at: dt.datetime) -> None:
-    """Live handles at the named gateways move once; those that ended stay where they were."""
+    """Live handles at the named gateways move to a later epoch once; ended ones do not."""
     with vault.transaction() as records:
         agents = [add_agent(records) for _ in range(3)]
         subject = add_subject(records)
@@ -214,7 +220,7 @@ def test_handles_move_to_a_later_epoch(vault: Vault, at: dt.datetime) -> None:
 
 
 def test_the_first_epoch_needs_no_row(vault: Vault) -> None:
-    """A purpose is in epoch 1 until another begins; beginning one twice changes nothing."""
+    """A purpose is in epoch 1 until another begins; beginning an epoch twice changes nothing."""
     with vault.transaction() as records:
         assert (records.epochs.current("p"), records.epochs.unmoved("p")) == (1, None)
         records.epochs.begin("p", 2)

@@ -1,4 +1,4 @@
-"""Leases, and units that were set aside: the same rules in every vault."""
+"""Leases, and units that were set aside: the same rules for every vault."""
 
 import datetime as dt
 import secrets
@@ -22,7 +22,7 @@ def _key() -> bytes:
 
 
 def test_a_change_is_unfinished_until_it_is_applied(vault: Vault) -> None:
-    """Marked stale, an agent is found until the change that was wanted is saved as applied."""
+    """A stale agent is found until the change that was wanted is saved as applied."""
     with vault.transaction() as records:
         agent, other = add_agent(records), add_agent(records)
     with vault.transaction() as records:
@@ -35,7 +35,7 @@ def test_a_change_is_unfinished_until_it_is_applied(vault: Vault) -> None:
         assert records.leases.wanted(other) == 2
     with vault.transaction() as records:
         assert records.leases.unfinished(older_than=_LONG_AGO, limit=9) == [other]
-        # An older change that is saved late does not hide the newer one.
+        # Saving an older change late does not hide a newer one.
         records.leases.save_applied(other, 1)
     with vault.transaction() as records:
         assert records.leases.unfinished(older_than=_LONG_AGO, limit=9) == [other]
@@ -68,7 +68,7 @@ def test_a_lease_waits_until_the_broker_has_its_version(vault: Vault, at: dt.dat
 
 
 def test_superseding_raises_every_lease(vault: Vault) -> None:
-    """Every agent wants a lease above the floor; a version that is higher stays."""
+    """`supersede` requests a lease above the floor for every agent; a higher version is kept."""
     with vault.transaction() as records:
         low, high = add_agent(records), add_agent(records)
         records.leases.save(None, high, version=9, term=(None, None))
@@ -80,7 +80,10 @@ def test_superseding_raises_every_lease(vault: Vault) -> None:
 
 
 def test_padding_is_noted_once_and_taken_back_for_a_time(vault: Vault) -> None:
-    """Only sealed agents that are not revoked read padded leases; each change is wanted."""
+    """
+    Only sealed agents that are not revoked are recorded as reading padding; each record is a
+    change.
+    """
     with vault.transaction() as records:
         agent, speaks_json = add_agent(records, lease_key=_key()), add_agent(records)
         revoked = add_agent(records, lease_key=_key())
@@ -100,7 +103,7 @@ def test_padding_is_noted_once_and_taken_back_for_a_time(vault: Vault) -> None:
 
 
 def test_leases_that_are_too_large_are_named(vault: Vault, at: dt.datetime) -> None:
-    """Sizes are those of the packet that would carry the lease; the largest comes first."""
+    """The size of a lease is that of its packet; the largest comes first."""
     with vault.transaction() as records:
         agents = [add_agent(records, lease_key=_key()) for _ in range(2)]
         for agent, size in zip(agents, (10, 20), strict=True):
@@ -118,7 +121,7 @@ def test_leases_that_are_too_large_are_named(vault: Vault, at: dt.datetime) -> N
 
 
 def test_a_unit_that_was_set_aside_waits(vault: Vault) -> None:
-    """A gateway that failed is not unfinished while it waits, unless more is wanted since."""
+    """A gateway that failed is not unfinished while it waits, unless there is a newer change."""
     with vault.transaction() as records:
         agent = add_agent(records)
         failure = Failure(gateway(agent), Cause.LEASE_KEY)
@@ -137,7 +140,10 @@ def test_a_unit_that_was_set_aside_waits(vault: Vault) -> None:
 
 
 def test_what_fails_again_counts_on_and_what_is_well_is_gone(vault: Vault) -> None:
-    """Each failure in a row counts, and waits longer; another unit of the gateway is apart."""
+    """
+    Consecutive failures are counted with growing pauses, apart for each unit, and a success
+    deletes them.
+    """
     with vault.transaction() as records:
         agent, other = add_agent(records), add_agent(records)
         person = Failure(Unit(UnitKind.PERSON, str(uuid.uuid4())), Cause.TAMPERED)
@@ -150,14 +156,14 @@ def test_what_fails_again_counts_on_and_what_is_well_is_gone(vault: Vault) -> No
         assert (kept.failure, kept.failures, kept.stands_in) == (person, 2, agent)
         assert kept.next_attempt_at > kept.failed_since
         assert not records.set_aside.keeps_lease([agent])
-        # What is tried for others says nothing of it.
+        # A success for another gateway does not change them.
         records.set_aside.replace(Work.LEASE, {other: ()})
         records.set_aside.replace(Work.PUBLICATION, {agent: ()})
         assert len(records.set_aside.all(limit=9)) == 1
 
 
 def test_a_refused_lease_is_published_again_alone(vault: Vault, at: dt.datetime) -> None:
-    """A lease that the broker refused is not among those of all, until it is well again."""
+    """A refused lease is omitted from the pages of leases until it succeeds."""
     with vault.transaction() as records:
         agent = add_agent(records, lease_key=_key())
         lease = SealedLease(agent, 1, b"sealed")

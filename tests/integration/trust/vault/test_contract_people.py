@@ -1,4 +1,4 @@
-"""Subjects, representatives, purposes and decisions: the same rules in every vault."""
+"""Subjects, representatives, purposes and decisions: the same rules for every vault."""
 
 import datetime as dt
 import uuid
@@ -29,7 +29,10 @@ _NONE = uuid.UUID(int=0)
 
 
 def test_personal_details_are_read_as_they_were_added(vault: Vault) -> None:
-    """A person who is not there, has no details and no key."""
+    """
+    Personal details are read as they were added; an unknown person has neither details
+    nor a key.
+    """
     with vault.transaction() as records:
         subject = add_subject(records, "Ada Canary")
 
@@ -50,7 +53,7 @@ def test_personal_details_are_read_as_they_were_added(vault: Vault) -> None:
 
 
 def test_a_correction_names_the_fields_that_changed(vault: Vault) -> None:
-    """What stays as it was is no correction."""
+    """A correction returns only the fields that changed."""
     with vault.transaction() as records:
         subject = add_subject(records, "Ada")
 
@@ -60,7 +63,7 @@ def test_a_correction_names_the_fields_that_changed(vault: Vault) -> None:
 
 
 def test_a_destroyed_key_leaves_nothing_to_read(vault: Vault) -> None:
-    """Once destroyed, the person is listed, and has neither key nor details."""
+    """After the key is destroyed, the person is listed, and has neither key nor details."""
     with vault.transaction() as records:
         subject = add_subject(records)
         before = records.subjects.data_key_id(subject)
@@ -77,7 +80,7 @@ def test_a_destroyed_key_leaves_nothing_to_read(vault: Vault) -> None:
 
 
 def test_people_are_listed_page_by_page(vault: Vault) -> None:
-    """A page begins after an id, and follows the order of ids."""
+    """A page begins after an id, in the order of ids."""
     with vault.transaction() as records:
         people = sorted(add_subject(records) for _ in range(3))
 
@@ -86,7 +89,10 @@ def test_people_are_listed_page_by_page(vault: Vault) -> None:
 
 
 def test_a_mandate_ends_once(vault: Vault, at: dt.datetime) -> None:
-    """An ended mandate is still listed; wards are those of guardians, until they are erased."""
+    """
+    An ended mandate is still listed; wards are people with a guardian, until they are
+    erased.
+    """
     with vault.transaction() as records:
         subject, other = add_subject(records), add_subject(records)
         guardian = Representative(uuid.uuid4(), subject, RepresentativeRole.GUARDIAN, [], at)
@@ -114,7 +120,7 @@ def test_a_mandate_ends_once(vault: Vault, at: dt.datetime) -> None:
 
 
 def test_a_version_of_a_purpose_never_changes(vault: Vault) -> None:
-    """Added again, also with another content, the first one stays."""
+    """Adding a version of a purpose again, even with other content, keeps the first one."""
     other = msgspec.structs.replace(purpose(1), recipients=["someone-else"])
     with vault.transaction() as records:
         assert records.purposes.add(purpose(1))
@@ -134,7 +140,7 @@ def test_a_version_of_a_purpose_never_changes(vault: Vault) -> None:
 
 
 def test_an_admission_is_kept_once(vault: Vault, at: dt.datetime) -> None:
-    """How a version came into force is recorded once, and for a version that is there."""
+    """An admission is recorded once, and only for an existing version."""
     admission = Admission(PURPOSE, 1, "aa", "bb", AdmissionKind.FIRST, [], [], at)
     with vault.transaction() as records:
         assert records.admissions.is_fresh()
@@ -156,7 +162,7 @@ def test_an_admission_is_kept_once(vault: Vault, at: dt.datetime) -> None:
 
 
 def test_decisions_form_one_chain(vault: Vault, at: dt.datetime) -> None:
-    """A chain is read in its order; another person's and another purpose's are apart."""
+    """A chain is read in its order, apart from those of other people and purposes."""
     with vault.transaction() as records:
         subject, other = add_subject(records), add_subject(records)
         chain = [decide(records, subject, at=at), decide(records, subject, State.WITHDRAWN, at=at)]
@@ -177,7 +183,10 @@ def test_decisions_form_one_chain(vault: Vault, at: dt.datetime) -> None:
 def test_a_decision_that_breaks_the_chain_is_refused(
     vault: Vault, at: dt.datetime, kind: str
 ) -> None:
-    """Refused is a decision twice, a fork, one of nobody, of no purpose, and one after nothing."""
+    """
+    Refused are a repeated decision, a fork, an unknown person or purpose, and an unknown
+    predecessor.
+    """
     with vault.transaction() as records:
         first = decide(records, add_subject(records), at=at)
     changes: dict[str, dict[str, object]] = {
@@ -214,7 +223,7 @@ def test_a_document_that_was_not_signed_is_not_used(vault: Vault, at: dt.datetim
 
 
 def test_chains_are_counted(vault: Vault, at: dt.datetime) -> None:
-    """Lengths are those of whole chains; a person without a decision has length 0."""
+    """The length of a chain counts all its decisions; a person without decisions has length 0."""
     with vault.transaction() as records:
         people = sorted(add_subject(records) for _ in range(3))
         decide(records, people[0], at=at)
@@ -240,7 +249,7 @@ def _is_of(records: Records, subject: uuid.UUID) -> list[str]:
 def test_a_persons_purposes_are_those_of_decisions_and_handles(
     vault: Vault, at: dt.datetime
 ) -> None:
-    """A handle names its purpose, also for a person who decided nothing that is left."""
+    """A handle counts for the purposes of a person, even if no decision is left."""
     with vault.transaction() as records:
         subject, other = add_subject(records), add_subject(records)
         decision = decide(records, subject, at=at)

@@ -1,4 +1,4 @@
-"""Erasures, requests, exports, officers and enrolments: the same rules in every vault."""
+"""Erasures, requests, exports, officers and enrolments: the same rules for every vault."""
 
 import datetime as dt
 import secrets
@@ -45,7 +45,10 @@ def _certificate(number: int, subject: uuid.UUID) -> Certificate:
 
 
 def test_an_erasure_under_way_goes_on(vault: Vault, at: dt.datetime) -> None:
-    """Begun again, it has its number until it is certified; another scope has its own."""
+    """
+    An erasure that is begun again keeps its number until it is certified; another scope has its
+    own.
+    """
     with vault.transaction() as records:
         subject = add_subject(records)
         decide(records, subject, at=at)
@@ -66,7 +69,7 @@ def test_an_erasure_under_way_goes_on(vault: Vault, at: dt.datetime) -> None:
 
 
 def test_a_step_is_recorded_once(vault: Vault) -> None:
-    """What a step found when it was done first stands."""
+    """The first record of a step is kept."""
     with vault.transaction() as records:
         number = records.erasures.begin(add_subject(records), None)
         records.erasures.record(number, _FROZEN)
@@ -82,13 +85,13 @@ def test_a_step_is_recorded_once(vault: Vault) -> None:
 
 
 def test_a_step_belongs_to_an_erasure(vault: Vault) -> None:
-    """A step of no erasure is refused."""
+    """A step of an unknown erasure is refused."""
     with pytest.raises(VaultUnavailable), vault.transaction() as records:
         records.erasures.record(9, _FROZEN)
 
 
 def test_marks_are_done_once_the_names_are_erased(vault: Vault) -> None:
-    """Only what was marked is a mark."""
+    """Only marked erasures are returned, and they are done once the names are erased."""
     with vault.transaction() as records:
         numbers = [records.erasures.begin(add_subject(records), None) for _ in range(3)]
         for number in numbers[:2]:
@@ -105,7 +108,7 @@ def test_marks_are_done_once_the_names_are_erased(vault: Vault) -> None:
 
 
 def test_what_is_found_again_waits_for_its_files(vault: Vault) -> None:
-    """It is rewritten once the step that answers it is recorded."""
+    """Data that were found again count as rewritten once the step that follows is recorded."""
     with vault.transaction() as records:
         number = records.erasures.begin(add_subject(records), None)
         found = ErasedAgain(["names"], [3], [], 0)
@@ -126,7 +129,10 @@ def _marked(records: Records) -> tuple[uuid.UUID, int]:
 
 
 def test_a_known_entry_is_not_entered(vault: Vault) -> None:
-    """The ledger's file tells nothing new of what the vault has, or of whom it does not know."""
+    """
+    An entry of the ledger's file is ignored if the vault has it, or does not know its
+    subject.
+    """
     with vault.transaction() as records:
         _, number = _marked(records)
         entry = records.erasures.entry(number)
@@ -138,11 +144,11 @@ def test_a_known_entry_is_not_entered(vault: Vault) -> None:
 
 
 def test_an_entry_is_entered_under_its_number_or_another(vault: Vault, at: dt.datetime) -> None:
-    """Its number is kept if it is free, and no number is given twice afterwards."""
+    """An entry keeps its number if that is free, and no number is given twice afterwards."""
     with vault.transaction() as records:
         _, number = _marked(records)
         known = records.erasures.entry(number)
-        # The vault went back in time: the file knows the number of an erasure of an earlier hour.
+        # The vault was restored: the file has the number of a newer erasure.
         earlier = msgspec.structs.replace(known.erasure, requested_at=at - dt.timedelta(hours=1))
         taken = msgspec.structs.replace(known, erasure=earlier)
 
@@ -156,7 +162,7 @@ def test_an_entry_is_entered_under_its_number_or_another(vault: Vault, at: dt.da
 def test_a_number_of_the_file_is_never_given_again(
     vault: Vault, keys: Keys, at: dt.datetime
 ) -> None:
-    """After an entry of a higher number the next erasure has a number above it."""
+    """After an entry with a higher number, the next erasure has a number above it."""
     document, signature = sign_step(9, "mark", _mark(1), keys)
     with vault.transaction() as records:
         subject = add_subject(records)
@@ -168,7 +174,7 @@ def test_a_number_of_the_file_is_never_given_again(
 
 
 def test_an_entry_that_was_changed_is_refused(vault: Vault) -> None:
-    """The step must be signed for the number that the entry names."""
+    """The step of an entry must be signed for the number that the entry names."""
     with vault.transaction() as records:
         _, number = _marked(records)
         entry = records.erasures.entry(number)
@@ -182,7 +188,7 @@ def test_an_entry_that_was_changed_is_refused(vault: Vault) -> None:
 
 
 def test_a_person_who_is_back_is_found(vault: Vault) -> None:
-    """A data key that an erasure destroyed, and that is there, came back with a backup."""
+    """A data key that exists although an erasure destroyed it came back with a backup."""
     with vault.transaction() as records:
         subject, number = _marked(records)
         assert records.erasures.restored_subjects() == []
@@ -196,7 +202,7 @@ def test_a_person_who_is_back_is_found(vault: Vault) -> None:
 
 
 def test_a_request_is_closed_once(vault: Vault, at: dt.datetime) -> None:
-    """Open ones are listed by their due date; what came of one stands."""
+    """Open requests are listed by their due date; the outcome of a closed one is kept."""
     with vault.transaction() as records:
         subject = add_subject(records)
         early, late = (
@@ -226,7 +232,7 @@ def test_a_request_is_closed_once(vault: Vault, at: dt.datetime) -> None:
 
 
 def test_a_deleted_export_is_listed_no_more(vault: Vault, at: dt.datetime) -> None:
-    """A file is listed for its person, and once its time is over, until it is deleted."""
+    """An export is listed for its person, and as expired after its time, until it is deleted."""
     with vault.transaction() as records:
         subject = add_subject(records)
         export = ExportRecord(uuid.uuid4(), subject, None, "/exports/a", b"0" * 32, 3, at)
@@ -251,7 +257,7 @@ def _officer() -> Officer:
 
 
 def test_an_officer_has_a_key_of_their_own(vault: Vault) -> None:
-    """One key is one person; an office ends once."""
+    """Each officer has a distinct key; an office ends once."""
     with vault.transaction() as records:
         officer, other = _officer(), _officer()
         records.officers.add(officer)
@@ -269,7 +275,10 @@ def test_an_officer_has_a_key_of_their_own(vault: Vault) -> None:
 
 
 def test_a_request_to_re_identify_is_opened_once(vault: Vault, at: dt.datetime) -> None:
-    """Each approver approves once, and every attempt is listed, the last one first."""
+    """
+    Each officer approves a request once, it is opened once, and every attempt is listed, newest
+    first.
+    """
     with vault.transaction() as records:
         officers = [_officer() for _ in range(2)]
         for officer in officers:
@@ -298,7 +307,7 @@ def test_a_request_to_re_identify_is_opened_once(vault: Vault, at: dt.datetime) 
 
 
 def test_a_token_is_used_for_one_request(vault: Vault, at: dt.datetime) -> None:
-    """What it was used for is kept with it, and wrong proofs are counted."""
+    """A token keeps the request that it was used for, and wrong proofs are counted."""
     token = Token(secrets.token_bytes(8), secrets.token_bytes(16))
     with vault.transaction() as records:
         agent = add_agent(records)
@@ -318,7 +327,10 @@ def test_a_token_is_used_for_one_request(vault: Vault, at: dt.datetime) -> None:
 
 
 def test_a_certificate_is_renewed_once(vault: Vault, at: dt.datetime) -> None:
-    """Its owner is known, and whether either is revoked; a second renewal is refused."""
+    """
+    The owner of a certificate is known, and whether either is revoked; a second renewal is
+    refused.
+    """
     answer = Renewal(b"0" * 32, b"pem")
     with vault.transaction() as records:
         agent = add_agent(records)
