@@ -1,4 +1,4 @@
-"""What the command of the benchmark takes."""
+"""The arguments of the benchmark's command."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from benchmarks.cli import main
 def test_rounds_that_measure_nothing_are_refused(
     rounds: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """None at all is not the usual number."""
+    """A number of rounds below 1 is refused, and not replaced by the usual number."""
     with pytest.raises(SystemExit, match="2"):
         main(["--rounds", rounds])
     assert "--rounds" in capsys.readouterr().err

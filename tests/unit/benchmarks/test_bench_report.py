@@ -1,4 +1,4 @@
-"""What a run says, by the names that others read."""
+"""The report of a run, with names that other programs read."""
 
 import pytest
 
@@ -9,7 +9,7 @@ CONTENDERS = ("limit_30", "limit_300", "bare_30", "ceiling_1", "paho", "gmqtt", 
 
 
 def ours(cost_us: float) -> Sample:
-    """Return what a round of ours brings."""
+    """Return the figures of one round of VitalVeil's path."""
     return {
         RATE: 8.0,
         "cpu_us_per_message": cost_us,
@@ -31,7 +31,7 @@ def findings() -> Findings:
 
 
 def test_every_ratio_has_its_name_and_its_rounds() -> None:
-    """Each figure is the median of its rounds, which stand under the same name in `rounds`."""
+    """Each figure is the median of its rounds, which are under the same name in `rounds`."""
     content = findings().as_dict()
     assert set(content["ratios"]) == {
         "limit_30", "limit_300", "bare_copy_30", "broker_ceiling_1", "paho_psycopg",
@@ -43,14 +43,14 @@ def test_every_ratio_has_its_name_and_its_rounds() -> None:
 
 
 def test_cost_is_told_by_message_and_by_reading() -> None:
-    """10 µs a message and 100 ns a reading are what 10.1, 13 and 40 µs say."""
+    """Costs of 10.1, 13 and 40 µs give 10 µs a message and 100 ns a reading."""
     content = findings().as_dict()
     assert content["cpu_us_per_message"] == pytest.approx(10.0)
     assert content["cpu_ns_per_reading"] == pytest.approx(100.0)
 
 
 def test_contender_that_was_not_there_has_no_ratio() -> None:
-    """Without telegraf on the PATH nothing is said of it."""
+    """Without telegraf in PATH the report has no ratio to it."""
     found = Findings()
     some = {name: {0: ours(10.0)} for name in ("ours_30", "limit_30", "ours_1")}
     found.note_throughput(Table(some))
@@ -59,7 +59,7 @@ def test_contender_that_was_not_there_has_no_ratio() -> None:
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: str(target.text))
 def test_target_knows_better_from_worse(target: Target) -> None:
-    """What must be small is reached below its bound, what must be large above."""
+    """A ceiling is reached below its bound, and any other target above."""
     step = -1 if target.is_ceiling else 1
     assert target.holds(target.bound)
     assert target.holds(target.bound + step)

@@ -1,4 +1,4 @@
-"""A fleet on paper: what it sends is what its rows say."""
+"""A fleet without connections: its messages correspond to its rows."""
 
 import msgspec
 import pytest
@@ -22,7 +22,7 @@ def fleet() -> Fleet:
 
 
 def observations(bodies: list[Body]) -> list[tuple[int, int, float]]:
-    """Return series, time and value of everything in *bodies*."""
+    """Return series, time and value of every observation in *bodies*."""
     numbers = {member.handle: member.series_id for member in SHAPE.members()}
     return sorted(
         (numbers[body.handle], at, float(value))
@@ -34,7 +34,7 @@ def observations(bodies: list[Body]) -> list[tuple[int, int, float]]:
 
 @pytest.mark.parametrize("form", [Form.SEALED, Form.JSON])
 def test_rows_are_what_is_sent(form: Form) -> None:
-    """The limit writes exactly the rows that ingest will write."""
+    """The rows that the limit writes are exactly those that ingest will write."""
     some, opener = fleet(), Opener([KEY])
     bodies = []
     for topic, payload in some.messages(form):
@@ -51,7 +51,7 @@ def test_rows_are_what_is_sent(form: Form) -> None:
 
 
 def test_parts_of_the_rows_make_the_whole() -> None:
-    """The limit writes in transactions, each of them sorted, and nothing is left out."""
+    """Parts of the rows are sorted, and together they are all rows."""
     some = fleet()
     parts = [some.rows(0, 3), some.rows(3, 7)]
     times = sorted(t for part in parts for t in part.times_ms.tolist())
@@ -59,13 +59,13 @@ def test_parts_of_the_rows_make_the_whole() -> None:
 
 
 def test_every_envelope_is_another() -> None:
-    """Sequences of an agent grow, whichever of its handles it sends for."""
+    """Sequences of an agent grow, whichever of its handles an envelope is for."""
     seen = {(topic, decode_envelope(payload).sequence) for topic, payload in fleet().messages()}
     assert len(seen) == SHAPE.envelopes
 
 
 def test_peers_are_sent_the_same_values() -> None:
-    """What a peer must parse has the same times and values in it."""
+    """Peers get the same times and values in their own forms."""
     rows = fleet().rows()
     plain = [msgspec.json.decode(payload) for _, payload in fleet().messages(Form.PLAIN)]
     assert sorted(v for one in plain for v in one["values"]) == sorted(rows.values.tolist())
@@ -76,14 +76,17 @@ def test_peers_are_sent_the_same_values() -> None:
 
 
 def test_spoilt_load_says_what_will_be_stored() -> None:
-    """One in a hundred is poison, one refused, one in twenty comes twice."""
+    """Of a spoilt load 1 % is poison, 1 % refused and 5 % duplicates, and its counts say so."""
     good = Load([("t", bytes([n % 250, 0])) for n in range(1000)], 30_000, 1000)
     bad = spoil(good)
     assert (len(bad.messages), bad.ledger, bad.rows) == (1050, 990, 29_400)
 
 
 def test_a_minute_of_heart_rate_is_five_bytes_a_reading() -> None:
-    """A reading on the wire, header, key and seal included; padding costs less than a byte."""
+    """
+    A reading takes five bytes on the wire, with header, key and seal; padding adds less
+    than one.
+    """
     padded, bare = (
         bytes_per_reading(bucket_bytes=DEFAULT_BUCKET_BYTES),
         bytes_per_reading(bucket_bytes=1),

@@ -11,7 +11,7 @@ def nothing() -> dict[str, float]:
 
 
 def test_order_alternates() -> None:
-    """Who was first in a round is last in the next: nobody always follows the same neighbour."""
+    """The first contender of a round is the last of the next, so that no order is constant."""
     turns = {name: Turn(nothing) for name in "abc"}
     assert [name for _, name in schedule(turns, 3)] == [*"abc", *"cba", *"abc"]
 
@@ -36,7 +36,7 @@ def test_ratio_pairs_what_was_measured_in_one_round() -> None:
 
 
 def test_play_says_each_turn() -> None:
-    """Whoever watches sees how it goes."""
+    """Each turn is reported."""
     said: list[str] = []
     table = play({"a": Turn(nothing)}, rounds=2, say=said.append)
     assert table.figure("a") == figure([1.0, 1.0])
@@ -44,5 +44,5 @@ def test_play_says_each_turn() -> None:
 
 
 def test_line_finds_what_a_message_and_a_reading_cost() -> None:
-    """Points on a line give its intercept and slope."""
+    """Points on a line give its intercept and slope: the costs of a message and of a reading."""
     assert line({1: 10.1, 30: 13.0, 300: 40.0}) == pytest.approx((10.0, 0.1))

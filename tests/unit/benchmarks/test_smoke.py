@@ -7,7 +7,10 @@ from benchmarks.smoke import falls
 
 
 def test_fall_of_more_than_a_quarter_is_told() -> None:
-    """A little less is noise; a missing ratio is a fall."""
+    """
+    A ratio that fell by more than a quarter or is missing is reported; a smaller fall is
+    noise.
+    """
     reference = {"a": 1.0, "b": 1.0, "c": 1.0}
     assert falls({"a": 0.76, "b": 0.74, "d": 0.1}, reference) == [
         "b: 0.740, was 1.000",
@@ -16,5 +19,5 @@ def test_fall_of_more_than_a_quarter_is_told() -> None:
 
 
 def test_reference_holds_ratios_only() -> None:
-    """Times of one machine say nothing of another."""
+    """The reference holds only ratios, because times depend on the machine."""
     assert list(json.loads(REFERENCE.read_text())) == ["ratios"]

@@ -8,7 +8,7 @@ from benchmarks.world.database import Commit
 
 
 def test_first_tenth_is_not_counted() -> None:
-    """A slow start is not the rate."""
+    """A slow start is not part of the rate."""
     commits = [Commit(0.0, 5), Commit(100.0, 5), *(Commit(100.0 + i, 10) for i in range(1, 10))]
     run = steady(commits)
     assert (run.first_s, run.last_s, run.units) == (100.0, 109.0, 90)
@@ -16,6 +16,6 @@ def test_first_tenth_is_not_counted() -> None:
 
 
 def test_one_commit_has_no_rate() -> None:
-    """Between one commit and itself no time passes."""
+    """One commit has no rate, because it spans no time."""
     with pytest.raises(BenchError):
         steady([Commit(1.0, 10)])

@@ -1,4 +1,4 @@
-"""Charts: round numbers on the axes, all within the picture, and a name for each reader."""
+"""Charts: round numbers on the axes, all series within the frame, and names for every reader."""
 
 import math
 import re
@@ -42,7 +42,7 @@ def _paths(svg: str, shape: str = "polyline") -> list[list[Point]]:
     ],
 )
 def test_ticks_are_round(low: float, high: float, expected: list[float]) -> None:
-    """A linear axis has few numbers, multiples of 1, 2 or 5 times a power of ten."""
+    """A linear axis has few numbers, each a multiple of 1, 2 or 5 times a power of ten."""
     assert list(LinearAxis(low, high).ticks()) == pytest.approx(expected)
 
 
@@ -54,12 +54,15 @@ def test_ticks_are_round(low: float, high: float, expected: list[float]) -> None
     ],
 )
 def test_ticks_of_a_logarithm(low: float, high: float, expected: list[float]) -> None:
-    """A logarithmic axis has 1, 2 and 5 of each decade, and of many decades the powers alone."""
+    """
+    A logarithmic axis has 1, 2 and 5 of each decade; with many decades only the powers
+    of ten.
+    """
     assert list(LogAxis(low, high).ticks()) == pytest.approx(expected)
 
 
 def test_equal_ratios_are_equally_far() -> None:
-    """On a logarithmic axis two doublings lie equally far from each other."""
+    """On a logarithmic axis equal ratios have equal distances."""
     axis = LogAxis(1, 100)
     first, second, third = axis.share(4), axis.share(8), axis.share(16)
     assert second - first == pytest.approx(third - second)
@@ -76,7 +79,7 @@ def test_equal_ratios_are_equally_far() -> None:
     ],
 )
 def test_everything_is_in_the_picture(*, is_log: bool, points: list[Point]) -> None:
-    """Each series stays inside of its frame, however narrow or wide the values are."""
+    """Each series stays inside its frame, however narrow or wide the values are."""
     drawn = _draw(
         Line("<a>", points), Steps("b", points), Band("c", [(x, y, y + 1) for x, y in points]),
         is_log=is_log, marks=[(0.0, "phase & more")],
@@ -86,13 +89,13 @@ def test_everything_is_in_the_picture(*, is_log: bool, points: list[Point]) -> N
     for x, y in (point for path in paths for point in path):
         assert 0 <= x <= WIDTH
         assert 0 <= y <= HEIGHT
-    # A chart without a number on its axes says nothing.
+    # A chart without numbers on its axes would show nothing.
     assert drawn.count('text-anchor="end"') >= 1
     assert "phase &amp; more" in drawn
 
 
 def test_a_screen_reader_hears_title_and_description() -> None:
-    """The chart is one image, whose first children name and describe it."""
+    """The chart is one image, whose first children name and describe it for a screen reader."""
     root = _parsed(_draw(Line("a", [(0, 1), (1, 2)])))
     assert root.attrib["role"] == "img"
     assert [(one.tag.removeprefix(_SVG), one.text) for one in list(root)[:2]] == [
@@ -102,14 +105,14 @@ def test_a_screen_reader_hears_title_and_description() -> None:
 
 
 def test_nothing_is_fetched_and_nothing_runs() -> None:
-    """A chart refers to no font, style sheet, script or address but the namespace of SVG."""
+    """A chart refers to no font, style sheet, script or address except the namespace of SVG."""
     drawn = stack([("one", _draw(Line("a", [(0, 1), (1, 2)])))])
     assert set(re.findall(r'https?://[^"]*', drawn)) == {"http://www.w3.org/2000/svg"}
     assert not re.search(r"<(script|style|image|use|foreignObject)|url\(|\bon\w+=|href", drawn)
 
 
 def test_a_missing_value_leaves_a_gap() -> None:
-    """A line is broken where a value is not finite, and a value alone is a dot."""
+    """A line is interrupted where a value is not finite, and an isolated value is a dot."""
     drawn = _draw(
         Line("a", [(0, 1), (1, 2), (2, math.nan), (3, 4), (4, math.inf), (5, 1), (6, 1)])
     )
@@ -119,13 +122,13 @@ def test_a_missing_value_leaves_a_gap() -> None:
 
 
 def test_steps_hold_until_the_next() -> None:
-    """A step is level until the value changes, and upright then."""
+    """A step is horizontal until the value changes, and then vertical."""
     ((first, corner, second),) = _paths(_draw(Steps("a", [(0, 1), (1, 2)])))
     assert corner == (second[0], first[1])
 
 
 def test_a_band_lies_between_its_ends() -> None:
-    """A band is one closed shape: along the least values, and back along the greatest."""
+    """A band is one closed shape: along the lower values, and back along the upper ones."""
     ((a, b, c, d),) = _paths(_draw(Band("a", [(0, 1, 3), (1, 2, 4)])), "polygon")
     assert (a[0], b[0]) == (d[0], c[0])
     assert a[1] > d[1]
@@ -133,21 +136,21 @@ def test_a_band_lies_between_its_ends() -> None:
 
 
 def test_series_differ_in_more_than_colour() -> None:
-    """Two lines have different dashes, for a reader who tells no colours apart."""
+    """Two lines have different dashes, for readers who cannot distinguish the colours."""
     drawn = _draw(Line("a", [(0, 1), (1, 2)]), Line("b", [(0, 2), (1, 1)]))
     one, other = _parsed(drawn).iter(f"{_SVG}polyline")
     assert one.get("stroke-dasharray") != other.get("stroke-dasharray")
 
 
 def test_nothing_to_show_is_said() -> None:
-    """Where there are no points there is no picture."""
+    """Without any points a chart says so instead of drawing."""
     assert _draw(Line("a", []), Line("b", [(0.0, 0.0)]), is_log=True) == (
         "<p>There is nothing to show.</p>"
     )
 
 
 def test_charts_are_stacked_apart() -> None:
-    """Each chart keeps its size and its title, below the one before it."""
+    """Each chart of a stack keeps its size and title, below the one before."""
     chart = _draw(Line("a", [(0, 1), (1, 2)]))
     root = _parsed(stack([("first & foremost", chart), ("second", chart)]))
     inner = list(root.iter(f"{_SVG}svg"))[1:]

@@ -1,4 +1,4 @@
-"""The command line: settings, keys, and a look at the spool."""
+"""The command line of the agent: settings, keys, and the state of the spool."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ from tests.fixtures.pki import Certificates
 
 @pytest.fixture
 def config(tmp_path: Path, certificates: Certificates) -> Path:
-    """Sound settings."""
+    """Valid settings."""
     tls = certificates.client("a" * 16)
     write_keys(tmp_path, Ed25519PrivateKey.generate(), X25519PrivateKey.generate())
     path = tmp_path / "agent.toml"
@@ -36,7 +36,7 @@ def config(tmp_path: Path, certificates: Certificates) -> Path:
 
 
 def test_check_config_reads_every_file(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Sound settings are said to be sound."""
+    """`check-config` reads every file, and accepts valid settings."""
     assert main(["check-config", "--config", str(config)]) == 0
     assert "a" * 16 in capsys.readouterr().out
 
@@ -55,7 +55,7 @@ def test_check_config_reads_every_file(config: Path, capsys: pytest.CaptureFixtu
 def test_wrong_settings_are_named(
     config: Path, capsys: pytest.CaptureFixture[str], change: tuple[str, str], key: str
 ) -> None:
-    """A wrong setting ends with exit code 2 and a message that names its key."""
+    """A wrong setting gives exit code 2, and a message that names its key."""
     (config.parent / "trust.pub").chmod(0o600)
     config.write_text(config.read_text().replace(*change))
     assert main(["check-config", "--config", str(config)]) == 2
@@ -63,7 +63,7 @@ def test_wrong_settings_are_named(
 
 
 def test_private_key_must_be_private(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A lease key that others may read is refused, and nothing of it is said."""
+    """A lease key that other users can read is refused, and the error does not show it."""
     path = config.parent / "lease.key"
     path.chmod(0o640)
     assert main(["run", "--config", str(config)]) == 2
@@ -73,7 +73,7 @@ def test_private_key_must_be_private(config: Path, capsys: pytest.CaptureFixture
 
 
 def test_spool_show(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """What is in the spool and went through it is shown, as text and as JSON."""
+    """`spool show` prints state and totals of the spool, as text and as JSON."""
     assert main(["spool", "show", "--config", str(config)]) == 1
     lease_key = keys._private("keys.lease_file", config.parent / "lease.key")
 
@@ -113,6 +113,6 @@ def test_spool_show(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_unreadable_key_is_a_config_error(tmp_path: Path) -> None:
-    """A folder in place of a key file is the operator's to repair."""
+    """An unreadable key file is an error for the operator."""
     with pytest.raises(ConfigError):
         keys._private("keys.lease_file", tmp_path)

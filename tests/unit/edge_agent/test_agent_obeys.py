@@ -1,4 +1,4 @@
-"""A lease is obeyed to its end, whatever becomes of the connection over which it came."""
+"""A lease takes effect completely, even if the connection that brought it ends."""
 
 import asyncio
 import contextlib
@@ -20,7 +20,10 @@ from wire.quantities import Code
 
 
 class SlowSensors:
-    """Sensors that hand over what is queued, and hear of a change once the gate is open."""
+    """
+    Sensors that hand over queued measurements, and accept a change only when the gate is
+    open.
+    """
 
     def __init__(self) -> None:
         self.queue: list[Measurement] = []
@@ -33,7 +36,7 @@ class SlowSensors:
         self.listening = set(cursors)
 
     def advance(self, cursors: Mapping[str, int]) -> None:
-        """Note nothing."""
+        """Ignore the cursors."""
 
     async def take(self, *, within_s: float) -> Sequence[Measurement]:
         await asyncio.sleep(min(within_s, 0.01))
@@ -42,7 +45,7 @@ class SlowSensors:
 
 
 class Scene:
-    """An agent without a broker, which measures a heart rate of each of two people."""
+    """An agent without a broker, which measures the heart rate of two people."""
 
     def __init__(self, folder: Path, spool: SqliteSpool) -> None:
         self.folder, self.spool, self.sensors = folder, spool, SlowSensors()
@@ -58,7 +61,7 @@ class Scene:
         return self._lone.lease(version, *grants, issued_at_ms=self.clock.now_ms() - 1000)
 
     async def measure(self) -> None:
-        """Let each person be measured once, and wait until that is in memory."""
+        """Measure each person once, and wait until the values are in memory."""
         now_ms = self.clock.now_ms()
         self.sensors.queue = [
             Measurement(sensor, Code.HEART_RATE, now_ms, 60) for sensor in (SENSOR, OTHER_SENSOR)
@@ -66,7 +69,7 @@ class Scene:
         await until(lambda: self.value("pending_measurements") == 2)
 
     async def bring(self, sealed: bytes, *, cut_when: Callable[[], bool]) -> None:
-        """Bring a lease as the uplink does, and be cut off as soon as *cut_when*."""
+        """Hand over a lease as the uplink does, and cancel that as soon as *cut_when* holds."""
         bringing = asyncio.create_task(self.agent.take_lease(sealed))
         await until(lambda: cut_when() or bringing.done())
         bringing.cancel()
@@ -74,7 +77,7 @@ class Scene:
 
 
 async def until(done: Callable[[], bool], *, within_s: float = 60.0) -> None:
-    """Return once *done*."""
+    """Wait until *done* holds."""
     async with asyncio.timeout(within_s):
         while not done():  # noqa: ASYNC110 - nobody tells of all of it
             await asyncio.sleep(0.01)
@@ -82,7 +85,7 @@ async def until(done: Callable[[], bool], *, within_s: float = 60.0) -> None:
 
 @pytest_asyncio.fixture
 async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
-    """An agent at work under the lease of two people."""
+    """An agent that measures under the lease of two people."""
     async with opened(tmp_path) as spool:
         scene, stop = Scene(tmp_path, spool), asyncio.Event()
         running = asyncio.create_task(scene.agent.run(stop))
@@ -96,7 +99,10 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
 
 
 async def test_lease_is_obeyed_though_its_connection_ends(scene: Scene) -> None:
-    """Whoever withdrew is neither heard nor kept, though the link broke as the lease came."""
+    """
+    If the link breaks while a lease arrives, the withdrawn person is still neither measured nor
+    kept.
+    """
     await scene.measure()
     scene.sensors.gate.clear()
     await scene.bring(scene.lease(2, HANDLE), cut_when=lambda: scene.agent.state(True).lease == 2)
@@ -108,10 +114,10 @@ async def test_lease_is_obeyed_though_its_connection_ends(scene: Scene) -> None:
 
 
 async def test_nothing_is_kept_twice_when_a_connection_ends(scene: Scene) -> None:
-    """What is being made durable while a lease is taken over is kept once, cut off or not."""
+    """If a lease comes while envelopes are written, they are kept once, cancelled or not."""
     await scene.measure()
     with contextlib.closing(sqlite3.connect(scene.folder / database_file.NAME)) as other:
-        # As a slow disk would, it keeps the spool busy.
+        # Keeps the spool busy, as a slow disk would.
         other.execute("BEGIN IMMEDIATE")
         await scene.bring(
             scene.lease(2, HANDLE, OTHER_HANDLE),
@@ -124,7 +130,10 @@ async def test_nothing_is_kept_twice_when_a_connection_ends(scene: Scene) -> Non
 
 
 async def test_purge_is_finished_though_nobody_measures_any_more(scene: Scene) -> None:
-    """What a reader kept in the log goes as soon as he is gone, without anything to append."""
+    """
+    A purge that a reader has delayed is completed as soon as the reader ends, without
+    any append.
+    """
     await scene.measure()
     await scene.agent.take_lease(scene.lease(2, HANDLE, OTHER_HANDLE))
     with contextlib.closing(database_file.open_read_only(scene.folder)) as reader:

@@ -1,4 +1,7 @@
-"""What `pip install 'vitalveil[edge]'` brings to a gateway, told from what is installed here."""
+"""
+The packages that `pip install 'vitalveil[edge]'` brings to a gateway, derived from the metadata
+here.
+"""
 
 import json
 import subprocess
@@ -42,14 +45,17 @@ def closure(name: str, *extras: str) -> set[str]:
 
 
 def tags(name: str) -> list[str]:
-    """Return for which platforms the wheel was made that *name* was installed from."""
+    """Return the platforms of the wheel from which *name* was installed."""
     text = distribution(name).read_text("WHEEL") or ""
     lines = [line for line in text.splitlines() if line.startswith("Tag: ")]
     return [line.removeprefix("Tag: ") for line in lines]
 
 
 def test_edge_brings_nothing_of_the_server() -> None:
-    """Neither numpy nor psycopg nor anything else that only servers and simulators need."""
+    """
+    The extra `edge` brings neither numpy nor psycopg nor any other package of servers and
+    simulators.
+    """
     brought = closure("vitalveil", "edge")
     assert brought >= {"vitalveil", "bleak", "aiomqtt", "cryptography", "msgspec"}
     assert brought & _NEVER == set()
@@ -57,7 +63,7 @@ def test_edge_brings_nothing_of_the_server() -> None:
 
 
 def test_edge_needs_no_compiler() -> None:
-    """What has compiled code in it comes as a wheel that somebody else compiled."""
+    """Every package with compiled code comes as a wheel."""
     for name in closure("vitalveil", "edge") - {"vitalveil"}:
         made_for = tags(name)
         assert made_for, f"{name} was not installed from a wheel"
@@ -66,7 +72,7 @@ def test_edge_needs_no_compiler() -> None:
 
 
 def test_agent_imports_nothing_else() -> None:
-    """All that an agent with a radio imports is brought by the extra, or is Python's own."""
+    """An agent with a radio imports only packages of the extra and Python's own."""
     shown = subprocess.run(
         [sys.executable, "-c", _PROGRAM],
         env=agent_environ(),

@@ -1,4 +1,4 @@
-"""SIGHUP: a section that takes effect at once does so with each of its settings."""
+"""SIGHUP: every setting of a live section takes effect at once."""
 
 import os
 from collections.abc import AsyncIterator
@@ -53,7 +53,7 @@ def settings(tmp_path: Path) -> AgentSettings:
 
 @pytest_asyncio.fixture
 async def live(settings: AgentSettings) -> AsyncIterator[ReloadTargets]:
-    """What a running agent can change, made of *settings*."""
+    """The parts that a running agent can change, made from *settings*."""
     clock, metrics, key = ManualClock(), Metrics(CollectorRegistry()), X25519PrivateKey.generate()
     bounds = reloading.spool_bounds(settings)
     spool = await SqliteSpool.open(
@@ -100,7 +100,7 @@ async def live(settings: AgentSettings) -> AsyncIterator[ReloadTargets]:
 async def test_all_of_a_live_section_is_taken_over(
     settings: AgentSettings, live: ReloadTargets
 ) -> None:
-    """Each setting of batch, publish and spool that is used while it runs is used anew."""
+    """Every setting of batch, publish and spool that is used while running takes effect."""
     new = msgspec.structs.replace(
         settings,
         batch=BatchSettings(111, 1.25, 13, 14.0),
@@ -121,12 +121,12 @@ async def test_all_of_a_live_section_is_taken_over(
     bounds = live.spool.bounds
     assert (bounds.max_bytes, bounds.min_free_bytes) == (1_190_000, 121)
     assert live.spool_writer.max_age_s == 120.5
-    # And what needs a restart is still as it was.
+    # Settings that need a restart are unchanged.
     assert held == msgspec.structs.replace(new, http=settings.http)
 
 
 async def test_wrong_settings_change_nothing(settings: AgentSettings, live: ReloadTargets) -> None:
-    """An operator's mistake does not stop a gateway, nor half of it take effect."""
+    """Invalid settings change nothing, and do not stop the agent."""
 
     def read() -> AgentSettings:
         raise ConfigError(key="batch", source="agent.toml", problem="wrong", remedy="Mend it.")

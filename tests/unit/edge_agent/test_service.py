@@ -1,4 +1,4 @@
-"""What systemd is told."""
+"""The notifications to systemd."""
 
 import socket
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from edge_agent.service import Service
 
 @pytest.fixture
 def manager(tmp_path: Path) -> Iterator[socket.socket]:
-    """A service manager's socket."""
+    """The socket of a service manager."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
         listening.bind(str(tmp_path / "notify"))
         listening.setblocking(False)
@@ -19,7 +19,7 @@ def manager(tmp_path: Path) -> Iterator[socket.socket]:
 
 
 def heard(manager: socket.socket) -> list[bytes]:
-    """Return all that was said."""
+    """Return all notifications."""
     said = []
     while True:
         try:
@@ -29,7 +29,7 @@ def heard(manager: socket.socket) -> list[bytes]:
 
 
 def test_ready_alive_stopping(manager: socket.socket) -> None:
-    """Ready and stopping are said once; alive at half the time that the watchdog allows."""
+    """READY and STOPPING are sent once, and WATCHDOG at half the watchdog's time."""
     environ = {"NOTIFY_SOCKET": manager.getsockname(), "WATCHDOG_USEC": "2000000"}
     service = Service(environ, now=10.0)
     service.ready()
@@ -41,7 +41,7 @@ def test_ready_alive_stopping(manager: socket.socket) -> None:
 
 @pytest.mark.parametrize("usec", ["", "0", "x", "-1"])
 def test_no_watchdog_no_word(manager: socket.socket, usec: str) -> None:
-    """Without a watchdog nothing is said while it runs."""
+    """Without a watchdog no WATCHDOG notification is sent."""
     environ = {"NOTIFY_SOCKET": manager.getsockname(), "WATCHDOG_USEC": usec}
     Service(environ, now=0.0).progressed(now=1e6)
     assert heard(manager) == []
@@ -49,5 +49,5 @@ def test_no_watchdog_no_word(manager: socket.socket, usec: str) -> None:
 
 @pytest.mark.parametrize("environ", [{}, {"NOTIFY_SOCKET": "/no/such"}, {"NOTIFY_SOCKET": "@no"}])
 def test_nobody_listens(environ: dict[str, str]) -> None:
-    """Without a manager, or with one that went away, nothing happens."""
+    """Without a service manager, or with one that has gone, nothing happens."""
     Service(environ, now=0.0).ready()

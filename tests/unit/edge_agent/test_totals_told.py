@@ -1,4 +1,4 @@
-"""What the state message tells of an agent's counters."""
+"""The agent's counters in its state message."""
 
 from prometheus_client import CollectorRegistry
 
@@ -10,7 +10,7 @@ from wire.totals import FAMILIES, LEASE_TAKEN_MS, LEVELS
 
 
 def test_counters_are_told_by_the_names_of_the_wire() -> None:
-    """Every name is one that ingest knows, and says what was counted."""
+    """Every counter has a name that ingest knows, and the right value."""
     registry = CollectorRegistry()
     metrics = Metrics(registry)
     radio = RadioMetrics(registry)
@@ -40,7 +40,7 @@ def test_counters_are_told_by_the_names_of_the_wire() -> None:
 
 
 def test_what_has_no_name_is_told_as_something_else() -> None:
-    """An ending that the wire does not know is counted, not lost."""
+    """An ending without a name on the wire is counted as `other`."""
     registry = CollectorRegistry()
     metrics = Metrics(registry)
     RadioMetrics(registry).ended(Ending.OTHER)
@@ -48,7 +48,7 @@ def test_what_has_no_name_is_told_as_something_else() -> None:
 
 
 def test_a_lease_from_the_future_took_no_time() -> None:
-    """Clocks differ: a propagation is never less than nothing."""
+    """The propagation time of a lease is never negative, even if clocks differ."""
     metrics = Metrics(CollectorRegistry())
     metrics.took_lease(1, 9_000, 3_000)
     assert metrics.told()[1] == {}

@@ -1,4 +1,4 @@
-"""How models depart from the specification."""
+"""The file of quirks by model."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from runtime.errors import ConfigError
 
 
 def test_a_file_tells_quirks_by_model(tmp_path: Path) -> None:
-    """Each table is a model, each key a quirk."""
+    """Each table of the file is a model, and each key a quirk."""
     path = tmp_path / "models.toml"
     path.write_text('["CGM-1"]\nwarning_first = true\ncrc = "ccitt_false"\n[Meter]\n')
 
@@ -30,7 +30,7 @@ def test_a_file_tells_quirks_by_model(tmp_path: Path) -> None:
     ],
 )
 def test_a_mistake_is_told_at_the_start(tmp_path: Path, text: str | None) -> None:
-    """An operator's mistake never runs silently as no quirk."""
+    """A mistake in the file is reported at the start."""
     path = tmp_path / "models.toml"
     if text is not None:
         path.write_text(text)

@@ -1,4 +1,4 @@
-"""What comes in of one sensor, and what is not let in."""
+"""The values of one sensor: limits and counters."""
 
 from collections import Counter
 
@@ -16,7 +16,7 @@ HEART_RATE = CHARACTERISTICS[0x2A37]
 
 
 class Scene:
-    """An outlet, and what it counts."""
+    """A sink, and its counters."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -28,7 +28,7 @@ class Scene:
         self.sink = NotificationSink("C0:FF:EE:00:00:01", shared, self.progressed)
 
     def progressed(self) -> None:
-        """Count what could be read."""
+        """Count a value that can be decoded."""
         self.progress += 1
 
     def value(self, name: str, **labels: str) -> float:
@@ -38,7 +38,7 @@ class Scene:
 
 @pytest.mark.parametrize("excess", [0, 2])
 async def test_a_value_is_no_longer_than_an_attribute(excess: int) -> None:
-    """A longer one is no value, whatever could be read in it: it is counted, and not decoded."""
+    """A value longer than an attribute is counted and not decoded."""
     scene = Scene()
     long = bytes((0x10, 60)) + bytes((0, 4)) * (MAX_VALUE_BYTES // 2 - 1) + bytes(excess)
 
@@ -52,7 +52,7 @@ async def test_a_value_is_no_longer_than_an_attribute(excess: int) -> None:
 
 
 def test_a_flood_is_not_even_decoded() -> None:
-    """At 1 kHz a value that is beyond all bounds costs a count, under two names, and no more."""
+    """In a flood at 1 kHz a value is only counted, under two names, and not decoded."""
     scene = Scene()
     for _ in range(4000):
         scene.sink.live(HEART_RATE, bytes((0x00, 60)))

@@ -1,4 +1,4 @@
-"""What keeps a radio's input within bounds."""
+"""The limits of a radio's input."""
 
 import asyncio
 from typing import cast
@@ -16,12 +16,12 @@ from edge_agent.values.measurement import Measurement
 
 
 def measurement(n: int, *, is_single: bool = False) -> Measurement:
-    """Return one that can be told from others."""
+    """Return a measurement that can be distinguished from others."""
     return Measurement("C0:FF:EE:00:00:01", 1, n, 60, is_single=is_single)
 
 
 def test_a_usual_sensor_is_never_thinned_out() -> None:
-    """A value a second, or a burst after a silence, is within bounds."""
+    """One value a second, or a burst after a silence, is never limited."""
     meter = flow_limit.FlowLimit(now=0.0)
     assert all(meter.allows(now=float(second)) for second in range(3600))
     assert all(meter.allows(now=3600.0) for _ in range(200))
@@ -29,7 +29,10 @@ def test_a_usual_sensor_is_never_thinned_out() -> None:
 
 
 def test_a_flood_is_thinned_out_and_ends_patience() -> None:
-    """At 1 kHz about 32 a second pass, and after two seconds it is a flood."""
+    """
+    At 1 kHz about 32 values a second pass, and after two seconds the sensor counts as
+    flooding.
+    """
     meter = flow_limit.FlowLimit(now=0.0)
     passed = [meter.allows(now=n / 1000) for n in range(3000)]
     assert sum(passed) == pytest.approx(flow_limit.BURST + 3 * flow_limit.PER_S, abs=2)
@@ -37,7 +40,7 @@ def test_a_flood_is_thinned_out_and_ends_patience() -> None:
 
 
 async def test_an_inbox_gives_up_what_has_no_room() -> None:
-    """The newest is turned away, and what was kept is handed out in order."""
+    """A full inbox rejects new measurements, and hands the earlier ones out in order."""
     inbox = Inbox(max_waiting=2)
     assert [inbox.offer(measurement(n)) for n in range(3)] == [True, True, False]
     assert [m.at_ms for m in await inbox.take(within_s=0)] == [0, 1]
@@ -45,7 +48,7 @@ async def test_an_inbox_gives_up_what_has_no_room() -> None:
 
 
 async def test_an_inbox_keeps_room_for_what_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Streams do not push out what somebody took on purpose; nor is there room without end."""
+    """The inbox reserves limited room for measurements that a person took on purpose."""
     monkeypatch.setattr(inboxes, "RESERVE", 2)
     inbox = Inbox(max_waiting=2)
     for n in range(3):
@@ -55,7 +58,7 @@ async def test_an_inbox_keeps_room_for_what_is_told_once(monkeypatch: pytest.Mon
 
 
 async def test_a_record_waits_for_room() -> None:
-    """Whoever fetched a record keeps it until there is room."""
+    """A stored record waits until the inbox has room."""
     inbox = Inbox(max_waiting=1)
     inbox.offer(measurement(0))
     waiting = asyncio.create_task(inbox.put(measurement(1)))
@@ -67,7 +70,7 @@ async def test_a_record_waits_for_room() -> None:
 
 
 async def test_a_cancelled_take_loses_nothing() -> None:
-    """Whoever is cancelled while waiting has taken nothing."""
+    """A cancelled take loses no measurement."""
     inbox = Inbox()
     taking = asyncio.create_task(inbox.take(within_s=60))
     await asyncio.sleep(0)
@@ -79,7 +82,7 @@ async def test_a_cancelled_take_loses_nothing() -> None:
 
 
 async def test_a_call_that_insists_is_left_to_itself() -> None:
-    """Even a call that swallows its cancellation does not hold us."""
+    """A call that swallows its cancellation is abandoned."""
     cancelled = 0
 
     async def stubborn() -> None:
@@ -96,7 +99,7 @@ async def test_a_call_that_insists_is_left_to_itself() -> None:
 
 
 async def test_the_last_words_of_a_sensor_are_heard() -> None:
-    """What came before a link's end is handed over after it; the endless is not waited for."""
+    """Values that came before the end of a link are handed over within a limited time."""
     gone = asyncio.Event()
     link = Link(cast("BleakClient", None), gone, Radio())
 
@@ -116,7 +119,7 @@ async def test_the_last_words_of_a_sensor_are_heard() -> None:
 
 
 async def test_what_a_call_returns_or_raises_is_passed_on() -> None:
-    """In time, a deadline changes nothing."""
+    """Within the deadline, the result or error of a call is passed on."""
 
     async def seven() -> int:
         return 7

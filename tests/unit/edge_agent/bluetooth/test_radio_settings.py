@@ -1,4 +1,4 @@
-"""The settings of a radio, from their file to what is made of them."""
+"""The settings of a radio, from the file to the objects."""
 
 from pathlib import Path
 
@@ -32,7 +32,7 @@ def load(folder: Path, more: str, environ: dict[str, str] | None = None) -> Agen
 
 
 def test_a_radio_needs_nothing_but_to_be_named(tmp_path: Path) -> None:
-    """Every other setting has a default that suits a home."""
+    """Every setting of a radio has a default."""
     radio = load(tmp_path, "").sensors.bluetooth
     assert radio.adapter is None
     assert radio.quirks_file is None
@@ -41,7 +41,7 @@ def test_a_radio_needs_nothing_but_to_be_named(tmp_path: Path) -> None:
 
 
 def test_each_setting_has_its_twin(tmp_path: Path) -> None:
-    """A key of the file, or a variable of the environment, which wins."""
+    """Each setting can be given in the file or as an environment variable, which wins."""
     chosen = load(
         tmp_path,
         '[sensors.bluetooth]\nadapter = "hci1"\nquirks_file = "models.toml"\n',
@@ -66,7 +66,7 @@ def test_each_setting_has_its_twin(tmp_path: Path) -> None:
     ],
 )
 def test_a_mistake_is_named(tmp_path: Path, more: str, key: str) -> None:
-    """No mistake runs silently with a default; a passkey has no place in settings."""
+    """A wrong setting is named; a passkey is not allowed in settings."""
     with pytest.raises(ConfigError) as raised:
         load(tmp_path, more)
     assert key in str(raised.value)

@@ -1,4 +1,4 @@
-"""Records on their way out of a memory."""
+"""The order in which a report's records are passed on."""
 
 import pytest
 from hypothesis import given
@@ -12,19 +12,22 @@ Plain = RecordAssembler[str, str]
 
 
 def sequences(report: Plain) -> list[int]:
-    """Return what may be let go now."""
+    """Return the sequences of the records that are ready."""
     return [ready.sequence for ready in report.ready()]
 
 
 def test_what_follows_directly_goes_at_once() -> None:
-    """Nothing can come between two sequences that follow one another."""
+    """A record that follows the last one directly is ready at once."""
     report = Plain(after=4)
     report.add(5, "five")
     assert sequences(report) == [5]
 
 
 def test_what_follows_a_gap_waits_for_the_end() -> None:
-    """That a later one has come does not say that none is missing: the cursor must not pass it."""
+    """
+    A record after a gap waits for the end of the report, so that the cursor passes no missing
+    record.
+    """
     report = Plain(after=4)
     report.add(5, "five")
     report.add(7, "seven")
@@ -35,7 +38,7 @@ def test_what_follows_a_gap_waits_for_the_end() -> None:
 
 
 def test_two_reports_at_once_lose_nothing() -> None:
-    """What a report brings that another has asked for does not move the cursor past ours."""
+    """Records of another report that arrive at the same time do not move the cursor."""
     report = Plain(after=19)
     gone: list[int] = []
     for n in range(20, 60):
@@ -46,7 +49,7 @@ def test_two_reports_at_once_lose_nothing() -> None:
 
 
 def test_a_memory_of_which_nobody_knows_the_beginning_is_held_to_the_end() -> None:
-    """Whatever came first, one that belongs before it may follow."""
+    """If the first expected sequence is unknown, every record waits for the end of the report."""
     report = Plain()
     for sequence in (3, 2, 1, 0):
         report.add(sequence, "")
@@ -57,7 +60,7 @@ def test_a_memory_of_which_nobody_knows_the_beginning_is_held_to_the_end() -> No
 
 
 def test_the_beginning_may_become_known() -> None:
-    """From then on what follows directly goes; what was known better stays."""
+    """Once the first expected sequence is known, records that follow it directly are ready."""
     report, known = Plain(), Plain(after=2)
     for each in (report, known):
         each.begins_after(4)
@@ -68,7 +71,7 @@ def test_the_beginning_may_become_known() -> None:
 
 
 def test_a_record_waits_for_its_context() -> None:
-    """And so does whatever comes after it."""
+    """A record waits for its context, and later records wait behind it."""
     report = Plain(after=-1)
     report.add(0, "zero", waits=True)
     report.add(1, "one")
@@ -79,7 +82,7 @@ def test_a_record_waits_for_its_context() -> None:
 
 
 def test_a_context_that_never_comes_is_told_at_the_end() -> None:
-    """The record goes without, and is judged so."""
+    """At the end of the report a record without its context is passed on without one."""
     report = Plain()
     report.add(0, "zero", waits=True)
     report.complete()
@@ -88,7 +91,7 @@ def test_a_context_that_never_comes_is_told_at_the_end() -> None:
 
 @given(st.lists(st.integers(0, 30), max_size=60))
 def test_each_goes_once_and_in_order(arrived: list[int]) -> None:
-    """Whatever is missing, and however often they come; in order, if they follow one another."""
+    """Whatever is missing or repeated, each record is passed on once and in order."""
     report, gone = Plain(after=-1), list[int]()
     for sequence in arrived:
         report.add(sequence, "")
@@ -101,7 +104,7 @@ def test_each_goes_once_and_in_order(arrived: list[int]) -> None:
 
 
 def test_what_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither repeated records, nor new ones, nor contexts without end fill the memory."""
+    """Repeated records, new ones and contexts without end raise an error at a limit."""
     monkeypatch.setattr(record_assembler, "MAX_HELD", 10)
     monkeypatch.setattr(record_assembler, "MAX_REPEATED", 10)
     repeated, held, new, contexts = Plain(after=-1), Plain(), Plain(), Plain()

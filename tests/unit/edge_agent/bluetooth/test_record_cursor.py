@@ -1,4 +1,4 @@
-"""Where a record stands, as one number."""
+"""A position in a sensor's memory as one number."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,7 +17,7 @@ PLACES = st.builds(
 
 @given(PLACES)
 def test_decode_inverts_encode(where: RecordCursor) -> None:
-    """What a cursor holds is where we are; but for the very first, which is nothing yet."""
+    """Decoding inverts encoding, except at the very first position, which means "nothing yet"."""
     expected = None if where.encode() == 0 else where
     assert record_cursor.decode(where.encode()) == expected
 
@@ -31,7 +31,7 @@ def test_numbers_grow_with_generation_and_sequence(one: RecordCursor, other: Rec
 
 @given(PLACES)
 def test_a_number_fits_the_spool(where: RecordCursor) -> None:
-    """SQLite keeps 63 bits."""
+    """Every number fits into SQLite's 63 bits."""
     assert 0 <= where.encode() < 1 << 63
 
 
@@ -41,12 +41,12 @@ def test_a_number_fits_the_spool(where: RecordCursor) -> None:
     )
 )
 def test_one_less_stands_before_the_record(where: RecordCursor) -> None:
-    """The pipeline says "all before this record" by one less than its number."""
+    """A number less by one means that all records before this one are durable."""
     before = record_cursor.decode(where.encode() - 1)
     expected = RecordCursor(where.generation, where.sequence, where.stamp, taken=False)
     assert before == (None if expected.encode() == 0 else expected)
 
 
 def test_nothing_was_taken_at_0() -> None:
-    """0 is the cursor of a sensor that we do not know."""
+    """The cursor 0 belongs to a sensor of which nothing was taken yet."""
     assert record_cursor.decode(0) is None

@@ -1,4 +1,4 @@
-"""Bringing the radio back."""
+"""Recovery of the radio."""
 
 import asyncio
 
@@ -25,7 +25,7 @@ STEPS = EscalationDelays(new_scanner_s=5, power_cycle_s=10, restart_s=20, exit_s
 
 
 class Scene:
-    """A recovery, and what it is done to."""
+    """A recovery, and the objects that it acts on."""
 
     def __init__(self) -> None:
         self.host = ToldHost()
@@ -67,7 +67,7 @@ class Scene:
 async def test_only_the_radios_failures_climb(
     error: BluetoothError, trouble: FailureKind | None
 ) -> None:
-    """What a sensor does wrong, or does not do, is no reason to touch the adapter."""
+    """Failures of a sensor itself never escalate."""
     scene = Scene()
 
     await scene.fail(error, 100)
@@ -78,14 +78,14 @@ async def test_only_the_radios_failures_climb(
 
 
 async def test_what_is_off_is_switched_on_at_once() -> None:
-    """An adapter that is off needs no patience."""
+    """An adapter that is off is switched on at once."""
     scene = Scene()
     await scene.recovery.failed(PoweredOff())
     assert scene.host.done == {"power_on": 1}
 
 
 async def test_links_that_deliver_are_spared_but_not_for_ever() -> None:
-    """A wedged scan may not cost the strap its link at once, nor the meter its turn for good."""
+    """Working links delay a disruptive action for a hanging scan, but not for ever."""
     scene = Scene()
     scene.is_serving = True
 
@@ -98,7 +98,7 @@ async def test_links_that_deliver_are_spared_but_not_for_ever() -> None:
 
 
 async def test_a_dead_daemon_is_restarted_without_detour() -> None:
-    """There is nobody to switch the adapter off and on."""
+    """A dead bluetoothd is restarted without earlier actions."""
     scene = Scene()
     scene.is_up = False
 
@@ -108,14 +108,17 @@ async def test_a_dead_daemon_is_restarted_without_detour() -> None:
 
 
 async def test_at_the_top_we_leave() -> None:
-    """When nothing has helped for long, the service manager has to start us anew."""
+    """
+    When no action has helped for long, the process exits for the service manager to
+    restart it.
+    """
     scene = Scene()
     with pytest.raises(GaveUp):
         await scene.fail(StackError("scanning"), 400)
 
 
 async def test_a_recovery_that_fails_is_no_failure_of_ours() -> None:
-    """Where this user may not restart bluetoothd, we go on trying what we may."""
+    """If a recovery action itself fails, the other actions are still tried."""
     scene = Scene()
 
     async def refuse() -> None:
@@ -127,7 +130,7 @@ async def test_a_recovery_that_fails_is_no_failure_of_ours() -> None:
 
 
 async def test_whoever_waits_is_woken_when_the_host_is_back() -> None:
-    """A pause ends as soon as it is worth while to try again."""
+    """A pause ends as soon as the host's Bluetooth is back."""
     scene = Scene()
     waiting = asyncio.create_task(scene.recovery.pause(60))
     await asyncio.sleep(0)

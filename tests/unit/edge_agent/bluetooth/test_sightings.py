@@ -1,4 +1,4 @@
-"""Who is in reach."""
+"""The list of devices in reach."""
 
 import pytest
 
@@ -20,12 +20,12 @@ HEART_RATE = uuid_of(0x180D)
     ],
 )
 def test_a_name_cannot_steer_the_terminal(name: str | None, shown: str) -> None:
-    """Whatever a stranger calls itself, it takes one cell of a table."""
+    """Whatever name a device advertises, it cannot control the terminal, and takes one cell."""
     assert clean(name) == shown
 
 
 def test_what_we_cannot_read_is_left_out() -> None:
-    """A passer-by's headphones are shown to nobody, unless all is asked for."""
+    """Devices that the agent cannot read are omitted, unless all are requested."""
     for everything, count in ((False, 1), (True, 2)):
         sightings = Sightings(everything=everything)
         sightings.hear(STRAP, "strap", [HEART_RATE.upper()], -50, now=1.0)
@@ -34,7 +34,7 @@ def test_what_we_cannot_read_is_left_out() -> None:
 
 
 def test_what_was_learned_once_stays() -> None:
-    """Not every advertisement names the sensor and its services."""
+    """Name and services remain known when a later advertisement lacks them."""
     sightings = Sightings()
     sightings.hear(STRAP, "strap", [HEART_RATE], -50, now=1.0)
     sightings.hear(STRAP, None, [], -60, now=2.0)
@@ -45,7 +45,7 @@ def test_what_was_learned_once_stays() -> None:
 
 
 def test_a_crowd_is_bounded() -> None:
-    """The one that was heard longest ago makes room."""
+    """When the list is full, the device heard longest ago is removed."""
     sightings = Sightings()
     for n in range(MAX_SIGHTINGS + 5):
         sightings.hear(f"C0:FF:EE:00:{n // 256:02X}:{n % 256:02X}", "", [HEART_RATE], -50, now=n)
@@ -55,7 +55,7 @@ def test_a_crowd_is_bounded() -> None:
 
 
 def test_the_loudest_stands_first() -> None:
-    """The sensor in one's hand is at the top, and a flicker of a few dB does not move it."""
+    """The strongest signal comes first, and a change of a few dB does not reorder the list."""
     sightings = Sightings()
     sightings.hear("B", "", [HEART_RATE], -41, now=1.0)
     sightings.hear("A", "", [HEART_RATE], -49, now=1.0)

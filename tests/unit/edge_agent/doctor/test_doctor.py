@@ -1,4 +1,4 @@
-"""Doctor, erase, verify and purge: what the commands say and do."""
+"""The commands doctor, erase, verify and purge: their effects and their output."""
 
 import asyncio
 import contextlib
@@ -69,12 +69,12 @@ def fill(settings: AgentSettings, payload: bytes) -> None:
 
 
 def contents(folder: Path) -> bytes:
-    """Return all that lies below *folder*."""
+    """Return the content of all files below *folder*."""
     return b"".join(path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file())
 
 
 def test_erase_leaves_nothing(settings: AgentSettings, tmp_path: Path) -> None:
-    """Of keys and state no byte is left; what is public stays."""
+    """`erase` leaves no byte of keys and state; public files remain."""
     canary = os.urandom(32)
     fill(settings, canary)
     (settings.state_dir / "lease.sealed").write_bytes(canary)
@@ -91,7 +91,7 @@ def test_erase_leaves_nothing(settings: AgentSettings, tmp_path: Path) -> None:
 
 
 def test_erase_takes_what_a_renewal_left(settings: AgentSettings) -> None:
-    """A key that waits to replace another, or is half written, is erased with it."""
+    """A key that a renewal has prepared or half written is erased as well."""
     key_file = settings.broker.tls.key_file
     left = credentials.unfinished(key_file) + credentials.unfinished(settings.keys.lease_file)
     for path in left:
@@ -101,7 +101,7 @@ def test_erase_takes_what_a_renewal_left(settings: AgentSettings) -> None:
 
 
 def test_erase_can_keep_the_identity(settings: AgentSettings) -> None:
-    """A gateway that moves on keeps its certificate, and loses what it knew of people."""
+    """`erase` can keep the certificate of a gateway that moves to other people."""
     erase.erase(settings, keep_identity=True)
     assert settings.broker.tls.key_file.exists()
     assert not settings.keys.lease_file.exists()
@@ -110,7 +110,7 @@ def test_erase_can_keep_the_identity(settings: AgentSettings) -> None:
 def test_erase_wants_to_be_meant(
     settings: AgentSettings, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Without --yes nothing happens."""
+    """Without --yes `erase` changes nothing."""
     assert cli.erase(settings, is_sure=False, keep_identity=False) == 2
     assert settings.keys.lease_file.exists()
     assert "--yes" in capsys.readouterr().out
@@ -118,7 +118,7 @@ def test_erase_wants_to_be_meant(
 
 
 def test_nothing_is_touched_under_a_running_agent(settings: AgentSettings) -> None:
-    """While an agent runs neither erase nor purge does anything."""
+    """While an agent runs, `erase` and `purge` change nothing."""
     fill(settings, b"x")
     with lock.hold(settings.state_dir):
         with pytest.raises(StateInUse):
@@ -131,7 +131,7 @@ def test_nothing_is_touched_under_a_running_agent(settings: AgentSettings) -> No
 def test_purge_gives_up_everything(
     settings: AgentSettings, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A purge empties the spool, beyond recovery, and says how much that was."""
+    """`purge` empties the spool without a trace, and reports the number of envelopes."""
     canary = os.urandom(32)
     fill(settings, canary)
     assert cli.purge(settings) == 0
@@ -140,7 +140,7 @@ def test_purge_gives_up_everything(
 
 
 def test_verify_tells(settings: AgentSettings, capsys: pytest.CaptureFixture[str]) -> None:
-    """A payload that is no envelope is found; without a spool that is said."""
+    """`verify` finds an invalid payload, and reports a missing spool."""
     with pytest.raises(SpoolError):
         cli.verify(settings)
     fill(settings, b"x")
@@ -153,7 +153,7 @@ def test_verify_tells(settings: AgentSettings, capsys: pytest.CaptureFixture[str
 def test_doctor_of_a_gateway_without_a_broker(
     settings: AgentSettings, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Each look is told, and one that is bad decides the exit code."""
+    """Every check is reported, and one failure decides the exit code."""
     fill(settings, b"x")
     cli.purge(settings)
     assert cli.doctor(settings, as_json=False) == 1
@@ -163,7 +163,7 @@ def test_doctor_of_a_gateway_without_a_broker(
     assert found["keys"]["verdict"] == "ok"
     assert found["spool"]["verdict"] == "ok"
     assert found["agent"]["text"] == "the agent is not running"
-    assert found["certificate"]["verdict"] == "warning"  # These certificates are of a day.
+    assert found["certificate"]["verdict"] == "warning"  # They are valid for a day.
     assert found["lease"]["verdict"] == "warning"
     assert found["broker"] == {
         "what": "broker",
@@ -173,7 +173,7 @@ def test_doctor_of_a_gateway_without_a_broker(
 
 
 def test_doctor_tells_what_was_given_up(settings: AgentSettings) -> None:
-    """What the spool gave up lately is worth a word, what it gave up long ago is not."""
+    """Recent losses of the spool are reported, and older ones are not."""
 
     async def run(now_ms: int) -> None:
         spool = await SqliteSpool.open(
@@ -197,7 +197,7 @@ def test_doctor_tells_what_was_given_up(settings: AgentSettings) -> None:
 
 
 def test_doctor_tells_of_the_tenth_damaged_file(settings: AgentSettings) -> None:
-    """Damaged files that were set aside are told, whatever number they have got to."""
+    """Damaged files that were set aside are reported, whatever their number."""
     fill(settings, b"")
     assert cli.purge(settings) == 0
     for name in ("damaged-9", "damaged-10", "damaged-10-wal"):
@@ -216,7 +216,10 @@ def test_doctor_tells_of_the_tenth_damaged_file(settings: AgentSettings) -> None
 def test_doctor_says_what_is_wrong_with_the_broker(
     settings: AgentSettings, is_listening: bool, word: str
 ) -> None:
-    """Not the name of an exception, but what to look for."""
+    """
+    A failure to reach the broker is reported with its cause, not with the name of an
+    exception.
+    """
     with contextlib.ExitStack() as stack:
         if is_listening:
             server = socket.create_server(("127.0.0.1", settings.broker.port))
@@ -235,7 +238,7 @@ def test_doctor_says_what_is_wrong_with_the_broker(
 
 
 def test_doctor_knows_a_name_that_nobody_knows(settings: AgentSettings) -> None:
-    """A host that has no address is told from one that does not answer."""
+    """An unknown host name is distinguished from a host that does not answer."""
     broker = msgspec.structs.replace(settings.broker, host="broker.invalid")
     settings = msgspec.structs.replace(settings, broker=broker)
     found = {finding.what: finding for finding in checks.examine(settings)}["broker"]
@@ -250,7 +253,10 @@ class _Ahead(Machine):
 
 
 def test_doctor_tells_a_lease_that_was_seen_to_end(settings: AgentSettings) -> None:
-    """In force by the clock as it is now, it is not by that which the clock has shown."""
+    """
+    A lease that the clock has once shown as ended is reported as ended, although the clock was set
+    back.
+    """
     trust_key, folder = Ed25519PrivateKey.generate(), settings.state_dir
     folder.mkdir()
     settings = msgspec.structs.replace(
@@ -277,7 +283,7 @@ def test_doctor_tells_a_lease_that_was_seen_to_end(settings: AgentSettings) -> N
 
 
 def test_doctor_survives_whatever_is_missing(settings: AgentSettings) -> None:
-    """With no file where it should be, every look still ends with a word."""
+    """With every file missing, each check still reports a result."""
     settings.keys.lease_file.unlink()
     settings.broker.tls.certificate_file.unlink()
     findings = list(checks.examine(settings))
@@ -286,7 +292,7 @@ def test_doctor_survives_whatever_is_missing(settings: AgentSettings) -> None:
 
 
 def test_identity_follows_its_files(settings: AgentSettings) -> None:
-    """A renewed certificate is taken; a broken one is not, and the one before stays."""
+    """A renewed certificate is loaded; a broken one is not, and the previous one stays."""
     identity = TlsIdentity(settings.broker.tls)
     first = identity.context()
     assert identity.context() is first
@@ -303,7 +309,7 @@ def test_identity_follows_its_files(settings: AgentSettings) -> None:
 
 
 def test_findings_are_plain(settings: AgentSettings) -> None:
-    """What doctor finds can be written as JSON."""
+    """The findings of doctor can be written as JSON."""
     finding = next(checks.examine(settings))
     assert msgspec.to_builtins(finding)["what"] == "keys"
 
@@ -320,7 +326,7 @@ def test_findings_are_plain(settings: AgentSettings) -> None:
 def test_doctor_tells_of_receipts_that_are_not_believed(
     reasons: dict[str, int], verdict: Severity
 ) -> None:
-    """Those of an ingest that was not upgraded are told from those of somebody else."""
+    """Refused receipts of an outdated ingest are distinguished from forged ones."""
     registry = CollectorRegistry()
     metrics = Metrics(registry)
     for reason, count in reasons.items():
@@ -330,7 +336,10 @@ def test_doctor_tells_of_receipts_that_are_not_believed(
 
 
 def test_doctor_asks_the_agent_that_runs(settings: AgentSettings) -> None:
-    """Over its own /metrics, if that has a port; whoever does not answer is told."""
+    """
+    `doctor` reads the running agent's /metrics if it has a port, and reports one that does not
+    answer.
+    """
     registry = CollectorRegistry()
     Metrics(registry).refused_receipt(ReceiptFault.BAD_PROOF)
 

@@ -1,4 +1,4 @@
-"""A gateway's keys: made here, private, and never half replaced."""
+"""A gateway's keys: made on the gateway, private, and replaced completely or not at all."""
 
 import datetime as dt
 from pathlib import Path
@@ -28,7 +28,7 @@ def certificate_of(key: Ed25519PrivateKey) -> bytes:
 
 @pytest.fixture
 def tls(tmp_path: Path) -> TlsSettings:
-    """The files of a gateway that is enrolled."""
+    """The files of an enrolled gateway."""
     files = TlsSettings(tmp_path / "ca.crt", tmp_path / "agent.crt", tmp_path / "agent.key")
     key = credentials.signing_key(files.key_file)
     credentials.write(files.certificate_file, certificate_of(key), private=False)
@@ -36,18 +36,18 @@ def tls(tmp_path: Path) -> TlsSettings:
 
 
 def is_pair(tls: TlsSettings) -> bool:
-    """Tell whether certificate and key fit each other."""
+    """Tell whether certificate and key belong together."""
     key = credentials.signing_key(tls.key_file)
     return credentials.is_pair(tls.certificate_file.read_bytes(), key)
 
 
 def same(one: credentials.Private, other: credentials.Private) -> bool:
-    """Tell whether two private keys are one: they do not compare by themselves."""
+    """Tell whether two private keys are equal: the objects cannot be compared."""
     return one.private_bytes_raw() == other.private_bytes_raw()
 
 
 def test_a_key_is_made_once_and_is_private(tmp_path: Path) -> None:
-    """What was made is read again; nobody but its owner may read it."""
+    """A key is made once, read again later, and readable by its owner only."""
     made = credentials.signing_key(tmp_path / "agent.key")
     assert same(credentials.signing_key(tmp_path / "agent.key"), made)
     assert (tmp_path / "agent.key").stat().st_mode & 0o777 == 0o600
@@ -58,7 +58,7 @@ def test_a_key_is_made_once_and_is_private(tmp_path: Path) -> None:
 
 
 def test_a_request_is_the_same_each_time(tmp_path: Path) -> None:
-    """So the desk knows it again when its answer was lost; and it proves the key."""
+    """A repeated request is identical, so that the service recognises it, and proves the key."""
     key = credentials.signing_key(tmp_path / "agent.key")
     request = credentials.certificate_request(key)
     assert credentials.certificate_request(key) == request
@@ -68,7 +68,7 @@ def test_a_request_is_the_same_each_time(tmp_path: Path) -> None:
 
 
 def test_a_replacement_takes_both(tls: TlsSettings) -> None:
-    """After a replacement the new certificate has the new key beside it, and nothing waits."""
+    """After a replacement the new certificate has its new key, and no file is left waiting."""
     new = credentials.signing_key(credentials.next_key(tls.key_file))
     credentials.replace(tls.certificate_file, tls.key_file, certificate_of(new))
     assert is_pair(tls)
@@ -77,7 +77,7 @@ def test_a_replacement_takes_both(tls: TlsSettings) -> None:
 
 
 def test_a_crash_between_the_two_is_finished(tls: TlsSettings) -> None:
-    """Killed after the certificate and before the key, the pair is whole at the next start."""
+    """If a crash comes between certificate and key, the next start completes the replacement."""
     new = credentials.signing_key(credentials.next_key(tls.key_file))
     credentials.write(tls.certificate_file, certificate_of(new), private=False)
     assert not is_pair(tls)
@@ -91,7 +91,7 @@ def test_a_crash_between_the_two_is_finished(tls: TlsSettings) -> None:
 
 
 def test_a_crash_before_the_certificate_changes_nothing(tls: TlsSettings) -> None:
-    """A key that was made and not certified yet waits, and is used for the next attempt."""
+    """If a crash comes before the certificate, the waiting key is used for the next attempt."""
     waiting = credentials.signing_key(credentials.next_key(tls.key_file))
     settle(tls)
     assert is_pair(tls)
@@ -99,7 +99,10 @@ def test_a_crash_before_the_certificate_changes_nothing(tls: TlsSettings) -> Non
 
 
 def test_a_certificate_of_another_key_is_not_taken(tls: TlsSettings) -> None:
-    """A desk that answers with somebody else's certificate does not lock the gateway out."""
+    """
+    A certificate of another key is rejected, so that a wrong answer cannot lock the
+    gateway out.
+    """
     credentials.signing_key(credentials.next_key(tls.key_file))
     with pytest.raises(CredentialError):
         credentials.replace(
@@ -110,6 +113,6 @@ def test_a_certificate_of_another_key_is_not_taken(tls: TlsSettings) -> None:
 
 @pytest.mark.parametrize(("days", "due"), [(0, False), (5, False), (6.1, True), (11, True)])
 def test_renewal_is_due_late_in_its_life(tls: TlsSettings, days: float, due: bool) -> None:
-    """After six tenths of its life a certificate is to be renewed."""
+    """A certificate is due for renewal after six tenths of its validity."""
     now = NOW + dt.timedelta(days=days)
     assert enrol.is_due(tls, now=now, renew_at=0.6) is due

@@ -1,4 +1,4 @@
-"""Renewal in the background: what goes wrong is told, and tried again."""
+"""Renewal in the background: failures are logged and tried again."""
 
 import asyncio
 import ssl
@@ -29,7 +29,7 @@ from tests.fixtures.pki import Certificates
     ],
 )
 def test_a_url_that_is_none_is_refused(url: str) -> None:
-    """Whatever stands in place of the desk's URL is refused, and raises nothing else."""
+    """An invalid URL of the enrolment service is refused with the declared error."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     with pytest.raises(DeskRefused, match="https://HOST:PORT"):
         client.ask(url, "/v1/renew", EnrolmentSettings("https://x"), context=context)
@@ -38,7 +38,7 @@ def test_a_url_that_is_none_is_refused(url: str) -> None:
 async def test_a_renewal_that_dies_is_told(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What nobody foresaw ends the renewal, and is in the log at once."""
+    """An unexpected error that ends the renewal is logged at once."""
     keys = write_keys(tmp_path, Ed25519PrivateKey.generate(), X25519PrivateKey.generate())
     settings = AgentSettings(
         agent="0" * 16,
@@ -46,7 +46,7 @@ async def test_a_renewal_that_dies_is_told(
         broker=BrokerSettings(tls=Certificates(tmp_path / "pki").client("0" * 16)),
         keys=keys,
         sensors=SensorSettings(tmp_path / "s.sock"),
-        # Not what it is declared to be, as nothing that was read is.
+        # The wrong type on purpose, as a value that was read from outside can have.
         enrolment=EnrolmentSettings("https://desk", renew_at="soon"),  # type: ignore[arg-type]
     )
     async with renewing(settings), asyncio.timeout(60):

@@ -1,4 +1,4 @@
-"""Every decoder beside its encoder, what they may carry, and values written out by hand."""
+"""Every decoder with its encoder, their measurements, and hand-written values."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -52,16 +52,19 @@ ODD: Final = Quirks(e2e_crc=True, crc=CrcKind.CCITT_FALSE, warning_first=True)
 
 
 class Codec(msgspec.Struct, frozen=True):
-    """A decoder, its encoder, and the measurements that they understand."""
+    """A decoder, its encoder, and the measurements that they handle."""
 
     name: str
     decode: Callable[[Value], Any]
     encode: Callable[[Any], bytes]
     measurements: st.SearchStrategy[Any]
     golden: str
-    """A value that exercises most fields."""
+    """A value that uses most fields."""
     shorter: type[Any] | tuple[()] = ()
-    """Those measurements whose value may have a prefix that is a value too, as specified."""
+    """
+    The types of measurements whose value may have a prefix that is valid too, by the
+    specification.
+    """
 
 
 def _with(function: Callable[..., Any], quirks: Quirks) -> Callable[..., Any]:
@@ -76,7 +79,7 @@ def _checked(
     *,
     shorter: type[Any] | tuple[()] = (),
 ) -> list[Codec]:
-    """Return *codec* as it is with a check, without, and with every quirk."""
+    """Return *codec* with a checksum, without, and with every quirk."""
     decode, encode = codec
     codecs = []
     for label, quirks in (("checked", CHECKED), ("unchecked", UNCHECKED), ("odd", ODD)):

@@ -1,4 +1,4 @@
-"""Measurements of every kind, for properties that hold for all of them."""
+"""Strategies for measurements of every kind."""
 
 from typing import Any
 
@@ -22,17 +22,17 @@ from edge_agent.gatt.ieee11073 import Number, from_float, from_sfloat
 
 
 def uint(bits: int) -> st.SearchStrategy[int]:
-    """Return unsigned numbers of so many *bits*."""
+    """Return a strategy for unsigned numbers of this many *bits*."""
     return st.integers(0, (1 << bits) - 1)
 
 
 def maybe(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """Return what *strategy* does, or None."""
+    """Return a strategy for None or a value of *strategy*."""
     return st.none() | strategy
 
 
 def built(kind: type[Any], **fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """Return measurements of *kind* with such *fields*."""
+    """Return a strategy for measurements of *kind* with these *fields*."""
     return st.fixed_dictionaries(fields).map(lambda values: kind(**values))
 
 

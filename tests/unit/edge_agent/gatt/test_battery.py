@@ -1,4 +1,4 @@
-"""Batteries of sensors."""
+"""Battery levels."""
 
 import pytest
 
@@ -10,7 +10,7 @@ from edge_agent.gatt.errors import ReservedValue, TrailingBytes
 
 
 def test_battery_above_100_is_reserved() -> None:
-    """It is neither clamped nor taken for full."""
+    """A level above 100 is reserved, and neither limited nor taken for full."""
     assert battery.decode(b"\x64") == BatteryLevel(100)
     with pytest.raises(ReservedValue):
         battery.decode(b"\x65")

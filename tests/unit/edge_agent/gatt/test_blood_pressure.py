@@ -39,12 +39,12 @@ _PRESSURES = (
     ],
 )
 def test_decode_golden_value(value: str, expected: BloodPressureMeasurement) -> None:
-    """Values written out by hand from the specification decode field by field."""
+    """Hand-written values from the specification decode field by field."""
     assert blood_pressure.decode(bytes.fromhex(value)) == expected
 
 
 def test_pressures_in_kpa_are_converted() -> None:
-    """16.0 kPa are 120.0 mmHg."""
+    """16.0 kPa are converted to 120.0 mmHg."""
     measurement = BloodPressureMeasurement(
         systolic=16,
         diastolic=decimal_of(10.7),
@@ -61,7 +61,7 @@ def test_pressures_in_kpa_are_converted() -> None:
 
 
 def test_mean_that_is_nan_is_refused_alone() -> None:
-    """Many monitors do not compute it; systolic and diastolic stand without it."""
+    """A mean pressure of NaN is refused alone, because many monitors do not compute it."""
     outcomes = blood_pressure.observations(
         msgspec.structs.replace(_MEASUREMENT, mean=NotANumber.NAN)
     )
@@ -70,7 +70,7 @@ def test_mean_that_is_nan_is_refused_alone() -> None:
 
 
 def test_systolic_not_above_diastolic_is_implausible() -> None:
-    """Each of them alone would pass; together they say that none is right."""
+    """If the systolic pressure is not above the diastolic one, all pressures are refused."""
     crossed = msgspec.structs.replace(_MEASUREMENT, systolic=80.0, diastolic=80.0)
     assert blood_pressure.observations(crossed) == [
         Refused(code, Refusal.IMPLAUSIBLE) for code in _PRESSURES
@@ -79,7 +79,7 @@ def test_systolic_not_above_diastolic_is_implausible() -> None:
 
 @pytest.mark.parametrize("bit", range(16))
 def test_pulse_out_of_the_range_of_the_monitor_is_saturated(bit: int) -> None:
-    """Two bits say so of the pulse; the pressures are not touched by any."""
+    """Two status bits refuse the pulse alone, and no pressure."""
     measurement = msgspec.structs.replace(_MEASUREMENT, pulse_bpm=60.0, status=1 << bit)
     *pressures, pulse = blood_pressure.observations(measurement)
     saturated = Refused(Code.PULSE_RATE, Refusal.SATURATED)
@@ -88,7 +88,7 @@ def test_pulse_out_of_the_range_of_the_monitor_is_saturated(bit: int) -> None:
 
 
 def test_unset_clock_refuses_all() -> None:
-    """A timestamp that is there and says nothing comes from a store without a clock."""
+    """A timestamp of an unset clock refuses the measurement, because it may be stored."""
     stamp = DateTime(None, 4, 17, 20, 41, 59)
     measurement = msgspec.structs.replace(_MEASUREMENT, timestamp=stamp, pulse_bpm=60.0)
     outcomes = blood_pressure.observations(measurement)

@@ -1,4 +1,4 @@
-"""Continuous glucose sensors."""
+"""Records of continuous glucose sensors."""
 
 import msgspec
 import pytest
@@ -51,7 +51,7 @@ def _judge(record: CgmRecord) -> Outcome:
     ],
 )
 def test_decode_golden_value(value: str, expected: tuple[CgmRecord, ...]) -> None:
-    """Values written out by hand from the specification decode field by field."""
+    """Hand-written values from the specification decode field by field."""
     assert cgm.decode(bytes.fromhex(value)) == CgmMeasurement(expected)
 
 
@@ -71,13 +71,13 @@ def test_decode_golden_value(value: str, expected: tuple[CgmRecord, ...]) -> Non
     ],
 )
 def test_malformed_record_is_refused(value: str, quirks: Quirks, error: type[DecodeError]) -> None:
-    """Size, flags and check of a record have to agree with each other."""
+    """A record whose size, flags and checksum contradict each other is refused."""
     with pytest.raises(error):
         cgm.decode(bytes.fromhex(value), quirks)
 
 
 def test_concentration_is_converted_and_dated_by_the_session() -> None:
-    """108 mg/dL, 5 minutes into the session."""
+    """108 mg/dL are converted, and dated 5 minutes into the session."""
     assert _judge(_RECORD) == Observation(Code.GLUCOSE_INTERSTITIAL, 599, When(session_min=5))
 
 
@@ -89,7 +89,10 @@ _SPOILING_BITS = {
 
 @pytest.mark.parametrize("bit", range(24))
 def test_annunciation_that_spoils_the_value_refuses_it(bit: int) -> None:
-    """A fault of the sensor is a reason; an alert about the person, or a reserved bit, is none."""
+    """
+    A fault of the sensor refuses the value; an alert about the person or a reserved bit
+    does not.
+    """
     status, cal_temp, warning = (1 << bit).to_bytes(3, "little")
     record = msgspec.structs.replace(_RECORD, status=status, cal_temp=cal_temp, warning=warning)
     outcome = _judge(record)
@@ -98,7 +101,10 @@ def test_annunciation_that_spoils_the_value_refuses_it(bit: int) -> None:
 
 
 def test_annunciation_octets_of_old_firmware_come_in_reverse() -> None:
-    """The quirk puts each octet where its bits belong, in records and in the status."""
+    """
+    The quirk puts each annunciation octet of old firmware in its place, in records and in the
+    status.
+    """
     octets, quirks = "010203", Quirks(warning_first=True)
     (record,) = cgm.decode(bytes.fromhex("09 e0 6c00 0500" + octets), quirks).records
     status = cgm_session.decode_status(bytes.fromhex("0500" + octets), quirks)

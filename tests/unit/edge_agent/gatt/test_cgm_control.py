@@ -1,4 +1,4 @@
-"""Steering a continuous glucose sensor."""
+"""The control point of continuous glucose sensors."""
 
 import pytest
 
@@ -12,7 +12,7 @@ _CHECKED, _UNCHECKED = Quirks(e2e_crc=True), Quirks(e2e_crc=False)
 
 @pytest.mark.parametrize("op_code", [0x00, 0x1D, 0xFF])
 def test_reserved_op_code_is_refused(op_code: int) -> None:
-    """An operation that we do not know has an operand that we do not know."""
+    """An unknown operation is refused, because its operand is unknown."""
     with pytest.raises(ReservedValue):
         cgm_control.decode(bytes((op_code,)))
 
@@ -27,11 +27,14 @@ def test_reserved_op_code_is_refused(op_code: int) -> None:
     ],
 )
 def test_interval_has_one_byte_or_two(value: str, quirks: Quirks, expected: Interval) -> None:
-    """The service has one, GSS has two: the length tells, with and without a check."""
+    """
+    An interval has one byte in the service and two in GSS: the length decides, with and without a
+    checksum.
+    """
     assert cgm_control.decode(bytes.fromhex(value), quirks) == expected
 
 
 def test_interval_that_is_set_has_one_byte() -> None:
-    """A longer one is no request: its second byte is half a check."""
+    """An interval to be set has one byte; a longer one would be half a checksum."""
     with pytest.raises(Truncated):
         cgm_control.decode(bytes.fromhex("01 0501"))

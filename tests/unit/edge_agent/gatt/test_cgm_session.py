@@ -9,7 +9,10 @@ from edge_agent.gatt.errors import BadCrc
 
 
 def test_feature_tells_whether_values_end_in_a_check() -> None:
-    """Bit 12, under a check of its own or under 0xFFFF."""
+    """
+    Bit 12 of the features says whether values have a checksum; its own checksum may be
+    0xFFFF.
+    """
     assert cgm_session.decode_feature(bytes.fromhex("6e9e01 16 8ac1")).e2e_crc
     assert not cgm_session.decode_feature(bytes.fromhex("6e8e01 16 ffff")).e2e_crc
     with pytest.raises(BadCrc):
@@ -24,7 +27,7 @@ def test_feature_tells_whether_values_end_in_a_check() -> None:
     ],
 )
 def test_session_began_at_an_instant(value: str, began_at: str) -> None:
-    """Local time, zone and daylight saving make one."""
+    """Local time, zone and daylight saving give the start of a session."""
     start = cgm_session.decode_start(bytes.fromhex(value))
     assert start.began_at() == datetime.datetime.fromisoformat(began_at)
 
@@ -38,5 +41,5 @@ def test_session_began_at_an_instant(value: str, began_at: str) -> None:
     ],
 )
 def test_session_start_without_all_of_its_parts_is_no_instant(value: str) -> None:
-    """Nothing is guessed in place of a part that is not known."""
+    """A session start with an unknown part gives no time."""
     assert cgm_session.decode_start(bytes.fromhex(value)).began_at() is None

@@ -1,4 +1,4 @@
-"""Clocks of sensors."""
+"""Dates, times and zones of sensors."""
 
 import pytest
 
@@ -17,7 +17,7 @@ from edge_agent.gatt.errors import ReservedValue, TrailingBytes
     ],
 )
 def test_decode_golden_value(value: str, expected: DateTime) -> None:
-    """Values written out by hand from the specification decode field by field."""
+    """Hand-written values from the specification decode field by field."""
     assert date_time.decode(bytes.fromhex(value)) == expected
 
 
@@ -34,19 +34,19 @@ def test_decode_golden_value(value: str, expected: DateTime) -> None:
     ],
 )
 def test_field_out_of_range_is_refused(value: str) -> None:
-    """What the specification reserves is no date, and not one to be repaired."""
+    """A reserved value of a field is refused, and not repaired."""
     with pytest.raises(ReservedValue):
         date_time.decode(bytes.fromhex(value))
 
 
 def test_day_that_does_not_exist_is_no_datetime() -> None:
-    """Each field may be in range and the day still be none."""
+    """A day that does not exist gives no datetime, although each field is in range."""
     assert DateTime(2026, 2, 29, 0, 0, 0).as_datetime() is None
     assert DateTime(2028, 2, 29, 0, 0, 0).as_datetime() is not None
 
 
 def test_current_time_golden_value() -> None:
-    """A Saturday, half a second past, set by hand."""
+    """A hand-written current time: a Saturday, half a second past, set manually."""
     value = bytes.fromhex("ea07 0b 15 12 24 36 06 80 01")
     moment = DateTime(2026, 11, 21, 18, 36, 54)
     assert date_time.decode_current_time(value) == CurrentTime(moment, 6, 128, 1)
@@ -65,19 +65,22 @@ def test_current_time_golden_value() -> None:
     ],
 )
 def test_zone_counts_quarters_of_an_hour(value: str, expected: Zone) -> None:
-    """Signed, west of Greenwich below 0."""
+    """A zone is a signed number of quarters of an hour, negative west of Greenwich."""
     assert date_time.decode_zone(bytes.fromhex(value)) == expected
 
 
 @pytest.mark.parametrize("value", ["cf", "39", "7f", "81"])
 def test_reserved_zone_is_refused(value: str) -> None:
-    """Neither clamped nor wrapped."""
+    """A reserved zone is refused, neither limited nor wrapped."""
     with pytest.raises(ReservedValue):
         date_time.decode_zone(bytes.fromhex(value))
 
 
 def test_local_time_has_a_zone_and_a_dst() -> None:
-    """In the same unit; 255 is not known, what is between is reserved."""
+    """
+    Zone and daylight saving have the same unit; 255 is unknown, and values between are
+    reserved.
+    """
     assert date_time.decode_local_time(bytes.fromhex("04 04")) == Zone(4, 4)
     assert date_time.decode_local_time(bytes.fromhex("80 ff")) == Zone(None, None)
     with pytest.raises(ReservedValue):
@@ -85,7 +88,7 @@ def test_local_time_has_a_zone_and_a_dst() -> None:
 
 
 def test_reference_time_golden_value() -> None:
-    """From a time server, one second off, five hours ago; 24 hours are a day."""
+    """A hand-written reference time: one second off, updated five hours ago."""
     assert date_time.decode_reference_time(b"\x01\x08\x00\x05") == ReferenceTime(1, 8, 0, 5)
     assert date_time.decode_reference_time(b"\x01\x08\x00\x17").hours == 23
     assert date_time.decode_reference_time(b"\x01\xff\xff\xff").hours == 255
@@ -94,6 +97,6 @@ def test_reference_time_golden_value() -> None:
 
 
 def test_longer_value_is_refused() -> None:
-    """The length of a date is fixed."""
+    """A date with additional bytes is refused."""
     with pytest.raises(TrailingBytes):
         date_time.decode(bytes(8))

@@ -1,4 +1,4 @@
-"""Every codec, four ways from one list: golden, inverse, every truncation, raises nothing else."""
+"""Every codec by four rules: hand-written values, inversion, truncation, and no other errors."""
 
 import random
 
@@ -19,14 +19,17 @@ _CAMPAIGN = 1_000_000
 
 @_EACH
 def test_golden_value_is_encoded_as_it_was_decoded(codec: Codec) -> None:
-    """A value written out by hand comes out of the encoder byte by byte."""
+    """The encoder returns each hand-written value byte by byte."""
     value = bytes.fromhex(codec.golden)
     assert codec.encode(codec.decode(value)) == value
 
 
 @_EACH
 def test_bytearray_decodes_like_bytes(codec: Codec) -> None:
-    """Bluetooth stacks hand over bytearrays: they decode to equal, hashable measurements."""
+    """
+    A bytearray decodes to an equal, hashable measurement, because Bluetooth stacks return
+    bytearrays.
+    """
     value = bytes.fromhex(codec.golden)
     assert hash(codec.decode(bytearray(value))) == hash(codec.decode(value))
 
@@ -35,7 +38,7 @@ def test_bytearray_decodes_like_bytes(codec: Codec) -> None:
 @given(data=st.data())
 @settings(max_examples=60, deadline=None)
 def test_decode_inverts_encode(codec: Codec, data: st.DataObject) -> None:
-    """What a sensor encodes is what we decode."""
+    """Decoding inverts encoding."""
     measurement = data.draw(codec.measurements)
     assert codec.decode(codec.encode(measurement)) == measurement
 
@@ -45,10 +48,10 @@ def test_decode_inverts_encode(codec: Codec, data: st.DataObject) -> None:
 @settings(max_examples=40, deadline=None)
 def test_truncated_value_is_refused(codec: Codec, data: st.DataObject) -> None:
     """
-    A value cut anywhere is an error: a field that is missing is not absent.
+    A truncated value is an error: a missing field is not an absent one.
 
-    Where a prefix is a value by itself (fewer RR-intervals, fewer records, a shorter count),
-    it is that value and nothing else.
+    If a prefix is valid by itself (fewer RR intervals, fewer records, a shorter count), it decodes
+    as that value.
     """
     value = codec.encode(data.draw(codec.measurements))
     for end in range(len(value)):
@@ -64,20 +67,20 @@ def test_truncated_value_is_refused(codec: Codec, data: st.DataObject) -> None:
 @given(value=st.binary(max_size=_LONGEST_ATTRIBUTE))
 @settings(max_examples=60, deadline=None)
 def test_decode_never_raises_anything_else(codec: Codec, value: bytes) -> None:
-    """No bytes that a sensor may send escape as another error."""
+    """No bytes raise any error other than `DecodeError`."""
     _decode_or_refuse(codec, value)
 
 
 @_EACH
 def test_mutated_values_never_raise_anything_else(codec: Codec) -> None:
-    """Nor do values that are nearly right, nor does judging what they say."""
+    """Nearly valid values raise no other error either, nor does judging them."""
     _bombard(codec, 2_000)
 
 
 @pytest.mark.long
 @_EACH
 def test_million_values_never_raise_anything_else(codec: Codec) -> None:
-    """A million payloads, random or nearly right: a measurement or `DecodeError` each time."""
+    """A million random or nearly valid payloads each give a measurement or `DecodeError`."""
     _bombard(codec, _CAMPAIGN)
 
 
@@ -85,7 +88,7 @@ def _bombard(codec: Codec, count: int) -> None:
     dice = random.Random(codec.name)
     golden = bytes.fromhex(codec.golden)
     decoded = sum(_decode_or_refuse(codec, _mutate(golden, dice)) for _ in range(count))
-    # Else the campaign would test the first branch of the decoder only.
+    # Otherwise the campaign would test only the first branch of the decoder.
     assert decoded > 0
 
 
@@ -94,7 +97,7 @@ def _decode_or_refuse(codec: Codec, value: bytes) -> bool:
         measurement = codec.decode(value)
     except DecodeError:
         return False
-    # Whatever it says, it is judged, and what is observed fits the wire and a living person.
+    # Every measurement is judged, and every observation is plausible and fits the wire.
     for outcome in observations(measurement):
         if isinstance(outcome, Observation):
             assert QUANTITIES[outcome.quantity].is_plausible(outcome.steps)
@@ -102,7 +105,7 @@ def _decode_or_refuse(codec: Codec, value: bytes) -> bool:
 
 
 def _mutate(golden: bytes, dice: random.Random) -> bytes:
-    """Return random bytes, or *golden* with a few bits, and perhaps its length, changed."""
+    """Return random bytes, or *golden* with a few bits and perhaps its length changed."""
     kind = dice.randrange(8)
     if kind == 0:
         return dice.randbytes(dice.randrange(_LONGEST_ATTRIBUTE + 1))

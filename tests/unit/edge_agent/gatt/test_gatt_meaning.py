@@ -30,7 +30,7 @@ _ONE_UNIT: Final = [(code, SAME_UNIT) for code in Code] + [
     (Code.BODY_WEIGHT, WeightUnit.LB.to_kg),
     (Code.BLOOD_PRESSURE_MEAN, BloodPressureUnit.KPA.to_mmhg),
 ]
-"""Every quantity in its own unit, and in each other unit that a characteristic sends it in."""
+"""Every quantity in its own unit, and in each other unit in which a characteristic sends it."""
 
 
 def _exact(number: int | Scaled) -> Fraction:
@@ -46,7 +46,7 @@ def _exact(number: int | Scaled) -> Fraction:
 def test_number_is_observed_exactly_or_refused(
     one: tuple[Code, Conversion], number: Number | None
 ) -> None:
-    """A plausible number is kept as the nearest step, computed exactly; any other is refused."""
+    """A plausible number becomes the nearest step, computed exactly; any other is refused."""
     (quantity, unit), kind = one, QUANTITIES[one[0]]
     outcome = judge(quantity, number, unit=unit)
     if number is None or isinstance(number, NotANumber):
@@ -64,7 +64,7 @@ def test_number_is_observed_exactly_or_refused(
 
 @pytest.mark.parametrize("quantity", list(Code))
 def test_every_step_of_a_quantity_crosses_the_decoder_unchanged(quantity: Code) -> None:
-    """Each plausible value at full resolution, as a FLOAT, comes out as the same whole steps."""
+    """Every plausible step of a quantity, sent as a FLOAT, is decoded as the same step."""
     kind = QUANTITIES[quantity]
     power = -len(str(kind.per_unit)) + 1
     for steps in range(kind.low, kind.high + 1):
@@ -74,7 +74,7 @@ def test_every_step_of_a_quantity_crosses_the_decoder_unchanged(quantity: Code) 
 
 @given(st.sampled_from(list(Code)), st.data())
 def test_each_tie_goes_to_the_even_step(quantity: Code, data: st.DataObject) -> None:
-    """A number halfway between two steps, in any quantity, is decided exactly."""
+    """A number halfway between two steps is rounded to the even one, exactly, in any quantity."""
     kind = QUANTITIES[quantity]
     steps = data.draw(st.integers(kind.low, kind.high - 1))
     power = -len(str(kind.per_unit)) + 1
@@ -92,21 +92,24 @@ def test_each_tie_goes_to_the_even_step(quantity: Code, data: st.DataObject) -> 
     ],
 )
 def test_ties_go_to_the_even_step(number: int, steps: int) -> None:
-    """Half a step is decided by the decimal that the sensor sent, not by its binary neighbour."""
+    """The sent decimal decides a tie, not its nearest binary fraction."""
     outcome = judge(Code.BODY_TEMPERATURE, scaled(number, -3))
     assert outcome == Observation(Code.BODY_TEMPERATURE, steps, LIVE)
 
 
 @pytest.mark.parametrize("number", [60, NotANumber.NAN, None])
 def test_fault_refuses_whatever_the_number(number: Number | None) -> None:
-    """The reason that the sensor gives goes before what its number says."""
+    """A reason that the sensor gives takes precedence over its number."""
     refused = Refused(Code.HEART_RATE, Refusal.OFF_BODY)
     assert judge(Code.HEART_RATE, number, fault=Refusal.OFF_BODY) == refused
 
 
 @given(date_times)
 def test_timestamp_is_a_date_or_a_reason(timestamp: DateTime) -> None:
-    """One that is there and says nothing never passes for the time of sending."""
+    """
+    A timestamp that gives no time is a reason to refuse, and never replaced by the time of
+    sending.
+    """
     when, fault = date(timestamp)
     if timestamp.as_datetime() is None:
         assert fault is Refusal.UNDATED
@@ -115,5 +118,5 @@ def test_timestamp_is_a_date_or_a_reason(timestamp: DateTime) -> None:
 
 
 def test_no_timestamp_means_now() -> None:
-    """A sensor that stores nothing sends what it measures."""
+    """A value without a timestamp was measured when it was sent."""
     assert date(None) == (LIVE, None)

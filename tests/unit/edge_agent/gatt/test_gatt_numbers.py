@@ -1,4 +1,4 @@
-"""The numbers that the specifications assign: a slip here misnames what a sensor said."""
+"""The numbers that the specifications assign: a mistake here would misname a sensor's value."""
 
 import enum
 
@@ -37,7 +37,7 @@ from edge_agent.gatt.registry import CHARACTERISTICS
     ],
 )
 def test_names_stand_for_their_numbers(names: type[enum.IntEnum], numbers: range) -> None:
-    """Each list runs in the order of its specification."""
+    """Each enumeration follows the order of its specification."""
     assert [name.value for name in names] == list(numbers)
 
 
@@ -53,12 +53,12 @@ def test_names_stand_for_their_numbers(names: type[enum.IntEnum], numbers: range
     ],
 )
 def test_names_stand_for_their_bits(names: type[enum.IntFlag], bits: range) -> None:
-    """Each list runs in the order of its specification, reserved bits left out."""
+    """Each set of flags follows the order of its specification, without reserved bits."""
     assert [name.value for name in names] == [1 << bit for bit in bits]
 
 
 def test_characteristics_have_their_assigned_numbers() -> None:
-    """As the list of assigned numbers has them."""
+    """Characteristics have the numbers of the list of assigned numbers."""
     assert {f"{number:X}": c.name for number, c in CHARACTERISTICS.items()} == {
         "2A08": "date_time",
         "2A0E": "time_zone",

@@ -1,4 +1,4 @@
-"""The list of what we read."""
+"""The registry of characteristics that the agent reads."""
 
 import pytest
 
@@ -22,19 +22,22 @@ _DATE = "ea07 0b 15 12 24 36"
 
 
 def test_uuid_is_written_as_bluetooth_stacks_write_it() -> None:
-    """In lower case, on the base of the 16-bit assigned numbers."""
+    """A UUID is in lower case, on the base of the 16-bit assigned numbers."""
     assert uuid_of(0x2A37) == "00002a37-0000-1000-8000-00805f9b34fb"
     assert BY_UUID[uuid_of(0x2A37)].name == "heart_rate_measurement"
 
 
 def test_each_characteristic_has_a_number_and_a_name_of_its_own() -> None:
-    """Names label metrics: two of the same would add up."""
+    """Each characteristic has a unique number and name, because names are labels of metrics."""
     names = {characteristic.name for characteristic in CHARACTERISTICS.values()}
     assert len(names) == len(CHARACTERISTICS) == len(BY_UUID) == 23
 
 
 def test_quirks_reach_the_decoders_that_need_them() -> None:
-    """One vendor's check is wrong by the specification, and right by the quirk."""
+    """
+    A quirk reaches its decoder: a checksum is wrong by the specification and right by
+    the quirk.
+    """
     quirks = Quirks(e2e_crc=True, crc=CrcKind.CCITT_FALSE)
     record = cgm.CgmRecord(concentration_mg_dl=108, time_offset_min=5)
     measurement = cgm.CgmMeasurement((record,))
@@ -70,14 +73,14 @@ def test_quirks_reach_the_decoders_that_need_them() -> None:
 def test_measurement_of_each_kind_is_observed(
     number: int, value: str, quantities: list[Code]
 ) -> None:
-    """Every kind finds its way to its quantities; what is no health data to none."""
+    """Measurements of every kind give their quantities; those without health data give none."""
     outcomes = observations(CHARACTERISTICS[number].decode(bytes.fromhex(value)))
     assert [o.quantity for o in outcomes if isinstance(o, Observation)] == quantities
     assert len(outcomes) == len(quantities)
 
 
 def test_quirks_reach_the_judgement() -> None:
-    """A strap and a meter that depart are judged as what they are."""
+    """Quirks of a strap and a meter reach the judgement of their values."""
     lost = heart_rate.HeartRateMeasurement(74, False)
     assert isinstance(observations(lost, Quirks(contact_unreliable=True))[0], Observation)
     record = CHARACTERISTICS[0x2A18].decode(bytes.fromhex(f"02 0700 {_DATE} 6cb0 11"))
@@ -99,7 +102,7 @@ def test_quirks_reach_the_judgement() -> None:
     ],
 )
 def test_bytes_of_a_later_version_are_ignored(decode: object) -> None:
-    """Where flags announce the fields, what a later version appends does no harm."""
+    """Where flags announce the fields, bytes that a later version appends are ignored."""
     value = bytes.fromhex(f"00 0700 {_DATE}")
     assert callable(decode)
     assert decode(value) == decode(value + b"\x00")
@@ -115,7 +118,7 @@ def test_bytes_of_a_later_version_are_ignored(decode: object) -> None:
     ],
 )
 def test_errors_tell_lengths_and_fields_and_never_values(error: DecodeError, reason: str) -> None:
-    """The reason labels a metric; the text holds nothing that a sensor sent."""
+    """Errors contain lengths and names of fields, and never a byte of the value."""
     assert error.reason == reason
     assert str(error)
     assert "72" not in str(error)

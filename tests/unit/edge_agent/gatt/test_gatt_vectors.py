@@ -1,4 +1,4 @@
-"""The collection of values seen on the air and in other people's tests, with their decoding."""
+"""A collection of values from the air and from other projects' tests, with their decoding."""
 
 import datetime
 import json
@@ -40,7 +40,7 @@ def _vectors() -> list[Any]:
 
 @pytest.mark.parametrize("vector", _vectors())
 def test_vector(vector: dict[str, Any]) -> None:
-    """What others decoded, we decode alike; what they reject, we reject."""
+    """Each value decodes as in the collection, and is rejected if the collection says so."""
     value = bytes.fromhex(vector["hex"])
     if not vector["valid"]:
         with pytest.raises(DecodeError):
@@ -55,18 +55,18 @@ def _compare(got: Any, expected: Any) -> None:
         for one, other in zip(got, expected, strict=True):
             _compare(one, other)
     elif isinstance(expected, dict):
-        # Where the collection wants nothing to be there, an absent name says so as well.
+        # If a field must be absent, an absent name counts as well.
         for name, wanted in expected.items():
             _compare(got.get(name), wanted)
     elif isinstance(expected, float):
-        # The collection rounds: to six digits, or to four behind the point.
+        # The collection rounds to six digits, or to four decimal places.
         assert got == pytest.approx(expected, rel=1e-5) or round(got, 4) == expected
     else:
         assert got == expected
 
 
 def _decode(characteristic: str, value: bytes) -> Any:
-    # Only one of them was seen on its way to a sensor.
+    # Only one value of the collection was sent to a sensor.
     if characteristic == "2A52" and value == bytes.fromhex("0103012d00"):
         return racp.decode_request(value)
     return CHARACTERISTICS[int(characteristic, 16)].decode(value)
@@ -82,7 +82,7 @@ def _shown(characteristic: str, value: bytes) -> Any:
         return {"crc": crc.crc16(CrcKind.MCRF4XX, value)}
     measurement = _decode(characteristic, value)
     shown = _SHOW[type(measurement)](measurement)
-    # The decoder has verified the check, or we would not be here.
+    # The decoder has verified the checksum, because it would have raised an error otherwise.
     for part in shown if isinstance(shown, list) else [shown]:
         part["crc"], part["crc_ok"] = _check(characteristic, value), True
     return shown

@@ -1,4 +1,4 @@
-"""Glucose meters: records, and which of them are observations of glucose."""
+"""Records of glucose meters, and which of them are observations of glucose."""
 
 import datetime
 
@@ -73,7 +73,7 @@ def _refused(reason: Refusal) -> list[Refused]:
     ],
 )
 def test_decode_golden_value(value: str, expected: GlucoseMeasurement) -> None:
-    """Values written out by hand from the specification decode field by field."""
+    """Hand-written values from the specification decode field by field."""
     assert glucose.decode(bytes.fromhex(value)) == expected
 
 
@@ -88,12 +88,12 @@ def test_decode_golden_value(value: str, expected: GlucoseMeasurement) -> None:
     ],
 )
 def test_concentration_is_converted_to_mmol_per_l(record: GlucoseMeasurement, steps: int) -> None:
-    """Whatever the meter's unit is, one conversion makes mmol/L of it."""
+    """Either unit of a meter is converted to mmol/L by one conversion."""
     assert glucose.observations(record) == [Observation(Code.GLUCOSE_CAPILLARY, steps, _SHOWN)]
 
 
 def test_interstitial_fluid_is_another_quantity() -> None:
-    """A meter that measures interstitial fluid says so in the type."""
+    """A record of interstitial fluid is another quantity."""
     (outcome,) = glucose.observations(_record(sample_type=9))
     assert outcome.quantity is Code.GLUCOSE_INTERSTITIAL
 
@@ -117,7 +117,7 @@ def test_interstitial_fluid_is_another_quantity() -> None:
     ],
 )
 def test_what_is_no_glucose_is_refused(record: GlucoseMeasurement, reason: Refusal) -> None:
-    """It decodes, it is visible, and it does not become an observation."""
+    """A ketone, a control solution or another specimen decodes and is refused."""
     assert glucose.observations(record) == _refused(reason)
 
 
@@ -130,14 +130,14 @@ _SPOILING_BITS = {
 
 @pytest.mark.parametrize("bit", range(16))
 def test_status_that_spoils_the_record_refuses_it(bit: int) -> None:
-    """Each fault that the meter announces is a reason; low battery and reserved bits are none."""
+    """Each fault in the status refuses the record; a low battery and reserved bits do not."""
     (outcome,) = glucose.observations(msgspec.structs.replace(_record(), status=1 << bit))
     reason = outcome.reason if isinstance(outcome, Refused) else None
     assert reason is _SPOILING_BITS.get(bit)
 
 
 def test_record_that_announces_a_context_waits_for_it() -> None:
-    """Without its own context it may be a ketone; with it, it is judged by it."""
+    """A record that announces a context is judged with it, because it may be a ketone."""
     record = msgspec.structs.replace(_record(), context_follows=True)
     own, other = GlucoseContext(sequence=7, meal=Meal.FASTING), GlucoseContext(sequence=8)
     assert glucose.observations(record) == _refused(Refusal.CONTEXT_MISSING)
@@ -146,7 +146,7 @@ def test_record_that_announces_a_context_waits_for_it() -> None:
 
 
 def test_meter_that_holds_ketones_needs_a_context_for_glucose() -> None:
-    """Its numbers alone do not tell glucose from ketones."""
+    """A meter that stores ketones needs a context to mark a record as glucose."""
     quirks = Quirks(holds_ketones=True)
     context = GlucoseContext(sequence=7)
     assert glucose.observations(_record(), None, quirks) == _refused(Refusal.UNKNOWN_ANALYTE)
@@ -164,13 +164,13 @@ def test_meter_that_holds_ketones_needs_a_context_for_glucose() -> None:
     ],
 )
 def test_record_without_a_date_is_refused(base_time: DateTime) -> None:
-    """A stored record that cannot be dated belongs to no time at all."""
+    """A stored record without a date is refused."""
     record = msgspec.structs.replace(_record(), base_time=base_time)
     assert glucose.observations(record) == _refused(Refusal.UNDATED)
 
 
 def test_offset_beyond_the_calendar_is_no_date() -> None:
-    """The last day of the calendar and an offset beyond it are no error, and no date."""
+    """A date whose offset goes beyond the calendar is no date, and no error."""
     last = DateTime(9999, 12, 31, 23, 59, 59)
     record = GlucoseMeasurement(sequence=1, base_time=last, time_offset_min=1)
     assert record.shown_at() is None

@@ -1,4 +1,4 @@
-"""What a glucose record was taken with."""
+"""The contexts of glucose records."""
 
 from edge_agent.gatt import glucose_context
 from edge_agent.gatt.glucose_context import (
@@ -12,7 +12,7 @@ from edge_agent.gatt.ieee11073 import decimal_of
 
 
 def test_decode_golden_context() -> None:
-    """A context with every field, the extended flags right behind the sequence."""
+    """A hand-written context with every field; the extended flags follow the sequence."""
     value = bytes.fromhex("ff 0700 00 02 32d0 01 51 100e 50 02 0ca0 43f0")
     assert glucose_context.decode(value) == GlucoseContext(
         sequence=7,

@@ -30,7 +30,7 @@ from wire.refusals import Refusal
     ],
 )
 def test_decode_golden_value(value: str, expected: HeartRateMeasurement) -> None:
-    """Values written out by hand from the specification decode field by field."""
+    """Hand-written values from the specification decode field by field."""
     assert heart_rate.decode(bytes.fromhex(value)) == expected
 
 
@@ -45,21 +45,21 @@ def test_decode_golden_value(value: str, expected: HeartRateMeasurement) -> None
     ],
 )
 def test_truncation_tells_how_many_bytes_are_missing(value: str, expected: int, got: int) -> None:
-    """Lengths are all that the error says."""
+    """The error of a truncated value says only how many bytes are missing."""
     with pytest.raises(Truncated) as caught:
         heart_rate.decode(bytes.fromhex(value))
     assert (caught.value.expected, caught.value.got) == (expected, got)
 
 
 def test_reserved_location_is_unknown() -> None:
-    """A location that a later version adds is kept, and has no name."""
+    """A reserved body location is kept without a name."""
     locations = [heart_rate.decode_location(bytes((code,))) for code in range(8)]
     assert [location.location for location in locations] == [*Location, None]
     assert locations[7] == BodySensorLocation(7)
 
 
 def test_rr_intervals_are_dated_by_the_beats_that_end_them() -> None:
-    """The newest ends when the value is sent; each older one by those after it before that."""
+    """Each RR interval is dated by the beat at its end; the newest ends when the value is sent."""
     measurement = HeartRateMeasurement(60, True, None, (1024, 512, 2048))
     assert heart_rate.observations(measurement) == [
         Observation(Code.HEART_RATE, 60),
@@ -70,14 +70,14 @@ def test_rr_intervals_are_dated_by_the_beats_that_end_them() -> None:
 
 
 def test_implausible_rr_interval_spoils_nothing_else() -> None:
-    """An artefact among RR-intervals is refused; the rate and the others are kept."""
+    """An implausible RR interval is refused alone; the rate and the other intervals are kept."""
     outcomes = heart_rate.observations(HeartRateMeasurement(60, None, None, (33, 1024)))
     assert outcomes[1] == Refused(Code.RR_INTERVAL, Refusal.IMPLAUSIBLE)
     assert [type(outcome) for outcome in outcomes] == [Observation, Refused, Observation]
 
 
 def test_lost_contact_refuses_rate_and_intervals() -> None:
-    """What a strap reports without skin contact is no heart rate."""
+    """Without skin contact the rate and all intervals are refused."""
     outcomes = heart_rate.observations(HeartRateMeasurement(74, False, None, (781,)))
     assert {outcome.reason for outcome in outcomes if isinstance(outcome, Refused)} == {
         Refusal.OFF_BODY
@@ -86,14 +86,14 @@ def test_lost_contact_refuses_rate_and_intervals() -> None:
 
 
 def test_unreliable_contact_is_a_quirk() -> None:
-    """A strap that is known to report lost contact wrongly is believed in its rate."""
+    """By a quirk, the rate of a strap that reports lost contact wrongly is accepted."""
     measurement = HeartRateMeasurement(74, False)
     quirks = Quirks(contact_unreliable=True)
     assert heart_rate.observations(measurement, quirks) == [Observation(Code.HEART_RATE, 74)]
 
 
 def test_rate_0_is_off_body_under_every_quirk() -> None:
-    """0 is what is sent when nobody wears the sensor, never an observation of 0."""
+    """A rate of 0 means that the sensor is not worn, under every quirk."""
     for quirks in (Quirks(), Quirks(contact_unreliable=True)):
         assert heart_rate.observations(HeartRateMeasurement(0), quirks) == [
             Refused(Code.HEART_RATE, Refusal.OFF_BODY)
@@ -101,7 +101,7 @@ def test_rate_0_is_off_body_under_every_quirk() -> None:
 
 
 def test_full_energy_counter_is_saturated() -> None:
-    """The counter stays at 65535 until it is reset: then it says nothing any more."""
+    """An energy counter of 65535 is saturated, because it stays there until a reset."""
     energies = [
         heart_rate.observations(HeartRateMeasurement(60, None, kj))[1] for kj in (1080, 65535)
     ]
@@ -113,7 +113,7 @@ def test_full_energy_counter_is_saturated() -> None:
 
 @pytest.mark.skipif(sys.gettrace() is not None, reason="a tracer would be measured instead")
 def test_decoding_keeps_up_with_many_straps() -> None:
-    """At least 200,000 values a second of one core; a gateway has a handful of straps at 1 Hz."""
+    """One core decodes at least 200,000 values a second."""
     value, count = bytes.fromhex("16 4e 1b03 1203"), 20_000
     timer = timeit.Timer(lambda: heart_rate.decode(value), timer=time.process_time)
     assert count / min(timer.repeat(number=count, repeat=5)) > 200_000

@@ -1,4 +1,4 @@
-"""SFLOAT and FLOAT: numbers as numbers, and what is none as none."""
+"""SFLOAT and FLOAT: numbers and special values."""
 
 import pytest
 
@@ -39,7 +39,10 @@ def _exact(number: float | NotANumber) -> Number:
     ],
 )
 def test_sfloat_says(bits: int, number: float | NotANumber) -> None:
-    """Mantissa and exponent are two's complement; five patterns with exponent 0 are special."""
+    """
+    Mantissa and exponent of an SFLOAT are two's complement; five patterns with exponent 0 are
+    special.
+    """
     assert from_sfloat(bits) == _exact(number)
 
 
@@ -60,12 +63,12 @@ def test_sfloat_says(bits: int, number: float | NotANumber) -> None:
     ],
 )
 def test_float_says(bits: int, number: float | NotANumber) -> None:
-    """The same with 24 bits of mantissa and 8 of exponent."""
+    """A FLOAT has 24 bits of mantissa and 8 bits of exponent."""
     assert from_float(bits) == _exact(number)
 
 
 def test_every_sfloat_survives_being_written() -> None:
-    """Each of the 65,536 patterns is written back as one that says the same."""
+    """Each of the 65,536 patterns is encoded again with the same meaning."""
     for bits in range(1 << 16):
         number = from_sfloat(bits)
         assert from_sfloat(to_sfloat(number)) == number
@@ -85,18 +88,18 @@ def test_every_sfloat_survives_being_written() -> None:
     ],
 )
 def test_number_that_does_not_fit_is_rounded(number: float, nearest: float) -> None:
-    """What is written is the nearest that the format has, never a special value."""
+    """A number that does not fit is encoded as the nearest one, and never as a special value."""
     assert from_sfloat(to_sfloat(number)) == decimal_of(nearest)
 
 
 @pytest.mark.parametrize("number", [3e10, -3e10, float("inf"), float("nan")])
 def test_number_beyond_the_format_is_an_error_of_the_writer(number: float) -> None:
-    """Nothing is written in place of a number that is too great, or of a float that is none."""
+    """A number that is too great or not finite is an error of the encoder."""
     with pytest.raises(ValueError, match=r"great|finite"):
         to_sfloat(number)
 
 
 def test_whole_numbers_are_written_with_exponent_0() -> None:
-    """As sensors do: 8388605 is no power of ten times something else."""
+    """Whole numbers are encoded with exponent 0, as sensors do, for instance 8388605."""
     assert to_sfloat(120.0) == 120
     assert to_float(8388605.0) == 8388605

@@ -30,7 +30,7 @@ def _reasons(measurement: ContinuousOximetry) -> list[Refusal | None]:
 
 
 def test_decode_golden_spot_check() -> None:
-    """A spot check with every field."""
+    """A hand-written spot check with every field."""
     value = bytes.fromhex("1f cff3 3d00 ea07 0b 15 12 24 36 8002 200000 57f0")
     assert pulse_oximeter.decode_spot_check(value) == SpotCheck(
         oximetry=_GOOD,
@@ -43,7 +43,10 @@ def test_decode_golden_spot_check() -> None:
 
 
 def test_decode_golden_continuous() -> None:
-    """The fast averaging, and none of the others; NaN for a pulse that is not there."""
+    """
+    A hand-written continuous measurement with the fast averages only, and NaN for a
+    missing pulse.
+    """
     value = bytes.fromhex("01 6200 ff07 6100 4d00")
     assert pulse_oximeter.decode_continuous(value) == ContinuousOximetry(
         normal=Oximetry(98, NotANumber.NAN), fast=Oximetry(97, 77)
@@ -51,7 +54,7 @@ def test_decode_golden_continuous() -> None:
 
 
 def test_saturation_and_pulse_are_observed() -> None:
-    """Both of the normal averaging, dated when they were sent."""
+    """Saturation and pulse of the normal average are observed, with the time of sending."""
     measurement = ContinuousOximetry(normal=_GOOD, fast=Oximetry(90, 150))
     assert pulse_oximeter.observations(measurement) == [
         Observation(Code.SPO2, 975),
@@ -60,7 +63,10 @@ def test_saturation_and_pulse_are_observed() -> None:
 
 
 def test_no_pulse_without_a_saturation() -> None:
-    """127 % and 255 beats are what some oximeters send without a finger."""
+    """
+    Without a valid saturation there is no pulse: some oximeters send 127 % and 255 without a
+    finger.
+    """
     measurement = ContinuousOximetry(normal=Oximetry(127, 255))
     assert pulse_oximeter.observations(measurement) == [
         Refused(Code.SPO2, Refusal.IMPLAUSIBLE),
@@ -69,7 +75,7 @@ def test_no_pulse_without_a_saturation() -> None:
 
 
 def test_pulse_that_is_missing_spoils_no_saturation() -> None:
-    """The saturation is judged by itself."""
+    """A missing pulse does not refuse the saturation."""
     outcomes = pulse_oximeter.observations(ContinuousOximetry(normal=Oximetry(98, 0)))
     assert outcomes == [
         Observation(Code.SPO2, 980),
@@ -92,7 +98,7 @@ _SPOILING_SENSOR_STATUS = {
 
 @pytest.mark.parametrize("bit", range(24))
 def test_status_that_spoils_the_measurement_refuses_it(bit: int) -> None:
-    """What the oximeter doubts, we do not store; low perfusion and reserved bits spoil nothing."""
+    """A status that doubts the measurement refuses it; low perfusion and reserved bits do not."""
     of_measurement = ContinuousOximetry(normal=_GOOD, status=1 << bit)
     of_sensor = ContinuousOximetry(normal=_GOOD, sensor_status=1 << bit)
     assert _reasons(of_measurement) == [_SPOILING_STATUS.get(bit)] * 2
@@ -108,7 +114,10 @@ def test_status_that_spoils_the_measurement_refuses_it(bit: int) -> None:
     ],
 )
 def test_unset_clock_refuses_what_may_be_stored(status: int | None, when: When | None) -> None:
-    """A live measurement needs no clock of its own; a stored one has no other."""
+    """
+    A spot check with an unset clock is refused, because it may be stored; a live value needs no
+    clock.
+    """
     spot = SpotCheck(oximetry=_GOOD, timestamp=_STAMP, status=status, clock_not_set=True)
     outcomes = pulse_oximeter.observations(spot)
     if when is None:
@@ -118,7 +127,7 @@ def test_unset_clock_refuses_what_may_be_stored(status: int | None, when: When |
 
 
 def test_spot_check_is_dated_by_its_timestamp() -> None:
-    """With one, by the oximeter's clock; without, when it was sent."""
+    """A spot check is dated by its timestamp, and without one when it is sent."""
     spot = SpotCheck(oximetry=_GOOD, timestamp=_STAMP)
     assert pulse_oximeter.observations(spot)[0] == Observation(Code.SPO2, 975, _SHOWN)
     bare = msgspec.structs.replace(spot, timestamp=None)

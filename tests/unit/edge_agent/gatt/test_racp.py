@@ -1,4 +1,4 @@
-"""Asking for stored records."""
+"""Requests for stored records."""
 
 import pytest
 
@@ -37,7 +37,7 @@ from edge_agent.gatt.racp import (
     ],
 )
 def test_request_golden_value(value: str, expected: Request) -> None:
-    """Requests written out by hand from the specification read and write alike."""
+    """Hand-written requests from the specification decode and encode alike."""
     octets = bytes.fromhex(value)
     assert racp.decode_request(octets) == expected
     assert racp.encode_request(expected) == octets
@@ -60,7 +60,7 @@ def test_request_golden_value(value: str, expected: Request) -> None:
     ],
 )
 def test_response_golden_value(value: str, expected: Count | RacpResponse) -> None:
-    """Responses written out by hand from the specification read and write alike."""
+    """Hand-written responses from the specification decode and encode alike."""
     octets = bytes.fromhex(value)
     assert racp.decode_response(octets) == expected
     assert racp.encode_response(expected) == octets
@@ -80,7 +80,7 @@ def test_response_golden_value(value: str, expected: Count | RacpResponse) -> No
     ],
 )
 def test_malformed_request_is_refused(value: str, error: type[DecodeError]) -> None:
-    """A virtual sensor takes no other requests than a real one."""
+    """A malformed request is refused by a virtual sensor."""
     with pytest.raises(error):
         racp.decode_request(bytes.fromhex(value))
 
@@ -98,11 +98,11 @@ def test_malformed_request_is_refused(value: str, error: type[DecodeError]) -> N
     ],
 )
 def test_malformed_response_is_refused(value: str, error: type[DecodeError]) -> None:
-    """What a sensor may not indicate ends no procedure."""
+    """A malformed response is refused, and ends no procedure."""
     with pytest.raises(error):
         racp.decode_response(bytes.fromhex(value))
 
 
 def test_records_after_the_last_persisted_one_are_asked_for() -> None:
-    """The request that resumes is bounded by the sequence that it names."""
+    """The request that resumes selects records from the named sequence on."""
     assert racp.encode_request(racp.report_from(46)) == bytes.fromhex("01 03 01 2e00")

@@ -43,12 +43,12 @@ _SHOWN = When(
     ],
 )
 def test_temperature_golden_value(value: str, expected: TemperatureMeasurement) -> None:
-    """Values written out by hand from the specification decode field by field."""
+    """Hand-written values from the specification decode field by field."""
     assert thermometer.decode(bytes.fromhex(value)) == expected
 
 
 def test_temperature_is_observed_in_celsius() -> None:
-    """98.6 °F are 37.00 °C."""
+    """98.6 °F are converted to 37.00 °C."""
     fahrenheit = TemperatureMeasurement(
         temperature=decimal_of(98.6), unit=thermometer.TemperatureUnit.FAHRENHEIT, timestamp=_STAMP
     )

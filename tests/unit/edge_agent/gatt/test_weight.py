@@ -36,12 +36,12 @@ _SHOWN = When(
     ],
 )
 def test_weight_golden_value(value: str, expected: WeightMeasurement) -> None:
-    """Values written out by hand from the specification decode field by field."""
+    """Hand-written values from the specification decode field by field."""
     assert weight.decode(bytes.fromhex(value)) == expected
 
 
 def test_weight_is_observed_in_kg() -> None:
-    """150 lb are 68.04 kg."""
+    """150 lb are converted to 68.04 kg."""
     assert weight.observations(
         WeightMeasurement(weight_steps=15000, unit=weight.WeightUnit.LB, timestamp=_STAMP)
     ) == [Observation(Code.BODY_WEIGHT, 6804, _SHOWN)]
@@ -51,7 +51,7 @@ def test_weight_is_observed_in_kg() -> None:
 
 
 def test_weighing_that_did_not_succeed_has_no_value() -> None:
-    """65535 is no weight of 327.675 kg."""
+    """A weight of 65535 means an unsuccessful measurement, and not 327.675 kg."""
     assert weight.observations(WeightMeasurement(weight_steps=None)) == [
         Refused(Code.BODY_WEIGHT, Refusal.NO_VALUE)
     ]

@@ -1,4 +1,4 @@
-"""The lease that is held: trust's, for us, and never an older one."""
+"""The lease that the agent holds: signed by trust, for this agent, and never an older one."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -25,14 +25,14 @@ def seal(held: Lease, *, trust: Ed25519PrivateKey = TRUST) -> bytes:
 
 
 def begin(lease_store: LeaseStore) -> Leases:
-    """Return the leases of a process that has just begun."""
+    """Return the leases of a newly started process."""
     return Leases(
         agent="0" * 16, trust_key=TRUST.public_key(), agent_key=AGENT, lease_store=lease_store
     )
 
 
 def test_newer_takes_over_and_is_recalled() -> None:
-    """The newest lease is held, and held again after a restart, with those before it."""
+    """The newest lease is held, also after a restart, with those before it."""
     lease_store = MemoryShelf()
     leases = begin(lease_store)
     leases.recall()
@@ -49,7 +49,7 @@ def test_newer_takes_over_and_is_recalled() -> None:
 
 
 def test_same_is_no_change() -> None:
-    """A lease that is published again, or sealed anew, changes nothing."""
+    """The same lease, published again or sealed again, changes nothing."""
     leases = begin(MemoryShelf())
     sealed = seal(lease(version=2))
     leases.offer(sealed)
@@ -70,7 +70,7 @@ def test_same_is_no_change() -> None:
     ],
 )
 def test_refused_leaves_what_is_held(sealed: bytes) -> None:
-    """Whatever is not a newer lease of trust's for us changes nothing, even after a restart."""
+    """An invalid, foreign or older lease changes nothing, even after a restart."""
     lease_store = MemoryShelf()
     leases = begin(lease_store)
     leases.offer(seal(lease(version=5)))
@@ -84,7 +84,7 @@ def test_refused_leaves_what_is_held(sealed: bytes) -> None:
 
 
 def test_rollback_is_known_even_when_the_lease_is_not_readable() -> None:
-    """The highest version outlives a lease that can no longer be opened."""
+    """The highest version is remembered, even if its lease can no longer be opened."""
     lease_store = MemoryShelf()
     leases = begin(lease_store)
     leases.offer(seal(lease(version=5)))
@@ -101,7 +101,7 @@ def test_rollback_is_known_even_when_the_lease_is_not_readable() -> None:
 
 
 class BusyShelf(MemoryShelf):
-    """A shelf on which something else happens while it is written to."""
+    """A shelf that runs a callback while it is written to."""
 
     def __init__(self, meanwhile: Callable[[], object]) -> None:
         super().__init__()
@@ -113,7 +113,7 @@ class BusyShelf(MemoryShelf):
 
 
 def test_a_lease_that_comes_while_another_is_saved_is_not_saved_yet() -> None:
-    """Two leases in a row, as two withdrawals bring them: the disk ends up with the second."""
+    """If a second lease comes while the first is being saved, the disk finally has the second."""
     lease_store = BusyShelf(lambda: leases.offer(seal(lease(version=2))))
     leases = begin(lease_store)
     leases.offer(seal(lease(version=1)))
@@ -126,13 +126,13 @@ def test_a_lease_that_comes_while_another_is_saved_is_not_saved_yet() -> None:
 
 
 def test_unreadable_shelf_holds_nothing() -> None:
-    """Rubbish on disk is refused, not obeyed."""
+    """An unreadable file of leases is refused."""
     with pytest.raises(LeaseRefused):
         begin(MemoryShelf(b"rubbish")).recall()
 
 
 def test_past_leases_are_forgotten_in_time() -> None:
-    """A lease that ended long ago is kept no longer, and never more than a bounded number."""
+    """Leases that ended long ago are forgotten, and at most a limited number is kept."""
     leases = begin(MemoryShelf())
     leases.offer(seal(lease(version=1)))
     leases.offer(seal(lease(version=2, issued_at_ms=START_MS + HOUR_MS + KEPT_FOR_MS - 1)))
@@ -146,7 +146,10 @@ def test_past_leases_are_forgotten_in_time() -> None:
 
 
 def test_file_shelf_replaces_whole(tmp_path: Path) -> None:
-    """What is written is read, for this user only, with nothing left beside it."""
+    """
+    The file is replaced completely, is readable by this user only, and leaves no file
+    beside it.
+    """
     lease_store = FileLeaseStore(tmp_path)
     assert lease_store.read() is None
     lease_store.write(b"one")
@@ -167,6 +170,6 @@ def test_file_shelf_replaces_whole(tmp_path: Path) -> None:
     ],
 )
 def test_may_measure_in_its_time(now_ms: int, expected: bool) -> None:
-    """A lease lets measure from its issue until its end, by a clock that can be believed."""
+    """A lease permits measuring from its issue until its end, by a clock that can be trusted."""
     assert may_measure(lease(), now_ms=now_ms) is expected
     assert not may_measure(None, now_ms=now_ms)

@@ -1,4 +1,7 @@
-"""The moment in which the time becomes known: nothing stamped before it is taken for dated."""
+"""
+The moment in which the time becomes known: earlier stamps are shifted, and not taken as
+dated.
+"""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
@@ -18,7 +21,7 @@ _TODAY_MS = 1_767_225_600_000
 
 
 class UndatedClock:
-    """A clock that is a minute behind until it is told the time, when it is looked at."""
+    """A clock that is a minute slow until it is synchronised, at the moment when it is read."""
 
     def __init__(self) -> None:
         self.is_told = False
@@ -47,30 +50,30 @@ class UndatedClock:
         return self.now_ms()
 
     def adopt(self, lease: Lease) -> None:
-        """Know that already."""
+        """Ignore the lease: the time is known already."""
 
     def keep(self, *, is_last: bool = False) -> None:
-        """Keep nothing."""
+        """Save nothing."""
 
 
 class QueuedSensors:
-    """Sensors that hand over what was queued, one list each time that they are asked."""
+    """Sensors that hand over queued measurements, one list for each call."""
 
     def __init__(self) -> None:
         self.queue: list[list[Measurement]] = []
 
     async def listen(self, cursors: Mapping[str, int]) -> None:
-        """Listen to whom it may."""
+        """Ignore which sensors may be listened to."""
 
     def advance(self, cursors: Mapping[str, int]) -> None:
-        """Note nothing."""
+        """Ignore the cursors."""
 
     async def take(self, *, within_s: float) -> Sequence[Measurement]:
         return self.queue.pop(0) if self.queue else []
 
 
 class Scene:
-    """An agent with an hour's lease, its clock, its sensors and what it has kept."""
+    """An agent with an hour's lease, its clock, its sensors and its spool."""
 
     def __init__(self, folder: Path, spool: SqliteSpool) -> None:
         self.clock, self.sensors = UndatedClock(), QueuedSensors()
@@ -83,12 +86,12 @@ class Scene:
         self._lone.shelve(self._lone.lease(1, grant(), issued_at_ms=issued_at_ms))
 
     def measured(self, *offsets_ms: int) -> list[Measurement]:
-        """Return heart rates that came so much before now, as the clock stamps them."""
+        """Return heart rates from this long before now, stamped by the clock."""
         now_ms = self.clock.now_ms()
         return [Measurement(SENSOR, Code.HEART_RATE, now_ms - ms, 60) for ms in offsets_ms]
 
     async def kept(self) -> list[int]:
-        """Return how long before now each observation is dated that the spool holds."""
+        """Return how long before now each observation in the spool is dated."""
         return [_TODAY_MS - at_ms for at_ms in await self._lone.kept()]
 
 
@@ -102,12 +105,13 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
 
 
 async def test_all_that_was_stamped_before_moves(scene: Scene) -> None:
-    """What is in hand and what waits with the sensors is as undated as what came long before."""
+    """Measurements in hand and those still with the sensors are shifted like all earlier ones."""
     scene.sensors.queue = [scene.measured(9000), []]
     await scene.agent._round()
     assert await scene.kept() == []
 
-    # In the round in which the time becomes known: taken already, and still with the sensors.
+    # In the round in which the time becomes known: measurements already taken, and those still
+    # with the sensors.
     scene.sensors.queue = [scene.measured(3000), scene.measured(2000), scene.measured(1000), []]
     scene.clock.is_told = True
     await scene.agent._round()
@@ -118,7 +122,10 @@ async def test_all_that_was_stamped_before_moves(scene: Scene) -> None:
 
 
 async def test_who_leaves_without_the_time_counts(scene: Scene) -> None:
-    """What nobody could date when the agent ends is refused as undated, and not kept."""
+    """
+    Measurements that are still undated when the agent ends are counted as refused, and
+    not kept.
+    """
     scene.sensors.queue = [scene.measured(2000, 1000), []]
     await scene.agent._round()
     scene.sensors.queue = [scene.measured(500), []]

@@ -1,4 +1,4 @@
-"""Batches that wait: which are due, what a new lease drops, what is handed out."""
+"""Waiting batches: which are due, which a new lease drops, and which are handed out."""
 
 from edge_agent.pipeline.batch_queue import BatchLimits, BatchQueue
 from edge_agent.pipeline.minimise import MinimisedObservation

@@ -1,4 +1,4 @@
-"""What may leave the gateway, of what was measured."""
+"""Minimisation: which observations may leave the gateway."""
 
 import hypothesis.strategies as st
 import pytest
@@ -28,14 +28,14 @@ rules = st.builds(
 def offer(
     minimiser: Minimiser, at_ms: int, steps: int, *, now_ms: int | None = None, record: int = 1
 ) -> tuple[object, MinimisedObservation | None]:
-    """Offer what a sensor has just measured."""
+    """Offer a live measurement."""
     measurement = Measurement("s", HEART_RATE.code, at_ms, record=record)
     return minimiser.offer(measurement, steps, now_ms=at_ms if now_ms is None else now_ms)
 
 
 @given(rules, st.data())
 def test_output_always_conforms(rule: Rule, data: st.DataObject) -> None:
-    """Whatever is measured, what comes out is no finer than the rule, and plausible."""
+    """Whatever is measured, the output conforms to the rule and is plausible."""
     quantity = QUANTITIES[rule.quantity]
     minimiser = Minimiser(rule, quantity)
     now_ms = 1_000_000
@@ -62,7 +62,7 @@ def test_output_always_conforms(rule: Rule, data: st.DataObject) -> None:
 
 @given(rules, st.data())
 def test_coarsen_stays_plausible_or_gives_up(rule: Rule, data: st.DataObject) -> None:
-    """Rounding never carries a plausible value out of its range."""
+    """Coarsening a plausible value gives a plausible value, or none."""
     quantity = QUANTITIES[rule.quantity]
     value = coarsen(rule, quantity, data.draw(st.integers(quantity.low, quantity.high)))
     if value is None:
@@ -82,12 +82,12 @@ def test_coarsen_stays_plausible_or_gives_up(rule: Rule, data: st.DataObject) ->
     ],
 )
 def test_coarsen_golden(step: int, steps: int, expected: int) -> None:
-    """Values written out by hand, for a heart rate."""
+    """Hand-written examples for a heart rate."""
     assert coarsen(Rule(1, step), HEART_RATE, steps) == expected
 
 
 def test_first_is_emitted_at_once() -> None:
-    """The first of an interval stands for it, and waits for nothing."""
+    """With `first`, the first value of an interval is emitted at once."""
     minimiser = Minimiser(Rule(1, interval_ms=MINUTE_MS), HEART_RATE)
 
     assert offer(minimiser, 61_000, 70) == (Verdict.PENDING, MinimisedObservation(61_000, 70))
@@ -106,7 +106,7 @@ def test_first_is_emitted_at_once() -> None:
     ],
 )
 def test_aggregate_golden(aggregate: Aggregate, expected: MinimisedObservation) -> None:
-    """One value stands for an interval when it is over."""
+    """With an aggregate, one value is emitted at the end of an interval."""
     minimiser = Minimiser(Rule(1, 1, MINUTE_MS, 30_000, aggregate), HEART_RATE)
     assert offer(minimiser, 65_000, 71) == (Verdict.PENDING, None)
     assert offer(minimiser, 70_000, 68) == (Verdict.COARSENED, None)
@@ -119,7 +119,7 @@ def test_aggregate_golden(aggregate: Aggregate, expected: MinimisedObservation) 
 
 
 def test_interval_waits_for_a_burst() -> None:
-    """An interval of long ago stays open while its records still come."""
+    """An interval in the past stays open while its records still come."""
     minimiser = Minimiser(Rule(1, 1, MINUTE_MS, aggregate=Aggregate.MEAN), HEART_RATE)
     offer(minimiser, 61_000, 70, now_ms=900_000)
 
@@ -128,7 +128,10 @@ def test_interval_waits_for_a_burst() -> None:
 
 
 def test_next_interval_completes_the_one_before() -> None:
-    """A later measurement closes an interval; one before the open interval is late."""
+    """
+    A measurement in a later interval closes the open one; one before the open interval
+    is late.
+    """
     minimiser = Minimiser(Rule(1, 1, MINUTE_MS, aggregate=Aggregate.MAX), HEART_RATE)
     offer(minimiser, 61_000, 70)
 
@@ -146,7 +149,7 @@ def test_spent_interval_is_not_observed_again() -> None:
 
 
 def test_close_only_live_leaves_what_can_be_repeated() -> None:
-    """At a stop, stored records are left to be fetched again; a live one would be lost."""
+    """At a stop, only live values are emitted early; stored records are fetched again."""
     rule = Rule(1, 1, MINUTE_MS, aggregate=Aggregate.MEAN)
     stored, live = Minimiser(rule, HEART_RATE), Minimiser(rule, HEART_RATE)
     offer(stored, 61_000, 70, record=7)
@@ -161,7 +164,7 @@ def test_close_only_live_leaves_what_can_be_repeated() -> None:
 
 @pytest.mark.parametrize("aggregate", [Aggregate.FIRST, Aggregate.MEAN])
 def test_what_was_taken_on_purpose_is_known_as_such(aggregate: Aggregate) -> None:
-    """Of an interval, if anything in it was: nothing will repeat that."""
+    """An observation counts as taken on purpose if any value of its interval was."""
     minimiser = Minimiser(Rule(1, 1, MINUTE_MS, aggregate=aggregate), HEART_RATE)
     single = Measurement("s", HEART_RATE.code, 61_000, is_single=True)
     _, at_once = minimiser.offer(single, 70, now_ms=61_000)
@@ -175,6 +178,6 @@ def test_what_was_taken_on_purpose_is_known_as_such(aggregate: Aggregate) -> Non
 
 
 def test_rule_that_allows_no_plausible_value_refuses() -> None:
-    """A policy with no allowed value in the range keeps nothing."""
+    """A rule without any allowed plausible value refuses every measurement."""
     narrow = Quantity(HEART_RATE.code, "n", "/min", None, 1, 20, 300)
     assert offer(Minimiser(Rule(1, 1000), narrow), 1, 70) == (Refusal.IMPLAUSIBLE, None)

@@ -31,7 +31,7 @@ LIMITS = BatchLimits(max_observations=5, max_age_s=1.0, max_ahead_ms=1000)
 
 
 class Bench:
-    """A pipeline with a clock, and the marks that outlive it."""
+    """A pipeline with a clock, and marks that survive a restart."""
 
     def __init__(self, held: Lease, limits: BatchLimits = LIMITS) -> None:
         self.clock = ManualClock(START_MS)
@@ -44,12 +44,12 @@ class Bench:
         self.begin()
 
     def begin(self) -> None:
-        """Begin a process, with what the last one saved."""
+        """Start a process with the marks that the last one saved."""
         self.pipeline = Pipeline(self.limits)
         self.adopt(self.held)
 
     def adopt(self, held: Lease, *past: Lease) -> int:
-        """Change the lease; return how many were dropped."""
+        """Change the lease; return how many observations were dropped."""
         self.held = held
         known = {mark: self.marks[mark] for mark in marks_of(held) if mark in self.marks}
         adopted = self.pipeline.adopt(held, past, known, now=self.clock.now())
@@ -57,7 +57,7 @@ class Bench:
         return adopted.dropped
 
     def due_in_s(self) -> float | None:
-        """Return when there is something to do."""
+        """Return when the next batch is due, in seconds."""
         return self.pipeline.due_in_s(now_ms=self.clock.now_ms(), now=self.clock.now())
 
     def say(
@@ -71,7 +71,7 @@ class Bench:
         fault: Refusal | None = None,
         is_single: bool = False,
     ) -> Outcome:
-        """Let a sensor measure now."""
+        """Take a live measurement."""
         at_ms = self.clock.now_ms() if at_ms is None else at_ms
         known = QUANTITIES.get(quantity, QUANTITIES[1])
         steps = None if value is None else known.to_steps(value)
@@ -90,11 +90,11 @@ class Bench:
         self.cursors |= flush.cursors
 
     def take_all(self) -> None:
-        """Stop gracefully."""
+        """Stop gracefully; return the last observations."""
         self.save(self.pipeline.take_all(now=self.clock.now()))
 
     def out(self) -> list[tuple[bytes, int, int, int]]:
-        """Return handle, quantity, time and value of all that came out."""
+        """Return handle, quantity, time and value of all emitted observations."""
         return [
             (body.handle, block.quantity, at_ms, value)
             for body in self.bodies
@@ -125,7 +125,7 @@ def two_subjects(version: int = 1) -> Lease:
     ],
 )
 def test_refused_with_a_reason(measurement: dict[str, object], reason: Refusal) -> None:
-    """What is not kept is refused for the one reason that fits, and nothing comes of it."""
+    """A measurement that is not kept is refused for exactly one reason."""
     bench = Bench(lease(grant()))
     said = {"value": 70.0, **measurement}
     assert bench.say(**said) is reason  # type: ignore[arg-type]  # a table of keyword arguments
@@ -135,7 +135,7 @@ def test_refused_with_a_reason(measurement: dict[str, object], reason: Refusal) 
 
 
 def test_nothing_is_measured_without_a_lease_in_force() -> None:
-    """Before the first lease, and from the end of one on, every measurement is refused."""
+    """Without a lease in force every measurement is refused."""
     measurement = Measurement(SENSOR, 1, START_MS, 70)
     assert Pipeline(LIMITS).offer(measurement, now_ms=START_MS, now=0.0) == [Refusal.NO_LEASE]
     bench = Bench(lease(grant()))
@@ -147,7 +147,7 @@ def test_nothing_is_measured_without_a_lease_in_force() -> None:
 
 
 def test_record_that_came_after_the_end_of_a_lease_comes_again() -> None:
-    """A stored record of the lease's time is kept under the next, if it came in between."""
+    """A stored record from the time of a lease is kept under the next lease."""
     ended = lease(grant())
     bench = Bench(ended)
     bench.clock.pass_s(HOUR_MS / 1000)
@@ -166,7 +166,7 @@ def test_record_that_came_after_the_end_of_a_lease_comes_again() -> None:
 
 
 def test_batch_is_due_by_count_and_by_age() -> None:
-    """A batch goes when it is full, or when its first observation is old."""
+    """A batch is due when it is full, or when its first observation is old."""
     bench = Bench(lease(grant()))
     assert bench.pipeline.due_in_s(now_ms=0, now=0.0) is None
     for i in range(4):
@@ -182,7 +182,7 @@ def test_batch_is_due_by_count_and_by_age() -> None:
 
 
 def test_handles_never_share_an_envelope() -> None:
-    """One body is of one subject, and within the limits of the wire."""
+    """A body has observations of one subject only, within the limits of the wire."""
     bench = Bench(two_subjects())
     for i in range(17):
         bench.say(70.0, at_ms=START_MS + i)
@@ -198,7 +198,7 @@ def test_handles_never_share_an_envelope() -> None:
 
 
 def test_withdrawn_handle_leaves_memory() -> None:
-    """What waits of a handle or quantity that a lease no longer names is dropped and counted."""
+    """Waiting observations of a handle or quantity that left the lease are dropped and counted."""
     rules = [Rule(1), Rule(5, interval_ms=60_000, aggregate=Aggregate.MEAN)]
     bench = Bench(lease(grant(rules=rules), grant(OTHER_HANDLE, [OTHER_SENSOR])))
     bench.say(70.0)
@@ -212,7 +212,10 @@ def test_withdrawn_handle_leaves_memory() -> None:
 
 
 def test_rebound_sensor_brings_nothing_along() -> None:
-    """Records from before a sensor changed hands are never the next wearer's."""
+    """
+    Records from before a sensor was bound to another person are never stored for that
+    person.
+    """
     bench = Bench(two_subjects())
     bench.say(70.0, record=1)
     bench.adopt(lease(grant(OTHER_HANDLE, [SENSOR]), version=2))
@@ -225,7 +228,7 @@ def test_rebound_sensor_brings_nothing_along() -> None:
 
 
 def test_late_record_names_the_lease_of_its_time() -> None:
-    """What was measured before a renewal goes under the lease that was in force then."""
+    """A measurement from before a renewal names the lease that was in force then."""
     old = lease(grant(), version=3)
     new = lease(grant(), version=4, issued_at_ms=START_MS + HOUR_MS // 2)
     bench = Bench(old)
@@ -238,7 +241,7 @@ def test_late_record_names_the_lease_of_its_time() -> None:
 
 
 def test_changed_rule_holds_from_the_next_interval_on() -> None:
-    """A coarser rule does not observe again what the finer one observed."""
+    """A coarser rule does not observe an interval again that the finer rule has observed."""
     bench = Bench(lease(grant(rules=[Rule(1)])))
     bench.say(70.0, at_ms=START_MS + 500)
     bench.adopt(lease(grant(rules=[Rule(1, interval_ms=1000)]), version=2))
@@ -247,7 +250,10 @@ def test_changed_rule_holds_from_the_next_interval_on() -> None:
 
 
 def test_cursor_waits_for_an_open_interval() -> None:
-    """The cursor stays before what is only in memory, and other quantities are not doubled."""
+    """
+    The cursor stays before a record that is only in memory, and other quantities are not
+    doubled.
+    """
     rules = [Rule(1, 1, 60_000, aggregate=Aggregate.MEAN), Rule(5)]
     bench = Bench(lease(grant(rules=rules)))
     bench.say(95.0, quantity=5, record=1)
@@ -262,7 +268,10 @@ def test_cursor_waits_for_an_open_interval() -> None:
 
 
 def test_cursor_waits_for_a_batch_that_is_not_due() -> None:
-    """What one subject's batch makes durable says nothing of another's."""
+    """
+    The cursor waits for every batch: one subject's flush makes no other subject's record
+    durable.
+    """
     bench = Bench(two_subjects())
     bench.say(70.0, record=1)
     bench.clock.pass_s(0.9)
@@ -274,7 +283,7 @@ def test_cursor_waits_for_a_batch_that_is_not_due() -> None:
 
 
 def test_interval_stays_spent_over_a_crash() -> None:
-    """A record after the cursor does not get the interval that one before it was kept for."""
+    """After a crash, a record after the cursor does not take the interval of an earlier one."""
     bench = Bench(lease(grant(rules=[Rule(1, interval_ms=1000)])))
     bench.say(70.0, record=1)
     bench.save(bench.pipeline.take(now=bench.clock.now() + 1))
@@ -290,7 +299,7 @@ commands = st.lists(st.sampled_from(["say"] * 6 + ["pass", "take", "crash", "sto
 def test_crashes_neither_lose_nor_double(
     history: list[tuple[int, int, int]], script: list[str], aggregate: Aggregate
 ) -> None:
-    """However often the process dies, each interval that was measured is observed once."""
+    """However often the process is killed, each measured interval is observed once."""
     rules = [Rule(1, interval_ms=10), Rule(5, 5, 20, 10, aggregate), Rule(6, 2)]
     bench = Bench(lease(grant(rules=rules)), BatchLimits(max_observations=4, max_age_s=0.02))
     times = []
@@ -347,7 +356,7 @@ def test_everything_in_comes_out_somewhere(history: list[tuple[int, int, int]]) 
 
 
 def test_glucose_is_due_at_once() -> None:
-    """What treatment hangs on does not wait for its batch, nor for that of others."""
+    """Glucose is due at once, because treatment depends on it, and does not wait for a batch."""
     glucose = BY_NAME["glucose_capillary"].code
     bench = Bench(lease(grant(), grant(OTHER_HANDLE, [OTHER_SENSOR], [Rule(glucose)])))
     bench.say(60.0)
@@ -359,7 +368,7 @@ def test_glucose_is_due_at_once() -> None:
 
 
 def test_what_is_told_once_is_due_at_once() -> None:
-    """A blood pressure that somebody took does not wait in memory, as a stream of values may."""
+    """A blood pressure that a person took is due at once."""
     systolic, spo2 = (BY_NAME[name].code for name in ("blood_pressure_systolic", "spo2"))
     bench = Bench(lease(grant(rules=[Rule(systolic), Rule(spo2)])))
     bench.say(97.0, quantity=spo2)
@@ -375,7 +384,7 @@ def test_what_is_told_once_is_due_at_once() -> None:
 
 
 def test_batches_share_a_commit() -> None:
-    """When one is due, those that are half as old go along; younger ones do not."""
+    """When one batch is due, those of half its age are written along, and younger ones are not."""
     bench = Bench(lease(grant(), grant(OTHER_HANDLE, [OTHER_SENSOR])))
     bench.say(60.0)
     bench.clock.pass_s(0.5)
@@ -390,7 +399,10 @@ def test_batches_share_a_commit() -> None:
 
 
 def test_worth_is_not_mixed() -> None:
-    """Heart rate and glucose of one person lie in envelopes of their own."""
+    """
+    Heart rate and glucose of one person are in different envelopes, because their priorities
+    differ.
+    """
     glucose = BY_NAME["glucose_capillary"].code
     bench = Bench(lease(grant(rules=[Rule(1), Rule(glucose)])))
     bench.say(60.0)

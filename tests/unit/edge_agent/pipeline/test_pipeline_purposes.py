@@ -1,4 +1,4 @@
-"""One sensor for several purposes: each is sent what it needs, as if there were no other."""
+"""One sensor for several purposes: each gets its own view, as if it were the only one."""
 
 import hypothesis.strategies as st
 from hypothesis import given
@@ -26,12 +26,12 @@ histories = st.lists(st.tuples(st.integers(20, 250), st.integers(0, 30)), max_si
 
 
 def of(bench: Bench, handle: bytes) -> list[tuple[int, int]]:
-    """Return time and value of all that came out for one purpose."""
+    """Return time and value of all observations of one purpose."""
     return [(at_ms, value) for whose, _, at_ms, value in bench.out() if whose == handle]
 
 
 def measure(bench: Bench, history: list[tuple[int, int]]) -> None:
-    """Let one sensor measure *history*, to the end of its last interval."""
+    """Measure *history* with one sensor, to the end of its last interval."""
     bench.clock.pass_s(60.0)
     at_ms = START_MS
     for value, step_ms in history:
@@ -41,7 +41,7 @@ def measure(bench: Bench, history: list[tuple[int, int]]) -> None:
 
 
 def test_each_purpose_has_its_own_view() -> None:
-    """The same minute, measured once, leaves as it was for one and as a mean for the other."""
+    """The same minute is emitted unchanged for one purpose, and as a mean for the other."""
     bench = Bench(lease(grant(rules=[SECOND]), grant(OTHER_HANDLE, rules=[MINUTE])))
     measure(bench, [(70, 0), (74, 20_000), (77, 20_000)])
 
@@ -50,7 +50,10 @@ def test_each_purpose_has_its_own_view() -> None:
 
 
 def test_quantity_of_one_purpose_is_not_sent_for_another() -> None:
-    """What only one purpose needs goes under its handle, and is refused to nobody."""
+    """
+    A quantity that only one purpose needs is emitted only under its handle, and counts
+    as kept.
+    """
     bench = Bench(lease(grant(rules=[SECOND, Rule(5)]), grant(OTHER_HANDLE, rules=[MINUTE])))
     assert bench.say(97.0, quantity=5) is Verdict.PENDING
     assert bench.say(97.0, quantity=6) is Refusal.NOT_ALLOWED
@@ -60,7 +63,10 @@ def test_quantity_of_one_purpose_is_not_sent_for_another() -> None:
 
 
 def test_withdrawing_one_purpose_leaves_the_other() -> None:
-    """What waits for the one is dropped; the other goes on in the middle of its interval."""
+    """
+    After a withdrawal its waiting observations are dropped; the other purpose continues in its
+    interval.
+    """
     bench = Bench(lease(grant(rules=[SECOND]), grant(OTHER_HANDLE, rules=[MINUTE])))
     bench.say(70.0)
     dropped = bench.adopt(lease(grant(OTHER_HANDLE, rules=[MINUTE]), version=2))
@@ -77,7 +83,10 @@ def test_withdrawing_one_purpose_leaves_the_other() -> None:
 def test_no_purpose_sees_that_there_is_another(
     history: list[tuple[int, int]], one: Rule, other: Rule
 ) -> None:
-    """What leaves for a purpose conforms to its policy, and is what it would get alone."""
+    """
+    The observations of a purpose conform to its rule, and equal those without the other
+    purpose.
+    """
     both = Bench(lease(grant(rules=[one]), grant(OTHER_HANDLE, rules=[other])))
     measure(both, history)
 
@@ -91,7 +100,7 @@ def test_no_purpose_sees_that_there_is_another(
 
 
 def test_cursor_waits_for_every_purpose() -> None:
-    """A record is behind the cursor once each purpose that it serves has it durably."""
+    """The cursor passes a record only when it is durable for each of its purposes."""
     bench = Bench(
         lease(grant(rules=[SECOND]), grant(OTHER_HANDLE, rules=[Rule(1, interval_ms=1000)])),
         BatchLimits(max_observations=3, max_age_s=60.0),
@@ -117,7 +126,7 @@ commands = st.lists(
 def test_crashes_neither_lose_nor_double_for_any_purpose(
     history: list[tuple[int, int]], script: list[str], one: Rule, other: Rule
 ) -> None:
-    """However often the process dies, each purpose has each interval that was measured once."""
+    """However often the process is killed, each purpose has each measured interval once."""
     bench = Bench(
         lease(grant(rules=[one]), grant(OTHER_HANDLE, rules=[other])),
         BatchLimits(max_observations=4, max_age_s=0.02),

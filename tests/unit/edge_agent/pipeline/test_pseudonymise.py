@@ -1,11 +1,11 @@
-"""Whose sensor is whose."""
+"""The handles of a sensor."""
 
 from edge_agent.pipeline.pseudonymise import handles_by_sensor
 from tests.fakes.edge_agent import HANDLE, OTHER_HANDLE, grant, lease
 
 
 def test_each_sensor_has_its_handle() -> None:
-    """A bound sensor measures for the handle that it is bound to, however often it is named."""
+    """A bound sensor measures for its handle, even if the lease names it several times."""
     bound = lease(grant(HANDLE, ["a", "b", "a"]), grant(OTHER_HANDLE, ["c"]))
     assert handles_by_sensor(bound) == {"a": (HANDLE,), "b": (HANDLE,), "c": (OTHER_HANDLE,)}
 

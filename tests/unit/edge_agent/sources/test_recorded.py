@@ -1,4 +1,4 @@
-"""What a player says, whoever it is."""
+"""The messages of a player, which may be hostile."""
 
 import asyncio
 import json
@@ -25,13 +25,13 @@ GOOD = {"sensor": SENSOR, "record": 3, "quantity": "heart_rate", "value": 72.0, 
 
 
 def line(**changes: object) -> bytes:
-    """Return a good line with *changes*; None leaves a field out."""
+    """Return a valid line with *changes*; None omits a field."""
     fields = {k: v for k, v in {**GOOD, **changes}.items() if v is not None}
     return json.dumps(fields).encode()
 
 
 def test_value_and_fault_golden() -> None:
-    """A value, a whole number, and a fault in place of a value."""
+    """Hand-written lines with a value, a whole number and a fault."""
     assert parse_line(line()) == Measurement(SENSOR, 1, 5, 72, None, 3)
     assert parse_line(line(value=72)) == Measurement(SENSOR, 1, 5, 72, None, 3)
     assert parse_line(line(value=None, fault="off_body")) == Measurement(
@@ -53,7 +53,7 @@ def test_value_and_fault_golden() -> None:
     ],
 )
 def test_value_becomes_exact_steps(quantity: str, value: bytes, steps: int) -> None:
-    """The digits of a line become whole steps without a float, and no number fills the memory."""
+    """The digits of a line become exact steps without a float, and no number uses much memory."""
     read = parse_line(line(quantity=quantity).replace(b"72.0", value))
     assert read is not None
     assert read.steps == steps
@@ -61,7 +61,7 @@ def test_value_becomes_exact_steps(quantity: str, value: bytes, steps: int) -> N
 
 @given(st.sampled_from(list(all_quantities())), st.data())
 def test_every_step_survives_a_line(quantity: Quantity, data: st.DataObject) -> None:
-    """A value written at full resolution comes out as the same steps."""
+    """Every step, written at full resolution, is read as the same step."""
     steps = data.draw(st.integers(quantity.low, quantity.high))
     read = parse_line(line(quantity=quantity.name, value=quantity.to_unit(steps)))
     assert read is not None
@@ -70,7 +70,7 @@ def test_every_step_survives_a_line(quantity: Quantity, data: st.DataObject) -> 
 
 @pytest.mark.parametrize("fault", list(Refusal))
 def test_player_tells_only_what_a_sensor_can(fault: Refusal) -> None:
-    """A player cannot claim a decision of the agent, such as a missing lease."""
+    """A player cannot send a refusal that only the agent may decide, such as a missing lease."""
     assert (parse_line(line(value=None, fault=fault)) is not None) == (fault in FROM_SENSOR)
 
 
@@ -98,7 +98,7 @@ def test_player_tells_only_what_a_sensor_can(fault: Refusal) -> None:
     ],
 )
 def test_no_measurement(bad: bytes) -> None:
-    """What is no measurement is none, whatever it is."""
+    """A line that holds no measurement is counted as such."""
     assert parse_line(bad) is None
 
 
@@ -109,17 +109,17 @@ def test_no_measurement(bad: bytes) -> None:
     )
 )
 def test_parse_raises_nothing(data: bytes) -> None:
-    """No bytes escape as an error."""
+    """No bytes raise an undeclared error."""
     parse_line(data)
 
 
 def test_listen_golden() -> None:
-    """What a player is told is one line of JSON."""
+    """The listen message is one line of JSON."""
     assert format_listen({SENSOR: 7}) == b'{"listen":{"C0:FF:EE:00:00:01":7}}\n'
 
 
 async def test_players_are_told_and_heard(tmp_path: Path) -> None:
-    """A player is told at once and at each change, from the cursor that is durable by then."""
+    """A player gets a listen message at once and at each change, from the durable cursor on."""
     malformed: list[None] = []
     sensors = RecordedSensors(malformed=lambda: malformed.append(None))
     async with asyncio.timeout(5), sensors.serve(tmp_path / "s"):
@@ -138,12 +138,15 @@ async def test_players_are_told_and_heard(tmp_path: Path) -> None:
 
 
 async def test_nothing_is_said_before_it_is_known(tmp_path: Path) -> None:
-    """A player that comes while we start is not stopped for a moment: sensors would miss beats."""
+    """
+    While the agent starts, a player gets no listen message, because an empty one would stop its
+    sensors.
+    """
     sensors = RecordedSensors(malformed=lambda: None)
     async with asyncio.timeout(5), sensors.serve(tmp_path / "s"):
         reader, writer = await asyncio.open_unix_connection(tmp_path / "s")
         writer.write(line() + b"\n")
-        # It has been accepted once it is heard.
+        # A player that has sent a line has been accepted.
         assert len(await sensors.take(within_s=5.0)) == 1
         sensors.advance({SENSOR: 4})
         await sensors.listen({SENSOR: 5})
@@ -152,7 +155,7 @@ async def test_nothing_is_said_before_it_is_known(tmp_path: Path) -> None:
 
 
 async def test_flood_waits_in_the_socket(tmp_path: Path) -> None:
-    """A player that sends without end is read no further than there is room, and loses nothing."""
+    """A player that sends without end is read only as far as there is room, and loses nothing."""
     sensors = RecordedSensors(malformed=lambda: None)
     count = 3 * MAX_WAITING
     async with asyncio.timeout(10), sensors.serve(tmp_path / "s"):
@@ -176,7 +179,7 @@ async def test_flood_waits_in_the_socket(tmp_path: Path) -> None:
 
 
 async def test_socket_must_be_possible(tmp_path: Path) -> None:
-    """A path that cannot be a socket is the operator's to repair."""
+    """An impossible socket path is an error for the operator."""
     with pytest.raises(ConfigError, match="recorded_socket"):
         async with RecordedSensors(malformed=lambda: None).serve(tmp_path / ("x" * 200)):
             pass

@@ -1,4 +1,4 @@
-"""Envelopes for the spool, and the tags beside them."""
+"""Envelopes for the spool, and index tags."""
 
 import itertools
 
@@ -15,7 +15,7 @@ BODY = Body(HANDLE, 1, [pack_block(1, [1, 2], [70, 71])])
 
 
 def test_sealed_opens_at_ingest_alone() -> None:
-    """Ingest reads what was sealed; one session key serves until the padding changes."""
+    """Only ingest can open an envelope; one session key serves until the padding changes."""
     numbers = itertools.count(1)
     seal = Seal(
         agent="0" * 16,
@@ -36,7 +36,7 @@ def test_sealed_opens_at_ingest_alone() -> None:
 
 
 def test_tags_tell_apart_and_need_the_key() -> None:
-    """One key gives one tag for one label; another key, handle or kind gives another."""
+    """A tag depends on label, kind and key."""
     tags, others = Tags(INGEST), Tags(X25519PrivateKey.generate())
     made = [
         tags.of_handle(HANDLE),

@@ -1,4 +1,4 @@
-"""What is sealed stays until it is settled, purged or evicted; and is counted."""
+"""Sealed envelopes stay until they are settled, purged or evicted, and are counted."""
 
 import asyncio
 import contextlib
@@ -53,18 +53,18 @@ async def fill(spool: SqliteSpool, count: int, *, handle: bytes = HANDLE, at_ms:
 
 
 def receipt(through: int, *ranges: tuple[int, int]) -> SpoolReceipt:
-    """Return what is settled."""
+    """Return a receipt with the settled sequences."""
     return SpoolReceipt(SPOOL_ID, through, list(ranges))
 
 
 async def settle(spool: SqliteSpool, receipt: SpoolReceipt) -> Removed:
-    """Forget what *receipt* covers."""
+    """Remove the envelopes that *receipt* covers."""
     spool.settle(receipt)
     return await spool.forget()
 
 
 async def sequences(spool: SqliteSpool) -> list[int]:
-    """Return what is there."""
+    """Return the sequences in the spool."""
     return [spooled.sequence for spooled in await spool.peek(after=0, limit=1000)]
 
 
@@ -74,12 +74,12 @@ def list_files(folder: Path) -> list[Path]:
 
 
 def contents(folder: Path) -> bytes:
-    """Return all that is on disk."""
+    """Return the content of all files."""
     return b"".join(path.read_bytes() for path in list_files(folder))
 
 
 async def test_append_peek_forget(spool: SqliteSpool) -> None:
-    """A receipt takes exactly what it covers, and the floor follows the oldest that is left."""
+    """A receipt removes exactly what it covers, and the floor is the oldest remaining sequence."""
     await fill(spool, 10)
     assert await sequences(spool) == list(range(1, 11))
     assert [s.sequence for s in await spool.peek(after=3, limit=2)] == [4, 5]
@@ -94,7 +94,7 @@ async def test_append_peek_forget(spool: SqliteSpool) -> None:
 
 
 async def test_empty_floor_is_the_next_sequence(spool: SqliteSpool) -> None:
-    """With nothing left, nothing that was taken will be sent again."""
+    """The floor of an empty spool is the next sequence."""
     await fill(spool, 3)
     await settle(spool, receipt(3))
     assert spool.stats().floor == 4
@@ -102,7 +102,7 @@ async def test_empty_floor_is_the_next_sequence(spool: SqliteSpool) -> None:
 
 
 async def test_everything_outlives_the_process(tmp_path: Path) -> None:
-    """Envelopes, marks, totals and the identity are there after a restart."""
+    """Envelopes, marks, totals and the spool id survive a restart."""
     spool = await open_spool(tmp_path)
     await fill(spool, 3)
     await spool.append([], {cursor_of(SENSOR): 7, through_of(SENSOR, 1): 9}, now_ms=1)
@@ -124,7 +124,7 @@ async def test_everything_outlives_the_process(tmp_path: Path) -> None:
 
 
 async def test_marks_only_grow(tmp_path: Path) -> None:
-    """A mark that comes late does not take back what a later one said, here or on disk."""
+    """A mark never decreases, in memory or on disk."""
     spool, mark = await open_spool(tmp_path), cursor_of(SENSOR)
     await spool.append([], {mark: 7}, now_ms=1)
     await spool.append([], {mark: 5}, now_ms=1)
@@ -136,7 +136,10 @@ async def test_marks_only_grow(tmp_path: Path) -> None:
 
 
 async def test_purge_takes_all_of_other_handles(spool: SqliteSpool) -> None:
-    """A purge takes a handle's envelopes and marks, and leaves the cursors of sensors."""
+    """
+    A purge removes the envelopes and marks of other handles, and keeps the cursors of
+    sensors.
+    """
     await fill(spool, 2)
     await fill(spool, 3, handle=OTHER_HANDLE)
     marks = {spent_of(HANDLE, 1): 1, spent_of(OTHER_HANDLE, 1): 2, cursor_of(OTHER_SENSOR): 3}
@@ -153,7 +156,7 @@ async def test_purge_takes_all_of_other_handles(spool: SqliteSpool) -> None:
 
 
 async def test_purge_leaves_no_byte(tmp_path: Path) -> None:
-    """After a purge the envelopes are in no file of the spool, not even in its log."""
+    """After a purge no byte of the envelopes is in any file of the spool, including its log."""
     spool = await open_spool(tmp_path)
     canary = os.urandom(32)
     await spool.append([Sealed(spool.take_sequence(), HANDLE, 1, canary * 40)], {}, now_ms=1)
@@ -174,13 +177,13 @@ async def test_files_name_nobody(tmp_path: Path) -> None:
 
 
 async def test_files_are_private(spool: SqliteSpool, tmp_path: Path) -> None:
-    """Nobody but the agent's user may read or write them."""
+    """Only the agent's user may read or write the files."""
     await fill(spool, 1)
     assert not [path for path in list_files(tmp_path) if path.stat().st_mode & 0o077]
 
 
 async def test_too_many_bytes_evict_the_oldest(tmp_path: Path) -> None:
-    """Beyond its bytes the spool gives up its oldest, counts them, and keeps the newest."""
+    """Above its limit the spool evicts and counts the oldest envelopes, and keeps the newest."""
     spool = await open_spool(tmp_path, max_bytes=500)
     await fill(spool, 5)
     sealed = [Sealed(spool.take_sequence(), HANDLE, 2, b"y" * 150)]
@@ -195,7 +198,7 @@ async def test_too_many_bytes_evict_the_oldest(tmp_path: Path) -> None:
 
 
 async def test_too_old_is_evicted(spool: SqliteSpool) -> None:
-    """What is older than allowed goes, and nothing younger."""
+    """Envelopes older than the limit are evicted, and younger ones are not."""
     await fill(spool, 2, at_ms=10)
     await fill(spool, 1, at_ms=20)
     assert (await spool.evict_older_than(20, now_ms=30)).sequences == [1, 2]
@@ -203,7 +206,7 @@ async def test_too_old_is_evicted(spool: SqliteSpool) -> None:
 
 
 async def test_failed_append_keeps_nothing_and_spends_the_sequence(spool: SqliteSpool) -> None:
-    """All or nothing; and a sequence that failed is never given out again."""
+    """A failed append keeps no envelope, and its sequence is never used again."""
     await fill(spool, 1)
     twice = Sealed(1, HANDLE, 1, b"z" * 10)
     new = Sealed(spool.take_sequence(), HANDLE, 1, b"z" * 10)
@@ -216,7 +219,7 @@ async def test_failed_append_keeps_nothing_and_spends_the_sequence(spool: Sqlite
 
 
 async def test_full_disk_is_told_apart(tmp_path: Path) -> None:
-    """A full disk refuses the envelope, keeps what was there, and is no damage."""
+    """A full disk refuses the envelope, keeps the others, and is not taken for damage."""
     spool = await open_spool(tmp_path)
     await fill(spool, 1)
     pages = await spool._run(lambda: spool._db.execute("PRAGMA page_count").fetchone()[0])
@@ -228,7 +231,10 @@ async def test_full_disk_is_told_apart(tmp_path: Path) -> None:
 
 
 async def test_restored_backup_spends_no_sequence_twice(tmp_path: Path) -> None:
-    """A receipt ahead of the spool tells that its file is an older copy of itself."""
+    """
+    A receipt ahead of the spool shows that its file is an older copy, and its sequences are
+    skipped.
+    """
     spool = await open_spool(tmp_path)
     await fill(spool, 2)
     await settle(spool, receipt(0, (1, 1), (5, 9)))
@@ -238,7 +244,7 @@ async def test_restored_backup_spends_no_sequence_twice(tmp_path: Path) -> None:
 
 
 async def test_the_highest_receipt_leaves_a_sequence(spool: SqliteSpool) -> None:
-    """Whatever a receipt may say, the spool goes on after it."""
+    """After a receipt with the highest possible sequence the spool can still append."""
     await fill(spool, 2)
     said = wire_receipt.decode(wire_receipt.encode([receipt(MAX_SEQUENCE - 1)]))
     await settle(spool, said.spools[0])
@@ -248,7 +254,10 @@ async def test_the_highest_receipt_leaves_a_sequence(spool: SqliteSpool) -> None
 
 
 async def test_another_key_is_refused(tmp_path: Path) -> None:
-    """With another lease key no tag would fit, and records would be taken twice."""
+    """
+    A spool of another lease key is refused, because no tag would match and records would be taken
+    twice.
+    """
     await (await open_spool(tmp_path)).close()
     with pytest.raises(SpoolKeyChanged):
         await open_spool(tmp_path, key=X25519PrivateKey.generate())
@@ -264,7 +273,7 @@ async def test_another_key_is_refused(tmp_path: Path) -> None:
     ],
 )
 async def test_damage_is_set_aside(tmp_path: Path, damage: object) -> None:
-    """A damaged file is kept beside, and a new spool of another identity begun."""
+    """A damaged file is set aside, and a new spool with another id begins."""
     spool = await open_spool(tmp_path)
     await fill(spool, 100)
     await spool.close()
@@ -283,7 +292,7 @@ async def test_damage_is_set_aside(tmp_path: Path, damage: object) -> None:
 
 
 async def test_marks_are_salvaged(tmp_path: Path) -> None:
-    """Cursors that a damaged file still yields are carried over: records are not taken twice."""
+    """The readable marks of a damaged file are copied, so that records are not taken twice."""
     spool = await open_spool(tmp_path)
     await fill(spool, 100)
     await spool.append([], {cursor_of(SENSOR): 7}, now_ms=1)
@@ -303,7 +312,7 @@ async def test_marks_are_salvaged(tmp_path: Path) -> None:
 
 
 async def test_half_begun_file_is_begun_again(tmp_path: Path) -> None:
-    """A kill while a spool is begun leaves no damage."""
+    """If a process is killed while it creates a spool, the next one creates it again."""
     (tmp_path / database_file.NAME).touch()
     spool = await open_spool(tmp_path)
     assert spool.repair is None
@@ -311,7 +320,7 @@ async def test_half_begun_file_is_begun_again(tmp_path: Path) -> None:
 
 
 def test_look_needs_a_spool(tmp_path: Path) -> None:
-    """Looking at no spool says so, and makes none."""
+    """`look` reports a missing spool, and creates none."""
     with pytest.raises(SpoolError):
         inspection.look(tmp_path)
     (tmp_path / database_file.NAME).touch()
@@ -320,7 +329,7 @@ def test_look_needs_a_spool(tmp_path: Path) -> None:
 
 
 async def test_cancelled_append_still_ends(spool: SqliteSpool) -> None:
-    """Who waits for a commit may go; the commit is not torn."""
+    """A cancelled append still completes its commit."""
     sealed = [Sealed(spool.take_sequence(), HANDLE, 1, b"x" * 10)]
     task = asyncio.create_task(spool.append(sealed, {}, now_ms=1))
     await asyncio.sleep(0)
@@ -332,7 +341,7 @@ async def test_cancelled_append_still_ends(spool: SqliteSpool) -> None:
 
 
 async def check_after_a_kill(folder: Path, *, reported: int) -> None:
-    """Hold the spool in *folder* to its promises."""
+    """Check the promises of the spool in *folder* after a kill."""
     spool = await open_spool(folder)
     assert spool.repair is None
     cursor = spool.marks([cursor_of(SENSOR)])[cursor_of(SENSOR)]
@@ -352,7 +361,10 @@ async def check_after_a_kill(folder: Path, *, reported: int) -> None:
 
 @pytest.mark.slow
 def test_kill_at_any_instant_tears_nothing(tmp_path: Path) -> None:
-    """After kill -9 what was said to be kept is, cursor and envelope agree, totals add up."""
+    """
+    After kill -9 all confirmed envelopes are there, cursor and envelope agree, and totals are
+    right.
+    """
     reported = 0
     for life in range(8):
         with subprocess.Popen(

@@ -1,4 +1,4 @@
-"""What fails once something is committed is not said to have failed; and is done later."""
+"""An error after a commit does not fail the operation; the remaining work is done later."""
 
 import contextlib
 import os
@@ -28,26 +28,26 @@ async def spool(tmp_path: Path) -> AsyncIterator[SqliteSpool]:
 
 
 def sealed(spool: SqliteSpool, payload: bytes = b"x" * 100) -> Sealed:
-    """Return an envelope to be kept."""
+    """Return an envelope to append."""
     return Sealed(spool.take_sequence(), HANDLE, 1, payload)
 
 
 def is_clean(spool: SqliteSpool) -> bool:
-    """Tell whether nothing of what was purged is left."""
+    """Tell whether no purged data remain."""
     return not spool.has_remains
 
 
 def contents(folder: Path) -> bytes:
-    """Return all that is on disk."""
+    """Return the content of all files."""
     return b"".join(path.read_bytes() for path in folder.iterdir() if path.is_file())
 
 
 async def test_what_is_committed_is_not_said_to_have_failed(spool: SqliteSpool) -> None:
-    """A disk that fails right after the commit costs nothing: kept is kept, and kept once."""
+    """If the disk fails right after the commit, the envelope is kept, and kept once."""
     await spool.append([sealed(spool)], {}, now_ms=1)
     said: list[str] = []
     spool._db.set_trace_callback(said.append)
-    # Whatever is asked after the commit is interrupted.
+    # Every query after the commit is interrupted.
     spool._db.set_progress_handler(lambda: "COMMIT" in said[:-1], 1)
     try:
         await spool.append([sealed(spool)], {}, now_ms=1)
@@ -59,7 +59,10 @@ async def test_what_is_committed_is_not_said_to_have_failed(spool: SqliteSpool) 
 async def test_log_that_cannot_be_emptied_fails_no_purge(
     spool: SqliteSpool, tmp_path: Path
 ) -> None:
-    """What a purge took is gone though a reader or the disk keeps the log; another one ends it."""
+    """
+    A purge succeeds although a reader or the disk keeps the log, which a later purge
+    empties.
+    """
     canary = os.urandom(32)
     await spool.append([sealed(spool, canary * 40)], {}, now_ms=1)
     with contextlib.closing(database_file.open_read_only(tmp_path)) as reader:
@@ -89,7 +92,7 @@ async def test_log_that_cannot_be_emptied_fails_no_purge(
 async def test_damaged_file_on_a_bad_disk_stops_no_purge(
     spool: SqliteSpool, tmp_path: Path, make: object
 ) -> None:
-    """A file that cannot be overwritten is deleted at least; if not even that, it is told."""
+    """A damaged file that cannot be overwritten is deleted; if that fails too, it is reported."""
     await spool.append([sealed(spool)], {}, now_ms=1)
     resisting = tmp_path / f"{database_file.NAME}.damaged-1"
     assert callable(make)

@@ -1,4 +1,4 @@
-"""What has to go, goes by its worth and its age; and leaves a gap to show for it."""
+"""Eviction by priority and age, and the gaps that record it."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from wire.quantities import BY_NAME
 
 
 class Disk:
-    """A disk with as much room as it is told."""
+    """A disk with as much free space as the test says."""
 
     def __init__(self) -> None:
         self.free = 1 << 40
@@ -54,17 +54,17 @@ async def append(
     ],
 )
 def test_worth_of(quantity: str, worth: Priority) -> None:
-    """What comes again at once is worth least, and glucose most."""
+    """Values that come again soon have the lowest priority, and glucose the highest."""
     assert priority_of(BY_NAME[quantity].code) is worth
 
 
 def test_worth_of_what_nobody_knows() -> None:
-    """A quantity of a later version is not the first to go."""
+    """A quantity of a later version has not the lowest priority."""
     assert priority_of(9999) is Priority.SINGLE
 
 
 async def test_heart_rate_goes_first_and_glucose_last(tmp_path: Path) -> None:
-    """However old a glucose is, younger heart rates go before it."""
+    """Heart rates are evicted before any glucose value, even before older ones."""
     spool = await open_spool(tmp_path, SpoolLimits(500, min_free_bytes=0))
     await append(spool, Priority.TREATMENT, Priority.STREAMED, Priority.SINGLE, Priority.STREAMED)
     assert (await append(spool, Priority.STREAMED, Priority.STREAMED))[0] == [2, 4]
@@ -74,7 +74,7 @@ async def test_heart_rate_goes_first_and_glucose_last(tmp_path: Path) -> None:
 
 
 async def test_nearly_full_disk_stops_growth(tmp_path: Path) -> None:
-    """With too little room on the disk the spool takes what comes and grows no more."""
+    """With too little free space on the disk the spool accepts envelopes and does not grow."""
     disk = Disk()
     spool = await open_spool(tmp_path, SpoolLimits(1 << 20, min_free_bytes=1000), disk)
     await append(spool, *[Priority.STREAMED] * 5)
@@ -87,7 +87,7 @@ async def test_nearly_full_disk_stops_growth(tmp_path: Path) -> None:
 
 
 async def test_gap_says_what_was_given_up(tmp_path: Path) -> None:
-    """For each hour, reason and worth one gap: which range, how much, how old."""
+    """Each hour, reason and priority has one gap: with its range, amount and age."""
     spool = await open_spool(tmp_path, SpoolLimits(309, min_free_bytes=0))
     await append(spool, Priority.STREAMED, Priority.SINGLE, now_ms=10)
     await append(spool, Priority.STREAMED, now_ms=20)
@@ -104,7 +104,7 @@ async def test_gap_says_what_was_given_up(tmp_path: Path) -> None:
 
 
 async def test_gaps_do_not_pile_up(tmp_path: Path) -> None:
-    """Gaps of more than a year ago are forgotten when there are new ones."""
+    """Gaps of more than a year ago are deleted when new ones are recorded."""
     spool = await open_spool(tmp_path, SpoolLimits(200, min_free_bytes=0))
     await append(spool, *[Priority.STREAMED] * 3, now_ms=1)
     later = GAPS_KEPT_MS + 2 * HOUR_MS

@@ -1,4 +1,4 @@
-"""The power goes at any instant: the spool opens again, and holds what it said it holds."""
+"""After a power cut at any moment the spool opens and has everything that it confirmed."""
 
 import asyncio
 import random
@@ -26,7 +26,7 @@ _APPENDS = 400
 
 
 def record(folder: Path) -> list[Event]:
-    """Return what a process does that appends, forgets, evicts and purges."""
+    """Record the system calls of a process that appends, settles, evicts and purges."""
     state = folder / "state"
     state.mkdir(parents=True)
     command = [sys.executable, spool_appender.__file__, str(state), str(_APPENDS)]
@@ -35,7 +35,7 @@ def record(folder: Path) -> list[Event]:
 
 
 async def check(folder: Path, *, said: int) -> None:
-    """Hold the spool in *folder* to its promises."""
+    """Check the promises of the spool in *folder*."""
     spool = await SqliteSpool.open(
         folder, Tags(KEY), new_spool_id=b"t" * 16, bounds=SpoolLimits(1 << 20, min_free_bytes=0)
     )
@@ -53,7 +53,7 @@ async def check(folder: Path, *, said: int) -> None:
 
 
 def cut(folder: Path, *, cuts: int, seed: int) -> None:
-    """Cut the power *cuts* times, and check what is left each time."""
+    """Simulate *cuts* power cuts, and check the spool after each."""
     events = record(folder / "recorded")
     assert sum(isinstance(event, power_cut.Sync) for event in events) > _APPENDS
     rng = random.Random(seed)
@@ -72,19 +72,22 @@ def cut(folder: Path, *, cuts: int, seed: int) -> None:
 
 
 def test_power_goes(tmp_path: Path) -> None:
-    """Some cuts, other ones each day."""
+    """Some power cuts, with a new seed each day."""
     cut(tmp_path, cuts=25, seed=random.randrange(1 << 32))
 
 
 @pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_power_goes_three_hundred_times(tmp_path: Path) -> None:
-    """Nothing that was reported durable is lost, whatever of the rest reached the disk."""
+    """After three hundred power cuts no confirmed envelope is lost."""
     cut(tmp_path, cuts=300, seed=20_260_101)
 
 
 def test_disk_loses_what_was_not_synced(tmp_path: Path) -> None:
-    """The disk of these tests does lose: a writer that does not sync would be found out."""
+    """
+    The simulated disk does lose data that were not synced: a writer without sync would be
+    detected.
+    """
     path = str(tmp_path / "f")
     disk = Disk()
     disk.do(power_cut.Create(path))

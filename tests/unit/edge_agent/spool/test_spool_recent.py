@@ -1,4 +1,4 @@
-"""The newest wait in slots; they are held, counted and erased as those of the log are."""
+"""The newest envelopes are in slots; they are kept, counted and erased like those in the table."""
 
 import contextlib
 import os
@@ -30,7 +30,7 @@ async def open_spool(folder: Path) -> SqliteSpool:
 
 
 def envelope(sequence: int, *, handle: bytes = HANDLE, size: int = 160) -> Sealed:
-    """Return an envelope with content that is found nowhere else."""
+    """Return an envelope with unique content."""
     wrapped = bytes(WRAPPED_KEY_BYTES)
     payload = encode_envelope(
         Envelope(VERSION, SUITE_X25519, SPOOL_ID, sequence, wrapped, os.urandom(size))
@@ -46,13 +46,13 @@ async def append(spool: SqliteSpool, count: int, *, handle: bytes = HANDLE) -> l
 
 
 async def forget(spool: SqliteSpool, through: int, *ranges: tuple[int, int]) -> int:
-    """Settle these; return how many envelopes went."""
+    """Settle these sequences; return how many envelopes were removed."""
     spool.settle(SpoolReceipt(SPOOL_ID, through, list(ranges)))
     return (await spool.forget()).amount.envelopes
 
 
 async def held(spool: SqliteSpool) -> list[int]:
-    """Return what is there."""
+    """Return the sequences in the spool."""
     return [spooled.sequence for spooled in await spool.peek(after=0, limit=100_000)]
 
 
@@ -64,18 +64,18 @@ def rows(folder: Path, table: str) -> int:
 
 
 def contents(folder: Path) -> bytes:
-    """Return all that is on disk."""
+    """Return the content of all files."""
     return b"".join(path.read_bytes() for path in folder.iterdir())
 
 
 def frames(folder: Path) -> int:
-    """Return how many pages the write-ahead log holds."""
+    """Return how many pages the write-ahead log has."""
     size = (folder / f"{database_file.NAME}-wal").stat().st_size
     return (size - 32) // (_PAGE + 24)
 
 
 async def test_what_is_settled_in_time_never_grows_the_file(tmp_path: Path) -> None:
-    """Four envelopes a commit, settled every twelve: after a while the file is as it was."""
+    """Envelopes that are settled in time never make the file grow."""
     spool = await open_spool(tmp_path)
     sizes = set()
     for number in range(12 * 12):
@@ -92,7 +92,10 @@ async def test_what_is_settled_in_time_never_grows_the_file(tmp_path: Path) -> N
 
 
 async def test_a_commit_writes_few_pages(tmp_path: Path) -> None:
-    """Four envelopes and their marks change three pages or four, however long it has run."""
+    """
+    A commit of four envelopes and their marks changes three or four pages, however long the spool
+    runs.
+    """
     spool = await open_spool(tmp_path)
     before = 0
     for number in range(120):
@@ -101,7 +104,7 @@ async def test_a_commit_writes_few_pages(tmp_path: Path) -> None:
             await forget(spool, sealed[-1].sequence)
         if number == 60:
             before = frames(tmp_path)
-    # 59 commits, and what forgetting writes five times.
+    # 59 commits, and five times the pages of a settlement.
     assert frames(tmp_path) - before <= 59 * 4 + 5 * 2
     await spool.close()
 
@@ -111,7 +114,10 @@ async def test_a_commit_writes_few_pages(tmp_path: Path) -> None:
     [pytest.param([1, 4, 7], id="small"), pytest.param([1, 4, 7, 33, 200], id="mixed")],
 )
 async def test_what_nobody_settles_is_folded(tmp_path: Path, sizes: list[int]) -> None:
-    """Beyond the slots all of it is kept, in order, whatever comes at once."""
+    """
+    Envelopes that are not settled are moved to the table beyond the slots, all of them and in
+    order.
+    """
     spool = await open_spool(tmp_path)
     wanted: list[Sealed] = []
     rng = random.Random(5)
@@ -129,7 +135,10 @@ async def test_what_nobody_settles_is_folded(tmp_path: Path, sizes: list[int]) -
 
 
 async def test_random_lives_balance(tmp_path: Path) -> None:
-    """Whatever comes, is settled in any order and restarted: what is held is what must be."""
+    """
+    Whatever is appended, settled in any order and restarted: the spool has exactly the right
+    envelopes.
+    """
     rng = random.Random(random.randrange(1 << 32))
     spool, model = await open_spool(tmp_path), set[int]()
     for _ in range(150):
@@ -144,7 +153,7 @@ async def test_random_lives_balance(tmp_path: Path) -> None:
                 assert await forget(spool, through, (first, first + 9)) == len(gone)
                 model -= gone
             case 4:
-                spool.take_sequence()  # Spent by an append that failed.
+                spool.take_sequence()  # This sequence was used by an append that failed.
             case 5:
                 await spool.close()
                 spool = await open_spool(tmp_path)
@@ -158,7 +167,7 @@ async def test_random_lives_balance(tmp_path: Path) -> None:
 
 
 async def test_purge_takes_what_was_settled_long_ago(tmp_path: Path) -> None:
-    """A slot keeps what was settled until it is written again; a purge leaves no byte of it."""
+    """A slot still has a settled envelope until it is overwritten; a purge erases it."""
     spool = await open_spool(tmp_path)
     settled = await append(spool, 3, handle=OTHER_HANDLE)
     await forget(spool, settled[-1].sequence)
@@ -179,7 +188,7 @@ async def test_purge_takes_what_was_settled_long_ago(tmp_path: Path) -> None:
 
 
 async def test_a_reader_delays_the_end_of_a_purge_and_does_not_prevent_it(tmp_path: Path) -> None:
-    """Who looks at the spool keeps its log alive; the next purge after that empties it."""
+    """A reader keeps the log from being emptied, and the next purge after it empties the log."""
     spool = await open_spool(tmp_path)
     await spool._run(lambda: spool._db.execute("PRAGMA busy_timeout = 10").fetchall())
     (gone,) = await append(spool, 1)
@@ -195,7 +204,10 @@ async def test_a_reader_delays_the_end_of_a_purge_and_does_not_prevent_it(tmp_pa
 
 
 async def test_file_of_the_version_before_is_taken_over(tmp_path: Path) -> None:
-    """What waited in a spool of version 2 is there after the update, and its sequence goes on."""
+    """
+    After the upgrade of a spool of version 2 its envelopes are there, and sequences
+    continue.
+    """
     spool = await open_spool(tmp_path)
     await append(spool, 40)
     await spool.close()
@@ -213,7 +225,7 @@ async def test_file_of_the_version_before_is_taken_over(tmp_path: Path) -> None:
 
 
 async def test_damaged_file_gives_back_its_slots(tmp_path: Path) -> None:
-    """What is in force in the slots is recovered and counted; what was settled stays so."""
+    """The valid envelopes in the slots of a damaged file are recovered; settled ones are not."""
     spool = await open_spool(tmp_path)
     first = await append(spool, 20)
     await forget(spool, first[-1].sequence)

@@ -1,4 +1,4 @@
-"""A damaged spool gives back what can be read of it, and never a sequence twice."""
+"""Repair of a damaged spool: readable envelopes are recovered, and no sequence is used twice."""
 
 import asyncio
 import contextlib
@@ -53,7 +53,7 @@ async def open_spool(folder: Path) -> SqliteSpool:
 
 
 def envelope(sequence: int) -> Sealed:
-    """Return an envelope that looks like one."""
+    """Return an envelope of a plausible form."""
     sealed = sequence.to_bytes(4, "big") * 40
     wrapped = bytes(WRAPPED_KEY_BYTES)
     payload = encode_envelope(Envelope(VERSION, SUITE_X25519, SPOOL_ID, sequence, wrapped, sealed))
@@ -61,7 +61,7 @@ def envelope(sequence: int) -> Sealed:
 
 
 async def make_spool(folder: Path, count: int = 300) -> None:
-    """Make a spool of *count* envelopes."""
+    """Create a spool with *count* envelopes."""
     spool = await SqliteSpool.open(
         folder, Tags(KEY), new_spool_id=SPOOL_ID, bounds=SpoolLimits(1 << 20, min_free_bytes=0)
     )
@@ -88,17 +88,20 @@ def damage(folder: Path, *pages: int) -> None:
 
 
 def set_aside(folder: Path) -> list[str]:
-    """Return the damaged files."""
+    """Return the damaged files that were set aside."""
     return sorted(path.name for path in folder.glob("*.damaged-?"))
 
 
 async def sequences(spool: SqliteSpool) -> list[int]:
-    """Return what is there."""
+    """Return the sequences in the spool."""
     return [spooled.sequence for spooled in await spool.peek(after=0, limit=1000)]
 
 
 async def test_all_but_the_damaged_page_comes_back(tmp_path: Path) -> None:
-    """Around damaged leaves every envelope is recovered; the books say how many were not."""
+    """
+    Every envelope outside the damaged pages is recovered, and the totals count the lost
+    ones.
+    """
     await make_spool(tmp_path)
     pages = (tmp_path / database_file.NAME).stat().st_size // _PAGE
     damage(tmp_path, pages // 2, pages - 20)
@@ -119,7 +122,7 @@ async def test_all_but_the_damaged_page_comes_back(tmp_path: Path) -> None:
 
 
 async def test_sequences_go_on_far_above(tmp_path: Path) -> None:
-    """What comes after a repair has a sequence that nothing before it can have had."""
+    """Sequences after a repair are above any that was used before."""
     await make_spool(tmp_path)
     damage(tmp_path, root_page(tmp_path, "gaps"))
     spool = await open_spool(tmp_path)
@@ -133,7 +136,7 @@ async def test_sequences_go_on_far_above(tmp_path: Path) -> None:
 async def test_numbers_that_cannot_be_are_not_taken_over(
     tmp_path: Path, column: str, number: int
 ) -> None:
-    """A damaged row may say anything: what it counts is believed only if it can be."""
+    """Impossible numbers in a damaged row are not copied."""
     await make_spool(tmp_path)
     with contextlib.closing(sqlite3.connect(tmp_path / database_file.NAME)) as db:
         db.execute(f"UPDATE spool SET {column} = ?", [number])  # noqa: S608 - a column
@@ -149,7 +152,7 @@ async def test_numbers_that_cannot_be_are_not_taken_over(
 
 
 async def test_envelopes_tell_whose_they_are(tmp_path: Path) -> None:
-    """Without the row that says who the spool is, its envelopes still do."""
+    """If the row with the spool id is lost, the envelopes give the id."""
     await make_spool(tmp_path)
     damage(tmp_path, root_page(tmp_path, "spool"))
     spool = await open_spool(tmp_path)
@@ -161,7 +164,7 @@ async def test_envelopes_tell_whose_they_are(tmp_path: Path) -> None:
 
 
 async def test_kill_while_it_is_repaired(tmp_path: Path) -> None:
-    """A repair that was cut off is begun again from the damaged file."""
+    """A repair that was killed starts again from the damaged file."""
     await make_spool(tmp_path)
     damage(tmp_path, root_page(tmp_path, "gaps"))
     (tmp_path / "spool.db.new").write_bytes(b"half of it")
@@ -173,7 +176,10 @@ async def test_kill_while_it_is_repaired(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 async def test_kill_while_files_change_places(tmp_path: Path) -> None:
-    """Killed before any of its renames, a repair is finished by whoever opens next."""
+    """
+    If a process is killed before any rename of a repair, the next one completes the
+    replacement.
+    """
     renames, killed = 0, True
     while killed:
         folder = tmp_path / str(renames)
@@ -197,7 +203,7 @@ async def test_kill_while_files_change_places(tmp_path: Path) -> None:
 
 
 async def test_withdrawal_erases_what_was_set_aside(tmp_path: Path) -> None:
-    """A damaged file cannot be purged of one handle, so a purge takes all of it."""
+    """A purge erases damaged files completely, because they cannot be purged of one handle."""
     await make_spool(tmp_path)
     damage(tmp_path, root_page(tmp_path, "gaps"))
     spool = await open_spool(tmp_path)
@@ -210,7 +216,7 @@ async def test_withdrawal_erases_what_was_set_aside(tmp_path: Path) -> None:
 
 
 async def test_damaged_files_do_not_pile_up(tmp_path: Path) -> None:
-    """However often it is damaged, so many files are kept and no more."""
+    """Only a limited number of damaged files is kept."""
     await make_spool(tmp_path)
     for _ in range(MAX_DAMAGED + 2):
         damage(tmp_path, root_page(tmp_path, "gaps"))
@@ -219,7 +225,7 @@ async def test_damaged_files_do_not_pile_up(tmp_path: Path) -> None:
 
 
 async def test_verify_says_what_is_wrong(tmp_path: Path) -> None:
-    """A payload of another spool, a sequence never given out and wrong counts are found."""
+    """`verify` finds a payload of another spool, an unused sequence and wrong totals."""
     await make_spool(tmp_path)
     assert verification.verify(tmp_path).problems == []
     with contextlib.closing(sqlite3.connect(tmp_path / database_file.NAME)) as db:
@@ -237,7 +243,7 @@ async def test_verify_says_what_is_wrong(tmp_path: Path) -> None:
 
 
 async def test_file_of_another_version_is_refused(tmp_path: Path) -> None:
-    """A file of another layout is neither damaged nor usable, and stays as it is."""
+    """A file of another version is refused and not changed."""
     await make_spool(tmp_path, 10)
     with contextlib.closing(sqlite3.connect(tmp_path / database_file.NAME)) as db:
         db.execute(f"PRAGMA user_version = {database_file.VERSION + 1}")

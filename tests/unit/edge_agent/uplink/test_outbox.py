@@ -1,4 +1,4 @@
-"""What is published next, and what again."""
+"""Which envelope is published next, and which again."""
 
 import pytest
 
@@ -10,7 +10,7 @@ SPOOL = bytes(16)
 
 @pytest.fixture
 def outbox() -> Outbox:
-    """An outbox that has published 1, 2 and 3, a second apart, over a new connection."""
+    """An outbox that has published 1, 2 and 3, one second apart, over a new connection."""
     outbox = Outbox(OutboxLimits(max_unsettled=4, resend_after_s=30.0))
     outbox.connected()
     for sequence in (1, 2, 3):
@@ -19,7 +19,7 @@ def outbox() -> Outbox:
 
 
 def test_room_is_what_receipts_leave(outbox: Outbox) -> None:
-    """No more run ahead of the receipts than allowed, and each settled one makes room."""
+    """At most a limited number of envelopes is without a receipt; each receipt makes room."""
     assert outbox.room == 1
     outbox.settled(SpoolReceipt(SPOOL, 1, [(3, 3)]))
     assert outbox.room == 3
@@ -28,7 +28,7 @@ def test_room_is_what_receipts_leave(outbox: Outbox) -> None:
 
 
 def test_new_connection_begins_anew(outbox: Outbox) -> None:
-    """After a reconnect everything counts as not published."""
+    """After a reconnection every envelope counts as unpublished."""
     outbox.connected()
     assert outbox.last == 0
     assert outbox.room == 4
@@ -36,18 +36,18 @@ def test_new_connection_begins_anew(outbox: Outbox) -> None:
 
 
 def test_silence_asks_with_two_alone(outbox: Outbox) -> None:
-    """While nothing at all is settled, a broker that holds everything is not filled twice."""
+    """While nothing is settled, only two envelopes are repeated at a time."""
     assert outbox.lost(now=30.9) == []
     assert outbox.lost(now=60.0) == [1, 3]
     for sequence in (1, 3):
         outbox.published(sequence, now=60.0)
     assert outbox.lost(now=61.0) == []
-    # Each has its turn: if no key opens the first, another may be answered.
+    # They alternate: if no key opens the first, the other may still get a receipt.
     assert outbox.lost(now=90.0) == [2, 3]
 
 
 def test_what_was_overtaken_is_lost(outbox: Outbox) -> None:
-    """What was published before something settled, and is not settled itself, is gone."""
+    """An envelope is lost if a later one was settled and it was not."""
     outbox.published(1, now=60.0)
     outbox.settled(SpoolReceipt(SPOOL, 1))
     assert outbox.lost(now=60.1) == [2, 3]
@@ -57,20 +57,20 @@ def test_what_was_overtaken_is_lost(outbox: Outbox) -> None:
 
 
 def test_overtaken_is_not_lost_before_its_time(outbox: Outbox) -> None:
-    """A receipt may be behind: what is young is waited for."""
+    """A recent envelope is not considered lost, because receipts may be late."""
     outbox.settled(SpoolReceipt(SPOOL, 0, [(3, 3)]))
     assert outbox.lost(now=20.0) == []
     assert outbox.lost(now=32.5) == [1, 2]
 
 
 def test_dropped_is_not_asked_for(outbox: Outbox) -> None:
-    """What a purge took from the spool is never published again."""
+    """A purged envelope is never published again."""
     outbox.drop([1, 2, 9])
     assert outbox.lost(now=1000.0) == [3]
 
 
 def test_due_follows_what_is_on_its_way(outbox: Outbox) -> None:
-    """The next look is when the next envelope may be lost, or later when all are overdue."""
+    """The next check is when an envelope may be lost, or later if all are overdue."""
     assert outbox.due_in_s(now=3.0) == pytest.approx(28.0)
     assert outbox.due_in_s(now=31.5) == pytest.approx(0.5)
     assert outbox.due_in_s(now=100.0) == pytest.approx(30.0)
@@ -79,7 +79,7 @@ def test_due_follows_what_is_on_its_way(outbox: Outbox) -> None:
 
 
 def test_fresh_goes_before_the_backlog() -> None:
-    """What is appended after the connection began does not wait for what had piled up."""
+    """Envelopes that were appended after the connection go before the backlog."""
     outbox = Outbox(OutboxLimits(max_unsettled=8, backlog_per_s=10.0))
     outbox.connected(backlog_through=100)
     assert outbox.last == 100
@@ -93,7 +93,7 @@ def test_fresh_goes_before_the_backlog() -> None:
 
 
 def test_backlog_keeps_its_pace_and_leaves_room() -> None:
-    """The backlog goes at so many a second, and never takes the last quarter of the room."""
+    """The backlog has a limited rate, and leaves a quarter of the room free."""
     outbox = Outbox(OutboxLimits(max_unsettled=100, backlog_per_s=10.0))
     outbox.connected(backlog_through=1000)
     assert outbox.backlog_room(now=50.0) == 10
@@ -111,7 +111,7 @@ def test_backlog_keeps_its_pace_and_leaves_room() -> None:
 
 
 def test_backlog_is_looked_for_again() -> None:
-    """While a backlog waits for its pace, somebody looks again soon; not when there is no room."""
+    """While the backlog waits for its rate, the next check is soon; without room it is not."""
     outbox = Outbox(OutboxLimits(max_unsettled=2))
     outbox.connected(backlog_through=10)
     assert outbox.due_in_s(now=0.0) == pytest.approx(0.1)
@@ -134,7 +134,7 @@ def _asides(count: int) -> Outbox:
 
 
 def test_what_never_gets_a_receipt_takes_no_room() -> None:
-    """Overtaken twice, it is set aside, and is published again a few at a time."""
+    """An envelope that was overtaken twice is set aside, and a few such are repeated at a time."""
     outbox = _asides(40)
     assert (len(outbox), outbox.room) == (0, 4096)
     assert outbox.due_in_s(now=62.0) == 0.0
@@ -151,7 +151,7 @@ def test_what_never_gets_a_receipt_takes_no_room() -> None:
 
 
 def test_what_was_set_aside_may_be_settled_or_dropped() -> None:
-    """A receipt that comes late is a receipt."""
+    """An envelope that was set aside is settled by a late receipt, or dropped by a purge."""
     outbox = _asides(4)
     outbox.settled(SpoolReceipt(SPOOL, 2))
     outbox.drop([3])
@@ -159,13 +159,13 @@ def test_what_was_set_aside_may_be_settled_or_dropped() -> None:
 
 
 def test_what_was_set_aside_is_remembered_within_bounds() -> None:
-    """However long the spool is that no key opens, the memory is not."""
+    """The number of envelopes that are remembered as set aside is limited."""
     outbox = _asides(3000)
     assert outbox.lost(now=62.0)[0] == 3000 - 2048 + 1
 
 
 def test_what_was_set_aside_takes_no_room_over_a_new_connection_either() -> None:
-    """Everything is published once more then, and what gets no receipt holds up nothing."""
+    """After a reconnection all are published once, and those set aside before delay no other."""
     outbox = _asides(4)
     outbox.connected()
     for sequence in (1, 2, 3, 4, 5):
@@ -174,7 +174,7 @@ def test_what_was_set_aside_takes_no_room_over_a_new_connection_either() -> None
 
 
 def test_a_thousand_that_no_key_opens_do_not_hold_up_what_is_fresh() -> None:
-    """Each fresh envelope goes at once, the backlog behind them too, and repeats are few."""
+    """A thousand envelopes that no key opens delay neither new envelopes nor the backlog."""
     outbox = Outbox(OutboxLimits(max_unsettled=512, resend_after_s=30.0, backlog_per_s=200.0))
     unopenable, backlog, fresh = set(range(1, 1001)), range(1, 1201), 1200
     outbox.connected(backlog_through=backlog[-1])

@@ -1,4 +1,4 @@
-"""The uplink's own work, which does not end with a connection."""
+"""Work of the uplink that continues when a connection ends."""
 
 import asyncio
 import contextlib
@@ -36,7 +36,7 @@ AGENT = "0" * 16
 def with_ingest(
     key: X25519PrivateKey = INGEST, *, lease: X25519PrivateKey = LEASE, agent: str = AGENT
 ) -> Agreement:
-    """Return what an agent shares with ingest."""
+    """Return the agreement of an agent with ingest."""
     return agreement.of_agent(lease, key.public_key().public_bytes_raw(), agent)
 
 
@@ -44,7 +44,7 @@ SHARED = with_ingest()
 
 
 class Home:
-    """An agent that says that it is there."""
+    """An agent that publishes its state."""
 
     def state(self, online: bool) -> State:
         return State(
@@ -56,11 +56,11 @@ class Home:
         )
 
     async def take_lease(self, sealed: bytes) -> None:
-        """Take none over."""
+        """Ignore the lease."""
 
 
 class BriefBroker:
-    """A broker that tells of some receipts, and whose connection ends when it is cut."""
+    """A broker that delivers some receipts, and whose connection ends when it is cut."""
 
     def __init__(self, *told: bytes) -> None:
         self._told = told
@@ -76,10 +76,10 @@ class BriefBroker:
         return False
 
     async def publish_envelope(self, payload: bytes) -> None:
-        """Have it."""
+        """Accept the envelope."""
 
     async def publish_state(self, payload: bytes) -> None:
-        """Have it."""
+        """Accept the state."""
 
     async def downlinks(self) -> AsyncIterator[Downlink]:
         for payload in self._told:
@@ -89,7 +89,10 @@ class BriefBroker:
 
 
 async def test_what_is_forgotten_while_a_connection_ends_is_counted(tmp_path: Path) -> None:
-    """What leaves the spool on a receipt is counted as settled, whenever the link breaks."""
+    """
+    Envelopes that are removed on a receipt count as settled, even if the connection ends
+    meanwhile.
+    """
     spool = await SqliteSpool.open(
         tmp_path, Tags(KEY), new_spool_id=SPOOL_ID, bounds=SpoolLimits(1 << 20, min_free_bytes=0)
     )
@@ -116,7 +119,7 @@ async def test_what_is_forgotten_while_a_connection_ends_is_counted(tmp_path: Pa
         while spool._settled is None:  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.01)
         with contextlib.closing(sqlite3.connect(tmp_path / database_file.NAME)) as other:
-            # As a slow disk would, it keeps the spool busy: what is forgotten is under way.
+            # Keeps the spool busy, as a slow disk would, so that the removal is under way.
             other.execute("BEGIN IMMEDIATE")
             await asyncio.sleep(0.5)
             broker.cut.set()
@@ -171,7 +174,10 @@ FORGERIES = [
 async def test_a_forged_receipt_makes_it_forget_nothing(
     tmp_path: Path, forged: bytes, reason: str
 ) -> None:
-    """It is counted by its reason, and the genuine one behind it is believed."""
+    """
+    A forged receipt removes nothing and is counted by its reason, and the genuine one is
+    accepted.
+    """
     spool = await SqliteSpool.open(
         tmp_path, Tags(KEY), new_spool_id=SPOOL_ID, bounds=SpoolLimits(1 << 20, min_free_bytes=0)
     )

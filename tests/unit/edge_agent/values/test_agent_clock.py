@@ -1,4 +1,4 @@
-"""What the agent does on a machine whose clock is wrong, in boot after boot, over real files."""
+"""The agent on a machine whose clock is wrong, over several boots, with real files."""
 
 import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -21,7 +21,7 @@ _BEFORE_LOOKING_AGAIN_S: Final = 2.0
 
 
 class Pi(Machine):
-    """A machine whose clock shows what it is set to."""
+    """A machine whose clock shows what the test sets."""
 
     def __init__(self) -> None:
         self._boots, self._second, self._off_ms = 0, 5.0, TODAY_MS - 5000
@@ -40,18 +40,18 @@ class Pi(Machine):
         self._second += seconds
 
     def set_to(self, wall_ms: int) -> None:
-        """Set its clock, and let it be seen."""
+        """Set the clock, and mark it as synchronised or not."""
         self.pass_s(_BEFORE_LOOKING_AGAIN_S)
         self._off_ms = wall_ms - int(self._second * 1000)
 
     def reboot(self, *, wall_ms: int) -> None:
-        """Let the power go, and come back some time later."""
+        """Cut the power, and boot again some time later."""
         self._boots, self._second = self._boots + 1, 5.0
         self._off_ms = wall_ms - 5000
 
 
 class Strap:
-    """A sensor that hands over what it is told, whether anybody listens or not."""
+    """A sensor that hands over given values, whether the agent listens or not."""
 
     def __init__(self) -> None:
         self.queue: list[Measurement] = []
@@ -61,7 +61,7 @@ class Strap:
         self.is_heard = bool(cursors)
 
     def advance(self, cursors: Mapping[str, int]) -> None:
-        """Note nothing."""
+        """Ignore the cursors."""
 
     async def take(self, *, within_s: float) -> Sequence[Measurement]:
         taken, self.queue = self.queue, []
@@ -73,9 +73,9 @@ class Gateway:
     An agent on a `Pi`, in one boot after the other.
 
     Args:
-        folder: Of its state.
+        folder: The folder of its state.
 
-        spool: In that.
+        spool: The spool in this folder.
     """
 
     def __init__(self, folder: Path, spool: SqliteSpool) -> None:
@@ -112,24 +112,24 @@ class Gateway:
         await self.round()
 
     async def take(self, sealed: bytes) -> None:
-        """Let the agent take over a lease while it runs."""
+        """Let the running agent take over a lease."""
         lease = self._lone.agent._leases.offer(sealed)
         assert lease is not None
         await self._lone.agent._adopt(lease)
         await self.round()
 
     async def reboot(self, *, wall_ms: int) -> None:
-        """Cut the power, and start again with a clock that shows this."""
+        """Cut the power, and start the agent again with this time on the clock."""
         self.machine.reboot(wall_ms=wall_ms)
         await self.start()
 
     async def round(self) -> None:
-        """Let the agent come round once, with something to measure."""
+        """Run one round of the agent, with a measurement."""
         self.strap.queue = [Measurement(SENSOR, Code.HEART_RATE, self.clock.now_ms(), 60)]
         await self._lone.agent._round()
 
     async def shows(self, wall_ms: int) -> None:
-        """Let somebody set the clock, and the agent see it."""
+        """Set the clock, and let the agent notice it."""
         self.machine.set_to(wall_ms)
         await self.round()
 
@@ -160,7 +160,7 @@ async def gateway(folder: Path) -> AsyncIterator[Gateway]:
 
 
 async def test_boot_in_2099_costs_nothing(tmp_path: Path) -> None:
-    """What is measured while a clock shows 2099 waits for the right one, and is dated by that."""
+    """Measurements while the clock shows 2099 wait for the right time, and get it."""
     async with gateway(tmp_path) as home:
         kept = await home.kept()
         await home.reboot(wall_ms=YEAR_2099_MS)
@@ -175,7 +175,10 @@ async def test_boot_in_2099_costs_nothing(tmp_path: Path) -> None:
 
 
 async def test_clock_that_was_ahead_costs_one_lease(tmp_path: Path) -> None:
-    """After a clock that was a year ahead the right one is believed, and the next lease obeyed."""
+    """
+    After a clock that was a year ahead, the right time is accepted, and the next lease
+    obeyed.
+    """
     async with gateway(tmp_path) as home:
         await home.reboot(wall_ms=TODAY_MS + 365 * 24 * HOUR_MS)
         assert not home.is_heard()
@@ -185,7 +188,7 @@ async def test_clock_that_was_ahead_costs_one_lease(tmp_path: Path) -> None:
         assert (home.clock.is_wrong(), home.clock.is_dated()) == (False, True)
         assert home.clock.now_ms() == TODAY_MS + 60_000
         assert not home.is_heard()
-        # Nor is anything kept that comes all the same.
+        # Measurements that come all the same are not kept.
         assert await home.kept() == kept
 
         await home.start(home.lease(2, issued_at_ms=TODAY_MS + 30_000))
@@ -194,7 +197,7 @@ async def test_clock_that_was_ahead_costs_one_lease(tmp_path: Path) -> None:
 
 
 async def test_boot_in_1970_waits_for_the_time(tmp_path: Path) -> None:
-    """A clock in 1970 is refused: what is measured waits, and there is no TLS by such a date."""
+    """A clock in 1970 is rejected: measurements wait, and there is no TLS connection."""
     async with gateway(tmp_path) as home:
         kept = await home.kept()
         await home.reboot(wall_ms=0)
@@ -209,7 +212,7 @@ async def test_boot_in_1970_waits_for_the_time(tmp_path: Path) -> None:
 async def test_stolen_gateway_measures_no_longer_than_its_lease(
     tmp_path: Path, wall_ms: int
 ) -> None:
-    """Without a network, with any clock at every boot, a lease lasts no longer than signed."""
+    """Without a network, with any clock at each boot, a lease lasts no longer than signed."""
     async with gateway(tmp_path) as home:
         measured_s, boots = 0.0, 0
         while home.is_heard():
@@ -218,7 +221,7 @@ async def test_stolen_gateway_measures_no_longer_than_its_lease(
             await home.reboot(wall_ms=wall_ms)
             boots += 1
             assert boots < 10
-        # Of each boot a power cut makes it forget some, at most that.
+        # Each power cut makes the agent forget at most this much time.
         assert measured_s <= HOUR_MS / 1000 + boots * KEEP_EVERY_S
         for wall_ms_then in (0, TODAY_MS, TODAY_MS + 60_000, YEAR_2099_MS):
             await home.shows(wall_ms_then)
@@ -226,7 +229,7 @@ async def test_stolen_gateway_measures_no_longer_than_its_lease(
 
 
 async def test_lease_that_ended_does_not_come_back(tmp_path: Path) -> None:
-    """A clock that is set back after the end of a lease does not let anything be measured."""
+    """A clock that is set back after the end of a lease does not allow measuring again."""
     async with gateway(tmp_path) as home:
         await home.shows(TODAY_MS + 2 * HOUR_MS)
         kept = await home.kept()
@@ -239,7 +242,7 @@ async def test_lease_that_ended_does_not_come_back(tmp_path: Path) -> None:
 
 
 async def test_no_lease_comes_back_in_place_of_the_one_before(tmp_path: Path) -> None:
-    """A lease that was seen to end soon after it came stays ended, whatever became of the last."""
+    """A lease that was seen to end stays ended, whatever happened to the lease before it."""
     async with gateway(tmp_path) as home:
         await home.shows(TODAY_MS + 2 * HOUR_MS)
         await home.shows(TODAY_MS + 60_000)
@@ -251,7 +254,7 @@ async def test_no_lease_comes_back_in_place_of_the_one_before(tmp_path: Path) ->
 
 
 async def test_lease_tells_how_late_it_is(tmp_path: Path) -> None:
-    """An agent that lost what it kept of the time still measures under its lease, undated."""
+    """An agent that lost its record of the time still measures under its lease, undated."""
     async with gateway(tmp_path) as home:
         kept = await home.kept()
         (tmp_path / NAME).unlink()
@@ -262,7 +265,7 @@ async def test_lease_tells_how_late_it_is(tmp_path: Path) -> None:
 
 
 async def test_nothing_is_given_up_by_a_clock_that_was_ahead(tmp_path: Path) -> None:
-    """What waits to be sent is too old once time has passed, not because a clock says so."""
+    """Envelopes are given up by elapsed time, and not because a clock was ahead."""
     async with gateway(tmp_path) as home:
         kept = await home.kept()
         assert kept
@@ -277,7 +280,7 @@ async def test_nothing_is_given_up_by_a_clock_that_was_ahead(tmp_path: Path) -> 
 
 
 async def test_clock_is_shown_as_known(tmp_path: Path) -> None:
-    """A clock that was believed from the start is one that is known."""
+    """A clock that was trusted from the start is reported as known."""
     async with gateway(tmp_path) as home:
         assert home._lone.value("clock_dated") == 1
         await home.reboot(wall_ms=0)

@@ -1,4 +1,4 @@
-"""What time it is, and whether that can be believed."""
+"""The agent's time, and whether it can be trusted."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def held(*, issued_at_ms: int = TRUE_MS, version: int = 1, for_ms: int = DAY_MS)
 
 
 def at_work(*, now: float = 0.0, wall_ms: int = TRUE_MS) -> Timekeeper:
-    """Return a keeper that knows the time and holds a lease that was issued then."""
+    """Return a keeper that knows the time and holds a lease issued at that time."""
     keeper = Timekeeper(BOOT, None)
     keeper.look(wall_ms, is_synchronised=True, now=now)
     keeper.adopt(held(), now=now)
@@ -33,7 +33,7 @@ def at_work(*, now: float = 0.0, wall_ms: int = TRUE_MS) -> Timekeeper:
 
 
 def rebooted(keeper: Timekeeper, *, now: float) -> Timekeeper:
-    """Return the keeper of the boot after, if the power goes *now*."""
+    """Return the keeper of the next boot, if the power fails *now*."""
     return Timekeeper(OTHER_BOOT, keeper.known(now=now))
 
 
@@ -46,7 +46,7 @@ def test_nothing_is_known_before_the_clock_was_set() -> None:
 
 
 def test_time_is_counted_from_the_boot() -> None:
-    """Once known, time goes on by the seconds of this boot, though the clock stands or jumps."""
+    """Once known, time advances by the seconds of this boot, even if the clock stops or jumps."""
     keeper = Timekeeper(BOOT, None)
     keeper.look(TRUE_MS, is_synchronised=True, now=10.0)
     assert keeper.is_dated
@@ -56,7 +56,7 @@ def test_time_is_counted_from_the_boot() -> None:
 
 
 def test_step_is_told() -> None:
-    """A correction of the clock is followed; a large one is told, with its size."""
+    """A correction of the clock is followed, and a large one is reported with its size."""
     keeper = Timekeeper(BOOT, None)
     keeper.look(TRUE_MS, is_synchronised=True, now=0.0)
     assert keeper.look(TRUE_MS + 1000 + STEP_MS - 1, is_synchronised=True, now=1.0) is None
@@ -76,7 +76,7 @@ def test_step_is_told() -> None:
     ],
 )
 def test_clock_that_cannot_be_right_is_not_believed(wall_ms: int, is_wrong: bool) -> None:
-    """A clock that shows what is past for sure, or is far beyond it, is wrong and not followed."""
+    """A clock that shows a time that is certainly past, or far in the future, is not followed."""
     keeper = Timekeeper(BOOT, None)
     keeper.adopt(held(), now=0.0)
     keeper.look(wall_ms, is_synchronised=True, now=0.0)
@@ -84,7 +84,7 @@ def test_clock_that_cannot_be_right_is_not_believed(wall_ms: int, is_wrong: bool
 
 
 def test_time_that_was_counted_is_past() -> None:
-    """What is past for sure grows with every second that the gateway runs, in every boot."""
+    """The certainly past time grows with every second that the gateway runs, in every boot."""
     second = rebooted(at_work(), now=3600.0)
     again = Timekeeper("c", second.known(now=7200.0))
     again.look(TRUE_MS + 3 * HOUR_MS - TOLERANCE_MS - 1, is_synchronised=True, now=0.0)
@@ -96,7 +96,7 @@ def test_time_that_was_counted_is_past() -> None:
 @pytest.mark.parametrize("ahead_ms", [2 * HOUR_MS, 400 * DAY_MS, YEAR_2099_MS - TRUE_MS])
 @pytest.mark.parametrize("boots", [1, 2])
 def test_clock_that_was_ahead_is_not_held_against_the_right_one(ahead_ms: int, boots: int) -> None:
-    """However far a clock was ahead once, the right time is believed as soon as it is shown."""
+    """However far a clock was ahead once, the right time is accepted when it is shown."""
     keeper = at_work()
     keeper.look(TRUE_MS + ahead_ms, is_synchronised=True, now=10.0)
     if boots == 2:
@@ -108,14 +108,17 @@ def test_clock_that_was_ahead_is_not_held_against_the_right_one(ahead_ms: int, b
 
 
 def test_broken_clock_costs_nothing() -> None:
-    """A clock in 2099 is not even held against the lease."""
+    """A clock in 2099 does not end the lease."""
     keeper = at_work()
     keeper.look(YEAR_2099_MS, is_synchronised=True, now=10.0)
     assert keeper.latest_ms(now=10.0) == keeper.time_ms(now=10.0) == TRUE_MS + 10_000
 
 
 def test_lease_that_was_seen_to_end_stays_so() -> None:
-    """Nobody brings a lease back by setting the clock, in this boot or another."""
+    """
+    A lease that was seen to end stays ended, whatever the clock shows later, in this boot or
+    another.
+    """
     keeper = at_work()
     keeper.look(TRUE_MS + 2 * DAY_MS, is_synchronised=True, now=10.0)
     for each in (keeper, rebooted(keeper, now=20.0)):
@@ -126,7 +129,7 @@ def test_lease_that_was_seen_to_end_stays_so() -> None:
 
 
 def test_next_lease_begins_anew() -> None:
-    """What a clock has shown under one lease is not held against the next."""
+    """Times that the clock showed under one lease are not applied to the next."""
     keeper = at_work()
     keeper.look(TRUE_MS + 2 * DAY_MS, is_synchronised=True, now=10.0)
     keeper.look(TRUE_MS + HOUR_MS, is_synchronised=True, now=20.0)
@@ -135,7 +138,7 @@ def test_next_lease_begins_anew() -> None:
 
 
 def test_lease_of_another_trust_is_another() -> None:
-    """What was kept of the first lease of one installation is not of the first of the next."""
+    """The record of the first lease of one installation is not applied to that of another."""
     keeper = rebooted(at_work(), now=10.0)
     keeper.look(TRUE_MS + 9 * DAY_MS, is_synchronised=True, now=5.0)
     keeper.adopt(held(issued_at_ms=TRUE_MS + 9 * DAY_MS), now=5.0)
@@ -145,20 +148,20 @@ def test_lease_of_another_trust_is_another() -> None:
 
 
 def test_lease_from_the_future_proves_nothing_to_a_clock_that_is_believed() -> None:
-    """A trust whose clock is days ahead does not make its gateways refuse the right time."""
+    """A lease from the future does not make the agent reject the right time."""
     keeper = at_work()
     keeper.adopt(held(issued_at_ms=TRUE_MS + 2 * DAY_MS, version=2), now=10.0)
     keeper.look(TRUE_MS + 20_000, is_synchronised=True, now=20.0)
     assert not keeper.is_wrong
     assert keeper.latest_ms(now=20.0) == TRUE_MS + 20_000
-    # Once its time has come it is in force.
+    # It is in force once its time has come.
     later_s = 2 * DAY_MS / 1000 + 60
     keeper.look(TRUE_MS + 2 * DAY_MS + 60_000, is_synchronised=True, now=later_s)
     assert keeper.latest_ms(now=later_s) == TRUE_MS + 2 * DAY_MS + 60_000
 
 
 def test_same_boot_goes_on() -> None:
-    """A process that is started anew in the same boot knows the time without anybody's help."""
+    """A process that restarts in the same boot knows the time."""
     first = Timekeeper(BOOT, None)
     first.look(TRUE_MS, is_synchronised=True, now=100.0)
     second = Timekeeper(BOOT, first.known(now=130.0))
@@ -167,7 +170,7 @@ def test_same_boot_goes_on() -> None:
 
 
 def test_other_boot_knows_how_early_it_may_be() -> None:
-    """After a power cut it is at least as late as it was, and as this boot is old."""
+    """After a power cut the time is at least the last known one plus the age of this boot."""
     second = rebooted(at_work(now=100.0), now=105.0)
     assert not second.is_dated
     assert second.time_ms(now=7.0) == TRUE_MS + 5000 + 7000
@@ -176,7 +179,7 @@ def test_other_boot_knows_how_early_it_may_be() -> None:
 
 
 def test_boot_that_remembers_nothing_has_its_lease() -> None:
-    """A gateway that lost what it kept of the time knows when its lease was issued."""
+    """A gateway that lost its record of the time knows when its lease was issued."""
     keeper = Timekeeper(BOOT, None)
     keeper.adopt(held(), now=5.0)
     assert keeper.latest_ms(now=7.0) == TRUE_MS + 2000
@@ -196,7 +199,7 @@ _looks = st.lists(
 
 @given(_looks)
 def test_no_clock_stretches_a_lease(looks: list[tuple[str, int, bool, float]]) -> None:
-    """Whatever a clock shows, in however many boots: a lease lasts no longer than was signed."""
+    """In any number of boots with any clocks a lease lasts no longer than signed."""
     keeper, boot, now, ran_s, seen_ms = Timekeeper("0", None), 0, 0.0, 0.0, 0
     keeper.adopt(held(), now=now)
     for what, wall_ms, is_synchronised, passed_s in looks:
@@ -210,7 +213,7 @@ def test_no_clock_stretches_a_lease(looks: list[tuple[str, int, bool, float]]) -
         latest_ms = keeper.latest_ms(now=now)
         if keeper.is_dated:
             assert keeper.time_ms(now=now) >= TRUE_MS - TOLERANCE_MS
-        # Give or take what is cut off below a millisecond, each time.
+        # Except for the fractions of a millisecond that are cut off each time.
         assert latest_ms >= min(TRUE_MS + DAY_MS, TRUE_MS + int(ran_s * 1000) - 2 * len(looks))
         assert latest_ms >= min(TRUE_MS + DAY_MS, seen_ms)
         seen_ms = max(seen_ms, latest_ms)
@@ -218,7 +221,7 @@ def test_no_clock_stretches_a_lease(looks: list[tuple[str, int, bool, float]]) -
 
 @given(_looks)
 def test_right_time_is_always_believed(looks: list[tuple[str, int, bool, float]]) -> None:
-    """Whatever clocks have shown before, the time that really is can be told the agent at once."""
+    """The real time is accepted at once, whatever clocks have shown before."""
     keeper, boot, now, off_s = Timekeeper("0", None), 0, 0.0, 0.0
     keeper.look(TRUE_MS, is_synchronised=True, now=now)
     keeper.adopt(held(), now=now)
@@ -236,7 +239,10 @@ def test_right_time_is_always_believed(looks: list[tuple[str, int, bool, float]]
 
 
 def test_waiting_is_dated_by_one_shift() -> None:
-    """What waited keeps its order and its distances, and lies where the time turned out to be."""
+    """
+    Waiting measurements keep their order and distances, and are all shifted by the same
+    amount.
+    """
     room = UndatedBuffer()
     assert room.hold([Measurement("s", 1, 1000 + i, 60) for i in range(3)]) == 0
     assert [m.at_ms for m in room.release(shift_ms=500)] == [1500, 1501, 1502]
@@ -244,7 +250,7 @@ def test_waiting_is_dated_by_one_shift() -> None:
 
 
 def test_waiting_is_bounded() -> None:
-    """Beyond its bound what comes is turned away, and counted."""
+    """Above the limit measurements are rejected and counted."""
     room = UndatedBuffer()
     many = [Measurement("s", 1, i, 60) for i in range(MAX_WAITING + 7)]
     assert room.hold(many) == 7
@@ -254,7 +260,7 @@ def test_waiting_is_bounded() -> None:
 
 
 def test_stored_records_find_room_beside_the_live() -> None:
-    """However many heart rates wait, a meter's record and what is told once do too; bounded."""
+    """Stored records and single measurements have reserved, limited room beside live values."""
     room = UndatedBuffer()
     room.hold([Measurement("s", 1, i, 60) for i in range(MAX_WAITING + 1)])
     told = [Measurement("m", 4, 7, 5, None, 1), Measurement("t", 9, 8, 36, is_single=True)]
@@ -264,7 +270,7 @@ def test_stored_records_find_room_beside_the_live() -> None:
 
 
 def test_stored_record_waits_once() -> None:
-    """A meter that tells the same at each visit takes no room from who tells something new."""
+    """A record that a meter repeats at each visit waits only once."""
     room = UndatedBuffer()
     records = [Measurement("m", 4, 7, 5, None, 1 + n) for n in range(500)]
     for _ in range(100):
@@ -273,13 +279,16 @@ def test_stored_record_waits_once() -> None:
     assert len(room) == 501
     assert room.hold([Measurement("n", 4, 7, 5, None, 1)]) == 0
     assert [m.record for m in room.release(shift_ms=0)] == [*range(1, 502), 1]
-    # Refused as undated or kept: what comes after is for others to judge.
+    # Refused as undated or kept; later code decides about repeated records.
     room.hold(records)
     assert room.drop() == 500
 
 
 def test_clock_without_a_marker_is_not_believed(tmp_path: Path) -> None:
-    """The clock is believed once somebody has set it, and tells the next process what it knows."""
+    """
+    The clock is trusted after a synchronisation, and the next process inherits the known
+    time.
+    """
     marker = tmp_path / "synchronized"
     clock = KeptClock(tmp_path, belief="synchronised", marker=marker)
     assert not clock.is_dated()
@@ -296,7 +305,7 @@ def test_clock_without_a_marker_is_not_believed(tmp_path: Path) -> None:
 
 
 def test_damaged_memory_of_the_clock_is_none(tmp_path: Path) -> None:
-    """A file that cannot be read is as good as none."""
+    """An unreadable record of the time is treated as missing."""
     (tmp_path / "clock").write_bytes(b"\xff\x00")
     clock = KeptClock(tmp_path, belief="synchronised", marker=tmp_path / "no")
     assert not clock.is_dated()
