@@ -57,10 +57,13 @@ def free_bytes(folder: Path) -> int:
 
 def connect(path: Path) -> sqlite3.Connection:
     """Connect to the file at *path*, which may be empty or hold a spool."""
-    # Transactions are explicit: the implicit ones of sqlite3 depend on the statement.
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    for pragma in _PRAGMAS:
-        connection.execute(pragma)
+    with contextlib.ExitStack() as closing:
+        # Transactions are explicit: the implicit ones of sqlite3 depend on the statement.
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        closing.callback(connection.close)
+        for pragma in _PRAGMAS:
+            connection.execute(pragma)
+        closing.pop_all()
     return connection
 
 
@@ -97,39 +100,36 @@ def open_sound(path: Path, *, new_spool_id: bytes, key_check: bytes) -> sqlite3.
         SpoolKeyChanged: The spool was made with another key.
         SpoolError: The spool was made by another version.
     """
-    connection: sqlite3.Connection | None = None
-    try:
-        connection = connect(path)
-        if connection.execute("SELECT count(*) FROM sqlite_schema").fetchone() == (0,):
-            begin(connection, new_spool_id, key_check)
-        verdict = connection.execute("PRAGMA quick_check(1)").fetchone()
-        row = connection.execute("SELECT key_check FROM spool").fetchone()
-        if verdict == ("ok",) and row is not None:
-            _raise_if_foreign(connection, row[0], key_check)
-            _upgrade(connection)
-            return connection
-    except sqlite3.OperationalError as exc:
-        # Locked, disk full, no permission: the file may be sound, so it stays in its place.
-        if exc.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_IOERR):
-            raise
-    except sqlite3.DatabaseError:
-        pass
-    if connection is not None:
-        with contextlib.suppress(sqlite3.Error):
-            connection.close()
+    with contextlib.ExitStack() as closing:
+        try:
+            connection = connect(path)
+            closing.callback(connection.close)
+            if connection.execute("SELECT count(*) FROM sqlite_schema").fetchone() == (0,):
+                begin(connection, new_spool_id, key_check)
+            verdict = connection.execute("PRAGMA quick_check(1)").fetchone()
+            row = connection.execute("SELECT key_check FROM spool").fetchone()
+            if verdict == ("ok",) and row is not None:
+                _raise_if_foreign(connection, row[0], key_check)
+                _upgrade(connection)
+                closing.pop_all()
+                return connection
+        except sqlite3.OperationalError as exc:
+            # Locked, disk full, no permission: the file may be sound, so it stays in its place.
+            if exc.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_IOERR):
+                raise
+        except sqlite3.DatabaseError:
+            pass
     return None
 
 
 def _raise_if_foreign(connection: sqlite3.Connection, found: bytes, key_check: bytes) -> None:
     version = connection.execute("PRAGMA user_version").fetchone()
     if version not in ((VERSION,), (VERSION - 1,)):
-        connection.close()
         raise SpoolError(
             "be used, because another version of this software made it. Install that version, "
             "or move the spool away to start a new one"
         )
     if found != key_check:
-        connection.close()
         raise SpoolKeyChanged
 
 

@@ -1,15 +1,20 @@
 """Repair of a damaged spool: readable envelopes are recovered, and no sequence is used twice."""
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
+import functools
 import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from edge_agent.errors import SpoolError
+from edge_agent.errors import SpoolError, SpoolKeyChanged
 from edge_agent.ports import Sealed
 from edge_agent.spool import database_file, inspection, verification
 from edge_agent.spool.database_file import MAX_DAMAGED
@@ -25,6 +30,7 @@ _PAGE = 1024
 _DIES_BEFORE_A_RENAME = """
 import os, sys
 from pathlib import Path
+from typing import Any, ClassVar
 from edge_agent.spool import opening
 from edge_agent.spool.index_tags import Tags
 from tests.support.spool_appender import KEY
@@ -250,3 +256,67 @@ async def test_file_of_another_version_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SpoolError):
         await open_spool(tmp_path)
     assert set_aside(tmp_path) == []
+
+
+class Kept(sqlite3.Connection):
+    """A connection that is remembered, so that only the code itself can close it."""
+
+    made: ClassVar[list[Kept]] = []
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self.made.append(self)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it was closed."""
+        try:
+            self.execute("SELECT 1")
+        except sqlite3.ProgrammingError:
+            return True
+        except sqlite3.Error:
+            return False
+        return False
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(b"no database at all, in sectors of a disk" * 40, id="no database"),
+        pytest.param(b"SQLite format 3\0" + b"\xff" * 4080, id="nothing after the name"),
+        pytest.param(b"\0" * 4096, id="zeros"),
+    ],
+)
+async def test_no_connection_stays_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    """Whatever is in the file, the spool closes each connection that it opened."""
+    connect = functools.partial(sqlite3.connect, factory=Kept)
+    monkeypatch.setattr(sqlite3, "connect", connect)
+    Kept.made.clear()
+    (tmp_path / database_file.NAME).write_bytes(content)
+    await (await open_spool(tmp_path)).close()
+    with pytest.raises(SpoolKeyChanged):
+        await SqliteSpool.open(
+            tmp_path,
+            Tags(X25519PrivateKey.generate()),
+            new_spool_id=SPOOL_ID,
+            bounds=SpoolLimits(1 << 20, min_free_bytes=0),
+        )
+    assert len(Kept.made) > 1
+    assert all(one.is_closed for one in Kept.made)
+
+
+async def test_no_connection_stays_open_to_a_spool_of_another_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A spool that is refused is closed, so that another version can open it."""
+    await make_spool(tmp_path, 10)
+    with contextlib.closing(sqlite3.connect(tmp_path / database_file.NAME)) as db:
+        db.execute("PRAGMA user_version = 99")
+    monkeypatch.setattr(sqlite3, "connect", functools.partial(sqlite3.connect, factory=Kept))
+    Kept.made.clear()
+    with pytest.raises(SpoolError, match="another version"):
+        await open_spool(tmp_path)
+    assert [one.is_closed for one in Kept.made] == [True]
