@@ -131,7 +131,7 @@ def test_whole_request_has_one_deadline(port: int, monkeypatch: pytest.MonkeyPat
 
 def test_slow_reader_has_the_same_deadline(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A page that is not read is given up."""
-    monkeypatch.setattr(served, "_LONGEST_S", 0.3)
+    monkeypatch.setattr(served, "_LONGEST_S", 1.0)
     before = descriptors()
     with clients(port, 3, b"GET /metrics HTTP/1.1\r\n\r\n") as held:
         # They were accepted: until then they are no descriptors of the server.
