@@ -28,7 +28,7 @@ port = {port}
 max_connections = 100
 shared_buffers = 128MB
 max_wal_size = 2GB
-fsync = on
+fsync = {fsync}
 synchronous_commit = on
 full_page_writes = on
 track_commit_timestamp = on
@@ -51,12 +51,15 @@ class Postgres(msgspec.Struct):
         programs: The folder of initdb and postgres; None for that of the wheel.
 
         port: The port to listen on; 0 chooses a free one at the first start.
+        survives_power_cut: Whether it waits for the disk. Otherwise it survives only the kill of
+            its processes, which is enough for most tests, and faster.
     """
 
     folder: Path
     programs: Path | None = None
     port: int = 0
     password: str = ""
+    survives_power_cut: bool = True
     child: Child | None = None
 
     @property
@@ -159,10 +162,11 @@ class Postgres(msgspec.Struct):
     def _write_settings(self) -> None:
         assert self.programs is not None  # noqa: S101 - start() has set it
         more = ""
+        fsync = "on" if self.survives_power_cut else "off"
         if _has_timescale(self.programs):
             more = "shared_preload_libraries = 'timescaledb'\ntimescaledb.telemetry_level = off"
         with (self.data / _FILE).open("w") as settings:
-            settings.write(_SETTINGS.format(port=self.port, more=more))
+            settings.write(_SETTINGS.format(port=self.port, fsync=fsync, more=more))
 
     def stop(self) -> None:
         """Stop the server and close all connections; its last checkpoint may take a minute."""

@@ -11,7 +11,7 @@ import pytest
 
 from simulators.stack.postgres import Postgres
 from tests.fixtures.database import Database, create_database
-from tests.fixtures.vault import Office, Refusal, make_office
+from tests.fixtures.vault import Office, Refusal, create_vault, make_office
 from tests.support.residue import checkpoint, found_in, names_of, rows_of
 
 # Every file of a server is searched, while at most three other test files run.
@@ -303,7 +303,7 @@ def backup(run_folder: Path, postgres: Postgres, tmp_path: Path) -> Iterator[Bac
     folder = run_folder / f"restored-{tmp_path.name}"
     server = Postgres(folder=folder, programs=postgres.programs)
     server.start()
-    office = make_office(server, create_database(server), tmp_path)
+    office = make_office(create_vault(server, tmp_path), create_database(server), tmp_path)
     yield Backup(Ward(office), server, run_folder / f"copy-{tmp_path.name}")
     office.app.close()
     server.stop()

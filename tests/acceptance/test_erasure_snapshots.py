@@ -18,7 +18,7 @@ from psycopg import IsolationLevel
 from simulators.stack.postgres import Postgres
 from tests.acceptance.test_erasure import Ward, at
 from tests.fixtures.database import create_database
-from tests.fixtures.vault import Refusal, make_office
+from tests.fixtures.vault import Refusal, create_vault, make_office
 from tests.support import servers
 from tests.support.residue import checkpoint, found_in, names_of, rows_of
 from trust.erasure.horizon import Horizon, SnapshotHolder
@@ -47,10 +47,13 @@ def server(run_folder: Path, postgres: Postgres) -> Iterator[Postgres]:
 @pytest.fixture
 def ward(server: Postgres, tmp_path: Path) -> Iterator[Ward]:
     """Two people with two days of observations, and a short patience for other sessions."""
-    office = make_office(server, create_database(server), tmp_path)
+    office = make_office(create_vault(server, tmp_path), create_database(server), tmp_path)
     be_patient(office.app, 0.6)
     yield Ward(office, days=2)
     office.app.close()
+    # The files of all databases of the server are searched.
+    for database in (office.telemetry, office.vault):
+        database.drop()
 
 
 def be_patient(app: Any, seconds: float) -> None:

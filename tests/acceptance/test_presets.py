@@ -16,7 +16,7 @@ from runtime.database.postgres import WITH_PUBLIC, connect
 from simulators.stack.postgres import Postgres
 from tests.acceptance.test_withdrawal_race import Race
 from tests.fixtures.database import Database, create_database
-from tests.fixtures.vault import Office, Refusal, make_office, measured
+from tests.fixtures.vault import Office, Refusal, create_vault, make_office, measured
 from tests.support.presets import REFUSED, REPAIRED, preset
 from trust.composition import App
 
@@ -42,7 +42,11 @@ class Steady(Database, frozen=True):
 @pytest.fixture(scope="module")
 def office(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
     """Trust with two databases that all tests of this file share."""
-    made = make_office(postgres, create_database(postgres), tmp_path_factory.mktemp("office"))
+    made = make_office(
+        create_vault(postgres, tmp_path_factory.mktemp("office")),
+        create_database(postgres),
+        tmp_path_factory.mktemp("office"),
+    )
     made.load_policy()
     for which in ("vault", "telemetry"):
         found: Database = getattr(made, which)

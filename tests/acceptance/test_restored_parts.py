@@ -13,7 +13,7 @@ from simulators.stack.postgres import Postgres
 from tests.acceptance.test_erasure import OTHER, Ward, at, may_store
 from tests.acceptance.test_erasure_snapshots import be_patient, transaction
 from tests.fixtures.database import create_database
-from tests.fixtures.vault import Office, Refusal, make_office
+from tests.fixtures.vault import Office, Refusal, create_vault, make_office
 from tests.support import servers
 from tests.support.residue import checkpoint, found_in, names_of, rows_of
 from trust.errors import TelemetryUnavailable
@@ -35,15 +35,14 @@ def server(run_folder: Path, postgres: Postgres) -> Iterator[Postgres]:
 @pytest.fixture
 def ward(server: Postgres, tmp_path: Path) -> Iterator[Ward]:
     """Two people with two days of observations, in a database that ingest may write to."""
-    office = make_office(server, create_database(server), tmp_path)
+    office = make_office(create_vault(server, tmp_path), create_database(server), tmp_path)
     be_patient(office.app, 0.6)
     made = Ward(office, days=2)
     office.run("erase", "replay")
     yield made
     office.app.close()
     for database in (made.telemetry, office.vault):
-        with psycopg.connect(server.dsn(), autocommit=True) as connection:
-            connection.execute(f'DROP DATABASE "{database.name}" WITH (FORCE)'.encode())
+        database.drop()
 
 
 class Saved:

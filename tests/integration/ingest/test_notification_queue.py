@@ -13,7 +13,7 @@ from simulators.stack.postgres import Postgres
 from tests.fixtures.database import Database, create_database, programs
 from tests.fixtures.ingest import Agent, heart_rate, make_world, metric, now_ms, until
 from tests.fixtures.pki import Certificates
-from tests.fixtures.vault import Office, make_office, measured
+from tests.fixtures.vault import Office, create_vault, make_office, measured
 from tests.support.seed_permissions import Seed, sow
 from tests.support.servers import alter, ask
 
@@ -70,7 +70,7 @@ def full_queue(database: Database, role: str) -> Iterator[None]:
 @pytest.fixture
 def office(server: Postgres, tmp_path: Path) -> Iterator[Office]:
     """Trust on that server."""
-    made = make_office(server, create_database(server), tmp_path)
+    made = make_office(create_vault(server, tmp_path), create_database(server), tmp_path)
     yield made
     made.app.close()
 

@@ -1,0 +1,48 @@
+"""The search that erasure is judged by: it finds what is there, and nothing else."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from tests.support.residue import Search, found_in
+
+_NEEDLES = {
+    "handle": bytes(range(100, 116)),
+    "row": bytes.fromhex("01000000 00007f43"),
+    "total": bytes.fromhex("00000000 00c05e40"),
+    "zeros and one": bytes.fromhex("00000000 00000001"),
+}
+
+
+@pytest.mark.parametrize("name", _NEEDLES)
+@pytest.mark.parametrize("is_hexadecimal", [False, True], ids=["raw", "hexadecimal"])
+def test_a_needle_is_found_at_every_place(name: str, is_hexadecimal: bool) -> None:
+    """At the beginning, at the end, and at each alignment in between."""
+    needle = _NEEDLES[name].hex().encode() if is_hexadecimal else _NEEDLES[name]
+    search = Search(_NEEDLES)
+    for before in range(9):
+        for after in range(9):
+            assert search.found(b"\xaa" * before + needle + b"\xaa" * after) == {name}
+            assert search.found(b"\xaa" * before + needle[:-1] + b"\xaa" * after) == set()
+            assert search.found(b"\xaa" * before + needle[1:] + b"\xaa" * after) == set()
+
+
+@pytest.mark.parametrize("size", [*range(6), 5_000])
+def test_what_is_found_is_what_python_finds(size: int) -> None:
+    """Many needles in random bytes of a small alphabet, so that parts of them occur often."""
+    dice = random.Random(size)
+    data = bytes(dice.choices(b"\x00\x01\x02", k=size))
+    needles = {str(n): bytes(dice.choices(b"\x00\x01\x02", k=8)) for n in range(200)}
+    expected = {name for name, needle in needles.items() if needle in data}
+    assert Search(needles).found(data) == expected
+    assert size < 8 or 10 < len(expected) < 200
+
+
+def test_files_of_the_write_ahead_log_are_left_out(tmp_path: Path) -> None:
+    """What remains there for a time is said in the certificate."""
+    for folder in ("base", "pg_wal"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "1").write_bytes(b"x" + _NEEDLES["handle"])
+    (tmp_path / "base" / "empty").touch()
+    assert found_in([tmp_path], _NEEDLES) == {"handle": [str(tmp_path / "base" / "1")]}
