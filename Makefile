@@ -3,7 +3,8 @@
 
 SHELL := /bin/bash
 PYTHON ?= python3
-VENV ?= .venv
+# Each other Python has an environment of its own: `PYTHON=python3.13 make test`.
+VENV ?= .venv$(if $(filter-out python3,$(PYTHON)),-$(notdir $(PYTHON)))
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
@@ -15,8 +16,8 @@ demo: setup  ## Run the whole system on this machine for a minute
 test: test-system setup  ## Run every test that can run here
 	scripts/test $(BIN)/python $(ARGS)
 
-test-fast: setup  ## The unit tests, which need no server: two minutes
-	$(BIN)/python -m pytest -q -n 2 tests/unit $(ARGS)
+test-fast: setup  ## The unit tests, which need no server: a minute
+	$(BIN)/python -m pytest -q -m "not long and not timed" -n 2 tests/unit $(ARGS)
 
 test-long: test-system setup  ## The long campaigns: a thousand kills, ten thousand withdrawals
 	$(BIN)/python -m pytest -q -m long $(ARGS)
@@ -55,10 +56,10 @@ format: setup
 setup: system $(STAMP)
 
 system:
-	@scripts/install-system-packages mosquitto
+	@PYTHON=$(PYTHON) scripts/install-system-packages mosquitto
 
 test-system:
-	@scripts/install-system-packages mosquitto dbus-daemon
+	@PYTHON=$(PYTHON) scripts/install-system-packages mosquitto dbus-daemon
 	@# Brings promtool; without it the tests that need it are skipped.
 	-@scripts/install-system-packages prometheus
 

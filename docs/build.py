@@ -31,6 +31,7 @@ from edge_agent.bluetooth.radio.metrics import RadioMetrics
 from edge_agent.config import AgentSettings
 from edge_agent.metrics import Metrics as AgentMetrics
 from ingest.config import Settings as IngestSettings
+from runtime import supported
 from runtime.certificates import Certificates
 from runtime.settings import environment_names
 from trust.config import Settings as TrustSettings
@@ -47,6 +48,7 @@ def files() -> dict[Path, str]:
         Path("docs/metrics.md"): _metrics(),
         Path("docs/reference/configuration.md"): _configuration(),
         Path("docs/reference/quantities.md"): _quantities(),
+        Path("docs/reference/versions.md"): _versions(),
     }
     # Each release of Python lays the help out in its own way: one of them is the page's.
     if sys.version_info[:2] == (3, 11):
@@ -218,6 +220,30 @@ def _quantities() -> str:
         lines.append(
             f"| {int(q.code)} | {q.name} | {q.unit} | {q.loinc or ''} | {step:g} | {span} |"
         )
+    return "\n".join(lines) + "\n"
+
+
+def _versions() -> str:
+    lines = [
+        _HEAD,
+        "# Supported versions",
+        "",
+        "`vitalveil doctor` and `vitalveil agent doctor` name a version that is older than the",
+        "oldest or later than the newest of these.",
+        "",
+        "| software | oldest supported | newest tried | tried | not tried |",
+        "|---|---|---|---|---|",
+    ]
+    for one in supported.ALL:
+        tried = "<br>".join(one.tried)
+        ends = f"{supported.text(one.least)} | {supported.text(one.newest)}"
+        lines.append(f"| {one.name} | {ends} | {tried} | {one.untried} |")
+    lines += [
+        "",
+        "*All tests* are those of `make test`. [Contributing](../../CONTRIBUTING.md) says how to",
+        "run them with another Python or another PostgreSQL. The versions of Python libraries are",
+        "pinned in `constraints.txt`.",
+    ]
     return "\n".join(lines) + "\n"
 
 

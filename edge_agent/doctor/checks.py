@@ -7,6 +7,8 @@ import http.client
 import re
 import ssl
 import stat
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,8 +26,10 @@ from edge_agent.sources import clock
 from edge_agent.spool import database_file, inspection, lock, verification
 from edge_agent.values.receipt_faults import ReceiptFault
 from edge_agent.values.timekeeping import may_measure
+from runtime import supported
 from runtime.errors import ConfigError
 from runtime.logs import describe
+from runtime.supported import Software, Support, Version
 from runtime.tls import client_context
 
 _CONNECT_S: Final = 5.0
@@ -37,6 +41,12 @@ _REFUSED: Final = re.compile(
     r'^vitalveil_agent_refused_receipts_total\{reason="(\w+)"\} ([0-9.e+]+)$', re.MULTILINE
 )
 _RADIOS: Final = Path("/sys/class/bluetooth")
+_BLUETOOTHD: Final = (
+    "/usr/libexec/bluetooth/bluetoothd",
+    "/usr/lib/bluetooth/bluetoothd",
+    "bluetoothctl",
+)
+"""Programs of BlueZ that tell its version; Debian and Fedora, Arch, others."""
 _RTCS: Final = Path("/sys/class/rtc")
 
 
@@ -69,6 +79,8 @@ def examine(settings: AgentSettings) -> Iterator[Finding]:
         ("broker", _broker),
         ("receipts", _receipts),
         ("sensors", _sensors),
+        ("bluez", _bluez),
+        ("python", _python),
     ]
     for what, look in looks:
         try:
@@ -77,6 +89,19 @@ def examine(settings: AgentSettings) -> Iterator[Finding]:
             yield Finding(what, Severity.BAD, str(exc))
         except (OSError, ValueError) as exc:
             yield Finding(what, Severity.BAD, describe(exc))
+
+
+def _python(settings: AgentSettings) -> tuple[Severity, str]:
+    return _judged(supported.PYTHON, sys.version_info[:2])
+
+
+def _judged(software: Software, version: Version) -> tuple[Severity, str]:
+    verdict = {
+        Support.TOO_OLD: Severity.BAD,
+        Support.LATER: Severity.WARNING,
+        Support.TRIED: Severity.OK,
+    }
+    return verdict[software.judge(version)], software.describe(version)
 
 
 def _keys(settings: AgentSettings) -> tuple[Severity, str]:
@@ -290,6 +315,24 @@ def _sensors(settings: AgentSettings) -> tuple[Severity, str]:
             f"there is no Bluetooth adapter {wanted}: check sensors.bluetooth.adapter",
         )
     return Severity.OK, f"Bluetooth adapter {', '.join(adapters)} is there"
+
+
+def _bluez(settings: AgentSettings) -> tuple[Severity, str]:
+    if settings.sensors.source != "bluetooth":
+        return Severity.OK, "not checked: no radio is used"
+    for program in _BLUETOOTHD:
+        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+            shown = subprocess.run(
+                [program, "--version"],
+                capture_output=True, text=True, check=False, timeout=_CONNECT_S,
+            )  # fmt: skip
+            version = supported.find(shown.stdout)
+            if version is not None:
+                return _judged(supported.BLUEZ, version)
+    return (
+        Severity.WARNING,
+        "the version of BlueZ cannot be found: is the package bluez installed?",
+    )
 
 
 def is_well(findings: list[Finding]) -> bool:

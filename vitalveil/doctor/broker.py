@@ -5,18 +5,23 @@ The doctor never sends CONNECT with the certificate of a program: the broker tak
 from the certificate, and would hand the program's session and its queued messages to the doctor.
 """
 
+import contextlib
 import datetime as dt
+import os
+import shutil
 import socket
 import ssl
+import subprocess
 from collections.abc import Iterable
 from typing import Final
 
 from cryptography import x509
 
+from runtime import supported
 from runtime.settings import BrokerSettings
 from runtime.tls import client_context
 from vitalveil.doctor import files
-from vitalveil.doctor.finding import Finding, note, sound, wrong
+from vitalveil.doctor.finding import Finding, note, of_version, sound, wrong
 
 _TIMEOUT_S: Final = 3.0
 _SILENCE_S: Final = 0.5
@@ -50,6 +55,21 @@ def look(settings: BrokerSettings, *, now: dt.datetime) -> Iterable[Finding]:
     yield from files.ends("broker-certificate", x509.load_der_x509_certificate(shown), now=now)
     yield _strangers(settings)
     yield _old_tls(settings)
+
+
+def installed() -> Iterable[Finding]:
+    """Check the version of the mosquitto that is installed on this machine, if there is one."""
+    program = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    if program is None:
+        return
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+        # It prints its version, its options, and ends with exit code 3.
+        shown = subprocess.run(
+            [program, "-h"], capture_output=True, text=True, check=False, timeout=_TIMEOUT_S
+        )
+        version = supported.find(shown.stdout)
+        if version is not None:
+            yield of_version("broker-version", supported.MOSQUITTO, version)
 
 
 def _talk(settings: BrokerSettings, context: ssl.SSLContext, said: bytes) -> tuple[bytes, bytes]:

@@ -104,12 +104,14 @@ def _url(text: str) -> str:
 def _look(arguments: argparse.Namespace) -> Iterator[Finding]:
     now = dt.datetime.now(dt.UTC)
     if arguments.ingest or arguments.trust:
+        yield interpreter.version()
         yield interpreter.look()
     if arguments.ingest:
         yield from _settings("ingest", lambda: _ingest(arguments, now))
     if arguments.trust:
         yield from _settings("trust", lambda: _trust(arguments, now))
     if arguments.broker_conf:
+        yield from broker.installed()
         yield from _file("broker-conf", arguments.broker_conf, broker_file.configuration)
     if arguments.broker_acl:
         yield from _file("broker-acl-file", arguments.broker_acl, broker_file.rules)

@@ -7,14 +7,13 @@ from typing import Any, Final
 
 import psycopg
 
+from runtime import supported
 from schema import roles
 from schema.steps import telemetry
-from vitalveil.doctor.finding import Finding, note, sound, wrong
+from vitalveil.doctor.finding import Finding, note, of_version, sound, wrong
 
 Facts = Mapping[str, Any]
 _FACTS: Final = resources.files("vitalveil.doctor").joinpath("sql", "facts.sql")
-_LEAST_SERVER: Final = 150_000
-_LEAST_TIMESCALE: Final = (2, 25)
 _PINNED_TIMESCALE: Final = (2, 29, 2)
 _MAY_CONNECT: Final = """
 SELECT rolname FROM pg_roles
@@ -120,8 +119,9 @@ def vault(connection: psycopg.Connection) -> Finding:
 
 
 def _server(facts: Facts) -> Iterable[Finding]:
-    if facts["version"] < _LEAST_SERVER:
-        yield wrong("database-version", "PostgreSQL is older than 15", "Upgrade to 17.")
+    # PostgreSQL tells 15.20 as 150020.
+    version = divmod(facts["version"], 10_000)
+    yield of_version("database-version", supported.POSTGRESQL, version)
     if abs(facts["offset"]) > 1:
         remedy = "Run NTP on both machines: permissions begin and end at exact times."
         text = f"the clocks of this machine and the database differ by {facts['offset']:.1f} s"
@@ -176,9 +176,11 @@ def _extension(facts: Facts) -> Iterable[Finding]:
         )
         return
     version = tuple(int(part) for part in str(facts["timescale"]).split(".")[:3])
-    if version < _LEAST_TIMESCALE:
+    if supported.TIMESCALEDB.judge(version) is supported.Support.TOO_OLD:
         yield wrong(
-            "timescale", "TimescaleDB is older than 2.25", "ALTER EXTENSION timescaledb UPDATE"
+            "timescale",
+            supported.TIMESCALEDB.describe(version),
+            "ALTER EXTENSION timescaledb UPDATE",
         )
     elif version < _PINNED_TIMESCALE:
         remedy = (

@@ -4,6 +4,8 @@ import enum
 
 import msgspec
 
+from runtime.supported import Software, Support, Version
+
 
 class Level(enum.StrEnum):
     """The severity of a finding."""
@@ -47,3 +49,18 @@ def note(code: str, text: str, remedy: str) -> Finding:
 def wrong(code: str, text: str, remedy: str) -> Finding:
     """Return a finding of a fault."""
     return Finding(code, Level.WRONG, text, remedy)
+
+
+def of_version(code: str, software: Software, version: Version) -> Finding:
+    """Return a finding on the *version* of *software*."""
+    text = software.describe(version)
+    match software.judge(version):
+        case Support.TOO_OLD:
+            return wrong(code, text, "Upgrade it; see docs/reference/versions.md.")
+        case Support.LATER:
+            remedy = (
+                "It may well work. Please report what you see; see docs/reference/versions.md."
+            )
+            return note(code, text, remedy)
+        case Support.TRIED:
+            return sound(code, text)

@@ -1,11 +1,12 @@
-"""Checks whether the Python interpreter was built with optimisation."""
+"""Checks the version of the Python interpreter, and whether it was built with optimisation."""
 
 import re
 import sys
 import sysconfig
 from typing import Final
 
-from vitalveil.doctor.finding import Finding, note, sound
+from runtime import supported
+from vitalveil.doctor.finding import Finding, note, of_version, sound
 
 _LEVEL: Final = re.compile(r"(?:^|\s)-O(\S*)")
 _DISTRIBUTION: Final = "/usr"
@@ -17,6 +18,11 @@ _MEND: Final = (
     "Use python3 of the distribution or of the official image: ingest needs up to a fifth less "
     "processor time when flushes are small."
 )
+
+
+def version() -> Finding:
+    """Check the version of the interpreter that runs the doctor."""
+    return of_version("python-version", supported.PYTHON, sys.version_info[:2])
 
 
 def look() -> Finding:

@@ -1,6 +1,7 @@
 """What the doctor makes of facts that cannot be planted in a server of a test."""
 
 import datetime as dt
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from runtime.settings import TlsSettings
 from tests.fixtures.pki import Certificates
 from trust.domain import pki
-from vitalveil.doctor import broker_file, database, files, interpreter, process
+from vitalveil.doctor import broker, broker_file, database, files, interpreter, process
 from vitalveil.doctor.cli import main
 from vitalveil.doctor.finding import Finding, Level
 
@@ -48,6 +49,7 @@ def _ill(found: list[Finding]) -> dict[str, Level]:
     [
         pytest.param({"offset": -3.0}, "database-clock", Level.WRONG, id="clocks differ"),
         pytest.param({"version": 140000}, "database-version", Level.WRONG, id="old server"),
+        pytest.param({"version": 190001}, "database-version", Level.NOTE, id="new server"),
         pytest.param({"timescale": "2.24.0"}, "timescale", Level.WRONG, id="old extension"),
         pytest.param({"timescale": "2.25.2"}, "timescale", Level.NOTE, id="not the pinned one"),
         pytest.param({"license": "apache"}, "timescale-licence", Level.NOTE, id="licence"),
@@ -163,6 +165,34 @@ def test_interpreter_is_judged_by_how_it_was_built(
     found = interpreter.judge(arguments=arguments, flags=flags, prefix=prefix)
     assert found.level is level
     assert interpreter.look().code == "interpreter"
+
+
+def test_versions_are_judged() -> None:
+    """The interpreter is the one that runs here; mosquitto, the one that is installed here."""
+    assert interpreter.version().text.startswith(f"Python 3.{sys.version_info[1]} is")
+    found = list(broker.installed())
+    assert [one.code for one in found] == ["broker-version"] * bool(found)
+    assert all(one.text.startswith("mosquitto ") for one in found)
+
+
+@pytest.mark.parametrize(
+    ("said", "level"),
+    [
+        pytest.param("mosquitto version 1.6.12", Level.WRONG, id="too old"),
+        pytest.param("mosquitto version 2.0.21", Level.SOUND, id="supported"),
+        pytest.param("mosquitto version 2.1.0", Level.NOTE, id="later"),
+        pytest.param("not found", None, id="no version"),
+    ],
+)
+def test_the_broker_that_is_installed_is_judged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, level: Level | None
+) -> None:
+    """Mosquitto ends with an exit code of its own when it is asked for help."""
+    program = tmp_path / "mosquitto"
+    program.write_text(f"#!/bin/sh\necho '{said}'\nexit 3\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert [one.level for one in broker.installed()] == [level] * (level is not None)
 
 
 @pytest.mark.parametrize(

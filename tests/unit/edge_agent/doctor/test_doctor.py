@@ -287,8 +287,37 @@ def test_doctor_survives_whatever_is_missing(settings: AgentSettings) -> None:
     settings.keys.lease_file.unlink()
     settings.broker.tls.certificate_file.unlink()
     findings = list(checks.examine(settings))
-    assert len(findings) == 10
+    assert len(findings) == 12
     assert not checks.is_well(findings)
+
+
+@pytest.mark.parametrize(
+    ("said", "severity"),
+    [
+        pytest.param("5.54", Severity.BAD, id="too old"),
+        pytest.param("5.66", Severity.OK, id="tried"),
+        pytest.param("5.82", Severity.WARNING, id="later"),
+        pytest.param("nothing that is one", Severity.WARNING, id="no version"),
+        pytest.param(None, Severity.WARNING, id="not installed"),
+    ],
+)
+def test_doctor_judges_the_version_of_bluez(
+    settings: AgentSettings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    said: str | None,
+    severity: Severity,
+) -> None:
+    """A gateway with a radio is told when its BlueZ is too old, or later than any tried."""
+    program = tmp_path / "bluetoothd"
+    if said is not None:
+        program.write_text(f"#!/bin/sh\n[ \"$1\" = --version ] && echo '{said}'\n")
+        program.chmod(0o755)
+    monkeypatch.setattr(checks, "_BLUETOOTHD", (str(tmp_path / "missing"), str(program)))
+    has_radio = msgspec.structs.replace(settings, sensors=SensorSettings(source="bluetooth"))
+    found = {one.what: one for one in checks.examine(has_radio)}
+    assert found["bluez"].verdict is severity
+    assert found["python"].text.startswith("Python 3.")
 
 
 def test_identity_follows_its_files(settings: AgentSettings) -> None:
