@@ -51,8 +51,9 @@ class Postgres(msgspec.Struct):
         programs: The folder of initdb and postgres; None for that of the wheel.
 
         port: The port to listen on; 0 chooses a free one at the first start.
-        survives_power_cut: Whether it waits for the disk. Otherwise it survives only the kill of
-            its processes, which is enough for most tests, and faster.
+
+        survives_power_cut: Whether commits wait for the disk. If not, they survive only the kill
+            of the server, which is enough for most tests, and faster.
     """
 
     folder: Path
