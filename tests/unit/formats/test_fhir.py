@@ -1,4 +1,4 @@
-"""FHIR: what is exported holds against HL7's own profiles, and nothing in it points nowhere."""
+"""FHIR: the export conforms to HL7's own profiles, and every reference resolves."""
 
 import copy
 import datetime as dt
@@ -38,13 +38,13 @@ def observations(rows: list[Observed]) -> list[Json]:
 
 
 def codes(one: Json) -> list[str]:
-    """Return the codes of LOINC that *one* has."""
+    """Return the LOINC codes of *one*."""
     return [coding["code"] for coding in one["code"]["coding"]]
 
 
 @pytest.mark.parametrize("row", of_every_quantity(), ids=lambda row: row.quantity.name)
 def test_every_quantity_conforms_to_the_profile_of_its_vital_sign(row: Observed) -> None:
-    """An Observation of each quantity breaks no rule of HL7's profiles of vital signs."""
+    """An Observation of each quantity violates no rule of HL7's profiles of vital signs."""
     (one,) = observations([row])
     assert vital_signs.problems(one) == []
 
@@ -57,7 +57,7 @@ def test_a_profile_is_claimed_for_every_vital_sign() -> None:
 
 
 def test_a_saturation_has_the_code_of_the_profile_and_that_of_the_method() -> None:
-    """Pulse oximetry is 59408-5, and the profile wants 2708-6 beside it."""
+    """A saturation by pulse oximetry has the code 59408-5, and the profile's 2708-6 beside it."""
     (one,) = observations([observed("spo2", 97.5)])
     assert codes(one) == ["2708-6", "59408-5"]
     assert one["valueQuantity"] == {
@@ -75,7 +75,7 @@ def test_a_blood_pressure_is_one_panel() -> None:
 
 
 def test_a_pressure_that_is_missing_is_said_to_be_missing() -> None:
-    """A panel of which one pressure was never stored has a reason in its place, not a value."""
+    """A panel without one of its pressures has a reason in its place, and no value."""
     (one,) = observations([observed(SYSTOLIC, 121)])
     assert vital_signs.problems(one) == []
     absent = one["component"][1]
@@ -84,7 +84,7 @@ def test_a_pressure_that_is_missing_is_said_to_be_missing() -> None:
 
 
 def test_pressures_of_two_cuffs_in_one_moment_are_not_mixed() -> None:
-    """Where nothing tells which pressures belong together, no pair is invented."""
+    """If pressures of one moment cannot be assigned to pairs, no pair is invented."""
     rows = [observed(SYSTOLIC, 121), observed(SYSTOLIC, 140),
             observed(DIASTOLIC, 80), observed(DIASTOLIC, 95)]  # fmt: skip
     found = observations(rows)
@@ -95,7 +95,7 @@ def test_pressures_of_two_cuffs_in_one_moment_are_not_mixed() -> None:
 
 
 def test_pressures_of_two_purposes_or_moments_are_two_panels() -> None:
-    """A panel holds values of one purpose and one moment."""
+    """A panel has values of one purpose and one moment."""
     later = AT + dt.timedelta(minutes=1)
     rows = [observed(SYSTOLIC, 121), observed(DIASTOLIC, 80, at=later),
             observed(MEAN, 90, at=later, purpose="research")]  # fmt: skip
@@ -114,14 +114,20 @@ def test_pressures_of_two_purposes_or_moments_are_two_panels() -> None:
 def test_codes_beside_the_vital_signs_say_what_was_measured(
     name: str, expected: list[str]
 ) -> None:
-    """Glucose by its specimen and in moles, and intervals rather than their variability."""
+    """
+    Glucose is coded by its specimen and in moles, and intervals are not coded as
+    variability.
+    """
     (one,) = observations([observed(name)])
     assert codes(one) == expected
     assert "vital-signs" not in json.dumps(one)
 
 
 def test_what_loinc_has_no_code_for_has_one_of_ours() -> None:
-    """Every Observation has a code, a unit of UCUM and a time with its zone."""
+    """
+    Every Observation has a code, a UCUM unit and a time with a zone; a local code replaces a
+    missing one of LOINC.
+    """
     found = observations(of_every_quantity())
     assert len(found) == len(of_every_quantity()) - 2
     ours = [one for one in found if one["code"]["coding"][0]["system"] == OWN]
@@ -134,7 +140,7 @@ def test_what_loinc_has_no_code_for_has_one_of_ours() -> None:
 
 
 def test_marks_of_a_sensor_are_told() -> None:
-    """A value that the sensor marked is not exported as if it had no mark."""
+    """A flag that the sensor set on a value is exported."""
     (one,) = observations([observed("glucose_interstitial", flags=4)])
     assert "4" in one["note"][0]["text"]
     (panel,) = observations([observed(SYSTOLIC, flags=1), observed(DIASTOLIC, flags=2)])
@@ -154,7 +160,7 @@ def references(value: object) -> Iterator[str]:
 
 
 def test_every_reference_resolves_and_no_id_is_there_twice() -> None:
-    """A Bundle stands alone: what it refers to is in it, under the id that its URL names."""
+    """Every reference of a Bundle resolves inside it, and no id occurs twice."""
     made = exported(of_every_quantity(), consents=[consent(), consent(Status.INACTIVE)])
     assert made["type"] == "collection"
     urls = [entry["fullUrl"] for entry in made["entry"]]
@@ -165,7 +171,7 @@ def test_every_reference_resolves_and_no_id_is_there_twice() -> None:
 
 
 def test_the_patient_is_known_by_an_id_alone() -> None:
-    """A Bundle can be passed on: it has no name, no birth and no address of anyone."""
+    """A Bundle holds no name, birth or address: the patient has only an id."""
     made = exported([observed("heart_rate")])
     (patient,) = [
         e["resource"] for e in made["entry"] if e["resource"]["resourceType"] == "Patient"
@@ -174,7 +180,7 @@ def test_the_patient_is_known_by_an_id_alone() -> None:
 
 
 def test_provenance_tells_who_made_the_bundle() -> None:
-    """The controller is the custodian of person and consents; the program put them together."""
+    """The provenance names the controller as custodian, and the program that made the Bundle."""
     made = exported([observed("heart_rate")], consents=[consent()])
     kinds = {e["fullUrl"]: e["resource"]["resourceType"] for e in made["entry"]}
     source = made["entry"][-1]["resource"]
@@ -185,7 +191,7 @@ def test_provenance_tells_who_made_the_bundle() -> None:
 
 
 def test_a_period_does_not_end_before_it_starts() -> None:
-    """A consent for a future period that is replaced before has an empty period (per-1)."""
+    """The consent for a future period that is replaced before has an empty period (rule per-1)."""
     early = msgspec.structs.replace(consent(), valid_to=AT - dt.timedelta(days=1))
     made = exported([], consents=[early])
     (found,) = [e["resource"] for e in made["entry"] if e["resource"]["resourceType"] == "Consent"]
@@ -232,7 +238,7 @@ def _without_profile(one: Json) -> None:
 def test_the_check_of_profiles_finds_what_is_broken(
     name: str, breaks: Callable[[Json], None]
 ) -> None:
-    """The check that the other tests rely on can fail."""
+    """The check of profiles finds violations: the other tests can fail."""
     (one,) = observations([observed(name)])
     broken = copy.deepcopy(one)
     breaks(broken)

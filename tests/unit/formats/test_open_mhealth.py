@@ -1,4 +1,4 @@
-"""Open mHealth: only schemas and versions that were published, and bodies that they allow."""
+"""Open mHealth: only published schemas and versions, with allowed bodies."""
 
 import copy
 import json
@@ -23,7 +23,7 @@ def points(rows: list[Observed]) -> list[Json]:
 
 
 def test_every_data_point_is_of_a_published_schema() -> None:
-    """Name, version, header, fields and units of each point are those of the registry."""
+    """Name, version, header, fields and units of each data point are published."""
     found = points(of_every_quantity())
     assert [registry.problems(point) for point in found] == [[]] * len(found)
     assert {point["header"]["schema_id"]["name"] for point in found} == set(registry.PUBLISHED)
@@ -31,13 +31,19 @@ def test_every_data_point_is_of_a_published_schema() -> None:
 
 @pytest.mark.parametrize("name", sorted(BY_NAME))
 def test_a_quantity_has_a_schema_or_is_known_to_have_none(name: str) -> None:
-    """No quantity is left out without a reason; a pressure alone is no blood pressure."""
+    """
+    Each quantity has a schema or is listed as having none; a single pressure is no blood
+    pressure.
+    """
     is_alone = name.startswith("blood_pressure")
     assert (points([observed(name)]) == []) is (is_alone or name in _WITHOUT_SCHEMA)
 
 
 def test_a_blood_pressure_is_one_data_point() -> None:
-    """Both pressures of one moment are in one body, in mmHg; the mean has no place in it."""
+    """
+    Both pressures of one moment are in one body, in mmHg; the schema has no place for
+    the mean.
+    """
     rows = [observed("blood_pressure_systolic", 121), observed("blood_pressure_diastolic", 80),
             observed("blood_pressure_mean", 93)]  # fmt: skip
     (point,) = points(rows)
@@ -49,7 +55,7 @@ def test_a_blood_pressure_is_one_data_point() -> None:
 
 
 def test_glucose_says_where_it_was_measured() -> None:
-    """Interstitial and capillary glucose have one schema and differ in the specimen."""
+    """Interstitial and capillary glucose have one schema, and differ in the specimen."""
     found = points([observed("glucose_capillary"), observed("glucose_interstitial")])
     assert [point["body"]["specimen_source"] for point in found] == [
         "capillary blood", "interstitial fluid",
@@ -57,7 +63,7 @@ def test_glucose_says_where_it_was_measured() -> None:
 
 
 def test_the_check_finds_what_is_not_published() -> None:
-    """A version, unit, word or field that the registry does not have is found."""
+    """An unpublished version, unit, word or field is found."""
     (point,) = points([observed("glucose_capillary")])
     for path, value in {
         ("header", "schema_id", "version"): "3.1",

@@ -1,4 +1,4 @@
-"""What is generated is what the code says."""
+"""The generated files equal those that the code generates."""
 
 import re
 from pathlib import Path
@@ -21,12 +21,12 @@ PANELS = [
 
 
 def test_committed_files_are_what_the_code_says() -> None:
-    """Grafana and Prometheus read the files; whoever edits one by hand is told."""
+    """The committed files of Grafana and Prometheus equal the generated ones."""
     assert differing(ROOT, files()) == []
 
 
 def test_check_tells_a_file_that_differs(tmp_path: Path) -> None:
-    """Missing, other and left over: each is a difference."""
+    """A missing, a different and an additional file are each reported."""
     wanted = {Path("json/a.json"): "a", Path("json/b.json"): "b"}
     (tmp_path / "json").mkdir()
     (tmp_path / "json/a.json").write_text("other")
@@ -39,13 +39,13 @@ def test_check_tells_a_file_that_differs(tmp_path: Path) -> None:
 
 
 def test_check_writes_nothing_and_succeeds_when_nothing_differs() -> None:
-    """The gate of a submission."""
+    """The check writes nothing, and succeeds if nothing differs."""
     assert main(["--check"]) == 0
 
 
 @pytest.mark.parametrize("panel", PANELS)
 def test_every_panel_explains_itself(panel: Panel) -> None:
-    """A unit, a sentence for whoever sees it the first time, and a word for when it is empty."""
+    """Every panel has a unit, a description, and a text for an empty result."""
     assert panel.unit
     assert panel.text.endswith(".")
     assert len(panel.text) > 20
@@ -55,7 +55,7 @@ def test_every_panel_explains_itself(panel: Panel) -> None:
 
 @pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.uid)
 def test_lines_of_a_panel_have_colours_of_their_own(board: Any) -> None:
-    """From a palette that colour-blind people tell apart, and no line without."""
+    """Each line of a panel has a distinct colour, from a palette for colour-blind people."""
     made = msgspec.json.decode(to_json(board))
     for panel in made["panels"]:
         if panel["type"] != "timeseries":
@@ -69,7 +69,7 @@ def test_lines_of_a_panel_have_colours_of_their_own(board: Any) -> None:
 
 @pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.uid)
 def test_panels_do_not_overlap(board: Any) -> None:
-    """Each cell of the grid belongs to one panel at most."""
+    """Panels do not overlap on the grid."""
     cells: set[tuple[int, int]] = set()
     for panel in msgspec.json.decode(to_json(board))["panels"]:
         at = panel["gridPos"]
@@ -84,13 +84,13 @@ def test_panels_do_not_overlap(board: Any) -> None:
 
 
 def test_no_board_has_a_filter() -> None:
-    """Two answers that differ by a filter would differ by a person."""
+    """No dashboard has a filter, because two filtered answers could differ by one person."""
     for board in BOARDS:
         assert not msgspec.json.decode(to_json(board)).get("templating", {}).get("list")
 
 
 def test_sql_of_panels_reads_views_for_dashboards_alone() -> None:
-    """Not a table, not a chunk, not an aggregate."""
+    """The SQL of panels reads only views for dashboards, and no table, chunk or aggregate."""
     allowed = re.compile(r"vv\.(ops|cohorts?)_\w+")
     statements = [
         query.text
@@ -108,7 +108,7 @@ def test_sql_of_panels_reads_views_for_dashboards_alone() -> None:
 
 
 def _enclosing(expr: str, metric: str) -> list[list[str]]:
-    """Return, for each place where *metric* stands, the functions around it, the nearest last."""
+    """Return the functions around each occurrence of *metric*, the innermost last."""
     found: list[list[str]] = []
     around: list[str] = []
     word = ""
@@ -135,11 +135,11 @@ _EXPRESSIONS = [
 
 @pytest.mark.parametrize("expr", _EXPRESSIONS)
 def test_a_second_worker_is_no_second_line(expr: str) -> None:
-    """Of several processes a panel shows one figure, and counts no gateway once for each."""
+    """With several worker processes a panel shows one figure, and counts each gateway once."""
     for metric in set(re.findall(r"vitalveil_\w+", expr)):
         for around in _enclosing(expr, metric):
             assert {"sum", "max", "min"} & set(around), (metric, around)
-            # Each process hears every gateway; a quantile does not change with what is doubled.
+            # Each process hears every gateway; doubled observations do not change a quantile.
             if "_fleet_" in metric and "histogram_quantile" not in around:
                 assert "max" in around, (metric, around)
     assert not re.match(r"\w+ by \([^)]*instance", expr)
@@ -151,13 +151,13 @@ def test_a_second_worker_is_no_second_line(expr: str) -> None:
      "max(a) + vitalveil_ingest_connected", "sum by (instance) (vitalveil_ingest_connected)"],
 )  # fmt: skip
 def test_a_second_line_would_be_noticed(expr: str) -> None:
-    """One for each process, or the sum of what each sees of the same gateways."""
+    """An expression with one line for each process, or a doubled sum, is detected."""
     with pytest.raises(AssertionError):
         test_a_second_worker_is_no_second_line(expr)
 
 
 def test_a_panel_shows_either_prometheus_or_sql() -> None:
-    """A panel has one datasource."""
+    """A panel has only one data source."""
     for board in BOARDS:
         for row in board.rows:
             for panel in row.panels:
@@ -167,7 +167,7 @@ def test_a_panel_shows_either_prometheus_or_sql() -> None:
 
 
 def test_every_alert_has_a_runbook_and_names_nobody() -> None:
-    """Who is woken finds a page; an alert's text is no template, so no label leaks into it."""
+    """Every alert has a runbook, and its text is no template, so that no label gets into it."""
     names = [alert.name for alert in ALERTS]
     assert len(set(names)) == len(names)
     for alert in ALERTS:

@@ -1,4 +1,4 @@
-"""The fleet in sums."""
+"""The sums of all gateways' counters."""
 
 from prometheus_client import CollectorRegistry, generate_latest
 
@@ -37,7 +37,7 @@ class _Shown:
 
 
 def test_sums_grow_by_what_gateways_count() -> None:
-    """What a gateway counted before we first heard of it is not ours to count."""
+    """Counts from before the first state of a gateway are not added."""
     shown = _Shown()
     shown.fleet.note(A, _told(100))
     assert shown.value("measurements_total", outcome="kept") == 0
@@ -48,7 +48,7 @@ def test_sums_grow_by_what_gateways_count() -> None:
 
 
 def test_a_state_heard_twice_counts_once() -> None:
-    """A retained state comes again after each reconnect."""
+    """A retained state that is received again is counted once."""
     shown = _Shown()
     for _ in range(3):
         shown.fleet.note(A, _told(100))
@@ -58,7 +58,7 @@ def test_a_state_heard_twice_counts_once() -> None:
 
 
 def test_a_gateway_that_starts_anew_counts_from_zero() -> None:
-    """A restart takes nothing back, and loses nothing of what came since."""
+    """After a restart of a gateway its counters are added from zero."""
     shown = _Shown()
     shown.fleet.note(A, _told(100, faults__broker_errors=5))
     shown.fleet.note(A, _told(3, faults__broker_errors=6))
@@ -67,7 +67,7 @@ def test_a_gateway_that_starts_anew_counts_from_zero() -> None:
 
 
 def test_a_will_takes_no_count_back() -> None:
-    """A gateway that fell off and came back goes on where it was."""
+    """The will of a gateway does not reduce its counts, and they continue afterwards."""
     shown = _Shown()
     shown.fleet.note(A, _told(100))
     shown.fleet.note(A, _offline())
@@ -81,7 +81,7 @@ def test_a_will_takes_no_count_back() -> None:
 
 
 def test_levels_are_of_the_gateways_online() -> None:
-    """What a gateway that is away said last is no level of now, but its spool still owes."""
+    """Levels are summed over online gateways; the spool depth also over those that are offline."""
     shown = _Shown()
     shown.fleet.note(A, _told(1))
     shown.fleet.note(B, _offline())
@@ -92,7 +92,7 @@ def test_levels_are_of_the_gateways_online() -> None:
 
 
 def test_propagation_counts_each_new_lease_once() -> None:
-    """A lease that was held when we first listened says nothing about how fast it came."""
+    """The propagation time of each new lease is counted once, and not for a lease from before."""
     shown = _Shown()
     shown.fleet.note(A, _told(1, lease=3, taken_ms=90_000))
     assert shown.value("lease_propagation_seconds_count") == 0
@@ -104,7 +104,7 @@ def test_propagation_counts_each_new_lease_once() -> None:
 
 
 def test_series_do_not_grow_with_the_fleet() -> None:
-    """A thousand gateways are as many series as one, and none bears a gateway's name."""
+    """A thousand gateways have as many series as one, without a gateway's name."""
     one, many = _Shown(), _Shown()
     one.fleet.note(A, _told(1))
     for number in range(10_000):

@@ -1,4 +1,4 @@
-"""The command: what is wrong is said with its key and its remedy, and never with a secret."""
+"""The command of ingest: errors name the key and the remedy, and never a secret."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from tests.fixtures.pki import Certificates
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Path:
-    """Settings that are complete, with every file that they name."""
+    """Complete settings, with every file that they name."""
     certificates = Certificates(tmp_path / "pki")
     tls = certificates.client("ingest")
     assert main(["keygen", "--out", str(tmp_path / "keys")]) == 0
@@ -36,7 +36,7 @@ private_key_file = "{tmp_path}/keys/ingest.key"
 
 
 def test_complete_settings_pass(settings: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """check-config says so, and not what is in them."""
+    """`check-config` accepts complete settings, and prints no setting."""
     assert main(["check-config", "--config", str(settings)]) == 0
     out = capsys.readouterr().out
     assert "complete" in out
@@ -58,7 +58,7 @@ MISTAKES = [
 def test_mistake_is_named_with_its_key(
     settings: Path, capsys: pytest.CaptureFixture[str], before: str, after: str, key: str
 ) -> None:
-    """Exit 2, with the key and its source, without the value."""
+    """A mistake gives exit code 2 and the key with its source, without the value."""
     text = settings.read_text()
     assert before in text
     settings.write_text(text.replace(before, after))
@@ -71,14 +71,14 @@ def test_mistake_is_named_with_its_key(
 def test_key_that_others_may_read_is_refused(
     settings: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A private key is private."""
+    """A private key that other users can read is refused."""
     (settings.parent / "keys" / "ingest.key").chmod(0o640)
     assert main(["check-config", "--config", str(settings)]) == 2
     assert "other users may read the file" in capsys.readouterr().err
 
 
 def test_keygen_makes_a_pair_and_never_replaces_one(tmp_path: Path) -> None:
-    """The private half is for the owner alone, and is never written over."""
+    """`keygen` makes a pair that only the owner can read, and never overwrites one."""
     assert main(["keygen", "--out", str(tmp_path)]) == 0
     private = tmp_path / "ingest.key"
     assert private.stat().st_mode & 0o777 == 0o600
@@ -94,13 +94,13 @@ def test_keygen_makes_a_pair_and_never_replaces_one(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("role", ["postgres=x", "vv_ingest", "vv_ingest="])
 def test_only_our_roles_get_passwords(role: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """A typing mistake does not let a stranger in."""
+    """A password for an unknown role is refused."""
     assert main(["migrate", "--dsn", "host=db", "--role-password", role]) == 2
     assert "--role-password" in capsys.readouterr().err
 
 
 def test_password_comes_from_its_file(tmp_path: Path) -> None:
-    """The first line, whatever it holds, is quoted for libpq."""
+    """The password is the first line of its file, quoted for libpq."""
     (tmp_path / "p").write_text("it's a 'secret'\nand a note\n")
     conninfo = connection_string(DatabaseSettings("host=db", tmp_path / "p"), application="test")
     assert r"password='it\'s a \'secret\''" in conninfo

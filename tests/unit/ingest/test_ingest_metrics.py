@@ -1,4 +1,4 @@
-"""What Prometheus sees."""
+"""The metrics of ingest."""
 
 import itertools
 import sys
@@ -18,7 +18,7 @@ from wire.quantities import MISSING, Code
 
 
 def test_buckets_are_fine_where_it_matters() -> None:
-    """About 1.3 apart below 2 s, from a millisecond to an hour."""
+    """Buckets are about 1.3 apart below 2 s, and reach from a millisecond to an hour."""
     bounds = fine_buckets()
     assert (bounds[0], bounds[-1]) == (0.001, 3600.0)
     assert all(b / a < 1.31 for a, b in itertools.pairwise(bounds) if b < 2)
@@ -26,7 +26,10 @@ def test_buckets_are_fine_where_it_matters() -> None:
 
 
 def test_many_values_at_once_count_as_one_by_one() -> None:
-    """A value on a bound belongs to it; beyond the last only infinity holds it."""
+    """
+    Observing many values at once equals observing each; a value on a bound belongs to
+    its bucket.
+    """
     registry = CollectorRegistry()
     histogram = ManyHistogram("h", "test", [0.1, 1.0])
     registry.register(histogram)
@@ -39,7 +42,7 @@ def test_many_values_at_once_count_as_one_by_one() -> None:
 
 
 def test_everything_received_is_accounted_for() -> None:
-    """Received is stored, duplicate, refused, quarantined, abandoned and in flight."""
+    """Received = stored + duplicate + refused + quarantined + abandoned + in flight."""
     metrics = Metrics()
     metrics.note_received(8)
     metrics.note_abandoned(1)
@@ -75,7 +78,7 @@ def test_everything_received_is_accounted_for() -> None:
 
 @pytest.fixture
 def restless() -> Iterator[None]:
-    """Threads that take turns as often as they can."""
+    """Let threads alternate as often as possible."""
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     yield
@@ -84,7 +87,7 @@ def restless() -> Iterator[None]:
 
 @pytest.mark.usefixtures("restless")
 def test_the_books_balance_at_every_scrape() -> None:
-    """Whatever is received, stored or abandoned while /metrics is written, nothing looks lost."""
+    """The counts balance in every scrape, whatever is counted while /metrics is written."""
     metrics, enough = Metrics(), threading.Event()
     plan = plan_of(opened(block(70)), bad_seal(2))
     stored = Stored(plan, conclude(plan, {})[0], NOW_MS, 0.1)
@@ -114,7 +117,7 @@ def test_the_books_balance_at_every_scrape() -> None:
 
 
 def test_clocks_that_are_ahead_take_nothing_from_the_sum() -> None:
-    """What was measured after its COMMIT, by a gateway's clock, was there at once."""
+    """A delay that is negative, because a gateway's clock is ahead, counts as 0."""
     metrics = Metrics()
     plan = plan_of(opened(block(70, start_ms=NOW_MS)))
     metrics.note_stored(Stored(plan, conclude(plan, {})[0], NOW_MS - 4_000, 0.1))
@@ -124,7 +127,7 @@ def test_clocks_that_are_ahead_take_nothing_from_the_sum() -> None:
 
 
 def test_labels_name_nobody() -> None:
-    """Every label value is of a closed set that is there from the start."""
+    """Every label value is from a closed set that exists from the start."""
     metrics = Metrics()
     before = {(s.name, *s.labels.items()) for f in metrics.registry.collect() for s in f.samples}
     plan = plan_of(opened(block(70)))

@@ -1,4 +1,4 @@
-"""The loop, over ports in memory."""
+"""The main loop of ingest, with ports in memory."""
 
 import asyncio
 import contextlib
@@ -81,7 +81,7 @@ class Running:
         return self.metrics.registry.get_sample_value(f"vitalveil_ingest_{name}", labels)
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        """Let the service go on until *condition*."""
+        """Let the service run until *condition* holds."""
         async with asyncio.timeout(10):
             while not condition():  # noqa: ASYNC110 - steps through the loop, never sleeps
                 await asyncio.sleep(0)
@@ -104,7 +104,7 @@ SHARED = agreement.of_agent(LEASE_KEY, KEY.public_key().public_bytes_raw(), AGEN
 
 
 def told(*, reads: list[str] | None = None, floor: int | None = None) -> Delivery:
-    """Return a state, of an agent that reads proven receipts unless told otherwise."""
+    """Return a state, by default of an agent that reads proven receipts."""
     spools = []
     if floor is not None:
         proof = state.prove_floor(SPOOL, floor, SHARED)
@@ -116,7 +116,7 @@ def told(*, reads: list[str] | None = None, floor: int | None = None) -> Deliver
 
 
 def read(payload: bytes) -> list[receipt.SpoolReceipt]:
-    """Return what a receipt tells the agent that can tell whose it is."""
+    """Return the content of a receipt, as an agent that checks the proof reads it."""
     return receipt.decode_proven(payload, [SHARED])
 
 
@@ -132,7 +132,10 @@ def envelopes(count: int, spool_id: bytes = SPOOL) -> list[bytes]:
 
 
 async def test_nothing_is_acknowledged_before_its_commit() -> None:
-    """While the database cannot, the ack waits; once it can, ack and receipt follow."""
+    """
+    While the database fails nothing is acknowledged; after the COMMIT acknowledgement and receipt
+    follow.
+    """
     store = MemoryStore(failures=[Unavailable("08006"), Unavailable("40P01")])
     async with running(store) as one:
         one.receiver.feed(told(), delivery(envelopes(1)[0]))
@@ -147,7 +150,7 @@ async def test_nothing_is_acknowledged_before_its_commit() -> None:
 
 
 async def test_poison_is_bisected() -> None:
-    """One envelope that cannot be written is quarantined; its neighbours are stored."""
+    """One envelope that the database cannot store is quarantined; the others are stored."""
     sent = envelopes(8)
     store = MemoryStore(poison=[sent[5]])
     async with running(store, max_envelopes=8) as one:
@@ -165,7 +168,10 @@ async def test_poison_is_bisected() -> None:
 
 
 async def test_unusable_database_ends_the_service() -> None:
-    """What only a person can repair is not retried, even if nothing more arrives."""
+    """
+    An error that only a person can repair ends the service, even if no further envelope
+    comes.
+    """
     store = MemoryStore(failures=[Unusable("42P01")])
     one = Running(store)
     task = asyncio.create_task(one.service.run(asyncio.Event()))
@@ -177,7 +183,7 @@ async def test_unusable_database_ends_the_service() -> None:
 
 
 async def test_older_connections_deliveries_are_abandoned() -> None:
-    """What came by a connection that is gone will come again, and is only counted."""
+    """Deliveries of an ended connection are only counted, because they come again."""
     async with running(MemoryStore()) as one:
         one.receiver.generation = 2
         old, new = envelopes(2)
@@ -190,7 +196,10 @@ async def test_older_connections_deliveries_are_abandoned() -> None:
 
 
 async def test_reconnections_while_the_database_is_away_add_no_windows() -> None:
-    """What waits for a flush and came by a connection that is gone is dropped: it comes again."""
+    """
+    Deliveries of an ended connection that wait for a flush are dropped, so that memory
+    is bounded.
+    """
     sent = envelopes(10)
     store = MemoryStore(failures=[Unavailable("08006")] * 100)
     async with running(store) as one:
@@ -209,7 +218,7 @@ async def test_reconnections_while_the_database_is_away_add_no_windows() -> None
 
 
 async def test_changes_inside_the_transaction_decide_again() -> None:
-    """A withdrawal that comes first is obeyed, and is known from then on."""
+    """A withdrawal that is committed before the flush is obeyed, and known from then on."""
     store = MemoryStore()
     store.changes = changes(2, permissions=[permission(is_withdrawn=True)])
     async with running(store) as one:
@@ -220,7 +229,7 @@ async def test_changes_inside_the_transaction_decide_again() -> None:
 
 
 async def test_flush_is_not_decided_by_permissions_behind_the_change_that_it_holds() -> None:
-    """A change whose forerunner is not known yet is waited for; nothing is stored without it."""
+    """A flush waits for an earlier change that is still unknown, and stores nothing without it."""
     store = MemoryStore()
     withdrawn = permission(is_withdrawn=True)
     store.changes = msgspec.structs.replace(changes(3, permissions=[withdrawn]), since=2)
@@ -238,7 +247,7 @@ async def test_flush_is_not_decided_by_permissions_behind_the_change_that_it_hol
 
 
 async def test_revoked_agent_gets_no_receipt() -> None:
-    """What is refused because its agent is nobody is in no ledger, so in no receipt either."""
+    """An envelope of a revoked agent gets no receipt, because it is not in the ledger."""
     first, second = envelopes(2)
     async with running(MemoryStore()) as one:
         one.receiver.feed(told(), delivery(first))
@@ -263,7 +272,10 @@ def _has(found: Sized, count: int) -> bool:
     ],
 )
 async def test_two_holders_of_one_identity_are_counted(order: str, signs: int) -> None:
-    """Their spools advance in turns; what the broker sends again advances none."""
+    """
+    Two holders of one identity are counted when their spools advance alternately; redeliveries do
+    not count.
+    """
     spools = [iter(envelopes(4, bytes([n]) * 16)) for n in range(2)]
     sent = [next(spools[int(letter)]) for letter in order]
     again = sent[:2] * 3
@@ -278,7 +290,7 @@ async def test_two_holders_of_one_identity_are_counted(order: str, signs: int) -
 
 
 async def test_stop_flushes_what_was_received() -> None:
-    """A batch that is not due yet is committed and answered for all the same."""
+    """At a stop a batch that is not due yet is committed and acknowledged."""
     store = MemoryStore()
     async with running(store, max_envelopes=1000) as one:
         one.receiver.feed(told(), *map(delivery, envelopes(3)))
@@ -289,7 +301,10 @@ async def test_stop_flushes_what_was_received() -> None:
 
 
 async def test_state_is_acknowledged_and_no_envelope() -> None:
-    """A floor is taken over, nonsense ignored; neither is counted as received."""
+    """
+    A state is acknowledged and its floor used; an invalid one is ignored. Neither counts as an
+    envelope.
+    """
     nonsense = delivery(b"nonsense")
     nonsense.topic = topics.state(AGENT)
     async with running(MemoryStore()) as one:
@@ -301,7 +316,10 @@ async def test_state_is_acknowledged_and_no_envelope() -> None:
 
 
 def test_a_state_that_tells_nothing_is_counted_by_why() -> None:
-    """By one process alone, and not where a retained state was taken away."""
+    """
+    An invalid state is counted by its reason, in one process only, and an emptied topic is not
+    counted.
+    """
     settlements = Settlements(interval_s=0.0)
     counts = []
     for is_ours in (True, False):
@@ -332,7 +350,7 @@ def test_a_state_that_tells_nothing_is_counted_by_why() -> None:
 
 
 async def test_state_that_comes_late_brings_the_receipt() -> None:
-    """Until it is known what the agent reads nothing is sent, and that is shown."""
+    """Receipts wait until the state says which form the agent reads, and a metric shows that."""
     async with running(MemoryStore()) as one:
         one.receiver.feed(delivery(envelopes(1)[0]))
         await one.until(lambda: one.value("waiting_receipts", reason="no_state") == 1)
@@ -341,14 +359,17 @@ async def test_state_that_comes_late_brings_the_receipt() -> None:
         await one.until(lambda: bool(one.receiver.published))
         assert receipt.decode(one.receiver.published[0][1]).spools[0].through == 1
         assert one.value("waiting_receipts", reason="no_state") == 0
-        # Upgraded: it hears again what it did not believe before.
+        # After the upgrade the agent gets a receipt that it accepts.
         one.receiver.feed(told())
         await one.until(lambda: len(one.receiver.published) == 2)
         assert read(one.receiver.published[1][1])[0].through == 1
 
 
 async def test_key_that_comes_late_brings_the_receipt() -> None:
-    """An agent upgraded before trust is told, and its floor taken, once trust wrote its key."""
+    """
+    When trust has written the key of an upgraded agent, its receipt goes out and its floor is
+    used.
+    """
     async with running(MemoryStore()) as one:
         one.service.apply(changes(2, agents=[(AGENT, "sealed")], lease_key=bytes(32)))
         one.receiver.feed(told(floor=5), delivery(envelopes(1)[0]))
@@ -360,7 +381,7 @@ async def test_key_that_comes_late_brings_the_receipt() -> None:
 
 
 async def test_every_envelope_of_a_long_stream_is_settled_in_turn() -> None:
-    """Two batches take turns, and keep the order of receipt."""
+    """Two alternating batches settle every envelope of a long stream in the order of receipt."""
     sent = [delivery(payload) for payload in envelopes(200)]
     async with running(MemoryStore(), max_envelopes=7) as one:
         for one_delivery in sent:
@@ -370,7 +391,7 @@ async def test_every_envelope_of_a_long_stream_is_settled_in_turn() -> None:
 
 
 async def test_a_full_window_leaves_others_their_turns() -> None:
-    """While thousands of envelopes are opened, whoever feeds the database is not kept waiting."""
+    """While thousands of envelopes are opened, other tasks of the event loop get their turn."""
     sent = [delivery(payload) for payload in envelopes(2000)]
     async with running(MemoryStore(), max_envelopes=2000) as one:
         one.receiver.feed(*sent)
@@ -383,7 +404,7 @@ async def test_a_full_window_leaves_others_their_turns() -> None:
 
 
 async def test_what_arrived_and_was_not_opened_is_flushed_at_the_end() -> None:
-    """A stop in the midst of opening a full window loses nothing of it, and keeps the order."""
+    """A stop while a full window is being opened loses no envelope, and keeps the order."""
     sent = [delivery(payload) for payload in envelopes(1000)]
     async with running(MemoryStore(), max_envelopes=1000) as one:
         one.receiver.feed(*sent)

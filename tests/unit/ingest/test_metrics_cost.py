@@ -1,4 +1,4 @@
-"""What counting costs the hot path: little, measured on the stages of an envelope."""
+"""The cost of counting on the hot path, measured in the stages of an envelope."""
 
 import time
 from collections.abc import Callable
@@ -33,14 +33,14 @@ _MOST: Final = 0.02
 
 
 class _Stages(msgspec.Struct):
-    """The processor time of a flush: of the work, and of what is counted of it."""
+    """The processor time of a flush: of its work, and of counting."""
 
     work_s: float
     counting_s: float
 
 
 def _measured(count: Callable[[Metrics, Stored], None]) -> _Stages:
-    """Take real sealed envelopes from the broker's packets to the acknowledgements."""
+    """Process real sealed envelopes from the broker's packets to the acknowledgements."""
     now_ms = time.time_ns() // 1_000_000
     key = X25519PrivateKey.generate()
     shape = Shape(500, _READINGS, 4 * _FLUSH)
@@ -100,7 +100,7 @@ def _measured(count: Callable[[Metrics, Stored], None]) -> _Stages:
         found.append(_Stages(worked - began, time.process_time() - worked))
         assert len(admission.rows) == _FLUSH * _READINGS
         assert len(acks) == _FLUSH
-    # The first flush unwraps each gateway's key. A pause of the machine's makes either longer.
+    # The first flush unwraps each gateway's key. A pause of the machine makes either part longer.
     return _Stages(min(f.work_s for f in found[1:]), min(f.counting_s for f in found[1:]))
 
 
@@ -112,14 +112,14 @@ def _delivery(packet: bytes, now_ms: int) -> Delivery:
 
 
 def test_counting_costs_two_percent_at_most() -> None:
-    """Of the stages in ingest alone: TLS, the event loop and the database come on top."""
+    """Counting costs at most 2 % of ingest's own stages, without TLS, event loop and database."""
     shares = [s.counting_s / s.work_s for s in (_measured(Metrics.note_stored) for _ in range(3))]
     print(f"counting costs {min(shares):.2%} of the stages")  # noqa: T201
     assert min(shares) <= _MOST
 
 
 def test_counting_one_by_one_would_be_noticed() -> None:
-    """A label looked up for each envelope is what the measure is there to find."""
+    """A label look-up for each envelope exceeds the limit: the test above can fail."""
 
     def one_by_one(metrics: Metrics, stored: Stored) -> None:
         metrics.note_stored(stored)

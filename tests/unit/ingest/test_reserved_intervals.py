@@ -1,4 +1,7 @@
-"""What a flush has reserved and did not store is given back; who met it meanwhile waits."""
+"""
+Intervals that a flush has reserved and not stored are released, and blocks that met them
+wait.
+"""
 
 import numpy as np
 import pytest
@@ -52,12 +55,12 @@ def sent(agent: str, *offsets_ms: int, sequence: int = 1) -> Opened:
 
 
 def decide(*some: Opened, reserved: Reservation) -> Admission:
-    """Admit *some* into what is *reserved*."""
+    """Admit *some* into *reserved*."""
     return admit(some, permissions=PERMISSIONS, last=reserved, clock=ClockRules(), now_ms=NOW_MS)
 
 
 def stored(last: LastReadings, *some: Opened) -> list[int]:
-    """Store *some* in a flush of their own; return the offsets that are stored."""
+    """Store *some* in a separate flush; return the stored offsets."""
     reserved = last.reserve()
     admission = decide(*some, reserved=reserved)
     reserved.settle()
@@ -67,7 +70,7 @@ def stored(last: LastReadings, *some: Opened) -> list[int]:
 @pytest.mark.parametrize("newer", [(), (600_000,)], ids=["alone", "behind a newer one"])
 @pytest.mark.parametrize("agent", [HOME, WORK])
 def test_interval_of_what_was_not_stored_is_free_again(newer: tuple[int, ...], agent: str) -> None:
-    """Whatever became of a block that was not stored, it stands in no other's way."""
+    """The interval of a block that was not stored is free again, whatever the reason."""
     last = LastReadings()
     if newer:
         assert stored(last, sent(HOME, *newer, sequence=9)) == list(newer)
@@ -81,7 +84,10 @@ def test_interval_of_what_was_not_stored_is_free_again(newer: tuple[int, ...], a
 
 @pytest.mark.parametrize("newer", [(), (600_000,)], ids=["alone", "behind a newer one"])
 def test_another_gateways_block_waits_for_what_is_not_stored_yet(newer: tuple[int, ...]) -> None:
-    """It is refused for good only by what is stored; its own gateway's is refused at once."""
+    """
+    A block of another gateway waits for a reserved interval; one of the same gateway is refused at
+    once.
+    """
     last = LastReadings()
     if newer:
         assert stored(last, sent(HOME, *newer, sequence=9)) == list(newer)
@@ -97,7 +103,10 @@ def test_another_gateways_block_waits_for_what_is_not_stored_yet(newer: tuple[in
 
 
 def test_of_one_flush_the_later_gateway_waits_for_the_first() -> None:
-    """The first may turn out to be in conflict with the ledger, and is not stored then."""
+    """
+    Within a flush the later gateway's block waits, because the first may conflict with
+    the ledger.
+    """
     last = LastReadings()
     some = [sent(HOME, 0), sent(WORK, 400), sent(HOME, 900, sequence=2), sent(WORK, 1000)]
     reserved = last.reserve()
@@ -109,7 +118,7 @@ def test_of_one_flush_the_later_gateway_waits_for_the_first() -> None:
 
 
 def test_block_that_also_meets_what_is_stored_does_not_wait() -> None:
-    """To wait would not help it."""
+    """A block that also meets a stored reading is refused without waiting."""
     last = LastReadings()
     assert stored(last, sent(HOME, 600_000, sequence=9)) == [600_000]
     assert stored(last, sent(HOME, 0)) == [0]
@@ -119,7 +128,10 @@ def test_block_that_also_meets_what_is_stored_does_not_wait() -> None:
 
 
 def test_what_was_known_before_is_known_again() -> None:
-    """Two flushes over one another are given back in either order, and bring nothing back."""
+    """
+    Two overlapping flushes can be released in either order, and the earlier state is
+    restored.
+    """
     for order in ([0, 1], [1, 0]):
         last = LastReadings()
         assert stored(last, sent(HOME, 0)) == [0]
@@ -136,7 +148,7 @@ def test_what_was_known_before_is_known_again() -> None:
 
 
 def test_of_a_flush_in_part_stored_the_stored_part_keeps_its_intervals() -> None:
-    """What was not the newest of its flush is the newest when that is given back."""
+    """If a flush is stored in part, the stored part keeps its intervals."""
     last = LastReadings()
     early, late = sent(HOME, 0), sent(HOME, 5000, sequence=2)
     reserved = last.reserve()
@@ -147,7 +159,7 @@ def test_of_a_flush_in_part_stored_the_stored_part_keeps_its_intervals() -> None
 
 
 def test_other_bytes_of_one_identity_are_another_envelope() -> None:
-    """A forgery that conflicts gives back its own intervals, not those of the genuine one."""
+    """A forgery in conflict releases its own intervals, and not those of the genuine envelope."""
     last = LastReadings()
     genuine, forged = sent(HOME, 0), sent(HOME, 5000)
     forged.digest = b"f" * 16
@@ -175,9 +187,12 @@ FLUSHES = st.lists(
 def test_only_what_is_stored_ever_refuses_for_good(
     flushes: list[tuple[list[tuple[str, int]], int, bool]],
 ) -> None:
-    """However flushes overlap and whatever fails: no interval has two, and none is lost."""
+    """
+    In any sequence of overlapping flushes and failures no interval has two readings, and none is
+    lost.
+    """
     last, sequence = LastReadings(), 0
-    # All are late, and so remembered one by one: of others the newest alone is known.
+    # All readings are late, and so remembered individually; otherwise only the newest is.
     assert stored(last, sent(HOME, 600_000, sequence=0)) == [600_000]
     kept: list[int] = []
     open_: list[tuple[Reservation, list[Opened], list[int], int]] = []
@@ -219,7 +234,10 @@ def test_only_what_is_stored_ever_refuses_for_good(
 
 
 def test_what_is_unstored_is_what_was_admitted_and_has_no_rows() -> None:
-    """A duplicate of what is stored keeps its interval; one of what was refused does not."""
+    """
+    Unstored blocks are those that were admitted and have no rows; a duplicate of a stored one
+    keeps its interval.
+    """
     some = [sent(HOME, n * 1000, sequence=n) for n in range(5)]
     plan = make_plan(decide(*some, reserved=LastReadings().reserve()), some)
     duplicate = (Outcome.DUPLICATE, None)
@@ -238,7 +256,7 @@ def test_what_is_unstored_is_what_was_admitted_and_has_no_rows() -> None:
 
 
 def test_reservation_that_is_empty_costs_and_changes_nothing() -> None:
-    """A flush without observations is settled as any other."""
+    """A flush without observations reserves and releases nothing."""
     last = LastReadings()
     reserved = last.reserve()
     assert decide(reserved=reserved).verdicts == []

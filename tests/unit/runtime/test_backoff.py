@@ -1,10 +1,10 @@
-"""Waits between attempts."""
+"""Pauses between attempts."""
 
 from runtime.backoff import Backoff
 
 
 def test_bounds_double_up_to_the_longest() -> None:
-    """Each failure in a row may wait twice as long, and never longer than the longest."""
+    """The bound of the pause doubles with each failure in a row, up to the longest."""
     backoff = Backoff(lambda: 1.0, first_s=1.0, longest_s=5.0)
     assert [backoff.failed() for _ in range(5)] == [1.0, 2.0, 4.0, 5.0, 5.0]
     backoff.succeeded()
@@ -12,14 +12,14 @@ def test_bounds_double_up_to_the_longest() -> None:
 
 
 def test_jitter_is_full() -> None:
-    """A wait is drawn between nothing and its bound."""
+    """A pause is random between 0 and its bound."""
     draws = iter([0.0, 0.25])
     backoff = Backoff(lambda: next(draws), first_s=1.0)
     assert [backoff.failed(), backoff.failed()] == [0.0, 0.5]
 
 
 def test_longest_wait_may_be_shortened() -> None:
-    """A bound that is set anew holds from the next wait on, whatever had grown until then."""
+    """A shorter longest pause applies from the next pause on."""
     backoff = Backoff(lambda: 1.0, first_s=0.5, longest_s=60.0)
     for _ in range(10):
         backoff.failed()
@@ -28,7 +28,7 @@ def test_longest_wait_may_be_shortened() -> None:
 
 
 def test_failures_in_a_row_are_counted() -> None:
-    """The count starts again after a success."""
+    """A success resets the count of failures."""
     backoff = Backoff(lambda: 1.0)
     backoff.failed()
     backoff.failed()

@@ -1,4 +1,4 @@
-"""When certificates end."""
+"""The end of a certificate."""
 
 import datetime as dt
 from pathlib import Path
@@ -27,7 +27,7 @@ def _certificate(end: dt.datetime) -> bytes:
 
 
 def test_a_renewed_certificate_is_seen(tmp_path: Path) -> None:
-    """It is renewed in place, while the process runs."""
+    """A certificate that was renewed in place is read again."""
     path = tmp_path / "a.crt"
     path.write_bytes(_certificate(END))
     registry = CollectorRegistry()
@@ -38,7 +38,7 @@ def test_a_renewed_certificate_is_seen(tmp_path: Path) -> None:
 
 
 def test_what_is_no_certificate_has_no_end(tmp_path: Path) -> None:
-    """A missing file is absent in the metrics, not 1970."""
+    """A missing or invalid certificate has no end, and not the year 1970."""
     path = tmp_path / "a.crt"
     path.write_text("nothing")
     assert not_after(path) is None

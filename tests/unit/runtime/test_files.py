@@ -1,4 +1,4 @@
-"""Files of secrets, in folders where something was planted already."""
+"""Files with secrets, in folders where an attacker may have planted links and files."""
 
 import os
 import stat
@@ -30,7 +30,7 @@ def create(path: Path) -> None:
 
 @pytest.fixture(params=[0o000, 0o022, 0o077, 0o777], ids=oct)
 def umask(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Have the process make files as somebody's shell told it to."""
+    """Set the umask of the process."""
     before = os.umask(request.param)
     yield
     os.umask(before)
@@ -46,7 +46,7 @@ def mode(path: Path) -> int:
 def test_secret_is_its_owners_alone_whatever_the_umask(
     tmp_path: Path, writer: Callable[[Path], None]
 ) -> None:
-    """Neither wider, nor so narrow that its owner cannot read it."""
+    """A secret file is readable and writable by its owner only, under any umask."""
     writer(tmp_path / "key")
     assert (mode(tmp_path / "key"), (tmp_path / "key").read_bytes()) == (0o600, SECRET)
     assert [path.name for path in tmp_path.iterdir()] == ["key"]
@@ -54,7 +54,7 @@ def test_secret_is_its_owners_alone_whatever_the_umask(
 
 @pytest.mark.usefixtures("umask")
 def test_public_file_may_be_read(tmp_path: Path) -> None:
-    """A certificate that the broker cannot read keeps everybody out."""
+    """A public file is readable by all, because the broker must read certificates."""
     files.write(tmp_path / "crt", b"x", mode=files.PUBLIC)
     assert mode(tmp_path / "crt") == 0o644
 
@@ -64,7 +64,7 @@ def test_public_file_may_be_read(tmp_path: Path) -> None:
 def test_symbolic_link_is_never_written_through(
     tmp_path: Path, writer: Callable[[Path], None], target: str
 ) -> None:
-    """Wherever it leads, the link stays and nothing is written there."""
+    """A symbolic link is never followed: the link stays, and its target is not written."""
     elsewhere = tmp_path / "elsewhere"
     if target == "there":
         elsewhere.write_bytes(b"of another")
@@ -85,7 +85,7 @@ def test_symbolic_link_is_never_written_through(
 
 @pytest.mark.parametrize("suffix", [".new", ".part", ".tmp", ".next"])
 def test_names_that_can_be_guessed_are_not_used(tmp_path: Path, suffix: str) -> None:
-    """A link planted at each leads no secret away."""
+    """Temporary names cannot be guessed, so that planted links get no secret."""
     stolen = tmp_path / "stolen"
     for name in (f".key{suffix}", f"key{suffix}", f".key.key{suffix}"):
         (tmp_path / name).symlink_to(stolen)
@@ -96,7 +96,10 @@ def test_names_that_can_be_guessed_are_not_used(tmp_path: Path, suffix: str) -> 
 
 @pytest.mark.parametrize("old", [0o666, 0o644, 0o400, 0o777], ids=oct)
 def test_file_that_was_there_gives_its_mode_to_nothing(tmp_path: Path, old: int) -> None:
-    """Nor is it opened: who has it open reads what was there."""
+    """
+    A replaced file passes on neither its mode nor its content; an open handle still reads the old
+    file.
+    """
     path = tmp_path / "key"
     path.write_bytes(b"old")
     path.chmod(old)
@@ -107,7 +110,10 @@ def test_file_that_was_there_gives_its_mode_to_nothing(tmp_path: Path, old: int)
 
 
 def test_second_name_of_a_file_keeps_what_was_there(tmp_path: Path) -> None:
-    """A hard link shows nothing of what replaces the file, and none is added to."""
+    """
+    A hard link to the old file keeps the old content, and an append to such a file is
+    refused.
+    """
     path, other = tmp_path / "key", tmp_path / "other"
     path.write_bytes(b"old")
     other.hardlink_to(path)
@@ -122,7 +128,10 @@ def test_second_name_of_a_file_keeps_what_was_there(tmp_path: Path) -> None:
 def test_folder_that_others_may_write_is_refused(
     tmp_path: Path, writer: Callable[[Path], None], open_to: int
 ) -> None:
-    """The error says which, and what to do; nothing is written."""
+    """
+    A folder that others can write to is refused with its name and the remedy, and nothing is
+    written.
+    """
     folder = tmp_path / "shared"
     folder.mkdir()
     folder.chmod(open_to)
@@ -133,7 +142,7 @@ def test_folder_that_others_may_write_is_refused(
 
 @pytest.mark.parametrize("writer", WRITERS.values(), ids=WRITERS)
 def test_sticky_folder_is_used(tmp_path: Path, writer: Callable[[Path], None]) -> None:
-    """As /tmp is: others may add names there, and take none of ours away."""
+    """A sticky folder such as /tmp is accepted, because others cannot remove files there."""
     tmp_path.chmod(0o1777)
     writer(tmp_path / "key")
     assert (tmp_path / "key").read_bytes() == SECRET
@@ -141,7 +150,10 @@ def test_sticky_folder_is_used(tmp_path: Path, writer: Callable[[Path], None]) -
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
 def test_file_that_is_replaced_keeps_its_owner(tmp_path: Path) -> None:
-    """An administrator who renews a certificate does not take it from its service."""
+    """
+    A replaced file keeps its owner, so that a service can still read a certificate renewed by
+    root.
+    """
     path = tmp_path / "key"
     path.write_bytes(b"old")
     os.chown(path, 10001, 10001)
@@ -151,7 +163,7 @@ def test_file_that_is_replaced_keeps_its_owner(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
 def test_folder_of_another_group_is_refused(tmp_path: Path) -> None:
-    """A group of one's own may write; one of others may exchange what is there."""
+    """A folder that a foreign group can write to is refused; the user's own group is accepted."""
     tmp_path.chmod(0o770)
     files.write(tmp_path / "key", SECRET)
     os.chown(tmp_path, 0, 10001)
@@ -160,7 +172,10 @@ def test_folder_of_another_group_is_refused(tmp_path: Path) -> None:
 
 
 def test_nothing_is_overwritten_unless_it_is_meant(tmp_path: Path) -> None:
-    """Not even by a writer who comes between the look and the write."""
+    """
+    An existing file is not overwritten without `replace`, even if it appears during the
+    call.
+    """
     (tmp_path / "key").write_bytes(b"old")
     for writer in ("write new", "create"):
         with pytest.raises(FileExistsError):
@@ -180,7 +195,7 @@ files.write(Path(sys.argv[1]), b"new")
 
 
 def test_power_cut_leaves_the_old_file_and_says_where_the_rest_is(tmp_path: Path) -> None:
-    """What lies there of a secret can be found, to be erased."""
+    """After a power cut the old file is there, and `unfinished` finds the private temporary one."""
     path = tmp_path / "key"
     path.write_bytes(b"old")
     assert subprocess.run([sys.executable, "-c", _CUT, str(path)], check=False).returncode == 9

@@ -1,4 +1,4 @@
-"""/metrics, /livez and /readyz, on a real socket of loopback."""
+"""/metrics, /livez and /readyz on a real loopback socket."""
 
 import http.client
 import logging
@@ -29,7 +29,7 @@ def get(port: int, path: str) -> tuple[int, str]:
 
 
 def test_metrics_are_those_of_the_registry() -> None:
-    """Only what is registered is shown, as it is at that moment."""
+    """/metrics shows exactly the metrics of the registry, at that moment."""
     registry = CollectorRegistry()
     counter = Counter("vitalveil_test_things", "Things.", registry=registry)
     with serve(HttpSettings(), registry, missing=list) as port:
@@ -42,7 +42,7 @@ def test_metrics_are_those_of_the_registry() -> None:
 
 
 def test_alive_is_not_ready() -> None:
-    """A process that waits for its broker lives; it is ready when nothing is missing."""
+    """A process that waits for its broker is alive and not ready."""
     lacking = ["database", "broker"]
     with serve(HttpSettings(), CollectorRegistry(), missing=lambda: lacking) as port:
         assert get(port, "/livez") == (200, "alive\n")
@@ -52,7 +52,7 @@ def test_alive_is_not_ready() -> None:
 
 
 def test_process_whose_loop_hangs_is_not_alive() -> None:
-    """The thread that answers is not the one that works."""
+    """A process whose event loop hangs is not alive, although its HTTP thread answers."""
     alive = [True]
     with serve(
         HttpSettings(), CollectorRegistry(), missing=list, is_alive=lambda: alive[0]
@@ -64,14 +64,14 @@ def test_process_whose_loop_hangs_is_not_alive() -> None:
 
 class _Failing(Collector):
     def collect(self) -> Iterable[Metric]:
-        """Yield what no number is, as a library does whose texts quote it."""
+        """Yield an invalid value, as a faulty library would."""
         return [GaugeMetricFamily("vitalveil_test", "Test.", value="glucose 5.5")]  # type: ignore[arg-type]
 
 
 def test_page_that_fails_prints_no_text(
     capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The type of the error is logged; its text and the traceback, which may quote, are not."""
+    """If the page fails, only the type of the error is logged, without text or traceback."""
     registry = CollectorRegistry()
     registry.register(_Failing())
     with serve(HttpSettings(), registry, missing=list) as port:
@@ -84,7 +84,7 @@ def test_page_that_fails_prints_no_text(
 
 
 def test_nobody_is_asked_for_our_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A start must not wait for a name server that does not answer."""
+    """The start does not look up the host's own name."""
 
     def never(*_: object) -> str:
         raise AssertionError("asked")
@@ -96,13 +96,13 @@ def test_nobody_is_asked_for_our_name(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("path", ["/", "/metrics/", "/../etc/passwd", "/readyz%00"])
 def test_other_paths_are_not_found(path: str) -> None:
-    """There are three pages."""
+    """Other paths are not found."""
     with serve(HttpSettings(), CollectorRegistry(), missing=list) as port:
         assert get(port, path)[0] == 404
 
 
 def test_port_that_is_taken_is_refused() -> None:
-    """The error names the setting and the remedy."""
+    """A port in use is refused with the setting and the remedy."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -118,7 +118,7 @@ def test_port_that_is_taken_is_refused() -> None:
 
 
 def test_nothing_is_left_when_it_ends() -> None:
-    """The port is free again and no thread serves on."""
+    """After the end the port is free, and no thread remains."""
     with serve(HttpSettings(), CollectorRegistry(), missing=list) as port:
         get(port, "/livez")
 
@@ -128,11 +128,11 @@ def test_nothing_is_left_when_it_ends() -> None:
 
 
 def test_whoever_hangs_up_is_not_printed(capfd: pytest.CaptureFixture[str]) -> None:
-    """A client that breaks off leaves no trace of its address, and others are served."""
+    """A client that disconnects is not logged, and others are served."""
     with serve(HttpSettings(), CollectorRegistry(), missing=list) as port:
         for request in (b"GET /metr", b"\xff\xfe\r\n\r\n", b"GET /livez HTTP/1.1\r\n\r\n"):
             with socket.create_connection(("127.0.0.1", port)) as client:
-                # Closing resets the connection at once, whatever is under way.
+                # Closing resets the connection at once.
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 client.sendall(request)
         assert get(port, "/livez") == (200, "alive\n")

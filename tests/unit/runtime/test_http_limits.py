@@ -1,4 +1,4 @@
-"""The HTTP port of every program under clients that are slow, many, or say what is none."""
+"""The HTTP port under slow, many and invalid clients."""
 
 import contextlib
 import gc
@@ -35,7 +35,7 @@ def port() -> Iterator[int]:
 
 @contextlib.contextmanager
 def clients(port: int, count: int, said: bytes = b"") -> Iterator[list[socket.socket]]:
-    """Hold connections that have said *said*, and go on to say nothing."""
+    """Hold connections that have sent *said* and then send nothing."""
     with contextlib.ExitStack() as stack:
         held = []
         for _ in range(count):
@@ -56,7 +56,7 @@ def ask(port: int, path: str = "/livez", timeout_s: float = 5) -> tuple[int, byt
 
 
 def said(port: int, request: bytes) -> bytes:
-    """Return all that is answered to *request*."""
+    """Return the complete answer to *request*."""
     with socket.create_connection(("127.0.0.1", port), timeout=10) as one:
         one.sendall(request)
         answer = b""
@@ -66,12 +66,12 @@ def said(port: int, request: bytes) -> bytes:
 
 
 def descriptors() -> int:
-    """Return how many are open in this process, which is server and clients."""
+    """Return the number of open descriptors of this process, which has both server and clients."""
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def falls_to(count: int) -> None:
-    """Wait until no more than *count* are open."""
+    """Wait until at most *count* descriptors are open."""
     deadline = time.monotonic() + 10
     while descriptors() > count:
         assert time.monotonic() < deadline
@@ -94,19 +94,19 @@ def falls_to(count: int) -> None:
 def test_slow_clients_hold_a_bounded_number_of_descriptors_and_no_thread(
     port: int, start: bytes
 ) -> None:
-    """A probe is answered at once among 300 of them, and they cost what 16 cost."""
+    """Among 300 slow clients a probe is answered at once, and they use as much as 16."""
     before, threads = descriptors(), threading.active_count()
     with clients(port, 300, start):
         began = time.monotonic()
         assert ask(port) == (200, b"alive\n")
         assert time.monotonic() - began < 2
-        # Ours, theirs, and the one that has just been answered.
+        # The server's, the client's, and the one that was just answered.
         assert descriptors() - before <= 300 + served._MAX_PER_ADDRESS + 1
         assert threading.active_count() <= threads + 1
 
 
 def still_takes(one: socket.socket, part: bytes, *, for_s: float) -> bool:
-    """Tell whether *one* is still open after having been sent *part* now and then."""
+    """Tell whether *one* stays open while *part* is sent from time to time."""
     until = time.monotonic() + for_s
     one.settimeout(0.02)
     while time.monotonic() < until:
@@ -122,7 +122,7 @@ def still_takes(one: socket.socket, part: bytes, *, for_s: float) -> bool:
 
 
 def test_whole_request_has_one_deadline(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A byte now and then does not put the end off."""
+    """A whole request has one deadline, which single bytes do not extend."""
     monkeypatch.setattr(served, "_LONGEST_S", 0.3)
     with clients(port, 1, b"GET /livez HTTP/1.1\r\n") as (one,):
         assert still_takes(one, b"X: y\r\n", for_s=0.1)
@@ -130,21 +130,21 @@ def test_whole_request_has_one_deadline(port: int, monkeypatch: pytest.MonkeyPat
 
 
 def test_slow_reader_has_the_same_deadline(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A page that is not read is given up."""
+    """A client that does not read its answer has the same deadline."""
     monkeypatch.setattr(served, "_LONGEST_S", 1.0)
     before = descriptors()
     with clients(port, 3, b"GET /metrics HTTP/1.1\r\n\r\n") as held:
-        # They were accepted: until then they are no descriptors of the server.
+        # Wait until they are accepted, because before that they use no descriptor of the server.
         assert all(one.recv(1) for one in held)
         falls_to(before + 3)
 
 
 def test_clients_that_come_with_the_end_are_closed() -> None:
-    """A connection that is accepted while the server stops is closed by it, not by chance."""
+    """A connection that is accepted while the server stops is closed by the server."""
     is_asked, may_answer = threading.Event(), threading.Event()
 
     def missing() -> list[str]:
-        # In the thread of the server, which meanwhile accepts no one.
+        # Runs in the server's thread, which accepts no connection meanwhile.
         is_asked.set()
         may_answer.wait(10)
         return []
@@ -159,12 +159,12 @@ def test_clients_that_come_with_the_end_are_closed() -> None:
                 time.sleep(0.05)
                 may_answer.set()
                 ending.join(10)
-    # An unclosed one is told of here, which fails this test.
+    # A socket that is not closed gives a warning here, which fails this test.
     gc.collect()
 
 
 def test_answered_client_that_stays_is_closed(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody hoards connections that are kept alive: none is."""
+    """An answered client is disconnected: there are no kept connections."""
     monkeypatch.setattr(served, "_LINGER_S", 0.1)
     request = b"GET /livez HTTP/1.1\r\nConnection: keep-alive\r\n\r\n"
     before = descriptors()
@@ -195,7 +195,7 @@ def test_answered_client_that_stays_is_closed(port: int, monkeypatch: pytest.Mon
 def test_what_is_no_request_gets_an_answer_that_quotes_nothing(
     port: int, request_: bytes, status: int
 ) -> None:
-    """Each has its status, and others are served."""
+    """Each invalid request gets its status and no quotation, and others are served."""
     answer = said(port, request_)
     assert answer.startswith(b"HTTP/1.1 %d" % status)
     assert b"aaaa" not in answer
@@ -203,14 +203,14 @@ def test_what_is_no_request_gets_an_answer_that_quotes_nothing(
 
 
 def test_only_the_first_of_pipelined_requests_is_answered(port: int) -> None:
-    """One connection, one request."""
+    """Only the first of several pipelined requests is answered."""
     answer = said(port, b"GET /livez HTTP/1.1\r\n\r\nGET /readyz HTTP/1.1\r\n\r\n")
     assert answer.count(b"HTTP/1.1 200") == 1
     assert answer.endswith(b"alive\n")
 
 
 def test_client_that_closed_its_side_gets_its_answer(port: int) -> None:
-    """Half-closed is not gone."""
+    """A client that closed its sending side gets its answer."""
     with socket.create_connection(("127.0.0.1", port), timeout=5) as one:
         one.sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
         one.shutdown(socket.SHUT_WR)
@@ -223,14 +223,14 @@ def test_client_that_closed_its_side_gets_its_answer(port: int) -> None:
 
 
 def test_head_has_no_body(port: int) -> None:
-    """The headers of GET, and nothing after them."""
+    """HEAD gets the headers of GET, and no body."""
     answer = said(port, b"HEAD /livez HTTP/1.0\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 200")
     assert answer.endswith(b"\r\n\r\n")
 
 
 def test_quick_clients_by_the_thousand_leave_nothing(port: int) -> None:
-    """Who connects and goes costs nothing that lasts."""
+    """Thousands of short connections leave no descriptor or thread."""
     before = descriptors()
     for _ in range(3_000):
         socket.create_connection(("127.0.0.1", port), timeout=10).close()
@@ -266,7 +266,10 @@ with serve(HttpSettings(), CollectorRegistry(), missing=list) as port:
 
 
 def test_no_descriptor_left_costs_no_processor() -> None:
-    """accept() that fails is tried again in a second, and those who waited are served then."""
+    """
+    Without a free descriptor accept() is tried again every second, and waiting clients are then
+    served.
+    """
     done = subprocess.run(
         [sys.executable, "-c", _STARVED], capture_output=True, text=True, timeout=60, check=True
     )
@@ -274,7 +277,7 @@ def test_no_descriptor_left_costs_no_processor() -> None:
 
 
 def test_many_addresses_have_one_limit_together() -> None:
-    """However many ask, from wherever, one more closes the oldest and is served."""
+    """All addresses share one limit: one more connection closes the oldest, and is served."""
     before = descriptors()
     with serve(HttpSettings(), CollectorRegistry(), missing=list) as port, ExitStack() as stack:
         for n in range(150):
@@ -286,25 +289,25 @@ def test_many_addresses_have_one_limit_together() -> None:
 
 
 class _Counting(Collector):
-    """A page that takes as long as a test wants."""
+    """A page that takes as long as the test says."""
 
     def __init__(self) -> None:
         self.begun = 0
         self.go_on = threading.Event()
 
     def describe(self) -> Iterable[Metric]:
-        """Name nothing."""
+        """Return no metric."""
         return []
 
     def collect(self) -> Iterable[Metric]:
-        """Show nothing, late."""
+        """Return no metric, after a pause."""
         self.begun += 1
         self.go_on.wait(10)
         return []
 
 
 def test_pages_are_made_for_those_who_are_there() -> None:
-    """200 scrapes that were given up cost no more than those that fit, and delay no probe."""
+    """Pages are rendered only for connected clients: 200 abandoned scrapes delay no probe."""
     registry, pages = CollectorRegistry(), _Counting()
     registry.register(pages)
     with serve(HttpSettings(), registry, missing=list) as port:

@@ -1,4 +1,4 @@
-"""Who a program is to the broker, read anew when it is renewed."""
+"""The TLS identity of a program, which is loaded again after a renewal."""
 
 import os
 from pathlib import Path
@@ -11,7 +11,10 @@ from tests.fixtures.pki import Certificates
 def test_renewed_pair_is_taken_and_a_broken_one_is_not(
     certificates: Certificates, tmp_path: Path
 ) -> None:
-    """Half a file does not cost the connection: the one before stays until the files change."""
+    """
+    A renewed pair is loaded; a broken one is not, and the previous pair is used until the files
+    change.
+    """
     of = certificates.client("ingest")
     files = TlsSettings(of.ca_file, tmp_path / "own.crt", tmp_path / "own.key")
     files.certificate_file.write_bytes(of.certificate_file.read_bytes())

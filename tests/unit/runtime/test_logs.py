@@ -1,4 +1,4 @@
-"""Logs never hold what nobody should read."""
+"""Logs never contain private data."""
 
 import asyncio
 import gc
@@ -16,7 +16,7 @@ from runtime.logs import Log, configure, describe
 
 @pytest.fixture
 def stream() -> Iterator[io.StringIO]:
-    """Where this process logs to, until the test is over."""
+    """The stream that this process logs to during the test."""
     root, ours = logging.getLogger(), logging.getLogger("vitalveil")
     before = (root.handlers[:], root.level, ours.level)
     written = io.StringIO()
@@ -29,12 +29,12 @@ def stream() -> Iterator[io.StringIO]:
 
 
 def lines(stream: io.StringIO) -> list[dict[str, Any]]:
-    """Return what was logged."""
+    """Return the log lines."""
     return [json.loads(line) for line in stream.getvalue().splitlines()]
 
 
 def test_line_has_an_action_and_its_fields(stream: io.StringIO) -> None:
-    """One JSON object: when, how grave, which part, what happened."""
+    """A line is one JSON object with time, level, component, action and fields."""
     Log("spool").warning("spool_full", envelopes=3)
     [line] = lines(stream)
 
@@ -48,7 +48,7 @@ def test_line_has_an_action_and_its_fields(stream: io.StringIO) -> None:
 
 
 def test_level_is_heeded(stream: io.StringIO) -> None:
-    """What is below the level is not written."""
+    """Lines below the level are not written."""
     log = Log("spool")
     log.debug("a")
     log.info("b")
@@ -59,7 +59,7 @@ def test_level_is_heeded(stream: io.StringIO) -> None:
 
 
 def test_line_feed_does_not_make_a_second_line(stream: io.StringIO) -> None:
-    """A field cannot forge a line, nor leave ASCII."""
+    """A field can neither forge a line nor contain non-ASCII characters."""
     Log("spool").info("x", reason='a"\n{"level": "error"}\u2028é')
 
     assert len(stream.getvalue().splitlines()) == 1
@@ -67,7 +67,10 @@ def test_line_feed_does_not_make_a_second_line(stream: io.StringIO) -> None:
 
 
 def test_arguments_of_a_library_are_left_out(stream: io.StringIO) -> None:
-    """A library may log a topic, a payload or a row: only its template is kept."""
+    """
+    Of a library's message only the template is logged, because its arguments may be topics,
+    payloads or rows.
+    """
     logging.getLogger("some.library").warning("row %s of %s", 72.5, "C0:FF:EE:00:00:01")
     [line] = lines(stream)
 
@@ -79,7 +82,7 @@ def test_arguments_of_a_library_are_left_out(stream: io.StringIO) -> None:
 
 @pytest.mark.parametrize("message", ["value 72.5 of C0:FF:EE:00:00:01", 72.5])
 def test_message_that_is_no_template_is_left_out(stream: io.StringIO, message: object) -> None:
-    """What was put together before it was logged may hold anything; the place is enough."""
+    """Of a message that is no template only its place is logged."""
     logging.getLogger("some.library").error(message)
     [line] = lines(stream)
 
@@ -88,7 +91,7 @@ def test_message_that_is_no_template_is_left_out(stream: io.StringIO, message: o
 
 
 def test_text_of_an_exception_is_left_out(stream: io.StringIO) -> None:
-    """Of an exception only its type is written: its text may quote a row."""
+    """Of an exception only the type is logged, because its text may quote a row."""
     try:
         raise ValueError("value 72.5")
     except ValueError:
@@ -100,7 +103,7 @@ def test_text_of_an_exception_is_left_out(stream: io.StringIO) -> None:
 
 
 async def test_task_that_failed_unseen_does_not_leak(stream: io.StringIO) -> None:
-    """The text of an exception, which asyncio puts into its message, does not get out."""
+    """The text of an unhandled exception, which asyncio puts into its message, is not logged."""
 
     async def fail() -> None:
         raise ValueError("value 72.5")
@@ -117,7 +120,7 @@ async def test_task_that_failed_unseen_does_not_leak(stream: io.StringIO) -> Non
 
 
 def test_text_of_a_warning_is_left_out(stream: io.StringIO) -> None:
-    """Warnings go the same way."""
+    """The text of a warning is not logged."""
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         logging.captureWarnings(False)
@@ -129,7 +132,7 @@ def test_text_of_a_warning_is_left_out(stream: io.StringIO) -> None:
 
 
 def test_description_of_an_error_is_its_type() -> None:
-    """Type, and SQLSTATE where there is one."""
+    """The description of an error is its type, and its SQLSTATE if it has one."""
 
     class DatabaseError(Exception):
         sqlstate = "40P01"

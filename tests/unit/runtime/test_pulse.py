@@ -1,4 +1,4 @@
-"""A loop that hangs is told from one that works."""
+"""Detection of a hanging event loop."""
 
 import asyncio
 
@@ -6,7 +6,7 @@ from runtime.pulse import Pulse
 
 
 async def test_loop_that_hangs_is_not_alive() -> None:
-    """A beat counts for as long as the limit, and no longer."""
+    """A loop is alive for a limited time after each beat."""
     now = [100.0]
     pulse = Pulse(limit_s=60.0, now=lambda: now[0])
     now[0] += 59

@@ -1,4 +1,4 @@
-"""Settings: from TOML and the environment, strictly."""
+"""Strict settings from TOML and the environment."""
 
 from pathlib import Path
 from typing import Literal
@@ -19,14 +19,14 @@ from runtime.settings import (
 
 
 class Purge(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A section that need not be there, with one thing that it needs."""
+    """An optional section with one required key."""
 
     path: Path
     after_s: Seconds = 5.0
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Settings of a program."""
+    """The settings of a program."""
 
     name: str
     mode: Literal["slow", "fast"] = "slow"
@@ -38,7 +38,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Bounds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Two settings that only make sense together."""
+    """Two settings that depend on each other."""
 
     low: int = 1
     high: int = 2
@@ -49,13 +49,13 @@ class Bounds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Bounded(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Settings with a section that looks at itself."""
+    """Settings with a section that checks itself."""
 
     bounds: Bounds = Bounds()
 
 
 class Connected(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Settings with a section within a section."""
+    """Settings with a nested section."""
 
     broker: BrokerSettings
 
@@ -73,11 +73,11 @@ def read(text: str, path: Path, **environ: str) -> Settings:
 
 
 def refused(text: str, path: Path, **environ: str) -> ConfigError:
-    """Return why *text* and *environ* are refused."""
+    """Return the reason for which *text* and *environ* are refused."""
     with pytest.raises(ConfigError) as raised:
         read(text, path, **environ)
     error = raised.value
-    # Whoever reads it can find the place and repair it.
+    # Each error must name its place, so that a reader can repair it.
     for part in (error.key, error.source, error.problem, error.remedy):
         assert part
         assert part in str(error)
@@ -85,7 +85,7 @@ def refused(text: str, path: Path, **environ: str) -> ConfigError:
 
 
 def test_file_sets_values(write: Path) -> None:
-    """TOML tables are sections; what is not set has its default."""
+    """TOML tables are sections, and missing keys have their defaults."""
     text = 'name = "a"\nkeys = ["/k"]\n[http]\nport = 9000\n[purge]\npath = "/p"\n'
 
     assert read(text, write) == Settings(
@@ -94,7 +94,7 @@ def test_file_sets_values(write: Path) -> None:
 
 
 def test_environment_wins(write: Path) -> None:
-    """Every key has a twin in the environment, which is stronger than the file."""
+    """An environment variable overrides its key of the file."""
     settings = read(
         'name = "a"\nworkers = 2\n',
         write,
@@ -113,7 +113,7 @@ def test_environment_wins(write: Path) -> None:
 
 
 def test_environment_alone_is_enough() -> None:
-    """No file is needed."""
+    """Without a file the environment is sufficient."""
     settings = load(Settings, program="x", path=None, environ={"VITALVEIL_X_NAME": "a"})
 
     assert settings == Settings(name="a")
@@ -129,7 +129,7 @@ def test_environment_alone_is_enough() -> None:
     ],
 )
 def test_unknown_key_is_refused(write: Path, text: str, key: str) -> None:
-    """A typing mistake never runs silently with a default."""
+    """An unknown key is refused."""
     error = refused(text, write)
 
     assert error.key == key
@@ -138,14 +138,14 @@ def test_unknown_key_is_refused(write: Path, text: str, key: str) -> None:
 
 
 def test_unknown_key_is_told_what_may_be_meant(write: Path) -> None:
-    """The remedy names what is written alike in the same section, or all that stands there."""
+    """The error for an unknown key suggests a similar key of its section, or lists all."""
     assert "use http.port" in refused('name = "a"\n[http]\nprot = 1\n', write).remedy
     everything = refused('name = "a"\n[http]\nqqqqqqqqqqqqqqqqqqqqqq = 1\n', write).remedy
     assert "one of: http.host, http.port." in everything
 
 
 def test_unknown_variable_is_refused(write: Path) -> None:
-    """A variable with our prefix that we do not know is a mistake, too."""
+    """An unknown variable with the program's prefix is refused."""
     error = refused('name = "a"\n', write, VITALVEIL_X_HTTP_PRT="1")
 
     assert error.key == "VITALVEIL_X_HTTP_PRT"
@@ -154,7 +154,7 @@ def test_unknown_variable_is_refused(write: Path) -> None:
 
 
 def test_missing_key_is_refused(write: Path) -> None:
-    """What has no default has to be set; both ways of doing so are told."""
+    """A missing required key is refused with both ways to set it."""
     error = refused("", write)
 
     assert error.key == "name"
@@ -163,13 +163,13 @@ def test_missing_key_is_refused(write: Path) -> None:
 
 
 def test_section_that_is_begun_has_to_be_complete(write: Path) -> None:
-    """An optional section may be absent, not half there."""
+    """An optional section may be absent, but not incomplete."""
     assert read('name = "a"\n', write).purge is None
     assert refused('name = "a"\n[purge]\nafter_s = 1.0\n', write).key == "purge.path"
 
 
 def test_required_section_asks_for_all_that_it_needs() -> None:
-    """A section without a default is asked for key by key, sections within it too."""
+    """For a missing required section the error lists each of its keys, nested ones too."""
     with pytest.raises(ConfigError) as raised:
         load(Connected, program="x", path=None, environ={})
 
@@ -189,7 +189,7 @@ def test_required_section_asks_for_all_that_it_needs() -> None:
     ],
 )
 def test_wrong_value_is_refused(write: Path, text: str, key: str) -> None:
-    """The kind and the range of a value are those of its setting; TOML needs no conversion."""
+    """A value of the wrong type or range is refused; TOML values are not converted."""
     error = refused(text, write)
 
     assert error.key == key
@@ -197,7 +197,7 @@ def test_wrong_value_is_refused(write: Path, text: str, key: str) -> None:
 
 
 def test_wrong_variable_names_itself(write: Path) -> None:
-    """When the value came from the environment, that is what is to be mended."""
+    """If the value came from the environment, the error names the variable."""
     error = refused('name = "a"\nworkers = 2\n', write, VITALVEIL_X_WORKERS="many")
 
     assert error.key == "workers"
@@ -206,19 +206,19 @@ def test_wrong_variable_names_itself(write: Path) -> None:
 
 @pytest.mark.parametrize("name", ["MODE", "WORKERS", "HTTP_PORT", "PURGE_AFTER_S", "LOG_LEVEL"])
 def test_value_is_never_in_an_error(write: Path, name: str) -> None:
-    """A secret that was put in the wrong place does not get into a log."""
+    """No error contains the value, because it may be a secret."""
     error = refused('name = "a"\n', write, **{f"VITALVEIL_X_{name}": "hunter2"})
 
     assert "hunter2" not in str(error)
 
 
 def test_choice_is_told_its_values(write: Path) -> None:
-    """Where only some words are allowed, the remedy is to use one of them."""
+    """For a closed set of words the error lists them."""
     assert refused('name = "a"\nmode = "x"\n', write).remedy == "Use one of: slow, fast."
 
 
 def test_values_that_contradict_each_other_name_their_sources(write: Path) -> None:
-    """What only makes sense together is checked together."""
+    """Contradicting values are refused with the sources of both."""
     write.write_text("[bounds]\nlow = 5\n")
     with pytest.raises(ConfigError) as raised:
         load(Bounded, program="x", path=write, environ={"VITALVEIL_X_BOUNDS_HIGH": "3"})
@@ -230,7 +230,7 @@ def test_values_that_contradict_each_other_name_their_sources(write: Path) -> No
 
 @pytest.mark.parametrize("content", [b"name = ", b"\xff", b"= 3", None])
 def test_file_that_cannot_be_read_is_refused(write: Path, content: bytes | None) -> None:
-    """No TOML, no text, no file: the error names the option and the path."""
+    """A file that is missing, binary or invalid TOML is refused with the option and the path."""
     if content is not None:
         write.write_bytes(content)
     with pytest.raises(ConfigError) as raised:
@@ -241,7 +241,7 @@ def test_file_that_cannot_be_read_is_refused(write: Path, content: bytes | None)
 
 
 def test_every_key_has_a_twin() -> None:
-    """Documents are written from this."""
+    """Every key has an environment variable; the reference is generated from this list."""
     assert environment_names(Settings, program="x") == {
         "name": "VITALVEIL_X_NAME",
         "mode": "VITALVEIL_X_MODE",

@@ -11,7 +11,7 @@ from runtime.stop import stop_requested
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_signal_asks_to_stop(number: signal.Signals) -> None:
-    """Either signal sets the event, and a second one does no harm."""
+    """Either signal sets the event, and a second one has no effect."""
     async with stop_requested() as stop:
         assert not stop.is_set()
         for _ in range(2):
@@ -21,7 +21,7 @@ async def test_signal_asks_to_stop(number: signal.Signals) -> None:
 
 
 async def test_signals_are_given_back() -> None:
-    """Afterwards the signals do what they did before."""
+    """Afterwards the signals have their earlier handlers."""
     before = [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)]
     async with stop_requested():
         pass

@@ -1,4 +1,4 @@
-"""TLS contexts. That they connect is shown by the tests of the broker."""
+"""TLS contexts. Tests with the broker show that they connect."""
 
 import ssl
 from pathlib import Path
@@ -12,7 +12,10 @@ from tests.fixtures.pki import Certificates
 
 
 def test_context_trusts_our_authority_alone(certificates: Certificates) -> None:
-    """TLS 1.3 or nothing, the name of the server checked, no authority of the machine."""
+    """
+    The context requires TLS 1.3, checks the server's name, and trusts only the
+    configured CA.
+    """
     context = client_context(certificates.client("ingest"), section="broker.tls")
 
     assert context.minimum_version is ssl.TLSVersion.TLSv1_3
@@ -26,7 +29,7 @@ def test_context_trusts_our_authority_alone(certificates: Certificates) -> None:
 def test_wrong_file_is_named(
     certificates: Certificates, tmp_path: Path, field: str, content: bytes | None
 ) -> None:
-    """Missing, empty or something else: the error names the setting and the file."""
+    """A missing, empty or wrong file is refused with the setting and the path."""
     wrong = tmp_path / "wrong.pem"
     if content is not None:
         wrong.write_bytes(content)
@@ -34,14 +37,14 @@ def test_wrong_file_is_named(
     with pytest.raises(ConfigError) as raised:
         client_context(settings, section="broker.tls")
 
-    # OpenSSL reads certificate and key as a pair, and does not say which of them is wrong.
+    # OpenSSL reads certificate and key together, and does not say which one is wrong.
     wanted = field if content is None or field == "ca_file" else "certificate_file"
     assert raised.value.key == f"broker.tls.{wanted}"
     assert raised.value.remedy
 
 
 def test_key_of_another_certificate_is_refused(certificates: Certificates) -> None:
-    """A certificate goes with its own key."""
+    """A key that does not match the certificate is refused."""
     mixed = msgspec.structs.replace(
         certificates.client("ingest"), key_file=certificates.client("trust").key_file
     )

@@ -1,4 +1,4 @@
-"""Admission: each rule, whose block is refused, and which reason an envelope gets."""
+"""Admission: each rule, the blocks that it refuses, and the reason of an envelope."""
 
 import struct
 
@@ -25,7 +25,7 @@ MINUTE = (1, 60_000, 1)
 def decide(
     *some: Opened, permissions: Permissions | None = None, last: LastReadings | None = None
 ) -> Admission:
-    """Admit *some* now, and take what is admitted for stored."""
+    """Admit *some* now, and treat the admitted as stored."""
     reserved = (last or LastReadings()).reserve()
     admission = admit(
         some,
@@ -46,7 +46,7 @@ def faulty(reason: Reason) -> Opened:
 
 
 def of_another_agent() -> Opened:
-    """Return a delivery of an agent that nobody enrolled."""
+    """Return a delivery of an unknown agent."""
     one = opened(block(70))
     one.agent = "f" * 16
     return one
@@ -181,7 +181,7 @@ CASES: list[tuple[str, Opened, Permissions, Verdict]] = [
     ("one", "permissions", "verdict"), [pytest.param(*case[1:], id=case[0]) for case in CASES]
 )
 def test_verdict(one: Opened, permissions: Permissions, verdict: Verdict) -> None:
-    """Each rule refuses what it is for, with its own reason, and nothing else."""
+    """Each rule refuses exactly its own case, with its own reason."""
     admission = decide(one, permissions=permissions)
     assert admission.verdicts == [verdict]
     stored = (
@@ -193,7 +193,7 @@ def test_verdict(one: Opened, permissions: Permissions, verdict: Verdict) -> Non
 
 
 def test_admission_expires_with_the_first_permission_that_it_used() -> None:
-    """A flush that is delayed beyond that must be decided again."""
+    """A decision expires with the first permission that it used, and must then be repeated."""
     permissions = knowing(
         permission(valid_to_ms=NOW_MS + 7),
         permission(quantity=Code.SPO2, series_id=2, valid_to_ms=NOW_MS + 5, is_withdrawn=True),
@@ -204,7 +204,7 @@ def test_admission_expires_with_the_first_permission_that_it_used() -> None:
 
 
 def test_lease_holds_from_a_minute_before_it_was_issued_until_its_end() -> None:
-    """An agent's clock may be a little behind trust's; the end is the end."""
+    """A lease holds from a minute before its issue, for clocks that are behind, until its end."""
     permissions = knowing(permission())
     issued = NOW_MS - 600_000
     permissions.apply(changes(2, leases=[(AGENT, 2, issued, issued + 120_000)]))
@@ -215,7 +215,10 @@ def test_lease_holds_from_a_minute_before_it_was_issued_until_its_end() -> None:
 
 
 def test_block_is_refused_alone() -> None:
-    """An envelope is accepted for its good block; the other is counted under its own reason."""
+    """
+    An envelope with a good block is accepted; another block is refused alone, with its
+    own reason.
+    """
     one = opened(block(10, 10), block(95, quantity=Code.SPO2), block(70, 71, 72))
     admission = decide(one)
     assert admission.verdicts == [None]
@@ -227,7 +230,7 @@ def test_block_is_refused_alone() -> None:
 
 
 def test_refused_envelope_gets_the_reason_of_its_first_block() -> None:
-    """In the order in which they were sent, not in that of series or time."""
+    """A refused envelope gets the reason of its first block, in the order of sending."""
     late = block(10)
     early = block(95, quantity=Code.SPO2, start_ms=NOW_MS - 5 * DAY_MS)
     verdicts = decide(opened(late, early), opened(early, late, sequence=2)).verdicts
@@ -235,7 +238,7 @@ def test_refused_envelope_gets_the_reason_of_its_first_block() -> None:
 
 
 def test_interval_is_kept_across_envelopes_and_flushes() -> None:
-    """A second reading in an interval is refused, whether it comes at once or later."""
+    """A second reading in an interval is refused, in the same flush or later."""
     permissions, last = knowing(permission(rule=MINUTE)), LastReadings()
     start = NOW_MS // 60_000 * 60_000 - 600_000
     first, second = block(70, start_ms=start), block(71, start_ms=start + 1)
@@ -252,7 +255,10 @@ def test_interval_is_kept_across_envelopes_and_flushes() -> None:
 
 @given(st.lists(st.sampled_from([0, 1, 2, 3, 60_000, 60_001]), min_size=1, max_size=6))
 def test_of_an_interval_one_is_kept_and_it_is_first_in_time(offsets: list[int]) -> None:
-    """However many share an interval in one flush, in whatever order; of equals the first sent."""
+    """
+    Of several readings in one interval the earliest is kept; of equal times the first
+    one sent.
+    """
     start = NOW_MS // 60_000 * 60_000 - 600_000
     some = [
         opened(block(70, start_ms=start + offset), sequence=n)
@@ -269,7 +275,7 @@ def test_of_an_interval_one_is_kept_and_it_is_first_in_time(offsets: list[int]) 
 
 
 def test_deciding_twice_decides_the_same() -> None:
-    """A batch may be admitted again under the lock without meeting itself."""
+    """Admitting a batch again under the lock gives the same result."""
     permissions, last = knowing(permission(rule=MINUTE)), LastReadings()
     start = NOW_MS // 60_000 * 60_000 - 600_000
     some = [opened(block(70 + i, start_ms=start + i * 60_000), sequence=i + 1) for i in range(4)]
@@ -292,7 +298,7 @@ RUNS = st.lists(
 
 @given(RUNS)
 def test_rows_are_the_observations_sorted(runs: list[tuple[int, list[int], int, int]]) -> None:
-    """However blocks overlap, every present value is one row, by series and time."""
+    """However blocks overlap, every value is one row, sorted by series and time."""
     handles = {1: b"1" * 16, 2: b"2" * 16}
     quantities = (int(Code.HEART_RATE), int(Code.PULSE_RATE))
     series = {(h, q): h * 100 + q for h in handles for q in quantities}
@@ -327,7 +333,7 @@ def test_rows_are_the_observations_sorted(runs: list[tuple[int, list[int], int, 
 
 
 def test_value_is_stored_in_its_unit() -> None:
-    """Steps of resolution become the unit that the catalogue names."""
+    """Steps of resolution are converted to the unit of the catalogue."""
     permissions = knowing(permission(quantity=Code.GLUCOSE_INTERSTITIAL))
     one = opened(block(554, quantity=Code.GLUCOSE_INTERSTITIAL))
     assert decide(one, permissions=permissions).rows.values.tolist() == pytest.approx([5.54])
@@ -335,7 +341,7 @@ def test_value_is_stored_in_its_unit() -> None:
 
 @pytest.mark.parametrize("clock", [{"max_ahead_s": -1.0}, {"max_age_days": 0.0}])
 def test_clock_rules_must_make_sense(clock: dict[str, float]) -> None:
-    """A rule that would refuse everything, or nothing, is a mistake in the settings."""
+    """A clock rule that would refuse everything or nothing is an error in the settings."""
     with pytest.raises(ValueError, match="max_ahead_s"):
         msgspec.structs.replace(CLOCK, **clock)
 
@@ -352,7 +358,7 @@ REGULAR = st.lists(
 
 
 def by_offsets(one: Block) -> Block:
-    """Return the same observations with a time of its own for each."""
+    """Return the same observations with an individual time for each."""
     times = one.times_ms()
     return msgspec.structs.replace(
         one, step=struct.pack(f"<{len(times)}I", *(t - times[0] for t in times))
@@ -363,7 +369,10 @@ def by_offsets(one: Block) -> Block:
 def test_regular_blocks_fare_as_if_they_were_not(
     flushes: list[list[tuple[int, int, list[int], bytes]]], interval_ms: int
 ) -> None:
-    """What is told from a block's first time and step alone is what its observations tell."""
+    """
+    A regular block, checked by its first time and step alone, gets the same result as its
+    observations.
+    """
     permissions = knowing(
         permission(handle=b"1" * 16, series_id=1, rule=(1, interval_ms, 500 % interval_ms or 1)),
         permission(handle=b"2" * 16, series_id=2, rule=(1, interval_ms, 1)),
@@ -390,12 +399,12 @@ def test_regular_blocks_fare_as_if_they_were_not(
 
 
 def test_an_agent_that_expires_ends_the_decision() -> None:
-    """What was decided before the end of a certificate is decided again after it."""
+    """A decision is repeated after the end of an agent's certificate."""
     ends = decide(opened(block(70)), permissions=knowing(permission(), expires_at_ms=NOW_MS + 7))
     assert ends.expires_ms == NOW_MS + 7
 
 
 def test_nothing_of_a_revoked_agent_takes_an_identity() -> None:
-    """A revoked or expired gateway gets no receipt, and the ledger does not grow by it."""
+    """An envelope of a revoked or expired agent gets no receipt and no row in the ledger."""
     for reason in (Reason.AGENT_REVOKED, Reason.AGENT_EXPIRED):
         assert reason in ANONYMOUS

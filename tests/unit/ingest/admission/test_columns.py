@@ -1,4 +1,4 @@
-"""Columns hold what their blocks hold."""
+"""Columns hold the content of their blocks."""
 
 import struct
 
@@ -15,7 +15,10 @@ int16 = st.integers(-32768, 32767)
 
 @st.composite
 def blocks(draw: st.DrawFn) -> Block:
-    """A block of any shape: regular or not, narrow or wide, in order or not, with flags or not."""
+    """
+    A block of any shape: regular or not, narrow or wide, ordered or not, with flags or
+    without.
+    """
     values = draw(
         st.one_of(
             st.lists(int16, min_size=1, max_size=12),
@@ -34,13 +37,13 @@ def blocks(draw: st.DrawFn) -> Block:
 
 
 def offsets(some: list[int]) -> bytes:
-    """Return *some* packed, in whatever order: an agent that is not ours may send that."""
+    """Return *some*, packed in any order, as a foreign agent may send them."""
     return struct.pack(f"<{len(some)}I", *some)
 
 
 @given(st.lists(blocks(), max_size=6))
 def test_unpack_says_what_each_block_says(some: list[Block]) -> None:
-    """Times, values, gaps and flags are those that the wire's own slow reading gives."""
+    """Times, values, gaps and flags equal those that the slow methods of `wire` return."""
     columns = unpack(some)
     times = [t for b in some for t in b.times_ms()]
     values = [v for b in some for v in b.unpacked_values()]
@@ -55,7 +58,7 @@ def test_unpack_says_what_each_block_says(some: list[Block]) -> None:
 
 @given(st.lists(blocks(), max_size=6))
 def test_extremes_are_of_each_block(some: list[Block]) -> None:
-    """Least and greatest never look beyond their block."""
+    """The minimum and maximum of a block never include values of another block."""
     columns = unpack(some)
     assert columns.least_of(columns.times_ms).tolist() == [min(b.times_ms()) for b in some]
     assert columns.greatest_of(columns.times_ms).tolist() == [max(b.times_ms()) for b in some]

@@ -1,4 +1,4 @@
-"""Ingest's check of the policy is the wire's."""
+"""Ingest's check of the policy equals that of `wire`."""
 
 import numpy as np
 from hypothesis import example, given
@@ -13,7 +13,7 @@ from wire.policy import Rule
 
 @st.composite
 def rules(draw: st.DrawFn) -> Rule:
-    """A rule small enough that a block may break it."""
+    """A rule so small that a block may violate it."""
     time_step = draw(st.sampled_from([1, 2, 5, 10]))
     return Rule(
         1,
@@ -27,7 +27,7 @@ def rules(draw: st.DrawFn) -> Rule:
 @example([(Block(1, 0, offsets([0, 50, 10]), bytes(3), 70), Rule(1, 1, 20))])
 @example([(pack_block(1, [0, 20, 40], [70, 70, 70]), Rule(1, 10, 20, 20))] * 2)
 def test_conforms_as_the_rule_says(pairs: list[tuple[Block, Rule]]) -> None:
-    """Over any blocks, in order or not, both readings of the one rule agree."""
+    """For any blocks, ordered or not, both checks of a rule give the same result."""
     columns = unpack([block for block, _ in pairs])
 
     def of_each(name: str) -> np.ndarray[tuple[int], np.dtype[np.int64]]:

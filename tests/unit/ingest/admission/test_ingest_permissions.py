@@ -1,4 +1,4 @@
-"""What may be stored, kept fresh by more than one reader."""
+"""The permissions in memory, which several readers update."""
 
 import msgspec
 import numpy as np
@@ -28,7 +28,7 @@ def series_of(permissions: Permissions, handle: bytes, quantity: int) -> int:
 
 
 def is_known(permissions: Permissions, handle: bytes, agent: str = AGENT) -> bool:
-    """Tell whether *handle* is one of *agent*'s."""
+    """Tell whether *handle* belongs to *agent*."""
     return bool(permissions.handles(handle_words([handle]), agent_words([agent]))[0] != NONE)
 
 
@@ -38,7 +38,7 @@ def standing(permissions: Permissions, agent: str) -> int:
 
 
 def window(permissions: Permissions, agent: str, version: int) -> list[int]:
-    """Return from when until when a lease allows measuring."""
+    """Return from when until when a lease permits measuring."""
     found: list[int] = permissions.windows(agent_words([agent]), np.array([version], np.uint64))[
         0
     ].tolist()
@@ -46,7 +46,7 @@ def window(permissions: Permissions, agent: str, version: int) -> list[int]:
 
 
 def test_nothing_is_known_before_it_is_loaded() -> None:
-    """An empty memory permits nothing."""
+    """Before anything was read, nothing is permitted."""
     permissions = Permissions()
     assert not permissions.is_loaded
     assert standing(permissions, AGENT) == UNKNOWN
@@ -55,7 +55,7 @@ def test_nothing_is_known_before_it_is_loaded() -> None:
 
 
 def test_change_replaces_and_adds() -> None:
-    """What changed is taken over, the rest stays."""
+    """Changed rows are replaced or added, and others stay."""
     permissions = knowing(permission(), permission(quantity=Code.SPO2, series_id=2))
     later = [permission(series_id=9), permission(handle=b"n" * 16, series_id=3)]
     permissions.apply(changes(2, permissions=later))
@@ -67,7 +67,7 @@ def test_change_replaces_and_adds() -> None:
 
 
 def test_older_changes_are_known_already() -> None:
-    """Two readers may apply what they read in any order."""
+    """Two readers may apply their changes in any order."""
     permissions = knowing(permission(series_id=5), epoch=5)
     permissions.apply(changes(4, permissions=[permission(series_id=4)]))
     assert series_of(permissions, HANDLE, Code.HEART_RATE) == 5
@@ -75,7 +75,7 @@ def test_older_changes_are_known_already() -> None:
 
 
 def test_everything_replaces_everything() -> None:
-    """A complete reading is the truth, even of a database that went back in time."""
+    """A complete reading replaces everything, even with an older epoch of a restored database."""
     permissions = knowing(permission(), epoch=5)
     permissions.apply(changes(3, is_complete=True))
     assert not is_known(permissions, HANDLE)
@@ -85,7 +85,7 @@ def test_everything_replaces_everything() -> None:
 
 
 def test_revoked_agent_is_known_as_such() -> None:
-    """Whose certificate was revoked may not send, and is told from who never might."""
+    """A revoked agent is distinguished from an unknown one."""
     permissions = knowing()
     permissions.apply(changes(2, agents=[(AGENT, None)], leases=[(AGENT, 2, 1, 2)]))
     assert standing(permissions, AGENT) == REVOKED
@@ -93,12 +93,12 @@ def test_revoked_agent_is_known_as_such() -> None:
 
 
 def test_quantity_of_a_later_version_is_not_permitted() -> None:
-    """What cannot be checked here is not stored here."""
+    """A quantity of a later version is not permitted, because it cannot be checked."""
     assert not is_known(knowing(permission(quantity=999)), HANDLE)
 
 
 def test_table_grows() -> None:
-    """There is room for more permissions than were thought of."""
+    """The table grows with the number of permissions."""
     some = [permission(handle=i.to_bytes(16, "big"), series_id=i) for i in range(1, 3000)]
     permissions = knowing(*some)
     assert len(permissions) == permissions.slots == 2999
@@ -106,7 +106,7 @@ def test_table_grows() -> None:
 
 
 def test_last_readings_keep_the_newest() -> None:
-    """However the slots come, each keeps its newest reading, with whose it was."""
+    """Each slot keeps its newest reading and its gateway, in whatever order readings come."""
     last = LastReadings()
     slots = np.array([1, 5000])
     assert last.newest(slots)["time"].tolist() == [-1, -1]
@@ -116,7 +116,7 @@ def test_last_readings_keep_the_newest() -> None:
 
 
 def test_late_readings_are_remembered_by_interval() -> None:
-    """Another reading of the interval meets it; the same one, or another series, does not."""
+    """A late reading of an interval is recognised by its interval and series."""
     last = LastReadings()
     one, interval, owner = np.array([3]), np.array([10]), np.array([77])
     last.note_late(one, np.array([25]), interval, owner)
@@ -128,7 +128,7 @@ def test_late_readings_are_remembered_by_interval() -> None:
 
 
 def test_handle_is_its_agents_alone() -> None:
-    """Nobody sends under the handle of another gateway."""
+    """A handle is valid only for its own agent."""
     permissions = knowing(permission())
     assert standing(permissions, AGENT) == SEALED
     assert is_known(permissions, HANDLE)
@@ -136,7 +136,7 @@ def test_handle_is_its_agents_alone() -> None:
 
 
 def test_recent_changes_are_remembered() -> None:
-    """What changed since an epoch is returned as one, up to the present."""
+    """The changes since an epoch are returned together."""
     permissions = knowing(permission(), epoch=5)
     other = (AGENT, 3, 60_000, 1 << 50)
     permissions.apply(changes(6, permissions=[permission(is_withdrawn=True)]))
@@ -153,7 +153,10 @@ def test_recent_changes_are_remembered() -> None:
 
 
 def test_what_is_not_remembered_may_concern_all() -> None:
-    """From before everything was read, from before too many changes; and nothing at present."""
+    """
+    After a complete reading or too many changes, any agent may have changed; at the present epoch
+    none has.
+    """
     permissions = knowing(permission(), epoch=5)
     permissions.apply(changes(6, permissions=[permission(is_withdrawn=True)]))
 
@@ -176,7 +179,10 @@ def test_what_is_not_remembered_may_concern_all() -> None:
 
 
 def test_no_change_is_skipped_when_a_complete_reading_comes_late() -> None:
-    """After a complete reading of before, changes that begin later than it are not taken over."""
+    """
+    If a complete reading is older than known changes, later changes with a gap before them are
+    rejected.
+    """
     permissions = Permissions()
     permissions.apply(changes(8, is_complete=True, agents=[(AGENT, "sealed")]))
     revoked = changes(9, agents=[(AGENT, None)])

@@ -1,4 +1,4 @@
-"""The policy's interval, held against a slow model and in whatever order readings come."""
+"""The policy's interval, compared with a slow model, in any order of readings."""
 
 import itertools
 
@@ -34,7 +34,7 @@ def decide(*some: Opened, rule: tuple[int, int, int] = SECOND, last: LastReading
 
 
 def decide_by(permissions: Permissions, *some: Opened, last: LastReadings) -> Admission:
-    """Admit *some* by *permissions*, and take what is admitted for stored."""
+    """Admit *some* by *permissions*, and treat the admitted as stored."""
     reserved = last.reserve()
     admission = reserve_by(permissions, *some, reserved=reserved)
     reserved.settle()
@@ -42,12 +42,15 @@ def decide_by(permissions: Permissions, *some: Opened, last: LastReadings) -> Ad
 
 
 def reserve_by(permissions: Permissions, *some: Opened, reserved: Reservation) -> Admission:
-    """Admit *some* by *permissions*; what is admitted is *reserved* and not stored yet."""
+    """Admit *some* by *permissions*; the admitted are *reserved*, and not stored yet."""
     return admit(some, permissions=permissions, last=reserved, clock=ClockRules(), now_ms=NOW_MS)
 
 
 def knowing_three(old: tuple[int, int, int], new: tuple[int, int, int]) -> Permissions:
-    """Return permissions of two handles of one series, each by its own rule, and of a third."""
+    """
+    Return permissions of two handles of one series with different rules, and of a third
+    handle.
+    """
     return knowing(
         permission(handle=OLD, series_id=7, rule=old),
         permission(handle=NEW, series_id=7, rule=new),
@@ -62,13 +65,13 @@ def at(*offsets_ms: int, value: int = 70) -> Block:
 
 
 def stored(admission: Admission) -> list[int]:
-    """Return the offsets that are to be stored."""
+    """Return the offsets of the admitted observations."""
     return [int(time) - START_MS for time in admission.rows.times_ms]
 
 
 @pytest.mark.parametrize("rule", [SECOND, MINUTE, (1, 1000, 1000)], ids=str)
 def test_of_many_blocks_at_one_time_one_is_stored(rule: tuple[int, int, int]) -> None:
-    """In one envelope or in one each, and the rest are counted as refused by the policy."""
+    """Of many blocks at one time one is stored, and the others are refused by the policy."""
     crowd = [at(0, value=70 + n) for n in range(64)]
     for some in (
         [opened(*crowd, handle=OLD)],
@@ -85,7 +88,10 @@ def test_of_many_blocks_at_one_time_one_is_stored(rule: tuple[int, int, int]) ->
 def test_first_in_time_is_kept_in_whatever_order_they_come(
     order: tuple[int, ...], handles: tuple[bytes, ...]
 ) -> None:
-    """Blocks of one envelope, of several, and of two handles of one series."""
+    """
+    The earliest reading of an interval is kept, across blocks, envelopes and handles of one
+    series.
+    """
     blocks = [at(offset) for offset in order]
     some = [
         opened(b, handle=h, sequence=n)
@@ -97,7 +103,10 @@ def test_first_in_time_is_kept_in_whatever_order_they_come(
 
 @pytest.mark.parametrize("order", [[0, 1], [1, 0]])
 def test_tail_may_not_lie_over_a_head(order: list[int]) -> None:
-    """A block whose last interval is another's first is refused whole; the next is not."""
+    """
+    A block whose last interval is another's first is refused as a whole; the next block
+    is not.
+    """
     runs = [at(0, 1000, 2000), at(2400, 3400, 4400)]
     some = [opened(runs[n], handle=OLD, sequence=n) for n in order]
     after = opened(at(3000, 4000, 5000), handle=OLD, sequence=9)
@@ -107,7 +116,7 @@ def test_tail_may_not_lie_over_a_head(order: list[int]) -> None:
 
 
 def test_interleaved_blocks_that_share_no_interval_are_all_stored() -> None:
-    """Two sources may fill each other's gaps."""
+    """Interleaved blocks without a common interval are all stored."""
     some = [
         opened(at(0, 2000, 4000), handle=OLD),
         opened(at(1000, 3000, 5000), handle=OLD, sequence=2),
@@ -119,14 +128,14 @@ def test_interleaved_blocks_that_share_no_interval_are_all_stored() -> None:
 
 
 def test_step_may_be_no_finer_where_an_interval_ends() -> None:
-    """A regular block is refused for two readings in one interval, not for a step below it."""
+    """A regular block is refused for two readings in one interval, and not for its step alone."""
     assert stored(decide(opened(at(500, 1499), handle=OLD), last=LastReadings())) == [500, 1499]
     fine = opened(at(0, 999), handle=OLD, sequence=2)
     assert decide(fine, last=LastReadings()).verdicts == [REFUSED]
 
 
 def test_what_is_missing_takes_no_interval() -> None:
-    """A gap at the end of one block does not refuse what another source has there."""
+    """A gap at the end of a block does not refuse another source's reading there."""
     gap = pack_block(Code.HEART_RATE, [START_MS, START_MS + 1000], [70, MISSING])
     last = LastReadings()
     both = decide(opened(gap, handle=OLD), opened(at(1500), handle=OLD, sequence=2), last=last)
@@ -138,7 +147,7 @@ def test_what_is_missing_takes_no_interval() -> None:
 
 
 def test_refused_block_takes_no_interval() -> None:
-    """What is refused for another reason, or by the policy itself, stands in nobody's way."""
+    """A refused block occupies no interval."""
     implausible = opened(at(0, value=10), handle=OLD)
     admission = decide(implausible, opened(at(100), handle=OLD, sequence=2), last=LastReadings())
     assert stored(admission) == [100]
@@ -152,20 +161,23 @@ def test_refused_block_takes_no_interval() -> None:
 def test_backfill_in_flushes_of_its_own_is_held_to_the_interval(
     newer: tuple[int, ...], order: list[int]
 ) -> None:
-    """Ten readings 100 ms apart, one in each flush: the one that came first is stored."""
+    """Of ten readings 100 ms apart, each in its own flush, the one that came first is stored."""
     last = LastReadings()
     if newer:
         assert stored(decide(opened(at(*newer), handle=OLD), last=last)) == list(newer)
     kept = []
     for n in order:
-        # A source that goes on in between does not make it forget.
+        # A newer reading in between does not change that.
         decide(opened(at(700_000 + 1000 * n), handle=OLD, sequence=100 + n), last=LastReadings())
         kept += stored(decide(opened(at(100 * n), handle=OLD, sequence=n), last=last))
     assert kept == [100 * order[0]]
 
 
 def test_coarser_policy_of_two_handles_holds_between_them() -> None:
-    """One reading by the policy of a minute leaves no room in it for one by that of a second."""
+    """
+    A reading under a rule of a minute refuses one of a second in the same minute, for two handles
+    of a series.
+    """
     permissions = knowing_three(SECOND, MINUTE)
     by_second = [opened(at(n * 1000), handle=OLD, sequence=n) for n in range(3)]
     by_minute = opened(at(30_000), handle=NEW, sequence=9)
@@ -183,7 +195,10 @@ def test_coarser_policy_of_two_handles_holds_between_them() -> None:
 
 
 def test_envelope_that_comes_again_does_not_meet_itself() -> None:
-    """Decided twice, or after a connection was lost before its flush: the same is decided."""
+    """
+    An envelope that is admitted again, for instance after a lost connection, gets the
+    same result.
+    """
     last = LastReadings()
     some = [opened(at(n * 1000, n * 1000 + 600_000), handle=OLD, sequence=n) for n in range(3)]
     first = decide(*some, last=last)
@@ -196,14 +211,14 @@ def test_envelope_that_comes_again_does_not_meet_itself() -> None:
 
 
 def test_another_reading_of_the_same_time_is_refused_in_a_later_flush() -> None:
-    """The time of a reading does not make it the one that was stored."""
+    """Another reading with the same time is refused in a later flush."""
     last = LastReadings()
     assert stored(decide(opened(at(0), handle=OLD), last=last)) == [0]
     assert stored(decide(opened(at(0, value=71), handle=OLD, sequence=2), last=last)) == []
 
 
 def test_half_of_a_flush_decided_again_is_decided_as_the_whole() -> None:
-    """Where one envelope cannot be written, the others are not taken for alone."""
+    """If half of a flush is admitted again, the result equals that of the whole flush."""
     last = LastReadings()
     some = [opened(at(0, 5000), handle=OLD), opened(at(400), handle=OLD, sequence=2)]
     assert decide(*some, last=last).verdicts == [None, REFUSED]
@@ -221,7 +236,7 @@ RULES = st.sampled_from([(1, 1, 1), SECOND, (1, 1500, 1), (1, 3000, 1), MINUTE])
 
 
 def model(some: list[Opened], rules: dict[bytes, tuple[int, int, int]]) -> list[set[int]]:
-    """Return, of each envelope of one block, the times kept: one block after the other."""
+    """Return the kept times of each single-block envelope, one block after the other."""
     kept: dict[bytes, list[tuple[int, int]]] = {}
     result: list[set[int]] = [set() for _ in some]
     bodies = [one.body for one in some if one.body is not None]
@@ -256,7 +271,10 @@ def test_a_flush_is_decided_as_by_a_slow_model(
     old: tuple[int, int, int],
     new: tuple[int, int, int],
 ) -> None:
-    """Each observation of each block against each that was kept, in plain Python."""
+    """
+    A flush is decided like by a slow model in plain Python that compares every pair of
+    observations.
+    """
     some = []
     for n, (handle, offsets, is_sorted, has_gap) in enumerate(drawn):
         times = (
@@ -281,7 +299,10 @@ def test_a_flush_is_decided_as_by_a_slow_model(
 def test_late_readings_in_flushes_of_their_own_keep_the_interval(
     sent: list[tuple[int, bytes]],
 ) -> None:
-    """Behind a newer one, in whatever order they come: each interval has one, none has two."""
+    """
+    Late readings in any order keep at most one reading in each interval, and none is
+    left without.
+    """
     last, kept = LastReadings(), []
     decide(opened(at(600_000), handle=OLD, sequence=99), last=last)
     for n, (tick, handle) in enumerate(sent):
@@ -291,7 +312,7 @@ def test_late_readings_in_flushes_of_their_own_keep_the_interval(
 
 
 def test_hostile_sender_of_overlaps_takes_no_time_of_others() -> None:
-    """What is looked at one after the other is only what shares intervals."""
+    """Overlapping blocks of a hostile sender cost no more time for other blocks."""
     blocks = [at(*range(n, 60_000, 1000)) for n in range(64)]
     some = [opened(b, handle=OLD, sequence=n) for n, b in enumerate(blocks)]
     admission = decide(*some, opened(block(70), handle=OTHER, sequence=99), last=LastReadings())

@@ -1,4 +1,4 @@
-"""Opening is total, and blames the right thing."""
+"""Opening accepts any bytes, and gives the right reason."""
 
 import json
 
@@ -30,14 +30,17 @@ def sealed_to(key: X25519PrivateKey, agent: str = AGENT) -> bytes:
 
 
 def test_sealed_envelope_opens() -> None:
-    """What was sealed to our key has its body, its identity and no fault."""
+    """An envelope that was sealed to ingest's key has its body, its identity and no fault."""
     one = OPENING.open(delivery(sealed_to(KEY)))
     assert (one.body, one.fault, one.is_json) == (BODY, None, False)
     assert one.identity == EnvelopeId((AGENT, SPOOL), 1)
 
 
 def test_spool_of_a_sender_is_one_object() -> None:
-    """A dictionary that has a sender's spool finds it again without comparing."""
+    """
+    Spool ids of one sender are one object, so that dictionaries find them without a
+    comparison.
+    """
     first, second = (OPENING.open(delivery(sealed_to(KEY))).identity for _ in range(2))
     assert first is not None
     assert second is not None
@@ -45,7 +48,10 @@ def test_spool_of_a_sender_is_one_object() -> None:
 
 
 def test_sealed_envelopes_of_two_spools_are_told_apart() -> None:
-    """A sender that goes on in another spool is believed, and so is one that comes back."""
+    """
+    Envelopes of a sender that changes its spool, and of one that returns to it, keep
+    their spools.
+    """
     found = []
     for spool in (SPOOL, b"o" * 16, SPOOL):
         sealer = Sealer(
@@ -57,7 +63,7 @@ def test_sealed_envelopes_of_two_spools_are_told_apart() -> None:
 
 
 def test_json_envelope_opens() -> None:
-    """What came in clear has its body, and is marked."""
+    """A JSON envelope opens with its body, and is marked as clear text."""
     one = OPENING.open(delivery(json_envelope.encode(SPOOL, 3, BODY)))
     assert (one.body, one.fault, one.is_json) == (BODY, None, True)
 
@@ -81,14 +87,14 @@ def test_json_envelope_opens() -> None:
     ],
 )
 def test_fault_has_its_reason(payload: bytes, reason: Reason, has_identity: bool) -> None:
-    """A fault is named, and the identity is kept where the outside could be read."""
+    """A faulty envelope gets its reason, and its identity where the outer part can be read."""
     one = OPENING.open(delivery(payload))
     assert (one.fault, one.body) == (reason, None)
     assert (one.identity is not None) is has_identity
 
 
 def test_wrong_shard_is_a_wrong_topic() -> None:
-    """An agent is in one shard only."""
+    """An envelope in the shard of another agent has a wrong topic."""
     one = delivery(sealed_to(KEY))
     one.topic = "vv1/obs/3f/" + AGENT
     assert OPENING.open(one).fault is Reason.WRONG_TOPIC
@@ -96,6 +102,6 @@ def test_wrong_shard_is_a_wrong_topic() -> None:
 
 @given(st.binary(max_size=300), st.booleans())
 def test_any_bytes_open_to_a_value(payload: bytes, is_json: bool) -> None:
-    """No payload escapes as an error."""
+    """No payload raises an error."""
     one = OPENING.open(delivery(b"{" + payload if is_json else payload))
     assert (one.body is None) == (one.fault is not None)

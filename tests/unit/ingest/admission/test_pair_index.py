@@ -1,4 +1,4 @@
-"""Pairs of words, numbered and found again."""
+"""An index that numbers pairs of words."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def columns(some: list[tuple[int, int]]) -> tuple[Words, Words]:
 def test_pairs_are_numbered_as_they_come(
     batches: list[list[tuple[int, int]]], others: list[tuple[int, int]]
 ) -> None:
-    """Each new pair is given the next number, once and for ever; no other pair is found."""
+    """Each new pair gets the next number for ever, and an unknown pair is not found."""
     known = PairIndex()
     expected: dict[tuple[int, int], int] = {}
     for batch in batches:
@@ -35,7 +35,7 @@ def test_pairs_are_numbered_as_they_come(
 
 
 def test_pairs_with_one_hash_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A hash that is shared costs time, and never the right answer."""
+    """Pairs with the same hash are distinguished."""
     monkeypatch.setattr(pair_index, "_hash", lambda first, second: first % np.uint64(2))
     known = PairIndex()
     known.add(*columns([(2, 1), (4, 1), (2, 2), (3, 9)]))

@@ -1,4 +1,4 @@
-"""The plan of a flush, and what becomes of it."""
+"""The plan of a flush, and the outcomes of its deliveries."""
 
 from collections.abc import Callable
 
@@ -35,7 +35,7 @@ def bad_seal(sequence: int) -> Opened:
 
 
 def test_ledger_is_in_the_order_of_identities() -> None:
-    """Two workers claim in the same order, and never deadlock."""
+    """Ledger rows are in the order of identities, so that two workers never deadlock."""
     plan = plan_of(*(opened(block(70), sequence=s) for s in (3, 1, 2)))
     assert plan.firsts == [1, 2, 0]
     assert [row.identity.sequence for row in plan.ledger()] == [1, 2, 3]
@@ -43,7 +43,10 @@ def test_ledger_is_in_the_order_of_identities() -> None:
 
 
 def test_ledger_says_what_was_added() -> None:
-    """Accepted with its rows, refused and poisoned with none."""
+    """
+    The ledger has the number of rows of accepted envelopes, and 0 for refused and
+    poisoned ones.
+    """
     some = (opened(block(70, 71)), opened(block(5), sequence=2))
     assert [(r.outcome, r.observations) for r in plan_of(*some).ledger()] == [(0, 2), (1, 0)]
     poisoned = plan_of(*some, is_poison=True).ledger()
@@ -51,26 +54,26 @@ def test_ledger_says_what_was_added() -> None:
 
 
 def stranger(sequence: int) -> Opened:
-    """Return a delivery of an agent that nobody enrolled."""
+    """Return a delivery of an unknown agent."""
     one = opened(block(70), sequence=sequence)
     one.agent = "f" * 16
     return one
 
 
 def of_no_handle(sequence: int) -> Opened:
-    """Return a delivery that opened, and names a handle that its agent does not have."""
+    """Return a delivery that opened and names a handle of another agent."""
     return opened(block(70), sequence=sequence, handle=b"?" * 16)
 
 
 def in_clear(sequence: int) -> Opened:
-    """Return a JSON delivery of an agent that may not send any, with a handle of its own."""
+    """Return a JSON delivery with a valid handle, of an agent that must seal."""
     one = opened(block(70), sequence=sequence)
     one.is_json = True
     return one
 
 
 def malformed(sequence: int) -> Opened:
-    """Return a delivery that opened, with no body inside."""
+    """Return a delivery that opened and has no valid body."""
     one = opened(block(70), sequence=sequence)
     one.body, one.fault = None, Reason.MALFORMED
     return one
@@ -81,7 +84,10 @@ ANYBODYS = [bad_seal, stranger, of_no_handle, in_clear, malformed]
 
 @pytest.mark.parametrize("make", ANYBODYS)
 def test_what_anyone_can_make_takes_no_identity(make: Callable[[int], Opened]) -> None:
-    """A forgery in front of the genuine envelope, in the same flush or before, spoils nothing."""
+    """
+    A forgery takes no identity, so that the genuine envelope in the same flush or later
+    is stored.
+    """
     plan = plan_of(make(1), opened(block(70), digest=b"x" * 16), make(2))
     assert [row.identity.sequence for row in plan.ledger()] == [1]
     fates, conflicts = conclude(plan, {})
@@ -90,14 +96,17 @@ def test_what_anyone_can_make_takes_no_identity(make: Callable[[int], Opened]) -
 
 
 def test_unopened_are_told_in_the_order_of_identities() -> None:
-    """Two workers that set the same aside wait for each other in one order."""
+    """Unopened deliveries are ordered by identity, so that two workers never deadlock."""
     plan = plan_of(bad_seal(3), opened(block(70), sequence=9), bad_seal(1))
     assert plan.unopened() == [2, 0]
     assert plan.poisoned() == []
 
 
 def test_fates_of_new_and_known() -> None:
-    """New gets its verdict, same bytes are a duplicate, other bytes a conflict."""
+    """
+    A new envelope gets its verdict, the same bytes are a duplicate, and other bytes a
+    conflict.
+    """
     plan = plan_of(
         opened(block(70)),
         opened(block(71), sequence=2, digest=b"2" * 16),
@@ -118,7 +127,7 @@ def test_fates_of_new_and_known() -> None:
 def test_fate_of_one_does_not_depend_on_the_others(
     known: set[int], refused: set[int], has_repeat: bool
 ) -> None:
-    """Each delivery fares as it would alone, whether all others are plain or none is."""
+    """Each delivery gets the same outcome alone and together with any others."""
     some = [opened(block(5 if s in refused else 70), sequence=s) for s in (1, 2, 3, 4)]
     before = {index: some[index].digest for index in range(4) if index + 1 in known}
     together = [*some, opened(block(70))] if has_repeat else some
@@ -132,7 +141,10 @@ def test_fate_of_one_does_not_depend_on_the_others(
 
 
 def test_repeats_within_a_flush_answer_to_the_first() -> None:
-    """Of one identity only the first is claimed; the others are compared with it."""
+    """
+    Of repeated identities in a flush the first is claimed, and the others are compared
+    with it.
+    """
     plan = plan_of(opened(block(70)), opened(block(70)), opened(block(71), digest=b"x" * 16))
     assert (plan.firsts, plan.repeats) == ([0], {1: 0, 2: 0})
     fates, conflicts = conclude(plan, {})
@@ -146,13 +158,13 @@ def test_repeats_within_a_flush_answer_to_the_first() -> None:
 
 
 def test_only_accepted_rows_are_written() -> None:
-    """A claim that was lost takes its rows along."""
+    """If the claim of an envelope is lost, its rows are not written."""
     plan = plan_of(opened(block(70, 71)), opened(block(80), sequence=2), bad_seal(3))
     rows = plan.admission.rows.of(plan.accepted([1, 2]))
     assert rows.values.tolist() == [80.0]
 
 
 def test_poison_overrules_acceptance_only() -> None:
-    """What was refused anyway is no poison."""
+    """Only an accepted envelope can become poison."""
     plan = plan_of(opened(block(70)), opened(block(5), sequence=2), is_poison=True)
     assert plan.verdicts == [QuarantineReason.POISON, Reason.IMPLAUSIBLE]

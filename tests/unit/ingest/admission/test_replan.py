@@ -1,4 +1,4 @@
-"""What is decided anew about some is as if all had been decided anew."""
+"""Deciding again about some gateways gives the same plan as deciding again about all."""
 
 import random
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ _HANDLES = [n.to_bytes(16, "big") for n in range(1, _GATEWAYS + 1)]
 
 
 class Decider:
-    """Decides with what is known, and counts how much it was asked."""
+    """Admits by the known permissions, and counts the calls."""
 
     def __init__(self) -> None:
         self.permissions = Permissions()
@@ -31,7 +31,7 @@ class Decider:
             changes(
                 1,
                 is_complete=True,
-                # The last may not send yet.
+                # The last agent may not send yet.
                 agents=[(agent, "sealed") for agent in _AGENTS[:-1]],
                 leases=[(agent, 1, 60_000, 1 << 50) for agent in _AGENTS],
                 permissions=[_permission(n) for n in range(_GATEWAYS - 5)],
@@ -40,7 +40,7 @@ class Decider:
         self.asked: list[int] = []
 
     def admit(self, some: Sequence[Opened]) -> Admission:
-        """Decide about *some*."""
+        """Admit *some*, and count the call."""
         self.asked.append(len(some))
         return admit(
             some,
@@ -77,7 +77,7 @@ def _flush(chance: random.Random, *, without: Sequence[int] = ()) -> list[Opened
 
 
 def _what(plan: Plan) -> tuple[object, ...]:
-    """Return all that is written and counted of *plan*, in one order."""
+    """Return everything that is written and counted of *plan*, in one order."""
     rows, blocks = plan.admission.rows, plan.admission.blocks
     return (
         plan.epoch,
@@ -116,7 +116,10 @@ _CHANGES = {
 @pytest.mark.parametrize("changed", _CHANGES.values(), ids=_CHANGES)
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_some_decided_anew_are_as_all(changed: Changes, seed: int) -> None:
-    """Rows, ledger, verdicts and counts are the same, and few were decided twice."""
+    """
+    Rows, ledger, verdicts and counts equal those of a complete decision, and few are decided
+    twice.
+    """
     decider = Decider()
     some = _flush(random.Random(seed), without=[7])
     plan = make_plan(decider.admit(some), some)
@@ -130,7 +133,7 @@ def test_some_decided_anew_are_as_all(changed: Changes, seed: int) -> None:
 
 
 def test_withdrawn_rows_are_not_in_the_plan_any_more() -> None:
-    """A withdrawal takes the rows of its person, and no more."""
+    """A withdrawal removes the rows of its person, and no others."""
     decider = Decider()
     some = _flush(random.Random(1))
     plan = make_plan(decider.admit(some), some)
@@ -161,7 +164,7 @@ def test_withdrawn_rows_are_not_in_the_plan_any_more() -> None:
     ],
 )
 def test_all_are_decided_anew_when_it_takes_that(changed: Changes, now_ms: int) -> None:
-    """Nothing of the old plan is kept when it may stand on what is no more."""
+    """If an older decision may not be valid any more, everything is decided again."""
     decider = Decider()
     some = _flush(random.Random(1))
     plan = make_plan(decider.admit(some), some)
@@ -175,7 +178,7 @@ def test_all_are_decided_anew_when_it_takes_that(changed: Changes, now_ms: int) 
 
 
 def test_poison_stays_poison() -> None:
-    """What the database refused to write is not stored because a permission changed."""
+    """An envelope that the database refused stays poison when a permission changes."""
     decider = Decider()
     one = _flush(random.Random(1))[:1]
     plan = make_plan(decider.admit(one), one, is_poison=True)
@@ -188,7 +191,7 @@ def test_poison_stays_poison() -> None:
 
 
 def test_interval_is_kept_with_a_gateway_that_no_change_concerns() -> None:
-    """A grant at one of a person's two gateways does not add a second reading to an interval."""
+    """A consent at one of a person's gateways adds no second reading to an interval."""
     decider = Decider()
     rule = (1, 60_000, 1)
     home, work = (
@@ -217,7 +220,7 @@ def test_interval_is_kept_with_a_gateway_that_no_change_concerns() -> None:
 
 @pytest.mark.parametrize("change", ["revoked", "withdrawn"])
 def test_interval_is_free_for_a_gateway_when_the_one_that_took_it_is_refused(change: str) -> None:
-    """What is refused now stands in nobody's way, though it has no rows any more."""
+    """When a block is refused on the second decision, its interval is free for another gateway."""
     decider = Decider()
     rule = (1, 60_000, 1)
     home, work = (

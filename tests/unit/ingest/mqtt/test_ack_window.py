@@ -1,4 +1,4 @@
-"""Acks go out in the order of receipt."""
+"""Acknowledgements go out in the order of receipt."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +14,10 @@ def deliveries(count: int, generation: int = 1) -> list[Delivery]:
 
 @given(st.permutations(range(6)))
 def test_acks_keep_the_order_of_receipt(order: list[int]) -> None:
-    """In whatever order deliveries are settled, acks go out in order, none too early."""
+    """
+    In whatever order deliveries are settled, acknowledgements go out in order, and none
+    too early.
+    """
     window = Window(bound=10)
     owed = deliveries(6)
     for one in owed:
@@ -29,7 +32,10 @@ def test_acks_keep_the_order_of_receipt(order: list[int]) -> None:
 
 
 def test_ack_never_crosses_a_reconnect() -> None:
-    """A packet id of an older connection is somebody else's now."""
+    """
+    No acknowledgement is sent on a later connection, where its packet id belongs to another
+    message.
+    """
     window = Window(bound=10)
     (old,), (new,) = deliveries(1, generation=1), deliveries(1, generation=2)
     window.add(new)
@@ -38,7 +44,7 @@ def test_ack_never_crosses_a_reconnect() -> None:
 
 
 def test_bound_counts_what_is_owed() -> None:
-    """What is settled makes room."""
+    """Settled deliveries make room in the window."""
     window = Window(bound=2)
     first, second = deliveries(2)
     fullness = []
@@ -51,7 +57,10 @@ def test_bound_counts_what_is_owed() -> None:
 
 
 def test_what_is_owed_no_ack_fills_the_window_too() -> None:
-    """Whoever publishes with QoS 0 is not read without a bound while the database is away."""
+    """
+    Deliveries with QoS 0 count in the window as well, so that it is bounded while the database is
+    down.
+    """
     window = Window(bound=2)
     (acked,) = deliveries(1)
     unacked = Delivery("t", b"", None, 1, 0)

@@ -1,4 +1,4 @@
-"""One MQTT connection, driven byte by byte over a transport in memory."""
+"""An MQTT connection, driven byte by byte over a transport in memory."""
 
 import asyncio
 from collections.abc import Callable
@@ -18,7 +18,7 @@ TOPIC = "vv1/obs/00/0123456789abcdef"
 
 
 class MemoryTransport(asyncio.Transport):
-    """Keeps what was written; remembers whether it is read from."""
+    """Keeps the written bytes, and remembers whether reading is paused."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class MemoryTransport(asyncio.Transport):
         self.is_reading_now = True
 
     def packets(self) -> list[mqtt5.Packet]:
-        """Return what was written since the last call, decoded."""
+        """Return the packets written since the last call."""
         data, self.written = b"".join(self.written), []
         found, position = [], 0
         while position < len(data):
@@ -56,7 +56,7 @@ class MemoryTransport(asyncio.Transport):
 
 
 class Peer:
-    """A connection with the broker's end in the test's hand."""
+    """A connection whose broker is the test."""
 
     def __init__(self, *, receive_max: int = 100, outbox: Outbox | None = None) -> None:
         self.arrived: list[Delivery] = []
@@ -75,7 +75,7 @@ class Peer:
         self.connection.connection_made(self.transport)
 
     def accept(self, *, session_present: bool = False, receive_max: int = 65535) -> None:
-        """Say CONNACK and SUBACK."""
+        """Send CONNACK and SUBACK."""
         connack = mqtt5.ConnAckPacket(session_present=session_present, receive_max=receive_max)
         self.connection.data_received(connack.write())
         codes = [mqtt5.SubAckReasonCode.GRANTED_QOS_AT_LEAST_ONCE] * 2
@@ -90,7 +90,7 @@ def publish(packet_id: int, payload: bytes = b"x") -> bytes:
 
 
 async def test_session_is_kept_and_subscribed() -> None:
-    """It connects without a clean start, and subscribes to envelopes and states."""
+    """The connection keeps its session, and subscribes to envelopes and states."""
     peer = Peer()
     (connect,) = peer.transport.packets()
     assert isinstance(connect, mqtt5.ConnectPacket)
@@ -105,7 +105,7 @@ async def test_session_is_kept_and_subscribed() -> None:
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 50, 10_000])
 async def test_packets_may_come_in_any_pieces(size: int) -> None:
-    """However TCP cuts the stream, each packet is delivered once, in order, whole."""
+    """However TCP splits the stream, each packet is delivered once, in order, complete."""
     peer = Peer()
     peer.accept()
     stream = b"".join(publish(i, bytes([i]) * 40 * i) for i in range(1, 20))
@@ -117,7 +117,7 @@ async def test_packets_may_come_in_any_pieces(size: int) -> None:
 
 
 async def test_acks_of_a_flush_go_out_in_one_write_and_in_order() -> None:
-    """Acknowledging a batch costs one write, whatever the order of settling."""
+    """The acknowledgements of a flush go out in one write, in the order of receipt."""
     peer = Peer()
     peer.accept()
     peer.connection.data_received(b"".join(map(publish, (1, 2, 3))))
@@ -132,7 +132,7 @@ async def test_acks_of_a_flush_go_out_in_one_write_and_in_order() -> None:
 
 
 async def test_reading_pauses_at_the_bound_and_goes_on_after_acks() -> None:
-    """A broker that overruns the window is not read from until there is room."""
+    """A broker that exceeds the window is not read until there is room again."""
     peer = Peer(receive_max=2)
     peer.accept()
     for i in range(1, 5):
@@ -158,7 +158,7 @@ async def test_reading_pauses_at_the_bound_and_goes_on_after_acks() -> None:
     ],
 )
 async def test_violation_ends_the_connection(data: bytes) -> None:
-    """After bytes that MQTT does not allow nothing else is believed."""
+    """Bytes that violate MQTT end the connection."""
     peer = Peer()
     peer.accept()
     peer.connection.data_received(publish(1) + data + publish(2))
@@ -168,7 +168,7 @@ async def test_violation_ends_the_connection(data: bytes) -> None:
 
 
 async def test_refused_subscription_ends_the_connection() -> None:
-    """An ingest that hears nothing must not look connected."""
+    """A refused subscription ends the connection, because ingest would receive nothing."""
     peer = Peer()
     peer.connection.data_received(mqtt5.ConnAckPacket().write())
     codes = [
@@ -181,7 +181,7 @@ async def test_refused_subscription_ends_the_connection() -> None:
 
 
 async def test_subscription_that_nobody_answered_for_is_none() -> None:
-    """A SUBACK without a code grants nothing."""
+    """A SUBACK without a reason code grants no subscription."""
     peer = Peer()
     peer.connection.data_received(mqtt5.ConnAckPacket().write())
     peer.connection.data_received(mqtt5.SubAckPacket(1, []).write())
@@ -199,7 +199,7 @@ async def test_subscription_that_nobody_answered_for_is_none() -> None:
 async def test_brokers_keep_alive_counts_from_the_start(
     keep_alive: int | None, next_beat_s: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A broker that waits less long than we would is pinged in time, the first time too."""
+    """If the broker's keep-alive is shorter, pings follow it from the start."""
     loop = asyncio.get_running_loop()
     beats: list[asyncio.TimerHandle] = []
 
@@ -216,7 +216,7 @@ async def test_brokers_keep_alive_counts_from_the_start(
 
 
 async def test_receipt_that_is_not_taken_is_told() -> None:
-    """Rules that forbid receipts would otherwise look like receipts that went out."""
+    """A refused receipt is reported."""
     outbox = Outbox()
     for topic in "ab":
         outbox.put(topic, b"r")
@@ -236,7 +236,7 @@ async def test_receipt_that_is_not_taken_is_told() -> None:
 
 
 async def test_refused_connect_and_goodbye_say_why() -> None:
-    """The broker's reason code reaches the log."""
+    """A refused CONNECT and a DISCONNECT report the broker's reason code."""
     peer = Peer()
     refusal = mqtt5.ConnAckPacket(reason_code=mqtt5.ConnAckReasonCode.NOT_AUTHORIZED)
     peer.connection.data_received(refusal.write())
@@ -249,7 +249,7 @@ async def test_refused_connect_and_goodbye_say_why() -> None:
 
 
 async def test_receipts_keep_the_brokers_window() -> None:
-    """No more publications are in flight than the broker takes; each ack lets one more go."""
+    """Receipts in flight never exceed the broker's receive maximum."""
     outbox = Outbox()
     for topic in "abc":
         outbox.put(topic, b"r")
@@ -270,7 +270,10 @@ async def test_receipts_keep_the_brokers_window() -> None:
 
 @pytest.mark.parametrize("session_present", [True, False])
 async def test_receipts_in_flight_are_sent_again_after_a_reconnect(session_present: bool) -> None:
-    """To a session that is still there as duplicates under the same id, else anew."""
+    """
+    After a reconnection, receipts in flight are repeated as duplicates if the session exists, and
+    sent as new otherwise.
+    """
     outbox = Outbox()
     outbox.put("a", b"r")
     (before,) = outbox.take(limit=1)
@@ -284,7 +287,7 @@ async def test_receipts_in_flight_are_sent_again_after_a_reconnect(session_prese
 
 
 async def test_stopped_connection_takes_nothing_and_says_goodbye() -> None:
-    """What comes after a stop is not delivered, not acknowledged, and comes again."""
+    """After a stop, deliveries are neither passed on nor acknowledged, so that they come again."""
     peer = Peer()
     peer.accept()
     peer.connection.data_received(publish(1))
@@ -298,7 +301,7 @@ async def test_stopped_connection_takes_nothing_and_says_goodbye() -> None:
 
 
 async def test_lost_transport_ends_the_connection_once() -> None:
-    """The first reason is the reason."""
+    """When a transport ends, the first reason is reported, once."""
     peer = Peer()
     peer.connection.connection_lost(None)
     peer.connection.abort()
@@ -318,13 +321,13 @@ async def test_lost_transport_ends_the_connection_once() -> None:
     ],
 )
 def test_session_settings_must_make_sense(settings: dict[str, Any]) -> None:
-    """A session that could not receive is a mistake in the settings."""
+    """Session settings with which nothing could be received are refused."""
     with pytest.raises(ValueError, match=next(iter(settings))):
         SessionSettings(**settings)
 
 
 def test_worker_subscribes_to_its_shards() -> None:
-    """A worker with some shards hears these, and every state."""
+    """A worker subscribes to its shards and to every state."""
     assert SessionSettings(first_shard=1, last_shard=2).filters() == [
         "vv1/obs/01/+",
         "vv1/obs/02/+",

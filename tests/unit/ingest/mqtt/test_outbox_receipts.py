@@ -1,10 +1,10 @@
-"""Receipts on their way: few at a time, the newest of each topic."""
+"""Receipts under way: a limited number, and the newest of each topic."""
 
 from ingest.mqtt.outbox import Outbox
 
 
 def test_newer_payload_replaces_one_that_waits() -> None:
-    """Of a retained message only the last counts."""
+    """A waiting payload is replaced by a newer one, because the message is retained."""
     outbox = Outbox()
     outbox.put("a", b"1")
     outbox.put("a", b"2")
@@ -12,7 +12,7 @@ def test_newer_payload_replaces_one_that_waits() -> None:
 
 
 def test_no_more_than_the_limit_are_in_flight() -> None:
-    """The broker's window is kept, and an ack makes room."""
+    """The broker's window limits packets in flight, and each acknowledgement makes room."""
     outbox = Outbox()
     for topic in "abc":
         outbox.put(topic, b"")
@@ -25,7 +25,7 @@ def test_no_more_than_the_limit_are_in_flight() -> None:
 
 
 def test_session_that_is_still_there_gets_the_same_packets() -> None:
-    """MQTT wants what was not acknowledged again, under the same packet id."""
+    """In a kept session unacknowledged packets are repeated under the same packet ids."""
     outbox = Outbox()
     outbox.put("a", b"1")
     sent = outbox.take(limit=5)
@@ -33,7 +33,7 @@ def test_session_that_is_still_there_gets_the_same_packets() -> None:
 
 
 def test_session_that_takes_less_than_before_is_not_overrun() -> None:
-    """A broker that was started with a smaller window would end each connection for the rest."""
+    """A broker that restarts with a smaller window is not exceeded."""
     outbox = Outbox()
     for topic in "abc":
         outbox.put(topic, b"1")
@@ -46,7 +46,10 @@ def test_session_that_takes_less_than_before_is_not_overrun() -> None:
 
 
 def test_lost_session_gets_it_anew_unless_there_is_newer() -> None:
-    """What a broker has forgotten is published again, in its order."""
+    """
+    After a lost session unacknowledged payloads are published again, unless there is a
+    newer one.
+    """
     outbox = Outbox()
     for topic in "ab":
         outbox.put(topic, b"1")
@@ -58,7 +61,7 @@ def test_lost_session_gets_it_anew_unless_there_is_newer() -> None:
 
 
 def test_packet_ids_go_round_past_those_in_flight() -> None:
-    """An id in flight is not given twice, 0 and the subscription's 1 never."""
+    """Packet ids wrap around and skip 0, the id of the subscription and those in flight."""
     outbox = Outbox()
     outbox.put("held", b"")
     (held,) = outbox.take(limit=2)

@@ -1,4 +1,4 @@
-"""Receipts: each agent gets the form that it reads, and none as long as that is not known."""
+"""Receipts: each agent gets the form that it reads, and none while that is unknown."""
 
 import numpy as np
 import pytest
@@ -33,29 +33,32 @@ OTHER = "f" * 16
 
 
 class Peers:
-    """Who agents are, as a test says."""
+    """The agents' standings and keys, as the test sets them."""
 
     def __init__(self, standing: int = SEALED, lease_key: bytes = LEASE_PUBLIC) -> None:
         self.standing, self.lease_key = standing, lease_key
 
     def __call__(self, agents: object) -> list[tuple[int, bytes]]:
-        """Return the same of each."""
+        """Return the same for each agent."""
         assert isinstance(agents, list)
         return [(self.standing, self.lease_key)] * len(agents)
 
 
 def shared(key: X25519PrivateKey) -> agreement.Agreement:
-    """Return what the agent shares with ingest's *key*."""
+    """Return the agreement of the agent with ingest's *key*."""
     return agreement.of_agent(LEASE_KEY, key.public_key().public_bytes_raw(), AGENT)
 
 
 def receipts(peers: Peers, *, max_agents: int = 8) -> Receipts:
-    """Return receipts of an ingest that exchanges its key."""
+    """Return the receipts of an ingest with two keys."""
     return Receipts(Proofs([NEW, OLD]), peers, max_agents=max_agents)
 
 
 def test_an_agent_that_reads_proofs_gets_one_under_each_key() -> None:
-    """While ingest's key is exchanged, an agent pins the new one or the old one."""
+    """
+    An agent that reads proofs gets one under each key, because it may pin the new or the
+    old one.
+    """
     found = receipts(Peers())
     assert found.heard(AGENT, reads_proven=True)
     ((agent, payload),) = found.write([(AGENT, SPOOLS)])
@@ -67,7 +70,7 @@ def test_an_agent_that_reads_proofs_gets_one_under_each_key() -> None:
 
 
 def test_an_agent_of_before_gets_what_it_reads() -> None:
-    """Whatever trust knows of its key."""
+    """An agent of an earlier version gets the first form, whether its key is known or not."""
     found = receipts(Peers())
     found.heard(AGENT, reads_proven=False)
     ((_, payload),) = found.write([(AGENT, SPOOLS)])
@@ -75,7 +78,7 @@ def test_an_agent_of_before_gets_what_it_reads() -> None:
 
 
 def test_a_device_that_sends_json_needs_no_state() -> None:
-    """It has no lease key, and need not say how it is."""
+    """A device that sends JSON gets receipts without publishing a state."""
     found = receipts(Peers(JSON, NO_KEY))
     ((_, payload),) = found.write([(AGENT, SPOOLS)])
     assert receipt.decode(payload).spools == SPOOLS
@@ -92,7 +95,10 @@ def test_a_device_that_sends_json_needs_no_state() -> None:
 def test_what_an_agent_might_not_believe_is_not_sent(
     heard: bool | None, lease_key: bytes, why: Wait
 ) -> None:
-    """Nothing is guessed, and how many wait is shown; once it is known, the next receipt goes."""
+    """
+    A receipt in an unknown form is not sent but counted as waiting, and goes out once the form is
+    known.
+    """
     peers = Peers(lease_key=lease_key)
     found = receipts(peers)
     if heard is not None:
@@ -110,7 +116,7 @@ def test_what_an_agent_might_not_believe_is_not_sent(
 
 
 def test_news_is_what_changes_the_form() -> None:
-    """An agent that was upgraded is owed a receipt that it believes; a repeated state is none."""
+    """A state that changes the form makes a receipt due; a repeated state does not."""
     found = receipts(Peers())
     assert found.heard(AGENT, reads_proven=False)
     assert not found.heard(AGENT, reads_proven=False)
@@ -119,7 +125,7 @@ def test_news_is_what_changes_the_form() -> None:
 
 
 def test_what_is_remembered_of_agents_is_bounded() -> None:
-    """However many states come, and however many agents wait."""
+    """The number of remembered agents and waiting receipts is limited."""
     found = receipts(Peers(lease_key=NO_KEY), max_agents=4)
     agents = [f"{number:016x}" for number in range(10)]
     for agent in agents:
@@ -127,13 +133,13 @@ def test_what_is_remembered_of_agents_is_bounded() -> None:
         found.write([(agent, SPOOLS)])
     assert sum(found.waiting.values()) == 4
     assert found.recognised(agents) == agents[-4:]
-    # Those that were forgotten are not heard of.
+    # Forgotten agents count as unknown.
     found.write([(agents[0], SPOOLS)])
     assert found.waiting[Wait.NO_STATE] == 1
 
 
 def test_keys_are_agreed_on_once_and_forgotten_in_time() -> None:
-    """An X25519 for each receipt would cost more than the receipt."""
+    """Shared keys are cached for a limited time, because X25519 costs more than a receipt."""
     proofs = Proofs([NEW], max_agents=4)
     first = proofs.with_agent(AGENT, LEASE_PUBLIC)
     assert proofs.with_agent(AGENT, LEASE_PUBLIC) is first
@@ -149,14 +155,17 @@ def test_keys_are_agreed_on_once_and_forgotten_in_time() -> None:
 
 
 def test_another_lease_key_is_another_agreement() -> None:
-    """A lease key that was exchanged: what was made under the old one is not said for the new."""
+    """A changed lease key gives another agreement, and older proofs are not reused."""
     proofs = Proofs([NEW])
     other = X25519PrivateKey.generate().public_key().public_bytes_raw()
     assert proofs.with_agent(AGENT, LEASE_PUBLIC) != proofs.with_agent(AGENT, other)
 
 
 def test_peers_are_what_permissions_tell() -> None:
-    """Standing and key of each, none for a stranger; a key that trust writes later is known."""
+    """
+    Standing and key come from the permissions; an unknown agent has none, and a later key is
+    noticed.
+    """
     permissions = knowing()
     unknown = (0, NO_KEY)
     assert permissions.peers([AGENT, OTHER]) == [(SEALED, LEASE_PUBLIC), unknown]
@@ -168,7 +177,7 @@ def test_peers_are_what_permissions_tell() -> None:
 
 
 def told(floor: int, *, proof: str | None = None) -> SpoolState:
-    """Return what an agent says of its spool."""
+    """Return the state of a spool as its agent reports it."""
     if proof is None:
         proof = state.prove_floor(SPOOL, floor, shared(NEW))
     return SpoolState(SPOOL.hex(), floor, 0, proof)
@@ -191,7 +200,7 @@ def told(floor: int, *, proof: str | None = None) -> SpoolState:
 def test_a_floor_settles_only_what_its_agent_says(
     said: SpoolState, lease_key: bytes, why: Ignored | None, is_known: bool
 ) -> None:
-    """Whether it comes before the spool is known or after: a forged state settles nothing."""
+    """A floor settles sequences only with a valid proof, before or after the spool is known."""
     settlements = Settlements(interval_s=0.0)
     ignored: list[Ignored] = []
     judge = receipts(Peers(lease_key=lease_key)).judge_floor
@@ -209,7 +218,7 @@ def test_a_floor_settles_only_what_its_agent_says(
 
 
 def test_an_older_floor_that_comes_again_changes_nothing() -> None:
-    """It is proven, and says what is known."""
+    """A repeated older floor changes nothing."""
     settlements = Settlements(interval_s=0.0)
     settlements.load((AGENT, SPOOL), 0, [])
     floors = Floors(settlements, receipts(Peers()).judge_floor, on_ignored=lambda why: None)
@@ -219,7 +228,10 @@ def test_an_older_floor_that_comes_again_changes_nothing() -> None:
 
 
 def test_floors_of_unknown_spools_are_remembered_within_bounds() -> None:
-    """A broker that invents spools fills no memory, and no proof is worked out for them."""
+    """
+    The number of remembered floors of unknown spools is limited, and no proof is computed for
+    them.
+    """
     settlements = Settlements(interval_s=0.0)
     asked: list[str] = []
 
@@ -241,7 +253,10 @@ def test_floors_of_unknown_spools_are_remembered_within_bounds() -> None:
 def test_a_floor_that_comes_before_its_agents_key_is_taken_once_the_key_is_known(
     unknown: bytes,
 ) -> None:
-    """It is judged again then, counted once as ignored, and taken only with a proof."""
+    """
+    A floor from before its agent's key is counted as ignored once, and checked again when the key
+    is known.
+    """
     settlements = Settlements(interval_s=0.0)
     settlements.load((AGENT, SPOOL), 0, [])
     ignored: list[Ignored] = []
@@ -268,7 +283,7 @@ def test_a_floor_that_comes_before_its_agents_key_is_taken_once_the_key_is_known
 
 
 def test_a_floor_waits_for_a_key_and_for_its_spool_in_any_order() -> None:
-    """What is forgotten of the spool while its key is unknown does not lose the floor."""
+    """A floor waits for its agent's key and for its spool, in either order."""
     settlements = Settlements(interval_s=0.0, max_spools=1)
     settlements.load((AGENT, SPOOL), 0, [])
     peers = Peers(lease_key=NO_KEY)
@@ -283,7 +298,7 @@ def test_a_floor_waits_for_a_key_and_for_its_spool_in_any_order() -> None:
 
 
 def test_floors_that_wait_for_keys_are_remembered_within_bounds() -> None:
-    """Neither many agents without a key fill the memory, nor one with many spools."""
+    """The number of floors that wait for keys is limited, in all and for each agent."""
     settlements = Settlements(interval_s=0.0)
     asked: list[tuple[str, str]] = []
 
@@ -305,7 +320,7 @@ def test_floors_that_wait_for_keys_are_remembered_within_bounds() -> None:
 
 
 def test_permissions_that_bring_a_key_have_the_floor_taken() -> None:
-    """The sender hears of a change of agents, and settles what had to wait for it."""
+    """When permissions bring a key, the waiting floor is checked."""
     settlements = Settlements(interval_s=0.0)
     settlements.load((AGENT, SPOOL), 0, [])
     permissions = Permissions()
@@ -331,7 +346,7 @@ def test_permissions_that_bring_a_key_have_the_floor_taken() -> None:
 
 
 def test_a_worker_believes_and_tells_the_agents_of_its_shards_alone() -> None:
-    """Every worker hears every state; one that does not settle an agent must not tell it."""
+    """A worker uses only the states of agents in its shards."""
     shard = topics.shard_of(AGENT)
     assert SessionSettings().has(AGENT)
     assert SessionSettings(first_shard=shard, last_shard=shard).has(AGENT)

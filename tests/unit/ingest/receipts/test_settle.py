@@ -1,4 +1,4 @@
-"""Settled ranges, floors, and receipts that are not too many."""
+"""Settled sequences, floors, and a limited rate of receipts."""
 
 import pytest
 from hypothesis import given
@@ -24,7 +24,7 @@ def one(sequence: int, spool: bytes = SPOOL, agent: str = AGENT) -> EnvelopeId:
     st.lists(st.tuples(SEQUENCES, st.integers(0, 5)), max_size=4),
 )
 def test_ranges_are_a_set(steps: list[int], through: int, runs: list[tuple[int, int]]) -> None:
-    """In any order, ranges hold exactly what was settled; runs are ascending and apart."""
+    """Ranges hold exactly the settled sequences, ascending and apart, in any order of settling."""
     ranges = Ranges(through, [(a, a + n) for a, n in runs])
     expected = set(range(1, through + 1)) | {s for a, n in runs for s in range(a, a + n + 1)}
     for step in steps:
@@ -42,7 +42,10 @@ def test_ranges_are_a_set(steps: list[int], through: int, runs: list[tuple[int, 
 
 
 def test_spool_with_holes_without_end_fills_no_memory() -> None:
-    """An agent leaves out each second sequence: what came last stays, what is below is asked."""
+    """
+    With gaps without end the memory is limited: the newest sequences are kept, and others are read
+    again.
+    """
     ranges = Ranges()
     for sequence in range(2, 20_001, 2):
         ranges.add(sequence)
@@ -55,7 +58,7 @@ def test_spool_with_holes_without_end_fills_no_memory() -> None:
 
 
 def test_receipt_tells_what_came_last_however_many_holes_there_are() -> None:
-    """An agent whose floor is not believed leaves holes for ever, and hears of what it sends."""
+    """With unproven gaps without end, receipts still cover the newest sequences."""
     ranges = Ranges()
     told = SpoolReceipt(SPOOL, 0)
     for sequence in range(2, 1001, 2):
@@ -63,7 +66,7 @@ def test_receipt_tells_what_came_last_however_many_holes_there_are() -> None:
         told = SpoolReceipt(SPOOL, ranges.through, ranges.runs(MAX_RANGES))
         assert told.covers(sequence)
         assert len(told.ranges) <= MAX_RANGES
-    # One of before, sent again: settled already, and told again.
+    # A repeated sequence is settled already, and is in a receipt again.
     assert not told.covers(400)
     ranges.add(400)
     told = SpoolReceipt(SPOOL, ranges.through, ranges.runs(MAX_RANGES))
@@ -80,7 +83,7 @@ def ready(interval_s: float = 1.0) -> Settlements:
 
 
 def test_first_receipt_goes_out_at_once_and_the_next_waits() -> None:
-    """An agent hears soon, and not more often than is good for it."""
+    """The first receipt goes out at once, and the next one after a pause."""
     settlements = ready()
     assert settlements.due_in_s(now=0.0) is None
     settlements.settle([one(1)], now=10.0)
@@ -95,7 +98,7 @@ def test_first_receipt_goes_out_at_once_and_the_next_waits() -> None:
 
 
 def test_stop_takes_every_receipt() -> None:
-    """What is owed at the end is told at the end."""
+    """At a stop every pending receipt goes out."""
     settlements = ready()
     settlements.settle([one(1)], now=0.0)
     settlements.take_due(now=0.0)
@@ -104,7 +107,7 @@ def test_stop_takes_every_receipt() -> None:
 
 
 def test_floor_settles_what_is_below() -> None:
-    """What an agent will never send again is settled, and swallows the runs that it reaches."""
+    """A floor settles all sequences below it, and merges with the runs that it reaches."""
     settlements = ready(interval_s=0.0)
     settlements.settle([one(7), one(8)], now=0.0)
     settlements.raise_floor((AGENT, SPOOL), 5, now=0.0)
@@ -119,14 +122,14 @@ def test_floor_settles_what_is_below() -> None:
 
 
 def test_a_receipt_can_be_owed_without_anything_new() -> None:
-    """An agent that can be told from now on is told; of one without a spool there is nothing."""
+    """A receipt can become due without a new settlement; a missing spool has none."""
     settlements = ready(interval_s=0.0)
     settlements.owe([AGENT, "f" * 16], now=0.0)
     assert settlements.take_due(now=0.0) == [(AGENT, [SpoolReceipt(SPOOL, 0)])]
 
 
 def test_receipt_stays_within_the_contract() -> None:
-    """However many spools and holes there are, a receipt can be read."""
+    """With any number of spools and gaps a receipt stays within the limits of its format."""
     settlements = Settlements(interval_s=0.0)
     spools = [bytes([i]) * 16 for i in range(MAX_SPOOLS + 4)]
     for spool in spools:
@@ -138,7 +141,7 @@ def test_receipt_stays_within_the_contract() -> None:
 
 
 def test_forgotten_spool_is_read_again() -> None:
-    """Memory is bounded: the least recently used spool is unknown again."""
+    """The least recently used spool is forgotten, and read again when needed."""
     settlements = Settlements(interval_s=0.0, max_spools=2)
     spools = [bytes([i]) * 16 for i in range(3)]
     for spool in spools:
@@ -149,7 +152,7 @@ def test_forgotten_spool_is_read_again() -> None:
 
 
 def test_spool_that_is_read_twice_keeps_what_was_settled_in_between() -> None:
-    """Two flushes may ask for a spool at once; the later answer may be the older one."""
+    """If two flushes read a spool at once, the older answer does not remove newer sequences."""
     settlements = Settlements(interval_s=1.0)
     settlements.load((AGENT, SPOOL), 0, [])
     settlements.settle([one(1)], now=0.0)
@@ -159,7 +162,10 @@ def test_spool_that_is_read_twice_keeps_what_was_settled_in_between() -> None:
 
 
 def test_watermark_waits_until_it_is_worth_a_row() -> None:
-    """A spool is written down when it has moved on far enough, and not again until then."""
+    """
+    A watermark is written when it has grown far enough, and then not again until the
+    next step.
+    """
     settlements = ready()
     settlements.settle([one(s) for s in range(1, 64)], now=0.0)
     assert settlements.watermarks([(AGENT, SPOOL)]) == []
@@ -171,7 +177,7 @@ def test_watermark_waits_until_it_is_worth_a_row() -> None:
 
 
 def test_watermark_that_was_read_is_not_written_again() -> None:
-    """What the database said of a spool it need not be told."""
+    """A watermark that was read from the database is not written again."""
     settlements = Settlements(interval_s=1.0)
     settlements.load((AGENT, SPOOL), 100, [(102, 300)])
     assert settlements.watermarks([(AGENT, SPOOL)]) == []
@@ -180,7 +186,7 @@ def test_watermark_that_was_read_is_not_written_again() -> None:
 
 
 def test_what_came_now_is_told_however_many_runs_are_above() -> None:
-    """The lowest run is left out when there are too many, but not one that just came."""
+    """If there are too many runs, the lowest are omitted, except a run that has just come."""
     ranges = Ranges(0, [(n, n) for n in range(10_000, 20_000, 2)])
 
     ranges.add(5)

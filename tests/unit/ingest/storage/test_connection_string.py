@@ -1,4 +1,4 @@
-"""What the refusals of the database mean."""
+"""The causes of database errors."""
 
 import psycopg
 import pytest
@@ -34,7 +34,7 @@ from ingest.storage.database import mapped_errors
 async def test_refusals_say_what_they_mean(
     text: str, kind: type[StoreError], meaning: str
 ) -> None:
-    """Of the library's text, which names hosts and roles, only its meaning is passed on."""
+    """An error contains its cause, and not the library's text, which names hosts and roles."""
     with pytest.raises(kind, match=meaning) as raised:
         async with mapped_errors():
             raise psycopg.OperationalError(text)

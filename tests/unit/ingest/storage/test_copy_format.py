@@ -1,4 +1,4 @@
-"""The binary COPY buffer says what the rows say."""
+"""The binary COPY buffer holds its rows."""
 
 import numpy as np
 import pytest
@@ -31,12 +31,12 @@ def rows_of(some: list[tuple[int, int, float, int]]) -> Rows:
 
 @given(st.lists(row, max_size=20))
 def test_decode_inverts_encode(some: list[tuple[int, int, float, int]]) -> None:
-    """What is encoded is what is read."""
+    """Decoding inverts encoding."""
     assert copy_format.decode(copy_format.encode(rows_of(some))) == some
 
 
 def test_more_rows_than_a_piece_are_one_buffer() -> None:
-    """Rows that do not fit one piece come in several, with one header and one trailer."""
+    """Rows of several pieces have one header and one trailer."""
     some = [(1_700_000_000_000 + n, n + 1, float(n), n % 256) for n in range(7001)]
     parts = list(copy_format.pieces(rows_of(some)))
     assert len(parts) == 5
@@ -44,14 +44,14 @@ def test_more_rows_than_a_piece_are_one_buffer() -> None:
 
 
 def test_a_buffer_leaves_nothing_for_the_next() -> None:
-    """What a piece begins as is a copy: flags of one are not another's."""
+    """Pieces are independent: flags of one do not appear in the next."""
     flagged, plain = [(1_700_000_000_000, 7, 1.5, 3)], [(1_700_000_000_000, 7, 1.5, 0)]
     pieces = [list(copy_format.pieces(rows_of(some))) for some in (flagged, plain)]
     assert [copy_format.decode(b"".join(parts)) for parts in pieces] == [flagged, plain]
 
 
 def test_encode_golden_value() -> None:
-    """A row written out by hand from PostgreSQL's documentation."""
+    """A hand-written row, by PostgreSQL's documentation."""
     golden = "0004 00000008 00000000000f4240 00000004 00000007 00000004 3fc00000 00000002 0001"
     assert copy_format.encode(rows_of([(946_684_801_000, 7, 1.5, 1)])) == (
         b"PGCOPY\n\xff\r\n\x00" + bytes(8) + bytes.fromhex(golden) + b"\xff\xff"
@@ -59,7 +59,7 @@ def test_encode_golden_value() -> None:
 
 
 def test_ledger_golden_value() -> None:
-    """A row of the ledger, written out by hand."""
+    """A hand-written row of the ledger."""
     row = LedgerRow(EnvelopeId(("00112233445566ff", b"s" * 16), 258), b"d" * 16, 1, 30)
     assert copy_format.encode_ledger([row]) == (
         b"PGCOPY\n\xff\r\n\x00" + bytes(8) + b"\x00\x06"
@@ -72,6 +72,6 @@ def test_ledger_golden_value() -> None:
 
 @pytest.mark.parametrize("data", [b"", b"\xff\xff", copy_format.encode(rows_of([]))[:-1]])
 def test_decode_refuses_what_is_cut(data: bytes) -> None:
-    """A buffer without header or trailer is none."""
+    """A buffer without header or trailer is refused."""
     with pytest.raises(ValueError, match="no header"):
         copy_format.decode(data)

@@ -1,4 +1,4 @@
-"""The quarantine keeps ciphertext."""
+"""The quarantine holds only ciphertext."""
 
 import pytest
 from cryptography.exceptions import InvalidTag
@@ -13,7 +13,7 @@ KEY = X25519PrivateKey.generate()
 
 
 def test_only_what_came_in_clear_is_sealed() -> None:
-    """A sealed envelope rests as it came; a JSON envelope is sealed to ingest itself."""
+    """A sealed envelope is kept unchanged; a JSON envelope is sealed to ingest's own key."""
     sealed, clear = opened(block(70)), opened(block(71), sequence=2, is_json=True)
     sealed.delivery.payload, clear.delivery.payload = b"sealed", b'{"clear": 1}'
     kept = list(
@@ -36,7 +36,10 @@ def test_only_what_came_in_clear_is_sealed() -> None:
 
 
 def test_verdict_is_the_reason_unless_there_is_another() -> None:
-    """What has neither is not kept."""
+    """
+    The reason is the verdict, unless there is a more specific one; without a reason nothing is
+    kept.
+    """
     poisoned = plan_of(opened(block(70)), is_poison=True)
     seal = sealer_to(KEY.public_key())
     (kept,) = rows(poisoned, [0], seal=seal, keep_days=1.0)
@@ -46,6 +49,6 @@ def test_verdict_is_the_reason_unless_there_is_another() -> None:
 
 @pytest.mark.parametrize(("cap", "days"), [(-1, 1.0), (1, 0.0)])
 def test_limits_must_make_sense(cap: int, days: float) -> None:
-    """A quarantine that keeps nothing for no time is a mistake in the settings."""
+    """Limits with which nothing would be kept are refused."""
     with pytest.raises(ValueError, match="max_per_agent"):
         QuarantineLimits(cap, days)

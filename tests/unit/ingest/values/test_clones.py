@@ -1,4 +1,4 @@
-"""Two spools of one agent that advance in turns are told from an agent that began another."""
+"""Two alternating spools of one agent are distinguished from an agent that began another spool."""
 
 import itertools
 import random
@@ -14,7 +14,7 @@ AGENT = "00000000000000a1"
 
 
 class Watched:
-    """What watches, and the signs that it told."""
+    """A clone detector, and the signs that it has reported."""
 
     def __init__(self, *, is_json: bool = False, max_agents: int = 100) -> None:
         self.signs: list[CloneSign] = []
@@ -23,7 +23,10 @@ class Watched:
         )
 
     def see(self, spools: str, *, every_s: float = 1.0) -> int:
-        """Have a flush for each letter, which names the spool that advances; count the signs."""
+        """
+        Run a flush for each letter, which names the advancing spool; return the number
+        of signs.
+        """
         for number, letter in enumerate(spools):
             self.clones.advanced([_spool(letter)], at=1 + number * every_s)
         return len(self.signs)
@@ -48,24 +51,24 @@ def _spool(letter: str, agent: str = AGENT) -> Spool:
     ],
 )
 def test_what_is_a_sign(spools: str, signs: int) -> None:
-    """A spool that comes again twice: never of one agent, also not with many spools."""
+    """A spool that advances twice after another one is a sign; an honest agent gives none."""
     assert Watched().see(spools) == signs
 
 
 def test_it_must_be_within_an_hour() -> None:
-    """Cards that an operator exchanges by hand are no sign; a pair that alternates slowly is."""
+    """The alternation must be within an hour, so that exchanging cards by hand is no sign."""
     assert Watched().see("ABAB", every_s=WITHIN_S) == 1
     assert Watched().see("ABAB", every_s=WITHIN_S + 1) == 0
     assert Watched().see("ABABAB", every_s=WITHIN_S + 1) == 0
 
 
 def test_a_device_that_sends_json_is_not_suspected() -> None:
-    """It numbers its spools as it likes."""
+    """A device that sends JSON is never suspected, because it chooses its sequences."""
     assert Watched(is_json=True).see("ABABABAB") == 0
 
 
 def test_agents_are_apart() -> None:
-    """Of many agents each with a spool of its own there is no sign, and of one in their midst."""
+    """Many agents with one spool each give no sign, and a cloned one among them does."""
     watched = Watched()
     many = [_spool("A", f"{n:016x}") for n in range(20)]
     for at in range(1, 9):
@@ -77,7 +80,7 @@ def test_agents_are_apart() -> None:
 
 
 def test_memory_is_bounded_and_keeps_the_latest() -> None:
-    """Whoever is heard of again and again is remembered, and a hundred thousand others are not."""
+    """The number of remembered agents is limited, and the most recent are kept."""
     watched = Watched(max_agents=10)
     at = itertools.count(1)
     for letter in "ABAB":
@@ -94,7 +97,7 @@ def test_memory_is_bounded_and_keeps_the_latest() -> None:
 
 
 flushes = st.lists(st.tuples(st.integers(1, 5), st.integers(1, 4)), min_size=1, max_size=12)
-"""Of each spool, one after another: how many flushes have it, and how many share one with it."""
+"""Successive spools: how many flushes each has, and how many it shares with the next."""
 
 
 @given(flushes, st.integers(1, 6), st.randoms(use_true_random=False), st.integers(0, 40))
@@ -102,16 +105,16 @@ def test_an_honest_agent_is_never_suspected(
     spools: list[tuple[int, int]], overlap: int, chance: random.Random, restart: int
 ) -> None:
     """
-    Whatever spools it begins, in whatever order flushes commit, whenever ingest starts again.
+    An honest agent is never suspected, in any order of commits and with restarts of ingest.
 
-    Spools share a flush where one follows another, and flushes commit out of order.
+    Successive spools may share a flush, and flushes may commit out of order.
     """
     stream = [n for n, (count, _) in enumerate(spools) for _ in range(count)]
     begun: list[tuple[float, set[Spool]]] = []
     places = iter(stream)
     while some := list(itertools.islice(places, chance.randint(1, 4))):
         begun.append((float(len(begun) + 1), {(AGENT, bytes([n]) * 16) for n in some}))
-    # Up to so many are under way at a time.
+    # The most flushes that are under way at a time.
     committed, under_way = [], []
     for one in begun:
         under_way.append(one)
@@ -130,6 +133,6 @@ def test_an_honest_agent_is_never_suspected(
 
 @given(st.lists(st.integers(1, 5), min_size=4, max_size=12))
 def test_two_holders_are_always_noticed(turns: list[int]) -> None:
-    """However long each of them is connected, as long as both are within the hour."""
+    """Two holders are always noticed if both are connected within the hour."""
     stream = "".join("AB"[n % 2] * count for n, count in enumerate(turns))
     assert Watched().see(stream) == (len(turns) - 2) // 2

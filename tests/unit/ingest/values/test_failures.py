@@ -1,4 +1,4 @@
-"""What an error of the database means."""
+"""The classes of database errors."""
 
 import pytest
 
@@ -22,5 +22,5 @@ from ingest.values.failures import Verdict, classify
     ],
 )
 def test_classify(sqlstate: str | None, verdict: Verdict) -> None:
-    """Waiting helps, or splitting helps, or only a person helps."""
+    """Each error is classified: wait and retry, split the flush, or exit for an operator."""
     assert classify(sqlstate) is verdict

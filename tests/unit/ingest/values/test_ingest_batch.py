@@ -11,12 +11,15 @@ LIMITS = FlushLimits(max_envelopes=3, max_observations=10, max_bytes=1000, max_a
 
 
 def test_empty_batch_is_never_due() -> None:
-    """Nothing waits for nothing."""
+    """An empty batch is never due."""
     assert Batch(LIMITS).due_in_s(now=1e9) is None
 
 
 def test_age_counts_from_the_first() -> None:
-    """A steady trickle does not put the flush off for ever."""
+    """
+    The age counts from the first envelope, so that a steady trickle does not delay the
+    flush.
+    """
     batch = Batch(LIMITS)
     batch.add(opened(block(70)), now=10.0)
     batch.add(opened(block(70)), now=10.9)
@@ -33,7 +36,7 @@ def test_age_counts_from_the_first() -> None:
     ],
 )
 def test_each_limit_makes_a_flush_due(count: int, observations: int, payload_bytes: int) -> None:
-    """Whichever limit is reached first counts, and taking begins anew."""
+    """The first limit that is reached makes a flush due, and taking it starts all limits again."""
     batch = Batch(LIMITS)
     for _ in range(count):
         one = opened(block(*[70] * observations))
@@ -48,7 +51,10 @@ def test_each_limit_makes_a_flush_due(count: int, observations: int, payload_byt
 
 
 def test_flush_takes_the_oldest_and_no_more_than_it_may() -> None:
-    """What arrived while the database was busy is cut into flushes; the rest is due as it was."""
+    """
+    Envelopes that came while the database was busy are divided into flushes, and the rest remains
+    due.
+    """
     batch = Batch(LIMITS)
     some = [opened(block(70), sequence=number) for number in range(1, 6)]
     for one in some:
@@ -67,7 +73,7 @@ def test_flush_takes_the_oldest_and_no_more_than_it_may() -> None:
     )
 )
 def test_flush_ends_with_what_reaches_a_limit(sizes: list[tuple[int, int]]) -> None:
-    """A flush is the shortest that reaches a limit, and what stays is counted right."""
+    """A flush is the shortest prefix that reaches a limit, and the remaining counts are right."""
     batch = Batch(LIMITS)
     some = []
     for number, (payload_bytes, observations) in enumerate(sizes, start=1):

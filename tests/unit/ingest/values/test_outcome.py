@@ -6,7 +6,7 @@ from ingest.values.outcome import QuarantineReason, Reason, Verdict, ledger_code
 
 
 def test_reasons_are_those_of_the_design() -> None:
-    """Dashboards and alerts are written against exactly these names."""
+    """The reasons have exactly the names that dashboards and alerts use."""
     assert [str(reason) for reason in Reason] == [
         "malformed",
         "unsupported_version",
@@ -30,7 +30,7 @@ def test_reasons_are_those_of_the_design() -> None:
 
 @pytest.mark.parametrize("reason", list(Reason))
 def test_code_names_its_reason(reason: Reason) -> None:
-    """A code is never 0, which stands for admitted, and leads back to its reason."""
+    """A reason has a code that is never 0, and the code gives the reason again."""
     assert reason.code > 0
     assert Reason.of(reason.code) is reason
 
@@ -39,5 +39,5 @@ def test_code_names_its_reason(reason: Reason) -> None:
     ("verdict", "code"), [(None, 0), (Reason.WITHDRAWN, 1), (QuarantineReason.POISON, 2)]
 )
 def test_ledger_code_is_what_the_schema_says(verdict: Verdict, code: int) -> None:
-    """0 accepted, 1 refused, 2 quarantined."""
+    """The codes of the ledger are 0 accepted, 1 refused, 2 quarantined."""
     assert ledger_code(verdict) == code

@@ -1,4 +1,4 @@
-"""Migrations as they lie in a folder. That they are applied once is an integration test."""
+"""Migrations in a folder. That each is applied once is tested with a server."""
 
 import hashlib
 from pathlib import Path
@@ -22,7 +22,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_files_come_in_the_order_of_their_numbers(folder: Path) -> None:
-    """Whatever folder a number is in, it comes in its turn."""
+    """Migrations are ordered by number, whatever folder they are in."""
     (folder / "native" / "0001_first.sql").write_text(
         (folder / "common" / "0001_first.sql").read_text()
     )
@@ -38,13 +38,13 @@ def test_files_come_in_the_order_of_their_numbers(folder: Path) -> None:
 
 
 def test_one_variant_is_read(folder: Path) -> None:
-    """One number is one step in either; a folder without variants is read alone."""
+    """Only one variant of a number is read, and a folder without variants is read alone."""
     assert read(folder, variant="timescale")[-1].sql == "SELECT 'timescale';"
     assert [migration.number for migration in read(folder / "common")] == [1, 2]
 
 
 def test_digest_is_that_of_the_text(folder: Path) -> None:
-    """What was applied can be told from what was changed since."""
+    """The digest of a migration changes with its text."""
     assert read(folder / "common")[0].digest == hashlib.sha256(b"SELECT 1;").hexdigest()
 
 
@@ -61,7 +61,7 @@ def test_digest_is_that_of_the_text(folder: Path) -> None:
     ],
 )
 def test_numbers_are_whole_and_single(folder: Path, name: str, problem: str) -> None:
-    """A gap, a double number or a careless name stops everything before anything is applied."""
+    """A gap, a repeated number or an invalid name is refused before any migration is applied."""
     (folder / "native" / "0003_third.sql").unlink()
     (folder / (name if "/" in name else f"common/{name}")).write_text("")
 
@@ -70,12 +70,12 @@ def test_numbers_are_whole_and_single(folder: Path, name: str, problem: str) -> 
 
 
 def test_other_files_are_no_migrations(folder: Path) -> None:
-    """A README beside them is left alone."""
+    """Files that are no migrations, such as a README, are ignored."""
     (folder / "common" / "README.md").write_text("about")
 
     assert len(read(folder / "common")) == 2
 
 
 def test_empty_folder_has_no_migrations(tmp_path: Path) -> None:
-    """Nothing is nothing."""
+    """An empty folder has no migrations."""
     assert read(tmp_path) == []

@@ -1,4 +1,4 @@
-"""SQL by name."""
+"""Named SQL statements."""
 
 from pathlib import Path
 
@@ -8,13 +8,13 @@ from runtime.database.named_sql import parse, read
 
 
 def test_parse_takes_statements_by_name() -> None:
-    """Comments and the last semicolon are left out."""
+    """Statements are found by name, without comments and the final semicolon."""
     text = "-- about\n\n-- name: one\n-- why\nSELECT 1;\n\n-- name: two\nSELECT\n  2;\n"
     assert parse(text) == {"one": b"SELECT 1", "two": b"SELECT\n  2"}
 
 
 def test_files_are_read_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Statements of several files are one; a name that two of them have is refused."""
+    """Statements of several files are read together, and a repeated name is refused."""
     folder = tmp_path / "spoken_for" / "sql"
     folder.mkdir(parents=True)
     (tmp_path / "spoken_for" / "__init__.py").touch()

@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL are made at one place."""
+"""Connections to PostgreSQL are made in one module only."""
 
 import ast
 from pathlib import Path
@@ -17,12 +17,12 @@ _PROGRAMS = (
 )
 _DOOR = Path("runtime/database/postgres.py")
 _PEERS = Path("benchmarks/peers")
-"""What others would write, which is compared with."""
+"""The programs of the benchmark's peers, which are excluded."""
 _CLASSES = {"psycopg", "Connection", "AsyncConnection"}
 
 
 def test_one_module_connects() -> None:
-    """A connection that is made elsewhere has whatever settings it finds."""
+    """No other module connects, because its session would have unchecked settings."""
     found = []
     for program in _PROGRAMS:
         for path in (_ROOT / program).rglob("*.py"):

@@ -1,4 +1,4 @@
-"""What a session is asked for, and what is concluded from what it has. No server is needed."""
+"""The settings that a session requests and checks; no server is needed."""
 
 from collections.abc import Mapping, Sequence
 
@@ -23,7 +23,10 @@ def _rows(pid: int, values: Mapping[str, str | None], source: str = "database") 
 
 
 def _run(key_pid: int, *reads: Sequence[object]) -> tuple[list[Statement], int | None]:
-    """Answer each look of a check with the next of *reads*; return what was asked, and the end."""
+    """
+    Answer each query of a check with the next of *reads*; return the statements and the
+    result.
+    """
     steps = checking(MEANING, key_pid=key_pid)
     left, asked = list(reads), [next(steps)]
     try:
@@ -36,14 +39,14 @@ def _run(key_pid: int, *reads: Sequence[object]) -> tuple[list[Statement], int |
 
 
 def test_a_session_that_has_everything_is_asked_once() -> None:
-    """One look is enough where nothing differs and nothing is in between."""
+    """A session with all wanted settings is queried once."""
     asked, pid = _run(7, _rows(7, _RIGHT))
     assert len([statement for statement in asked if b"pg_settings" in statement.text]) == 1
     assert pid is None
 
 
 def test_what_differs_is_set_and_looked_at_again() -> None:
-    """One statement for each setting that differs, and a second look."""
+    """Each differing setting is set by a statement, and the settings are queried again."""
     found = {**_RIGHT, "DateStyle": "German, DMY", "TimeZone": "CET"}
     asked, pid = _run(7, _rows(7, found), _rows(7, _RIGHT))
     assert [list(statement.arguments) for statement in asked[1:3]] == [
@@ -56,7 +59,10 @@ def test_what_differs_is_set_and_looked_at_again() -> None:
 
 
 def test_what_was_not_asked_for_is_kept() -> None:
-    """A session whose COMMIT is right keeps it, whatever the server's configuration says later."""
+    """
+    A sufficient commit mode of the session is set explicitly, so that a later reload cannot change
+    it.
+    """
     asked, _ = _run(7, _rows(7, {**_RIGHT, "synchronous_commit": "remote_apply"}))
     (names,) = asked[-1].arguments
     assert "synchronous_commit" in names
@@ -64,7 +70,7 @@ def test_what_was_not_asked_for_is_kept() -> None:
 
 
 def test_names_are_compared_without_their_case() -> None:
-    """A server lists DateStyle, a pooler may list datestyle."""
+    """Names of settings are compared without regard to case, because poolers may change it."""
     _run(7, _rows(7, {name.upper(): value for name, value in _RIGHT.items()}))
 
 
@@ -79,7 +85,7 @@ def test_names_are_compared_without_their_case() -> None:
     ],
 )
 def test_what_does_not_hold_is_refused_with_its_remedy(source: str, remedy: str) -> None:
-    """The sentence names the setting, where its value comes from, and what to do."""
+    """A refusal names the setting, the source of its value, and the remedy."""
     found = _rows(7, {**_RIGHT, "synchronous_commit": "off"}, source)
     with pytest.raises(SessionRefused, match="synchronous_commit to be on") as refused:
         _run(7, found, found)
@@ -87,7 +93,10 @@ def test_what_does_not_hold_is_refused_with_its_remedy(source: str, remedy: str)
 
 
 def test_a_pooler_that_does_not_keep_a_setting_is_refused() -> None:
-    """What was set in another session than the one that is looked at next is not kept."""
+    """
+    A setting that is missing in the next query is refused, because a pooler has changed the
+    session.
+    """
     wrong = {**_RIGHT, "DateStyle": "German, DMY"}
     with pytest.raises(SessionRefused, match=r"DateStyle.*pooler"):
         _run(99, _rows(7, wrong), _rows(8, wrong))
@@ -96,19 +105,22 @@ def test_a_pooler_that_does_not_keep_a_setting_is_refused() -> None:
 
 
 def test_a_pooler_is_told_by_its_process() -> None:
-    """Whoever sees a pooler may ask whether it gives the session to others, too."""
+    """A pooler is recognised by its process id, and then tested for sharing its sessions."""
     assert _run(99, _rows(7, _RIGHT), _rows(7, _RIGHT))[1] == 7
 
 
 @pytest.mark.parametrize("name", [s.name for s in MEANING if s.is_privileged])
 def test_privileged_settings_are_never_set(name: str) -> None:
-    """Only a superuser could, and a session of a superuser is refused alike."""
+    """Settings that need a superuser are never set, and a superuser's session is refused alike."""
     with pytest.raises(SessionRefused, match=name):
         _run(7, _rows(7, {**_RIGHT, name: "on"}))
 
 
 def test_settings_that_a_server_does_not_know_are_no_fault() -> None:
-    """An older server lacks some, and an extension that is not loaded all of its own."""
+    """
+    Settings that an older server or an unloaded extension does not know are accepted as
+    missing.
+    """
     later = {s.name: None for s in MEANING if not s.is_sent}
     assert _run(7, _rows(7, {**_RIGHT, **later}))[1] is None
     found = {name: value for name, value in _RIGHT.items() if name != "TimeZone"}
@@ -122,25 +134,28 @@ def test_settings_that_a_server_does_not_know_are_no_fault() -> None:
      ("off", False), ("", False)],
 )  # fmt: skip
 def test_a_commit_waits_for_the_disk_at_least(found: str, holds: bool) -> None:
-    """Nothing weaker than `on` will do, and what is stronger is left as it is."""
+    """`synchronous_commit` must be at least `on`, and a stronger value is kept."""
     (setting,) = [s for s in MEANING if s.name == "synchronous_commit"]
     assert setting.holds(found) is holds
 
 
 def test_options_quote_blanks() -> None:
-    """A value with a blank is one value to the server."""
+    """A value with a blank is quoted in the options."""
     text = options([Setting("a", "b, c"), Setting("d", "e", is_sent=False)])
     assert text == "-c a=b,\\ c"
 
 
 def test_limits_are_sent_in_milliseconds() -> None:
-    """As `pg_settings` returns them, so that what was asked for and what is there are compared."""
+    """Time limits are in milliseconds, as in `pg_settings`, so that they can be compared."""
     assert "-c lock_timeout=10000" in options(Limits(lock_ms=10_000).settings())
 
 
 @pytest.mark.parametrize("own", ["", "-c lock_timeout=3s -c timezone=CET"])
 def test_options_of_the_operator_come_between(own: str) -> None:
-    """They may change a limit, change no meaning, and do not take the others away."""
+    """
+    The operator's options may change a time limit, and can neither remove nor change other
+    settings.
+    """
     wanted = postgres.wanted_of(f"host=db options='{own}'", Limits(lock_ms=1), "vv")
     sent = wanted.sent["options"]
     assert own in sent
