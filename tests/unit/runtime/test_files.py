@@ -195,7 +195,7 @@ files.write(Path(sys.argv[1]), b"new")
 
 
 def test_power_cut_leaves_the_old_file_and_says_where_the_rest_is(tmp_path: Path) -> None:
-    """After a power cut the old file is there, and `unfinished` finds the private temporary one."""
+    """After a power cut the old file is there, and `unfinished` finds the temporary one."""
     path = tmp_path / "key"
     path.write_bytes(b"old")
     assert subprocess.run([sys.executable, "-c", _CUT, str(path)], check=False).returncode == 9
