@@ -31,7 +31,7 @@ class _Machine:
         self._path = f"{programs}:{os.environ['PATH']}"
 
     def install(self, *programs: str) -> subprocess.Popen[str]:
-        """Begin to install *programs*."""
+        """Start to install *programs*."""
         return subprocess.Popen(
             ["bash", str(self._script), *programs], env={"PATH": self._path}, text=True,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
@@ -39,7 +39,7 @@ class _Machine:
 
 
 def test_what_is_there_is_not_installed(tmp_path: Path) -> None:
-    """Nobody is asked for a password for nothing."""
+    """If everything is installed, neither apt-get nor sudo is called."""
     machine = _Machine(tmp_path, "true")
     process = machine.install("sh")
     assert (process.wait(60), machine.begun.exists()) == (0, False)
@@ -49,7 +49,7 @@ def test_what_is_there_is_not_installed(tmp_path: Path) -> None:
 def test_no_service_starts_meanwhile_and_all_may_afterwards(
     tmp_path: Path, apt: str, exit_code: int
 ) -> None:
-    """The policy that keeps services from starting is there while apt-get runs, and only then."""
+    """The policy that keeps services from starting exists while apt-get runs, and only then."""
     policy = tmp_path / "policy-rc.d"
     machine = _Machine(tmp_path, f'sh "{policy}"; [ $? -eq 101 ] || exit 9; {apt}')
     process = machine.install("no-such-program")
@@ -58,7 +58,7 @@ def test_no_service_starts_meanwhile_and_all_may_afterwards(
 
 
 def test_a_policy_that_was_there_stays(tmp_path: Path) -> None:
-    """It is the machine's own, as in many containers."""
+    """An existing policy of the machine is kept."""
     machine = _Machine(tmp_path, "true")
     machine.policy.write_text("#!/bin/sh\nexit 101\n")
     assert machine.install("no-such-program").wait(60) == 0
@@ -67,7 +67,10 @@ def test_a_policy_that_was_there_stays(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_cut_off_it_leaves_no_policy(tmp_path: Path, number: signal.Signals) -> None:
-    """Left behind, it would keep every service of that machine from starting, for ever."""
+    """
+    An interrupted run removes its policy, which would otherwise keep every service from
+    starting.
+    """
     machine = _Machine(tmp_path, "exec sleep 60")
     process = machine.install("no-such-program")
     deadline = time.monotonic() + 60
@@ -76,6 +79,6 @@ def test_cut_off_it_leaves_no_policy(tmp_path: Path, number: signal.Signals) -> 
         time.sleep(0.01)
     assert machine.policy.exists()
     os.killpg(process.pid, number)
-    # bash tells of a signal once the command that it waits for has ended.
+    # bash handles a signal after the command that it waits for has ended.
     assert process.wait(90) != 0
     assert not machine.policy.exists()

@@ -1,4 +1,4 @@
-"""`vitalveil simulate`."""
+"""The command `vitalveil simulate`."""
 
 import json
 from pathlib import Path
@@ -19,7 +19,10 @@ def source(tmp_path: Path) -> Path:
 
 
 def test_list_tells_what_is_there(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Kind, length, rows, missing share and attribution of each recording; damage is counted."""
+    """
+    The list has kind, length, rows, missing share and attribution of each recording, and the
+    damaged files.
+    """
     assert main(["replay", "--source", str(source), "--list", "--json"]) == 0
 
     listing = json.loads(capsys.readouterr().out)
@@ -34,7 +37,7 @@ def test_list_tells_what_is_there(source: Path, capsys: pytest.CaptureFixture[st
 
 
 def test_list_is_readable(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Without --json it is text."""
+    """Without --json the list is text."""
     assert main(["replay", "--source", str(source), "--list"]) == 0
 
     out = capsys.readouterr().out
@@ -43,12 +46,12 @@ def test_list_is_readable(source: Path, capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_list_of_nothing_is_an_error(tmp_path: Path) -> None:
-    """Whoever asks for recordings and has none is told by the exit code."""
+    """If there is no recording, the exit code says so."""
     assert main(["replay", "--source", str(tmp_path), "--list"]) == 1
 
 
 def test_print_shows_samples_in_order(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Each line is a sample as a sensor would show it; the duration bounds the recording."""
+    """Each printed line is a sample in order, limited by the duration."""
     arguments = ["--print", "--duration", "10", "--speed", "1", "--subjects", "1"]
     assert main(["replay", "--source", str(source), *arguments]) == 0
 
@@ -63,7 +66,7 @@ def test_print_shows_samples_in_order(source: Path, capsys: pytest.CaptureFixtur
 def test_screen_says_when_people_are_invented(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A persona is never taken for a recording."""
+    """The output says when people are invented."""
     assert main(["replay", "--source", str(tmp_path), "--people", "--json"]) == 0
 
     captured = capsys.readouterr()
@@ -72,7 +75,7 @@ def test_screen_says_when_people_are_invented(
 
 
 def test_people_are_readable(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """More people than recordings: some are invented, and the screen says so."""
+    """If there are more people than recordings, the list names the invented ones."""
     assert main(["replay", "--source", str(source), "--people", "--subjects", "2"]) == 0
 
     captured = capsys.readouterr()
@@ -95,7 +98,7 @@ def test_people_are_readable(source: Path, capsys: pytest.CaptureFixture[str]) -
     ],
 )
 def test_wrong_arguments_are_refused(arguments: list[str]) -> None:
-    """A typing mistake never runs silently."""
+    """Wrong arguments are refused."""
     with pytest.raises(SystemExit) as raised:
         main(["replay", *arguments])
 
@@ -103,10 +106,10 @@ def test_wrong_arguments_are_refused(arguments: list[str]) -> None:
 
 
 def test_source_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    """A wrong path does not quietly turn into invented people."""
+    """A source that does not exist is refused, and not replaced by invented people."""
     assert main(["replay", "--source", str(tmp_path / "gone"), "--people"]) == 2
 
 
 def test_nothing_to_do_is_refused(source: Path) -> None:
-    """Without agents and without a question there is nothing to do."""
+    """Without agents and without a listing the command is refused."""
     assert main(["replay", "--source", str(source)]) == 2

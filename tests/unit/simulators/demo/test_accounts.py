@@ -1,4 +1,4 @@
-"""The books of a run."""
+"""The accounting of a demo."""
 
 import msgspec
 import pytest
@@ -51,12 +51,12 @@ def books(
     ingested: IngestCounters = INGESTED,
     withdrawal: Withdrawal | None = HEEDED,
 ) -> DemoReport:
-    """Return the books of one agent's run."""
+    """Return the accounting of one agent's run."""
     return settle([spool], stored, ingested, withdrawal=withdrawal, source={"recorded": 1})
 
 
 def test_everything_stored_is_good() -> None:
-    """What was appended and is stored once balances."""
+    """If every appended observation is stored once, the accounting balances."""
     report = books()
     assert (report.lost, report.doubled, report.in_flight) == (0, 0, 0)
     assert report.is_good
@@ -70,21 +70,21 @@ def test_everything_stored_is_good() -> None:
     ],
 )
 def test_what_is_nowhere_is_lost(spool: SpoolTotals, stored: dict[str, int]) -> None:
-    """What was appended and is neither stored, refused, purged nor held is lost."""
+    """An appended observation that is neither stored, refused, purged nor held is lost."""
     report = books(spool, msgspec.structs.replace(STORED, **stored))
     assert report.lost == 1
     assert not report.is_good
 
 
 def test_what_is_stored_twice_is_doubled() -> None:
-    """Rows that the ledger knows nothing of are doubled."""
+    """Rows beyond the ledger's count are doubled."""
     report = books(stored=msgspec.structs.replace(STORED, observations=101))
     assert report.doubled == 1
     assert not report.is_good
 
 
 def test_what_is_held_is_in_flight() -> None:
-    """What a spool still holds, and the ledger does not have, is on its way."""
+    """Envelopes that a spool holds and the ledger does not have are in flight."""
     spool = msgspec.structs.replace(SPOOL, held_envelopes=2)
     stored = msgspec.structs.replace(
         STORED, accepted_envelopes=8, observations=80, ledger_observations=80
@@ -95,7 +95,7 @@ def test_what_is_held_is_in_flight() -> None:
 
 
 def test_purged_counts_once() -> None:
-    """What was purged after it had been stored, its receipt under way, counts as stored."""
+    """An envelope that was purged after it had been stored counts as stored."""
     purged = msgspec.structs.replace(SPOOL, purged_envelopes=2, purged_observations=20)
     assert (books(purged).purged, books(purged).lost) == (0, 0)
     unsent = msgspec.structs.replace(
@@ -106,19 +106,19 @@ def test_purged_counts_once() -> None:
 
 @pytest.mark.parametrize("broken", ["received", "stored", "duplicates", "abandoned"])
 def test_ingest_must_balance(broken: str) -> None:
-    """An envelope that ingest received and has no outcome for breaks the books."""
+    """A received envelope without an outcome breaks the accounting."""
     ingested = msgspec.structs.replace(INGESTED, **{broken: getattr(INGESTED, broken) + 1})
     assert not books(ingested=ingested).is_good
 
 
 def test_a_row_after_the_withdrawal_is_never_good() -> None:
-    """One row after the COMMIT breaks a promise, whatever else balances."""
+    """One row after the COMMIT of the withdrawal makes the run fail."""
     withdrawal = Withdrawal(1.0, 0.1, 1, 5.0)
     assert not books(withdrawal=withdrawal).is_good
 
 
 def test_where_nothing_was_stored_nothing_is_proved() -> None:
-    """A run in which no sensor said a word kept every promise, and shows none of them."""
+    """A run in which nothing was stored fails, because it has not shown that any promise holds."""
     spool = msgspec.structs.replace(SPOOL, appended_envelopes=0, appended_observations=0)
     stored = Stored(0, {}, 0, 0, 0, 0)
     report = books(spool, stored, msgspec.structs.replace(INGESTED, received=0, stored=0))
@@ -127,5 +127,5 @@ def test_where_nothing_was_stored_nothing_is_proved() -> None:
 
 
 def test_without_a_withdrawal_consent_is_not_proved() -> None:
-    """The demo says that nothing was stored without consent: somebody must have withdrawn."""
+    """A run without a withdrawal fails, because it has not shown that consent is obeyed."""
     assert not books(withdrawal=None).is_good

@@ -1,4 +1,4 @@
-"""What Ctrl-C does to the demo, press by press."""
+"""The effect of Ctrl-C on the demo."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from simulators.demo.cli import Interrupt
 
 
 def test_who_presses_twice_gets_no_more_than_who_presses_once() -> None:
-    """A second press in the same breath must not cut the tidying up off."""
+    """A second Ctrl-C within a moment does not interrupt the cleanup."""
     now = [10.0]
     interrupt = Interrupt(clock=lambda: now[0])
     with pytest.raises(KeyboardInterrupt):
@@ -16,7 +16,7 @@ def test_who_presses_twice_gets_no_more_than_who_presses_once() -> None:
 
 
 def test_a_press_that_was_swallowed_can_be_repeated() -> None:
-    """Python swallows what is raised while it forks; the demo would play on to its end."""
+    """If Python swallows an interrupt in a fork handler, the next Ctrl-C ends the demo."""
     now = [10.0]
     interrupt = Interrupt(clock=lambda: now[0])
     with pytest.raises(KeyboardInterrupt):

@@ -1,4 +1,4 @@
-"""The books of a fleet, and the report that stands on them."""
+"""The accounting of a fleet, and its report."""
 
 import io
 
@@ -55,45 +55,45 @@ def _books(
 
 
 def test_all_stored_is_all_well() -> None:
-    """What was sealed is stored once, and nothing is left over."""
+    """If every sealed envelope is stored once, everything balances."""
     found = _books(_journal(Act.SEND, Act.SEND).columns(), _ledger((5, 1, 0, 3), (5, 2, 0, 3)))
     assert (found.sealed, found.stored, found.lost, found.doubled) == (2, 2, 0, 0)
     assert (found.unbalanced, found.unexpected, found.in_flight) == (0, 0, 0)
 
 
 def test_a_receipt_without_a_row_is_a_loss() -> None:
-    """A gateway forgot what the database does not have: the one thing that must never be."""
+    """An envelope with a receipt and without a row is lost."""
     found = _books(_journal(Act.SEND, Act.SEND).columns(), _ledger((5, 1, 0, 3)))
     assert (found.lost, found.lost_envelopes, found.in_flight) == (1, 1, 0)
     assert found.unbalanced == 0
 
 
 def test_without_receipt_and_row_it_is_in_flight() -> None:
-    """What nobody has settled is on its way, and not lost."""
+    """An envelope without a receipt and without a row is in flight."""
     found = _books(_journal(Act.SEND, settled=False).columns(), _ledger())
     assert (found.lost, found.in_flight) == (0, 1)
 
 
 def test_fewer_rows_than_the_ledger_says_are_a_loss() -> None:
-    """The table is counted too, and not only the ledger."""
+    """Fewer rows than the ledger's count are a loss."""
     found = _books(_journal(Act.SEND).columns(), _ledger((5, 1, 0, 3)), rows=2)
     assert (found.lost, found.doubled) == (1, 0)
 
 
 def test_more_rows_than_the_ledger_says_are_doubled() -> None:
-    """A reading that is there twice is found, even at one instant of another series."""
+    """More rows than the ledger's count are doubled observations."""
     found = _books(_journal(Act.SEND).columns(), _ledger((5, 1, 0, 3)), rows=4)
     assert (found.lost, found.doubled) == (0, 1)
 
 
 def test_fewer_observations_than_sealed_are_a_loss() -> None:
-    """An envelope that was stored without all of its observations has lost some."""
+    """A stored envelope with fewer observations than were sealed is a loss."""
     found = _books(_journal(Act.SEND).columns(), _ledger((5, 1, 0, 2)))
     assert (found.lost, found.lost_envelopes) == (1, 0)
 
 
 def test_what_nobody_sealed_is_unknown() -> None:
-    """A ledger row under a sequence that was never used unbalances the books."""
+    """A ledger row with an unused sequence breaks the accounting."""
     found = _books(
         _journal(Act.SEND).columns(), _ledger((5, 1, 0, 3), (5, 9, 1, 0), (-1, 1, 1, 0))
     )
@@ -113,20 +113,23 @@ def test_what_nobody_sealed_is_unknown() -> None:
     ],
 )
 def test_each_is_settled_as_it_deserves(act: Act, outcome: int, unexpected: int) -> None:
-    """Honest envelopes are stored, hostile ones refused."""
+    """Honest envelopes must be stored, and hostile ones refused."""
     count = 3 if outcome == 0 else 0
     found = _books(_journal(act).columns(), _ledger((5, 1, outcome, count)))
     assert found.unexpected == unexpected
 
 
 def test_who_withdrew_may_be_refused() -> None:
-    """What was on its way when its person withdrew is refused, and that is as it should be."""
+    """An envelope that was under way when its person withdrew may be refused."""
     found = _books(_journal(Act.SEND).columns(), _ledger((5, 1, 1, 0)), withdrawn=True)
     assert (found.unexpected, found.withdrawn) == (0, 1)
 
 
 def test_a_purge_is_no_loss() -> None:
-    """What was dropped unsent, because the lease was gone, is told apart."""
+    """
+    Envelopes that were dropped unsent after the lease had ended count as purged, and not
+    as lost.
+    """
     journal = _journal(Act.SEND, settled=False)
     journal.purged(0)
     found = _books(journal.columns(), _ledger())
@@ -134,7 +137,7 @@ def test_a_purge_is_no_loss() -> None:
 
 
 def test_what_ingest_cannot_account_for_unbalances() -> None:
-    """Ingest's own equation is part of the books."""
+    """A received envelope without an outcome in ingest's counters breaks the accounting."""
     ingested = Ingested(received=5, stored=3, duplicates=1)
     assert ingested.missing == 1
     joined = accounting.join(_journal(Act.SEND).columns(), _ledger((5, 1, 0, 3)))
@@ -144,7 +147,7 @@ def test_what_ingest_cannot_account_for_unbalances() -> None:
 
 
 def test_without_a_database_receipts_count() -> None:
-    """Where nobody may ask the database, what has a receipt is settled when it came."""
+    """Without a database, envelopes with a receipt count as stored at the time of the receipt."""
     joined = accounting.by_receipts(_journal(Act.SEND).columns())
     assert joined.is_stored.tolist() == [True]
     assert joined.committed_at.tolist() == [_DUE + 2]
@@ -179,7 +182,10 @@ def _report() -> FleetReport:
 
 
 def test_times_count_from_when_an_envelope_was_due() -> None:
-    """Latency is commit less schedule; what is late on purpose is left out."""
+    """
+    Times count from when an envelope was due; envelopes that are late on purpose are
+    excluded.
+    """
     report = _report()
     assert report.phases[0].queryable["p99"] == pytest.approx(0.5, rel=0.01)
     assert sum(report.per_second["stored"]) == 3
@@ -196,13 +202,13 @@ def test_times_count_from_when_an_envelope_was_due() -> None:
      ("withdrawal<=60s", None)],
 )  # fmt: skip
 def test_every_figure_is_found(text: str, value: float | None) -> None:
-    """A limit is compared with the figure that it names; None where it was not measured."""
+    """Each limit is compared with its figure, which is None if it was not measured."""
     found = measured(_report(), limits.parse(text))
     assert found == (None if value is None else pytest.approx(value, rel=0.01))
 
 
 def test_verdicts_gate() -> None:
-    """A limit that is broken or not measured gates, and so does a `--fail-if` that is met."""
+    """A broken or unmeasured limit fails the run, and so does a `--fail-if` that holds."""
     report = judge(_report(), [limits.parse("lost=0")], [limits.parse("p99>1s")])
     assert report.is_good
     for required, failing in [("p99<=100ms", None), ("drain<=1s", None), (None, "p99>100ms"),
@@ -216,7 +222,10 @@ def test_verdicts_gate() -> None:
 
 
 def test_a_phase_shows_what_each_program_used_in_it() -> None:
-    """Cores are counted from edge to edge, evenly between two looks; a newcomer is left out."""
+    """
+    A phase's cores are interpolated between samples; a program that appears later is
+    omitted.
+    """
     spent = [
         Spent(-3.0, {"ingest": 10.0, "fleet": 1.0}),
         Spent(1.0, {"ingest": 10.0, "fleet": 3.0, "late": 1.0}),
@@ -228,7 +237,10 @@ def test_a_phase_shows_what_each_program_used_in_it() -> None:
 
 
 def test_the_page_and_the_terminal_show_where_a_phase_costs() -> None:
-    """What each program used stands in a table by phase; where nothing was seen there is none."""
+    """
+    Page and terminal show the cores of each program by phase; without samples there is
+    no table.
+    """
     report = _report()
     assert "Cores used" not in page.render(report)
     seen = msgspec.structs.replace(report.overall, cpu={"trust shells": 0.123})
@@ -242,13 +254,13 @@ def test_the_page_and_the_terminal_show_where_a_phase_costs() -> None:
 
 
 def test_the_generator_owns_up() -> None:
-    """A generator that did not keep its plan is the limit, and says so."""
+    """If the generator did not keep its schedule, the report says so."""
     assert _report().generator.was_the_limit
     assert b'"was_the_limit": true' in _report().to_json().encode()
 
 
 def test_page_needs_nothing_and_quotes_everything() -> None:
-    """The page loads nothing from anywhere, and no text of a run becomes markup."""
+    """The page loads nothing, and escapes all text of a run."""
     found = page.render(judge(_report(), [limits.parse("p99<=100ms")], []))
     assert "<script" not in found
     assert "src=" not in found
@@ -258,18 +270,18 @@ def test_page_needs_nothing_and_quotes_everything() -> None:
 
 
 def test_drain_counts_from_the_end_of_the_outage() -> None:
-    """The time to drain ends when all that was due before the return is stored."""
+    """The drain time ends when everything that was due before the end of the outage is stored."""
     phases = [Phase(name="away", duration_s=2, offline=1), Phase(name="back", duration_s=8)]
     joined = accounting.join(_journal(Act.SEND, Act.SEND).columns(),
                         _ledger((5, 1, 0, 3), (5, 2, 0, 3)))  # fmt: skip
     late = msgspec.structs.replace(joined, committed_at=np.array([_DUE + 6, _DUE + 9]))
     scenario = _scenario(phases=phases)
-    # The second was due just when the outage ended, and so is not part of it.
+    # The second envelope was due at the end of the outage, and so is not part of it.
     assert Figures(scenario, plan.draw(scenario), late, _DUE).drain_s() == pytest.approx(4)
 
 
 def test_tallies_of_processes_add_up() -> None:
-    """What several processes did is the sum of what each did, histograms included."""
+    """The counters and histograms of several processes are added."""
     parts = []
     for seconds in (0.1, 0.2):
         tally = Tally()

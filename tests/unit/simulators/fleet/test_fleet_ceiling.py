@@ -1,4 +1,4 @@
-"""Ingest that stands still, and the ceiling that its backlog shows."""
+"""The pause of ingest, and the ceiling that the backlog shows."""
 
 import asyncio
 import signal
@@ -32,7 +32,7 @@ def _scenario(phases: list[Phase]) -> Scenario:
 
 
 def _figures(committed_s: list[float], due_s: list[float]) -> Figures:
-    """Figures of a round in which envelopes were due, and committed, at these seconds."""
+    """The figures of a round with envelopes that were due and committed at these seconds."""
     scenario, journal = _scenario(_ROUND), Journal()
     for sequence, due in enumerate(due_s, start=1):
         place = journal.add(0, sequence, Act.SEND, 0, _AT + due, 1)
@@ -47,7 +47,7 @@ def _figures(committed_s: list[float], due_s: list[float]) -> Figures:
 
 
 def test_a_ceiling_is_taken_in_the_thick_of_a_backlog() -> None:
-    """A hundred a second were stored; that it began late, and trickled out, does not count."""
+    """The ceiling is the rate in the middle of the backlog, without its start and end."""
     begins, thick, trickles = np.linspace(10.1, 11.9, 20), np.linspace(12, 14, 201), [15.0] * 20
     committed = [*begins.tolist(), *thick.tolist(), *trickles]
     found = _figures(committed, np.linspace(0, 9, 241).tolist()).phase(1, Histogram())
@@ -55,7 +55,7 @@ def test_a_ceiling_is_taken_in_the_thick_of_a_backlog() -> None:
 
 
 def test_what_is_due_later_is_no_backlog() -> None:
-    """Envelopes of the phase itself say how often they were sent, not how fast ingest is."""
+    """Envelopes that were due in the phase itself do not count for the ceiling."""
     gathered, later = np.linspace(11, 12, 101).tolist(), np.linspace(13, 19, 50).tolist()
     figures = _figures(gathered + later, [*[5.0] * 101, *later])
     assert figures.phase(1, Histogram()).ceiling_per_s == pytest.approx(100, rel=0.02)
@@ -64,7 +64,7 @@ def test_what_is_due_later_is_no_backlog() -> None:
 
 
 def test_a_round_in_which_nothing_was_stored_has_no_ceiling() -> None:
-    """What was not measured is no figure."""
+    """A round in which nothing was stored has no ceiling."""
     assert _figures([25.0], [1.0]).phase(1, Histogram()).ceiling_per_s is None
 
 
@@ -77,7 +77,7 @@ def _phase(name: str, ceiling_per_s: float | None, withdrawals: int) -> PhaseRep
     [("ceiling>=80%", 0.85), ("ceiling@one>=80%", 0.9), ("ceiling@calm>=80%", None)],
 )
 def test_storms_are_set_against_calms(text: str, value: float | None) -> None:
-    """The figure is the mean of the rounds with withdrawals over the mean of those without."""
+    """The figure is the mean ceiling with withdrawals divided by the mean without."""
     phases = [
         _phase("calm", 1100.0, 0), _phase("gather", None, 9), _phase("one", 900.0, 5),
         _phase("two", 800.0, 5), _phase("calm-2", 900.0, 0),
@@ -102,7 +102,7 @@ def _play(phases: list[Phase], pids: list[int]) -> tuple[list[int], list[str]]:
 
 
 def test_it_stands_still_where_the_scenario_says_so() -> None:
-    """Ingest is stopped once for two such phases, and goes on with the next."""
+    """Ingest is stopped once for two adjacent phases, and continued in the next."""
     stands = [False, True, True, False, True]
     phases = [
         Phase(name=f"p{number}", duration_s=0.1, ingest_stopped=stopped)
@@ -114,7 +114,7 @@ def test_it_stands_still_where_the_scenario_says_so() -> None:
 
 
 def test_it_goes_on_whatever_ends_the_run() -> None:
-    """A run that is given up in the middle leaves nothing standing."""
+    """If the run is cancelled, ingest is continued."""
 
     async def run() -> list[int]:
         sent: list[int] = []
@@ -137,6 +137,6 @@ def test_it_goes_on_whatever_ends_the_run() -> None:
 
 @pytest.mark.parametrize(("pids", "said"), [([], "not ours"), ([1, 2], "has ended")])
 def test_ingest_that_cannot_be_stopped_is_told(pids: list[int], said: str) -> None:
-    """A site of somebody else's, or a process that has ended, gives a note."""
+    """If ingest cannot be stopped, a note says so."""
     _, notes = _play([Phase(name="s", duration_s=0.1, ingest_stopped=True)], pids)
     assert said in notes[0]

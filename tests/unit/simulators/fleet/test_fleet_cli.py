@@ -1,4 +1,4 @@
-"""The command line of a fleet: what cannot be run is refused with the remedy."""
+"""The command line of a fleet: an impossible run is refused with the remedy."""
 
 import socket
 import threading
@@ -24,7 +24,7 @@ limits: [lost=0]
 
 @pytest.fixture
 def scenario(tmp_path: Path) -> str:
-    """A scenario's file."""
+    """The file of a scenario."""
     path = tmp_path / "scenario.yaml"
     path.write_text(_SCENARIO)
     return str(path)
@@ -33,7 +33,10 @@ def scenario(tmp_path: Path) -> str:
 def test_a_scenario_is_checked_without_a_system(
     scenario: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """`--check` reads, plans and stops; the digest tells two plans apart."""
+    """
+    `--check` reads and plans a scenario without a system, and prints a digest that differs between
+    plans.
+    """
     assert main(["fleet", scenario, "--check"]) == 0
     one = capsys.readouterr().out
     assert main(["fleet", scenario, "--check", "--seed", "2"]) == 0
@@ -65,7 +68,7 @@ def test_what_cannot_run_is_refused(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Exit code 2 and one line that says what to do; no traceback."""
+    """An impossible run gives exit code 2 and one line with the remedy, without a traceback."""
     monkeypatch.setattr("simulators.fleet.cli.raise_file_limit", lambda: 20_000)
     assert main(["fleet", scenario, *more]) == 2
     printed = capsys.readouterr().err
@@ -84,7 +87,7 @@ def test_what_cannot_run_is_refused(
 def test_what_could_not_be_asked_afterwards_is_refused_before(
     scenario: str, tmp_path: Path, more: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A database or an ingest that does not answer now would leave a run without its books."""
+    """A database or an ingest that does not answer is refused before the run."""
     path = tmp_path / "roster.jsonl"
     roster.write(path, [Member(f"{n:016x}", "/a", "s", "00") for n in range(4)])
     where = ["--broker", "127.0.0.1:9", "--roster", str(path)]
@@ -97,7 +100,7 @@ def test_what_could_not_be_asked_afterwards_is_refused_before(
     [b"SSH-2.0-x\r\n", b"HTTP/1.0 200 OK\r\n\r\n{no: metrics}\n", b"HTTP/1.0 200 OK\r\n\r\n\xff"],
 )
 def test_somebody_else_at_the_port_of_ingest_is_nobody(said: bytes) -> None:
-    """Whatever answers there, if it is no metrics it is no answer, and no traceback."""
+    """A foreign program on the port of ingest counts as no answer, without a traceback."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def answer() -> None:
@@ -114,7 +117,10 @@ def test_somebody_else_at_the_port_of_ingest_is_nobody(said: bytes) -> None:
 def test_a_report_that_can_be_written_is_not_there_before_the_run(
     scenario: str, tmp_path: Path
 ) -> None:
-    """Looking whether it can be leaves no empty file, and takes nothing from an old one."""
+    """
+    Checking that a report can be written leaves no empty file, and does not change an existing
+    one.
+    """
     new, old = tmp_path / "new.json", tmp_path / "old.html"
     old.write_text("old")
     assert main(["fleet", scenario, "--json", str(new), "--html", str(old)]) == 2
@@ -123,13 +129,13 @@ def test_a_report_that_can_be_written_is_not_there_before_the_run(
 
 
 def test_time_can_be_stretched(scenario: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """A scenario that is twice as long has twice as much to do."""
+    """A scenario that is stretched by a factor has proportionally more to do."""
     main(["fleet", scenario, "--check", "--scale-time", "2"])
     assert "4 acts" in capsys.readouterr().out
 
 
 def test_a_roster_survives_its_file(tmp_path: Path) -> None:
-    """Who is enrolled can be taken up by a later run."""
+    """A roster that was written is read back equal."""
     members = [Member("0" * 16, "/a", "s", "h"), Member("1" * 16, "/b", "t", "i")]
     path = tmp_path / "roster.jsonl"
     roster.write(path, members)
@@ -139,7 +145,7 @@ def test_a_roster_survives_its_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("data", [b"{}\n", b"no\n", b'{"agent": 1}\n', b"\xff\n"])
 def test_what_is_no_roster_is_refused(tmp_path: Path, data: bytes) -> None:
-    """A file of another kind is told, not half read."""
+    """A file that is no roster is refused."""
     path = tmp_path / "roster.jsonl"
     path.write_bytes(data)
     with pytest.raises(RosterError):

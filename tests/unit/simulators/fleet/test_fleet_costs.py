@@ -1,4 +1,4 @@
-"""What a fleet says of its own cost."""
+"""The cost of a fleet's generator."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from simulators.fleet.run.costs import Costs
 
 
 def test_costs_are_told_apart() -> None:
-    """Connecting, idling and the load are each measured for themselves."""
+    """Connecting, idling and the load are measured separately."""
     cpu, clock, system = [0.0], [100.0], [0.0]
     costs = Costs(lambda: cpu[0], lambda: clock[0], lambda: system[0])
     assert costs.figures["cpu_s"] == costs.figures["system_s"] == 0

@@ -1,4 +1,4 @@
-"""Connections of a fleet: real TLS on loopback, to a server that speaks just enough MQTT."""
+"""Connections of a fleet: real TLS on loopback, to a server with a minimum of MQTT."""
 
 import asyncio
 import contextlib
@@ -24,7 +24,7 @@ _GRANTED = mqtt5.SubAckReasonCode.GRANTED_QOS_AT_LEAST_ONCE
 
 
 class _Fleet(Bench):
-    """A bench whose dialler hears of its gateways, as a driver's does."""
+    """A bench whose dialler hears of its gateways, as that of a driver does."""
 
     dialler: Dialler
 
@@ -45,7 +45,10 @@ class _Fleet(Bench):
 
 
 class _Server:
-    """Answers CONNECT and SUBSCRIBE; notes whose certificate said what."""
+    """
+    Answers CONNECT and SUBSCRIBE, and records the certificate and the packets of each
+    client.
+    """
 
     def __init__(self) -> None:
         self.port = 0
@@ -114,7 +117,7 @@ async def _serving(folder: Path, *, ca: str = "ca.crt") -> AsyncIterator[tuple[_
 
 
 async def test_each_gateway_shows_its_own_certificate(folder: Path) -> None:
-    """Gateways share one TLS context, and still each shows the certificate of its bundle."""
+    """Gateways share one TLS context, and each shows its own certificate."""
     async with _serving(folder) as (server, fleet):
         gateways = [fleet.gateway(number) for number in range(4)]
         async with asyncio.timeout(60):
@@ -127,7 +130,7 @@ async def test_each_gateway_shows_its_own_certificate(folder: Path) -> None:
 
 
 async def test_a_goodbye_is_sent_before_the_socket_closes(folder: Path) -> None:
-    """A link that closes sends what is buffered, and a DISCONNECT last."""
+    """A link that is closed sends its buffer and then a DISCONNECT."""
     async with _serving(folder) as (server, fleet):
         gateway = fleet.gateway(0)
         async with asyncio.timeout(60):
@@ -152,7 +155,7 @@ async def test_a_goodbye_is_sent_before_the_socket_closes(folder: Path) -> None:
 async def test_a_connection_that_fails_has_a_kind(
     folder: Path, *, ca: str, bundle: str, is_listening: bool, kind: str
 ) -> None:
-    """What kept a gateway from connecting is counted once, by its kind, and its slot is free."""
+    """A failed connection is counted once by its kind, and frees its slot."""
     async with _serving(folder, ca=ca) as (server, fleet):
         if not is_listening:
             fleet.dialler = Dialler("127.0.0.1", 1, ca_file=folder / ca, at_once=4)
@@ -164,7 +167,7 @@ async def test_a_connection_that_fails_has_a_kind(
 
 
 async def test_a_broker_that_hangs_up_is_told(folder: Path) -> None:
-    """A connection that the broker closes before the gateway is ready ends its dialling."""
+    """If the broker closes the connection before the gateway is ready, dialling ends."""
     async with _serving(folder) as (server, fleet):
         server.is_silent = True
         gateway = fleet.gateway(0)
@@ -174,7 +177,7 @@ async def test_a_broker_that_hangs_up_is_told(folder: Path) -> None:
 
 
 async def test_a_gateway_that_leaves_during_the_handshake_stays_away(folder: Path) -> None:
-    """A link that was ended before it is connected sends nothing, and is aborted."""
+    """A link that is ended during the handshake sends nothing, and is aborted."""
     async with _serving(folder) as (server, fleet):
         gateway = fleet.gateway(0)
         async with asyncio.timeout(60):
@@ -188,7 +191,7 @@ async def test_a_gateway_that_leaves_during_the_handshake_stays_away(folder: Pat
 
 
 async def test_a_roster_without_an_authority_is_refused(folder: Path) -> None:
-    """A file that holds no certificate cannot be the authority of a fleet."""
+    """A CA file without a certificate is refused."""
     (folder / "empty.crt").write_text("")
     with pytest.raises(RosterError, match="cannot be read"):
         Dialler("127.0.0.1", 1, ca_file=folder / "empty.crt", at_once=1)
@@ -216,7 +219,7 @@ async def _speak_http(_reader: asyncio.StreamReader, writer: asyncio.StreamWrite
 async def test_a_port_without_a_broker_frees_its_slot(
     folder: Path, monkeypatch: pytest.MonkeyPatch, *, serve: Any, kind: str
 ) -> None:
-    """Whatever answers in place of a broker, dialling ends with a kind, and the next may try."""
+    """If another program answers at the port, dialling ends with a kind, and the slot is free."""
     monkeypatch.setattr("simulators.fleet.gateway.dialler._PATIENCE_S", 0.5)
     fleet = _Fleet()
     served: list[asyncio.Task[None]] = []

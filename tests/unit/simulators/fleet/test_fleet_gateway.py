@@ -1,4 +1,4 @@
-"""A fleet's gateway on a link whose other end is in memory."""
+"""A gateway of a fleet, on a link whose other end is in memory."""
 
 import mqtt5
 import pytest
@@ -42,7 +42,7 @@ class Setting:
         self.lease(1, HANDLE)
 
     def connect(self) -> MemoryBroker:
-        """Connect, as far as the SUBACK."""
+        """Connect, up to the SUBACK."""
         self.broker = MemoryBroker(self.gateway)
         (self.connect_packet,) = self.broker.exchange()
         (self.subscribe_packet,) = self.broker.send(mqtt5.ConnAckPacket(receive_max=100).write())
@@ -52,7 +52,7 @@ class Setting:
         return self.broker
 
     def lease(self, version: int, handle: bytes | None, *, not_after_ms: int = 1 << 50) -> None:
-        """Hand over a lease, with or without a grant."""
+        """Deliver a lease, with or without a grant."""
         grants = (
             [Grant(handle, ["AA"], [Rule(Code.HEART_RATE, interval_ms=1000)])] if handle else []
         )
@@ -69,14 +69,14 @@ class Setting:
         )
 
     def act(self, act: Act = Act.SEND) -> list[mqtt5.PublishPacket]:
-        """Have it do *act*, five seconds later; return what it published."""
+        """Let the gateway do *act*, five seconds later; return what it published."""
         self.bench.at += 5
         self.gateway.act(act, 0, self.bench.at, 5.0)
         found = self.broker.exchange()
         return [p for p in found if isinstance(p, mqtt5.PublishPacket)]
 
     def proven(self, *spools: SpoolReceipt) -> bytes:
-        """Return a receipt of ingest's."""
+        """Return a receipt with ingest's proof."""
         lease_key = self.lease_private.public_key().public_bytes_raw()
         shared = agreement.of_ingest(self.bench.ingest_private, lease_key, AGENT)
         return wire_receipt.encode_proven(list(spools), [shared])
@@ -98,7 +98,10 @@ def setting() -> Setting:
 
 
 def test_it_introduces_itself_as_an_agent_does(setting: Setting) -> None:
-    """A clean session, its id, its state as the will; leases and receipts subscribed at QoS 1."""
+    """
+    The gateway connects as an agent does: a clean session, its id, its state as the will, and
+    subscriptions at QoS 1.
+    """
     connect, subscribe = setting.connect_packet, setting.subscribe_packet
     assert isinstance(connect, mqtt5.ConnectPacket)
     assert (connect.client_id, connect.clean_start) == (AGENT, True)
@@ -115,7 +118,10 @@ def test_it_introduces_itself_as_an_agent_does(setting: Setting) -> None:
 
 
 def test_what_it_seals_ingest_opens(setting: Setting) -> None:
-    """An envelope holds what the sensors showed since the one before, under the lease's handle."""
+    """
+    Ingest can open an envelope, which holds the values since the one before, under the lease's
+    handle.
+    """
     setting.act()
     (published,) = setting.act()
     body = setting.open(published.payload)
@@ -128,7 +134,7 @@ def test_what_it_seals_ingest_opens(setting: Setting) -> None:
 
 
 def test_nothing_is_measured_without_a_lease(setting: Setting) -> None:
-    """Once the grants are gone, what is due is not even sealed."""
+    """Without a grant nothing is measured or sealed."""
     setting.lease(2, None)
     assert setting.act() == []
     assert setting.bench.tally.withheld == 1
@@ -136,7 +142,7 @@ def test_nothing_is_measured_without_a_lease(setting: Setting) -> None:
 
 
 def test_nothing_is_measured_beyond_the_end_of_a_lease(setting: Setting) -> None:
-    """A lease that has run out is no lease."""
+    """After the end of its lease nothing is measured."""
     setting.lease(2, HANDLE, not_after_ms=round((setting.bench.at + 6) * 1000))
     assert len(setting.act()) == 1
     assert setting.act() == []
@@ -144,14 +150,17 @@ def test_nothing_is_measured_beyond_the_end_of_a_lease(setting: Setting) -> None
 
 
 def test_an_older_lease_changes_nothing(setting: Setting) -> None:
-    """A lease below the highest seen is no lease."""
+    """A lease below the highest version seen changes nothing."""
     setting.lease(3, None)
     setting.lease(2, HANDLE)
     assert setting.act() == []
 
 
 def test_a_lost_lease_purges_what_was_not_sent(setting: Setting) -> None:
-    """What was never published of a withdrawn handle is dropped; what was, goes on."""
+    """
+    When a handle is withdrawn, its unpublished envelopes are dropped, and published ones
+    are kept.
+    """
     setting.act()
     setting.act(Act.SEND_LATE)
     setting.lease(2, None)
@@ -160,7 +169,7 @@ def test_a_lost_lease_purges_what_was_not_sent(setting: Setting) -> None:
 
 
 def test_it_forgets_on_receipts_and_not_on_acks(setting: Setting) -> None:
-    """The broker's acknowledgement makes room in the window, and settles nothing."""
+    """An acknowledgement of the broker makes room in the window; only a receipt settles."""
     (published,) = setting.act()
     assert published.packet_id is not None
     setting.broker.send(mqtt5.PubAckPacket(published.packet_id).write())
@@ -173,7 +182,7 @@ def test_it_forgets_on_receipts_and_not_on_acks(setting: Setting) -> None:
 
 
 def test_a_receipt_for_another_spool_settles_nothing(setting: Setting) -> None:
-    """An agent has had other spools, and receipts name them too."""
+    """A receipt for another spool settles nothing."""
     setting.act()
     receipt = setting.proven(SpoolReceipt(b"x" * 16, 9))
     setting.down(topics.receipt(AGENT), receipt)
@@ -181,7 +190,7 @@ def test_a_receipt_for_another_spool_settles_nothing(setting: Setting) -> None:
 
 
 def test_a_new_connection_publishes_the_same_bytes_again(setting: Setting) -> None:
-    """After a reconnect each unsettled envelope goes again, byte for byte."""
+    """After a reconnection each unsettled envelope is published again, byte for byte."""
     (first,) = setting.act()
     setting.broker.link.end("cut")
     assert setting.bench.down == [setting.gateway]
@@ -192,7 +201,7 @@ def test_a_new_connection_publishes_the_same_bytes_again(setting: Setting) -> No
 
 
 def test_nothing_is_lost_while_it_is_away(setting: Setting) -> None:
-    """What is due without a connection is sealed and sent later."""
+    """Envelopes that are due without a connection are sealed and sent later."""
     setting.broker.link.end("cut")
     setting.bench.at += 5
     setting.gateway.act(Act.SEND, 0, setting.bench.at, 5.0)
@@ -201,7 +210,10 @@ def test_nothing_is_lost_while_it_is_away(setting: Setting) -> None:
 
 
 def test_acknowledgements_ride_with_the_next_envelope(setting: Setting) -> None:
-    """What is owed for receipts and leases goes out in the same record as an envelope."""
+    """
+    Acknowledgements for receipts and leases are sent in the same record as the next
+    envelope.
+    """
     records = setting.broker.transport.records
     setting.bench.at += 5
     setting.gateway.act(Act.SEND, 0, setting.bench.at, 5.0)
@@ -211,7 +223,7 @@ def test_acknowledgements_ride_with_the_next_envelope(setting: Setting) -> None:
 
 
 def test_acknowledgements_do_not_wait_for_ever(setting: Setting) -> None:
-    """A broker that waits for as many as some allow would send nothing more."""
+    """Acknowledgements are sent alone when many are owed, because the broker waits for them."""
     setting.act()
     owed = 0
     for _ in range(9):
@@ -221,7 +233,7 @@ def test_acknowledgements_do_not_wait_for_ever(setting: Setting) -> None:
 
 
 def test_a_state_that_is_nearly_due_goes_with_an_envelope(setting: Setting) -> None:
-    """One record for both, where the state would follow within a second."""
+    """A state that is due within a second is sent in the same record as an envelope."""
     setting.bench.state_every_s = 30.0
     setting.gateway.keep_up(setting.bench.at + 31, resend_after_s=300)
     setting.broker.exchange()
@@ -235,7 +247,7 @@ def test_a_state_that_is_nearly_due_goes_with_an_envelope(setting: Setting) -> N
 @pytest.mark.parametrize("act", [Act.FOREIGN_HANDLE, Act.IMPLAUSIBLE, Act.FROM_THE_FUTURE,
                                  Act.NOT_PERMITTED, Act.TOO_FINE])  # fmt: skip
 def test_hostile_bodies_are_sealed_well(setting: Setting, act: Act) -> None:
-    """What ingest must refuse by its contents, it can open."""
+    """Bodies that ingest must refuse are sealed validly."""
     (honest,) = setting.act()
     (hostile,) = setting.act(act)
     body, block = setting.open(hostile.payload), setting.open(hostile.payload).blocks[0]
@@ -249,7 +261,7 @@ def test_hostile_bodies_are_sealed_well(setting: Setting, act: Act) -> None:
 
 
 def test_a_hostile_envelope_takes_nothing_from_the_honest(setting: Setting) -> None:
-    """What was measured meanwhile is in the next honest envelope."""
+    """After a hostile envelope the next honest one still has all values."""
     setting.act()
     setting.act(Act.IMPLAUSIBLE)
     (published,) = setting.act()
@@ -257,7 +269,7 @@ def test_a_hostile_envelope_takes_nothing_from_the_honest(setting: Setting) -> N
 
 
 def test_a_corrupt_envelope_does_not_open(setting: Setting) -> None:
-    """One bit is enough."""
+    """An envelope with one changed bit does not open."""
     (published,) = setting.act(Act.CORRUPT)
     with pytest.raises(BadSeal):
         setting.open(published.payload)
@@ -268,7 +280,10 @@ def test_a_corrupt_envelope_does_not_open(setting: Setting) -> None:
 def test_what_ingest_cannot_know_for_ours_has_the_identity_of_the_next(
     setting: Setting, act: Act
 ) -> None:
-    """It must not spoil the honest envelope that comes after it, and no receipt covers it."""
+    """
+    A hostile envelope that takes no identity uses the sequence of the next honest one, which must
+    still be stored.
+    """
     setting.act()
     (spoilt,) = setting.act(act)
     (honest,) = setting.act()
@@ -282,7 +297,7 @@ def test_what_ingest_cannot_know_for_ours_has_the_identity_of_the_next(
 def test_nameless_envelopes_have_no_place_in_the_journal(
     setting: Setting, act: Act, error: type[WireError]
 ) -> None:
-    """What has no identity is counted, and never waited for."""
+    """Envelopes without an identity are counted, and are not in the journal."""
     (published,) = setting.act(act)
     with pytest.raises(error):
         decode_envelope(published.payload)
@@ -291,7 +306,7 @@ def test_nameless_envelopes_have_no_place_in_the_journal(
 
 
 def test_a_forgery_has_a_settled_identity_and_other_bytes(setting: Setting) -> None:
-    """Only what is settled already is forged, so that the truth always comes first."""
+    """A forgery has a settled sequence and other bytes, so that the genuine envelope was first."""
     (honest,) = setting.act(Act.FORGED)
     setting.settle(1)
     (forged,) = setting.act(Act.FORGED)
@@ -301,7 +316,7 @@ def test_a_forgery_has_a_settled_identity_and_other_bytes(setting: Setting) -> N
 
 
 def test_a_foreign_topic_is_counted_as_denied(setting: Setting) -> None:
-    """What the broker refuses is no envelope that was taken."""
+    """An envelope that the broker refuses counts as denied, and not as taken."""
     (published,) = setting.act(Act.FOREIGN_TOPIC)
     assert published.topic == FOREIGN_TOPIC
     assert published.packet_id is not None
@@ -314,7 +329,10 @@ def test_a_foreign_topic_is_counted_as_denied(setting: Setting) -> None:
 
 
 def test_what_waits_too_long_goes_again(setting: Setting) -> None:
-    """After a while without a receipt the same bytes are published again."""
+    """
+    An envelope that has waited too long for a receipt is published again with the same
+    bytes.
+    """
     (first,) = setting.act()
     setting.broker.link.heard_at = setting.bench.at
     setting.gateway.keep_up(setting.bench.at + 10, resend_after_s=30)
@@ -326,7 +344,7 @@ def test_what_waits_too_long_goes_again(setting: Setting) -> None:
 
 
 def test_a_silent_broker_is_left(setting: Setting) -> None:
-    """A connection on which nothing comes back is ended, unless it is not read on purpose."""
+    """A connection without any answer is ended, unless the gateway stops reading on purpose."""
     setting.act()
     setting.broker.link.heard_at = 0.0
     setting.broker.link.stop_reading()
@@ -339,7 +357,7 @@ def test_a_silent_broker_is_left(setting: Setting) -> None:
 
 
 def test_what_is_said_again_does_not_put_off_the_silence(setting: Setting) -> None:
-    """However often a gateway repeats itself, an answer is due from the first time on."""
+    """Repeated requests do not extend the time in which the broker must answer."""
     setting.broker.link.heard_at = setting.bench.at
     setting.act()
     for _ in range(10):
@@ -350,7 +368,7 @@ def test_what_is_said_again_does_not_put_off_the_silence(setting: Setting) -> No
 
 
 def test_unreadable_messages_are_counted(setting: Setting) -> None:
-    """A receipt or a lease that is none changes nothing and ends nothing."""
+    """An unreadable receipt or lease is counted, and changes nothing."""
     setting.act()
     setting.down(topics.receipt(AGENT), b"\xc1")
     setting.down(topics.lease(AGENT), b"\xc1" * 100)
@@ -371,7 +389,7 @@ def test_unreadable_messages_are_counted(setting: Setting) -> None:
     ],
 )  # fmt: skip
 def test_a_link_ends_with_its_kind(setting: Setting, packet: bytes, kind: str) -> None:
-    """Each end of a connection has one kind from a closed set, told once."""
+    """The end of a connection is reported once, with a kind from a closed set."""
     setting.broker.send(packet)
     setting.broker.link.data_received(b"more")
     setting.broker.link.connection_lost(None)
@@ -380,7 +398,7 @@ def test_a_link_ends_with_its_kind(setting: Setting, packet: bytes, kind: str) -
 
 
 def test_a_message_in_two_reads_is_one(setting: Setting) -> None:
-    """A read may end in the middle of a packet, and the next one begin there."""
+    """A packet that comes in two reads is one packet."""
     setting.act()
     receipt = setting.proven(SpoolReceipt(setting.gateway.spool_id, 1))
     packet = mqtt5.PublishPacket(
@@ -396,14 +414,14 @@ def test_a_message_in_two_reads_is_one(setting: Setting) -> None:
 
 
 def test_a_message_without_end_ends_the_link(setting: Setting) -> None:
-    """What is kept of a packet that never becomes whole has a bound."""
-    # A PUBLISH of 256 MB, of which 300 KB come.
+    """An incomplete packet beyond the limit ends the link."""
+    # 300 KB of a PUBLISH of 256 MB.
     setting.broker.send(b"\x32\xff\xff\xff\x7f", *[bytes(10_000)] * 30)
     assert setting.bench.tally.ended == {"not_mqtt": 1}
 
 
 def test_an_acknowledgement_lets_the_next_in_line_go(setting: Setting) -> None:
-    """A full window holds back what is sealed, and each acknowledgement makes room for one."""
+    """A full window holds envelopes back, and each acknowledgement lets one go."""
     packets = [packet for _ in range(WINDOW + 2) for packet in setting.act()]
     assert len(packets) == WINDOW
     for held, packet in zip((1, 0), packets, strict=False):
@@ -414,7 +432,7 @@ def test_an_acknowledgement_lets_the_next_in_line_go(setting: Setting) -> None:
 
 
 def test_a_forgery_of_nothing_is_honest(setting: Setting) -> None:
-    """Until a receipt has come there is no identity to forge, and what is sent counts."""
+    """Before the first receipt there is no sequence to forge, and an honest envelope is sent."""
     (published,) = setting.act(Act.FORGED)
     assert len(setting.open(published.payload)) == 5
     assert setting.bench.journal.columns().observations.tolist() == [5]
@@ -423,5 +441,5 @@ def test_a_forgery_of_nothing_is_honest(setting: Setting) -> None:
 
 
 def test_an_error_names_its_kind() -> None:
-    """What ended a connection is told without an address."""
+    """The error of a connection has its kind, and no address."""
     assert str(LinkEnded("tls")) == "a connection ended: tls"

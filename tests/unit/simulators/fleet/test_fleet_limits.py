@@ -28,7 +28,10 @@ def test_limits_are_read(text: str, figure: str, phase: str | None, bound: float
     ["", "p99", "p99<=2", "lost=0s", "speed>1", "p99<=2%", "offered>=99 s", "p99 ~ 1s", "lost=-1"],
 )
 def test_what_is_no_limit_is_refused_with_the_mend(text: str) -> None:
-    """A limit without unit, or of another figure, is refused, and the error shows right ones."""
+    """
+    A limit without a unit or with an unknown figure is refused, and the error shows
+    valid ones.
+    """
     with pytest.raises(LimitError, match="p99<=2s"):
         limits.parse(text)
 
@@ -47,5 +50,5 @@ def test_what_is_no_limit_is_refused_with_the_mend(text: str) -> None:
     ],
 )
 def test_a_limit_compares(text: str, measured: float | None, holds: bool) -> None:
-    """What was not measured keeps no limit."""
+    """A limit on a figure that was not measured does not hold."""
     assert limits.parse(text).holds(measured) is holds

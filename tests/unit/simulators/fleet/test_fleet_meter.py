@@ -1,4 +1,4 @@
-"""What processes of a run use."""
+"""The processor time and memory of a run's processes."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ _BUSY = "import sys; sum(range(10**7)); print(1, flush=True); sys.stdin.read()"
 
 
 def test_what_an_ended_process_has_used_stays_used() -> None:
-    """Servers start and end processes as they go; what a program used in all never falls."""
+    """The processor time of a program never falls, even if its processes end."""
     with subprocess.Popen(
         [sys.executable, "-c", _BUSY], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as busy:
@@ -29,7 +29,7 @@ def test_what_an_ended_process_has_used_stays_used() -> None:
 
 
 def test_what_a_program_starts_counts_as_its_own() -> None:
-    """A server's cost is that of all the processes that it has started."""
+    """The use of all child processes counts for the program."""
     code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {_BUSY!r}])"
     with subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE

@@ -23,14 +23,17 @@ def _sends(found: Plan) -> Plan:
 
 
 def test_one_seed_one_plan() -> None:
-    """The same seed gives the same plan to the last byte; another gives another."""
+    """The same seed gives the same plan, byte for byte, and another seed another plan."""
     phase = Phase(name="a", duration_s=20, hostile=0.1, churn_per_min=60, withdrawals=3)
     digests = [plan.draw(_scenario(phase, seed=seed)).digest for seed in (1, 1, 2)]
     assert digests[0] == digests[1] != digests[2]
 
 
 def test_what_falls_into_a_turn_is_due_at_its_end() -> None:
-    """A schedule of turns is never early, late by less than a turn, and in the same order."""
+    """
+    Acts are due at the end of their turn: never early, late by less than a turn, in the same
+    order.
+    """
     found = plan.draw(_scenario(Phase(name="a", duration_s=20)))
     due = found.due_by_turn_s(0.05)
     late = due - found.at_s
@@ -41,7 +44,7 @@ def test_what_falls_into_a_turn_is_due_at_its_end() -> None:
 
 
 def test_each_gateway_keeps_its_beat() -> None:
-    """At a steady rate each gateway has an envelope every so often, to the millisecond."""
+    """At a steady rate each gateway's envelopes have equal distances, to the millisecond."""
     found = _sends(plan.draw(_scenario(Phase(name="a", duration_s=20))))
     for agent in range(50):
         gaps = np.diff(found.at_s[found.agent == agent])
@@ -60,13 +63,16 @@ def test_each_gateway_keeps_its_beat() -> None:
     ],
 )
 def test_rates_come_out_as_offered(phase: Phase, expected: int) -> None:
-    """As many envelopes are due as the integral of the rate says."""
+    """The number of envelopes equals the integral of the rate."""
     found = _sends(plan.draw(_scenario(phase, Phase(name="b", duration_s=2))))
     assert abs(int((found.phase == 0).sum()) - expected) <= 1
 
 
 def test_a_herd_comes_back_with_ten_minutes() -> None:
-    """Each of ten thousand has twenty envelopes, and each holds what thirty seconds would."""
+    """
+    In the thundering herd each of ten thousand gateways has twenty envelopes of thirty
+    seconds.
+    """
     scenario = scenario_file.load("thundering-herd")
     away = next(n for n, phase in enumerate(scenario.phases) if phase.offline == 1)
     found = _sends(plan.draw(scenario))
@@ -79,7 +85,7 @@ def test_a_herd_comes_back_with_ten_minutes() -> None:
 
 
 def test_time_never_goes_back_and_phases_follow() -> None:
-    """Acts stand in the order of time, each in the phase of its time."""
+    """Acts are in the order of time, each in the phase of its time."""
     found = _sends(
         plan.draw(_scenario(Phase(name="a", duration_s=7), Phase(name="b", duration_s=9, rate=3)))
     )
@@ -88,7 +94,7 @@ def test_time_never_goes_back_and_phases_follow() -> None:
 
 
 def test_who_leaves_returns() -> None:
-    """Each gateway that goes offline comes back after the phase, within the time given."""
+    """Each gateway that goes offline returns after the phase, within the given time."""
     found = plan.draw(
         _scenario(Phase(name="a", duration_s=10, offline=0.4, return_within_s=3),
                   Phase(name="b", duration_s=10))
@@ -100,14 +106,14 @@ def test_who_leaves_returns() -> None:
 
 
 def test_nobody_withdraws_twice() -> None:
-    """Over all phases, each who withdraws is another."""
+    """Over all phases each person withdraws at most once."""
     phases = [Phase(name=name, duration_s=5, withdrawals=20) for name in "ab"]
     people = [agent for _, agent in plan.draw(_scenario(*phases)).withdrawals()]
     assert len(set(people)) == len(people) == 40
 
 
 def test_shares_of_bad_envelopes_are_kept() -> None:
-    """As many envelopes are bad, of each kind, as the scenario says, chance apart."""
+    """The shares of each kind of bad envelope are those of the scenario, within chance."""
     found = plan.draw(
         _scenario(Phase(name="a", duration_s=100, duplicates=0.2, corrupt=0.1, hostile=0.2),
                   agents=200)
@@ -127,7 +133,7 @@ def test_workers_share_a_plan_without_rest() -> None:
 
 
 def test_a_plan_survives_its_file(tmp_path: Path) -> None:
-    """What was recorded is replayed to the last byte."""
+    """A recorded plan is read back byte for byte."""
     found = plan.draw(_scenario(Phase(name="a", duration_s=20, network=Network(latency_ms=1))))
     path = tmp_path / "plan.npz"
     found.write(path)
@@ -136,7 +142,7 @@ def test_a_plan_survives_its_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("data", [b"", b"PK\x03\x04 no", b"\x80\x04K\x01."])
 def test_what_is_no_plan_is_refused(tmp_path: Path, data: bytes) -> None:
-    """No file is executed, whatever it holds."""
+    """A file that is no plan is refused, and never executed."""
     path = tmp_path / "plan.npz"
     path.write_bytes(data)
     with pytest.raises(RosterError):

@@ -17,7 +17,7 @@ limits: [lost=0]
 
 
 def test_every_ready_scenario_can_be_planned() -> None:
-    """What comes with the project can be played as it stands."""
+    """Every ready scenario can be planned."""
     names = scenario_file.ready_names()
     assert {"ward-30", "city-1k", "region-10k", "thundering-herd", "bad-network",
             "withdrawal-storm"} <= set(names)  # fmt: skip
@@ -64,7 +64,7 @@ def test_every_ready_scenario_can_be_planned() -> None:
     ],
 )
 def test_a_mistake_is_told_with_its_line(old: str, new: str, line: int, problem: str) -> None:
-    """The error says in which line, what is wrong, and what to write."""
+    """The error for a mistake names the line, the problem and the remedy."""
     with pytest.raises(ScenarioError) as caught:
         scenario_file.parse(_GOOD.replace(old, new))
     assert problem in str(caught.value)
@@ -73,14 +73,14 @@ def test_a_mistake_is_told_with_its_line(old: str, new: str, line: int, problem:
 
 
 def test_rates_beyond_reason_are_refused() -> None:
-    """No plan is drawn of more envelopes a second than one process could ever seal."""
+    """A rate that one process could never seal is refused."""
     text = _GOOD.replace("agents: 10", "agents: 100000\nquantities: {heart_rate: 0.1}")
     with pytest.raises(ScenarioError, match="envelopes a second"):
         scenario_file.parse(text.replace("every_s: 5", "every_s: 1"))
 
 
 def test_nobody_is_to_withdraw_twice() -> None:
-    """Over all phases there are people enough."""
+    """A scenario with more withdrawals than people is refused."""
     phases = "\n".join(f"  - {{name: p{n}, duration_s: 1, withdrawals: 6}}" for n in (1, 2))
     text = _GOOD.replace("  - name: steady\n    duration_s: 10", phases)
     with pytest.raises(ScenarioError, match="more people withdraw than there are"):
@@ -88,13 +88,13 @@ def test_nobody_is_to_withdraw_twice() -> None:
 
 
 def test_a_scenario_without_a_file_is_told() -> None:
-    """A name that is neither ready nor a file is refused with the names that are."""
+    """An unknown name is refused with a list of the ready scenarios."""
     with pytest.raises(ScenarioError, match="ward-30"):
         scenario_file.load("ward-31")
 
 
 def test_policy_is_what_its_gateways_measure() -> None:
-    """The policy that people consent to allows the steps of the scenario, and no finer."""
+    """The policy of a scenario allows exactly its steps, and no finer ones."""
     policy = scenario_file.parse(_GOOD).policy("fleet@1")
     assert "heart_rate: {round: 1, min_interval: 5000ms, time_rounding: 5000ms" in policy
     assert "glucose_interstitial: {round: 0.01, min_interval: 300000ms" in policy

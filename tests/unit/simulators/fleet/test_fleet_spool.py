@@ -1,4 +1,4 @@
-"""What a fleet's gateway keeps in memory."""
+"""The envelopes of a fleet's gateway in memory."""
 
 from simulators.fleet.gateway.memory_spool import WINDOW, MemorySpool, Waiting
 from simulators.fleet.scenario.plan import Act
@@ -17,17 +17,17 @@ def _order(spool: MemorySpool) -> list[int]:
 
 
 def test_envelopes_go_in_the_order_of_their_sequences() -> None:
-    """What is sealed first is published first, once."""
+    """Envelopes are published in the order of their sequences, once."""
     assert _order(_filled(Act.SEND, Act.SEND, Act.SEND)) == [1, 2, 3]
 
 
 def test_a_duplicate_goes_twice() -> None:
-    """A duplicate is the same envelope, at once again."""
+    """A duplicate is published twice in succession."""
     assert _order(_filled(Act.SEND_TWICE, Act.SEND)) == [1, 1, 2]
 
 
 def test_a_late_one_goes_behind_the_next() -> None:
-    """A re-ordered envelope waits for the one after it, and no longer."""
+    """A late envelope is published right after the next one."""
     spool = _filled(Act.SEND_LATE)
     assert _order(spool) == []
     spool.add(Act.SEND, 2, Waiting(b"", 2))
@@ -35,14 +35,14 @@ def test_a_late_one_goes_behind_the_next() -> None:
 
 
 def test_a_late_one_is_not_held_for_ever() -> None:
-    """At the end, what was to be late goes by itself."""
+    """At the end a late envelope is published without a next one."""
     spool = _filled(Act.SEND_LATE)
     spool.release()
     assert _order(spool) == [1]
 
 
 def test_the_window_is_kept() -> None:
-    """No more is under way than the window takes, and an ack makes room for one."""
+    """Packets in flight never exceed the window, and an acknowledgement makes room."""
     spool = _filled(*[Act.SEND] * (WINDOW + 5))
     taken = spool.take()
     assert len(taken) == WINDOW
@@ -52,14 +52,14 @@ def test_the_window_is_kept() -> None:
 
 
 def test_the_brokers_window_is_kept() -> None:
-    """A broker that grants less gets less."""
+    """A smaller window of the broker is obeyed."""
     spool = _filled(*[Act.SEND] * 5)
     spool.reconnected(limit=2)
     assert len(spool.take()) == 2
 
 
 def test_packet_ids_under_way_are_unlike() -> None:
-    """No two packets under way share an id, however many went before."""
+    """Packets in flight have distinct ids."""
     spool = MemorySpool()
     spool.reconnected(limit=65_535)
     first = spool.claim()
@@ -70,7 +70,7 @@ def test_packet_ids_under_way_are_unlike() -> None:
 
 
 def test_a_reconnect_puts_all_in_line_again() -> None:
-    """Whatever no receipt covers is published on each connection."""
+    """After a reconnection every envelope without a receipt is queued again."""
     spool = _filled(Act.SEND, Act.SEND, Act.SEND)
     spool.take()
     spool.forget(SpoolReceipt(bytes(16), 0, [(2, 2)]))
@@ -79,7 +79,7 @@ def test_a_reconnect_puts_all_in_line_again() -> None:
 
 
 def test_exactly_what_a_receipt_covers_is_forgotten() -> None:
-    """Nothing more and nothing less than the receipt says."""
+    """A receipt removes exactly the envelopes that it covers."""
     spool = _filled(*[Act.SEND] * 6)
     covered = spool.forget(SpoolReceipt(bytes(16), 2, [(4, 5)]))
     assert [sequence for sequence, _ in covered] == [1, 2, 4, 5]
@@ -88,7 +88,7 @@ def test_exactly_what_a_receipt_covers_is_forgotten() -> None:
 
 
 def test_what_waits_too_long_is_put_in_line() -> None:
-    """Only what was published, and long ago, goes again."""
+    """Only envelopes that were published long ago are queued again."""
     spool = _filled(Act.SEND, Act.SEND, Act.SEND)
     for at, (_, waiting) in zip((10.0, 50.0, 10.0), spool.take(), strict=True):
         waiting.published_at = at
@@ -97,7 +97,10 @@ def test_what_waits_too_long_is_put_in_line() -> None:
 
 
 def test_a_purge_drops_what_was_never_published() -> None:
-    """What was published once may be stored by now, and must go on until a receipt says so."""
+    """
+    A purge drops only envelopes that were never published, because others may be stored
+    already.
+    """
     spool = _filled(Act.SEND, Act.SEND)
     spool.take()[0][1].published_at = 1.0
     spool.add(Act.SEND_LATE, 3, Waiting(b"", 3))
@@ -108,7 +111,7 @@ def test_a_purge_drops_what_was_never_published() -> None:
 
 
 def test_what_is_held_back_is_not_overdue() -> None:
-    """An envelope that was never published waits for its turn, however long."""
+    """An envelope that was held back and never published does not count as overdue."""
     spool = _filled(Act.SEND_LATE)
     spool.put_overdue(20.0)
     assert _order(spool) == []

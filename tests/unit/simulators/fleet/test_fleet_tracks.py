@@ -13,12 +13,15 @@ _VALUES = [60, 61, MISSING, 63, 64]
 
 @pytest.fixture
 def track() -> ValueTrack:
-    """Five values, a second each."""
+    """Five values, one second each."""
     return ValueTrack(Code.HEART_RATE, 1000, _VALUES)
 
 
 def test_block_holds_what_its_span_holds(track: ValueTrack) -> None:
-    """From the first instant of the grid in the span until before its end."""
+    """
+    A block holds the values from the first instant of its span up to, but not including,
+    the end.
+    """
     found = track.block(1500, 4001, place=0)
     assert found is not None
     block, present = found
@@ -28,7 +31,7 @@ def test_block_holds_what_its_span_holds(track: ValueTrack) -> None:
 
 
 def test_neighbouring_spans_share_nothing_and_miss_nothing(track: ValueTrack) -> None:
-    """However a stretch of time is cut, each instant is measured once."""
+    """Adjacent spans cover each instant exactly once."""
     cuts = [0, 900, 1000, 2500, 4000, 4000, 7001]
     times: list[int] = []
     for begin, end in itertools.pairwise(cuts):
@@ -38,19 +41,19 @@ def test_neighbouring_spans_share_nothing_and_miss_nothing(track: ValueTrack) ->
 
 
 def test_an_empty_span_is_no_block(track: ValueTrack) -> None:
-    """Between two instants there is nothing to send."""
+    """A span without an instant gives no block."""
     assert track.block(1001, 1999, place=0) is None
 
 
 def test_a_track_repeats_from_its_place(track: ValueTrack) -> None:
-    """Gateways on one track differ by their place, and the track has no end."""
+    """Gateways on one track start at different positions, and the track repeats."""
     found = track.block(7000, 9000, place=1)
     assert found is not None
     assert found[0].unpacked_values() == [63, 64]
 
 
 def test_a_block_is_never_longer_than_its_track(track: ValueTrack) -> None:
-    """A span beyond the track gives the whole track, and a body that ingest takes."""
+    """A span longer than the track gives the whole track, which ingest accepts."""
     found = track.block(0, 10_000_000, place=4)
     assert found is not None
     assert len(found[0]) == len(_VALUES)
@@ -58,7 +61,7 @@ def test_a_block_is_never_longer_than_its_track(track: ValueTrack) -> None:
 
 
 def test_tracks_are_of_the_seed() -> None:
-    """The same seed gives the same people, whose values are plausible."""
+    """The same seed gives the same people, with plausible values."""
     steps = {"heart_rate": 5000, "glucose_interstitial": 300_000}
     one, other = tracks_of(1, steps), tracks_of(1, steps)
     for mine, theirs in zip(one, other, strict=True):

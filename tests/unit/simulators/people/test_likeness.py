@@ -1,4 +1,4 @@
-"""The figures by which personas are set against recordings."""
+"""The figures by which personas and recordings are compared."""
 
 import math
 
@@ -10,7 +10,7 @@ from simulators.recordings.sample import Sample, SampleFault
 
 
 def test_grid_keeps_holes() -> None:
-    """Where there is no value there is a hole, and faults are no values."""
+    """The grid has NaN where there is no value, also for faults."""
     samples = [
         Sample(0, "heart_rate", 60.0),
         Sample(1040, "heart_rate", 61.0),
@@ -25,7 +25,7 @@ def test_grid_keeps_holes() -> None:
 
 
 def test_autocorrelation_of_a_known_series() -> None:
-    """A wave is like itself a period later and unlike itself half a period later."""
+    """The autocorrelation of a wave is 1 at its period and -1 at half of it."""
     wave = np.sin(np.arange(200) / 10 * math.tau)
     wave[7] = math.nan
     assert likeness.autocorrelation(wave, 10) == pytest.approx(1.0)
@@ -34,12 +34,12 @@ def test_autocorrelation_of_a_known_series() -> None:
 
 @pytest.mark.parametrize("series", [np.zeros(50), np.array([1.0, 2.0]), np.full(50, math.nan)])
 def test_autocorrelation_of_nothing_is_no_number(series: likeness.Series) -> None:
-    """A series that does not change has no correlation, and says so without a warning."""
+    """A constant series has no autocorrelation, without a warning."""
     assert math.isnan(likeness.autocorrelation(series, 2))
 
 
 def test_missing_counts_worn_days_only() -> None:
-    """A week in a drawer is no missing value; an hour on the arm is."""
+    """Missing values count only on days on which the sensor was worn."""
     day = np.ones(24)
     half_lost = day.copy()
     half_lost[:6] = math.nan
@@ -48,7 +48,7 @@ def test_missing_counts_worn_days_only() -> None:
 
 
 def test_interval_figures_see_ectopy() -> None:
-    """One early beat in a hundred is one per cent, with the pause after it two."""
+    """One early beat in a hundred counts as 1 % ectopic, and as 2 % with the pause after it."""
     intervals = [1000.0] * 100
     intervals[50:52] = [600.0, 1400.0]
     figures = likeness.interval_figures(intervals)
@@ -57,6 +57,6 @@ def test_interval_figures_see_ectopy() -> None:
 
 
 def test_span_is_least_and_greatest() -> None:
-    """A group is told by its outermost people."""
+    """The span of a group is its least and its greatest figure."""
     people = [likeness.LikenessFigures({"mean": mean}, {}) for mean in (2.0, 1.0, 3.0)]
     assert likeness.span(people) == {"mean": (1.0, 3.0)}

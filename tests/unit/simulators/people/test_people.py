@@ -15,7 +15,7 @@ STRAP = b"epoch_s,hr_bpm,rr_ms\n" + b"".join(b"%d.0,60,1000\n" % n for n in rang
 
 @given(st.text())
 def test_address_is_of_no_real_sensor(seed: str) -> None:
-    """Every address is unicast and locally administered, in the notation of a MAC."""
+    """Every address is unicast and locally administered, in MAC notation."""
     address = address_of(seed)
 
     assert re.fullmatch(r"([0-9A-F]{2}:){5}[0-9A-F]{2}", address)
@@ -28,7 +28,7 @@ def addresses(people: list[Person]) -> list[str]:
 
 
 def test_people_are_invented_where_nothing_is_recorded() -> None:
-    """Without a source, everybody is a persona with a strap and a CGM sensor."""
+    """Without a source every person is a persona with a strap and a CGM sensor."""
     people = pick(None, 3, seed=1)
 
     assert [person.name for person in people] == ["person 1", "person 2", "person 3"]
@@ -37,7 +37,7 @@ def test_people_are_invented_where_nothing_is_recorded() -> None:
 
 
 def test_recorded_people_come_first(tmp_path: Path) -> None:
-    """Invented people fill up what recordings leave."""
+    """Recorded people come first, and personas complete the number."""
     (tmp_path / "a.csv").write_bytes(STRAP)
     people = pick(tmp_path, 2, seed=1)
 
@@ -45,14 +45,14 @@ def test_recorded_people_come_first(tmp_path: Path) -> None:
 
 
 def test_same_seed_is_the_same_people() -> None:
-    """More people do not change those who were there; another seed changes all addresses."""
+    """More people do not change the first ones, and another seed changes all addresses."""
     assert addresses(pick(None, 9, seed=1))[:4] == addresses(pick(None, 2, seed=1))
     assert not set(addresses(pick(None, 9, seed=1))) & set(addresses(pick(None, 9, seed=2)))
     assert len(set(addresses(pick(None, 500, seed=1)))) == 1000
 
 
 def test_recordings_of_other_quantities_are_passed_over(tmp_path: Path) -> None:
-    """Who measures nothing that is wanted is not picked."""
+    """People without any wanted quantity are not picked."""
     (tmp_path / "a.txt").write_bytes(b"800\r\n810\r\n820\r\n")
     (tmp_path / "b.csv").write_bytes(STRAP)
     [person] = pick(tmp_path, 1, seed=1, quantities=["heart_rate"])
@@ -61,7 +61,7 @@ def test_recordings_of_other_quantities_are_passed_over(tmp_path: Path) -> None:
 
 
 def test_damaged_recordings_are_passed_over(tmp_path: Path) -> None:
-    """A recording without a measurement is not a person."""
+    """A recording without a measurement gives no person."""
     (tmp_path / "a.csv").write_bytes(b"epoch_s,hr_bpm,rr_ms\n")
     [person] = pick(tmp_path, 1, seed=1)
 
@@ -69,7 +69,7 @@ def test_damaged_recordings_are_passed_over(tmp_path: Path) -> None:
 
 
 def test_nothing_of_a_file_is_in_a_person(tmp_path: Path) -> None:
-    """The name of a file may be a name; it stays behind."""
+    """Nothing of a file's name is in a person, because it may be a real name."""
     (tmp_path / "JaneDoe.csv").write_bytes(STRAP)
     [person] = pick(tmp_path, 1, seed=1)
 
@@ -78,7 +78,7 @@ def test_nothing_of_a_file_is_in_a_person(tmp_path: Path) -> None:
 
 
 def test_samples_begin_anew_and_at_once(tmp_path: Path) -> None:
-    """Each call plays from the start; the first sample is there soon."""
+    """Each call starts the samples from the beginning, and the first one comes soon."""
     (tmp_path / "a.csv").write_bytes(STRAP)
     for person in pick(tmp_path, 2, seed=1):
         for sensor in person.sensors:
@@ -95,7 +95,7 @@ def test_samples_begin_anew_and_at_once(tmp_path: Path) -> None:
 )
 @pytest.mark.parametrize("seed", range(5))
 def test_recorded_person_measures_everything_from_the_start(seed: int) -> None:
-    """Heart rate and glucose of one person are there from the first half hour on."""
+    """A recorded person with heart rate and glucose has both within the first half hour."""
     for person in pick(DEFAULT_SOURCE, 3, seed=seed):
         wrist, cgm = person.sensors
         for sensor in (wrist, cgm):

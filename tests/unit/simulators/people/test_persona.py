@@ -1,4 +1,4 @@
-"""Invented people: they move like the real thing, and the same every time."""
+"""Personas: plausible and reproducible."""
 
 import itertools
 import statistics
@@ -16,33 +16,33 @@ SEEDS = [f"1/{n}" for n in range(1, 9)]
 
 
 def strap(seed: str, hours: float, *, start_h: float = 9) -> list[Sample]:
-    """Return what a strap shows in *hours*."""
+    """Return the samples of a strap for *hours*."""
     played = heart.strap(seed, start_ms=round(start_h * HOUR_MS))
     return list(itertools.takewhile(lambda s: s.offset_ms < hours * HOUR_MS, played))
 
 
 def cgm(seed: str, days: float, *, age_ms: int = 2 * HOUR_MS) -> list[Sample]:
-    """Return what a CGM sensor shows in *days*."""
+    """Return the samples of a CGM sensor for *days*."""
     played = glucose.cgm(seed, start_ms=0, age_ms=age_ms)
     return list(itertools.takewhile(lambda s: s.offset_ms < days * DAY_MS, played))
 
 
 @pytest.mark.parametrize("seed", SEEDS[:2])
 def test_same_seed_is_the_same_person(seed: str) -> None:
-    """A replay of the same seed shows the same samples, byte for byte."""
+    """The same seed gives the same samples, byte for byte."""
     assert strap(seed, 0.1) == strap(seed, 0.1)
     assert cgm(seed, 2) == cgm(seed, 2)
 
 
 def test_other_seed_is_another_person() -> None:
-    """Two people are not copies of each other."""
+    """Two people differ."""
     assert len({traits_of(seed) for seed in SEEDS}) == len(SEEDS)
     assert day_of("1/1", 0) != day_of("1/1", 1)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_all_values_are_plausible(seed: str) -> None:
-    """What an invented sensor shows as a value, ingest would take from a living person."""
+    """Every value of a persona is plausible."""
     for sample in strap(seed, 1, start_h=17) + cgm(seed, 20):
         quantity = BY_NAME[sample.quantity]
         assert (sample.value is None) != (sample.fault is None)
@@ -51,7 +51,7 @@ def test_all_values_are_plausible(seed: str) -> None:
 
 
 def test_offsets_never_go_back() -> None:
-    """Samples come in the order of their offsets."""
+    """The offsets of samples never descend."""
     offsets = [s.offset_ms for s in strap("1/1", 1)]
 
     assert offsets == sorted(offsets)
@@ -59,7 +59,7 @@ def test_offsets_never_go_back() -> None:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_rate_and_intervals_agree(seed: str) -> None:
-    """Over minutes, the mean of the rates is what the intervals say, ectopic beats included."""
+    """Over minutes the mean rate agrees with the intervals, ectopic beats included."""
     samples = strap(seed, 0.5)
     rates = [s.value for s in samples if s.quantity == "heart_rate" and s.value is not None]
     intervals = [s.value for s in samples if s.quantity == "rr_interval" and s.value is not None]
@@ -68,7 +68,10 @@ def test_rate_and_intervals_agree(seed: str) -> None:
 
 
 def test_ectopic_beat_is_made_up_for() -> None:
-    """An early beat is followed by a pause, so that two intervals last as long as two."""
+    """
+    An early beat is followed by a pause, so that both intervals together have the length
+    of two.
+    """
     seed = next(s for s in map(str, range(100)) if traits_of(s).ectopic_share == 0.03)
     beats = [s.value for s in strap(seed, 0.5, start_h=12) if s.quantity == "rr_interval"]
     values = [value for value in beats if value is not None]
@@ -81,7 +84,7 @@ def test_ectopic_beat_is_made_up_for() -> None:
 
 
 def test_night_is_slower_than_day() -> None:
-    """A heart is slowest in sleep."""
+    """The heart rate is lowest during sleep."""
     traits, calendar = traits_of("1/1"), Calendar("1/1")
 
     def mean_rate(hours: range) -> float:
@@ -92,7 +95,7 @@ def test_night_is_slower_than_day() -> None:
 
 
 def test_exercise_raises_the_rate_and_rest_lowers_it() -> None:
-    """A bout takes a share of the reserve, which is given back within minutes."""
+    """Exercise raises the heart rate by a share of the reserve, and it recovers within minutes."""
     seed, day = next(
         (s, day_of(s, 0)) for s in SEEDS if day_of(s, 0).exercise and not day_of(s, 0).meals[3:]
     )
@@ -109,7 +112,7 @@ def test_exercise_raises_the_rate_and_rest_lowers_it() -> None:
 
 
 def test_meal_raises_glucose() -> None:
-    """An hour after breakfast there is more glucose in the blood than before it."""
+    """An hour after breakfast glucose is higher than before."""
     higher = 0
     for seed in SEEDS:
         traits, calendar = traits_of(seed), Calendar(seed)
@@ -124,7 +127,7 @@ def test_meal_raises_glucose() -> None:
 
 
 def test_low_of_a_day_is_low() -> None:
-    """On a day with hypoglycaemia, glucose falls below 3.9 mmol/L."""
+    """On a day with hypoglycaemia glucose falls below 3.9 mmol/L."""
     seed, low_ms = next(
         (seed, low)
         for seed in SEEDS
@@ -137,7 +140,7 @@ def test_low_of_a_day_is_low() -> None:
 
 
 def test_dawn_raises_glucose() -> None:
-    """Before breakfast there is more glucose than in the depth of the night, on average."""
+    """Before breakfast glucose is higher than in the middle of the night, on average."""
     rises = []
     for n, seed in itertools.product(range(5), SEEDS):
         traits, calendar = traits_of(seed), Calendar(seed)
@@ -151,7 +154,7 @@ def test_dawn_raises_glucose() -> None:
 
 
 def test_new_sensor_warms_up() -> None:
-    """In its first hour a sensor has no value, and says why; ten days later the next one too."""
+    """In the first hour a sensor reports warm-up, and so does the next one ten days later."""
     samples = cgm("1/1", 10.1, age_ms=0)
     warming = [s.offset_ms for s in samples if s.fault is SampleFault.WARM_UP]
 
@@ -162,7 +165,7 @@ def test_new_sensor_warms_up() -> None:
 
 
 def test_sensor_fails_like_a_real_one() -> None:
-    """Over weeks a CGM sensor is silent, at fault and, in some, at the end of its range."""
+    """Over weeks a CGM sensor has gaps and faults, and some reach the end of the range."""
     faults = {s.fault for seed in SEEDS for s in cgm(seed, 30)}
     offsets = [s.offset_ms for s in cgm("1/1", 30)]
     gaps = [b - a for a, b in itertools.pairwise(offsets)]
@@ -172,7 +175,7 @@ def test_sensor_fails_like_a_real_one() -> None:
 
 
 def test_lost_contact_has_neither_rate_nor_interval() -> None:
-    """A strap off the body says so, and hears no beat."""
+    """A strap without skin contact reports neither rate nor intervals."""
     samples = strap("1/2", 12)
     lost = [s.offset_ms for s in samples if s.fault is SampleFault.OFF_BODY]
     beats = {s.offset_ms // 1000 for s in samples if s.quantity == "rr_interval"}
@@ -184,7 +187,7 @@ def test_lost_contact_has_neither_rate_nor_interval() -> None:
 @settings(max_examples=30)
 @given(st.text(max_size=8), st.integers(0, 400))
 def test_any_seed_and_day_give_a_day(seed: str, number: int) -> None:
-    """Whoever it is, she wakes before she sleeps."""
+    """For any seed and day a person wakes before they sleep."""
     day = day_of(seed, number)
 
     assert number * DAY_MS <= day.wakes_ms < day.sleeps_ms

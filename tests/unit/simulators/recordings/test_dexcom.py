@@ -13,7 +13,7 @@ HEADING = (
 
 
 def export(*rows: str, heading: str = HEADING) -> tuple[list[Sample], ParseTally]:
-    """Return what an export of *rows* holds."""
+    """Return the samples of an export with *rows*."""
     tally = ParseTally()
     return list(dexcom.parse([heading, *(r + "\r\n" for r in rows)], tally)), tally
 
@@ -24,7 +24,7 @@ def egv(minute: int, value: str, mark: str = "") -> str:
 
 
 def test_mg_dl_become_mmol_l() -> None:
-    """115 mg/dL are 115 / 18.0156 mmol/L."""
+    """115 mg/dL are converted to 115 / 18.0156 mmol/L."""
     samples, _ = export(egv(2, "115"))
 
     assert [(s.quantity, s.value) for s in samples] == [("glucose_interstitial", 6.3834)]
@@ -32,14 +32,14 @@ def test_mg_dl_become_mmol_l() -> None:
 
 
 def test_unit_is_what_the_heading_says() -> None:
-    """An export in mmol/L is not divided again."""
+    """An export in mmol/L is not converted."""
     samples, _ = export(egv(2, "6.4"), heading=HEADING.replace("mg/dL", "mmol/L"))
 
     assert samples[0].value == 6.4
 
 
 def test_who_the_person_is_is_passed_over() -> None:
-    """Name, birthday, alarms and calibrations are neither samples nor bad rows."""
+    """Name, birthday, alarms and calibrations are skipped, and not counted as bad rows."""
     samples, tally = export(
         "1\t\tFirstName\t\tTest\t\t\t\t",
         "4\t\tDateOfBirth\t\t1/1/00\t\t\t\t",
@@ -56,14 +56,14 @@ def test_who_the_person_is_is_passed_over() -> None:
     ("value", "mark"), [("Low", ""), ("High", ""), ("35", "Low"), ("", "High")]
 )
 def test_end_of_the_range_is_saturated(value: str, mark: str) -> None:
-    """Low and High say where the sensor ends; a number beside the mark is not believed."""
+    """Low and High mean saturated, even if a number is beside them."""
     samples, _ = export(egv(2, value, mark))
 
     assert [(s.value, s.fault) for s in samples] == [(None, SampleFault.SATURATED)]
 
 
 def test_zero_is_a_fault() -> None:
-    """A sensor that warms up sends 0, which is no concentration."""
+    """A value of 0, which a sensor sends during warm-up, is a fault."""
     assert export(egv(2, "0"))[0][0].fault is SampleFault.SENSOR_FAULT
 
 
@@ -78,7 +78,7 @@ def test_zero_is_a_fault() -> None:
     ],
 )
 def test_bad_row_of_an_export_is_counted(text: str, reason: Reason) -> None:
-    """No row ends the reading, and none is lost silently."""
+    """A bad row is counted and does not end the reading."""
     samples, tally = export(text, "", egv(7, "115"))
 
     assert len(samples) == 1
@@ -87,11 +87,11 @@ def test_bad_row_of_an_export_is_counted(text: str, reason: Reason) -> None:
 
 
 def test_export_is_known_by_its_heading() -> None:
-    """A tab-separated heading with subtypes and glucose is one; a CSV is not."""
+    """An export is recognised by its tab-separated heading with subtypes and glucose."""
     assert dexcom.matches("any.txt", HEADING)
     assert not dexcom.matches("any.txt", HEADING.replace("\t", ","))
 
 
 def test_file_without_a_heading_holds_nothing() -> None:
-    """Where no heading says which column is which, nothing is guessed."""
+    """A file without a heading holds no samples."""
     assert export(egv(2, "115"), heading="nothing\n") == ([], ParseTally(passed_over=2))

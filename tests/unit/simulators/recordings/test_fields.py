@@ -22,7 +22,7 @@ def test_number_reads_decimals(text: str, expected: float) -> None:
 
 @pytest.mark.parametrize("text", ["", "nan", "inf", "1e3", "1_000", "0x10", "７２", "72 bpm", "-"])
 def test_number_reads_nothing_else(text: str) -> None:
-    """What float() or int() would take, and no instrument writes, is no number."""
+    """Other notations that float() or int() accept are refused."""
     assert number(text) is None
 
 
@@ -31,7 +31,7 @@ def test_number_reads_nothing_else(text: str) -> None:
     [("5:14", 5), ("12:00 AM", 0), ("12:00 PM", 12), ("1:00 PM", 13), ("05:14:59", 5)],
 )
 def test_time_of_day_reads_both_notations(clock: str, expected_h: int) -> None:
-    """Midnight is 12 AM and noon 12 PM."""
+    """Both notations of the time are read: 12 AM is midnight, and 12 PM noon."""
     at_ms = wall_ms(1970, 1, 1, clock)
 
     assert at_ms is not None
@@ -42,19 +42,19 @@ def test_time_of_day_reads_both_notations(clock: str, expected_h: int) -> None:
     ("day", "clock"), [(31, "1:00"), (1, "24:00"), (1, "1:60"), (1, "13:00 PM"), (1, "noon")]
 )
 def test_time_that_does_not_exist_is_none(day: int, clock: str) -> None:
-    """No such day, no such hour: no time."""
+    """A time that does not exist is refused."""
     assert wall_ms(2024, 4, day, clock) is None
 
 
 def test_row_with_broken_quotes_is_none() -> None:
-    """A quote that never ends is a row that cannot be read, not an error."""
+    """A row with an unclosed quote is unreadable, without an error."""
     assert row('a,"b', ",") is None
     assert row('a,"b,c"', ",") == ["a", "b,c"]
 
 
 @given(st.lists(st.tuples(st.integers(0, 20), st.integers(1, 3))))
 def test_ascending_accounts_for_every_sample(pairs: list[tuple[int, int]]) -> None:
-    """What comes out grows strictly, and what does not come out is counted."""
+    """Samples are strictly ascending, and each omitted one is counted."""
     tally = ParseTally()
     samples = [Sample(at, "heart_rate", float(value)) for at, value in pairs]
     kept = list(ascending(samples, tally))
@@ -64,7 +64,7 @@ def test_ascending_accounts_for_every_sample(pairs: list[tuple[int, int]]) -> No
 
 
 def test_ascending_says_what_is_wrong() -> None:
-    """A repeated moment, another value for it and a step back are three different things."""
+    """A repeated time, another value for a time, and a step back are distinguished."""
     tally = ParseTally()
     values = [(5, 1.0), (5, 1.0), (5, 2.0), (4, 1.0)]
     kept = list(ascending((Sample(at, "heart_rate", v) for at, v in values), tally))

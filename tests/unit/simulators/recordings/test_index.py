@@ -1,4 +1,4 @@
-"""Every recording below a folder, in its original format."""
+"""All recordings below a folder, in their original formats."""
 
 import gzip
 import io
@@ -24,7 +24,7 @@ recorded = pytest.mark.skipif(
 
 
 def write_archive(path: Path) -> None:
-    """Write an archive of one person of T1D-UOM."""
+    """Write an archive with one person of T1D-UOM."""
     with tarfile.open(path, "w:xz") as archive:
         for name, content in (
             ("README.md", b"# about"),
@@ -37,7 +37,7 @@ def write_archive(path: Path) -> None:
 
 
 def test_archive_is_read_without_unpacking(tmp_path: Path) -> None:
-    """Two members of one person are one recording: her heart rate first, then her glucose."""
+    """Two members of one person are one recording: heart rate first, then glucose."""
     write_archive(tmp_path / "data.tar.xz")
     [recording] = index.find(tmp_path).recordings
     heart_rates, glucose = recording.load()
@@ -48,7 +48,7 @@ def test_archive_is_read_without_unpacking(tmp_path: Path) -> None:
 
 
 def test_extracted_folder_is_the_same_as_the_archive(tmp_path: Path) -> None:
-    """Whoever unpacked the archive gets the same person."""
+    """The extracted folder gives the same recording as the archive."""
     write_archive(tmp_path / "data.tar.xz")
     folder = tmp_path / "extracted"
     for name, content in (
@@ -64,7 +64,7 @@ def test_extracted_folder_is_the_same_as_the_archive(tmp_path: Path) -> None:
 
 
 def test_gz_is_read_like_a_plain_file(tmp_path: Path) -> None:
-    """.gz changes nothing but the size."""
+    """A gzip file gives the same recording as the plain one."""
     (tmp_path / "a.csv").write_bytes(STRAP)
     (tmp_path / "b.csv.gz").write_bytes(gzip.compress(STRAP))
     plain, packed = index.find(tmp_path).recordings
@@ -73,7 +73,7 @@ def test_gz_is_read_like_a_plain_file(tmp_path: Path) -> None:
 
 
 def test_source_may_be_one_file(tmp_path: Path) -> None:
-    """A file is named as well as a folder, and its folder is not searched."""
+    """If the source is a file, its folder is not searched."""
     (tmp_path / "a.csv").write_bytes(STRAP)
     (tmp_path / "b.csv").write_bytes(STRAP)
 
@@ -81,7 +81,7 @@ def test_source_may_be_one_file(tmp_path: Path) -> None:
 
 
 def test_damaged_file_is_counted_and_the_others_are_found(tmp_path: Path) -> None:
-    """One broken file hides no other."""
+    """A damaged file is counted, and the others are found."""
     (tmp_path / "a.csv.gz").write_bytes(b"not gzip")
     (tmp_path / "b.tar.xz").write_bytes(b"not xz")
     (tmp_path / "c.csv").write_bytes(STRAP)
@@ -92,7 +92,7 @@ def test_damaged_file_is_counted_and_the_others_are_found(tmp_path: Path) -> Non
 
 
 def test_file_that_ends_early_is_unreadable(tmp_path: Path) -> None:
-    """Half a .gz has a good head; reading it to the end says that it is damaged."""
+    """A gzip file that ends early is found and raises an error when it is read."""
     rows = b"".join(b"%d.0,60,%d\n" % (i, 900 + i * 7919 % 90) for i in range(50_000))
     packed = gzip.compress(b"epoch_s,hr_bpm,rr_ms\n" + rows)
     (tmp_path / "a.csv.gz").write_bytes(packed[: len(packed) // 2])
@@ -103,7 +103,7 @@ def test_file_that_ends_early_is_unreadable(tmp_path: Path) -> None:
 
 
 def test_recording_without_a_measurement_says_so(tmp_path: Path) -> None:
-    """A heading alone is nothing to play."""
+    """A recording with only a heading holds no measurement."""
     (tmp_path / "a.csv").write_bytes(b"epoch_s,hr_bpm,rr_ms\n")
 
     with pytest.raises(NothingInIt):
@@ -111,7 +111,7 @@ def test_recording_without_a_measurement_says_so(tmp_path: Path) -> None:
 
 
 def test_other_files_are_no_recordings(tmp_path: Path) -> None:
-    """Pictures, prose and other people's CSV are left alone."""
+    """Other files, such as pictures and foreign CSV files, are ignored."""
     (tmp_path / "a.csv").write_bytes(b"name,age\nA,1\n")
     (tmp_path / "notes.txt").write_bytes(b"call back\nat noon\n")
     (tmp_path / "picture.png").write_bytes(b"\x89PNG")
@@ -120,7 +120,7 @@ def test_other_files_are_no_recordings(tmp_path: Path) -> None:
 
 
 def test_mark_of_byte_order_and_odd_bytes_are_no_obstacle(tmp_path: Path) -> None:
-    """What a spreadsheet saved is read; bytes that are no text spoil their row alone."""
+    """A byte order mark is skipped, and invalid bytes affect only their row."""
     (tmp_path / "a.csv").write_bytes(b"\xef\xbb\xbf" + STRAP + b"\xff\xfe,60,800\n3.0,62,\n")
     tally = ParseTally()
     [samples] = index.find(tmp_path).recordings[0].load(tally)
@@ -130,7 +130,7 @@ def test_mark_of_byte_order_and_odd_bytes_are_no_obstacle(tmp_path: Path) -> Non
 
 
 def test_own_file_has_no_attribution(tmp_path: Path) -> None:
-    """An export that is not the published one is not credited to its publisher."""
+    """Attribution is given only to files of the published data."""
     (tmp_path / "a.csv").write_bytes(STRAP)
 
     assert index.find(tmp_path).recordings[0].attribution() == attribution.UNKNOWN
@@ -140,7 +140,7 @@ def test_own_file_has_no_attribution(tmp_path: Path) -> None:
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_no_text_makes_a_parser_fail(file_format: index.Format, data: st.DataObject) -> None:
-    """Any lines give samples and counts, nothing else; every row ends in one of them."""
+    """Any text gives samples and counts without an error, and every row is in one of them."""
     heads = {
         "t1d_uom": ["bg_ts,value", "sleep_ts,step_count,heart_rate"],
         "dexcom": [
@@ -170,7 +170,7 @@ def test_no_text_makes_a_parser_fail(file_format: index.Format, data: st.DataObj
 
 @recorded
 def test_published_recordings_are_all_found() -> None:
-    """Every recording that the data's README lists is there, with its terms."""
+    """Every recording that the data's README lists is found with its terms."""
     found = index.find(DEFAULT_SOURCE)
     kinds = [recording.kind for recording in found.recordings]
 
@@ -183,7 +183,7 @@ def test_published_recordings_are_all_found() -> None:
 @pytest.mark.parametrize(
     ("kind", "place", "rows", "values", "faults", "bad"),
     [
-        # Counted with awk and the csv module, not with these parsers.
+        # Counted with awk and the csv module, and not with these parsers.
         ("t1d_uom", 0, 15834 + 14188, [15834 - 471, 14188 - 33], 471, 33),
         ("t1d_uom", 1, 24193 + 11710, [24193 - 385, 11710], 385, 0),
         ("t1d_uom", 2, 24192 + 28694, [24192 - 599, 28694], 599, 0),
@@ -198,7 +198,7 @@ def test_published_recordings_are_all_found() -> None:
 def test_published_recordings_are_read_whole(
     kind: str, place: int, rows: int, values: list[int], faults: int, bad: int
 ) -> None:
-    """Rows, values, faults and refused rows are those of an independent count."""
+    """Rows, values, faults and refused rows equal those of an independent count."""
     recordings = [r for r in index.find(DEFAULT_SOURCE).recordings if r.kind == kind]
     tally = ParseTally()
     tracks = recordings[place].load(tally)
@@ -211,7 +211,7 @@ def test_published_recordings_are_read_whole(
 
 @recorded
 def test_lengths_are_those_of_an_independent_sum() -> None:
-    """The intervals of a .hrm add up to the length of its recording."""
+    """The intervals of a .hrm file add up to the length of its recording."""
     lengths = [
         r.load()[0][-1].offset_ms for r in index.find(DEFAULT_SOURCE / "polar_rr").recordings
     ]
@@ -220,7 +220,7 @@ def test_lengths_are_those_of_an_independent_sum() -> None:
 
 
 def test_member_that_is_gone_is_unreadable(tmp_path: Path) -> None:
-    """An archive that changed since it was searched gives an error of ours."""
+    """If a member of an archive is missing when it is read, the declared error is raised."""
     write_archive(tmp_path / "data.tar.xz")
 
     with pytest.raises(Unreadable):

@@ -19,13 +19,13 @@ ABOVE = [
 
 
 def export(*rows: str, heading: str = HEADING) -> tuple[list[Sample], ParseTally]:
-    """Return what an export of *rows* holds."""
+    """Return the samples of an export with *rows*."""
     tally = ParseTally()
     return list(libreview.parse([*ABOVE, heading, *(r + "\r\n" for r in rows)], tally)), tally
 
 
 def test_month_comes_before_day() -> None:
-    """8/1/18 is the first of August."""
+    """8/1/18 is the first of August: the month comes first."""
     samples, _ = export("8/1/18 12:00,1,117,,,")
     instant = dt.datetime(2018, 8, 1, 12, tzinfo=dt.UTC)
 
@@ -33,12 +33,15 @@ def test_month_comes_before_day() -> None:
 
 
 def test_newer_notation_of_dates_is_read() -> None:
-    """Later exports write 08-01-2018 12:00 PM for the same moment."""
+    """The newer notation 08-01-2018 12:00 PM gives the same time."""
     assert export("08-01-2018 12:00 PM,0,117,,,") == export("8/1/18 12:00,1,117,,,")
 
 
 def test_filled_column_counts_not_the_type() -> None:
-    """A scan is interstitial glucose too; a strip alone is something else."""
+    """
+    The filled column decides the quantity, not the record's type: a scan is interstitial, a strip
+    capillary.
+    """
     samples, tally = export("8/1/18 12:00,1,,117,,", "8/1/18 12:05,2,,,,117")
 
     assert [s.quantity for s in samples] == ["glucose_interstitial"]
@@ -46,12 +49,12 @@ def test_filled_column_counts_not_the_type() -> None:
 
 
 def test_comma_in_a_note_shifts_nothing() -> None:
-    """What a person wrote into a note is not taken for a column."""
+    """A comma in a note does not shift the columns."""
     assert len(export('8/1/18 12:00,1,117,,"bread, butter",')[0]) == 1
 
 
 def test_unit_of_libreview_is_what_the_heading_says() -> None:
-    """An export in mmol/L is not divided again."""
+    """An export in mmol/L is not converted."""
     samples, _ = export("8/1/18 12:00,0,6.5,,,", heading=HEADING.replace("(mg/dL)", " mmol/L"))
 
     assert samples[0].value == 6.5
@@ -59,7 +62,7 @@ def test_unit_of_libreview_is_what_the_heading_says() -> None:
 
 @pytest.mark.parametrize("text", ["HI", "LO"])
 def test_limit_is_saturated(text: str) -> None:
-    """HI and LO say where the sensor ends."""
+    """HI and LO mean saturated."""
     assert export(f"8/1/18 12:00,0,{text},,,")[0][0].fault is SampleFault.SATURATED
 
 
@@ -75,7 +78,7 @@ def test_limit_is_saturated(text: str) -> None:
     ],
 )
 def test_bad_row_of_libreview_is_counted(text: str, reason: Reason) -> None:
-    """No row ends the reading, and none is lost silently."""
+    """A bad row is counted and does not end the reading."""
     samples, tally = export(text, "", "8/1/18 12:15,0,117,,,")
 
     assert len(samples) == 1
@@ -83,6 +86,6 @@ def test_bad_row_of_libreview_is_counted(text: str, reason: Reason) -> None:
 
 
 def test_libreview_is_known_by_its_heading() -> None:
-    """The heading stands below two lines about clinic and person."""
+    """An export is recognised by its heading, below two lines about clinic and person."""
     assert libreview.matches("x.csv", "".join([*ABOVE, HEADING]))
     assert not libreview.matches("x.csv", "".join(ABOVE))

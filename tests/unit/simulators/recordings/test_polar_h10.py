@@ -10,13 +10,13 @@ HEADING = "epoch_s,hr_bpm,rr_ms\n"
 
 
 def strap(*rows: str) -> tuple[list[Sample], ParseTally]:
-    """Return what a recording of *rows* holds."""
+    """Return the samples of a recording with *rows*."""
     tally = ParseTally()
     return list(polar_h10.parse([HEADING, *(r + "\n" for r in rows)], tally)), tally
 
 
 def test_notification_gives_rate_and_intervals() -> None:
-    """A blank rate is the second interval of the same notification, not a missing rate."""
+    """A row without a rate is the second interval of the same notification."""
     samples, tally = strap("1714920602.679514,90,1073", "1714920602.687196,,413")
 
     assert samples == [
@@ -28,19 +28,19 @@ def test_notification_gives_rate_and_intervals() -> None:
 
 
 def test_rate_may_come_without_interval() -> None:
-    """A strap sends 0, 1 or 2 intervals."""
+    """A notification has 0, 1 or 2 intervals."""
     assert [s.quantity for s in strap("1714920602.679514,90,")[0]] == ["heart_rate"]
 
 
 def test_rate_and_interval_may_disagree() -> None:
-    """Under ectopic beats neither is corrected by the other."""
+    """Rate and interval may disagree with ectopic beats, and neither is corrected."""
     samples, _ = strap("1714920600.436237,90,421")
 
     assert [s.value for s in samples] == [90.0, 421.0]
 
 
 def test_rate_zero_is_off_the_body() -> None:
-    """0 is a strap without contact."""
+    """A rate of 0 means that the strap has no skin contact."""
     assert strap("1.0,0,")[0] == [Sample(1000, "heart_rate", None, SampleFault.OFF_BODY)]
 
 
@@ -57,7 +57,7 @@ def test_rate_zero_is_off_the_body() -> None:
     ],
 )
 def test_bad_row_of_a_strap_is_counted(text: str, reason: Reason) -> None:
-    """No row ends the reading, and none is lost silently."""
+    """A bad row is counted and does not end the reading."""
     samples, tally = strap("4.0,60,", text, "", "6.0,61,")
 
     assert [s.value for s in samples] == [60.0, 61.0]
@@ -65,6 +65,6 @@ def test_bad_row_of_a_strap_is_counted(text: str, reason: Reason) -> None:
 
 
 def test_recording_of_a_strap_is_known_by_its_heading() -> None:
-    """The three columns in their order are the mark."""
+    """A recording is recognised by its three columns in their order."""
     assert polar_h10.matches("x.csv", HEADING)
     assert not polar_h10.matches("x.csv", "epoch_s,rr_ms\n")

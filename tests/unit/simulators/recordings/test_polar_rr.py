@@ -13,7 +13,7 @@ HRM = (
 
 
 def test_only_the_section_with_data_is_read() -> None:
-    """Numbers of other sections are no intervals."""
+    """Only the section with data is read as intervals."""
     tally = ParseTally()
     samples = list(polar_rr.parse(HRM.splitlines(keepends=True), tally))
 
@@ -25,7 +25,7 @@ def test_only_the_section_with_data_is_read() -> None:
 
 
 def test_plain_file_has_no_sections() -> None:
-    """A file that starts with a number holds intervals from its first line."""
+    """A file that starts with a number has intervals from its first line."""
     tally = ParseTally()
     samples = list(polar_rr.parse(["1114\r\n", "1113\r\n", "\r\n"], tally))
 
@@ -34,18 +34,18 @@ def test_plain_file_has_no_sections() -> None:
 
 
 def test_interval_is_in_ms_already() -> None:
-    """1024 in a file is 1024 ms, not one second of 1/1024."""
+    """Intervals are in ms: 1024 is 1024 ms, and not one second in units of 1/1024 s."""
     assert next(polar_rr.parse(["1024"], ParseTally())).value == 1024.0
 
 
 def test_noise_is_left_in() -> None:
-    """An interval that no heart makes is the reader's to judge, if a strap can send it."""
+    """An implausible interval that a strap can send is kept, because the agent must judge it."""
     assert [s.value for s in polar_rr.parse(["12", "9000"], ParseTally())] == [12.0, 9000.0]
 
 
 @pytest.mark.parametrize("text", ["0", "-800", "nan", "eight", "64001"])
 def test_what_no_strap_sends_is_counted(text: str) -> None:
-    """Nothing, less than nothing and more than 16 bits hold are no intervals."""
+    """An interval of 0, below 0 or above 16 bits is counted as bad."""
     tally = ParseTally()
 
     assert [s.offset_ms for s in polar_rr.parse([text, "800"], tally)] == [800]
@@ -53,7 +53,7 @@ def test_what_no_strap_sends_is_counted(text: str) -> None:
 
 
 def test_hrm_is_known_by_its_interval() -> None:
-    """Only Interval=238 means beat to beat; other .hrm files hold averaged rates."""
+    """Only Interval=238 marks beat-to-beat data; other .hrm files hold averaged rates."""
     assert polar_rr.matches("a.hrm", HRM)
     assert not polar_rr.matches("a.hrm", HRM.replace("238", "5"))
 
@@ -69,5 +69,5 @@ def test_hrm_is_known_by_its_interval() -> None:
     ],
 )
 def test_text_is_known_by_its_numbers(name: str, head: str, expected: bool) -> None:
-    """A text file of whole numbers and nothing else is one of intervals."""
+    """A text file with only whole numbers holds intervals."""
     assert polar_rr.matches(name, head) is expected

@@ -1,4 +1,4 @@
-"""The clock on a British wall."""
+"""British local time."""
 
 import datetime as dt
 
@@ -25,18 +25,18 @@ def ms(text: str) -> int:
     ],
 )
 def test_wall_time_is_turned_into_the_instant(wall: str, instant: str) -> None:
-    """Summer time is one hour ahead, between the last Sundays of March and October."""
+    """Between the last Sundays of March and October local time is one hour ahead of UTC."""
     assert UkClock().instant_ms(ms(wall)) == ms(instant)
 
 
 @pytest.mark.parametrize("wall", ["2024-03-31T01:00", "2024-03-31T01:59"])
 def test_hour_that_never_was_gives_no_instant(wall: str) -> None:
-    """A time that no wall showed is not guessed."""
+    """A local time that does not exist gives no time."""
     assert UkClock().instant_ms(ms(wall)) is None
 
 
 def test_hour_that_was_twice_is_told_apart_by_order() -> None:
-    """The same wall times again, after their first round, are an hour later."""
+    """When local times repeat in autumn, their second occurrence is an hour later."""
     clock = UkClock()
     walls = ["00:55", "01:25", "01:55", "01:25", "01:55", "02:25"]
     instants = [clock.instant_ms(ms(f"2023-10-29T{wall}")) for wall in walls]
@@ -48,7 +48,7 @@ def test_hour_that_was_twice_is_told_apart_by_order() -> None:
 
 
 def test_same_minute_twice_in_the_double_hour_is_one_instant() -> None:
-    """A minute that a file merely repeats does not jump into the second round."""
+    """A minute that a file repeats within the double hour is one time."""
     clock = UkClock()
 
     assert clock.instant_ms(ms("2023-10-29T01:25")) == clock.instant_ms(ms("2023-10-29T01:25"))

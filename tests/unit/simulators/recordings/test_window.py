@@ -1,4 +1,4 @@
-"""Where in a recording to begin, and how to go on."""
+"""The beginning of a replay in a recording, and its continuation."""
 
 import itertools
 
@@ -22,12 +22,15 @@ def track(*hours: tuple[float, float], quantity: str = "heart_rate") -> list[Sam
 
 
 def test_usual_step_is_the_median() -> None:
-    """A gap of a night does not make a slow sensor."""
+    """The usual step is the median, so that a gap of a night does not matter."""
     assert window.typical_step_ms(track((0, 5), (13, 20))) == STEP_MS
 
 
 def test_usual_step_is_that_of_the_commonest_quantity() -> None:
-    """Two quantities of one notification are not 0 ms apart."""
+    """
+    The usual step is that of the commonest quantity, because two quantities may have the same
+    time.
+    """
     samples = [Sample(t, q, 1.0) for t in range(0, 9000, 1000) for q in ("a", "b")]
 
     assert window.typical_step_ms(samples) == 1000
@@ -36,7 +39,7 @@ def test_usual_step_is_that_of_the_commonest_quantity() -> None:
 
 @given(st.integers())
 def test_beginning_is_where_all_sensors_measure(seed: int) -> None:
-    """The CGM sensor was off for days; the replay begins where it is on for hours to come."""
+    """The replay begins where all sensors measure for hours."""
     heart_rates = track((0, 200))
     glucose = track((50, 60), (120, 150), quantity="glucose_interstitial")
     origin_h = window.origin_ms([heart_rates, glucose], seed=str(seed)) / HOUR_MS
@@ -45,7 +48,7 @@ def test_beginning_is_where_all_sensors_measure(seed: int) -> None:
 
 
 def test_beginning_is_chosen_by_the_seed_alone() -> None:
-    """The same seed begins at the same place; another one need not."""
+    """The beginning depends on the seed alone."""
     tracks = [track((0, 200)), track((0, 200), quantity="glucose_interstitial")]
     origins = [window.origin_ms(tracks, seed=seed) for seed in ("1", "1", "2", "3", "4")]
 
@@ -54,7 +57,7 @@ def test_beginning_is_chosen_by_the_seed_alone() -> None:
 
 
 def test_faults_are_no_data() -> None:
-    """Hours of a sensor at fault are no place to begin."""
+    """Faults do not count as data for the choice of the beginning."""
     silent = track((0, 100), quantity="glucose_interstitial")
     off = [Sample(s.offset_ms, s.quantity, None, SampleFault.SENSOR_FAULT) for s in silent]
     glucose = off + track((100, 112), quantity="glucose_interstitial")
@@ -64,12 +67,12 @@ def test_faults_are_no_data() -> None:
 
 
 def test_sensors_that_never_meet_begin_at_the_start() -> None:
-    """Where no moment is good, there is still one to begin at."""
+    """If sensors never measure together, the replay begins at the start."""
     assert window.origin_ms([track((0, 10)), track((20, 30))], seed="1") == 0
 
 
 def test_replay_starts_over_when_it_ends() -> None:
-    """The recording is a ring; its offsets go on without a jump back."""
+    """At its end the recording starts over, and offsets never step back."""
     samples = track((0, 1))
     period = HOUR_MS
     played = window.endless(samples, origin=6 * STEP_MS, period=period)

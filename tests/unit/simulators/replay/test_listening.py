@@ -1,4 +1,4 @@
-"""What agent and player say to each other."""
+"""The messages between agent and player."""
 
 import json
 
@@ -13,7 +13,7 @@ from simulators.replay.timetable import DueRecord
 
 
 def test_listen_names_sensors_and_cursors() -> None:
-    """The message is an object with the key listen; further keys are left to later versions."""
+    """A listen message is an object with the key `listen`; unknown keys are ignored."""
     line = b'{"listen": {"C0:FF:EE:00:00:01": 12}, "later": 1}\n'
 
     assert decode_listen(line) == {"C0:FF:EE:00:00:01": 12}
@@ -24,14 +24,14 @@ def test_listen_names_sensors_and_cursors() -> None:
     [b"", b"{}", b"[]", b'{"listen": {"a": -1}}', b'{"listen": {"a": 1.5}}', b"\xff", b"[" * 9999],
 )
 def test_other_lines_are_no_listen_message(line: bytes) -> None:
-    """Whatever an agent sends instead is one error."""
+    """Every invalid line raises the same error."""
     with pytest.raises(ListenError):
         decode_listen(line)
 
 
 @given(st.binary(max_size=80))
 def test_no_line_raises_anything_else(line: bytes) -> None:
-    """No bytes escape as another error."""
+    """No bytes raise any other error."""
     try:
         decode_listen(line)
     except ListenError:
@@ -39,7 +39,7 @@ def test_no_line_raises_anything_else(line: bytes) -> None:
 
 
 def test_value_is_shown() -> None:
-    """A record with a value has no fault, and the names that the agent expects."""
+    """A record with a value has no fault, and has the names that the agent expects."""
     record = DueRecord(3, 1_767_225_600_000, Sample(0, "heart_rate", 72.0))
     line = encode_record("02:00:00:00:00:01", record)
 
@@ -54,7 +54,7 @@ def test_value_is_shown() -> None:
 
 
 def test_fault_is_shown_instead_of_a_value() -> None:
-    """A record without a value says why, and is never a 0."""
+    """A record without a value has a fault, and never the value 0."""
     record = DueRecord(3, 5, Sample(0, "heart_rate", None, SampleFault.OFF_BODY))
 
     assert json.loads(encode_record("02:00:00:00:00:01", record)) == {

@@ -1,4 +1,4 @@
-"""A sensor's timetable."""
+"""The timetable of a sensor."""
 
 import pytest
 from hypothesis import given
@@ -10,23 +10,23 @@ from tests.fakes.simulators import counting_sensor
 
 
 def timetable(*, speed: float = 1.0, max_kept: int = 100) -> Timetable:
-    """Return that of a sensor with a sample each second."""
+    """Return the timetable of a sensor with a sample each second."""
     return Timetable(counting_sensor(), speed=speed, max_kept=max_kept)
 
 
 def numbers(table: Timetable, after: int = 0) -> list[int]:
-    """Return the numbers of the records that are kept."""
+    """Return the numbers of the kept records."""
     return [record.number for record in table.after(after, limit=1000)]
 
 
 def hand_over_all(table: Timetable, now_ms: float) -> None:
-    """Hand over all that is kept and was not."""
+    """Hand over all kept records that were not handed over."""
     for record in table.after(table.books.highest_record, limit=1000):
         table.hand_over(record, now_ms)
 
 
 def test_nothing_is_measured_while_nobody_listens() -> None:
-    """A sensor that no lease names does not sample."""
+    """A sensor does not measure while no agent listens."""
     table = timetable()
 
     assert table.due_at_ms() is None
@@ -34,7 +34,7 @@ def test_nothing_is_measured_while_nobody_listens() -> None:
 
 
 def test_first_record_is_due_when_listening_begins() -> None:
-    """The schedule starts with the first listener, not with the program."""
+    """The schedule starts when an agent starts to listen."""
     table = timetable()
     table.begin(5_000)
 
@@ -44,7 +44,7 @@ def test_first_record_is_due_when_listening_begins() -> None:
 
 
 def test_speed_compresses_the_timetable() -> None:
-    """At 60 times life, a minute of the recording is a second."""
+    """At a speed of 60 a minute of the recording takes a second."""
     table = timetable(speed=60)
     table.begin(0)
     table.advance(100)
@@ -53,7 +53,7 @@ def test_speed_compresses_the_timetable() -> None:
 
 
 def test_records_keep_the_instant_of_measuring() -> None:
-    """However late the records are made, they say when they were due."""
+    """Records have the times at which they were due, however late they are made."""
     table = timetable()
     table.begin(0)
     table.advance(60_000)
@@ -62,7 +62,7 @@ def test_records_keep_the_instant_of_measuring() -> None:
 
 
 def test_end_forgets_what_nobody_was_handed() -> None:
-    """After the last listener left, nothing that he did not get was ever measured."""
+    """When the last agent stops listening, records that were not sent are dropped."""
     table = timetable()
     table.begin(0)
     table.advance(4_000)
@@ -76,7 +76,7 @@ def test_end_forgets_what_nobody_was_handed() -> None:
 
 
 def test_second_beginning_numbers_on_and_measures_anew() -> None:
-    """No record is of the time without a listener, and no number is left out or used twice."""
+    """After a pause numbers continue without a gap, and no record is from the pause."""
     table = timetable()
     table.begin(0)
     table.advance(4_000)
@@ -100,7 +100,7 @@ def test_beginning_twice_changes_nothing() -> None:
 
 
 def test_ending_twice_keeps_the_first_instant() -> None:
-    """The books say when it was dropped, not when that was repeated."""
+    """The time of the end is that of the first `end`, if it is repeated."""
     table = timetable()
     table.begin(0)
     table.end(1)
@@ -110,7 +110,7 @@ def test_ending_twice_keeps_the_first_instant() -> None:
 
 
 def test_agent_that_knows_more_is_numbered_on() -> None:
-    """A player that starts again does not reuse the numbers of the one before."""
+    """If an agent knows a higher number, numbering continues from there."""
     table = timetable()
     table.resume_after(57)
     table.begin(0)
@@ -120,7 +120,7 @@ def test_agent_that_knows_more_is_numbered_on() -> None:
 
 
 def test_agent_that_knows_less_is_shown_again() -> None:
-    """What an agent lost with its power is repeated, and counted as such."""
+    """If an agent asks for earlier records again, they are sent again and counted as repeated."""
     table = timetable()
     table.begin(0)
     table.advance(2_000)
@@ -136,7 +136,7 @@ def test_agent_that_knows_less_is_shown_again() -> None:
 
 
 def test_memory_is_bounded_and_says_what_it_lost() -> None:
-    """The oldest goes first; only what nobody had is a loss."""
+    """The memory is limited: the oldest record goes first, and only unsent ones count as lost."""
     table = timetable(max_kept=3)
     table.begin(0)
     table.advance(1_000)
@@ -168,7 +168,7 @@ def test_books_tell_values_from_faults() -> None:
     ],
 )
 def test_speed_is_bounded_by_the_rate(step_ms: int, speed: float, expected: float) -> None:
-    """No sensor shows more than so many measurements a second."""
+    """A sensor never exceeds the greatest rate, at any speed."""
     assert speed_of(counting_sensor(step_ms=step_ms), speed=speed, max_hz=4) == expected
 
 
@@ -179,7 +179,7 @@ def test_speed_is_bounded_by_the_rate(step_ms: int, speed: float, expected: floa
     )
 )
 def test_numbers_have_no_gap_whatever_happens(steps: list[tuple[str, int]]) -> None:
-    """Records that were handed over are 1, 2, 3 and so on, their instants never going back."""
+    """The numbers of sent records are 1, 2, 3 and so on, and their times never descend."""
     table = timetable(max_kept=10_000)
     now_ms = 0
     seen: list[DueRecord] = []

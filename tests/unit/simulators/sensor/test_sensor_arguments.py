@@ -14,7 +14,7 @@ from simulators.sensor.options import SensorKind
 def test_list_shows_what_would_be_on_the_air(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A lease can be written before anything runs: address and kind of each sensor."""
+    """`--list` shows address and kind of each sensor before anything runs."""
     arguments = ["--list", "--source", str(tmp_path), "--json", "--sensors", "strap,meter"]
     assert main(["sensor", *arguments]) == 0
 
@@ -26,14 +26,14 @@ def test_list_shows_what_would_be_on_the_air(
 
 
 def test_list_is_readable(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Without --json it is text."""
+    """Without --json the list is text."""
     assert main(["sensor", "--list", "--source", str(tmp_path)]) == 0
 
     assert "oximeter  person 1 (persona)" in capsys.readouterr().out
 
 
 def test_a_dongle_serves_one_sensor(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Nobody waits for sensors that one radio cannot play."""
+    """More than one sensor for a dongle is refused."""
     assert main(["sensor", "--dongle", "usb:0", "--source", str(tmp_path)]) == 2
 
     assert "one sensor" in capsys.readouterr().err
@@ -42,7 +42,7 @@ def test_a_dongle_serves_one_sensor(tmp_path: Path, capsys: pytest.CaptureFixtur
 def test_a_port_that_cannot_be_opened_is_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A host that is not there is one line, and no traceback."""
+    """A port that cannot be opened gives one line, without a traceback."""
     port = f"file:{tmp_path / 'nothing'}"
     assert main(["sensor", "--controller", port, "--source", str(tmp_path)]) == 1
 
@@ -65,7 +65,7 @@ def test_a_port_that_cannot_be_opened_is_told(
     ],
 )
 def test_wrong_arguments_of_sensors_are_refused(arguments: list[str]) -> None:
-    """A typing mistake never runs silently."""
+    """Wrong arguments are refused."""
     with pytest.raises(SystemExit) as raised:
         main(["sensor", *arguments])
 
@@ -73,7 +73,7 @@ def test_wrong_arguments_of_sensors_are_refused(arguments: list[str]) -> None:
 
 
 def test_a_fault_is_for_all_sensors_or_for_one_kind() -> None:
-    """The sensor before the colon is the one that fails; without it all do."""
+    """A fault applies to the kind of sensor before its colon, and otherwise to all."""
     parser = argparse.ArgumentParser()
     add_parser(parser.add_subparsers())
     options = parser.parse_args(

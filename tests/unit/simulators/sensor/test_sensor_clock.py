@@ -11,12 +11,12 @@ NOW_S = 1_790_000_000.0
 
 
 def right() -> datetime.datetime:
-    """Return what a clock that is right shows."""
+    """Return the time of a right clock."""
     return datetime.datetime.fromtimestamp(NOW_S, tz=datetime.UTC).replace(tzinfo=None)
 
 
 def test_a_clock_may_be_wrong() -> None:
-    """It shows what it was made to show."""
+    """A clock shows the time with its error."""
     clock = SensorClock(lambda: NOW_S, ahead_s=90.0)
 
     assert clock.shown() == right() + datetime.timedelta(seconds=90)
@@ -26,7 +26,10 @@ def test_a_clock_may_be_wrong() -> None:
 @given(st.floats(-1e7, 1e7).map(lambda seconds: round(seconds, 6)))
 @example(7199.999999)
 def test_setting_moves_the_offset_by_minutes(seconds: float) -> None:
-    """It shows what it was set to; the base time moves by half a minute at most."""
+    """
+    Setting a clock changes its offset in whole minutes, and the base time by half a minute at
+    most.
+    """
     clock = SensorClock(lambda: NOW_S)
     wanted = right() + datetime.timedelta(seconds=seconds)
 
@@ -38,7 +41,7 @@ def test_setting_moves_the_offset_by_minutes(seconds: float) -> None:
 
 
 def test_a_reset_forgets_all() -> None:
-    """After the battery the clock begins where its maker let it begin."""
+    """After a change of the battery the clock shows the maker's initial time."""
     clock = SensorClock(lambda: NOW_S, ahead_s=5.0)
     clock.set(right())
 
@@ -48,7 +51,7 @@ def test_a_reset_forgets_all() -> None:
 
 
 def test_a_clock_runs_on() -> None:
-    """Its time moves with the right one."""
+    """The clock advances with the right time."""
     now = [NOW_S]
     clock = SensorClock(lambda: now[0])
     clock.reset()

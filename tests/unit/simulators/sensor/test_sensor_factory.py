@@ -1,4 +1,4 @@
-"""Which sensors a person has."""
+"""The sensors of a person."""
 
 import itertools
 from collections.abc import Iterator
@@ -18,12 +18,12 @@ NOW_S = 1_790_000_000.0
 
 
 def now() -> float:
-    """Return a time that stands still."""
+    """Return a constant time."""
     return NOW_S
 
 
 def test_an_invented_person_has_each_kind() -> None:
-    """Two people, four sensors each, and no address twice."""
+    """Two invented people have four sensors each, with distinct addresses."""
     worn = build(pick(None, 2, seed=1), tuple(SensorKind), SensorOptions(), now=now)
 
     assert [one.kind for one in worn] == list(SensorKind) * 2
@@ -31,7 +31,7 @@ def test_an_invented_person_has_each_kind() -> None:
 
 
 def test_the_same_seed_has_the_same_addresses() -> None:
-    """A lease that names them today names them tomorrow."""
+    """The same seed gives the same addresses."""
     addresses = [
         [one.sensor.address for one in build(pick(None, 2, seed=s), tuple(SensorKind), w, now=now)]
         for s, w in (
@@ -50,12 +50,12 @@ def test_the_same_seed_has_the_same_addresses() -> None:
     [("02:00:00:00:00:01", "C2:00:00:00:00:01"), ("FE:00:00:00:00:01", "FE:00:00:00:00:01")],
 )
 def test_addresses_are_static_random_ones(address: str, static: str) -> None:
-    """Bluetooth wants the two top bits set; the rest stays."""
+    """Addresses are static random ones, with the two top bits set."""
     assert static_address(address) == static
 
 
 def test_a_history_lies_in_the_past() -> None:
-    """A meter and a CGM sensor have been in use for the hours that were wished."""
+    """A meter and a CGM sensor have records for the requested hours."""
     kinds = (SensorKind.METER, SensorKind.CGM)
     [meter, cgm] = [
         one.sensor
@@ -81,7 +81,7 @@ def test_a_history_lies_in_the_past() -> None:
 
 
 def test_without_history_nothing_is_stored() -> None:
-    """A sensor just out of its box has no record."""
+    """Without a history a sensor has no record."""
     kinds = (SensorKind.METER, SensorKind.CGM)
     worn = build(pick(None, 1, seed=1), kinds, SensorOptions(history_h=0), now=now)
 
@@ -91,7 +91,7 @@ def test_without_history_nothing_is_stored() -> None:
 
 
 def test_faults_go_to_their_kind() -> None:
-    """A fault of straps does not strike a meter."""
+    """A fault for straps does not affect a meter."""
     wishes = SensorOptions(faults={SensorKind.STRAP: ("drop@1",)})
     worn = build(pick(None, 1, seed=1), tuple(SensorKind), wishes, now=now)
 
@@ -101,7 +101,7 @@ def test_faults_go_to_their_kind() -> None:
 
 
 def test_what_was_is_split_from_what_will_be() -> None:
-    """Each item is on one side of the moment, and its distance to it is told."""
+    """`split` puts each item on one side of the moment, with its distance from it."""
 
     def items() -> Iterator[tuple[int, str]]:
         for n in itertools.count():

@@ -1,4 +1,4 @@
-"""Faults of virtual sensors."""
+"""The faults of virtual sensors."""
 
 import pytest
 from hypothesis import given
@@ -22,7 +22,7 @@ from simulators.sensor.device.faults import Fault, FaultKind, Faults, parse
     ],
 )
 def test_a_fault_is_read(text: str, fault: Fault) -> None:
-    """Kind, number and place stand in the text in this order; what is left out is usual."""
+    """A fault is written as kind, number and place; missing parts have defaults."""
     assert parse(text) == fault
 
 
@@ -44,14 +44,14 @@ def test_a_fault_is_read(text: str, fault: Fault) -> None:
     ],
 )
 def test_what_is_no_fault_is_refused(text: str) -> None:
-    """A typing mistake never means that nothing goes wrong."""
+    """A text that names no fault is refused."""
     with pytest.raises(FaultError):
         parse(text)
 
 
 @given(st.text(max_size=20))
 def test_reading_raises_nothing_else(text: str) -> None:
-    """Any text is a fault or refused."""
+    """No text raises any other error."""
     try:
         parse(text)
     except FaultError:
@@ -70,14 +70,14 @@ def test_reading_raises_nothing_else(text: str) -> None:
     ],
 )
 def test_a_fault_strikes_at_its_places(text: str, places: list[int]) -> None:
-    """Both ends belong to a range, and steps are counted from its first place."""
+    """Both ends of a range are included, and steps count from its first place."""
     faults = Faults(text)
 
     assert [n for n in range(1, 10) if faults.strikes(FaultKind.DROP, n)] == places
 
 
 def test_a_fault_is_of_its_kind_alone() -> None:
-    """One kind does not strike for another, and the first of a kind that strikes is found."""
+    """A fault affects only its own kind, and the first matching one is found."""
     faults = Faults("repeat=3@5", "repeat=4@4-")
 
     assert not faults.strikes(FaultKind.DROP, 5)
@@ -86,7 +86,7 @@ def test_a_fault_is_of_its_kind_alone() -> None:
 
 
 def test_faults_come_and_go() -> None:
-    """A sensor that runs can be made to fail, and to work again."""
+    """Faults can be added to and removed from a running sensor."""
     faults = Faults()
     assert not faults.strikes(FaultKind.BUSY, 1)
 

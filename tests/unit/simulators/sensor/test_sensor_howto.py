@@ -1,4 +1,4 @@
-"""The page that tells how to use virtual sensors."""
+"""The documentation page about virtual sensors."""
 
 import argparse
 import re
@@ -16,7 +16,7 @@ EXAMPLES = re.findall(r"^vitalveil simulate (sensor .*)$", PAGE, re.MULTILINE)
 
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_each_example_is_understood(example: str) -> None:
-    """What the page says can be typed."""
+    """Each example of the page is a valid command."""
     parser = argparse.ArgumentParser()
     add_parser(parser.add_subparsers())
 
@@ -24,6 +24,6 @@ def test_each_example_is_understood(example: str) -> None:
 
 
 def test_each_fault_is_told() -> None:
-    """The table has every kind of fault, and no other."""
+    """The table of the page has exactly the kinds of fault."""
     assert re.findall(r"^\| `([a-z-]+)(?:=N)?` \|", PAGE, re.MULTILINE) == list(FaultKind)
     assert len(EXAMPLES) == 7

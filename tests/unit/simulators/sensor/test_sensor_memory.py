@@ -43,7 +43,7 @@ def at(hour: int, day: int | None = 1) -> DateTime:
 def test_a_request_selects(
     operator: Operator, bounds: tuple[int | DateTime, ...], keys: list[int]
 ) -> None:
-    """Both bounds belong to what is selected, and times are compared by the second."""
+    """Both bounds of a request are included, and times are compared by the second."""
     selected = memory_of(1, 2, 3).select(Request(RacpOpCode.REPORT, operator, bounds))
 
     assert not isinstance(selected, RacpResponseCode)
@@ -60,7 +60,7 @@ def test_a_request_selects(
     ],
 )
 def test_bounds_that_bound_nothing_are_refused(bounds: tuple[int | DateTime, ...]) -> None:
-    """A range whose ends are the wrong way round, or no dates, is an invalid operand."""
+    """A range whose bounds are reversed or no dates is an invalid operand."""
     request = Request(RacpOpCode.REPORT, Operator.RANGE, bounds)
 
     assert memory_of(1, 2, 3).select(request) is RacpResponseCode.INVALID_OPERAND
@@ -68,14 +68,14 @@ def test_bounds_that_bound_nothing_are_refused(bounds: tuple[int | DateTime, ...
 
 @pytest.mark.parametrize("operator", [Operator.FROM, Operator.UP_TO])
 def test_one_bound_that_is_no_date_is_refused(operator: Operator) -> None:
-    """Without a day there is nothing to compare."""
+    """A single bound that is no date is an invalid operand."""
     request = Request(RacpOpCode.REPORT, operator, (at(9, day=None),))
 
     assert memory_of(1, 2, 3).select(request) is RacpResponseCode.INVALID_OPERAND
 
 
 def test_a_sensor_without_a_clock_knows_no_time() -> None:
-    """It does not guess, it says that it does not support the question."""
+    """A sensor without a clock answers a request by time with "not supported"."""
     request = Request(RacpOpCode.REPORT, Operator.FROM, (at(9),))
 
     selected = memory_of(1, knows_time=False).select(request)
@@ -84,7 +84,7 @@ def test_a_sensor_without_a_clock_knows_no_time() -> None:
 
 
 def test_a_full_memory_forgets_the_oldest() -> None:
-    """As in a real sensor, what nobody fetched in time is gone."""
+    """When the memory is full, the oldest record is dropped."""
     memory = Memory(max_records=2, knows_time=False)
     for key in (1, 2, 3):
         memory.add(StoredRecord(key, ()))
@@ -93,7 +93,7 @@ def test_a_full_memory_forgets_the_oldest() -> None:
 
 
 def test_what_is_deleted_is_gone() -> None:
-    """A delete takes the selected records and no others."""
+    """A delete removes exactly the selected records."""
     memory = memory_of(1, 2, 3)
     selected = memory.select(Request(RacpOpCode.DELETE, Operator.FIRST))
     assert not isinstance(selected, RacpResponseCode)

@@ -1,4 +1,4 @@
-"""From samples to what sensors send."""
+"""Conversion of samples to the values that sensors send."""
 
 import itertools
 
@@ -28,7 +28,7 @@ from simulators.sensor.signals import (
 
 
 def test_a_rate_comes_with_the_intervals_before_it() -> None:
-    """A strap sends the intervals since its last value, in units of 1/1024 s."""
+    """A strap sends its rate with the intervals since the last value, in units of 1/1024 s."""
     samples = [
         Sample(500, "rr_interval", 500.0),
         Sample(1000, "heart_rate", 119.6),
@@ -46,7 +46,7 @@ def test_a_rate_comes_with_the_intervals_before_it() -> None:
 
 
 def test_lost_contact_is_no_rate() -> None:
-    """Off the body a strap sends 0 and says so; the intervals before it are not kept."""
+    """Without skin contact a strap sends 0 with the flag for it, and drops earlier intervals."""
     samples = [
         Sample(500, "rr_interval", 500.0),
         Sample(1000, "heart_rate", None, SampleFault.OFF_BODY),
@@ -60,7 +60,7 @@ def test_lost_contact_is_no_rate() -> None:
 
 
 def test_intervals_alone_make_a_rate_each_second() -> None:
-    """A recording of intervals is played as by a strap: about one value a second."""
+    """A recording with only intervals gives about one value a second, as a strap does."""
     samples = [Sample(600 * n, "rr_interval", 600.0) for n in range(1, 5)]
 
     rates = list(heart_rates(samples, has_rates=False))
@@ -70,7 +70,7 @@ def test_intervals_alone_make_a_rate_each_second() -> None:
 
 
 def test_a_value_fits_into_the_smallest_notification() -> None:
-    """However many intervals there are, the value has 20 bytes at most."""
+    """A value has at most 20 bytes, however many intervals there are."""
     samples = [Sample(n, "rr_interval", 300.0) for n in range(50)]
 
     [measured] = heart_rates([*samples, Sample(60, "heart_rate", 290.0)], has_rates=True)
@@ -84,7 +84,7 @@ def glucose_at(minute: int, value: float | None, fault: SampleFault | None = Non
 
 
 def test_a_reading_has_its_trend() -> None:
-    """The trend is the change since the last value, by the minute."""
+    """A reading has a trend: the change since the last value, per minute."""
     [first, second] = [r for _, r in readings([glucose_at(0, 6.0), glucose_at(5, 6.5)])]
 
     assert first == Reading(6.0)
@@ -103,14 +103,14 @@ def test_a_reading_has_its_trend() -> None:
 def test_a_fault_is_shown_as_sensors_show_it(
     before: float, fault: SampleFault, expected: Reading
 ) -> None:
-    """A number stands in the field, and only the annunciation tells that it is none."""
+    """A fault is sent as a number with an annunciation that says that it is not valid."""
     shown = dict(readings([glucose_at(0, before), glucose_at(5, None, fault)]))
 
     assert shown[300_000] == expected
 
 
 def test_no_fault_of_a_cgm_sensor_is_an_observation() -> None:
-    """What the simulator shows for a fault, the agent's decoder refuses."""
+    """The agent refuses every fault that the simulated CGM sensor sends."""
     faults = [SampleFault.WARM_UP, SampleFault.SATURATED, SampleFault.SENSOR_FAULT]
 
     for _, reading in readings([glucose_at(n, None, fault) for n, fault in enumerate(faults)]):
@@ -125,7 +125,7 @@ def test_no_fault_of_a_cgm_sensor_is_an_observation() -> None:
 
 
 def test_a_strip_has_its_meal() -> None:
-    """Each moment of the day is a meal of the context; too little blood is a status."""
+    """A strip's moment of the day is a meal in its context; too little blood is a status."""
     sticks = [
         Fingerstick(0, Moment.FASTING, 5.5),
         Fingerstick(1, Moment.BEDTIME, None),
@@ -138,7 +138,7 @@ def test_a_strip_has_its_meal() -> None:
 
 
 def test_no_finger_is_no_saturation() -> None:
-    """What an oximeter shows without a finger, the agent's decoder refuses."""
+    """The agent refuses the values of a simulated oximeter without a finger."""
     [on, off] = oximetry([Saturation(97.0, 61.0), Saturation(None, 61.0)])
 
     assert all(isinstance(o, Observation) for o in pulse_oximeter.observations(on))
@@ -148,7 +148,7 @@ def test_no_finger_is_no_saturation() -> None:
 
 @pytest.mark.parametrize("seed", ["1/1", "1/2", "1/3"])
 def test_invented_strips_follow_the_day(seed: str) -> None:
-    """Somebody pricks her finger three to eight times a day, in order, and it is plausible."""
+    """An invented person measures three to eight times a day, in order, with plausible values."""
     ten_days = list(
         itertools.takewhile(
             lambda stick: stick.offset_ms < 10 * DAY_MS, fingersticks(seed, start_ms=7 * HOUR_MS)
@@ -164,7 +164,10 @@ def test_invented_strips_follow_the_day(seed: str) -> None:
 
 @pytest.mark.parametrize("seed", ["1/1", "1/2", "1/3"])
 def test_invented_oxygen_is_plausible(seed: str) -> None:
-    """Somebody healthy has 90 to 100 %, and takes the finger out now and then."""
+    """
+    An invented person has a saturation of 90 to 100 %, and takes the finger out from
+    time to time.
+    """
     hours = list(itertools.islice(saturations(seed, start_ms=7 * HOUR_MS), 4 * 3600))
 
     values = [s.spo2_percent for s in hours if s.spo2_percent is not None]
